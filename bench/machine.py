@@ -46,9 +46,18 @@ def cores() -> int:
 
 def processor_vendor() -> str:
     """As the processor names itself ("GenuineIntel", "AuthenticAMD"); empty where the system does not say."""
+    return _processor("vendor_id")
+
+
+def processor() -> str:
+    """The processor's model; its architecture where the system does not say."""
+    return _processor("model name") or platform.machine()
+
+
+def _processor(fact: str) -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as facts:
-            return next((line.partition(":")[2].strip() for line in facts if line.startswith("vendor_id")), "")
+            return next((line.partition(":")[2].strip() for line in facts if line.startswith(fact)), "")
     except OSError:
         return ""
 

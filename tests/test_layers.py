@@ -40,7 +40,32 @@ MAY_IMPORT = {
         "models",
     }
     | {"balancing", "data"},
-    "cli": {"suite", "run", "search", "tracking", "report", "production", "training", "frontier", "models", "balancing"}
+    "reference": {
+        "suite",
+        "run",
+        "search",
+        "confirm",
+        "report",
+        "training",
+        "frontier",
+        "outcomes",
+        "models",
+        "balancing",
+    }
+    | {"data"},
+    "cli": {
+        "suite",
+        "run",
+        "reference",
+        "search",
+        "tracking",
+        "report",
+        "production",
+        "training",
+        "frontier",
+        "models",
+        "balancing",
+    }
     | {"data"},
     "api": {"run", "frontier", "report"},
     "testing": {"search", "production", "training", "models", "balancing", "data"},

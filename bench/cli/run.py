@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from bench.cli.options import Device, Full, Home, Json, Raw, Set, Tasks, assignments, configuration, names
 from bench.cli.output import TerminalProgress, print_json, print_table, say
+from bench.errors import UserError
 from bench.interrupts import interrupted_once
 
 if TYPE_CHECKING:
@@ -50,6 +52,13 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed of every random number.", min=0)] = 0,
     set_: Set = None,
     current: Current = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DATA/SHARING/BALANCING", help="Part of a suite's design to train. Repeat."),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One balancer or way of sharing of a design.")
+    ] = None,
     raw: Raw = None,
     tracking: Annotated[str | None, typer.Option(help="MLflow's address; default: a file at home.")] = None,
     full: Full = False,
@@ -59,7 +68,23 @@ def run(
     """Search a suite's trade-off frontier, confirm it, and pick a configuration."""
     from bench.home import writable_home
     from bench.run.create import create
+    from bench.suite import load_suite
 
+    if part or only or (load_suite(suite).design is not None and not dataset):
+        of_search = {
+            "--dataset": dataset, "--space": space, "--sampler": sampler, "--lowest": lowest, "--trials": trials,
+            "--samples": samples, "--lengths": lengths, "--time": time, "--job-time": job_time, "--threads": threads,
+            "--executor": executor != "process", "--device": device != "auto", "--address": address, "--gpus": gpus,
+            "--memory": memory, "--name": name, "--seed": seed, "--set": set_, "--current": current,
+            "--tracking": tracking, "--full": full,
+        }  # fmt: skip
+        if given := next((option for option, value in of_search.items() if value), None):
+            raise UserError(
+                f"{given}: expected a search, found the design of {suite}, whose trainings it does not change; "
+                f"`seesaw run {suite} --dataset DATA` searches"
+            )
+        _design(suite, part or [], only, raw, workers, home, json)
+        return
     made = create(
         writable_home(home),
         suite,
@@ -88,6 +113,22 @@ def run(
         progress=TerminalProgress(),
     )
     _execute(made, full, json)
+
+
+def _design(
+    suite: str, parts: list[str], only: str | None, raw: Path | None, workers: int, home: Path | None, json: bool
+) -> None:
+    """Trains parts of a suite's design."""
+    from bench.home import writable_home
+    from bench.reference.execute import run_design
+
+    with interrupted_once(), redirect_stdout(sys.stderr):
+        done = run_design(writable_home(home), suite, parts, only, raw, workers, TerminalProgress())
+    if json:
+        print_json({"suite": suite} | asdict(done))
+        return
+    say(f"{done.new:,} trainings, {done.there:,} more were there already, {done.failed:,} failed")
+    say(f"next: seesaw publish {suite}", whole=True)
 
 
 def resume(

@@ -1,8 +1,9 @@
-"""`seesaw compare` and `seesaw board`: several runs side by side, and a server of pages on the loopback address."""
+"""`seesaw compare`, `seesaw board` and `seesaw publish`: runs side by side, pages, a published table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -191,3 +192,26 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Says nothing of each request."""
+
+
+def publish(
+    suite: Annotated[str, typer.Argument(help="A suite with a design, as in reference.")],
+    runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN..]", help="Searches on its data to add.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Table instead of the one beside the suite.")] = None,
+    page: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the page, as Markdown and HTML.")] = None,
+    json: Json = False,
+    home: Home = None,
+) -> None:
+    """Add the trainings at home to a suite's published table, and answer its questions."""
+    from bench.home import resolve_home, shown
+    from bench.reference.publish import publish as add
+
+    found = add(resolve_home(home), suite, runs or (), table, page)
+    if json:
+        answers = {"sentence": found.answers.sentence, "fronts": [asdict(each) for each in found.answers.fronts]}
+        print_json({"table": str(found.table), "rows": found.rows, "new": found.new} | answers)
+        return
+    say(found.answers.sentence)
+    say(f"table: {shown(found.table)}, {found.rows:,} rows, {found.new:,} of them new", whole=True)
+    if page is not None:
+        say(f"page: {shown(page.resolve() / 'reference.html')}", whole=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from published import Seen, by_defaults, comparisons, experiments, measured_costs
+from published import by_defaults, experiments, measured_costs, reference
 
 from bench import content
 from bench.atomic import write_text
@@ -36,8 +36,8 @@ HEAD = f"""# Every way of sharing, every funnel, every loss, every balancer
 
 makes this page from the registries, the published runs and the measured tables; a test fails where they differ. Set
 options as `--set sharing.mmoe.experts=8`. `seesaw spaces wide` shows the ranges in which they are searched. "In our
-runs" counts entries in tables of confirmed points: means over fresh seeds, on validation for the front. The cost of a
-step was measured on one machine, by each entry's defaults: [costs.md](costs.md).
+runs" says how an entry did in [the reference](reference.md). The cost of a step was measured on one machine, by each
+entry's defaults: [costs.md](costs.md).
 """
 TITLES = {
     "numeric": "Numbers",
@@ -71,12 +71,13 @@ PLAIN = Layout(Schema(FIELDS, (), (Task("a"), Task("b")), scenario="scenario"), 
 
 def document() -> str:
     """The whole page."""
-    runs, costs, seen, tried = comparisons(), measured_costs(), experiments(), by_defaults()
+    runs, costs, seen, tried = reference(), measured_costs(), experiments(), by_defaults()
     parts = [HEAD]
     for axis, registry in AXES.items():
         parts.append(f"## {TITLES.get(axis, axis.capitalize())}\n" + INTRODUCTIONS.get(axis, ""))
         for kind, entry in registry.items():
-            found = list(_runs(axis, kind, runs)) + (tried.get(kind, []) if axis == "sharing" else [])
+            found = [runs[axis, kind]] if (axis, kind) in runs else []
+            found += tried.get(kind, []) if axis == "sharing" else []
             parts.append(_entry(kind, entry, costs.get((axis, kind)), found, seen.get(kind, [])))
     return "\n".join(parts)
 
@@ -131,10 +132,6 @@ def _unfit(entry: Entry[Any]) -> Iterator[str]:
             reasons.setdefault(reason, []).append(name)
     for reason, names in reasons.items():
         yield f"on {', '.join(names)}: {reason}"
-
-
-def _runs(axis: str, kind: str, runs: list[Seen]) -> Iterator[str]:
-    yield from (line for run in runs if (line := run.of(axis, kind)))
 
 
 def _escaped(text: str) -> str:

@@ -1,56 +1,21 @@
-"""What published tables say of registry entries: suites' confirmed points, measured costs, experiments."""
+"""What published tables say of registry entries: the reference, measured costs, experiments."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from zoo_cost import PLAIN
 
-from bench import content
-from bench.data import load_card
-from bench.data.card import shape_of
-from bench.models.config import PRESETS
-from bench.search import tree as trees
-from bench.search.fitting import fitting
-from bench.search.nodes import Switch
-from bench.search.space import load_space
+from bench.reference.answers import Member, gather, standings
+from bench.reference.cells import ALONE, SINGLE_TASK
+from bench.reference.execute import COMPOSITE, published
+from bench.reference.publish import objectives_of
+from bench.reference.table import read
 from bench.suite import load_suite
 
 ROOT = Path(__file__).parents[2]
-ALONE = "single_task"  # its table cell under balancing says nothing: there is nothing to balance
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A published run.
-
-    Attributes:
-        searched: kinds that its space had on its data, by axis.
-        points: of each confirmed point its kind by axis, and whether it is on the front, P(non-dominated) and picked.
-    """
-
-    suite: str
-    searched: dict[str, set[str]]
-    points: list[tuple[dict[str, str], bool, float, bool]]
-
-    def of(self, axis: str, kind: str) -> str | None:
-        """What it says of a kind, None where that was not searched."""
-        if kind not in self.searched.get(axis, set()):
-            return None
-        link = f"[{self.suite}](../reports/{self.suite}/README.md)"
-        mine = [point for point in self.points if point[0].get(axis) == kind]
-        if not mine:
-            return f"searched in {link}, and none of its {len(self.points)} confirmed points"
-        front = sum(on_front for _, on_front, _, _ in mine)
-        best = max(probability for _, _, probability, _ in mine)
-        picked = ", one of them picked" if any(picked for *_, picked in mine) else ""
-        return (
-            f"{len(mine)} of the {len(self.points)} confirmed points of {link}, {front} of them on the front{picked}, "
-            f"P(non-dominated) up to {best:.2f}"
-        )
 
 
 def tables(text: str) -> Iterator[list[dict[str, str]]]:
@@ -60,39 +25,29 @@ def tables(text: str) -> Iterator[list[dict[str, str]]]:
         yield [dict(zip(head, row, strict=False)) for row in rows]
 
 
-def comparisons() -> list[Seen]:
-    """Every suite whose README has a table of confirmed points."""
-    found = []
-    for suite in content.names("reports"):
-        readme = content.root("reports") / suite / "README.md"
-        text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
-        rows = [row for table in tables(text) for row in table if {"architecture", "P(non-dominated)"} <= set(row)]
-        if rows:
-            picked = set(re.findall(r"^Trial (\d+) .*is picked", text, re.M))
-            found.append(Seen(suite, _searched(suite), [_point(row, picked) for row in rows]))
+def reference() -> dict[tuple[str, str], str]:
+    """By axis and kind, what the published reference says: on how many data sets it is likely on the front of heads."""
+    suite = load_suite("reference")
+    given = {dataset.id: dataset.reference for dataset in suite.datasets}
+    data = gather(read(published("reference")), objectives_of(suite), given)
+    found = {}
+    for axis, default in (("sharing", ""), ("balancing", "static")):
+
+        def kind_of(member: Member, axis: str = axis, default: str = default) -> str:
+            if member.sharing == ALONE:
+                return SINGLE_TASK if axis == "sharing" and member.balancing in (SINGLE_TASK, COMPOSITE) else ""
+            return str(member.config.get(f"{axis}.kind", default))
+
+        of: dict[str, list[float]] = {}
+        for each in standings(data, kind_of):
+            of.setdefault(each.method, []).append(each.p_front)
+        for kind, chances in of.items():
+            likely = sum(chance > 0.5 for chance in chances)
+            found[axis, kind] = (
+                f"likely on the front of heads on {likely} of {len(chances)} data sets of "
+                f"[the reference](reference.md), with a probability of up to {max(chances):.2f}"
+            )
     return found
-
-
-def _point(row: dict[str, str], picked: set[str]) -> tuple[dict[str, str], bool, float, bool]:
-    sharing, _, funnel = row["architecture"].partition("+")
-    preset = PRESETS.get(row["architecture"], {"sharing.kind": sharing, "funnel.kind": funnel})
-    kinds = {axis: preset[f"{axis}.kind"] for axis in ("sharing", "funnel")}
-    if kinds["sharing"] != ALONE:
-        kinds["balancing"] = row["balancing"]
-    trial = row["trial"].strip("*")
-    return kinds, row["trial"].startswith("**"), float(row["P(non-dominated)"]), trial in picked
-
-
-def _searched(name: str) -> dict[str, set[str]]:
-    suite = load_suite(name)
-    searched: dict[str, set[str]] = {}
-    for dataset in suite.datasets:
-        schema = shape_of(load_card(dataset.id), dataset.tasks)
-        space = fitting(load_space(suite.space).restricted(suite.set), schema).space
-        for switch, node, _ in trees.walk(space.tree):
-            if isinstance(node, Switch):
-                searched.setdefault(switch.removesuffix(".kind"), set()).update(node.branches)
-    return searched
 
 
 def measured_costs() -> dict[tuple[str, str], str]:
@@ -113,7 +68,7 @@ def by_defaults() -> dict[str, list[str]]:
     text = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
     found: dict[str, list[str]] = {}
     for data, kind, values, gain in (row.values() for row in table_at(text, "sharings")):
-        more = f"; over the tasks {gain} against `{ALONE}`" if gain else ""
+        more = f"; over the tasks {gain} against `{SINGLE_TASK}`" if gain else ""
         found.setdefault(kind.strip("`"), []).append(f"by its defaults on {data}, test AUC: {values}{more}")
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from guide import COMMAND, document
-from published import ROOT, Seen, comparisons, experiments, measured_costs, tables
+from published import ROOT, experiments, measured_costs, tables
 from zoo_cost import PLAIN
 
 from bench.training.config import AXES
@@ -29,17 +29,9 @@ def test_the_guide_has_every_entry_with_its_paper_and_options() -> None:
 
 
 def test_published_tables_are_counted() -> None:
-    """Against the tables of reports/quick and docs/costs.md, counted by eye."""
+    """Against docs/costs.md, counted by eye."""
     text = "| a | b |\n|---|---|\n| 1 | 2 |\n\nno table | here\n"
     assert list(tables(text)) == [[{"a": "1", "b": "2"}]]
-    points = [({"sharing": "mmoe"}, True, 0.5, False), ({"sharing": "ple"}, False, 0.2, True)]
-    seen = Seen("s", {"sharing": {"mmoe", "ple", "home"}}, points)
-    assert "1 of the 2 confirmed points" in str(seen.of("sharing", "mmoe"))
-    assert "1 of them on the front, P(non-dominated) up to 0.50" in str(seen.of("sharing", "mmoe"))
-    assert "0 of them on the front, one of them picked" in str(seen.of("sharing", "ple"))
-    assert "none of its 2" in str(seen.of("sharing", "home"))
-    assert seen.of("sharing", "stem") is None
-    assert "quick" in {run.suite for run in comparisons()}
     costs = measured_costs()
     assert "times (MMoE) what it takes under `static`, with 2 tasks" in costs["balancing", "pcgrad"]
     assert "with 3 tasks" in costs["balancing", "krum"]

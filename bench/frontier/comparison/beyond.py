@@ -79,13 +79,16 @@ class Beyond:
         return against(self.margin, float(low), float(self.high.max()))
 
 
-def beyond(static: Sequence[Sample], gradient: Sequence[Sample], scale: Floats, margin: float) -> Beyond | None:
+def beyond(
+    static: Sequence[Sample], gradient: Sequence[Sample], scale: Floats, margin: float, questions: int = 1
+) -> Beyond | None:
     """Compares gradient points with the front of static points, paired by seed and by rows.
 
     Args:
         static, gradient: at least one point each.
         scale: (M,), by which metrics are multiplied to have one unit and to be better when larger.
         margin: in that unit, for the chances.
+        questions: how many are asked together, as of several data sets: the error rate of "yes" is for all of them.
 
     Returns:
         None where nothing is known of seeds.
@@ -97,7 +100,8 @@ def beyond(static: Sequence[Sample], gradient: Sequence[Sample], scale: Floats, 
         return None
     ahead = slice(len(gradient)), slice(len(gradient), None)
     ends = neighbours(np.array([each.mean for each in static]) * scale)
-    game = _Game(len(directions), ends, *(each[ahead] for each in (found.value, found.seed, found.data, found.freedom)))
+    value, seed, data, freedom = (each[ahead] for each in (found.value, found.seed, found.data, found.freedom))
+    game = _Game(len(directions), ends, value, seed, data, freedom, questions)
     value, replicates = game.value, min(len(each) for each in (*static, *gradient))
 
     def chances(count: int) -> tuple[float, float]:
@@ -133,6 +137,7 @@ class _Game:
     seed: Floats
     data: Floats
     freedom: Floats
+    questions: int
 
     @property
     def error(self) -> Floats:
@@ -151,13 +156,14 @@ class _Game:
     @property
     def _lowered(self) -> Floats:
         """Reach of lower bounds along the directions (G, K, W)."""
-        return self._reach(len(self.difference) * self.directions)[..., : self.directions]
+        tests = len(self.difference) * self.directions * self.questions
+        return self._reach(tests)[..., : self.directions]
 
     @property
     def _dominating(self) -> Floats:
         """Reach of lower bounds by objective (G, K, M)."""
         points, front, _ = self.difference.shape
-        return self._reach(points * front)[..., self.directions :]
+        return self._reach(points * front * self.questions)[..., self.directions :]
 
     @property
     def _raised(self) -> Floats:

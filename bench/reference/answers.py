@@ -1,0 +1,515 @@
+"""What the rows of the reference say: the answers to its questions, each with an interval or "cannot tell".
+
+All values are of test, of configurations that validation chose, over fresh seeds that all configurations share.
+Differences are paired by seed and by resample.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.balancing import method, works_on_gradients
+from bench.frontier.comparison.beyond import LEAST_WEIGHTS, MARGIN, MARGIN_OF_WAY, Beyond, beyond
+from bench.frontier.comparison.compared import LEAST_DATASETS, Ranking, ranking
+from bench.frontier.comparison.verdict import Word, common_units, replicates_needed
+from bench.frontier.importance import alone, importances
+from bench.frontier.pareto import hypervolume, resolve_reference
+from bench.frontier.posterior import p_nondominated
+from bench.frontier.samples import Sample
+from bench.frontier.statistics import Interval, differences
+from bench.objectives import Objective, in_thousandths
+from bench.records import Point
+from bench.reference.cells import ALONE, DEFAULT, ENSEMBLE, EQUAL, PREDICTED, SEARCH, STATIC, TREES
+from bench.reference.execute import COMPOSITE
+from bench.reference.table import Row
+from bench.seeds import derive
+
+Floats = NDArray[np.float64]
+Served = tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A configuration with its fresh seeds.
+
+    Attributes:
+        label: balancer, or kind of models that share nothing; of static weights with their ratio.
+        heads: of the objectives.
+        served: of the outcomes, one for each fusion.
+        valid: (M,) what validation found on the seed of tuning; NaN where it was not tuned.
+    """
+
+    sharing: str
+    balancing: str
+    label: str
+    config: Mapping[str, object]
+    heads: Sample
+    served: Served
+    valid: Floats
+    parameters: int
+    latency_ms: float
+
+    @property
+    def name(self) -> str:
+        """For tables."""
+        return self.label if self.sharing in (ALONE, SEARCH) else f"{self.sharing}, {self.label}"
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the rows say of one data set.
+
+    Attributes:
+        tried: rows of tuning that have values.
+        reference: of the hypervolume, complete.
+    """
+
+    name: str
+    objectives: tuple[Objective, ...]
+    outcomes: tuple[str, ...]
+    reference: dict[str, float]
+    members: tuple[Member, ...]
+    tried: tuple[Row, ...]
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks are objectives."""
+        return len({each.name.partition(".")[0] for each in self.objectives})
+
+    def of(self, sharing: str, *balancing: str) -> list[Member]:
+        """Members of some cells."""
+        return [each for each in self.members if each.sharing == sharing and each.balancing in balancing]
+
+
+def gather(
+    rows: Iterable[Row], objectives: Mapping[str, tuple[Objective, ...]], given: Mapping[str, Mapping[str, float]]
+) -> list[Data]:
+    """The rows by data set and configuration. Of a data set that was prepared in several ways the most rows count.
+
+    Args:
+        objectives: by data set.
+        given: reference points by data set, as a suite has them.
+    """
+    by_data: dict[str, dict[str, list[Row]]] = {}
+    for row in rows:
+        if not row.failure and row.data in objectives:
+            by_data.setdefault(row.data, {}).setdefault(row.fingerprint, []).append(row)
+    found = []
+    for name in objectives:
+        if name in by_data:
+            most = max(by_data[name].values(), key=len)
+            found.append(_data(name, objectives[name], given.get(name, {}), most))
+    return found
+
+
+def _data(name: str, objectives: tuple[Objective, ...], given: Mapping[str, float], rows: Sequence[Row]) -> Data:
+    tried = tuple(row for row in rows if row.seed == 0)
+    valid = {(row.sharing, row.balancing, json.dumps(row.config, sort_keys=True)): row.valid for row in tried}
+    replicates: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        if row.seed:
+            replicates.setdefault((row.sharing, row.balancing, json.dumps(row.config, sort_keys=True)), []).append(row)
+    nothing = [math.nan] * len(objectives)
+    members = [
+        _member(sorted(of, key=lambda row: row.seed), np.array(valid.get(key, nothing)))
+        for key, of in sorted(replicates.items())
+        if len(of) > 1
+    ]
+    return Data(
+        name,
+        objectives,
+        rows[0].outcomes or _outcomes(rows),
+        resolve_reference(objectives, given),
+        tuple(members),
+        tried,
+    )
+
+
+def _outcomes(rows: Sequence[Row]) -> tuple[str, ...]:
+    return next((row.outcomes for row in rows if row.outcomes), ())
+
+
+def _member(rows: Sequence[Row], valid: Floats) -> Member:
+    first = rows[0]
+    seeds, outcomes = tuple(row.seed for row in rows), len(first.outcomes)
+    heads = _sample([row.test for row in rows], [row.test_moved for row in rows], seeds)
+    served = _sample([row.served for row in rows], [row.served_moved for row in rows], seeds)
+    columns = [slice(at, at + outcomes) for at in range(0, served.values.shape[1], outcomes)]
+    return Member(
+        sharing=first.sharing,
+        balancing=first.balancing,
+        label=_label(first),
+        config=first.config,
+        heads=heads,
+        served=tuple(Sample(served.values[:, own], served.deviations[..., own], seeds) for own in columns),
+        valid=valid,
+        parameters=first.parameters,
+        latency_ms=float(np.median([row.latency_ms for row in rows])),
+    )
+
+
+def _sample(values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]], seeds: tuple[int, ...]) -> Sample:
+    """Seeds whose resamples were not kept get the mean of those that were: a seed hardly changes how rows move it."""
+    known = np.array(values, float)
+    kept = [np.array(each).reshape(-1, known.shape[1]) for each in moved if len(each)]
+    if not kept:
+        return Sample(known, np.zeros((len(known), 0, known.shape[1])), seeds)
+    middle = np.mean(kept, axis=0)
+    own = [np.array(each).reshape(middle.shape) if len(each) else middle for each in moved]
+    return Sample(known, np.array(own), seeds)
+
+
+def _label(row: Row) -> str:
+    prefix = "balancing.static.weight."
+    weights = [float(str(value)) for key, value in row.config.items() if key.startswith(prefix)]
+    if row.balancing not in (STATIC, PREDICTED) or not weights:
+        return row.balancing
+    return f"{row.balancing} " + ":".join(f"{weight / min(weights):.3g}" for weight in weights)
+
+
+@dataclass(frozen=True)
+class Front:
+    """Whether any gradient method lies beyond the tuned static weights of one way of sharing, on one data set.
+
+    Attributes:
+        what: `heads` or `served`.
+        unit: of the values and the margin.
+        best: the gradient method that lies farthest.
+        chance: of "yes", were its front two margins beyond.
+    """
+
+    data: str
+    sharing: str
+    what: str
+    verdict: Word
+    value: float
+    low: float
+    high: float
+    margin: float
+    unit: str
+    best: str
+    chance: float
+    methods: int
+
+
+def fronts(every: Sequence[Data], sharing: Sequence[str]) -> list[Front]:
+    """The first question, for each data set and way of sharing that has enough static weights and a gradient method."""
+    asked = []
+    for data in every:
+        for kind in sharing:
+            static = data.of(kind, STATIC, EQUAL)
+            gradient = [
+                each
+                for each in data.members
+                if each.sharing == kind and works_on_gradients(each.balancing) and _acts(each, data) != STATIC
+            ]
+            if len({each.label for each in static if each.balancing == STATIC}) >= LEAST_WEIGHTS and gradient:
+                asked += [(data, kind, what, static, gradient) for what in ("heads", "served")]
+    return [_front(*each, questions=len(asked)) for each in asked]
+
+
+def _acts(member: Member, data: Data) -> str:
+    return method(member.balancing, data.tasks, member.sharing != "shared_embeddings")
+
+
+def _front(
+    data: Data, sharing: str, what: str, static: Sequence[Member], gradient: Sequence[Member], questions: int
+) -> Front:
+    if what == "heads":
+        objectives, reference = data.objectives, data.reference
+        here = [[each.heads for each in group] for group in (static, gradient)]
+        names = [each.label for each in gradient]
+    else:
+        objectives = tuple(Objective(name, "maximize") for name in data.outcomes)
+        reference = resolve_reference(objectives, {})
+        here = [[point for each in group for point in each.served] for group in (static, gradient)]
+        names = [each.label for each in gradient for _ in each.served]
+    means = np.array([each.mean for group in here for each in group])
+    units, unit = common_units(objectives, reference, means)
+    margin = MARGIN if all(in_thousandths(each.name) for each in objectives) else MARGIN_OF_WAY
+    scale = np.array([each.sign for each in objectives]) / units
+    found = beyond(here[0], here[1], scale, margin, questions)
+    assert found is not None  # every member has two seeds or more
+    at = (
+        int(np.where(found.dominates, found.low, -np.inf).argmax())
+        if found.verdict == "yes"
+        else int(found.value.argmax())
+    )
+    return Front(
+        data.name, sharing, what, found.verdict, float(found.value[at]), float(found.low[at]), _high(found, at), margin,
+        unit, names[at], found.chances[0], len({each.balancing for each in gradient}),
+    )  # fmt: skip
+
+
+def _high(found: Beyond, at: int) -> float:
+    return float(found.high[at] if found.verdict == "yes" else found.high.max())
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much better one configuration is than another in one objective, with the paired 90% interval."""
+
+    data: str
+    objective: str
+    left: str
+    right: str
+    interval: Interval
+
+    @property
+    def verdict(self) -> str:
+        """In a word."""
+        return "better" if self.interval.low > 0 else "worse" if self.interval.high < 0 else "cannot tell"
+
+
+def _gains(data: Data, left: Member, right: Member) -> list[Gain]:
+    found = differences([left.heads, right.heads])
+    assert found is not None
+    signs = [each.sign for each in data.objectives]
+    each = found.intervals(0, 1)
+    return [
+        Gain(data.name, objective.name, left.name, right.name, one if sign > 0 else _turned(one))
+        for objective, sign, one in zip(data.objectives, signs, each, strict=True)
+    ]
+
+
+def _turned(of: Interval) -> Interval:
+    return Interval(-of.value, -of.high, -of.low, of.seed, of.data, of.freedom)
+
+
+def best(members: Sequence[Member], data: Data) -> Member | None:
+    """The one that validation found best by the sum of objectives, each over its standard deviation over all tries."""
+    spread = np.nanstd([row.valid for row in data.tried], axis=0) if data.tried else np.ones(len(data.objectives))
+    signs = np.array([each.sign for each in data.objectives])
+    known = [each for each in members if np.isfinite(each.valid).all()]
+    return max(
+        known, key=lambda each: float((signs * each.valid / np.where(spread > 0, spread, 1)).sum()), default=None
+    )
+
+
+def sharing_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
+    """The best model that shares, of those with equal weights, less models that share nothing and less trees."""
+    found = []
+    for data in every:
+        shares = best([each for kind in sharing for each in data.of(kind, EQUAL)], data)
+        if shares is not None:
+            others = data.of(ALONE, COMPOSITE, ENSEMBLE, TREES)
+            found += [gain for other in others for gain in _gains(data, shares, other)]
+    return found
+
+
+def tuning_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
+    """Equal weights tuned less equal weights by defaults, for each way of sharing."""
+    return [
+        gain
+        for data in every
+        for kind in sharing
+        for left in data.of(kind, EQUAL)
+        for right in data.of(kind, DEFAULT)
+        for gain in _gains(data, left, right)
+    ]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A method's place on one data set.
+
+    Attributes:
+        method: a balancer, a way of sharing, or a kind of models that share nothing.
+        p_front: of its configurations the largest probability that no other method's dominates it.
+        volume: hypervolume of its configurations.
+    """
+
+    data: str
+    method: str
+    p_front: float
+    volume: float
+
+
+def standings(every: Sequence[Data], of: Callable[[Member], str] = attrgetter("balancing")) -> list[Standing]:
+    """Every method on every data set.
+
+    Args:
+        of: a member's method.
+    """
+    found = []
+    for data in every:
+        chances = p_nondominated([each.heads for each in data.members], data.objectives, derive(0, data.name))
+        if chances is None:
+            continue
+        own: dict[str, list[int]] = {}
+        for at, each in enumerate(data.members):
+            own.setdefault(of(each), []).append(at)
+        for name, places in own.items():
+            means = np.array([data.members[at].heads.mean for at in places])
+            volume = hypervolume(means, data.objectives, data.reference)
+            found.append(Standing(data.name, name, float(max(chances[at] for at in places)), volume))
+    return found
+
+
+def ranks(found: Sequence[Standing]) -> Ranking | None:
+    """Mean ranks by hypervolume of the methods that are on every data set; None on fewer than `LEAST_DATASETS`."""
+    table = pd.DataFrame(found)
+    if table.empty or table["data"].nunique() < LEAST_DATASETS:
+        return None
+    volumes = table.pivot(index="data", columns="method", values="volume").dropna(axis=1)
+    return ranking(list(volumes.columns), volumes.to_numpy()) if volumes.shape[1] > 1 else None
+
+
+@dataclass(frozen=True)
+class Knob:
+    """Share of variance between tries that a parameter explains alone: mean over cells' data sets, and its range."""
+
+    name: str
+    share: float
+    low: float
+    high: float
+    datasets: int
+
+
+def knobs(every: Sequence[Data], names: Sequence[str]) -> list[Knob]:
+    """The importance of what is drawn, of the way of sharing and of the balancer, over data sets."""
+    shares: dict[str, list[float]] = {}
+    for data in every:
+        rows = [row for row in data.tried if row.sharing != ALONE and len(row.valid) == len(data.objectives)]
+        points = [
+            Point("trial", row.config, "", params={name: row.config[name] for name in names if name in row.config}
+            | {"sharing": row.sharing, "balancing": row.balancing})
+            for row in rows
+        ]  # fmt: skip
+        values = np.array([row.valid for row in rows], float).reshape(len(rows), len(data.objectives))
+        for each in importances(points, alone(values, data.objectives, data.reference), derive(0, data.name)):
+            shares.setdefault(each.name, []).append(each.share)
+    found = [
+        Knob(name, float(np.mean(own)), float(min(own)), float(max(own)), len(own)) for name, own in shares.items()
+    ]
+    return sorted(found, key=lambda each: -each.share)
+
+
+GAINS = (0.001, 0.0005, 0.0002)
+"""Differences of AUC that papers report."""
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Seeds of each side that show a gain of an objective with a chance of 80%; None where no number is enough.
+
+    Attributes:
+        seed, data: standard deviation of a paired difference between two seeds, and standard error from rows of test.
+    """
+
+    data: str
+    objective: str
+    seed: float
+    rows: float
+    needed: tuple[int | None, ...]
+
+
+def seeds_needed(every: Sequence[Data], sharing: Sequence[str]) -> list[Seeds]:
+    """By data set and objective, from the differences between a gradient method and equal weights of one sharing."""
+    found = []
+    for data in every:
+        pairs = [
+            (left, right)
+            for kind in sharing
+            for right in data.of(kind, EQUAL)
+            for left in data.members
+            if left.sharing == kind and works_on_gradients(left.balancing)
+        ]
+        apart = [(differences([left.heads, right.heads]), len(left.heads)) for left, right in pairs]
+        known = [(each, n) for each, n in apart if each is not None]
+        for at, objective in enumerate(data.objectives):
+            if not known or not in_thousandths(objective.name):
+                continue
+            seed = float(np.median([each.seed[0, 1, at] * n for each, n in known]))  # of one pair
+            rows = float(np.median([each.data[0, 1, at] for each, _ in known]))
+            needed = tuple(replicates_needed(gain, seed / 10, rows, 9.0, 10, 1) for gain in GAINS)
+            found.append(Seeds(data.name, objective.name, math.sqrt(seed), math.sqrt(rows), needed))
+    return found
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All answers.
+
+    Attributes:
+        cells: rows of fresh seeds by data set, sharing and balancing.
+    """
+
+    data: list[Data]
+    fronts: list[Front]
+    sharing: list[Gain]
+    tuning: list[Gain]
+    standings: list[Standing]
+    ranking: Ranking | None
+    knobs: list[Knob]
+    seeds: list[Seeds]
+    cells: dict[tuple[str, str, str], int] = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        """The answer to the first question."""
+        return headline(self.fronts)
+
+
+def headline(found: Sequence[Front]) -> str:
+    """Does any gradient method lie beyond tuned static weights, over all data sets and ways of sharing?"""
+    if not found:
+        return "Cannot say yet: no data set has seven tuned static weights and a gradient method on fresh seeds."
+    parts = []
+    for what in ("heads", "served"):
+        own = [each for each in found if each.what == what]
+        yes, no = ([each for each in own if each.verdict == word] for word in ("yes", "no"))
+        where = f"{len(own)} comparisons on {len({each.data for each in own})} data sets"
+        by = "By the AUC of the heads" if what == "heads" else "By what is served"
+        top = max(yes or own, key=lambda each: (each.low if each.verdict == "yes" else each.value) / each.margin)
+        value = f"{top.value:+.2f} {top.unit} ({top.low:+.2f} to {top.high:+.2f}; {top.best}, {top.data})"
+        rest = f"{len(no)} are surely within it, {len(own) - len(yes) - len(no)} cannot tell; the farthest is {value}."
+        beyond_it = "beyond tuned static weights by more than the margin"
+        if yes:
+            parts.append(f"{by}, gradient methods lie {beyond_it} in {len(yes)} of {where}; {rest}")
+        else:
+            parts.append(f"{by}, no gradient method lies surely {beyond_it}, in {where}; {rest}")
+    return " ".join(parts)
+
+
+def answer(
+    rows: Iterable[Row],
+    objectives: Mapping[str, tuple[Objective, ...]],
+    given: Mapping[str, Mapping[str, float]],
+    sharing: Sequence[str],
+    ranges: Sequence[str],
+) -> Answers:
+    """All answers from the rows.
+
+    Args:
+        objectives, given: as for `gather`.
+        sharing: ways of sharing that are compared.
+        ranges: names that are drawn.
+    """
+    every = list(rows)
+    found = gather(every, objectives, given)
+    counted: dict[tuple[str, str, str], int] = {}
+    for row in every:
+        if row.seed and not row.failure:
+            key = (row.data, row.sharing, row.balancing)
+            counted[key] = counted.get(key, 0) + 1
+    standing = standings(found)
+    return Answers(
+        data=found,
+        fronts=fronts(found, sharing),
+        sharing=sharing_gains(found, sharing),
+        tuning=tuning_gains(found, sharing),
+        standings=standing,
+        ranking=ranks(standing),
+        knobs=knobs(found, ranges),
+        seeds=seeds_needed(found, sharing),
+        cells=counted,
+    )

@@ -1,0 +1,267 @@
+"""Carries out parts of a design: prepares data, trains what no row is there of, and keeps a row for each training."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench import __version__, content, plugins
+from bench.balancing import BALANCING
+from bench.data import Store, load_card, prepare
+from bench.data.preparation import check_data
+from bench.errors import UserError, unknown
+from bench.machine import cores, processor
+from bench.models.sharing import SHARING
+from bench.objectives import Objective
+from bench.predictions import FOLDER as PREDICTIONS
+from bench.progress import Progress
+from bench.records import Job, Outcome
+from bench.reference.cells import ALONE, PURPOSE, SINGLE_TASK, Cell, Config, Tried, Tuning, cells_of, of_part
+from bench.reference.table import FOLDER, TABLE, Row, Rows, composed, key_of, row_of
+from bench.reference.training import RESAMPLES, composite, train
+from bench.registry import lookup
+from bench.rows import SEARCH, TEST
+from bench.search.driver import outcomes
+from bench.search.executors import EXECUTORS
+from bench.search.executors.base import Executor, Options
+from bench.search.lock import FolderLock
+from bench.seeds import derive
+from bench.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
+from bench.training.config import TrialConfig
+from bench.training.kept import write_rows
+
+COMPOSITE = "composite"
+"""The balancing of rows of the best single-task models together."""
+
+
+def published(suite: str) -> Path:
+    """The table beside a suite."""
+    return content.find("reports", suite).parent / TABLE
+
+
+def design_of(suite: Suite, only: str | None = None) -> Design:
+    """The design of a suite.
+
+    Args:
+        only: the name of a balancer or a way of sharing: it alone takes the place of all others of its axis.
+
+    Raises:
+        UserError: the suite has none, or an entry is unknown.
+    """
+    if suite.design is None:
+        raise UserError("expected a suite with a [design], found one without: `--part` and `--only` are for designs")
+    design = suite.design
+    if only is not None:
+        none: dict[str, tuple[str, ...]] = {"more_sharing": (), "more_balancing": ()}
+        if only in SHARING:
+            design = design.model_copy(update=none | {"sharing": (only,), "balancing": ()})
+        elif only in BALANCING:
+            design = design.model_copy(update=none | {"balancing": (only,)})
+        else:
+            raise UserError(f"--only: {unknown('balancer or way of sharing', only, [*BALANCING, *SHARING])}")
+    for name in (*design.sharing, *design.more_sharing):
+        lookup(SHARING, "design: way of sharing", name)
+    for name in (*design.balancing, *design.more_balancing):
+        lookup(BALANCING, "design: balancer", name)
+    return design
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a call came to: rows that were there, new ones, failed ones, and cells that are not whole.
+
+    Attributes:
+        skipped: data sets that are not at hand, with the reason.
+    """
+
+    new: int
+    there: int
+    failed: int
+    skipped: dict[str, str]
+
+
+def run_design(
+    home: Path,
+    name: str,
+    parts: Sequence[str],
+    only: str | None,
+    raw: Path | None,
+    workers: int,
+    progress: Progress,
+) -> Done:
+    """Trains the cells of the parts, all of them where there are none, and keeps their rows at home.
+
+    Args:
+        name: of the suite.
+        parts: as `bench.reference.cells.of_part` reads them.
+        only: see `design_of`.
+        raw: folder of raw files, or of a folder for each data set.
+        workers: trainings at once; 0 means one a core.
+
+    Raises:
+        UserError: an unknown part or entry, or no data set is at hand.
+    """
+    suite = load_suite(name)
+    design = design_of(suite, only)
+    every = cells_of(design, [dataset.id for dataset in suite.datasets])
+    wanted = [cell for part in parts for cell in of_part(every, part)] if parts else every
+    if only is not None:
+        wanted = [cell for cell in wanted if only in (cell.sharing, cell.balancing)]
+    rows = Rows(home, published(name))
+    done, skipped = Done(0, 0, 0, {}), dict[str, str]()
+    trainers: dict[str, _Trainer] = {}
+    try:
+        for cell in dict.fromkeys(wanted):
+            if cell.data in skipped:
+                continue
+            if cell.data not in trainers:
+                try:
+                    trainers[cell.data] = _Trainer(
+                        home, suite.dataset(cell.data), raw, workers or cores(), rows, progress
+                    )
+                except UserError as error:
+                    skipped[cell.data] = str(error)
+                    progress.note(f"{cell.data} is left out: {error}")
+                    continue
+            trainers[cell.data].carry_out(cell, design)
+    finally:
+        for trainer in trainers.values():
+            trainer.close()
+            done = Done(done.new + trainer.new, done.there + trainer.there, done.failed + trainer.failed, {})
+    if not trainers:
+        raise UserError("\n".join(skipped.values()))
+    return replace(done, skipped=skipped)
+
+
+class _Trainer:
+    """Trains cells of one data set."""
+
+    def __init__(
+        self, home: Path, dataset: SuiteDataset, raw: Path | None, workers: int, rows: Rows, progress: Progress
+    ) -> None:
+        card = load_card(dataset.id)
+        own = raw / card.id if raw is not None and (raw / card.id).is_dir() else raw
+        check_data(card, home, own if card.files else None, progress)
+        store = prepare(card, home, own if card.files else None, progress)
+        self.store: Store = store.with_tasks(dataset.tasks or store.default_tasks)
+        self.name, self._rows, self._progress = dataset.id, rows, progress
+        self._lock = FolderLock(home / FOLDER / dataset.id)
+        tasks = self.store.schema.tasks
+        self.objectives: tuple[Objective, ...] = resolve_objectives(dataset, tasks)
+        group = self.store.split(TEST).group
+        self.outcomes = tuple(each.name for each in resolve_outcomes(dataset, tasks, group))
+        self._predictions = home / FOLDER / dataset.id / PREDICTIONS
+        write_rows(self.store, self._predictions)
+        options = Options(note=progress.note, store=str(self.store.path), threads=1)
+        self._executor: Executor = EXECUTORS["process"](train, workers, options)
+        self._origin = {"version": __version__, "commit": _commit(), "machine": f"{processor()}, {platform.system()}"}
+        self.new = self.there = self.failed = 0
+
+    def close(self) -> None:
+        """Ends the workers."""
+        self._executor.close()
+        self._lock.release()
+
+    def carry_out(self, cell: Cell, design: Design) -> None:
+        """Trains what a cell lacks. A cell that cannot be is noted, and leaves no row."""
+        tasks = tuple(task.name for task in self.store.schema.tasks)
+        tuning = Tuning(design, self.name, tasks, self.objectives)
+        single = Cell(self.name, ALONE, SINGLE_TASK)
+        try:
+            picks = tuning.choose(
+                cell, lambda asked: self._tried(cell, asked), lambda asked: self._tried(single, asked)
+            )
+            distinct = list({str(config): config for config in picks}.values())
+            rows = self._train(cell, [(config, seed) for seed in range(1, design.seeds + 1) for config in distinct])
+        except UserError as error:
+            self._progress.note(f"{cell.part} is left out: {error}")
+            return
+        if cell == single:
+            self._compose(dict(zip(tasks, picks, strict=True)), rows)
+
+    def _tried(self, cell: Cell, asked: Sequence[Config]) -> list[Tried]:
+        rows = self._train(cell, [(config, 0) for config in asked])
+        keys = [each.key(SEARCH) for each in self.objectives]
+        return [Tried(dict(zip(keys, row.valid, strict=False)), row.norms) for row in rows]
+
+    def _train(self, cell: Cell, wanted: Sequence[tuple[Config, int]]) -> list[Row]:
+        """The rows of configurations and seeds, trained where they are not there."""
+        keys = [key_of(cell, self.store.fingerprint, seed, config) for config, seed in wanted]
+        found = {key: row for key in keys if (row := self._rows.get(key)) is not None}
+        self.there += len(found)
+        jobs = [
+            (key, config, self._job(cell, config, seed))
+            for key, (config, seed) in zip(keys, wanted, strict=True)
+            if key not in found
+        ]
+        of_job = {id(job): (key, config) for key, config, job in jobs}
+        stage = "seeds" if wanted and wanted[0][1] else "tuning"
+        with self._progress.task(f"{cell.part}: {stage}", len(wanted), "trainings", len(found)) as advance:
+            for outcome in outcomes(self._executor, [job for _, _, job in jobs], advance, None):
+                key, config = of_job[id(outcome.job)]
+                found[key] = self._keep(cell, config, outcome)
+        return [found[key] for key in keys]
+
+    def _keep(self, cell: Cell, config: Config, outcome: Outcome) -> Row:
+        row = row_of(cell, self.store.fingerprint, config, outcome, self.objectives, self._origin)
+        self._rows.add(row)
+        self.new += 1
+        if row.failure:
+            self.failed += 1
+            self._progress.note(f"{cell.part}: a training failed: {row.failure}")
+        return row
+
+    def _job(self, cell: Cell, config: Config, seed: int) -> Job:
+        if cell.kind == "trial":
+            parsed = TrialConfig.parse(config)
+            parsed.check_fit(self.store.schema)
+            config = parsed.dotted()
+        return Job(
+            trial=None,
+            replicate=seed,
+            config=config,
+            store=str(self.store.path),
+            seed=derive(0, PURPOSE, seed),
+            splits=(SEARCH, TEST) if seed else (SEARCH,),
+            objectives=tuple(each.name for each in self.objectives),
+            tasks=tuple(task.name for task in self.store.schema.tasks),
+            threads=1,
+            device="cpu",
+            resamples=RESAMPLES if seed else 0,
+            outcomes=self.outcomes if seed else (),
+            predictions=str(self._predictions) if seed else None,
+            kind=cell.kind,
+            plugins=plugins.files(),
+        )
+
+    def _compose(self, picks: Mapping[str, Config], rows: Sequence[Row]) -> None:
+        """Adds a row for each seed of the best single-task models together: each task's values from its own model."""
+        cell = Cell(self.name, ALONE, COMPOSITE)
+        config: Config = {task: json.dumps(own, sort_keys=True) for task, own in picks.items()}
+        places = [list(picks).index(each.name.partition(".")[0]) for each in self.objectives]
+        of = {(json.dumps(row.config, sort_keys=True), row.seed): row for row in rows if not row.failure}
+        for seed in sorted({row.seed for row in rows}):
+            own = [of.get((str(text), seed)) for text in config.values()]
+            if self._rows.get(key_of(cell, self.store.fingerprint, seed, config)) or None in own:
+                continue
+            jobs = [self._job(cell, each, seed) for each in picks.values()]
+            served = composite(self._predictions, self.outcomes, [job.training for job in jobs], seed)
+            if served:
+                models = [row for row in own if row is not None]
+                self._rows.add(composed(models, places, cell, config, served, self._origin))
+        for file in self._predictions.glob("trial-*.npy"):
+            file.unlink()
+
+
+def _commit() -> str:
+    """Of the checkout that this code is in; empty where it is in none."""
+    folder = Path(__file__).parents[2]
+    if not (folder / ".git").exists():
+        return ""
+    asked = ["git", "-C", str(folder), "rev-parse", "--short=12", "HEAD"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return found.stdout.strip()

@@ -1,0 +1,326 @@
+"""The page of the reference: the answer, what it rests on, and every table, as Markdown and as one HTML file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.balancing import works_on_gradients
+from bench.frontier.statistics import LEVEL, Interval, intervals
+from bench.objectives import in_thousandths
+from bench.reference.answers import GAINS, Answers, Data, Gain, Member
+from bench.reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STATIC, TREES, Cell
+from bench.reference.table import TABLE
+from bench.report.comparison import critical_figure
+from bench.report.markup import escaped, identifier, sentence
+from bench.report.page import table, whole
+from bench.report.text import MINUS, dataset, label
+
+WIDTH, HEIGHT, EDGE = 320, 240, 40
+MARKS = {
+    STATIC: ("front", "static weights"),
+    "gradient": ("kind-2", "gradient methods"),
+    "loss": ("kind-3", "weights by the losses"),
+    ALONE: ("kind-4", "models that share nothing"),
+    TREES: ("kind-5", "boosted trees"),
+    SEARCH: ("kind-1", "points of a search"),
+}
+"""Groups of a figure: colour and name."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        text: sentences, with commands between backticks.
+        heads, rows: of its table; none where there are no rows.
+        numbers: the column from which on cells are numbers.
+        figure: SVG, of the HTML page alone.
+    """
+
+    title: str
+    text: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    numbers: int = 1
+    figure: str = ""
+
+
+def markdown(found: Answers, cells: Sequence[Cell], seeds: int, command: str) -> str:
+    """The page as Markdown.
+
+    Args:
+        cells: of the design, for what is left to do.
+        seeds: fresh seeds that a configuration is to have.
+        command: that remakes it.
+    """
+    parts = [
+        f"# The reference\n\n```\n{command}\n```\n\nmakes this page from [`{TABLE}`](../reports/reference/{TABLE}).\n"
+    ]
+    parts.append(f"**{found.sentence}**\n")
+    for each in sections(found, cells, seeds):
+        parts.append(f"## {each.title}\n")
+        parts += [f"{text}\n" for text in each.text]
+        if each.rows:
+            lines = [each.heads, ("---",) * len(each.heads), *each.rows]
+            parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n")
+    return "\n".join(parts)
+
+
+def document(found: Answers, cells: Sequence[Cell], seeds: int) -> str:
+    """The page as HTML."""
+    question = "Does any gradient method beat tuned static weights?"
+    first = f"<h2>{question}</h2><p>{sentence(found.sentence)}</p>"
+    body = [f'<article class="answer">{first}</article>']
+    for each in sections(found, cells, seeds):
+        text = "".join(f'<p class="note">{sentence(part)}</p>' for part in each.text)
+        shown = table(each.heads, [list(row) for row in each.rows], each.title, each.numbers) if each.rows else ""
+        body.append(f'<section class="run"><h2>{escaped(each.title)}</h2>{text}{each.figure}{shown}</section>')
+    body.append(f'<p class="note">All rows: <a href="../reports/reference/{TABLE}">{TABLE}</a>.</p>')
+    return whole("The reference", "Methods by equal trials", body, figures=False)
+
+
+def sections(found: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Section]:
+    """All parts, those without a row left out."""
+    made = (
+        _fronts(found),
+        Section("Fronts", (FIGURES,), figure=_figures(found.data)) if found.data else None,
+        _sharing(found),
+        _matrix(found),
+        *(_leaders(data, found) for data in found.data),
+        _gains("What tuning gains over defaults", TUNING, found.tuning),
+        _knobs(found),
+        _seeds(found),
+        _left(found, cells, seeds),
+    )
+    yield from (each for each in made if each is not None and (each.rows or each.figure or each.text))
+
+
+FIGURES = (
+    "The first two objectives of each data set, means on test with 90% intervals; better to the right and upwards. "
+    "With two objectives a line joins the static weights of one way of sharing."
+)
+TUNING = "Equal weights, tuned by the draws of the design, less equal weights with our defaults."
+
+
+def _fronts(found: Answers) -> Section:
+    rows = []
+    for each in found.fronts:
+        value = (_signed(each.value, 2), f"{_signed(each.low, 2)} to {_signed(each.high, 2)}")
+        margin, chance = f"{each.margin:g} {each.unit}", f"{each.chance:.0%}"
+        rows.append((dataset(each.data), each.sharing, each.what, each.verdict, *value, margin, each.best, chance))
+    text = (
+        "By data set and way of sharing: how far the farthest gradient method lies beyond the front of tuned static "
+        "weights.",
+        "`yes`: surely by more than the margin, and better than some static weights in every objective. The error rate "
+        "is 5% over all rows together. `no`: surely not by more than the margin. The chance is that of `yes`, were the "
+        "gradient methods two margins beyond.",
+    )
+    heads = ("data", "sharing", "of", "beyond the margin", "beyond", "interval", "margin", "method", "chance of yes")
+    return Section("Gradient methods against tuned static weights", text, heads, tuple(rows), 4)
+
+
+def _sharing(found: Answers) -> Section:
+    text = (
+        "The best model that shares, with equal weights, less models that share nothing. `composite` is the best "
+        "single-task model of each task, `ensemble` two single-task models with the parameters of one."
+    )
+    return _gains("Does sharing beat separate models?", text, found.sharing)
+
+
+def _gains(title: str, text: str, gains: Sequence[Gain]) -> Section:
+    rows = []
+    for each in gains:
+        scale = 1e4 if in_thousandths(each.objective) else 1.0
+        of = each.interval
+        rows.append(
+            (
+                dataset(each.data), label(each.objective), each.left, each.right, _signed(of.value * scale, 1),
+                f"{_signed(of.low * scale, 1)} to {_signed(of.high * scale, 1)}", each.verdict,
+            )
+        )  # fmt: skip
+    heads = ("data", "objective", "left", "right", "left better by, .0001", f"{LEVEL:.0%} interval", "left is")
+    return Section(title, (text,), heads, tuple(rows), 4)
+
+
+def _matrix(found: Answers) -> Section:
+    names = [data.name for data in found.data]
+    of = {(each.method, each.data): each for each in found.standings}
+    methods = sorted({each.method for each in found.standings})
+    rows = []
+    for name in methods:
+        known = [of[name, data].p_front for data in names if (name, data) in of]
+        cells = [f"{of[name, data].p_front:.2f}" if (name, data) in of else "" for data in names]
+        rows.append((name, *cells, f"{sum(p > 0.5 for p in known)} of {len(known)}"))
+    rows.sort(key=lambda row: (-int(row[-1].split()[0]), row[0]))
+    text = [
+        "The probability that a method's best configuration, of all ways of sharing, is on the front of heads: that no "
+        "other configuration dominates it."
+    ]
+    figure = ""
+    if found.ranking is not None:
+        text.append(f"By hypervolume: {found.ranking.sentence}")
+        figure = critical_figure(found.ranking)
+    heads = ("method", *map(dataset, names), "on the front")
+    return Section("Which method is on the front, and where", tuple(text), heads, tuple(rows), 1, figure)
+
+
+def _leaders(data: Data, found: Answers) -> Section:
+    """Of each method the configuration that is likeliest on the front."""
+    known = intervals([each.heads for each in data.members])
+    chance = {each.method: each.p_front for each in found.standings if each.data == data.name}
+    rows = []
+    if known is not None:
+        of = {id(member): row for member, row in zip(data.members, known, strict=True)}
+        for name, p in sorted(chance.items(), key=lambda pair: -pair[1]):
+            own = [each for each in data.members if each.balancing == name]
+            top = max(own, key=lambda each: _merit(each, data))
+            values = [_interval(each) for each in of[id(top)]]
+            rows.append((top.name, *values, f"{p:.2f}", f"{top.parameters:,}" if top.parameters else "", _ms(top)))
+    heads = (
+        "configuration",
+        *(label(each.name) for each in data.objectives),
+        "P(on front)",
+        "parameters",
+        "ms a request",
+    )
+    text = ("Of each method the configuration with the best sum of objectives: means over fresh seeds on test.",)
+    return Section(f"Leaderboard: {dataset(data.name)}", text, heads, tuple(rows), 1)
+
+
+def _merit(member: Member, data: Data) -> float:
+    spread = np.std([each.heads.mean for each in data.members], axis=0)
+    signs = np.array([each.sign for each in data.objectives])
+    return float((signs * member.heads.mean / np.where(spread > 0, spread, 1)).sum())
+
+
+def _knobs(found: Answers) -> Section:
+    rows = tuple(
+        (each.name, f"{each.share:.0%}", f"{each.low:.0%} to {each.high:.0%}", str(each.datasets))
+        for each in found.knobs
+    )
+    text = ("The share of variance between tries that a parameter explains alone: mean and range over data sets.",)
+    return Section("Which knobs matter", text, ("parameter", "share", "range", "data sets"), rows)
+
+
+def _seeds(found: Answers) -> Section:
+    rows = tuple(
+        (
+            dataset(each.data), label(each.objective), f"{1e4 * each.seed:.1f}", f"{1e4 * each.rows:.1f}",
+            *("never" if n is None else str(n) for n in each.needed),
+        )
+        for each in found.seeds
+    )  # fmt: skip
+    text = (
+        "Seeds of each side that show a true difference between two balancers with a chance of 80%, in one test at 5%. "
+        "`never`: the rows of test alone leave more doubt than that.",
+    )
+    heads = (
+        "data",
+        "objective",
+        "sd of a pair, .0001",
+        "error of test rows, .0001",
+        *(f"for {gain:g}" for gain in GAINS),
+    )
+    return Section("How many seeds a claim needs", text, heads, rows, 2)
+
+
+def _left(found: Answers, cells: Sequence[Cell], seeds: int) -> Section:
+    by_part: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        by_part.setdefault((cell.data, cell.sharing), []).append(cell)
+    rows = []
+    for (data, sharing), own in by_part.items():
+        done = sum(found.cells.get((cell.data, cell.sharing, cell.balancing), 0) >= seeds for cell in own)
+        rows.append((dataset(data), sharing, f"{done} of {len(own)}"))
+    text = (
+        "Cells that have all seeds. `seesaw run reference --part DATA/SHARING` trains what is left on any machine, and "
+        "`seesaw publish reference` adds its rows.",
+    )
+    return Section("What is there, and what is left", text, ("data", "sharing", "cells"), tuple(rows), 2)
+
+
+def _interval(of: Interval) -> str:
+    return f"{of.value:.4f} ± {(of.high - of.low) / 2:.4f}"
+
+
+def _ms(member: Member) -> str:
+    return f"{member.latency_ms:.2f}" if math.isfinite(member.latency_ms) and member.latency_ms else ""
+
+
+def _signed(value: float, digits: int) -> str:
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", MINUS) if text.strip("+-0.") else text.strip("+-")
+
+
+def _figures(every: Sequence[Data]) -> str:
+    """A drawing for each data set, and one key."""
+    key = "".join(
+        f'<span><svg class="key" viewBox="-8 -8 16 16" aria-hidden="true"><circle r="6" fill="var(--{role})"/></svg> '
+        f"{name}</span> "
+        for role, name in MARKS.values()
+    )
+    return f'<p class="note">{key}</p><div class="multiples">{"".join(map(_figure, every))}</div>'
+
+
+def _figure(data: Data) -> str:
+    """Means of the first two objectives of all members, with intervals."""
+    known = intervals([each.heads for each in data.members])
+    if known is None or len(data.objectives) < 2:
+        return ""
+    signs = [each.sign for each in data.objectives[:2]]
+    ends = np.array([[(row[at].low, row[at].value, row[at].high) for at in range(2)] for row in known])
+    low = np.quantile(ends[:, :, 1] * signs, 0.1, axis=0) - 3 * np.median(ends[:, :, 2] - ends[:, :, 1], axis=0)
+    high = (ends[:, :, 2] * signs).max(axis=0)
+
+    def at(axis: int, value: float) -> float:
+        share = (signs[axis] * value - low[axis]) / ((high[axis] - low[axis]) or 1.0)
+        across = EDGE + share * (WIDTH - EDGE - 8)
+        return float(across if axis == 0 else HEIGHT - EDGE - share * (HEIGHT - EDGE - 8))
+
+    marks, lines = [], []
+    for sharing in dict.fromkeys(each.sharing for each in data.members):
+        of = [(each, end) for each, end in zip(data.members, ends, strict=True) if each.sharing == sharing]
+        static = sorted((at(0, end[0, 1]), at(1, end[1, 1])) for each, end in of if each.balancing == STATIC)
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in static)
+        if len(data.objectives) == 2:
+            lines.append(f'<polyline points="{line}" fill="none" stroke="var(--front)" opacity="0.6"/>')
+        for each, end in of:
+            x, y = at(0, end[0, 1]), at(1, end[1, 1])
+            colour = f"var(--{MARKS[_group(each)][0]})"
+            spans = f"M{at(0, end[0, 0]):.1f} {y:.1f}H{at(0, end[0, 2]):.1f}"
+            spans += f"M{x:.1f} {at(1, end[1, 0]):.1f}V{at(1, end[1, 2]):.1f}"
+            marks.append(
+                f'<path d="{spans}" stroke="{colour}" opacity="0.35" fill="none"/>'
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"><title>{escaped(each.name)}</title></circle>'
+            )
+    right, up = (
+        f"{escaped(label(each.name))} {low[axis] * signs[axis]:.4g} to {high[axis] * signs[axis]:.4g}"
+        for axis, each in enumerate(data.objectives[:2])
+    )
+    clip, size = f"c-{identifier(data.name)}", f'width="{WIDTH - EDGE}" height="{HEIGHT - EDGE}"'
+    words = f"{right} to the right, {up} upwards: {len(marks)} configurations of {escaped(data.name)}"
+    return (
+        f"<figure><figcaption>{escaped(dataset(data.name))}</figcaption>"
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-size="11" fill="var(--text)" '
+        f'aria-label="{words}"><clipPath id="{clip}"><rect x="{EDGE}" y="0" {size}/></clipPath>'
+        f'<path d="M{EDGE} 8V{HEIGHT - EDGE}H{WIDTH - 8}" fill="none" stroke="var(--line)"/>'
+        f'<g clip-path="url(#{clip})">{"".join(lines)}{"".join(marks)}</g>'
+        f'<text x="{WIDTH - 8}" y="{HEIGHT - 22}" text-anchor="end" fill="var(--muted)">{right}</text>'
+        f'<text x="20" y="{HEIGHT - EDGE}" transform="rotate(-90 20 {HEIGHT - EDGE})" fill="var(--muted)">{up}</text>'
+        "</svg></figure>"
+    )
+
+
+def _group(member: Member) -> str:
+    if member.balancing == TREES:
+        return TREES
+    if member.sharing in (ALONE, SEARCH):
+        return member.sharing
+    if works_on_gradients(member.balancing):
+        return "gradient"
+    return STATIC if member.balancing in (STATIC, EQUAL, DEFAULT, PREDICTED) else "loss"

@@ -1,0 +1,142 @@
+"""Adds rows to the published table, also those of a finished run, and remakes its page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from bench import __version__
+from bench.atomic import write_text
+from bench.data import load_card
+from bench.errors import UserError
+from bench.machine import processor
+from bench.objectives import Objective
+from bench.predictions import FOLDER as PREDICTIONS
+from bench.predictions import name_of, predictions, rows_of
+from bench.records import Point, Replicate
+from bench.reference.answers import Answers, answer
+from bench.reference.cells import SEARCH as JOINT
+from bench.reference.cells import cells_of
+from bench.reference.execute import design_of, published
+from bench.reference.page import document, markdown
+from bench.reference.table import RESAMPLED_SEEDS, Row, Rows, read, write
+from bench.reference.training import RESAMPLES, served
+from bench.rows import SEARCH, TEST
+from bench.run.comparing import members_of
+from bench.run.folder import DatasetRun, Run
+from bench.search.study import Study
+from bench.suite import Suite, load_suite, resolve_objectives, resolve_outcomes
+
+NAME = "reference"
+"""Of the page's files."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was written: rows in the table, how many of them are new, and the answers."""
+
+    rows: int
+    new: int
+    table: Path
+    answers: Answers
+
+
+def publish(
+    home: Path, suite_name: str, runs: Sequence[str] = (), table: Path | None = None, folder: Path | None = None
+) -> Published:
+    """Adds the rows at home, and those of finished runs, to the table of a suite; writes the page into a folder.
+
+    Args:
+        runs: names or paths of searches on data sets of the suite, with its tasks and objectives.
+        table: instead of the one beside the suite.
+        folder: for `reference.md` and `reference.html`; None for no page.
+
+    Raises:
+        UserError: a suite without a design, a run that is not of its data, or no row.
+        Unwritable: there is no room, or no permission.
+    """
+    suite = load_suite(suite_name)
+    design = design_of(suite)
+    objectives = objectives_of(suite)
+    file = table or published(suite_name)
+    before = {row.key for row in read(file)}
+    added = [row for name in runs for row in _rows_of(Run.open(home, name), suite_name, objectives)]
+    every = {row.key: row for row in (*Rows(home, file), *added) if not row.failure}
+    if not every:
+        made = f"`seesaw run {suite_name}` makes them"
+        raise UserError(f"expected rows of {suite_name} at home or in {file}, found none; {made}")
+    rows = list(every.values())
+    given = {dataset.id: dataset.reference for dataset in suite.datasets}
+    found = answer(rows, objectives, given, design.sharing, list(design.ranges))
+    cells = cells_of(design, [dataset.id for dataset in suite.datasets])
+    write(rows, file)
+    if folder is not None:
+        command = f"seesaw publish {suite_name} --page docs"
+        write_text(folder / f"{NAME}.md", markdown(found, cells, design.seeds, command))
+        write_text(folder / f"{NAME}.html", document(found, cells, design.seeds))
+    return Published(len(rows), len(every.keys() - before), file, found)
+
+
+def objectives_of(suite: Suite) -> dict[str, tuple[Objective, ...]]:
+    """By data set of a suite."""
+    found = {}
+    for dataset in suite.datasets:
+        card = load_card(dataset.id)
+        by_name = {task.name: task for task in card.tasks}
+        tasks = tuple(by_name[name] for name in dataset.tasks or card.default_tasks)
+        found[dataset.id] = resolve_objectives(dataset, tasks)
+    return found
+
+
+def _rows_of(run: Run, suite: str, objectives: dict[str, tuple[Objective, ...]]) -> Iterator[Row]:
+    """A row for each replicate of the trials that a search confirmed, as a method of its own."""
+    for part in run.datasets.values():
+        own = resolve_objectives(part.dataset, part.tasks)
+        if objectives.get(part.key) != own:
+            names = ", ".join(each.name for each in own)
+            raise UserError(
+                f"{run.name}: expected a data set of {suite} with its objectives, found {part.key}: {names}"
+            )
+        for member in members_of(part, Study.read(part.folder), own):
+            if member.point.kind == "trial":
+                yield from (
+                    _row_of(part, member.point, each, own)
+                    for each in member.point.replicates
+                    if each.failure is None and own[0].key(TEST) in each.metrics
+                )
+
+
+def _row_of(part: DatasetRun, point: Point, run: Replicate, objectives: Sequence[Objective]) -> Row:
+    folder = part.folder / PREDICTIONS
+    rows, own = rows_of(folder, TEST), predictions(folder, TEST, name_of(point.training, run.replicate))
+    group = np.empty(0) if rows is None else rows.group
+    outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))
+    values = np.array(list(served(str(folder), outcomes, own).values())).T if own is not None else np.empty((1, 0))
+    heads = [each.key(TEST) for each in objectives]
+    row = Row(
+        data=part.key,
+        fingerprint=part.fingerprint or "",
+        sharing=JOINT,
+        balancing=f"search by {part.run.manifest.suite.search.sampler}",
+        kind="trial",
+        seed=run.seed,
+        config={"point": point.id, **point.config},
+        objectives=tuple(each.name for each in objectives),
+        outcomes=outcomes,
+        valid=[point.metrics.get(each.key(SEARCH), math.nan) for each in objectives],
+        test=[run.metrics[key] for key in heads],
+        served=values[0].tolist(),
+        parameters=int(point.metrics.get("cost/parameters", 0)),
+        latency_ms=run.metrics.get("cost/latency_ms", math.nan),
+        samples=point.samples or 0,
+        version=__version__,
+        machine=processor(),
+    )
+    if run.replicate > RESAMPLED_SEEDS or not all(key in run.resampled for key in heads):
+        return row
+    moved = np.array([run.resampled[key][:RESAMPLES] for key in heads]).T
+    return replace(row, test_moved=moved.ravel().tolist(), served_moved=(values[1:] - values[0]).ravel().tolist())

@@ -1,0 +1,311 @@
+"""The rows of the reference: one for each training. Those made here lie at home, published ones in the suite's folder.
+
+At home a row is a line of `reference/<data>.jsonl`, on disk as soon as its training has ended. `publish` adds them to
+`table.parquet` beside the suite. A row is known by what was trained, on which data and by which seed; one that is in
+either place is not trained again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from bench.atomic import atomic_path, room_for
+from bench.errors import UserError, shortened
+from bench.objectives import Objective
+from bench.records import Kind, Outcome, Scalar, TrialResult
+from bench.reference.cells import Cell
+from bench.reference.training import SERVED
+from bench.rows import SEARCH, TEST
+from bench.training.probe import REPRESENTATION, SHARED
+
+FOLDER, TABLE = "reference", "table.parquet"
+RESAMPLED_SEEDS = 3
+"""Seeds whose resamples are kept: how rows move a model hardly depends on its seed, and they are most of the table."""
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training.
+
+    Attributes:
+        data: its name in the design; `fingerprint` is that of its store.
+        sharing, balancing: of its cell.
+        seed: 0 of the trainings that tune a cell, on validation alone; 1, 2, .. of those on fresh seeds. One number is
+            one seed, whatever is trained.
+        config: dotted names that are not as by default.
+        objectives, outcomes: names, in the order of the values.
+        valid, test: (M,) values of the objectives.
+        served: (K * O,) values of the outcomes on test, fusion by fusion.
+        test_moved: (B * M,) how far the objectives move on resamples of test; empty where not kept.
+        served_moved: (B * K * O,), the same of what is served.
+        norms: (T,) mean norms of the tasks' gradients on what they share, as the training's probes saw them.
+        failure: why it has no values; empty where it has.
+    """
+
+    data: str
+    fingerprint: str
+    sharing: str
+    balancing: str
+    kind: Kind
+    seed: int
+    config: dict[str, Scalar]
+    objectives: tuple[str, ...]
+    outcomes: tuple[str, ...]
+    valid: list[float] = field(default_factory=list)
+    test: list[float] = field(default_factory=list)
+    served: list[float] = field(default_factory=list)
+    test_moved: list[float] = field(default_factory=list)
+    served_moved: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    parameters: int = 0
+    latency_ms: float = math.nan
+    samples: int = 0
+    cpu_seconds: float = 0.0
+    version: str = ""
+    commit: str = ""
+    machine: str = ""
+    failure: str = ""
+
+    @property
+    def cell(self) -> Cell:
+        """Where it belongs."""
+        return Cell(self.data, self.sharing, self.balancing)
+
+    @property
+    def key(self) -> str:
+        """Equal for two rows of the same training."""
+        return key_of(self.cell, self.fingerprint, self.seed, self.config)
+
+
+def key_of(cell: Cell, fingerprint: str, seed: int, config: Mapping[str, Scalar]) -> str:
+    """The key of a row that may not be there yet."""
+    return json.dumps([cell.part, fingerprint, seed, dict(config)], sort_keys=True)
+
+
+def row_of(
+    cell: Cell,
+    fingerprint: str,
+    config: dict[str, Scalar],
+    outcome: Outcome,
+    objectives: Sequence[Objective],
+    origin: Mapping[str, str],
+) -> Row:
+    """The row of a training that has ended.
+
+    Args:
+        origin: `version`, `commit` and `machine`.
+    """
+    names, outcomes = tuple(each.name for each in objectives), tuple(outcome.job.outcomes)
+    row = Row(
+        data=cell.data,
+        fingerprint=fingerprint,
+        sharing=cell.sharing,
+        balancing=cell.balancing,
+        kind=outcome.job.kind,
+        seed=outcome.job.replicate,
+        config=config,
+        objectives=names,
+        outcomes=outcomes,
+    )
+    row = replace(row, **origin)  # type: ignore[arg-type]
+    if outcome.failure is not None:
+        return replace(row, failure=f"{outcome.failure.kind}: {outcome.failure.reason}")
+    assert outcome.result is not None
+    return replace(row, **_values(outcome.result, objectives, outcomes, row.seed))
+
+
+def composed(
+    models: Sequence[Row],
+    places: Sequence[int],
+    cell: Cell,
+    config: dict[str, Scalar],
+    served: Mapping[str, list[float]],
+    origin: Mapping[str, str],
+) -> Row:
+    """The row of separate models together.
+
+    Args:
+        models: of each task, on one seed.
+        places: of the objectives' tasks among them.
+        served: by fusion and outcome the value, then those on resamples.
+    """
+    first, values = models[0], np.array(list(served.values())).T
+    moved = np.array([models[task].test_moved for task in places]).reshape(len(places), -1, len(places))
+    heads = moved[range(len(places)), :, range(len(places))].T
+    kept = first.seed <= RESAMPLED_SEEDS
+    return replace(
+        first,
+        sharing=cell.sharing,
+        balancing=cell.balancing,
+        config=config,
+        valid=[models[task].valid[at] for at, task in enumerate(places)],
+        test=[models[task].test[at] for at, task in enumerate(places)],
+        served=values[0].tolist(),
+        test_moved=heads.ravel().tolist(),
+        served_moved=[float(f"{each:.3g}") for each in (values[1:] - values[0]).ravel()] if kept else [],
+        norms=[],
+        parameters=round(np.mean([each.parameters for each in models])),  # each has as many models as there are tasks
+        latency_ms=float(np.mean([each.latency_ms for each in models])),
+        samples=round(np.mean([each.samples for each in models])),
+        cpu_seconds=float(np.mean([each.cpu_seconds for each in models])),
+        **origin,  # type: ignore[arg-type]
+    )
+
+
+def _values(result: TrialResult, objectives: Sequence[Objective], outcomes: Sequence[str], seed: int) -> dict[str, Any]:
+    metrics = result.metrics
+    found: dict[str, Any] = {
+        "valid": [metrics.get(each.key(SEARCH), math.nan) for each in objectives],
+        "parameters": int(metrics.get("cost/parameters", 0)),
+        "latency_ms": metrics.get("cost/latency_ms", math.nan),
+        "norms": _norms(result),
+        "cpu_seconds": round(result.speed.get("cpu_seconds", 0.0), 2),
+        "samples": int(result.speed.get("samples_trained", 0)),
+    }
+    if not seed:
+        return found
+    heads = [each.key(TEST) for each in objectives]
+    numbers = sorted({int(key.split("/")[1]) for key in metrics if key.startswith(f"{SERVED}/")})
+    ranked = [f"{SERVED}/{number}/{name}" for number in numbers for name in outcomes]
+    for name, keys in (("test", heads), ("served", ranked)):
+        found[name] = [metrics.get(key, math.nan) for key in keys]
+        if seed <= RESAMPLED_SEEDS and all(key in result.resampled for key in keys) and keys:
+            moved = np.array([result.resampled[key] for key in keys]).T
+            found[f"{name}_moved"] = [float(f"{value:.3g}") for value in moved.ravel()]
+    return found
+
+
+def _norms(result: TrialResult) -> list[float]:
+    """On the dense parameters that tasks share; without any, at the representation."""
+    seen = result.diagnosis.get("tasks", {}).values()
+    for block in (SHARED, REPRESENTATION):
+        found = [task.get("norm", {}).get(block) for task in seen]
+        if found and all(found):
+            return [float(f"{norm:.4g}") for norm in found]
+    return []
+
+
+class Rows:
+    """All rows that are known: published ones, and those at home, to which new ones are added.
+
+    Args:
+        home: seesaw's.
+        published: the table; it need not be there.
+    """
+
+    def __init__(self, home: Path, published: Path) -> None:
+        self.folder = home / FOLDER
+        every = [*read(published), *(row for file in sorted(self.folder.glob("*.jsonl")) for row in lines(file))]
+        self._rows = {row.key: row for row in every}
+
+    def __iter__(self) -> Any:
+        return iter(self._rows.values())
+
+    def get(self, key: str) -> Row | None:
+        """The row of that key; None where it is not trained yet. One that failed is trained again."""
+        row = self._rows.get(key)
+        return None if row is None or row.failure else row
+
+    def add(self, row: Row) -> None:
+        """Keeps a row: it is on disk when this returns.
+
+        Raises:
+            Unwritable: there is no room.
+        """
+        self._rows[row.key] = row
+        file = self.folder / f"{row.data}.jsonl"
+        with room_for(file):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with file.open("ab") as out:
+                out.truncate(_whole(file))
+                out.write(json.dumps(asdict(row)).encode() + b"\n")
+                out.flush()
+                os.fsync(out.fileno())
+
+
+def _whole(file: Path) -> int:
+    """Bytes of a file's whole lines: a torn last one was never acknowledged."""
+    size = file.stat().st_size
+    with file.open("rb") as text:
+        text.seek(max(0, size - 1))
+        if not size or text.read(1) == b"\n":
+            return size
+        text.seek(0)
+        return text.read().rfind(b"\n") + 1
+
+
+def lines(file: Path) -> Iterable[Row]:
+    """The rows of a file at home; a torn last line is ignored."""
+    *whole, _ = file.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(whole, 1):
+        try:
+            yield _row(json.loads(line))
+        except (ValueError, TypeError, KeyError):
+            found = f"{file}, line {number}: expected a row of the reference, found {shortened(line)}"
+            raise UserError(found) from None
+
+
+def _row(values: Mapping[str, Any]) -> Row:
+    return Row(**{**values, "objectives": tuple(values["objectives"]), "outcomes": tuple(values["outcomes"])})
+
+
+SMALL = ("test_moved", "served_moved")
+"""Columns of 16-bit floats, as bytes."""
+LISTS = ("valid", "test", "served", "norms")
+TEXTS = ("config", "objectives", "outcomes")
+"""Columns of JSON."""
+
+
+def write(rows: Iterable[Row], file: Path) -> None:
+    """The table, sorted, so that equal rows make an equal file.
+
+    Raises:
+        Unwritable: there is no room.
+    """
+    every = sorted(rows, key=lambda row: (row.data, row.sharing, row.balancing, row.seed, row.key))
+    columns: dict[str, Any] = {}
+    for each in fields(Row):
+        values = [getattr(row, each.name) for row in every]
+        if each.name in SMALL:
+            columns[each.name] = pa.array([np.array(value, np.float16).tobytes() for value in values], pa.binary())
+        elif each.name in LISTS:
+            columns[each.name] = pa.array(values, pa.list_(pa.float32()))
+        elif each.name in TEXTS:
+            columns[each.name] = pa.array([json.dumps(value, sort_keys=each.name == "config") for value in values])
+        else:
+            columns[each.name] = pa.array(values)
+    with atomic_path(file) as temporary:
+        pq.write_table(pa.table(columns), temporary, compression="zstd", compression_level=15)
+
+
+def read(file: Path) -> list[Row]:
+    """The rows of a table; none where it is not there.
+
+    Raises:
+        UserError: no such table.
+    """
+    if not file.is_file():
+        return []
+    try:
+        table = pq.read_table(file, columns=[each.name for each in fields(Row)])
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise UserError(f"{file}: expected a table of the reference, found {error}") from None
+    return [_row({name: _read(name, value) for name, value in row.items()}) for row in table.to_pylist()]
+
+
+def _read(name: str, value: Any) -> Any:
+    if name in SMALL:
+        return np.frombuffer(value, np.float16).astype(np.float64).tolist()
+    return json.loads(value) if name in TEXTS else value

@@ -1,0 +1,141 @@
+"""Parts of a design from raw data to rows, on a generated log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.errors import UserError
+from bench.progress import Silent
+from bench.reference.cells import ALONE, cells_of, of_part, predicted_weights
+from bench.reference.execute import design_of, run_design
+from bench.reference.publish import publish
+from bench.reference.table import Rows, lines, read
+from bench.reference.training import fusions
+from bench.suite import load_suite
+
+SUITE = """
+title = "Small"
+space = "quick"
+[[datasets]]
+id = "synthetic-funnel@rows=3000"
+[design]
+draws = 2
+seeds = 2
+weights = 3
+sharing = ["shared_bottom"]
+balancing = ["pcgrad"]
+set = { "optim.epochs" = 1, "embedding.dim" = 4, "tower.layers" = "8", "sharing.shared_bottom.layers" = "8" }
+ranges = { "optim.lr" = [0.001, 0.01] }
+[confirm]
+baselines = []
+limit = 2
+"""
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> str:
+    file = tmp_path / "small" / "suite.toml"
+    file.parent.mkdir()
+    file.write_text(SUITE)
+    return str(file)
+
+
+def test_parts_name_cells() -> None:
+    design = design_of(load_suite("reference"))
+    cells = cells_of(design, ["census-income", "hotel-bookings"])
+    assert {cell.balancing for cell in of_part(cells, "census/mmoe")} >= {"static", "equal", "pcgrad", "predicted"}
+    assert [cell.part for cell in of_part(cells, "hotel/ple/mgda")] == ["hotel-bookings/ple/mgda"]
+    with pytest.raises(UserError, match=r"expected a part such as .* found 'census/nothing'"):
+        of_part(cells, "census/nothing")
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(UserError, match="--only: unknown balancer or way of sharing 'pcgrat'"):
+        design_of(load_suite("reference"), "pcgrat")
+    with pytest.raises(UserError, match=r"expected a suite with a \[design\]"):
+        design_of(load_suite("quick"))
+
+
+def test_predicted_weights_make_gradients_equally_long() -> None:
+    weights = predicted_weights([2.0, 1.0, 4.0], ("a", "b", "c"))
+    assert weights["a"] * 2 == pytest.approx(weights["b"], rel=1e-3)
+    assert weights["c"] * 4 == pytest.approx(weights["b"], rel=1e-3)
+    assert sum(weights.values()) == pytest.approx(3, rel=1e-3)
+    assert predicted_weights([], ("a", "b")) == {"a": 1.0, "b": 1.0}
+
+
+def test_every_model_is_served_by_the_same_weights() -> None:
+    assert [len(fusions(tasks)) for tasks in (1, 2, 3, 4)] == [1, 7, 10, 10]
+
+
+@pytest.mark.slow
+def test_a_design_is_trained_once_and_published(suite: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    first = run_design(home, suite, [], None, None, 1, Silent())
+    assert first.failed == 0
+    rows = list(Rows(home, tmp_path / "none"))
+    assert {row.balancing for row in rows if row.sharing == ALONE} == {"single_task", "composite", "ensemble", "trees"}
+    static = [row for row in rows if row.balancing == "static" and row.seed == 1]
+    assert len(static) == 3
+    assert all(len(row.served) == 7 * 2 and len(row.served_moved) == 24 * 14 for row in static)
+
+    again = run_design(home, suite, [], None, None, 1, Silent())
+    assert again.new == 0
+    assert again.there >= first.new
+
+    done = publish(home, suite, folder=tmp_path / "page")
+    assert done.rows == done.new == len(rows)
+    assert (tmp_path / "page" / "reference.html").read_text().startswith("<!doctype html>")
+
+    (home / "reference").rename(tmp_path / "gone")
+    third = run_design(tmp_path / "home", suite, ["synthetic/shared_bottom/pcgrad"], None, None, 1, Silent())
+    assert third.new == 0, "published rows are not trained again"
+
+
+@pytest.mark.slow
+def test_a_torn_last_row_is_trained_again(suite: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    run_design(home, suite, ["synthetic/shared_bottom/equal"], None, None, 1, Silent())
+    file = next((home / "reference").glob("*.jsonl"))
+    whole = list(lines(file))
+    text = file.read_text()
+    file.write_text(text[:-40])
+    assert run_design(home, suite, ["synthetic/shared_bottom/equal"], None, None, 1, Silent()).new == 1
+    assert [row.test for row in lines(file)] == [row.test for row in whole]
+    bad = text.splitlines()
+    file.write_text("\n".join([bad[0], json.dumps({"data": 1}), *bad[2:]]) + "\n")
+    with pytest.raises(UserError, match="line 2: expected a row of the reference"):
+        run_design(home, suite, ["synthetic/shared_bottom/equal"], None, None, 1, Silent())
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--trials", "5"], "--trials: expected a search, found the design of reference"),
+        (["--part", "nothing"], "--part: expected a part such as"),
+        (["--only", "nothing"], "--only: unknown balancer or way of sharing 'nothing'"),
+    ],
+)
+def test_a_mistake_is_one_sentence(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "reference", *words]) == 2
+    assert expected in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_points_of_a_search_stand_beside_the_cells(suite: str, tmp_path: Path) -> None:
+    home, data = tmp_path / "home", "synthetic-funnel@rows=3000"
+    run_design(home, suite, [f"{data}/shared_bottom/equal"], None, None, 1, Silent())
+    words = ["--dataset", data, "--trials", "3", "--lowest", "0", "--set", "optim.epochs=1", "--workers", "1"]
+    assert main(["run", suite, *words, "--name", "joint", "--home", str(home)]) == 0
+    done = publish(home, suite, ["joint"])
+    rows = [row for row in read(done.table) if row.sharing == "search"]
+    assert rows
+    assert {row.balancing for row in rows} == {"search by gp"}
+    assert {row.fingerprint for row in read(done.table)} == {rows[0].fingerprint}
+    assert all(len(row.served) == 7 * 2 and len(row.served_moved) == 24 * 14 for row in rows)
+    assert "search by gp" in {each.method for each in done.answers.standings}
+    assert publish(home, suite, ["joint"]).new == 0
