@@ -6,12 +6,13 @@ An installed package names its entries as entry points, `"seesaw.balancing"` bei
     tempered = "my_package:TEMPERED"
 
 A file has dicts with the names of the registries, `BALANCING = {"tempered": Entry(...)}`. Both are code: a plug-in runs
-because somebody installed it or typed its path, never because a run or a package asks for it.
+because somebody installed it or named its path, never because a run or a package asks for it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -56,8 +57,11 @@ class PluginFile(NamedTuple):
     text: str
 
     @classmethod
-    def read(cls, path: Path) -> PluginFile:
+    def read(cls, path: Path, named: str = "--plugin") -> PluginFile:
         """The file at a path.
+
+        Args:
+            named: option or variable that named it, for messages.
 
         Raises:
             UserError: it cannot be read.
@@ -66,7 +70,7 @@ class PluginFile(NamedTuple):
             return cls(str(path.expanduser().resolve()), path.expanduser().read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            raise UserError(f"--plugin {path}: expected a file of Python: {reason}") from None
+            raise UserError(f"{named} {path}: expected a file of Python: {reason}") from None
 
     @property
     def origin(self) -> str:
@@ -74,6 +78,8 @@ class PluginFile(NamedTuple):
         return f"{Path(self.path).name} (sha256 {hashlib.sha256(self.text.encode()).hexdigest()[:16]})"
 
 
+PLUGIN = "SEESAW_PLUGIN"
+"""An environment variable: one path or several, divided as those of `PATH` are."""
 _FILES: dict[PluginFile, ModuleType] = {}
 _LOCK = RLock()
 
@@ -164,6 +170,16 @@ def add(*files: PluginFile) -> None:
         _FILES[file] = module
 
 
+def add_named() -> None:
+    """Adds the files that the environment variable `PLUGIN` names, for programs that have no option for them.
+
+    Raises:
+        UserError: as `add`, or a file cannot be read.
+    """
+    paths = filter(None, os.environ.get(PLUGIN, "").split(os.pathsep))
+    add(*(PluginFile.read(Path(path), PLUGIN) for path in paths))
+
+
 def files() -> tuple[PluginFile, ...]:
     """The files that were added, for a job."""
     return tuple(_FILES)
@@ -199,7 +215,7 @@ def check(needed: Mapping[str, str], where: str, same: bool = True) -> None:
         group, _, name = key.partition(".")
         found = registry_of(group).origins.get(name) if group in GROUPS else None
         if found is None or (same and found != origin):
-            way = "name it with --plugin" if "(sha256 " in origin else "install it"
+            way = f"name it with --plugin, under MLflow with {PLUGIN}" if "(sha256 " in origin else "install it"
             told = f"{found}: it changed since" if found else f"none; {way}"
             raise UserError(f"{where}: expected {key} of the plug-in {origin}, found {told}")
 

@@ -196,9 +196,9 @@ def show_pick(result: DatasetResult, full: bool = False) -> None:
 def show_experiment(experiment: str, tracking: str | None, json: bool, home: Path | None) -> None:
     """The merged front of an experiment's runs; see `bench.tracking.reading.frontier_of`."""
     from bench.home import resolve_home
-    from bench.tracking import frontier_of
+    from bench.tracking import frontier_of, home_address
 
-    table = frontier_of(experiment, tracking or f"sqlite:///{resolve_home(home) / 'mlflow.db'}")
+    table = frontier_of(experiment, tracking or home_address(resolve_home(home)))
     volumes = [
         {"dataset": dataset, "fingerprint": fingerprint, "value": value}
         for (dataset, fingerprint), value in table.attrs["hypervolume"].items()

@@ -14,7 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from typing import Any, TypeVar
 
 from rich.cells import cell_len
@@ -24,17 +24,17 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     Task,
     TaskProgressColumn,
     TextColumn,
     TransferSpeedColumn,
 )
+from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from bench.progress import Advance, duration
+from bench.progress import Advance, Progress, Work, duration
 
 ENDLESS = 100_000  # cells: tables keep the width themselves
 PLAIN_EVERY = 5.0  # seconds between progress lines where there is no terminal
@@ -71,25 +71,15 @@ class TimeLeft(ProgressColumn):
         return Text(left((task.total - task.completed) * elapsed / now, self.later))
 
 
-class TerminalProgress:
+class TerminalProgress(Progress):
     """Bars with rate and time left on a terminal, and a plain line every few seconds elsewhere; on stderr."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True)
 
-    @contextmanager
-    def task(
-        self,
-        description: str,
-        total: float | None,
-        unit: str,
-        done: float = 0.0,
-        later: Callable[[], float] | None = None,
-    ) -> Iterator[Advance]:
-        """A piece of work; see `bench.progress.Progress`."""
-        show = self._bar if self.console.is_terminal else self._lines
-        with show(description, total, unit, done, later) as advance:
-            yield advance
+    def show(self, work: Work) -> AbstractContextManager[Advance]:
+        """A bar, or lines."""
+        return self._bar(work) if self.console.is_terminal else self._lines(work)
 
     def note(self, text: str) -> None:
         """A sentence on stderr."""
@@ -97,14 +87,13 @@ class TerminalProgress:
         self.console.print(Text(_kept(text, width)), soft_wrap=True)
 
     @contextmanager
-    def _bar(
-        self, description: str, total: float | None, unit: str, done: float, later: Callable[[], float] | None
-    ) -> Iterator[Advance]:
+    def _bar(self, work: Work) -> Iterator[Advance]:
+        unit, later = work.unit, work.later
         amount = (DownloadColumn(), TransferSpeedColumn()) if unit == "B" else (MofNCompleteColumn(), TextColumn(unit))
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(show_speed=True), *amount)
-        time_left = TimeLeft(done)
-        with Progress(*columns, time_left, console=self.console, transient=True) as progress:
-            task = progress.add_task(description, total=total, completed=round(done))
+        time_left = TimeLeft(work.done)
+        with Bars(*columns, time_left, console=self.console, transient=True) as progress:
+            task = progress.add_task(work.description, total=work.total, completed=round(work.done))
 
             def advance(amount: float) -> None:
                 time_left.later = later() if later else None  # here, because the bar is drawn in a thread of its own
@@ -113,11 +102,10 @@ class TerminalProgress:
             yield advance
 
     @contextmanager
-    def _lines(
-        self, description: str, total: float | None, unit: str, done: float, later: Callable[[], float] | None
-    ) -> Iterator[Advance]:
+    def _lines(self, work: Work) -> Iterator[Advance]:
         started = shown = time.monotonic()
-        before = done
+        total, unit, later, before = work.total, work.unit, work.later, work.done
+        done = before
 
         def advance(amount: float) -> None:
             nonlocal done, shown
@@ -129,7 +117,7 @@ class TerminalProgress:
                 reached = f"{amount_of(done, unit)} of {quantity(total, unit)}" if total else quantity(done, unit)
                 known = total and rate > 0 and done - before >= ENOUGH * (total - before)
                 rest = f", {left((total - done) / rate, later() if later else None)}" if total and known else ""
-                print(f"{description}: {reached}, {pace(rate, unit)}{rest}", file=sys.stderr)
+                print(f"{work.description}: {reached}, {pace(rate, unit)}{rest}", file=sys.stderr)
 
         yield advance
 

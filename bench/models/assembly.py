@@ -26,7 +26,7 @@ from bench.models.precision import is_bf16
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.models.targets import Targets
-from bench.models.thinned import Thinned
+from bench.models.thinned import Thinned, Thinning
 from bench.registry import Choice, NoOptions, lookup
 from bench.schema import Schema
 
@@ -77,6 +77,7 @@ class MultiTaskModel(nn.Module):
         ensemble: EnsembleConfig = ALONE,
         loss: Choice = LOG,
         regression_loss: Choice = SQUARED,
+        thinning: Thinning | None = None,
     ) -> None:
         super().__init__()
         self.precision, self.members = precision, ensemble.members
@@ -132,7 +133,7 @@ class MultiTaskModel(nn.Module):
         self.register_buffer("scored", torch.tensor(scores, dtype=torch.int64), persistent=False)
         self.towers = Towers(len(self.outputs), self.sharing.outputs, tower, self.members, self.funnel.transfer)
         self.targets = Targets(schema) if any(task.scale for task in schema.tasks) else None
-        self.thinned: Thinned | None = None
+        self.thinned = Thinned(self.funnel, thinning) if thinning else None
         self.weights = sum(parameter.numel() for parameter in self.dense_parameters())
         draw(self, seed)
 

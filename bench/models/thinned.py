@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +23,19 @@ from torch import Tensor, nn
 from bench.models.contracts import Funnel
 
 
+class Thinning(NamedTuple):
+    """Which negatives were left out.
+
+    Attributes:
+        rate: the share of the task's negatives that was kept; None where it differs from row to row.
+    """
+
+    task: str
+    rate: float | None
+
+
 class Thinned(nn.Module):
-    """Buffers of shape (1, O) and (1, T), none of them state.
+    """The correction. Buffers of shape (1, O) and (1, T), none of them state.
 
     Attributes:
         offset: added to each logit before its loss is taken.
@@ -33,9 +45,9 @@ class Thinned(nn.Module):
     offset: Tensor
     exact: Tensor
 
-    def __init__(self, funnel: Funnel, task: str | None, rate: float | None) -> None:
-        """Of negatives of `task` that were kept at `rate`; None where it differs from row to row."""
+    def __init__(self, funnel: Funnel, thinning: Thinning) -> None:
         super().__init__()
+        task, rate = thinning
         schema = funnel.schema
         roots = [schema.tasks[schema.chain(at)[0]].name for at in range(len(schema.tasks))]
         exact = [rate is not None and funnel.conditional and root == task for root in roots]

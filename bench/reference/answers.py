@@ -15,8 +15,9 @@ from operator import attrgetter
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
-from bench.balancing import method, works_on_gradients
+from bench.balancing import BALANCING, method, works_on_gradients
 from bench.frontier.comparison.beyond import LEAST_WEIGHTS, MARGIN, MARGIN_OF_WAY, Beyond, beyond
 from bench.frontier.comparison.compared import LEAST_DATASETS, Ranking, ranking
 from bench.frontier.comparison.verdict import Word, common_units, replicates_needed
@@ -24,10 +25,10 @@ from bench.frontier.importance import alone, importances
 from bench.frontier.pareto import hypervolume, resolve_reference
 from bench.frontier.posterior import p_nondominated
 from bench.frontier.samples import Sample
-from bench.frontier.statistics import Interval, differences
+from bench.frontier.statistics import Interval, differences, intervals
 from bench.objectives import Objective, in_thousandths
 from bench.records import Point
-from bench.reference.cells import ALONE, DEFAULT, ENSEMBLE, EQUAL, PREDICTED, SEARCH, STATIC, TREES
+from bench.reference.cells import ALONE, DEFAULT, ENSEMBLE, EQUAL, PREDICTED, SEARCH, SINGLE_TASK, STATIC, TREES
 from bench.reference.execute import COMPOSITE
 from bench.reference.table import Row
 from bench.seeds import derive
@@ -317,6 +318,20 @@ def tuning_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
     ]
 
 
+def same_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
+    """Between balancers of one direction, for each way of sharing: a check of the whole, as the truth is 0."""
+    found = []
+    for data in every:
+        alike: dict[tuple[str, str], list[Member]] = {}
+        for each in data.members:
+            if each.sharing in sharing and each.balancing in BALANCING:
+                alike.setdefault((each.sharing, _acts(each, data)), []).append(each)
+        for (_, name), own in alike.items():
+            if name != STATIC:
+                found += [gain for other in own[1:] for gain in _gains(data, own[0], other)]
+    return found
+
+
 @dataclass(frozen=True)
 class Standing:
     """A method's place on one data set.
@@ -399,17 +414,20 @@ GAINS = (0.001, 0.0005, 0.0002)
 
 @dataclass(frozen=True)
 class Seeds:
-    """Seeds of each side that show a gain of an objective with a chance of 80%; None where no number is enough.
+    """How many seeds of each side show a gain of an objective with a chance of 80%; None where no number is enough.
 
     Attributes:
-        seed, data: standard deviation of a paired difference between two seeds, and standard error from rows of test.
+        seed, rows: standard deviation of a paired difference between two seeds, and standard error from rows of test.
     """
 
     data: str
     objective: str
     seed: float
     rows: float
-    needed: tuple[int | None, ...]
+
+    def needed_for(self, gain: float) -> int | None:
+        """Seeds for a gain."""
+        return replicates_needed(gain, self.seed**2 / 10, self.rows**2, 9.0, 10, 1)
 
 
 def seeds_needed(every: Sequence[Data], sharing: Sequence[str]) -> list[Seeds]:
@@ -430,8 +448,75 @@ def seeds_needed(every: Sequence[Data], sharing: Sequence[str]) -> list[Seeds]:
                 continue
             seed = float(np.median([each.seed[0, 1, at] * n for each, n in known]))  # of one pair
             rows = float(np.median([each.data[0, 1, at] for each, _ in known]))
-            needed = tuple(replicates_needed(gain, seed / 10, rows, 9.0, 10, 1) for gain in GAINS)
-            found.append(Seeds(data.name, objective.name, math.sqrt(seed), math.sqrt(rows), needed))
+            found.append(Seeds(data.name, objective.name, math.sqrt(seed), math.sqrt(rows)))
+    return found
+
+
+class Source(BaseModel):
+    """What somebody published: a table of test AUC by way of sharing, `[[sources]]` of `papers.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    url: str
+    data: str
+    why: str
+    auc: dict[str, dict[str, float]]
+
+
+class Papers(BaseModel):
+    """`papers.toml` beside a suite with a design."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published figure beside ours, and its lead over the row above it in the same source.
+
+    Attributes:
+        ours: mean and interval of the best model of that way of sharing with equal weights; None without one.
+        lead: theirs, over `over`; None in a source's first row.
+        needed: seeds of each side that would show it on our rows with a chance of 80%; None where none would.
+    """
+
+    source: Source
+    sharing: str
+    objective: str
+    theirs: float
+    ours: Interval | None
+    over: str = ""
+    lead: float | None = None
+    needed: int | None = None
+
+
+def claims(every: Sequence[Data], papers: Sequence[Source], known: Sequence[Seeds]) -> list[Claim]:
+    """Published figures beside ours."""
+    ours = {data.name: _equal(data) for data in every}
+    noise = {(each.data, each.objective): each for each in known}
+    found = []
+    for source in papers:
+        above = ""
+        for sharing, table in source.auc.items():
+            for objective, theirs in table.items():
+                lead = theirs - source.auc[above][objective] if above else None
+                of = noise.get((source.data, objective))
+                needed = of.needed_for(abs(lead)) if of and lead else None
+                own = ours.get(source.data, {}).get((sharing, objective))
+                found.append(Claim(source, sharing, objective, theirs, own, above, lead, needed))
+            above = sharing
+    return found
+
+
+def _equal(data: Data) -> dict[tuple[str, str], Interval]:
+    """By way of sharing and objective the best model with equal weights; under `single_task` each task's best."""
+    found: dict[tuple[str, str], Interval] = {}
+    for member, row in zip(data.members, intervals([each.heads for each in data.members]) or (), strict=False):
+        sharing = SINGLE_TASK if member.balancing == COMPOSITE else member.sharing
+        if member.balancing in (COMPOSITE, EQUAL):
+            found |= {(sharing, each.name): one for each, one in zip(data.objectives, row, strict=True)}
     return found
 
 
@@ -447,10 +532,12 @@ class Answers:
     fronts: list[Front]
     sharing: list[Gain]
     tuning: list[Gain]
+    same: list[Gain]
     standings: list[Standing]
     ranking: Ranking | None
     knobs: list[Knob]
     seeds: list[Seeds]
+    claims: list[Claim]
     cells: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
     @property
@@ -486,6 +573,7 @@ def answer(
     given: Mapping[str, Mapping[str, float]],
     sharing: Sequence[str],
     ranges: Sequence[str],
+    papers: Sequence[Source] = (),
 ) -> Answers:
     """All answers from the rows.
 
@@ -493,6 +581,7 @@ def answer(
         objectives, given: as for `gather`.
         sharing: ways of sharing that are compared.
         ranges: names that are drawn.
+        papers: what others published.
     """
     every = list(rows)
     found = gather(every, objectives, given)
@@ -501,15 +590,17 @@ def answer(
         if row.seed and not row.failure:
             key = (row.data, row.sharing, row.balancing)
             counted[key] = counted.get(key, 0) + 1
-    standing = standings(found)
+    standing, noise = standings(found), seeds_needed(found, sharing)
     return Answers(
         data=found,
         fronts=fronts(found, sharing),
         sharing=sharing_gains(found, sharing),
         tuning=tuning_gains(found, sharing),
+        same=same_gains(found, sharing),
         standings=standing,
         ranking=ranks(standing),
         knobs=knobs(found, ranges),
-        seeds=seeds_needed(found, sharing),
+        seeds=noise,
+        claims=claims(found, papers, noise),
         cells=counted,
     )

@@ -93,8 +93,10 @@ def sections(found: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Sect
         _matrix(found),
         *(_leaders(data, found) for data in found.data),
         _gains("What tuning gains over defaults", TUNING, found.tuning),
+        _gains("Methods that are the same", SAME, found.same),
         _knobs(found),
         _seeds(found),
+        _claims(found),
         _left(found, cells, seeds),
     )
     yield from (each for each in made if each is not None and (each.rows or each.figure or each.text))
@@ -104,6 +106,7 @@ FIGURES = (
     "The first two objectives of each data set, means on test with 90% intervals; better to the right and upwards. "
     "With two objectives a line joins the static weights of one way of sharing."
 )
+SAME = "Balancers that take the same direction with this number of tasks: what is found between them is chance alone."
 TUNING = "Equal weights, tuned by the draws of the design, less equal weights with our defaults."
 
 
@@ -117,8 +120,8 @@ def _fronts(found: Answers) -> Section:
         "By data set and way of sharing: how far the farthest gradient method lies beyond the front of tuned static "
         "weights.",
         "`yes`: surely by more than the margin, and better than some static weights in every objective. The error rate "
-        "is 5% over all rows together. `no`: surely not by more than the margin. The chance is that of `yes`, were the "
-        "gradient methods two margins beyond.",
+        "is 5% over all rows together. `no`: surely not by more than the margin. The chance is that of `yes` if the "
+        "gradient methods lay two margins beyond.",
     )
     heads = ("data", "sharing", "of", "beyond the margin", "beyond", "interval", "margin", "method", "chance of yes")
     return Section("Gradient methods against tuned static weights", text, heads, tuple(rows), 4)
@@ -211,7 +214,7 @@ def _seeds(found: Answers) -> Section:
     rows = tuple(
         (
             dataset(each.data), label(each.objective), f"{1e4 * each.seed:.1f}", f"{1e4 * each.rows:.1f}",
-            *("never" if n is None else str(n) for n in each.needed),
+            *(_needed(each.needed_for(gain)) for gain in GAINS),
         )
         for each in found.seeds
     )  # fmt: skip
@@ -227,6 +230,31 @@ def _seeds(found: Answers) -> Section:
         *(f"for {gain:g}" for gain in GAINS),
     )
     return Section("How many seeds a claim needs", text, heads, rows, 2)
+
+
+def _claims(found: Answers) -> Section:
+    rows = []
+    for each in found.claims:
+        ours = "" if each.ours is None else _interval(each.ours)
+        lead, needed = "", ""
+        if each.lead is not None:
+            lead = f"{_signed(1e4 * each.lead, 1)} over {each.over}"
+            needed = _needed(each.needed) if each.lead and each.ours else ""
+        figures = (f"{each.theirs:.4f}", ours, lead, needed)
+        rows.append((each.source.name, dataset(each.source.data), each.sharing, label(each.objective), *figures))
+    sources = {each.source.name: each.source for each in found.claims}
+    notes = [f"{source.name} ({source.url}): {source.why}." for source in sources.values()]
+    text = (
+        "Test AUC that others published, beside our models with equal weights. The last column says how many seeds of "
+        "each side would show a lead as large as theirs on our rows.",
+        *notes,
+    )
+    heads = ("source", "data", "sharing", "objective", "theirs", "ours", "their lead, .0001", "seeds for it")
+    return Section("Beside published figures", text, heads, tuple(rows), 4)
+
+
+def _needed(seeds: int | None) -> str:
+    return "never" if seeds is None else str(seeds)
 
 
 def _left(found: Answers, cells: Sequence[Cell], seeds: int) -> Section:

@@ -11,6 +11,7 @@ import numpy as np
 
 from bench import __version__
 from bench.atomic import write_text
+from bench.content import read_toml
 from bench.data import load_card
 from bench.errors import UserError
 from bench.machine import processor
@@ -18,7 +19,7 @@ from bench.objectives import Objective
 from bench.predictions import FOLDER as PREDICTIONS
 from bench.predictions import name_of, predictions, rows_of
 from bench.records import Point, Replicate
-from bench.reference.answers import Answers, answer
+from bench.reference.answers import Answers, Papers, Source, answer
 from bench.reference.cells import SEARCH as JOINT
 from bench.reference.cells import cells_of
 from bench.reference.execute import design_of, published
@@ -30,9 +31,12 @@ from bench.run.comparing import members_of
 from bench.run.folder import DatasetRun, Run
 from bench.search.study import Study
 from bench.suite import Suite, load_suite, resolve_objectives, resolve_outcomes
+from bench.validation import validate
 
 NAME = "reference"
 """Of the page's files."""
+PAPERS = "papers.toml"
+"""Beside a suite: what others published on its data."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ def publish(
         raise UserError(f"expected rows of {suite_name} at home or in {file}, found none; {made}")
     rows = list(every.values())
     given = {dataset.id: dataset.reference for dataset in suite.datasets}
-    found = answer(rows, objectives, given, design.sharing, list(design.ranges))
+    papers = _papers(published(suite_name).parent / PAPERS)
+    found = answer(rows, objectives, given, design.sharing, list(design.ranges), papers)
     cells = cells_of(design, [dataset.id for dataset in suite.datasets])
     write(rows, file)
     if folder is not None:
@@ -79,6 +84,10 @@ def publish(
         write_text(folder / f"{NAME}.md", markdown(found, cells, design.seeds, command))
         write_text(folder / f"{NAME}.html", document(found, cells, design.seeds))
     return Published(len(rows), len(every.keys() - before), file, found)
+
+
+def _papers(file: Path) -> tuple[Source, ...]:
+    return validate(Papers, read_toml(file), str(file)).sources if file.is_file() else ()
 
 
 def objectives_of(suite: Suite) -> dict[str, tuple[Objective, ...]]:

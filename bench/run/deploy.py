@@ -35,7 +35,7 @@ from bench.run.folder import MANIFEST as RUN
 from bench.run.folder import DatasetRun, Run
 from bench.run.results import DatasetResult, picked_path, policy_of, result_of
 from bench.search.lock import FolderLock
-from bench.tracking import plain_address
+from bench.tracking import home_address, plain_address
 from bench.tracking.registry import Move, Registry
 from bench.tracking.runs import experiment_name
 
@@ -227,7 +227,7 @@ def make_package(
 def register(planned: Plan, package: Package, alias: str) -> tuple[str, list[Move]]:
     """Logs and registers a package and moves the alias; the version, and what moved."""
     run = planned.part.run
-    registry = Registry(run.tracking_uri)
+    registry = Registry(run.tracking_uri, run.home)
     provenance = package.manifest.provenance
     tags = {
         "seesaw.run": run.name,
@@ -236,15 +236,8 @@ def register(planned: Plan, package: Package, alias: str) -> tuple[str, list[Mov
         "seesaw.fingerprint": str(provenance["data"]["fingerprint"]),
         "seesaw.package": package.digest,
     }
-    local = run.manifest.tracking_uri is None
-    run_id = registry.log(
-        package,
-        experiment_name(run.manifest.suite_name),
-        str(run.home / "mlartifacts") if local else None,
-        f"{run.name} deployed",
-        tags,
-        provenance["test"],
-    )
+    experiment = experiment_name(run.manifest.suite_name)
+    run_id = registry.log(package, experiment, f"{run.name} deployed", tags, provenance["test"])
     description = (package.folder / "README.md").read_text(encoding="utf-8")
     number = registry.register(planned.name, run_id, description, tags)
     moves = registry.moves(planned.name, alias, number)
@@ -359,7 +352,7 @@ def _test(planned: Plan, retrained: Retrained, intervals: Mapping[str, Predictio
 
 def registry_uri(home: Path, tracking: str | None) -> str:
     """The MLflow store whose registry is meant: the one at home where none is named."""
-    return plain_address(tracking) if tracking else f"sqlite:///{home / 'mlflow.db'}"
+    return plain_address(tracking) if tracking else home_address(home)
 
 
 def open_model(home: Path, model: str, tracking: str | None = None) -> Package:

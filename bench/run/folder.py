@@ -26,6 +26,7 @@ from bench.schema import Schema, Task
 from bench.search.fitting import Fitted, fitting
 from bench.search.space import Space, load_space
 from bench.suite import Suite, SuiteDataset
+from bench.tracking import home_address
 from bench.tracking.values import VIEW
 from bench.validation import validate
 
@@ -167,7 +168,7 @@ class Run:
     @property
     def tracking_uri(self) -> str:
         """Where MLflow's store is."""
-        return self.manifest.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
+        return self.manifest.tracking_uri or home_address(self.home)
 
     @property
     def look_command(self) -> str:

@@ -49,7 +49,7 @@ class Reporter:
     def log(self, part: DatasetRun, records: Sequence[TrialRecord], told: int) -> None:
         """Logs trials whose job was told, or whose replicates are there; `told` is how many jobs are."""
         self._parts[part.key].log(records, told)
-        trouble = self._logbook.sender.trouble
+        trouble = self._logbook.trouble
         if trouble and not self._told_of_trouble:
             self._told_of_trouble = True
             self._progress.note(f"the search goes on without MLflow, which is tried again and again: {trouble}")
@@ -79,7 +79,7 @@ class Reporter:
         sections = self._parts.values()
         have, of = sum(section.there for section in sections), sum(len(section.records) for section in sections)
         count = f"{have} of {of} trials" if have < of else "all trials, but not what came of them"
-        reason = self._logbook.sender.trouble or "it did not answer in time"
+        reason = self._logbook.trouble or "it did not answer in time"
         return f"MLflow has {count}; `seesaw sync {self._run.name}` sends what is missing ({reason})"
 
 
@@ -112,9 +112,7 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
         if uri is None:
             _keep_places(run, parts)
         if not done:
-            raise TrackingError(
-                logbook.sender.trouble or f"the MLflow store at {uri or run.tracking_uri} does not answer"
-            )
+            raise TrackingError(logbook.trouble or f"the MLflow store at {uri or run.tracking_uri} does not answer")
     return {kind: logbook.sent[kind] for kind in ("trials", "replicates", "hypervolumes", "fronts")}
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
 from bench.confirm.baselines import LEAST_TRIES, tries_of
 from bench.data.card import shape_of
 from bench.frontier.frontier import front_volume
-from bench.progress import Advance, Progress
+from bench.progress import Advance, Progress, Work
 from bench.records import TRAINED, Failure, TrialRecord
 from bench.run.folder import DatasetRun
 from bench.run.limits import ended, limits_of, most_epochs
@@ -108,7 +109,7 @@ class After:
         return found
 
 
-class WithLater:
+class WithLater(Progress):
     """Progress whose time left includes the stages after the task.
 
     Args:
@@ -118,16 +119,9 @@ class WithLater:
     def __init__(self, progress: Progress, later: Callable[[], float]) -> None:
         self._progress, self._later = progress, later
 
-    def task(
-        self,
-        description: str,
-        total: float | None,
-        unit: str,
-        done: float = 0.0,
-        later: Callable[[], float] | None = None,
-    ) -> AbstractContextManager[Advance]:
-        """A piece of work; see `bench.progress.Progress`."""
-        return self._progress.task(description, total, unit, done, later or self._later)
+    def show(self, work: Work) -> AbstractContextManager[Advance]:
+        """The work, with what follows it."""
+        return self._progress.show(replace(work, later=work.later or self._later))
 
     def note(self, text: str) -> None:
         """A line for the user."""

@@ -23,6 +23,7 @@ from bench.plugins import registry_of
 from bench.registry import lookup
 
 if TYPE_CHECKING:
+    from bench.search.executors.base import Options
     from bench.testing.readers import Sample
 
 MODELS = ("sharing", "funnel", "numeric", "interaction", "sequence", "loss", "regression_loss")
@@ -52,23 +53,31 @@ class Check:
         return self.name
 
 
-def checks(group: str, name: str, claims: Collection[str] = (), sample: Sample | None = None) -> list[Check]:
+def checks(
+    group: str,
+    name: str,
+    claims: Collection[str] = (),
+    sample: Sample | None = None,
+    options: Options | None = None,
+) -> list[Check]:
     """All that is tried of an entry.
 
     Args:
         group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction, sequence, loss,
-            regression_loss, balancing, optimizer, sampler or reader.
+            regression_loss, balancing, optimizer, sampler, reader, executor, engine or rule.
         name: of the entry. Its plug-in is installed, or was added by `bench.plugins.add`.
         claims: of a balancer, see `bench.testing.balancing.CLAIMS`.
         sample: of what a reader reads.
+        options: of an executor, where it needs some, such as the address of its cluster.
 
     Raises:
-        UserError: no such group, entry or claim, a group without checks, or a reader without a sample.
+        UserError: no such group, entry or claim, or a reader without a sample.
     """
     made = {axis: partial(_of_model, axis) for axis in MODELS} | {"optimizer": _of_optimizer, "sampler": _of_sampler}
     made |= {"balancing": partial(_of_balancer, claims=claims), "reader": partial(_of_reader, sample=sample)}
+    made |= {"executor": partial(_of_executor, options=options), "engine": _of_engine, "rule": _of_rule}
     if group not in made:
-        raise unknown("group with checks", group, list(made))
+        raise unknown("group", group, list(made))
     lookup(registry_of(group), group, name)
     found = made[group](name)
     return [Check(label or each.func.__name__, each) for label, each in found]
@@ -169,3 +178,22 @@ def _of_reader(name: str, sample: Sample | None) -> _Found:
         raise UserError(f"checks of a reader: expected a Sample whose card has the reader '{name}', found none")
     yield "", partial(readers.its_parts_are_the_rows_of_the_file_however_it_is_cut, sample)
     yield "", partial(readers.bad_input_is_the_users_mistake_with_its_place, sample)
+
+
+def _of_executor(name: str, options: Options | None) -> _Found:
+    from bench.search.executors.base import Options
+    from bench.testing import executors
+
+    yield from (("", partial(check, name, options or Options())) for check in executors.OF_ALL)
+
+
+def _of_engine(name: str) -> _Found:
+    from bench.testing import engines
+
+    yield from (("", partial(check, name)) for check in engines.OF_ALL)
+
+
+def _of_rule(name: str) -> _Found:
+    from bench.testing import rules
+
+    yield from (("", partial(check, name)) for check in rules.OF_ALL)

@@ -10,20 +10,10 @@
 The search's own storage is the truth; everything here can be logged again from it.
 """
 
-from bench.tracking.front import Found, log_front
+from bench.tracking.front import Found
 from bench.tracking.logbook import Logbook, Section
 from bench.tracking.reading import frontier_of
-from bench.tracking.runs import Ending, Tracker
-from bench.tracking.store import TrackingError, plain_address
+from bench.tracking.runs import Ending
+from bench.tracking.store import TrackingError, home_address, plain_address
 
-__all__ = [
-    "Ending",
-    "Found",
-    "Logbook",
-    "Section",
-    "Tracker",
-    "TrackingError",
-    "frontier_of",
-    "log_front",
-    "plain_address",
-]
+__all__ = ["Ending", "Found", "Logbook", "Section", "TrackingError", "frontier_of", "home_address", "plain_address"]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +15,8 @@ from bench.frontier.frontier import Frontier
 from bench.frontier.pick import Pick
 from bench.fusion import in_words
 from bench.rows import TEST
-from bench.tracking import values
 from bench.tracking.runs import Parent
-from bench.tracking.values import VIEW, Point, outward
+from bench.tracking.values import UNPLACED, VIEW, Point, front_of, front_tags, outward
 
 if TYPE_CHECKING:
     from bench.frontier.served.served import Served
@@ -76,100 +73,88 @@ def log_front(parent: Parent, found: Found, when: float = 0.0) -> None:
     Raises:
         TrackingError: the store cannot be reached.
     """
-    frontier, pick, node, ask = found.frontier, found.pick, parent.node, parent.store.ask
-    placed = values.front_of(frontier, pick)
+    frontier, pick, node = found.frontier, found.pick, parent.node
+    placed = front_of(frontier, pick, when)
     for number, trial in parent.trials.items():
-        points, tags = placed.get(number, ([], values.UNPLACED))
-        trial.send([point._replace(time=when) for point in points], tags=tags)
+        points, tags = placed.get(number, ([], UNPLACED))
+        trial.send(points, tags=tags)
     files = _files(found)
-    digest = hashlib.sha256(b"\n".join(name.encode() + b"\n" + content for name, content in files.items())).hexdigest()
+    digest = hashlib.sha256(json.dumps(files).encode()).hexdigest()
     if node.tags.get(DIGEST) != digest:
-        with tempfile.TemporaryDirectory() as folder:
-            for name, content in files.items():  # one of the same name is replaced
-                file = Path(folder, name)
-                file.write_bytes(content)
-                ask(f"store {name} with the run '{node.name}'", methodcaller("log_artifact", node.run_id, str(file)))
+        for name, text in files.items():
+            node.keep(name, text)
         parent.sent["fronts"] += 1
     chosen, holds = _chosen(found), pick.stability.holds if pick else None
+    numbers = {f"{CHOSEN}{name}": value for name, value in chosen.items()}
+    numbers |= {"front.hypervolume": frontier.hypervolume, "front.size": float(frontier.table["on_front"].sum())}
     node.send(
-        [
-            *(Point(f"{CHOSEN}{name}", value, time=when) for name, value in chosen.items()),
-            Point("front.hypervolume", frontier.hypervolume, time=when),
-            Point("front.size", float(frontier.table["on_front"].sum()), time=when),
-        ],
+        [Point(name, value, time=when) for name, value in numbers.items()],
         tags={
             "mlflow.note.content": _description(parent, found),
             VERDICT: str(found.verdict["kind"]) if found.verdict else "none",
             "seesaw.picked": pick.point if pick else "none",
-            "seesaw.pick_reason": (pick.reason if pick else "none")[: values.LONGEST_TAG],
+            "seesaw.pick_reason": pick.reason if pick else "none",
             "seesaw.pick_by_rule": "unknown" if holds is None else f"{holds:.2f}",
-            "seesaw.answer": (frontier.answer.sentence if frontier.answer else "none")[: values.LONGEST_TAG],
+            "seesaw.answer": frontier.answer.sentence if frontier.answer else "none",
             # MLflow shows these as tables
             "mlflow.loggedArtifacts": json.dumps(
                 [{"path": name, "type": "table"} for name in (SERVED, TABLE) if name in files]
             ),
-            **values.front_tags(frontier),
+            **front_tags(frontier),
             DIGEST: digest,
         },
     )
     shown = [f"tags.`{VERDICT}`", "tags.`seesaw.picked`"]  # the columns of the runs table: few, and what decides
     shown += [f"metrics.`{outward(CHOSEN + name)}`" for name in chosen if not name.endswith(".gain")]
     state = json.dumps({"selectedColumns": shown})
-    view = methodcaller("set_experiment_tag", parent.experiment, f"mlflow.sharedViewState.{VIEW}", state)
-    ask(f"store the view '{VIEW}'", view)
+    view = f"mlflow.sharedViewState.{VIEW}"
+    parent.store.ask(f"store the view '{VIEW}'", "set_experiment_tag", parent.experiment, view, state)
 
 
 def _chosen(found: Found) -> dict[str, float]:
     """The pick's values by outcome and its gains over the current point, as fractions of that, both on test; without a
     served front its head metrics on the frontier's split."""
-    pick, served, split = found.pick, found.served, found.frontier.split
+    pick, served = found.pick, found.served
     if pick is None:
         return {}
-    chosen = dict(pick.outcomes) or {
-        each.name: pick.metrics[each.key(split)]
-        for each in found.frontier.objectives
-        if each.key(split) in pick.metrics
-    }
-    gains = {}
-    same = (pick.point, pick.kind, pick.weights)
+    heads = {each.name: each.key(found.frontier.split) for each in found.frontier.objectives}
+    chosen = dict(pick.outcomes) or {name: pick.metrics[key] for name, key in heads.items() if key in pick.metrics}
     for row in served.table.to_dict("records") if served else ():
-        if served and (row["point"], row["kind"], row["weights"]) == same:
-            chosen |= {each.name: float(row[f"{TEST}/{each.name}"]) for each in served.outcomes}
-            gains = {f"{each.name}.gain": float(row[f"{TEST}/{each.name}.gain"]) for each in served.outcomes}
-    return {name: value for name, value in (chosen | gains).items() if value == value}
+        if served and (row["point"], row["kind"], row["weights"]) == (pick.point, pick.kind, pick.weights):
+            names = [f"{each.name}{end}" for end in ("", ".gain") for each in served.outcomes]
+            chosen |= {name: float(row[f"{TEST}/{name}"]) for name in names}
+    return {name: value for name, value in chosen.items() if value == value}
 
 
 def _description(parent: Parent, found: Found) -> str:
     """The run's description, in Markdown."""
-    at, run = parent.experiment, parent.node.run_id
-    files = f"#/experiments/{at}/runs/{run}/artifacts"
-    front = SERVED if found.served else TABLE
-    links = [f"[{'served front' if found.served else 'front'}]({files}/{front})"]
-    links += [f"[front of heads]({files}/{TABLE})"] if found.served else []
-    links += [f"[page]({files}/{found.page.name})"] if found.page else []
-    links += [f"[pick]({files}/picked.json)"] if found.pick else []
+    run = parent.node.run_id
+    links = {"served front": SERVED if found.served else "", "front of heads": TABLE}
+    links |= {"page": found.page.name if found.page else "", "pick": "picked.json" if found.pick else ""}
+    files = f"#/experiments/{parent.experiment}/runs/{run}/artifacts"
     parts = [
         f"**{found.sentence}**",
-        " · ".join(links),
+        " · ".join(f"[{name}]({files}/{file})" for name, file in links.items() if file),
         f"![front](get-artifact?path={PICTURE}&run_uuid={run})" if found.picture else "",
-        f"{found.pick.reason}" if found.pick and found.verdict else "",
+        found.pick.reason if found.pick and found.verdict else "",
         found.note,
         "\n".join(f"- `{command}`" for command in found.commands),  # a block of code would widen the page
     ]
-    return "\n\n".join(part for part in parts if part)[: values.LONGEST_TAG]
+    return "\n\n".join(part for part in parts if part)
 
 
-def _files(found: Found) -> dict[str, bytes]:
+def _files(found: Found) -> dict[str, str]:
     """The artifacts by name."""
-    texts = {TABLE: _front_first(found.frontier.table)}
+    files = {TABLE: _front_first(found.frontier.table)}
     if found.picture:
-        texts[PICTURE] = found.picture
+        files[PICTURE] = found.picture
     if found.served is not None:
-        texts[SERVED] = _front_first(_served(found.served))
+        files[SERVED] = _front_first(_served(found.served))
     if found.pick:
-        texts["picked.json"] = json.dumps(found.pick.to_json() | {"policy": found.policy}, indent=2)
-    files = {name: text.encode() for name, text in texts.items()}
-    return files | ({found.page.name: found.page.read_bytes()} if found.page else {})
+        files["picked.json"] = json.dumps(found.pick.to_json() | {"policy": found.policy}, indent=2)
+    if found.page:
+        files[found.page.name] = found.page.read_text(encoding="utf-8")
+    return files
 
 
 def _front_first(table: pd.DataFrame) -> str:

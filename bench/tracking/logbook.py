@@ -9,17 +9,19 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.frontier.history import History
 from bench.records import TrialRecord
 from bench.tracking.front import Found, log_front
-from bench.tracking.runs import Ending, Parent, Tracker
-from bench.tracking.store import Pulse, TrackingError, load, plain_address
+from bench.tracking.runs import Ending, Parent
+from bench.tracking.store import MlflowStore, TrackingError
 from bench.tracking.values import volumes
+
+T = TypeVar("T")
 
 EVERY = 10.0  # seconds, at least, between two writings of the hypervolume
 LONGEST_PAUSE = 30.0  # seconds between tries while nothing arrives
@@ -28,70 +30,11 @@ GIVE_UP = 2  # failures in a row, once somebody waits
 HOPELESS = 3  # trials that the store refuses, in a row
 
 
-class Logbook:
-    """All that is logged of one run.
-
-    Args:
-        uri, home: as for `Tracker`.
-        live: whether the parents are marked as going on.
-
-    Raises:
-        UserError: no store can have that address.
-    """
-
-    def __init__(self, uri: str | None, home: Path, live: bool = True) -> None:
-        uri = uri if uri is None else plain_address(uri)
-        load(uri or "sqlite://")  # here, in the thread of who asks: see there
-        self._uri, self._home, self._live = uri, home, live
-        self._pulse = Pulse()
-        self._tracker: Tracker | None = None
-        self._ending: tuple[Ending, float] = ("FINISHED", 0.0)
-        self.sections: list[Section] = []
-        self.sender = Sender(self._pulse, self._send)
-
-    def section(self, history: History, **identity: Any) -> Section:
-        """The part of one data set; `identity` as for `Tracker.open_parent`."""
-        made = Section(self, history, identity)
-        self.sections.append(made)
-        self.sender.wake()
-        return made
-
-    def open(self, identity: dict[str, Any]) -> Parent:
-        """In the thread: a parent run, MLflow being reached where it was not."""
-        if self._tracker is None:
-            self._tracker = Tracker(self._uri, self._home, self._pulse)
-        return self._tracker.open_parent(**identity, live=self._live)
-
-    def finish(self, ending: Ending, ended: float, patience: float, most: float = math.inf) -> bool:
-        """Sends what is missing of all sections and closes them; whether all of it is there. Waits as a `Sender` does.
-
-        Args:
-            ended: in seconds since 1970.
-        """
-        self._ending = ending, ended
-        return self.sender.finish(patience, most)
-
-    @property
-    def sent(self) -> Counter[str]:
-        """What was sent, by kind."""
-        return sum((section.sent for section in self.sections), Counter())
-
-    def _send(self, last: bool) -> None:
-        ending, ended = self._ending
-        troubles = []
-        for section in self.sections:  # one that fails keeps no other from being sent
-            try:
-                section.send(last, ended)
-            except TrackingError as error:
-                troubles.append(error)
-        if troubles:
-            raise troubles[0]
-        for section in self.sections if last else ():
-            section.open().node.set_status(ending, ended)
-
-
 class Section:
     """One data set's part of a run.
+
+    Args:
+        identity: as for `Parent`.
 
     Attributes:
         records: the newest of each trial, by number.
@@ -103,7 +46,7 @@ class Section:
     def __init__(self, logbook: Logbook, history: History, identity: dict[str, Any]) -> None:
         self._logbook, self._history, self._identity = logbook, history, identity
         self._parent: Parent | None = None
-        self._new, self._arrived = set[int](), set[int]()
+        self._sent: dict[int, TrialRecord] = {}
         self._failed = False
         self._shown = -math.inf
         self.records: dict[int, TrialRecord] = {}
@@ -114,21 +57,18 @@ class Section:
     def log(self, records: Sequence[TrialRecord], told: int) -> None:
         """Takes trials as they are now and returns at once. `told` is how many jobs are told; see `History.add`."""
         self._history.add(records, told)
-        for record in records:
-            self.records[record.number] = record
-            self._new.add(record.number)
-        self._logbook.sender.wake()
+        self.records |= {record.number: record for record in records}
+        self._logbook.wake()
 
     @property
     def there(self) -> int:
         """Of how many trials all was sent."""
-        return len(self._arrived - self._new)
+        return sum(map(self._is_sent, list(self.records.values())))
 
     def open(self) -> Parent:
         """In the thread: the parent run."""
         if self._parent is None:
-            self._parent = self._logbook.open(self._identity)
-            self._parent.sent = self.sent
+            self._parent = Parent(self._logbook.store, sent=self.sent, **self._identity)
             self.place = self._parent.experiment, self._parent.node.run_id
         return self._parent
 
@@ -138,7 +78,7 @@ class Section:
             self._parent, self._failed = None, False
         try:
             parent = self.open()
-            self._send_trials(parent, list(self.records) if last else sorted(self._new))
+            _each(self._send_trial, [each for each in list(self.records.values()) if last or not self._is_sent(each)])
             if last or monotonic() - self._shown >= EVERY:
                 self._shown = monotonic()
                 self.sent["hypervolumes"] += parent.node.send(volumes(self._history))
@@ -148,71 +88,75 @@ class Section:
             self._parent, self._failed = None, True
             raise
 
-    def _send_trials(self, parent: Parent, numbers: Sequence[int]) -> None:
-        """Sends trials. One that the store refuses keeps no other from it; the first error is raised at the end."""
-        errors: list[TrackingError] = []
-        in_a_row = 0
-        for number in numbers:
-            self._new.discard(number)  # before it is read: what comes meanwhile is new again
-            try:
-                parent.log_trial(self.records[number])
-                self._arrived.add(number)
-                in_a_row = 0
-            except TrackingError as error:
-                self._new.add(number)
-                errors.append(error)
-                in_a_row += 1
-                if in_a_row == HOPELESS:
-                    break
-        if errors:
-            raise errors[0]
+    def _is_sent(self, record: TrialRecord) -> bool:
+        return self._sent.get(record.number) is record
+
+    def _send_trial(self, record: TrialRecord) -> None:
+        self.open().log_trial(record)
+        self._sent[record.number] = record
 
 
-class Sender:
-    """A thread that works whenever it is woken, and again after a failure, while nobody waits for it.
+class Logbook:
+    """All that is logged of one run, sent by a thread that works whenever it is woken, and again after a failure.
 
     Args:
-        work: is told whether it is the last piece, which must make up for all that is missing. It must be such that it
-            can be done again, after an error, too.
+        uri, home: as for `MlflowStore`.
+        live: whether the parents are marked as going on.
 
     Attributes:
         trouble: why the last try failed; empty after one that did not.
+
+    Raises:
+        UserError: no store can have that address.
     """
 
-    def __init__(self, pulse: Pulse, work: Callable[[bool], object]) -> None:
-        self._pulse, self._work = pulse, work
+    def __init__(self, uri: str | None, home: Path, live: bool = True) -> None:
+        self.store, self._live = MlflowStore(uri, home), live
+        self._ending: tuple[Ending, float] = ("FINISHED", 0.0)
         self._wanted, self._finishing, self._ended = threading.Event(), threading.Event(), threading.Event()
         self._failures = 0
         self._bug: BaseException | None = None
+        self.sections: list[Section] = []
         self.trouble = ""
         threading.Thread(target=self._run, name="mlflow-sender", daemon=True).start()
+
+    def section(self, history: History, **identity: Any) -> Section:
+        """The part of one data set; `identity` as for `Parent`."""
+        self.sections.append(Section(self, history, {"live": self._live, **identity}))
+        self.wake()
+        return self.sections[-1]
+
+    @property
+    def sent(self) -> Counter[str]:
+        """What was sent, by kind."""
+        return sum((section.sent for section in self.sections), Counter())
 
     def wake(self) -> None:
         """Says that there is work."""
         self._wanted.set()
 
-    def finish(self, patience: float, most: float = math.inf) -> bool:
-        """Has the last piece of work done; whether it was.
+    def finish(self, ending: Ending, ended: float, patience: float, most: float = math.inf) -> bool:
+        """Sends what is missing of all sections and closes them; whether all of it is there.
 
         Waits while requests are answered; not after `patience` seconds without an answer, `most` seconds in all, or
         two failures in a row. Nothing is sent after that.
 
+        Args:
+            ended: in seconds since 1970.
+
         Raises:
-            Whatever the work raised that is no `TrackingError`.
+            Whatever the thread raised that is no `TrackingError`.
         """
-        self._failures = 0
+        self._ending, self._failures = (ending, ended), 0
         self._finishing.set()
-        self._wanted.set()
-        began = heard = monotonic()
-        answers = self._pulse.answers
+        self.wake()
+        began = monotonic()
         while self._failures < GIVE_UP and not self._ended.wait(0.05):
-            now = monotonic()
-            if self._pulse.answers != answers:
-                answers, heard = self._pulse.answers, now
-            if now - heard > (STARTING if self._pulse.starting else patience) or now - began > most:
+            silent = monotonic() - max(began, self.store.answered)
+            if silent > (STARTING if self.store.starting else patience) or monotonic() - began > most:
                 break
-        self._pulse.over = True
-        self._wanted.set()
+        self.store.over = True
+        self.wake()
         if self._bug is not None:
             raise self._bug
         return self._ended.is_set()
@@ -224,15 +168,15 @@ class Sender:
                 time.sleep(0.5) if waited else self._finishing.wait(min(LONGEST_PAUSE, 2.0**self._failures))
             self._wanted.wait()
             self._wanted.clear()
-            if self._pulse.over:
+            if self.store.over:
                 return
             last = self._finishing.is_set()
             try:
-                self._work(last)
+                self._send(last)
             except TrackingError as error:
                 self.trouble = str(error)
                 self._failures += 1
-                self._wanted.set()
+                self.wake()
             except BaseException as error:  # our own mistake: told to whoever waits at the end
                 self._bug = error
                 self._ended.set()
@@ -240,3 +184,29 @@ class Sender:
                 self.trouble, self._failures = "", 0
                 if last:
                     self._ended.set()
+
+    def _send(self, last: bool) -> None:
+        """Sends what is new; as the last, all that is missing. Done again, it does no harm, after an error neither."""
+        ending, ended = self._ending
+        _each(lambda section: section.send(last, ended), self.sections)
+        for section in self.sections if last else ():
+            section.open().node.set_status(ending, ended)
+
+
+def _each(do: Callable[[T], object], items: Iterable[T]) -> None:
+    """Does something with each item. One that the store refuses keeps no other from it, and the first error is raised
+    at the end; but `HOPELESS` in a row end it.
+    """
+    errors: list[TrackingError] = []
+    in_a_row = 0
+    for item in items:
+        try:
+            do(item)
+            in_a_row = 0
+        except TrackingError as error:
+            errors.append(error)
+            in_a_row += 1
+            if in_a_row == HOPELESS:
+                break
+    if errors:
+        raise errors[0]

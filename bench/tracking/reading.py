@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,7 +14,7 @@ from bench.frontier.pareto import weakest_reference
 from bench.frontier.points import confirmed
 from bench.records import Failure, Replicate, TrialRecord
 from bench.tracking.runs import Node
-from bench.tracking.store import MlflowStore, TrackingError, plain_address
+from bench.tracking.store import MlflowStore, TrackingError
 from bench.tracking.values import DIAGNOSIS, OBJECTIVES, UNTIL, objectives_of
 
 FIXED = ["run", "dataset", "fingerprint", "space", "trial", "architecture", "picked", "run_id"]
@@ -24,7 +23,8 @@ PARENTS = "tags.`seesaw.kind` = 'parent'"
 COMPARED = "tags.`seesaw.kind` = 'trial' and tags.`front.rank` != 'none'"
 REPLICATES = "tags.`seesaw.kind` = 'replicate'"
 
-
+Key = tuple[str, str, str]
+"""Data set, fingerprint of the prepared data, and objectives: what runs must share to be merged."""
 Points = list[tuple[Node, TrialRecord]]
 """Trials that their own run compared, and their runs in MLflow."""
 
@@ -45,28 +45,25 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
         UserError: no such experiment.
         TrackingError: there is no such store, or it cannot be reached.
     """
-    uri = plain_address(uri)
-    scheme, _, file = uri.partition(":///")
-    if scheme == "sqlite" and not Path(file).is_file():  # MLflow would make one
-        raise TrackingError(f"there is no MLflow store at {uri}")
     store = MlflowStore(uri)
+    if store.is_missing:  # MLflow would make one
+        raise TrackingError(f"there is no MLflow store at {store.uri}")
     at = store.experiment(experiment)
     parents = Node.search(store, at, PARENTS)
-    ended = {node.run_id: node for node in parents if OBJECTIVES in node.tags}
-    replicates: dict[tuple[str, str], list[Node]] = {}
+    ended = {node.run_id: node.tags for node in parents if OBJECTIVES in node.tags}
+    replicates: dict[tuple[str, ...], list[Replicate]] = {}
     for node in Node.search(store, at, REPLICATES):
-        replicates.setdefault((node.tags["seesaw.parent"], node.tags["seesaw.trial"]), []).append(node)
-    groups: dict[tuple[str, str, str], Points] = {}
-    for node in sorted(Node.search(store, at, COMPARED), key=lambda each: _place(each.tags)):
+        replicates.setdefault(_point(node.tags), []).append(_replicate(node))
+    groups: dict[Key, Points] = {}
+    for node in sorted(Node.search(store, at, COMPARED), key=_place):
         if (parent := ended.get(node.tags["seesaw.parent"])) is not None:
-            key = parent.tags["seesaw.dataset"], parent.tags["seesaw.fingerprint"], parent.tags[OBJECTIVES]
-            own = replicates.get((parent.run_id, node.tags["seesaw.trial"]), [])
-            groups.setdefault(key, []).append((node, _record(node, own)))
+            key = parent["seesaw.dataset"], parent["seesaw.fingerprint"], parent[OBJECTIVES]
+            groups.setdefault(key, []).append((node, _record(node, replicates.get(_point(node.tags), []))))
     notes = _apart(groups)
     rows: list[dict[str, Any]] = []
     volumes: dict[tuple[str, str], float] = {}
-    for (dataset, fingerprint, _), points in groups.items():
-        volumes[dataset, fingerprint] = _merge(dataset, fingerprint, points, ended, rows, notes)
+    for key, points in groups.items():
+        volumes[key[:2]] = _merge(key, points, ended, rows, notes)
     rest = dict.fromkeys(name for row in rows for name in row if name not in FIXED)
     table = pd.DataFrame(rows, columns=[*FIXED, *rest])
     table = table.sort_values(["dataset", "fingerprint", "run", "trial"], ignore_index=True)
@@ -77,15 +74,10 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
 
 
 def _merge(
-    dataset: str,
-    fingerprint: str,
-    points: Points,
-    parents: Mapping[str, Node],
-    rows: list[dict[str, Any]],
-    notes: list[str],
+    key: Key, points: Points, parents: Mapping[str, Mapping[str, str]], rows: list[dict[str, Any]], notes: list[str]
 ) -> float:
     """The hypervolume of points on the same data; their front is added to `rows`, what was not compared to `notes`."""
-    compared = [objectives_of(parents[node.tags["seesaw.parent"]].tags) for node, _ in points]
+    compared = [objectives_of(parents[node.tags["seesaw.parent"]]) for node, _ in points]
     objectives = compared[0][0]
     found = frontier(
         [replace(record, number=at) for at, (_, record) in enumerate(points)],
@@ -95,33 +87,42 @@ def _merge(
     trials = found.by_trial  # without the composite of single-task models, which no run has
     for row in trials[trials["rank"] == trials["rank"].min()].to_dict("records"):
         node, record = points[int(row["trial"])]
-        metrics = {name: value for name, value in sorted(node.metrics.items()) if not name.startswith(LEFT_OUT)}
         tags, chance = node.tags, row["p_nondominated"]
-        of = tags["seesaw.run"], dataset, fingerprint, tags["seesaw.space"]
+        of = tags["seesaw.run"], *key[:2], tags["seesaw.space"]
         fixed = (*of, record.number, record.architecture, tags["seesaw.picked"] == "true", node.run_id)
+        metrics = {name: value for name, value in sorted(node.metrics.items()) if not name.startswith(LEFT_OUT)}
         sure = {"front.p_nondominated": math.nan if pd.isna(chance) else float(chance)}
         rows.append({**dict(zip(FIXED, fixed, strict=True)), **metrics, **sure, **dict(sorted(node.params.items()))})
-    runs = {node.tags["seesaw.run"] for node, _ in points}
-    once = runs - {node.tags["seesaw.run"] for node, record in points if any(map(confirmed, record.points))}
+    runs = _runs(points)
+    once = set(runs) - set(_runs([each for each in points if any(map(confirmed, each[1].points))]))
     if once and found.basis == "replicates":
-        notes.append(f"{dataset}: not confirmed, and not compared with what is: {', '.join(sorted(once))}")
+        notes.append(f"{key[0]}: not confirmed, and not compared with what is: {', '.join(sorted(once))}")
     return found.hypervolume
 
 
-def _place(tags: Mapping[str, str]) -> tuple[str, int]:
-    return tags["seesaw.run"], int(tags["seesaw.trial"])
+def _runs(points: Points) -> list[str]:
+    """The names of their runs, sorted."""
+    return sorted({node.tags["seesaw.run"] for node, _ in points})
 
 
-def _record(node: Node, replicates: Sequence[Node]) -> TrialRecord:
-    tags = node.tags
+def _place(node: Node) -> tuple[str, int]:
+    return node.tags["seesaw.run"], int(node.tags["seesaw.trial"])
+
+
+def _point(tags: Mapping[str, str]) -> tuple[str, ...]:
+    """What a confirmed point and its replicates share."""
+    return tags["seesaw.parent"], tags["seesaw.trial"], tags[UNTIL]
+
+
+def _record(node: Node, replicates: Sequence[Replicate]) -> TrialRecord:
     return TrialRecord(
-        number=int(tags["seesaw.trial"]),
+        number=int(node.tags["seesaw.trial"]),
         state="completed",
         params={},
         config=dict(node.params),
-        architecture=tags["seesaw.architecture"],
+        architecture=node.tags["seesaw.architecture"],
         metrics=node.metrics,
-        replicates=tuple(_replicate(each) for each in replicates if each.tags[UNTIL] == tags[UNTIL]),
+        replicates=tuple(replicates),
     )
 
 
@@ -131,14 +132,13 @@ def _replicate(node: Node) -> Replicate:
     return Replicate(int(tags["seesaw.replicate"]), int(tags["seesaw.seed"]), node.metrics, failure)
 
 
-def _apart(groups: Mapping[tuple[str, str, str], Points]) -> list[str]:
+def _apart(groups: Mapping[Key, Points]) -> list[str]:
     """Why runs on one data set were not merged."""
     notes = []
-    for dataset in dict.fromkeys(key[0] for key in groups):
-        of = {key: sorted({node.tags["seesaw.run"] for node, _ in groups[key]}) for key in groups if key[0] == dataset}
+    for dataset in sorted({key[0] for key in groups}):
+        of = {key: ", ".join(_runs(points)) for key, points in groups.items() if key[0] == dataset}
         if len(of) > 1:
             prints = len({key[1] for key in of}) > 1
             why = "the data were prepared differently" if prints else "their objectives differ"
-            named = "; ".join(f"{key[1]}: {', '.join(runs)}" for key, runs in of.items())
-            notes.append(f"{dataset}: not merged, since {why} ({named})")
+            notes.append(f"{dataset}: not merged, since {why} ({'; '.join(f'{key[1]}: {of[key]}' for key in of)})")
     return notes

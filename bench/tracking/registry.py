@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
-from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ from bench.tracking.store import MlflowStore, TrackingError
 from bench.tracking.values import RUNNING, Point
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import RegisteredModel
     from mlflow.models import ModelSignature
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
@@ -53,18 +52,21 @@ class Move:
 class Registry:
     """The registered models of an MLflow store.
 
+    Args:
+        uri, home: as for `MlflowStore`.
+
     Raises:
         TrackingError: the store cannot be reached.
     """
 
-    def __init__(self, uri: str) -> None:
-        self._store = MlflowStore(uri)
+    def __init__(self, uri: str | None, home: Path | None = None) -> None:
+        self._store = MlflowStore(uri, home)
+        self._store.ask("list the models", "search_registered_models", max_results=1)
 
     def log(
         self,
         package: Package,
         experiment: str,
-        artifacts: str | None,
         run_name: str,
         tags: Mapping[str, str],
         metrics: Mapping[str, float],
@@ -73,15 +75,15 @@ class Registry:
 
         Runs of earlier deployments whose process was killed are ended. Where this one fails, so is its own.
         """
-        experiment_id = self._store.make_experiment(experiment, artifacts)
+        experiment_id = self._store.experiment(experiment, make=True)
         self._end_killed(experiment_id)
         known = {"seesaw.kind": DEPLOYMENT, WRITER: this_process(), **tags}
         node = Node.create(self._store, experiment_id, run_name, known)
         try:
             with scratch_folder(package.folder) as folder:
                 save_model(package, folder / MODEL)
-                write = methodcaller("log_artifacts", node.run_id, str(folder / MODEL), MODEL)
-                self._store.ask(f"store the model with the run '{run_name}'", write)
+                to = f"store the model with the run '{run_name}'"
+                self._store.ask(to, "log_artifacts", node.run_id, str(folder / MODEL), MODEL)
             node.send([Point(name, value) for name, value in metrics.items()])
         except BaseException as error:
             with suppress(TrackingError):  # the first error is the one to tell; the next deployment ends the run
@@ -98,21 +100,17 @@ class Registry:
 
     def register(self, name: str, run_id: str, description: str, tags: Mapping[str, str]) -> str:
         """The number of a new version of a model, which is made if need be."""
-        run = self._store.ask("find the run", methodcaller("get_run", run_id))
+        run = self._store.ask("find the run", "get_run", run_id)
         source = f"{run.info.artifact_uri}/{MODEL}"
-
-        def make(client: MlflowClient) -> None:
-            if not client.search_registered_models(f"name = '{name}'"):
-                client.create_registered_model(name)
-
-        self._store.ask(f"register the model '{name}'", make)
-        add = methodcaller("create_model_version", name, source, run_id, dict(tags), description=description)
-        return str(self._store.ask(f"register a version of '{name}'", add, tries=1).version)
+        if not self._named(name):
+            self._store.ask(f"register the model '{name}'", "create_registered_model", name, tries=1)
+        to, add = f"register a version of '{name}'", "create_model_version"
+        made = self._store.ask(to, add, name, source, run_id, dict(tags), description=description, tries=1)
+        return str(made.version)
 
     def aliases(self, name: str) -> dict[str, str]:
         """Alias -> version; none where there is no such model."""
-        search = methodcaller("search_registered_models", f"name = '{name}'")
-        found = self._store.ask(f"find the model '{name}'", search)
+        found = self._named(name)
         return {alias: str(number) for alias, number in found[0].aliases.items()} if found else {}
 
     def moves(self, name: str, alias: str, number: str) -> list[Move]:
@@ -144,8 +142,8 @@ class Registry:
         """Moves aliases."""
         for move in moves:
             assert move.after is not None
-            take = methodcaller("set_registered_model_alias", name, move.alias, move.after)
-            self._store.ask(f"move the alias '{move.alias}' of '{name}'", take)
+            to = f"move the alias '{move.alias}' of '{name}'"
+            self._store.ask(to, "set_registered_model_alias", name, move.alias, move.after)
 
     def fetch(self, model: str, into: Path) -> Package:
         """The package behind `NAME`, `NAME@ALIAS` or `NAME/VERSION`, copied once into a folder; NAME is its champion.
@@ -156,13 +154,11 @@ class Registry:
         name, number = self.version_of(model)
         target = into / name / number
         if not (target / MANIFEST).is_file():
-            version_ = self._store.ask(
-                f"find version {number} of '{name}'", methodcaller("get_model_version", name, number)
-            )
+            version_ = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
             target.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-                take = methodcaller("download_artifacts", str(version_.run_id), f"{MODEL}/artifacts", folder)
-                self._store.ask(f"fetch '{model}'", take)
+                of = str(version_.run_id), f"{MODEL}/artifacts"
+                self._store.ask(f"fetch '{model}'", "download_artifacts", *of, folder)
                 if (made := next(Path(folder).glob(f"**/{MANIFEST}"), None)) is None:
                     raise UserError(f"expected a packaged model behind '{model}', found no {MANIFEST} in its files")
                 found = made.parent
@@ -187,11 +183,17 @@ class Registry:
             if alias not in now:
                 raise unknown(f"alias of the model '{name}'", alias, now)
             return name, now[alias]
-        search = methodcaller("search_model_versions", f"name = '{name}'")
-        there = self._store.ask(f"list the versions of '{name}'", search)
+        there = self._store.ask(f"list the versions of '{name}'", "search_model_versions", f"name = '{name}'")
         if number not in (known := [str(each.version) for each in there]):
             raise unknown(f"version of the model '{name}'", number, known)
         return name, number
+
+    def _named(self, name: str) -> Sequence[RegisteredModel]:
+        """The model of a name, or none."""
+        found: Sequence[RegisteredModel] = self._store.ask(
+            f"find the model '{name}'", "search_registered_models", f"name = '{name}'"
+        )
+        return found
 
     def _holding(self, name: str, *wanted: str) -> dict[str, str]:
         """Alias -> version of a model that must have some."""
@@ -203,7 +205,7 @@ class Registry:
         return now
 
     def _check_known(self, name: str) -> None:
-        known = [each.name for each in self._store.ask("list the models", methodcaller("search_registered_models"))]
+        known = [each.name for each in self._store.ask("list the models", "search_registered_models")]
         if name not in known:
             raise unknown("model", name, known)
 

@@ -16,6 +16,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from bench.errors import UserError
+from bench.plugins import add_named
 from bench.production.package import Package
 
 PACKAGE, HISTORY = "package", "SEESAW_HISTORY"
@@ -27,13 +28,16 @@ class _Scoring:
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Opens the package, each file checked, and the file that `$SEESAW_HISTORY` names, from `seesaw history`.
+        """Opens the package, each file checked, with the plug-ins that `$SEESAW_PLUGIN` names, and the file that
+        `$SEESAW_HISTORY` names, from `seesaw history`.
 
         Raises:
-            MlflowException: there is no package, it was changed, or the history is none of its card.
+            MlflowException: there is no package, it was changed, a plug-in is missing, or the history is of another
+                card.
         """
         _read_csv_as_texts()
         try:
+            add_named()
             package, past = Package.open(context.artifacts[PACKAGE]), os.environ.get(HISTORY)
             self._scorer = package.scorer(history=package.kept_history(Path(past)) if past else None)
         except UserError as error:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
-from operator import methodcaller
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bench.credentials import scrubbed, separated, shown, with_password
@@ -20,23 +18,28 @@ from bench.errors import UserError, unknown
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-T = TypeVar("T")
-
 TRIES = 3
 PAUSE = 0.2  # seconds between them
 
 USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 """MLflow reads them for a server; for a database we hand the password on, and libpq has its own ways besides."""
-REMOTE = ("http", "https", "databricks")
+SERVERS = ("http", "https", "databricks")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 EXAMPLES = (
     "http://HOST:PORT, https://HOST, databricks, sqlite:///FILE, postgresql://.., mysql://.., mssql://.., file:.."
 )
+PATHS = {"sqlite": r"(?<=:///)[^?]+", "file": r"(?<=file:)(?!/).+"}
+"""Where an address has the path of a file."""
 
 
 def kind(uri: str) -> str:
     """The scheme without its driver: `postgresql` of `postgresql+psycopg2://..`."""
     return "databricks" if uri == "databricks" else urlsplit(uri).scheme.partition("+")[0]
+
+
+def home_address(home: Path) -> str:
+    """The address of the store at home, a sqlite file."""
+    return f"sqlite:///{home.resolve() / 'mlflow.db'}"
 
 
 def plain_address(uri: str) -> str:
@@ -47,7 +50,7 @@ def plain_address(uri: str) -> str:
     Raises:
         UserError: an unknown scheme, or a part is missing. The sentence has no password.
     """
-    known = {*REMOTE, *DATABASES, "file", *(entry.name for entry in entry_points(group="mlflow.tracking_store"))}
+    known = {*SERVERS, *DATABASES, "file", *(entry.name for entry in entry_points(group="mlflow.tracking_store"))}
     found = separated(uri, "--tracking")
     server = uri.startswith(("http://", "https://"))
     plain = found.host if server else found.address
@@ -66,24 +69,13 @@ def plain_address(uri: str) -> str:
         os.environ[USERNAME] = found.user
     if found.password is not None:
         os.environ[PASSWORD] = found.password
-    return _absolute(plain, scheme)
+    path = PATHS.get(scheme)
+    return re.sub(path, lambda at: os.path.abspath(os.path.expanduser(at[0])), plain, count=1) if path else plain
 
 
 def secret_address(plain: str) -> str:
     """The address to connect to: that of a database with the password from the environment, where it has a user."""
     return with_password(plain, os.environ.get(PASSWORD)) if kind(plain) in DATABASES[1:] else plain
-
-
-def _absolute(plain: str, scheme: str) -> str:
-    if scheme == "sqlite":
-        path, question, query = plain.partition(":///")[2].partition("?")
-        return f"{plain.partition(':')[0]}:///{_whole(path)}{question}{query}"
-    path = plain.removeprefix("file:")
-    return f"file:{_whole(path)}" if scheme == "file" and not path.startswith("/") else plain
-
-
-def _whole(path: str) -> str:
-    return os.path.abspath(Path(path).expanduser())
 
 
 SETTINGS = {
@@ -121,43 +113,53 @@ class TrackingError(UserError):
     """The MLflow store cannot be read or written; the text names its address."""
 
 
-@dataclass
-class Pulse:
-    """Tells whether a store still makes progress.
+class MlflowStore:
+    """An MLflow store. The first request opens it, which makes a sqlite file that is not there (seconds).
+
+    Args:
+        uri: its address; None for the store at home.
+        home: where new experiments keep their files, unless the store is a server, which keeps its own.
 
     Attributes:
-        answers: how many requests were answered.
-        starting: work of this machine that ends by itself is under way: a new file's tables are made.
-        over: nothing more is to be sent.
-    """
-
-    answers: int = 0
-    starting: bool = True
-    over: bool = False
-
-
-class MlflowStore:
-    """A client and the address it talks to; a new sqlite file is made (seconds).
+        answered: the time of the last answer, by `time.monotonic`; 0 before.
+        starting: the first request will make a file's tables, or is at it: work of this machine that ends by itself.
+        over: whether nothing more is to be sent.
 
     Raises:
-        TrackingError: it cannot be reached.
+        UserError: no store can have that address.
     """
 
-    def __init__(self, uri: str, pulse: Pulse | None = None) -> None:
-        self.uri, self.pulse = plain_address(uri), pulse or Pulse()
-        load(self.uri)
-        from mlflow import MlflowClient
+    def __init__(self, uri: str | None, home: Path | None = None) -> None:
+        if uri is None:
+            assert home is not None, "expected an address or a home"
+            home.mkdir(parents=True, exist_ok=True)
+            uri = home_address(home)
+        self.uri = plain_address(uri)
+        load(self.uri)  # in the thread of the caller: see there
+        local = home if kind(self.uri) not in SERVERS else None
+        self._artifacts = (local.resolve() / "mlartifacts").as_uri() if local else None
+        self._client: MlflowClient | None = None
+        self.answered, self.starting, self.over = 0.0, self.is_missing, False
 
-        file, secret = Path(self.uri.partition(":///")[2]), secret_address(self.uri)
-        self.pulse.starting = kind(self.uri) == "sqlite" and not (file.is_file() and file.stat().st_size)
-        try:
-            self.client = self._try("list experiments", lambda: MlflowClient(tracking_uri=secret, registry_uri=secret))
-            self.ask("list experiments", methodcaller("search_experiments", max_results=1))
-        finally:
-            self.pulse.starting = False
+    @property
+    def is_missing(self) -> bool:
+        """Whether it is a sqlite file that is not there yet, or has no tables."""
+        file = Path(self.uri.partition(":///")[2].partition("?")[0])
+        return kind(self.uri) == "sqlite" and not (file.is_file() and file.stat().st_size)
 
-    def ask(self, to: str, do: Callable[[MlflowClient], T], tries: int = TRIES) -> T:
-        """What `do` gives, which is tried again where that does no harm.
+    def _open(self) -> MlflowClient:
+        if self._client is None:
+            from mlflow import MlflowClient
+
+            try:
+                secret = secret_address(self.uri)
+                self._client = MlflowClient(tracking_uri=secret, registry_uri=secret)
+            finally:
+                self.starting = False
+        return self._client
+
+    def ask(self, to: str, method: str, *args: Any, tries: int = TRIES, **options: Any) -> Any:
+        """What a method of MLflow's client gives, which is tried again where that does no harm.
 
         Args:
             to: what is tried, for the error's text.
@@ -166,51 +168,35 @@ class MlflowStore:
         Raises:
             TrackingError: what MLflow raised, or nothing more is to be sent.
         """
+        failed = f"could not {to} in the MLflow store at {self.uri}"
         for left in reversed(range(tries)):
-            if self.pulse.over:
-                raise TrackingError(f"could not {to} in the MLflow store at {self.uri}: no more time was given")
+            if self.over:
+                break
             try:
-                answer = self._try(to, lambda: do(self.client))
-            except TrackingError:
-                if not left:
-                    raise
-                time.sleep(PAUSE)
-            else:
-                self.pulse.answers += 1
+                answer = getattr(self._open(), method)(*args, **options)
+                self.answered = time.monotonic()
                 return answer
-        raise AssertionError("tries is at least 1")
+            except Exception as error:  # MLflow lets errors of sqlalchemy, requests and the file system through
+                if not left:
+                    raise TrackingError(f"{failed}: {_reason(error)}") from error
+                time.sleep(PAUSE)
+        raise TrackingError(f"{failed}: no more time was given")
 
-    def _try(self, to: str, do: Callable[[], T]) -> T:
-        try:
-            return do()
-        except Exception as error:  # MLflow lets errors of sqlalchemy, requests and the file system through
-            raise TrackingError(f"could not {to} in the MLflow store at {self.uri}: {_reason(error)}") from error
-
-    def experiment(self, name: str) -> str:
+    def experiment(self, name: str, make: bool = False) -> str:
         """The id of an experiment.
+
+        Args:
+            make: one that is not there.
 
         Raises:
             UserError: there is none of that name.
         """
-        to = f"find the experiment '{name}'"
-        found = self.ask(to, methodcaller("get_experiment_by_name", name))
-        if found is None:
-            known = self.ask(to, methodcaller("search_experiments"))
-            raise unknown("experiment", name, [each.name for each in known])
-        return str(found.experiment_id)
-
-    def make_experiment(self, name: str, artifacts: str | None) -> str:
-        """The id of an experiment, which is made if need be.
-
-        Args:
-            artifacts: where a new one keeps its files; None leaves it to the server.
-        """
-
-        def make(client: MlflowClient) -> str:  # a name is there once: done twice, the second finds the first
-            found = client.get_experiment_by_name(name)
-            return str(found.experiment_id) if found else client.create_experiment(name, artifact_location=artifacts)
-
-        return self.ask(f"open the experiment '{name}'", make)
+        to = f"open the experiment '{name}'"
+        if (found := self.ask(to, "get_experiment_by_name", name)) is not None:
+            return str(found.experiment_id)
+        if make:  # where its answer is lost, the next one finds it
+            return str(self.ask(to, "create_experiment", name, self._artifacts, tries=1))
+        raise unknown("experiment", name, [each.name for each in self.ask(to, "search_experiments")])
 
 
 def _reason(error: BaseException) -> str:

@@ -15,10 +15,9 @@ from bench.frontier.frontier import Frontier
 from bench.frontier.history import History
 from bench.frontier.pick import Pick
 from bench.objectives import Objective
-from bench.records import Failure, Replicate, TrialRecord
+from bench.records import Failure, TrialRecord
 from bench.rows import NAMES
 
-LONGEST_TAG = 5000
 RUNNING = "RUNNING"
 STATUS = {"completed": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
 """From a finished trial's state to the status of its run."""
@@ -77,45 +76,40 @@ class Wanted(NamedTuple):
     ended: float = 0.0
 
 
-def trial_run(record: TrialRecord) -> Wanted | None:
-    """The run of a trial; None where it has no result yet.
+def runs_of(record: TrialRecord) -> list[Wanted]:
+    """The run of a trial and those of its replicates; none where there is no result yet. `Wanted.params` is the whole
+    configuration by dotted names, searched or not.
 
     The run of a trial that goes on by rungs begins with its first rung, and is `RUNNING` until the trial is over.
     """
     if record.state not in STATUS and not record.rungs:
-        return None
+        return []
+    name, number = f"{record.architecture} trial {record.number}", str(record.number)
+    params = {key: str(value) for key, value in record.config.items()}
     tags = {
         "seesaw.kind": "trial",
-        "seesaw.trial": str(record.number),
+        "seesaw.trial": number,
         "seesaw.state": record.state,
         "seesaw.architecture": record.architecture,
         **_failure_tags(record.failure),
     }
-    status = STATUS.get(record.state, RUNNING)
     ended = record.started + record.seconds if record.started else 0.0
-    return Wanted(_name(record), tags, params(record), points(record), status, record.started, ended)
-
-
-def replicate_run(record: TrialRecord, replicate: Replicate) -> Wanted:
-    """The run of a replicate."""
-    tags = {
-        "seesaw.kind": "replicate",
-        "seesaw.trial": str(record.number),
-        "seesaw.replicate": str(replicate.replicate),
-        "seesaw.seed": str(replicate.seed),
-        UNTIL: stopped(replicate.until),
-        "seesaw.architecture": record.architecture,
-        **_failure_tags(replicate.failure),
-    }
-    name = f"{_name(record)} · seed {replicate.replicate}"
-    name += f" to {replicate.until} samples" if replicate.until else ""
-    metrics = _finite(Point(metric, value) for metric, value in replicate.metrics.items())
-    return Wanted(name, tags, params(record), metrics, "FAILED" if replicate.failure else "FINISHED")
-
-
-def params(record: TrialRecord) -> dict[str, str]:
-    """The whole configuration by dotted names, searched or not."""
-    return {name: str(value) for name, value in record.config.items()}
+    status = STATUS.get(record.state, RUNNING)
+    found = [Wanted(name, tags, params, points(record), status, record.started, ended)]
+    for each in record.replicates:
+        tags = {
+            "seesaw.kind": "replicate",
+            "seesaw.trial": number,
+            "seesaw.replicate": str(each.replicate),
+            "seesaw.seed": str(each.seed),
+            UNTIL: word(each.until),
+            "seesaw.architecture": record.architecture,
+            **_failure_tags(each.failure),
+        }
+        title = f"{name} · seed {each.replicate}" + (f" to {each.until} samples" if each.until else "")
+        values = _finite(Point(*of) for of in each.metrics.items())
+        found.append(Wanted(title, tags, params, values, "FAILED" if each.failure else "FINISHED"))
+    return found
 
 
 def points(record: TrialRecord) -> list[Point]:
@@ -127,13 +121,12 @@ def points(record: TrialRecord) -> list[Point]:
     large number.
     """
     found, when = [], record.started
-    for rung in record.rungs:
-        when += rung.seconds if when else 0.0
-        values = chain(rung.metrics.items(), diagnosis_numbers(rung.diagnosis))
-        found += [Point(name, value, rung.samples, when) for name, value in values]
-    if not record.rungs:
-        values = chain(record.metrics.items(), diagnosis_numbers(record.diagnosis))
-        found += [Point(name, value) for name, value in values]
+    whole = (0, 0.0, record.metrics, record.diagnosis)
+    for samples, seconds, metrics, diagnosis in [
+        (rung.samples, rung.seconds, rung.metrics, rung.diagnosis) for rung in record.rungs
+    ] or [whole]:
+        when += seconds if when else 0.0
+        found += [Point(*of, samples, when) for of in chain(metrics.items(), diagnosis_numbers(diagnosis))]
     if record.state in STATUS:  # when: a trial that goes on has another speed later, and the latest counts
         found += [Point(f"speed/{name}", value, time=when) for name, value in record.speed.items()]
     for at in record.curve:
@@ -184,29 +177,31 @@ def volumes(history: History) -> list[Point]:
     return [Point(HYPERVOLUME, row.hypervolume, row.trial, row.ended) for row in history.rows]
 
 
-def front_of(frontier: Frontier, pick: Pick | None) -> dict[int, tuple[list[Point], dict[str, str]]]:
-    """What the frontier says of each completed trial, by number: its replicate statistics, and its place as tags."""
+def front_of(frontier: Frontier, pick: Pick | None, when: float = 0.0) -> dict[int, tuple[list[Point], dict[str, str]]]:
+    """What the frontier says of each completed trial, by number: its replicate statistics, and its place as tags.
+
+    Args:
+        when: time of the statistics, in seconds since 1970; 0 is the beginning of the trial.
+    """
     spread = [name for name in frontier.table if str(name).endswith((".mean", ".sd"))]
     found = {}
     for row in frontier.by_trial.to_dict("records"):
         numbers = {str(name): row[name] for name in spread} | {"front.p_nondominated": row["p_nondominated"]}
         tags = {
-            "front.on_front": flag(row["on_front"]),
+            "front.on_front": word(row["on_front"]),
             "front.rank": "none" if pd.isna(row["rank"]) else str(row["rank"]),
             "front.p_nondominated": "none" if pd.isna(row["p_nondominated"]) else f"{row['p_nondominated']:.4f}",
-            UNTIL: row["point"].partition("@")[2] or stopped(None),
-            "seesaw.picked": flag(pick is not None and pick.trial == row["trial"]),
+            UNTIL: row["point"].partition("@")[2] or word(None),
+            "seesaw.picked": word(pick is not None and pick.trial == row["trial"]),
         }
-        found[int(row["trial"])] = (_finite(Point(name, float(value)) for name, value in numbers.items()), tags)
+        points = _finite(Point(name, float(value), time=when) for name, value in numbers.items())
+        found[int(row["trial"])] = points, tags
     return found
 
 
-UNPLACED = {
-    "front.on_front": "false",
-    "front.rank": "none",
-    "front.p_nondominated": "none",
-    "seesaw.picked": "false",
-}
+UNPLACED = dict.fromkeys(("front.on_front", "seesaw.picked"), "false") | dict.fromkeys(
+    ("front.rank", "front.p_nondominated"), "none"
+)
 """The place of a trial that did not complete."""
 
 
@@ -223,24 +218,13 @@ def objectives_of(tags: Mapping[str, str]) -> tuple[tuple[Objective, ...], dict[
     return objectives, json.loads(tags[REFERENCE])
 
 
-def stopped(until: int | None) -> str:
-    """A point's length as a tag."""
-    return "none" if until is None else str(until)
-
-
-def flag(value: bool) -> str:
-    """A truth value as a tag."""
-    return "true" if value else "false"
-
-
-def _name(record: TrialRecord) -> str:
-    return f"{record.architecture} trial {record.number}"
+def word(value: object) -> str:
+    """A truth value, a length or nothing as a tag: `true`, `16000`, `none`."""
+    return str(value).lower()
 
 
 def _failure_tags(failure: Failure | None) -> dict[str, str]:
-    if failure is None:
-        return {}
-    return {"seesaw.failure": failure.reason[:LONGEST_TAG], "seesaw.failure_kind": failure.kind}
+    return {"seesaw.failure": failure.reason, "seesaw.failure_kind": failure.kind} if failure else {}
 
 
 def _finite(points: Iterable[Point]) -> list[Point]:

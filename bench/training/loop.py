@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.data import SplitName, Store
 from bench.data.batches import Batch, Batches
-from bench.models.thinned import Thinned
+from bench.models.thinned import Thinning
 from bench.objectives import Objective, outcomes_of
 from bench.progress import Progress, Silent
 from bench.seeds import derive
@@ -72,10 +72,10 @@ class Trainer:
         torch.set_num_threads(threads)
         train = store.split("train")
         means = Batches(train).label_means(self.schema.parents)
-        self.step = build_step(self.schema, config, means, derive(seed, "weights"), threads, self.device)
+        known = store.weights
+        thinning = Thinning(known.task, known.rate) if known and known.task is not None else None
+        self.step = build_step(self.schema, config, means, derive(seed, "weights"), threads, self.device, thinning)
         self.model = self.step.model
-        if store.weights is not None and store.weights.task is not None:
-            self.model.thinned = Thinned(self.model.funnel, store.weights.task, store.weights.rate).to(self.device)
         self.data = feed(train, self.device, self.model.funnel.loss.binary.needs_groups)
         optim, tasks = config.optim, [task.name for task in self.schema.tasks]
         self.batch_size = max(1, min(optim.batch_size, len(train)))

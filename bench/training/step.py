@@ -16,6 +16,7 @@ from bench.balancing import BALANCING
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
 from bench.errors import TrainingError
 from bench.models.assembly import MultiTaskModel
+from bench.models.thinned import Thinning
 from bench.registry import lookup
 from bench.schema import Schema, Task
 from bench.training.aggregation import aggregation
@@ -217,7 +218,7 @@ class CapturedStep:
         return True
 
 
-def build_model(schema: Schema, config: TrialConfig) -> MultiTaskModel:
+def build_model(schema: Schema, config: TrialConfig, thinning: Thinning | None = None) -> MultiTaskModel:
     """A new model, its weights by torch's generator as it is."""
     return MultiTaskModel(
         schema,
@@ -232,21 +233,29 @@ def build_model(schema: Schema, config: TrialConfig) -> MultiTaskModel:
         config.ensemble,
         config.loss,
         config.regression_loss,
+        thinning,
     )
 
 
 def build_step(
-    schema: Schema, config: TrialConfig, means: Tensor, seed: int, threads: int, device: torch.device
+    schema: Schema,
+    config: TrialConfig,
+    means: Tensor,
+    seed: int,
+    threads: int,
+    device: torch.device,
+    thinning: Thinning | None = None,
 ) -> Step:
     """A new model and all that trains it, on the device.
 
     Args:
         means: (T,) of train's labels, each on its sample space: what the untrained model predicts.
         seed: of the weights, which are drawn on the CPU and so are the same on every device.
+        thinning: of the negatives that the store lacks.
     """
     optim = config.optim
     torch.manual_seed(seed)
-    model = build_model(schema, config)
+    model = build_model(schema, config, thinning)
     model.initialise_outputs(means)
     model.to(device)
     entry = lookup(BALANCING, "balancing kind", config.balancing.kind)

@@ -89,7 +89,7 @@ def measure(uri: str | None, home: Path, numbers: list[int]) -> Iterator[tuple[i
         handing = 0.0
         process, thread = time.process_time(), time.thread_time()
     if not logbook.finish("FINISHED", time.time(), 120.0) or section.there != max(numbers):
-        raise SystemExit(f"not all was sent: {logbook.sender.trouble}")
+        raise SystemExit(f"not all was sent: {logbook.trouble}")
 
 
 def _drain(section: Section) -> None:

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from bench.cli import output
+from bench.progress import Work
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_what_follows_is_added_to_the_time_left_once_the_pace_is_known(
     monkeypatch.setattr(output, "PLAIN_EVERY", 0.0)
     times = iter([0.0, 10.0, 20.0, 100.0])
     monkeypatch.setattr(output.time, "monotonic", lambda: next(times))
-    with output.TerminalProgress().task("search", 1000, "samples", later=lambda: 30.0) as advance:
+    with output.TerminalProgress().show(Work("search", 1000, "samples", later=lambda: 30.0)) as advance:
         for amount in (10, 90, 900):  # the first job compiles
             advance(amount)
     lines = capsys.readouterr().err.splitlines()
@@ -51,7 +52,7 @@ def test_what_follows_is_added_to_the_time_left_once_the_pace_is_known(
     progress = output.TerminalProgress()
     progress.console = Console(file=io.StringIO(), force_terminal=True, width=140)
     monkeypatch.undo()
-    with progress.task("confirming", 4, "replicates", later=lambda: 3600.0) as advance:
+    with progress.show(Work("confirming", 4, "replicates", later=lambda: 3600.0)) as advance:
         advance(4)
     assert "1 h 00 min left in all" in progress.console.file.getvalue()
 

@@ -1,14 +1,12 @@
-"""Every pick rule, and in small cases worked by hand."""
+"""Every pick rule, see `bench.testing.rules`, and in small cases worked by hand."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bench.frontier.policy import PICK_RULES, Terms
+from bench.testing import checks
 
-RULES = pytest.mark.parametrize("rule", PICK_RULES.values(), ids=PICK_RULES)
-GAINS = st.lists(st.tuples(*[st.floats(-0.9, 3)] * 2), min_size=1, max_size=6).map(np.array)
+EVERY = [pytest.param(check, id=f"{name}-{check}") for name in PICK_RULES for check in checks("rule", name)]
 
 
 def terms(*weights, signs=None, linear=False):
@@ -16,17 +14,9 @@ def terms(*weights, signs=None, linear=False):
     return Terms(of / of.sum(), np.array(signs or [1.0] * len(of)), np.full(len(of), linear))
 
 
-@RULES
-@given(gains=GAINS, seed=st.integers(0, 99))
-def test_scores_go_with_their_rows_and_never_fall_as_a_gain_rises(rule, gains, seed):
-    found = rule.score(gains, terms(2, 1))
-    order = np.random.default_rng(seed).permutation(len(gains))
-    np.testing.assert_allclose(rule.score(gains[order], terms(2, 1)), found[order], atol=1e-12)
-    worlds = np.stack([gains, gains[order]])  # over draws, each by itself
-    np.testing.assert_allclose(rule.score(worlds, terms(2, 1))[1], found[order], atol=1e-12)
-    better = np.concatenate([gains, gains[:1] + np.array([0.1, 0.0])])
-    scores = rule.score(better, terms(2, 1))
-    assert scores[-1] >= scores[0]
+@pytest.mark.parametrize("check", EVERY)
+def test_a_rule(check):
+    check()
 
 
 def test_the_knee_is_where_a_percent_buys_a_percent():

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bench.models.contracts import Funnel
 from bench.models.funnels import FUNNELS
-from bench.models.thinned import Thinned
+from bench.models.thinned import Thinned, Thinning
 from bench.schema import Schema, Task
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("like"), Task("stay", "regression"))
@@ -42,7 +42,7 @@ def gradients(funnel: str, rate: float | None, by: str = "click", correct: bool 
     weights = torch.stack([there, torch.where(negative, 1 / RATE, 1.0).double()], 1)
     whole = logits.expand(len(CELLS), -1)
     if correct:
-        thinned = Thinned(made, by, rate).double()
+        thinned = Thinned(made, Thinning(by, rate)).double()
         losses = made.losses(whole + thinned.offset, labels, thinned.weights(weights))
     else:
         losses = made.losses(whole, labels, weights[:, :1])

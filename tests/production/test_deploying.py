@@ -53,7 +53,7 @@ def test_two_at_once(tmp_path: Path) -> None:
 def test_a_registry_that_cannot_be_reached_is_told_before_a_training(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     address = f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}"
-    with pytest.raises(UserError, match="could not list experiments"), deploying(planned(tmp_path, address)):
+    with pytest.raises(UserError, match="could not list the models"), deploying(planned(tmp_path, address)):
         raise AssertionError("nothing may begin")
 
 

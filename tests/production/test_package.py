@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from serving_toys import parts_of, raw_rows, trained
+from serving_toys import parts_of, trained
 
 from bench.data import Store, load_card, prepare
 from bench.errors import UserError
@@ -59,14 +59,7 @@ def test_what_is_no_package(copy: Path, tmp_path: Path) -> None:
         Package.open(copy)
 
 
-def test_eager_and_exported_are_one(package: Package, store: Store) -> None:
-    split = store.split("test")
-    for rows in (0, 1, 300):
-        ids, dense = np.array(split.ids[:rows]), np.array(split.dense[:rows])
-        eager, exported = (package.engine(name)(ids, dense) for name in ("eager", "exported"))
-        for a, b in zip(eager, exported, strict=True):
-            assert a.shape == (rows, 2)
-            np.testing.assert_allclose(a, b, atol=1e-5)
+def test_an_unknown_engine_is_named(package: Package) -> None:
     with pytest.raises(UserError, match="unknown engine 'onxx'"):
         package.engine("onxx")
 
@@ -92,17 +85,6 @@ def test_separate_models_and_averages_are_packaged_whole(store: Store, tmp_path:
         expected.append(torch.stack(logits, 1).sigmoid().numpy())
     conditional, _ = package.engine()(np.array(valid.ids), np.array(valid.dense))
     np.testing.assert_allclose(conditional, np.mean(expected, axis=0), atol=1e-5)
-
-
-@pytest.mark.slow  # some seconds in the exporter
-def test_onnx_runtime_says_the_same(store: Store, tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime", reason="no onnxruntime: the extra `serve`")
-    trainer = trained(store, **{"sharing.kind": "ple"})
-    package = write_package(parts_of(store, trainer), tmp_path / "package")
-    assert set(package.manifest.files) >= {"model.onnx", "model.onnx.data"}
-    raw = raw_rows()
-    offline, runtime = (package.scorer(engine).predict(raw).to_numpy() for engine in ("exported", "onnx"))
-    np.testing.assert_allclose(runtime, offline, atol=1e-5)
 
 
 def test_a_score_of_nothing_leaves_nothing_behind(store: Store, tmp_path: Path) -> None:

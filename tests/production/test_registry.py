@@ -35,13 +35,13 @@ def uri(home: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def registry(uri: str) -> Registry:
-    return Registry(uri)
+def registry(uri: str, home: Path) -> Registry:
+    return Registry(uri, home)
 
 
 @pytest.fixture(scope="module")
 def deploy(registry: Registry, home: Path, package: Package) -> Callable[[str, str], list[str]]:
-    run_id = registry.log(package, "seesaw/test", str(home / "artifacts"), "deployed", {"a": "b"}, {"test/x": 0.5})
+    run_id = registry.log(package, "seesaw/test", "deployed", {"a": "b"}, {"test/x": 0.5})
 
     def do(name: str, alias: str) -> list[str]:
         number = registry.register(name, run_id, "a card", {"k": "v"})
@@ -166,7 +166,7 @@ def test_a_run_ends_with_what_ended_its_deployment(
 
     monkeypatch.setattr(module, "save_model", fail)
     with pytest.raises(type(error)):
-        Registry(uri).log(package, EXPERIMENT, str(tmp_path), "deployed", {}, {})
+        Registry(uri, tmp_path).log(package, EXPERIMENT, "deployed", {}, {})
     assert status_of(uri, newest(uri)) == status
     assert not list(package.folder.parent.glob(".*.part"))
 
@@ -174,13 +174,13 @@ def test_a_run_ends_with_what_ended_its_deployment(
 def test_the_run_of_a_killed_one_is_ended_by_the_next(
     package: Package, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = MlflowStore(uri)
-    experiment = store.make_experiment(EXPERIMENT, str(tmp_path))
+    store = MlflowStore(uri, tmp_path)
+    experiment = store.experiment(EXPERIMENT, make=True)
     host, _, started = this_process().split("-")
     gone, here = (
         Node.create(store, experiment, "deployed", {"seesaw.kind": "deployment", WRITER: writer}).run_id
         for writer in (f"{host}-{2**22 + 1}-{started}", this_process())
     )
     monkeypatch.setattr(module, "save_model", lambda package, folder: folder.mkdir())
-    mine = Registry(uri).log(package, EXPERIMENT, None, "deployed", {}, {})
+    mine = Registry(uri).log(package, EXPERIMENT, "deployed", {}, {})
     assert [status_of(uri, run) for run in (gone, here, mine)] == ["KILLED", "RUNNING", "FINISHED"]

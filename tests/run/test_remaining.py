@@ -92,9 +92,9 @@ def test_progress_asks_for_the_rest() -> None:
     asked = []
 
     class Said(Silent):
-        def task(self, description, total, unit, done=0.0, later=None):  # type: ignore[no-untyped-def]
-            asked.append(later())
-            return super().task(description, total, unit, done)
+        def show(self, work):  # type: ignore[no-untyped-def]
+            asked.append(work.later())
+            return super().show(work)
 
     with WithLater(Said(), lambda: 42.0).task("search", 10, "trials") as advance:
         advance(1)

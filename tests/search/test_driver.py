@@ -23,7 +23,7 @@ from search_toys import (
 import bench.search
 from bench.confirm.race import Race, confirm
 from bench.errors import UserError
-from bench.progress import Advance, Silent
+from bench.progress import Advance, Silent, Work
 from bench.records import Job, Point, TrialRecord
 from bench.rows import REPLICATED
 from bench.search.driver import search
@@ -47,8 +47,8 @@ class Notes(Silent):
         self.done = 0.0
 
     @contextmanager
-    def task(self, description: str, total: float | None, unit: str, done: float = 0.0) -> Iterator[Advance]:
-        self.total, self.done = total or 0, done
+    def show(self, work: Work) -> Iterator[Advance]:
+        self.total, self.done = work.total or 0, work.done
 
         def advance(amount: float) -> None:
             self.done += amount

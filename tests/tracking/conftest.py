@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
-from bench.tracking import Tracker
+from bench.tracking.store import MlflowStore
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the modules that tests share
 
@@ -22,7 +22,9 @@ OBJECTIVES = (Objective("click.auc", "maximize"), Objective("like.auc", "maximiz
 
 @pytest.fixture(scope="session")
 def tracker(tmp_path_factory):
-    return Tracker(None, tmp_path_factory.mktemp("home"))
+    store = MlflowStore(None, tmp_path_factory.mktemp("home"))
+    store.ask("open it", "search_experiments")
+    return store
 
 
 @pytest.fixture

@@ -23,25 +23,28 @@ from bench.frontier.policy import Policy
 from bench.records import RungResult
 from bench.tracking import Found, Logbook
 from bench.tracking import logbook as room
-from bench.tracking.logbook import Sender
-from bench.tracking.store import Pulse, TrackingError
+from bench.tracking.store import TrackingError
 
 LONG = 120.0
 
 
 @pytest.fixture
-def start(monkeypatch):
-    """Starts senders; a pause between their tries is too short to notice."""
+def start(monkeypatch, home):
+    """Starts logbooks that do other work than sending; a pause between their tries is too short to notice."""
     monkeypatch.setattr(room, "LONGEST_PAUSE", 0.01)
     made = []
 
     def started(work):
-        made.append(Sender(Pulse(starting=False), work))
+        class Working(Logbook):
+            def _send(self, last):
+                work(last)
+
+        made.append(Working(None, home))
         return made[-1]
 
     yield started
-    for sender in made:
-        sender.finish(patience=0)
+    for logbook in made:
+        logbook.finish("FINISHED", 1.0, patience=0)
 
 
 def test_work_is_done_when_woken_and_once_for_many_calls(start):
@@ -52,13 +55,13 @@ def test_work_is_done_when_woken_and_once_for_many_calls(start):
         begun.set()
         assert gate.wait(LONG)
 
-    sender = start(work)
-    sender.wake()
+    logbook = start(work)
+    logbook.wake()
     assert begun.wait(LONG)
     for _ in range(3):
-        sender.wake()
+        logbook.wake()
     gate.set()
-    assert sender.finish(LONG)
+    assert logbook.finish("FINISHED", 1.0, LONG)
     assert calls in ([False, True], [False, False, True])
 
 
@@ -71,17 +74,17 @@ def test_what_fails_is_tried_again(start):
             raise TrackingError("away")
         over.set()
 
-    sender = start(work)
-    sender.wake()
+    logbook = start(work)
+    logbook.wake()
     assert over.wait(LONG)
-    assert sender.finish(LONG)
+    assert logbook.finish("FINISHED", 1.0, LONG)
     assert tries == [False] * 4 + [True]
-    assert sender.trouble == ""
+    assert logbook.trouble == ""
 
 
 def test_no_answer_ends_the_waiting(start):
     gate = threading.Event()
-    assert not start(lambda last: gate.wait(LONG)).finish(patience=0.1)
+    assert not start(lambda last: gate.wait(LONG)).finish("FINISHED", 1.0, patience=0.1)
     gate.set()
 
 
@@ -90,10 +93,10 @@ def test_answers_without_end_end_the_waiting_too(start):
 
     def slow(last):
         while not over.wait(0.01):
-            sender._pulse.answers += 1
+            logbook.store.answered = time.monotonic()
 
-    sender = start(slow)
-    assert not sender.finish(patience=LONG, most=0.3)
+    logbook = start(slow)
+    assert not logbook.finish("FINISHED", 1.0, patience=LONG, most=0.3)
     over.set()
 
 
@@ -104,21 +107,21 @@ def test_two_failures_end_the_waiting_and_are_told(start):
         tries.append(last)
         raise TrackingError("away")
 
-    sender = start(work)
-    assert not sender.finish(LONG)
+    logbook = start(work)
+    assert not logbook.finish("FINISHED", 1.0, LONG)
     assert len(tries) == 2
-    assert sender.trouble == "away"
+    assert logbook.trouble == "away"
 
 
 def test_a_mistake_of_ours_is_raised_to_who_waits(start):
     def work(last):
         raise ZeroDivisionError("ours")
 
-    sender = start(work)
-    sender.wake()
+    logbook = start(work)
+    logbook.wake()
     with pytest.raises(ZeroDivisionError, match="ours"):
-        sender.finish(LONG)
-    sender._bug = None
+        logbook.finish("FINISHED", 1.0, LONG)
+    logbook._bug = None
 
 
 REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
@@ -205,7 +208,7 @@ def test_what_is_sent_later_equals_what_is_logged_live(server, home, asked, reco
     dead = f"http://127.0.0.1:{free_port()}"
     done, logbook = send(dead, asked, records, objectives, home, patience=5)
     assert not done
-    assert "could not list experiments" in logbook.sender.trouble
+    assert "could not open the experiment" in logbook.trouble
 
     done, logbook = send(server.uri, asked, records, objectives, home, live=False)
     assert done
@@ -264,7 +267,7 @@ def test_a_server_that_never_answers_holds_nothing_up(tmp_path, asked, records, 
         for record in steps_of(records):
             section.log([record], 100)
         assert len(section.records) == len(records)
-        assert logbook._pulse.answers == 0
+        assert logbook.store.answered == 0
         assert section.there == 0
         assert not logbook.finish("FINISHED", 1.0, patience=0.5)
 
@@ -287,7 +290,7 @@ def test_a_data_set_that_the_store_refuses_keeps_no_other_from_it(home, asked, m
     for section in (refused, other):
         section.log([make_trial(0), make_trial(1)], 2)
     assert not logbook.finish("FINISHED", 1.0, patience=60)
-    assert logbook.sender.trouble.endswith("no such data set here")
+    assert logbook.trouble.endswith("no such data set here")
     assert (refused.there, other.there) == (0, 2)
 
 
@@ -298,8 +301,9 @@ import os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from conftest import trial
 from pathlib import Path
-from bench.tracking import Tracker
-parent = Tracker(None, Path({str(home)!r})).open_parent(**{asked!r})
+from bench.tracking.runs import Parent
+from bench.tracking.store import MlflowStore
+parent = Parent(MlflowStore(None, Path({str(home)!r})), **{asked!r})
 import mlflow
 make = mlflow.MlflowClient.create_run
 def make_and_die(*arguments):

@@ -12,8 +12,9 @@ from bench.frontier.frontier import frontier
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.objectives import Objective
-from bench.tracking import Found, log_front
-from bench.tracking.runs import experiment_name
+from bench.tracking import Found
+from bench.tracking.front import log_front
+from bench.tracking.runs import Parent, experiment_name
 from bench.tracking.values import Point, inward, outward
 
 EXPERIMENT = "seesaw/quick"
@@ -42,7 +43,7 @@ def values(client, run_id, metric):
 
 
 def test_parent_says_what_it_is(tracker, client, asked):
-    parent = tracker.open_parent(**asked)
+    parent = Parent(tracker, **asked)
     run = client.get_run(parent.node.run_id)
     assert run.info.status == "RUNNING"
     assert run.data.tags["mlflow.runName"] == f"{asked['run']} census-income small"
@@ -63,7 +64,7 @@ def test_parent_says_what_it_is(tracker, client, asked):
 
 
 def test_trial_is_nested_with_names_curve_and_times(tracker, client, asked, below, make_trial):
-    parent = tracker.open_parent(**asked)
+    parent = Parent(tracker, **asked)
     parent.log_trial(make_trial(12))
     run = below(parent.node.run_id)["mmoe trial 12"]
     assert run.info.status == "FINISHED"
@@ -82,22 +83,30 @@ def test_trial_is_nested_with_names_curve_and_times(tracker, client, asked, belo
 
 
 def test_failed_trial_has_its_reason(tracker, asked, below, make_failed):
-    parent = tracker.open_parent(**asked)
+    parent = Parent(tracker, **asked)
     parent.log_trial(make_failed(3))
     run = below(parent.node.run_id)["ple trial 3"]
     assert run.info.status == "FAILED"
     assert run.data.tags["seesaw.failure"] == "the loss became NaN after 300 samples"
 
 
+def test_a_reason_as_long_as_it_likes_is_cut(tracker, client, asked, make_failed):
+    parent = Parent(tracker, **asked)
+    for _ in range(2):  # the second changes nothing
+        parent.log_trial(make_failed(3, "x" * 9000))
+    assert parent.sent["trials"] == 1
+    assert client.get_run(parent.trials[3].run_id).data.tags["seesaw.failure"] == "x" * 5000
+
+
 def test_unfinished_trials_are_not_logged(tracker, asked, below, make_trial):
-    parent = tracker.open_parent(**asked)
+    parent = Parent(tracker, **asked)
     parent.log_trial(replace(make_trial(0), state="running"))
     parent.log_trial(replace(make_trial(1), state="waiting"))
     assert below(parent.node.run_id) == {}
 
 
 def test_replicates_are_nested_under_their_trial_as_they_come(tracker, asked, below, make_trial):
-    parent = tracker.open_parent(**asked)
+    parent = Parent(tracker, **asked)
     for runs in ((), ((0.71, 0.81),), ((0.71, 0.81), (0.72, 0.82))):
         parent.log_trial(make_trial(0, replicates=runs))
     (child,) = below(parent.node.run_id).values()
@@ -112,7 +121,7 @@ def test_logging_again_after_a_resume_changes_nothing(tracker, client, asked, be
     records = [make_trial(0, replicates=((0.71, 0.81),)), make_failed(1)]
 
     def log():
-        parent = tracker.open_parent(**asked)
+        parent = Parent(tracker, **asked)
         for record in records:
             parent.log_trial(record)
             parent.node.send([Point("hypervolume", 0.06, record.number)])
@@ -140,23 +149,23 @@ def test_logging_again_after_a_resume_changes_nothing(tracker, client, asked, be
 
 
 def test_resume_goes_on_and_is_running(tracker, client, asked, below, make_trial):
-    first = tracker.open_parent(**asked)
+    first = Parent(tracker, **asked)
     first.log_trial(make_trial(0))
     first.node.set_status("KILLED")
-    second = tracker.open_parent(**asked)
+    second = Parent(tracker, **asked)
     assert client.get_run(second.node.run_id).info.status == "RUNNING"
     second.log_trial(make_trial(1))
     assert set(below(first.node.run_id)) == {"mmoe trial 0", "mmoe trial 1"}
 
 
 def test_a_run_cut_off_half_written_is_made_whole(tracker, client, asked, below, make_trial, monkeypatch):
-    parent = tracker.open_parent(**asked)
+    parent = Parent(tracker, **asked)
     with monkeypatch.context() as patch:
         patch.setattr("mlflow.MlflowClient.set_terminated", _cut_off)
         with pytest.raises(KeyboardInterrupt):
             parent.log_trial(make_trial(0))
     (half,) = below(parent.node.run_id).values()
-    tracker.open_parent(**asked).log_trial(make_trial(0))
+    Parent(tracker, **asked).log_trial(make_trial(0))
     (whole,) = below(parent.node.run_id).values()
     assert whole.info.run_id == half.info.run_id
     assert whole.info.status == "FINISHED"
@@ -168,7 +177,7 @@ def _cut_off(*_args, **_kwargs):
 
 
 def test_a_trial_tried_again_replaces_its_failure(tracker, asked, below, make_trial, make_failed):
-    parent = tracker.open_parent(**asked)
+    parent = Parent(tracker, **asked)
     parent.log_trial(make_failed(0))
     parent.log_trial(make_trial(0))
     assert set(below(parent.node.run_id)) == {"mmoe trial 0"}
@@ -178,13 +187,13 @@ def test_a_trial_tried_again_replaces_its_failure(tracker, asked, below, make_tr
     "other", [{"dataset": "kuairand-pure"}, {"space": "large"}, {"seed": 8}, {"fingerprint": "beef"}, {"created": "x"}]
 )
 def test_another_run_is_another_parent(tracker, asked, other):
-    first, second = (tracker.open_parent(**each) for each in (asked, asked | other))
+    first, second = (Parent(tracker, **each) for each in (asked, asked | other))
     assert first.node.run_id != second.node.run_id
 
 
 def test_other_versions_are_the_same_run(tracker, client, asked):
-    first = tracker.open_parent(**asked)
-    second = tracker.open_parent(**(asked | {"tags": {"seesaw.versions": "torch 2.14"}}))
+    first = Parent(tracker, **asked)
+    second = Parent(tracker, **(asked | {"tags": {"seesaw.versions": "torch 2.14"}}))
     assert first.node.run_id == second.node.run_id
     assert client.get_run(first.node.run_id).data.tags["seesaw.versions"] == "torch 2.14"
 
@@ -208,7 +217,7 @@ def page(tmp_path):
 
 
 def log_all(tracker, asked, records, objectives, page):
-    parent = tracker.open_parent(**asked)
+    parent = Parent(tracker, **asked)
     for record in records:
         parent.log_trial(record)
     front = frontier(records, objectives)
@@ -257,7 +266,7 @@ def test_a_front_logged_again_replaces_the_old_one(tracker, client, asked, find,
 
 
 def test_without_a_pick(tracker, client, asked, records, objectives, page):
-    parent = tracker.open_parent(**asked)
+    parent = Parent(tracker, **asked)
     parent.log_trial(records[1])
     log_front(parent, Found(frontier(records, objectives)))
     assert client.get_run(parent.node.run_id).data.tags["seesaw.picked"] == "none"
@@ -281,7 +290,7 @@ def test_what_was_asked_for_and_the_data_are_found(tracker, client, asked):
     asked |= {"fingerprint": "cafe"}  # MLflow keeps the first source of data of one name and digest
     more = {"params": {"sampler": "tpe"}, "tags": {"seesaw.budget": "40 trials"}, "source": "card.toml"}
     for tags in ({"seesaw.budget": "40 trials"}, {"seesaw.budget": "80 trials"}):  # raised by `resume`
-        parent = tracker.open_parent(**(asked | more | {"tags": tags}))
+        parent = Parent(tracker, **(asked | more | {"tags": tags}))
     run = client.get_run(parent.node.run_id)
     assert run.data.params == {
         "suite": "quick",
@@ -335,7 +344,7 @@ def test_the_decision_comes_first(tracker, client, asked, records, objectives, p
         weights={"click": 0.8, "like": 0.2},
         outcomes={"click.recall@10%": 0.16, "like.recall@10%": 0.46},
     )
-    parent = tracker.open_parent(**asked)
+    parent = Parent(tracker, **asked)
     sentence = "Trade: like.recall@10% +12% for click.recall@10% -1%."
     told = Found(front, chosen, page, SVG, {"kind": "trade", "sentence": sentence}, served, ("seesaw deploy shop",))
     log_front(parent, told)
@@ -377,7 +386,7 @@ def test_names_that_mlflow_takes():
     assert sorted(there.values())[-1] == "what it costs/latency_ms"  # the last of the charts
 
 
-def test_only_what_is_missing_is_sent_within_the_limits_of_a_batch(tracker, asked, monkeypatch):
+def test_only_what_is_missing_is_sent_also_beyond_the_limits_of_a_batch(tracker, asked, monkeypatch):
     from mlflow import MlflowClient
 
     sizes, log = [], MlflowClient.log_batch
@@ -386,13 +395,13 @@ def test_only_what_is_missing_is_sent_within_the_limits_of_a_batch(tracker, aske
         sizes.append([len(each) for each in entries])
         log(self, run, *entries)
 
-    node = tracker.open_parent(**asked).node
+    node = Parent(tracker, **asked).node
     monkeypatch.setattr(MlflowClient, "log_batch", logged)
     points = [Point(f"m{at % 50}", at, at) for at in range(1700)]
     texts = {f"p{at}": "x" for at in range(250)}
     assert node.send(points[:900], texts, texts) == 900 + 500
-    assert sizes == [[800, 100, 100], [100, 100, 100], [0, 50, 50]]
-    again = tracker.open_parent(**asked).node
+    assert sizes == [[900, 250, 250]]
+    again = Parent(tracker, **asked).node
     sizes.clear()
     assert again.send(points[:900], texts, texts) == 0
     assert again.send(points, texts, texts | {"p0": "y"}) == 801

@@ -10,7 +10,9 @@ from bench.frontier.choices import head_choices
 from bench.frontier.frontier import frontier
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
-from bench.tracking import Found, frontier_of, log_front
+from bench.tracking import Found, frontier_of
+from bench.tracking.front import log_front
+from bench.tracking.runs import Parent
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def log(tracker, asked, objectives):
     """Logs records as a run of the test's own experiment."""
 
     def logged(records, run, objectives=objectives, **more):
-        parent = tracker.open_parent(**(asked | {"suite": asked["run"], "run": run} | more))
+        parent = Parent(tracker, **(asked | {"suite": asked["run"], "run": run} | more))
         for record in records:
             parent.log_trial(record)
         front = frontier(records, objectives)
@@ -100,7 +102,7 @@ def test_other_data_are_not_merged_and_a_sentence_says_so(log, read, confirmed, 
 def test_what_is_not_confirmed_or_not_over_is_left_out_and_named(log, read, tracker, asked, confirmed, make_trial):
     log(confirmed, "a")
     log([make_trial(0, 0.9, 0.9)], "b")
-    going = tracker.open_parent(**(asked | {"suite": asked["run"], "run": "c"}))
+    going = Parent(tracker, **(asked | {"suite": asked["run"], "run": "c"}))
     going.log_trial(make_trial(0, 0.99, 0.99))
     table = read()
     assert set(table["run"]) == {"a"}

@@ -19,7 +19,8 @@ import pytest
 from bench.credentials import separated
 from bench.errors import UserError
 from bench.frontier.history import History
-from bench.tracking import Logbook, Tracker, TrackingError, frontier_of, plain_address
+from bench.tracking import Logbook, TrackingError, frontier_of, plain_address
+from bench.tracking.runs import Parent
 from bench.tracking.store import PASSWORD, USERNAME, MlflowStore, secret_address
 
 GOOD = (
@@ -145,8 +146,8 @@ def test_a_server_that_is_not_there_is_told_in_a_sentence_of_ours(to, monkeypatc
     for name in (USERNAME, PASSWORD):
         monkeypatch.setenv(name, "")
     with pytest.raises(TrackingError) as error:
-        MlflowStore(to)
-    assert str(error.value).startswith("could not list experiments in the MLflow store at http://")
+        MlflowStore(to).experiment("any")
+    assert str(error.value).startswith("could not open the experiment 'any' in the MLflow store at http://")
     assert ": nothing answers there (" in str(error.value)
     assert not any(word in str(error.value) for word in ("s3cret", "HTTPConnection", "urllib", "retries"))
 
@@ -170,7 +171,7 @@ def test_a_server_is_asked_with_the_credentials_of_the_environment(monkeypatch):
     with HTTPServer(("127.0.0.1", 0), Answers) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         with pytest.raises(TrackingError) as error:
-            MlflowStore(f"http://127.0.0.1:{server.server_port}")
+            MlflowStore(f"http://127.0.0.1:{server.server_port}").experiment("any")
         server.shutdown()
     assert set(heard) == {"Basic " + b64encode(b"me:s3cret").decode()}
     assert "s3cret" not in str(error.value)
@@ -191,10 +192,11 @@ def test_a_new_store_is_quiet_sends_nothing_and_stays_at_home(tmp_path):
     """Even where the program that uses it logs everything."""
     code = (
         "import logging, os, sys, pathlib; logging.basicConfig(level=logging.INFO)\n"
-        "from bench.tracking import Tracker\n"
+        "from bench.tracking.runs import Parent\n"
+        "from bench.tracking.store import MlflowStore\n"
         "home = pathlib.Path('home')\n"
         "asked = dict(run='r', suite='s', dataset='d', space='p', fingerprint='f', seed=0)\n"
-        "parent = Tracker(None, home).open_parent(**asked)\n"
+        "parent = Parent(MlflowStore(None, home), **asked)\n"
         "parent.node.set_status('FINISHED')\n"
         "from mlflow.telemetry.utils import is_telemetry_disabled\n"
         "assert is_telemetry_disabled()\n"
@@ -209,21 +211,21 @@ def test_a_new_store_is_quiet_sends_nothing_and_stays_at_home(tmp_path):
 def test_an_unreachable_server_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(
-        TrackingError, match=r"could not list experiments in the MLflow store at http://127\.0\.0\.1:9: "
+        TrackingError, match=r"could not open the experiment 'any' in the MLflow store at http://127\.0\.0\.1:9: "
     ):
-        Tracker("http://127.0.0.1:9", tmp_path)
+        MlflowStore("http://127.0.0.1:9", tmp_path).experiment("any")
 
 
 def test_a_store_that_is_no_store_is_named(tmp_path):
     broken = tmp_path / "mlflow.db"
     broken.write_text("not a database, but long enough to be taken for one at first sight")
     with pytest.raises(TrackingError, match=f"in the MLflow store at sqlite:///{broken}: "):
-        Tracker(None, tmp_path)
+        MlflowStore(None, tmp_path).experiment("any")
 
 
 @pytest.mark.slow
 def test_a_store_lost_on_the_way_is_named(tracker, asked, make_trial, monkeypatch):
-    parent = tracker.open_parent(**asked)
+    parent = Parent(tracker, **asked)
 
     def lost(*_args, **_kwargs):
         raise OSError("disk full\nand more")
@@ -238,7 +240,7 @@ def test_a_store_lost_on_the_way_is_named(tracker, asked, make_trial, monkeypatc
 
 
 def test_an_unknown_experiment_is_named_with_those_there_are(tracker, asked):
-    tracker.open_parent(**asked)
+    Parent(tracker, **asked)
     with pytest.raises(UserError, match=r"unknown experiment 'seesaw/quik' \(did you mean 'seesaw/quick'\?\)"):
         frontier_of("seesaw/quik", tracker.uri)
 

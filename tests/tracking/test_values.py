@@ -13,19 +13,20 @@ from bench.frontier.history import History
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.records import RungResult
-from bench.tracking.values import BY_SAMPLES, HYPERVOLUME, UNPLACED, Point, front_of, params, points, trial_run, volumes
+from bench.tracking.runs import Parent
+from bench.tracking.values import BY_SAMPLES, HYPERVOLUME, UNPLACED, Point, front_of, points, runs_of, volumes
 from bench.tracking.values import diagnosis_numbers as numbers
 
 
 def test_params_are_the_whole_dotted_configuration(make_trial):
-    assert params(make_trial(0))["optimizer.lr"] == "0.01"
-    assert params(replace(make_trial(0), config={"a.b": None, "a.c": True})) == {"a.b": "None", "a.c": "True"}
+    (wanted,) = runs_of(replace(make_trial(0), config={"a.b": None, "a.c": True, "optimizer.lr": 0.01}))
+    assert wanted.params == {"a.b": "None", "a.c": "True", "optimizer.lr": "0.01"}
 
 
 def test_points_carry_names_and_samples(make_trial):
     found = points(make_trial(0, click=0.7))
-    assert Point("valid/click.auc", 0.7, 0) in found
-    assert Point("cost/parameters", 1000.0, 0) in found
+    assert Point("valid/click.auc", 0.7, 0, 1_900_000_000.0) in found
+    assert Point("cost/parameters", 1000.0, 0, 1_900_000_000.0) in found
     assert Point("speed/train_samples_per_s", 5e4, 0, 1_900_000_000.0) in found
     assert [each for each in found if each.name == "curve/click.auc"] == [
         Point("curve/click.auc", 0.6, 100),
@@ -41,9 +42,10 @@ def test_values_that_are_not_finite_are_left_out(make_trial):
 
 
 def test_failure_is_a_tag(make_failed):
-    tags = trial_run(make_failed(3, "x" * 9000)).tags
+    (wanted,) = runs_of(make_failed(3, "it diverged"))
+    tags = wanted.tags
     assert tags["seesaw.failure_kind"] == "diverged"
-    assert tags["seesaw.failure"] == "x" * 5000
+    assert tags["seesaw.failure"] == "it diverged"
     assert tags["seesaw.state"] == "failed"
 
 
@@ -189,7 +191,7 @@ def test_trials_are_found_by_their_gradients_at_each_rung(tracker, client, asked
     import mlflow
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)
-    parent = tracker.open_parent(**asked)
+    parent = Parent(tracker, **asked)
     parent.log_trial(replace(make_trial(0), diagnosis=diagnosis(-0.3)))
     parent.log_trial(replace(make_trial(1), diagnosis=diagnosis(0.4)))
     parent.log_trial(make_trial(2))

@@ -1,8 +1,10 @@
-"""A balancer and a sharing for Seesaw. `pyproject.toml` names both entries; nothing else is needed."""
+"""A balancer, a sharing and a pick rule for Seesaw. `pyproject.toml` names the entries; nothing else is needed."""
 
 from __future__ import annotations
 
+from bench.frontier.policy import PickRule
 from bench.registry import Entry
+from seesaw_example.least_gain import least_gain
 from seesaw_example.linear_residual import LinearResidual, LinearResidualConfig
 from seesaw_example.loss_power import LossPower, LossPowerConfig
 
@@ -18,3 +20,4 @@ LINEAR_RESIDUAL = Entry(
     paper="-",
     summary="one bottom for all tasks, plus a linear map of the inputs for each task",
 )
+LEAST_GAIN = PickRule(least_gain, "has the largest least gain in {names}", "weights")

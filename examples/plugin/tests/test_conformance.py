@@ -1,4 +1,4 @@
-"""Both entries do what every balancer and every sharing must do."""
+"""Each entry does what every balancer, sharing or pick rule must do."""
 
 import pytest
 
@@ -12,4 +12,9 @@ def test_the_balancer(check):
 
 @pytest.mark.parametrize("check", checks("sharing", "linear_residual"), ids=str)
 def test_the_sharing(check):
+    check()
+
+
+@pytest.mark.parametrize("check", checks("rule", "least_gain"), ids=str)
+def test_the_rule(check):
     check()

@@ -31,15 +31,6 @@ def test_jobs_run_in_the_order_of_their_submission() -> None:
     assert all(outcome.result == train(outcome.job) and outcome.failure is None for outcome in outcomes)
 
 
-def test_asking_without_a_job_is_a_bug_and_closing_forgets_jobs() -> None:
-    executor = InlineExecutor(train)
-    executor.submit(job_of(0, 0, CONFIG, ("valid",)))
-    executor.close()
-    executor.close()
-    with pytest.raises(RuntimeError, match="without a submitted job"):
-        executor.next()
-
-
 @pytest.mark.parametrize(
     ("error", "kind", "reason"),
     [

@@ -60,24 +60,6 @@ def pool(request: pytest.FixtureRequest) -> Iterator[ProcessExecutor]:
         yield executor
 
 
-@pytest.mark.parametrize("pool", [(train_with_failures, 2)], indirect=True)
-def test_results_and_failures_are_those_of_a_run_in_this_process(pool: ProcessExecutor) -> None:
-    jobs = [job(trial) for trial in range(10)]
-    inline = InlineExecutor(train_with_failures)
-    for one in jobs:
-        pool.submit(one)
-        inline.submit(one)
-    outcomes = {outcome.job.trial: outcome for outcome in (pool.next() for _ in jobs)}
-    for one in jobs:
-        expected, found = inline.next(), outcomes[one.trial]
-        assert found.job == one
-        assert repr(found.result) == repr(expected.result)  # nan equals itself in writing only
-        assert found.failure == expected.failure
-        assert found.started > 0
-    with pytest.raises(RuntimeError, match="without a submitted job"):
-        pool.next()
-
-
 @pytest.mark.parametrize("pool", [(report_threads, 2)], indirect=True)
 def test_workers_are_kept_and_limited_to_the_jobs_threads(pool: ProcessExecutor) -> None:
     before = os.environ.get("OMP_NUM_THREADS")

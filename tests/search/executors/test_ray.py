@@ -22,9 +22,10 @@ from bench.errors import UserError
 from bench.predictions import KEPT
 from bench.records import Failure, Job
 from bench.search.driver import search
-from bench.search.executors import EXECUTORS, InlineExecutor, ProcessExecutor
+from bench.search.executors import EXECUTORS, RAY, InlineExecutor, ProcessExecutor
 from bench.search.executors.base import Executor, Options
 from bench.search.study import Study
+from bench.testing import checks
 
 pytestmark = pytest.mark.slow  # a cluster of two nodes takes minutes
 
@@ -95,6 +96,11 @@ def test_a_search_on_two_nodes_equals_that_of_a_process_pool(two_nodes: Cluster,
     assert searched(tmp_path / "one", store, one, **few) == searched(
         tmp_path / "inline", store, InlineExecutor(train), **few
     )
+
+
+def test_it_does_what_every_executor_must(two_nodes: Cluster) -> None:
+    for check in checks("executor", RAY, options=Options(address=two_nodes.address)):
+        check()
 
 
 def test_both_nodes_work_and_the_second_from_a_store_of_its_own(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
@@ -14,7 +15,7 @@ from bench.confirm.baselines import baselines_of, full_lengths, tries_of, tuned
 from bench.confirm.race import Race, confirm
 from bench.frontier.points import points_of_run
 from bench.frontier.shortlist import shortlist
-from bench.progress import Silent
+from bench.progress import Advance, Silent, Work
 from bench.records import TRAINED, Job, Point, RungResult, TrialRecord, TrialResult
 from bench.rows import REPLICATED
 from bench.search.driver import search
@@ -118,9 +119,9 @@ def test_what_an_earlier_execution_confirmed_says_nothing_of_the_pace(confirmed:
     begun: list[tuple[str, float]] = []
 
     class Begun(Silent):
-        def task(self, description: str, total: float | None, unit: str, done: float = 0.0):
-            begun.append((description, done))
-            return super().task(description, total, unit, done)
+        def show(self, work: Work) -> AbstractContextManager[Advance]:
+            begun.append((work.description, work.done))
+            return super().show(work)
 
     monkeypatch.setattr("bench.confirm.race.Silent", Begun)
     whole = confirmed("whole", InlineExecutor(train))

@@ -1,0 +1,120 @@
+"""What every engine must do, on a packaged model with four tasks and random weights."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from unittest import SkipTest
+
+import numpy as np
+import torch
+
+from bench.errors import UserError
+from bench.production import archive
+from bench.production.engines import ENGINES, MODEL, ONNX, Engine, Floats, Ids, without_onnx, write_onnx
+from bench.production.served_model import ModelSpec, ServedModel
+from bench.records import Scalar
+from bench.testing.models import batch_of, schema_of
+
+SIZES = (0, 1, 7, 300)
+CONFIG: dict[str, Scalar] = {"sharing.kind": "mmoe", "embedding.dim": 4, "tower.layers": "8"}
+CLOSE = 1e-5
+"""Largest difference of a probability, or of a regression's prediction, from the model's."""
+
+
+@cache
+def model() -> tuple[ModelSpec, ServedModel]:
+    """A specification and the model that a folder of `packaged` holds."""
+    spec = ModelSpec(schema_of("mixed", {}), CONFIG, (1,))
+    torch.manual_seed(0)
+    return spec, spec.build()
+
+
+@cache
+def packaged() -> tempfile.TemporaryDirectory[str]:
+    """A folder with the files of a package that engines read, written once for all checks of this process: `model.pt2`,
+    and `model.onnx` where it can be written.
+    """
+    spec, served = model()
+    folder = tempfile.TemporaryDirectory()
+    program = archive.export(served, spec.schema)
+    archive.save(program, Path(folder.name, MODEL))
+    if not without_onnx():
+        write_onnx(program, Path(folder.name, ONNX))
+    return folder
+
+
+def batch(rows: int) -> tuple[Ids, Floats]:
+    """Rows as engines get them: ids (B, S) and dense (B, D)."""
+    ids, dense, _ = batch_of(model()[0].schema, rows)
+    return ids.numpy(), dense.numpy()
+
+
+@contextmanager
+def opened(name: str, threads: int = 1) -> Iterator[Engine]:
+    """The engine, on the package.
+
+    Raises:
+        SkipTest: what it needs is not installed.
+    """
+    before = torch.get_num_threads()
+    try:
+        engine = ENGINES[name](Path(packaged().name), model()[0], threads)
+    except UserError as error:
+        raise SkipTest(str(error)) from None
+    try:
+        yield engine
+    finally:
+        torch.set_num_threads(before)  # an engine may set it for the whole process
+
+
+def its_predictions_are_the_models(name: str) -> None:
+    """Conditional and joint, float32 (B, T), for any number of rows, none included; ids and numbers are not changed."""
+    _, served = model()
+    with opened(name) as engine:
+        for size in SIZES:
+            ids, dense = batch(size)
+            given = ids.copy(), dense.copy()
+            found = engine(*given)
+            assert len(found) == 2, f"expected conditional and joint predictions, found {len(found)} arrays"
+            with torch.inference_mode():
+                expected = served(torch.from_numpy(ids), torch.from_numpy(dense))
+            for values, want in zip(found, expected, strict=True):
+                assert values.dtype == np.float32, f"expected float32, found {values.dtype}"
+                assert values.shape == tuple(want.shape), f"expected shape {tuple(want.shape)}, found {values.shape}"
+                np.testing.assert_allclose(values, want.numpy(), atol=CLOSE, rtol=CLOSE)
+            assert (given[0] == ids).all(), "the ids were changed in place"
+            assert (given[1] == dense).all(), "the numbers were changed in place"
+
+
+def a_row_does_not_depend_on_the_others(name: str) -> None:
+    """Rows by themselves, and in another order, have the predictions that they have in a batch."""
+    ids, dense = batch(7)
+    with opened(name) as engine:
+        whole = engine(ids, dense)
+        turned = engine(ids[::-1].copy(), dense[::-1].copy())
+        for at in range(len(ids)):
+            alone = engine(ids[at : at + 1], dense[at : at + 1])
+            for many, one, other in zip(whole, alone, turned, strict=True):
+                np.testing.assert_allclose(one[0], many[at], atol=CLOSE, rtol=CLOSE)
+                np.testing.assert_allclose(other[len(ids) - 1 - at], many[at], atol=CLOSE, rtol=CLOSE)
+
+
+def threads_change_no_prediction(name: str) -> None:
+    """One thread and two give the same, and what one call gave is not changed by the next."""
+    ids, dense = batch(300)
+    with opened(name, 1) as engine:
+        first = engine(ids, dense)
+        kept = [each.copy() for each in first]
+        engine(ids[::-1].copy(), dense)
+        for values, before in zip(first, kept, strict=True):
+            np.testing.assert_array_equal(values, before)
+    with opened(name, 2) as engine:
+        for values, before in zip(engine(ids, dense), kept, strict=True):
+            np.testing.assert_allclose(values, before, atol=CLOSE, rtol=CLOSE)
+
+
+OF_ALL = (its_predictions_are_the_models, a_row_does_not_depend_on_the_others, threads_change_no_prediction)

@@ -1,0 +1,171 @@
+"""The checks of `bench.testing` for executors, engines and pick rules fail for entries that do something else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import SkipTest
+
+import numpy as np
+import pytest
+
+from bench.frontier.policy import PickRule, weighted
+from bench.plugins import registry_of
+from bench.production.engines import Engine, eager
+from bench.production.served_model import ModelSpec
+from bench.records import Outcome, TrialResult
+from bench.search.executors.base import InlineExecutor, Options, QueuedJob
+from bench.testing import checks, executors
+
+Failing = Callable[[str, Any], set[str]]
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
+    """The names of the checks that fail for an entry."""
+
+    def tried(group: str, entry: Any) -> set[str]:
+        registry = registry_of(group)
+        monkeypatch.setattr(registry, "_all", {**registry, "broken": entry})
+        found = set()
+        for check in checks(group, "broken"):
+            try:
+                check()
+            except SkipTest:
+                pass
+            except Exception:
+                found.add(str(check))
+        return found
+
+    return tried
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (PickRule(weighted, "is the best"), "it_can_be_named_in_a_policy_and_in_a_sentence"),
+        (PickRule(weighted, "is the best {names}", "mine"), "it_can_be_named_in_a_policy_and_in_a_sentence"),
+        (PickRule(lambda gains, terms: gains, "{names}"), "every_row_has_a_score"),
+        (PickRule(lambda gains, terms: np.log(gains @ terms.weights), "{names}"), "every_row_has_a_score"),
+        (PickRule(lambda gains, terms: (gains @ terms.weights).cumsum(-1), "{names}"), "scores_go_with_their_rows"),
+        (PickRule(lambda gains, terms: -gains @ terms.weights, "{names}"), "a_score_never_falls_as_a_gain_rises"),
+        (PickRule(lambda gains, terms: -abs(gains @ terms.weights), "{names}"), "a_score_never_falls_as_a_gain_rises"),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_broken_rule_fails(failing: Failing, rule: PickRule, expected: str) -> None:
+    assert expected in failing("rule", rule)
+
+
+def test_a_rule_that_changes_what_it_is_given_fails(failing: Failing) -> None:
+    def score(gains: Any, terms: Any) -> Any:
+        gains += 1.0
+        return weighted(gains, terms)
+
+    assert "every_row_has_a_score" in failing("rule", PickRule(score, "{names}"))
+
+
+class Forgetful(InlineExecutor):
+    """Ends the first job again and again."""
+
+    def next(self) -> Outcome:
+        self.outcome = getattr(self, "outcome", None) or super().next()
+        return self.outcome
+
+
+class Hopeful(InlineExecutor):
+    """Takes a failure for a result."""
+
+    def next(self) -> Outcome:
+        found = super().next()
+        return Outcome(found.job, found.result or TrialResult({}, {}, [], {}), None, found.started, found.seconds)
+
+
+class Impatient(InlineExecutor):
+    """Tries nothing again."""
+
+    def _final(self, task: QueuedJob, outcome: Outcome) -> Outcome:
+        return outcome
+
+
+class Unclosed(InlineExecutor):
+    """Goes on after it was closed."""
+
+    def close(self) -> None:
+        pass
+
+
+class Patient(InlineExecutor):
+    """Takes a limit of time, and ends no job."""
+
+    def __init__(self, run: Any, workers: int, options: Options) -> None:
+        super().__init__(run, workers)
+
+
+@pytest.mark.parametrize(
+    ("executor", "expected"),
+    [
+        (Forgetful, "each_job_ends_once_as_it_does_in_this_process"),
+        (Hopeful, "each_job_ends_once_as_it_does_in_this_process"),
+        (Impatient, "a_fault_of_the_machine_is_tried_again"),
+        (Unclosed, "closing_forgets_jobs_and_may_be_done_twice"),
+        (Patient, "a_job_out_of_time_is_ended"),
+    ],
+)
+def test_a_broken_executor_fails(
+    failing: Failing, monkeypatch: pytest.MonkeyPatch, executor: type[InlineExecutor], expected: str
+) -> None:
+    monkeypatch.setattr(executors, "LIMIT", 0.1)
+    monkeypatch.setattr(executors, "LONG", 1.0)
+    assert expected in failing("executor", executor)
+
+
+def wrong(change: Callable[[Engine, Any, Any], Any]) -> Callable[[Path, ModelSpec, int], Engine]:
+    """An engine that does something else with the predictions of ours."""
+
+    def make(folder: Path, spec: ModelSpec, threads: int) -> Engine:
+        engine = eager(folder, spec, threads)
+        return lambda ids, dense: change(engine, ids, dense)
+
+    return make
+
+
+MEMORY = np.zeros((2, 300, 4), np.float32)
+
+
+def changes_ids(engine: Engine, ids: Any, dense: Any) -> Any:
+    found = engine(ids, dense)
+    ids[:] = 0
+    return found
+
+
+def as_float64(engine: Engine, ids: Any, dense: Any) -> Any:
+    return [each.astype(np.float64) for each in engine(ids, dense)]
+
+
+def centres_the_batch(engine: Engine, ids: Any, dense: Any) -> Any:
+    return engine(ids, dense - dense.mean(0) if len(dense) else dense)
+
+
+def reuses_its_memory(engine: Engine, ids: Any, dense: Any) -> Any:
+    for at, values in enumerate(engine(ids, dense)):
+        MEMORY[at, : len(ids)] = values
+    return MEMORY[0, : len(ids)], MEMORY[1, : len(ids)]
+
+
+@pytest.mark.slow  # the model is written as ONNX
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda engine, ids, dense: engine(ids, dense)[::-1], "its_predictions_are_the_models"),
+        (lambda engine, ids, dense: [each * 1.0001 for each in engine(ids, dense)], "its_predictions_are_the_models"),
+        (as_float64, "its_predictions_are_the_models"),
+        (lambda engine, ids, dense: engine(ids[1:], dense[1:]), "its_predictions_are_the_models"),
+        (changes_ids, "its_predictions_are_the_models"),
+        (centres_the_batch, "a_row_does_not_depend_on_the_others"),
+        (reuses_its_memory, "threads_change_no_prediction"),
+    ],
+)  # fmt: skip
+def test_a_broken_engine_fails(failing: Failing, change: Callable[..., Any], expected: str) -> None:
+    assert expected in failing("engine", wrong(change))
