@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 TaskKind = Literal["binary", "regression"]
+SCENARIO = "scenario"
+"""Name of the segment that a card's scenario makes."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class Schema:
     Attributes:
         group: name of the field that tells whose rows are ranked against each other; None where that is no input.
         grouped: whether rows have groups, be it an input or not.
+        scenario: name of the field, of one slot, that tells to which scenario a row belongs; None without scenarios.
         vectors: the vectors among the dense columns.
         numbers: the quantities; the last fields are their ranges, in this order. A range field owns V + 2 rows: the
             unknown, which nothing has, the ranges, and missing.
@@ -118,6 +121,7 @@ class Schema:
     numbers: tuple[Number, ...] = ()
     vectors: tuple[Vector, ...] = ()
     grouped: bool = False
+    scenario: str | None = None
 
     @property
     def without_ranges(self) -> Schema:

@@ -17,7 +17,7 @@ from bench.data.tasks import Span, TaskRule, check_tasks
 from bench.data.weights import Sampling, weight_columns
 from bench.errors import unknown
 from bench.registry import Config
-from bench.schema import Number, Schema, Task
+from bench.schema import SCENARIO, Number, Schema, Task
 
 
 class EncodingConfig(Config):
@@ -64,6 +64,8 @@ class Card(Config):
     """Raw column whose rows are ranked against each other, for GAUC and for splits by group."""
     time: str | None = None
     """Raw column of a split by time."""
+    scenario: str | None = None
+    """Raw column of a categorical input, such as a page or a country: a segment that models know, too."""
     post_exposure: tuple[str, ...] = ()
     """Raw columns that are known only after the impression; never inputs."""
     segments: dict[SegmentName, SegmentRule] = Field(default_factory=dict)
@@ -113,8 +115,22 @@ class Card(Config):
     @property
     def group_input(self) -> str | None:
         """The categorical input that is the group's raw column as it is, where there is one."""
+        return self._input_of(self.group)
+
+    @property
+    def scenario_input(self) -> str | None:
+        """The categorical input that is the scenario's raw column; None without scenarios."""
+        return self._input_of(self.scenario)
+
+    @property
+    def segment_rules(self) -> dict[SegmentName, SegmentRule]:
+        """All segments: the scenario first, then those of the card's table."""
+        first = {} if self.scenario is None else {SCENARIO: SegmentRule(column=self.scenario)}
+        return first | self.segments
+
+    def _input_of(self, raw: str | None) -> str | None:
         for name, column in self.columns.items():
-            if isinstance(column, Categorical) and column.derive is None and (column.source or name) == self.group:
+            if isinstance(column, Categorical) and column.derive is None and (column.source or name) == raw:
                 return name
         return None
 
@@ -134,7 +150,7 @@ class Card(Config):
         }
         numeric |= {rule.column or "" for rule in self.task_rules if rule.kind == "regression"}
         numeric |= {rule.truth for rule in self.task_rules if rule.truth}
-        numeric |= {rule.raw for rule in self.segments.values() if rule.ranges} | set(self.logged)
+        numeric |= {rule.raw for rule in self.segment_rules.values() if rule.ranges} | set(self.logged)
         numeric |= dict(weight_columns(self.weight, self.sampling)).keys()
         numeric |= {raw for rule in self.task_rules for raw, holds in rule.where.items() if isinstance(holds, Span)}
         if self.history is not None:
@@ -148,7 +164,7 @@ class Card(Config):
         used = list[str]()
         used += [raw for rule in self.task_rules for raw in (*rule.sources, *([rule.truth] if rule.truth else []))]
         used += [raw for raw in (self.group, self.time, self.split_column) if raw]
-        used += [*(rule.raw for rule in self.segments.values()), *self.logged]
+        used += [*(rule.raw for rule in self.segment_rules.values()), *self.logged]
         used += [raw for raw, _ in weight_columns(self.weight, self.sampling)]
         used += [raw for rule in self.task_rules for raw in rule.where]
         used += [] if self.history is None else [self.history_time]
@@ -259,7 +275,15 @@ class Card(Config):
 
     def _check_beside(self) -> None:
         told = {raw for rule in self.task_rules for raw in (*rule.sources, *([rule.truth] if rule.truth else []))}
-        for name, rule in self.segments.items():
+        if self.scenario is not None and self.scenario_input is None:
+            known = [raw for name, raw in self.inputs if isinstance(self.columns[name], Categorical)]
+            raise ValueError(
+                f"scenario: expected the raw column of a categorical input without 'derive', found '{self.scenario}'; "
+                f"such columns are {', '.join(known) or 'none'}"
+            )
+        if self.scenario is not None and SCENARIO in self.segments:
+            raise ValueError(f"segments.{SCENARIO}: the top-level key '{SCENARIO}' makes a segment of this name")
+        for name, rule in self.segment_rules.items():
             if rule.raw in told or rule.raw in self.post_exposure:
                 raise ValueError(
                     f"segments.{name}: expected a column that is known before the impression, found '{rule.raw}', "
@@ -374,4 +398,5 @@ def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Sch
         tuple(numbers),
         tuple(vectors),
         card.group is not None,
+        card.scenario_input,
     )

@@ -55,6 +55,7 @@ def describe(card: Card) -> dict[str, Any]:
         "split": card.split.model_dump(mode="json", exclude_none=True),
         "group": card.group,
         "time": card.time,
+        "scenario": card.scenario,
         "post_exposure": list(card.post_exposure),
         "segments": {name: rule.model_dump(mode="json", exclude_defaults=True) for name, rule in card.segments.items()},
         "logged": list(card.logged),
@@ -230,7 +231,9 @@ def _groups(card: Card) -> Iterator[str]:
         yield f"Rows of one '{card.group}' are ranked against each other (GAUC)."
     if card.post_exposure:
         yield f"Known only after the impression, and never inputs: {', '.join(card.post_exposure)}."
-    for name, rule in card.segments.items():
+    if card.scenario is not None:
+        yield f"Models may know the scenario of a row, its '{card.scenario}', beside what it is as an input."
+    for name, rule in card.segment_rules.items():
         values = "each value that is frequent on train" if rule.column and not rule.ranges else listed(rule.fixed)
         of = f"whether train holds its '{rule.raw}'" if rule.known else f"'{rule.raw}'"
         yield f"Segment {name} of a row goes by {of}: {values}."

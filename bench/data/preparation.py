@@ -44,7 +44,7 @@ from bench.progress import Progress, Silent
 CODE_VERSION = 8
 """Raised whenever the same card and files give another store."""
 _PROSE = {"title", "licence", "citation", "homepage", "sources", "files"}
-_BESIDE = ("segments", "logged", "weight", "sampling")
+_BESIDE = ("scenario", "segments", "logged", "weight", "sampling")
 
 
 def recipe(card: Card) -> str:
@@ -219,7 +219,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     labels = np.load(spills[0].folder / "labels.npy", mmap_mode="r")
     weights = np.load(file, mmap_mode="r") if (file := spills[0].folder / "weights.npy").is_file() else None
     tasks = scaled_tasks(card.task_rules, labels, card.key, weights)
-    schema = encoder.schema_of(tasks, card.group_input, card.group is not None)
+    schema = encoder.schema_of(tasks, card.group_input, card.group is not None, card.scenario_input)
     total = sum(spill.counts.rows for spill in spills)
     with progress.task(f"encoding {card.key}", total, "rows") as advance:
         for number, spill in enumerate(spills):

@@ -139,14 +139,14 @@ class Besides:
         """
         self._card, self._folders = card, [folder / name for name in splits]
         self._numberings = [
-            None if rule.ranges else Numbering(rule.raw, card.missing) for rule in card.segments.values()
+            None if rule.ranges else Numbering(rule.raw, card.missing) for rule in card.segment_rules.values()
         ]
-        self._counts = [np.zeros(0, np.int64) for _ in card.segments]
+        self._counts = [np.zeros(0, np.int64) for _ in card.segment_rules]
         self._segments: list[ArrayWriter] = []
         self._logged: list[ArrayWriter] = []
         for of_split in self._folders:
-            if card.segments:
-                waiting = ArrayWriter(of_split / WAITING, np.int32, (len(card.segments),))
+            if card.segment_rules:
+                waiting = ArrayWriter(of_split / WAITING, np.int32, (len(card.segment_rules),))
                 self._segments.append(stack.enter_context(waiting))
             if card.logged:
                 logged = ArrayWriter(of_split / "logged.npy", np.float32, (len(card.logged),))
@@ -171,7 +171,7 @@ class Besides:
 
     def _numbers(self, at: int, table: Any, train: NDArray[np.bool_]) -> Numbers:
         """(n,) provisional: of a range its code, of any other value its number; -1 where missing."""
-        rule, numbering = list(self._card.segments.values())[at], self._numberings[at]
+        rule, numbering = list(self._card.segment_rules.values())[at], self._numberings[at]
         if numbering is None:
             values = as_numbers(table[rule.raw], self._card.missing, rule.raw)
             codes = np.searchsorted(rule.ranges, values, side="right")
@@ -189,12 +189,12 @@ class Besides:
             _write(folder, [codes for _, codes in made])
         facts: dict[str, Any] = {}
         if made:
-            facts["segments"] = {name: values for name, (values, _) in zip(self._card.segments, made, strict=True)}
+            facts["segments"] = {name: values for name, (values, _) in zip(self._card.segment_rules, made, strict=True)}
         return facts | ({"logged": list(self._card.logged)} if self._card.logged else {})
 
     def _made(self, at: int) -> tuple[list[str], NDArray[np.int16]]:
         """The values of a segment, and for each provisional number the place among them, the last for missing."""
-        rule, numbering = list(self._card.segments.values())[at], self._numberings[at]
+        rule, numbering = list(self._card.segment_rules.values())[at], self._numberings[at]
         counts = self._counts[at]
         if numbering is None:
             return list(rule.fixed), np.append(np.arange(len(rule.fixed), dtype=np.int16), np.int16(-1))

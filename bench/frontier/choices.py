@@ -177,6 +177,7 @@ def served_choices(served: Served, points: Iterable[Point]) -> Choices:
     cells = served.segments[served.segments["split"] == CONFIRM]
     cells = cells.assign(name=cells["outcome"].astype(str) + "[" + cells["segment"].astype(str) + "]")
     by_segment = cells.pivot(index="row", columns="name", values="value").reindex(table.index)
+    by_segment = by_segment.dropna(axis="columns", how="all")  # of too few positive rows
     outcomes: dict[str, Direction] = {outcome.name: outcome.direction for outcome in served.outcomes}
     return Choices(
         table=_with_points(table.join(by_segment), own, heads),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from bench.errors import UserError
+from bench.errors import UserError, unknown
 from bench.frontier.choices import THOUSANDTHS, Choices
 from bench.frontier.policy import LOSS, Policy, share_of_current
 from bench.frontier.statistics import LEVEL
@@ -154,6 +154,7 @@ class Judge:
         fixed: (rows,), which may come first in a posterior draw. With the policy's confidence, draws have already
             decided which pass the guard; else P(non-dominated), segments and what can be deployed decide, but no draw.
         unjudged: by objective why the guard cannot judge its loss.
+        untold: segments in which too few rows are positive for the guard to judge an outcome.
 
     Raises:
         UserError: the policy names an unknown metric, or asks what is not known (a current point, its value, noise, or
@@ -163,6 +164,7 @@ class Judge:
     def __init__(self, policy: Policy, choices: Choices) -> None:
         self.policy, self.choices = policy, choices
         self.unjudged: dict[str, str] = {}
+        self.untold: tuple[str, ...] = ()
         self.limits = [*self._written(), *self._losses()]
         self.names = list(dict.fromkeys(limit.name for limit in self.limits))
         self._segments = self._by_segment()
@@ -359,7 +361,14 @@ class Judge:
         of = given if isinstance(given, dict) else dict.fromkeys(self.choices.objectives, given)
         for name in of:
             self.choices.check(name, "guard.segments.max_loss")
-        cells = cells[cells["outcome"].isin(list(of))].dropna(subset=["gain", "low", "high"])
+        kinds = cells["segment"].astype(str).str.split("=", n=1).str[0]
+        for name in guard.of:
+            if name not in set(kinds):
+                raise UserError(f"guard.segments.of: {unknown('segment', name, dict.fromkeys(kinds))}")
+        cells = cells[cells["outcome"].isin(list(of)) & (kinds.isin(guard.of) if guard.of else True)]
+        here = cells[cells["row"] != self.choices.current].groupby(["segment", "outcome"], sort=False)["gain"].count()
+        self.untold = tuple(dict.fromkeys(str(segment) for segment, _ in here[here == 0].index))
+        cells = cells.dropna(subset=["gain", "low", "high"])
         error = (cells["high"] - cells["low"]) / (2 * ndtri(0.5 + LEVEL / 2))
         tests = cells.groupby("row")["gain"].transform("size")
         least = -(cells["gain"] + ndtri(1 - (1 - guard.confidence) / tests) * error)  # the loss is larger than that

@@ -156,6 +156,8 @@ class Segments(BaseModel):
 
     max_loss: Loss
     """What an outcome may lose in any segment, as a fraction of current's value there; one number, or by outcome."""
+    of: tuple[str, ...] = ()
+    """Names of the card's segments that count, as in ["scenario"]; none: all."""
     confidence: float = Field(0.9, gt=0.5, lt=1)
     """A choice is excluded only where some segment loses more with this confidence, all segments and outcomes together
     (Bonferroni): one that loses no more anywhere is wrongly excluded in at most 10% of runs."""

@@ -171,12 +171,16 @@ class Told:
         if guard.p_nondominated is not None:
             parts.append(f"P(non-dominated) at least {guard.p_nondominated:g}")
         if guard.segments is not None:
-            parts.append("no segment that loses more than allowed")
+            of = f" of {listed(list(guard.segments.of))}" if guard.segments.of else ""
+            parts.append(f"no segment{of} that loses more than allowed")
         gone = int((~judge.passing).sum())
         sentences = [f"The guard ({'; '.join(parts)}) excluded {gone} of {len(self.choices)} choices."] if parts else []
         for why in dict.fromkeys(judge.unjudged.values()):
             names = ", ".join(name for name, each in judge.unjudged.items() if each == why)
             sentences.append(f"The guard could not judge {names}: {why}.")
+        if judge.untold:
+            names = listed(list(judge.untold))
+            sentences.append(f"The guard could not judge every outcome in {names}: too few positives.")
         return " ".join(sentences)
 
 

@@ -118,6 +118,7 @@ class MultiTaskModel(nn.Module):
             else BySets(lambda sets: MemberInputs(layout, sets, self.members), common, self.input_sets)
         )
         self.sharing = kind.of(layout, tasks, sharing.options)
+        self.scenario = _place_of_scenario(schema) if kind.by_scenario else None
         self.funnel: Funnel = lookup(FUNNELS, "funnel kind", funnel.kind).build(schema, funnel.options)
         self.funnel.loss = MeanLosses(
             schema,
@@ -174,7 +175,8 @@ class MultiTaskModel(nn.Module):
 
     def represent(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """What the towers stand on: as `logits` -> (O, k B, H), or (1, k B, H) where it is one for all."""
-        h: Tensor = self.sharing(self._inputs(e, ids, dense))
+        x = self._inputs(e, ids, dense)
+        h: Tensor = self.sharing(x) if self.scenario is None else self.sharing(x, self._scenarios(ids))
         more = self.outputs[len(self.schema.tasks) :]
         return torch.cat([h, *(h[task : task + 1] for task in more)]) if more and len(h) > 1 else h
 
@@ -271,6 +273,19 @@ class MultiTaskModel(nn.Module):
             x = torch.cat([x, numbers.to(x.dtype)], dim=2)
         y: Tensor = self.interaction(x)
         return y if self.member_inputs is None else self.member_inputs(y)
+
+    def _scenarios(self, ids: Tensor) -> Tensor:
+        """ids (B, S') -> the code of each row's scenario (k B,), 0 for what is unknown, or rare on train."""
+        assert self.scenario is not None
+        slot, first = self.scenario
+        codes = (ids[:, slot].long() - first).clamp(min=0)  # padding is unknown, too
+        return codes if self.members == 1 else torch.cat([codes] * self.members)
+
+
+def _place_of_scenario(schema: Schema) -> tuple[int, int]:
+    """The slot of the scenario's field, and the field's first row."""
+    at = [field.name for field in schema.fields].index(schema.scenario or "")
+    return sum(field.slots for field in schema.fields[:at]), schema.offsets[at]
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -131,6 +131,8 @@ PRESETS: dict[str, dict[str, str]] = {
     "stem": {"sharing.kind": "stem", "funnel.kind": "independent"},
     "home": {"sharing.kind": "home", "funnel.kind": "independent"},
     "pepnet": {"sharing.kind": "pepnet", "funnel.kind": "independent"},
+    "star": {"sharing.kind": "star", "funnel.kind": "independent"},
+    "mlora": {"sharing.kind": "mlora", "funnel.kind": "independent"},
     "esmm": {"sharing.kind": "shared_embeddings", "funnel.kind": "entire_space"},
     "escm2": {"sharing.kind": "shared_embeddings", "funnel.kind": "escm2_ipw"},
     "escm2_dr": {"sharing.kind": "shared_embeddings", "funnel.kind": "escm2_dr"},

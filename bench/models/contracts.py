@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -221,10 +222,13 @@ class Sharing(nn.Module, ABC):
 
     Attributes:
         outputs: H, the width of a task's representation.
+        by_scenario: whether `forward` also takes `codes`, (B,) int64: of each row the card's scenario, from 1 on, and 0
+            where that is unknown, or rare on train. None of them stands for all 0.
         shares_nothing: whether tasks are separate models side by side, so that each may stop at its own best.
     """
 
     outputs: int
+    by_scenario: ClassVar[bool] = False
     shares_nothing: bool = False
 
     @classmethod

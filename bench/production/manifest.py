@@ -92,6 +92,7 @@ class SchemaFacts(Config):
     numbers: tuple[NumberFacts, ...] = ()
     vectors: tuple[VectorFacts, ...] = ()
     grouped: bool = False
+    scenario: str | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> SchemaFacts:
@@ -108,6 +109,8 @@ class SchemaFacts(Config):
             )
         self._check_histories()
         self._check_numbers()
+        if self.scenario is not None and self.scenario not in {each.name for each in self.fields if each.slots == 1}:
+            raise ValueError(f"expected the scenario to be an input of one value, found '{self.scenario}'")
         for vector in self.vectors:
             if vector.column + vector.length > len(self.dense):
                 raise ValueError(f"expected '{vector.name}' among {len(self.dense)} dense columns")
@@ -161,6 +164,7 @@ class SchemaFacts(Config):
             tuple(Number(**vars(each)) for each in self.numbers),
             tuple(Vector(**vars(each)) for each in self.vectors),
             self.grouped,
+            self.scenario,
         )
 
 

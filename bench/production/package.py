@@ -166,7 +166,8 @@ class Package:
     def encoder(self) -> Encoder:
         """Of raw rows."""
         found = Encoder.load(self.folder / "encoder.json")
-        if found.schema_of(self.schema.tasks, self.schema.group, self.schema.grouped) != self.schema:
+        schema = self.schema
+        if found.schema_of(schema.tasks, schema.group, schema.grouped, schema.scenario) != schema:
             raise UserError(f"{self.folder / 'encoder.json'}: expected the inputs of {MANIFEST}, found others")
         return found
 

@@ -34,7 +34,7 @@ def section_data(view: View) -> dict[str, Any]:
         "holds": view.holds,
         "picked": view.picked,
         "looks": {kind: [look.role, SYMBOLS[look.symbol]] for kind, look in looks.items()},
-        "splits": SHORT,
+        "splits": SHORT | {each: each for plane in view.planes for each in _rows_of_scenarios(plane)},
         "planes": {plane.kind: _plane(plane) for plane in view.planes},
         "decision": None if view.decision is None else _decision(view.decision, view.planes[0]),
         "history": view.history,
@@ -55,6 +55,8 @@ def _plane(plane: Plane) -> dict[str, Any]:
     for split in plane.splits:
         cells = [[_column(plane, split, axis, part) for part in PARTS] for axis in plane.axes]
         at[split] = plain(np.array(cells, dtype=float).transpose(2, 0, 1))
+    scenarios = _rows_of_scenarios(plane)
+    at |= {each: _cells_of(plane, name) for each, name in scenarios.items()}
     return {
         "kind": plane.kind,
         "axes": [_axis(axis) for axis in plane.axes],
@@ -62,6 +64,7 @@ def _plane(plane: Plane) -> dict[str, Any]:
         "against": plane.against,
         "current": plane.current,
         "at": at,
+        "fronts": {each: plane.fronts[name].tolist() for each, name in scenarios.items()},
         "segments": _segments(plane),
         "spread": {split: plain(values) for split, values in plane.covariance.items()},
     }
@@ -85,6 +88,21 @@ def _segments(plane: Plane) -> dict[str, Any] | None:
         for row in dict.fromkeys(told["row"])
     }
     return {"names": names, "rows": plain(rows)}
+
+
+def _rows_of_scenarios(plane: Plane) -> dict[str, str]:
+    """What the page calls the rows of each scenario that has a front -> its segment."""
+    return {f"{SHORT[plane.splits[0]]}, {name}": name for name in plane.fronts}
+
+
+def _cells_of(plane: Plane, segment: str) -> Any:
+    """`at` of a segment, on the split that is told."""
+    cells = plane.segments[(plane.segments["segment"] == segment) & (plane.segments["split"] == plane.splits[0])]
+    parts = [part.removeprefix(".") or "value" for part in PARTS]
+    by_axis = [cells[cells["outcome"] == axis.name].sort_values("row")[parts].to_numpy(float) for axis in plane.axes]
+    found = np.stack(by_axis, axis=1)
+    found[:, :, 3:] *= np.array([axis.scale for axis in plane.axes])[:, None]
+    return plain(found)
 
 
 def _column(plane: Plane, split: str, axis: Axis, part: str) -> NDArray[np.float64]:

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from bench.frontier.choices import Choices
 from bench.frontier.frontier import Frontier
 from bench.frontier.importance import Importance
+from bench.frontier.pareto import nondominated
 from bench.objectives import Direction, in_thousandths
 from bench.records import TrialRecord
 from bench.report import text
 from bench.report.effort import Failed, Spent, course, failures, influences, seed_effects, spent
 from bench.rows import CONFIRM, SEARCH, TEST
+from bench.schema import SCENARIO
 
 if TYPE_CHECKING:
     from bench.frontier.served.served import Served
@@ -63,6 +65,7 @@ class Plane:
         current: place of the current point's row; None where the difference is from no row of the table.
         covariance: by split (S, M, M) of the gains over paired draws, in the unit that is shown; empty without draws.
         segments: gains by segment of the rows, see `Served.segments`; empty without segments.
+        fronts: by scenario, as in `scenario=2`, which rows are on its own front.
     """
 
     kind: Literal["served", "heads"]
@@ -73,6 +76,7 @@ class Plane:
     current: int | None = None
     covariance: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     segments: pd.DataFrame = field(default_factory=pd.DataFrame)
+    fronts: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     @property
     def front(self) -> pd.DataFrame:
@@ -80,25 +84,50 @@ class Plane:
         return self.table[self.table["on_front"].astype(bool)]
 
 
-def served_plane(served: Served, pick: int | None = None, changes: Mapping[str, Any] | None = None) -> Plane:
+def served_plane(served: Served, pick: int | None = None, verdict: Mapping[str, Any] | None = None) -> Plane:
     """The served front's table, with the covariance of its gains.
 
     Args:
         pick: place of the pick's row, whose gains on test have the intervals of the verdict: these allow for its having
             been picked.
-        changes: those of the verdict, by outcome `low` and `high`.
+        verdict: with `changes`, by outcome `low` and `high`, and `segments`, the same by segment.
     """
-    table = served.table
-    if pick is not None and changes:
+    table, segments = served.table, served.segments
+    if pick is not None and verdict and (changes := verdict.get("changes")):
         ends = {f"{TEST}/{name}.gain.{end}": each[end] for name, each in changes.items() for end in ("low", "high")}
         table = table.copy()
         table.loc[table.index[pick], list(ends)] = list(ends.values())
+        segments = segments.copy()
+        for segment, by_outcome in verdict.get("segments", {}).items():
+            own = (segments["row"] == pick) & (segments["split"] == TEST) & (segments["segment"] == segment)
+            for outcome, each in by_outcome.items():
+                if each is not None:
+                    cell = own & (segments["outcome"] == outcome)
+                    segments.loc[cell, ["gain.low", "gain.high"]] = each["low"], each["high"]
     axes = tuple(Axis(each.name, each.direction, True) for each in served.outcomes)
     splits = {TEST: served.test_draws, CONFIRM: served.draws}
     known = {split: spread(draws, served.current) for split, draws in splits.items() if len(draws) > 1}
+    fronts = scenario_fronts(served)
     return Plane(
-        "served", axes, table, tuple(splits), current=served.current, covariance=known, segments=served.segments
+        "served", axes, table, tuple(splits), current=served.current, covariance=known, segments=segments, fronts=fronts
     )
+
+
+def scenario_fronts(served: Served) -> dict[str, NDArray[np.bool_]]:
+    """By scenario which kept points are on its own front, chosen on confirmation rows like that of all rows.
+
+    The points were kept for the front of all rows. A scenario with too few positives of some outcome has no front.
+    """
+    found: dict[str, NDArray[np.bool_]] = {}
+    cells = served.segments
+    for name in () if cells.empty else dict.fromkeys(cells["segment"]):
+        if str(name).partition("=")[0] == SCENARIO:
+            own = cells[cells["segment"] == name]
+            values = own[own["split"] == CONFIRM].pivot(index="row", columns="outcome", values="value")
+            if len(values) and not own["value"].isna().any():
+                ordered = values[[each.name for each in served.outcomes]].sort_index()
+                found[str(name)] = nondominated(ordered.to_numpy(float), served.outcomes)
+    return found
 
 
 def spread(draws: NDArray[Any], current: int) -> NDArray[np.float64]:
@@ -324,7 +353,7 @@ def build_view(
     """
     heads = heads_plane(front)
     told = verdict or {"kind": "unknown", "sentence": NOTHING if front.basis == "search" else ""}
-    front_served = served_plane(served, pick.row if pick else None, told.get("changes")) if served is not None else None
+    front_served = served_plane(served, pick.row if pick else None, told) if served is not None else None
     history, by_samples = course(front, records)
     sentences = ((pick.sentence if pick else ""), *also, *seed_effects(front))
     return View(

@@ -40,11 +40,11 @@ _AGE = Number("age", 0, 1, (-1.0, 0.0, 0.5, 1.0, 2.0), (9, 9, 9, 9))
 
 
 def schema_of(tasks: str, kinds: Kinds) -> Schema:
-    """Four fields and a dense column; a number with ranges and the history of a field, where a kind is about them."""
+    """Four fields, one the scenario, and a dense column; numbers and a history where a kind is about them."""
     numeric, sequence = "numeric" in kinds, "sequence" in kinds
     fields = (*FIELDS, *((_PAST,) if sequence else ()), *((_RANGES,) if numeric else ()))
     dense = ("age", "age_missing") if numeric else ("age",)
-    return Schema(fields, dense, TASKS[tasks], numbers=(_AGE,) if numeric else (), grouped=True)
+    return Schema(fields, dense, TASKS[tasks], numbers=(_AGE,) if numeric else (), grouped=True, scenario="hour")
 
 
 def build(tasks: str, kinds: Kinds, dim: int = 4, tower: int = 8, members: int = 1) -> MultiTaskModel:

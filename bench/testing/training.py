@@ -46,7 +46,8 @@ class MemoryStore:
         fields: tuple[Field, ...] = FIELDS,
         weights: int = 0,
     ) -> None:
-        self.schema = Schema(fields, ("age", "price"), tasks, grouped=True)
+        scenario = "item" if any(field.name == "item" for field in fields) else None
+        self.schema = Schema(fields, ("age", "price"), tasks, grouped=True, scenario=scenario)
         self.default_tasks = tuple(task.name for task in tasks)
         self.weights = WeightFacts(plain=True, task=tasks[0].name if weights > 1 else None) if weights else None
         self._columns = weights

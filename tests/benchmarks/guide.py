@@ -65,7 +65,8 @@ PASSES = {
     GradientAggregation: "a backward pass for each task through what tasks share",
     GradientCombination: "a backward pass for each task through what tasks share, and passes over the gradients",
 }
-PLAIN = Layout(Schema(tuple(Field(f"f{n}", 100) for n in range(10)), (), (Task("a"), Task("b"))), 16)
+FIELDS = (Field("scenario", 11), *(Field(f"f{n}", 100) for n in range(9)))
+PLAIN = Layout(Schema(FIELDS, (), (Task("a"), Task("b")), scenario="scenario"), 16)
 
 
 def document() -> str:
@@ -115,9 +116,8 @@ def _costs(entry: Entry[Any]) -> Iterator[str]:
         made = build.of(PLAIN, 2, entry.config())
         size = sum(parameter.numel() for parameter in made.parameters())
         sets = build.input_sets(2)
-        yield f"{size:,} parameters by its defaults for 2 tasks on 160 inputs" + (
-            f", and {sets} embeddings of every id" if sets > 1 else ""
-        )
+        more = ", in 10 scenarios" if build.by_scenario else f", and {sets} embeddings of every id" if sets > 1 else ""
+        yield f"{size:,} parameters by its defaults for 2 tasks on 160 inputs{more}"
     elif issubclass(build, Balancer):
         yield next(text for base, text in PASSES.items() if issubclass(build, base))
         needs = dict(re.findall(r'"([a-z ]+)": (.+?)\.?$', inspect.getdoc(Balancer) or "", re.M))

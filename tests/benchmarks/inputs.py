@@ -3,6 +3,9 @@
     python tests/benchmarks/inputs.py --raw DIR [--data census-income ...] [--variant bucket ...] [--tries 8]
         [--seeds 5] [--workers 1] [--out FILE.jsonl] [--write docs/inputs.md] [--outcome click.auc ...]
 
+On a card with scenarios, AUC and what is served are measured in each of them, too, where a task has enough positives;
+`--outcome 'click.auc[scenario=1]'` puts them into the table.
+
 `DIR` holds `census-income/`, `kuairand-pure/` and `hotel-bookings/`; the funnel is generated. Each variant is trained
 with the same `tries` draws of what is tuned (`DRAWN`), all on one seed. The draw with the best mean AUC on validation
 is trained on fresh seeds. Trees have as many tries. Each job has one thread. `FILE.jsonl` keeps each finished training,
@@ -17,7 +20,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace as replace_in
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Any
 
@@ -29,13 +34,16 @@ from scipy.stats.qmc import Sobol
 from speed.table import replace
 
 from bench.data import Store, load_card, prepare
+from bench.frontier.served.measuring import LEAST
 from bench.machine import keep_freed_memory
 from bench.objectives import primary
-from bench.outcomes.measure import default_outcomes
+from bench.outcomes.measure import Measure, default_outcomes
 from bench.records import Job, Scalar
+from bench.schema import SCENARIO
 from bench.seeds import derive
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
+from bench.training.kept import joint_labels
 from bench.training.tree_settings import best_by_task, configurations
 
 NAME = "inputs"
@@ -59,7 +67,8 @@ DRAWN = {
 """Ranges of what is tuned, all on a logarithmic scale; the last one for the variant that has it."""
 FIRST, TREES = "bucket", "trees"
 PCOC = ".pcoc"
-"""Kept, and in the table where it is asked for."""
+ASKED = (PCOC, "]")
+"""Ends of names that are kept, and in the table where they are asked for."""
 VARIANTS: dict[str, dict[str, Scalar]] = {
     FIRST: {},
     TREES: {},
@@ -102,6 +111,10 @@ VARIANTS: dict[str, dict[str, Scalar]] = {
         "optim.averaging": 0.25,
         "ensemble.members": 4,
     },
+    "pepnet": {"sharing.kind": "pepnet"},
+    "pepnet, gates by user": {"sharing.kind": "pepnet", "sharing.pepnet.domain": "user_id"},
+    "star": {"sharing.kind": "star"},
+    "mlora": {"sharing.kind": "mlora"},
     "focal": {"loss.kind": "focal"},
     "bpr": {"loss.kind": "bpr"},
     "bpr, weight 0.1": {"loss.kind": "bpr", "loss.bpr.weight": 0.1},
@@ -158,11 +171,35 @@ def trained(store: Store, config: dict[str, Scalar], variant: str, replicate: in
         kind="trees" if trees else "trial",
     )
     started = process_time()
-    metrics = run_job(job).metrics
+    with TemporaryDirectory() as folder:
+        scenarios = bool(replicate and store.schema.scenario)
+        metrics = run_job(replace_in(job, predictions=folder) if scenarios else job).metrics
+        taken = process_time() - started
+        if scenarios:
+            metrics |= by_scenario(store, np.load(next(Path(folder).glob("*.test.npy"))))
     kept = {f"{split}/{name}": metrics[f"{split}/{name}"] for split in job.splits for name in job.objectives}
     kept |= {f"test/{name}": metrics[f"test/{name}"] for name in job.outcomes}
     kept |= {name: value for name, value in metrics.items() if name.startswith("test/") and name.endswith(PCOC)}
-    return {"metrics": kept, "parameters": metrics.get("cost/parameters", 0), "cpu": process_time() - started}
+    kept |= {name: value for name, value in metrics.items() if name.endswith("]")}
+    return {"metrics": kept, "parameters": metrics.get("cost/parameters", 0), "cpu": taken}
+
+
+def by_scenario(store: Store, predictions: np.ndarray) -> dict[str, float]:
+    """AUC and what is served, of joint predictions (N, T) on test in each scenario."""
+    test, tasks = store.split("test"), store.schema.tasks
+    labels, group = joint_labels(np.asarray(test.labels), store.schema), np.asarray(test.group)
+    names = [*(f"{task.name}.auc" for task in tasks), *default_outcomes(tasks, group)]
+    measure = Measure(tasks, names, labels, group, "test", 0)
+    found = {}
+    for code, value in enumerate(store.segments[SCENARIO]):
+        inside = np.asarray(test.segments)[:, list(store.segments).index(SCENARIO)] == code
+        part = measure.part(inside)
+        for at, task in enumerate(tasks):
+            if (labels[inside, at] > 0).sum() >= LEAST and (labels[inside, at] == 0).sum() >= LEAST:
+                values = dict(zip(names, part.values(predictions[:, at].astype(np.float64)), strict=True))
+                own = {name: value for name, value in values.items() if name.startswith(f"{task.name}.")}
+                found |= {f"test/{name}[{SCENARIO}={value}]": float(each) for name, each in own.items()}
+    return found
 
 
 def chosen(tasks: Sequence[str], variant: str, tried: Sequence[tuple[dict[str, Scalar], Mapping[str, float]]]) -> Any:
@@ -215,7 +252,7 @@ def table(
             first = found.get((data, FIRST), {})
             names = [key for line in list(first.values())[:1] for key in line["metrics"] if key.startswith("test/")]
             for name in names:
-                if name.removeprefix("test/") not in outcomes if outcomes else name.endswith(PCOC):
+                if name.removeprefix("test/") not in outcomes if outcomes else name.endswith(ASKED):
                     continue
                 for variant in variants:
                     own = found.get((data, variant), {})

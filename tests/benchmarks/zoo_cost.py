@@ -49,6 +49,8 @@ def stores(axis: str) -> list[Store]:
         return [with_groups(random_store(2))]
     if axis == "regression_loss":
         return [with_times(random_store(2))]
+    if axis == "sharing":
+        return [with_scenarios(random_store(2)), with_scenarios(random_store(3))]
     if axis != "funnel":
         return [random_store(2), random_store(3)]
     store = random_store(2)
@@ -71,6 +73,12 @@ def with_numbers(store: Store) -> Store:
     ids = np.concatenate([store.rows.ids, of_row + 1 + np.array(schema.offsets[-NUMBERS:])], axis=1)
     dense = (np.array(edges)[of_row]).astype(np.float32)
     return Store(schema, dataclasses.replace(store.rows, ids=ids.astype(np.int32), dense=dense))
+
+
+def with_scenarios(store: Store) -> Store:
+    """The same with its smallest field, of 9 values, as the scenario."""
+    schema = dataclasses.replace(store.schema, scenario=store.schema.fields[0].name)
+    return Store(schema, store.rows)
 
 
 def with_history(store: Store) -> Store:

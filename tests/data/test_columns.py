@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.data import Store, load_card, parse_card, prepare
+from bench.data.card import shape_of
 from bench.data.columns import (
     hour_of_hhmm,
     hour_of_unix,
@@ -135,6 +136,35 @@ def test_a_refit_keeps_them(with_rules: dict[str, Any], frame: pd.DataFrame, sho
         np.testing.assert_array_equal(getattr(refit.split("valid"), array), rows[aside])
         np.testing.assert_array_equal(getattr(refit.split("test"), array), getattr(store.split("test"), array))
     assert refit.segments == store.segments
+
+
+def test_a_scenario_is_a_segment_that_models_know(
+    shop: dict[str, Any], frame: pd.DataFrame, shop_raw: Path, tmp_path: Path
+) -> None:
+    """Its field is named in the schema; values that are rare on train have its code of the unknown."""
+    frame["page"] = np.where(frame["row"] % 3 == 0, "home", "search")
+    frame.loc[frame["row"] == 0, "page"] = "cart"
+    frame.to_csv(shop_raw / "log.csv", index=False)
+    place = {"kind": "categorical", "from": "page"}
+    shop |= {"time": "day", "split": DAYS, "columns": {"price": "numeric", "row": "numeric", "place": place}}
+    card = parse_card(shop | {"scenario": "page", "segments": {"user": {"known": "user"}}}, "here")
+    assert shape_of(card).scenario == "place"
+    store = prepare(card, tmp_path / "home", shop_raw)
+    assert store.schema.scenario == "place"
+    assert store.schema.fields[0].cardinality == 3
+    assert store.segments == {"scenario": ("search", "home", "cart"), "user": ("known", "new")}
+    train = store.split("train")
+    assert train.segments is not None
+    assert train.ids[train.segments[:, 0] == 2, 0].tolist() == [store.schema.offsets[0]]
+    assert Store.open(store.path).schema == store.schema
+    assert recipe(card) != recipe(parse_card(shop, "here"))
+    for changes, message in (
+        ({"scenario": "pages"}, "raw column of a categorical input without 'derive', found 'pages'; .* are page"),
+        ({"scenario": "price"}, "found 'price'"),
+        ({"scenario": "page", "segments": {"scenario": {"column": "day"}}}, "'scenario' makes a segment of this name"),
+    ):
+        with pytest.raises(UserError, match=message):
+            parse_card(shop | changes, "here")
 
 
 def test_few_values_have_no_other(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:

@@ -145,3 +145,16 @@ def test_what_is_no_guard_is_refused(guard, says):
 @given(st.floats(1e-12, 1e12))
 def test_rounding_up_never_falls_below(value):
     assert value <= float(round_up(value)) <= value * 1.0101
+
+
+def test_a_guard_may_name_the_segments_that_count_and_says_what_it_cannot_judge():
+    cells = by_segment(-0.2, np.random.default_rng(0))
+    pages = cells.assign(segment=cells["segment"].str.replace("country", "scenario"), gain=0.0, low=-0.01, high=0.01)
+    pages.loc[pages["segment"] == "scenario=3", ["gain", "low", "high"]] = np.nan
+    choices = made({"current": (0.1, 0.5), "7": (0.1, 0.6)}, segments=pd.concat([cells, pages], ignore_index=True))
+    assert judged(choices, guard={"segments": {"max_loss": 0.02}})[1] == ["current"]
+    judge, passing = judged(choices, guard={"segments": {"max_loss": 0.02, "of": ["scenario"]}})
+    assert passing == ["current", "7"]
+    assert judge.untold == ("scenario=3",)
+    with pytest.raises(UserError, match=r"guard.segments.of: unknown segment 'page'"):
+        judged(choices, guard={"segments": {"max_loss": 0.02, "of": ["page"]}})

@@ -14,7 +14,9 @@ from bench.registry import Choice, NoOptions
 from bench.schema import Field, Schema, Task
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
-SCHEMA = Schema((Field("user", 30), Field("tags", 10, slots=3), Field("item", 20)), ("age", "price"), TASKS)
+SCHEMA = Schema(
+    (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20)), ("age", "price"), TASKS, scenario="item"
+)
 
 
 def model_of(sharing: str = "mmoe", funnel: str = "entire_space", schema: Schema = SCHEMA) -> MultiTaskModel:

@@ -19,7 +19,7 @@ from bench.schema import Field, Schema, Task
 TASKS = (Task("click"), Task("buy", parent="click"))
 # 6 n^(1/4) is 6, 12, 12.2, 15.9 and 33.7
 FIELDS = (Field("flag", 1), Field("tags", 16, slots=2), Field("hour", 17), Field("item", 49), Field("user", 1000))
-SCHEMA = Schema(FIELDS, ("age",), TASKS)
+SCHEMA = Schema(FIELDS, ("age",), TASKS, scenario="hour")
 LAYOUT = Layout(SCHEMA, 32, by_cardinality=True)
 
 

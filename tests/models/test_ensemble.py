@@ -28,7 +28,9 @@ TASKS = (
     Task("watch", "regression", scale=SCALE),
     Task("rate", "regression"),
 )
-SCHEMA = Schema((Field("user", 30), Field("tags", 10, slots=3), Field("item", 20)), ("age", "price"), TASKS)
+SCHEMA = Schema(
+    (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20)), ("age", "price"), TASKS, scenario="item"
+)
 
 
 def model_of(sharing: str, funnel: str, members: int, interaction: str = "none") -> MultiTaskModel:
@@ -60,7 +62,7 @@ def batch_of(size: int) -> tuple[Tensor, Tensor, Tensor]:
 @contextmanager
 def scaled(model: MultiTaskModel, by: Tensor) -> Iterator[None]:
     """The model with its sharing's inputs (I, B, inputs) multiplied by (I, inputs)."""
-    hook = model.sharing.register_forward_pre_hook(lambda module, given: (given[0] * by.unsqueeze(1),))
+    hook = model.sharing.register_forward_pre_hook(lambda _, given: (given[0] * by.unsqueeze(1), *given[1:]))
     try:
         yield
     finally:

@@ -25,7 +25,9 @@ from bench.models.sharing import SHARING
 from bench.registry import Choice
 from bench.schema import Field, Schema, Task
 
-SCHEMA = Schema(tuple(Field(f"f{i}", 50) for i in range(6)), ("age",), (Task("click"), Task("buy", parent="click")))
+SCHEMA = Schema(
+    tuple(Field(f"f{i}", 50) for i in range(6)), ("age",), (Task("click"), Task("buy", parent="click")), scenario="f0"
+)
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 
 

@@ -24,7 +24,7 @@ from bench.testing.models import a_seed_decides_everything, shared_parameters_ar
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
 FIELDS = (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20))
-SCHEMA = Schema(FIELDS, ("age", "price"), TASKS)
+SCHEMA = Schema(FIELDS, ("age", "price"), TASKS, scenario="item")
 LAYOUT = Layout(SCHEMA, 4)
 OPTIONS = [("fm", {}), ("dcn_v2", {}), ("dcn_v2", {"layers": 3, "rank": 2}), ("masknet", {"blocks": 3, "width": 5})]
 EACH = pytest.mark.parametrize(("kind", "options"), [("none", {}), *OPTIONS])

@@ -128,15 +128,16 @@ def all_knobs(kind):
     entry = SHARING[kind]
     known = {name: value for name, value in options.items() if name in entry.config.model_fields}
     sharing = entry.build(10, 3, entry.config.model_validate(known))
-    return sharing, torch.randn(sharing.input_sets(3), 256, 10)
+    codes = (torch.arange(256) % 2,) if sharing.by_scenario else ()
+    return sharing, (torch.randn(sharing.input_sets(3), 256, 10), *codes)
 
 
 @pytest.mark.parametrize("kind", SHARING)
 def test_all_knobs_at_once_train(kind):
-    sharing, x = all_knobs(kind)
+    sharing, given = all_knobs(kind)
     for training in (True, False):  # what is drawn in training may leave a parameter out
         if list(sharing.parameters()):
-            sharing.train(training)(x).square().sum().backward()
+            sharing.train(training)(*given).square().sum().backward()
     for name, parameter in sharing.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.flatten(1).any(dim=1).all(), name
@@ -145,9 +146,11 @@ def test_all_knobs_at_once_train(kind):
 @pytest.mark.slow  # the exporter takes a second each
 @pytest.mark.parametrize("kind", SHARING)
 def test_all_knobs_at_once_export(kind):
-    sharing, x = all_knobs(kind)
+    sharing, (x, *codes) = all_knobs(kind)
     sharing.eval()
     batch = torch.export.Dim("batch")
-    exported = torch.export.export(sharing, (x,), dynamic_shapes=({1: batch},)).module()
+    shapes = ({1: batch}, *({0: batch} for _ in codes))
+    exported = torch.export.export(sharing, (x, *codes), dynamic_shapes=shapes).module()
     for size in (1, 5):
-        torch.testing.assert_close(exported(x[:, :size]), sharing(x[:, :size]), rtol=1e-5, atol=1e-5)
+        some = (x[:, :size], *(each[:size] for each in codes))
+        torch.testing.assert_close(exported(*some), sharing(*some), rtol=1e-5, atol=1e-5)

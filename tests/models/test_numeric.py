@@ -32,7 +32,8 @@ NUMBERS = (
 )
 FIELDS = (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20))
 RANGES = tuple(Field(f"{number.name}_bucket", len(number.counts) + 2) for number in NUMBERS)
-SCHEMA = Schema((*FIELDS, *RANGES), ("age", "user_rate", "price", "price_missing", "same"), TASKS, None, NUMBERS)
+DENSE = ("age", "user_rate", "price", "price_missing", "same")
+SCHEMA = Schema((*FIELDS, *RANGES), DENSE, TASKS, None, NUMBERS, scenario="item")
 PLAIN = replace(SCHEMA, fields=FIELDS, numbers=())
 TOKEN_KINDS = ("piecewise_linear", "periodic", "bucket_and_piecewise")
 OPTIONS: list[tuple[str, dict[str, Any]]] = [

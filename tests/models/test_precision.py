@@ -17,7 +17,7 @@ from bench.registry import Choice
 from bench.schema import Field, Schema, Task
 
 CPU = torch.device("cpu")
-SCHEMA = Schema(tuple(Field(f"f{i}", 20) for i in range(6)), ("age",), (Task("a"), Task("b")))
+SCHEMA = Schema(tuple(Field(f"f{i}", 20) for i in range(6)), ("age",), (Task("a"), Task("b")), scenario="f0")
 
 
 def model_of(kind: str, precision: Precision) -> MultiTaskModel:

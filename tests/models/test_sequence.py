@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -18,8 +19,8 @@ from bench.registry import Choice, NoOptions
 from bench.schema import Field, Schema, Task
 
 DIM, LENGTH, ROWS = 4, 5, 7
-PLAIN = Schema((Field("item", 30), Field("tags", 6, 3)), ("x",), (Task("click"), Task("like")))
-SCHEMA = Schema((*PLAIN.fields, Field("past_item", 30, LENGTH, of="item")), PLAIN.dense, PLAIN.tasks)
+PLAIN = Schema((Field("item", 30), Field("tags", 6, 3)), ("x",), (Task("click"), Task("like")), scenario="item")
+SCHEMA = replace(PLAIN, fields=(*PLAIN.fields, Field("past_item", 30, LENGTH, of="item")))
 
 
 def made(kind: str, sets: int = 2) -> Sequence:

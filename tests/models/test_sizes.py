@@ -19,9 +19,11 @@ from bench.models.sharing import SHARING
 from bench.registry import Choice, Config
 from bench.schema import Field, Schema, Task
 
-SCHEMA = Schema((Field("user", 9), Field("item", 7), Field("tags", 5, slots=2)), ("age", "price"), (Task("click"),))
+FIELDS = (Field("user", 9), Field("item", 7), Field("tags", 5, slots=2), Field("page", 4))
+SCHEMA = Schema(FIELDS, ("age", "price"), (Task("click"),), scenario="page")
+SCENARIOS = 3  # a field's first row is of what is unknown
 DIM = 3
-INPUTS = 3 * DIM + 2
+INPUTS = len(FIELDS) * DIM + 2
 
 
 def mlp(c: Any, inputs: int, layers: tuple[int, ...] | None = None) -> int:
@@ -76,9 +78,14 @@ def home(i: int, t: int, c: Any) -> int:
 
 
 def pepnet(i: int, t: int, c: Any) -> int:
-    seen = i + DIM * max(1, len(c.fields))
-    units = [(1, i), *((t, width) for width in c.layers)]
-    return t * mlp(c, i) + sum(n * ((seen + 1) * c.gate_width + (c.gate_width + 1) * width) for n, width in units)
+    prior, domain = (i + DIM * max(1, len(fields)) for fields in (c.fields, c.domain))
+    units = [(domain, 1, i), *((prior, t, width) for width in c.layers)]
+    gates = [n * ((seen + 1) * c.gate_width + (c.gate_width + 1) * width) for seen, n, width in units]
+    return t * mlp(c, i) + sum(gates)
+
+
+def mlora(i: int, t: int, c: Any) -> int:
+    return mlp(c, i) + SCENARIOS * c.rank * sum(a + b for a, b in pairwise((i, *c.layers)))
 
 
 SIZES: dict[str, Callable[[int, int, Any], int]] = {  # inputs, tasks, options
@@ -95,6 +102,8 @@ SIZES: dict[str, Callable[[int, int, Any], int]] = {  # inputs, tasks, options
     "stem": stem,
     "home": home,
     "pepnet": pepnet,
+    "star": lambda i, t, c: mlp(c, i) + SCENARIOS * sum((a + 1) * b for a, b in pairwise((i, *c.layers))),
+    "mlora": mlora,
 }
 
 
@@ -159,7 +168,7 @@ def test_every_knob_does_something(kind: str, name: str) -> None:
 def masknet(i: int, s: int, c: Any) -> int:
     hidden = max(1, round(c.reduction * i))
     block = (i + 1) * hidden + (hidden + 1) * i + i * c.width + 2 * c.width
-    return s * (2 * 3 * DIM + c.blocks * block)
+    return s * (2 * len(FIELDS) * DIM + c.blocks * block)
 
 
 OF_INTERACTIONS: dict[str, Callable[[int, int, Any], int]] = {  # inputs, input sets, options

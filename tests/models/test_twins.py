@@ -16,7 +16,8 @@ from bench.models.sharing import SHARING
 
 Array = NDArray[np.float64]
 Weights = dict[str, Array]
-INPUTS, BATCH, PRIOR = 10, 6, (2, 3)
+INPUTS, BATCH, PRIOR, DOMAIN = 10, 6, (2, 3), (5, 6, 7)
+SCENARIOS, CODES = 3, (2, 0, 2, 1, 3, 0)
 
 
 def sigmoid(x: Array) -> Array:
@@ -157,7 +158,7 @@ def pepnet(w: Weights, x: Array, tasks: int, c) -> list[Array]:
         return 2 * sigmoid(w[f"{prefix}.output.weight"][number] @ hidden + w[f"{prefix}.output.bias"][number])
 
     prior = x[0][list(PRIOR)]
-    scaled = x[0] * gate("of_input", 0, np.concatenate([prior, x[0]]))
+    scaled = x[0] * gate("of_input", 0, np.concatenate([x[0][list(DOMAIN)], x[0]]))
     found = []
     for t in range(tasks):
         h = scaled
@@ -165,6 +166,29 @@ def pepnet(w: Weights, x: Array, tasks: int, c) -> list[Array]:
             h = mlp(w, f"layers.{number}", t, h) * gate(f"gates.{number}", t, np.concatenate([prior, scaled]))
         found.append(h)
     return found
+
+
+def star(w: Weights, x: Array, tasks: int, c, code: int) -> list[Array]:
+    """W* = W * W_s and b* = b + b_s of the row's scenario s, W_s = 1 + scale_s: Sheng et al., CIKM 2021."""
+    h = x[0]
+    for at in range(len(c.layers)):
+        weight, bias = w[f"bottom.layers.{at}.weight"][0], w[f"bottom.layers.{at}.bias"][0]
+        if code:
+            weight = weight * (1 + w[f"own.{at}.scale"][code - 1])
+            bias = bias + w[f"own.{at}.shift"][code - 1]
+        h = relu(weight @ h + bias)
+    return [h] * tasks
+
+
+def mlora(w: Weights, x: Array, tasks: int, c, code: int) -> list[Array]:
+    """h = W x + b + B_s A_s x of the row's scenario s: Yang et al., RecSys 2024."""
+    h = x[0]
+    for at in range(len(c.layers)):
+        z = w[f"bottom.layers.{at}.weight"][0] @ h + w[f"bottom.layers.{at}.bias"][0]
+        if code:
+            z = z + w[f"own.{at}.up"][code - 1] @ (w[f"own.{at}.down"][code - 1] @ h)
+        h = relu(z)
+    return [h] * tasks
 
 
 CASES = [
@@ -184,7 +208,7 @@ CASES = [
 
 def build(twin, options, tasks: int) -> tuple[Sharing, Weights]:
     entry = SHARING[twin.__name__]
-    more = (PRIOR,) if twin is pepnet else ()
+    more = {pepnet: (PRIOR, DOMAIN), star: (SCENARIOS,), mlora: (SCENARIOS,)}.get(twin, ())
     sharing = entry.build(INPUTS, tasks, entry.config.model_validate(options), *more).double()
     for parameter in sharing.parameters():
         torch.nn.init.normal_(parameter, std=0.7)
@@ -208,6 +232,34 @@ def test_equals_its_twin(twin, options, tasks):
     x = inputs(sharing, tasks)
     found = sharing.eval()(x).detach().expand(tasks, -1, -1)
     torch.testing.assert_close(found, by_twin(twin, options, weights, x, tasks), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("twin", "options"), [(star, {"layers": "8-4"}), (mlora, {"layers": "8-4", "rank": 2}), (mlora, {"layers": "5"})]
+)
+@pytest.mark.parametrize("compiling", [False, True])
+def test_rows_of_a_scenario_equal_its_twin(twin, options, compiling, monkeypatch):
+    """Sorted by scenario, and as a packaged model computes; rows of code 0 have the shared part alone."""
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
+    sharing, weights = build(twin, options, 2)
+    x, config = inputs(sharing, 2), SHARING[twin.__name__].config.model_validate(options)
+    rows = [twin(weights, x[:, b].numpy(), 1, config, code)[0] for b, code in enumerate(CODES)]
+    found = sharing(x, torch.tensor(CODES))
+    torch.testing.assert_close(found, torch.from_numpy(np.stack(rows)).unsqueeze(0), rtol=1e-9, atol=1e-9)
+    shared = [twin(weights, x[:, b].numpy(), 1, config, 0)[0] for b in range(BATCH)]
+    torch.testing.assert_close(sharing(x), torch.from_numpy(np.stack(shared)).unsqueeze(0), rtol=1e-9, atol=1e-9)
+    assert sharing(x[:, :0], torch.tensor(CODES)[:0]).shape == (1, 0, config.layers[-1])
+
+
+@pytest.mark.parametrize("kind", ["star", "mlora"])
+def test_both_ways_through_a_scenarios_weights_have_the_same_gradients(kind, monkeypatch):
+    sharing, _ = build(star if kind == "star" else mlora, {"layers": "8-4"}, 2)
+    x, codes = inputs(sharing, 2).requires_grad_(), torch.tensor(CODES)
+    wanted, above = [x, *sharing.parameters()], torch.randn(1, BATCH, 4, dtype=torch.float64)
+    first = torch.autograd.grad(sharing(x, codes), wanted, above)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    for one, other in zip(first, torch.autograd.grad(sharing(x, codes), wanted, above), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("options", [options for twin, options in CASES if twin is snr])

@@ -44,6 +44,7 @@ SCHEMA = Schema(
     ),
     numbers=(Number("age", 1, 2, (-1.0, 0.0, 0.5, 1.0, 2.0), (9, 9, 9, 9)),),
     vectors=(Vector("text", 3, 2),),
+    scenario="hour",
 )
 NARROW = Schema((Field("user", 40),), (), (Task("click"), Task("buy", parent="click")))
 AXES: dict[str, dict[str, Entry[Any]]] = {

@@ -195,13 +195,16 @@ def served_of(records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 30
             table[f"{key}.gain.low"], table[f"{key}.gain.high"] = np.quantile(gains[..., m], [0.05, 0.95], axis=0)
     segments = pd.DataFrame(
         [
-            (row, f"user={which}", TEST, each.name, gain := float(rng.normal(0.01, 0.04)), gain - 0.03, gain + 0.03)
+            (row, which, split, each.name, value := float(rng.uniform(0.1, 0.5)), value - 0.02, value + 0.02,
+             gain := float(rng.normal(0.01, 0.04)), gain - 0.03, gain + 0.03)
             for row in range(len(keep))
-            for which in ("known", "new")
+            for which in ("user=known", "user=new", "scenario=home", "scenario=search", "scenario=rare")
+            for split in (CONFIRM, TEST)
             for each in objectives
         ],
-        columns=["row", "segment", "split", "outcome", "gain", "gain.low", "gain.high"],
-    )
+        columns=["row", "segment", "split", "outcome", "value", "low", "high", "gain", "gain.low", "gain.high"],
+    )  # fmt: skip
+    segments.loc[segments["segment"] == "scenario=rare", segments.columns[4:]] = np.nan  # too few positives
     return MadeServed(objectives, table, drawn[:, keep], drawn[:, keep] * np.float32(0.995), current, segments)
 
 

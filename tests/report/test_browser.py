@@ -189,6 +189,17 @@ def test_what_is_chosen_is_in_the_address(browser: Any, pages: Any) -> None:
     assert opened.errors == again.errors == []
 
 
+def test_a_scenario_shows_its_own_rows_and_a_rare_one_cannot_be_told(browser: Any, pages: Any) -> None:
+    opened = Opened(browser, pages["2"][1], viewport={"width": 1280, "height": 800})
+    before = opened.page.locator(".plot").inner_html()
+    opened.page.locator('select[data-name="split"]').select_option("test, scenario=home")
+    opened.page.wait_for_timeout(200)
+    assert opened.page.locator(".plot").inner_html() != before
+    assert opened.page.locator(".mark").count() > 0
+    assert "cannot tell" in (opened.page.locator(".segments").text_content() or "")
+    assert opened.errors == []
+
+
 def test_an_address_that_makes_no_sense_does_no_harm(browser: Any, pages: Any) -> None:
     odd = "#0.value=a,b&0.loss=-5&0.limit=x:1,cost/parameters:b&0.plane=none&0.pair=99&0.sel=none&0.split=q&9.abs=1"
     opened = Opened(browser, pages["3"][1], odd, viewport={"width": 1280, "height": 800})

@@ -105,3 +105,17 @@ def test_sentences_say_what_seeds_do(view: Any) -> None:
     (found,) = [each for each in view.why if each.startswith("income AUC")]
     assert "9 confirmed points lie 1.3 apart" in found
     assert "too good by" in found
+
+
+def test_a_scenario_has_a_front_of_its_own(view: Any) -> None:
+    """Chosen on confirmation rows and drawn on test; none where too few rows are positive."""
+    plane = view.planes[0]
+    assert set(plane.fronts) == {"scenario=home", "scenario=search"}
+    cells = plane.segments[plane.segments["segment"] == "scenario=home"]
+    drawn = section_data(view)["planes"]["served"]["at"]["test, scenario=home"]
+    test = cells[(cells["split"] == "test") & (cells["outcome"] == plane.axes[0].name)]
+    assert [row[0][0] for row in drawn] == pytest.approx(test["value"].tolist(), rel=1e-5)
+    assert [row[0][3] for row in drawn] == pytest.approx((100 * test["gain"]).tolist(), rel=1e-5)
+    values = cells[cells["split"] == "confirm"].pivot(index="row", columns="outcome", values="value").to_numpy()
+    beaten = [any((other >= own).all() and (other > own).any() for other in values) for own in values]
+    assert (~plane.fronts["scenario=home"]).tolist() == beaten

@@ -138,6 +138,7 @@ def test_wide_lacks_no_entry_of_a_registry(axis: str) -> None:
 
 NOT_SEARCHED = {
     "sharing.pepnet.fields": "names columns of the data",
+    "sharing.pepnet.domain": "names columns of the data",
     "funnel.escm2_ipw.ctcvr_weight": "is 1, against which cvr_weight is searched",
     "funnel.escm2_dr.ctcvr_weight": "is 1, against which cvr_weight is searched",
     "balancing.pcd.primary": "names a task",

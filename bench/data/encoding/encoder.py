@@ -69,7 +69,13 @@ class Encoder(Config):
         """Of the D dense columns."""
         return tuple(name for part in self.dense for name in part.names)
 
-    def schema_of(self, tasks: tuple[Task, ...], group: str | None = None, grouped: bool = False) -> Schema:
+    def schema_of(
+        self,
+        tasks: tuple[Task, ...],
+        group: str | None = None,
+        grouped: bool = False,
+        scenario: str | None = None,
+    ) -> Schema:
         """The shape of what it gives."""
         at, columns, vectors = 0, dict[str, tuple[int, NumericColumn]](), list[Vector]()
         for part in self.dense:
@@ -80,7 +86,7 @@ class Encoder(Config):
             at += len(part.names)
         ranges = [part for part in self.fields if isinstance(part, BucketField)]
         numbers = tuple(_number(part, *columns[part.number]) for part in ranges)
-        return Schema(self._shapes, self.dense_names, tasks, group, numbers, tuple(vectors), grouped)
+        return Schema(self._shapes, self.dense_names, tasks, group, numbers, tuple(vectors), grouped, scenario)
 
     @property
     def _shapes(self) -> tuple[Field, ...]:

@@ -170,7 +170,7 @@ def _together(jobs: Iterable[Job], work: Callable[[Job], Found]) -> list[Found]:
 
 
 LEAST = 20
-"""The least rows of a segment with a positive label of a task: with fewer the task has no outcomes there."""
+"""The least rows of a segment with a positive label of a task: with fewer nobody can tell the task's outcomes."""
 COLUMNS = ["row", "segment", "split", "outcome", "value", "low", "high", "gain", "gain.low", "gain.high"]
 
 
@@ -193,27 +193,30 @@ def segment_table(
     current: int,
     draw: Callable[[Points], Floats],
 ) -> pd.DataFrame:
-    """A row for each kept serving point, segment and outcome, columns `COLUMNS`.
+    """A row for each kept serving point, segment and outcome, columns `COLUMNS`; numbers are NaN below `LEAST`.
 
     Args:
         of, at: candidate and setting of each point.
         current: place of the current point among them.
         draw: draws about measured points; where there are none, intervals are NaN.
     """
-    measured: list[tuple[str, NDArray[np.bool_], Measure]] = []
+    measured: dict[str, Measure] = {}
+    enough: dict[str, NDArray[np.bool_]] = {}
     for name, inside in segment_names(rows):
         positives = (rows.labels[inside] > 0).sum(axis=0)
-        enough = np.array([positives[rows.tasks.index(each.name.partition(".")[0])] >= LEAST for each in outcomes])
-        if enough.any():
-            measured.append((name, enough, meter.measure.part(inside)))
-    if not measured:
-        return pd.DataFrame(columns=COLUMNS)
-    found = []
-    parts = meter.parts(of, at, settings, [each for _, _, each in measured])
-    for (name, enough, _), points in zip(measured, parts, strict=True):
-        numbers = told(points.means, draw(points), current)
-        for column in np.flatnonzero(enough).tolist():
-            ids = {"row": range(len(of)), "segment": name, "split": meter.split, "outcome": outcomes[column].name}
-            own = (values[:, column] for values in numbers.values())
+        of_tasks = [positives[rows.tasks.index(each.name.partition(".")[0])] for each in outcomes]
+        enough[name] = np.array(of_tasks) >= LEAST
+        if enough[name].any():
+            measured[name] = meter.measure.part(inside)
+    points = dict(zip(measured, meter.parts(of, at, settings, list(measured.values())), strict=True))
+    unknown = np.full((len(of), len(outcomes)), np.nan)
+    found = [pd.DataFrame(columns=COLUMNS)] if not enough else []
+    for name, known in enough.items():
+        each = points.get(name)
+        numbers = {} if each is None else told(each.means, draw(each), current)
+        for column, outcome in enumerate(outcomes):
+            ids = {"row": range(len(of)), "segment": name, "split": meter.split, "outcome": outcome.name}
+            values = numbers.values() if known[column] else [unknown] * len(COLUMNS[4:])
+            own = (value[:, column] for value in values)
             found.append(pd.DataFrame(ids | dict(zip(COLUMNS[4:], own, strict=True))))
     return pd.concat(found, ignore_index=True)

@@ -173,7 +173,7 @@ class Served:
         row_variance: (S, M), variance of the gains on test that comes from its rows alone.
         reach: half the width, in standard errors, of intervals on test that hold for whichever point was picked.
         segments: `row`, `segment` ("country=US"), `split`, `outcome`, `value`, `low`, `high`, `gain`, `gain.low`,
-            `gain.high`; empty without segments.
+            `gain.high`; numbers are NaN where too few rows are positive; empty without segments.
     """
 
     outcomes: tuple[Objective, ...]

@@ -155,7 +155,7 @@ def _segments(served: Served, row: int) -> dict[str, dict[str, dict[str, float]]
         return {}
     own = served.segments[(served.segments["row"] == row) & (served.segments["split"] == TEST)]
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for line in own.to_dict("records"):
+    for line in own.dropna(subset="value").to_dict("records"):
         told = {"value": line["value"], "gain": line["gain"], "low": line["gain.low"], "high": line["gain.high"]}
         found.setdefault(line["segment"], {})[line["outcome"]] = told
     return found

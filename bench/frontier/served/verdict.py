@@ -7,7 +7,8 @@ point was picked, all its outcomes lie within theirs with 90% confidence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from bench.frontier.stability import ENOUGH, MARGIN
 from bench.frontier.statistics import LEVEL
 from bench.fusion import in_words
 from bench.rows import TEST
+from bench.schema import SCENARIO
 
 Kind = Literal["win", "trade", "tie", "baseline", "unknown"]
 
@@ -75,6 +77,7 @@ class Verdict:
             better. `unknown`: cannot tell.
         sentence: the whole answer in words; the first sentence says whether to switch.
         changes: by outcome, of the pick; empty without a served front.
+        segments: by segment of the rows (`scenario=2`) the changes there; see `segment_changes`.
         needed: replicates of each point that would show the gain seen with a chance of 80%, where that is unknown and
             any number would.
     """
@@ -83,15 +86,24 @@ class Verdict:
     sentence: str
     changes: tuple[Change, ...] = ()
     needed: int | None = None
+    segments: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Itself as every document has it."""
         found: dict[str, Any] = {"kind": self.kind, "sentence": self.sentence}
         if self.changes:
-            found["changes"] = {
-                each.outcome: {"value": each.value, "low": each.low, "high": each.high} for each in self.changes
-            }
+            found["changes"] = _plain(self.changes)
+        if self.segments:
+            found["segments"] = {name: _plain(changes) for name, changes in self.segments.items()}
         return found if self.needed is None else found | {"replicates_needed": self.needed}
+
+
+def _plain(changes: tuple[Change, ...]) -> dict[str, dict[str, float] | None]:
+    """By outcome; None where nobody can tell."""
+    return {
+        each.outcome: {"value": each.value, "low": each.low, "high": each.high} if np.isfinite(each.value) else None
+        for each in changes
+    }
 
 
 def unserved(reason: str) -> Verdict:
@@ -110,7 +122,7 @@ def verdict(
         holds: in which share of retrainings the pick holds, see `bench.frontier.stability`.
         others: points that do as well in the other retrainings, in words.
     """
-    changes = _changes(served, row)
+    changes, by_segment = _changes(served, row), segment_changes(served, row)
     if row == served.current:
         kind, text, needed = *_kept(served, row, against), None
     else:
@@ -119,7 +131,9 @@ def verdict(
         kind, text = "baseline", f"{first} Without them: {text}"
     if holds is not None and row != served.current:
         text += f" {_holding(holds, others)}"
-    return Verdict(kind, text, changes, needed)
+    if row != served.current and (told := by_scenario(by_segment)):
+        text += f" {told}"
+    return Verdict(kind, text, changes, needed, by_segment)
 
 
 def describe(served: Served, row: int) -> str:
@@ -140,6 +154,66 @@ def _changes(served: Served, row: int) -> tuple[Change, ...]:
         Change(outcome.name, float(value), float(value - own), float(value + own))
         for outcome, value, own in zip(served.outcomes, values, half, strict=True)
     )
+
+
+def segment_changes(served: Served, row: int) -> dict[str, tuple[Change, ...]]:
+    """The effect of switching in each segment, on test; NaN where too few rows are positive.
+
+    Intervals hold for whichever point was picked, in all segments of one kind together (Bonferroni).
+    """
+    cells = served.segments
+    if cells.empty:
+        return {}
+    cells = cells[(cells["row"] == row) & (cells["split"] == TEST)]
+    kinds = cells["segment"].astype(str).str.split("=", n=1).str[0]
+    one_error = 2 * float(stats.norm.isf((1 - LEVEL) / 2))
+    found: dict[str, tuple[Change, ...]] = {}
+    for kind in dict.fromkeys(kinds):
+        own = cells[kinds == kind]
+        count = max(1, own.dropna(subset="gain")["segment"].nunique())
+        reach = float(stats.norm.isf(stats.norm.sf(served.reach) / count))
+        half = reach * (own["gain.high"] - own["gain.low"]) / one_error
+        ends = own.assign(low=own["gain"] - half, high=own["gain"] + half)
+        for name, of in ends.groupby("segment", sort=False):
+            found[str(name)] = tuple(
+                Change(str(outcome), float(gain), float(low), float(high))
+                for outcome, gain, low, high in zip(of["outcome"], of["gain"], of["low"], of["high"], strict=True)
+            )
+    return found
+
+
+NAMED = 4
+"""The most scenarios that a sentence names; more are counted."""
+
+
+def by_scenario(segments: Mapping[str, tuple[Change, ...]]) -> str:
+    """In which scenarios something is gained or lost, as a sentence; empty without scenarios or intervals."""
+    own = {name.partition("=")[2]: all_ for name, all_ in segments.items() if name.partition("=")[0] == SCENARIO}
+    if not any(np.isfinite(each.low) for changes in own.values() for each in changes):
+        return ""
+    gained = [name for name, changes in own.items() if any(each.gained for each in changes)]
+    lost = {name: ", ".join(str(each) for each in changes if each.lost) for name, changes in own.items()}
+    lost = {name: what for name, what in lost.items() if what}
+    same = [
+        name
+        for name, changes in own.items()
+        if name not in gained and all(each.low >= -MARGIN and each.high <= MARGIN for each in changes)
+    ]
+    rest = [name for name in own if name not in {*gained, *lost, *same}]
+    few = sum(not any(np.isfinite(each.value) for each in own[name]) for name in rest)
+    parts = [f"it gains in {_named(gained)}"] if gained else []
+    if len(lost) > NAMED:
+        parts.append(f"it costs in {_named(list(lost))}")
+    else:
+        parts += [f"it costs {what} in {name}" for name, what in lost.items()]
+    parts += [f"nothing changes in {_named(same)}"] if same else []
+    parts += [f"cannot tell in {_named(rest)}" + (f" ({few} with too few positives)" if few else "")] if rest else []
+    sure = " These intervals hold in all scenarios together." if gained or lost else ""
+    return f"By scenario: {'; '.join(parts)}.{sure}"
+
+
+def _named(names: list[str]) -> str:
+    return listed(names) if len(names) <= NAMED else f"{len(names)} scenarios"
 
 
 def _kept(served: Served, row: int, against: str) -> tuple[Kind, str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from bench.models.config import HiddenConfig
 from bench.models.contracts import Sharing
 from bench.models.sharing.adatt import AdaTT, AdaTTConfig
+from bench.models.sharing.by_scenario import has_scenarios
 from bench.models.sharing.cgc import CGC
 from bench.models.sharing.cross_stitch import CrossStitch, CrossStitchConfig
 from bench.models.sharing.home import HoME, HoMEConfig
+from bench.models.sharing.mlora import MLoRA, MLoRAConfig
 from bench.models.sharing.mmoe import MMoE, MMoEConfig
 from bench.models.sharing.omoe import OMoE
 from bench.models.sharing.pepnet import PEPNet, PEPNetConfig, has_fields
@@ -16,6 +18,7 @@ from bench.models.sharing.shared_bottom import SharedBottom
 from bench.models.sharing.shared_embeddings import SharedEmbeddings
 from bench.models.sharing.single_task import SingleTask
 from bench.models.sharing.snr import SNR, SNRConfig
+from bench.models.sharing.star import Star, StarConfig
 from bench.models.sharing.stem import STEM
 from bench.plugins import Registry
 from bench.registry import Entry, NoOptions
@@ -99,8 +102,27 @@ _OURS: dict[str, Entry[Sharing]] = {
         build=PEPNet,
         config=PEPNetConfig,
         paper="Chang et al., KDD 2023",
-        summary="a network for each task, its input and layers scaled by gates that see who is concerned",
+        summary="a network for each task, its input and layers scaled by gates that see where and who",
         unfit=has_fields,
+    ),
+    "star": Entry(
+        build=Star,
+        config=StarConfig,
+        paper="Sheng et al., CIKM 2021",
+        summary="one bottom for all tasks, its weights multiplied by those of the row's scenario",
+        unfit=has_scenarios,
+        departs="The paper's partitioned normalisation is left out, because models here keep no running statistics. "
+        "Its auxiliary network is left out, because the scenario is an input of the bottom. The towers have no weights "
+        "by scenario.",
+    ),
+    "mlora": Entry(
+        build=MLoRA,
+        config=MLoRAConfig,
+        paper="Yang et al., RecSys 2024",
+        summary="one bottom for all tasks, with a low-rank addition of the row's scenario to each layer",
+        unfit=has_scenarios,
+        departs="The paper trains shared weights first and then the additions alone; here both are trained together. "
+        "U begins near zero, not at zero, so that V has a gradient from the first step. The towers have no additions.",
     ),
 }
 SHARING = Registry("sharing", _OURS)

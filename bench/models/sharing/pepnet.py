@@ -33,6 +33,11 @@ class PEPNetConfig(HiddenConfig):
     ] = ()
     """Fields, or numbers with a token, that tell who or what is concerned, as in "user_id,video_id". None named: the
     card's `group` where that is an input, else the categorical field with most values."""
+    domain: Annotated[
+        tuple[str, ...], BeforeValidator(_split), PlainSerializer(",".join, return_type=str, when_used="json")
+    ] = ()
+    """Fields, or numbers with a token, that tell where a row was shown, for the gate on the input. None named: the
+    card's `scenario`, else what `fields` are."""
     gate_width: int = Field(32, ge=1, le=65536)
     """Hidden units of every gate."""
 
@@ -60,23 +65,34 @@ class GateUnits(nn.Module):
 class PEPNet(Sharing):
     """Parameter and embedding personalized network (Chang et al., KDD 2023).
 
-    EPNet scales the input, x' = x * gate(prior, sg(x)); PPNet scales every hidden layer of every task,
-    h <- f(W h + b) * gate(prior, sg(x')). sg stops gradients, so that gates learn from their prior alone. Both gates
-    have the same prior here, the embeddings of `fields`: the paper's personal prior is user, item and author, and that
-    of EPNet the domain, of which a card has one.
+    EPNet scales the input, x' = x * gate(domain, sg(x)); PPNet scales every hidden layer of every task,
+    h <- f(W h + b) * gate(prior, sg(x')). sg stops gradients, so that gates learn from what they are told alone: the
+    embedding of the domain, which is the card's scenario, and those of `fields` (in the paper user, item and author).
+    Without a scenario both gates have the same prior.
 
     Args:
         prior: columns of x that are the prior.
+        domain: columns of x that are the domain; None for those of the prior.
     """
 
     prior: Tensor
+    domain: Tensor
 
-    def __init__(self, inputs: int, tasks: int, config: PEPNetConfig, prior: Sequence[int] = (0,)) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        tasks: int,
+        config: PEPNetConfig,
+        prior: Sequence[int] = (0,),
+        domain: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
         self.tasks, self.outputs = tasks, config.layers[-1]
+        domain = prior if domain is None else domain
         seen, width = len(prior) + inputs, config.gate_width
         self.register_buffer("prior", torch.tensor(prior, dtype=torch.int64), persistent=False)
-        self.of_input = GateUnits(1, seen, width, inputs)
+        self.register_buffer("domain", torch.tensor(domain, dtype=torch.int64), persistent=False)
+        self.of_input = GateUnits(1, len(domain) + inputs, width, inputs)
         self.layers, self.gates = nn.ModuleList(), nn.ModuleList()
         for ends in pairwise([inputs, *config.layers]):
             self.layers.append(BatchedMLP(tasks, ends[0], ends[1:], config.dropout, config.activation, config.norm))
@@ -84,21 +100,27 @@ class PEPNet(Sharing):
 
     @classmethod
     def of(cls, layout: Layout, tasks: int, config: Config) -> Sharing:
-        """With the columns of the named fields as the prior."""
+        """With the columns of the named fields as prior and domain."""
         assert isinstance(config, PEPNetConfig)
-        group, names = layout.schema.group, layout.names
-        for name in config.fields:
-            if name not in names:
-                raise UserError(f"sharing.pepnet.fields: {unknown('field', name, names)}")
-        most = max(layout.schema.without_ranges.fields, key=lambda field: field.cardinality).name
-        chosen = sorted({names.index(name) for name in config.fields or (group or most,)})
-        prior = [column for field in chosen for column in layout.columns(field)]
-        return cls(layout.inputs, tasks, config, prior)
+        schema, names = layout.schema, layout.names
+        for option, given in (("fields", config.fields), ("domain", config.domain)):
+            for name in given:
+                if name not in names:
+                    raise UserError(f"sharing.pepnet.{option}: {unknown('field', name, names)}")
+        most = max(schema.without_ranges.fields, key=lambda field: field.cardinality).name
+        fields = config.fields or (schema.group or most,)
+        domain = config.domain or ((schema.scenario,) if schema.scenario else fields)
+
+        def columns(chosen: Sequence[str]) -> list[int]:
+            return [at for field in sorted({names.index(name) for name in chosen}) for at in layout.columns(field)]
+
+        return cls(layout.inputs, tasks, config, columns(fields), columns(domain))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (1, B, inputs) -> (T, B, H)."""
         prior = x.index_select(2, self.prior)
-        (hidden,) = together(torch.cat([prior, x.detach()], dim=2), [self.of_input.hidden])
+        seen = torch.cat([x.index_select(2, self.domain), x.detach()], dim=2)
+        (hidden,) = together(seen, [self.of_input.hidden])
         x = x * self.of_input.finish(hidden)
         units = [unit for unit in self.gates if isinstance(unit, GateUnits)]
         seen = torch.cat([prior, x.detach()], dim=2)

@@ -77,6 +77,9 @@ const writeAddress = () => {
 const list = (text) => text.split(",").filter(Boolean).map(decodeURIComponent);
 const listed = (values) => values.map(encodeURIComponent).join(",");
 
+/* Whether a row is on the front of the rows that are shown: of a scenario, its own. */
+const onFront = (section, r) => section.plane.fronts[section.split]?.[r] ?? section.plane.rows[r].on_front;
+
 /* A section: what it holds, and what of it is shown now. */
 class Section {
   constructor(element, data) {
@@ -91,7 +94,7 @@ class Section {
   /* Whether the plot shows the neighbourhood of the pick: by itself where the front is so wide that small differences vanish. */
   get wide() {
     const { plane, split } = this;
-    return plane.kind === "served" && plane.axes.length === 2 && plane.rows.some((row, r) => row.on_front && plane.at[split][r].some((cell) => Math.abs(cell[GAIN]) > 30));
+    return plane.kind === "served" && plane.axes.length === 2 && plane.rows.some((row, r) => onFront(this, r) && plane.at[split][r].some((cell) => Math.abs(cell[GAIN]) > 30));
   }
   get near() { return this.state.near ? this.state.near === "1" : this.wide; }
   get absolute() { return Boolean(this.state.abs) || !this.plane.at[this.split].some((row) => known(row[0][GAIN])); }

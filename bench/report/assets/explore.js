@@ -52,7 +52,7 @@ const segments = (section, rows) => {
   const open = box.querySelector("details")?.open;
   const cell = ([gain, low, high]) => {
     const told = [null, null, null, gain, low, high];
-    return `<td><b class="${way(told)}">${signed(gain, "%")}</b>${between(told)}</td>`;
+    return known(gain) ? `<td><b class="${way(told)}">${signed(gain, "%")}</b>${between(told)}</td>` : "<td>cannot tell</td>";
   };
   const body = plane.segments.names.map((name, k) => `<tr><th scope="row">${esc(name)}</th>${found[k].map(cell).join("")}</tr>`).join("");
   const lost = plane.segments.names.filter((_, k) => found[k].some(([, , high]) => known(high) && high < 0)).length;

@@ -85,7 +85,7 @@ const span = (section, i, rows, stands, near = section.near) => section.once(`sp
   const values = (some) => some.map((r) => sign * at(section, r, i));
   const whiskers = (some) => some.flatMap((r) => ends(section, r, i).filter(known).map((end) => sign * end));
   const close = rows.filter((r) => stands.has(r) && r !== plane.current);
-  const needed = near && close.length ? close : rows.filter((r) => stands.has(r) || plane.rows[r].on_front);
+  const needed = near && close.length ? close : rows.filter((r) => stands.has(r) || onFront(section, r));
   const must = [...values(needed), ...whiskers(needed.filter((r) => stands.has(r)))];
   let [low, high] = [Math.min(...must), Math.max(...must)];
   const now = !section.absolute ? 0 : plane.current === null ? null : sign * at(section, plane.current, i);
@@ -182,7 +182,7 @@ const planePanel = (section, [i, j], width, height, small) => {
   const seen = rows.filter(inside);
   const marks = [];
   const picked = new Set(section.selected);
-  const order = [...seen.filter((r) => !stands.has(r) && !plane.rows[r].on_front), ...seen.filter((r) => !stands.has(r) && plane.rows[r].on_front), ...seen.filter((r) => stands.has(r))];
+  const order = [...seen.filter((r) => !stands.has(r) && !onFront(section, r)), ...seen.filter((r) => !stands.has(r) && onFront(section, r)), ...seen.filter((r) => stands.has(r))];
   const roles = new Map(notable(section).map((each) => [each.row, each]));
   const labels = [];
   for (const r of order) {
@@ -190,10 +190,10 @@ const planePanel = (section, [i, j], width, height, small) => {
     const [role, shape] = section.look(row);
     const [cx, cy] = [x(at(section, r, i)), y(at(section, r, j))];
     const own = roles.get(r);
-    const size = (own ? 0.95 : row.on_front ? (plane.kind === "served" ? 0.5 : 0.8) : 0.45) * (small ? 0.7 : 1);
+    const size = (own ? 0.95 : onFront(section, r) ? (plane.kind === "served" ? 0.5 : 0.8) : 0.45) * (small ? 0.7 : 1);
     const ring = own?.roles.includes("pick") ? `<circle r="12" fill="none" stroke="var(--accent)" stroke-width="2.5"/>` : picked.has(row.point) ? `<circle r="10" fill="none" stroke="var(--${role})" stroke-width="1.5"/>` : "";
     const target = own?.roles.includes("current") ? '<circle r="2.6" fill="var(--text)"/>' : "";
-    svg += `<g class="mark" data-row="${r}" transform="translate(${cx.toFixed(1)} ${cy.toFixed(1)}) scale(${size})"><circle r="12" fill="transparent"/>${path(shape, `${fillOf(section, own ?? row)} opacity="${own || row.on_front ? 1 : 0.5}"`)}${target}${ring}</g>`;
+    svg += `<g class="mark" data-row="${r}" transform="translate(${cx.toFixed(1)} ${cy.toFixed(1)}) scale(${size})"><circle r="12" fill="transparent"/>${path(shape, `${fillOf(section, own ?? row)} opacity="${own || onFront(section, r) ? 1 : 0.5}"`)}${target}${ring}</g>`;
     const reach = (own?.roles.includes("pick") ? 13 : picked.has(row.point) ? 11 : own ? 8 : 7) * size;
     marks.push([cx, cy, reach]);
     if (own && (!small || (i + j === 1 && Number.isNaN(Number(own.tag))))) labels.push({ x: cx, y: cy, r: reach, text: own.tag, first: own.roles.includes("pick") ? 0 : own.roles.includes("current") ? 1 : 2 });
@@ -220,7 +220,7 @@ const planePanel = (section, [i, j], width, height, small) => {
 const frontLine = (section, rows, i, j) => {
   const [a, b] = [better(section, i), better(section, j)];
   let best = -Infinity;
-  return rows.filter((r) => section.plane.rows[r].on_front).sort((r, s) => a * (at(section, s, i) - at(section, r, i))).filter((r) => {
+  return rows.filter((r) => onFront(section, r)).sort((r, s) => a * (at(section, s, i) - at(section, r, i))).filter((r) => {
     const ahead = b * at(section, r, j) > best;
     if (ahead) best = b * at(section, r, j);
     return ahead;
@@ -338,7 +338,7 @@ const bar = (section) => {
     const { labels } = brief(plane.axes);
     return `<select data-name="pair" aria-label="Outcomes drawn"><option value="">all pairs</option>${pairsIn(plane.axes).map(([i, j], k) => `<option value="${k}" ${state.pair === String(k) ? "selected" : ""}>${esc(labels[i])} / ${esc(labels[j])}</option>`).join("")}</select>`;
   })() : "";
-  const splits = section.splits.length > 1 ? `<select data-name="split" aria-label="Rows">${section.splits.map((each) => `<option value="${each}" ${each === section.split ? "selected" : ""}>${esc(data.splits[each])}</option>`).join("")}</select>` : "";
+  const splits = section.splits.length > 1 ? `<select data-name="split" aria-label="Rows">${section.splits.map((each) => `<option value="${esc(each)}" ${each === section.split ? "selected" : ""}>${esc(data.splits[each])}</option>`).join("")}</select>` : "";
   const kinds = new Set(plane.rows.map(({ architecture }) => architecture));
   const chips = kinds.size > 1 ? [...kinds].map((kind) => `<button type="button" class="chip" data-action="hide" data-kind="${esc(kind)}" aria-pressed="${!section.hidden.has(kind)}">${mark(data.looks[kind])}${esc(kind)}</button>`).join("") : "";
   const differs = plane.at[section.split].some((row) => known(row[0][GAIN]));

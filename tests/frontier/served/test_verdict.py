@@ -1,5 +1,7 @@
 """Verdicts about fronts whose relation is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -117,3 +119,31 @@ def test_one_training_each_tells_nothing():
     found = verdict(front_of([CURRENT, ("7", "trial", 0.5, 0.42, 0.41)], known=False), 1, NOW)
     assert found.kind == "unknown"
     assert "no intervals" in found.sentence
+
+
+def cells_of(gains, error=0.01):
+    """Cells of row 1 on test: by scenario its gains in both outcomes, NaN for too few positives."""
+    rows = [
+        (1, f"scenario={name}", "test", outcome.name, gain)
+        for name, both in gains.items()
+        for outcome, gain in zip(OUTCOMES, both, strict=True)
+    ]
+    cells = pd.DataFrame(rows, columns=["row", "segment", "split", "outcome", "gain"])
+    return cells.assign(**{"gain.low": cells["gain"] - 1.645 * error, "gain.high": cells["gain"] + 1.645 * error})
+
+
+def test_gains_are_told_by_scenario_with_intervals_for_all_of_them():
+    gains = {"home": (0.2, 0.0), "search": (0.0, -0.2), "cart": (0.02, 0.0), "rare": (np.nan, np.nan)}
+    made = replace(front_of([CURRENT, ("7", "trial", 0.5, 0.42, 0.41)]), segments=cells_of(gains))
+    found = verdict(made, 1, NOW)
+    assert (
+        "By scenario: it gains in home; it costs like.recall@10% -20.0% (-22.9 to -17.1) in search; "
+        "cannot tell in cart and rare (1 with too few positives)." in found.sentence
+    )
+    told = found.to_json()["segments"]
+    assert told["scenario=rare"] == dict.fromkeys([each.name for each in OUTCOMES])
+    ends = told["scenario=home"]["click.recall@10%"]
+    assert 0.2 - ends["low"] == pytest.approx(0.0287, abs=0.0002)  # 2.5 standard errors, for three scenarios at once
+    many = {str(at): (0.2, 0.2) for at in range(9)}
+    assert "it gains in 9 scenarios." in verdict(replace(made, segments=cells_of(many)), 1, NOW).sentence
+    assert verdict(made, 0, NOW).segments == {}

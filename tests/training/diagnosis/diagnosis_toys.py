@@ -25,7 +25,8 @@ class ToyStore:
     path, key, fingerprint, weights = Path("memory"), "toy", "0", None
 
     def __init__(self, labels: Labels, rows: int = 2000, users: int = 20) -> None:
-        self.schema = Schema((Field("user", users), Field("item", 10)), tuple(f"x{at}" for at in range(6)), TASKS)
+        fields = (Field("user", users), Field("item", 10))
+        self.schema = Schema(fields, tuple(f"x{at}" for at in range(6)), TASKS, scenario="item")
         self._splits = {}
         for number, name in enumerate(("train", "valid", "test")):
             rng = np.random.default_rng(number)

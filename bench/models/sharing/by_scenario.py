@@ -1,0 +1,87 @@
+"""What bottoms with parameters of each scenario have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.errors import UserError
+from bench.models.config import HiddenConfig
+from bench.models.contracts import Layout, Sharing
+from bench.models.layers import BatchedLinear, BatchedMLP
+from bench.registry import Config
+from bench.schema import Schema
+
+MOST = 100
+"""Scenarios that can have weights of their own."""
+
+
+def has_scenarios(schema: Schema) -> str | None:
+    """The `unfit` of kinds with weights of each scenario."""
+    if schema.scenario is None:
+        return "the card names no scenario, whose rows would have weights of their own"
+    count = scenarios_of(schema)
+    if count > MOST:
+        return f"'{schema.scenario}' has {count:,} values, and at most {MOST} scenarios can have weights of their own"
+    return None
+
+
+def scenarios_of(schema: Schema) -> int:
+    """How many scenarios have a code of their own; at least one, which an empty train does not use."""
+    found = next(field.cardinality for field in schema.fields if field.name == schema.scenario)
+    return max(1, found - 1)
+
+
+Product = Callable[[int, BatchedLinear, Tensor], Tensor]
+"""Number of a layer, its shared weights, h (E, B, inputs) -> (E', B, outputs)."""
+
+
+class ByScenario(Sharing):
+    """A bottom for all tasks, with shared weights and something of each scenario; state and options are as there.
+
+    Attributes:
+        bottom: the shared weights, which alone serve rows of code 0: of a scenario that is unknown, or rare on train.
+        scenarios: S.
+    """
+
+    by_scenario: ClassVar[bool] = True
+
+    def __init__(self, inputs: int, tasks: int, config: HiddenConfig, scenarios: int = 1) -> None:
+        super().__init__()
+        self.scenarios = scenarios
+        self.bottom = BatchedMLP.of(config, 1, inputs)
+        self.outputs = self.bottom.outputs
+
+    @classmethod
+    def of(cls, layout: Layout, tasks: int, config: Config) -> Sharing:
+        """With the scenarios of the card."""
+        if reason := has_scenarios(layout.schema):
+            raise UserError(f"this way of sharing does not fit the data: {reason}")
+        assert isinstance(config, HiddenConfig)
+        return cls(layout.inputs, tasks, config, scenarios_of(layout.schema))
+
+    @property
+    def ends(self) -> list[tuple[int, int]]:
+        """Inputs and outputs of each layer."""
+        return [(layer.weight.shape[2], layer.weight.shape[1]) for layer in self.bottom.linears]
+
+    def through(self, h: Tensor, product: Product) -> Tensor:
+        """All layers: the product, then what `BatchedMLP` does after it."""
+        for number, layer in enumerate(self.bottom.linears):
+            h = product(number, layer, h)
+            if self.bottom.norms:
+                h = self.bottom.norms[number](h)
+            h = F.dropout(self.bottom.activation(h), self.bottom.dropout, self.training)
+        return h
+
+    @abstractmethod
+    def forward(self, x: Tensor, codes: Tensor | None = None) -> Tensor:
+        """x (1, B, inputs), codes (B,) -> (1, B, H)."""
+
+    def shared_parameters(self) -> Iterator[nn.Parameter]:
+        """All of them: the rows of a scenario are of all tasks."""
+        return self.parameters()
