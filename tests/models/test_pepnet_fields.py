@@ -55,3 +55,26 @@ def test_fields_are_one_value_of_a_dotted_configuration() -> None:
     dotted = TrialConfig.parse({"sharing.kind": "pepnet", "sharing.pepnet.fields": "user,item"}).dotted()
     assert dotted["sharing.pepnet.fields"] == "user,item"
     assert TrialConfig.parse(dotted).dotted() == dotted
+
+
+def test_the_gate_on_the_input_sees_the_cards_scenario_and_the_others_do_not() -> None:
+    def columns(schema: Schema, **options: str) -> tuple[list[int], list[int]]:
+        made = PEPNet.of(Layout(schema, 2), 2, PEPNetConfig.model_validate(options))
+        assert isinstance(made, PEPNet)
+        return made.domain.tolist(), made.prior.tolist()
+
+    assert columns(SCHEMA) == ([2, 3], [2, 3])
+    assert columns(replace(SCHEMA, scenario="hour")) == ([0, 1], [2, 3])
+    assert columns(replace(SCHEMA, scenario="hour"), domain="item", fields="hour") == ([4, 5], [0, 1])
+    with pytest.raises(UserError, match=r"sharing\.pepnet\.domain: .*'itme'"):
+        columns(SCHEMA, domain="itme")
+
+
+@pytest.mark.parametrize("kind", ["star", "mlora"])
+def test_weights_of_their_own_are_for_a_card_with_few_scenarios(kind: str) -> None:
+    assert "names no scenario" in str(SHARING[kind].unfit(SCHEMA))
+    assert SHARING[kind].unfit(replace(SCHEMA, scenario="user")) is None
+    many = replace(SCHEMA, fields=(Field("page", 5001),), scenario="page")
+    assert "'page' has 5,000 values" in str(SHARING[kind].unfit(many))
+    with pytest.raises(UserError, match="names no scenario"):
+        TrialConfig.parse({"architecture": kind}).check_fit(SCHEMA)
