@@ -8,6 +8,8 @@ mostly 0 where purchases are rare).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -42,7 +44,7 @@ class Targets(nn.Module):
     predicted: Tensor
     batches: Tensor
 
-    def __init__(self, schema: Schema, smeared: Tensor | None = None) -> None:
+    def __init__(self, schema: Schema, smeared: Sequence[bool] | None = None) -> None:
         """Makes them; `smeared` as in `bench.models.losses.base.RegressionLoss`, None for all tasks."""
         super().__init__()
         scales = [task.scale for task in schema.tasks]
@@ -50,7 +52,7 @@ class Targets(nn.Module):
         self.caps = [task.cap for task in schema.tasks]
         self.is_logged = [scale is not None and scale.log for scale in scales]
         self.log = any(scale is not None and scale.log for scale in scales)
-        whole = [True] * len(scales) if smeared is None else smeared.tolist()
+        whole = [True] * len(scales) if smeared is None else smeared
         constants = {
             "scaled": [scale is not None for scale in scales],
             "logged": [scale is not None and scale.log for scale in scales],

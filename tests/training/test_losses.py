@@ -276,7 +276,9 @@ def test_what_is_predicted_of_a_regression_is_served(kind: str, sharing: str) ->
     made = trainer(store, dotted)
     made.run_to()
     spec = ModelSpec.of_trained(made.schema, made.config.dotted(), [[made.model.state_dict()]])
-    served, split = spec.of([[made.model.state_dict()]]), store.split("test")
+    state = made.model.state_dict()
+    assert spec.shapes() == {f"members.0.0.{name}": tuple(tensor.shape) for name, tensor in state.items()}
+    served, split = spec.of([[state]]), store.split("test")
     inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
     with torch.no_grad():
         made.model.eval()

@@ -96,12 +96,11 @@ class RegressionLoss(nn.Module, ABC):
     aims_at_mean: bool = True
     says: str = "mean"
     needs_tables: bool = False
-    smeared: Tensor
+    smeared: tuple[bool, ...]
 
     def __init__(self, schema: Schema, config: Config) -> None:
         super().__init__()
-        smeared = torch.full((len(schema.tasks),), self.aims_at_mean)
-        self.register_buffer("smeared", smeared, persistent=False)
+        self.smeared = (self.aims_at_mean,) * len(schema.tasks)
 
     @abstractmethod
     def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:

@@ -87,7 +87,7 @@ class Bins(RegressionLoss):
         }
         for name, value in state.items():
             self.register_buffer(name, value.float().clone())
-        self.register_buffer("smeared", torch.zeros(len(schema.tasks), dtype=torch.bool), persistent=False)
+        self.smeared = (False,) * len(schema.tasks)
 
     def start(self, means: Tensor) -> Tensor:
         """See `RegressionLoss.start`: at 0 the thresholds say the labels' own distribution."""

@@ -45,7 +45,7 @@ class Squared(RegressionLoss):
         super().__init__(schema, config)
         scales = [task.scale for task in schema.tasks]
         self.censors = any(task.censored for task in schema.tasks)
-        self.register_buffer("smeared", torch.tensor([not task.censored for task in schema.tasks]), persistent=False)
+        self.smeared = tuple(not task.censored for task in schema.tasks)
         if self.censors:
             constants = {
                 "censored": [task.censored for task in schema.tasks],
