@@ -102,7 +102,7 @@ def gather(
     by_data: dict[str, dict[str, list[Row]]] = {}
     for row in rows:
         if not row.failure and row.data in objectives:
-            by_data.setdefault(row.data, {}).setdefault(row.fingerprint, []).append(row)
+            by_data.setdefault(row.data, {}).setdefault(row.content, []).append(row)
     found = []
     for name in objectives:
         if name in by_data:

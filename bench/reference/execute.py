@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from bench import __version__, content, plugins
 from bench.balancing import BALANCING
@@ -148,6 +151,7 @@ class _Trainer:
         check_data(card, home, own if card.files else None, progress)
         store = prepare(card, home, own if card.files else None, progress)
         self.store: Store = store.with_tasks(dataset.tasks or store.default_tasks)
+        self._content = content_of(self.store)
         self.name, self._rows, self._progress = dataset.id, rows, progress
         self._lock = FolderLock(home / FOLDER / dataset.id)
         tasks = self.store.schema.tasks
@@ -190,7 +194,7 @@ class _Trainer:
 
     def _train(self, cell: Cell, wanted: Sequence[tuple[Config, int]]) -> list[Row]:
         """The rows of configurations and seeds, trained where they are not there."""
-        keys = [key_of(cell, self.store.fingerprint, seed, config) for config, seed in wanted]
+        keys = [key_of(cell, self._content, seed, config) for config, seed in wanted]
         found = {key: row for key in keys if (row := self._rows.get(key)) is not None}
         self.there += len(found)
         jobs = [
@@ -207,7 +211,7 @@ class _Trainer:
         return [found[key] for key in keys]
 
     def _keep(self, cell: Cell, config: Config, outcome: Outcome) -> Row:
-        row = row_of(cell, self.store.fingerprint, config, outcome, self.objectives, self._origin)
+        row = row_of(cell, self._content, config, outcome, self.objectives, self._origin)
         self._rows.add(row)
         self.new += 1
         if row.failure:
@@ -246,7 +250,7 @@ class _Trainer:
         of = {(json.dumps(row.config, sort_keys=True), row.seed): row for row in rows if not row.failure}
         for seed in sorted({row.seed for row in rows}):
             own = [of.get((str(text), seed)) for text in config.values()]
-            if self._rows.get(key_of(cell, self.store.fingerprint, seed, config)) or None in own:
+            if self._rows.get(key_of(cell, self._content, seed, config)) or None in own:
                 continue
             jobs = [self._job(cell, each, seed) for each in picks.values()]
             served = composite(self._predictions, self.outcomes, [job.training for job in jobs], seed)
@@ -255,6 +259,27 @@ class _Trainer:
                 self._rows.add(composed(models, places, cell, config, served, self._origin))
         for file in self._predictions.glob("trial-*.npy"):
             file.unlink()
+
+
+FIRST = 1 << 16
+"""Rows of a split that tell it from others."""
+
+
+def content_of(store: Store) -> str:
+    """A digest of what trainings read. Equal arrays have equal digests, whichever version prepared them.
+
+    Args:
+        store: with the tasks of the design.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for name in ("train", SEARCH, TEST):
+        split = store.split(name)
+        digest.update(f"{name} {len(split)} {split.ids.shape[1]} {split.dense.shape[1]} ".encode())
+        arrays = [split.ids, split.dense, split.group, *([] if split.weights is None else [split.weights])]
+        for array in arrays:
+            digest.update(np.ascontiguousarray(array[:FIRST]).tobytes())
+        digest.update(np.ascontiguousarray(split.labels_of(slice(0, FIRST))).tobytes())
+    return digest.hexdigest()
 
 
 def _commit() -> str:

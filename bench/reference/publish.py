@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import numpy as np
 from bench import __version__
 from bench.atomic import write_text
 from bench.content import read_toml
-from bench.data import load_card
+from bench.data import Store, load_card
 from bench.errors import UserError
 from bench.machine import processor
 from bench.objectives import Objective
@@ -22,13 +23,13 @@ from bench.records import Point, Replicate
 from bench.reference.answers import Answers, Papers, Source, answer
 from bench.reference.cells import SEARCH as JOINT
 from bench.reference.cells import cells_of
-from bench.reference.execute import design_of, published
+from bench.reference.execute import content_of, design_of, published
 from bench.reference.page import document, markdown
 from bench.reference.table import RESAMPLED_SEEDS, Row, Rows, read, write
 from bench.reference.training import RESAMPLES, served
 from bench.rows import SEARCH, TEST
 from bench.run.comparing import members_of
-from bench.run.folder import DatasetRun, Run
+from bench.run.folder import STORE, DatasetRun, Run
 from bench.search.study import Study
 from bench.suite import Suite, load_suite, resolve_objectives, resolve_outcomes
 from bench.validation import validate
@@ -110,16 +111,18 @@ def _rows_of(run: Run, suite: str, objectives: dict[str, tuple[Objective, ...]])
             raise UserError(
                 f"{run.name}: expected a data set of {suite} with its objectives, found {part.key}: {names}"
             )
+        store = json.loads((part.folder / STORE).read_text(encoding="utf-8"))["path"]
+        content = content_of(Store.open(store).with_tasks([task.name for task in part.tasks]))
         for member in members_of(part, Study.read(part.folder), own):
             if member.point.kind == "trial":
                 yield from (
-                    _row_of(part, member.point, each, own)
+                    _row_of(part, content, member.point, each, own)
                     for each in member.point.replicates
                     if each.failure is None and own[0].key(TEST) in each.metrics
                 )
 
 
-def _row_of(part: DatasetRun, point: Point, run: Replicate, objectives: Sequence[Objective]) -> Row:
+def _row_of(part: DatasetRun, content: str, point: Point, run: Replicate, objectives: Sequence[Objective]) -> Row:
     folder = part.folder / PREDICTIONS
     rows, own = rows_of(folder, TEST), predictions(folder, TEST, name_of(point.training, run.replicate))
     group = np.empty(0) if rows is None else rows.group
@@ -128,7 +131,7 @@ def _row_of(part: DatasetRun, point: Point, run: Replicate, objectives: Sequence
     heads = [each.key(TEST) for each in objectives]
     row = Row(
         data=part.key,
-        fingerprint=part.fingerprint or "",
+        content=content,
         sharing=JOINT,
         balancing=f"search by {part.run.manifest.suite.search.sampler}",
         kind="trial",

@@ -40,7 +40,8 @@ class Row:
     """One training.
 
     Attributes:
-        data: its name in the design; `fingerprint` is that of its store.
+        data: its name in the design.
+        content: a digest of its arrays, see `bench.reference.execute.content_of`.
         sharing, balancing: of its cell.
         seed: 0 of the trainings that tune a cell, on validation alone; 1, 2, .. of those on fresh seeds. One number is
             one seed, whatever is trained.
@@ -55,7 +56,7 @@ class Row:
     """
 
     data: str
-    fingerprint: str
+    content: str
     sharing: str
     balancing: str
     kind: Kind
@@ -86,17 +87,17 @@ class Row:
     @property
     def key(self) -> str:
         """Equal for two rows of the same training."""
-        return key_of(self.cell, self.fingerprint, self.seed, self.config)
+        return key_of(self.cell, self.content, self.seed, self.config)
 
 
-def key_of(cell: Cell, fingerprint: str, seed: int, config: Mapping[str, Scalar]) -> str:
+def key_of(cell: Cell, content: str, seed: int, config: Mapping[str, Scalar]) -> str:
     """The key of a row that may not be there yet."""
-    return json.dumps([cell.part, fingerprint, seed, dict(config)], sort_keys=True)
+    return json.dumps([cell.part, content, seed, dict(config)], sort_keys=True)
 
 
 def row_of(
     cell: Cell,
-    fingerprint: str,
+    content: str,
     config: dict[str, Scalar],
     outcome: Outcome,
     objectives: Sequence[Objective],
@@ -110,7 +111,7 @@ def row_of(
     names, outcomes = tuple(each.name for each in objectives), tuple(outcome.job.outcomes)
     row = Row(
         data=cell.data,
-        fingerprint=fingerprint,
+        content=content,
         sharing=cell.sharing,
         balancing=cell.balancing,
         kind=outcome.job.kind,

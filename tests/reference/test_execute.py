@@ -135,7 +135,7 @@ def test_points_of_a_search_stand_beside_the_cells(suite: str, tmp_path: Path) -
     rows = [row for row in read(done.table) if row.sharing == "search"]
     assert rows
     assert {row.balancing for row in rows} == {"search by gp"}
-    assert {row.fingerprint for row in read(done.table)} == {rows[0].fingerprint}
+    assert {row.content for row in read(done.table)} == {rows[0].content}
     assert all(len(row.served) == 7 * 2 and len(row.served_moved) == 24 * 14 for row in rows)
     assert "search by gp" in {each.method for each in done.answers.standings}
     assert publish(home, suite, ["joint"]).new == 0
