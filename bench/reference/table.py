@@ -300,9 +300,12 @@ def read(file: Path) -> list[Row]:
     if not file.is_file():
         return []
     try:
-        table = pq.read_table(file, columns=[each.name for each in fields(Row)])
-    except (pa.ArrowInvalid, KeyError) as error:
+        table = pq.read_table(file)
+    except pa.ArrowInvalid as error:
         raise UserError(f"{file}: expected a table of the reference, found {error}") from None
+    if lacking := {each.name for each in fields(Row)} - set(table.column_names):
+        raise UserError(f"{file}: expected a table of the reference, found no column {', '.join(sorted(lacking))}")
+    table = table.select([each.name for each in fields(Row)])
     return [_row({name: _read(name, value) for name, value in row.items()}) for row in table.to_pylist()]
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from bench.errors import UserError
 from bench.objectives import Objective
 from bench.reference.answers import Answers, answer
 from bench.reference.cells import Cell
@@ -62,6 +65,12 @@ def test_the_table_gives_back_its_rows(simulated: Make, tmp_path: Path) -> None:
     text = (tmp_path / "table.parquet").read_bytes()
     write(reversed(rows), tmp_path / "table.parquet")
     assert (tmp_path / "table.parquet").read_bytes() == text
+
+
+def test_another_table_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"data": ["made"]}), tmp_path / "table.parquet")
+    with pytest.raises(UserError, match="expected a table of the reference, found no column balancing, commit"):
+        read(tmp_path / "table.parquet")
 
 
 def test_the_page_says_what_the_answers_say_and_what_is_left(simulated: Make) -> None:
