@@ -31,6 +31,7 @@ from bench.records import Point
 from bench.reference.cells import ALONE, DEFAULT, ENSEMBLE, EQUAL, PREDICTED, SEARCH, SINGLE_TASK, STATIC, TREES
 from bench.reference.execute import COMPOSITE
 from bench.reference.table import Row
+from bench.report.text import count
 from bench.seeds import derive
 
 Floats = NDArray[np.float64]
@@ -554,11 +555,11 @@ def headline(found: Sequence[Front]) -> str:
     for what in ("heads", "served"):
         own = [each for each in found if each.what == what]
         yes, no = ([each for each in own if each.verdict == word] for word in ("yes", "no"))
-        where = f"{len(own)} comparisons on {len({each.data for each in own})} data sets"
+        where = f"{count(len(own), 'comparison')} on {count(len({each.data for each in own}), 'data set')}"
         by = "By the AUC of the heads" if what == "heads" else "By what is served"
         top = max(yes or own, key=lambda each: (each.low if each.verdict == "yes" else each.value) / each.margin)
         value = f"{top.value:+.2f} {top.unit} ({top.low:+.2f} to {top.high:+.2f}; {top.best}, {top.data})"
-        rest = f"{len(no)} are surely within it, {len(own) - len(yes) - len(no)} cannot tell; the farthest is {value}."
+        rest = f"surely within it: {len(no)}, cannot tell: {len(own) - len(yes) - len(no)}; the farthest is {value}."
         beyond_it = "beyond tuned static weights by more than the margin"
         if yes:
             parts.append(f"{by}, gradient methods lie {beyond_it} in {len(yes)} of {where}; {rest}")

@@ -286,18 +286,23 @@ def interval(differences: Sequence[float], unit: float = 1e4) -> str:
 
 
 def table(
-    lines: Sequence[dict[str, Any]], data_sets: Sequence[str], variants: Sequence[str], outcomes: Sequence[str] = ()
+    lines: Sequence[dict[str, Any]],
+    data_sets: Sequence[str],
+    variants: Sequence[str],
+    outcomes: Sequence[str] = (),
+    against: str = FIRST,
 ) -> str:
-    """A row for each outcome, or those given, of each variant of each data set."""
+    """A row for each outcome, or those given, of each variant of each data set; differences are from `against`."""
     found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
     for line in lines:
         if line["replicate"]:
             found.setdefault((line["key"][0], line["key"][1]), {})[line["replicate"]] = line
-    head = "data | outcome | variant | seeds | mean on test | ahead of `bucket`, .0001 | ahead of trees, .0001 | CPU s"
+    ahead = f"ahead of `{against}`, .0001 | ahead of trees, .0001"
+    head = f"data | outcome | variant | seeds | mean on test | {ahead} | CPU s"
 
     def rows() -> Iterator[str]:
         for data in data_sets:
-            first = found.get((data, FIRST), {})
+            first = found.get((data, against), {})
             some = next(iter(first.values()), {"metrics": {}})["metrics"]
             names = [key.removeprefix("test/") for key in some if key.startswith("test/")]
             usual = [name for name in names if f"valid/{name}" in some or ranked(metric_of(name))]
@@ -309,7 +314,7 @@ def table(
                     mean = np.mean([line["metrics"][name] for line in own.values()])
                     cells = [data, name.removeprefix("test/"), variant, str(len(own))]
                     cells.append(f"{mean:.5f}")
-                    for other in (FIRST, TREES):
+                    for other in (against, TREES):
                         there = found.get((data, other), {})
                         pairs = [r for r in own.keys() & there.keys() if name in there[r]["metrics"]]
                         gains = [own[r]["metrics"][name] - there[r]["metrics"][name] for r in pairs]
@@ -332,6 +337,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("inputs.jsonl"))
     parser.add_argument("--write", type=Path, help="put the table into this document")
+    parser.add_argument("--against", choices=VARIANTS, default=FIRST, help="variant that others are compared with")
     parser.add_argument("--block", default=NAME, help="name of the table there")
     parser.add_argument("--outcome", nargs="+", default=[], help="rows of the table; all by default")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # what a process is begun with
@@ -361,7 +367,7 @@ def main() -> None:
 
     with ThreadPoolExecutor(given.workers) as pool:
         list(pool.map(lambda pair: run(*pair), [(data, variant) for data in given.data for variant in given.variant]))
-    text = table(lines, given.data, given.variant, given.outcome)
+    text = table(lines, given.data, given.variant, given.outcome, given.against)
     print(text)
     if given.write:
         replace(given.write, given.block, text)
