@@ -35,6 +35,8 @@ from bench.report.text import count
 from bench.seeds import derive
 
 Floats = NDArray[np.float64]
+SERVED_MARGIN = 1.0
+"""In per cent of the largest outcome that static weights reach."""
 Served = tuple[Sample, ...]
 
 
@@ -183,7 +185,7 @@ class Front:
 
     Attributes:
         what: `heads` or `served`.
-        unit: of the values and the margin.
+        unit: of the values and the margin: thousandths of heads, per cent of what is served.
         best: the gradient method that lies farthest.
         chance: of "yes", were its front two margins beyond.
     """
@@ -226,18 +228,17 @@ def _front(
     data: Data, sharing: str, what: str, static: Sequence[Member], gradient: Sequence[Member], questions: int
 ) -> Front:
     if what == "heads":
-        objectives, reference = data.objectives, data.reference
         here = [[each.heads for each in group] for group in (static, gradient)]
         names = [each.label for each in gradient]
+        means = np.array([each.mean for group in here for each in group])
+        units, unit = common_units(data.objectives, data.reference, means)
+        margin = MARGIN if all(in_thousandths(each.name) for each in data.objectives) else MARGIN_OF_WAY
+        scale = np.array([each.sign for each in data.objectives]) / units
     else:
-        objectives = tuple(Objective(name, "maximize") for name in data.outcomes)
-        reference = resolve_reference(objectives, {})
         here = [[point for each in group for point in each.served] for group in (static, gradient)]
         names = [each.label for each in gradient for _ in each.served]
-    means = np.array([each.mean for group in here for each in group])
-    units, unit = common_units(objectives, reference, means)
-    margin = MARGIN if all(in_thousandths(each.name) for each in objectives) else MARGIN_OF_WAY
-    scale = np.array([each.sign for each in objectives]) / units
+        scale = 100 / np.max([each.mean for each in here[0]], axis=0)
+        margin, unit = SERVED_MARGIN, "% of the best that static weights serve"
     found = beyond(here[0], here[1], scale, margin, questions)
     assert found is not None  # every member has two seeds or more
     at = (

@@ -118,7 +118,8 @@ def _fronts(found: Answers) -> Section:
         rows.append((dataset(each.data), each.sharing, each.what, each.verdict, *value, margin, each.best, chance))
     text = (
         "By data set and way of sharing: how far the farthest gradient method lies beyond the front of tuned static "
-        "weights.",
+        "weights. The margin of heads is that of `seesaw compare`. That of what is served is 1% of the largest outcome "
+        "that static weights reach.",
         "`yes`: surely by more than the margin, and better than some static weights in every objective. The error rate "
         "is 5% over all rows together. `no`: surely not by more than the margin. The chance is that of `yes` if the "
         "gradient methods lay two margins beyond.",
