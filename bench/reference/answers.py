@@ -238,7 +238,7 @@ def _front(
         here = [[point for each in group for point in each.served] for group in (static, gradient)]
         names = [each.label for each in gradient for _ in each.served]
         scale = 100 / np.max([each.mean for each in here[0]], axis=0)
-        margin, unit = SERVED_MARGIN, "% of the best that static weights serve"
+        margin, unit = SERVED_MARGIN, "%"
     found = beyond(here[0], here[1], scale, margin, questions)
     assert found is not None  # every member has two seeds or more
     at = (
@@ -552,20 +552,20 @@ def headline(found: Sequence[Front]) -> str:
     """Does any gradient method lie beyond tuned static weights, over all data sets and ways of sharing?"""
     if not found:
         return "Cannot say yet: no data set has seven tuned static weights and a gradient method on fresh seeds."
-    parts = []
-    for what in ("heads", "served"):
+    yes = [each for each in found if each.verdict == "yes"]
+    where = f"{count(len(found), 'comparison')} on {count(len({each.data for each in found}), 'data set')}"
+    parts = [f"Gradient methods surely beat tuned static weights in {len(yes)} of {where}."]
+    if not yes:
+        parts = [f"No gradient method surely beats tuned static weights, in {where}."]
+    for what, name in (("heads", "Heads"), ("served", "Served")):
         own = [each for each in found if each.what == what]
-        yes, no = ([each for each in own if each.verdict == word] for word in ("yes", "no"))
-        where = f"{count(len(own), 'comparison')} on {count(len({each.data for each in own}), 'data set')}"
-        by = "By the AUC of the heads" if what == "heads" else "By what is served"
-        top = max(yes or own, key=lambda each: (each.low if each.verdict == "yes" else each.value) / each.margin)
-        value = f"{top.value:+.2f} {top.unit} ({top.low:+.2f} to {top.high:+.2f}; {top.best}, {top.data})"
-        rest = f"surely within it: {len(no)}, cannot tell: {len(own) - len(yes) - len(no)}; the farthest is {value}."
-        beyond_it = "beyond tuned static weights by more than the margin"
-        if yes:
-            parts.append(f"{by}, gradient methods lie {beyond_it} in {len(yes)} of {where}; {rest}")
-        else:
-            parts.append(f"{by}, no gradient method lies surely {beyond_it}, in {where}; {rest}")
+        words = [each.verdict for each in own]
+        far = max(own, key=lambda each: (each.verdict == "yes", each.value / each.margin))
+        parts.append(
+            f"{name}, by a margin of {far.margin:g} {far.unit}: {words.count('yes')} beyond it, {words.count('no')} surely "
+            f"within it, {words.count('cannot tell')} cannot tell; the farthest lies {far.value:+.2f} beyond "
+            f"({far.low:+.2f} to {far.high:+.2f}; {far.best} under {far.sharing} on {far.data})."
+        )
     return " ".join(parts)
 
 
