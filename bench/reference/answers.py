@@ -6,8 +6,6 @@ Differences are paired by seed and by resample.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -15,21 +13,20 @@ from operator import attrgetter
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from bench.balancing import BALANCING, method, works_on_gradients
 from bench.frontier.comparison.beyond import LEAST_WEIGHTS, MARGIN, MARGIN_OF_WAY, Beyond, beyond
 from bench.frontier.comparison.compared import LEAST_DATASETS, Ranking, ranking
-from bench.frontier.comparison.verdict import Word, common_units, replicates_needed
+from bench.frontier.comparison.verdict import Word, common_units
 from bench.frontier.importance import alone, importances
-from bench.frontier.pareto import hypervolume, resolve_reference
+from bench.frontier.pareto import hypervolume
 from bench.frontier.posterior import p_nondominated
-from bench.frontier.samples import Sample
-from bench.frontier.statistics import Interval, differences, intervals
+from bench.frontier.statistics import Interval, differences
 from bench.objectives import Objective, in_thousandths
 from bench.records import Point
-from bench.reference.cells import ALONE, DEFAULT, ENSEMBLE, EQUAL, PREDICTED, SEARCH, SINGLE_TASK, STATIC, TREES
-from bench.reference.execute import COMPOSITE
+from bench.reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
+from bench.reference.members import Data, Member, gather
+from bench.reference.papers import Claim, Seeds, Source, claims, seeds_needed
 from bench.reference.table import Row
 from bench.report.text import count
 from bench.seeds import derive
@@ -37,146 +34,6 @@ from bench.seeds import derive
 Floats = NDArray[np.float64]
 SERVED_MARGIN = 1.0
 """In per cent of the largest outcome that static weights reach."""
-Served = tuple[Sample, ...]
-
-
-@dataclass(frozen=True)
-class Member:
-    """A configuration with its fresh seeds.
-
-    Attributes:
-        label: balancer, or kind of models that share nothing; of static weights with their ratio.
-        heads: of the objectives.
-        served: of the outcomes, one for each fusion.
-        valid: (M,) what validation found on the seed of tuning; NaN where it was not tuned.
-    """
-
-    sharing: str
-    balancing: str
-    label: str
-    config: Mapping[str, object]
-    heads: Sample
-    served: Served
-    valid: Floats
-    parameters: int
-    latency_ms: float
-
-    @property
-    def name(self) -> str:
-        """For tables."""
-        return self.label if self.sharing in (ALONE, SEARCH) else f"{self.sharing}, {self.label}"
-
-
-@dataclass(frozen=True)
-class Data:
-    """What the rows say of one data set.
-
-    Attributes:
-        tried: rows of tuning that have values.
-        reference: of the hypervolume, complete.
-    """
-
-    name: str
-    objectives: tuple[Objective, ...]
-    outcomes: tuple[str, ...]
-    reference: dict[str, float]
-    members: tuple[Member, ...]
-    tried: tuple[Row, ...]
-
-    @property
-    def tasks(self) -> int:
-        """How many tasks are objectives."""
-        return len({each.name.partition(".")[0] for each in self.objectives})
-
-    def of(self, sharing: str, *balancing: str) -> list[Member]:
-        """Members of some cells."""
-        return [each for each in self.members if each.sharing == sharing and each.balancing in balancing]
-
-
-def gather(
-    rows: Iterable[Row], objectives: Mapping[str, tuple[Objective, ...]], given: Mapping[str, Mapping[str, float]]
-) -> list[Data]:
-    """The rows by data set and configuration. Of a data set that was prepared in several ways the most rows count.
-
-    Args:
-        objectives: by data set.
-        given: reference points by data set, as a suite has them.
-    """
-    by_data: dict[str, dict[str, list[Row]]] = {}
-    for row in rows:
-        if not row.failure and row.data in objectives:
-            by_data.setdefault(row.data, {}).setdefault(row.content, []).append(row)
-    found = []
-    for name in objectives:
-        if name in by_data:
-            most = max(by_data[name].values(), key=len)
-            found.append(_data(name, objectives[name], given.get(name, {}), most))
-    return found
-
-
-def _data(name: str, objectives: tuple[Objective, ...], given: Mapping[str, float], rows: Sequence[Row]) -> Data:
-    tried = tuple(row for row in rows if row.seed == 0)
-    valid = {(row.sharing, row.balancing, json.dumps(row.config, sort_keys=True)): row.valid for row in tried}
-    replicates: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
-        if row.seed:
-            replicates.setdefault((row.sharing, row.balancing, json.dumps(row.config, sort_keys=True)), []).append(row)
-    nothing = [math.nan] * len(objectives)
-    members = [
-        _member(sorted(of, key=lambda row: row.seed), np.array(valid.get(key, nothing)))
-        for key, of in sorted(replicates.items())
-        if len(of) > 1
-    ]
-    return Data(
-        name,
-        objectives,
-        rows[0].outcomes or _outcomes(rows),
-        resolve_reference(objectives, given),
-        tuple(members),
-        tried,
-    )
-
-
-def _outcomes(rows: Sequence[Row]) -> tuple[str, ...]:
-    return next((row.outcomes for row in rows if row.outcomes), ())
-
-
-def _member(rows: Sequence[Row], valid: Floats) -> Member:
-    first = rows[0]
-    seeds, outcomes = tuple(row.seed for row in rows), len(first.outcomes)
-    heads = _sample([row.test for row in rows], [row.test_moved for row in rows], seeds)
-    served = _sample([row.served for row in rows], [row.served_moved for row in rows], seeds)
-    columns = [slice(at, at + outcomes) for at in range(0, served.values.shape[1], outcomes)]
-    return Member(
-        sharing=first.sharing,
-        balancing=first.balancing,
-        label=_label(first),
-        config=first.config,
-        heads=heads,
-        served=tuple(Sample(served.values[:, own], served.deviations[..., own], seeds) for own in columns),
-        valid=valid,
-        parameters=first.parameters,
-        latency_ms=float(np.median([row.latency_ms for row in rows])),
-    )
-
-
-def _sample(values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]], seeds: tuple[int, ...]) -> Sample:
-    """Seeds whose resamples were not kept get the mean of those that were: a seed hardly changes how rows move it."""
-    known = np.array(values, float)
-    kept = [np.array(each).reshape(-1, known.shape[1]) for each in moved if len(each)]
-    if not kept:
-        return Sample(known, np.zeros((len(known), 0, known.shape[1])), seeds)
-    middle = np.mean(kept, axis=0)
-    own = [np.array(each).reshape(middle.shape) if len(each) else middle for each in moved]
-    return Sample(known, np.array(own), seeds)
-
-
-def _label(row: Row) -> str:
-    prefix = "balancing.static.weight."
-    weights = [float(str(value)) for key, value in row.config.items() if key.startswith(prefix)]
-    if row.balancing not in (STATIC, PREDICTED) or not weights:
-        return row.balancing
-    return f"{row.balancing} " + ":".join(f"{weight / min(weights):.3g}" for weight in weights)
 
 
 @dataclass(frozen=True)
@@ -410,118 +267,6 @@ def knobs(every: Sequence[Data], names: Sequence[str]) -> list[Knob]:
     return sorted(found, key=lambda each: -each.share)
 
 
-GAINS = (0.001, 0.0005, 0.0002)
-"""Differences of AUC that papers report."""
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """How many seeds of each side show a gain of an objective with a chance of 80%; None where no number is enough.
-
-    Attributes:
-        seed, rows: standard deviation of a paired difference between two seeds, and standard error from rows of test.
-    """
-
-    data: str
-    objective: str
-    seed: float
-    rows: float
-
-    def needed_for(self, gain: float) -> int | None:
-        """Seeds for a gain."""
-        return replicates_needed(gain, self.seed**2 / 10, self.rows**2, 9.0, 10, 1)
-
-
-def seeds_needed(every: Sequence[Data], sharing: Sequence[str]) -> list[Seeds]:
-    """By data set and objective, from the differences between a gradient method and equal weights of one sharing."""
-    found = []
-    for data in every:
-        pairs = [
-            (left, right)
-            for kind in sharing
-            for right in data.of(kind, EQUAL)
-            for left in data.members
-            if left.sharing == kind and works_on_gradients(left.balancing)
-        ]
-        apart = [(differences([left.heads, right.heads]), len(left.heads)) for left, right in pairs]
-        known = [(each, n) for each, n in apart if each is not None]
-        for at, objective in enumerate(data.objectives):
-            if not known or not in_thousandths(objective.name):
-                continue
-            seed = float(np.median([each.seed[0, 1, at] * n for each, n in known]))  # of one pair
-            rows = float(np.median([each.data[0, 1, at] for each, _ in known]))
-            found.append(Seeds(data.name, objective.name, math.sqrt(seed), math.sqrt(rows)))
-    return found
-
-
-class Source(BaseModel):
-    """What somebody published: a table of test AUC by way of sharing, `[[sources]]` of `papers.toml`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    url: str
-    data: str
-    why: str
-    auc: dict[str, dict[str, float]]
-
-
-class Papers(BaseModel):
-    """`papers.toml` beside a suite with a design."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sources: tuple[Source, ...] = ()
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A published figure beside ours, and its lead over the row above it in the same source.
-
-    Attributes:
-        ours: mean and interval of the best model of that way of sharing with equal weights; None without one.
-        lead: theirs, over `over`; None in a source's first row.
-        needed: seeds of each side that would show it on our rows with a chance of 80%; None where none would.
-    """
-
-    source: Source
-    sharing: str
-    objective: str
-    theirs: float
-    ours: Interval | None
-    over: str = ""
-    lead: float | None = None
-    needed: int | None = None
-
-
-def claims(every: Sequence[Data], papers: Sequence[Source], known: Sequence[Seeds]) -> list[Claim]:
-    """Published figures beside ours."""
-    ours = {data.name: _equal(data) for data in every}
-    noise = {(each.data, each.objective): each for each in known}
-    found = []
-    for source in papers:
-        above = ""
-        for sharing, table in source.auc.items():
-            for objective, theirs in table.items():
-                lead = theirs - source.auc[above][objective] if above else None
-                of = noise.get((source.data, objective))
-                needed = of.needed_for(abs(lead)) if of and lead else None
-                own = ours.get(source.data, {}).get((sharing, objective))
-                found.append(Claim(source, sharing, objective, theirs, own, above, lead, needed))
-            above = sharing
-    return found
-
-
-def _equal(data: Data) -> dict[tuple[str, str], Interval]:
-    """By way of sharing and objective the best model with equal weights; under `single_task` each task's best."""
-    found: dict[tuple[str, str], Interval] = {}
-    for member, row in zip(data.members, intervals([each.heads for each in data.members]) or (), strict=False):
-        sharing = SINGLE_TASK if member.balancing == COMPOSITE else member.sharing
-        if member.balancing in (COMPOSITE, EQUAL):
-            found |= {(sharing, each.name): one for each, one in zip(data.objectives, row, strict=True)}
-    return found
-
-
 @dataclass(frozen=True)
 class Answers:
     """All answers.
@@ -562,8 +307,8 @@ def headline(found: Sequence[Front]) -> str:
         words = [each.verdict for each in own]
         far = max(own, key=lambda each: (each.verdict == "yes", each.value / each.margin))
         parts.append(
-            f"{name}, by a margin of {far.margin:g} {far.unit}: {words.count('yes')} beyond it, {words.count('no')} surely "
-            f"within it, {words.count('cannot tell')} cannot tell; the farthest lies {far.value:+.2f} beyond "
+            f"{name}, by a margin of {far.margin:g} {far.unit}: {words.count('yes')} beyond it, {words.count('no')} "
+            f"surely within it, {words.count('cannot tell')} cannot tell; the farthest lies {far.value:+.2f} beyond "
             f"({far.low:+.2f} to {far.high:+.2f}; {far.best} under {far.sharing} on {far.data})."
         )
     return " ".join(parts)

@@ -34,6 +34,8 @@ PURPOSE = "reference"
 ALONE, SEARCH = "alone", "search"
 """Ways of sharing of rows of models that share nothing, and of points that a search confirmed."""
 STATIC, EQUAL, DEFAULT, PREDICTED = "static", "equal", "default", "predicted"
+COMPOSITE = "composite"
+"""The best single-task models together: rows that are made of others."""
 SINGLE_TASK, ENSEMBLE, TREES = "single_task", "ensemble", "trees"
 Config = dict[str, Scalar]
 MOST_RANGES = 64

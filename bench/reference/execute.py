@@ -23,7 +23,7 @@ from bench.objectives import Objective
 from bench.predictions import FOLDER as PREDICTIONS
 from bench.progress import Progress
 from bench.records import Job, Outcome
-from bench.reference.cells import ALONE, PURPOSE, SINGLE_TASK, Cell, Config, Tried, Tuning, cells_of, of_part
+from bench.reference.cells import ALONE, COMPOSITE, PURPOSE, SINGLE_TASK, Cell, Config, Tried, Tuning, cells_of, of_part
 from bench.reference.table import FOLDER, TABLE, Row, Rows, composed, key_of, row_of
 from bench.reference.training import RESAMPLES, composite, train
 from bench.registry import lookup
@@ -36,9 +36,6 @@ from bench.seeds import derive
 from bench.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
 from bench.training.config import TrialConfig
 from bench.training.kept import write_rows
-
-COMPOSITE = "composite"
-"""The balancing of rows of the best single-task models together."""
 
 
 def published(suite: str) -> Path:

@@ -11,8 +11,10 @@ import numpy as np
 from bench.balancing import works_on_gradients
 from bench.frontier.statistics import LEVEL, Interval, intervals
 from bench.objectives import in_thousandths
-from bench.reference.answers import GAINS, Answers, Data, Gain, Member
+from bench.reference.answers import Answers, Gain
 from bench.reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STATIC, TREES, Cell
+from bench.reference.members import Data, Member
+from bench.reference.papers import GAINS
 from bench.reference.table import TABLE
 from bench.report.comparison import critical_figure
 from bench.report.markup import escaped, identifier, sentence

@@ -20,11 +20,12 @@ from bench.objectives import Objective
 from bench.predictions import FOLDER as PREDICTIONS
 from bench.predictions import name_of, predictions, rows_of
 from bench.records import Point, Replicate
-from bench.reference.answers import Answers, Papers, Source, answer
+from bench.reference.answers import Answers, answer
 from bench.reference.cells import SEARCH as JOINT
 from bench.reference.cells import cells_of
 from bench.reference.execute import content_of, design_of, published
 from bench.reference.page import document, markdown
+from bench.reference.papers import Papers, Source
 from bench.reference.table import RESAMPLED_SEEDS, Row, Rows, read, write
 from bench.reference.training import RESAMPLES, served
 from bench.rows import SEARCH, TEST

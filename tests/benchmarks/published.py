@@ -8,9 +8,10 @@ from pathlib import Path
 
 from zoo_cost import PLAIN
 
-from bench.reference.answers import Member, gather, standings
-from bench.reference.cells import ALONE, SINGLE_TASK
-from bench.reference.execute import COMPOSITE, published
+from bench.reference.answers import standings
+from bench.reference.cells import ALONE, COMPOSITE, SINGLE_TASK
+from bench.reference.execute import published
+from bench.reference.members import Member, gather
 from bench.reference.publish import objectives_of
 from bench.reference.table import read
 from bench.suite import load_suite

@@ -1,0 +1,159 @@
+"""The rows of the reference by data set and configuration, as samples over fresh seeds."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.frontier.pareto import resolve_reference
+from bench.frontier.samples import Sample
+from bench.objectives import Objective
+from bench.reference.cells import ALONE, PREDICTED, SEARCH, STATIC
+from bench.reference.table import Row
+
+Floats = NDArray[np.float64]
+Served = tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A configuration with its fresh seeds.
+
+    Attributes:
+        label: balancer, or kind of models that share nothing; of static weights with their ratio.
+        heads: of the objectives.
+        served: of the outcomes, one for each fusion.
+        valid: (M,) what validation found on the seed of tuning; NaN where it was not tuned.
+    """
+
+    sharing: str
+    balancing: str
+    label: str
+    config: Mapping[str, object]
+    heads: Sample
+    served: Served
+    valid: Floats
+    parameters: int
+    latency_ms: float
+
+    @property
+    def name(self) -> str:
+        """For tables."""
+        return self.label if self.sharing in (ALONE, SEARCH) else f"{self.sharing}, {self.label}"
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the rows say of one data set.
+
+    Attributes:
+        tried: rows of tuning that have values.
+        reference: of the hypervolume, complete.
+    """
+
+    name: str
+    objectives: tuple[Objective, ...]
+    outcomes: tuple[str, ...]
+    reference: dict[str, float]
+    members: tuple[Member, ...]
+    tried: tuple[Row, ...]
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks are objectives."""
+        return len({each.name.partition(".")[0] for each in self.objectives})
+
+    def of(self, sharing: str, *balancing: str) -> list[Member]:
+        """Members of some cells."""
+        return [each for each in self.members if each.sharing == sharing and each.balancing in balancing]
+
+
+def gather(
+    rows: Iterable[Row], objectives: Mapping[str, tuple[Objective, ...]], given: Mapping[str, Mapping[str, float]]
+) -> list[Data]:
+    """The rows by data set and configuration. Of a data set that was prepared in several ways the most rows count.
+
+    Args:
+        objectives: by data set.
+        given: reference points by data set, as a suite has them.
+    """
+    by_data: dict[str, dict[str, list[Row]]] = {}
+    for row in rows:
+        if not row.failure and row.data in objectives:
+            by_data.setdefault(row.data, {}).setdefault(row.content, []).append(row)
+    found = []
+    for name in objectives:
+        if name in by_data:
+            most = max(by_data[name].values(), key=len)
+            found.append(_data(name, objectives[name], given.get(name, {}), most))
+    return found
+
+
+def _data(name: str, objectives: tuple[Objective, ...], given: Mapping[str, float], rows: Sequence[Row]) -> Data:
+    tried = tuple(row for row in rows if row.seed == 0)
+    valid = {(row.sharing, row.balancing, json.dumps(row.config, sort_keys=True)): row.valid for row in tried}
+    replicates: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        if row.seed:
+            replicates.setdefault((row.sharing, row.balancing, json.dumps(row.config, sort_keys=True)), []).append(row)
+    nothing = [math.nan] * len(objectives)
+    members = [
+        _member(sorted(of, key=lambda row: row.seed), np.array(valid.get(key, nothing)))
+        for key, of in sorted(replicates.items())
+        if len(of) > 1
+    ]
+    return Data(
+        name,
+        objectives,
+        rows[0].outcomes or _outcomes(rows),
+        resolve_reference(objectives, given),
+        tuple(members),
+        tried,
+    )
+
+
+def _outcomes(rows: Sequence[Row]) -> tuple[str, ...]:
+    return next((row.outcomes for row in rows if row.outcomes), ())
+
+
+def _member(rows: Sequence[Row], valid: Floats) -> Member:
+    first = rows[0]
+    seeds, outcomes = tuple(row.seed for row in rows), len(first.outcomes)
+    heads = _sample([row.test for row in rows], [row.test_moved for row in rows], seeds)
+    served = _sample([row.served for row in rows], [row.served_moved for row in rows], seeds)
+    columns = [slice(at, at + outcomes) for at in range(0, served.values.shape[1], outcomes)]
+    return Member(
+        sharing=first.sharing,
+        balancing=first.balancing,
+        label=_label(first),
+        config=first.config,
+        heads=heads,
+        served=tuple(Sample(served.values[:, own], served.deviations[..., own], seeds) for own in columns),
+        valid=valid,
+        parameters=first.parameters,
+        latency_ms=float(np.median([row.latency_ms for row in rows])),
+    )
+
+
+def _sample(values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]], seeds: tuple[int, ...]) -> Sample:
+    """Seeds whose resamples were not kept get the mean of those that were: a seed hardly changes how rows move it."""
+    known = np.array(values, float)
+    kept = [np.array(each).reshape(-1, known.shape[1]) for each in moved if len(each)]
+    if not kept:
+        return Sample(known, np.zeros((len(known), 0, known.shape[1])), seeds)
+    middle = np.mean(kept, axis=0)
+    own = [np.array(each).reshape(middle.shape) if len(each) else middle for each in moved]
+    return Sample(known, np.array(own), seeds)
+
+
+def _label(row: Row) -> str:
+    prefix = "balancing.static.weight."
+    weights = [float(str(value)) for key, value in row.config.items() if key.startswith(prefix)]
+    if row.balancing not in (STATIC, PREDICTED) or not weights:
+        return row.balancing
+    return f"{row.balancing} " + ":".join(f"{weight / min(weights):.3g}" for weight in weights)

@@ -1,0 +1,128 @@
+"""How many seeds a claim needs, and what others published beside what we measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from bench.balancing import works_on_gradients
+from bench.frontier.comparison.verdict import replicates_needed
+from bench.frontier.statistics import Interval, differences, intervals
+from bench.objectives import in_thousandths
+from bench.reference.cells import COMPOSITE, EQUAL, SINGLE_TASK
+from bench.reference.members import Data
+
+GAINS = (0.001, 0.0005, 0.0002)
+"""Differences of AUC that papers report."""
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """How many seeds of each side show a gain of an objective with a chance of 80%; None where no number is enough.
+
+    Attributes:
+        seed, rows: standard deviation of a paired difference between two seeds, and standard error from rows of test.
+    """
+
+    data: str
+    objective: str
+    seed: float
+    rows: float
+
+    def needed_for(self, gain: float) -> int | None:
+        """Seeds for a gain."""
+        return replicates_needed(gain, self.seed**2 / 10, self.rows**2, 9.0, 10, 1)
+
+
+def seeds_needed(every: Sequence[Data], sharing: Sequence[str]) -> list[Seeds]:
+    """By data set and objective, from the differences between a gradient method and equal weights of one sharing."""
+    found = []
+    for data in every:
+        pairs = [
+            (left, right)
+            for kind in sharing
+            for right in data.of(kind, EQUAL)
+            for left in data.members
+            if left.sharing == kind and works_on_gradients(left.balancing)
+        ]
+        apart = [(differences([left.heads, right.heads]), len(left.heads)) for left, right in pairs]
+        known = [(each, n) for each, n in apart if each is not None]
+        for at, objective in enumerate(data.objectives):
+            if not known or not in_thousandths(objective.name):
+                continue
+            seed = float(np.median([each.seed[0, 1, at] * n for each, n in known]))  # of one pair
+            rows = float(np.median([each.data[0, 1, at] for each, _ in known]))
+            found.append(Seeds(data.name, objective.name, math.sqrt(seed), math.sqrt(rows)))
+    return found
+
+
+class Source(BaseModel):
+    """What somebody published: a table of test AUC by way of sharing, `[[sources]]` of `papers.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    url: str
+    data: str
+    why: str
+    auc: dict[str, dict[str, float]]
+
+
+class Papers(BaseModel):
+    """`papers.toml` beside a suite with a design."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published figure beside ours, and its lead over the row above it in the same source.
+
+    Attributes:
+        ours: mean and interval of the best model of that way of sharing with equal weights; None without one.
+        lead: theirs, over `over`; None in a source's first row.
+        needed: seeds of each side that would show it on our rows with a chance of 80%; None where none would.
+    """
+
+    source: Source
+    sharing: str
+    objective: str
+    theirs: float
+    ours: Interval | None
+    over: str = ""
+    lead: float | None = None
+    needed: int | None = None
+
+
+def claims(every: Sequence[Data], papers: Sequence[Source], known: Sequence[Seeds]) -> list[Claim]:
+    """Published figures beside ours."""
+    ours = {data.name: _equal(data) for data in every}
+    noise = {(each.data, each.objective): each for each in known}
+    found = []
+    for source in papers:
+        above = ""
+        for sharing, table in source.auc.items():
+            for objective, theirs in table.items():
+                lead = theirs - source.auc[above][objective] if above else None
+                of = noise.get((source.data, objective))
+                needed = of.needed_for(abs(lead)) if of and lead else None
+                own = ours.get(source.data, {}).get((sharing, objective))
+                found.append(Claim(source, sharing, objective, theirs, own, above, lead, needed))
+            above = sharing
+    return found
+
+
+def _equal(data: Data) -> dict[tuple[str, str], Interval]:
+    """By way of sharing and objective the best model with equal weights; under `single_task` each task's best."""
+    found: dict[tuple[str, str], Interval] = {}
+    for member, row in zip(data.members, intervals([each.heads for each in data.members]) or (), strict=False):
+        sharing = SINGLE_TASK if member.balancing == COMPOSITE else member.sharing
+        if member.balancing in (COMPOSITE, EQUAL):
+            found |= {(sharing, each.name): one for each, one in zip(data.objectives, row, strict=True)}
+    return found
