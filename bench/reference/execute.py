@@ -113,14 +113,14 @@ def run_design(
         wanted = [cell for cell in wanted if only in (cell.sharing, cell.balancing)]
     rows = Rows(home, published(name))
     done, skipped = Done(0, 0, 0, {}), dict[str, str]()
-    trainers: dict[str, _Trainer] = {}
+    trainers: dict[str, Trainer] = {}
     try:
         for cell in dict.fromkeys(wanted):
             if cell.data in skipped:
                 continue
             if cell.data not in trainers:
                 try:
-                    trainers[cell.data] = _Trainer(
+                    trainers[cell.data] = Trainer(
                         home, suite.dataset(cell.data), raw, workers or cores(), rows, progress
                     )
                 except UserError as error:
@@ -137,7 +137,7 @@ def run_design(
     return replace(done, skipped=skipped)
 
 
-class _Trainer:
+class Trainer:
     """Trains cells of one data set."""
 
     def __init__(
@@ -177,7 +177,7 @@ class _Trainer:
                 cell, lambda asked: self._tried(cell, asked), lambda asked: self._tried(single, asked)
             )
             distinct = list({str(config): config for config in picks}.values())
-            rows = self._train(cell, [(config, seed) for seed in range(1, design.seeds + 1) for config in distinct])
+            rows = self.trained(cell, [(config, seed) for seed in range(1, design.seeds + 1) for config in distinct])
         except UserError as error:
             self._progress.note(f"{cell.part} is left out: {error}")
             return
@@ -185,11 +185,11 @@ class _Trainer:
             self._compose(dict(zip(tasks, picks, strict=True)), rows)
 
     def _tried(self, cell: Cell, asked: Sequence[Config]) -> list[Tried]:
-        rows = self._train(cell, [(config, 0) for config in asked])
+        rows = self.trained(cell, [(config, 0) for config in asked])
         keys = [each.key(SEARCH) for each in self.objectives]
         return [Tried(dict(zip(keys, row.valid, strict=False)), row.norms) for row in rows]
 
-    def _train(self, cell: Cell, wanted: Sequence[tuple[Config, int]]) -> list[Row]:
+    def trained(self, cell: Cell, wanted: Sequence[tuple[Config, int]]) -> list[Row]:
         """The rows of configurations and seeds, trained where they are not there."""
         keys = [key_of(cell, self._content, seed, config) for config, seed in wanted]
         found = {key: row for key in keys if (row := self._rows.get(key)) is not None}
