@@ -202,15 +202,16 @@ class Prepared:
         of_value: dict[Any, list[int]] = {}
         for i in self.train.tolist():
             of_value.setdefault(values[i], []).append(i)
-        priors = {out: [self.mean(t, [i for i in fold if fold[i] != out]) for t in range(len(card.tasks))]
+        rated = [t for t, task in enumerate(card.tasks) if task.name in (encoding.rate_tasks or (task.name,))]
+        priors = {out: [self.mean(t, [i for i in fold if fold[i] != out]) for t in rated]
                   for out in {None, *fold.values()}}  # fmt: skip
-        found = np.empty((len(values), len(card.tasks) + 1))
+        found = np.empty((len(values), len(rated) + 1))
         cache: dict[Any, Any] = {}
         for at, value in enumerate(values):
             out = fold.get(at)
             if (value, out) not in cache:
                 own = [i for i in of_value.get(value, []) if out is None or fold[i] != out]
-                rates = [self.rate(task, own, prior) for task, prior in enumerate(priors[out])]
+                rates = [self.rate(task, own, prior) for task, prior in zip(rated, priors[out], strict=True)]
                 cache[value, out] = [*rates, np.log1p(len(own))]
             found[at] = cache[value, out]
         mean, scale = found[self.train].mean(axis=0), found[self.train].std(axis=0)

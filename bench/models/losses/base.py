@@ -130,8 +130,8 @@ class RegressionLoss(nn.Module, ABC):
         """Learns tables from rows of train.
 
         Args:
-            targets, values: (N, T), on the scale of the targets and in the unit of the labels; NaN where a task does
-                not count.
+            targets: (N, T), on their scale, NaN where a task does not count.
+            values: (N, T), the same in the unit of the labels.
             dense: (N, D).
             weights: (N,), how many rows a row stands for.
             bounds: (N, T) as in `Context`.
@@ -141,7 +141,8 @@ class RegressionLoss(nn.Module, ABC):
         """Takes a training batch into the state.
 
         Args:
-            outputs, targets: (B, T), targets NaN where a task does not count.
+            outputs: (B, T).
+            targets: (B, T), NaN where a task does not count.
             weights: as of `mean`.
         """
 
