@@ -15,6 +15,7 @@ import pandas as pd
 from bench.data.card import Card
 from bench.data.columns import DERIVATIONS, Categorical, Numeric
 from bench.data.splits import SPLITS, HashSplit, SplitInput, halved
+from bench.data.tasks import Span
 from bench.data.values import Text, canonical
 from bench.seeds import derive
 
@@ -133,13 +134,28 @@ class Prepared:
 
     def label(self, rule: Any) -> Column:
         if rule.kind == "regression":
-            return self.numbers(rule.column, None)
+            product = np.array(self.numbers(rule.column, None)) / rule.unit
+            if rule.censored is not None:
+                bounds = np.array(self.numbers(rule.censored, None)) / rule.unit
+                product = np.minimum(product, np.where(np.isnan(bounds), math.inf, bounds))
+        else:
+            product = self.happened(rule)
+        for raw, holds in rule.where.items():
+            if isinstance(holds, Span):
+                found = np.array(self.numbers(raw, None))
+                counts = (found >= holds.first) & (found <= holds.last)
+            else:
+                counts = np.array([canonical(value, self.card.missing) in holds for value in self.table[raw]])
+            product = np.where(counts, product, math.nan)
+        return product.tolist()
+
+    def happened(self, rule: Any) -> np.ndarray[Any, Any]:
         product = np.ones(len(self.table))
         for raw in rule.sources:
             values = [canonical(value, self.card.missing) for value in self.table[raw]]
             positive = rule.positive or ("1", "true", "True")
             product *= [math.nan if value is None else float(value in positive) for value in values]
-        return product.tolist()
+        return product
 
     def encoded(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         card, offset = self.card, 1
