@@ -105,6 +105,13 @@ def test_the_finished_page_is_small_and_holds_no_path_of_a_machine() -> None:
         assert not re.search(r"/(?:home|root|tmp|work|Users)/", shown)
 
 
+def test_the_readme_has_the_answer_of_the_reference() -> None:
+    page = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
+    answer = re.search(r"^\*\*(.+)\*\*$", page, re.M)
+    assert answer is not None
+    assert answer[1] in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+
+
 def test_the_readme_names_every_choice() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for registry in (NUMERIC, SEQUENCE, INTERACTIONS, SHARING, FUNNELS, BALANCING, SAMPLERS, EXECUTORS):

@@ -60,6 +60,11 @@ class Front:
     chance: float
     methods: int
 
+    @property
+    def within(self) -> str:
+        """The margin with its unit."""
+        return f"{self.margin:g}{'' if self.unit == '%' else ' '}{self.unit}"
+
 
 def fronts(every: Sequence[Data], sharing: Sequence[str]) -> list[Front]:
     """The first question, for each data set and way of sharing that has enough static weights and a gradient method."""
@@ -307,7 +312,7 @@ def headline(found: Sequence[Front]) -> str:
         words = [each.verdict for each in own]
         far = max(own, key=lambda each: (each.verdict == "yes", each.value / each.margin))
         parts.append(
-            f"{name}, by a margin of {far.margin:g} {far.unit}: {words.count('yes')} beyond it, {words.count('no')} "
+            f"{name}, by a margin of {far.within}: {words.count('yes')} beyond it, {words.count('no')} "
             f"surely within it, {words.count('cannot tell')} cannot tell; the farthest lies {far.value:+.2f} beyond "
             f"({far.low:+.2f} to {far.high:+.2f}; {far.best} under {far.sharing} on {far.data})."
         )

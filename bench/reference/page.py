@@ -116,7 +116,7 @@ def _fronts(found: Answers) -> Section:
     rows = []
     for each in found.fronts:
         value = (_signed(each.value, 2), f"{_signed(each.low, 2)} to {_signed(each.high, 2)}")
-        margin, chance = f"{each.margin:g} {each.unit}", f"{each.chance:.0%}"
+        margin, chance = each.within, f"{each.chance:.0%}"
         rows.append((dataset(each.data), each.sharing, each.what, each.verdict, *value, margin, each.best, chance))
     text = (
         "By data set and way of sharing: how far the farthest gradient method lies beyond the front of tuned static "
