@@ -25,7 +25,7 @@ from bench.frontier.statistics import Interval, differences
 from bench.objectives import Objective, in_thousandths
 from bench.records import Point
 from bench.reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
-from bench.reference.members import Data, Member, gather
+from bench.reference.members import Data, Member, gather, turned
 from bench.reference.papers import Claim, Seeds, Source, claims, seeds_needed
 from bench.reference.table import Row
 from bench.report.text import count
@@ -43,6 +43,7 @@ class Front:
     Attributes:
         what: `heads` or `served`.
         unit: of the values and the margin: thousandths of heads, per cent of what is served.
+        low, high: each holds with probability 95% at the least, `low` in all comparisons together.
         best: the gradient method that lies farthest.
         chance: of "yes", were its front two margins beyond.
     """
@@ -58,7 +59,6 @@ class Front:
     unit: str
     best: str
     chance: float
-    methods: int
 
     @property
     def within(self) -> str:
@@ -110,7 +110,7 @@ def _front(
     )
     return Front(
         data.name, sharing, what, found.verdict, float(found.value[at]), float(found.low[at]), _high(found, at), margin,
-        unit, names[at], found.chances[0], len({each.balancing for each in gradient}),
+        unit, names[at], found.chances[0],
     )  # fmt: skip
 
 
@@ -140,30 +140,16 @@ def _gains(data: Data, left: Member, right: Member) -> list[Gain]:
     signs = [each.sign for each in data.objectives]
     each = found.intervals(0, 1)
     return [
-        Gain(data.name, objective.name, left.name, right.name, one if sign > 0 else _turned(one))
+        Gain(data.name, objective.name, left.name, right.name, one if sign > 0 else turned(one))
         for objective, sign, one in zip(data.objectives, signs, each, strict=True)
     ]
-
-
-def _turned(of: Interval) -> Interval:
-    return Interval(-of.value, -of.high, -of.low, of.seed, of.data, of.freedom)
-
-
-def best(members: Sequence[Member], data: Data) -> Member | None:
-    """The one that validation found best by the sum of objectives, each over its standard deviation over all tries."""
-    spread = np.nanstd([row.valid for row in data.tried], axis=0) if data.tried else np.ones(len(data.objectives))
-    signs = np.array([each.sign for each in data.objectives])
-    known = [each for each in members if np.isfinite(each.valid).all()]
-    return max(
-        known, key=lambda each: float((signs * each.valid / np.where(spread > 0, spread, 1)).sum()), default=None
-    )
 
 
 def sharing_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
     """The best model that shares, of those with equal weights, less models that share nothing and less trees."""
     found = []
     for data in every:
-        shares = best([each for kind in sharing for each in data.of(kind, EQUAL)], data)
+        shares = data.best([each for kind in sharing for each in data.of(kind, EQUAL)])
         if shares is not None:
             others = data.of(ALONE, COMPOSITE, ENSEMBLE, TREES)
             found += [gain for other in others for gain in _gains(data, shares, other)]
@@ -202,7 +188,7 @@ class Standing:
 
     Attributes:
         method: a balancer, a way of sharing, or a kind of models that share nothing.
-        p_front: of its configurations the largest probability that no other method's dominates it.
+        p_front: of its configurations the largest probability that no other one dominates it.
         volume: hypervolume of its configurations.
     """
 
@@ -312,9 +298,10 @@ def headline(found: Sequence[Front]) -> str:
         words = [each.verdict for each in own]
         far = max(own, key=lambda each: (each.verdict == "yes", each.value / each.margin))
         parts.append(
-            f"{name}, by a margin of {far.within}: {words.count('yes')} beyond it, {words.count('no')} "
-            f"surely within it, {words.count('cannot tell')} cannot tell; the farthest lies {far.value:+.2f} beyond "
-            f"({far.low:+.2f} to {far.high:+.2f}; {far.best} under {far.sharing} on {far.data})."
+            f"{name} (margin {far.within}): {words.count('yes') or 'none'} beyond it, "
+            f"{words.count('no') or 'none'} surely within it, {words.count('cannot tell') or 'none'} cannot tell. "
+            f"The largest lead is {far.value:+.2f} "
+            f"({far.low:+.2f} to {far.high:+.2f}), by {far.best} under {far.sharing} on {far.data}."
         )
     return " ".join(parts)
 

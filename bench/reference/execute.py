@@ -58,7 +58,7 @@ def design_of(suite: Suite, only: str | None = None) -> Design:
     if only is not None:
         none: dict[str, tuple[str, ...]] = {"more_sharing": (), "more_balancing": ()}
         if only in SHARING:
-            design = design.model_copy(update=none | {"sharing": (only,), "balancing": ()})
+            design = design.model_copy(update=none | {"sharing": (only,)})
         elif only in BALANCING:
             design = design.model_copy(update=none | {"balancing": (only,)})
         else:
@@ -72,10 +72,10 @@ def design_of(suite: Suite, only: str | None = None) -> Design:
 
 @dataclass(frozen=True)
 class Done:
-    """What a call came to: rows that were there, new ones, failed ones, and cells that are not whole.
+    """What a call came to: new trainings, those that were there already, and failed ones.
 
     Attributes:
-        skipped: data sets that are not at hand, with the reason.
+        skipped: data sets that are not at hand, and cells that cannot be, with the reason.
     """
 
     new: int
@@ -113,31 +113,33 @@ def run_design(
         wanted = [cell for cell in wanted if only in (cell.sharing, cell.balancing)]
     rows = Rows(home, published(name))
     done, skipped = Done(0, 0, 0, {}), dict[str, str]()
-    trainers: dict[str, Trainer] = {}
+    runners: dict[str, CellRunner] = {}
     try:
         for cell in dict.fromkeys(wanted):
             if cell.data in skipped:
                 continue
-            if cell.data not in trainers:
+            if cell.data not in runners:
                 try:
-                    trainers[cell.data] = Trainer(
+                    runners[cell.data] = CellRunner(
                         home, suite.dataset(cell.data), raw, workers or cores(), rows, progress
                     )
                 except UserError as error:
                     skipped[cell.data] = str(error)
                     progress.note(f"{cell.data} is left out: {error}")
                     continue
-            trainers[cell.data].carry_out(cell, design)
+            if reason := runners[cell.data].carry_out(cell, design):
+                skipped[cell.part] = reason
+                progress.note(f"{cell.part} is left out: {reason}")
     finally:
-        for trainer in trainers.values():
-            trainer.close()
-            done = Done(done.new + trainer.new, done.there + trainer.there, done.failed + trainer.failed, {})
-    if not trainers:
+        for runner in runners.values():
+            runner.close()
+            done = Done(done.new + runner.new, done.there + runner.there, done.failed + runner.failed, {})
+    if not runners:
         raise UserError("\n".join(skipped.values()))
     return replace(done, skipped=skipped)
 
 
-class Trainer:
+class CellRunner:
     """Trains cells of one data set."""
 
     def __init__(
@@ -167,8 +169,8 @@ class Trainer:
         self._executor.close()
         self._lock.release()
 
-    def carry_out(self, cell: Cell, design: Design) -> None:
-        """Trains what a cell lacks. A cell that cannot be is noted, and leaves no row."""
+    def carry_out(self, cell: Cell, design: Design) -> str:
+        """Trains what a cell lacks; the reason where it cannot be, and then it leaves no row."""
         tasks = tuple(task.name for task in self.store.schema.tasks)
         tuning = Tuning(design, self.name, tasks, self.objectives)
         single = Cell(self.name, ALONE, SINGLE_TASK)
@@ -179,10 +181,10 @@ class Trainer:
             distinct = list({str(config): config for config in picks}.values())
             rows = self.trained(cell, [(config, seed) for seed in range(1, design.seeds + 1) for config in distinct])
         except UserError as error:
-            self._progress.note(f"{cell.part} is left out: {error}")
-            return
+            return str(error)
         if cell == single:
             self._compose(dict(zip(tasks, picks, strict=True)), rows)
+        return ""
 
     def _tried(self, cell: Cell, asked: Sequence[Config]) -> list[Tried]:
         rows = self.trained(cell, [(config, 0) for config in asked])
@@ -251,9 +253,11 @@ class Trainer:
                 continue
             jobs = [self._job(cell, each, seed) for each in picks.values()]
             served = composite(self._predictions, self.outcomes, [job.training for job in jobs], seed)
-            if served:
-                models = [row for row in own if row is not None]
-                self._rows.add(composed(models, places, cell, config, served, self._origin))
+            if not served:
+                self._progress.note(f"{cell.part}: seed {seed} is left out: its models were trained elsewhere")
+                continue
+            models = [row for row in own if row is not None]
+            self._rows.add(composed(models, places, cell, config, served, self._origin))
         for file in self._predictions.glob("trial-*.npy"):
             file.unlink()
 

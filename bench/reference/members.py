@@ -6,14 +6,16 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.pareto import resolve_reference
 from bench.frontier.samples import Sample
+from bench.frontier.statistics import Interval, differences
 from bench.objectives import Objective
-from bench.reference.cells import ALONE, PREDICTED, SEARCH, STATIC
+from bench.reference.cells import ALONE, EQUAL, PREDICTED, SEARCH, STATIC
 from bench.reference.table import Row
 
 Floats = NDArray[np.float64]
@@ -42,6 +44,11 @@ class Member:
     latency_ms: float
 
     @property
+    def id(self) -> str:
+        """Tells it from every other member of its data set."""
+        return json.dumps([self.sharing, self.balancing, dict(self.config)], sort_keys=True)
+
+    @property
     def name(self) -> str:
         """For tables."""
         return self.label if self.sharing in (ALONE, SEARCH) else f"{self.sharing}, {self.label}"
@@ -58,7 +65,6 @@ class Data:
 
     name: str
     objectives: tuple[Objective, ...]
-    outcomes: tuple[str, ...]
     reference: dict[str, float]
     members: tuple[Member, ...]
     tried: tuple[Row, ...]
@@ -71,6 +77,38 @@ class Data:
     def of(self, sharing: str, *balancing: str) -> list[Member]:
         """Members of some cells."""
         return [each for each in self.members if each.sharing == sharing and each.balancing in balancing]
+
+    def best(self, members: Sequence[Member]) -> Member | None:
+        """The one with the largest sum of objectives on validation, each over its standard deviation over all tries.
+
+        Of those that validation did not see, such as defaults, the first; None of none.
+        """
+        spread = np.nanstd([row.valid for row in self.tried], axis=0) if self.tried else np.ones(len(self.objectives))
+        weights = np.array([each.sign for each in self.objectives]) / np.where(spread > 0, spread, 1)
+        return max(members, key=lambda each: float(np.nan_to_num(weights @ each.valid, nan=-np.inf)), default=None)
+
+    @cached_property
+    def leads(self) -> tuple[Member, dict[str, list[Interval]]] | None:
+        """The best model that shares with equal weights, and how far each member (by `id`) is ahead of it, in pairs.
+
+        In the objectives' own units, larger is better. None without such a model.
+        """
+        plain = self.best([each for each in self.members if each.balancing == EQUAL])
+        found = differences([each.heads for each in self.members])
+        if plain is None or found is None:
+            return None
+        at = self.members.index(plain)
+        pairs = [found.intervals(place, at) for place in range(len(self.members))]
+        signs = [each.sign for each in self.objectives]
+        return plain, {
+            member.id: [one if sign > 0 else turned(one) for one, sign in zip(row, signs, strict=True)]
+            for member, row in zip(self.members, pairs, strict=True)
+        }
+
+
+def turned(of: Interval) -> Interval:
+    """Of the difference the other way round."""
+    return Interval(-of.value, -of.high, -of.low, of.seed, of.data, of.freedom)
 
 
 def gather(
@@ -103,25 +141,21 @@ def _data(name: str, objectives: tuple[Objective, ...], given: Mapping[str, floa
             replicates.setdefault((row.sharing, row.balancing, json.dumps(row.config, sort_keys=True)), []).append(row)
     nothing = [math.nan] * len(objectives)
     members = [
-        _member(sorted(of, key=lambda row: row.seed), np.array(valid.get(key, nothing)))
+        _member(of, np.array(of[0].valid if of[0].sharing == SEARCH else valid.get(key, nothing)))
         for key, of in sorted(replicates.items())
         if len(of) > 1
     ]
     return Data(
         name,
         objectives,
-        rows[0].outcomes or _outcomes(rows),
         resolve_reference(objectives, given),
         tuple(members),
         tried,
     )
 
 
-def _outcomes(rows: Sequence[Row]) -> tuple[str, ...]:
-    return next((row.outcomes for row in rows if row.outcomes), ())
-
-
 def _member(rows: Sequence[Row], valid: Floats) -> Member:
+    rows = sorted(rows, key=lambda row: row.seed)
     first = rows[0]
     seeds, outcomes = tuple(row.seed for row in rows), len(first.outcomes)
     heads = _sample([row.test for row in rows], [row.test_moved for row in rows], seeds)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.balancing import works_on_gradients
-from bench.frontier.statistics import LEVEL, Interval, intervals
-from bench.objectives import in_thousandths
+from bench.frontier.statistics import LEVEL, Interval
+from bench.objectives import Objective, in_thousandths
 from bench.reference.answers import Answers, Gain
 from bench.reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STATIC, TREES, Cell
 from bench.reference.members import Data, Member
@@ -21,7 +21,7 @@ from bench.report.markup import escaped, identifier, sentence
 from bench.report.page import table, whole
 from bench.report.text import MINUS, dataset, label
 
-WIDTH, HEIGHT, EDGE = 320, 240, 40
+WIDTH, HEIGHT, EDGE = 320, 240, 20
 MARKS = {
     STATIC: ("front", "static weights"),
     "gradient": ("kind-2", "gradient methods"),
@@ -105,8 +105,9 @@ def sections(found: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Sect
 
 
 FIGURES = (
-    "The first two objectives of each data set, means on test with 90% intervals; better to the right and upwards. "
-    "With two objectives a line joins the static weights of one way of sharing."
+    "How far each configuration is ahead of tuned equal weights in the first two objectives, on test, with paired 90% "
+    "intervals; of AUC in .0001. Better to the right and upwards. With two objectives a line joins the static weights "
+    "of one way of sharing."
 )
 SAME = "Balancers that take the same direction with this number of tasks: what is found between them is chance alone."
 TUNING = "Equal weights, tuned by the draws of the design, less equal weights with our defaults."
@@ -120,8 +121,8 @@ def _fronts(found: Answers) -> Section:
         rows.append((dataset(each.data), each.sharing, each.what, each.verdict, *value, margin, each.best, chance))
     text = (
         "By data set and way of sharing: how far the farthest gradient method lies beyond the front of tuned static "
-        "weights. The margin of heads is that of `seesaw compare`. That of what is served is 1% of the largest outcome "
-        "that static weights reach.",
+        "weights, with bounds that hold at 95% each. The margin of heads is that of `seesaw compare`. That of what is "
+        "served is 1% of the largest outcome that static weights reach.",
         "`yes`: surely by more than the margin, and better than some static weights in every objective. The error rate "
         "is 5% over all rows together. `no`: surely not by more than the margin. The chance is that of `yes` if the "
         "gradient methods lay two margins beyond.",
@@ -141,7 +142,7 @@ def _sharing(found: Answers) -> Section:
 def _gains(title: str, text: str, gains: Sequence[Gain]) -> Section:
     rows = []
     for each in gains:
-        scale = 1e4 if in_thousandths(each.objective) else 1.0
+        scale = _scale(each.objective)
         of = each.interval
         rows.append(
             (
@@ -176,32 +177,38 @@ def _matrix(found: Answers) -> Section:
 
 
 def _leaders(data: Data, found: Answers) -> Section:
-    """Of each method the configuration that is likeliest on the front."""
-    known = intervals([each.heads for each in data.members])
+    """Of each method the configuration that validation found best."""
     chance = {each.method: each.p_front for each in found.standings if each.data == data.name}
+    plain, ahead = data.leads or (None, {})
     rows = []
-    if known is not None:
-        of = {id(member): row for member, row in zip(data.members, known, strict=True)}
-        for name, p in sorted(chance.items(), key=lambda pair: -pair[1]):
-            own = [each for each in data.members if each.balancing == name]
-            top = max(own, key=lambda each: _merit(each, data))
-            values = [_interval(each) for each in of[id(top)]]
+    for name, p in sorted(chance.items(), key=lambda pair: -pair[1]):
+        top = data.best([each for each in data.members if each.balancing == name])
+        if top is not None:
+            values = [
+                f"{mean:.4f}" + (f" ({_lead(objective, of)})" if of is not None and top != plain else "")
+                for objective, mean, of in zip(
+                    data.objectives, top.heads.mean, ahead.get(top.id, [None] * len(data.objectives)), strict=True
+                )
+            ]
             rows.append((top.name, *values, f"{p:.2f}", f"{top.parameters:,}" if top.parameters else "", _ms(top)))
-    heads = (
-        "configuration",
-        *(label(each.name) for each in data.objectives),
-        "P(on front)",
-        "parameters",
-        "ms a request",
-    )
-    text = ("Of each method the configuration with the best sum of objectives: means over fresh seeds on test.",)
-    return Section(f"Leaderboard: {dataset(data.name)}", text, heads, tuple(rows), 1)
+    objectives = (label(each.name) for each in data.objectives)
+    heads = ("configuration", *objectives, "P(on front)", "parameters", "ms a request")
+    text = [
+        "Of each method the configuration that validation found best: means over fresh seeds on test. P is of the "
+        "method's likeliest configuration."
+    ]
+    if plain is not None:
+        text.append(f"In brackets the lead over {plain.name}, with paired 90% intervals, of AUC in .0001.")
+    return Section(f"Leaderboard: {dataset(data.name)}", tuple(text), heads, tuple(rows), 1)
 
 
-def _merit(member: Member, data: Data) -> float:
-    spread = np.std([each.heads.mean for each in data.members], axis=0)
-    signs = np.array([each.sign for each in data.objectives])
-    return float((signs * member.heads.mean / np.where(spread > 0, spread, 1)).sum())
+def _lead(objective: Objective, of: Interval) -> str:
+    scale = _scale(objective.name)
+    return f"{_signed(of.value * scale, 1)} ± {(of.high - of.low) / 2 * scale:.1f}"
+
+
+def _scale(objective: str) -> float:
+    return 1e4 if in_thousandths(objective) else 1.0
 
 
 def _knobs(found: Answers) -> Section:
@@ -299,19 +306,19 @@ def _figures(every: Sequence[Data]) -> str:
 
 
 def _figure(data: Data) -> str:
-    """Means of the first two objectives of all members, with intervals."""
-    known = intervals([each.heads for each in data.members])
-    if known is None or len(data.objectives) < 2:
+    """Leads of all members over tuned equal weights in the first two objectives, with paired intervals."""
+    if data.leads is None or len(data.objectives) < 2:
         return ""
-    signs = [each.sign for each in data.objectives[:2]]
-    ends = np.array([[(row[at].low, row[at].value, row[at].high) for at in range(2)] for row in known])
-    low = np.quantile(ends[:, :, 1] * signs, 0.1, axis=0) - 3 * np.median(ends[:, :, 2] - ends[:, :, 1], axis=0)
-    high = (ends[:, :, 2] * signs).max(axis=0)
+    scales = [_scale(each.name) for each in data.objectives[:2]]
+    rows = [data.leads[1][each.id] for each in data.members]
+    ends = np.array([[[of.low, of.value, of.high] for of in row[:2]] for row in rows]) * np.array(scales)[:, None]
+    reach = np.median(ends[:, :, 2] - ends[:, :, 1], axis=0)
+    low, high = np.quantile(ends[:, :, 1], 0.1, axis=0) - 3 * reach, ends[:, :, 1].max(axis=0) + 1.5 * reach
 
     def at(axis: int, value: float) -> float:
-        share = (signs[axis] * value - low[axis]) / ((high[axis] - low[axis]) or 1.0)
+        share = (value - low[axis]) / ((high[axis] - low[axis]) or 1.0)
         across = EDGE + share * (WIDTH - EDGE - 8)
-        return float(across if axis == 0 else HEIGHT - EDGE - share * (HEIGHT - EDGE - 8))
+        return float(across if axis == 0 else HEIGHT - EDGE - share * (HEIGHT - 2 * EDGE))
 
     marks, lines = [], []
     for sharing in dict.fromkeys(each.sharing for each in data.members):
@@ -330,19 +337,20 @@ def _figure(data: Data) -> str:
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"><title>{escaped(each.name)}</title></circle>'
             )
     right, up = (
-        f"{escaped(label(each.name))} {low[axis] * signs[axis]:.4g} to {high[axis] * signs[axis]:.4g}"
+        f"{escaped(label(each.name))}, {_signed(low[axis], 0)} to {_signed(high[axis], 0)}"
         for axis, each in enumerate(data.objectives[:2])
     )
-    clip, size = f"c-{identifier(data.name)}", f'width="{WIDTH - EDGE}" height="{HEIGHT - EDGE}"'
+    clip, size = f"c-{identifier(data.name)}", f'width="{WIDTH - EDGE - 8}" height="{HEIGHT - 2 * EDGE}"'
     words = f"{right} to the right, {up} upwards: {len(marks)} configurations of {escaped(data.name)}"
+    zero = f"M{at(0, 0):.1f} {EDGE}V{HEIGHT - EDGE}M{EDGE} {at(1, 0):.1f}H{WIDTH - 8}"
     return (
         f"<figure><figcaption>{escaped(dataset(data.name))}</figcaption>"
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-size="11" fill="var(--text)" '
-        f'aria-label="{words}"><clipPath id="{clip}"><rect x="{EDGE}" y="0" {size}/></clipPath>'
-        f'<path d="M{EDGE} 8V{HEIGHT - EDGE}H{WIDTH - 8}" fill="none" stroke="var(--line)"/>'
-        f'<g clip-path="url(#{clip})">{"".join(lines)}{"".join(marks)}</g>'
-        f'<text x="{WIDTH - 8}" y="{HEIGHT - 22}" text-anchor="end" fill="var(--muted)">{right}</text>'
-        f'<text x="20" y="{HEIGHT - EDGE}" transform="rotate(-90 20 {HEIGHT - EDGE})" fill="var(--muted)">{up}</text>'
+        f'aria-label="{words}"><clipPath id="{clip}"><rect x="{EDGE}" y="{EDGE}" {size}/></clipPath>'
+        f'<rect x="{EDGE}" y="{EDGE}" {size} fill="none" stroke="var(--line)"/>'
+        f'<g clip-path="url(#{clip})"><path d="{zero}" stroke="var(--line)"/>{"".join(lines)}{"".join(marks)}</g>'
+        f'<text x="{WIDTH - 8}" y="{HEIGHT - 4}" text-anchor="end" fill="var(--muted)">{right} '
+        f'\N{RIGHTWARDS ARROW}</text><text x="{EDGE}" y="{EDGE - 6}" fill="var(--muted)">\N{UPWARDS ARROW} {up}</text>'
         "</svg></figure>"
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,35 @@ def test_a_design_is_trained_once_and_published(suite: str, tmp_path: Path) -> N
     (home / "reference").rename(tmp_path / "gone")
     third = run_design(tmp_path / "home", suite, ["synthetic/shared_bottom/pcgrad"], None, None, 1, Silent())
     assert third.new == 0, "published rows are not trained again"
+
+
+OWN = """
+from bench.balancing import LossWeighting
+from bench.registry import Entry, NoOptions
+
+
+class Largest(LossWeighting):
+    def __init__(self, tasks, config):
+        super().__init__(tasks)
+
+    def forward(self, losses):
+        return losses.max()
+
+
+BALANCING = {"my_largest": Entry(Largest, NoOptions, "-", "the largest loss alone")}
+"""
+
+
+@pytest.mark.slow
+def test_a_method_of_ones_own_gets_the_trials_of_the_others(suite: str, tmp_path: Path) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(OWN)
+    words = ["run", suite, "--only", "my_largest", "--plugin", str(plugin), "--workers", "1", "--home", str(tmp_path)]
+    done = subprocess.run([sys.executable, "-m", "bench", *words], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("4 trainings")
+    rows = list(Rows(tmp_path, tmp_path / "none"))
+    assert [(row.balancing, row.failure) for row in rows] == [("my_largest", "")] * 4
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from bench.frontier.statistics import intervals
 from bench.progress import Silent
 from bench.reference.cells import Cell
-from bench.reference.execute import Trainer, published
+from bench.reference.execute import CellRunner, published
 from bench.reference.members import gather
 from bench.reference.publish import objectives_of
 from bench.reference.table import Rows, read
@@ -27,15 +27,15 @@ def test_cells_that_are_trained_again_lie_within_their_intervals(tmp_path: Path)
     objectives = objectives_of(suite)
     data = next(each for each in gather(read(published("reference")), objectives, {}) if each.name == DATA)
     known = dict(zip(map(id, data.members), intervals([each.heads for each in data.members]) or (), strict=True))
-    trainer = Trainer(tmp_path, suite.dataset(DATA), RAW, 2, Rows(tmp_path, tmp_path / "none"), Silent())
+    runner = CellRunner(tmp_path, suite.dataset(DATA), RAW, 2, Rows(tmp_path, tmp_path / "none"), Silent())
     try:
         for balancing in ("equal", "pcgrad", "uncertainty"):
             (member,) = data.of("shared_bottom", balancing)
             cell = Cell(DATA, "shared_bottom", balancing)
-            rows = trainer.trained(cell, [(dict(member.config), seed) for seed in SEEDS])
+            rows = runner.trained(cell, [(dict(member.config), seed) for seed in SEEDS])
             again = np.mean([row.test for row in rows], axis=0)
             here = member.heads.values[[member.heads.seeds.index(seed) for seed in SEEDS]].mean(axis=0)
             for objective, ours, theirs, of in zip(data.objectives, again, here, known[id(member)], strict=True):
                 assert abs(ours - theirs) < (of.high - of.low) / 2, f"{cell.part}: {objective.name}"
     finally:
-        trainer.close()
+        runner.close()
