@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bench.data.card import Card
 from bench.data.prefetch import ahead
 from bench.data.readers.ali_ccp import read_ali_ccp
 from bench.data.readers.base import RawTable, whole
-from bench.data.readers.csv import read_csv
-from bench.data.readers.double_colon import read_double_colon
+from bench.data.readers.csv import read_csv, read_double_colon
 from bench.data.readers.pairs import read_pairs
 from bench.data.readers.parquet import read_parquet
 from bench.data.sources import (
@@ -49,37 +48,26 @@ class RawFile(NamedTuple):
 
 def _csv(card: Card, file: RawFile, progress: Progress) -> Iterator[RawTable]:
     reader = card.reader
-    assert isinstance(reader, CsvReader)
-    return read_csv(
-        file.path,
-        file.name,
-        file.wanted,
-        progress,
-        names=reader.columns if file.side is None else file.side.columns,
-        separator=reader.separator,
-        missing=reader.missing,
-        keep_all=reader.drop_duplicates and file.side is None,
-        drop=_drops(card) and file.side is None,
-    )
+    assert isinstance(reader, CsvReader | DoubleColonReader)
+    given: dict[str, Any] = {
+        "names": reader.columns if file.side is None else file.side.columns,
+        "missing": reader.missing,
+        "keep_all": reader.drop_duplicates and file.side is None,
+        "drop": _drops(card) and file.side is None,
+    }
+    if isinstance(reader, DoubleColonReader):
+        return read_double_colon(file.path, file.name, file.wanted, progress, **given)
+    return read_csv(file.path, file.name, file.wanted, progress, separator=reader.separator, **given)
 
 
 def _parquet(card: Card, file: RawFile, progress: Progress) -> Iterator[RawTable]:
-    reader = card.reader
-    assert isinstance(reader, ParquetReader)
-    keep_all = reader.drop_duplicates and file.side is None
+    keep_all = card.reader.drop_duplicates and file.side is None
     return read_parquet(file.path, file.name, file.wanted, progress, keep_all=keep_all)
-
-
-def _double_colon(card: Card, file: RawFile, progress: Progress) -> Iterator[RawTable]:
-    reader = card.reader
-    assert isinstance(reader, DoubleColonReader)
-    names = reader.columns if file.side is None else file.side.columns
-    return read_double_colon(file.path, file.name, file.wanted, names, progress, _drops(card) and file.side is None)
 
 
 _OURS: dict[str, Entry[Iterator[RawTable]]] = {
     "csv": Entry(_csv, CsvReader, "-", "delimited text"),
-    "double-colon": Entry(_double_colon, DoubleColonReader, "-", "MovieLens's text"),
+    "double-colon": Entry(_csv, DoubleColonReader, "-", "MovieLens's text"),
     "parquet": Entry(_parquet, ParquetReader, "-", "Parquet files"),
 }
 FILES = Registry("reader", _OURS)

@@ -7,7 +7,7 @@ import csv
 import io
 import re
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,7 @@ class CleanLines(io.RawIOBase):
     for part of it or gives up: that depends on where its blocks end.
 
     Args:
+        separator: between fields; none where quotes mean nothing.
         columns: how many a line has, if lines with an open quote are replaced by `UNFIT`; 0 if they are an error.
     """
 
@@ -120,7 +121,7 @@ class CleanLines(io.RawIOBase):
         found = block.count(b"\n")
         if self._lines == 0:
             block = block.removeprefix(codecs.BOM_UTF8)
-        if b'"' in block:
+        if self._separator and b'"' in block:
             block = self._closed(block)
         self._lines += found
         return _EMPTY.sub(rb"\1", block) if b"\n\n" in block or b"\n\r" in block or block[:1] in b"\r\n" else block
@@ -180,6 +181,8 @@ def read_csv(
     missing: Collection[str] = (),
     keep_all: bool = False,
     drop: bool = False,
+    quoted: bool = True,
+    change: Callable[[bytes], bytes] = bytes,
 ) -> Iterator[RawTable]:
     """Reads the wanted columns that the file has, part by part; all columns where `keep_all` is set.
 
@@ -188,6 +191,8 @@ def read_csv(
         names: column names of a file without header.
         drop: leave out rows with a wrong number of columns or an open quote; numbers come as text then, and texts
             unchecked, for `bench.data.checks`.
+        quoted: whether quotes around a value are no part of it.
+        change: of blocks of whole lines, where the file is not comma-separated UTF-8 itself.
 
     Raises:
         UserError: a broken packed file, no header, a line that is too long or has an open quote, a wrong number of
@@ -212,7 +217,9 @@ def read_csv(
     reading = pacsv.ReadOptions(
         use_threads=False, column_names=list(header), skip_rows=0 if names else 1, block_size=blocks.BLOCK
     )
-    parsing = pacsv.ParseOptions(delimiter=separator, invalid_row_handler=skip if drop else None)
+    parsing = pacsv.ParseOptions(
+        delimiter=separator, quote_char='"' if quoted else False, invalid_row_handler=skip if drop else None
+    )
     numbers = TEXT if drop else NUMBER
     converting = pacsv.ConvertOptions(
         column_types={name: numbers if wanted.get(name) == "number" else TEXT for name in kept},
@@ -225,7 +232,9 @@ def read_csv(
     try:
         with (
             closing(blocks.blocks(path, progress)) as source,
-            io.BufferedReader(CleanLines(source, separator, str(path), len(header) * drop), 1 << 20) as stream,
+            io.BufferedReader(
+                CleanLines(map(change, source), separator if quoted else "", str(path), len(header) * drop), 1 << 20
+            ) as stream,
             pacsv.open_csv(stream, read_options=reading, parse_options=parsing, convert_options=converting) as reader,
         ):
             yield RawTable(file, reader.schema.empty_table(), lambda row: str(path))
@@ -237,6 +246,17 @@ def read_csv(
             yield RawTable(file, reader.schema.empty_table(), lambda row: str(path), tuple(bad))
     except pa.ArrowInvalid as error:
         raise explained(error, path, header) from None
+
+
+def read_double_colon(
+    path: Path, file: str, wanted: Mapping[str, str], progress: Progress, **options: Any
+) -> Iterator[RawTable]:
+    """MovieLens's text as `read_csv` reads it: fields between `::`, no header, Latin-1; a quote is a letter."""
+
+    def separated(block: bytes) -> bytes:
+        return block.decode("latin-1").replace("::", "\x1f").encode()
+
+    return read_csv(path, file, wanted, progress, separator="\x1f", quoted=False, change=separated, **options)
 
 
 def _places(path: Path, first: int, dropped: array[int]) -> Place:

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from bench.data.readers import blocks
 from bench.data.readers.base import whole
 from bench.data.readers.blocks import open_raw
-from bench.data.readers.csv import OPEN, CleanLines, read_csv
-from bench.data.readers.double_colon import read_double_colon
+from bench.data.readers.csv import OPEN, CleanLines, read_csv, read_double_colon
 from bench.data.values import as_numbers, as_text
 from bench.errors import UserError
 from bench.progress import Silent
@@ -185,5 +184,5 @@ def test_a_line_without_end_is_refused_before_it_is_held(
     with pytest.raises(UserError, match=f"line {line}: expected lines of at most 1,000 bytes, found a longer one"):
         whole(read_csv(path, "f.csv", WANTED, Silent()))
     with pytest.raises(UserError, match=f"line {line}: expected lines of at most"):
-        list(read_double_colon(path, "f", ("a",), ("a,b",) if start else ("a",), Silent()))
+        list(read_double_colon(path, "f", WANTED, Silent(), names=("a,b",) if start else ("a",)))
     assert sum(taken) <= 6000
