@@ -65,6 +65,20 @@ def mixed(key: Any) -> Any:
     return key ^ (key >> np.uint64(33))
 
 
+def hashes_of(texts: Any, basis: np.uint64 = BASIS) -> NDArray[np.uint64]:
+    """(n,) `hash_of` each of an Arrow array of texts or bytes; of a missing one anything."""
+    spans = stretches(texts)
+    hashes = np.empty(len(texts), np.uint64)
+    _hash_all(*spans, basis, hashes)
+    return hashes
+
+
+@numba.njit(nogil=True, cache=True)
+def _hash_all(data: Any, starts: Any, ends: Any, basis: Any, hashes: Any) -> None:
+    for at in range(len(hashes)):
+        hashes[at] = hash_of(data, max(starts[at], 0), ends[at], basis)
+
+
 ABSENT, UNKNOWN = -1, -2
 NULL = -(2**63)
 """The number that stands for none."""

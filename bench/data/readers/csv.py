@@ -254,7 +254,7 @@ def read_double_colon(
     """MovieLens's text as `read_csv` reads it: fields between `::`, no header, Latin-1; a quote is a letter."""
 
     def separated(block: bytes) -> bytes:
-        return block.decode("latin-1").replace("::", "\x1f").encode()
+        return block.removeprefix(codecs.BOM_UTF8).decode("latin-1").replace("::", "\x1f").encode()
 
     return read_csv(path, file, wanted, progress, separator="\x1f", quoted=False, change=separated, **options)
 
