@@ -303,7 +303,7 @@ def synth(
     json: Json = False,
 ) -> None:
     """Write generated raw files in the format of a public data set."""
-    from bench.data.synth import synthesise
+    from bench.data.synthetic import synthesise
 
     parameters = {"rows": rows, "seed": seed, "click_rate": click_rate, "buy_rate": buy_rate}
     facts = synthesise(dataset, out, parameters, TerminalProgress())

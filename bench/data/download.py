@@ -242,54 +242,24 @@ def download_package(source: PackageSource, folder: Path, progress: Progress) ->
         (backend / "build_meta.py").write_text(code, encoding="utf-8")
         (backend / "__init__.py").touch()
         (work / "requirements.txt").write_text(f"{source.name}=={source.version} --hash=sha256:{source.sha256}\n")
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:"]
-        command += ["--no-build-isolation", "--use-pep517", "--require-hashes", "--no-cache-dir"]
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:", "--require-hashes"]
         command += [
+            "--no-build-isolation",
+            "--use-pep517",
+            "--no-cache-dir",
             "--disable-pip-version-check",
             "--no-input",
-            "--progress-bar",
-            "off",
-            "--retries",
-            "2",
-            "--timeout",
-            "30",
         ]
+        command += ["--progress-bar", "off", "--retries", "2", "--timeout", "30"]
         command += ["-r", str(work / "requirements.txt"), "-d", str(out)]
-        (work / "tmp").mkdir()
-        environment = os.environ | {"PYTHONPATH": str(backend.parent), "TMPDIR": str(work / "tmp")}
-        with (work / "log").open("w+", encoding="utf-8", errors="replace") as log:
-            process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-            try:
-                _watch(process, work / "tmp", source, progress)
-            finally:
-                if process.poll() is None:
-                    process.kill()
-                process.wait()
-            log.seek(0)
-            lines = [line.strip() for line in log if line.strip()]
+        environment = os.environ | {"PYTHONPATH": str(backend.parent), "TMPDIR": str(work)}
+        with progress.task(f"fetching {source.label}", None, "B"):
+            done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        lines = [line.strip() for line in done.stdout.decode(errors="replace").splitlines() if line.strip()]
         found = list(out.glob("*")) if out.exists() else []
-        if process.returncode or len(found) != 1:
+        if done.returncode or len(found) != 1:
             raise FetchError(f"{source.label}: {_reason(lines)}")
         return found[0].replace(folder / found[0].name)
-
-
-def _watch(process: subprocess.Popen[bytes], folder: Path, source: PackageSource, progress: Progress) -> None:
-    """Shows how pip's temporary file grows; pip's own bar is for terminals."""
-    with progress.task(f"fetching {source.label}", None, "B") as advance:
-        shown = 0
-        while process.poll() is None:
-            time.sleep(0.1)
-            size = sum(_size(path) for path in folder.glob("pip-unpack-*/*"))
-            if size > shown:
-                advance(size - shown)
-                shown = size
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:  # pip moved it away in between
-        return 0
 
 
 def _reason(lines: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Rows that were there before, found by fingerprints of 128 bits: 32 to 64 bytes for each distinct row are held.
+"""Rows that were there before, found by fingerprints of 128 bits: 40 to 56 bytes for each distinct row are held.
 
 Two different rows share a fingerprint by chance with odds of n^2 / 2^129: one in 10^21 for 10^9 rows.
 """
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bench.data.codes import BASIS, hash_of, mixed, stretches
+from bench.data.codes import BASIS, ByteCodes, hash_of, hashes_of, mixed, rows_of
 from bench.data.values import distinct, is_list, taken_apart
 from bench.errors import UserError
 
@@ -24,8 +24,7 @@ class RowSet:
     """The rows seen so far."""
 
     def __init__(self) -> None:
-        self._table = np.zeros((1024, 2), np.uint64)  # (0, 0) is free
-        self._size = 0
+        self._codes = ByteCodes()
 
     def new(self, table: Any) -> NDArray[np.bool_]:
         """(n,) whether no equal row of an Arrow table came before, here or in an earlier call.
@@ -33,13 +32,9 @@ class RowSet:
         Rows are equal when each column of one holds what the other's does, as it stands in the file; a column that
         one of them lacks counts as null.
         """
-        prints, fresh, row = fingerprints(table), np.empty(table.num_rows, np.bool_), 0
-        while row < len(fresh):
-            row, self._size = _add(prints, fresh, row, self._table, self._size)
-            if row < len(fresh):
-                larger = np.zeros((2 * len(self._table), 2), np.uint64)
-                _move(self._table, larger)
-                self._table = larger
+        known = len(self._codes) - 1
+        codes = self._codes.code_spans(rows_of(fingerprints(table)))
+        fresh: NDArray[np.bool_] = np.diff(np.maximum.accumulate(np.append(known, codes))) > 0
         return fresh
 
 
@@ -79,7 +74,10 @@ def _hashes(values: Any, salt: np.uint64) -> Prints:
         null = values.is_null().to_numpy(zero_copy_only=False)
         hashes: Prints = _hash_numbers(*_bits(values), null, salt)
     else:
-        hashes = _hash_texts(*stretches(values.cast(pa.large_string())), salt)
+        texts = values.cast(pa.large_string())
+        halves = mixed(hashes_of(texts) ^ salt), mixed(hashes_of(texts, _OTHER_BASIS) + salt)
+        hashes = np.stack(halves, axis=1)
+        hashes[texts.is_null().to_numpy(zero_copy_only=False)] = 0
     return hashes
 
 
@@ -104,16 +102,6 @@ def _hash_numbers(floats: Any, whole: Any, null: Any, salt: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True)
-def _hash_texts(data: Any, starts: Any, ends: Any, salt: Any) -> Any:
-    out = np.zeros((len(starts), 2), np.uint64)
-    for at in range(len(starts)):
-        if starts[at] >= 0:
-            out[at, 0] = mixed(hash_of(data, starts[at], ends[at], BASIS) ^ salt)
-            out[at, 1] = mixed(hash_of(data, starts[at], ends[at], _OTHER_BASIS) + salt)
-    return out
-
-
-@numba.njit(nogil=True, cache=True)
 def _hash_lists(of_item: Any, at: Any, first: Any, null: Any, salt: Any, out: Any) -> None:
     for row in range(len(out)):
         if not null[row]:
@@ -129,32 +117,3 @@ def _add_up(prints: Any, codes: Any, own: Any) -> None:
     for row in range(len(codes)):
         prints[row, 0] += own[codes[row], 0]
         prints[row, 1] += own[codes[row], 1]
-
-
-@numba.njit(nogil=True, cache=True)
-def _add(prints: Any, fresh: Any, row: int, table: Any, size: int) -> tuple[int, int]:
-    mask = np.uint64(len(table) - 1)
-    while row < len(fresh):
-        if 2 * (size + 1) > len(table):
-            return row, size
-        one, two = prints[row, 0], prints[row, 1] | np.uint64(1)
-        at = one & mask
-        while table[at, 1] != 0 and (table[at, 0] != one or table[at, 1] != two):
-            at = (at + np.uint64(1)) & mask
-        fresh[row] = table[at, 1] == 0
-        if fresh[row]:
-            table[at, 0], table[at, 1] = one, two
-            size += 1
-        row += 1
-    return row, size
-
-
-@numba.njit(nogil=True, cache=True)
-def _move(table: Any, larger: Any) -> None:
-    mask = np.uint64(len(larger) - 1)
-    for old in range(len(table)):
-        if table[old, 1] != 0:
-            at = table[old, 0] & mask
-            while larger[at, 1] != 0:
-                at = (at + np.uint64(1)) & mask
-            larger[at, 0], larger[at, 1] = table[old, 0], table[old, 1]

@@ -12,7 +12,7 @@ import pytest
 from bench.data import load_card, parse_card, prepare
 from bench.data.readers import base
 from bench.data.splits import SPLITS
-from bench.data.synth import synthesise
+from bench.data.synthetic import synthesise
 from bench.errors import UserError
 
 BAD = {

@@ -17,7 +17,7 @@ from bench.data.columns import MultiValued
 from bench.data.encoding.fitter import EncoderFitter
 from bench.data.readers import blocks
 from bench.data.splits import SPLITS
-from bench.data.synth import synthesise
+from bench.data.synthetic import synthesise
 from bench.errors import UserError
 
 PATH = Path(__file__).parents[1] / "benchmarks" / "ali_ccp_line_by_line.py"

@@ -14,7 +14,7 @@ from bench import content
 from bench.cli import main
 from bench.data import load_card
 from bench.data.card import shape_of
-from bench.data.synth import synthesise
+from bench.data.synthetic import synthesise
 from bench.errors import UserError
 from bench.frontier.pareto import resolve_reference
 from bench.frontier.policy import Policy

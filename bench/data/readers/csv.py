@@ -12,11 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numba
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
-from numpy.typing import NDArray
 
 from bench.data.checks import BadRow, Place
 from bench.data.readers import blocks
@@ -94,7 +91,11 @@ class CleanLines(io.RawIOBase):
 
     def __init__(self, source: Iterator[bytes], separator: str, name: str, columns: int = 0) -> None:
         self._source, self._separator, self._name = source, separator, name
-        self._unfit = (UNFIT + separator * columns).encode() + b"\n" if columns else None
+        self._unfit = (UNFIT + separator * columns).encode() if columns else None
+        mark = re.escape(separator).encode()
+        # As in Arrow's reader, a quote counts where a field begins, and two within quotes stand for one.
+        whole = rb'(?:"(?:[^"\n]|"")*+"[^%b\r\n]*+|(?!")[^%b\r\n]*+)[%b\r]' % (mark, mark, mark)
+        self._open = re.compile(rb'^(?:%b)*+"(?:[^"\n]|"")*+$' % whole, re.MULTILINE)
         self._lines, self._at = 0, 0
         self._block = b""
 
@@ -127,43 +128,15 @@ class CleanLines(io.RawIOBase):
         return _EMPTY.sub(rb"\1", block) if b"\n\n" in block or b"\n\r" in block or block[:1] in b"\r\n" else block
 
     def _closed(self, block: bytes) -> bytes:
-        starts = _open_quotes(np.frombuffer(block, np.uint8), ord(self._separator), block.count(b"\n") + 1).tolist()
-        if not starts:
-            return block
-        if self._unfit is None:
-            raise UserError(f"{self._name}, line {self._lines + block.count(bytes([10]), 0, starts[0]) + 1}: {OPEN}")
-        pieces, at = [], 0
-        for start in starts:
-            pieces += [block[at:start], self._unfit]
-            at = block.find(b"\n", start) + 1 or len(block)
-        return b"".join([*pieces, block[at:]])
+        """The block with each line that ends within quotes replaced, or an error."""
 
+        def unfit(line: re.Match[bytes]) -> bytes:
+            if self._unfit is None:
+                number = self._lines + block.count(b"\n", 0, line.start()) + 1
+                raise UserError(f"{self._name}, line {number}: {OPEN}")
+            return self._unfit
 
-@numba.njit(nogil=True, cache=True)
-def _open_quotes(data: Any, separator: int, most: int) -> NDArray[np.int64]:
-    """Where lines begin that end within quotes. A quote counts where a field begins, as in Arrow's reader."""
-    found, count, line = np.empty(most, np.int64), 0, 0
-    beginning, within, closing = True, False, False
-    for at in range(len(data)):
-        byte = data[at]
-        if byte == 10:
-            if within and not closing:
-                found[count] = line
-                count += 1
-            line, beginning, within, closing = at + 1, True, False, False
-        elif within and not closing:
-            closing = byte == 34
-        elif closing and byte == 34:
-            closing = False  # two quotes stand for one
-        elif byte == separator or byte == 13:
-            beginning, within, closing = True, False, False
-        else:
-            within = beginning and byte == 34
-            beginning, closing = False, False
-    if within and not closing:
-        found[count] = line
-        count += 1
-    return found[:count]
+        return self._open.sub(unfit, block)
 
 
 TEXT = pa.dictionary(pa.int32(), pa.string())

@@ -1,13 +1,19 @@
-"""Generated data with known answers. Add a generator by adding a module and its entry to `GENERATORS`."""
+"""Generated data with known answers: rows of `GENERATORS`, raw files in a public data set's format of `WRITERS`.
+
+Add one by adding a module and its entry.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from bench.data.synthetic import feed, funnel, relatedness
+from bench.atomic import atomic_folder
+from bench.data.synthetic import ali_ccp, feed, funnel, relatedness
 from bench.errors import UserError, unknown
+from bench.progress import Progress, Silent
 from bench.registry import Config
 from bench.validation import validate
 
@@ -55,4 +61,23 @@ def generator_columns(name: str, parameters: Mapping[str, Any]) -> dict[str, Any
     return generator.columns(generator.config.model_validate(parameters))
 
 
-__all__ = ["GENERATORS", "Generator", "generator_columns", "generator_parameters"]
+WRITERS: dict[str, tuple[type[Config], Callable[[Any, Path, Progress], dict[str, Any]]]] = {
+    "ali-ccp": (ali_ccp.AliCcpConfig, ali_ccp.write),
+}
+"""Data set -> parameters, and a function (parameters, empty folder, progress) -> what was written, as plain values."""
+
+
+def synthesise(name: str, out: Path, parameters: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
+    """Writes the raw files of a data set into a new folder; the same parameters give the same bytes.
+
+    Raises:
+        UserError: an unknown data set or parameter, or a folder that holds something already.
+    """
+    if name not in WRITERS:
+        raise unknown("data set to synthesise", name, WRITERS)
+    config, write = WRITERS[name]
+    given = validate(config, parameters, f"synth {name}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"--out: expected a new or empty folder, found {out} with something in it")
+    with atomic_folder(out) as folder:
+        return write(given, folder, progress or Silent())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench import content
-from bench.data.synth import synthesise
+from bench.data.synthetic import synthesise
 
 PAIRS = """\
 id = "pairs"

@@ -17,7 +17,7 @@ from bench.data.readers import blocks
 from bench.data.readers.ali_ccp import COMMON, SKELETON, Part, parts, read_ali_ccp
 from bench.data.readers.base import RawTable
 from bench.data.readers.feature_lists import ABSENT, Lines, Wanted, scan
-from bench.data.synth import synthesise
+from bench.data.synthetic import synthesise
 from bench.errors import UserError
 from bench.progress import Silent
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench.data.reachable import auc
 from bench.data.readers.ali_ccp import COMMON
-from bench.data.synth import synthesise
+from bench.data.synthetic import synthesise
 from bench.errors import UserError
 
 FILES = {f"{kind}_{name}.csv" for kind in ("sample_skeleton", "common_features") for name in ("train", "test")}
