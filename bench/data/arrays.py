@@ -72,6 +72,12 @@ class ArrayReader:
         """Room for `rows` rows."""
         return np.empty((rows, *self._row), self._dtype)
 
+    def part(self, start: int, rows: int) -> NDArray[Any]:
+        """At most `rows` rows (n, *row) from row `start` on; see `read`."""
+        buffer = self.buffer(min(rows, self.rows - start))
+        self.read(start, buffer)
+        return buffer
+
     def read(self, start: int, buffer: NDArray[Any]) -> None:
         """Fills the buffer (n, *row) with the rows from row `start` on.
 

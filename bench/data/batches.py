@@ -164,9 +164,7 @@ class Batches:
         with ArrayReader(self._split.stored_labels) as reader:
             columns = slice(None) if self._split.columns is None else list(self._split.columns)
             for start in range(0, len(self), LABEL_BLOCK):
-                buffer = reader.buffer(min(LABEL_BLOCK, len(self) - start))
-                reader.read(start, buffer)
-                yield torch.from_numpy(buffer)[:, columns]
+                yield torch.from_numpy(reader.part(start, LABEL_BLOCK))[:, columns]
 
 
 def shuffled_order(split: Split, size: int, seed: int, grouped: bool) -> Tensor:

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.data.arrays import ArrayReader, ArrayWriter
-from bench.data.values import as_numbers
+from bench.data.arrays import ArrayReader
 from bench.progress import Progress
 from bench.registry import Config
 
@@ -27,7 +26,7 @@ ROWS = 1 << 18
 """Rows that are worked on at once, about; a group is never divided."""
 PART = 1 << 16
 """Rows of a part that is read back."""
-TIMES, EVENTS, PAST = "times.npy", "events", "past"
+TIMES, EVENTS, PAST = "times", "events", "past"
 
 NumberKind = Literal["count", "since", "rate"]
 Floats = NDArray[np.float64]
@@ -215,31 +214,6 @@ def past(rows: Rows, config: HistoryConfig, within: bool = True) -> Past:
     return Past(lists, numbers)
 
 
-class Times:
-    """Keeps the time of each row on disk, beside what is spilled, where the card has a history."""
-
-    def __init__(
-        self, column: str | None, missing: Sequence[str], folder: Path, splits: Sequence[str], stack: ExitStack
-    ) -> None:
-        """Opens a file for each split; they are closed with the stack.
-
-        Args:
-            column: the raw column; None where nothing is to be kept.
-            missing: texts that mean missing.
-        """
-        self._writers: list[ArrayWriter] = []
-        if column is not None:
-            self._column, self._missing = column, missing
-            self._writers = [stack.enter_context(ArrayWriter(folder / each / TIMES, np.float64)) for each in splits]
-
-    def take(self, table: Any, split: NDArray[np.int8]) -> None:
-        """Takes in rows: the raw table (n), and the number of each row's split, -1 for none."""
-        if self._writers:
-            times = as_numbers(table[self._column], self._missing, self._column)
-            for number, writer in enumerate(self._writers):
-                writer.append(times[split == number])
-
-
 class Pasts:
     """The past of all rows of a store, on disk until it is encoded.
 
@@ -257,12 +231,11 @@ class Pasts:
         self._past = np.dtype([lists, ("numbers", np.float64, (len(config.numbers),))])
         self._shares = 1
 
-    def compute(self, width: int, inputs: Sequence[int], actions: Sequence[int]) -> None:
+    def compute(self, inputs: Sequence[int], actions: Sequence[int]) -> None:
         """Computes all of it.
 
         Args:
-            width: C, codes that are spilled of a row.
-            inputs: which of these are those of the inputs that the history follows.
+            inputs: which of the codes that are spilled of a row are those of the inputs that the history follows.
             actions: which of the tasks are its actions.
         """
         rows = sum(len(np.load(folder / "group.npy", mmap_mode="r")) for folder in self.folders)
@@ -270,7 +243,7 @@ class Pasts:
         known = [("group", np.int32, ()), ("time", np.float64, ())]
         event = np.dtype([*known, ("codes", np.int32, (len(inputs),)), ("acted", np.bool_, (len(actions),))])
         for folder in self.folders:
-            self._divide(folder, event, width, inputs, actions)
+            self._divide(folder, event, inputs, actions)
         with self.progress.task("histories", rows, "rows") as advance:
             for share in range(self._shares):
                 events = [np.fromfile(_file(folder, EVENTS, share), event) for folder in self.folders]
@@ -286,26 +259,20 @@ class Pasts:
                     _file(folder, EVENTS, share).unlink()
                 advance(len(split))
 
-    def _divide(
-        self, folder: Path, event: np.dtype[Any], width: int, inputs: Sequence[int], actions: Sequence[int]
-    ) -> None:
+    def _divide(self, folder: Path, event: np.dtype[Any], inputs: Sequence[int], actions: Sequence[int]) -> None:
         """Writes a split's rows into a file for each share."""
         with ExitStack() as stack:
-            group, time, labels = (
-                stack.enter_context(ArrayReader(np.load(folder / file, mmap_mode="r")))
-                for file in ("group.npy", TIMES, "labels.npy")
-            )
-            codes = stack.enter_context((folder / "codes").open("rb"))
+            arrays = [
+                stack.enter_context(ArrayReader(np.load(folder / f"{name}.npy", mmap_mode="r")))
+                for name in ("group", TIMES, "labels", "codes")
+            ]
             files = [stack.enter_context(_file(folder, EVENTS, share).open("wb")) for share in range(self._shares)]
-            for start in range(0, group.rows, PART):
-                parts = [array.buffer(min(PART, group.rows - start)) for array in (group, time, labels)]
-                for array, part in zip((group, time, labels), parts, strict=True):
-                    array.read(start, part)
-                events = np.empty(len(parts[0]), event)
-                events["group"], events["time"], events["acted"] = parts[0], parts[1], parts[2][:, actions] == 1
-                own = np.fromfile(codes, np.int32, len(events) * width).reshape(len(events), width)
-                events["codes"] = own[:, inputs]
-                for share, at in self._of_shares(parts[0]):
+            for start in range(0, arrays[0].rows, PART):
+                group, time, labels, codes = (array.part(start, PART) for array in arrays)
+                events = np.empty(len(group), event)
+                events["group"], events["time"] = group, time[:, 0]
+                events["acted"], events["codes"] = labels[:, actions] == 1, codes[:, inputs]
+                for share, at in self._of_shares(group):
                     events[at].tofile(files[share])
 
     def _of_shares(self, group: NDArray[np.int32]) -> Iterator[tuple[int, Ints]]:
@@ -327,9 +294,8 @@ class Pasts:
 
             def following(rows: int) -> Past:
                 nonlocal first
-                part, found = group.buffer(rows), np.empty(rows, self._past)
-                group.read(first, part)
-                for share, at in self._of_shares(part):
+                found = np.empty(rows, self._past)
+                for share, at in self._of_shares(group.part(first, rows)):
                     found[at] = np.fromfile(files[share], self._past, len(at))
                 first += rows
                 return Past(found["lists"], found["numbers"])
@@ -346,7 +312,7 @@ class Pasts:
     def remove(self) -> None:
         """Removes the files."""
         for folder in self.folders:
-            (folder / TIMES).unlink()
+            (folder / f"{TIMES}.npy").unlink()
             for share in range(self._shares):
                 _file(folder, PAST, share).unlink()
 

@@ -25,14 +25,14 @@ from bench.data.arrays import ArrayWriter
 from bench.data.assemble import Assembler, Rows
 from bench.data.card import Card
 from bench.data.checks import Rejects
-from bench.data.encoding.fitter import EncoderFitter, Provisional
+from bench.data.encoding.fitter import EncoderFitter
 from bench.data.fetch import Digest, at_hand, check_source, digest, fetch, in_raw, raw_folder
-from bench.data.history import Pasts, Times
-from bench.data.reachable import Truth
+from bench.data.history import Pasts
+from bench.data.reachable import reachable_in
 from bench.data.readers import Paths, read, read_sides
 from bench.data.readers.blocks import unpacked_name
 from bench.data.sources import SyntheticReader, is_pattern
-from bench.data.spill import Besides, Spill
+from bench.data.spill import Segments, Spill, arrays_of
 from bench.data.splits import SPLITS, TRAIN, FileSplit
 from bench.data.store import Store
 from bench.data.synthetic import GENERATORS
@@ -190,18 +190,17 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     files = card.split.train if isinstance(card.split, FileSplit) else card.row_files
     last = max(map(card.row_files.index, files))  # of the files that may hold rows of train
     every = card.history is not None  # values that train does not hold are told apart in histories
+    segments = Segments(card)
     with ExitStack() as stack:
-        spills = [Spill(folder / name, card, fitter.widths, stack) for name in SPLITS]
-        truths = [Truth(folder / name, card, stack) for name in SPLITS]
-        besides = Besides(card, folder, SPLITS, stack)
-        times = Times(card.history_time if card.history else None, card.missing, folder, SPLITS, stack)
+        spills = [Spill(folder / name, card, stack) for name in SPLITS]
         for part in read(card, paths, progress, folder):
             rows = assembler.take(part)
             if len(rows.split):  # work for each column, though there are no rows
-                grow = every or card.row_files.index(part.file) <= last
-                _spill(rows, fitter.take(rows.table, rows.split == TRAIN, rows.labels, grow), spills, truths)
-                besides.take(rows.table, rows.split)
-                times.take(rows.table, rows.split)
+                grow, train = every or card.row_files.index(part.file) <= last, rows.split == TRAIN
+                kept = fitter.take(rows.table, train, rows.labels, grow)
+                arrays = arrays_of(card, rows) | kept._asdict() | segments.take(rows.table, train)
+                for number, spill in enumerate(spills):
+                    spill.append(arrays, rows.split == number)
     rejects.check(card.key, assembler.rows + assembler.duplicates)
     for spill, name in zip(spills, SPLITS, strict=True):
         spill.counts.check(name, assembler.empty_reason())
@@ -211,7 +210,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     if card.history is not None:
         actions = [[rule.name for rule in card.task_rules].index(name) for name in card.history.actions]
         pasts = Pasts(card.history, [spill.folder for spill in spills], progress)
-        pasts.compute(spills[0].widths[0], fitter.columns_of(card.history.inputs), actions)
+        pasts.compute(fitter.columns_of(card.history.inputs), actions)
         for numbers in pasts.numbers(TRAIN):
             fitter.take_past(numbers)
     encoder = fitter.finish(progress)
@@ -241,8 +240,8 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     if pasts:
         pasts.remove()
     best: dict[str, float] = {}
-    for truth, name in zip(truths, SPLITS, strict=True):
-        best |= truth.reachable(name)
+    for name in SPLITS:
+        best |= reachable_in(folder / name, card.task_rules, name)
     return {
         "duplicates_dropped": assembler.duplicates,
         "outside_splits": assembler.outside,
@@ -253,17 +252,8 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         },
         "schema": asdict(schema),
         "default_tasks": list(card.default_tasks),
-        **besides.finish(),
+        **segments.finish([spill.folder for spill in spills]),
+        **({"logged": list(card.logged)} if card.logged else {}),
         **weight_facts(card.weight, card.sampling),
         **({"reachable": best} if best else {}),
     }
-
-
-def _spill(rows: Rows, kept: Provisional, spills: list[Spill], truths: list[Truth]) -> None:
-    for number, (spill, truth) in enumerate(zip(spills, truths, strict=True)):
-        at = np.flatnonzero(rows.split == number)
-        if len(at):
-            own = kept if len(at) == len(rows.split) else Provisional(kept.codes[at], kept.numbers[at])
-            bounds = None if rows.bounds is None else rows.bounds[at]
-            spill.append(rows.labels[at], rows.weights[at], rows.group[at], own, bounds)
-            truth.append(rows.table, at)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
-from bench.data.arrays import ArrayWriter
-from bench.data.card import Card
 from bench.data.tasks import TaskRule
-from bench.data.values import as_numbers
 
 Numbers = NDArray[np.float64]
 
@@ -73,39 +68,18 @@ def _of_values(name: str, labels: NDArray[np.float32], means: Numbers) -> dict[s
     }
 
 
-class Truth:
-    """The truth behind the labels of one split, kept on disk until all of it is there; nothing where a card has none.
+def reachable_in(folder: Path, rules: tuple[TaskRule, ...], split: str) -> dict[str, float]:
+    """Metrics of the truth that lies in the folder of a split; its file is removed.
 
-    The metrics rank a whole split, so this alone holds a column of a split in memory: generated data has it, files do
-    not.
+    None where rows have weights, which these metrics do not know. They rank a whole split, so this alone holds a column
+    of one in memory: generated data has a truth, files do not.
     """
-
-    def __init__(self, folder: Path, card: Card, stack: ExitStack) -> None:
-        """Its file is closed with the stack."""
-        self.folder, self.card = folder, card
-        self._columns = {rule.name: rule.truth for rule in card.task_rules if rule.truth}
-        self._writer: ArrayWriter | None = None
-        if self._columns:
-            writer = ArrayWriter(folder / "truth.npy", np.float64, (len(self._columns),))
-            self._writer = stack.enter_context(writer)
-
-    def append(self, table: Any, at: NDArray[np.int64]) -> None:
-        """Adds rows `at` of a table."""
-        if self._writer is not None:
-            columns = [as_numbers(table[raw], self.card.missing, raw)[at] for raw in self._columns.values()]
-            self._writer.append(np.stack(columns, axis=1))
-
-    def reachable(self, split: str) -> dict[str, float]:
-        """Metrics of the truth, after it and the labels are written; the file of truths is removed.
-
-        None where rows have weights, which these metrics do not know.
-        """
-        if self._writer is None:
-            return {}
-        path = self.folder / "truth.npy"
-        truth, labels = np.load(path), np.load(self.folder / "labels.npy")
-        path.unlink()
-        if (self.folder / "weights.npy").is_file():
-            return {}
-        columns = {name: np.ascontiguousarray(truth[:, at]) for at, name in enumerate(self._columns)}
-        return reachable(split, self.card.task_rules, labels, columns)
+    path = folder / "truth.npy"
+    if not path.is_file():
+        return {}
+    truth, labels = np.load(path), np.load(folder / "labels.npy")
+    path.unlink()
+    if (folder / "weights.npy").is_file():
+        return {}
+    names = [rule.name for rule in rules if rule.truth]
+    return reachable(split, rules, labels, {name: np.ascontiguousarray(truth[:, at]) for at, name in enumerate(names)})

@@ -102,6 +102,5 @@ def _copy(sources: Sequence[Path], masks: Sequence[Mask], wanted: bool, target: 
         for array, mask in zip(arrays, masks, strict=True):
             with ArrayReader(array) as reader:
                 for start in range(0, len(mask), BLOCK):
-                    block = reader.buffer(min(BLOCK, len(mask) - start))
-                    reader.read(start, block)
+                    block = reader.part(start, BLOCK)
                     writer.append(block[mask[start : start + len(block)] == wanted])

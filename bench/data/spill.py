@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.arrays import ArrayWriter
-from bench.data.assemble import Numbering
+from bench.data.arrays import ArrayReader, ArrayWriter
+from bench.data.assemble import Numbering, Rows
 from bench.data.card import Card
 from bench.data.checks import Labels
 from bench.data.columns import MOST, OTHER
@@ -70,6 +70,24 @@ class LabelCounts:
 
 CHUNK = 1 << 14
 """Rows of a step of the second pass."""
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def arrays_of(card: Card, rows: Rows) -> dict[str, NDArray[Any]]:
+    """What is kept of n rows beside inputs and segments: name of a file -> (n, ..)."""
+    found: dict[str, NDArray[Any]] = {"labels": rows.labels, "group": rows.group}
+    if rows.weights.shape[1]:
+        found["weights"] = rows.weights
+    if rows.bounds is not None:
+        found["bounds"] = rows.bounds
+    truths = [rule.truth for rule in card.task_rules if rule.truth]
+    times = [card.history_time] if card.history else []
+    for name, columns in (("logged", card.logged), ("truth", truths), ("times", times)):
+        if columns:
+            found[name] = np.stack([as_numbers(rows.table[raw], card.missing, raw) for raw in columns], axis=1)
+    if card.logged:
+        found["logged"] = np.clip(found["logged"], -LARGEST, LARGEST).astype(np.float32)
+    return found
 
 
 class Spill:
@@ -79,113 +97,68 @@ class Spill:
         counts: of labels.
     """
 
-    def __init__(self, folder: Path, card: Card, widths: tuple[int, int], stack: ExitStack) -> None:
-        """Makes the folder; its files are closed with the stack.
-
-        Args:
-            widths: C and M.
-        """
+    def __init__(self, folder: Path, card: Card, stack: ExitStack) -> None:
+        """Makes the folder; its files are closed with the stack."""
         folder.mkdir()
-        self.folder, self.widths, self.counts = folder, widths, LabelCounts(card)
-        self._labels = stack.enter_context(ArrayWriter(folder / "labels.npy", np.float32, (len(card.tasks),)))
-        self._group = stack.enter_context(ArrayWriter(folder / "group.npy", np.int32))
-        self._weights: ArrayWriter | None = None
-        if card.weight is not None or card.sampling is not None:
-            weights = ArrayWriter(folder / "weights.npy", np.float32, (2 if card.sampling else 1,))
-            self._weights = stack.enter_context(weights)
-        self._bounds: ArrayWriter | None = None
-        if any(task.censored for task in card.tasks):
-            self._bounds = stack.enter_context(ArrayWriter(folder / "bounds.npy", np.float32, (len(card.tasks),)))
-        self._codes = stack.enter_context((folder / "codes").open("wb"))
-        self._numbers = stack.enter_context((folder / "numbers").open("wb"))
+        self.folder, self.counts = folder, LabelCounts(card)
+        self._stack, self._files = stack, dict[str, ArrayWriter]()
 
-    def append(
-        self,
-        labels: NDArray[Any],
-        weights: Weights,
-        group: NDArray[Any],
-        rows: Provisional,
-        bounds: NDArray[Any] | None = None,
-    ) -> None:
-        """Adds rows: labels (n, T), weights (n, K), group (n,), bounds (n, T)."""
-        if self._bounds is not None and bounds is not None:
-            self._bounds.append(bounds)
-        self.counts.add(labels, weights)
-        self._labels.append(labels)
-        if self._weights is not None:
-            self._weights.append(weights)
-        self._group.append(group)
-        self._codes.write(np.ascontiguousarray(rows.codes, np.int32).data)
-        self._numbers.write(np.ascontiguousarray(rows.numbers, np.float64).data)
+    def append(self, arrays: Arrays, rows: NDArray[np.bool_]) -> None:
+        """Adds the rows (n,) of arrays (n, ..), each to the file of its name."""
+        if not rows.any():
+            return
+        own = arrays if rows.all() else {name: array[rows] for name, array in arrays.items()}
+        self.counts.add(own["labels"], own.get("weights"))
+        for name, array in own.items():
+            if name not in self._files:
+                writer = ArrayWriter(self.folder / f"{name}.npy", array.dtype, array.shape[1:])
+                self._files[name] = self._stack.enter_context(writer)
+            self._files[name].append(array)
 
     def chunks(self) -> Iterator[tuple[int, Provisional]]:
         """(number of the first row, rows), after the files are closed; what was kept for this alone is removed."""
-        with (self.folder / "codes").open("rb") as codes, (self.folder / "numbers").open("rb") as numbers:
+        paths = [self.folder / f"{name}.npy" for name in Provisional._fields]
+        codes, numbers = (ArrayReader(np.load(path, mmap_mode="r")) for path in paths)
+        with codes, numbers:
             for start in range(0, self.counts.rows, CHUNK):
-                size = min(CHUNK, self.counts.rows - start)
-                own = np.fromfile(codes, np.int32, size * self.widths[0]).reshape(size, -1)
-                beside = np.fromfile(numbers, np.float64, size * self.widths[1]).reshape(size, -1)
-                yield start, Provisional(own, beside)
-        (self.folder / "codes").unlink()
-        (self.folder / "numbers").unlink()
+                yield start, Provisional(codes.part(start, CHUNK), numbers.part(start, CHUNK))
+        for path in paths:
+            path.unlink()
 
 
 BLOCK = 1 << 16
 """Rows whose segments are written at a time."""
-WAITING = "provisional.npy"
+WAITING = "provisional"
 Numbers = NDArray[np.int32]
 
 
-class Besides:
-    """What a store keeps of rows beside inputs and labels: the segments that they are in, and scores that were logged.
+class Segments:
+    """The segments that rows are in; takes the parts of a card's rows, in order, all splits together.
 
-    Takes the parts of a card's rows, in order; all splits together. Values of categories are numbered as they first
-    appear; which are told apart is known when all of train has been seen. The numbers wait on disk until then.
+    Values of categories are numbered as they first appear; which are told apart is known when all of train has been
+    seen. The numbers wait on disk until then.
     """
 
-    def __init__(self, card: Card, folder: Path, splits: tuple[str, ...], stack: ExitStack) -> None:
-        """Opens the files of each split below a folder; they are closed with the stack.
+    def __init__(self, card: Card) -> None:
+        self._rules = list(card.segment_rules.items())
+        self._missing = card.missing
+        self._numberings = [None if rule.ranges else Numbering(rule.raw, card.missing) for _, rule in self._rules]
+        self._counts = [np.zeros(0, np.int64) for _ in self._rules]
+
+    def take(self, table: Any, train: NDArray[np.bool_]) -> dict[str, Numbers]:
+        """What is to be kept of rows: the provisional numbers (n, G) of those of an Arrow table, if there are segments.
 
         Args:
-            splits: by number; the first is train.
+            train: (n,) whether a row is train's.
         """
-        self._card, self._folders = card, [folder / name for name in splits]
-        self._numberings = [
-            None if rule.ranges else Numbering(rule.raw, card.missing) for rule in card.segment_rules.values()
-        ]
-        self._counts = [np.zeros(0, np.int64) for _ in card.segment_rules]
-        self._segments: list[ArrayWriter] = []
-        self._logged: list[ArrayWriter] = []
-        for of_split in self._folders:
-            if card.segment_rules:
-                waiting = ArrayWriter(of_split / WAITING, np.int32, (len(card.segment_rules),))
-                self._segments.append(stack.enter_context(waiting))
-            if card.logged:
-                logged = ArrayWriter(of_split / "logged.npy", np.float32, (len(card.logged),))
-                self._logged.append(stack.enter_context(logged))
-
-    def take(self, table: Any, split: NDArray[np.int8]) -> None:
-        """Takes in rows.
-
-        Args:
-            table: Arrow table of raw columns, n rows.
-            split: (n,) the number of each row's split, -1 for none.
-        """
-        if self._segments:
-            numbers = np.stack([self._numbers(at, table, split == 0) for at in range(len(self._counts))], axis=1)
-            for number, writer in enumerate(self._segments):
-                writer.append(numbers[split == number])
-        if self._logged:
-            columns = [as_numbers(table[raw], self._card.missing, raw) for raw in self._card.logged]
-            scores = np.clip(np.stack(columns, axis=1), -LARGEST, LARGEST)
-            for number, writer in enumerate(self._logged):
-                writer.append(scores[split == number])
+        found = [self._numbers(at, table, train) for at in range(len(self._rules))]
+        return {WAITING: np.stack(found, axis=1)} if found else {}
 
     def _numbers(self, at: int, table: Any, train: NDArray[np.bool_]) -> Numbers:
         """(n,) provisional: of a range its code, of any other value its number; -1 where missing."""
-        rule, numbering = list(self._card.segment_rules.values())[at], self._numberings[at]
+        rule, numbering = self._rules[at][1], self._numberings[at]
         if numbering is None:
-            values = as_numbers(table[rule.raw], self._card.missing, rule.raw)
+            values = as_numbers(table[rule.raw], self._missing, rule.raw)
             codes = np.searchsorted(rule.ranges, values, side="right")
             return np.where(np.isnan(values), -1, codes).astype(np.int32)
         numbers = numbering.take(table)
@@ -194,19 +167,18 @@ class Besides:
         self._counts[at] = seen
         return numbers
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self, folders: Sequence[Path]) -> dict[str, Any]:
         """Writes each split's `segments.npy`, when all files are closed; gives what the manifest says."""
-        made = [self._made(at) for at in range(len(self._counts))]
-        for folder in self._folders if made else ():
+        if not self._rules:
+            return {}
+        made = [self._made(at) for at in range(len(self._rules))]
+        for folder in folders:
             _write(folder, [codes for _, codes in made])
-        facts: dict[str, Any] = {}
-        if made:
-            facts["segments"] = {name: values for name, (values, _) in zip(self._card.segment_rules, made, strict=True)}
-        return facts | ({"logged": list(self._card.logged)} if self._card.logged else {})
+        return {"segments": {name: values for (name, _), (values, _) in zip(self._rules, made, strict=True)}}
 
     def _made(self, at: int) -> tuple[list[str], NDArray[np.int16]]:
         """The values of a segment, and for each provisional number the place among them, the last for missing."""
-        rule, numbering = list(self._card.segment_rules.values())[at], self._numberings[at]
+        rule, numbering = self._rules[at][1], self._numberings[at]
         counts = self._counts[at]
         if numbering is None:
             return list(rule.fixed), np.append(np.arange(len(rule.fixed), dtype=np.int16), np.int16(-1))
@@ -225,10 +197,10 @@ class Besides:
 
 
 def _write(folder: Path, places: list[NDArray[np.int16]]) -> None:
-    waiting = np.load(folder / WAITING, mmap_mode="r", allow_pickle=False)
-    with ArrayWriter(folder / "segments.npy", np.int16, (len(places),)) as writer:
-        for start in range(0, len(waiting), BLOCK):
-            block = waiting[start : start + BLOCK]
-            writer.append(np.stack([of[block[:, at]] for at, of in enumerate(places)], axis=1))
-    del waiting
-    (folder / WAITING).unlink()
+    waiting = folder / f"{WAITING}.npy"
+    reader, writer = ArrayReader(np.load(waiting, mmap_mode="r")), folder / "segments.npy"
+    with reader, ArrayWriter(writer, np.int16, (len(places),)) as out:
+        for start in range(0, reader.rows, BLOCK):
+            block = reader.part(start, BLOCK)
+            out.append(np.stack([of[block[:, at]] for at, of in enumerate(places)], axis=1))
+    waiting.unlink()

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat
 
-from bench.data.codes import IntegerCodes
 from bench.data.encoding.base import Source
 from bench.registry import Config
 from bench.schema import begins
@@ -62,7 +61,7 @@ class RunningMoments:
 
     def __init__(self, log1p: bool = False) -> None:
         self.log1p, self.rows, self.known = log1p, 0, 0
-        self._ranges = IntegerCodes()
+        self._place, self._met = np.full(2 * HALF, -1, np.int16), list[int]()  # of ranges, in the order first met
         self._sums = np.zeros((4, 0))
         """Of each range a number in it, the count, and sums of differences from that number and of their squares."""
         self._waiting = [np.zeros((2, 0))]
@@ -85,21 +84,24 @@ class RunningMoments:
         start = 0
         for end in ends:
             values, times = waiting[:, start:end]
-            start, at, before = end, self._ranges.code(_ranges_of(values)), self._sums.shape[1]
-            if (met := len(self._ranges) - before) > 0:
-                first = np.unique(at, return_index=True)[1][-met:]
-                new = np.concatenate([values[None, first], np.zeros((3, met))])
+            start, ranges = end, _ranges_of(values)
+            if met := list(dict.fromkeys(ranges[self._place[ranges] < 0].tolist())):
+                self._place[met] = np.arange(len(self._met), len(self._met) + len(met))
+                self._met += met
+                new = np.zeros((4, len(met)))
+                new[0] = [values[np.argmax(ranges == each)] for each in met]
                 self._sums = np.concatenate([self._sums, new], axis=1)
+            at = self._place[ranges]
             apart = values - self._sums[0][at]
             for row, weights in enumerate((times, times * apart, times * apart * apart), 1):
-                self._sums[row] += np.bincount(at, weights, len(self._ranges))
+                self._sums[row] += np.bincount(at, weights, len(self._met))
         self._waiting = [waiting[:, start:]]
 
     @property
     def moments(self) -> tuple[float, float]:
         """Mean and deviation; a constant has deviation 1, so that it standardises to 0; none has 0 and 1."""
         self._take(0)
-        mean, deviation = self._of(np.arange(len(self._ranges)))
+        mean, deviation = self._of(np.arange(len(self._met)))
         return mean, deviation or 1.0
 
     def robust(self) -> Robust:
@@ -109,11 +111,12 @@ class RunningMoments:
         one of a hundred numbers or more. Numbers are cut `FAR` deviations from the mean, or beyond all that is left.
         """
         self._take(0)
-        order = np.argsort(self._ranges.values)
+        ranges = np.array(self._met, np.int64)
+        order = np.argsort(ranges)
         mean, deviation = self._of(order)
         if not len(order):
             return Robust(mean, 1.0, -FAR, FAR, 0)
-        low, high = _edges(self._ranges.values[order])
+        low, high = _edges(ranges[order])
         counts, kept = self._sums[1, order], np.ones(len(order), np.bool_)
         most = max((self.known - counts.max()) // 100, self.known >= 100)
         core = (np.cumsum(counts) > most) & (np.cumsum(counts[::-1])[::-1] > most)
