@@ -4,13 +4,13 @@ The rows are cut into chunks of consecutive rows and the chunks, in file order, 
 K windows; each window gets one chunk of every stratum, drawn without replacement, so every window is a stratified
 sample of the whole file (Cochran, Sampling Techniques, 1977, chapter 5: for data in an order its mean varies far less
 than that of as many chunks drawn freely). A window's chunks are read in file order, its rows are shuffled and cut into
-batches; while its batches are gathered, the next window is read piece by piece.
+batches; while its batches are gathered, a thread reads the next window.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from bench.data.arrays import ArrayReader
 from bench.data.groups import grouped_order
+from bench.data.prefetch import ahead
 from bench.data.store import Split
 from bench.errors import UserError
 
@@ -174,52 +175,34 @@ def shuffled_by_chunk(reader: RowReader, plan: Plan, size: int, seed: int) -> Ge
     """
     rng = np.random.default_rng(seed)
     windows = plan.windows(reader.rows, rng)
-    buffers = [reader.buffers(plan.window) for _ in windows[:2]]
-    filling = _Filling(reader, plan, windows[0], buffers[0])
     tail: Batch | None = None
-    for k in range(len(windows)):
-        window = filling.finish()
-        rows = len(window[0])
-        if k + 1 < len(windows):
-            filling = _Filling(reader, plan, windows[k + 1], buffers[(k + 1) % 2])
-        start = min(rows, size - (0 if tail is None else len(tail.labels)))
-        mixed = grouped_order(window[-1], size, rng, start) if reader.grouped else rng.permutation(rows)
-        order = torch.from_numpy(mixed)
-        head = reader.batch(window, order[:start])
-        if tail is not None:
-            pairs = iter([torch.cat(pair) for pair in zip(tail.tensors, head.tensors, strict=True)])
-            head = head.map(lambda _, pairs=pairs: next(pairs))  # type: ignore[misc]
-        tail = head
-        pace = -(-len(filling) * size // rows)
-        while len(tail.labels) == size:
-            filling.advance(pace)
-            yield tail
-            tail = reader.batch(window, order[start : start + size])
-            start += size
+    with closing(ahead(_read(reader, plan, chunks) for chunks in windows)) as read:
+        for window in read:
+            rows = len(window[0])
+            start = min(rows, size - (0 if tail is None else len(tail.labels)))
+            mixed = grouped_order(window[-1], size, rng, start) if reader.grouped else rng.permutation(rows)
+            order = torch.from_numpy(mixed)
+            head = reader.batch(window, order[:start])
+            if tail is not None:
+                pairs = iter([torch.cat(pair) for pair in zip(tail.tensors, head.tensors, strict=True)])
+                head = head.map(lambda _, pairs=pairs: next(pairs))  # type: ignore[misc]
+            tail = head
+            while len(tail.labels) == size:
+                yield tail
+                tail = reader.batch(window, order[start : start + size])
+                start += size
+            del window  # before the one after the next is read
 
 
-class _Filling:
-    """A window that is being read, chunk by chunk."""
-
-    def __init__(self, reader: RowReader, plan: Plan, chunks: NDArray[np.int64], buffers: Buffers) -> None:
-        self._reader, self._buffers, self._filled = reader, buffers, 0
-        self._parts = [(start := int(c) * plan.chunk, min(plan.chunk, reader.rows - start)) for c in chunks]
-        self._next = 0
-
-    def __len__(self) -> int:
-        return len(self._parts)
-
-    def advance(self, chunks: int) -> None:
-        """Reads `chunks` more chunks, or those that are left."""
-        for start, rows in self._parts[self._next : self._next + chunks]:
-            self._reader.read(start, rows, self._buffers, self._filled)
-            self._filled += rows
-        self._next += chunks
-
-    def finish(self) -> Buffers:
-        """Reads what is left; the window's rows."""
-        self.advance(len(self))
-        return tuple(buffer[: self._filled] for buffer in self._buffers)
+def _read(reader: RowReader, plan: Plan, chunks: NDArray[np.int64]) -> Buffers:
+    """The rows of a window, chunk by chunk in file order."""
+    starts = chunks * plan.chunk
+    ends = np.minimum(starts + plan.chunk, reader.rows)
+    buffers, filled = reader.buffers(int((ends - starts).sum())), 0
+    for start, rows in zip(starts.tolist(), (ends - starts).tolist(), strict=True):
+        reader.read(start, rows, buffers, filled)
+        filled += rows
+    return buffers
 
 
 def in_file_order(reader: RowReader, size: int) -> Iterator[Batch]:

@@ -16,6 +16,9 @@ from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, Ra
 from bench.data.tasks import Span, TaskRule
 from bench.errors import listed
 
+_AS_THEY_ARE = {"id", "title", "licence", "citation", "homepage", "files", "group", "time", "scenario"}
+_AS_THEY_ARE |= {"post_exposure", "logged", "weight", "sampling", "encoding"}
+
 
 def describe(card: Card) -> dict[str, Any]:
     """The content of a card, for display."""
@@ -35,34 +38,20 @@ def describe(card: Card) -> dict[str, Any]:
         }
         for rule in card.task_rules
     ]
-    generated = isinstance(card.reader, SyntheticReader)
-    return {
-        "id": card.id,
+    dumped = card.model_dump(mode="json", include=_AS_THEY_ARE)
+    return dumped | {
         "key": card.key,
-        "title": card.title,
-        "licence": card.licence,
-        "citation": card.citation,
-        "homepage": card.homepage,
         "variants": list(card.origin.variants),
         "reader": card.reader.kind,
         "parameters": card.reader.parameters if isinstance(card.reader, SyntheticReader) else {},
-        "needs_network": not generated,
-        "files": [file.model_dump(mode="json") for file in card.files],
+        "needs_network": not isinstance(card.reader, SyntheticReader),
         "sources": [{"kind": source.kind, "from": source.label, "sha256": source.sha256} for source in card.sources],
         "columns": columns,
         "tasks": tasks,
         "default_tasks": list(card.default_tasks),
         "split": card.split.model_dump(mode="json", exclude_none=True),
-        "group": card.group,
-        "time": card.time,
-        "scenario": card.scenario,
-        "post_exposure": list(card.post_exposure),
         "segments": {name: rule.model_dump(mode="json", exclude_defaults=True) for name, rule in card.segments.items()},
-        "logged": list(card.logged),
-        "weight": card.weight,
-        "sampling": card.sampling.model_dump(mode="json") if card.sampling else None,
         "target_rates": list(card.encoding.target_rates),
-        "encoding": card.encoding.model_dump(mode="json"),
         "explained": explain(card),
     }
 

@@ -133,14 +133,12 @@ def check_tasks(rules: tuple[TaskRule, ...]) -> None:
     if len(known) < len(rules):
         names = [rule.name for rule in rules]
         raise ValueError(f"task '{next(name for name in names if names.count(name) > 1)}' is defined twice")
+    parents = {rule.name: rule.parent for rule in rules if rule.parent is not None}
+    for name, parent in parents.items():
+        if parent not in known:
+            raise ValueError(f"task '{name}': unknown parent '{parent}'; known are {', '.join(known)}")
+    check_parents(parents)
     for rule in rules:
-        chain = [rule.name]
-        while (parent := known[chain[-1]].parent) is not None:
-            if parent not in known:
-                raise ValueError(f"task '{chain[-1]}': unknown parent '{parent}'; known are {', '.join(known)}")
-            if parent in chain:
-                raise ValueError(f"parents form a cycle: {' -> '.join([*chain, parent])}")
-            chain.append(parent)
         if rule.parent is not None:
             if known[rule.parent].kind != "binary":
                 raise ValueError(f"task '{rule.name}': its parent '{rule.parent}' must be binary")
@@ -148,6 +146,16 @@ def check_tasks(rules: tuple[TaskRule, ...]) -> None:
                 raise ValueError(f"task '{rule.name}': its parent '{rule.parent}' is optional, so it must be too")
     if all(rule.optional for rule in rules):
         raise ValueError("every task is optional; at least one must not be")
+
+
+def check_parents(parents: Mapping[str, str]) -> None:
+    """Raises ValueError, in one sentence, where child -> parent leads in a cycle."""
+    for start in parents:
+        chain = [start]
+        while (parent := parents.get(chain[-1])) is not None:
+            if parent in chain:
+                raise ValueError(f"parents form a cycle: {' -> '.join([*chain, parent])}")
+            chain.append(parent)
 
 
 SKEWED = 2.0

@@ -6,7 +6,7 @@ A row is kept as provisional codes (int32, one for each slot of a categorical or
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -174,16 +174,18 @@ class NumericFitter:
         moments: of train.
     """
 
+    width = 1
+
     def __init__(self, name: str, source: Source, column: Numeric) -> None:
         self.name, self.source, self.column = name, source, column
         self.moments = RunningMoments(column.log1p)
         self._distinct = DistinctNumbers()
 
     def take(self, table: Any, train: Mask) -> Numbers:
-        """Numbers (n,), NaN where missing."""
+        """Numbers (n, 1), NaN where missing."""
         numbers = self.source.numbers(table)
         self.add(numbers[train])
-        return numbers
+        return numbers[:, None]
 
     def add(self, numbers: Numbers) -> None:
         """Fits on numbers (n,) of train."""
@@ -201,7 +203,7 @@ class VectorFitter:
     """Vectors, each number of which is a quantity."""
 
     def __init__(self, name: str, source: Source, column: Vector) -> None:
-        self.name, self.source, self.column = name, source, column
+        self.name, self.source, self.column, self.width = name, source, column, column.length
         self._moments = [RunningMoments() for _ in range(column.length)]
         self._lacking = False
 
@@ -223,28 +225,32 @@ class VectorFitter:
         return VectorColumns(name=self.name, source=self.source, parts=tuple(parts), flag=flag)
 
 
+def _places(fitters: Mapping[str, Any]) -> dict[str, slice]:
+    """Where the columns of each are, one after the other."""
+    ends = np.cumsum([0, *(fitter.width for fitter in fitters.values())]).tolist()
+    return {name: slice(*ends[at : at + 2]) for at, name in enumerate(fitters)}
+
+
 class EncoderFitter:
     """One fitter for each input of a card, and one for each column with target rates."""
 
     def __init__(self, card: Card) -> None:
         self.card, encoding = card, card.encoding
         self._fields: dict[str, CategoricalFitter | MultiValuedFitter] = {}
-        self._numeric: dict[str, NumericFitter] = {}
-        self._vectors: dict[str, VectorFitter] = {}
+        self._numbers: dict[str, NumericFitter | VectorFitter] = {}
         self._rates: dict[str, RatesFitter] = {}
         for name, column in card.columns.items():
             source = Source(column=column.source or name, derive=column.derive, missing=card.missing)
-            if isinstance(column, Numeric):
-                self._numeric[name] = NumericFitter(name, source, column)
-                continue
-            if isinstance(column, Vector):
-                self._vectors[name] = VectorFitter(name, source, column)
-                continue
-            min_count = column.min_count or encoding.min_count
-            if isinstance(column, Categorical):
-                self._fields[name] = CategoricalFitter(name, source, min_count)
-            else:
-                self._fields[name] = MultiValuedFitter(name, source, column, min_count)
+            match column:
+                case Numeric():
+                    self._numbers[name] = NumericFitter(name, source, column)
+                case Vector():
+                    self._numbers[name] = VectorFitter(name, source, column)
+                case Categorical():
+                    self._fields[name] = CategoricalFitter(name, source, column.min_count or encoding.min_count)
+                case MultiValued():
+                    min_count = column.min_count or encoding.min_count
+                    self._fields[name] = MultiValuedFitter(name, source, column, min_count)
         self._past = {
             rule.name: NumericFitter(rule.name, Source(column=rule.name), Numeric(log1p=rule.kind != "rate"))
             for rule in (card.history.number_rules if card.history else ())
@@ -254,18 +260,8 @@ class EncoderFitter:
         tasks = tuple(card.tasks[at] for at in self._rated)
         for name in encoding.target_rates:
             self._rates[name] = RatesFitter(name, tasks, encoding.rate_smoothing, encoding.rate_folds, encoding.seed)
-        ends = np.cumsum([0, *(fitter.width for fitter in self._fields.values())]).tolist()
-        self._at = {name: slice(ends[i], ends[i + 1]) for i, name in enumerate(self._fields)}
-        lengths = [fitter.column.length for fitter in self._vectors.values()]
-        ends = np.cumsum([len(self._numeric), *lengths]).tolist()
-        self._numbers_of = {name: slice(ends[i], ends[i + 1]) for i, name in enumerate(self._vectors)}
+        self._at, self._numbers_at = _places(self._fields), _places(self._numbers)
         self._encoder: Encoder | None = None
-
-    @property
-    def widths(self) -> tuple[int, int]:
-        """Codes C and numbers M of a row."""
-        vectors = sum(fitter.column.length for fitter in self._vectors.values())
-        return sum(fitter.width for fitter in self._fields.values()), len(self._numeric) + vectors
 
     def take(self, table: Any, train: Mask, labels: NDArray[np.float32], grow: bool = True) -> Provisional:
         """Takes in rows: fits on those of train, codes all.
@@ -276,17 +272,15 @@ class EncoderFitter:
             labels: (n, T), read by target rates only.
             grow: whether rows of train may still come, so that new values get codes.
         """
-        widths = self.widths
-        rows = Provisional(np.empty((len(train), widths[0]), np.int32), np.empty((len(train), widths[1])))
+        codes, numbers = (sum(each.width for each in of.values()) for of in (self._fields, self._numbers))
+        rows = Provisional(np.empty((len(train), codes), np.int32), np.empty((len(train), numbers)))
         for name, fitter in self._fields.items():
             rows.codes[:, self._at[name]] = fitter.take(table, train, grow)
-        for at, numeric in enumerate(self._numeric.values()):
-            rows.numbers[:, at] = numeric.take(table, train)
-        for name, vector in self._vectors.items():
-            rows.numbers[:, self._numbers_of[name]] = vector.take(table, train)
+        for name, of_numbers in self._numbers.items():
+            rows.numbers[:, self._numbers_at[name]] = of_numbers.take(table, train)
         for name, rates in self._rates.items():
-            codes = np.ascontiguousarray(rows.codes[train, self._at[name].start])
-            rates.take(codes, np.ascontiguousarray(labels[train][:, self._rated]), len(self._fields[name].values))
+            own = np.ascontiguousarray(rows.codes[train, self._at[name].start])
+            rates.take(own, np.ascontiguousarray(labels[train][:, self._rated]), len(self._fields[name].values))
         return rows
 
     def take_past(self, numbers: Numbers) -> None:
@@ -318,10 +312,9 @@ class EncoderFitter:
                         "the same, write all numbers in one way"
                     )
                 continue
-            if name in self._vectors:
-                dense.append(self._vectors[name].finish())
+            if isinstance(numeric := self._numbers[name], VectorFitter):
+                dense.append(numeric.finish())
                 continue
-            numeric = self._numeric[name]
             column, of_number = numeric.finish()
             dense.append(column)
             ranges.append(of_number)
@@ -354,7 +347,7 @@ class EncoderFitter:
             past: of the rows, where the card has a history.
         """
         assert self._encoder is not None
-        number = {name: rows.numbers[:, at] for at, name in enumerate(self._numeric)}
+        number = {name: rows.numbers[:, at.start] for name, at in self._numbers_at.items()}
         if past is not None:
             number |= {name: past.numbers[:, at] for at, name in enumerate(self._past)}
         ids = np.empty((len(rows.codes), self._slots), np.int32)
@@ -372,7 +365,7 @@ class EncoderFitter:
             if isinstance(part, NumericColumn):
                 columns.append(part.encode_numbers(number[part.name]))
             elif isinstance(part, VectorColumns):
-                columns.append(part.encode_numbers(rows.numbers[:, self._numbers_of[part.name]]))
+                columns.append(part.encode_numbers(rows.numbers[:, self._numbers_at[part.name]]))
             else:
                 columns.append(self._rates[part.name].dense(rows.codes[:, self._at[part.name].start], start))
         return ids, np.concatenate(columns, axis=1)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.inspection.column import Counted
+from bench.data.tasks import check_parents
 from bench.data.values import canonical
 from bench.errors import UserError, unknown
 
@@ -104,12 +105,10 @@ def parents_of(given: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
         if child in found:
             raise UserError(f"--parent: '{child}' has two parents, '{found[child]}' and '{parent}'")
         found[child] = parent
-    for start in found:
-        chain = [start]
-        while (above := found.get(chain[-1])) is not None:
-            if above in chain:
-                raise UserError(f"--parent: parents form a cycle: {' -> '.join([*chain, above])}")
-            chain.append(above)
+    try:
+        check_parents(found)
+    except ValueError as error:
+        raise UserError(f"--parent: {error}") from None
     return found
 
 

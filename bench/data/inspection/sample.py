@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench.data.readers.blocks import lines
 from bench.data.readers.csv import read_csv
+from bench.data.readers.parquet import read_parquet
 from bench.errors import UserError, unknown
 from bench.progress import Progress
 
@@ -189,34 +191,17 @@ def read_sample(
 
 def _head(path: Path, layout: Layout, columns: list[str], limit: int | None, progress: Progress) -> tuple[Any, bool]:
     """(rows, whether they are all)."""
-    batches: list[Any] = []
-    rows = 0
-    source = _parquet(path, columns, progress) if layout.kind == "parquet" else _csv(path, layout, columns, progress)
-    schema = next(source)
-    for batch in source:
-        if limit is not None and rows + batch.num_rows > limit:
-            batches.append(batch.slice(0, limit - rows))
-            source.close()
-            return pa.Table.from_batches(batches, schema), False
-        batches.append(batch)
-        rows += batch.num_rows
-    return pa.Table.from_batches(batches, schema), True
-
-
-def _parquet(path: Path, columns: list[str], progress: Progress) -> Generator[Any]:
-    """The schema, then batches."""
-    with pq.ParquetFile(path) as source, progress.task(f"inspecting {path.name}", None, "rows") as advance:
-        yield pa.schema([source.schema_arrow.field(name) for name in columns])
-        for batch in source.iter_batches(columns=columns):
-            advance(batch.num_rows)
-            yield batch.select(columns)
-
-
-def _csv(path: Path, layout: Layout, columns: list[str], progress: Progress) -> Generator[Any]:
-    """The schema, then batches."""
-    names = layout.columns if layout.named else ()
-    wanted = dict.fromkeys(columns, "text")
-    parts = read_csv(path, path.name, wanted, progress, names=names, separator=layout.separator)
-    yield next(parts).table.select(columns).schema
-    for part in parts:
-        yield from part.table.select(columns).to_batches()
+    wanted, tables, rows = dict.fromkeys(columns, "text"), list[Any](), 0
+    if layout.kind == "parquet":
+        parts = read_parquet(path, path.name, wanted, progress)
+    else:
+        names = layout.columns if layout.named else ()
+        parts = read_csv(path, path.name, wanted, progress, names=names, separator=layout.separator)
+    with closing(parts):
+        for part in parts:
+            table = part.table.select(columns)
+            tables.append(table if limit is None else table.slice(0, limit - rows))
+            rows += table.num_rows
+            if limit is not None and rows > limit:
+                return pa.concat_tables(tables), False
+    return pa.concat_tables(tables), True

@@ -7,7 +7,7 @@ import csv
 import io
 import re
 from array import array
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -156,7 +156,7 @@ def read_csv(
     drop: bool = False,
     quoted: bool = True,
     change: Callable[[bytes], bytes] = bytes,
-) -> Iterator[RawTable]:
+) -> Generator[RawTable]:
     """Reads the wanted columns that the file has, part by part; all columns where `keep_all` is set.
 
     Args:
@@ -223,7 +223,7 @@ def read_csv(
 
 def read_double_colon(
     path: Path, file: str, wanted: Mapping[str, str], progress: Progress, **options: Any
-) -> Iterator[RawTable]:
+) -> Generator[RawTable]:
     """MovieLens's text as `read_csv` reads it: fields between `::`, no header, Latin-1; a quote is a letter."""
 
     def separated(block: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from bench.progress import Progress
 
 def read_parquet(
     path: Path, file: str, wanted: Mapping[str, str], progress: Progress, *, keep_all: bool = False
-) -> Iterator[RawTable]:
+) -> Generator[RawTable]:
     """Reads the wanted columns that the file has, part by part; all columns where `keep_all` is set.
 
     Raises:

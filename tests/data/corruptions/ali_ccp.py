@@ -6,7 +6,7 @@ import gzip
 from collections.abc import Callable
 
 from corruptions.entry import Edit, Entry, Kept, Refused
-from corruptions.joins import again, line, write
+from corruptions.joins import line, write
 from corruptions.work import Work
 
 SKELETON, COMMON = "sample_skeleton_train.csv", "common_features_train.csv"
@@ -27,79 +27,12 @@ def ends(name: str, change: Callable[[bytes], bytes]) -> Edit:
     return lambda work: (work.raw / name).write_bytes(change((work.raw / name).read_bytes()))
 
 
-FEATURES = "expected features as field\\x02id\\x03value joined by \\x01, found "
 TABLE: tuple[Entry, ...] = (
-    Refused(
-        "a feature list with a missing separator",
-        "ali",
-        edit_line(SKELETON, 40, b"\x02", b""),
-        "{raw}/sample_skeleton_train.csv, line 40: " + FEATURES + "...",
-    ),
-    Refused(
-        "a feature list with a missing weight",
-        "ali",
-        edit_line(COMMON, 3, b"\x03", b""),
-        "{raw}/common_features_train.csv, line 3: expected ...",
-    ),
-    Refused(
-        "an id beyond int64",
-        "ali",
-        edit_line(SKELETON, 41, b"\x02", b"\x0299999999999999999999"),
-        "{raw}/sample_skeleton_train.csv, line 41: expected a feature's id to be a whole number below 2^63, found ...",
-    ),
-    Refused(
-        "an id that is no number",
-        "ali",
-        edit_line(SKELETON, 41, b"\x02", b"\x02x"),
-        "{raw}/sample_skeleton_train.csv, line 41: expected a feature's id to be a whole number below 2^63, found ...",
-    ),
     Refused(
         "a weight that is no number",
         "ali",
         edit_line(COMMON, 4, b"\x03", b"\x03heavy"),
         "{raw}/common_features_train.csv, line 4: expected a feature's value to be a number, found ...",
-    ),
-    Refused(
-        "a weight that is not a number",
-        "ali",
-        edit_line(COMMON, 4, b"\x031", b"\x03nan"),
-        "{raw}/common_features_train.csv, line 4: expected a feature's value to be a number, found ...",
-    ),
-    Refused(
-        "a common index without a row",
-        "ali",
-        line(SKELETON, 43, b"43,0,0,nowhere,0,"),
-        "{raw}/sample_skeleton_train.csv, line 43: expected a common index of ..., found 'nowhere'",
-    ),
-    Refused(
-        "a common index twice",
-        "ali",
-        again(COMMON, 2, 5),
-        "{raw}/common_features_train.csv, line 5: expected each common index once, found one again",
-    ),
-    Refused(
-        "no common index",
-        "ali",
-        line(SKELETON, 44, b"44,0,0,,0,"),
-        "{raw}/sample_skeleton_train.csv, line 44: expected a common index, found none",
-    ),
-    Refused(
-        "a click of 2",
-        "ali",
-        line(SKELETON, 45, b"45,2,0,abc,0,"),
-        "{raw}/sample_skeleton_train.csv, line 45: expected click and buy to be 0 or 1, found 2 and 0",
-    ),
-    Refused(
-        "an impression with too few columns",
-        "ali",
-        line(SKELETON, 46, b"46,0,0,abc"),
-        "{raw}/sample_skeleton_train.csv, line 46: expected 6 columns separated by commas, found 4",
-    ),
-    Refused(
-        "an impression with too many columns",
-        "ali",
-        edit_line(SKELETON, 46, b",", b",9,"),
-        "{raw}/sample_skeleton_train.csv, line 46: expected 6 columns separated by commas, found 7",
     ),
     Refused(
         "a common line with too few columns",
@@ -118,12 +51,6 @@ TABLE: tuple[Entry, ...] = (
         "ali",
         write(SKELETON, b""),
         "{raw}/sample_skeleton_train.csv: expected lines ..., found an empty file",
-    ),
-    Refused(
-        "an empty common file",
-        "ali",
-        write(COMMON, b""),
-        "{raw}/common_features_train.csv: expected lines ..., found an empty file",
     ),
     Refused(
         "a skeleton packed and cut",

@@ -85,8 +85,4 @@ TABLE: tuple[Entry, ...] = (
         "dropped: a limit of nothing", "drops", lambda work: work.card_edit("limit = 0.05", "limit = 0"),
         "{card}: reader.bad_row_limit: expected a number greater than 0, found 0",
     ),
-    Refused(
-        "dropped: a word that is not known", "drops", lambda work: work.card_edit('"drop"', '"skip"'),
-        "{card}: reader.on_bad_row: expected 'fail' or 'drop', found 'skip'",
-    ),
 )  # fmt: skip

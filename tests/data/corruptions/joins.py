@@ -31,18 +31,6 @@ def strangers(work: Work) -> None:
 
 SIDES: tuple[Entry, ...] = (
     Refused(
-        "a side table with a key twice",
-        "joined",
-        again(ITEMS, 3, 6),
-        "{raw}/items.csv, line 6: key 'item' = i1 is there twice",
-    ),
-    Refused(
-        "a side table without its key",
-        "joined",
-        line(ITEMS, 1, b"id,brand,weight"),
-        "cannot join items.csv: ...no column 'item'",
-    ),
-    Refused(
         "rows without the key",
         "joined",
         lambda work: work.cell("log.csv", 1, 1, b"article"),
@@ -61,28 +49,10 @@ SIDES: tuple[Entry, ...] = (
         "{raw}/items.csv, line 4: 'weight': expected a number, found 'heavy'",
     ),
     Refused(
-        "a side table that is empty",
-        "joined",
-        write(ITEMS, b""),
-        "{raw}/items.csv, line 1: expected a header with the names of the columns, found an empty line",
-    ),
-    Refused(
         "a side table that is not there",
         "joined",
         lambda work: (work.raw / ITEMS).unlink(),
         "shop: expected log.csv and items.csv, each as it is or with .gz or .zst, in {raw}, but items.csv is not there",
-    ),
-    Refused(
-        "a column that neither file has",
-        "joined",
-        line(ITEMS, 1, b"item,brands,weight"),
-        "{raw}/log.csv: unknown raw column 'brand'; known are ...",
-    ),
-    Refused(
-        "a join of a file that is not listed",
-        "joined",
-        lambda work: work.card_edit('file = "items.csv"', 'file = "item.csv"'),
-        "{card}: reader.joins: unknown file 'item.csv' (did you mean 'items.csv'?); known are items.csv, log.csv",
     ),
     Kept(
         "a side table with no rows",
@@ -115,12 +85,6 @@ PAIRS: tuple[Entry, ...] = (
         "pairs",
         line(TRAIN, 7, b"s6,u1,1,0,0"),
         "{raw}/train.csv, line 7: expected 4 columns, found 5",
-    ),
-    Refused(
-        "a partner that is empty",
-        "pairs",
-        write(USERS, b""),
-        "{raw}/train_users.csv: expected rows, found an empty file",
     ),
     Refused(
         "a row file without a partner on the card",
