@@ -242,26 +242,20 @@ class Card(Config):
         return self
 
     def _check_inputs(self) -> None:
-        labels = {raw: rule.name for rule in self.task_rules for raw in rule.sources}
-        truths = {rule.truth for rule in self.task_rules if rule.truth}
-        weights = dict(weight_columns(self.weight, self.sampling))
+        refused = {rule.truth: "the truth behind a label" for rule in self.task_rules if rule.truth}
+        if isinstance(self.split, ColumnSplit):
+            refused[self.split.column] = "the column that assigns rows to splits"
+        refused |= {raw: f"the column that '{key}' names" for raw, key in weight_columns(self.weight, self.sampling)}
+        refused |= dict.fromkeys(self.logged, "which is listed under logged")
+        refused |= dict.fromkeys(self.post_exposure, "which is listed under post_exposure")
+        refused |= {raw: f"the label of task '{rule.name}'" for rule in self.task_rules for raw in rule.sources}
         for name, raw in self.inputs:
             if isinstance(vector := self.columns[name], Vector) and vector.length != self.vectors[raw]:
                 raise ValueError(
                     f"inputs read '{raw}' as vectors of {vector.length} and of {self.vectors[raw]} numbers"
                 )
-            if raw in labels:
-                raise ValueError(f"input '{name}' reads '{raw}', the label of task '{labels[raw]}'")
-            if raw in self.post_exposure:
-                raise ValueError(f"input '{name}' reads '{raw}', which is listed under post_exposure")
-            if raw in self.logged:
-                raise ValueError(f"input '{name}' reads '{raw}', which is listed under logged")
-            if raw in weights:
-                raise ValueError(f"input '{name}' reads '{raw}', the column that '{weights[raw]}' names")
-            if isinstance(self.split, ColumnSplit) and raw == self.split.column:
-                raise ValueError(f"input '{name}' reads '{raw}', the column that assigns rows to splits")
-            if raw in truths:
-                raise ValueError(f"input '{name}' reads '{raw}', the truth behind a label")
+            if raw in refused:
+                raise ValueError(f"input '{name}' reads '{raw}', {refused[raw]}")
         for rule in self.task_rules:
             if rule.duration is not None and self.number_of(rule.duration) is None:
                 raise ValueError(

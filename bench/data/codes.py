@@ -1,7 +1,7 @@
-"""Distinct values as codes 0, 1, 2, .. in the order they are first seen: a growing hash table in compiled code.
+"""Distinct values as codes 0, 1, 2, .. in the order they are first seen: growing hash tables in compiled code.
 
-What is held of each distinct value: its bytes, 8 bytes for its end, and 16 to 32 bytes of the table. Values are
-compared byte by byte, so that no two share a code by chance.
+What is held of each distinct text: its bytes, 8 bytes for its end, and 16 to 32 bytes of the table. Texts are compared
+byte by byte, so that no two share a code by chance.
 """
 
 from __future__ import annotations
@@ -38,13 +38,6 @@ def stretches(array: Any) -> Spans:
         starts[array.is_null().to_numpy(zero_copy_only=False)] = -1
     bytes_ = np.frombuffer(data, np.uint8) if data is not None and data.size else np.empty(0, np.uint8)
     return Spans(bytes_, starts, ends)
-
-
-def rows_of(array: NDArray[Any]) -> Spans:
-    """The bytes of each row of an array (n, ..), not copied where they lie together."""
-    array = np.ascontiguousarray(array)
-    ends = np.arange(1, len(array) + 1) * (array.nbytes // max(len(array), 1))
-    return Spans(array.reshape(-1).view(np.uint8), np.append(0, ends[:-1])[: len(array)], ends)
 
 
 BASIS = np.uint64(14695981039346656037)
@@ -92,6 +85,74 @@ NULL = -(2**63)
 Codes = NDArray[np.int32]
 
 
+class IntegerCodes:
+    """The distinct numbers seen so far: 16 to 32 bytes are held of each."""
+
+    def __init__(self) -> None:
+        self._table = np.full(1024, -1, np.int32)
+        self._values = np.empty(512, np.int64)
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def values(self) -> NDArray[np.int64]:
+        """(V,) number of each code."""
+        return self._values[: self._size]
+
+    def code(self, ids: NDArray[np.int64], grow: bool = True) -> Codes:
+        """Codes of numbers (n,): `NULL` is ABSENT; new ones get a code, or are UNKNOWN unless `grow`."""
+        codes, row = np.empty(len(ids), np.int32), 0
+        while True:
+            row, self._size = _code_numbers(ids, codes, row, self._table, self._values, self._size, grow)
+            if row == len(codes):
+                return codes
+            self._table = np.full(2 * len(self._table), -1, np.int32)
+            self._values.resize(len(self._table) // 2, refcheck=False)  # in place where it can be
+            _place_numbers(self.values, self._table)
+
+
+@numba.njit(nogil=True, cache=True)
+def _at(key: Any, table: Any, values: Any) -> Any:
+    """Where the code of a key is in the table, or the free place it would take."""
+    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+    mask = len(table) - 1
+    at = np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(mask))
+    while table[at] >= 0 and values[table[at]] != key:
+        at = (at + 1) & mask
+    return at
+
+
+@numba.njit(nogil=True, cache=True)
+def _code_numbers(ids: Any, out: Any, row: int, table: Any, values: Any, size: int, grow: bool) -> tuple[int, int]:
+    """Rows done and codes in use; stops before a row that would fill the table beyond one half."""
+    while row < len(ids):
+        key = ids[row]
+        if key == NULL:
+            out[row] = ABSENT
+        else:
+            at = _at(key, table, values)
+            if table[at] >= 0:
+                out[row] = table[at]
+            elif not grow:
+                out[row] = UNKNOWN
+            elif 2 * (size + 1) > len(table):
+                return row, size
+            else:
+                table[at], values[size] = size, key
+                out[row] = size
+                size += 1
+        row += 1
+    return row, size
+
+
+@numba.njit(nogil=True, cache=True)
+def _place_numbers(values: Any, table: Any) -> None:
+    for code in range(len(values)):
+        table[_at(values[code], table, values)] = code
+
+
 @numba.njit(nogil=True, cache=True)
 def count_codes(codes: Any, train: Any, counts: Any) -> None:
     """Adds train's rows (n,) to the counts of their codes (n, L), negative ones aside."""
@@ -110,8 +171,8 @@ def look_up(codes: Any, ids: Any, starts: Any, out: Any) -> None:
             out[row, column] = ids[starts[column] + codes[row, column]]
 
 
-class ByteCodes:
-    """The distinct stretches of bytes seen so far."""
+class TextCodes:
+    """The distinct texts seen so far."""
 
     def __init__(self) -> None:
         self._table = np.full((1024, 2), -1, np.int32)  # code, and half of the hash
@@ -122,47 +183,14 @@ class ByteCodes:
     def __len__(self) -> int:
         return self._size
 
-    def code_spans(self, spans: Spans, grow: bool = True) -> Codes:
-        """Codes (n,): a missing one is ABSENT; new ones get a code, or are UNKNOWN unless `grow`."""
-        codes, row = np.empty(len(spans.ends), np.int32), 0
+    def code(self, texts: Any, grow: bool = True) -> Codes:
+        """Codes of an Arrow array of texts (n,): null is ABSENT; new ones get a code, or are UNKNOWN unless `grow`."""
+        spans, codes, row = stretches(texts), np.empty(len(texts), np.int32), 0
         while True:
-            row, self._size = _code_spans(*spans, codes, row, self._table, self._data, self._ends, self._size, grow)
+            row, self._size = _code_texts(*spans, codes, row, self._table, self._data, self._ends, self._size, grow)
             if row == len(codes):
                 return codes
             self._enlarge(int(spans.ends[row] - spans.starts[row]))
-
-    def _enlarge(self, coming: int) -> None:
-        used = int(self._ends[self._size])
-        if used + coming > len(self._data):
-            self._data.resize(max(used + coming, len(self._data) * 3 // 2), refcheck=False)  # in place where it can be
-        if 2 * (self._size + 1) > len(self._table):
-            capacity = 2 * len(self._table)
-            self._ends.resize(capacity // 2 + 1, refcheck=False)
-            self._table = np.full((capacity, 2), -1, np.int32)
-            _place_spans(self._data, self._ends, self._size, self._table)
-
-
-class IntegerCodes(ByteCodes):
-    """The distinct numbers seen so far."""
-
-    @property
-    def values(self) -> NDArray[np.int64]:
-        """(V,) number of each code."""
-        return self._data[: 8 * self._size].view(np.int64)
-
-    def code(self, ids: NDArray[np.int64], grow: bool = True) -> Codes:
-        """Codes of numbers (n,), of which `NULL` is missing; see `code_spans`."""
-        spans = rows_of(ids)
-        spans.starts[ids == NULL] = -1
-        return self.code_spans(spans, grow)
-
-
-class TextCodes(ByteCodes):
-    """The distinct texts seen so far."""
-
-    def code(self, texts: Any, grow: bool = True) -> Codes:
-        """Codes of an Arrow array of texts (n,); see `code_spans`."""
-        return self.code_spans(stretches(texts), grow)
 
     def texts(self, codes: Sequence[int]) -> list[str]:
         """What they stand for."""
@@ -180,9 +208,19 @@ class TextCodes(ByteCodes):
         buffers = [None, pa.py_buffer(self._ends[: self._size + 1].copy()), pa.py_buffer(self._data)]
         return pa.Array.from_buffers(pa.large_string(), self._size, buffers)
 
+    def _enlarge(self, coming: int) -> None:
+        used = int(self._ends[self._size])
+        if used + coming > len(self._data):
+            self._data.resize(max(used + coming, len(self._data) * 3 // 2), refcheck=False)  # in place where it can be
+        if 2 * (self._size + 1) > len(self._table):
+            capacity = 2 * len(self._table)
+            self._ends.resize(capacity // 2 + 1, refcheck=False)
+            self._table = np.full((capacity, 2), -1, np.int32)
+            _place_texts(self._data, self._ends, self._size, self._table)
+
 
 @numba.njit(nogil=True, cache=True)
-def _code_spans(
+def _code_texts(
     data: Any,
     starts: Any,
     ends: Any,
@@ -233,7 +271,7 @@ def _code_spans(
 
 
 @numba.njit(nogil=True, cache=True)
-def _place_spans(held: Any, held_ends: Any, size: int, table: Any) -> None:
+def _place_texts(held: Any, held_ends: Any, size: int, table: Any) -> None:
     mask = len(table) - 1
     for code in range(size):
         key = hash_of(held, held_ends[code], held_ends[code + 1], BASIS)
@@ -261,12 +299,12 @@ class ColumnCodes:
         return len(self._texts) == 0
 
     def code_numbers(self, numbers: NDArray[np.int64], grow: bool = True) -> Codes:
-        """Codes of whole numbers (n,), where no text came yet; see `ByteCodes.code_spans`."""
+        """Codes of whole numbers (n,), where no text came yet; see `IntegerCodes.code`."""
         assert self.whole
         return self._numbers.code(numbers, grow)
 
     def code(self, texts: Any, grow: bool = True) -> Codes:
-        """Codes of texts (n,); see `ByteCodes.code_spans`."""
+        """Codes of texts (n,); see `TextCodes.code`."""
         if len(self._numbers):
             self._texts.code(pa.array(self._numbers.values).cast(pa.string()))  # codes stay what they are
             self._numbers = IntegerCodes()

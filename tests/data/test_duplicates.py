@@ -67,3 +67,11 @@ def test_dates_and_lists_are_compared_and_records_are_refused() -> None:
     assert np.concatenate([seen.new(lists.slice(0, 3)), seen.new(lists.slice(3))]).tolist() == new
     with pytest.raises(UserError, match="'l': expected texts, numbers or lists of these to compare rows by, found a"):
         RowSet().new(pa.table({"l": [{"a": 1}]}))
+
+
+def test_rows_that_share_half_a_fingerprint_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    prints = np.array([[5, 1], [5, 2], [5, 1], [5, 2], [5, 3], [2**63, 1], [2**63, 1]], np.uint64)
+    monkeypatch.setattr("bench.data.duplicates.fingerprints", lambda rows: prints[rows])
+    seen = RowSet()
+    assert [seen.new(slice(at, at + 1)).tolist() for at in range(2)] == [[True], [True]]
+    assert seen.new(slice(2, 7)).tolist() == [False, False, True, True, False]

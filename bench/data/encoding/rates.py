@@ -80,23 +80,6 @@ class TargetRates(Config):
         return dense
 
 
-def rates(
-    sums: Values, counts: Values, rows: Values, prior: Values, smoothing: float, binary: tuple[bool, ...]
-) -> Values:
-    """(n, T + 1), rates and log count, not yet standardised.
-
-    Args:
-        sums: (n, T) of the labels behind each.
-        counts: (n, T) of those that are observed.
-        rows: (n, 1) behind each.
-        prior: (T,) or (n, T), what a rate is drawn to.
-    """
-    rate = (sums + smoothing * prior) / (counts + smoothing)
-    inside = np.clip(rate, 1e-6, 1 - 1e-6)
-    rate = np.where(np.array(binary), np.log(inside / (1 - inside)), rate)
-    return np.concatenate([rate, np.log1p(rows)], axis=1)
-
-
 STEP = 1 << 16
 """Values worked on at a time."""
 
@@ -146,7 +129,8 @@ class RatesFitter:
         at = np.flatnonzero(self._order[1 : self._used])
         order[self._order[1 + at] - 1] = at
         full = np.concatenate(
-            [self._whole(1 + order[i : i + STEP]) for i in range(0, len(order), STEP)] or [np.empty((0, 1))]
+            [np.empty((0, len(self.tasks) + 1))]
+            + [self._whole(1 + order[i : i + STEP]) for i in range(0, len(order), STEP)]
         )
         part = TargetRates(
             name=self.name,
@@ -157,7 +141,7 @@ class RatesFitter:
             folds=self.number,
             seed=self.seed,
             values=(*texts(order.tolist()), None),
-            table=tuple(map(tuple, [*full.tolist(), *self._whole(np.array([0])).tolist(), *self._unknown().tolist()])),
+            table=tuple(map(tuple, np.concatenate([full, self._whole(np.array([0, self._used]))]).tolist())),
             mean=(0.0,) * (len(self.tasks) + 1),
             scale=(1.0,) * (len(self.tasks) + 1),
         )
@@ -174,26 +158,29 @@ class RatesFitter:
         return self._part.standardised(self._without(at, folds(self.seed, self.number, start, len(codes))))
 
     def _rates(self, sums: Values, counts: Values, rows: Values, prior: Values) -> Values:
-        return rates(sums, counts, rows, prior, self.smoothing, self.binary)
+        """(n, T + 1) of sums of labels (n, T), how many are observed (n, T), and rows (n,); not yet standardised.
+
+        Args:
+            prior: (T,) or (n, T), what a rate is drawn to.
+        """
+        rate = (sums + self.smoothing * prior) / (counts.astype(np.float64) + self.smoothing)
+        inside = np.clip(rate, 1e-6, 1 - 1e-6)
+        rate = np.where(np.array(self.binary), np.log(inside / (1 - inside)), rate)
+        return np.concatenate([rate, np.log1p(rows[:, None].astype(np.float64))], axis=1)
 
     def _whole(self, at: NDArray[Any]) -> Values:
         """(n, T + 1) over all of train."""
         sums, counts, rows = self._sums[at].sum(axis=1), self._counts[at].sum(axis=1), self._rows[at].sum(axis=1)
         prior = _mean(self._fold_sums.sum(axis=0), self._fold_counts.sum(axis=0))
-        return self._rates(sums, counts.astype(np.float64), rows[:, None].astype(np.float64), prior)
-
-    def _unknown(self) -> Values:
-        """(1, T + 1) of a value that train does not hold."""
-        none = np.zeros((1, len(self.tasks)))
-        return self._rates(none, none, none[:, :1], _mean(self._fold_sums.sum(axis=0), self._fold_counts.sum(axis=0)))
+        return self._rates(sums, counts, rows, prior)
 
     def _without(self, at: NDArray[Any], fold: NDArray[np.int64]) -> Values:
         """(n, T + 1) over all folds but a given one."""
         sums = self._sums[at].sum(axis=1) - self._sums[at, fold]
-        counts = (self._counts[at].sum(axis=1) - self._counts[at, fold]).astype(np.float64)
-        rows = (self._rows[at].sum(axis=1) - self._rows[at, fold]).astype(np.float64)
+        counts = self._counts[at].sum(axis=1) - self._counts[at, fold]
+        rows = self._rows[at].sum(axis=1) - self._rows[at, fold]
         prior = _mean(self._fold_sums.sum(axis=0) - self._fold_sums, self._fold_counts.sum(axis=0) - self._fold_counts)
-        return self._rates(sums, counts, rows[:, None], prior[fold])
+        return self._rates(sums, counts, rows, prior[fold])
 
     def _moments(self) -> list[RunningMoments]:
         """Of each of the T + 1 out-of-fold columns, from the rows of each value and fold."""

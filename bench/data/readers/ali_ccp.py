@@ -40,7 +40,7 @@ class Shared(NamedTuple):
 
 
 class CommonLines:
-    """The common lines of one file of impressions: 32 to 48 bytes of each are held, 8 for each id and sum are on disk.
+    """The common lines of one file of impressions: 16 to 32 bytes of each are held, 8 for each id and sum are on disk.
 
     A context that holds the open file, which goes with it.
     """

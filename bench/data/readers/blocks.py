@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pyarrow as pa
 
@@ -49,8 +49,10 @@ def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[
                 raise UserError(f"{path}: broken gzip file: {error}") from None
         elif start == _ZSTD:
             try:
-                yield io.BufferedReader(_Zstd(counted), 1 << 20)
-            except _BrokenError as error:
+                yield pa.CompressedInputStream(pa.PythonFile(counted, mode="r"), "zstd")
+            except OSError as error:
+                if error.errno is not None:  # of the disk, not of the content
+                    raise
                 raise UserError(f"{path}: broken zstd file: {error}") from None
         else:
             yield counted
@@ -66,27 +68,6 @@ class _Counted(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         count: int = self.file.readinto(buffer)  # type: ignore[attr-defined]
         self.advance(count)
-        return count
-
-
-class _BrokenError(Exception):
-    pass
-
-
-class _Zstd(io.RawIOBase):
-    def __init__(self, packed: IO[bytes]) -> None:
-        self.stream = pa.CompressedInputStream(pa.PythonFile(packed, mode="r"), "zstd")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        try:
-            count: int = self.stream.readinto(buffer)
-        except OSError as error:
-            if error.errno is not None:  # of the disk, not of the content
-                raise
-            raise _BrokenError(str(error)) from None
         return count
 
 
