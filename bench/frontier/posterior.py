@@ -53,7 +53,7 @@ def shrunken(centre: Floats, error: Floats, signs: Floats, rng: np.random.Genera
     prior = SPREAD * prior_freedom * (np.eye(m) - (1 - ACROSS) * np.outer(up, up))
     spread = np.atleast_2d(np.cov(centre, rowvar=False)) + prior / prior_freedom
     found: list[Floats] = []
-    with threadpool_limits(1):  # two threads on matrices as small wait for each other, the longer the busier the machine
+    with threadpool_limits(1):  # two threads wait for each other on small matrices, long on a busy machine
         for step in range(BURN + STEPS):
             kept = step - BURN
             many = 1 if kept < 0 else max(1, draws // STEPS + (kept < draws % STEPS))
