@@ -258,7 +258,7 @@ def _rows_within(
     lengths = np.array([each.deviations.shape[1] for each in samples])
     for length in set(lengths[lengths > 0].tolist()):
         moved = np.zeros((*there.shape, length, found.shape[1]))
-        for at in np.flatnonzero(lengths == length):
+        for at in np.flatnonzero(lengths == length).tolist():
             moved[at, own[at]] = samples[at].deviations[: len(own[at])]
         for at in np.unique(i[lengths[i] == length]):
             pairs = np.flatnonzero((i == at) & (lengths[j] == length))
