@@ -239,8 +239,8 @@ def train(
     from bench.training.config import TrialConfig, split_recipe
     from bench.training.device import choose_device
     from bench.training.job import run_job
+    from bench.training.launch import check_ranks, launched, trained_on_ranks
     from bench.training.profile import Profile
-    from bench.training.ranks import check_ranks, launched, trained_on_ranks
 
     choose_device(device)  # a mistake is said before any data is prepared
     where = str(config) if config else "--set"

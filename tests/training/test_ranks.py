@@ -29,8 +29,9 @@ from bench.progress import Silent
 from bench.records import Job
 from bench.testing.training import SMALL, MemoryStore
 from bench.training.config import TrialConfig
+from bench.training.launch import check_ranks, trained_on_ranks
 from bench.training.loop import Trainer
-from bench.training.ranks import RankedTrainer, Ranks, check_ranks, trained_on_ranks
+from bench.training.ranks import RankedTrainer, Ranks
 
 STEPS = 4
 BATCH = 64
