@@ -32,7 +32,7 @@ MEMBERS = 4
 
 
 def trainer(models: int, layers: str, batch: int, rows: int, fields: int) -> Trainer:
-    """Of so many separate models."""
+    """Of k = `models` separate models."""
     tasks = tuple(Task(f"task{number}") for number in range(models))
     store = cast(Store, MemoryStore(rows, tasks, fields=tuple(Field(f"f{at}", 2000) for at in range(fields))))
     config = {"sharing.kind": "single_task", "sharing.single_task.layers": layers, "tower.layers": "32"}
