@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bench.data import load_card
 from bench.errors import UserError
 from bench.objectives import Objective
 from bench.reference.answers import Answers, answer
 from bench.reference.cells import Cell
+from bench.reference.execute import published
 from bench.reference.page import document, markdown
+from bench.reference.papers import Papers, Source
 from bench.reference.table import Row, read, write
+from bench.suite import load_suite
 
 Make = Callable[..., list[Row]]
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("buy.auc", "maximize"))
 
 
-def answered(rows: list[Row]) -> Answers:
+def answered(rows: list[Row], *papers: Source) -> Answers:
     names = dict.fromkeys((row.data for row in rows), OBJECTIVES)
-    return answer(rows, names, {}, ["shared_bottom"], [])
+    return answer(rows, names, {}, ["shared_bottom"], [], papers)
 
 
 def heads(rows: list[Row]) -> list[str]:
@@ -84,3 +90,37 @@ def test_the_page_says_what_the_answers_say_and_what_is_left(simulated: Make) ->
     page = document(found, cells, 6)
     assert found.sentence in page.replace("&#x27;", "'")
     assert "<script" not in page
+
+
+def test_published_figures_are_judged_by_our_noise_or_wait_for_rows(simulated: Make) -> None:
+    rows = simulated(0.0, seed=1)
+    rows += [replace(row, balancing="equal") for row in rows if row.config.get("balancing.static.weight.buy") == 8]
+    table = {
+        "shared_bottom": {"click.auc": 0.8},
+        "mmoe": {"click.auc": 0.81, "buy.auc": 0.7},
+        "esmm": {"buy.auc": 0.7001},
+    }
+    papers = [Source(name=data, url="u", data=data, why="one run", auc=table) for data in ("made", "unseen")]
+    found = answered(rows, *papers)
+    first, led, _, close = found.claims[:4]
+    assert (first.judged, first.needed) == (False, None)
+    assert led.over == "shared_bottom"
+    assert led.lead == pytest.approx(0.01)
+    assert led.needed == 2
+    assert close.judged
+    text = markdown(found, [], 6, "seesaw publish")
+    assert "4 figures on other data (unseen) wait for our rows." in text
+    assert "Of 2 published differences, " in text
+    assert "| unseen |" not in text
+
+
+def test_published_figures_are_of_data_and_tasks_of_the_reference() -> None:
+    with (published("reference").parent / "papers.toml").open("rb") as file:
+        papers = Papers.model_validate(tomllib.load(file))
+    known = {dataset.id for dataset in load_suite("reference").datasets}
+    for source in papers.sources:
+        assert source.data in known
+        tasks = {task.name for task in load_card(source.data).tasks}
+        for table in source.auc.values():
+            assert {objective.partition(".")[0] for objective in table} <= tasks, source.name
+            assert all(0.5 < value < 1 for value in table.values())
