@@ -75,8 +75,8 @@ def test_the_sentence_counts_by_margin_and_prefers_a_sure_lead() -> None:
         "1 cannot tell. The largest sure lead is +2.00 thousandths (95% bounds: +1.00 and +3.00), by mgda with mmoe on "
         f"made. Predictions (heads): is one ahead of all of them by more than 0.2{way}? 0 yes, 1 surely no, "
         "0 cannot tell. The largest lead is +0.10% (95% bounds: -0.90 and +1.10), by mgda with mmoe on made. "
-        "Served rankings: is one ahead of all of them by more than 1% of their best outcome? 0 yes, 0 surely no, 1 cannot tell. "
-        "The largest lead is -0.50% (95% bounds: -1.50 and +0.50), by mgda with mmoe on made."
+        "Served rankings: is one ahead of all of them by more than 1% of their best outcome? 0 yes, 0 surely no, "
+        "1 cannot tell. The largest lead is -0.50% (95% bounds: -1.50 and +0.50), by mgda with mmoe on made."
     )
 
 
