@@ -1,9 +1,10 @@
-"""Sends a search's results to its parent run and its trials: verdict, fronts, pick, page."""
+"""A search's results as MLflow's values: verdict, fronts, pick and page, on its parent run and its trials."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +15,17 @@ import pandas as pd
 from bench.frontier.frontier import Frontier
 from bench.frontier.pick import Pick
 from bench.fusion import in_words
-from bench.rows import TEST
-from bench.tracking.runs import Parent
-from bench.tracking.values import UNPLACED, VIEW, Point, front_of, front_tags, outward
+from bench.objectives import Objective
+from bench.rows import NAMES, TEST
+from bench.tracking.values import UNTIL, Point, finite, outward, word
 
 if TYPE_CHECKING:
     from bench.frontier.served.served import Served
 
 SERVED, TABLE, PICTURE = "serving_front.json", "frontier.json", "front.svg"
 DIGEST, VERDICT = "seesaw.front_digest", "seesaw.verdict"
+OBJECTIVES, REFERENCE = "seesaw.objectives", "seesaw.reference"
+"""Tags of a parent: what its front compares (name and direction), and the hypervolume's reference, as JSON."""
 CHOSEN = "chosen/"
 """Metrics of the pick on the parent; charts of this name come before all others."""
 
@@ -58,57 +61,82 @@ class Found:
         return self.pick.reason if self.pick else "Nothing is picked."
 
 
-def log_front(parent: Parent, found: Found, when: float = 0.0) -> None:
-    """Logs the verdict, who is on the front and who is picked, both fronts as tables, their picture, and the page.
-
-    On the trials: tags `front.on_front` and `seesaw.picked` ("true" or "false"), `front.rank` and
-    `front.p_nondominated` ("none" where it was not compared), and as metrics replicate means and deviations, and
-    `front.p_nondominated`. On the parent the description, `seesaw.verdict`, the pick's outcomes as `chosen/<outcome>`,
-    and objectives and reference, so that fronts of several runs can be merged. A front that is
-    there already, with the same page, is not sent again.
+def on_trials(
+    frontier: Frontier, pick: Pick | None, when: float = 0.0
+) -> dict[int, tuple[list[Point], dict[str, str]]]:
+    """What the front says of each trial that was compared, by number: replicate means and deviations as metrics, and
+    its place as tags.
 
     Args:
-        when: time of the values, in seconds since 1970; the same where it is tried again. 0 is the run's beginning.
-
-    Raises:
-        TrackingError: the store cannot be reached.
+        when: time of the metrics, in seconds since 1970; 0 is the beginning of the trial.
     """
-    frontier, pick, node = found.frontier, found.pick, parent.node
-    placed = front_of(frontier, pick, when)
-    for number, trial in parent.trials.items():
-        points, tags = placed.get(number, ([], UNPLACED))
-        trial.send(points, tags=tags)
-    files = _files(found)
-    digest = hashlib.sha256(json.dumps(files).encode()).hexdigest()
-    if node.tags.get(DIGEST) != digest:
-        for name, text in files.items():
-            node.keep(name, text)
-        parent.sent["fronts"] += 1
-    chosen, holds = _chosen(found), pick.stability.holds if pick else None
-    numbers = {f"{CHOSEN}{name}": value for name, value in chosen.items()}
+    spread = [str(name) for name in frontier.table if str(name).endswith((".mean", ".sd"))]
+    found = {}
+    for row in frontier.by_trial.to_dict("records"):
+        chance = float(row["p_nondominated"])
+        numbers = {name: float(row[name]) for name in spread} | {"front.p_nondominated": chance}
+        tags = {
+            "front.on_front": word(row["on_front"]),
+            "front.rank": "none" if pd.isna(row["rank"]) else str(row["rank"]),
+            "front.p_nondominated": "none" if math.isnan(chance) else f"{chance:.4f}",
+            UNTIL: row["point"].partition("@")[2] or word(None),
+            "seesaw.picked": word(pick is not None and pick.trial == row["trial"]),
+        }
+        found[int(row["trial"])] = finite(Point(name, value, time=when) for name, value in numbers.items()), tags
+    return found
+
+
+UNPLACED = dict.fromkeys(("front.on_front", "seesaw.picked"), "false") | dict.fromkeys(
+    ("front.rank", "front.p_nondominated"), "none"
+)
+"""The place of a trial that did not complete."""
+
+
+def on_parent(
+    found: Found, experiment: str, run: str, when: float = 0.0
+) -> tuple[list[Point], dict[str, str], dict[str, str]]:
+    """Metrics, tags and artifacts of the parent run: description, verdict, pick, fronts as tables, picture and page.
+
+    The pick's outcomes are `chosen/<outcome>`. Objectives and reference are tags, so that fronts of several runs can be
+    merged. The tag `DIGEST` is of the artifacts.
+
+    Args:
+        experiment, run: their ids, for links.
+        when: time of the metrics, in seconds since 1970.
+    """
+    frontier, pick, files = found.frontier, found.pick, _files(found)
+    holds = pick.stability.holds if pick else None
+    numbers = {f"{CHOSEN}{name}": value for name, value in _chosen(found).items()}
     numbers |= {"front.hypervolume": frontier.hypervolume, "front.size": float(frontier.table["on_front"].sum())}
-    node.send(
-        [Point(name, value, time=when) for name, value in numbers.items()],
-        tags={
-            "mlflow.note.content": _description(parent, found),
-            VERDICT: str(found.verdict["kind"]) if found.verdict else "none",
-            "seesaw.picked": pick.point if pick else "none",
-            "seesaw.pick_reason": pick.reason if pick else "none",
-            "seesaw.pick_by_rule": "unknown" if holds is None else f"{holds:.2f}",
-            "seesaw.answer": frontier.answer.sentence if frontier.answer else "none",
-            # MLflow shows these as tables
-            "mlflow.loggedArtifacts": json.dumps(
-                [{"path": name, "type": "table"} for name in (SERVED, TABLE) if name in files]
-            ),
-            **front_tags(frontier),
-            DIGEST: digest,
-        },
-    )
-    shown = [f"tags.`{VERDICT}`", "tags.`seesaw.picked`"]  # the columns of the runs table: few, and what decides
-    shown += [f"metrics.`{outward(CHOSEN + name)}`" for name in chosen if not name.endswith(".gain")]
-    state = json.dumps({"selectedColumns": shown})
-    view = f"mlflow.sharedViewState.{VIEW}"
-    parent.store.ask(f"store the view '{VIEW}'", "set_experiment_tag", parent.experiment, view, state)
+    tables = [{"path": name, "type": "table"} for name in (SERVED, TABLE) if name in files]
+    tags = {
+        "mlflow.note.content": _description(found, f"#/experiments/{experiment}/runs/{run}/artifacts", run),
+        "mlflow.loggedArtifacts": json.dumps(tables),  # MLflow shows these as tables
+        VERDICT: str(found.verdict["kind"]) if found.verdict else "none",
+        "seesaw.picked": pick.point if pick else "none",
+        "seesaw.pick_reason": pick.reason if pick else "none",
+        "seesaw.pick_by_rule": "unknown" if holds is None else f"{holds:.2f}",
+        "seesaw.answer": frontier.answer.sentence if frontier.answer else "none",
+        OBJECTIVES: json.dumps([[each.name, each.direction] for each in frontier.objectives]),
+        REFERENCE: json.dumps(frontier.reference),
+        "front.split": frontier.split,
+        "front.rows": NAMES[frontier.split],
+        DIGEST: hashlib.sha256(json.dumps(files).encode()).hexdigest(),
+    }
+    return [Point(name, value, time=when) for name, value in numbers.items()], tags, files
+
+
+def objectives_of(tags: Mapping[str, str]) -> tuple[tuple[Objective, ...], dict[str, float]]:
+    """Objectives and reference from the tags of a parent."""
+    objectives = tuple(Objective(name, direction) for name, direction in json.loads(tags[OBJECTIVES]))
+    return objectives, json.loads(tags[REFERENCE])
+
+
+def columns(found: Found) -> str:
+    """The view of the runs table, for MLflow: few columns, which decide."""
+    shown = [f"tags.`{VERDICT}`", "tags.`seesaw.picked`"]
+    shown += [f"metrics.`{outward(CHOSEN + name)}`" for name in _chosen(found) if not name.endswith(".gain")]
+    return json.dumps({"selectedColumns": shown})
 
 
 def _chosen(found: Found) -> dict[str, float]:
@@ -126,12 +154,10 @@ def _chosen(found: Found) -> dict[str, float]:
     return {name: value for name, value in chosen.items() if value == value}
 
 
-def _description(parent: Parent, found: Found) -> str:
-    """The run's description, in Markdown."""
-    run = parent.node.run_id
+def _description(found: Found, files: str, run: str) -> str:
+    """The run's description, in Markdown, with links to its files."""
     links = {"served front": SERVED if found.served else "", "front of heads": TABLE}
     links |= {"page": found.page.name if found.page else "", "pick": "picked.json" if found.pick else ""}
-    files = f"#/experiments/{parent.experiment}/runs/{run}/artifacts"
     parts = [
         f"**{found.sentence}**",
         " · ".join(f"[{name}]({files}/{file})" for name, file in links.items() if file),

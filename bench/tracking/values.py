@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-import pandas as pd
-
-from bench.frontier.frontier import Frontier
 from bench.frontier.history import History
-from bench.frontier.pick import Pick
-from bench.objectives import Objective
 from bench.records import Failure, TrialRecord
-from bench.rows import NAMES
 
 RUNNING = "RUNNING"
 STATUS = {"completed": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
 """From a finished trial's state to the status of its run."""
 UNTIL = "seesaw.until"
 """Tag of a trial and of a replicate: training samples at which the point was stopped, `none` for full length."""
-OBJECTIVES, REFERENCE = "seesaw.objectives", "seesaw.reference"
-"""Tags of a parent: what its front compares (name and direction), and the hypervolume's reference, as JSON."""
 VIEW = "seesaw"
 """Name of the view that holds the runs table's columns."""
 HYPERVOLUME, BY_SAMPLES = "hypervolume", "hypervolume.by_samples"
 DIAGNOSIS = "diagnosis"
+NONE: Mapping[str, str] = {}
 
 _RANKED = re.compile(r"\b(ndcg|recall|value)@(\d+(?:\.\d+)?)(%?)")
 _THERE = re.compile(r"\b(ndcg|recall|value)_at_(\d+(?:\.\d+)?)((?:_percent)?)")
@@ -60,56 +52,62 @@ class Point(NamedTuple):
     time: float = 0.0
 
 
+Key = tuple[str, ...]
+"""Of a run among those of a data set: `()` of the parent, `(trial,)`, or `(trial, replicate, until)`."""
+
+
+def key_of(tags: Mapping[str, str]) -> Key:
+    """The key of a run below a parent."""
+    of = (tags["seesaw.trial"],)
+    return (*of, tags["seesaw.replicate"], tags[UNTIL]) if "seesaw.replicate" in tags else of
+
+
 class Wanted(NamedTuple):
     """A run of MLflow as it should be. Points of one metric are in the order of their steps.
 
     Attributes:
+        status: None where it may be what it is.
         started, ended: in seconds since 1970; 0 for the time at which it is sent.
     """
 
+    key: Key
     name: str
     tags: Mapping[str, str]
     params: Mapping[str, str]
     points: list[Point]
-    status: str
+    status: str | None
     started: float = 0.0
     ended: float = 0.0
 
 
-def runs_of(record: TrialRecord) -> list[Wanted]:
-    """The run of a trial and those of its replicates; none where there is no result yet. `Wanted.params` is the whole
-    configuration by dotted names, searched or not.
+def runs_of(record: TrialRecord, placed: Sequence[Point] = (), place: Mapping[str, str] = NONE) -> list[Wanted]:
+    """The run of a trial and those of its replicates; none where there is no result yet.
 
-    The run of a trial that goes on by rungs begins with its first rung, and is `RUNNING` until the trial is over.
+    `Wanted.params` is the whole configuration by dotted names, searched or not. The run of a trial that goes on by
+    rungs begins with its first rung, and is `RUNNING` until the trial is over.
+
+    Args:
+        placed, place: what a front says of the trial, see `bench.tracking.front.on_trials`.
     """
     if record.state not in STATUS and not record.rungs:
         return []
-    name, number = f"{record.architecture} trial {record.number}", str(record.number)
+    name, ended = f"{record.architecture} trial {record.number}", record.started and record.started + record.seconds
+    tags = {"seesaw.kind": "trial", "seesaw.state": record.state, **_tags(record, record.failure), **place}
     params = {key: str(value) for key, value in record.config.items()}
-    tags = {
-        "seesaw.kind": "trial",
-        "seesaw.trial": number,
-        "seesaw.state": record.state,
-        "seesaw.architecture": record.architecture,
-        **_failure_tags(record.failure),
-    }
-    ended = record.started + record.seconds if record.started else 0.0
     status = STATUS.get(record.state, RUNNING)
-    found = [Wanted(name, tags, params, points(record), status, record.started, ended)]
+    found = [Wanted(key_of(tags), name, tags, params, [*points(record), *placed], status, record.started, ended)]
     for each in record.replicates:
-        tags = {
-            "seesaw.kind": "replicate",
-            "seesaw.trial": number,
-            "seesaw.replicate": str(each.replicate),
-            "seesaw.seed": str(each.seed),
-            UNTIL: word(each.until),
-            "seesaw.architecture": record.architecture,
-            **_failure_tags(each.failure),
-        }
+        numbers = {"seesaw.replicate": str(each.replicate), "seesaw.seed": str(each.seed), UNTIL: word(each.until)}
+        tags = {"seesaw.kind": "replicate", **numbers, **_tags(record, each.failure)}
         title = f"{name} · seed {each.replicate}" + (f" to {each.until} samples" if each.until else "")
-        values = _finite(Point(*of) for of in each.metrics.items())
-        found.append(Wanted(title, tags, params, values, "FAILED" if each.failure else "FINISHED"))
+        values = finite(Point(*of) for of in each.metrics.items())
+        found.append(Wanted(key_of(tags), title, tags, {}, values, "FAILED" if each.failure else "FINISHED"))
     return found
+
+
+def _tags(record: TrialRecord, failure: Failure | None) -> dict[str, str]:
+    tags = {"seesaw.trial": str(record.number), "seesaw.architecture": record.architecture}
+    return tags | ({"seesaw.failure": failure.reason, "seesaw.failure_kind": failure.kind} if failure else {})
 
 
 def points(record: TrialRecord) -> list[Point]:
@@ -117,8 +115,7 @@ def points(record: TrialRecord) -> list[Point]:
     by samples.
 
     In a search by rungs metrics and the diagnosis have a value for each rung that the trial reached, by samples.
-    The speed is known once the trial is over. Values that are not finite are left out: MLflow would store infinity as a
-    large number.
+    The speed is known once the trial is over. Values that are not finite are left out.
     """
     found, when = [], record.started
     whole = (0, 0.0, record.metrics, record.diagnosis)
@@ -131,7 +128,7 @@ def points(record: TrialRecord) -> list[Point]:
         found += [Point(f"speed/{name}", value, time=when) for name, value in record.speed.items()]
     for at in record.curve:
         found += [Point(f"curve/{name}", value, int(at["samples"])) for name, value in at.items() if name != "samples"]
-    return _finite(found)
+    return finite(found)
 
 
 def diagnosis_numbers(diagnosis: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -168,54 +165,11 @@ def _diagnosed(diagnosis: Mapping[str, Any]) -> Iterator[tuple[str, float | None
 def volumes(history: History) -> list[Point]:
     """The hypervolume after each job, the same whether it is logged live or later.
 
-    Where every trial is trained to full length, `hypervolume` has for step n that of all trials up to number n. In a
-    search by rungs, `hypervolume.by_samples` has that of all trials at all their rungs, by the training samples of all
-    jobs with a result so far.
+    `hypervolume` has for step n that of all trials up to number n. In a search by rungs, `hypervolume.by_samples` has
+    that of all trials at all their rungs, by the training samples of all jobs with a result so far.
     """
-    if history.by_rungs:
-        return [Point(BY_SAMPLES, row.hypervolume, row.samples, row.ended) for row in history.rows]
-    return [Point(HYPERVOLUME, row.hypervolume, row.trial, row.ended) for row in history.rows]
-
-
-def front_of(frontier: Frontier, pick: Pick | None, when: float = 0.0) -> dict[int, tuple[list[Point], dict[str, str]]]:
-    """What the frontier says of each completed trial, by number: its replicate statistics, and its place as tags.
-
-    Args:
-        when: time of the statistics, in seconds since 1970; 0 is the beginning of the trial.
-    """
-    spread = [name for name in frontier.table if str(name).endswith((".mean", ".sd"))]
-    found = {}
-    for row in frontier.by_trial.to_dict("records"):
-        numbers = {str(name): row[name] for name in spread} | {"front.p_nondominated": row["p_nondominated"]}
-        tags = {
-            "front.on_front": word(row["on_front"]),
-            "front.rank": "none" if pd.isna(row["rank"]) else str(row["rank"]),
-            "front.p_nondominated": "none" if pd.isna(row["p_nondominated"]) else f"{row['p_nondominated']:.4f}",
-            UNTIL: row["point"].partition("@")[2] or word(None),
-            "seesaw.picked": word(pick is not None and pick.trial == row["trial"]),
-        }
-        points = _finite(Point(name, float(value), time=when) for name, value in numbers.items())
-        found[int(row["trial"])] = points, tags
-    return found
-
-
-UNPLACED = dict.fromkeys(("front.on_front", "seesaw.picked"), "false") | dict.fromkeys(
-    ("front.rank", "front.p_nondominated"), "none"
-)
-"""The place of a trial that did not complete."""
-
-
-def front_tags(frontier: Frontier) -> dict[str, str]:
-    """What a parent says of its front, so that fronts of several runs can be merged; and the rows that it is on."""
-    named = [[objective.name, objective.direction] for objective in frontier.objectives]
-    tags = {OBJECTIVES: json.dumps(named), REFERENCE: json.dumps(frontier.reference)}
-    return tags | {"front.split": frontier.split, "front.rows": NAMES[frontier.split]}
-
-
-def objectives_of(tags: Mapping[str, str]) -> tuple[tuple[Objective, ...], dict[str, float]]:
-    """Objectives and reference from the tags of a parent."""
-    objectives = tuple(Objective(name, direction) for name, direction in json.loads(tags[OBJECTIVES]))
-    return objectives, json.loads(tags[REFERENCE])
+    name = BY_SAMPLES if history.by_rungs else HYPERVOLUME
+    return [Point(name, at.hypervolume, at.samples if history.by_rungs else at.trial, at.ended) for at in history.rows]
 
 
 def word(value: object) -> str:
@@ -223,9 +177,6 @@ def word(value: object) -> str:
     return str(value).lower()
 
 
-def _failure_tags(failure: Failure | None) -> dict[str, str]:
-    return {"seesaw.failure": failure.reason, "seesaw.failure_kind": failure.kind} if failure else {}
-
-
-def _finite(points: Iterable[Point]) -> list[Point]:
+def finite(points: Iterable[Point]) -> list[Point]:
+    """Those whose value is a number: MLflow would store infinity as a large one."""
     return [point for point in points if math.isfinite(point.value)]
