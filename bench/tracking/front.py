@@ -15,7 +15,6 @@ import pandas as pd
 from bench.frontier.frontier import Frontier
 from bench.frontier.pick import Pick
 from bench.fusion import in_words
-from bench.objectives import Objective
 from bench.rows import NAMES, TEST
 from bench.tracking.values import UNTIL, Point, finite, outward, word
 
@@ -35,7 +34,6 @@ class Found:
     """The results of a search.
 
     Attributes:
-        page: a file.
         picture: of the front, as SVG; empty without one.
         verdict: `kind` and `sentence`.
         commands: what a user may type next.
@@ -53,12 +51,9 @@ class Found:
     policy: str = ""
     note: str = ""
 
-    @property
-    def sentence(self) -> str:
-        """The verdict, or without one why the pick is picked."""
-        if self.verdict is not None:
-            return str(self.verdict["sentence"])
-        return self.pick.reason if self.pick else "Nothing is picked."
+
+UNPLACED = {"front.on_front": "false", "front.rank": "none", "front.p_nondominated": "none", "seesaw.picked": "false"}
+"""The place of a trial that did not complete."""
 
 
 def on_trials(
@@ -86,19 +81,10 @@ def on_trials(
     return found
 
 
-UNPLACED = dict.fromkeys(("front.on_front", "seesaw.picked"), "false") | dict.fromkeys(
-    ("front.rank", "front.p_nondominated"), "none"
-)
-"""The place of a trial that did not complete."""
-
-
 def on_parent(
     found: Found, experiment: str, run: str, when: float = 0.0
 ) -> tuple[list[Point], dict[str, str], dict[str, str]]:
-    """Metrics, tags and artifacts of the parent run: description, verdict, pick, fronts as tables, picture and page.
-
-    The pick's outcomes are `chosen/<outcome>`. Objectives and reference are tags, so that fronts of several runs can be
-    merged. The tag `DIGEST` is of the artifacts.
+    """Metrics, tags and artifacts of the parent run; see docs/tracking.md. The tag `DIGEST` is of the artifacts.
 
     Args:
         experiment, run: their ids, for links.
@@ -126,12 +112,6 @@ def on_parent(
     return [Point(name, value, time=when) for name, value in numbers.items()], tags, files
 
 
-def objectives_of(tags: Mapping[str, str]) -> tuple[tuple[Objective, ...], dict[str, float]]:
-    """Objectives and reference from the tags of a parent."""
-    objectives = tuple(Objective(name, direction) for name, direction in json.loads(tags[OBJECTIVES]))
-    return objectives, json.loads(tags[REFERENCE])
-
-
 def columns(found: Found) -> str:
     """The view of the runs table, for MLflow: few columns, which decide."""
     shown = [f"tags.`{VERDICT}`", "tags.`seesaw.picked`"]
@@ -156,13 +136,14 @@ def _chosen(found: Found) -> dict[str, float]:
 
 def _description(found: Found, files: str, run: str) -> str:
     """The run's description, in Markdown, with links to its files."""
+    reason = found.pick.reason if found.pick else "Nothing is picked."
     links = {"served front": SERVED if found.served else "", "front of heads": TABLE}
     links |= {"page": found.page.name if found.page else "", "pick": "picked.json" if found.pick else ""}
     parts = [
-        f"**{found.sentence}**",
+        f"**{found.verdict['sentence'] if found.verdict else reason}**",
         " · ".join(f"[{name}]({files}/{file})" for name, file in links.items() if file),
         f"![front](get-artifact?path={PICTURE}&run_uuid={run})" if found.picture else "",
-        found.pick.reason if found.pick and found.verdict else "",
+        reason if found.pick and found.verdict else "",
         found.note,
         "\n".join(f"- `{command}`" for command in found.commands),  # a block of code would widen the page
     ]

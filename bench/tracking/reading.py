@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,9 @@ import pandas as pd
 from bench.frontier.frontier import frontier
 from bench.frontier.pareto import weakest_reference
 from bench.frontier.points import confirmed
+from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
-from bench.tracking.front import OBJECTIVES, objectives_of
+from bench.tracking.front import OBJECTIVES, REFERENCE
 from bench.tracking.runs import Node
 from bench.tracking.store import MlflowStore, TrackingError
 from bench.tracking.values import DIAGNOSIS, UNTIL
@@ -78,13 +80,10 @@ def _merge(
     key: Key, points: Points, parents: Mapping[str, Mapping[str, str]], rows: list[dict[str, Any]], notes: list[str]
 ) -> float:
     """The hypervolume of points on the same data; their front is added to `rows`, what was not compared to `notes`."""
-    compared = [objectives_of(parents[node.tags["seesaw.parent"]]) for node, _ in points]
-    objectives = compared[0][0]
-    found = frontier(
-        [replace(record, number=at) for at, (_, record) in enumerate(points)],
-        objectives,
-        weakest_reference(objectives, [reference for _, reference in compared]),
-    )
+    objectives = [Objective(name, direction) for name, direction in json.loads(key[2])]
+    references = [json.loads(parents[node.tags["seesaw.parent"]][REFERENCE]) for node, _ in points]
+    records = [replace(record, number=at) for at, (_, record) in enumerate(points)]
+    found = frontier(records, objectives, weakest_reference(objectives, references))
     trials = found.by_trial  # without the composite of single-task models, which no run has
     for row in trials[trials["rank"] == trials["rank"].min()].to_dict("records"):
         node, record = points[int(row["trial"])]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bench.frontier.history import History
-from bench.records import Failure, TrialRecord
+from bench.records import Failure, RungResult, TrialRecord
 
 RUNNING = "RUNNING"
 STATUS = {"completed": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
@@ -118,12 +117,10 @@ def points(record: TrialRecord) -> list[Point]:
     The speed is known once the trial is over. Values that are not finite are left out.
     """
     found, when = [], record.started
-    whole = (0, 0.0, record.metrics, record.diagnosis)
-    for samples, seconds, metrics, diagnosis in [
-        (rung.samples, rung.seconds, rung.metrics, rung.diagnosis) for rung in record.rungs
-    ] or [whole]:
-        when += seconds if when else 0.0
-        found += [Point(*of, samples, when) for of in chain(metrics.items(), diagnosis_numbers(diagnosis))]
+    rungs = record.rungs or (RungResult(0, 0, record.metrics, 0.0, record.diagnosis),)
+    for rung in rungs:
+        when += rung.seconds if when else 0.0
+        found += [Point(*of, rung.samples, when) for of in (rung.metrics | diagnosis_numbers(rung.diagnosis)).items()]
     if record.state in STATUS:  # when: a trial that goes on has another speed later, and the latest counts
         found += [Point(f"speed/{name}", value, time=when) for name, value in record.speed.items()]
     for at in record.curve:
@@ -131,35 +128,31 @@ def points(record: TrialRecord) -> list[Point]:
     return finite(found)
 
 
-def diagnosis_numbers(diagnosis: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+def diagnosis_numbers(diagnosis: Mapping[str, Any]) -> dict[str, float]:
     """A diagnosis (`bench.records.TrialResult.diagnosis`) as `diagnosis/<what>/<of what>`; docs/tracking.md lists them.
 
     What is not defined is left out; truth values are 0 and 1.
     """
-    for name, value in _diagnosed(diagnosis) if diagnosis else ():
-        if value is not None:
-            yield f"{DIAGNOSIS}/{name}", float(value)
-
-
-def _diagnosed(diagnosis: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
-    yield "probes", diagnosis["probes"]
+    if not diagnosis:
+        return {}
+    found: dict[str, float | None] = {"probes": diagnosis["probes"]}
     for pair in diagnosis["pairs"]:
         for block, angle in pair["blocks"].items():
-            for name in ("cosine", "below_zero"):
-                yield f"{name}/{'-'.join(pair['tasks'])}/{block}", angle[name]
+            found |= {f"{name}/{'-'.join(pair['tasks'])}/{block}": angle[name] for name in ("cosine", "below_zero")}
     for task, of in diagnosis["tasks"].items():
-        yield from ((f"{name}/{task}", of[name]) for name in ("loss", "loss_over_base", "weight"))
-        yield from ((f"{name}/{task}/{block}", of[name][block]) for name in ("norm", "pull") for block in of[name])
+        found |= {f"{name}/{task}": of[name] for name in ("loss", "loss_over_base", "weight")}
+        found |= {f"{name}/{task}/{block}": of[name][block] for name in ("norm", "pull") for block in of[name]}
     for metric, course in diagnosis["course"].items():
-        yield from ((f"{name}/{metric}", course[name]) for name in ("best", "best_samples", "lost"))
+        found |= {f"{name}/{metric}": course[name] for name in ("best", "best_samples", "lost")}
     for path, gate in diagnosis["experts"]["gates"].items():
         for at, task in enumerate(gate["of"]):
             of = task if gate["of"].count(task) == 1 else f"{task}.{at}"
-            yield from ((f"{name}/{path}/{of}", gate[name][at]) for name in ("entropy", "collapsed"))
-            yield from ((f"share/{path}/{of}/{expert}", share) for expert, share in enumerate(gate["share"][at]))
+            found |= {f"{name}/{path}/{of}": gate[name][at] for name in ("entropy", "collapsed")}
+            found |= {f"share/{path}/{of}/{expert}": share for expert, share in enumerate(gate["share"][at])}
     for path, units in diagnosis["experts"]["units"].items():
         for name in ("dead", "silent"):
-            yield from ((f"{name}/{path}/{expert}", value) for expert, value in enumerate(units[name]))
+            found |= {f"{name}/{path}/{expert}": value for expert, value in enumerate(units[name])}
+    return {f"{DIAGNOSIS}/{name}": float(value) for name, value in found.items() if value is not None}
 
 
 def volumes(history: History) -> list[Point]:
