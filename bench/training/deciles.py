@@ -1,4 +1,4 @@
-"""Predicted and true means of a regression, by tenths of the rows in the order of their predictions."""
+"""Predicted and true means by parts of equal weight of the rows, in the order of their predictions."""
 
 from __future__ import annotations
 
@@ -17,17 +17,24 @@ class Deciles:
     Args:
         labels, predictions: (N,), at least one and none NaN.
         weights: (N,), by which rows are parted; None for equal ones.
+        parts: other than tenths.
     """
 
-    def __init__(self, labels: NDArray[Any], predictions: NDArray[Any], weights: NDArray[Any] | None = None) -> None:
+    def __init__(
+        self,
+        labels: NDArray[Any],
+        predictions: NDArray[Any],
+        weights: NDArray[Any] | None = None,
+        parts: int = TENTHS,
+    ) -> None:
         of_rows = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
         self._order = np.argsort(predictions, kind="stable")
         self._labels, self._predictions = (each.astype(np.float64)[self._order] for each in (labels, predictions))
         runs = np.flatnonzero(np.r_[True, self._predictions[1:] != self._predictions[:-1]])
         mass = np.add.reduceat(of_rows[self._order], runs)
         after = np.cumsum(mass)
-        cut = np.ceil(TENTHS * (after - mass) / after[-1])  # the first that is not before the run
-        begins = (cut < TENTHS) & (cut * after[-1] < TENTHS * after)
+        cut = np.ceil(parts * (after - mass) / after[-1])  # the first that is not before the run
+        begins = (cut < parts) & (cut * after[-1] < parts * after)
         begins[0] = True
         self._starts = runs[begins]
 
@@ -38,9 +45,12 @@ class Deciles:
         with np.errstate(all="ignore"):
             return np.stack([sums[0], sums[1] / sums[0], sums[2] / sums[0]], axis=1)
 
-    def error(self, weights: NDArray[Any]) -> float:
-        """Sum over tenths of |sum of predictions - sum of labels|, over the sum of |labels|; NaN where that is 0."""
+    def distance(self, weights: NDArray[Any]) -> float:
+        """Sum over tenths of |sum of predictions - sum of labels|, where rows weigh so (N,)."""
         own = weights.astype(np.float64)[self._order]
-        apart = np.add.reduceat(own * (self._predictions - self._labels), self._starts)
-        whole = float(own @ np.abs(self._labels))
-        return float(np.abs(apart).sum()) / whole if whole > 0 else np.nan
+        return float(np.abs(np.add.reduceat(own * (self._predictions - self._labels), self._starts)).sum())
+
+    def error(self, weights: NDArray[Any]) -> float:
+        """`distance`, over the sum of |labels|; NaN where that is 0."""
+        whole = float(weights.astype(np.float64)[self._order] @ np.abs(self._labels))
+        return self.distance(weights) / whole if whole > 0 else np.nan

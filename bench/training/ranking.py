@@ -71,6 +71,29 @@ class Pairs:
         return won / pairs if pairs else float("nan")
 
 
+class Ranks:
+    """Places of labels (N,) and of predictions (N,), each in their own order; equal values share the middle one."""
+
+    def __init__(self, labels: NDArray[Any], predictions: NDArray[Any]) -> None:
+        self._places = [np.unique(values, return_inverse=True)[1] for values in (labels, predictions)]
+
+    def spearman(self, weights: NDArray[np.float64]) -> float:
+        """The correlation of both; NaN where one does not vary.
+
+        Args:
+            weights: (N,), how often each row counts.
+        """
+        centred = []
+        for at in self._places:
+            mass = np.bincount(at, weights)
+            if np.count_nonzero(mass) < 2:
+                return float("nan")
+            ranks = (np.cumsum(mass) - mass / 2)[at]
+            centred.append(ranks - weights @ ranks / weights.sum())
+        first, second = centred
+        return float(weights @ (first * second) / np.sqrt((weights @ first**2) * (weights @ second**2)))
+
+
 @njit(cache=True, nogil=True)
 def _ordered(starts: NDArray[np.int64], places: NDArray[np.int64], weights: NDArray[np.float64]) -> tuple[float, float]:
     """Pairs in their order, and all pairs; sums of the weights of smaller labels are in a binary indexed tree."""

@@ -1,6 +1,6 @@
-"""Metrics where a row of weight w stands for w equal rows; with weights of 1 those of `bench.training.metrics`.
+"""Metrics from rows that are held, 16 bytes each, where a row of weight w stands for w equal rows.
 
-A weight does not fit into the keys by which rows without weights are sorted, so rows are held: 16 bytes each.
+With weights of 1 those of `bench.training.metrics`, whose sorted keys have no place for a weight.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from bench.outcomes.measure import Measure
 from bench.schema import Task, TaskKind
 from bench.training.deciles import Deciles
-from bench.training.ranking import ECE_BINS, LEAST, Pairs
+from bench.training.ranking import ECE_BINS, LEAST, Pairs, Ranks
 
-Floats = NDArray[np.float64]
+AREAS = ("auc", "gauc", "gauc_positives")
 
 
-class WeightedTally:
+class HeldTally:
     """Metrics of one task on one sample space; rows whose label is NaN, or whose weight is 0, do not count.
 
     Args:
@@ -32,7 +32,7 @@ class WeightedTally:
         self._by_group = False
 
     def add(self, labels: NDArray[Any], predictions: NDArray[Any], group: NDArray[Any], weights: NDArray[Any]) -> None:
-        """Counts rows in, each (N,); predictions of probabilities are taken as float32."""
+        """Counts rows in, each (N,), as float32."""
         self._by_group = self._by_group or bool((group >= 0).any())
         seen = ~np.isnan(labels) & (weights > 0)
         kept = (labels[seen].astype(np.float32), predictions[seen].astype(np.float32), group[seen])
@@ -60,65 +60,22 @@ def metrics_of(
     if kind == "regression":
         found = {"rmse": float(np.sqrt(w @ (p - y) ** 2 / w.sum())), "mae": float(w @ np.abs(p - y) / w.sum())}
         found |= {"xauc": Pairs(y, p).xauc(w), "decile_error": Deciles(y, p, w).error(w)}
-        return found | {"spearman": _spearman(y, p, w) if np.ptp(y) > 0 and np.ptp(p) > 0 else np.nan}
-    up, down = np.where(y != 0, w, 0), np.where(y != 0, 0, w)
-    rate, loss = up.sum() / w.sum(), -np.log(np.clip(np.where(y != 0, p, 1 - p), LEAST, 1 - LEAST)) @ w / w.sum()
-    inside = group >= 0
-    area = _areas(p, up, down, np.zeros(len(p), np.int64))[0]
-    areas, masses, of_positives = _areas(p[inside], up[inside], down[inside], group[inside])
+        return found | {"spearman": Ranks(y, p).spearman(w)}
+    loss = -np.log(np.clip(np.where(y != 0, p, 1 - p), LEAST, 1 - LEAST)) @ w
+    measure = Measure((Task("all"),), [f"all.{name}" for name in AREAS], labels[:, None], group, "", weights=w)
+    return {
+        **dict(zip(AREAS, measure.values(p).tolist(), strict=True)),
+        **of_sums(w.sum(), y @ w, p @ w, loss),
+        "ece": Deciles(y, p, w, ECE_BINS).distance(w) / float(w.sum()),
+    }
+
+
+def of_sums(rows: Any, positives: Any, predictions: Any, loss: Any) -> dict[str, Any]:
+    """Metrics of a binary task that need only sums over rows: of 1, labels, predictions and log losses.
+
+    Each is a number of numpy or an array; a metric is not finite where the rows do not define it.
+    """
     with np.errstate(all="ignore"):
-        return {
-            "auc": float(area[0]) if len(area) else np.nan,
-            "gauc": float(areas @ masses / masses.sum()),
-            "gauc_positives": float(areas @ of_positives / of_positives.sum()),
-            "logloss": float(loss),
-            "ne": float(loss / -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate))),
-            "pcoc": float(p @ w / up.sum()),
-            "ece": _distance(p, up, down) / float(w.sum()),
-        }
-
-
-def _areas(p: Floats, up: Floats, down: Floats, group: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
-    """Of each group with both classes the area under the curve, its weight and that of its positives."""
-    if not len(p):
-        return np.empty(0), np.empty(0), np.empty(0)
-    order = np.lexsort((p, group))
-    p, up, down, group = p[order], up[order], down[order], group[order]
-    runs = np.flatnonzero(np.r_[True, (p[1:] != p[:-1]) | (group[1:] != group[:-1])])
-    up, down, group = np.add.reduceat(up, runs), np.add.reduceat(down, runs), group[runs]
-    firsts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
-    sizes = np.diff(np.append(firsts, len(group)))
-    before = np.cumsum(down) - down
-    before -= np.repeat(before[firsts], sizes)
-    won = np.add.reduceat(up * (before + down / 2), firsts)
-    positives, negatives = np.add.reduceat(up, firsts), np.add.reduceat(down, firsts)
-    both = (positives > 0) & (negatives > 0)
-    positives, negatives = positives[both], negatives[both]
-    return won[both] / (positives * negatives), positives + negatives, positives
-
-
-def _distance(p: Floats, up: Floats, down: Floats) -> float:
-    """Sum over bins of equal weight of |sum of predictions - sum of labels|; equal predictions share a bin."""
-    order = np.argsort(p, kind="stable")
-    runs = np.flatnonzero(np.r_[True, np.diff(p[order]) != 0])
-    mass, above = np.add.reduceat((up + down)[order], runs), np.add.reduceat(up[order], runs)
-    after = np.cumsum(mass)
-    cut = np.ceil(ECE_BINS * (after - mass) / after[-1])  # the first that is not before the run
-    begins = (cut < ECE_BINS) & (cut * after[-1] < ECE_BINS * after)
-    begins[0] = True
-    excess = np.add.reduceat(mass * p[order][runs] - above, np.flatnonzero(begins))
-    return float(np.abs(excess).sum())
-
-
-def _spearman(labels: Floats, predictions: Floats, weights: Floats) -> float:
-    """The correlation of weighted mid-ranks."""
-    ranks = [_ranks(values, weights) for values in (labels, predictions)]
-    first, second = (each - each @ weights / weights.sum() for each in ranks)
-    with np.errstate(all="ignore"):
-        return float(weights @ (first * second) / np.sqrt((weights @ first**2) * (weights @ second**2)))
-
-
-def _ranks(values: Floats, weights: Floats) -> Floats:
-    _, at = np.unique(values, return_inverse=True)
-    mass = np.bincount(at, weights)
-    return np.asarray((np.cumsum(mass) - mass / 2)[at])
+        rate, mean = positives / rows, loss / rows
+        entropy = -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate))
+        return {"logloss": mean, "ne": mean / entropy, "pcoc": predictions / positives}
