@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.schema import Task
-from bench.training.metrics import BinaryTally, Tally
-from bench.training.weighted import HeldTally
+from bench.training.metrics import BinaryTally, HeldTally, Tally
 
 
 def evaluate(

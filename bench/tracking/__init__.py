@@ -10,10 +10,10 @@
 The search's own storage is the truth; everything here can be logged again from it.
 """
 
-from bench.tracking.front import Found
 from bench.tracking.logbook import Logbook
 from bench.tracking.reading import frontier_of
 from bench.tracking.runs import Ending, Section
 from bench.tracking.store import TrackingError, home_address, plain_address
+from bench.tracking.values import Found
 
 __all__ = ["Ending", "Found", "Logbook", "Section", "TrackingError", "frontier_of", "home_address", "plain_address"]

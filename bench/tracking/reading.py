@@ -16,10 +16,9 @@ from bench.frontier.pareto import weakest_reference
 from bench.frontier.points import confirmed
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
-from bench.tracking.front import OBJECTIVES, REFERENCE
 from bench.tracking.runs import Node
 from bench.tracking.store import MlflowStore, TrackingError
-from bench.tracking.values import DIAGNOSIS, UNTIL
+from bench.tracking.values import DIAGNOSIS, OBJECTIVES, REFERENCE, UNTIL
 
 FIXED = ["run", "dataset", "fingerprint", "space", "trial", "architecture", "picked", "run_id"]
 LEFT_OUT = ("curve/", f"{DIAGNOSIS}/")

@@ -18,9 +18,26 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from bench.frontier.history import History
 from bench.records import TrialRecord
-from bench.tracking.front import DIGEST, UNPLACED, Found, columns, on_parent, on_trials
 from bench.tracking.store import PAUSE, TRIES, MlflowStore, TrackingError
-from bench.tracking.values import NONE, RUNNING, VIEW, Key, Point, Wanted, inward, key_of, outward, runs_of, volumes
+from bench.tracking.values import (
+    DIGEST,
+    NONE,
+    RUNNING,
+    UNPLACED,
+    VIEW,
+    Found,
+    Key,
+    Point,
+    Wanted,
+    columns,
+    inward,
+    key_of,
+    on_parent,
+    on_trials,
+    outward,
+    runs_of,
+    volumes,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -149,7 +166,7 @@ class Section:
         records: the newest of each trial, by number.
         front: what came of a search that came to its end.
         place: ids of the experiment and of the parent run, once it is open.
-        sent: counts what is sent: trials, replicates, points of hypervolume and fronts.
+        sent: counts what is sent: trials and replicates, each once, points of hypervolume and fronts.
     """
 
     def __init__(
@@ -172,6 +189,7 @@ class Section:
         self._store, self._history = store, history
         self._nodes: dict[Key, Node] = {}
         self._sent: dict[int, TrialRecord] = {}
+        self._changed: set[Key] = set()
         self._experiment, self._failed, self._shown = "", False, -math.inf
         self.records: dict[int, TrialRecord] = {}
         self.front: Found | None = None
@@ -214,7 +232,9 @@ class Section:
         def send_trial(record: TrialRecord) -> None:
             place = placed.get(record.number, ([], UNPLACED)) if front else ([], NONE)
             for wanted in runs_of(record, *place):
-                self.sent["replicates" if len(wanted.key) > 1 else "trials"] += self._put(wanted) > 0
+                if self._put(wanted) and wanted.key not in self._changed:
+                    self._changed.add(wanted.key)
+                    self.sent["replicates" if len(wanted.key) > 1 else "trials"] += 1
             self._sent[record.number] = record
 
         each_in_turn(send_trial, [each for each in list(self.records.values()) if ending or not self._is_sent(each)])

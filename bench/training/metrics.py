@@ -14,11 +14,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bench.errors import TrainingError
-from bench.outcomes.measure import Stream
+from bench.outcomes.measure import Measure, Stream
 from bench.schema import Schema, Task, TaskKind
-from bench.training.deciles import Deciles
-from bench.training.ranking import ECE_BINS, GROUP_SHIFT, LEAST, WITHOUT_GROUP, Areas, Keys, Runs, check_groups, code
-from bench.training.weighted import HeldTally, of_sums
+from bench.training.formulas import ECE_BINS, LEAST, Deciles, metrics_of, of_sums
+from bench.training.ranking import GROUP_SHIFT, WITHOUT_GROUP, Areas, Keys, Runs, check_groups, code
 
 ROWS_IN_MEMORY = 1 << 23
 """Rows of a binary task whose keys (8 bytes each) are held in memory; more go to a temporary file, 16 bytes each."""
@@ -101,6 +100,41 @@ class BinaryTally:
         self._by_group.add(by_group)
         self._by_score.add(by_score)
         self._grouped, self._loose, self._held = [], [], 0
+
+
+class HeldTally:
+    """Metrics of one task from rows that it holds, 16 bytes each, as they have weights or values to be ranked.
+
+    Rows whose label is NaN, or whose weight is 0, do not count.
+
+    Args:
+        outcomes: of the ranking by these predictions, to measure in place of the metrics.
+    """
+
+    def __init__(self, task: Task, outcomes: Sequence[str] = ()) -> None:
+        self._task, self._outcomes = task, tuple(outcomes)
+        self._rows: list[tuple[NDArray[Any], ...]] = []
+        self._by_group = False
+
+    def add(self, labels: NDArray[Any], predictions: NDArray[Any], group: NDArray[Any], weights: NDArray[Any]) -> None:
+        """Counts rows in, each (N,), as float32."""
+        self._by_group = self._by_group or bool((group >= 0).any())
+        seen = ~np.isnan(labels) & (weights > 0)
+        kept = (labels[seen].astype(np.float32), predictions[seen].astype(np.float32), group[seen])
+        self._rows.append((*kept, weights[seen].astype(np.float32)))
+
+    def result(self) -> dict[str, float]:
+        """Metrics, or outcomes, by name; those that the rows do not define are left out."""
+        if not sum(len(rows[0]) for rows in self._rows):
+            return {}
+        labels, predictions, group, weights = (np.concatenate(column) for column in zip(*self._rows, strict=True))
+        if self._outcomes:
+            about = (self._task,), self._outcomes, labels[:, None], group, ""
+            values = Measure(*about, grouped=self._by_group, weights=weights).values(predictions)
+            found = dict(zip(self._outcomes, values.tolist(), strict=True))
+        else:
+            found = metrics_of(self._task.kind, labels, predictions, group, weights)
+        return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
 def observed(labels: NDArray[Any], *columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:

@@ -19,10 +19,8 @@ from bench.outcomes.bootstrap import Counts, counts, units_of
 from bench.outcomes.measure import Measure
 from bench.records import RARER
 from bench.schema import Schema, Task
-from bench.training.deciles import Deciles
+from bench.training.formulas import ECE_BINS, LEAST, Deciles, Pairs, Ranks, of_sums
 from bench.training.metrics import by_task, on_impressions, sample_spaces
-from bench.training.ranking import ECE_BINS, LEAST, Pairs, Ranks
-from bench.training.weighted import of_sums
 
 RESAMPLES = 200
 """B: the standard error of a standard error is a twentieth of it."""

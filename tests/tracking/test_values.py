@@ -9,8 +9,7 @@ import pytest
 from found import found_in, history
 
 from bench.records import RungResult
-from bench.tracking.front import UNPLACED, on_trials
-from bench.tracking.values import BY_SAMPLES, HYPERVOLUME, Point, points, runs_of, volumes
+from bench.tracking.values import BY_SAMPLES, HYPERVOLUME, UNPLACED, Point, on_trials, points, runs_of, volumes
 from bench.tracking.values import diagnosis_numbers as numbers
 
 
