@@ -43,7 +43,7 @@ def metrics_of(
 def of_sums(rows: Any, positives: Any, predictions: Any, loss: Any) -> dict[str, Any]:
     """Metrics of a binary task that need only sums over rows: of 1, labels, predictions and log losses.
 
-    Each is a number of numpy or an array; a metric is not finite where the rows do not define it.
+    Each is a NumPy float or an array; a metric is not finite where the rows do not define it.
     """
     with np.errstate(all="ignore"):
         rate, mean = positives / rows, loss / rows

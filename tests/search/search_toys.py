@@ -157,7 +157,7 @@ class YoungestFirst(ShuffledExecutor):
 
 
 def interrupted_after(jobs: int, run: Run) -> Run:
-    """Works so many times; then somebody stops the driver."""
+    """A worker that Ctrl-C reaches after some jobs."""
     left = [jobs]
 
     def stops(job: Job) -> TrialResult:
