@@ -30,7 +30,7 @@ def metrics_of(
     if kind == "regression":
         found = {"rmse": float(np.sqrt(w @ (p - y) ** 2 / w.sum())), "mae": float(w @ np.abs(p - y) / w.sum())}
         found |= {"xauc": Pairs(y, p).xauc(w), "decile_error": Deciles(y, p, w).error(w)}
-        return found | {"spearman": Ranks(y, p).spearman(w)}
+        return found | {"spearman": Places(y, p).spearman(w)}
     loss = -np.log(np.clip(np.where(y != 0, p, 1 - p), LEAST, 1 - LEAST)) @ w
     measure = Measure((Task("all"),), [f"all.{name}" for name in AREAS], labels[:, None], group, "", weights=w)
     return {
@@ -115,7 +115,7 @@ class Pairs:
         return won / pairs if pairs else float("nan")
 
 
-class Ranks:
+class Places:
     """Places of labels (N,) and of predictions (N,), each in their own order; equal values share the middle one."""
 
     def __init__(self, labels: NDArray[Any], predictions: NDArray[Any]) -> None:

@@ -19,7 +19,7 @@ from bench.outcomes.bootstrap import Counts, counts, units_of
 from bench.outcomes.measure import Measure
 from bench.records import RARER
 from bench.schema import Schema, Task
-from bench.training.formulas import ECE_BINS, LEAST, Deciles, Pairs, Ranks, of_sums
+from bench.training.formulas import ECE_BINS, LEAST, Deciles, Pairs, Places, of_sums
 from bench.training.metrics import by_task, on_impressions, sample_spaces
 
 RESAMPLES = 200
@@ -213,7 +213,7 @@ class _Regression:
             of_rows = weights[0] if weights else np.ones(len(labels))
             measures = {
                 "xauc": Pairs(labels, predictions).xauc,
-                "spearman": Ranks(labels, predictions).spearman,
+                "spearman": Places(labels, predictions).spearman,
                 "decile_error": Deciles(labels, predictions, of_rows).error,
             }
             values = {name: [measure(of_rows)] for name, measure in measures.items()}
