@@ -56,7 +56,8 @@ def _csv(card: Card, file: RawFile, progress: Progress) -> Iterator[RawTable]:
         "drop": _drops(card) and file.side is None,
     }
     if isinstance(reader, DoubleColonReader):
-        return read_double_colon(file.path, file.name, file.wanted, progress, **given)
+        between = reader.separator if file.side is None else reader.join_separator or reader.separator
+        return read_double_colon(file.path, file.name, file.wanted, progress, between=between, **given)
     return read_csv(file.path, file.name, file.wanted, progress, separator=reader.separator, **given)
 
 

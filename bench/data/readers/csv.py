@@ -222,12 +222,12 @@ def read_csv(
 
 
 def read_double_colon(
-    path: Path, file: str, wanted: Mapping[str, str], progress: Progress, **options: Any
+    path: Path, file: str, wanted: Mapping[str, str], progress: Progress, *, between: str = "::", **options: Any
 ) -> Generator[RawTable]:
-    """MovieLens's text as `read_csv` reads it: fields between `::`, no header, Latin-1; a quote is a letter."""
+    """MovieLens's text as `read_csv` reads it: fields between `between`, no header, Latin-1; a quote is a letter."""
 
     def separated(block: bytes) -> bytes:
-        return block.removeprefix(codecs.BOM_UTF8).decode("latin-1").replace("::", "\x1f").encode()
+        return block.removeprefix(codecs.BOM_UTF8).decode("latin-1").replace(between, "\x1f").encode()
 
     return read_csv(path, file, wanted, progress, separator="\x1f", quoted=False, change=separated, **options)
 
