@@ -21,9 +21,8 @@ from bench.data.card import Card
 from bench.data.checks import BadRow
 from bench.data.codes import UNKNOWN, Codes, IntegerCodes
 from bench.data.columns import MultiValued
-from bench.data.prefetch import ahead
 from bench.data.readers.base import RawTable, kept_rows
-from bench.data.readers.blocks import blocks
+from bench.data.readers.blocks import blocks, side_by_side
 from bench.data.readers.feature_lists import Lines, Wanted, scan
 from bench.data.sources import AliCcpReader
 from bench.data.values import first_seen
@@ -98,7 +97,8 @@ class Part(NamedTuple):
 
     def place(self, row: int) -> str:
         """Where a row is, for messages."""
-        return f"{self.path}, line {self.before + int(self.lines.numbers[row]) + 1}"
+        earlier = self.block.count(b"\n", 0, int(self.lines.offsets[row]))
+        return f"{self.path}, line {self.before + earlier + 1}"
 
 
 def read_ali_ccp(
@@ -148,8 +148,9 @@ def parts(
     """
     for path in paths:
         before = 0
-        scanned = ((block, scan(block, wanted, labelled)) for block in blocks(path, progress))
-        for block, (lines, bad, ends) in ahead(scanned, 2):
+        for block, (lines, bad, ends) in side_by_side(
+            blocks(path, progress), partial(scan, wanted=wanted, labelled=labelled)
+        ):
             found = [("format", partial(str, f"{path}, line {before + line + 1}: {why}")) for line, why in bad]
             if found and not drop:
                 raise UserError(found[0][1]())
@@ -236,7 +237,7 @@ def _without(part: Part, absent: NDArray[np.int64], names: str, drop: bool) -> l
     """Impressions that refer to a common line which is not there."""
 
     def sentence(row: int) -> str:
-        line = part.block.split(b"\n")[int(part.lines.numbers[row])]
+        line = part.block[int(part.lines.offsets[row]) :].split(b"\n", 1)[0]
         index = line.split(b",")[3].decode(errors="replace")
         return f"{part.place(row)}: expected a common index of {names}, found '{index}'"
 

@@ -6,14 +6,17 @@ import codecs
 import gzip
 import io
 import zlib
-from collections.abc import Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import pyarrow as pa
 
 from bench.errors import UserError
+from bench.machine import cores
 from bench.progress import Advance, Progress, Silent
 
 PACKED = (".gz", ".zst")
@@ -71,6 +74,7 @@ class _Counted(io.RawIOBase):
         return count
 
 
+T = TypeVar("T")
 BLOCK = 4 << 20
 """Bytes that are read at a time, and the longest line there may be: what is held does not depend on the file."""
 
@@ -120,3 +124,27 @@ def lines(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
     for block in blocks(path, progress or Silent()):
         yield from io.BytesIO(block.removeprefix(mark))
         mark = b""
+
+
+def side_by_side(items: Iterator[bytes], work: Callable[[bytes], T], workers: int = 0) -> Iterator[tuple[bytes, T]]:
+    """(item, work(item)) in order; at most two items more than workers are held at a time.
+
+    Args:
+        work: releases the interpreter's lock, or it gains nothing.
+        workers: threads; 0 means all cores, at most 8.
+    """
+    workers = workers or min(cores(), 8)
+    with ThreadPoolExecutor(workers) as pool:
+        under_way: deque[tuple[bytes, Future[T]]] = deque()
+        try:
+            for item in items:
+                under_way.append((item, pool.submit(work, item)))
+                if len(under_way) > workers + 1:
+                    first, future = under_way.popleft()
+                    yield first, future.result()
+            while under_way:
+                first, future = under_way.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in under_way:
+                future.cancel()
