@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, helmert
 from scipy.special import gammaincinv
+from threadpoolctl import threadpool_limits
 
 from bench.frontier.pareto import nondominated
 from bench.frontier.samples import Sample, SeedNoise, between, covariance, seed_noise
@@ -52,19 +53,20 @@ def shrunken(centre: Floats, error: Floats, signs: Floats, rng: np.random.Genera
     prior = SPREAD * prior_freedom * (np.eye(m) - (1 - ACROSS) * np.outer(up, up))
     spread = np.atleast_2d(np.cov(centre, rowvar=False)) + prior / prior_freedom
     found: list[Floats] = []
-    for step in range(BURN + STEPS):
-        kept = step - BURN
-        many = 1 if kept < 0 else max(1, draws // STEPS + (kept < draws % STEPS))
-        true = rng.standard_normal((many, n * m)) @ np.kron(np.eye(n), np.linalg.cholesky(spread).T)
-        errors = rng.standard_normal((many, n * m)) @ error_root
-        whole = contrasts.T @ (np.kron(np.eye(n), spread) + error) @ contrasts
-        left = (centre.ravel() - true - errors) @ contrasts
-        errors += cho_solve(cho_factor(whole), left.T).T @ contrasts.T @ error
-        drawn = (centre.ravel() - errors).reshape(many, n, m)
-        if kept >= 0 and len(found) < draws:
-            found.append(drawn)
-        one = drawn[0] - drawn[0].mean(axis=0)
-        spread = _inverse_wishart(prior_freedom + n - 1, prior + one.T @ one, rng)
+    with threadpool_limits(1):  # two threads wait for each other on small matrices, long on a busy machine
+        for step in range(BURN + STEPS):
+            kept = step - BURN
+            many = 1 if kept < 0 else max(1, draws // STEPS + (kept < draws % STEPS))
+            true = rng.standard_normal((many, n * m)) @ np.kron(np.eye(n), np.linalg.cholesky(spread).T)
+            errors = rng.standard_normal((many, n * m)) @ error_root
+            whole = contrasts.T @ (np.kron(np.eye(n), spread) + error) @ contrasts
+            left = (centre.ravel() - true - errors) @ contrasts
+            errors += cho_solve(cho_factor(whole), left.T).T @ contrasts.T @ error
+            drawn = (centre.ravel() - errors).reshape(many, n, m)
+            if kept >= 0 and len(found) < draws:
+                found.append(drawn)
+            one = drawn[0] - drawn[0].mean(axis=0)
+            spread = _inverse_wishart(prior_freedom + n - 1, prior + one.T @ one, rng)
     return np.concatenate(found)[:draws]
 
 

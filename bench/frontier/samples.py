@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 from scipy.special import digamma, polygamma
 
 from bench.objectives import AREAS, metric_of, ranked
@@ -75,12 +76,12 @@ class Sample:
 
 
 def variance(deviation: Floats) -> Floats:
-    """Of deviations (B, M) over the resamples that define a metric: (M,); 0 of fewer than two."""
-    found = np.zeros(deviation.shape[1])
-    for column, values in enumerate(deviation.T):
-        known = values[np.isfinite(values)]
-        found[column] = known.var(ddof=1) if len(known) > 1 else 0.0
-    return found
+    """Of deviations (..., B, M) over the resamples that define a metric: (..., M); 0 of fewer than two."""
+    known = np.isfinite(deviation)
+    count = known.sum(axis=-2)
+    middle = np.where(known, deviation, 0).sum(axis=-2, keepdims=True) / np.maximum(count, 1)[..., None, :]
+    squares = np.where(known, deviation - middle, 0) ** 2
+    return np.asarray(np.where(count > 1, squares.sum(axis=-2) / np.maximum(count - 1, 1), 0.0))
 
 
 def covariance(deviation: Floats) -> Floats:
@@ -215,49 +216,70 @@ class Pairing:
 def pairing(samples: Sequence[Sample]) -> Pairing:
     """That of configurations with at least one replicate each."""
     n, m = len(samples), samples[0].values.shape[1]
-    places = [{seed: at for at, seed in enumerate(each.seeds)} for each in samples]
-    shared = np.array([[len(a.keys() & b.keys()) for b in places] for a in places]).reshape(n, n)
+    every = {seed: at for at, seed in enumerate(sorted({seed for each in samples for seed in each.seeds}))}
+    own = [[every[seed] for seed in each.seeds] for each in samples]
+    there, values = np.zeros((n, len(every)), dtype=np.int64), np.full((n, len(every), m), np.nan)
+    for at, (places, each) in enumerate(zip(own, samples, strict=True)):
+        there[at, places] = 1
+        values[at, places] = each.values[: len(places)]
+    shared = there @ there.T
     within, apart, freedom = np.zeros((n, n, m)), np.zeros((n, n, m)), np.ones((n, n, m))
-    pairs = [(i, j) for i in range(n) for j in range(i) if shared[i, j] > 1]
-    if not pairs:
+    i, j = np.nonzero(np.tril(shared > 1, -1))
+    if not len(i):
         return Pairing(shared, within, apart, freedom, True)
-    own = np.array([shared[pair] - 1 for pair in pairs])
-    variances, rows = np.zeros((len(pairs), m)), np.zeros((len(pairs), m))
-    for at, (i, j) in enumerate(pairs):
-        both = sorted(places[i].keys() & places[j].keys())
-        a, b = ([places[k][seed] for seed in both] for k in (i, j))
-        variances[at] = (samples[i].values[a] - samples[j].values[b]).var(axis=0, ddof=1)
-        if samples[i].deviations.shape[1] == samples[j].deviations.shape[1] > 0:
-            moved = samples[i].deviations[a] - samples[j].deviations[b]
-            spread = moved.var(axis=0, ddof=1)
-            rows[at] = [known.mean() if len(known := each[np.isfinite(each)]) else 0.0 for each in spread.T]
-    total = _pair_freedom(pairs, places)
-    pooled, beside = own @ variances / own.sum(), own @ rows / own.sum()
-    i, j = np.array(pairs).T
+    variances = np.concatenate([variance(values[at] - values[j[i == at]]) for at in np.unique(i)])
+    rows = _rows_within(samples, own, there, i, j)
+    total, seeds = _pair_freedom(there, shared), shared[i, j] - 1
+    pooled, beside = seeds @ variances / seeds.sum(), seeds @ rows / seeds.sum()
     common = True
     for k in range(m):
-        drawn, known, same = moderated(variances[:, k], own, pooled[k], total)
+        drawn, known, same = moderated(variances[:, k], seeds, pooled[k], total)
         common &= same
         left = np.maximum(drawn - beside[k], 0)
-        for found, values in ((within, drawn), (apart, left), (freedom, known)):
-            found[i, j, k] = found[j, i, k] = values
+        for found, value in ((within, drawn), (apart, left), (freedom, known)):
+            found[i, j, k] = found[j, i, k] = value
     return Pairing(shared, within, apart, freedom, common)
 
 
-def _pair_freedom(pairs: Sequence[tuple[int, int]], places: Sequence[dict[int, int]]) -> float:
+def _rows_within(
+    samples: Sequence[Sample],
+    own: Sequence[Sequence[int]],
+    there: NDArray[np.int64],
+    i: NDArray[np.int64],
+    j: NDArray[np.int64],
+) -> Floats:
+    """(P, M) variance between shared seeds of how resamples move the difference of a pair: the mean over resamples.
+
+    Args:
+        own: columns of each configuration's replicates in `there` (N, S).
+        i, j: (P,) the pairs.
+    """
+    found = np.zeros((len(i), samples[0].values.shape[1]))
+    lengths = np.array([each.deviations.shape[1] for each in samples])
+    for length in set(lengths[lengths > 0].tolist()):
+        moved = np.zeros((*there.shape, length, found.shape[1]))
+        for at in np.flatnonzero(lengths == length).tolist():
+            moved[at, own[at]] = samples[at].deviations[: len(own[at])]
+        for at in np.unique(i[lengths[i] == length]):
+            pairs = np.flatnonzero((i == at) & (lengths[j] == length))
+            both = ((there[at] & there[j[pairs]]) > 0)[:, :, None, None]
+            count = both.sum(axis=1)
+            apart = np.where(both, moved[at] - moved[j[pairs]], 0)
+            spread = ((apart - apart.sum(axis=1, keepdims=True) / count[:, None]) ** 2 * both).sum(axis=1) / (count - 1)
+            known = np.isfinite(spread)
+            found[pairs] = np.where(known, spread, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return found
+
+
+def _pair_freedom(there: NDArray[np.int64], shared: NDArray[np.int64]) -> float:
     """Degrees of freedom of the variance pooled over pairs: of a two-way layout of configurations and seeds."""
-    seeds: dict[int, set[int]] = {}
-    of: dict[int, int] = {}  # the connected part of the layout that a configuration is in
-    for i, j in pairs:
-        both = places[i].keys() & places[j].keys()
-        for at in (i, j):
-            seeds.setdefault(at, set()).update(both)
-            of.setdefault(at, at)
-        old, new = of[j], of[i]
-        of = {at: new if part == old else part for at, part in of.items()}
-    cells = sum(len(each) for each in seeds.values())
-    columns = len({(of[at], seed) for at, each in seeds.items() for seed in each})
-    return float(max(1, cells - len(seeds) - columns + len(set(of.values()))))
+    pairs = shared > 1
+    np.fill_diagonal(pairs, False)
+    used = (there > 0) & (pairs.astype(np.int64) @ there > 0)
+    paired = pairs.any(axis=1)
+    _, part = connected_components(pairs, directed=False)  # of the layout that a configuration is in
+    columns = {(part[at], seed) for at, seed in zip(*np.nonzero(used), strict=True)}
+    return float(max(1, used.sum() - paired.sum() - len(columns) + len(set(part[paired]))))
 
 
 @dataclass(frozen=True)

@@ -142,15 +142,15 @@ def _data(samples: Sequence[Sample]) -> tuple[Floats, Floats]:
 
     Of two that were not resampled alike the difference has the variances of both.
     """
-    n, each, known = len(samples), [sample.deviation for sample in samples], [one.rows_freedom for one in samples]
-    data, freedom = np.zeros((n, n, samples[0].values.shape[1])), np.ones((n, n, samples[0].values.shape[1]))
-    for i in range(n):
-        for j in range(i):
-            alike = len(each[i]) == len(each[j])
-            found = variance(each[i] - each[j]) if alike else variance(each[i]) + variance(each[j])
-            data[i, j] = data[j, i] = found
-            freedom[i, j] = freedom[j, i] = np.minimum(known[i], known[j])
-    return data, freedom
+    moved, known = [each.deviation for each in samples], np.array([each.rows_freedom for each in samples])
+    alone = np.array([variance(each) for each in moved])
+    data, lengths = alone[:, None] + alone[None], np.array([len(each) for each in moved])
+    for length in set(lengths.tolist()):
+        alike = np.flatnonzero(lengths == length)
+        stacked = np.array([moved[at] for at in alike])
+        for at, own in zip(alike, stacked, strict=True):
+            data[at, alike] = variance(own - stacked)
+    return data, np.minimum(known[:, None], known[None])
 
 
 def _intervals(value: Floats, seed: Floats, data: Floats, freedom: Floats) -> list[Interval]:
