@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 import pyarrow as pa
 
@@ -52,10 +52,8 @@ def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[
                 raise UserError(f"{path}: broken gzip file: {error}") from None
         elif start == _ZSTD:
             try:
-                yield pa.CompressedInputStream(pa.PythonFile(counted, mode="r"), "zstd")
-            except OSError as error:
-                if error.errno is not None:  # of the disk, not of the content
-                    raise
+                yield io.BufferedReader(_Zstd(counted), 1 << 20)
+            except _BrokenError as error:
                 raise UserError(f"{path}: broken zstd file: {error}") from None
         else:
             yield counted
@@ -71,6 +69,27 @@ class _Counted(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         count: int = self.file.readinto(buffer)  # type: ignore[attr-defined]
         self.advance(count)
+        return count
+
+
+class _BrokenError(Exception):
+    pass
+
+
+class _Zstd(io.RawIOBase):
+    def __init__(self, packed: IO[bytes]) -> None:
+        self.stream = pa.CompressedInputStream(pa.PythonFile(packed, mode="r"), "zstd")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            count: int = self.stream.readinto(buffer)
+        except OSError as error:
+            if error.errno is not None:  # of the disk, not of the content
+                raise
+            raise _BrokenError(str(error)) from None
         return count
 
 
