@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, cycle
 
 import pytest
 import torch
@@ -50,8 +50,7 @@ def test_widths_are_powers_of_two_up_to_the_dim():
     assert Layout(SCHEMA, 32).widths == (32,) * 5
 
 
-@pytest.mark.parametrize("sharing", SHARING)
-@pytest.mark.parametrize("kind", INTERACTIONS)
+@pytest.mark.parametrize(("sharing", "kind"), list(zip(SHARING, cycle(INTERACTIONS), strict=False)))
 def test_a_field_uses_its_first_coordinates_alone(sharing, kind):
     model, (ids, dense) = model_of(sharing, kind).double().eval(), batch_of(64)
     e = model.embed(ids).requires_grad_()

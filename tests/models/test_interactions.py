@@ -86,7 +86,8 @@ def test_new_columns_follow_those_of_the_layout(kind, options):
         assert torch.equal(y[..., : LAYOUT.inputs], x)
 
 
-@pytest.mark.parametrize(("sharing", "kind"), list(product(SHARING, INTERACTIONS)))
+@pytest.mark.parametrize("sharing", ["mmoe", "stem", "single_task"])  # each number of input sets
+@pytest.mark.parametrize("kind", INTERACTIONS)
 def test_the_gradient_reaches_every_parameter_and_what_is_shared_is_declared(sharing, kind):
     shared_parameters_are_declared_exactly("mixed", {"sharing": sharing, "interaction": kind})
 
@@ -96,7 +97,7 @@ def test_a_seed_decides_everything(kind):
     a_seed_decides_everything({"interaction": kind})
 
 
-@pytest.mark.parametrize("sharing", SHARING)
+@pytest.mark.parametrize("sharing", ["mmoe", "stem", "single_task"])
 def test_none_draws_nothing_and_changes_nothing(sharing):
     torch.manual_seed(3)
     plain = MultiTaskModel(

@@ -74,8 +74,7 @@ def test_coordinates_that_a_field_does_not_use_never_move(tiny, optimizer: str) 
     training.coordinates_that_a_field_does_not_use_never_move(tiny, optimizer)
 
 
-@pytest.mark.parametrize(AXES, sampled())
-@pytest.mark.parametrize("weights", [0, 2])
+@pytest.mark.parametrize(("weights", *AXES), [(at % 2 * 2, *names) for at, names in enumerate(sampled())])
 def test_its_state_round_trips_bit_for_bit(
     tiny, weights: int, balancing: str, sharing: str, funnel: str, interaction: str, loss: str, members: int
 ) -> None:
@@ -83,8 +82,7 @@ def test_its_state_round_trips_bit_for_bit(
     training.its_state_round_trips_bit_for_bit(store, dotted(balancing, sharing, funnel, interaction, loss, members))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("balancing", BALANCING)
+@pytest.mark.parametrize(("balancing", "precision"), list(zip(BALANCING, cycle(("fp32", "bf16")), strict=False)))
 def test_a_task_without_labels_in_a_batch_leaves_all_finite(tiny, balancing: str, precision: str) -> None:
     training.a_task_without_labels_in_a_batch_leaves_all_finite(tiny, balancing, precision)
 
