@@ -12,17 +12,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from model_toys import batch_on, model_on
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from bench.models import fused, kernels
 from bench.models.assembly import MultiTaskModel
-from bench.models.config import EmbeddingConfig, Precision, TowerConfig
-from bench.models.funnels import FUNNELS
+from bench.models.config import EmbeddingConfig, Precision
 from bench.models.fused import live, of_one_task
 from bench.models.layers import BatchedLinear, BatchedMLP, mix, together
 from bench.models.sharing import SHARING
-from bench.registry import Choice
 from bench.schema import Field, Schema, Task
 
 SCHEMA = Schema(
@@ -35,23 +34,9 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused, "fits", lambda *_: False)
 
 
-def model_of(kind: str, precision: Precision = "fp32", layers: str = "32-16", **options: object) -> MultiTaskModel:
-    config = SHARING[kind].config
-    if "layers" in config.model_fields:
-        options["layers"] = layers
-    return MultiTaskModel(
-        SCHEMA,
-        Choice(kind, config.model_validate(options)),
-        Choice("independent", FUNNELS["independent"].config()),
-        EmbeddingConfig(dim=8),
-        TowerConfig(layers=(16, 8)),
-        precision=precision,
-    )
-
-
-def batch_of(size: int) -> tuple[Tensor, Tensor]:
-    ids = torch.stack([torch.randint(o, o + 50, (size,)) for o in SCHEMA.offsets], 1).int()
-    return ids, torch.randn(size, 1)
+def model_of(kind: str, precision: Precision = "fp32") -> MultiTaskModel:
+    options = {"layers": "32-16"} if "layers" in SHARING[kind].config.model_fields else {}
+    return model_on(SCHEMA, EmbeddingConfig(dim=8), (16, 8), precision=precision, sharing=(kind, options))
 
 
 def random(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -113,7 +98,7 @@ def test_a_model_is_what_it_is_in_plain_float32(kind, compiled, precision, monke
         logits = model.logits(e, ids, dense)
         return [logits, *torch.autograd.grad(logits.square().sum(), [e, *model.dense_parameters()])]
 
-    batches = [batch_of(0), batch_of(130)]
+    batches = [batch_on(SCHEMA, 0), batch_on(SCHEMA, 130)]
     with monkeypatch.context() as context:
         if not compiled:
             plain(context)
@@ -219,7 +204,7 @@ def test_no_output_holds_itself(which):
 
 def operations(model: MultiTaskModel, size: int) -> tuple[int, int]:
     """Of a step's forward and backward pass: batched products, and the largest tensor copied, in elements."""
-    ids, dense = batch_of(size)
+    ids, dense = batch_on(SCHEMA, size)
     e = model.embed(ids).detach().requires_grad_()
     model.logits(e, ids, dense).sum().backward()
     for parameter in model.parameters():

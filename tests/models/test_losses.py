@@ -278,7 +278,7 @@ def test_every_loss_goes_with_a_funnel(axis: str) -> None:
     """
     registry = LOSSES if axis == "loss" else REGRESSION_LOSSES
     sharings = list(SHARING)[:: len(SHARING) // len(LOSSES)]
-    for kind, sharing, funnel in zip(registry, sharings, cycle(FUNNELS), strict=False):
+    for kind, sharing, funnel in zip(registry, cycle(sharings), cycle(FUNNELS), strict=False):
         kinds, tasks = {"sharing": sharing, "funnel": funnel, axis: kind}, "mixed" if axis == "loss" else "six"
         for size in of.SIZES:
             of.any_batch_size_gives_logits_losses_and_probabilities(tasks, size, kinds)

@@ -9,14 +9,14 @@ from typing import Any, get_args, get_origin
 
 import pytest
 import torch
+from model_toys import model_on
 
-from bench.models.assembly import MultiTaskModel
-from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.config import EmbeddingConfig
 from bench.models.contracts import Layout, Sharing
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
-from bench.registry import Choice, Config
+from bench.registry import Config
 from bench.schema import Field, Schema, Task
 
 FIELDS = (Field("user", 9), Field("item", 7), Field("tags", 5, slots=2), Field("page", 4))
@@ -207,12 +207,7 @@ OF_FUNNELS = {  # beside a tower for each task, by numbers of links between a ch
 @pytest.mark.parametrize("kind", FUNNELS)
 def test_a_funnel_has_as_many_as_the_formula_says(kind: str) -> None:
     for tasks in (CHAIN, CHAIN[:2], CHAIN[:1]):
-        model = MultiTaskModel(
-            replace(SCHEMA, tasks=tasks),
-            Choice("shared_embeddings", SHARING["shared_embeddings"].config()),
-            Choice(kind, FUNNELS[kind].config()),
-            EmbeddingConfig(dim=DIM),
-            TowerConfig(layers=(TOWER,)),
-        )
+        embedding = EmbeddingConfig(dim=DIM)
+        model = model_on(replace(SCHEMA, tasks=tasks), embedding, (TOWER,), sharing="shared_embeddings", funnel=kind)
         links = sum(task.parent is not None for task in tasks)
         assert model.weights == len(tasks) * OF_A_TOWER + OF_FUNNELS[kind](links)

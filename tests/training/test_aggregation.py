@@ -57,7 +57,7 @@ PLAIN = [
     for sharing, funnel, aggregation in zip(SHARING, cycle(FUNNELS), cycle(AGGREGATIONS), strict=False)
 ]
 TOGETHER = (("mmoe", "independent"), ("single_task", "entire_space"), ("ple", "escm2_dr"), ("stem", "aitm"))
-CROSSED = [(*axes, "upgrad", interaction) for axes, interaction in zip(TOGETHER, INTERACTIONS, strict=False)]
+CROSSED = [(*axes, "upgrad", interaction) for axes, interaction in zip(cycle(TOGETHER), INTERACTIONS, strict=False)]
 OF_LOSSES = [(*axes, "upgrad", "none", loss) for axes, loss in zip(TOGETHER, cycle(("jrc", "listwise")), strict=False)]
 
 

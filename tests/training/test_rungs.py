@@ -102,7 +102,7 @@ def some_pairs() -> list[tuple[str, str]]:
     """Each sharing once, with every other balancer; `test_conformance.py` saves and restores all of them in memory."""
     two_tasks = Schema((), (), (Task("click"), Task("like")))
     fitting = [kind for kind, entry in BALANCING.items() if entry.unfit(two_tasks) is None]
-    return list(zip(SHARING, fitting[1::2], strict=False))
+    return list(zip(SHARING, itertools.cycle(fitting[1::2]), strict=False))
 
 
 @pytest.mark.parametrize(("sharing", "balancing"), some_pairs())
