@@ -212,7 +212,7 @@ class CappedByDuration(Drawn):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ("bins", "squared"))
+@pytest.mark.parametrize("kind", ["bins", "squared"])
 def test_seconds_capped_by_their_duration_come_within_two_per_cent_of_the_reachable_error(kind: str) -> None:
     store = CappedByDuration(ROWS, (Task("watch", "regression"),), 0, (Field("user", 2),))
     test = store.split("confirm")
@@ -231,7 +231,7 @@ def seconds_of(made: Any, split: Split) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ("squared", "bins"))
+@pytest.mark.parametrize("kind", ["squared", "bins"])
 def test_censored_seconds_come_within_two_per_cent_of_the_reachable_error_of_all(kind: str) -> None:
     """Half of the labels are at their bound. Without the bounds, the error is far larger."""
     store = Capped(2 * ROWS, (Task("watch", "regression"),), 0, (Field("user", 2),))
