@@ -143,7 +143,7 @@ def test_all_knobs_at_once_train(kind):
 
 
 @pytest.mark.slow  # the exporter takes a second each
-@pytest.mark.parametrize("kind", SHARING)
+@pytest.mark.parametrize("kind", list(SHARING)[::3])  # all export in `test_conformance.py`, and knobs are of layers
 def test_all_knobs_at_once_export(kind):
     sharing, (x, *codes) = all_knobs(kind)
     sharing.eval()
