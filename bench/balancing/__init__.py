@@ -24,7 +24,6 @@ from bench.balancing.graddrop import GradDrop, GradDropConfig
 from bench.balancing.gradnorm import GradNorm, GradNormConfig
 from bench.balancing.gradvac import GradVac, GradVacConfig
 from bench.balancing.imtl_g import IMTLG
-from bench.balancing.krum import Krum, KrumConfig, has_a_majority
 from bench.balancing.metabalance import MetaBalance, MetaBalanceConfig
 from bench.balancing.mgda import MGDA
 from bench.balancing.moco import MoCo, MoCoConfig
@@ -38,7 +37,6 @@ from bench.balancing.rlw import RLW
 from bench.balancing.sdmgrad import SDMGrad, SDMGradConfig
 from bench.balancing.static import Static, StaticConfig
 from bench.balancing.stch import STCH, STCHConfig
-from bench.balancing.trimmed_mean import TrimmedMean, TrimmedMeanConfig
 from bench.balancing.uncertainty import Uncertainty
 from bench.balancing.upgrad import UPGrad
 from bench.plugins import Registry
@@ -110,9 +108,6 @@ _OURS: dict[str, Entry[Balancer]] = {
         "mean losses for those of the first batch.",
     ),
     "cr_mogm": Entry(CRMOGM, CRMOGMConfig, "Zhou et al., NeurIPS 2022", "another rule's weights, smoothed over steps"),
-    "krum": Entry(
-        Krum, KrumConfig, "Blanchard et al., NeurIPS 2017", "the gradient nearest to the others", has_a_majority
-    ),
     "modo": Entry(
         MoDo,
         MoDoConfig,
@@ -143,9 +138,6 @@ _OURS: dict[str, Entry[Balancer]] = {
         "more weight far from the optimum",
         departs="Excess risks are of the shared dense parameters alone, and nothing is added to sums of squares where "
         "the authors add 1e-7. Under `shared_embeddings` it is equal static weights, as `modo` is.",
-    ),
-    "trimmed_mean": Entry(
-        TrimmedMean, TrimmedMeanConfig, "Yin et al., ICML 2018", "no extremes in any coordinate", has_a_majority
     ),
 }
 BALANCING = Registry("balancing", _OURS)

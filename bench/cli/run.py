@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from contextlib import redirect_stdout
-from dataclasses import asdict
+from contextlib import ExitStack, redirect_stdout
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -223,6 +223,7 @@ def train(
     threads: Annotated[int, typer.Option(help="Threads to use; 0 means all cores.", min=0)] = 0,
     device: Device = "auto",
     profile: Annotated[bool, typer.Option("--profile", help="Show where the time goes.")] = False,
+    ranks: Annotated[int, typer.Option(help="Processes that train one model together.", min=1)] = 1,
     tasks: Tasks = None,
     raw: Raw = None,
     json: Json = False,
@@ -238,6 +239,7 @@ def train(
     from bench.training.config import TrialConfig, split_recipe
     from bench.training.device import choose_device
     from bench.training.job import run_job
+    from bench.training.launch import check_ranks, launched, trained_on_ranks
     from bench.training.profile import Profile
 
     choose_device(device)  # a mistake is said before any data is prepared
@@ -265,7 +267,18 @@ def train(
         device=device,
     )
     profiled = Profile() if profile else None
-    result = run_job(job, progress, profiled)
+    with ExitStack() as stack:
+        world = own.world if (own := launched()) else ranks
+        if world > 1:
+            if profile:
+                raise UserError(f"--profile: expected one rank, found {world}")
+            check_ranks(chosen, world, min(chosen.optim.batch_size, len(store.split("train"))))
+            if (left := stack.enter_context(trained_on_ranks(job, ranks, progress))) is None:
+                return
+            job = replace(job, resume=str(left))
+        result = run_job(job, progress, profiled)
+        if world > 1:
+            result.speed["train_samples_per_s"] = result.speed["samples_trained"] / result.speed["train_seconds"]
     parameters = int(result.metrics["cost/parameters"])
     if json:
         speed = {key: result.speed[key] for key in ("train_samples_per_s", "eval_samples_per_s")}

@@ -208,10 +208,13 @@ class PairReader(FileReader):
 
 
 class DoubleColonReader(FileReader):
-    """MovieLens's text: fields between `::`, no header, Latin-1."""
+    """MovieLens's text: fields between `::` or another separator, no header, Latin-1."""
 
     kind: Literal["double-colon"] = "double-colon"
     columns: Annotated[Names, Field(min_length=1)]
+    separator: str = Field("::", min_length=1)
+    join_separator: str = ""
+    """Of side tables; empty where it is the same."""
     joins: tuple[Join, ...] = ()
 
 

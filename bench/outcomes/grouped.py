@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bench.outcomes.bootstrap import Drawn
-from bench.outcomes.whole import AREA, NDCG, SHARE, Floats, Wanted, discounts, top, won, won_weighted
+from bench.outcomes.whole import AREA, NDCG, SHARE, Floats, Wanted, discounts, top, won
 
 Ints = NDArray[np.int64]
 _SHORT = 40  # rows of a group that insertion sorts fastest
@@ -155,7 +155,7 @@ def _contribute(
     scales: Floats,
     found: Floats,
 ) -> None:
-    ranked, places = np.empty(longest), np.empty(longest, np.int64)
+    ranked, places, none = np.empty(longest), np.empty(longest, np.int64), np.empty(0)  # lists count no weights
     for group in range(len(starts) - 1):
         start, size = starts[group], starts[group + 1] - starts[group]
         if size <= _SHORT:
@@ -176,9 +176,7 @@ def _contribute(
                 continue
             own = gains[columns[m], start : start + size]
             if kinds[m] <= SHARE:
-                walked = top(ranked, places, size, own, kinds[m], cuts[m], discounts)
-            elif len(of_rows):
-                walked = won_weighted(ranked, places, size, own, of_rows[start : start + size])
+                walked = top(ranked, places, size, own, kinds[m], cuts[m], discounts, none)
             else:
-                walked = won(ranked, places, size, own)
+                walked = won(ranked, places, size, own, of_rows[start : start + size])
             found[group, m] = walked * scales[group, m]

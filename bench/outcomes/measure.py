@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 from bench.objectives import AREAS, ranked
 from bench.outcomes.bootstrap import Drawn, units_of
 from bench.outcomes.grouped import Grouped
-from bench.outcomes.weighted import WeightedWhole
 from bench.outcomes.whole import AREA, AREA_BY_POSITIVES, NDCG, SHARE, Floats, Wanted, Whole, discounts, top
 from bench.schema import Task
 
@@ -105,7 +104,7 @@ class Measure:
         self._rows, self._gains, self._group, self._wanted, self._drawn = rows, gains, group, wanted, drawn
         self._weights = weights = None if weights is None else np.asarray(weights, np.float64)
         by_group = [at for at, each in enumerate(wanted) if each is not None and each[0] == "group"]
-        self._parts: list[tuple[list[int], NDArray[np.int64] | None, Grouped | Whole | WeightedWhole]] = []
+        self._parts: list[tuple[list[int], NDArray[np.int64] | None, Grouped | Whole]] = []
         if by_group:
             of_group = Grouped(gains, group, [wanted[at][1] for at in by_group], weights)  # type: ignore[index]
             self._parts.append((by_group, None, of_group))
@@ -120,10 +119,8 @@ class Measure:
             there = seen[of[0].column]
             inside = None if there.all() else np.flatnonzero(there)
             own = gains if inside is None else gains[:, inside]
-            if weighted and weights is not None:
-                self._parts.append((places, inside, WeightedWhole(own, of, weights[there])))
-            else:
-                self._parts.append((places, inside, Whole(own, of)))
+            of_rows = weights[there] if weighted and weights is not None else None
+            self._parts.append((places, inside, Whole(own, of, of_rows)))
         if drawn is not None:
             for _, inside, part in self._parts:
                 part.draw(drawn, rows if inside is None else rows[inside])
@@ -337,7 +334,7 @@ def _top(chunks: _Chunks, kind: int, cut: float) -> float:
         return gained + gained_by_equals / equals * (cut - before)
     keys, gains = (np.concatenate(each) for each in zip(*held, strict=True))
     order, norms = np.argsort(-keys), discounts(int(cut))
-    walked = top(keys[order].astype(np.float64), order, len(order), gains, kind, cut, norms)
+    walked = top(keys[order].astype(np.float64), order, len(order), gains, kind, cut, norms, np.empty(0))
     return walked + gained_by_equals / equals * float(norms[int(cut)] - norms[before])
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bench.outcomes.bootstrap import PIECE, Counts, Drawn
+from bench.outcomes.bootstrap import PIECE, Drawn
 
 NDCG, SHARE, AREA, AREA_BY_POSITIVES = range(4)
 Floats = NDArray[np.float64]
@@ -49,6 +50,7 @@ def top(
     kind: int,
     cut: float,
     discounts: Floats,
+    weights: Floats,
 ) -> float:
     """The (discounted) sum of gains of the first `cut` rows; rows whose gain is NaN take no place.
 
@@ -56,20 +58,22 @@ def top(
         ranked: scores, from the best; the first `size` count.
         places: of the same rows in `gains`.
         cut: whole with `NDCG`.
+        weights: as many rows each row stands for, by place; empty for one each.
     """
-    found, before, at = 0.0, 0, 0
+    found, before, at = 0.0, 0.0, 0
     while at < size and before < cut:
-        score, rows, gained = ranked[at], 0, 0.0
+        score, rows, gained = ranked[at], 0.0, 0.0
         while at < size and ranked[at] == score:
             gain = np.float64(gains[places[at]])
             if gain == gain:
-                rows += 1
-                gained += gain
+                weight = weights[places[at]] if len(weights) else 1.0
+                rows += weight
+                gained += weight * gain
             at += 1
         if gained > 0:
-            after = min(np.float64(before + rows), cut)
+            after = min(before + rows, cut)
             if kind == NDCG:
-                found += gained / rows * (discounts[int(after)] - discounts[before])
+                found += gained / rows * (discounts[int(after)] - discounts[int(before)])
             else:
                 found += gained / rows * (after - before)
         before += rows
@@ -77,37 +81,17 @@ def top(
 
 
 @njit(cache=True, nogil=True)
-def won(ranked: Floats, places: NDArray[np.int64], size: int, gains: NDArray[np.float32]) -> float:
+def won(ranked: Floats, places: NDArray[np.int64], size: int, gains: NDArray[np.float32], weights: Floats) -> float:
     """Twice the pairs of a positive ranked above a negative, ties counting half; arguments as of `top`."""
     above, found, at = 0.0, 0.0, 0
     while at < size:
         score, positives, negatives = ranked[at], 0.0, 0.0
         while at < size and ranked[at] == score:
-            gain = gains[places[at]]
+            gain, weight = gains[places[at]], weights[places[at]] if len(weights) else 1.0
             if gain > 0:
-                positives += 1
+                positives += weight
             elif gain == 0:
-                negatives += 1
-            at += 1
-        found += negatives * (2 * above + positives)
-        above += positives
-    return found
-
-
-@njit(cache=True, nogil=True)
-def won_weighted(
-    ranked: Floats, places: NDArray[np.int64], size: int, gains: NDArray[np.float32], weights: Floats
-) -> float:
-    """As `won`, where a row counts as often as its weight (N,) says."""
-    above, found, at = 0.0, 0.0, 0
-    while at < size:
-        score, positives, negatives = ranked[at], 0.0, 0.0
-        while at < size and ranked[at] == score:
-            gain = gains[places[at]]
-            if gain > 0:
-                positives += weights[places[at]]
-            elif gain == 0:
-                negatives += weights[places[at]]
+                negatives += weight
             at += 1
         found += negatives * (2 * above + positives)
         above += positives
@@ -124,22 +108,25 @@ class Whole:
     Args:
         gains: (C, N), at least 0, none NaN.
         wanted: outcomes, each of one column of gains.
+        weights: (N,), as many rows each row stands for; only with shares in per cent and areas. None for one each.
     """
 
-    def __init__(self, gains: NDArray[np.float32], wanted: Sequence[Wanted]) -> None:
+    def __init__(self, gains: NDArray[np.float32], wanted: Sequence[Wanted], weights: Floats | None = None) -> None:
         self._gains, self._rows = gains, gains.shape[1]
+        self._of_rows = np.empty(0) if weights is None else weights
+        self._mass = float(self._rows if weights is None else weights.sum())
         self._columns = np.array([each.column for each in wanted], np.int64)
         self._kinds = np.array([each.kind for each in wanted], np.int64)
         self._percent = np.array([each.percent for each in wanted], bool)
         self._wanted = np.array([each.cut for each in wanted], float)
-        self._cuts = np.minimum(self._cuts_of(np.array([self._rows]))[:, 0], self._rows)
+        self._cuts = np.minimum(self._cuts_of(np.array([self._mass]))[:, 0], self._mass)
         self._discounts = discounts(int(max(self._cuts[self._kinds == NDCG], default=0)))
-        ordered = bool((self._kinds >= AREA).any())
-        self._depth = self._rows if ordered else int(np.ceil(max(self._cuts, default=0)))
+        self._ordered = weights is not None or bool((self._kinds >= AREA).any())
+        self._depth = self._rows if self._ordered else int(np.ceil(max(self._cuts, default=0)))
         self._best = self._ideal()
         self._drawn: Drawn | None = None
 
-    def _cuts_of(self, rows: NDArray[np.int64]) -> Floats:
+    def _cuts_of(self, rows: Floats) -> Floats:
         """(M, R): cuts in rows, for numbers of rows (R,)."""
         return np.where(self._percent[:, None], self._wanted[:, None] / 100 * rows, self._wanted[:, None])
 
@@ -148,14 +135,15 @@ class Whole:
         found = np.full(len(self._kinds), np.nan)
         for m, (kind, column) in enumerate(zip(self._kinds, self._columns, strict=True)):
             own = self._gains[column].astype(float)
-            positives, total = np.count_nonzero(own), own.sum()
+            once = self._of_rows if len(self._of_rows) else np.ones(len(own))
+            positives, total = float(once[own > 0].sum()), float(own @ once)
             if kind == NDCG and positives and own.min() < own.max():
                 best = -np.sort(-own)[: int(self._cuts[m])]
                 found[m] = best @ np.diff(self._discounts[: len(best) + 1])
             elif kind == SHARE and positives:
                 found[m] = total
-            elif kind >= AREA and 0 < positives < len(own):
-                found[m] = 2.0 * positives * (len(own) - positives)
+            elif kind >= AREA and 0 < positives < self._mass:
+                found[m] = 2.0 * positives * (self._mass - positives)
         return found
 
     def draw(self, drawn: Drawn, rows: Ints) -> None:
@@ -165,8 +153,9 @@ class Whole:
         areas = self._kinds >= AREA
         own = self._gains[self._columns].astype(float)
         own[areas] = own[areas] > 0
-        totals, *sums = drawn.sums(rows, np.concatenate([np.ones((1, self._rows)), own]).T).T
-        self._drawn_cuts = self._cuts_of(np.rint(totals).astype(np.int64))
+        columns = np.concatenate([np.ones((1, self._rows)), own])
+        totals, *sums = drawn.sums(rows, (columns * self._of_rows if len(self._of_rows) else columns).T).T
+        self._drawn_cuts = self._cuts_of(totals)
         self._drawn_discounts = discounts(int(max(self._wanted[self._kinds == NDCG], default=0)))
         self._drawn_best = np.full((len(self._kinds), drawn.resamples), np.nan)
         for m, (kind, total) in enumerate(zip(self._kinds, sums, strict=True)):
@@ -186,10 +175,11 @@ class Whole:
         walked = np.empty(len(self._kinds))
         for m, kind in enumerate(self._kinds):
             own = self._gains[self._columns[m]]
+            rows = ranked, places, len(places), own
             if kind <= SHARE:
-                walked[m] = top(ranked, places, len(places), own, kind, self._cuts[m], self._discounts)
+                walked[m] = top(*rows, kind, self._cuts[m], self._discounts, self._of_rows)
             else:
-                walked[m] = won(ranked, places, len(places), own)
+                walked[m] = won(*rows, self._of_rows)
         return walked / self._best
 
     def resampled(self, scores: Floats) -> Floats:
@@ -201,9 +191,8 @@ class Whole:
         """(M, B): the walks on each resample of the wanted outcomes."""
         assert self._drawn is not None
         kinds, columns, cuts = self._kinds[wanted], self._columns[wanted], self._drawn_cuts[wanted]
-        ordered = bool((kinds >= AREA).any())
         deepest = float(np.minimum(cuts, self._rows).max(initial=0))
-        deep = self._rows if ordered else int(deepest + _SLACK * np.sqrt(self._spread * deepest) + 16)
+        deep = self._rows if self._ordered else int(deepest + _SLACK * np.sqrt(self._spread * deepest) + 16)
         resamples, by_rank = self._drawn.resamples, self._drawn_discounts
         while True:
             places = _best(scores, deep)
@@ -213,10 +202,12 @@ class Whole:
             above = np.zeros(cuts.shape)  # positives before the run
             for start in range(0, len(places), PIECE):
                 piece = places[start : start + PIECE + 1]  # the one more tells whether the last run goes on
-                weights = self._drawn.of(self._place[piece[:PIECE]])
+                weights: NDArray[Any] = self._drawn.of(self._place[piece[:PIECE]])
+                if len(self._of_rows):
+                    weights = weights * self._of_rows[piece[:PIECE], None]
                 rows_of = (scores[piece], piece, weights, self._gains)
                 _walk(*rows_of, columns, kinds, cuts, by_rank, before, rows, gained, tied, above, found)
-                if not ordered and (before >= cuts).all():
+                if not self._ordered and (before >= cuts).all():
                     return found
             if len(places) == self._rows:
                 return found
@@ -247,7 +238,7 @@ def _varies(gains: Floats, drawn: Drawn, rows: Ints) -> NDArray[np.bool_]:
 def _walk(
     ranked: Floats,
     places: Ints,
-    weights: Counts,
+    weights: NDArray[Any],
     gains: NDArray[np.float32],
     columns: Ints,
     kinds: Ints,
@@ -302,7 +293,7 @@ def _walk(
 
 
 @njit(cache=True, nogil=True)
-def _pass(positive: bool, count: NDArray[np.uint8], above: Floats, found: Floats) -> None:
+def _pass(positive: bool, count: NDArray[Any], above: Floats, found: Floats) -> None:
     """Adds to twice the pairs won (B,), and to the positives above (B,), what a row that is alone brings."""
     if positive:
         for b in range(len(count)):
@@ -316,7 +307,7 @@ def _pass(positive: bool, count: NDArray[np.uint8], above: Floats, found: Floats
 def _take(
     gain: float,
     discounted: bool,
-    count: NDArray[np.uint8],
+    count: NDArray[Any],
     before: Floats,
     cut: Floats,
     discounts: Floats,

@@ -28,7 +28,7 @@ from bench.production.history import kept_of_card
 from bench.production.scorer import SCORE, Scorer, Values
 from bench.progress import Progress
 from bench.schema import Schema
-from bench.training.deciles import Deciles
+from bench.training.formulas import Deciles
 from bench.training.metrics import given_parent, product
 
 
@@ -352,7 +352,7 @@ def rmse(labels: NDArray[Any], predictions: Values) -> Weighted:
 
 
 def decile_error(labels: NDArray[Any], predictions: Values) -> Weighted:
-    """How far predicted means are from true ones by tenths of the rows as they are, see `bench.training.deciles`."""
+    """How far predicted means are from true ones by tenths of the rows as they are, see `bench.training.formulas`."""
     known = ~np.isnan(labels)
     if not known.any():
         return lambda weights: np.nan

@@ -34,6 +34,7 @@ from bench.seeds import derive
 Floats = NDArray[np.float64]
 SERVED_MARGIN = 1.0
 """In per cent of the largest outcome that static weights reach."""
+WHAT = {"heads": "Predictions (heads)", "served": "Served rankings"}
 
 
 @dataclass(frozen=True)
@@ -288,22 +289,35 @@ def headline(found: Sequence[Front]) -> str:
     """Does any gradient method lie beyond tuned static weights, over all data sets and ways of sharing?"""
     if not found:
         return "Cannot say yet: no data set has seven tuned static weights and a gradient method on fresh seeds."
-    yes = [each for each in found if each.verdict == "yes"]
-    where = f"{count(len(found), 'comparison')} on {count(len({each.data for each in found}), 'data set')}"
-    parts = [f"Gradient methods surely beat tuned static weights in {len(yes)} of {where}."]
-    if not yes:
-        parts = [f"No gradient method surely beats tuned static weights, in {where}."]
-    for what, name in (("heads", "Heads"), ("served", "Served")):
-        own = [each for each in found if each.what == what]
+    many = sum(each.verdict == "yes" for each in found)
+    where = f"In {count(len(found), 'comparison')} on {count(len({each.data for each in found}), 'data set')}"
+    parts = [
+        f"{where}, gradient methods surely beat tuned static weights in {many}."
+        if many
+        else f"{where}, no gradient method surely beats tuned static weights."
+    ]
+    by_margin: dict[tuple[str, float, str], list[Front]] = {}
+    for each in sorted(found, key=lambda each: each.what):
+        by_margin.setdefault((each.what, each.margin, each.unit), []).append(each)
+    for (what, margin, unit), own in by_margin.items():
         words = [each.verdict for each in own]
-        far = max(own, key=lambda each: (each.verdict == "yes", each.value / each.margin))
+        far = max(own, key=lambda each: (each.verdict == "yes", each.value))
+        short, whole = _in_words(unit)
         parts.append(
-            f"{name} (margin {far.within}): {words.count('yes') or 'none'} beyond it, "
-            f"{words.count('no') or 'none'} surely within it, {words.count('cannot tell') or 'none'} cannot tell. "
-            f"The largest lead is {far.value:+.2f} "
-            f"({far.low:+.2f} to {far.high:+.2f}), by {far.best} under {far.sharing} on {far.data}."
+            f"{WHAT[what]}: is one ahead of all of them by more than {margin:g}{whole}? {words.count('yes')} yes, "
+            f"{words.count('no')} surely no, {words.count('cannot tell')} cannot tell. "
+            f"The largest {'sure ' if far.verdict == 'yes' else ''}lead is {far.value:+.2f}{short} (95% bounds: "
+            f"{far.low:+.2f} and {far.high:+.2f}), by {far.best} with {far.sharing} on {far.data}."
         )
     return " ".join(parts)
+
+
+def _in_words(unit: str) -> tuple[str, str]:
+    """A unit behind a lead, and in full behind a margin."""
+    if unit.startswith("%"):
+        return "%", "% of their best outcome" if unit == "%" else unit
+    name = unit.removesuffix(" x 1000")
+    return " thousandths", " thousandths" if name == unit else f" thousandths of {name}"
 
 
 def answer(

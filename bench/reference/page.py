@@ -19,9 +19,11 @@ from bench.reference.table import TABLE
 from bench.report.comparison import critical_figure
 from bench.report.markup import escaped, identifier, sentence
 from bench.report.page import table, whole
-from bench.report.text import MINUS, dataset, label
+from bench.report.text import MINUS, count, dataset, label
 
 WIDTH, HEIGHT, EDGE = 320, 240, 20
+FEW = 10
+"""Seeds that a paper might spend on each model."""
 MARKS = {
     STATIC: ("front", "static weights"),
     "gradient": ("kind-2", "gradient methods"),
@@ -243,24 +245,32 @@ def _seeds(found: Answers) -> Section:
 
 
 def _claims(found: Answers) -> Section:
+    names = {data.name for data in found.data}
+    shown = [each for each in found.claims if each.source.data in names]
     rows = []
-    for each in found.claims:
+    for each in shown:
         ours = "" if each.ours is None else _interval(each.ours)
-        lead, needed = "", ""
-        if each.lead is not None:
-            lead = f"{_signed(1e4 * each.lead, 1)} over {each.over}"
-            needed = _needed(each.needed) if each.lead and each.ours else ""
-        figures = (f"{each.theirs:.4f}", ours, lead, needed)
-        rows.append((each.source.name, dataset(each.source.data), each.sharing, label(each.objective), *figures))
-    sources = {each.source.name: each.source for each in found.claims}
-    notes = [f"{source.name} ({source.url}): {source.why}." for source in sources.values()]
-    text = (
+        lead = "" if each.lead is None else f"{_signed(1e4 * each.lead, 1)} over {each.over}"
+        figures = (f"{each.theirs:.4f}", ours, lead, _needed(each.needed) if each.judged else "")
+        rows.append((each.source.name, dataset(each.source.data), each.model, label(each.objective), *figures))
+    sources = {each.source.name: each.source for each in shown}
+    text = [
         "Test AUC that others published, beside our models with equal weights. The last column says how many seeds of "
-        "each side would show a lead as large as theirs on our rows.",
-        *notes,
-    )
-    heads = ("source", "data", "sharing", "objective", "theirs", "ours", "their lead, .0001", "seeds for it")
-    return Section("Beside published figures", text, heads, tuple(rows), 4)
+        "each side would show a lead as large as theirs on our rows."
+    ]
+    needed = [each.needed for each in shown if each.judged]
+    if needed:
+        few, many = (sum(seeds is not None and (seeds <= FEW) == side for seeds in needed) for side in (True, False))
+        text.append(
+            f"Of {count(len(needed), 'published difference')}, {few} would show with {FEW} seeds or fewer, {many} only "
+            f"with more, and {needed.count(None)} with no number of seeds."
+        )
+    if waiting := sorted({each.source.data for each in found.claims} - names):
+        many = len(found.claims) - len(shown)
+        text.append(f"{count(many, 'figure')} on other data ({', '.join(map(dataset, waiting))}) wait for our rows.")
+    text += [f"{source.name} ({source.url}): {source.why}." for source in sources.values()]
+    heads = ("source", "data", "model", "objective", "theirs", "ours", "their lead, .0001", "seeds for it")
+    return Section("Beside published figures", tuple(text), heads, tuple(rows), 4)
 
 
 def _needed(seeds: int | None) -> str:

@@ -35,7 +35,8 @@ class Seeds:
 
     def needed_for(self, gain: float) -> int | None:
         """Seeds for a gain."""
-        return replicates_needed(gain, self.seed**2 / 10, self.rows**2, 9.0, 10, 1)
+        seed = max(self.seed, 1e-9)  # a variance that is estimated as 0 is small, and not unknown
+        return replicates_needed(gain, seed**2 / 10, self.rows**2, 9.0, 10, 1)
 
 
 def seeds_needed(every: Sequence[Data], sharing: Sequence[str]) -> list[Seeds]:
@@ -61,7 +62,10 @@ def seeds_needed(every: Sequence[Data], sharing: Sequence[str]) -> list[Seeds]:
 
 
 class Source(BaseModel):
-    """What somebody published: a table of test AUC by way of sharing, `[[sources]]` of `papers.toml`."""
+    """What somebody published: a table of test AUC by model, `[[sources]]` of `papers.toml`.
+
+    A model is a way of sharing, or a familiar name such as `esmm`. The data may be any: figures wait for rows of ours.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -87,17 +91,27 @@ class Claim:
     Attributes:
         ours: mean and interval of the best model of that way of sharing with equal weights; None without one.
         lead: theirs, over `over`; None in a source's first row.
-        needed: seeds of each side that would show it on our rows with a chance of 80%; None where none would.
+        noise: of the objective on our rows; None where it is not known.
     """
 
     source: Source
-    sharing: str
+    model: str
     objective: str
     theirs: float
     ours: Interval | None
     over: str = ""
     lead: float | None = None
-    needed: int | None = None
+    noise: Seeds | None = None
+
+    @property
+    def judged(self) -> bool:
+        """Whether it leads, and our rows tell how many seeds would show that."""
+        return bool(self.lead) and self.noise is not None
+
+    @property
+    def needed(self) -> int | None:
+        """Seeds of each side that would show the lead on our rows with a chance of 80%; None where none would."""
+        return self.noise.needed_for(abs(self.lead)) if self.noise and self.lead else None
 
 
 def claims(every: Sequence[Data], papers: Sequence[Source], known: Sequence[Seeds]) -> list[Claim]:
@@ -106,15 +120,15 @@ def claims(every: Sequence[Data], papers: Sequence[Source], known: Sequence[Seed
     noise = {(each.data, each.objective): each for each in known}
     found = []
     for source in papers:
-        above = ""
-        for sharing, table in source.auc.items():
+        above: dict[str, float] = {}
+        over = ""
+        for model, table in source.auc.items():
             for objective, theirs in table.items():
-                lead = theirs - source.auc[above][objective] if above else None
+                lead = theirs - above[objective] if objective in above else None
+                own = ours.get(source.data, {}).get((model, objective))
                 of = noise.get((source.data, objective))
-                needed = of.needed_for(abs(lead)) if of and lead else None
-                own = ours.get(source.data, {}).get((sharing, objective))
-                found.append(Claim(source, sharing, objective, theirs, own, above, lead, needed))
-            above = sharing
+                found.append(Claim(source, model, objective, theirs, own, over, lead, of))
+            above, over = table, model
     return found
 
 

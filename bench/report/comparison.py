@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from bench.frontier.comparison.compared import FAMILY_HEADS, Compared, Group, Ranking, family_rows
-from bench.report.markup import escaped, joined, scrolling, sentence
-from bench.report.page import whole
+from bench.report.markup import escaped, joined, sentence
+from bench.report.page import table, whole
 from bench.report.text import MINUS, dataset, number
 from bench.rows import NAMES
 
@@ -70,7 +70,7 @@ def _group(group: Group, found: Compared, place: int) -> str:
         rows = [[*map(_cell, row[:-1]), number(row[-1])] for row in family_rows(group.comparison)]
         parts.append(
             f'<h3>Families</h3><p class="note">On {NAMES[found.split]}.</p>'
-            + _table((found.by, *FAMILY_HEADS), rows, "Families")
+            + table((found.by, *FAMILY_HEADS), rows, "Families", 1 + len(FAMILY_HEADS))
         )
         parts += [f'<p class="note below">{sentence(note)}</p>' for note in group.notes]
         if group.comparison.tests:
@@ -81,7 +81,7 @@ def _group(group: Group, found: Compared, place: int) -> str:
                 "seeds and rows, and luck in tuning; it is Holm's, over all tests of the data set.</p>"
             )
             tests = found.table[found.table["dataset"] == group.dataset].to_dict("records")
-            parts.append(_table(HEADS, [_test(row) for row in tests], f"Tests {place}"))
+            parts.append(table(HEADS, [_test(row) for row in tests], f"Tests {place}", len(HEADS)))
     if group.unconfirmed:
         parts.append(f'<p class="note below">Without a confirmed point: {escaped(", ".join(group.unconfirmed))}.</p>')
     return joined([*parts, "</section>"])
@@ -98,12 +98,6 @@ def _test(row: dict[Any, Any]) -> list[str]:
 
 def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _table(heads: tuple[str, ...], rows: list[list[str]], name: str) -> str:
-    head = "".join(f'<th scope="col">{escaped(each)}</th>' for each in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escaped(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return scrolling(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>", name)
 
 
 def _ranks(found: Compared) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from bench.schema import Task
-from bench.training.metrics import BinaryTally, RegressionTally, Tally
+from bench.training.metrics import BinaryTally, HeldTally, Tally
 
 
 def evaluate(
@@ -36,7 +37,7 @@ def binary(labels: NDArray[Any], predictions: NDArray[Any], group: NDArray[Any])
 
 
 def regression(labels: NDArray[Any], predictions: NDArray[Any]) -> dict[str, float]:
-    """`rmse`, `mae`, `spearman` and `xauc` of values (N,) against labels or NaN (N,); see `RegressionTally`."""
-    tally = RegressionTally()
-    tally.add(labels, predictions)
+    """Metrics of values (N,) against labels or NaN (N,); see `HeldTally`."""
+    tally = HeldTally(Task("value", "regression"))
+    tally.add(labels, predictions, np.full(len(labels), -1), np.ones(len(labels)))
     return tally.result()

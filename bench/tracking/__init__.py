@@ -2,7 +2,7 @@
 
     logbook = Logbook(None, home)                       # sqlite and files at home; or any MLflow address
     section = logbook.section(history, run="quick", ...)  # a parent run for each suite, data set and space
-    section.log([record], told)                         # returns at once: a thread sends it
+    section.log([record], told)                         # sends nothing: a thread does
     section.front = Found(frontier, pick, page)
     logbook.finish("FINISHED", ended, patience=10)      # whether all is there: each trial once, whatever went wrong
     frontier_of("seesaw/quick", uri)                    # read back, from anywhere
@@ -10,10 +10,10 @@
 The search's own storage is the truth; everything here can be logged again from it.
 """
 
-from bench.tracking.front import Found
-from bench.tracking.logbook import Logbook, Section
+from bench.tracking.logbook import Logbook
 from bench.tracking.reading import frontier_of
-from bench.tracking.runs import Ending
+from bench.tracking.runs import Ending, Section
 from bench.tracking.store import TrackingError, home_address, plain_address
+from bench.tracking.values import Found
 
 __all__ = ["Ending", "Found", "Logbook", "Section", "TrackingError", "frontier_of", "home_address", "plain_address"]

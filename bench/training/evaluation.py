@@ -128,12 +128,18 @@ class Evaluation:
         training = self.model.training
         self.model.eval()
         for batch in batches.in_order(BATCH):
-            inputs = (batch.ids, batch.dense)
             with torch.no_grad():
-                found = self.model(*inputs) if state is None else functional_call(self.model, dict(state), inputs)
+                found = self.predict(batch.ids, batch.dense, state)
             self.samples += len(found)
             yield found.float()
         self.model.train(training)
+
+    def predict(self, ids: Tensor, dense: Tensor, state: State | None) -> Tensor:
+        """Logits (n, O) of a batch."""
+        found: Tensor = (
+            self.model(ids, dense) if state is None else functional_call(self.model, dict(state), (ids, dense))
+        )
+        return found
 
     def _of(self, split: SplitName, selector: Selector) -> Iterable[Tensor]:
         """Logits at a selector's best state: (n,) of its task, or (n, T) where it decides on all."""

@@ -25,7 +25,7 @@ from bench.training.diagnosis import Diagnosis
 from bench.training.evaluation import Evaluation
 from bench.training.randomness import RandomState
 from bench.training.selection import Averaging, selectors
-from bench.training.step import CapturedStep, Compute, build_step, check_finite
+from bench.training.step import CapturedStep, Compute, Step, StepParts, build_parts, check_finite
 from bench.training.tables import fit_tables
 
 CHECK_EVERY = 50  # steps between looks for a loss that is no longer finite
@@ -75,7 +75,9 @@ class Trainer:
         means = Batches(train).label_means(self.schema.parents)
         known = store.weights
         thinning = Thinning(known.task, known.rate) if known and known.task is not None else None
-        self.step = build_step(self.schema, config, means, derive(seed, "weights"), threads, self.device, thinning)
+        seed_of_weights = derive(seed, "weights")
+        parts = build_parts(self.schema, config, means, seed_of_weights, threads, self.device, thinning)
+        self.step = self.new_step(parts)
         self.model = self.step.model
         fit_tables(self.model, train)
         self.data = feed(train, self.device, self.model.funnel.loss.binary.needs_groups)
@@ -90,7 +92,7 @@ class Trainer:
         separate = self.model.sharing.shares_nothing and not self.model.funnel.ties_tasks
         self.selectors = selectors(objectives, tasks, separate)
         asked = outcomes_of([*(objective.name for objective in objectives), *outcomes])
-        self.evaluation = Evaluation(store, self.model, self.device, asked)
+        self.evaluation = self.new_evaluation(asked)
         self.diagnosis = Diagnosis(self.model, self.step.balancer, means, self.total, self.batch_size)
         self.course = Course(torch.zeros(len(tasks), device=self.device))
         self.random = RandomState(derive(seed, "training"), self.device)
@@ -98,6 +100,14 @@ class Trainer:
         self._writer = checkpoint.Writer()
         self._note = Silent().note
         self.compute = self._new_compute()
+
+    def new_step(self, parts: StepParts) -> Step:
+        """What is done with a batch."""
+        return Step(*parts)
+
+    def new_evaluation(self, outcomes: Sequence[str]) -> Evaluation:
+        """What measures the model."""
+        return Evaluation(self.store, self.model, self.device, outcomes)
 
     def run_to(self, samples: int | None = None, progress: Progress | None = None) -> Course:
         """Trains until that many samples were seen, the epochs are used up, or no selector improves any more.

@@ -14,22 +14,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bench.errors import TrainingError
-from bench.outcomes.measure import Stream
+from bench.outcomes.measure import Measure, Stream
 from bench.schema import Schema, Task, TaskKind
-from bench.training.deciles import Deciles
-from bench.training.ranking import (
-    ECE_BINS,
-    GROUP_SHIFT,
-    LEAST,
-    WITHOUT_GROUP,
-    Areas,
-    Keys,
-    Pairs,
-    Runs,
-    check_groups,
-    code,
-)
-from bench.training.weighted import WeightedTally
+from bench.training.formulas import ECE_BINS, LEAST, Deciles, metrics_of, of_sums
+from bench.training.ranking import GROUP_SHIFT, WITHOUT_GROUP, Areas, Keys, Runs, check_groups, code
 
 ROWS_IN_MEMORY = 1 << 23
 """Rows of a binary task whose keys (8 bytes each) are held in memory; more go to a temporary file, 16 bytes each."""
@@ -85,17 +73,15 @@ class BinaryTally:
         cuts = np.arange(ECE_BINS, dtype=np.int64) * self._rows // ECE_BINS
         all_rows = Areas([by_score] if self._by_score is None else self._by_score.merged(by_score), cuts)
         grouped = Areas([by_group] if self._by_group is None else self._by_group.merged(by_group))
-        prediction, logloss, rate = (self._sums / self._rows).tolist()
+        predictions, loss, labels = self._sums
         found = {
             "auc": all_rows.auc,
             "gauc": grouped.auc,
             "gauc_positives": grouped.by_positives,
-            "logloss": logloss,
-            "ne": logloss / -(rate * math.log(rate) + (1 - rate) * math.log1p(-rate)) if 0 < rate < 1 else None,
-            "pcoc": prediction / rate if rate > 0 else None,
+            **of_sums(self._rows, labels, predictions, loss),
             "ece": all_rows.distance / self._rows,
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: float(value) for name, value in found.items() if value is not None and math.isfinite(value)}
 
     def _sorted(self) -> tuple[Keys, Keys]:
         """Held keys by group and score, and by score alone."""
@@ -116,42 +102,39 @@ class BinaryTally:
         self._grouped, self._loose, self._held = [], [], 0
 
 
-class RegressionTally:
-    """Metrics of values against labels; rows with NaN do not count.
+class HeldTally:
+    """Metrics of one task from rows that it holds, 16 bytes each, as they have weights or values to be ranked.
 
-    `rmse`, `mae`, `spearman`, `xauc`; `decile_error`, how far the mean prediction is from the mean label in a tenth of
-    the rows in the order of predictions, on average, over the mean of absolute labels.
+    Rows whose label is NaN, or whose weight is 0, do not count.
 
-    It holds its rows, 8 bytes each.
+    Args:
+        outcomes: of the ranking by these predictions, to measure in place of the metrics.
     """
 
-    def __init__(self) -> None:
-        self._labels: list[NDArray[Any]] = []
-        self._predictions: list[NDArray[Any]] = []
+    def __init__(self, task: Task, outcomes: Sequence[str] = ()) -> None:
+        self._task, self._outcomes = task, tuple(outcomes)
+        self._rows: list[tuple[NDArray[Any], ...]] = []
+        self._by_group = False
 
-    def add(self, labels: NDArray[Any], predictions: NDArray[Any]) -> None:
-        """Counts rows in: labels and predictions (N,)."""
-        labels, predictions = observed(labels, predictions)
-        self._labels.append(labels.copy())
-        self._predictions.append(predictions.copy())
+    def add(self, labels: NDArray[Any], predictions: NDArray[Any], group: NDArray[Any], weights: NDArray[Any]) -> None:
+        """Counts rows in, each (N,), as float32."""
+        self._by_group = self._by_group or bool((group >= 0).any())
+        seen = ~np.isnan(labels) & (weights > 0)
+        kept = (labels[seen].astype(np.float32), predictions[seen].astype(np.float32), group[seen])
+        self._rows.append((*kept, weights[seen].astype(np.float32)))
 
     def result(self) -> dict[str, float]:
-        """Metrics by name; those that the rows do not define are left out."""
-        if not sum(map(len, self._labels)):
+        """Metrics, or outcomes, by name; those that the rows do not define are left out."""
+        if not sum(len(rows[0]) for rows in self._rows):
             return {}
-        labels, predictions = np.concatenate(self._labels), np.concatenate(self._predictions)
-        error = predictions.astype(np.float64) - labels
-        found = {"rmse": float(np.sqrt(np.mean(error**2))), "mae": float(np.abs(error).mean())}
-        once = np.ones(len(labels))
-        if labels.any():
-            found["decile_error"] = Deciles(labels, predictions).error(once)
-        if np.ptp(labels) > 0:
-            found["xauc"] = Pairs(labels, predictions).xauc(once)
-        if np.ptp(labels) > 0 and np.ptp(predictions) > 0:
-            from scipy.stats import spearmanr  # it takes .4 s and 60 MB to import, and most jobs have no regression
-
-            found["spearman"] = float(spearmanr(labels, predictions).statistic)
-        return found
+        labels, predictions, group, weights = (np.concatenate(column) for column in zip(*self._rows, strict=True))
+        if self._outcomes:
+            about = (self._task,), self._outcomes, labels[:, None], group, ""
+            values = Measure(*about, grouped=self._by_group, weights=weights).values(predictions)
+            found = dict(zip(self._outcomes, values.tolist(), strict=True))
+        else:
+            found = metrics_of(self._task.kind, labels, predictions, group, weights)
+        return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
 def observed(labels: NDArray[Any], *columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:
@@ -232,15 +215,15 @@ class Tally:
         plain: bool = False,
     ) -> None:
         self._schema, self._prefix, self._plain = Schema((), (), tasks), prefix, plain
-        self._weighted: dict[str, tuple[str, WeightedTally]] = {}  # by name and column of weights
+        self._weighted: dict[str, tuple[str, HeldTally]] = {}  # by name and column of weights
         self._outcomes = by_task(tasks, outcomes)
         self._streams = {at: Stream(tasks[at], names, limit) for at, names in self._outcomes.items()}
         self._binary: dict[str, BinaryTally] = {}
-        self._regression: dict[str, RegressionTally] = {}
+        self._regression: dict[str, HeldTally] = {}
         for task, parent in zip(tasks, self._schema.parents, strict=True):
             for space in ("",) if parent is None else (".cvr", ".ctcvr"):
                 if task.kind == "regression":
-                    self._regression[prefix + task.name + space] = RegressionTally()
+                    self._regression[prefix + task.name + space] = HeldTally(task)
                 else:
                     self._binary[prefix + task.name + space] = BinaryTally(limit)
 
@@ -272,7 +255,7 @@ class Tally:
             return
         for name, kind, own, predictions in sample_spaces(self._schema, labels, conditional, joint):
             if kind == "regression":
-                self._regression[self._prefix + name].add(own, predictions)
+                self._regression[self._prefix + name].add(own, predictions, group, np.ones(len(own)))
             else:
                 self._binary[self._prefix + name].add(own, predictions, group)
         for at, stream in self._streams.items():
@@ -291,10 +274,10 @@ class Tally:
         ways = {"": weights.prod(axis=1)} | ({"plain_": weights[:, 1:].prod(axis=1)} if self._plain else {})
         for name, kind, own, predictions in sample_spaces(schema, labels, conditional, joint):
             for way, of_rows in ways.items():
-                new = (f"{self._prefix}{name}.{way}", WeightedTally(Task(name, kind)))
+                new = (f"{self._prefix}{name}.{way}", HeldTally(Task(name, kind)))
                 self._weighted.setdefault(way + name, new)[1].add(own, predictions, group, of_rows)
         for at, outcomes in self._outcomes.items():
-            new = (self._prefix, WeightedTally(schema.tasks[at], outcomes))
+            new = (self._prefix, HeldTally(schema.tasks[at], outcomes))
             ranked = on_impressions(schema, at, labels, joint)
             self._weighted.setdefault(f"outcomes of {at}", new)[1].add(*ranked, group, ways[""])
 
@@ -309,7 +292,7 @@ class Tally:
 
     def result(self) -> dict[str, float]:
         """Metrics by full name, as in `valid/click.auc`."""
-        tallies: dict[str, BinaryTally | RegressionTally] = {**self._binary, **self._regression}
+        tallies: dict[str, BinaryTally | HeldTally] = {**self._binary, **self._regression}
         found = {f"{name}.{metric}": value for name, of in tallies.items() for metric, value in of.result().items()}
         outcomes = [each for stream in self._streams.values() for each in stream.result().items()]
         found |= {before + name: value for before, of in self._weighted.values() for name, value in of.result().items()}

@@ -16,7 +16,8 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
     return found | ({"cuda": torch.cuda.get_rng_state()} if device.type == "cuda" else {})
 
 
-def _write(state: Mapping[str, Tensor]) -> None:
+def write_state(state: Mapping[str, Tensor]) -> None:
+    """Sets torch's default generators to states of `random_state`."""
     torch.set_rng_state(state["cpu"])
     if "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"])
@@ -26,11 +27,11 @@ def _write(state: Mapping[str, Tensor]) -> None:
 def replayed(state: Mapping[str, Tensor], device: torch.device) -> Iterator[None]:
     """Within it torch draws again what it drew from that state on; afterwards it goes on from where it was."""
     now = random_state(device)
-    _write(state)
+    write_state(state)
     try:
         yield
     finally:
-        _write(now)
+        write_state(now)
 
 
 class RandomState:
@@ -44,18 +45,18 @@ class RandomState:
         outside = random_state(device)
         torch.manual_seed(seed)
         self._inside = random_state(device)
-        _write(outside)
+        write_state(outside)
         self._outside = outside
 
     def __enter__(self) -> None:
         self._outside = random_state(self.device)
-        _write(self._inside)
+        write_state(self._inside)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self._inside = random_state(self.device)
-        _write(self._outside)
+        write_state(self._outside)
 
     def state_dict(self) -> dict[str, Tensor]:
         """States of the generators by device."""

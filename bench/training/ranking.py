@@ -20,9 +20,6 @@ Keys = NDArray[np.uint64]
 GROUP_SHIFT = 33
 WITHOUT_GROUP = np.uint64((1 << GROUP_SHIFT) - 1)  # a mask: score and label alone
 _SIGN = 1 << 31
-ECE_BINS = 15
-LEAST = float(np.finfo(np.float32).eps)
-"""Probabilities are this far from 0 and 1 under a logarithm."""
 
 
 class Areas:
@@ -50,50 +47,6 @@ class Areas:
         self.auc = float(sums[0]) / int(counts[6]) if counts[6] else None
         self.by_positives = float(sums[3]) / int(counts[9]) if counts[9] else None
         self.distance = float(sums[2]) + abs(float(sums[1]))
-
-
-class Pairs:
-    """Pairs of rows whose labels (N,) differ, and whether predictions (N,) put them in their order."""
-
-    def __init__(self, labels: NDArray[Any], predictions: NDArray[Any]) -> None:
-        self._order = np.argsort(labels, kind="stable")
-        new = np.flatnonzero(np.diff(labels[self._order], prepend=np.nan) != 0)
-        self._starts = np.append(new, len(labels))
-        self._places = np.unique(predictions, return_inverse=True)[1][self._order]
-
-    def xauc(self, weights: NDArray[np.float64]) -> float:
-        """The share that is in order (Zhan et al., KDD 2022), equal predictions being half so; NaN without a pair.
-
-        Args:
-            weights: (N,), how often each row counts.
-        """
-        won, pairs = _ordered(self._starts, self._places, weights[self._order])
-        return won / pairs if pairs else float("nan")
-
-
-@njit(cache=True, nogil=True)
-def _ordered(starts: NDArray[np.int64], places: NDArray[np.int64], weights: NDArray[np.float64]) -> tuple[float, float]:
-    """Pairs in their order, and all pairs; sums of the weights of smaller labels are in a binary indexed tree."""
-    tree, before, won, pairs = np.zeros(places.max() + 2 if len(places) else 1), 0.0, 0.0, 0.0
-    own = np.zeros(len(tree))
-    for tie in range(len(starts) - 1):
-        here = 0.0
-        for row in range(starts[tie], starts[tie + 1]):
-            below, at = 0.0, places[row]
-            while at > 0:
-                below += tree[at]
-                at -= at & -at
-            won += weights[row] * (below + own[places[row]] / 2)
-            here += weights[row]
-        pairs += here * before
-        before += here
-        for row in range(starts[tie], starts[tie + 1]):
-            own[places[row]] += weights[row]
-            at = places[row] + 1
-            while at < len(tree):
-                tree[at] += weights[row]
-                at += at & -at
-    return won, pairs
 
 
 def check_groups(group: NDArray[Any]) -> None:

@@ -19,9 +19,8 @@ from bench.outcomes.bootstrap import Counts, counts, units_of
 from bench.outcomes.measure import Measure
 from bench.records import RARER
 from bench.schema import Schema, Task
-from bench.training.deciles import Deciles
+from bench.training.formulas import ECE_BINS, LEAST, Deciles, Pairs, Places, of_sums
 from bench.training.metrics import by_task, on_impressions, sample_spaces
-from bench.training.ranking import ECE_BINS, Pairs
 
 RESAMPLES = 200
 """B: the standard error of a standard error is a twentieth of it."""
@@ -31,7 +30,6 @@ resampled."""
 _PIECE = 1 << 13  # rows whose counts are held at once
 _TOGETHER = 4  # resamples of which ranks are held at once
 _BINS, _RANGE = 2048, 12.0  # of logits in [-12, 12]
-_LEAST = float(np.finfo(np.float32).eps)
 Floats = NDArray[np.float64]
 
 
@@ -129,12 +127,9 @@ class _Binary:
         below = np.cumsum(negatives, axis=0) - negatives
         rows = n + p
         with np.errstate(all="ignore"):
-            rate, loss = p / rows, self._sums[1] / rows
             found = {
                 "auc": (positives * (below + negatives / 2)).sum(0) / (n * p),
-                "logloss": loss,
-                "ne": loss / -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate)),
-                "pcoc": self._sums[0] / p,
+                **of_sums(rows, p, *self._sums),
                 "ece": _ece(negatives, positives) / rows,
                 RARER: (rarer := p if p[0] <= n[0] else n) / rarer[0],
             }
@@ -215,15 +210,18 @@ class _Regression:
             }
         if self._kept and self._held <= ROWS_HELD:
             labels, predictions, units, *weights = (np.concatenate(each) for each in zip(*self._kept, strict=True))
-            found["spearman"] = _spearman(labels, predictions, units, self._split, self._resamples, *weights)
-            pairs, of_rows = Pairs(labels, predictions), weights[0] if weights else np.ones(len(labels))
-            tenths = Deciles(labels, predictions, of_rows)
-            values, errors = [pairs.xauc(of_rows)], [tenths.error(of_rows)]
+            of_rows = weights[0] if weights else np.ones(len(labels))
+            measures = {
+                "xauc": Pairs(labels, predictions).xauc,
+                "spearman": Places(labels, predictions).spearman,
+                "decile_error": Deciles(labels, predictions, of_rows).error,
+            }
+            values = {name: [measure(of_rows)] for name, measure in measures.items()}
             for first in range(0, self._resamples, _TOGETHER):
                 drawn = counts(units, self._split, min(_TOGETHER, self._resamples - first), first)
-                values += [pairs.xauc(of_rows * times) for times in drawn.T]
-                errors += [tenths.error(of_rows * times) for times in drawn.T]
-            found |= {"xauc": np.array(values), "decile_error": np.array(errors)}
+                for name, measure in measures.items():
+                    values[name] += [measure(of_rows * times) for times in drawn.T]
+            found |= {name: np.array(each) for name, each in values.items()}
         return found
 
 
@@ -251,7 +249,7 @@ def _count(
             continue
         positive = 1 if labels[row] != 0 else 0
         said = np.float64(predictions[row])
-        p = min(max(said, _LEAST), 1 - _LEAST)
+        p = min(max(said, LEAST), 1 - LEAST)
         loss = -math.log(p if positive else 1 - p)
         bin = int((math.log(p / (1 - p)) + _RANGE) * (_BINS / (2 * _RANGE)))
         bin = min(max(bin, 0), _BINS - 1)
@@ -264,58 +262,3 @@ def _count(
             of[b + 1] += weight
             sums[0, b + 1] += weight * said
             sums[1, b + 1] += weight * loss
-
-
-def _spearman(
-    labels: Floats,
-    predictions: Floats,
-    units: NDArray[np.uint64],
-    split: str,
-    resamples: int,
-    of_rows: Floats | None = None,
-) -> Floats:
-    """(1 + resamples,): the correlation of weighted mid-ranks (N,), of all rows once and then on each resample.
-
-    Args:
-        of_rows: (N,), the rows' own weights; None for equal ones.
-    """
-    orders = [np.argsort(values, kind="stable") for values in (labels, predictions)]
-    starts = [_starts(values[order]) for values, order in zip((labels, predictions), orders, strict=True)]
-    weights: list[NDArray[Any]] = [np.ones(len(labels))]
-    found = []
-    for first in range(0, resamples + 1, _TOGETHER):
-        for weight in weights:
-            weight = weight if of_rows is None else weight * of_rows
-            ranks = [_ranks(weight, order, start) for order, start in zip(orders, starts, strict=True)]
-            found.append(_correlation(ranks[0], ranks[1], weight))
-        if first < resamples:
-            weights = list(counts(units, split, min(_TOGETHER, resamples - first), first).T.astype(float))
-        else:
-            weights = []
-    return np.array(found)
-
-
-def _starts(ordered: Floats) -> NDArray[np.int64]:
-    return np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-
-
-@njit(cache=True, nogil=True)
-def _ranks(weight: Floats, order: NDArray[np.int64], starts: NDArray[np.int64]) -> Floats:
-    ranks = np.empty(len(order))
-    before = 0.0
-    for tie in range(len(starts)):
-        end = starts[tie + 1] if tie + 1 < len(starts) else len(order)
-        own = 0.0
-        for at in range(starts[tie], end):
-            own += weight[order[at]]
-        for at in range(starts[tie], end):
-            ranks[order[at]] = before + own / 2
-        before += own
-    return ranks
-
-
-def _correlation(first: Floats, second: Floats, weight: Floats) -> float:
-    total = weight.sum()
-    first, second = first - (weight @ first) / total, second - (weight @ second) / total
-    with np.errstate(all="ignore"):
-        return float(weight @ (first * second) / np.sqrt((weight @ first**2) * (weight @ second**2)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from bench.models.assembly import MultiTaskModel
 from bench.models.thinned import Thinning
 from bench.registry import lookup
 from bench.schema import Schema, Task
-from bench.training.aggregation import aggregation
+from bench.training.aggregation import Aggregation, aggregation
 from bench.training.config import TrialConfig
 from bench.training.dense import DenseAdamW
 from bench.training.optimizers import ROW_OPTIMIZERS, RowOptimizer
@@ -48,7 +49,7 @@ class Step:
         if not isinstance(balancer, LossWeighting | GradientAggregation | GradientCombination):
             raise TypeError(f"expected one of the three kinds of balancer, found {type(balancer).__name__}")
         self.model, self.balancer, self.dense, self.rows, self.clip = model, balancer, dense, rows, clip
-        self.aggregation = aggregation(model, balancer)
+        self.aggregation = self.aggregation_of(model)
         self._clipped = list(model.dense_parameters())
         self._dense_rate, self._row_rate, self._factor = dense.lr, rows.lr, 1.0
 
@@ -81,6 +82,10 @@ class Step:
                 self.look_again(ids, dense, labels, weights, group, bounds)
         return losses.detach()
 
+    def aggregation_of(self, model: MultiTaskModel) -> Aggregation | None:
+        """What combines the tasks' gradients; None where one backward pass does."""
+        return aggregation(model, self.balancer)
+
     def scale_rates(self, factor: float) -> None:
         """Sets every learning rate to its base times `factor`."""
         if factor == self._factor:
@@ -112,13 +117,17 @@ class Step:
         """Fills `.grad` of `e`, of the model's dense parameters and of the balancer's."""
         if "losses" in self.balancer.needs:
             self.balancer.observe(losses.detach())
+        self.descend(e, logits, losses)
+        penalty = self.model.penalty()
+        if penalty is not None:
+            penalty.backward()  # type: ignore[no-untyped-call]  # adds to what is there
+
+    def descend(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
+        """Fills the gradients of the balanced losses."""
         if self.aggregation is not None:
             self.aggregation.backward(e, logits, losses)
         else:
             self.weigh(losses).backward()  # type: ignore[no-untyped-call]
-        penalty = self.model.penalty()
-        if penalty is not None:
-            penalty.backward()  # type: ignore[no-untyped-call]  # adds to what is there
 
     @torch.no_grad()
     def look_again(
@@ -246,7 +255,17 @@ def build_model(schema: Schema, config: TrialConfig, thinning: Thinning | None =
     )
 
 
-def build_step(
+class StepParts(NamedTuple):
+    """The parts of a `Step`."""
+
+    model: MultiTaskModel
+    balancer: Balancer
+    dense: DenseAdamW
+    rows: RowOptimizer
+    clip: float
+
+
+def build_parts(
     schema: Schema,
     config: TrialConfig,
     means: Tensor,
@@ -254,7 +273,7 @@ def build_step(
     threads: int,
     device: torch.device,
     thinning: Thinning | None = None,
-) -> Step:
+) -> StepParts:
     """A new model and all that trains it, on the device.
 
     Args:
@@ -273,4 +292,4 @@ def build_step(
     rows = lookup(ROW_OPTIMIZERS, "embedding optimizer", optim.embedding_optimizer).build(
         model.embedding.weight.data, model.schema, optim.lr * optim.embedding_lr, optim.embedding_l2, threads
     )
-    return Step(model, balancer, dense, rows, optim.clip)
+    return StepParts(model, balancer, dense, rows, optim.clip)

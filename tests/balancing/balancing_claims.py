@@ -5,7 +5,7 @@ RANDOM = {"pcgrad", "gradvac", "graddrop"}
 # Treats one task, the first unless told, unlike the others.
 ASYMMETRIC = {"pcd", "metabalance"}
 # Weights that are never negative.
-POSITIVE = {"mgda", "cagrad", "upgrad", "dualproj", "nash_mtl", "fairgrad", "gradnorm", "cr_mogm", "krum", "modo"}
+POSITIVE = {"mgda", "cagrad", "upgrad", "dualproj", "nash_mtl", "fairgrad", "gradnorm", "cr_mogm", "modo"}
 POSITIVE |= {"sdmgrad", "pcd"}
 # The first step conflicts with no task, for up to so many tasks.
 NON_CONFLICTING = {"mgda": 6, "upgrad": 6, "dualproj": 6, "pcgrad": 2, "cr_mogm": 6, "nash_mtl": 6, "gradvac": 2}

@@ -18,13 +18,16 @@ OURS = {
     "GeometricMean": "gls", "IMTLL": "uncertainty", "PBI": "pbi", "Random": "rlw", "STCH": "stch", "UW": "uncertainty",
     "AlignedMTL": "aligned_mtl", "CAGrad": "cagrad", "ConFIG": "conflict_free", "CRMOGM": "cr_mogm",
     "DualProj": "dualproj", "ExcessMTL": "excess_mtl", "FairGrad": "fairgrad", "GradDrop": "graddrop",
-    "GradVac": "gradvac", "IMTLG": "imtl_g", "Krum": "krum", "MGDA": "mgda", "MoDo": "modo", "NashMTL": "nash_mtl",
-    "PCD": "pcd", "PCGrad": "pcgrad", "SDMGrad": "sdmgrad", "TrimmedMean": "trimmed_mean", "UPGrad": "upgrad",
+    "GradVac": "gradvac", "IMTLG": "imtl_g", "MGDA": "mgda", "MoDo": "modo", "NashMTL": "nash_mtl",
+    "PCD": "pcd", "PCGrad": "pcgrad", "SDMGrad": "sdmgrad", "UPGrad": "upgrad",
 }  # fmt: skip
 EXCUSED = {
     "Aggregator": "The base class of aggregations.",
     "GramianWeightedAggregator": "A base class.",
+    "Krum": "An example of a plug-in, examples/robust.",
+    "KrumWeighting": "An example of a plug-in, examples/robust.",
     "Scalarizer": "The base class of scalarisations.",
+    "TrimmedMean": "An example of a plug-in, examples/robust.",
     "WeightedAggregator": "A base class.",
     "Weighting": "The base class of weightings.",
 }
@@ -44,8 +47,6 @@ def jacobian(tasks: int, seed: int) -> Tensor:
 MEANS = {
     "aligned_mtl": lambda tasks: theirs.AlignedMTL(),
     "imtl_g": lambda tasks: theirs.IMTLG(),
-    "krum": lambda tasks: theirs.Krum(n_byzantine=0),
-    "trimmed_mean": lambda tasks: theirs.TrimmedMean(1),
     "pcd": lambda tasks: theirs.PCD(eps=0.0),
 }
 

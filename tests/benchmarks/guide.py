@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from published import by_defaults, experiments, measured_costs, reference
+from published import ablations, by_defaults, experiments, measured_costs, reference
 
 from bench import content
 from bench.atomic import write_text
@@ -36,8 +36,9 @@ HEAD = f"""# Every way of sharing, every funnel, every loss, every balancer
 
 makes this page from the registries, the published runs and the measured tables; a test fails where they differ. Set
 options as `--set sharing.mmoe.experts=8`. `seesaw spaces wide` shows the ranges in which they are searched. "In our
-runs" says how an entry did in [the reference](reference.md). The cost of a step was measured on one machine, by each
-entry's defaults: [costs.md](costs.md).
+runs" says how an entry did in [the reference](reference.md), and in other tables of these documents. "Surely" means
+that the paired 90% interval excludes 0. The cost of a step was measured on one machine, by each entry's defaults:
+[costs.md](costs.md).
 """
 TITLES = {
     "numeric": "Numbers",
@@ -71,14 +72,16 @@ PLAIN = Layout(Schema(FIELDS, (), (Task("a"), Task("b")), scenario="scenario"), 
 
 def document() -> str:
     """The whole page."""
-    runs, costs, seen, tried = reference(), measured_costs(), experiments(), by_defaults()
+    runs, costs, seen, tried, against = reference(), measured_costs(), experiments(), by_defaults(), ablations()
     parts = [HEAD]
     for axis, registry in AXES.items():
         parts.append(f"## {TITLES.get(axis, axis.capitalize())}\n" + INTRODUCTIONS.get(axis, ""))
         for kind, entry in registry.items():
             found = [runs[axis, kind]] if (axis, kind) in runs else []
             found += tried.get(kind, []) if axis == "sharing" else []
-            parts.append(_entry(kind, entry, costs.get((axis, kind)), found, seen.get(kind, [])))
+            found += against.get(kind, [])
+            more = [name for name in seen.get(kind, []) if not any(f"({name})" in line for line in found)]
+            parts.append(_entry(kind, entry, costs.get((axis, kind)), found, more))
     return "\n".join(parts)
 
 
@@ -97,8 +100,8 @@ def _entry(kind: str, entry: Entry[Any], measured: str | None, runs: list[str], 
     lines += [f"* Cost: {cost}." for cost in (*_costs(entry), *([measured] if measured else ()))]
     lines += [f"* Departs from public code: {_escaped(entry.departs)}"] if entry.departs else []
     lines += [f"* Left out: {line}." for line in _unfit(entry)]
+    runs = [*runs, *(f"see [{name}]({name})" for name in experiments)]
     lines += [f"* In our runs: {line}." for line in runs or ["not yet compared in a published run"]]
-    lines += [f"* Experiment: [{name}]({name})." for name in experiments]
     return "\n".join(lines) + "\n"
 
 

@@ -11,13 +11,20 @@ with the table's best entries besides.
 The first lines are losses of the search and of the shortlist: the best of all that was trained less the best that the
 search tried, and that less the best of the shortlist. The others are losses of the choice within the shortlist, by the
 mean AUC over replicates, on different rows and with different numbers of replicates.
+
+A second table has ways of choosing against the noise of labels, by labels that are drawn again from the probabilities.
+All ways have the same number of trainings. `predictions` takes the mean prediction of all confirmed trainings for the
+labels. In a race each point has one replicate, and the likeliest ones have the rest. Intervals of 90% are of the mean
+difference from the first way, over searches and draws of labels.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +35,9 @@ from replay import Floats
 from speed.table import replace as replace_table
 
 from bench.data import load_card
-from bench.data.splits import SPLITS, SplitInput
+from bench.data.splits import SPLITS, SplitInput, halved
 from bench.data.synthetic.funnel import FunnelConfig, generate
+from bench.data.values import Text
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
 
@@ -37,23 +45,31 @@ DATASETS = ("funnel-log", "sparse-log")
 PAIRS = 40
 """Sets of fresh seeds for each search."""
 AIM = 0.0005
+LABELS = 20
+"""Draws of labels."""
+FIRST = "labels, 2 replicates each"
+RACED = 3
 
 
-def chances(dataset: str) -> Floats:
-    """(rows of test, 2) probabilities of a click, and of a click with a purchase."""
+def chances(dataset: str) -> dict[str, Floats]:
+    """By split (rows, 2) probabilities of a click, and of a click with a purchase."""
     card = load_card(card_of(dataset))
     table = generate(FunnelConfig(**card.reader.parameters))  # type: ignore[union-attr]
-    split = card.split.assign(SplitInput(("",), np.zeros(len(table), np.int16), None, None))
-    click, purchase = (table[name].to_numpy()[split == SPLITS.index(TEST)] for name in ("p_click", "p_purchase"))
-    return np.stack([click, click * purchase], axis=1)
+    names, codes = np.unique(table["user_id"].to_numpy(), return_inverse=True)
+    users = Text(codes.astype(np.int32), tuple(str(name) for name in names))
+    rows = SplitInput(("",), np.zeros(len(table), np.int16), None, users)
+    split = halved(card.split.assign(rows), rows, users)
+    click, purchase = (table[name].to_numpy() for name in ("p_click", "p_purchase"))
+    both = np.stack([click, click * purchase], axis=1)
+    return {name: both[split == SPLITS.index(name)] for name in (SEARCH, CONFIRM, TEST)}
 
 
-def expected_auc(chance: Floats, score: Floats) -> float:
-    """Of scores (N,), where each row is a positive with a probability (N,)."""
-    chance = chance[np.argsort(score, kind="stable")]
-    below = np.cumsum(1 - chance) - (1 - chance)
-    pairs = chance.sum() * (1 - chance).sum() - (chance * (1 - chance)).sum()
-    return float((chance * below).sum() / pairs)
+def expected_auc(chance: Floats, score: Floats) -> Floats:
+    """Of scores (N,), where each row is a positive with a probability (.., N), which may be a label."""
+    chance = chance[..., np.argsort(score, kind="stable")]
+    below = np.cumsum(1 - chance, axis=-1) - (1 - chance)
+    pairs = chance.sum(-1) * (1 - chance).sum(-1) - (chance * (1 - chance)).sum(-1)
+    return np.asarray((chance * below).sum(-1) / pairs)
 
 
 class Measured:
@@ -69,15 +85,50 @@ class Measured:
             split: np.mean([frame[f"{split}/{name}"].to_numpy(float) for name in names], axis=0).reshape(shape)
             for split in (SEARCH, CONFIRM)
         }
-        truth, chance = np.empty_like(self.by_rows[CONFIRM]), chances(dataset)
+        self._folder, chance = folder / dataset, chances(dataset)
+        self._labels: dict[str, Floats] = {}
+        self._redrawn: dict[Place, Floats] = {}
+        truth = np.empty_like(self.by_rows[CONFIRM])
         for e, r, s in np.ndindex(*truth.shape):
-            found = np.load(folder / dataset / f"{self.entries[e]}-{FRESH[s]}-{r}.{TEST}.npy").astype(float)
-            truth[e, r, s] = np.mean([expected_auc(chance[:, t], found[:, t]) for t in range(2)])
+            truth[e, r, s] = _mean_auc(chance[TEST], self.predicted((self.entries[e], r), s, TEST))
         self.by_rows[TEST] = truth
+        rng = np.random.default_rng(derive(0, "labels", dataset))
+        for split in (SEARCH, CONFIRM):
+            click, both = chance[split].T
+            clicked = rng.random((LABELS, len(click))) < click
+            bought = clicked & (rng.random((LABELS, len(click))) < both / click)
+            self._labels[split] = np.stack([clicked, bought], axis=2).astype(float)
 
     def at(self, places: list[Place], split: str) -> Floats:
         """(places, seeds)."""
         return np.array([self.by_rows[split][self.entries.index(entry), rung] for entry, rung in places])
+
+    def predicted(self, place: Place, seed: int, split: str) -> Floats:
+        """(rows, 2), by the place of a seed."""
+        return np.load(self._folder / f"{place[0]}-{FRESH[seed]}-{place[1]}.{split}.npy").astype(float)
+
+    def redrawn(self, places: list[Place]) -> Floats:
+        """(places, seeds, LABELS) by labels drawn again, on both halves of validation."""
+        for place in (each for each in places if each not in self._redrawn):
+            halves = [
+                [_mean_auc(self._labels[split], self.predicted(place, s, split)) for s in range(len(FRESH))]
+                for split in (SEARCH, CONFIRM)
+            ]
+            self._redrawn[place] = np.mean(halves, axis=0)
+        return np.array([self._redrawn[place] for place in places])
+
+    def by_predictions(self, places: list[Place], seeds: Sequence[int]) -> Floats:
+        """(places,) by the mean prediction of all these trainings in place of labels, on both halves of validation."""
+        values = []
+        for split in (SEARCH, CONFIRM):
+            found = np.array([[self.predicted(place, s, split) for s in seeds] for place in places])
+            values.append([[_mean_auc(found.mean(axis=(0, 1)), run) for run in runs] for runs in found])
+        return np.mean(values, axis=(0, 2))
+
+
+def _mean_auc(chance: Floats, scores: Floats) -> Floats:
+    """Over the tasks, of chances (.., rows, 2) and scores (rows, 2)."""
+    return np.mean([expected_auc(chance[..., t], scores[:, t]) for t in range(2)], axis=0)
 
 
 def losses(measured: Measured, tried: list[Place], shortlist: list[Place], seed: int) -> dict[str, list[float]]:
@@ -89,14 +140,57 @@ def losses(measured: Measured, tried: list[Place], shortlist: list[Place], seed:
         "shortlist: best tried less best confirmed": [best - true.max()],
     }
     confirm, search, test = (measured.at(shortlist, split) for split in (CONFIRM, SEARCH, TEST))
-    ways = {"confirmation rows": confirm, "confirmation rows and validation": confirm + search, "truth": test}
+    rows = {"confirmation rows": confirm, "confirmation rows and validation": confirm + search, "truth": test}
     rng = np.random.default_rng(derive(seed, "pairs"))
     for many in (REPLICATES, 2 * REPLICATES):
         seeds = [rng.permutation(len(FRESH))[:many] for _ in range(PAIRS)]
-        for name, values in ways.items():
+        for name, values in rows.items():
             picks = [int(values[:, each].mean(axis=1).argmax()) for each in seeds]
             found[f"choice: {many} replicates, {name}"] = [float(true.max() - true[at]) for at in picks]
     return found
+
+
+def ways(measured: Measured, shortlist: list[Place], seed: int) -> dict[str, Floats]:
+    """Of one search the losses of the choice within the shortlist, by each way: (pairs of seeds, LABELS)."""
+    true, values = measured.at(shortlist, TEST).mean(axis=1), measured.redrawn(shortlist)
+    lost: dict[str, list[Floats]] = defaultdict(list)
+    rng = np.random.default_rng(derive(seed, "ways"))
+    for pair in combinations(range(len(FRESH)), REPLICATES):
+        labels = values[:, pair].mean(axis=1)
+        expected = measured.by_predictions(shortlist, pair)[:, None]
+        # The first seed is of all points; the likeliest go on with the same further seeds.
+        first, *others = rng.permutation(len(FRESH))
+        raced, rest = values[:, first].copy(), len(shortlist) * (REPLICATES - 1)
+        for draw in range(LABELS):
+            for rank, point in enumerate(np.argsort(-values[:, first, draw])[:RACED]):
+                more = others[: rest // RACED + (rank < rest % RACED)]
+                raced[point, draw] = values[point, [first, *more], draw].mean()
+        found = {
+            FIRST: labels,
+            "3/4 labels, 1/4 predictions": 0.75 * labels + 0.25 * expected,
+            "1/2 labels, 1/2 predictions": 0.5 * labels + 0.5 * expected,
+            "predictions": np.repeat(expected, LABELS, axis=1),
+            f"labels, race for {RACED}": raced,
+        }
+        for name, each in found.items():
+            lost[name].append(true.max() - true[each.argmax(axis=0)])
+    return {name: np.array(each) for name, each in lost.items()}
+
+
+def _compared(searches: Sequence[dict[str, Floats]]) -> dict[str, str]:
+    """By way a cell: mean loss, share up to the aim, and the difference from the first way."""
+    rng, cells = np.random.default_rng(0), {}
+    first = np.array([each[FIRST].mean(axis=0) for each in searches])
+    for name in searches[0]:
+        every = np.array([each[name] for each in searches])
+        apart = every.mean(axis=1) - first
+        n, draws = apart.shape
+        again = [apart[rng.integers(n, size=n)][:, rng.integers(draws, size=draws)].mean() for _ in range(1000)]
+        low, high = np.quantile(again, (0.05, 0.95))
+        cells[name] = f"{every.mean():.5f}, {np.mean(every <= AIM):.0%}" + (
+            "" if name == FIRST else f", {apart.mean():+.5f} ({low:+.5f} to {high:+.5f})"
+        )
+    return cells
 
 
 def main() -> None:
@@ -115,6 +209,7 @@ def main() -> None:
     options.raw = None
     known, candidates = known_of([name_of(each.id) for each in SUITE.datasets], options.table)
     cells: dict[str, list[str]] = defaultdict(list)
+    against: dict[str, list[str]] = defaultdict(list)
     for dataset in options.datasets:
         portfolio = learnt_without(dataset, known, candidates)
         tables = [replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)]
@@ -136,12 +231,21 @@ def main() -> None:
         for name, values in lost.items():
             within = np.mean(np.array(values) <= AIM)
             cells[name].append(f"{np.mean(values):.5f}, {np.quantile(values, 0.9):.5f}, {within:.0%}")
-    head = "".join(f"| {dataset}: mean, 9 of 10, share up to {AIM} " for dataset in options.datasets)
-    lines = [f"| loss of AUC {head}|", "|---" * (1 + len(options.datasets)) + "|"]
-    lines += [f"| {name} | {' | '.join(each)} |" for name, each in cells.items()]
-    print("\n".join(lines))
+        by_search = [ways(measured, shortlist, n) for n, (_, shortlist) in enumerate(searches)]
+        for name, cell in _compared(by_search).items():
+            against[name].append(cell)
+    lines = _table("loss of AUC", f"mean, 9 of 10, share up to {AIM}", options.datasets, cells)
+    other = _table("chosen by", f"mean loss, share up to {AIM}, difference", options.datasets, against)
+    print("\n".join([*lines, "", *other]))
     if options.write:
         replace_table(options.write, "noise", "\n".join(lines))
+        replace_table(options.write, "ways", "\n".join(other))
+
+
+def _table(corner: str, columns: str, datasets: Sequence[str], cells: dict[str, list[str]]) -> list[str]:
+    head = "".join(f"| {dataset}: {columns} " for dataset in datasets)
+    lines = [f"| {corner} {head}|", "|---" * (1 + len(datasets)) + "|"]
+    return lines + [f"| {name} | {' | '.join(each)} |" for name, each in cells.items()]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from inputs import FIRST
 from zoo_cost import PLAIN
 
 from bench.reference.answers import standings
@@ -14,6 +15,7 @@ from bench.reference.execute import published
 from bench.reference.members import Member, gather
 from bench.reference.publish import objectives_of
 from bench.reference.table import read
+from bench.report.text import count
 from bench.suite import load_suite
 
 ROOT = Path(__file__).parents[2]
@@ -45,9 +47,32 @@ def reference() -> dict[tuple[str, str], str]:
         for kind, chances in of.items():
             likely = sum(chance > 0.5 for chance in chances)
             found[axis, kind] = (
-                f"likely on the front of heads on {likely} of {len(chances)} data sets of "
-                f"[the reference](reference.md), with a probability of up to {max(chances):.2f}"
+                f"in [the reference](reference.md) likely on the front of heads on {likely or 'none'} of "
+                f"{count(len(chances), 'data set')}; the largest probability is {max(chances):.2f}"
             )
+    return found
+
+
+def ablations() -> dict[str, list[str]]:
+    """By entry, in how many outcomes of a document's tables it was surely better or worse than their first variant."""
+    tallies: dict[tuple[str, str, str], list[int]] = {}
+    for path in sorted((ROOT / "docs").glob("*.md")):
+        for row in (row for table in tables(path.read_text(encoding="utf-8")) for row in table if "variant" in row):
+            column, base = next((name, found[1]) for name in row if (found := re.match(r"ahead of `(.+?)`", name)))
+            bounds = re.search(r"\((\S+) to (\S+)\)", row[column])
+            if bounds is not None:
+                tally = tallies.setdefault((row["variant"], base, path.name), [0, 0, 0])
+                low, high = float(bounds[1]), float(bounds[2])
+                tally[0 if low > 0 else 1 if high < 0 else 2] += 1
+    found: dict[str, list[str]] = {}
+    for (variant, base, name), (better, worse, rest) in tallies.items():
+        if variant == FIRST:  # there it is the plain model, and no way to read numbers
+            continue
+        than = "the plain Shared-Bottom" if base == FIRST else f"a model {base}"
+        found.setdefault(variant, []).append(
+            f"in [{name}]({name}) surely better than {than} in {better or 'none'} of "
+            f"{count(better + worse + rest, 'outcome')}, surely worse in {worse or 'none'}"
+        )
     return found
 
 

@@ -45,7 +45,7 @@ def test_a_run_records_diagnoses_and_tells_them(seesaw, shop, monkeypatch, tmp_p
     for logged in runs:
         of = every[int(logged.data.tags["seesaw.trial"])]["diagnosis"]
         assert logged.data.metrics["diagnosis/loss/click"] == of["tasks"]["click"]["loss"]
-        assert logged.data.metrics.items() >= dict(numbers(of)).items()
+        assert logged.data.metrics.items() >= numbers(of).items()
 
 
 @pytest.mark.slow

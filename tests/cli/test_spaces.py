@@ -18,16 +18,16 @@ def test_every_space_is_listed_with_its_size(seesaw) -> None:
 
 
 def test_a_space_is_shown_with_branches_defaults_and_what_is_left_out(seesaw) -> None:
-    said = seesaw("spaces", "balancing", "--dataset", "census-income", home=None)
+    said = seesaw("spaces", "losses", "--dataset", "census-income", home=None)
     assert said.code == 0, said.err
-    assert "balancing.kind: static, uncertainty" in said.out
-    assert "by default static" in said.out
-    assert "balancing.cagrad.c" in said.out
+    assert "loss.kind: log, focal" in said.out
+    assert "by default log" in said.out
+    assert "loss.focal.gamma" in said.out
     assert "balancing.static.weight.never_married" in said.out
-    assert "left out: balancing.kind = krum: it looks for what most tasks have in common" in said.out
+    assert "left out: loss.kind = bpr: the card names no group" in said.out
     shown = json.loads(seesaw("spaces", "balancing", "--dataset", "kuairand-pure", "--json", home=None).out)
     assert shown["left_out"] == {}
-    assert "krum" in shown["branches"]["balancing.kind"]
+    assert "cagrad" in shown["branches"]["balancing.kind"]
     assert shown["defaults"]["balancing.kind"] == "static"
     assert shown["tasks"] == ["click", "long_view", "like"]
 
@@ -44,16 +44,17 @@ def test_a_parameter_of_several_branches_is_shown_once(seesaw) -> None:
 @pytest.mark.slow
 def test_status_says_what_is_left_out(seesaw) -> None:
     named = ("--dataset", "synthetic-funnel@rows=2000", "--name", "left", "--trials", "1", "--executor", "inline")
-    assert seesaw("run", "quick", "--space", "balancing", "--set", "optim.epochs=1", *named).code == 0
+    assert seesaw("run", "quick", "--space", "losses", "--set", "optim.epochs=1", *named).code == 0
     found = json.loads(seesaw("status", "left", "--json").out)["datasets"]["synthetic-funnel@rows=2000"]
-    assert set(found["left_out"]) == {"balancing.kind = krum", "balancing.kind = trimmed_mean"}
-    assert "left out: balancing.kind = krum: " in seesaw("status", "left").out
+    kinds = ("huber", "weighted_logistic", "quantile", "bins")
+    assert set(found["left_out"]) == {f"regression_loss.kind = {kind}" for kind in kinds}
+    assert "left out: regression_loss.kind = huber: no task is a regression" in seesaw("status", "left").out
 
 
 def test_a_kind_that_cannot_fit_is_refused_before_anything_is_written(seesaw, tmp_path) -> None:
-    said = seesaw("run", "quick", "--set", "balancing.kind=krum", "--name", "never")
+    said = seesaw("run", "quick", "--set", "loss.kind=bpr", "--name", "never")
     assert said.code == 2
-    assert "balancing.kind = 'krum' does not fit this data" in said.err
+    assert "loss.kind = 'bpr' does not fit this data" in said.err
 
 
 def test_an_unknown_space_is_a_mistake(seesaw) -> None:

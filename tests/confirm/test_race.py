@@ -9,7 +9,17 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
-from search_toys import OBJECTIVES, TASKS, ShuffledExecutor, YoungestFirst, ignore, make_job, toy_plan, train
+from search_toys import (
+    OBJECTIVES,
+    TASKS,
+    ShuffledExecutor,
+    YoungestFirst,
+    ignore,
+    interrupted_after,
+    make_job,
+    toy_plan,
+    train,
+)
 
 from bench.confirm.baselines import baselines_of, full_lengths, tries_of, tuned
 from bench.confirm.race import Race, confirm
@@ -18,7 +28,6 @@ from bench.frontier.shortlist import shortlist
 from bench.progress import Advance, Silent, Work
 from bench.records import TRAINED, Job, Point, RungResult, TrialRecord, TrialResult
 from bench.rows import REPLICATED
-from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor
 from bench.search.study import Study
@@ -28,15 +37,6 @@ REFERENCE = {objective.name: 0.0 for objective in OBJECTIVES}
 RACE = Race(2, 20, 7)
 PLAN = toy_plan(trials=12)
 Confirmed = Callable[..., Study]
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a search that is over."""
-    folder = tmp_path_factory.mktemp("searched")
-    with Study.open(folder, PLAN) as study:
-        search(PLAN, study, InlineExecutor(train), make_job, ignore)
-    return folder
 
 
 @pytest.fixture
@@ -101,14 +101,7 @@ def test_the_same_with_any_number_of_workers(confirmed: Confirmed, make: type) -
 def test_the_same_after_an_interruption(confirmed: Confirmed, jobs: int) -> None:
     whole = confirmed("a", InlineExecutor(close))
     assert sum(map(len, replicates(whole).values())) > 19
-    left = [jobs]
-
-    def stops(job: Job) -> TrialResult:
-        left[0] -= 1
-        if left[0] < 0:
-            raise KeyboardInterrupt
-        return close(job)
-
+    stops = interrupted_after(jobs, close)
     with pytest.raises(KeyboardInterrupt):
         confirmed("b", ShuffledExecutor(stops, 3, 2))
     assert replicates(confirmed("b", InlineExecutor(close))) == replicates(whole)
@@ -248,14 +241,7 @@ class TestTuning:
     @pytest.mark.parametrize("jobs", [3, 7])
     def test_the_same_after_an_interruption_and_in_any_order(self, done: Path, tmp_path: Path, jobs: int) -> None:
         whole = self.tune(copytree(done, tmp_path / "a"), InlineExecutor(self.grow))
-        left = [jobs]
-
-        def stops(job: Job) -> TrialResult:
-            left[0] -= 1
-            if left[0] < 0:
-                raise KeyboardInterrupt
-            return self.grow(job)
-
+        stops = interrupted_after(jobs, self.grow)
         folder = copytree(done, tmp_path / "b")
         with pytest.raises(KeyboardInterrupt):
             self.tune(folder, ShuffledExecutor(stops, 3, 2))

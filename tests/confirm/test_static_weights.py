@@ -9,7 +9,17 @@ from shutil import copytree
 
 import numpy as np
 import pytest
-from search_toys import OBJECTIVES, TASKS, ShuffledExecutor, ignore, make_job, toy_plan, toy_space, train
+from search_toys import (
+    OBJECTIVES,
+    TASKS,
+    ShuffledExecutor,
+    ignore,
+    interrupted_after,
+    make_job,
+    toy_plan,
+    toy_space,
+    train,
+)
 
 from bench.confirm.baselines import best_point, check_static, chosen, draws, retuned, spread_out
 from bench.confirm.race import Race, confirm
@@ -18,7 +28,6 @@ from bench.objectives import Objective
 from bench.progress import Silent
 from bench.records import Job, TrialRecord, TrialResult
 from bench.rows import REPLICATED
-from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor
 from bench.search.space import load_space
@@ -123,15 +132,6 @@ def test_where_there_is_nothing_to_weigh_it_is_refused(tasks: tuple[str, ...], k
         check_static("shop", tasks, space)
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a search that is over."""
-    folder = tmp_path_factory.mktemp("searched")
-    with Study.open(folder, PLAN) as study:
-        search(PLAN, study, InlineExecutor(train), make_job, ignore)
-    return folder
-
-
 def tune(folder: Path, executor: Executor, many: int = 3, replicates: int = 2) -> tuple[Study, list[TrialRecord]]:
     with Study.open(folder, PLAN) as study:
         found = retuned(study, executor, make_job, PLAN, many, GRADIENT, Silent())
@@ -188,14 +188,7 @@ def test_every_weight_is_tuned_by_the_same_tries_and_its_best_is_retrained(done:
 @pytest.mark.parametrize("jobs", [4, 13])
 def test_the_same_after_an_interruption_and_in_any_order(done: Path, tmp_path: Path, jobs: int) -> None:
     whole, _ = tune(copytree(done, tmp_path / "a"), InlineExecutor(train))
-    left = [jobs]
-
-    def stops(job: Job) -> TrialResult:
-        left[0] -= 1
-        if left[0] < 0:
-            raise KeyboardInterrupt
-        return train(job)
-
+    stops = interrupted_after(jobs, train)
     folder = copytree(done, tmp_path / "b")
     with pytest.raises(KeyboardInterrupt):
         tune(folder, ShuffledExecutor(stops, 3, 2))

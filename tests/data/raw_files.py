@@ -94,6 +94,17 @@ def movielens(folder: Path, rng: np.random.Generator) -> None:
     (folder / "movies.dat").write_bytes(films.encode("latin-1"))
 
 
+def movielens_100k(folder: Path, rng: np.random.Generator) -> None:
+    ratings = np.stack([rng.integers(1, 21, ROWS), rng.integers(1, 11, ROWS), rng.integers(1, 6, ROWS)], axis=1)
+    (folder / "u.data").write_text("".join(f"{u}\t{m}\t{r}\t881250949\n" for u, m, r in ratings.tolist()))
+    (folder / "u.user").write_text("".join(f"{u}|24|M|technician|85711\n" for u in range(1, 21)))
+    flags = "|".join("01"[at % 2] for at in range(19))
+    films = "".join(
+        f"{m}|Miss\xe9rables: {m} (1995)|01-Jan-1995||http://us.imdb.com/{m}|{flags}\n" for m in range(1, 11)
+    )
+    (folder / "u.item").write_bytes(films.encode("latin-1"))
+
+
 def ijcai(folder: Path, rng: np.random.Generator) -> None:
     log = rng.integers(1, 20, (ROWS, 7))
     log[:, 5], log[:, 6] = rng.choice([511, 930, 1010, 1111], ROWS), rng.integers(0, 4, ROWS)
@@ -118,6 +129,7 @@ WRITERS: dict[str, tuple[Writer, int | None]] = {
     "tenrec-ctr": (lambda f, r: tenrec(f, "ctr_data_1M.csv", True, r), ROWS),
     "tenrec-qk-video": (lambda f, r: tenrec(f, "QK-video.csv", False, r), ROWS),
     "movielens-1m": (movielens, ROWS),
+    "movielens-100k": (movielens_100k, ROWS),
     "ijcai-15": (ijcai, ROWS),
     "byterec": (byterec, ROWS),
 }

@@ -69,6 +69,16 @@ def test_a_bad_line_of_movielens_says_where(tmp_path: Path) -> None:
         prepare(load_card("movielens-1m"), tmp_path / "home", tmp_path)
 
 
+def test_movielens_100k_joins_tables_of_another_separator(tmp_path: Path) -> None:
+    store = made("movielens-100k", tmp_path)
+    cards = {field.name: field.cardinality for field in store.schema.fields}
+    assert cards["occupation"] == cards["genre_action"] == 2  # one value each, and the row of unknown ones
+    with (tmp_path / "raw" / "u.item").open("a") as file:
+        file.write("11::Title\n")
+    with pytest.raises(UserError, match=r"u\.item, line 11: expected 24 columns, found 1"):
+        prepare(load_card("movielens-100k"), tmp_path / "home", tmp_path / "raw")
+
+
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="no samples at hand")
 def test_samples_of_real_rows_are_read(tmp_path: Path) -> None:
     from bench.data.checks import Rejects, Sieve, read_labels

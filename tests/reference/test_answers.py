@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bench.data import load_card
 from bench.errors import UserError
+from bench.frontier.comparison.verdict import Word
 from bench.objectives import Objective
-from bench.reference.answers import Answers, answer
+from bench.reference.answers import Answers, Front, answer, headline
 from bench.reference.cells import Cell
+from bench.reference.execute import published
 from bench.reference.page import document, markdown
+from bench.reference.papers import Papers, Source
 from bench.reference.table import Row, read, write
+from bench.suite import load_suite
 
 Make = Callable[..., list[Row]]
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("buy.auc", "maximize"))
 
 
-def answered(rows: list[Row]) -> Answers:
+def answered(rows: list[Row], *papers: Source) -> Answers:
     names = dict.fromkeys((row.data for row in rows), OBJECTIVES)
-    return answer(rows, names, {}, ["shared_bottom"], [])
+    return answer(rows, names, {}, ["shared_bottom"], [], papers)
 
 
 def heads(rows: list[Row]) -> list[str]:
@@ -43,7 +50,33 @@ def test_no_where_all_lie_within_the_margin(simulated: Make) -> None:
     assert heads(simulated(-0.001, seed=3, seeds=10)) == ["no"]
     found = answered(simulated(-0.001, seed=3, seeds=10))
     assert found.sentence.startswith(
-        "No gradient method surely beats tuned static weights, in 2 comparisons on 1 data set."
+        "In 2 comparisons on 1 data set, no gradient method surely beats tuned static weights. Predictions (heads): is "
+        "one ahead of all of them by more than 0.5 thousandths of AUC? 0 yes, 1 surely no, 0 cannot tell. The largest "
+    )
+
+
+def front(what: str, verdict: Word, value: float, margin: float, unit: str) -> Front:
+    return Front("made", "mmoe", what, verdict, value, value - 1, value + 1, margin, unit, "mgda", 0.5)
+
+
+def test_the_sentence_counts_by_margin_and_prefers_a_sure_lead() -> None:
+    way = "% of the way from the reference to the best"
+    found = headline(
+        [
+            front("served", "cannot tell", -0.5, 1.0, "%"),
+            front("heads", "yes", 2.0, 0.5, "AUC x 1000"),
+            front("heads", "cannot tell", 3.0, 0.5, "AUC x 1000"),
+            front("heads", "no", 0.1, 0.2, way),
+        ]
+    )
+    assert found == (
+        "In 4 comparisons on 1 data set, gradient methods surely beat tuned static weights in 1. "
+        "Predictions (heads): is one ahead of all of them by more than 0.5 thousandths of AUC? 1 yes, 0 surely no, "
+        "1 cannot tell. The largest sure lead is +2.00 thousandths (95% bounds: +1.00 and +3.00), by mgda with mmoe on "
+        f"made. Predictions (heads): is one ahead of all of them by more than 0.2{way}? 0 yes, 1 surely no, "
+        "0 cannot tell. The largest lead is +0.10% (95% bounds: -0.90 and +1.10), by mgda with mmoe on made. "
+        "Served rankings: is one ahead of all of them by more than 1% of their best outcome? 0 yes, 0 surely no, "
+        "1 cannot tell. The largest lead is -0.50% (95% bounds: -1.50 and +0.50), by mgda with mmoe on made."
     )
 
 
@@ -84,3 +117,37 @@ def test_the_page_says_what_the_answers_say_and_what_is_left(simulated: Make) ->
     page = document(found, cells, 6)
     assert found.sentence in page.replace("&#x27;", "'")
     assert "<script" not in page
+
+
+def test_published_figures_are_judged_by_our_noise_or_wait_for_rows(simulated: Make) -> None:
+    rows = simulated(0.0, seed=1)
+    rows += [replace(row, balancing="equal") for row in rows if row.config.get("balancing.static.weight.buy") == 8]
+    table = {
+        "shared_bottom": {"click.auc": 0.8},
+        "mmoe": {"click.auc": 0.81, "buy.auc": 0.7},
+        "esmm": {"buy.auc": 0.7001},
+    }
+    papers = [Source(name=data, url="u", data=data, why="one run", auc=table) for data in ("made", "unseen")]
+    found = answered(rows, *papers)
+    first, led, _, close = found.claims[:4]
+    assert (first.judged, first.needed) == (False, None)
+    assert led.over == "shared_bottom"
+    assert led.lead == pytest.approx(0.01)
+    assert led.needed == 2
+    assert close.judged
+    text = markdown(found, [], 6, "seesaw publish")
+    assert "4 figures on other data (unseen) wait for our rows." in text
+    assert "Of 2 published differences, " in text
+    assert "| unseen |" not in text
+
+
+def test_published_figures_are_of_data_and_tasks_of_the_reference() -> None:
+    with (published("reference").parent / "papers.toml").open("rb") as file:
+        papers = Papers.model_validate(tomllib.load(file))
+    known = {dataset.id for dataset in load_suite("reference").datasets}
+    for source in papers.sources:
+        assert source.data in known
+        tasks = {task.name for task in load_card(source.data).tasks}
+        for table in source.auc.values():
+            assert {objective.partition(".")[0] for objective in table} <= tasks, source.name
+            assert all(0.5 < value < 1 for value in table.values())

@@ -156,6 +156,19 @@ class YoungestFirst(ShuffledExecutor):
         return running - 1
 
 
+def interrupted_after(jobs: int, run: Run) -> Run:
+    """A worker that Ctrl-C reaches after some jobs."""
+    left = [jobs]
+
+    def stops(job: Job) -> TrialResult:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return run(job)
+
+    return stops
+
+
 def interrupted_at(run: Run, trial: int) -> Run:
     """Ctrl-C while a trial trains."""
 

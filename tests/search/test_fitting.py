@@ -29,12 +29,12 @@ default = "pepnet"
 "sharing.mmoe.experts" = { type = "int", low = 2, high = 8, step = 2, default = 2 }
 [parameters."sharing.kind".branches.pepnet]
 "sharing.pepnet.gate_width" = { type = "choice", options = [8, 16, 32], default = 8 }
-[parameters."balancing.kind"]
+[parameters."loss.kind"]
 type = "switch"
 unless = { "sharing.kind" = ["single_task"] }
-default = "krum"
-[parameters."balancing.kind".branches.krum]
-[parameters."balancing.kind".branches.static]
+default = "bpr"
+[parameters."loss.kind".branches.bpr]
+[parameters."loss.kind".branches.log]
 [parameters."tower.layers"]
 type = "choice"
 options = ["32", "64"]
@@ -53,38 +53,38 @@ def small(tmp_path: Path) -> Space:
 
 
 def test_where_everything_fits_the_space_is_the_same(small: Space) -> None:
-    fitted = fitting(small, Schema(USER, (), THREE))
+    fitted = fitting(small, Schema(USER, (), THREE, grouped=True))
     assert fitted.space is small
     assert not fitted.left_out
 
 
 def test_what_does_not_fit_is_neither_sampled_nor_a_default_and_the_reason_is_kept(small: Space) -> None:
     fitted = fitting(small, Schema((), ("age",), TWO))
-    assert set(fitted.left_out) == {"sharing.kind = pepnet", "balancing.kind = krum"}
+    assert set(fitted.left_out) == {"sharing.kind = pepnet", "loss.kind = bpr"}
     assert "no categorical field" in fitted.left_out["sharing.kind = pepnet"]
-    assert "found 2" in fitted.left_out["balancing.kind = krum"]
+    assert "names no group" in fitted.left_out["loss.kind = bpr"]
     rng = np.random.default_rng(0)
     drawn = [fitted.space.sample(rng, ["a", "b"]) for _ in range(50)]
     assert {config["sharing.kind"] for config in drawn} == {"single_task", "mmoe"}
-    assert {config.get("balancing.kind") for config in drawn} == {None, "static"}
+    assert {config.get("loss.kind") for config in drawn} == {None, "log"}
     assert fitted.space.defaults(["a", "b"])["sharing.kind"] == "single_task"  # its own default is gone
     assert small.branches("sharing.kind") == ("single_task", "mmoe", "pepnet")
 
 
 def test_a_switch_of_one_branch_is_a_constant_and_keeps_what_that_brings(small: Space) -> None:
     space = fitting(small.restricted({"sharing.kind": "mmoe"}), Schema(USER, (), TWO)).space
-    assert space.fixed["balancing.kind"] == "static"
+    assert space.fixed["loss.kind"] == "log"
     assert Encoding(space, ["a", "b"]).names == ("sharing.mmoe.experts", "tower.layers")
 
 
 def test_a_fixed_kind_that_does_not_fit_is_refused(small: Space) -> None:
-    with pytest.raises(UserError, match=r"^balancing\.kind = 'krum' does not fit this data: .*found 2$"):
-        fitting(small.restricted({"balancing.kind": "krum"}), Schema(USER, (), TWO))
+    with pytest.raises(UserError, match=r"^loss\.kind = 'bpr' does not fit this data: .*names no group"):
+        fitting(small.restricted({"loss.kind": "bpr"}), Schema(USER, (), TWO))
 
 
 def test_a_switch_of_which_nothing_fits_is_refused_with_every_reason(tmp_path: Path) -> None:
-    text = SMALL.replace("branches.static]", "branches.trimmed_mean]")
-    with pytest.raises(UserError, match=r"balancing\.kind: expected a branch that fits .*krum: .*; trimmed_mean: "):
+    text = SMALL.replace("branches.log]", "branches.listwise]")
+    with pytest.raises(UserError, match=r"loss\.kind: expected a branch that fits .*bpr: .*; listwise: "):
         fitting(space_of(tmp_path, text), Schema(USER, (), TWO))
 
 
@@ -145,8 +145,6 @@ NOT_SEARCHED = {
     "balancing.pbi.ideal": "has a value for each task that only the data tells",
     "balancing.stch.virtual_epoch": "is a warm-up",
     "balancing.gradnorm.virtual_epoch": "is a warm-up",
-    "balancing.krum.byzantine": "has no room among a handful of tasks",
-    "balancing.trimmed_mean.trim": "has no room among a handful of tasks",
     "balancing.sdmgrad.lr": "concerns how its weights are found, not which they are",
     "balancing.sdmgrad.momentum": "concerns how its weights are found, not which they are",
     "balancing.sdmgrad.iterations": "concerns how its weights are found, not which they are",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from rung_toys import FULL, LADDER, rung_plan
-from search_toys import OBJECTIVES, ignore, make_job
+from search_toys import OBJECTIVES, ignore, interrupted_after, make_job
 
 from bench.confirm.baselines import baselines_of
 from bench.confirm.race import Race, confirm
@@ -149,16 +149,10 @@ def test_an_interrupted_confirmation_goes_on_with_the_same_seeds(tmp_path: Path)
     seen = []
     for part in range(0, 2 * len(chosen), 2):
         spy = Spy()
-
-        def stops(job: Job, spy: Spy = spy) -> TrialResult:
-            if len(spy.jobs) == 2:
-                raise KeyboardInterrupt
-            return spy(job)
-
         with Study.open(tmp_path / "cut", plan) as study:
             order = chosen[:: -1 if part % 4 else 1]  # so that what is missing is not always the last
             with suppress(KeyboardInterrupt):
-                confirm(study, InlineExecutor(stops), make_job, order, Race(2), ignore)
+                confirm(study, InlineExecutor(interrupted_after(2, spy)), make_job, order, Race(2), ignore)
         seen += spy.jobs
     assert sorted((job.trial, job.until or 0, job.seed) for job in seen) == sorted(
         (job.trial, job.until or 0, job.seed) for job in whole.jobs

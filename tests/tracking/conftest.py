@@ -8,16 +8,30 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
+from bench.tracking import Section
 from bench.tracking.store import MlflowStore
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the modules that tests share
 
+from found import OBJECTIVES, history
+
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
 
-OBJECTIVES = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
+
+@pytest.fixture
+def send(tracker, asked):
+    """Sends records as one execution of a driver does; gives the section."""
+
+    def sent(*records, section=None, front=None, ending=None, by_rungs=False, objectives=OBJECTIVES, **more):
+        section = section or Section(tracker, history(by_rungs, objectives), **(asked | more))
+        section.log(records, 100)
+        section.front = front
+        section.send(ending or (front and "FINISHED"), 1_900_000_100.0)
+        return section
+
+    return sent
 
 
 @pytest.fixture(scope="session")

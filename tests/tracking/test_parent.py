@@ -6,15 +6,12 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from found import found_in
 
-from bench.frontier.choices import head_choices
 from bench.frontier.frontier import frontier
-from bench.frontier.pick import pick
-from bench.frontier.policy import Policy
 from bench.objectives import Objective
 from bench.tracking import Found
-from bench.tracking.front import log_front
-from bench.tracking.runs import Parent, experiment_name
+from bench.tracking.runs import Node, experiment_name
 from bench.tracking.values import Point, inward, outward
 
 EXPERIMENT = "seesaw/quick"
@@ -42,9 +39,9 @@ def values(client, run_id, metric):
     return [(each.step, each.value) for each in client.get_metric_history(run_id, metric)]
 
 
-def test_parent_says_what_it_is(tracker, client, asked):
-    parent = Parent(tracker, **asked)
-    run = client.get_run(parent.node.run_id)
+def test_parent_says_what_it_is(send, client, asked):
+    parent = send()
+    run = client.get_run(parent.place[1])
     assert run.info.status == "RUNNING"
     assert run.data.tags["mlflow.runName"] == f"{asked['run']} census-income small"
     told = {name.removeprefix("seesaw."): value for name, value in run.data.tags.items() if name.startswith("seesaw.")}
@@ -59,14 +56,12 @@ def test_parent_says_what_it_is(tracker, client, asked):
         "created": "2030-01-01",
         "versions": "torch 2.13",
     }
-    parent.node.set_status("FINISHED")
-    assert client.get_run(parent.node.run_id).info.status == "FINISHED"
+    send(section=parent, ending="FINISHED")
+    assert client.get_run(parent.place[1]).info.status == "FINISHED"
 
 
-def test_trial_is_nested_with_names_curve_and_times(tracker, client, asked, below, make_trial):
-    parent = Parent(tracker, **asked)
-    parent.log_trial(make_trial(12))
-    run = below(parent.node.run_id)["mmoe trial 12"]
+def test_trial_is_nested_with_names_curve_and_times(send, client, asked, below, make_trial):
+    run = below(send(make_trial(12)).place[1])["mmoe trial 12"]
     assert run.info.status == "FINISHED"
     assert run.info.end_time - run.info.start_time == 12_500
     assert run.data.params == {
@@ -82,34 +77,29 @@ def test_trial_is_nested_with_names_curve_and_times(tracker, client, asked, belo
     assert run.data.tags["seesaw.run"] == asked["run"]
 
 
-def test_failed_trial_has_its_reason(tracker, asked, below, make_failed):
-    parent = Parent(tracker, **asked)
-    parent.log_trial(make_failed(3))
-    run = below(parent.node.run_id)["ple trial 3"]
+def test_failed_trial_has_its_reason(send, below, make_failed):
+    run = below(send(make_failed(3)).place[1])["ple trial 3"]
     assert run.info.status == "FAILED"
     assert run.data.tags["seesaw.failure"] == "the loss became NaN after 300 samples"
 
 
-def test_a_reason_as_long_as_it_likes_is_cut(tracker, client, asked, make_failed):
-    parent = Parent(tracker, **asked)
-    for _ in range(2):  # the second changes nothing
-        parent.log_trial(make_failed(3, "x" * 9000))
+def test_a_reason_as_long_as_it_likes_is_cut(send, below, make_failed):
+    parent = send(make_failed(3, "x" * 9000))
+    send(make_failed(3, "x" * 9000), section=parent)  # changes nothing
     assert parent.sent["trials"] == 1
-    assert client.get_run(parent.trials[3].run_id).data.tags["seesaw.failure"] == "x" * 5000
+    assert below(parent.place[1])["ple trial 3"].data.tags["seesaw.failure"] == "x" * 5000
 
 
-def test_unfinished_trials_are_not_logged(tracker, asked, below, make_trial):
-    parent = Parent(tracker, **asked)
-    parent.log_trial(replace(make_trial(0), state="running"))
-    parent.log_trial(replace(make_trial(1), state="waiting"))
-    assert below(parent.node.run_id) == {}
+def test_unfinished_trials_are_not_logged(send, below, make_trial):
+    parent = send(replace(make_trial(0), state="running"), replace(make_trial(1), state="waiting"))
+    assert below(parent.place[1]) == {}
 
 
-def test_replicates_are_nested_under_their_trial_as_they_come(tracker, asked, below, make_trial):
-    parent = Parent(tracker, **asked)
+def test_replicates_are_nested_under_their_trial_as_they_come(send, below, make_trial):
+    parent = None
     for runs in ((), ((0.71, 0.81),), ((0.71, 0.81), (0.72, 0.82))):
-        parent.log_trial(make_trial(0, replicates=runs))
-    (child,) = below(parent.node.run_id).values()
+        parent = send(make_trial(0, replicates=runs), section=parent)
+    (child,) = below(parent.place[1]).values()
     nested = below(child.info.run_id)
     assert set(nested) == {"mmoe trial 0 · seed 1", "mmoe trial 0 · seed 2"}
     second = nested["mmoe trial 0 · seed 2"]
@@ -117,16 +107,11 @@ def test_replicates_are_nested_under_their_trial_as_they_come(tracker, asked, be
     assert second.data.tags["seesaw.seed"] == "42"
 
 
-def test_logging_again_after_a_resume_changes_nothing(tracker, client, asked, below, find, make_trial, make_failed):
+def test_logging_again_after_a_resume_changes_nothing(send, client, asked, below, find, make_trial, make_failed):
     records = [make_trial(0, replicates=((0.71, 0.81),)), make_failed(1)]
 
     def log():
-        parent = Parent(tracker, **asked)
-        for record in records:
-            parent.log_trial(record)
-            parent.node.send([Point("hypervolume", 0.06, record.number)])
-        parent.node.set_status("FINISHED")
-        return parent.node.run_id
+        return send(*records, ending="FINISHED").place[1]
 
     def everything(run_id):
         runs = {**below(run_id), **find(f"tags.`seesaw.parent` = '{run_id}'")}
@@ -142,31 +127,29 @@ def test_logging_again_after_a_resume_changes_nothing(tracker, client, asked, be
     assert log() == first
     assert everything(first) == before
     assert len(before[0]) == 3
-    assert values(client, first, "hypervolume") == [(0, 0.06), (1, 0.06)]
+    assert values(client, first, "hypervolume") == [(0, pytest.approx(0.06)), (1, pytest.approx(0.06))]
     assert list(find(f"tags.`seesaw.run` = '{asked['run']}' and tags.`seesaw.kind` = 'parent'")) == [
         f"{asked['run']} census-income small"
     ]
 
 
-def test_resume_goes_on_and_is_running(tracker, client, asked, below, make_trial):
-    first = Parent(tracker, **asked)
-    first.log_trial(make_trial(0))
-    first.node.set_status("KILLED")
-    second = Parent(tracker, **asked)
-    assert client.get_run(second.node.run_id).info.status == "RUNNING"
-    second.log_trial(make_trial(1))
-    assert set(below(first.node.run_id)) == {"mmoe trial 0", "mmoe trial 1"}
+def test_resume_goes_on_and_is_running(send, client, below, make_trial):
+    first = send(make_trial(0), ending="KILLED").place[1]
+    assert client.get_run(first).info.status == "KILLED"
+    assert send(make_trial(1)).place[1] == first
+    assert client.get_run(first).info.status == "RUNNING"
+    assert set(below(first)) == {"mmoe trial 0", "mmoe trial 1"}
 
 
-def test_a_run_cut_off_half_written_is_made_whole(tracker, client, asked, below, make_trial, monkeypatch):
-    parent = Parent(tracker, **asked)
+def test_a_run_cut_off_half_written_is_made_whole(send, client, below, make_trial, monkeypatch):
+    parent = send()
     with monkeypatch.context() as patch:
         patch.setattr("mlflow.MlflowClient.set_terminated", _cut_off)
         with pytest.raises(KeyboardInterrupt):
-            parent.log_trial(make_trial(0))
-    (half,) = below(parent.node.run_id).values()
-    Parent(tracker, **asked).log_trial(make_trial(0))
-    (whole,) = below(parent.node.run_id).values()
+            send(make_trial(0))
+    (half,) = below(parent.place[1]).values()
+    send(make_trial(0))
+    (whole,) = below(parent.place[1]).values()
     assert whole.info.run_id == half.info.run_id
     assert whole.info.status == "FINISHED"
     assert values(client, whole.info.run_id, "valid/click.auc") == [(0, 0.7)]
@@ -176,26 +159,23 @@ def _cut_off(*_args, **_kwargs):
     raise KeyboardInterrupt
 
 
-def test_a_trial_tried_again_replaces_its_failure(tracker, asked, below, make_trial, make_failed):
-    parent = Parent(tracker, **asked)
-    parent.log_trial(make_failed(0))
-    parent.log_trial(make_trial(0))
-    assert set(below(parent.node.run_id)) == {"mmoe trial 0"}
+def test_a_trial_tried_again_replaces_its_failure(send, below, make_trial, make_failed):
+    parent = send(make_failed(0))
+    send(make_trial(0), section=parent)
+    assert set(below(parent.place[1])) == {"mmoe trial 0"}
 
 
 @pytest.mark.parametrize(
     "other", [{"dataset": "kuairand-pure"}, {"space": "large"}, {"seed": 8}, {"fingerprint": "beef"}, {"created": "x"}]
 )
-def test_another_run_is_another_parent(tracker, asked, other):
-    first, second = (Parent(tracker, **each) for each in (asked, asked | other))
-    assert first.node.run_id != second.node.run_id
+def test_another_run_is_another_parent(send, other):
+    assert send().place != send(**other).place
 
 
-def test_other_versions_are_the_same_run(tracker, client, asked):
-    first = Parent(tracker, **asked)
-    second = Parent(tracker, **(asked | {"tags": {"seesaw.versions": "torch 2.14"}}))
-    assert first.node.run_id == second.node.run_id
-    assert client.get_run(first.node.run_id).data.tags["seesaw.versions"] == "torch 2.14"
+def test_other_versions_are_the_same_run(send, client):
+    first, second = send(), send(tags={"seesaw.versions": "torch 2.14"})
+    assert first.place == second.place
+    assert client.get_run(first.place[1]).data.tags["seesaw.versions"] == "torch 2.14"
 
 
 @pytest.fixture
@@ -216,19 +196,8 @@ def page(tmp_path):
     return path
 
 
-def log_all(tracker, asked, records, objectives, page):
-    parent = Parent(tracker, **asked)
-    for record in records:
-        parent.log_trial(record)
-    front = frontier(records, objectives)
-    chosen = pick(head_choices(front.points, objectives), front.points, objectives, Policy())
-    log_front(parent, Found(front, chosen, page, "<svg/>"))
-    parent.node.set_status("FINISHED")
-    return parent.node.run_id, front, chosen
-
-
-def test_the_front_is_found_by_a_query(tracker, asked, find, records, objectives, page):
-    log_all(tracker, asked, records, objectives, page)
+def test_the_front_is_found_by_a_query(send, asked, find, records, page):
+    send(*records, front=found_in(records, page=page))
     mine = f" and tags.`seesaw.run` = '{asked['run']}'"
     assert set(find("tags.`front.on_front` = 'true'" + mine)) == {"mmoe trial 1", "mmoe trial 2"}
     assert set(find("tags.`front.on_front` = 'false'" + mine)) == {"single_task trial 0", "mmoe trial 3", "ple trial 4"}
@@ -236,13 +205,14 @@ def test_the_front_is_found_by_a_query(tracker, asked, find, records, objectives
     assert len(find("tags.`seesaw.picked` = 'true'" + mine)) == 1
 
 
-def test_parent_has_table_pick_and_page(tracker, client, asked, records, objectives, page, tmp_path, monkeypatch):
-    run_id, front, chosen = log_all(tracker, asked, records, objectives, page)
+def test_parent_has_table_pick_and_page(send, tracker, client, records, page, tmp_path, monkeypatch):
+    told = found_in(records, page=page, picture="<svg/>")
+    run_id = send(*records, front=told).place[1]
     run = client.get_run(run_id)
-    assert run.data.metrics["front.hypervolume"] == front.hypervolume
+    assert run.data.metrics["front.hypervolume"] == told.frontier.hypervolume
     assert run.data.metrics["front.size"] == 2
-    assert run.data.tags["seesaw.picked"] == str(chosen.trial)
-    assert run.data.tags["seesaw.pick_reason"] == chosen.reason
+    assert run.data.tags["seesaw.picked"] == str(told.pick.trial)
+    assert run.data.tags["seesaw.pick_reason"] == told.pick.reason
 
     names = {each.path for each in client.list_artifacts(run_id)}
     assert names == {"frontier.json", "front.svg", "picked.json", "report.html"}
@@ -256,21 +226,19 @@ def test_parent_has_table_pick_and_page(tracker, client, asked, records, objecti
     assert table["on_front"].tolist() == [True, True, False, False]
 
 
-def test_a_front_logged_again_replaces_the_old_one(tracker, client, asked, find, records, objectives, page, make_trial):
-    run_id, _, _ = log_all(tracker, asked, records, objectives, page)
-    again, _, _ = log_all(tracker, asked, [*records, make_trial(5, 0.9, 0.9)], objectives, page)
-    assert again == run_id
+def test_a_front_logged_again_replaces_the_old_one(send, asked, find, records, make_trial):
+    first = send(*records, front=found_in(records))
+    records = [*records, make_trial(5, 0.9, 0.9)]
+    assert send(*records, front=found_in(records)).place == first.place
     mine = f"tags.`seesaw.run` = '{asked['run']}' and "
     assert set(find(mine + "tags.`front.on_front` = 'true'")) == {"mmoe trial 5"}
     assert set(find(mine + "tags.`seesaw.picked` = 'true'")) == {"mmoe trial 5"}
 
 
-def test_without_a_pick(tracker, client, asked, records, objectives, page):
-    parent = Parent(tracker, **asked)
-    parent.log_trial(records[1])
-    log_front(parent, Found(frontier(records, objectives)))
-    assert client.get_run(parent.node.run_id).data.tags["seesaw.picked"] == "none"
-    assert "picked.json" not in {each.path for each in client.list_artifacts(parent.node.run_id)}
+def test_without_a_pick(send, client, records, objectives):
+    run_id = send(records[1], front=Found(frontier(records, objectives))).place[1]
+    assert client.get_run(run_id).data.tags["seesaw.picked"] == "none"
+    assert "picked.json" not in {each.path for each in client.list_artifacts(run_id)}
 
 
 @pytest.mark.parametrize(
@@ -286,12 +254,12 @@ def test_an_experiment_is_a_suite(suite, name):
     assert experiment_name(suite) == name
 
 
-def test_what_was_asked_for_and_the_data_are_found(tracker, client, asked):
-    asked |= {"fingerprint": "cafe"}  # MLflow keeps the first source of data of one name and digest
-    more = {"params": {"sampler": "tpe"}, "tags": {"seesaw.budget": "40 trials"}, "source": "card.toml"}
-    for tags in ({"seesaw.budget": "40 trials"}, {"seesaw.budget": "80 trials"}):  # raised by `resume`
-        parent = Parent(tracker, **(asked | more | {"tags": tags}))
-    run = client.get_run(parent.node.run_id)
+def test_what_was_asked_for_and_the_data_are_found(send, client):
+    # MLflow keeps the first source of data of one name and digest
+    more = {"fingerprint": "cafe", "params": {"sampler": "tpe"}, "source": "card.toml"}
+    for trials in (40, 80):  # raised by `resume`
+        parent = send(**more, tags={"seesaw.budget": f"{trials} trials"})
+    run = client.get_run(parent.place[1])
     assert run.data.params == {
         "suite": "quick",
         "dataset": "census-income",
@@ -335,41 +303,42 @@ def served():
     return SimpleNamespace(outcomes=outcomes, table=table)
 
 
-def test_the_decision_comes_first(tracker, client, asked, records, objectives, page, served, tmp_path):
-    front = frontier(records, objectives)
+def test_the_decision_comes_first(send, client, records, page, served, tmp_path):
+    heads = found_in(records)
     chosen = replace(
-        pick(head_choices(front.points, objectives), front.points, objectives, Policy()),
+        heads.pick,
         point="1",
         kind="power",
         weights={"click": 0.8, "like": 0.2},
         outcomes={"click.recall@10%": 0.16, "like.recall@10%": 0.46},
     )
-    parent = Parent(tracker, **asked)
     sentence = "Trade: like.recall@10% +12% for click.recall@10% -1%."
-    told = Found(front, chosen, page, SVG, {"kind": "trade", "sentence": sentence}, served, ("seesaw deploy shop",))
-    log_front(parent, told)
-    run = client.get_run(parent.node.run_id)
+    verdict = {"kind": "trade", "sentence": sentence}
+    told = Found(heads.frontier, chosen, page, SVG, verdict, served, ("seesaw deploy shop",))
+    parent = send(*records, front=told)
+    run_id = parent.place[1]
+    run = client.get_run(run_id)
     note = run.data.tags["mlflow.note.content"]
     assert note.startswith(f"**{sentence}**")
     assert "seesaw deploy shop" in note
-    assert f"get-artifact?path=front.svg&run_uuid={parent.node.run_id}" in note
+    assert f"get-artifact?path=front.svg&run_uuid={run_id}" in note
     assert run.data.tags["seesaw.verdict"] == "trade"
     assert run.data.metrics["chosen/like.recall_at_10_percent"] == 0.2  # on test, like its gain
     assert run.data.metrics["chosen/like.recall_at_10_percent.gain"] == 0.12
     first = json.loads(run.data.tags["mlflow.loggedArtifacts"])[0]["path"]
-    with open(client.download_artifacts(parent.node.run_id, first, str(tmp_path))) as file:
+    with open(client.download_artifacts(run_id, first, str(tmp_path))) as file:
         table = json.load(file)
     assert first == "serving_front.json"
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     assert [row["name"] for row in rows] == ["trees", "trial 1", "current", "trial 2"]  # the front, by its first gain
     assert rows[1]["weights"] == "click 0.8, like 0.2"
-    with open(client.download_artifacts(parent.node.run_id, "front.svg", str(tmp_path))) as file:
+    with open(client.download_artifacts(run_id, "front.svg", str(tmp_path))) as file:
         assert file.read() == SVG
     view = client.get_experiment(run.info.experiment_id).tags["mlflow.sharedViewState.seesaw"]
     assert "metrics.`chosen/click.recall_at_10_percent`" in json.loads(view)["selectedColumns"]
-    sent = parent.sent["fronts"]
-    log_front(parent, told)
-    assert parent.sent["fronts"] == sent
+    sent = dict(parent.sent)
+    send(*records, front=told, section=parent)
+    assert parent.sent == sent
 
 
 def test_names_that_mlflow_takes():
@@ -386,7 +355,7 @@ def test_names_that_mlflow_takes():
     assert sorted(there.values())[-1] == "what it costs/latency_ms"  # the last of the charts
 
 
-def test_only_what_is_missing_is_sent_also_beyond_the_limits_of_a_batch(tracker, asked, monkeypatch):
+def test_only_what_is_missing_is_sent_also_beyond_the_limits_of_a_batch(tracker, send, monkeypatch):
     from mlflow import MlflowClient
 
     sizes, log = [], MlflowClient.log_batch
@@ -395,13 +364,14 @@ def test_only_what_is_missing_is_sent_also_beyond_the_limits_of_a_batch(tracker,
         sizes.append([len(each) for each in entries])
         log(self, run, *entries)
 
-    node = Parent(tracker, **asked).node
+    experiment, run_id = send().place
+    node = Node.create(tracker, experiment, "large", {"of": run_id})
     monkeypatch.setattr(MlflowClient, "log_batch", logged)
     points = [Point(f"m{at % 50}", at, at) for at in range(1700)]
     texts = {f"p{at}": "x" for at in range(250)}
     assert node.send(points[:900], texts, texts) == 900 + 500
     assert sizes == [[900, 250, 250]]
-    again = Parent(tracker, **asked).node
+    (again,) = Node.search(tracker, experiment, f"tags.of = '{run_id}'")
     sizes.clear()
     assert again.send(points[:900], texts, texts) == 0
     assert again.send(points, texts, texts | {"p0": "y"}) == 801

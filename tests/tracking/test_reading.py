@@ -5,29 +5,19 @@ from __future__ import annotations
 import math
 
 import pytest
+from found import found_in
 
-from bench.frontier.choices import head_choices
-from bench.frontier.frontier import frontier
-from bench.frontier.pick import pick
-from bench.frontier.policy import Policy
-from bench.tracking import Found, frontier_of
-from bench.tracking.front import log_front
-from bench.tracking.runs import Parent
+from bench.tracking import frontier_of
 
 
 @pytest.fixture
-def log(tracker, asked, objectives):
+def log(send, asked, objectives):
     """Logs records as a run of the test's own experiment."""
 
     def logged(records, run, objectives=objectives, **more):
-        parent = Parent(tracker, **(asked | {"suite": asked["run"], "run": run} | more))
-        for record in records:
-            parent.log_trial(record)
-        front = frontier(records, objectives)
-        chosen = pick(head_choices(front.points, objectives), front.points, objectives, Policy())
-        log_front(parent, Found(front, chosen))
-        parent.node.set_status("FINISHED")
-        return front, chosen
+        found = found_in(records, objectives)
+        send(*records, front=found, suite=asked["run"], run=run, objectives=objectives, **more)
+        return found.frontier, found.pick
 
     return logged
 
@@ -99,11 +89,10 @@ def test_other_data_are_not_merged_and_a_sentence_says_so(log, read, confirmed, 
     assert "other: not merged, since their objectives differ (f00d: c; f00d: d)" in read().attrs["notes"]
 
 
-def test_what_is_not_confirmed_or_not_over_is_left_out_and_named(log, read, tracker, asked, confirmed, make_trial):
+def test_what_is_not_confirmed_or_not_over_is_left_out_and_named(log, read, send, asked, confirmed, make_trial):
     log(confirmed, "a")
     log([make_trial(0, 0.9, 0.9)], "b")
-    going = Parent(tracker, **(asked | {"suite": asked["run"], "run": "c"}))
-    going.log_trial(make_trial(0, 0.99, 0.99))
+    send(make_trial(0, 0.99, 0.99), suite=asked["run"], run="c")
     table = read()
     assert set(table["run"]) == {"a"}
     assert table.attrs["notes"] == [

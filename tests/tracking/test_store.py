@@ -15,12 +15,11 @@ from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
+from found import history
 
 from bench.credentials import separated
 from bench.errors import UserError
-from bench.frontier.history import History
 from bench.tracking import Logbook, TrackingError, frontier_of, plain_address
-from bench.tracking.runs import Parent
 from bench.tracking.store import PASSWORD, USERNAME, MlflowStore, secret_address
 
 GOOD = (
@@ -177,7 +176,6 @@ def test_a_server_is_asked_with_the_credentials_of_the_environment(monkeypatch):
     assert "s3cret" not in str(error.value)
 
 
-REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
 OF_MLFLOW_ALONE = {"_openssl", "mako", "markupsafe", "pygments", "netrc"}  # the last is a leaf of the standard library
 
 
@@ -192,12 +190,12 @@ def test_a_new_store_is_quiet_sends_nothing_and_stays_at_home(tmp_path):
     """Even where the program that uses it logs everything."""
     code = (
         "import logging, os, sys, pathlib; logging.basicConfig(level=logging.INFO)\n"
-        "from bench.tracking.runs import Parent\n"
+        "from bench.frontier.history import History\n"
+        "from bench.tracking import Section\n"
         "from bench.tracking.store import MlflowStore\n"
         "home = pathlib.Path('home')\n"
         "asked = dict(run='r', suite='s', dataset='d', space='p', fingerprint='f', seed=0)\n"
-        "parent = Parent(MlflowStore(None, home), **asked)\n"
-        "parent.node.set_status('FINISHED')\n"
+        "Section(MlflowStore(None, home), History((), {}, False), **asked).send('FINISHED', 1.0)\n"
         "from mlflow.telemetry.utils import is_telemetry_disabled\n"
         "assert is_telemetry_disabled()\n"
         "assert 'torch' not in sys.modules\n"
@@ -224,23 +222,23 @@ def test_a_store_that_is_no_store_is_named(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_store_lost_on_the_way_is_named(tracker, asked, make_trial, monkeypatch):
-    parent = Parent(tracker, **asked)
+def test_a_store_lost_on_the_way_is_named(send, tracker, make_trial, monkeypatch):
+    parent = send()
 
     def lost(*_args, **_kwargs):
         raise OSError("disk full\nand more")
 
     monkeypatch.setattr("mlflow.MlflowClient.log_batch", lost)
     with pytest.raises(TrackingError) as error:
-        parent.log_trial(make_trial(5))
+        send(make_trial(5), section=parent)
     told = f"could not log to the run 'mmoe trial 5' in the MLflow store at {tracker.uri}: disk full"
     assert str(error.value) == told
     assert isinstance(error.value, UserError)
     assert isinstance(error.value.__cause__, OSError)
 
 
-def test_an_unknown_experiment_is_named_with_those_there_are(tracker, asked):
-    Parent(tracker, **asked)
+def test_an_unknown_experiment_is_named_with_those_there_are(send, tracker):
+    send()
     with pytest.raises(UserError, match=r"unknown experiment 'seesaw/quik' \(did you mean 'seesaw/quick'\?\)"):
         frontier_of("seesaw/quik", tracker.uri)
 
@@ -259,15 +257,15 @@ def test_another_thread_imports_only_what_mlflow_alone_uses(tmp_path, uri):
 import sys, threading
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import bench.run.execute
-from bench.frontier.history import History
 from bench.tracking import Logbook
-from conftest import OBJECTIVES, trial
+from conftest import trial
+from found import history
 from pathlib import Path
 home = Path({str(tmp_path)!r})
 logbook = Logbook({uri!r}, home)
 before = {{name.partition(".")[0] for name in sys.modules}}
 asked = dict(run="r", suite="s", dataset="d", space="p", fingerprint="f", seed=0)
-section = logbook.section(History(OBJECTIVES, {{"click.auc": 0.5, "like.auc": 0.5}}, False), **asked)
+section = logbook.section(history(), **asked)
 section.log([trial(0, replicates=((0.7, 0.8),))], 1)
 print(logbook.finish("FINISHED", 1.0, 120.0), section.there)
 print(sorted({{name.partition(".")[0] for name in sys.modules}} - before - {{"mlflow"}}))
@@ -279,31 +277,31 @@ print(sorted({{name.partition(".")[0] for name in sys.modules}} - before - {{"ml
     assert set(ast.literal_eval(imported)) <= OF_MLFLOW_ALONE
 
 
-def test_a_locked_file_is_like_a_server_that_does_not_answer(home, asked, make_trial, objectives):
+def test_a_locked_file_is_like_a_server_that_does_not_answer(home, asked, make_trial):
     """Another process, which holds a write transaction for as long as it likes."""
     file = home / "mlflow.db"
     for mode in ("IMMEDIATE", "EXCLUSIVE"):  # the second keeps readers out, too: the store cannot even be opened
         holder = sqlite3.connect(file, isolation_level=None)
         holder.execute(f"BEGIN {mode}")
         logbook = Logbook(None, home)
-        section = logbook.section(History(objectives, REFERENCE, False), **asked)
+        section = logbook.section(history(), **asked)
         section.log([make_trial(0), make_trial(1)], 2)
         assert section.there == 0
         assert not logbook.finish("FINISHED", 1.0, patience=0.5)
         holder.execute("ROLLBACK")
         holder.close()
     logbook = Logbook(None, home, live=False)
-    section = logbook.section(History(objectives, REFERENCE, False), **asked)
+    section = logbook.section(history(), **asked)
     section.log([make_trial(0), make_trial(1)], 2)
     assert logbook.finish("FINISHED", 1.0, patience=120.0)
     assert section.there == 2
 
 
-def test_a_lock_that_is_given_back_costs_no_trial(home, asked, make_trial, objectives):
+def test_a_lock_that_is_given_back_costs_no_trial(home, asked, make_trial):
     holder = sqlite3.connect(home / "mlflow.db", isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN IMMEDIATE")
     logbook = Logbook(None, home)
-    section = logbook.section(History(objectives, REFERENCE, False), **asked)
+    section = logbook.section(history(), **asked)
     section.log([make_trial(0), make_trial(1)], 2)
     released = threading.Timer(1.0, lambda: holder.execute("ROLLBACK"))
     released.start()

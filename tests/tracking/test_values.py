@@ -6,15 +6,10 @@ import math
 from dataclasses import replace
 
 import pytest
+from found import found_in, history
 
-from bench.frontier.choices import head_choices
-from bench.frontier.frontier import frontier
-from bench.frontier.history import History
-from bench.frontier.pick import pick
-from bench.frontier.policy import Policy
 from bench.records import RungResult
-from bench.tracking.runs import Parent
-from bench.tracking.values import BY_SAMPLES, HYPERVOLUME, UNPLACED, Point, front_of, points, runs_of, volumes
+from bench.tracking.values import BY_SAMPLES, HYPERVOLUME, UNPLACED, Point, on_trials, points, runs_of, volumes
 from bench.tracking.values import diagnosis_numbers as numbers
 
 
@@ -49,14 +44,14 @@ def test_failure_is_a_tag(make_failed):
     assert tags["seesaw.state"] == "failed"
 
 
-def test_place_on_the_front(make_trial, objectives):
+def test_place_on_the_front(make_trial):
     records = [
         make_trial(0, 0.70, 0.80, "single_task"),
         make_trial(1, 0.72, 0.81, replicates=((0.71, 0.82), (0.73, 0.84))),
         make_trial(2, 0.70, 0.70, replicates=((0.70, 0.70), (0.71, 0.71))),
     ]
-    front = frontier(records, objectives)
-    placed = front_of(front, pick(head_choices(front.points, objectives), front.points, objectives, Policy()))
+    found = found_in(records)
+    placed = on_trials(found.frontier, found.pick)
     assert placed[0] == ([], UNPLACED | {"seesaw.until": "none"})
     values = {point.name: point.value for point in placed[1][0]}
     assert math.isclose(values["test/like.auc.mean"], 0.83)
@@ -65,9 +60,6 @@ def test_place_on_the_front(make_trial, objectives):
     tags = {"front.on_front": "true", "front.rank": "0", "seesaw.picked": "true", "seesaw.until": "none"}
     assert placed[1][1] == tags | {"front.p_nondominated": f"{sure:.4f}"}
     assert (placed[2][1]["front.on_front"], placed[2][1]["front.rank"]) == ("false", "1")
-
-
-REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
 
 
 @pytest.fixture
@@ -82,10 +74,10 @@ def records(make_trial):
 
 
 @pytest.mark.parametrize("by_rungs", [True, False])
-def test_steps_and_times_never_fall(records, objectives, by_rungs):
-    history = History(objectives, REFERENCE, by_rungs)
-    history.add(records, 8)
-    points = volumes(history)
+def test_steps_and_times_never_fall(records, by_rungs):
+    whole = history(by_rungs)
+    whole.add(records, 8)
+    points = volumes(whole)
     assert {point.name for point in points} == {BY_SAMPLES if by_rungs else HYPERVOLUME}
     assert len(points) == (8 if by_rungs else 4)
     for values in ([point.step for point in points], [point.time for point in points]):
@@ -93,24 +85,24 @@ def test_steps_and_times_never_fall(records, objectives, by_rungs):
 
 
 @pytest.mark.parametrize("by_rungs", [True, False])
-def test_one_at_a_time_equals_all_at_once(records, objectives, by_rungs):
-    later, live = (History(objectives, REFERENCE, by_rungs) for _ in range(2))
+def test_one_at_a_time_equals_all_at_once(records, by_rungs):
+    later, live = history(by_rungs), history(by_rungs)
     later.add(records, 8)
     for told in range(1, 9):
         live.add([records[(told - 1) % 4]], told)
     assert live.rows == later.rows
 
 
-def test_where_a_lower_rung_is_the_better_one_the_higher_adds_nothing(records, objectives):
+def test_where_a_lower_rung_is_the_better_one_the_higher_adds_nothing(records):
     peaked = []
     for record in records:
         low, high = record.rungs
         better = {name: value + 0.05 for name, value in low.metrics.items()}
         peaked.append(replace(record, rungs=(replace(low, metrics=better), high)))
-    history = History(objectives, REFERENCE, True)
-    history.add(peaked, 8)
-    assert history.rows[-1].hypervolume == history.rows[3].hypervolume
-    assert history.rows[-1].samples == 8 * 100
+    whole = history(by_rungs=True)
+    whole.add(peaked, 8)
+    assert whole.rows[-1].hypervolume == whole.rows[3].hypervolume
+    assert whole.rows[-1].samples == 8 * 100
 
 
 def diagnosis(cosine=-0.3, tasks=("click", "like"), gate=("click", "like")):
@@ -148,7 +140,7 @@ def diagnosis(cosine=-0.3, tasks=("click", "like"), gate=("click", "like")):
 
 
 def test_every_measurement_has_a_name_and_what_is_undefined_has_none():
-    assert dict(numbers(diagnosis())) == {
+    assert numbers(diagnosis()) == {
         "diagnosis/probes": 8,
         "diagnosis/cosine/click-like/representation": -0.3,
         "diagnosis/cosine/click-like/all shared": -0.15,
@@ -178,29 +170,27 @@ def test_every_measurement_has_a_name_and_what_is_undefined_has_none():
         "diagnosis/silent/levels.0.shared/0": 0,
         "diagnosis/silent/levels.0.shared/1": 1,
     }
-    assert list(numbers({})) == []
+    assert numbers({}) == {}
 
 
 def test_gates_for_all_tasks_are_told_apart():
-    names = {name for name, _ in numbers(diagnosis(gate=("all tasks", "all tasks")))}
+    names = numbers(diagnosis(gate=("all tasks", "all tasks"))).keys()
     assert {f"diagnosis/entropy/levels.0.gates/all tasks.{at}" for at in (0, 1)} <= names
 
 
 @pytest.mark.slow
-def test_trials_are_found_by_their_gradients_at_each_rung(tracker, client, asked, make_trial, monkeypatch):
+def test_trials_are_found_by_their_gradients_at_each_rung(send, tracker, client, asked, make_trial, monkeypatch):
     import mlflow
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)
-    parent = Parent(tracker, **asked)
-    parent.log_trial(replace(make_trial(0), diagnosis=diagnosis(-0.3)))
-    parent.log_trial(replace(make_trial(1), diagnosis=diagnosis(0.4)))
-    parent.log_trial(make_trial(2))
+    found = replace(make_trial(0), diagnosis=diagnosis(-0.3)), replace(make_trial(1), diagnosis=diagnosis(0.4))
+    parent = send(*found, make_trial(2))
     rungs = [
         RungResult(100 * n, n, {"valid/click.auc": 0.7}, 1.0, diagnosis(cosine)) for n, cosine in ((1, 0.2), (2, -0.5))
     ]
     for reached in (1, 2):
         state = "completed" if reached == 2 else "waiting"
-        parent.log_trial(replace(make_trial(3), state=state, rungs=tuple(rungs[:reached])))
+        send(replace(make_trial(3), state=state, rungs=tuple(rungs[:reached])), section=parent)
     name = "diagnosis/cosine/click-like/all shared"
     condition = f"tags.`seesaw.run` = '{asked['run']}' and metrics.`{name}` < 0"
     found = mlflow.search_runs(experiment_names=["seesaw/quick"], filter_string=condition)

@@ -14,9 +14,8 @@ from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score, root_m
 from bench.objectives import metric_names
 from bench.schema import Task
 from bench.testing.metrics import binary, evaluate, regression
-from bench.training.deciles import Deciles
+from bench.training.formulas import Deciles, Pairs
 from bench.training.metrics import BinaryTally, Tally
-from bench.training.ranking import Pairs
 
 NAN = float("nan")
 NO_GROUP = np.full(2000, -1, np.int32)

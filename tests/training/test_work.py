@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from bench.schema import Field, Schema, Task
 from bench.training.config import TrialConfig
-from bench.training.step import build_step
+from bench.training.step import Step, build_parts
 
 ROWS = 512
 WORK = {
@@ -59,7 +59,7 @@ def work_of(sharing: str, balancing: str, rows: int = ROWS, cardinality: int = 5
     fields = tuple(Field(f"field {number}", cardinality) for number in range(4))
     schema = Schema(fields, ("age",), tuple(Task(f"task {number}") for number in range(tasks)))
     config = {"sharing.kind": sharing, "balancing.kind": balancing, "optim.precision": "fp32"}
-    step = build_step(schema, TrialConfig.parse(config), torch.full((tasks,), 0.5), 0, 1, torch.device("cpu"))
+    step = Step(*build_parts(schema, TrialConfig.parse(config), torch.full((tasks,), 0.5), 0, 1, torch.device("cpu")))
     rng = np.random.default_rng(0)
     ids = torch.from_numpy((rng.integers(0, cardinality, (rows, 4)) + np.array(schema.offsets)).astype(np.int32))
     dense = torch.from_numpy(rng.normal(size=(rows, 1)).astype(np.float32))

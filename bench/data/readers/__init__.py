@@ -73,8 +73,12 @@ def _parquet(card: Card, file: RawFile, progress: Progress) -> Iterator[RawTable
 def _double_colon(card: Card, file: RawFile, progress: Progress) -> Iterator[RawTable]:
     reader = card.reader
     assert isinstance(reader, DoubleColonReader)
-    names = reader.columns if file.side is None else file.side.columns
-    return read_double_colon(file.path, file.name, file.wanted, names, progress, _drops(card) and file.side is None)
+    if file.side is not None:
+        separator = reader.join_separator or reader.separator
+        return read_double_colon(file.path, file.name, file.wanted, file.side.columns, progress, separator=separator)
+    return read_double_colon(
+        file.path, file.name, file.wanted, reader.columns, progress, _drops(card), reader.separator
+    )
 
 
 _OURS: dict[str, Entry[Iterator[RawTable]]] = {

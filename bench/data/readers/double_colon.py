@@ -1,4 +1,4 @@
-"""MovieLens's text: fields between `::`, no header, Latin-1."""
+"""MovieLens's text: fields between `::` or another separator, no header, Latin-1."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from bench.progress import Progress
 
 
 def read_double_colon(
-    path: Path, file: str, wanted: Collection[str], names: Sequence[str], progress: Progress, drop: bool = False
+    path: Path,
+    file: str,
+    wanted: Collection[str],
+    names: Sequence[str],
+    progress: Progress,
+    drop: bool = False,
+    separator: str = "::",
 ) -> Iterator[RawTable]:
     """The wanted columns as text, part by part.
 
@@ -29,7 +35,7 @@ def read_double_colon(
     bad: list[BadRow] = []
     empty = True
     for number, line in enumerate(lines(path, progress), 1):
-        fields = line.decode("latin-1").rstrip("\r\n").split("::")
+        fields = line.decode("latin-1").rstrip("\r\n").split(separator)
         if fields == [""]:
             continue
         empty = False

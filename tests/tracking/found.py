@@ -1,0 +1,22 @@
+"""What a search of some records finds."""
+
+from bench.frontier.choices import head_choices
+from bench.frontier.frontier import frontier
+from bench.frontier.history import History
+from bench.frontier.pick import pick
+from bench.frontier.policy import Policy
+from bench.objectives import Objective
+from bench.tracking import Found
+
+OBJECTIVES = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
+REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
+
+
+def history(by_rungs=False, objectives=OBJECTIVES):
+    return History(objectives, REFERENCE, by_rungs)
+
+
+def found_in(records, objectives=OBJECTIVES, **more):
+    front = frontier(records, objectives)
+    chosen = pick(head_choices(front.points, objectives), front.points, objectives, Policy())
+    return Found(front, chosen, **more)
