@@ -56,7 +56,7 @@ def test_a_package_is_judged_against_another(seesaw, package: Path) -> None:
     assert rows == {split: prepared[split]["rows"] for split in rows}
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "encoder.json", "model.pt2/models/model.json"])
+@pytest.mark.parametrize("name", ["manifest.json", "model.pt2/models/model.json"])
 def test_a_tampered_package_gets_one_sentence(seesaw, package: Path, tmp_path: Path, name: str) -> None:
     copy = tampered(package, tmp_path / "copy", name, lambda values: b"[")
     pq.write_table(raw_rows().slice(0, 5), tmp_path / "log.parquet")

@@ -19,11 +19,6 @@ def test_profile_shows_each_stage_and_the_ceilings(seesaw, shop) -> None:
     assert sum(shares.values()) == pytest.approx(100)
 
 
-def test_without_it_no_profile_is_made(seesaw, shop) -> None:
-    document = json.loads(seesaw("train", shop.card, "--raw", shop.raw, *ARGUMENTS, "--json", "--device", "cpu").out)
-    assert "profile" not in document
-
-
 @pytest.mark.parametrize(("device", "says"), [("gpu", "'gpu'"), ("cuda", "expected a CUDA device")])
 def test_a_device_that_is_not_there_is_refused_before_anything_is_prepared(
     seesaw, shop, monkeypatch: pytest.MonkeyPatch, device: str, says: str

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+from model_toys import batch_on, model_on
 
 from bench.errors import UserError
 from bench.models.assembly import MultiTaskModel, parameter_count
 from bench.models.config import EmbeddingConfig, TowerConfig
-from bench.models.funnels import FUNNELS
 from bench.models.sharing import SHARING
 from bench.registry import Choice, NoOptions
 from bench.schema import Field, Schema, Task
@@ -20,30 +20,13 @@ SCHEMA = Schema(
 
 
 def model_of(sharing: str = "mmoe", funnel: str = "entire_space", schema: Schema = SCHEMA) -> MultiTaskModel:
-    return MultiTaskModel(
-        schema,
-        Choice(sharing, SHARING[sharing].config()),
-        Choice(funnel, FUNNELS[funnel].config()),
-        EmbeddingConfig(dim=4),
-        TowerConfig(layers=(8,)),
-    )
-
-
-def batch_of(schema: Schema, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    columns = []
-    for field, offset in zip(schema.fields, schema.offsets, strict=True):
-        ids = torch.randint(offset, offset + field.cardinality, (size, field.slots))
-        if field.slots > 1:
-            ids[:, 1:] *= torch.rand(size, field.slots - 1) < 0.5  # padding
-        columns.append(ids)
-    ids = torch.cat(columns, 1).int() if columns else torch.zeros(size, 0, dtype=torch.int32)
-    return ids, torch.randn(size, len(schema.dense))
+    return model_on(schema, sharing=sharing, funnel=funnel)
 
 
 @pytest.mark.parametrize("sharing", SHARING)
 def test_the_table_is_reached_through_its_output_alone(sharing):
     """The gradient at e, scattered by id, is the table's gradient: what a touched-row optimizer relies on."""
-    model, (ids, dense) = model_of(sharing).eval(), batch_of(SCHEMA, 16)
+    model, (ids, dense) = model_of(sharing).eval(), batch_on(SCHEMA, 16)
     model(ids, dense).square().sum().backward()
     whole = model.embedding.weight.grad
     assert whole is not None
@@ -57,17 +40,17 @@ def test_the_table_is_reached_through_its_output_alone(sharing):
     assert not whole[0].any()
 
 
-@pytest.mark.parametrize("sharing", SHARING)
-def test_parameters_are_the_table_and_the_dense_ones(sharing):
-    model = model_of(sharing)
-    dense = list(model.dense_parameters())
-    assert {id(p) for p in model.parameters()} == {id(p) for p in dense} | {id(model.embedding.weight)}
-    assert {id(p) for p in model.shared_parameters()} <= {id(p) for p in dense}
-    assert parameter_count(model) == sum(p.numel() for p in dense) + model.embedding.weight.numel()
+def test_parameters_are_the_table_and_the_dense_ones():
+    for sharing in SHARING:
+        model = model_of(sharing)
+        dense = list(model.dense_parameters())
+        assert {id(p) for p in model.parameters()} == {id(p) for p in dense} | {id(model.embedding.weight)}
+        assert {id(p) for p in model.shared_parameters()} <= {id(p) for p in dense}
+        assert parameter_count(model) == sum(p.numel() for p in dense) + model.embedding.weight.numel()
 
 
 def test_single_tasks_do_not_touch_each_others_embeddings():
-    model, (ids, dense) = model_of("single_task", "independent"), batch_of(SCHEMA, 32)
+    model, (ids, dense) = model_of("single_task", "independent"), batch_on(SCHEMA, 32)
     assert model.embedding.weight.shape == (SCHEMA.rows, 3 * 4)
     e = model.embed(ids).detach().requires_grad_()
     logits = model.logits(e, ids, dense)
@@ -79,7 +62,7 @@ def test_single_tasks_do_not_touch_each_others_embeddings():
 
 def test_dense_columns_reach_every_task():
     for sharing in SHARING:
-        model, (ids, dense) = model_of(sharing), batch_of(SCHEMA, 32)
+        model, (ids, dense) = model_of(sharing), batch_on(SCHEMA, 32)
         dense.requires_grad_()
         logits = model(ids, dense)
         for task in range(3):
@@ -89,7 +72,7 @@ def test_dense_columns_reach_every_task():
 
 @pytest.mark.parametrize("sharing", SHARING)
 def test_training_starts_at_the_given_means(sharing):
-    model, (ids, dense) = model_of(sharing), batch_of(SCHEMA, 64)
+    model, (ids, dense) = model_of(sharing), batch_on(SCHEMA, 64)
     model.initialise_outputs(torch.tensor([0.05, 0.002, 3.5]))
     bias = model.towers.output.bias.flatten()
     torch.testing.assert_close(bias, torch.tensor([math.log(0.05 / 0.95), math.log(0.002 / 0.998), 3.5]))
@@ -109,18 +92,16 @@ def test_means_without_labels_or_at_the_ends_leave_a_finite_bias():
     torch.testing.assert_close(bias.flatten(), torch.tensor([0.0, 0.0, -2.0]))
 
 
-@pytest.mark.parametrize("sharing", SHARING)
 @pytest.mark.parametrize("schema", [Schema((), ("a", "b"), TASKS), Schema((Field("u", 5),), (), TASKS)])
-def test_dense_columns_alone_or_ids_alone_are_enough(sharing, schema):
-    if reason := SHARING[sharing].unfit(schema):
-        pytest.skip(reason)
-    model = model_of(sharing, schema=schema)
-    for size in (0, 1, 5):
-        assert model(*batch_of(schema, size)).shape == (size, 3)
+def test_dense_columns_alone_or_ids_alone_are_enough(schema):
+    for sharing in (kind for kind, entry in SHARING.items() if entry.unfit(schema) is None):
+        model = model_of(sharing, schema=schema)
+        for size in (0, 1, 5):
+            assert model(*batch_on(schema, size)).shape == (size, 3), sharing
 
 
 def test_ids_may_be_of_either_width():
-    model, (ids, dense) = model_of(), batch_of(SCHEMA, 8)
+    model, (ids, dense) = model_of(), batch_on(SCHEMA, 8)
     assert torch.equal(model(ids, dense), model(ids.long(), dense))
 
 

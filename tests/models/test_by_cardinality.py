@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, cycle
 
 import pytest
 import torch
 import torch.nn.functional as F
+from model_toys import batch_on, model_on
 
 from bench.models.assembly import MultiTaskModel
-from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.config import EmbeddingConfig
 from bench.models.contracts import Layout
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
-from bench.registry import Choice, NoOptions
+from bench.registry import NoOptions
 from bench.schema import Field, Schema, Task
 
 TASKS = (Task("click"), Task("buy", parent="click"))
@@ -24,22 +25,8 @@ LAYOUT = Layout(SCHEMA, 32, by_cardinality=True)
 
 
 def model_of(sharing: str, kind: str = "none", by_cardinality: bool = True, dim: int = 32) -> MultiTaskModel:
-    return MultiTaskModel(
-        SCHEMA,
-        Choice(sharing, SHARING[sharing].config()),
-        Choice("independent", NoOptions()),
-        EmbeddingConfig(dim=dim, by_cardinality=by_cardinality),
-        TowerConfig(layers=(8,)),
-        interaction=Choice(kind, INTERACTIONS[kind].config()),
-    )
-
-
-def batch_of(size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    columns = [
-        torch.randint(offset, offset + field.cardinality, (size, field.slots))
-        for field, offset in zip(SCHEMA.fields, SCHEMA.offsets, strict=True)
-    ]
-    return torch.cat(columns, 1).int(), torch.randn(size, 1)
+    embedding = EmbeddingConfig(dim=dim, by_cardinality=by_cardinality)
+    return model_on(SCHEMA, embedding, sharing=sharing, interaction=kind)
 
 
 def test_widths_are_powers_of_two_up_to_the_dim():
@@ -50,10 +37,9 @@ def test_widths_are_powers_of_two_up_to_the_dim():
     assert Layout(SCHEMA, 32).widths == (32,) * 5
 
 
-@pytest.mark.parametrize("sharing", SHARING)
-@pytest.mark.parametrize("kind", INTERACTIONS)
+@pytest.mark.parametrize(("sharing", "kind"), list(zip(SHARING, cycle(INTERACTIONS), strict=False)))
 def test_a_field_uses_its_first_coordinates_alone(sharing, kind):
-    model, (ids, dense) = model_of(sharing, kind).double().eval(), batch_of(64)
+    model, (ids, dense) = model_of(sharing, kind).double().eval(), batch_on(SCHEMA, 64)
     e = model.embed(ids).requires_grad_()
     (gradient,) = torch.autograd.grad(model.logits(e, ids, dense.double()).square().sum(), e)
     used = gradient.view(64, SCHEMA.slots, model.input_sets, 32).any(dim=2).any(dim=0)  # (S, 32)
@@ -67,7 +53,7 @@ def test_where_all_fields_are_as_wide_it_is_the_same_model():
     torch.manual_seed(0)
     model = model_of("mmoe", dim=8)
     torch.manual_seed(0)
-    plain, (ids, dense) = model_of("mmoe", by_cardinality=False, dim=8), batch_of(9)
+    plain, (ids, dense) = model_of("mmoe", by_cardinality=False, dim=8), batch_on(SCHEMA, 9)
     assert torch.equal(model(ids, dense), plain(ids, dense))
 
 
@@ -92,7 +78,7 @@ def test_masknet_normalises_each_field_by_itself():
 def test_exports_with_a_dynamic_batch(kind):
     model = model_of("stem", kind).eval()
     batch = torch.export.Dim("batch")
-    exported = torch.export.export(model, batch_of(8), dynamic_shapes=({0: batch}, {0: batch})).module()
+    exported = torch.export.export(model, batch_on(SCHEMA, 8), dynamic_shapes=({0: batch}, {0: batch})).module()
     for size in (0, 1, 13):
-        ids, dense = batch_of(size)
+        ids, dense = batch_on(SCHEMA, size)
         torch.testing.assert_close(exported(ids, dense), model(ids, dense))

@@ -29,8 +29,7 @@ def test_looks_up_rows(dtype):
     assert table(ids[:0]).shape == (0, 2, 3)
 
 
-@pytest.mark.parametrize("slots", [(1,), (1, 1, 1), (3,), (1, 2, 1, 1), (2, 3), (1, 4, 1, 2)])
-@pytest.mark.parametrize("batch", [0, 1, 9])
+@pytest.mark.parametrize(("slots", "batch"), [((1, 1, 1), 9), ((3,), 9), ((2, 3), 0), ((1, 4, 1, 2), 9)])
 def test_pools_like_a_loop_over_samples_and_fields(slots, batch):
     schema = schema_of(*slots)
     e = torch.randn(batch, schema.slots, 5)

@@ -8,16 +8,15 @@ from itertools import cycle
 
 import pytest
 import torch
+from model_toys import model_on
 from torch import Tensor, nn
 
 from bench.models.assembly import MultiTaskModel
-from bench.models.config import EmbeddingConfig, EnsembleConfig, HiddenConfig, TowerConfig
 from bench.models.contracts import Layout
 from bench.models.ensemble import MemberInputs, mean_logits
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
-from bench.registry import Choice, NoOptions
 from bench.schema import Field, Scale, Schema, Task
 
 K = 3
@@ -38,15 +37,7 @@ def model_of(sharing: str, funnel: str, members: int, interaction: str = "none")
         if reason := entry.unfit(SCHEMA):
             pytest.skip(reason)
     torch.manual_seed(1)
-    return MultiTaskModel(
-        SCHEMA,
-        Choice(sharing, SHARING[sharing].config()),
-        Choice(funnel, FUNNELS[funnel].config()),
-        EmbeddingConfig(dim=4),
-        TowerConfig(layers=(8,)),
-        interaction=Choice(interaction, INTERACTIONS[interaction].config()),
-        ensemble=EnsembleConfig(members=members),
-    )
+    return model_on(SCHEMA, members=members, sharing=sharing, funnel=funnel, interaction=interaction)
 
 
 def batch_of(size: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -135,14 +126,7 @@ def test_it_equals_tabm_mini() -> None:
         arch_type="tabm-mini", start_scaling_init="normal",
     )  # fmt: skip
     schema = Schema((), tuple("abcde"), (Task("x"), Task("y")))
-    model = MultiTaskModel(
-        schema,
-        Choice("shared_bottom", HiddenConfig(layers=(16, 16))),
-        Choice("independent", NoOptions()),
-        EmbeddingConfig(dim=4),
-        TowerConfig(layers=()),
-        ensemble=EnsembleConfig(members=K),
-    )
+    model = model_on(schema, tower=(), members=K, sharing=("shared_bottom", {"layers": (16, 16)}))
     linear = [module for module in twin.backbone.modules() if isinstance(module, nn.Linear)]
     (own,) = [p for name, p in twin.backbone.named_parameters() if name.endswith("affine.weight")]
     with torch.no_grad():

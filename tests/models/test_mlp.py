@@ -19,9 +19,8 @@ def slow_mlp(mlp: BatchedMLP, x: Tensor) -> Tensor:
     return torch.stack(out)
 
 
-@pytest.mark.parametrize("groups", [1, 2, 3, 6])
-@pytest.mark.parametrize("layers", [(), (5,), (8, 4), (8, 4, 3)])
-@pytest.mark.parametrize("batch", [0, 1, 7])
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize(("layers", "batch"), [((), 7), ((5,), 1), ((8, 4), 0), ((8, 4, 3), 7)])
 def test_equals_a_loop_over_experts_in_value_and_gradient(groups, layers, batch):
     mlp = BatchedMLP(6, 10, layers).double()
     for parameter in mlp.parameters():  # biases start at zero: make them count

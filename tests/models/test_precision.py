@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from model_toys import model_on
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from bench.models import precision as module
 from bench.models.assembly import MultiTaskModel
-from bench.models.config import EmbeddingConfig, Precision, TowerConfig
-from bench.models.funnels import FUNNELS
+from bench.models.config import EmbeddingConfig, Precision
 from bench.models.precision import WORTH_IT, has_bf16_units, is_bf16
 from bench.models.sharing import SHARING
-from bench.registry import Choice
 from bench.schema import Field, Schema, Task
 
 CPU = torch.device("cpu")
@@ -21,15 +20,8 @@ SCHEMA = Schema(tuple(Field(f"f{i}", 20) for i in range(6)), ("age",), (Task("a"
 
 
 def model_of(kind: str, precision: Precision) -> MultiTaskModel:
-    config = SHARING[kind].config
-    return MultiTaskModel(
-        SCHEMA,
-        Choice(kind, config.model_validate({"layers": "24-16"} if "layers" in config.model_fields else {})),
-        Choice("independent", FUNNELS["independent"].config()),
-        EmbeddingConfig(dim=8),
-        TowerConfig(layers=(16,)),
-        precision=precision,
-    )
+    options = {"layers": "24-16"} if "layers" in SHARING[kind].config.model_fields else {}
+    return model_on(SCHEMA, EmbeddingConfig(dim=8), (16,), precision=precision, sharing=(kind, options))
 
 
 def batch_of(size: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -50,9 +42,17 @@ def test_auto_asks_for_units_and_for_a_model_that_gains(units, monkeypatch):
     assert not is_bf16("fp32", CPU, 10**9)
 
 
-@pytest.mark.parametrize("amx", [True, False, None])
-@pytest.mark.parametrize("avx", [True, False, None])
-@pytest.mark.parametrize("vendor", ["AuthenticAMD", "GenuineIntel", ""])
+@pytest.mark.parametrize(
+    ("amx", "avx", "vendor"),
+    [
+        (True, False, "GenuineIntel"),
+        (True, None, ""),
+        (False, True, "AuthenticAMD"),
+        (None, True, "GenuineIntel"),
+        (False, False, "AuthenticAMD"),
+        (None, None, ""),
+    ],
+)
 def test_a_cpu_has_units_where_torch_says_so(amx, avx, vendor, monkeypatch):
     has_bf16_units.cache_clear()
     monkeypatch.setattr(module, "processor_vendor", lambda: vendor)

@@ -13,15 +13,13 @@ from unittest import mock
 
 import pytest
 import torch
+from model_toys import model_on
 from torch import Tensor, nn
 
 from bench.models.assembly import MultiTaskModel
-from bench.models.config import EmbeddingConfig, TowerConfig
-from bench.models.funnels import FUNNELS
+from bench.models.config import EmbeddingConfig
 from bench.models.layers import BatchedMLP, Gates
-from bench.models.sharing import SHARING
 from bench.models.sharing.cgc import CGC
-from bench.registry import Choice
 from bench.schema import Field, Schema, Task
 
 SIZES, DIM, DENSE, BATCH = (11, 7, 5), 4, 2, 33
@@ -38,14 +36,8 @@ def package(name: str) -> ModuleType:
 
 def our_model(sharing: str, options: dict[str, object], dense: int, funnel: str = "independent") -> MultiTaskModel:
     fields = tuple(Field(f"c{i}", size) for i, size in enumerate(SIZES))
-    entry = SHARING[sharing]
-    return MultiTaskModel(
-        Schema(fields, tuple(f"d{i}" for i in range(dense)), TASKS),
-        Choice(sharing, entry.config.model_validate(options)),
-        Choice(funnel, FUNNELS[funnel].config()),
-        EmbeddingConfig(dim=DIM),
-        TowerConfig(layers=TOWER),
-    )
+    schema = Schema(fields, tuple(f"d{i}" for i in range(dense)), TASKS)
+    return model_on(schema, EmbeddingConfig(dim=DIM), TOWER, sharing=(sharing, options), funnel=funnel)
 
 
 def randomise(module: nn.Module) -> None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import product
+from itertools import cycle, product
 from typing import Any
 
 import pytest
 import torch
+from model_toys import model_on
 from torch import Tensor, nn
 
 from bench.models.assembly import MultiTaskModel
-from bench.models.config import EmbeddingConfig, TowerConfig
 from bench.models.sequence import SEQUENCE, Sequence
 from bench.models.sharing import SHARING
-from bench.registry import Choice, NoOptions
 from bench.schema import Field, Schema, Task
 
 DIM, LENGTH, ROWS = 4, 5, 7
@@ -89,17 +88,10 @@ def test_packed_and_padded_agree(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def model(kind: str, sharing: str = "shared_bottom", schema: Schema = SCHEMA) -> MultiTaskModel:
     torch.manual_seed(0)
-    return MultiTaskModel(
-        schema,
-        Choice(sharing, SHARING[sharing].config()),
-        Choice("independent", NoOptions()),
-        EmbeddingConfig(dim=DIM),
-        TowerConfig(layers=(8,)),
-        sequence=Choice(kind, SEQUENCE[kind].config()),
-    )
+    return model_on(schema, sharing=sharing, sequence=kind)
 
 
-@pytest.mark.parametrize(("kind", "sharing"), list(product(SEQUENCE, SHARING)))
+@pytest.mark.parametrize(("kind", "sharing"), list(zip(cycle(SEQUENCE), SHARING, strict=False)))
 def test_every_sharing_takes_every_kind(kind: str, sharing: str) -> None:
     """All parameters have gradients; values beyond a history's end change nothing; rows are the field's own."""
     net = model(kind, sharing)

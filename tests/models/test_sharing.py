@@ -59,40 +59,19 @@ def slow_ple(sharing, x, tasks):
     return of_task
 
 
-def mlp_size(inputs: int, *layers: int) -> int:
-    return sum((a + 1) * b for a, b in zip((inputs, *layers[:-1]), layers, strict=True))
-
-
-def ple_size(tasks: int, levels: int, shared: int, own: int, *layers: int) -> int:
-    size, inputs = 0, INPUTS
-    for level in range(levels):
-        size += (tasks * own + shared) * mlp_size(inputs, *layers) + tasks * (own + shared) * inputs
-        size += (tasks * own + shared) * inputs if level < levels - 1 else 0
-        inputs = layers[-1]
-    return size
-
-
-CASES = [  # kind, options, slow twin, number of parameters for T tasks
-    ("single_task", {"layers": "8-4"}, slow_single_task, lambda t: t * mlp_size(INPUTS, 8, 4)),
-    ("single_task", {"layers": ""}, slow_single_task, lambda t: 0),
-    ("shared_embeddings", {}, slow_shared_embeddings, lambda t: 0),
-    ("shared_bottom", {"layers": "8-4"}, slow_shared_bottom, lambda t: mlp_size(INPUTS, 8, 4)),
-    ("shared_bottom", {"layers": ""}, slow_shared_bottom, lambda t: 0),
-    ("mmoe", {"experts": 1, "layers": "6"}, slow_mmoe, lambda t: mlp_size(INPUTS, 6) + t * INPUTS),
-    ("mmoe", {"experts": 5, "layers": "8-4"}, slow_mmoe, lambda t: 5 * mlp_size(INPUTS, 8, 4) + t * 5 * INPUTS),
+CASES = [
+    ("single_task", {"layers": "8-4"}, slow_single_task),
+    ("single_task", {"layers": ""}, slow_single_task),
+    ("shared_embeddings", {}, slow_shared_embeddings),
+    ("shared_bottom", {"layers": "8-4"}, slow_shared_bottom),
+    ("shared_bottom", {"layers": ""}, slow_shared_bottom),
+    ("mmoe", {"experts": 1, "layers": "6"}, slow_mmoe),
+    ("mmoe", {"experts": 5, "layers": "8-4"}, slow_mmoe),
     *(
-        (
-            "ple",
-            {"levels": levels, "shared_experts": shared, "own_experts": own, "layers": "8-4"},
-            slow_ple,
-            lambda t, a=(levels, shared, own): ple_size(t, *a, 8, 4),
-        )
-        for levels, shared, own in [(1, 1, 1), (1, 2, 3), (2, 3, 1), (3, 1, 2)]
+        ("ple", {"levels": levels, "shared_experts": shared, "own_experts": own, "layers": "8-4"}, slow_ple)
+        for levels, shared, own in [(1, 2, 3), (2, 3, 1), (3, 1, 2)]
     ),
 ]
-EACH = pytest.mark.parametrize(
-    ("kind", "options", "slow", "size"), CASES, ids=[f"{c[0]}-{'-'.join(map(str, c[1].values()))}" for c in CASES]
-)
 
 
 def build(kind: str, options: dict[str, object], tasks: int) -> Sharing:
@@ -104,9 +83,9 @@ def inputs_of(sharing: Sharing, tasks: int, batch: int) -> Tensor:
     return torch.randn(sharing.input_sets(tasks), batch, INPUTS, dtype=torch.float64, requires_grad=True)
 
 
-@EACH
-@pytest.mark.parametrize("tasks", [1, 2, 3])
-def test_equals_its_slow_twin_in_value_and_gradient(kind, options, slow, size, tasks):
+@pytest.mark.parametrize(("kind", "options", "slow"), CASES)
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_equals_its_slow_twin_in_value_and_gradient(kind, options, slow, tasks):
     sharing = build(kind, options, tasks)
     for parameter in sharing.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
@@ -122,31 +101,18 @@ def test_equals_its_slow_twin_in_value_and_gradient(kind, options, slow, size, t
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
-@EACH
-@pytest.mark.parametrize("tasks", [1, 2, 4])
-def test_has_as_many_parameters_as_the_formula_says(kind, options, slow, size, tasks):
-    assert sum(p.numel() for p in build(kind, options, tasks).parameters()) == size(tasks)
-
-
-@EACH
-def test_an_empty_batch_passes(kind, options, slow, size):
-    sharing = build(kind, options, 2)
-    assert sharing(inputs_of(sharing, 2, batch=0)).shape[1:] == (0, sharing.outputs)
-
-
-@EACH
-def test_with_one_task_every_parameter_is_shared(kind, options, slow, size):
-    sharing = build(kind, options, 1)
-    assert set(sharing.shared_parameters()) == set(sharing.parameters())
+def test_with_one_task_every_parameter_is_shared():
+    for kind, options, _ in CASES:
+        sharing = build(kind, options, 1)
+        assert set(sharing.shared_parameters()) == set(sharing.parameters()), kind
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3, 4])
-@pytest.mark.parametrize("tasks", [2, 3])
-def test_in_ple_shared_is_what_a_later_shared_gate_reaches(levels, tasks):
-    ple = PLE(INPUTS, tasks, PLEConfig(levels=levels, layers=(8,))).double()
+def test_in_ple_shared_is_what_a_later_shared_gate_reaches(levels):
+    ple = PLE(INPUTS, 3, PLEConfig(levels=levels, layers=(8,))).double()
     reached = [
         {name for name, p in ple.named_parameters() if (g := _gradient(h, p)) is not None and g.any()}
-        for h in ple(inputs_of(ple, tasks, batch=64))
+        for h in ple(inputs_of(ple, 3, batch=64))
     ]
     by_all = set.intersection(*reached)
     own_to_one_slice = {"own", "gates"}  # stacked by task, and reached by all tasks in slices where not shared

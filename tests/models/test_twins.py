@@ -226,7 +226,7 @@ def by_twin(twin, options, weights: Weights, x: torch.Tensor, tasks: int, *more)
 
 
 @pytest.mark.parametrize(("twin", "options"), CASES)
-@pytest.mark.parametrize("tasks", [1, 2, 5])
+@pytest.mark.parametrize("tasks", [1, 3])
 def test_equals_its_twin(twin, options, tasks):
     sharing, weights = build(twin, options, tasks)
     x = inputs(sharing, tasks)

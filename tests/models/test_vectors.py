@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from model_toys import model_on
 
 from bench.models.assembly import MultiTaskModel
-from bench.models.config import EmbeddingConfig, TowerConfig
+from bench.models.config import EmbeddingConfig
 from bench.models.interactions import INTERACTIONS
 from bench.models.numeric import NUMERIC
 from bench.models.numeric.tokens import ProjectedVectors
-from bench.models.sharing import SHARING
-from bench.registry import Choice, NoOptions
 from bench.schema import Field, Number, Schema, Task, Vector
 
 AGE = Number("age", 4, 5, (-1.0, 0.0, 1.0), (5, 5))
@@ -61,14 +60,7 @@ def test_each_vector_is_a_linear_map_beside_what_the_rest_becomes(kind: str) -> 
 @pytest.mark.parametrize("interaction", INTERACTIONS)
 def test_interactions_see_vectors_as_tokens(interaction: str) -> None:
     def model(project: bool) -> MultiTaskModel:
-        return MultiTaskModel(
-            SCHEMA,
-            Choice("ple", SHARING["ple"].config()),
-            Choice("independent", NoOptions()),
-            EmbeddingConfig(dim=4, project_vectors=project),
-            TowerConfig(layers=(8,)),
-            interaction=Choice(interaction, INTERACTIONS[interaction].config()),
-        )
+        return model_on(SCHEMA, EmbeddingConfig(dim=4, project_vectors=project), sharing="ple", interaction=interaction)
 
     ids, dense = torch.tensor([[1, 10], [3, 11]]), torch.randn(2, 9)
     assert model(True)(ids, dense).shape == model(False)(ids, dense).shape == (2, 2)

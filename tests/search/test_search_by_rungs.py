@@ -247,8 +247,7 @@ class TestResume:
 
 
 class TestBudget:
-    @pytest.mark.parametrize("slots", [1, 3])
-    @pytest.mark.parametrize("budget", [FULL, 100, 3 * FULL, 777])
+    @pytest.mark.parametrize(("slots", "budget"), [(1, FULL), (3, 100), (1, 777), (3, 777)])
     def test_samples_are_a_total_that_is_used_up_and_never_passed(
         self, tmp_path: Path, slots: int, budget: int
     ) -> None:
@@ -268,8 +267,7 @@ class TestBudget:
         assert len(records) == 20
         assert sum(len(record.rungs) > 1 for record in records) >= 5
 
-    @pytest.mark.parametrize("slots", [1, 3])
-    @pytest.mark.parametrize("budget", [FULL, 2 * FULL, 12 * FULL, None])
+    @pytest.mark.parametrize(("slots", "budget"), [(1, FULL), (3, 2 * FULL), (1, 12 * FULL), (3, None)])
     def test_a_poor_single_task_still_comes_to_full_length_once(
         self, tmp_path: Path, slots: int, budget: int | None
     ) -> None:

@@ -54,18 +54,11 @@ def by_the_definition(made: Trainer, batch: tuple[Tensor, ...]) -> tuple[list[Te
 
 PLAIN = [
     (sharing, funnel, aggregation, "none")
-    for sharing, funnel, aggregation in zip(2 * tuple(SHARING), cycle(FUNNELS), cycle(AGGREGATIONS), strict=False)
+    for sharing, funnel, aggregation in zip(SHARING, cycle(FUNNELS), cycle(AGGREGATIONS), strict=False)
 ]
-CROSSED = [
-    (sharing, funnel, "upgrad", interaction)
-    for sharing, funnel in (("mmoe", "independent"), ("single_task", "entire_space"), ("stem", "aitm"))
-    for interaction in INTERACTIONS
-    if interaction != "none"
-]
-
-
-TOGETHER = (("mmoe", "independent"), ("single_task", "independent"), ("ple", "escm2_dr"), ("stem", "aitm"))
-OF_LOSSES = [(*axes, "upgrad", "none", loss) for axes in TOGETHER for loss in ("jrc", "listwise")]
+TOGETHER = (("mmoe", "independent"), ("single_task", "entire_space"), ("ple", "escm2_dr"), ("stem", "aitm"))
+CROSSED = [(*axes, "upgrad", interaction) for axes, interaction in zip(cycle(TOGETHER), INTERACTIONS, strict=False)]
+OF_LOSSES = [(*axes, "upgrad", "none", loss) for axes, loss in zip(TOGETHER, cycle(("jrc", "listwise")), strict=False)]
 
 
 @pytest.mark.parametrize(

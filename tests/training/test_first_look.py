@@ -52,7 +52,7 @@ def job(store: Store, **changes: object) -> Job:
     of = Job(
         trial=1,
         replicate=0,
-        config={"optim.epochs": 2, "optim.batch_size": 128, "sharing.kind": "shared_bottom"},
+        config={"optim.epochs": 1, "optim.batch_size": 128, "sharing.kind": "shared_bottom"},
         store=str(store.path),
         seed=3,
         splits=("valid",),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -71,11 +70,8 @@ class Watched(Drawn):
         return times
 
 
-def slow_after(first: str, kinds: Iterable[str]) -> list[Any]:
-    return [pytest.param(kind, marks=() if kind == first else pytest.mark.slow) for kind in kinds]
-
-
-@pytest.mark.parametrize("kind", slow_after("listwise", (kind for kind in LOSSES if kind not in ("log", "focal"))))
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [kind for kind in LOSSES if kind not in ("log", "focal")])
 def test_a_loss_that_ranks_orders_groups_better_where_log_loss_has_no_room_for_the_rows(kind: str) -> None:
     """Four hidden units go to the group under log loss, though it changes no order. PCOC stays near 1."""
     store = Drawn(ROWS, (Task("click"),), 0, (Field("user", 2),))
@@ -93,7 +89,8 @@ def test_a_loss_that_ranks_orders_groups_better_where_log_loss_has_no_room_for_t
     assert found[kind]["confirm/click.pcoc"] == pytest.approx(1, abs=0.05)
 
 
-@pytest.mark.parametrize("kind", slow_after("squared", MEANS))
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MEANS)
 def test_watch_time_comes_within_two_per_cent_of_the_reachable_error(kind: str) -> None:
     store = Watched(ROWS, (Task("watch", "regression"),), 0, (Field("user", 2),))
     test = store.split("confirm")
@@ -125,12 +122,13 @@ def error(labels: np.ndarray, said: np.ndarray) -> float:
     return float(np.sqrt(np.mean((labels - said) ** 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("funnel", "kind"),
     [
         ("entire_space", "squared"),
-        *(pytest.param("independent", kind, marks=pytest.mark.slow) for kind in MEANS),
-        *(pytest.param(funnel, "bins", marks=pytest.mark.slow) for funnel in ("escm2_dr", "direct", "aitm")),
+        *(("independent", kind) for kind in MEANS),
+        *((funnel, "bins") for funnel in ("escm2_dr", "direct", "aitm")),
     ],
 )
 def test_seconds_given_a_click_and_jointly_come_within_two_per_cent_of_the_reachable(funnel: str, kind: str) -> None:
@@ -164,7 +162,8 @@ class OfDuration(Drawn):
         return times
 
 
-@pytest.mark.parametrize("kind", slow_after("bins", MEANS))
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MEANS)
 def test_a_part_of_the_duration_comes_within_two_per_cent_of_the_reachable_error(kind: str) -> None:
     store = OfDuration(ROWS, (Task("watch", "regression"),), 0, (Field("user", 2),))
     test = store.split("confirm")
@@ -212,7 +211,8 @@ class CappedByDuration(Drawn):
         return times
 
 
-@pytest.mark.parametrize("kind", slow_after("bins", ("bins", "squared")))
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["bins", "squared"])
 def test_seconds_capped_by_their_duration_come_within_two_per_cent_of_the_reachable_error(kind: str) -> None:
     store = CappedByDuration(ROWS, (Task("watch", "regression"),), 0, (Field("user", 2),))
     test = store.split("confirm")
@@ -230,7 +230,8 @@ def seconds_of(made: Any, split: Split) -> np.ndarray:
         return made.model.probabilities(made.model(*inputs)).conditional[:, 0].numpy()
 
 
-@pytest.mark.parametrize("kind", slow_after("squared", ("squared", "bins")))
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["squared", "bins"])
 def test_censored_seconds_come_within_two_per_cent_of_the_reachable_error_of_all(kind: str) -> None:
     """Half of the labels are at their bound. Without the bounds, the error is far larger."""
     store = Capped(2 * ROWS, (Task("watch", "regression"),), 0, (Field("user", 2),))
@@ -248,7 +249,8 @@ def test_censored_seconds_come_within_two_per_cent_of_the_reachable_error_of_all
     assert error(latent, seconds_of(plain, test)) > 1.05 * reachable
 
 
-@pytest.mark.parametrize("level", [0.5, pytest.param(0.9, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("level", [0.5, 0.9])
 def test_a_quantile_is_that_of_the_truth_where_labels_are_censored_too(level: float) -> None:
     found = {}
     for kind in (Watched, Capped):

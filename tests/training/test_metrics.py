@@ -282,11 +282,11 @@ def split(rows: int, distinct: int, seed: int) -> tuple[np.ndarray, np.ndarray, 
     seed=st.integers(0, 1000),
 )
 def test_neither_pieces_nor_a_limit_change_a_metric(rows, cuts, limit, distinct, seed) -> None:
-    whole = split(rows, distinct, seed)
-    tally = Tally(THREE, "valid/", limit)
+    whole, outcomes = split(rows, distinct, seed), ("click.ndcg@4", "seconds.value@20%", "buy.recall@12.5%")
+    tally = Tally(THREE, "valid/", limit, outcomes)
     for part in zip(*(np.split(array, sorted(cuts)) for array in whole), strict=True):
         tally.add(*part)
-    assert tally.result() == pytest.approx(evaluate(*whole, THREE, "valid/"), rel=1e-12, abs=1e-15)
+    assert tally.result() == pytest.approx(evaluate(*whole, THREE, "valid/", outcomes), rel=1e-12, abs=1e-15)
 
 
 @pytest.mark.parametrize("distinct", [3, 10**9])

@@ -1,4 +1,4 @@
-"""Outcomes of heads: by pieces, on resamples, and as objectives of trainings of every kind."""
+"""Outcomes of heads: on resamples, and as objectives of trainings of every kind."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bench.objectives import Objective
 from bench.outcomes.bootstrap import counts, units_of
@@ -18,7 +16,6 @@ from bench.testing.metrics import evaluate
 from bench.training.config import TrialConfig
 from bench.training.ensemble import PREFIX, run_ensemble
 from bench.training.loop import Trainer
-from bench.training.metrics import Tally
 from bench.training.resampling import Resampling
 from bench.training.trees import run_trees
 
@@ -37,23 +34,6 @@ def rows_of(rows: int, levels: int, groups: int, seed: int) -> tuple[np.ndarray,
     labels[:, 2] *= rng.integers(-1, 5, rows)
     labels[rng.random((rows, 3)) < 0.1] = np.nan
     return labels, said, joint, rng.integers(-1, groups, rows) if groups else np.full(rows, -1)
-
-
-@settings(deadline=None, max_examples=25)  # the first call compiles
-@given(
-    rows=st.integers(0, 80),
-    pieces=st.lists(st.integers(0, 80), max_size=4),
-    limit=st.integers(1, 100),
-    levels=st.sampled_from([1, 3, 10**6]),
-    groups=st.sampled_from([0, 4, 300]),
-    seed=st.integers(0, 1000),
-)
-def test_neither_pieces_nor_a_limit_change_an_outcome(rows, pieces, limit, levels, groups, seed) -> None:
-    whole = rows_of(rows, levels, groups, seed)
-    tally = Tally(TASKS, "valid/", limit, NAMES)
-    for part in zip(*(np.split(array, sorted(pieces)) for array in whole), strict=True):
-        tally.add(*part)
-    assert tally.result() == pytest.approx(evaluate(*whole, TASKS, "valid/", NAMES), rel=1e-9, abs=1e-15)
 
 
 def test_a_head_ranks_all_impressions_by_its_joint_prediction() -> None:

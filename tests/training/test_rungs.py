@@ -99,10 +99,10 @@ def in_pieces(store: Any, rungs: list[int], folder: Path, **more: Any) -> Traine
 
 
 def some_pairs() -> list[tuple[str, str]]:
-    """Each balancer once, with sharings that go round."""
+    """Each sharing once, with every other balancer; `test_conformance.py` saves and restores all of them in memory."""
     two_tasks = Schema((), (), (Task("click"), Task("like")))
     fitting = [kind for kind, entry in BALANCING.items() if entry.unfit(two_tasks) is None]
-    return list(zip(itertools.cycle(SHARING), fitting, strict=False))
+    return list(zip(SHARING, itertools.cycle(fitting[1::2]), strict=False))
 
 
 @pytest.mark.parametrize(("sharing", "balancing"), some_pairs())
@@ -112,12 +112,13 @@ def test_every_sharing_and_balancer_resumes(store, tmp_path: Path, sharing: str,
         del more["balancing.dwa.virtual_epoch"]
     whole = trainer(store, **more)
     whole.run_to()
-    rungs = RUNGS["everywhere"] if balancing in ("dwa", "rlw", "upgrad") else [WITHIN, LATER]
+    rungs = RUNGS["everywhere"] if balancing in ("dwa", "rlw") else [WITHIN, LATER]
     assert_same(ending(in_pieces(store, rungs, tmp_path, **more)), ending(whole))
 
 
-@pytest.mark.parametrize("rungs", RUNGS.values(), ids=RUNGS.keys())
-@pytest.mark.parametrize("sharing", ["mmoe", "single_task"])
+@pytest.mark.parametrize(
+    ("sharing", "rungs"), [*(("mmoe", rungs) for rungs in RUNGS.values()), ("single_task", RUNGS["everywhere"])]
+)
 def test_any_rung_resumes(store, tmp_path: Path, sharing: str, rungs: list[int]) -> None:
     more = {"sharing.kind": sharing, "balancing.kind": "uncertainty"}
     whole = trainer(store, **more)
@@ -125,8 +126,10 @@ def test_any_rung_resumes(store, tmp_path: Path, sharing: str, rungs: list[int])
     assert_same(ending(in_pieces(store, rungs, tmp_path, **more)), ending(whole))
 
 
-@pytest.mark.parametrize("optimizer", ROW_OPTIMIZERS)
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear"])
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"),
+    list(zip(ROW_OPTIMIZERS, itertools.cycle(("linear", "constant", "cosine")), strict=False)),
+)
 def test_every_optimizer_and_schedule_resumes(store, tmp_path: Path, optimizer: str, schedule: str) -> None:
     more = {"optim.embedding_optimizer": optimizer, "optim.schedule": schedule, "optim.clip": 0.1}
     whole = trainer(store, **more)

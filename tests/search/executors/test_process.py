@@ -78,6 +78,7 @@ def test_workers_are_kept_and_limited_to_the_jobs_threads(pool: ProcessExecutor)
     assert os.environ.get("OMP_NUM_THREADS") == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", [(die_when_told, 2)], indirect=True)
 def test_a_job_whose_worker_died_is_tried_again_and_the_others_do_not_notice(
     pool: ProcessExecutor, tmp_path: Path

@@ -1,29 +1,21 @@
 """The registry, and where compiled code is kept."""
 
 import importlib.util
-import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import bench.training.optimizers as room
 from bench.registry import NoOptions
 from bench.training.optimizers import ROW_OPTIMIZERS, RowOptimizer, kernels
 
 
-@pytest.mark.parametrize("name", ROW_OPTIMIZERS)
-def test_entries_are_described(name: str) -> None:
-    entry = ROW_OPTIMIZERS[name]
-    assert issubclass(entry.build, RowOptimizer)
-    assert entry.config is NoOptions
-    assert entry.summary
-
-
-def test_no_name_is_given_twice() -> None:
-    names = re.findall(r'^    "(\w+)": Entry\(', Path(room.__file__).read_text(), flags=re.MULTILINE)
-    assert names == list(ROW_OPTIMIZERS)
+def test_entries_are_described() -> None:
+    for entry in ROW_OPTIMIZERS.values():
+        assert issubclass(entry.build, RowOptimizer)
+        assert entry.config is NoOptions
+        assert entry.summary
 
 
 def test_kernels_work_where_no_cache_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:

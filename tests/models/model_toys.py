@@ -1,0 +1,47 @@
+"""Small models and batches on a schema of a test's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.models.assembly import MultiTaskModel
+from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
+from bench.registry import Choice
+from bench.schema import Schema
+from bench.testing import models as of
+from bench.training.config import AXES
+
+SMALL = EmbeddingConfig(dim=4)
+
+
+def model_on(
+    schema: Schema,
+    embedding: EmbeddingConfig = SMALL,
+    tower: tuple[int, ...] = (8,),
+    members: int = 1,
+    precision: Any = "fp32",
+    **kinds: Any,
+) -> MultiTaskModel:
+    """Kinds by axis, as in `sharing="mmoe"` or `sharing=("mmoe", {"experts": 3})`; shared_bottom and independent."""
+    choices = {}
+    for axis, given in ({"sharing": "shared_bottom", "funnel": "independent"} | kinds).items():
+        kind, options = (given, {}) if isinstance(given, str) else given
+        choices[axis] = Choice(kind, AXES[axis][kind].config.model_validate(options))
+    return MultiTaskModel(
+        schema,
+        embedding=embedding,
+        tower=TowerConfig(layers=tower),
+        precision=precision,
+        ensemble=EnsembleConfig(members=members),
+        **choices,
+    )
+
+
+def batch_on(schema: Schema, size: int) -> tuple[Tensor, Tensor]:
+    """Ids with padding, and dense columns."""
+    if not schema.fields:
+        return torch.zeros(size, 0, dtype=torch.int32), torch.randn(size, len(schema.dense))
+    return of.batch_of(schema, size)[:2]
