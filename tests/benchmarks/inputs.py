@@ -122,6 +122,11 @@ VARIANTS: dict[str, dict[str, Scalar]] = {
         "optim.averaging": 0.25,
         "ensemble.members": 4,
     },
+    "single_task, piecewise_linear, dcn_v2": {
+        "sharing.kind": "single_task",
+        "numeric.kind": "piecewise_linear",
+        "interaction.kind": "dcn_v2",
+    },
     "pepnet": {"sharing.kind": "pepnet"},
     "pepnet, gates by user": {"sharing.kind": "pepnet", "sharing.pepnet.domain": "user_id"},
     "star": {"sharing.kind": "star"},
