@@ -27,7 +27,7 @@ from bench.errors import TrainingError, UserError
 from bench.objectives import parse
 from bench.progress import Silent
 from bench.records import Job
-from bench.testing.training import SMALL, MemoryStore
+from bench.testing.training import SMALL, VALUES, MemoryStore
 from bench.training.config import TrialConfig
 from bench.training.launch import check_ranks, trained_on_ranks
 from bench.training.loop import Trainer
@@ -50,6 +50,8 @@ CASES: list[dict[str, Any]] = [
     {"loss.kind": "bpr"},  # compares samples of a batch
     {"loss.kind": "listwise", "balancing.kind": "cagrad"},
     {"ensemble.members": 3},
+    {"values": True, "sharing.kind": "mmoe", "regression_loss.kind": "bins"},  # regressions, weights, thinned negatives
+    {"values": True, "funnel.kind": "entire_space", "balancing.kind": "mgda", "regression_loss.kind": "quantile"},
     {"optim.embedding_optimizer": "adagrad", "optim.embedding_l2": 0.1},
     {"optim.embedding_optimizer": "sgd", "optim.clip": 0.1},
 ]
@@ -57,7 +59,9 @@ CASES: list[dict[str, Any]] = [
 
 def made(case: dict[str, Any], ranks: Ranks | None = None) -> Trainer:
     """A trainer of a case on rows that batches do not divide, without dropout, whose masks differ by rank."""
-    store = cast(Store, MemoryStore(rows=250))
+    case = dict(case)
+    values = case.pop("values", False)
+    store = cast(Store, MemoryStore(250, VALUES, weights=2) if values else MemoryStore(250))
     config = TrialConfig.parse(SMALL | {"tower.dropout": 0.0, "optim.lr": 0.002} | case)
     about = (store, config, [parse("click.auc", store.schema.tasks, "test")], 1)
     return Trainer(*about) if ranks is None else RankedTrainer(ranks, *about)
