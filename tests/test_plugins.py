@@ -225,6 +225,7 @@ def test_the_example_passes_its_own_tests(installed: dict[str, str]) -> None:
 def test_the_example_is_searched_packaged_and_served(installed: dict[str, str], tmp_path: Path, executor: str) -> None:
     if executor == "ray":
         pytest.importorskip("ray", reason="no Ray: the extra `ray`")
+        installed = {**installed, "RAY_ADDRESS": "local"}  # and not the cluster of a test beside this one
     (tmp_path / "space.toml").write_text(
         'title = "Mine"\n[fixed]\n"sharing.kind" = "linear_residual"\n"optim.epochs" = 1\n"embedding.dim" = 4\n'
         '[parameters."balancing.kind"]\ntype = "switch"\ndefault = "loss_power"\n'
