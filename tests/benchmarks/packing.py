@@ -69,7 +69,7 @@ def main() -> None:
         lines.append(f"| {layers} | {batch:,} | {alone:.2f} | {together:.2f} | {gain} |")
         print(lines[-1], flush=True)
     if asked.write:
-        replace(asked.write, "packing", lines)
+        replace(asked.write, "packing", "\n".join(lines))
 
 
 if __name__ == "__main__":

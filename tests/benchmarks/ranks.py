@@ -48,7 +48,7 @@ def main() -> None:
         lines.append(f"| {model} | " + " | ".join(cells) + " |")
         print(lines[-1], flush=True)
     if asked.write:
-        replace(asked.write, "ranks", lines)
+        replace(asked.write, "ranks", "\n".join(lines))
 
 
 if __name__ == "__main__":
