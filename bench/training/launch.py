@@ -99,7 +99,8 @@ def trained_on_ranks(job: Job, ranks: int, progress: Progress) -> Iterator[Path 
         TrainingError: training diverged, or a process died.
     """
     own = launched()
-    job = replace(job, threads=max(1, job.threads // ranks))
+    here = ranks if own is None else int(os.environ["LOCAL_WORLD_SIZE"])  # processes that share this machine's threads
+    job = replace(job, threads=max(1, job.threads // here))
     with TemporaryDirectory(prefix="seesaw-ranks-") as folder:
         if own is not None:
             left = Path(folder) / CHECKPOINT

@@ -24,7 +24,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from bench.balancing.base import GradientAggregation
+from bench.balancing.base import Balancer, GradientAggregation
 from bench.models.assembly import MultiTaskModel
 from bench.registry import lookup
 from bench.schema import Field
@@ -37,6 +37,7 @@ from bench.training.randomness import random_state, write_state
 from bench.training.step import Compute, Step, StepParts
 
 TABLE = "embedding.weight"
+"""Name of the table among a model's parameters."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,9 @@ class RankedTable(nn.Module):
 class RankedAggregation(Aggregation):
     """Adds up the tasks' gradients over ranks before they are weighed."""
 
-    ranks: Ranks
+    def __init__(self, ranks: Ranks, model: MultiTaskModel, balancer: Balancer) -> None:
+        super().__init__(model, balancer)
+        self.ranks = ranks
 
     def backward(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
         """See its base; `logits` are this rank's, `losses` those of the whole batch."""
@@ -205,45 +208,25 @@ class RankedStep(Step):
     seed = 0
 
     def __init__(self, ranks: Ranks, parts: StepParts) -> None:
-        super().__init__(*parts)
         self.ranks = ranks
-        if self.aggregation is not None:
-            assert isinstance(self.aggregation, RankedAggregation)
-            self.aggregation.ranks = ranks
+        super().__init__(*parts)
         self._rows, self._own = 0, torch.empty(0)
-
-    def __call__(
-        self,
-        ids: Tensor,
-        dense: Tensor,
-        labels: Tensor,
-        weights: Tensor | None = None,
-        group: Tensor | None = None,
-        bounds: Tensor | None = None,
-    ) -> Tensor:
-        """See its base; the batch is the whole one."""
-        self._rows = len(labels)
-        return super().__call__(ids[self.ranks.part(self._rows)], dense, labels, weights, group, bounds)
 
     def aggregation_of(self, model: MultiTaskModel) -> Aggregation | None:
         """See its base."""
-        return RankedAggregation(model, self.balancer) if isinstance(self.balancer, GradientAggregation) else None
+        aggregates = isinstance(self.balancer, GradientAggregation)
+        return RankedAggregation(self.ranks, model, self.balancer) if aggregates else None
 
-    def forward(
-        self,
-        e: Tensor,
-        ids: Tensor,
-        dense: Tensor,
-        labels: Tensor,
-        weights: Tensor | None = None,
-        group: Tensor | None = None,
-        bounds: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """See its base; `e` and `ids` are of this rank's rows, all else of the whole batch."""
+    def share(self, ids: Tensor) -> Tensor:
+        """See its base: this rank's."""
+        self._rows = len(ids)
+        return ids[self.ranks.part(self._rows)]
+
+    def outputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
+        """See its base; `dense` is of the whole batch."""
         with self.ranks.own_random(self.seed, dense.device):
             self._own = self.model.logits(e, ids, dense[self.ranks.part(self._rows)])
-        logits = self.ranks.joined(self._own, self._rows, self.model.members)
-        return logits, self.model.losses(logits, labels, weights, group, bounds, dense)
+        return self.ranks.joined(self._own, self._rows, self.model.members)
 
     def descend(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
         """See its base."""

@@ -69,7 +69,7 @@ class Step:
         """
         again = "second forward" in self.balancer.needs
         random = random_state(ids.device) if again else {}
-        ids = self.model.rows(ids)
+        ids = self.model.rows(self.share(ids))
         e = self.embed(ids)
         logits, losses = self.forward(e, ids, dense, labels, weights, group, bounds)
         self.model.follow(logits, labels, weights, bounds, dense)
@@ -81,6 +81,14 @@ class Step:
             with replayed(random, ids.device):
                 self.look_again(ids, dense, labels, weights, group, bounds)
         return losses.detach()
+
+    def share(self, ids: Tensor) -> Tensor:
+        """The rows of a batch's ids (B, S) that this process looks up: all."""
+        return ids
+
+    def outputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
+        """Logits (B, O) of the whole batch, from what `share` left of its ids and their embeddings."""
+        return self.model.logits(e, ids, dense)
 
     def aggregation_of(self, model: MultiTaskModel) -> Aggregation | None:
         """What combines the tasks' gradients; None where one backward pass does."""
@@ -110,7 +118,7 @@ class Step:
         bounds: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """-> logits (B, O), losses (T,)."""
-        logits = self.model.logits(e, ids, dense)
+        logits = self.outputs(e, ids, dense)
         return logits, self.model.losses(logits, labels, weights, group, bounds, dense)
 
     def backward(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
