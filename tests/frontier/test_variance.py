@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.frontier.samples import Sample, sample, seed_noise
+from bench.frontier.samples import Sample, pairing, sample, seed_noise
 from bench.frontier.statistics import differences, intervals
 from bench.records import Replicate, TrialRecord
 
@@ -147,3 +147,22 @@ def test_ten_positives_widen_what_is_a_mean_over_them(name):
     assert found.logit == (True,)
     assert found.freedom == pytest.approx((9,))
     assert found.deviations[0, :, 0] == pytest.approx(np.sqrt(10 / 9) * np.array(moved[f"confirm/{name}"]))
+
+
+def test_a_pair_is_measured_on_the_seeds_that_both_have_and_on_resamples_that_define_it() -> None:
+    rng = np.random.default_rng(0)
+    left, right = (1, 2, 4, 7), (7, 4, 9, 2, 8)
+    moved = [rng.normal(size=(len(seeds), 6, 2)) for seeds in (left, right)]
+    moved[0][0, 0] = np.nan  # of a seed that is not shared
+    moved[1][1, 3, 0] = np.nan
+    values = [rng.normal(size=(len(seeds), 2)) for seeds in (left, right)]
+    found = pairing([Sample(*each) for each in zip(values, moved, (left, right), strict=True)])
+    both = [2, 4, 7]
+    apart = [values[0][left.index(seed)] - values[1][right.index(seed)] for seed in both]
+    rows = [moved[0][left.index(seed)] - moved[1][right.index(seed)] for seed in both]
+    within = np.var(apart, axis=0, ddof=1)
+    beside = np.nanmean(np.var(rows, axis=0, ddof=1), axis=0)
+    assert found.shared.tolist() == [[4, 3], [3, 5]]
+    np.testing.assert_allclose(found.within[0, 1], within)
+    np.testing.assert_allclose(found.apart[1, 0], np.maximum(within - beside, 0))
+    assert (found.freedom[0, 1] == 2).all()
