@@ -64,7 +64,7 @@ class Front:
     @property
     def within(self) -> str:
         """The margin with its unit."""
-        return f"{self.margin:g}{'' if self.unit == '%' else ' '}{self.unit}"
+        return f"{self.margin:g}{_in_words(self.unit)[0]}"
 
 
 def fronts(every: Sequence[Data], sharing: Sequence[str]) -> list[Front]:
