@@ -45,7 +45,7 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
     Args:
         full: with the score's kind, P(non-dominated), and what the front says beside the verdict.
     """
-    from bench.fusion import in_words
+    from bench.frontier.score import in_words
     from bench.run.current import current_of
     from bench.run.results import run_argument
 

@@ -31,9 +31,8 @@ from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, check_d
 from bench.run.limits import known_rows, rungs_of
 from bench.search.executors import EXECUTORS, RAY, ray_slots
 from bench.search.executors.base import Options
-from bench.search.fitting import fitting
 from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
-from bench.search.space import load_space
+from bench.search.space import fitting, load_space
 from bench.suite import Suite, load_suite, resolve_objectives, resolve_outcomes, with_limits
 from bench.validation import validate
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from bench.atomic import remove_abandoned, scratch_folder
+from bench.atomic import FolderLock, remove_abandoned, scratch_folder
 from bench.credentials import home_address, plain_address
 from bench.data import Store, prepare
 from bench.data.card import Card
@@ -20,8 +20,7 @@ from bench.frontier.pick import Pick
 from bench.frontier.points import network_of
 from bench.frontier.policy import Policy, read_policy
 from bench.frontier.retraining import PredictionInterval, Retraining, length_of, prediction_intervals
-from bench.frontier.score import Score
-from bench.fusion import Kind, in_words
+from bench.frontier.score import Kind, Score, in_words
 from bench.interrupts import ended_in_order
 from bench.machine import versions
 from bench.objectives import AREAS, ranked
@@ -36,7 +35,6 @@ from bench.rows import NAMES
 from bench.run.folder import MANIFEST as RUN
 from bench.run.folder import DatasetRun, Run
 from bench.run.results import DatasetResult, picked_path, policy_of, result_of
-from bench.search.lock import FolderLock
 from bench.tracking.registry import Move, Registry
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")

@@ -24,8 +24,7 @@ from bench.errors import UserError, unknown
 from bench.plain import read_json
 from bench.run.current import Current
 from bench.schema import Schema, Task
-from bench.search.fitting import Fitted, fitting
-from bench.search.space import Space, load_space
+from bench.search.space import Fitted, Space, fitting, load_space
 from bench.suite import Suite, SuiteDataset
 from bench.tracking.values import VIEW
 from bench.validation import validate

@@ -1,6 +1,6 @@
 """Sends a run to MLflow: during the run, without waiting for it, and afterwards the rest (`seesaw sync`).
 
-The records of trials are sent as they are. What the results of a search add to them is made here (`front_of`).
+Records of trials are sent as they are. The results of a search add a front, a pick, tables and a page (`front_of`).
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ from typing import Any
 
 import pandas as pd
 
-from bench.atomic import write_text
+from bench.atomic import FolderLock, write_text
 from bench.credentials import plain_address
 from bench.frontier.frontier import Frontier
 from bench.frontier.history import History
 from bench.frontier.pareto import resolve_reference
 from bench.frontier.pick import Pick
+from bench.frontier.score import in_words
 from bench.frontier.served.served import Served
-from bench.fusion import in_words
 from bench.progress import Progress
 from bench.records import TrialRecord
 from bench.report.picture import standalone
 from bench.rows import TEST
 from bench.run.folder import MLFLOW, DatasetRun, Run
 from bench.run.results import DatasetResult, page_path, result_of, view_of
-from bench.search.lock import FolderLock
 from bench.search.study import Study
 from bench.suite import resolve_objectives
 from bench.tracking.logbook import Ending, Logbook, Section

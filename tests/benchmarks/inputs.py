@@ -34,10 +34,10 @@ from speed.table import replace
 
 from bench.data import Store, load_card, prepare
 from bench.frontier.pareto import hypervolume
+from bench.frontier.score import fused
 from bench.frontier.served.front import on_front
 from bench.frontier.served.measuring import LEAST
 from bench.frontier.served.served import Sweep
-from bench.fusion import fused
 from bench.machine import keep_freed_memory
 from bench.objectives import Objective, metric_of, primary, ranked
 from bench.outcomes.measure import Measure, default_outcomes
