@@ -5,7 +5,7 @@ are batched products. On the CPU `fused` does both, with everything between two 
 
 Members share all weights except small vectors: an ensemble at little more than the parameters of one model. TabM-mini
 (Gorishniy et al., ICLR 2025; after BatchEnsemble, Wen et al., ICLR 2020): each member scales the inputs by a vector of
-its own, all go through the same layers, and each has an output of its own. Every member is trained by its own loss; their
+its own, all go through the same layers, and each has an output of its own. Each is trained by its own loss; their
 predictions are averaged. Members are rows of the batch, so that every way of sharing takes them as it is.
 """
 

@@ -371,3 +371,8 @@ def product(labels: NDArray[Any]) -> NDArray[Any]:
     for own in labels.T[1:]:
         found = np.where(found == 0, found, found * own)
     return found
+
+
+def joint_labels(labels: NDArray[Any], schema: Schema) -> NDArray[Any]:
+    """Labels (N, T) -> those of each task on all impressions (N, T): the product along its chain, NaN where unknown."""
+    return np.stack([product(labels[:, schema.chain(at)]) for at in range(labels.shape[1])], axis=1)

@@ -47,7 +47,8 @@ from bench.schema import SCENARIO, Task
 from bench.seeds import derive
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
-from bench.training.kept import joint_labels, write_rows
+from bench.training.kept import write_rows
+from bench.training.metrics import joint_labels
 from bench.training.tree_settings import best_by_task, configurations
 
 NAME = "inputs"
