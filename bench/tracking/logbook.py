@@ -23,14 +23,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from bench.frontier.history import History
 from bench.records import TrialRecord
-from bench.tracking.store import MlflowStore, Node, TrackingError
+from bench.tracking.store import PAUSE, TRIES, MlflowStore, Node, TrackingError
 from bench.tracking.values import NONE, RUNNING, UNPLACED, VIEW, Front, Key, Texts, Wanted, key_of, runs_of, volumes
 
-T = TypeVar("T")
 Ending = Literal["FINISHED", "FAILED", "KILLED"]
 
 LONGEST_PAUSE = 30.0  # seconds between tries while nothing arrives
@@ -38,7 +37,6 @@ STARTING = 120.0  # seconds for making the tables of a new store's file
 GIVE_UP = 2  # failures in a row, once somebody waits
 HOPELESS = 3  # runs that the store refuses, in a row
 EVERY = 10.0  # seconds, at least, between two writings of the hypervolume
-LONGEST_DIGEST = 36  # characters
 DIGEST = "seesaw.front_digest"
 """Tag of a parent: of the files that it has."""
 CARRIED = ("seesaw.run", "seesaw.suite", "seesaw.dataset", "seesaw.space")
@@ -136,43 +134,60 @@ class Section:
         """Reads what is there, and makes the parent what it should be; gives the ids of experiment and parent."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        own = self.identity
-        known = {"seesaw.kind": "parent", **{f"seesaw.{name}": value for name, value in own.items()}}
+        own, known = self.identity, self._known
         experiment = self.store.experiment(self.experiment, make=True)
-        mine = " and ".join(f"tags.`seesaw.{name}` = '{own[name]}'" for name in ("run", "dataset"))
-        found = Node.search(self.store, experiment, mine)
-        if parents := [node for node in found if known.items() <= node.tags.items()]:
-            self._nodes = {(): parents[-1]}  # the oldest
-            for node in [each for each in found if each.tags.get("seesaw.parent") == parents[-1].run_id]:
-                key = key_of(node.tags)  # of two runs of one key, which a late answer makes possible, one is removed
-                if (there := self._nodes.setdefault(key, node)) is not node:
-                    other, self._nodes[key] = sorted((there, node), key=lambda each: len(each.metrics))
-                    other.ask("remove", "delete_run")
+        self._read(experiment)
         asked = {**{name: value for name, value in own.items() if name not in ("run", "created")}, **self.params}
         name, tags = f"{own['run']} {own['dataset']} {own['space']}", {**known, **self.tags}
         self._put(Wanted((), name, tags, asked, [], RUNNING if self.live else None), experiment)
         parent = self._nodes[()]
-        data = Dataset(own["dataset"], own["fingerprint"][:LONGEST_DIGEST], "card", self.source)
+        data = Dataset(own["dataset"], own["fingerprint"][:36], "card", self.source)  # a digest has 36 letters at most
         inputs = [DatasetInput(data, [InputTag("mlflow.data.context", "train")])]  # sent again, it is there once
         parent.ask("log the data of", "log_inputs", inputs)
         return experiment, parent.run_id
 
+    @property
+    def _known(self) -> dict[str, str]:
+        return {"seesaw.kind": "parent", **{f"seesaw.{name}": value for name, value in self.identity.items()}}
+
+    def _read(self, experiment: str) -> None:
+        """Reads what is there. Of two runs of one key, which a late answer makes possible, one is removed."""
+        mine = " and ".join(f"tags.`seesaw.{name}` = '{self.identity[name]}'" for name in ("run", "dataset"))
+        found = Node.search(self.store, experiment, mine)
+        if parents := [node for node in found if self._known.items() <= node.tags.items()]:
+            self._nodes = {(): parents[-1]}  # the oldest
+            for node in [each for each in found if each.tags.get("seesaw.parent") == parents[-1].run_id]:
+                key = key_of(node.tags)
+                if (there := self._nodes.setdefault(key, node)) is not node:
+                    other, self._nodes[key] = sorted((there, node), key=lambda each: len(each.metrics))
+                    other.ask("remove", "delete_run")
+
     def _put(self, wanted: Wanted, experiment: str) -> bool:
         """Makes a run what it should be; whether it was not. One that failed and was tried again is replaced."""
-        key, tags, node = wanted.key, wanted.tags, self._nodes.get(wanted.key)
-        if node and key and node.status == "FAILED" != wanted.status:
-            self._nodes.pop(key).ask("remove", "delete_run")
+        node = self._nodes.get(wanted.key)
+        if node and wanted.key and node.status == "FAILED" != wanted.status:
+            self._nodes.pop(wanted.key).ask("remove", "delete_run")
             node = None
-        if node is None:
-            if key:
-                parent, inside = self._nodes[()], self._nodes[key[:1] if len(key) > 1 else ()]
-                nested = {"mlflow.parentRunId": inside.run_id, "seesaw.parent": parent.run_id}
-                tags = {**tags, **nested, **{tag: parent.tags[tag] for tag in CARRIED}}
-            node = Node.create(self.store, experiment, wanted.name, tags, wanted.started)
-            self._nodes[key] = node
+        node = node or self._begin(wanted, experiment)
         sent = node.send(wanted.values, wanted.params, wanted.tags)
         changed = wanted.status is not None and node.set_status(wanted.status, wanted.ended)
         return changed or sent > 0
+
+    def _begin(self, wanted: Wanted, experiment: str, tries: int = TRIES) -> Node:
+        """A new run; or the one that MLflow made although its answer was lost."""
+        key, tags = wanted.key, wanted.tags
+        if key:
+            parent, inside = self._nodes[()], self._nodes[key[:1] if len(key) > 1 else ()]
+            nested = {"mlflow.parentRunId": inside.run_id, "seesaw.parent": parent.run_id}
+            tags = {**tags, **nested, **{tag: parent.tags[tag] for tag in CARRIED}}
+        try:
+            self._nodes[key] = Node.create(self.store, experiment, wanted.name, tags, wanted.started)
+        except TrackingError:
+            if tries == 1:
+                raise
+            time.sleep(PAUSE)
+            self._read(experiment)
+        return self._nodes.get(key) or self._begin(wanted, experiment, tries - 1)
 
 
 class Logbook:
@@ -242,7 +257,7 @@ class Logbook:
         each_in_turn(lambda section: section.send(*(self._ending if last else ())), list(self.sections.values()))
 
 
-def each_in_turn(do: Callable[[T], object], items: Iterable[T]) -> None:
+def each_in_turn(do: Callable[[Any], object], items: Iterable[Any]) -> None:
     """Does something with each item, also after an error, but not after `HOPELESS` in a row; raises the first."""
     first: TrackingError | None = None
     in_a_row = 0

@@ -18,7 +18,6 @@ from bench.tracking.store import MlflowStore, Node, TrackingError
 from bench.tracking.values import DIAGNOSIS, OBJECTIVES, REFERENCE, UNTIL
 
 FIXED = ["run", "dataset", "fingerprint", "space", "trial", "architecture", "picked", "run_id"]
-COMPARED = "tags.`seesaw.kind` = 'trial' and tags.`front.rank` != 'none'"
 Key = tuple[str, str, str]
 """Data set, fingerprint of the prepared data, and objectives: what runs must share to be merged."""
 
@@ -35,9 +34,7 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
     names, as text. `front.p_nondominated` is among all merged points. `attrs` has `notes`, sentences on points that
     were not merged, and `hypervolume` of the merged fronts, by data set and fingerprint.
 
-    Raises:
-        UserError: no such experiment.
-        TrackingError: there is no such store, or it cannot be reached.
+    An experiment that is not there is a UserError; a store that is not, or cannot be reached, a TrackingError.
     """
     store = MlflowStore(uri)
     if store.is_missing:  # MLflow would make one
@@ -50,7 +47,7 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
         number, seed = int(node.tags["seesaw.replicate"]), int(node.tags["seesaw.seed"])
         replicates[_point(node)].append(Replicate(number, seed, node.metrics, failure))
     groups: dict[Key, list[Node]] = defaultdict(list)
-    compared = Node.search(store, at, COMPARED)
+    compared = Node.search(store, at, "tags.`seesaw.kind` = 'trial' and tags.`front.rank` != 'none'")
     for node in sorted(compared, key=lambda each: (each.tags["seesaw.run"], int(each.tags["seesaw.trial"]))):
         parent = parents.get(node.tags["seesaw.parent"], {})
         if OBJECTIVES in parent:
