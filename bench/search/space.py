@@ -26,8 +26,6 @@ if TYPE_CHECKING:  # spaces are listed without Optuna
     from optuna.trial import BaseTrial
 from pathlib import Path
 
-from bench.data import load_card
-from bench.data.card import shape_of
 from bench.schema import Schema
 from bench.search.nodes import Choice
 
@@ -239,6 +237,9 @@ def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, A
     Raises:
         UserError: either is unknown or not valid, or nothing of the space fits the data.
     """
+    from bench.data import load_card  # a search reads spaces without data
+    from bench.data.card import shape_of
+
     space, tasks, left_out = load_space(name_or_path), TWO_TASKS, {}
     if dataset is not None:
         schema = shape_of(load_card(dataset))
