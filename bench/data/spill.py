@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.arrays import ArrayReader, ArrayWriter
-from bench.data.assemble import Numbering, Rows
+from bench.data.assemble import Rows
 from bench.data.card import Card
 from bench.data.checks import Labels
+from bench.data.codes import TextCodes
 from bench.data.columns import MOST, OTHER
 from bench.data.encoding.fitter import Provisional
 from bench.data.encoding.numeric import LARGEST, RunningMoments
@@ -142,7 +143,7 @@ class Segments:
     def __init__(self, card: Card) -> None:
         self._rules = list(card.segment_rules.items())
         self._missing = card.missing
-        self._numberings = [None if rule.ranges else Numbering(rule.raw, card.missing) for _, rule in self._rules]
+        self._values = [TextCodes() for _ in self._rules]
         self._counts = [np.zeros(0, np.int64) for _ in self._rules]
 
     def take(self, table: Any, train: NDArray[np.bool_]) -> dict[str, Numbers]:
@@ -156,13 +157,13 @@ class Segments:
 
     def _numbers(self, at: int, table: Any, train: NDArray[np.bool_]) -> Numbers:
         """(n,) provisional: of a range its code, of any other value its number; -1 where missing."""
-        rule, numbering = self._rules[at][1], self._numberings[at]
-        if numbering is None:
+        rule = self._rules[at][1]
+        if rule.ranges:
             values = as_numbers(table[rule.raw], self._missing, rule.raw)
             codes = np.searchsorted(rule.ranges, values, side="right")
             return np.where(np.isnan(values), -1, codes).astype(np.int32)
-        numbers = numbering.take(table)
-        seen = np.bincount(numbers[train & (numbers >= 0)], minlength=len(numbering.values))
+        numbers = self._values[at].code_column(table[rule.raw], self._missing)
+        seen = np.bincount(numbers[train & (numbers >= 0)], minlength=len(self._values[at]))
         seen[: len(self._counts[at])] += self._counts[at]
         self._counts[at] = seen
         return numbers
@@ -178,14 +179,13 @@ class Segments:
 
     def _made(self, at: int) -> tuple[list[str], NDArray[np.int16]]:
         """The values of a segment, and for each provisional number the place among them, the last for missing."""
-        rule, numbering = self._rules[at][1], self._numberings[at]
-        counts = self._counts[at]
-        if numbering is None:
+        rule, counts = self._rules[at][1], self._counts[at]
+        if rule.ranges:
             return list(rule.fixed), np.append(np.arange(len(rule.fixed), dtype=np.int16), np.int16(-1))
         if rule.known is not None:
             return list(rule.fixed), np.append((counts == 0).astype(np.int16), np.int16(-1))
         frequent = np.argsort(-counts, kind="stable")[: MOST + 1]  # one more, in case `OTHER` is a value of its own
-        texts = dict(zip(frequent.tolist(), numbering.values.texts(frequent.tolist()), strict=True))
+        texts = dict(zip(frequent.tolist(), self._values[at].texts(frequent.tolist()), strict=True))
         named = [number for number, text in texts.items() if counts[number] and text != OTHER][:MOST]
         values = [texts[number] for number in named]
         if len(named) < len(counts):

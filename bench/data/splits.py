@@ -54,14 +54,14 @@ def uniform(rows: SplitInput, of: Text | None, seed: int) -> NDArray[np.float64]
 
     Rows whose value is missing get a draw each.
     """
-    hashes = [hashlib.blake2b(f"{seed}/{value}".encode(), digest_size=6).digest() for value in of.values] if of else []
-    of_value = np.array([int.from_bytes(digest, "big") / 2**48 for digest in hashes] or [0.0])
-    if of is not None and (of.codes >= 0).all():
-        return of_value[of.codes]
     generator = np.random.PCG64(derive(seed, "split"))
     generator.advance(rows.start)
     draws = np.random.Generator(generator).random(len(rows.file))
-    return draws if of is None else np.where(of.codes >= 0, of_value[of.codes], draws)
+    if of is None or not of.values:
+        return draws
+    hashes = b"".join(hashlib.blake2b(f"{seed}/{value}".encode(), digest_size=6).digest() for value in of.values)
+    high, middle, low = np.frombuffer(hashes, ">u2").reshape(-1, 3).T / 2.0 ** np.array([[16], [32], [48]])
+    return np.where(of.codes >= 0, (high + middle + low)[of.codes], draws)
 
 
 def of_validation(split: str) -> str:
