@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.data.card import Card
 from bench.data.codes import ABSENT, UNKNOWN, Codes, ColumnCodes, count_codes, look_up, whole_numbers
 from bench.data.columns import Categorical, MultiValued, Numeric, Vector
-from bench.data.encoding.base import Source, Vocabulary, ranked
+from bench.data.encoding.base import Source, Vocabulary
 from bench.data.encoding.encoder import DensePart, Encoder, FieldPart, Ids
 from bench.data.encoding.fields import (
     PAD,
@@ -35,37 +37,8 @@ from bench.progress import Progress, Silent
 Mask = NDArray[np.bool_]
 
 
-class Tally:
-    """Rows of train for each code, 8 bytes each."""
-
-    def __init__(self) -> None:
-        self.counts = np.zeros(1024, np.int64)
-
-    def add(self, codes: Codes, train: Mask, size: int) -> None:
-        """Counts codes (n, L) of train rows; codes are below `size`."""
-        if size > len(self.counts):
-            self.counts.resize(max(size, len(self.counts) * 3 // 2), refcheck=False)  # the new end is zero
-        count_codes(codes, train, self.counts)
-
-
-def vocabulary_of(
-    texts: Sequence[str | None], counts: NDArray[np.int64], codes: NDArray[np.int64], min_count: int, size: int
-) -> tuple[Vocabulary, NDArray[np.int32]]:
-    """The vocabulary, and (size + 2,) the local id of each code, the last two for UNKNOWN and missing.
-
-    Args:
-        texts: candidates, None for missing.
-        counts: of each candidate, rows of train.
-        codes: of each candidate, -1 for missing.
-    """
-    order = ranked(texts, counts, min_count)
-    local = np.zeros(size + 2, np.int32)
-    local[codes[order]] = np.arange(1, len(order) + 1)
-    return Vocabulary(values=tuple(texts[at] for at in order)), local
-
-
 class _TextFitter:
-    """What both have in common: values are coded as they are spelled, until all are known.
+    """Values are coded as they are spelled, until all are known.
 
     Attributes:
         source: final after `finish`.
@@ -75,20 +48,40 @@ class _TextFitter:
 
     def __init__(self, name: str, source: Source, min_count: int) -> None:
         self.name, self.source, self.min_count = name, source, min_count
-        self.values, self._tally = ColumnCodes(), Tally()
-        self.local = np.zeros(2, np.int32)
+        self.values, self.local = ColumnCodes(), np.zeros(2, np.int32)
         self.spellings: tuple[str, str] | None = None
+        self._counts = np.zeros(1024, np.int64)  # rows of train for each code
 
     def texts(self, codes: Sequence[int]) -> list[str]:
         """What codes stand for in the encoder."""
         texts = self.values.texts(codes)
         return texts if self.source.spelled or self.values.whole else [canonical(text) or text for text in texts]
 
-    def _kept(self) -> NDArray[np.int64]:
-        """Codes of what train held often enough; from here on it is known what spellings mean."""
+    def _count(self, codes: Codes, train: Mask) -> None:
+        """Counts codes (n, L) of rows of train."""
+        if (size := len(self.values)) > len(self._counts):
+            self._counts.resize(max(size, len(self._counts) * 3 // 2), refcheck=False)  # the new end is zero
+        count_codes(codes, train, self._counts)
+
+    def _vocabulary(self, missing: int = 0) -> Vocabulary:
+        """What train held often enough, by falling count, then by text; from here on it is known what spellings mean.
+
+        Args:
+            missing: rows of train without a value, if that is a category; it comes after texts of its count.
+        """
         self.spellings = self.values.two_spellings()
         self.source = self.source.model_copy(update={"spelled": self.spellings is not None})
-        return np.flatnonzero(self._tally.counts[: len(self.values)] >= max(self.min_count, 1))
+        counts = self._counts[: len(self.values)]
+        codes = np.flatnonzero(counts >= self.min_count)
+        texts: list[str | None] = [*self.texts(codes.tolist())]
+        counts = counts[codes]
+        if missing >= self.min_count:
+            texts, codes, counts = [*texts, None], np.append(codes, ABSENT), np.append(counts, missing)
+        found = pa.table({"rows": counts, "text": pa.array(texts, pa.string())})
+        order = pc.sort_indices(found, [("rows", "descending"), ("text", "ascending")]).to_numpy()
+        self.local = np.zeros(len(self.values) + 2, np.int32)
+        self.local[codes[order]] = np.arange(1, len(order) + 1)
+        return Vocabulary(values=tuple(texts[at] for at in order))
 
 
 class CategoricalFitter(_TextFitter):
@@ -103,7 +96,7 @@ class CategoricalFitter(_TextFitter):
     def take(self, table: Any, train: Mask, grow: bool = True) -> Codes:
         """Codes (n, 1), ABSENT where missing; new values get codes, or are UNKNOWN unless `grow`."""
         codes = self._codes(table, grow)[:, None]
-        self._tally.add(codes, train, len(self.values))
+        self._count(codes, train)
         self._missing += int((codes[train] == ABSENT).sum())
         return codes
 
@@ -120,10 +113,7 @@ class CategoricalFitter(_TextFitter):
 
     def finish(self) -> CategoricalField:
         """What train held often enough."""
-        kept = self._kept()
-        texts: list[str | None] = [*self.texts(kept.tolist()), None]
-        counts = np.append(self._tally.counts[kept], self._missing)
-        vocabulary, self.local = vocabulary_of(texts, counts, np.append(kept, -1), self.min_count, len(self.values))
+        vocabulary = self._vocabulary(self._missing)
         return CategoricalField(name=self.name, source=self.source, vocabulary=vocabulary)
 
 
@@ -138,14 +128,12 @@ class MultiValuedFitter(_TextFitter):
         """Codes (n, slots), ABSENT after the last; values without a slot are neither coded nor counted."""
         lists = Lists(self.source, self.column.separator, self.width, self.column.keep)
         codes = fitted_lists(lists, self.values, table, grow)
-        self._tally.add(codes, train, len(self.values))
+        self._count(codes, train)
         return codes
 
     def finish(self) -> MultiValuedField:
         """What train held often enough."""
-        kept = self._kept()
-        texts, counts = self.texts(kept.tolist()), self._tally.counts[kept]
-        vocabulary, self.local = vocabulary_of(texts, counts, kept, self.min_count, len(self.values))
+        vocabulary = self._vocabulary()
         self.local[ABSENT] = PAD
         return MultiValuedField(
             name=self.name,

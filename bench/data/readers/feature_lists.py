@@ -205,7 +205,7 @@ def _features(text: Any, at: int, table: Any, exact: Any, ids: Any, sums: Any, w
 
 
 @numba.njit(nogil=True, cache=True)
-def _place(field: int, table: Any) -> int:
+def _place(field: Any, table: Any) -> Any:
     """Where a packed name is in the table, or the free place it would take."""
     place = field * 31 % 255
     while table[place, 0] >= 0 and table[place, 0] != field:
@@ -247,7 +247,7 @@ def _number(text: Any, at: int, exact: Any) -> tuple[float, int]:
         value /= exact[scale]
     elif -22 <= scale < 0:
         value *= exact[-scale]
-    else:
+    elif mantissa:
         value *= 10.0**-scale
     return -value if negative else value, at
 
