@@ -29,23 +29,17 @@ from bench.progress import Progress
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a data set, still raw.
-
-    Attributes:
-        table: n rows of raw columns.
-        labels: (n, T).
-        group: (n,), numbered as groups first appear; -1 where there is none.
-        split: (n,), index into `SPLITS`, -1 for none.
-        weights: (n, 0 to 2), see `bench.data.weights`.
-        bounds: (n, T), the most that each label can be; None where no task is censored.
-    """
+    """n rows of a data set, their columns still raw."""
 
     table: Any
     labels: Labels
+    """(n, T)."""
     group: NDArray[np.int32]
+    """(n,), numbered as groups first appear; -1 where there is none."""
     split: Assignment
     weights: Weights
     bounds: Labels | None = None
+    """(n, T), the most that each label can be; None where no task is censored."""
 
 
 def _kept(rows: NDArray[np.bool_], table: Any, labels: Labels, weights: Weights) -> tuple[Any, Labels, Weights]:
@@ -63,11 +57,6 @@ class Assembler:
     """
 
     def __init__(self, card: Card, sides: Sequence[tuple[Join, RawTable]], rejects: Rejects) -> None:
-        """Takes in the side tables.
-
-        Raises:
-            UserError: a side table without its key, or with one twice.
-        """
         self.card, self.rejects = card, rejects
         self.sides = [SideTable(raw, join.on, card.missing) for join, raw in sides]
         self.rows = self.duplicates = self.outside = self.untimed = 0
@@ -152,7 +141,7 @@ class Assembler:
     def _check_columns(self, raw: RawTable) -> None:
         own = set(raw.table.column_names)
         where = raw.file if raw.table.num_rows else raw.place(0)  # readers begin each file with a part without rows
-        known = own.union(*(side.names for side in self.sides))
+        known = own.union(*(side.columns for side in self.sides))
         for column in self.card.raw_columns:
             if column not in known:
                 raise UserError(f"{where}: {unknown('raw column', column, known)}")

@@ -135,7 +135,7 @@ def rows_of(card: Card, home: Path, raw: Path | None, progress: Progress) -> Ite
 
 
 def _rejects(card: Card) -> Rejects:
-    return Rejects(card.reader.on_bad_row == "drop", card.reader.bad_row_limit)
+    return Rejects(card.reader.drops, card.reader.bad_row_limit)
 
 
 def check_data(card: Card, home: Path, raw: Path | None = None, progress: Progress | None = None) -> None:

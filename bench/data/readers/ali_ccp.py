@@ -94,12 +94,11 @@ class Part(NamedTuple):
 
 
 def read_ali_ccp(
-    card: Card, paths: Mapping[str, Sequence[Path]], progress: Progress, drop: bool = False, folder: Path | None = None
+    card: Card, paths: Mapping[str, Sequence[Path]], progress: Progress, folder: Path | None = None
 ) -> Iterator[RawTable]:
     """Impressions beside what their common lines hold, part by part.
 
     Args:
-        drop: leave out lines that do not fit, and impressions without a common line.
         folder: where the common lines wait, one file's at a time.
 
     Raises:
@@ -107,7 +106,7 @@ def read_ali_ccp(
     """
     reader = card.reader
     assert isinstance(reader, AliCcpReader)
-    sides = [Side(card, fields) for fields in (COMMON, SKELETON)]
+    drop, sides = reader.drops, [Side(card, fields) for fields in (COMMON, SKELETON)]
     for file in card.row_files:
         if file not in reader.common:
             raise UserError(f"{card.key}: reader.common names no common file for '{file}'")
