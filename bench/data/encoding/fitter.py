@@ -6,6 +6,7 @@ A row is kept as provisional codes (int32, one for each slot of a categorical or
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ from bench.data.encoding.numeric import Dense, DistinctNumbers, NumericColumn, R
 from bench.data.encoding.rates import RatesFitter
 from bench.data.history import Past
 from bench.data.values import canonical, distinct, texts_of, whole_column
+from bench.errors import UserError
 from bench.progress import Progress, Silent
 
 Mask = NDArray[np.bool_]
@@ -156,11 +158,7 @@ class Provisional(NamedTuple):
 
 
 class NumericFitter:
-    """A quantity, and its ranges.
-
-    Attributes:
-        moments: of train.
-    """
+    """A quantity, and its ranges."""
 
     width = 1
 
@@ -252,11 +250,9 @@ class EncoderFitter:
         self._encoder: Encoder | None = None
 
     def take(self, table: Any, train: Mask, labels: NDArray[np.float32], grow: bool = True) -> Provisional:
-        """Takes in rows: fits on those of train, codes all.
+        """Takes in the n rows of a table of raw columns: fits on those of train, codes all.
 
         Args:
-            table: Arrow table of raw columns, n rows.
-            train: (n,) whether a row is train's.
             labels: (n, T), read by target rates only.
             grow: whether rows of train may still come, so that new values get codes.
         """
@@ -290,39 +286,37 @@ class EncoderFitter:
         ranges: list[BucketField] = []
         dense: list[DensePart] = []
         note = (progress or Silent()).note
-        for name in self.card.columns:
-            if (text := self._fields.get(name)) is not None:
-                fields.append(text.finish())
-                if text.spellings is not None:
-                    both = " and as ".join(map(repr, text.spellings))
-                    note(
-                        f"{self.card.key}: '{name}' has one number as {both}: they are two categories; where they mean "
-                        "the same, write all numbers in one way"
-                    )
-                continue
-            if isinstance(numeric := self._numbers[name], VectorFitter):
-                dense.append(numeric.finish())
-                continue
-            column, of_number = numeric.finish()
-            dense.append(column)
-            ranges.append(of_number)
-            if left_out := numeric.moments.robust().left_out:
+        for text in self._fields.values():
+            fields.append(text.finish())
+            if text.spellings is not None:
+                both = " and as ".join(map(repr, text.spellings))
                 note(
-                    f"{self.card.key}: '{name}' has {left_out:,} values in train that are far from all others: its "
-                    f"mean and deviation are without them, and it is cut at {column.low:.4g} and {column.high:.4g}"
-                    f"{', after the logarithm' if column.log1p else ''}"
+                    f"{self.card.key}: '{text.name}' has one number as {both}: they are two categories; where they "
+                    "mean the same, write all numbers in one way"
                 )
         if (history := self.card.history) is not None:
             for rule in history.list_rules:
                 source = Source(column=rule.name, missing=self.card.missing)
                 fields.append(HistoryField(name=rule.name, source=source, of=rule.of, slots=history.length))
-        for numeric in self._past.values():
+        for name, numeric in (self._numbers | self._past).items():
+            if isinstance(numeric, VectorFitter):
+                dense.append(numeric.finish())
+                continue
             column, of_number = numeric.finish()
             dense.append(column)
             ranges.append(of_number)
+            if name in self._numbers and (left_out := numeric.moments.robust().left_out):
+                note(
+                    f"{self.card.key}: '{name}' has {left_out:,} values in train that are far from all others: its "
+                    f"mean and deviation are without them, and it is cut at {column.low:.4g} and {column.high:.4g}"
+                    f"{', after the logarithm' if column.log1p else ''}"
+                )
         for name, rates in self._rates.items():
             dense.append(rates.finish(self._fields[name].source, self._fields[name].texts))
-        self._encoder = Encoder(fields=(*fields, *ranges), dense=tuple(dense)).checked(self.card)
+        self._encoder = encoder = Encoder(fields=(*fields, *ranges), dense=tuple(dense))
+        for name, count in Counter([*(part.name for part in encoder.fields), *encoder.dense_names]).items():
+            if count > 1:
+                raise UserError(f"{self.card.key}: two inputs would be called '{name}'; rename one of the columns")
         self._fix(self._encoder)
         return self._encoder
 
