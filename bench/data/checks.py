@@ -81,8 +81,8 @@ class Sieve:
             self.bad |= new
 
 
-_NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
-_TEXTS = (pa.types.is_string, pa.types.is_large_string)
+NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
+TEXTS = (pa.types.is_string, pa.types.is_large_string)
 _EXPECTED = {
     "number": "numbers",
     "text": "texts or numbers",
@@ -121,7 +121,7 @@ def checked(
             _check_lengths(name, column, vectors[name], sieve)
         elif name in wanted and is_list(kind):
             _check_lists(name, column, sieve)
-        if not _is(kind, _TEXTS):
+        if not _is(kind, TEXTS):
             continue
         codes, values = distinct(column)
         if (broken := _not_utf8(values)).any():
@@ -156,10 +156,10 @@ def check_times(
 
 def _holds(kind: Any, wanted: str) -> bool:
     if wanted == "vector":
-        return pa.types.is_null(kind) or (is_list(kind) and _is(kind.value_type, _NUMBERS))
+        return pa.types.is_null(kind) or (is_list(kind) and _is(kind.value_type, NUMBERS))
     if wanted == "list" and is_list(kind):
         kind = kind.value_type
-    return _is(kind, _NUMBERS + _TEXTS) if wanted == "number" else not pa.types.is_nested(kind)
+    return _is(kind, NUMBERS + TEXTS) if wanted == "number" else not pa.types.is_nested(kind)
 
 
 def _is(kind: Any, types: Sequence[Callable[[Any], bool]]) -> bool:
@@ -181,7 +181,7 @@ def _check_lists(name: str, column: Any, sieve: Sieve) -> None:
     """The sieve takes rows whose list holds a text that is not UTF-8."""
     rows, lists = distinct(column)
     first, values = taken_apart(lists)
-    if _is(values.type, _TEXTS) and (broken := _not_utf8(values)).any():
+    if _is(values.type, TEXTS) and (broken := _not_utf8(values)).any():
         of_list = np.append(np.diff(np.append(0, np.cumsum(broken))[first]) > 0, False)
         sieve.refuse(of_list[rows], "bytes", f"'{name}': expected UTF-8 text")
 

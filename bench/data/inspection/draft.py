@@ -15,7 +15,7 @@ from bench.data.inspection.column import Counted, Markers, count_column, find_ma
 from bench.data.inspection.kinds import DESIGN, Finding, Rate, coarse_cells, find_kind, find_rate
 from bench.data.inspection.labels import Label, find_labels, label_columns, parents_of, task_names
 from bench.data.inspection.leaks import Floats, Labels, find_leak
-from bench.data.inspection.names import after_exposure, is_duration, is_scenario, is_watching
+from bench.data.inspection.names import LASTING, after_exposure, has_word, is_scenario, is_watching
 from bench.data.inspection.proposals import (
     Amount,
     Space,
@@ -304,7 +304,7 @@ def _proposals(
             scenario = draft.name, why
         if numeric:
             limit |= {task: draft.name for task, y in numbers.items() if task not in limit and limits(y, column)}
-            lasting = lasting or (draft.name if is_duration(draft.name) else None)
+            lasting = lasting or (draft.name if has_word(draft.name, LASTING) else None)
     found = []
     for task, y in numbers.items():
         parent = None if parents.get(task) else find_parent(y, labels)

@@ -13,7 +13,7 @@ import numpy as np
 from bench.data.inspection.column import Counted
 from bench.data.inspection.kinds import FEW, Finding, skewness
 from bench.data.inspection.leaks import LEAST, Floats, Labels
-from bench.data.inspection.names import epoch_unit, is_id, is_rating, is_scenario, is_yyyymmdd
+from bench.data.inspection.names import RATINGS, epoch_unit, has_word, is_id, is_scenario, is_yyyymmdd
 
 SCENARIOS = 20
 """The most values of a scenario."""
@@ -105,7 +105,7 @@ def is_amount(column: Counted) -> bool:
         return False
     if epoch_unit(column) or is_yyyymmdd(column) or int(column.counts[numbers > 0].sum()) < LEAST:
         return False
-    if is_rating(column.name):
+    if has_word(column.name, RATINGS):
         return True
     return not is_id(column.name) and len(numbers) > FEW and skewness(numbers, column.counts) > TAIL
 
