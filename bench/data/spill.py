@@ -92,14 +92,9 @@ def arrays_of(card: Card, rows: Rows) -> dict[str, NDArray[Any]]:
 
 
 class Spill:
-    """A folder of the store to be.
-
-    Attributes:
-        counts: of labels.
-    """
+    """A folder of the store to be, whose files are closed with a stack, and the counts of its labels."""
 
     def __init__(self, folder: Path, card: Card, stack: ExitStack) -> None:
-        """Makes the folder; its files are closed with the stack."""
         folder.mkdir()
         self.folder, self.counts = folder, LabelCounts(card)
         self._stack, self._files = stack, dict[str, ArrayWriter]()
@@ -147,11 +142,7 @@ class Segments:
         self._counts = [np.zeros(0, np.int64) for _ in self._rules]
 
     def take(self, table: Any, train: NDArray[np.bool_]) -> dict[str, Numbers]:
-        """What is to be kept of rows: the provisional numbers (n, G) of those of an Arrow table, if there are segments.
-
-        Args:
-            train: (n,) whether a row is train's.
-        """
+        """What is to be kept of the n rows of an Arrow table: provisional numbers (n, G), if there are segments."""
         found = [self._numbers(at, table, train) for at in range(len(self._rules))]
         return {WAITING: np.stack(found, axis=1)} if found else {}
 
@@ -174,7 +165,13 @@ class Segments:
             return {}
         made = [self._made(at) for at in range(len(self._rules))]
         for folder in folders:
-            _write(folder, [codes for _, codes in made])
+            waiting = folder / f"{WAITING}.npy"
+            reader = ArrayReader(np.load(waiting, mmap_mode="r"))
+            with reader, ArrayWriter(folder / "segments.npy", np.int16, (len(made),)) as out:
+                for start in range(0, reader.rows, BLOCK):
+                    block = reader.part(start, BLOCK)
+                    out.append(np.stack([codes[block[:, at]] for at, (_, codes) in enumerate(made)], axis=1))
+            waiting.unlink()
         return {"segments": {name: values for (name, _), (values, _) in zip(self._rules, made, strict=True)}}
 
     def _made(self, at: int) -> tuple[list[str], NDArray[np.int16]]:
@@ -194,13 +191,3 @@ class Segments:
         places[named] = np.arange(len(named))
         places[-1] = -1
         return values, places
-
-
-def _write(folder: Path, places: list[NDArray[np.int16]]) -> None:
-    waiting = folder / f"{WAITING}.npy"
-    reader, writer = ArrayReader(np.load(waiting, mmap_mode="r")), folder / "segments.npy"
-    with reader, ArrayWriter(writer, np.int16, (len(places),)) as out:
-        for start in range(0, reader.rows, BLOCK):
-            block = reader.part(start, BLOCK)
-            out.append(np.stack([of[block[:, at]] for at, of in enumerate(places)], axis=1))
-    waiting.unlink()
