@@ -162,14 +162,6 @@ def count_codes(codes: Any, train: Any, counts: Any) -> None:
                     counts[codes[row, slot]] += 1
 
 
-@numba.njit(nogil=True, cache=True)
-def look_up(codes: Any, ids: Any, starts: Any, out: Any) -> None:
-    """Writes `ids[starts + codes]` of codes (n, C) into `out`; starts (C,) are where each column's ids begin."""
-    for row in range(codes.shape[0]):
-        for column in range(codes.shape[1]):
-            out[row, column] = ids[starts[column] + codes[row, column]]
-
-
 class TextCodes:
     """The distinct texts seen so far, found by a hash; bytes are compared, so that no two share a code by chance."""
 

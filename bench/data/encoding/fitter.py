@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.data.card import Card
-from bench.data.codes import ABSENT, UNKNOWN, Codes, ColumnCodes, count_codes, look_up, whole_numbers
+from bench.data.codes import ABSENT, Codes, ColumnCodes, count_codes, whole_numbers
 from bench.data.columns import Categorical, MultiValued, Numeric, Vector
 from bench.data.encoding.base import Source, Vocabulary
 from bench.data.encoding.encoder import DensePart, Encoder, FieldPart, Ids
@@ -333,15 +333,15 @@ class EncoderFitter:
         if past is not None:
             number |= {name: past.numbers[:, at] for at, name in enumerate(self._past)}
         ids = np.empty((len(rows.codes), self._slots), np.int32)
-        look_up(rows.codes, self._ids, self._starts, ids)
-        at = rows.codes.shape[1]
+        for name, at in self._at.items():
+            ids[:, at] = self._rows_of[name][rows.codes[:, at]]
+        past_ids = ids[:, rows.codes.shape[1] : self._slots - len(self._ranges)]
         for place, of in enumerate(self._lists):
             assert past is not None
             codes = past.lists[:, place]
-            ids[:, at : at + codes.shape[1]] = np.where(codes < 0, 0, of[codes])
-            at += codes.shape[1]
-        for at, (ranges, offset) in enumerate(self._ranges, self._slots - len(self._ranges)):
-            ids[:, at] = offset + ranges.encode_numbers(number[ranges.number])[:, 0]
+            past_ids[:, place * codes.shape[1] : (place + 1) * codes.shape[1]] = np.where(codes < 0, 0, of[codes])
+        for last, (ranges, offset) in enumerate(self._ranges, self._slots - len(self._ranges)):
+            ids[:, last] = offset + ranges.encode_numbers(number[ranges.number])[:, 0]
         columns = [np.empty((len(ids), 0), np.float32)]
         for part in self._encoder.dense:
             if isinstance(part, NumericColumn):
@@ -353,10 +353,11 @@ class EncoderFitter:
         return ids, np.concatenate(columns, axis=1)
 
     def _fix(self, encoder: Encoder) -> None:
-        """Remembers the embedding row of each code, a table after another; UNKNOWN and ABSENT stand before each."""
+        """Remembers the embedding row of each code, and of UNKNOWN and ABSENT, which stand last."""
         schema = encoder.schema_of(())
-        tables, self._ranges, self._slots = [np.empty(0, np.int32)], list[tuple[BucketField, int]](), schema.slots
+        self._rows_of: dict[str, NDArray[np.int32]] = {}
         self._lists: list[NDArray[np.int32]] = []
+        self._ranges, self._slots = list[tuple[BucketField, int]](), schema.slots
         for part, offset in zip(encoder.fields, schema.offsets, strict=True):
             if isinstance(part, BucketField):
                 self._ranges.append((part, offset))
@@ -364,7 +365,4 @@ class EncoderFitter:
                 self._lists.append(self._fields[part.of].local + offset)
             else:
                 local = self._fields[part.name].local
-                tables.append(np.roll(np.where(local == PAD, 0, local + offset), -UNKNOWN))
-        starts = np.cumsum([len(table) for table in tables[:-1]], dtype=np.int64) - UNKNOWN
-        self._ids = np.concatenate(tables)
-        self._starts = np.repeat(starts, [fitter.width for fitter in self._fields.values()])
+                self._rows_of[part.name] = np.where(local == PAD, 0, local + offset).astype(np.int32)

@@ -127,7 +127,8 @@ class RatesFitter:
             [np.empty((0, len(self.tasks) + 1))]
             + [self._whole(1 + order[i : i + STEP]) for i in range(0, len(order), STEP)]
         )
-        part = TargetRates(
+        mean, scale = zip(*(moments.moments for moments in self._moments()), strict=True)
+        self._part = TargetRates(
             name=self.name,
             source=source,
             tasks=tuple(task.name for task in self.tasks),
@@ -137,11 +138,9 @@ class RatesFitter:
             seed=self.seed,
             values=(*texts(order.tolist()), None),
             table=tuple(map(tuple, np.concatenate([full, self._whole(np.array([0, self._used]))]).tolist())),
-            mean=(0.0,) * (len(self.tasks) + 1),
-            scale=(1.0,) * (len(self.tasks) + 1),
+            mean=mean,
+            scale=scale,
         )
-        mean, scale = zip(*(moments.moments for moments in self._moments()), strict=True)
-        self._part = part.model_copy(update={"mean": mean, "scale": scale})
         return self._part
 
     def dense(self, codes: Codes, start: int | None) -> Dense:

@@ -41,22 +41,18 @@ Role = Literal["input", "left out", "post-exposure", "label", "time", "split"]
 
 @dataclass(frozen=True)
 class Request:
-    """What the user says of the data.
-
-    Attributes:
-        labels: `COLUMN`, or `COLUMN=VALUE` with the value that means 1.
-        parents: `CHILD=PARENT`.
-        separator: of CSV; None to guess.
-        names: of the columns, where files have no header.
-        rows: to inspect.
-    """
+    """What the user says of the data."""
 
     files: tuple[Path, ...]
     labels: tuple[str, ...]
+    """`COLUMN`, or `COLUMN=VALUE` with the value that means 1."""
     parents: tuple[str, ...] = ()
+    """`CHILD=PARENT`."""
     wish: Wish = field(default_factory=Wish)
     separator: str | None = None
+    """Of CSV; None to guess."""
     names: tuple[str, ...] = ()
+    """Of the columns, where files have no header."""
     id: str | None = None
     title: str | None = None
     rows: int = ROWS
@@ -64,14 +60,7 @@ class Request:
 
 @dataclass(frozen=True)
 class ColumnDraft:
-    """One column: what was counted, and what becomes of it.
-
-    Attributes:
-        examples: the most frequent values.
-        finding: the input that it makes, or would make.
-        reason: why it is not an input; empty where it is one.
-        rate: whether it is also to be described by target rates; None where it has few values.
-    """
+    """One column: what was counted, and what becomes of it."""
 
     name: str
     role: Role
@@ -79,9 +68,13 @@ class ColumnDraft:
     distinct: int
     missing_rate: float
     examples: tuple[str, ...]
+    """The most frequent values."""
     finding: Finding
+    """The input that it makes, or would make."""
     reason: str = ""
+    """Why it is not an input; empty where it is one."""
     rate: Rate | None = None
+    """Whether it is also to be described by target rates; None where it has few values."""
 
 
 class Proposals(NamedTuple):
@@ -199,11 +192,7 @@ def _id_of(files: Sequence[Path]) -> str:
 
 
 def check_id(name: str) -> str:
-    """The id itself.
-
-    Raises:
-        UserError: it holds anything but small letters, digits, `-` and `_`.
-    """
+    """The id itself; raises UserError where it holds anything but small letters, digits, `-` and `_`."""
     if not _ID.fullmatch(name):
         raise UserError(f"--id: expected small letters, digits, - and _, found '{name}'")
     return name

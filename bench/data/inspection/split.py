@@ -22,12 +22,7 @@ Kind = Literal["time", "hash", "random", "files", "column"]
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user asks for.
-
-    Attributes:
-        kind: None to choose by what else is given.
-        column: that a split by hash or by column goes by.
-    """
+    """What the user asks for; without a kind it is chosen by what else is given."""
 
     kind: Kind | None = None
     valid: float = 0.1
@@ -35,6 +30,7 @@ class Wish:
     time: str | None = None
     group: str | None = None
     column: str | None = None
+    """That a split by hash or by column goes by."""
 
     @property
     def chosen(self) -> Kind:
@@ -226,28 +222,18 @@ def _late(column: Counted, share: float, train: NDArray[np.bool_], test: NDArray
 
 @dataclass(frozen=True)
 class Split:
-    """For the card.
-
-    Attributes:
-        table: its `[split]`.
-        why: sentences.
-        counts: split -> (rows, task -> positives of a binary task).
-        outside: rows in no split.
-    """
+    """`[split]` of the card, and why, in sentences."""
 
     table: Mapping[str, Any]
     why: tuple[str, ...]
     counts: Mapping[str, tuple[int, Mapping[str, int]]]
+    """Split -> (rows, task -> positives of a binary task)."""
     outside: int
+    """Rows in no split."""
 
 
 def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Sequence[Label]) -> Split:
-    """The split, tried on rows.
-
-    Args:
-        files: names on the card.
-        file: (N,) of each row.
-        columns: the columns of N rows that the wish and the labels name.
+    """The split, tried on N rows, of each its file and the columns that the wish and the labels name.
 
     Raises:
         UserError: times that do not sort or are too few, a split that is empty, a task that lacks a class in one.

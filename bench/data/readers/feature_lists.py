@@ -21,17 +21,14 @@ _EXACT = np.array([float(f"1e{power}") for power in range(23)])  # a double hold
 
 
 class Wanted(NamedTuple):
-    """Which fields to keep.
-
-    Attributes:
-        names: at most 7 characters each, so that a name fits into a number.
-        slots: for each field how many ids, 0 for none.
-        summed: for each field whether its values are summed.
-    """
+    """Which fields to keep."""
 
     names: tuple[str, ...]
+    """At most 7 characters each, so that a name fits into a number."""
     slots: tuple[int, ...]
+    """For each field how many ids, 0 for none."""
     summed: tuple[bool, ...]
+    """For each field whether its values are summed."""
 
     def table(self) -> NDArray[np.int64]:
         """(256, 4): an open-addressed table of packed name, first slot, slots and column of the sum (-1: none)."""
@@ -45,21 +42,18 @@ class Wanted(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """What n lines hold.
-
-    Attributes:
-        keys: (n,) hash of the common index, of 63 bits.
-        labels: (n, 2) click and buy, 0 in files without.
-        ids: (n, S) for each field its slots, heaviest first, `ABSENT` after the last.
-        sums: (n, D), NaN where the field is absent.
-        offsets: (n,) where each line begins in the block.
-    """
+    """What n lines hold."""
 
     keys: NDArray[np.uint64]
+    """(n,) hash of the common index, of 63 bits."""
     labels: NDArray[np.int8]
+    """(n, 2) click and buy, 0 in files without."""
     ids: NDArray[np.int64]
+    """(n, S) for each field its slots, heaviest first, `ABSENT` after the last."""
     sums: NDArray[np.float64]
+    """(n, D), NaN where the field is absent."""
     offsets: NDArray[np.int64]
+    """(n,) where each line begins in the block."""
 
 
 def scan(block: bytes, wanted: Wanted, labelled: bool) -> tuple[Lines, list[tuple[int, str]], int]:
