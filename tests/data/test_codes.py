@@ -27,7 +27,8 @@ def test_codes_are_those_of_a_dictionary(rows: list[int], asked: list[int]) -> N
 
 def test_a_table_grows() -> None:
     ids, table = np.random.default_rng(0).integers(0, 2**62, 100_000), IntegerCodes()
-    np.testing.assert_array_equal(table.values[table.code(ids)], ids)
+    found = table.code(ids)
+    np.testing.assert_array_equal(table.values[found], ids)
     assert len(table) == len(np.unique(ids))
 
 
