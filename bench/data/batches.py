@@ -14,7 +14,6 @@ from itertools import islice
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data.arrays import ArrayReader, row_bytes
@@ -31,16 +30,13 @@ LABEL_BLOCK = 1 << 18
 
 
 class Batches:
-    """A split as batches of tensors.
+    """A split as batches of tensors; `in_memory` says whether it is held as a whole.
 
     Args:
         split: arrays in memory always fit.
         memory: bytes that its samples may take; by default `memory_limit()`.
         grouped: whether batches have their rows' groups, and shuffled ones hold whole groups, see `bench.data.groups`;
             beyond memory, a group's rows of one window.
-
-    Attributes:
-        in_memory: whether it is held as a whole.
     """
 
     def __init__(self, split: Split, memory: int | None = None, grouped: bool = False) -> None:
@@ -54,35 +50,13 @@ class Batches:
         return len(self._split)
 
     @cached_property
-    def ids(self) -> Tensor:
-        """(N, S) int32, over the store's pages."""
-        return _tensor(self._split.ids)
-
-    @cached_property
-    def dense(self) -> Tensor:
-        """(N, D) float32, over the store's pages."""
-        return _tensor(self._split.dense)
-
-    @cached_property
-    def labels(self) -> Tensor:
-        """(N, T) float32, over the store's pages; of a view of fewer tasks a copy."""
-        return _tensor(self._split.labels)
-
-    @cached_property
-    def group(self) -> Tensor | None:
-        """(N,) int32, over the store's pages; None where not asked for."""
-        return _tensor(self._split.group) if self._grouped else None
-
-    @cached_property
-    def weights(self) -> Tensor | None:
-        """(N, 1 or 2) float32, over the store's pages; None where the split has none."""
-        return None if self._split.weights is None else _tensor(self._split.weights)
-
-    @cached_property
-    def bounds(self) -> Tensor | None:
-        """(N, T) float32, over the store's pages; of a view of fewer tasks a copy; None where the split has none."""
-        found = self._split.bounds
-        return None if found is None else _tensor(found)
+    def _whole(self) -> Batch:
+        """All rows, over the store's pages; labels and bounds of a view of fewer tasks are copies."""
+        split, group = self._split, self._split.group if self._grouped else None
+        arrays = (split.ids, split.dense, split.labels, split.weights, group, split.bounds)
+        with warnings.catch_warnings():  # read-only maps are fine: nothing here writes to them
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            return Batch(*(None if array is None else torch.from_numpy(array) for array in arrays))  # type: ignore[arg-type]
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """The whole split, in order; the last batch may be smaller. Pages of a store do not stay mapped."""
@@ -93,13 +67,12 @@ class Batches:
     def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """The split in an order that depends on the seed alone, and beyond memory on the memory's order of size too.
 
-        It begins with batch `start` of the pass; beyond memory the batches before it are read all the same.
-
-        What is left over below one batch sits out this pass (another seed leaves out others), so that every step has
-        the same shape and weight; a split smaller than a batch is one batch.
+        It begins with batch `start` of the pass; beyond memory the batches before it are read all the same. What is
+        left over below one batch sits out this pass (another seed leaves out others), so that every step has the same
+        shape and weight; a split smaller than a batch is one batch.
 
         Raises:
-            UserError: the split is beyond memory, and the memory allowed is too small to shuffle anything.
+            UserError: the memory allowed is too small to shuffle a split that is beyond it.
         """
         size = min(size, len(self))
         if self.in_memory:
@@ -118,7 +91,7 @@ class Batches:
         """
         total, count = np.zeros(len(parents)), np.zeros(len(parents))
         start = 0
-        for labels in [self.labels] if self.in_memory else self._label_blocks():
+        for labels in [self._whole.labels] if self.in_memory else self._label_blocks():
             weights = self._split.weights_of(slice(start, start := start + len(labels)))
             of_rows = None if weights is None else torch.from_numpy(weights.astype(np.float64).prod(axis=1))
             for task, parent in enumerate(parents):
@@ -156,10 +129,6 @@ class Batches:
             part = slice(start, start + size)
             yield self._whole.map(lambda tensor, part=part: tensor[part])  # type: ignore[misc]
 
-    @property
-    def _whole(self) -> Batch:
-        return Batch(self.ids, self.dense, self.labels, self.weights, self.group, self.bounds)
-
     def _label_blocks(self) -> Iterator[Tensor]:
         with ArrayReader(self._split.stored_labels) as reader:
             columns = slice(None) if self._split.columns is None else list(self._split.columns)
@@ -171,10 +140,3 @@ def shuffled_order(split: Split, size: int, seed: int, grouped: bool) -> Tensor:
     """The order (N,) of a pass over a split that is held as a whole."""
     rng = np.random.default_rng(seed)
     return torch.from_numpy(grouped_order(split.group, size, rng) if grouped else rng.permutation(len(split)))
-
-
-def _tensor(array: NDArray[np.int32] | NDArray[np.float32]) -> Tensor:
-    """A tensor over the same memory. Read-only maps are fine: nothing here writes to it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array)

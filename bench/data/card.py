@@ -104,12 +104,16 @@ class Card(Config):
         """All tasks, in order; their durations by the names of the inputs."""
         return tuple(replace(rule.task, duration=self.number_of(rule.duration)) for rule in self.task_rules)
 
-    def number_of(self, raw: str | None) -> str | None:
-        """The numeric input that is a raw column as it is; None where there is none."""
+    def _reading(self, kind: type[Categorical | Numeric], raw: str | None) -> str | None:
+        """The input of a kind that is a raw column as it is; None where there is none."""
         for name, column in self.columns.items():
-            if isinstance(column, Numeric) and column.derive is None and (column.source or name) == raw:
+            if isinstance(column, kind) and column.derive is None and (column.source or name) == raw:
                 return name
         return None
+
+    def number_of(self, raw: str | None) -> str | None:
+        """The numeric input that is a raw column as it is; None where there is none."""
+        return self._reading(Numeric, raw)
 
     @property
     def default_tasks(self) -> tuple[str, ...]:
@@ -124,24 +128,18 @@ class Card(Config):
     @property
     def group_input(self) -> str | None:
         """The categorical input that is the group's raw column as it is, where there is one."""
-        return self._input_of(self.group)
+        return self._reading(Categorical, self.group)
 
     @property
     def scenario_input(self) -> str | None:
         """The categorical input that is the scenario's raw column; None without scenarios."""
-        return self._input_of(self.scenario)
+        return self._reading(Categorical, self.scenario)
 
     @property
     def segment_rules(self) -> dict[SegmentName, SegmentRule]:
         """All segments: the scenario first, then those of the card's table."""
         first = {} if self.scenario is None else {SCENARIO: SegmentRule(column=self.scenario)}
         return first | self.segments
-
-    def _input_of(self, raw: str | None) -> str | None:
-        for name, column in self.columns.items():
-            if isinstance(column, Categorical) and column.derive is None and (column.source or name) == raw:
-                return name
-        return None
 
     def id_count(self, schema: Schema) -> int:
         """How many ids and categories a store of this card has, without columns that are a second view of a number."""
@@ -152,32 +150,29 @@ class Card(Config):
     @property
     def raw_columns(self) -> dict[str, str]:
         """Every raw column that is needed -> `number` if used as one, `list` or `vector` if only so, else `text`."""
+        rules, segments = self.task_rules, self.segment_rules.values()
+        beside = [raw for rule in rules for raw in (rule.truth, rule.duration, rule.censored) if raw]
+        weights = [raw for raw, _ in weight_columns(self.weight, self.sampling)]
+        past = [self.history_time] if self.history else []
         numeric = {
-            column.source or name
-            for name, column in self.columns.items()
-            if isinstance(column, Numeric) or column.derive is not None
+            *(raw for name, raw in self.inputs if isinstance(self.columns[name], Numeric) or self.columns[name].derive),
+            *(rule.column for rule in rules if rule.kind == "regression"),
+            *beside,
+            *(rule.raw for rule in segments if rule.ranges),
+            *(raw for rule in rules for raw, holds in rule.where.items() if isinstance(holds, Span)),
+            *self.logged,
+            *weights,
+            *past,
+            *([self.time] if self.split_times and not self.textual_time else []),
         }
-        numeric |= {rule.column or "" for rule in self.task_rules if rule.kind == "regression"}
-        beside = [raw for rule in self.task_rules for raw in (rule.truth, rule.duration, rule.censored) if raw]
-        numeric |= set(beside)
-        numeric |= {rule.raw for rule in self.segment_rules.values() if rule.ranges} | set(self.logged)
-        numeric |= dict(weight_columns(self.weight, self.sampling)).keys()
-        numeric |= {raw for rule in self.task_rules for raw, holds in rule.where.items() if isinstance(holds, Span)}
-        if self.history is not None:
-            numeric.add(self.history_time)
-        if self.split_times and not self.textual_time:
-            numeric.add(self.time or "")
         kinds = dict[str, str]()
         for name, raw in self.inputs:
             kind = {MultiValued: "list", Vector: "vector"}.get(type(self.columns[name]), "text")
             kinds[raw] = kind if kinds.get(raw, kind) == kind else "text"
-        used = list[str]()
-        used += [*(raw for rule in self.task_rules for raw in rule.sources), *beside]
+        used = [*(raw for rule in rules for raw in rule.sources), *beside]
         used += [raw for raw in (self.group, self.time, self.split_column) if raw]
-        used += [*(rule.raw for rule in self.segment_rules.values()), *self.logged]
-        used += [raw for raw, _ in weight_columns(self.weight, self.sampling)]
-        used += [raw for rule in self.task_rules for raw in rule.where]
-        used += [] if self.history is None else [self.history_time]
+        used += [*(rule.raw for rule in segments), *self.logged, *weights]
+        used += [*(raw for rule in rules for raw in rule.where), *past]
         kinds |= dict.fromkeys(used, "text")
         return {raw: "number" if raw in numeric else kind for raw, kind in kinds.items()}
 
@@ -358,9 +353,7 @@ class Card(Config):
 
 
 def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Schema:
-    """A schema with the card's inputs and tasks, except what only data can tell.
-
-    Every field has one cardinality, and every number one range.
+    """A schema with the card's inputs and tasks: every field has one cardinality, and every number one range.
 
     Columns that preparing adds by what it finds (flags of missing values, target rates) are not among them.
 
@@ -376,9 +369,13 @@ def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Sch
             raise unknown("task", name, by_name)
     fields: list[schema.Field] = []
     dense: list[str] = []
-    ranges: list[schema.Field] = []
-    numbers: list[Number] = []
     vectors: list[schema.Vector] = []
+    numbers: dict[str, Number] = {}
+
+    def add_number(name: str) -> None:
+        numbers[name] = Number(name, len(dense), None, (0.0, 1.0), (1,))
+        dense.append(name)
+
     for name, column in card.columns.items():
         match column:
             case Categorical():
@@ -389,28 +386,23 @@ def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Sch
                 vectors.append(schema.Vector(name, len(dense), column.length))
                 dense += [f"{name}_{at}" for at in range(column.length)]
             case Numeric():
-                ranges.append(schema.Field(f"{name}_bucket", 3))
-                numbers.append(Number(name, len(dense), None, (0.0, 1.0), (1,)))
-                dense.append(name)
-    if card.history is not None:
-        fields += [
-            schema.Field(each.name, cardinality, card.history.length, each.of) for each in card.history.list_rules
-        ]
-        for name in card.history.numbers:
-            ranges.append(schema.Field(f"{name}_bucket", 3))
-            numbers.append(Number(name, len(dense), None, (0.0, 1.0), (1,)))
-            dense.append(name)
+                add_number(name)
+    if (past := card.history) is not None:
+        fields += [schema.Field(each.name, cardinality, past.length, each.of) for each in past.list_rules]
+        for name in past.numbers:
+            add_number(name)
+    fields += [schema.Field(f"{name}_bucket", 3) for name in numbers]
     logged = {rule.name for rule in card.task_rules if rule.kind == "regression" and rule.scale in ("auto", "log1p")}
     # Whether a scale is logarithmic only data can tell; here it is where it may be.
     scale = schema.Scale(log=True, centre=0.0, spread=1.0, low=0.0, high=0.0, mean=0.0)
     named = (by_name[name] for name in tasks or card.default_tasks)
     chosen = tuple(replace(task, scale=scale) if task.name in logged else task for task in named)
     return Schema(
-        (*fields, *ranges),
+        tuple(fields),
         tuple(dense),
         chosen,
         card.group_input,
-        tuple(numbers),
+        tuple(numbers.values()),
         tuple(vectors),
         card.group is not None,
         card.scenario_input,

@@ -26,19 +26,12 @@ BadRow = tuple[str, Callable[[], str]]
 
 
 class Rejects:
-    """What was dropped of a data set.
-
-    Attributes:
-        drop: whether bad rows are dropped; else the first is an error.
-        counts: reason in a word -> rows.
-        first: the first of them, where and why.
-        unpaired: rows without a partner, in formats that come in pairs of files.
-    """
+    """What was dropped of a data set: bad rows, if `drop`, else the first is an error; and rows without a partner."""
 
     def __init__(self, drop: bool = False, limit: float = 0.0) -> None:
         self.drop, self.limit = drop, limit
-        self.counts: dict[str, int] = {}
-        self.first: str | None = None
+        self.counts: dict[str, int] = {}  # by reason in a word
+        self.first: str | None = None  # where it is and why it is bad
         self.unpaired = 0
 
     @property
@@ -74,11 +67,7 @@ class Rejects:
 
 
 class Sieve:
-    """The bad rows of one part.
-
-    Attributes:
-        bad: (n,).
-    """
+    """The bad rows (n,) of one part."""
 
     def __init__(self, rejects: Rejects, place: Place, rows: int) -> None:
         self.rejects, self.place = rejects, place
@@ -92,14 +81,8 @@ class Sieve:
             self.bad |= new
 
 
-_NUMBERS = (
-    pa.types.is_integer,
-    pa.types.is_floating,
-    pa.types.is_boolean,
-    pa.types.is_null,
-    pa.types.is_string,
-    pa.types.is_large_string,
-)
+NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
+TEXTS = (pa.types.is_string, pa.types.is_large_string)
 _EXPECTED = {
     "number": "numbers",
     "text": "texts or numbers",
@@ -119,7 +102,7 @@ def checked(
     """The table with numbers in columns that are wanted as such; the sieve takes the rows that do not fit.
 
     Args:
-        wanted: raw column -> `text`, `number`, `vector` or `list`, which is several texts or one.
+        wanted: as `Card.raw_columns`.
         vectors: raw column -> how many numbers its vectors have.
 
     Raises:
@@ -138,7 +121,7 @@ def checked(
             _check_lengths(name, column, vectors[name], sieve)
         elif name in wanted and is_list(kind):
             _check_lists(name, column, sieve)
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        if not _is(kind, TEXTS):
             continue
         codes, values = distinct(column)
         if (broken := _not_utf8(values)).any():
@@ -146,7 +129,10 @@ def checked(
             values = pa.array([None if bad else value.as_py() for bad, value in zip(broken, values, strict=True)])
             columns[name] = pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), values.cast(pa.string()))
         if wanted.get(name) == "number":
-            columns[name] = pa.array(_numbers(name, codes, values, missing, sieve), from_pandas=True)
+            parsed, wrong = numbers_of(texts := texts_of(values, missing))
+            for at in wrong:
+                sieve.refuse(codes == at, "number", f"'{name}': expected a number, found '{texts[at]}'")
+            columns[name] = pa.array(np.append(parsed, np.nan)[codes], from_pandas=True)  # the last serves code -1
     return pa.table(columns)
 
 
@@ -170,10 +156,14 @@ def check_times(
 
 def _holds(kind: Any, wanted: str) -> bool:
     if wanted == "vector":
-        return pa.types.is_null(kind) or (is_list(kind) and any(is_one(kind.value_type) for is_one in _NUMBERS[:4]))
+        return pa.types.is_null(kind) or (is_list(kind) and _is(kind.value_type, NUMBERS))
     if wanted == "list" and is_list(kind):
         kind = kind.value_type
-    return any(is_one(kind) for is_one in _NUMBERS) if wanted == "number" else not pa.types.is_nested(kind)
+    return _is(kind, NUMBERS + TEXTS) if wanted == "number" else not pa.types.is_nested(kind)
+
+
+def _is(kind: Any, types: Sequence[Callable[[Any], bool]]) -> bool:
+    return any(is_one(kind) for is_one in types)
 
 
 def _check_lengths(name: str, column: Any, length: int, sieve: Sieve) -> None:
@@ -191,9 +181,7 @@ def _check_lists(name: str, column: Any, sieve: Sieve) -> None:
     """The sieve takes rows whose list holds a text that is not UTF-8."""
     rows, lists = distinct(column)
     first, values = taken_apart(lists)
-    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-        return
-    if (broken := _not_utf8(values)).any():
+    if _is(values.type, TEXTS) and (broken := _not_utf8(values)).any():
         of_list = np.append(np.diff(np.append(0, np.cumsum(broken))[first]) > 0, False)
         sieve.refuse(of_list[rows], "bytes", f"'{name}': expected UTF-8 text")
 
@@ -203,27 +191,9 @@ def _not_utf8(values: Any) -> NDArray[np.bool_]:
     try:
         values.validate(full=True)
     except pa.ArrowInvalid:
-        return np.array([_broken(value) for value in values.cast(pa.binary()).to_pylist()])
+        known = (value or b"" for value in values.cast(pa.binary()).to_pylist())
+        return np.array([value.decode(errors="ignore").encode() != value for value in known])
     return np.zeros(len(values), np.bool_)
-
-
-def _broken(value: bytes | None) -> bool:
-    try:
-        (value or b"").decode()
-    except UnicodeDecodeError:
-        return True
-    return False
-
-
-def _numbers(
-    name: str, codes: NDArray[np.int32], values: Any, missing: Collection[str], sieve: Sieve
-) -> NDArray[np.float64]:
-    """(n,), NaN where missing or bad."""
-    texts = texts_of(values, missing)
-    parsed, wrong = numbers_of(texts)
-    for at in wrong:
-        sieve.refuse(codes == at, "number", f"'{name}': expected a number, found '{texts[at]}'")
-    return np.append(parsed, np.nan)[codes]  # the last serves code -1
 
 
 Labels = NDArray[np.float32]
@@ -231,27 +201,21 @@ _ZERO_ONE = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 
 
 def read_labels(table: Any, rules: tuple[TaskRule, ...], missing: tuple[str, ...], sieve: Sieve) -> Labels:
-    """Labels (N, T) by the rules of a card's tasks; NaN where the raw value is missing. The sieve takes bad rows.
+    """Labels (N, T) by the rules of a card's tasks; NaN where the raw value is missing.
 
-    Raises:
-        UserError: a label that is not 0/1, nor among the values the task names, or a number that a float32 cannot
-            hold; with file and line.
+    The sieve takes rows with a label that is not 0/1, nor among the values the task names, or with a number that a
+    float32 cannot hold.
     """
-    labels = np.empty((table.num_rows, len(rules)), np.float32)
-    for index, rule in enumerate(rules):
-        if rule.kind == "regression":
-            labels[:, index] = _number_labels(table, rule, missing, sieve)
-            continue
-        product = np.ones(table.num_rows, np.float32)
+    labels = np.ones((table.num_rows, len(rules)), np.float32)
+    for rule, own in zip(rules, labels.T, strict=True):
         for column in rule.sources:
-            product *= _binary_labels(table, rule, column, missing, sieve)
-        labels[:, index] = product
+            read = _number_labels if rule.kind == "regression" else _binary_labels
+            own *= read(table[column], rule, column, missing, sieve)
     return labels
 
 
-def _number_labels(table: Any, rule: TaskRule, missing: tuple[str, ...], sieve: Sieve) -> Labels:
-    column = rule.sources[0]
-    numbers = as_numbers(table[column], missing, column, infinite=True)
+def _number_labels(raw: Any, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve) -> Labels:
+    numbers = as_numbers(raw, missing, column, infinite=True)
     with np.errstate(over="ignore"):
         labels = (numbers / rule.unit).astype(np.float32)
     if (beyond := np.isinf(labels)).any():
@@ -261,20 +225,17 @@ def _number_labels(table: Any, rule: TaskRule, missing: tuple[str, ...], sieve: 
     return labels
 
 
-def _binary_labels(table: Any, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve) -> Labels:
-    text = as_text(table[column], missing)
+def _binary_labels(raw: Any, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve) -> Labels:
+    text = as_text(raw, missing)
     meaning = np.full(len(text.values) + 1, np.nan, np.float32)  # the last entry serves code -1, missing
+    meanings = dict.fromkeys(rule.negative, 0.0) | dict.fromkeys(rule.positive, 1.0) if rule.positive else _ZERO_ONE
+    other = 0.0 if rule.positive and not rule.negative else None
     for code, value in enumerate(text.values):
-        if rule.positive:
-            known = value in rule.positive or not rule.negative or value in rule.negative
-            label = float(value in rule.positive)
-        else:
-            known = value.lower() in _ZERO_ONE
-            label = _ZERO_ONE.get(value.lower(), 0.0)
-        if not known:
-            expected = f"one of {', '.join(map(repr, rule.positive + rule.negative))}" if rule.positive else "0 or 1"
-            what = f"'{column}', the label of task '{rule.name}': expected {expected}, found '{value}'"
-            sieve.refuse(text.codes == code, "label", what)
+        label = meanings.get(value if rule.positive else value.lower(), other)
+        if label is not None:
+            meaning[code] = label
             continue
-        meaning[code] = label
+        expected = f"one of {', '.join(map(repr, rule.positive + rule.negative))}" if rule.positive else "0 or 1"
+        what = f"'{column}', the label of task '{rule.name}': expected {expected}, found '{value}'"
+        sieve.refuse(text.codes == code, "label", what)
     return meaning[text.codes]

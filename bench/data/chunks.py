@@ -63,11 +63,7 @@ def arrays_of(split: Split, grouped: bool = False) -> tuple[NDArray[Any], ...]:
 class RowReader:
     """Reads rows of a memory-mapped split; a context that holds the open files.
 
-    Args:
-        grouped: whether batches have their rows' groups, and are to hold whole ones.
-
-    Attributes:
-        rows: of the split.
+    If `grouped`, batches have their rows' groups, and are to hold whole ones.
     """
 
     def __init__(self, split: Split, grouped: bool = False) -> None:
@@ -135,13 +131,7 @@ class Plan:
     def within(cls, memory: int, sample: int, size: int) -> Plan:
         """The plan for `memory` bytes: two windows (one in use, one being read), their order and the batches held.
 
-        Args:
-            memory: bytes allowed.
-            sample: bytes of one sample.
-            size: samples of a batch.
-
-        Raises:
-            UserError: not even the smallest window fits.
+        A sample has `sample` bytes, a batch `size` samples. Raises UserError where not even the smallest window fits.
         """
         free = memory - _HELD * size * sample
         rows = min(LARGEST_WINDOW, max(0, free) // (2 * sample + _ORDER))

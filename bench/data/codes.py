@@ -1,7 +1,6 @@
 """Distinct values as codes 0, 1, 2, .. in the order they are first seen: growing hash tables in compiled code.
 
-What is held of each distinct text: its bytes, 8 bytes for its end, and 16 to 32 bytes of the table. Texts are compared
-byte by byte, so that no two share a code by chance.
+What is held of each distinct text: its bytes, 8 bytes for its end, and 16 to 32 bytes for its hash and its place.
 """
 
 from __future__ import annotations
@@ -163,34 +162,34 @@ def count_codes(codes: Any, train: Any, counts: Any) -> None:
                     counts[codes[row, slot]] += 1
 
 
-@numba.njit(nogil=True, cache=True)
-def look_up(codes: Any, ids: Any, starts: Any, out: Any) -> None:
-    """Writes `ids[starts + codes]` of codes (n, C) into `out`; starts (C,) are where each column's ids begin."""
-    for row in range(codes.shape[0]):
-        for column in range(codes.shape[1]):
-            out[row, column] = ids[starts[column] + codes[row, column]]
-
-
 class TextCodes:
-    """The distinct texts seen so far."""
+    """The distinct texts seen so far, found by a hash; bytes are compared, so that no two share a code by chance."""
 
     def __init__(self) -> None:
-        self._table = np.full((1024, 2), -1, np.int32)  # code, and half of the hash
-        self._ends = np.zeros(513, np.int64)
-        self._data = np.empty(1 << 13, np.uint8)
-        self._size = 0
+        self._keys = IntegerCodes()  # a text's hash, or the next number that is no other text's
+        self._ends, self._data = np.zeros(1, np.int64), np.empty(0, np.uint8)
 
     def __len__(self) -> int:
-        return self._size
+        return len(self._keys)
 
     def code(self, texts: Any, grow: bool = True) -> Codes:
         """Codes of an Arrow array of texts (n,): null is ABSENT; new ones get a code, or are UNKNOWN unless `grow`."""
-        spans, codes, row = stretches(texts), np.empty(len(texts), np.int32), 0
+        spans = stretches(texts)
+        keys = np.where(spans.starts < 0, NULL, np.maximum(hashes_of(texts).view(np.int64), NULL + 1))
         while True:
-            row, self._size = _code_texts(*spans, codes, row, self._table, self._data, self._ends, self._size, grow)
-            if row == len(codes):
+            known = len(self)
+            codes = self._keys.code(keys, grow)
+            if known < len(self):
+                new = np.flatnonzero(np.diff(np.maximum.accumulate(np.append(known - 1, codes))) > 0)
+                starts, ends = spans.starts[new], spans.ends[new]
+                self._ends.resize(len(self) + 1, refcheck=False)  # in place where it can be
+                self._ends[known + 1 :] = self._ends[known] + np.cumsum(ends - starts)
+                self._data.resize(self._ends[-1], refcheck=False)
+                _copy(spans.data, starts, ends, self._data[self._ends[known] :])
+            other = _others(*spans, codes, self._data, self._ends)
+            if not other.any():
                 return codes
-            self._enlarge(int(spans.ends[row] - spans.starts[row]))
+            keys[other] += 1
 
     def texts(self, codes: Sequence[int]) -> list[str]:
         """What they stand for."""
@@ -205,83 +204,33 @@ class TextCodes:
     @property
     def array(self) -> Any:
         """All of them by code, as an Arrow array over the same memory; until the next ones come."""
-        buffers = [None, pa.py_buffer(self._ends[: self._size + 1].copy()), pa.py_buffer(self._data)]
-        return pa.Array.from_buffers(pa.large_string(), self._size, buffers)
-
-    def _enlarge(self, coming: int) -> None:
-        used = int(self._ends[self._size])
-        if used + coming > len(self._data):
-            self._data.resize(max(used + coming, len(self._data) * 3 // 2), refcheck=False)  # in place where it can be
-        if 2 * (self._size + 1) > len(self._table):
-            capacity = 2 * len(self._table)
-            self._ends.resize(capacity // 2 + 1, refcheck=False)
-            self._table = np.full((capacity, 2), -1, np.int32)
-            _place_texts(self._data, self._ends, self._size, self._table)
+        buffers = [None, pa.py_buffer(self._ends.copy()), pa.py_buffer(self._data)]
+        return pa.Array.from_buffers(pa.large_string(), len(self), buffers)
 
 
 @numba.njit(nogil=True, cache=True)
-def _code_texts(
-    data: Any,
-    starts: Any,
-    ends: Any,
-    codes: Any,
-    row: int,
-    table: Any,
-    held: Any,
-    held_ends: Any,
-    size: int,
-    grow: bool,
-) -> tuple[int, int]:
-    """Rows done and codes in use; stops before a row that table or buffer might have no room for."""
-    mask = len(table) - 1
-    while row < len(codes):
-        start, end = starts[row], ends[row]
-        if start < 0:
-            codes[row] = -1
-            row += 1
-            continue
-        key = hash_of(data, start, end, BASIS)
-        at, tag = np.int64(key & np.uint64(mask)), np.int32(key >> np.uint64(33))
-        while table[at, 0] >= 0:
-            code = table[at, 0]
-            first = held_ends[code]
-            if table[at, 1] == tag and held_ends[code + 1] - first == end - start:
-                place = 0
-                while place < end - start and data[start + place] == held[first + place]:
-                    place += 1
-                if place == end - start:
-                    break
-            at = (at + 1) & mask
-        if table[at, 0] >= 0:
-            codes[row] = table[at, 0]
-        elif not grow:
-            codes[row] = -2
-        else:
-            first = held_ends[size]
-            if 2 * (size + 1) > len(table) or first + end - start > len(held):
-                return row, size
-            for place in range(end - start):
-                held[first + place] = data[start + place]
-            held_ends[size + 1] = first + end - start
-            table[at, 0], table[at, 1] = size, tag
-            codes[row] = size
-            size += 1
-        row += 1
-    return row, size
+def _copy(data: Any, starts: Any, ends: Any, out: Any) -> None:
+    """Puts stretches of the data one behind the other."""
+    at = 0
+    for row in range(len(starts)):
+        for place in range(starts[row], ends[row]):
+            out[at] = data[place]
+            at += 1
 
 
 @numba.njit(nogil=True, cache=True)
-def _place_texts(held: Any, held_ends: Any, size: int, table: Any) -> None:
-    mask = len(table) - 1
-    for code in range(size):
-        key = hash_of(held, held_ends[code], held_ends[code + 1], BASIS)
-        at = np.int64(key & np.uint64(mask))
-        while table[at, 0] >= 0:
-            at = (at + 1) & mask
-        table[at, 0], table[at, 1] = code, np.int32(key >> np.uint64(33))
-
-
-assert (ABSENT, UNKNOWN) == (-1, -2)  # as the compiled code has them
+def _others(data: Any, starts: Any, ends: Any, codes: Any, held: Any, held_ends: Any) -> Any:
+    """(n,) which texts are not those of their codes; of negative codes none."""
+    other = np.zeros(len(codes), np.bool_)
+    for row in range(len(codes)):
+        if codes[row] >= 0:
+            first, size = held_ends[codes[row]], ends[row] - starts[row]
+            other[row] = held_ends[codes[row] + 1] - first != size
+            place = 0
+            while not other[row] and place < size:
+                other[row] = data[starts[row] + place] != held[first + place]
+                place += 1
+    return other
 
 
 class ColumnCodes:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StringConstraints, model_validator
 
 from bench.errors import unknown
 from bench.registry import Config
@@ -55,6 +55,13 @@ DERIVATIONS: dict[str, Callable[[Numbers], Numbers]] = {
 """Name on a card -> function of numbers (N,), NaN where missing."""
 
 
+def _known(name: str) -> str:
+    if name not in DERIVATIONS:
+        raise ValueError(str(unknown("derivation", name, DERIVATIONS)))
+    return name
+
+
+Derivation = Annotated[str, AfterValidator(_known)]
 Keep = Literal["first", "last"]
 """Which values of a list stay where it has more than there are slots."""
 
@@ -64,15 +71,8 @@ class _Column(Config):
 
     source: str | None = Field(None, alias="from")
     """Raw column it is made from; its own name where absent."""
-    derive: str | None = None
+    derive: Derivation | None = None
     """A function of the raw column, from `bench.data.columns`."""
-
-    @field_validator("derive")
-    @classmethod
-    def _known(cls, name: str | None) -> str | None:
-        if name is not None and name not in DERIVATIONS:
-            raise ValueError(str(unknown("derivation", name, DERIVATIONS)))
-        return name
 
 
 class Categorical(_Column):

@@ -81,7 +81,7 @@ def _complete(url: str, part: Path, progress: Progress) -> None:
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 416 and before:  # nothing after what is here: the part is whole or stale
-                if _total(error.headers.get("Content-Range", "")) == before:
+                if error.headers.get("Content-Range", "").rpartition("/")[2] == str(before):
                     return
                 part.unlink()
                 reason = "the part at hand does not fit the file"
@@ -130,11 +130,6 @@ def _transfer(url: str, part: Path, progress: Progress) -> bool:
     return total is None or have >= total
 
 
-def _total(content_range: str) -> int:
-    total = content_range.rpartition("/")[2]
-    return int(total) if total.isdigit() else -1
-
-
 def _tag(part: Path) -> Path:
     return part.with_name(part.name + ".tag")
 
@@ -155,15 +150,10 @@ def extract(archive: Path, member: str, target: Path) -> None:
         FetchError: not an archive, or no such member.
         UserError: the disk is full.
     """
-    with room_for(target):
-        _extract(archive, member, target)
-
-
-def _extract(archive: Path, member: str, target: Path) -> None:
     *outer, last = member.split("::")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with ExitStack() as stack:
+        with room_for(target), ExitStack() as stack:
             stream: IO[bytes] = stack.enter_context(archive.open("rb"))
             for name in outer:
                 inner = stack.enter_context(TemporaryFile(dir=target.parent))  # an archive is read here and there
@@ -242,15 +232,9 @@ def download_package(source: PackageSource, folder: Path, progress: Progress) ->
         (backend / "build_meta.py").write_text(code, encoding="utf-8")
         (backend / "__init__.py").touch()
         (work / "requirements.txt").write_text(f"{source.name}=={source.version} --hash=sha256:{source.sha256}\n")
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:", "--require-hashes"]
-        command += [
-            "--no-build-isolation",
-            "--use-pep517",
-            "--no-cache-dir",
-            "--disable-pip-version-check",
-            "--no-input",
-        ]
-        command += ["--progress-bar", "off", "--retries", "2", "--timeout", "30"]
+        options = "--no-deps --no-binary :all: --require-hashes --no-build-isolation --use-pep517 --no-cache-dir"
+        options += " --disable-pip-version-check --no-input --progress-bar off --retries 2 --timeout 30"
+        command = [sys.executable, "-m", "pip", "download", *options.split()]
         command += ["-r", str(work / "requirements.txt"), "-d", str(out)]
         environment = os.environ | {"PYTHONPATH": str(backend.parent), "TMPDIR": str(work)}
         with progress.task(f"fetching {source.label}", None, "B"):
@@ -267,8 +251,6 @@ def _reason(lines: list[str]) -> str:
     if any("HASHES" in line for line in errors):
         return "the package on the index has another sha256 than pinned"
     if warned := [line for line in lines if "Retrying" in line]:
-        cause = (
-            warned[-1].partition("Failed to establish a new connection: ")[2] or warned[-1].partition("broken by ")[2]
-        )
+        cause = re.split("Failed to establish a new connection: |broken by ", warned[-1])[-1]
         return "no connection to the package index: " + cause.partition("')': ")[0].strip("'\"() ")[:200]
     return (errors or lines or ["pip gave no reason"])[0][:200]

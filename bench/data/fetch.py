@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.atomic import write_text
 from bench.data.card import Card
@@ -53,8 +52,7 @@ def _matching(folder: Path, pattern: str) -> dict[str, Path]:
     return found
 
 
-@dataclass(frozen=True)
-class Digest:
+class Digest(NamedTuple):
     """What a file holds, unpacked."""
 
     sha256: str
@@ -100,20 +98,21 @@ def raw_folder(card: Card, home: Path) -> Path:
 def at_hand(card: Card, home: Path, raw: Path | None, progress: Progress) -> dict[str, tuple[Path, ...]]:
     """Files that need no fetching: in the folder `raw` if one is given, else under the home or beside the card.
 
-    Each name of the card stands for one file, or for all that match it, sorted, where it is a pattern.
-
-    Under the home a file with another sha256 than pinned does not count; in a folder that the user names it does, with
-    a note.
+    Each name of the card stands for one file, or for all that match it, sorted, where it is a pattern. Under the home a
+    file with another sha256 than pinned does not count; in a folder that the user names it does, with a note.
 
     Raises:
         UserError: `raw` is not a folder, or lacks a file.
     """
     if raw is not None:
-        return _in_raw(card, home, raw, progress)
-    found: dict[str, tuple[Path, ...]] = {}
-    names = [file.name for file in card.files]
+        found = in_raw(card, raw)
+        for file in card.files:
+            if file.sha256 and digest(path := found[file.name][0], home, progress).sha256 != file.sha256:
+                progress.note(f"{path} differs from the published file; results will not compare with others'")
+        return found
+    found, names = {}, [file.name for file in card.files]
     for file in card.files:
-        folders = [raw_folder(card, home), *([card.origin.folder] if card.origin.folder else [])]
+        folders = [raw_folder(card, home), *_beside(card)]
         if file.sha256:  # cards may share a file
             folders += sorted(path for path in home.glob("raw/*") if path.is_dir())
         for paths in filter(None, (locate(folder, file.name, names) for folder in folders)):
@@ -124,16 +123,20 @@ def at_hand(card: Card, home: Path, raw: Path | None, progress: Progress) -> dic
     return found
 
 
+def _beside(card: Card) -> list[Path]:
+    return [card.origin.folder] if card.origin.folder else []
+
+
 def in_raw(card: Card, raw: Path) -> dict[str, tuple[Path, ...]]:
-    """A card's files in a folder that the user names, unread.
+    """A card's files in a folder that the user names, unread; none of generated data.
 
     Raises:
         UserError: it is not a folder, or lacks a file.
     """
-    if not raw.is_dir():
+    if card.files and not raw.is_dir():
         raise UserError(f"{card.key}: expected a folder with {_listed(card.files)}, found none at {raw}")
     names = [file.name for file in card.files]
-    paths = {file.name: locate(raw, file.name, names) for file in card.files}
+    paths = {name: locate(raw, name, names) for name in names}
     if lacking := tuple(file for file in card.files if not paths[file.name]):
         is_lacking = "matches no file" if is_pattern(lacking[0].name) and len(lacking) == 1 else "is not there"
         raise UserError(
@@ -150,25 +153,14 @@ def check_source(card: Card, home: Path) -> None:
         UserError: a file is not there and the card names no source for it; says what to put where.
     """
     names = [file.name for file in card.files]
-    folders = [path for path in home.glob("raw/*") if path.is_dir()]
-    folders += [card.origin.folder] if card.origin.folder else []
+    folders = [path for path in home.glob("raw/*") if path.is_dir()] + _beside(card)
     offered = {name for source in card.sources for name in source.files}
-    lacking = [
+    if lacking := [
         file
         for file in card.files
         if file.name not in offered and not any(locate(folder, file.name, names) for folder in folders)
-    ]
-    if lacking:
+    ]:
         raise _lacking(card, lacking, "the card names no source")
-
-
-def _in_raw(card: Card, home: Path, raw: Path, progress: Progress) -> dict[str, tuple[Path, ...]]:
-    paths = in_raw(card, raw)
-    for file in card.files:
-        if file.sha256 and digest(paths[file.name][0], home, progress).sha256 != file.sha256:
-            name = paths[file.name][0]
-            progress.note(f"{name} differs from the published file; results will not compare with others'")
-    return paths
 
 
 def fetch(card: Card, home: Path, progress: Progress) -> dict[str, tuple[Path, ...]]:
@@ -192,8 +184,7 @@ def fetch(card: Card, home: Path, progress: Progress) -> dict[str, tuple[Path, .
         finally:
             _remove_empty(raw_folder(card, home))
         found = at_hand(card, home, None, progress)
-    lacking = [file for file in card.files if file.name not in found]
-    if lacking:
+    if lacking := [file for file in card.files if file.name not in found]:
         raise _lacking(card, lacking, "; ".join(tried) or "the card names no source")
     return found
 
@@ -219,13 +210,10 @@ def _from_source(card: Card, source: Source, wanted: list[RawFile], home: Path, 
             artefact.replace(target)
             _verify(target, file, url, home, progress)
         return
-    if isinstance(source, UrlSource):
-        assert source.url is not None
-        artefact = downloads / _name(source.url)
-        if not artefact.exists():
-            download(source.url, artefact, source.sha256, progress)
-    else:
+    if not isinstance(source, UrlSource):
         artefact = download_package(source, downloads, progress)
+    elif not (artefact := downloads / _name(source.label)).exists():
+        download(source.label, artefact, source.sha256, progress)
     try:
         for file in wanted:
             target = folder / file.name

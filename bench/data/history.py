@@ -44,8 +44,7 @@ class ListRule(NamedTuple):
 class NumberRule(NamedTuple):
     """A number: of earlier rows with an action, how many, how long since the last, or their share of all rows seen.
 
-    Attributes:
-        of: the categorical input whose value the rows share with the row; None for all of the group.
+    `of` is the categorical input whose value they share with the row; None for all of the group.
     """
 
     action: str
@@ -101,41 +100,33 @@ class HistoryConfig(Config):
 
 
 class Rows(NamedTuple):
-    """n rows of some groups, whole.
-
-    Attributes:
-        group: (n,), -1 where there is none.
-        time: (n,), NaN where missing.
-        split: (n,), index into `SPLITS`.
-        codes: (n, inputs) of the inputs that the history follows, -1 where missing.
-        acted: (n, actions) whether a row has each named action.
-    """
+    """n rows of some groups, whole."""
 
     group: NDArray[np.int32]
+    """(n,), -1 where there is none."""
     time: Floats
+    """(n,), NaN where missing."""
     split: NDArray[np.int8]
+    """(n,), index into `SPLITS`."""
     codes: NDArray[np.int32]
+    """(n, inputs) of the inputs that the history follows, -1 where missing."""
     acted: NDArray[np.bool_]
+    """(n, actions) whether a row has each named action."""
 
 
 class Past(NamedTuple):
-    """What is known of n rows.
-
-    Attributes:
-        lists: (n, lists, length) codes, newest first, -1 after the last; missing values are left out.
-        numbers: (n, M), NaN where there is none.
-    """
+    """What is known of n rows."""
 
     lists: NDArray[np.int32]
+    """(n, lists, length) codes, newest first, -1 after the last; missing values are left out."""
     numbers: Floats
+    """(n, M), NaN where there is none."""
 
 
 class _Runs:
-    """Rows sorted by key and time, with the stretch of each row's past.
+    """Rows sorted by key and time; those without a key or a time are left out.
 
-    Attributes:
-        order: (m,) the row at each sorted place; rows without a key or a time are left out.
-        start, end: (m,) the sorted places between which its past lies.
+    At each sorted place (m,): `order`, the row there; `start` and `end`, the places between which its past lies.
     """
 
     def __init__(self, keys: Sequence[NDArray[np.int32]], time: Floats, at: Ints) -> None:
@@ -150,22 +141,16 @@ class _Runs:
         self.start = np.maximum.accumulate(np.where(new, place, 0))
         self.end = np.maximum.accumulate(np.where(later, place, 0))
 
-    def of(self, acted: NDArray[np.bool_]) -> _Actions:
-        """The past's rows with an action (n,)."""
-        return _Actions(self, acted[self.order])
-
 
 class _Actions:
+    """The past's rows with an action (n,): those from `first` up to `last` among `places`."""
+
     def __init__(self, runs: _Runs, acted: NDArray[np.bool_]) -> None:
+        acted = acted[runs.order]
         self.runs, self.places = runs, np.flatnonzero(acted)
         before = np.append(0, np.cumsum(acted))
-        self.first, self.last = before[runs.start], before[runs.end]  # among `places`: from the one up to the other
+        self.first, self.last = before[runs.start], before[runs.end]
 
-    @property
-    def count(self) -> Floats:
-        return np.asarray(self.last - self.first, np.float64)
-
-    @property
     def since(self) -> Floats:
         there = self.last > self.first
         found = np.full(len(there), np.nan)
@@ -181,11 +166,7 @@ class _Actions:
 
 
 def past(rows: Rows, config: HistoryConfig, within: bool = True) -> Past:
-    """The past of rows of whole groups.
-
-    Args:
-        within: whether rows see those of their own split, too.
-    """
+    """The past of rows of whole groups; rows see those of their own split, too, if `within`."""
     n, inputs = len(rows.group), config.inputs
     lists = np.full((n, len(config.list_rules), config.length), -1, np.int32)
     column = {rule: at for at, rule in enumerate(config.number_rules)}
@@ -200,12 +181,12 @@ def past(rows: Rows, config: HistoryConfig, within: bool = True) -> Past:
             own = rows.split[runs.order] == split
             to = runs.order[own]
             for action, did in acted.items():
-                found = runs.of(did & counted)
-                numbers[to, column[NumberRule(action, "count", of)]] = found.count[own]
-                numbers[to, column[NumberRule(action, "since", of)]] = found.since[own]
+                found = _Actions(runs, did & counted)
+                numbers[to, column[NumberRule(action, "count", of)]] = (found.last - found.first)[own]
+                numbers[to, column[NumberRule(action, "since", of)]] = found.since()[own]
             for at, rule in enumerate(config.list_rules if of is None else ()):
                 codes = rows.codes[:, inputs.index(rule.of)]
-                found = runs.of(acted[rule.action] & counted & (codes >= 0))
+                found = _Actions(runs, acted[rule.action] & counted & (codes >= 0))
                 lists[to, at] = found.newest(codes, config.length)[own]
     seen = numbers[:, column[NumberRule(SEEN, "count")]]
     for action in config.actions:
@@ -219,10 +200,7 @@ class Pasts:
 
     Rows are divided by group into shares of about `ROWS` rows, each a file, and the past is computed share by share. It
     is read back in the order of the rows: in each share's file they have that order, too. So files are read and written
-    from their beginning to their end, and memory holds one share.
-
-    Args:
-        folders: of each split, with what was spilled.
+    from their beginning to their end, and memory holds one share. `folders` hold what was spilled of each split.
     """
 
     def __init__(self, config: HistoryConfig, folders: Sequence[Path], progress: Progress) -> None:
@@ -232,16 +210,11 @@ class Pasts:
         self._shares = 1
 
     def compute(self, inputs: Sequence[int], actions: Sequence[int]) -> None:
-        """Computes all of it.
-
-        Args:
-            inputs: which of the codes that are spilled of a row are those of the inputs that the history follows.
-            actions: which of the tasks are its actions.
-        """
+        """Computes all of it; `inputs` and `actions` are places among the codes and labels that are spilled."""
         rows = sum(len(np.load(folder / "group.npy", mmap_mode="r")) for folder in self.folders)
         self._shares = max(1, -(-rows // ROWS))
-        known = [("group", np.int32, ()), ("time", np.float64, ())]
-        event = np.dtype([*known, ("codes", np.int32, (len(inputs),)), ("acted", np.bool_, (len(actions),))])
+        codes_acted = [("codes", np.int32, (len(inputs),)), ("acted", np.bool_, (len(actions),))]
+        event = np.dtype([("group", np.int32, ()), ("time", np.float64, ()), *codes_acted])
         for folder in self.folders:
             self._divide(folder, event, inputs, actions)
         with self.progress.task("histories", rows, "rows") as advance:

@@ -26,16 +26,11 @@ def describe(card: Card) -> dict[str, Any]:
         name: column.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {"kind": column.kind}
         for name, column in card.columns.items()
     }
+    shown = {"name", "kind", "positive", "parent", "optional"}
     tasks = [
-        {
-            "name": rule.name,
-            "kind": rule.kind,
-            "columns": list(rule.sources),
-            "positive": list(rule.positive),
-            "parent": rule.parent,
-            "optional": rule.optional,
-            **({"where": rule.model_dump(mode="json", exclude_defaults=True)["where"]} if rule.where else {}),
-        }
+        rule.model_dump(mode="json", include=shown)
+        | {"columns": list(rule.sources)}
+        | rule.model_dump(mode="json", include={"where"}, exclude_defaults=True)
         for rule in card.task_rules
     ]
     dumped = card.model_dump(mode="json", include=_AS_THEY_ARE)
@@ -83,17 +78,11 @@ def prepared(home: Path) -> list[dict[str, Any]]:
     stores = []
     for path in sorted(home.glob("store/*/*/manifest.json")):
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        stores.append(
-            {
-                "key": manifest["key"],
-                "id": manifest["id"],
-                "fingerprint": manifest["fingerprint"],
-                "path": str(path.parent),
-                "rows": {name: split["rows"] for name, split in manifest["splits"].items()},
-                "default_tasks": manifest["default_tasks"],
-                "size_mb": round(sum(f.stat().st_size for f in path.parent.rglob("*") if f.is_file()) / 2**20, 1),
-            }
-        )
+        store = {key: manifest[key] for key in ("key", "id", "fingerprint", "default_tasks")}
+        store |= {"path": str(path.parent)}
+        store["rows"] = {name: split["rows"] for name, split in manifest["splits"].items()}
+        size = sum(file.stat().st_size for file in path.parent.rglob("*") if file.is_file())
+        stores.append(store | {"size_mb": round(size / 2**20, 1)})
     return stores
 
 

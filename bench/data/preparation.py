@@ -86,15 +86,12 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
     for place in (shelf, home / "raw", fetched, fetched / "downloads"):
         remove_abandoned(place)
     reset_peak_memory()
-    if not isinstance(card.reader, SyntheticReader):
-        paths = at_hand(card, home, raw, progress)
-        if len(paths) < len(card.files):
-            if (earlier := _prepared_before(card, shelf)) is not None:
-                return earlier
-            paths = fetch(card, home, progress)
-        paths = {file.name: paths[file.name] for file in card.files}
-    else:
-        paths = {}
+    paths = at_hand(card, home, raw, progress)
+    if len(paths) < len(card.files):
+        if (earlier := _prepared_before(card, shelf)) is not None:
+            return earlier
+        paths = fetch(card, home, progress)
+    paths = {file.name: paths[file.name] for file in card.files}
     # A pattern stands for several files: each is listed under its own name.
     digests = {
         unpacked_name(path.name) if is_pattern(name) else name: digest(path, home, progress)
@@ -114,10 +111,8 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
             "title": card.title,
             "fingerprint": mark,
             "recipe": recipe(card),
+            "files": [{"name": name, "sha256": found.sha256, "size": found.size} for name, found in digests.items()],
         }
-        manifest["files"] = [
-            {"name": name, "sha256": found.sha256, "size": found.size} for name, found in digests.items()
-        ]
         manifest |= encode_stream(card, paths, folder, progress, rejects)
         manifest["seconds"] = round(time.monotonic() - started, 3)
         manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
@@ -131,11 +126,7 @@ def rows_of(card: Card, home: Path, raw: Path | None, progress: Progress) -> Ite
     Raises:
         UserError: as `prepare`; of too many bad rows, after the last part.
     """
-    paths: dict[str, Any] = {}
-    if not isinstance(card.reader, SyntheticReader):
-        found = at_hand(card, home, raw, progress)
-        found = found if len(found) == len(card.files) else fetch(card, home, progress)
-        paths = {file.name: found[file.name] for file in card.files}
+    paths = fetch(card, home, progress) if raw is None else at_hand(card, home, raw, progress)
     rejects = _rejects(card)
     assembler = Assembler(card, read_sides(card, paths, progress), rejects)
     for part in read(card, paths, progress):
@@ -144,7 +135,7 @@ def rows_of(card: Card, home: Path, raw: Path | None, progress: Progress) -> Ite
 
 
 def _rejects(card: Card) -> Rejects:
-    return Rejects(card.reader.on_bad_row == "drop", card.reader.bad_row_limit)
+    return Rejects(card.reader.drops, card.reader.bad_row_limit)
 
 
 def check_data(card: Card, home: Path, raw: Path | None = None, progress: Progress | None = None) -> None:
@@ -156,8 +147,6 @@ def check_data(card: Card, home: Path, raw: Path | None = None, progress: Progre
     Raises:
         UserError: a file is neither at hand nor to be had; says what to put where.
     """
-    if isinstance(card.reader, SyntheticReader):
-        return
     if raw is not None:
         in_raw(card, raw)
     elif _prepared_before(card, home / "store" / card.key) is None:

@@ -157,6 +157,11 @@ class FileReader(Config):
     """Keep only the first of rows that are equal in every column of the file; where files come in pairs, in all that
     the card reads."""
 
+    @property
+    def drops(self) -> bool:
+        """Whether bad rows are left out."""
+        return self.on_bad_row == "drop"
+
 
 class CsvReader(FileReader):
     """Delimited text, packed or not; tab-separated files have `separator = "\\t"`."""
@@ -224,7 +229,7 @@ class SyntheticReader(Config):
     kind: Literal["synthetic"] = "synthetic"
     generator: str
     parameters: dict[str, Any] = Field(default_factory=dict)
-    on_bad_row: ClassVar[Literal["fail", "drop"]] = "fail"
+    drops: ClassVar[bool] = False
     bad_row_limit: ClassVar[float] = 0.0
     missing: ClassVar[tuple[str, ...]] = ()
     drop_duplicates: ClassVar[bool] = False

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.arrays import ArrayReader, ArrayWriter
-from bench.data.assemble import Numbering, Rows
+from bench.data.assemble import Rows
 from bench.data.card import Card
 from bench.data.checks import Labels
+from bench.data.codes import TextCodes
 from bench.data.columns import MOST, OTHER
 from bench.data.encoding.fitter import Provisional
 from bench.data.encoding.numeric import LARGEST, RunningMoments
@@ -91,14 +92,9 @@ def arrays_of(card: Card, rows: Rows) -> dict[str, NDArray[Any]]:
 
 
 class Spill:
-    """A folder of the store to be.
-
-    Attributes:
-        counts: of labels.
-    """
+    """A folder of the store to be, whose files are closed with a stack, and the counts of its labels."""
 
     def __init__(self, folder: Path, card: Card, stack: ExitStack) -> None:
-        """Makes the folder; its files are closed with the stack."""
         folder.mkdir()
         self.folder, self.counts = folder, LabelCounts(card)
         self._stack, self._files = stack, dict[str, ArrayWriter]()
@@ -142,27 +138,23 @@ class Segments:
     def __init__(self, card: Card) -> None:
         self._rules = list(card.segment_rules.items())
         self._missing = card.missing
-        self._numberings = [None if rule.ranges else Numbering(rule.raw, card.missing) for _, rule in self._rules]
+        self._values = [TextCodes() for _ in self._rules]
         self._counts = [np.zeros(0, np.int64) for _ in self._rules]
 
     def take(self, table: Any, train: NDArray[np.bool_]) -> dict[str, Numbers]:
-        """What is to be kept of rows: the provisional numbers (n, G) of those of an Arrow table, if there are segments.
-
-        Args:
-            train: (n,) whether a row is train's.
-        """
+        """What is to be kept of the n rows of an Arrow table: provisional numbers (n, G), if there are segments."""
         found = [self._numbers(at, table, train) for at in range(len(self._rules))]
         return {WAITING: np.stack(found, axis=1)} if found else {}
 
     def _numbers(self, at: int, table: Any, train: NDArray[np.bool_]) -> Numbers:
         """(n,) provisional: of a range its code, of any other value its number; -1 where missing."""
-        rule, numbering = self._rules[at][1], self._numberings[at]
-        if numbering is None:
+        rule = self._rules[at][1]
+        if rule.ranges:
             values = as_numbers(table[rule.raw], self._missing, rule.raw)
             codes = np.searchsorted(rule.ranges, values, side="right")
             return np.where(np.isnan(values), -1, codes).astype(np.int32)
-        numbers = numbering.take(table)
-        seen = np.bincount(numbers[train & (numbers >= 0)], minlength=len(numbering.values))
+        numbers = self._values[at].code_column(table[rule.raw], self._missing)
+        seen = np.bincount(numbers[train & (numbers >= 0)], minlength=len(self._values[at]))
         seen[: len(self._counts[at])] += self._counts[at]
         self._counts[at] = seen
         return numbers
@@ -173,19 +165,24 @@ class Segments:
             return {}
         made = [self._made(at) for at in range(len(self._rules))]
         for folder in folders:
-            _write(folder, [codes for _, codes in made])
+            waiting = folder / f"{WAITING}.npy"
+            reader = ArrayReader(np.load(waiting, mmap_mode="r"))
+            with reader, ArrayWriter(folder / "segments.npy", np.int16, (len(made),)) as out:
+                for start in range(0, reader.rows, BLOCK):
+                    block = reader.part(start, BLOCK)
+                    out.append(np.stack([codes[block[:, at]] for at, (_, codes) in enumerate(made)], axis=1))
+            waiting.unlink()
         return {"segments": {name: values for (name, _), (values, _) in zip(self._rules, made, strict=True)}}
 
     def _made(self, at: int) -> tuple[list[str], NDArray[np.int16]]:
         """The values of a segment, and for each provisional number the place among them, the last for missing."""
-        rule, numbering = self._rules[at][1], self._numberings[at]
-        counts = self._counts[at]
-        if numbering is None:
+        rule, counts = self._rules[at][1], self._counts[at]
+        if rule.ranges:
             return list(rule.fixed), np.append(np.arange(len(rule.fixed), dtype=np.int16), np.int16(-1))
         if rule.known is not None:
             return list(rule.fixed), np.append((counts == 0).astype(np.int16), np.int16(-1))
         frequent = np.argsort(-counts, kind="stable")[: MOST + 1]  # one more, in case `OTHER` is a value of its own
-        texts = dict(zip(frequent.tolist(), numbering.values.texts(frequent.tolist()), strict=True))
+        texts = dict(zip(frequent.tolist(), self._values[at].texts(frequent.tolist()), strict=True))
         named = [number for number, text in texts.items() if counts[number] and text != OTHER][:MOST]
         values = [texts[number] for number in named]
         if len(named) < len(counts):
@@ -194,13 +191,3 @@ class Segments:
         places[named] = np.arange(len(named))
         places[-1] = -1
         return values, places
-
-
-def _write(folder: Path, places: list[NDArray[np.int16]]) -> None:
-    waiting = folder / f"{WAITING}.npy"
-    reader, writer = ArrayReader(np.load(waiting, mmap_mode="r")), folder / "segments.npy"
-    with reader, ArrayWriter(writer, np.int16, (len(places),)) as out:
-        for start in range(0, reader.rows, BLOCK):
-            block = reader.part(start, BLOCK)
-            out.append(np.stack([of[block[:, at]] for at, of in enumerate(places)], axis=1))
-    waiting.unlink()

@@ -31,22 +31,19 @@ Unit = Literal["row", "group"]
 
 @dataclass(frozen=True)
 class SplitInput:
-    """What a split may look at: never a label.
-
-    Attributes:
-        file: (N,) index into `files` of the file a row came from.
-        time: (N,) numbers or strings, None where the card has no time.
-        group: None where the card has no group.
-        column: the raw column that the split names, None where it names none.
-        start: rows of the data set before these; a draw for a row depends on its number, not on how rows are parted.
-    """
+    """What a split may look at: never a label."""
 
     files: tuple[str, ...]
     file: NDArray[np.int16]
+    """(N,) index into `files` of the file a row came from."""
     time: NDArray[np.float64] | Text | None
+    """(N,), None where the card has no time."""
     group: Text | None
+    """None where the card has no group."""
     column: Text | None = None
+    """The raw column that the split names."""
     start: int = 0
+    """Rows of the data set before these; a draw for a row depends on its number, not on how rows are parted."""
 
 
 def uniform(rows: SplitInput, of: Text | None, seed: int) -> NDArray[np.float64]:
@@ -54,14 +51,14 @@ def uniform(rows: SplitInput, of: Text | None, seed: int) -> NDArray[np.float64]
 
     Rows whose value is missing get a draw each.
     """
-    hashes = [hashlib.blake2b(f"{seed}/{value}".encode(), digest_size=6).digest() for value in of.values] if of else []
-    of_value = np.array([int.from_bytes(digest, "big") / 2**48 for digest in hashes] or [0.0])
-    if of is not None and (of.codes >= 0).all():
-        return of_value[of.codes]
     generator = np.random.PCG64(derive(seed, "split"))
     generator.advance(rows.start)
     draws = np.random.Generator(generator).random(len(rows.file))
-    return draws if of is None else np.where(of.codes >= 0, of_value[of.codes], draws)
+    if of is None or not of.values:
+        return draws
+    hashes = b"".join(hashlib.blake2b(f"{seed}/{value}".encode(), digest_size=6).digest() for value in of.values)
+    high, middle, low = np.frombuffer(hashes, ">u2").reshape(-1, 3).T / 2.0 ** np.array([[16], [32], [48]])
+    return np.where(of.codes >= 0, (high + middle + low)[of.codes], draws)
 
 
 def of_validation(split: str) -> str:
@@ -130,7 +127,7 @@ class FileSplit(ValidOfTrain):
         return self
 
     def assign(self, rows: SplitInput) -> Assignment:
-        """The split of each row."""
+        """(N,) the split of each row."""
         of_file = np.full(len(rows.files), -1, np.int8)
         for split, number in NAMED.items():
             for name in getattr(self, split):
@@ -178,7 +175,7 @@ class TimeSplit(Config):
         return self
 
     def assign(self, rows: SplitInput) -> Assignment:
-        """The split of each row."""
+        """(N,) the split of each row."""
         assert rows.time is not None
         split = np.full(len(rows.file), -1, np.int8)
         for name, number in NAMED.items():
@@ -228,7 +225,7 @@ class RandomSplit(_Shares):
     unit: Unit = "row"
 
     def assign(self, rows: SplitInput) -> Assignment:
-        """The split of each row."""
+        """(N,) the split of each row."""
         return self._assigned(uniform(rows, _units(rows, self.unit), self.seed))
 
 
@@ -242,7 +239,7 @@ class HashSplit(_Shares):
     column: str
 
     def assign(self, rows: SplitInput) -> Assignment:
-        """The split of each row."""
+        """(N,) the split of each row."""
         assert rows.column is not None
         return self._assigned(uniform(rows, rows.column, self.seed))
 
@@ -264,7 +261,7 @@ class ColumnSplit(ValidOfTrain):
         return self
 
     def assign(self, rows: SplitInput) -> Assignment:
-        """The split of each row."""
+        """(N,) the split of each row."""
         assert rows.column is not None
         numbers = {name: number for split, number in NAMED.items() for name in getattr(self, split)}
         of_value = np.array([*(numbers.get(value, -1) for value in rows.column.values), -1], np.int8)

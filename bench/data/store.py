@@ -38,46 +38,40 @@ BESIDE = ("segments", "logged", "weights", "bounds")
 
 @dataclass(frozen=True)
 class WeightFacts:
-    """What is known of the weights of a store's rows.
-
-    Attributes:
-        plain: whether the card has a row weight, so that metrics without it are reported, too.
-        task: whose negatives were thinned.
-        rate: the share of them that was kept; None where it differs from row to row.
-    """
+    """What is known of the weights of a store's rows."""
 
     plain: bool
+    """Whether the card has a row weight, so that metrics without it are reported, too."""
     task: str | None = None
+    """Whose negatives were thinned."""
     rate: float | None = None
+    """The share of them that was kept; None where it differs from row to row."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """The rows of one split; arrays are memory-mapped and read-only.
-
-    Attributes:
-        ids: (N, S) int32, rows of the embedding table (see `bench.schema.Schema`).
-        dense: (N, D) float32.
-        stored_labels: (N, all tasks) float32, NaN where unobserved.
-        group: (N,) int32, rows of one number are ranked against each other; -1 for none.
-        columns: the stored labels' columns that are this view's, in its order; None for all as they are.
-        segments: (N, G) int16, place among the values of each of the store's segments, -1 where missing; None without.
-        logged: (N, K) float32, each of the store's logged scores, NaN where missing; None without.
-        weights: (N, 1) float32, how many rows a row stands for; (N, 2) where negatives were thinned: the row's weight
-            and, of a negative, one over the share that was kept. None where the card has neither.
-        stored_bounds: (N, all tasks) float32, the most that each label can be, infinite where there is no such bound; a
-            label that reaches it is only known to be at least that. None where no task of the view is censored.
-    """
+    """The rows of one split; arrays are memory-mapped and read-only."""
 
     ids: NDArray[np.int32]
+    """(N, S), rows of the embedding table (see `bench.schema.Schema`)."""
     dense: NDArray[np.float32]
+    """(N, D)."""
     stored_labels: NDArray[np.float32]
+    """(N, all tasks), NaN where unobserved."""
     group: NDArray[np.int32]
+    """(N,), rows of one number are ranked against each other; -1 for none."""
     columns: tuple[int, ...] | None = None
+    """The stored labels' columns that are this view's, in its order; None for all as they are."""
     segments: NDArray[np.int16] | None = None
+    """(N, G), place among the values of each of the store's segments, -1 where missing; None without."""
     logged: NDArray[np.float32] | None = None
+    """(N, K), each of the store's logged scores, NaN where missing; None without."""
     weights: NDArray[np.float32] | None = None
+    """(N, 1), how many rows a row stands for; (N, 2) where negatives were thinned: the row's weight and, of a negative,
+    one over the share that was kept. None where the card has neither."""
     stored_bounds: NDArray[np.float32] | None = None
+    """(N, all tasks), the most that each label can be, infinite where there is no such bound; a label that reaches it
+    is only known to be at least that. None where no task of the view is censored."""
 
     def __len__(self) -> int:
         return len(self.group)
@@ -105,27 +99,18 @@ class Split:
 
 @dataclass(frozen=True)
 class Store:
-    """A prepared data set, or a view of it with fewer tasks.
-
-    Attributes:
-        path: its folder.
-        manifest: what is known of it, as plain values; about all tasks, whichever the view has.
-        schema: fields, dense columns and the tasks of this view.
-        selected: for each task of this view its column in the stored labels.
-    """
+    """A prepared data set, or a view of it with fewer tasks."""
 
     path: Path
     manifest: dict[str, Any]
+    """What is known of it, as plain values; about all tasks, whichever the view has."""
     schema: Schema
     selected: tuple[int, ...]
+    """For each task of this view its column in the stored labels."""
 
     @classmethod
     def open(cls, path: Path | str) -> Store:
-        """Opens a store with all its tasks.
-
-        Raises:
-            UserError: no store there.
-        """
+        """Opens a store with all its tasks; raises UserError where none is there."""
         path = Path(path)
         try:
             manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
@@ -228,11 +213,9 @@ def part_of(split: Split, rows: int) -> Split:
     keys = np.where(group >= 0, group.astype(np.int64), -1 - np.arange(total))
     scattered = mixed(keys.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15))
     taken = np.flatnonzero(scattered < np.uint64(rows / total * 2**63) * np.uint64(2))
-    return Split(
-        np.ascontiguousarray(split.ids[taken]),
-        np.ascontiguousarray(split.dense[taken]),
-        np.ascontiguousarray(split.stored_labels[taken]),
-        group[taken],
-        split.columns,
-        weights=None if split.weights is None else np.ascontiguousarray(split.weights[taken]),
-    )
+
+    def of(array: Any) -> Any:
+        return None if array is None else np.ascontiguousarray(array[taken])
+
+    arrays = of(split.ids), of(split.dense), of(split.stored_labels), of(group)
+    return Split(*arrays, split.columns, weights=of(split.weights))

@@ -170,13 +170,12 @@ def scaled_tasks(
 ) -> tuple[Task, ...]:
     """The tasks of a card, each regression with the scale of its labels, fitted on train alone.
 
-    Log losses begin between .1 and .7. A squared error begins at the label's variance, which may be thousands: its
-    gradient then drowns every other task's on what they share. Labels are therefore standardised, so that half the
-    squared error begins at .5.
+    Log losses begin between .1 and .7, a squared error at the label's variance, which may be thousands: its gradient
+    would drown every other task's. Standardised labels let half the squared error begin at .5.
 
     `auto` takes the logarithm log(1 + y) where no label is negative and their skewness is above 2, that of an
-    exponential distribution: spend, seconds watched, counts. All else is standardised as it is. Extreme labels neither
-    make the scale nor dominate a step: see `_fence`.
+    exponential distribution: spend, seconds watched, counts. Extreme labels neither make the scale nor dominate a step:
+    see `_fence`.
 
     Args:
         labels: (N, T) of train, in the order of the rules; NaN where unobserved.
@@ -226,7 +225,7 @@ def scale_of(labels: Floats, log: bool | None = None, weights: Floats | None = N
     values = np.log1p(labels) if log else labels
     low, high = _fence(values)
     within = (values >= low) & (values <= high)
-    values, weights = values[within], None if weights is None else weights[within]
+    values, weights = values[within], None if weights is None or not weights[within].any() else weights[within]
     spread = float(values.std())
     constant = spread <= 1e-7 * max(1.0, abs(float(values[0])))  # labels are float32
     return Scale(
@@ -235,12 +234,8 @@ def scale_of(labels: Floats, log: bool | None = None, weights: Floats | None = N
         spread=1.0 if constant else spread,
         low=float(values.min()),
         high=float(values.max()),
-        mean=_mean(np.expm1(values) if log else values, weights),
+        mean=float(np.average(np.expm1(values) if log else values, weights=weights)),
     )
-
-
-def _mean(values: Floats, weights: Floats | None) -> float:
-    return float(values.mean() if weights is None or not weights.any() else np.average(values, weights=weights))
 
 
 def _fence(values: Floats) -> tuple[float, float]:

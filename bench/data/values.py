@@ -25,15 +25,12 @@ _MINUS_ZERO = re.compile(r"-0\.0+")
 
 @dataclass(frozen=True)
 class Text:
-    """A column as categories.
-
-    Attributes:
-        codes: (N,) int32, index into `values`; -1 where missing.
-        values: the values that occur, in their canonical form, each once.
-    """
+    """A column as categories."""
 
     codes: NDArray[np.int32]
+    """(N,), index into `values`; -1 where missing."""
     values: tuple[str, ...]
+    """Those that occur, in their canonical form, each once."""
 
 
 def canonical(value: Any, missing: Collection[str] = (), spelled: bool = False) -> str | None:
@@ -145,15 +142,11 @@ def _whole(values: Any) -> Any:
 
 def plain(values: Any) -> list[Any]:
     """An Arrow array (N,) as Python's own values; a float of few bits is the shortest number that rounds to it: 0.1."""
-    if pa.types.is_float16(values.type) or pa.types.is_float32(values.type):
-        return [None if number is None or number != number else float(str(number)) for number in _few_bits(values)]
     found: list[Any] = values.to_pylist()
+    if pa.types.is_float16(values.type) or pa.types.is_float32(values.type):
+        few = np.float16 if pa.types.is_float16(values.type) else np.float32
+        return [None if number is None or number != number else float(str(few(number))) for number in found]
     return found
-
-
-def _few_bits(values: Any) -> list[Any]:
-    kind = np.float16 if pa.types.is_float16(values.type) else np.float32
-    return [None if number is None else kind(number) for number in values.to_pylist()]
 
 
 def as_text(column: Any, missing: Collection[str] = (), spelled: bool = False) -> Text:

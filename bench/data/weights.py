@@ -75,10 +75,9 @@ def _refuse(wrong: NDArray[np.bool_], numbers: NDArray[np.float64], what: str, s
 
 
 def undo_rates(weights: Weights, label: Labels) -> None:
-    """Replaces each rate of `read_weights` by the number of rows that the row stands for.
+    """Replaces each rate of `read_weights` by the number of rows that the row stands for, by the labels (n,) as there.
 
-    Args:
-        label: (n,) of the sampling's task. A row whose label is missing was not thinned.
+    A row whose label is missing was not thinned.
     """
     if weights.shape[1] > 1:
         weights[:, 1] = np.where(label == 0, 1 / np.where(label == 0, weights[:, 1], 1), 1)

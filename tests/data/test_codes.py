@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.codes import ABSENT, NULL, UNKNOWN, ColumnCodes, IntegerCodes, whole_numbers
+from bench.data import codes
+from bench.data.codes import ABSENT, NULL, UNKNOWN, ColumnCodes, IntegerCodes, TextCodes, whole_numbers
 from bench.data.values import texts_of
 
 NUMBERS = st.one_of(st.integers(0, 40), st.integers(-(2**63), 2**63 - 1))
@@ -26,9 +27,21 @@ def test_codes_are_those_of_a_dictionary(rows: list[int], asked: list[int]) -> N
 
 def test_a_table_grows() -> None:
     ids, table = np.random.default_rng(0).integers(0, 2**62, 100_000), IntegerCodes()
-    codes = table.code(ids)
-    np.testing.assert_array_equal(table.values[codes], ids)
+    found = table.code(ids)
+    np.testing.assert_array_equal(table.values[found], ids)
     assert len(table) == len(np.unique(ids))
+
+
+def test_texts_of_one_hash_have_codes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        codes, "hashes_of", lambda texts: np.array([len(t or "") for t in texts.to_pylist()], np.uint64)
+    )
+    table, parts = TextCodes(), (["a", "b", "bc", None, "a"], ["c", "cd", "b", "abc"])
+    found = [table.code(pa.array(part)).tolist() for part in parts]
+    for part, of in zip(parts, found, strict=True):
+        assert table.code(pa.array(part), grow=False).tolist() == of
+        assert [None if code < 0 else table.texts([code])[0] for code in of] == part
+    assert len(table) == len(set().union(*found)) - 1 == 6
 
 
 @given(st.lists(st.lists(st.one_of(st.none(), st.integers(-3, 9)), max_size=9), max_size=5), st.integers(0, 4))

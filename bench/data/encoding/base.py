@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import field_validator
 
 from bench.data.codes import TextCodes
-from bench.data.columns import DERIVATIONS
+from bench.data.columns import DERIVATIONS, Derivation
 from bench.data.values import as_numbers, taken_apart, whole_column
-from bench.errors import UserError, unknown
+from bench.errors import UserError
 from bench.registry import Config
 
 
@@ -22,19 +20,12 @@ class Source(Config):
     """The raw column a part reads, and the function it takes of it."""
 
     column: str
-    derive: str | None = None
+    derive: Derivation | None = None
     """A function of numbers: the column is then read as numbers, when serving, too."""
     missing: tuple[str, ...] = ()
     """Texts that mean missing."""
     spelled: bool = False
     """Whether "1" and "1.0" are two categories: where the column held one number in two spellings, as texts."""
-
-    @field_validator("derive")
-    @classmethod
-    def _known(cls, derive: str | None) -> str | None:
-        if derive is not None and derive not in DERIVATIONS:
-            raise ValueError(str(unknown("derivation", derive, DERIVATIONS)))
-        return derive
 
     def numbers(self, table: Any) -> NDArray[np.float64]:
         """(N,), NaN where missing.
@@ -73,17 +64,6 @@ class Source(Config):
         if table.schema.get_field_index(self.column) < 0:  # `column_names` is made anew each time
             raise UserError(f"expected a raw column '{self.column}', found {', '.join(table.column_names) or 'none'}")
         return table[self.column]
-
-
-def ranked(values: Sequence[str | None], counts: NDArray[np.int64], min_count: int) -> list[int]:
-    """Which of `values` occur `min_count` times or more, by falling count, then by text, missing last.
-
-    The order does not depend on the order of rows.
-    """
-    kept = np.flatnonzero(counts >= max(min_count, 1))
-    found = pa.table({"rows": counts[kept], "text": pa.array([values[at] for at in kept.tolist()], pa.string())})
-    order = pc.sort_indices(found, [("rows", "descending"), ("text", "ascending")]).to_numpy()
-    return [int(at) for at in kept[order]]
 
 
 class Vocabulary(Config):

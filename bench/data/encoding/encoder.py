@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from pydantic import Discriminator, model_validator
 
 from bench.atomic import write_text
-from bench.data.card import Card
 from bench.data.encoding.fields import PAD, BucketField, CategoricalField, HistoryField, LocalIds, MultiValuedField
 from bench.data.encoding.numeric import Dense, NumericColumn, VectorColumns
 from bench.data.encoding.rates import TargetRates
@@ -52,17 +50,6 @@ class Encoder(Config):
     @cached_property
     def _owners(self) -> dict[str, CategoricalField]:
         return {part.name: part for part in self.fields if isinstance(part, CategoricalField)}
-
-    def checked(self, card: Card) -> Encoder:
-        """Itself.
-
-        Raises:
-            UserError: two parts of one name.
-        """
-        for name, count in Counter([*(part.name for part in self.fields), *self.dense_names]).items():
-            if count > 1:
-                raise UserError(f"{card.key}: two inputs would be called '{name}'; rename one of the columns")
-        return self
 
     @property
     def dense_names(self) -> tuple[str, ...]:

@@ -26,29 +26,19 @@ from bench.schema import Field
 
 
 class Lists(NamedTuple):
-    """How a multi-valued column is read.
-
-    Attributes:
-        separator: between the values of a text.
-        slots: values of a row that are kept.
-        keep: the first of them or the last.
-        repeats: whether a value that comes again has another slot.
-    """
+    """How a multi-valued column is read."""
 
     source: Source
     separator: str
+    """Between the values of a text."""
     slots: int
     keep: Keep
     repeats: bool = False
+    """Whether a value that comes again has another slot."""
 
 
 def list_codes(lists: Lists, values: TextCodes | ColumnCodes, table: Any, grow: bool, spelled: bool) -> Codes:
-    """Codes (N, slots) of a multi-valued column, ABSENT after the last value.
-
-    Args:
-        grow: whether new values get codes; else they are UNKNOWN.
-        spelled: whether texts are taken as they are spelled.
-    """
+    """Codes (N, slots) of a multi-valued column, ABSENT after the last value; `grow` and `spelled` as elsewhere."""
     markers = lists.source.markers
     rows, joined = distinct(lists.source.column_of(table))
     if not is_list(joined.type):
@@ -153,16 +143,10 @@ class MultiValuedField(Config):
 
     def encode(self, table: Any) -> LocalIds:
         """(N, slots), each value of a row once and in order, padded at the end."""
-        known = self._known
-        found: LocalIds = known.meaning[
-            list_codes(self.lists, known.codes, table, grow=False, spelled=self.source.spelled)
-        ]
+        lists = Lists(self.source, self.separator, self.slots, self.keep)
+        codes = list_codes(lists, self._known.codes, table, grow=False, spelled=self.source.spelled)
+        found: LocalIds = self._known.meaning[codes]
         return found
-
-    @property
-    def lists(self) -> Lists:
-        """How its column is read."""
-        return Lists(self.source, self.separator, self.slots, self.keep)
 
     @cached_property
     def _known(self) -> Known:

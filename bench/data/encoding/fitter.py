@@ -6,16 +6,19 @@ A row is kept as provisional codes (int32, one for each slot of a categorical or
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.data.card import Card
-from bench.data.codes import ABSENT, UNKNOWN, Codes, ColumnCodes, count_codes, look_up, whole_numbers
+from bench.data.codes import ABSENT, Codes, ColumnCodes, count_codes, whole_numbers
 from bench.data.columns import Categorical, MultiValued, Numeric, Vector
-from bench.data.encoding.base import Source, Vocabulary, ranked
+from bench.data.encoding.base import Source, Vocabulary
 from bench.data.encoding.encoder import DensePart, Encoder, FieldPart, Ids
 from bench.data.encoding.fields import (
     PAD,
@@ -30,42 +33,14 @@ from bench.data.encoding.numeric import Dense, DistinctNumbers, NumericColumn, R
 from bench.data.encoding.rates import RatesFitter
 from bench.data.history import Past
 from bench.data.values import canonical, distinct, texts_of, whole_column
+from bench.errors import UserError
 from bench.progress import Progress, Silent
 
 Mask = NDArray[np.bool_]
 
 
-class Tally:
-    """Rows of train for each code, 8 bytes each."""
-
-    def __init__(self) -> None:
-        self.counts = np.zeros(1024, np.int64)
-
-    def add(self, codes: Codes, train: Mask, size: int) -> None:
-        """Counts codes (n, L) of train rows; codes are below `size`."""
-        if size > len(self.counts):
-            self.counts.resize(max(size, len(self.counts) * 3 // 2), refcheck=False)  # the new end is zero
-        count_codes(codes, train, self.counts)
-
-
-def vocabulary_of(
-    texts: Sequence[str | None], counts: NDArray[np.int64], codes: NDArray[np.int64], min_count: int, size: int
-) -> tuple[Vocabulary, NDArray[np.int32]]:
-    """The vocabulary, and (size + 2,) the local id of each code, the last two for UNKNOWN and missing.
-
-    Args:
-        texts: candidates, None for missing.
-        counts: of each candidate, rows of train.
-        codes: of each candidate, -1 for missing.
-    """
-    order = ranked(texts, counts, min_count)
-    local = np.zeros(size + 2, np.int32)
-    local[codes[order]] = np.arange(1, len(order) + 1)
-    return Vocabulary(values=tuple(texts[at] for at in order)), local
-
-
 class _TextFitter:
-    """What both have in common: values are coded as they are spelled, until all are known.
+    """Values are coded as they are spelled, until all are known.
 
     Attributes:
         source: final after `finish`.
@@ -75,20 +50,40 @@ class _TextFitter:
 
     def __init__(self, name: str, source: Source, min_count: int) -> None:
         self.name, self.source, self.min_count = name, source, min_count
-        self.values, self._tally = ColumnCodes(), Tally()
-        self.local = np.zeros(2, np.int32)
+        self.values, self.local = ColumnCodes(), np.zeros(2, np.int32)
         self.spellings: tuple[str, str] | None = None
+        self._counts = np.zeros(1024, np.int64)  # rows of train for each code
 
     def texts(self, codes: Sequence[int]) -> list[str]:
         """What codes stand for in the encoder."""
         texts = self.values.texts(codes)
         return texts if self.source.spelled or self.values.whole else [canonical(text) or text for text in texts]
 
-    def _kept(self) -> NDArray[np.int64]:
-        """Codes of what train held often enough; from here on it is known what spellings mean."""
+    def _count(self, codes: Codes, train: Mask) -> None:
+        """Counts codes (n, L) of rows of train."""
+        if (size := len(self.values)) > len(self._counts):
+            self._counts.resize(max(size, len(self._counts) * 3 // 2), refcheck=False)  # the new end is zero
+        count_codes(codes, train, self._counts)
+
+    def _vocabulary(self, missing: int = 0) -> Vocabulary:
+        """What train held often enough, by falling count, then by text; from here on it is known what spellings mean.
+
+        Args:
+            missing: rows of train without a value, if that is a category; it comes after texts of its count.
+        """
         self.spellings = self.values.two_spellings()
         self.source = self.source.model_copy(update={"spelled": self.spellings is not None})
-        return np.flatnonzero(self._tally.counts[: len(self.values)] >= max(self.min_count, 1))
+        counts = self._counts[: len(self.values)]
+        codes = np.flatnonzero(counts >= self.min_count)
+        texts: list[str | None] = [*self.texts(codes.tolist())]
+        counts = counts[codes]
+        if missing >= self.min_count:
+            texts, codes, counts = [*texts, None], np.append(codes, ABSENT), np.append(counts, missing)
+        found = pa.table({"rows": counts, "text": pa.array(texts, pa.string())})
+        order = pc.sort_indices(found, [("rows", "descending"), ("text", "ascending")]).to_numpy()
+        self.local = np.zeros(len(self.values) + 2, np.int32)
+        self.local[codes[order]] = np.arange(1, len(order) + 1)
+        return Vocabulary(values=tuple(texts[at] for at in order))
 
 
 class CategoricalFitter(_TextFitter):
@@ -103,7 +98,7 @@ class CategoricalFitter(_TextFitter):
     def take(self, table: Any, train: Mask, grow: bool = True) -> Codes:
         """Codes (n, 1), ABSENT where missing; new values get codes, or are UNKNOWN unless `grow`."""
         codes = self._codes(table, grow)[:, None]
-        self._tally.add(codes, train, len(self.values))
+        self._count(codes, train)
         self._missing += int((codes[train] == ABSENT).sum())
         return codes
 
@@ -120,10 +115,7 @@ class CategoricalFitter(_TextFitter):
 
     def finish(self) -> CategoricalField:
         """What train held often enough."""
-        kept = self._kept()
-        texts: list[str | None] = [*self.texts(kept.tolist()), None]
-        counts = np.append(self._tally.counts[kept], self._missing)
-        vocabulary, self.local = vocabulary_of(texts, counts, np.append(kept, -1), self.min_count, len(self.values))
+        vocabulary = self._vocabulary(self._missing)
         return CategoricalField(name=self.name, source=self.source, vocabulary=vocabulary)
 
 
@@ -138,14 +130,12 @@ class MultiValuedFitter(_TextFitter):
         """Codes (n, slots), ABSENT after the last; values without a slot are neither coded nor counted."""
         lists = Lists(self.source, self.column.separator, self.width, self.column.keep)
         codes = fitted_lists(lists, self.values, table, grow)
-        self._tally.add(codes, train, len(self.values))
+        self._count(codes, train)
         return codes
 
     def finish(self) -> MultiValuedField:
         """What train held often enough."""
-        kept = self._kept()
-        texts, counts = self.texts(kept.tolist()), self._tally.counts[kept]
-        vocabulary, self.local = vocabulary_of(texts, counts, kept, self.min_count, len(self.values))
+        vocabulary = self._vocabulary()
         self.local[ABSENT] = PAD
         return MultiValuedField(
             name=self.name,
@@ -168,11 +158,7 @@ class Provisional(NamedTuple):
 
 
 class NumericFitter:
-    """A quantity, and its ranges.
-
-    Attributes:
-        moments: of train.
-    """
+    """A quantity, and its ranges."""
 
     width = 1
 
@@ -264,11 +250,9 @@ class EncoderFitter:
         self._encoder: Encoder | None = None
 
     def take(self, table: Any, train: Mask, labels: NDArray[np.float32], grow: bool = True) -> Provisional:
-        """Takes in rows: fits on those of train, codes all.
+        """Takes in the n rows of a table of raw columns: fits on those of train, codes all.
 
         Args:
-            table: Arrow table of raw columns, n rows.
-            train: (n,) whether a row is train's.
             labels: (n, T), read by target rates only.
             grow: whether rows of train may still come, so that new values get codes.
         """
@@ -302,39 +286,37 @@ class EncoderFitter:
         ranges: list[BucketField] = []
         dense: list[DensePart] = []
         note = (progress or Silent()).note
-        for name in self.card.columns:
-            if (text := self._fields.get(name)) is not None:
-                fields.append(text.finish())
-                if text.spellings is not None:
-                    both = " and as ".join(map(repr, text.spellings))
-                    note(
-                        f"{self.card.key}: '{name}' has one number as {both}: they are two categories; where they mean "
-                        "the same, write all numbers in one way"
-                    )
-                continue
-            if isinstance(numeric := self._numbers[name], VectorFitter):
-                dense.append(numeric.finish())
-                continue
-            column, of_number = numeric.finish()
-            dense.append(column)
-            ranges.append(of_number)
-            if left_out := numeric.moments.robust().left_out:
+        for text in self._fields.values():
+            fields.append(text.finish())
+            if text.spellings is not None:
+                both = " and as ".join(map(repr, text.spellings))
                 note(
-                    f"{self.card.key}: '{name}' has {left_out:,} values in train that are far from all others: its "
-                    f"mean and deviation are without them, and it is cut at {column.low:.4g} and {column.high:.4g}"
-                    f"{', after the logarithm' if column.log1p else ''}"
+                    f"{self.card.key}: '{text.name}' has one number as {both}: they are two categories; where they "
+                    "mean the same, write all numbers in one way"
                 )
         if (history := self.card.history) is not None:
             for rule in history.list_rules:
                 source = Source(column=rule.name, missing=self.card.missing)
                 fields.append(HistoryField(name=rule.name, source=source, of=rule.of, slots=history.length))
-        for numeric in self._past.values():
+        for name, numeric in (self._numbers | self._past).items():
+            if isinstance(numeric, VectorFitter):
+                dense.append(numeric.finish())
+                continue
             column, of_number = numeric.finish()
             dense.append(column)
             ranges.append(of_number)
+            if name in self._numbers and (left_out := numeric.moments.robust().left_out):
+                note(
+                    f"{self.card.key}: '{name}' has {left_out:,} values in train that are far from all others: its "
+                    f"mean and deviation are without them, and it is cut at {column.low:.4g} and {column.high:.4g}"
+                    f"{', after the logarithm' if column.log1p else ''}"
+                )
         for name, rates in self._rates.items():
             dense.append(rates.finish(self._fields[name].source, self._fields[name].texts))
-        self._encoder = Encoder(fields=(*fields, *ranges), dense=tuple(dense)).checked(self.card)
+        self._encoder = encoder = Encoder(fields=(*fields, *ranges), dense=tuple(dense))
+        for name, count in Counter([*(part.name for part in encoder.fields), *encoder.dense_names]).items():
+            if count > 1:
+                raise UserError(f"{self.card.key}: two inputs would be called '{name}'; rename one of the columns")
         self._fix(self._encoder)
         return self._encoder
 
@@ -351,15 +333,15 @@ class EncoderFitter:
         if past is not None:
             number |= {name: past.numbers[:, at] for at, name in enumerate(self._past)}
         ids = np.empty((len(rows.codes), self._slots), np.int32)
-        look_up(rows.codes, self._ids, self._starts, ids)
-        at = rows.codes.shape[1]
+        for name, at in self._at.items():
+            ids[:, at] = self._rows_of[name][rows.codes[:, at]]
+        past_ids = ids[:, rows.codes.shape[1] : self._slots - len(self._ranges)]
         for place, of in enumerate(self._lists):
             assert past is not None
             codes = past.lists[:, place]
-            ids[:, at : at + codes.shape[1]] = np.where(codes < 0, 0, of[codes])
-            at += codes.shape[1]
-        for at, (ranges, offset) in enumerate(self._ranges, self._slots - len(self._ranges)):
-            ids[:, at] = offset + ranges.encode_numbers(number[ranges.number])[:, 0]
+            past_ids[:, place * codes.shape[1] : (place + 1) * codes.shape[1]] = np.where(codes < 0, 0, of[codes])
+        for last, (ranges, offset) in enumerate(self._ranges, self._slots - len(self._ranges)):
+            ids[:, last] = offset + ranges.encode_numbers(number[ranges.number])[:, 0]
         columns = [np.empty((len(ids), 0), np.float32)]
         for part in self._encoder.dense:
             if isinstance(part, NumericColumn):
@@ -371,10 +353,11 @@ class EncoderFitter:
         return ids, np.concatenate(columns, axis=1)
 
     def _fix(self, encoder: Encoder) -> None:
-        """Remembers the embedding row of each code, a table after another; UNKNOWN and ABSENT stand before each."""
+        """Remembers the embedding row of each code, and of UNKNOWN and ABSENT, which stand last."""
         schema = encoder.schema_of(())
-        tables, self._ranges, self._slots = [np.empty(0, np.int32)], list[tuple[BucketField, int]](), schema.slots
+        self._rows_of: dict[str, NDArray[np.int32]] = {}
         self._lists: list[NDArray[np.int32]] = []
+        self._ranges, self._slots = list[tuple[BucketField, int]](), schema.slots
         for part, offset in zip(encoder.fields, schema.offsets, strict=True):
             if isinstance(part, BucketField):
                 self._ranges.append((part, offset))
@@ -382,7 +365,4 @@ class EncoderFitter:
                 self._lists.append(self._fields[part.of].local + offset)
             else:
                 local = self._fields[part.name].local
-                tables.append(np.roll(np.where(local == PAD, 0, local + offset), -UNKNOWN))
-        starts = np.cumsum([len(table) for table in tables[:-1]], dtype=np.int64) - UNKNOWN
-        self._ids = np.concatenate(tables)
-        self._starts = np.repeat(starts, [fitter.width for fitter in self._fields.values()])
+                self._rows_of[part.name] = np.where(local == PAD, 0, local + offset).astype(np.int32)

@@ -33,12 +33,7 @@ def logged(numbers: Numbers, log1p: bool) -> Numbers:
 
 
 class Robust(NamedTuple):
-    """The mean and deviation that standardise numbers.
-
-    Attributes:
-        low: numbers below are taken for it, `high` likewise.
-        left_out: numbers that mean and deviation are without.
-    """
+    """What standardises numbers: those beyond `low` and `high` are taken for these, `left_out` are in no moment."""
 
     mean: float
     scale: float
@@ -50,13 +45,9 @@ class Robust(NamedTuple):
 class RunningMoments:
     """Mean and deviation of numbers, NaN left out: the same to the last bit, however the numbers are parted.
 
-    Numbers are added in pieces of a fixed size, in their order, as differences from a number near them.
-
-    Sums are kept for each range of numbers by itself, so that a few that are far from all others can be left out in
-    the end. A range goes over a third or a half of the number that it begins with.
-
-    Attributes:
-        rows: numbers seen, `known` of them not NaN.
+    Numbers are added in pieces of a fixed size, in their order, as differences from a number near them. Sums are kept
+    for each range of numbers by itself, so that a few that are far from all others can be left out in the end. A range
+    goes over a third or a half of the number that it begins with. Of `rows` numbers `known` are not NaN.
     """
 
     def __init__(self, log1p: bool = False) -> None:
@@ -165,13 +156,7 @@ ROWS_OF_RANGE = 20
 
 
 class Ranges(NamedTuple):
-    """V ranges of train's numbers.
-
-    Attributes:
-        edges: V - 1, ascending; each is the least number of its range.
-        low: least number of all, `high` the greatest; both 0 where there is none.
-        counts: rows of each range.
-    """
+    """V ranges of numbers: the least of each but the first, the least and the greatest of all (0 if none), and rows."""
 
     edges: tuple[float, ...]
     low: float
@@ -203,7 +188,7 @@ class DistinctNumbers:
             self._merge()
 
     def ranges(self) -> Ranges:
-        """As many as `ranges_for` says."""
+        """Of about equal count, as many as `ranges_for` says."""
         self._merge()
         values, counts = self._values, self._counts
         if not len(values):

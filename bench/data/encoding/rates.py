@@ -70,7 +70,6 @@ class TargetRates(Config):
 
     @cached_property
     def _known(self) -> Known:
-        """The last row of the table is for values that train did not hold, missing among them unless it did."""
         rows = self.standardised(np.array(self.table))
         return Known(self.values, rows[:-1], rows[-1], rows[-1])
 
@@ -119,11 +118,7 @@ class RatesFitter:
         self._seen = _add(codes, fold, labels, self._sums, self._counts, self._rows, self._order, self._seen)
 
     def finish(self, source: Source, texts: Callable[[Sequence[int]], list[str]]) -> TargetRates:
-        """Rates over all of train; the standardisation is that of the out-of-fold values, which train rows get.
-
-        Args:
-            texts: what codes stand for.
-        """
+        """Rates over all of train; the standardisation is that of the out-of-fold values, which train rows get."""
         self._fold_sums, self._fold_counts = self._sums.sum(axis=0), self._counts.sum(axis=0)
         order = np.empty(self._seen, np.int64)
         at = np.flatnonzero(self._order[1 : self._used])
@@ -132,7 +127,8 @@ class RatesFitter:
             [np.empty((0, len(self.tasks) + 1))]
             + [self._whole(1 + order[i : i + STEP]) for i in range(0, len(order), STEP)]
         )
-        part = TargetRates(
+        mean, scale = zip(*(moments.moments for moments in self._moments()), strict=True)
+        self._part = TargetRates(
             name=self.name,
             source=source,
             tasks=tuple(task.name for task in self.tasks),
@@ -142,11 +138,9 @@ class RatesFitter:
             seed=self.seed,
             values=(*texts(order.tolist()), None),
             table=tuple(map(tuple, np.concatenate([full, self._whole(np.array([0, self._used]))]).tolist())),
-            mean=(0.0,) * (len(self.tasks) + 1),
-            scale=(1.0,) * (len(self.tasks) + 1),
+            mean=mean,
+            scale=scale,
         )
-        mean, scale = zip(*(moments.moments for moments in self._moments()), strict=True)
-        self._part = part.model_copy(update={"mean": mean, "scale": scale})
         return self._part
 
     def dense(self, codes: Codes, start: int | None) -> Dense:
@@ -158,11 +152,7 @@ class RatesFitter:
         return self._part.standardised(self._without(at, folds(self.seed, self.number, start, len(codes))))
 
     def _rates(self, sums: Values, counts: Values, rows: Values, prior: Values) -> Values:
-        """(n, T + 1) of sums of labels (n, T), how many are observed (n, T), and rows (n,); not yet standardised.
-
-        Args:
-            prior: (T,) or (n, T), what a rate is drawn to.
-        """
+        """(n, T + 1) of sums of labels (n, T), how many are observed (n, T), rows (n,), and the mean to be drawn to."""
         rate = (sums + self.smoothing * prior) / (counts.astype(np.float64) + self.smoothing)
         inside = np.clip(rate, 1e-6, 1 - 1e-6)
         rate = np.where(np.array(self.binary), np.log(inside / (1 - inside)), rate)

@@ -12,44 +12,33 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from bench.data.checks import NUMBERS, TEXTS
 from bench.data.values import canonical, is_list
 
-_TYPES = (
-    pa.types.is_integer,
-    pa.types.is_floating,
-    pa.types.is_boolean,
-    pa.types.is_string,
-    pa.types.is_large_string,
-    pa.types.is_date,
-    pa.types.is_timestamp,
-    pa.types.is_null,
-)
+_TIMES = (pa.types.is_date, pa.types.is_timestamp)
 
 
 @dataclass(frozen=True)
 class Counted:
-    """A column of N rows with V distinct values, missing ones left out.
-
-    Attributes:
-        type: `text`, or the type a parquet file gives it.
-        codes: (N,) index into the distinct values; -1 where missing.
-        distinct: Arrow array (V,).
-        counts: (V,) rows of each.
-        numbers: (V,) where every value is a finite number, else None.
-        lengths: (V,) how many values each has, where a parquet file holds lists; these are texts with `|` between.
-        vector: how many numbers each has, where it holds lists of numbers with fractions, all of one length; else 0.
-        readable: whether a card can use a column of that type.
-    """
+    """A column of N rows with V distinct values, missing ones left out."""
 
     name: str
     type: str
+    """`text`, or the type a parquet file gives it."""
     codes: NDArray[np.int32]
+    """(N,) index into the distinct values; -1 where missing."""
     distinct: Any
+    """Arrow array (V,)."""
     counts: NDArray[np.int64]
+    """(V,) rows of each."""
     numbers: NDArray[np.float64] | None
+    """(V,) where every value is a finite number, else None."""
     lengths: NDArray[np.int64] | None = None
+    """(V,) how many values each has, where a parquet file holds lists; these are texts with `|` between."""
     vector: int = 0
+    """How many numbers each has, where it holds lists of numbers with fractions, all of one length; else 0."""
     readable: bool = True
+    """Whether a card can use a column of that type."""
 
     @property
     def rows(self) -> int:
@@ -83,11 +72,10 @@ class Counted:
 
     def texts(self, most: int | None = None) -> list[str]:
         """Distinct values in their canonical form; `most` gives only that many, the most frequent first."""
-        values = self.distinct if most is None else self.distinct.take(pa.array(self._frequent(most)))
+        values = self.distinct
+        if most is not None:
+            values = values.take(pa.array(np.argsort(-self.counts, kind="stable")[:most]))
         return [text for text in (canonical(value) for value in values.to_pylist()) if text is not None]
-
-    def _frequent(self, most: int) -> NDArray[np.int64]:
-        return np.argsort(-self.counts, kind="stable")[:most]
 
     @cached_property
     def of_rows(self) -> NDArray[np.float64]:
@@ -101,7 +89,7 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
     lists = is_list(kind)
-    if not any(fits(kind.value_type if lists else kind) for fits in _TYPES):
+    if not any(fits(kind.value_type if lists else kind) for fits in (*NUMBERS, *TEXTS, *_TIMES)):
         known = pc.is_valid(array).to_numpy(zero_copy_only=False)
         codes = np.where(known, 0, -1).astype(np.int32)
         return Counted(name, str(kind), codes, pa.nulls(1), np.array([known.sum()], np.int64), None, readable=False)
@@ -109,7 +97,7 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
         return _lists(name, array, missing)
     encoded = array if pa.types.is_dictionary(array.type) else pc.dictionary_encode(array)
     raw = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    values, text = encoded.dictionary, pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    values, text = encoded.dictionary, any(fits(kind) for fits in TEXTS)
     if text:
         values = pc.utf8_trim_whitespace(values)
     merged = pc.dictionary_encode(values)  # stripping makes some values equal
@@ -147,7 +135,7 @@ def _absent(distinct: Any, text: bool, missing: Collection[str]) -> NDArray[np.b
 
 
 def _numbers(distinct: Any, kind: Any) -> NDArray[np.float64] | None:
-    if len(distinct) == 0 or pa.types.is_date(kind) or pa.types.is_timestamp(kind) or pa.types.is_null(kind):
+    if len(distinct) == 0 or any(fits(kind) for fits in _TIMES) or pa.types.is_null(kind):
         return None
     if pa.types.is_boolean(kind):
         distinct = distinct.cast(pa.int8())
@@ -166,15 +154,12 @@ DOUBTFUL = ("NA", "na", "None", "none", "-", "--", ".")
 
 @dataclass(frozen=True)
 class Markers:
-    """What was found.
-
-    Attributes:
-        sure: markers, for the card's reader.
-        doubtful: marker, sure or not -> columns where it may be a value like any other.
-    """
+    """Texts that mean missing."""
 
     sure: tuple[str, ...]
+    """For the card's reader."""
     doubtful: Mapping[str, tuple[str, ...]]
+    """Marker, sure or not -> columns where it may be a value like any other."""
 
 
 def find_markers(columns: Iterable[Counted]) -> Markers:

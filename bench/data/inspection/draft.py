@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from glob import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from bench.data.inspection.column import Counted, Markers, count_column, find_markers
 from bench.data.inspection.kinds import DESIGN, Finding, Rate, coarse_cells, find_kind, find_rate
 from bench.data.inspection.labels import Label, find_labels, label_columns, parents_of, task_names
-from bench.data.inspection.leaks import Floats, find_leak
-from bench.data.inspection.names import after_exposure, is_duration, is_scenario, is_watching
+from bench.data.inspection.leaks import Floats, Labels, find_leak
+from bench.data.inspection.names import LASTING, after_exposure, has_word, is_scenario, is_watching
 from bench.data.inspection.proposals import (
     Amount,
     Space,
@@ -41,22 +41,18 @@ Role = Literal["input", "left out", "post-exposure", "label", "time", "split"]
 
 @dataclass(frozen=True)
 class Request:
-    """What the user says of the data.
-
-    Attributes:
-        labels: `COLUMN`, or `COLUMN=VALUE` with the value that means 1.
-        parents: `CHILD=PARENT`.
-        separator: of CSV; None to guess.
-        names: of the columns, where files have no header.
-        rows: to inspect.
-    """
+    """What the user says of the data."""
 
     files: tuple[Path, ...]
     labels: tuple[str, ...]
+    """`COLUMN`, or `COLUMN=VALUE` with the value that means 1."""
     parents: tuple[str, ...] = ()
+    """`CHILD=PARENT`."""
     wish: Wish = field(default_factory=Wish)
     separator: str | None = None
+    """Of CSV; None to guess."""
     names: tuple[str, ...] = ()
+    """Of the columns, where files have no header."""
     id: str | None = None
     title: str | None = None
     rows: int = ROWS
@@ -64,14 +60,7 @@ class Request:
 
 @dataclass(frozen=True)
 class ColumnDraft:
-    """One column: what was counted, and what becomes of it.
-
-    Attributes:
-        examples: the most frequent values.
-        finding: the input that it makes, or would make.
-        reason: why it is not an input; empty where it is one.
-        rate: whether it is also to be described by target rates; None where it has few values.
-    """
+    """One column: what was counted, and what becomes of it."""
 
     name: str
     role: Role
@@ -79,20 +68,17 @@ class ColumnDraft:
     distinct: int
     missing_rate: float
     examples: tuple[str, ...]
+    """The most frequent values."""
     finding: Finding
+    """The input that it makes, or would make."""
     reason: str = ""
+    """Why it is not an input; empty where it is one."""
     rate: Rate | None = None
+    """Whether it is also to be described by target rates; None where it has few values."""
 
 
-@dataclass(frozen=True)
-class Proposals:
-    """What the card proposes as comments.
-
-    Attributes:
-        scenario: (column, why).
-        spaces: task -> where it counts.
-        amounts: numbers to predict.
-    """
+class Proposals(NamedTuple):
+    """What the card proposes as comments: (column, why) of a scenario, where tasks count, and numbers to predict."""
 
     scenario: tuple[str, str] | None
     spaces: Mapping[str, Space]
@@ -101,12 +87,12 @@ class Proposals:
     @property
     def table(self) -> dict[str, Any]:
         """What they are, without reasons."""
-        keys = {amount.task: dict(amount.keys) for amount in self.amounts if amount.column is None and amount.keys}
+        keys = {amount.task: amount.keys for amount in self.amounts if amount.column is None and amount.keys}
         return {
             "scenario": self.scenario[0] if self.scenario else None,
             "where": {task: dict(space.where) for task, space in self.spaces.items()},
             "keys": keys,
-            "regressions": {amount.column: dict(amount.keys) for amount in self.amounts if amount.column is not None},
+            "regressions": {amount.column: amount.keys for amount in self.amounts if amount.column is not None},
         }
 
 
@@ -164,23 +150,28 @@ def draft_card(request: Request, progress: Progress) -> Draft:
     markers = find_markers(count_column(name, sample.table[name]) for name in layout.columns)
     keys = [*given, *filter(None, (wish.time, wish.group, wish.column))]
     counted = {name: count_column(name, sample.table[name], markers.sure) for name in dict.fromkeys(keys)}
+
+    def column_of(name: str) -> Counted:  # others are counted where they are asked for: all may not fit into memory
+        return counted[name] if name in counted else count_column(name, sample.table[name], markers.sure)
+
     for option, key in (("--group", wish.group), ("--split-column", wish.column)):
         if key is not None and not counted[key].single:
             raise UserError(f"{option}: column '{key}' is of type {counted[key].type}, which a card cannot use")
-    labels = find_labels(given, parents, counted)
-    split = _split(request, sample, counted, labels, markers, progress)
-    values = {label.name: (label.values(counted), label.binary) for label in labels}
-    halves = halves_of(assigned(split.table, wish, card_names(layout), sample.file, counted), values)
-    columns = tuple(_columns(sample, markers, labels, counted, wish, split, halves))
+    tasks = find_labels(given, parents, counted)
+    split = _split(wish, sample, counted, tasks, markers, progress)
+    labels = {task.name: (task.values(counted), task.binary) for task in tasks}
+    halves = halves_of(assigned(split.table, wish, card_names(layout), sample.file, counted), labels)
+    roles = _roles(wish, split, tasks)
+    columns = tuple(_columns(layout.columns, column_of, roles, labels, halves))
     if not any(column.role == "input" for column in columns):
         reasons = "; ".join(f"'{column.name}' ({column.reason})" for column in columns if column.role == "left out")
         raise UserError(
             f"no column is left as an input: {reasons or 'there are only labels and what the split goes by'}"
         )
-    rates = {name: float(np.nanmean(value)) for name, (value, _) in values.items()}
+    rates = {name: float(np.nanmean(value)) for name, (value, _) in labels.items()}
     name, rows = request.id or _id_of(request.files), sample.table.num_rows
-    found = _proposals(sample, markers, labels, values, columns)
-    return Draft(request, layout, name, rows, sample.complete, markers, labels, rates, _renamed(columns), split, found)
+    found = _proposals(column_of, {task.name: task.parent for task in tasks}, labels, columns)
+    return Draft(request, layout, name, rows, sample.complete, markers, tasks, rates, _renamed(columns), split, found)
 
 
 def _check_files(files: Sequence[Path]) -> None:
@@ -201,18 +192,14 @@ def _id_of(files: Sequence[Path]) -> str:
 
 
 def check_id(name: str) -> str:
-    """The id itself.
-
-    Raises:
-        UserError: it holds anything but small letters, digits, `-` and `_`.
-    """
+    """The id itself; raises UserError where it holds anything but small letters, digits, `-` and `_`."""
     if not _ID.fullmatch(name):
         raise UserError(f"--id: expected small letters, digits, - and _, found '{name}'")
     return name
 
 
 def _split(
-    request: Request,
+    wish: Wish,
     sample: Sample,
     counted: Mapping[str, Counted],
     labels: Sequence[Label],
@@ -220,25 +207,14 @@ def _split(
     progress: Progress,
 ) -> Split:
     """Times and labels are read whole even where the other columns are not: heads of files are their oldest rows."""
-    wish = request.wish
     if wish.time is not None and wish.chosen in ("time", "files", "column") and not sample.complete:
-        keys = (wish.time, wish.group, wish.column, *(column for label in labels for column in label.columns))
-        needed = dict.fromkeys(key for key in keys if key is not None)
-        sample = read_sample(sample.layout, progress, only=list(needed))
-        counted = {name: count_column(name, sample.table[name], markers.sure) for name in needed}
+        sample = read_sample(sample.layout, progress, only=list(counted))
+        counted = {name: count_column(name, sample.table[name], markers.sure) for name in counted}
     return find_split(wish, card_names(sample.layout), sample.file, counted, labels)
 
 
-def _columns(
-    sample: Sample,
-    markers: Markers,
-    labels: Sequence[Label],
-    counted: Mapping[str, Counted],
-    wish: Wish,
-    split: Split,
-    halves: Halves,
-) -> Iterator[ColumnDraft]:
-    values = {label.name: (label.values(counted), label.binary) for label in labels}
+def _roles(wish: Wish, split: Split, labels: Sequence[Label]) -> dict[str, tuple[Role, str]]:
+    """The columns that are no inputs whatever they hold, and why."""
     roles: dict[str, tuple[Role, str]] = {}
     together = wish.group if split.table.get("unit") == "group" else wish.hashed
     if together is not None:
@@ -247,20 +223,25 @@ def _columns(
         roles[wish.column] = "split", "it assigns rows to splits"
     if wish.time is not None:
         roles[wish.time] = "time", "later rows have times that train never saw"
-    roles |= {column: ("label", "") for label in labels for column in label.columns}
+    return roles | {column: ("label", "") for label in labels for column in label.columns}
+
+
+def _columns(
+    names: Sequence[str],
+    column_of: Callable[[str], Counted],
+    roles: Mapping[str, tuple[Role, str]],
+    labels: Labels,
+    halves: Halves,
+) -> Iterator[ColumnDraft]:
     others, drafts = Others(halves), []
-
-    def column_of(name: str) -> Counted:
-        return counted[name] if name in counted else count_column(name, sample.table[name], markers.sure)
-
-    for name in sample.layout.columns:
+    for name in names:
         column = column_of(name)
         finding = find_kind(column)
         if name in roles:
             role, reason = roles[name]
         elif finding.why == DESIGN:
             role, reason = "left out", finding.why
-        elif (evidence := find_leak(column, values)) is not None:
+        elif (evidence := find_leak(column, labels)) is not None:
             role, reason = "post-exposure", evidence.sentence
         elif len(column.counts) > 0 and (named := after_exposure(name)) is not None:
             role, reason = "post-exposure", named
@@ -272,7 +253,7 @@ def _columns(
         examples = tuple(column.texts(EXAMPLES)) if column.readable else ()
         seen = len(column.counts), column.missing_rate, examples
         drafts.append(ColumnDraft(name, role, column.type, *seen, finding, reason))
-    for draft in drafts:
+    for draft in drafts:  # again, beside what all others tell
         if draft.role != "input" or not draft.finding.tried:
             yield draft
             continue
@@ -285,45 +266,37 @@ def _columns(
 
 
 def _proposals(
-    sample: Sample,
-    markers: Markers,
-    labels: Sequence[Label],
-    values: Mapping[str, tuple[Floats, bool]],
+    column_of: Callable[[str], Counted],
+    parents: Mapping[str, str | None],
+    labels: Labels,
     columns: Sequence[ColumnDraft],
 ) -> Proposals:
-    """Each column is counted again where a rule asks for it: all of them together may not fit into memory."""
-
-    def column_of(draft: ColumnDraft) -> Counted:
-        return count_column(draft.name, sample.table[draft.name], markers.sure)
-
-    numbers: dict[str, Floats] = {label.name: values[label.name][0] for label in labels if not label.binary}
+    numbers: dict[str, Floats] = {name: values for name, (values, binary) in labels.items() if not binary}
     of_column: dict[str, str] = {}
-    names = task_names([*values, *(draft.name for draft in columns if draft.role == "post-exposure")])
+    names = task_names([*labels, *(draft.name for draft in columns if draft.role == "post-exposure")])
     for draft in columns:
-        if draft.role == "post-exposure" and is_amount(column := column_of(draft)):
+        if draft.role == "post-exposure" and is_amount(column := column_of(draft.name)):
             of_column[names[draft.name]] = draft.name
             numbers[names[draft.name]] = column.of_rows
-    spaces, limit, lasting = dict[str, Space](), dict[str, str](), None
-    partly = [label.name for label in labels if np.isnan(values[label.name][0]).any()]
-    scenario = None
+    spaces, limit, lasting, scenario = dict[str, Space](), dict[str, str](), None, None
+    partly = [name for name, (values, _) in labels.items() if np.isnan(values).any()]
     for draft in columns:
         named = is_scenario(draft.name) and scenario is None
         numeric = draft.finding.option is not None and draft.finding.option["kind"] == "numeric"
         if draft.role != "input" or not (partly or named or (numbers and numeric)):
             continue
-        column = column_of(draft)
+        column = column_of(draft.name)
         for task in partly:
-            if task not in spaces and (space := find_space(column, draft.finding, values[task][0])):
+            if task not in spaces and (space := find_space(column, draft.finding, labels[task][0])):
                 spaces[task] = space
-        if named and (why := find_scenario(column, values)) is not None:
+        if named and (why := find_scenario(column, labels)) is not None:
             scenario = draft.name, why
         if numeric:
             limit |= {task: draft.name for task, y in numbers.items() if task not in limit and limits(y, column)}
-            lasting = lasting or (draft.name if is_duration(draft.name) else None)
-    parents = {label.name: label.parent for label in labels}
+            lasting = lasting or (draft.name if has_word(draft.name, LASTING) else None)
     found = []
     for task, y in numbers.items():
-        parent = None if parents.get(task) else find_parent(y, values)
+        parent = None if parents.get(task) else find_parent(y, labels)
         watched = lasting if is_watching(of_column.get(task, task)) else None
         found.append(amount_of(task, of_column.get(task), parent, limit.get(task), watched))
     return Proposals(scenario, spaces, tuple(found))
@@ -338,8 +311,7 @@ def _renamed(columns: tuple[ColumnDraft, ...]) -> tuple[ColumnDraft, ...]:
         name = finding.name or column.name
         if finding.option is not None:
             others = taken - {column.name}
-            numeric = finding.option["kind"] == "numeric"
-            made = ("", "_bucket", "_missing", "_code") if numeric else ("",)
+            made = ("", "_bucket", "_missing", "_code") if finding.option["kind"] == "numeric" else ("",)
             while any(f"{name}{end}" in others for end in made):
                 name += "_value"
             if name != column.name:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from bench.data.encoding.numeric import ranges_for
 from bench.data.inspection.column import Counted
 from bench.data.inspection.names import (
+    QUANTITIES,
+    TIMES,
     epoch_unit,
+    has_word,
     is_hhmm,
     is_id,
-    is_quantity,
-    is_time,
     is_weight,
     is_yyyymmdd,
     reads_as_time,
@@ -86,22 +87,17 @@ BLOCK = 20
 
 @dataclass(frozen=True)
 class Finding:
-    """What a column is.
-
-    Attributes:
-        option: the input's options for the card; None where the column is left out.
-        why: a few words.
-        name: of the input, where it is not the column's.
-        codes: options of a second input, of the values as they are.
-        offers: inputs that could be made of a column that is left out: name -> options.
-        notes: what to look at.
-    """
+    """What a column is, why in a few words, and notes on what to look at."""
 
     option: Mapping[str, Any] | None
+    """The input's options for the card; None where the column is left out."""
     why: str
     name: str | None = None
+    """Of the input, where it is not the column's."""
     codes: Mapping[str, Any] | None = None
+    """Options of a second input, of the values as they are."""
     offers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Inputs that could be made of a column that is left out: name -> options."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -112,11 +108,7 @@ class Finding:
 
 
 def find_kind(column: Counted, trial: Trial | None = None) -> Finding:
-    """The kind of an input column.
-
-    Args:
-        trial: what encodings of it are tried on.
-    """
+    """The kind of an input column, of which encodings are tried on a trial."""
     distinct = len(column.counts)
     if column.vector:
         return Finding({"kind": "vector", "length": column.vector}, "lists of numbers, all of one length")
@@ -157,21 +149,21 @@ def _numeric(column: Counted, numbers: NDArray[np.float64], trial: Trial | None)
         return Finding(None, "another value in (almost) every row, as a row's number or id has")
     if is_id(column.name) and distinct > 2:
         return Finding({"kind": "categorical"}, "whole numbers whose name is that of a code", notes=_few_rows(column))
-    if _in_blocks(column) and not is_quantity(column.name):
+    if _in_blocks(column) and not has_word(column.name, QUANTITIES):
         rows = column.known / distinct
         why = (
             f"each value stands in one block of {rows:.1f} rows on average, as the id of a household or a visit does; "
             f"for a split that keeps them together say --group {column.name}"
         )
         return Finding(None, why, offers={column.name: {"kind": "categorical"}})
-    few = FEW_QUANTITIES if is_quantity(column.name) else FEW
+    few = FEW_QUANTITIES if has_word(column.name, QUANTITIES) else FEW
     if distinct <= few:
         return Finding({"kind": "categorical"}, "few distinct whole numbers")
-    if float(np.abs(numbers).max()) >= 1e8 and not is_quantity(column.name):
+    if float(np.abs(numbers).max()) >= 1e8 and not has_word(column.name, QUANTITIES):
         return Finding({"kind": "categorical"}, "whole numbers too large to be counts: codes")
-    if trial is not None and not is_quantity(column.name) and (found := _as_codes(trial)):
+    if trial is not None and not has_word(column.name, QUANTITIES) and (found := _as_codes(trial)):
         return Finding({"kind": "categorical"}, f"whole numbers whose neighbours are not alike, so codes: {found}")
-    notes = [] if is_quantity(column.name) else ['if they are codes, write "categorical"']
+    notes = [] if has_word(column.name, QUANTITIES) else ['if they are codes, write "categorical"']
     if numbers.min() == -1 and np.sort(numbers)[1] >= 0:
         notes.append("-1 may stand for a missing value; if it stands for one in every column, add it to reader.missing")
     return _measured(column, "many distinct whole numbers", trial, notes)
@@ -316,7 +308,7 @@ def _thousands(column: Counted) -> bool:
 
 
 def _leading_zeros(column: Counted) -> bool:
-    if column.type != "text" or is_quantity(column.name) or is_time(column.name):
+    if column.type != "text" or has_word(column.name, QUANTITIES) or has_word(column.name, TIMES):
         return False
     return bool(pc.any(pc.match_substring_regex(column.distinct, r"^0\d+$")).as_py())
 
@@ -331,14 +323,8 @@ TELLS = 0.05
 """What rates must tell of a task, as AUC above a half, or R2."""
 
 
-@dataclass(frozen=True)
-class Rate:
-    """What speaks for or against target rates.
-
-    Attributes:
-        on: whether they are put on the card.
-        why: the evidence.
-    """
+class Rate(NamedTuple):
+    """Whether target rates are put on the card, and the evidence."""
 
     on: bool
     why: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,38 +25,29 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Label:
-    """One task.
-
-    Attributes:
-        name: of the task.
-        columns: raw columns; the label is their product where there are several.
-        positive: values that mean 1, where 0/1 does not say it.
-        negative: values that mean 0; empty for all others.
-        parent: a task's name.
-        notes: what to look at.
-    """
+    """One task, and notes on what to look at."""
 
     name: str
     columns: tuple[str, ...]
+    """Raw columns; the label is their product where there are several."""
     binary: bool = True
     positive: tuple[str, ...] = ()
+    """Values that mean 1, where 0/1 does not say it."""
     negative: tuple[str, ...] = ()
+    """Values that mean 0; empty for all others."""
     parent: str | None = None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     def values(self, columns: Mapping[str, Counted]) -> NDArray[np.float64]:
         """(N,), NaN where unobserved."""
         product = np.ones(columns[self.columns[0]].rows)
-        for name in self.columns:
-            product = product * self._of(columns[name])
+        for column in map(columns.__getitem__, self.columns):
+            meaning = [
+                float(text in self.positive) if self.positive else _PLAIN[text.lower()]
+                for text in (column.texts() if self.binary else [])
+            ]
+            product = product * (np.array([*meaning, np.nan])[column.codes] if self.binary else column.of_rows)
         return product
-
-    def _of(self, column: Counted) -> NDArray[np.float64]:
-        if not self.binary:
-            return column.of_rows
-        texts = column.texts()
-        meaning = [float(text in self.positive) if self.positive else _PLAIN[text.lower()] for text in texts]
-        return np.array([*meaning, np.nan])[column.codes]
 
     @property
     def table(self) -> dict[str, Any]:
@@ -121,23 +112,17 @@ def find_labels(
         UserError: a label of one class, of texts that are neither yes nor no, a funnel with nothing to learn.
     """
     names = task_names(tuple(given))
-    labels = {
-        column: replace(_label(columns[column], value), name=names[column], columns=(column,))
-        for column, value in given.items()
-    }
-    for child in _parents_first(labels, parents):
+    labels = {column: _label(names[column], columns[column], value) for column, value in given.items()}
+
+    def depth(name: str) -> int:
+        return 1 + depth(parents[name]) if name in parents else 0
+
+    for child in sorted((name for name in labels if name in parents), key=depth):  # parents first
         labels[child] = _child(labels[child], labels[parents[child]], columns)
     return tuple(labels[column] for column in given)
 
 
-def _parents_first(labels: Mapping[str, Label], parents: Mapping[str, str]) -> list[str]:
-    def depth(name: str) -> int:
-        return 1 + depth(parents[name]) if name in parents else 0
-
-    return sorted((name for name in labels if name in parents), key=depth)
-
-
-def _label(column: Counted, positive: str | None) -> Label:
+def _label(name: str, column: Counted, positive: str | None) -> Label:
     where = f"--label: '{column.name}'"
     if not column.single:
         raise UserError(f"{where}: expected 0 and 1, two values or numbers, found a column of type {column.type}")
@@ -146,29 +131,30 @@ def _label(column: Counted, positive: str | None) -> Label:
         found = f"only {texts[0]!r}" if texts else "no value"
         raise UserError(f"{where}: expected both classes, found {found} in the {column.rows:,} rows inspected")
     notes = (f"{column.missing_rate:.1%} of rows have no label",) if column.known < column.rows else ()
+    label = Label(name, (column.name,), notes=notes)
     if positive is not None:
         value = canonical(positive)
         if value not in texts:
             raise UserError(f"{where}: {unknown('value', positive, texts[:50])}")
-        return Label("", (), positive=(value,), notes=notes)
+        return replace(label, positive=(value,))
     lower = {text.lower() for text in texts}
     if lower <= set(_PLAIN):
-        return Label("", (), notes=notes)
+        return label
     if len(texts) == 2:
         yes = [text for text in texts if text.lower() in _YES]
         if len(yes) == 1 and lower - set(_YES) <= set(_NO):
             no = next(text for text in texts if text not in yes)
-            return Label("", (), positive=(yes[0],), negative=(no,), notes=notes)
+            return replace(label, positive=(yes[0],), negative=(no,))
         rare = int(np.argmin(column.counts))
         notes = (*notes, f"the rarer of two values is taken for 1; if it is not, say --label {column.name}=VALUE")
-        return Label("", (), positive=(texts[rare],), negative=(texts[1 - rare],), notes=notes)
+        return replace(label, positive=(texts[rare],), negative=(texts[1 - rare],), notes=notes)
     if column.numbers is None:
         raise UserError(
             f"{where}: expected 0 and 1, two values or numbers, found {len(texts):,} texts such as {texts[0]!r}; "
             f"say which means 1 with --label {column.name}=VALUE"
         )
     hint = f"a number is predicted; for a yes or no say --label {column.name}=VALUE"
-    return Label("", (), binary=False, notes=(*notes, hint))
+    return replace(label, binary=False, notes=(*notes, hint))
 
 
 def _child(label: Label, parent: Label, columns: Mapping[str, Counted]) -> Label:

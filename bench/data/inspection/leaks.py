@@ -7,7 +7,8 @@ label is known.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,87 +32,38 @@ SMOOTHING = 1.0
 _MANY = 256
 
 Floats = NDArray[np.float64]
+Labels = Mapping[str, tuple[Floats, bool]]
+"""Task -> ((N,) NaN where unobserved, whether it is binary)."""
 
 
-@dataclass(frozen=True)
-class Implied:
-    """What a column implies where it holds something, that is, neither 0 nor `no` nor nothing at all.
+class Evidence(NamedTuple):
+    """What speaks against a column: its AUC or R2 alone, and a clause for the card."""
 
-    Attributes:
-        value: of the label there, 0 or 1.
-        rows: that hold something and have a label.
-        exceptions: of them with the other value.
-        elsewhere: share of the value among the rows that hold nothing.
-    """
-
-    value: int
-    rows: int
-    exceptions: int
-    elsewhere: float
-
-    def sentence(self, label: str, binary: bool) -> str:
-        """For the card."""
-        share = "all" if not self.exceptions else f"{1 - self.exceptions / self.rows:.2%}"
-        what = f"'{label}' is {self.value}" if binary else f"'{label}' is {'not ' if self.value else ''}0"
-        return (
-            f"it is 0 or missing but for {self.rows:,} rows, and there {what} in {share} of them, "
-            f"elsewhere in {self.elsewhere:.1%}: it seems to be made after it"
-        )
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What speaks against a column.
-
-    Attributes:
-        score: AUC or R2 of the column alone.
-        by_missing: whether it is enough to know that the column is missing.
-        implied: what it implies where it holds something, where that is what speaks against it.
-    """
-
-    label: str
-    binary: bool
     score: float
-    by_missing: bool
-    implied: Implied | None = None
-
-    @property
-    def sentence(self) -> str:
-        """For the card."""
-        if self.implied is not None:
-            return self.implied.sentence(self.label, self.binary)
-        if self.by_missing:
-            return f"whether it is missing tells '{self.label}' (AUC {self.score:.4f})"
-        measure = "AUC" if self.binary else "R2"
-        return f"it alone tells '{self.label}' ({measure} {self.score:.4f})"
+    sentence: str
 
 
-def find_leak(column: Counted, labels: dict[str, tuple[Floats, bool]]) -> Evidence | None:
-    """The strongest evidence that a column is (almost) determined by a label, or determines it.
-
-    Args:
-        labels: name -> ((N,) with NaN where unobserved, whether it is binary).
-    """
-    cells = cells_of(column)
-    missing = (column.codes < 0).astype(np.int64)
-    something = _something(column)
+def find_leak(column: Counted, labels: Labels) -> Evidence | None:
+    """The strongest evidence that a column is (almost) determined by a label, or determines it."""
+    cells, missing, something = cells_of(column), column.codes < 0, _something(column)
     found: list[Evidence] = []
     for name, (label, binary) in labels.items():
-        if not _enough(label, binary):
+        if fewest(label, binary) < LEAST:
             continue
         score = predictive(cells, label, binary)
         if score < SUSPECT:
             event = label if binary else np.where(np.isnan(label), np.nan, (label != 0).astype(float))
-            if (implied := implies(something, event)) is not None:
-                found.append(Evidence(name, binary, score, False, implied))
-            continue
-        alone = predictive(missing, label, binary) if binary and missing.any() else 0.0
-        found.append(Evidence(name, binary, score, alone >= SUSPECT))
+            if (clause := _implied(something, event, name, binary)) is not None:
+                found.append(Evidence(score, clause))
+        elif binary and missing.any() and predictive(missing.astype(np.int64), label, binary) >= SUSPECT:
+            found.append(Evidence(score, f"whether it is missing tells '{name}' (AUC {score:.4f})"))
+        else:
+            found.append(Evidence(score, f"it alone tells '{name}' ({'AUC' if binary else 'R2'} {score:.4f})"))
     return max(found, key=lambda each: each.score, default=None)
 
 
 def _something(column: Counted) -> NDArray[np.bool_]:
-    """(N,) whether a row holds something."""
+    """(N,) whether a row holds something, that is, neither 0 nor `no` nor nothing at all."""
     if column.numbers is not None:
         least = column.numbers.min(initial=0)
         nothing = (column.numbers == 0) | ((column.numbers == -1) & (least == -1))
@@ -120,13 +72,8 @@ def _something(column: Counted) -> NDArray[np.bool_]:
     return np.append(~nothing, False)[column.codes]
 
 
-def implies(something: NDArray[np.bool_], event: Floats) -> Implied | None:
-    """The value of a 0/1 label that (almost) every row has that holds something, where that is no matter of course.
-
-    Args:
-        something: (N,).
-        event: (N,), NaN where unobserved.
-    """
+def _implied(something: NDArray[np.bool_], event: Floats, name: str, binary: bool) -> str | None:
+    """Which value of a 0/1 label (almost) every row has that holds something, where that is no matter of course."""
     seen = ~np.isnan(event)
     inside, outside = event[seen & something], event[seen & ~something]
     if len(inside) == 0 or len(outside) < LEAST:
@@ -135,14 +82,18 @@ def implies(something: NDArray[np.bool_], event: Floats) -> Implied | None:
         common = float((event[seen] == value).mean())
         expected, exceptions = len(inside) * (1 - common), int((inside != value).sum())
         if common <= COMMON and expected >= LEAST and exceptions <= EXCEPTIONS * expected:
-            return Implied(value, len(inside), exceptions, float((outside == value).mean()))
+            share = "all" if not exceptions else f"{1 - exceptions / len(inside):.2%}"
+            what = f"'{name}' is {value}" if binary else f"'{name}' is {'not ' if value else ''}0"
+            return (
+                f"it is 0 or missing but for {len(inside):,} rows, and there {what} in {share} of them, "
+                f"elsewhere in {float((outside == value).mean()):.1%}: it seems to be made after it"
+            )
     return None
 
 
-def _enough(label: Floats, binary: bool) -> bool:
-    if binary:
-        return min(int((label == 1).sum()), int((label == 0).sum())) >= LEAST
-    return int((~np.isnan(label)).sum()) >= LEAST
+def fewest(label: Floats, binary: bool) -> int:
+    """Labels of the rarer class, or labels at all."""
+    return min(int((label == 1).sum()), int((label == 0).sum())) if binary else int((~np.isnan(label)).sum())
 
 
 def cells_of(column: Counted) -> NDArray[np.int64]:

@@ -26,7 +26,7 @@ _IDS = _set(
     "carrier airport department dept"
 )
 _NOT_IDS = _set("paid unpaid bid valid invalid avoid grid mid liquid fluid solid rapid void covid")
-_QUANTITIES = _set(
+QUANTITIES = _set(
     "age amount amt avg balance cnt cost count days dividend dividends distance duration gain gains height hours "
     "income len length loss losses mean minutes months ms num number pct percent price rate ratio salary score sec "
     "seconds secs size sum total views wage wages weeks weight width years"
@@ -41,7 +41,7 @@ _OF_THINGS = _set(
 )
 _KEPT = _set("sample sampling sampled downsample downsampling subsample subsampling keep kept neg negative negatives")
 _SHARES = _set("rate ratio prob probability fraction share")
-_TIMES = _set("time times ts timestamp date datetime day dt at created updated when hour epoch ms unix moment")
+TIMES = _set("time times ts timestamp date datetime day dt at created updated when hour epoch ms unix moment")
 _HISTORY = _set(
     "count cnt counts num number rate ctr cvr avg mean hist history historical last prev previous past prior total "
     "sum average days freq frequency pred predicted est estimated expected popularity ago since"
@@ -61,8 +61,8 @@ _OF_SPANS = _set("time duration ms sec secs seconds ratio pct percent progress")
 _OF_ACTIONS = _set("time ts timestamp date datetime at value amount price id delay flag label revenue quantity qty")
 _ALONE = _set("rating stars revenue")
 _WATCHING = _set("watch watched play played view viewing listen listening read reading playtime watchtime dwell")
-_LASTING = _set("duration length runtime")
-_RATINGS = _set("rating ratings stars star")
+LASTING = _set("duration length runtime")
+RATINGS = _set("rating ratings stars star")
 _SCENARIOS = _set("tab page scene scenario surface placement slot country market site app domain")
 
 
@@ -74,7 +74,7 @@ def words(name: str) -> list[str]:
 def is_id(name: str) -> bool:
     """Whether a whole number of that name is rather a code than a quantity: `size_code`, but not `item_price`."""
     parts = [part for part in words(name) if not part.isdigit()]
-    if not parts or parts[0] in _COUNTS or (is_quantity(name) and not _names_id(parts[-1])):
+    if not parts or parts[0] in _COUNTS or (has_word(name, QUANTITIES) and not _names_id(parts[-1])):
         return False
     return any(map(_names_id, parts))
 
@@ -99,14 +99,9 @@ def is_sampling_rate(name: str) -> bool:
     return bool(parts & _KEPT and parts & _SHARES)
 
 
-def is_quantity(name: str) -> bool:
-    """Whether a whole number of that name is rather a quantity."""
-    return any(part in _QUANTITIES for part in words(name))
-
-
-def is_time(name: str) -> bool:
-    """Whether it names a point in time."""
-    return any(part in _TIMES for part in words(name))
+def has_word(name: str, known: frozenset[str]) -> bool:
+    """Whether a word of the name is among those known."""
+    return not known.isdisjoint(words(name))
 
 
 def after_exposure(name: str) -> str | None:
@@ -140,18 +135,7 @@ def is_scenario(name: str) -> bool:
 
 def is_watching(name: str) -> bool:
     """Whether it names how long something was watched, played or read."""
-    parts = words(name)
-    return any(part in _WATCHING for part in parts) or "".join(parts) in _WATCHING
-
-
-def is_duration(name: str) -> bool:
-    """Whether it names how long something lasts: `duration_ms`."""
-    return any(part in _LASTING for part in words(name))
-
-
-def is_rating(name: str) -> bool:
-    """Whether it names a rating."""
-    return bool(set(words(name)) & _RATINGS)
+    return has_word(name, _WATCHING) or "".join(words(name)) in _WATCHING
 
 
 _ISO = r"^\d{4}([-/.])\d{2}([-/.])\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?$"
@@ -174,7 +158,7 @@ def epoch_unit(column: Counted) -> str | None:
     low, high = float(column.numbers.min()), float(column.numbers.max())
     for unit, scale in _EPOCHS.items():
         if 9.4e8 * scale <= low and high <= 2.55e9 * scale:
-            return unit if is_time(column.name) or len(column.counts) > column.known / 2 else None
+            return unit if has_word(column.name, TIMES) or len(column.counts) > column.known / 2 else None
     return None
 
 

@@ -6,18 +6,15 @@ Each is a rule with the evidence for it. The card proposes it as a comment, so n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.data.inspection.column import Counted
 from bench.data.inspection.kinds import FEW, Finding, skewness
-from bench.data.inspection.names import epoch_unit, is_id, is_rating, is_scenario, is_yyyymmdd
+from bench.data.inspection.leaks import LEAST, Floats, Labels
+from bench.data.inspection.names import RATINGS, epoch_unit, has_word, is_id, is_scenario, is_yyyymmdd
 
-LEAST = 20
-"""Rows on each side below which nothing is said."""
 SCENARIOS = 20
 """The most values of a scenario."""
 SHARE = 0.01
@@ -30,28 +27,17 @@ AT_LIMIT = 0.01
 """Share of them, at least, that must equal it."""
 FAR = 5
 """How much more often it must be exceeded in other rows."""
-Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Space:
-    """Where a task counts.
-
-    Attributes:
-        where: for the card.
-        why: a sentence.
-    """
+class Space(NamedTuple):
+    """Where a task counts, for the card, and a sentence that says why."""
 
     where: Mapping[str, Any]
     why: str
 
 
 def find_space(column: Counted, finding: Finding, label: Floats) -> Space | None:
-    """The condition on an input column that holds in exactly the rows that have the label.
-
-    Args:
-        label: (N,), NaN where unobserved.
-    """
+    """The condition on an input column that holds in exactly the rows that have the label (N,)."""
     known = ~np.isnan(label)
     if min(int(known.sum()), int((~known).sum())) < LEAST or finding.option is None or not column.single:
         return None
@@ -79,12 +65,8 @@ def find_space(column: Counted, finding: Finding, label: Floats) -> Space | None
     return None
 
 
-def find_scenario(column: Counted, labels: Mapping[str, tuple[Floats, bool]]) -> str | None:
-    """Why a column may be a scenario: its name says so, it has few values, and two or more have enough rows.
-
-    Args:
-        labels: task -> ((N,), NaN where unobserved; whether binary).
-    """
+def find_scenario(column: Counted, labels: Labels) -> str | None:
+    """Why a column may be a scenario: its name says so, it has few values, and two or more have enough rows."""
     if not column.single or not is_scenario(column.name) or not 2 <= len(column.counts) <= SCENARIOS:
         return None
     cell = np.where(column.codes < 0, len(column.counts), column.codes)
@@ -104,20 +86,12 @@ def find_scenario(column: Counted, labels: Mapping[str, tuple[Floats, bool]]) ->
     )
 
 
-@dataclass(frozen=True)
-class Amount:
-    """A number to predict: a column that is known only afterwards, or a label.
-
-    Attributes:
-        task: its name; of a column, what it would be.
-        column: that is proposed as a task; None where it is a task.
-        keys: more keys of the task.
-        why: reasons of these keys, no sentences.
-    """
+class Amount(NamedTuple):
+    """A number to predict: a column that is known only afterwards, or (None) a task; its further keys, and why."""
 
     task: str
     column: str | None
-    keys: Mapping[str, str]
+    keys: dict[str, str]
     why: tuple[str, ...]
 
 
@@ -131,12 +105,12 @@ def is_amount(column: Counted) -> bool:
         return False
     if epoch_unit(column) or is_yyyymmdd(column) or int(column.counts[numbers > 0].sum()) < LEAST:
         return False
-    if is_rating(column.name):
+    if has_word(column.name, RATINGS):
         return True
     return not is_id(column.name) and len(numbers) > FEW and skewness(numbers, column.counts) > TAIL
 
 
-def find_parent(y: Floats, labels: Mapping[str, tuple[Floats, bool]]) -> str | None:
+def find_parent(y: Floats, labels: Labels) -> str | None:
     """The rarest binary task without which a number (N,) is 0 or missing in every row."""
     something = np.nan_to_num(y) != 0
     found: dict[str, int] = {}

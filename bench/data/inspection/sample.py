@@ -27,19 +27,15 @@ Kind = Literal["csv", "parquet"]
 
 @dataclass(frozen=True)
 class Layout:
-    """How files are read: the same for all of them.
-
-    Attributes:
-        separator: of CSV.
-        named: whether the names of the columns were given, because the files have no header.
-        columns: names, in the order of the first file.
-    """
+    """How files are read: the same for all of them."""
 
     paths: tuple[Path, ...]
     kind: Kind
     separator: str
     named: bool
+    """Whether the names of the columns were given, because the files have no header."""
     columns: tuple[str, ...]
+    """Names, in the order of the first file."""
 
 
 def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequence[str] = ()) -> Layout:
@@ -70,11 +66,7 @@ def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequen
 
 
 def known_column(layout: Layout, name: str, option: str) -> str:
-    """The name itself.
-
-    Raises:
-        UserError: no file has such a column; names the nearest.
-    """
+    """The name itself; raises UserError where no file has such a column."""
     if name not in layout.columns:
         raise UserError(f"{option}: {unknown('column', name, layout.columns)}")
     return name
@@ -144,18 +136,14 @@ def _check_names(path: Path, names: Sequence[str], expected: Sequence[str], firs
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows of all files.
-
-    Attributes:
-        table: N rows; columns of CSV are text.
-        file: (N,) index of the file a row came from.
-        complete: whether these are all rows there are.
-    """
+    """N rows of all files; columns of CSV are text."""
 
     layout: Layout
     table: Any
     file: NDArray[np.int16]
+    """(N,) index of the file a row came from."""
     complete: bool
+    """Whether these are all rows there are."""
 
 
 def read_sample(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,12 +22,7 @@ Kind = Literal["time", "hash", "random", "files", "column"]
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user asks for.
-
-    Attributes:
-        kind: None to choose by what else is given.
-        column: that a split by hash or by column goes by.
-    """
+    """What the user asks for; without a kind it is chosen by what else is given."""
 
     kind: Kind | None = None
     valid: float = 0.1
@@ -35,6 +30,7 @@ class Wish:
     time: str | None = None
     group: str | None = None
     column: str | None = None
+    """That a split by hash or by column goes by."""
 
     @property
     def chosen(self) -> Kind:
@@ -83,63 +79,49 @@ _FEW_SHARED = 0.05
 """Share of test's rows whose group train knows, up to which the test is taken for one of new groups."""
 
 
-def _by_time(wish: Wish, files: Files, of: Of, columns: Columns) -> Proposal:
+def _in_order(column: Counted) -> tuple[Any, NDArray[np.int64]]:
+    """The distinct times of a column, and their order."""
+    check_sortable(column)
+    values: Any = np.array(column.texts(), object) if column.numbers is None else column.numbers
+    return values, np.argsort(values)
+
+
+def _by_time(wish: Wish, columns: Columns) -> Proposal:
     assert wish.time is not None
     column = columns[wish.time]
-    check_sortable(column)
-    values: Any = column.texts() if column.numbers is None else column.numbers
-    order = sorted(range(len(values)), key=values.__getitem__) if column.numbers is None else np.argsort(values)
+    values, order = _in_order(column)
     if len(order) < 3:
         raise UserError(f"--time: '{wish.time}' has {len(order)} distinct values; a split by time needs three or more")
     reached = np.cumsum(column.counts[order]) / column.known
     first_valid = 1 + int(np.argmin(np.abs(reached[:-2] - (1 - wish.valid - wish.test))))
-    last = reached[first_valid:-1]
-    first_test = first_valid + 1 + int(np.argmin(np.abs(last - (1 - wish.test))))
-    ends = [_end(values, order, at, column.whole) for at in (first_valid, first_test)]
+    first_test = first_valid + 1 + int(np.argmin(np.abs(reached[first_valid:-1] - (1 - wish.test))))
+
+    def at(place: int) -> int | float | str:
+        return _plain(values[order[place]], column.whole)
+
+    def end(first: int) -> int | float | str:  # between whole numbers no gap is left
+        start = at(first)
+        return start - 1 if isinstance(start, int) and abs(start) < _EXACT else at(first - 1)
+
     table = {
         "kind": "time",
-        "train": {"last": ends[0][0]},
-        "valid": {"first": ends[0][1], "last": ends[1][0]},
-        "test": {"first": ends[1][1]},
+        "train": {"last": end(first_valid)},
+        "valid": {"first": at(first_valid), "last": end(first_test)},
+        "test": {"first": at(first_test)},
     }
-    low, high = (_plain(values[order[at]], column.whole) for at in (0, -1))
     why = [
         "By time: what is served tomorrow is learnt today, so the latest rows are the test.",
-        f"'{wish.time}' runs from {low} to {high}; rows of one time stay together.",
+        f"'{wish.time}' runs from {at(0)} to {at(-1)}; rows of one time stay together.",
     ]
     if column.known < column.rows:
         why.append(f"{column.rows - column.known:,} rows have no time and are left out.")
     return table, tuple(why)
 
 
-def _end(values: Any, order: Any, first: int, whole: bool) -> tuple[Any, Any]:
-    """(the last value before, the first value) of a range; between whole numbers no gap is left."""
-    start, before = (_plain(values[order[at]], whole) for at in (first, first - 1))
-    if isinstance(start, int) and abs(start) < _EXACT:
-        before = start - 1
-    return before, start
-
-
 def _plain(value: Any, whole: bool) -> int | float | str:
     if isinstance(value, str):
         return value
     return int(value) if whole else float(value)
-
-
-def _by_hash(wish: Wish, files: Files, of: Of, columns: Columns) -> Proposal:
-    why = (
-        f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in today's files and tomorrow's,",
-        "so that the test asks about values that train never saw.",
-    )
-    return {"kind": "hash", "column": wish.hashed, "valid": wish.valid, "test": wish.test}, why
-
-
-def _by_chance(wish: Wish, files: Files, of: Of, columns: Columns) -> Proposal:
-    unit = "row" if wish.group is None else "group"
-    why = [f"By a seeded draw for each {unit}."]
-    if wish.time is None:
-        why.append("If the rows have a time, a split by time (--time COLUMN) is closer to what is served.")
-    return {"kind": "random", "unit": unit, "valid": wish.valid, "test": wish.test}, tuple(why)
 
 
 def _by_files(wish: Wish, files: Files, of: Of, columns: Columns) -> Proposal:
@@ -171,7 +153,7 @@ def named_files(files: Files) -> dict[str, list[str]] | None:
     return found if found["train"] and found["test"] else None
 
 
-def _by_column(wish: Wish, files: Files, of: Of, columns: Columns) -> Proposal:
+def _by_column(wish: Wish, columns: Columns) -> Proposal:
     assert wish.column is not None
     column = columns[wish.column]
     texts = column.texts(1000)
@@ -225,9 +207,7 @@ def _with_valid(
 
 def _late(column: Counted, share: float, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> int | float | str | None:
     """The time from which on train's rows are that share of it; None where test is not later than most of train."""
-    check_sortable(column)
-    values: Any = column.texts() if column.numbers is None else column.numbers
-    order = np.array(sorted(range(len(values)), key=values.__getitem__))
+    values, order = _in_order(column)
     place = np.empty(len(order) + 1, np.int64)
     place[order], place[-1] = np.arange(len(order)), -1
     of_row = place[column.codes]
@@ -240,60 +220,79 @@ def _late(column: Counted, share: float, train: NDArray[np.bool_], test: NDArray
     return _plain(values[order[first]], column.whole)
 
 
-TABLES: dict[Kind, Callable[[Wish, Files, Of, Columns], Proposal]] = {
-    "time": _by_time,
-    "hash": _by_hash,
-    "random": _by_chance,
-    "files": _by_files,
-    "column": _by_column,
-}
-"""Kind -> function (wish, files on the card, (N,) file of each row, columns) -> `[split]` of the card, and why."""
-
-
 @dataclass(frozen=True)
 class Split:
-    """For the card.
-
-    Attributes:
-        table: its `[split]`.
-        why: sentences.
-        counts: split -> (rows, task -> positives of a binary task).
-        outside: rows in no split.
-    """
+    """`[split]` of the card, and why, in sentences."""
 
     table: Mapping[str, Any]
     why: tuple[str, ...]
     counts: Mapping[str, tuple[int, Mapping[str, int]]]
+    """Split -> (rows, task -> positives of a binary task)."""
     outside: int
+    """Rows in no split."""
 
 
-def find_split(
-    wish: Wish,
-    files: Sequence[str],
-    file: NDArray[np.int16],
-    columns: Mapping[str, Counted],
-    labels: Sequence[Label],
-) -> Split:
-    """The split, tried on rows.
-
-    Args:
-        files: names on the card.
-        file: (N,) of each row.
-        columns: the columns of N rows that the wish and the labels name.
+def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Sequence[Label]) -> Split:
+    """The split, tried on N rows, of each its file and the columns that the wish and the labels name.
 
     Raises:
         UserError: times that do not sort or are too few, a split that is empty, a task that lacks a class in one.
     """
-    table, why = TABLES[wish.chosen](wish, files, file, columns)
+    table, why = _proposed(wish, files, file, columns)
     split = assigned(table, wish, files, file, columns)
-    counts = _counts(split, labels, columns)
-    _check(counts, labels, split, columns, wish)
+    values = {label.name: label.values(columns) for label in labels}
+    counts: dict[str, tuple[int, Mapping[str, int]]] = {}
+    by, way_out = f"by a split by {wish.chosen}", "give it a larger share, or choose another --split"
+    for number, split_name in enumerate(SPLITS):
+        inside, name = split == number, f"'{split_name}'{of_validation(split_name)}"
+        if not inside.any():
+            raise UserError(f"the split by {wish.chosen} leaves {name} empty: {way_out}")
+        positives = dict[str, int]()
+        for label in labels:
+            seen = values[label.name][inside]
+            seen = seen[~np.isnan(seen)]
+            if len(seen) == 0:
+                raise UserError(f"task '{label.name}' has no label in {name} {by}: {way_out}")
+            if not label.binary:
+                continue
+            positives[label.name] = happened = int((seen == 1).sum())
+            if not 0 < happened < len(seen):
+                raise UserError(
+                    f"task '{label.name}' needs both classes in {name}, but {by} {happened:,} of its {len(seen):,} "
+                    f"rows are positive: {way_out}"
+                )
+        counts[split_name] = int(inside.sum()), positives
     return Split(table, why, counts, int((split < 0).sum()))
 
 
-def assigned(
-    table: Mapping[str, Any], wish: Wish, files: Sequence[str], file: NDArray[np.int16], columns: Mapping[str, Counted]
-) -> Assignment:
+def _proposed(wish: Wish, files: Files, of: Of, columns: Columns) -> Proposal:
+    """`[split]` of the card, and why.
+
+    Args:
+        files: on the card.
+        of: (N,) file of each row.
+    """
+    match wish.chosen:
+        case "time":
+            return _by_time(wish, columns)
+        case "files":
+            return _by_files(wish, files, of, columns)
+        case "column":
+            return _by_column(wish, columns)
+        case "hash":
+            why = (
+                f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in today's files and "
+                "tomorrow's, so that the test asks about values that train never saw."
+            )
+            return {"kind": "hash", "column": wish.hashed, "valid": wish.valid, "test": wish.test}, (why,)
+    unit = "row" if wish.group is None else "group"
+    by_chance = [f"By a seeded draw for each {unit}."]
+    if wish.time is None:
+        by_chance.append("If the rows have a time, a split by time (--time COLUMN) is closer to what is served.")
+    return {"kind": "random", "unit": unit, "valid": wish.valid, "test": wish.test}, tuple(by_chance)
+
+
+def assigned(table: Mapping[str, Any], wish: Wish, files: Files, file: Of, columns: Columns) -> Assignment:
     """(N,) the split of each row by a card's `[split]`, with validation halved as the preparation does it."""
     rule: SplitRule = TypeAdapter(SplitRule).validate_python(table)
     by_time = wish.chosen == "time" or "valid_from" in table
@@ -309,39 +308,3 @@ def assigned(
 def _text(column: Counted) -> Text:
     """As the preparation sees it, except values that its canonical form makes equal."""
     return Text(column.codes, tuple(column.texts()))
-
-
-def _counts(
-    split: Assignment, labels: Sequence[Label], columns: Mapping[str, Counted]
-) -> dict[str, tuple[int, Mapping[str, int]]]:
-    values = {label.name: label.values(columns) for label in labels if label.binary}
-    found: dict[str, tuple[int, Mapping[str, int]]] = {}
-    for number, name in enumerate(SPLITS):
-        inside = split == number
-        positives = {task: int((of_task[inside] == 1).sum()) for task, of_task in values.items()}
-        found[name] = int(inside.sum()), positives
-    return found
-
-
-def _check(
-    counts: Mapping[str, tuple[int, Mapping[str, int]]],
-    labels: Sequence[Label],
-    split: Assignment,
-    columns: Mapping[str, Counted],
-    wish: Wish,
-) -> None:
-    way_out = "give it a larger share, or choose another --split"
-    for number, split_name in enumerate(SPLITS):
-        rows, name = counts[split_name][0], f"'{split_name}'{of_validation(split_name)}"
-        if rows == 0:
-            raise UserError(f"the split by {wish.chosen} leaves {name} empty: {way_out}")
-        for label in labels:
-            seen = label.values(columns)[split == number]
-            seen = seen[~np.isnan(seen)]
-            if len(seen) == 0:
-                raise UserError(f"task '{label.name}' has no label in {name} by a split by {wish.chosen}: {way_out}")
-            if label.binary and not 0 < int((seen == 1).sum()) < len(seen):
-                raise UserError(
-                    f"task '{label.name}' needs both classes in {name}, but by a split by {wish.chosen} "
-                    f"{int((seen == 1).sum()):,} of its {len(seen):,} rows are positive: {way_out}"
-                )

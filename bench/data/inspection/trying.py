@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.inspection.column import Counted
-from bench.data.inspection.leaks import LEAST, group_auc
+from bench.data.inspection.leaks import LEAST, Floats, Labels, fewest, group_auc
 from bench.data.splits import TEST, TRAIN, VALID
 from bench.schema import begins
 
@@ -24,48 +23,27 @@ NOISE = 0.01
 NOISE_OF_VALUES = 0.05
 """What is added for single values, divided by the root of how many there are in validation."""
 
-Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Halves:
-    """Rows to learn on and rows to try on, with the labels.
-
-    Attributes:
-        learn: (N,).
-        tried: (N,).
-        labels: task -> ((N,) NaN where unobserved, whether binary); only tasks with enough labels on both sides.
-    """
+class Halves(NamedTuple):
+    """Rows (N,) to learn on and to try on, with the labels of tasks that have enough of them on both sides."""
 
     learn: Mask
     tried: Mask
-    labels: Mapping[str, tuple[Floats, bool]]
-
-    @property
-    def noise(self) -> dict[str, float]:
-        """Task -> difference of scores from which on it counts."""
-        return {
-            name: SURE + NOISE / np.sqrt(_fewest(y[self.tried], binary)) for name, (y, binary) in self.labels.items()
-        }
+    labels: Labels
 
 
-def halves_of(split: NDArray[np.int8], labels: Mapping[str, tuple[Floats, bool]]) -> Halves:
+def halves_of(split: NDArray[np.int8], labels: Labels) -> Halves:
     """Train and the search's half of validation; where these are too few, two draws of train and validation."""
     learn, tried = split == TRAIN, split == VALID
-    if any(_fewest(y[rows], binary) < LEAST for rows in (learn, tried) for y, binary in labels.values()):
+    if any(fewest(y[rows], binary) < LEAST for rows in (learn, tried) for y, binary in labels.values()):
         drawn = np.random.default_rng(0).random(len(split)) < SHARE
         learn, tried = (split != TEST) & ~drawn, (split != TEST) & drawn
     enough = {
-        name: (y, binary)
-        for name, (y, binary) in labels.items()
-        if min(_fewest(y[learn], binary), _fewest(y[tried], binary)) >= LEAST
+        name: min(fewest(y[rows], binary) for rows in (learn, tried)) >= LEAST for name, (y, binary) in labels.items()
     }
-    return Halves(learn, tried, enough)
-
-
-def _fewest(y: Floats, binary: bool) -> int:
-    return min(int((y == 1).sum()), int((y == 0).sum())) if binary else int((~np.isnan(y)).sum())
+    return Halves(learn, tried, {name: labels[name] for name in labels if enough[name]})
 
 
 class Others:
@@ -81,11 +59,7 @@ class Others:
         }
 
     def add(self, cells: NDArray[np.int64]) -> None:
-        """Adds a column's effects: what its cells tell of what is left over.
-
-        Args:
-            cells: (N,).
-        """
+        """Adds a column's effects: what its cells (N,) tell of what is left over."""
         for name, (y, _) in self.halves.labels.items():
             learn = self.halves.learn & ~np.isnan(y)
             left = y[learn] - self.said[name][learn]
@@ -95,11 +69,7 @@ class Others:
 
 
 def ranges_of(column: Counted, learnt: Floats, ranges: int) -> NDArray[np.int64]:
-    """(V + 1,) which of about `ranges` ranges each distinct number is in; a missing one's is the last.
-
-    Args:
-        learnt: (V,) rows of train with each.
-    """
+    """(V + 1,) the range of each distinct number, of about `ranges` by rows of train (V,); a missing one's is last."""
     assert column.numbers is not None
     order = np.argsort(column.numbers)
     order = order[learnt[order] > 0]
@@ -189,8 +159,8 @@ class Trial:
         Rows of one value stand or fall together, so few values leave more to chance than few labels.
         """
         by_value = NOISE_OF_VALUES / np.sqrt(max(int((self.there[:-1] > 0).sum()), 1))
-        noise = {name: value + by_value for name, value in self.halves.noise.items()}
-        more = {name: (scores[name] - over[name]) / noise[name] for name in scores}
+        rarer = {name: fewest(y[self.halves.tried], binary) for name, (y, binary) in self.halves.labels.items()}
+        more = {name: (scores[name] - over[name]) / (SURE + NOISE / np.sqrt(rarer[name]) + by_value) for name in scores}
         if not more or sum(more.values()) <= 0:
             return None
         best = max(more, key=more.__getitem__)

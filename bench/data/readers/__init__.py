@@ -32,31 +32,26 @@ Paths = Mapping[str, Sequence[Path]]
 
 
 class RawFile(NamedTuple):
-    """A file to read.
-
-    Attributes:
-        name: the card's name of it.
-        side: the join it is the side table of, None for a file of rows.
-        wanted: raw column -> `text`, `number` or `list`.
-    """
+    """A file to read: its path, the card's name of it, the join it is the side table of, and its wanted columns."""
 
     path: Path
     name: str
     side: Join | None
     wanted: Mapping[str, str]
+    """Raw column -> `text`, `number`, `vector` or `list`."""
 
 
 def _csv(card: Card, file: RawFile, progress: Progress) -> Iterator[RawTable]:
-    reader = card.reader
+    reader, rows = card.reader, file.side is None
     assert isinstance(reader, CsvReader | DoubleColonReader)
     given: dict[str, Any] = {
-        "names": reader.columns if file.side is None else file.side.columns,
+        "names": file.side.columns if file.side else reader.columns,
         "missing": reader.missing,
-        "keep_all": reader.drop_duplicates and file.side is None,
-        "drop": _drops(card) and file.side is None,
+        "keep_all": reader.drop_duplicates and rows,
+        "drop": reader.drops and rows,
     }
     if isinstance(reader, DoubleColonReader):
-        between = reader.separator if file.side is None else reader.join_separator or reader.separator
+        between = reader.separator if rows else reader.join_separator or reader.separator
         return read_double_colon(file.path, file.name, file.wanted, progress, between=between, **given)
     return read_csv(file.path, file.name, file.wanted, progress, separator=reader.separator, **given)
 
@@ -87,10 +82,10 @@ def read(card: Card, paths: Paths, progress: Progress, folder: Path | None = Non
     if isinstance(card.reader, SyntheticReader):
         return _generated(card, progress)
     if isinstance(card.reader, PairReader):
-        return ahead(read_pairs(card, paths, progress, _drops(card)))
+        return ahead(read_pairs(card, paths, progress))
     if isinstance(card.reader, AliCcpReader):
-        return read_ali_ccp(card, paths, progress, _drops(card), folder)  # it scans ahead itself
-    return ahead(_rows(card, paths, progress))
+        return read_ali_ccp(card, paths, progress, folder)  # it scans ahead itself
+    return ahead(_rows(card, [(name, None) for name in card.row_files], paths, progress))
 
 
 def read_sides(card: Card, paths: Paths, progress: Progress) -> list[tuple[Join, RawTable]]:
@@ -101,33 +96,14 @@ def read_sides(card: Card, paths: Paths, progress: Progress) -> list[tuple[Join,
     """
     if isinstance(card.reader, (SyntheticReader, PairReader, AliCcpReader)):
         return []
-    wanted, one = _wanted(card), FILES[card.reader.kind].build
-    return [
-        (
-            join,
-            whole(
-                part
-                for path in paths[join.file]
-                for part in one(card, RawFile(path, join.file, join, wanted), progress)
-            ),
-        )
-        for join in card.reader.joins
-    ]
+    return [(join, whole(_rows(card, [(join.file, join)], paths, progress))) for join in card.reader.joins]
 
 
-def _rows(card: Card, paths: Paths, progress: Progress) -> Iterator[RawTable]:
-    wanted, one = _wanted(card), FILES[card.reader.kind].build
-    for name in card.row_files:
+def _rows(card: Card, files: Sequence[tuple[str, Join | None]], paths: Paths, progress: Progress) -> Iterator[RawTable]:
+    wanted = card.raw_columns | {join.on: "text" for join in card.reader.joins}
+    for name, side in files:
         for path in paths[name]:
-            yield from one(card, RawFile(path, name, None, wanted), progress)
-
-
-def _drops(card: Card) -> bool:
-    return card.reader.on_bad_row == "drop"
-
-
-def _wanted(card: Card) -> dict[str, str]:
-    return card.raw_columns | {join.on: "text" for join in card.reader.joins}
+            yield from FILES[card.reader.kind].build(card, RawFile(path, name, side, wanted), progress)
 
 
 def _generated(card: Card, progress: Progress) -> Iterator[RawTable]:

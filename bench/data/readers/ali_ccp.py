@@ -21,21 +21,13 @@ from bench.data.card import Card
 from bench.data.checks import BadRow
 from bench.data.codes import UNKNOWN, Codes, IntegerCodes
 from bench.data.columns import MultiValued
-from bench.data.readers.base import RawTable, kept_rows
+from bench.data.readers.base import RawTable
 from bench.data.readers.blocks import blocks, side_by_side
 from bench.data.readers.feature_lists import Lines, Wanted, scan
 from bench.data.sources import AliCcpReader
 from bench.data.values import first_seen
 from bench.errors import UserError
 from bench.progress import Progress
-
-
-class Shared(NamedTuple):
-    """What m common lines hold; see `feature_lists.Lines`."""
-
-    ids: NDArray[np.int64]
-    sums: NDArray[np.float64]
-    keys: NDArray[np.uint64]
 
 
 class CommonLines:
@@ -69,15 +61,15 @@ class CommonLines:
         """(n,) the row of each index, UNKNOWN where there is none."""
         return self._rows.code(keys.view(np.int64), grow=False)
 
-    def take(self, rows: NDArray[np.int64]) -> Shared:
-        """What rows (m,) hold; neighbours are read at once."""
+    def take(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint64]]:
+        """Ids, sums and keys of rows (m,), see `Lines`; neighbours are read at once."""
         found, size = np.empty((len(rows), self._width), np.int64), 8 * self._width
         starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1).tolist()
         for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
             self._file.seek(int(rows[start]) * size)
             self._file.readinto(found[start:end].data)
         ids, sums, keys = np.split(found, [self._ids, self._width - 1], axis=1)
-        return Shared(ids, np.ascontiguousarray(sums).view(np.float64), keys[:, 0].view(np.uint64))
+        return ids, np.ascontiguousarray(sums).view(np.float64), keys[:, 0].view(np.uint64)
 
 
 COMMON = ("101", "121", "122", "124", "125", "126", "127", "128", "129", "109_14", "110_14", "127_14", "150_14")
@@ -102,12 +94,11 @@ class Part(NamedTuple):
 
 
 def read_ali_ccp(
-    card: Card, paths: Mapping[str, Sequence[Path]], progress: Progress, drop: bool = False, folder: Path | None = None
+    card: Card, paths: Mapping[str, Sequence[Path]], progress: Progress, folder: Path | None = None
 ) -> Iterator[RawTable]:
     """Impressions beside what their common lines hold, part by part.
 
     Args:
-        drop: leave out lines that do not fit, and impressions without a common line.
         folder: where the common lines wait, one file's at a time.
 
     Raises:
@@ -115,7 +106,7 @@ def read_ali_ccp(
     """
     reader = card.reader
     assert isinstance(reader, AliCcpReader)
-    sides = [Side(card, fields) for fields in (COMMON, SKELETON)]
+    drop, sides = reader.drops, [Side(card, fields) for fields in (COMMON, SKELETON)]
     for file in card.row_files:
         if file not in reader.common:
             raise UserError(f"{card.key}: reader.common names no common file for '{file}'")
@@ -130,11 +121,13 @@ def read_ali_ccp(
             for part in parts(paths[file], sides[1].wanted, True, progress, drop):
                 bad += part.bad
                 rows = common.rows(part.lines.keys)
-                if (absent := np.flatnonzero(rows == UNKNOWN)).size:
-                    bad += _without(part, absent, " or ".join(path.name for path in paths[shared]), drop)
-                kept = np.flatnonzero(rows != UNKNOWN) if absent.size else None
-                yield RawTable(file, _table(card.raw_columns, sides, common, part.lines, rows, kept),
-                               part.place if kept is None else kept_rows(part.place, kept), tuple(bad))  # fmt: skip
+                if not (there := rows != UNKNOWN).all():
+                    bad += _without(
+                        part, np.flatnonzero(~there), " or ".join(path.name for path in paths[shared]), drop
+                    )
+                    part, rows = part._replace(lines=Lines(*(each[there] for each in part.lines))), rows[there]
+                table = _table(card.raw_columns, sides, common, part.lines, rows)
+                yield RawTable(file, table, part.place, tuple(bad))
                 bad.clear()
 
 
@@ -200,25 +193,18 @@ class Side:
             yield raw, pa.array(np.ascontiguousarray(sums[:, column]))
 
 
-def _table(
-    wanted: Collection[str], sides: Sequence[Side], common: CommonLines, lines: Lines, rows: Codes, kept: Any
-) -> Any:
-    """Common lines are taken once for all impressions of a part: they stand in dictionaries.
+def _table(wanted: Collection[str], sides: Sequence[Side], common: CommonLines, lines: Lines, rows: Codes) -> Any:
+    """The wanted raw columns of impressions, whose common lines are `rows` (n,) of all.
 
-    Args:
-        wanted: raw columns.
-        rows: (n,) the common line of each impression.
-        kept: impressions that have one; None for all.
+    Each common line is taken once for all impressions of a part: it stands in a dictionary.
     """
-    if kept is not None:
-        lines, rows = Lines(*(column[kept] for column in lines)), rows[kept]
     at, order = first_seen(rows, len(common))
-    shared = common.take(order)
+    ids, sums, keys = common.take(order)
     columns = dict(sides[1].columns(lines.ids, lines.sums))
-    for raw, column in sides[0].columns(shared.ids, shared.sums):
+    for raw, column in sides[0].columns(ids, sums):
         one_by_one = raw in sides[0].sums
         columns[raw] = column.take(pa.array(at)) if one_by_one else pa.DictionaryArray.from_arrays(at, column)
-    digits = pa.array([f"{key:016x}" for key in shared.keys.tolist()], pa.string())
+    digits = pa.array([f"{key:016x}" for key in keys.tolist()], pa.string())
     columns[INDEX] = pa.DictionaryArray.from_arrays(at, digits)
     columns |= {name: pa.array(lines.labels[:, number]) for number, name in enumerate(LABELS)}
     return pa.table({raw: columns[raw] for raw in wanted if raw in columns})

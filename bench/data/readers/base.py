@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -21,36 +21,28 @@ PART = 1 << 16
 
 @dataclass(frozen=True)
 class RawTable:
-    """Rows of one file.
-
-    Attributes:
-        file: the card's name of it.
-        table: Arrow table of raw columns.
-        place: row of this table -> where it is, for messages, as in `/data/log.csv.gz, line 17`.
-        bad: rows before or among these that could not be read, where bad rows are dropped.
-        unpaired: rows among these that had no partner, in formats that come in pairs of files.
-    """
+    """Rows of one file, by the card's name of it, as an Arrow table of raw columns."""
 
     file: str
     table: Any
     place: Place
+    """Row of this table -> where it is, for messages, as in `/data/log.csv.gz, line 17`."""
     bad: tuple[BadRow, ...] = ()
+    """Rows before or among these that could not be read, where bad rows are dropped."""
     unpaired: int = 0
+    """Rows among these that had no partner, in formats that come in pairs of files."""
 
     def parts(self) -> Iterator[RawTable]:
         """The same rows, at most `PART` at a time; one part without rows where there are none."""
         for start in range(0, max(self.table.num_rows, 1), PART):
             bad, unpaired = ((), 0) if start else (self.bad, self.unpaired)
-            yield RawTable(self.file, self.table.slice(start, PART), _later(self.place, start), bad, unpaired)
+            place = kept_rows(self.place, range(start, self.table.num_rows))
+            yield RawTable(self.file, self.table.slice(start, PART), place, bad, unpaired)
 
 
-def kept_rows(place: Place, kept: NDArray[np.int64]) -> Place:
+def kept_rows(place: Place, kept: Sequence[int] | NDArray[np.int64]) -> Place:
     """The places of the rows (k,) of a table that were kept."""
     return lambda row: place(int(kept[row]) if row < len(kept) else row)
-
-
-def _later(place: Place, start: int) -> Place:
-    return place if start == 0 else lambda row: place(start + row)
 
 
 def whole(parts: Iterable[RawTable]) -> RawTable:
@@ -71,11 +63,7 @@ class SideTable:
     """The rows of a side table, and which row each key is in."""
 
     def __init__(self, raw: RawTable, on: str, missing: Collection[str] = ()) -> None:
-        """Takes in a table whose columns are one chunk each.
-
-        Raises:
-            UserError: no such key column, or a key that is there twice.
-        """
+        """Takes in a table of one chunk; raises UserError for no such key column, or a key that is there twice."""
         if on not in raw.table.column_names:
             raise UserError(f"cannot join {raw.file}: {raw.file} have no column '{on}'")
         self.file, self.on, self.missing = raw.file, on, missing
@@ -90,19 +78,10 @@ class SideTable:
             key = self._keys.texts([int(codes[second])])[0]
             raise UserError(f"{raw.place(second)}: key '{on}' = {key} is there twice")
         self._row_of[codes[where]] = where
-        self._columns = {name: raw.table[name] for name in raw.table.column_names}
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of its columns."""
-        return tuple(self._columns)
+        self.columns = {name: raw.table[name] for name in raw.table.column_names}
 
     def rows(self, table: Any) -> NDArray[np.int64]:
-        """(n,) its row for each row of a table, -1 where there is none.
-
-        Raises:
-            UserError: the table lacks the key column.
-        """
+        """(n,) its row for each row of a table, -1 where there is none."""
         if self.on not in table.column_names:
             raise UserError(f"cannot join {self.file}: the rows have no column '{self.on}'")
         found: NDArray[np.int64] = self._row_of[self._keys.code_column(table[self.on], self.missing, grow=False)]
@@ -112,5 +91,5 @@ class SideTable:
         """The table with those of its columns that the table lacks: its given rows (n,), null for -1."""
         at = pa.array(rows, mask=rows < 0)
         columns = dict(zip(table.column_names, table.columns, strict=True))
-        columns |= {name: column.take(at) for name, column in self._columns.items() if name not in columns}
+        columns |= {name: column.take(at) for name, column in self.columns.items() if name not in columns}
         return pa.table(columns)

@@ -72,8 +72,7 @@ class _Counted(io.RawIOBase):
         return count
 
 
-class _BrokenError(Exception):
-    pass
+class _BrokenError(Exception): ...
 
 
 class _Zstd(io.RawIOBase):

@@ -15,9 +15,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from bench.data.checks import BadRow, Place
+from bench.data.checks import BadRow
 from bench.data.readers import blocks
-from bench.data.readers.base import RawTable
+from bench.data.readers.base import RawTable, kept_rows
 from bench.data.readers.blocks import lines
 from bench.errors import UserError
 from bench.progress import Progress
@@ -128,8 +128,6 @@ class CleanLines(io.RawIOBase):
         return _EMPTY.sub(rb"\1", block) if b"\n\n" in block or b"\n\r" in block or block[:1] in b"\r\n" else block
 
     def _closed(self, block: bytes) -> bytes:
-        """The block with each line that ends within quotes replaced, or an error."""
-
         def unfit(line: re.Match[bytes]) -> bytes:
             if self._unfit is None:
                 number = self._lines + block.count(b"\n", 0, line.start()) + 1
@@ -178,6 +176,11 @@ def read_csv(
     markers += [f" {marker}" for marker in markers]
     dropped, bad = array("q"), list[BadRow]()
 
+    def place(row: int) -> str:
+        for earlier in dropped:  # rising
+            row += earlier <= row
+        return place_of(path, row)
+
     def skip(row: Any) -> str:
         reason, what = "columns", f"expected {row.expected_columns} columns, found {row.actual_columns}"
         if row.text.startswith(UNFIT):
@@ -213,8 +216,8 @@ def read_csv(
             yield RawTable(file, reader.schema.empty_table(), lambda row: str(path))
             for batch in reader:
                 found, bad[:] = tuple(bad), []
-                place = _places(path, row, dropped)
-                yield from RawTable(file, pa.Table.from_batches([batch]), place, found).parts()
+                rows = kept_rows(place, range(row, row + batch.num_rows))
+                yield from RawTable(file, pa.Table.from_batches([batch]), rows, found).parts()
                 row += batch.num_rows
             yield RawTable(file, reader.schema.empty_table(), lambda row: str(path), tuple(bad))
     except pa.ArrowInvalid as error:
@@ -230,20 +233,6 @@ def read_double_colon(
         return block.removeprefix(codecs.BOM_UTF8).decode("latin-1").replace(between, "\x1f").encode()
 
     return read_csv(path, file, wanted, progress, separator="\x1f", quoted=False, change=separated, **options)
-
-
-def _places(path: Path, first: int, dropped: array[int]) -> Place:
-    """`first`: the number of the first row among those that were kept, a header being row 0."""
-
-    def place(row: int) -> str:
-        filled = first + row
-        for earlier in dropped:  # rising
-            if earlier > filled:
-                break
-            filled += 1
-        return place_of(path, filled)
-
-    return place
 
 
 def _header(path: Path, separator: str) -> tuple[str, ...]:

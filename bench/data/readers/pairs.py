@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +20,7 @@ from bench.errors import UserError
 from bench.progress import Progress
 
 
-def read_pairs(
-    card: Card, paths: Mapping[str, Sequence[Path]], progress: Progress, drop: bool = False
-) -> Iterator[RawTable]:
+def read_pairs(card: Card, paths: Mapping[str, Sequence[Path]], progress: Progress) -> Iterator[RawTable]:
     """The inner join of each row file with its partner, part by part; rows without a partner are counted.
 
     Raises:
@@ -34,19 +33,13 @@ def read_pairs(
         if file not in reader.partner:
             raise UserError(f"{card.key}: reader.partner names no partner for '{file}'")
         partner = reader.partner[file]
-        side = SideTable(
-            whole(
-                part
-                for path in paths[partner]
-                for part in read_csv(
-                    path, partner, wanted, progress, names=reader.partner_columns, missing=reader.missing
-                )
-            ),
-            reader.on,
-        )
-        paired = False
+        given: dict[str, Any] = {"names": reader.partner_columns, "missing": reader.missing}
+        held = (part for path in paths[partner] for part in read_csv(path, partner, wanted, progress, **given))
+        side, paired = SideTable(whole(held), reader.on), False
         for path in paths[file]:
-            for part in read_csv(path, file, wanted, progress, names=reader.columns, missing=reader.missing, drop=drop):
+            for part in read_csv(
+                path, file, wanted, progress, names=reader.columns, missing=reader.missing, drop=reader.drops
+            ):
                 at = side.rows(part.table)
                 kept = np.flatnonzero(at >= 0)
                 paired |= len(kept) > 0

@@ -12,9 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bench.data.checks import Place
 from bench.data.readers import base
-from bench.data.readers.base import RawTable
+from bench.data.readers.base import RawTable, kept_rows
 from bench.data.values import is_list
 from bench.errors import UserError
 from bench.progress import Progress
@@ -29,6 +28,10 @@ def read_parquet(
         UserError: not a parquet file, a broken one, one with a column twice, or with a type that Arrow does not read.
     """
     size, row, told = path.stat().st_size, 0, 0
+
+    def place(row: int) -> str:
+        return f"{path}, row {row + 1}"
+
     try:
         # A column is read through a small buffer instead of whole.
         with (
@@ -43,9 +46,12 @@ def read_parquet(
             yield RawTable(file, _texts(schema.empty_table()), lambda row: str(path))
             groups = [source.metadata.row_group(i) for i in range(source.num_row_groups)]
             rows_until = np.cumsum([0, *(group.num_rows for group in groups)])
-            bytes_until = np.cumsum([0, *(_packed_size(group) for group in groups)])
+            packed = [sum(group.column(i).total_compressed_size for i in range(group.num_columns)) for group in groups]
+            bytes_until = np.cumsum([0, *packed])
             for batch in source.iter_batches(base.PART, columns=kept):
-                yield RawTable(file, _texts(pa.Table.from_batches([batch])), _place(path, row))
+                yield RawTable(
+                    file, _texts(pa.Table.from_batches([batch])), kept_rows(place, range(row, row + len(batch)))
+                )
                 row += batch.num_rows
                 reached = int(np.interp(row, rows_until, bytes_until))
                 advance(reached - told)
@@ -74,11 +80,3 @@ def _texts(table: Any) -> Any:
             options = pc.CastOptions(target_type=target, allow_invalid_utf8=True)
             table = table.set_column(at, field.name, pc.cast(table[at], options=options))
     return table
-
-
-def _packed_size(group: Any) -> int:
-    return sum(group.column(i).total_compressed_size for i in range(group.num_columns))
-
-
-def _place(path: Path, first: int) -> Place:
-    return lambda row: f"{path}, row {first + row + 1}"

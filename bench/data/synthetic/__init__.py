@@ -20,19 +20,15 @@ from bench.validation import validate
 
 @dataclass(frozen=True)
 class Generator:
-    """Makes rows out of nothing but its parameters; the same parameters give the same rows.
-
-    Attributes:
-        config: its parameters.
-        columns: parameters -> inputs, as a card's `columns`, used where a card lists none.
-        generate: parameters -> Arrow table with the inputs, the labels and the truth behind them.
-        version: raised whenever the same parameters give other rows.
-    """
+    """Makes rows out of nothing but its parameters; the same parameters give the same rows."""
 
     config: type[Config]
     columns: Callable[[Any], dict[str, Any]]
+    """Parameters -> inputs, as a card's `columns`, used where a card lists none."""
     generate: Callable[[Any], Any]
+    """Parameters -> Arrow table with the inputs, the labels and the truth behind them."""
     version: int = 1
+    """Raised whenever the same parameters give other rows."""
 
 
 GENERATORS: dict[str, Generator] = {

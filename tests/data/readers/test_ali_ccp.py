@@ -62,9 +62,10 @@ def tables(raw: Path, drop: bool = False) -> list[RawTable]:
     values["columns"] = {f: {"kind": "multi-valued", "max_length": SLOTS[f]} for f in (*COMMON, *SKELETON)} | {
         f"{f}.value": "numeric" for f in (*COMMON, *SKELETON)
     }
+    values["reader"] |= {"on_bad_row": "drop" if drop else "fail"}
     card = parse_card(values, "here")
     paths = {file.name: [raw / file.name] for file in card.files}
-    return list(takewhile(lambda part: part.file == card.row_files[0], read_ali_ccp(card, paths, Silent(), drop, raw)))
+    return list(takewhile(lambda part: part.file == card.row_files[0], read_ali_ccp(card, paths, Silent(), raw)))
 
 
 @pytest.fixture(scope="module")
