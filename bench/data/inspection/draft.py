@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.data.inspection.column import Counted, Markers, count_column, find_markers
-from bench.data.inspection.kinds import DESIGN, Finding, Rate, coarse_cells, find_kind, find_rate
+from bench.data.inspection.kinds import DESIGN, Finding, Rate, coarse_cells, find_kind, find_new, find_rate
 from bench.data.inspection.labels import Label, find_labels, label_columns, parents_of, task_names
 from bench.data.inspection.leaks import Floats, find_leak
 from bench.data.inspection.names import after_exposure, is_duration, is_scenario, is_watching
@@ -280,6 +280,8 @@ def _columns(
         finding = find_kind(trial.column, trial)
         if finding.option is None:
             yield replace(draft, role="left out", finding=finding, reason=finding.why)
+        elif new := find_new(trial.column, finding, trial):
+            yield replace(draft, role="left out", finding=finding, reason=new)
         else:
             yield replace(draft, finding=finding, rate=find_rate(trial.column, finding, trial))
 

@@ -331,6 +331,23 @@ TELLS = 0.05
 """What rates must tell of a task, as AUC above a half, or R2."""
 
 
+NEW = 0.99
+"""Share of validation's rows with a value that train lacks, from which an id is no input: a request's, a session's."""
+
+
+def find_new(column: Counted, finding: Finding, trial: Trial) -> str | None:
+    """Why a category of many values is no input: train has hardly any of validation's values."""
+    option = finding.option or {}
+    if len(column.counts) <= MANY or option.get("kind") != "categorical" or "derive" in option:
+        return None
+    known = trial.repeated(1)
+    if known > 1 - NEW or column.known < column.rows:
+        return None
+    return (
+        f"{1 - known:.0%} of validation's rows have a value that train lacks, as the id of a request or a session does"
+    )
+
+
 @dataclass(frozen=True)
 class Rate:
     """What speaks for or against target rates.

@@ -244,6 +244,8 @@ def _history(draft: Draft) -> Iterator[str]:
     wish, columns = draft.request.wish, {column.name: column for column in draft.columns}
     if wish.group is None or wish.time is None or not all(map(_number, columns[wish.time].examples)):
         return
+    if columns[wish.group].role == "left out":  # nothing recurs later
+        return
     rows = draft.rows / max(1, columns[wish.group].distinct)
     categories = [
         column
