@@ -104,9 +104,10 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
     if search["begun"]:
         now = time.time()
         begun = [
-            [job["trial"], job["sharing"], job["to"], duration(max(0.0, now - job["since"]))] for job in search["begun"]
+            [job["trial"], job["sharing"], job["to"], f"{duration(max(0.0, now - job['since']))} ago"]
+            for job in search["begun"]
         ]
-        print_table(["trial", "sharing", "to samples", "begun before"], begun, "under way, or left so by a stop")
+        print_table(["trial", "sharing", "to samples", "begun"], begun, "running, or interrupted")
     if search["failures"]:
         say("failed: " + ", ".join(f"{count} {kind}" for kind, count in search["failures"].items()))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.data.inspection.column import Counted, Markers, count_column, find_markers
 from bench.data.inspection.kinds import DESIGN, Finding, Rate, coarse_cells, find_kind, find_new, find_rate
@@ -170,8 +171,9 @@ def draft_card(request: Request, progress: Progress) -> Draft:
     labels = find_labels(given, parents, counted)
     split = _split(request, sample, counted, labels, markers, progress)
     values = {label.name: (label.values(counted), label.binary) for label in labels}
-    halves = halves_of(assigned(split.table, wish, card_names(layout), sample.file, counted), values)
-    columns = tuple(_columns(sample, markers, labels, counted, wish, split, halves))
+    of_rows = assigned(split.table, wish, card_names(layout), sample.file, counted)
+    halves = halves_of(of_rows, values)
+    columns = tuple(_columns(sample, markers, labels, counted, wish, split, of_rows, halves))
     if not any(column.role == "input" for column in columns):
         reasons = "; ".join(f"'{column.name}' ({column.reason})" for column in columns if column.role == "left out")
         raise UserError(
@@ -236,6 +238,7 @@ def _columns(
     counted: Mapping[str, Counted],
     wish: Wish,
     split: Split,
+    rows: NDArray[np.int8],
     halves: Halves,
 ) -> Iterator[ColumnDraft]:
     values = {label.name: (label.values(counted), label.binary) for label in labels}
@@ -266,6 +269,8 @@ def _columns(
             role, reason = "post-exposure", named
         elif finding.option is None:
             role, reason = "left out", finding.why
+        elif (new := find_new(column, finding, rows)) is not None:
+            role, reason = "left out", new
         else:
             role, reason = "input", ""
             others.add(coarse_cells(column, finding, halves))
@@ -280,8 +285,6 @@ def _columns(
         finding = find_kind(trial.column, trial)
         if finding.option is None:
             yield replace(draft, role="left out", finding=finding, reason=finding.why)
-        elif new := find_new(trial.column, finding, trial):
-            yield replace(draft, role="left out", finding=finding, reason=new)
         else:
             yield replace(draft, finding=finding, rate=find_rate(trial.column, finding, trial))
 
