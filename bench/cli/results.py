@@ -205,6 +205,7 @@ def pick_command(
         print_json(documents[0] if len(documents) == 1 else {"picks": documents})
         return
     for result in results:
+        say(result.verdict.sentence)
         show_pick(result, full)
 
 

@@ -25,7 +25,7 @@ from bench.rows import NAMES, SEARCH
 KINDS = {
     "win": "Clear win",
     "trade": "Trade",
-    "tie": "Tie",
+    "tie": "No gain",
     "baseline": "A baseline is enough",
     "unknown": "Cannot tell",
 }
