@@ -285,15 +285,16 @@ MOST_REPLICATES = 20
 def next_step(results: Sequence[DatasetResult]) -> str:
     """A command, with what it does behind `#`.
 
-    More replicates where they would settle the verdict; to deploy the pick where there is one that can be; else the
-    tables.
+    More replicates where they would settle the verdict; to deploy the pick where the verdict says to switch to it; else
+    the tables.
     """
     run = results[0].run.run
     name = run_argument(run)
     needed = max((result.verdict.needed or 0 for result in results), default=0)
     if run.manifest.suite.confirm.replicates < needed <= MOST_REPLICATES:
         return f"seesaw confirm {name} --replicates {needed}  # would show the gain that is seen"
-    if len(results) == 1 and results[0].pick and results[0].pick.role == "trial" and picked_network(results[0]):
+    switch = len(results) == 1 and results[0].verdict.kind in ("win", "trade")
+    if switch and results[0].pick and results[0].pick.role == "trial" and picked_network(results[0]):
         return f"seesaw deploy {name}  # trains the pick for good and packages it"
     return f"seesaw frontier {name} --full  # all tables"
 
