@@ -156,7 +156,7 @@ def page_path(run: Run) -> Path:
 
 def retrain_command(result: DatasetResult) -> str:
     """What a user types to train the picked configuration."""
-    return f"seesaw train {result.run.key} --config {shown(pick_config_path(result.run))}"
+    return f"seesaw train {shlex.quote(result.run.key)} --config {shlex.quote(shown(pick_config_path(result.run)))}"
 
 
 def train_command(result: DatasetResult) -> str:
@@ -246,7 +246,7 @@ def view_of(result: DatasetResult) -> View:
     }
     commands = {"Train any trial": train_command(result), "Find a trial in MLflow": mlflow_search(result)}
     if picked_network(result):
-        deploy = f"seesaw deploy {shown(picked_path(result.run))}"
+        deploy = f"seesaw deploy {shlex.quote(shown(picked_path(result.run)))}"
         commands = {"Train it again": retrain_command(result), "Deploy it": deploy} | commands
     pick = result.pick
     picked = None
@@ -301,7 +301,7 @@ def next_step(results: Sequence[DatasetResult]) -> str:
 
 def run_argument(run: Run) -> str:
     """How a command names the run: by its name, or by its path where its home is not the usual one."""
-    return run.name if run.home == resolve_home() else shown(run.folder)
+    return run.name if run.home == resolve_home() else shlex.quote(shown(run.folder))
 
 
 def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) -> dict[str, Any]:

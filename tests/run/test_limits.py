@@ -65,4 +65,4 @@ def test_the_next_command_settles_the_verdict_or_deploys_or_shows_more(
         assert steps.next_step(other).startswith("seesaw frontier a --full  #")
     assert steps.next_step([result(home=tmp_path)]).startswith(f"seesaw deploy {tmp_path}/runs/a  #")
     monkeypatch.chdir(tmp_path)
-    assert steps.run_argument(result(home=tmp_path / "home").run.run) == "home/runs/a"
+    assert steps.run_argument(result(home=tmp_path / "my home").run.run) == "'my home/runs/a'"

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.duplicates import RowSet
 from bench.data.inspection.column import Counted, Markers, count_column, find_markers
 from bench.data.inspection.kinds import DESIGN, Finding, Rate, coarse_cells, find_kind, find_new, find_rate
 from bench.data.inspection.labels import Label, find_labels, label_columns, parents_of, task_names
@@ -127,6 +128,8 @@ class Draft:
     columns: tuple[ColumnDraft, ...]
     split: Split
     proposals: Proposals
+    repeated: int
+    """Rows that equal an earlier one."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -182,7 +185,15 @@ def draft_card(request: Request, progress: Progress) -> Draft:
     rates = {name: float(np.nanmean(value)) for name, (value, _) in values.items()}
     name, rows = request.id or _id_of(request.files), sample.table.num_rows
     found = _proposals(sample, markers, labels, values, columns)
-    return Draft(request, layout, name, rows, sample.complete, markers, labels, rates, _renamed(columns), split, found)
+    return Draft(request, layout, name, rows, sample.complete, markers, labels, rates, _renamed(columns), split, found,
+                 _repeated(sample))  # fmt: skip
+
+
+def _repeated(sample: Sample) -> int:
+    try:
+        return int((~RowSet().new(sample.table)).sum())
+    except UserError:  # a column of records, by which rows are not compared
+        return 0
 
 
 def _check_files(files: Sequence[Path]) -> None:

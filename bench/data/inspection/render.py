@@ -147,6 +147,11 @@ def _reader(draft: Draft) -> Iterator[str]:
             yield from comment(
                 f"{toml(marker)} is taken for a value of {names}; if it means missing, add it to `missing`."
             )
+    if draft.repeated:
+        yield from comment(
+            f"{draft.repeated:,} of {draft.rows:,} rows equal an earlier one. If logged twice, uncomment this."
+        )
+        yield "# drop_duplicates = true"
 
 
 def _files(draft: Draft) -> Iterator[str]:
