@@ -231,7 +231,7 @@ def _kept(served: Served, row: int, against: str, unlimited: int | None) -> tupl
     sure = SURE if served.known else "After one training each, no intervals are known."
     what = describe(served, unlimited)
     return kind, (
-        f"Keep {against}: no point within the policy's limits is better. Without limits the policy would pick {what}: "
+        f"Keep {against}: no point that the policy allows is better. Without its limits it would pick {what}: "
         f"{told}. {sure}"
     )
 

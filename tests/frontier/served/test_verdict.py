@@ -73,7 +73,7 @@ def test_a_stand_in_that_nothing_beats_is_the_baseline_to_keep():
 def test_where_only_the_limits_keep_the_current_model_it_is_said_what_they_cost():
     served = front_of([CURRENT, ("7", "trial", 0.5, 0.30, 0.60)])
     found = verdict(served, 0, NOW, unlimited=1)
-    assert found.sentence.startswith("Keep the current model: no point within the policy's limits is better. Without")
+    assert found.sentence.startswith("Keep the current model: no point that the policy allows is better. Without its")
     assert "click.recall@10% -25.0%" in found.sentence
     assert "like.recall@10% +50.0%" in found.sentence
 
