@@ -224,25 +224,38 @@ def train(
     device: Device = "auto",
     profile: Annotated[bool, typer.Option("--profile", help="Show where the time goes.")] = False,
     ranks: Annotated[int, typer.Option(help="Processes that train one model together.", min=1)] = 1,
+    executor: Annotated[str, typer.Option(help="Where ranks are: process (here) or ray.")] = "process",
+    address: Annotated[str | None, typer.Option(help="A Ray cluster's HOST:PORT; default: this machine's.")] = None,
+    gpus: Annotated[float, typer.Option(help="GPUs of each rank on a Ray cluster.", min=0)] = 0.0,
     tasks: Tasks = None,
     raw: Raw = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
     """Train one configuration and show all its metrics."""
+    from bench import plugins
     from bench.data import load_card, prepare
     from bench.home import writable_home
     from bench.machine import cores
     from bench.objectives import key_on, parse, primary
     from bench.records import Job
     from bench.rows import REPLICATED, SHORT
+    from bench.run.folder import check_device
+    from bench.search.executors import RAY, on_ray
+    from bench.search.executors.base import Options
     from bench.training.config import TrialConfig, split_recipe
-    from bench.training.device import choose_device
     from bench.training.job import run_job
     from bench.training.launch import check_ranks, launched, trained_on_ranks
     from bench.training.profile import Profile
 
-    choose_device(device)  # a mistake is said before any data is prepared
+    on_cluster = executor == RAY
+    if executor not in ("process", RAY):
+        raise UserError(f"--executor: expected process or ray, found '{executor}'")
+    if on_cluster and ranks < 2:
+        raise UserError(f"--executor ray: expected --ranks of 2 or more, found {ranks}")
+    if not on_cluster and (address or gpus):
+        raise UserError(f"{'--address' if address else '--gpus'}: expected --executor ray, found {executor}")
+    check_device(device, executor, gpus)  # a mistake is said before any data is prepared
     where = str(config) if config else "--set"
     given, values = split_recipe(configuration(config, set_), where)
     chosen = TrialConfig.parse(values, where)
@@ -264,6 +277,7 @@ def train(
         tasks=tuple(task.name for task in store.schema.tasks),
         threads=threads or cores(),
         until=given.until,
+        plugins=plugins.files(),
         device=device,
     )
     profiled = Profile() if profile else None
@@ -273,7 +287,15 @@ def train(
             if profile:
                 raise UserError(f"--profile: expected one rank, found {world}")
             check_ranks(chosen, world, min(chosen.optim.batch_size, len(store.split("train"))))
-            if (left := stack.enter_context(trained_on_ranks(job, ranks, progress))) is None:
+            left: Path | None
+            if on_cluster:
+                needs = plugins.needs(job.config.items())
+                options = Options(
+                    note=progress.note, store=job.store, address=address, threads=threads or 1, gpus=gpus, needs=needs
+                )
+                left = stack.enter_context(on_ray(job, ranks, progress, options))
+                job = replace(job, device="auto")  # this machine may have another one
+            elif (left := stack.enter_context(trained_on_ranks(job, ranks, progress))) is None:
                 return
             job = replace(job, resume=str(left))
         result = run_job(job, progress, profiled)

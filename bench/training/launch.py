@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -131,8 +132,12 @@ def trained_on_ranks(job: Job, ranks: int, progress: Progress) -> Iterator[Path 
 
 def _run(rank: int, job: Job, world: int, folder: str, done: Any, total: Any) -> None:
     """One rank's process."""
+
+    def tell(steps: int, of: int) -> None:
+        done.value, total.value = steps, of
+
     try:
-        progress = _Counter(done, total) if rank == 0 else Silent()
+        progress = Told(tell) if rank == 0 else Silent()
         train_on_rank(job, Ranks(rank, world), Path(folder) / CHECKPOINT, progress, f"file://{folder}/meet")
     except (UserError, TrainingError) as error:
         note = json.dumps([type(error).__name__, str(error)])
@@ -144,18 +149,23 @@ def _last_line(error: Exception) -> str:
     return f"training on several ranks failed: {str(error).strip().splitlines()[-1]}"
 
 
-class _Counter(Silent):
-    """Counts steps for the process that waits."""
+class Told(Silent):
+    """Tells another process how many steps are done, of how many; `tell` is called a few times a second at most."""
 
-    def __init__(self, done: Any, total: Any) -> None:
-        self._done, self._total = done, total
+    def __init__(self, tell: Callable[[int, int], None]) -> None:
+        self._tell = tell
 
     @contextmanager
     def show(self, work: Work) -> Iterator[Advance]:
         """See its base."""
-        self._total.value = int(work.total or 1)
+        done, last, total = 0, 0.0, int(work.total or 1)
 
         def advance(amount: float) -> None:
-            self._done.value += int(amount)
+            nonlocal done, last
+            done += int(amount)
+            if done >= total or time.monotonic() > last + LOOK:
+                last = time.monotonic()
+                self._tell(done, total)
 
+        self._tell(0, total)
         yield advance

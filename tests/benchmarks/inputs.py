@@ -65,7 +65,9 @@ TASKS = {
     f"{LATE}, watch_once": (LATE, ("click", "long_view", "like", "profile_enter", "watch_once")),
 }
 """Data sets with other tasks than a card's usual ones: name -> (card, tasks)."""
-EPOCHS |= dict.fromkeys(TASKS, EPOCHS[LATE])
+LISTS = f"{LATE}, lists"
+"""With each user's newest videos and authors, a list for each action."""
+EPOCHS |= dict.fromkeys((*TASKS, LISTS), EPOCHS[LATE])
 RAW = {"census-income-education": "census-income"}
 """Folder of a card's raw files, where that is not named as the card is."""
 FIXED: dict[str, Scalar] = {"optim.batch_size": 1024, "tower.layers": "64-32"}
@@ -92,6 +94,10 @@ VARIANTS: dict[str, dict[str, Scalar]] = {
     "averaging": {"optim.averaging": 0.25},
     "fm": {"interaction.kind": "fm"},
     "dcn_v2": {"interaction.kind": "dcn_v2"},
+    "masknet": {"interaction.kind": "masknet"},
+    "mean": {"sequence.kind": "mean"},
+    "din": {"sequence.kind": "din"},
+    "attention": {"sequence.kind": "attention"},
     "single_task": {"sharing.kind": "single_task"},
     "mmoe": {"sharing.kind": "mmoe"},
     "ple": {"sharing.kind": "ple"},
@@ -152,7 +158,11 @@ def store_of(data: str, home: Path, raw: Path, variant: str = FIRST) -> Store:
     if data == "hotel":
         store: Store = cpu.prepared(data, home, raw)
     else:
-        card = load_card(TASKS[data][0] if data in TASKS else data)
+        card = load_card(TASKS[data][0] if data in TASKS else LATE if data == LISTS else data)
+        if data == LISTS:
+            assert card.history is not None
+            past = card.history.model_copy(update={"lists": ("video_id", "author_id"), "length": 20})
+            card = card.model_copy(update={"history": past})
         store = prepare(card, home, raw / RAW.get(data, card.id) if card.files else None)
     names = TASKS[data][1] if data in TASKS else store.default_tasks
     kinds = {task.name: task.kind for task in store.schema.tasks}

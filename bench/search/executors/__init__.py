@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
+from pathlib import Path
 
 from bench.errors import UserError, adding
 from bench.plugins import Registry
+from bench.progress import Progress
+from bench.records import Job
 from bench.search.executors.base import Executor, InlineExecutor, MakeExecutor, Options, Run
 from bench.search.executors.process import ProcessExecutor
 
@@ -31,6 +35,18 @@ def ray_slots(options: Options) -> int:
     from bench.search.executors.ray import slots
 
     return slots(options)
+
+
+def on_ray(job: Job, ranks: int, progress: Progress, options: Options) -> AbstractContextManager[Path]:
+    """Trains one job on several ranks of a Ray cluster, see `bench.search.executors.ray_ranks.trained_on_ray`.
+
+    Raises:
+        UserError: no Ray.
+    """
+    _require_ray()
+    from bench.search.executors.ray_ranks import trained_on_ray
+
+    return trained_on_ray(job, ranks, progress, options)
 
 
 def _require_ray() -> None:

@@ -58,7 +58,7 @@ def work(function: str, job: Job, seconds: float | None, driver: str) -> tuple[s
             if _machine() == driver:
                 return train(job)
             with tempfile.TemporaryDirectory(prefix="seesaw-") as folder:
-                own = _brought(job, driver, Path(folder))
+                own = brought(job, driver, Path(folder))
                 result = train(own)
                 files.update(_left(job, own))
                 return result
@@ -95,8 +95,8 @@ def _machine() -> str:
     return str(ray.get_runtime_context().get_node_id())
 
 
-def _brought(job: Job, driver: str, folder: Path) -> Job:
-    """The job with paths of this machine."""
+def brought(job: Job, driver: str, folder: Path) -> Job:
+    """The job with paths of this machine, to which what it needs is copied; `folder` is for its files."""
     if job.resume is not None:
         _fetch(job.resume, folder / "resume", driver)
     return replace(
