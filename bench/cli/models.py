@@ -94,7 +94,8 @@ def deploy(
     for move in moves:
         say(f"{planned.name}: {move}")
     model = f"models:/{planned.name}@{as_.value}"
-    say(f"serve:   MLFLOW_TRACKING_URI={shlex.quote(uri)} mlflow models serve -m {model} --env-manager local", whole=True)
+    at = shlex.quote(uri)
+    say(f"serve:   MLFLOW_TRACKING_URI={at} mlflow models serve -m {model} --env-manager local", whole=True)
 
 
 CHALLENGER = "@challenger"

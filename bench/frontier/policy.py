@@ -293,7 +293,7 @@ class Policy(BaseModel):
             served = task in {each.name for each in tasks} and (_served(metric) or metric in AREAS)
             if not served and name not in known:
                 if "@" in name:
-                    outcome(name, tasks, where)
+                    outcome(name, tuple(tasks), where)
                 raise UserError(f"{where}: {unknown('metric', name, known)}")
 
     @property
