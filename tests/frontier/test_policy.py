@@ -338,5 +338,5 @@ def test_names_are_checked_before_a_search():
     )
     with pytest.raises(UserError, match=r"epsilon: unknown metric 'lick.auc'"):
         Policy.model_validate({"rule": "epsilon", "epsilon": {"best": "lick.auc"}}).check(tasks)
-    with pytest.raises(UserError, match=r"guard: unknown metric 'shop.recall@5'"):
+    with pytest.raises(UserError, match=r"guard: outcome 'shop.recall@5': unknown task 'shop'"):
         Policy.model_validate({"guard": {"at_least": {"shop.recall@5": 1}}}).check(tasks)
