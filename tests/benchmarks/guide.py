@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import zoo_cost
 from published import ablations, by_defaults, experiments, measured_costs, reference
 
 from bench import content
@@ -81,6 +82,9 @@ def document() -> str:
             found += tried.get(kind, []) if axis == "sharing" else []
             found += against.get(kind, [])
             more = [name for name in seen.get(kind, []) if not any(f"({name})" in line for line in found)]
+            if not found and not more:
+                plain = zoo_cost.PLAIN.get(axis) == kind
+                found = ["the others of this axis are compared with it" if plain else "not yet compared"]
             parts.append(_entry(kind, entry, costs.get((axis, kind)), found, more))
     return "\n".join(parts)
 
@@ -101,7 +105,7 @@ def _entry(kind: str, entry: Entry[Any], measured: str | None, runs: list[str], 
     lines += [f"* Departs from public code: {_escaped(entry.departs)}"] if entry.departs else []
     lines += [f"* Left out: {line}." for line in _unfit(entry)]
     runs = [*runs, *(f"see [{name}]({name})" for name in experiments)]
-    lines += [f"* In our runs: {line}." for line in runs or ["not yet compared in a published run"]]
+    lines += [f"* In our runs: {line}." for line in runs]
     return "\n".join(lines) + "\n"
 
 
