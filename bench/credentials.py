@@ -1,84 +1,110 @@
-"""Addresses of servers without their credentials: the one place that takes passwords out of addresses.
+"""Addresses of MLflow without their credentials: the one place that takes passwords out of addresses.
 
-Nothing that is kept or shown has a password. One in an address becomes an environment variable of this process and its
-workers; later commands take it from there: `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD` for MLflow,
-`PGPASSWORD` (or `~/.pgpass`, which libpq reads) for the database of a search.
+Nothing that is kept or shown has a password. One in an address becomes `MLFLOW_TRACKING_USERNAME` and
+`MLFLOW_TRACKING_PASSWORD` of this process and its workers; later commands take it from there.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass
-from urllib.parse import quote, unquote
+from importlib.metadata import entry_points
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 from bench.errors import UserError
 
-FILES = ("sqlite", "file")
-"""Schemes whose addresses are paths: an `@` is a part of a name there."""
+USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+"""MLflow reads them for a server; for a database we hand the password on, and libpq has its own ways besides."""
+SERVERS = ("http", "https", "databricks")
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+FILES = {"sqlite": r"(?<=:///)[^?]+", "file": r"(?<=file:)(?!/).+"}
+"""Schemes whose addresses are paths, and where the path is; an `@` is a part of a name there."""
+EXAMPLES = (
+    "http://HOST:PORT, https://HOST, databricks, sqlite:///FILE, postgresql://.., mysql://.., mssql://.., file:.."
+)
 _SECRET = re.compile(r"pass(?!file)|pwd|secret|token", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Separated:
-    """An address and its credentials, apart.
+def kind(uri: str) -> str:
+    """The scheme without its driver: `postgresql` of `postgresql+psycopg2://..`."""
+    return "databricks" if uri == "databricks" else urlsplit(uri).scheme.partition("+")[0]
 
-    Attributes:
-        address: without the password; the user stays.
-        host: without the user as well.
-        user, password: decoded; None for none.
+
+def home_address(home: Path) -> str:
+    """The address of the store at home, a sqlite file."""
+    return f"sqlite:///{home.resolve() / 'mlflow.db'}"
+
+
+def plain_address(uri: str) -> str:
+    """The address as it is kept and shown; whether the store is there is not looked at.
+
+    Credentials in it become `USERNAME` and `PASSWORD` of this process. A relative path of a file is made absolute.
+
+    Raises:
+        UserError: an unknown scheme, or a part is missing. The sentence has no password.
     """
+    known = {*SERVERS, *DATABASES, "file", *(entry.name for entry in entry_points(group="mlflow.tracking_store"))}
+    plain, user, password = separated(uri)
+    try:
+        scheme, parts = kind(plain), urlsplit(plain)
+        whole = scheme in known
+        if scheme in ("http", "https"):
+            whole = bool(parts.hostname) and parts.port != 0
+        elif scheme == "sqlite":  # three slashes: a file, not a host
+            whole = not parts.netloc and parts.path.strip("/") != ""
+    except ValueError:  # a bracket or a port that is none
+        whole = False
+    if not whole:
+        raise UserError(f"--tracking: expected an MLflow address ({EXAMPLES}), found '{shown(uri)}'")
+    if scheme in SERVERS and user:
+        os.environ[USERNAME] = user
+    if password is not None:
+        os.environ[PASSWORD] = password
+    path = FILES.get(scheme)
+    return re.sub(path, lambda at: os.path.abspath(os.path.expanduser(at[0])), plain, count=1) if path else plain
 
-    address: str
-    host: str
-    user: str | None = None
-    password: str | None = None
 
+def separated(address: str) -> tuple[str, str | None, str | None]:
+    """An address without the password, and without the user of a server; the user and the password, decoded.
 
-def separated(address: str, option: str) -> Separated:
-    """Takes the credentials out of an address. An unescaped `@`, `:` or `/` in a password is a part of it.
-
-    Args:
-        option: where the user gave it, for messages, which never have the password.
+    An unescaped `@`, `:` or `/` in a password is a part of it.
 
     Raises:
         UserError: it cannot be told where the password ends, or there is a secret under another name.
     """
     scheme, mark, rest = address.partition("://")
     if not mark or scheme.partition("+")[0] in FILES:
-        return Separated(address, address)
+        return address, None, None
     end = next((at for at, letter in enumerate(rest) if letter in "?#"), len(rest))
     credentials, _, host = rest[:end].rpartition("@")
     user, colon, word = credentials.partition(":")
     if "@" in rest[end:] or "/" in user:
         raise UserError(
-            f"{option}: expected '?' and '#' in a password, '/' in a user, and '@' behind the host to be written as "
+            "--tracking: expected '?' and '#' in a password, '/' in a user, and '@' behind the host to be written as "
             "%3F, %23, %2F and %40, found one as it is"
         )
-    mark_of, query = rest[end : end + 1], rest[end + 1 :]
     pairs = []
-    for pair in query.split("&"):
+    for pair in rest[end + 1 :].split("&"):
         name, _, value = pair.partition("=")
         if unquote(name) == "password":
             colon, word = ":", value
         elif _SECRET.search(unquote(name)) or (name == "odbc_connect" and _SECRET.search(unquote(value))):
-            raise UserError(f"{option}: expected no {unquote(name)} in an address, found one")
+            raise UserError(f"--tracking: expected no {unquote(name)} in an address, found one")
         else:
             pairs.append(pair)
-    tail = host + (mark_of + "&".join(pairs) if any(pairs) else "")
-    kept = f"{quote(unquote(user), safe='')}@" if user else ""
-    return Separated(
-        f"{scheme}://{kept}{tail}",
-        f"{scheme}://{tail}",
-        unquote(user) or None,
-        unquote(word) if colon else None,
-    )
+    kept = f"{quote(unquote(user), safe='')}@" if user and scheme not in SERVERS else ""
+    query = rest[end : end + 1] + "&".join(pairs) if any(pairs) else ""
+    return f"{scheme}://{kept}{host}{query}", unquote(user) or None, unquote(word) if colon else None
 
 
-def with_password(address: str, password: str | None) -> str:
-    """An address, which has none yet, with a password for its user; as it is where there is no user or no password."""
-    scheme, mark, rest = address.partition("://")
+def secret_address(plain: str) -> str:
+    """The address to connect to: that of a database with the password from the environment, where it has a user."""
+    password = os.environ.get(PASSWORD)
+    scheme, mark, rest = plain.partition("://")
     user, at, host = rest.partition("@")
-    return f"{scheme}{mark}{user}:{quote(password, safe='')}@{host}" if password and at else address
+    secret = password and at and kind(plain) in DATABASES[1:]
+    return f"{scheme}{mark}{user}:{quote(password, safe='')}@{host}" if secret and password else plain
 
 
 def shown(address: str) -> str:
@@ -90,9 +116,9 @@ def shown(address: str) -> str:
     return scheme + re.sub(r"([?&][^=&]*=)[^&]*", r"\1***", rest)
 
 
-def scrubbed(text: str, *secrets: str | None) -> str:
-    """A text of somebody else's, without these secrets, as they are or quoted for an address."""
-    for secret in filter(None, secrets):
-        for written in (secret, quote(secret, safe=""), quote(secret)):
-            text = text.replace(written, "***")
+def scrubbed(text: str) -> str:
+    """A text of somebody else's without the password, as it is or quoted for an address."""
+    password = os.environ.get(PASSWORD)
+    for written in (password, quote(password, safe=""), quote(password)) if password else ():
+        text = text.replace(written, "***")
     return text

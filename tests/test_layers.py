@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "frontier": {"outcomes"},
     "search": {"training", "frontier", "models", "balancing", "data"},
     "confirm": {"search", "training", "frontier"},
-    "tracking": {"training", "frontier", "production"},
+    "tracking": {"frontier", "production"},
     "report": {"frontier"},
     "production": {"training", "frontier", "outcomes", "models", "balancing", "data"},
     "suite": {"outcomes"},

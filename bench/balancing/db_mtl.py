@@ -9,8 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import Need, TaskGradients
-from bench.balancing.parts import RememberingCombination
+from bench.balancing.base import Need, RememberingCombination, TaskGradients
 from bench.registry import Config
 
 

@@ -9,8 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import GradientCombination, Need, TaskGradients
-from bench.balancing.parts import dense, norms, weighted, zeros
+from bench.balancing.base import GradientCombination, Need, TaskGradients, dense, norms, weighted, zeros
 from bench.registry import Config
 
 

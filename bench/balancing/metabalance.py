@@ -9,8 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import GradientCombination, Need, TaskGradients
-from bench.balancing.parts import norms, weighted
+from bench.balancing.base import GradientCombination, Need, TaskGradients, norms, weighted
 from bench.registry import Config
 
 _MOST = 1e12  # of a weight: norms that differ more are no longer numbers of one kind

@@ -9,9 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import Need, TaskGradients
+from bench.balancing.base import Need, RememberingCombination, TaskGradients
 from bench.balancing.gramian import mass_of, project
-from bench.balancing.parts import RememberingCombination
 from bench.registry import Config
 
 

@@ -45,7 +45,7 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
     Args:
         full: with the score's kind, P(non-dominated), and what the front says beside the verdict.
     """
-    from bench.fusion import in_words
+    from bench.frontier.score import in_words
     from bench.run.current import current_of
     from bench.run.results import run_argument
 
@@ -198,8 +198,9 @@ def show_pick(result: DatasetResult, full: bool = False) -> None:
 
 def show_experiment(experiment: str, tracking: str | None, json: bool, home: Path | None) -> None:
     """The merged front of an experiment's runs; see `bench.tracking.reading.frontier_of`."""
+    from bench.credentials import home_address
     from bench.home import resolve_home
-    from bench.tracking import frontier_of, home_address
+    from bench.tracking.reading import frontier_of
 
     table = frontier_of(experiment, tracking or home_address(resolve_home(home)))
     volumes = [

@@ -29,9 +29,9 @@ Watch = Annotated[bool, typer.Option("--watch", help="Refresh live, until no dri
 
 def status(run_: RunName, watch: Watch = False, json: Json = False, home: Home = None) -> None:
     """Show what is running, done, and failed, and why."""
+    from bench.atomic import is_held
     from bench.cli.output import watch as keep_watching
     from bench.run.status import status_of
-    from bench.search.lock import is_held
 
     datasets = _open(run_, home)
 

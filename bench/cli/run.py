@@ -345,10 +345,10 @@ def sync(
     home: Home = None,
 ) -> None:
     """Send the missing records of a run to MLflow."""
+    from bench.credentials import plain_address
     from bench.home import resolve_home
     from bench.run.folder import Run
     from bench.run.reporting import sync as send
-    from bench.tracking import plain_address
 
     run = Run.open(resolve_home(home), run_)
     uri = plain_address(tracking) if tracking else run.tracking_uri

@@ -56,7 +56,7 @@ def spaces(
 ) -> None:
     """List the search spaces, or show one: its size, its branches, its defaults."""
     from bench import content
-    from bench.search.fitting import describe_space
+    from bench.search.space import describe_space
 
     if space is not None:
         found = describe_space(space, dataset)

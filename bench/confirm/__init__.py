@@ -1,5 +1,5 @@
 """Confirmation: trains the points that a search chose on fresh seeds, and baselines to compare them with.
 
-* `race`: retrains points and baselines, more often where the front is least certain.
+* `race`: selects points, and retrains them and baselines, more often where the front is least certain.
 * `baselines`: equal, random and tuned static weights, boosted trees, an ensemble, and the tries that tune them.
 """

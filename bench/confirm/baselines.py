@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from bench.confirm.race import largest_first
 from bench.errors import UserError
 from bench.frontier.pareto import lattice, steps_beyond
 from bench.frontier.points import BASELINE, searched_points
-from bench.frontier.shortlist import largest_first
 from bench.objectives import Objective
 from bench.progress import Progress
 from bench.records import NAMES, TRAINED, Kind, Point, Scalar, TrialRecord

@@ -1,20 +1,156 @@
-"""Retrains chosen points on fresh seeds: a race in which replicates go where the front is least certain."""
+"""Selects the points to retrain on fresh seeds, and retrains them: replicates go where the front is least certain.
+
+A point's index is p (1 - p) (1/n - 1/(n + 1)). The first two factors say how uncertain its place is. The last says by
+how much one more replicate reduces its mean's variance, in units of the seeds' variance. p is P(non-dominated) with the
+error of the rows left out, which replicates cannot reduce.
+
+A point whose place looks settled rests, and may come back. P of all points is computed again in each round, and in each
+round one resting point, the one with the fewest replicates, gets one more: its first may have been unlucky.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.frontier.samples import sample
-from bench.frontier.shortlist import next_round
+import numpy as np
+
+from bench.frontier.pareto import UNRANKED, contributions, hypervolume, ranks, resolve_reference
+from bench.frontier.points import BASELINE, baselines, estimates, searched_points
+from bench.frontier.posterior import p_nondominated
+from bench.frontier.samples import Sample, sample
+from bench.objectives import Objective
 from bench.predictions import path_of
 from bench.progress import Progress, Silent
-from bench.records import Point, Replicate
-from bench.rows import CONFIRM, REPLICATED
+from bench.records import Point, Replicate, TrialRecord
+from bench.rows import CONFIRM, REPLICATED, SEARCH
 from bench.search.driver import MakeJob, OnRecord, outcomes
 from bench.search.executors.base import Executor
 from bench.search.study import Study
+
+
+def shortlist(
+    records: Sequence[TrialRecord],
+    objectives: Sequence[Objective],
+    reference: Mapping[str, float],
+    limit: int,
+    single_task: bool = True,
+) -> list[Point]:
+    """The points to confirm, by what the search saw; by trial and length. A trial may have several among them.
+
+    Replicates are not looked at: an interrupted confirmation goes on with the points that it began with.
+
+    The front and then the next ranks, up to `limit`; within a rank, larger hypervolume contribution to that rank
+    first, earlier trials first among equals. The single-task baseline of each objective comes in addition: a gain
+    over a lucky baseline, or a lucky gain over a fair one, would otherwise never be found out.
+
+    Args:
+        single_task: whether these baselines do come in addition.
+    """
+    measured = searched_points(records, objectives)
+    values = np.array([[r.metrics.get(o.key(SEARCH), np.nan) for o in objectives] for r in measured], dtype=float)
+    values = values.reshape(len(measured), len(objectives))
+    at = resolve_reference(objectives, reference)
+    place = ranks(values, objectives)
+    order: list[int] = []
+    for rank in sorted(set(place.tolist()) - {UNRANKED}):
+        if len(order) >= limit:
+            break  # contributions take time, in five objectives most of all
+        members = np.flatnonzero(place == rank)
+        gain = contributions(values[members], objectives, at)
+        order += members[np.argsort(-gain, kind="stable")].tolist()
+    chosen = {measured[i].id for i in order[:limit]}
+    if single_task:
+        chosen |= {baseline.id for baseline in baselines(measured, objectives).values()}
+    return [point for point in measured if point.id in chosen]
+
+
+def members(
+    records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float], many: int
+) -> list[Point]:
+    """The best `many` points of each balancing kind, by the search's values; single-task models are a kind of their
+    own.
+
+    Best means the largest hypervolume of the point alone, one point a trial. Several points judge a kind better than a
+    single, perhaps lucky one.
+    """
+    families = _families(records, objectives, lambda point: point.balancing)
+    found = []
+    for _, own in sorted(families.items()):
+        by_trial = {point.number: point for point in reversed(largest_first(own, objectives, reference))}
+        found += list(reversed(by_trial.values()))[:many]
+    return found
+
+
+def kinds(
+    records: Sequence[TrialRecord],
+    objectives: Sequence[Objective],
+    reference: Mapping[str, float],
+    chosen: Collection[Point],
+) -> list[Point]:
+    """The best point of each kind of sharing that has none among the chosen, by what the search saw.
+
+    The best has the largest hypervolume alone, among the points that were trained longest.
+    """
+    families = _families(records, objectives, lambda point: point.sharing)
+    known = {point.sharing for point in chosen}
+    found = []
+    for kind, own in sorted(families.items()):
+        if kind not in known:
+            longest = max(len(point.rungs) for point in own)
+            own = [point for point in own if len(point.rungs) == longest]
+            found += largest_first(own, objectives, reference)[:1]
+    return found
+
+
+def _families(
+    records: Sequence[TrialRecord], objectives: Sequence[Objective], name: Callable[[Point], str]
+) -> dict[str, list[Point]]:
+    """The search's points by family; single-task models are always one."""
+    families: dict[str, list[Point]] = {}
+    for point in searched_points(records, objectives):
+        families.setdefault(BASELINE if point.sharing == BASELINE else name(point), []).append(point)
+    return families
+
+
+def largest_first(
+    points: Sequence[Point], objectives: Sequence[Objective], reference: Mapping[str, float]
+) -> list[Point]:
+    """Points by the hypervolume that each has alone, the first of equals first."""
+    at, values = resolve_reference(objectives, reference), estimates(points, objectives)
+    volumes = [hypervolume(values[i : i + 1], objectives, at) for i in range(len(points))]
+    return [points[i] for i in np.argsort([-volume for volume in volumes], kind="stable")]
+
+
+SETTLED = 0.05
+"""A point whose P(non-dominated) is below this, or as near to 1, rests."""
+DRAWS = 2000
+
+
+def next_round(samples: Sequence[Sample | None], objectives: Sequence[Objective], most: int, seed: int) -> list[int]:
+    """Which points get a replicate next, by place, the most uncertain first; none where the race is decided.
+
+    These are the half of the uncertain points with the largest index. So a round's trainings can run side by side, and
+    few are spent on points that the round itself would settle. The resting point with the fewest replicates gets one,
+    too: its first may have been unlucky.
+
+    Args:
+        samples: of each point on validation; None where all its trainings failed: it is out.
+        most: points at the most.
+    """
+    racing = [at for at, each in enumerate(samples) if each]
+    known = [replace(each, deviations=each.deviations[:, :0]) for each in samples if each]
+    chances = p_nondominated(known, objectives, seed, DRAWS)
+    if chances is None:  # nothing is known of seeds yet
+        return racing[:most]
+    n = np.array([len(each) for each in known])
+    index = chances * (1 - chances) / (n * (n + 1))
+    order, resting = np.argsort(-index, kind="stable"), np.minimum(chances, 1 - chances) < SETTLED
+    unsure = [at for at in order if not resting[at]]
+    rests = sorted((at for at in order if resting[at]), key=lambda at: n[at])[:1] if unsure and most > 1 else []
+    chosen = unsure[: min(-(-len(unsure) // 2), most - len(rests))]
+    return [racing[at] for at in [*chosen, *rests]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +181,7 @@ def confirm(
     """Retrains points on fresh seeds and measures them on validation, confirmation rows and test; does nothing twice.
 
     The first round trains `race.replicates` of every point and every baseline. Later rounds train those that
-    `bench.frontier.shortlist` asks for, by confirmation rows alone, until it asks for none or the budget is used up. A
+    `bench.confirm.race` asks for, by confirmation rows alone, until it asks for none or the budget is used up. A
     round begins when all outcomes of the one before are known, and uses no others. So the race is the same with any
     number of workers, and after any interruption. Test is measured with each replicate and read by nothing here.
 

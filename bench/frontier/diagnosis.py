@@ -133,6 +133,33 @@ def sentences(diagnosis: Mapping[str, Any], gaps: Sequence[Gap]) -> list[str]:
     return [f"{_gap(gap)} {_because(diagnosis, task_of(diagnosis, gap.objective))}" for gap in behind]
 
 
+def numbers(diagnosis: Mapping[str, Any]) -> dict[str, float]:
+    """A diagnosis as numbers by names, `<what>/<of what>`; docs/tracking.md lists them.
+
+    What is not defined is left out; truth values are 0 and 1.
+    """
+    if not diagnosis:
+        return {}
+    found: dict[str, float | None] = {"probes": diagnosis["probes"]}
+    for pair in diagnosis["pairs"]:
+        for block, angle in pair["blocks"].items():
+            found |= {f"{name}/{'-'.join(pair['tasks'])}/{block}": angle[name] for name in ("cosine", "below_zero")}
+    for task, of in diagnosis["tasks"].items():
+        found |= {f"{name}/{task}": of[name] for name in ("loss", "loss_over_base", "weight")}
+        found |= {f"{name}/{task}/{block}": of[name][block] for name in ("norm", "pull") for block in of[name]}
+    for metric, course in diagnosis["course"].items():
+        found |= {f"{name}/{metric}": course[name] for name in ("best", "best_samples", "lost")}
+    for path, gate in diagnosis["experts"]["gates"].items():
+        for at, task in enumerate(gate["of"]):
+            of = task if gate["of"].count(task) == 1 else f"{task}.{at}"
+            found |= {f"{name}/{path}/{of}": gate[name][at] for name in ("entropy", "collapsed")}
+            found |= {f"share/{path}/{of}/{expert}": share for expert, share in enumerate(gate["share"][at])}
+    for path, units in diagnosis["experts"]["units"].items():
+        for name in ("dead", "silent"):
+            found |= {f"{name}/{path}/{expert}": value for expert, value in enumerate(units[name])}
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
 def task_of(diagnosis: Mapping[str, Any], objective: str) -> str:
     """The task that an objective measures."""
     of = diagnosis.get("course", {}).get(objective)

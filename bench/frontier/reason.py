@@ -11,9 +11,9 @@ from bench.errors import listed
 from bench.frontier.choices import Choices
 from bench.frontier.judging import Judge, Limit
 from bench.frontier.policy import PICK_RULES, Policy, Terms
+from bench.frontier.score import in_words
 from bench.frontier.stability import ENOUGH, MARGIN, Stability
 from bench.frontier.statistics import LEVEL
-from bench.fusion import in_words
 from bench.rows import NAMES, SEARCH
 
 RIVALS = 3

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from bench.machine import processor_vendor
 from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
 from bench.models.contracts import BySets, Funnel, Layout, Probabilities, Sharing, draw
 from bench.models.embedding import FieldPooling, FusedEmbedding, InputSets
-from bench.models.ensemble import MemberInputs, mean_logits
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
-from bench.models.layers import Towers
+from bench.models.layers import MemberInputs, Towers, mean_logits
 from bench.models.losses import LOSSES, REGRESSION_LOSSES, Context, MeanLosses
 from bench.models.losses.base import numbered
 from bench.models.numeric import NUMERIC, Numeric
 from bench.models.numeric.bucket import BucketConfig
 from bench.models.numeric.tokens import ProjectedVectors
-from bench.models.precision import is_bf16
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.models.targets import Targets
@@ -357,3 +357,41 @@ def _place_of_scenario(schema: Schema) -> tuple[int, int]:
 def parameter_count(model: nn.Module) -> int:
     """How many numbers are trained, tables included."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+WORTH_IT = 32_768
+"""Dense weights from which on `auto` takes bf16: below, the products are too small to win what its casts cost."""
+
+
+def is_bf16(precision: Precision, device: torch.device, weights: int) -> bool:
+    """Whether matrices are multiplied in bfloat16.
+
+    Args:
+        precision: `auto` is bf16 where the device has units for it and the model is large enough to gain.
+        weights: how many the dense part has.
+    """
+    if precision == "auto":
+        return weights >= WORTH_IT and has_bf16_units(device)
+    return precision == "bf16"
+
+
+@cache
+def has_bf16_units(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices faster than float32 ones, as far as torch can tell.
+
+    Of CPUs, those with AMX, and AMD's with AVX512_BF16 (Zen 4 on), whose dot products do twice the work of their
+    float32 ones. Intel's do no more than theirs, and ran slower with all casts counted (docs/performance.md).
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)  # emulated on what came before Ampere
+    if device.type != "cpu":
+        return False
+    return _torch_says("_is_amx_tile_supported") or (
+        _torch_says("_is_avx512_bf16_supported") and processor_vendor() == "AuthenticAMD"
+    )
+
+
+def _torch_says(question: str) -> bool:
+    """The answer to a question that is not public; no, where this version of torch does not know it."""
+    supported = getattr(torch.cpu, question, None)
+    return supported is not None and bool(supported())

@@ -102,7 +102,7 @@ class EmbeddingConfig(Config):
 
 
 class EnsembleConfig(Config):
-    """An ensemble of members that share all weights except small vectors, see `bench.models.ensemble`."""
+    """An ensemble of members that share all weights except small vectors, see `bench.models.layers`."""
 
     members: int = Field(1, ge=1, le=256)
     """How many; 1 is a single model. A step takes about as many times the work above the embeddings."""

@@ -2,6 +2,11 @@
 
 The first layer of any number of experts on one input is a single wide product, of their gates as well; further layers
 are batched products. On the CPU `fused` does both, with everything between two products in one pass.
+
+Members share all weights except small vectors: an ensemble at little more than the parameters of one model. TabM-mini
+(Gorishniy et al., ICLR 2025; after BatchEnsemble, Wen et al., ICLR 2020): each member scales the inputs by a vector of
+its own, all go through the same layers, and each has an output of its own. Each is trained by its own loss; their
+predictions are averaged. Members are rows of the batch, so that every way of sharing takes them as it is.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from torch import Tensor, nn
 
 from bench.models import fused
 from bench.models.config import Activation, ExpertConfig, HiddenConfig, Norm, TowerConfig
-from bench.models.contracts import Drawn
+from bench.models.contracts import Drawn, Layout
 
 EPS = 1e-5  # added to the variance, or the mean square
 _NO_CHANCE = -1e30  # a score whose weight is zero beside any other
@@ -294,3 +299,39 @@ class Towers(nn.Module):
         """Sets the output bias (O,), in logits."""
         assert self.output.bias is not None
         self.output.bias.copy_(bias.view(-1, 1).expand_as(self.output.bias))
+
+
+class MemberInputs(Drawn):
+    """The inputs of k members, scaled by -1 or 1 to begin with: one sign for all coordinates of a field.
+
+    Attributes:
+        weight: (I, k, inputs).
+        outputs: as wide as the inputs.
+    """
+
+    def __init__(self, layout: Layout, sets: int, members: int) -> None:
+        super().__init__()
+        self.outputs = layout.inputs
+        fields = [column for field in range(len(layout.widths)) for column in [field] * layout.widths[field]]
+        others = range(len(layout.widths), len(layout.widths) + layout.inputs - layout.embedded)
+        self._chunks = [*fields, *others]  # of each column, the number of the sign that it has
+        self.weight = nn.Parameter(torch.empty(sets, members, layout.inputs))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self, source: torch.Generator | None = None) -> None:
+        """Draws the signs."""
+        sets, members, _ = self.weight.shape
+        many = max(self._chunks, default=-1) + 1
+        signs = torch.randint(2, (sets, members, many), generator=source).to(self.weight) * 2 - 1
+        self.weight.copy_(signs[:, :, self._chunks])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (I, B, inputs) -> (I, k B, inputs), member by member."""
+        scales = self.weight.to(x.dtype).unsqueeze(2).unbind(1)  # k of (I, 1, inputs)
+        return torch.cat([x * scale for scale in scales], dim=1)
+
+
+def mean_logits(logits: Tensor) -> Tensor:
+    """Members' logits (k, ..) -> the logit of their mean probability (..)."""
+    return torch.logsumexp(F.logsigmoid(logits), 0) - torch.logsumexp(F.logsigmoid(-logits), 0)

@@ -29,7 +29,7 @@ from bench.production.scorer import SCORE, Scorer, Values
 from bench.progress import Progress
 from bench.schema import Schema
 from bench.training.formulas import Deciles
-from bench.training.metrics import given_parent, product
+from bench.training.metrics import given_parent, joint_labels, product
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,6 @@ def judge(
         of_rows.prod(axis=1) if of_rows.shape[1] else None,
         of_rows[:, 1:].prod(axis=1) if card.weight else None,
     )
-
-
-def joint_labels(schema: Schema, labels: NDArray[Any]) -> NDArray[Any]:
-    """Labels (N, T) -> those of each task on all impressions (N, T): the product along its chain, NaN where unknown."""
-    return np.stack([product(labels[:, schema.chain(at)]) for at in range(len(schema.tasks))], axis=1)
 
 
 RESAMPLES = 500
@@ -170,7 +165,7 @@ def served(
         UserError: an outcome of no task, or of no ranking.
     """
     _check(judged)
-    labels = joint_labels(schema, judged.labels)
+    labels = joint_labels(judged.labels, schema)
     outcomes = outcomes or default_outcomes(schema.tasks, judged.group)
     try:
         about = (labels, judged.group, _draws(seed), resamples)

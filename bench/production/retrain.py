@@ -33,7 +33,6 @@ from bench.models.assembly import MultiTaskModel
 from bench.objectives import Objective, outcomes_of
 from bench.outcomes.measure import Measure
 from bench.production.calibration import Calibration, calibrated, fit_calibrations
-from bench.production.evaluation import joint_labels
 from bench.production.scorer import SCORE, scored
 from bench.production.served_model import State, States
 from bench.progress import Progress, Silent
@@ -44,7 +43,7 @@ from bench.training.config import TrialConfig
 from bench.training.device import choose_device
 from bench.training.evaluation import Evaluation
 from bench.training.loop import Trainer
-from bench.training.metrics import Tally, decile_tables
+from bench.training.metrics import Tally, decile_tables, joint_labels
 from bench.training.step import build_model
 
 
@@ -312,7 +311,7 @@ def _served(
     rows = _together(predictor.predictions("test", members))
     score = scored(schema, rows.conditional, rows.joint, calibrations, spec.score.of(schema.tasks))[SCORE]
     weights = None if rows.weights is None else rows.weights.prod(axis=1)
-    labels = joint_labels(schema, rows.labels)
+    labels = joint_labels(rows.labels, schema)
     measure = Measure(schema.tasks, spec.outcomes, labels, rows.group, "test", weights=weights)
     return dict(zip(measure.names, measure.values(score).tolist(), strict=True))
 

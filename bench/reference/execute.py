@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import __version__, content, plugins
+from bench.atomic import FolderLock
 from bench.balancing import BALANCING
 from bench.data import Store, load_card, prepare
 from bench.data.preparation import check_data
@@ -31,7 +32,6 @@ from bench.rows import SEARCH, TEST
 from bench.search.driver import outcomes
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Executor, Options
-from bench.search.lock import FolderLock
 from bench.seeds import derive
 from bench.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
 from bench.training.config import TrialConfig

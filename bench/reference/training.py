@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.pareto import lattice, steps_within
-from bench.fusion import Fusion, fused
+from bench.frontier.score import Fusion, fused
 from bench.outcomes.measure import Measure
 from bench.predictions import Rows, joined, name_of, path_of, predictions, rows_of
 from bench.records import Job, TrialResult

@@ -5,6 +5,8 @@
 >>> from bench.frontier.frontier import frontier
 >>> from bench.objectives import Objective
 >>> from bench.records import TrialRecord
+>>> from bench.report.page import write_page
+>>> from bench.report.view import build_view
 >>> objectives = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
 >>> metrics = {"valid/click.auc": 0.7, "valid/like.auc": 0.8}
 >>> records = [TrialRecord(0, "completed", {}, {"sharing.kind": "mmoe"}, "mmoe", metrics)]
@@ -16,8 +18,3 @@
 ...     page.read_text().startswith("<!doctype html>")
 True
 """
-
-from bench.report.page import write_page
-from bench.report.view import View, build_view
-
-__all__ = ["View", "build_view", "write_page"]

@@ -16,6 +16,7 @@ import numpy as np
 from bench import content, plugins
 from bench.atomic import atomic_folder
 from bench.confirm.baselines import check_static
+from bench.credentials import plain_address
 from bench.data import load_card
 from bench.data.card import shape_of
 from bench.data.loading import find_card, lasting_name
@@ -30,11 +31,9 @@ from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, check_d
 from bench.run.limits import known_rows, rungs_of
 from bench.search.executors import EXECUTORS, RAY, ray_slots
 from bench.search.executors.base import Options
-from bench.search.fitting import fitting
 from bench.search.samplers import GP, RUNG_SAMPLERS, SAMPLERS
-from bench.search.space import load_space
+from bench.search.space import fitting, load_space
 from bench.suite import ONLY_BY_RUNGS, Suite, load_suite, resolve_objectives, resolve_outcomes, with_limits
-from bench.tracking import plain_address
 from bench.validation import validate
 
 MOST_LETTERS = 100

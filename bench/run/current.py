@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 from bench.content import read_toml
 from bench.data.card import Card, shape_of
 from bench.errors import UserError, listed, unknown
-from bench.fusion import Fusion, Kind
+from bench.frontier.score import Fusion, Kind
 from bench.plain import flatten
 from bench.records import Point, Scalar
 from bench.validation import validate
@@ -43,7 +43,7 @@ class _Part(BaseModel):
 
 
 class Ranking(_Part):
-    """The formula of a model's score from its predictions, see `bench.fusion`."""
+    """The formula of a model's score from its predictions, see `bench.frontier.score`."""
 
     kind: Kind = "power"
     weights: dict[str, Annotated[FiniteFloat, Field(ge=0)]] = {}

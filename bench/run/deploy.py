@@ -11,7 +11,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from bench.atomic import remove_abandoned, scratch_folder
+from bench.atomic import FolderLock, remove_abandoned, scratch_folder
+from bench.credentials import home_address, plain_address
 from bench.data import Store, prepare
 from bench.data.card import Card
 from bench.errors import UserError
@@ -19,8 +20,7 @@ from bench.frontier.pick import Pick
 from bench.frontier.points import network_of
 from bench.frontier.policy import Policy, read_policy
 from bench.frontier.retraining import PredictionInterval, Retraining, length_of, prediction_intervals
-from bench.frontier.score import Score
-from bench.fusion import Kind, in_words
+from bench.frontier.score import Kind, Score, in_words
 from bench.interrupts import ended_in_order
 from bench.machine import versions
 from bench.objectives import AREAS, ranked
@@ -35,10 +35,7 @@ from bench.rows import NAMES
 from bench.run.folder import MANIFEST as RUN
 from bench.run.folder import DatasetRun, Run
 from bench.run.results import DatasetResult, picked_path, policy_of, result_of
-from bench.search.lock import FolderLock
-from bench.tracking import home_address, plain_address
 from bench.tracking.registry import Move, Registry
-from bench.tracking.runs import experiment_name
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
@@ -237,7 +234,7 @@ def register(planned: Plan, package: Package, alias: str) -> tuple[str, list[Mov
         "seesaw.fingerprint": str(provenance["data"]["fingerprint"]),
         "seesaw.package": package.digest,
     }
-    experiment = experiment_name(run.manifest.suite_name)
+    experiment = run.manifest.experiment
     run_id = registry.log(package, experiment, f"{run.name} deployed", tags, provenance["test"])
     description = (package.folder / "README.md").read_text(encoding="utf-8")
     number = registry.register(planned.name, run_id, description, tags)

@@ -12,12 +12,11 @@ from bench import plugins, predictions
 from bench.atomic import write_text
 from bench.balancing import BALANCING, works_on_gradients
 from bench.confirm.baselines import baselines_of, check_static, full_lengths, retuned, tries_of, tuned
-from bench.confirm.race import Race, confirm
+from bench.confirm.race import Race, confirm, kinds, members, shortlist
 from bench.data import Store, prepare
 from bench.data.card import shape_of
 from bench.errors import UserError
 from bench.frontier.history import SoFar
-from bench.frontier.shortlist import kinds, members, shortlist
 from bench.progress import Progress
 from bench.records import Job, Point, Split, TrialRecord
 from bench.rows import CONFIRM

@@ -19,15 +19,14 @@ from pydantic import BaseModel, ConfigDict
 from bench import plugins
 from bench.atomic import write_text
 from bench.content import read_toml
+from bench.credentials import home_address
 from bench.data import Card, Store, parse_card
 from bench.errors import UserError, unknown
 from bench.plain import read_json
 from bench.run.current import Current
 from bench.schema import Schema, Task
-from bench.search.fitting import Fitted, fitting
-from bench.search.space import Space, load_space
+from bench.search.space import Fitted, Space, fitting, load_space
 from bench.suite import Suite, SuiteDataset
-from bench.tracking import home_address
 from bench.tracking.values import VIEW
 from bench.validation import validate
 
@@ -87,6 +86,13 @@ class Manifest(BaseModel):
     versions: dict[str, str]
     plugins: dict[str, str] = {}
     """What the run uses of plug-ins, as `bench.plugins.needs` gives it."""
+
+    @property
+    def experiment(self) -> str:
+        """In MLflow: the suite, which is given by its name or by the path of its file."""
+        path = Path(self.suite_name)
+        name = path.stem if path.suffix == ".toml" else path.name
+        return f"seesaw/{path.resolve().parent.name if name == 'suite' else name}"
 
     @property
     def text(self) -> str:

@@ -1,4 +1,7 @@
-"""Sends a run to MLflow: during the run, without waiting for it, and afterwards the rest (`seesaw sync`)."""
+"""Sends a run to MLflow: during the run, without waiting for it, and afterwards the rest (`seesaw sync`).
+
+Records of trials are sent as they are. The results of a search add a front, a pick, tables and a page (`front_of`).
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,33 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from bench.atomic import write_text
+import pandas as pd
+
+from bench.atomic import FolderLock, write_text
+from bench.credentials import plain_address
+from bench.frontier.frontier import Frontier
 from bench.frontier.history import History
 from bench.frontier.pareto import resolve_reference
+from bench.frontier.pick import Pick
+from bench.frontier.score import in_words
+from bench.frontier.served.served import Served
 from bench.progress import Progress
 from bench.records import TrialRecord
 from bench.report.picture import standalone
+from bench.rows import TEST
 from bench.run.folder import MLFLOW, DatasetRun, Run
 from bench.run.results import DatasetResult, page_path, result_of, view_of
-from bench.search.lock import FolderLock
 from bench.search.study import Study
 from bench.suite import resolve_objectives
-from bench.tracking import Ending, Found, Logbook, Section, TrackingError, plain_address
+from bench.tracking.logbook import Ending, Logbook, Section
+from bench.tracking.store import TrackingError
+from bench.tracking.values import OBJECTIVES, REFERENCE, UNTIL, Front, Value, outward, word
 
 PATIENCE = 10.0  # seconds without an answer, at the end of a run
 AT_THE_END = 120.0  # seconds in all, however slowly it answers
@@ -38,17 +54,15 @@ class Reporter:
         self._run, self._progress = run, progress
         self._lock = FolderLock(run.folder)
         self._logbook = Logbook(run.manifest.tracking_uri, run.home)
-        self._parts: dict[str, Section] = {}
         self._told_of_trouble = False
 
     def begin(self, part: DatasetRun, study: Study, fingerprint: str) -> None:
         """Opens a data set's part, with what an earlier execution found."""
-        self._parts[part.key] = _section(self._logbook, part, study, fingerprint)
-        self._parts[part.key].log(study.records(), study.told)
+        _section(self._logbook, part, study, fingerprint).log(study.records(), study.told)
 
     def log(self, part: DatasetRun, records: Sequence[TrialRecord], told: int) -> None:
         """Logs trials whose job was told, or whose replicates are there; `told` is how many jobs are."""
-        self._parts[part.key].log(records, told)
+        self._logbook.sections[part.key].log(records, told)
         trouble = self._logbook.trouble
         if trouble and not self._told_of_trouble:
             self._told_of_trouble = True
@@ -57,7 +71,7 @@ class Reporter:
     def conclude(self, results: Sequence[DatasetResult]) -> None:
         """Takes what came of the run; the page is written."""
         for result in results:
-            self._parts[result.run.key].front = found(result)
+            self._logbook.sections[result.run.key].front = partial(front_of, found(result))
 
     def __enter__(self) -> Reporter:
         return self
@@ -71,12 +85,12 @@ class Reporter:
         try:
             if not self._logbook.finish(ending, time.time(), PATIENCE, AT_THE_END if error is None else AT_A_STOP):
                 self._progress.note(self._left())
-            _keep_places(self._run, self._parts)
+            _keep_places(self._run, self._logbook)
         finally:
             self._lock.release()
 
     def _left(self) -> str:
-        sections = self._parts.values()
+        sections = self._logbook.sections.values()
         have, of = sum(section.there for section in sections), sum(len(section.records) for section in sections)
         count = f"{have} of {of} trials" if have < of else "all trials, but not what came of them"
         reason = self._logbook.trouble or "it did not answer in time"
@@ -99,28 +113,87 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
         finished = page_path(run).is_file()
         for part in run.datasets.values():
             finished &= (part.folder / "frontier.parquet").is_file()
-        parts = {}
         try:
             for part in run.datasets.values():
                 if part.fingerprint is not None and Study.exists(part.folder):
                     study = Study.read(part.folder)
-                    section = parts[part.key] = _section(logbook, part, study, part.fingerprint)
+                    section = _section(logbook, part, study, part.fingerprint)
                     section.log(study.records(), study.told)
-                    section.front = found(result_of(part)) if finished else None
+                    section.front = partial(front_of, found(result_of(part))) if finished else None
         finally:
             done = logbook.finish("FINISHED" if finished else "KILLED", time.time(), SYNC_PATIENCE, math.inf)
         if uri is None:
-            _keep_places(run, parts)
+            _keep_places(run, logbook)
         if not done:
             raise TrackingError(logbook.trouble or f"the MLflow store at {uri or run.tracking_uri} does not answer")
     return {kind: logbook.sent[kind] for kind in ("trials", "replicates", "hypervolumes", "fronts")}
 
 
-def _keep_places(run: Run, parts: Mapping[str, Section]) -> None:
+def _keep_places(run: Run, logbook: Logbook) -> None:
     """Writes where the run is in MLflow, so that a link can be shown without asking it."""
-    places = {key: section.place for key, section in parts.items() if section.place}
+    places = {key: section.place for key, section in logbook.sections.items() if section.place}
     if places:
         write_text(run.folder / MLFLOW, json.dumps(places, indent=2))
+
+
+def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str) -> Section:
+    manifest = part.run.manifest
+    suite = manifest.suite
+    budget = suite.budget.model_dump(include={"trials", "samples", "lengths"}) | {"seconds": suite.budget.time}
+    objectives = resolve_objectives(part.dataset, part.tasks)
+    return logbook.section(
+        History(objectives, resolve_reference(objectives, part.dataset.reference), bool(study.ladder)),
+        experiment=manifest.experiment,
+        identity={
+            "run": part.run.name,
+            "suite": manifest.suite_name,
+            "dataset": part.key,
+            "space": manifest.space_name,
+            "fingerprint": fingerprint,
+            "seed": str(manifest.seed),
+            "created": manifest.created,
+        },
+        params={
+            "sampler": suite.search.sampler,
+            "objectives": ", ".join(each.name for each in objectives),
+            "replicates": str(suite.confirm.replicates),
+            "executor": f"{manifest.executor}, {manifest.workers} x {manifest.threads} threads",
+        },
+        tags={
+            "seesaw.budget": ", ".join(f"{value:,} {name}" for name, value in budget.items() if value is not None),
+            "seesaw.versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
+        },
+        source=json.dumps({"card": str(part.folder / "card.toml"), "homepage": part.card.homepage}),
+    )
+
+
+SERVED, TABLE, PICTURE, PICK = "serving_front.json", "frontier.json", "front.svg", "picked.json"
+VERDICT = "seesaw.verdict"
+CHOSEN = "chosen/"
+"""Metrics of the pick on the parent; charts of this name come before all others."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The results of a search, as MLflow gets them.
+
+    Attributes:
+        picture: of the front, as SVG; empty without one.
+        verdict: `kind` and `sentence`.
+        commands: what a user may type next.
+        policy: by which it is picked, as TOML.
+        note: where that is not the suite's, a sentence that says so.
+    """
+
+    frontier: Frontier
+    pick: Pick | None = None
+    page: Path | None = None
+    picture: str = ""
+    verdict: Mapping[str, Any] | None = None
+    served: Served | None = None
+    commands: tuple[str, ...] = ()
+    policy: str = ""
+    note: str = ""
 
 
 def found(result: DatasetResult) -> Found:
@@ -141,29 +214,113 @@ def found(result: DatasetResult) -> Found:
     )
 
 
-def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str) -> Section:
-    manifest = part.run.manifest
-    suite = manifest.suite
-    budget = suite.budget.model_dump(include={"trials", "samples", "lengths"}) | {"seconds": suite.budget.time}
-    objectives = resolve_objectives(part.dataset, part.tasks)
-    return logbook.section(
-        History(objectives, resolve_reference(objectives, part.dataset.reference), bool(study.ladder)),
-        run=part.run.name,
-        suite=manifest.suite_name,
-        dataset=part.key,
-        space=manifest.space_name,
-        fingerprint=fingerprint,
-        seed=manifest.seed,
-        created=manifest.created,
-        params={
-            "sampler": suite.search.sampler,
-            "objectives": ", ".join(each.name for each in objectives),
-            "replicates": str(suite.confirm.replicates),
-            "executor": f"{manifest.executor}, {manifest.workers} x {manifest.threads} threads",
-        },
-        tags={
-            "seesaw.budget": ", ".join(f"{value:,} {name}" for name, value in budget.items() if value is not None),
-            "seesaw.versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
-        },
-        source=json.dumps({"card": str(part.folder / "card.toml"), "homepage": part.card.homepage}),
-    )
+def on_trials(
+    frontier: Frontier, pick: Pick | None, when: float = 0.0
+) -> dict[int, tuple[list[Value], Mapping[str, str]]]:
+    """What the front says of each trial that was compared, by number: replicate means and deviations as metrics, and
+    its place as tags. `when` is the time of the metrics, in seconds since 1970; 0 is the beginning of the trial.
+    """
+    spread = [str(name) for name in frontier.table if str(name).endswith((".mean", ".sd"))]
+    found: dict[int, tuple[list[Value], Mapping[str, str]]] = {}
+    for row in frontier.by_trial.to_dict("records"):
+        chance = float(row["p_nondominated"])
+        numbers = {name: float(row[name]) for name in spread} | {"front.p_nondominated": chance}
+        tags = {
+            "front.on_front": word(row["on_front"]),
+            "front.rank": "none" if pd.isna(row["rank"]) else str(row["rank"]),
+            "front.p_nondominated": "none" if math.isnan(chance) else f"{chance:.4f}",
+            UNTIL: row["point"].partition("@")[2] or word(None),
+            "seesaw.picked": word(pick is not None and pick.trial == row["trial"]),
+        }
+        found[int(row["trial"])] = [Value(name, value, time=when) for name, value in numbers.items()], tags
+    return found
+
+
+def front_of(found: Found, experiment: str, run: str, when: float = 0.0) -> Front:
+    """What is added to the runs of a search at its end; docs/tracking.md lists it.
+
+    Args:
+        experiment, run: their ids, for links.
+        when: time of the metrics, in seconds since 1970.
+    """
+    frontier, pick, files, chosen = found.frontier, found.pick, _files(found), _chosen(found)
+    holds = pick.stability.holds if pick else None
+    numbers = {f"{CHOSEN}{name}": value for name, value in chosen.items()}
+    numbers |= {"front.hypervolume": frontier.hypervolume, "front.size": float(frontier.table["on_front"].sum())}
+    tables = [{"path": name, "type": "table"} for name in (SERVED, TABLE) if name in files]
+    tags = {
+        "mlflow.note.content": _description(found, files, f"#/experiments/{experiment}/runs/{run}/artifacts", run),
+        "mlflow.loggedArtifacts": json.dumps(tables),  # MLflow shows these as tables
+        VERDICT: str(found.verdict["kind"]) if found.verdict else "none",
+        "seesaw.picked": pick.point if pick else "none",
+        "seesaw.pick_reason": pick.reason if pick else "none",
+        "seesaw.pick_by_rule": "unknown" if holds is None else f"{holds:.2f}",
+        "seesaw.answer": frontier.answer.sentence if frontier.answer else "none",
+        OBJECTIVES: json.dumps([[each.name, each.direction] for each in frontier.objectives]),
+        REFERENCE: json.dumps(frontier.reference),
+    }
+    columns = [f"tags.`{VERDICT}`", "tags.`seesaw.picked`"]
+    columns += [f"metrics.`{outward(CHOSEN + name)}`" for name in chosen if not name.endswith(".gain")]
+    values = [Value(name, value, time=when) for name, value in numbers.items()]
+    return Front(on_trials(frontier, pick, when), values, tags, files, columns)
+
+
+def _chosen(found: Found) -> dict[str, float]:
+    """The pick's values by outcome and its gains over the current point, as fractions of that, both on test; without a
+    served front its head metrics on the frontier's split.
+    """
+    pick, served = found.pick, found.served
+    if pick is None:
+        return {}
+    heads = {each.name: each.key(found.frontier.split) for each in found.frontier.objectives}
+    chosen = dict(pick.outcomes) or {name: pick.metrics[key] for name, key in heads.items() if key in pick.metrics}
+    if served is not None:
+        names = [f"{each.name}{end}" for end in ("", ".gain") for each in served.outcomes]
+        chosen |= {name: float(served.table[f"{TEST}/{name}"].iloc[pick.row]) for name in names}
+    return chosen
+
+
+def _description(found: Found, files: Mapping[str, str], folder: str, run: str) -> str:
+    """The run's description, in Markdown, with links to its files."""
+    reason = found.pick.reason if found.pick else "Nothing is picked."
+    page = found.page.name if found.page else ""
+    links = {"served front": SERVED, "front of heads": TABLE, "page": page, "pick": PICK}
+    parts = [
+        f"**{found.verdict['sentence'] if found.verdict else reason}**",
+        " · ".join(f"[{name}]({folder}/{file})" for name, file in links.items() if file in files),
+        f"![front](get-artifact?path={PICTURE}&run_uuid={run})" if found.picture else "",
+        reason if found.pick and found.verdict else "",
+        found.note,
+        "\n".join(f"- `{command}`" for command in found.commands),  # a block of code would widen the page
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _files(found: Found) -> dict[str, str]:
+    """The artifacts by name."""
+    files = {TABLE: _front_first(found.frontier.table)}
+    if found.picture:
+        files[PICTURE] = found.picture
+    if found.served is not None:
+        files[SERVED] = _front_first(_served(found.served))
+    if found.pick:
+        files[PICK] = json.dumps(found.pick.to_json() | {"policy": found.policy}, indent=2)
+    if found.page:
+        files[found.page.name] = found.page.read_text(encoding="utf-8")
+    return files
+
+
+def _front_first(table: pd.DataFrame) -> str:
+    """A table as MLflow shows it, what is on the front before all else."""
+    ordered = table.sort_values("on_front", ascending=False, kind="stable")
+    return str(ordered.to_json(orient="split", index=False))
+
+
+def _served(served: Served) -> pd.DataFrame:
+    """The served front's table with weights in words; gains on test before the rest."""
+    names = [each.name for each in served.outcomes]
+    gains = [f"{TEST}/{name}.gain{end}" for end in ("", ".low", ".high") for name in names]
+    first = ["name", "weights", *gains, "on_front", "p_nondominated", "kind", *(f"{TEST}/{name}" for name in names)]
+    rest = [str(name) for name in served.table if name not in first]
+    weights = [in_words(each) for each in served.table["weights"]]
+    return served.table.assign(weights=weights)[[*first, *rest]].sort_values(gains[0], ascending=False)

@@ -14,11 +14,11 @@ from bench import predictions
 from bench.errors import UserError
 from bench.frontier.pick import Pick
 from bench.frontier.points import confirmed, kept_names, sources_of
+from bench.frontier.score import Fusion
 from bench.frontier.served.measuring import Candidate, Current
 from bench.frontier.served.served import Served, served_front
 from bench.frontier.served.store import digest_of, load, save
 from bench.frontier.served.verdict import Verdict, unserved, verdict
-from bench.fusion import Fusion
 from bench.objectives import Objective
 from bench.predictions import FOLDER, KEPT, Rows, rows_of
 from bench.records import Point

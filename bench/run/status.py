@@ -9,6 +9,7 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
+from bench.atomic import is_held
 from bench.confirm.baselines import LEAST_TRIES, tries_of
 from bench.data.card import shape_of
 from bench.frontier.frontier import front_volume
@@ -18,7 +19,6 @@ from bench.run.folder import DatasetRun
 from bench.run.limits import ended, limits_of, most_epochs
 from bench.run.results import picked_path
 from bench.search.driver import Checkpoints
-from bench.search.lock import is_held
 from bench.search.plan import SHARING
 from bench.search.space import Space
 from bench.search.study import Study

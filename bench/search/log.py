@@ -38,7 +38,7 @@ from bench.records import (
     training_of,
 )
 from bench.rows import SEARCH, TEST
-from bench.search.fitting import UNTIED
+from bench.search.space import UNTIED
 
 FILE = "study.jsonl"
 AT_LENGTH = "at length"

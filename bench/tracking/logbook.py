@@ -1,39 +1,200 @@
 """Logs a driver's records without ever waiting for MLflow: a section for each data set, sent by one thread.
 
-The records are the truth. The thread sends those that are new; at the end it compares all records with what MLflow has.
+    logbook = Logbook(None, home)                   # sqlite and files at home; or any MLflow address
+    section = logbook.section(history, ..)          # a parent run for each suite, data set and space
+    section.log([record], told)                     # sends nothing: the thread does
+    section.front = lambda experiment, run, ended: Front(..)
+    logbook.finish("FINISHED", ended, patience=10)  # whether all is there: each trial once, whatever went wrong
+
+The records are the truth. A parent has a nested run for each trial and each replicate; each is compared with what it
+should have, and `log_batch` sends only the rest. All times come from the records, never from the clock. MLflow keeps
+one value of a metric for the same step and time, so everything may be sent again, also after an error or a kill.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 from bench.frontier.history import History
-from bench.tracking.runs import Ending, Section, each_in_turn
-from bench.tracking.store import MlflowStore, TrackingError
+from bench.records import TrialRecord
+from bench.tracking.store import PAUSE, TRIES, MlflowStore, Node, TrackingError
+from bench.tracking.values import NONE, RUNNING, UNPLACED, VIEW, Front, Key, Texts, Wanted, key_of, runs_of, volumes
+
+Ending = Literal["FINISHED", "FAILED", "KILLED"]
 
 LONGEST_PAUSE = 30.0  # seconds between tries while nothing arrives
 STARTING = 120.0  # seconds for making the tables of a new store's file
 GIVE_UP = 2  # failures in a row, once somebody waits
+HOPELESS = 3  # runs that the store refuses, in a row
+EVERY = 10.0  # seconds, at least, between two writings of the hypervolume
+DIGEST = "seesaw.front_digest"
+"""Tag of a parent: of the files that it has."""
+CARRIED = ("seesaw.run", "seesaw.suite", "seesaw.dataset", "seesaw.space")
+"""Tags of the parent that its trials carry, too, so that one query finds them."""
+
+
+@dataclass
+class Section:
+    """One data set's part of a run: its records, and the runs that MLflow has of it.
+
+    Args:
+        experiment: its name.
+        identity: what tells the part from others: `run, suite, dataset, space, seed`, `fingerprint` of the encoded
+            store, and when the run was `created`: an earlier run of the same name may be gone from this machine.
+        params: what else was asked for and stays; tags: what may change, such as a budget that is raised.
+        source: where the data come from.
+        live: whether a parent that is there is marked as going on.
+
+    Attributes:
+        records: the newest of each trial, by number.
+        front: what came of a search that came to its end, given the ids of experiment and parent, and its time.
+        place: ids of the experiment and of the parent run, once it is open.
+        sent: counts what is sent: trials, replicates, points of hypervolume and fronts.
+    """
+
+    store: MlflowStore
+    history: History
+    experiment: str
+    identity: Texts
+    params: Texts = field(default_factory=dict)
+    tags: Texts = field(default_factory=dict)
+    source: str = ""
+    live: bool = True
+    records: dict[int, TrialRecord] = field(default_factory=dict)
+    front: Callable[[str, str, float], Front] | None = None
+    place: tuple[str, str] | None = None
+    sent: Counter[str] = field(default_factory=Counter)
+    _nodes: dict[Key, Node] = field(default_factory=dict)
+    _sent: dict[int, TrialRecord] = field(default_factory=dict)
+    _failed: bool = False
+    _shown: float = -math.inf
+
+    def log(self, records: Sequence[TrialRecord], told: int) -> None:
+        """Takes trials as they are now and sends nothing. `told` is how many jobs are told; see `History.add`."""
+        self.history.add(records, told)
+        self.records |= {record.number: record for record in records}
+
+    @property
+    def there(self) -> int:
+        """Of how many trials all was sent."""
+        return sum(self._sent.get(number) is record for number, record in list(self.records.items()))
+
+    def send(self, ending: Ending | None = None, ended: float = 0.0) -> None:
+        """Sends the trials that are new, or raises a TrackingError. With an ending, sends all that is missing, also of
+        the front, and ends the parent. `ended` is in seconds since 1970, the time of the front's values, too.
+        """
+        try:
+            if ending and self._failed:  # a server may have done late what we asked for again: read what is there anew
+                self._nodes, self._failed = {}, False
+            self._send(ending, ended)
+        except TrackingError:
+            self._nodes, self._failed = {}, True
+            raise
+
+    def _send(self, ending: Ending | None, ended: float) -> None:
+        if not self._nodes or self.place is None:
+            self.place = self._open()
+        experiment, parent = self.place[0], self._nodes[()]
+        front = self.front(experiment, parent.run_id, ended) if self.front and ending else None
+
+        def send_trial(record: TrialRecord) -> None:
+            place = front.placed.get(record.number, ([], UNPLACED)) if front else ([], NONE)
+            for wanted in runs_of(record, *place):
+                self.sent["replicates" if len(wanted.key) > 1 else "trials"] += self._put(wanted, experiment)
+            self._sent[record.number] = record
+
+        new = [each for n, each in list(self.records.items()) if ending or self._sent.get(n) is not each]
+        each_in_turn(send_trial, new)
+        if ending or monotonic() - self._shown >= EVERY:
+            self._shown = monotonic()
+            self.sent["hypervolumes"] += parent.send(volumes(self.history))
+        if front:
+            digest = hashlib.sha256(json.dumps(front.files).encode()).hexdigest()
+            if parent.tags.get(DIGEST) != digest:
+                for name, text in front.files.items():
+                    parent.ask(f"store {name} with", "log_text", text, name)
+                self.sent["fronts"] += 1
+            parent.send(front.values, tags={**front.tags, DIGEST: digest})
+            view = f"mlflow.sharedViewState.{VIEW}", json.dumps({"selectedColumns": front.columns})
+            self.store.ask(f"store the view '{VIEW}'", "set_experiment_tag", experiment, *view)
+        if ending:
+            parent.set_status(ending, ended)
+
+    def _open(self) -> tuple[str, str]:
+        """Reads what is there, and makes the parent what it should be; gives the ids of experiment and parent."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        own, known = self.identity, self._known
+        experiment = self.store.experiment(self.experiment, make=True)
+        self._read(experiment)
+        asked = {**{name: value for name, value in own.items() if name not in ("run", "created")}, **self.params}
+        name, tags = f"{own['run']} {own['dataset']} {own['space']}", {**known, **self.tags}
+        self._put(Wanted((), name, tags, asked, [], RUNNING if self.live else None), experiment)
+        parent = self._nodes[()]
+        data = Dataset(own["dataset"], own["fingerprint"][:36], "card", self.source)  # a digest has 36 letters at most
+        inputs = [DatasetInput(data, [InputTag("mlflow.data.context", "train")])]  # sent again, it is there once
+        parent.ask("log the data of", "log_inputs", inputs)
+        return experiment, parent.run_id
+
+    @property
+    def _known(self) -> dict[str, str]:
+        return {"seesaw.kind": "parent", **{f"seesaw.{name}": value for name, value in self.identity.items()}}
+
+    def _read(self, experiment: str) -> None:
+        """Reads what is there. Of two runs of one key, which a late answer makes possible, one is removed."""
+        mine = " and ".join(f"tags.`seesaw.{name}` = '{self.identity[name]}'" for name in ("run", "dataset"))
+        found = Node.search(self.store, experiment, mine)
+        if parents := [node for node in found if self._known.items() <= node.tags.items()]:
+            self._nodes = {(): parents[-1]}  # the oldest
+            for node in [each for each in found if each.tags.get("seesaw.parent") == parents[-1].run_id]:
+                key = key_of(node.tags)
+                if (there := self._nodes.setdefault(key, node)) is not node:
+                    other, self._nodes[key] = sorted((there, node), key=lambda each: len(each.metrics))
+                    other.ask("remove", "delete_run")
+
+    def _put(self, wanted: Wanted, experiment: str) -> bool:
+        """Makes a run what it should be; whether it was not. One that failed and was tried again is replaced."""
+        node = self._nodes.get(wanted.key)
+        if node and wanted.key and node.status == "FAILED" != wanted.status:
+            self._nodes.pop(wanted.key).ask("remove", "delete_run")
+            node = None
+        node = node or self._begin(wanted, experiment)
+        sent = node.send(wanted.values, wanted.params, wanted.tags)
+        changed = wanted.status is not None and node.set_status(wanted.status, wanted.ended)
+        return changed or sent > 0
+
+    def _begin(self, wanted: Wanted, experiment: str, tries: int = TRIES) -> Node:
+        """A new run; or the one that MLflow made although its answer was lost."""
+        key, tags = wanted.key, wanted.tags
+        if key:
+            parent, inside = self._nodes[()], self._nodes[key[:1] if len(key) > 1 else ()]
+            nested = {"mlflow.parentRunId": inside.run_id, "seesaw.parent": parent.run_id}
+            tags = {**tags, **nested, **{tag: parent.tags[tag] for tag in CARRIED}}
+        try:
+            self._nodes[key] = Node.create(self.store, experiment, wanted.name, tags, wanted.started)
+        except TrackingError:
+            if tries == 1:
+                raise
+            time.sleep(PAUSE)
+            self._read(experiment)
+        return self._nodes.get(key) or self._begin(wanted, experiment, tries - 1)
 
 
 class Logbook:
     """All that is logged of one run, sent by a thread that looks for new records each second.
 
-    Args:
-        uri, home: as for `MlflowStore`.
-        live: whether the parents are marked as going on.
-
-    Attributes:
-        trouble: why the last try failed; empty after one that did not.
-
-    Raises:
-        UserError: no store can have that address.
+    Arguments are those of `MlflowStore`, and `live`: whether the parents are marked as going on. `trouble` is why the
+    last try failed; it is empty after one that did not.
     """
 
     def __init__(self, uri: str | None, home: Path, live: bool = True) -> None:
@@ -42,31 +203,26 @@ class Logbook:
         self._finishing, self._ended = threading.Event(), threading.Event()
         self._failures = 0
         self._bug: BaseException | None = None
-        self.sections: list[Section] = []
+        self.sections: dict[str, Section] = {}
         self.trouble = ""
         threading.Thread(target=self._run, name="mlflow-sender", daemon=True).start()
 
-    def section(self, history: History, **identity: Any) -> Section:
-        """The part of one data set; `identity` as for `Section`."""
-        self.sections.append(Section(self.store, history, live=self._live, **identity))
-        return self.sections[-1]
+    def section(self, history: History, *, identity: Texts, **more: Any) -> Section:
+        """The part of one data set; arguments as for `Section`."""
+        made = Section(self.store, history, identity=identity, live=self._live, **more)
+        self.sections[identity["dataset"]] = made
+        return made
 
     @property
     def sent(self) -> Counter[str]:
         """What was sent, by kind."""
-        return sum((section.sent for section in self.sections), Counter())
+        return sum((section.sent for section in self.sections.values()), Counter())
 
     def finish(self, ending: Ending, ended: float, patience: float, most: float = math.inf) -> bool:
         """Sends what is missing of all sections and closes them; whether all of it is there.
 
         Waits while requests are answered; not after `patience` seconds without an answer, `most` seconds in all, or
-        two failures in a row. Nothing is sent after that.
-
-        Args:
-            ended: in seconds since 1970.
-
-        Raises:
-            Whatever the thread raised that is no `TrackingError`.
+        two failures in a row. Nothing is sent after that. Raises what the thread raised that is no `TrackingError`.
         """
         self._ending, self._failures = (ending, ended), 0
         self._finishing.set()
@@ -97,5 +253,21 @@ class Logbook:
             time.sleep(0.5) if last else self._finishing.wait(min(LONGEST_PAUSE, 2.0**self._failures))
 
     def _send(self, last: bool) -> None:
-        """Sends what is new; as the last, all that is missing. Done again, it does no harm, after an error neither."""
-        each_in_turn(lambda section: section.send(*(self._ending if last else ())), list(self.sections))
+        """Sends what is new; as the last, all that is missing."""
+        each_in_turn(lambda section: section.send(*(self._ending if last else ())), list(self.sections.values()))
+
+
+def each_in_turn(do: Callable[[Any], object], items: Iterable[Any]) -> None:
+    """Does something with each item, also after an error, but not after `HOPELESS` in a row; raises the first."""
+    first: TrackingError | None = None
+    in_a_row = 0
+    for item in items:
+        try:
+            do(item)
+            in_a_row = 0
+        except TrackingError as error:
+            first, in_a_row = first or error, in_a_row + 1
+            if in_a_row == HOPELESS:
+                break
+    if first:
+        raise first

@@ -19,9 +19,8 @@ from bench.atomic import lives, scratch_folder, this_process
 from bench.errors import UserError, unknown
 from bench.production.package import MANIFEST, Package
 from bench.production.scorer import example_rows
-from bench.tracking.runs import Node
-from bench.tracking.store import MlflowStore, TrackingError
-from bench.tracking.values import RUNNING, Point
+from bench.tracking.store import MlflowStore, Node, TrackingError
+from bench.tracking.values import RUNNING, Value
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import RegisteredModel
@@ -84,7 +83,7 @@ class Registry:
                 save_model(package, folder / MODEL)
                 to = f"store the model with the run '{run_name}'"
                 self._store.ask(to, "log_artifacts", node.run_id, str(folder / MODEL), MODEL)
-            node.send([Point(name, value) for name, value in metrics.items()])
+            node.send([Value(name, value) for name, value in metrics.items()])
         except BaseException as error:
             with suppress(TrackingError):  # the first error is the one to tell; the next deployment ends the run
                 node.set_status("FAILED" if isinstance(error, Exception) else "KILLED")

@@ -1,83 +1,28 @@
-"""The way into MLflow: addresses without credentials, a quiet import, and requests whose failures are one sentence."""
+"""The way into MLflow: a quiet import, requests whose failures are one sentence, and runs as they are there."""
 
 from __future__ import annotations
 
 import logging
+import math
 import os
-import re
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from bench.credentials import scrubbed, separated, shown, with_password
+from bench.credentials import DATABASES, SERVERS, home_address, kind, plain_address, scrubbed, secret_address
 from bench.errors import UserError, unknown
+from bench.tracking.values import NONE, RUNNING, Texts, Value, inward, outward
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 TRIES = 3
 PAUSE = 0.2  # seconds between them
-
-USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
-"""MLflow reads them for a server; for a database we hand the password on, and libpq has its own ways besides."""
-SERVERS = ("http", "https", "databricks")
-DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-EXAMPLES = (
-    "http://HOST:PORT, https://HOST, databricks, sqlite:///FILE, postgresql://.., mysql://.., mssql://.., file:.."
-)
-PATHS = {"sqlite": r"(?<=:///)[^?]+", "file": r"(?<=file:)(?!/).+"}
-"""Where an address has the path of a file."""
-
-
-def kind(uri: str) -> str:
-    """The scheme without its driver: `postgresql` of `postgresql+psycopg2://..`."""
-    return "databricks" if uri == "databricks" else urlsplit(uri).scheme.partition("+")[0]
-
-
-def home_address(home: Path) -> str:
-    """The address of the store at home, a sqlite file."""
-    return f"sqlite:///{home.resolve() / 'mlflow.db'}"
-
-
-def plain_address(uri: str) -> str:
-    """The address as it is kept and shown; whether the store is there is not looked at.
-
-    Credentials in it become `USERNAME` and `PASSWORD` of this process. A relative path of a file is made absolute.
-
-    Raises:
-        UserError: an unknown scheme, or a part is missing. The sentence has no password.
-    """
-    known = {*SERVERS, *DATABASES, "file", *(entry.name for entry in entry_points(group="mlflow.tracking_store"))}
-    found = separated(uri, "--tracking")
-    server = uri.startswith(("http://", "https://"))
-    plain = found.host if server else found.address
-    try:
-        scheme, parts = kind(plain), urlsplit(plain)
-        whole = scheme in known
-        if scheme in ("http", "https"):
-            whole = bool(parts.hostname) and parts.port != 0
-        elif scheme == "sqlite":  # three slashes: a file, not a host
-            whole = not parts.netloc and parts.path.strip("/") != ""
-    except ValueError:  # a bracket or a port that is none
-        whole = False
-    if not whole:
-        raise UserError(f"--tracking: expected an MLflow address ({EXAMPLES}), found '{shown(uri)}'")
-    if server and found.user:
-        os.environ[USERNAME] = found.user
-    if found.password is not None:
-        os.environ[PASSWORD] = found.password
-    path = PATHS.get(scheme)
-    return re.sub(path, lambda at: os.path.abspath(os.path.expanduser(at[0])), plain, count=1) if path else plain
-
-
-def secret_address(plain: str) -> str:
-    """The address to connect to: that of a database with the password from the environment, where it has a user."""
-    return with_password(plain, os.environ.get(PASSWORD)) if kind(plain) in DATABASES[1:] else plain
-
-
+LONGEST_TAG = 5000  # characters
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -91,30 +36,16 @@ NO_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 """Set whatever the user says: MLflow would also repeat the creation of a run whose answer was lost, and make two."""
 
 
-def load(uri: str) -> None:
-    """Imports all of MLflow that the store at an address needs; a second time costs nothing.
-
-    For the main thread, before any other uses the store. Python locks modules one by one. Where two threads import
-    packages that need each other, it breaks the deadlock by an error, or by handing out a module that is half made.
-    torch, optuna and MLflow share many packages. After this, another thread imports what MLflow alone uses.
-    """
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
-    os.environ.update(NO_RETRIES)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every migration of a new store
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback for each locked database
-    for module in ("mlflow", "mlflow.entities"):
-        import_module(module)
-    if kind(uri) in DATABASES:
-        import_module("mlflow.store.tracking.sqlalchemy_workspace_store")
-
-
 class TrackingError(UserError):
     """The MLflow store cannot be read or written; the text names its address."""
 
 
 class MlflowStore:
     """An MLflow store. The first request opens it, which makes a sqlite file that is not there (seconds).
+
+    Made in the main thread: it imports all of MLflow that the store needs. Where two threads import packages that need
+    each other, Python breaks the deadlock by an error, or by handing out a module that is half made. torch, optuna and
+    MLflow share many packages. After this, another thread imports what MLflow alone uses.
 
     Args:
         uri: its address; None for the store at home.
@@ -130,12 +61,18 @@ class MlflowStore:
     """
 
     def __init__(self, uri: str | None, home: Path | None = None) -> None:
-        if uri is None:
-            assert home is not None, "expected an address or a home"
+        if uri is None and home is not None:
             home.mkdir(parents=True, exist_ok=True)
             uri = home_address(home)
-        self.uri = plain_address(uri)
-        load(self.uri)  # in the thread of the caller: see there
+        self.uri = plain_address(uri or "")
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
+        os.environ.update(NO_RETRIES)
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every migration of a new store
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback for each locked database
+        databases = ("mlflow.store.tracking.sqlalchemy_workspace_store",) if kind(self.uri) in DATABASES else ()
+        for module in ("mlflow", "mlflow.entities", *databases):
+            import_module(module)
         local = home if kind(self.uri) not in SERVERS else None
         self._artifacts = (local.resolve() / "mlartifacts").as_uri() if local else None
         self._client: MlflowClient | None = None
@@ -159,14 +96,11 @@ class MlflowStore:
         return self._client
 
     def ask(self, to: str, method: str, *args: Any, tries: int = TRIES, **options: Any) -> Any:
-        """What a method of MLflow's client gives, which is tried again where that does no harm.
+        """What a method of MLflow's client gives, or a TrackingError; also where nothing more is to be sent.
 
         Args:
             to: what is tried, for the error's text.
             tries: 1 for what must not be done twice.
-
-        Raises:
-            TrackingError: what MLflow raised, or nothing more is to be sent.
         """
         failed = f"could not {to} in the MLflow store at {self.uri}"
         for left in reversed(range(tries)):
@@ -183,14 +117,7 @@ class MlflowStore:
         raise TrackingError(f"{failed}: no more time was given")
 
     def experiment(self, name: str, make: bool = False) -> str:
-        """The id of an experiment.
-
-        Args:
-            make: one that is not there.
-
-        Raises:
-            UserError: there is none of that name.
-        """
+        """The id of an experiment. One that is not there is made, or else is a UserError that names those there are."""
         to = f"open the experiment '{name}'"
         if (found := self.ask(to, "get_experiment_by_name", name)) is not None:
             return str(found.experiment_id)
@@ -212,5 +139,96 @@ def _reason(error: BaseException) -> str:
     if any(isinstance(each, NoConnection) for each in chain):
         words = next((each.strerror for each in reversed(chain) if isinstance(each, OSError) and each.strerror), "")
         return f"nothing answers there{words and f' ({words.lower()})'}"
-    lines = scrubbed(str(error), os.environ.get(PASSWORD)).strip().splitlines()
+    lines = scrubbed(str(error)).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+@dataclass
+class Node:
+    """A run in a store.
+
+    Attributes:
+        started: milliseconds since 1970; the time of every value that has none of its own.
+        metrics, steps: the latest value of each, and its step.
+    """
+
+    store: MlflowStore
+    run_id: str
+    status: str
+    started: int
+    metrics: dict[str, float]
+    steps: dict[str, int]
+    params: dict[str, str]
+    tags: dict[str, str]
+
+    @classmethod
+    def _of(cls, store: MlflowStore, run: Run) -> Node:
+        data, info = run.data, run.info
+        metrics = {inward(name): value for name, value in data.metrics.items()}
+        steps = {inward(each.key): each.step for each in data.to_proto().metrics}
+        return cls(store, info.run_id, info.status, info.start_time, metrics, steps, dict(data.params), dict(data.tags))
+
+    @classmethod
+    def create(cls, store: MlflowStore, experiment: str, name: str, tags: Texts, started: float = 0.0) -> Node:
+        """A new run. `started` is in seconds since 1970, 0 for now."""
+        known = {**_cut(tags), "mlflow.source.name": "seesaw", "mlflow.source.type": "LOCAL"}
+        of = experiment, _milliseconds(started or time.time()), known, name
+        return cls._of(store, store.ask(f"begin the run '{name}'", "create_run", *of, tries=1))
+
+    @classmethod
+    def search(cls, store: MlflowStore, experiment: str, condition: str) -> list[Node]:
+        """All runs of an experiment that meet a condition, the newest first."""
+        found: list[Node] = []
+        page = None
+        while page is None or page.token:
+            page = store.ask("search runs", "search_runs", [experiment], condition, page_token=page and page.token)
+            found += [cls._of(store, run) for run in page]
+        return found
+
+    def send(self, values: Sequence[Value] = (), params: Texts = NONE, tags: Texts = NONE) -> int:
+        """Sends what the run does not have; gives how much. MLflow divides a batch that is too large.
+
+        Steps of a metric before its latest are there. MLflow would store infinity as a large number: what is not finite
+        is left out. Tags are cut to the length that MLflow takes.
+        """
+        from mlflow.entities import Metric, Param, RunTag
+
+        new = [each for each in values if math.isfinite(each.value) and self._lacks(each)]
+        named = {name: value for name, value in params.items() if name not in self.params}
+        tagged = {name: value for name, value in _cut(tags).items() if self.tags.get(name) != value}
+        metrics = [Metric(outward(v.name), v.value, _milliseconds(v.time) or self.started, v.step) for v in new]
+        batch = metrics, [Param(*of) for of in named.items()], [RunTag(*of) for of in tagged.items()]
+        if any(batch):
+            self.ask("log to", "log_batch", *batch)
+        self.metrics |= {value.name: value.value for value in new}
+        self.steps |= {value.name: value.step for value in new}
+        self.params |= named
+        self.tags |= tagged
+        return len(new) + len(named) + len(tagged)
+
+    def _lacks(self, value: Value) -> bool:
+        there = self.steps.get(value.name, -1)
+        return value.step > there or (value.step == there and self.metrics[value.name] != value.value)
+
+    def set_status(self, status: str, ended: float = 0.0) -> bool:
+        """Closes the run, or opens it again; whether that was needed. `ended` is in seconds since 1970, 0 for now."""
+        if self.status == status:
+            return False
+        if status == RUNNING:
+            self.ask("reopen", "update_run", status)
+        else:
+            self.ask("close", "set_terminated", status, _milliseconds(ended or time.time()))
+        self.status = status
+        return True
+
+    def ask(self, to: str, method: str, *args: Any) -> None:
+        """Calls a method of MLflow's client for the run; `to` is what is tried, for the error's text."""
+        self.store.ask(f"{to} the run '{self.tags.get('mlflow.runName', self.run_id)}'", method, self.run_id, *args)
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _cut(tags: Texts) -> dict[str, str]:
+    return {name: value[:LONGEST_TAG] for name, value in tags.items()}

@@ -18,7 +18,7 @@ from bench.data.store import Split
 from bench.outcomes.bootstrap import units_of
 from bench.predictions import FACTS, KEPT, sampled
 from bench.schema import Schema
-from bench.training.metrics import product
+from bench.training.metrics import joint_labels
 
 BLOCK = 1 << 16
 """Rows read at a time."""
@@ -71,11 +71,6 @@ def write_rows(store: Store, folder: Path) -> None:
         "seen": {split: [_write(store, split, folder), len(store.split(split))] for split in KEPT},
     }
     write_text(file, json.dumps(facts, indent=1) + "\n")
-
-
-def joint_labels(labels: NDArray[Any], schema: Schema) -> NDArray[Any]:
-    """Labels (n, T) -> (n, T): the product along each task's chain of parents, NaN where that is not known."""
-    return np.stack([product(labels[:, schema.chain(at)]) for at in range(labels.shape[1])], axis=1)
 
 
 def _rates(train: Split, schema: Schema) -> list[float]:

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bench.data import SplitName, Store
 from bench.data.batches import Batch, Batches
+from bench.data.store import Split
+from bench.models.assembly import MultiTaskModel
 from bench.models.thinned import Thinning
 from bench.objectives import Objective, outcomes_of
 from bench.progress import Progress, Silent
@@ -23,10 +26,10 @@ from bench.training.config import TrialConfig
 from bench.training.device import choose_device, feed
 from bench.training.diagnosis import Diagnosis
 from bench.training.evaluation import Evaluation
+from bench.training.metrics import given_parent
 from bench.training.randomness import RandomState
 from bench.training.selection import Averaging, selectors
 from bench.training.step import CapturedStep, Compute, Step, StepParts, build_parts, check_finite
-from bench.training.tables import fit_tables
 
 CHECK_EVERY = 50  # steps between looks for a loss that is no longer finite
 
@@ -340,3 +343,29 @@ class Course:
         for name in vars(self):
             setattr(self, name, state[name])
         self.curve = [dict(point) for point in self.curve]
+
+
+ROWS = 1 << 20
+"""Rows that are drawn of a larger split."""
+
+
+def fit_tables(model: MultiTaskModel, train: Split) -> None:
+    """Shows train's targets, each on its sample space, to a loss that asks for them; a function of the split alone."""
+    regression = model.funnel.loss.regression
+    if not regression.needs_tables or not len(train):
+        return
+    rows: slice | np.ndarray = slice(None)
+    if len(train) > ROWS:
+        rows = np.sort(np.random.default_rng(0).choice(len(train), ROWS, replace=False))
+    labels = np.asarray(train.labels[rows])
+    own = np.stack([given_parent(labels, at, parent) for at, parent in enumerate(model.schema.parents)], axis=1)
+    weights = None if train.weights is None else np.asarray(train.weights[rows]).prod(axis=1)
+    bounds = None if train.bounds is None else np.asarray(train.bounds[rows])
+    targets, values = own, own
+    if model.targets is not None:
+        device = model.embedding.weight.device
+        scaled = model.targets.of_labels(torch.from_numpy(own).to(device))
+        targets, values = scaled.cpu().numpy(), model.targets.values(scaled).cpu().numpy()
+        if bounds is not None:
+            bounds = model.targets.of_bounds(torch.from_numpy(bounds).to(device)).cpu().numpy()
+    regression.fit(targets, values, np.asarray(train.dense[rows]), weights, bounds)

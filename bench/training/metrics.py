@@ -16,8 +16,20 @@ from numpy.typing import NDArray
 from bench.errors import TrainingError
 from bench.outcomes.measure import Measure, Stream
 from bench.schema import Schema, Task, TaskKind
-from bench.training.formulas import ECE_BINS, LEAST, Deciles, metrics_of, of_sums
-from bench.training.ranking import GROUP_SHIFT, WITHOUT_GROUP, Areas, Keys, Runs, check_groups, code
+from bench.training.formulas import (
+    ECE_BINS,
+    GROUP_SHIFT,
+    LEAST,
+    WITHOUT_GROUP,
+    Areas,
+    Deciles,
+    Keys,
+    Runs,
+    check_groups,
+    code,
+    metrics_of,
+    of_sums,
+)
 
 ROWS_IN_MEMORY = 1 << 23
 """Rows of a binary task whose keys (8 bytes each) are held in memory; more go to a temporary file, 16 bytes each."""
@@ -27,7 +39,7 @@ _FACTORS = 32  # probabilities whose product is taken before its logarithm: no l
 class BinaryTally:
     """Metrics of probabilities against labels 0, 1 or NaN; rows with NaN do not count.
 
-    `auc`, `gauc` and `gauc_positives` (see `ranking`); `logloss`; `ne`, log loss over the entropy of the base rate (He
+    `auc`, `gauc` and `gauc_positives` (see `formulas`); `logloss`; `ne`, log loss over the entropy of the base rate (He
     et al., ADKDD 2014); `pcoc`, mean prediction over mean label; `ece`, mean distance of the mean prediction from the
     mean label over 15 bins of equal mass (Naeini et al., AAAI 2015), in which equal predictions share a bin. All are
     exact, however many rows there are.
@@ -359,3 +371,8 @@ def product(labels: NDArray[Any]) -> NDArray[Any]:
     for own in labels.T[1:]:
         found = np.where(found == 0, found, found * own)
     return found
+
+
+def joint_labels(labels: NDArray[Any], schema: Schema) -> NDArray[Any]:
+    """Labels (N, T) -> those of each task on all impressions (N, T): the product along its chain, NaN where unknown."""
+    return np.stack([product(labels[:, schema.chain(at)]) for at in range(labels.shape[1])], axis=1)

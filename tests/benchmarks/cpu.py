@@ -46,10 +46,9 @@ from bench.records import Job, Point, Split, TrialRecord
 from bench.run.limits import ladder
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
-from bench.search.fitting import fitting
 from bench.search.plan import Plan, fitted
 from bench.search.ranking import reduction_factors
-from bench.search.space import load_space
+from bench.search.space import fitting, load_space
 from bench.search.study import Study
 from bench.seeds import derive
 from bench.suite import STEP, SuiteDataset, lowest_rung, resolve_objectives

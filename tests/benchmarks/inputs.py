@@ -34,10 +34,10 @@ from speed.table import replace
 
 from bench.data import Store, load_card, prepare
 from bench.frontier.pareto import hypervolume
+from bench.frontier.score import fused
 from bench.frontier.served.front import on_front
 from bench.frontier.served.measuring import LEAST
 from bench.frontier.served.served import Sweep
-from bench.fusion import fused
 from bench.machine import keep_freed_memory
 from bench.objectives import Objective, metric_of, primary, ranked
 from bench.outcomes.measure import Measure, default_outcomes
@@ -47,7 +47,8 @@ from bench.schema import SCENARIO, Task
 from bench.seeds import derive
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
-from bench.training.kept import joint_labels, write_rows
+from bench.training.kept import write_rows
+from bench.training.metrics import joint_labels
 from bench.training.tree_settings import best_by_task, configurations
 
 NAME = "inputs"

@@ -35,10 +35,10 @@ from bench.frontier.choices import head_choices, served_choices
 from bench.frontier.pareto import contributions, ranks
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
+from bench.frontier.score import Fusion
 from bench.frontier.served.measuring import Candidate, Current, Meter
 from bench.frontier.served.served import Sweep, served_front
 from bench.frontier.served.verdict import verdict
-from bench.fusion import Fusion
 from bench.objectives import Objective
 from bench.outcomes.measure import default_outcomes
 from bench.predictions import KEPT, predictions, rows_of

@@ -24,11 +24,11 @@ from served_worlds import Setup, settings_of, setups
 from speed.table import replace
 
 from bench.frontier.pareto import nondominated
+from bench.frontier.score import Fusion
 from bench.frontier.served.distance import distance, rows_of
 from bench.frontier.served.front import rivals, share_nondominated
 from bench.frontier.served.measuring import Current
 from bench.frontier.served.served import Served, served_front
-from bench.fusion import Fusion
 from bench.rows import CONFIRM, TEST
 
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0 + 1e-9)

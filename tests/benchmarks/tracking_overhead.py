@@ -22,7 +22,7 @@ from speed.table import replace
 from bench.frontier.history import History
 from bench.objectives import Objective
 from bench.records import TrialRecord
-from bench.tracking import Logbook, Section
+from bench.tracking.logbook import Logbook, Section
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tracking"))
 from servers import RealServer
@@ -70,8 +70,8 @@ def records(count: int) -> Iterator[TrialRecord]:
 def measure(uri: str | None, home: Path, numbers: list[int]) -> Iterator[tuple[int, float, float]]:
     """For each number of trials: it, ms of the driver's thread and ms of the process, a trial."""
     logbook = Logbook(uri, home)
-    asked = {"run": "r", "suite": "s", "dataset": "d", "space": "p", "fingerprint": "f", "seed": 0}
-    section = logbook.section(History(OBJECTIVES, REFERENCE, False), **asked)
+    own = {"run": "r", "suite": "s", "dataset": "d", "space": "p", "fingerprint": "f", "seed": "0"}
+    section = logbook.section(History(OBJECTIVES, REFERENCE, False), experiment="seesaw/s", identity=own)
     _drain(section)
     handing = 0.0
     process, thread = time.process_time(), time.thread_time()

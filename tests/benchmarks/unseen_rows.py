@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fronts import SETTINGS, Floats
 from speed.table import replace as write_between
 
+from bench.confirm.race import shortlist
 from bench.frontier.pareto import hypervolume
-from bench.frontier.shortlist import shortlist
 from bench.frontier.statistics import statistics
 from bench.records import Point, Replicate, TrialRecord
 from bench.rows import CONFIRM, SEARCH

@@ -13,7 +13,7 @@ import pytest
 
 from bench import content
 from bench.search.study import Study
-from bench.tracking import frontier_of
+from bench.tracking.reading import frontier_of
 
 
 def run(seesaw, shop, name: str, *more: object, executor: str = "inline") -> dict:

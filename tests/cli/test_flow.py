@@ -16,7 +16,7 @@ import pytest
 from bench.cli import main
 from bench.errors import UserError
 from bench.frontier.points import network_of
-from bench.fusion import fused
+from bench.frontier.score import fused
 from bench.outcomes.measure import Measure
 from bench.predictions import FOLDER, rows_of
 from bench.production.package import Package

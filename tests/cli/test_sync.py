@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from bench import cli
+from bench.credentials import PASSWORD, USERNAME
 from bench.run import execute as execution
 from bench.run.folder import Run
 from bench.search.study import Study
-from bench.tracking.store import PASSWORD, USERNAME
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tracking"))  # its servers, and its way to compare stores
 

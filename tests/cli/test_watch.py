@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from bench import atomic
+from bench.atomic import FolderLock, is_held
 from bench.cli import output as module
 from bench.cli.output import watch
-from bench.search import lock
-from bench.search.lock import FolderLock, is_held
 
 
 @pytest.fixture
@@ -42,9 +42,9 @@ def test_a_held_lock_is_seen_and_not_taken(tmp_path: Path) -> None:
 
 def test_a_look_at_a_lock_keeps_no_driver_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     FolderLock(tmp_path).release()
-    look = (tmp_path / lock.FILE).open()
+    look = (tmp_path / atomic.LOCK).open()
     fcntl.flock(look, fcntl.LOCK_SH)
-    monkeypatch.setattr(lock.time, "sleep", lambda seconds: look.close())
+    monkeypatch.setattr(atomic.time, "sleep", lambda seconds: look.close())
     FolderLock(tmp_path).release()
 
 

@@ -22,9 +22,8 @@ from search_toys import (
 )
 
 from bench.confirm.baselines import baselines_of, full_lengths, tries_of, tuned
-from bench.confirm.race import Race, confirm
+from bench.confirm.race import Race, confirm, shortlist
 from bench.frontier.points import points_of_run
-from bench.frontier.shortlist import shortlist
 from bench.progress import Advance, Silent, Work
 from bench.records import TRAINED, Job, Point, RungResult, TrialRecord, TrialResult
 from bench.rows import REPLICATED

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from bench.confirm.race import SETTLED, kinds, members, next_round
 from bench.frontier.posterior import p_nondominated
 from bench.frontier.samples import Sample
-from bench.frontier.shortlist import SETTLED, kinds, members, next_round
 from bench.objectives import Objective
 from bench.records import RungResult
 

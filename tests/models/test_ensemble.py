@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from bench.models.assembly import MultiTaskModel
 from bench.models.contracts import Layout
-from bench.models.ensemble import MemberInputs, mean_logits
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
+from bench.models.layers import MemberInputs, mean_logits
 from bench.models.sharing import SHARING
 from bench.schema import Field, Scale, Schema, Task
 

@@ -10,8 +10,7 @@ from serving_toys import FUNNEL, funnel_package
 
 from bench.data import load_card
 from bench.errors import UserError
-from bench.frontier.score import Score
-from bench.fusion import Fusion
+from bench.frontier.score import Fusion, Score
 from bench.production.package import Package
 from bench.run import deploy
 from bench.run.current import Current, read_current

@@ -18,8 +18,7 @@ from bench.production.package import Package
 from bench.production.scorer import example_rows
 from bench.tracking import registry as module
 from bench.tracking.registry import CHALLENGER, CHAMPION, WRITER, Registry, save_model
-from bench.tracking.runs import Node
-from bench.tracking.store import MlflowStore
+from bench.tracking.store import MlflowStore, Node
 
 EXPERIMENT = "seesaw/test"
 

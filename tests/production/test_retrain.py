@@ -12,8 +12,7 @@ import torch
 from bench.data.refit import JOINED
 from bench.errors import UserError
 from bench.frontier.retraining import Length, PredictionInterval
-from bench.frontier.score import Score
-from bench.fusion import fused
+from bench.frontier.score import Score, fused
 from bench.objectives import Objective
 from bench.production.calibration import calibrated
 from bench.production.retrain import UNCONFIRMED, Predictor, Retrained, retrain

@@ -13,8 +13,7 @@ from server import Server, served
 from serving_toys import funnel_package, raw_rows
 
 from bench.data import Store
-from bench.frontier.score import Score
-from bench.fusion import fused
+from bench.frontier.score import Score, fused
 from bench.production.package import Package
 from bench.tracking.registry import save_model
 

@@ -11,7 +11,7 @@ import pytest
 
 from bench.data import load_card
 from bench.errors import UserError
-from bench.fusion import Fusion
+from bench.frontier.score import Fusion
 from bench.records import Point, Replicate
 from bench.run.current import Current, current_of, lasting_current, others_of, read_current
 from bench.schema import Schema, Task

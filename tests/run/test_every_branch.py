@@ -14,9 +14,8 @@ from bench.objectives import parse, primary
 from bench.records import Scalar
 from bench.schema import Schema
 from bench.search import tree as trees
-from bench.search.fitting import NO_BINARY, NO_NUMBER, NO_PARENT, NO_REGRESSION, fitting
 from bench.search.nodes import Leaf, Switch
-from bench.search.space import Space, load_space
+from bench.search.space import NO_BINARY, NO_NUMBER, NO_PARENT, NO_REGRESSION, Space, fitting, load_space
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 

@@ -21,10 +21,9 @@ from bench.frontier.policy import Policy
 from bench.run.create import create
 from bench.run.execute import plan_of
 from bench.run.folder import Run, slug
-from bench.search.fitting import fitting
 from bench.search.plan import SHARING
 from bench.search.samplers import SAMPLERS
-from bench.search.space import load_space
+from bench.search.space import fitting, load_space
 from bench.suite import Budget, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes, seconds
 from bench.validation import validate
 

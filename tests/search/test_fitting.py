@@ -11,9 +11,8 @@ from bench import content
 from bench.errors import UserError
 from bench.models.numeric import NUMERIC
 from bench.schema import Field, Number, Schema, Task
-from bench.search.fitting import fitting, size_of
 from bench.search.gaussian import Encoding
-from bench.search.space import Space, load_space
+from bench.search.space import Space, fitting, load_space, size_of
 from bench.training.config import AXES
 
 TWO, THREE = (Task("a"), Task("b")), (Task("a"), Task("b", parent="a"), Task("c"))

@@ -13,13 +13,12 @@ from rung_toys import FULL, LADDER, rung_plan
 from search_toys import OBJECTIVES, ignore, interrupted_after, make_job
 
 from bench.confirm.baselines import baselines_of
-from bench.confirm.race import Race, confirm
+from bench.confirm.race import Race, confirm, shortlist
 from bench.frontier.choices import head_choices
 from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.pick import pick
 from bench.frontier.points import estimate, points
 from bench.frontier.policy import Policy
-from bench.frontier.shortlist import shortlist
 from bench.records import TRAINED, Job, Point, Replicate, RungResult, TrialRecord, TrialResult, point_id
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor

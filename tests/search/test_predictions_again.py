@@ -10,8 +10,7 @@ from rung_toys import leaving_predictions
 from search_toys import OBJECTIVES, ignore, make_job, toy_plan, train
 
 from bench.confirm.baselines import baselines_of
-from bench.confirm.race import Race, confirm
-from bench.frontier.shortlist import shortlist
+from bench.confirm.race import Race, confirm, shortlist
 from bench.records import Failure, Job, Outcome, TrialResult
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import settings
 
 from bench.records import Failure, Replicate, TrialRecord
-from bench.tracking import Section
+from bench.tracking.logbook import Section
 from bench.tracking.store import MlflowStore
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the modules that tests share
 
-from found import OBJECTIVES, history
+from found import OBJECTIVES, history, put
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
@@ -25,13 +25,19 @@ def send(tracker, asked):
     """Sends records as one execution of a driver does; gives the section."""
 
     def sent(*records, section=None, front=None, ending=None, by_rungs=False, objectives=OBJECTIVES, **more):
-        section = section or Section(tracker, history(by_rungs, objectives), **(asked | more))
+        section = section or Section(tracker, history(by_rungs, objectives), **changed(asked, more))
         section.log(records, 100)
-        section.front = front
+        put(section, front)
         section.send(ending or (front and "FINISHED"), 1_900_000_100.0)
         return section
 
     return sent
+
+
+def changed(asked, more):
+    """What a driver asks for, with changes, also of its part's identity."""
+    identity = {name: more.get(name, value) for name, value in asked["identity"].items()}
+    return asked | {name: value for name, value in more.items() if name not in identity} | {"identity": identity}
 
 
 @pytest.fixture(scope="session")
@@ -67,13 +73,16 @@ _numbers = itertools.count()
 def asked(request):
     """What a driver asks for: a run of its own for each test."""
     return {
-        "run": f"{request.node.originalname}-{next(_numbers)}",
-        "suite": "quick",
-        "dataset": "census-income",
-        "space": "small",
-        "fingerprint": "f00d",
-        "seed": 7,
-        "created": "2030-01-01",
+        "experiment": "seesaw/quick",
+        "identity": {
+            "run": f"{request.node.originalname}-{next(_numbers)}",
+            "suite": "quick",
+            "dataset": "census-income",
+            "space": "small",
+            "fingerprint": "f00d",
+            "seed": "7",
+            "created": "2030-01-01",
+        },
         "tags": {"seesaw.versions": "torch 2.13"},
     }
 

@@ -1,12 +1,14 @@
 """What a search of some records finds."""
 
+from functools import partial
+
 from bench.frontier.choices import head_choices
 from bench.frontier.frontier import frontier
 from bench.frontier.history import History
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.objectives import Objective
-from bench.tracking import Found
+from bench.run.reporting import Found, front_of
 
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
 REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
@@ -14,6 +16,11 @@ REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
 
 def history(by_rungs=False, objectives=OBJECTIVES):
     return History(objectives, REFERENCE, by_rungs)
+
+
+def put(section, found):
+    """Gives a section what came of its search."""
+    section.front = found and partial(front_of, found)
 
 
 def found_in(records, objectives=OBJECTIVES, **more):

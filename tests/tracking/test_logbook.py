@@ -12,13 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import changed
 from contents import content, everything_once
-from found import found_in, history
+from found import found_in, history, put
 from servers import RealServer, faulty_proxy, free_port, silent_server
 
 from bench.records import RungResult
-from bench.tracking import Logbook
 from bench.tracking import logbook as room
+from bench.tracking.logbook import Logbook
 from bench.tracking.store import TrackingError
 
 LONG = 120.0
@@ -139,7 +140,7 @@ def steps_of(records):
 def concluded(section, records, folder):
     page = folder / "report.html"
     page.write_text("<!doctype html><title>front</title>")
-    section.front = found_in(records, page=page)
+    put(section, found_in(records, page=page))
 
 
 def send(uri, asked, records, folder, live=True, patience=60):
@@ -165,7 +166,7 @@ def send_live(uri, asked, records, folder, between=lambda at: None, patience=60)
 def test_what_is_sent_later_equals_what_is_logged_live(server, home, asked, records):
     done, _ = send_live(None, asked, records, home, lambda at: time.sleep(0.2))
     assert done
-    live = content(f"sqlite:///{home / 'mlflow.db'}", asked["run"], home / "live")
+    live = content(f"sqlite:///{home / 'mlflow.db'}", asked["identity"]["run"], home / "live")
     everything_once(live, records)
     for number in (3, 5):
         (_, _, _, _, history, _) = live["trial", str(number), None, None][0]
@@ -181,11 +182,11 @@ def test_what_is_sent_later_equals_what_is_logged_live(server, home, asked, reco
     done, logbook = send(server.uri, asked, records, home, live=False)
     assert done
     assert logbook.sent == {"trials": 6, "replicates": 2, "hypervolumes": 10, "fronts": 1}
-    assert content(server.uri, asked["run"], home / "later") == live
+    assert content(server.uri, asked["identity"]["run"], home / "later") == live
     done, logbook = send(server.uri, asked, records, home, live=False)
     assert done
     assert not +logbook.sent  # once
-    assert content(server.uri, asked["run"], home / "again") == live
+    assert content(server.uri, asked["identity"]["run"], home / "again") == live
 
 
 @pytest.mark.slow
@@ -206,7 +207,7 @@ def test_a_server_stopped_and_started_again_has_everything_once(server, tmp_path
         if server._process is None:
             server.start()
     assert done
-    everything_once(content(server.uri, asked["run"], tmp_path / "files"), records)
+    everything_once(content(server.uri, asked["identity"]["run"], tmp_path / "files"), records)
 
 
 @pytest.mark.slow
@@ -220,7 +221,7 @@ def test_a_server_that_fails_every_third_time_has_everything_once(server, tmp_pa
             done, _ = send(uri, asked, records, tmp_path, live=False)
     assert done
     assert len(seen) > 20
-    everything_once(content(server.uri, asked["run"], tmp_path / "files"), records)
+    everything_once(content(server.uri, asked["identity"]["run"], tmp_path / "files"), records)
 
 
 @pytest.mark.parametrize("trickle", [b"", b"HTTP/1.1 200 OK\r\nX-Slow: "], ids=["hangs", "trickles"])
@@ -252,7 +253,7 @@ def test_a_data_set_that_the_store_refuses_keeps_no_other_from_it(home, asked, m
 
     monkeypatch.setattr(MlflowClient, "create_run", refuse)
     logbook = Logbook(None, home)
-    refused, other = (logbook.section(history(), **(asked | {"dataset": name})) for name in ("refused", "other"))
+    refused, other = (logbook.section(history(), **changed(asked, {"dataset": name})) for name in ("refused", "other"))
     for section in (refused, other):
         section.log([make_trial(0), make_trial(1)], 2)
     assert not logbook.finish("FINISHED", 1.0, patience=60)
@@ -268,7 +269,7 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 from conftest import trial
 from found import history
 from pathlib import Path
-from bench.tracking import Section
+from bench.tracking.logbook import Section
 from bench.tracking.store import MlflowStore
 section = Section(MlflowStore(None, Path({str(home)!r})), history(), **{asked!r})
 section.send()
@@ -284,6 +285,9 @@ section.send()
     done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     uri = f"sqlite:///{home / 'mlflow.db'}"
-    assert set(content(uri, asked["run"], home / "files")) == {("parent", None, None, None), ("trial", "1", None, None)}
+    assert set(content(uri, asked["identity"]["run"], home / "files")) == {
+        ("parent", None, None, None),
+        ("trial", "1", None, None),
+    }
     assert send(None, asked, records, home)[0]
-    everything_once(content(uri, asked["run"], home / "files"), records)
+    everything_once(content(uri, asked["identity"]["run"], home / "files"), records)

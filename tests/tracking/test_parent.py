@@ -10,9 +10,10 @@ from found import found_in
 
 from bench.frontier.frontier import frontier
 from bench.objectives import Objective
-from bench.tracking import Found
-from bench.tracking.runs import Node, experiment_name
-from bench.tracking.values import Point, inward, outward
+from bench.run.folder import Manifest
+from bench.run.reporting import Found
+from bench.tracking.store import Node
+from bench.tracking.values import Value, inward, outward
 
 EXPERIMENT = "seesaw/quick"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"/>'
@@ -43,11 +44,11 @@ def test_parent_says_what_it_is(send, client, asked):
     parent = send()
     run = client.get_run(parent.place[1])
     assert run.info.status == "RUNNING"
-    assert run.data.tags["mlflow.runName"] == f"{asked['run']} census-income small"
+    assert run.data.tags["mlflow.runName"] == f"{asked['identity']['run']} census-income small"
     told = {name.removeprefix("seesaw."): value for name, value in run.data.tags.items() if name.startswith("seesaw.")}
     assert told == {
         "kind": "parent",
-        "run": asked["run"],
+        "run": asked["identity"]["run"],
         "suite": "quick",
         "dataset": "census-income",
         "space": "small",
@@ -74,7 +75,7 @@ def test_trial_is_nested_with_names_curve_and_times(send, client, asked, below, 
     assert run.data.metrics["what it costs/parameters"] == 1012
     assert values(client, run.info.run_id, "curve/loss/click") == [(100, 0.5), (200, 0.4)]
     assert run.data.tags["seesaw.trial"] == "12"
-    assert run.data.tags["seesaw.run"] == asked["run"]
+    assert run.data.tags["seesaw.run"] == asked["identity"]["run"]
 
 
 def test_failed_trial_has_its_reason(send, below, make_failed):
@@ -128,8 +129,8 @@ def test_logging_again_after_a_resume_changes_nothing(send, client, asked, below
     assert everything(first) == before
     assert len(before[0]) == 3
     assert values(client, first, "hypervolume") == [(0, pytest.approx(0.06)), (1, pytest.approx(0.06))]
-    assert list(find(f"tags.`seesaw.run` = '{asked['run']}' and tags.`seesaw.kind` = 'parent'")) == [
-        f"{asked['run']} census-income small"
+    assert list(find(f"tags.`seesaw.run` = '{asked['identity']['run']}' and tags.`seesaw.kind` = 'parent'")) == [
+        f"{asked['identity']['run']} census-income small"
     ]
 
 
@@ -166,7 +167,8 @@ def test_a_trial_tried_again_replaces_its_failure(send, below, make_trial, make_
 
 
 @pytest.mark.parametrize(
-    "other", [{"dataset": "kuairand-pure"}, {"space": "large"}, {"seed": 8}, {"fingerprint": "beef"}, {"created": "x"}]
+    "other",
+    [{"dataset": "kuairand-pure"}, {"space": "large"}, {"seed": "8"}, {"fingerprint": "beef"}, {"created": "x"}],
 )
 def test_another_run_is_another_parent(send, other):
     assert send().place != send(**other).place
@@ -198,7 +200,7 @@ def page(tmp_path):
 
 def test_the_front_is_found_by_a_query(send, asked, find, records, page):
     send(*records, front=found_in(records, page=page))
-    mine = f" and tags.`seesaw.run` = '{asked['run']}'"
+    mine = f" and tags.`seesaw.run` = '{asked['identity']['run']}'"
     assert set(find("tags.`front.on_front` = 'true'" + mine)) == {"mmoe trial 1", "mmoe trial 2"}
     assert set(find("tags.`front.on_front` = 'false'" + mine)) == {"single_task trial 0", "mmoe trial 3", "ple trial 4"}
     assert set(find("tags.`front.rank` = '1'" + mine)) == {"single_task trial 0"}
@@ -230,7 +232,7 @@ def test_a_front_logged_again_replaces_the_old_one(send, asked, find, records, m
     first = send(*records, front=found_in(records))
     records = [*records, make_trial(5, 0.9, 0.9)]
     assert send(*records, front=found_in(records)).place == first.place
-    mine = f"tags.`seesaw.run` = '{asked['run']}' and "
+    mine = f"tags.`seesaw.run` = '{asked['identity']['run']}' and "
     assert set(find(mine + "tags.`front.on_front` = 'true'")) == {"mmoe trial 5"}
     assert set(find(mine + "tags.`seesaw.picked` = 'true'")) == {"mmoe trial 5"}
 
@@ -251,7 +253,7 @@ def test_without_a_pick(send, client, records, objectives):
     ],
 )
 def test_an_experiment_is_a_suite(suite, name):
-    assert experiment_name(suite) == name
+    assert Manifest.model_construct(suite_name=suite).experiment == name
 
 
 def test_what_was_asked_for_and_the_data_are_found(send, client):
@@ -307,6 +309,7 @@ def test_the_decision_comes_first(send, client, records, page, served, tmp_path)
     heads = found_in(records)
     chosen = replace(
         heads.pick,
+        row=1,
         point="1",
         kind="power",
         weights={"click": 0.8, "like": 0.2},
@@ -367,7 +370,7 @@ def test_only_what_is_missing_is_sent_also_beyond_the_limits_of_a_batch(tracker,
     experiment, run_id = send().place
     node = Node.create(tracker, experiment, "large", {"of": run_id})
     monkeypatch.setattr(MlflowClient, "log_batch", logged)
-    points = [Point(f"m{at % 50}", at, at) for at in range(1700)]
+    points = [Value(f"m{at % 50}", at, at) for at in range(1700)]
     texts = {f"p{at}": "x" for at in range(250)}
     assert node.send(points[:900], texts, texts) == 900 + 500
     assert sizes == [[900, 250, 250]]

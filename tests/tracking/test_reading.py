@@ -7,7 +7,7 @@ import math
 import pytest
 from found import found_in
 
-from bench.tracking import frontier_of
+from bench.tracking.reading import frontier_of
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def log(send, asked, objectives):
 
     def logged(records, run, objectives=objectives, **more):
         found = found_in(records, objectives)
-        send(*records, front=found, suite=asked["run"], run=run, objectives=objectives, **more)
+        send(*records, front=found, experiment=asked["identity"]["run"], run=run, objectives=objectives, **more)
         return found.frontier, found.pick
 
     return logged
@@ -25,7 +25,7 @@ def log(send, asked, objectives):
 @pytest.fixture
 def read(tracker, asked):
     def found():
-        return frontier_of(f"seesaw/{asked['run']}", tracker.uri)
+        return frontier_of(asked["identity"]["run"], tracker.uri)
 
     return found
 
@@ -56,7 +56,7 @@ def test_the_front_of_one_run_is_its_own(log, read, confirmed):
 
 def test_trials_say_their_place(log, tracker, client, asked, confirmed):
     log(confirmed, "a")
-    at = client.get_experiment_by_name(f"seesaw/{asked['run']}").experiment_id
+    at = client.get_experiment_by_name(asked["identity"]["run"]).experiment_id
     tags = {
         int(run.data.tags["seesaw.trial"]): run.data.tags
         for run in client.search_runs([at], "tags.`seesaw.kind` = 'trial'")
@@ -68,7 +68,7 @@ def test_trials_say_their_place(log, tracker, client, asked, confirmed):
 
 def test_runs_on_the_same_data_are_merged(log, read, confirmed, make_trial):
     front, _ = log(confirmed, "a")
-    log([make_trial(0, 0.78, 0.81, replicates=((0.77, 0.815), (0.76, 0.815)))], "b", seed=8)
+    log([make_trial(0, 0.78, 0.81, replicates=((0.77, 0.815), (0.76, 0.815)))], "b", seed="8")
     table = read()
     assert list(zip(table["run"], table["trial"], strict=True)) == [("a", 3), ("b", 0)]  # b's dominates a's second
     assert table.attrs["hypervolume"]["census-income", "f00d"] > front.hypervolume
@@ -92,7 +92,7 @@ def test_other_data_are_not_merged_and_a_sentence_says_so(log, read, confirmed, 
 def test_what_is_not_confirmed_or_not_over_is_left_out_and_named(log, read, send, asked, confirmed, make_trial):
     log(confirmed, "a")
     log([make_trial(0, 0.9, 0.9)], "b")
-    send(make_trial(0, 0.99, 0.99), suite=asked["run"], run="c")
+    send(make_trial(0, 0.99, 0.99), experiment=asked["identity"]["run"], run="c")
     table = read()
     assert set(table["run"]) == {"a"}
     assert table.attrs["notes"] == [

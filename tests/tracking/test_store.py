@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 import pytest
 from found import history
 
-from bench.credentials import separated
+from bench.credentials import PASSWORD, USERNAME, plain_address, secret_address, separated
 from bench.errors import UserError
-from bench.tracking import Logbook, TrackingError, frontier_of, plain_address
-from bench.tracking.store import PASSWORD, USERNAME, MlflowStore, secret_address
+from bench.tracking.logbook import Logbook
+from bench.tracking.reading import frontier_of
+from bench.tracking.store import MlflowStore, TrackingError
 
 GOOD = (
     "http://127.0.0.1:5000",
@@ -107,7 +108,7 @@ def test_credentials_go_to_the_environment_and_from_there_to_the_store(uri, plai
     assert (os.environ[USERNAME], os.environ[PASSWORD]) == (user, word)
     assert plain_address(plain) == plain
     if "sql" in uri:
-        assert separated(secret_address(plain), "").password == word
+        assert separated(secret_address(plain))[2] == word
     else:
         assert secret_address(plain) == plain
 
@@ -180,7 +181,7 @@ OF_MLFLOW_ALONE = {"_openssl", "mako", "markupsafe", "pygments", "netrc"}  # the
 
 
 def test_the_room_loads_mlflow_only_once_it_is_used():
-    code = "import sys, bench.tracking; print([n for n in ('mlflow', 'torch', 'optuna') if n in sys.modules])"
+    code = "import sys, bench.tracking.reading; print([n for n in ('mlflow', 'torch', 'optuna') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -191,11 +192,11 @@ def test_a_new_store_is_quiet_sends_nothing_and_stays_at_home(tmp_path):
     code = (
         "import logging, os, sys, pathlib; logging.basicConfig(level=logging.INFO)\n"
         "from bench.frontier.history import History\n"
-        "from bench.tracking import Section\n"
+        "from bench.tracking.logbook import Section\n"
         "from bench.tracking.store import MlflowStore\n"
         "home = pathlib.Path('home')\n"
-        "asked = dict(run='r', suite='s', dataset='d', space='p', fingerprint='f', seed=0)\n"
-        "Section(MlflowStore(None, home), History((), {}, False), **asked).send('FINISHED', 1.0)\n"
+        "own = dict(run='r', suite='s', dataset='d', space='p', fingerprint='f', seed='0')\n"
+        "Section(MlflowStore(None, home), History((), {}, False), 'seesaw/s', own).send('FINISHED', 1.0)\n"
         "from mlflow.telemetry.utils import is_telemetry_disabled\n"
         "assert is_telemetry_disabled()\n"
         "assert 'torch' not in sys.modules\n"
@@ -257,15 +258,15 @@ def test_another_thread_imports_only_what_mlflow_alone_uses(tmp_path, uri):
 import sys, threading
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import bench.run.execute
-from bench.tracking import Logbook
+from bench.tracking.logbook import Logbook
 from conftest import trial
 from found import history
 from pathlib import Path
 home = Path({str(tmp_path)!r})
 logbook = Logbook({uri!r}, home)
 before = {{name.partition(".")[0] for name in sys.modules}}
-asked = dict(run="r", suite="s", dataset="d", space="p", fingerprint="f", seed=0)
-section = logbook.section(history(), **asked)
+own = dict(run="r", suite="s", dataset="d", space="p", fingerprint="f", seed="0")
+section = logbook.section(history(), experiment="seesaw/s", identity=own)
 section.log([trial(0, replicates=((0.7, 0.8),))], 1)
 print(logbook.finish("FINISHED", 1.0, 120.0), section.there)
 print(sorted({{name.partition(".")[0] for name in sys.modules}} - before - {{"mlflow"}}))

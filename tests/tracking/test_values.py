@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 from found import found_in, history
 
+from bench.frontier.diagnosis import numbers
 from bench.records import RungResult
-from bench.tracking.values import BY_SAMPLES, HYPERVOLUME, UNPLACED, Point, on_trials, points, runs_of, volumes
-from bench.tracking.values import diagnosis_numbers as numbers
+from bench.run.reporting import on_trials
+from bench.tracking.values import UNPLACED, Value, runs_of, volumes
 
 
 def test_params_are_the_whole_dotted_configuration(make_trial):
@@ -19,21 +20,16 @@ def test_params_are_the_whole_dotted_configuration(make_trial):
 
 
 def test_points_carry_names_and_samples(make_trial):
-    found = points(make_trial(0, click=0.7))
-    assert Point("valid/click.auc", 0.7, 0, 1_900_000_000.0) in found
-    assert Point("cost/parameters", 1000.0, 0, 1_900_000_000.0) in found
-    assert Point("speed/train_samples_per_s", 5e4, 0, 1_900_000_000.0) in found
+    (wanted,) = runs_of(make_trial(0, click=0.7))
+    found = wanted.values
+    assert Value("valid/click.auc", 0.7, 0, 1_900_000_000.0) in found
+    assert Value("cost/parameters", 1000.0, 0, 1_900_000_000.0) in found
+    assert Value("speed/train_samples_per_s", 5e4, 0, 1_900_000_000.0) in found
     assert [each for each in found if each.name == "curve/click.auc"] == [
-        Point("curve/click.auc", 0.6, 100),
-        Point("curve/click.auc", 0.7, 200),
+        Value("curve/click.auc", 0.6, 100),
+        Value("curve/click.auc", 0.7, 200),
     ]
     assert not any("value_" in each.name or each.name == "curve/samples" for each in found)
-
-
-def test_values_that_are_not_finite_are_left_out(make_trial):
-    names = {each.name for each in points(make_trial(0, click=math.inf, like=math.nan))}
-    assert names.isdisjoint({"valid/click.auc", "valid/like.auc"})
-    assert "cost/parameters" in names
 
 
 def test_failure_is_a_tag(make_failed):
@@ -52,7 +48,8 @@ def test_place_on_the_front(make_trial):
     ]
     found = found_in(records)
     placed = on_trials(found.frontier, found.pick)
-    assert placed[0] == ([], UNPLACED | {"seesaw.until": "none"})
+    assert not any(math.isfinite(each.value) for each in placed[0][0])  # such values are not sent
+    assert placed[0][1] == UNPLACED | {"seesaw.until": "none"}
     values = {point.name: point.value for point in placed[1][0]}
     assert math.isclose(values["test/like.auc.mean"], 0.83)
     assert math.isclose(values["confirm/click.auc.sd"], 0.02 / math.sqrt(2))
@@ -78,7 +75,7 @@ def test_steps_and_times_never_fall(records, by_rungs):
     whole = history(by_rungs)
     whole.add(records, 8)
     points = volumes(whole)
-    assert {point.name for point in points} == {BY_SAMPLES if by_rungs else HYPERVOLUME}
+    assert {point.name for point in points} == {"hypervolume.by_samples" if by_rungs else "hypervolume"}
     assert len(points) == (8 if by_rungs else 4)
     for values in ([point.step for point in points], [point.time for point in points]):
         assert values == sorted(values)
@@ -141,41 +138,41 @@ def diagnosis(cosine=-0.3, tasks=("click", "like"), gate=("click", "like")):
 
 def test_every_measurement_has_a_name_and_what_is_undefined_has_none():
     assert numbers(diagnosis()) == {
-        "diagnosis/probes": 8,
-        "diagnosis/cosine/click-like/representation": -0.3,
-        "diagnosis/cosine/click-like/all shared": -0.15,
-        "diagnosis/below_zero/click-like/representation": 0.75,
-        "diagnosis/below_zero/click-like/all shared": 0.75,
-        **{f"diagnosis/loss/{task}": 0.5 for task in ("click", "like")},
-        **{f"diagnosis/weight/{task}": 1.0 for task in ("click", "like")},
+        "probes": 8,
+        "cosine/click-like/representation": -0.3,
+        "cosine/click-like/all shared": -0.15,
+        "below_zero/click-like/representation": 0.75,
+        "below_zero/click-like/all shared": 0.75,
+        **{f"loss/{task}": 0.5 for task in ("click", "like")},
+        **{f"weight/{task}": 1.0 for task in ("click", "like")},
         **{
-            f"diagnosis/{name}/{task}/{block}": 2.0
+            f"{name}/{task}/{block}": 2.0
             for name in ("norm", "pull")
             for task in ("click", "like")
             for block in ("representation", "levels.0.shared", "all shared")
         },
-        "diagnosis/best/click.auc": 0.8,
-        "diagnosis/best_samples/click.auc": 100,
-        "diagnosis/lost/click.auc": 0.01,
-        "diagnosis/entropy/levels.0.gates/click": 0.469,
-        "diagnosis/entropy/levels.0.gates/like": 1,
-        "diagnosis/collapsed/levels.0.gates/click": 1,
-        "diagnosis/collapsed/levels.0.gates/like": 0,
-        "diagnosis/share/levels.0.gates/click/0": 0.9,
-        "diagnosis/share/levels.0.gates/click/1": 0.1,
-        "diagnosis/share/levels.0.gates/like/0": 0.5,
-        "diagnosis/share/levels.0.gates/like/1": 0.5,
-        "diagnosis/dead/levels.0.shared/0": 0.25,
-        "diagnosis/dead/levels.0.shared/1": 0,
-        "diagnosis/silent/levels.0.shared/0": 0,
-        "diagnosis/silent/levels.0.shared/1": 1,
+        "best/click.auc": 0.8,
+        "best_samples/click.auc": 100,
+        "lost/click.auc": 0.01,
+        "entropy/levels.0.gates/click": 0.469,
+        "entropy/levels.0.gates/like": 1,
+        "collapsed/levels.0.gates/click": 1,
+        "collapsed/levels.0.gates/like": 0,
+        "share/levels.0.gates/click/0": 0.9,
+        "share/levels.0.gates/click/1": 0.1,
+        "share/levels.0.gates/like/0": 0.5,
+        "share/levels.0.gates/like/1": 0.5,
+        "dead/levels.0.shared/0": 0.25,
+        "dead/levels.0.shared/1": 0,
+        "silent/levels.0.shared/0": 0,
+        "silent/levels.0.shared/1": 1,
     }
     assert numbers({}) == {}
 
 
 def test_gates_for_all_tasks_are_told_apart():
     names = numbers(diagnosis(gate=("all tasks", "all tasks"))).keys()
-    assert {f"diagnosis/entropy/levels.0.gates/all tasks.{at}" for at in (0, 1)} <= names
+    assert {f"entropy/levels.0.gates/all tasks.{at}" for at in (0, 1)} <= names
 
 
 @pytest.mark.slow
@@ -192,7 +189,7 @@ def test_trials_are_found_by_their_gradients_at_each_rung(send, tracker, client,
         state = "completed" if reached == 2 else "waiting"
         send(replace(make_trial(3), state=state, rungs=tuple(rungs[:reached])), section=parent)
     name = "diagnosis/cosine/click-like/all shared"
-    condition = f"tags.`seesaw.run` = '{asked['run']}' and metrics.`{name}` < 0"
+    condition = f"tags.`seesaw.run` = '{asked['identity']['run']}' and metrics.`{name}` < 0"
     found = mlflow.search_runs(experiment_names=["seesaw/quick"], filter_string=condition)
     assert set(found["tags.seesaw.trial"]) == {"0", "3"}
     (run,) = found["run_id"][found["tags.seesaw.trial"] == "3"]

@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.errors import UserError
+from bench.frontier.score import Fusion, fused
 from bench.frontier.served.errors import Points
 from bench.frontier.served.front import told
-from bench.fusion import Fusion, fused
 from bench.machine import cores
 from bench.objectives import Objective
 from bench.outcomes.measure import Measure

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from bench.errors import UserError, unknown
 from bench.frontier.pareto import lattice
+from bench.frontier.score import KINDS, Fusion, Kind
 from bench.frontier.served.errors import Points, Seeds, draws_of, seeds_of
 from bench.frontier.served.front import (
     gains,
@@ -36,7 +37,6 @@ from bench.frontier.served.front import (
 )
 from bench.frontier.served.measuring import RESAMPLES, Candidate, Current, Meter, segment_table
 from bench.frontier.statistics import Interval
-from bench.fusion import KINDS, Fusion, Kind
 from bench.objectives import Objective
 from bench.outcomes.measure import Measure
 from bench.predictions import Rows

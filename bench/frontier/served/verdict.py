@@ -16,12 +16,12 @@ from scipy import stats
 
 from bench.errors import listed
 from bench.frontier.comparison.verdict import SIZE, replicates_needed
+from bench.frontier.score import in_words
 from bench.frontier.served.distance import ahead, gain_of_all, percent, rows_of
 from bench.frontier.served.front import gains
 from bench.frontier.served.served import Served
 from bench.frontier.stability import ENOUGH, MARGIN
 from bench.frontier.statistics import LEVEL
-from bench.fusion import in_words
 from bench.rows import TEST
 from bench.schema import SCENARIO
 

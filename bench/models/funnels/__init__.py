@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.models.contracts import Funnel, Probabilities
+from bench.models.contracts import Funnel
 from bench.models.funnels.aitm import AITM, AITMConfig
 from bench.models.funnels.direct import Direct
 from bench.models.funnels.entire_space import EntireSpace
@@ -13,7 +13,7 @@ from bench.models.funnels.links import parents_are_binary
 from bench.plugins import Registry
 from bench.registry import Entry, NoOptions
 
-__all__ = ["FUNNELS", "Funnel", "Probabilities"]
+__all__ = ["FUNNELS", "Funnel"]
 
 _OURS: dict[str, Entry[Funnel]] = {
     "independent": Entry(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from bench.errors import UserError
+from bench.frontier.score import Fusion
 from bench.frontier.served.distance import ahead, distance, exchange, gain_of_all, rows_of
 from bench.frontier.served.measuring import Candidate, Current
 from bench.frontier.served.served import served_front
 from bench.frontier.served.store import digest_of, load, save, to_json
-from bench.fusion import Fusion
 from bench.objectives import Objective
 
 EQUAL = Fusion.of("power", (1, 1))
