@@ -212,6 +212,8 @@ def writable(folder: Path) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"expected a folder, found a file: {folder}") from None
+    except FileNotFoundError as error:  # nothing can be made there: /proc, a folder that was removed
+        raise Unwritable(folder, error.errno or errno.ENOENT) from None
     if not os.access(folder, os.W_OK):
         raise Unwritable(folder, errno.EACCES)
     return folder

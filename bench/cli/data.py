@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -208,7 +209,7 @@ def card(
         return
     _show_draft(draft)
     say(f"card: {target}", whole=True)
-    raw = "" if beside else f" --raw {files[0].parent}"
+    raw = "" if beside else f" --raw {shlex.quote(str(files[0].parent))}"
     say(f"next: seesaw prepare {_typed(target)}{raw}", whole=True)
 
 
@@ -225,7 +226,7 @@ def _separator(given: str | None) -> str | None:
 
 def _typed(target: Path) -> str:
     """A path as a card is named by one: with a slash or the ending .toml."""
-    return f"'{target}'" if " " in str(target) else str(target)
+    return shlex.quote(str(target))
 
 
 def _show_draft(draft: Draft) -> None:
@@ -244,6 +245,8 @@ def _show_draft(draft: Draft) -> None:
         for note in task.notes:
             say(f"{task.name}: {note}")
     say(" ".join(draft.split.why))
+    if draft.repeated:
+        say(f"{draft.repeated:,} rows equal an earlier one; the card proposes drop_duplicates")
     proposed = draft.proposals.table
     if named := [
         *filter(None, [proposed["scenario"]]),

@@ -179,7 +179,10 @@ def show_pick(result: DatasetResult, full: bool = False) -> None:
     if result.pick is None:
         say(f"no pick: {result.no_pick}")
         return
-    say(result.pick.reason if full else result.pick.short)
+    if full:
+        say(result.pick.reason)
+    elif result.serving.served is None:  # else the verdict names the pick, with its gains on test
+        say(result.pick.short)
     if result.asked:
         say(result.asked)
     if not full:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from dataclasses import asdict
 from enum import StrEnum
@@ -93,7 +94,8 @@ def deploy(
     for move in moves:
         say(f"{planned.name}: {move}")
     model = f"models:/{planned.name}@{as_.value}"
-    say(f"serve:   MLFLOW_TRACKING_URI={uri} mlflow models serve -m {model} --env-manager local", whole=True)
+    at = shlex.quote(uri)
+    say(f"serve:   MLFLOW_TRACKING_URI={at} mlflow models serve -m {model} --env-manager local", whole=True)
 
 
 CHALLENGER = "@challenger"

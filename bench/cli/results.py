@@ -104,9 +104,10 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
     if search["begun"]:
         now = time.time()
         begun = [
-            [job["trial"], job["sharing"], job["to"], duration(max(0.0, now - job["since"]))] for job in search["begun"]
+            [job["trial"], job["sharing"], job["to"], f"{duration(max(0.0, now - job['since']))} ago"]
+            for job in search["begun"]
         ]
-        print_table(["trial", "sharing", "to samples", "begun before"], begun, "under way, or left so by a stop")
+        print_table(["trial", "sharing", "to samples", "begun"], begun, "running, or interrupted")
     if search["failures"]:
         say("failed: " + ", ".join(f"{count} {kind}" for kind, count in search["failures"].items()))
 
@@ -204,6 +205,7 @@ def pick_command(
         print_json(documents[0] if len(documents) == 1 else {"picks": documents})
         return
     for result in results:
+        say(result.verdict.sentence)
         show_pick(result, full)
 
 

@@ -212,7 +212,8 @@ def confirm(
     # Trees take longest, and go first: no worker waits for them at the end.
     longest_first = sorted(every.values(), key=lambda point: point.kind != "trees")
     chosen = [point for _ in range(race.replicates) for point in longest_first]
-    with progress.task("confirming", runs, "replicates", len(stored)) as advance:
+    done = sum(number <= race.replicates for _, number in stored)  # more may be there, of an earlier, smaller search
+    with progress.task("confirming", runs, "replicates", done) as advance:
         while chosen:
             jobs = []
             for point in chosen:

@@ -72,6 +72,8 @@ class Pick:
         reason: the sentence, then what the guard did and where the numbers come from.
         as_good: names of simpler choices that are as good within noise.
         removed: points that the guard excludes.
+        unlimited: the row that would be picked without the guard, where the guard makes the current point the pick;
+            else None.
         runners_up: the next best points by the rule, best first.
         samples: of training, in a search by rungs.
         until: the same where that is short of full length: training on the schedule of full length stops there.
@@ -96,6 +98,7 @@ class Pick:
     removed: tuple[Removed, ...]
     runners_up: tuple[RunnerUp, ...]
     stability: Stability
+    unlimited: int | None = None
     samples: int | None = None
     until: int | None = None
 
@@ -157,7 +160,9 @@ def pick(choices: Choices, points: Iterable[Point], objectives: Sequence[Objecti
     told = {choices.table["point"].iloc[row] for row in ahead}
     near = [row for row in near if choices.table["point"].iloc[row] not in told]
     stability = stability_of(choices, judge, scores, names, chosen)
-    words = reason.Told(policy, choices, judge, names, terms, chosen, near[:NAMED], ahead, stability)
+    unlimited = _unlimited(choices, policy, found) if chosen == choices.current else None
+    limited = unlimited is not None
+    words = reason.Told(policy, choices, judge, names, terms, chosen, near[:NAMED], ahead, stability, limited)
     row, point = choices.table.iloc[chosen], by_id.get(str(choices.table["point"].iloc[chosen]))
     named = [*choices.objectives, *(name for name in [*names, *judge.names] if ranked(name.rpartition(".")[2]))]
     return Pick(
@@ -180,6 +185,7 @@ def pick(choices: Choices, points: Iterable[Point], objectives: Sequence[Objecti
         removed=_removed(choices, judge),
         runners_up=_runners_up(choices, feasible, chosen, found),
         stability=stability,
+        unlimited=unlimited,
         samples=point.rungs[-1].samples if point is not None and point.rungs else None,
         until=point.until if point is not None else None,
     )
@@ -208,6 +214,14 @@ def _scorer(policy: Policy, choices: Choices, names: Sequence[str], terms: Terms
         return np.where(np.isfinite(found), found, -np.inf)
 
     return scores
+
+
+def _unlimited(choices: Choices, policy: Policy, scores: Floats) -> int | None:
+    """The row with the best score, whatever limits it breaks; None where none scores higher than the current point."""
+    able = choices.deployable if policy.deployable else np.ones(len(choices), dtype=bool)
+    best = int(np.argmax(np.where(able, scores, -np.inf)))
+    assert choices.current is not None
+    return best if able[best] and scores[best] > scores[choices.current] else None
 
 
 def _simpler(choices: Choices, names: Sequence[str], feasible: Sequence[int], chosen: int) -> list[int]:

@@ -34,7 +34,7 @@ from bench.content import read_toml
 from bench.errors import UserError, shortened, unknown
 from bench.frontier.retraining import Retraining
 from bench.frontier.score import Score
-from bench.objectives import AREAS, COSTS, metric_names, ranked
+from bench.objectives import AREAS, COSTS, metric_names, outcome, ranked
 from bench.plain import flatten
 from bench.plugins import Registry
 from bench.schema import Task
@@ -292,6 +292,8 @@ class Policy(BaseModel):
             task, _, metric = name.partition(".")
             served = task in {each.name for each in tasks} and (_served(metric) or metric in AREAS)
             if not served and name not in known:
+                if "@" in name:
+                    outcome(name, tuple(tasks), where)
                 raise UserError(f"{where}: {unknown('metric', name, known)}")
 
     @property

@@ -37,6 +37,7 @@ class Told:
         chosen: row of the pick.
         as_good: rows of simpler choices that are as good within noise.
         ahead: rows with a higher score that cannot be deployed, and in which share of draws they have it.
+        limited: whether only the limits make the current point the pick.
     """
 
     policy: Policy
@@ -48,13 +49,13 @@ class Told:
     as_good: Sequence[int]
     ahead: Mapping[int, float | None]
     stability: Stability
+    limited: bool = False
 
     @property
     def sentence(self) -> str:
         """What is picked and why, against what, how sure that is, and what simpler choice is as good."""
         if self.chosen == self.choices.current:
-            who = called(self.choices, self.chosen)
-            first = f"Keep what you have: nothing gains on the current point, {who}."
+            first = self._keep()
         else:
             first = f"The pick is {called(self.choices, self.chosen)}: it {self._because()}{self._gains()}."
         return " ".join(filter(None, [self._ahead(), first, self._doubt(), self._simpler()]))
@@ -64,12 +65,16 @@ class Told:
         """The same in one sentence: what is picked, what it gains, and how often it holds."""
         who, holds = called(self.choices, self.chosen), self.stability.holds
         if self.chosen == self.choices.current:
-            return f"Keep what you have: nothing gains on the current point, {who}."
+            return self._keep()
         sure = "" if holds is None else f"; it holds in {holds:.0%} of retrainings"
         names = dict.fromkeys(str(self.choices.table["name"].iloc[row]) for row in self.ahead)
         more = f"; ahead by score, but not deployable: {listed(list(names))}" if names else ""
         gains = self._gains().replace(". Against", ", against").replace(". It has", " with")
         return f"The pick is {who}{gains}{sure}{more}."
+
+    def _keep(self) -> str:
+        within = " within the limits" if self.limited else ""
+        return f"Keep what you have: nothing{within} gains on the current point, {called(self.choices, self.chosen)}."
 
     @property
     def reason(self) -> str:

@@ -117,7 +117,7 @@ def seed_effects(front: Frontier) -> list[str]:
         lost = objective.sign * float((rows[objective.key(SEARCH)] - means).mean())
         unit = " (\N{MULTIPLICATION SIGN} 1000)" if scale > 1 else ""
         size = text.signed(scale * abs(lost), scale).lstrip("+")
-        much = f"The search's values of them are too {'good' if lost >= 0 else 'bad'} by {size}."
+        much = f"On average the search measured them {size} {'better' if lost >= 0 else 'worse'} than confirmation did."
         found.append(
             f"{text.label(objective.name)}{unit}: another seed moves a model by "
             f"{text.signed(scale * noise, scale).lstrip('+')} (standard deviation); {len(rows)} confirmed points lie "

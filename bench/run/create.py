@@ -31,9 +31,9 @@ from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, check_d
 from bench.run.limits import known_rows, rungs_of
 from bench.search.executors import EXECUTORS, RAY, ray_slots
 from bench.search.executors.base import Options
-from bench.search.samplers import RUNG_SAMPLERS, SAMPLERS
+from bench.search.samplers import GP, RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import fitting, load_space
-from bench.suite import Suite, load_suite, resolve_objectives, resolve_outcomes, with_limits
+from bench.suite import ONLY_BY_RUNGS, Suite, load_suite, resolve_objectives, resolve_outcomes, with_limits
 from bench.validation import validate
 
 MOST_LETTERS = 100
@@ -85,6 +85,14 @@ def create(
     Raises:
         UserError: anything named is unknown or does not fit the rest; nothing is written then.
     """
+    if sampler is not None and sampler not in SAMPLERS:
+        raise UserError(f"--sampler: {unknown('sampler', sampler, SAMPLERS)}")
+    if pinned:
+        from bench.training.config import TrialConfig  # imports torch: only where it is needed
+
+        TrialConfig.parse(pinned, "--set")
+    if name is not None:
+        _check_name(home, name)
     limits = {"trials": trials, "samples": samples, "lengths": lengths, "time": time, "job_time": job_time}
     searching = {"sampler": sampler, "lowest": lowest}
     suite = _override(load_suite(suite_name), datasets, space, searching, limits, pinned or {})
@@ -178,7 +186,10 @@ def _override(
     if space is not None:
         values["space"] = space
     values["budget"] = with_limits(suite.budget, limits)
-    values["search"] |= {key: value for key, value in searching.items() if value is not None}
+    search = values["search"] | {key: value for key, value in searching.items() if value is not None}
+    if searching.get("sampler") not in (None, GP) and search["lowest"] is None:  # settings of rungs have no use then
+        search = {key: value for key, value in search.items() if key not in ONLY_BY_RUNGS}
+    values["search"] = search
     values["set"] = {**values["set"], **pinned}
     values["space"] = content.lasting("search_spaces", values["space"])
     values["datasets"] = [{**each, "id": lasting_name(each["id"])} for each in values["datasets"]]
@@ -245,13 +256,17 @@ def _check_data(suite: Suite, home: Path, raw: Path | None, progress: Progress |
         raise UserError("\n".join(problems))
 
 
+def _check_name(home: Path, name: str) -> None:
+    if slug(name) != name or len(name) > MOST_LETTERS:
+        raise UserError(f"--name: expected at most {MOST_LETTERS} letters, digits and ._@=- only, found '{name}'")
+    if (home / "runs" / name).exists():
+        raise UserError(f"the run '{name}' exists; go on with `seesaw resume {name}`, or choose another --name")
+
+
 def _folder(home: Path, name: str | None, suite: str) -> Path:
     runs = home / "runs"
     if name is not None:
-        if slug(name) != name or len(name) > MOST_LETTERS:
-            raise UserError(f"--name: expected at most {MOST_LETTERS} letters, digits and ._@=- only, found '{name}'")
-        if (runs / name).exists():
-            raise UserError(f"the run '{name}' exists; go on with `seesaw resume {name}`, or choose another --name")
+        _check_name(home, name)
         return runs / name
     suite, number = suite[:MOST_LETTERS], 1
     while (folder := runs / (suite if number == 1 else f"{suite}-{number}")).exists():

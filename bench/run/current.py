@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from bench.content import read_toml
 from bench.data.card import Card, shape_of
-from bench.errors import UserError, unknown
+from bench.errors import UserError, listed, unknown
 from bench.frontier.score import Fusion, Kind
 from bench.plain import flatten
 from bench.records import Point, Scalar
@@ -146,7 +146,10 @@ def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, track
     if found.column is not None:
         kept = tuple(card.logged)
         if found.column not in kept:
-            raise UserError(f"{given}: {unknown('column among the logged scores of the card', found.column, kept)}")
+            raise UserError(
+                f"{given}: column: expected a score that the card names under `logged`, found '{found.column}'; "
+                f"logged are {listed(kept) if kept else 'none'}"
+            )
         return found
     return _checked(found, card, tasks)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -179,7 +180,7 @@ class Run:
     @property
     def look_command(self) -> str:
         """What a user types before `look_link` answers; empty where MLflow runs as a server."""
-        return "" if self._is_server else f"mlflow ui --backend-store-uri {self.tracking_uri}"
+        return "" if self._is_server else f"mlflow ui --backend-store-uri {shlex.quote(self.tracking_uri)}"
 
     @property
     def look_link(self) -> str:

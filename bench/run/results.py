@@ -156,7 +156,7 @@ def page_path(run: Run) -> Path:
 
 def retrain_command(result: DatasetResult) -> str:
     """What a user types to train the picked configuration."""
-    return f"seesaw train {result.run.key} --config {shown(pick_config_path(result.run))}"
+    return f"seesaw train {shlex.quote(result.run.key)} --config {shlex.quote(shown(pick_config_path(result.run)))}"
 
 
 def train_command(result: DatasetResult) -> str:
@@ -246,7 +246,7 @@ def view_of(result: DatasetResult) -> View:
     }
     commands = {"Train any trial": train_command(result), "Find a trial in MLflow": mlflow_search(result)}
     if picked_network(result):
-        deploy = f"seesaw deploy {shown(picked_path(result.run))}"
+        deploy = f"seesaw deploy {shlex.quote(shown(picked_path(result.run)))}"
         commands = {"Train it again": retrain_command(result), "Deploy it": deploy} | commands
     pick = result.pick
     picked = None
@@ -285,22 +285,23 @@ MOST_REPLICATES = 20
 def next_step(results: Sequence[DatasetResult]) -> str:
     """A command, with what it does behind `#`.
 
-    More replicates where they would settle the verdict; to deploy the pick where there is one that can be; else the
-    tables.
+    More replicates where they would settle the verdict; to deploy the pick where the verdict says to switch to it; else
+    the tables.
     """
     run = results[0].run.run
     name = run_argument(run)
     needed = max((result.verdict.needed or 0 for result in results), default=0)
     if run.manifest.suite.confirm.replicates < needed <= MOST_REPLICATES:
         return f"seesaw confirm {name} --replicates {needed}  # would show the gain that is seen"
-    if len(results) == 1 and results[0].pick and results[0].pick.role == "trial" and picked_network(results[0]):
+    switch = len(results) == 1 and results[0].verdict.kind in ("win", "trade")
+    if switch and results[0].pick and results[0].pick.role == "trial" and picked_network(results[0]):
         return f"seesaw deploy {name}  # trains the pick for good and packages it"
     return f"seesaw frontier {name} --full  # all tables"
 
 
 def run_argument(run: Run) -> str:
     """How a command names the run: by its name, or by its path where its home is not the usual one."""
-    return run.name if run.home == resolve_home() else shown(run.folder)
+    return run.name if run.home == resolve_home() else shlex.quote(shown(run.folder))
 
 
 def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def verdict_of(serving: Serving, pick: Pick | None, no_pick: str) -> Verdict:
     if pick is None:
         return unserved(no_pick or "nothing was picked")
     names = [each.name for each in pick.stability.points if each.point != pick.point][:2]
-    return verdict(serving.served, pick.row, serving.against, pick.stability.holds, tuple(names))
+    return verdict(serving.served, pick.row, serving.against, pick.stability.holds, tuple(names), pick.unlimited)
 
 
 def _candidates(folder: Path, points: Sequence[Point], objectives: Sequence[Objective], rows: Rows) -> list[Candidate]:

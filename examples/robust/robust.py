@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from bench.balancing.base import Balancer, GradientCombination, Need, TaskGradients
+from bench.balancing.base import Balancer, GradientCombination, Need, TaskGradients, norms
 from bench.balancing.gramian import Array, Gradients, GramianAggregation
-from bench.balancing.parts import norms
 from bench.registry import Config, Entry
 from bench.schema import Schema
 

@@ -143,7 +143,7 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     assert Path(json.loads(seesaw("report", "a", "--json").out)["page"]) == folder / "report.html"
     for command in ("status", "frontier"):
         assert str(shop.card) in seesaw(command, "a").out
-    assert f"The pick is trial {document['pick']['trial']} (" in seesaw("pick", "a").out
+    assert document["verdict"]["sentence"] in seesaw("pick", "a").out
 
     records = Study.read(part).records()
     assert not [key for record in records for key in record.metrics if key.startswith("test/")]  # a search sees none

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow  # two runs are made first
 def test_two_runs_are_compared(seesaw, two_runs: Path, tmp_path: Path) -> None:
     said = seesaw("compare", "balancers", "kinds", "--home", two_runs, home=None)
     assert said.code == 0, said.err
-    assert re.search(r"^This run cannot say: .* at least 7 are needed; `seesaw confirm ", said.out, re.M)
+    assert re.search(r"^This run cannot say .* at least 7 are needed; `seesaw confirm ", said.out, re.M)
     page = tmp_path / "c.html"
     document = json.loads(
         seesaw(

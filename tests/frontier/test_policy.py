@@ -93,6 +93,12 @@ def test_where_nothing_gains_you_keep_what_you_have():
     assert found.sentence.startswith("Keep what you have: nothing gains on the current point, current")
 
 
+def test_where_only_the_limits_keep_the_current_point_the_pick_says_so():
+    found = choose(made({"current": (0.134, 0.583), "8": (0.12, 0.8)}, noise=0.01))
+    assert (found.point, found.unlimited) == ("current", 1)
+    assert found.sentence.startswith("Keep what you have: nothing within the limits gains")
+
+
 # The two faults that were found in use
 
 
@@ -332,5 +338,5 @@ def test_names_are_checked_before_a_search():
     )
     with pytest.raises(UserError, match=r"epsilon: unknown metric 'lick.auc'"):
         Policy.model_validate({"rule": "epsilon", "epsilon": {"best": "lick.auc"}}).check(tasks)
-    with pytest.raises(UserError, match=r"guard: unknown metric 'shop.recall@5'"):
+    with pytest.raises(UserError, match=r"guard: outcome 'shop.recall@5': unknown task 'shop'"):
         Policy.model_validate({"guard": {"at_least": {"shop.recall@5": 1}}}).check(tasks)

@@ -253,7 +253,9 @@ def view_of(records: Sequence[TrialRecord], objectives: Sequence[Objective], ser
         pick = Picked(int(order[0]), "It has the largest product of all outcomes.", 0.83, tuple(map(int, order[1:20])))
         given |= {"served": front, "choices": choices, "pick": pick, "policy": POLICY, "verdict": SAID}
         given["current"] = "Current: single-task models under equal weights, as no --current was given."
-        given["also"] = ["This run cannot say: 1 static weight; `seesaw confirm quick-7 --static 7` adds them."]
+        given["also"] = [
+            "This run cannot say whether any is better: 1 static weight; `seesaw confirm quick-7 --static 7` adds them."
+        ]
     return build_view(records, frontier(records, objectives), **(given | more))
 
 

@@ -6,7 +6,10 @@ from bench.run.comparing import comparison_document
 
 
 def test_the_page_has_the_answer_and_nothing_of_data_is_markup() -> None:
-    said = Answer("cannot say", "This run cannot say: 1 static weight; `seesaw confirm <b>x --static 7` adds them.")
+    said = Answer(
+        "cannot say",
+        "This run cannot say whether any is better: 1 static weight; `seesaw confirm <b>x --static 7` adds them.",
+    )
     group = Group("<i>shop", ("f00d",), ("first",), None, "nothing to compare", ("dwa",), said)
     page = comparison_document(Compared("balancing", "test", (group,), None, ("a note",)))
     assert "<code>seesaw confirm &lt;b&gt;x --static 7</code> adds them." in page

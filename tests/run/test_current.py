@@ -84,7 +84,7 @@ def test_without_a_file_the_single_task_models_stand_for_it() -> None:
         ("", r"current.toml: .*expected either `config` or `column`, found neither"),
         ('column = "x"\n[config]\n"sharing.kind" = "mmoe"', "found both"),
         ('column = "x"\n[score]\nkind = "sum"', "no table `score` beside `column`"),
-        ('column = "x"', "unknown column among the logged scores of the card 'x'"),
+        ('column = "x"', "expected a score that the card names under `logged`, found 'x'"),
         ('config = "none.toml"', "none.toml"),
         ('[config]\n"sharing.kind" = "mmo"', "current.toml: unknown sharing kind 'mmo'"),
         ('[config]\n"sharing.knd" = "mmoe"', "knd"),

@@ -124,6 +124,13 @@ def test_runs_are_numbered_and_keep_what_was_decided(tmp_path: Path) -> None:
     assert run.space.digest() == load_space("quick").restricted(run.manifest.suite.set).digest()
 
 
+def test_another_sampler_drops_the_suites_settings_of_rungs_and_an_unknown_one_is_named(tmp_path: Path) -> None:
+    made = create(tmp_path, "quick", datasets=["synthetic-funnel"], sampler="tpe")
+    assert not made.manifest.suite.search.by_rungs
+    with pytest.raises(UserError, match="--sampler: unknown sampler 'annealing'"):
+        create(tmp_path, "quick", datasets=["synthetic-funnel"], sampler="annealing")
+
+
 def test_a_run_is_opened_by_name_or_path_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     run = create(tmp_path, "quick", name="mine")
     assert Run.open(tmp_path, "mine") == Run.open(tmp_path, str(run.folder))

@@ -14,7 +14,7 @@ from bench.tracking.store import MlflowStore
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the modules that tests share
 
-from found import OBJECTIVES, history, put
+from found import OBJECTIVES, changed, history, put
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
@@ -32,12 +32,6 @@ def send(tracker, asked):
         return section
 
     return sent
-
-
-def changed(asked, more):
-    """What a driver asks for, with changes, also of its part's identity."""
-    identity = {name: more.get(name, value) for name, value in asked["identity"].items()}
-    return asked | {name: value for name, value in more.items() if name not in identity} | {"identity": identity}
 
 
 @pytest.fixture(scope="session")

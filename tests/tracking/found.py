@@ -27,3 +27,9 @@ def found_in(records, objectives=OBJECTIVES, **more):
     front = frontier(records, objectives)
     chosen = pick(head_choices(front.points, objectives), front.points, objectives, Policy())
     return Found(front, chosen, **more)
+
+
+def changed(asked, more):
+    """What a driver asks for, with changes, also of its part's identity."""
+    identity = {name: more.get(name, value) for name, value in asked["identity"].items()}
+    return asked | {name: value for name, value in more.items() if name not in identity} | {"identity": identity}

@@ -12,9 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import changed
 from contents import content, everything_once
-from found import found_in, history, put
+from found import changed, found_in, history, put
 from servers import RealServer, faulty_proxy, free_port, silent_server
 
 from bench.records import RungResult

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bench.data.duplicates import RowSet
 from bench.data.inspection.column import Counted, Markers, count_column, find_markers
-from bench.data.inspection.kinds import DESIGN, Finding, Rate, coarse_cells, find_kind, find_rate
+from bench.data.inspection.kinds import DESIGN, Finding, Rate, coarse_cells, find_kind, find_new, find_rate
 from bench.data.inspection.labels import Label, find_labels, label_columns, parents_of, task_names
 from bench.data.inspection.leaks import Floats, Labels, find_leak
 from bench.data.inspection.names import LASTING, after_exposure, has_word, is_scenario, is_watching
@@ -112,6 +114,8 @@ class Draft:
     columns: tuple[ColumnDraft, ...]
     split: Split
     proposals: Proposals
+    repeated: int
+    """Rows that equal an earlier one."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -160,9 +164,10 @@ def draft_card(request: Request, progress: Progress) -> Draft:
     tasks = find_labels(given, parents, counted)
     split = _split(wish, sample, counted, tasks, markers, progress)
     labels = {task.name: (task.values(counted), task.binary) for task in tasks}
-    halves = halves_of(assigned(split.table, wish, card_names(layout), sample.file, counted), labels)
+    of_rows = assigned(split.table, wish, card_names(layout), sample.file, counted)
+    halves = halves_of(of_rows, labels)
     roles = _roles(wish, split, tasks)
-    columns = tuple(_columns(layout.columns, column_of, roles, labels, halves))
+    columns = tuple(_columns(layout.columns, column_of, roles, labels, of_rows, halves))
     if not any(column.role == "input" for column in columns):
         reasons = "; ".join(f"'{column.name}' ({column.reason})" for column in columns if column.role == "left out")
         raise UserError(
@@ -171,7 +176,15 @@ def draft_card(request: Request, progress: Progress) -> Draft:
     rates = {name: float(np.nanmean(value)) for name, (value, _) in labels.items()}
     name, rows = request.id or _id_of(request.files), sample.table.num_rows
     found = _proposals(column_of, {task.name: task.parent for task in tasks}, labels, columns)
-    return Draft(request, layout, name, rows, sample.complete, markers, tasks, rates, _renamed(columns), split, found)
+    return Draft(request, layout, name, rows, sample.complete, markers, tasks, rates, _renamed(columns), split, found,
+                 _repeated(sample))  # fmt: skip
+
+
+def _repeated(sample: Sample) -> int:
+    try:
+        return int((~RowSet().new(sample.table)).sum())
+    except UserError:  # a column of records, by which rows are not compared
+        return 0
 
 
 def _check_files(files: Sequence[Path]) -> None:
@@ -231,6 +244,7 @@ def _columns(
     column_of: Callable[[str], Counted],
     roles: Mapping[str, tuple[Role, str]],
     labels: Labels,
+    rows: NDArray[np.int8],
     halves: Halves,
 ) -> Iterator[ColumnDraft]:
     others, drafts = Others(halves), []
@@ -247,6 +261,8 @@ def _columns(
             role, reason = "post-exposure", named
         elif finding.option is None:
             role, reason = "left out", finding.why
+        elif (new := find_new(column, finding, rows)) is not None:
+            role, reason = "left out", new
         else:
             role, reason = "input", ""
             others.add(coarse_cells(column, finding, halves))

@@ -25,6 +25,7 @@ from bench.data.inspection.names import (
     reads_as_time,
 )
 from bench.data.inspection.trying import Halves, Trial, counts_of, ranges_of
+from bench.data.splits import TRAIN, VALID
 
 SEPARATORS = ("|", ";", ",", " ")
 MOST = 20_000
@@ -321,6 +322,25 @@ COVERED = 0.5
 """Share of validation's rows whose value must be there so often in train."""
 TELLS = 0.05
 """What rates must tell of a task, as AUC above a half, or R2."""
+
+
+NEW = 0.99
+"""Share of validation's rows with a value that train lacks, from which an id is no input: a request's, a session's."""
+
+
+def find_new(column: Counted, finding: Finding, split: NDArray[np.int8]) -> str | None:
+    """Why a category of many values is no input: train has hardly any of validation's values.
+
+    Args:
+        split: (N,).
+    """
+    option, codes = finding.option or {}, column.codes[split == VALID]
+    if len(column.counts) <= MANY or option.get("kind") != "categorical" or "derive" in option or len(codes) == 0:
+        return None
+    new = 1 - float(np.isin(codes, column.codes[split == TRAIN]).mean())
+    if new < NEW:
+        return None
+    return f"{new:.0%} of validation's rows have a value that train lacks, as the id of a request or a session does"
 
 
 class Rate(NamedTuple):

@@ -149,8 +149,9 @@ def _label(name: str, column: Counted, positive: str | None) -> Label:
         notes = (*notes, f"the rarer of two values is taken for 1; if it is not, say --label {column.name}=VALUE")
         return replace(label, positive=(texts[rare],), negative=(texts[1 - rare],), notes=notes)
     if column.numbers is None:
+        odd = next((text for text in texts if not any(map(str.isdigit, text))), texts[0])  # not the 0 beside a "maybe"
         raise UserError(
-            f"{where}: expected 0 and 1, two values or numbers, found {len(texts):,} texts such as {texts[0]!r}; "
+            f"{where}: expected 0 and 1, two values or numbers, found {len(texts):,} texts such as {odd!r}; "
             f"say which means 1 with --label {column.name}=VALUE"
         )
     hint = f"a number is predicted; for a yes or no say --label {column.name}=VALUE"

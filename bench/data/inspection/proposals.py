@@ -157,7 +157,7 @@ def amount_of(
         why.append(f"it is 0 or missing in every row without '{parent}'")
     if limit is not None:
         keys |= {"duration": limit, "censored": limit}
-        why.append(f"it hardly ever exceeds '{limit}' and often equals it, so it was cut there")
+        why.append(f"it hardly ever exceeds '{limit}' and often equals it, so it may have been cut there")
     elif lasting is not None:
         keys["duration"] = lasting
         why.append(f"'{lasting}' seems to say how long it could last")

@@ -147,6 +147,11 @@ def _reader(draft: Draft) -> Iterator[str]:
             yield from comment(
                 f"{toml(marker)} is taken for a value of {names}; if it means missing, add it to `missing`."
             )
+    if draft.repeated:
+        yield from comment(
+            f"{draft.repeated:,} of {draft.rows:,} rows equal an earlier one. If logged twice, uncomment this."
+        )
+        yield "# drop_duplicates = true"
 
 
 def _files(draft: Draft) -> Iterator[str]:
@@ -243,6 +248,8 @@ def _history(draft: Draft) -> Iterator[str]:
     """What to uncomment for inputs of earlier rows: requests must then bring them, so nobody gets them unasked."""
     wish, columns = draft.request.wish, {column.name: column for column in draft.columns}
     if wish.group is None or wish.time is None or not all(map(_number, columns[wish.time].examples)):
+        return
+    if columns[wish.group].role == "left out":  # nothing recurs later
         return
     rows = draft.rows / max(1, columns[wish.group].distinct)
     categories = [

@@ -302,7 +302,9 @@ def answer(
 
 
 def _silent(reason: str, weights: int = 0) -> Answer:
-    return Answer("cannot say", f"This run cannot say: {reason}", weights)
+    return Answer(
+        "cannot say", f"This run cannot say whether a gradient method beats tuned static weights: {reason}", weights
+    )
 
 
 def _repeated(

@@ -112,7 +112,12 @@ def unserved(reason: str) -> Verdict:
 
 
 def verdict(
-    served: Served, row: int, against: str, holds: float | None = None, others: tuple[str, ...] = ()
+    served: Served,
+    row: int,
+    against: str,
+    holds: float | None = None,
+    others: tuple[str, ...] = (),
+    unlimited: int | None = None,
 ) -> Verdict:
     """The verdict about a picked serving point.
 
@@ -121,10 +126,11 @@ def verdict(
         against: what the current point is, in words: "the best single-task models under equal weights".
         holds: in which share of retrainings the pick holds, see `bench.frontier.stability`.
         others: points that do as well in the other retrainings, in words.
+        unlimited: the row that the policy would pick without its limits, where these make it keep the current point.
     """
     changes, by_segment = _changes(served, row), segment_changes(served, row)
     if row == served.current:
-        kind, text, needed = *_kept(served, row, against), None
+        kind, text, needed = *_kept(served, row, against, unlimited), None
     else:
         kind, text, needed = _switched(served, row, changes, against)
     if first := _trees(served):
@@ -216,8 +222,21 @@ def _named(names: list[str]) -> str:
     return listed(names) if len(names) <= NAMED else f"{len(names)} scenarios"
 
 
-def _kept(served: Served, row: int, against: str) -> tuple[Kind, str]:
+def _kept(served: Served, row: int, against: str, unlimited: int | None) -> tuple[Kind, str]:
     """Kind and sentence where the pick is the current point."""
+    kind, text = _kept_within(served, row, against)
+    if unlimited is None:
+        return kind, text
+    told = ", ".join(map(str, _changes(served, unlimited)))
+    sure = SURE if served.known else "After one training each, no intervals are known."
+    what = describe(served, unlimited)
+    return kind, (
+        f"Keep {against}: no point that the policy allows is better. Without its limits it would pick {what}: "
+        f"{told}. {sure}"
+    )
+
+
+def _kept_within(served: Served, row: int, against: str) -> tuple[Kind, str]:
     if served.table["role"][row] == "baseline":
         return "baseline", f"Keep {against}. The policy finds no better point."
     rest = rows_of(served)

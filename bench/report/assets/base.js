@@ -31,7 +31,7 @@ const brief = (axes) => {
 };
 /* The score that ranks, written as in the verdict: "sum of click 0.8, like 0.2". */
 const fusion = ({ kind, weights }) => {
-  if (!weights) return "";
+  if (!weights || !Object.keys(weights).length) return "";
   const parts = Object.entries(weights).filter(([, weight]) => weight > 0).map(([task, weight]) => `${task} ${+weight.toPrecision(3)}`);
   if (parts.length > 2 && new Set(Object.values(weights)).size === 1) return `${kind}, equal weights`;
   return parts.length === 1 ? `${parts[0].split(" ")[0]} alone` : `${kind} of ${parts.join(", ")}`;

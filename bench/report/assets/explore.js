@@ -101,7 +101,7 @@ const drawMap = (section) => {
       cells.forEach((cell, at2) => {
         if (!cell) return;
         const each = decision.rows[cell[0]];
-        const title = `${titled(each)}, ${fusion(each)}: ${percent(at2 / 20)} of value on ${decision.axes[i].label}, ${percent(1 - at2 / 20)} on ${decision.axes[j].label}${cell[1] === null ? "" : `; holds in ${percent(cell[1])}`}`;
+        const title = `${[titled(each), fusion(each)].filter(Boolean).join(", ")}: ${percent(at2 / 20)} of value on ${decision.axes[i].label}, ${percent(1 - at2 / 20)} on ${decision.axes[j].label}${cell[1] === null ? "" : `; holds in ${percent(cell[1])}`}`;
         svg += `<rect x="${(left + w * at2).toFixed(1)}" y="${y}" width="${(w - 1).toFixed(1)}" height="${row - 2}" fill="var(--${section.look(each)[0]})" fill-opacity="${(cell[1] === null ? 0.6 : 0.12 + 0.75 * cell[1]).toFixed(2)}"><title>${esc(title)}</title></rect>`;
       });
       for (let from = 0; from < 21;) {

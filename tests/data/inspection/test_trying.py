@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import r2_score, roc_auc_score
 
 from bench.data.inspection.column import count_column
-from bench.data.inspection.kinds import find_kind, find_rate
+from bench.data.inspection.kinds import find_kind, find_new, find_rate
 from bench.data.inspection.trying import SMOOTHING, Others, Trial, halves_of
 from bench.data.splits import TEST, TRAIN
 
@@ -72,3 +72,10 @@ def test_target_rates_are_taken_where_ids_repeat_and_tell() -> None:
     assert once is not None
     assert not once.on
     assert rate_of([f"u{n}" for n in ids % 100], label) is None
+
+
+def test_an_id_that_never_comes_again_is_no_input() -> None:
+    column = count_column("request_id", pa.array(np.arange(N) // 5))
+    found = find_new(column, find_kind(column), np.sort(SPLIT))
+    assert "100% of validation's rows have a value that train lacks" in (found or "")
+    assert find_new(column, find_kind(column), SPLIT) is None

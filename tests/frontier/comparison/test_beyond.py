@@ -119,7 +119,8 @@ def test_one_untuned_static_point_is_no_front(point) -> None:
     found = answered(point(0.8, 0.5), point(0.8, ahead=1e-3))
     assert found.verdict == "cannot say"
     assert found.sentence == (
-        "This run cannot say: 1 static weight, at least 7 are needed; `seesaw confirm first --static 7` adds them."
+        "This run cannot say whether a gradient method beats tuned static weights: 1 static weight, at least 7 are "
+        "needed; `seesaw confirm first --static 7` adds them."
     )
 
 

@@ -70,6 +70,14 @@ def test_a_stand_in_that_nothing_beats_is_the_baseline_to_keep():
     assert verdict(front_of(rows), 0, NOW).kind == "baseline"
 
 
+def test_where_only_the_limits_keep_the_current_model_it_is_said_what_they_cost():
+    served = front_of([CURRENT, ("7", "trial", 0.5, 0.30, 0.60)])
+    found = verdict(served, 0, NOW, unlimited=1)
+    assert found.sentence.startswith("Keep the current model: no point that the policy allows is better. Without its")
+    assert "click.recall@10% -25.0%" in found.sentence
+    assert "like.recall@10% +50.0%" in found.sentence
+
+
 def test_a_pick_that_a_baseline_beats_is_no_win_however_surely_it_is_on_the_front():
     """The baseline has more of all between two of its weights, at neither of which it has as much of both."""
     equal = [("equal_weights", "baseline", w, 0.47 - 0.2 * (w - 0.4), 0.39 + 0.2 * (w - 0.4)) for w in (0.3, 0.7)]
