@@ -130,15 +130,23 @@ def _beside(card: Card) -> list[Path]:
 def in_raw(card: Card, raw: Path) -> dict[str, tuple[Path, ...]]:
     """A card's files in a folder that the user names, unread; none of generated data.
 
+    They lie in it, or in its folder named as the card; files of known content in any of its folders, since another
+    card's may hold the same.
+
     Raises:
         UserError: it is not a folder, or lacks a file.
     """
     if card.files and not raw.is_dir():
         raise UserError(f"{card.key}: expected a folder with {_listed(card.files)}, found none at {raw}")
     names = [file.name for file in card.files]
-    paths = {name: locate(raw, name, names) for name in names}
+    below = sorted(path for path in raw.iterdir() if path.is_dir()) if card.files else []
+    known = all(file.sha256 for file in card.files)
+    folders = [path for path in below if path.name == card.id] + [raw] + (below if known else [])
+    each = [{name: locate(folder, name, names) for name in names} for folder in folders]
+    paths = next((found for found in each if all(found.values())), {name: locate(raw, name, names) for name in names})
     if lacking := tuple(file for file in card.files if not paths[file.name]):
-        is_lacking = "matches no file" if is_pattern(lacking[0].name) and len(lacking) == 1 else "is not there"
+        is_lacking = "are not there" if len(lacking) > 1 else "is not there"
+        is_lacking = "matches no file" if is_pattern(lacking[0].name) and len(lacking) == 1 else is_lacking
         raise UserError(
             f"{card.key}: expected {_listed(card.files)}, each as it is or with .gz or .zst, in {raw}, "
             f"but {_listed(lacking)} {is_lacking}"

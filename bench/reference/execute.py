@@ -99,7 +99,7 @@ def run_design(
         name: of the suite.
         parts: as `bench.reference.cells.of_part` reads them.
         only: see `design_of`.
-        raw: folder of raw files, or of a folder for each data set.
+        raw: folder of raw files, or with a folder for each data set.
         workers: trainings at once; 0 means one a core.
 
     Raises:
@@ -146,9 +146,8 @@ class CellRunner:
         self, home: Path, dataset: SuiteDataset, raw: Path | None, workers: int, rows: Rows, progress: Progress
     ) -> None:
         card = load_card(dataset.id)
-        own = raw / card.id if raw is not None and (raw / card.id).is_dir() else raw
-        check_data(card, home, own if card.files else None, progress)
-        store = prepare(card, home, own if card.files else None, progress)
+        check_data(card, home, raw if card.files else None, progress)
+        store = prepare(card, home, raw if card.files else None, progress)
         self.store: Store = store.with_tasks(dataset.tasks or store.default_tasks)
         self._content = content_of(self.store)
         self.name, self._rows, self._progress = dataset.id, rows, progress

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.data import parse_card
-from bench.data.fetch import at_hand, digest, fetch
+from bench.data.fetch import at_hand, digest, fetch, in_raw
 from bench.errors import UserError
 
 
@@ -140,6 +140,20 @@ def test_raw_files_may_be_packed_whatever_the_card_says(tmp_path: Path, two: dic
     paths = at_hand(parse_card(two, "here"), tmp_path / "home", tmp_path, recorder)
     assert {name: path.name for name, (path,) in paths.items()} == {"log.csv": "log.csv.gz", "side.csv": "side.csv"}
     assert recorder.notes == []
+
+
+def test_raw_files_may_lie_in_folders_by_card(tmp_path: Path, two: dict[str, Any]) -> None:
+    card, raw = parse_card(two, "here"), tmp_path / "raw"
+    (raw / "other").mkdir(parents=True)
+    for folder in (raw / "other", raw / "shop"):  # that of another card, then its own
+        folder.mkdir(exist_ok=True)
+        (folder / "log.csv").write_bytes(b"log")
+        (folder / "side.csv").write_bytes(b"side")
+        assert in_raw(card, raw)["log.csv"] == (folder / "log.csv",)
+    (raw / "shop" / "log.csv").unlink()
+    two["files"][0].pop("sha256")
+    with pytest.raises(UserError, match=r"but log\.csv and side\.csv are not there"):  # what others hold is unknown
+        in_raw(parse_card(two, "here"), raw)
 
 
 def test_raw_files_that_differ_from_the_pin_are_used_with_a_note(

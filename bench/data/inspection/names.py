@@ -42,6 +42,7 @@ _OF_THINGS = _set(
 _KEPT = _set("sample sampling sampled downsample downsampling subsample subsampling keep kept neg negative negatives")
 _SHARES = _set("rate ratio prob probability fraction share")
 TIMES = _set("time times ts timestamp date datetime day dt at created updated when hour epoch ms unix moment")
+CYCLES = _set("hour hours hr minute minutes weekday dow hourmin")
 _HISTORY = _set(
     "count cnt counts num number rate ctr cvr avg mean hist history historical last prev previous past prior total "
     "sum average days freq frequency pred predicted est estimated expected popularity ago since"

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Label
-from bench.data.inspection.names import check_sortable, words
+from bench.data.inspection.names import CYCLES, check_sortable, has_word, words
 from bench.data.splits import SPLITS, Assignment, SplitInput, SplitRule, halved, of_validation
 from bench.data.values import Text
 from bench.errors import UserError
@@ -98,6 +98,12 @@ def _by_time(wish: Wish, columns: Columns) -> Proposal:
 
     def at(place: int) -> int | float | str:
         return _plain(values[order[place]], column.whole)
+
+    if has_word(wish.time, CYCLES) and column.whole and values.min() >= 0 and values.max() < 60:
+        raise UserError(
+            f"--time: expected times that never begin anew, found '{wish.time}' from {at(0)} to {at(-1)}, which says "
+            "nothing of the day"
+        )
 
     def end(first: int) -> int | float | str:  # between whole numbers no gap is left
         start = at(first)

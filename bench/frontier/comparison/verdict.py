@@ -41,6 +41,7 @@ def better(left: str, right: str, merit: float, p: float | None, doubt: str = ""
 
 POWER = 0.8
 MOST_REPLICATES = 1000
+MOST_TIMES = 100
 
 
 def replicates_needed(value: float, seed: float, data: float, freedom: float, now: int, tests: int) -> int | None:
@@ -58,11 +59,20 @@ def replicates_needed(value: float, seed: float, data: float, freedom: float, no
         return None
 
     def enough(n: int) -> bool:
-        error = math.sqrt(seed * now / n + data)
-        at = stats.t.ppf(1 - SIZE / tests / 2, freedom * (n - 1) / (now - 1))
-        return bool(stats.norm.sf(at - abs(value) / error) >= POWER)
+        return _power(value, seed * now / n + data, freedom * (n - 1) / (now - 1), tests) >= POWER
 
     return smallest(enough, MOST_REPLICATES)
+
+
+def rows_needed(value: float, seed: float, data: float, freedom: float, tests: int) -> int | None:
+    """How many times as many rows would show that difference with chance `POWER`, by the same replicates; as above."""
+    return smallest(lambda times: _power(value, seed + data / times, freedom, tests) >= POWER, MOST_TIMES)
+
+
+def _power(value: float, variance: float, freedom: float, tests: int) -> float:
+    """The chance that a difference of that size is significant."""
+    at = stats.t.ppf(1 - SIZE / tests / 2, freedom)
+    return float(stats.norm.sf(at - abs(value) / math.sqrt(variance)))
 
 
 def smallest(enough: Callable[[int], bool], most: int) -> int | None:

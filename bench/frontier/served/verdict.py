@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from bench.errors import listed
-from bench.frontier.comparison.verdict import SIZE, replicates_needed
+from bench.frontier.comparison.verdict import SIZE, replicates_needed, rows_needed
 from bench.frontier.score import in_words
 from bench.frontier.served.distance import ahead, gain_of_all, percent, rows_of
 from bench.frontier.served.front import gains
@@ -263,11 +263,11 @@ def _switched(served: Served, row: int, changes: tuple[Change, ...], against: st
         kind: Kind = "baseline" if served.table["role"][served.current] == "baseline" else "unknown"
         more = f": {', '.join(doubtful + rest)}" if doubtful or rest else ""
         text = f"Keep {against}. Switching to {what} costs {', '.join(lost)}, and no gain is shown{more}"
-        return kind, f"{text}. {SURE}", None
+        needed, enough = _needed(served, row, changes)
+        return kind, f"{text}. {SURE}{enough}", needed
     if not gained:
-        needed = _needed(served, row, changes)
-        more = f" About {needed} replicates of each point would show such a gain." if needed else ""
-        return "unknown", f"Cannot tell whether to switch to {what}. {told}{more}", needed
+        needed, enough = _needed(served, row, changes)
+        return "unknown", f"Cannot tell whether to switch to {what}. {told}{enough}", needed
     parts = [f"It gains {', '.join(gained)}"]
     parts += [f"costs {', '.join(lost)}"] if lost else []
     parts += [f"may cost {', '.join(doubtful)}"] if doubtful else []
@@ -357,13 +357,18 @@ def _trees(served: Served) -> str:
     return f"Boosted trees are ahead of every network: {'; '.join(each.sentence for each in found)}."
 
 
-def _needed(served: Served, row: int, changes: tuple[Change, ...]) -> int | None:
-    """Replicates that would show the largest gain seen; None where more of them would not."""
+def _needed(served: Served, row: int, changes: tuple[Change, ...]) -> tuple[int | None, str]:
+    """Replicates that would show the largest gain seen, None where any number would not; and what would, in words."""
     errors = gains(served.test_draws, served.current)[:, row].var(axis=0)
     data = served.row_variance[row]
     best = max(range(len(changes)), key=lambda at: changes[at].value / max(float(errors[at]), 1e-30) ** 0.5)
     if changes[best].value <= 0:
-        return None
+        return None, ""
     tests = max(1, round(SIZE / (2 * float(stats.norm.sf(served.reach)))))  # of which each would be so strict
     seed, now = max(0.0, float(errors[best] - data[best])), served.replicates
-    return replicates_needed(changes[best].value, seed, float(data[best]), max(1, now - 1) * 4.0, now, tests)
+    size = changes[best].value, seed, float(data[best]), max(1, now - 1) * 4.0
+    if needed := replicates_needed(*size, now, tests):
+        return needed, f" About {needed} replicates of each point would show such a gain."
+    if times := rows_needed(*size, tests):
+        return None, f" About {times} times as many rows of test would show such a gain; more replicates would not."
+    return None, ""

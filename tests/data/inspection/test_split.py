@@ -39,6 +39,12 @@ def test_times_are_cut_where_the_shares_say() -> None:
     assert found.outside == 0
 
 
+def test_an_hour_of_the_day_is_no_time() -> None:
+    with pytest.raises(UserError, match="found 'event_hour' from 0 to 23, which says nothing of the day"):
+        split(Wish(time="event_hour"), event_hour=np.arange(N) % 24)
+    assert split(Wish(time="hour"), hour=np.arange(N) + 2024010100).table["kind"] == "time"
+
+
 def test_between_whole_numbers_there_is_no_gap() -> None:
     table = split(Wish(time="t"), t=np.arange(N) * 10).table
     assert table["train"]["last"] == 7999

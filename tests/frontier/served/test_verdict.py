@@ -58,6 +58,16 @@ def test_what_is_gained_and_what_it_costs(pick, sd, kind, first, told):
     assert [each.outcome for each in found.changes] == [each.name for each in OUTCOMES]
 
 
+def test_where_only_more_rows_would_show_a_gain_it_says_so():
+    served = front_of([CURRENT, ("7", "trial", 0.5, 0.20, 0.48)], 0.08)
+    noisy = replace(served, row_variance=np.full((2, 2), 0.0175))  # nearly all of the error
+    found = verdict(noisy, 1, NOW)
+    assert "costs click.recall@10% -50.0%" in found.sentence
+    assert "and no gain is shown: like.recall@10% +20.0%" in found.sentence
+    assert found.sentence.endswith("times as many rows of test would show such a gain; more replicates would not.")
+    assert found.needed is None
+
+
 def test_a_positive_estimate_is_never_told_as_a_cost():
     found = verdict(front_of([CURRENT, ("7", "trial", 0.5, 1.0, 0.43)], 0.03), 1, NOW)
     assert found.kind == "win"
