@@ -101,8 +101,8 @@ def _by_time(wish: Wish, columns: Columns) -> Proposal:
 
     if has_word(wish.time, CYCLES) and column.whole and values.min() >= 0 and values.max() < 60:
         raise UserError(
-            f"--time: expected times that never begin anew, found '{wish.time}' from {at(0)} to {at(-1)}, which says "
-            "nothing of the day"
+            f"--time: expected a time that goes on from day to day, found '{wish.time}' from {at(0)} to {at(-1)}, "
+            "which says nothing of the day"
         )
 
     def end(first: int) -> int | float | str:  # between whole numbers no gap is left
