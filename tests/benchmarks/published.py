@@ -68,7 +68,7 @@ def ablations() -> dict[str, list[str]]:
     for (variant, base, name), (better, worse, rest) in tallies.items():
         if variant == FIRST:  # there it is the plain model, and no way to read numbers
             continue
-        than = "the plain Shared-Bottom" if base == FIRST else f"a model {base}"
+        than = "the plain Shared-Bottom" if base == FIRST else f"a model {base}" if " " in base else f"`{base}`"
         found.setdefault(variant, []).append(
             f"in [{name}]({name}) surely better than {than} in {better or 'none'} of "
             f"{count(better + worse + rest, 'outcome')}, surely worse in {worse or 'none'}"
