@@ -205,7 +205,8 @@ def pick_command(
         print_json(documents[0] if len(documents) == 1 else {"picks": documents})
         return
     for result in results:
-        say(result.verdict.sentence)
+        if result.pick is not None:  # else the sentence below has the reason
+            say(result.verdict.sentence)
         show_pick(result, full)
 
 

@@ -202,7 +202,7 @@ def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_pa
     assert search["checkpoints"]["trials"] > 0
     assert 0 < search["checkpoints"]["bytes"] <= search["checkpoints"]["limit"] == 20e9
     assert search["left"] > 0
-    assert "under way" in seesaw("status", "cut").out
+    assert "running, or interrupted" in seesaw("status", "cut").out
 
     # limits are totals, and can be raised as long as the search has not ended
     said = seesaw("resume", "cut", "--samples", BUDGET - 1)
