@@ -2,14 +2,12 @@
 
 The temporary name holds the id of the process that writes. So files that a killed process left can be told from those
 that a living one is about to finish. What cannot be written (a full disk, a file that may not grow, a folder without
-permission) is the user's to mend. A folder has one driver: it holds a lock, which the operating system frees when the
-driver ends, even by a crash.
+permission) is the user's to mend.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import platform
 import re
@@ -18,7 +16,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -233,61 +231,3 @@ def _is_about(name: object, target: Path) -> bool:
         return False
     path = Path(os.fsdecode(name))
     return path.is_relative_to(target.parent) or target.is_relative_to(path)
-
-
-LOCK = "driver.lock"
-MOMENT = 0.05
-"""Seconds, many times what a look at a lock takes."""
-
-
-def is_held(folder: Path) -> bool:
-    """Whether a driver works on a folder now."""
-    try:
-        with (folder / LOCK).open(encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-class FolderLock(AbstractContextManager["FolderLock"]):
-    """Holds the lock from construction to `release`. The file stays: without it two drivers could lock two files.
-
-    Args:
-        file: in the folder; each is a lock of its own.
-        holder: what holds it, for messages.
-
-    Raises:
-        UserError: another driver holds it.
-    """
-
-    def __init__(self, folder: Path, file: str = LOCK, holder: str = "driver") -> None:
-        writable(folder)
-        # "a+": opening must not truncate what the holder wrote. Not inherited by workers (PEP 446).
-        self._file = (folder / file).open("a+", encoding="utf-8")
-        try:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(MOMENT)  # somebody may only have looked
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.seek(0)
-            process = self._file.read().strip() or "unknown"
-            self._file.close()
-            raise UserError(
-                f"{folder}: expected no other {holder}, found one at work (process {process}); wait for it or stop it"
-            ) from None
-        with room_for(folder / file):
-            self._file.truncate(0)
-            self._file.write(f"{os.getpid()}\n")
-            self._file.flush()
-
-    def release(self) -> None:
-        """Lets the next driver in. Releasing twice is harmless."""
-        self._file.close()
-
-    def __exit__(self, *error: object) -> None:
-        self.release()

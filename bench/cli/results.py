@@ -29,8 +29,8 @@ Watch = Annotated[bool, typer.Option("--watch", help="Refresh live, until no dri
 
 def status(run_: RunName, watch: Watch = False, json: Json = False, home: Home = None) -> None:
     """Show what is running, done, and failed, and why."""
-    from bench.atomic import is_held
     from bench.cli.output import watch as keep_watching
+    from bench.lock import is_held
     from bench.run.status import status_of
 
     datasets = _open(run_, home)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, redirect_stdout
+from contextlib import AbstractContextManager, ExitStack, redirect_stdout
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -287,15 +287,16 @@ def train(
             if profile:
                 raise UserError(f"--profile: expected one rank, found {world}")
             check_ranks(chosen, world, min(chosen.optim.batch_size, len(store.split("train"))))
-            left: Path | None
             if on_cluster:
                 needs = plugins.needs(job.config.items())
                 options = Options(
                     note=progress.note, store=job.store, address=address, threads=threads or 1, gpus=gpus, needs=needs
                 )
-                left = stack.enter_context(on_ray(job, ranks, progress, options))
+                trained: AbstractContextManager[Path | None] = on_ray(job, ranks, progress, options)
                 job = replace(job, device="auto")  # this machine may have another one
-            elif (left := stack.enter_context(trained_on_ranks(job, ranks, progress))) is None:
+            else:
+                trained = trained_on_ranks(job, ranks, progress)
+            if (left := stack.enter_context(trained)) is None:
                 return
             job = replace(job, resume=str(left))
         result = run_job(job, progress, profiled)

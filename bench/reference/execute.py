@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from bench import __version__, content, plugins
-from bench.atomic import FolderLock
 from bench.balancing import BALANCING
 from bench.data import Store, load_card, prepare
 from bench.data.preparation import check_data
 from bench.errors import UserError, unknown
+from bench.lock import FolderLock
 from bench.machine import cores, processor
 from bench.models.sharing import SHARING
 from bench.objectives import Objective

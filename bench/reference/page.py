@@ -16,9 +16,10 @@ from bench.reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STAT
 from bench.reference.members import Data, Member
 from bench.reference.papers import GAINS
 from bench.reference.table import TABLE
+from bench.report.comparison import critical_figure
+from bench.report.markup import escaped, identifier, sentence
 from bench.report.page import table, whole
-from bench.report.text import MINUS, count, dataset, escaped, identifier, label, sentence
-from bench.run.comparing import critical_figure
+from bench.report.text import MINUS, count, dataset, label
 
 WIDTH, HEIGHT, EDGE = 320, 240, 20
 FEW = 10

@@ -13,7 +13,7 @@ from bench.frontier.importance import Importance, alone, importances
 from bench.objectives import in_thousandths
 from bench.records import Failure, TrialRecord
 from bench.report import text
-from bench.report.text import ordered
+from bench.report.markup import ordered
 from bench.rows import CONFIRM, SEARCH
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.report import text
-from bench.report.text import SYMBOLS, looks_of
+from bench.report.markup import SYMBOLS, looks_of
 from bench.report.view import Axis, Decision, Plane, View
 from bench.rows import SHORT
 

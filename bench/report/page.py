@@ -17,8 +17,8 @@ from bench.atomic import write_text
 from bench.report import text
 from bench.report.effort import Failed, Spent
 from bench.report.embed import section_data
+from bench.report.markup import COLOURS, FONT, embedded, escaped, identifier, joined, packed, pairs, scrolling, sentence
 from bench.report.picture import picture
-from bench.report.text import COLOURS, FONT, embedded, escaped, identifier, joined, packed, pairs, scrolling, sentence
 from bench.report.view import View
 from bench.rows import NAMES, SEARCH
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.report import text
-from bench.report.text import COLOURS, FONT, SYMBOLS, Look, escaped, looks_of
+from bench.report.markup import COLOURS, FONT, SYMBOLS, Look, escaped, looks_of
 from bench.report.view import Plane, View
 
 WIDTH, HEIGHT, EDGE, FOOT = 300, 208, 18, 18

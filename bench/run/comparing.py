@@ -1,12 +1,10 @@
-"""Compares points of runs by families, answers whether gradient methods beat static weights, and draws the page."""
+"""Compares points of runs by families, and answers for one run whether gradient methods beat static weights."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,23 +12,14 @@ from bench.atomic import write_text
 from bench.balancing import method, works_on_gradients
 from bench.errors import UserError, unknown
 from bench.frontier.comparison.beyond import Answer, answer
-from bench.frontier.comparison.compared import (
-    FAMILY_HEADS,
-    LEAST_DATASETS,
-    Compared,
-    Group,
-    Ranking,
-    family_rows,
-    ranking,
-)
+from bench.frontier.comparison.compared import LEAST_DATASETS, Compared, Group, Ranking, ranking
 from bench.frontier.comparison.comparison import compare
 from bench.frontier.comparison.families import FAMILIES, FamilyPoint, families
 from bench.frontier.pareto import resolve_reference, weakest_reference
 from bench.frontier.points import BASELINE, points_of_run
 from bench.objectives import Objective, parse
 from bench.records import Point
-from bench.report.page import table, whole
-from bench.report.text import MINUS, dataset, escaped, joined, number, sentence
+from bench.report.comparison import comparison_document
 from bench.rows import CONFIRM, NAMES, TEST
 from bench.run.current import others_of
 from bench.run.folder import DatasetRun, Run
@@ -181,106 +170,3 @@ def _shares(point: Point, tasks: Sequence[str]) -> tuple[float, ...]:
     given = point.config if point.balancing == "static" else {}
     weights = [float(given.get(f"balancing.static.weight.{task}") or 1.0) for task in tasks]
     return tuple(round(weight / sum(weights), 3) for weight in weights)
-
-
-WIDTH, ROW, TOP, LEFT, MARGIN = 720, 28, 64, 20, 240
-"""In the units of the drawing; `MARGIN` is the room to the right for the names of methods."""
-
-
-def critical_figure(ranking: Ranking) -> str:
-    """Methods from the best mean rank on top, with the critical difference, and a bar for each clique.
-
-    Demšar, JMLR 2006, has the names around one axis; a row for each is read more easily, on a phone, too.
-    """
-    most = max(*ranking.ranks, 1 + ranking.critical)
-
-    def x(rank: float) -> float:
-        return LEFT + (rank - 1) / ((most - 1) or 1) * (WIDTH - LEFT - MARGIN)
-
-    rows = [TOP + ROW * at for at in range(len(ranking.names))]
-    parts = [
-        f'<path d="M{x(1):.1f} 30H{x(1 + ranking.critical):.1f}" stroke="var(--text)" stroke-width="2"/>'
-        f'<text x="{x(1):.1f}" y="20">critical difference {ranking.critical:.2f}</text>'
-    ]
-    for at, (first, last) in enumerate(ranking.cliques):
-        lane = x(ranking.ranks[last]) + 9 + 7 * at
-        parts.append(f'<path d="M{lane:.1f} {rows[first]}V{rows[last]}" stroke="var(--line)" stroke-width="5"/>')
-    beside = 20 + 7 * len(ranking.cliques)
-    for y, name, rank in zip(rows, ranking.names, ranking.ranks, strict=True):
-        parts.append(
-            f'<circle cx="{x(rank):.1f}" cy="{y}" r="5" fill="var(--accent)"/>'
-            f'<text x="{x(rank) + beside:.1f}" y="{y + 4}">{escaped(name)} {rank:.2f}</text>'
-        )
-    height = TOP + ROW * len(rows) + 12
-    parts.append(f'<text x="{x(1):.1f}" y="{height - 4}" fill="var(--muted)">mean rank, 1 is best</text>')
-    return (
-        f'<svg class="critical" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="Mean ranks over data sets" '
-        f'font-size="13" fill="var(--text)">{"".join(parts)}</svg>'
-    )
-
-
-QUESTION = "Does any gradient method lie beyond the front of static weights?"
-HEADS = ("measure", "left", "right", "left minus right", "interval", "unit", "p (Holm)", "paired", "verdict")
-
-
-def comparison_document(found: Compared) -> str:
-    """The page as text."""
-    runs = list(dict.fromkeys(run for group in found.groups for run in group.runs))
-    body = [_shown(group, found, place) for place, group in enumerate(found.groups)]
-    body += [_ranks(found)] + [f'<p class="note">{escaped(note)}</p>' for note in found.notes]
-    return whole(", ".join(runs), f"Comparison by {found.by}, {NAMES[found.split]}", body, figures=False)
-
-
-def _shown(group: Group, found: Compared, place: int) -> str:
-    parts = [
-        f'<section class="run"><h2>{escaped(dataset(group.dataset))}</h2><p>{escaped(", ".join(group.runs))}</p>',
-        f'<article class="answer"><h3>{QUESTION}</h3><p>{sentence(group.answer.sentence)}</p></article>',
-    ]
-    if group.comparison is None:
-        parts.append(f'<p class="note">{escaped(group.reason)}</p>')
-    else:
-        rows = [[*map(_cell, row[:-1]), number(row[-1])] for row in family_rows(group.comparison)]
-        parts.append(
-            f'<h3>Families</h3><p class="note">On {NAMES[found.split]}.</p>'
-            + table((found.by, *FAMILY_HEADS), rows, "Families", 1 + len(FAMILY_HEADS))
-        )
-        parts += [f'<p class="note below">{sentence(note)}</p>' for note in group.notes]
-        if group.comparison.tests:
-            parts.append(
-                f'<h3>Tests</h3><p class="note">Left minus right on {NAMES[found.split]}, {found.level:.0%} intervals. '
-                f"In a metric each family stands for the average of its {group.comparison.members} best confirmed "
-                "trials. p covers noise of "
-                "seeds and rows, and luck in tuning; it is Holm's, over all tests of the data set.</p>"
-            )
-            tests = found.table[found.table["dataset"] == group.dataset].to_dict("records")
-            parts.append(table(HEADS, [_test(row) for row in tests], f"Tests {place}", len(HEADS)))
-    if group.unconfirmed:
-        parts.append(f'<p class="note below">Without a confirmed point: {escaped(", ".join(group.unconfirmed))}.</p>')
-    return joined([*parts, "</section>"])
-
-
-def _test(row: dict[Any, Any]) -> list[str]:
-    def told(value: float | None) -> str:
-        return "" if value is None or math.isnan(value) else f"{value:.4g}".replace("-", MINUS)
-
-    interval = " to ".join(filter(None, (told(row["low"]), told(row["high"]))))
-    value, p = told(row["value"]), told(row["p_holm"])
-    return [row["measure"], row["left"], row["right"], value, interval, row["unit"], p, row["paired"], row["verdict"]]
-
-
-def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _ranks(found: Compared) -> str:
-    if found.ranking is None:
-        return ""
-    return joined(
-        [
-            f'<section class="run"><h2>Over {found.ranking.datasets} data sets</h2>',
-            f'<p class="note">By the hypervolume of the front. {escaped(found.ranking.sentence)} A bar joins '
-            "what cannot be told apart.</p>",
-            critical_figure(found.ranking),
-            "</section>",
-        ]
-    )

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from bench.atomic import FolderLock, remove_abandoned, scratch_folder
+from bench.atomic import remove_abandoned, scratch_folder
 from bench.credentials import home_address, plain_address
 from bench.data import Store, prepare
 from bench.data.card import Card
@@ -22,6 +22,7 @@ from bench.frontier.policy import Policy, read_policy
 from bench.frontier.retraining import PredictionInterval, Retraining, length_of, prediction_intervals
 from bench.frontier.score import Kind, Score, in_words
 from bench.interrupts import ended_in_order
+from bench.lock import FolderLock
 from bench.machine import versions
 from bench.objectives import AREAS, ranked
 from bench.plain import read_json

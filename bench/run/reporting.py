@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.atomic import FolderLock, write_text
+from bench.atomic import write_text
 from bench.credentials import plain_address
 from bench.frontier.frontier import Frontier
 from bench.frontier.history import History
@@ -25,6 +25,7 @@ from bench.frontier.pareto import resolve_reference
 from bench.frontier.pick import Pick
 from bench.frontier.score import in_words
 from bench.frontier.served.served import Served
+from bench.lock import FolderLock
 from bench.progress import Progress
 from bench.records import TrialRecord
 from bench.report.picture import standalone

@@ -9,10 +9,10 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-from bench.atomic import is_held
 from bench.confirm.baselines import LEAST_TRIES, tries_of
 from bench.data.card import shape_of
 from bench.frontier.frontier import front_volume
+from bench.lock import is_held
 from bench.progress import Advance, Progress, Work
 from bench.records import TRAINED, Failure, TrialRecord
 from bench.run.folder import DatasetRun

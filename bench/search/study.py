@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.atomic import FolderLock
 from bench.errors import UserError
+from bench.lock import FolderLock
 from bench.objectives import Objective
 from bench.records import Failure, Outcome, Point, Replicate, Scalar, TrialRecord
 from bench.search.dashboard import Dashboard

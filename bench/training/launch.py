@@ -137,7 +137,7 @@ def _run(rank: int, job: Job, world: int, folder: str, done: Any, total: Any) ->
         done.value, total.value = steps, of
 
     try:
-        progress = Told(tell) if rank == 0 else Silent()
+        progress = StepCounter(tell) if rank == 0 else Silent()
         train_on_rank(job, Ranks(rank, world), Path(folder) / CHECKPOINT, progress, f"file://{folder}/meet")
     except (UserError, TrainingError) as error:
         note = json.dumps([type(error).__name__, str(error)])
@@ -149,7 +149,7 @@ def _last_line(error: Exception) -> str:
     return f"training on several ranks failed: {str(error).strip().splitlines()[-1]}"
 
 
-class Told(Silent):
+class StepCounter(Silent):
     """Tells another process how many steps are done, of how many; `tell` is called a few times a second at most."""
 
     def __init__(self, tell: Callable[[int, int], None]) -> None:

@@ -17,8 +17,8 @@ from urllib.error import HTTPError
 import pytest
 
 import bench
-from bench.atomic import FolderLock
 from bench.errors import UserError
+from bench.lock import FolderLock
 
 pytestmark = pytest.mark.slow  # two runs are made first
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from bench import atomic
-from bench.atomic import FolderLock, is_held
 from bench.cli import output as module
 from bench.cli.output import watch
+from bench.lock import FolderLock, is_held
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.run.board import BoardPart, BoardRun, board_document
+from bench.report.board import BoardPart, BoardRun, board_document
 
 
 def run_of(view: Any, name: str = "first", dataset: str = "census") -> BoardRun:

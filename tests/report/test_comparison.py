@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from bench.frontier.comparison.beyond import Answer
 from bench.frontier.comparison.compared import Compared, Group
-from bench.run.comparing import comparison_document
+from bench.report.comparison import comparison_document
 
 
 def test_the_page_has_the_answer_and_nothing_of_data_is_markup() -> None:

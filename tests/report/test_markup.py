@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.report.text import COLOURS, looks_of
+from bench.report.markup import COLOURS, looks_of
 
 
 def luminance(colour: str) -> float:

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from bench.frontier.comparison.compared import ranking
+from bench.report.comparison import critical_figure
 from bench.report.page import document
 from bench.report.picture import picture, standalone
-from bench.run.comparing import critical_figure
 
 EVIL = "<img src=x onerror=alert(1)>"
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.atomic import FolderLock
 from bench.errors import UserError
+from bench.lock import FolderLock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from bench.atomic import FolderLock
+from bench.lock import FolderLock
 lock = FolderLock(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(600)

@@ -26,13 +26,13 @@ from bench.records import Job
 from bench.search.executors.base import Options
 from bench.search.executors.process import THREADS
 from bench.search.executors.ray import brought, check_machines, connect, loss
-from bench.training.launch import CHECKPOINT, LOOK, Told, train_on_rank
+from bench.training.launch import CHECKPOINT, LOOK, StepCounter, train_on_rank
 from bench.training.ranks import Ranks
 
 ROOM_SECONDS = 60.0
 """For the cluster to find room for all ranks."""
 LAST_WORDS = 10.0
-"""Seconds after the first rank's end in which others may say why theirs came."""
+"""Seconds to wait for the other ranks' errors, once one has failed."""
 
 
 def on_rank(job: Job, ranks: Ranks, meet: str, driver: str, steps: Queue) -> bytes:
@@ -40,7 +40,7 @@ def on_rank(job: Job, ranks: Ranks, meet: str, driver: str, steps: Queue) -> byt
     with TemporaryDirectory(prefix="seesaw-ranks-") as folder:
         left = Path(folder) / CHECKPOINT
         own = brought(job, driver, Path(folder))
-        progress = Told(lambda done, total: steps.put((done, total))) if ranks.rank == 0 else Silent()
+        progress = StepCounter(lambda done, total: steps.put((done, total))) if ranks.rank == 0 else Silent()
         train_on_rank(own, ranks, left, progress, meet)
         return left.read_bytes() if ranks.rank == 0 else b""
 

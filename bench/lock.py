@@ -1,0 +1,69 @@
+"""One driver a folder: a lock that the operating system frees when its holder ends, even by a crash."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from bench.atomic import room_for, writable
+from bench.errors import UserError
+
+FILE = "driver.lock"
+MOMENT = 0.05
+"""Seconds, many times what a look at a lock takes."""
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a driver works on a folder now."""
+    try:
+        with (folder / FILE).open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+class FolderLock(AbstractContextManager["FolderLock"]):
+    """Holds the lock from construction to `release`. The file stays: without it two drivers could lock two files.
+
+    Args:
+        file: in the folder; each is a lock of its own.
+        holder: what holds it, for messages.
+
+    Raises:
+        UserError: another driver holds it.
+    """
+
+    def __init__(self, folder: Path, file: str = FILE, holder: str = "driver") -> None:
+        writable(folder)
+        # "a+": opening must not truncate what the holder wrote. Not inherited by workers (PEP 446).
+        self._file = (folder / file).open("a+", encoding="utf-8")
+        try:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(MOMENT)  # somebody may only have looked
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            process = self._file.read().strip() or "unknown"
+            self._file.close()
+            raise UserError(
+                f"{folder}: expected no other {holder}, found one at work (process {process}); wait for it or stop it"
+            ) from None
+        with room_for(folder / file):
+            self._file.truncate(0)
+            self._file.write(f"{os.getpid()}\n")
+            self._file.flush()
+
+    def release(self) -> None:
+        """Lets the next driver in. Releasing twice is harmless."""
+        self._file.close()
+
+    def __exit__(self, *error: object) -> None:
+        self.release()

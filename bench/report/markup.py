@@ -1,0 +1,128 @@
+"""Small pieces of HTML, and the colours and marks of the page and its figures. Every text goes through `escaped`.
+
+Figures name colours as CSS variables; saved ones have the light colours. Architectures differ in colour and in shape.
+The first five colours stay apart under all three kinds of colour blindness.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+COLOURS: dict[str, tuple[str, str]] = {
+    # role: light, dark
+    "surface": ("#ffffff", "#14181d"),
+    "raised": ("#f6f7f9", "#1b2027"),
+    "text": ("#1c2126", "#e7eaee"),
+    "muted": ("#5d6873", "#9ba6b2"),
+    "grid": ("#e6e9ed", "#2a3139"),
+    "line": ("#c9cfd6", "#3d4650"),
+    "accent": ("#0b5fa5", "#7db9f5"),
+    "front": ("#39434e", "#c5cdd6"),
+    "loss": ("#b84a0c", "#f0894a"),
+    "good": ("#12734f", "#58c79a"),
+    "kind-0": ("#4b5560", "#aab4bf"),
+    "kind-1": ("#0a6fb8", "#4aa3f0"),
+    "kind-2": ("#d9641a", "#f08a3c"),
+    "kind-3": ("#1a9d78", "#7ff0c0"),
+    "kind-4": ("#5c1a78", "#9a5fe8"),
+    "kind-5": ("#8a1f12", "#d0423a"),
+    "kind-6": ("#7fa8d8", "#ffe9a0"),
+}
+KIND_COLOURS = tuple(role for role in COLOURS if role.startswith("kind-"))
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', 'Liberation Sans', sans-serif"
+
+SYMBOLS: dict[str, str] = {
+    # name: SVG path in a box from -8 to 8
+    "x": "M-6-3-3-6 0-3 3-6 6-3 3 0 6 3 3 6 0 3-3 6-6 3-3 0Z",
+    "square": "M-5-5H5V5H-5Z",
+    "circle": "M-6 0a6 6 0 1 0 12 0a6 6 0 1 0-12 0Z",
+    "diamond": "M0-7 7 0 0 7-7 0Z",
+    "triangle-up": "M0-6 6.5 5H-6.5Z",
+    "triangle-down": "M0 6 6.5-5H-6.5Z",
+    "cross": "M-2-6H2V-2H6V2H2V6H-2V2H-6V-2H-2Z",
+    "pentagon": "M0-6.5 6.2-2 3.8 5.3H-3.8L-6.2-2Z",
+    "star": "M0-7 1.9-2.3 6.8-2.2 2.9.9 4.3 5.7 0 2.9-4.3 5.7-2.9.9-6.8-2.2-1.9-2.3Z",
+}
+SHARING_ORDER = ("single_task", "shared_bottom", "mmoe", "ple", "shared_embeddings")
+"""Kinds that keep their colour and shape on every page; others follow by name."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """The colour and mark of one architecture."""
+
+    role: str
+    symbol: str
+
+
+def ordered(kinds: Iterable[str]) -> tuple[str, ...]:
+    """Architectures in the order of pages."""
+    found = set(kinds)
+    known = [kind for kind in SHARING_ORDER if kind in found]
+    return (*known, *sorted(found - set(known)))
+
+
+def looks_of(kinds: Iterable[str]) -> dict[str, Look]:
+    """A look for each architecture, all different up to 63 kinds."""
+    kinds = ordered(kinds)
+    places = [*SHARING_ORDER, *(kind for kind in kinds if kind not in SHARING_ORDER)]
+    symbols = tuple(SYMBOLS)
+    every = {
+        kind: Look(KIND_COLOURS[i % len(KIND_COLOURS)], symbols[i % len(symbols)]) for i, kind in enumerate(places)
+    }
+    return {kind: every[kind] for kind in kinds}
+
+
+escaped = escape
+
+
+def sentence(text: str) -> str:
+    """A sentence in which commands stand between backticks."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escaped(text))
+
+
+def identifier(text: str) -> str:
+    """Any text as a part of an HTML id."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "run"
+
+
+def embedded(id: str, value: Any) -> str:
+    """Plain values as JSON for scripts to read. No `<` is left in it, so nothing can end the element early."""
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), allow_nan=False)
+    text = text.replace("<", "\\u003c")
+    return f'<script type="application/json" id="{id}">{text}</script>'
+
+
+def packed(id: str, value: Any) -> str:
+    """Plain values as JSON, gzipped, in base64, for scripts to inflate: a quarter of its size for many trials."""
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), allow_nan=False)
+    data = base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
+    return f'<script type="text/plain" data-packed id="{id}">{data}</script>'
+
+
+def glyph(look: Look) -> str:
+    """The mark of an architecture, as in figures."""
+    shape = f'<path d="{SYMBOLS[look.symbol]}" fill="var(--{look.role})"/>'
+    return f'<svg class="key" viewBox="-8 -8 16 16" aria-hidden="true">{shape}</svg>'
+
+
+def pairs(rows: Iterable[tuple[str, str]], style: str) -> str:
+    """Names and values as a description list."""
+    return f'<dl class="{style}">' + "".join(f"<dt>{escaped(n)}</dt><dd>{escaped(v)}</dd>" for n, v in rows) + "</dl>"
+
+
+def scrolling(table: str, name: str) -> str:
+    """A table in a box of its own, so that the page itself never scrolls sideways."""
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(name)}">{table}</div>'
+
+
+def joined(parts: Sequence[str]) -> str:
+    """Pieces one below the other."""
+    return "\n".join(part for part in parts if part)
