@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import atomic
+from bench import lock
 from bench.cli import output as module
 from bench.cli.output import watch
 from bench.lock import FolderLock, is_held
@@ -42,9 +42,9 @@ def test_a_held_lock_is_seen_and_not_taken(tmp_path: Path) -> None:
 
 def test_a_look_at_a_lock_keeps_no_driver_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     FolderLock(tmp_path).release()
-    look = (tmp_path / atomic.LOCK).open()
+    look = (tmp_path / lock.FILE).open()
     fcntl.flock(look, fcntl.LOCK_SH)
-    monkeypatch.setattr(atomic.time, "sleep", lambda seconds: look.close())
+    monkeypatch.setattr(lock.time, "sleep", lambda seconds: look.close())
     FolderLock(tmp_path).release()
 
 
