@@ -119,7 +119,7 @@ def checked(
             )
         if wanted.get(name) == "vector":
             _check_lengths(name, column, vectors[name], sieve)
-        elif name in wanted and is_list(kind):
+        elif name in wanted and is_list(kind) and _is(kind.value_type, TEXTS):
             _check_lists(name, column, sieve)
         if not _is(kind, TEXTS):
             continue
@@ -181,7 +181,7 @@ def _check_lists(name: str, column: Any, sieve: Sieve) -> None:
     """The sieve takes rows whose list holds a text that is not UTF-8."""
     rows, lists = distinct(column)
     first, values = taken_apart(lists)
-    if _is(values.type, TEXTS) and (broken := _not_utf8(values)).any():
+    if (broken := _not_utf8(values)).any():
         of_list = np.append(np.diff(np.append(0, np.cumsum(broken))[first]) > 0, False)
         sieve.refuse(of_list[rows], "bytes", f"'{name}': expected UTF-8 text")
 

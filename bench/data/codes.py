@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bench.data.values import WHOLE, distinct, texts_of
+from bench.data.values import WHOLE, distinct, filled, texts_of
 
 
 class Spans(NamedTuple):
@@ -286,7 +286,7 @@ def whole_numbers(values: Any, missing: Collection[str] = ()) -> NDArray[np.int6
             values = values.cast(pa.int64())
         except pa.ArrowInvalid:  # beyond 2^63
             return None
-    numbers: NDArray[np.int64] = pc.fill_null(values, NULL).to_numpy(zero_copy_only=False)
+    numbers: NDArray[np.int64] = filled(values, NULL)
     if np.count_nonzero(numbers == NULL) > values.null_count:
         return None
     marks = [int(marker) for marker in missing if marker.lstrip("-").isdecimal() and str(int(marker)) == marker]

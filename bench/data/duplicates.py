@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.data.codes import BASIS, NULL, IntegerCodes, hash_of, hashes_of, mixed
-from bench.data.values import distinct, is_list, taken_apart
+from bench.data.values import distinct, filled, is_list, taken_apart
 from bench.errors import UserError
 
 Prints = NDArray[np.uint64]
@@ -95,7 +95,7 @@ def _bits(values: Any) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     floats = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) + 0.0  # no -0.0
     whole = np.zeros(len(floats), np.int64)
     if not pa.types.is_floating(values.type):
-        exact = values.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+        exact = filled(values, 0).astype(np.int64)
         whole = np.where(np.abs(exact) > 2**53, exact, 0)
     return np.where(np.isnan(floats), np.nan, floats).view(np.uint64), whole.view(np.uint64)
 

@@ -28,7 +28,6 @@ from bench.data.checks import Rejects
 from bench.data.encoding.fitter import EncoderFitter
 from bench.data.fetch import Digest, at_hand, check_source, digest, fetch, in_raw, raw_folder
 from bench.data.history import Pasts
-from bench.data.reachable import reachable_in
 from bench.data.readers import Paths, read, read_sides
 from bench.data.readers.blocks import unpacked_name
 from bench.data.sources import SyntheticReader, is_pattern
@@ -229,8 +228,11 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     if pasts:
         pasts.remove()
     best: dict[str, float] = {}
-    for name in SPLITS:
-        best |= reachable_in(folder / name, card.task_rules, name)
+    if any(rule.truth for rule in card.task_rules):
+        from bench.data.reachable import reachable_in  # brings scipy.stats, half a second that real data does not need
+
+        for name in SPLITS:
+            best |= reachable_in(folder / name, card.task_rules, name)
     return {
         "duplicates_dropped": assembler.duplicates,
         "outside_splits": assembler.outside,

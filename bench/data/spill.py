@@ -25,48 +25,49 @@ from bench.errors import UserError
 
 
 class LabelCounts:
-    """Rows of one split, and for each task the labels that are observed, and their mean and deviation."""
+    """Rows of one split, and for each task the labels that are observed; their positives, or mean and deviation."""
 
     def __init__(self, card: Card) -> None:
         self.card, self.rows = card, 0
-        self.of_task = [RunningMoments() for _ in card.tasks]
-        self.positives = np.zeros(len(card.tasks), np.int64)
+        self.observed, self.positives = np.zeros((2, len(card.tasks)), np.int64)
+        self._moments = {at: RunningMoments() for at, task in enumerate(card.tasks) if task.kind == "regression"}
 
     def add(self, labels: Labels, weights: Weights | None = None) -> None:
         """Takes in labels (n, T); those of rows of weight 0 do not count."""
         if weights is not None and weights.shape[1]:
             labels = np.where(weights[:, :1] > 0, labels, np.nan)
         self.rows += len(labels)
+        self.observed += (~np.isnan(labels)).sum(axis=0)
         self.positives += (labels == 1).sum(axis=0)
-        for moments, column in zip(self.of_task, labels.T, strict=True):
-            moments.add(column.astype(np.float64))
+        for at, moments in self._moments.items():
+            moments.add(labels[:, at].astype(np.float64))
 
     def facts(self) -> dict[str, dict[str, float | int]]:
         """For each task: labels observed; positives and their rate, or mean and deviation."""
         found: dict[str, dict[str, float | int]] = {}
-        for task, moments, positives in zip(self.card.tasks, self.of_task, self.positives.tolist(), strict=True):
+        for at, task in enumerate(self.card.tasks):
+            observed, positives = int(self.observed[at]), int(self.positives[at])
             if task.kind == "binary":
-                rate = positives / moments.known if moments.known else 0.0
-                found[task.name] = {"observed": moments.known, "positives": positives, "rate": rate}
+                rate = positives / observed if observed else 0.0
+                found[task.name] = {"observed": observed, "positives": positives, "rate": rate}
             else:
-                mean, deviation = moments.moments
-                found[task.name] = {"observed": moments.known, "mean": mean, "deviation": deviation}
+                mean, deviation = self._moments[at].moments
+                found[task.name] = {"observed": observed, "mean": mean, "deviation": deviation}
         return found
 
     def check(self, split: str, empty_reason: str) -> None:
         """Raises UserError where the split is empty, or a task that is trained by default has too few labels in it."""
+        where = f"split '{split}'{of_validation(split)}"
         if self.rows == 0:
-            raise UserError(f"{self.card.key}: split '{split}'{of_validation(split)} is empty: {empty_reason}")
-        for rule, moments, positives in zip(self.card.task_rules, self.of_task, self.positives.tolist(), strict=True):
+            raise UserError(f"{self.card.key}: {where} is empty: {empty_reason}")
+        for rule, observed, positives in zip(self.card.task_rules, self.observed, self.positives, strict=True):
             if rule.optional:
                 continue
-            if rule.kind == "binary" and not 0 < positives < moments.known:
-                found = f"{positives} of {moments.known} are positive"
-                needs = f"task '{rule.name}' needs both classes in split '{split}'{of_validation(split)}"
-                raise UserError(f"{self.card.key}: {needs}, but {found}")
-            if moments.known == 0:
-                needs = f"task '{rule.name}' has no label in split '{split}'{of_validation(split)}"
-                raise UserError(f"{self.card.key}: {needs}")
+            if rule.kind == "binary" and not 0 < positives < observed:
+                needs = f"task '{rule.name}' needs both classes in {where}"
+                raise UserError(f"{self.card.key}: {needs}, but {positives} of {observed} are positive")
+            if observed == 0:
+                raise UserError(f"{self.card.key}: task '{rule.name}' has no label in {where}")
 
 
 CHUNK = 1 << 14

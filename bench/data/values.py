@@ -76,10 +76,16 @@ def distinct(column: Any) -> tuple[NDArray[np.int32], Any]:
         return np.where(there, np.arange(len(array)), -1).astype(np.int32), array
     if not pa.types.is_dictionary(array.type):
         encoded = pc.dictionary_encode(array)
-        return pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), encoded.dictionary
-    raw = pc.fill_null(array.indices, -1).to_numpy(zero_copy_only=False)
+        return filled(encoded.indices, -1), encoded.dictionary
+    raw = filled(array.indices, -1)
     codes, order = first_seen(raw, len(array.dictionary))
     return codes, array.dictionary.take(pa.array(order))
+
+
+def filled(values: Any, null: int) -> NDArray[Any]:
+    """An Arrow array of whole numbers (n,), with a number in place of null."""
+    whole: NDArray[Any] = (values.fill_null(null) if values.null_count else values).to_numpy(zero_copy_only=False)
+    return whole
 
 
 def is_list(kind: Any) -> bool:
@@ -90,7 +96,7 @@ def is_list(kind: Any) -> bool:
 
 def taken_apart(lists: Any) -> tuple[NDArray[np.int64], Any]:
     """An Arrow array (N,) of lists as (N + 1,) where the values of each begin, and all values; null has none."""
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    lengths = filled(pc.list_value_length(lists), 0)
     return np.append(0, np.cumsum(lengths, dtype=np.int64)), lists.flatten()
 
 
@@ -153,7 +159,7 @@ def as_text(column: Any, missing: Collection[str] = (), spelled: bool = False) -
     """An Arrow array (N,) of any type as categories; `spelled` as in `canonical`."""
     codes, values = distinct(column)
     texts = texts_of(values, missing, spelled).dictionary_encode()
-    lookup = np.append(pc.fill_null(texts.indices, -1).to_numpy(zero_copy_only=False), np.int32(-1))
+    lookup = np.append(filled(texts.indices, -1), np.int32(-1))
     return Text(lookup[codes], tuple(texts.dictionary.to_pylist()))
 
 

@@ -20,7 +20,7 @@ from pydantic import FiniteFloat, NonNegativeInt, model_validator
 from bench.data.codes import ABSENT, NULL, Codes, ColumnCodes, TextCodes, whole_numbers
 from bench.data.columns import Keep
 from bench.data.encoding.base import Known, Source, Vocabulary
-from bench.data.values import distinct, is_list, taken_apart, texts_of
+from bench.data.values import distinct, filled, is_list, taken_apart, texts_of
 from bench.registry import Config
 from bench.schema import Field
 
@@ -46,7 +46,7 @@ def list_codes(lists: Lists, values: TextCodes | ColumnCodes, table: Any, grow: 
     first, items = taken_apart(joined)
     at, found = distinct(items)
     alike = texts_of(found, markers, spelled).dictionary_encode()
-    own = np.append(pc.fill_null(alike.indices, ABSENT).to_numpy(zero_copy_only=False), np.int32(ABSENT))[at]
+    own = np.append(filled(alike.indices, ABSENT), np.int32(ABSENT))[at]
     chosen = _chosen(lists, own, first, ABSENT)
     used = np.zeros(len(alike.dictionary) + 1, np.bool_)
     used[chosen] = True

@@ -83,7 +83,7 @@ class _TextFitter:
         order = pc.sort_indices(found, [("rows", "descending"), ("text", "ascending")]).to_numpy()
         self.local = np.zeros(len(self.values) + 2, np.int32)
         self.local[codes[order]] = np.arange(1, len(order) + 1)
-        return Vocabulary(values=tuple(texts[at] for at in order))
+        return Vocabulary(values=tuple(found["text"].take(pa.array(order)).to_pylist()))
 
 
 class CategoricalFitter(_TextFitter):
@@ -97,10 +97,10 @@ class CategoricalFitter(_TextFitter):
 
     def take(self, table: Any, train: Mask, grow: bool = True) -> Codes:
         """Codes (n, 1), ABSENT where missing; new values get codes, or are UNKNOWN unless `grow`."""
-        codes = self._codes(table, grow)[:, None]
-        self._count(codes, train)
-        self._missing += int((codes[train] == ABSENT).sum())
-        return codes
+        codes = self._codes(table, grow)
+        self._missing += int(np.count_nonzero(train & (codes == ABSENT)))
+        self._count(codes[:, None], train)
+        return codes[:, None]
 
     def _codes(self, table: Any, grow: bool) -> Codes:
         source, column = self.source, whole_column(self.source.column_of(table))

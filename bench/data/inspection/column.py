@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.data.checks import NUMBERS, TEXTS
-from bench.data.values import canonical, is_list
+from bench.data.values import canonical, filled, is_list
 
 _TIMES = (pa.types.is_date, pa.types.is_timestamp)
 
@@ -96,12 +96,12 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
     if lists:
         return _lists(name, array, missing)
     encoded = array if pa.types.is_dictionary(array.type) else pc.dictionary_encode(array)
-    raw = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    raw = filled(encoded.indices, -1).astype(np.int64)
     values, text = encoded.dictionary, any(fits(kind) for fits in TEXTS)
     if text:
         values = pc.utf8_trim_whitespace(values)
     merged = pc.dictionary_encode(values)  # stripping makes some values equal
-    lookup = np.append(pc.fill_null(merged.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64), -1)
+    lookup = np.append(filled(merged.indices, -1).astype(np.int64), -1)
     codes, distinct = lookup[raw], merged.dictionary
     counts = np.bincount(codes[codes >= 0], minlength=len(distinct))
     there = (counts > 0) & ~_absent(distinct, text, missing)
