@@ -8,7 +8,7 @@
 A `Card` describes a data set; `prepare` fetches, reads, encodes and stores it. A `Store` gives its arrays, and its
 `Encoder` turns raw rows into the same form later.
 
-What a worker needs, the store, is loaded at once; the rest with its first use: it brings pandas, scipy.stats and the
+What a worker needs, the store, is loaded at once; the rest with its first use: it brings pyarrow and the
 readers along, half a second that no trial needs.
 """
 

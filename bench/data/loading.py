@@ -10,7 +10,6 @@ from typing import Any
 
 from bench import content
 from bench.data.card import Card, Origin
-from bench.data.synthetic import generator_columns, generator_parameters
 from bench.errors import UserError, unknown
 from bench.plain import parse_value
 from bench.validation import validate
@@ -89,6 +88,8 @@ def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: 
         shown.append(part)
     reader = values.get("reader")
     if isinstance(reader, Mapping) and reader.get("kind") == "synthetic":
+        from bench.data.synthetic import generator_columns, generator_parameters  # brings scipy.special
+
         parameters = generator_parameters({**reader.get("parameters", {}), **changes}, reader.get("generator"), where)
         shown += [f"{name}={parameters[name]}" for name in parameters if name in changes]
         values["reader"] = {**reader, "parameters": parameters}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Discriminator, Field, model_validator
 
 from bench.data.values import Text, Values
+from bench.errors import repeated
 from bench.registry import Config
 from bench.seeds import derive
 
@@ -72,6 +73,8 @@ def halved(split: Assignment, rows: SplitInput, of: Text | None) -> Assignment:
     Args:
         of: what stays together, a value a row; rows without one, or all where it is None, are units of their own.
     """
+    if not (split == VALID).any():
+        return split
     second = uniform(rows, of, derive(0, "confirm")) < 0.5
     return np.where((split == VALID) & second, np.int8(CONFIRM), split)
 
@@ -104,6 +107,8 @@ class ValidOfTrain(Config):
 
     def carve(self, split: Assignment, rows: SplitInput) -> Assignment:
         """The split of each row, with valid taken from train where the card says so."""
+        if not (split == TRAIN).any():
+            return split
         if self.valid_fraction is not None:
             part = uniform(rows, _units(rows, self.unit), self.seed) < self.valid_fraction
         elif self.valid_from is not None and rows.time is not None:
@@ -255,9 +260,8 @@ class ColumnSplit(ValidOfTrain):
 
     @model_validator(mode="after")
     def _disjoint(self) -> ColumnSplit:
-        names = [*self.train, *self.valid, *self.test]
-        if len(set(names)) < len(names):
-            raise ValueError(f"value '{next(name for name in names if names.count(name) > 1)}' is named twice")
+        if (twice := repeated((*self.train, *self.valid, *self.test))) is not None:
+            raise ValueError(f"value '{twice}' is named twice")
         return self
 
     def assign(self, rows: SplitInput) -> Assignment:

@@ -22,7 +22,6 @@ from bench.data.sources import (
     ParquetReader,
     SyntheticReader,
 )
-from bench.data.synthetic import GENERATORS
 from bench.plugins import Registry
 from bench.progress import Progress
 from bench.registry import Entry
@@ -109,6 +108,8 @@ def _rows(card: Card, files: Sequence[tuple[str, Join | None]], paths: Paths, pr
 def _generated(card: Card, progress: Progress) -> Iterator[RawTable]:
     reader = card.reader
     assert isinstance(reader, SyntheticReader)
+    from bench.data.synthetic import GENERATORS  # brings scipy.special
+
     generator = GENERATORS[reader.generator]
     with progress.task(f"generating {card.key}", None, "rows") as advance:
         table = generator.generate(generator.config.model_validate(reader.parameters))
