@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T", bound=Hashable)
 
 
 class UserError(Exception):
@@ -36,6 +40,11 @@ def missing(what: str, wanted: str, found: Iterable[str]) -> UserError:
     near = difflib.get_close_matches(wanted, names, n=1)
     hint = f" ('{near[0]}' is the nearest)" if near else ""
     return UserError(f"expected the {what} '{wanted}', which is missing{hint}; found are {', '.join(names) or 'none'}")
+
+
+def repeated(names: Iterable[T]) -> T | None:
+    """The first name that is there twice; None where each is there once."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def listed(names: Sequence[str]) -> str:

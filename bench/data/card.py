@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from bench.data.sources import CsvReader, RawFile, ReaderConfig, Source, Synthet
 from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, TimeSplit, ValidOfTrain
 from bench.data.tasks import Span, TaskRule, check_tasks
 from bench.data.weights import Sampling, weight_columns
-from bench.errors import unknown
+from bench.errors import repeated, unknown
 from bench.registry import Config
 from bench.schema import SCENARIO, Number, Schema, Task
 
@@ -111,6 +111,10 @@ class Card(Config):
                 return name
         return None
 
+    @property
+    def _categorical(self) -> list[str]:
+        return [name for name, column in self.columns.items() if isinstance(column, Categorical)]
+
     def number_of(self, raw: str | None) -> str | None:
         """The numeric input that is a raw column as it is; None where there is none."""
         return self._reading(Numeric, raw)
@@ -150,31 +154,34 @@ class Card(Config):
     @property
     def raw_columns(self) -> dict[str, str]:
         """Every raw column that is needed -> `number` if used as one, `list` or `vector` if only so, else `text`."""
-        rules, segments = self.task_rules, self.segment_rules.values()
-        beside = [raw for rule in rules for raw in (rule.truth, rule.duration, rule.censored) if raw]
-        weights = [raw for raw, _ in weight_columns(self.weight, self.sampling)]
-        past = [self.history_time] if self.history else []
-        numeric = {
-            *(raw for name, raw in self.inputs if isinstance(self.columns[name], Numeric) or self.columns[name].derive),
-            *(rule.column for rule in rules if rule.kind == "regression"),
-            *beside,
-            *(rule.raw for rule in segments if rule.ranges),
-            *(raw for rule in rules for raw, holds in rule.where.items() if isinstance(holds, Span)),
-            *self.logged,
-            *weights,
-            *past,
-            *([self.time] if self.split_times and not self.textual_time else []),
-        }
-        kinds = dict[str, str]()
+        kinds = dict[str, set[str]]()
+        for raw, kind in self._uses:
+            kinds.setdefault(raw, set()).add(kind)
+        return {raw: "number" if "number" in of else of.pop() if len(of) == 1 else "text" for raw, of in kinds.items()}
+
+    @property
+    def _uses(self) -> Iterator[tuple[str, str]]:
+        """(raw column, as what it is used)."""
         for name, raw in self.inputs:
-            kind = {MultiValued: "list", Vector: "vector"}.get(type(self.columns[name]), "text")
-            kinds[raw] = kind if kinds.get(raw, kind) == kind else "text"
-        used = [*(raw for rule in rules for raw in rule.sources), *beside]
-        used += [raw for raw in (self.group, self.time, self.split_column) if raw]
-        used += [*(rule.raw for rule in segments), *self.logged, *weights]
-        used += [*(raw for rule in rules for raw in rule.where), *past]
-        kinds |= dict.fromkeys(used, "text")
-        return {raw: "number" if raw in numeric else kind for raw, kind in kinds.items()}
+            match self.columns[name]:
+                case MultiValued(derive=None):
+                    yield raw, "list"
+                case Vector():
+                    yield raw, "vector"
+                case Categorical(derive=None):
+                    yield raw, "text"
+                case _:
+                    yield raw, "number"
+        for rule in self.task_rules:
+            yield from ((raw, "number" if rule.kind == "regression" else "text") for raw in rule.sources)
+            yield from ((raw, "number") for raw in (rule.truth, rule.duration, rule.censored) if raw)
+            yield from ((raw, "number" if isinstance(holds, Span) else "text") for raw, holds in rule.where.items())
+        compared = bool(self.split_times) and not self.textual_time
+        yield from ((raw, "text") for raw in (self.group, self.split_column) if raw)
+        yield from ((raw, "number" if compared else "text") for raw in (self.time,) if raw)
+        yield from ((rule.raw, "number" if rule.ranges else "text") for rule in self.segment_rules.values())
+        weights = (raw for raw, _ in weight_columns(self.weight, self.sampling))
+        yield from ((raw, "number") for raw in (*self.logged, *weights, *([self.history_time] if self.history else ())))
 
     @property
     def vectors(self) -> dict[str, int]:
@@ -257,15 +264,8 @@ class Card(Config):
                     f"task '{rule.name}': duration: expected a column that a numeric input reads, since a model needs "
                     f"it to predict, found '{rule.duration}'"
                 )
-        categorical = [name for name, column in self.columns.items() if isinstance(column, Categorical)]
-        for name in self.encoding.target_rates:
-            if name not in categorical:
-                raise ValueError(f"encoding.target_rates: {unknown('categorical input', name, categorical)}")
-
-        known = [rule.name for rule in self.task_rules]
-        for name in self.encoding.rate_tasks:
-            if name not in known:
-                raise ValueError(f"encoding.rate_tasks: {unknown('task', name, known)}")
+        _check_known("encoding.target_rates", "categorical input", self.encoding.target_rates, self._categorical)
+        _check_known("encoding.rate_tasks", "task", self.encoding.rate_tasks, [rule.name for rule in self.task_rules])
 
     def _check_history(self) -> None:
         if self.history is None:
@@ -274,19 +274,14 @@ class Card(Config):
             raise ValueError("history: expected the top-level key 'group', and 'time' there or in the history")
         if self.textual_time and self.history_time == self.time:
             raise ValueError(f"history.time: expected a column of numbers, found '{self.time}', compared as texts")
-        inputs = [name for name, column in self.columns.items() if isinstance(column, Categorical)]
-        for name in self.history.inputs:
-            if name not in inputs:
-                raise ValueError(f"history: {unknown('categorical input', name, inputs)}")
-        tasks = [rule.name for rule in self.task_rules if rule.kind == "binary"]
-        for name in self.history.actions:
-            if name not in tasks:
-                raise ValueError(f"history.actions: {unknown('binary task', name, tasks)}")
+        _check_known("history", "categorical input", self.history.inputs, self._categorical)
+        binary = [rule.name for rule in self.task_rules if rule.kind == "binary"]
+        _check_known("history.actions", "binary task", self.history.actions, binary)
 
     def _check_beside(self) -> None:
         told = {raw for rule in self.task_rules for raw in (*rule.sources, *([rule.truth] if rule.truth else []))}
         if self.scenario is not None and self.scenario_input is None:
-            known = [raw for name, raw in self.inputs if isinstance(self.columns[name], Categorical)]
+            known = [raw for name, raw in self.inputs if name in self._categorical]
             raise ValueError(
                 f"scenario: expected the raw column of a categorical input without 'derive', found '{self.scenario}'; "
                 f"such columns are {', '.join(known) or 'none'}"
@@ -299,18 +294,16 @@ class Card(Config):
                     f"segments.{name}: expected a column that is known before the impression, found '{rule.raw}', "
                     f"{'a label' if rule.raw in told else 'which is listed under post_exposure'}"
                 )
-        for at, raw in enumerate(self.logged):
-            if raw in told:
-                raise ValueError(f"logged: expected a score, found '{raw}', a label")
-            if raw in self.logged[:at]:
-                raise ValueError(f"logged: '{raw}' is listed twice")
+        if labels := [raw for raw in self.logged if raw in told]:
+            raise ValueError(f"logged: expected a score, found '{labels[0]}', a label")
+        if (twice := repeated(self.logged)) is not None:
+            raise ValueError(f"logged: '{twice}' is listed twice")
 
     def _check_sampling(self) -> None:
         if self.sampling is None:
             return
         rules = {rule.name: rule for rule in self.task_rules}
-        if self.sampling.task not in rules:
-            raise ValueError(f"sampling.task: {unknown('task', self.sampling.task, rules)}")
+        _check_known("sampling.task", "task", [self.sampling.task], rules)
         thinned = rules[self.sampling.task]
         if thinned.kind != "binary" or thinned.parent is not None:
             raise ValueError(
@@ -324,9 +317,8 @@ class Card(Config):
         if self.split_by_group and self.group is None:
             raise ValueError("a split by group needs the top-level key 'group'")
         if isinstance(self.split, FileSplit):
-            for name in (*self.split.train, *self.split.valid, *self.split.test):
-                if name not in self.row_files:
-                    raise ValueError(f"split: {unknown('file', name, self.row_files)}")
+            named = (*self.split.train, *self.split.valid, *self.split.test)
+            _check_known("split", "file", named, self.row_files)
 
     def _check_files(self) -> None:
         names = [file.name for file in self.files]
@@ -334,26 +326,29 @@ class Card(Config):
             if names or self.sources:
                 raise ValueError("generated data has neither files nor sources")
             return
-        if len(set(names)) < len(names):
-            raise ValueError(f"file '{next(name for name in names if names.count(name) > 1)}' is listed twice")
-        for join in self.reader.joins:
-            if join.file not in names:
-                raise ValueError(f"reader.joins: {unknown('file', join.file, names)}")
+        if (twice := repeated(names)) is not None:
+            raise ValueError(f"file '{twice}' is listed twice")
+        _check_known("reader.joins", "file", [join.file for join in self.reader.joins], names)
         offered = {name for source in self.sources for name in source.files}
         for name in names:
             if self.sources and name not in offered:
                 raise ValueError(f"no source offers the file '{name}'; they offer {', '.join(sorted(offered))}")
         if not self.row_files:
             raise ValueError("expected at least one file that is not a side table under 'files'")
-        if isinstance(self.reader, CsvReader) and self.reader.columns and not self.reader.joins:
-            columns = set(self.reader.columns)
+        if isinstance(self.reader, CsvReader) and (named := self.reader.columns) and not self.reader.joins:
             for raw in self.raw_columns:
-                if raw not in columns:
-                    raise ValueError(f"{unknown('raw column', raw, self.reader.columns)}")
+                if raw not in named:
+                    raise ValueError(str(unknown("raw column", raw, named)))
 
 
-def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Schema:
-    """A schema with the card's inputs and tasks: every field has one cardinality, and every number one range.
+def _check_known(key: str, what: str, names: Iterable[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{key}: {unknown(what, name, known)}")
+
+
+def shape_of(card: Card, tasks: Sequence[str] = ()) -> Schema:
+    """A schema with the card's inputs and tasks: every field has two values, and every number one range.
 
     Columns that preparing adds by what it finds (flags of missing values, target rates) are not among them.
 
@@ -367,31 +362,23 @@ def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Sch
     for name in tasks:
         if name not in by_name:
             raise unknown("task", name, by_name)
-    fields: list[schema.Field] = []
-    dense: list[str] = []
-    vectors: list[schema.Vector] = []
-    numbers: dict[str, Number] = {}
-
-    def add_number(name: str) -> None:
-        numbers[name] = Number(name, len(dense), None, (0.0, 1.0), (1,))
-        dense.append(name)
-
-    for name, column in card.columns.items():
+    past = card.history
+    fields, numbers = list[schema.Field](), list[Number]()
+    vectors, dense = list[schema.Vector](), list[str]()
+    for name, column in (*card.columns.items(), *((name, Numeric()) for name in (past.numbers if past else ()))):
         match column:
             case Categorical():
-                fields.append(schema.Field(name, cardinality))
+                fields.append(schema.Field(name, 2))
             case MultiValued():
-                fields.append(schema.Field(name, cardinality, column.max_length))
+                fields.append(schema.Field(name, 2, column.max_length))
             case Vector():
                 vectors.append(schema.Vector(name, len(dense), column.length))
                 dense += [f"{name}_{at}" for at in range(column.length)]
             case Numeric():
-                add_number(name)
-    if (past := card.history) is not None:
-        fields += [schema.Field(each.name, cardinality, past.length, each.of) for each in past.list_rules]
-        for name in past.numbers:
-            add_number(name)
-    fields += [schema.Field(f"{name}_bucket", 3) for name in numbers]
+                numbers.append(Number(name, len(dense), None, (0.0, 1.0), (1,)))
+                dense.append(name)
+    fields += [schema.Field(each.name, 2, past.length, each.of) for each in past.list_rules] if past else []
+    fields += [schema.Field(f"{number.name}_bucket", 3) for number in numbers]
     logged = {rule.name for rule in card.task_rules if rule.kind == "regression" and rule.scale in ("auto", "log1p")}
     # Whether a scale is logarithmic only data can tell; here it is where it may be.
     scale = schema.Scale(log=True, centre=0.0, spread=1.0, low=0.0, high=0.0, mean=0.0)
@@ -402,7 +389,7 @@ def shape_of(card: Card, tasks: Sequence[str] = (), cardinality: int = 2) -> Sch
         tuple(dense),
         chosen,
         card.group_input,
-        tuple(numbers.values()),
+        tuple(numbers),
         tuple(vectors),
         card.group is not None,
         card.scenario_input,

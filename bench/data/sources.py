@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from bench.credentials import shown
+from bench.errors import repeated
 from bench.registry import Config
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -122,8 +123,8 @@ def separator(value: str) -> str:
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(names)) < len(names):
-        raise ValueError(f"column '{next(name for name in names if names.count(name) > 1)}' is named twice")
+    if (twice := repeated(names)) is not None:
+        raise ValueError(f"column '{twice}' is named twice")
     return names
 
 

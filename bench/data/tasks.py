@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from bench.data.values import Values, as_numbers, as_text
-from bench.errors import UserError
+from bench.errors import UserError, repeated
 from bench.registry import Config
 from bench.schema import Scale, Task, TaskKind
 
@@ -113,14 +113,11 @@ class TaskRule(Config):
             raise ValueError(f"task '{self.name}': {min(both)!r} is both positive and negative")
         if self.positive and (self.kind == "regression" or self.columns):
             raise ValueError(f"task '{self.name}': 'positive' is for a binary task with one 'column'")
-        if self.kind != "regression" and self.scale != "auto":
-            raise ValueError(f"task '{self.name}': 'scale' is for a regression")
-        if self.kind != "regression" and self.unit != 1:
-            raise ValueError(f"task '{self.name}': 'unit' is for a regression")
-        for key, raw in (("duration", self.duration), ("censored", self.censored)):
-            if raw is not None and self.kind != "regression":
+        for key in ("scale", "unit", "duration", "censored"):
+            if self.kind != "regression" and getattr(self, key) != type(self).model_fields[key].default:
                 raise ValueError(f"task '{self.name}': '{key}' is for a regression")
-            if raw is not None and raw in self.sources:
+        for key in ("duration", "censored"):
+            if (raw := getattr(self, key)) in self.sources:
                 raise ValueError(f"task '{self.name}': {key}: expected another column than the label's, found '{raw}'")
         if self.kind == "regression" and self.columns:
             raise ValueError(f"task '{self.name}': a regression has one 'column'")
@@ -130,9 +127,8 @@ class TaskRule(Config):
 def check_tasks(rules: tuple[TaskRule, ...]) -> None:
     """Raises ValueError, in one sentence, for duplicate names, unknown or unfit parents and cycles."""
     known = {rule.name: rule for rule in rules}
-    if len(known) < len(rules):
-        names = [rule.name for rule in rules]
-        raise ValueError(f"task '{next(name for name in names if names.count(name) > 1)}' is defined twice")
+    if (twice := repeated(rule.name for rule in rules)) is not None:
+        raise ValueError(f"task '{twice}' is defined twice")
     parents = {rule.name: rule.parent for rule in rules if rule.parent is not None}
     for name, parent in parents.items():
         if parent not in known:

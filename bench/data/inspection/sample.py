@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.data.readers.blocks import lines
-from bench.data.readers.csv import read_csv
+from bench.data.readers.csv import header_of, read_csv
 from bench.data.readers.parquet import read_parquet
-from bench.errors import UserError, unknown
+from bench.errors import UserError, repeated, unknown
 from bench.progress import Progress
 
 SEPARATORS = (",", "\t", ";", "|")
@@ -53,13 +53,11 @@ def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequen
             raise UserError(f"{first}: a parquet file names its columns and has no separator")
         headers = {path: _parquet_names(path) for path in paths}
     else:
-        heads = {path: _first_lines(path) for path in paths}
-        separator = separator or _guess(heads[first])
-        headers = {path: fields(heads[path][0], separator) for path in paths}
-        if names:
-            if wrong := next((path for path in paths if len(headers[path]) != len(names)), None):
-                raise UserError(f"{wrong}, line 1: expected {len(names)} columns, found {len(headers[wrong])}")
-            headers = dict.fromkeys(paths, tuple(names))
+        separator = separator or _guess(first)
+        headers = {path: tuple(names) or header_of(path, separator) for path in paths}
+        for path in paths if names else ():
+            if len(found := _cut(path, separator, 1)[0]) != len(names):
+                raise UserError(f"{path}, line 1: expected {len(names)} columns, found {len(found)}")
     for path in paths:
         _check_names(path, headers[path], headers[first], first)
     return Layout(tuple(paths), kinds[first], separator or ",", bool(names), headers[first])
@@ -94,39 +92,24 @@ def _parquet_names(path: Path) -> tuple[str, ...]:
         raise UserError(f"{path}: not a parquet file: {str(error).splitlines()[0]}") from None
 
 
-def _first_lines(path: Path) -> list[str]:
-    """The first two lines that are not empty."""
-    found: list[str] = []
-    for number, line in enumerate(lines(path), 1):
-        try:
-            text = line.decode().rstrip("\r\n")
-        except UnicodeDecodeError:
-            raise UserError(f"{path}, line {number}: expected UTF-8 text") from None
-        if text.strip():
-            found.append(text)
-        if len(found) == 2:
-            return found
-    if not found:
-        raise UserError(f"{path}: expected rows, found an empty file")
-    return found
-
-
-def _guess(head: Sequence[str]) -> str:
+def _guess(path: Path) -> str:
     """The separator that cuts the first line into most fields, and the second into as many."""
-    counts = {mark: [len(fields(line, mark)) for line in head] for mark in SEPARATORS}
+    counts = {mark: [*map(len, _cut(path, mark, 2))] for mark in SEPARATORS}
     fitting = [mark for mark in SEPARATORS if len(set(counts[mark])) == 1] or list(SEPARATORS)
     return max(fitting, key=lambda mark: counts[mark][0])
 
 
-def fields(line: str, separator: str) -> tuple[str, ...]:
-    """The fields of a line, without blanks around them."""
-    return tuple(name.strip() for name in next(csv.reader([line], delimiter=separator), []))
+def _cut(path: Path, separator: str, most: int) -> list[list[str]]:
+    """The fields of a file's first lines that are not empty; raises UserError where there are none."""
+    head = [line.decode(errors="replace") for line in islice(filter(bytes.strip, lines(path)), most)]
+    if not head:
+        raise UserError(f"{path}: expected rows, found an empty file")
+    return list(csv.reader(head, delimiter=separator))
 
 
 def _check_names(path: Path, names: Sequence[str], expected: Sequence[str], first: Path) -> None:
-    if twice := next((name for name, count in Counter(names).items() if count > 1), None):
-        hint = "; a file without header needs --columns NAME,NAME,.." if path.suffix != ".parquet" else ""
-        raise UserError(f"{path}, line 1: column '{twice}' is named twice{hint}")
+    if (twice := repeated(names)) is not None:
+        raise UserError(f"{path}: column '{twice}' is named twice")
     if differing := sorted(set(expected) ^ set(names)):
         where, lacking = (first, path) if differing[0] in expected else (path, first)
         raise UserError(

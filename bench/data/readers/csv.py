@@ -19,7 +19,7 @@ from bench.data.checks import BadRow
 from bench.data.readers import blocks
 from bench.data.readers.base import RawTable, kept_rows
 from bench.data.readers.blocks import lines
-from bench.errors import UserError
+from bench.errors import UserError, repeated
 from bench.progress import Progress
 
 _ROW = re.compile(r"Row #(\d+): (.*)", re.DOTALL)
@@ -169,7 +169,7 @@ def read_csv(
         UserError: a broken packed file, no header, a line that is too long or has an open quote, a wrong number of
             columns, a bad number, bytes that are not UTF-8.
     """
-    header = tuple(names) or _header(path, separator)
+    header = tuple(names) or header_of(path, separator)
     kept = [name for name in header if keep_all or name in wanted]
     markers = ["", *missing]
     # Arrow compares the markers before it trims blanks; text columns are trimmed later, in `values`.
@@ -235,7 +235,8 @@ def read_double_colon(
     return read_csv(path, file, wanted, progress, separator="\x1f", quoted=False, change=separated, **options)
 
 
-def _header(path: Path, separator: str) -> tuple[str, ...]:
+def header_of(path: Path, separator: str) -> tuple[str, ...]:
+    """The names of the columns, by a file's first line; raises UserError where that is no header."""
     first = next(blocks.lines(path), b"")
     try:
         line = first.decode().rstrip("\r\n")
@@ -249,6 +250,7 @@ def _header(path: Path, separator: str) -> tuple[str, ...]:
         raise UserError(f"{path}, line 1: expected a header with the names of the columns: {error}") from None
     if not names:
         raise UserError(f"{path}, line 1: expected a header with the names of the columns, found an empty line")
-    if len(set(names)) < len(names):
-        raise UserError(f"{path}, line 1: column '{next(n for n in names if names.count(n) > 1)}' is named twice")
+    if (twice := repeated(names)) is not None:
+        hint = "of a file without header say the columns' names (--columns, or reader.columns on a card)"
+        raise UserError(f"{path}, line 1: column '{twice}' is named twice; {hint}")
     return names

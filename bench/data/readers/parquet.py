@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 from bench.data.readers import base
 from bench.data.readers.base import RawTable, kept_rows
 from bench.data.values import is_list
-from bench.errors import UserError
+from bench.errors import UserError, repeated
 from bench.progress import Progress
 
 
@@ -39,8 +38,8 @@ def read_parquet(
             progress.task(f"reading {path.name}", size, "B") as advance,
         ):
             names = source.schema_arrow.names
-            if twice := [name for name, count in Counter(names).items() if count > 1]:
-                raise UserError(f"{path}: expected each column once, found '{twice[0]}' {names.count(twice[0])} times")
+            if (twice := repeated(names)) is not None:
+                raise UserError(f"{path}: expected each column once, found '{twice}' {names.count(twice)} times")
             kept = [name for name in names if keep_all or name in wanted]
             schema = pa.schema([source.schema_arrow.field(name) for name in kept])
             yield RawTable(file, _texts(schema.empty_table()), lambda row: str(path))
