@@ -25,7 +25,7 @@ from bench.data.arrays import ArrayWriter
 from bench.data.assemble import Assembler, Rows
 from bench.data.card import Card
 from bench.data.checks import Rejects
-from bench.data.encoding.fitter import EncoderFitter
+from bench.data.encoding.fitter import EncoderFitter, Provisional
 from bench.data.fetch import Digest, at_hand, check_source, digest, fetch, in_raw, raw_folder
 from bench.data.history import Pasts
 from bench.data.readers import Paths, read, read_sides
@@ -34,7 +34,6 @@ from bench.data.sources import SyntheticReader, is_pattern
 from bench.data.spill import Segments, Spill, arrays_of
 from bench.data.splits import SPLITS, TRAIN, FileSplit
 from bench.data.store import Store
-from bench.data.synthetic import GENERATORS
 from bench.data.tasks import scaled_tasks
 from bench.data.weights import weight_facts
 from bench.machine import peak_memory_mb, reset_peak_memory
@@ -57,6 +56,8 @@ def recipe(card: Card) -> str:
             del rule["where"]
     values["code"] = CODE_VERSION
     if isinstance(card.reader, SyntheticReader):
+        from bench.data.synthetic import GENERATORS  # brings scipy.special
+
         values["generator"] = GENERATORS[card.reader.generator].version
     values |= plugins.needs([("reader.kind", card.reader.kind)])
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
@@ -220,8 +221,11 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
                 ArrayWriter(spill.folder / "dense.npy", np.float32, (len(schema.dense),)) as dense_out,
             ):
                 for start, kept in spill.chunks():
-                    past = following(len(kept.codes)) if following else None
-                    ids, dense = fitter.encode(kept, start if number == TRAIN else None, past)
+                    if following:
+                        lists, numbers = following(len(kept.codes))
+                        codes = np.hstack([kept.codes, lists.reshape(len(lists), -1)])
+                        kept = Provisional(codes, np.hstack([kept.numbers, numbers]))
+                    ids, dense = fitter.encode(kept, start if number == TRAIN else None)
                     ids_out.append(ids)
                     dense_out.append(dense)
                     advance(len(ids))

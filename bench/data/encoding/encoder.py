@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Discriminator, model_validator
 
 from bench.atomic import write_text
-from bench.data.encoding.fields import PAD, BucketField, CategoricalField, HistoryField, LocalIds, MultiValuedField
+from bench.data.encoding.fields import PAD, BucketField, CategoricalField, HistoryField, MultiValuedField
 from bench.data.encoding.numeric import Dense, NumericColumn, VectorColumns
 from bench.data.encoding.rates import TargetRates
 from bench.errors import UserError
@@ -39,9 +39,8 @@ class Encoder(Config):
         kinds = [isinstance(part, BucketField) for part in self.fields]
         if kinds != sorted(kinds):
             raise ValueError("expected the ranges of numbers after all other fields")
-        numeric = {part.name for part in self.dense if isinstance(part, NumericColumn)}
         for part in self.fields:
-            if isinstance(part, BucketField) and part.number not in numeric:
+            if isinstance(part, BucketField) and part.number not in self._numeric:
                 raise ValueError(f"expected '{part.name}' to be of a numeric input, found none called '{part.number}'")
             if isinstance(part, HistoryField) and part.of not in self._owners:
                 raise ValueError(f"expected '{part.name}' to be of a categorical input, found none called '{part.of}'")
@@ -64,25 +63,29 @@ class Encoder(Config):
         scenario: str | None = None,
     ) -> Schema:
         """The shape of what it gives."""
-        at, columns, vectors = 0, dict[str, tuple[int, NumericColumn]](), list[Vector]()
-        for part in self.dense:
-            if isinstance(part, NumericColumn):
-                columns[part.name] = at, part
-            elif isinstance(part, VectorColumns):
-                vectors.append(Vector(part.name, at, len(part.parts)))
-            at += len(part.names)
+        vectors = tuple(
+            Vector(part.name, at, len(part.parts)) for at, part in self._placed if isinstance(part, VectorColumns)
+        )
         ranges = [part for part in self.fields if isinstance(part, BucketField)]
-        numbers = tuple(_number(part, *columns[part.number]) for part in ranges)
-        return Schema(self._shapes, self.dense_names, tasks, group, numbers, tuple(vectors), grouped, scenario)
+        numbers = tuple(_number(part, *self._numeric[part.number]) for part in ranges)
+        return Schema(self._shapes, self.dense_names, tasks, group, numbers, vectors, grouped, scenario)
 
     def cap_of(self, name: str | None, unit: float) -> Cap | None:
         """How a numeric input of that name becomes its raw number again; None where there is none."""
-        at = 0
-        for part in self.dense:
-            if isinstance(part, NumericColumn) and part.name == name:
-                return Cap(at, at + 1 if part.flag else None, part.log1p, part.mean, part.scale, unit)
-            at += len(part.names)
-        return None
+        if name not in self._numeric:
+            return None
+        at, part = self._numeric[name]
+        return Cap(at, at + 1 if part.flag else None, part.log1p, part.mean, part.scale, unit)
+
+    @property
+    def _placed(self) -> list[tuple[int, DensePart]]:
+        """Each part of the dense columns, and the first of its columns."""
+        ends = accumulate((len(part.names) for part in self.dense), initial=0)
+        return list(zip(ends, self.dense, strict=False))
+
+    @cached_property
+    def _numeric(self) -> dict[str | None, tuple[int, NumericColumn]]:
+        return {part.name: (at, part) for at, part in self._placed if isinstance(part, NumericColumn)}
 
     @property
     def _shapes(self) -> tuple[Field, ...]:
@@ -98,23 +101,12 @@ class Encoder(Config):
             UserError: a raw column is absent, or holds no numbers where it should.
         """
         owners = self._owners
-        local = (
-            part.encode(table, owners[part.of]) if isinstance(part, HistoryField) else part.encode(table)
-            for part in self.fields
-        )
-        ids = self.ids_of(local, table.num_rows)
-        dense = [part.encode(table) for part in self.dense]
-        return ids, np.concatenate([np.empty((table.num_rows, 0), np.float32), *dense], axis=1)
-
-    def ids_of(self, local: Iterable[LocalIds], rows: int) -> Ids:
-        """Local ids of each field in order -> rows of the embedding table (n, S)."""
-        schema = Schema(self._shapes, (), ())
-        ids = np.empty((rows, schema.slots), np.int32)
-        slot = 0
-        for own, offset, field in zip(local, schema.offsets, schema.fields, strict=True):
-            ids[:, slot : slot + field.slots] = np.where(own == PAD, 0, own + offset)
-            slot += field.slots
-        return ids
+        ids, dense = [np.empty((table.num_rows, 0), np.int32)], [np.empty((table.num_rows, 0), np.float32)]
+        for part, offset in zip(self.fields, Schema(self._shapes, (), ()).offsets, strict=True):
+            local = part.encode(table, owners[part.of]) if isinstance(part, HistoryField) else part.encode(table)
+            ids.append(np.where(local == PAD, 0, local + offset))
+        dense += [part.encode(table) for part in self.dense]
+        return np.concatenate(ids, axis=1), np.concatenate(dense, axis=1)
 
     def save(self, path: Path) -> None:
         """Writes it as JSON."""

@@ -6,8 +6,8 @@ A row is kept as provisional codes (int32, one for each slot of a categorical or
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.data.card import Card
-from bench.data.codes import ABSENT, Codes, ColumnCodes, count_codes, whole_numbers
+from bench.data.codes import ABSENT, UNKNOWN, Codes, ColumnCodes, count_codes, whole_numbers
 from bench.data.columns import Categorical, MultiValued, Numeric, Vector
 from bench.data.encoding.base import Source, Vocabulary
 from bench.data.encoding.encoder import DensePart, Encoder, FieldPart, Ids
@@ -31,9 +31,8 @@ from bench.data.encoding.fields import (
 )
 from bench.data.encoding.numeric import Dense, DistinctNumbers, NumericColumn, RunningMoments, VectorColumns
 from bench.data.encoding.rates import RatesFitter
-from bench.data.history import Past
 from bench.data.values import canonical, distinct, texts_of, whole_column
-from bench.errors import UserError
+from bench.errors import UserError, repeated
 from bench.progress import Progress, Silent
 
 Mask = NDArray[np.bool_]
@@ -211,10 +210,10 @@ class VectorFitter:
         return VectorColumns(name=self.name, source=self.source, parts=tuple(parts), flag=flag)
 
 
-def _places(fitters: Mapping[str, Any]) -> dict[str, slice]:
+def _places(widths: Mapping[str, int]) -> dict[str, slice]:
     """Where the columns of each are, one after the other."""
-    ends = np.cumsum([0, *(fitter.width for fitter in fitters.values())]).tolist()
-    return {name: slice(*ends[at : at + 2]) for at, name in enumerate(fitters)}
+    ends = accumulate(widths.values())
+    return {name: slice(end - widths[name], end) for name, end in zip(widths, ends, strict=True)}
 
 
 class EncoderFitter:
@@ -237,16 +236,19 @@ class EncoderFitter:
                 case MultiValued():
                     min_count = column.min_count or encoding.min_count
                     self._fields[name] = MultiValuedFitter(name, source, column, min_count)
+        past = card.history
+        self._lists = {rule.name: past.length for rule in past.list_rules} if past else {}
         self._past = {
             rule.name: NumericFitter(rule.name, Source(column=rule.name), Numeric(log1p=rule.kind != "rate"))
-            for rule in (card.history.number_rules if card.history else ())
+            for rule in (past.number_rules if past else ())
         }
         named = encoding.rate_tasks
         self._rated = [at for at, task in enumerate(card.tasks) if not named or task.name in named]
         tasks = tuple(card.tasks[at] for at in self._rated)
         for name in encoding.target_rates:
             self._rates[name] = RatesFitter(name, tasks, encoding.rate_smoothing, encoding.rate_folds, encoding.seed)
-        self._at, self._numbers_at = _places(self._fields), _places(self._numbers)
+        self._at = _places({name: each.width for name, each in self._fields.items()} | self._lists)
+        self._numbers_at = _places({name: each.width for name, each in (self._numbers | self._past).items()})
         self._encoder: Encoder | None = None
 
     def take(self, table: Any, train: Mask, labels: NDArray[np.float32], grow: bool = True) -> Provisional:
@@ -256,12 +258,10 @@ class EncoderFitter:
             labels: (n, T), read by target rates only.
             grow: whether rows of train may still come, so that new values get codes.
         """
-        codes, numbers = (sum(each.width for each in of.values()) for of in (self._fields, self._numbers))
-        rows = Provisional(np.empty((len(train), codes), np.int32), np.empty((len(train), numbers)))
-        for name, fitter in self._fields.items():
-            rows.codes[:, self._at[name]] = fitter.take(table, train, grow)
-        for name, of_numbers in self._numbers.items():
-            rows.numbers[:, self._numbers_at[name]] = of_numbers.take(table, train)
+        empty = np.empty((len(train), 0))
+        codes = [empty.astype(np.int32), *(each.take(table, train, grow) for each in self._fields.values())]
+        numbers = [empty, *(each.take(table, train) for each in self._numbers.values())]
+        rows = Provisional(np.concatenate(codes, axis=1), np.concatenate(numbers, axis=1))
         for name, rates in self._rates.items():
             own = np.ascontiguousarray(rows.codes[train, self._at[name].start])
             rates.take(own, np.ascontiguousarray(labels[train][:, self._rated]), len(self._fields[name].values))
@@ -314,35 +314,28 @@ class EncoderFitter:
         for name, rates in self._rates.items():
             dense.append(rates.finish(self._fields[name].source, self._fields[name].texts))
         self._encoder = encoder = Encoder(fields=(*fields, *ranges), dense=tuple(dense))
-        for name, count in Counter([*(part.name for part in encoder.fields), *encoder.dense_names]).items():
-            if count > 1:
-                raise UserError(f"{self.card.key}: two inputs would be called '{name}'; rename one of the columns")
+        if (twice := repeated([*(part.name for part in encoder.fields), *encoder.dense_names])) is not None:
+            raise UserError(f"{self.card.key}: two inputs would be called '{twice}'; rename one of the columns")
         self._fix(self._encoder)
         return self._encoder
 
-    def encode(self, rows: Provisional, start: int | None, past: Past | None = None) -> tuple[Ids, Dense]:
+    def encode(self, rows: Provisional, start: int | None) -> tuple[Ids, Dense]:
         """Kept rows -> ids (n, S) and dense (n, D), as `Encoder.encode` would encode the raw ones.
 
         Args:
+            rows: where the card has a history, with its lists behind the codes and its numbers behind the numbers.
             start: of train rows the number of the first, counted within train; their target rates are out of fold.
                 None for rows outside train.
-            past: of the rows, where the card has a history.
         """
         assert self._encoder is not None
         number = {name: rows.numbers[:, at.start] for name, at in self._numbers_at.items()}
-        if past is not None:
-            number |= {name: past.numbers[:, at] for at, name in enumerate(self._past)}
-        ids = np.empty((len(rows.codes), self._slots), np.int32)
+        count, width = rows.codes.shape
+        ids = np.empty((count, width + len(self._ranges)), np.int32)
         for name, at in self._at.items():
             ids[:, at] = self._rows_of[name][rows.codes[:, at]]
-        past_ids = ids[:, rows.codes.shape[1] : self._slots - len(self._ranges)]
-        for place, of in enumerate(self._lists):
-            assert past is not None
-            codes = past.lists[:, place]
-            past_ids[:, place * codes.shape[1] : (place + 1) * codes.shape[1]] = np.where(codes < 0, 0, of[codes])
-        for last, (ranges, offset) in enumerate(self._ranges, self._slots - len(self._ranges)):
+        for last, (ranges, offset) in enumerate(self._ranges, width):
             ids[:, last] = offset + ranges.encode_numbers(number[ranges.number])[:, 0]
-        columns = [np.empty((len(ids), 0), np.float32)]
+        columns = [np.empty((count, 0), np.float32)]
         for part in self._encoder.dense:
             if isinstance(part, NumericColumn):
                 columns.append(part.encode_numbers(number[part.name]))
@@ -354,15 +347,13 @@ class EncoderFitter:
 
     def _fix(self, encoder: Encoder) -> None:
         """Remembers the embedding row of each code, and of UNKNOWN and ABSENT, which stand last."""
-        schema = encoder.schema_of(())
         self._rows_of: dict[str, NDArray[np.int32]] = {}
-        self._lists: list[NDArray[np.int32]] = []
-        self._ranges, self._slots = list[tuple[BucketField, int]](), schema.slots
-        for part, offset in zip(encoder.fields, schema.offsets, strict=True):
+        self._ranges = list[tuple[BucketField, int]]()
+        for part, offset in zip(encoder.fields, encoder.schema_of(()).offsets, strict=True):
             if isinstance(part, BucketField):
                 self._ranges.append((part, offset))
-            elif isinstance(part, HistoryField):
-                self._lists.append(self._fields[part.of].local + offset)
-            else:
-                local = self._fields[part.name].local
-                self._rows_of[part.name] = np.where(local == PAD, 0, local + offset).astype(np.int32)
+                continue
+            local = self._fields[part.of if isinstance(part, HistoryField) else part.name].local.copy()
+            if isinstance(part, HistoryField):
+                local[[UNKNOWN, ABSENT]] = PAD
+            self._rows_of[part.name] = np.where(local == PAD, 0, local + offset).astype(np.int32)
