@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,7 +56,10 @@ class ArrayReader:
     cache does not.
     """
 
-    def __init__(self, array: NDArray[Any]) -> None:
+    def __init__(self, array: NDArray[Any] | Path) -> None:
+        """Takes a mapped array, or its file."""
+        if isinstance(array, Path):
+            array = np.load(array, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.memmap) or array.filename is None:
             raise TypeError(f"expected an array mapped from a file, found {type(array).__name__}")
         self.path, self.rows, self.width = array.filename, len(array), row_bytes(array)
@@ -77,6 +81,10 @@ class ArrayReader:
         buffer = self.buffer(min(rows, self.rows - start))
         self.read(start, buffer)
         return buffer
+
+    def parts(self, rows: int) -> Iterator[NDArray[Any]]:
+        """All rows, at most `rows` at a time."""
+        return (self.part(start, rows) for start in range(0, self.rows, rows))
 
     def read(self, start: int, buffer: NDArray[Any]) -> None:
         """Fills the buffer (n, *row) with the rows from row `start` on.

@@ -132,8 +132,7 @@ class Batches:
     def _label_blocks(self) -> Iterator[Tensor]:
         with ArrayReader(self._split.stored_labels) as reader:
             columns = slice(None) if self._split.columns is None else list(self._split.columns)
-            for start in range(0, len(self), LABEL_BLOCK):
-                yield torch.from_numpy(reader.part(start, LABEL_BLOCK))[:, columns]
+            yield from (torch.from_numpy(block)[:, columns] for block in reader.parts(LABEL_BLOCK))
 
 
 def shuffled_order(split: Split, size: int, seed: int, grouped: bool) -> Tensor:

@@ -236,12 +236,10 @@ class Pasts:
         """Writes a split's rows into a file for each share."""
         with ExitStack() as stack:
             arrays = [
-                stack.enter_context(ArrayReader(np.load(folder / f"{name}.npy", mmap_mode="r")))
-                for name in ("group", TIMES, "labels", "codes")
+                stack.enter_context(ArrayReader(folder / f"{name}.npy")) for name in ("group", TIMES, "labels", "codes")
             ]
             files = [stack.enter_context(_file(folder, EVENTS, share).open("wb")) for share in range(self._shares)]
-            for start in range(0, arrays[0].rows, PART):
-                group, time, labels, codes = (array.part(start, PART) for array in arrays)
+            for group, time, labels, codes in zip(*(array.parts(PART) for array in arrays), strict=True):
                 events = np.empty(len(group), event)
                 events["group"], events["time"] = group, time[:, 0]
                 events["acted"], events["codes"] = labels[:, actions] == 1, codes[:, inputs]
@@ -260,7 +258,7 @@ class Pasts:
     def reading(self, split: int) -> Iterator[Callable[[int], Past]]:
         """A function that gives the past of the next n rows of a split, from its first row on."""
         with ExitStack() as stack:
-            group = stack.enter_context(ArrayReader(np.load(self.folders[split] / "group.npy", mmap_mode="r")))
+            group = stack.enter_context(ArrayReader(self.folders[split] / "group.npy"))
             names = (_file(self.folders[split], PAST, share) for share in range(self._shares))
             files = [stack.enter_context(name.open("rb")) for name in names]
             first = 0

@@ -97,10 +97,9 @@ def _drawn(split: Split, of_group: NDArray[np.float64] | None, rng: np.random.Ge
 
 def _copy(sources: Sequence[Path], masks: Sequence[Mask], wanted: bool, target: Path) -> None:
     """The rows of the sources, one after the other, whose mask is as wanted."""
-    arrays = [np.load(source, mmap_mode="r", allow_pickle=False) for source in sources]
-    with ArrayWriter(target, arrays[0].dtype, arrays[0].shape[1:]) as writer:
-        for array, mask in zip(arrays, masks, strict=True):
-            with ArrayReader(array) as reader:
-                for start in range(0, len(mask), BLOCK):
-                    block = reader.part(start, BLOCK)
+    like = np.load(sources[0], mmap_mode="r", allow_pickle=False)
+    with ArrayWriter(target, like.dtype, like.shape[1:]) as writer:
+        for source, mask in zip(sources, masks, strict=True):
+            with ArrayReader(source) as reader:
+                for start, block in zip(range(0, len(mask), BLOCK), reader.parts(BLOCK), strict=True):
                     writer.append(block[mask[start : start + len(block)] == wanted])

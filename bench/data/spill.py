@@ -115,10 +115,10 @@ class Spill:
     def chunks(self) -> Iterator[tuple[int, Provisional]]:
         """(number of the first row, rows), after the files are closed; what was kept for this alone is removed."""
         paths = [self.folder / f"{name}.npy" for name in Provisional._fields]
-        codes, numbers = (ArrayReader(np.load(path, mmap_mode="r")) for path in paths)
+        codes, numbers = map(ArrayReader, paths)
         with codes, numbers:
-            for start in range(0, self.counts.rows, CHUNK):
-                yield start, Provisional(codes.part(start, CHUNK), numbers.part(start, CHUNK))
+            for at, rows in enumerate(map(Provisional, codes.parts(CHUNK), numbers.parts(CHUNK))):
+                yield at * CHUNK, rows
         for path in paths:
             path.unlink()
 
@@ -167,10 +167,8 @@ class Segments:
         made = [self._made(at) for at in range(len(self._rules))]
         for folder in folders:
             waiting = folder / f"{WAITING}.npy"
-            reader = ArrayReader(np.load(waiting, mmap_mode="r"))
-            with reader, ArrayWriter(folder / "segments.npy", np.int16, (len(made),)) as out:
-                for start in range(0, reader.rows, BLOCK):
-                    block = reader.part(start, BLOCK)
+            with ArrayReader(waiting) as reader, ArrayWriter(folder / "segments.npy", np.int16, (len(made),)) as out:
+                for block in reader.parts(BLOCK):
                     out.append(np.stack([codes[block[:, at]] for at, (_, codes) in enumerate(made)], axis=1))
             waiting.unlink()
         return {"segments": {name: values for (name, _), (values, _) in zip(self._rules, made, strict=True)}}
