@@ -197,7 +197,7 @@ def _not_utf8(values: Any) -> NDArray[np.bool_]:
 
 
 Labels = NDArray[np.float32]
-_ZERO_ONE = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
+ZERO_ONE = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 
 
 def read_labels(table: Any, rules: tuple[TaskRule, ...], missing: tuple[str, ...], sieve: Sieve) -> Labels:
@@ -228,7 +228,7 @@ def _number_labels(raw: Any, rule: TaskRule, column: str, missing: tuple[str, ..
 def _binary_labels(raw: Any, rule: TaskRule, column: str, missing: tuple[str, ...], sieve: Sieve) -> Labels:
     text = as_text(raw, missing)
     meaning = np.full(len(text.values) + 1, np.nan, np.float32)  # the last entry serves code -1, missing
-    meanings = dict.fromkeys(rule.negative, 0.0) | dict.fromkeys(rule.positive, 1.0) if rule.positive else _ZERO_ONE
+    meanings = dict.fromkeys(rule.negative, 0.0) | dict.fromkeys(rule.positive, 1.0) if rule.positive else ZERO_ONE
     other = 0.0 if rule.positive and not rule.negative else None
     for code, value in enumerate(text.values):
         label = meanings.get(value if rule.positive else value.lower(), other)

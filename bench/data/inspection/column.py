@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.data.checks import NUMBERS, TEXTS
-from bench.data.values import canonical, filled, is_list
+from bench.data.values import canonical, distinct, filled, is_list
 
 _TIMES = (pa.types.is_date, pa.types.is_timestamp)
 
@@ -95,19 +95,17 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
         return Counted(name, str(kind), codes, pa.nulls(1), np.array([known.sum()], np.int64), None, readable=False)
     if lists:
         return _lists(name, array, missing)
-    encoded = array if pa.types.is_dictionary(array.type) else pc.dictionary_encode(array)
-    raw = filled(encoded.indices, -1).astype(np.int64)
-    values, text = encoded.dictionary, any(fits(kind) for fits in TEXTS)
+    raw, values = distinct(array)
+    text = any(fits(kind) for fits in TEXTS)
     if text:
         values = pc.utf8_trim_whitespace(values)
     merged = pc.dictionary_encode(values)  # stripping makes some values equal
-    lookup = np.append(filled(merged.indices, -1).astype(np.int64), -1)
-    codes, distinct = lookup[raw], merged.dictionary
-    counts = np.bincount(codes[codes >= 0], minlength=len(distinct))
-    there = (counts > 0) & ~_absent(distinct, text, missing)
+    there = ~_absent(merged.dictionary, text, missing)
     place = np.append(np.where(there, np.cumsum(there) - 1, -1), -1).astype(np.int32)
-    distinct = distinct.filter(pa.array(there))
-    return Counted(name, "text" if text else str(kind), place[codes], distinct, counts[there], _numbers(distinct, kind))
+    codes = place[np.append(filled(merged.indices, -1), -1)[raw]]
+    known = merged.dictionary.filter(pa.array(there))
+    counts = np.bincount(codes[codes >= 0], minlength=len(known))
+    return Counted(name, "text" if text else str(kind), codes, known, counts, _numbers(known, kind))
 
 
 def _lists(name: str, array: Any, missing: Collection[str]) -> Counted:
@@ -126,12 +124,14 @@ def _lists(name: str, array: Any, missing: Collection[str]) -> Counted:
 
 
 def _absent(distinct: Any, text: bool, missing: Collection[str]) -> NDArray[np.bool_]:
-    found = np.zeros(len(distinct), np.bool_)
     if text:
-        found = pc.is_in(distinct, pa.array(["", *missing], distinct.type)).to_numpy(zero_copy_only=False)
+        found = pc.is_in(distinct, pa.array(["", *missing], distinct.type))
     elif pa.types.is_floating(distinct.type):
-        found = pc.is_nan(distinct).to_numpy(zero_copy_only=False)
-    return found
+        found = pc.is_nan(distinct)
+    else:
+        found = distinct.is_null()
+    absent: NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
+    return absent
 
 
 def _numbers(distinct: Any, kind: Any) -> NDArray[np.float64] | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench.data.encoding.numeric import ranges_for
 from bench.data.inspection.column import Counted
+from bench.data.inspection.leaks import ranges_of
 from bench.data.inspection.names import (
     QUANTITIES,
     TIMES,
@@ -24,7 +25,7 @@ from bench.data.inspection.names import (
     is_yyyymmdd,
     reads_as_time,
 )
-from bench.data.inspection.trying import Halves, Trial, counts_of, ranges_of
+from bench.data.inspection.trying import Halves, Trial, counts_of
 from bench.data.splits import TRAIN, VALID
 
 SEPARATORS = ("|", ";", ",", " ")
@@ -328,14 +329,20 @@ NEW = 0.99
 """Share of validation's rows with a value that train lacks, from which an id is no input: a request's, a session's."""
 
 
+def _has_many(column: Counted, finding: Finding) -> bool:
+    """Whether it makes a categorical input of many values, as they are."""
+    option = finding.option or {}
+    return len(column.counts) > MANY and option.get("kind") == "categorical" and "derive" not in option
+
+
 def find_new(column: Counted, finding: Finding, split: NDArray[np.int8]) -> str | None:
     """Why a category of many values is no input: train has hardly any of validation's values.
 
     Args:
         split: (N,).
     """
-    option, codes = finding.option or {}, column.codes[split == VALID]
-    if len(column.counts) <= MANY or option.get("kind") != "categorical" or "derive" in option or len(codes) == 0:
+    codes = column.codes[split == VALID]
+    if not _has_many(column, finding) or len(codes) == 0:
         return None
     new = 1 - float(np.isin(codes, column.codes[split == TRAIN]).mean())
     if new < NEW:
@@ -352,8 +359,7 @@ class Rate(NamedTuple):
 
 def find_rate(column: Counted, finding: Finding, trial: Trial) -> Rate | None:
     """The evidence on a categorical input of many values; None for any other, or where no label is there to try on."""
-    option = finding.option or {}
-    if len(column.counts) <= MANY or option.get("kind") != "categorical" or "derive" in option:
+    if not _has_many(column, finding):
         return None
     chance = {name: 0.5 if binary else 0.0 for name, (_, binary) in trial.halves.labels.items()}
     scores = {name: (score - chance[name], score) for name, score in trial.alone(trial.single).items()}

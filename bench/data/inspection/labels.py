@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.checks import ZERO_ONE
 from bench.data.inspection.column import Counted
 from bench.data.tasks import check_parents
 from bench.data.values import canonical
@@ -17,7 +18,6 @@ from bench.errors import UserError, unknown
 
 _YES = ("1", "true", "yes", "y", "t", "positive", "pos")
 _NO = ("0", "false", "no", "n", "f", "negative", "neg", "-1")
-_PLAIN = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 
 
 Floats = NDArray[np.float64]
@@ -43,7 +43,7 @@ class Label:
         product = np.ones(columns[self.columns[0]].rows)
         for column in map(columns.__getitem__, self.columns):
             meaning = [
-                float(text in self.positive) if self.positive else _PLAIN[text.lower()]
+                float(text in self.positive) if self.positive else ZERO_ONE[text.lower()]
                 for text in (column.texts() if self.binary else [])
             ]
             product = product * (np.array([*meaning, np.nan])[column.codes] if self.binary else column.of_rows)
@@ -138,7 +138,7 @@ def _label(name: str, column: Counted, positive: str | None) -> Label:
             raise UserError(f"{where}: {unknown('value', positive, texts[:50])}")
         return replace(label, positive=(value,))
     lower = {text.lower() for text in texts}
-    if lower <= set(_PLAIN):
+    if lower <= set(ZERO_ONE):
         return label
     if len(texts) == 2:
         yes = [text for text in texts if text.lower() in _YES]

@@ -8,12 +8,13 @@ label is known.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.inspection.column import Counted
+from bench.schema import begins
 
 SUSPECT = 0.98
 """AUC of a binary label, or share of a regression label's variance, from which a column is suspected."""
@@ -97,17 +98,22 @@ def fewest(label: Floats, binary: bool) -> int:
 
 
 def cells_of(column: Counted) -> NDArray[np.int64]:
-    """(N,) the category or, of many numbers, the range that a row falls into; missing is a cell of its own, 0."""
+    """(N,) the category or, of many numbers, the range that a row falls into; missing is a cell of its own."""
     if column.numbers is None or len(column.counts) <= _MANY:
         return column.codes.astype(np.int64) + 1
+    return ranges_of(column, column.counts, BINS)[column.codes]
+
+
+def ranges_of(column: Counted, rows: NDArray[Any], ranges: int) -> NDArray[np.int64]:
+    """(V + 1,) the range of each distinct number, of about `ranges` of equal rows (V,); that of a missing one is last.
+
+    Numbers without rows decide nothing.
+    """
+    assert column.numbers is not None
     order = np.argsort(column.numbers)
-    spike = column.counts[order] * BINS >= column.known
-    rest = np.where(spike, 0, column.counts[order])
-    position = np.floor((np.cumsum(rest) - rest / 2) * BINS / max(int(rest.sum()), 1))
-    new = np.append(True, (np.diff(position) > 0) | spike[1:] | spike[:-1])
-    bin_of_code = np.empty(len(order), np.int64)
-    bin_of_code[order] = np.cumsum(new)
-    return np.append(bin_of_code, 0)[column.codes]
+    order = order[rows[order] > 0]
+    edges = column.numbers[order][1:][begins(rows[order].astype(np.int64), ranges)]
+    return np.append(np.searchsorted(edges, column.numbers, side="right"), len(edges) + 1)
 
 
 def predictive(cells: NDArray[np.int64], label: Floats, binary: bool) -> float:

@@ -195,18 +195,13 @@ def check_sortable(column: Counted) -> None:
     if not sortable.all():
         found = column.distinct[int(np.argmin(sortable))].as_py()
         raise UserError(f"--time: '{column.name}': expected numbers, or texts such as {EXAMPLE}, found {found!r}")
-    shapes = pc.unique(pc.replace_substring_regex(column.distinct, r"\d", "0"))
-    if len(shapes) > 1:
-        first, second = (_of_shape(column, shape.as_py()) for shape in shapes[:2])
+    shapes = pc.replace_substring_regex(column.distinct, r"\d", "0")
+    if len(several := pc.unique(shapes)) > 1:
+        first, second = (column.distinct[pc.index(shapes, shape).as_py()].as_py() for shape in several[:2])
         raise UserError(
             f"--time: '{column.name}': expected texts of one form, which sort as time does, found {first!r} "
             f"and {second!r}"
         )
-
-
-def _of_shape(column: Counted, shape: str) -> str:
-    alike = pc.equal(pc.replace_substring_regex(column.distinct, r"\d", "0"), shape)
-    return str(column.distinct.filter(alike)[0].as_py())
 
 
 def _all_match(column: Counted, pattern: str) -> bool:

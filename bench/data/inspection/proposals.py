@@ -55,13 +55,13 @@ def find_space(column: Counted, finding: Finding, label: Floats) -> Space | None
         outside = outside[~np.isnan(outside)]
         if np.isnan(inside).any() or len(outside) < LEAST:
             return None
-        low, high = (float(value) for value in (inside.min(), inside.max()))
-        if outside.max() < low:
-            bound = int(low) if column.whole else low
-            return Space({name: {"first": bound}}, f"the label is known where '{name}' is {bound} or more, not below")
-        if outside.min() > high:
-            bound = int(high) if column.whole else high
-            return Space({name: {"last": bound}}, f"the label is known where '{name}' is {bound} or less, not above")
+        for key, way, end, apart in (
+            ("first", "more, not below", inside.min(), outside.max() < inside.min()),
+            ("last", "less, not above", inside.max(), outside.min() > inside.max()),
+        ):
+            if apart:
+                bound = int(end) if column.whole else float(end)
+                return Space({name: {key: bound}}, f"the label is known where '{name}' is {bound} or {way}")
     return None
 
 

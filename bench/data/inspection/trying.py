@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.inspection.column import Counted
-from bench.data.inspection.leaks import LEAST, Floats, Labels, fewest, group_auc
+from bench.data.inspection.leaks import LEAST, Floats, Labels, fewest, group_auc, ranges_of
 from bench.data.splits import TEST, TRAIN, VALID
-from bench.schema import begins
 
 SMOOTHING = 20.0
 """Rows of the overall mean that are mixed into the mean of a cell."""
@@ -66,15 +65,6 @@ class Others:
             rows = np.bincount(cells[learn], minlength=int(cells.max()) + 1)
             effect = np.bincount(cells[learn], left, len(rows)) / (rows + SMOOTHING)
             self.said[name] += effect[cells]
-
-
-def ranges_of(column: Counted, learnt: Floats, ranges: int) -> NDArray[np.int64]:
-    """(V + 1,) the range of each distinct number, of about `ranges` by rows of train (V,); a missing one's is last."""
-    assert column.numbers is not None
-    order = np.argsort(column.numbers)
-    order = order[learnt[order] > 0]
-    edges = column.numbers[order][1:][begins(learnt[order].astype(np.int64), ranges)]
-    return np.append(np.searchsorted(edges, column.numbers, side="right"), len(edges) + 1)
 
 
 def counts_of(column: Counted, rows: Mask, weights: Floats | None = None) -> Floats:
