@@ -180,7 +180,7 @@ class TextCodes:
             known = len(self)
             codes = self._keys.code(keys, grow)
             if known < len(self):
-                new = np.flatnonzero(np.diff(np.maximum.accumulate(np.append(known - 1, codes))) > 0)
+                new = np.flatnonzero(fresh(codes, known))
                 starts, ends = spans.starts[new], spans.ends[new]
                 self._ends.resize(len(self) + 1, refcheck=False)  # in place where it can be
                 self._ends[known + 1 :] = self._ends[known] + np.cumsum(ends - starts)
@@ -275,6 +275,11 @@ class ColumnCodes:
             first, second = np.flatnonzero(same == np.argmax(np.bincount(same) > 1))[:2].tolist()
             return longer[first].as_py(), longer[second].as_py()
         return None
+
+
+def fresh(codes: Codes, known: int) -> NDArray[np.bool_]:
+    """(n,) which codes came for the first time, where `known` codes were in use before."""
+    return np.diff(np.maximum.accumulate(np.append(known - 1, codes))) > 0
 
 
 def whole_numbers(values: Any, missing: Collection[str] = ()) -> NDArray[np.int64] | None:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bench.data.codes import BASIS, NULL, IntegerCodes, hash_of, hashes_of, mixed
+from bench.data.codes import BASIS, NULL, IntegerCodes, fresh, hash_of, hashes_of, mixed
 from bench.data.values import distinct, filled, is_list, taken_apart
 from bench.errors import UserError
 
@@ -37,14 +37,14 @@ class RowSet:
         first, second = fingerprints(table).T
         known = len(self._first)
         codes = self._first.code(np.maximum(first.view(np.int64), NULL + 1))
-        fresh: NDArray[np.bool_] = np.diff(np.maximum.accumulate(np.append(known - 1, codes))) > 0
+        new = fresh(codes, known)
         self._second.resize(len(self._first), refcheck=False)  # in place where it can be
-        self._second[known:] = second[fresh]
+        self._second[known:] = second[new]
         for at in np.flatnonzero(self._second[codes] != second).tolist():
             both = int(first[at]), int(second[at])
-            fresh[at] = both not in self._alike
+            new[at] = both not in self._alike
             self._alike.add(both)
-        return fresh
+        return new
 
 
 def fingerprints(table: Any) -> Prints:

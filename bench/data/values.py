@@ -155,10 +155,10 @@ def plain(values: Any) -> list[Any]:
     return found
 
 
-def as_text(column: Any, missing: Collection[str] = (), spelled: bool = False) -> Text:
-    """An Arrow array (N,) of any type as categories; `spelled` as in `canonical`."""
+def as_text(column: Any, missing: Collection[str] = ()) -> Text:
+    """An Arrow array (N,) of any type as categories."""
     codes, values = distinct(column)
-    texts = texts_of(values, missing, spelled).dictionary_encode()
+    texts = texts_of(values, missing).dictionary_encode()
     lookup = np.append(filled(texts.indices, -1), np.int32(-1))
     return Text(lookup[codes], tuple(texts.dictionary.to_pylist()))
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.data.checks import BadRow, Place
-from bench.data.codes import TextCodes
+from bench.data.codes import TextCodes, fresh
 from bench.errors import UserError
 
 PART = 1 << 16
@@ -72,9 +72,7 @@ class SideTable:
         where = np.flatnonzero(codes >= 0)
         self._row_of = np.full(len(self._keys) + 2, -1, np.int64)  # the last two serve UNKNOWN and ABSENT
         if len(self._keys) < len(where):
-            first = np.full(len(self._keys), -1, np.int64)
-            first[codes[where[::-1]]] = where[::-1]
-            second = int(where[first[codes[where]] != where][0])
+            second = int(where[np.argmin(fresh(codes[where], 0))])
             key = self._keys.texts([int(codes[second])])[0]
             raise UserError(f"{raw.place(second)}: key '{on}' = {key} is there twice")
         self._row_of[codes[where]] = where
