@@ -122,8 +122,8 @@ def texts_of(values: Any, missing: Collection[str] = (), spelled: bool = False) 
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _canonical_texts(values, missing, spelled)
     whole = _whole(values) if pa.types.is_floating(kind) else values if pa.types.is_integer(kind) else None
-    if whole is not None:
-        return _canonical_texts(whole.cast(pa.string()), missing, spelled)
+    if whole is not None:  # as digits, which are canonical
+        return _canonical_texts(whole.cast(pa.string()), missing, spelled) if missing else whole.cast(pa.string())
     return pa.array([canonical(value, missing, spelled) for value in plain(values)], pa.string())
 
 
