@@ -88,12 +88,13 @@ def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: 
         shown.append(part)
     reader = values.get("reader")
     if isinstance(reader, Mapping) and reader.get("kind") == "synthetic":
-        from bench.data.synthetic import generator_columns, generator_parameters  # brings scipy.special
+        from bench.data.synthetic import of_generator  # brings scipy.special
 
-        parameters = generator_parameters({**reader.get("parameters", {}), **changes}, reader.get("generator"), where)
+        given = {**reader.get("parameters", {}), **changes}
+        parameters, columns = of_generator(reader.get("generator"), given, where)
         shown += [f"{name}={parameters[name]}" for name in parameters if name in changes]
         values["reader"] = {**reader, "parameters": parameters}
-        values.setdefault("columns", generator_columns(reader["generator"], parameters))
+        values.setdefault("columns", columns)
     elif changes:
         raise UserError(f"{where}: '{next(iter(changes))}' cannot be set: only generated data has parameters")
     card = validate(Card, values, where)

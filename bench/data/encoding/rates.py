@@ -125,7 +125,7 @@ class RatesFitter:
         order[self._order[1 + at] - 1] = at
         full = np.concatenate(
             [np.empty((0, len(self.tasks) + 1))]
-            + [self._whole(1 + order[i : i + STEP]) for i in range(0, len(order), STEP)]
+            + [self._of(1 + order[i : i + STEP]) for i in range(0, len(order), STEP)]
         )
         mean, scale = zip(*(moments.moments for moments in self._moments()), strict=True)
         self._part = TargetRates(
@@ -137,7 +137,7 @@ class RatesFitter:
             folds=self.number,
             seed=self.seed,
             values=(*texts(order.tolist()), None),
-            table=tuple(map(tuple, np.concatenate([full, self._whole(np.array([0, self._used]))]).tolist())),
+            table=tuple(map(tuple, np.concatenate([full, self._of(np.array([0, self._used]))]).tolist())),
             mean=mean,
             scale=scale,
         )
@@ -147,9 +147,8 @@ class RatesFitter:
         """(n, T + 1) of codes (n,); `start` is the number of the first among train's rows, None outside train."""
         assert self._part is not None
         at = np.where(codes == UNKNOWN, self._used, codes + 1)
-        if start is None:
-            return self._part.standardised(self._whole(at))  # without rows it is that of an unknown value
-        return self._part.standardised(self._without(at, folds(self.seed, self.number, start, len(codes))))
+        fold = None if start is None else folds(self.seed, self.number, start, len(codes))
+        return self._part.standardised(self._of(at, fold))  # of a value without rows that of an unknown one
 
     def _rates(self, sums: Values, counts: Values, rows: Values, prior: Values) -> Values:
         """(n, T + 1) of sums of labels (n, T), how many are observed (n, T), rows (n,), and the mean to be drawn to."""
@@ -158,18 +157,14 @@ class RatesFitter:
         rate = np.where(np.array(self.binary), np.log(inside / (1 - inside)), rate)
         return np.concatenate([rate, np.log1p(rows[:, None].astype(np.float64))], axis=1)
 
-    def _whole(self, at: NDArray[Any]) -> Values:
-        """(n, T + 1) over all of train."""
-        sums, counts, rows = self._sums[at].sum(axis=1), self._counts[at].sum(axis=1), self._rows[at].sum(axis=1)
-        prior = _mean(self._fold_sums.sum(axis=0), self._fold_counts.sum(axis=0))
-        return self._rates(sums, counts, rows, prior)
-
-    def _without(self, at: NDArray[Any], fold: NDArray[np.int64]) -> Values:
-        """(n, T + 1) over all folds but a given one."""
-        sums = self._sums[at].sum(axis=1) - self._sums[at, fold]
-        counts = self._counts[at].sum(axis=1) - self._counts[at, fold]
-        rows = self._rows[at].sum(axis=1) - self._rows[at, fold]
-        prior = _mean(self._fold_sums.sum(axis=0) - self._fold_sums, self._fold_counts.sum(axis=0) - self._fold_counts)
+    def _of(self, at: NDArray[Any], fold: NDArray[np.int64] | None = None) -> Values:
+        """(n, T + 1) over all of train, or over all folds but a given one (n,)."""
+        sums, counts, rows = (array[at].sum(axis=1) for array in (self._sums, self._counts, self._rows))
+        all_sums, all_counts = self._fold_sums.sum(axis=0), self._fold_counts.sum(axis=0)
+        if fold is None:
+            return self._rates(sums, counts, rows, _mean(all_sums, all_counts))
+        sums, counts, rows = sums - self._sums[at, fold], counts - self._counts[at, fold], rows - self._rows[at, fold]
+        prior = _mean(all_sums - self._fold_sums, all_counts - self._fold_counts)
         return self._rates(sums, counts, rows, prior[fold])
 
     def _moments(self) -> list[RunningMoments]:
@@ -179,7 +174,7 @@ class RatesFitter:
             at = np.arange(start, min(start + STEP, self._used))
             for fold in range(self.number):
                 weights = self._rows[at, fold].astype(np.int64)
-                columns = self._without(at, np.full(len(at), fold)).T
+                columns = self._of(at, np.full(len(at), fold)).T
                 for moments, column in zip(found, columns, strict=True):
                     moments.add(np.ascontiguousarray(column), weights)
         return found

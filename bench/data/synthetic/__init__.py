@@ -38,8 +38,8 @@ GENERATORS: dict[str, Generator] = {
 }
 
 
-def generator_parameters(values: Mapping[str, Any], name: object, where: str) -> dict[str, Any]:
-    """All parameters of a generator, defaults filled in.
+def of_generator(name: object, values: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All parameters of a generator, defaults filled in, and the inputs that it makes, as a card's `columns`.
 
     Raises:
         UserError: unknown generator or parameter, or a bad value.
@@ -48,13 +48,8 @@ def generator_parameters(values: Mapping[str, Any], name: object, where: str) ->
         raise UserError(f"{where}: reader.generator: expected a name, found {name!r}")
     if name not in GENERATORS:
         raise UserError(f"{where}: {unknown('generator', name, GENERATORS)}")
-    return validate(GENERATORS[name].config, values, f"{where}: reader.parameters").model_dump()
-
-
-def generator_columns(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs that a generator makes, as a card's `columns`."""
-    generator = GENERATORS[name]
-    return generator.columns(generator.config.model_validate(parameters))
+    config = validate(GENERATORS[name].config, values, f"{where}: reader.parameters")
+    return config.model_dump(), GENERATORS[name].columns(config)
 
 
 WRITERS: dict[str, tuple[type[Config], Callable[[Any, Path, Progress], dict[str, Any]]]] = {
