@@ -19,6 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from bench.models import kernels
 from bench.models.kernels import array
+from bench.models.products import product
 
 Pair = tuple[Tensor, Tensor | None]
 """A layer's weight and bias."""
@@ -187,7 +188,7 @@ def forward_together(x: Tensor, pairs: Sequence[Pair]) -> tuple[list[Tensor], La
     blocks = [weight.reshape(groups, -1, inputs) for weight, _ in pairs]
     columns = list(accumulate((block.shape[1] for block in blocks), initial=0))
     weights = side_by_side(blocks, x.dtype)
-    z = torch.bmm(x, weights.transpose(1, 2))
+    z = product(x, weights.transpose(1, 2))
     outputs, hidden = [], []
     for (weight, bias), column in zip(pairs, columns, strict=False):
         experts, width, _ = weight.shape
@@ -222,7 +223,7 @@ def backward_together(layer: Layer, gradients: Sequence[Tensor | None], needs_dx
         else:
             assert dbias is not None
             kernels.unrectify(array(gradient), array(out), column, array(dz), array(dbias))
-    dx = torch.bmm(dz, layer.weights) if needs_dx else None
+    dx = product(dz, layer.weights) if needs_dx else None
     dweights = _weight_gradient(dz, x)
     parts = [
         dweights[:, column:end].reshape(shape).to(computed)
@@ -239,7 +240,7 @@ def _weight_gradient(dz: Tensor, x: Tensor) -> Tensor:
     groups, batch, columns = dz.shape
     pieces = batch // _PIECE
     if groups != 1 or columns < _WIDE or dz.dtype != torch.bfloat16 or pieces < 2 or batch % _PIECE:
-        return torch.bmm(dz.transpose(1, 2), x)
+        return product(dz.transpose(1, 2), x)
     parts = torch.bmm(dz.view(pieces, _PIECE, columns).transpose(1, 2), x.view(pieces, _PIECE, x.shape[2]))
     total = torch.empty(1, *parts.shape[1:], dtype=kernels.computed_in(dz.dtype))
     kernels.add_up(array(parts), array(total[0]))
