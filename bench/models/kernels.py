@@ -254,7 +254,7 @@ def add_up(parts, total):  # type: ignore[no-untyped-def]
                 to[i] += widen(part[i])
 
 
-_BLOCK = 64  # samples whose gates are worked on together
+_BLOCK = 64  # samples that are mixed together, expert by expert: memory is read in long runs
 
 
 @jit
@@ -314,19 +314,18 @@ def mix(scores, own, shared, weights, out):  # type: ignore[no-untyped-def]
     """
     gates, batch, count = scores.shape
     each = count - len(shared)
-    total = np.empty(out.shape[2], dtype=weights.dtype)
+    sums = np.empty((_BLOCK, out.shape[2]), dtype=weights.dtype)
     for start in range(0, batch, _BLOCK):
         end = min(start + _BLOCK, batch)
         for k in range(gates):
             _softmax(scores[k], start, end, weights[k])
-        for b in range(start, end):
-            for k in range(gates):
-                total[:] = 0
-                for i in range(each):
-                    _add_scaled(weights[k, i, b], own[k * each + i, b], total)
-                for i in range(len(shared)):
-                    _add_scaled(weights[k, each + i, b], shared[i, b], total)
-                to = out[k, b]
+            sums[:] = 0
+            for i in range(count):
+                for b in range(start, end):
+                    row = own[k * each + i, b] if i < each else shared[i - each, b]
+                    _add_scaled(weights[k, i, b], row, sums[b - start])
+            for b in range(start, end):
+                total, to = sums[b - start], out[k, b]
                 for h in range(len(total)):
                     to[h] = narrow(total[h], to[h])
 
@@ -353,30 +352,30 @@ def unmix(  # type: ignore[no-untyped-def]
     gates, count, batch = weights.shape
     each, experts, width = count - len(shared), len(own) + len(shared), above.shape[2]
     extra = len(all_weights)
-    wide = np.empty((gates + extra, width), dtype=weights.dtype)
+    wide = np.empty((gates + extra, _BLOCK, width), dtype=weights.dtype)
     dweights = np.empty((gates + extra, max(count, experts), _BLOCK), dtype=weights.dtype)
     total = np.empty(width, dtype=weights.dtype)
     for start in range(0, batch, _BLOCK):
         end = min(start + _BLOCK, batch)
-        for b in range(start, end):
-            at = b - start
-            for k in range(gates + extra):
-                row = above[k, b] if k < gates else all_above[k - gates, b]
-                to = wide[k]
+        for k in range(gates + extra):
+            for b in range(start, end):
+                row, to = above[k, b] if k < gates else all_above[k - gates, b], wide[k, b - start]
                 for h in range(width):
                     to[h] = widen(row[h])
-            for n in range(experts):
+        for n in range(experts):
+            first, last, i = 0, gates, each + n - len(own)
+            if n < len(own):
+                first, last, i = n // each, n // each + 1, n % each
+            for b in range(start, end):
+                at = b - start
                 row = own[n, b] if n < len(own) else shared[n - len(own), b]
                 total[:] = 0
-                first, last, i = 0, gates, each + n - len(own)
-                if n < len(own):
-                    first, last, i = n // each, n // each + 1, n % each
                 for k in range(first, last):
                     if live[k]:
-                        dweights[k, i, at] = _through(weights[k, i, b], row, wide[k], total)
+                        dweights[k, i, at] = _through(weights[k, i, b], row, wide[k, at], total)
                 for k in range(extra):
                     if live[gates + k]:
-                        dweights[gates + k, n, at] = _through(all_weights[k, n, b], row, wide[gates + k], total)
+                        dweights[gates + k, n, at] = _through(all_weights[k, n, b], row, wide[gates + k, at], total)
                 to = down[n, b] if n < len(own) else dshared[n - len(own), b]
                 for h in range(width):
                     to[h] = narrow(total[h], to[h])
