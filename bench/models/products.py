@@ -19,8 +19,7 @@ LEAST = 1 << 20
 
 def product(x: Tensor, y: Tensor) -> Tensor:
     """`torch.bmm`: x (G, B, I), y (G, I, O) -> (G, B, O), possibly a transposed view."""
-    groups, batch, inputs = x.shape
-    if x.dtype != torch.float32 or batch * inputs * y.shape[2] < LEAST or not has_wider_vectors():
+    if x.dtype != torch.float32 or x[0].numel() * y.shape[2] < LEAST or not has_wider_vectors():
         return torch.bmm(x, y)
     return by_onednn(x, y)
 
@@ -49,6 +48,5 @@ def has_wider_vectors() -> bool:
     return (
         processor_vendor() == "AuthenticAMD"
         and torch.backends.cpu.get_cpu_capability() == "AVX512"
-        and torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
