@@ -198,14 +198,15 @@ def rectify(first, last, z, column, bias, out):  # type: ignore[no-untyped-def]
 
     z (G, B, columns) holds the experts of a group side by side, from `column` on.
     """
-    each, zero = len(out) // len(z), bias.dtype.type(0)
-    for e in range(first, last):
-        start, shift = column + e % each * out.shape[2], bias[e]
-        for b in range(out.shape[1]):
-            row, to = z[e // each, b, start : start + out.shape[2]], out[e, b]
-            for k in range(out.shape[2]):
-                y = widen(row[k]) + shift[k]
-                to[k] = narrow(zero if y < 0 else y, to[k])  # NaN stays
+    each, width, zero = len(out) // len(z), out.shape[2], bias.dtype.type(0)
+    for g in range(first // each, -(-last // each)):
+        for b in range(out.shape[1]):  # z is read in one run
+            for e in range(max(first, g * each), min(last, (g + 1) * each)):
+                start = column + e % each * width
+                row, shift, to = z[g, b, start : start + width], bias[e], out[e, b]
+                for k in range(width):
+                    y = widen(row[k]) + shift[k]
+                    to[k] = narrow(zero if y < 0 else y, to[k])  # NaN stays
 
 
 @jit
