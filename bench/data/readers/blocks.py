@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import io
+import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,13 +21,13 @@ from bench.progress import Advance, Progress, Silent
 
 PACKED = (".gz", ".zst")
 """Endings of packed files."""
-_STARTS = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 def is_gzip(path: Path) -> bool:
     """Whether the file's first bytes say gzip."""
     with path.open("rb") as file:
-        return file.read(2) == _STARTS["gzip"]
+        return file.read(2) == _GZIP
 
 
 def unpacked_name(name: str) -> str:
@@ -42,11 +44,19 @@ def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[
     """
     with path.open("rb") as file:
         counted = io.BufferedReader(_Counted(file, advance), buffer_size=1 << 20)
-        packing = next((kind for kind, start in _STARTS.items() if counted.peek(4).startswith(start)), None)
-        try:
-            yield counted if packing is None else io.BufferedReader(_Unpacked(counted, packing), 1 << 20)
-        except _BrokenError as error:
-            raise UserError(f"{path}: broken {packing} file: {error}") from None
+        start = counted.peek(4)[:4]
+        if start.startswith(_GZIP):
+            try:
+                yield io.BufferedReader(gzip.GzipFile(fileobj=counted), 1 << 20)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise UserError(f"{path}: broken gzip file: {error}") from None
+        elif start == _ZSTD:
+            try:
+                yield io.BufferedReader(_Zstd(counted), 1 << 20)
+            except _BrokenError as error:
+                raise UserError(f"{path}: broken zstd file: {error}") from None
+        else:
+            yield counted
 
 
 class _Counted(io.RawIOBase):
@@ -65,9 +75,9 @@ class _Counted(io.RawIOBase):
 class _BrokenError(Exception): ...
 
 
-class _Unpacked(io.RawIOBase):
-    def __init__(self, packed: IO[bytes], packing: str) -> None:
-        self.stream = pa.CompressedInputStream(pa.PythonFile(packed, mode="r"), packing)
+class _Zstd(io.RawIOBase):
+    def __init__(self, packed: IO[bytes]) -> None:
+        self.stream = pa.CompressedInputStream(pa.PythonFile(packed, mode="r"), "zstd")
 
     def readable(self) -> bool:
         return True
@@ -87,14 +97,14 @@ BLOCK = 4 << 20
 """Bytes that are read at a time, and the longest line there may be: what is held does not depend on the file."""
 
 
-def blocks(path: Path, progress: Progress) -> Generator[bytes]:
+def blocks(path: Path, progress: Progress, doing: str = "reading") -> Generator[bytes]:
     """Blocks of at most twice `BLOCK` bytes that end where a line ends; progress hears of bytes taken from disk.
 
     Raises:
         UserError: the file is packed and broken, or has a line longer than `BLOCK`.
     """
     with (
-        progress.task(f"reading {path.name}", path.stat().st_size, "B") as advance,
+        progress.task(f"{doing} {path.name}", path.stat().st_size, "B") as advance,
         open_raw(path, advance) as stream,
     ):
         rest, done = b"", 0
@@ -134,9 +144,14 @@ def lines(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
         mark = b""
 
 
-def side_by_side(items: Iterator[bytes], work: Callable[[bytes], T]) -> Iterator[tuple[bytes, T]]:
-    """(item, work(item)) in order, by a thread a core; `work` releases the interpreter's lock, or it gains nothing."""
-    workers = min(cores(), 8)  # two items more than these are held at a time, at most
+def side_by_side(items: Iterator[bytes], work: Callable[[bytes], T], workers: int = 0) -> Iterator[tuple[bytes, T]]:
+    """(item, work(item)) in order; at most two items more than workers are held at a time.
+
+    Args:
+        work: releases the interpreter's lock, or it gains nothing.
+        workers: threads; 0 means all cores, at most 8.
+    """
+    workers = workers or min(cores(), 8)
     with ThreadPoolExecutor(workers) as pool:
         under_way: deque[tuple[bytes, Future[T]]] = deque()
         try:
