@@ -97,14 +97,14 @@ BLOCK = 4 << 20
 """Bytes that are read at a time, and the longest line there may be: what is held does not depend on the file."""
 
 
-def blocks(path: Path, progress: Progress, doing: str = "reading") -> Generator[bytes]:
+def blocks(path: Path, progress: Progress) -> Generator[bytes]:
     """Blocks of at most twice `BLOCK` bytes that end where a line ends; progress hears of bytes taken from disk.
 
     Raises:
         UserError: the file is packed and broken, or has a line longer than `BLOCK`.
     """
     with (
-        progress.task(f"{doing} {path.name}", path.stat().st_size, "B") as advance,
+        progress.task(f"reading {path.name}", path.stat().st_size, "B") as advance,
         open_raw(path, advance) as stream,
     ):
         rest, done = b"", 0
@@ -144,14 +144,9 @@ def lines(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
         mark = b""
 
 
-def side_by_side(items: Iterator[bytes], work: Callable[[bytes], T], workers: int = 0) -> Iterator[tuple[bytes, T]]:
-    """(item, work(item)) in order; at most two items more than workers are held at a time.
-
-    Args:
-        work: releases the interpreter's lock, or it gains nothing.
-        workers: threads; 0 means all cores, at most 8.
-    """
-    workers = workers or min(cores(), 8)
+def side_by_side(items: Iterator[bytes], work: Callable[[bytes], T]) -> Iterator[tuple[bytes, T]]:
+    """(item, work(item)) in order, by a thread a core; `work` releases the interpreter's lock, or it gains nothing."""
+    workers = min(cores(), 8)  # two items more than these are held at a time, at most
     with ThreadPoolExecutor(workers) as pool:
         under_way: deque[tuple[bytes, Future[T]]] = deque()
         try:
