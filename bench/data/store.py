@@ -84,7 +84,7 @@ class Split:
     def labels_of(self, rows: slice) -> NDArray[np.float32]:
         """(n, T) float32 of some rows, of this view's tasks."""
         stored = self.stored_labels[rows]
-        return stored if self.columns is None else stored[:, list(self.columns)]
+        return stored if self.columns is None else np.ascontiguousarray(stored[:, list(self.columns)])  # row by row
 
     @property
     def bounds(self) -> NDArray[np.float32] | None:

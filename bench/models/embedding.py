@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.models.contracts import BySets, generator
+from bench.models.fused import fits
+from bench.models.kernels import array, in_parts, look_up
 from bench.models.sequence.mean import shares
 from bench.schema import Schema
 
@@ -46,7 +48,12 @@ class FusedEmbedding(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (B, S) int32 or int64 -> (B, S, I dim)."""
-        return F.embedding(ids, self.weight, padding_idx=0)
+        if torch.is_grad_enabled() or not fits(self.weight):
+            return F.embedding(ids, self.weight, padding_idx=0)
+        e = self.weight.new_empty(*ids.shape, self.weight.shape[1])
+        arrays = (array(self.weight), array(ids.reshape(-1)), array(e.view(-1, e.shape[-1])))
+        in_parts(look_up, ids.numel(), e.numel(), *arrays)
+        return e
 
 
 class FieldPooling(nn.Module):

@@ -19,6 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from bench.models import kernels
 from bench.models.kernels import array
+from bench.models.products import product
 
 Pair = tuple[Tensor, Tensor | None]
 """A layer's weight and bias."""
@@ -142,7 +143,8 @@ class _Mix(torch.autograd.Function):
             gates, batch, count = part.shape
             weights = torch.empty(gates, count, batch, dtype=kernels.computed_in(part.dtype))
             out = shared.new_empty(gates, batch, shared.shape[2])
-            kernels.mix(array(part), array(experts), array(shared), array(weights), array(out))
+            arrays = (array(part), array(experts), array(shared), array(weights), array(out))
+            kernels.in_parts(kernels.mix, -(-batch // kernels.BLOCK), out.numel() * count, *arrays)
             sums += [weights, out]
         ctx.save_for_backward(sums[0], sums[2], own, shared)
         return sums[1], sums[3]
@@ -159,7 +161,8 @@ class _Mix(torch.autograd.Function):
         )
         above, all_above = above.contiguous(), all_above.contiguous()
         given = (weights, above, all_weights, all_above, own, shared, live(above, all_above))
-        kernels.unmix(*(array(tensor) for tensor in (*given, *found)))
+        arrays = (array(tensor) for tensor in (*given, *found))
+        kernels.in_parts(kernels.unmix, -(-above.shape[1] // kernels.BLOCK), own.numel() + shared.numel(), *arrays)
         return found
 
 
@@ -187,7 +190,7 @@ def forward_together(x: Tensor, pairs: Sequence[Pair]) -> tuple[list[Tensor], La
     blocks = [weight.reshape(groups, -1, inputs) for weight, _ in pairs]
     columns = list(accumulate((block.shape[1] for block in blocks), initial=0))
     weights = side_by_side(blocks, x.dtype)
-    z = torch.bmm(x, weights.transpose(1, 2))
+    z = product(x, weights.transpose(1, 2))
     outputs, hidden = [], []
     for (weight, bias), column in zip(pairs, columns, strict=False):
         experts, width, _ = weight.shape
@@ -197,9 +200,9 @@ def forward_together(x: Tensor, pairs: Sequence[Pair]) -> tuple[list[Tensor], La
             if not as_it_is:
                 kernels.spread(array(z), column, array(out))
         elif as_it_is:
-            kernels.rectify_in_place(array(z), array(bias))
+            kernels.in_parts(kernels.rectify_in_place, experts, out.numel(), array(z), array(bias))
         else:
-            kernels.rectify(array(z), column, array(bias), array(out))
+            kernels.in_parts(kernels.rectify, experts, out.numel(), array(z), column, array(bias), array(out))
         outputs.append(out)
         hidden.append(None if bias is None else out)
     return outputs, Layer(x, weights, hidden, columns, [weight.shape for weight, _ in pairs])
@@ -221,8 +224,9 @@ def backward_together(layer: Layer, gradients: Sequence[Tensor | None], needs_dx
             kernels.unspread(array(gradient), column, array(dz))
         else:
             assert dbias is not None
-            kernels.unrectify(array(gradient), array(out), column, array(dz), array(dbias))
-    dx = torch.bmm(dz, layer.weights) if needs_dx else None
+            arrays = (array(gradient), array(out), column, array(dz), array(dbias))
+            kernels.in_parts(kernels.unrectify, len(out), out.numel(), *arrays)
+    dx = product(dz, layer.weights) if needs_dx else None
     dweights = _weight_gradient(dz, x)
     parts = [
         dweights[:, column:end].reshape(shape).to(computed)
@@ -239,7 +243,7 @@ def _weight_gradient(dz: Tensor, x: Tensor) -> Tensor:
     groups, batch, columns = dz.shape
     pieces = batch // _PIECE
     if groups != 1 or columns < _WIDE or dz.dtype != torch.bfloat16 or pieces < 2 or batch % _PIECE:
-        return torch.bmm(dz.transpose(1, 2), x)
+        return product(dz.transpose(1, 2), x)
     parts = torch.bmm(dz.view(pieces, _PIECE, columns).transpose(1, 2), x.view(pieces, _PIECE, x.shape[2]))
     total = torch.empty(1, *parts.shape[1:], dtype=kernels.computed_in(dz.dtype))
     kernels.add_up(array(parts), array(total[0]))

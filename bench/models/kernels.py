@@ -5,10 +5,15 @@ separate tensor operations each is a pass over memory of its own; here each is o
 the next product wants thrown in. Arithmetic is in float32 (float64 for float64) whatever is stored.
 
 Arrays: G inputs, E experts, B samples, O outputs of a layer, H inputs of the output; K gates over M experts each.
+Kernels that `in_parts` calls do the experts, or blocks of samples, from `first` to before `last`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numba
@@ -16,6 +21,7 @@ import numpy as np
 import torch
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import carray, types  # type: ignore[attr-defined]
+from numba.core import cgutils
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 from torch import Tensor
@@ -42,6 +48,57 @@ def array(tensor: Tensor) -> NDArray[Any]:
     if tensor.requires_grad:
         tensor = tensor.detach()
     return tensor.view(torch.uint16).numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
+
+
+AHEAD = np.uint64(32)  # iterations between asking for a row and using it; measured flat from 16 to 64
+LINE = 16  # float32 in a cache line
+WORTH_SHARING = 1 << 18
+"""Numbers that a pass reads from which on several threads share it: it then takes .1 ms or more."""
+
+
+def in_parts(kernel: Callable[..., None], count: int, numbers: int, *arrays: Any) -> None:
+    """Calls `kernel(first, last, *arrays)` for parts of `count`, on as many threads as torch has where that pays."""
+    threads = min(torch.get_num_threads(), count) if numbers >= WORTH_SHARING else 1
+    if threads < 2:
+        kernel(0, count, *arrays)
+        return
+    ends = [count * part // threads for part in range(threads + 1)]
+    (first, last), *others = pairwise(ends)
+    futures = [_pool(threads - 1).submit(kernel, *part, *arrays) for part in others]
+    kernel(first, last, *arrays)
+    for future in futures:
+        future.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)
+
+
+def _prefetch(context, array, row, column):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
+        row, column = (
+            context.cast(builder, argument, kind, types.int64)
+            for argument, kind in zip(arguments[1:], signature.args[1:], strict=True)
+        )
+        offset = builder.add(
+            builder.mul(row, builder.extract_value(view.strides, 0)), builder.mul(column, view.itemsize)
+        )
+        address = builder.inttoptr(builder.add(builder.ptrtoint(view.data, cgutils.intp_t), offset), cgutils.voidptr_t)
+        i32 = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32])
+        name = "llvm.prefetch.p0"
+        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        to_write, keep_near, data = i32(1), i32(3), i32(1)
+        builder.call(function, [address, to_write, keep_near, data])
+        return context.get_dummy_value()
+
+    return types.void(array, row, column), generate
+
+
+prefetch: Any = _intrinsic(_prefetch)
+"""`prefetch(array, row, column)` asks for a cache line of a row of an array of one or two axes; any address will do."""
 
 
 @_intrinsic
@@ -124,34 +181,42 @@ def _exp_of(x):  # type: ignore[no-untyped-def]
 
 
 @jit
-def rectify(z, column, bias, out):  # type: ignore[no-untyped-def]
+def look_up(first, last, table, ids, e):  # type: ignore[no-untyped-def]
+    """e (N, W) = the rows of a table (R, W) that ids (N,) name, asked for before they are needed."""
+    for i in range(first, last):
+        at, coming = np.uint64(i), np.uint64(ids[min(np.uint64(i) + AHEAD, np.uint64(last - 1))])
+        for k in range(0, table.shape[1], LINE):
+            prefetch(table, coming, k)
+        row = np.uint64(ids[at])
+        for k in range(table.shape[1]):
+            e[at, k] = table[row, k]
+
+
+@jit
+def rectify(first, last, z, column, bias, out):  # type: ignore[no-untyped-def]
     """Takes one hidden layer out of a wide product: out (E, B, O) = relu(z + bias).
 
     z (G, B, columns) holds the experts of a group side by side, from `column` on.
     """
-    groups, batch, _ = z.shape
-    experts, _, width = out.shape
-    each = experts // groups
-    zero = bias.dtype.type(0)
-    for g in range(groups):
-        for b in range(batch):
-            for j in range(each):
-                row = z[g, b, column + j * width : column + (j + 1) * width]
-                shift = bias[g * each + j]
-                to = out[g * each + j, b]
+    each, width, zero = len(out) // len(z), out.shape[2], bias.dtype.type(0)
+    for g in range(first // each, -(-last // each)):
+        for b in range(out.shape[1]):  # z is read in one run
+            for e in range(max(first, g * each), min(last, (g + 1) * each)):
+                start = column + e % each * width
+                row, shift, to = z[g, b, start : start + width], bias[e], out[e, b]
                 for k in range(width):
                     y = widen(row[k]) + shift[k]
                     to[k] = narrow(zero if y < 0 else y, to[k])  # NaN stays
 
 
 @jit
-def rectify_in_place(z, bias):  # type: ignore[no-untyped-def]
+def rectify_in_place(first, last, z, bias):  # type: ignore[no-untyped-def]
     """`rectify` of an only layer with an input for each expert, whose z is (E, B, O) already.
 
     Were input and output of `rectify` the same memory, its loops would not run in vectors.
     """
     zero = bias.dtype.type(0)
-    for e in range(z.shape[0]):
+    for e in range(first, last):
         shift = bias[e]
         for b in range(z.shape[1]):
             row = z[e, b]
@@ -161,24 +226,18 @@ def rectify_in_place(z, bias):  # type: ignore[no-untyped-def]
 
 
 @jit
-def unrectify(gradient, out, column, dz, dbias):  # type: ignore[no-untyped-def]
+def unrectify(first, last, gradient, out, column, dz, dbias):  # type: ignore[no-untyped-def]
     """The gradient of `rectify`: fills dz (G, B, columns) from `column` on, and adds to dbias (E, O)."""
-    groups, batch, _ = dz.shape
-    experts, _, width = out.shape
-    each = experts // groups
-    zero = dbias.dtype.type(0)
-    for g in range(groups):
-        for b in range(batch):
-            for j in range(each):
-                row = dz[g, b, column + j * width : column + (j + 1) * width]
-                above = gradient[g * each + j, b]
-                y = out[g * each + j, b]
-                total = dbias[g * each + j]
-                for k in range(width):
-                    d = widen(above[k])
-                    d = zero if widen(y[k]) <= 0 else d
-                    total[k] += d
-                    row[k] = narrow(d, row[k])
+    each, zero = len(out) // len(dz), dbias.dtype.type(0)
+    for e in range(first, last):
+        start, total = column + e % each * out.shape[2], dbias[e]
+        for b in range(out.shape[1]):
+            row, above, y = dz[e // each, b, start : start + out.shape[2]], gradient[e, b], out[e, b]
+            for k in range(out.shape[2]):
+                d = widen(above[k])
+                d = zero if widen(y[k]) <= 0 else d
+                total[k] += d
+                row[k] = narrow(d, row[k])
 
 
 @jit
@@ -254,7 +313,7 @@ def add_up(parts, total):  # type: ignore[no-untyped-def]
                 to[i] += widen(part[i])
 
 
-_BLOCK = 64  # samples whose gates are worked on together
+BLOCK = 64  # samples that are mixed together, expert by expert: memory is read in long runs
 
 
 @jit
@@ -307,26 +366,25 @@ def _add_scaled(factor, row, total):  # type: ignore[no-untyped-def]
 
 
 @jit
-def mix(scores, own, shared, weights, out):  # type: ignore[no-untyped-def]
+def mix(first, last, scores, own, shared, weights, out):  # type: ignore[no-untyped-def]
     """Gate k's softmax over its own experts, then the shared ones, and its weighted sum of them.
 
     scores (K, B, M), own (K * (M - S), B, H), shared (S, B, H) -> weights (K, M, B), out (K, B, H).
     """
     gates, batch, count = scores.shape
     each = count - len(shared)
-    total = np.empty(out.shape[2], dtype=weights.dtype)
-    for start in range(0, batch, _BLOCK):
-        end = min(start + _BLOCK, batch)
+    sums = np.empty((BLOCK, out.shape[2]), dtype=weights.dtype)
+    for block in range(first, last):
+        start, end = block * BLOCK, min((block + 1) * BLOCK, batch)
         for k in range(gates):
             _softmax(scores[k], start, end, weights[k])
-        for b in range(start, end):
-            for k in range(gates):
-                total[:] = 0
-                for i in range(each):
-                    _add_scaled(weights[k, i, b], own[k * each + i, b], total)
-                for i in range(len(shared)):
-                    _add_scaled(weights[k, each + i, b], shared[i, b], total)
-                to = out[k, b]
+            sums[:] = 0
+            for i in range(count):
+                for b in range(start, end):
+                    row = own[k * each + i, b] if i < each else shared[i - each, b]
+                    _add_scaled(weights[k, i, b], row, sums[b - start])
+            for b in range(start, end):
+                total, to = sums[b - start], out[k, b]
                 for h in range(len(total)):
                     to[h] = narrow(total[h], to[h])
 
@@ -343,7 +401,7 @@ def _through(weight, row, above, total):  # type: ignore[no-untyped-def]
 
 @jit
 def unmix(  # type: ignore[no-untyped-def]
-    weights, above, all_weights, all_above, own, shared, live, dscores, all_dscores, down, dshared
+    first, last, weights, above, all_weights, all_above, own, shared, live, dscores, all_dscores, down, dshared
 ):
     """The gradient of `mix` by tasks' gates and by one gate over all experts (`all_`; of length 0 where there is none).
 
@@ -353,30 +411,30 @@ def unmix(  # type: ignore[no-untyped-def]
     gates, count, batch = weights.shape
     each, experts, width = count - len(shared), len(own) + len(shared), above.shape[2]
     extra = len(all_weights)
-    wide = np.empty((gates + extra, width), dtype=weights.dtype)
-    dweights = np.empty((gates + extra, max(count, experts), _BLOCK), dtype=weights.dtype)
+    wide = np.empty((gates + extra, BLOCK, width), dtype=weights.dtype)
+    dweights = np.empty((gates + extra, max(count, experts), BLOCK), dtype=weights.dtype)
     total = np.empty(width, dtype=weights.dtype)
-    for start in range(0, batch, _BLOCK):
-        end = min(start + _BLOCK, batch)
-        for b in range(start, end):
-            at = b - start
-            for k in range(gates + extra):
-                row = above[k, b] if k < gates else all_above[k - gates, b]
-                to = wide[k]
+    for block in range(first, last):
+        start, end = block * BLOCK, min((block + 1) * BLOCK, batch)
+        for k in range(gates + extra):
+            for b in range(start, end):
+                row, to = above[k, b] if k < gates else all_above[k - gates, b], wide[k, b - start]
                 for h in range(width):
                     to[h] = widen(row[h])
-            for n in range(experts):
+        for n in range(experts):
+            gate, behind, i = 0, gates, each + n - len(own)
+            if n < len(own):
+                gate, behind, i = n // each, n // each + 1, n % each
+            for b in range(start, end):
+                at = b - start
                 row = own[n, b] if n < len(own) else shared[n - len(own), b]
                 total[:] = 0
-                first, last, i = 0, gates, each + n - len(own)
-                if n < len(own):
-                    first, last, i = n // each, n // each + 1, n % each
-                for k in range(first, last):
+                for k in range(gate, behind):
                     if live[k]:
-                        dweights[k, i, at] = _through(weights[k, i, b], row, wide[k], total)
+                        dweights[k, i, at] = _through(weights[k, i, b], row, wide[k, at], total)
                 for k in range(extra):
                     if live[gates + k]:
-                        dweights[gates + k, n, at] = _through(all_weights[k, n, b], row, wide[gates + k], total)
+                        dweights[gates + k, n, at] = _through(all_weights[k, n, b], row, wide[gates + k, at], total)
                 to = down[n, b] if n < len(own) else dshared[n - len(own), b]
                 for h in range(width):
                     to[h] = narrow(total[h], to[h])

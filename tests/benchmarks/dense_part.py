@@ -1,6 +1,7 @@
 """Where the time of a model's dense part goes: forward and backward pass, without table and optimizers.
 
-    python tests/benchmarks/dense_part.py [--kinds mmoe,ple] [--batch 2048] [--threads 1] [--repeats 5] [--out FILE]
+    python tests/benchmarks/dense_part.py [--kinds mmoe,ple] [--precisions fp32,bf16] [--batch 2048] [--threads 1]
+        [--repeats 5] [--out FILE]
 
 23 fields x 16, two tasks, experts and bottoms [128, 64], towers [64, 32], MMoE with 8 experts, PLE with two levels of
 4 + 4 + 4. Precisions and kinds take turns, so that a busy machine is as busy for each. `bound` is the time that all
@@ -110,6 +111,7 @@ def main() -> None:
     """Runs the measurements and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--precisions", default=",".join(PRECISIONS), help="bf16 takes minutes where it is emulated")
     parser.add_argument("--batch", type=int, default=2048)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
@@ -118,10 +120,11 @@ def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(options.threads)
     clock = time.process_time if options.threads == 1 else time.perf_counter  # of one thread: others do not count
-    runs = {(kind, precision): build(kind, precision) for kind in options.kinds.split(",") for precision in PRECISIONS}
+    precisions = [precision for precision in PRECISIONS if precision in options.precisions.split(",")]
+    runs = {(kind, precision): build(kind, precision) for kind in options.kinds.split(",") for precision in precisions}
     steps = {key: stepper(model, options.batch) for key, model in runs.items()}
     squares = {}
-    for precision in PRECISIONS:
+    for precision in precisions:
         low = is_bf16(precision, torch.device("cpu"), 0)
         a = torch.randn(SQUARE, SQUARE, dtype=torch.bfloat16 if low else torch.float32)
         squares[precision] = lambda a=a: a @ a

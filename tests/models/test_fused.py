@@ -130,7 +130,7 @@ def test_bfloat16_is_rounded_as_torch_rounds():
     ties = np.arange(0, 0x7F80, dtype=np.uint32) << 16 | 0x8000
     numbers = torch.from_numpy(np.concatenate([bits, ties, [0x7F80_0000]]).astype(np.uint32).view(np.float32))
     z = torch.zeros(1, 1, len(numbers), dtype=torch.bfloat16)
-    kernels.rectify_in_place(kernels.array(z), numbers.view(1, -1).numpy())
+    kernels.rectify_in_place(0, 1, kernels.array(z), numbers.view(1, -1).numpy())
     normal = numbers >= torch.finfo(torch.float32).tiny
     assert torch.equal(z.flatten()[normal], numbers.to(torch.bfloat16)[normal])
 

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.models.kernels import AHEAD, LINE, prefetch
 from bench.training.optimizers.base import RowOptimizer
-from bench.training.optimizers.kernels import AHEAD, LINE, jit, prefetch
+from bench.training.optimizers.kernels import jit
 
 EPS = 1e-10
 

@@ -11,16 +11,12 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from bench.models.kernels import AHEAD, LINE, prefetch
 from bench.schema import Schema
 
-AHEAD = np.uint64(32)  # iterations between asking for a row and using it; measured flat from 16 to 64
 TYPICAL_BATCH = 2048  # for sharing out work only
-LINE = 16  # float32 in a cache line
 _SPREAD = np.uint32(2654435769)  # 2^32 / golden ratio: Fibonacci hashing (Knuth, TAOCP 3, section 6.4)
 
 
@@ -44,32 +40,6 @@ def jit(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
             return numba.njit(**options)(function)
 
     return decorate
-
-
-def _prefetch(context, array, row, column):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        view = context.make_array(signature.args[0])(context, builder, arguments[0])
-        row, column = (
-            context.cast(builder, argument, kind, types.int64)
-            for argument, kind in zip(arguments[1:], signature.args[1:], strict=True)
-        )
-        offset = builder.add(
-            builder.mul(row, builder.extract_value(view.strides, 0)), builder.mul(column, view.itemsize)
-        )
-        address = builder.inttoptr(builder.add(builder.ptrtoint(view.data, cgutils.intp_t), offset), cgutils.voidptr_t)
-        i32 = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32])
-        name = "llvm.prefetch.p0"
-        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-        to_write, keep_near, data = i32(1), i32(3), i32(1)
-        builder.call(function, [address, to_write, keep_near, data])
-        return context.get_dummy_value()
-
-    return types.void(array, row, column), generate
-
-
-prefetch: Any = intrinsic(_prefetch)
-"""`prefetch(array, row, column)` asks for a cache line of a row of an array of one or two axes; any address will do."""
 
 
 @jit("contract")
