@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.data.batches import Batch
 from bench.models.assembly import is_bf16
+from bench.models.products import counted, product
 from bench.training.aggregation import Combination
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Profile:
     def _timed(self, function: Callable[..., Any], stage: str) -> Callable[..., Any]:
         def run(*arguments: Any) -> Any:
             if self._counting and stage in ("forward", "backward"):
-                with FlopCounterMode(display=False) as counter:
+                with FlopCounterMode(display=False, custom_mapping=counted()) as counter:
                     result = function(*arguments)
                 self._work[stage] = counter.get_total_flops()
                 return result
@@ -189,12 +190,11 @@ class Ceilings:
 def measure_ceilings(device: torch.device, dtype: torch.dtype) -> Ceilings:
     """Takes the best of a few tries, in about a tenth of a second; matrices are of the given type."""
     wait = torch.cuda.synchronize if device.type == "cuda" else _nothing
-    left = torch.randn(_SIDE, _SIDE, device=device).to(dtype)
-    product = torch.empty_like(left)
+    left = torch.randn(1, _SIDE, _SIDE, device=device).to(dtype)
     source = torch.ones(_NUMBERS, device=device)
     target = torch.ones_like(source)
     return Ceilings(
-        flops=2 * _SIDE**3 / _best(lambda: torch.mm(left, left, out=product), wait),
+        flops=2 * _SIDE**3 / _best(lambda: product(left, left), wait),
         bytes=2 * source.nbytes / _best(lambda: target.copy_(source), wait),
         products_in=str(dtype).removeprefix("torch."),
     )
