@@ -304,7 +304,7 @@ def headline(found: Sequence[Front]) -> str:
         far = max(own, key=lambda each: (each.verdict == "yes", each.value))
         short, whole = _in_words(unit)
         parts.append(
-            f"{WHAT[what]}: is one ahead of all of them by more than {margin:g}{whole}? {words.count('yes')} yes, "
+            f"{WHAT[what]}, by more than {margin:g}{whole}: {words.count('yes')} yes, "
             f"{words.count('no')} surely no, {words.count('cannot tell')} cannot tell. "
             f"The largest {'sure ' if far.verdict == 'yes' else ''}lead is {far.value:+.2f}{short} (95% bounds: "
             f"{far.low:+.2f} and {far.high:+.2f}), by {far.best} with {far.sharing} on {far.data}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -278,18 +279,22 @@ def _needed(seeds: int | None) -> str:
 
 
 def _left(found: Answers, cells: Sequence[Cell], seeds: int) -> Section:
-    by_part: dict[tuple[str, str], list[Cell]] = {}
+    once = {each for each, number in Counter((cell.data, cell.sharing) for cell in cells).items() if number == 1}
+    others = f"{len({sharing for _, sharing in once})} others"
+    columns: dict[str, dict[str, list[bool]]] = {}
     for cell in cells:
-        by_part.setdefault((cell.data, cell.sharing), []).append(cell)
-    rows = []
-    for (data, sharing), own in by_part.items():
-        done = sum(found.cells.get((cell.data, cell.sharing, cell.balancing), 0) >= seeds for cell in own)
-        rows.append((dataset(data), sharing, f"{done} of {len(own)}"))
+        column = others if (cell.data, cell.sharing) in once else cell.sharing
+        done = found.cells.get((cell.data, cell.sharing, cell.balancing), 0) >= seeds
+        columns.setdefault(column, {}).setdefault(cell.data, []).append(done)
+    rows = [
+        (dataset(data), *(f"{sum(own[data])} of {len(own[data])}" if data in own else "" for own in columns.values()))
+        for data in dict.fromkeys(cell.data for cell in cells)
+    ]
     text = (
-        "Cells that have all seeds. `seesaw run reference --part DATA/SHARING` trains what is left on any machine, and "
-        "`seesaw publish reference` adds its rows.",
+        "Cells that have all seeds, by way of sharing. `seesaw run reference --part DATA/SHARING` trains what is left "
+        "on any machine, and `seesaw publish reference` adds its rows.",
     )
-    return Section("What is there, and what is left", text, ("data", "sharing", "cells"), tuple(rows), 2)
+    return Section("What is there, and what is left", text, ("data", *columns), tuple(rows), 1)
 
 
 def _interval(of: Interval) -> str:

@@ -24,6 +24,7 @@ from bench.data.preparation import check_data
 from bench.errors import UserError, unknown
 from bench.frontier.pareto import resolve_reference
 from bench.frontier.policy import Policy
+from bench.home import shown
 from bench.machine import cores, versions
 from bench.progress import Progress
 from bench.run.current import Current, check_confirms, lasting_current, read_current
@@ -259,8 +260,9 @@ def _check_data(suite: Suite, home: Path, raw: Path | None, progress: Progress |
 def _check_name(home: Path, name: str) -> None:
     if slug(name) != name or len(name) > MOST_LETTERS:
         raise UserError(f"--name: expected at most {MOST_LETTERS} letters, digits and ._@=- only, found '{name}'")
-    if (home / "runs" / name).exists():
-        raise UserError(f"the run '{name}' exists; go on with `seesaw resume {name}`, or choose another --name")
+    if (folder := home / "runs" / name).exists():
+        again = f"seesaw resume {shlex.quote(shown(folder))}"
+        raise UserError(f"the run '{name}' exists; go on with `{again}`, or choose another --name")
 
 
 def _folder(home: Path, name: str | None, suite: str) -> Path:

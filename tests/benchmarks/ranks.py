@@ -1,6 +1,6 @@
 """Samples a second of one training on one process and on several, and how much they exchange.
 
-    python tests/benchmarks/ranks.py [--data CARD] [--home DIR] [--ranks 2] [--batch 8192] [--write docs/full-scale.md]
+    python tests/benchmarks/ranks.py [--data CARD] [--home DIR] [--ranks 2] [--batch 8192] [--write docs/cluster.md]
 
 Each way trains the same configuration for one epoch, by `seesaw train`; the first run prepares the data.
 """

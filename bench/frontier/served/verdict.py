@@ -133,9 +133,10 @@ def verdict(
         kind, text, needed = *_kept(served, row, against, unlimited), None
     else:
         kind, text, needed = _switched(served, row, changes, against)
+    keeps = text.startswith("Keep")  # then it does not matter how often a retraining would pick the same
     if first := _trees(served):
         kind, text = "baseline", f"{first} Without them: {text}"
-    if holds is not None and row != served.current:
+    if holds is not None and not keeps:
         text += f" {_holding(holds, others)}"
     if row != served.current and (told := by_scenario(by_segment)):
         text += f" {told}"

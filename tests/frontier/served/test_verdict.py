@@ -131,6 +131,8 @@ def test_a_pick_that_rarely_holds_is_never_told_without_saying_so():
     rarely = verdict(served, 1, NOW, 0.49, ("trial 8", "trial 9")).sentence
     assert "may change the pick: it holds in 49% of retrainings; trial 8 and trial 9 come first in the others" in rarely
     assert "holds in 90% of retrainings" in verdict(served, 1, NOW, 0.9).sentence
+    worse = front_of([CURRENT, ("7", "trial", 0.5, 0.36, 0.36)])
+    assert "retrainings" not in verdict(worse, 1, NOW, 0.49).sentence, "nobody retrains what is not to be served"
 
 
 def test_one_training_each_tells_nothing():

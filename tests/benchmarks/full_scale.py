@@ -1,0 +1,198 @@
+"""Ali-CCP at its published size on this machine: generating, preparing, searching; a long run is extrapolated.
+
+    python tests/benchmarks/full_scale.py [--rows 42300000] [--part 0.25] [--lengths 20] [--trials 60] [--scratch DIR]
+        [--write docs/full-scale.md]
+
+A search that would take longer is stopped when `--part` of the time that it needs has passed, by its own estimate of
+the time left; with 1 it goes to its end. Memory is that of all its processes together, without the pages of files that
+the system can take back. The rows are train and test together, about half each. What the scratch folder holds is
+reused, so an interrupted measurement goes on, within the search, too; remove it afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+from speed.machine import processor
+from speed.table import replace
+
+from bench.machine import cores
+from bench.progress import duration
+
+LOOK = 5.0
+"""Seconds between looks at memory."""
+OFTEN = 12
+"""Looks for each question for the time left."""
+NAME = "full-scale"
+
+
+def command(*arguments: str) -> list[str]:
+    """A command of the product."""
+    return [sys.executable, "-m", "bench", *arguments]
+
+
+def memory_mb(process: psutil.Process) -> float:
+    """Of a process and all that it began, in MB: what the system cannot take back, so without mapped files."""
+    found = 0
+    for each in [process, *process.children(recursive=True)]:
+        with suppress(OSError, psutil.Error):
+            lines = Path(f"/proc/{each.pid}/status").read_text().splitlines()
+            found += sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
+    return found * 1024 / 1e6
+
+
+def watched(arguments: Sequence[str], found: dict[str, float]) -> Iterator[int]:
+    """Runs a command to its end, or until a KeyboardInterrupt is thrown in; gives how often it looked.
+
+    Args:
+        found: `seconds` that it has run and `memory` at the peak, in MB, are added to these.
+    """
+    looked, last = 0, time.monotonic()
+    with subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL) as process:
+        tree = psutil.Process(process.pid)
+        try:
+            while process.poll() is None:
+                time.sleep(LOOK)
+                with suppress(psutil.Error):
+                    found["memory"] = max(found["memory"], memory_mb(tree))
+                now = time.monotonic()
+                found["seconds"], last, looked = found["seconds"] + now - last, now, looked + 1
+                yield looked
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+    if process.returncode not in (0, 130):
+        raise SystemExit(f"{' '.join(arguments)}: exit code {process.returncode}")
+
+
+def searched(
+    given: argparse.Namespace, raw: Path, home: Path, found: dict[str, float], keep: Callable[[], None]
+) -> None:
+    """Begins the search or goes on with it, until its part is done."""
+    begun = (home / "runs" / NAME / "run.json").exists()
+    limits = ["--lengths", str(given.lengths), "--trials", str(given.trials)]
+    arguments = ["resume", NAME] if begun else ["run", "ali-ccp", "--raw", str(raw), "--name", NAME, *limits]
+    watching = watched([*arguments, "--home", str(home), "--json"], found)
+    for looked in watching:
+        if looked % OFTEN:
+            continue
+        found["left"] = left = search_of(home).get("left") or 0.0
+        keep()
+        spent = duration(found["seconds"])
+        print(f"{spent} spent, {duration(left)} left, {found['memory']:,.0f} MB", file=sys.stderr, flush=True)
+        if left and done(found, given.part):
+            with suppress(StopIteration):
+                watching.throw(KeyboardInterrupt())
+            return
+    found["left"] = 0.0
+
+
+def done(found: Mapping[str, float], part: float) -> bool:
+    """Whether a part of the time that is needed has passed."""
+    return "left" in found and found["seconds"] >= part * (found["seconds"] + found["left"])
+
+
+def search_of(home: Path) -> dict[str, Any]:
+    """What `seesaw status` says of the search."""
+    found = subprocess.run(command("status", NAME, "--home", str(home), "--json"), stdout=subprocess.PIPE)
+    document = json.loads(found.stdout) if found.returncode == 0 else {}
+    return dict(next(iter(document.get("datasets", {}).values()), {}).get("search", {}))
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=42_300_000)
+    parser.add_argument("--part", type=float, default=0.25)
+    parser.add_argument("--lengths", type=float, default=20)
+    parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--scratch", type=Path, default=Path("full-scale"))
+    parser.add_argument("--write", type=Path, help="put the table into this document")
+    given = parser.parse_args()
+    raw, home, log = given.scratch / "raw", given.scratch / "home", given.scratch / "measured.json"
+    given.scratch.mkdir(parents=True, exist_ok=True)
+    steps = {
+        "generating": ["synth", "ali-ccp", "--rows", str(given.rows), "--out", str(raw)],
+        "preparing": ["prepare", "ali-ccp", "--raw", str(raw), "--home", str(home)],
+    }
+    measured: dict[str, dict[str, float]] = json.loads(log.read_text()) if log.exists() else {}
+
+    def keep() -> None:
+        log.write_text(json.dumps(measured))
+
+    for step, arguments in steps.items():
+        if step not in measured:
+            shutil.rmtree(raw if step == "generating" else home, ignore_errors=True)
+            found = {"seconds": 0.0, "memory": 0.0, "left": 0.0}
+            for _ in watched(arguments, found):
+                pass
+            measured[step] = found
+            keep()
+    search = measured.setdefault("searching", {"seconds": 0.0, "memory": 0.0})
+    if not done(search, given.part):
+        searched(given, raw, home, search, keep)
+        keep()
+    text = table(measured, search_of(home), raw, home, given)
+    print(text)
+    if given.write:
+        replace(given.write, NAME, text)
+
+
+def table(
+    measured: dict[str, dict[str, float]], search: dict[str, Any], raw: Path, home: Path, given: argparse.Namespace
+) -> str:
+    """The table of all steps, and the search by rungs."""
+    size = {name: sum(each.stat().st_size for each in path.rglob("*") if each.is_file()) / 1e9
+            for name, path in (("raw", raw), ("store", home / "store"))}  # fmt: skip
+    lines = [
+        f"{given.rows:,} rows, {size['raw']:.1f} GB of text, {size['store']:.1f} GB of store; {cores()} cores, "
+        f"{processor()}.",
+        "",
+        "| step | measured | memory, MB | to the end |",
+        "|---|---|---|---|",
+    ]
+    for step, found in measured.items():
+        whole = found["seconds"] + found["left"]
+        lines.append(f"| {step} | {duration(found['seconds'])} | {found['memory']:,.0f} | {duration(whole)} |")
+    used, rungs = search["samples"], search["rungs"]
+    heads = " | ".join(f"{rung['samples']:,} samples" for rung in rungs)
+    lines += [
+        "",
+        f"The search had trained {used['used']:,} of {used['budget']:,} samples. A job trains a trial up to a rung:",
+        "",
+        f"| way of sharing | {heads} | samples/s of a job | of its time spent training |",
+        "|---" * (len(rungs) + 3) + "|",
+    ]
+    for kind, own in sorted(jobs(home).items()):
+        reached = " | ".join(f"{number:,}" for number in search["kinds"].get(kind, [0] * len(rungs)))
+        rates = [speed["train_samples_per_s"] for speed, _ in own]
+        share = sum(speed["train_seconds"] for speed, _ in own) / sum(seconds for _, seconds in own)
+        lines.append(
+            f"| {kind} | {reached} | {median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f}) | {share:.0%} |"
+        )
+    return "\n".join(lines)
+
+
+def jobs(home: Path) -> dict[str, list[tuple[dict[str, float], float]]]:
+    """Of each way of sharing the speed and the seconds of its finished jobs in the search."""
+    found: dict[str, list[tuple[dict[str, float], float]]] = {}
+    for log in (home / "runs" / NAME).glob("*/study.jsonl"):
+        for event in map(json.loads, log.open()):
+            if event["event"] == "outcome" and event["failure"] is None:
+                found.setdefault(event["config"]["sharing.kind"], []).append((event["speed"], event["seconds"]))
+    return found
+
+
+if __name__ == "__main__":
+    main()
