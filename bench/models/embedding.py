@@ -49,7 +49,8 @@ class FusedEmbedding(nn.Module):
     def forward(self, ids: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """ids (B, S) int32 or int64 -> (B, S, I dim), stored as `dtype`."""
         if torch.is_grad_enabled() or not fits(self.weight):
-            return F.embedding(ids, self.weight, padding_idx=0).to(dtype)
+            found = F.embedding(ids, self.weight, padding_idx=0)
+            return found if dtype == found.dtype else found.to(dtype)  # an exported graph has no cast
         e = self.weight.new_empty(*ids.shape, self.weight.shape[1], dtype=dtype)
         arrays = (array(self.weight), array(ids.reshape(-1)), array(e.view(-1, e.shape[-1])))
         in_parts(look_up, ids.numel(), e.numel(), *arrays)

@@ -110,10 +110,20 @@ class Profile:
         total = sum(self._seconds.values())
         return [self._stage(name, seconds, total) for name, seconds in self._seconds.items()]
 
+    @property
+    def share(self) -> float | None:
+        """What whole steps reach of the ceiling in matrix products; None before the second step."""
+        seconds = sum(seconds for name, seconds in self._seconds.items() if name != "evaluation")
+        if not self.ceilings or not self.steps or not seconds:
+            return None
+        operations = self._work["forward"] + self._work["backward"]
+        return operations * self.steps / seconds / self.ceilings.flops
+
     def to_json(self) -> dict[str, Any]:
-        """Steps, the machine's ceilings and the stages, as plain values."""
+        """Steps, their share, the machine's ceilings and the stages, as plain values."""
         ceilings = asdict(self.ceilings) if self.ceilings else None
-        return {"steps": self.steps, "ceilings": ceilings, "stages": [asdict(stage) for stage in self.stages()]}
+        stages = [asdict(stage) for stage in self.stages()]
+        return {"steps": self.steps, "share": self.share, "ceilings": ceilings, "stages": stages}
 
     def _stage(self, name: str, seconds: float, total: float) -> Stage:
         matrix = memory = None
