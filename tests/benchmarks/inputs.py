@@ -134,6 +134,12 @@ VARIANTS: dict[str, dict[str, Scalar]] = {
         "numeric.kind": "piecewise_linear",
         "interaction.kind": "dcn_v2",
     },
+    "wide single_task, piecewise_linear, dcn_v2": {
+        "sharing.kind": "single_task",
+        "sharing.single_task.layers": "256-128",
+        "numeric.kind": "piecewise_linear",
+        "interaction.kind": "dcn_v2",
+    },
     "pepnet": {"sharing.kind": "pepnet"},
     "pepnet, gates by user": {"sharing.kind": "pepnet", "sharing.pepnet.domain": "user_id"},
     "star": {"sharing.kind": "star"},

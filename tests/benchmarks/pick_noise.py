@@ -29,19 +29,14 @@ from pathlib import Path
 
 import numpy as np
 from blackbox_table import carry_out, finished_frame, plan
-from learn_portfolio import SUITE, card_of, known_of, learnt_without, name_of, tables_of
-from pick_regret import FRESH, OURS, REPLICATES, SEARCHERS, Place, listed, places_of
+from learn_portfolio import SUITE, known_of, learnt_without, name_of, tables_of
+from pick_regret import FRESH, GENERATED, OURS, REPLICATES, SEARCHERS, Place, chances, listed, places_of
 from replay import Floats
 from speed.table import replace as replace_table
 
-from bench.data import load_card
-from bench.data.splits import SPLITS, SplitInput, halved
-from bench.data.synthetic.funnel import FunnelConfig, generate
-from bench.data.values import Text
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
 
-DATASETS = ("funnel-log", "sparse-log")
 PAIRS = 40
 """Sets of fresh seeds for each search."""
 AIM = 0.0005
@@ -49,19 +44,6 @@ LABELS = 20
 """Draws of labels."""
 FIRST = "labels, 2 replicates each"
 RACED = 3
-
-
-def chances(dataset: str) -> dict[str, Floats]:
-    """By split (rows, 2) probabilities of a click, and of a click with a purchase."""
-    card = load_card(card_of(dataset))
-    table = generate(FunnelConfig(**card.reader.parameters))  # type: ignore[union-attr]
-    names, codes = np.unique(table["user_id"].to_numpy(), return_inverse=True)
-    users = Text(codes.astype(np.int32), tuple(str(name) for name in names))
-    rows = SplitInput(("",), np.zeros(len(table), np.int16), None, users)
-    split = halved(card.split.assign(rows), rows, users)
-    click, purchase = (table[name].to_numpy() for name in ("p_click", "p_purchase"))
-    both = np.stack([click, click * purchase], axis=1)
-    return {name: both[split == SPLITS.index(name)] for name in (SEARCH, CONFIRM, TEST)}
 
 
 def expected_auc(chance: Floats, score: Floats) -> Floats:
@@ -198,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", type=Path, required=True, help="folder for trainings on fresh seeds")
     parser.add_argument("--table", type=Path, default=Path("reports/blackbox/table.parquet"))
-    parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=DATASETS)
+    parser.add_argument("--datasets", nargs="+", default=list(GENERATED), choices=GENERATED)
     parser.add_argument("--replays", type=int, default=20)
     parser.add_argument("--best", type=int, default=20, help="the table's best entries that are trained, too")
     parser.add_argument("--budget", type=float, default=8, help="full-length trainings of the search")

@@ -7,7 +7,8 @@ A search by rungs, from the portfolio that was learnt on the other data, is repl
 values of one seed. The points that it would confirm are trained on fresh seeds, once for all replays, and their
 predictions are kept in FOLDER. By as many of these seeds as `quick` has replicates, others in each replay, both fronts
 are drawn, and the policy's rule `knee` picks: once among heads, once among serving points, with the best single-task
-model under equal weights as the current point. The true value of a choice is its mean over the other seeds, on test.
+model under equal weights as the current point. The true value of a choice is its mean over the other seeds, on test. On
+the generated logs served outcomes are there by the probabilities behind the labels, so free of the noise of labels.
 Regret is the best true score of anything that was trained on fresh seeds less the pick's, in the rule's own unit: a
 mean of AUC, or of shares of the served outcomes. The best is chosen on half of the other seeds and judged on the rest,
 both ways round: by the same seeds, the best of many noisy means would look better than it is.
@@ -26,11 +27,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from blackbox_table import carry_out, finished_frame, plan
-from learn_portfolio import SUITE, known_of, learnt_without, name_of, tables_of
+from learn_portfolio import SUITE, card_of, known_of, learnt_without, name_of, tables_of
 from replay import Floats, Table
 from searchers import OURS, SEARCHERS, Trace
 from speed.table import replace as replace_table
 
+from bench.data import load_card
+from bench.data.splits import SPLITS, SplitInput, halved
+from bench.data.synthetic.funnel import FunnelConfig, generate
+from bench.data.values import Text
 from bench.frontier.choices import head_choices, served_choices
 from bench.frontier.pareto import contributions, ranks
 from bench.frontier.pick import pick
@@ -43,7 +48,7 @@ from bench.objectives import Objective
 from bench.outcomes.measure import default_outcomes
 from bench.predictions import KEPT, predictions, rows_of
 from bench.records import Point, Replicate
-from bench.rows import TEST
+from bench.rows import CONFIRM, SEARCH, TEST
 from bench.schema import Task
 from bench.seeds import derive
 
@@ -52,6 +57,7 @@ FRESH = tuple(range(2, 8))
 LIMIT, REPLICATES = 3, 2
 """As `quick` confirms: points, and replicates of each. The best of each other way of sharing comes on top."""
 DATASETS = ("census-income", "kuairand-pure@late-window", "hotel-bookings", "funnel-log", "sparse-log")
+GENERATED = ("funnel-log", "sparse-log")
 SWITCH = ("win", "trade")
 KNEE = Policy(rule="knee")
 HEAD = (
@@ -126,6 +132,19 @@ def _number(place: Place) -> int:
     return place[0] * 10 + place[1]
 
 
+def chances(dataset: str) -> dict[str, Floats]:
+    """By split (rows, 2) of a generated log the probabilities of a click, and of a click with a purchase."""
+    card = load_card(card_of(dataset))
+    table = generate(FunnelConfig(**card.reader.parameters))  # type: ignore[union-attr]
+    names, codes = np.unique(table["user_id"].to_numpy(), return_inverse=True)
+    users = Text(codes.astype(np.int32), tuple(str(name) for name in names))
+    rows = SplitInput(("",), np.zeros(len(table), np.int16), None, users)
+    split = halved(card.split.assign(rows), rows, users)
+    click, purchase = (table[name].to_numpy() for name in ("p_click", "p_purchase"))
+    both = np.stack([click, click * purchase], axis=1)
+    return {name: both[split == SPLITS.index(name)] for name in (SEARCH, CONFIRM, TEST)}
+
+
 class Truth:
     """Outcomes on test of every place under many fusions, on each fresh seed: measured once for all replays."""
 
@@ -133,9 +152,14 @@ class Truth:
         self.fresh, self.every = fresh, every
         found = rows_of(fresh.folder, TEST)
         assert found is not None
-        self.rows = found
         self.tasks = tuple(Task(name, kind) for name, kind in zip(found.tasks, found.kinds, strict=True))
         self.outcomes = tuple(Objective(name, "maximize") for name in default_outcomes(self.tasks, found.group))
+        names = [each.name for each in self.outcomes]
+        if fresh.folder.name in GENERATED:  # shares of expected labels
+            expected = chances(fresh.folder.name)[TEST].astype(np.float32)
+            found = replace(found, labels=expected, kinds=("regression",) * len(names))
+            names = [name.replace("recall@", "value@") for name in names]
+        self.rows, self._names = found, names
         self.equal = Fusion.of("power", [1.0] * len(self.tasks))
         settings = [self.equal, *(each for each in Sweep(len(self.tasks)).settings if each != self.equal)]
         self.values = self.measured(every, settings)
@@ -143,7 +167,7 @@ class Truth:
     def measured(self, places: Sequence[Place], settings: Sequence[Fusion]) -> Floats:
         """(places, seeds, settings, outcomes)."""
         wide = [self.fresh.candidate(self.fresh.point(place, FRESH), place) for place in places]
-        return np.array(Meter(wide, self.rows, TEST, [each.name for each in self.outcomes], 0).sweep(settings))
+        return np.array(Meter(wide, self.rows, TEST, self._names, 0).sweep(settings))
 
 
 def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> dict[str, float | str]:
