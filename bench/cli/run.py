@@ -333,6 +333,8 @@ def _show(profile: Profile) -> None:
             f"measured ceilings: {profile.ceilings.flops / 1e9:,.0f} GFLOP/s in matrix products of "
             f"{profile.ceilings.products_in}, {profile.ceilings.bytes / 1e9:,.1f} GB/s in a copy"
         )
+    if profile.share is not None:
+        say(f"products of whole steps, evaluation left out: {profile.share:.0%} of that ceiling")
 
 
 def _percent(share: float | None) -> str | None:

@@ -46,11 +46,12 @@ class FusedEmbedding(nn.Module):
         weight[0] = 0
         self.weight = nn.Parameter(weight)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """ids (B, S) int32 or int64 -> (B, S, I dim)."""
+    def forward(self, ids: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """ids (B, S) int32 or int64 -> (B, S, I dim), stored as `dtype`."""
         if torch.is_grad_enabled() or not fits(self.weight):
-            return F.embedding(ids, self.weight, padding_idx=0)
-        e = self.weight.new_empty(*ids.shape, self.weight.shape[1])
+            found = F.embedding(ids, self.weight, padding_idx=0)
+            return found if dtype == found.dtype else found.to(dtype)  # an exported graph has no cast
+        e = self.weight.new_empty(*ids.shape, self.weight.shape[1], dtype=dtype)
         arrays = (array(self.weight), array(ids.reshape(-1)), array(e.view(-1, e.shape[-1])))
         in_parts(look_up, ids.numel(), e.numel(), *arrays)
         return e
@@ -65,6 +66,7 @@ class FieldPooling(nn.Module):
 
     Attributes:
         histories: what pools each history, in their order.
+        pools: whether any field has several slots.
     """
 
     def __init__(self, schema: Schema, sequence: Callable[[int], BySets] | None = None, sets: int = 1) -> None:
@@ -85,10 +87,11 @@ class FieldPooling(nn.Module):
                 runs.append(_Run(at, end, field.slots > 1))
             at = end
         self.runs = tuple(runs)
+        self.pools = any(run.pooled for run in runs)
 
     def forward(self, e: Tensor, ids: Tensor) -> Tensor:
         """e (B, S, W), ids (B, S) -> (B, F, W); zero where all slots of a field are padding."""
-        if not any(run.pooled for run in self.runs):
+        if not self.pools:
             return e
         return torch.cat([self._pooled(e, ids, run) if run.pooled else e[:, run.at : run.end] for run in self.runs], 1)
 

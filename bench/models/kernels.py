@@ -189,7 +189,7 @@ def look_up(first, last, table, ids, e):  # type: ignore[no-untyped-def]
             prefetch(table, coming, k)
         row = np.uint64(ids[at])
         for k in range(table.shape[1]):
-            e[at, k] = table[row, k]
+            e[at, k] = narrow(table[row, k], e[at, k])
 
 
 @jit

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.data.batches import Batch
 from bench.models.assembly import is_bf16
+from bench.models.products import counted, product
 from bench.training.aggregation import Combination
 
 if TYPE_CHECKING:
@@ -109,10 +110,20 @@ class Profile:
         total = sum(self._seconds.values())
         return [self._stage(name, seconds, total) for name, seconds in self._seconds.items()]
 
+    @property
+    def share(self) -> float | None:
+        """What whole steps reach of the ceiling in matrix products; None before the second step."""
+        seconds = sum(seconds for name, seconds in self._seconds.items() if name != "evaluation")
+        if not self.ceilings or not self.steps or not seconds:
+            return None
+        operations = self._work["forward"] + self._work["backward"]
+        return operations * self.steps / seconds / self.ceilings.flops
+
     def to_json(self) -> dict[str, Any]:
-        """Steps, the machine's ceilings and the stages, as plain values."""
+        """Steps, their share, the machine's ceilings and the stages, as plain values."""
         ceilings = asdict(self.ceilings) if self.ceilings else None
-        return {"steps": self.steps, "ceilings": ceilings, "stages": [asdict(stage) for stage in self.stages()]}
+        stages = [asdict(stage) for stage in self.stages()]
+        return {"steps": self.steps, "share": self.share, "ceilings": ceilings, "stages": stages}
 
     def _stage(self, name: str, seconds: float, total: float) -> Stage:
         matrix = memory = None
@@ -127,7 +138,7 @@ class Profile:
     def _timed(self, function: Callable[..., Any], stage: str) -> Callable[..., Any]:
         def run(*arguments: Any) -> Any:
             if self._counting and stage in ("forward", "backward"):
-                with FlopCounterMode(display=False) as counter:
+                with FlopCounterMode(display=False, custom_mapping=counted()) as counter:
                     result = function(*arguments)
                 self._work[stage] = counter.get_total_flops()
                 return result
@@ -189,12 +200,11 @@ class Ceilings:
 def measure_ceilings(device: torch.device, dtype: torch.dtype) -> Ceilings:
     """Takes the best of a few tries, in about a tenth of a second; matrices are of the given type."""
     wait = torch.cuda.synchronize if device.type == "cuda" else _nothing
-    left = torch.randn(_SIDE, _SIDE, device=device).to(dtype)
-    product = torch.empty_like(left)
+    left = torch.randn(1, _SIDE, _SIDE, device=device).to(dtype)
     source = torch.ones(_NUMBERS, device=device)
     target = torch.ones_like(source)
     return Ceilings(
-        flops=2 * _SIDE**3 / _best(lambda: torch.mm(left, left, out=product), wait),
+        flops=2 * _SIDE**3 / _best(lambda: product(left, left), wait),
         bytes=2 * source.nbytes / _best(lambda: target.copy_(source), wait),
         products_in=str(dtype).removeprefix("torch."),
     )

@@ -105,7 +105,7 @@ class Step:
     @torch.no_grad()
     def embed(self, ids: Tensor) -> Tensor:
         """ids (B, S) -> e (B, S, W), a leaf."""
-        return self.model.embed(ids).requires_grad_()
+        return self.model.embed(ids, exact=self.aggregation is not None).requires_grad_()
 
     def forward(
         self,

@@ -26,6 +26,7 @@ from bench.machine import keep_freed_memory
 from bench.models.assembly import MultiTaskModel, is_bf16
 from bench.models.config import PRESETS, EmbeddingConfig, Precision, TowerConfig
 from bench.models.funnels import FUNNELS
+from bench.models.products import product
 from bench.models.sharing import SHARING
 from bench.registry import Choice
 from bench.schema import Field, Schema, Task
@@ -41,7 +42,7 @@ SCHEMA = Schema(
     tuple(Field(f"field{number}", 1000) for number in range(23)), (), (Task("click"), Task("buy", parent="click"))
 )
 CLASSES = {
-    "products": ("aten::bmm", "aten::mm", "aten::addmm", "aten::baddbmm"),
+    "products": ("aten::bmm", "aten::mm", "aten::addmm", "aten::baddbmm", "mkldnn::_linear_pointwise"),
     "compiled passes": ("_Stacks", "_StacksBackward", "_Mix", "_MixBackward", "_Head", "_HeadBackward"),
     "copies and casts": ("aten::copy_", "aten::clone", "aten::_to_copy"),
 }
@@ -126,8 +127,8 @@ def main() -> None:
     squares = {}
     for precision in precisions:
         low = is_bf16(precision, torch.device("cpu"), 0)
-        a = torch.randn(SQUARE, SQUARE, dtype=torch.bfloat16 if low else torch.float32)
-        squares[precision] = lambda a=a: a @ a
+        a = torch.randn(1, SQUARE, SQUARE, dtype=torch.bfloat16 if low else torch.float32)
+        squares[precision] = lambda a=a: product(a, a)
     for step in steps.values():
         milliseconds(step, clock, 3)  # compiles, fills caches
     taken: dict[object, list[float]] = {key: [] for key in [*steps, *squares]}

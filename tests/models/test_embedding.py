@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from bench.models.embedding import INITIAL_STD, FieldPooling, FusedEmbedding
 from bench.schema import Field, Schema, Task
@@ -27,6 +28,17 @@ def test_looks_up_rows(dtype):
     ids = torch.tensor([[1, 19], [4, 4]], dtype=dtype)
     torch.testing.assert_close(table(ids)[0, 1], table.weight[19])
     assert table(ids[:0]).shape == (0, 2, 3)
+
+
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_without_gradients_a_compiled_pass_looks_up_the_same_rows(dtype, stored):
+    table = FusedEmbedding(1000, 20, 2)
+    ids = torch.randint(1000, (40, 7), dtype=dtype)
+    for some in (ids, ids.t(), ids[:0], ids[:, :1], ids[3]):
+        with torch.no_grad():
+            found = table(some, stored)
+        assert torch.equal(found, F.embedding(some, table.weight).to(stored))
 
 
 @pytest.mark.parametrize(("slots", "batch"), [((1, 1, 1), 9), ((3,), 9), ((2, 3), 0), ((1, 4, 1, 2), 9)])

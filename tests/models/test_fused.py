@@ -16,7 +16,7 @@ from model_toys import batch_on, model_on
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from bench.models import fused, kernels
+from bench.models import fused, kernels, products
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, Precision
 from bench.models.fused import live, of_one_task
@@ -232,14 +232,35 @@ level: a first layer that all share and two second ones; then a first and a seco
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-def test_a_step_takes_three_products_a_layer_and_copies_no_activations(kind):
+def test_a_step_takes_three_products_a_layer_and_copies_no_activations(kind, monkeypatch):
     """The guard against a gross slowdown: other copies are of weights, or of the input, which dense columns join."""
+    monkeypatch.setattr(products, "has_wider_vectors", lambda: False)  # its products are counted by another name
     model = model_of(kind)
     size = 4096
-    products, largest = operations(model, size)
-    assert products == 3 * LAYERS[kind]
+    taken, largest = operations(model, size)
+    assert taken == 3 * LAYERS[kind]
     inputs = SCHEMA.slots * 8 + 1
     assert largest <= size * inputs * model.input_sets
+
+
+@pytest.mark.parametrize("kind", ["mmoe", "ple"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_passes_on_three_threads_are_those_on_one(kind, precision, monkeypatch):
+    """Bit for bit: no sum is parted."""
+    model, (ids, dense) = model_of(kind, precision), batch_on(SCHEMA, 200)  # four blocks of samples
+    monkeypatch.setattr(products, "has_wider_vectors", lambda: False)
+
+    def outcome() -> list[Tensor]:
+        e = model.embed(ids).requires_grad_()
+        logits = model.logits(e, ids, dense)
+        return [e, logits, *torch.autograd.grad(logits.square().sum(), [e, *model.dense_parameters()])]
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # of the passes alone: products may differ in order
+    one = outcome()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    monkeypatch.setattr(kernels, "WORTH_SHARING", 0)
+    for a, b in zip(outcome(), one, strict=True):
+        assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize(("groups", "dtype"), [(1, torch.float64), (4, torch.float64), (2, torch.bfloat16)])

@@ -93,6 +93,20 @@ def test_bf16_is_used_where_asked_for_and_repeats_bit_for_bit(kind):
     assert not torch.equal(low[0], trained("fp32")[0])
 
 
+def test_embeddings_as_precise_as_the_products_change_nothing():
+    model, (ids, dense, labels) = model_of("mmoe", "bf16"), batch_of(64)
+    found = []
+    for exact in (True, False):
+        with torch.no_grad():
+            e = model.embed(ids, exact)
+        assert e.dtype == (torch.float32 if exact or model.pooling.pools else torch.bfloat16)
+        logits = model.logits(e.requires_grad_(), ids, dense)
+        wanted = [e, *model.dense_parameters()]
+        gradients = torch.autograd.grad(model.losses(logits, labels).sum(), wanted)
+        found.append([logits, *(gradient.float() for gradient in gradients)])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["shared_bottom", "mmoe", "ple"])
 def test_auc_after_an_epoch_is_within_the_noise_of_seeds(kind):

@@ -72,6 +72,14 @@ def test_products_are_counted_by_their_shapes(tiny, quick) -> None:
     assert profile._work["backward"] == pytest.approx(4 * 16 * weights, rel=0.05)
 
 
+def test_the_share_of_whole_steps_leaves_evaluations_out() -> None:
+    profile = Profile()
+    assert profile.share is None
+    profile.ceilings, profile.steps, profile._work = Ceilings(100.0, 1.0, "float32"), 4, {"forward": 10, "backward": 20}
+    profile._seconds |= {"forward": 1.0, "table step": 1.0, "evaluation": 50.0}
+    assert profile.share == pytest.approx(4 * 30 / 2 / 100)
+
+
 def test_traffic_of_a_step_by_hand(tiny) -> None:
     made = trainer(tiny, "static")
     ids = torch.tensor([[1, 21, 22, 40], [1, 21, 23, 40]], dtype=torch.int32)  # 5 distinct rows

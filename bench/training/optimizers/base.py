@@ -9,13 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.models.kernels import array
 from bench.schema import Schema
 from bench.training.optimizers.kernels import Part, share
 
@@ -90,11 +91,11 @@ class RowOptimizer(ABC):
         """
         if not ids.shape[1]:  # data without a categorical field
             return
-        gradient = gradient.detach().float().contiguous()
+        gradient = gradient.detach().contiguous()
         if not self._parts:
-            self._step_by_torch(ids, gradient)
+            self._step_by_torch(ids, gradient.float())
             return
-        arrays = ids.int().contiguous().numpy().view(np.uint32), gradient.numpy()
+        arrays = ids.int().contiguous().numpy().view(np.uint32), array(gradient)
         mine, *others = self._parts
         futures = [self._pool.submit(self._step_part, part, *arrays) for part in others] if self._pool else []
         self._step_part(mine, *arrays)
@@ -115,7 +116,7 @@ class RowOptimizer(ABC):
         """Bytes of the state and of the scratch memory held so far; the weight itself is not counted."""
         return sum(tensor.nbytes for tensor in self._state.values()) + sum(part.memory_bytes for part in self._parts)
 
-    def _step_part(self, part: Part, ids: NDArray[np.uint32], gradient: NDArray[np.float32]) -> None:
+    def _step_part(self, part: Part, ids: NDArray[np.uint32], gradient: NDArray[Any]) -> None:
         self._run_kernel(*part.sums(ids, gradient))
 
     @torch.no_grad()

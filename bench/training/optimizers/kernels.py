@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.models.kernels import AHEAD, LINE, prefetch
+from bench.models.kernels import AHEAD, LINE, prefetch, widen
 from bench.schema import Schema
 
 TYPICAL_BATCH = 2048  # for sharing out work only
@@ -52,7 +52,7 @@ def sum_by_row(ids, gradient, columns, ends, bits, table, at, rows, sums):  # ty
 
     Args:
         ids: (B, S) uint32.
-        gradient: (B, S, W) float32.
+        gradient: (B, S, W) float32, or the bits of bfloat16 in uint16.
         columns: of `ids`, whole fields one after the other.
         ends: where each field ends in `columns`.
         bits: of each field, the logarithm of how much of `table` it uses: at least twice its ids in a batch.
@@ -98,7 +98,7 @@ def sum_by_row(ids, gradient, columns, ends, bits, table, at, rows, sums):  # ty
                     prefetch(lines, position + AHEAD * slots, k)
                 place = at[sample]
                 for k in range(width):  # place 0 takes what belongs to the padding, and is never read
-                    sums[place, k] += lines[position, k]
+                    sums[place, k] += widen(lines[position, k])
         begin = ends[field]
     return count
 
@@ -126,7 +126,7 @@ class Part:
         self._scratch: tuple[NDArray[np.generic], ...] = ()
 
     def sums(
-        self, ids: NDArray[np.uint32], gradient: NDArray[np.float32]
+        self, ids: NDArray[np.uint32], gradient: NDArray[Any]
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32], int]:
         """The distinct rows, their gradients (.., W), and how many: both are filled from 1 to that number.
 
