@@ -189,7 +189,7 @@ class MultiTaskModel(nn.Module):
         Where not `exact`, e is as precise as the products, which gives the same logits in fewer passes.
         """
         low = not exact and not self.pooling.pools and self._is_bf16(ids.device)
-        e: Tensor = self.embedding(ids, torch.bfloat16 if low else torch.float32)
+        e: Tensor = self.embedding(ids, torch.bfloat16 if low else None)
         return e
 
     def _is_bf16(self, device: torch.device) -> bool:

@@ -46,8 +46,9 @@ class FusedEmbedding(nn.Module):
         weight[0] = 0
         self.weight = nn.Parameter(weight)
 
-    def forward(self, ids: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """ids (B, S) int32 or int64 -> (B, S, I dim), stored as `dtype`."""
+    def forward(self, ids: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """ids (B, S) int32 or int64 -> (B, S, I dim), stored as `dtype`, by itself the table's."""
+        dtype = self.weight.dtype if dtype is None else dtype
         if torch.is_grad_enabled() or not fits(self.weight):
             found = F.embedding(ids, self.weight, padding_idx=0)
             return found if dtype == found.dtype else found.to(dtype)  # an exported graph has no cast
