@@ -130,6 +130,8 @@ def test_what_it_proposes_of_tasks_and_scenarios_can_be_uncommented(seesaw, tmp_
         watch_time=np.where(frame.click == 1, watched, 0),
         spend=np.where(frame.click * frame.buy == 1, rng.lognormal(3, 1, len(frame)).round(2), np.nan),
         shared=np.where(frame.tab == "home", np.nan, rng.random(len(frame)) < 0.2),
+        todays_score=rng.normal(frame.click, 2).round(4),
+        credit_score=rng.integers(300, 850, len(frame)),
     )
     frame.to_csv(tmp_path / "log.csv", index=False)
     labels = [*FUNNEL, "--label", "spend", "--label", "shared"]
@@ -138,15 +140,18 @@ def test_what_it_proposes_of_tasks_and_scenarios_can_be_uncommented(seesaw, tmp_
     limit = {"parent": "click", "duration": "video_length", "censored": "video_length"}
     assert json.loads(said.out)["proposals"] == {
         "scenario": "tab",
+        "logged": ["todays_score"],
         "where": {"shared": {"tab": ["feed", "search"]}},
         "keys": {"spend": {"parent": "buy"}},
         "regressions": {"watch_time": limit},
     }
     card, text = tmp_path / "card.toml", (tmp_path / "card.toml").read_text(encoding="utf-8")
-    assert not {"scenario", "where"} & set(card_of(tmp_path))
+    assert not {"scenario", "logged", "where"} & set(card_of(tmp_path))
     assert [len(task) for task in card_of(tmp_path)["tasks"]] == [2, 3, 3, 2]
-    keys = r"scenario|where|parent|duration|censored|name|column|kind"
+    keys = r"scenario|logged|where|parent|duration|censored|name|column|kind"
     card.write_text(re.sub(rf"^# (\[\[tasks\]\]|(?:{keys}) = )", r"\1", text, flags=re.MULTILINE))
+    assert "todays_score" in seesaw("prepare", card).err, "the line in [columns] must go, as the comment says"
+    card.write_text(re.sub(r"^todays_score = .*\n", "", card.read_text(), flags=re.MULTILINE))
     tasks = card_of(tmp_path)["tasks"]
     assert tasks[2]["parent"] == "buy"
     assert tasks[3]["where"] == {"tab": ["feed", "search"]}
@@ -379,6 +384,7 @@ def test_real_kuairand(seesaw, tmp_path: Path, kuairand_raw: Path) -> None:
     assert set(ours["columns"]) - {"duration_ms_code"} == inputs  # a duration names a video, so codes may gain
     assert json.loads(said.out)["proposals"] == {
         "scenario": "tab",
+        "logged": [],
         "where": {},
         "keys": {},
         "regressions": {"play_time_ms": {"duration": "duration_ms"}, "comment_stay_time": {}},

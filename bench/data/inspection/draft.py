@@ -17,7 +17,7 @@ from bench.data.inspection.column import Counted, Markers, count_column, find_ma
 from bench.data.inspection.kinds import DESIGN, Finding, Rate, coarse_cells, find_kind, find_new, find_rate
 from bench.data.inspection.labels import Label, find_labels, label_columns, parents_of, task_names
 from bench.data.inspection.leaks import Floats, Labels, find_leak
-from bench.data.inspection.names import LASTING, after_exposure, has_word, is_scenario, is_watching
+from bench.data.inspection.names import LASTING, after_exposure, has_word, is_scenario, is_score, is_watching
 from bench.data.inspection.proposals import (
     Amount,
     Space,
@@ -80,9 +80,17 @@ class ColumnDraft:
 
 
 class Proposals(NamedTuple):
-    """What the card proposes as comments: (column, why) of a scenario, where tasks count, and numbers to predict."""
+    """What the card proposes as comments.
+
+    Attributes:
+        scenario: (column, why).
+        logged: a column that may have ranked the log.
+        spaces: where tasks count.
+        amounts: numbers to predict.
+    """
 
     scenario: tuple[str, str] | None
+    logged: str | None
     spaces: Mapping[str, Space]
     amounts: tuple[Amount, ...]
 
@@ -92,6 +100,7 @@ class Proposals(NamedTuple):
         keys = {amount.task: amount.keys for amount in self.amounts if amount.column is None and amount.keys}
         return {
             "scenario": self.scenario[0] if self.scenario else None,
+            "logged": [self.logged] if self.logged else [],
             "where": {task: dict(space.where) for task, space in self.spaces.items()},
             "keys": keys,
             "regressions": {amount.column: amount.keys for amount in self.amounts if amount.column is not None},
@@ -294,14 +303,17 @@ def _proposals(
         if draft.role == "post-exposure" and is_amount(column := column_of(draft.name)):
             of_column[names[draft.name]] = draft.name
             numbers[names[draft.name]] = column.of_rows
-    spaces, limit, lasting, scenario = dict[str, Space](), dict[str, str](), None, None
+    spaces, limit, lasting, scenario, logged = dict[str, Space](), dict[str, str](), None, None, None
     partly = [name for name, (values, _) in labels.items() if np.isnan(values).any()]
     for draft in columns:
         named = is_scenario(draft.name) and scenario is None
         numeric = draft.finding.option is not None and draft.finding.option["kind"] == "numeric"
-        if draft.role != "input" or not (partly or named or (numbers and numeric)):
+        score = numeric and logged is None and is_score(draft.name)
+        if draft.role != "input" or not (partly or named or score or (numbers and numeric)):
             continue
         column = column_of(draft.name)
+        if score and not column.whole and column.single:
+            logged = draft.name
         for task in partly:
             if task not in spaces and (space := find_space(column, draft.finding, labels[task][0])):
                 spaces[task] = space
@@ -315,7 +327,7 @@ def _proposals(
         parent = None if parents.get(task) else find_parent(y, labels)
         watched = lasting if is_watching(of_column.get(task, task)) else None
         found.append(amount_of(task, of_column.get(task), parent, limit.get(task), watched))
-    return Proposals(scenario, spaces, tuple(found))
+    return Proposals(scenario, logged, spaces, tuple(found))
 
 
 def _renamed(columns: tuple[ColumnDraft, ...]) -> tuple[ColumnDraft, ...]:

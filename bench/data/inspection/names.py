@@ -64,6 +64,7 @@ _ALONE = _set("rating stars revenue")
 _WATCHING = _set("watch watched play played view viewing listen listening read reading playtime watchtime dwell")
 LASTING = _set("duration length runtime")
 RATINGS = _set("rating ratings stars star")
+_SCORES = _set("score scores logit logits pctr pcvr ecpm prediction relevance")
 _SCENARIOS = _set("tab page scene scenario surface placement slot country market site app domain")
 
 
@@ -132,6 +133,12 @@ def is_scenario(name: str) -> bool:
     """Whether it names where something was shown: `tab`, `page_id`, but not `country_of_birth`."""
     parts = [part for part in words(name) if part not in ("id", "code", "name", "type")]
     return bool(parts) and parts[-1] in _SCENARIOS and "birth" not in parts
+
+
+def is_score(name: str) -> bool:
+    """Whether it names what a model or a rule says of an item: `todays_score`, `ecpm`, but not `credit_score`."""
+    parts = words(name)
+    return bool(parts) and parts[-1] in _SCORES and not {"credit", "test", "exam", "review"} & set(parts)
 
 
 def is_watching(name: str) -> bool:

@@ -102,6 +102,13 @@ def _head(draft: Draft) -> Iterator[str]:
             f"{toml(column)} seems to say where something was shown: {why}. Uncomment it to see metrics for each."
         )
         yield f"# scenario = {toml(column)}"
+    if (score := draft.proposals.logged) is not None:
+        yield ""
+        yield from comment(
+            f"If {toml(score)} is the score that ranked this log, uncomment this line, and delete that in [columns]. "
+            f"Models can then be compared with it: `column = {toml(score)}` in the file of `--current`."
+        )
+        yield f"# logged = [{toml(score)}]"
     yield from _post_exposure(draft)
 
 
