@@ -144,11 +144,11 @@ class RankedTable(nn.Module):
         self.weight = nn.Parameter(ranks.share(weight.detach()))
         self._last: tuple[Tensor, _Asked] | None = None  # a step looks up and sends back by the same ids
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """ids (b, S) -> (b, S, W), without a gradient for the table."""
+    def forward(self, ids: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """ids (b, S) -> (b, S, W), as a `FusedEmbedding` does, without a gradient for the table."""
         asked = self._ask(ids)
         found = self.ranks.exchanged(self.weight.detach()[asked.rows], asked.wanted, asked.asked)
-        return found[asked.places].view(*ids.shape, -1)
+        return found[asked.places].view(*ids.shape, -1).to(dtype or self.weight.dtype)
 
     def gradients(self, ids: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """All ranks' gradients of this rank's rows: of ids (b, S) and (b, S, W), (n, 1) rows and (n, 1, W)."""
