@@ -6,6 +6,7 @@ Differences are paired by seed and by resample.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -35,6 +36,7 @@ Floats = NDArray[np.float64]
 SERVED_MARGIN = 1.0
 """In per cent of the largest outcome that static weights reach."""
 WHAT = {"heads": "Predictions (heads)", "served": "Served rankings"}
+TOLD: dict[Word, str] = {"yes": "yes", "no": "surely no", "cannot tell": "cannot tell"}
 
 
 @dataclass(frozen=True)
@@ -289,33 +291,32 @@ def headline(found: Sequence[Front]) -> str:
     """Does any gradient method lie beyond tuned static weights, over all data sets and ways of sharing?"""
     if not found:
         return "Cannot say yet: no data set has seven tuned static weights and a gradient method on fresh seeds."
-    many = sum(each.verdict == "yes" for each in found)
+    counts = Counter(each.verdict for each in found)
     where = f"In {count(len(found), 'comparison')} on {count(len({each.data for each in found}), 'data set')}"
-    parts = [
-        f"{where}, gradient methods surely beat tuned static weights in {many}."
-        if many
-        else f"{where}, no gradient method surely beats tuned static weights."
-    ]
+    first = (
+        f"gradient methods surely beat tuned static weights in {counts['yes']}"
+        if counts["yes"]
+        else "no gradient method surely beats tuned static weights"
+    )
+    parts = [f"{where}, {first}: {', '.join(f'{counts[word]} {told}' for word, told in TOLD.items())}."]
     by_margin: dict[tuple[str, float, str], list[Front]] = {}
     for each in sorted(found, key=lambda each: each.what):
         by_margin.setdefault((each.what, each.margin, each.unit), []).append(each)
     for (what, margin, unit), own in by_margin.items():
-        words = [each.verdict for each in own]
         far = max(own, key=lambda each: (each.verdict == "yes", each.value))
         short, whole = _in_words(unit)
         parts.append(
-            f"{WHAT[what]}, by more than {margin:g}{whole}: {words.count('yes')} yes, "
-            f"{words.count('no')} surely no, {words.count('cannot tell')} cannot tell. "
-            f"The largest {'sure ' if far.verdict == 'yes' else ''}lead is {far.value:+.2f}{short} (95% bounds: "
-            f"{far.low:+.2f} and {far.high:+.2f}), by {far.best} with {far.sharing} on {far.data}."
+            f"{WHAT[what]}: the largest {'sure ' if far.verdict == 'yes' else ''}lead is {far.value:+.2f}{whole} (95% "
+            f"bounds: {far.low:+.2f} and {far.high:+.2f}; it counts from {margin:g}{short} on), by {far.best} with "
+            f"{far.sharing} on {far.data}."
         )
     return " ".join(parts)
 
 
 def _in_words(unit: str) -> tuple[str, str]:
-    """A unit behind a lead, and in full behind a margin."""
+    """A unit in short and in full."""
     if unit.startswith("%"):
-        return "%", "% of their best outcome" if unit == "%" else unit
+        return "%", "% of the best outcome" if unit == "%" else unit
     name = unit.removesuffix(" x 1000")
     return " thousandths", " thousandths" if name == unit else f" thousandths of {name}"
 

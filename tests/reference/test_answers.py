@@ -50,8 +50,8 @@ def test_no_where_all_lie_within_the_margin(simulated: Make) -> None:
     assert heads(simulated(-0.001, seed=3, seeds=10)) == ["no"]
     found = answered(simulated(-0.001, seed=3, seeds=10))
     assert found.sentence.startswith(
-        "In 2 comparisons on 1 data set, no gradient method surely beats tuned static weights. Predictions (heads), "
-        "by more than 0.5 thousandths of AUC: 0 yes, 1 surely no, 0 cannot tell. The largest "
+        "In 2 comparisons on 1 data set, no gradient method surely beats tuned static weights: 0 yes, 2 surely no, 0 "
+        "cannot tell. Predictions (heads): the largest lead is "
     )
 
 
@@ -70,13 +70,12 @@ def test_the_sentence_counts_by_margin_and_prefers_a_sure_lead() -> None:
         ]
     )
     assert found == (
-        "In 4 comparisons on 1 data set, gradient methods surely beat tuned static weights in 1. "
-        "Predictions (heads), by more than 0.5 thousandths of AUC: 1 yes, 0 surely no, "
-        "1 cannot tell. The largest sure lead is +2.00 thousandths (95% bounds: +1.00 and +3.00), by mgda with mmoe on "
-        f"made. Predictions (heads), by more than 0.2{way}: 0 yes, 1 surely no, "
-        "0 cannot tell. The largest lead is +0.10% (95% bounds: -0.90 and +1.10), by mgda with mmoe on made. "
-        "Served rankings, by more than 1% of their best outcome: 0 yes, 0 surely no, "
-        "1 cannot tell. The largest lead is -0.50% (95% bounds: -1.50 and +0.50), by mgda with mmoe on made."
+        "In 4 comparisons on 1 data set, gradient methods surely beat tuned static weights in 1: 1 yes, 1 surely no, "
+        "2 cannot tell. Predictions (heads): the largest sure lead is +2.00 thousandths of AUC (95% bounds: +1.00 and "
+        "+3.00; it counts from 0.5 thousandths on), by mgda with mmoe on made. Predictions (heads): the largest lead "
+        f"is +0.10{way} (95% bounds: -0.90 and +1.10; it counts from 0.2% on), by mgda with mmoe on made. Served "
+        "rankings: the largest lead is -0.50% of the best outcome (95% bounds: -1.50 and +0.50; it counts from 1% on), "
+        "by mgda with mmoe on made."
     )
 
 
