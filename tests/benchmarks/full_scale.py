@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
@@ -53,7 +53,7 @@ def memory_mb(process: psutil.Process) -> float:
     return found * 1024 / 1e6
 
 
-def watched(arguments: Sequence[str], found: dict[str, float]) -> Iterator[int]:
+def watched(arguments: Sequence[str], found: dict[str, float]) -> Generator[int, None, None]:
     """Runs a command to its end, or until a KeyboardInterrupt is thrown in; gives how often it looked.
 
     Args:
@@ -72,6 +72,7 @@ def watched(arguments: Sequence[str], found: dict[str, float]) -> Iterator[int]:
                 yield looked
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
+            raise
     if process.returncode not in (0, 130):
         raise SystemExit(f"{' '.join(arguments)}: exit code {process.returncode}")
 
@@ -92,7 +93,7 @@ def searched(
         spent = duration(found["seconds"])
         print(f"{spent} spent, {duration(left)} left, {found['memory']:,.0f} MB", file=sys.stderr, flush=True)
         if left and done(found, given.part):
-            with suppress(StopIteration):
+            with suppress(KeyboardInterrupt):
                 watching.throw(KeyboardInterrupt())
             return
     found["left"] = 0.0
@@ -171,26 +172,22 @@ def table(
         "",
         f"The search had trained {used['used']:,} of {used['budget']:,} samples. A job trains a trial up to a rung:",
         "",
-        f"| way of sharing | {heads} | samples/s of a job | of its time spent training |",
-        "|---" * (len(rungs) + 3) + "|",
+        f"| way of sharing | {heads} | samples/s of a job |",
+        "|---" * (len(rungs) + 2) + "|",
     ]
     for kind, own in sorted(jobs(home).items()):
         reached = " | ".join(f"{number:,}" for number in search["kinds"].get(kind, [0] * len(rungs)))
-        rates = [speed["train_samples_per_s"] for speed, _ in own]
-        share = sum(speed["train_seconds"] for speed, _ in own) / sum(seconds for _, seconds in own)
-        lines.append(
-            f"| {kind} | {reached} | {median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f}) | {share:.0%} |"
-        )
+        lines.append(f"| {kind} | {reached} | {median(own):,.0f} ({min(own):,.0f} to {max(own):,.0f}) |")
     return "\n".join(lines)
 
 
-def jobs(home: Path) -> dict[str, list[tuple[dict[str, float], float]]]:
-    """Of each way of sharing the speed and the seconds of its finished jobs in the search."""
-    found: dict[str, list[tuple[dict[str, float], float]]] = {}
+def jobs(home: Path) -> dict[str, list[float]]:
+    """Of each way of sharing the samples a second that its finished jobs in the search trained."""
+    found: dict[str, list[float]] = {}
     for log in (home / "runs" / NAME).glob("*/study.jsonl"):
         for event in map(json.loads, log.open()):
             if event["event"] == "outcome" and event["failure"] is None:
-                found.setdefault(event["config"]["sharing.kind"], []).append((event["speed"], event["seconds"]))
+                found.setdefault(event["config"]["sharing.kind"], []).append(event["speed"]["train_samples_per_s"])
     return found
 
 
