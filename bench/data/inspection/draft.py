@@ -26,6 +26,7 @@ from bench.data.inspection.proposals import (
     find_scenario,
     find_space,
     is_amount,
+    is_logged,
     limits,
 )
 from bench.data.inspection.sample import Layout, Sample, known_column, layout_of, read_sample
@@ -312,7 +313,7 @@ def _proposals(
         if draft.role != "input" or not (partly or named or score or (numbers and numeric)):
             continue
         column = column_of(draft.name)
-        if score and not column.whole and column.single:
+        if score and is_logged(column):
             logged = draft.name
         for task in partly:
             if task not in spaces and (space := find_space(column, draft.finding, labels[task][0])):

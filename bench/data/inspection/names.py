@@ -65,6 +65,7 @@ _WATCHING = _set("watch watched play played view viewing listen listening read r
 LASTING = _set("duration length runtime")
 RATINGS = _set("rating ratings stars star")
 _SCORES = _set("score scores logit logits pctr pcvr ecpm prediction relevance")
+_OF_PEOPLE = _set("credit test exam review")
 _SCENARIOS = _set("tab page scene scenario surface placement slot country market site app domain")
 
 
@@ -138,7 +139,7 @@ def is_scenario(name: str) -> bool:
 def is_score(name: str) -> bool:
     """Whether it names what a model or a rule says of an item: `todays_score`, `ecpm`, but not `credit_score`."""
     parts = words(name)
-    return bool(parts) and parts[-1] in _SCORES and not {"credit", "test", "exam", "review"} & set(parts)
+    return bool(parts) and parts[-1] in _SCORES and not _OF_PEOPLE & set(parts)
 
 
 def is_watching(name: str) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from bench.data.inspection.column import Counted
 from bench.data.inspection.kinds import FEW, Finding, skewness
 from bench.data.inspection.leaks import LEAST, Floats, Labels
-from bench.data.inspection.names import RATINGS, epoch_unit, has_word, is_id, is_scenario, is_yyyymmdd
+from bench.data.inspection.names import RATINGS, epoch_unit, has_word, is_id, is_scenario, is_score, is_yyyymmdd
 
 SCENARIOS = 20
 """The most values of a scenario."""
@@ -84,6 +84,11 @@ def find_scenario(column: Counted, labels: Labels) -> str | None:
         f"{int(enough.sum())} of its {len(column.counts)} values have {SHARE:.0%} of the rows or more, and "
         f"'{next(iter(labels))}' is {low} to {high} there"
     )
+
+
+def is_logged(column: Counted) -> bool:
+    """Whether a column may be the score that ranked the log: a number with a fraction that is named like a score."""
+    return column.single and not column.whole and is_score(column.name)
 
 
 class Amount(NamedTuple):
