@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.models.compiling import array, in_parts
 from bench.models.contracts import BySets, generator
 from bench.models.fused import fits
-from bench.models.kernels import array, in_parts, look_up
+from bench.models.kernels import look_up
 from bench.models.sequence.mean import shares
 from bench.schema import Schema
 

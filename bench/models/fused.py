@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from bench.models import kernels
-from bench.models.kernels import array
+from bench.models.compiling import array, computed_in, in_parts
 from bench.models.products import product
 
 Pair = tuple[Tensor, Tensor | None]
@@ -36,7 +36,7 @@ def fits(x: Tensor, parameter: Tensor | None = None) -> bool:
     return (
         x.device.type == "cpu"
         and x.dtype in kernels.DTYPES
-        and (parameter is None or parameter.dtype == kernels.computed_in(x.dtype))
+        and (parameter is None or parameter.dtype == computed_in(x.dtype))
         and not torch.compiler.is_compiling()
     )
 
@@ -141,10 +141,10 @@ class _Mix(torch.autograd.Function):
         sums = []
         for part, experts in ((scores, own), (all_scores, own)):
             gates, batch, count = part.shape
-            weights = torch.empty(gates, count, batch, dtype=kernels.computed_in(part.dtype))
+            weights = torch.empty(gates, count, batch, dtype=computed_in(part.dtype))
             out = shared.new_empty(gates, batch, shared.shape[2])
             arrays = (array(part), array(experts), array(shared), array(weights), array(out))
-            kernels.in_parts(kernels.mix, -(-batch // kernels.BLOCK), out.numel() * count, *arrays)
+            in_parts(kernels.mix, -(-batch // kernels.BLOCK), out.numel() * count, *arrays)
             sums += [weights, out]
         ctx.save_for_backward(sums[0], sums[2], own, shared)
         return sums[1], sums[3]
@@ -162,7 +162,7 @@ class _Mix(torch.autograd.Function):
         above, all_above = above.contiguous(), all_above.contiguous()
         given = (weights, above, all_weights, all_above, own, shared, live(above, all_above))
         arrays = (array(tensor) for tensor in (*given, *found))
-        kernels.in_parts(kernels.unmix, -(-above.shape[1] // kernels.BLOCK), own.numel() + shared.numel(), *arrays)
+        in_parts(kernels.unmix, -(-above.shape[1] // kernels.BLOCK), own.numel() + shared.numel(), *arrays)
         return found
 
 
@@ -200,9 +200,9 @@ def forward_together(x: Tensor, pairs: Sequence[Pair]) -> tuple[list[Tensor], La
             if not as_it_is:
                 kernels.spread(array(z), column, array(out))
         elif as_it_is:
-            kernels.in_parts(kernels.rectify_in_place, experts, out.numel(), array(z), array(bias))
+            in_parts(kernels.rectify_in_place, experts, out.numel(), array(z), array(bias))
         else:
-            kernels.in_parts(kernels.rectify, experts, out.numel(), array(z), column, array(bias), array(out))
+            in_parts(kernels.rectify, experts, out.numel(), array(z), column, array(bias), array(out))
         outputs.append(out)
         hidden.append(None if bias is None else out)
     return outputs, Layer(x, weights, hidden, columns, [weight.shape for weight, _ in pairs])
@@ -210,7 +210,7 @@ def forward_together(x: Tensor, pairs: Sequence[Pair]) -> tuple[list[Tensor], La
 
 def backward_together(layer: Layer, gradients: Sequence[Tensor | None], needs_dx: bool) -> Gradients:
     """Gradients at the outputs -> the one at the input, and those of each layer's weight and bias."""
-    x, computed = layer.x, kernels.computed_in(layer.x.dtype)
+    x, computed = layer.x, computed_in(layer.x.dtype)
     dz = x.new_empty(len(x), x.shape[1], layer.weights.shape[1])
     dbiases: list[Tensor | None] = []
     for gradient, out, shape, column, end in zip(
@@ -225,7 +225,7 @@ def backward_together(layer: Layer, gradients: Sequence[Tensor | None], needs_dx
         else:
             assert dbias is not None
             arrays = (array(gradient), array(out), column, array(dz), array(dbias))
-            kernels.in_parts(kernels.unrectify, len(out), out.numel(), *arrays)
+            in_parts(kernels.unrectify, len(out), out.numel(), *arrays)
     dx = product(dz, layer.weights) if needs_dx else None
     dweights = _weight_gradient(dz, x)
     parts = [
@@ -245,7 +245,7 @@ def _weight_gradient(dz: Tensor, x: Tensor) -> Tensor:
     if groups != 1 or columns < _WIDE or dz.dtype != torch.bfloat16 or pieces < 2 or batch % _PIECE:
         return product(dz.transpose(1, 2), x)
     parts = torch.bmm(dz.view(pieces, _PIECE, columns).transpose(1, 2), x.view(pieces, _PIECE, x.shape[2]))
-    total = torch.empty(1, *parts.shape[1:], dtype=kernels.computed_in(dz.dtype))
+    total = torch.empty(1, *parts.shape[1:], dtype=computed_in(dz.dtype))
     kernels.add_up(array(parts), array(total[0]))
     return total
 

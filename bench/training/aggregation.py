@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination
 from bench.models.assembly import MultiTaskModel
+from bench.models.compiling import array, jit, memory, widen
 from bench.models.fused import of_one_task
-from bench.models.kernels import array, jit, memory, widen
 
 _BLOCK = 4096  # numbers of each gradient that stay in the cache while all pairs of tasks are gone through
 OfTowers = Callable[[Tensor], Sequence[Tensor]]

@@ -16,7 +16,7 @@ from model_toys import batch_on, model_on
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from bench.models import fused, kernels, products
+from bench.models import compiling, fused, kernels, products
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, Precision
 from bench.models.fused import live, of_one_task
@@ -130,7 +130,7 @@ def test_bfloat16_is_rounded_as_torch_rounds():
     ties = np.arange(0, 0x7F80, dtype=np.uint32) << 16 | 0x8000
     numbers = torch.from_numpy(np.concatenate([bits, ties, [0x7F80_0000]]).astype(np.uint32).view(np.float32))
     z = torch.zeros(1, 1, len(numbers), dtype=torch.bfloat16)
-    kernels.rectify_in_place(0, 1, kernels.array(z), numbers.view(1, -1).numpy())
+    kernels.rectify_in_place(0, 1, compiling.array(z), numbers.view(1, -1).numpy())
     normal = numbers >= torch.finfo(torch.float32).tiny
     assert torch.equal(z.flatten()[normal], numbers.to(torch.bfloat16)[normal])
 
@@ -258,7 +258,7 @@ def test_passes_on_three_threads_are_those_on_one(kind, precision, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # of the passes alone: products may differ in order
     one = outcome()
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    monkeypatch.setattr(kernels, "WORTH_SHARING", 0)
+    monkeypatch.setattr(compiling, "WORTH_SHARING", 0)
     for a, b in zip(outcome(), one, strict=True):
         assert torch.equal(a, b)
 
@@ -268,7 +268,7 @@ def test_passes_on_three_threads_are_those_on_one(kind, precision, monkeypatch):
 def test_experts_without_gradient_take_no_part(groups, kept, dtype, monkeypatch):
     """Nothing of what they would add is lost: the products of all experts give the same gradients."""
     x = random(groups, 1024, 5, dtype=torch.float64).detach().to(dtype).requires_grad_()
-    computed = kernels.computed_in(dtype)
+    computed = compiling.computed_in(dtype)
     stacks = [[(random(4, b, a, dtype=computed), random(4, b, dtype=computed)) for a, b in pairwise([5, 160, 3])]]
     stacks.append([(random(4, 7, 5, dtype=computed), None)])
     flat = [tensor for stack in stacks for pair in stack for tensor in pair if tensor is not None]

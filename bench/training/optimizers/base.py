@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.models.kernels import array
+from bench.models.compiling import array
 from bench.schema import Schema
 from bench.training.optimizers.kernels import Part, share
 

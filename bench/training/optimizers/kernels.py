@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.models.kernels import AHEAD, LINE, prefetch, widen
+from bench.models.compiling import AHEAD, LINE, prefetch, widen
 from bench.schema import Schema
 
 TYPICAL_BATCH = 2048  # for sharing out work only

@@ -1,0 +1,172 @@
+"""What compiled passes on the CPU are made of: types, stored numbers, rows asked for ahead, work shared among threads.
+
+Arithmetic is in float32 (float64 for float64) whatever is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import carray, types  # type: ignore[attr-defined]
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numpy.typing import NDArray
+from torch import Tensor
+
+# Sums may be reordered, so that they run in vectors. NaN and infinity keep their meaning: a diverged loss must show.
+jit = numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")
+inlined = numba.njit(inline="always")  # passing arrays to a function costs as much as a row's work
+
+_intrinsic: Any = intrinsic
+_overload: Any = overload
+_carray: Any = carray
+
+
+def computed_in(dtype: torch.dtype) -> torch.dtype:
+    """The type of sums over numbers stored as `dtype`."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def array(tensor: Tensor) -> NDArray[Any]:
+    """The memory of a CPU tensor as an array; bfloat16, which NumPy has not, as its bits in uint16."""
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    return tensor.view(torch.uint16).numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
+
+
+AHEAD = np.uint64(32)  # iterations between asking for a row and using it; measured flat from 16 to 64
+LINE = 16  # float32 in a cache line
+WORTH_SHARING = 1 << 18
+"""Numbers that a pass reads from which on several threads share it: it then takes .1 ms or more."""
+
+
+def in_parts(kernel: Callable[..., None], count: int, numbers: int, *arrays: Any) -> None:
+    """Calls `kernel(first, last, *arrays)` for parts of `count`, on as many threads as torch has where that pays."""
+    threads = min(torch.get_num_threads(), count) if numbers >= WORTH_SHARING else 1
+    if threads < 2:
+        kernel(0, count, *arrays)
+        return
+    ends = [count * part // threads for part in range(threads + 1)]
+    (first, last), *others = pairwise(ends)
+    futures = [_pool(threads - 1).submit(kernel, *part, *arrays) for part in others]
+    kernel(first, last, *arrays)
+    for future in futures:
+        future.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)
+
+
+def _prefetch(context, array, row, column):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
+        row, column = (
+            context.cast(builder, argument, kind, types.int64)
+            for argument, kind in zip(arguments[1:], signature.args[1:], strict=True)
+        )
+        offset = builder.add(
+            builder.mul(row, builder.extract_value(view.strides, 0)), builder.mul(column, view.itemsize)
+        )
+        address = builder.inttoptr(builder.add(builder.ptrtoint(view.data, cgutils.intp_t), offset), cgutils.voidptr_t)
+        i32 = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32])
+        name = "llvm.prefetch.p0"
+        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        to_write, keep_near, data = i32(1), i32(3), i32(1)
+        builder.call(function, [address, to_write, keep_near, data])
+        return context.get_dummy_value()
+
+    return types.void(array, row, column), generate
+
+
+prefetch: Any = _intrinsic(_prefetch)
+"""`prefetch(array, row, column)` asks for a cache line of a row of an array of one or two axes; any address will do."""
+
+
+@_intrinsic
+def widen(context, value):  # type: ignore[no-untyped-def]
+    """A stored number as it is computed with."""
+    if value != types.uint16:
+        return value(value), lambda context, builder, signature, args: args[0]
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        word = ir.IntType(32)
+        return builder.bitcast(builder.shl(builder.zext(args[0], word), word(16)), ir.FloatType())
+
+    return types.float32(types.uint16), build
+
+
+@_intrinsic
+def narrow(context, value, like):  # type: ignore[no-untyped-def]
+    """A computed number as it is stored where `like` stands: bfloat16 to nearest, ties to even."""
+    if like != types.uint16:
+        return like(like, like), lambda context, builder, signature, args: args[0]
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        word = ir.IntType(32)
+        bits = builder.bitcast(args[0], word)
+        odd = builder.and_(builder.lshr(bits, word(16)), word(1))
+        rounded = builder.add(builder.add(bits, word(0x7FFF)), odd)
+        return builder.trunc(builder.lshr(rounded, word(16)), ir.IntType(16))
+
+    return types.uint16(types.float32, types.uint16), build
+
+
+@_intrinsic
+def _pointer(context, address, like):  # type: ignore[no-untyped-def]
+    """An address, uint64, as a pointer to numbers stored as `like` is."""
+    to = types.CPointer(like)  # type: ignore[no-untyped-call]
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(args[0], context.get_value_type(to))
+
+    return to(types.uint64, like), build
+
+
+@jit
+def memory(address, count, like):  # type: ignore[no-untyped-def]
+    """`count` numbers from an address on, stored as `like` is: for kernels of any number of tensors."""
+    return _carray(_pointer(address, like), (count,))
+
+
+@_intrinsic
+def _power_of_two(context, exponent):  # type: ignore[no-untyped-def]
+    """2 ** exponent as float32, for an int32 in [-126, 127]."""
+
+    def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        word = ir.IntType(32)
+        return builder.bitcast(builder.shl(builder.add(args[0], word(127)), word(23)), ir.FloatType())
+
+    return types.float32(types.int32), build
+
+
+def exp(x: Any) -> Any:
+    """exp(x) for x <= 0."""
+
+
+@_overload(exp)
+def _exp_of(x):  # type: ignore[no-untyped-def]
+    if x != types.float32:
+        return lambda x: np.exp(x)
+    f = np.float32
+    log2e, ln2, rest, least = f(1.44269504), f(0.693359375), f(-2.12194440e-4), f(-87)
+    c2, c3, c4, c5, c6 = f(1 / 2), f(1 / 6), f(1 / 24), f(1 / 120), f(1 / 720)
+
+    def series(x):  # type: ignore[no-untyped-def]
+        # The library's exp takes one number at a time; this runs in vectors, to about 2e-7 of the value.
+        x = least if x < least else x
+        n = np.int32(x * log2e - np.float32(0.5))  # truncated: nearest, x being negative
+        r = x - np.float32(n) * ln2 - np.float32(n) * rest  # |r| <= ln(2) / 2
+        return _power_of_two(n) * (1 + r * (1 + r * (c2 + r * (c3 + r * (c4 + r * (c5 + r * c6))))))
+
+    return series
