@@ -1,4 +1,4 @@
-"""What compiled passes on the CPU are made of: types, stored numbers, rows asked for ahead, work shared among threads.
+"""Parts of compiled passes on the CPU: types, stored numbers, rows asked for ahead, work shared among threads.
 
 Arithmetic is in float32 (float64 for float64) whatever is stored.
 """
