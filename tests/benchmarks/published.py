@@ -112,6 +112,7 @@ def experiments() -> dict[str, list[str]]:
         if path.name in (
             "zoo.md",
             "performance.md",
+            "full-scale.md",
             "costs.md",
             "cluster.md",
             "statistics.md",
