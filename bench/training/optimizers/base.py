@@ -28,8 +28,8 @@ class RowOptimizer(ABC):
 
     Row 0, the padding, never moves. On the CPU compiled kernels do the work: the tables' rows are disjoint, so
     threads take tables, without locks, and the result does not depend on their number. On a GPU one fused kernel does
-    it where Triton is there (`fused.py`), else torch operations. Both have fixed shapes: nothing waits for the device,
-    and a CUDA graph can capture `step`, for which `lr` is kept on the device too; set it outside of the captured region.
+    it where Triton is there (`fused.py`), else torch operations. Both have fixed shapes and wait for nothing, so a CUDA
+    graph can capture `step`. For that `lr` is kept on the device too; set it outside of the captured region.
 
     Args:
         weight: (R, W) float32, contiguous; changed in place.
@@ -142,16 +142,16 @@ class RowOptimizer(ABC):
             from bench.training.optimizers import fused
         except ImportError:
             return None
-        ids = torch.arange(400, device=self.weight.device) ** 2 % 7
-        gradient = torch.linspace(-1, 1, 400, device=self.weight.device)[:, None, None].expand(-1, 1, self.weight.shape[1])
+        at, width = torch.arange(400, dtype=torch.int32, device=self.weight.device).unsqueeze(1), self.weight.shape[1]
+        gradient = (1 + at / 400).unsqueeze(2).expand(-1, -1, width)
         weights = []
         try:
             for kernels in (fused, None):
-                weights.append(self.weight.new_ones(7, self.weight.shape[1]))
-                optimizer = type(self)(weights[-1], schema, self.lr, self.l2, compiled=False)
+                weights.append(self.weight.new_ones(7, width))
+                optimizer = type(self)(weights[-1], schema, lr=0.1, l2=0.1, compiled=False)
                 optimizer._kernels = kernels
-                for _ in range(2):
-                    optimizer.step(ids.unsqueeze(1), gradient)
+                optimizer.step(at % 7, gradient)
+                optimizer.step(at % 5, gradient * -0.5)
             torch.testing.assert_close(*weights, rtol=1e-5, atol=1e-5)
         except Exception as error:  # whatever a compiler and a driver raise
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -2,20 +2,20 @@
 
 Importing this module needs Triton, which torch's CUDA wheels bring.
 
-Ids are sorted, so that equal ids lie together, in a run. A program takes one tile of the sorted ids, and the runs that
-begin there. It sums each run's gradient, reads the row's weight and state once, applies the rule, and writes once. A
-run may go on beyond its tile. So a first, short kernel sums the part of such a run in each later tile, and the program
-of the run adds these parts up, a block at a time. A row with 65,536 ids is so summed by all tiles at once.
+Ids are sorted, so that equal ids form a run. A program takes one tile of the sorted ids, and the runs that begin there.
+It sums each run's gradient, reads the row's weight and state once, applies the rule, and writes once. A run may go on
+beyond its tile: `carry`, a short kernel before, has then summed its part in each later tile, and the program adds up
+these parts, a block at a time. All tiles of a row with 65,536 ids work at the same time.
 
-No atomic operation is used and equal ids keep the order of the samples: every sum has one order. The same ids and
-gradients give the same bits in every call, on the same kind of GPU with the same Triton.
+Results do not vary from call to call on the same kind of GPU with the same Triton: equal ids keep the order of the
+samples, additions have a fixed order, and none is atomic.
 
 Launches have fixed shapes and read nothing back, so a CUDA graph can capture them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,8 +26,13 @@ from torch import Tensor
 from bench.training.optimizers import adagrad as row_adagrad
 from bench.training.optimizers import adam as row_adam
 
-WARPS = 8
-ELEMENTS = 4096  # of a tile: 16 a thread
+LAST1, LAST2 = row_adam.last_step(row_adam.BETA1), row_adam.last_step(row_adam.BETA2)
+ELEMENTS = 4096  # the most in a tile of up to 256 columns: 16 a thread
+OPTIONS = {"num_warps": 8, "enable_fp_fusion": True}  # a product and a sum may become one, as in the CPU's kernels
+
+_Decorator = Callable[[Callable[..., Any]], Any]
+_jit: _Decorator = triton.jit
+_jit_launched: _Decorator = triton.jit(do_not_specialize=["count"])  # a batch of another size needs no compilation
 
 
 def step(
@@ -58,9 +63,9 @@ def step(
     tiles = triton.cdiv(count, sizes["TILE"])
     carried = torch.empty(tiles, width, device=weight.device)
     batch = ordered, order, gradient, carried, count
-    with torch.cuda.device_of(weight):
-        carry[(tiles,)](*batch, **sizes, num_warps=WARPS)
-        RULES[rule][(tiles,)](*batch, rate, l2, weight, *state, **sizes, num_warps=WARPS)
+    with torch.cuda.device_of(weight):  # type: ignore[no-untyped-call]
+        carry[(tiles,)](*batch, **sizes, **OPTIONS)
+        RULES[rule][(tiles,)](*batch, rate, l2, weight, *state, **sizes, **OPTIONS)
 
 
 def tile_of(width: int) -> dict[str, int]:
@@ -69,7 +74,7 @@ def tile_of(width: int) -> dict[str, int]:
     return {"WIDTH": width, "COLUMNS": columns, "TILE": min(128, max(16, ELEMENTS // columns))}
 
 
-@triton.jit
+@_jit_launched
 def carry(ordered, order, gradient, carried, count, WIDTH: tl.constexpr, COLUMNS: tl.constexpr, TILE: tl.constexpr):  # type: ignore[no-untyped-def]
     """Sums this tile's part of the run that began in an earlier tile, if there is one, into `carried[tile]`."""
     tile = tl.program_id(0)
@@ -83,7 +88,7 @@ def carry(ordered, order, gradient, carried, count, WIDTH: tl.constexpr, COLUMNS
         tl.store(carried + tile * WIDTH + column, tl.sum(part, axis=0), mask=column < WIDTH)
 
 
-@triton.jit
+@_jit_launched
 def sgd(  # type: ignore[no-untyped-def]
     ordered, order, gradient, carried, count, rate, l2, weight,
     WIDTH: tl.constexpr, COLUMNS: tl.constexpr, TILE: tl.constexpr,
@@ -96,7 +101,7 @@ def sgd(  # type: ignore[no-untyped-def]
     tl.store(weight + at, decay * w - lr * g, mask=there)
 
 
-@triton.jit
+@_jit_launched
 def adagrad(  # type: ignore[no-untyped-def]
     ordered, order, gradient, carried, count, rate, l2, weight, square,
     WIDTH: tl.constexpr, COLUMNS: tl.constexpr, TILE: tl.constexpr, EPS: tl.constexpr = row_adagrad.EPS,
@@ -112,12 +117,12 @@ def adagrad(  # type: ignore[no-untyped-def]
     tl.store(weight + at, decay * w - scale[:, None] * g, mask=there)
 
 
-@triton.jit
+@_jit_launched
 def adam(  # type: ignore[no-untyped-def]
     ordered, order, gradient, carried, count, rate, l2, weight, mean, square, steps, first, second,
     WIDTH: tl.constexpr, COLUMNS: tl.constexpr, TILE: tl.constexpr,
     B1: tl.constexpr = row_adam.BETA1, B2: tl.constexpr = row_adam.BETA2, EPS: tl.constexpr = row_adam.EPS,
-    LAST1: tl.constexpr = row_adam.last_step(row_adam.BETA1), LAST2: tl.constexpr = row_adam.last_step(row_adam.BETA2),
+    LAST1: tl.constexpr = LAST1, LAST2: tl.constexpr = LAST2,
 ):  # fmt: skip
     """See `RowAdam`; `first` and `second` are its tables of bias corrections."""
     rows, live, g = _sums(ordered, order, gradient, carried, count, WIDTH, COLUMNS, TILE)
@@ -138,7 +143,7 @@ def adam(  # type: ignore[no-untyped-def]
 RULES: dict[str, Any] = {"sgd": sgd, "adagrad": adagrad, "adam": adam}
 
 
-@triton.jit
+@_jit
 def _sums(ordered, order, gradient, carried, count, WIDTH: tl.constexpr, COLUMNS: tl.constexpr, TILE: tl.constexpr):  # type: ignore[no-untyped-def]
     """Sums the runs that begin in this tile, each at its last place in the tile.
 
@@ -170,27 +175,27 @@ def _sums(ordered, order, gradient, carried, count, WIDTH: tl.constexpr, COLUMNS
     return ids.to(tl.int64), live, sums + tl.where(at_end[:, None], more[None, :], 0.0)
 
 
-@triton.jit
+@_jit
 def _add_equal(left_id, left, right_id, right):  # type: ignore[no-untyped-def]
     """Adds what has the same id; associative, since ids are sorted."""
     return right_id, tl.where(left_id == right_id, left, 0.0) + right
 
 
-@triton.jit
+@_jit
 def _gradient(order, gradient, at, wanted, WIDTH: tl.constexpr, COLUMNS: tl.constexpr):  # type: ignore[no-untyped-def]
     """The gradient at places of the sorted ids: (TILE,) -> (TILE, COLUMNS) float32, 0 where not wanted."""
     source, there = _elements(tl.load(order + at, mask=wanted, other=0), wanted, WIDTH, COLUMNS)
     return tl.load(gradient + source, mask=there, other=0.0).to(tl.float32)
 
 
-@triton.jit
+@_jit
 def _elements(rows, live, WIDTH: tl.constexpr, COLUMNS: tl.constexpr):  # type: ignore[no-untyped-def]
     """Offsets of the elements of rows (TILE,), and which of them exist: both (TILE, COLUMNS)."""
     column = tl.arange(0, COLUMNS)[None, :]
     return rows[:, None] * WIDTH + column, live[:, None] & (column < WIDTH)
 
 
-@triton.jit
+@_jit
 def _rates(rate, l2):  # type: ignore[no-untyped-def]
     """The learning rate, and the factor by which a touched row shrinks."""
     lr = tl.load(rate)
