@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -72,7 +71,8 @@ def watched(arguments: Sequence[str], found: dict[str, float]) -> Generator[int,
                 found["seconds"], last, looked = found["seconds"] + now - last, now, looked + 1
                 yield looked
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # a background process may ignore SIGINT, and what it begins then does so, too
+            process.wait()
             raise
     if process.returncode not in (0, 130):
         raise SystemExit(f"{' '.join(arguments)}: exit code {process.returncode}")
