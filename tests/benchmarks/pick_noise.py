@@ -34,7 +34,6 @@ from pick_regret import (
     FRESH,
     GENERATED,
     OURS,
-    REPLICATES,
     SEARCHERS,
     Place,
     chances,
@@ -51,6 +50,8 @@ from bench.seeds import derive
 PAIRS = 40
 """Sets of fresh seeds for each search."""
 AIM = 0.0005
+FEW = 2
+"""Replicates of each point; twice as many are tried, too."""
 LABELS = 20
 """Draws of labels."""
 FIRST = "labels, 2 replicates each"
@@ -122,7 +123,7 @@ def losses(measured: Measured, tried: list[Place], shortlist: list[Place], seed:
     confirm, search, test = (measured.at(shortlist, split) for split in (CONFIRM, SEARCH, TEST))
     rows = {"confirmation rows": confirm, "confirmation rows and validation": confirm + search, "truth": test}
     rng = np.random.default_rng(derive(seed, "pairs"))
-    for many in (REPLICATES, 2 * REPLICATES):
+    for many in (FEW, 2 * FEW):
         seeds = [rng.permutation(len(FRESH))[:many] for _ in range(PAIRS)]
         for name, values in rows.items():
             picks = [int(values[:, each].mean(axis=1).argmax()) for each in seeds]
@@ -135,12 +136,12 @@ def ways(measured: Measured, shortlist: list[Place], seed: int) -> dict[str, Flo
     true, values = measured.at(shortlist, TEST).mean(axis=1), measured.redrawn(shortlist)
     lost: dict[str, list[Floats]] = defaultdict(list)
     rng = np.random.default_rng(derive(seed, "ways"))
-    for pair in combinations(range(len(FRESH)), REPLICATES):
+    for pair in combinations(range(len(FRESH)), FEW):
         labels = values[:, pair].mean(axis=1)
         expected = measured.by_predictions(shortlist, pair)[:, None]
         # The first seed is of all points; the likeliest go on with the same further seeds.
         first, *others = rng.permutation(len(FRESH))
-        raced, rest = values[:, first].copy(), len(shortlist) * (REPLICATES - 1)
+        raced, rest = values[:, first].copy(), len(shortlist) * (FEW - 1)
         for draw in range(LABELS):
             for rank, point in enumerate(np.argsort(-values[:, first, draw])[:RACED]):
                 more = others[: rest // RACED + (rank < rest % RACED)]

@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 from blackbox_table import carry_out, finished_frame, plan
 from learn_portfolio import SUITE, card_of, known_of, learnt_without, name_of, tables_of
-from replay import Floats, Table
+from replay import Floats, Table, named
 from searchers import OURS, SEARCHERS, Trace
 from speed.table import replace as replace_table
 
@@ -53,9 +53,9 @@ from bench.rows import CONFIRM, SEARCH, TEST
 from bench.schema import Task
 from bench.seeds import derive
 
-FRESH = tuple(range(2, 8))
+FRESH = tuple(range(2, 10))
 """Seeds of the trainings on fresh seeds: none of the table's."""
-LIMIT, REPLICATES = 3, 2
+LIMIT, REPLICATES = 3, 4
 """As `quick` confirms: points, and replicates of each. The best of each other way of sharing comes on top."""
 DATASETS = ("census-income", "kuairand-pure@late-window", "hotel-bookings", "funnel-log", "sparse-log")
 GENERATED = ("funnel-log", "sparse-log")
@@ -266,7 +266,7 @@ def main() -> None:
         every = sorted({place for places in lists for place in places})
         entries = sorted({entry for entry, _ in every})
         runs = plan(dataset, entries, FRESH, options, options.keep)
-        runs = [replace(run, config=tables[0].configs[run.configuration]) for run in runs]
+        runs = [replace(run, config=named(tables[0].configs[run.configuration], run.tasks)) for run in runs]
         carry_out(runs, options.keep, options.workers, np.inf)
         frame = finished_frame(options.keep)
         frame = frame[frame["dataset"] == dataset].set_index(["configuration", "seed", "rung"]).sort_index()

@@ -185,6 +185,13 @@ def _placed(name: str, tasks: Sequence[str]) -> str:
     return f"{stem}.{tasks.index(task) + 1}" if ".weight." in name and task in tasks else name
 
 
+def named(config: Mapping[str, Scalar], tasks: Sequence[str]) -> dict[str, Scalar]:
+    """A table's configuration with tasks' own names for their places."""
+    parts = {name: name.rpartition(".") for name in config if ".weight." in name}
+    by_task = {name: f"{stem}.{tasks[int(place) - 1]}" for name, (stem, _, place) in parts.items()}
+    return {by_task.get(name, name): value for name, value in config.items()}
+
+
 def _plain(value: object) -> Scalar:
     plain = value.item() if isinstance(value, np.generic) else value
     # A column with missing entries holds whole numbers as floats; a float that is whole reads the same either way.

@@ -13,7 +13,7 @@ from analytic import NOISE, OBJECTIVES, REFERENCE, TASKS, Analytic, curve, space
 from blackbox_table import append, read_lines, table, write
 from emulator import Emulator
 from learn_portfolio import Known, learn
-from replay import Table, read_tables
+from replay import Table, named, read_tables
 from scipy import stats
 from search_efficiency import STEPS, compare, curves_of, early, grid_of, report
 from searchers import DEFAULTS, OURS, SEARCHERS, TARGET, Trace, learnt
@@ -61,6 +61,9 @@ def test_a_table_comes_back_from_its_file(tmp_path: Path) -> None:
             whole = space().sample(np.random.default_rng(number), TASKS)
             placed = {places.get(name, name): value for name, value in whole.items()}
             assert config == {name: value for name, value in placed.items() if name in config}
+            assert named(config, TASKS) == {
+                name: value for name, value in whole.items() if name in named(config, TASKS)
+            }
             assert set(placed) - set(config) <= {"optim.epochs", "funnel.kind"}
             assert {type(value) for value in config.values()} <= {int, float, str}
             expected = curve(whole, FRACTIONS, seed)
