@@ -25,13 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from bench.data.packing import Packing
 from bench.errors import UserError, unknown
 from bench.schema import Schema
 from bench.seeds import mixed
 
 if TYPE_CHECKING:
     from bench.data.encoding import Encoder
+    from bench.data.packing import Packing
 
 SplitName = Literal["train", "valid", "confirm", "test"]
 ARRAYS = ("ids", "dense", "labels", "group")
@@ -184,6 +184,8 @@ class Store:
 
     def split(self, name: SplitName) -> Split:
         """The rows of a split, with the labels of this view's tasks."""
+        from bench.data.packing import Packing  # brings numba, which opening a store does not need
+
         arrays = {
             array: np.load(self.path / name / f"{array}.npy", mmap_mode="r", allow_pickle=False)
             for array in self.arrays
