@@ -83,7 +83,7 @@ class Split:
 
     @property
     def ids(self) -> NDArray[np.int32]:
-        """(N, S), rows of the embedding table (see `bench.schema.Schema`); a store's are copied into memory, all."""
+        """(N, S), rows of the embedding table (see `bench.schema.Schema`); of a store, a copy of them all."""
         return self.ids_of(slice(None))
 
     def ids_of(self, rows: slice | NDArray[np.int64]) -> NDArray[np.int32]:
