@@ -6,7 +6,7 @@
 A run (search, confirmation, served front) that would take longer is stopped when `--part` of the time that it needs
 has passed, by its own estimate of the time left; with 1 it goes to its end. Memory is that of all its processes
 together, without the pages of files that the system can take back. The rows are train and test together, about half
-each. What the scratch folder holds is reused, so an interrupted measurement goes on, within the run, too; remove it
+each. Files in the scratch folder are reused, so an interrupted measurement goes on, within the run, too; remove them
 afterwards.
 """
 
