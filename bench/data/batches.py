@@ -42,7 +42,7 @@ class Batches:
     def __init__(self, split: Split, memory: int | None = None, grouped: bool = False) -> None:
         self._split, self._grouped = split, grouped
         self._memory = memory_limit() if memory is None else memory
-        self._mapped = isinstance(split.ids, np.memmap)
+        self._mapped = isinstance(split.stored_ids, np.memmap)
         self._sample = sum(map(row_bytes, arrays_of(split, grouped))) if self._mapped else 0
         self.in_memory = len(split) * self._sample <= self._memory
 
@@ -51,9 +51,9 @@ class Batches:
 
     @cached_property
     def _whole(self) -> Batch:
-        """All rows, over the store's pages; labels and bounds of a view of fewer tasks are copies."""
+        """All rows, over the store's pages; ids as stored, labels and bounds of a view of fewer tasks are copies."""
         split, group = self._split, self._split.group if self._grouped else None
-        arrays = (split.ids, split.dense, split.labels, split.weights, group, split.bounds)
+        arrays = (split.stored_ids, split.dense, split.labels, split.weights, group, split.bounds)
         with warnings.catch_warnings():  # read-only maps are fine: nothing here writes to them
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             return Batch(*(None if array is None else torch.from_numpy(array) for array in arrays))  # type: ignore[arg-type]
@@ -114,7 +114,7 @@ class Batches:
         order = shuffled_order(self._split, size, seed, self._grouped)
         for first in range(start * size, len(self) - size + 1, size):
             rows = order[first : first + size]
-            yield self._whole.map(lambda tensor, rows=rows: tensor.index_select(0, rows))  # type: ignore[misc]
+            yield self._whole.taken(rows, self._split.packing)
 
     def _chunked(self, plan: Plan, size: int, seed: int, start: int) -> Generator[Batch]:
         with RowReader(self._split, self._grouped) as reader:
@@ -127,7 +127,8 @@ class Batches:
     def _from_memory(self, size: int) -> Iterator[Batch]:
         for start in range(0, len(self), size):
             part = slice(start, start + size)
-            yield self._whole.map(lambda tensor, part=part: tensor[part])  # type: ignore[misc]
+            rows: Batch = self._whole.map(lambda tensor, part=part: tensor[part])  # type: ignore[misc]
+            yield rows.taken(None, self._split.packing)
 
     def _label_blocks(self) -> Iterator[Tensor]:
         with ArrayReader(self._split.stored_labels) as reader:

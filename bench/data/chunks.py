@@ -21,12 +21,13 @@ from torch import Tensor
 
 from bench.data.arrays import ArrayReader
 from bench.data.groups import grouped_order
+from bench.data.packing import Packing
 from bench.data.prefetch import ahead
 from bench.data.store import Split
 from bench.errors import UserError
 
 Buffers = tuple[NDArray[Any], ...]
-"""ids (n, S) int32, dense (n, D) float32, the stored labels of all tasks (n, all T) float32; bounds,
+"""ids as stored, dense (n, D) float32, the stored labels of all tasks (n, all T) float32; bounds,
 weights, groups if any."""
 
 
@@ -53,11 +54,19 @@ class Batch(NamedTuple):
         """With each tensor that it has changed."""
         return Batch(*(None if tensor is None else change(tensor) for tensor in self))  # type: ignore[arg-type]
 
+    def taken(self, rows: Tensor | None, packing: Packing | None = None) -> Batch:
+        """The given rows (n,), copied; without them all, sharing memory. `packing` is that of ids as stored."""
+        if packing is None:
+            return self if rows is None else self.map(lambda tensor: tensor.index_select(0, rows))
+        ids = packing.unpacked(self.ids.numpy(), None if rows is None else rows.numpy())
+        others = (each if each is None or rows is None else each.index_select(0, rows) for each in self[1:])
+        return Batch(torch.from_numpy(ids), *others)  # type: ignore[arg-type]
+
 
 def arrays_of(split: Split, grouped: bool = False) -> tuple[NDArray[Any], ...]:
     """The arrays that a batch's rows are in, as stored."""
     some = (split.stored_bounds, split.weights, split.group if grouped else None)
-    return (split.ids, split.dense, split.stored_labels, *(array for array in some if array is not None))
+    return (split.stored_ids, split.dense, split.stored_labels, *(array for array in some if array is not None))
 
 
 class RowReader:
@@ -69,7 +78,7 @@ class RowReader:
     def __init__(self, split: Split, grouped: bool = False) -> None:
         self.rows, self.grouped = len(split), grouped
         self._columns = None if split.columns is None else list(split.columns)
-        self._bounded = split.stored_bounds is not None
+        self._bounded, self._packing = split.stored_bounds is not None, split.packing
         self._arrays = tuple(map(ArrayReader, arrays_of(split, grouped)))
         self._stack = ExitStack()
 
@@ -96,13 +105,14 @@ class RowReader:
 
     def batch(self, buffers: Buffers, rows: Tensor | None = None) -> Batch:
         """The given rows (n,) of the buffers, copied; without `rows` all of them, sharing their memory."""
-        tensors = [torch.from_numpy(buffer) for buffer in buffers]
-        ids, dense, labels, *more = tensors if rows is None else [each.index_select(0, rows) for each in tensors]
+        ids, dense, labels, *more = map(torch.from_numpy, buffers)
         group = more.pop() if self.grouped else None
         bounds = more.pop(0) if self._bounded else None
-        if self._columns is not None:
-            labels, bounds = labels[:, self._columns], None if bounds is None else bounds[:, self._columns]
-        return Batch(ids, dense, labels, more[0] if more else None, group, bounds)
+        found = Batch(ids, dense, labels, more[0] if more else None, group, bounds).taken(rows, self._packing)
+        if self._columns is None:
+            return found
+        bounds = None if found.bounds is None else found.bounds[:, self._columns]
+        return found._replace(labels=found.labels[:, self._columns], bounds=bounds)
 
 
 LARGEST_WINDOW = 1 << 19
@@ -114,8 +124,9 @@ SMALLEST_CHUNK = 64
 SMALLEST_WINDOW = 16 * SMALLEST_CHUNK
 AHEAD = 2
 """Batches that wait for the consumer."""
-_HELD = AHEAD + 3
-"""Batches at a time: waiting, being gathered, being used, and one in pieces between two windows."""
+_HELD = 2 * (AHEAD + 3)
+"""Batches at a time: waiting, being gathered, being used, and one in pieces between two windows. Twice, because a
+batch's ids take up to twice the bytes that they take in the store."""
 _ORDER = 16
 """Bytes of a row's place in the order of its window, while the next window's is made."""
 

@@ -28,6 +28,7 @@ from bench.data.checks import Rejects
 from bench.data.encoding.fitter import EncoderFitter, Provisional
 from bench.data.fetch import Digest, at_hand, check_source, digest, fetch, in_raw, raw_folder
 from bench.data.history import Pasts
+from bench.data.packing import Packing
 from bench.data.readers import Paths, read, read_sides
 from bench.data.readers.blocks import unpacked_name
 from bench.data.sources import SyntheticReader, is_pattern
@@ -39,7 +40,7 @@ from bench.data.weights import weight_facts
 from bench.machine import peak_memory_mb, reset_peak_memory
 from bench.progress import Progress, Silent
 
-CODE_VERSION = 9
+CODE_VERSION = 10
 """Raised whenever the same card and files give another store."""
 _PROSE = {"title", "licence", "citation", "homepage", "sources", "files"}
 _BESIDE = ("scenario", "segments", "logged", "weight", "sampling")
@@ -212,12 +213,12 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         for rule, task, found in zip(card.task_rules, scaled, card.tasks, strict=True)
     )
     schema = encoder.schema_of(tasks, card.group_input, card.group is not None, card.scenario_input)
-    total = sum(spill.counts.rows for spill in spills)
+    packing, total = Packing.of(schema), sum(spill.counts.rows for spill in spills)
     with progress.task(f"encoding {card.key}", total, "rows") as advance:
         for number, spill in enumerate(spills):
             with (
                 pasts.reading(number) if pasts else nullcontext() as following,
-                ArrayWriter(spill.folder / "ids.npy", np.int32, (schema.slots,)) as ids_out,
+                ArrayWriter(spill.folder / "ids.npy", np.uint16, (packing.words,)) as ids_out,
                 ArrayWriter(spill.folder / "dense.npy", np.float32, (len(schema.dense),)) as dense_out,
             ):
                 for start, kept in spill.chunks():
@@ -226,7 +227,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
                         codes = np.hstack([kept.codes, lists.reshape(len(lists), -1)])
                         kept = Provisional(codes, np.hstack([kept.numbers, numbers]))
                     ids, dense = fitter.encode(kept, start if number == TRAIN else None)
-                    ids_out.append(ids)
+                    ids_out.append(packing.packed(ids))
                     dense_out.append(dense)
                     advance(len(ids))
     if pasts:

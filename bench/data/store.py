@@ -4,10 +4,12 @@
     manifest.json   schema, default tasks, counts, files
     encoder.json    enough to encode raw rows later
     train/ valid/ confirm/ test/
-        ids.npy (N, S) int32    dense.npy (N, D) float32    labels.npy (N, T) float32    group.npy (N,) int32
+        ids.npy (N, W) uint16    dense.npy (N, D) float32    labels.npy (N, T) float32    group.npy (N,) int32
         segments.npy (N, G) int16    logged.npy (N, K) float32    of a card that has segments or logged scores
         weights.npy (N, 1 or 2) float32    of a card with `weight` or `sampling`
         bounds.npy (N, T) float32          of a card with a censored regression
+
+`bench.data.packing` says how ids lie in `ids.npy`.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from bench.seeds import mixed
 
 if TYPE_CHECKING:
     from bench.data.encoding import Encoder
+    from bench.data.packing import Packing
 
 SplitName = Literal["train", "valid", "confirm", "test"]
 ARRAYS = ("ids", "dense", "labels", "group")
@@ -52,8 +55,8 @@ class WeightFacts:
 class Split:
     """The rows of one split; arrays are memory-mapped and read-only."""
 
-    ids: NDArray[np.int32]
-    """(N, S), rows of the embedding table (see `bench.schema.Schema`)."""
+    stored_ids: NDArray[Any]
+    """(N, W) uint16 as `packing` says; without it (N, S) int32, rows of the embedding table."""
     dense: NDArray[np.float32]
     """(N, D)."""
     stored_labels: NDArray[np.float32]
@@ -62,6 +65,8 @@ class Split:
     """(N,), rows of one number are ranked against each other; -1 for none."""
     columns: tuple[int, ...] | None = None
     """The stored labels' columns that are this view's, in its order; None for all as they are."""
+    packing: Packing | None = None
+    """How the stored ids are packed; None where they are not, as in memory."""
     segments: NDArray[np.int16] | None = None
     """(N, G), place among the values of each of the store's segments, -1 where missing; None without."""
     logged: NDArray[np.float32] | None = None
@@ -75,6 +80,16 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.group)
+
+    @property
+    def ids(self) -> NDArray[np.int32]:
+        """(N, S), rows of the embedding table (see `bench.schema.Schema`); of a store, a copy of them all."""
+        return self.ids_of(slice(None))
+
+    def ids_of(self, rows: slice | NDArray[np.int64]) -> NDArray[np.int32]:
+        """(n, S) of some rows."""
+        stored = self.stored_ids[rows]
+        return stored if self.packing is None else self.packing.unpacked(stored)
 
     @cached_property
     def labels(self) -> NDArray[np.float32]:
@@ -169,6 +184,8 @@ class Store:
 
     def split(self, name: SplitName) -> Split:
         """The rows of a split, with the labels of this view's tasks."""
+        from bench.data.packing import Packing  # brings numba, which opening a store does not need
+
         arrays = {
             array: np.load(self.path / name / f"{array}.npy", mmap_mode="r", allow_pickle=False)
             for array in self.arrays
@@ -177,7 +194,7 @@ class Store:
         columns = None if self.selected == tuple(range(labels.shape[1])) else self.selected
         if not any(task.censored for task in self.schema.tasks):
             arrays.pop("bounds", None)
-        return Split(ids, dense, labels, group, columns, *map(arrays.get, BESIDE))
+        return Split(ids, dense, labels, group, columns, Packing.of(self.schema), *map(arrays.get, BESIDE))
 
     def with_tasks(self, names: Sequence[str]) -> Store:
         """A view with these tasks, in this order.
@@ -217,5 +234,5 @@ def part_of(split: Split, rows: int) -> Split:
     def of(array: Any) -> Any:
         return None if array is None else np.ascontiguousarray(array[taken])
 
-    arrays = of(split.ids), of(split.dense), of(split.stored_labels), of(group)
-    return Split(*arrays, split.columns, weights=of(split.weights))
+    arrays = of(split.dense), of(split.stored_labels), of(group)
+    return Split(split.ids_of(taken), *arrays, split.columns, weights=of(split.weights))

@@ -1,4 +1,4 @@
-"""Parts of compiled passes on the CPU: types, stored numbers, rows asked for ahead, work shared among threads.
+"""Parts of compiled passes on the CPU: types, stored numbers, work shared among threads.
 
 Arithmetic is in float32 (float64 for float64) whatever is stored.
 """
@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import carray, types  # type: ignore[attr-defined]
-from numba.core import cgutils
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 from torch import Tensor
@@ -42,8 +41,6 @@ def array(tensor: Tensor) -> NDArray[Any]:
     return tensor.view(torch.uint16).numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
 
 
-AHEAD = np.uint64(32)  # iterations between asking for a row and using it; measured flat from 16 to 64
-LINE = 16  # float32 in a cache line
 WORTH_SHARING = 1 << 18
 """Numbers that a pass reads from which on several threads share it: it then takes .1 ms or more."""
 
@@ -65,32 +62,6 @@ def in_parts(kernel: Callable[..., None], count: int, numbers: int, *arrays: Any
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads)
-
-
-def _prefetch(context, array, row, column):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        view = context.make_array(signature.args[0])(context, builder, arguments[0])
-        row, column = (
-            context.cast(builder, argument, kind, types.int64)
-            for argument, kind in zip(arguments[1:], signature.args[1:], strict=True)
-        )
-        offset = builder.add(
-            builder.mul(row, builder.extract_value(view.strides, 0)), builder.mul(column, view.itemsize)
-        )
-        address = builder.inttoptr(builder.add(builder.ptrtoint(view.data, cgutils.intp_t), offset), cgutils.voidptr_t)
-        i32 = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32])
-        name = "llvm.prefetch.p0"
-        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-        to_write, keep_near, data = i32(1), i32(3), i32(1)
-        builder.call(function, [address, to_write, keep_near, data])
-        return context.get_dummy_value()
-
-    return types.void(array, row, column), generate
-
-
-prefetch: Any = _intrinsic(_prefetch)
-"""`prefetch(array, row, column)` asks for a cache line of a row of an array of one or two axes; any address will do."""
 
 
 @_intrinsic

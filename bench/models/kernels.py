@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bench.models.compiling import AHEAD, LINE, exp, inlined, jit, narrow, prefetch, widen
+from bench.intrinsics import AHEAD, LINE, prefetch
+from bench.models.compiling import exp, inlined, jit, narrow, widen
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 """Of the activations that the kernels take."""

@@ -274,8 +274,9 @@ def content_of(store: Store) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for name in ("train", SEARCH, TEST):
         split = store.split(name)
-        digest.update(f"{name} {len(split)} {split.ids.shape[1]} {split.dense.shape[1]} ".encode())
-        arrays = [split.ids, split.dense, split.group, *([] if split.weights is None else [split.weights])]
+        ids = split.ids_of(slice(FIRST))
+        digest.update(f"{name} {len(split)} {ids.shape[1]} {split.dense.shape[1]} ".encode())
+        arrays = [ids, split.dense, split.group, *([] if split.weights is None else [split.weights])]
         for array in arrays:
             digest.update(np.ascontiguousarray(array[:FIRST]).tobytes())
         digest.update(np.ascontiguousarray(split.labels_of(slice(0, FIRST))).tobytes())

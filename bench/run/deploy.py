@@ -267,7 +267,7 @@ def contents(
 ) -> Parts:
     """All that goes into the package of a trained pick, its model card among it."""
     valid = store.split("valid")
-    rows = np.array(valid.ids[:AGREE_ON]), np.array(valid.dense[:AGREE_ON])
+    rows = valid.ids_of(slice(AGREE_ON)), np.array(valid.dense[:AGREE_ON])
     manifest = planned.part.run.manifest
     facts = Facts(
         card=card,

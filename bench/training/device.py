@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.data.arrays import row_bytes
 from bench.data.batches import Batch, Batches, shuffled_order
 from bench.data.chunks import arrays_of
 from bench.data.store import Split
@@ -59,11 +60,10 @@ class ResidentFeed:
 
     def __init__(self, split: Split, device: torch.device, grouped: bool = False) -> None:
         self._split, self._grouped = split, grouped
-        # A copy first: a read-only map cannot be a tensor's memory.
+        # A copy of read-only maps first: they cannot be a tensor's memory.
         arrays = (split.ids, split.dense, split.labels, split.weights, split.group if grouped else None, split.bounds)
-        self.whole = Batch(
-            *(None if array is None else torch.from_numpy(np.array(array)).to(device) for array in arrays)  # type: ignore[arg-type]
-        )
+        own = (None if array is None else np.require(array, requirements="W") for array in arrays)
+        self.whole = Batch(*(None if array is None else torch.from_numpy(array).to(device) for array in own))  # type: ignore[arg-type]
         self.rows, self.device = len(split), device
 
     def in_order(self, size: int) -> Iterator[Batch]:
@@ -78,7 +78,7 @@ class ResidentFeed:
         order = shuffled_order(self._split, size, seed, self._grouped).to(self.device) if size else torch.empty(0)
         for first in range(start * size, self.rows - size + 1, size):
             rows = order[first : first + size]
-            yield self.whole.map(lambda tensor, rows=rows: tensor.index_select(0, rows))  # type: ignore[misc]
+            yield self.whole.taken(rows)
 
     def steps(self, size: int) -> int:
         """See `Feed`."""
@@ -132,5 +132,5 @@ def feed(split: Split, device: torch.device, grouped: bool = False) -> Feed:
 
 def fits(split: Split, free: int, grouped: bool = False) -> bool:
     """Whether a split, and the order of its rows, may lie in that many free bytes."""
-    rows = len(split)
-    return sum(array.nbytes for array in arrays_of(split, grouped)) + 8 * rows <= SHARE * free
+    arrays = split.ids_of(slice(0)), *arrays_of(split, grouped)[1:]  # ids in 32 bits
+    return len(split) * (sum(map(row_bytes, arrays)) + 8) <= SHARE * free

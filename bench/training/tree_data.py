@@ -62,7 +62,7 @@ class Share:
         Args:
             memory: bytes allowed; by default `memory_limit()`.
         """
-        row = split.ids.shape[1] * 4 + split.dense.shape[1] * 4 + columns * A_CELL + A_ROW
+        row = split.ids_of(slice(0)).shape[1] * 4 + split.dense.shape[1] * 4 + columns * A_CELL + A_ROW
         fit = (memory_limit() if memory is None else memory) // row
         return cls(
             train=max(1, min(MOST_TRAIN, fit * 3 // 4)),
@@ -82,7 +82,7 @@ def draw(split: Split, at: int, parent: int | None, most: int, seed: int) -> Row
         total = sum(int(counts.sum()) for _, counts in _batches(split, at, parent))
     left, whole = min(most, total), total <= most
     none = None if split.weights is None else np.empty(0, np.float32)
-    found = [Rows(np.asarray(split.ids[:0]), np.asarray(split.dense[:0]), np.empty(0, np.float32), none)]
+    found = [Rows(split.ids_of(slice(0)), np.asarray(split.dense[:0]), np.empty(0, np.float32), none)]
     for arrays, counts in _batches(split, at, parent):
         rows = np.flatnonzero(counts)
         if not whole:

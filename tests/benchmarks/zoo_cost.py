@@ -72,7 +72,7 @@ def with_numbers(store: Store) -> Store:
     )
     ids = np.concatenate([store.rows.ids, of_row + 1 + np.array(schema.offsets[-NUMBERS:])], axis=1)
     dense = (np.array(edges)[of_row]).astype(np.float32)
-    return Store(schema, dataclasses.replace(store.rows, ids=ids.astype(np.int32), dense=dense))
+    return Store(schema, dataclasses.replace(store.rows, stored_ids=ids.astype(np.int32), dense=dense))
 
 
 def with_scenarios(store: Store) -> Store:
@@ -90,7 +90,7 @@ def with_history(store: Store) -> Store:
     ids = np.concatenate([store.rows.ids, values * (np.arange(LENGTH) < lengths[:, None])], axis=1)
     past = Field(f"past_{first.name}", first.cardinality, LENGTH, of=first.name)
     schema = dataclasses.replace(schema, fields=(*schema.fields, past))
-    return Store(schema, dataclasses.replace(store.rows, ids=ids.astype(np.int32)))
+    return Store(schema, dataclasses.replace(store.rows, stored_ids=ids.astype(np.int32)))
 
 
 def with_groups(store: Store) -> Store:

@@ -26,7 +26,7 @@ def test_arrays_are_mapped_read_only_and_typed(store: Store) -> None:
         assert len(split) == n
         schema = store.schema
         for array, shape, dtype in (
-            (split.ids, (n, schema.slots), np.int32),
+            (split.stored_ids, (n, schema.slots), np.uint16),
             (split.dense, (n, len(schema.dense)), np.float32),
             (split.labels, (n, 3), np.float32),
             (split.group, (n,), np.int32),

@@ -40,7 +40,7 @@ def store(tiny: Any) -> Any:
         local[missing, 1] = RANGES + 1
         ids = np.concatenate([split.ids, local + np.array(made.schema.offsets[-2:])], axis=1)
         dense = np.stack([split.dense[:, 0], np.where(missing, 0, split.dense[:, 1]), missing], axis=1)
-        return replace(split, ids=ids.astype(np.int32), dense=dense.astype(np.float32))
+        return replace(split, stored_ids=ids.astype(np.int32), dense=dense.astype(np.float32))
 
     made._splits = {name: with_numbers(tiny.split(name)) for name in ("train", "valid", "test", "confirm")}
     return made

@@ -13,7 +13,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.models.compiling import AHEAD, LINE, prefetch, widen
+from bench.intrinsics import AHEAD, LINE, prefetch
+from bench.models.compiling import widen
 from bench.schema import Schema
 
 TYPICAL_BATCH = 2048  # for sharing out work only

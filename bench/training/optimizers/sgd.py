@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.models.compiling import AHEAD, LINE, prefetch
+from bench.intrinsics import AHEAD, LINE, prefetch
 from bench.training.optimizers.base import RowOptimizer
 from bench.training.optimizers.kernels import jit
 
