@@ -35,7 +35,7 @@ def section(view: View, place: int) -> str:
     """The section; `place` makes its ids its own among the sections of a page."""
     id = section_id(view, place)
     kind, told = view.verdict
-    label = "No gain shown" if kind == "unknown" and told.startswith("Keep") else KINDS[kind]
+    label = "No gain shown" if kind == "unknown" and view.keep else KINDS[kind]
     first, *rest = text.sentences(told) or [""]
     return joined(
         [

@@ -227,6 +227,7 @@ def choices_of(served: MadeServed) -> MadeChoices:
 POLICY = 'rule = "knee"\n[guard]\nmax_loss_vs_current = 0.05\n'
 SAID = {
     "kind": "trade",
+    "keep": False,
     "sentence": "Trial 7 (mmoe) against single-task models under equal weights: likes +8.1% (7.2 to 9.0) for clicks "
     "\N{MINUS SIGN}1.2% (\N{MINUS SIGN}1.6 to \N{MINUS SIGN}.8) on test. Boosted trees are behind.",
 }
