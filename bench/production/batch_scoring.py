@@ -170,7 +170,8 @@ class BatchScoring:
 
     def _check(self, file: Path, names: Sequence[str]) -> None:
         if absent := self._scorer.rows.absent(names):
-            raise UserError(f"{file}: {missing('column', absent[0], names)}")
+            lacks = missing("column", absent[0], names)
+            raise UserError(f"{file}: for the package, which was made for {self._scorer.dataset}, {lacks}")
         for name in self.keep:
             if name not in names:
                 raise UserError(f"{file}: --keep: {missing('column', name, names)}")
