@@ -186,10 +186,9 @@ def _of_package(given: str, card: Card, tasks: Sequence[str], home: Path, tracki
             )
         weights[task] = weight / score.rates.get(name, 1.0)
     config = dict(package.manifest.config)
+    found = Current(source=given, config=config, kind=score.kind, weights=weights, scaled=False)
     with made_for(package.manifest.name, card.key):
-        return _checked(
-            Current(source=given, config=config, kind=score.kind, weights=weights, scaled=False), card, tasks
-        )
+        return _checked(found, card, tasks)
 
 
 def _checked(found: Current, card: Card, tasks: Sequence[str]) -> Current:

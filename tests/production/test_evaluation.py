@@ -62,7 +62,7 @@ def test_a_package_of_other_data_says_so_first(package: Package, tmp_path: Path)
     first = "^expected a package made for census-income, found one made for synthetic-funnel@rows=4000: census-income: "
     with pytest.raises(UserError, match=f"{first}unknown task 'click'"):
         judge(one, tmp_path, None, None, [package.scorer()], Silent())
-    with pytest.raises(UserError, match="^census-income: unknown task 'click'"):  # the same data
+    with pytest.raises(UserError, match=r"^census-income: unknown task 'click'"):  # the same data
         judge(one, tmp_path, None, None, [cast(Scorer, same)], Silent())
     found = "^expected a package made for synthetic-funnel@rows=4000, found one made for shop: --against: expected"
     with pytest.raises(UserError, match=f"{found} the prediction 'purchase.cvr', which is missing"):
