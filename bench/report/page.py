@@ -41,7 +41,7 @@ def section(view: View, place: int) -> str:
         [
             f'<section class="run" id="{id}" aria-labelledby="{id}-title" data-place="{place}">',
             f'<header class="top"><h2 id="{id}-title">{escaped(view.title)}</h2>',
-            f"<p>{escaped(text.dataset(view.dataset))}</p></header>",
+            f"<p>{escaped(view.about)}</p></header>",
             f'<p class="verdict {kind}"><strong>{label}</strong> <span>{sentence(first)}</span></p>' if told else "",
             f'<div class="first{"" if view.decision else " alone"}">',
             f'<ul class="rest">{_items(rest)}</ul>' if rest else "",

@@ -274,6 +274,7 @@ class View:
 
     Attributes:
         run: name of the run, for commands; dataset: the data set's id.
+        about: what more a reader wants to know of the run, in a few words.
         verdict: kind and sentence; keep: whether it says to keep the current point.
         current: what the current point is, in one sentence.
         planes: served outcomes where there are any, then heads.
@@ -287,6 +288,7 @@ class View:
 
     title: str
     dataset: str
+    about: str
     run: str
     verdict: tuple[Kind, str]
     keep: bool
@@ -321,6 +323,7 @@ def build_view(
     *,
     title: str,
     dataset: str,
+    about: str = "",
     run: str = "",
     verdict: Mapping[str, Any] | None = None,
     current: str = "",
@@ -339,7 +342,7 @@ def build_view(
     Args:
         records: all trials of the run, in any state: for what the search did.
         front: the front of heads.
-        title: of the data set, for people; `dataset` is its id.
+        title: of the data set, for people; `dataset` is its id, `about` stands below the title.
         run: its name, as `seesaw pick` takes it.
         verdict: `kind`, `sentence` and `keep`; None where nothing was confirmed, which is said then.
         current: one sentence that says what the current point is.
@@ -360,6 +363,7 @@ def build_view(
     return View(
         title=title,
         dataset=dataset,
+        about=about,
         run=run,
         verdict=(told["kind"], told["sentence"]),
         keep=told["keep"],

@@ -236,6 +236,7 @@ SAID = {
 def view_of(records: Sequence[TrialRecord], objectives: Sequence[Objective], served: int = 0, **more: Any) -> View:
     """A view; `served` is the number of served outcomes, 0 for a run with heads alone."""
     given: dict[str, Any] = {"title": "Census-Income (KDD)", "dataset": "census-income", "run": "quick-7"}
+    given["about"] = "census-income, 99,762 rows of test, suite quick"
     given["made"] = {
         "fingerprint": "b3:9f2c61d0a7e4",
         "seed": "7",
