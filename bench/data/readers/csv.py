@@ -238,6 +238,8 @@ def read_double_colon(
 def header_of(path: Path, separator: str) -> tuple[str, ...]:
     """The names of the columns, by a file's first line; raises UserError where that is no header."""
     first = next(blocks.lines(path), b"")
+    if not first:
+        raise UserError(f"{path}: expected rows, found an empty file")
     try:
         line = first.decode().rstrip("\r\n")
     except UnicodeDecodeError:
