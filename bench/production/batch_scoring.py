@@ -133,6 +133,8 @@ class BatchScoring:
                 continue
             with atomic_path(target) as temporary:
                 rows = self._write(temporary, batches)
+                if not (self.out / STATE).is_file():  # before the first part; a refused file leaves nothing
+                    self._save()
             yield True, rows
 
     def _write(self, path: Path, batches: Iterator[Encoded]) -> int:
@@ -208,8 +210,6 @@ class BatchScoring:
         """Files that are done -> their parts."""
         state = self.out / STATE
         if not state.is_file():
-            self._finished = {}
-            self._save()
             return {}
         found = read_json(state)
         if not isinstance(found, dict) or not isinstance(found.get("finished"), dict):

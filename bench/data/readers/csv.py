@@ -213,7 +213,7 @@ def read_csv(
             ) as stream,
             pacsv.open_csv(stream, read_options=reading, parse_options=parsing, convert_options=converting) as reader,
         ):
-            yield RawTable(file, reader.schema.empty_table(), lambda row: str(path))
+            yield RawTable(file, reader.schema.empty_table(), lambda row: str(path), columns=header)
             for batch in reader:
                 found, bad[:] = tuple(bad), []
                 rows = kept_rows(place, range(row, row + batch.num_rows))
