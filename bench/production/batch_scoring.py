@@ -161,7 +161,7 @@ class BatchScoring:
             if rows >= self.part_rows:
                 part, rows = part + 1, 0
             if raw.table.num_rows == 0:
-                self._check(file, raw.table.column_names)
+                self._check(file, raw.columns or raw.table.column_names)
             rows += raw.table.num_rows
             if self._target(stem, part).is_file():
                 yield Encoded(part, raw.table.num_rows, None, None, raw.place)

@@ -100,6 +100,7 @@ def test_the_answer_is_served(flow: Flow, tmp_path: Path) -> None:
     assert sum(picked["weights"].values()) == pytest.approx(1)
     package = flow.package
     assert list(package.manifest.outcomes) == OUTCOMES
+    assert package.manifest.name == "shop"  # not the card's path
     with flow.shop.log.open() as file:
         every = [{name: row[name] for name in ("user", "item", "price")} for row in csv.DictReader(file)]
     rows = [row | {"price": float(row["price"])} for row in every[-200:]]
@@ -131,6 +132,7 @@ def test_a_pick_lasts_until_the_next(flow: Flow) -> None:
     flow.say("report", "flow")
     page = (flow.part.run.folder / "report.html").read_text()
     assert "The pick follows the last `seesaw pick`" in page
+    assert f"<p>shop, 80 rows of test, {flow.part.run.manifest.created[:10]}</p></header>" in page
     assert "would train " in flow.say("deploy", "flow", "--dry-run")
     assert flow.json("pick", "flow")["policy"] == 'rule = "knee"\n'
     assert "the last `seesaw pick`" not in flow.say("frontier", "flow")

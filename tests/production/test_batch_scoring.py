@@ -124,7 +124,7 @@ def test_mistakes(package: Package, raw: pa.Table, file: Path, tmp_path: Path) -
     with pytest.raises(
         UserError,
         match=r"lacks.parquet: for the package, which was made for synthetic-funnel@rows=4000, expected the column "
-        "'price', which is missing; found are affinity",
+        "'price', which is missing .'purchase' is the nearest.; found are affinity",
     ):
         BatchScoring(package, [tmp_path / "lacks.parquet"], tmp_path / "b").run()
     with pytest.raises(
