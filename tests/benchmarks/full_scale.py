@@ -1,12 +1,13 @@
-"""Ali-CCP at its published size on this machine: generating, preparing, searching; a long run is extrapolated.
+"""Ali-CCP at its published size on this machine: generating, preparing, running; a long run is extrapolated.
 
     python tests/benchmarks/full_scale.py [--rows 42300000] [--part 0.25] [--lengths 20] [--trials 60] [--scratch DIR]
         [--write docs/full-scale.md]
 
-A search that would take longer is stopped when `--part` of the time that it needs has passed, by its own estimate of
-the time left; with 1 it goes to its end. Memory is that of all its processes together, without the pages of files that
-the system can take back. The rows are train and test together, about half each. What the scratch folder holds is
-reused, so an interrupted measurement goes on, within the search, too; remove it afterwards.
+A run (search, confirmation, served front) that would take longer is stopped when `--part` of the time that it needs
+has passed, by its own estimate of the time left; with 1 it goes to its end. Memory is that of all its processes
+together, without the pages of files that the system can take back. The rows are train and test together, about half
+each. Files in the scratch folder are reused, so an interrupted measurement goes on, within the run, too; remove them
+afterwards.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -71,7 +71,8 @@ def watched(arguments: Sequence[str], found: dict[str, float]) -> Generator[int,
                 found["seconds"], last, looked = found["seconds"] + now - last, now, looked + 1
                 yield looked
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # a background process may ignore SIGINT, and what it begins then does so, too
+            process.wait()
             raise
     if process.returncode not in (0, 130):
         raise SystemExit(f"{' '.join(arguments)}: exit code {process.returncode}")
@@ -88,7 +89,7 @@ def searched(
     for looked in watching:
         if looked % OFTEN:
             continue
-        found["left"] = left = search_of(home).get("left") or 0.0
+        found["left"] = left = status_of(home).get("search", {}).get("left") or 0.0
         keep()
         spent = duration(found["seconds"])
         print(f"{spent} spent, {duration(left)} left, {found['memory']:,.0f} MB", file=sys.stderr, flush=True)
@@ -104,11 +105,11 @@ def done(found: Mapping[str, float], part: float) -> bool:
     return "left" in found and found["seconds"] >= part * (found["seconds"] + found["left"])
 
 
-def search_of(home: Path) -> dict[str, Any]:
-    """What `seesaw status` says of the search."""
+def status_of(home: Path) -> dict[str, Any]:
+    """What `seesaw status` says of the run."""
     found = subprocess.run(command("status", NAME, "--home", str(home), "--json"), stdout=subprocess.PIPE)
     document = json.loads(found.stdout) if found.returncode == 0 else {}
-    return dict(next(iter(document.get("datasets", {}).values()), {}).get("search", {}))
+    return dict(next(iter(document.get("datasets", {}).values()), {}))
 
 
 def main() -> None:
@@ -140,20 +141,21 @@ def main() -> None:
                 pass
             measured[step] = found
             keep()
-    search = measured.setdefault("searching", {"seconds": 0.0, "memory": 0.0})
+    search = measured.setdefault("running", {"seconds": 0.0, "memory": 0.0})
     if not done(search, given.part):
         searched(given, raw, home, search, keep)
         keep()
-    text = table(measured, search_of(home), raw, home, given)
+    text = table(measured, status_of(home), raw, home, given)
     print(text)
     if given.write:
         replace(given.write, NAME, text)
 
 
 def table(
-    measured: dict[str, dict[str, float]], search: dict[str, Any], raw: Path, home: Path, given: argparse.Namespace
+    measured: dict[str, dict[str, float]], status: dict[str, Any], raw: Path, home: Path, given: argparse.Namespace
 ) -> str:
     """The table of all steps, and the search by rungs."""
+    search, replicates = status["search"], status["replicates"]
     size = {name: sum(each.stat().st_size for each in path.rglob("*") if each.is_file()) / 1e9
             for name, path in (("raw", raw), ("store", home / "store"))}  # fmt: skip
     lines = [
@@ -170,7 +172,8 @@ def table(
     heads = " | ".join(f"{rung['samples']:,} samples" for rung in rungs)
     lines += [
         "",
-        f"The search had trained {used['used']:,} of {used['budget']:,} samples. A job trains a trial up to a rung:",
+        f"The search had trained {used['used']:,} of {used['budget']:,} samples, the confirmation {replicates} "
+        "replicates. A job of the search trains a trial up to a rung:",
         "",
         f"| way of sharing | {heads} | samples/s of a job |",
         "|---" * (len(rungs) + 2) + "|",

@@ -30,7 +30,18 @@ from pathlib import Path
 import numpy as np
 from blackbox_table import carry_out, finished_frame, plan
 from learn_portfolio import SUITE, known_of, learnt_without, name_of, tables_of
-from pick_regret import FRESH, GENERATED, OURS, REPLICATES, SEARCHERS, Place, chances, listed, places_of
+from pick_regret import (
+    FRESH,
+    GENERATED,
+    OURS,
+    REPLICATES,
+    SEARCHERS,
+    Place,
+    chances,
+    listed,
+    mean_auc,
+    places_of,
+)
 from replay import Floats
 from speed.table import replace as replace_table
 
@@ -44,14 +55,6 @@ LABELS = 20
 """Draws of labels."""
 FIRST = "labels, 2 replicates each"
 RACED = 3
-
-
-def expected_auc(chance: Floats, score: Floats) -> Floats:
-    """Of scores (N,), where each row is a positive with a probability (.., N), which may be a label."""
-    chance = chance[..., np.argsort(score, kind="stable")]
-    below = np.cumsum(1 - chance, axis=-1) - (1 - chance)
-    pairs = chance.sum(-1) * (1 - chance).sum(-1) - (chance * (1 - chance)).sum(-1)
-    return np.asarray((chance * below).sum(-1) / pairs)
 
 
 class Measured:
@@ -72,7 +75,7 @@ class Measured:
         self._redrawn: dict[Place, Floats] = {}
         truth = np.empty_like(self.by_rows[CONFIRM])
         for e, r, s in np.ndindex(*truth.shape):
-            truth[e, r, s] = _mean_auc(chance[TEST], self.predicted((self.entries[e], r), s, TEST))
+            truth[e, r, s] = mean_auc(chance[TEST], self.predicted((self.entries[e], r), s, TEST))
         self.by_rows[TEST] = truth
         rng = np.random.default_rng(derive(0, "labels", dataset))
         for split in (SEARCH, CONFIRM):
@@ -93,7 +96,7 @@ class Measured:
         """(places, seeds, LABELS) by labels drawn again, on both halves of validation."""
         for place in (each for each in places if each not in self._redrawn):
             halves = [
-                [_mean_auc(self._labels[split], self.predicted(place, s, split)) for s in range(len(FRESH))]
+                [mean_auc(self._labels[split], self.predicted(place, s, split)) for s in range(len(FRESH))]
                 for split in (SEARCH, CONFIRM)
             ]
             self._redrawn[place] = np.mean(halves, axis=0)
@@ -104,13 +107,8 @@ class Measured:
         values = []
         for split in (SEARCH, CONFIRM):
             found = np.array([[self.predicted(place, s, split) for s in seeds] for place in places])
-            values.append([[_mean_auc(found.mean(axis=(0, 1)), run) for run in runs] for runs in found])
+            values.append([[mean_auc(found.mean(axis=(0, 1)), run) for run in runs] for runs in found])
         return np.mean(values, axis=(0, 2))
-
-
-def _mean_auc(chance: Floats, scores: Floats) -> Floats:
-    """Over the tasks, of chances (.., rows, 2) and scores (rows, 2)."""
-    return np.mean([expected_auc(chance[..., t], scores[:, t]) for t in range(2)], axis=0)
 
 
 def losses(measured: Measured, tried: list[Place], shortlist: list[Place], seed: int) -> dict[str, list[float]]:

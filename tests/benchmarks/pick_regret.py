@@ -8,7 +8,8 @@ values of one seed. The points that it would confirm are trained on fresh seeds,
 predictions are kept in FOLDER. By as many of these seeds as `quick` has replicates, others in each replay, both fronts
 are drawn, and the policy's rule `knee` picks: once among heads, once among serving points, with the best single-task
 model under equal weights as the current point. The true value of a choice is its mean over the other seeds, on test. On
-the generated logs served outcomes are there by the probabilities behind the labels, so free of the noise of labels.
+the generated logs AUC and served outcomes are there by the probabilities behind the labels, so free of the noise of
+labels.
 Regret is the best true score of anything that was trained on fresh seeds less the pick's, in the rule's own unit: a
 mean of AUC, or of shares of the served outcomes. The best is chosen on half of the other seeds and judged on the rest,
 both ways round: by the same seeds, the best of many noisy means would look better than it is.
@@ -145,8 +146,21 @@ def chances(dataset: str) -> dict[str, Floats]:
     return {name: both[split == SPLITS.index(name)] for name in (SEARCH, CONFIRM, TEST)}
 
 
+def expected_auc(chance: Floats, score: Floats) -> Floats:
+    """Of scores (N,), where each row is a positive with a probability (.., N), which may be a label."""
+    chance = chance[..., np.argsort(score, kind="stable")]
+    below = np.cumsum(1 - chance, axis=-1) - (1 - chance)
+    pairs = chance.sum(-1) * (1 - chance).sum(-1) - (chance * (1 - chance)).sum(-1)
+    return np.asarray((chance * below).sum(-1) / pairs)
+
+
+def mean_auc(chance: Floats, scores: Floats) -> Floats:
+    """Over the tasks, of chances (.., rows, T) and scores (rows, T)."""
+    return np.mean([expected_auc(chance[..., t], scores[:, t]) for t in range(chance.shape[-1])], axis=0)
+
+
 class Truth:
-    """Outcomes on test of every place under many fusions, on each fresh seed: measured once for all replays."""
+    """Mean AUC and outcomes of every place on test, on each fresh seed: measured once for all replays."""
 
     def __init__(self, fresh: Fresh, every: Sequence[Place]) -> None:
         self.fresh, self.every = fresh, every
@@ -155,10 +169,18 @@ class Truth:
         self.tasks = tuple(Task(name, kind) for name, kind in zip(found.tasks, found.kinds, strict=True))
         self.outcomes = tuple(Objective(name, "maximize") for name in default_outcomes(self.tasks, found.group))
         names = [each.name for each in self.outcomes]
-        if fresh.folder.name in GENERATED:  # shares of expected labels
-            expected = chances(fresh.folder.name)[TEST].astype(np.float32)
-            found = replace(found, labels=expected, kinds=("regression",) * len(names))
+        if fresh.folder.name in GENERATED:
+            expected = chances(fresh.folder.name)[TEST]
+            wide = [fresh.candidate(fresh.point(place, FRESH), place) for place in every]
+            heads = [[mean_auc(expected, each.predictions(TEST, at)) for at in range(len(FRESH))] for each in wide]
+            # served outcomes are shares of expected labels
+            found = replace(found, labels=expected.astype(np.float32), kinds=("regression",) * len(names))
             names = [name.replace("recall@", "value@") for name in names]
+        else:
+            keys = [each.key(TEST) for each in fresh.objectives]
+            heads = [[np.mean([fresh.frame.loc[(e, s, r), keys]]) for s in FRESH] for e, r in every]
+        self.heads: Floats = np.array(heads)
+        """(places, seeds)."""
         self.rows, self._names = found, names
         self.equal = Fusion.of("power", [1.0] * len(self.tasks))
         settings = [self.equal, *(each for each in Sweep(len(self.tasks)).settings if each != self.equal)]
@@ -179,13 +201,10 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     points = [fresh.point(place, seen, kind) for place, kind in zip(places, kinds, strict=True)]
     by_id = {point.id: place for point, place in zip(points, places, strict=True)}
     heads = pick(head_choices(points, fresh.objectives, seed), points, fresh.objectives, KNEE)
-    keys = [each.key(TEST) for each in fresh.objectives]
-    true = {place: np.mean([fresh.frame.loc[(place[0], s, place[1]), keys] for s in unseen]) for place in every}
-    halves = [
-        np.array([np.mean([fresh.frame.loc[(p[0], s, p[1]), keys] for s in part]) for p in every])
-        for part in (unseen[::2], unseen[1::2])
-    ]
-    found: dict[str, float | str] = {"heads": _best(*halves) - true[by_id[heads.point]]}
+    columns = [FRESH.index(each) for each in unseen]
+    halves = [truth.heads[:, part].mean(axis=1) for part in (columns[::2], columns[1::2])]
+    true = truth.heads[every.index(by_id[heads.point]), columns].mean()
+    found: dict[str, float | str] = {"heads": _best(*halves) - float(true)}
 
     rows = {str(split): of for split in KEPT if (of := rows_of(fresh.folder, split)) is not None}
     own = [fresh.candidate(point, place) for point, place in zip(points, places, strict=True)]

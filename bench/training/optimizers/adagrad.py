@@ -27,6 +27,8 @@ class RowAdagrad(RowOptimizer):
     State: 4 bytes a row, whatever its width.
     """
 
+    fused = "adagrad"
+
     def _new_state(self) -> dict[str, Tensor]:
         return {"square": torch.zeros(len(self.weight), device=self.weight.device)}
 

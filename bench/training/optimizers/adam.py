@@ -27,6 +27,8 @@ class RowAdam(RowOptimizer):
     first step had. State: 8 W + 4 bytes a row.
     """
 
+    fused = "adam"
+
     def _new_state(self) -> dict[str, Tensor]:
         # copied to the device here and not in the first step, which a CUDA graph may be capturing
         self._first, self._second = (torch.from_numpy(table).to(self.weight.device) for table in _bias())
@@ -35,6 +37,9 @@ class RowAdam(RowOptimizer):
             "square": torch.zeros_like(self.weight),
             "steps": torch.zeros(len(self.weight), dtype=torch.int32, device=self.weight.device),
         }
+
+    def _fused_state(self) -> tuple[Tensor, ...]:
+        return *super()._fused_state(), self._first, self._second
 
     def _run_kernel(self, rows: NDArray[np.uint32], sums: NDArray[np.float32], count: int) -> None:
         arrays = [tensor.numpy() for tensor in (self.weight, *self._state.values())]
@@ -57,12 +62,12 @@ class RowAdam(RowOptimizer):
 @lru_cache(maxsize=1)
 def _bias() -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """1 - beta1^t and 1 / sqrt(1 - beta2^t) by t, up to where they no longer differ from 1; entry 0 is not used."""
-    first, second = (1.0 - beta ** np.arange(_last(beta) + 1, dtype=np.float64) for beta in (BETA1, BETA2))
+    first, second = (1.0 - beta ** np.arange(last_step(beta) + 1, dtype=np.float64) for beta in (BETA1, BETA2))
     first[0] = second[0] = 1.0
     return first, (1.0 / np.sqrt(second)).astype(np.float32)
 
 
-def _last(beta: float) -> int:
+def last_step(beta: float) -> int:
     """The first t at which 1 - beta^t is 1 in double precision."""
     return int(np.ceil(-54 * np.log(2) / np.log(beta)))
 

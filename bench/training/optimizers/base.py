@@ -6,10 +6,12 @@ where other libraries spend most of their time; neither exists here.
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -25,9 +27,9 @@ class RowOptimizer(ABC):
     """A rule, applied to the summed gradient of each distinct row of a batch.
 
     Row 0, the padding, never moves. On the CPU compiled kernels do the work: the tables' rows are disjoint, so
-    threads take tables, without locks, and the result does not depend on their number. Elsewhere torch operations of
-    fixed shapes do it: nothing waits for the device, and a CUDA graph can capture `step`, for which `lr` is kept on
-    the device too; set it outside of the captured region.
+    threads take tables, without locks, and the result does not depend on their number. On a GPU one fused kernel does
+    it where Triton is there (`fused.py`), else torch operations. Both have fixed shapes and wait for nothing, so a CUDA
+    graph can capture `step`. For that `lr` is kept on the device too; set it outside of the captured region.
 
     Args:
         weight: (R, W) float32, contiguous; changed in place.
@@ -36,8 +38,13 @@ class RowOptimizer(ABC):
         l2: decoupled decay (Loshchilov & Hutter, ICLR 2019): a touched row shrinks by `lr * l2` of itself before its
             step.
         threads: how many tables are worked on at once.
-        compiled: whether compiled kernels do the work; by default on the CPU, the only place where they can.
+        compiled: False leaves the work to torch operations on every device.
+
+    Attributes:
+        fused: the name of the rule's kernel in `fused.py`; "" where there is none.
     """
+
+    fused: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -46,14 +53,15 @@ class RowOptimizer(ABC):
         lr: float,
         l2: float = 0.0,
         threads: int = 1,
-        compiled: bool | None = None,
+        compiled: bool = True,
     ) -> None:
         self.weight, self.l2 = weight.detach(), l2
         self._state = self._new_state()
         self._rate = torch.zeros((), dtype=torch.float64, device=weight.device)
         self.lr = lr
-        on_cpu = weight.device.type == "cpu"
-        self._parts = share(schema, threads) if (on_cpu if compiled is None else compiled) else []
+        device = weight.device.type
+        self._parts = share(schema, threads) if compiled and device == "cpu" else []
+        self._kernels = self._fused_kernels(schema) if compiled and device == "cuda" and self.fused else None
         self._pool = ThreadPoolExecutor(len(self._parts) - 1) if len(self._parts) > 1 else None
 
     @abstractmethod
@@ -92,6 +100,10 @@ class RowOptimizer(ABC):
         if not ids.shape[1]:  # data without a categorical field
             return
         gradient = gradient.detach().contiguous()
+        if self._kernels is not None:
+            state = self._fused_state()
+            self._kernels.step(self.fused, ids, gradient, self._rate, self.l2, self.weight, state)
+            return
         if not self._parts:
             self._step_by_torch(ids, gradient.float())
             return
@@ -115,6 +127,37 @@ class RowOptimizer(ABC):
     def memory_bytes(self) -> int:
         """Bytes of the state and of the scratch memory held so far; the weight itself is not counted."""
         return sum(tensor.nbytes for tensor in self._state.values()) + sum(part.memory_bytes for part in self._parts)
+
+    def _fused_state(self) -> tuple[Tensor, ...]:
+        """What the fused kernel takes besides the weight."""
+        return tuple(self._state.values())
+
+    def _fused_kernels(self, schema: Schema) -> ModuleType | None:
+        """`fused.py`, if Triton is there and a small table's step gives what torch operations give on this device.
+
+        Triton needs a C compiler and a GPU that it knows. Without them the step fails, a warning says why, and torch
+        operations do the work.
+        """
+        try:
+            from bench.training.optimizers import fused
+        except ImportError:
+            return None
+        at, width = torch.arange(400, dtype=torch.int32, device=self.weight.device).unsqueeze(1), self.weight.shape[1]
+        gradient = (1 + at / 400).unsqueeze(2).expand(-1, -1, width)
+        weights = []
+        try:
+            for kernels in (fused, None):
+                weights.append(self.weight.new_ones(7, width))
+                optimizer = type(self)(weights[-1], schema, lr=0.1, l2=0.1, compiled=False)
+                optimizer._kernels = kernels
+                optimizer.step(at % 7, gradient)
+                optimizer.step(at % 5, gradient * -0.5)
+            torch.testing.assert_close(*weights, rtol=1e-5, atol=1e-5)
+        except Exception as error:  # whatever a compiler and a driver raise
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            warnings.warn(f"the table's optimizer runs without its fused kernel: {reason}", stacklevel=2)
+            return None
+        return fused
 
     def _step_part(self, part: Part, ids: NDArray[np.uint32], gradient: NDArray[Any]) -> None:
         self._run_kernel(*part.sums(ids, gradient))

@@ -16,6 +16,8 @@ from bench.training.optimizers.kernels import jit
 class RowSGD(RowOptimizer):
     """With a row's gradient g: w = (1 - lr l2) w - lr g. It keeps no state."""
 
+    fused = "sgd"
+
     def _new_state(self) -> dict[str, Tensor]:
         return {}
 
