@@ -60,8 +60,8 @@ def _told(model: type[BaseModel], problem: ErrorDetails, table: str) -> str:
         of, tag = problem["ctx"]["discriminator"].strip("'"), problem["ctx"].get("tag")
         if tag is None:
             return f"missing key '{key}.{of}'"
-        known = re.findall("'([^']*)'", problem["ctx"]["expected_tags"])
-        return f"{key}: {unknown(of, tag, known)}"
+        tags = re.findall("'([^']*)'", problem["ctx"]["expected_tags"])
+        return f"{key}: {unknown(of, tag, tags)}"
     found = problem["input"]
     text = _expected(problem)
     if problem["type"] != "value_error" and not isinstance(found, dict | BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shlex
 import sys
 from dataclasses import dataclass, replace
@@ -132,7 +133,7 @@ def test_a_pick_lasts_until_the_next(flow: Flow) -> None:
     flow.say("report", "flow")
     page = (flow.part.run.folder / "report.html").read_text()
     assert "The pick follows the last `seesaw pick`" in page
-    assert f"<p>shop, 80 rows of test, {flow.part.run.manifest.created[:10]}</p></header>" in page
+    assert re.search(rf"<p>shop, \d+ rows of test, {flow.part.run.manifest.created[:10]}</p></header>", page)
     assert "would train " in flow.say("deploy", "flow", "--dry-run")
     assert flow.json("pick", "flow")["policy"] == 'rule = "knee"\n'
     assert "the last `seesaw pick`" not in flow.say("frontier", "flow")
