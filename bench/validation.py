@@ -56,6 +56,12 @@ def _told(model: type[BaseModel], problem: ErrorDetails, table: str) -> str:
         return str(unknown("key", key, [f"{above}{name}" for name in known])) if known else f"unknown key '{key}'"
     if problem["type"] == "missing":
         return f"missing key '{key}'"
+    if problem["type"].startswith("union_tag"):
+        of, tag = problem["ctx"]["discriminator"].strip("'"), problem["ctx"].get("tag")
+        if tag is None:
+            return f"missing key '{key}.{of}'"
+        tags = re.findall("'([^']*)'", problem["ctx"]["expected_tags"])
+        return f"{key}: {unknown(of, tag, tags)}"
     found = problem["input"]
     text = _expected(problem)
     if problem["type"] != "value_error" and not isinstance(found, dict | BaseModel):

@@ -196,6 +196,7 @@ def score(
     """Score files with a packaged or registered model."""
     from bench.home import resolve_home
     from bench.production.batch_scoring import BatchScoring
+    from bench.report.text import count
     from bench.run.deploy import open_model
 
     package = open_model(resolve_home(home), model, tracking)
@@ -209,7 +210,8 @@ def score(
     there = f"; {done.skipped} were there already" if done.skipped else ""
     if work.history is not None and work.history.without:
         say(f"{work.history.without:,} of {work.history.rows:,} rows are of a group without earlier rows in {history}")
-    say(f"{out}: {done.parts} parts with {done.rows:,} rows, {done.rows / seconds:,.0f} rows/s{there}")
+    parts, rows = count(done.parts, "part"), count(done.rows, "row")
+    say(f"{out}: {parts} with {rows}, {done.rows / seconds:,.0f} rows/s{there}")
 
 
 def latency(

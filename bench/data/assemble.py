@@ -140,18 +140,19 @@ class Assembler:
 
     def _check_columns(self, raw: RawTable) -> None:
         own = set(raw.table.column_names)
+        there = own.union(raw.columns)
         where = raw.file if raw.table.num_rows else raw.place(0)  # readers begin each file with a part without rows
         known = own.union(*(side.columns for side in self.sides))
         for column in self.card.raw_columns:
             if column not in known:
-                raise UserError(f"{where}: {unknown('raw column', column, known)}")
+                raise UserError(f"{where}: {unknown('raw column', column, known | there)}")
         for rule in self.card.task_rules:
             for column in rule.sources:
                 if column not in own:
-                    raise UserError(f"{where}: {unknown('label column', column, own)}")
+                    raise UserError(f"{where}: {unknown('label column', column, there)}")
         for column, key in weight_columns(self.card.weight, self.card.sampling):
             if column not in own:
-                raise UserError(f"{where}: {key}: {unknown('column beside the labels', column, own)}")
+                raise UserError(f"{where}: {key}: {unknown('column beside the labels', column, there)}")
 
     def _time(self, table: Any) -> NDArray[np.float64] | Text | None:
         card = self.card

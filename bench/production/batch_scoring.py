@@ -133,6 +133,8 @@ class BatchScoring:
                 continue
             with atomic_path(target) as temporary:
                 rows = self._write(temporary, batches)
+                if not (self.out / STATE).is_file():  # before the first part; a refused file leaves nothing
+                    self._save()
             yield True, rows
 
     def _write(self, path: Path, batches: Iterator[Encoded]) -> int:
@@ -159,7 +161,7 @@ class BatchScoring:
             if rows >= self.part_rows:
                 part, rows = part + 1, 0
             if raw.table.num_rows == 0:
-                self._check(file, raw.table.column_names)
+                self._check(file, raw.columns or raw.table.column_names)
             rows += raw.table.num_rows
             if self._target(stem, part).is_file():
                 yield Encoded(part, raw.table.num_rows, None, None, raw.place)
@@ -170,7 +172,8 @@ class BatchScoring:
 
     def _check(self, file: Path, names: Sequence[str]) -> None:
         if absent := self._scorer.rows.absent(names):
-            raise UserError(f"{file}: {missing('column', absent[0], names)}")
+            lacks = missing("column", absent[0], names)
+            raise UserError(f"{file}: for the package, which was made for {self._scorer.dataset}, {lacks}")
         for name in self.keep:
             if name not in names:
                 raise UserError(f"{file}: --keep: {missing('column', name, names)}")
@@ -207,8 +210,6 @@ class BatchScoring:
         """Files that are done -> their parts."""
         state = self.out / STATE
         if not state.is_file():
-            self._finished = {}
-            self._save()
             return {}
         found = read_json(state)
         if not isinstance(found, dict) or not isinstance(found.get("finished"), dict):

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from bench.data.card import Card
 from bench.data.preparation import rows_of
 from bench.data.splits import SPLITS
-from bench.errors import UserError, listed, unknown
+from bench.errors import UserError, listed, missing, unknown
 from bench.frontier.comparison.verdict import CANNOT_TELL, against
 from bench.frontier.score import prediction_names
 from bench.frontier.statistics import LEVEL
 from bench.outcomes.bootstrap import counts, units_of
 from bench.outcomes.measure import Measure, default_outcomes
 from bench.production.history import kept_of_card
-from bench.production.scorer import SCORE, Scorer, Values
+from bench.production.scorer import SCORE, Scorer, Values, made_for
 from bench.progress import Progress
 from bench.schema import Schema
 from bench.training.formulas import Deciles
@@ -57,14 +57,21 @@ def judge(
     """What models say of a card's rows: of a split, or of all where it is None.
 
     Raises:
-        UserError: an unknown split, a file that is not there or does not fit, a task that the card lacks, no rows.
+        UserError: an unknown split, a file that is not there or does not fit, a task that the card lacks, a prediction
+            of the first model that another lacks, no rows.
     """
     if split is not None and split not in SPLITS:
         raise unknown("split", split, SPLITS)
     names = [rule.name for rule in card.task_rules]
-    for task in scorers[0].schema.tasks:
-        if task.name not in names:
-            raise UserError(f"{card.key}: {unknown('task', task.name, names)}, which the model predicts")
+    first = scorers[0]
+    with made_for(first.dataset, card.key):
+        for task in first.schema.tasks:
+            if task.name not in names:
+                raise UserError(f"{card.key}: {unknown('task', task.name, names)}, which the model predicts")
+    for other in scorers[1:]:
+        with made_for(other.dataset, first.dataset):
+            if lacks := [name for name in first.names if name not in other.names]:
+                raise UserError(f"--against: {missing('prediction', lacks[0], other.names)}")
     labels: list[Any] = []
     groups: list[Any] = []
     weights: list[Any] = []
@@ -78,7 +85,9 @@ def judge(
         if history is not None:
             table = history.beside(table)
         for scorer, found_by in zip(scorers, predictions, strict=True):
-            found_by.append(scorer.predict_table(scorer.rows.checked(table, lambda row: f"row {row + 1} of a part")))
+            with made_for(scorer.dataset, card.key):
+                fitting = scorer.rows.checked(table, lambda row: f"row {row + 1} of a part")
+            found_by.append(scorer.predict_table(fitting))
         labels.append(rows.labels[chosen])
         groups.append(rows.group[chosen])
         weights.append(rows.weights[chosen].astype(np.float64))
@@ -87,7 +96,7 @@ def judge(
     whole, group = np.concatenate(labels), np.concatenate(groups).astype(np.int64)
     of_rows = np.concatenate(weights)
     return Judged(
-        whole[:, [names.index(task.name) for task in scorers[0].schema.tasks]],
+        whole[:, [names.index(task.name) for task in first.schema.tasks]],
         tuple({name: np.concatenate([part[name] for part in each]) for name in each[0]} for each in predictions),
         group,
         of_rows.prod(axis=1) if of_rows.shape[1] else None,

@@ -198,8 +198,8 @@ class Package:
         Args:
             history: for rows that do not bring their history, see `kept_history`.
         """
-        runs, score = self.engine(engine, threads), self.manifest.score
-        return Scorer(self.schema, self.encoder, runs, self.calibrations, score, history)
+        runs, score, dataset = self.engine(engine, threads), self.manifest.score, self.manifest.name
+        return Scorer(self.schema, self.encoder, runs, self.calibrations, score, dataset, history)
 
     @property
     def needed_by_history(self) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -214,6 +215,21 @@ def _middle(part: Any) -> float:
     return math.copysign(math.expm1(abs(part.mean)), part.mean) if part.log1p else float(part.mean)
 
 
+@contextmanager
+def made_for(dataset: str, found: str) -> Iterator[None]:
+    """Says of a mistake inside it first that a package was made for another data set than it is used on.
+
+    Args:
+        dataset: that the package was made for; of the one `found` nothing is added.
+    """
+    try:
+        yield
+    except UserError as error:
+        if dataset == found:
+            raise
+        raise UserError(f"expected a package made for {found}, found one made for {dataset}: {error}") from None
+
+
 CHUNK = ROWS
 SCORE = "score"
 Values = NDArray[np.float64]
@@ -225,6 +241,7 @@ class Scorer:
 
     Attributes:
         names: of the predictions, in order; `score` comes last.
+        dataset: that the model was made for.
     """
 
     def __init__(
@@ -234,11 +251,12 @@ class Scorer:
         engine: Engine,
         calibrations: Mapping[str, Calibration],
         score: Score,
+        dataset: str,
         history: KeptHistory | None = None,
     ) -> None:
         self.schema, self.engine, self.calibrations = schema, engine, dict(calibrations)
         self.rows = RawRows(encoder, history)
-        self.score = score.of(schema.tasks)
+        self.score, self.dataset = score.of(schema.tasks), dataset
         self.names = (*(name for task in schema.tasks for name in prediction_names(task)), SCORE)
         self._encoder = encoder
 

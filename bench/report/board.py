@@ -93,7 +93,7 @@ def _card(run: BoardRun, looks: Looks) -> str:
 
 
 def _part(part: BoardPart, looks: Looks) -> str:
-    found = [f"<h3>{escaped(text.dataset(part.dataset))}</h3>"]
+    found = [f"<h3>{escaped(part.dataset)}</h3>"]
     if part.view is not None:
         axes = part.view.planes[0].axes
         kind, told = part.view.verdict

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.report import text
 from bench.report.markup import SYMBOLS, looks_of
 from bench.report.view import Axis, Decision, Plane, View
 from bench.rows import SHORT
@@ -28,7 +27,7 @@ def section_data(view: View) -> dict[str, Any]:
     looks = looks_of(every)
     return {
         "title": view.title,
-        "dataset": text.dataset(view.dataset),
+        "dataset": view.dataset,
         "run": view.run,
         "policy": view.policy,
         "holds": view.holds,

@@ -35,13 +35,13 @@ def section(view: View, place: int) -> str:
     """The section; `place` makes its ids its own among the sections of a page."""
     id = section_id(view, place)
     kind, told = view.verdict
-    label = "No gain shown" if kind == "unknown" and told.startswith("Keep") else KINDS[kind]
+    label = "No gain shown" if kind == "unknown" and view.keep else KINDS[kind]
     first, *rest = text.sentences(told) or [""]
     return joined(
         [
             f'<section class="run" id="{id}" aria-labelledby="{id}-title" data-place="{place}">',
             f'<header class="top"><h2 id="{id}-title">{escaped(view.title)}</h2>',
-            f"<p>{escaped(text.dataset(view.dataset))}</p></header>",
+            f"<p>{escaped(view.about)}</p></header>",
             f'<p class="verdict {kind}"><strong>{label}</strong> <span>{sentence(first)}</span></p>' if told else "",
             f'<div class="first{"" if view.decision else " alone"}">',
             f'<ul class="rest">{_items(rest)}</ul>' if rest else "",

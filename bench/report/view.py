@@ -274,7 +274,8 @@ class View:
 
     Attributes:
         run: name of the run, for commands; dataset: the data set's id.
-        verdict: kind and sentence.
+        about: what more a reader wants to know of the run, in a few words.
+        verdict: kind and sentence; keep: whether it says to keep the current point.
         current: what the current point is, in one sentence.
         planes: served outcomes where there are any, then heads.
         why: sentences: the pick's, the comparison's, and what seeds do.
@@ -287,8 +288,10 @@ class View:
 
     title: str
     dataset: str
+    about: str
     run: str
     verdict: tuple[Kind, str]
+    keep: bool
     current: str
     planes: tuple[Plane, ...]
     decision: Decision | None
@@ -320,6 +323,7 @@ def build_view(
     *,
     title: str,
     dataset: str,
+    about: str = "",
     run: str = "",
     verdict: Mapping[str, Any] | None = None,
     current: str = "",
@@ -338,9 +342,9 @@ def build_view(
     Args:
         records: all trials of the run, in any state: for what the search did.
         front: the front of heads.
-        title: of the data set, for people; `dataset` is its id.
+        title: of the data set, for people; `dataset` is its id, `about` stands below the title.
         run: its name, as `seesaw pick` takes it.
-        verdict: `kind` and `sentence`; None where nothing was confirmed, which is said then.
+        verdict: `kind`, `sentence` and `keep`; None where nothing was confirmed, which is said then.
         current: one sentence that says what the current point is.
         served: the served front; None where predictions were not kept.
         choices: what can be picked; with a `current` row the page has sliders.
@@ -352,15 +356,17 @@ def build_view(
         cut_short: a sentence where the time limit ended the search early.
     """
     heads = heads_plane(front)
-    told = verdict or {"kind": "unknown", "sentence": NOTHING if front.basis == "search" else ""}
+    told = verdict or {"kind": "unknown", "sentence": NOTHING if front.basis == "search" else "", "keep": False}
     front_served = served_plane(served, pick.row if pick else None, told) if served is not None else None
     history, by_samples = course(front, records)
     sentences = ((pick.sentence if pick else ""), *also, *seed_effects(front))
     return View(
         title=title,
         dataset=dataset,
+        about=about,
         run=run,
         verdict=(told["kind"], told["sentence"]),
+        keep=told["keep"],
         current=current,
         planes=((front_served, heads) if front_served is not None else (heads,)),
         decision=decision_of(choices, pick),

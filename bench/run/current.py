@@ -136,13 +136,12 @@ def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, track
     """
     path = Path(given)
     if given.startswith(REGISTERED) or path.is_dir():
-        found = _of_package(given, home, tracking)
-    else:
-        if not path.is_file():
-            raise UserError(
-                f"--current: expected a TOML file, a package's folder or {REGISTERED}NAME/VERSION, found no {given}"
-            )
-        found = _of_file(path)
+        return _of_package(given, card, tasks, home, tracking)
+    if not path.is_file():
+        raise UserError(
+            f"--current: expected a TOML file, a package's folder or {REGISTERED}NAME/VERSION, found no {given}"
+        )
+    found = _of_file(path)
     if found.column is not None:
         kept = tuple(card.logged)
         if found.column not in kept:
@@ -170,8 +169,9 @@ def _of_file(path: Path) -> Current:
     return Current(source=str(path), config=dotted, until=trained.until, kind=score.kind, weights=dict(score.weights))
 
 
-def _of_package(given: str, home: Path, tracking: str | None) -> Current:
+def _of_package(given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None) -> Current:
     from bench.production.package import Package
+    from bench.production.scorer import made_for
     from bench.run.deploy import open_model
 
     package = open_model(home, given, tracking) if given.startswith(REGISTERED) else Package.open(given)
@@ -185,7 +185,10 @@ def _of_package(given: str, home: Path, tracking: str | None) -> Current:
                 f"{name} = {weight:g}; give a TOML file with [config] and [score] instead"
             )
         weights[task] = weight / score.rates.get(name, 1.0)
-    return Current(source=given, config=dict(package.manifest.config), kind=score.kind, weights=weights, scaled=False)
+    config = dict(package.manifest.config)
+    found = Current(source=given, config=config, kind=score.kind, weights=weights, scaled=False)
+    with made_for(package.manifest.name, card.key):
+        return _checked(found, card, tasks)
 
 
 def _checked(found: Current, card: Card, tasks: Sequence[str]) -> Current:

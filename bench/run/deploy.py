@@ -290,7 +290,7 @@ def contents(
         deciles=retrained.deciles,
     )
     return Parts(
-        name=planned.part.key,
+        name=planned.part.card.key,
         schema=store.schema,
         config=retrained.config,
         members=[member.states for member in retrained.members],

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.atomic import write_text
+from bench.content import is_path
 from bench.errors import UserError
 from bench.frontier.choices import Choices, head_choices, served_choices
 from bench.frontier.frontier import Frontier, frontier
@@ -257,7 +258,8 @@ def view_of(result: DatasetResult) -> View:
         result.records,
         result.frontier,
         title=result.run.card.title,
-        dataset=result.run.key,
+        dataset=result.run.card.key,
+        about=_about(result),
         run=run.name,
         verdict=result.verdict.to_json(),
         current=" ".join(filter(None, [current_of(result.run).sentence, result.serving.note, result.asked])),
@@ -271,6 +273,14 @@ def view_of(result: DatasetResult) -> View:
         made=made,
         cut_short=result.cut_short,
     )
+
+
+def _about(result: DatasetResult) -> str:
+    """Data set, rows, suite and day. A suite or a card of the user's own has a path, which says nothing to a reader."""
+    manifest = result.run.run.manifest
+    facts = [result.run.card.key, f"{result.serving.rows:,} rows of test" if result.serving.rows else ""]
+    facts += ["" if is_path(manifest.suite_name) else f"suite {manifest.suite_name}", manifest.created[:10]]
+    return ", ".join(filter(None, facts))
 
 
 def _rungs(result: DatasetResult) -> str:

@@ -22,7 +22,7 @@ from bench.frontier.served.verdict import Verdict, unserved, verdict
 from bench.objectives import Objective
 from bench.predictions import FOLDER, KEPT, Rows, rows_of
 from bench.records import Point
-from bench.rows import CONFIRM
+from bench.rows import CONFIRM, TEST
 from bench.run.current import current_of
 from bench.run.folder import DatasetRun
 from bench.suite import resolve_outcomes
@@ -38,6 +38,7 @@ class Serving:
         served: None where there is none, and then `reason` says why.
         rates: mean label by task on train, on all impressions.
         note: where only a part of the rows was kept, a sentence that says so; else empty.
+        rows: of test, those that are not kept included.
         against: what the current point is, in a few words.
     """
 
@@ -46,6 +47,7 @@ class Serving:
     against: str
     reason: str = ""
     note: str = ""
+    rows: int = 0
 
 
 def serving_of(
@@ -80,7 +82,7 @@ def serving_of(
                 save(served, part.folder, digest)
     except UserError as error:
         return Serving(None, rates, against, str(error))
-    return Serving(served, rates, against, note=_note(rows))
+    return Serving(served, rates, against, note=_note(rows), rows=rows[TEST].of)
 
 
 def verdict_of(serving: Serving, pick: Pick | None, no_pick: str) -> Verdict:

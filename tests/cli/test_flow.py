@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shlex
 import sys
 from dataclasses import dataclass, replace
@@ -100,6 +101,7 @@ def test_the_answer_is_served(flow: Flow, tmp_path: Path) -> None:
     assert sum(picked["weights"].values()) == pytest.approx(1)
     package = flow.package
     assert list(package.manifest.outcomes) == OUTCOMES
+    assert package.manifest.name == "shop"  # not the card's path
     with flow.shop.log.open() as file:
         every = [{name: row[name] for name in ("user", "item", "price")} for row in csv.DictReader(file)]
     rows = [row | {"price": float(row["price"])} for row in every[-200:]]
@@ -131,6 +133,7 @@ def test_a_pick_lasts_until_the_next(flow: Flow) -> None:
     flow.say("report", "flow")
     page = (flow.part.run.folder / "report.html").read_text()
     assert "The pick follows the last `seesaw pick`" in page
+    assert re.search(rf"<p>shop, \d+ rows of test, {flow.part.run.manifest.created[:10]}</p></header>", page)
     assert "would train " in flow.say("deploy", "flow", "--dry-run")
     assert flow.json("pick", "flow")["policy"] == 'rule = "knee"\n'
     assert "the last `seesaw pick`" not in flow.say("frontier", "flow")

@@ -41,7 +41,7 @@ def test_ids_are_counted_without_second_views_of_numbers(shop: dict[str, Any]) -
 MISTAKES = [
     ("colour", "red", "unknown key 'colour'"),
     ("columns.price.bins", 3, "columns.price.bins"),
-    ("columns.price.kind", "number", "'categorical', 'numeric', 'multi-valued'"),
+    ("columns.price.kind", "number", "unknown kind 'number' (did you mean 'numeric'?)"),
     ("columns.price.derive", "hour", "unknown derivation 'hour'"),
     ("columns", {}, "columns"),
     ("tasks", [], "tasks"),
@@ -64,7 +64,7 @@ MISTAKES = [
     ("encoding", {"min_count": 0}, "encoding.min_count"),
     ("split", {"kind": "random", "valid": 0.5, "test": 0.5}, "nothing is left for train"),
     ("split", {"kind": "random", "valid": 0, "test": 0.5}, "greater than 0, found 0"),
-    ("split", {"kind": "weekly"}, "'files', 'time', 'random'"),
+    ("split", {"kind": "weekly"}, "split: unknown kind 'weekly'; known are column, files"),
     (
         "split",
         {"kind": "files", "train": ["log.csv"], "test": ["x.csv"], "valid_fraction": 0.1},

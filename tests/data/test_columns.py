@@ -208,7 +208,7 @@ def test_a_raw_column_that_is_not_there_or_holds_no_numbers_is_named(
     shop: dict[str, Any], shop_raw: Path, tmp_path: Path
 ) -> None:
     for changes, message in (
-        ({"logged": ["weigth"]}, "log.csv: unknown raw column 'weigth'; known are"),
+        ({"logged": ["weigth"]}, "log.csv: unknown raw column 'weigth' .did you mean 'weight'"),
         ({"segments": {"who": {"column": "user", "ranges": [1]}}}, "'user': expected a number, found 'u0'"),
     ):
         card = parse_card(shop | {"columns": {"price": "numeric"}} | changes, "here")

@@ -122,7 +122,9 @@ def test_mistakes(package: Package, raw: pa.Table, file: Path, tmp_path: Path) -
         BatchScoring(package, [file, tmp_path / "more" / "log.parquet"], tmp_path / "out")
     pq.write_table(raw.drop_columns("price"), tmp_path / "lacks.parquet")
     with pytest.raises(
-        UserError, match=r"lacks.parquet: expected the column 'price', which is missing; found are affinity"
+        UserError,
+        match=r"lacks.parquet: for the package, which was made for synthetic-funnel@rows=4000, expected the column "
+        "'price', which is missing .'purchase' is the nearest.; found are affinity",
     ):
         BatchScoring(package, [tmp_path / "lacks.parquet"], tmp_path / "b").run()
     with pytest.raises(
@@ -137,4 +139,5 @@ def test_mistakes(package: Package, raw: pa.Table, file: Path, tmp_path: Path) -
     (tmp_path / "bad.csv").write_text("\n".join(text) + "\n")
     with pytest.raises(UserError, match=r"bad.csv, line 3.*cheap"):
         BatchScoring(package, [tmp_path / "bad.csv"], tmp_path / "c").run()
-    assert not list((tmp_path / "c").glob("*.parquet"))
+    for each in ("b", "c"):
+        assert not list((tmp_path / each).glob("*")), "the same folder takes the file once it is mended"

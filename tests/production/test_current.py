@@ -30,6 +30,18 @@ def test_a_package_gives_its_configuration_and_score(package: Package, monkeypat
     assert asked == [(folder, "models:/shop@champion", "sqlite:///here.db")]
 
 
+def test_a_package_of_other_data_says_so_first(package: Package, tmp_path: Path) -> None:
+    card = load_card(FUNNEL)
+    with pytest.raises(UserError, match=f"^{package.folder}: score.weights: unknown task 'purchase'"):
+        read_current(str(package.folder), card, ["click"], tmp_path, None)
+    other = load_card("census-income")
+    first = "^expected a package made for census-income, found one made for synthetic-funnel@rows=4000: .*"
+    with pytest.raises(UserError, match=f"{first}unknown task 'click'; known are income, never_married"):
+        read_current(str(package.folder), other, other.default_tasks, tmp_path, None)
+    larger = load_card("synthetic-funnel@rows=9000")  # other rows of the same tasks
+    assert read_current(str(package.folder), larger, TASKS, tmp_path, None).config == package.manifest.config
+
+
 def test_a_packages_sum_counts_predictions_as_they_are() -> None:
     """So a task's weight in units of its base rate is the weight times that rate."""
     current = Current(source="-", kind="sum", weights={"click": 1.0, "purchase": 10.0}, scaled=False)

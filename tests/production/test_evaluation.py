@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score
 
+from bench.data import load_card
 from bench.errors import UserError
 from bench.outcomes.measure import default_outcomes
 from bench.production.evaluation import (
@@ -15,6 +19,7 @@ from bench.production.evaluation import (
     Judged,
     Judgement,
     auc,
+    judge,
     judgements,
     logloss,
     pcoc,
@@ -22,6 +27,9 @@ from bench.production.evaluation import (
     sentence,
     served,
 )
+from bench.production.package import Package
+from bench.production.scorer import Scorer
+from bench.progress import Silent
 from bench.schema import Schema, Task
 
 FUNNEL = Schema((), (), (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click")))
@@ -46,6 +54,19 @@ def test_weighted_metrics_are_those_of_scikit_learn(rng: np.random.Generator) ->
     assert pcoc(*unseen)(more) == pytest.approx((weights @ predicted) / (weights @ labels))
     nothing = np.zeros(301)
     assert all(np.isnan(measure(*unseen)(nothing)) for measure in (auc, logloss, pcoc, rmse))
+
+
+def test_a_package_of_other_data_says_so_first(package: Package, tmp_path: Path) -> None:
+    one, other = load_card("census-income"), SimpleNamespace(dataset="shop", names=("click", "score"))
+    same = SimpleNamespace(dataset="census-income", schema=package.schema)
+    first = "^expected a package made for census-income, found one made for synthetic-funnel@rows=4000: census-income: "
+    with pytest.raises(UserError, match=f"{first}unknown task 'click'"):
+        judge(one, tmp_path, None, None, [package.scorer()], Silent())
+    with pytest.raises(UserError, match=r"^census-income: unknown task 'click'"):  # the same data
+        judge(one, tmp_path, None, None, [cast(Scorer, same)], Silent())
+    found = "^expected a package made for synthetic-funnel@rows=4000, found one made for shop: --against: expected"
+    with pytest.raises(UserError, match=f"{found} the prediction 'purchase.cvr', which is missing"):
+        judge(load_card(package.manifest.name), tmp_path, None, None, [package.scorer(), cast(Scorer, other)], Silent())
 
 
 def judged(rng: np.random.Generator, rows: int, *noise: float, groups: int | None = None) -> Judged:

@@ -88,8 +88,15 @@ COVERED = """[...document.querySelectorAll('svg.figure')].flatMap(figure => {
 """Labels that lie on a mark or on each other."""
 
 
+CUT = """[...document.querySelectorAll('svg.figure text')].filter(each => {
+    const [text, figure] = [each.getBoundingClientRect(), each.ownerSVGElement.getBoundingClientRect()];
+    return text.left < figure.left - 1 || text.right > figure.right + 1 || text.top < figure.top - 1;
+}).map(each => each.textContent)"""
+"""Texts that reach out of their figure."""
+
+
 @pytest.mark.parametrize(
-    ("width", "height", "scheme"), [(1280, 800, "light"), (820, 1000, "dark"), (390, 844, "light")]
+    ("width", "height", "scheme"), [(1280, 800, "light"), (820, 1000, "dark"), (390, 844, "light"), (360, 844, "light")]
 )
 def test_it_fits_and_labels_lie_on_no_mark(browser: Any, pages: Any, width: int, height: int, scheme: str) -> None:
     for name, (view, path) in pages.items():
@@ -97,8 +104,12 @@ def test_it_fits_and_labels_lie_on_no_mark(browser: Any, pages: Any, width: int,
         page = opened.page
         figure = page.locator("svg.figure").first.bounding_box()
         assert figure["y"] < height / 2, name  # the front is on the first screen
-        if len(view.planes[0].axes) == 2:
+        if len(view.planes[0].axes) == 2 and width > 640:
             assert figure["y"] + figure["height"] <= height, name
+        if page.locator(".rest").count():  # gains and costs are told below the verdict, before the figures
+            tops = [page.locator(each).first.bounding_box()["y"] for each in (".verdict", ".rest", ".bar")]
+            assert tops == sorted(tops), name
+        assert page.evaluate(CUT) == [], name
         for switch in ("", "close-up", "absolute values"):
             if switch:
                 page.locator(".bar button", has_text=switch).click()

@@ -32,6 +32,7 @@ def test_nothing_of_data_is_markup(view: Any) -> None:
         view,
         title=EVIL,
         dataset=EVIL,
+        about=EVIL,
         run=EVIL,
         verdict=("win", EVIL),
         why=(EVIL,),
@@ -49,7 +50,11 @@ def test_nothing_of_data_is_markup(view: Any) -> None:
 
 def test_words_are_there_without_scripts(view: Any) -> None:
     page = document([view], "quick-7")
+    assert "<p>census-income, 99,762 rows of test, suite quick</p></header>" in page
     assert '<p class="verdict trade"><strong>Trade</strong>' in page
+    for keep, label in ((True, "No gain shown"), (False, "Cannot tell")):
+        told = document([replace(view, verdict=("unknown", "As it is."), keep=keep)], "quick-7")
+        assert f'<p class="verdict unknown"><strong>{label}</strong>' in told
     assert "<code>seesaw confirm quick-7 --static 7</code>" in page
     packed = re.findall(r'data-packed id="[^"]*">([^<]*)<', page)
     (data,) = [json.loads(gzip.decompress(base64.b64decode(each))) for each in packed]

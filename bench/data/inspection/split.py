@@ -120,7 +120,8 @@ def _by_time(wish: Wish, columns: Columns) -> Proposal:
         f"'{wish.time}' runs from {at(0)} to {at(-1)}; rows of one time stay together.",
     ]
     if column.known < column.rows:
-        why.append(f"{column.rows - column.known:,} rows have no time and are left out.")
+        untimed = column.rows - column.known
+        why.append(f"{untimed:,} {'row has' if untimed == 1 else 'rows have'} no time; left out.")
     return table, tuple(why)
 
 

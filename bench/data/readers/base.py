@@ -31,6 +31,8 @@ class RawTable:
     """Rows before or among these that could not be read, where bad rows are dropped."""
     unpaired: int = 0
     """Rows among these that had no partner, in formats that come in pairs of files."""
+    columns: tuple[str, ...] = ()
+    """All that the file has, on a part without rows that begins it: names to offer where a wanted one is missing."""
 
     def parts(self) -> Iterator[RawTable]:
         """The same rows, at most `PART` at a time; one part without rows where there are none."""

@@ -213,7 +213,7 @@ def read_csv(
             ) as stream,
             pacsv.open_csv(stream, read_options=reading, parse_options=parsing, convert_options=converting) as reader,
         ):
-            yield RawTable(file, reader.schema.empty_table(), lambda row: str(path))
+            yield RawTable(file, reader.schema.empty_table(), lambda row: str(path), columns=header)
             for batch in reader:
                 found, bad[:] = tuple(bad), []
                 rows = kept_rows(place, range(row, row + batch.num_rows))
@@ -238,6 +238,8 @@ def read_double_colon(
 def header_of(path: Path, separator: str) -> tuple[str, ...]:
     """The names of the columns, by a file's first line; raises UserError where that is no header."""
     first = next(blocks.lines(path), b"")
+    if not first:
+        raise UserError(f"{path}: expected rows, found an empty file")
     try:
         line = first.decode().rstrip("\r\n")
     except UnicodeDecodeError:

@@ -42,7 +42,7 @@ def read_parquet(
                 raise UserError(f"{path}: expected each column once, found '{twice}' {names.count(twice)} times")
             kept = [name for name in names if keep_all or name in wanted]
             schema = pa.schema([source.schema_arrow.field(name) for name in kept])
-            yield RawTable(file, _texts(schema.empty_table()), lambda row: str(path))
+            yield RawTable(file, _texts(schema.empty_table()), lambda row: str(path), columns=tuple(names))
             groups = [source.metadata.row_group(i) for i in range(source.num_row_groups)]
             rows_until = np.cumsum([0, *(group.num_rows for group in groups)])
             packed = [sum(group.column(i).total_compressed_size for i in range(group.num_columns)) for group in groups]

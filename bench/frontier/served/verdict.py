@@ -8,7 +8,7 @@ point was picked, all its outcomes lie within theirs with 90% confidence.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -76,6 +76,7 @@ class Verdict:
             be, lost. `tie`: no outcome changes by more than `MARGIN`. `baseline`: a baseline is as good as the pick, or
             better. `unknown`: cannot tell.
         sentence: the whole answer in words; the first sentence says whether to switch.
+        keep: whether the answer is to keep the current point.
         changes: by outcome, of the pick; empty without a served front.
         segments: by segment of the rows (`scenario=2`) the changes there; see `segment_changes`.
         needed: replicates of each point that would show the gain seen with a chance of 80%, where that is unknown and
@@ -84,13 +85,14 @@ class Verdict:
 
     kind: Kind
     sentence: str
+    keep: bool = False
     changes: tuple[Change, ...] = ()
     needed: int | None = None
     segments: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Itself as every document has it."""
-        found: dict[str, Any] = {"kind": self.kind, "sentence": self.sentence}
+        found: dict[str, Any] = {"kind": self.kind, "sentence": self.sentence, "keep": self.keep}
         if self.changes:
             found["changes"] = _plain(self.changes)
         if self.segments:
@@ -130,17 +132,17 @@ def verdict(
     """
     changes, by_segment = _changes(served, row), segment_changes(served, row)
     if row == served.current:
-        kind, text, needed = *_kept(served, row, against, unlimited), None
+        found = _kept(served, row, against, unlimited)
     else:
-        kind, text, needed = _switched(served, row, changes, against)
-    keeps = text.startswith("Keep")  # then it does not matter how often a retraining would pick the same
+        found = _switched(served, row, changes, against)
+    kind, text = found.kind, found.sentence
     if first := _trees(served):
         kind, text = "baseline", f"{first} Without them: {text}"
-    if holds is not None and not keeps:
+    if holds is not None and not found.keep:  # else it does not matter how often a retraining would pick the same
         text += f" {_holding(holds, others)}"
     if row != served.current and (told := by_scenario(by_segment)):
         text += f" {told}"
-    return Verdict(kind, text, changes, needed, by_segment)
+    return replace(found, kind=kind, sentence=text, changes=changes, segments=by_segment)
 
 
 def describe(served: Served, row: int) -> str:
@@ -223,18 +225,19 @@ def _named(names: list[str]) -> str:
     return listed(names) if len(names) <= NAMED else f"{len(names)} scenarios"
 
 
-def _kept(served: Served, row: int, against: str, unlimited: int | None) -> tuple[Kind, str]:
-    """Kind and sentence where the pick is the current point."""
+def _kept(served: Served, row: int, against: str, unlimited: int | None) -> Verdict:
+    """Kind and sentence where the pick is the current point; its changes are not in it."""
     kind, text = _kept_within(served, row, against)
     if unlimited is None:
-        return kind, text
+        return Verdict(kind, text, keep=True)
     told = ", ".join(map(str, _changes(served, unlimited)))
     sure = SURE if served.known else "After one training each, no intervals are known."
     what = describe(served, unlimited)
-    return kind, (
+    text = (
         f"Keep {against}: no point that the policy allows is better. Without its limits it would pick {what}: "
         f"{told}. {sure}"
     )
+    return Verdict(kind, text, keep=True)
 
 
 def _kept_within(served: Served, row: int, against: str) -> tuple[Kind, str]:
@@ -247,28 +250,29 @@ def _kept_within(served: Served, row: int, against: str) -> tuple[Kind, str]:
     return "unknown", f"Keep {against}. The policy picks no other point."
 
 
-def _switched(served: Served, row: int, changes: tuple[Change, ...], against: str) -> tuple[Kind, str, int | None]:
-    """Kind, sentences and replicates needed where the pick is another point."""
+def _switched(served: Served, row: int, changes: tuple[Change, ...], against: str) -> Verdict:
+    """Kind, sentences and replicates needed where the pick is another point; its changes are not in it."""
     what, told = describe(served, row), ", ".join(map(str, changes))
     if not served.known:
         text = f"Against {against} it has {told}, after one training each: no intervals are known."
-        return "unknown", f"Cannot tell whether to switch to {what}. {text}", None
+        return Verdict("unknown", f"Cannot tell whether to switch to {what}. {text}")
     told = f"Against {against} it has {told}. {SURE}"
     gained, lost, doubtful = (
         [str(each) for each in changes if getattr(each, name)] for name in ("gained", "lost", "doubtful")
     )
     rest = [str(each) for each in changes if not (each.gained or each.lost or each.doubtful)]
     if all(each.low >= -MARGIN and each.high <= MARGIN for each in changes):
-        return "tie", f"Keep {against}. No outcome changes by more than {MARGIN:.1%} with {what}. {told}", None
+        text = f"Keep {against}. No outcome changes by more than {MARGIN:.1%} with {what}. {told}"
+        return Verdict("tie", text, keep=True)
     if not gained and lost:
         kind: Kind = "baseline" if served.table["role"][served.current] == "baseline" else "unknown"
         more = f": {', '.join(doubtful + rest)}" if doubtful or rest else ""
         text = f"Keep {against}. Switching to {what} costs {', '.join(lost)}, and no gain is shown{more}"
         needed, enough = _needed(served, row, changes)
-        return kind, f"{text}. {SURE}{enough}", needed
+        return Verdict(kind, f"{text}. {SURE}{enough}", keep=True, needed=needed)
     if not gained:
         needed, enough = _needed(served, row, changes)
-        return "unknown", f"Cannot tell whether to switch to {what}. {told}{enough}", needed
+        return Verdict("unknown", f"Cannot tell whether to switch to {what}. {told}{enough}", needed=needed)
     parts = [f"It gains {', '.join(gained)}"]
     parts += [f"costs {', '.join(lost)}"] if lost else []
     parts += [f"may cost {', '.join(doubtful)}"] if doubtful else []
@@ -277,11 +281,12 @@ def _switched(served: Served, row: int, changes: tuple[Change, ...], against: st
     kind = "trade" if lost or doubtful else "win"
     if _own(served, row) or served.table["role"][row] == "baseline":
         first = ONLY_WEIGHTS if _own(served, row) else "Switch to a baseline"
-        return "baseline" if served.table["role"][row] == "baseline" else kind, f"{first}: {what}. {balance}", None
+        kind = "baseline" if served.table["role"][row] == "baseline" else kind
+        return Verdict(kind, f"{first}: {what}. {balance}")
     return _with_baseline(served, row, kind, f"{what}{' if the gain is worth its cost' * (kind == 'trade')}", balance)
 
 
-def _with_baseline(served: Served, row: int, kind: Kind, what: str, balance: str) -> tuple[Kind, str, int | None]:
+def _with_baseline(served: Served, row: int, kind: Kind, what: str, balance: str) -> Verdict:
     """The same, told with the simplest model that is as good as a picked trial, or that cannot be told from it."""
     as_good, doubts = _rivals(served, row)
     if as_good:
@@ -291,12 +296,12 @@ def _with_baseline(served: Served, row: int, kind: Kind, what: str, balance: str
         if _own(served, at):
             kind = "baseline" if served.table["role"][at] == "baseline" else kind
             text = f"{ONLY_WEIGHTS}: {name}. They do as well as the pick ({gain}), and no model has to be trained."
-            return kind, f"{text} {balance}", None
-        return "baseline", f"Switch to a baseline: {name}. It is as good as the pick ({gain}). {balance}", None
+            return Verdict(kind, f"{text} {balance}")
+        return Verdict("baseline", f"Switch to a baseline: {name}. It is as good as the pick ({gain}). {balance}")
     if doubts:
         at, gain = doubts[0]
         what += f", or perhaps to {describe(served, at)}, which cannot be told from it ({gain})"
-    return kind, f"Switch to {what}. {balance}", None
+    return Verdict(kind, f"Switch to {what}. {balance}")
 
 
 def _rivals(served: Served, row: int) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:

@@ -167,9 +167,9 @@ const planePanel = (section, [i, j], width, height, small) => {
   for (const value of across) svg += path(`M${x(value).toFixed(1)} ${top}V${height - bottom}`, 'stroke="var(--grid)"') + words(x(value), height - bottom + 15, sign(value, xstep) + unit(i), `text-anchor="middle" class="tick" ${font}`);
   for (const value of upwards) svg += path(`M${left} ${y(value).toFixed(1)}H${width - right}`, 'stroke="var(--grid)"') + words(left - 6, y(value) + 4, sign(value, ystep) + unit(j), `text-anchor="end" class="tick" ${font}`);
   if (!section.absolute) svg += path(`M${x(0).toFixed(1)} ${top}V${height - bottom}M${left} ${y(0).toFixed(1)}H${width - right}`, 'stroke="var(--front)" stroke-width="1" opacity=".6"');
-  const long = (axis) => (small ? brief(plane.axes).labels[axis] : axisTitle(section, axis));
-  svg += words((left + width - right) / 2, height - 6, long(i), `text-anchor="middle" class="axis" ${font}`);
-  svg += words(-(top + height - bottom) / 2, small ? 9 : 12, long(j), `text-anchor="middle" class="axis" transform="rotate(-90)" ${font}`);
+  const title = (axis, room) => [...(small ? [] : [axisTitle(section, axis), plane.axes[axis].label]), brief(plane.axes).labels[axis]].find((text, k, { length }) => k === length - 1 || wide(text) <= room);
+  svg += words((left + width - right) / 2, height - 6, title(i, width - left), `text-anchor="middle" class="axis" ${font}`);
+  svg += words(-(top + height - bottom) / 2, small ? 9 : 12, title(j, height - bottom), `text-anchor="middle" class="axis" transform="rotate(-90)" ${font}`);
   svg += `<g clip-path="url(#${clip})">`;
   for (const each of notable(section)) svg += region(section, each, i, j, x, y);
   const front = frontLine(section, rows, i, j);

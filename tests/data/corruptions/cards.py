@@ -31,7 +31,7 @@ TABLE: tuple[Entry, ...] = (
         "a column that the file does not have",
         "log",
         edit('price = "numeric"', 'prise = "numeric"'),
-        "{raw}/log.csv: unknown raw column 'prise'; known are ...",
+        "{raw}/log.csv: unknown raw column 'prise' (did you mean 'price'?); known are ...",
     ),
     Refused(
         "a group that the file does not have",

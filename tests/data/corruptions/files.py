@@ -89,7 +89,7 @@ TABLE: tuple[Entry, ...] = (
         "an empty file",
         "log",
         write("log.csv", b""),
-        "{raw}/log.csv, line 1: expected a header with the names of the columns, found an empty line",
+        "{raw}/log.csv: expected rows, found an empty file",
     ),
     Refused(
         "an empty file without header",

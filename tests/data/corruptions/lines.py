@@ -79,13 +79,13 @@ TABLE: tuple[Entry, ...] = (
         "a column of another name",
         "log",
         lambda work: work.cell(CSV, 1, 2, b"prices"),
-        "{raw}/log.csv: unknown raw column 'price'; known are buy, click, day, hour, item, plan, spend, tags, user",
+        "{raw}/log.csv: unknown raw column 'price' (did you mean 'prices'?); known are buy, click, ...",
     ),
     Refused(
         "a label column of another name",
         "log",
         lambda work: work.cell(CSV, 1, 6, b"clicks"),
-        "{raw}/log.csv: unknown raw column 'click'; known are buy, day, hour, item, plan, price, spend, tags, user",
+        "{raw}/log.csv: unknown raw column 'click' (did you mean 'clicks'?); known are buy, clicks, ...",
     ),
     Refused("line ends of one carriage return", "log", spelled(CSV, old_line_ends), "{raw}/log.csv..."),
     Refused(

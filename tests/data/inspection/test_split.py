@@ -73,6 +73,8 @@ def test_rows_without_time_are_left_out_and_told() -> None:
     found = split(Wish(time="t"), t=pa.array([None if i < 100 else i for i in range(N)]))
     assert found.outside == 100
     assert any("100 rows have no time" in sentence for sentence in found.why)
+    [told] = [each for each in split(Wish(time="t"), t=pa.array([None, *range(1, N)])).why if "no time" in each]
+    assert told == "1 row has no time; left out."
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_a_header_alone_is_an_empty_table(tmp_path: Path) -> None:
         ("z,b,a\n1,x,1\n1,y,old\n", "line 3: 'a': expected a number, found 'old'"),
         ("a,b\n1,x\n\n\nold,y\n", "line 5: 'a': expected a number, found 'old'"),
         ("a,b\n" + "1,x\n" * 700_000 + "old,y\n", "line 700002: 'a': expected a number, found 'old'"),
-        ("", "line 1: expected a header"),
+        ("", "expected rows, found an empty file"),
         ("\n1,x\n", "line 1: expected a header"),
         ("a,a\n1,x\n", "line 1: column 'a' is named twice"),
         (b"a,b\n1,x\n2,\xff\n", "line 3: expected UTF-8 text"),

@@ -55,6 +55,7 @@ def test_what_is_gained_and_what_it_costs(pick, sd, kind, first, told):
     assert found.kind == kind
     assert first in found.sentence.split(". ")[0] + "."
     assert told in found.sentence
+    assert found.keep == first.startswith("Keep")
     assert [each.outcome for each in found.changes] == [each.name for each in OUTCOMES]
 
 
@@ -83,6 +84,7 @@ def test_a_stand_in_that_nothing_beats_is_the_baseline_to_keep():
 def test_where_only_the_limits_keep_the_current_model_it_is_said_what_they_cost():
     served = front_of([CURRENT, ("7", "trial", 0.5, 0.30, 0.60)])
     found = verdict(served, 0, NOW, unlimited=1)
+    assert found.to_json()["keep"]
     assert found.sentence.startswith("Keep the current model: no point that the policy allows is better. Without its")
     assert "click.recall@10% -25.0%" in found.sentence
     assert "like.recall@10% +50.0%" in found.sentence
@@ -120,10 +122,13 @@ def test_new_weights_of_the_current_models_are_said_to_be_enough():
 def test_trees_ahead_of_every_network_come_first():
     trees = [("trees", "baseline", w, 0.6 - 0.1 * w, 0.5 + 0.1 * w) for w in (0.2, 0.5, 0.8)]
     networks = [("7", "trial", w, 0.5 - 0.1 * w, 0.4 + 0.1 * w) for w in (0.4, 0.5, 0.6)]
-    found = verdict(front_of([CURRENT, *trees, *networks]), 5, NOW)
-    assert found.kind == "baseline"
+    found = verdict(front_of([CURRENT, *trees, *networks]), 5, NOW, 0.9)
+    assert (found.kind, found.keep) == ("baseline", False)
     assert found.sentence.startswith("Boosted trees are ahead of every network: click.recall@10%")
     assert "model 7" in found.sentence
+    now = verdict(front_of([CURRENT, *trees, *networks]), 0, NOW, 0.9)
+    assert now.keep
+    assert "retrainings" not in now.sentence
 
 
 def test_a_pick_that_rarely_holds_is_never_told_without_saying_so():
