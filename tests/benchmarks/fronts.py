@@ -55,7 +55,7 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("as in the suite `quick`"),
+    Setting("two replicates each"),
     Setting("between 2 and 6 replicates", least=2, most=6),
     Setting("seeds matter much less than rows", seeds=2e-4),
     Setting("seeds matter much more than rows", seeds=4e-3),
