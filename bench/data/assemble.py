@@ -20,7 +20,7 @@ from bench.data.codes import TextCodes
 from bench.data.duplicates import RowSet
 from bench.data.readers.base import RawTable, SideTable
 from bench.data.sources import Join
-from bench.data.splits import Assignment, HashSplit, SplitInput, halved
+from bench.data.splits import Assignment, GroupDraws, HashSplit, SplitInput, halved
 from bench.data.values import Text, as_numbers, as_text
 from bench.data.weights import Weights, read_weights, undo_rates, weight_columns
 from bench.errors import UserError, unknown
@@ -62,7 +62,7 @@ class Assembler:
         self.rows = self.duplicates = self.outside = self.untimed = 0
         self.times = (np.inf, -np.inf)
         self._seen = RowSet() if card.reader.drop_duplicates else None
-        self._groups = TextCodes()
+        self._groups, self._draws = TextCodes(), GroupDraws()
 
     def take(self, raw: RawTable) -> Rows:
         """The rows of the next part.
@@ -100,24 +100,23 @@ class Assembler:
             labels = np.where(labels > bounds, bounds, labels)
 
         group, time = self._text(table, card.group), self._time(table)
-        codes = np.full(len(labels), -1, np.int32)
+        codes, numbers = np.full(len(labels), -1, np.int32), None
         if group is not None:
-            codes = np.append(self._groups.code(pa.array(group.values, pa.string())), np.int32(-1))[group.codes]
-        split = self._split(raw.file, table, group, time)
+            numbers = self._groups.code(pa.array(group.values, pa.string()))
+            codes = np.append(numbers, np.int32(-1))[group.codes]
+        file = np.full(table.num_rows, card.row_files.index(raw.file), np.int16)
+        column = self._text(table, card.split_column)
+        split = self._split(SplitInput(card.row_files, file, time, group, column, self.rows, numbers, self._draws))
         self.outside += int((split < 0).sum())
         if time is not None:
             self.untimed += int((time.codes < 0).sum() if isinstance(time, Text) else np.isnan(time).sum())
         self.rows += len(labels)
         return Rows(table, labels, codes, split, weights, bounds)
 
-    def _split(self, file: str, table: Any, group: Text | None, time: NDArray[np.float64] | Text | None) -> Assignment:
+    def _split(self, rows: SplitInput) -> Assignment:
         """(n,) the split of each row of a part: by the card's rule, with validation halved."""
-        card = self.card
-        files = np.full(table.num_rows, card.row_files.index(file), np.int16)
-        rows = SplitInput(card.row_files, files, time, group, self._text(table, card.split_column), self.rows)
-        return halved(
-            card.split.assign(rows), rows, group or (rows.column if isinstance(card.split, HashSplit) else None)
-        )
+        rule = self.card.split
+        return halved(rule.assign(rows), rows, rows.group or (rows.column if isinstance(rule, HashSplit) else None))
 
     def _text(self, table: Any, column: str | None) -> Text | None:
         return None if column is None else as_text(table[column], self.card.missing)

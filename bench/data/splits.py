@@ -7,7 +7,7 @@ A card names train, valid and test. Half of what it calls valid is stored as `co
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -30,6 +30,23 @@ Assignment = NDArray[np.int8]
 Unit = Literal["row", "group"]
 
 
+class GroupDraws:
+    """The draws of a data set's groups: each is hashed once, whatever parts its rows come in."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, NDArray[np.float64]] = {}
+
+    def of(self, values: Sequence[str], numbers: NDArray[np.int32], seed: int) -> NDArray[np.float64]:
+        """A draw for each of the values (n,), whose numbers over the whole data set these are."""
+        known = self._known.get(seed, np.empty(0))
+        if len(known) <= (last := int(numbers.max(initial=-1))):
+            more = np.full(max(last + 1, 2 * len(known)) - len(known), np.nan)
+            known = self._known[seed] = np.append(known, more)
+        new = np.flatnonzero(np.isnan(known[numbers])).tolist()
+        known[numbers[new]] = draws_of([values[at] for at in new], seed)
+        return known[numbers]
+
+
 @dataclass(frozen=True)
 class SplitInput:
     """What a split may look at: never a label."""
@@ -45,6 +62,10 @@ class SplitInput:
     """The raw column that the split names."""
     start: int = 0
     """Rows of the data set before these; a draw for a row depends on its number, not on how rows are parted."""
+    numbers: NDArray[np.int32] | None = None
+    """Of the group's values, over the whole data set; None where `draws` is."""
+    draws: GroupDraws | None = None
+    """Made for the groups of the parts before; None hashes them all."""
 
 
 def uniform(rows: SplitInput, of: Text | None, seed: int) -> NDArray[np.float64]:
@@ -57,9 +78,18 @@ def uniform(rows: SplitInput, of: Text | None, seed: int) -> NDArray[np.float64]
     draws = np.random.Generator(generator).random(len(rows.file))
     if of is None or not of.values:
         return draws
-    hashes = b"".join(hashlib.blake2b(f"{seed}/{value}".encode(), digest_size=6).digest() for value in of.values)
+    if of is rows.group and rows.draws is not None and rows.numbers is not None:
+        of_value = rows.draws.of(of.values, rows.numbers, seed)
+    else:
+        of_value = draws_of(of.values, seed)
+    return np.where(of.codes >= 0, of_value[of.codes], draws)
+
+
+def draws_of(values: Sequence[str], seed: int) -> NDArray[np.float64]:
+    """(n,) in [0, 1), from the seed and each value alone."""
+    hashes = b"".join(hashlib.blake2b(f"{seed}/{value}".encode(), digest_size=6).digest() for value in values)
     high, middle, low = np.frombuffer(hashes, ">u2").reshape(-1, 3).T / 2.0 ** np.array([[16], [32], [48]])
-    return np.where(of.codes >= 0, (high + middle + low)[of.codes], draws)
+    return np.asarray(high + middle + low)
 
 
 def of_validation(split: str) -> str:

@@ -42,7 +42,10 @@ def main() -> None:
     for seed in range(options.repeats):
         for architecture in options.architectures:
             for system in options.systems:
-                job = Job(system, architecture, str(store.path), seed, options.threads, options.batch, options.epochs)
+                job = Job(
+                    system, architecture, str(store.path), seed, options.threads, options.batch, options.epochs,
+                    precision=options.precision,
+                )  # fmt: skip
                 measured = start(job, peers).wait()
                 runs.append((job, measured))
                 say(job, measured)
@@ -50,7 +53,7 @@ def main() -> None:
     if options.out:
         write_text(options.out, json.dumps(found, indent=1) + "\n")
     if options.write:
-        replace(options.write, "training", markdown(found))
+        replace(options.write, options.mark, markdown(found))
     print(json.dumps(found, indent=1) if options.json else markdown(found))
 
 
@@ -67,10 +70,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3, help="rounds, a seed each")
     parser.add_argument("--architectures", nargs="+", choices=ARCHITECTURES, default=list(ARCHITECTURES))
     parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS))
+    parser.add_argument("--precision", default="auto", help="of our own products")
     parser.add_argument("--home", type=Path)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--out", type=Path, help="write it to a file as well")
     parser.add_argument("--write", type=Path, help="put the table into this document")
+    parser.add_argument("--mark", default="training", help="the table's place in the document")
     return parser.parse_args()
 
 
@@ -102,6 +107,7 @@ def document(
         "batch": options.batch,
         "epochs": options.epochs,
         "threads": options.threads,
+        "precision": options.precision,
         "repeats": options.repeats,
         "versions": versions | dict(requirement.split("==") for requirement in requirements()),
         "machine": {

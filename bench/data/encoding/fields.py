@@ -176,6 +176,26 @@ class HistoryField(Config):
         return np.where(codes == ABSENT, PAD, known.meaning[codes])
 
 
+@numba.njit(nogil=True, cache=True)
+def _ranges(cuts: Any, numbers: Any, local: Any) -> None:
+    """For each number the place of its range, from 1 on, or of missing.
+
+    Bisections go on step by step for many numbers at a time: so they run in vectors, and guess no branch.
+    """
+    for start in range(0, len(numbers), 512):
+        some, first = numbers[start : start + 512], local[start : start + 512]
+        first[:] = 0
+        left = np.int32(len(cuts))
+        while left > 1:
+            half = left // np.int32(2)
+            for row in range(len(some)):
+                first[row] += half * np.int32(cuts[first[row] + half - 1] <= some[row])
+            left -= half
+        for row in range(len(some)):
+            beyond = left == 1 and cuts[first[row]] <= some[row]
+            first[row] = len(cuts) + 2 if np.isnan(some[row]) else first[row] + 1 + np.int32(beyond)
+
+
 class BucketField(Config):
     """A number as one of V ranges of about equal count in train. Missing is a range of its own."""
 
@@ -215,8 +235,8 @@ class BucketField(Config):
 
     def encode_numbers(self, numbers: NDArray[np.float64]) -> LocalIds:
         """As `encode`, for numbers (N,) at hand."""
-        local = (1 + np.searchsorted(self._cuts, numbers, side="right")).astype(np.int32)
-        local[np.isnan(numbers)] = len(self.edges) + 2
+        local = np.empty(len(numbers), np.int32)
+        _ranges(self._cuts, numbers, local)
         return local[:, None]
 
     @cached_property

@@ -21,6 +21,7 @@ class Job:
         store: folder of the prepared data; peers read its arrays, so that all see the same ids.
         epochs: of the train split; a fraction makes a quick look, at the full size of the table.
         mmoe_experts, ple_experts: of MMoE, and of each of PLE's three groups (shared, and one for each task).
+        precision: of our own products.
     """
 
     system: str
@@ -36,6 +37,7 @@ class Job:
     tower_layers: tuple[int, ...] = (64, 32)
     mmoe_experts: int = 8
     ple_experts: int = 4
+    precision: str = "auto"
 
     @classmethod
     def read(cls, path: Path) -> Job:

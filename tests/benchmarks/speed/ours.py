@@ -64,4 +64,5 @@ def config(job: Job) -> dict[str, Any]:
         "optim.lr": job.lr,
         "optim.schedule": "constant",
         "optim.weight_decay": 0.0,
+        "optim.precision": job.precision,
     }

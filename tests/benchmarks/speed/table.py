@@ -71,7 +71,7 @@ def _conditions(document: dict[str, Any]) -> str:
     return (
         f"{data['rows']:,} rows of train, {data['eval_rows']:,} of evaluation, {data['ids']:,} ids in {data['fields']} "
         f"fields; {document['epochs']:g} epochs in batches of {document['batch']:,}; "
-        f"{document['threads']} threads of {machine['processor']}; "
+        f"{document['threads']} threads of {machine['processor']}, our products in {document['precision']}; "
         f"{document['repeats']} rounds, a seed each. Preparing the data took {data['prepare_seconds']:.1f} s, once. "
         f"Load of the machine before and after: {machine['load_before']:.1f} and {machine['load_after']:.1f}; "
         f"{', '.join(f'{name} {version}' for name, version in document['versions'].items())}."
