@@ -33,7 +33,8 @@ def arrays(store: Store, name: SplitName, rows: int | None = None) -> Arrays:
     """The first rows of a split, or all."""
     split = store.split(name)
     offsets = zip(store.schema.fields, store.schema.offsets, strict=True)
-    columns = {field.name: split.ids[:rows, at] - np.int32(start) for at, (field, start) in enumerate(offsets)}
+    ids = split.ids_of(slice(rows))
+    columns = {field.name: ids[:, at] - np.int32(start) for at, (field, start) in enumerate(offsets)}
     return Arrays(columns, np.ascontiguousarray(split.labels[:rows, :2]))
 
 
