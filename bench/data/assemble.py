@@ -1,13 +1,14 @@
 """From a reader's parts to rows: labels read, exact duplicates dropped, side tables joined, rows assigned to splits.
 
-What is held from part to part: the side tables, the distinct groups, a fingerprint of each row where duplicates are
-dropped.
+What is held from part to part: the side tables, the distinct groups and their draws, a fingerprint of each row where
+duplicates are dropped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -100,13 +101,13 @@ class Assembler:
             labels = np.where(labels > bounds, bounds, labels)
 
         group, time = self._text(table, card.group), self._time(table)
-        codes, numbers = np.full(len(labels), -1, np.int32), None
+        codes, draws = np.full(len(labels), -1, np.int32), None
         if group is not None:
             numbers = self._groups.code(pa.array(group.values, pa.string()))
-            codes = np.append(numbers, np.int32(-1))[group.codes]
+            codes, draws = np.append(numbers, np.int32(-1))[group.codes], partial(self._draws.of, group.values, numbers)
         file = np.full(table.num_rows, card.row_files.index(raw.file), np.int16)
         column = self._text(table, card.split_column)
-        split = self._split(SplitInput(card.row_files, file, time, group, column, self.rows, numbers, self._draws))
+        split = self._split(SplitInput(card.row_files, file, time, group, column, self.rows, draws))
         self.outside += int((split < 0).sum())
         if time is not None:
             self.untimed += int((time.codes < 0).sum() if isinstance(time, Text) else np.isnan(time).sum())

@@ -7,7 +7,7 @@ A card names train, valid and test. Half of what it calls valid is stored as `co
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -62,10 +62,8 @@ class SplitInput:
     """The raw column that the split names."""
     start: int = 0
     """Rows of the data set before these; a draw for a row depends on its number, not on how rows are parted."""
-    numbers: NDArray[np.int32] | None = None
-    """Of the group's values, over the whole data set; None where `draws` is."""
-    draws: GroupDraws | None = None
-    """Made for the groups of the parts before; None hashes them all."""
+    draws: Callable[[int], NDArray[np.float64]] | None = None
+    """By seed the draws of the group's values, see `GroupDraws`; None hashes them all."""
 
 
 def uniform(rows: SplitInput, of: Text | None, seed: int) -> NDArray[np.float64]:
@@ -78,10 +76,7 @@ def uniform(rows: SplitInput, of: Text | None, seed: int) -> NDArray[np.float64]
     draws = np.random.Generator(generator).random(len(rows.file))
     if of is None or not of.values:
         return draws
-    if of is rows.group and rows.draws is not None and rows.numbers is not None:
-        of_value = rows.draws.of(of.values, rows.numbers, seed)
-    else:
-        of_value = draws_of(of.values, seed)
+    of_value = rows.draws(seed) if of is rows.group and rows.draws is not None else draws_of(of.values, seed)
     return np.where(of.codes >= 0, of_value[of.codes], draws)
 
 

@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from bench.data.splits import CONFIRM, TEST, TRAIN, VALID, SplitInput, SplitRule, halved, uniform
+from bench.data.splits import (
+    CONFIRM,
+    TEST,
+    TRAIN,
+    VALID,
+    GroupDraws,
+    SplitInput,
+    SplitRule,
+    draws_of,
+    halved,
+    uniform,
+)
 from bench.data.values import as_text
 from bench.seeds import derive
 
@@ -110,6 +121,14 @@ def test_a_groups_split_does_not_depend_on_the_other_rows() -> None:
     alone, among = (as_text(pa.array(values)) for values in (["x"], ["y", "z", "x", None]))
     alone, among = (uniform(rows(len(text.codes)), text, 7) for text in (alone, among))
     assert alone[0] == among[2]
+
+
+def test_a_groups_draw_is_the_same_whatever_part_it_comes_in() -> None:
+    made, names = GroupDraws(), [f"g{i}" for i in range(50)]
+    for numbers in ([3, 0], [], [49, 3, 7], list(range(50))):
+        values = [names[number] for number in numbers]
+        for seed in (0, 1):
+            np.testing.assert_array_equal(made.of(values, np.array(numbers, np.int32), seed), draws_of(values, seed))
 
 
 def test_another_seed_is_another_split() -> None:

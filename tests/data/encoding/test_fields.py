@@ -190,3 +190,16 @@ def test_ids_go_by_falling_count_and_missing_is_a_value() -> None:
 def test_it_survives_json(train: list[str | None]) -> None:
     vocabulary = fit(train, 1)
     assert Vocabulary.model_validate_json(vocabulary.model_dump_json()) == vocabulary
+
+
+@pytest.mark.parametrize("ranges", [1, 2, 3, 21, 1000])
+def test_ranges_are_those_of_a_bisection(ranges: int) -> None:
+    """More numbers than one block of the compiled pass, on the edges too; numpy's search tells the range."""
+    rng = np.random.default_rng(ranges)
+    edges = np.unique(rng.normal(size=ranges - 1))
+    numbers = np.append(rng.normal(size=700), [*edges, np.nan, np.inf, -np.inf])
+    field = BucketField(
+        number="x", source=SOURCE, edges=tuple(edges), low=-9.0, high=9.0, counts=(1,) * (len(edges) + 1)
+    )
+    expected = np.where(np.isnan(numbers), len(edges) + 2, 1 + np.searchsorted(edges, numbers, side="right"))
+    np.testing.assert_array_equal(field.encode_numbers(numbers)[:, 0], expected)
