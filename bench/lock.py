@@ -5,7 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from bench.atomic import room_for, writable
@@ -26,6 +27,14 @@ def is_held(folder: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+@contextmanager
+def in_turn(file: Path) -> Iterator[None]:
+    """Waits until no other process is in here with the same file, which stays."""
+    with room_for(file), file.open("a", encoding="utf-8") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 class FolderLock(AbstractContextManager["FolderLock"]):

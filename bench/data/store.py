@@ -107,6 +107,15 @@ class Split:
         stored = self.stored_bounds
         return stored if stored is None or self.columns is None else np.ascontiguousarray(stored[:, list(self.columns)])
 
+    def at(self, rows: NDArray[np.int64]) -> Split:
+        """Some rows, copied into memory."""
+
+        def of(array: NDArray[Any] | None) -> Any:
+            return None if array is None else np.ascontiguousarray(array[rows])
+
+        names = ("stored_ids", "dense", "stored_labels", "group", "segments", "logged", "weights", "stored_bounds")
+        return replace(self, **{name: of(getattr(self, name)) for name in names})
+
     def weights_of(self, rows: slice) -> NDArray[np.float32] | None:
         """(n, K) of some rows."""
         return None if self.weights is None else np.asarray(self.weights[rows])
@@ -230,9 +239,4 @@ def part_of(split: Split, rows: int) -> Split:
     keys = np.where(group >= 0, group.astype(np.int64), -1 - np.arange(total))
     scattered = mixed(keys.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15))
     taken = np.flatnonzero(scattered < np.uint64(rows / total * 2**63) * np.uint64(2))
-
-    def of(array: Any) -> Any:
-        return None if array is None else np.ascontiguousarray(array[taken])
-
-    arrays = of(split.dense), of(split.stored_labels), of(group)
-    return Split(split.ids_of(taken), *arrays, split.columns, weights=of(split.weights))
+    return split.at(taken)

@@ -30,6 +30,7 @@ from bench.training.metrics import given_parent
 from bench.training.randomness import RandomState
 from bench.training.selection import Averaging, selectors
 from bench.training.step import CapturedStep, Compute, Step, StepParts, build_parts, check_finite
+from bench.training.teacher import taught
 
 CHECK_EVERY = 50  # steps between looks for a loss that is no longer finite
 
@@ -83,6 +84,8 @@ class Trainer:
         self.step = self.new_step(parts)
         self.model = self.step.model
         fit_tables(self.model, train)
+        if share := self.model.funnel.loss.binary.taught:
+            train = taught(store, share, threads)
         self.data = feed(train, self.device, self.model.funnel.loss.binary.needs_groups)
         optim, tasks = config.optim, [task.name for task in self.schema.tasks]
         self.batch_size = max(1, min(optim.batch_size, len(train)))

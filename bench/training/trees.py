@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bench.data import SplitName, Store
 from bench.data.batches import Batches
+from bench.data.store import Split
 from bench.errors import TrainingError
 from bench.machine import peak_memory_mb
 from bench.objectives import outcomes_of
@@ -47,7 +48,7 @@ def run_trees(job: Job, store: Store) -> TrialResult:
     share = Share.of(store.split("train"), width(schema))
     with threadpool_limits(job.threads):
         trained = [
-            _train(store, at, TreeSettings.of(job.config, task.name), share, derive(job.seed, task.name))
+            train_trees(store, at, TreeSettings.of(job.config, task.name), share, derive(job.seed, task.name))
             for at, task in enumerate(schema.tasks)
         ]
         seconds = time.perf_counter() - started
@@ -66,7 +67,7 @@ def run_trees(job: Job, store: Store) -> TrialResult:
     return TrialResult(metrics, speed, [], config | grown, resampled=resampled)
 
 
-def _predictions(trained: Sequence[_Trained], store: Store, split: SplitName, piece: int) -> Iterator[Predictions]:
+def _predictions(trained: Sequence[TaskTrees], store: Store, split: SplitName, piece: int) -> Iterator[Predictions]:
     chains = [list(store.schema.chain(at)) for at in range(len(trained))]
     for ids, dense, *_ in Batches(store.split(split)).in_order(piece):
         given = np.stack([each.predict(ids.numpy(), dense.numpy()) for each in trained], axis=1)
@@ -74,7 +75,9 @@ def _predictions(trained: Sequence[_Trained], store: Store, split: SplitName, pi
 
 
 @dataclass(frozen=True)
-class _Trained:
+class TaskTrees:
+    """Trained trees of one task."""
+
     task: str
     settings: TreeSettings
     features: TreeFeatures
@@ -83,7 +86,13 @@ class _Trained:
 
     @property
     def trees(self) -> int:
+        """How many there are."""
         return int(self.model.n_iter_)
+
+    @property
+    def merit(self) -> float:
+        """Less the best loss on validation; minus infinity where that could not be looked at."""
+        return float(max(self.model.validation_score_, default=-np.inf))
 
     def predict(self, ids: Ids, dense: Columns) -> Columns:
         """(N,), the probability, or the value."""
@@ -92,13 +101,25 @@ class _Trained:
         return np.asarray(said, np.float32)
 
 
-def _train(store: Store, at: int, settings: TreeSettings, share: Share, seed: int) -> _Trained:
+def train_trees(
+    store: Store, at: int, settings: TreeSettings, share: Share, seed: int, train: Split | None = None
+) -> TaskTrees:
+    """Trains the trees of one task.
+
+    Args:
+        at: number of the task.
+        share: rows of train and validation to take.
+        train: rows to learn from; by default all of train.
+
+    Raises:
+        FloatingPointError: the task has one class only on train.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     schema = store.schema
     task, parent = schema.tasks[at], schema.parents[at]
     binary = task.kind == "binary"
-    rows = draw(store.split("train"), at, parent, share.train, derive(seed, "rows"))
+    rows = draw(train or store.split("train"), at, parent, share.train, derive(seed, "rows"))
     if not len(rows) or (binary and not _varies(rows.labels)):
         raise TrainingError(f"task '{task.name}' has no two classes on train")
     features, columns = TreeFeatures.learn(
@@ -125,7 +146,7 @@ def _train(store: Store, at: int, settings: TreeSettings, share: Share, seed: in
         model.fit(columns, labels, weights, **judged, sample_weight_val=judges.weights)
     else:
         model.fit(columns, labels, weights)
-    return _Trained(task.name, settings, features, model, binary)
+    return TaskTrees(task.name, settings, features, model, binary)
 
 
 def _varies(labels: NDArray[np.float32]) -> bool:

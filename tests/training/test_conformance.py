@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from itertools import cycle, product
+from itertools import count, cycle, islice, product
 from typing import Any
 
 import pytest
@@ -24,14 +25,16 @@ AXES = ("balancing", "sharing", "funnel", "interaction", "loss", "members")
 
 
 def sampled() -> list[tuple[str, str, str, str, str, int]]:
-    """Each balancer once; the other axes go round, so that each of their entries meets several balancers."""
+    """Each balancer at least once; the other axes go round, and every loss meets every funnel."""
+    many = max(len(BALANCING), len(FUNNELS) * len(LOSSES))
+    losses, round_ = list(LOSSES), math.lcm(len(FUNNELS), len(LOSSES))
     return list(
         zip(
-            BALANCING,
+            islice(cycle(BALANCING), many),
             cycle(SHARING),
             cycle(FUNNELS),
             cycle(INTERACTIONS),
-            cycle(LOSSES),
+            (losses[(at + at // round_) % len(losses)] for at in count()),
             cycle((1, 1, 3, 1, 2, 1)),
             strict=False,
         )

@@ -16,7 +16,7 @@ from bench.testing.training import VALUES, MemoryStore
 from bench.training import tree_data, trees
 from bench.training.tree_data import A_CELL, A_ROW, FOLDS, PREDICTED, PRIOR_ROWS, Share, TreeFeatures, draw, width
 from bench.training.tree_settings import RANGES, TreeSettings, best_by_task, configurations
-from bench.training.trees import MOST_TREES, _predictions, _train, run_trees
+from bench.training.trees import MOST_TREES, _predictions, run_trees, train_trees
 
 
 class TestFeatures:
@@ -238,7 +238,7 @@ def test_a_regression_with_a_parent_has_both_readings() -> None:
         "test/watch.ctcvr.decile_error",
         "test/stay.rmse",
     } <= set(found)
-    trained = [_train(store, at, TreeSettings(), Share.of(store.split("train"), 5), at) for at in range(3)]
+    trained = [train_trees(store, at, TreeSettings(), Share.of(store.split("train"), 5), at) for at in range(3)]
     ((conditional, joint),) = list(_predictions(trained, store, "test", 1000))
     np.testing.assert_allclose(joint[:, 1], conditional[:, 0] * conditional[:, 1], rtol=1e-6)
     np.testing.assert_array_equal(joint[:, 2], conditional[:, 2])

@@ -26,7 +26,7 @@ from bench.training.loop import Trainer
 from bench.training.resampling import Resampling
 from bench.training.tree_data import Share
 from bench.training.tree_settings import TreeSettings
-from bench.training.trees import _train
+from bench.training.trees import train_trees
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("stay", "regression"))
 ROWS = 600
@@ -159,9 +159,9 @@ def test_trees_are_those_of_the_rows_repeated(monkeypatch: pytest.MonkeyPatch) -
         stores[2]._splits[name] = Split(*arrays)
     test = stores[0].split("test")
     found, repeated, plain = (
-        _train(cast(Store, store), 0, TreeSettings(rows_a_leaf=1, columns=1.0), Share(10_000, 10_000, 256), 0).predict(
-            test.ids, test.dense
-        )
+        train_trees(
+            cast(Store, store), 0, TreeSettings(rows_a_leaf=1, columns=1.0), Share(10_000, 10_000, 256), 0
+        ).predict(test.ids, test.dense)
         for store in stores
     )
     np.testing.assert_allclose(found, repeated, atol=1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.models.losses.base import Context, Log, Loss, MeanLosses, RegressionLoss, is_uncensored
 from bench.models.losses.bins import Bins
+from bench.models.losses.distilled import Distilled, DistilledConfig
 from bench.models.losses.focal import Focal, FocalConfig
 from bench.models.losses.huber import Huber, HuberConfig
 from bench.models.losses.quantile import Quantile, QuantileConfig
@@ -30,6 +31,14 @@ _OURS: dict[str, Entry[Loss]] = {
         departs="The paper predicts the score q as the probability, which is too near to 1/2, and its class weight "
         "alpha moves it further. Here the logit is that of the true probability, by the closed form of Charoenphakdee "
         "et al. (CVPR 2021), and there is no alpha.",
+    ),
+    "distilled": Entry(
+        build=Distilled,
+        config=DistilledConfig,
+        paper="Hinton et al., arXiv 2015",
+        summary="the log loss, with labels mixed with what boosted trees predict of rows that they did not learn from",
+        departs="The paper's teacher is a larger network, which has seen the rows, at a temperature. Here it is "
+        "boosted trees, each part of train is predicted by trees of the other parts, and there is no temperature.",
     ),
     "bpr": Entry(
         build=BPR,

@@ -1,0 +1,26 @@
+"""The log loss towards a mixture of labels and what a teacher predicts."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from bench.models.losses.base import Log
+from bench.registry import Config
+
+
+class DistilledConfig(Config):
+    """Options of `distilled`."""
+
+    share: float = Field(0.5, gt=0, le=1)
+    """Of the teacher's probability in the mixture; the label has the rest."""
+
+
+class Distilled(Log):
+    """The log loss, whose labels training mixes with the probabilities of boosted trees (`bench.training.teacher`).
+
+    The log loss is linear in the label. So this is the weighted sum of two losses: to the label, and to the teacher.
+    """
+
+    def __init__(self, config: DistilledConfig) -> None:
+        super().__init__(config)
+        self.taught = config.share

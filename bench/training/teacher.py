@@ -1,0 +1,98 @@
+"""Boosted trees as the teacher of a network: labels of train, mixed with what trees predict there.
+
+A label is 0 or 1, and mostly noise; a good model's probability has less of it (Hinton et al., 2015). Trees find what
+networks miss in tables, and a network that has learnt from both needs no trees when it is served. A teacher that has
+seen a row says its label by heart, so train is cut into folds, and each is predicted by trees of the others.
+
+The predictions lie beside the store, one file for each task, and are made by the first training that asks for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.atomic import atomic_path
+from bench.data import Store
+from bench.data.batches import Batches
+from bench.data.store import Split
+from bench.errors import UserError
+from bench.lock import in_turn
+from bench.seeds import derive
+from bench.training.metrics import given_parent
+from bench.training.tree_data import Share, width
+from bench.training.tree_settings import TreeSettings, configurations
+from bench.training.trees import TaskTrees, train_trees
+
+FOLDS = 5
+TRIES = 4
+"""Settings that are tried on the first fold, by their loss on validation."""
+FOLDER = "teacher"
+
+
+def taught(store: Store, part: float, threads: int) -> Split:
+    """Train, with labels that trees' predictions take a share of.
+
+    Those of regressions stay as they are, and of tasks that another task follows: there a label also says which rows
+    the other task has.
+
+    Args:
+        part: the share, above 0 and up to 1.
+        threads: for the trees.
+
+    Raises:
+        UserError: train is not held in memory, or negatives were left out of it.
+    """
+    train, schema = store.split("train"), store.schema
+    if not Batches(train).in_memory:
+        raise UserError("loss.kind = 'distilled': expected train to fit into the memory allowed, as trees need it all")
+    if store.weights and store.weights.task:
+        raise UserError("loss.kind = 'distilled' does not fit this data: negatives were left out of it")
+    labels = np.array(train.labels)
+    followed = {parent for parent in schema.parents if parent is not None}
+    for at, task in enumerate(schema.tasks):
+        if task.kind == "binary" and at not in followed:
+            said = _predictions(store, at, threads)
+            mixed = (1 - part) * labels[:, at] + part * said
+            labels[:, at] = np.where(np.isnan(mixed), labels[:, at], mixed)
+    return replace(train, stored_labels=labels, columns=None)
+
+
+def _predictions(store: Store, at: int, threads: int) -> NDArray[np.float32]:
+    """(N,), made if they are not there; NaN where the task does not count."""
+    path = store.path / FOLDER / f"{store.selected[at]}.npy"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with in_turn(path.with_suffix(".lock")):
+            if not path.exists():
+                said = _made(store, at, threads)
+                with atomic_path(path) as temporary, temporary.open("wb") as file:
+                    np.save(file, said)
+    return np.asarray(np.load(path, allow_pickle=False))
+
+
+def _made(store: Store, at: int, threads: int) -> NDArray[np.float32]:
+    from threadpoolctl import threadpool_limits  # as trees need it
+
+    train, schema = store.split("train"), store.schema
+    task = schema.tasks[at].name
+    counts = ~np.isnan(given_parent(train.labels, at, schema.parents[at]))
+    fold = np.random.default_rng(derive(0, FOLDER, task)).integers(FOLDS, size=len(train))
+    share = Share.of(train, width(schema))
+
+    def trees(settings: TreeSettings, of: int) -> TaskTrees:
+        others = train.at(np.flatnonzero(counts & (fold != of)))
+        return train_trees(store, at, settings, share, derive(0, FOLDER, task, of), others)
+
+    settings = [TreeSettings.of(each, task) for each in configurations([task], TRIES, 0)]
+    found = np.full(len(train), np.nan, np.float32)
+    with threadpool_limits(threads):
+        tried = [(each, trees(each, 0)) for each in settings]
+        best, first = max(tried, key=lambda each: each[1].merit)
+        for of in range(FOLDS):
+            made = trees(best, of) if of else first
+            rows = np.flatnonzero(counts & (fold == of))
+            found[rows] = made.predict(train.ids_of(rows), np.asarray(train.dense[rows]))
+    return found
