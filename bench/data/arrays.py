@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -53,17 +54,18 @@ class ArrayReader:
     """Reads rows of a memory-mapped array with plain reads; a context that holds the open file.
 
     Mapped pages count as the process's own memory until they are given back; what a plain read leaves in the system's
-    cache does not.
+    cache does not. Rows of an array in memory are copied.
     """
 
     def __init__(self, array: NDArray[Any] | Path) -> None:
-        """Takes a mapped array, or its file."""
-        if isinstance(array, Path):
-            array = np.load(array, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.memmap) or array.filename is None:
-            raise TypeError(f"expected an array mapped from a file, found {type(array).__name__}")
-        self.path, self.rows, self.width = array.filename, len(array), row_bytes(array)
-        self._offset, self._row, self._dtype = array.offset, array.shape[1:], array.dtype
+        """Takes an array, or its file."""
+        found: NDArray[Any] = np.load(array, mmap_mode="r", allow_pickle=False) if isinstance(array, Path) else array
+        self.rows, self.width = len(found), row_bytes(found)
+        self._row, self._dtype = found.shape[1:], found.dtype
+        self._held: NDArray[Any] | None = found
+        self.path: Any = os.devnull
+        if isinstance(found, np.memmap) and found.filename is not None:
+            self._held, self.path, self._offset = None, found.filename, found.offset
 
     def __enter__(self) -> Self:
         self._file = open(self.path, "rb", buffering=0)
@@ -93,6 +95,9 @@ class ArrayReader:
             UserError: the file ends before them.
         """
         if not self.width:
+            return
+        if self._held is not None:
+            buffer[:] = self._held[start : start + len(buffer)]
             return
         self._file.seek(self._offset + start * self.width)
         rest = buffer.reshape(-1).view(np.uint8).data

@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 
 from bench.atomic import atomic_path
 from bench.data import Store
-from bench.data.batches import Batches
 from bench.data.store import Split
-from bench.errors import UserError
 from bench.lock import in_turn
 from bench.seeds import derive
 from bench.training.metrics import given_parent
@@ -35,25 +33,19 @@ FOLDER = "teacher"
 def taught(store: Store, part: float, threads: int) -> Split:
     """Train, with labels that trees' predictions take a share of.
 
-    Those of regressions stay as they are, and of tasks that another task follows: there a label also says which rows
-    the other task has.
+    Those of regressions stay as they are. So do those of a task whose negatives were thinned, and of one that another
+    task follows: there a label also says which rows count, and how much.
 
     Args:
         part: the share, above 0 and up to 1.
         threads: for the trees.
-
-    Raises:
-        UserError: train is not held in memory, or negatives were left out of it.
     """
     train, schema = store.split("train"), store.schema
-    if not Batches(train).in_memory:
-        raise UserError("loss.kind = 'distilled': expected train to fit into the memory allowed, as trees need it all")
-    if store.weights and store.weights.task:
-        raise UserError("loss.kind = 'distilled' does not fit this data: negatives were left out of it")
+    thinned = store.weights.task if store.weights else None
     labels = np.array(train.labels)
     followed = {parent for parent in schema.parents if parent is not None}
     for at, task in enumerate(schema.tasks):
-        if task.kind == "binary" and at not in followed:
+        if task.kind == "binary" and at not in followed and task.name != thinned:
             said = _predictions(store, at, threads)
             mixed = (1 - part) * labels[:, at] + part * said
             labels[:, at] = np.where(np.isnan(mixed), labels[:, at], mixed)
@@ -79,12 +71,15 @@ def _made(store: Store, at: int, threads: int) -> NDArray[np.float32]:
     train, schema = store.split("train"), store.schema
     task = schema.tasks[at].name
     counts = ~np.isnan(given_parent(train.labels, at, schema.parents[at]))
-    fold = np.random.default_rng(derive(0, FOLDER, task)).integers(FOLDS, size=len(train))
+    rng = np.random.default_rng(derive(0, FOLDER, task))
+    fold = rng.integers(FOLDS, size=len(train), dtype=np.uint8)
     share = Share.of(train, width(schema))
 
     def trees(settings: TreeSettings, of: int) -> TaskTrees:
-        others = train.at(np.flatnonzero(counts & (fold != of)))
-        return train_trees(store, at, settings, share, derive(0, FOLDER, task, of), others)
+        others = np.flatnonzero(counts & (fold != of))
+        if len(others) > share.train:
+            others = np.sort(rng.choice(others, share.train, replace=False))
+        return train_trees(store, at, settings, share, derive(0, FOLDER, task, of), train.at(others))
 
     settings = [TreeSettings.of(each, task) for each in configurations([task], TRIES, 0)]
     found = np.full(len(train), np.nan, np.float32)
@@ -93,6 +88,8 @@ def _made(store: Store, at: int, threads: int) -> NDArray[np.float32]:
         best, first = max(tried, key=lambda each: each[1].merit)
         for of in range(FOLDS):
             made = trees(best, of) if of else first
-            rows = np.flatnonzero(counts & (fold == of))
-            found[rows] = made.predict(train.ids_of(rows), np.asarray(train.dense[rows]))
+            own = np.flatnonzero(counts & (fold == of))
+            for start in range(0, len(own), share.piece):
+                rows = own[start : start + share.piece]
+                found[rows] = made.predict(train.ids_of(rows), np.asarray(train.dense[rows]))
     return found

@@ -1,0 +1,105 @@
+"""Boosted trees as the teacher of a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from bench.data import Store, load_card, prepare
+from bench.data.batches import Batches
+from bench.data.store import Split, WeightFacts
+from bench.schema import Task
+from bench.testing.training import MemoryStore, trainer
+from bench.training import teacher
+from bench.training.teacher import FOLDER, FOLDS, taught
+
+TASKS = (Task("click"), Task("buy", parent="click"), Task("like"), Task("stay", "regression"))
+
+
+class Chequered(MemoryStore):
+    """Clicks by a board of squares over two numbers, which trees find at once."""
+
+    def _make(self, rows: int, seed: int) -> Split:
+        rng = np.random.default_rng(seed)
+        dense = rng.random((rows, 2)).astype(np.float32)
+        board = np.random.default_rng(9).random((6, 6)) * 0.8 + 0.1
+        at = (dense * 6).astype(int)
+        truth = board[at[:, 0], at[:, 1]]
+        labels = (rng.random(rows) < truth).astype(np.float32)[:, None]
+        ids = np.tile([1, 21, 0, 27], (rows, 1)).astype(np.int32)
+        return Split(ids, dense, labels, np.zeros(rows, np.int32))
+
+
+def store(folder: Path, **given: Any) -> Store:
+    found = MemoryStore(rows=400, tasks=TASKS, **given)
+    found.path = folder
+    return cast(Store, found)
+
+
+def test_labels_move_towards_the_trees_where_no_other_label_hangs_on_them(tmp_path: Path) -> None:
+    given = store(tmp_path)
+    labels = given.split("train").labels
+    labels[::7, 2] = np.nan
+    found = taught(given, 0.25, threads=1)
+    assert found.columns is None
+    np.testing.assert_array_equal(found.labels[:, [0, 3]], labels[:, [0, 3]])
+    for at, counts in ((1, labels[:, 0] == 1), (2, ~np.isnan(labels[:, 2]))):
+        said = np.load(tmp_path / FOLDER / f"{at}.npy")
+        np.testing.assert_array_equal(np.isnan(said), ~counts)
+        np.testing.assert_allclose(found.labels[counts, at], 0.75 * labels[counts, at] + 0.25 * said[counts], rtol=1e-5)
+        np.testing.assert_array_equal(found.labels[~counts, at], labels[~counts, at])
+        assert 0 < said[counts].min() < said[counts].max() < 1
+
+
+def test_a_row_is_predicted_without_its_own_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher, "TRIES", 1)  # trees of all folds but one choose the settings
+    said = []
+    for name in ("as it is", "another label"):
+        given = store(tmp_path / name)
+        if said:
+            given.split("train").labels[7, 2] = 1 - given.split("train").labels[7, 2]
+        said.append(taught(given, 1, 1).labels[:, 2])
+    moved = said[0] != said[1]
+    assert not moved[7]
+    assert 1 - 2 / FOLDS < moved.mean() < 1  # trees of the other folds have seen it
+
+
+def test_they_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = taught(store(tmp_path), 0.5, 1).labels
+    monkeypatch.setattr(teacher, "train_trees", None)
+    np.testing.assert_array_equal(taught(store(tmp_path), 0.5, 1).labels, first)
+
+
+def test_a_task_whose_negatives_were_thinned_keeps_its_labels(tmp_path: Path) -> None:
+    given = store(tmp_path, weights=2)
+    cast(MemoryStore, given).weights = WeightFacts(plain=True, task="like")
+    found, labels = taught(given, 1, 1).labels, given.split("train").labels
+    np.testing.assert_array_equal(found[:, 2], labels[:, 2])
+    assert (found[:, 1] != labels[:, 1]).any()
+
+
+@pytest.mark.slow
+def test_a_taught_network_is_nearer_to_the_truth_on_what_trees_find(tmp_path: Path) -> None:
+    given, losses = Chequered(rows=3000, tasks=(Task("click"),)), []
+    given.path = tmp_path
+    for loss in ("log", "distilled"):
+        made = trainer(given, {"loss.kind": loss, "optim.epochs": 30, "sharing.shared_bottom.layers": "64-32"})
+        made.run_to()
+        losses.append(made.metrics("confirm")["confirm/click.logloss"])
+    assert losses[1] < losses[0]
+
+
+@pytest.mark.slow
+def test_data_beyond_memory_are_taught_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = prepare(load_card("synthetic-funnel@rows=50_000"), tmp_path)
+    said = taught(given, 0.5, 1).labels
+    monkeypatch.setenv("SEESAW_MEMORY_MB", "1")
+    made = trainer(cast(MemoryStore, given), {"loss.kind": "distilled", "optim.batch_size": 256, "optim.epochs": 0.1})
+    batches = list(made.data.shuffled(256, seed=0))
+    assert not cast(Batches, made.data).in_memory
+    seen = np.concatenate([batch.labels.numpy() for batch in batches])
+    assert set(map(tuple, seen)) <= set(map(tuple, said))
+    assert made.run_to().finished
