@@ -12,8 +12,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,17 @@ class Store:
     schema: Schema
     rows: Split
     weights: None = None
+    beside: TemporaryDirectory[str] = field(default_factory=TemporaryDirectory)
+
+    @property
+    def path(self) -> Path:
+        """Where what a training makes beside the rows lies."""
+        return Path(self.beside.name)
+
+    @property
+    def selected(self) -> tuple[int, ...]:
+        """Each task's column of the labels."""
+        return tuple(range(len(self.schema.tasks)))
 
     def split(self, name: str) -> Split:
         """The same rows for every split."""
