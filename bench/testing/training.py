@@ -65,8 +65,8 @@ class MemoryStore:
         self.schema = Schema(fields, ("age", "price"), tasks, numbers=numbers, grouped=True, scenario=scenario)
         self.default_tasks = tuple(task.name for task in tasks)
         self.weights = WeightFacts(plain=True, task=tasks[0].name if weights > 1 else None) if weights else None
-        self.selected = tuple(range(len(tasks)))
-        self.path = _made_beside() / str(zlib.crc32(repr((type(self), rows, tasks, seed, fields, weights, numbers)).encode()))
+        given = repr((type(self), rows, tasks, seed, fields, weights, numbers))
+        self.path = _made_beside() / str(zlib.crc32(given.encode()))
         self._columns = weights
         names = ("train", "valid", "test", "confirm")
         self._splits = {name: self._make(rows, seed + i) for i, name in enumerate(names)}

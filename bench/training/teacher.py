@@ -54,7 +54,7 @@ def taught(store: Store, part: float, threads: int) -> Split:
 
 def _predictions(store: Store, at: int, threads: int) -> NDArray[np.float32]:
     """(N,), made if they are not there; NaN where the task does not count."""
-    path = store.path / FOLDER / f"{store.selected[at]}.npy"
+    path = store.path / FOLDER / f"{store.schema.tasks[at].name}.npy"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with in_turn(path.with_suffix(".lock")):

@@ -56,11 +56,6 @@ class Store:
         """Where what a training makes beside the rows lies."""
         return Path(self.beside.name)
 
-    @property
-    def selected(self) -> tuple[int, ...]:
-        """Each task's column of the labels."""
-        return tuple(range(len(self.schema.tasks)))
-
     def split(self, name: str) -> Split:
         """The same rows for every split."""
         return self.rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -19,10 +20,11 @@ ROWS, CARDINALITY, INPUTS = 96, 7, 2
 class ShapedStore:
     """All that a trainer needs of a store: every split has the same random rows, half of each label's positive."""
 
-    path, key, fingerprint, weights = Path("memory"), "shape", "0", None
+    key, fingerprint, weights = "shape", "0", None
 
     def __init__(self, schema: Schema) -> None:
-        self.schema = schema
+        self.schema, self._folder = schema, TemporaryDirectory()
+        self.path = Path(self._folder.name)
         rng = np.random.default_rng(0)
         ids = [
             at + rng.integers(0, field.cardinality, ROWS)

@@ -47,7 +47,7 @@ def test_labels_move_towards_the_trees_where_no_other_label_hangs_on_them(tmp_pa
     assert found.columns is None
     np.testing.assert_array_equal(found.labels[:, [0, 3]], labels[:, [0, 3]])
     for at, counts in ((1, labels[:, 0] == 1), (2, ~np.isnan(labels[:, 2]))):
-        said = np.load(tmp_path / FOLDER / f"{at}.npy")
+        said = np.load(tmp_path / FOLDER / f"{TASKS[at].name}.npy")
         np.testing.assert_array_equal(np.isnan(said), ~counts)
         np.testing.assert_allclose(found.labels[counts, at], 0.75 * labels[counts, at] + 0.25 * said[counts], rtol=1e-5)
         np.testing.assert_array_equal(found.labels[~counts, at], labels[~counts, at])
