@@ -9,6 +9,7 @@ The predictions lie beside the store, one file for each task, and are made by th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -30,7 +31,7 @@ TRIES = 4
 FOLDER = "teacher"
 
 
-def taught(store: Store, part: float, threads: int) -> Split:
+def taught(store: Store, part: float, threads: int, note: Callable[[str], None]) -> Split:
     """Train, with labels that trees' predictions take a share of.
 
     Those of regressions stay as they are. So do those of a task whose negatives were thinned, and of one that another
@@ -39,6 +40,7 @@ def taught(store: Store, part: float, threads: int) -> Split:
     Args:
         part: the share, above 0 and up to 1.
         threads: for the trees.
+        note: is told of each task whose trees are not there yet.
     """
     train, schema = store.split("train"), store.schema
     thinned = store.weights.task if store.weights else None
@@ -46,19 +48,20 @@ def taught(store: Store, part: float, threads: int) -> Split:
     followed = {parent for parent in schema.parents if parent is not None}
     for at, task in enumerate(schema.tasks):
         if task.kind == "binary" and at not in followed and task.name != thinned:
-            said = _predictions(store, at, threads)
+            said = _predictions(store, at, threads, note)
             mixed = (1 - part) * labels[:, at] + part * said
             labels[:, at] = np.where(np.isnan(mixed), labels[:, at], mixed)
     return replace(train, stored_labels=labels, columns=None)
 
 
-def _predictions(store: Store, at: int, threads: int) -> NDArray[np.float32]:
+def _predictions(store: Store, at: int, threads: int, note: Callable[[str], None]) -> NDArray[np.float32]:
     """(N,), made if they are not there; NaN where the task does not count."""
     path = store.path / FOLDER / f"{store.schema.tasks[at].name}.npy"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with in_turn(path.with_suffix(".lock")):
             if not path.exists():
+                note(f"boosted trees learn task '{path.stem}' first, once for this data set")
                 said = _made(store, at, threads)
                 with atomic_path(path) as temporary, temporary.open("wb") as file:
                     np.save(file, said)

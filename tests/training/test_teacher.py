@@ -43,7 +43,7 @@ def test_labels_move_towards_the_trees_where_no_other_label_hangs_on_them(tmp_pa
     given = store(tmp_path)
     labels = given.split("train").labels
     labels[::7, 2] = np.nan
-    found = taught(given, 0.25, threads=1)
+    found = taught(given, 0.25, 1, print)
     assert found.columns is None
     np.testing.assert_array_equal(found.labels[:, [0, 3]], labels[:, [0, 3]])
     for at, counts in ((1, labels[:, 0] == 1), (2, ~np.isnan(labels[:, 2]))):
@@ -61,22 +61,24 @@ def test_a_row_is_predicted_without_its_own_label(tmp_path: Path, monkeypatch: p
         given = store(tmp_path / name)
         if said:
             given.split("train").labels[7, 2] = 1 - given.split("train").labels[7, 2]
-        said.append(taught(given, 1, 1).labels[:, 2])
+        said.append(taught(given, 1, 1, print).labels[:, 2])
     moved = said[0] != said[1]
     assert not moved[7]
     assert 1 - 2 / FOLDS < moved.mean() < 1  # trees of the other folds have seen it
 
 
 def test_they_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = taught(store(tmp_path), 0.5, 1).labels
+    notes: list[str] = []
+    first = taught(store(tmp_path), 0.5, 1, notes.append).labels
     monkeypatch.setattr(teacher, "train_trees", None)
-    np.testing.assert_array_equal(taught(store(tmp_path), 0.5, 1).labels, first)
+    np.testing.assert_array_equal(taught(store(tmp_path), 0.5, 1, notes.append).labels, first)
+    assert [note.split("'")[1] for note in notes] == ["buy", "like"]
 
 
 def test_a_task_whose_negatives_were_thinned_keeps_its_labels(tmp_path: Path) -> None:
     given = store(tmp_path, weights=2)
     cast(MemoryStore, given).weights = WeightFacts(plain=True, task="like")
-    found, labels = taught(given, 1, 1).labels, given.split("train").labels
+    found, labels = taught(given, 1, 1, print).labels, given.split("train").labels
     np.testing.assert_array_equal(found[:, 2], labels[:, 2])
     assert (found[:, 1] != labels[:, 1]).any()
 
@@ -95,11 +97,10 @@ def test_a_taught_network_is_nearer_to_the_truth_on_what_trees_find(tmp_path: Pa
 @pytest.mark.slow
 def test_data_beyond_memory_are_taught_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = prepare(load_card("synthetic-funnel@rows=50_000"), tmp_path)
-    said = taught(given, 0.5, 1).labels
+    said = taught(given, 0.5, 1, print).labels
     monkeypatch.setenv("SEESAW_MEMORY_MB", "1")
     made = trainer(cast(MemoryStore, given), {"loss.kind": "distilled", "optim.batch_size": 256, "optim.epochs": 0.1})
-    batches = list(made.data.shuffled(256, seed=0))
-    assert not cast(Batches, made.data).in_memory
-    seen = np.concatenate([batch.labels.numpy() for batch in batches])
-    assert set(map(tuple, seen)) <= set(map(tuple, said))
     assert made.run_to().finished
+    assert not cast(Batches, made.data).in_memory
+    seen = np.concatenate([batch.labels.numpy() for batch in made.data.shuffled(256, seed=0)])
+    assert set(map(tuple, seen)) <= set(map(tuple, said))
