@@ -150,6 +150,14 @@ VARIANTS: dict[str, dict[str, Scalar]] = {
         "optim.averaging": 0.25,
         "loss.kind": "distilled",
     },
+    "ple, piecewise_linear, dcn_v2, averaging, distilled": {
+        "sharing.kind": "ple",
+        "numeric.kind": "piecewise_linear",
+        "interaction.kind": "dcn_v2",
+        "optim.averaging": 0.25,
+        "loss.kind": "distilled",
+        "loss.distilled.share": 0.8,
+    },
     "wide single_task, piecewise_linear, dcn_v2, distilled": {
         "sharing.kind": "single_task",
         "sharing.single_task.layers": "256-128",
