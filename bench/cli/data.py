@@ -245,16 +245,8 @@ def _show_draft(draft: Draft) -> None:
         for note in task.notes:
             say(f"{task.name}: {note}")
     say(" ".join(draft.split.why))
-    if draft.repeated:
-        say(f"{draft.repeated:,} rows equal an earlier one; the card proposes drop_duplicates")
-    proposed = draft.proposals.table
-    if named := [
-        *filter(None, [proposed["scenario"]]),
-        *proposed["where"],
-        *proposed["keys"],
-        *proposed["regressions"],
-    ]:
-        say(f"more is proposed as comments on the card, about {', '.join(named)}")
+    if draft.proposals:
+        say(f"more is proposed as comments on the card: {', '.join(proposal.name for proposal in draft.proposals)}")
     if not draft.complete:
         say(f"inspected: {draft.rows:,} rows, from the head of each file; --rows N for more")
 
@@ -290,7 +282,7 @@ def _document(draft: Draft) -> dict[str, Any]:
         ],
         "missing": list(draft.markers.sure),
         "post_exposure": [column.name for column in draft.of_role("post-exposure")],
-        "proposals": draft.proposals.table,
+        "proposals": [proposal._asdict() for proposal in draft.proposals],
         "split": dict(draft.split.table)
         | {"rows": {name: count for name, (count, _) in draft.split.counts.items()}, "outside": draft.split.outside},
     }

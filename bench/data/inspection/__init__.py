@@ -6,8 +6,9 @@
 Nothing is guessed silently: what was chosen, left out or suspected stands on the card with the evidence.
 """
 
-from bench.data.inspection.draft import ROWS, ColumnDraft, Draft, Request, check_id, draft_card
+from bench.data.inspection.draft import ROWS, Draft, Request, check_id, draft_card
 from bench.data.inspection.render import card_text
+from bench.data.inspection.roles import ColumnDraft
 from bench.data.inspection.split import Wish
 
 __all__ = ["ROWS", "ColumnDraft", "Draft", "Request", "Wish", "card_text", "check_id", "draft_card"]

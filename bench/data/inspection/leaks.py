@@ -8,7 +8,7 @@ label is known.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,17 +37,10 @@ Labels = Mapping[str, tuple[Floats, bool]]
 """Task -> ((N,) NaN where unobserved, whether it is binary)."""
 
 
-class Evidence(NamedTuple):
-    """What speaks against a column: its AUC or R2 alone, and a clause for the card."""
-
-    score: float
-    sentence: str
-
-
-def find_leak(column: Counted, labels: Labels) -> Evidence | None:
-    """The strongest evidence that a column is (almost) determined by a label, or determines it."""
+def find_leak(column: Counted, labels: Labels) -> str | None:
+    """The strongest evidence that a column is (almost) determined by a label, or determines it: a clause for the card."""
     cells, missing, something = cells_of(column), column.codes < 0, _something(column)
-    found: list[Evidence] = []
+    found: list[tuple[float, str]] = []
     for name, (label, binary) in labels.items():
         if fewest(label, binary) < LEAST:
             continue
@@ -55,12 +48,12 @@ def find_leak(column: Counted, labels: Labels) -> Evidence | None:
         if score < SUSPECT:
             event = label if binary else np.where(np.isnan(label), np.nan, (label != 0).astype(float))
             if (clause := _implied(something, event, name, binary)) is not None:
-                found.append(Evidence(score, clause))
+                found.append((score, clause))
         elif binary and missing.any() and predictive(missing.astype(np.int64), label, binary) >= SUSPECT:
-            found.append(Evidence(score, f"whether it is missing tells '{name}' (AUC {score:.4f})"))
+            found.append((score, f"whether it is missing tells '{name}' (AUC {score:.4f})"))
         else:
-            found.append(Evidence(score, f"it alone tells '{name}' ({'AUC' if binary else 'R2'} {score:.4f})"))
-    return max(found, key=lambda each: each.score, default=None)
+            found.append((score, f"it alone tells '{name}' ({'AUC' if binary else 'R2'} {score:.4f})"))
+    return max(found, key=lambda each: each[0], default=(0.0, None))[1]
 
 
 def _something(column: Counted) -> NDArray[np.bool_]:

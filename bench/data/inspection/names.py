@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -145,6 +146,15 @@ def is_score(name: str) -> bool:
 def is_watching(name: str) -> bool:
     """Whether it names how long something was watched, played or read."""
     return has_word(name, _WATCHING) or "".join(words(name)) in _WATCHING
+
+
+def is_number(text: str, above: float = -math.inf, most: float = math.inf) -> bool:
+    """Whether a text is a number, in (above, most]."""
+    try:
+        number = float(text)
+    except ValueError:
+        return False
+    return math.isnan(number) or above < number <= most
 
 
 _ISO = r"^\d{4}([-/.])\d{2}([-/.])\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?$"

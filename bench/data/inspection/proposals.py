@@ -1,19 +1,35 @@
-"""What else a card could say of the columns: where a task counts, scenarios, and numbers that could be predicted.
+"""What else a card could say of the columns: weights, scenarios, where a task counts, numbers to predict, and so on.
 
-Each is a rule with the evidence for it. The card proposes it as a comment, so nothing changes until somebody decides.
+Each is a rule with the evidence for it. The card has it as a comment, so nothing changes until somebody decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bench.data.inspection.column import Counted
-from bench.data.inspection.kinds import FEW, Finding, skewness
+from bench.data.inspection.kinds import DESIGN, FEW, Finding, skewness
+from bench.data.inspection.labels import Label, task_names
 from bench.data.inspection.leaks import LEAST, Floats, Labels
-from bench.data.inspection.names import RATINGS, epoch_unit, has_word, is_id, is_scenario, is_score, is_yyyymmdd
+from bench.data.inspection.names import (
+    LASTING,
+    RATINGS,
+    epoch_unit,
+    has_word,
+    is_id,
+    is_number,
+    is_sampling_rate,
+    is_scenario,
+    is_score,
+    is_watching,
+    is_yyyymmdd,
+)
+from bench.data.inspection.roles import ColumnDraft
+from bench.data.inspection.split import Wish
+from bench.data.inspection.toml import toml
 
 SCENARIOS = 20
 """The most values of a scenario."""
@@ -27,17 +43,102 @@ AT_LIMIT = 0.01
 """Share of them, at least, that must equal it."""
 FAR = 5
 """How much more often it must be exceeded in other rows."""
+Keys = dict[str, Any]
 
 
-class Space(NamedTuple):
-    """Where a task counts, for the card, and a sentence that says why."""
+class Proposal(NamedTuple):
+    """Keys of the card, and why they may hold.
 
-    where: Mapping[str, Any]
+    Attributes:
+        at: the table that they belong to: `reader`, `tasks.NAME`, `sampling` or `history`; empty at the top level.
+    """
+
+    at: str
+    keys: Keys
     why: str
 
+    @property
+    def name(self) -> str:
+        """`scenario`, `reader.drop_duplicates`, `tasks.buy.where`, or the table, where all of it is proposed."""
+        return self.at if len(self.keys) > 1 else ".".join(filter(None, (self.at, *self.keys)))
 
-def find_space(column: Counted, finding: Finding, label: Floats) -> Space | None:
-    """The condition on an input column that holds in exactly the rows that have the label (N,)."""
+
+def proposals(
+    column_of: Callable[[str], Counted],
+    columns: Sequence[ColumnDraft],
+    tasks: Sequence[Label],
+    labels: Labels,
+    wish: Wish,
+    rows: int,
+    repeated: int,
+) -> Iterator[Proposal]:
+    """All that there is to propose.
+
+    Args:
+        repeated: how many of the rows equal an earlier one.
+    """
+    numbers = dict[str, tuple[str | None, Floats]]()  # task -> the column, where it is no task yet, and its values
+    numbers |= {task.name: (None, labels[task.name][0]) for task in tasks if not task.binary}
+    afterwards = [draft.name for draft in columns if draft.role == "post-exposure"]
+    names = task_names([*labels, *afterwards])
+    for name in afterwards:
+        if is_amount(column := column_of(name)):
+            numbers[names[name]] = name, column.of_rows
+    partly = [name for name, (values, _) in labels.items() if np.isnan(values).any()]
+    scenario, logged = dict[str, str](), list[str]()
+    where, limit, lasting = dict[str, tuple[Keys, str]](), dict[str, str](), list[str]()
+    for draft in columns:
+        numeric = draft.finding.option is not None and draft.finding.option["kind"] == "numeric"
+        named = is_scenario(draft.name) or (numeric and is_score(draft.name))
+        if draft.role != "input" or not (partly or named or (numbers and numeric)):
+            continue
+        column = column_of(draft.name)
+        if why := find_scenario(column, labels):
+            scenario[draft.name] = why
+        for task in partly:
+            if task not in where and (space := find_space(column, draft.finding, labels[task][0])):
+                where[task] = space
+        if numeric:
+            logged += [draft.name] * is_logged(column)
+            lasting += [draft.name] * has_word(draft.name, LASTING)
+            limit |= {task: draft.name for task, (_, y) in numbers.items() if task not in limit and limits(y, column)}
+
+    for draft in columns:
+        if draft.role == "left out" and draft.reason == DESIGN:
+            why = "This seems to say how many rows a row stands for. Uncomment it to weigh losses and metrics."
+            yield Proposal("", {"weight": draft.name}, why)
+            break
+    for name, why in [*scenario.items()][:1]:
+        text = f"{toml(name)} seems to say where something was shown: {why}. Uncomment it to see metrics for each."
+        yield Proposal("", {"scenario": name}, text)
+    for name in logged[:1]:
+        text = (
+            f"If {toml(name)} is the score that ranked this log, uncomment this line, and delete that in [columns]. "
+            f"Models can then be compared with it: `column = {toml(name)}` in the file of `--current`."
+        )
+        yield Proposal("", {"logged": [name]}, text)
+    if repeated:
+        text = f"{repeated:,} of {rows:,} rows equal an earlier one. If logged twice, uncomment this."
+        yield Proposal("reader", {"drop_duplicates": True}, text)
+    for task, (condition, why) in where.items():
+        text = f"{upper(why)}. Uncomment it so that no other row counts, whatever it holds."
+        yield Proposal(f"tasks.{task}", {"where": condition}, text)
+    parents = {task.name: task.parent for task in tasks}
+    for task, (own, y) in numbers.items():
+        parent = None if parents.get(task) else find_parent(y, labels)
+        watched = lasting[0] if lasting and is_watching(own or task) else None
+        yield from _amount(task, own, parent, limit.get(task), watched)
+    yield from _sampling(columns, tasks)
+    yield from _history(columns, tasks, wish, rows)
+
+
+def upper(text: str) -> str:
+    """As a sentence begins."""
+    return text[0].upper() + text[1:]
+
+
+def find_space(column: Counted, finding: Finding, label: Floats) -> tuple[Keys, str] | None:
+    """The condition on an input column that holds in exactly the rows that have the label (N,), and why."""
     known = ~np.isnan(label)
     if min(int(known.sum()), int((~known).sum())) < LEAST or finding.option is None or not column.single:
         return None
@@ -49,7 +150,7 @@ def find_space(column: Counted, finding: Finding, label: Floats) -> Space | None
             return None
         values = [text for text, count in zip(column.texts(), labelled.tolist(), strict=False) if count]
         shown = f"one of {', '.join(values)}" if len(values) > 1 else values[0]
-        return Space({name: values}, f"the label is known where '{name}' is {shown}, and nowhere else")
+        return {name: values}, f"the label is known where '{name}' is {shown}, and nowhere else"
     if kind == "numeric":
         inside, outside = column.of_rows[known], column.of_rows[~known]
         outside = outside[~np.isnan(outside)]
@@ -61,7 +162,7 @@ def find_space(column: Counted, finding: Finding, label: Floats) -> Space | None
         ):
             if apart:
                 bound = int(end) if column.whole else float(end)
-                return Space({name: {key: bound}}, f"the label is known where '{name}' is {bound} or {way}")
+                return {name: {key: bound}}, f"the label is known where '{name}' is {bound} or {way}"
     return None
 
 
@@ -89,15 +190,6 @@ def find_scenario(column: Counted, labels: Labels) -> str | None:
 def is_logged(column: Counted) -> bool:
     """Whether a column may be the score that ranked the log: a number with a fraction that is named like a score."""
     return column.single and not column.whole and is_score(column.name)
-
-
-class Amount(NamedTuple):
-    """A number to predict: a column that is known only afterwards, or (None) a task; its further keys, and why."""
-
-    task: str
-    column: str | None
-    keys: dict[str, str]
-    why: tuple[str, ...]
 
 
 def is_amount(column: Counted) -> bool:
@@ -146,17 +238,19 @@ def limits(y: Floats, other: Counted) -> bool:
     return bool(exceeded <= OVER and reached >= AT_LIMIT and no_chance)
 
 
-def amount_of(
-    task: str, column: str | None, parent: str | None, limit: str | None, lasting: str | None = None
-) -> Amount:
-    """What was found of a number.
+def _amount(
+    task: str, column: str | None, parent: str | None, limit: str | None, lasting: str | None
+) -> Iterator[Proposal]:
+    """Keys of a task that is a number, or (of a column) such a task itself.
 
     Args:
         limit: the column that limits it.
-        lasting: a column whose name says how long something lasts, for a number whose name says how long it was
-            watched.
+        lasting: a column whose name says how long something lasts, where this is how long it was watched.
     """
-    keys, why = dict[str, str](), list[str]()
+    keys, why = Keys(), list[str]()
+    if column is not None:
+        keys |= {"name": task, "column": column, "kind": "regression"}
+        why.append(f"{toml(column)} is a number that is known only afterwards and never negative")
     if parent is not None:
         keys["parent"] = parent
         why.append(f"it is 0 or missing in every row without '{parent}'")
@@ -166,4 +260,44 @@ def amount_of(
     elif lasting is not None:
         keys["duration"] = lasting
         why.append(f"'{lasting}' seems to say how long it could last")
-    return Amount(task, column, keys, tuple(why))
+    if column is not None:
+        yield Proposal(f"tasks.{task}", keys, f"{'. '.join(map(upper, why))}. To predict it, uncomment this.")
+    elif keys:
+        yield Proposal(f"tasks.{task}", keys, f"{upper('; '.join(why))}. Uncomment what holds.")
+
+
+def _sampling(columns: Sequence[ColumnDraft], tasks: Sequence[Label]) -> Iterator[Proposal]:
+    """Where a column seems to say at which rate negatives were kept."""
+    roots = [task.name for task in tasks if task.binary and task.parent is None]
+    for column in columns:
+        fits = is_sampling_rate(column.name) and all(is_number(text, 0, 1) for text in column.examples)
+        if fits and roots and column.role in ("input", "left out", "post-exposure"):
+            out = " and take the column out of [columns]" if column.role == "input" else ""
+            why = (
+                f"{toml(column.name)} seems to be the share of rows that was kept. If negatives of a label were "
+                f"thinned out, uncomment this{out}: probabilities are then of all rows."
+            )
+            yield Proposal("sampling", {"task": roots[0], "rate": column.name}, why)
+            return
+
+
+def _history(columns: Sequence[ColumnDraft], tasks: Sequence[Label], wish: Wish, rows: int) -> Iterator[Proposal]:
+    """Inputs of earlier rows: requests must then bring them, so nobody gets them unasked."""
+    by_name = {column.name: column for column in columns}
+    if wish.group is None or wish.time is None or not all(map(is_number, by_name[wish.time].examples)):
+        return
+    if by_name[wish.group].role == "left out":  # nothing recurs later
+        return
+    each = rows / max(1, by_name[wish.group].distinct)
+    plain = (
+        column for column in columns if column.role == "input" and column.finding.option == {"kind": "categorical"}
+    )
+    categories = sorted((column for column in plain if column.name != wish.group), key=lambda column: -column.distinct)
+    same = [column.input for column in categories if column.distinct <= 100 * each]
+    actions = [task.name for task in tasks if task.binary]
+    why = (
+        f"A value of {toml(wish.group)} has {each:.1f} of the rows inspected. What its earlier rows say often tells "
+        "most: uncomment this for counts, rates and times since by action (docs/cards.md). Rows to be scored then "
+        "bring them, or `seesaw history` does."
+    )
+    yield Proposal("history", {"time": wish.time, "actions": actions, "same": same[:2]}, why)

@@ -2,73 +2,45 @@
 
 from __future__ import annotations
 
-import json
-import string
-import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
 
-from bench.data.inspection.draft import ColumnDraft, Draft
-from bench.data.inspection.kinds import DESIGN
+from bench.data.inspection.draft import Draft
 from bench.data.inspection.labels import Label
-from bench.data.inspection.names import is_sampling_rate
-
-WIDTH = 118
-_BARE = frozenset(string.ascii_letters + string.digits + "_-")
-
-
-def toml(value: Any) -> str:
-    """A value in TOML, on one line."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key(name)} = {toml(item)}" for name, item in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(toml(item) for item in value) + "]"
-    return repr(value)
-
-
-def key(name: str) -> str:
-    """A key in TOML, quoted where it must be."""
-    return name if name and set(name) <= _BARE else toml(name)
-
-
-def comment(text: str, indent: str = "") -> Iterator[str]:
-    """Comment lines; what cannot stand in a comment is escaped."""
-    clean = "".join(letter if letter.isprintable() else toml(letter)[1:-1] for letter in text)
-    return (f"# {line}" for line in textwrap.wrap(clean, WIDTH - 2, subsequent_indent=indent, break_on_hyphens=False))
-
-
-def packed(names: Iterable[str]) -> Iterator[str]:
-    """Items of an array of texts, as many on a line as fit."""
-    line = " "
-    for name in map(toml, names):
-        if len(line) + len(name) + 2 > WIDTH and line.strip():
-            yield line
-            line = " "
-        line += f" {name},"
-    yield line
-
+from bench.data.inspection.names import is_number
+from bench.data.inspection.proposals import upper
+from bench.data.inspection.roles import ColumnDraft
+from bench.data.inspection.toml import comment, key, packed, toml
 
 _SHOWN = 40
 
 
 def card_text(draft: Draft) -> str:
     """The card."""
+    given = {f"tasks.{label.name}" for label in draft.labels}
+    new = [proposal.at for proposal in draft.proposals if proposal.at.startswith("tasks.") and proposal.at not in given]
+    sampling = _proposed(draft, "sampling", "[sampling]", gap=True)
     parts = (
         _head(draft),
         _reader(draft),
         _files(draft),
         _split(draft),
-        chain(_tasks(draft), _amounts(draft), _sampling(draft)),
+        chain(_tasks(draft), *(_proposed(draft, at, "[[tasks]]", gap=True) for at in new), sampling),
         _encoding(draft),
-        _history(draft),
+        _proposed(draft, "history", "[history]"),
         _inputs(draft),
     )
     return "\n".join("\n".join(part) + "\n" for part in parts)
+
+
+def _proposed(draft: Draft, at: str, header: str = "", gap: bool = False) -> Iterator[str]:
+    """What is to be uncommented at a place, each under its reason and, where it is a table of its own, its header."""
+    for proposal in draft.proposals:
+        if proposal.at == at:
+            yield from [""] * gap
+            yield from comment(proposal.why)
+            yield from [f"# {header}"] * bool(header)
+            yield from (f"# {key(name)} = {toml(value)}" for name, value in proposal.keys.items())
 
 
 def _head(draft: Draft) -> Iterator[str]:
@@ -89,26 +61,7 @@ def _head(draft: Draft) -> Iterator[str]:
         yield f"group = {toml(wish.group)}"
     if wish.time is not None and (wish.chosen == "time" or "valid_from" in draft.split.table):
         yield f"time = {toml(wish.time)}"
-    if design := [column.name for column in draft.of_role("left out") if column.reason == DESIGN]:
-        yield ""
-        yield from comment(
-            "This seems to say how many rows a row stands for. Uncomment it to weigh losses and metrics."
-        )
-        yield f"# weight = {toml(design[0])}"
-    if draft.proposals.scenario is not None:
-        column, why = draft.proposals.scenario
-        yield ""
-        yield from comment(
-            f"{toml(column)} seems to say where something was shown: {why}. Uncomment it to see metrics for each."
-        )
-        yield f"# scenario = {toml(column)}"
-    if (score := draft.proposals.logged) is not None:
-        yield ""
-        yield from comment(
-            f"If {toml(score)} is the score that ranked this log, uncomment this line, and delete that in [columns]. "
-            f"Models can then be compared with it: `column = {toml(score)}` in the file of `--current`."
-        )
-        yield f"# logged = [{toml(score)}]"
+    yield from _proposed(draft, "", gap=True)
     yield from _post_exposure(draft)
 
 
@@ -154,11 +107,7 @@ def _reader(draft: Draft) -> Iterator[str]:
             yield from comment(
                 f"{toml(marker)} is taken for a value of {names}; if it means missing, add it to `missing`."
             )
-    if draft.repeated:
-        yield from comment(
-            f"{draft.repeated:,} of {draft.rows:,} rows equal an earlier one. If logged twice, uncomment this."
-        )
-        yield "# drop_duplicates = true"
+    yield from _proposed(draft, "reader")
 
 
 def _files(draft: Draft) -> Iterator[str]:
@@ -193,47 +142,10 @@ def _task(label: Label, draft: Draft) -> Iterator[str]:
     yield from comment(
         f"{label.name}: {rate:.3%} positive" if label.binary else f"{label.name}: a number, {rate:.4g} on average"
     )
-    yield from (line for note in label.notes for line in comment(f"{_upper(note)}."))
+    yield from (line for note in label.notes for line in comment(f"{upper(note)}."))
     yield "[[tasks]]"
     yield from (f"{key(name)} = {toml(value)}" for name, value in label.table.items())
-    if (space := draft.proposals.spaces.get(label.name)) is not None:
-        yield from comment(f"{_upper(space.why)}. Uncomment it so that no other row counts, whatever it holds.")
-        yield f"# where = {toml(space.where)}"
-    for amount in draft.proposals.amounts:
-        if amount.task == label.name and amount.keys:
-            yield from comment(f"{_upper('; '.join(amount.why))}. Uncomment what holds.")
-            yield from (f"# {name} = {toml(value)}" for name, value in amount.keys.items())
-
-
-def _amounts(draft: Draft) -> Iterator[str]:
-    """Regressions to uncomment."""
-    for amount in draft.proposals.amounts:
-        if amount.column is not None:
-            yield ""
-            known = f"{toml(amount.column)} is a number that is known only afterwards and never negative"
-            why = ". ".join(map(_upper, (known, *amount.why)))
-            yield from comment(f"{why}. To predict it, uncomment this.")
-            yield "# [[tasks]]"
-            rule = {"name": amount.task, "column": amount.column, "kind": "regression"} | dict(amount.keys)
-            yield from (f"# {name} = {toml(value)}" for name, value in rule.items())
-
-
-def _sampling(draft: Draft) -> Iterator[str]:
-    """What to uncomment where a column seems to say at which rate negatives were kept."""
-    roots = [label.name for label in draft.labels if label.binary and "parent" not in label.table]
-    for column in draft.columns:
-        fits = is_sampling_rate(column.name) and all(_number(text) and 0 < float(text) <= 1 for text in column.examples)
-        if fits and roots and column.role in ("input", "left out", "post-exposure"):
-            out = " and take the column out of [columns]" if column.role == "input" else ""
-            yield ""
-            yield from comment(
-                f"{toml(column.name)} seems to be the share of rows that was kept. If negatives of a label were "
-                f"thinned out, uncomment this{out}: probabilities are then of all rows."
-            )
-            yield "# [sampling]"
-            yield f"# task = {toml(roots[0])}"
-            yield f"# rate = {toml(column.name)}"
-            return
+    yield from _proposed(draft, f"tasks.{label.name}")
 
 
 def _encoding(draft: Draft) -> Iterator[str]:
@@ -246,44 +158,18 @@ def _encoding(draft: Draft) -> Iterator[str]:
         for column in ids:
             assert column.rate is not None
             not_ = "" if column.rate.on else "not "
-            yield from comment(f"{_shown_name(_name(column))}: {not_}taken, since {column.rate.why}.", "  ")
-        if taken := [_name(column) for column in ids if column.rate is not None and column.rate.on]:
+            yield from comment(f"{_shown_name(column.input)}: {not_}taken, since {column.rate.why}.", "  ")
+        if taken := [column.input for column in ids if column.rate is not None and column.rate.on]:
             yield f"target_rates = {toml(taken)}"
-
-
-def _history(draft: Draft) -> Iterator[str]:
-    """What to uncomment for inputs of earlier rows: requests must then bring them, so nobody gets them unasked."""
-    wish, columns = draft.request.wish, {column.name: column for column in draft.columns}
-    if wish.group is None or wish.time is None or not all(map(_number, columns[wish.time].examples)):
-        return
-    if columns[wish.group].role == "left out":  # nothing recurs later
-        return
-    rows = draft.rows / max(1, columns[wish.group].distinct)
-    categories = [
-        column
-        for column in draft.of_role("input")
-        if column.finding.option == {"kind": "categorical"} and column.name != wish.group
-    ]
-    categories.sort(key=lambda column: -column.distinct)
-    same = [_name(column) for column in categories if column.distinct <= 100 * rows]
-    yield from comment(
-        f"A value of {toml(wish.group)} has {rows:.1f} of the rows inspected. What its earlier rows say often tells "
-        "most: uncomment this for counts, rates and times since by action (docs/cards.md). Rows to be scored then "
-        "bring them, or `seesaw history` does."
-    )
-    yield "# [history]"
-    yield f"# time = {toml(wish.time)}"
-    yield f"# actions = {toml([label.name for label in draft.labels if label.binary])}"
-    yield f"# same = {toml(same[:2])}"
 
 
 def _inputs(draft: Draft) -> Iterator[str]:
     yield "[columns]"
     for column in draft.of_role("input"):
-        yield from comment(f"{_upper(_because(column))}. {_facts(column)}.", "  ")
+        yield from comment(f"{upper(_because(column))}. {_facts(column)}.", "  ")
         yield _assignment(column)
         if column.finding.codes is not None:
-            yield f"{key(f'{_name(column)}_code')} = {toml(column.finding.codes)}"
+            yield f"{key(f'{column.input}_code')} = {toml(column.finding.codes)}"
     aside = [column for column in draft.columns if column.role in ("left out", "time", "split")]
     if aside:
         yield ""
@@ -294,22 +180,14 @@ def _inputs(draft: Draft) -> Iterator[str]:
             yield f"#   {key(name)} = {toml(option)}"
 
 
-def _upper(text: str) -> str:
-    return text[0].upper() + text[1:]
-
-
 def _because(column: ColumnDraft) -> str:
     return "; ".join((column.finding.why, *column.finding.notes))
-
-
-def _name(column: ColumnDraft) -> str:
-    return column.finding.name or column.name
 
 
 def _assignment(column: ColumnDraft) -> str:
     option = column.finding.option
     assert option is not None
-    return f"{key(_name(column))} = {toml(option['kind'] if len(option) == 1 else option)}"
+    return f"{key(column.input)} = {toml(option['kind'] if len(option) == 1 else option)}"
 
 
 def _facts(column: ColumnDraft) -> str:
@@ -324,15 +202,7 @@ def _share(rate: float) -> str:
 
 def _listed(texts: Iterable[str]) -> str:
     shown = (text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…" for text in texts)
-    return ", ".join(toml(text) if set(text) & set(' ,.;"') and not _number(text) else text for text in shown)
-
-
-def _number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return ", ".join(toml(text) if set(text) & set(' ,.;"') and not is_number(text) else text for text in shown)
 
 
 def _shown_name(name: str) -> str:
