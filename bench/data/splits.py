@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,9 +105,11 @@ def halved(split: Assignment, rows: SplitInput, of: Text | None) -> Assignment:
 
 
 class ValidOfTrain(Config):
-    """What splits have in common whose valid may be a part of train: a share of it, or its rows from a time on."""
+    """What splits by names have in common; their valid may be a part of train: a share, or its rows from a time on."""
 
-    valid: tuple[str, ...] = ()
+    train: Values = Field(min_length=1)
+    valid: Values = ()
+    test: Values = Field(min_length=1)
     valid_fraction: float | None = Field(None, gt=0, lt=1)
     """Share of train's rows, or groups, that is valid."""
     valid_from: int | float | str | None = None
@@ -123,6 +125,8 @@ class ValidOfTrain(Config):
                 "a split by files or by a column needs one of 'valid', 'valid_fraction' and 'valid_from' "
                 "(the last two take valid from train)"
             )
+        if (twice := repeated((*self.train, *self.valid, *self.test))) is not None:
+            raise ValueError(f"'{twice}' is named twice")
         return self
 
     @property
@@ -130,8 +134,14 @@ class ValidOfTrain(Config):
         """Times that the split compares with."""
         return () if self.valid_from is None else (self.valid_from,)
 
-    def carve(self, split: Assignment, rows: SplitInput) -> Assignment:
-        """The split of each row, with valid taken from train where the card says so."""
+    def _by_name(self, names: Sequence[str], codes: NDArray[Any], rows: SplitInput) -> Assignment:
+        """The split of each row by what it is named, with valid taken from train where the card says so.
+
+        Args:
+            codes: (N,) index into `names`; -1 where there is none.
+        """
+        numbers = {name: number for split, number in NAMED.items() for name in getattr(self, split)}
+        split: Assignment = np.array([*(numbers.get(name, -1) for name in names), -1], np.int8)[codes]
         if not (split == TRAIN).any():
             return split
         if self.valid_fraction is not None:
@@ -148,21 +158,12 @@ class FileSplit(ValidOfTrain):
 
     kind: Literal["files"] = "files"
     train: tuple[str, ...] = Field(min_length=1)
+    valid: tuple[str, ...] = ()
     test: tuple[str, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _apart(self) -> FileSplit:
-        if twice := (set(self.train) & set(self.test)) | (set(self.valid) & set(self.train + self.test)):
-            raise ValueError(f"file '{min(twice)}' is in two splits")
-        return self
 
     def assign(self, rows: SplitInput) -> Assignment:
         """(N,) the split of each row."""
-        of_file = np.full(len(rows.files), -1, np.int8)
-        for split, number in NAMED.items():
-            for name in getattr(self, split):
-                of_file[rows.files.index(name)] = number
-        return self.carve(of_file[rows.file], rows)
+        return self._by_name(rows.files, rows.file, rows)
 
 
 class Range(Config):
@@ -279,22 +280,11 @@ class ColumnSplit(ValidOfTrain):
 
     kind: Literal["column"] = "column"
     column: str
-    train: Values = Field(min_length=1)
-    valid: Values = ()
-    test: Values = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _disjoint(self) -> ColumnSplit:
-        if (twice := repeated((*self.train, *self.valid, *self.test))) is not None:
-            raise ValueError(f"value '{twice}' is named twice")
-        return self
 
     def assign(self, rows: SplitInput) -> Assignment:
         """(N,) the split of each row."""
         assert rows.column is not None
-        numbers = {name: number for split, number in NAMED.items() for name in getattr(self, split)}
-        of_value = np.array([*(numbers.get(value, -1) for value in rows.column.values), -1], np.int8)
-        return self.carve(of_value[rows.column.codes], rows)
+        return self._by_name(rows.column.values, rows.column.codes, rows)
 
 
 SplitRule = Annotated[FileSplit | TimeSplit | RandomSplit | HashSplit | ColumnSplit, Discriminator("kind")]

@@ -70,7 +70,11 @@ MISTAKES = [
         {"kind": "files", "train": ["log.csv"], "test": ["x.csv"], "valid_fraction": 0.1},
         "unknown file 'x.csv'",
     ),
-    ("split", {"kind": "files", "train": ["log.csv"], "test": ["log.csv"], "valid_fraction": 0.1}, "in two splits"),
+    (
+        "split",
+        {"kind": "files", "train": ["log.csv"], "test": ["log.csv"], "valid_fraction": 0.1},
+        "'log.csv' is named twice",
+    ),
     ("split", {"kind": "files", "train": ["log.csv"], "test": ["a"]}, "one of 'valid', 'valid_fraction'"),
     (
         "split",

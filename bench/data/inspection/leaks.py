@@ -38,7 +38,7 @@ Labels = Mapping[str, tuple[Floats, bool]]
 
 
 def find_leak(column: Counted, labels: Labels) -> str | None:
-    """The strongest evidence that a column is (almost) determined by a label, or determines it: a clause for the card."""
+    """The strongest evidence that a column is (almost) determined by a label, or determines it, as a clause."""
     cells, missing, something = cells_of(column), column.codes < 0, _something(column)
     found: list[tuple[float, str]] = []
     for name, (label, binary) in labels.items():

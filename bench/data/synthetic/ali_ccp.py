@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +37,6 @@ COMBINED = {"508": "109_14", "509": "110_14", "702": "127_14", "853": "150_14"}
 INTENTIONS, COMMON_LINES, GROUPS, KINDS = 16, 400, 14, 16
 WEIGHTS = ["1.0", *(f"{np.log(k + 1):.5f}".rstrip("0") for k in range(1, 200))]
 VALUES = pa.array([f"\x03{weight}" for weight in WEIGHTS])
-NONE = np.empty(0, np.int64)
 
 
 class AliCcpConfig(Config):
@@ -54,6 +53,15 @@ class AliCcpConfig(Config):
     """Of rows without a click: a purchase all the same."""
     list_length: float = Field(160, ge=0, le=700)
     """Mean draws for each behaviour list; repeated ones fall together."""
+
+
+class Features(NamedTuple):
+    """m features: their lines, fields, ids and numbers of the value's text."""
+
+    lines: Ids
+    fields: Ids
+    ids: Ids
+    values: Ids
 
 
 class _World:
@@ -73,6 +81,12 @@ class _World:
         self.appeal, self.quality = rng.standard_normal((2, items)).astype(np.float32)
         self.taste, self.need = rng.standard_normal((2, GROUPS, KINDS))
         self.bias = (0.0, 0.0)
+
+    def features(self, name: str, ids: Ids, values: Ids | None = None) -> Features:
+        """Those of a field that a line has once at most: its ids (n,), -1 where a line lacks it; by default with 1."""
+        lines = np.flatnonzero(ids >= 0)
+        value = np.zeros(len(lines), np.int64) if values is None else values[lines]
+        return Features(lines, np.full(len(lines), self.fields[name]), ids[lines] + self.first[name], value)
 
     def scores(self, user: Ids, item: Ids, position: Ids, known: Floats) -> tuple[Floats, Floats]:
         """Logits of click and of purchase given click, without their biases."""
@@ -181,18 +195,16 @@ class _Block:
     def common(self) -> memoryview:
         """The bytes of the common lines."""
         world, size = self.world, len(self.keys)
-        columns = [world.first["101"] + self.user]
+        features = [world.features("101", self.user)]
         for name, of_user in world.profile.items():
             absent = self.rng.random(size) < (0.0 if name == "121" else 0.04)
-            columns.append(np.where(absent, -1, world.first[name] + of_user[self.user].astype(np.int64)))
+            features.append(world.features(name, np.where(absent, -1, of_user[self.user].astype(np.int64))))
         owner, ids = self.listed >> 20, self.listed & (2**20 - 1)
         kind = owner % len(BEHAVIOUR)
         first = np.array([world.first[name] for name in BEHAVIOUR])
         number = np.array([world.fields[name] for name in BEHAVIOUR])
-        start = np.searchsorted(owner // len(BEHAVIOUR), np.arange(size + 1))
-        ones = [np.zeros(size, np.int64)] * len(PROFILE)
-        lists = np.repeat(np.arange(size), np.diff(start)), number[kind], first[kind] + ids, self.weight
-        return self._lines([self.keys], [*PROFILE], columns, ones, *lists)
+        features.append(Features(owner // len(BEHAVIOUR), number[kind], first[kind] + ids, self.weight))
+        return self._lines([self.keys], features)
 
     def skeleton(self, sample: int) -> memoryview:
         """The bytes of the impressions, the first of which has this sample id."""
@@ -203,57 +215,29 @@ class _Block:
         # A walk through the ids: an item's intentions are its own, and each another one.
         steps = range(INTENTIONS)
         walk = [np.where(how_many > k, (self.item * 31 + k * 17) % ITEM["210"] // (1 + k), -1) for k in steps]
-        names = ["205", "206", "207", "216", "301", *["210"] * INTENTIONS]
-        raw = [self.item, category, shop, brand, self.position, *walk]
-        ones = np.zeros(rows, np.int64)
-        columns = [np.where(ids < 0, -1, ids + world.first[name]) for name, ids in zip(names, raw, strict=True)]
-        weights = [ones] * len(columns)
-        both = ["508", "509", "702", *["853"] * INTENTIONS]
-        for name, ids in zip(both, [category, shop, brand, *walk], strict=True):
+        own = [("205", self.item), ("206", category), ("207", shop), ("216", brand), ("301", self.position)]
+        features = [world.features(name, ids) for name, ids in (*own, *(("210", ids) for ids in walk))]
+        for name, ids in (("508", category), ("509", shop), ("702", brand), *(("853", ids) for ids in walk)):
             met = self._met(COMBINED[name], ids)
-            names.append(name)
-            columns.append(np.where(met < 0, -1, ids + world.first[name]))
-            weights.append(np.maximum(met, 0))
+            features.append(world.features(name, np.where(met < 0, -1, ids), met))
         heads = [sample + np.arange(rows), self.click.astype(np.int8), self.buy.astype(np.int8)]
-        return self._lines([*map(_digits, heads), self.keys.take(pa.array(self.line))], names, columns, weights)
+        return self._lines([*map(_digits, heads), self.keys.take(pa.array(self.line))], features)
 
-    def _lines(
-        self,
-        heads: list[Any],
-        names: list[str],
-        columns: list[Ids],
-        weights: list[Ids],
-        rows: Ids = NONE,
-        fields: Ids = NONE,
-        ids: Ids = NONE,
-        values: Ids = NONE,
-    ) -> memoryview:
+    def _lines(self, heads: list[Any], parts: list[Features]) -> memoryview:
         """The bytes of n lines: heads, number of features, and features `field \\x02 id \\x03 value` joined by `\\x01`.
 
         Args:
             heads: texts (n,), the common index the last of them.
-            names: of the fields that a line has once at most.
-            columns: (n,) ids of each of these, -1 where the line lacks it.
-            weights: (n,) number of the value's text of each.
-            rows, fields, ids, values: (m,) line, field, id and value's text of the features after these, line by line.
+            parts: a line's features stand in the order of these.
         """
-        single = np.stack(columns, axis=1)
-        row, column = np.nonzero(single >= 0)
-        own = np.array([self.world.fields[name] for name in names])[column]
-        order = np.argsort(np.concatenate([row, rows]), kind="stable")
-        field, id_, value = (
-            pa.array(np.concatenate(pair)[order])
-            for pair in (
-                (own, fields),
-                (single[row, column], ids),
-                (np.stack(weights, axis=1)[row, column], values),
-            )
-        )
-        counts = (single >= 0).sum(axis=1) + np.bincount(rows, minlength=len(single))
+        lines, *others = map(np.concatenate, zip(*parts, strict=True))
+        order = np.argsort(lines, kind="stable")
+        field, id_, value = (pa.array(each[order]) for each in others)
+        counts = np.bincount(lines, minlength=len(heads[0]))
         features = pc.binary_join_element_wise(self.world.names.take(field), _digits(id_), VALUES.take(value), "")
         lists = pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(counts)), pa.int32()), features)
-        lines = pc.binary_join_element_wise(*heads, _digits(counts), pc.binary_join(lists, "\x01"), ",")
-        text = pc.binary_join_element_wise(lines, "", "\n")
+        joined = pc.binary_join_element_wise(*heads, _digits(counts), pc.binary_join(lists, "\x01"), ",")
+        text = pc.binary_join_element_wise(joined, "", "\n")
         _, ends, data = text.buffers()
         return memoryview(data)[: int(np.frombuffer(ends, np.int32)[len(text)])]
 

@@ -49,7 +49,7 @@ TABLE: tuple[Entry, ...] = (
         "a value in two splits",
         "columns",
         edit('valid = ["valid"]', 'valid = ["train"]'),
-        "{card}: split: value 'train' is named twice",
+        "{card}: split: 'train' is named twice",
     ),
     Refused("an id with blanks", "log", edit('id = "shop"', 'id = "a shop"'), "{card}: id: ..., found 'a shop'"),
     Kept("another card of the same id", "log", another, another),
