@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,6 +95,20 @@ def raw_folder(card: Card, home: Path) -> Path:
     return home / "raw" / card.id
 
 
+def _paths(card: Card, file: RawFile, home: Path, raw: Path | None = None) -> Iterator[tuple[Path, ...]]:
+    """All that a card's file may be: in the folder `raw` if one is given, else under the home or beside the card.
+
+    Files of known content may lie among those of any card, since another one's may hold the same.
+    """
+    own = raw_folder(card, home) if raw is None else raw / card.id
+    beside = raw or card.origin.folder
+    folders = [own] if beside is None else [own, beside]
+    if file.sha256:
+        folders += sorted(path for path in own.parent.glob("*") if path.is_dir())
+    names = [each.name for each in card.files]
+    return filter(None, (locate(folder, file.name, names) for folder in folders))
+
+
 def at_hand(card: Card, home: Path, raw: Path | None, progress: Progress) -> dict[str, tuple[Path, ...]]:
     """Files that need no fetching: in the folder `raw` if one is given, else under the home or beside the card.
 
@@ -110,48 +124,33 @@ def at_hand(card: Card, home: Path, raw: Path | None, progress: Progress) -> dic
             if file.sha256 and digest(path := found[file.name][0], home, progress).sha256 != file.sha256:
                 progress.note(f"{path} differs from the published file; results will not compare with others'")
         return found
-    found, names = {}, [file.name for file in card.files]
-    for file in card.files:
-        folders = [raw_folder(card, home), *_beside(card)]
-        if file.sha256:  # cards may share a file
-            folders += sorted(path for path in home.glob("raw/*") if path.is_dir())
-        for paths in filter(None, (locate(folder, file.name, names) for folder in folders)):
-            if _fits(paths, file, home, progress):
-                found[file.name] = paths
-                break
+    fitting = {
+        file.name: next((paths for paths in _paths(card, file, home) if _fits(paths, file, home, progress)), ())
+        for file in card.files
+    }
     _remove_empty(raw_folder(card, home))  # a process that was killed after its last download leaves folders
-    return found
-
-
-def _beside(card: Card) -> list[Path]:
-    return [card.origin.folder] if card.origin.folder else []
+    return {name: paths for name, paths in fitting.items() if paths}
 
 
 def in_raw(card: Card, raw: Path) -> dict[str, tuple[Path, ...]]:
     """A card's files in a folder that the user names, unread; none of generated data.
 
-    They lie in it, or in its folder named as the card; files of known content in any of its folders, since another
-    card's may hold the same.
+    They lie in it, or in its folder named as the card; files of known content in any of its folders.
 
     Raises:
         UserError: it is not a folder, or lacks a file.
     """
     if card.files and not raw.is_dir():
         raise UserError(f"{card.key}: expected a folder with {_listed(card.files)}, found none at {raw}")
-    names = [file.name for file in card.files]
-    below = sorted(path for path in raw.iterdir() if path.is_dir()) if card.files else []
-    known = all(file.sha256 for file in card.files)
-    folders = [path for path in below if path.name == card.id] + [raw] + (below if known else [])
-    each = [{name: locate(folder, name, names) for name in names} for folder in folders]
-    paths = next((found for found in each if all(found.values())), {name: locate(raw, name, names) for name in names})
-    if lacking := tuple(file for file in card.files if not paths[file.name]):
+    found = {file.name: next(_paths(card, file, raw, raw), ()) for file in card.files}
+    if lacking := [file for file in card.files if not found[file.name]]:
         is_lacking = "are not there" if len(lacking) > 1 else "is not there"
         is_lacking = "matches no file" if is_pattern(lacking[0].name) and len(lacking) == 1 else is_lacking
         raise UserError(
             f"{card.key}: expected {_listed(card.files)}, each as it is or with .gz or .zst, in {raw}, "
             f"but {_listed(lacking)} {is_lacking}"
         )
-    return paths
+    return found
 
 
 def check_source(card: Card, home: Path) -> None:
@@ -160,14 +159,8 @@ def check_source(card: Card, home: Path) -> None:
     Raises:
         UserError: a file is not there and the card names no source for it; says what to put where.
     """
-    names = [file.name for file in card.files]
-    folders = [path for path in home.glob("raw/*") if path.is_dir()] + _beside(card)
     offered = {name for source in card.sources for name in source.files}
-    if lacking := [
-        file
-        for file in card.files
-        if file.name not in offered and not any(locate(folder, file.name, names) for folder in folders)
-    ]:
+    if lacking := [file for file in card.files if file.name not in offered and not any(_paths(card, file, home))]:
         raise _lacking(card, lacking, "the card names no source")
 
 
