@@ -237,13 +237,13 @@ def _show_draft(draft: Draft) -> None:
         rows.append([column.name, column.role, kind, column.distinct, f"{column.missing_rate:.1%}", why])
     print_table(["column", "role", "kind", "distinct", "missing", "why"], rows, draft.id)
     tasks = []
-    for task in draft.labels:
-        counts = [split[1].get(task.name) for split in draft.split.counts.values()]
-        tasks.append([task.name, task.parent or "-", draft.rates[task.name], *counts])
+    for name, label in draft.labels.items():
+        counts = [split[1].get(name) for split in draft.split.counts.values()]
+        tasks.append([name, label.rule.parent or "-", label.mean, *counts])
     print_table(["task", "parent", "mean", *(f"positive in {name}" for name in draft.split.counts)], tasks)
-    for task in draft.labels:
-        for note in task.notes:
-            say(f"{task.name}: {note}")
+    for name, label in draft.labels.items():
+        for note in label.notes:
+            say(f"{name}: {note}")
     say(" ".join(draft.split.why))
     if draft.proposals:
         say(f"more is proposed as comments on the card: {', '.join(proposal.name for proposal in draft.proposals)}")
@@ -277,9 +277,7 @@ def _document(draft: Draft) -> dict[str, Any]:
             }
             for column in draft.columns
         },
-        "tasks": [
-            label.table | {"mean": draft.rates[label.name], "notes": list(label.notes)} for label in draft.labels
-        ],
+        "tasks": [label.table | {"mean": label.mean, "notes": list(label.notes)} for label in draft.labels.values()],
         "missing": list(draft.markers.sure),
         "post_exposure": [column.name for column in draft.of_role("post-exposure")],
         "proposals": [proposal._asdict() for proposal in draft.proposals],

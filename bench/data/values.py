@@ -157,10 +157,15 @@ def plain(values: Any) -> list[Any]:
 
 def as_text(column: Any, missing: Collection[str] = ()) -> Text:
     """An Arrow array (N,) of any type as categories."""
+    codes, texts = coded(column, missing)
+    return Text(codes, tuple(texts.to_pylist()))
+
+
+def coded(column: Any, missing: Collection[str] = ()) -> tuple[NDArray[np.int32], Any]:
+    """As `as_text`: codes (N,), -1 where missing, and the texts that they stand for as an Arrow array."""
     codes, values = distinct(column)
     texts = texts_of(values, missing).dictionary_encode()
-    lookup = np.append(filled(texts.indices, -1), np.int32(-1))
-    return Text(lookup[codes], tuple(texts.dictionary.to_pylist()))
+    return np.append(filled(texts.indices, -1), np.int32(-1))[codes], texts.dictionary
 
 
 def as_numbers(

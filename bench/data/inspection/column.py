@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.data.checks import NUMBERS, TEXTS
-from bench.data.values import canonical, distinct, filled, is_list
+from bench.data.values import coded, is_list, whole_column
 
 _TIMES = (pa.types.is_date, pa.types.is_timestamp)
 
@@ -70,12 +70,18 @@ class Counted:
         """Whether its values are whole numbers."""
         return self.numbers is not None and bool((self.numbers == np.floor(self.numbers)).all())
 
+    @property
+    def cells(self) -> NDArray[np.int64]:
+        """(N,) index into the distinct values, V where missing."""
+        return np.where(self.codes < 0, len(self.counts), self.codes)
+
     def texts(self, most: int | None = None) -> list[str]:
-        """Distinct values in their canonical form; `most` gives only that many, the most frequent first."""
+        """Distinct values; `most` gives only that many, the most frequent first."""
         values = self.distinct
         if most is not None:
             values = values.take(pa.array(np.argsort(-self.counts, kind="stable")[:most]))
-        return [text for text in (canonical(value) for value in values.to_pylist()) if text is not None]
+        texts: list[str] = values.to_pylist()
+        return texts
 
     @cached_property
     def of_rows(self) -> NDArray[np.float64]:
@@ -85,65 +91,44 @@ class Counted:
 
 
 def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Counted:
-    """Counts an Arrow column (N,); texts are stripped, the empty text and those in `missing` are missing."""
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    """Counts an Arrow column (N,); the empty text and those in `missing` are missing."""
+    array = whole_column(column)
     kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
     lists = is_list(kind)
     if not any(fits(kind.value_type if lists else kind) for fits in (*NUMBERS, *TEXTS, *_TIMES)):
-        known = pc.is_valid(array).to_numpy(zero_copy_only=False)
-        codes = np.where(known, 0, -1).astype(np.int32)
-        return Counted(name, str(kind), codes, pa.nulls(1), np.array([known.sum()], np.int64), None, readable=False)
+        return replace(_one_value(name, array, "?"), readable=False)
     if lists:
         return _lists(name, array, missing)
-    raw, values = distinct(array)
-    text = any(fits(kind) for fits in TEXTS)
-    if text:
-        values = pc.utf8_trim_whitespace(values)
-    merged = pc.dictionary_encode(values)  # stripping makes some values equal
-    there = ~_absent(merged.dictionary, text, missing)
-    place = np.append(np.where(there, np.cumsum(there) - 1, -1), -1).astype(np.int32)
-    codes = place[np.append(filled(merged.indices, -1), -1)[raw]]
-    known = merged.dictionary.filter(pa.array(there))
-    counts = np.bincount(codes[codes >= 0], minlength=len(known))
-    return Counted(name, "text" if text else str(kind), codes, known, counts, _numbers(known, kind))
+    codes, values = coded(array, missing)
+    counts = np.bincount(codes[codes >= 0], minlength=len(values))
+    of_type = "text" if any(fits(kind) for fits in TEXTS) else str(kind)
+    return Counted(name, of_type, codes, values, counts, _numbers(values))
+
+
+def _one_value(name: str, array: Any, shown: str) -> Counted:
+    """A column whose values are not told apart."""
+    known = array.is_valid().to_numpy(zero_copy_only=False)
+    codes = np.where(known, 0, -1).astype(np.int32)
+    return Counted(name, str(array.type), codes, pa.array([shown]), np.array([known.sum()], np.int64), None)
 
 
 def _lists(name: str, array: Any, missing: Collection[str]) -> Counted:
     sizes = pc.unique(pc.list_value_length(array.drop_null())).to_pylist()
     if pa.types.is_floating(array.type.value_type) and len(sizes) == 1 and sizes[0] > 1:
-        known = array.is_valid().to_numpy(zero_copy_only=False)
-        codes, shown = np.where(known, 0, -1).astype(np.int32), pa.array([f"{sizes[0]} numbers"])
-        return Counted(name, str(array.type), codes, shown, np.array([known.sum()]), None, vector=sizes[0])
+        return replace(_one_value(name, array, f"{sizes[0]} numbers"), vector=sizes[0])
     texts = array.cast(pa.list_(pa.string()))
-    joined = pc.binary_join(texts, "|")
-    found = count_column(name, joined, missing)
+    found = count_column(name, pc.binary_join(texts, "|"), missing)
     _, first = np.unique(found.codes[found.codes >= 0], return_index=True)
-    first = np.flatnonzero(found.codes >= 0)[first]
-    lengths = pc.list_value_length(texts.take(pa.array(first)))
+    lengths = pc.list_value_length(texts.take(pa.array(np.flatnonzero(found.codes >= 0)[first])))
     return replace(found, type=str(array.type), numbers=None, lengths=lengths.to_numpy(zero_copy_only=False))
 
 
-def _absent(distinct: Any, text: bool, missing: Collection[str]) -> NDArray[np.bool_]:
-    if text:
-        found = pc.is_in(distinct, pa.array(["", *missing], distinct.type))
-    elif pa.types.is_floating(distinct.type):
-        found = pc.is_nan(distinct)
-    else:
-        found = distinct.is_null()
-    absent: NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
-    return absent
-
-
-def _numbers(distinct: Any, kind: Any) -> NDArray[np.float64] | None:
-    if len(distinct) == 0 or any(fits(kind) for fits in _TIMES) or pa.types.is_null(kind):
-        return None
-    if pa.types.is_boolean(kind):
-        distinct = distinct.cast(pa.int8())
+def _numbers(texts: Any) -> NDArray[np.float64] | None:
     try:
-        numbers = np.array(distinct.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+        numbers: NDArray[np.float64] = texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
         return None
-    return numbers if np.isfinite(numbers).all() else None
+    return numbers if len(numbers) and np.isfinite(numbers).all() else None
 
 
 CLEAR = (r"\N", "NULL", "null", "Null", "NaN", "nan", "<NA>", "N/A", "n/a", "#N/A", "?")
@@ -170,22 +155,13 @@ def find_markers(columns: Iterable[Counted]) -> Markers:
         if column.type != "text":
             continue
         # Arrow casts "NaN" to a number, so a column of numbers may hold it too.
-        held = {marker for marker in (*CLEAR, *DOUBTFUL) if pc.index(column.distinct, pa.scalar(marker)).as_py() >= 0}
-        if not held:
-            continue
-        sure |= dict.fromkeys(marker for marker in CLEAR if marker in held)
-        unsure = [marker for marker in DOUBTFUL if marker in held]
-        if unsure and _numbers_otherwise(column, held):
+        markers = pa.array([*CLEAR, *DOUBTFUL], column.distinct.type)
+        held = markers.filter(pc.is_in(markers, column.distinct))
+        sure |= dict.fromkeys(marker for marker in CLEAR if marker in held.to_pylist())
+        unsure = [marker for marker in DOUBTFUL if marker in held.to_pylist()]
+        if unsure and _numbers(column.distinct.filter(pc.invert(pc.is_in(column.distinct, held)))) is not None:
             sure |= dict.fromkeys(unsure)
         else:
             for marker in unsure:
                 doubtful.setdefault(marker, []).append(column.name)
     return Markers(tuple(sure), {marker: tuple(names) for marker, names in doubtful.items()})
-
-
-def _numbers_otherwise(column: Counted, held: set[str]) -> bool:
-    rest = column.distinct.filter(pc.invert(pc.is_in(column.distinct, pa.array(sorted(held), column.distinct.type))))
-    try:
-        return len(rest) > 0 and bool(np.isfinite(rest.cast(pa.float64()).to_numpy(zero_copy_only=False)).all())
-    except pa.ArrowInvalid:
-        return False

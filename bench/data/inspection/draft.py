@@ -8,11 +8,9 @@ from dataclasses import dataclass, field, replace
 from glob import escape
 from pathlib import Path
 
-import numpy as np
-
 from bench.data.duplicates import RowSet
 from bench.data.inspection.column import Counted, Markers, count_column, find_markers
-from bench.data.inspection.labels import Label, find_labels, label_columns, parents_of
+from bench.data.inspection.labels import Labels, find_labels, label_columns, parents_of
 from bench.data.inspection.proposals import Proposal, proposals
 from bench.data.inspection.roles import ColumnDraft, Role, draft_columns, given_roles, renamed
 from bench.data.inspection.sample import Layout, Sample, known_column, layout_of, read_sample
@@ -55,9 +53,7 @@ class Draft:
     rows: int
     complete: bool
     markers: Markers
-    labels: tuple[Label, ...]
-    rates: Mapping[str, float]
-    """Task -> mean label among the rows inspected."""
+    labels: Labels
     columns: tuple[ColumnDraft, ...]
     split: Split
     proposals: tuple[Proposal, ...]
@@ -107,21 +103,19 @@ def draft_card(request: Request, progress: Progress) -> Draft:
     for option, key in (("--group", wish.group), ("--split-column", wish.column)):
         if key is not None and not counted[key].single:
             raise UserError(f"{option}: column '{key}' is of type {counted[key].type}, which a card cannot use")
-    tasks = find_labels(given, parents, counted)
-    split = _split(wish, sample, counted, tasks, markers, progress)
-    labels = {task.name: (task.values(counted), task.binary) for task in tasks}
+    labels = find_labels(given, parents, counted)
+    split = _split(wish, sample, counted, labels, markers, progress)
     of_rows = assigned(split.table, wish, card_names(layout), sample.file, counted)
-    given_away = given_roles(wish, split, tasks)
+    given_away = given_roles(wish, split, labels)
     drafts = renamed(draft_columns(layout.columns, column_of, given_away, labels, of_rows, halves_of(of_rows, labels)))
     if not any(column.role == "input" for column in drafts):
         reasons = "; ".join(f"'{column.name}' ({column.reason})" for column in drafts if column.role == "left out")
         raise UserError(
             f"no column is left as an input: {reasons or 'there are only labels and what the split goes by'}"
         )
-    rates = {name: float(np.nanmean(value)) for name, (value, _) in labels.items()}
     name, rows = request.id or _id_of(request.files), sample.table.num_rows
-    proposed = tuple(proposals(column_of, drafts, tasks, labels, wish, rows, _repeated(sample)))
-    return Draft(request, layout, name, rows, sample.complete, markers, tasks, rates, drafts, split, proposed)
+    proposed = tuple(proposals(column_of, drafts, labels, wish, rows, _repeated(sample)))
+    return Draft(request, layout, name, rows, sample.complete, markers, labels, drafts, split, proposed)
 
 
 def _repeated(sample: Sample) -> int:
@@ -159,7 +153,7 @@ def _split(
     wish: Wish,
     sample: Sample,
     counted: Mapping[str, Counted],
-    labels: Sequence[Label],
+    labels: Labels,
     markers: Markers,
     progress: Progress,
 ) -> Split:

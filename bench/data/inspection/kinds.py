@@ -184,9 +184,9 @@ def _as_codes(trial: Trial) -> str | None:
     if trial.common(FEW_RANGES) < COMMON:
         return None
     exact, ranges = trial.alone(trial.single), trial.alone(trial.cut(FEW_RANGES))
-    for name, (_, binary) in trial.halves.labels.items():
-        more, least = exact[name] - ranges[name], 0.5 if binary else 0.0
-        if more >= CODES[0] and more >= CODES[1] * (exact[name] - least):
+    for name, label in trial.halves.labels.items():
+        more = exact[name] - ranges[name]
+        if more >= CODES[0] and more >= CODES[1] * (exact[name] - label.chance):
             return _compared(trial, name, ("each by itself", exact), (f"{FEW_RANGES} ranges", ranges))
     return None
 
@@ -194,7 +194,7 @@ def _as_codes(trial: Trial) -> str | None:
 def _compared(
     trial: Trial, task: str, one: tuple[str, Mapping[str, float]], other: tuple[str, Mapping[str, float]]
 ) -> str:
-    measure = "AUC" if trial.halves.labels[task][1] else "R2"
+    measure = trial.halves.labels[task].measure
     return f"{one[0]} {one[1][task]:.4f}, {other[0]} {other[1][task]:.4f} ({measure} of '{task}' on validation)"
 
 
@@ -361,16 +361,14 @@ def find_rate(column: Counted, finding: Finding, trial: Trial) -> Rate | None:
     """The evidence on a categorical input of many values; None for any other, or where no label is there to try on."""
     if not _has_many(column, finding):
         return None
-    chance = {name: 0.5 if binary else 0.0 for name, (_, binary) in trial.halves.labels.items()}
-    scores = {name: (score - chance[name], score) for name, score in trial.alone(trial.single).items()}
+    labels, scores = trial.halves.labels, trial.alone(trial.single)
     if not scores:
         return None
     covered = trial.repeated(OFTEN)
-    task = max(scores, key=lambda name: scores[name][0])
-    more, score = scores[task]
-    measure = "AUC" if trial.halves.labels[task][1] else "R2"
+    task = max(scores, key=lambda name: scores[name] - labels[name].chance)
+    score, label = scores[task], labels[task]
     why = (
         f"{covered:.0%} of validation's rows have a value that {OFTEN} rows of train or more have, and the rates alone "
-        f"tell '{task}' there (validation {measure} {score:.4f})"
+        f"tell '{task}' there (validation {label.measure} {score:.4f})"
     )
-    return Rate(covered >= COVERED and more >= TELLS, why)
+    return Rate(covered >= COVERED and score - label.chance >= TELLS, why)

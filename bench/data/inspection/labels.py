@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.data.checks import ZERO_ONE
 from bench.data.inspection.column import Counted
-from bench.data.tasks import check_parents
+from bench.data.tasks import TaskRule, check_parents
 from bench.data.values import canonical
 from bench.errors import UserError, unknown
 
@@ -25,39 +26,59 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Label:
-    """One task, and notes on what to look at."""
+    """One task, what its labels are, and notes on what to look at."""
 
-    name: str
-    columns: tuple[str, ...]
-    """Raw columns; the label is their product where there are several."""
-    binary: bool = True
-    positive: tuple[str, ...] = ()
-    """Values that mean 1, where 0/1 does not say it."""
-    negative: tuple[str, ...] = ()
-    """Values that mean 0; empty for all others."""
-    parent: str | None = None
+    rule: TaskRule
+    y: Floats
+    """(N,), NaN where unobserved."""
     notes: tuple[str, ...] = ()
 
-    def values(self, columns: Mapping[str, Counted]) -> NDArray[np.float64]:
-        """(N,), NaN where unobserved."""
-        product = np.ones(columns[self.columns[0]].rows)
-        for column in map(columns.__getitem__, self.columns):
-            meaning = [
-                float(text in self.positive) if self.positive else ZERO_ONE[text.lower()]
-                for text in (column.texts() if self.binary else [])
-            ]
-            product = product * (np.array([*meaning, np.nan])[column.codes] if self.binary else column.of_rows)
-        return product
+    @property
+    def binary(self) -> bool:
+        """Whether it is a yes or no, not a number."""
+        return self.rule.kind == "binary"
+
+    @property
+    def measure(self) -> str:
+        """How well something tells it: by the area under the ROC curve, or the share of its variance."""
+        return "AUC" if self.binary else "R2"
+
+    @property
+    def chance(self) -> float:
+        """The measure of what tells nothing."""
+        return 0.5 if self.binary else 0.0
+
+    @property
+    def mean(self) -> float:
+        """Mean label."""
+        return float(np.nanmean(self.y))
 
     @property
     def table(self) -> dict[str, Any]:
         """For the card."""
-        rule: dict[str, Any] = {"name": self.name}
-        rule |= {"column": self.columns[0]} if len(self.columns) == 1 else {"columns": list(self.columns)}
-        if not self.binary:
-            rule["kind"] = "regression"
-        rule |= {key: list(values) for key in ("positive", "negative") if (values := getattr(self, key))}
-        return rule | ({"parent": self.parent} if self.parent else {})
+        return self.rule.model_dump(mode="json", exclude_defaults=True)
+
+    def fewest(self, rows: Any = slice(None)) -> int:
+        """Labels of the rarer class among some rows, or labels at all."""
+        y = self.y[rows]
+        return min(int((y == 1).sum()), int((y == 0).sum())) if self.binary else int((~np.isnan(y)).sum())
+
+
+Labels = Mapping[str, Label]
+"""By the tasks' names."""
+
+
+def read(rule: TaskRule, columns: Mapping[str, Counted]) -> Floats:
+    """(N,) the labels of a task, NaN where unobserved."""
+    product = np.ones(columns[rule.sources[0]].rows)
+    for column in map(columns.__getitem__, rule.sources):
+        if rule.kind == "regression":
+            product = product * column.of_rows
+            continue
+        meanings = dict.fromkeys(rule.positive, 1.0) if rule.positive else ZERO_ONE
+        meaning = [meanings.get(text if rule.positive else text.lower(), 0.0) for text in column.texts()]
+        product = product * np.array([*meaning, np.nan])[column.codes]
+    return product
 
 
 def label_columns(given: Sequence[str], known: Sequence[str]) -> dict[str, str | None]:
@@ -105,96 +126,86 @@ def parents_of(given: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
 
 def find_labels(
     given: Mapping[str, str | None], parents: Mapping[str, str], columns: Mapping[str, Counted]
-) -> tuple[Label, ...]:
+) -> dict[str, Label]:
     """The tasks, in the order given; parents' exceptions are mended where 0/1 labels allow it.
 
     Raises:
         UserError: a label of one class, of texts that are neither yes nor no, a funnel with nothing to learn.
     """
     names = task_names(tuple(given))
-    labels = {column: _label(names[column], columns[column], value) for column, value in given.items()}
-
-    def depth(name: str) -> int:
-        return 1 + depth(parents[name]) if name in parents else 0
-
-    for child in sorted((name for name in labels if name in parents), key=depth):  # parents first
-        labels[child] = _child(labels[child], labels[parents[child]], columns)
-    return tuple(labels[column] for column in given)
+    labels = {column: _label(names[column], columns, column, value) for column, value in given.items()}
+    for child in TopologicalSorter({child: [parent] for child, parent in parents.items()}).static_order():
+        if child in parents:
+            labels[child] = _child(labels[child], labels[parents[child]])
+    return {label.rule.name: label for label in labels.values()}
 
 
-def _label(name: str, column: Counted, positive: str | None) -> Label:
-    where = f"--label: '{column.name}'"
+def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | None) -> Label:
+    column, where = columns[of], f"--label: '{of}'"
     if not column.single:
         raise UserError(f"{where}: expected 0 and 1, two values or numbers, found a column of type {column.type}")
     texts = column.texts()
     if len(texts) < 2:
         found = f"only {texts[0]!r}" if texts else "no value"
         raise UserError(f"{where}: expected both classes, found {found} in the {column.rows:,} rows inspected")
-    notes = (f"{column.missing_rate:.1%} of rows have no label",) if column.known < column.rows else ()
-    label = Label(name, (column.name,), notes=notes)
+    notes = [f"{column.missing_rate:.1%} of rows have no label"] if column.known < column.rows else []
+    lower = {text.lower() for text in texts}
+    yes = [text for text in texts if text.lower() in _YES]
+    means: dict[str, Any] = {}
     if positive is not None:
         value = canonical(positive)
         if value not in texts:
             raise UserError(f"{where}: {unknown('value', positive, texts[:50])}")
-        return replace(label, positive=(value,))
-    lower = {text.lower() for text in texts}
-    if lower <= set(ZERO_ONE):
-        return label
-    if len(texts) == 2:
-        yes = [text for text in texts if text.lower() in _YES]
-        if len(yes) == 1 and lower - set(_YES) <= set(_NO):
-            no = next(text for text in texts if text not in yes)
-            return replace(label, positive=(yes[0],), negative=(no,))
-        rare = int(np.argmin(column.counts))
-        notes = (*notes, f"the rarer of two values is taken for 1; if it is not, say --label {column.name}=VALUE")
-        return replace(label, positive=(texts[rare],), negative=(texts[1 - rare],), notes=notes)
-    if column.numbers is None:
+        means = {"positive": (value,)}
+    elif lower <= set(ZERO_ONE):
+        pass
+    elif len(texts) == 2:
+        if len(yes) != 1 or not lower - set(_YES) <= set(_NO):
+            yes = [texts[int(np.argmin(column.counts))]]
+            notes.append(f"the rarer of two values is taken for 1; if it is not, say --label {of}=VALUE")
+        means = {"positive": tuple(yes), "negative": tuple(text for text in texts if text not in yes)}
+    elif column.numbers is None:
         odd = next((text for text in texts if not any(map(str.isdigit, text))), texts[0])  # not the 0 beside a "maybe"
         raise UserError(
             f"{where}: expected 0 and 1, two values or numbers, found {len(texts):,} texts such as {odd!r}; "
-            f"say which means 1 with --label {column.name}=VALUE"
+            f"say which means 1 with --label {of}=VALUE"
         )
-    hint = f"a number is predicted; for a yes or no say --label {column.name}=VALUE"
-    return replace(label, binary=False, notes=(*notes, hint))
+    else:
+        means = {"kind": "regression"}
+        notes.append(f"a number is predicted; for a yes or no say --label {of}=VALUE")
+    rule = TaskRule(name=name, column=of, **means)
+    return Label(rule, read(rule, columns), tuple(notes))
 
 
-def _child(label: Label, parent: Label, columns: Mapping[str, Counted]) -> Label:
+def _child(label: Label, parent: Label) -> Label:
+    rule, above = label.rule, parent.rule
+    child_column, parent_column = rule.sources[-1], above.sources[-1]
     if not parent.binary:
-        raise UserError(f"--parent: '{parent.columns[-1]}' holds numbers, and only a yes or no can happen first")
-    of_child, of_parent = label.values(columns), parent.values(columns)
-    if not label.binary:
-        return _number_after(label, parent, of_child, of_parent)
-    given = of_child[of_parent == 1]
-    happened, not_happened = int((given == 1).sum()), int((given == 0).sum())
-    if not happened or not not_happened:
-        found = f"{happened:,} of {happened + not_happened:,} are"
-        raise UserError(
-            f"--parent: '{label.columns[-1]}' must be sometimes 1 and sometimes 0 where '{parent.columns[-1]}' is 1, "
-            f"but {found}"
-        )
-    label = replace(label, parent=parent.name)
-    stray = int(((of_child == 1) & (of_parent == 0)).sum())
-    if not stray:
-        return label
-    note = f"{stray:,} rows have {label.name} = 1 though {parent.name} = 0"
-    if label.positive or parent.positive:
-        return replace(label, notes=(*label.notes, f"{note}; look at them"))
-    product = f"{note}: the product of the labels counts them as 0"
-    return replace(label, columns=(*parent.columns, *label.columns), notes=(*label.notes, product))
-
-
-def _number_after(label: Label, parent: Label, of_child: Floats, of_parent: Floats) -> Label:
-    given = of_child[(of_parent == 1) & ~np.isnan(of_child)]
+        raise UserError(f"--parent: '{parent_column}' holds numbers, and only a yes or no can happen first")
+    given, without = label.y[parent.y == 1], label.y[parent.y == 0]
+    given = given[~np.isnan(given)]
     if len(np.unique(given)) < 2:
-        raise UserError(
-            f"--parent: '{label.columns[-1]}' must differ between rows where '{parent.columns[-1]}' is 1, but "
-            f"{len(given):,} of them have a number, and all the same"
-        )
-    label = replace(label, parent=parent.name)
-    if not (stray := int((np.nan_to_num(of_child)[of_parent == 0] != 0).sum())):
-        return label
-    note = f"{stray:,} rows have a number there though {parent.name} = 0: it does not count"
-    return replace(label, notes=(*label.notes, note))
+        if label.binary:
+            must = f"be sometimes 1 and sometimes 0 where '{parent_column}' is 1"
+            found = f"{int(given.sum()):,} of {len(given):,} are"
+        else:
+            must = f"differ between rows where '{parent_column}' is 1"
+            found = f"{len(given):,} of them have a number, and all the same"
+        raise UserError(f"--parent: '{child_column}' must {must}, but {found}")
+    update: dict[str, Any] = {"parent": above.name}
+    y, notes = label.y, label.notes
+    if stray := int((np.nan_to_num(without) != 0).sum()):
+        if not label.binary:
+            notes = (*notes, f"{stray:,} rows have a number there though {above.name} = 0: it does not count")
+        else:
+            note = f"{stray:,} rows have {rule.name} = 1 though {above.name} = 0"
+            if rule.positive or above.positive:
+                notes = (*notes, f"{note}; look at them")
+            else:
+                notes = (*notes, f"{note}: the product of the labels counts them as 0")
+                update |= {"column": None, "columns": (*above.sources, *rule.sources)}
+                y = y * parent.y
+    return Label(rule.model_copy(update=update), y, notes)
 
 
 def task_names(columns: Sequence[str]) -> dict[str, str]:

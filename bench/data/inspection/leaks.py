@@ -7,13 +7,13 @@ label is known.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.inspection.column import Counted
+from bench.data.inspection.labels import Floats, Label, Labels
 from bench.schema import begins
 
 SUSPECT = 0.98
@@ -32,27 +32,22 @@ FOLDS = 5
 SMOOTHING = 1.0
 _MANY = 256
 
-Floats = NDArray[np.float64]
-Labels = Mapping[str, tuple[Floats, bool]]
-"""Task -> ((N,) NaN where unobserved, whether it is binary)."""
-
 
 def find_leak(column: Counted, labels: Labels) -> str | None:
     """The strongest evidence that a column is (almost) determined by a label, or determines it, as a clause."""
     cells, missing, something = cells_of(column), column.codes < 0, _something(column)
     found: list[tuple[float, str]] = []
-    for name, (label, binary) in labels.items():
-        if fewest(label, binary) < LEAST:
+    for name, label in labels.items():
+        if label.fewest() < LEAST:
             continue
-        score = predictive(cells, label, binary)
+        score = predictive(cells, label)
         if score < SUSPECT:
-            event = label if binary else np.where(np.isnan(label), np.nan, (label != 0).astype(float))
-            if (clause := _implied(something, event, name, binary)) is not None:
+            if (clause := _implied(something, name, label)) is not None:
                 found.append((score, clause))
-        elif binary and missing.any() and predictive(missing.astype(np.int64), label, binary) >= SUSPECT:
+        elif label.binary and missing.any() and predictive(missing.astype(np.int64), label) >= SUSPECT:
             found.append((score, f"whether it is missing tells '{name}' (AUC {score:.4f})"))
         else:
-            found.append((score, f"it alone tells '{name}' ({'AUC' if binary else 'R2'} {score:.4f})"))
+            found.append((score, f"it alone tells '{name}' ({label.measure} {score:.4f})"))
     return max(found, key=lambda each: each[0], default=(0.0, None))[1]
 
 
@@ -66,9 +61,10 @@ def _something(column: Counted) -> NDArray[np.bool_]:
     return np.append(~nothing, False)[column.codes]
 
 
-def _implied(something: NDArray[np.bool_], event: Floats, name: str, binary: bool) -> str | None:
+def _implied(something: NDArray[np.bool_], name: str, label: Label) -> str | None:
     """Which value of a 0/1 label (almost) every row has that holds something, where that is no matter of course."""
-    seen = ~np.isnan(event)
+    seen = ~np.isnan(label.y)
+    event = label.y if label.binary else label.y != 0
     inside, outside = event[seen & something], event[seen & ~something]
     if len(inside) == 0 or len(outside) < LEAST:
         return None
@@ -77,17 +73,12 @@ def _implied(something: NDArray[np.bool_], event: Floats, name: str, binary: boo
         expected, exceptions = len(inside) * (1 - common), int((inside != value).sum())
         if common <= COMMON and expected >= LEAST and exceptions <= EXCEPTIONS * expected:
             share = "all" if not exceptions else f"{1 - exceptions / len(inside):.2%}"
-            what = f"'{name}' is {value}" if binary else f"'{name}' is {'not ' if value else ''}0"
+            what = f"'{name}' is {value}" if label.binary else f"'{name}' is {'not ' if value else ''}0"
             return (
                 f"it is 0 or missing but for {len(inside):,} rows, and there {what} in {share} of them, "
                 f"elsewhere in {float((outside == value).mean()):.1%}: it seems to be made after it"
             )
     return None
-
-
-def fewest(label: Floats, binary: bool) -> int:
-    """Labels of the rarer class, or labels at all."""
-    return min(int((label == 1).sum()), int((label == 0).sum())) if binary else int((~np.isnan(label)).sum())
 
 
 def cells_of(column: Counted) -> NDArray[np.int64]:
@@ -109,13 +100,13 @@ def ranges_of(column: Counted, rows: NDArray[Any], ranges: int) -> NDArray[np.in
     return np.append(np.searchsorted(edges, column.numbers, side="right"), len(edges) + 1)
 
 
-def predictive(cells: NDArray[np.int64], label: Floats, binary: bool) -> float:
+def predictive(cells: NDArray[np.int64], label: Label) -> float:
     """AUC (binary) or R2 of the mean label of a row's cell, smoothed, and taken over the other folds' rows only.
 
     A cell that the other folds do not have gets the overall mean; so an id of each row predicts nothing.
     """
-    seen = ~np.isnan(label)
-    cell, y = cells[seen], label[seen]
+    seen = ~np.isnan(label.y)
+    cell, y = cells[seen], label.y[seen]
     fold = np.random.default_rng(0).integers(0, FOLDS, len(y))
     key = cell * FOLDS + fold
     size = (int(cells.max()) + 1) * FOLDS
@@ -124,11 +115,15 @@ def predictive(cells: NDArray[np.int64], label: Floats, binary: bool) -> float:
     overall = float(y.mean())
     others = rows.sum(axis=1, keepdims=True) - rows
     mean = (total.sum(axis=1, keepdims=True) - total + SMOOTHING * overall) / (others + SMOOTHING)
-    if binary:
+    if label.binary:
         return group_auc(mean.ravel(), total.ravel(), (rows - total).ravel())
-    residual = float(((y - mean.ravel()[key]) ** 2).sum())
-    spread = float(((y - overall) ** 2).sum())
-    return 1 - residual / spread if spread > 0 else 0.0
+    return explained(y, mean.ravel()[key])
+
+
+def explained(y: Floats, said: Floats) -> float:
+    """Share of the variance of numbers (N,) that is explained by what is said of them."""
+    spread = float(((y - y.mean()) ** 2).sum())
+    return 1 - float(((y - said) ** 2).sum()) / spread if spread > 0 else 0.0
 
 
 def group_auc(score: Floats, positives: Floats, negatives: Floats) -> float:

@@ -12,8 +12,8 @@ import numpy as np
 
 from bench.data.inspection.column import Counted
 from bench.data.inspection.kinds import DESIGN, FEW, Finding, skewness
-from bench.data.inspection.labels import Label, task_names
-from bench.data.inspection.leaks import LEAST, Floats, Labels
+from bench.data.inspection.labels import Floats, Labels, task_names
+from bench.data.inspection.leaks import LEAST
 from bench.data.inspection.names import (
     LASTING,
     RATINGS,
@@ -66,7 +66,6 @@ class Proposal(NamedTuple):
 def proposals(
     column_of: Callable[[str], Counted],
     columns: Sequence[ColumnDraft],
-    tasks: Sequence[Label],
     labels: Labels,
     wish: Wish,
     rows: int,
@@ -78,13 +77,13 @@ def proposals(
         repeated: how many of the rows equal an earlier one.
     """
     numbers = dict[str, tuple[str | None, Floats]]()  # task -> the column, where it is no task yet, and its values
-    numbers |= {task.name: (None, labels[task.name][0]) for task in tasks if not task.binary}
+    numbers |= {name: (None, label.y) for name, label in labels.items() if not label.binary}
     afterwards = [draft.name for draft in columns if draft.role == "post-exposure"]
     names = task_names([*labels, *afterwards])
     for name in afterwards:
         if is_amount(column := column_of(name)):
             numbers[names[name]] = name, column.of_rows
-    partly = [name for name, (values, _) in labels.items() if np.isnan(values).any()]
+    partly = [name for name, label in labels.items() if np.isnan(label.y).any()]
     scenario, logged = dict[str, str](), list[str]()
     where, limit, lasting = dict[str, tuple[Keys, str]](), dict[str, str](), list[str]()
     for draft in columns:
@@ -96,7 +95,7 @@ def proposals(
         if why := find_scenario(column, labels):
             scenario[draft.name] = why
         for task in partly:
-            if task not in where and (space := find_space(column, draft.finding, labels[task][0])):
+            if task not in where and (space := find_space(column, draft.finding, labels[task].y)):
                 where[task] = space
         if numeric:
             logged += [draft.name] * is_logged(column)
@@ -123,13 +122,12 @@ def proposals(
     for task, (condition, why) in where.items():
         text = f"{upper(why)}. Uncomment it so that no other row counts, whatever it holds."
         yield Proposal(f"tasks.{task}", {"where": condition}, text)
-    parents = {task.name: task.parent for task in tasks}
     for task, (own, y) in numbers.items():
-        parent = None if parents.get(task) else find_parent(y, labels)
+        parent = None if task in labels and labels[task].rule.parent else find_parent(y, labels)
         watched = lasting[0] if lasting and is_watching(own or task) else None
         yield from _amount(task, own, parent, limit.get(task), watched)
-    yield from _sampling(columns, tasks)
-    yield from _history(columns, tasks, wish, rows)
+    yield from _sampling(columns, labels)
+    yield from _history(columns, labels, wish, rows)
 
 
 def upper(text: str) -> str:
@@ -144,7 +142,7 @@ def find_space(column: Counted, finding: Finding, label: Floats) -> tuple[Keys, 
         return None
     kind, name = finding.option["kind"], column.name
     if kind == "categorical" and len(column.counts) <= FEW:
-        cell = np.where(column.codes < 0, len(column.counts), column.codes)
+        cell = column.cells
         labelled, all_rows = (np.bincount(cell[rows], minlength=len(column.counts) + 1) for rows in (known, cell >= 0))
         if ((labelled > 0) & (labelled < all_rows)).any() or labelled[-1]:
             return None
@@ -170,20 +168,21 @@ def find_scenario(column: Counted, labels: Labels) -> str | None:
     """Why a column may be a scenario: its name says so, it has few values, and two or more have enough rows."""
     if not column.single or not is_scenario(column.name) or not 2 <= len(column.counts) <= SCENARIOS:
         return None
-    cell = np.where(column.codes < 0, len(column.counts), column.codes)
+    cell = column.cells
     enough = np.append(column.counts >= SHARE * column.rows, False)
-    for y, binary in labels.values():
-        for wanted in (1, 0) if binary else ():
-            enough &= np.bincount(cell[y == wanted], minlength=len(enough)) >= LEAST
+    for label in labels.values():
+        for wanted in (1, 0) if label.binary else ():
+            enough &= np.bincount(cell[label.y == wanted], minlength=len(enough)) >= LEAST
     if enough.sum() < 2:
         return None
-    y, binary = next(iter(labels.values()))
-    rows = ~np.isnan(y)
-    mean = np.bincount(cell[rows], y[rows], len(enough)) / np.maximum(np.bincount(cell[rows], minlength=len(enough)), 1)
-    low, high = (f"{value:.1%}" if binary else f"{value:.4g}" for value in (mean[enough].min(), mean[enough].max()))
+    name, label = next(iter(labels.items()))
+    rows = ~np.isnan(label.y)
+    sums, each = (np.bincount(cell[rows], by, len(enough)) for by in (label.y[rows], None))
+    mean = (sums / np.maximum(each, 1))[enough]
+    low, high = (f"{value:.1%}" if label.binary else f"{value:.4g}" for value in (mean.min(), mean.max()))
     return (
         f"{int(enough.sum())} of its {len(column.counts)} values have {SHARE:.0%} of the rows or more, and "
-        f"'{next(iter(labels))}' is {low} to {high} there"
+        f"'{name}' is {low} to {high} there"
     )
 
 
@@ -211,10 +210,10 @@ def find_parent(y: Floats, labels: Labels) -> str | None:
     """The rarest binary task without which a number (N,) is 0 or missing in every row."""
     something = np.nan_to_num(y) != 0
     found: dict[str, int] = {}
-    for task, (label, binary) in labels.items():
-        without, happened = label == 0, label == 1
+    for task, label in labels.items():
+        without, happened = label.y == 0, label.y == 1
         enough = min(int(without.sum()), int(something[happened].sum())) >= LEAST
-        if binary and enough and not something[without].any():
+        if label.binary and enough and not something[without].any():
             found[task] = int(happened.sum())
     return min(found, key=found.__getitem__) if found else None
 
@@ -266,9 +265,9 @@ def _amount(
         yield Proposal(f"tasks.{task}", keys, f"{upper('; '.join(why))}. Uncomment what holds.")
 
 
-def _sampling(columns: Sequence[ColumnDraft], tasks: Sequence[Label]) -> Iterator[Proposal]:
+def _sampling(columns: Sequence[ColumnDraft], labels: Labels) -> Iterator[Proposal]:
     """Where a column seems to say at which rate negatives were kept."""
-    roots = [task.name for task in tasks if task.binary and task.parent is None]
+    roots = [name for name, label in labels.items() if label.binary and label.rule.parent is None]
     for column in columns:
         fits = is_sampling_rate(column.name) and all(is_number(text, 0, 1) for text in column.examples)
         if fits and roots and column.role in ("input", "left out", "post-exposure"):
@@ -281,7 +280,7 @@ def _sampling(columns: Sequence[ColumnDraft], tasks: Sequence[Label]) -> Iterato
             return
 
 
-def _history(columns: Sequence[ColumnDraft], tasks: Sequence[Label], wish: Wish, rows: int) -> Iterator[Proposal]:
+def _history(columns: Sequence[ColumnDraft], labels: Labels, wish: Wish, rows: int) -> Iterator[Proposal]:
     """Inputs of earlier rows: requests must then bring them, so nobody gets them unasked."""
     by_name = {column.name: column for column in columns}
     if wish.group is None or wish.time is None or not all(map(is_number, by_name[wish.time].examples)):
@@ -294,7 +293,7 @@ def _history(columns: Sequence[ColumnDraft], tasks: Sequence[Label], wish: Wish,
     )
     categories = sorted((column for column in plain if column.name != wish.group), key=lambda column: -column.distinct)
     same = [column.input for column in categories if column.distinct <= 100 * each]
-    actions = [task.name for task in tasks if task.binary]
+    actions = [name for name, label in labels.items() if label.binary]
     why = (
         f"A value of {toml(wish.group)} has {each:.1f} of the rows inspected. What its earlier rows say often tells "
         "most: uncomment this for counts, rates and times since by action (docs/cards.md). Rows to be scored then "

@@ -17,7 +17,7 @@ _SHOWN = 40
 
 def card_text(draft: Draft) -> str:
     """The card."""
-    given = {f"tasks.{label.name}" for label in draft.labels}
+    given = {f"tasks.{name}" for name in draft.labels}
     new = [proposal.at for proposal in draft.proposals if proposal.at.startswith("tasks.") and proposal.at not in given]
     sampling = _proposed(draft, "sampling", "[sampling]", gap=True)
     parts = (
@@ -132,20 +132,19 @@ def _split(draft: Draft) -> Iterator[str]:
 
 def _tasks(draft: Draft) -> Iterator[str]:
     lines: list[str] = []
-    for label in draft.labels:
-        lines += ["", *_task(label, draft)]
+    for name, label in draft.labels.items():
+        lines += ["", *_task(name, label, draft)]
     return iter(lines[1:])
 
 
-def _task(label: Label, draft: Draft) -> Iterator[str]:
-    rate = draft.rates[label.name]
+def _task(name: str, label: Label, draft: Draft) -> Iterator[str]:
     yield from comment(
-        f"{label.name}: {rate:.3%} positive" if label.binary else f"{label.name}: a number, {rate:.4g} on average"
+        f"{name}: {label.mean:.3%} positive" if label.binary else f"{name}: a number, {label.mean:.4g} on average"
     )
     yield from (line for note in label.notes for line in comment(f"{upper(note)}."))
     yield "[[tasks]]"
     yield from (f"{key(name)} = {toml(value)}" for name, value in label.table.items())
-    yield from _proposed(draft, f"tasks.{label.name}")
+    yield from _proposed(draft, f"tasks.{name}")
 
 
 def _encoding(draft: Draft) -> Iterator[str]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from bench.data.inspection.column import Counted
 from bench.data.inspection.kinds import DESIGN, Finding, Rate, coarse_cells, find_kind, find_new, find_rate
-from bench.data.inspection.labels import Label
-from bench.data.inspection.leaks import Labels, find_leak
+from bench.data.inspection.labels import Labels
+from bench.data.inspection.leaks import find_leak
 from bench.data.inspection.names import after_exposure
 from bench.data.inspection.split import Split, Wish
 from bench.data.inspection.trying import Halves, Others, Trial
@@ -45,7 +45,7 @@ class ColumnDraft:
         return self.finding.name or self.name
 
 
-def given_roles(wish: Wish, split: Split, labels: Sequence[Label]) -> dict[str, tuple[Role, str]]:
+def given_roles(wish: Wish, split: Split, labels: Labels) -> dict[str, tuple[Role, str]]:
     """The columns that are no inputs whatever they hold, and why."""
     roles: dict[str, tuple[Role, str]] = {}
     together = wish.group if split.table.get("unit") == "group" else wish.hashed
@@ -55,7 +55,7 @@ def given_roles(wish: Wish, split: Split, labels: Sequence[Label]) -> dict[str, 
         roles[wish.column] = "split", "it assigns rows to splits"
     if wish.time is not None:
         roles[wish.time] = "time", "later rows have times that train never saw"
-    return roles | {column: ("label", "") for label in labels for column in label.columns}
+    return roles | {column: ("label", "") for label in labels.values() for column in label.rule.sources}
 
 
 def draft_columns(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from bench.data.inspection.column import Counted
-from bench.data.inspection.labels import Label
+from bench.data.inspection.labels import Labels, read
 from bench.data.inspection.names import CYCLES, check_sortable, has_word, words
 from bench.data.splits import SPLITS, Assignment, SplitInput, SplitRule, halved, of_validation
 from bench.data.values import Text
@@ -239,7 +239,7 @@ class Split:
     """Rows in no split."""
 
 
-def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Sequence[Label]) -> Split:
+def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Labels) -> Split:
     """The split, tried on N rows, of each its file and the columns that the wish and the labels name.
 
     Raises:
@@ -247,7 +247,7 @@ def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Seq
     """
     table, why = _proposed(wish, files, file, columns)
     split = assigned(table, wish, files, file, columns)
-    values = {label.name: label.values(columns) for label in labels}
+    values = {name: read(label.rule, columns) for name, label in labels.items()}
     counts: dict[str, tuple[int, Mapping[str, int]]] = {}
     by, way_out = f"by a split by {wish.chosen}", "give it a larger share, or choose another --split"
     for number, split_name in enumerate(SPLITS):
@@ -255,17 +255,17 @@ def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Seq
         if not inside.any():
             raise UserError(f"the split by {wish.chosen} leaves {name} empty: {way_out}")
         positives = dict[str, int]()
-        for label in labels:
-            seen = values[label.name][inside]
+        for task, label in labels.items():
+            seen = values[task][inside]
             seen = seen[~np.isnan(seen)]
             if len(seen) == 0:
-                raise UserError(f"task '{label.name}' has no label in {name} {by}: {way_out}")
+                raise UserError(f"task '{task}' has no label in {name} {by}: {way_out}")
             if not label.binary:
                 continue
-            positives[label.name] = happened = int((seen == 1).sum())
+            positives[task] = happened = int((seen == 1).sum())
             if not 0 < happened < len(seen):
                 raise UserError(
-                    f"task '{label.name}' needs both classes in {name}, but {by} {happened:,} of its {len(seen):,} "
+                    f"task '{task}' needs both classes in {name}, but {by} {happened:,} of its {len(seen):,} "
                     f"rows are positive: {way_out}"
                 )
         counts[split_name] = int(inside.sum()), positives

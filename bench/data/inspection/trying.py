@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.inspection.column import Counted
-from bench.data.inspection.leaks import LEAST, Floats, Labels, fewest, group_auc, ranges_of
+from bench.data.inspection.labels import Floats, Label, Labels
+from bench.data.inspection.leaks import LEAST, explained, group_auc, ranges_of
 from bench.data.splits import TEST, TRAIN, VALID
 
 SMOOTHING = 20.0
@@ -36,12 +37,10 @@ class Halves(NamedTuple):
 def halves_of(split: NDArray[np.int8], labels: Labels) -> Halves:
     """Train and the search's half of validation; where these are too few, two draws of train and validation."""
     learn, tried = split == TRAIN, split == VALID
-    if any(fewest(y[rows], binary) < LEAST for rows in (learn, tried) for y, binary in labels.values()):
+    if any(label.fewest(rows) < LEAST for rows in (learn, tried) for label in labels.values()):
         drawn = np.random.default_rng(0).random(len(split)) < SHARE
         learn, tried = (split != TEST) & ~drawn, (split != TEST) & drawn
-    enough = {
-        name: min(fewest(y[rows], binary) for rows in (learn, tried)) >= LEAST for name, (y, binary) in labels.items()
-    }
+    enough = {name: min(map(label.fewest, (learn, tried))) >= LEAST for name, label in labels.items()}
     return Halves(learn, tried, {name: labels[name] for name in labels if enough[name]})
 
 
@@ -54,14 +53,14 @@ class Others:
     def __init__(self, halves: Halves) -> None:
         self.halves = halves
         self.said = {
-            name: np.full(len(y), np.nanmean(y[halves.learn]), np.float64) for name, (y, _) in halves.labels.items()
+            name: np.full(len(label.y), np.nanmean(label.y[halves.learn])) for name, label in halves.labels.items()
         }
 
     def add(self, cells: NDArray[np.int64]) -> None:
         """Adds a column's effects: what its cells (N,) tell of what is left over."""
-        for name, (y, _) in self.halves.labels.items():
-            learn = self.halves.learn & ~np.isnan(y)
-            left = y[learn] - self.said[name][learn]
+        for name, label in self.halves.labels.items():
+            learn = self.halves.learn & ~np.isnan(label.y)
+            left = label.y[learn] - self.said[name][learn]
             rows = np.bincount(cells[learn], minlength=int(cells.max()) + 1)
             effect = np.bincount(cells[learn], left, len(rows)) / (rows + SMOOTHING)
             self.said[name] += effect[cells]
@@ -69,8 +68,8 @@ class Others:
 
 def counts_of(column: Counted, rows: Mask, weights: Floats | None = None) -> Floats:
     """(V + 1,) rows with each distinct value, and with none, or the sum of their weights."""
-    codes = np.where(column.codes < 0, len(column.counts), column.codes)[rows]
-    return np.bincount(codes, None if weights is None else weights[rows], len(column.counts) + 1).astype(np.float64)
+    weight = None if weights is None else weights[rows]
+    return np.bincount(column.cells[rows], weight, len(column.counts) + 1).astype(np.float64)
 
 
 class _Sums(NamedTuple):
@@ -80,16 +79,13 @@ class _Sums(NamedTuple):
     left: Floats
     code: NDArray[np.int32]
     said: Floats
-    label: Floats
-    binary: bool
+    y: Floats
+    of: Label
 
     def score(self, cell: NDArray[np.int64]) -> float:
         effect = np.bincount(cell, self.left) / (np.bincount(cell, self.rows) + SMOOTHING)
-        said, y = self.said + effect[cell[self.code]], self.label
-        if self.binary:
-            return max(group_auc(said, y, 1 - y), 0.5)
-        spread = float(((y - y.mean()) ** 2).sum())
-        return max(1 - float(((y - said) ** 2).sum()) / spread, 0.0) if spread > 0 else 0.0
+        said, y = self.said + effect[cell[self.code]], self.y
+        return max(group_auc(said, y, 1 - y) if self.of.binary else explained(y, said), self.of.chance)
 
 
 class Trial:
@@ -107,10 +103,10 @@ class Trial:
         self._beside = self._alone if others is None else {name: self._sums(name, others) for name in halves.labels}
 
     def _sums(self, name: str, others: Others) -> _Sums:
-        (y, binary), said = self.halves.labels[name], others.said[name]
-        learn, tried = self.halves.learn & ~np.isnan(y), self.halves.tried & ~np.isnan(y)
-        left = counts_of(self.column, learn, y - said)
-        return _Sums(counts_of(self.column, learn), left, self.column.codes[tried], said[tried], y[tried], binary)
+        label, said = self.halves.labels[name], others.said[name]
+        learn, tried = (rows & ~np.isnan(label.y) for rows in (self.halves.learn, self.halves.tried))
+        left = counts_of(self.column, learn, label.y - said)
+        return _Sums(counts_of(self.column, learn), left, self.column.codes[tried], said[tried], label.y[tried], label)
 
     def repeated(self, times: int) -> float:
         """Share of the rows tried whose value at least `times` rows of train have."""
@@ -149,7 +145,7 @@ class Trial:
         Rows of one value stand or fall together, so few values leave more to chance than few labels.
         """
         by_value = NOISE_OF_VALUES / np.sqrt(max(int((self.there[:-1] > 0).sum()), 1))
-        rarer = {name: fewest(y[self.halves.tried], binary) for name, (y, binary) in self.halves.labels.items()}
+        rarer = {name: label.fewest(self.halves.tried) for name, label in self.halves.labels.items()}
         more = {name: (scores[name] - over[name]) / (SURE + NOISE / np.sqrt(rarer[name]) + by_value) for name in scores}
         if not more or sum(more.values()) <= 0:
             return None

@@ -5,6 +5,7 @@ import datetime
 import numpy as np
 import pyarrow as pa
 import pytest
+from known_labels import known
 
 from bench.data.inspection.column import count_column
 from bench.data.inspection.kinds import find_kind
@@ -73,7 +74,7 @@ def tried(name: str, values, *labels: np.ndarray, split: np.ndarray | None = Non
     """The finding where labels are there to try encodings on."""
     column = count_column(name, pa.array(values))
     where = np.arange(len(values)) % 5 // 4 if split is None else split
-    halves = halves_of(where.astype(np.int8), {f"y{at}": (label, True) for at, label in enumerate(labels)})
+    halves = halves_of(where.astype(np.int8), {f"y{at}": known(label) for at, label in enumerate(labels)})
     return find_kind(column, Trial(column, halves))
 
 

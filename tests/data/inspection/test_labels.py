@@ -15,7 +15,7 @@ def counted(**columns):
 
 
 def one(values, positive: str | None = None):
-    (label,) = find_labels({"y": positive}, {}, counted(y=values))
+    (label,) = find_labels({"y": positive}, {}, counted(y=values)).values()
     return label
 
 
@@ -42,8 +42,8 @@ def test_how_a_label_is_read(values, table: dict) -> None:
 
 def test_values_are_what_the_table_says() -> None:
     column = counted(y=["low", "low", "high", None])
-    (label,) = find_labels({"y": None}, {}, column)
-    assert np.array_equal(label.values(column), [0, 0, 1, np.nan], equal_nan=True)
+    (label,) = find_labels({"y": None}, {}, column).values()
+    assert np.array_equal(label.y, [0, 0, 1, np.nan], equal_nan=True)
     assert "rarer" in one(["a", "b", "a"]).notes[-1]
 
 
@@ -67,41 +67,40 @@ def test_what_cannot_be_a_label(values, message: str) -> None:
 def test_names_of_tasks_fit_the_card() -> None:
     columns = counted(**{"Is Click": [0, 1], "is_click": [0, 1], "7d": [0, 1], "Ünï": [0, 1]})
     labels = find_labels(dict.fromkeys(columns), {}, columns)
-    names = [label.name for label in labels]
-    assert len(set(names)) == 4
-    for label in labels:
+    assert len(labels) == 4
+    for label in labels.values():
         TaskRule.model_validate(label.table)
 
 
 def test_a_child_without_its_parent_is_counted_and_mended() -> None:
     columns = counted(click=[0, 0, 1, 1], buy=[1, 0, 1, 0])
-    buy = find_labels({"buy": None, "click": None}, {"buy": "click"}, columns)[0]
+    buy = find_labels({"buy": None, "click": None}, {"buy": "click"}, columns)["buy"]
     assert buy.table == {"name": "buy", "columns": ["click", "buy"], "parent": "click"}
     assert "1 rows" in buy.notes[0]
-    assert buy.values(columns).tolist() == [0, 0, 1, 0]
+    assert buy.y.tolist() == [0, 0, 1, 0]
 
 
 def test_a_chain_is_mended_from_its_top() -> None:
     columns = counted(a=[0, 1, 1, 1, 1], b=[1, 1, 1, 0, 1], c=[1, 1, 0, 1, 1])
     labels = find_labels({"c": None, "b": None, "a": None}, {"c": "b", "b": "a"}, columns)
-    assert labels[0].table["columns"] == ["a", "b", "c"]
+    assert labels["c"].table["columns"] == ["a", "b", "c"]
 
 
 def test_a_clean_funnel_is_left_as_it_is() -> None:
     columns = counted(click=[0, 1, 1], buy=[0, 1, 0])
-    assert find_labels({"click": None, "buy": None}, {"buy": "click"}, columns)[1].table["column"] == "buy"
+    assert find_labels({"click": None, "buy": None}, {"buy": "click"}, columns)["buy"].table["column"] == "buy"
 
 
 def test_other_spellings_than_0_and_1_are_told_but_not_multiplied() -> None:
     columns = counted(click=["no", "no", "yes", "yes"], buy=[1, 0, 1, 0])
-    buy = find_labels({"click": None, "buy": None}, {"buy": "click"}, columns)[1]
+    buy = find_labels({"click": None, "buy": None}, {"buy": "click"}, columns)["buy"]
     assert buy.table["column"] == "buy"
     assert "look at them" in buy.notes[0]
 
 
 def test_a_number_after_an_event() -> None:
     columns = counted(click=[0, 0, 1, 1], seconds=[0.5, 0, 3.5, 2])
-    seconds = find_labels({"click": None, "seconds": None}, {"seconds": "click"}, columns)[1]
+    seconds = find_labels({"click": None, "seconds": None}, {"seconds": "click"}, columns)["seconds"]
     assert seconds.table == {"name": "seconds", "column": "seconds", "kind": "regression", "parent": "click"}
     assert "1 rows have a number there though click = 0" in seconds.notes[-1]
     with pytest.raises(UserError, match="'seconds' holds numbers"):

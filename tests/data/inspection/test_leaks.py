@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from known_labels import known
 from sklearn.metrics import r2_score, roc_auc_score
 
 from bench.data.inspection.column import count_column
@@ -17,7 +18,7 @@ def label_of(rng: np.random.Generator, rate: float = 0.2) -> np.ndarray:
 
 
 def leak(values, label: np.ndarray, binary: bool = True):
-    return find_leak(count_column("c", pa.array(values)), {"y": (label, binary)})
+    return find_leak(count_column("c", pa.array(values)), {"y": known(label, binary)})
 
 
 def test_auc_is_scikit_learns() -> None:
@@ -36,7 +37,7 @@ def test_the_out_of_fold_means_are_those_of_a_loop() -> None:
             others = y[(cells == cells[i]) & (fold != fold[i])]
             score[i] = (others.sum() + SMOOTHING * y.mean()) / (len(others) + SMOOTHING)
         wanted = roc_auc_score(y, score) if binary else r2_score(y, score)
-        assert predictive(cells, y, binary) == pytest.approx(wanted)
+        assert predictive(cells, known(y, binary)) == pytest.approx(wanted)
 
 
 def test_copies_and_functions_of_a_label_are_suspected() -> None:
@@ -45,8 +46,7 @@ def test_copies_and_functions_of_a_label_are_suspected() -> None:
     for values in (y, 1 - y, y * 3 + rng.integers(0, 3, N), np.where(y == 1, "done", "open"), rng.random(N) + y):
         found = leak(values, y)
         assert found is not None
-        assert found.score > 0.99
-        assert found.sentence.startswith("it alone tells")
+        assert found.startswith("it alone tells")
 
 
 def test_a_value_only_where_something_happened_is_suspected() -> None:
@@ -55,7 +55,7 @@ def test_a_value_only_where_something_happened_is_suspected() -> None:
     values = [f"t{i}" if happened else None for i, happened in enumerate(y)]
     found = leak(values, y)
     assert found is not None
-    assert found.sentence.startswith("whether it is missing tells")
+    assert found.startswith("whether it is missing tells")
 
 
 def test_what_only_a_later_stage_makes_is_suspected_though_it_tells_little() -> None:
@@ -67,13 +67,12 @@ def test_what_only_a_later_stage_makes_is_suspected_though_it_tells_little() -> 
     for values in (spend, -spend, unspent, np.where(bought, spend, -1), np.where(bought, "yes", "no"), bought):
         found = leak(values, visit)
         assert found is not None
-        assert found.score < 0.6
-        assert "'y' is 1 in all of them, elsewhere in 1" in found.sentence
-    assert "'y' is not 0" in leak(bought, np.where(visit == 1, rng.normal(5, 1, N), 0), binary=False).sentence
+        assert "'y' is 1 in all of them, elsewhere in 1" in found
+    assert "'y' is not 0" in leak(bought, np.where(visit == 1, rng.normal(5, 1, N), 0), binary=False)
     gone = np.where((visit == 0) & (rng.random(N) < 0.1), 9.5, 0)
     assert leak(gone, visit) is None  # four in five rows are 0 anyway
     assert leak(gone, np.where(visit == 0, 0, (rng.random(N) < 0.9).astype(float))) is None
-    assert "'y' is 0" in leak(gone, np.where(visit == 1, 1, (gone == 0) & (rng.random(N) < 0.5)).astype(float)).sentence
+    assert "'y' is 0" in leak(gone, np.where(visit == 1, 1, (gone == 0) & (rng.random(N) < 0.5)).astype(float))
 
 
 def test_a_strong_feature_with_exceptions_is_not_suspected() -> None:
@@ -91,7 +90,7 @@ def test_a_copy_of_a_number_is_suspected() -> None:
     y = rng.normal(size=N)
     found = leak(np.exp(y), y, binary=False)
     assert found is not None
-    assert "R2" in found.sentence
+    assert "R2" in found
     assert leak(y + rng.normal(size=N), y, binary=False) is None
 
 

@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from known_labels import known
 
 from bench.data.inspection.column import Counted, count_column
 from bench.data.inspection.kinds import DESIGN, find_kind
-from bench.data.inspection.proposals import amount_of, find_parent, find_scenario, find_space, is_amount, limits
+from bench.data.inspection.proposals import find_parent, find_scenario, find_space, is_amount, limits
 
 N = 2000
 RNG = np.random.default_rng(0)
@@ -24,7 +25,7 @@ def column(name: str, values) -> Counted:
 def space(name: str, values, label: np.ndarray) -> dict | None:
     counted = column(name, values)
     found = find_space(counted, find_kind(counted), label)
-    return None if found is None else dict(found.where)
+    return None if found is None else found[0]
 
 
 def known_where(rows: np.ndarray) -> np.ndarray:
@@ -55,7 +56,7 @@ def test_a_task_counts_from_a_number_on() -> None:
 
 @pytest.mark.parametrize("name", ["tab", "page_id", "siteName", "scene", "country"])
 def test_a_scenario(name: str) -> None:
-    why = find_scenario(column(name, TAB), {"click": (CLICK, True)})
+    why = find_scenario(column(name, TAB), {"click": known(CLICK)})
     assert why is not None
     assert "3 of its 3 values" in why
 
@@ -73,7 +74,7 @@ def test_a_scenario(name: str) -> None:
     ],
 )
 def test_no_scenario(name: str, values) -> None:
-    assert find_scenario(column(name, values), {"click": (CLICK, True)}) is None
+    assert find_scenario(column(name, values), {"click": known(CLICK)}) is None
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_what_can_be_predicted_as_a_number(name: str, values, fits: bool) -> Non
 
 
 def test_the_parent_is_the_rarest_event_without_which_there_is_nothing() -> None:
-    labels = {"click": (CLICK, True), "buy": (BUY, True), "stay": (VIDEO, False)}
+    labels = {"click": known(CLICK), "buy": known(BUY), "stay": known(VIDEO, binary=False)}
     spend = np.where(BUY == 1, VIDEO, 0)
     assert find_parent(spend, labels) == "buy"
     assert find_parent(np.where(BUY == 1, VIDEO, np.nan), labels) == "buy"
@@ -115,12 +116,6 @@ def test_a_limit_is_hardly_exceeded_and_often_reached() -> None:
     changes = RNG.choice([0, 1, 2, 5], N, p=[0.8, 0.16, 0.03, 0.01]).astype(float)
     assert not limits(changes, column("days_before", RNG.geometric(0.02, N)))
     assert not limits(WATCHED, column("budget", np.full(N, 1000.0)))
-    assert amount_of("watch", None, "click", "duration").keys == {
-        "parent": "click",
-        "duration": "duration",
-        "censored": "duration",
-    }
-    assert amount_of("watch", None, None, None, "duration").keys == {"duration": "duration"}
 
 
 @pytest.mark.parametrize(("values", "fits"), [([1, 10], True), ([0, 1, 2], True), ([-1, 1], False)])

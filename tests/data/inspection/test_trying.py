@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from known_labels import known
 from sklearn.metrics import r2_score, roc_auc_score
 
 from bench.data.inspection.column import count_column
@@ -17,7 +18,7 @@ SPLIT = (np.arange(N) % 3).astype(np.int8)
 
 def rate_of(values, label: np.ndarray, split: np.ndarray = SPLIT):
     column = count_column("id", pa.array(values))
-    return find_rate(column, find_kind(column), Trial(column, halves_of(split, {"y": (label, True)})))
+    return find_rate(column, find_kind(column), Trial(column, halves_of(split, {"y": known(label)})))
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -27,7 +28,7 @@ def test_scores_are_those_of_a_loop_over_validation(binary: bool) -> None:
     chance = np.nan_to_num(values, nan=5) / 12
     y = (RNG.random(n) < chance).astype(float) if binary else chance + RNG.normal(size=n) / 3
     y[::17] = np.nan
-    trial = Trial(count_column("c", pa.array(values, from_pandas=True)), halves_of(split, {"y": (y, binary)}))
+    trial = Trial(count_column("c", pa.array(values, from_pandas=True)), halves_of(split, {"y": known(y, binary)}))
     learn, tried = (np.flatnonzero((part == split) & ~np.isnan(y)) for part in (0, 1))
     said = []
     for row in tried:
@@ -40,7 +41,7 @@ def test_scores_are_those_of_a_loop_over_validation(binary: bool) -> None:
 def test_what_another_column_tells_adds_nothing() -> None:
     shop = RNG.integers(0, 30, N)
     y = (RNG.random(N) < shop / 30).astype(float)
-    halves = halves_of(SPLIT, {"y": (y, True)})
+    halves = halves_of(SPLIT, {"y": known(y)})
     others = Others(halves)
     others.add(shop)
     copy = Trial(count_column("price", pa.array(shop * 1.5)), halves, others)
@@ -51,11 +52,11 @@ def test_what_another_column_tells_adds_nothing() -> None:
 
 def test_where_the_split_leaves_nothing_to_try_on_rows_are_drawn() -> None:
     y = (np.arange(N) % 2).astype(float)
-    halves = halves_of(np.where(np.arange(N) < 100, TEST, TRAIN).astype(np.int8), {"y": (y, True)})
+    halves = halves_of(np.where(np.arange(N) < 100, TEST, TRAIN).astype(np.int8), {"y": known(y)})
     assert 0.1 * N < halves.tried.sum() < 0.3 * N
     assert not (halves.learn & halves.tried).any()
     assert not (halves.learn | halves.tried)[:100].any()
-    assert halves_of(SPLIT, {"y": (np.zeros(N), True)}).labels == {}
+    assert halves_of(SPLIT, {"y": known(np.zeros(N))}).labels == {}
 
 
 def test_target_rates_are_taken_where_ids_repeat_and_tell() -> None:
