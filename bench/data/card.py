@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from bench import schema
 from bench.data.columns import Categorical, Column, MultiValued, Numeric, SegmentName, SegmentRule, Vector
 from bench.data.history import HistoryConfig
-from bench.data.sources import CsvReader, RawFile, ReaderConfig, Source, SyntheticReader
+from bench.data.sources import CsvReader, Names, RawFile, ReaderConfig, Source, SyntheticReader
 from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, TimeSplit, ValidOfTrain
 from bench.data.tasks import Span, TaskRule, check_tasks
 from bench.data.weights import Sampling, weight_columns
@@ -72,7 +72,7 @@ class Card(Config):
     """Raw columns that are known only after the impression; never inputs."""
     segments: dict[SegmentName, SegmentRule] = Field(default_factory=dict)
     """Parts of the rows by which outcomes are told apart."""
-    logged: tuple[str, ...] = ()
+    logged: Names = ()
     """Raw number columns that hold scores which ranked when the log was written; never inputs."""
     weight: str | None = None
     """Raw number column of the row's weight in losses and metrics; never an input."""
@@ -296,8 +296,6 @@ class Card(Config):
                 )
         if labels := [raw for raw in self.logged if raw in told]:
             raise ValueError(f"logged: expected a score, found '{labels[0]}', a label")
-        if (twice := repeated(self.logged)) is not None:
-            raise ValueError(f"logged: '{twice}' is listed twice")
 
     def _check_sampling(self) -> None:
         if self.sampling is None:

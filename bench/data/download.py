@@ -193,22 +193,21 @@ def _match(names: list[str], wanted: str) -> str:
 
 _BACKEND = """
 import os
+import sys
 
 
-class Backend:
-    def get_requires_for_build_wheel(self, config_settings=None):
-        return []
-
-    def prepare_metadata_for_build_wheel(self, folder, config_settings=None):
-        os.mkdir(os.path.join(folder, "{stem}.dist-info"))
-        with open(os.path.join(folder, "{stem}.dist-info", "METADATA"), "w") as file:
-            file.write("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
-        return "{stem}.dist-info"
+def get_requires_for_build_wheel(config_settings=None):
+    return []
 
 
-__legacy__ = Backend()
-get_requires_for_build_wheel = __legacy__.get_requires_for_build_wheel
-prepare_metadata_for_build_wheel = __legacy__.prepare_metadata_for_build_wheel
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    os.mkdir(os.path.join(folder, "{stem}.dist-info"))
+    with open(os.path.join(folder, "{stem}.dist-info", "METADATA"), "w") as file:
+        file.write("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+    return "{stem}.dist-info"
+
+
+__legacy__ = sys.modules[__name__]
 """
 
 

@@ -37,31 +37,27 @@ def reachable(
     for rule in rules:
         if rule.name not in truth:
             continue
-        own, score, prefix = labels[:, index[rule.name]], truth[rule.name], f"{split}/{rule.name}"
-        measure = _of_values if rule.kind == "regression" else _of_probabilities
+        own, score, name = labels[:, index[rule.name]], truth[rule.name], f"{split}/{rule.name}"
         if rule.parent is None:
-            best |= measure(prefix, own, score)
+            best |= _measured(rule, name, own, score)
             continue
         above = labels[:, index[rule.parent]]
-        best |= measure(f"{prefix}.cvr", np.where(above == 1, own, np.nan), score)
+        best |= _measured(rule, f"{name}.cvr", np.where(above == 1, own, np.nan), score)
         whole, joint, ancestor = own, score, parents[rule.name]
         while ancestor is not None and ancestor in truth:
             of_parent = labels[:, index[ancestor]]
             whole = np.where(of_parent == 0, 0, whole * of_parent)
             joint, ancestor = joint * truth[ancestor], parents[ancestor]
         if ancestor is None:
-            best |= measure(f"{prefix}.ctcvr", whole, joint)
+            best |= _measured(rule, f"{name}.ctcvr", whole, joint)
     return best
 
 
-def _of_probabilities(name: str, labels: NDArray[np.float32], scores: Numbers) -> dict[str, float]:
+def _measured(rule: TaskRule, name: str, labels: NDArray[np.float32], truth: Numbers) -> dict[str, float]:
     seen = ~np.isnan(labels)
-    return {f"{name}.auc": auc(labels[seen], scores[seen])}
-
-
-def _of_values(name: str, labels: NDArray[np.float32], means: Numbers) -> dict[str, float]:
-    seen = ~np.isnan(labels)
-    own, said = labels[seen].astype(np.float64), means[seen]
+    if rule.kind == "binary":
+        return {f"{name}.auc": auc(labels[seen], truth[seen])}
+    own, said = labels[seen].astype(np.float64), truth[seen]
     return {
         f"{name}.rmse": float(np.sqrt(np.mean((own - said) ** 2))),
         f"{name}.spearman": float(spearmanr(own, said).statistic),

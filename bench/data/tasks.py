@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -146,12 +147,10 @@ def check_tasks(rules: tuple[TaskRule, ...]) -> None:
 
 def check_parents(parents: Mapping[str, str]) -> None:
     """Raises ValueError, in one sentence, where child -> parent leads in a cycle."""
-    for start in parents:
-        chain = [start]
-        while (parent := parents.get(chain[-1])) is not None:
-            if parent in chain:
-                raise ValueError(f"parents form a cycle: {' -> '.join([*chain, parent])}")
-            chain.append(parent)
+    try:
+        TopologicalSorter({child: [parent] for child, parent in parents.items()}).prepare()
+    except CycleError as error:
+        raise ValueError(f"parents form a cycle: {' -> '.join(reversed(error.args[1]))}") from None
 
 
 SKEWED = 2.0

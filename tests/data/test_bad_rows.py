@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from bench.data import load_card, parse_card, prepare
+from bench.data import parse_card, prepare
 from bench.data.readers import base
-from bench.data.splits import SPLITS
-from bench.data.synthetic import synthesise
 from bench.errors import UserError
 
 BAD = {
@@ -113,25 +110,3 @@ def test_side_tables_must_be_clean(shop: dict[str, Any], shop_raw: Path, tmp_pat
     shop["reader"] |= {"on_bad_row": "drop", "bad_row_limit": 1.0, "joins": joins}
     with pytest.raises(UserError, match=r"users\.csv, line 2: expected 2 columns, found 3"):
         prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
-
-
-def test_lines_of_ali_ccp(tmp_path: Path, recorder: Any) -> None:
-    raw = tmp_path / "raw"
-    size = {"rows": 6000, "users": 150, "items": 100, "list_length": 9, "click_rate": 0.5, "buy_rate": 0.5}
-    synthesise("ali-ccp", raw, size | {"dirty_rate": 0.01})
-    values = load_card("ali-ccp").model_dump(mode="json", by_alias=True, exclude_unset=True)
-    values["split"]["valid_fraction"] = 0.4
-    clean = prepare(parse_card(values, "here"), tmp_path / "clean", raw)
-    for name in ("train", "test"):
-        spoil(raw / f"sample_skeleton_{name}.csv", [b"1,0,0,nowhere,0,", b"1,0,2,abc,0,", b"nonsense"])
-        spoil(raw / f"common_features_{name}.csv", [b"lost,1"])
-    values["reader"] |= {"on_bad_row": "drop", "bad_row_limit": 0.01}
-    store = prepare(parse_card(values, "here"), tmp_path / "kept", raw, recorder)
-    assert store.manifest["bad_rows"] == {"format": 6, "common index": 2}
-    assert store.manifest["first_bad_row"].endswith("common_features_train.csv, line 41: expected 3 columns separated "
-                                                    "by commas, found 2")  # fmt: skip
-    assert arrays(store.path).keys() == arrays(clean.path).keys()
-    for name in SPLITS:
-        for array in ("ids", "dense", "labels"):
-            one, two = (np.load(path / name / f"{array}.npy") for path in (clean.path, store.path))
-            np.testing.assert_array_equal(one, two)

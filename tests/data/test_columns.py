@@ -196,7 +196,7 @@ def test_a_card_without_them_gives_the_store_that_it_gave(shop: dict[str, Any], 
         ({"segments": {"a": {"column": "day"}}, "post_exposure": ["day"]}, "'day', which is listed under post_exp"),
         ({"logged": ["price"]}, "input 'price' reads 'price', which is listed under logged"),
         ({"logged": ["buy"]}, "logged: expected a score, found 'buy', a label"),
-        ({"logged": ["weight", "weight"]}, "logged: 'weight' is listed twice"),
+        ({"logged": ["weight", "weight"]}, "logged: column 'weight' is named twice"),
     ],
 )
 def test_what_does_not_fit_is_said(shop: dict[str, Any], changes: dict[str, Any], message: str) -> None:

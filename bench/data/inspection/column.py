@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.data.checks import NUMBERS, TEXTS
-from bench.data.values import coded, is_list, whole_column
+from bench.data.values import canonical, coded, distinct, is_list, plain, whole_column
 
 _TIMES = (pa.types.is_date, pa.types.is_timestamp)
 
@@ -76,12 +76,11 @@ class Counted:
         return np.where(self.codes < 0, len(self.counts), self.codes)
 
     def texts(self, most: int | None = None) -> list[str]:
-        """Distinct values; `most` gives only that many, the most frequent first."""
+        """Distinct values in their canonical form; `most` gives only that many, the most frequent first."""
         values = self.distinct
         if most is not None:
             values = values.take(pa.array(np.argsort(-self.counts, kind="stable")[:most]))
-        texts: list[str] = values.to_pylist()
-        return texts
+        return [text for text in map(canonical, plain(values)) if text is not None]
 
     @cached_property
     def of_rows(self) -> NDArray[np.float64]:
@@ -99,9 +98,13 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
         return replace(_one_value(name, array, "?"), readable=False)
     if lists:
         return _lists(name, array, missing)
-    codes, values = coded(array, missing)
+    if any(fits(kind) for fits in TEXTS):
+        of_type, (codes, values) = "text", coded(array, missing)
+    else:
+        array = array.cast(kind)  # not in a dictionary
+        nan = pc.is_nan(array) if pa.types.is_floating(kind) else False
+        of_type, (codes, values) = str(kind), distinct(pc.if_else(nan, None, array))
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
-    of_type = "text" if any(fits(kind) for fits in TEXTS) else str(kind)
     return Counted(name, of_type, codes, values, counts, _numbers(values))
 
 
@@ -123,12 +126,16 @@ def _lists(name: str, array: Any, missing: Collection[str]) -> Counted:
     return replace(found, type=str(array.type), numbers=None, lengths=lengths.to_numpy(zero_copy_only=False))
 
 
-def _numbers(texts: Any) -> NDArray[np.float64] | None:
+def _numbers(values: Any) -> NDArray[np.float64] | None:
+    if len(values) == 0 or any(fits(values.type) for fits in _TIMES):
+        return None
+    if pa.types.is_boolean(values.type):
+        values = values.cast(pa.int8())
     try:
-        numbers: NDArray[np.float64] = texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        numbers: NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
         return None
-    return numbers if len(numbers) and np.isfinite(numbers).all() else None
+    return numbers if np.isfinite(numbers).all() else None
 
 
 CLEAR = (r"\N", "NULL", "null", "Null", "NaN", "nan", "<NA>", "N/A", "n/a", "#N/A", "?")

@@ -14,17 +14,8 @@ from numpy.typing import NDArray
 from bench.data.encoding.numeric import ranges_for
 from bench.data.inspection.column import Counted
 from bench.data.inspection.leaks import ranges_of
-from bench.data.inspection.names import (
-    QUANTITIES,
-    TIMES,
-    epoch_unit,
-    has_word,
-    is_hhmm,
-    is_id,
-    is_weight,
-    is_yyyymmdd,
-    reads_as_time,
-)
+from bench.data.inspection.names import QUANTITIES, TIMES, has_word, is_id, is_weight
+from bench.data.inspection.times import epoch_unit, is_hhmm, is_yyyymmdd, reads_as_time
 from bench.data.inspection.trying import Halves, Trial, counts_of
 from bench.data.splits import TRAIN, VALID
 

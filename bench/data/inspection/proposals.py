@@ -17,7 +17,6 @@ from bench.data.inspection.leaks import LEAST
 from bench.data.inspection.names import (
     LASTING,
     RATINGS,
-    epoch_unit,
     has_word,
     is_id,
     is_number,
@@ -25,10 +24,10 @@ from bench.data.inspection.names import (
     is_scenario,
     is_score,
     is_watching,
-    is_yyyymmdd,
 )
 from bench.data.inspection.roles import ColumnDraft
 from bench.data.inspection.split import Wish
+from bench.data.inspection.times import epoch_unit, is_yyyymmdd
 from bench.data.inspection.toml import toml
 
 SCENARIOS = 20
@@ -71,11 +70,64 @@ def proposals(
     rows: int,
     repeated: int,
 ) -> Iterator[Proposal]:
-    """All that there is to propose.
+    """All that there is to propose; of several columns that the same could be said of, the first.
 
     Args:
         repeated: how many of the rows equal an earlier one.
     """
+    found: dict[str, Proposal] = {}
+    for draft in columns:
+        for proposal in _of_column(draft, column_of, labels):
+            found.setdefault(proposal.name, proposal)
+    top = [found.pop(key) for key in ("weight", "scenario", "logged") if key in found]
+    if repeated:
+        why = f"{repeated:,} of {rows:,} rows equal an earlier one. If logged twice, uncomment this."
+        top.append(Proposal("reader", {"drop_duplicates": True}, why))
+    yield from (*top, *found.values(), *_of_numbers(column_of, columns, labels), *_history(columns, labels, wish, rows))
+
+
+def _of_column(draft: ColumnDraft, column_of: Callable[[str], Counted], labels: Labels) -> Iterator[Proposal]:
+    """What one column may be: a weight, a rate of sampling, a scenario, a score, where a task counts."""
+    name, numeric = draft.name, _is_numeric(draft)
+    if draft.role == "left out" and draft.reason == DESIGN:
+        why = "This seems to say how many rows a row stands for. Uncomment it to weigh losses and metrics."
+        yield Proposal("", {"weight": name}, why)
+    roots = [task for task, label in labels.items() if label.binary and label.rule.parent is None]
+    kept = is_sampling_rate(name) and all(is_number(text, 0, 1) for text in draft.examples)
+    if kept and roots and draft.role in ("input", "left out", "post-exposure"):
+        out = " and take the column out of [columns]" if draft.role == "input" else ""
+        why = (
+            f"{toml(name)} seems to be the share of rows that was kept. If negatives of a label were thinned out, "
+            f"uncomment this{out}: probabilities are then of all rows."
+        )
+        yield Proposal("sampling", {"task": roots[0], "rate": name}, why)
+    partly = [task for task, label in labels.items() if np.isnan(label.y).any()]
+    if draft.role != "input" or not (partly or is_scenario(name) or (numeric and is_score(name))):
+        return
+    column = column_of(name)
+    if evidence := find_scenario(column, labels):
+        why = f"{toml(name)} seems to say where something was shown: {evidence}. Uncomment it to see metrics for each."
+        yield Proposal("", {"scenario": name}, why)
+    if numeric and is_logged(column):
+        why = (
+            f"If {toml(name)} is the score that ranked this log, uncomment this line, and delete that in [columns]. "
+            f"Models can then be compared with it: `column = {toml(name)}` in the file of `--current`."
+        )
+        yield Proposal("", {"logged": [name]}, why)
+    for task in partly:
+        if space := find_space(column, draft.finding, labels[task].y):
+            why = f"{upper(space[1])}. Uncomment it so that no other row counts, whatever it holds."
+            yield Proposal(f"tasks.{task}", {"where": space[0]}, why)
+
+
+def _is_numeric(draft: ColumnDraft) -> bool:
+    return draft.finding.option is not None and draft.finding.option["kind"] == "numeric"
+
+
+def _of_numbers(
+    column_of: Callable[[str], Counted], columns: Sequence[ColumnDraft], labels: Labels
+) -> Iterator[Proposal]:
+    """Keys of tasks that are numbers, and new tasks: columns of numbers that are known only afterwards."""
     numbers = dict[str, tuple[str | None, Floats]]()  # task -> the column, where it is no task yet, and its values
     numbers |= {name: (None, label.y) for name, label in labels.items() if not label.binary}
     afterwards = [draft.name for draft in columns if draft.role == "post-exposure"]
@@ -83,51 +135,31 @@ def proposals(
     for name in afterwards:
         if is_amount(column := column_of(name)):
             numbers[names[name]] = name, column.of_rows
-    partly = [name for name, label in labels.items() if np.isnan(label.y).any()]
-    scenario, logged = dict[str, str](), list[str]()
-    where, limit, lasting = dict[str, tuple[Keys, str]](), dict[str, str](), list[str]()
-    for draft in columns:
-        numeric = draft.finding.option is not None and draft.finding.option["kind"] == "numeric"
-        named = is_scenario(draft.name) or (numeric and is_score(draft.name))
-        if draft.role != "input" or not (partly or named or (numbers and numeric)):
-            continue
-        column = column_of(draft.name)
-        if why := find_scenario(column, labels):
-            scenario[draft.name] = why
-        for task in partly:
-            if task not in where and (space := find_space(column, draft.finding, labels[task].y)):
-                where[task] = space
-        if numeric:
-            logged += [draft.name] * is_logged(column)
-            lasting += [draft.name] * has_word(draft.name, LASTING)
-            limit |= {task: draft.name for task, (_, y) in numbers.items() if task not in limit and limits(y, column)}
-
-    for draft in columns:
-        if draft.role == "left out" and draft.reason == DESIGN:
-            why = "This seems to say how many rows a row stands for. Uncomment it to weigh losses and metrics."
-            yield Proposal("", {"weight": draft.name}, why)
-            break
-    for name, why in [*scenario.items()][:1]:
-        text = f"{toml(name)} seems to say where something was shown: {why}. Uncomment it to see metrics for each."
-        yield Proposal("", {"scenario": name}, text)
-    for name in logged[:1]:
-        text = (
-            f"If {toml(name)} is the score that ranked this log, uncomment this line, and delete that in [columns]. "
-            f"Models can then be compared with it: `column = {toml(name)}` in the file of `--current`."
-        )
-        yield Proposal("", {"logged": [name]}, text)
-    if repeated:
-        text = f"{repeated:,} of {rows:,} rows equal an earlier one. If logged twice, uncomment this."
-        yield Proposal("reader", {"drop_duplicates": True}, text)
-    for task, (condition, why) in where.items():
-        text = f"{upper(why)}. Uncomment it so that no other row counts, whatever it holds."
-        yield Proposal(f"tasks.{task}", {"where": condition}, text)
+    inputs = [draft.name for draft in columns if draft.role == "input" and _is_numeric(draft)] if numbers else []
+    lasting = next((name for name in inputs if has_word(name, LASTING)), None)
+    limit: dict[str, str] = {}
+    for name in inputs:
+        column = column_of(name)
+        limit |= {task: name for task, (_, y) in numbers.items() if task not in limit and limits(y, column)}
     for task, (own, y) in numbers.items():
-        parent = None if task in labels and labels[task].rule.parent else find_parent(y, labels)
-        watched = lasting[0] if lasting and is_watching(own or task) else None
-        yield from _amount(task, own, parent, limit.get(task), watched)
-    yield from _sampling(columns, labels)
-    yield from _history(columns, labels, wish, rows)
+        keys, why = Keys(), list[str]()
+        if own is not None:
+            keys |= {"name": task, "column": own, "kind": "regression"}
+            why.append(f"{toml(own)} is a number that is known only afterwards and never negative")
+        has_parent = task in labels and labels[task].rule.parent is not None
+        if (parent := None if has_parent else find_parent(y, labels)) is not None:
+            keys["parent"] = parent
+            why.append(f"it is 0 or missing in every row without '{parent}'")
+        if task in limit:
+            keys |= {"duration": limit[task], "censored": limit[task]}
+            why.append(f"it hardly ever exceeds '{limit[task]}' and often equals it, so it may have been cut there")
+        elif lasting is not None and is_watching(own or task):
+            keys["duration"] = lasting
+            why.append(f"'{lasting}' seems to say how long it could last")
+        if own is not None:
+            yield Proposal(f"tasks.{task}", keys, f"{'. '.join(map(upper, why))}. To predict it, uncomment this.")
+        elif keys:
+            yield Proposal(f"tasks.{task}", keys, f"{upper('; '.join(why))}. Uncomment what holds.")
 
 
 def upper(text: str) -> str:
@@ -235,49 +267,6 @@ def limits(y: Floats, other: Counted) -> bool:
     exceeded, reached = (y > limit).mean(), (y == limit).mean()
     no_chance = (y > others).mean() >= FAR * OVER and reached >= 2 * (y == others).mean()
     return bool(exceeded <= OVER and reached >= AT_LIMIT and no_chance)
-
-
-def _amount(
-    task: str, column: str | None, parent: str | None, limit: str | None, lasting: str | None
-) -> Iterator[Proposal]:
-    """Keys of a task that is a number, or (of a column) such a task itself.
-
-    Args:
-        limit: the column that limits it.
-        lasting: a column whose name says how long something lasts, where this is how long it was watched.
-    """
-    keys, why = Keys(), list[str]()
-    if column is not None:
-        keys |= {"name": task, "column": column, "kind": "regression"}
-        why.append(f"{toml(column)} is a number that is known only afterwards and never negative")
-    if parent is not None:
-        keys["parent"] = parent
-        why.append(f"it is 0 or missing in every row without '{parent}'")
-    if limit is not None:
-        keys |= {"duration": limit, "censored": limit}
-        why.append(f"it hardly ever exceeds '{limit}' and often equals it, so it may have been cut there")
-    elif lasting is not None:
-        keys["duration"] = lasting
-        why.append(f"'{lasting}' seems to say how long it could last")
-    if column is not None:
-        yield Proposal(f"tasks.{task}", keys, f"{'. '.join(map(upper, why))}. To predict it, uncomment this.")
-    elif keys:
-        yield Proposal(f"tasks.{task}", keys, f"{upper('; '.join(why))}. Uncomment what holds.")
-
-
-def _sampling(columns: Sequence[ColumnDraft], labels: Labels) -> Iterator[Proposal]:
-    """Where a column seems to say at which rate negatives were kept."""
-    roots = [name for name, label in labels.items() if label.binary and label.rule.parent is None]
-    for column in columns:
-        fits = is_sampling_rate(column.name) and all(is_number(text, 0, 1) for text in column.examples)
-        if fits and roots and column.role in ("input", "left out", "post-exposure"):
-            out = " and take the column out of [columns]" if column.role == "input" else ""
-            why = (
-                f"{toml(column.name)} seems to be the share of rows that was kept. If negatives of a label were "
-                f"thinned out, uncomment this{out}: probabilities are then of all rows."
-            )
-            yield Proposal("sampling", {"task": roots[0], "rate": column.name}, why)
-            return
 
 
 def _history(columns: Sequence[ColumnDraft], labels: Labels, wish: Wish, rows: int) -> Iterator[Proposal]:

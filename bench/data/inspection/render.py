@@ -34,7 +34,7 @@ def card_text(draft: Draft) -> str:
 
 
 def _proposed(draft: Draft, at: str, header: str = "", gap: bool = False) -> Iterator[str]:
-    """What is to be uncommented at a place, each under its reason and, where it is a table of its own, its header."""
+    """What may hold at a place, as comments: each under its reason and, where it is a table of its own, its header."""
     for proposal in draft.proposals:
         if proposal.at == at:
             yield from [""] * gap

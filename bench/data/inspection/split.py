@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
-from bench.data.inspection.names import CYCLES, check_sortable, has_word, words
+from bench.data.inspection.names import CYCLES, has_word, words
+from bench.data.inspection.times import check_sortable
 from bench.data.splits import SPLITS, Assignment, SplitInput, SplitRule, halved, of_validation
 from bench.data.values import Text
 from bench.errors import UserError
@@ -53,12 +54,14 @@ class Wish:
                 raise UserError(f"--{name}: expected a share between 0 and 1, found {getattr(self, name):g}")
         if self.valid + self.test >= 1:
             raise UserError(f"nothing is left for train: --valid {self.valid:g} and --test {self.test:g} reach 1")
-        if self.chosen == "time" and self.time is None:
-            raise UserError("--split time: expected --time COLUMN, found none")
-        if self.chosen == "hash" and self.hashed is None:
-            raise UserError(f"--split {self.chosen}: expected --group COLUMN or --split-column COLUMN, found neither")
-        if self.chosen == "column" and self.column is None:
-            raise UserError("--split column: expected --split-column COLUMN, found none")
+        needs = {
+            "time": (self.time, "--time COLUMN"),
+            "hash": (self.hashed, "--group COLUMN or --split-column COLUMN"),
+            "column": (self.column, "--split-column COLUMN"),
+        }
+        column, wanted = needs.get(self.chosen, ("", ""))
+        if column is None:
+            raise UserError(f"--split {self.chosen}: expected {wanted}, found none")
         if self.column is not None and self.chosen not in ("hash", "column"):
             raise UserError(f"--split-column is for a split by column or by hash, not by {self.chosen}")
 
