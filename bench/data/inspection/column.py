@@ -75,6 +75,11 @@ class Counted:
         """(N,) index into the distinct values, V where missing."""
         return np.where(self.codes < 0, len(self.counts), self.codes)
 
+    def matching(self, pattern: str) -> NDArray[np.bool_]:
+        """(V,) which of the distinct texts match a pattern."""
+        found: NDArray[np.bool_] = pc.match_substring_regex(self.distinct, pattern).to_numpy(zero_copy_only=False)
+        return found
+
     def texts(self, most: int | None = None) -> list[str]:
         """Distinct values in their canonical form; `most` gives only that many, the most frequent first."""
         values = self.distinct
@@ -98,12 +103,12 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
         return replace(_one_value(name, array, "?"), readable=False)
     if lists:
         return _lists(name, array, missing)
-    if any(fits(kind) for fits in TEXTS):
-        of_type, (codes, values) = "text", coded(array, missing)
+    of_type = "text" if any(fits(kind) for fits in TEXTS) else str(kind)
+    if of_type in ("text", "null"):
+        codes, values = coded(array, missing)
     else:
         array = array.cast(kind)  # not in a dictionary
-        nan = pc.is_nan(array) if pa.types.is_floating(kind) else False
-        of_type, (codes, values) = str(kind), distinct(pc.if_else(nan, None, array))
+        codes, values = distinct(pc.if_else(pc.is_nan(array), None, array) if pa.types.is_floating(kind) else array)
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
     return Counted(name, of_type, codes, values, counts, _numbers(values))
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.data.encoding.numeric import ranges_for
@@ -22,6 +21,7 @@ from bench.data.splits import TRAIN, VALID
 SEPARATORS = ("|", ";", ",", " ")
 MOST = 20_000
 """Distinct texts that are looked at."""
+_THOUSANDS = r"^-?\d{1,3}(,\d{3})*(\.\d+)?$"
 _CODE = re.compile(r"[A-Za-z]*\d+")
 
 
@@ -270,7 +270,7 @@ def _textual(column: Counted) -> Finding:
     texts, counts = column.texts(MOST), column.counts[frequent]
     if column.type == "text" and all(text.startswith("[") and text.endswith("]") for text in texts):
         return Finding(None, "lists in brackets, which no reader takes apart; write them as 3|17|5")
-    if column.type == "text" and _thousands(column):
+    if column.type == "text" and column.numbers is None and column.matching(_THOUSANDS).all():
         return Finding(None, "numbers that no reader takes for such; write 1234, not 1,234")
     if found := find_separator(texts, counts):
         separator, slots, longest = found
@@ -295,15 +295,10 @@ def _counts_up(column: Counted) -> bool:
     return bool((steps == 1).mean() > 0.99)
 
 
-def _thousands(column: Counted) -> bool:
-    fits = pc.all(pc.match_substring_regex(column.distinct, r"^-?\d{1,3}(,\d{3})*(\.\d+)?$")).as_py()
-    return bool(fits) and column.numbers is None
-
-
 def _leading_zeros(column: Counted) -> bool:
     if column.type != "text" or has_word(column.name, QUANTITIES) or has_word(column.name, TIMES):
         return False
-    return bool(pc.any(pc.match_substring_regex(column.distinct, r"^0\d+$")).as_py())
+    return bool(column.matching(r"^0\d+$").any())
 
 
 MANY = 100

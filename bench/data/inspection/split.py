@@ -82,56 +82,54 @@ _FEW_SHARED = 0.05
 """Share of test's rows whose group train knows, up to which the test is taken for one of new groups."""
 
 
-def _in_order(column: Counted) -> tuple[Any, NDArray[np.int64]]:
-    """The distinct times of a column, and their order."""
+Time = int | float | str
+
+
+def _timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
+    """The distinct times of a column in order, and the place among them of each row's (N,), -1 where it has none."""
     check_sortable(column)
-    values: Any = np.array(column.texts(), object) if column.numbers is None else column.numbers
-    return values, np.argsort(values)
+    if column.numbers is None:
+        values: list[Any] = column.texts()
+        order = np.argsort(np.array(values, object))
+    else:
+        values, order = list(map(int if column.whole else float, column.numbers)), np.argsort(column.numbers)
+    return [values[at] for at in order.tolist()], np.append(np.argsort(order), -1)[column.codes]
 
 
 def _by_time(wish: Wish, columns: Columns) -> Proposal:
     assert wish.time is not None
     column = columns[wish.time]
-    values, order = _in_order(column)
-    if len(order) < 3:
-        raise UserError(f"--time: '{wish.time}' has {len(order)} distinct values; a split by time needs three or more")
-    reached = np.cumsum(column.counts[order]) / column.known
+    times, place = _timeline(column)
+    if len(times) < 3:
+        raise UserError(f"--time: '{wish.time}' has {len(times)} distinct values; a split by time needs three or more")
+    reached = np.cumsum(np.bincount(place[place >= 0])) / column.known
     first_valid = 1 + int(np.argmin(np.abs(reached[:-2] - (1 - wish.valid - wish.test))))
     first_test = first_valid + 1 + int(np.argmin(np.abs(reached[first_valid:-1] - (1 - wish.test))))
-
-    def at(place: int) -> int | float | str:
-        return _plain(values[order[place]], column.whole)
-
-    if has_word(wish.time, CYCLES) and column.whole and values.min() >= 0 and values.max() < 60:
+    first, last = times[0], times[-1]
+    if has_word(wish.time, CYCLES) and isinstance(first, int) and isinstance(last, int) and 0 <= first <= last < 60:
         raise UserError(
-            f"--time: expected a time that goes on from day to day, found '{wish.time}' from {at(0)} to {at(-1)}, "
+            f"--time: expected a time that goes on from day to day, found '{wish.time}' from {first} to {last}, "
             "which says nothing of the day"
         )
 
-    def end(first: int) -> int | float | str:  # between whole numbers no gap is left
-        start = at(first)
-        return start - 1 if isinstance(start, int) and abs(start) < _EXACT else at(first - 1)
+    def before(number: int) -> Time:  # between whole numbers no gap is left
+        start = times[number]
+        return start - 1 if isinstance(start, int) and abs(start) < _EXACT else times[number - 1]
 
     table = {
         "kind": "time",
-        "train": {"last": end(first_valid)},
-        "valid": {"first": at(first_valid), "last": end(first_test)},
-        "test": {"first": at(first_test)},
+        "train": {"last": before(first_valid)},
+        "valid": {"first": times[first_valid], "last": before(first_test)},
+        "test": {"first": times[first_test]},
     }
     why = [
         "By time: what is served tomorrow is learnt today, so the latest rows are the test.",
-        f"'{wish.time}' runs from {at(0)} to {at(-1)}; rows of one time stay together.",
+        f"'{wish.time}' runs from {first} to {last}; rows of one time stay together.",
     ]
     if column.known < column.rows:
         untimed = column.rows - column.known
         why.append(f"{untimed:,} {'row has' if untimed == 1 else 'rows have'} no time; left out.")
     return table, tuple(why)
-
-
-def _plain(value: Any, whole: bool) -> int | float | str:
-    if isinstance(value, str):
-        return value
-    return int(value) if whole else float(value)
 
 
 def _by_files(wish: Wish, files: Files, of: Of, columns: Columns) -> Proposal:
@@ -215,19 +213,14 @@ def _with_valid(
     return table, (how, why)
 
 
-def _late(column: Counted, share: float, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> int | float | str | None:
+def _late(column: Counted, share: float, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Time | None:
     """The time from which on train's rows are that share of it; None where test is not later than most of train."""
-    values, order = _in_order(column)
-    place = np.empty(len(order) + 1, np.int64)
-    place[order], place[-1] = np.arange(len(order)), -1
-    of_row = place[column.codes]
-    at, of_test = np.sort(of_row[train & (of_row >= 0)]), of_row[test & (of_row >= 0)]
+    times, place = _timeline(column)
+    at, of_test = np.sort(place[train & (place >= 0)]), place[test & (place >= 0)]
     if len(at) == 0 or len(of_test) == 0:
         return None
     first = int(at[min(int(len(at) * (1 - share)), len(at) - 1)])
-    if np.median(of_test) < first or first == at[0]:
-        return None
-    return _plain(values[order[first]], column.whole)
+    return None if np.median(of_test) < first or first == at[0] else times[first]
 
 
 @dataclass(frozen=True)

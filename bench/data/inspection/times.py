@@ -19,7 +19,7 @@ def reads_as_time(column: Counted) -> bool:
     """Whether every value is a date or a point in time, in whatever form of text."""
     if column.temporal:
         return True
-    return column.type == "text" and column.numbers is None and _all_match(column, _ANY)
+    return column.type == "text" and column.numbers is None and bool(column.matching(_ANY).all())
 
 
 def epoch_unit(column: Counted) -> str | None:
@@ -61,8 +61,7 @@ def check_sortable(column: Counted) -> None:
         raise UserError(f"--time: column '{column.name}' is of type {column.type}, which is no time")
     if column.numbers is not None or column.temporal:
         return
-    sortable = pc.match_substring_regex(column.distinct, _ISO).to_numpy(zero_copy_only=False)
-    if not sortable.all():
+    if not (sortable := column.matching(_ISO)).all():
         found = column.distinct[int(np.argmin(sortable))].as_py()
         raise UserError(f"--time: '{column.name}': expected numbers, or texts such as {EXAMPLE}, found {found!r}")
     shapes = pc.replace_substring_regex(column.distinct, r"\d", "0")
@@ -72,7 +71,3 @@ def check_sortable(column: Counted) -> None:
             f"--time: '{column.name}': expected texts of one form, which sort as time does, found {first!r} "
             f"and {second!r}"
         )
-
-
-def _all_match(column: Counted, pattern: str) -> bool:
-    return len(column.distinct) > 0 and bool(pc.all(pc.match_substring_regex(column.distinct, pattern)).as_py())
