@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from glob import escape
 from pathlib import Path
 
 from bench.data.duplicates import RowSet
@@ -13,10 +12,10 @@ from bench.data.inspection.column import Counted, Markers, count_column, find_ma
 from bench.data.inspection.labels import Labels, find_labels, label_columns, parents_of
 from bench.data.inspection.proposals import Proposal, proposals
 from bench.data.inspection.roles import ColumnDraft, Role, draft_columns, given_roles, renamed
-from bench.data.inspection.sample import Layout, Sample, known_column, layout_of, read_sample
+from bench.data.inspection.sample import Layout, Sample, layout_of, read_sample
 from bench.data.inspection.split import Split, Wish, assigned, find_split, named_files
 from bench.data.inspection.trying import halves_of
-from bench.errors import UserError
+from bench.errors import UserError, unknown
 from bench.progress import Progress
 
 ROWS = 1_000_000
@@ -59,19 +58,9 @@ class Draft:
     proposals: tuple[Proposal, ...]
     """What it has as comments."""
 
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Names on the card."""
-        return card_names(self.layout)
-
     def of_role(self, role: Role) -> list[ColumnDraft]:
         """Columns of one role, in order."""
         return [column for column in self.columns if column.role == role]
-
-
-def card_names(layout: Layout) -> tuple[str, ...]:
-    """Files as a card names them, where `*`, `?` and `[` would stand for several files."""
-    return tuple(escape(path.name) for path in layout.paths)
 
 
 def draft_card(request: Request, progress: Progress) -> Draft:
@@ -84,13 +73,15 @@ def draft_card(request: Request, progress: Progress) -> Draft:
     request.wish.check()
     layout = layout_of(request.files, request.separator, request.names)
     wish = request.wish
-    if not any((wish.kind, wish.time, wish.group, wish.column)) and named_files(card_names(layout)):
+    if not any((wish.kind, wish.time, wish.group, wish.column)) and named_files(layout.files):
         wish = replace(wish, kind="files")
         request = replace(request, wish=wish)
     given = label_columns(request.labels, layout.columns)
     parents = parents_of(request.parents, tuple(given))
     for option, column in (("--time", wish.time), ("--group", wish.group), ("--split-column", wish.column)):
-        if column is not None and known_column(layout, column, option) in given:
+        if column is not None and column not in layout.columns:
+            raise UserError(f"{option}: {unknown('column', column, layout.columns)}")
+        if column in given:
             raise UserError(f"{option}: '{column}' is a label")
     sample = read_sample(layout, progress, request.rows)
     markers = find_markers(count_column(name, sample.table[name]) for name in layout.columns)
@@ -105,9 +96,9 @@ def draft_card(request: Request, progress: Progress) -> Draft:
             raise UserError(f"{option}: column '{key}' is of type {counted[key].type}, which a card cannot use")
     labels = find_labels(given, parents, counted)
     split = _split(wish, sample, counted, labels, markers, progress)
-    of_rows = assigned(split.table, wish, card_names(layout), sample.file, counted)
-    given_away = given_roles(wish, split, labels)
-    drafts = renamed(draft_columns(layout.columns, column_of, given_away, labels, of_rows, halves_of(of_rows, labels)))
+    of_rows = assigned(split.table, wish, layout.files, sample.file, counted)
+    decided = given_roles(wish, split, labels)
+    drafts = renamed(draft_columns(layout.columns, column_of, decided, labels, of_rows, halves_of(of_rows, labels)))
     if not any(column.role == "input" for column in drafts):
         reasons = "; ".join(f"'{column.name}' ({column.reason})" for column in drafts if column.role == "left out")
         raise UserError(
@@ -126,8 +117,6 @@ def _repeated(sample: Sample) -> int:
 
 
 def _check_files(files: Sequence[Path]) -> None:
-    if not files:
-        raise UserError("expected one file or more, found none")
     folders = {path.resolve().parent for path in files}
     if len(folders) > 1:
         first, second = sorted(folders)[:2]
@@ -161,4 +150,4 @@ def _split(
     if wish.time is not None and wish.chosen in ("time", "files", "column") and not sample.complete:
         sample = read_sample(sample.layout, progress, only=list(counted))
         counted = {name: count_column(name, sample.table[name], markers.sure) for name in counted}
-    return find_split(wish, card_names(sample.layout), sample.file, counted, labels)
+    return find_split(wish, sample.layout.files, sample.file, counted, labels)

@@ -114,7 +114,7 @@ def _files(draft: Draft) -> Iterator[str]:
     yield from comment(
         "Looked for beside this card; elsewhere, say --raw FOLDER. To pin what is in a file, add its sha256."
     )
-    for name in draft.files:
+    for name in draft.layout.files:
         yield "[[files]]"
         yield f"name = {toml(name)}"
 

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from glob import escape
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from bench.data.readers.blocks import lines
 from bench.data.readers.csv import header_of, read_csv
 from bench.data.readers.parquet import read_parquet
-from bench.errors import UserError, repeated, unknown
+from bench.errors import UserError, repeated
 from bench.progress import Progress
 
 SEPARATORS = (",", "\t", ";", "|")
@@ -36,6 +37,11 @@ class Layout:
     """Whether the names of the columns were given, because the files have no header."""
     columns: tuple[str, ...]
     """Names, in the order of the first file."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """As a card names them, where `*`, `?` and `[` would stand for several files."""
+        return tuple(escape(path.name) for path in self.paths)
 
 
 def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequence[str] = ()) -> Layout:
@@ -61,13 +67,6 @@ def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequen
     for path in paths:
         _check_names(path, headers[path], headers[first], first)
     return Layout(tuple(paths), kinds[first], separator or ",", bool(names), headers[first])
-
-
-def known_column(layout: Layout, name: str, option: str) -> str:
-    """The name itself; raises UserError where no file has such a column."""
-    if name not in layout.columns:
-        raise UserError(f"{option}: {unknown('column', name, layout.columns)}")
-    return name
 
 
 def _kind(path: Path) -> Kind:
