@@ -10,11 +10,10 @@ from typing import Any
 import numba
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.data.codes import BASIS, NULL, IntegerCodes, fresh, hash_of, hashes_of, mixed
-from bench.data.values import distinct, is_list, taken_apart
+from bench.data.values import distinct, filled, is_list, taken_apart
 from bench.errors import UserError
 
 Prints = NDArray[np.uint64]
@@ -78,14 +77,37 @@ def _hashes(values: Any, salt: np.uint64) -> Prints:
         of_list = np.zeros((len(values), 2), np.uint64)
         _hash_lists(of_item, at, first, values.is_null().to_numpy(zero_copy_only=False), salt, of_list)
         return of_list
-    texts = values.cast(pa.large_string())
-    if pa.types.is_floating(kind):  # a file may hold as integers what another holds as floats
-        numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
-        whole = (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**63)
-        texts = pc.if_else(whole, pa.array(np.where(whole, numbers, 0).astype(np.int64)).cast(pa.large_string()), texts)
-    hashes = np.stack([mixed(hashes_of(texts) ^ salt), mixed(hashes_of(texts, _OTHER_BASIS) + salt)], axis=1)
-    hashes[values.is_null().to_numpy(zero_copy_only=False)] = 0
+    if pa.types.is_boolean(kind):
+        values = values.cast(pa.int8())
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+        null = values.is_null().to_numpy(zero_copy_only=False)
+        hashes: Prints = _hash_numbers(*_bits(values), null, salt)
+    else:
+        texts = values.cast(pa.large_string())
+        halves = mixed(hashes_of(texts) ^ salt), mixed(hashes_of(texts, _OTHER_BASIS) + salt)
+        hashes = np.stack(halves, axis=1)
+        hashes[texts.is_null().to_numpy(zero_copy_only=False)] = 0
     return hashes
+
+
+def _bits(values: Any) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Numbers as floats, and as integers where a float would not hold them."""
+    floats = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) + 0.0  # no -0.0
+    whole = np.zeros(len(floats), np.int64)
+    if not pa.types.is_floating(values.type):
+        exact = filled(values, 0).astype(np.int64)
+        whole = np.where(np.abs(exact) > 2**53, exact, 0)
+    return np.where(np.isnan(floats), np.nan, floats).view(np.uint64), whole.view(np.uint64)
+
+
+@numba.njit(nogil=True, cache=True)
+def _hash_numbers(floats: Any, whole: Any, null: Any, salt: Any) -> Any:
+    out = np.zeros((len(floats), 2), np.uint64)
+    for at in range(len(floats)):
+        if not null[at]:
+            out[at, 0] = mixed(mixed(floats[at] ^ salt) + whole[at])
+            out[at, 1] = mixed(mixed(floats[at] + salt) ^ whole[at])
+    return out
 
 
 @numba.njit(nogil=True, cache=True)
