@@ -58,7 +58,7 @@ class Assembler:
     """
 
     def __init__(self, card: Card, sides: Sequence[tuple[Join, RawTable]], rejects: Rejects) -> None:
-        self.card, self.rejects = card, rejects
+        self.card, self.rejects, self._wanted = card, rejects, card.raw_columns
         self.sides = [SideTable(raw, join.on, card.missing) for join, raw in sides]
         self.rows = self.duplicates = self.outside = self.untimed = 0
         self.times = (np.inf, -np.inf)
@@ -77,7 +77,7 @@ class Assembler:
             self.rejects.refuse(reason, sentence)
         self.rejects.unpaired += raw.unpaired
         sieve = Sieve(self.rejects, raw.place, raw.table.num_rows)
-        table = checked(raw.table, card.raw_columns, missing, sieve, card.vectors)
+        table = checked(raw.table, self._wanted, missing, sieve, card.vectors)
         if card.time is not None and card.textual_time:
             check_times(table[card.time], card.time, card.split_times, missing, sieve)
         labels = read_labels(table, card.task_rules, missing, sieve)
@@ -90,7 +90,7 @@ class Assembler:
             table, labels, weights = _kept(new, table, labels, weights)
         for side in self.sides:
             table = side.beside(table, side.rows(table))
-        table = table.select(list(card.raw_columns))
+        table = table.select(list(self._wanted))
         for at, rule in enumerate(card.task_rules):
             if rule.where:
                 labels[~rule.counts(table, missing), at] = np.nan
@@ -143,7 +143,7 @@ class Assembler:
         there = own.union(raw.columns)
         where = raw.file if raw.table.num_rows else raw.place(0)  # readers begin each file with a part without rows
         known = own.union(*(side.columns for side in self.sides))
-        for column in self.card.raw_columns:
+        for column in self._wanted:
             if column not in known:
                 raise UserError(f"{where}: {unknown('raw column', column, known | there)}")
         for rule in self.card.task_rules:

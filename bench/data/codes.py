@@ -115,7 +115,8 @@ class IntegerCodes:
 @numba.njit(nogil=True, cache=True)
 def _at(key: Any, table: Any, values: Any) -> Any:
     """Where the code of a key is in the table, or the free place it would take."""
-    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = np.uint64(key) ^ (np.uint64(key) >> np.uint64(32))  # bits of doubles may differ in the upper half alone
+    mixed *= np.uint64(0x9E3779B97F4A7C15)
     mask = len(table) - 1
     at = np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(mask))
     while table[at] >= 0 and values[table[at]] != key:
@@ -160,6 +161,18 @@ def count_codes(codes: Any, train: Any, counts: Any) -> None:
             for slot in range(codes.shape[1]):
                 if codes[row, slot] >= 0:
                     counts[codes[row, slot]] += 1
+
+
+@numba.njit(nogil=True, cache=True)
+def look_up(codes: Any, first: Any, table: Any, found: Any) -> None:
+    """Puts what codes (n, C) stand for into `found` (n, C or more).
+
+    Args:
+        first: (C,) where code 0 of each column is in the table; ABSENT and UNKNOWN are before it.
+    """
+    for row in range(len(codes)):
+        for column in range(codes.shape[1]):
+            found[row, column] = table[first[column] + codes[row, column]]
 
 
 class TextCodes:

@@ -44,16 +44,16 @@ def list_codes(lists: Lists, values: TextCodes | ColumnCodes, table: Any, grow: 
     if not is_list(joined.type):
         joined = pc.split_pattern(texts_of(joined, markers, spelled=True), lists.separator)
     first, items = taken_apart(joined)
-    at, found = distinct(items)
-    alike = texts_of(found, markers, spelled).dictionary_encode()
+    at, texts = distinct(items)
+    alike = texts_of(texts, markers, spelled).dictionary_encode()
     own = np.append(filled(alike.indices, ABSENT), np.int32(ABSENT))[at]
     chosen = _chosen(lists, own, first, ABSENT)
     used = np.zeros(len(alike.dictionary) + 1, np.bool_)
     used[chosen] = True
     codes, kept = np.full(len(used), ABSENT, np.int32), np.flatnonzero(used[:-1])
     codes[kept] = values.code(alike.dictionary.take(pa.array(kept)), grow)  # only what fills a slot is to be counted
-    of_list: Codes = codes[chosen]
-    return of_list[rows]
+    found: Codes = codes[chosen].take(rows, axis=0)
+    return found
 
 
 def fitted_lists(lists: Lists, values: ColumnCodes, table: Any, grow: bool) -> Codes:
@@ -65,7 +65,7 @@ def fitted_lists(lists: Lists, values: ColumnCodes, table: Any, grow: bool) -> C
         if (numbers := whole_numbers(items, lists.source.markers)) is not None:
             chosen = _chosen(lists, numbers, first, NULL)
             codes: Codes = values.code_numbers(chosen.ravel(), grow).reshape(chosen.shape)
-            return codes[rows]
+            return codes.take(rows, axis=0)  # in half the time of codes[rows]
     return list_codes(lists, values, table, grow, spelled=True)
 
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.data.card import Card
-from bench.data.codes import ABSENT, UNKNOWN, Codes, ColumnCodes, count_codes, whole_numbers
+from bench.data.codes import ABSENT, Codes, ColumnCodes, count_codes, look_up, whole_numbers
 from bench.data.columns import Categorical, MultiValued, Numeric, Vector
 from bench.data.encoding.base import Source, Vocabulary
 from bench.data.encoding.encoder import DensePart, Encoder, FieldPart, Ids
@@ -31,7 +31,7 @@ from bench.data.encoding.fields import (
 )
 from bench.data.encoding.numeric import Dense, DistinctNumbers, NumericColumn, RunningMoments, VectorColumns
 from bench.data.encoding.rates import RatesFitter
-from bench.data.values import canonical, distinct, texts_of, whole_column
+from bench.data.values import distinct, texts_of, whole_column
 from bench.errors import UserError, repeated
 from bench.progress import Progress, Silent
 
@@ -56,7 +56,11 @@ class _TextFitter:
     def texts(self, codes: Sequence[int]) -> list[str]:
         """What codes stand for in the encoder."""
         texts = self.values.texts(codes)
-        return texts if self.source.spelled or self.values.whole else [canonical(text) or text for text in texts]
+        if self.source.spelled or self.values.whole:
+            return texts
+        spelled = pa.array(texts, pa.string())
+        found: list[str] = pc.coalesce(texts_of(spelled), spelled).to_pylist()
+        return found
 
     def _count(self, codes: Codes, train: Mask) -> None:
         """Counts codes (n, L) of rows of train."""
@@ -331,8 +335,7 @@ class EncoderFitter:
         number = {name: rows.numbers[:, at.start] for name, at in self._numbers_at.items()}
         count, width = rows.codes.shape
         ids = np.empty((count, width + len(self._ranges)), np.int32)
-        for name, at in self._at.items():
-            ids[:, at] = self._rows_of[name][rows.codes[:, at]]
+        look_up(rows.codes, self._first, self._table, ids)
         for last, (ranges, offset) in enumerate(self._ranges, width):
             ids[:, last] = offset + ranges.encode_numbers(number[ranges.number])[:, 0]
         columns = [np.empty((count, 0), np.float32)]
@@ -346,14 +349,17 @@ class EncoderFitter:
         return ids, np.concatenate(columns, axis=1)
 
     def _fix(self, encoder: Encoder) -> None:
-        """Remembers the embedding row of each code, and of UNKNOWN and ABSENT, which stand last."""
-        self._rows_of: dict[str, NDArray[np.int32]] = {}
+        """Remembers the embedding row of each code, those of UNKNOWN and ABSENT before those of a field's code 0."""
         self._ranges = list[tuple[BucketField, int]]()
+        self._first = np.zeros(max((at.stop for at in self._at.values()), default=0), np.int64)
+        tables = [np.empty(0, np.int32)]
         for part, offset in zip(encoder.fields, encoder.schema_of(()).offsets, strict=True):
             if isinstance(part, BucketField):
                 self._ranges.append((part, offset))
                 continue
-            local = self._fields[part.of if isinstance(part, HistoryField) else part.name].local.copy()
+            local = np.roll(self._fields[part.of if isinstance(part, HistoryField) else part.name].local, 2)
             if isinstance(part, HistoryField):
-                local[[UNKNOWN, ABSENT]] = PAD
-            self._rows_of[part.name] = np.where(local == PAD, 0, local + offset).astype(np.int32)
+                local[:2] = PAD
+            self._first[self._at[part.name]] = sum(map(len, tables)) + 2
+            tables.append(np.where(local == PAD, 0, local + offset).astype(np.int32))
+        self._table = np.concatenate(tables)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat
 
+from bench.data.codes import IntegerCodes
 from bench.data.encoding.base import Source
 from bench.registry import Config
 from bench.schema import begins
@@ -52,7 +54,7 @@ class RunningMoments:
 
     def __init__(self, log1p: bool = False) -> None:
         self.log1p, self.rows, self.known = log1p, 0, 0
-        self._place, self._met = np.full(2 * HALF, -1, np.int16), list[int]()  # of ranges, in the order first met
+        self._place = np.full(2 * HALF, -1, np.int16)  # of ranges, in the order first met
         self._sums = np.zeros((4, 0))
         """Of each range a number in it, the count, and sums of differences from that number and of their squares."""
         self._waiting = [np.zeros((2, 0))]
@@ -75,24 +77,17 @@ class RunningMoments:
         start = 0
         for end in ends:
             values, times = waiting[:, start:end]
-            start, ranges = end, _ranges_of(values)
-            if met := list(dict.fromkeys(ranges[self._place[ranges] < 0].tolist())):
-                self._place[met] = np.arange(len(self._met), len(self._met) + len(met))
-                self._met += met
-                new = np.zeros((4, len(met)))
-                new[0] = [values[np.argmax(ranges == each)] for each in met]
-                self._sums = np.concatenate([self._sums, new], axis=1)
-            at = self._place[ranges]
-            apart = values - self._sums[0][at]
-            for row, weights in enumerate((times, times * apart, times * apart * apart), 1):
-                self._sums[row] += np.bincount(at, weights, len(self._met))
+            start = end
+            at, first = _placed((values + 0.0).view(np.int64), self._place, self._sums.shape[1])  # no -0.0
+            self._sums = np.hstack([self._sums, np.pad(values[None, first], ((0, 3), (0, 0)))])
+            self._sums[1:] += _sums_of(values, times, at, self._sums[0])
         self._waiting = [waiting[:, start:]]
 
     @property
     def moments(self) -> tuple[float, float]:
         """Mean and deviation; a constant has deviation 1, so that it standardises to 0; none has 0 and 1."""
         self._take(0)
-        mean, deviation = self._of(np.arange(len(self._met)))
+        mean, deviation = self._of(np.arange(self._sums.shape[1]))
         return mean, deviation or 1.0
 
     def robust(self) -> Robust:
@@ -102,12 +97,12 @@ class RunningMoments:
         one of a hundred numbers or more. Numbers are cut `FAR` deviations from the mean, or beyond all that is left.
         """
         self._take(0)
-        ranges = np.array(self._met, np.int64)
-        order = np.argsort(ranges)
+        ranges = np.flatnonzero(self._place >= 0)
+        order = self._place[ranges].astype(np.int64)
         mean, deviation = self._of(order)
         if not len(order):
             return Robust(mean, 1.0, -FAR, FAR, 0)
-        low, high = _edges(ranges[order])
+        low, high = _edges(ranges)
         counts, kept = self._sums[1, order], np.ones(len(order), np.bool_)
         most = max((self.known - counts.max()) // 100, self.known >= 100)
         core = (np.cumsum(counts) > most) & (np.cumsum(counts[::-1])[::-1] > most)
@@ -133,10 +128,34 @@ class RunningMoments:
         return mean, deviation if deviation > 1e-12 * max(1.0, abs(mean)) else 0.0
 
 
-def _ranges_of(values: Numbers) -> NDArray[np.int64]:
-    """(N,) number of the range that a value is in, rising with it: sign, exponent and first bit of the mantissa."""
-    bits = (values + 0.0).view(np.int64) >> BITS  # no -0.0
-    return np.where(bits >= 0, HALF + bits, -1 - bits)
+@numba.njit(nogil=True, cache=True)
+def _placed(values: Any, place: Any, known: int) -> Any:
+    """The place of the range of each value (N,), given as bits, and the values whose ranges were not met before.
+
+    The number of a range rises with its values: sign, exponent and first bit of the mantissa.
+    """
+    first: list[int] = []
+    at = np.empty(len(values), np.int64)
+    for row in range(len(values)):
+        bits = values[row] >> BITS
+        number = HALF + bits if bits >= 0 else -1 - bits
+        if place[number] < 0:
+            place[number] = known + len(first)
+            first.append(row)
+        at[row] = place[number]
+    return at, first
+
+
+@numba.njit(nogil=True, cache=True)
+def _sums_of(values: Any, times: Any, at: Any, near: Any) -> Any:
+    """(3, R) for each range the count, and sums of differences from the number near and of their squares."""
+    sums = np.zeros((3, len(near)))
+    for row in range(len(values)):
+        apart, weight = values[row] - near[at[row]], times[row]
+        sums[0, at[row]] += weight
+        sums[1, at[row]] += weight * apart
+        sums[2, at[row]] += weight * apart * apart
+    return sums
 
 
 def _edges(ranges: NDArray[np.int64]) -> tuple[Numbers, Numbers]:
@@ -171,56 +190,43 @@ class DistinctNumbers:
     """
 
     def __init__(self) -> None:
-        self._values, self._counts = np.empty(0), np.empty(0, np.int64)
-        self._waiting: list[tuple[Numbers, NDArray[np.int64]]] = []
-        self._size = 0
+        self._codes, self._counts = IntegerCodes(), np.zeros(0, np.int64)
         self._bits = iter(KEPT_BITS)
         self._kept: int | None = None
 
     def add(self, numbers: Numbers) -> None:
         """Takes in numbers (N,)."""
-        numbers = np.sort(numbers[~np.isnan(numbers)] + 0.0)  # no -0.0
-        if len(numbers):
-            first = np.flatnonzero(np.append(True, numbers[1:] != numbers[:-1]))
-            self._waiting.append((numbers[first], np.diff(first, append=len(numbers))))
-            self._size += len(first)
-        if self._size >= EXACT:
-            self._merge()
+        numbers = numbers[~np.isnan(numbers)] + 0.0  # no -0.0
+        self._count(numbers if self._kept is None else shortened(numbers, self._kept))
+        while len(self._codes) > EXACT:
+            self._kept = next(self._bits)
+            values, counts = shortened(self._values, self._kept), self._counts
+            self._codes, self._counts = IntegerCodes(), np.zeros(0, np.int64)
+            self._count(values, counts)
+
+    def _count(self, numbers: Numbers, times: NDArray[np.int64] | None = None) -> None:
+        counts = np.bincount(self._codes.code(numbers.view(np.int64)), times, len(self._codes)).astype(np.int64)
+        counts[: len(self._counts)] += self._counts
+        self._counts = counts
+
+    @property
+    def _values(self) -> Numbers:
+        return self._codes.values.view(np.float64)
 
     def ranges(self) -> Ranges:
         """Of about equal count, as many as `ranges_for` says."""
-        self._merge()
-        values, counts = self._values, self._counts
+        order = np.argsort(self._values)
+        values, counts = self._values[order], self._counts[order]
         if not len(values):
             return Ranges((), 0.0, 0.0, (0,))
         first = np.flatnonzero(np.append(True, begins(counts, ranges_for(int(counts.sum())))))
         edges = tuple(values[first[1:]].tolist())
         return Ranges(edges, float(values[0]), float(values[-1]), tuple(np.add.reduceat(counts, first).tolist()))
 
-    def _merge(self) -> None:
-        values, counts = zip((self._values, self._counts), *self._waiting, strict=True)
-        self._waiting, self._size = [], 0
-        distinct = np.concatenate(values)
-        if self._kept is not None:
-            distinct = shortened(distinct, self._kept)
-        self._values, self._counts = _united(distinct, np.concatenate(counts))
-        while len(self._values) > EXACT:
-            self._kept = next(self._bits)
-            self._values, self._counts = _united(shortened(self._values, self._kept), self._counts)
-
 
 def ranges_for(rows: int) -> int:
     """The number of ranges that `rows` rows of train allow."""
     return max(2, min(MOST_RANGES, rows // ROWS_OF_RANGE))
-
-
-def _united(values: Numbers, counts: NDArray[np.int64]) -> tuple[Numbers, NDArray[np.int64]]:
-    if not len(values):
-        return values, counts
-    order = np.argsort(values, kind="stable")  # quick where some stand in order
-    values = values[order]
-    first = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
-    return values[first], np.add.reduceat(counts[order], first)
 
 
 def shortened(numbers: Numbers, bits: int) -> Numbers:

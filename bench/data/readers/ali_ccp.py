@@ -23,7 +23,7 @@ from bench.data.codes import UNKNOWN, Codes, IntegerCodes
 from bench.data.columns import MultiValued
 from bench.data.readers.base import RawTable
 from bench.data.readers.blocks import blocks, side_by_side
-from bench.data.readers.feature_lists import Lines, Wanted, scan
+from bench.data.readers.feature_lists import Lines, Wanted, listed, scan
 from bench.data.sources import AliCcpReader
 from bench.data.values import first_seen
 from bench.errors import UserError
@@ -106,7 +106,7 @@ def read_ali_ccp(
     """
     reader = card.reader
     assert isinstance(reader, AliCcpReader)
-    drop, sides = reader.drops, [Side(card, fields) for fields in (COMMON, SKELETON)]
+    drop, wanted, sides = reader.drops, card.raw_columns, [Side(card, fields) for fields in (COMMON, SKELETON)]
     for file in card.row_files:
         if file not in reader.common:
             raise UserError(f"{card.key}: reader.common names no common file for '{file}'")
@@ -126,7 +126,7 @@ def read_ali_ccp(
                         part, np.flatnonzero(~there), " or ".join(path.name for path in paths[shared]), drop
                     )
                     part, rows = part._replace(lines=Lines(*(each[there] for each in part.lines))), rows[there]
-                table = _table(card.raw_columns, sides, common, part.lines, rows)
+                table = _table(wanted, sides, common, part.lines, rows)
                 yield RawTable(file, table, part.place, tuple(bad))
                 bad.clear()
 
@@ -182,12 +182,10 @@ class Side:
         """(raw column, Arrow array) of scanned ids (n, S) and sums (n, D)."""
         for raw, (at, lists) in self.ids.items():
             own = ids[:, at]
-            there = own >= 0
             if lists:
-                first = np.append(0, np.cumsum(there.sum(axis=1, dtype=np.int32), dtype=np.int32))
-                yield raw, pa.ListArray.from_arrays(pa.array(first), pa.array(own[there]))
+                yield raw, pa.ListArray.from_arrays(*map(pa.array, listed(own)))
             else:
-                known = pa.py_buffer(np.packbits(there, bitorder="little"))
+                known = pa.py_buffer(np.packbits(own >= 0, bitorder="little"))
                 yield raw, pa.Array.from_buffers(pa.int64(), len(own), [known, pa.py_buffer(own.copy())])
         for raw, column in self.sums.items():
             yield raw, pa.array(np.ascontiguousarray(sums[:, column]))

@@ -97,7 +97,7 @@ FEATURE = st.tuples(
     st.sampled_from(["101", "109_14", "110_14", "150_14", "9", "1099_14"]),
     st.one_of(st.integers(0, 6), st.integers(0, 2**63 - 1)),
     st.one_of(
-        st.sampled_from(["1.0", "1", "0.69315", "2.", ".5", "1e3", "-0.25", "2.5E-3", "+7"[1:]]),
+        st.sampled_from(["1.0", "1", "0.69315", "2.", ".5", "1e3", "-0.25", "2.5E-3", "+7"[1:], f"{0:020}2.5"]),
         st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: repr(round(x, 5))),
     ),
 )
