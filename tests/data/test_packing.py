@@ -55,7 +55,6 @@ def test_a_field_of_few_rows_takes_16_bits(ids: np.ndarray, split: Split) -> Non
     np.testing.assert_array_equal(split.ids, ids)
     np.testing.assert_array_equal(split.ids_of(slice(7, 9)), ids[7:9])
     part = part_of(split, 100)
-    assert part.packing is None
     np.testing.assert_array_equal(part.ids, ids[part.labels[:, 0].astype(int)])
     with pytest.raises(IndexError):
         PACKING.unpacked(split.stored_ids, np.array([ROWS]))
