@@ -34,7 +34,7 @@ from bench.suite import load_suite, resolve_objectives
 
 SUITE = load_suite("reports/blackbox/benchmark.toml")
 SIZE = 12
-RARE_IDS = ("kuairand-pure@late-window", "sparse-log")
+RARE_IDS = ("kuairand-pure@late-window", "sparse-log", "rare-feed", "long-tail-log")
 """Data sets of the table that have fewer than `portfolio.ROWS_AN_ID` rows of train for each id."""
 FLOOR = 0.002
 """Of hypervolume: what is missing less than this is not told from nothing."""
