@@ -49,7 +49,7 @@ SUITE = "reports/blackbox/benchmark.toml"
 RUNGS = "1/32 1/16 1/8 1/4 1/2 1"
 SEED = 5  # of the configurations
 TABLE = "table.parquet"
-NEW = ["hotel-bookings", "funnel-log", "sparse-log"]
+NEW = ["hotel-bookings", "funnel-log", "sparse-log", "rare-feed", "long-tail-log"]
 KEY = ["dataset", "configuration", "seed"]
 
 

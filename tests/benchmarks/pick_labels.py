@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from expected_labels import outcomes_redrawn, smoothed
-from pick_regret import GENERATED, chances
+from pick_regret import GENERATED, chances, labels_drawn
 from replay import Floats
 from scipy.special import expit, logit
 from speed.table import replace as replace_table
@@ -151,9 +151,7 @@ def run(pool: Pool, case: Case, number: int) -> dict[str, list[float]]:
     found = {(m, s): pool.predictions(m, s, case.spoilt) for m in models for s in seeds[m]}
     rows, chance, labels = pool.rows, pool.chances, pool.rows.labels
     if pool.known:
-        click = rng.random(len(labels)) < chance[:, 0]
-        bought = click & (rng.random(len(labels)) < chance[:, 1] / chance[:, 0])
-        labels = np.column_stack([click, bought]).astype(np.float32)
+        labels = labels_drawn(chance, rng).astype(np.float32)
     if case.amount:
         price = np.column_stack([np.ones(len(labels)), rng.lognormal(3, 0.7, len(labels))]).astype(np.float32)
         labels, chance, found = labels * price, chance * price, {key: each * price for key, each in found.items()}

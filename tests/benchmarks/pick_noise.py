@@ -3,7 +3,7 @@
     python tests/benchmarks/pick_noise.py --keep FOLDER [--best 20] [--replays 20] [--home .seesaw]
         [--write docs/search.md]
 
-On the two generated logs the probabilities behind the labels are known. So the true AUC of a model on the rows of test
+On the generated logs the probabilities behind the labels are known. So the true AUC of a model on the rows of test
 is known without the noise of labels: each row counts as positive by its probability. The truth of a point is the mean
 over all fresh seeds. Searches are replayed as in `pick_regret.py`, and what that script trains is trained here, too,
 with the table's best entries besides.
@@ -37,6 +37,7 @@ from pick_regret import (
     SEARCHERS,
     Place,
     chances,
+    labels_drawn,
     listed,
     mean_auc,
     places_of,
@@ -80,17 +81,14 @@ class Measured:
         self.by_rows[TEST] = truth
         rng = np.random.default_rng(derive(0, "labels", dataset))
         for split in (SEARCH, CONFIRM):
-            click, both = chance[split].T
-            clicked = rng.random((LABELS, len(click))) < click
-            bought = clicked & (rng.random((LABELS, len(click))) < both / click)
-            self._labels[split] = np.stack([clicked, bought], axis=2).astype(float)
+            self._labels[split] = labels_drawn(chance[split], rng, LABELS)
 
     def at(self, places: list[Place], split: str) -> Floats:
         """(places, seeds)."""
         return np.array([self.by_rows[split][self.entries.index(entry), rung] for entry, rung in places])
 
     def predicted(self, place: Place, seed: int, split: str) -> Floats:
-        """(rows, 2), by the place of a seed."""
+        """(rows, tasks), by the place of a seed."""
         return np.load(self._folder / f"{place[0]}-{FRESH[seed]}-{place[1]}.{split}.npy").astype(float)
 
     def redrawn(self, places: list[Place]) -> Floats:

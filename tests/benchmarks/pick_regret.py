@@ -57,8 +57,8 @@ FRESH = tuple(range(2, 10))
 """Seeds of the trainings on fresh seeds: none of the table's."""
 LIMIT, REPLICATES = 3, 4
 """As `quick` confirms: points, and replicates of each. The best of each other way of sharing comes on top."""
-DATASETS = ("census-income", "kuairand-pure@late-window", "hotel-bookings", "funnel-log", "sparse-log")
-GENERATED = ("funnel-log", "sparse-log")
+DATASETS = tuple(name_of(each.id) for each in SUITE.datasets)
+GENERATED = ("funnel-log", "sparse-log", "rare-feed", "long-tail-log")
 SWITCH = ("win", "trade")
 KNEE = Policy(rule="knee")
 HEAD = (
@@ -134,16 +134,24 @@ def _number(place: Place) -> int:
 
 
 def chances(dataset: str) -> dict[str, Floats]:
-    """By split (rows, 2) of a generated log the probabilities of a click, and of a click with a purchase."""
+    """By split (rows, tasks) of a generated log the probabilities of a click, and of a click with each that follows."""
     card = load_card(card_of(dataset))
     table = generate(FunnelConfig(**card.reader.parameters))  # type: ignore[union-attr]
     names, codes = np.unique(table["user_id"].to_numpy(), return_inverse=True)
     users = Text(codes.astype(np.int32), tuple(str(name) for name in names))
     rows = SplitInput(("",), np.zeros(len(table), np.int16), None, users)
     split = halved(card.split.assign(rows), rows, users)
-    click, purchase = (table[name].to_numpy() for name in ("p_click", "p_purchase"))
-    both = np.stack([click, click * purchase], axis=1)
-    return {name: both[split == SPLITS.index(name)] for name in (SEARCH, CONFIRM, TEST)}
+    every = np.column_stack([table[str(rule.truth)].to_numpy() for rule in card.task_rules])
+    every[:, 1:] *= every[:, :1]
+    return {name: every[split == SPLITS.index(name)] for name in (SEARCH, CONFIRM, TEST)}
+
+
+def labels_drawn(chance: Floats, rng: np.random.Generator, *draws: int) -> Floats:
+    """(draws.., rows, tasks): labels of a generated log by its `chances` of some rows."""
+    rows, tasks = chance.shape
+    clicked = rng.random((*draws, rows)) < chance[:, 0]
+    others = [clicked & (rng.random((*draws, rows)) < chance[:, at] / chance[:, 0]) for at in range(1, tasks)]
+    return np.stack([clicked, *others], axis=-1).astype(float)
 
 
 def expected_auc(chance: Floats, score: Floats) -> Floats:

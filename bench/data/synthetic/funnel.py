@@ -1,11 +1,11 @@
-"""Impression -> click -> purchase with known probabilities, so that the best reachable AUC is known.
+"""Impression -> click -> purchase or like with known probabilities, so that the best reachable AUC is known.
 
 Every input acts through what a model can learn: effects of user, item and scenario, a taste of each user segment for
 each item category, and smooth curves over the numbers. `affinity` is the user's interest in the item, as a counter of
 past behaviour would give it. Clicks select: an item's hidden appeal draws clicks and lowers purchases (bait), and a
 high price deters clicks but goes with purchases. So the items that sell best are rare among clicks: a purchase model
 trained on clicks alone sees another population than the one it is asked about, the sample-selection bias of
-Ma et al., "Entire Space Multi-Task Model", SIGIR 2018.
+Ma et al., "Entire Space Multi-Task Model", SIGIR 2018. Likes go with appeal and low prices, against purchases.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def zipf_ids(rng: np.random.Generator, count: int, exponent: float, rows: int) -
 
 
 def generate(config: FunnelConfig) -> Any:
-    """Columns of `columns`, click, purchase, and p_click and p_purchase = P(purchase | click)."""
+    """Columns of `columns`, click, purchase, like, p_click, and P(purchase | click) and P(like | click) as p_<name>."""
     rng = np.random.default_rng(derive(config.seed, "funnel"))
     user = zipf_ids(rng, config.users, config.zipf, config.rows)
     item = zipf_ids(rng, config.items, config.zipf, config.rows)
@@ -74,6 +74,14 @@ def generate(config: FunnelConfig) -> Any:
     p_click, p_purchase = expit(click), expit(purchase)
     clicked = rng.random(config.rows) < p_click
     purchased = clicked & (rng.random(config.rows) < p_purchase)
+
+    # A stream of its own: what is above stays as it was before there were likes.
+    rng = np.random.default_rng(derive(config.seed, "funnel", "like"))
+    warmth, charm = rng.standard_normal(config.users)[user], rng.standard_normal(config.items)[item]
+    taste_like = rng.standard_normal((SEGMENTS, CATEGORIES))[segment, category]
+    like = -1.2 + 0.3 * affinity + 0.4 * youth + 0.6 * appeal - 0.6 * cost
+    p_like = expit(like + 0.4 * warmth + 0.3 * charm + 0.25 * taste_like)
+    liked = clicked & (rng.random(config.rows) < p_like)
     return pa.table(
         {
             "user_id": user,
@@ -90,6 +98,8 @@ def generate(config: FunnelConfig) -> Any:
             "purchase": purchased.astype(np.int8),
             "p_click": p_click,
             "p_purchase": p_purchase,
+            "like": liked.astype(np.int8),
+            "p_like": p_like,
         }
     )
 

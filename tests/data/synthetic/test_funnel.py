@@ -21,13 +21,24 @@ def test_ids_follow_zipf(zipf: float) -> None:
 def test_labels_follow_their_probabilities() -> None:
     table = generate(config())
     click, p_click = table["click"].to_numpy(), table["p_click"].to_numpy()
-    buy, p_buy = table["purchase"].to_numpy(), table["p_purchase"].to_numpy()
-    assert (buy <= click).all()
+    children = [(table[name].to_numpy(), table[f"p_{name}"].to_numpy()) for name in ("purchase", "like")]
     for low, high in ((0, 0.1), (0.1, 0.3), (0.3, 0.6), (0.6, 1)):
         inside = (p_click >= low) & (p_click < high)
         assert click[inside].mean() == pytest.approx(p_click[inside].mean(), abs=0.02)
-        clicked = (click == 1) & (p_buy >= low) & (p_buy < high)
-        assert buy[clicked].mean() == pytest.approx(p_buy[clicked].mean(), abs=0.04)
+        for child, p_child in children:
+            assert (child <= click).all()
+            clicked = (click == 1) & (p_child >= low) & (p_child < high)
+            assert child[clicked].mean() == pytest.approx(p_child[clicked].mean(), abs=0.04)
+
+
+def test_likes_go_against_purchases() -> None:
+    table = generate(config())
+    click, *other = (table[f"p_{name}"].to_numpy() for name in ("click", "purchase", "like"))
+    assert np.corrcoef(*np.log(other))[0, 1] < -0.3
+    gains = click * np.array(other)
+    best = np.argsort(-gains, axis=1)[:, : gains.shape[1] // 10]
+    shares = np.array([gains[:, at].sum(axis=1) for at in best]) / gains.sum(axis=1)
+    assert (np.diag(shares) > 1.25 * shares[::-1].diagonal()).all()
 
 
 def test_a_click_is_no_fair_sample_of_impressions_unless_the_bias_is_off() -> None:
