@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import cycle
 
 import numpy as np
@@ -22,6 +23,9 @@ from bench.training.loop import Trainer
 SHAPES = distinct(cards())
 SPACES = content.names("search_spaces")
 SHORT = {"optim.epochs": 1, "optim.batch_size": 32}
+
+
+stored = cache(ShapedStore)  # what a training makes beside a store is made once for each shape
 
 
 def branches(space: Space) -> dict[tuple[str, str], trees.Path]:
@@ -58,7 +62,7 @@ def check(space: Space, schema: Schema, branch: tuple[str, str], rng: np.random.
     config = TrialConfig.parse(drawn(fitted.space, kept.get(branch, ()), tasks, rng) | SHORT)
     assert branch in kept or config.dotted()[branch[0]] == branch[1]  # the only one left is no branch any more
     objectives = [parse(primary(task), schema.tasks, "shape") for task in schema.tasks]
-    trainer = Trainer(ShapedStore(schema), config, objectives, seed=0)  # type: ignore[arg-type]
+    trainer = Trainer(stored(schema), config, objectives, seed=0)  # type: ignore[arg-type]
     trainer.run_to()
     metrics = trainer.metrics("valid")
     # After so few steps all predictions may be equal, which leaves a rank correlation undefined, and so left out.
@@ -67,7 +71,14 @@ def check(space: Space, schema: Schema, branch: tuple[str, str], rng: np.random.
     assert all(np.isfinite(metrics[name]) for name in wanted & metrics.keys())
 
 
-@pytest.mark.parametrize("name", [name for name in SPACES if name != "wide"])
+TAUGHT = ("joint", "losses")
+"""Their trainings have boosted trees first, where the loss asks for them."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in TAUGHT else ()) for name in SPACES if name != "wide"],
+)
 def test_every_branch_trains_on_some_shape_or_is_left_out(name: str) -> None:
     space, rng = load_space(name), np.random.default_rng(0)
     for branch, schema in zip(branches(space), cycle(SHAPES.values()), strict=False):

@@ -39,6 +39,12 @@ def store(folder: Path, **given: Any) -> Store:
     return cast(Store, found)
 
 
+@pytest.fixture(autouse=True)
+def one_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trees of all folds but one choose the settings."""
+    monkeypatch.setattr(teacher, "TRIES", 1)
+
+
 def test_labels_move_towards_the_trees_where_no_other_label_hangs_on_them(tmp_path: Path) -> None:
     given = store(tmp_path)
     labels = given.split("train").labels
@@ -54,8 +60,7 @@ def test_labels_move_towards_the_trees_where_no_other_label_hangs_on_them(tmp_pa
         assert 0 < said[counts].min() < said[counts].max() < 1
 
 
-def test_a_row_is_predicted_without_its_own_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teacher, "TRIES", 1)  # trees of all folds but one choose the settings
+def test_a_row_is_predicted_without_its_own_label(tmp_path: Path) -> None:
     said = []
     for name in ("as it is", "another label"):
         given = store(tmp_path / name)
