@@ -35,15 +35,15 @@ CONFIG: dict[str, Any] = {
 def logs(folder: Path) -> dict[str, Path]:
     """Folders with all rows, with those left at one rate, and at a rate of their own.
 
-    `like` depends on the click, given all inputs.
+    `shared` depends on the click, given all inputs.
     """
     table = raw_rows(FUNNEL)
     rng = np.random.default_rng(0)
     click, many = table["click"].to_numpy(), len(table)
-    like = (rng.random(many) < np.where(click == 1, 0.6, 0.1)).astype(int)
+    shared = (rng.random(many) < np.where(click == 1, 0.6, 0.1)).astype(int)
     rate = np.where(table["scenario"].to_numpy() == 0, RATE, 2 * RATE)
-    table = table.append_column("like", pa.array(like)).append_column("kept", pa.array(np.where(click == 1, 1.0, rate)))
-    table = table.append_column("row", pa.array(np.arange(many)))
+    for name, column in (("shared", shared), ("kept", np.where(click == 1, 1.0, rate)), ("row", np.arange(many))):
+        table = table.append_column(name, pa.array(column))
     drawn = rng.random(many)
     kept = {
         "all": np.ones(many, bool),
@@ -64,7 +64,7 @@ def card_of(**keys: Any) -> Card:
     tasks = [
         {"name": "click", "column": "click"},
         {"name": "purchase", "column": "purchase", "parent": "click"},
-        {"name": "like", "column": "like"},
+        {"name": "shared", "column": "shared"},
     ]
     own = {"id": "thinned", "title": "-", "licence": "-", "citation": "-", "homepage": "-", "columns": columns}
     own |= {"reader": {"kind": "csv"}, "files": [{"name": "log.csv"}], "tasks": tasks}
@@ -92,7 +92,7 @@ def test_a_package_predicts_for_all_rows(tmp_path: Path, log: str, rate: Any, fu
         {each.metric: each.estimate for each in judgements(judged, store.schema, resamples=200, confidence=0.99)}
         for judged in (whole, thinned)
     )
-    for name in ("click", "purchase.cvr", "purchase.ctcvr", "like"):
+    for name in ("click", "purchase.cvr", "purchase.ctcvr", "shared"):
         # Held out were about as many thinned rows as there are in test, so the calibrations are as sure as test is.
         about = told[f"{name}.pcoc"]
         reach = (about.high - about.low) / 2
