@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -63,16 +62,18 @@ class ArrayReader:
         self.rows, self.width = len(found), row_bytes(found)
         self._row, self._dtype = found.shape[1:], found.dtype
         self._held: NDArray[Any] | None = found
-        self.path: Any = os.devnull
+        self._file: Any = None
         if isinstance(found, np.memmap) and found.filename is not None:
             self._held, self.path, self._offset = None, found.filename, found.offset
 
     def __enter__(self) -> Self:
-        self._file = open(self.path, "rb", buffering=0)
+        if self._held is None:
+            self._file = open(self.path, "rb", buffering=0)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def buffer(self, rows: int) -> NDArray[Any]:
         """Room for `rows` rows."""

@@ -107,7 +107,7 @@ class Split:
         stored = self.stored_bounds
         return stored if stored is None or self.columns is None else np.ascontiguousarray(stored[:, list(self.columns)])
 
-    def at(self, rows: NDArray[np.int64]) -> Split:
+    def taken(self, rows: NDArray[np.int64]) -> Split:
         """Some rows, copied into memory."""
 
         def of(array: NDArray[Any] | None) -> Any:
@@ -239,4 +239,4 @@ def part_of(split: Split, rows: int) -> Split:
     keys = np.where(group >= 0, group.astype(np.int64), -1 - np.arange(total))
     scattered = mixed(keys.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15))
     taken = np.flatnonzero(scattered < np.uint64(rows / total * 2**63) * np.uint64(2))
-    return split.at(taken)
+    return split.taken(taken)

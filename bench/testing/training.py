@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -39,11 +38,9 @@ SMALL: dict[str, Any] = {
 
 
 @cache
-def _made_beside() -> Path:
+def _made_beside() -> TemporaryDirectory[str]:
     """Where what trainings make beside a store lies; equal stores share it until the process ends."""
-    folder = TemporaryDirectory()
-    atexit.register(folder.cleanup)
-    return Path(folder.name)
+    return TemporaryDirectory()
 
 
 class MemoryStore:
@@ -66,7 +63,7 @@ class MemoryStore:
         self.default_tasks = tuple(task.name for task in tasks)
         self.weights = WeightFacts(plain=True, task=tasks[0].name if weights > 1 else None) if weights else None
         given = repr((type(self), rows, tasks, seed, fields, weights, numbers))
-        self.path = _made_beside() / str(zlib.crc32(given.encode()))
+        self.path = Path(_made_beside().name) / str(zlib.crc32(given.encode()))
         self._columns = weights
         names = ("train", "valid", "test", "confirm")
         self._splits = {name: self._make(rows, seed + i) for i, name in enumerate(names)}
@@ -115,12 +112,13 @@ def trainer(store: MemoryStore, dotted: Mapping[str, Any], objectives: Sequence[
     Raises:
         SkipTest: the configuration does not fit.
     """
-    judged = [parse(name, store.schema.tasks, "conformance") for name in objectives]
     config = TrialConfig.parse(SMALL | dict(dotted))
     try:
-        return Trainer(cast(Store, store), config, judged, seed=1)
+        config.check_fit(store.schema)
     except UserError as reason:
         raise SkipTest(str(reason)) from None
+    judged = [parse(name, store.schema.tasks, "conformance") for name in objectives]
+    return Trainer(cast(Store, store), config, judged, seed=1)
 
 
 def it_reaches_every_parameter_and_fits_64_rows(

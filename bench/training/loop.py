@@ -85,7 +85,7 @@ class Trainer:
         self.model = self.step.model
         fit_tables(self.model, train)
         self.data = feed(train, self.device, self.model.funnel.loss.binary.needs_groups)
-        self._threads, self._untaught = threads, self.model.funnel.loss.binary.taught
+        self._threads, self._taught = threads, False
         optim, tasks = config.optim, [task.name for task in self.schema.tasks]
         self.batch_size = max(1, min(optim.batch_size, len(train)))
         self.steps_an_epoch = self.data.steps(optim.batch_size)
@@ -132,10 +132,10 @@ class Trainer:
             return course
         self._writer.wait_if_shared()
         self._note = progress.note
-        if self._untaught:
-            train = taught(self.store, self._untaught, self._threads, self._note)
-            self.data = feed(train, self.device, self.model.funnel.loss.binary.needs_groups)
-            self._untaught = 0.0
+        loss = self.model.funnel.loss.binary
+        if loss.teacher_share and not self._taught:
+            train = taught(self.store, loss.teacher_share, self._threads, self._note)
+            self.data, self._taught = feed(train, self.device, loss.needs_groups), True
         self.model.train()
         with self.random, progress.task("training", until - course.step, "steps") as advance:
             started = time.perf_counter()

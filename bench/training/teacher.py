@@ -31,14 +31,14 @@ TRIES = 4
 FOLDER = "teacher"
 
 
-def taught(store: Store, part: float, threads: int, note: Callable[[str], None]) -> Split:
+def taught(store: Store, share: float, threads: int, note: Callable[[str], None]) -> Split:
     """Train, with labels that trees' predictions take a share of.
 
     Those of regressions stay as they are. So do those of a task whose negatives were thinned, and of one that another
     task follows: there a label also says which rows count, and how much.
 
     Args:
-        part: the share, above 0 and up to 1.
+        share: of a label, above 0 and up to 1.
         threads: for the trees.
         note: is told of each task whose trees are not there yet.
     """
@@ -49,7 +49,7 @@ def taught(store: Store, part: float, threads: int, note: Callable[[str], None])
     for at, task in enumerate(schema.tasks):
         if task.kind == "binary" and at not in followed and task.name != thinned:
             said = _predictions(store, at, threads, note)
-            mixed = (1 - part) * labels[:, at] + part * said
+            mixed = (1 - share) * labels[:, at] + share * said
             labels[:, at] = np.where(np.isnan(mixed), labels[:, at], mixed)
     return replace(train, stored_labels=labels, columns=None)
 
@@ -82,7 +82,7 @@ def _made(store: Store, at: int, threads: int) -> NDArray[np.float32]:
         others = np.flatnonzero(counts & (fold != of))
         if len(others) > share.train:
             others = np.sort(rng.choice(others, share.train, replace=False))
-        return train_trees(store, at, settings, share, derive(0, FOLDER, task, of), train.at(others))
+        return train_trees(store, at, settings, share, derive(0, FOLDER, task, of), train.taken(others))
 
     settings = [TreeSettings.of(each, task) for each in configurations([task], TRIES, 0)]
     found = np.full(len(train), np.nan, np.float32)

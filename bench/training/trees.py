@@ -119,7 +119,7 @@ def train_trees(
     schema = store.schema
     task, parent = schema.tasks[at], schema.parents[at]
     binary = task.kind == "binary"
-    rows = draw(train or store.split("train"), at, parent, share.train, derive(seed, "rows"))
+    rows = draw(store.split("train") if train is None else train, at, parent, share.train, derive(seed, "rows"))
     if not len(rows) or (binary and not _varies(rows.labels)):
         raise TrainingError(f"task '{task.name}' has no two classes on train")
     features, columns = TreeFeatures.learn(

@@ -8,6 +8,7 @@ from sklearn import ensemble
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from bench.data.store import Split
+from bench.errors import TrainingError
 from bench.records import Job
 from bench.rows import REPLICATED
 from bench.schema import Field, Number, Schema, Task
@@ -242,3 +243,10 @@ def test_a_regression_with_a_parent_has_both_readings() -> None:
     ((conditional, joint),) = list(_predictions(trained, store, "test", 1000))
     np.testing.assert_allclose(joint[:, 1], conditional[:, 0] * conditional[:, 1], rtol=1e-6)
     np.testing.assert_array_equal(joint[:, 2], conditional[:, 2])
+
+
+def test_no_rows_to_learn_from_are_not_all_of_them() -> None:
+    store = MemoryStore(400, VALUES)
+    train, none = store.split("train"), np.empty(0, np.int64)
+    with pytest.raises(TrainingError, match="task 'click' has no two classes"):
+        train_trees(store, 0, TreeSettings(), Share.of(train, 5), 0, train.taken(none))

@@ -45,12 +45,12 @@ class Loss(nn.Module, ABC):
     Attributes:
         needs_groups: whether it compares samples of a group, so that batches hold whole groups.
         needs_scores: whether it has a second score for each task, from a tower of its own.
-        taught: share of a training label that a teacher's probability takes, see `bench.training.teacher`.
+        teacher_share: of a training label, that a teacher's probability takes, see `bench.training.teacher`.
     """
 
     needs_groups: bool = False
     needs_scores: bool = False
-    taught: float = 0.0
+    teacher_share: float = 0.0
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Loss(nn.Module, ABC):
 
         Args:
             logits: (B, T), of the predicted probabilities.
-            labels: (B, T), 0 or 1; between them for a loss that is `taught`; 0 where unknown.
+            labels: (B, T), 0 or 1; between them where a teacher has a share; 0 where unknown.
             known: (B, T), which samples count for which task; none of a regression.
             context: groups and second scores.
 

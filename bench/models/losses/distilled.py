@@ -23,4 +23,4 @@ class Distilled(Log):
 
     def __init__(self, config: DistilledConfig) -> None:
         super().__init__(config)
-        self.taught = config.share
+        self.teacher_share = config.share

@@ -8,7 +8,6 @@ predictions are sent there.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 import tempfile
@@ -25,6 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from bench import __version__, plugins
 from bench.atomic import Unwritable, atomic_folder, atomic_path
 from bench.errors import UserError
+from bench.lock import in_turn
 from bench.machine import cores, set_waiting
 from bench.records import Job, Outcome, TrialResult
 from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt
@@ -134,8 +134,7 @@ def _store(store: str, driver: str) -> str:
         )
     target = Path(home).expanduser().resolve().joinpath("store", *Path(store).parts[-2:])  # its key and fingerprint
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.with_name(f".{target.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the second worker here waits for the first one's copy
+    with in_turn(target.with_name(f".{target.name}.lock")):  # the second worker here waits for the first one's copy
         if not (target / "manifest.json").is_file():
             with atomic_folder(target) as folder:
                 _fetch(store, folder, driver)
