@@ -8,13 +8,14 @@ import io
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import pyarrow as pa
 
+from bench.data.prefetch import workers
 from bench.errors import UserError
 from bench.machine import cores
 from bench.progress import Advance, Progress, Silent
@@ -146,18 +147,14 @@ def lines(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
 
 def side_by_side(items: Iterator[bytes], work: Callable[[bytes], T]) -> Iterator[tuple[bytes, T]]:
     """(item, work(item)) in order, by a thread a core; `work` releases the interpreter's lock, or it gains nothing."""
-    workers = min(cores(), 8)  # two items more than these are held at a time, at most
-    with ThreadPoolExecutor(workers) as pool:
+    threads = min(cores(), 8)  # two items more than these are held at a time, at most
+    with workers(threads) as pool:
         under_way: deque[tuple[bytes, Future[T]]] = deque()
-        try:
-            for item in items:
-                under_way.append((item, pool.submit(work, item)))
-                if len(under_way) > workers + 1:
-                    first, future = under_way.popleft()
-                    yield first, future.result()
-            while under_way:
+        for item in items:
+            under_way.append((item, pool.submit(work, item)))
+            if len(under_way) > threads + 1:
                 first, future = under_way.popleft()
                 yield first, future.result()
-        finally:
-            for _, future in under_way:
-                future.cancel()
+        while under_way:
+            first, future = under_way.popleft()
+            yield first, future.result()

@@ -16,6 +16,13 @@ def running() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("seesaw-prefetch")]
 
 
+def ended() -> bool:
+    """Whether all threads end: nobody waits for them when they are left."""
+    for thread in running():
+        thread.join(10)
+    return not running()
+
+
 def counted(made: list[int], stop: int, closed: list[str] | None = None) -> Generator[int]:
     try:
         for number in range(stop):
@@ -29,7 +36,7 @@ def counted(made: list[int], stop: int, closed: list[str] | None = None) -> Gene
 @pytest.mark.parametrize("depth", [1, 2, 7])
 def test_items_come_in_their_order(depth: int) -> None:
     assert list(ahead(counted([], 100), depth)) == list(range(100))
-    assert not running()
+    assert ended()
 
 
 def test_items_are_made_by_another_thread_and_not_before_they_are_asked_for() -> None:
@@ -39,6 +46,7 @@ def test_items_are_made_by_another_thread_and_not_before_they_are_asked_for() ->
     assert not running()
     assert not made
     assert list(items) == [0, 1, 2]
+    assert ended()
     assert closed == ["seesaw-prefetch_0"]
 
 
@@ -70,7 +78,7 @@ def test_an_error_comes_after_the_items_before_it() -> None:
     assert next(items) == 1
     with pytest.raises(OSError, match="the disk is gone"):
         next(items)
-    assert not running()
+    assert ended()
 
 
 def test_stopping_early_leaves_no_thread_and_no_open_generator() -> None:
@@ -78,9 +86,33 @@ def test_stopping_early_leaves_no_thread_and_no_open_generator() -> None:
     closed: list[str] = []
     for _ in ahead(counted(made, 1000, closed), 2):
         break
-    assert not running()
+    assert ended()
     assert closed
     assert len(made) < 10
+
+
+def test_whoever_leaves_waits_for_nothing() -> None:
+    """The garbage collector closes what was left, where a lock may be held that the thread needs to end."""
+    made: list[int] = []
+    closed: list[str] = []
+    reached, goes_on = threading.Event(), threading.Event()
+
+    def items() -> Generator[int]:
+        for number in counted(made, 1000, closed):
+            if number == 1:
+                reached.set()
+                goes_on.wait(10)
+            yield number
+
+    taken = ahead(items(), 2)
+    next(taken)
+    assert reached.wait(10)
+    taken.close()
+    assert not closed  # it is still at item 1
+    goes_on.set()
+    assert ended()
+    assert closed
+    assert made == [0, 1]
 
 
 def test_an_error_of_the_consumer_ends_the_thread() -> None:
@@ -90,7 +122,7 @@ def test_an_error_of_the_consumer_ends_the_thread() -> None:
 
     with pytest.raises(ValueError, match="not finite"):
         consume()
-    assert not running()
+    assert ended()
 
 
 def test_a_pass_over_a_split_given_up_leaves_no_thread(tmp_path: Path, mapped: Callable[..., Split]) -> None:
@@ -99,4 +131,4 @@ def test_a_pass_over_a_split_given_up_leaves_no_thread(tmp_path: Path, mapped: C
         next(batches)
         assert running()
         batches.close()  # type: ignore[attr-defined]
-        assert not running()
+        assert ended()
