@@ -19,7 +19,8 @@ from bench.errors import UserError, unknown
 
 _YES = ("1", "true", "yes", "y", "t", "positive", "pos")
 _NO = ("0", "false", "no", "n", "f", "negative", "neg", "-1")
-
+RARE = 0.1
+"""Of labels; where fewer are neither 0 nor 1, these may be mistakes."""
 
 Floats = NDArray[np.float64]
 
@@ -172,7 +173,11 @@ def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | N
         )
     else:
         means = {"kind": "regression"}
-        notes.append(f"a number is predicted; for a yes or no say --label {of}=VALUE")
+        others = [text for text in texts if text not in ("0", "1")]
+        stray = sum(count for text, count in zip(texts, column.counts, strict=False) if text in others)
+        few = stray < RARE * column.known
+        odd = f"{stray:,} of {column.known:,} labels are neither 0 nor 1, such as {others[0]}: " if few else ""
+        notes.append(f"{odd}a number is predicted; for a yes or no say --label {of}=VALUE")
     rule = TaskRule(name=name, column=of, **means)
     return Label(rule, read(rule, columns), tuple(notes))
 

@@ -47,6 +47,13 @@ def test_values_are_what_the_table_says() -> None:
     assert "rarer" in one(["a", "b", "a"]).notes[-1]
 
 
+def test_a_stray_value_among_zeros_and_ones_is_told() -> None:
+    assert one([0, 1] * 50 + [2]).notes == (
+        "1 of 101 labels are neither 0 nor 1, such as 2: a number is predicted; for a yes or no say --label y=VALUE",
+    )
+    assert one([0, 1, 2]).notes == ("a number is predicted; for a yes or no say --label y=VALUE",)
+
+
 def test_the_value_that_means_yes_may_be_said() -> None:
     assert label_columns(["y=b=c", "a=b"], ["y", "a=b"]) == {"y": "b=c", "a=b": None}
     assert one(["a", "b", "c"], "b").table["positive"] == ["b"]
