@@ -145,12 +145,6 @@ class Card(Config):
         first = {} if self.scenario is None else {SCENARIO: SegmentRule(column=self.scenario)}
         return first | self.segments
 
-    def id_count(self, schema: Schema) -> int:
-        """How many ids and categories a store of this card has, without columns that are a second view of a number."""
-        numbers = {column.source or name for name, column in self.columns.items() if isinstance(column, Numeric)}
-        own = {name for name, column in self.columns.items() if (column.source or name) not in numbers}
-        return sum(field.cardinality for field in schema.fields if field.name in own)
-
     @property
     def raw_columns(self) -> dict[str, str]:
         """Every raw column that is needed -> `number` if used as one, `list` or `vector` if only so, else `text`."""

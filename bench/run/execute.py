@@ -30,7 +30,7 @@ from bench.schema import Task
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Options
-from bench.search.plan import Plan, openings, rare_ids
+from bench.search.plan import Plan, openings
 from bench.search.ranking import reduction_factors
 from bench.search.space import Space
 from bench.search.study import Study
@@ -68,12 +68,11 @@ def _prepare(part: DatasetRun, progress: Progress) -> Store:
     return store.with_tasks([task.name for task in part.tasks])
 
 
-def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int, ids: int) -> Plan:
+def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) -> Plan:
     """The search of a data set as its suite asks for it.
 
     Args:
         rows: of the train split.
-        ids: of all its columns of ids or categories together.
 
     Raises:
         UserError: the suite asks for what the tasks do not have, or for more than its budget holds.
@@ -88,7 +87,7 @@ def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int, 
         trials=suite.budget.trials,
         seed=part.run.manifest.seed,
         sampler=suite.search.sampler,
-        portfolio=tuple(openings(space, names, len(objectives), rare_ids(ids, rows))),
+        portfolio=tuple(openings(space, names, len(objectives))),
         tries=suite.search.tries,
         seconds=suite.budget.time,
         budget=suite.budget.samples_of(rungs[-1]),
@@ -103,7 +102,7 @@ def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int, 
 def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progress) -> DatasetResult:
     manifest, suite = part.run.manifest, part.run.manifest.suite
     schema = store.schema
-    plan = plan_of(part, part.fitted(schema).space, schema.tasks, len(store.split("train")), part.card.id_count(schema))
+    plan = plan_of(part, part.fitted(schema).space, schema.tasks, len(store.split("train")))
     objectives = plan.objectives
     group = np.asarray(store.split(CONFIRM).group[: predictions.MOST_ROWS])
     outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))

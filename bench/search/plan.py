@@ -98,18 +98,10 @@ class Plan:
     def openings(self) -> tuple[Mapping[str, Scalar], ...]:
         """Parameters of the first trials that are not left to the sampler, which fills in the rest.
 
-        They are the single-task baseline, the portfolio, other kinds of sharing by their defaults, and tries: each kind
-        has `tries` trials besides the first, those of the portfolio included.
+        They are those of `opened` and tries: each kind has `tries` trials besides the first.
         """
-        kinds = self.space.branches(SHARING)
-        if not kinds:
-            return self.portfolio or (self.space.defaults(self.tasks),)
-        there = {params[SHARING] for params in self.portfolio}
-        others = [self.space.defaults(self.tasks, {SHARING: kind}) for kind in kinds if kind not in there]
-        first: list[Mapping[str, Scalar]] = [*self.portfolio, *others]
-        single = [at for at, params in enumerate(first) if params[SHARING] == SINGLE_TASK][:1]
-        first = [*(first[at] for at in single), *(params for at, params in enumerate(first) if at not in single)]
-        return (*first, *missing_tries(first, kinds, self.tries))
+        first, kinds = opened(self.space, self.tasks, self.portfolio), self.space.branches(SHARING)
+        return (*first, *missing_tries(first, kinds, self.tries)) if kinds else first
 
     def identity(self) -> dict[str, Any]:
         """The settings that decide trial n, which must not change when a search is resumed.
@@ -130,33 +122,35 @@ class Plan:
         }
 
 
-ROWS_AN_ID = 30
-"""Ids are rare where train has fewer rows than this for each of them."""
+LEARNT_FIRST = 2
+"""Configurations of a portfolio before the defaults, which are safer where data resemble none that it was learnt on."""
 
 
-def openings(space: Space, tasks: Sequence[str], objectives: int, rare: bool) -> list[dict[str, Scalar]]:
-    """The searched parameters of the configurations to begin with, best first.
+def opened(
+    space: Space, tasks: Sequence[str], portfolio: Sequence[Mapping[str, Scalar]]
+) -> tuple[Mapping[str, Scalar], ...]:
+    """The single-task baseline, the best of a portfolio, each kind of sharing by its defaults, the portfolio's rest.
+
+    Without a portfolio the defaults alone; where sharing is fixed, the portfolio alone.
+    """
+    kinds = space.branches(SHARING)
+    if not kinds:
+        return tuple(portfolio) or (space.defaults(tasks),)
+    defaults = [space.defaults(tasks, {SHARING: kind}) for kind in kinds]
+    baselines = (each for each in (*portfolio, *defaults) if each[SHARING] == SINGLE_TASK)
+    first = [*[*baselines][:1], *portfolio[:LEARNT_FIRST], *defaults, *portfolio[LEARNT_FIRST:]]
+    return tuple({tuple(sorted(each.items())): each for each in first}.values())
+
+
+def openings(space: Space, tasks: Sequence[str], objectives: int) -> list[dict[str, Scalar]]:
+    """The searched parameters of a portfolio's configurations, best first.
 
     Those of the number of objectives that is nearest. A configuration whose way of sharing the space does not have is
     left out; other values that the space does not have become the nearest that it has, or the default.
-
-    Args:
-        rare: whether the ids of the data are, see `rare_ids`.
     """
-    alike = [each for each in _read() if each["rare_ids"] == rare]
-    nearest = min(alike, key=lambda each: abs(each["objectives"] - objectives))
+    nearest = min(_read(), key=lambda each: abs(each["objectives"] - objectives))
     found = [fitted(each, space, tasks) for each in nearest["configurations"]]
     return list({tuple(each.items()): each for each in found if each}.values())
-
-
-def rare_ids(ids: int, rows: int) -> bool:
-    """Whether ids are rare. Models overfit on rare ids, so that lower learning rates are best.
-
-    Args:
-        ids: of all columns of ids or categories together.
-        rows: of train.
-    """
-    return rows < ROWS_AN_ID * ids
 
 
 def fitted(config: Mapping[str, Scalar], space: Space, tasks: Sequence[str]) -> dict[str, Scalar]:

@@ -1,7 +1,7 @@
 """Ali-CCP at its published size on this machine: generating, preparing, running; a long run is extrapolated.
 
-    python tests/benchmarks/full_scale.py [--rows 42300000] [--part 0.25] [--lengths 20] [--trials 60] [--scratch DIR]
-        [--write docs/full-scale.md]
+    python tests/benchmarks/full_scale.py [--suite ali-ccp] [--rows 42300000] [--part 0.25] [--lengths 20]
+        [--trials 60] [--scratch DIR] [--write docs/full-scale.md]
 
 A run (search, confirmation, served front) that would take longer is stopped when `--part` of the time that it needs
 has passed, by its own estimate of the time left; with 1 it goes to its end. Memory is that of all its processes
@@ -84,7 +84,7 @@ def searched(
     """Begins the search or goes on with it, until its part is done."""
     begun = (home / "runs" / NAME / "run.json").exists()
     limits = ["--lengths", str(given.lengths), "--trials", str(given.trials)]
-    arguments = ["resume", NAME] if begun else ["run", "ali-ccp", "--raw", str(raw), "--name", NAME, *limits]
+    arguments = ["resume", NAME] if begun else ["run", given.suite, "--raw", str(raw), "--name", NAME, *limits]
     watching = watched([*arguments, "--home", str(home), "--json"], found)
     for looked in watching:
         if looked % OFTEN:
@@ -115,6 +115,7 @@ def status_of(home: Path) -> dict[str, Any]:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--suite", default="ali-ccp", help="name or file")
     parser.add_argument("--rows", type=int, default=42_300_000)
     parser.add_argument("--part", type=float, default=0.25)
     parser.add_argument("--lengths", type=float, default=20)
@@ -173,7 +174,7 @@ def table(
     lines += [
         "",
         f"The search had trained {used['used']:,} of {used['budget']:,} samples, the confirmation {replicates} "
-        "replicates. A job of the search trains a trial up to a rung:",
+        f"replicates. {' '.join(parts(home))} A job of the search trains a trial up to a rung:",
         "",
         f"| way of sharing | {heads} | samples/s of a job |",
         "|---" * (len(rungs) + 2) + "|",
@@ -182,6 +183,22 @@ def table(
         reached = " | ".join(f"{number:,}" for number in search["kinds"].get(kind, [0] * len(rungs)))
         lines.append(f"| {kind} | {reached} | {median(own):,.0f} ({min(own):,.0f} to {max(own):,.0f}) |")
     return "\n".join(lines)
+
+
+def parts(home: Path) -> list[str]:
+    """How long each part of a run took that was not stopped in between; without those that have not ended."""
+    found = []
+    for log in (home / "runs" / NAME).glob("*/study.jsonl"):
+        at: dict[str, float] = {}
+        for event in map(json.loads, log.open()):
+            at[event["event"]] = event["at"]  # the last of each
+            at.setdefault("first", event["at"])
+        pick = log.with_name("picked.json")
+        ends = [at["first"], at.get("concluded"), at.get("replicate"), pick.stat().st_mtime if pick.exists() else None]
+        for name, start, end in zip(("search", "confirmation", "served front"), ends, ends[1:], strict=False):
+            if start and end:
+                found.append(f"The {name} took {duration(end - start)}.")
+    return found
 
 
 def jobs(home: Path) -> dict[str, list[float]]:

@@ -7,16 +7,12 @@ set's table expects (`emulator.Emulator`): so noise is smoothed, and configurati
 portfolio's worth on a data set is what a search by rungs has of it: all of it at the lowest rung, and at every rung
 those that go on from there. Candidates are added one at a time, each time the one that lowers most the mean over data
 sets of the logarithm of what is missing to the best. Data sets with another number of objectives count half.
-
-Data with rare ids (`bench.search.plan.rare_ids`) have portfolios of their own, learnt from such data alone: there
-lower learning rates are best.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +30,6 @@ from bench.suite import load_suite, resolve_objectives
 
 SUITE = load_suite("reports/blackbox/benchmark.toml")
 SIZE = 12
-RARE_IDS = ("kuairand-pure@late-window", "sparse-log", "rare-feed", "long-tail-log")
-"""Data sets of the table that have fewer than `portfolio.ROWS_AN_ID` rows of train for each id."""
 AGAIN = ("rare-feed", "long-tail-log")
 """Data sets whose configurations are those of others in the table: they add no candidates."""
 FLOOR = 0.002
@@ -74,12 +68,11 @@ class Known:
     """What every candidate comes to on one data set.
 
     Attributes:
-        rare: whether the data set's ids are.
         curves: (candidates, fractions, objectives).
     """
 
-    def __init__(self, emulator: Emulator, candidates: Sequence[Config], rare: bool = False) -> None:
-        self.objectives, self.reference, self.rare = emulator.objectives, emulator.reference, rare
+    def __init__(self, emulator: Emulator, candidates: Sequence[Config]) -> None:
+        self.objectives, self.reference = emulator.objectives, emulator.reference
         self.curves = emulator.curves([fitted(each, emulator.space, emulator.tasks) for each in candidates])
         self.best = hypervolume(self.curves.reshape(-1, len(self.objectives)), self.objectives, self.reference)
         self.eta = reduction_factors(len(self.objectives))[0]
@@ -95,11 +88,8 @@ class Known:
         return 1 - (played + all_on) / 2 / self.best
 
 
-def learn(
-    known: Sequence[Known], candidates: Sequence[Config], objectives: int, rare: bool = False, size: int = SIZE
-) -> list[int]:
+def learn(known: Sequence[Known], candidates: Sequence[Config], objectives: int, size: int = SIZE) -> list[int]:
     """The chosen candidates for this number of objectives, best first; at least one is a single-task model."""
-    known = [each for each in known if each.rare == rare]
     near = np.min([ranks(of.curves[:, -1], of.objectives) for of in known], axis=0) < RANKS
     weights = np.array([1.0 if len(each.objectives) == objectives else 0.5 for each in known])
     good = np.flatnonzero(near).tolist()
@@ -122,11 +112,10 @@ def main() -> None:
     options = parser.parse_args()
     known, candidates = known_of([name_of(each.id) for each in SUITE.datasets], options.table)
     text = HEAD
-    for rare, objectives in product((False, True), (2, 3)):
-        chosen = learn(list(known.values()), candidates, objectives, rare, options.size)
+    for objectives in (2, 3):
+        chosen = learn(list(known.values()), candidates, objectives, options.size)
         lines = "".join(f"  {_inline(candidates[i])},\n" for i in chosen)
-        text += f"\n[[portfolios]]\nobjectives = {objectives}\nrare_ids = {str(rare).lower()}\n"
-        text += f"configurations = [\n{lines}]\n"
+        text += f"\n[[portfolios]]\nobjectives = {objectives}\nconfigurations = [\n{lines}]\n"
     print(text)
     if options.write:
         (content.root("search_spaces") / "portfolio" / "learnt.toml").write_text(text, encoding="utf-8")
@@ -136,13 +125,13 @@ def known_of(datasets: Sequence[str], path: Path) -> tuple[dict[str, Known], lis
     """By data set what is known of every candidate, and the candidates: all configurations of the tables."""
     tables = {dataset: tables_of(dataset, path)[0] for dataset in datasets}
     candidates = [config for name, table in tables.items() if name not in AGAIN for config in table.configs]
-    return {name: Known(Emulator(of), candidates, name in RARE_IDS) for name, of in tables.items()}, candidates
+    return {name: Known(Emulator(of), candidates) for name, of in tables.items()}, candidates
 
 
 def learnt_without(dataset: str, known: Mapping[str, Known], candidates: Sequence[Config]) -> tuple[Config, ...]:
     """The portfolio for a data set, learnt on the others."""
     own, others = known[dataset], [each for name, each in known.items() if name != dataset]
-    return tuple(candidates[i] for i in learn(others, candidates, len(own.objectives), own.rare))
+    return tuple(candidates[i] for i in learn(others, candidates, len(own.objectives)))
 
 
 def _inline(config: Config) -> str:

@@ -17,7 +17,7 @@ from bench.records import Scalar
 from bench.run.limits import ladder
 from bench.search.gaussian import Shape
 from bench.search.gp import GaussianSampler
-from bench.search.plan import fitted, missing_tries
+from bench.search.plan import fitted, missing_tries, opened
 from bench.search.ranking import Rules, promote, reduction_factors
 from bench.search.samplers import quiet
 from bench.search.standing import Standing, Standings
@@ -172,10 +172,9 @@ def defaults(problem: Problem) -> list[dict[str, Scalar]]:
 
 
 def learnt(problem: Problem) -> list[dict[str, Scalar]]:
-    """The portfolio that was learnt on other data, and the defaults of the ways of sharing that it has not."""
+    """What a search begins with that has the portfolio which was learnt on other data."""
     first = [fitted(config, problem.space, problem.tasks) for config in problem.portfolio]
-    there = {params[KIND] for params in first}
-    return [*first, *(params for params in defaults(problem) if params[KIND] not in there)]
+    return [dict(each) for each in opened(problem.space, problem.tasks, first)]
 
 
 TARGET = "TPE multivariate, full length"

@@ -203,10 +203,9 @@ def test_a_portfolio_is_played_first_and_what_it_lacks_by_defaults() -> None:
     problem = Analytic()
     one = problem.table(30).configs[3]
     first = learnt(replace(problem, portfolio=(one,)))
-    assert first[0] == {name: one[name] for name in first[0]}
-    kinds = [each["sharing.kind"] for each in first]
-    assert sorted(kinds) == sorted(set(kinds))
-    assert set(kinds) == {str(kind) for kind in space().branches("sharing.kind")}
+    own = [each for each in first if each.items() <= one.items()]
+    assert first.index(own[0]) <= 1  # behind the baseline
+    assert {each["sharing.kind"] for each in first} == {str(kind) for kind in space().branches("sharing.kind")}
     trace = SEARCHERS[OURS](replace(problem, portfolio=(one,)), 0, 0.2)
     np.testing.assert_array_equal(trace.measured[0], problem.train(first[:1]).curve[0])
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench.data import parse_card
 from bench.errors import UserError
-from bench.schema import Field, Schema, Task
+from bench.schema import Task
 
 
 def change(values: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -27,15 +27,6 @@ def test_a_card_says_what_it_says(shop: dict[str, Any]) -> None:
     assert card.tasks == (Task("click"), Task("buy", parent="click"))
     assert card.default_tasks == ("click", "buy")
     assert card.raw_columns == {"user": "text", "price": "number", "tags": "list", "click": "text", "buy": "text"}
-
-
-def test_ids_are_counted_without_second_views_of_numbers(shop: dict[str, Any]) -> None:
-    shop["columns"] |= {
-        "price": "numeric",
-        "price_code": {"from": "price", "kind": "categorical"},
-    }
-    fields = (Field("user", 5), Field("tags", 7, slots=3), Field("price_bucket", 11), Field("price_code", 13))
-    assert parse_card(shop, "here").id_count(Schema(fields, ("price",), ())) == 5 + 7
 
 
 MISTAKES = [

@@ -155,9 +155,7 @@ def test_of_three_objectives_more_go_on_unless_the_suite_says_how_many(
     part = next(iter(Run.open(tmp_path, "rungs").datasets.values()))
     card = load_card(part.key)
     names = part.dataset.tasks or card.default_tasks
-    plan = plan_of(part, part.run.space, tuple(task for task in card.tasks if task.name in names), 1000, 10)
-    rare = plan_of(part, part.run.space, tuple(task for task in card.tasks if task.name in names), 1000, 100)
-    assert plan.portfolio != rare.portfolio
+    plan = plan_of(part, part.run.space, tuple(task for task in card.tasks if task.name in names), 1000)
     assert len(plan.objectives) == objectives
     assert plan.by_rungs
     assert plan.rules.eta == expected

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 from search_toys import toy_plan, toy_space
 
 from bench.search.nodes import Choice, Float, Int
-from bench.search.plan import fitted, openings, rare_ids
+from bench.search.plan import fitted, openings
 from bench.search.space import Space, load_space
 
 TASKS = ("click", "like", "share")
@@ -30,19 +28,14 @@ def test_the_file_opens_every_space_that_ships() -> None:
     for name in ("funnel", "joint", "quick", "wide"):
         space = load_space(name)
         asked = ((1, TASKS[:1]), (2, TASKS[:2]), (3, TASKS), (5, (*TASKS, "buy", "save")))
-        for (objectives, tasks), rare in product(asked, (False, True)):
-            found = openings(space, tasks, objectives, rare)
+        for objectives, tasks in asked:
+            found = openings(space, tasks, objectives)
             assert 4 <= len(found) <= 16
             assert len({tuple(each.items()) for each in found}) == len(found)
             names = set(space.defaults(tasks)) | {name for each in found for name in each}
             assert all(set(each) <= names for each in found)
             assert any(each["sharing.kind"] == "single_task" for each in found)
-            assert openings(space, tasks, objectives, rare) == found
-            assert openings(space, tasks, objectives, not rare) != found
-
-
-def test_ids_are_rare_below_thirty_rows_for_each() -> None:
-    assert [rare_ids(100, rows) for rows in (2999, 3000)] == [True, False]
+            assert openings(space, tasks, objectives) == found
 
 
 def test_values_are_those_of_the_space() -> None:
@@ -75,15 +68,25 @@ def test_a_way_of_sharing_that_the_space_has_not_is_left_out() -> None:
     assert "sharing.kind" not in fitted(CONFIG | {"sharing.kind": "ple"}, fixed, TASKS)
 
 
-def test_a_search_begins_with_the_baseline_then_the_portfolio_then_what_it_has_not() -> None:
-    own = [fitted(CONFIG | {"sharing.kind": kind}, toy_space(), ("click", "like")) for kind in ("ple", "single_task")]
-    plan = toy_plan(portfolio=(own[0], own[1], own[0] | {"optim.lr": 0.1}), tries=2)
-    found = plan.openings
-    assert list(found[:3]) == [own[1], own[0], own[0] | {"optim.lr": 0.1}]
-    assert found[3] == toy_space().defaults(("click", "like"), {"sharing.kind": "mmoe"})
-    kinds = [each["sharing.kind"] for each in found]
-    assert {kind: kinds.count(kind) for kind in kinds} == {"single_task": 3, "ple": 3, "mmoe": 3}
+def test_a_search_begins_with_the_baseline_then_the_best_of_the_portfolio_then_defaults_then_the_rest() -> None:
+    tasks = ("click", "like")
+    ple, own = ({**fitted(CONFIG | {"sharing.kind": kind}, toy_space(), tasks)} for kind in ("ple", "single_task"))
+    learnt = [ple | {"optim.lr": 0.001 * rate} for rate in range(1, 6)]
+    plan = toy_plan(portfolio=(*learnt, own), tries=2)
+    kinds = toy_space().branches("sharing.kind")
+    defaults = [toy_space().defaults(tasks, {"sharing.kind": kind}) for kind in kinds]
+    found = list(plan.openings)
+    assert found[:3] == [own, *learnt[:2]]
+    assert found[3:9] == [*defaults, *learnt[2:]]
+    tried = [each["sharing.kind"] for each in found]
+    assert {kind: tried.count(kind) for kind in tried} == {"single_task": 3, "ple": 6, "mmoe": 3}
     assert plan.identity() != toy_plan(tries=2).identity()
+
+
+def test_without_a_portfolio_a_search_begins_with_the_baselines_defaults() -> None:
+    kinds = [each["sharing.kind"] for each in toy_plan(tries=0).openings]
+    assert kinds[0] == "single_task"
+    assert sorted(kinds) == sorted(toy_space().branches("sharing.kind"))
 
 
 def test_where_sharing_is_fixed_the_portfolio_is_all() -> None:
