@@ -1,7 +1,7 @@
 """Ali-CCP at its published size on this machine: generating, preparing, running; a long run is extrapolated.
 
     python tests/benchmarks/full_scale.py [--suite ali-ccp] [--rows 42300000] [--part 0.25] [--lengths 20]
-        [--trials 60] [--scratch DIR] [--write docs/full-scale.md]
+        [--trials 60] [--scratch DIR] [--write docs/full-scale.md] [--table full-scale]
 
 A run (search, confirmation, served front) that would take longer is stopped when `--part` of the time that it needs
 has passed, by its own estimate of the time left; with 1 it goes to its end. Memory is that of all its processes
@@ -122,6 +122,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--scratch", type=Path, default=Path("full-scale"))
     parser.add_argument("--write", type=Path, help="put the table into this document")
+    parser.add_argument("--table", default=NAME, help="which table of the document")
     given = parser.parse_args()
     raw, home, log = given.scratch / "raw", given.scratch / "home", given.scratch / "measured.json"
     given.scratch.mkdir(parents=True, exist_ok=True)
@@ -149,7 +150,7 @@ def main() -> None:
     text = table(measured, status_of(home), raw, home, given)
     print(text)
     if given.write:
-        replace(given.write, NAME, text)
+        replace(given.write, given.table, text)
 
 
 def table(
