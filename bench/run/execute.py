@@ -30,7 +30,7 @@ from bench.schema import Task
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Options
-from bench.search.plan import Plan, openings
+from bench.search.plan import Plan, learnt
 from bench.search.ranking import reduction_factors
 from bench.search.space import Space
 from bench.search.study import Study
@@ -87,7 +87,7 @@ def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) 
         trials=suite.budget.trials,
         seed=part.run.manifest.seed,
         sampler=suite.search.sampler,
-        portfolio=tuple(openings(space, names, len(objectives))),
+        portfolio=tuple(learnt(space, names, len(objectives))),
         tries=suite.search.tries,
         seconds=suite.budget.time,
         budget=suite.budget.samples_of(rungs[-1]),

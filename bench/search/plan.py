@@ -41,7 +41,7 @@ class Plan:
             limit.
         seed: of the run; all that a sampler draws derives from it.
         sampler: a name in `samplers.SAMPLERS`.
-        portfolio: searched parameters to begin with, see `portfolio.openings`.
+        portfolio: searched parameters to begin with, see `learnt`.
         tries: how many further trials each kind of sharing gets before the sampler may choose among kinds. A kind
             judged by its defaults alone, or a baseline tuned less than what is held against it, is no fair comparison.
         seconds: nothing is begun once a search took so long, in total as `trials`; None for no limit. What takes the
@@ -98,9 +98,9 @@ class Plan:
     def openings(self) -> tuple[Mapping[str, Scalar], ...]:
         """Parameters of the first trials that are not left to the sampler, which fills in the rest.
 
-        They are those of `opened` and tries: each kind has `tries` trials besides the first.
+        They are `beginning` and tries: each kind has `tries` trials besides the first.
         """
-        first, kinds = opened(self.space, self.tasks, self.portfolio), self.space.branches(SHARING)
+        first, kinds = beginning(self.space, self.tasks, self.portfolio), self.space.branches(SHARING)
         return (*first, *missing_tries(first, kinds, self.tries)) if kinds else first
 
     def identity(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ LEARNT_FIRST = 2
 """Configurations of a portfolio before the defaults, which are safer where data resemble none that it was learnt on."""
 
 
-def opened(
+def beginning(
     space: Space, tasks: Sequence[str], portfolio: Sequence[Mapping[str, Scalar]]
 ) -> tuple[Mapping[str, Scalar], ...]:
     """The single-task baseline, the best of a portfolio, each kind of sharing by its defaults, the portfolio's rest.
@@ -142,7 +142,7 @@ def opened(
     return tuple({tuple(sorted(each.items())): each for each in first}.values())
 
 
-def openings(space: Space, tasks: Sequence[str], objectives: int) -> list[dict[str, Scalar]]:
+def learnt(space: Space, tasks: Sequence[str], objectives: int) -> list[dict[str, Scalar]]:
     """The searched parameters of a portfolio's configurations, best first.
 
     Those of the number of objectives that is nearest. A configuration whose way of sharing the space does not have is

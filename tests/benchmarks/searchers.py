@@ -17,7 +17,7 @@ from bench.records import Scalar
 from bench.run.limits import ladder
 from bench.search.gaussian import Shape
 from bench.search.gp import GaussianSampler
-from bench.search.plan import fitted, missing_tries, opened
+from bench.search.plan import beginning, fitted, missing_tries
 from bench.search.ranking import Rules, promote, reduction_factors
 from bench.search.samplers import quiet
 from bench.search.standing import Standing, Standings
@@ -174,7 +174,7 @@ def defaults(problem: Problem) -> list[dict[str, Scalar]]:
 def learnt(problem: Problem) -> list[dict[str, Scalar]]:
     """What a search begins with that has the portfolio which was learnt on other data."""
     first = [fitted(config, problem.space, problem.tasks) for config in problem.portfolio]
-    return [dict(each) for each in opened(problem.space, problem.tasks, first)]
+    return [dict(each) for each in beginning(problem.space, problem.tasks, first)]
 
 
 TARGET = "TPE multivariate, full length"

@@ -234,7 +234,9 @@ def test_a_notebook_has_tables_and_figures(two_runs: Path) -> None:
     assert set(replicates["trial"]) <= set(trials["trial"])
     assert replicates["test/click.auc"].notna().any()
     assert all(run.figure(name).svg.startswith("<svg ") for name in ("front", "heads"))
-    assert run.pick().trial in set(trials["trial"])
+    picked = run.pick()
+    assert picked.trial in {*trials["trial"], None}
+    assert (picked.trial is None) == (picked.role == "baseline")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from search_toys import toy_plan, toy_space
 
 from bench.search.nodes import Choice, Float, Int
-from bench.search.plan import fitted, openings
+from bench.search.plan import fitted, learnt
 from bench.search.space import Space, load_space
 
 TASKS = ("click", "like", "share")
@@ -29,13 +29,13 @@ def test_the_file_opens_every_space_that_ships() -> None:
         space = load_space(name)
         asked = ((1, TASKS[:1]), (2, TASKS[:2]), (3, TASKS), (5, (*TASKS, "buy", "save")))
         for objectives, tasks in asked:
-            found = openings(space, tasks, objectives)
+            found = learnt(space, tasks, objectives)
             assert 4 <= len(found) <= 16
             assert len({tuple(each.items()) for each in found}) == len(found)
             names = set(space.defaults(tasks)) | {name for each in found for name in each}
             assert all(set(each) <= names for each in found)
             assert any(each["sharing.kind"] == "single_task" for each in found)
-            assert openings(space, tasks, objectives) == found
+            assert learnt(space, tasks, objectives) == found
 
 
 def test_values_are_those_of_the_space() -> None:
@@ -71,13 +71,13 @@ def test_a_way_of_sharing_that_the_space_has_not_is_left_out() -> None:
 def test_a_search_begins_with_the_baseline_then_the_best_of_the_portfolio_then_defaults_then_the_rest() -> None:
     tasks = ("click", "like")
     ple, own = ({**fitted(CONFIG | {"sharing.kind": kind}, toy_space(), tasks)} for kind in ("ple", "single_task"))
-    learnt = [ple | {"optim.lr": 0.001 * rate} for rate in range(1, 6)]
-    plan = toy_plan(portfolio=(*learnt, own), tries=2)
+    five = [ple | {"optim.lr": 0.001 * rate} for rate in range(1, 6)]
+    plan = toy_plan(portfolio=(*five, own), tries=2)
     kinds = toy_space().branches("sharing.kind")
     defaults = [toy_space().defaults(tasks, {"sharing.kind": kind}) for kind in kinds]
     found = list(plan.openings)
-    assert found[:3] == [own, *learnt[:2]]
-    assert found[3:9] == [*defaults, *learnt[2:]]
+    assert found[:3] == [own, *five[:2]]
+    assert found[3:9] == [*defaults, *five[2:]]
     tried = [each["sharing.kind"] for each in found]
     assert {kind: tried.count(kind) for kind in tried} == {"single_task": 3, "ple": 6, "mmoe": 3}
     assert plan.identity() != toy_plan(tries=2).identity()
