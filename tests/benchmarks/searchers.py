@@ -171,7 +171,7 @@ def defaults(problem: Problem) -> list[dict[str, Scalar]]:
     return [problem.space.defaults(problem.tasks, {KIND: kind}) for kind in problem.space.branches(KIND)]
 
 
-def learnt(problem: Problem) -> list[dict[str, Scalar]]:
+def from_portfolio(problem: Problem) -> list[dict[str, Scalar]]:
     """What a search begins with that has the portfolio which was learnt on other data."""
     first = [fitted(config, problem.space, problem.tasks) for config in problem.portfolio]
     return [dict(each) for each in beginning(problem.space, problem.tasks, first)]
@@ -185,6 +185,6 @@ SEARCHERS: dict[str, Searcher] = {
     TARGET: full_length(lambda seed: TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True)),
     "ASHA, random configurations": by_rungs(process=False, tries=0, eta=(STEP,)),
     DEFAULTS: by_rungs(openings=defaults),
-    OURS: by_rungs(openings=learnt),
+    OURS: by_rungs(openings=from_portfolio),
 }
 FULL_LENGTH = ("random, full length", TARGET)

@@ -16,7 +16,7 @@ from learn_portfolio import Known, learn
 from replay import Table, named, read_tables
 from scipy import stats
 from search_efficiency import STEPS, compare, curves_of, early, grid_of, report
-from searchers import DEFAULTS, OURS, SEARCHERS, TARGET, Trace, learnt
+from searchers import DEFAULTS, OURS, SEARCHERS, TARGET, Trace, from_portfolio
 
 from bench.frontier.pareto import hypervolume
 from bench.records import Scalar
@@ -199,10 +199,10 @@ def test_early_by_hand() -> None:
     assert found.endswith("| 67%")
 
 
-def test_a_portfolio_is_played_first_and_what_it_lacks_by_defaults() -> None:
+def test_a_portfolio_is_played_behind_the_baseline_and_beside_all_defaults() -> None:
     problem = Analytic()
     one = problem.table(30).configs[3]
-    first = learnt(replace(problem, portfolio=(one,)))
+    first = from_portfolio(replace(problem, portfolio=(one,)))
     own = [each for each in first if each.items() <= one.items()]
     assert first.index(own[0]) <= 1  # behind the baseline
     assert {each["sharing.kind"] for each in first} == {str(kind) for kind in space().branches("sharing.kind")}

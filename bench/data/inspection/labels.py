@@ -19,8 +19,7 @@ from bench.errors import UserError, unknown
 
 _YES = ("1", "true", "yes", "y", "t", "positive", "pos")
 _NO = ("0", "false", "no", "n", "f", "negative", "neg", "-1")
-RARE = 0.1
-"""Of labels; where fewer are neither 0 nor 1, these may be mistakes."""
+_STRAY = 0.1  # of labels; where fewer are neither 0 nor 1, these may be mistakes
 
 Floats = NDArray[np.float64]
 
@@ -175,7 +174,7 @@ def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | N
         means = {"kind": "regression"}
         others = [text for text in texts if text not in ("0", "1")]
         stray = sum(count for text, count in zip(texts, column.counts, strict=False) if text in others)
-        few = stray < RARE * column.known
+        few = stray < _STRAY * column.known
         odd = f"{stray:,} of {column.known:,} labels are neither 0 nor 1, such as {others[0]}: " if few else ""
         notes.append(f"{odd}a number is predicted; for a yes or no say --label {of}=VALUE")
     rule = TaskRule(name=name, column=of, **means)
