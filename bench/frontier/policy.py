@@ -97,6 +97,9 @@ def utopia(gains: Floats, terms: Terms) -> Floats:
     return -np.asarray(np.sqrt((best - gains) ** 2 @ terms.weights))
 
 
+Worth = Callable[[Floats], Floats]
+"""Gains (..., rows, M) over the current point -> scores (..., rows), as a rule has them."""
+
 _OURS: dict[str, PickRule] = {
     "knee": PickRule(knee, "is the best compromise of {names}"),
     "weights": PickRule(weighted, "has the largest weighted gain in {names}", "weights"),
@@ -295,6 +298,15 @@ class Policy(BaseModel):
                 if "@" in name:
                     outcome(name, tuple(tasks), where)
                 raise UserError(f"{where}: {unknown('metric', name, known)}")
+
+    def worth(self, outcomes: Sequence[str]) -> Worth | None:
+        """The rule's score of gains in these outcomes, more of which is better; None where it reads anything else."""
+        weights = {self.epsilon.best: 1.0} if self.epsilon else self.weights or dict.fromkeys(outcomes, 1.0)
+        if any(weight > 0 and name not in outcomes for name, weight in weights.items()):
+            return None
+        of = np.array([weights.get(name, 0.0) for name in outcomes])
+        terms = Terms(of / of.sum(), np.ones(len(of)), np.zeros(len(of), dtype=bool))
+        return lambda gains: PICK_RULES[self.rule].score(gains, terms)
 
     @property
     def _named(self) -> dict[str, Iterable[str]]:

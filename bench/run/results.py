@@ -124,7 +124,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     except UserError as error:
         reason = str(error)  # a run without a pick is still a run: its frontier is shown, with the reason
         refused = error if isinstance(error, NothingPasses) else None
-    told = verdict_of(serving, chosen, reason)
+    told = verdict_of(serving, followed, chosen, reason)
     return DatasetResult(
         run, records, objectives, front, serving, choices, followed, told, chosen, reason, refused,
         cut_short(run, study),
@@ -303,7 +303,7 @@ def next_step(results: Sequence[DatasetResult]) -> str:
     needed = max((result.verdict.needed or 0 for result in results), default=0)
     if run.manifest.suite.confirm.replicates < needed <= MOST_REPLICATES:
         return f"seesaw confirm {name} --replicates {needed}  # would show the gain that is seen"
-    switch = len(results) == 1 and results[0].verdict.kind in ("win", "trade")
+    switch = len(results) == 1 and results[0].verdict.kind in ("win", "trade") and not results[0].verdict.keep
     if switch and results[0].pick and results[0].pick.role == "trial" and picked_network(results[0]):
         return f"seesaw deploy {name}  # trains the pick for good and packages it"
     return f"seesaw frontier {name} --full  # all tables"

@@ -14,6 +14,7 @@ from bench import predictions
 from bench.errors import UserError
 from bench.frontier.pick import Pick
 from bench.frontier.points import confirmed, kept_names, sources_of
+from bench.frontier.policy import Policy
 from bench.frontier.score import Fusion
 from bench.frontier.served.measuring import Candidate, Current
 from bench.frontier.served.served import Served, served_front
@@ -85,14 +86,15 @@ def serving_of(
     return Serving(served, rates, against, note=_note(rows), rows=rows[TEST].of)
 
 
-def verdict_of(serving: Serving, pick: Pick | None, no_pick: str) -> Verdict:
+def verdict_of(serving: Serving, policy: Policy, pick: Pick | None, no_pick: str) -> Verdict:
     """Whether to switch to the pick, in one sentence: the same for every surface."""
     if serving.served is None:
         return unserved(serving.reason)
     if pick is None:
         return unserved(no_pick or "nothing was picked")
     names = [each.name for each in pick.stability.points if each.point != pick.point][:2]
-    return verdict(serving.served, pick.row, serving.against, pick.stability.holds, tuple(names), pick.unlimited)
+    worth = policy.worth([each.name for each in serving.served.outcomes])
+    return verdict(serving.served, pick.row, serving.against, pick.stability.holds, tuple(names), pick.unlimited, worth)
 
 
 def _candidates(folder: Path, points: Sequence[Point], objectives: Sequence[Objective], rows: Rows) -> list[Candidate]:

@@ -10,7 +10,9 @@ The pick is a serving point of another network: the one with the largest gain on
 point. By turns the gain is that of the worse outcome, and the sum of both if it loses at most 5% of each. So the choice
 favours luck as much as possible. Columns are shares of
 runs. "Held": all intervals of the pick hold the truth. "Wrong gain", "wrong cost": an outcome is said to be gained or
-lost that is not. "Wrong win": a win that loses more than half a per cent of an outcome. "Unnamed": a switch is advised,
+lost that is not. "Wrong win": a win that loses more than half a per cent of an outcome. "Wrong worth": a
+trade is said to be worth its cost by the rule `knee`, or not, that is not so; "worth held": the interval of that score
+holds the truth. "Unnamed": a switch is advised,
 and a baseline that is as good as the best not named. "Trees": trees are said to be ahead.
 `--write` puts the table between the marks in that file.
 """
@@ -31,6 +33,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parent))
 from speed.table import replace
 
+from bench.frontier.policy import Policy
 from bench.frontier.served.distance import rows_of
 from bench.frontier.served.errors import Points, draws_of, seeds_of
 from bench.frontier.served.front import gains, kept, on_front, reach
@@ -42,10 +45,14 @@ from bench.rows import CONFIRM, TEST
 
 Floats = NDArray[np.float64]
 
+KNEE = Policy(rule="knee")
 OUTCOMES = (Objective("click.recall@10%", "maximize"), Objective("like.recall@10%", "maximize"))
 WEIGHTS = np.linspace(0, 1, 15)
 NETWORKS, RESAMPLES, DRAWS = 11, 100, 600
-COLUMNS = ("win", "trade", "tie", "baseline", "unknown", "held", "wrong gain", "wrong cost", "wrong win", "unnamed")
+COLUMNS = (
+    "win", "trade", "tie", "baseline", "unknown", "held", "wrong gain", "wrong cost", "wrong win", "wrong worth",
+    "worth held", "unnamed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -155,15 +162,20 @@ def found_in(case: Case, number: int) -> list[str]:
     worst = seen.min(axis=1)
     score = worst if number % 2 else np.where(worst > -0.05, seen.sum(axis=1), -1.0)
     row = int(np.where(rows_of(served, roles=["trial"]), score, -np.inf).argmax())
-    told, true = verdict(served, row, "the current model"), truth[row] / truth[served.current] - 1
+    told = verdict(served, row, "the current model", worth=KNEE.worth([each.name for each in OUTCOMES]))
+    true = truth[row] / truth[served.current] - 1
     changes = list(zip(told.changes, np.round(true, 12).tolist(), strict=True))
     said = told.kind in ("win", "trade")
+    all_in_all, worth = float(np.log1p(true).mean()), told.worth
+    assert worth
     checks = {
         told.kind: True,
         "held": all(each.low <= is_so <= each.high for each, is_so in changes),
         "wrong gain": said and any(each.gained and is_so <= 0 for each, is_so in changes),
         "wrong cost": told.kind == "trade" and any(each.lost and is_so >= 0 for each, is_so in changes),
         "wrong win": told.kind == "win" and any(is_so < -MARGIN for _, is_so in changes),
+        "wrong worth": told.kind == "trade" and ((worth.gained and all_in_all <= 0) or (worth.lost and all_in_all > 0)),
+        "worth held": worth.low <= all_in_all <= worth.high,
         "unnamed": said and max(case.better) > 0 and case.baseline not in told.sentence,
         "trees": told.sentence.startswith("Boosted trees are ahead"),
     }

@@ -16,6 +16,7 @@ from scipy import stats
 
 from bench.errors import listed
 from bench.frontier.comparison.verdict import SIZE, replicates_needed, rows_needed
+from bench.frontier.policy import Worth
 from bench.frontier.score import in_words
 from bench.frontier.served.distance import ahead, gain_of_all, percent, rows_of
 from bench.frontier.served.front import gains
@@ -78,6 +79,7 @@ class Verdict:
         sentence: the whole answer in words; the first sentence says whether to switch.
         keep: whether the answer is to keep the current point.
         changes: by outcome, of the pick; empty without a served front.
+        worth: all of them together, as the policy's rule scores them; None where that is unknown.
         segments: by segment of the rows (`scenario=2`) the changes there; see `segment_changes`.
         needed: replicates of each point that would show the gain seen with a chance of 80%, where that is unknown and
             any number would.
@@ -87,6 +89,7 @@ class Verdict:
     sentence: str
     keep: bool = False
     changes: tuple[Change, ...] = ()
+    worth: Change | None = None
     needed: int | None = None
     segments: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
 
@@ -95,6 +98,8 @@ class Verdict:
         found: dict[str, Any] = {"kind": self.kind, "sentence": self.sentence, "keep": self.keep}
         if self.changes:
             found["changes"] = _plain(self.changes)
+        if self.worth:
+            found["worth"] = {"value": self.worth.value, "low": self.worth.low, "high": self.worth.high}
         if self.segments:
             found["segments"] = {name: _plain(changes) for name, changes in self.segments.items()}
         return found if self.needed is None else found | {"replicates_needed": self.needed}
@@ -120,6 +125,7 @@ def verdict(
     holds: float | None = None,
     others: tuple[str, ...] = (),
     unlimited: int | None = None,
+    worth: Worth | None = None,
 ) -> Verdict:
     """The verdict about a picked serving point.
 
@@ -129,12 +135,13 @@ def verdict(
         holds: in which share of retrainings the pick holds, see `bench.frontier.stability`.
         others: points that do as well in the other retrainings, in words.
         unlimited: the row that the policy would pick without its limits, where these make it keep the current point.
+        worth: the score of gains in the outcomes by the policy's rule; None where it reads anything else.
     """
-    changes, by_segment = _changes(served, row), segment_changes(served, row)
+    changes, by_segment, score = _changes(served, row), segment_changes(served, row), _worth(served, row, worth)
     if row == served.current:
         found = _kept(served, row, against, unlimited)
     else:
-        found = _switched(served, row, changes, against)
+        found = _switched(served, row, changes, against, score)
     kind, text = found.kind, found.sentence
     if first := _trees(served):
         kind, text = "baseline", f"{first} Without them: {text}"
@@ -142,7 +149,7 @@ def verdict(
         text += f" {_holding(holds, others)}"
     if row != served.current and (told := by_scenario(by_segment)):
         text += f" {told}"
-    return replace(found, kind=kind, sentence=text, changes=changes, segments=by_segment)
+    return replace(found, kind=kind, sentence=text, changes=changes, worth=score, segments=by_segment)
 
 
 def describe(served: Served, row: int) -> str:
@@ -163,6 +170,19 @@ def _changes(served: Served, row: int) -> tuple[Change, ...]:
         Change(outcome.name, float(value), float(value - own), float(value + own))
         for outcome, value, own in zip(served.outcomes, values, half, strict=True)
     )
+
+
+def _worth(served: Served, row: int, worth: Worth | None) -> Change | None:
+    """The pick's score on test over the current point's; None where it is unknown."""
+    if worth is None or not served.known:
+        return None
+    at, drawn = (
+        found[..., row] - found[..., served.current]
+        for found in (worth(gains(values, served.current)) for values in (served.means(TEST), served.test_draws))
+    )
+    half = served.reach * drawn.std()
+    found = Change("all in all", float(at), float(at - half), float(at + half))
+    return found if np.isfinite([found.low, found.high]).all() else None
 
 
 def segment_changes(served: Served, row: int) -> dict[str, tuple[Change, ...]]:
@@ -250,7 +270,7 @@ def _kept_within(served: Served, row: int, against: str) -> tuple[Kind, str]:
     return "unknown", f"Keep {against}. The policy picks no other point."
 
 
-def _switched(served: Served, row: int, changes: tuple[Change, ...], against: str) -> Verdict:
+def _switched(served: Served, row: int, changes: tuple[Change, ...], against: str, worth: Change | None) -> Verdict:
     """Kind, sentences and replicates needed where the pick is another point; its changes are not in it."""
     what, told = describe(served, row), ", ".join(map(str, changes))
     if not served.known:
@@ -278,12 +298,22 @@ def _switched(served: Served, row: int, changes: tuple[Change, ...], against: st
     parts += [f"may cost {', '.join(doubtful)}"] if doubtful else []
     parts += [f"shows no clear change in {', '.join(rest)}"] if rest else []
     balance = f"{listed(parts)}, against {against}. {SURE}"
-    kind = "trade" if lost or doubtful else "win"
+    kind, where = ("trade", " if the gain is worth its cost") if lost or doubtful else ("win", "")
+    if kind == "trade" and worth:
+        if worth.lost:
+            text = f"Keep {against}. By the policy's rule {what} is not worth its cost: {worth}. {balance}"
+            return Verdict(kind, text, keep=True)
+        if worth.gained:
+            where = ""
+            balance += f" By the policy's rule the gain is worth its cost: {worth}."
+        else:
+            balance += f" Whether the gain is worth its cost by the policy's rule cannot be told: {worth}."
+    what += where
     if _own(served, row) or served.table["role"][row] == "baseline":
         first = ONLY_WEIGHTS if _own(served, row) else "Switch to a baseline"
         kind = "baseline" if served.table["role"][row] == "baseline" else kind
         return Verdict(kind, f"{first}: {what}. {balance}")
-    return _with_baseline(served, row, kind, f"{what}{' if the gain is worth its cost' * (kind == 'trade')}", balance)
+    return _with_baseline(served, row, kind, what, balance)
 
 
 def _with_baseline(served: Served, row: int, kind: Kind, what: str, balance: str) -> Verdict:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.frontier.policy import Policy
 from bench.frontier.served.distance import gain_of_all, rows_of
 from bench.frontier.served.served import Served
 from bench.frontier.served.verdict import ONLY_WEIGHTS, verdict
@@ -57,6 +58,32 @@ def test_what_is_gained_and_what_it_costs(pick, sd, kind, first, told):
     assert told in found.sentence
     assert found.keep == first.startswith("Keep")
     assert [each.outcome for each in found.changes] == [each.name for each in OUTCOMES]
+
+
+@pytest.mark.parametrize(
+    ("pick", "sd", "first", "told"),
+    [
+        ((0.44, 0.38), 0.001, "Switch to model 7 (mmoe), power of click 0.5, like 0.5.", "the gain is worth its cost"),
+        ((0.42, 0.36), 0.001, "Keep the current model.", "is not worth its cost: all in all -2.8%"),
+        ((0.44, 0.366), 0.01, "Switch to", "by the policy's rule cannot be told: all in all +0.3%"),
+    ],
+)
+def test_a_trade_says_whether_the_policys_rule_finds_it_worth_its_cost(pick, sd, first, told):
+    worth = Policy(rule="knee").worth([each.name for each in OUTCOMES])
+    found = verdict(front_of([CURRENT, ("7", "trial", 0.5, *pick)], sd), 1, NOW, worth=worth)
+    assert found.kind == "trade"
+    assert found.sentence.startswith(first)
+    assert told in found.sentence
+    assert found.keep == first.startswith("Keep")
+    assert ("if the gain is worth its cost" in found.sentence) == ("cannot be told" in found.sentence)
+    assert found.worth.value == pytest.approx(np.log(np.array(pick) / 0.4).mean(), abs=1e-6)
+
+
+def test_a_rule_that_reads_more_than_the_outcomes_says_nothing_of_worth():
+    names = [each.name for each in OUTCOMES]
+    assert Policy(rule="weights", weights={"cost/latency_ms": 1.0}).worth(names) is None
+    one = Policy(rule="epsilon", epsilon={"best": names[1]}).worth(names)
+    np.testing.assert_allclose(one(np.array([[0.5, 0.1], [0.0, 0.0]])), [0.1, 0.0])
 
 
 def test_where_only_more_rows_would_show_a_gain_it_says_so():
