@@ -87,7 +87,7 @@ def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) 
         trials=suite.budget.trials,
         seed=part.run.manifest.seed,
         sampler=suite.search.sampler,
-        portfolio=tuple(learnt(space, names, len(objectives))),
+        portfolio=tuple(learnt(space, names, len(objectives), rows)),
         tries=suite.search.tries,
         seconds=suite.budget.time,
         budget=suite.budget.samples_of(rungs[-1]),

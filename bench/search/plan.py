@@ -127,7 +127,10 @@ LEARNT_FIRST = 2
 
 
 def beginning(
-    space: Space, tasks: Sequence[str], portfolio: Sequence[Mapping[str, Scalar]]
+    space: Space,
+    tasks: Sequence[str],
+    portfolio: Sequence[Mapping[str, Scalar]],
+    learnt_first: int = LEARNT_FIRST,
 ) -> tuple[Mapping[str, Scalar], ...]:
     """The single-task baseline, the best of a portfolio, each kind of sharing by its defaults, the portfolio's rest.
 
@@ -138,17 +141,22 @@ def beginning(
         return tuple(portfolio) or (space.defaults(tasks),)
     defaults = [space.defaults(tasks, {SHARING: kind}) for kind in kinds]
     baselines = (each for each in (*portfolio, *defaults) if each[SHARING] == SINGLE_TASK)
-    first = [*[*baselines][:1], *portfolio[:LEARNT_FIRST], *defaults, *portfolio[LEARNT_FIRST:]]
+    first = [*[*baselines][:1], *portfolio[:learnt_first], *defaults, *portfolio[learnt_first:]]
     return tuple({tuple(sorted(each.items())): each for each in first}.values())
 
 
-def learnt(space: Space, tasks: Sequence[str], objectives: int) -> list[dict[str, Scalar]]:
+def learnt(space: Space, tasks: Sequence[str], objectives: int, rows: int) -> list[dict[str, Scalar]]:
     """The searched parameters of a portfolio's configurations, best first.
 
-    Those of the number of objectives that is nearest. A configuration whose way of sharing the space does not have is
-    left out; other values that the space does not have become the nearest that it has, or the default.
+    Those that were learnt on data as large, of the number of objectives that is nearest. A configuration whose way of
+    sharing the space does not have is left out; other values that the space does not have become the nearest that it
+    has, or the default.
+
+    Args:
+        rows: of train.
     """
-    nearest = min(_read(), key=lambda each: abs(each["objectives"] - objectives))
+    known = [each for each in _read() if each["rows"] <= rows]
+    nearest = min(known, key=lambda each: (-each["rows"], abs(each["objectives"] - objectives)))
     found = [fitted(each, space, tasks) for each in nearest["configurations"]]
     return list({tuple(each.items()): each for each in found if each}.values())
 

@@ -6,13 +6,15 @@ Every configuration of any table is a candidate, and what it comes to on each da
 set's table expects (`emulator.Emulator`): so noise is smoothed, and configurations of one table are known on all. A
 portfolio's worth on a data set is what a search by rungs has of it: all of it at the lowest rung, and at every rung
 those that go on from there. Candidates are added one at a time, each time the one that lowers most the mean over data
-sets of the logarithm of what is missing to the best. Data sets with another number of objectives count half.
+sets of the logarithm of what is missing to the best. Data sets with another number of objectives count half. A
+portfolio for many rows is learnt on those of the table that have as many, one for few rows on all.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +34,15 @@ SUITE = load_suite("reports/blackbox/benchmark.toml")
 SIZE = 12
 AGAIN = ("rare-feed", "long-tail-log")
 """Data sets whose configurations are those of others in the table: they add no candidates."""
+LARGE, LARGE_ROWS = ("census-income", "kuairand-pure@late-window"), 80_000
+"""The large data sets, and from how many rows of train one is large: the geometric mean of the nearest two."""
 FLOOR = 0.002
 """Of hypervolume: what is missing less than this is not told from nothing."""
 RANKS = 4
 """Candidates are the first non-dominated ranks, this many, at full length on any data set."""
-HEAD = "# Made by tests/benchmarks/learn_portfolio.py, best first; a weight's last part is its task's place.\n"
+HEAD = """# Made by tests/benchmarks/learn_portfolio.py, best first; a weight's last part is its task's place.
+# Of data with at least `rows` rows of train.
+"""
 
 Config = dict[str, Scalar]
 
@@ -112,10 +118,11 @@ def main() -> None:
     options = parser.parse_args()
     known, candidates = known_of([name_of(each.id) for each in SUITE.datasets], options.table)
     text = HEAD
-    for objectives in (2, 3):
-        chosen = learn(list(known.values()), candidates, objectives, options.size)
-        lines = "".join(f"  {_inline(candidates[i])},\n" for i in chosen)
-        text += f"\n[[portfolios]]\nobjectives = {objectives}\nconfigurations = [\n{lines}]\n"
+    for rows, objectives in product((0, LARGE_ROWS), (2, 3)):
+        of = [each for name, each in known.items() if not rows or name in LARGE]
+        lines = "".join(f"  {_inline(candidates[i])},\n" for i in learn(of, candidates, objectives, options.size))
+        head = f"objectives = {objectives}\nrows = {rows}"
+        text += f"\n[[portfolios]]\n{head}\nconfigurations = [\n{lines}]\n"
     print(text)
     if options.write:
         (content.root("search_spaces") / "portfolio" / "learnt.toml").write_text(text, encoding="utf-8")
@@ -129,8 +136,9 @@ def known_of(datasets: Sequence[str], path: Path) -> tuple[dict[str, Known], lis
 
 
 def learnt_without(dataset: str, known: Mapping[str, Known], candidates: Sequence[Config]) -> tuple[Config, ...]:
-    """The portfolio for a data set, learnt on the others."""
-    own, others = known[dataset], [each for name, each in known.items() if name != dataset]
+    """The portfolio for a data set, learnt on the others; for a large one on the large ones."""
+    own = known[dataset]
+    others = [each for name, each in known.items() if name != dataset and (dataset not in LARGE or name in LARGE)]
     return tuple(candidates[i] for i in learn(others, candidates, len(own.objectives)))
 
 

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/search_efficiency.py [--table reports/blackbox/table.parquet]
         [--datasets census-income ..] [--ways pool emulator] [--seeds 20] [--budget 20] [--workers 2]
-        [--write docs/search.md]
+        [--orders] [--write docs/search.md]
 
 The portfolio of a data set is learnt on the others. Every searcher is played `--seeds` times, on the validation values
 of one of the table's seeds in turn, in two ways:
@@ -12,6 +12,8 @@ of one of the table's seeds in turn, in two ways:
   pool's best. Checkpoints are judged by the mean over the table's seeds.
 * `emulator`: any configuration can be trained; its curve is what processes that were fitted to the table expect, see
   `emulator.Emulator`. This is as good as the fit, and has no noise.
+
+With `--orders` only searches from the portfolio are played, which have more or fewer of it before the defaults.
 
 Searchers of full length are favoured: the curve's other points count as their checkpoints too, at no cost.
 
@@ -31,7 +33,7 @@ import numpy as np
 from emulator import Emulator
 from learn_portfolio import SUITE, known_of, learnt_without, name_of, tables_of
 from replay import Floats, Problem
-from searchers import DEFAULTS, FULL_LENGTH, OURS, SEARCHERS, TARGET, Trace
+from searchers import DEFAULTS, FULL_LENGTH, ORDERS, OURS, SEARCHERS, TARGET, Searcher, Trace
 from speed.table import replace as replace_table
 
 from bench.frontier.pareto import Growing
@@ -84,11 +86,14 @@ def _interval(values: Floats, rng: np.random.Generator) -> str:
     return f"{values.mean():+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
+EVERY: dict[str, Searcher] = SEARCHERS | {f"{first} before the defaults": each for first, each in ORDERS.items()}
+
+
 def play(arguments: tuple[str, Problem, int, float]) -> Floats:
     """One replay's curve (STEPS,); a fresh pool for each."""
     name, problem, seed, budget = arguments
     played = budget if name in FULL_LENGTH else min(budget, BUDGETS[-1])
-    return curves_of(SEARCHERS[name](problem.fresh(), seed, played), problem, grid_of(budget))
+    return curves_of(EVERY[name](problem.fresh(), seed, played), problem, grid_of(budget))
 
 
 def grid_of(budget: float) -> Floats:
@@ -111,6 +116,13 @@ def compare(
     return {name: np.array(curves[i * seeds : (i + 1) * seeds]) for i, name in enumerate(names)}
 
 
+def orders(dataset: str, curves: Mapping[str, Floats], grid: Floats) -> str:
+    """A row: by budget the mean hypervolume of each order."""
+    at = [int(np.argmin(np.abs(grid - budget))) for budget in BUDGETS]
+    cells = [" / ".join(f"{each[:, i].mean():.3f}" for each in curves.values()) for i in at]
+    return f"| {dataset} | {' | '.join(cells)} |"
+
+
 def main() -> None:
     """Replays and prints the tables of every data set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -119,6 +131,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=["pool", "emulator"], choices=["pool", "emulator"])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--budget", type=float, default=20, help="full-length trainings")
+    parser.add_argument("--orders", action="store_true", help="compare orders of the first configurations instead")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--write", type=Path, help="put the tables into this document")
     options = parser.parse_args()
@@ -128,17 +141,28 @@ def main() -> None:
         "|---|---|---|---|",
     ]
     parts = []
+    names = [name for name in EVERY if (name in SEARCHERS) != options.orders]
+    rows = [
+        f"| data left out, {' / '.join(names)} | {' | '.join(f'after {each}' for each in BUDGETS)} |",
+        "|---" * 6 + "|",
+    ]
     for dataset in options.datasets:
         portfolio = learnt_without(dataset, known, candidates)
         tables = [replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)]
         for way in options.ways:
             problems = tables if way == "pool" else [Emulator(tables[0])]
-            curves = compare(problems, options.seeds, options.budget, list(SEARCHERS), options.workers)
+            curves = compare(problems, options.seeds, options.budget, names, options.workers)
             grid, rng = grid_of(options.budget), np.random.default_rng(0)
+            if options.orders:
+                rows.append(orders(dataset, curves, grid))
+                print(rows[-1], flush=True)
+                continue
             summary.append(f"| {dataset} | {way} | {early(curves, grid, rng)} |")
             parts.append(f"### {dataset}, {way}\n\n{report(curves, grid, rng)}\n")
             print(f"{summary[-1]}\n{parts[-1]}", flush=True)
-    if options.write:
+    if options.write and options.orders:
+        replace_table(options.write, "orders", "\n".join(rows))
+    elif options.write:
         replace_table(options.write, "early", "\n".join(summary))
         replace_table(options.write, "replays", "\n".join(parts))
 

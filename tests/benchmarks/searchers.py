@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from bench.records import Scalar
 from bench.run.limits import ladder
 from bench.search.gaussian import Shape
 from bench.search.gp import GaussianSampler
-from bench.search.plan import beginning, fitted, missing_tries
+from bench.search.plan import LEARNT_FIRST, beginning, fitted, missing_tries
 from bench.search.ranking import Rules, promote, reduction_factors
 from bench.search.samplers import quiet
 from bench.search.standing import Standing, Standings
@@ -171,10 +172,10 @@ def defaults(problem: Problem) -> list[dict[str, Scalar]]:
     return [problem.space.defaults(problem.tasks, {KIND: kind}) for kind in problem.space.branches(KIND)]
 
 
-def from_portfolio(problem: Problem) -> list[dict[str, Scalar]]:
+def from_portfolio(problem: Problem, learnt_first: int = LEARNT_FIRST) -> list[dict[str, Scalar]]:
     """What a search begins with that has the portfolio which was learnt on other data."""
     first = [fitted(config, problem.space, problem.tasks) for config in problem.portfolio]
-    return [dict(each) for each in beginning(problem.space, problem.tasks, first)]
+    return [dict(each) for each in beginning(problem.space, problem.tasks, first, learnt_first)]
 
 
 TARGET = "TPE multivariate, full length"
@@ -187,4 +188,8 @@ SEARCHERS: dict[str, Searcher] = {
     DEFAULTS: by_rungs(openings=defaults),
     OURS: by_rungs(openings=from_portfolio),
 }
+ORDERS: dict[int, Searcher] = {
+    first: by_rungs(openings=partial(from_portfolio, learnt_first=first)) for first in (0, LEARNT_FIRST, 4, 12)
+}
+"""By how many of the portfolio come before the defaults."""
 FULL_LENGTH = ("random, full length", TARGET)

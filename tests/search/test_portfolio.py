@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from search_toys import toy_plan, toy_space
 
 from bench.search.nodes import Choice, Float, Int
@@ -28,14 +30,14 @@ def test_the_file_opens_every_space_that_ships() -> None:
     for name in ("funnel", "joint", "quick", "wide"):
         space = load_space(name)
         asked = ((1, TASKS[:1]), (2, TASKS[:2]), (3, TASKS), (5, (*TASKS, "buy", "save")))
-        for objectives, tasks in asked:
-            found = learnt(space, tasks, objectives)
+        for (objectives, tasks), rows in product(asked, (0, 10**9)):
+            found = learnt(space, tasks, objectives, rows)
             assert 4 <= len(found) <= 16
             assert len({tuple(each.items()) for each in found}) == len(found)
             names = set(space.defaults(tasks)) | {name for each in found for name in each}
             assert all(set(each) <= names for each in found)
             assert any(each["sharing.kind"] == "single_task" for each in found)
-            assert learnt(space, tasks, objectives) == found
+            assert learnt(space, tasks, objectives, rows) == found
 
 
 def test_values_are_those_of_the_space() -> None:
