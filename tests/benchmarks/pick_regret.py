@@ -15,8 +15,9 @@ mean of AUC, or of shares of the served outcomes. The best is chosen on half of 
 both ways round: by the same seeds, the best of many noisy means would look better than it is. What is served must keep
 the policy's limits by its true changes, or it is no candidate for the best.
 
-A verdict is right where all that it says is so by the true changes: what it says is gained is, what it says is lost is;
-where it says to stay, or that nothing changes, no mean change is above 1%. One that cannot tell says nothing.
+A verdict is right where all that it says is so by the true changes: what it says is gained is, what it says is lost is,
+and the mean change is above 0 where the gain is said to be worth its cost; where it says to stay, or that nothing
+changes, the mean change is not above 1%. One that cannot tell says nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from bench.frontier.policy import LOSS, Policy
 from bench.frontier.score import Fusion
 from bench.frontier.served.measuring import Candidate, Current, Meter
 from bench.frontier.served.served import Sweep, served_front
-from bench.frontier.served.verdict import verdict
+from bench.frontier.served.verdict import Verdict, verdict
 from bench.objectives import Objective
 from bench.outcomes.measure import default_outcomes
 from bench.predictions import KEPT, predictions, rows_of
@@ -60,13 +61,13 @@ LIMIT, REPLICATES = 3, 4
 """As `quick` confirms: points, and replicates of each. The best of each other way of sharing comes on top."""
 DATASETS = tuple(name_of(each.id) for each in SUITE.datasets)
 GENERATED = ("funnel-log", "sparse-log", "rare-feed", "long-tail-log")
-SWITCH = ("win", "trade")
+SAYS = ("switch", "switch if it is worth it", "stay", "cannot tell")
 AIMS = {"heads": 0.0005, "served": 0.02}
 """The regret that is aimed at in 9 of 10 replays, by sort of pick."""
 KNEE = Policy(rule="knee")
 HEAD = (
     "| data left out | regret of heads, AUC: median, 9 of 10, within the aim | of what is served: the same "
-    "| verdicts: to switch | to stay | cannot tell | right, of those that tell |"
+    "| verdicts: switch | switch if it is worth it | stay | cannot tell | right, of those that tell |"
 )
 
 Place = tuple[int, int]
@@ -222,7 +223,8 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     own = [fresh.candidate(point, place) for point, place in zip(points, places, strict=True)]
     served = served_front(own, rows, truth.outcomes, Current(points[0].id, truth.equal), seed)
     chosen = pick(served_choices(served, points), points, fresh.objectives, KNEE)
-    said = verdict(served, chosen.row, "the current point", chosen.stability.holds)
+    worth = KNEE.worth([each.name for each in truth.outcomes])
+    said = verdict(served, chosen.row, "the current point", chosen.stability.holds, worth=worth)
     fusion = Fusion.of(chosen.kind or "power", list((chosen.weights or {}).values()))  # type: ignore[arg-type]
     now = every.index(places[0])
     values = np.concatenate([truth.measured(every, [fusion]), truth.values], axis=2)
@@ -237,20 +239,27 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     true_changes = every_change[picked, 0]
     allowed = (every_change >= np.log(1 - LOSS)).all(axis=-1).ravel()
     scores = [changes(part).mean(axis=-1).ravel()[allowed] for part in (unseen[::2], unseen[1::2])]
-    if said.kind in SWITCH:
-        signs = [1 if each.gained else -1 if each.lost else 0 for each in said.changes]
-        right = float((np.array(signs) * true_changes >= 0).all())
-    elif said.kind == "unknown":
-        right = np.nan
-    else:
-        right = float(true_changes.mean()) < 0.01
+    what, right = judged(said, true_changes)
     return found | {
         "served": _best(*scores) - float(true_changes.mean()),
         "kept": bool(allowed.reshape(every_change.shape[:2])[picked, 0]),
-        "said": said.kind,
         "change": float(true_changes.mean()),
+        "said": what,
         "right": right,
     }
+
+
+def judged(said: Verdict, true: Floats) -> tuple[str, float]:
+    """What a verdict says, one of `SAYS`, and whether it is so by the true changes (M,); NaN where it cannot tell."""
+    if said.keep:
+        return "stay", float(true.mean() < 0.01)
+    if said.kind == "unknown":
+        return "cannot tell", np.nan
+    signs = [1 if each.gained else -1 if each.lost else 0 for each in said.changes]
+    right = bool((np.array(signs) * true >= 0).all())
+    if said.kind == "trade" and said.worth and not said.worth.gained:
+        return "switch if it is worth it", float(right)
+    return "switch", float(right and (said.kind == "win" or true.mean() > 0))
 
 
 def _best(one: Floats, other: Floats) -> float:
@@ -274,7 +283,7 @@ def main() -> None:
     options = parser.parse_args()
     seeds = FRESH[: options.fresh]
     known, candidates = known_of([name_of(each.id) for each in SUITE.datasets], options.table)
-    lines = [HEAD, "|---" * 7 + "|"]
+    lines = [HEAD, "|---" * 8 + "|"]
     for dataset in options.datasets:
         portfolio = learnt_without(dataset, known, candidates)
         tables = [replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)]
@@ -294,8 +303,7 @@ def main() -> None:
             f"{found[name].median():.{d}f}, {found[name].quantile(0.9):.{d}f}, {(found[name] <= AIMS[name]).mean():.0%}"
             for name, d in (("heads", 5), ("served", 4))
         )
-        switch, cannot = found["said"].isin(SWITCH).mean(), (found["said"] == "unknown").mean()
-        parts = " | ".join(f"{part:.0%}" for part in (switch, abs(1 - switch - cannot), cannot))
+        parts = " | ".join(f"{(found['said'] == what).mean():.0%}" for what in SAYS)
         told = found["right"].dropna()
         lines.append(f"| {dataset} | {heads} | {served} | {parts} | {int(told.sum())} of {len(told)} |")
         print(

@@ -45,12 +45,19 @@ def over(samples: int, trials: int, own: dict[str, Any], budget: dict[str, Any])
     return ended(run, SimpleNamespace(ledger=ledger, **own))  # type: ignore[arg-type]
 
 
-def result(needed: int | None = None, role: str | None = "trial", home: Path | None = None, kind: str = "win") -> Any:
+def result(
+    needed: int | None = None,
+    role: str | None = "trial",
+    home: Path | None = None,
+    kind: str = "win",
+    keep: bool = False,
+) -> Any:
     suite = SimpleNamespace(confirm=SimpleNamespace(replicates=2))
     home = home or Path.cwd() / ".seesaw"
     run = SimpleNamespace(name="a", home=home, folder=home / "runs" / "a", manifest=SimpleNamespace(suite=suite))
     pick = None if role is None else SimpleNamespace(role=role)
-    return SimpleNamespace(run=SimpleNamespace(run=run), verdict=SimpleNamespace(needed=needed, kind=kind), pick=pick)
+    verdict = SimpleNamespace(needed=needed, kind=kind, keep=keep)
+    return SimpleNamespace(run=SimpleNamespace(run=run), verdict=verdict, pick=pick)
 
 
 def test_the_next_command_settles_the_verdict_or_deploys_or_shows_more(
@@ -61,7 +68,14 @@ def test_the_next_command_settles_the_verdict_or_deploys_or_shows_more(
     assert steps.next_step([result()]).startswith("seesaw deploy a  #")
     assert steps.next_step([result(needed=6)]).startswith("seesaw confirm a --replicates 6  #")
     assert steps.next_step([result(needed=400)]).startswith("seesaw deploy a  #")
-    for other in ([result(role="current")], [result(role=None)], [result(), result()], [result(kind="unknown")]):
+    kept = result(kind="trade", keep=True)  # one whose gain is not worth its cost
+    for other in (
+        [result(role="current")],
+        [result(role=None)],
+        [result(), result()],
+        [result(kind="unknown")],
+        [kept],
+    ):
         assert steps.next_step(other).startswith("seesaw frontier a --full  #")
     assert steps.next_step([result(home=tmp_path)]).startswith(f"seesaw deploy {tmp_path}/runs/a  #")
     monkeypatch.chdir(tmp_path)
