@@ -68,12 +68,7 @@ class Aggregation:
         gradients = []  # for each task, one for each of the inputs
         for at, above in enumerate(tasks):
             last = at == len(tasks) - 1
-            with of_one_task():
-                gradients.append(
-                    torch.autograd.grad(
-                        self._below, inputs, above, retain_graph=not last, allow_unused=True, materialize_grads=True
-                    )
-                )
+            gradients.append(gradients_of_task(self._below, inputs, above, retain_graph=not last))
         combined, weights = self.combine([of_task[: 1 + len(self.shared)] for of_task in gradients])
         if not self.balancer.weighs_own:
             weights = torch.ones_like(weights)
@@ -179,14 +174,7 @@ class Halves(Aggregation):
         for task in tasks:
             above = task.clone()
             above[:, half:] = 0
-            with of_one_task():
-                self._first.append(
-                    torch.autograd.grad(
-                        self._below, self.shared, above, retain_graph=True, allow_unused=True, materialize_grads=True
-                    )
-                    if self.shared
-                    else ()
-                )
+            self._first.append(gradients_of_task(self._below, self.shared, above) if self.shared else ())
         return tasks, of_towers
 
     def weigh(self, gradients: list[tuple[Tensor, ...]]) -> Tensor:
@@ -210,6 +198,20 @@ def aggregation(model: MultiTaskModel, balancer: Balancer) -> Aggregation | None
     if not isinstance(balancer, GradientAggregation):
         return None
     return (Halves if "half batches" in balancer.needs else Aggregation)(model, balancer)
+
+
+def gradients_of_task(
+    output: Tensor, inputs: Sequence[Tensor], above: Tensor | None = None, retain_graph: bool = True
+) -> tuple[Tensor, ...]:
+    """One task's gradients at `inputs`, zero at what does not lead to `output`.
+
+    Args:
+        above: the gradient at `output`; None for a scalar.
+    """
+    with of_one_task():
+        return torch.autograd.grad(
+            output, inputs, above, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
+        )
 
 
 def gramian(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
