@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination
 from bench.models.assembly import MultiTaskModel
 from bench.models.compiling import array, jit, memory, widen
-from bench.models.fused import of_one_task
+from bench.models.fused import among, of_one_task
 
 _BLOCK = 4096  # numbers of each gradient that stay in the cache while all pairs of tasks are gone through
 OfTowers = Callable[[Tensor], Sequence[Tensor]]
@@ -111,7 +111,8 @@ class Aggregation:
             at_input, *of_towers = torch.autograd.grad(losses.sum(), [self._above, *self.towers])
             slices = [at_input[task : task + 1] for task in range(len(losses))]
             one_for_all = self._below.shape[0] == 1
-            tasks = slices if one_for_all else [_among(part, task, at_input) for task, part in enumerate(slices)]
+            alone = (among(part, slice(at, at + 1), len(slices)) for at, part in enumerate(slices))
+            tasks = slices if one_for_all else list(alone)
             return tasks, lambda weights: [part * _along(weights, part) for part in of_towers]
         if self.transfers:
             tasks = [torch.autograd.grad(loss, self._above, retain_graph=True)[0] for loss in losses]
@@ -136,13 +137,6 @@ class Aggregation:
 def _along(weights: Tensor, like: Tensor) -> Tensor:
     """weights (T,) to multiply a tensor (T, ..) with."""
     return weights.to(like).view(-1, *[1] * (like.dim() - 1))
-
-
-def _among(part: Tensor, task: int, like: Tensor) -> Tensor:
-    """A slice (1, B, H) in its place among zeros."""
-    whole = torch.zeros_like(like)
-    whole[task] = part[0]
-    return whole
 
 
 class Combination(Aggregation):
