@@ -1,9 +1,11 @@
-"""Rows that compiled passes on the CPU ask for ahead: they wait for memory more than they compute."""
+"""How passes on the CPU are compiled, and rows that they ask for ahead: they wait for memory more than they compute."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
@@ -12,6 +14,31 @@ from numba.extending import intrinsic
 
 AHEAD = np.uint64(32)  # iterations between asking for a row and using it; measured flat from 16 to 64
 LINE = 16  # float32 in a cache line
+
+
+def jit(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
+    """Compiles a function on its first call, to run without the interpreter's lock.
+
+    The machine code is kept on disk: beside the source, or in the user's cache folder where that is read-only. Where
+    neither can be written, each process compiles again.
+
+    Liberties are taken where they pay and no more: metrics take none, an update of a row may fuse a product and a sum,
+    and passes over activations may also reorder sums, so that these run in vectors.
+
+    Args:
+        fastmath: liberties with floating-point numbers, by LLVM's names.
+    """
+    options: dict[str, Any] = {"nogil": True, "fastmath": set(fastmath), "error_model": "numpy"}
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            return numba.njit(cache=True, **options)(function)
+        except RuntimeError as error:
+            if "cannot cache" not in str(error):
+                raise
+            return numba.njit(**options)(function)
+
+    return decorate
 
 
 def _asking(to_write: bool) -> Any:

@@ -77,7 +77,7 @@ def _prose(node: ast.AST) -> list[ast.expr]:
     if not isinstance(node, ast.Call):
         return []
     called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    messages = node.args if called.endswith("Error") else []
+    messages = node.args if called.endswith("Error") else node.args[3:4] if called == "Entry" else []
     return [*messages, *(each.value for each in node.keywords if each.arg in ("help", "summary", "departs"))]
 
 

@@ -24,5 +24,9 @@ class Uncertainty(LossWeighting):
 
     def forward(self, losses: Tensor) -> Tensor:
         """losses (T,) -> scalar."""
-        terms = torch.exp(-self.log_variance) * losses + self.log_variance
+        terms = torch.exp(-self.log_variance) * losses + self.regulariser()
         return torch.where(losses == 0, 0.0, terms).sum()
+
+    def regulariser(self) -> Tensor:
+        """What keeps the weights from vanishing, (T,)."""
+        return self.log_variance

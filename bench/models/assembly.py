@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 from itertools import chain
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from bench.machine import processor_vendor
 from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
 from bench.models.contracts import BySets, Funnel, Layout, Probabilities, Sharing, draw
 from bench.models.embedding import FieldPooling, FusedEmbedding, InputSets
 from bench.models.funnels import FUNNELS
+from bench.models.funnels.links import Links
 from bench.models.interactions import INTERACTIONS
 from bench.models.layers import MemberInputs, Towers, mean_logits
 from bench.models.losses import LOSSES, REGRESSION_LOSSES, Context, MeanLosses
@@ -23,6 +22,7 @@ from bench.models.losses.base import numbered
 from bench.models.numeric import NUMERIC, Numeric
 from bench.models.numeric.bucket import BucketConfig
 from bench.models.numeric.tokens import ProjectedVectors
+from bench.models.precision import is_bf16
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.models.targets import Targets
@@ -84,16 +84,7 @@ class MultiTaskModel(nn.Module):
         self.precision, self.members = precision, ensemble.members
         tasks = len(schema.tasks)
         self.regression = [task.kind == "regression" for task in schema.tasks]
-        self.parent: Tensor
-        self.given_parent: Tensor
-        self.is_regression: Tensor
-        of_parent = [at if parent is None else parent for at, parent in enumerate(schema.parents)]
-        child = [
-            regression and parent is not None
-            for regression, parent in zip(self.regression, schema.parents, strict=True)
-        ]
-        for name, values in (("parent", of_parent), ("given_parent", child), ("is_regression", self.regression)):
-            self.register_buffer(name, torch.tensor(values), persistent=False)
+        self.links = Links(schema)
         # The build of a sharing entry is its class: the number of input sets must be known before the input's width.
         kind = cast("type[Sharing]", lookup(SHARING, "sharing kind", sharing.kind).build)
         self.input_sets = kind.input_sets(tasks)
@@ -168,7 +159,7 @@ class MultiTaskModel(nn.Module):
         dense = dense if self.members == 1 else torch.cat([dense] * self.members)
         own = logits[:, : len(self.regression)]
         caps = None if self.targets is None else self.targets.caps_of(dense)
-        own = torch.where(self.is_regression, self.funnel.loss.regression.predicted(own, dense, caps), own)
+        own = torch.where(self.links.regression, self.funnel.loss.regression.predicted(own, dense, caps), own)
         if self.targets is not None:
             own = self.targets.corrected(own)
         own = own if caps is None else torch.minimum(own, caps)
@@ -265,8 +256,8 @@ class MultiTaskModel(nn.Module):
         bounds, dense = self._beside(bounds, dense)
         own = logits.detach()[:, : labels.shape[1]]
         targets = labels if self.targets is None else self.targets.of_labels(labels)
-        happened = ~self.given_parent | (labels.index_select(1, self.parent) == 1)
-        targets = torch.where(happened & self.is_regression, targets, torch.nan)
+        happened = ~self.links.given_parent | (self.links.of_parent(labels) == 1)
+        targets = torch.where(happened & self.links.regression, targets, torch.nan)
         self.funnel.loss.regression.follow(own, targets, weights, Context(bounds=bounds, dense=dense))
 
     def _beside(self, bounds: Tensor | None, dense: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
@@ -287,8 +278,9 @@ class MultiTaskModel(nn.Module):
         if not any(self.regression):
             return found
         conditional = found.conditional if self.targets is None else self.targets.values(found.conditional)
-        plain = torch.where(self.is_regression, conditional, found.joint)
-        joint = torch.where(self.given_parent, found.joint.index_select(1, self.parent) * conditional, plain)
+        plain = torch.where(self.links.regression, conditional, found.joint)
+        links = self.links
+        joint = torch.where(links.given_parent, links.of_parent(found.joint) * conditional, plain)
         return Probabilities(conditional, joint)
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
@@ -313,7 +305,7 @@ class MultiTaskModel(nn.Module):
                 where there is no label: the task starts at probability 1/2, a regression at 0.
         """
         starts = means if self.targets is None else self.targets.start(means)
-        starts = torch.where(self.is_regression, self.funnel.loss.regression.start(starts), starts)
+        starts = torch.where(self.links.regression, self.funnel.loss.regression.start(starts), starts)
         start = self.funnel.start(starts)
         self.towers.set_bias(torch.cat([start, start.new_zeros(len(self.scored))]))
 
@@ -364,41 +356,3 @@ def _place_of_scenario(schema: Schema) -> tuple[int, int]:
 def parameter_count(model: nn.Module) -> int:
     """How many numbers are trained, tables included."""
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-WORTH_IT = 32_768
-"""Dense weights from which on `auto` takes bf16: below, the products are too small to win what its casts cost."""
-
-
-def is_bf16(precision: Precision, device: torch.device, weights: int) -> bool:
-    """Whether matrices are multiplied in bfloat16.
-
-    Args:
-        precision: `auto` is bf16 where the device has units for it and the model is large enough to gain.
-        weights: how many the dense part has.
-    """
-    if precision == "auto":
-        return weights >= WORTH_IT and has_bf16_units(device)
-    return precision == "bf16"
-
-
-@cache
-def has_bf16_units(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices faster than float32 ones, as far as torch can tell.
-
-    Of CPUs, those with AMX, and AMD's with AVX512_BF16 (Zen 4 on), whose dot products do twice the work of their
-    float32 ones. Intel's do no more than theirs, and ran slower with all casts counted (docs/performance.md).
-    """
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)  # emulated on what came before Ampere
-    if device.type != "cpu":
-        return False
-    return _torch_says("_is_amx_tile_supported") or (
-        _torch_says("_is_avx512_bf16_supported") and processor_vendor() == "AuthenticAMD"
-    )
-
-
-def _torch_says(question: str) -> bool:
-    """The answer to a question that is not public; no, where this version of torch does not know it."""
-    supported = getattr(torch.cpu, question, None)
-    return supported is not None and bool(supported())

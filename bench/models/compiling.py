@@ -20,8 +20,10 @@ from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench import intrinsics
+
 # Sums may be reordered, so that they run in vectors. NaN and infinity keep their meaning: a diverged loss must show.
-jit = numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")
+jit = intrinsics.jit("contract", "reassoc", "nsz")
 inlined = numba.njit(inline="always")  # passing arrays to a function costs as much as a row's work
 
 _intrinsic: Any = intrinsic

@@ -117,28 +117,18 @@ class TowerConfig(Config):
     """After each hidden layer."""
 
 
+_OF_SHARING = (
+    "single_task", "shared_embeddings", "shared_bottom", "omoe", "mmoe", "cgc", "ple", "cross_stitch", "snr", "adatt",
+    "stem", "home", "pepnet", "star", "mlora",
+)  # fmt: skip
 PRESETS: dict[str, dict[str, str]] = {
-    "single_task": {"sharing.kind": "single_task", "funnel.kind": "independent"},
-    "shared_embeddings": {"sharing.kind": "shared_embeddings", "funnel.kind": "independent"},
-    "shared_bottom": {"sharing.kind": "shared_bottom", "funnel.kind": "independent"},
-    "omoe": {"sharing.kind": "omoe", "funnel.kind": "independent"},
-    "mmoe": {"sharing.kind": "mmoe", "funnel.kind": "independent"},
-    "cgc": {"sharing.kind": "cgc", "funnel.kind": "independent"},
-    "ple": {"sharing.kind": "ple", "funnel.kind": "independent"},
-    "cross_stitch": {"sharing.kind": "cross_stitch", "funnel.kind": "independent"},
-    "snr": {"sharing.kind": "snr", "funnel.kind": "independent"},
-    "adatt": {"sharing.kind": "adatt", "funnel.kind": "independent"},
-    "stem": {"sharing.kind": "stem", "funnel.kind": "independent"},
-    "home": {"sharing.kind": "home", "funnel.kind": "independent"},
-    "pepnet": {"sharing.kind": "pepnet", "funnel.kind": "independent"},
-    "star": {"sharing.kind": "star", "funnel.kind": "independent"},
-    "mlora": {"sharing.kind": "mlora", "funnel.kind": "independent"},
+    **{kind: {"sharing.kind": kind, "funnel.kind": "independent"} for kind in _OF_SHARING},
     "esmm": {"sharing.kind": "shared_embeddings", "funnel.kind": "entire_space"},
     "escm2": {"sharing.kind": "shared_embeddings", "funnel.kind": "escm2_ipw"},
     "escm2_dr": {"sharing.kind": "shared_embeddings", "funnel.kind": "escm2_dr"},
     "aitm": {"sharing.kind": "shared_embeddings", "funnel.kind": "aitm"},
 }
-"""Each is a point on the two axes sharing and funnel."""
+"""Each is a point on the two axes sharing and funnel; a way of sharing alone is one with `independent`."""
 
 
 def architecture_name(sharing: str, funnel: str) -> str:

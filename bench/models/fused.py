@@ -296,10 +296,10 @@ def backward_where_live(layer: Layer, gradients: Sequence[Tensor | None], needs_
     above = [None if gradient is None else gradient[span] for gradient, span in zip(given, spans, strict=True)]
     dx, found = backward_together(some, above, needs_dx)
     pairs = [
-        (_among(weight, span, shape[0]), None if bias is None else _among(bias, span, shape[0]))
+        (among(weight, span, shape[0]), None if bias is None else among(bias, span, shape[0]))
         for (weight, bias), span, shape in zip(found, spans, layer.shapes, strict=True)
     ]
-    return None if dx is None else _among(dx, groups, len(layer.x)), pairs
+    return None if dx is None else among(dx, groups, len(layer.x)), pairs
 
 
 def live(*gradients: Tensor) -> Tensor:
@@ -350,7 +350,7 @@ def _part(layer: Layer, x: Tensor, weights: Tensor, columns: list[int], spans: S
     return Layer(x, weights, hidden, columns, shapes)
 
 
-def _among(part: Tensor, span: slice, count: int) -> Tensor:
+def among(part: Tensor, span: slice, count: int) -> Tensor:
     """Some of `count` slices in their place among zeros."""
     if len(part) == count:
         return part

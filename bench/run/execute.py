@@ -157,10 +157,10 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             needs=manifest.plugins,
         )
         pace, so_far = Pace(plan.ladder, study.records()), SoFar(objectives)
-        after = After(suite, plan.space, plan.lengths)
+        after = After(suite, plan.space, plan.lengths, store)
         executor = EXECUTORS[manifest.executor](run_job, manifest.workers, options)
         try:
-            search(plan, study, executor, make_job, on_result, before("tuning", "confirming", "serving"))
+            search(plan, study, executor, make_job, on_result, before("teaching", "tuning", "confirming", "serving"))
             study.conclude()
             progress.note(ended(part, study))
             Checkpoints(part.folder).clear()

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -230,8 +231,20 @@ class DatasetRun:
     @property
     def fingerprint(self) -> str | None:
         """Of the prepared data with which the search began; None before that."""
+        return self._prepared.get("fingerprint")
+
+    @property
+    def store(self) -> Store | None:
+        """The prepared data with which the search began; None before that, and where they are gone."""
+        with suppress(UserError, KeyError):
+            return Store.open(self._prepared["path"]).with_tasks([task.name for task in self.tasks])
+        return None
+
+    @property
+    def _prepared(self) -> dict[str, str]:
+        """Path, fingerprint and key of those data; empty before the search began."""
         file = self.folder / STORE
-        return str(json.loads(file.read_text(encoding="utf-8"))["fingerprint"]) if file.is_file() else None
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
     def check_store(self, store: Store) -> None:
         """Refuses data other than that with which the search began.

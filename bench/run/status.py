@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from bench.confirm.baselines import LEAST_TRIES, tries_of
+from bench.data import Store
 from bench.data.card import shape_of
 from bench.frontier.frontier import front_volume
 from bench.lock import is_held
@@ -23,6 +24,7 @@ from bench.search.plan import SHARING
 from bench.search.space import Space
 from bench.search.study import Study
 from bench.suite import Suite, resolve_objectives
+from bench.training.teacher import trainings_left
 
 SERVING = 8.0
 """Seconds to draw the served front, write the page and end MLflow, for a data set of 100,000 rows on one core."""
@@ -77,14 +79,15 @@ class Pace:
 
 
 class After:
-    """The duration of the stages after the search, in trainings of full length.
+    """The duration of the stages after the search, and of the search's teacher, in trainings of full length.
 
     Args:
         space: of the run, for its kinds of sharing and its passes.
         lengths: the budget of the search in full lengths.
+        store: where a teacher's predictions are; None where the data are gone.
     """
 
-    def __init__(self, suite: Suite, space: Space, lengths: float) -> None:
+    def __init__(self, suite: Suite, space: Space, lengths: float, store: Store | None = None) -> None:
         confirm, kinds = suite.confirm, max(1, len(space.branches(SHARING)))
         tries, trees = tries_of(lengths, kinds), TREES / most_epochs(space)
         grown = "trees" in confirm.baselines and confirm.replicates > 0
@@ -94,15 +97,22 @@ class After:
         self.tuning = trees * tries * (grown and tries > 1) + LEAST_TRIES * confirm.static
         self.confirming = REPLICATE * (own + others + confirm.static * confirm.replicates)
         self.confirming += REPLICATE * trees * confirm.replicates * grown
+        self._trees, self._taught = trees, store if ("loss.kind", "distilled") in space.values() else None
+
+    @property
+    def teaching(self) -> float:
+        """What is left of making the teacher of the loss `distilled`: the first training of that loss waits for it."""
+        return 0.0 if self._taught is None else self._trees * trainings_left(self._taught)
 
     def seconds(self, pace: Pace, workers: int, stages: Sequence[str], known: int = 0) -> float:
-        """Seconds that these stages take: `tuning`, `confirming`, `serving`.
+        """Seconds that these stages take: `teaching`, `tuning`, `confirming`, `serving`.
 
         Args:
             known: replicates that are there already.
         """
         one = pace.full_length or 0.0
         found = SERVING if "serving" in stages else 0.0
+        found += self.teaching * one / workers if "teaching" in stages else 0.0
         found += self.tuning * one / workers if "tuning" in stages else 0.0
         if "confirming" in stages:
             found += max(0.0, self.confirming - REPLICATE * known) * one / workers
@@ -221,4 +231,5 @@ def _left(
     lengths = (limits.get("samples") or 0) / study.ladder[-1] if study.ladder else limits.get("trials") or 0
     known = sum(map(len, study.replicates().values()))
     stages = ["confirming", "serving"] if study.tries and not limits else ["tuning", "confirming", "serving"]
-    return search + After(manifest.suite, space, lengths).seconds(pace, workers, stages, known)
+    stages += ["teaching"] if limits else []
+    return search + After(manifest.suite, space, lengths, run.store).seconds(pace, workers, stages, known)

@@ -18,7 +18,7 @@ from bench.production import archive
 from bench.production.served_model import ServedModel
 from bench.registry import Choice
 from bench.schema import Field, Number, Scale, Schema, Task
-from bench.training.config import AXES
+from bench.training.config import AXES, DEFAULTS
 
 CHAIN = (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart"))
 _LOGGED = Scale(log=True, centre=1.0, spread=0.5, low=0.0, high=3.0, mean=2.0)
@@ -58,8 +58,7 @@ def build(tasks: str, kinds: Kinds, dim: int = 4, tower: int = 8, members: int =
         SkipTest: an entry does not fit the schema.
     """
     schema = schema_of(tasks, kinds)
-    chosen = {"sharing": "shared_bottom", "funnel": "independent", "interaction": "none"} | dict(kinds)
-    chosen = {"numeric": "bucket", "sequence": "mean", "loss": "log", "regression_loss": "squared"} | chosen
+    chosen = {axis: kind for axis, kind in DEFAULTS.items() if axis != "balancing"} | dict(kinds)
     choices: dict[str, Any] = {}
     for axis, kind in chosen.items():
         entry = AXES[axis][kind]

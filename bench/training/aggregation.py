@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination
 from bench.models.assembly import MultiTaskModel
 from bench.models.compiling import array, jit, memory, widen
-from bench.models.fused import of_one_task
+from bench.models.fused import among, of_one_task
 
 _BLOCK = 4096  # numbers of each gradient that stay in the cache while all pairs of tasks are gone through
 OfTowers = Callable[[Tensor], Sequence[Tensor]]
@@ -68,12 +68,7 @@ class Aggregation:
         gradients = []  # for each task, one for each of the inputs
         for at, above in enumerate(tasks):
             last = at == len(tasks) - 1
-            with of_one_task():
-                gradients.append(
-                    torch.autograd.grad(
-                        self._below, inputs, above, retain_graph=not last, allow_unused=True, materialize_grads=True
-                    )
-                )
+            gradients.append(gradients_of_task(self._below, inputs, above, retain_graph=not last))
         combined, weights = self.combine([of_task[: 1 + len(self.shared)] for of_task in gradients])
         if not self.balancer.weighs_own:
             weights = torch.ones_like(weights)
@@ -116,7 +111,8 @@ class Aggregation:
             at_input, *of_towers = torch.autograd.grad(losses.sum(), [self._above, *self.towers])
             slices = [at_input[task : task + 1] for task in range(len(losses))]
             one_for_all = self._below.shape[0] == 1
-            tasks = slices if one_for_all else [_among(part, task, at_input) for task, part in enumerate(slices)]
+            alone = (among(part, slice(at, at + 1), len(slices)) for at, part in enumerate(slices))
+            tasks = slices if one_for_all else list(alone)
             return tasks, lambda weights: [part * _along(weights, part) for part in of_towers]
         if self.transfers:
             tasks = [torch.autograd.grad(loss, self._above, retain_graph=True)[0] for loss in losses]
@@ -141,13 +137,6 @@ class Aggregation:
 def _along(weights: Tensor, like: Tensor) -> Tensor:
     """weights (T,) to multiply a tensor (T, ..) with."""
     return weights.to(like).view(-1, *[1] * (like.dim() - 1))
-
-
-def _among(part: Tensor, task: int, like: Tensor) -> Tensor:
-    """A slice (1, B, H) in its place among zeros."""
-    whole = torch.zeros_like(like)
-    whole[task] = part[0]
-    return whole
 
 
 class Combination(Aggregation):
@@ -179,14 +168,7 @@ class Halves(Aggregation):
         for task in tasks:
             above = task.clone()
             above[:, half:] = 0
-            with of_one_task():
-                self._first.append(
-                    torch.autograd.grad(
-                        self._below, self.shared, above, retain_graph=True, allow_unused=True, materialize_grads=True
-                    )
-                    if self.shared
-                    else ()
-                )
+            self._first.append(gradients_of_task(self._below, self.shared, above) if self.shared else ())
         return tasks, of_towers
 
     def weigh(self, gradients: list[tuple[Tensor, ...]]) -> Tensor:
@@ -210,6 +192,20 @@ def aggregation(model: MultiTaskModel, balancer: Balancer) -> Aggregation | None
     if not isinstance(balancer, GradientAggregation):
         return None
     return (Halves if "half batches" in balancer.needs else Aggregation)(model, balancer)
+
+
+def gradients_of_task(
+    output: Tensor, inputs: Sequence[Tensor], above: Tensor | None = None, retain_graph: bool = True
+) -> tuple[Tensor, ...]:
+    """One task's gradients at `inputs`, zero at what does not lead to `output`.
+
+    Args:
+        above: the gradient at `output`; None for a scalar.
+    """
+    with of_one_task():
+        return torch.autograd.grad(
+            output, inputs, above, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
+        )
 
 
 def gramian(gradients: Sequence[Sequence[Tensor]]) -> Tensor:

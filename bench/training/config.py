@@ -59,7 +59,12 @@ class OptimConfig(Config):
     """Of matrix products: fp32, bf16, or auto, which is bf16 where the processor has units for it."""
 
 
-PLAIN = ("embedding", "ensemble", "tower", "optim")
+PLAIN: Mapping[str, type[Config]] = {
+    "embedding": EmbeddingConfig,
+    "ensemble": EnsembleConfig,
+    "tower": TowerConfig,
+    "optim": OptimConfig,
+}
 """Parts of a configuration that have options and no kinds."""
 AXES: Mapping[str, Mapping[str, Entry[Any]]] = {
     "numeric": NUMERIC,
@@ -72,6 +77,17 @@ AXES: Mapping[str, Mapping[str, Entry[Any]]] = {
     "balancing": BALANCING,
 }
 """Axes that are chosen from registries, by the name before `.kind`."""
+DEFAULTS = {
+    "numeric": "bucket",
+    "sequence": "mean",
+    "interaction": "none",
+    "sharing": "shared_bottom",
+    "funnel": "independent",
+    "loss": "log",
+    "regression_loss": "squared",
+    "balancing": "static",
+}
+"""Kinds that are taken where none is named."""
 
 
 @dataclass(frozen=True)
@@ -110,22 +126,11 @@ class TrialConfig:
                 raise UserError(f"{where}: {unknown('key', key, ('architecture', *cls.__dataclass_fields__))}")
             if not isinstance(table, dict):
                 raise UserError(f"{where}: expected '{key}' to be a table such as {key}.kind, found {table!r}")
-        optim = validate(OptimConfig, tables.get("optim", {}), where, "optim")
-        lookup(ROW_OPTIMIZERS, "embedding optimizer", optim.embedding_optimizer)
-        return cls(
-            sharing=choose(SHARING, "sharing", tables.get("sharing", {}), "shared_bottom"),
-            funnel=choose(FUNNELS, "funnel", tables.get("funnel", {}), "independent"),
-            balancing=choose(BALANCING, "balancing", tables.get("balancing", {}), "static"),
-            embedding=validate(EmbeddingConfig, tables.get("embedding", {}), where, "embedding"),
-            tower=validate(TowerConfig, tables.get("tower", {}), where, "tower"),
-            optim=optim,
-            interaction=choose(INTERACTIONS, "interaction", tables.get("interaction", {}), "none"),
-            numeric=choose(NUMERIC, "numeric", tables.get("numeric", {}), "bucket"),
-            sequence=choose(SEQUENCE, "sequence", tables.get("sequence", {}), "mean"),
-            ensemble=validate(EnsembleConfig, tables.get("ensemble", {}), where, "ensemble"),
-            loss=choose(LOSSES, "loss", tables.get("loss", {}), "log"),
-            regression_loss=choose(REGRESSION_LOSSES, "regression_loss", tables.get("regression_loss", {}), "squared"),
-        )
+        parts: dict[str, Any] = {part: validate(of, tables.get(part, {}), where, part) for part, of in PLAIN.items()}
+        lookup(ROW_OPTIMIZERS, "embedding optimizer", parts["optim"].embedding_optimizer)
+        for axis, registry in AXES.items():
+            parts[axis] = choose(registry, axis, tables.get(axis, {}), DEFAULTS[axis])
+        return cls(**parts)
 
     @property
     def architecture(self) -> str:
@@ -134,18 +139,10 @@ class TrialConfig:
 
     def dotted(self) -> dict[str, Scalar]:
         """All of it, defaults included; `parse` gives it back."""
-        plain = {axis: getattr(self, axis).model_dump(mode="json") for axis in PLAIN}
-        return (
-            self.numeric.dotted("numeric")
-            | self.sequence.dotted("sequence")
-            | self.interaction.dotted("interaction")
-            | self.sharing.dotted("sharing")
-            | self.funnel.dotted("funnel")
-            | self.loss.dotted("loss")
-            | self.regression_loss.dotted("regression_loss")
-            | self.balancing.dotted("balancing")
-            | flatten(plain)
-        )
+        found: dict[str, Scalar] = {}
+        for axis in AXES:
+            found |= getattr(self, axis).dotted(axis)
+        return found | flatten({part: getattr(self, part).model_dump(mode="json") for part in PLAIN})
 
     def check_fit(self, schema: Schema) -> None:
         """Raises UserError, with the registry entry's reason, where a choice cannot be used with the schema."""

@@ -13,13 +13,12 @@ from bench.data import SplitName, Store
 from bench.errors import UserError
 from bench.machine import peak_memory_mb
 from bench.models.assembly import parameter_count
-from bench.objectives import outcomes_of, parse
-from bench.predictions import path_of
+from bench.objectives import parse
 from bench.records import Job, TrialResult
 from bench.schema import Schema
 from bench.seeds import derive
 from bench.training.config import TrialConfig
-from bench.training.evaluation import Predictions, costs, measured
+from bench.training.evaluation import Predictions, costs, measured_splits
 from bench.training.loop import Trainer
 from bench.training.step import build_model
 
@@ -51,14 +50,7 @@ def run_ensemble(job: Job, store: Store) -> TrialResult:
     started = time.perf_counter()
     samples = sum(member.run_to(job.until).samples for member in members)
     seconds = time.perf_counter() - started
-    metrics: dict[str, float] = {}
-    resampled: dict[str, list[float]] = {}
-    outcomes = outcomes_of((*job.objectives, *job.outcomes))
-    for split in job.splits:
-        averaged, resamples = _averaged(members, split), job.resamples_of(split)
-        of_split, moved = measured(store, split, averaged, resamples, outcomes, path_of(job, split))
-        metrics |= of_split
-        resampled |= moved
+    metrics, resampled = measured_splits(job, store, lambda split: _averaged(members, split))
     for member in members:
         for key, value in costs(member.model, store.schema).items():
             metrics[key] = metrics.get(key, 0.0) + value

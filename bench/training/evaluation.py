@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,10 @@ from torch.func import functional_call
 from bench.data import SplitName, Store
 from bench.data.store import Split
 from bench.models.assembly import MultiTaskModel, parameter_count
+from bench.objectives import outcomes_of
 from bench.outcomes.bootstrap import units_of
+from bench.predictions import path_of
+from bench.records import Job
 from bench.schema import Schema
 from bench.training.device import Feed, feed
 from bench.training.kept import keeping
@@ -184,6 +187,25 @@ def measured(
             keep_piece(joint, units_of(group, start))
             start += len(joint)
     return tally.result(), resampling.result() if resampling else {}
+
+
+def measured_splits(
+    job: Job, store: Store, predictions: Callable[[SplitName], Iterable[Predictions]]
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """`measured` on all splits of a job, with the outcomes, resamples and files that it asks for.
+
+    Args:
+        predictions: of a split.
+    """
+    metrics: dict[str, float] = {}
+    resampled: dict[str, list[float]] = {}
+    outcomes = outcomes_of((*job.objectives, *job.outcomes))
+    for split in job.splits:
+        resamples, keep = job.resamples_of(split), path_of(job, split)
+        of_split, moved = measured(store, split, predictions(split), resamples, outcomes, keep)
+        metrics |= of_split
+        resampled |= moved
+    return metrics, resampled
 
 
 def _kept(logits: Iterable[Tensor], kept: list[Tensor]) -> Iterator[Tensor]:

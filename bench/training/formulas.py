@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bench.intrinsics import jit
 from bench.outcomes.measure import Measure
 from bench.schema import Task, TaskKind
 
@@ -144,7 +144,7 @@ class Places:
         return float(weights @ (first * second) / np.sqrt((weights @ first**2) * (weights @ second**2)))
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _ordered(starts: NDArray[np.int64], places: NDArray[np.int64], weights: NDArray[np.float64]) -> tuple[float, float]:
     """Pairs in their order, and all pairs; sums of the weights of smaller labels are in a binary indexed tree."""
     tree, before, won, pairs = np.zeros(places.max() + 2 if len(places) else 1), 0.0, 0.0, 0.0
@@ -209,7 +209,7 @@ def check_groups(group: NDArray[Any]) -> None:
         raise ValueError(f"expected groups below 2**31, found {group.max()}")
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def code(bits: np.uint32) -> np.uint64:
     """The bits of a float -> an integer whose unsigned order is that of floats; -0 has the code of 0."""
     if bits == _SIGN:
@@ -225,7 +225,7 @@ def code(bits: np.uint32) -> np.uint64:
 #         bins; 3 positives times AUC over closed groups.
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _read(keys: Keys, cuts: NDArray[np.int64], counts: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
     run, positives, negatives = counts[0], counts[1], counts[2]
     positives_before, negatives_before, won, counted = counts[3], counts[4], counts[5], counts[6]
@@ -265,7 +265,7 @@ def _read(keys: Keys, cuts: NDArray[np.int64], counts: NDArray[np.int64], sums: 
     sums[0], sums[1], sums[2], sums[3] = areas, excess, distance, areas_by_positives
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _score(code: int) -> float:
     """The float behind a code; the inverse of `code`."""
     low = np.uint32(code & 0xFFFFFFFF)

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from bench.errors import TrainingError
+from bench.intrinsics import jit
 from bench.outcomes.measure import Measure, Stream
 from bench.schema import Schema, Task, TaskKind
 from bench.training.formulas import (
@@ -155,7 +155,7 @@ def observed(labels: NDArray[Any], *columns: NDArray[Any]) -> tuple[NDArray[Any]
     return (labels, *columns) if seen.all() else (labels[seen], *(column[seen] for column in columns))
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _take(
     labels: NDArray[Any],
     predictions: NDArray[np.float32],

@@ -21,9 +21,8 @@ from bench.balancing.base import Balancer, GradientAggregation, LossWeighting
 from bench.data.batches import Batch
 from bench.models.assembly import MultiTaskModel
 from bench.models.contracts import Sharing
-from bench.models.fused import of_one_task
 from bench.models.layers import BatchedLinear, BatchedMLP, Gates, softmax
-from bench.training.aggregation import gramian
+from bench.training.aggregation import gradients_of_task, gramian
 from bench.training.optimizers.base import sum_by_row
 
 REPRESENTATION = "representation"  # the embedding output, where balancers look
@@ -92,11 +91,7 @@ class Probe:
             logits = model.towers.forward(model.represent(e, ids, batch.dense))
             losses = model.losses(logits, batch.labels, batch.weights, batch.group, batch.bounds, batch.dense)
             inputs = [e, *self._inputs]
-            with of_one_task():
-                gradients = [
-                    torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True, materialize_grads=True)
-                    for loss in losses
-                ]
+            gradients = [gradients_of_task(loss, inputs) for loss in losses]
         finally:
             model.train(training)
         return losses.detach(), gradients

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.data.batches import Batch
-from bench.models.assembly import is_bf16
+from bench.models.precision import is_bf16
 from bench.models.products import counted, product
 from bench.training.aggregation import Combination
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bench.intrinsics import jit
 from bench.outcomes.bootstrap import Counts, counts, units_of
 from bench.outcomes.measure import Measure
 from bench.records import RARER
@@ -235,7 +235,7 @@ def _ece(negatives: Floats, positives: Floats) -> Floats:
     return np.asarray(np.abs(np.add.reduceat(excess, starts, axis=0)).sum(0))
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _count(
     labels: NDArray[Any],
     predictions: NDArray[np.float32],

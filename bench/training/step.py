@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bench.balancing import BALANCING
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
+from bench.data.batches import Batch
 from bench.errors import TrainingError
 from bench.models.assembly import MultiTaskModel
 from bench.models.thinned import Thinning
@@ -53,33 +54,22 @@ class Step:
         self._clipped = list(model.dense_parameters())
         self._dense_rate, self._row_rate, self._factor = dense.lr, rows.lr, 1.0
 
-    def __call__(
-        self,
-        ids: Tensor,
-        dense: Tensor,
-        labels: Tensor,
-        weights: Tensor | None = None,
-        group: Tensor | None = None,
-        bounds: Tensor | None = None,
-    ) -> Tensor:
-        """The tasks' losses before the update (T,), detached.
-
-        ids (B, S) int32, dense (B, D), labels (B, T), weights (B, 1 or 2) or None, group (B,) or None, bounds (B, T) or
-        None, as in `Batch`.
-        """
+    def __call__(self, *tensors: Tensor | None) -> Tensor:
+        """The tasks' losses before the update (T,), detached; takes what a `Batch` holds, in its order."""
+        batch = Batch(*tensors)  # type: ignore[arg-type]  # the first three are there
         again = "second forward" in self.balancer.needs
-        random = random_state(ids.device) if again else {}
-        ids = self.model.rows(self.share(ids))
+        random = random_state(batch.ids.device) if again else {}
+        ids = self.model.rows(self.share(batch.ids))
         e = self.embed(ids)
-        logits, losses = self.forward(e, ids, dense, labels, weights, group, bounds)
-        self.model.follow(logits, labels, weights, bounds, dense)
+        logits, losses = self.forward(e, ids, batch)
+        self.model.follow(logits, batch.labels, batch.weights, batch.bounds, batch.dense)
         self.dense.zero_grad()
         self.backward(e, logits, losses)
         self.update_dense()
         self.update_rows(ids, e)
         if again:
             with replayed(random, ids.device):
-                self.look_again(ids, dense, labels, weights, group, bounds)
+                self.look_again(ids, batch)
         return losses.detach()
 
     def share(self, ids: Tensor) -> Tensor:
@@ -107,19 +97,11 @@ class Step:
         """ids (B, S) -> e (B, S, W), a leaf."""
         return self.model.embed(ids, exact=self.aggregation is not None).requires_grad_()
 
-    def forward(
-        self,
-        e: Tensor,
-        ids: Tensor,
-        dense: Tensor,
-        labels: Tensor,
-        weights: Tensor | None = None,
-        group: Tensor | None = None,
-        bounds: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """-> logits (B, O), losses (T,)."""
-        logits = self.outputs(e, ids, dense)
-        return logits, self.model.losses(logits, labels, weights, group, bounds, dense)
+    def forward(self, e: Tensor, ids: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Rows of the table `ids` and their embeddings e -> logits (B, O), losses (T,)."""
+        logits = self.outputs(e, ids, batch.dense)
+        about = batch.weights, batch.group, batch.bounds, batch.dense
+        return logits, self.model.losses(logits, batch.labels, *about)
 
     def backward(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
         """Fills `.grad` of `e`, of the model's dense parameters and of the balancer's."""
@@ -138,17 +120,9 @@ class Step:
             self.weigh(losses).backward()  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
-    def look_again(
-        self,
-        ids: Tensor,
-        dense: Tensor,
-        labels: Tensor,
-        weights: Tensor | None,
-        group: Tensor | None,
-        bounds: Tensor | None,
-    ) -> None:
+    def look_again(self, ids: Tensor, batch: Batch) -> None:
         """Shows the balancer the batch's losses after the update, which alone sets them apart from those before."""
-        _, losses = self.forward(self.embed(ids), ids, dense, labels, weights, group, bounds)
+        _, losses = self.forward(self.embed(ids), ids, batch)
         self.balancer.after(losses)
 
     def weigh(self, losses: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,21 +43,39 @@ def taught(store: Store, share: float, threads: int, note: Callable[[str], None]
         threads: for the trees.
         note: is told of each task whose trees are not there yet.
     """
-    train, schema = store.split("train"), store.schema
-    thinned = store.weights.task if store.weights else None
+    train = store.split("train")
     labels = np.array(train.labels)
-    followed = {parent for parent in schema.parents if parent is not None}
-    for at, task in enumerate(schema.tasks):
-        if task.kind == "binary" and at not in followed and task.name != thinned:
-            said = _predictions(store, at, threads, note)
-            mixed = (1 - share) * labels[:, at] + share * said
-            labels[:, at] = np.where(np.isnan(mixed), labels[:, at], mixed)
+    for at in _learners(store):
+        said = _predictions(store, at, threads, note)
+        mixed = (1 - share) * labels[:, at] + share * said
+        labels[:, at] = np.where(np.isnan(mixed), labels[:, at], mixed)
     return replace(train, stored_labels=labels, columns=None)
+
+
+def trainings_left(store: Store) -> float:
+    """How many trainings of the trees of all tasks it takes to make the predictions that are not there yet."""
+    lacking = [at for at in _learners(store) if not _file(store, at).exists()]
+    of_a_task = (TRIES + FOLDS - 1) * (FOLDS - 1) / FOLDS  # one of the folds is trained on while settings are tried
+    return of_a_task * len(lacking) / len(store.schema.tasks)
+
+
+def _learners(store: Store) -> list[int]:
+    """The tasks whose labels are mixed."""
+    thinned = store.weights.task if store.weights else None
+    tasks, followed = store.schema.tasks, set(store.schema.parents)
+    return [
+        at for at, task in enumerate(tasks) if task.kind == "binary" and at not in followed and task.name != thinned
+    ]
+
+
+def _file(store: Store, at: int) -> Path:
+    """Where a task's predictions are, once they are made."""
+    return store.path / FOLDER / f"{store.schema.tasks[at].name}.npy"
 
 
 def _predictions(store: Store, at: int, threads: int, note: Callable[[str], None]) -> NDArray[np.float32]:
     """(N,), made if they are not there; NaN where the task does not count."""
-    path = store.path / FOLDER / f"{store.schema.tasks[at].name}.npy"
+    path = _file(store, at)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with in_turn(path.with_suffix(".lock")):

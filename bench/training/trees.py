@@ -21,11 +21,9 @@ from bench.data.batches import Batches
 from bench.data.store import Split
 from bench.errors import TrainingError
 from bench.machine import peak_memory_mb
-from bench.objectives import outcomes_of
-from bench.predictions import path_of
 from bench.records import Job, TrialResult
 from bench.seeds import derive
-from bench.training.evaluation import Predictions, measured
+from bench.training.evaluation import Predictions, measured_splits
 from bench.training.tree_data import Columns, Ids, Share, TreeFeatures, draw, width
 from bench.training.tree_settings import TreeSettings
 
@@ -52,15 +50,7 @@ def run_trees(job: Job, store: Store) -> TrialResult:
             for at, task in enumerate(schema.tasks)
         ]
         seconds = time.perf_counter() - started
-        metrics: dict[str, float] = {}
-        resampled: dict[str, list[float]] = {}
-        outcomes = outcomes_of((*job.objectives, *job.outcomes))
-        for split in job.splits:
-            predictions = _predictions(trained, store, split, share.piece)
-            resamples = job.resamples_of(split)
-            of_split, moved = measured(store, split, predictions, resamples, outcomes, path_of(job, split))
-            metrics |= of_split
-            resampled |= moved
+        metrics, resampled = measured_splits(job, store, lambda split: _predictions(trained, store, split, share.piece))
     config = {key: value for each in trained for key, value in each.settings.dotted(each.task).items()}
     grown = {f"trees.{each.task}.trees": each.trees for each in trained}
     speed = {"train_seconds": seconds, "peak_rss_mb": peak_memory_mb()}

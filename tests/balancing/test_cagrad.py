@@ -72,11 +72,6 @@ def test_it_equals_torchjd_where_its_solver_is_installed() -> None:
         torch.testing.assert_close(step(jacobian, 0.5), expected, rtol=0, atol=1e-4 * float(expected.norm()))
 
 
-def test_c_zero_is_the_mean() -> None:
-    jacobian = torch.randn(4, 6, dtype=torch.float64)
-    torch.testing.assert_close(step(jacobian, 0.0), jacobian.mean(0))
-
-
 @pytest.mark.parametrize("bad", [-0.1, 1.0, 1.5, float("nan")])
 def test_c_outside_of_its_range_is_the_users_mistake(bad: float) -> None:
     with pytest.raises(UserError, match="c: expected a number"):

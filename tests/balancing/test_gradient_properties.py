@@ -113,15 +113,3 @@ def test_random_rules_draw(name: str) -> None:
     balancer = build(name, 6)
     runs = [step(balancer, stationary(6)) for _ in range(2)]
     assert not torch.equal(runs[0], runs[1])
-
-
-@pytest.mark.parametrize("family", [("pcgrad", "upgrad"), ("nash_mtl", "imtl_g", "conflict_free", "fairgrad")])
-def test_with_two_tasks_some_are_one_direction(family: tuple[str, ...]) -> None:
-    """As the guide says, for gradients that agree and for such that conflict."""
-    for seed in range(4):
-        rows = torch.randn(2, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        rows[1] = (rows[1] + (-1) ** seed * rows[0]) * 3
-        options = {"fairgrad": {"alpha": 1.0}}
-        found = [build(name, 2, **options.get(name, {}))(rows @ rows.T).double() @ rows for name in family]
-        for each in found[1:]:
-            assert torch.cosine_similarity(each, found[0], dim=0) > 1 - 1e-6

@@ -5,16 +5,6 @@ from bench.balancing.pcgrad import PCGrad
 from bench.registry import NoOptions
 
 
-def test_two_tasks_have_a_closed_form() -> None:
-    balancer = PCGrad("ab", NoOptions())
-    for seed in range(50):
-        g, h = torch.randn(2, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        product = (g @ h).clamp(max=0)
-        expected = g - product / (h @ h) * h + h - product / (g @ g) * g
-        jacobian = torch.stack([g, h])
-        torch.testing.assert_close(balancer(jacobian @ jacobian.T) @ jacobian, expected)
-
-
 def test_it_equals_torchjd_on_explicit_jacobians() -> None:
     for tasks in range(1, 7):
         for seed in range(10):

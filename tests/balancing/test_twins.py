@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -52,12 +53,12 @@ def test_db_mtl_averages_gradients_of_log_losses_and_makes_them_equally_long() -
         torch.testing.assert_close(step(balancer, rows, losses), expected, rtol=1e-4, atol=1e-4)
 
 
-def on_the_simplex(point: Tensor) -> Tensor:
-    """The nearest point of the simplex, by a general solver."""
+def least_on_the_simplex(value: Callable[[np.ndarray], float], tasks: int) -> Tensor:
+    """By a general solver."""
     found = minimize(
-        lambda w: ((w - point.numpy()) ** 2).sum(),
-        [1 / len(point)] * len(point),
-        bounds=[(0, 1)] * len(point),
+        value,
+        [1 / tasks] * tasks,
+        bounds=[(0, 1)] * tasks,
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
         method="SLSQP",
         options={"ftol": 1e-15},
@@ -72,7 +73,8 @@ def test_moco_follows_its_estimates() -> None:
         share = torch.where(torch.arange(20) < OUTPUT, 1.0, 0.5 / math.sqrt(k)).double()
         y = g if y is None else y + share * (g - y)
         products = y @ y.T / (y @ y.T).diagonal().mean()
-        w = on_the_simplex(w - 0.5 / math.sqrt(k) * products @ w)
+        moved = (w - 0.5 / math.sqrt(k) * products @ w).numpy()
+        w = least_on_the_simplex(lambda w, to=moved: ((w - to) ** 2).sum(), 3)
         torch.testing.assert_close(step(balancer, g), 3 * w @ y, rtol=1e-4, atol=1e-4)
 
 
@@ -150,18 +152,11 @@ def test_sdmgrad_comes_to_the_least_of_its_objective() -> None:
         rows = rows_and_losses(tasks, tasks)[0] * torch.logspace(-0.5, 0.5, tasks, dtype=torch.float64)[:, None]
         products = (rows @ rows.T).numpy()
         products = products / (products.diagonal() ** 0.5).mean() ** 2
-        least = minimize(
-            lambda w, a=products: w @ a @ w / 2 + pull * (w @ a).mean(),
-            [1 / tasks] * tasks,
-            bounds=[(0, 1)] * tasks,
-            constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
-            method="SLSQP",
-            options={"ftol": 1e-15},
-        )
+        least = least_on_the_simplex(lambda w, a=products: w @ a @ w / 2 + pull * (w @ a).mean(), tasks)
         balancer = build("sdmgrad", tasks, regularisation=pull)
         for _ in range(20):
             found = step(balancer, rows)
-        expected = tasks * (torch.from_numpy(least.x) + pull / tasks) / (1 + pull) @ rows
+        expected = tasks * (least + pull / tasks) / (1 + pull) @ rows
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 

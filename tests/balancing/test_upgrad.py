@@ -30,14 +30,6 @@ def test_it_equals_projections_in_the_space_of_parameters(width: int) -> None:
             torch.testing.assert_close(step(jacobian), projected(jacobian), rtol=0, atol=atol)
 
 
-def test_two_tasks_have_a_closed_form() -> None:
-    for _ in range(50):
-        g, h = torch.randn(2, 4, dtype=torch.float64)
-        product = (g @ h).clamp(max=0)
-        expected = g - product / (h @ h) * h + h - product / (g @ g) * g
-        torch.testing.assert_close(step(torch.stack([g, h])), expected, rtol=1e-5, atol=1e-5)
-
-
 def test_it_equals_torchjd_where_its_solver_is_installed() -> None:
     pytest.importorskip("quadprog", reason="torchjd's UPGrad needs quadprog and qpsolvers")
     pytest.importorskip("qpsolvers", reason="torchjd's UPGrad needs quadprog and qpsolvers")

@@ -23,9 +23,10 @@ from torch.profiler import ProfilerActivity, profile
 
 from bench.atomic import write_text
 from bench.machine import keep_freed_memory
-from bench.models.assembly import MultiTaskModel, is_bf16
+from bench.models.assembly import MultiTaskModel
 from bench.models.config import PRESETS, EmbeddingConfig, Precision, TowerConfig
 from bench.models.funnels import FUNNELS
+from bench.models.precision import is_bf16
 from bench.models.products import product
 from bench.models.sharing import SHARING
 from bench.registry import Choice

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
+from bench.models.funnels import FUNNELS, Funnel
 from bench.registry import Choice
 from bench.schema import Schema
 from bench.testing import models as of
@@ -38,6 +39,10 @@ def model_on(
         ensemble=EnsembleConfig(members=members),
         **choices,
     )
+
+
+def funnel_on(schema: Schema, kind: str, **options: object) -> Funnel:
+    return FUNNELS[kind].build(schema, FUNNELS[kind].config.model_validate(options))
 
 
 def batch_on(schema: Schema, size: int) -> tuple[Tensor, Tensor]:

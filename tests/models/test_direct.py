@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from model_toys import funnel_on
 
-from bench.models.funnels import FUNNELS, Funnel
 from bench.models.funnels.aitm import AITM, AlongChains
 from bench.schema import Schema, Task
 
@@ -27,14 +27,10 @@ TREE = Schema(
 )
 
 
-def made(kind: str, schema: Schema, **options: object) -> Funnel:
-    return FUNNELS[kind].build(schema, FUNNELS[kind].config.model_validate(options))
-
-
 def test_each_joint_label_is_a_task_of_its_own():
     logits = torch.randn(50, 3, dtype=torch.float64, requires_grad=True)
     labels = (torch.rand(50, 3, dtype=torch.float64) < 0.7).double().cumprod(1)
-    losses = made("direct", CHAIN).losses(logits, labels)
+    losses = funnel_on(CHAIN, "direct").losses(logits, labels)
     torch.testing.assert_close(losses, F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(0))
     for task in range(3):
         (gradient,) = torch.autograd.grad(losses[task], logits, retain_graph=True)
@@ -43,7 +39,9 @@ def test_each_joint_label_is_a_task_of_its_own():
 
 @pytest.mark.parametrize("kind", ["direct", "aitm"])
 def test_what_is_predicted_is_no_more_likely_than_its_parent(kind):
-    p = made(kind, CHAIN).probabilities(torch.logit(torch.tensor([[0.5, 0.2, 0.1], [0.5, 0.8, 0.6], [0.2, 0.1, 0.4]])))
+    p = funnel_on(CHAIN, kind).probabilities(
+        torch.logit(torch.tensor([[0.5, 0.2, 0.1], [0.5, 0.8, 0.6], [0.2, 0.1, 0.4]]))
+    )
     torch.testing.assert_close(p.joint, torch.tensor([[0.5, 0.2, 0.1], [0.5, 0.5, 0.5], [0.2, 0.1, 0.1]]))
     torch.testing.assert_close(p.conditional, torch.tensor([[0.5, 0.4, 0.5], [0.5, 1.0, 1.0], [0.2, 0.5, 1.0]]))
 
@@ -51,7 +49,7 @@ def test_what_is_predicted_is_no_more_likely_than_its_parent(kind):
 def test_the_calibrator_is_the_mean_excess_over_the_parent():
     logits = torch.logit(torch.tensor([[0.5, 0.2, 0.6], [0.5, 0.8, 0.7], [0.3, 0.9, 0.9]], dtype=torch.float64))
     labels = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [math.nan, 1.0, 0.0]], dtype=torch.float64)
-    plain, weighed = made("direct", CHAIN).losses(logits, labels), made("aitm", CHAIN, calibrator=2.0)
+    plain, weighed = funnel_on(CHAIN, "direct").losses(logits, labels), funnel_on(CHAIN, "aitm", calibrator=2.0)
     extra = weighed.losses(logits, labels) - plain  # of the last sample nothing is known
     torch.testing.assert_close(extra, torch.tensor([0.0, 2 * 0.3 / 2, 2 * 0.4 / 2], dtype=torch.float64))
 
@@ -87,8 +85,8 @@ def test_what_follows_is_moved_and_nothing_else():
 
 def test_without_a_link_there_is_nothing_to_transfer():
     flat = Schema((), (), (Task("a"), Task("b")))
-    funnel = made("aitm", flat)
+    funnel = funnel_on(flat, "aitm")
     assert isinstance(funnel, AITM)
     assert funnel.transfer(4) is None
     logits, labels = torch.randn(9, 2), torch.rand(9, 2).round()
-    assert torch.equal(funnel.losses(logits, labels), made("direct", flat).losses(logits, labels))
+    assert torch.equal(funnel.losses(logits, labels), funnel_on(flat, "direct").losses(logits, labels))

@@ -18,6 +18,7 @@ from bench.models.interactions import INTERACTIONS
 from bench.models.layers import MemberInputs, mean_logits
 from bench.models.sharing import SHARING
 from bench.schema import Field, Scale, Schema, Task
+from bench.testing.models import batch_of
 
 K = 3
 SCALE = Scale(log=True, centre=1.0, spread=0.7, low=0.0, high=6.0, mean=4.0)
@@ -38,16 +39,6 @@ def model_of(sharing: str, funnel: str, members: int, interaction: str = "none")
             pytest.skip(reason)
     torch.manual_seed(1)
     return model_on(SCHEMA, members=members, sharing=sharing, funnel=funnel, interaction=interaction)
-
-
-def batch_of(size: int) -> tuple[Tensor, Tensor, Tensor]:
-    columns = [
-        torch.randint(offset, offset + field.cardinality, (size, field.slots))
-        for field, offset in zip(SCHEMA.fields, SCHEMA.offsets, strict=True)
-    ]
-    labels = torch.rand(size, len(TASKS)).round()
-    labels[:, 1] *= labels[:, 0]
-    return torch.cat(columns, 1).int(), torch.randn(size, 2), labels
 
 
 @contextmanager
@@ -88,7 +79,7 @@ def predicted(model: MultiTaskModel, logits: Tensor) -> Tensor:
 def test_a_member_is_a_model_that_scales_its_inputs(sharing: str, funnel: str, interaction: str) -> None:
     model, plain = (model_of(sharing, funnel, members, interaction) for members in (K, 1))
     model.eval(), plain.eval()
-    ids, dense, labels = batch_of(7)
+    ids, dense, labels = batch_of(SCHEMA, 7)
     logits = model.logits(model.embed(ids), ids, dense)
     each, losses, predictions = [], [], []
     for member, scale in enumerate(weights_of(model).unbind(1)):

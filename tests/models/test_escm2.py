@@ -6,19 +6,15 @@ import math
 
 import pytest
 import torch
+from model_toys import funnel_on
 from torch import Tensor
 
-from bench.models.funnels import FUNNELS, Funnel
 from bench.schema import Schema, Task
 
 CHAIN = Schema((), (), (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart")))
 TREE = Schema((), (), (Task("buy", parent="click"), Task("click"), Task("like", parent="click"), Task("other")))
 KINDS = [("escm2_ipw", {}), ("escm2_dr", {"imputes": "error"}), ("escm2_dr", {"imputes": "label"})]
 EACH = pytest.mark.parametrize(("kind", "options"), KINDS, ids=["ipw", "dr error", "dr label"])
-
-
-def made(kind: str, schema: Schema, **options: object) -> Funnel:
-    return FUNNELS[kind].build(schema, FUNNELS[kind].config.model_validate(options))
 
 
 def sigmoid(x: float) -> float:
@@ -73,7 +69,7 @@ def by_hand(kind: str, schema: Schema, options: dict[str, object], logits: Tenso
 @pytest.mark.parametrize("schema", [CHAIN, TREE], ids=["chain", "tree"])
 def test_losses_are_the_papers(kind, options, schema):
     options = {"cvr_weight": 0.7, "ctcvr_weight": 1.3, "clip": 5.0} | options
-    funnel = made(kind, schema, **options)
+    funnel = funnel_on(schema, kind, **options)
     logits, labels = drawn(schema, len(funnel.outputs))
     expected = torch.tensor(by_hand(kind, schema, options, logits, labels), dtype=torch.float64)
     torch.testing.assert_close(funnel.losses(logits, labels), expected, rtol=1e-9, atol=1e-9)
@@ -82,7 +78,7 @@ def test_losses_are_the_papers(kind, options, schema):
 @EACH
 def test_a_propensity_has_no_gradient(kind, options):
     """All that a child's risk does to its ancestors' logits is nothing."""
-    funnel = made(kind, CHAIN, ctcvr_weight=0.0, **options)
+    funnel = funnel_on(CHAIN, kind, ctcvr_weight=0.0, **options)
     logits, labels = drawn(CHAIN, len(funnel.outputs))
     logits.requires_grad_()
     for task in (1, 2):
@@ -95,7 +91,7 @@ def test_a_propensity_has_no_gradient(kind, options):
 
 @EACH
 def test_without_a_click_the_conversion_is_taught_by_the_product_alone(kind, options):
-    funnel, whole = made(kind, CHAIN, **options), made("entire_space", CHAIN)
+    funnel, whole = funnel_on(CHAIN, kind, **options), funnel_on(CHAIN, "entire_space")
     logits = torch.randn(9, len(funnel.outputs), requires_grad=True)
     labels = torch.tensor([[0.0, math.nan, math.nan]]).expand(9, 3)
     losses = funnel.losses(logits, labels)
@@ -109,7 +105,7 @@ def test_without_a_click_the_conversion_is_taught_by_the_product_alone(kind, opt
 
 
 def test_what_an_imputed_error_changes_is_not_the_conversions_own_gradient():
-    ipw, dr = made("escm2_ipw", CHAIN), made("escm2_dr", CHAIN)
+    ipw, dr = funnel_on(CHAIN, "escm2_ipw"), funnel_on(CHAIN, "escm2_dr")
     logits, labels = drawn(CHAIN, len(dr.outputs), 400)
     logits[:, 3:] -= 1  # a small imputation: the estimate is above 0
     logits.requires_grad_()
@@ -124,7 +120,7 @@ def test_with_the_true_propensity_the_risk_is_right_on_average(kind, options):
     """Over all outcomes of the click: the mean risk is the mean error over all samples, whoever clicked."""
     schema = Schema((), (), (Task("click"), Task("buy", parent="click")))
     torch.manual_seed(0)
-    funnel = made(kind, schema, ctcvr_weight=0.0, clip=1000, **options)
+    funnel = funnel_on(schema, kind, ctcvr_weight=0.0, clip=1000, **options)
     batch, repeats = 50, 4000
     logits = torch.randn(batch, len(funnel.outputs), dtype=torch.float64).clamp(-1.5, 1.5)
     bought = (torch.rand(batch, dtype=torch.float64) < 0.4).double()  # what each would do, once it had clicked
@@ -150,9 +146,9 @@ def test_a_known_tiny_batch():
     schema = Schema((), (), (Task("click"), Task("buy", parent="click")))
     logits = torch.tensor([[0.0, -math.log(3)]] * 2)
     labels = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
-    losses = made("escm2_ipw", schema, ctcvr_weight=0.0).losses(logits, labels)
+    losses = funnel_on(schema, "escm2_ipw", ctcvr_weight=0.0).losses(logits, labels)
     torch.testing.assert_close(losses, torch.tensor([math.log(2), math.log(4)]))
-    clipped = made("escm2_ipw", schema, ctcvr_weight=0.0, clip=1.25).losses(logits, labels)
+    clipped = funnel_on(schema, "escm2_ipw", ctcvr_weight=0.0, clip=1.25).losses(logits, labels)
     torch.testing.assert_close(clipped[1], torch.tensor(math.log(4) / 1.6))
 
 
@@ -167,7 +163,7 @@ def test_the_selection_bias_of_clicks_is_gone(kind, options, rate):
     60 clicks, 0.5 among the 200 impressions that are asked about.
     """
     schema = Schema((), (), (Task("click"), Task("buy", parent="click")))
-    funnel = made(kind, schema, **options)
+    funnel = funnel_on(schema, kind, **options)
     click, buy = torch.zeros(2, 100), torch.zeros(2, 100)
     click[0, :50] = click[1, :10] = 1
     buy[0, :10] = buy[1, :8] = 1

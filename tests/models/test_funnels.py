@@ -6,9 +6,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from model_toys import funnel_on
 from torch import Tensor
 
-from bench.models.funnels import FUNNELS, Funnel
+from bench.models.funnels import FUNNELS
 from bench.models.funnels.direct import Direct
 from bench.models.funnels.entire_space import EntireSpace
 from bench.models.funnels.escm2_dr import ESCM2DR
@@ -26,11 +27,6 @@ MIXED = (Task("click"), Task("watch", "regression", parent="click"), Task("age",
 
 def schema_of(tasks: tuple[Task, ...]) -> Schema:
     return Schema((), (), tasks)
-
-
-def made(funnel: str, schema: Schema, **options: object) -> Funnel:
-    entry = FUNNELS[funnel]
-    return entry.build(schema, entry.config.model_validate(options))
 
 
 def labels_of(tasks: tuple[Task, ...], batch: int) -> Tensor:
@@ -80,7 +76,7 @@ def test_joint_logits_are_as_precise_in_single_as_in_double_where_the_product_is
 @pytest.mark.parametrize("funnel", FUNNELS)
 def test_loss_and_gradient_are_finite_at_extreme_logits(funnel):
     schema = schema_of(CHAIN)
-    built = made(funnel, schema)
+    built = funnel_on(schema, funnel)
     values = list(itertools.product([-1e4, -100.0, 0.0, 100.0, 1e4], repeat=3))
     logits = torch.tensor([(*row, *row[1:])[: len(built.outputs)] for row in values], requires_grad=True)
     for labels in itertools.product([0.0, 1.0, NAN], repeat=3):
@@ -108,7 +104,7 @@ def test_independent_trains_each_task_on_its_own_space():
 def test_regressions_take_half_the_squared_error_on_their_own_space(funnel):
     values = torch.randn(50, 3, dtype=torch.float64)
     labels = labels_of(MIXED, 50)
-    losses = made(funnel, schema_of(MIXED)).losses(values, labels)
+    losses = funnel_on(schema_of(MIXED), funnel).losses(values, labels)
     clicked = labels[:, 0] == 1
     torch.testing.assert_close(losses[1], F.mse_loss(values[clicked, 1], labels[clicked, 1]) / 2)
     torch.testing.assert_close(losses[2], F.mse_loss(values[:, 2], labels[:, 2]) / 2)
@@ -118,14 +114,14 @@ def test_regressions_take_half_the_squared_error_on_their_own_space(funnel):
 def test_without_parents_every_funnel_is_independent(funnel):
     schema = schema_of((Task("a"), Task("b"), Task("c", "regression")))
     logits, labels = torch.randn(20, 3), torch.rand(20, 3).round()
-    a, b = (made(kind, schema).losses(logits, labels) for kind in (funnel, "independent"))
+    a, b = (funnel_on(schema, kind).losses(logits, labels) for kind in (funnel, "independent"))
     assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize("funnel", FUNNELS)
 @pytest.mark.parametrize("tasks", [CHAIN, TREE, MIXED], ids=["chain", "tree", "mixed"])
 def test_unobserved_labels_carry_no_gradient(funnel, tasks):
-    built = made(funnel, schema_of(tasks))
+    built = funnel_on(schema_of(tasks), funnel)
     labels = labels_of(tasks, 40)
     hidden = torch.rand(40, len(tasks)) < 0.3
     labels = torch.where(hidden, NAN, labels)
@@ -156,7 +152,7 @@ def _unknown(schema: Schema, task: int, labels: Tensor, funnel: str) -> Tensor:
 
 @pytest.mark.parametrize("funnel", FUNNELS)
 def test_a_task_without_samples_has_zero_loss_and_gradient(funnel):
-    built = made(funnel, schema_of(CHAIN))
+    built = funnel_on(schema_of(CHAIN), funnel)
     for labels in (torch.empty(0, 3), torch.full((5, 3), NAN)):
         logits = torch.randn(len(labels), len(built.outputs), requires_grad=True)
         losses = built.losses(logits, labels)
@@ -186,7 +182,7 @@ def test_joint_labels_follow_the_chain(labels, joint):
 @pytest.mark.parametrize("funnel", FUNNELS)
 def test_joint_is_the_product_of_conditionals_and_never_above_the_parents(funnel):
     schema = schema_of((*CHAIN, Task("watch", "regression", parent="click")))
-    built = made(funnel, schema)
+    built = funnel_on(schema, funnel)
     logits = 10 * torch.randn(502, len(built.outputs))
     logits[500:] = torch.tensor([[1e4], [-1e4]])
     p = built.probabilities(logits)
@@ -204,7 +200,7 @@ def test_joint_is_the_product_of_conditionals_and_never_above_the_parents(funnel
 @pytest.mark.parametrize("funnel", FUNNELS)
 def test_it_starts_at_the_means_of_each_sample_space(funnel):
     schema = schema_of((*CHAIN, Task("watch", "regression", parent="click"), Task("like")))
-    built = made(funnel, schema)
+    built = funnel_on(schema, funnel)
     start = built.start(torch.tensor([0.05, 0.2, 0.002, 3.5, NAN]))
     assert start.shape == (len(built.outputs),)
     p = built.probabilities(start.float().unsqueeze(0))

@@ -167,20 +167,6 @@ def test_outputs_that_nobody_used_and_a_graph_used_twice():
     assert all(gradient is None or not gradient.any() for gradient in nothing)
 
 
-@pytest.mark.parametrize("layers", [(4,), (4, 3)])
-def test_dropout_scales_what_it_keeps(layers):
-    torch.manual_seed(3)
-    whole, dropped = BatchedMLP(2, 5, layers), BatchedMLP(2, 5, layers, dropout=0.5)
-    dropped.load_state_dict(whole.state_dict())
-    x = torch.randn(1, 200, 5)
-    torch.testing.assert_close(dropped.eval()(x), whole(x))
-    y = dropped.train()(x)
-    if len(layers) == 1:
-        kept = y != 0
-        torch.testing.assert_close(y[kept], 2 * whole(x)[kept])
-    assert (y == 0).double().mean() > (whole(x) == 0).double().mean() + 0.1
-
-
 @pytest.mark.parametrize("which", ["stacks", "mix", "head"])
 def test_no_output_holds_itself(which):
     """A cycle through an output's own graph would keep each step's activations until the collector runs."""

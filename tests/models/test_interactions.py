@@ -16,7 +16,7 @@ from bench.errors import UserError
 from bench.models.contracts import Layout
 from bench.models.interactions import INTERACTIONS, Interaction
 from bench.schema import Field, Schema, Task
-from bench.testing.models import a_seed_decides_everything, shared_parameters_are_declared_exactly
+from bench.testing.models import a_seed_decides_everything
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
 FIELDS = (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20))
@@ -63,12 +63,6 @@ def test_new_columns_follow_those_of_the_layout(kind, options):
         assert torch.equal(y[..., : LAYOUT.inputs], x)
 
 
-@pytest.mark.parametrize("sharing", ["mmoe", "stem", "single_task"])  # each number of input sets
-@pytest.mark.parametrize("kind", INTERACTIONS)
-def test_the_gradient_reaches_every_parameter_and_what_is_shared_is_declared(sharing, kind):
-    shared_parameters_are_declared_exactly("mixed", {"sharing": sharing, "interaction": kind})
-
-
 @pytest.mark.parametrize("kind", INTERACTIONS)
 def test_a_seed_decides_everything(kind):
     a_seed_decides_everything({"interaction": kind})
@@ -101,12 +95,6 @@ def deepctr(name: str) -> type:
         pytest.importorskip("deepctr_torch", reason="deepctr_torch is not installed")
         layer: type = getattr(importlib.import_module("deepctr_torch.layers"), name)
     return layer
-
-
-def test_fm_sums_to_deepctrs():
-    x = torch.randn(1, 6, LAYOUT.inputs)
-    expected = deepctr("FM")()(x[0, :, :12].view(6, 3, 4))
-    torch.testing.assert_close(made("fm")(x)[0, :, LAYOUT.inputs :].sum(1, keepdim=True), expected)
 
 
 @pytest.mark.parametrize("rank", [0, 3])

@@ -37,17 +37,22 @@ def test_defaults_draw_what_they_always_drew_and_take_the_compiled_passes(kind, 
 ACTIVATIONS = {"relu": torch.nn.ReLU(), "gelu": torch.nn.GELU(), "silu": torch.nn.SiLU(), "tanh": torch.nn.Tanh()}
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("norm", ["none", "layer", "rms"])
-def test_experts_equal_torchs_own_modules(activation, norm):
-    mlp = BatchedMLP(4, 6, (5, 3), activation=activation, norm=norm).double()
-    for parameter in mlp.parameters():
+KNOBS = [(2, (5, 3), 9, activation, norm) for activation in ACTIVATIONS for norm in ("none", "layer", "rms")]
+SHAPES = [((), 7), ((5,), 1), ((8, 4), 0), ((8, 4, 3), 7)]
+PLAIN = [(groups, layers, batch, "relu", "none") for groups in (1, 2, 6) for layers, batch in SHAPES]
+
+
+@pytest.mark.parametrize(("groups", "layers", "batch", "activation", "norm"), [*KNOBS, *PLAIN])
+def test_experts_equal_torchs_own_modules(groups, layers, batch, activation, norm):
+    """In value and gradient, expert by expert."""
+    mlp = BatchedMLP(6, 10, layers, activation=activation, norm=norm).double()
+    for parameter in mlp.parameters():  # biases start at zero: make them count
         torch.nn.init.normal_(parameter)
-    assert mlp(torch.zeros(2, 0, 6, dtype=torch.float64)).shape == (4, 0, 3)
-    x = torch.randn(2, 9, 6, dtype=torch.float64, requires_grad=True)
+    assert mlp(torch.zeros(2, 0, 10, dtype=torch.float64)).shape == (6, 0, mlp.outputs)
+    x = torch.randn(groups, batch, 10, dtype=torch.float64, requires_grad=True)
     found, expected = mlp(x), []
-    for expert in range(4):
-        h = x[expert // 2]
+    for expert in range(6):
+        h = x[expert * groups // 6]
         for number, linear in enumerate(mlp.layers):
             h = F.linear(h, linear.weight[expert], linear.bias[expert])
             if norm == "layer":

@@ -20,6 +20,7 @@ from bench.models.numeric import NUMERIC, Numeric
 from bench.models.numeric.piecewise_linear import bin_edges
 from bench.models.sharing import SHARING
 from bench.schema import Field, Number, Schema, Task
+from bench.testing.models import shared_parameters_are_declared_exactly
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
 EDGES = ((-1.0, -0.5, 0.0, 0.25, 2.0), (-2.0, 0.5, 1.0), (0.0, 0.0))
@@ -133,22 +134,8 @@ def test_rows_of_the_table_are_those_of_the_fields_that_are_seen() -> None:
 
 
 @pytest.mark.parametrize(("sharing", "kind"), list(zip(SHARING, cycle(TOKEN_KINDS), strict=False)))
-def test_the_gradient_reaches_every_parameter_and_what_is_shared_is_declared(sharing: str, kind: str) -> None:
-    model = model_of(sharing, kind, "dcn_v2").double().eval()
-    shaken(model.numeric)
-    ids, dense = batch_on(SCHEMA, 256)
-    logits = model(ids, dense.double())
-    parameters = list(model.numeric.parameters())
-    moved = [torch.zeros(len(parameter), dtype=torch.int) for parameter in parameters]
-    for task in range(3):
-        gradients = torch.autograd.grad(logits[:, task].sum(), parameters, retain_graph=True, allow_unused=True)
-        for count, gradient in zip(moved, gradients, strict=True):
-            if gradient is not None:
-                count += gradient.flatten(1).any(dim=1)
-    shared = {id(parameter) for parameter in model.shared_parameters()}
-    assert parameters
-    for parameter, count in zip(parameters, moved, strict=True):
-        assert (count > 1 if id(parameter) in shared else count == 1).all()
+def test_what_is_shared_is_declared(sharing: str, kind: str) -> None:
+    shared_parameters_are_declared_exactly("mixed", {"sharing": sharing, "numeric": kind, "interaction": "dcn_v2"})
 
 
 @pytest.mark.parametrize(("kind", "interaction"), list(product(NUMERIC, INTERACTIONS)))

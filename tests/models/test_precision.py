@@ -8,9 +8,10 @@ from model_toys import model_on
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from bench.models import assembly as module
-from bench.models.assembly import WORTH_IT, MultiTaskModel, has_bf16_units, is_bf16
+from bench.models import precision as module
+from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, Precision
+from bench.models.precision import WORTH_IT, has_bf16_units, is_bf16
 from bench.models.sharing import SHARING
 from bench.schema import Field, Schema, Task
 

@@ -99,18 +99,20 @@ def deepctr(name: str, **options: object) -> nn.Module:
 
 
 @torch.no_grad()
-def deepctr_rest(
-    ours: MultiTaskModel, theirs: nn.Module, towers: Sequence[nn.Module], ends: Sequence[nn.Module]
+def deepctr_equal(
+    ours: MultiTaskModel,
+    theirs: nn.Module,
+    towers: Sequence[nn.Module],
+    ends: Sequence[nn.Module],
+    joint: bool = False,
 ) -> None:
+    """Once the rest of the weights is copied."""
     copy_table(ours, [theirs.embedding_dict[f"c{i}"].weight for i in range(len(SIZES))])
     copy_linears(ours.towers.hidden, towers)
     for task, end in enumerate(ends):
         ours.towers.output.weight[task] = end.weight
         bias = theirs.out[task].bias if hasattr(theirs.out, "__getitem__") else theirs.out.bias
         ours.towers.output.bias[task] = bias
-
-
-def deepctr_equal(ours: MultiTaskModel, theirs: nn.Module, joint: bool = False) -> None:
     local, ids, dense = inputs(ours)
     expected = theirs(torch.cat([local.float(), dense], 1))
     found = ours.probabilities(ours(ids, dense))
@@ -122,8 +124,7 @@ def test_shared_bottom_equals_deepctr():
     theirs = deepctr("SharedBottom", bottom_dnn_hidden_units=EXPERT)
     ours = our_model("shared_bottom", {"layers": EXPERT}, DENSE)
     copy_linears(ours.sharing.bottom, [theirs.bottom_dnn])
-    deepctr_rest(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
-    deepctr_equal(ours, theirs)
+    deepctr_equal(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
 
 
 def test_mmoe_equals_deepctr():
@@ -131,8 +132,7 @@ def test_mmoe_equals_deepctr():
     ours = our_model("mmoe", {"experts": 3, "layers": EXPERT}, DENSE)
     copy_linears(ours.sharing.experts, theirs.expert_dnn)
     copy_gates(ours.sharing.gates, theirs.gate_dnn_final_layer)
-    deepctr_rest(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
-    deepctr_equal(ours, theirs)
+    deepctr_equal(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
 
 
 def test_omoe_equals_deepctr():
@@ -142,8 +142,7 @@ def test_omoe_equals_deepctr():
     ours = our_model("omoe", {"experts": 3, "layers": EXPERT}, DENSE)
     copy_linears(ours.sharing.experts, theirs.expert_dnn)
     copy_gates(ours.sharing.gates, theirs.gate_dnn_final_layer[:1])
-    deepctr_rest(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
-    deepctr_equal(ours, theirs)
+    deepctr_equal(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
 
 
 def test_a_gate_with_hidden_layers_equals_deepctr():
@@ -152,8 +151,7 @@ def test_a_gate_with_hidden_layers_equals_deepctr():
     copy_linears(ours.sharing.experts, theirs.expert_dnn)
     copy_linears(ours.sharing.gates.hidden, theirs.gate_dnn)
     copy_gates(ours.sharing.gates, theirs.gate_dnn_final_layer)
-    deepctr_rest(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
-    deepctr_equal(ours, theirs)
+    deepctr_equal(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
 
 
 @pytest.mark.parametrize(("kind", "levels"), [("cgc", 1), ("ple", 1), ("ple", 2), ("ple", 3)])
@@ -173,16 +171,14 @@ def test_cgc_and_ple_equal_deepctr(kind, levels):
         copy_gates(level.gates, theirs.specific_gate_dnn_final_layer[number])
         if level.shared_gate is not None:
             copy_gates(level.shared_gate, [theirs.shared_gate_dnn_final_layer[number]])
-    deepctr_rest(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
-    deepctr_equal(ours, theirs)
+    deepctr_equal(ours, theirs, theirs.tower_dnn, theirs.tower_dnn_final_layer)
 
 
 def test_esmm_equals_deepctr():
     theirs = deepctr("ESMM")
     ours = our_model("shared_embeddings", {}, DENSE, "entire_space")
     ends = [theirs.ctr_dnn_final_layer, theirs.cvr_dnn_final_layer]
-    deepctr_rest(ours, theirs, [theirs.ctr_dnn, theirs.cvr_dnn], ends)
-    deepctr_equal(ours, theirs, joint=True)  # it returns (ctr, ctcvr)
+    deepctr_equal(ours, theirs, [theirs.ctr_dnn, theirs.cvr_dnn], ends, joint=True)  # it returns (ctr, ctcvr)
     local, ids, dense = inputs(ours)
     labels = (torch.rand(BATCH, 2) < 0.5).float()
     labels[:, 1] *= labels[:, 0]
@@ -229,6 +225,13 @@ def rechub_predictions(ours: MultiTaskModel, theirs: nn.Module) -> tuple[Tensor,
     return expected, found.conditional, found.joint
 
 
+def rechub_equal(ours: MultiTaskModel, theirs: nn.Module) -> None:
+    """Once the rest of the weights is copied."""
+    rechub_rest(ours, theirs, theirs.towers)
+    expected, conditional, _ = rechub_predictions(ours, theirs)
+    torch.testing.assert_close(conditional, expected, rtol=0, atol=1e-5)
+
+
 KINDS = ["classification", "classification"]
 TOWERS = [{"dims": list(TOWER)}, {"dims": list(TOWER)}]
 
@@ -237,9 +240,7 @@ def test_shared_bottom_equals_rechub():
     theirs = rechub("SharedBottom", rechub_features(), KINDS, {"dims": list(EXPERT)}, TOWERS)
     ours = our_model("shared_bottom", {"layers": EXPERT}, 0)
     copy_linears(ours.sharing.bottom, [theirs.bottom_mlp])
-    rechub_rest(ours, theirs, theirs.towers)
-    expected, conditional, _ = rechub_predictions(ours, theirs)
-    torch.testing.assert_close(conditional, expected, rtol=0, atol=1e-5)
+    rechub_equal(ours, theirs)
 
 
 def test_mmoe_equals_rechub():
@@ -247,9 +248,7 @@ def test_mmoe_equals_rechub():
     ours = our_model("mmoe", {"experts": 3, "layers": EXPERT}, 0)
     copy_linears(ours.sharing.experts, theirs.experts)
     copy_gates(ours.sharing.gates, theirs.gates)
-    rechub_rest(ours, theirs, theirs.towers)
-    expected, conditional, _ = rechub_predictions(ours, theirs)
-    torch.testing.assert_close(conditional, expected, rtol=0, atol=1e-5)
+    rechub_equal(ours, theirs)
 
 
 @pytest.mark.parametrize(
@@ -266,9 +265,7 @@ def test_cgc_and_ple_equal_rechub(kind, levels, own, shared):
         copy_gates(level.gates, layer.gates_specific)
         if level.shared_gate is not None:
             copy_gates(level.shared_gate, [layer.gate_shared])
-    rechub_rest(ours, theirs, theirs.towers)
-    expected, conditional, _ = rechub_predictions(ours, theirs)
-    torch.testing.assert_close(conditional, expected, rtol=0, atol=1e-5)
+    rechub_equal(ours, theirs)
 
 
 def test_esmm_equals_rechub():

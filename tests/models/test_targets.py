@@ -7,14 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from model_toys import model_on
 
 from bench.data.tasks import scale_of
-from bench.models.assembly import MultiTaskModel
-from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.models.funnels import FUNNELS
-from bench.models.sharing import SHARING
 from bench.models.targets import Targets
-from bench.registry import Choice
 from bench.schema import Cap, Field, Schema, Task
 
 RNG = np.random.default_rng(3)
@@ -39,11 +36,7 @@ def labels_of(visit: np.ndarray | None = None) -> torch.Tensor:
 
 @pytest.mark.parametrize("funnel", FUNNELS)
 def test_an_untrained_model_predicts_the_means_in_their_units_and_losses_begin_alike(funnel: str) -> None:
-    schema = schema_of()
-    sharing, of_funnel = (
-        Choice(kind, axis[kind].config()) for axis, kind in ((SHARING, "shared_bottom"), (FUNNELS, funnel))
-    )
-    model = MultiTaskModel(schema, sharing, of_funnel, EmbeddingConfig(dim=4), TowerConfig(layers=(8,))).eval()
+    model = model_on(schema_of(), funnel=funnel).eval()
     labels = labels_of()
     model.initialise_outputs(labels.mean(0))
     with torch.no_grad():
@@ -70,10 +63,7 @@ def test_the_joint_expectation_is_the_conditional_one_times_the_probability_of_t
         Task("stay", "regression", "click"),
         Task("raw", "regression"),
     )
-    choices = (Choice(kind, axis[kind].config()) for axis, kind in ((SHARING, "mmoe"), (FUNNELS, funnel)))
-    schema = Schema((Field("user", 40),), ("age",), tasks)
-    sizes = EmbeddingConfig(dim=4), TowerConfig(layers=(8,))
-    model = MultiTaskModel(schema, *choices, *sizes, ensemble=EnsembleConfig(members=2)).eval()
+    model = model_on(Schema((Field("user", 40),), ("age",), tasks), members=2, sharing="mmoe", funnel=funnel).eval()
     with torch.no_grad():
         found = model.probabilities(model(torch.arange(1, 31, dtype=torch.int)[:, None], torch.randn(30, 1)))
     for task, parent in ((0, 1), (3, 2)):

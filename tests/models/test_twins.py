@@ -1,10 +1,12 @@
-"""Ways of sharing without a public implementation to hold against: twins in numpy, written from the papers.
+"""Ways of sharing beside twins in numpy, written from the papers; most have no public implementation.
 
-Cross-stitch is among them: LibMTL 1.1.5 has it, but with one row of weights for all tasks in the place of a matrix.
-They go sample by sample, task by task, expert by expert, and know of ours the names of its parameters alone.
+Of cross-stitch there is one, in LibMTL 1.1.5, but with one row of weights for all tasks in the place of a matrix. Twins
+go sample by sample, task by task, expert by expert, and know of ours the names of its parameters alone.
 """
 
 from __future__ import annotations
+
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -47,21 +49,53 @@ def mlp(w: Weights, prefix: str, expert: int, x: Array, act=relu, normalised: bo
     return x
 
 
+def gated(scores: Array, experts: list[Array]) -> Array:
+    return sum(g * e for g, e in zip(softmax(scores), experts, strict=True))
+
+
+def single_task(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+    return [mlp(w, "bottoms", t, x[t]) for t in range(tasks)]
+
+
+def shared_embeddings(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+    return [x[0]] * tasks
+
+
+def shared_bottom(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+    return [mlp(w, "bottom", 0, x[0])] * tasks
+
+
+def mmoe(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+    """h_k = sum_i g_k(x)_i f_i(x): Ma et al., KDD 2018."""
+    experts = [mlp(w, "experts", i, x[0]) for i in range(c.experts)]
+    return [gated(gate @ x[0], experts) for gate in w["gates.linear.weight"]]
+
+
 def omoe(w: Weights, x: Array, tasks: int, c) -> list[Array]:
-    """h = sum_i g(x)_i f_i(x): Ma et al., KDD 2018."""
-    gate = softmax(w["gates.linear.weight"][0] @ x[0])
-    return [sum(gate[i] * mlp(w, "experts", i, x[0]) for i in range(c.experts))] * tasks
+    """The same with one gate."""
+    return mmoe(w, x, tasks, c) * tasks
+
+
+def level(w: Weights, prefix: str, x: list[Array], common: Array, c) -> tuple[list[Array], Array | None]:
+    """g_k(x) = w_k(x) S_k(x), S_k the outputs of own and shared experts, and that of the shared gate where one is."""
+    own = [[mlp(w, f"{prefix}.own", k * c.own_experts + i, at) for i in range(c.own_experts)] for k, at in enumerate(x)]
+    shared = [mlp(w, f"{prefix}.shared", i, common) for i in range(c.shared_experts)]
+    gates, of_all = (w.get(f"{prefix}.{name}.linear.weight") for name in ("gates", "shared_gate"))
+    found = [gated(gate @ at, experts + shared) for gate, at, experts in zip(gates, x, own, strict=True)]
+    return found, None if of_all is None else gated(of_all[0] @ common, [*chain(*own), *shared])
 
 
 def cgc(w: Weights, x: Array, tasks: int, c) -> list[Array]:
-    """g_k(x) = w_k(x) S_k(x), S_k the outputs of own and shared experts: Tang et al., RecSys 2020."""
-    found = []
-    for k in range(tasks):
-        experts = [mlp(w, "level.own", k * c.own_experts + i, x[0]) for i in range(c.own_experts)]
-        experts += [mlp(w, "level.shared", i, x[0]) for i in range(c.shared_experts)]
-        gate = softmax(w["level.gates.linear.weight"][k] @ x[0])
-        found.append(sum(g * e for g, e in zip(gate, experts, strict=True)))
-    return found
+    """One level: Tang et al., RecSys 2020."""
+    return level(w, "level", [x[0]] * tasks, x[0], c)[0]
+
+
+def ple(w: Weights, x: Array, tasks: int, c) -> list[Array]:
+    """Several levels, of the same paper."""
+    of_tasks, common = [x[0]] * tasks, x[0]
+    for number in range(c.levels):
+        of_tasks, common = level(w, f"levels.{number}", of_tasks, common, c)
+    return of_tasks
 
 
 def cross_stitch(w: Weights, x: Array, tasks: int, c) -> list[Array]:
@@ -126,8 +160,7 @@ def stem(w: Weights, x: Array, tasks: int, c) -> list[Array]:
     experts += [mlp(w, "shared", i, x[0]) for i in range(c.shared_experts)]
     found = []
     for t in range(tasks):
-        gate = softmax(w["gates.linear.weight"][t] @ (x[1 + t] + x[0]))
-        found.append(sum(g * e for g, e in zip(gate, experts, strict=True)))
+        found.append(gated(w["gates.linear.weight"][t] @ (x[1 + t] + x[0]), experts))
     return found
 
 
@@ -192,6 +225,16 @@ def mlora(w: Weights, x: Array, tasks: int, c, code: int) -> list[Array]:
 
 
 CASES = [
+    (single_task, {"layers": "8-4"}),
+    (single_task, {"layers": ""}),
+    (shared_embeddings, {}),
+    (shared_bottom, {"layers": "8-4"}),
+    (shared_bottom, {"layers": ""}),
+    (mmoe, {"experts": 1, "layers": "6"}),
+    (mmoe, {"experts": 5, "layers": "8-4"}),
+    (ple, {"levels": 1, "shared_experts": 2, "own_experts": 3, "layers": "8-4"}),
+    (ple, {"levels": 2, "shared_experts": 3, "own_experts": 1, "layers": "8-4"}),
+    (ple, {"levels": 3, "shared_experts": 1, "own_experts": 2, "layers": "8-4"}),
     (omoe, {"experts": 3, "layers": "8-4"}),
     (cgc, {"shared_experts": 2, "own_experts": 3, "layers": "8-4"}),
     (cross_stitch, {"layers": "8-5-4"}),
@@ -228,7 +271,9 @@ def by_twin(twin, options, weights: Weights, x: torch.Tensor, tasks: int, *more)
 @pytest.mark.parametrize(("twin", "options"), CASES)
 @pytest.mark.parametrize("tasks", [1, 3])
 def test_equals_its_twin(twin, options, tasks):
+    """In value; that gradients are those of plain torch is for `test_fused.py`."""
     sharing, weights = build(twin, options, tasks)
+    assert tasks > 1 or set(sharing.shared_parameters()) == set(sharing.parameters())
     x = inputs(sharing, tasks)
     found = sharing.eval()(x).detach().expand(tasks, -1, -1)
     torch.testing.assert_close(found, by_twin(twin, options, weights, x, tasks), rtol=1e-9, atol=1e-9)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from bench.confirm.baselines import LEAST_TRIES
+from bench.data import Store
 from bench.progress import Silent
 from bench.records import RungResult, TrialRecord
 from bench.run.limits import most_epochs
 from bench.run.status import SERVING, After, Pace, WithLater
+from bench.run.status import TREES as FOREST
+from bench.schema import Task
 from bench.search.space import load_space
 from bench.suite import Suite, load_suite
+from bench.testing.training import MemoryStore
+from bench.training.teacher import FOLDER
 
 LADDER = (20_000, 80_000, 320_000)
 BUDGET = 7 * LADDER[-1]
@@ -86,6 +93,22 @@ def test_what_comes_after_a_search_follows_the_suite() -> None:
     assert Pace((100,)).full_length is None
     assert Pace((100,)).search({"trials": 5}) is None
     assert pace.search({"trials": 3, "samples": 1}) == pytest.approx(10)
+
+
+def test_a_teacher_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    """Two of four tasks learn from trees: 8 trainings each, of which 4 try settings, on four fifths of the rows."""
+    tasks = (Task("click"), Task("buy", parent="click"), Task("like"), Task("stay", "regression"))
+    store, suite = MemoryStore(tasks=tasks), load_suite("quick")
+    store.path = tmp_path
+    space, pace = load_space("losses"), Pace((100,), [TrialRecord(0, "completed", {}, {}, "mmoe", seconds=10.0)])
+    after = After(suite, space, 7, cast(Store, store))
+    trees = 10 * FOREST / most_epochs(space)
+    assert after.seconds(pace, 2, ("teaching",)) == pytest.approx(trees * 8 * 0.8 * 2 / 4 / 2)
+    assert After(suite, load_space("quick"), 7, cast(Store, store)).teaching == 0
+    for name, left in (("buy", 1), ("like", 0)):
+        (tmp_path / FOLDER).mkdir(exist_ok=True)
+        (tmp_path / FOLDER / f"{name}.npy").touch()
+        assert after.seconds(pace, 2, ("teaching",)) == pytest.approx(trees * 8 * 0.8 * left / 4 / 2)
 
 
 def test_progress_asks_for_the_rest() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.data.batches import Batches
+from bench.data.batches import Batch, Batches
 from bench.errors import UserError
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
@@ -90,7 +90,7 @@ def test_the_gradient_is_that_of_the_definition(
     torch.manual_seed(5)
     step = made.step
     e = step.embed(batch.ids)
-    logits, found_losses = step.forward(e, *batch)
+    logits, found_losses = step.forward(e, batch.ids, batch)
     step.backward(e, logits, found_losses)
     found = [e.grad, *(parameter.grad for parameter in made.model.dense_parameters())]
     torch.testing.assert_close(found_losses, losses)
@@ -158,7 +158,7 @@ def test_the_combined_gradient_at_the_embedding_output_is_no_bfloat16(tiny, pool
 
     step.aggregation.weigh = watched
     e = step.embed(batch.ids)
-    step.backward(e, *step.forward(e, *batch))
+    step.backward(e, *step.forward(e, batch.ids, batch))
     ((gradients, weights),) = given
     assert {of_task[0].dtype for of_task in gradients} == {torch.float32 if pooled else torch.bfloat16}
     assert e.grad is not None
@@ -201,7 +201,7 @@ def test_a_combination_is_given_the_tasks_gradients(tiny, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(made.step.balancer, "forward", second_task)
     e = made.step.embed(batch[0])
-    made.step.backward(e, *made.step.forward(e, *batch))
+    made.step.backward(e, *made.step.forward(e, batch.ids, batch))
     for of_task, of_twin in zip(seen, expected, strict=True):
         for one, other in zip(of_task, of_twin, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
@@ -222,7 +222,7 @@ def test_halves_are_those_of_the_batch(tiny, monkeypatch: pytest.MonkeyPatch, fu
     forward = made.step.balancer.forward
     monkeypatch.setattr(made.step.balancer, "forward", lambda products: seen.append(products) or forward(products))
     e = made.step.embed(ids)
-    made.step.backward(e, *made.step.forward(e, ids, dense, labels))
+    made.step.backward(e, *made.step.forward(e, ids, Batch(ids, dense, labels)))
     # Under `independent` a child counts the samples of its parent alone, whose number differs by half.
     keep = [0, 2] if funnel == "independent" else [0, 1, 2]
     expected = rows[0] @ rows[1].T
@@ -268,7 +268,7 @@ def test_excess_mtls_weights_are_for_the_towers_too(tiny, funnel: str) -> None:
     for _ in range(4):
         made.step(*batch)
     e = made.step.embed(batch[0])
-    logits, losses = made.step.forward(e, *batch)
+    logits, losses = made.step.forward(e, batch.ids, batch)
     made.step.backward(e, logits, losses)
     weights = made.step.balancer.weights
     assert (weights - 1).abs().max() > 0.1

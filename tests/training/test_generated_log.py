@@ -144,6 +144,7 @@ def test_a_bound_that_the_card_names_brings_the_error_down_to_the_reachable(kind
     clicked = frame[frame.click == 1]
     assert metrics["test/watch.ctcvr.rmse"] < 1.01 * rmse(frame.watch, frame.p_click * frame.mean_seen)
     assert metrics["test/watch.cvr.rmse"] < 1.015 * rmse(clicked.watch, clicked.mean_seen)
+    assert metrics["test/watch.cvr.decile_error"] < 0.03
     assert (said["watch"] <= said["click"] * frame.duration + 1e-3).all()
 
 

@@ -20,7 +20,7 @@ def gradients(tiny, balancing: str, l0: float) -> dict[str, torch.Tensor]:
     batch = next(Batches(tiny.split("train")).in_order(64))
     torch.manual_seed(5)
     e = made.step.embed(batch.ids)
-    logits, losses = made.step.forward(e, *batch)
+    logits, losses = made.step.forward(e, batch.ids, batch)
     made.step.backward(e, logits, losses)
     return {name: p.grad.clone() for name, p in made.model.named_parameters() if p.grad is not None}
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
-from bench.training.formulas import GROUP_SHIFT, WITHOUT_GROUP, Areas, Runs, check_groups, code
+from bench.training.formulas import GROUP_SHIFT, WITHOUT_GROUP, Areas, Runs, code
 
 finite = st.floats(allow_nan=False, width=32)
 few = st.sampled_from([-np.inf, -2.5, -1e-40, -0.0, 0.0, 1e-40, 0.25, 0.5, 1.0, np.inf])
@@ -110,11 +110,6 @@ def test_one_group_is_no_group() -> None:
     scores, labels = rng.random(1000, np.float32), rng.integers(0, 2, 1000)
     largest = np.full(1000, 2**31 - 1, np.int32)
     assert grouped_auc(scores, labels, largest) == auc(scores, labels)
-
-
-def test_a_group_beyond_31_bits_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"below 2\*\*31, found 2147483648"):
-        check_groups(np.array([0, 2**31], np.int64))
 
 
 probabilities = st.one_of(st.floats(0, 1, width=32), st.sampled_from([0.0, 0.25, 0.5, 1.0]))

@@ -98,6 +98,13 @@ def in_pieces(store: Any, rungs: list[int], folder: Path, **more: Any) -> Traine
     return made
 
 
+def assert_resumes(store: Any, rungs: list[int], folder: Path, **more: Any) -> None:
+    """A training in pieces ends as one that never paused."""
+    whole = trainer(store, **more)
+    whole.run_to()
+    assert_same(ending(in_pieces(store, rungs, folder, **more)), ending(whole))
+
+
 def some_pairs() -> list[tuple[str, str]]:
     """Each sharing once, with every other balancer; `test_conformance.py` saves and restores all of them in memory."""
     two_tasks = Schema((), (), (Task("click"), Task("like")))
@@ -107,23 +114,17 @@ def some_pairs() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("sharing", "balancing"), some_pairs())
 def test_every_sharing_and_balancer_resumes(store, tmp_path: Path, sharing: str, balancing: str) -> None:
-    more = {"sharing.kind": sharing, "balancing.kind": balancing, "balancing.dwa.virtual_epoch": 2}
-    if balancing != "dwa":
-        del more["balancing.dwa.virtual_epoch"]
-    whole = trainer(store, **more)
-    whole.run_to()
+    more = {"sharing.kind": sharing, "balancing.kind": balancing}
+    more |= {"balancing.dwa.virtual_epoch": 2} if balancing == "dwa" else {}
     rungs = RUNGS["everywhere"] if balancing in ("dwa", "rlw") else [WITHIN, LATER]
-    assert_same(ending(in_pieces(store, rungs, tmp_path, **more)), ending(whole))
+    assert_resumes(store, rungs, tmp_path, **more)
 
 
 @pytest.mark.parametrize(
     ("sharing", "rungs"), [*(("mmoe", rungs) for rungs in RUNGS.values()), ("single_task", RUNGS["everywhere"])]
 )
 def test_any_rung_resumes(store, tmp_path: Path, sharing: str, rungs: list[int]) -> None:
-    more = {"sharing.kind": sharing, "balancing.kind": "uncertainty"}
-    whole = trainer(store, **more)
-    whole.run_to()
-    assert_same(ending(in_pieces(store, rungs, tmp_path, **more)), ending(whole))
+    assert_resumes(store, rungs, tmp_path, **{"sharing.kind": sharing, "balancing.kind": "uncertainty"})
 
 
 @pytest.mark.parametrize(
@@ -132,16 +133,12 @@ def test_any_rung_resumes(store, tmp_path: Path, sharing: str, rungs: list[int])
 )
 def test_every_optimizer_and_schedule_resumes(store, tmp_path: Path, optimizer: str, schedule: str) -> None:
     more = {"optim.embedding_optimizer": optimizer, "optim.schedule": schedule, "optim.clip": 0.1}
-    whole = trainer(store, **more)
-    whole.run_to()
-    assert_same(ending(in_pieces(store, [WITHIN, AT_EPOCH], tmp_path, **more)), ending(whole))
+    assert_resumes(store, [WITHIN, AT_EPOCH], tmp_path, **more)
 
 
 def test_low_precision_resumes(store, tmp_path: Path) -> None:
     more = {"optim.precision": "bf16", "sharing.kind": "mmoe", "balancing.kind": "cagrad"}
-    whole = trainer(store, **more)
-    whole.run_to()
-    assert_same(ending(in_pieces(store, [WITHIN, LATER], tmp_path, **more)), ending(whole))
+    assert_resumes(store, [WITHIN, LATER], tmp_path, **more)
 
 
 @pytest.mark.parametrize("sharing", ["shared_bottom", "single_task"])

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from bench.data import Store
-from bench.data.store import Split, WeightFacts
+from bench.data.store import Split
 from bench.models.funnels import FUNNELS
-from bench.objectives import BINARY_METRICS, REGRESSION_METRICS, Objective
+from bench.objectives import BINARY_METRICS, REGRESSION_METRICS
 from bench.outcomes.bootstrap import counts, units_of
 from bench.outcomes.measure import Measure
 from bench.production.calibration import fit_isotonic, fit_platt
@@ -19,10 +19,8 @@ from bench.records import RARER
 from bench.schema import Field, Schema, Task
 from bench.testing.metrics import evaluate
 from bench.testing.models import TASKS as SETS
-from bench.testing.training import CHAIN, SMALL, MemoryStore
+from bench.testing.training import MemoryStore
 from bench.training import trees
-from bench.training.config import TrialConfig
-from bench.training.loop import Trainer
 from bench.training.resampling import Resampling
 from bench.training.tree_data import Share
 from bench.training.tree_settings import TreeSettings
@@ -166,38 +164,3 @@ def test_trees_are_those_of_the_rows_repeated(monkeypatch: pytest.MonkeyPatch) -
     )
     np.testing.assert_allclose(found, repeated, atol=1e-5)
     assert abs(plain - repeated).max() > 0.05
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("rate", [0.1, None])
-@pytest.mark.parametrize("funnel", ["independent", "entire_space", "escm2_ipw", "direct"])
-def test_training_on_thinned_data_reaches_the_true_probabilities(funnel: str, rate: float | None) -> None:
-    """Of 8 kinds of rows, with `like` more likely after a click; within 4 standard errors each."""
-    rng = np.random.default_rng(0)
-    kind = rng.integers(0, 8, 120_000)
-    truth = np.stack([0.02 + 0.03 * kind, 0.7 - 0.05 * kind], 1)
-    click = rng.random(len(kind)) < truth[:, 0]
-    buy = click & (rng.random(len(kind)) < truth[:, 1])
-    like = rng.random(len(kind)) < np.where(click, 0.6, 0.1)
-    kept = np.flatnonzero(click | (rng.random(len(kind)) < 0.1))
-    kind, labels = kind[kept], np.stack([click, buy, like], 1)[kept].astype(np.float32)
-    weights = np.stack([np.ones(len(kept)), np.where(click[kept], 1, 10)], 1).astype(np.float32)
-    store = MemoryStore(tasks=CHAIN, fields=(Field("kind", 9),), weights=2)
-    store.weights = WeightFacts(plain=False, task="click", rate=rate)
-    split = Split(2 + kind[:, None].astype(np.int32), np.zeros((len(kept), 2), np.float32), labels,
-                  np.full(len(kept), -1, np.int32), weights=weights)  # fmt: skip
-    store._splits = dict.fromkeys(("train", "valid", "confirm", "test"), split)
-    config = {"optim.batch_size": 1000, "optim.epochs": 40, "optim.lr": 0.02, "optim.schedule": "cosine"}
-    config |= {"optim.patience": 50, "funnel.kind": funnel, "embedding.dim": 8}
-    made = Trainer(cast(Store, store), TrialConfig.parse(SMALL | config), [Objective("click.logloss", "minimize")], 1)
-    made.run_to()
-    for each in range(8):
-        row = split.ids[kind == each][:1], split.dense[:1]
-        with torch.no_grad():
-            said = made.model.probabilities(made.model(*map(torch.from_numpy, row))).conditional[0].tolist()
-        counts = [labels[kind == each, 0], labels[(kind == each) & (labels[:, 0] == 1), 1], labels[kind == each, 2]]
-        p = truth[kept][kind == each][0]
-        for at, (own, true) in enumerate(zip(counts, (*p, 0.1 + 0.5 * p[0]), strict=True)):
-            error = np.sqrt(1 / own.sum() + 1 / (len(own) - own.sum())) * (2 if at == 2 else 1)  # weights vary there
-            assert abs(np.log(said[at] / (1 - said[at])) - np.log(true / (1 - true))) < 4 * error, (each, at)
-    assert made.metrics("valid")["valid/click.pcoc"] == pytest.approx(1, abs=0.03)

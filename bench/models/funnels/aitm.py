@@ -86,6 +86,6 @@ class AITM(Direct):
     ) -> Tensor:
         """See `Funnel.losses`. The calibrator's mean is over the samples of the child's loss."""
         links, p = self.links, logits.sigmoid()
-        counted = ~self.targets(labels).isnan() & links.tied
+        counted = ~links.joint_targets(labels).isnan() & links.tied
         above = mean((p - links.of_parent(p)).relu(), counted, weights)
         return super().losses(logits, labels, weights, context) + self.weight * above

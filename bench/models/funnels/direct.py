@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -35,17 +33,11 @@ class Direct(Funnel):
         joint = links.product(rates.unsqueeze(0)).squeeze(0)
         return torch.where(links.regression, joint, torch.logit(joint)).nan_to_num(nan=0.0)
 
-    def targets(self, labels: Tensor) -> Tensor:
-        """Labels (B, T) on the card -> what each logit is trained towards, NaN where nothing is known."""
-        links = self.links
-        outside = links.child & links.regression & (links.of_parent(labels) != 1)
-        return torch.where(outside, math.nan, links.joint_labels(labels))
-
     def losses(
         self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
     ) -> Tensor:
         """See `Funnel.losses`. A child whose parent is known not to have happened needs no label of its own."""
-        found: Tensor = self.loss(logits, self.targets(labels), weights, context)
+        found: Tensor = self.loss(logits, self.links.joint_targets(labels), weights, context)
         return found
 
     def probabilities(self, logits: Tensor) -> Probabilities:

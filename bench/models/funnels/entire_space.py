@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
-import torch
 from torch import Tensor
 
 from bench.models.contracts import Funnel, Probabilities
@@ -33,10 +30,8 @@ class EntireSpace(Funnel):
         self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
     ) -> Tensor:
         """See `Funnel.losses`. A child whose parent is known not to have happened needs no label of its own."""
-        links = self.links
-        outside = links.child & links.regression & (links.of_parent(labels) != 1)
-        targets = torch.where(outside, math.nan, links.joint_labels(labels))
-        found: Tensor = self.loss(links.joint_logits(logits), targets, weights, context)
+        targets = self.links.joint_targets(labels)
+        found: Tensor = self.loss(self.links.joint_logits(logits), targets, weights, context)
         return found
 
     def probabilities(self, logits: Tensor) -> Probabilities:

@@ -6,6 +6,8 @@ down, all tasks of a batch at once, in as many rounds as the longest chain has l
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,12 +25,16 @@ def parents_are_binary(schema: Schema) -> str | None:
 
 
 class Links(nn.Module):
-    """Buffers of shape (T,), none of them state: `parent` (its own index for a root), `child`, `tied`, `regression`."""
+    """Buffers of shape (T,), none of them state: `parent` (its own index for a root), `child`, `tied`, `regression`.
+
+    `given_parent` is true of regressions with a parent.
+    """
 
     parent: Tensor
     child: Tensor
     tied: Tensor
     regression: Tensor
+    given_parent: Tensor
 
     def __init__(self, schema: Schema) -> None:
         super().__init__()
@@ -41,6 +47,7 @@ class Links(nn.Module):
         self.register_buffer("child", child, persistent=False)
         self.register_buffer("tied", child & ~regression, persistent=False)
         self.register_buffer("regression", regression, persistent=False)
+        self.register_buffer("given_parent", child & regression, persistent=False)
 
     def of_parent(self, x: Tensor) -> Tensor:
         """x (B, T) -> each task's parent's column; a root's own."""
@@ -80,3 +87,8 @@ class Links(nn.Module):
             above = self.of_parent(joint)
             joint = torch.where(self.tied, torch.where(above == 0, above, above * labels), labels)
         return joint
+
+    def joint_targets(self, labels: Tensor) -> Tensor:
+        """`joint_labels`, and of a regression with a parent its own label, NaN where the parent did not happen."""
+        outside = self.given_parent & (self.of_parent(labels) != 1)
+        return torch.where(outside, math.nan, self.joint_labels(labels))

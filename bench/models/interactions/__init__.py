@@ -13,30 +13,25 @@ from bench.registry import Entry, NoOptions
 __all__ = ["INTERACTIONS", "Interaction"]
 
 _OURS: dict[str, Entry[Interaction]] = {
-    "none": Entry(
-        build=NoInteraction,
-        config=NoOptions,
-        paper="-",
-        summary="inputs as they are",
-    ),
+    "none": Entry(NoInteraction, NoOptions, "-", "inputs as they are"),
     "fm": Entry(
-        build=FM,
-        config=NoOptions,
-        paper="He & Chua, SIGIR 2017",
-        summary="beside the inputs, the sum of products of every two fields' embeddings",
+        FM,
+        NoOptions,
+        "He & Chua, SIGIR 2017",
+        "beside the inputs, the sum of products of every two fields' embeddings",
         unfit=has_pairs,
     ),
     "dcn_v2": Entry(
-        build=DCNv2,
-        config=DCNv2Config,
-        paper="Wang et al., WWW 2021",
-        summary="layers that multiply each input by a linear map of what came before",
+        DCNv2,
+        DCNv2Config,
+        "Wang et al., WWW 2021",
+        "layers that multiply each input by a linear map of what came before",
     ),
     "masknet": Entry(
-        build=MaskNet,
-        config=MaskNetConfig,
-        paper="Wang et al., DLP-KDD 2021",
-        summary="beside the inputs, hidden layers on normalised inputs under masks that the sample itself gives",
+        MaskNet,
+        MaskNetConfig,
+        "Wang et al., DLP-KDD 2021",
+        "beside the inputs, hidden layers on normalised inputs under masks that the sample itself gives",
         unfit=has_embeddings,
     ),
 }

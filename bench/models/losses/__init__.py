@@ -17,51 +17,46 @@ from bench.registry import Entry, NoOptions
 __all__ = ["LOSSES", "REGRESSION_LOSSES", "Context", "Loss", "MeanLosses", "RegressionLoss"]
 
 _OURS: dict[str, Entry[Loss]] = {
-    "log": Entry(
-        build=Log,
-        config=NoOptions,
-        paper="-",
-        summary="the log loss of each sample",
-    ),
+    "log": Entry(Log, NoOptions, "-", "the log loss of each sample"),
     "focal": Entry(
-        build=Focal,
-        config=FocalConfig,
-        paper="Lin et al., ICCV 2017",
-        summary="less weight for samples that are predicted well; probabilities stay calibrated",
+        Focal,
+        FocalConfig,
+        "Lin et al., ICCV 2017",
+        "less weight for samples that are predicted well; probabilities stay calibrated",
         departs="The paper predicts the score q as the probability, which is too near to 1/2, and its class weight "
         "alpha moves it further. Here the logit is that of the true probability, by the closed form of Charoenphakdee "
         "et al. (CVPR 2021), and there is no alpha.",
     ),
     "distilled": Entry(
-        build=Distilled,
-        config=DistilledConfig,
-        paper="Hinton et al., arXiv 2015",
-        summary="the log loss, with labels mixed with what boosted trees predict of rows that they did not learn from",
+        Distilled,
+        DistilledConfig,
+        "Hinton et al., arXiv 2015",
+        "the log loss, with labels mixed with what boosted trees predict of rows that they did not learn from",
         departs="The paper's teacher is a larger network, which has seen the rows, at a temperature. Here it is "
         "boosted trees, each part of train is predicted by trees of the other parts, and there is no temperature.",
     ),
     "bpr": Entry(
-        build=BPR,
-        config=BPRConfig,
-        paper="Rendle et al., UAI 2009",
-        summary="a log loss, and each positive against negatives of its group",
+        BPR,
+        BPRConfig,
+        "Rendle et al., UAI 2009",
+        "a log loss, and each positive against negatives of its group",
         unfit=has_groups,
         departs="The paper has no log loss, draws one negative from all items, and its scores are no probabilities.",
     ),
     "listwise": Entry(
-        build=Listwise,
-        config=RankingConfig,
-        paper="Cao et al., ICML 2007",
-        summary="a log loss, and softmax cross-entropy over each group",
+        Listwise,
+        RankingConfig,
+        "Cao et al., ICML 2007",
+        "a log loss, and softmax cross-entropy over each group",
         unfit=has_groups,
         departs="The paper has no log loss, weighs groups alike, and makes its target distribution by a softmax of "
         "the grades; here it is the positives, each with the weight of a sample.",
     ),
     "jrc": Entry(
-        build=JRC,
-        config=RankingConfig,
-        paper="Sheng et al., KDD 2023",
-        summary="two scores of a sample: their difference has a log loss, and each ranks its group",
+        JRC,
+        RankingConfig,
+        "Sheng et al., KDD 2023",
+        "two scores of a sample: their difference has a log loss, and each ranks its group",
         unfit=has_groups,
         departs="In the paper both scores are outputs of one tower; here the second one has a tower of its own.",
     ),
@@ -70,38 +65,35 @@ LOSSES = Registry("loss", _OURS)
 
 _OF_REGRESSIONS: dict[str, Entry[RegressionLoss]] = {
     "squared": Entry(
-        build=Squared,
-        config=NoOptions,
-        paper="-",
-        summary="half the squared error of the scaled target; of censored labels, Tobit's likelihood",
+        Squared, NoOptions, "-", "half the squared error of the scaled target; of censored labels, Tobit's likelihood"
     ),
     "huber": Entry(
-        build=Huber,
-        config=HuberConfig,
-        paper="Huber, Annals of Mathematical Statistics 1964",
-        summary="half the squared error of the scaled target, from some error on a line",
+        Huber,
+        HuberConfig,
+        "Huber, Annals of Mathematical Statistics 1964",
+        "half the squared error of the scaled target, from some error on a line",
         unfit=is_uncensored,
     ),
     "weighted_logistic": Entry(
-        build=WeightedLogistic,
-        config=NoOptions,
-        paper="Covington et al., RecSys 2016",
-        summary="logistic regression whose odds are the time and 1, so that it aims at the mean time",
+        WeightedLogistic,
+        NoOptions,
+        "Covington et al., RecSys 2016",
+        "logistic regression whose odds are the time and 1, so that it aims at the mean time",
         unfit=is_logarithmic,
         departs="In the paper only watched videos are positives, and odds are about the mean time where few are "
         "watched; here each row is both, and odds are 1 + the mean time exactly.",
     ),
     "quantile": Entry(
-        build=Quantile,
-        config=QuantileConfig,
-        paper="Koenker & Bassett, Econometrica 1978",
-        summary="the pinball loss: predicts a quantile, by default the median, and no mean",
+        Quantile,
+        QuantileConfig,
+        "Koenker & Bassett, Econometrica 1978",
+        "the pinball loss: predicts a quantile, by default the median, and no mean",
     ),
     "bins": Entry(
-        build=Bins,
-        config=NoOptions,
-        paper="Zhan et al., KDD 2022",
-        summary="the label's quantile, among rows of about the same duration where the card names one",
+        Bins,
+        NoOptions,
+        "Zhan et al., KDD 2022",
+        "the label's quantile, among rows of about the same duration where the card names one",
         departs="The paper predicts one quantile by a squared error, and looks its label up; the label of a mean "
         "quantile is no mean label. Here the output gives the probability of each bin between quantiles, and the "
         "prediction is the expectation.",

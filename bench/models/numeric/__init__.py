@@ -21,38 +21,30 @@ def has_numbers(schema: Schema) -> str | None:
 
 
 _OURS: dict[str, Entry[Numeric]] = {
-    "scaled": Entry(
-        build=Scaled,
-        config=NoOptions,
-        paper="-",
-        summary="each number is one input",
-    ),
+    "scaled": Entry(Scaled, NoOptions, "-", "each number is one input"),
     "bucket": Entry(
-        build=Bucket,
-        config=BucketConfig,
-        paper="-",
-        summary="each number is one input, and the range that it is in has an embedding",
+        Bucket, BucketConfig, "-", "each number is one input, and the range that it is in has an embedding"
     ),
     "piecewise_linear": Entry(
-        build=PiecewiseLinear,
-        config=PiecewiseLinearConfig,
-        paper="Gorishniy et al., NeurIPS 2022",
-        summary="a token for each number, piecewise linear in it, with bends at quantiles of train",
+        PiecewiseLinear,
+        PiecewiseLinearConfig,
+        "Gorishniy et al., NeurIPS 2022",
+        "a token for each number, piecewise linear in it, with bends at quantiles of train",
         unfit=has_numbers,
         departs="Bins are put around values that many rows have, and missing numbers have a token of their own.",
     ),
     "bucket_and_piecewise": Entry(
-        build=BucketAndPiecewise,
-        config=BucketAndPiecewiseConfig,
-        paper="-",
-        summary="the ranges of `bucket` and the tokens of `piecewise_linear`, both of each number",
+        BucketAndPiecewise,
+        BucketAndPiecewiseConfig,
+        "-",
+        "the ranges of `bucket` and the tokens of `piecewise_linear`, both of each number",
         unfit=has_numbers,
     ),
     "periodic": Entry(
-        build=Periodic,
-        config=PeriodicConfig,
-        paper="Gorishniy et al., NeurIPS 2022",
-        summary="a token for each number, of waves of learned frequencies",
+        Periodic,
+        PeriodicConfig,
+        "Gorishniy et al., NeurIPS 2022",
+        "a token for each number, of waves of learned frequencies",
         unfit=has_numbers,
         departs="Missing numbers have a token of their own.",
     ),

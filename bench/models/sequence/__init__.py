@@ -19,25 +19,20 @@ def has_history(schema: Schema) -> str | None:
 
 
 _OURS: dict[str, Entry[Sequence]] = {
-    "mean": Entry(
-        build=Mean,
-        config=NoOptions,
-        paper="-",
-        summary="the mean of a row's history",
-    ),
+    "mean": Entry(Mean, NoOptions, "-", "the mean of a row's history"),
     "din": Entry(
-        build=Din,
-        config=DinConfig,
-        paper="Zhou et al., KDD 2018",
-        summary="a history's values, each weighed by the row's own value",
+        Din,
+        DinConfig,
+        "Zhou et al., KDD 2018",
+        "a history's values, each weighed by the row's own value",
         unfit=has_history,
         departs="Hidden units are ReLU, in one layer, and no regularisation is special to large tables.",
     ),
     "attention": Entry(
-        build=Attention,
-        config=NoOptions,
-        paper="Kang & McAuley, ICDM 2018",
-        summary="one block of attention over a history, asked by the row's own value",
+        Attention,
+        NoOptions,
+        "Kang & McAuley, ICDM 2018",
+        "one block of attention over a history, asked by the row's own value",
         unfit=has_history,
         departs="The query is the row's own value in place of the last one of the history; one head; no layer norm.",
     ),

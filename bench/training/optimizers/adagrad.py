@@ -9,9 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.intrinsics import AHEAD, LINE, prefetch
+from bench.intrinsics import AHEAD, LINE, jit, prefetch
 from bench.training.optimizers.base import RowOptimizer
-from bench.training.optimizers.kernels import jit
 
 EPS = 1e-10
 

@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.intrinsics import AHEAD, LINE, prefetch
+from bench.intrinsics import AHEAD, LINE, jit, prefetch
 from bench.training.optimizers.base import RowOptimizer
-from bench.training.optimizers.kernels import jit
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 

@@ -6,41 +6,18 @@ lie scattered over a table that no cache holds. So they ask for each line some i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.intrinsics import AHEAD, LINE, prefetch
+from bench.intrinsics import AHEAD, LINE, jit, prefetch
 from bench.models.compiling import widen
 from bench.schema import Schema
 
 TYPICAL_BATCH = 2048  # for sharing out work only
 _SPREAD = np.uint32(2654435769)  # 2^32 / golden ratio: Fibonacci hashing (Knuth, TAOCP 3, section 6.4)
-
-
-def jit(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
-    """Compiles a function on its first call, to run without the interpreter's lock.
-
-    The machine code is kept on disk: beside the source, or in the user's cache folder where that is read-only. Where
-    neither can be written, each process compiles again.
-
-    Args:
-        fastmath: liberties with floating-point numbers, by LLVM's names.
-    """
-    options: dict[str, Any] = {"nogil": True, "fastmath": set(fastmath), "error_model": "numpy"}
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        try:
-            return numba.njit(cache=True, **options)(function)
-        except RuntimeError as error:
-            if "cannot cache" not in str(error):
-                raise
-            return numba.njit(**options)(function)
-
-    return decorate
 
 
 @jit("contract")

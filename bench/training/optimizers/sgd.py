@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.intrinsics import AHEAD, LINE, prefetch
+from bench.intrinsics import AHEAD, LINE, jit, prefetch
 from bench.training.optimizers.base import RowOptimizer
-from bench.training.optimizers.kernels import jit
 
 
 class RowSGD(RowOptimizer):

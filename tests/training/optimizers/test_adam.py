@@ -9,15 +9,6 @@ from bench.training.optimizers.adam import RowAdam
 SCHEMA = Schema((Field("id", 30),), (), ())
 
 
-def test_a_rare_rows_first_step_has_the_size_of_the_learning_rate() -> None:
-    weight = torch.zeros(SCHEMA.rows, 4)
-    optimizer = RowAdam(weight, SCHEMA, lr=0.1)
-    for _ in range(50):
-        optimizer.step(torch.tensor([[1]], dtype=torch.int32), torch.ones(1, 1, 4))
-    optimizer.step(torch.tensor([[30]], dtype=torch.int32), torch.tensor([[[3.0, -1e-3, 2.0, -5.0]]]))
-    torch.testing.assert_close(weight[30], torch.tensor([-0.1, 0.1, -0.1, 0.1]), rtol=1e-3, atol=1e-4)
-
-
 def test_bias_corrections_hold_however_many_steps_a_row_has_had() -> None:
     """Including beyond the tables' ends, where 1 - beta^t is 1."""
     for steps in (0, 1, 2, 350, 356, 357, 358, 5_000, 37_410, 37_412, 37_413, 1_000_000):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import intrinsics
 from bench.registry import NoOptions
 from bench.training.optimizers import ROW_OPTIMIZERS, RowOptimizer, kernels
 
@@ -19,16 +20,16 @@ def test_entries_are_described() -> None:
 
 
 def test_kernels_work_where_no_cache_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = kernels.numba.njit
+    plain = intrinsics.numba.njit
 
     def refuses(*args, cache: bool = False, **options):
         if cache:
             raise RuntimeError("cannot cache function 'double': no locator available for file 'x.py'")
         return plain(*args, **options)
 
-    monkeypatch.setattr(kernels.numba, "njit", refuses)
+    monkeypatch.setattr(intrinsics.numba, "njit", refuses)
 
-    @kernels.jit("contract")
+    @intrinsics.jit("contract")
     def double(x):
         return x + x
 
@@ -39,9 +40,9 @@ def test_other_errors_of_compilation_are_not_swallowed(monkeypatch: pytest.Monke
     def fails(*args, **options):
         raise RuntimeError("no such target")
 
-    monkeypatch.setattr(kernels.numba, "njit", fails)
+    monkeypatch.setattr(intrinsics.numba, "njit", fails)
     with pytest.raises(RuntimeError, match="no such target"):
-        kernels.jit("contract")(len)
+        intrinsics.jit("contract")(len)
 
 
 def test_compiled_code_is_loaded_and_not_made_again(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""Whether the products of a model's dense part are taken in bfloat16, on this device."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+
+from bench.machine import processor_vendor
+from bench.models.config import Precision
+
+WORTH_IT = 32_768
+"""Dense weights from which on `auto` takes bf16: below, the products are too small to win what its casts cost."""
+
+
+def is_bf16(precision: Precision, device: torch.device, weights: int) -> bool:
+    """Whether matrices are multiplied in bfloat16.
+
+    Args:
+        precision: `auto` is bf16 where the device has units for it and the model is large enough to gain.
+        weights: how many the dense part has.
+    """
+    if precision == "auto":
+        return weights >= WORTH_IT and has_bf16_units(device)
+    return precision == "bf16"
+
+
+@cache
+def has_bf16_units(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices faster than float32 ones, as far as torch can tell.
+
+    Of CPUs, those with AMX, and AMD's with AVX512_BF16 (Zen 4 on), whose dot products do twice the work of their
+    float32 ones. Intel's do no more than theirs, and ran slower with all casts counted (docs/performance.md).
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)  # emulated on what came before Ampere
+    if device.type != "cpu":
+        return False
+    return _torch_says("_is_amx_tile_supported") or (
+        _torch_says("_is_avx512_bf16_supported") and processor_vendor() == "AuthenticAMD"
+    )
+
+
+def _torch_says(question: str) -> bool:
+    """The answer to a question that is not public; no, where this version of torch does not know it."""
+    supported = getattr(torch.cpu, question, None)
+    return supported is not None and bool(supported())
