@@ -193,12 +193,11 @@ class TextCodes:
             known = len(self)
             codes = self._keys.code(keys, grow)
             if known < len(self):
-                new = np.flatnonzero(fresh(codes, known))
-                starts, ends = spans.starts[new], spans.ends[new]
+                new = stretches(texts.take(pa.array(np.flatnonzero(fresh(codes, known)))))
                 self._ends.resize(len(self) + 1, refcheck=False)  # in place where it can be
-                self._ends[known + 1 :] = self._ends[known] + np.cumsum(ends - starts)
+                self._ends[known + 1 :] = self._ends[known] + new.ends
                 self._data.resize(self._ends[-1], refcheck=False)
-                _copy(spans.data, starts, ends, self._data[self._ends[known] :])
+                self._data[self._ends[known] :] = new.data[: new.ends[-1]]
             other = _others(*spans, codes, self._data, self._ends)
             if not other.any():
                 return codes
@@ -219,16 +218,6 @@ class TextCodes:
         """All of them by code, as an Arrow array over the same memory; until the next ones come."""
         buffers = [None, pa.py_buffer(self._ends.copy()), pa.py_buffer(self._data)]
         return pa.Array.from_buffers(pa.large_string(), len(self), buffers)
-
-
-@numba.njit(nogil=True, cache=True)
-def _copy(data: Any, starts: Any, ends: Any, out: Any) -> None:
-    """Puts stretches of the data one behind the other."""
-    at = 0
-    for row in range(len(starts)):
-        for place in range(starts[row], ends[row]):
-            out[at] = data[place]
-            at += 1
 
 
 @numba.njit(nogil=True, cache=True)
