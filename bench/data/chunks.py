@@ -188,8 +188,8 @@ def shuffled_by_chunk(split: Split, plan: Plan, size: int, seed: int, grouped: b
             order = torch.from_numpy(mixed)
             head = reader.batch(window, order[:start])
             if tail is not None:
-                pairs = iter([torch.cat(pair) for pair in zip(tail.tensors, head.tensors, strict=True)])
-                head = head.map(lambda _, pairs=pairs: next(pairs))  # type: ignore[misc]
+                both = zip(tail, head, strict=True)
+                head = Batch(*(None if one is None else torch.cat((one, next_)) for one, next_ in both))  # type: ignore[arg-type]
             tail = head
             while len(tail.labels) == size:
                 yield tail

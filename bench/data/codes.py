@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bench.data.values import WHOLE, distinct, filled, texts_of
+from bench.data.values import WHOLE, distinct, filled, texts_of, whole_column
 
 
 class Spans(NamedTuple):
@@ -253,6 +253,18 @@ class ColumnCodes:
         """Codes of whole numbers (n,), where no text came yet; see `IntegerCodes.code`."""
         assert self.whole
         return self._numbers.code(numbers, grow)
+
+    def code_column(self, column: Any, missing: Collection[str], grow: bool = True) -> Codes:
+        """Codes of the values of an Arrow column of any type (n,)."""
+        column = whole_column(column)
+        if self.whole and (numbers := whole_numbers(column, missing)) is not None:
+            return self.code_numbers(numbers, grow)
+        rows, values = distinct(column)
+        if self.whole and (numbers := whole_numbers(values, missing)) is not None:
+            codes = self.code_numbers(numbers, grow)
+        else:
+            codes = self.code(texts_of(values, missing, spelled=True), grow)
+        return np.append(codes, np.int32(ABSENT))[rows]
 
     def code(self, texts: Any, grow: bool = True) -> Codes:
         """Codes of texts (n,); see `TextCodes.code`."""
