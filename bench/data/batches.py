@@ -8,7 +8,7 @@ chunks (`bench.data.chunks`) in buffers of bounded size. Whether it fits is deci
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from bench.data.arrays import ArrayReader, row_bytes
-from bench.data.chunks import AHEAD, Batch, Plan, RowReader, arrays_of, in_file_order, shuffled_by_chunk
+from bench.data.chunks import AHEAD, Batch, Plan, arrays_of, in_file_order, shuffled_by_chunk
 from bench.data.groups import grouped_order
 from bench.data.prefetch import ahead
 from bench.data.store import Split
@@ -61,7 +61,7 @@ class Batches:
     def in_order(self, size: int) -> Iterator[Batch]:
         """The whole split, in order; the last batch may be smaller. Pages of a store do not stay mapped."""
         if self._mapped:
-            return ahead(self._from_files(size), AHEAD)
+            return ahead(in_file_order(self._split, size, self._grouped), AHEAD)
         return self._from_memory(size)
 
     def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
@@ -78,7 +78,8 @@ class Batches:
         if self.in_memory:
             return self._gathered(size, seed, start)
         plan = Plan.within(self._memory, self._sample, size)
-        return ahead(self._chunked(plan, size, seed, start), AHEAD)
+        batches = shuffled_by_chunk(self._split, plan, size, seed, self._grouped)
+        return ahead(islice(batches, start, None), AHEAD)
 
     def steps(self, size: int) -> int:
         """Batches in one `shuffled` pass."""
@@ -115,14 +116,6 @@ class Batches:
         for first in range(start * size, len(self) - size + 1, size):
             rows = order[first : first + size]
             yield self._whole.taken(rows, self._split.packing)
-
-    def _chunked(self, plan: Plan, size: int, seed: int, start: int) -> Generator[Batch]:
-        with RowReader(self._split, self._grouped) as reader:
-            yield from islice(shuffled_by_chunk(reader, plan, size, seed), start, None)
-
-    def _from_files(self, size: int) -> Generator[Batch]:
-        with RowReader(self._split, self._grouped) as reader:
-            yield from in_file_order(reader, size)
 
     def _from_memory(self, size: int) -> Iterator[Batch]:
         for start in range(0, len(self), size):

@@ -102,9 +102,9 @@ class Card(Config):
     @property
     def tasks(self) -> tuple[Task, ...]:
         """All tasks, in order; their durations by the names of the inputs."""
-        return tuple(replace(rule.task, duration=self.number_of(rule.duration)) for rule in self.task_rules)
+        return tuple(replace(rule.task, duration=self.input_of(Numeric, rule.duration)) for rule in self.task_rules)
 
-    def _reading(self, kind: type[Categorical | Numeric], raw: str | None) -> str | None:
+    def input_of(self, kind: type[Categorical | Numeric], raw: str | None) -> str | None:
         """The input of a kind that is a raw column as it is; None where there is none."""
         for name, column in self.columns.items():
             if isinstance(column, kind) and column.derive is None and (column.source or name) == raw:
@@ -115,10 +115,6 @@ class Card(Config):
     def _categorical(self) -> list[str]:
         return [name for name, column in self.columns.items() if isinstance(column, Categorical)]
 
-    def number_of(self, raw: str | None) -> str | None:
-        """The numeric input that is a raw column as it is; None where there is none."""
-        return self._reading(Numeric, raw)
-
     @property
     def default_tasks(self) -> tuple[str, ...]:
         """Names of the tasks that are used where none are asked for."""
@@ -128,16 +124,6 @@ class Card(Config):
     def inputs(self) -> Iterator[tuple[str, str]]:
         """(input, raw column it is made from)."""
         return ((name, column.source or name) for name, column in self.columns.items())
-
-    @property
-    def group_input(self) -> str | None:
-        """The categorical input that is the group's raw column as it is, where there is one."""
-        return self._reading(Categorical, self.group)
-
-    @property
-    def scenario_input(self) -> str | None:
-        """The categorical input that is the scenario's raw column; None without scenarios."""
-        return self._reading(Categorical, self.scenario)
 
     @property
     def segment_rules(self) -> dict[SegmentName, SegmentRule]:
@@ -253,7 +239,7 @@ class Card(Config):
             if raw in refused:
                 raise ValueError(f"input '{name}' reads '{raw}', {refused[raw]}")
         for rule in self.task_rules:
-            if rule.duration is not None and self.number_of(rule.duration) is None:
+            if rule.duration is not None and self.input_of(Numeric, rule.duration) is None:
                 raise ValueError(
                     f"task '{rule.name}': duration: expected a column that a numeric input reads, since a model needs "
                     f"it to predict, found '{rule.duration}'"
@@ -274,7 +260,7 @@ class Card(Config):
 
     def _check_beside(self) -> None:
         told = {raw for rule in self.task_rules for raw in (*rule.sources, *([rule.truth] if rule.truth else []))}
-        if self.scenario is not None and self.scenario_input is None:
+        if self.scenario is not None and self.input_of(Categorical, self.scenario) is None:
             known = [raw for name, raw in self.inputs if name in self._categorical]
             raise ValueError(
                 f"scenario: expected the raw column of a categorical input without 'derive', found '{self.scenario}'; "
@@ -380,9 +366,9 @@ def shape_of(card: Card, tasks: Sequence[str] = ()) -> Schema:
         tuple(fields),
         tuple(dense),
         chosen,
-        card.group_input,
+        card.input_of(Categorical, card.group),
         tuple(numbers),
         tuple(vectors),
         card.group is not None,
-        card.scenario_input,
+        card.input_of(Categorical, card.scenario),
     )

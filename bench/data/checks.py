@@ -15,7 +15,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.data.tasks import TaskRule
-from bench.data.values import as_numbers, as_text, distinct, is_list, numbers_of, taken_apart, texts_of
+from bench.data.values import (
+    NUMBERS,
+    TEXTS,
+    as_numbers,
+    as_text,
+    distinct,
+    is_any,
+    is_list,
+    numbers_of,
+    taken_apart,
+    texts_of,
+)
 from bench.errors import UserError
 from bench.progress import Progress
 
@@ -81,8 +92,6 @@ class Sieve:
             self.bad |= new
 
 
-NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
-TEXTS = (pa.types.is_string, pa.types.is_large_string)
 _EXPECTED = {
     "number": "numbers",
     "text": "texts or numbers",
@@ -119,9 +128,9 @@ def checked(
             )
         if wanted.get(name) == "vector":
             _check_lengths(name, column, vectors[name], sieve)
-        elif name in wanted and is_list(kind) and _is(kind.value_type, TEXTS):
+        elif name in wanted and is_list(kind) and is_any(kind.value_type, TEXTS):
             _check_lists(name, column, sieve)
-        if not _is(kind, TEXTS):
+        if not is_any(kind, TEXTS):
             continue
         codes, values = distinct(column)
         if (broken := _not_utf8(values)).any():
@@ -156,14 +165,10 @@ def check_times(
 
 def _holds(kind: Any, wanted: str) -> bool:
     if wanted == "vector":
-        return pa.types.is_null(kind) or (is_list(kind) and _is(kind.value_type, NUMBERS))
+        return pa.types.is_null(kind) or (is_list(kind) and is_any(kind.value_type, NUMBERS))
     if wanted == "list" and is_list(kind):
         kind = kind.value_type
-    return _is(kind, NUMBERS + TEXTS) if wanted == "number" else not pa.types.is_nested(kind)
-
-
-def _is(kind: Any, types: Sequence[Callable[[Any], bool]]) -> bool:
-    return any(is_one(kind) for is_one in types)
+    return is_any(kind, NUMBERS + TEXTS) if wanted == "number" else not pa.types.is_nested(kind)
 
 
 def _check_lengths(name: str, column: Any, length: int, sieve: Sieve) -> None:

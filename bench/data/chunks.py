@@ -9,7 +9,7 @@ batches; while its batches are gathered, a thread reads the next window.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -168,25 +168,28 @@ class Plan:
         return [np.flatnonzero(window_of == k) for k in range(count)]
 
 
-def shuffled_by_chunk(reader: RowReader, plan: Plan, size: int, seed: int) -> Generator[Batch]:
+def shuffled_by_chunk(split: Split, plan: Plan, size: int, seed: int, grouped: bool = False) -> Generator[Batch]:
     """Batches of exactly `size` rows; every row once, except those left over below one batch.
 
-    The order depends on seed, plan and size alone. The caller enters `reader`. Where it is `grouped`, rows of a group
-    that lie in one window come together, see `bench.data.groups`.
+    The order depends on seed, plan and size alone. Where `grouped`, rows of a group that lie in one window come
+    together, see `bench.data.groups`.
     """
     rng = np.random.default_rng(seed)
-    windows = plan.windows(reader.rows, rng)
+    windows = plan.windows(len(split), rng)
     tail: Batch | None = None
-    with closing(ahead(_read(reader, plan, chunks) for chunks in windows)) as read:
+    with (
+        RowReader(split, grouped) as reader,
+        closing(ahead(_read(reader, plan, chunks) for chunks in windows)) as read,
+    ):
         for window in read:
             rows = len(window[0])
             start = min(rows, size - (0 if tail is None else len(tail.labels)))
-            mixed = grouped_order(window[-1], size, rng, start) if reader.grouped else rng.permutation(rows)
+            mixed = grouped_order(window[-1], size, rng, start) if grouped else rng.permutation(rows)
             order = torch.from_numpy(mixed)
             head = reader.batch(window, order[:start])
             if tail is not None:
-                pairs = iter([torch.cat(pair) for pair in zip(tail.tensors, head.tensors, strict=True)])
-                head = head.map(lambda _, pairs=pairs: next(pairs))  # type: ignore[misc]
+                both = zip(tail, head, strict=True)
+                head = Batch(*(None if one is None else torch.cat((one, next_)) for one, next_ in both))  # type: ignore[arg-type]
             tail = head
             while len(tail.labels) == size:
                 yield tail
@@ -206,10 +209,11 @@ def _read(reader: RowReader, plan: Plan, chunks: NDArray[np.int64]) -> Buffers:
     return buffers
 
 
-def in_file_order(reader: RowReader, size: int) -> Iterator[Batch]:
-    """Batches of `size` rows as they lie in the files; the last one may be smaller. The caller enters `reader`."""
-    for start in range(0, reader.rows, size):
-        rows = min(size, reader.rows - start)
-        buffers = reader.buffers(rows)
-        reader.read(start, rows, buffers, 0)
-        yield reader.batch(buffers)
+def in_file_order(split: Split, size: int, grouped: bool = False) -> Generator[Batch]:
+    """Batches of `size` rows as they lie in the files; the last one may be smaller."""
+    with RowReader(split, grouped) as reader:
+        for start in range(0, reader.rows, size):
+            rows = min(size, reader.rows - start)
+            buffers = reader.buffers(rows)
+            reader.read(start, rows, buffers, 0)
+            yield reader.batch(buffers)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bench.data.values import WHOLE, distinct, filled, texts_of
+from bench.data.values import WHOLE, distinct, filled, texts_of, whole_column
 
 
 class Spans(NamedTuple):
@@ -193,12 +193,11 @@ class TextCodes:
             known = len(self)
             codes = self._keys.code(keys, grow)
             if known < len(self):
-                new = np.flatnonzero(fresh(codes, known))
-                starts, ends = spans.starts[new], spans.ends[new]
+                new = stretches(texts.take(pa.array(np.flatnonzero(fresh(codes, known)))))
                 self._ends.resize(len(self) + 1, refcheck=False)  # in place where it can be
-                self._ends[known + 1 :] = self._ends[known] + np.cumsum(ends - starts)
+                self._ends[known + 1 :] = self._ends[known] + new.ends
                 self._data.resize(self._ends[-1], refcheck=False)
-                _copy(spans.data, starts, ends, self._data[self._ends[known] :])
+                self._data[self._ends[known] :] = new.data[: new.ends[-1]]
             other = _others(*spans, codes, self._data, self._ends)
             if not other.any():
                 return codes
@@ -219,16 +218,6 @@ class TextCodes:
         """All of them by code, as an Arrow array over the same memory; until the next ones come."""
         buffers = [None, pa.py_buffer(self._ends.copy()), pa.py_buffer(self._data)]
         return pa.Array.from_buffers(pa.large_string(), len(self), buffers)
-
-
-@numba.njit(nogil=True, cache=True)
-def _copy(data: Any, starts: Any, ends: Any, out: Any) -> None:
-    """Puts stretches of the data one behind the other."""
-    at = 0
-    for row in range(len(starts)):
-        for place in range(starts[row], ends[row]):
-            out[at] = data[place]
-            at += 1
 
 
 @numba.njit(nogil=True, cache=True)
@@ -264,6 +253,18 @@ class ColumnCodes:
         """Codes of whole numbers (n,), where no text came yet; see `IntegerCodes.code`."""
         assert self.whole
         return self._numbers.code(numbers, grow)
+
+    def code_column(self, column: Any, missing: Collection[str], grow: bool = True) -> Codes:
+        """Codes of the values of an Arrow column of any type (n,)."""
+        column = whole_column(column)
+        if self.whole and (numbers := whole_numbers(column, missing)) is not None:
+            return self.code_numbers(numbers, grow)
+        rows, values = distinct(column)
+        if self.whole and (numbers := whole_numbers(values, missing)) is not None:
+            codes = self.code_numbers(numbers, grow)
+        else:
+            codes = self.code(texts_of(values, missing, spelled=True), grow)
+        return np.append(codes, np.int32(ABSENT))[rows]
 
     def code(self, texts: Any, grow: bool = True) -> Codes:
         """Codes of texts (n,); see `TextCodes.code`."""

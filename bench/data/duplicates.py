@@ -63,7 +63,7 @@ def fingerprints(table: Any) -> Prints:
         salt = np.uint64(hash_of(spelled, 0, len(spelled), BASIS))
         # Null adds nothing, and neither does a column that is not there; the last serves code -1.
         own = np.concatenate([_hashes(values, salt), np.zeros((1, 2), np.uint64)])
-        _add_up(prints, codes, own)
+        prints += own.take(codes, axis=0)
     return prints
 
 
@@ -79,7 +79,7 @@ def _hashes(values: Any, salt: np.uint64) -> Prints:
         return of_list
     if pa.types.is_boolean(kind):
         values = values.cast(pa.int8())
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+    if pa.types.is_integer(values.type) or pa.types.is_floating(kind):
         null = values.is_null().to_numpy(zero_copy_only=False)
         hashes: Prints = _hash_numbers(*_bits(values), null, salt)
     else:
@@ -119,10 +119,3 @@ def _hash_lists(of_item: Any, at: Any, first: Any, null: Any, salt: Any, out: An
                 for item in range(first[row], first[row + 1]):
                     found = mixed(found ^ of_item[at[item], half]) + salt
                 out[row, half] = mixed(found + np.uint64(half))
-
-
-@numba.njit(nogil=True, cache=True)
-def _add_up(prints: Any, codes: Any, own: Any) -> None:
-    for row in range(len(codes)):
-        prints[row, 0] += own[codes[row], 0]
-        prints[row, 1] += own[codes[row], 1]

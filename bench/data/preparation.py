@@ -25,6 +25,7 @@ from bench.data.arrays import ArrayWriter
 from bench.data.assemble import Assembler, Rows
 from bench.data.card import Card
 from bench.data.checks import Rejects
+from bench.data.columns import Categorical, Numeric
 from bench.data.encoding.fitter import EncoderFitter, Provisional
 from bench.data.fetch import Digest, at_hand, check_source, digest, fetch, in_raw, raw_folder
 from bench.data.history import Pasts
@@ -209,10 +210,11 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     weights = np.load(file, mmap_mode="r") if (file := spills[0].folder / "weights.npy").is_file() else None
     scaled = scaled_tasks(card.task_rules, labels, card.key, weights)
     tasks = tuple(
-        replace(task, duration=found.duration, cap=encoder.cap_of(card.number_of(rule.censored), rule.unit))
+        replace(task, duration=found.duration, cap=encoder.cap_of(card.input_of(Numeric, rule.censored), rule.unit))
         for rule, task, found in zip(card.task_rules, scaled, card.tasks, strict=True)
     )
-    schema = encoder.schema_of(tasks, card.group_input, card.group is not None, card.scenario_input)
+    group, scenario = (card.input_of(Categorical, raw) for raw in (card.group, card.scenario))
+    schema = encoder.schema_of(tasks, group, card.group is not None, scenario)
     packing, total = Packing.of(schema), sum(spill.counts.rows for spill in spills)
     with progress.task(f"encoding {card.key}", total, "rows") as advance:
         for number, spill in enumerate(spills):

@@ -145,7 +145,8 @@ class ValidOfTrain(Config):
         if not (split == TRAIN).any():
             return split
         if self.valid_fraction is not None:
-            part = uniform(rows, _units(rows, self.unit), self.seed) < self.valid_fraction
+            units = rows.group if self.unit == "group" else None
+            part = uniform(rows, units, self.seed) < self.valid_fraction
         elif self.valid_from is not None and rows.time is not None:
             part = _within(rows.time, Range(first=self.valid_from))
         else:
@@ -216,19 +217,12 @@ class TimeSplit(Config):
 
 def _within(time: NDArray[np.float64] | Text, part: Range) -> NDArray[np.bool_]:
     if isinstance(time, Text):
-        inside = np.array([*(_between(value, part) for value in time.values), False])  # the last serves code -1
-        return inside[time.codes]
+        first, last = (None if end is None else str(end) for end in (part.first, part.last))
+        inside = [(first is None or value >= first) and (last is None or value <= last) for value in time.values]
+        return np.array([*inside, False])[time.codes]  # the last serves code -1
     low = -np.inf if part.first is None else float(part.first)
     high = np.inf if part.last is None else float(part.last)
     return (time >= low) & (time <= high)
-
-
-def _between(value: str, part: Range) -> bool:
-    return (part.first is None or value >= str(part.first)) and (part.last is None or value <= str(part.last))
-
-
-def _units(rows: SplitInput, unit: Unit) -> Text | None:
-    return rows.group if unit == "group" else None
 
 
 class _Shares(Config):
@@ -257,7 +251,7 @@ class RandomSplit(_Shares):
 
     def assign(self, rows: SplitInput) -> Assignment:
         """(N,) the split of each row."""
-        return self._assigned(uniform(rows, _units(rows, self.unit), self.seed))
+        return self._assigned(uniform(rows, rows.group if self.unit == "group" else None, self.seed))
 
 
 class HashSplit(_Shares):

@@ -216,7 +216,7 @@ def scale_of(labels: Floats, log: bool | None = None, weights: Floats | None = N
     low, high = _fence(labels)
     inside = labels[(labels >= low) & (labels <= high)]
     if log is None:
-        log = bool(labels.min() >= 0) and _skewness(inside) > SKEWED
+        log = bool(labels.min() >= 0) and skewness(inside) > SKEWED
     values = np.log1p(labels) if log else labels
     low, high = _fence(values)
     within = (values >= low) & (values <= high)
@@ -249,7 +249,8 @@ def _fence(values: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _skewness(values: Floats) -> float:
-    apart = values - values.mean()
-    deviation = apart.std()
-    return float((apart**3).mean() / deviation**3) if deviation > 0 else 0.0
+def skewness(values: Floats, counts: NDArray[np.int64] | None = None) -> float:
+    """The skewness of numbers (V,) that stand in `counts` rows each, or in one; 0 of a constant."""
+    apart = values - np.average(values, weights=counts)
+    variance = np.average(apart**2, weights=counts)
+    return float(np.average(apart**3, weights=counts) / variance**1.5) if variance > 0 else 0.0

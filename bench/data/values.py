@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -21,6 +21,15 @@ WHOLE = r"(-?\p{Nd}+)\.0+"
 """1.0, 2.00: a whole number with a point, and the number; in the syntax of Arrow's expressions."""
 _WHOLE = re.compile(WHOLE.replace(r"\p{Nd}", r"\d"))
 _MINUS_ZERO = re.compile(r"-0\.0+")
+
+
+NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
+TEXTS = (pa.types.is_string, pa.types.is_large_string)
+
+
+def is_any(kind: Any, types: Sequence[Callable[[Any], bool]]) -> bool:
+    """Whether an Arrow type is one of some, such as `NUMBERS`."""
+    return any(is_one(kind) for is_one in types)
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ def filled(values: Any, null: int) -> NDArray[Any]:
 def is_list(kind: Any) -> bool:
     """Whether an Arrow type is of lists, be they in a dictionary."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+    return is_any(kind, (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
 
 
 def taken_apart(lists: Any) -> tuple[NDArray[np.int64], Any]:
@@ -119,7 +128,7 @@ def first_seen(raw: Any, size: int) -> tuple[NDArray[np.int32], NDArray[np.int64
 def texts_of(values: Any, missing: Collection[str] = (), spelled: bool = False) -> Any:
     """An Arrow array (n,) of any type as one of texts: what `canonical` gives for each value, null for None."""
     kind = values.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if is_any(kind, TEXTS):
         return _canonical_texts(values, missing, spelled)
     whole = _whole(values) if pa.types.is_floating(kind) else values if pa.types.is_integer(kind) else None
     if whole is not None:  # as digits, which are canonical
@@ -182,13 +191,13 @@ def as_numbers(
     """
     array = whole_column(column)
     kind = array.type
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind):
+    if is_any(kind, NUMBERS):
         if pa.types.is_boolean(kind):
             array = array.cast(pa.int8())
         if pa.types.is_float32(kind):
             array = array.cast(pa.string())  # as `plain`
         numbers = np.array(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
-    elif pa.types.is_dictionary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    elif is_any(kind, (pa.types.is_dictionary, *TEXTS)):
         codes, values = distinct(array)
         parsed, wrong = numbers_of(texts := texts_of(values, missing))
         if wrong:

@@ -11,7 +11,7 @@ import torch
 
 from bench.data import parse_card, prepare
 from bench.data.batches import Batches
-from bench.data.chunks import Plan, RowReader, in_file_order, shuffled_by_chunk
+from bench.data.chunks import Plan, in_file_order, shuffled_by_chunk
 from bench.data.listing import explain
 from bench.data.refit import refit_store
 from bench.data.store import Store
@@ -64,9 +64,8 @@ def test_bounds_come_with_their_rows_from_memory_and_from_files(
 ) -> None:
     split = stored(shop, shop_raw, tmp_path, BOUNDED).with_tasks(["watch", "click"]).split("train")
     held = next(Batches(split).in_order(1000))
-    with RowReader(split) as reader:
-        whole = next(in_file_order(reader, 1000))
-        window = next(shuffled_by_chunk(reader, Plan(len(split), 4), len(split), 0))
+    whole = next(in_file_order(split, 1000))
+    window = next(shuffled_by_chunk(split, Plan(len(split), 4), len(split), 0))
     for batch in (held, whole):
         np.testing.assert_array_equal(batch.bounds.numpy(), split.bounds)  # type: ignore[union-attr]
     for name in ("labels", "bounds"):

@@ -11,7 +11,7 @@ import torch
 
 from bench.data import load_card, parse_card, prepare
 from bench.data.batches import Batches
-from bench.data.chunks import Plan, RowReader, in_file_order, shuffled_by_chunk
+from bench.data.chunks import Plan, in_file_order, shuffled_by_chunk
 from bench.data.listing import explain
 from bench.data.refit import refit_store
 from bench.data.store import Store, WeightFacts, part_of
@@ -151,13 +151,12 @@ def test_a_card_without_these_keys_makes_the_store_that_it_made() -> None:
 def test_batches_bring_the_weights_of_their_rows(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
     split = stored(shop, shop_raw, tmp_path, weight="weight").split("train")
     data = Batches(split)
-    with RowReader(split) as reader:
-        batches = [
-            *data.in_order(16),
-            *data.shuffled(16, 1),
-            *shuffled_by_chunk(reader, Plan(64, 8), 16, 1),
-            *in_file_order(reader, 16),
-        ]
+    batches = [
+        *data.in_order(16),
+        *data.shuffled(16, 1),
+        *shuffled_by_chunk(split, Plan(64, 8), 16, 1),
+        *in_file_order(split, 16),
+    ]
     assert len(batches) > 20
     for batch in batches:
         assert batch.weights is not None

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.data.card import Card
-from bench.data.codes import ABSENT, Codes, ColumnCodes, count_codes, look_up, whole_numbers
+from bench.data.codes import ABSENT, Codes, ColumnCodes, count_codes, look_up
 from bench.data.columns import Categorical, MultiValued, Numeric, Vector
 from bench.data.encoding.base import Source, Vocabulary
 from bench.data.encoding.encoder import DensePart, Encoder, FieldPart, Ids
@@ -31,7 +31,7 @@ from bench.data.encoding.fields import (
 )
 from bench.data.encoding.numeric import Dense, DistinctNumbers, NumericColumn, RunningMoments, VectorColumns
 from bench.data.encoding.rates import RatesFitter
-from bench.data.values import distinct, texts_of, whole_column
+from bench.data.values import texts_of
 from bench.errors import UserError, repeated
 from bench.progress import Progress, Silent
 
@@ -100,21 +100,10 @@ class CategoricalFitter(_TextFitter):
 
     def take(self, table: Any, train: Mask, grow: bool = True) -> Codes:
         """Codes (n, 1), ABSENT where missing; new values get codes, or are UNKNOWN unless `grow`."""
-        codes = self._codes(table, grow)
+        codes = self.values.code_column(self.source.column_of(table), self.source.markers, grow)
         self._missing += int(np.count_nonzero(train & (codes == ABSENT)))
         self._count(codes[:, None], train)
         return codes[:, None]
-
-    def _codes(self, table: Any, grow: bool) -> Codes:
-        source, column = self.source, whole_column(self.source.column_of(table))
-        if self.values.whole and (numbers := whole_numbers(column, source.markers)) is not None:
-            return self.values.code_numbers(numbers, grow)
-        rows, values = distinct(column)
-        if self.values.whole and (numbers := whole_numbers(values, source.markers)) is not None:
-            codes = self.values.code_numbers(numbers, grow)
-        else:
-            codes = self.values.code(texts_of(values, source.markers, spelled=True), grow)
-        return np.append(codes, np.int32(ABSENT))[rows]
 
     def finish(self) -> CategoricalField:
         """What train held often enough."""

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bench.data.checks import NUMBERS, TEXTS
-from bench.data.values import canonical, coded, distinct, is_list, plain, whole_column
+from bench.data.values import NUMBERS, TEXTS, canonical, coded, distinct, is_any, is_list, plain, whole_column
 
 _TIMES = (pa.types.is_date, pa.types.is_timestamp)
 
@@ -99,11 +98,11 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
     array = whole_column(column)
     kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
     lists = is_list(kind)
-    if not any(fits(kind.value_type if lists else kind) for fits in (*NUMBERS, *TEXTS, *_TIMES)):
+    if not is_any(kind.value_type if lists else kind, (*NUMBERS, *TEXTS, *_TIMES)):
         return replace(_one_value(name, array, "?"), readable=False)
     if lists:
         return _lists(name, array, missing)
-    of_type = "text" if any(fits(kind) for fits in TEXTS) else str(kind)
+    of_type = "text" if is_any(kind, TEXTS) else str(kind)
     if of_type in ("text", "null"):
         codes, values = coded(array, missing)
     else:
@@ -132,7 +131,7 @@ def _lists(name: str, array: Any, missing: Collection[str]) -> Counted:
 
 
 def _numbers(values: Any) -> NDArray[np.float64] | None:
-    if len(values) == 0 or any(fits(values.type) for fits in _TIMES):
+    if len(values) == 0 or is_any(values.type, _TIMES):
         return None
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.int8())

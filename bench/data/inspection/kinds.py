@@ -17,6 +17,7 @@ from bench.data.inspection.names import QUANTITIES, TIMES, has_word, is_id, is_w
 from bench.data.inspection.times import epoch_unit, is_hhmm, is_yyyymmdd, reads_as_time
 from bench.data.inspection.trying import Halves, Trial, counts_of
 from bench.data.splits import TRAIN, VALID
+from bench.data.tasks import skewness
 
 SEPARATORS = ("|", ";", ",", " ")
 MOST = 20_000
@@ -248,13 +249,6 @@ def _quantity(column: Counted) -> dict[str, Any]:
     if skew > SKEW and abs(skewness(logged, column.counts)) < skew / 2:
         option["log1p"] = True
     return option
-
-
-def skewness(numbers: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
-    """The skewness of distinct numbers (V,) that stand in `counts` rows each."""
-    mean = np.average(numbers, weights=counts)
-    variance = np.average((numbers - mean) ** 2, weights=counts)
-    return float(np.average((numbers - mean) ** 3, weights=counts) / variance**1.5) if variance > 0 else 0.0
 
 
 def _lists(option: dict[str, Any], why: str, slots: int, longest: int) -> Finding:

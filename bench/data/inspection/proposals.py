@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.data.inspection.column import Counted
-from bench.data.inspection.kinds import DESIGN, FEW, Finding, skewness
+from bench.data.inspection.kinds import DESIGN, FEW, Finding
 from bench.data.inspection.labels import Floats, Labels, task_names
 from bench.data.inspection.leaks import LEAST
 from bench.data.inspection.names import (
@@ -29,6 +29,7 @@ from bench.data.inspection.roles import ColumnDraft
 from bench.data.inspection.split import Wish
 from bench.data.inspection.times import epoch_unit, is_yyyymmdd
 from bench.data.inspection.toml import toml
+from bench.data.tasks import skewness
 
 SCENARIOS = 20
 """The most values of a scenario."""

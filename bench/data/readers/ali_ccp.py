@@ -23,7 +23,7 @@ from bench.data.codes import UNKNOWN, Codes, IntegerCodes
 from bench.data.columns import MultiValued
 from bench.data.readers.base import RawTable
 from bench.data.readers.blocks import blocks, side_by_side
-from bench.data.readers.feature_lists import Lines, Wanted, listed, scan
+from bench.data.readers.feature_lists import ABSENT, Lines, Wanted, scan
 from bench.data.sources import AliCcpReader
 from bench.data.values import first_seen
 from bench.errors import UserError
@@ -182,10 +182,12 @@ class Side:
         """(raw column, Arrow array) of scanned ids (n, S) and sums (n, D)."""
         for raw, (at, lists) in self.ids.items():
             own = ids[:, at]
+            there = own != ABSENT
             if lists:
-                yield raw, pa.ListArray.from_arrays(*map(pa.array, listed(own)))
+                first = np.append(0, np.cumsum(there.sum(axis=1)))
+                yield raw, pa.ListArray.from_arrays(pa.array(first, pa.int32()), pa.array(own[there]))
             else:
-                known = pa.py_buffer(np.packbits(own >= 0, bitorder="little"))
+                known = pa.py_buffer(np.packbits(there, bitorder="little"))
                 yield raw, pa.Array.from_buffers(pa.int64(), len(own), [known, pa.py_buffer(own.copy())])
         for raw, column in self.sums.items():
             yield raw, pa.array(np.ascontiguousarray(sums[:, column]))

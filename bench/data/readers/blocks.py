@@ -43,8 +43,7 @@ def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[
     Raises:
         UserError: the file is packed and broken.
     """
-    with path.open("rb") as file:
-        counted = io.BufferedReader(_Counted(file, advance), buffer_size=1 << 20)
+    with io.BufferedReader(_Counted(path, advance), 1 << 20) as counted:
         start = counted.peek(4)[:4]
         if start.startswith(_GZIP):
             try:
@@ -54,26 +53,23 @@ def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[
         elif start == _ZSTD:
             try:
                 yield io.BufferedReader(_Zstd(counted), 1 << 20)
-            except _BrokenError as error:
+            except OSError as error:
+                if error.errno is not None:  # of the disk, not of the content
+                    raise
                 raise UserError(f"{path}: broken zstd file: {error}") from None
         else:
             yield counted
 
 
-class _Counted(io.RawIOBase):
-    def __init__(self, file: IO[bytes], advance: Advance) -> None:
-        self.file, self.advance = file, advance
+class _Counted(io.FileIO):
+    def __init__(self, path: Path, advance: Advance) -> None:
+        super().__init__(path)
+        self.advance = advance
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: object) -> int:
-        count: int = self.file.readinto(buffer)  # type: ignore[attr-defined]
+    def readinto(self, buffer: Any) -> int:
+        count = super().readinto(buffer)
         self.advance(count)
         return count
-
-
-class _BrokenError(Exception): ...
 
 
 class _Zstd(io.RawIOBase):
@@ -84,12 +80,7 @@ class _Zstd(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        try:
-            count: int = self.stream.readinto(buffer)
-        except OSError as error:
-            if error.errno is not None:  # of the disk, not of the content
-                raise
-            raise _BrokenError(str(error)) from None
+        count: int = self.stream.readinto(buffer)
         return count
 
 

@@ -22,7 +22,6 @@ from bench.data.readers.blocks import lines
 from bench.errors import UserError, repeated
 from bench.progress import Progress
 
-_ROW = re.compile(r"Row #(\d+): (.*)", re.DOTALL)
 _NUMBER = re.compile(
     r"In CSV column #(\d+): Row #(\d+): CSV conversion error to double: invalid value '(.*)'", re.DOTALL
 )
@@ -40,10 +39,6 @@ def explained(error: pa.ArrowInvalid, path: Path, header: Sequence[str]) -> User
         return UserError(f"{place_of(path, row - 1)}: '{header[column]}': expected a number, found '{value}'")
     if "UTF8" in text:
         return UserError(f"{path}{_first_not_utf8(path)}: expected UTF-8 text")
-    if match := _ROW.search(text):
-        expected = match[2].split(": ")[0].splitlines()[0]
-        reason = re.sub(r"Expected (\d+) columns, got (\d+).*", r"expected \1 columns, found \2", expected)
-        return UserError(f"{place_of(path, int(match[1]) - 1)}: {reason}")
     if "Empty CSV" in text:
         return UserError(f"{path}: expected rows, found an empty file")
     return UserError(f"{path}: {text.splitlines()[0]}")
@@ -82,33 +77,28 @@ class CleanLines(io.RawIOBase):
     """Blocks of whole lines as a stream for Arrow's reader, without empty lines and without quotes that are left open.
 
     Arrow reads empty lines at the cost of their square. Where a value goes on in the next line, it takes what follows
-    for part of it or gives up: that depends on where its blocks end.
+    for part of it or gives up: that depends on where its blocks end. So such a line becomes `UNFIT`.
 
     Args:
         separator: between fields; none where quotes mean nothing.
-        columns: how many a line has, if lines with an open quote are replaced by `UNFIT`; 0 if they are an error.
+        columns: how many a line has.
     """
 
-    def __init__(self, source: Iterator[bytes], separator: str, name: str, columns: int = 0) -> None:
-        self._source, self._separator, self._name = source, separator, name
-        self._unfit = (UNFIT + separator * columns).encode() if columns else None
+    def __init__(self, source: Iterator[bytes], separator: str, columns: int) -> None:
+        self._source, self._separator = source, separator
+        self._unfit = (UNFIT + separator * columns).encode()
         mark = re.escape(separator).encode()
         # As in Arrow's reader, a quote counts where a field begins, and two within quotes stand for one.
         whole = rb'(?:"(?:[^"\n]|"")*+"[^%b\r\n]*+|(?!")[^%b\r\n]*+)[%b\r]' % (mark, mark, mark)
         self._open = re.compile(rb'^(?:%b)*+"(?:[^"\n]|"")*+$' % whole, re.MULTILINE)
-        self._lines, self._at = 0, 0
-        self._block = b""
+        self._block, self._at, self._first = b"", 0, True
 
     def readable(self) -> bool:
         """Yes."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """As of any stream.
-
-        Raises:
-            UserError: a line with an open quote, with its number.
-        """
+        """As of any stream."""
         while self._at == len(self._block):
             if (block := next(self._source, None)) is None:
                 return 0
@@ -119,22 +109,11 @@ class CleanLines(io.RawIOBase):
         return size
 
     def _cleaned(self, block: bytes) -> bytes:
-        found = block.count(b"\n")
-        if self._lines == 0:
-            block = block.removeprefix(codecs.BOM_UTF8)
+        if self._first:
+            block, self._first = block.removeprefix(codecs.BOM_UTF8), False
         if self._separator and b'"' in block:
-            block = self._closed(block)
-        self._lines += found
+            block = self._open.sub(lambda line: self._unfit, block)
         return _EMPTY.sub(rb"\1", block) if b"\n\n" in block or b"\n\r" in block or block[:1] in b"\r\n" else block
-
-    def _closed(self, block: bytes) -> bytes:
-        def unfit(line: re.Match[bytes]) -> bytes:
-            if self._unfit is None:
-                number = self._lines + block.count(b"\n", 0, line.start()) + 1
-                raise UserError(f"{self._name}, line {number}: {OPEN}")
-            return self._unfit
-
-        return self._open.sub(unfit, block)
 
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -190,12 +169,14 @@ def read_csv(
         dropped.append(number)
         return "skip"
 
+    def refuse() -> None:
+        if bad and not drop:
+            raise UserError(bad[0][1]())
+
     reading = pacsv.ReadOptions(
         use_threads=False, column_names=list(header), skip_rows=0 if names else 1, block_size=blocks.BLOCK
     )
-    parsing = pacsv.ParseOptions(
-        delimiter=separator, quote_char='"' if quoted else False, invalid_row_handler=skip if drop else None
-    )
+    parsing = pacsv.ParseOptions(delimiter=separator, quote_char='"' if quoted else False, invalid_row_handler=skip)
     numbers = TEXT if drop else NUMBER
     converting = pacsv.ConvertOptions(
         column_types={name: numbers if wanted.get(name) == "number" else TEXT for name in kept},
@@ -209,18 +190,22 @@ def read_csv(
         with (
             closing(blocks.blocks(path, progress)) as source,
             io.BufferedReader(
-                CleanLines(map(change, source), separator if quoted else "", str(path), len(header) * drop), 1 << 20
+                CleanLines(map(change, source), separator if quoted else "", len(header)), 1 << 20
             ) as stream,
             pacsv.open_csv(stream, read_options=reading, parse_options=parsing, convert_options=converting) as reader,
         ):
+            refuse()
             yield RawTable(file, reader.schema.empty_table(), lambda row: str(path), columns=header)
             for batch in reader:
+                refuse()
                 found, bad[:] = tuple(bad), []
                 rows = kept_rows(place, range(row, row + batch.num_rows))
                 yield from RawTable(file, pa.Table.from_batches([batch]), rows, found).parts()
                 row += batch.num_rows
+            refuse()
             yield RawTable(file, reader.schema.empty_table(), lambda row: str(path), tuple(bad))
     except pa.ArrowInvalid as error:
+        refuse()
         raise explained(error, path, header) from None
 
 

@@ -285,15 +285,3 @@ def _keep(ids: Any, weights: Any, first: Any, slots: Any, id_: Any, weight: Any)
         ids[used], weights[used] = ids[used - ONE], weights[used - ONE]
         used -= ONE
     ids[used], weights[used] = id_, weight
-
-
-@numba.njit(nogil=True, cache=True)
-def listed(ids: Any) -> Any:
-    """Where the ids of each row (n, S) begin among all that are there (n + 1,), and these."""
-    first, found, end = np.zeros(len(ids) + 1, np.int32), np.empty(ids.size, np.int64), 0
-    for row in range(len(ids)):
-        for slot in range(ids.shape[1]):
-            found[end] = ids[row, slot]
-            end += ids[row, slot] != ABSENT
-        first[row + 1] = end
-    return first, found[:end]

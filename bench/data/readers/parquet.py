@@ -6,7 +6,6 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -26,7 +25,7 @@ def read_parquet(
     Raises:
         UserError: not a parquet file, a broken one, one with a column twice, or with a type that Arrow does not read.
     """
-    size, row, told = path.stat().st_size, 0, 0
+    size, row = path.stat().st_size, 0
 
     def place(row: int) -> str:
         return f"{path}, row {row + 1}"
@@ -43,19 +42,13 @@ def read_parquet(
             kept = [name for name in names if keep_all or name in wanted]
             schema = pa.schema([source.schema_arrow.field(name) for name in kept])
             yield RawTable(file, _texts(schema.empty_table()), lambda row: str(path), columns=tuple(names))
-            groups = [source.metadata.row_group(i) for i in range(source.num_row_groups)]
-            rows_until = np.cumsum([0, *(group.num_rows for group in groups)])
-            packed = [sum(group.column(i).total_compressed_size for i in range(group.num_columns)) for group in groups]
-            bytes_until = np.cumsum([0, *packed])
+            rows = source.metadata.num_rows
             for batch in source.iter_batches(base.PART, columns=kept):
                 yield RawTable(
                     file, _texts(pa.Table.from_batches([batch])), kept_rows(place, range(row, row + len(batch)))
                 )
-                row += batch.num_rows
-                reached = int(np.interp(row, rows_until, bytes_until))
-                advance(reached - told)
-                told = reached
-            advance(size - told)
+                before, row = row, row + batch.num_rows
+                advance(size * row // rows - size * before // rows)  # as if all rows took the same room
     except pa.ArrowInvalid as error:
         if str(error).startswith("Expected all lists"):
             expected = "expected no missing list in a column of lists of a fixed size, which Arrow cannot read"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from bench.data.batches import Batch
-from bench.data.chunks import Plan, RowReader, shuffled_by_chunk
 from bench.data.store import ARRAYS, Split
 
 
@@ -35,17 +34,6 @@ def mapped() -> Callable[..., Split]:
         return Split(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS), columns)
 
     return write
-
-
-@pytest.fixture(scope="session")
-def by_chunk() -> Callable[[Split, Plan, int, int], Iterator[Batch]]:
-    """A pass over a split with a plan, batch size and seed."""
-
-    def shuffled(split: Split, plan: Plan, size: int, seed: int) -> Iterator[Batch]:
-        with RowReader(split) as reader:
-            yield from shuffled_by_chunk(reader, plan, size, seed)
-
-    return shuffled
 
 
 @pytest.fixture(scope="session")

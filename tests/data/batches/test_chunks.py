@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench.data.batches import Batch, Batches
-from bench.data.chunks import LARGEST_WINDOW, Plan
+from bench.data.chunks import LARGEST_WINDOW, Plan, shuffled_by_chunk
 from bench.data.store import Split
 from bench.errors import UserError
 from bench.machine import peak_memory_mb, reset_peak_memory
@@ -34,12 +34,11 @@ def test_each_row_once_but_for_the_left_over(
     size: int,
     seed: bool,
     mapped: Callable[..., Split],
-    by_chunk: Callable[..., Iterator[Batch]],
     rows_of: Callable[[Batch], np.ndarray],
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         split = mapped(Path(folder), np.arange(rows)[:, None])
-        batches = list(by_chunk(split, Plan(chunk * chunks, chunk), size, int(seed)))
+        batches = list(shuffled_by_chunk(split, Plan(chunk * chunks, chunk), size, int(seed)))
         seen = np.concatenate([rows_of(batch) for batch in batches]) if batches else np.empty(0, np.int64)
         assert len(set(seen)) == len(seen) == rows // size * size
         assert {len(batch.ids) for batch in batches} <= {size}
@@ -84,11 +83,12 @@ def test_the_order_depends_on_the_seed_alone(
 def test_other_seeds_leave_out_other_rows(
     tmp_path: Path,
     mapped: Callable[..., Split],
-    by_chunk: Callable[..., Iterator[Batch]],
     rows_of: Callable[[Batch], np.ndarray],
 ) -> None:
     split = mapped(tmp_path, np.zeros((1050, 1)))
-    left = [set(range(1050)) - set(order(rows_of, by_chunk(split, Plan(256, 16), 100, seed))) for seed in range(3)]
+    left = [
+        set(range(1050)) - set(order(rows_of, shuffled_by_chunk(split, Plan(256, 16), 100, seed))) for seed in range(3)
+    ]
     assert [len(rows) for rows in left] == [50] * 3
     assert len(set.union(*left)) > 100
 

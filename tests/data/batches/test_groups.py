@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bench.data.batches import Batches
-from bench.data.chunks import Plan, RowReader, shuffled_by_chunk
+from bench.data.chunks import Plan, shuffled_by_chunk
 from bench.data.groups import grouped_order
 from bench.data.store import Split
 from bench.training.device import CopyingFeed, ResidentFeed
@@ -83,8 +83,7 @@ def test_beyond_memory_groups_of_a_window_come_together(tmp_path: Path, mapped: 
     """Sessions that lie together in the file; each in one chunk, and so in one window."""
     rows, plan = 1 << 13, Plan(window=1 << 11, chunk=64)
     split = mapped(tmp_path, np.zeros((rows, 1)), group=np.arange(rows) // 8)
-    with RowReader(split, grouped=True) as reader:
-        batches = list(shuffled_by_chunk(reader, plan, SIZE, seed=0))
+    batches = list(shuffled_by_chunk(split, plan, SIZE, seed=0, grouped=True))
     ids = torch.cat([batch.ids[:, 0] for batch in batches]).numpy()
     assert np.array_equal(np.sort(ids), np.arange(rows))
     assert all(len(batch.labels) == SIZE for batch in batches)
