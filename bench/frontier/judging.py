@@ -179,10 +179,11 @@ class Judge:
         guard, epsilon, found = self.policy.guard, self.policy.epsilon, []
 
         def add(name: str, value: float | str, floor: bool, where: str, other: float | str | None = None) -> None:
-            self.choices.check(name, where)
+            said = self.policy.where(where, name)
+            self.choices.check(name, said)
             share = share_of_current(value)
             if share is not None:
-                self._current(name, where)
+                self._current(name, said)
             bound = float(value) if share is None else share
             found.append(self._sure(Limit(name, floor, bound, share is not None, where, value, other)))
 

@@ -194,8 +194,9 @@ def pick(choices: Choices, points: Iterable[Point], objectives: Sequence[Objecti
 def _terms(policy: Policy, choices: Choices) -> tuple[list[str], Terms]:
     """The metrics that the rule scores, and how it weighs them."""
     if policy.epsilon:
-        choices.check(policy.epsilon.best, "epsilon.best", directed=True)
-        weights = {policy.epsilon.best: 1.0}
+        best = policy.epsilon.best
+        choices.check(best, policy.where("epsilon.best", best), directed=True)
+        weights = {best: 1.0}
     else:
         weights = policy.weights or dict.fromkeys(choices.objectives, 1.0)
         for name in weights:

@@ -28,7 +28,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from bench.content import read_toml
 from bench.errors import UserError, shortened, unknown
@@ -253,6 +253,7 @@ class Policy(BaseModel):
     score: Score = Field(default_factory=Score)
     """What a served model ranks by, in place of the pick's own weights; no pick depends on it."""
 
+    _options: dict[str, str] = PrivateAttr(default_factory=dict)
     _check = field_validator("weights")(some_weight)
 
     @field_validator("rule")
@@ -292,9 +293,14 @@ class Policy(BaseModel):
             task, _, metric = name.partition(".")
             served = task in {each.name for each in tasks} and (_served(metric) or metric in AREAS)
             if not served and name not in known:
+                where = self.where(where, name)
                 if "@" in name:
                     outcome(name, tuple(tasks), where)
                 raise UserError(f"{where}: {unknown('metric', name, known)}")
+
+    def where(self, setting: str, name: str) -> str:
+        """What a message about a metric begins with: the option that named it, else the policy's setting."""
+        return self._options.get(name.partition("[")[0], setting)
 
     @property
     def _named(self) -> dict[str, Iterable[str]]:
@@ -317,7 +323,11 @@ class Policy(BaseModel):
         for key, bounds in (("at_least", at_least), ("at_most", at_most)):
             if bounds:
                 guard[key] = {**guard.get(key, {}), **bounds}
-        return Policy.model_validate({**values, "guard": guard} if guard else values)
+        policy = Policy.model_validate({**values, "guard": guard} if guard else values)
+        typed = {"--at-least": at_least, "--at-most": at_most, "--maximize": () if maximize is None else (maximize,)}
+        for option, names in typed.items():
+            policy._options.update({name.partition("[")[0]: option for name in names})
+        return policy
 
 
 def _served(metric: str) -> bool:
