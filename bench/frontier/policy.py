@@ -207,17 +207,6 @@ class Guard(BaseModel):
 Weights = Annotated[dict[str, float], BeforeValidator(flat)]
 
 
-def some_weight(weights: dict[str, float]) -> dict[str, float]:
-    """The weights, checked.
-
-    Raises:
-        ValueError: one is below 0 or not finite, or all are 0.
-    """
-    if weights and not (min(weights.values()) >= 0 and 0 < sum(weights.values()) < np.inf):
-        raise ValueError(f"expected finite weights of at least 0, one of them above, found {weights}")
-    return weights
-
-
 Asked = Mapping[str, float | str]
 
 
@@ -254,7 +243,13 @@ class Policy(BaseModel):
     """What a served model ranks by, in place of the pick's own weights; no pick depends on it."""
 
     _options: dict[str, str] = PrivateAttr(default_factory=dict)
-    _check = field_validator("weights")(some_weight)
+
+    @field_validator("weights")
+    @classmethod
+    def _some(cls, weights: dict[str, float]) -> dict[str, float]:
+        if weights and not (min(weights.values()) >= 0 and 0 < sum(weights.values()) < np.inf):
+            raise ValueError(f"expected finite weights of at least 0, one of them above, found {weights}")
+        return weights
 
     @field_validator("rule")
     @classmethod
