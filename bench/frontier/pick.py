@@ -253,10 +253,11 @@ def _runners_up(choices: Choices, ranking: Sequence[int], chosen: int, scores: F
     first = {str(table["point"].iloc[row]): row for row in reversed(ranking)}
     first.pop(str(table["point"].iloc[chosen]))
     facts = table[["point", "name", "architecture", "kind", "weights"]].to_numpy(object)
-    return tuple(
-        RunnerUp(row, *facts[row, :3], float(scores[row]), *facts[row, 3:], _values(choices, choices.objectives, row))
-        for row in sorted(first.values(), key=ranking.index)[:RUNNERS_UP]
-    )
+    found = []
+    for row in sorted(first.values(), key=ranking.index)[:RUNNERS_UP]:
+        (point, name, architecture, kind, weights), outcomes = facts[row], _values(choices, choices.objectives, row)
+        found.append(RunnerUp(row, point, name, architecture, float(scores[row]), kind, weights, outcomes))
+    return tuple(found)
 
 
 def _values(choices: Choices, names: Iterable[str], row: int) -> dict[str, float]:
