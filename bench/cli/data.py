@@ -210,7 +210,7 @@ def card(
     _show_draft(draft)
     say(f"card: {target}", whole=True)
     raw = "" if beside else f" --raw {shlex.quote(str(files[0].parent))}"
-    say(f"next: seesaw prepare {_typed(target)}{raw}", whole=True)
+    say(f"next: seesaw prepare {shlex.quote(str(target))}{raw}", whole=True)
 
 
 def _separator(given: str | None) -> str | None:
@@ -222,11 +222,6 @@ def _separator(given: str | None) -> str | None:
         return separator(_SEPARATORS.get(given, given))
     except ValueError as error:
         raise UserError(f"--separator: {error}; 'tab' stands for a tabulator") from None
-
-
-def _typed(target: Path) -> str:
-    """A path as a card is named by one: with a slash or the ending .toml."""
-    return shlex.quote(str(target))
 
 
 def _show_draft(draft: Draft) -> None:

@@ -21,12 +21,6 @@ SHOWN = 10
 _ROWS = f"confirm/ is {NAMES[CONFIRM]}"
 
 
-def show_dataset(result: DatasetResult) -> None:
-    """The verdict, the front and the pick, in full."""
-    show_front(result, full=True)
-    show_pick(result, full=True)
-
-
 def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -> None:
     """The verdict, then the front that is served; that of heads where there is no other, or on request."""
     say(result.verdict.sentence)

@@ -169,14 +169,12 @@ def _interval(estimate: Estimate) -> str:
 
 def _summary(found: list[Judgement], model: str, against: str) -> str:
     """One sentence on the predictions."""
-    of = {word: [each.metric for each in found if each.verdict == word] for word in ("better", "worse", "cannot tell")}
-    if of["better"] and not of["worse"]:
-        return f"predictions of {model} are better in {', '.join(of['better'])}, worse in nothing"
-    if of["worse"] and not of["better"]:
-        return f"predictions of {model} are worse in {', '.join(of['worse'])}, better in nothing"
-    if not of["better"]:
+    of = {word: [each.metric for each in found if each.verdict == word] for word in ("better", "worse")}
+    if not of["better"] and not of["worse"]:
         return f"cannot tell whether predictions of {model} or of {against} are better: every difference may be 0"
-    return f"predictions of {model} are better in {', '.join(of['better'])}, worse in {', '.join(of['worse'])}"
+    better, worse = (f"{word} in {', '.join(of[word]) or 'nothing'}" for word in ("better", "worse"))
+    first, second = (better, worse) if of["better"] else (worse, better)
+    return f"predictions of {model} are {first}, {second}"
 
 
 def score(

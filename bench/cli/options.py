@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,10 @@ from bench.content import read_toml
 from bench.errors import UserError
 from bench.plain import flatten, parse_value
 
+if TYPE_CHECKING:
+    from bench.run.folder import Run
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Full = Annotated[bool, typer.Option("--full", help="Show all tables and all reasons.")]
 Home = Annotated[Path | None, typer.Option("--home", help="Home of all files; default: $SEESAW_HOME, else ./.seesaw.")]
@@ -24,6 +28,14 @@ Tracking = Annotated[
     str | None, typer.Option("--tracking", help="MLflow address of the registry; default: the store at home.")
 ]
 Tasks = Annotated[str | None, typer.Option("--tasks", help="Tasks to train, separated by commas; default: the card's.")]
+
+
+def opened(name: str, home: Path | None) -> Run:
+    """The run of a name, or at a path."""
+    from bench.home import resolve_home
+    from bench.run.folder import Run
+
+    return Run.open(resolve_home(home), name)
 
 
 def assignments(given: list[str] | None) -> dict[str, Any]:

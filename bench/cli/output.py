@@ -124,9 +124,8 @@ class TerminalProgress(Progress):
 
 def left(seconds: float, later: float | None) -> str:
     """The time left: `20 s left`, or `3 min 20 s left in all` where something follows."""
-    return (
-        f"{duration(max(0.0, seconds))} left" if later is None else f"{duration(max(0.0, seconds) + later)} left in all"
-    )
+    seconds = max(0.0, seconds)
+    return f"{duration(seconds)} left" if later is None else f"{duration(seconds + later)} left in all"
 
 
 def quantity(amount: float, unit: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.fronts import show_experiment, show_front, show_pick
-from bench.cli.options import Full, Home, Json
+from bench.cli.options import Full, Home, Json, RunName, opened
 from bench.cli.output import TerminalProgress, print_json, print_table, quantity, say
 from bench.errors import UserError
 from bench.progress import duration
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from bench.run.results import DatasetResult
 
 
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Refresh live, until no driver works on it.")]
 
 
@@ -33,7 +32,8 @@ def status(run_: RunName, watch: Watch = False, json: Json = False, home: Home =
     from bench.lock import is_held
     from bench.run.status import status_of
 
-    datasets = _open(run_, home)
+    run = opened(run_, home)
+    datasets = run.datasets
 
     def look() -> dict[str, dict[str, Any]]:
         return {dataset: status_of(dataset_run) for dataset, dataset_run in datasets.items()}
@@ -41,8 +41,7 @@ def status(run_: RunName, watch: Watch = False, json: Json = False, home: Home =
     if watch and json:
         raise UserError("--watch: expected no --json beside it, which is one document")
     if watch:
-        folder = next(iter(datasets.values())).run.folder
-        keep_watching(look, _show_status, lambda: is_held(folder))
+        keep_watching(look, _show_status, lambda: is_held(run.folder))
         say("no driver works on the run: it has ended, or was stopped and can be resumed")
         return
     found = look()
@@ -52,7 +51,7 @@ def status(run_: RunName, watch: Watch = False, json: Json = False, home: Home =
         print_json(total | {"failures": failures, "datasets": found})
         return
     _show_status(found)
-    show_tracking(next(iter(datasets.values())).run)
+    show_tracking(run)
 
 
 def show_tracking(run: Run) -> None:
@@ -124,7 +123,6 @@ def frontier_command(
     home: Home = None,
 ) -> None:
     """Show whether to switch and the front that is served; with --heads that of heads; or of an MLflow experiment."""
-    from bench.errors import UserError
     from bench.run.results import result_of
 
     if (run_ is None) == (experiment is None):
@@ -134,7 +132,7 @@ def frontier_command(
         return
     if tracking is not None or run_ is None:
         raise UserError("--tracking: expected --experiment NAME beside it; a run's front is read from its own storage")
-    results = [result_of(dataset_run) for dataset_run in _open(run_, home).values()]
+    results = [result_of(dataset_run) for dataset_run in opened(run_, home).datasets.values()]
     if json:
         print_json(frontier_document(results))
         return
@@ -153,11 +151,9 @@ def report(
     home: Home = None,
 ) -> None:
     """Write one self-contained HTML page."""
-    from bench.home import resolve_home
-    from bench.run.folder import Run
     from bench.run.results import page_path, result_of, write_report
 
-    run = Run.open(resolve_home(home), run_)
+    run = opened(run_, home)
     page = page_path(run) if out is None else out.expanduser().resolve()
     write_report([result_of(dataset_run) for dataset_run in run.datasets.values()], page, run.name)
     print_json({"page": str(page)}) if json else say(str(page), whole=True)
@@ -189,7 +185,7 @@ def pick_command(
     given = None if policy is None else read_policy(policy)
     asked = given is not None or maximize is not None or bool(floors or ceilings)
     results = []
-    for dataset_run in _open(run_, home).values():
+    for dataset_run in opened(run_, home).datasets.values():
         followed = (given or suite_policy(dataset_run)).asked(maximize, floors, ceilings)
         followed.check(dataset_run.tasks)
         results.append(result_of(dataset_run, followed))
@@ -226,13 +222,6 @@ def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
     return next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
 
 
-def _open(name: str, home: Path | None) -> dict[str, Any]:
-    from bench.home import resolve_home
-    from bench.run.folder import Run
-
-    return Run.open(resolve_home(home), name).datasets
-
-
 def diagnose(
     run_: RunName,
     trial: Annotated[
@@ -244,14 +233,12 @@ def diagnose(
 ) -> None:
     """Say what holds a trial's tasks back, with the evidence."""
     from bench.frontier.diagnosis import References
-    from bench.home import resolve_home
-    from bench.run.folder import Run
     from bench.run.results import result_of
 
     if every and trial is not None:
         raise UserError(f"expected either a trial or --all, found both: trial {trial}")
     documents: dict[str, Any] = {}
-    for key, dataset_run in Run.open(resolve_home(home), run_).datasets.items():
+    for key, dataset_run in opened(run_, home).datasets.items():
         result = result_of(dataset_run)
         references = References(result.frontier.points, result.objectives)
         if every:
@@ -306,9 +293,8 @@ def _show(dataset: str, document: dict[str, Any]) -> None:
     say(f"trial {document['trial']} on {dataset}: {document['architecture']}, {document['balancing']}{length}")
     for sentence in document["sentences"]:
         say(sentence)
-    diagnosis = document["diagnosis"]
-    if diagnosis:
-        _show_measured(diagnosis)
+    if document["diagnosis"]:
+        _show_measured(document["diagnosis"])
 
 
 def _show_measured(diagnosis: dict[str, Any]) -> None:

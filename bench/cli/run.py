@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import Device, Full, Home, Json, Raw, Set, Tasks, assignments, configuration, names
+from bench.cli.options import (
+    Device,
+    Full,
+    Home,
+    Json,
+    Raw,
+    RunName,
+    Set,
+    Tasks,
+    assignments,
+    configuration,
+    names,
+    opened,
+)
 from bench.cli.output import TerminalProgress, print_json, print_table, say
 from bench.errors import UserError
 from bench.interrupts import interrupted_once
@@ -132,7 +145,7 @@ def _design(
 
 
 def resume(
-    run_: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")],
+    run_: RunName,
     trials: Annotated[int | None, typer.Option(help="Raise the total of trials to this.")] = None,
     samples: Annotated[int | None, typer.Option(help="Raise the total of training samples to this.")] = None,
     lengths: Annotated[
@@ -152,12 +165,12 @@ def resume(
     from bench.run.current import with_current
     from bench.run.execute import extend
 
-    extended = extend(_opened(run_, home), trials, samples, lengths, time, address, device)
+    extended = extend(opened(run_, home), trials, samples, lengths, time, address, device)
     _execute(with_current(extended, current), full, json)
 
 
 def confirm(
-    run_: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")],
+    run_: RunName,
     static: Annotated[int | None, typer.Option(help="Static weights to tune and confirm, for compare: 7.")] = None,
     members: Annotated[int | None, typer.Option(help="Points of each balancing kind to confirm.")] = None,
     replicates: Annotated[int | None, typer.Option(help="Raise the fresh seeds of each point to this.")] = None,
@@ -171,20 +184,13 @@ def confirm(
     from bench.run.current import with_current
     from bench.run.execute import confirm_more
 
-    more = confirm_more(_opened(run_, home), static, members, replicates, budget)
+    more = confirm_more(opened(run_, home), static, members, replicates, budget)
     _execute(with_current(more, current), full, json)
-
-
-def _opened(name: str, home: Home) -> Run:
-    from bench.home import resolve_home
-    from bench.run.folder import Run
-
-    return Run.open(resolve_home(home), name)
 
 
 def _execute(run: Run, full: bool, json: bool) -> None:
     """Carries out a run. The end is short: the verdict, the page, and one command to go on with."""
-    from bench.cli.fronts import show_dataset
+    from bench.cli.fronts import show_front, show_pick
     from bench.cli.results import frontier_document, show_tracking
     from bench.home import shown
     from bench.run.execute import execute
@@ -204,7 +210,8 @@ def _execute(run: Run, full: bool, json: bool) -> None:
         return
     for result in results:
         if full:
-            show_dataset(result)
+            show_front(result, full=True)
+            show_pick(result, full=True)
         else:
             say(f"{result.run.key}: {result.verdict.sentence}" if len(results) > 1 else result.verdict.sentence)
             if result.cut_short:
@@ -342,18 +349,16 @@ def _percent(share: float | None) -> str | None:
 
 
 def sync(
-    run_: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")],
+    run_: RunName,
     tracking: Annotated[str | None, typer.Option(help="MLflow address, in place of the run's.")] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
     """Send the missing records of a run to MLflow."""
     from bench.credentials import plain_address
-    from bench.home import resolve_home
-    from bench.run.folder import Run
     from bench.run.reporting import sync as send
 
-    run = Run.open(resolve_home(home), run_)
+    run = opened(run_, home)
     uri = plain_address(tracking) if tracking else run.tracking_uri
     sent = send(run, tracking)
     if json:

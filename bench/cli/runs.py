@@ -17,7 +17,6 @@ from bench.rows import NAMES
 
 if TYPE_CHECKING:
     from bench.frontier.comparison.compared import Compared, Group
-    from bench.frontier.comparison.comparison import Comparison
 
 
 MOST_ROWS = 16
@@ -37,7 +36,6 @@ def compare(
     home: Home = None,
 ) -> None:
     """Compare families of points within or across runs: by how much, and how sure that is."""
-    from bench.errors import UserError
     from bench.home import resolve_home
     from bench.run.comparing import compare_runs, write_comparison
     from bench.run.folder import Run
@@ -71,35 +69,33 @@ def _show(group: Group, found: Compared) -> None:
     if group.comparison is None:
         say(group.reason)
     else:
-        print_table(
-            [found.by, *FAMILY_HEADS],
-            family_rows(group.comparison),
-            f"families on {group.dataset}, {NAMES[found.split]}",
-        )
+        title = f"families on {group.dataset}, {NAMES[found.split]}"
+        print_table([found.by, *FAMILY_HEADS], family_rows(group.comparison), title)
         if group.comparison.tests:
-            _show_tests(group.comparison, found.level, NAMES[found.split])
+            _show_tests(group, NAMES[found.split])
     for note in group.notes:
         say(note)
     if group.unconfirmed:
         say(f"without a confirmed point: {', '.join(group.unconfirmed)}")
 
 
-def _show_tests(comparison: Comparison, level: float, on: str) -> None:
+def _show_tests(group: Group, on: str) -> None:
     """The tests, one row a pair, at most `MOST_ROWS`; a file has them all."""
-    from bench.frontier.comparison.compared import row_of
+    from bench.frontier.statistics import LEVEL
 
     rows = []
-    for row in map(row_of, comparison.tests[:MOST_ROWS]):
+    for row in group.tests[:MOST_ROWS]:
         value = "-" if row["value"] is None else f"{row['value']:+.4g} [{row['low']:+.4g}, {row['high']:+.4g}]"
         values = [row["measure"], row["left"], row["right"], value, row["unit"], row["p_holm"], row["paired"]]
         rows.append([*values, row["verdict"]])
+    assert group.comparison is not None
     title = (
-        f"tests on {on}, {level:.0%} intervals; in a metric each family stands for the average of its "
-        f"{comparison.members} best confirmed trials"
+        f"tests on {on}, {LEVEL:.0%} intervals; in a metric each family stands for the average of its "
+        f"{group.comparison.members} best confirmed trials"
     )
     heads = ["measure", "left", "right", "left minus right", "unit", "p (Holm)", "paired", "verdict"]
     print_table(heads, rows, title)
-    if (more := len(comparison.tests) - MOST_ROWS) > 0:
+    if (more := len(group.tests) - MOST_ROWS) > 0:
         say(f"and {more} more rows: --out FILE.html or FILE.csv has them")
 
 

@@ -21,29 +21,15 @@ def suites(json: Json = False) -> None:
         suite = load_suite(name)
         datasets = [dataset.id for dataset in suite.datasets]
         fetched = all(not (card := load_card(each)).files or card.sources for each in datasets)
-        listed.append(
-            {
-                "name": name,
-                "title": suite.title,
-                "datasets": datasets,
-                "space": suite.space,
-                "lengths": suite.budget.lengths,
-                "fetched": fetched,
-            }
-        )
+        about = {"name": name, "title": suite.title, "datasets": datasets, "space": suite.space}
+        listed.append(about | {"lengths": suite.budget.lengths, "fetched": fetched})
     if json:
         print_json({"suites": listed})
         return
-    rows = [
-        [
-            each["name"],
-            each["title"],
-            each["space"],
-            f"{each['lengths']:g}",
-            "fetched" if each["fetched"] else "--raw DIR",
-        ]
-        for each in listed
-    ]
+    rows = []
+    for each in listed:
+        data = "fetched" if each["fetched"] else "--raw DIR"
+        rows.append([each["name"], each["title"], each["space"], f"{each['lengths']:g}", data])
     print_table(["suite", "title", "space", "full lengths", "data"], rows)
 
 

@@ -197,9 +197,11 @@ def _because(diagnosis: Mapping[str, Any], task: str) -> str:
 
 def _directions(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
     opposed = [
-        (angle["below_zero"], -angle["cosine"], angle["probes"], block, _other(pair["tasks"], task))
+        (angle["below_zero"], -angle["cosine"], angle["probes"], block, other)
         for pair in diagnosis.get("pairs", [])
         if task in pair["tasks"]
+        for other in pair["tasks"]
+        if other != task
         for block, angle in pair["blocks"].items()
         if block != TABLE
         if angle["probes"] >= FEWEST and angle["cosine"] < OPPOSED and angle["below_zero"] > MOSTLY
@@ -249,7 +251,3 @@ def _faster(task: str, own: Mapping[str, Any], other: str, theirs: Mapping[str, 
     else:
         evidence = f"it is best only after {late['best_samples']:,} samples, while {other} is {falls}"
     return Cause("unequal speed", 1 - part, evidence)
-
-
-def _other(tasks: Sequence[str], task: str) -> str:
-    return next(name for name in tasks if name != task)

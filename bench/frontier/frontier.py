@@ -145,11 +145,10 @@ class Frontier:
             "replicates": row["replicates"],
         }
         if row["replicates"]:
-            means = [key for key in replicate_keys(self.objectives) if pd.notna(row[f"{key}.mean"])]
-            point["metrics"] |= {key: row[f"{key}.mean"] for key in means}
+            means, ends = self._means(row)
+            point["metrics"] |= means
             point["sd"] = {key: row[f"{key}.sd"] for key in means if pd.notna(row[f"{key}.sd"])}
-            ends = {key: [row[f"{key}.low"], row[f"{key}.high"]] for key in means}
-            point["ci"] = {key: pair for key, pair in ends.items() if pd.notna(pair[0])}
+            point["ci"] = ends
         if pd.notna(row["p_nondominated"]):
             point["p_nondominated"] = row["p_nondominated"]
         return point
@@ -157,8 +156,7 @@ class Frontier:
     def _baseline(self, at: int) -> dict[str, Any]:
         """A baseline or the current point: `metrics` and `ci` by key, without what was not measured."""
         row, point = self.table.iloc[at].to_dict(), self.points[at]
-        means = {key: row[f"{key}.mean"] for key in replicate_keys(self.objectives) if pd.notna(row[f"{key}.mean"])}
-        ends = {key: [row[f"{key}.low"], row[f"{key}.high"]] for key in means if pd.notna(row[f"{key}.low"])}
+        means, ends = self._means(row)
         numbers = sorted({int(of.partition("@")[0]) for of in source_ids(point)})
         return {
             "name": point.id,
@@ -169,6 +167,11 @@ class Frontier:
             "on_front": row["on_front"],
             "p_nondominated": _known(row["p_nondominated"]),
         }
+
+    def _means(self, row: Mapping[Any, Any]) -> tuple[dict[str, float], dict[str, list[float]]]:
+        """Means over replicates by key, and the ends of their intervals."""
+        means = {key: row[f"{key}.mean"] for key in replicate_keys(self.objectives) if pd.notna(row[f"{key}.mean"])}
+        return means, {key: [row[f"{key}.low"], row[f"{key}.high"]] for key in means if pd.notna(row[f"{key}.low"])}
 
     def write(self, folder: Path) -> Path:
         """Writes the table as `frontier.parquet` into a folder, whole or not at all."""
@@ -214,11 +217,10 @@ def frontier(
     table["on_front"] = (table["rank"] == 0).fillna(False).astype(bool)
     against = _reference(every)
     known = statistics(apart, objectives, at, split, seed, same.get(against or "", against))
-    told = {"low": known.intervals, "high": known.intervals, "gain": known.gains}
-    told |= {"gain.low": known.gains, "gain.high": known.gains}
+    columns = [(end, known.intervals, end) for end in ("low", "high")]
+    columns += [("gain", known.gains, "value"), *((f"gain.{end}", known.gains, end) for end in ("low", "high"))]
     for key in replicate_keys(objectives):
-        for name, found in told.items():
-            part = {"gain": "value"}.get(name, name.removeprefix("gain."))
+        for name, found, part in columns:
             values_of = [getattr(found.get(one, {}).get(key), part, None) for one in keys]
             table[f"{key}.{name}"] = pd.Series(values_of, dtype=float)
     table["p_nondominated"] = pd.Series([known.p_nondominated.get(one) for one in keys], dtype=float)

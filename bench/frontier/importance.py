@@ -56,9 +56,7 @@ def importances(points: Sequence[Point], merits: Floats, seed: int, draws: int =
         Nothing where there are fewer than `FEWEST` trials, or all are alike.
     """
     known = np.flatnonzero(np.isfinite(merits)).tolist()
-    if len(known) < FEWEST:
-        return []
-    if np.ptp(merits[known]) == 0:
+    if len(known) < FEWEST or np.ptp(merits[known]) == 0:
         return []
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(len(known), np.full(len(known), 1 / len(known)), size=draws).astype(float)

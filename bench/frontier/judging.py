@@ -1,4 +1,4 @@
-"""Checks choices against a policy's guard and bounds, and finds the changes that would let them pass."""
+"""Checks choices against a policy's guard and bounds, finds the changes that would let them pass, and scores them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from bench.errors import UserError, unknown
 from bench.frontier.choices import THOUSANDTHS, Choices
-from bench.frontier.policy import LOSS, Policy, share_of_current
+from bench.frontier.policy import LOSS, PICK_RULES, Policy, Terms, share_of_current
 from bench.frontier.statistics import LEVEL
 
 Value = float | str | tuple[float | str, float | str] | None
@@ -145,16 +145,18 @@ class Limit:
 
 
 class Judge:
-    """Finds the choices that keep a policy's limits, and the limits that the others break.
+    """A policy applied to choices: those that keep its limits, the limits that the others break, and its rule's scores.
 
     Attributes:
         limits: all bounds on metrics; `names` are the metrics.
+        pickable: (rows,), which may be picked: those that can be deployed, if the policy asks for that.
         passing: (rows,), which pass the guard.
-        allowed: (rows,), which pass it and may be picked: those that can be deployed, if the policy asks for that.
+        allowed: (rows,), which pass it and may be picked.
         fixed: (rows,), which may come first in a posterior draw. With the policy's confidence, draws have already
             decided which pass the guard; else P(non-dominated), segments and what can be deployed decide, but no draw.
         unjudged: by objective why the guard cannot judge its loss.
         untold: segments in which too few rows are positive for the guard to judge an outcome.
+        scored: the metrics that the rule scores, and `terms` how it weighs them.
 
     Raises:
         UserError: the policy names an unknown metric, or asks what is not known (a current point, its value, noise, or
@@ -170,19 +172,36 @@ class Judge:
         self._segments = self._by_segment()
         self._values = choices.values(self.names)
         passing = self._fixed()
-        pickable = choices.deployable if policy.deployable else np.ones(len(choices), dtype=bool)
+        self.pickable = choices.deployable if policy.deployable else np.ones(len(choices), dtype=bool)
         self.passing = passing & self.keeps(self._values, by_means=True)
-        self.allowed = self.passing & pickable
-        self.fixed = self.allowed if policy.guard.confidence is not None else passing & pickable
+        self.allowed = self.passing & self.pickable
+        self.fixed = self.allowed if policy.guard.confidence is not None else passing & self.pickable
+        self.scored, self.terms = self._rule()
+
+    def scores(self, values: Floats) -> Floats:
+        """The rule's scores (..., rows) of values (..., rows, scored); minus infinity where a value is missing."""
+        found = PICK_RULES[self.policy.rule].score(self.choices.gains(self.scored, values), self.terms)
+        return np.where(np.isfinite(found), found, -np.inf)
+
+    def _rule(self) -> tuple[list[str], Terms]:
+        policy, choices = self.policy, self.choices
+        weights = policy.weighed(choices.objectives)
+        for name in weights:
+            choices.check(name, policy.where("epsilon.best", name) if policy.epsilon else "weights", directed=True)
+        names = [name for name, weight in weights.items() if weight > 0]
+        of = np.array([weights[name] for name in names])
+        signs = np.array([choices.sign(name) for name in names])
+        return names, Terms(of / of.sum(), signs, np.array([choices.in_thousandths(name) for name in names]))
 
     def _written(self) -> list[Limit]:
         guard, epsilon, found = self.policy.guard, self.policy.epsilon, []
 
         def add(name: str, value: float | str, floor: bool, where: str, other: float | str | None = None) -> None:
-            self.choices.check(name, where)
+            said = self.policy.where(where, name)
+            self.choices.check(name, said)
             share = share_of_current(value)
             if share is not None:
-                self._current(name, where)
+                self._current(name, said)
             bound = float(value) if share is None else share
             found.append(self._sure(Limit(name, floor, bound, share is not None, where, value, other)))
 
@@ -283,12 +302,14 @@ class Judge:
         """
         found = np.ones(values.shape[:-1], dtype=bool)
         for limit in self.limits:
-            column = values[..., self.names.index(limit.name)]
-            at = self.threshold(limit, column, by_means)
-            unit = THOUSANDTHS if self.choices.in_thousandths(limit.name) else np.abs(at)
-            slack = tolerance * unit + ROUNDING * np.abs(at)
-            found &= column >= at - slack if limit.floor else column <= at + slack
+            found &= self._kept(limit, values[..., self.names.index(limit.name)], tolerance, by_means)
         return found
+
+    def _kept(self, limit: Limit, column: Floats, tolerance: float, by_means: bool) -> NDArray[np.bool_]:
+        at = self.threshold(limit, column, by_means)
+        unit = THOUSANDTHS if self.choices.in_thousandths(limit.name) else np.abs(at)
+        slack = tolerance * unit + ROUNDING * np.abs(at)
+        return np.asarray(column >= at - slack if limit.floor else column <= at + slack)
 
     def _fixed(self) -> NDArray[np.bool_]:
         """Which rows keep what posterior draws say nothing about: P(non-dominated), and segments."""
@@ -301,7 +322,9 @@ class Judge:
 
     def broken(self, row: int) -> list[Breach]:
         """What a row does not keep."""
-        found = [self._breach(limit, row) for limit in self.limits if not self._kept(limit, row)]
+        columns = [(limit, self._values[:, self.names.index(limit.name)]) for limit in self.limits]
+        found = [self._breach(limit, column, row) for limit, column in columns
+                 if not self._kept(limit, column, 0.0, by_means=True)[row]]  # fmt: skip
         least, chance = self.policy.guard.p_nondominated, float(self.choices.table["p_nondominated"].iloc[row])
         if least is not None and not chance >= least:
             to = None if math.isnan(chance) else math.floor(chance * 1e6) / 1e6
@@ -309,14 +332,7 @@ class Judge:
             found.append(Breach(text, _excess(chance, least), Change("guard.p_nondominated", None, to)))
         return [*found, *self._segments.get(row, [])]
 
-    def _kept(self, limit: Limit, row: int) -> bool:
-        column = self._values[:, self.names.index(limit.name)]
-        at = self.threshold(limit, column, by_means=True)[row]
-        slack = ROUNDING * abs(at)
-        return bool(column[row] >= at - slack if limit.floor else column[row] <= at + slack)
-
-    def _breach(self, limit: Limit, row: int) -> Breach:
-        column = self._values[:, self.names.index(limit.name)]
+    def _breach(self, limit: Limit, column: Floats, row: int) -> Breach:
         value, at = float(column[row]), float(self.threshold(limit, column, by_means=True)[row])
         name = limit.name if limit.key else None
         if limit.written is not None:

@@ -7,7 +7,7 @@ gains on the current point, that is the pick.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from bench.frontier import reason
 from bench.frontier.choices import Choices
 from bench.frontier.judging import Breach, Change, Judge, changed, remedies
 from bench.frontier.points import estimate, rows_of
-from bench.frontier.policy import PICK_RULES, Floats, Policy, Terms
+from bench.frontier.policy import Floats, Policy
 from bench.frontier.stability import Stability, as_good, simpler, simplicity, stability_of
 from bench.objectives import Objective, key_on, ranked
 from bench.records import Point, Scalar
@@ -136,35 +136,32 @@ def pick(choices: Choices, points: Iterable[Point], objectives: Sequence[Objecti
     """
     if not len(choices):
         raise UserError("nothing to pick from: no trial has completed with a value of every objective")
-    judge = Judge(policy, choices)
-    names, terms = _terms(policy, choices)
-    scores = _scorer(policy, choices, names, terms)
-    found = np.round(scores(choices.values(names)), 12)
+    judge, table = Judge(policy, choices), choices.table
+    found = np.round(judge.scores(choices.values(judge.scored)), 12)
     feasible = [row for row in range(len(choices)) if judge.allowed[row] and np.isfinite(found[row])]
     by_id = {point.id: point for point in points}
     if not feasible:
-        _nothing(choices, by_id.values(), objectives, policy, judge, found)
+        _nothing(judge, by_id.values(), objectives, found)
     every = np.nan_to_num(choices.gains(choices.objectives, choices.values(choices.objectives)), nan=-1e9).sum(axis=1)
-    feasible.sort(key=lambda row: (-found[row], -round(every[row], 12), choices.table["size"].iloc[row], row))
+    feasible.sort(key=lambda row: (-found[row], -round(every[row], 12), table["size"].iloc[row], row))
     chosen = feasible[0]
-    compared = list(dict.fromkeys([*names, *choices.objectives]))
+    compared = list(dict.fromkeys([*judge.scored, *choices.objectives]))
     passing = [row for row in range(len(choices)) if judge.passing[row] and np.isfinite(found[row])]
     passing.sort(key=lambda row: (-found[row], row))
     near = _simpler(choices, compared, passing, chosen)
     for other in (each for each in near if judge.allowed[each]):
-        kept = other == choices.current and choices.table["role"].iloc[other] == "current"
+        kept = other == choices.current and table["role"].iloc[other] == "current"
         if kept or (policy.simplest and simplicity(choices, other) < simplicity(choices, chosen)):
             chosen, near = other, _simpler(choices, compared, passing, other)
             break
-    ahead = _ahead(choices, judge, scores, names, [row for row in passing if found[row] > found[chosen]], chosen)
-    told = {choices.table["point"].iloc[row] for row in ahead}
-    near = [row for row in near if choices.table["point"].iloc[row] not in told]
-    stability = stability_of(choices, judge, scores, names, chosen)
-    unlimited = _unlimited(choices, policy, found) if chosen == choices.current else None
-    limited = unlimited is not None
-    words = reason.Told(policy, choices, judge, names, terms, chosen, near[:NAMED], ahead, stability, limited)
-    row, point = choices.table.iloc[chosen], by_id.get(str(choices.table["point"].iloc[chosen]))
-    named = [*choices.objectives, *(name for name in [*names, *judge.names] if ranked(name.rpartition(".")[2]))]
+    ahead = _ahead(judge, [row for row in passing if found[row] > found[chosen]], chosen)
+    told = {table["point"].iloc[row] for row in ahead}
+    near = [row for row in near if table["point"].iloc[row] not in told]
+    stability = stability_of(judge, chosen)
+    unlimited = _unlimited(judge, found) if chosen == choices.current else None
+    words = reason.Told(judge, chosen, near[:NAMED], ahead, stability, limited=unlimited is not None)
+    row, point = table.iloc[chosen], by_id.get(str(table["point"].iloc[chosen]))
+    named = [*choices.objectives, *(name for name in [*judge.scored, *judge.names] if ranked(name.rpartition(".")[2]))]
     return Pick(
         row=chosen,
         point=str(row["point"]),
@@ -181,7 +178,7 @@ def pick(choices: Choices, points: Iterable[Point], objectives: Sequence[Objecti
         short=words.short,
         sentence=words.sentence,
         reason=words.reason,
-        as_good=tuple(str(choices.table["name"].iloc[each]) for each in near),
+        as_good=tuple(str(table["name"].iloc[each]) for each in near),
         removed=_removed(choices, judge),
         runners_up=_runners_up(choices, feasible, chosen, found),
         stability=stability,
@@ -191,37 +188,11 @@ def pick(choices: Choices, points: Iterable[Point], objectives: Sequence[Objecti
     )
 
 
-def _terms(policy: Policy, choices: Choices) -> tuple[list[str], Terms]:
-    """The metrics that the rule scores, and how it weighs them."""
-    if policy.epsilon:
-        choices.check(policy.epsilon.best, "epsilon.best", directed=True)
-        weights = {policy.epsilon.best: 1.0}
-    else:
-        weights = policy.weights or dict.fromkeys(choices.objectives, 1.0)
-        for name in weights:
-            choices.check(name, "weights", directed=True)
-    names = [name for name, weight in weights.items() if weight > 0]
-    of = np.array([weights[name] for name in names])
-    signs = np.array([choices.sign(name) for name in names])
-    return names, Terms(of / of.sum(), signs, np.array([choices.in_thousandths(name) for name in names]))
-
-
-def _scorer(policy: Policy, choices: Choices, names: Sequence[str], terms: Terms) -> Callable[[Floats], Floats]:
-    """The function from values (..., rows, M) to scores (..., rows), minus infinity where a value is missing."""
-
-    def scores(values: Floats) -> Floats:
-        found = PICK_RULES[policy.rule].score(choices.gains(names, values), terms)
-        return np.where(np.isfinite(found), found, -np.inf)
-
-    return scores
-
-
-def _unlimited(choices: Choices, policy: Policy, scores: Floats) -> int | None:
+def _unlimited(judge: Judge, scores: Floats) -> int | None:
     """The row with the best score, whatever limits it breaks; None where none scores higher than the current point."""
-    able = choices.deployable if policy.deployable else np.ones(len(choices), dtype=bool)
-    best = int(np.argmax(np.where(able, scores, -np.inf)))
-    assert choices.current is not None
-    return best if able[best] and scores[best] > scores[choices.current] else None
+    best = int(np.argmax(np.where(judge.pickable, scores, -np.inf)))
+    assert judge.choices.current is not None
+    return best if judge.pickable[best] and scores[best] > scores[judge.choices.current] else None
 
 
 def _simpler(choices: Choices, names: Sequence[str], feasible: Sequence[int], chosen: int) -> list[int]:
@@ -232,36 +203,23 @@ def _simpler(choices: Choices, names: Sequence[str], feasible: Sequence[int], ch
     return sorted(first.values(), key=lambda row: (simplicity(choices, row), feasible.index(row)))
 
 
-def _ahead(
-    choices: Choices,
-    judge: Judge,
-    scores: Callable[[Floats], Floats],
-    names: Sequence[str],
-    better: Iterable[int],
-    chosen: int,
-) -> dict[int, float | None]:
+def _ahead(judge: Judge, better: Iterable[int], chosen: int) -> dict[int, float | None]:
     """Of rows with a better score than the pick those that cannot be deployed, the best of each point; with the share
     of draws in which their score is better, at least one half. None without draws.
     """
+    choices = judge.choices
     of = choices.table["point"]
     rows = list({of.iloc[row]: row for row in reversed([*better]) if not judge.allowed[row]}.values())[::-1]
     if not rows or not len(choices.draws):
         return dict.fromkeys(rows)
-    drawn = scores(choices.posterior(names))
+    drawn = judge.scores(choices.posterior(judge.scored))
     shares = {row: float((drawn[:, row] > drawn[:, chosen]).mean()) for row in rows}
     return {row: share for row, share in shares.items() if share > 0.5}
 
 
-def _nothing(
-    choices: Choices,
-    points: Iterable[Point],
-    objectives: Sequence[Objective],
-    policy: Policy,
-    judge: Judge,
-    scores: Floats,
-) -> None:
-    able = np.isfinite(scores) & (choices.deployable if policy.deployable else True)
-    rows = [int(row) for row in np.flatnonzero(able)]
+def _nothing(judge: Judge, points: Iterable[Point], objectives: Sequence[Objective], scores: Floats) -> None:
+    choices, policy = judge.choices, judge.policy
+    rows = [int(row) for row in np.flatnonzero(np.isfinite(scores) & judge.pickable)]
     if not rows:
         raise UserError(f"nothing to pick from: no choice has a value of all that the rule '{policy.rule}' reads")
     broken = {row: judge.broken(row) for row in rows}
@@ -294,19 +252,12 @@ def _runners_up(choices: Choices, ranking: Sequence[int], chosen: int, scores: F
     table = choices.table
     first = {str(table["point"].iloc[row]): row for row in reversed(ranking)}
     first.pop(str(table["point"].iloc[chosen]))
-    return tuple(
-        RunnerUp(
-            row=row,
-            point=str(table["point"].iloc[row]),
-            name=str(table["name"].iloc[row]),
-            architecture=str(table["architecture"].iloc[row]),
-            score=float(scores[row]),
-            kind=table["kind"].iloc[row],
-            weights=table["weights"].iloc[row],
-            outcomes=_values(choices, choices.objectives, row),
-        )
-        for row in sorted(first.values(), key=ranking.index)[:RUNNERS_UP]
-    )
+    facts = table[["point", "name", "architecture", "kind", "weights"]].to_numpy(object)
+    found = []
+    for row in sorted(first.values(), key=ranking.index)[:RUNNERS_UP]:
+        (point, name, architecture, kind, weights), outcomes = facts[row], _values(choices, choices.objectives, row)
+        found.append(RunnerUp(row, point, name, architecture, float(scores[row]), kind, weights, outcomes))
+    return tuple(found)
 
 
 def _values(choices: Choices, names: Iterable[str], row: int) -> dict[str, float]:

@@ -28,7 +28,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from bench.content import read_toml
 from bench.errors import UserError, shortened, unknown
@@ -210,17 +210,6 @@ class Guard(BaseModel):
 Weights = Annotated[dict[str, float], BeforeValidator(flat)]
 
 
-def some_weight(weights: dict[str, float]) -> dict[str, float]:
-    """The weights, checked.
-
-    Raises:
-        ValueError: one is below 0 or not finite, or all are 0.
-    """
-    if weights and not (min(weights.values()) >= 0 and 0 < sum(weights.values()) < np.inf):
-        raise ValueError(f"expected finite weights of at least 0, one of them above, found {weights}")
-    return weights
-
-
 Asked = Mapping[str, float | str]
 
 
@@ -256,7 +245,14 @@ class Policy(BaseModel):
     score: Score = Field(default_factory=Score)
     """What a served model ranks by, in place of the pick's own weights; no pick depends on it."""
 
-    _check = field_validator("weights")(some_weight)
+    _options: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @field_validator("weights")
+    @classmethod
+    def _some(cls, weights: dict[str, float]) -> dict[str, float]:
+        if weights and not (min(weights.values()) >= 0 and 0 < sum(weights.values()) < np.inf):
+            raise ValueError(f"expected finite weights of at least 0, one of them above, found {weights}")
+        return weights
 
     @field_validator("rule")
     @classmethod
@@ -295,18 +291,27 @@ class Policy(BaseModel):
             task, _, metric = name.partition(".")
             served = task in {each.name for each in tasks} and (_served(metric) or metric in AREAS)
             if not served and name not in known:
+                where = self.where(where, name)
                 if "@" in name:
                     outcome(name, tuple(tasks), where)
                 raise UserError(f"{where}: {unknown('metric', name, known)}")
 
+    def weighed(self, objectives: Iterable[str]) -> Mapping[str, float]:
+        """The weights of the metrics that the rule scores: of all objectives the same where it names none."""
+        return {self.epsilon.best: 1.0} if self.epsilon else self.weights or dict.fromkeys(objectives, 1.0)
+
     def worth(self, outcomes: Sequence[str]) -> Worth | None:
         """The rule's score of gains in these outcomes, more of which is better; None where it reads anything else."""
-        weights = {self.epsilon.best: 1.0} if self.epsilon else self.weights or dict.fromkeys(outcomes, 1.0)
+        weights = self.weighed(outcomes)
         if any(weight > 0 and name not in outcomes for name, weight in weights.items()):
             return None
         of = np.array([weights.get(name, 0.0) for name in outcomes])
         terms = Terms(of / of.sum(), np.ones(len(of)), np.zeros(len(of), dtype=bool))
         return lambda gains: PICK_RULES[self.rule].score(gains, terms)
+
+    def where(self, setting: str, name: str) -> str:
+        """What a message about a metric begins with: the option that named it, else the policy's setting."""
+        return self._options.get(name.partition("[")[0], setting)
 
     @property
     def _named(self) -> dict[str, Iterable[str]]:
@@ -329,7 +334,11 @@ class Policy(BaseModel):
         for key, bounds in (("at_least", at_least), ("at_most", at_most)):
             if bounds:
                 guard[key] = {**guard.get(key, {}), **bounds}
-        return Policy.model_validate({**values, "guard": guard} if guard else values)
+        policy = Policy.model_validate({**values, "guard": guard} if guard else values)
+        typed = {"--at-least": at_least, "--at-most": at_most, "--maximize": () if maximize is None else (maximize,)}
+        for option, names in typed.items():
+            policy._options.update({name.partition("[")[0]: option for name in names})
+        return policy
 
 
 def _served(metric: str) -> bool:

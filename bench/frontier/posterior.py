@@ -47,7 +47,9 @@ def shrunken(centre: Floats, error: Floats, signs: Floats, rng: np.random.Genera
         signs: (M,), 1 where more is better, else -1.
     """
     n, m = centre.shape
-    error_root, contrasts = root(error), np.kron(_contrasts(n), np.eye(m))
+    # The middle has a flat prior: differences alone, along an orthonormal basis, say how true values are spread, and
+    # where the middle is, the means say less their errors.
+    error_root, contrasts = root(error), np.kron(helmert(n).T, np.eye(m))
     up = signs / np.sqrt(m)
     prior_freedom = m + 1
     prior = SPREAD * prior_freedom * (np.eye(m) - (1 - ACROSS) * np.outer(up, up))
@@ -68,15 +70,6 @@ def shrunken(centre: Floats, error: Floats, signs: Floats, rng: np.random.Genera
             one = drawn[0] - drawn[0].mean(axis=0)
             spread = _inverse_wishart(prior_freedom + n - 1, prior + one.T @ one, rng)
     return np.concatenate(found)[:draws]
-
-
-def _contrasts(n: int) -> Floats:
-    """An orthonormal basis (n, n - 1) of the differences between n values.
-
-    The middle of the true values has a flat prior: differences alone say how they are spread, and where the middle is,
-    the means say less their errors.
-    """
-    return np.asarray(helmert(n).T)
 
 
 def _inverse_wishart(freedom: float, matrix: Floats, rng: np.random.Generator) -> Floats:
@@ -137,8 +130,7 @@ def seed_errors(samples: Sequence[Sample], noise: SeedNoise) -> SeedErrors:
         whole = (alone[:, None, k] + alone[None, :, k] - seed[..., k]) / 2
         np.fill_diagonal(whole, alone[:, k])
         level[k] = max(0.0, whole[shared].sum() / (n * (n - 1))) if shared.any() else 0.0
-        values, vectors = np.linalg.eigh(whole - level[k])
-        roots[k] = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+        roots[k] = root(whole - level[k])
     pooled = noise.apart.mean(axis=0)
     sd = np.sqrt(np.diag(pooled))
     correlation = pooled / np.outer(np.where(sd > 0, sd, 1), np.where(sd > 0, sd, 1))

@@ -10,7 +10,7 @@ import numpy as np
 from bench.errors import listed
 from bench.frontier.choices import Choices
 from bench.frontier.judging import Judge, Limit
-from bench.frontier.policy import PICK_RULES, Policy, Terms
+from bench.frontier.policy import PICK_RULES
 from bench.frontier.score import in_words
 from bench.frontier.stability import ENOUGH, MARGIN, Stability
 from bench.frontier.statistics import LEVEL
@@ -33,23 +33,23 @@ class Told:
     """A pick in words.
 
     Attributes:
-        names, terms: what the rule scored, and how.
         chosen: row of the pick.
         as_good: rows of simpler choices that are as good within noise.
         ahead: rows with a higher score that cannot be deployed, and in which share of draws they have it.
         limited: whether only the limits make the current point the pick.
     """
 
-    policy: Policy
-    choices: Choices
     judge: Judge
-    names: Sequence[str]
-    terms: Terms
     chosen: int
     as_good: Sequence[int]
     ahead: Mapping[int, float | None]
     stability: Stability
-    limited: bool = False
+    limited: bool
+
+    @property
+    def choices(self) -> Choices:
+        """What was picked from."""
+        return self.judge.choices
 
     @property
     def sentence(self) -> str:
@@ -89,10 +89,11 @@ class Told:
     def _because(self) -> str:
         if self.judge.allowed.sum() == 1:
             return "is the only choice that passes the guard and can be deployed"
-        weights = dict(zip(self.names, self.terms.weights, strict=True)) if self.policy.weights else {}
-        names = listed([f"{name} ({weights[name]:.0%})" if name in weights else name for name in self.names])
-        words = PICK_RULES[self.policy.rule].because.format(names=names)
-        kept = [self._bound(limit) for limit in self.judge.limits if limit.written is not None]
+        judge, policy = self.judge, self.judge.policy
+        weights = dict(zip(judge.scored, judge.terms.weights, strict=True)) if policy.weights else {}
+        names = listed([f"{name} ({weights[name]:.0%})" if name in weights else name for name in judge.scored])
+        words = PICK_RULES[policy.rule].because.format(names=names)
+        kept = [self._bound(limit) for limit in judge.limits if limit.written is not None]
         return f"{words}{f' with {listed(kept)}' if kept else ''}"
 
     def _bound(self, limit: Limit) -> str:
@@ -101,7 +102,7 @@ class Told:
 
     def _gains(self) -> str:
         """Differences from current in the objectives and in what the rule scores, with paired intervals."""
-        choices, names = self.choices, list(dict.fromkeys([*self.choices.objectives, *self.names]))
+        choices, names = self.choices, list(dict.fromkeys([*self.choices.objectives, *self.judge.scored]))
         values = choices.values(names)
         if choices.current is None:
             own = zip(names, values[self.chosen], strict=True)
@@ -126,11 +127,9 @@ class Told:
         if holds >= ENOUGH:
             return f"It holds in {holds:.0%} of retrainings."
         own, keeps = self.choices.table["point"].iloc[self.chosen], self.stability.keeps or 0.0
-        others = [each for each in self.stability.points if each.point != own and (each.by_rule or 0.0) >= 0.01][
-            :RIVALS
-        ]
+        others = [each for each in self.stability.points if each.point != own and (each.by_rule or 0.0) >= 0.01]
         names = [f"{each.name}{f' ({each.architecture})' if each.point[0].isdigit() else ''} in {each.by_rule:.0%}"
-                 for each in others]  # fmt: skip
+                 for each in others[:RIVALS]]  # fmt: skip
         broken = f", and breaks a limit in {1 - keeps:.0%}" if keeps < 1 else ""
         mine = next((each.by_rule for each in self.stability.points if each.point == own), None)
         if mine and self.choices.served:
@@ -140,7 +139,7 @@ class Told:
 
     def _ahead(self) -> str:
         """What scores higher than the pick and cannot be deployed."""
-        names = list(dict.fromkeys([*self.names, *self.choices.objectives]))
+        names = list(dict.fromkeys([*self.judge.scored, *self.choices.objectives]))
         gains, sentences = self.choices.gains(names, self.choices.values(names)), []
         for row, share in self.ahead.items():
             apart = zip(names, gains[row] - gains[self.chosen], strict=True)
@@ -164,7 +163,7 @@ class Told:
 
     def _guarded(self) -> str:
         """What the guard allowed, how much it excluded, and what it could not judge."""
-        judge, guard, parts = self.judge, self.policy.guard, []
+        judge, guard, parts = self.judge, self.judge.policy.guard, []
         for limit in judge.limits:
             if limit.written is not None:
                 parts.append(self._bound(limit))

@@ -16,7 +16,7 @@ from scipy.special import stdtrit
 
 from bench.errors import UserError
 from bench.frontier.points import replicated
-from bench.frontier.samples import sample, seed_noise
+from bench.frontier.samples import samples_of, seed_noise
 from bench.objectives import Objective
 from bench.records import Point
 from bench.rows import SEARCH, TEST
@@ -118,7 +118,7 @@ def prediction_intervals(
     found = {}
     for objective in (each for each in objectives if each.is_metric):
         key = objective.key(TEST)
-        values, samples = replicated(point, key), {each.id: one for each in points if (one := sample(each, [key]))}
+        values, samples = replicated(point, key), samples_of(points, [key])
         noise = seed_noise(list(samples.values())) if values else None
         if noise is None:
             raise UserError(

@@ -10,7 +10,7 @@ either, so each is drawn to the pooled one of all pairs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,6 +127,11 @@ def sample(record: Point, keys: Sequence[str]) -> Sample | None:
         elif p < FEW:
             freedom[column] = 2 * p
     return Sample(values, deviations, tuple(run.seed for run in runs), tuple(freedom.tolist()), tuple(logit))
+
+
+def samples_of(points: Iterable[Point], keys: Sequence[str]) -> dict[str, Sample]:
+    """By id of a point its samples, of those that have any."""
+    return {point.id: found for point in points if (found := sample(point, keys))}
 
 
 def _rarer(key: str, resampled: Mapping[str, Sequence[float]]) -> tuple[Sequence[float], bool]:

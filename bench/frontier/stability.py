@@ -16,7 +16,7 @@ The page's script computes the same from the same draws. The definition, for dra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,18 +120,10 @@ class Stability:
     sure: tuple[float, ...] | None
 
 
-def stability_of(
-    choices: Choices, judge: Judge, score: Callable[[Floats], Floats], names: Sequence[str], picked: int
-) -> Stability:
-    """The stability of a row; see the module.
-
-    Args:
-        score: values (..., rows, names) -> scores (..., rows); minus infinity where a value is missing.
-        names: of the metrics that are scored.
-        picked: its row.
-    """
-    holds, keeps, first = _over_draws(choices, judge, score, names, picked)
-    objectives = choices.objectives
+def stability_of(judge: Judge, picked: int) -> Stability:
+    """The stability of a row; see the module."""
+    holds, keeps, first = _over_draws(judge, picked)
+    choices, objectives = judge.choices, judge.choices.objectives
     grid = grid_of(len(objectives))
     rows = _winners(choices.gains(objectives, choices.values(objectives)), judge.allowed, grid)
     drawn = choices.posterior(objectives)[:: max(1, len(choices.draws) // MOST_DRAWN)] if holds is not None else None
@@ -164,13 +156,12 @@ def stability_of(
     )
 
 
-def _over_draws(
-    choices: Choices, judge: Judge, score: Callable[[Floats], Floats], names: Sequence[str], picked: int
-) -> tuple[float | None, float | None, Floats | None]:
+def _over_draws(judge: Judge, picked: int) -> tuple[float | None, float | None, Floats | None]:
     """Shares of draws in which the pick holds, and keeps its limits, and (rows,) in which share each row is first."""
-    if not len(choices.draws) or not {*names, *judge.names} & {*choices.drawn}:
+    choices = judge.choices
+    if not len(choices.draws) or not {*judge.scored, *judge.names} & {*choices.drawn}:
         return None, None, None
-    limits, scores = choices.posterior(judge.names), np.round(score(choices.posterior(names)), 12)
+    limits, scores = choices.posterior(judge.names), np.round(judge.scores(choices.posterior(judge.scored)), 12)
     feasible = judge.keeps(limits) & judge.fixed
     best = np.max(np.where(feasible, scores, -np.inf), axis=1)
     keeps = judge.keeps(limits, TOLERANCE)[:, picked]

@@ -22,7 +22,7 @@ from scipy.special import expit, logit, stdtrit
 from bench.frontier.pareto import hypervolume
 from bench.frontier.points import replicated
 from bench.frontier.posterior import p_nondominated, posterior_draws
-from bench.frontier.samples import Sample, between, sample, satterthwaite, seed_noise, variance
+from bench.frontier.samples import Sample, between, samples_of, satterthwaite, seed_noise, variance
 from bench.objectives import Objective
 from bench.records import Point
 from bench.rows import CONFIRM, SEARCH, TEST
@@ -250,7 +250,7 @@ def statistics(
         against: id of the point that gains are differences from.
     """
     keys = [objective.key(split) for objective in objectives]
-    found = {point.id: one for point in points if (one := sample(point, keys))}
+    found = samples_of(points, keys)
     samples = list(found.values())
     noise = seed_noise(samples) if samples else None
     if noise is None:
@@ -272,7 +272,7 @@ def interval_table(points: Sequence[Point], keys: Sequence[str]) -> dict[str, di
     """By id of a point and key the interval of its mean, each key by itself, as some may be missing somewhere."""
     table: dict[str, dict[str, Interval]] = {}
     for key in keys:
-        found: dict[str, Sample] = {point.id: drawn for point in points if (drawn := sample(point, [key]))}
+        found = samples_of(points, [key])
         for point, row in zip(found, intervals(list(found.values())) or (), strict=False):
             table.setdefault(point, {})[key] = row[0]
     return table
@@ -287,7 +287,7 @@ def gain_table(
     """
     table: dict[str, dict[str, Interval]] = {}
     for objective, key in ((each, key) for each in objectives for key in replicate_keys([each])):
-        found: dict[str, Sample] = {point.id: drawn for point in points if (drawn := sample(point, [key]))}
+        found = samples_of(points, [key])
         if against not in found or (apart := differences(list(found.values()))) is None:
             continue
         at = list(found).index(against)

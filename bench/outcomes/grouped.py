@@ -60,14 +60,14 @@ class Grouped:
 
     def values(self, scores: Floats) -> Floats:
         """(M,) of scores (N,)."""
-        return _ratio(self._contributions(scores).sum(0), self._totals)
+        return ratio(self._contributions(scores).sum(0), self._totals)
 
     def resampled(self, scores: Floats) -> Floats:
         """(1 + B, M): values, and those on each resample."""
         assert self._drawn is not None
         own = self._contributions(scores)
-        whole = _ratio(own.sum(0), self._totals)
-        return np.concatenate([whole[None], _ratio(self._drawn.sums(self._firsts, own), self._drawn_totals)])
+        whole = ratio(own.sum(0), self._totals)
+        return np.concatenate([whole[None], ratio(self._drawn.sums(self._firsts, own), self._drawn_totals)])
 
     def sums(self, scores: Floats) -> tuple[Floats, Floats]:
         """Numerators and denominators (M,) of the values, which add up over sets of whole groups."""
@@ -82,7 +82,8 @@ class Grouped:
         return found
 
 
-def _ratio(above: Floats, below: Floats) -> Floats:
+def ratio(above: Floats, below: Floats) -> Floats:
+    """The quotient; NaN where `below` is 0."""
     with np.errstate(all="ignore"):
         return np.where(below > 0, above / below, np.nan)
 

@@ -20,14 +20,14 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.objectives import AREAS, ranked
 from bench.outcomes.bootstrap import Drawn, units_of
-from bench.outcomes.grouped import Grouped
+from bench.outcomes.grouped import Grouped, ratio
 from bench.outcomes.whole import AREA, AREA_BY_POSITIVES, NDCG, SHARE, Floats, Wanted, Whole, discounts, top
 from bench.schema import Task
 
@@ -86,8 +86,8 @@ class Measure:
     ) -> None:
         self.names = tuple(outcomes)
         grouped = bool((group >= 0).any()) if grouped is None else grouped
-        columns, wanted = columns_of(tasks, outcomes, grouped)
-        gains = columns.gains(labels)
+        wanted = wanted_of(tasks, outcomes, grouped)
+        gains = wanted.columns.gains(labels)
         drawn = Drawn(units_of(group, 0) if units is None else units, split, resamples) if resamples else None
         self._prepare(np.arange(len(labels)), gains, group, wanted, drawn, weights)
 
@@ -96,26 +96,24 @@ class Measure:
         rows: NDArray[np.int64],
         gains: NDArray[np.float32],
         group: NDArray[Any],
-        wanted: Sequence[tuple[str, Wanted] | None],
+        wanted: AllWanted,
         drawn: Drawn | None,
         weights: NDArray[Any] | None,
     ) -> None:
         """Of rows (N',) among all, with their gains (C, N'), groups (N',) and weights (N',)."""
         self._rows, self._gains, self._group, self._wanted, self._drawn = rows, gains, group, wanted, drawn
         self._weights = weights = None if weights is None else np.asarray(weights, np.float64)
-        by_group = [at for at, each in enumerate(wanted) if each is not None and each[0] == "group"]
         self._parts: list[tuple[list[int], NDArray[np.int64] | None, Grouped | Whole]] = []
-        if by_group:
-            of_group = Grouped(gains, group, [wanted[at][1] for at in by_group], weights)  # type: ignore[index]
-            self._parts.append((by_group, None, of_group))
+        if wanted.by_group:
+            of_group = Grouped(gains, group, list(wanted.by_group.values()), weights)
+            self._parts.append((list(wanted.by_group), None, of_group))
         sets: dict[tuple[bytes, bool], list[int]] = {}
         seen = ~np.isnan(gains)
-        for at, each in enumerate(wanted):
-            if each is not None and each[0] == "all":
-                weighted = weights is not None and (each[1].percent or each[1].kind >= AREA)
-                sets.setdefault((np.packbits(seen[each[1].column]).tobytes(), weighted), []).append(at)
+        for at, each in wanted.over_all.items():
+            weighted = weights is not None and (each.percent or each.kind >= AREA)
+            sets.setdefault((np.packbits(seen[each.column]).tobytes(), weighted), []).append(at)
         for (_, weighted), places in sets.items():
-            of = [wanted[at][1] for at in places]  # type: ignore[index]
+            of = [wanted.over_all[at] for at in places]
             there = seen[of[0].column]
             inside = None if there.all() else np.flatnonzero(there)
             own = gains if inside is None else gains[:, inside]
@@ -180,35 +178,38 @@ class Columns:
         return found
 
 
-def columns_of(
-    tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool
-) -> tuple[Columns, list[tuple[str, Wanted] | None]]:
-    """The columns of gains, and where each outcome is measured (`group` or `all`) and how.
+class AllWanted(NamedTuple):
+    """The columns of gains, and by place of an outcome how it is measured: by group, or over all rows."""
+
+    columns: Columns
+    by_group: dict[int, Wanted]
+    over_all: dict[int, Wanted]
+
+
+def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool) -> AllWanted:
+    """How to measure outcomes.
 
     Args:
-        grouped: whether any row has a group; without, None stands for an outcome that is by group alone.
+        grouped: whether any row has a group; without, an outcome that is by group alone is left out.
 
     Raises:
         ValueError: an outcome's name or task is unknown.
     """
-    columns, names = Columns(), [task.name for task in tasks]
-    wanted: list[tuple[str, Wanted] | None] = []
-    for name in outcomes:
+    found, names = AllWanted(Columns(), {}, {}), [task.name for task in tasks]
+    for place, name in enumerate(outcomes):
         task, _, metric = name.partition(".")
         if task not in names:
             raise ValueError(f"outcome '{name}': expected a task of {', '.join(names)}, found '{task}'")
         at, of = names.index(task), ranked(metric)
         if of is None and metric not in AREAS:
             raise ValueError(f"expected an outcome of a ranking such as {task}.recall@10%, found '{name}'")
-        column = columns.place(at, of is None or of.measure == "recall" or tasks[at].kind == "binary")
+        column = found.columns.place(at, of is None or of.measure == "recall" or tasks[at].kind == "binary")
         if of is not None:
-            where = "group" if grouped and not of.percent else "all"
-            wanted.append((where, Wanted(column, _KINDS[of.measure], of.cut, of.percent)))
+            where = found.by_group if grouped and not of.percent else found.over_all
+            where[place] = Wanted(column, _KINDS[of.measure], of.cut, of.percent)
         elif metric == "auc" or grouped:
-            wanted.append(("all" if metric == "auc" else "group", Wanted(column, _KINDS[metric])))
-        else:
-            wanted.append(None)
-    return columns, wanted
+            (found.over_all if metric == "auc" else found.by_group)[place] = Wanted(column, _KINDS[metric])
+    return found
 
 
 PARTS = 256
@@ -276,24 +277,20 @@ class Stream:
         return np.memmap(self._file, ROW, "r", int(start) * ROW.itemsize, (int(end - start),))
 
     def _beyond_memory(self) -> Floats:
-        columns, wanted = columns_of((self._task,), self._outcomes, self._grouped)
-        by_group = [at for at, each in enumerate(wanted) if each is not None and each[0] == "group"]
-        found = np.full(len(wanted), np.nan)
-        if by_group:
+        wanted = wanted_of((self._task,), self._outcomes, self._grouped)
+        found = np.full(len(self._outcomes), np.nan)
+        if by_group := list(wanted.by_group.values()):
             above, below = np.zeros(len(by_group)), np.zeros(len(by_group))
             for part in range(PARTS):
                 rows = np.concatenate([self._read(*bounds[part : part + 2]) for bounds in self._bounds])
                 if not len(rows):
                     continue
-                gains = columns.gains(rows["label"][:, None])
-                grouped = Grouped(gains, rows["group"], [wanted[at][1] for at in by_group])  # type: ignore[index]
-                sums = grouped.sums(rows["score"].astype(np.float64))
+                gains = wanted.columns.gains(rows["label"][:, None])
+                sums = Grouped(gains, rows["group"], by_group).sums(rows["score"].astype(np.float64))
                 above, below = above + sums[0], below + sums[1]
-            with np.errstate(all="ignore"):
-                found[by_group] = np.where(below > 0, above / below, np.nan)
-        for at, each in enumerate(wanted):
-            if each is not None and each[0] == "all":
-                found[at] = self._over_all(each[1], columns)
+            found[list(wanted.by_group)] = ratio(above, below)
+        for at, each in wanted.over_all.items():
+            found[at] = self._over_all(each, wanted.columns)
         return found
 
     def _over_all(self, wanted: Wanted, columns: Columns) -> float:
@@ -317,7 +314,7 @@ class Stream:
 
 
 def _top(chunks: _Chunks, kind: int, cut: float) -> float:
-    """What `tops.top` says of all rows by descending key; at most `cut` rows are held, and only for `NDCG`."""
+    """What `top` says of all rows by descending key; at most `cut` rows are held, and only for `NDCG`."""
     bar = _nth(lambda: (codes(keys) for keys, _ in chunks()), math.ceil(cut))
     before, equals, gained, gained_by_equals = 0, 0, 0.0, 0.0
     held: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []

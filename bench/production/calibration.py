@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import UserError
+from bench.frontier.score import prediction_names
 from bench.schema import Schema
 from bench.training.metrics import sample_spaces
 
@@ -222,14 +223,6 @@ FITS: dict[Method, Callable[..., Calibration]] = {
 Array = NDArray[Any]
 
 
-def names_of(schema: Schema, at: int) -> tuple[str, str] | None:
-    """The names of a task's conditional and joint prediction; None of a regression, which has no probability."""
-    task = schema.tasks[at]
-    if task.kind == "regression":
-        return None
-    return (task.name, task.name) if task.parent is None else (f"{task.name}.cvr", f"{task.name}.ctcvr")
-
-
 def fit_calibrations(
     schema: Schema, labels: Array, conditional: Array, joint: Array, kind: Method, weights: Array | None = None
 ) -> dict[str, Calibration]:
@@ -258,8 +251,9 @@ def calibrated(
     if not calibrations:
         return conditional, joint
     conditional, joint = conditional.astype(np.float64), joint.astype(np.float64)
-    for at in range(len(schema.tasks)):
-        for name, column in zip(names_of(schema, at) or (), (conditional, joint), strict=False):
+    for at, task in enumerate(schema.tasks):
+        names = prediction_names(task)
+        for name, column in ((names[0], conditional), (names[-1], joint)):
             if name in calibrations:
                 column[:, at] = calibrations[name].apply(column[:, at])
     return conditional, joint

@@ -27,9 +27,9 @@ from bench.outcomes.measure import Measure, default_outcomes
 from bench.production.history import kept_of_card
 from bench.production.scorer import SCORE, Scorer, Values, made_for
 from bench.progress import Progress
-from bench.schema import Schema
+from bench.schema import Schema, TaskKind
 from bench.training.formulas import Deciles
-from bench.training.metrics import given_parent, joint_labels, product
+from bench.training.metrics import joint_labels, sample_spaces
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ AT_ONCE = 8
 EQUAL = 0.005
 """Outcomes that differ for sure by less than this fraction are equal."""
 Weighted = Callable[[NDArray[np.float64]], float]
-"""Weights of rows (N,) -> the metric; NaN where it is undefined."""
+"""Weights of rows (N,), float64 -> the metric; NaN where it is undefined."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def judgements(
         UserError: nothing to resample.
     """
     units = _check(judged)
-    measures = [dict(_weighted(schema, judged, predictions)) for predictions in judged.predictions]
+    measures = [dict(_measures(schema, judged, predictions)) for predictions in judged.predictions]
     values = {name: [of[name][1](np.ones(len(units))) for of in measures] for name in measures[0]}
     draws = {name: np.empty((len(measures), resamples)) for name in measures[0]}
     for first in range(0, resamples, AT_ONCE):
@@ -279,48 +279,35 @@ def _estimate(value: float, drawn: NDArray[np.float64], confidence: float) -> Es
     return Estimate(value, float(low), float(high))
 
 
-def _weighted(
+def _measures(
     schema: Schema, judged: Judged, predictions: Mapping[str, Values]
 ) -> Iterator[tuple[str, tuple[str | None, Weighted]]]:
-    """As `_measures`, with the rows' own weights times those of a resample; and without them."""
-    for name, (better, measure) in _measures(schema, judged.labels, predictions):
-        yield name, (better, _times(measure, judged.weights))
-        if judged.plain is not None:
-            before, _, metric = name.rpartition(".")
-            yield f"{before}.plain_{metric}", (better, _times(measure, judged.plain))
+    """Metric -> which way is better, and the metric as a function of how often each row is drawn."""
+    names = [prediction_names(task) for task in schema.tasks]
+    conditional, joint = (np.stack([predictions[each[at]] for each in names], axis=1) for at in (0, -1))
+    for name, kind, labels, said in sample_spaces(schema, judged.labels, conditional, joint):
+        known = ~np.isnan(labels)
+        for metric, (better, made) in METRICS[kind].items():
+            measure = made(labels[known], said[known])
+            yield f"{name}.{metric}", (better, _drawn(measure, known, judged.weights))
+            if judged.plain is not None:
+                yield f"{name}.plain_{metric}", (better, _drawn(measure, known, judged.plain))
 
 
-def _times(measure: Weighted, own: Values | None) -> Weighted:
-    return measure if own is None else lambda weights: measure(weights * own)
-
-
-def _measures(
-    schema: Schema, labels: NDArray[Any], predictions: Mapping[str, Values]
-) -> Iterator[tuple[str, tuple[str | None, Weighted]]]:
-    """Metric -> which way is better, and the metric as a function of weights."""
-    for at, (task, parent) in enumerate(zip(schema.tasks, schema.parents, strict=True)):
-        spaces = (given_parent(labels, at, parent), product(labels[:, schema.chain(at)]))
-        for name, of_space in zip(prediction_names(task), spaces, strict=False):
-            if task.kind == "regression":
-                yield f"{name}.rmse", ("smaller", rmse(of_space, predictions[name]))
-                yield f"{name}.decile_error", ("smaller", decile_error(of_space, predictions[name]))
-                continue
-            yield f"{name}.auc", ("larger", auc(of_space, predictions[name]))
-            yield f"{name}.logloss", ("smaller", logloss(of_space, predictions[name]))
-            yield f"{name}.pcoc", (None, pcoc(of_space, predictions[name]))
+def _drawn(measure: Weighted, known: NDArray[np.bool_], own: Values | None) -> Weighted:
+    """A measure of the known rows, as a function of how often each of all rows is drawn, beside its own weight."""
+    return lambda times: measure((times if own is None else times * own)[known])
 
 
 def auc(labels: NDArray[Any], predictions: Values) -> Weighted:
     """Area under the ROC curve; ties count one half."""
-    known = ~np.isnan(labels)
-    positive = labels[known] == 1
-    _, rank = np.unique(predictions[known], return_inverse=True)
+    positive = labels == 1
+    _, rank = np.unique(predictions, return_inverse=True)
     size = int(rank.max(initial=0)) + 1
 
     def measure(weights: NDArray[np.float64]) -> float:
-        own = weights[known]
-        up = np.bincount(rank, own * positive, size)
-        down = np.bincount(rank, own * ~positive, size)
+        up = np.bincount(rank, weights * positive, size)
+        down = np.bincount(rank, weights * ~positive, size)
         below = np.cumsum(down) - down / 2
         total = up.sum() * down.sum()
         return float(up @ below / total) if total else np.nan
@@ -330,44 +317,41 @@ def auc(labels: NDArray[Any], predictions: Values) -> Weighted:
 
 def logloss(labels: NDArray[Any], predictions: Values) -> Weighted:
     """Mean log loss."""
-    known = ~np.isnan(labels)
-    p = np.clip(predictions[known], 1e-7, 1 - 1e-7)
-    loss = -np.where(labels[known] == 1, np.log(p), np.log1p(-p))
-    return _mean(known, loss)
+    p = np.clip(predictions, 1e-7, 1 - 1e-7)
+    return _mean(-np.where(labels == 1, np.log(p), np.log1p(-p)))
 
 
 def pcoc(labels: NDArray[Any], predictions: Values) -> Weighted:
     """Predicted over observed positives."""
-    known = ~np.isnan(labels)
-    predicted, observed = predictions[known], labels[known]
 
     def measure(weights: NDArray[np.float64]) -> float:
-        total = float(weights[known] @ observed)
-        return float(weights[known] @ predicted) / total if total else np.nan
+        total = float(weights @ labels)
+        return float(weights @ predictions) / total if total else np.nan
 
     return measure
 
 
 def rmse(labels: NDArray[Any], predictions: Values) -> Weighted:
     """Root of the mean squared error."""
-    known = ~np.isnan(labels)
-    squares = _mean(known, (predictions[known] - labels[known].astype(np.float64)) ** 2)
+    squares = _mean((predictions - labels.astype(np.float64)) ** 2)
     return lambda weights: float(np.sqrt(squares(weights)))
 
 
 def decile_error(labels: NDArray[Any], predictions: Values) -> Weighted:
     """How far predicted means are from true ones by tenths of the rows as they are, see `bench.training.formulas`."""
-    known = ~np.isnan(labels)
-    if not known.any():
-        return lambda weights: np.nan
-    tenths = Deciles(labels[known], predictions[known])
-    return lambda weights: tenths.error(weights[known])
+    return Deciles(labels, predictions).error if len(labels) else lambda weights: np.nan
 
 
-def _mean(known: NDArray[np.bool_], values: NDArray[np.float64]) -> Weighted:
+def _mean(values: NDArray[np.float64]) -> Weighted:
     def measure(weights: NDArray[np.float64]) -> float:
-        own = weights[known]
-        total = float(own.sum())
-        return float(own @ values) / total if total else np.nan
+        total = float(weights.sum())
+        return float(weights @ values) / total if total else np.nan
 
     return measure
+
+
+METRICS: dict[TaskKind, dict[str, tuple[str | None, Callable[[NDArray[Any], Values], Weighted]]]] = {
+    "binary": {"auc": ("larger", auc), "logloss": ("smaller", logloss), "pcoc": (None, pcoc)},
+    "regression": {"rmse": ("smaller", rmse), "decile_error": ("smaller", decile_error)},
+}
+"""By kind of task each metric with which way is better, and its function of labels and predictions (N,), none NaN."""

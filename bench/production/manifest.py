@@ -5,14 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, NonNegativeInt, model_validator
+from pydantic import Field, FiniteFloat, NonNegativeInt, TypeAdapter, model_validator
 
 from bench.frontier.score import Score
 from bench.production.served_model import ModelSpec
 from bench.records import Scalar
 from bench.registry import Config
-from bench.schema import Cap, Number, Scale, Schema, Task, TaskKind, Vector
-from bench.schema import Field as SchemaField
+from bench.schema import Schema, TaskKind
 
 ONNX_FILES = ("model.onnx", "model.onnx.data")
 FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.pt2", "policy.json")
@@ -95,11 +94,8 @@ class TaskFacts(Config):
     censored: bool = False
     cap: CapFacts | None = None
 
-    def as_task(self) -> Task:
-        """The same as models want it."""
-        scale = None if self.scale is None else Scale(**vars(self.scale))
-        cap = None if self.cap is None else Cap(**vars(self.cap))
-        return Task(self.name, self.kind, self.parent, scale, self.duration, self.censored, cap)
+
+_SCHEMA = TypeAdapter(Schema)
 
 
 class SchemaFacts(Config):
@@ -180,16 +176,7 @@ class SchemaFacts(Config):
 
     def as_schema(self) -> Schema:
         """The same as models want it."""
-        return Schema(
-            tuple(SchemaField(**vars(each)) for each in self.fields),
-            self.dense,
-            tuple(each.as_task() for each in self.tasks),
-            self.group,
-            tuple(Number(**vars(each)) for each in self.numbers),
-            tuple(Vector(**vars(each)) for each in self.vectors),
-            self.grouped,
-            self.scenario,
-        )
+        return _SCHEMA.validate_python(self.model_dump())
 
 
 class PackageManifest(Config):

@@ -30,7 +30,7 @@ from bench.frontier.score import Score, prediction_names
 from bench.plain import read_json
 from bench.production import archive
 from bench.production.calibration import Calibration
-from bench.production.engines import Engine, Floats, Ids, open_engine
+from bench.production.engines import Engine, Floats, Ids, open_engine, write_onnx
 from bench.production.history import KeptHistory, needed_of
 from bench.production.manifest import FileFacts, PackageManifest, SchemaFacts
 from bench.production.scorer import Scorer
@@ -90,8 +90,6 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
         program = archive.export(served, parts.schema)
         archive.save(program, made / "model.pt2")
         if onnx:
-            from bench.production.engines import write_onnx
-
             write_onnx(program, made / "model.onnx")
         parts.encoder.save(made / "encoder.json")
         _write_json(made / "calibration.json", {name: each.to_json() for name, each in parts.calibrations.items()})
@@ -238,14 +236,8 @@ def _agreement(
         expected = [each.numpy() for each in served(torch.from_numpy(ids), torch.from_numpy(dense))]
     found = {}
     for name in engines:
-        predictions = open_engine(name, folder, spec)(ids, dense)
-        found[name] = max(
-            (
-                float((np.abs(a - b) / np.maximum(1, np.abs(b))).max(initial=0.0))
-                for a, b in zip(predictions, expected, strict=True)
-            ),
-            default=0.0,
-        )
+        both = zip(open_engine(name, folder, spec)(ids, dense), expected, strict=True)
+        found[name] = max(float((np.abs(a - b) / np.maximum(1, np.abs(b))).max(initial=0.0)) for a, b in both)
         assert found[name] <= AGREEMENT, f"{name}: predictions differ by {found[name]} from the trained model's"
     return found
 

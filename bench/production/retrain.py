@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -169,7 +169,7 @@ class Retrained:
                 files = [f"member-{i}-{k}.safetensors" for k in range(len(member.states))]
                 for file, state in zip(files, member.states, strict=True):
                     save_file({name: tensor.contiguous() for name, tensor in state.items()}, made / file)
-                plain["members"].append(asdict(_without_states(member)) | {"states": files})
+                plain["members"].append(asdict(replace(member, states=())) | {"states": files})
             (made / FILE).write_text(json.dumps(plain, indent=2), encoding="utf-8")
 
     @classmethod
@@ -190,11 +190,6 @@ class Retrained:
         fitted = {name: Calibration.from_json(each) for name, each in plain["calibrations"].items()}
         sequences = {name: tuple(plain[name]) for name in ("tasks", "seeds", "warnings")}
         return cls(**plain | sequences | {"members": tuple(members), "calibrations": fitted})
-
-
-def _without_states(member: TrainedSeed) -> TrainedSeed:
-    """Itself as plain values: tensors go to files."""
-    return TrainedSeed(member.seed, (), member.samples, member.held_out, member.test)
 
 
 UNCONFIRMED = "the point was not confirmed, so there is no prediction interval to compare test with"

@@ -276,9 +276,9 @@ class Scorer:
         """
         return pd.DataFrame(self.predict_table(self.rows.table(rows)))
 
-    def predict_table(self, table: Any, place: Place = numbered) -> dict[str, Values]:
+    def predict_table(self, table: Any) -> dict[str, Values]:
         """Name -> predictions (N,) of a checked Arrow table, see `RawRows.checked`."""
-        return self.predict_encoded(*self.encode(table), place)
+        return self.predict_encoded(*self.encode(table))
 
     def encode(self, table: Any) -> tuple[Ids, Floats]:
         """A checked Arrow table as ids (N, S) and dense (N, D)."""
@@ -311,13 +311,8 @@ def scored(
         for at, task in enumerate(schema.tasks)
         for name, values in zip(prediction_names(task), (conditional, joint), strict=False)
     }
-    found = {name: calibrated(values, name, calibrations) for name, values in columns.items()}
+    found = {name: values.astype(np.float64) for name, values in columns.items()}
+    found |= {name: calibrations[name].apply(values) for name, values in found.items() if name in calibrations}
     with np.errstate(over="ignore", invalid="ignore"):
         found[SCORE] = score.apply(columns if score.on == "raw" else found)
     return found
-
-
-def calibrated(values: Floats, name: str, calibrations: Mapping[str, Calibration]) -> Values:
-    """A prediction (N,) after the calibration of its name, if there is one."""
-    given = values.astype(np.float64)
-    return calibrations[name].apply(given) if name in calibrations else given

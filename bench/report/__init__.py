@@ -14,7 +14,7 @@
 >>> view.heads.table["valid/click.auc"].tolist()
 [0.7]
 >>> with TemporaryDirectory() as folder:
-...     page = write_page(view, Path(folder) / "report.html")
+...     page = write_page([view], Path(folder) / "report.html", "clicks-1")
 ...     page.read_text().startswith("<!doctype html>")
 True
 """

@@ -8,9 +8,9 @@ from typing import Literal
 
 from bench.errors import UserError
 from bench.report import text
-from bench.report.markup import Look, escaped, glyph, joined, sentence
+from bench.report.markup import Look, escaped, glyph, joined, looks_of, sentence
 from bench.report.page import whole
-from bench.report.picture import picture, same
+from bench.report.picture import picture
 from bench.report.view import View
 
 Looks = dict[str, Look]
@@ -56,7 +56,7 @@ def broken(name: str, error: Exception) -> BoardRun:
 def board_document(runs: Sequence[BoardRun], home: str) -> tuple[str, list[BoardRun]]:
     """The page as text, a card for each run, in the order given; and the runs as it has them, see `broken`."""
     views = [part.view for run in runs for part in run.parts if part.view is not None]
-    looks = same(views)
+    looks = looks_of(kind for view in views for kind in view.planes[0].table["architecture"])
     drawn = [_drawn(run, looks) for run in runs]
     keys = "".join(f"<li>{glyph(look)}{escaped(kind)}</li>" for kind, look in looks.items())
     count = text.count(len(runs), "run")

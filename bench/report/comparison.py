@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from bench.frontier.comparison.compared import FAMILY_HEADS, Compared, Group, Ranking, family_rows
+from bench.frontier.statistics import LEVEL
 from bench.report.markup import escaped, joined, sentence
 from bench.report.page import table, whole
 from bench.report.text import MINUS, dataset, number
@@ -73,14 +74,13 @@ def _group(group: Group, found: Compared, place: int) -> str:
             + table((found.by, *FAMILY_HEADS), rows, "Families", 1 + len(FAMILY_HEADS))
         )
         parts += [f'<p class="note below">{sentence(note)}</p>' for note in group.notes]
-        if group.comparison.tests:
+        if tests := group.tests:
             parts.append(
-                f'<h3>Tests</h3><p class="note">Left minus right on {NAMES[found.split]}, {found.level:.0%} intervals. '
+                f'<h3>Tests</h3><p class="note">Left minus right on {NAMES[found.split]}, {LEVEL:.0%} intervals. '
                 f"In a metric each family stands for the average of its {group.comparison.members} best confirmed "
                 "trials. p covers noise of "
                 "seeds and rows, and luck in tuning; it is Holm's, over all tests of the data set.</p>"
             )
-            tests = found.table[found.table["dataset"] == group.dataset].to_dict("records")
             parts.append(table(HEADS, [_test(row) for row in tests], f"Tests {place}", len(HEADS)))
     if group.unconfirmed:
         parts.append(f'<p class="note below">Without a confirmed point: {escaped(", ".join(group.unconfirmed))}.</p>')

@@ -116,13 +116,12 @@ def seed_effects(front: Frontier) -> list[str]:
         means, noise = rows[f"{key}.mean"], float(rows[f"{key}.sd"].median())
         lost = objective.sign * float((rows[objective.key(SEARCH)] - means).mean())
         unit = " (\N{MULTIPLICATION SIGN} 1000)" if scale > 1 else ""
-        size = text.signed(scale * abs(lost), scale).lstrip("+")
+        sizes = (noise, float(means.max() - means.min()), abs(lost))
+        moved, apart, size = (text.signed(scale * each, scale).lstrip("+") for each in sizes)
         much = f"On average the search measured them {size} {'better' if lost >= 0 else 'worse'} than confirmation did."
         found.append(
-            f"{text.label(objective.name)}{unit}: another seed moves a model by "
-            f"{text.signed(scale * noise, scale).lstrip('+')} (standard deviation); {len(rows)} confirmed points lie "
-            f"{text.signed(scale * float(means.max() - means.min()), scale).lstrip('+')} apart. "
-            + (much if np.isfinite(lost) else "")
+            f"{text.label(objective.name)}{unit}: another seed moves a model by {moved} (standard deviation); "
+            f"{len(rows)} confirmed points lie {apart} apart. {much if np.isfinite(lost) else ''}"
         )
     return found
 

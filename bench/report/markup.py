@@ -95,16 +95,18 @@ def identifier(text: str) -> str:
 
 def embedded(id: str, value: Any) -> str:
     """Plain values as JSON for scripts to read. No `<` is left in it, so nothing can end the element early."""
-    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), allow_nan=False)
-    text = text.replace("<", "\\u003c")
+    text = _json(value).replace("<", "\\u003c")
     return f'<script type="application/json" id="{id}">{text}</script>'
 
 
 def packed(id: str, value: Any) -> str:
     """Plain values as JSON, gzipped, in base64, for scripts to inflate: a quarter of its size for many trials."""
-    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), allow_nan=False)
-    data = base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
+    data = base64.b64encode(gzip.compress(_json(value).encode(), compresslevel=6, mtime=0)).decode()
     return f'<script type="text/plain" data-packed id="{id}">{data}</script>'
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def glyph(look: Look) -> str:
@@ -116,11 +118,6 @@ def glyph(look: Look) -> str:
 def pairs(rows: Iterable[tuple[str, str]], style: str) -> str:
     """Names and values as a description list."""
     return f'<dl class="{style}">' + "".join(f"<dt>{escaped(n)}</dt><dd>{escaped(v)}</dd>" for n, v in rows) + "</dl>"
-
-
-def scrolling(table: str, name: str) -> str:
-    """A table in a box of its own, so that the page itself never scrolls sideways."""
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(name)}">{table}</div>'
 
 
 def joined(parts: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from bench.atomic import write_text
 from bench.report import text
 from bench.report.effort import Failed, Spent
 from bench.report.embed import section_data
-from bench.report.markup import COLOURS, FONT, embedded, escaped, identifier, joined, packed, pairs, scrolling, sentence
+from bench.report.markup import COLOURS, FONT, embedded, escaped, identifier, joined, packed, pairs, sentence
 from bench.report.picture import picture
 from bench.report.view import View
 from bench.rows import NAMES, SEARCH
@@ -126,21 +126,22 @@ def table(heads: tuple[str, ...], rows: list[list[str]], name: str, numbers: int
         f"<tr>{''.join(f'<td {style}>{escaped(cell)}</td>' for cell, style in zip(row, styles, strict=True))}</tr>"
         for row in rows
     )
-    return scrolling(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>", name)
+    whole = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    # in a box of its own, so that the page itself never scrolls sideways
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(name)}">{whole}</div>'
 
 
 SCRIPTS = ("base", "plot", "decide", "explore", "start")
 
 
-def write_page(views: View | Sequence[View], path: Path, title: str = "") -> Path:
+def write_page(views: Sequence[View], path: Path, title: str) -> Path:
     """Writes the page of a run, whole or not at all.
 
     Args:
         views: a section for each dataset.
-        title: of the page, usually the run's name; the first dataset's title where there is none.
+        title: of the page, the run's name.
     """
-    views = [views] if isinstance(views, View) else list(views)
-    write_text(path, document(views, title or (views[0].title if views else "Run")))
+    write_text(path, document(views, title))
     return path
 
 

@@ -134,8 +134,3 @@ def _title(plane: Plane, i: int, part: str, span: Sequence[float]) -> str:
         return f"{axis.label} {text.number(span[0])} to {text.number(span[1])}"
     low, high = (text.signed(axis.scale * end, axis.scale) for end in span)
     return f"{axis.label} {low} to {high}" + ("%" if axis.relative else " \N{MULTIPLICATION SIGN} 1000")
-
-
-def same(views: Sequence[View]) -> dict[str, Look]:
-    """Looks of all architectures of these views."""
-    return looks_of(kind for view in views for kind in view.planes[0].table["architecture"])

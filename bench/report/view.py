@@ -138,6 +138,10 @@ def spread(draws: NDArray[Any], current: int) -> NDArray[np.float64]:
     return np.asarray(np.einsum("dsm,dsn->smn", apart, apart) / (len(draws) - 1))
 
 
+LIMITS = ("cost/parameters", "cost/latency_ms")
+"""Costs that sliders limit."""
+
+
 def heads_plane(front: Frontier) -> Plane:
     """The front of heads in the columns of a served front.
 
@@ -146,21 +150,11 @@ def heads_plane(front: Frontier) -> Plane:
     """
     axes = tuple(Axis(each.name, each.direction, not in_thousandths(each.name)) for each in front.objectives)
     found, rows = front.table, front.points
-    table = pd.DataFrame(
-        {
-            "point": found["point"],
-            "name": found["name"],
-            "role": found["role"],
-            "kind": None,
-            "weights": None,
-            "params": [each.params for each in rows],
-            "cost/parameters": [each.metrics.get("cost/parameters") for each in rows],
-            "cost/latency_ms": [each.metrics.get("cost/latency_ms") for each in rows],
-        },
-        index=found.index,
-    )
-    same = ("architecture", "sharing", "balancing", "on_front", "p_nondominated", "replicates", "samples")
-    table = table.join(found[[name for name in same if name in found]])
+    same = ("point", "name", "role", "architecture", "sharing", "balancing", "on_front", "p_nondominated")
+    facts: dict[str, Any] = {"kind": None, "weights": None, "params": [each.params for each in rows]}
+    facts |= {name: [each.metrics.get(name) for each in rows] for name in LIMITS}
+    table = found[[name for name in (*same, "replicates", "samples") if name in found]]
+    table = table.join(pd.DataFrame(facts, index=found.index))
     reference = next(iter(table.index[table["point"] == front.against]), None)
     splits = []
     for split in (TEST, CONFIRM, SEARCH):
@@ -192,8 +186,6 @@ def _best_single(value: pd.Series[float], table: pd.DataFrame) -> float:
 
 MOST_DRAWS, MOST_DRAWN = 200, 60_000
 """Posterior draws that a page carries, and numbers in them: of more rows it takes the best, all roles among them."""
-LIMITS = ("cost/parameters", "cost/latency_ms")
-"""Costs that sliders limit."""
 
 
 @dataclass(frozen=True)

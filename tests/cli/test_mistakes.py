@@ -122,7 +122,7 @@ MISTAKES = [
     Mistake("a run's name too long", (*RUN, "--name", LONG), ("--name", "at most 100", LONG)),
     Mistake("an unknown run of a long name", ("status", LONG), ("unknown run", "(300 characters)")),
     Mistake("a long path of a suite", ("run", f"{LONG}/suite.toml"), ("not found", LONG[:50])),
-    Mistake("a long home", ("datasets", "--home", LONG), ("name that a file can have", LONG[:40])),
+    Mistake("a long home", ("datasets", "--home", LONG), ("name that a file can have", LONG[:20])),
     Mistake("a card's id too long", PREPARE, ("card.toml", "at most 100", LONG[:50]), card('"shop"', f'"{LONG}"')),
     Mistake("a variant's name too long", PREPARE, ("variants", LONG), variant(LONG)),
     Mistake("a variant that leads elsewhere", PREPARE, ("variants", "../up"), variant("../up")),

@@ -340,3 +340,21 @@ def test_names_are_checked_before_a_search():
         Policy.model_validate({"rule": "epsilon", "epsilon": {"best": "lick.auc"}}).check(tasks)
     with pytest.raises(UserError, match=r"guard: outcome 'shop.recall@5': unknown task 'shop'"):
         Policy.model_validate({"guard": {"at_least": {"shop.recall@5": 1}}}).check(tasks)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (("x.ndcg@5", {}, {}), "--maximize: outcome 'x.ndcg@5': unknown task 'x'"),
+        (("click.pcoc", {}, {}), "--maximize: 'click.pcoc' has no best direction"),
+        ((CLICK, {"like.ndcg@7[country=US]": 0.1}, {}), "--at-least: unknown outcome of a segment"),
+        ((CLICK, {}, {"cost/size": 5.0}), "--at-most: unknown metric 'cost/size'"),
+    ],
+)
+def test_a_metric_that_is_not_known_is_said_with_the_option_that_named_it(asked, says):
+    choices = made({"7": (0.1, 0.5), "current": (0.1, 0.4)}, **{"click.pcoc": [1.0, 1.0]})
+    policy = Policy().asked(*asked)
+    with pytest.raises(UserError) as error:  # noqa: PT012
+        policy.check((Task("click"), Task("like")))
+        pick(choices, [], (), policy)
+    assert str(error.value).startswith(says)

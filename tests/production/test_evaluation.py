@@ -45,15 +45,14 @@ def test_weighted_metrics_are_those_of_scikit_learn(rng: np.random.Generator) ->
     predicted = rng.random(300).round(1)  # with ties
     labels = (rng.random(300) < predicted).astype(float)
     weights = rng.poisson(1.0, 300).astype(float)
-    unseen = np.append(labels, np.nan), np.append(predicted, 0.5)
-    more = np.append(weights, 3.0)
-    assert auc(*unseen)(more) == pytest.approx(roc_auc_score(labels, predicted, sample_weight=weights))
+    assert auc(labels, predicted)(weights) == pytest.approx(roc_auc_score(labels, predicted, sample_weight=weights))
     inside = np.clip(predicted, 1e-7, 1 - 1e-7)
-    assert logloss(*unseen)(more) == pytest.approx(log_loss(labels, inside, sample_weight=weights))
-    assert rmse(*unseen)(more) ** 2 == pytest.approx(mean_squared_error(labels, predicted, sample_weight=weights))
-    assert pcoc(*unseen)(more) == pytest.approx((weights @ predicted) / (weights @ labels))
-    nothing = np.zeros(301)
-    assert all(np.isnan(measure(*unseen)(nothing)) for measure in (auc, logloss, pcoc, rmse))
+    assert logloss(labels, predicted)(weights) == pytest.approx(log_loss(labels, inside, sample_weight=weights))
+    squares = mean_squared_error(labels, predicted, sample_weight=weights)
+    assert rmse(labels, predicted)(weights) ** 2 == pytest.approx(squares)
+    assert pcoc(labels, predicted)(weights) == pytest.approx((weights @ predicted) / (weights @ labels))
+    nothing = np.zeros(300)
+    assert all(np.isnan(measure(labels, predicted)(nothing)) for measure in (auc, logloss, pcoc, rmse))
 
 
 def test_a_package_of_other_data_says_so_first(package: Package, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def pages(
     ):
         records = make_records(objectives=count, confirmed=confirmed)
         view = make_view(records, make_objectives(count), served=served)
-        found[name] = view, write_page(view, folder / f"{name}.html", "quick-7")
+        found[name] = view, write_page([view], folder / f"{name}.html", "quick-7")
     return found
 
 
@@ -262,7 +262,9 @@ def test_evil_names_stay_words(browser: Any, view: View, tmp_path: Path) -> None
     )
     assert view.decision is not None
     decision = replace(view.decision, table=view.decision.table.assign(name=evil, architecture=evil, point=evil))
-    path = write_page(replace(view, planes=planes, decision=decision, title=evil, run=evil), tmp_path / "a.html", evil)
+    path = write_page(
+        [replace(view, planes=planes, decision=decision, title=evil, run=evil)], tmp_path / "a.html", evil
+    )
     opened = Opened(browser, path, viewport={"width": 1280, "height": 800})
     opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
     opened.page.locator(".mark").last.hover(force=True)

@@ -7,7 +7,7 @@ Multiple Data Sets, JMLR 2006.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -125,6 +125,11 @@ class Group:
     answer: Answer
 
     @property
+    def tests(self) -> list[dict[str, Any]]:
+        """The tests as rows of the table."""
+        return [] if self.comparison is None else [row_of(test) for test in self.comparison.tests]
+
+    @property
     def notes(self) -> list[str]:
         """What to know of the tests: unequal budgets, families that are not tested, what pairing by seed gained."""
         found = self.comparison
@@ -165,14 +170,9 @@ class Compared:
     notes: tuple[str, ...]
 
     @property
-    def level(self) -> float:
-        """Of all intervals."""
-        return LEVEL
-
-    @property
     def table(self) -> pd.DataFrame:
         """A row for each test, in the order of the groups; values in the unit that stands beside them."""
-        rows = [{"dataset": group.dataset, **row} for group in self.groups for row in _rows(group.comparison)]
+        rows = [{"dataset": group.dataset, **row} for group in self.groups for row in group.tests]
         return pd.DataFrame(rows, columns=COLUMNS)
 
     def to_json(self) -> dict[str, Any]:
@@ -219,12 +219,14 @@ def row_of(test: Contrast) -> dict[str, Any]:
     }
 
 
-def _rows(comparison: Comparison | None) -> Iterator[dict[str, Any]]:
-    yield from (row_of(test) for test in (() if comparison is None else comparison.tests))
-
-
 def _document(group: Group) -> dict[str, Any]:
-    found = group.comparison
+    families = []
+    if (found := group.comparison) is not None:
+        for name, members in found.families.items():
+            points = [{"run": m.run, "trial": m.point.number, "until": m.point.until} for m in members]
+            trials, samples = found.budgets[name].trials, found.budgets[name].samples
+            family = {"name": name, "trials": trials, "training_samples": samples, "points": points}
+            families.append(family | {"hypervolume": found.volumes[name]})
     return {
         "dataset": group.dataset,
         "fingerprints": list(group.fingerprints),
@@ -233,17 +235,6 @@ def _document(group: Group) -> dict[str, Any]:
         "reason": group.reason,
         "unconfirmed": list(group.unconfirmed),
         "notes": group.notes,
-        "families": []
-        if found is None
-        else [
-            {
-                "name": name,
-                "trials": found.budgets[name].trials,
-                "training_samples": found.budgets[name].samples,
-                "points": [{"run": m.run, "trial": m.point.number, "until": m.point.until} for m in members],
-                "hypervolume": found.volumes[name],
-            }
-            for name, members in found.families.items()
-        ],
-        "tests": list(_rows(found)),
+        "families": families,
+        "tests": group.tests,
     }

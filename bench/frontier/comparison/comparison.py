@@ -22,7 +22,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -38,6 +37,7 @@ from bench.frontier.statistics import Interval, differences, reflected
 from bench.objectives import Objective
 from bench.seeds import derive
 
+Floats = NDArray[np.float64]
 DRAWS = 1000
 
 
@@ -162,38 +162,42 @@ def by_metric(
     return tests
 
 
-def by_front(
-    families: Mapping[str, Sequence[FamilyPoint]],
-    objectives: Sequence[Objective],
-    reference: Mapping[str, float],
-    split: str,
-    seed: int,
-) -> list[Contrast]:
+@dataclass(frozen=True)
+class _Fronts:
+    """How fronts are measured: by objectives, up to a complete reference, on a split; and the seed of the draws."""
+
+    objectives: Sequence[Objective]
+    reference: Mapping[str, float]
+    split: str
+    seed: int
+
+    def samples(self, members: Sequence[FamilyPoint]) -> list[Sample]:
+        return [sample_of(each, self.objectives, self.split) for each in members]
+
+    def volume(self, values: Floats) -> float:
+        return hypervolume(values, self.objectives, self.reference)
+
+
+def by_front(families: Mapping[str, Sequence[FamilyPoint]], fronts: _Fronts) -> list[Contrast]:
     """All pairs of families by the hypervolume of their fronts."""
     k = min(map(len, families.values()), default=0)
-    samples = {
-        name: [sample_of(each, objectives, split) for each in _spanning(members, objectives, reference, k)]
-        for name, members in families.items()
-    }
-    found = volume_differences(samples, objectives, reference, seed)
+    samples = {name: fronts.samples(_spanning(members, fronts, k)) for name, members in families.items()}
+    found = volume_differences(samples, fronts.objectives, fronts.reference, fronts.seed)
     if not found:
         return [Contrast(left, right, None, None, None, None) for left, right in combinations(families, 2)]
     return [Contrast(*pair, None, gap.value, (gap.low, gap.high), p) for pair, (gap, p) in found.items()]
 
 
-def _spanning(
-    members: Sequence[FamilyPoint], objectives: Sequence[Objective], reference: Mapping[str, float], k: int
-) -> list[FamilyPoint]:
+def _spanning(members: Sequence[FamilyPoint], fronts: _Fronts, k: int) -> list[FamilyPoint]:
     """Those k members, one after the other, that add most to the hypervolume of the search's values."""
-    values = np.array([member.searched(objectives) for member in members])
+    values = np.array([member.searched(fronts.objectives) for member in members])
     chosen: list[int] = []
     for _ in range(k):
         rest = [at for at in range(len(members)) if at not in chosen]
-        chosen.append(max(rest, key=lambda at: hypervolume(values[[*chosen, at]], objectives, reference)))
+        chosen.append(max(rest, key=lambda at: fronts.volume(values[[*chosen, at]])))
     return [members[at] for at in chosen]
 
 
-Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], float]
 
 ENOUGH = 20
@@ -282,19 +286,20 @@ def compare(
         name: [each for each in members if each.searched(objectives) is not None] for name, members in confirmed.items()
     }
     tested = tuple(name for name, members in searched.items() if len(members) > 1)
-    k = min([MOST_MEMBERS, *(len(searched[name]) for name in tested)])
-    tests: list[Contrast] = []
-    for objective in metrics or objectives:
-        tests += by_metric({name: searched[name] for name in tested}, objective, split, k)
+    compared = {name: searched[name] for name in tested}
+    k = min([MOST_MEMBERS, *map(len, compared.values())])
+    fronts = _Fronts(objectives, reference, split, seed)
+    tests = [test for objective in metrics or objectives for test in by_metric(compared, objective, split, k)]
     if len({each.dataset for members in confirmed.values() for each in members}) == 1:
-        tests += by_front({name: searched[name] for name in tested}, objectives, reference, split, seed)
+        tests += by_front(compared, fronts)
     permutations = max(999, math.ceil(4 * len(tests) / SIZE))  # Holm leaves the smallest p SIZE / tests
-    tests = [_with_luck(test, families, objectives, reference, k, seed, permutations) for test in tests]
-    every = differences([sample_of(each, objectives, split) for members in confirmed.values() for each in members])
+    tests = [_with_luck(test, families, fronts, k, permutations) for test in tests]
+    samples = {name: fronts.samples(members) for name, members in confirmed.items()}
+    every = differences([each for own in samples.values() for each in own])
     return Comparison(
         families=confirmed,
         budgets={name: budget_of(members) for name, members in families.items()},
-        volumes={name: _volume(members, objectives, reference, split) for name, members in confirmed.items()},
+        volumes={name: fronts.volume(np.array([each.mean for each in own])) for name, own in samples.items()},
         tested=tested,
         members=k,
         gain=1.0 if every is None else float(every.gain.min()),
@@ -302,33 +307,21 @@ def compare(
     )
 
 
-def _volume(
-    members: Sequence[FamilyPoint], objectives: Sequence[Objective], reference: Mapping[str, float], split: str
-) -> float:
-    means = [sample_of(each, objectives, split).mean for each in members]
-    return hypervolume(np.array(means), objectives, reference)
-
-
 def _with_luck(
-    test: Contrast,
-    families: Mapping[str, Sequence[FamilyPoint]],
-    objectives: Sequence[Objective],
-    reference: Mapping[str, float],
-    k: int,
-    seed: int,
-    permutations: int,
+    test: Contrast, families: Mapping[str, Sequence[FamilyPoint]], fronts: _Fronts, k: int, permutations: int
 ) -> Contrast:
     """The test with its p-value of luck in tuning, where noise does not explain it already."""
     if test.noise is None or test.noise >= SIZE:
         return test
-    of = objectives if test.objective is None else [test.objective]
+    of = fronts.objectives if test.objective is None else [test.objective]
     left, right = (
         np.array([value for each in trials_of(families[name]) if (value := each.searched(of)) is not None])
         for name in (test.left, test.right)
     )
-    purpose = derive(seed, "tuning", test.left, test.right, "front" if test.objective is None else test.objective.name)
+    about = "front" if test.objective is None else test.objective.name
+    purpose = derive(fronts.seed, "tuning", test.left, test.right, about)
     if test.objective is None:
-        statistic: Statistic = partial(hypervolume, objectives=objectives, reference=reference)
+        statistic: Statistic = fronts.volume
     else:
         statistic, left, right = best(k), test.objective.sign * left, test.objective.sign * right
     sign = math.copysign(1.0, test.merit)

@@ -34,15 +34,14 @@ class Distance:
 
     Attributes:
         outcome: what is gained.
-        point: the row it is gained at, whose other outcomes are held; None for a mean over a front.
-        by: the row of the serving point that gains it, the nearest one where it is interpolated.
+        by: the row of the serving point that gains it over a row, the nearest one where it is interpolated; None for a
+            mean over a front.
     """
 
     outcome: str
     value: float
     low: float
     high: float
-    point: int | None = None
     by: int | None = None
 
     @property
@@ -67,7 +66,7 @@ def rows_of(served: Served, points: Sequence[str] | None = None, roles: Sequence
     return found
 
 
-def distance(served: Served, front: Mask, other: Mask, outcome: str, split: str = TEST) -> Distance | None:
+def distance(served: Served, front: Mask, other: Mask, outcome: str) -> Distance | None:
     """How much more of an outcome a front of rows (S,) has than another front at equal other outcomes, on average.
 
     The average is over the other's non-dominated points, of sums: points with more of the outcome count more. Left out
@@ -77,22 +76,23 @@ def distance(served: Served, front: Mask, other: Mask, outcome: str, split: str 
         None where no point is left.
     """
     column, values, facets = _column(served, outcome), served.means(CONFIRM), _facets(served, front)
-    found = [_match(values, front, facets, row, _only(served, column)) for row in _front(served, other)]
+    only = np.eye(len(served.outcomes))[column]
+    found = [_match(values, front, facets, row, only) for row in _front(served, other)]
     matches = [match for match in found if match is not None and match.steepness(values, column) <= STEEP]
-    return _told(served, matches, column, split, None) if matches else None
+    return _told(served, matches, column) if matches else None
 
 
-def ahead(served: Served, baseline: Mask, others: Mask, split: str = TEST) -> list[Distance]:
-    """By outcome how far a baseline's front is beyond that of all others at equal outcomes.
+def ahead(served: Served, front: Mask, others: Mask) -> list[Distance]:
+    """By outcome how far a front is beyond that of others at equal outcomes, where that is known.
 
-    The baseline is ahead where there are distances and every one of them is `ahead`. Between points a surface lies
-    below the front that it stands for, so it is the baseline's that is interpolated.
+    The front is ahead where there are distances and every one of them is `ahead`. Between points a surface lies below
+    the front that it stands for, so of a baseline and all others it is the baseline's that is interpolated.
     """
-    each = (distance(served, baseline, others, outcome.name, split) for outcome in served.outcomes)
+    each = (distance(served, front, others, outcome.name) for outcome in served.outcomes)
     return [one for one in each if one is not None]
 
 
-def gain_of_all(served: Served, front: Mask, row: int, split: str = TEST) -> Distance:
+def gain_of_all(served: Served, front: Mask, row: int) -> Distance:
     """By how much a front of rows (S,) is ahead of a row in every outcome at once, where it is most so.
 
     It is negative where the front is behind in some outcome under any weights.
@@ -101,10 +101,10 @@ def gain_of_all(served: Served, front: Mask, row: int, split: str = TEST) -> Dis
     match = _match(served.means(CONFIRM), front, _facets(served, front), row, everything)
     if match is None:
         raise UserError("expected a front of at least one row, found none")
-    return _told(served, [match], None, split, row)
+    return _told(served, [match], None)
 
 
-def exchange(served: Served, row: int, paid: str, bought: str, split: str = TEST) -> Distance | None:
+def exchange(served: Served, row: int, paid: str, bought: str) -> Distance | None:
     """By how many per cent one outcome rises for one per cent less of another, along the row's own sweep.
 
     The slope of the logarithms: between the neighbouring weights on either side with two outcomes; with more, to the
@@ -121,11 +121,10 @@ def exchange(served: Served, row: int, paid: str, bought: str, split: str = TEST
             logs = np.log(values[..., last, :]) - np.log(values[..., first, :])
             return np.asarray(-logs[..., y] / logs[..., x])
 
-    value = float(slope(served.means(split)))
+    value = float(slope(served.means(TEST)))
     if first == last or not np.isfinite(value):
         return None
-    low, high = _interval(slope(served.drawn(split).astype(np.float64)))
-    return Distance(bought, value, low, high, row, None)
+    return Distance(bought, value, *_interval(slope(served.test_draws.astype(np.float64))))
 
 
 def _neighbours(served: Served, row: int, x: int, y: int) -> tuple[int, int]:
@@ -248,10 +247,6 @@ def _simplices(places: Floats) -> NDArray[np.int64]:
         return np.zeros((0, size + 1), np.int64)
 
 
-def _only(served: Served, column: int) -> Floats:
-    return np.asarray(np.eye(len(served.outcomes))[column])
-
-
 def _column(served: Served, outcome: str) -> int:
     names = [each.name for each in served.outcomes]
     if outcome not in names:
@@ -265,7 +260,7 @@ def _front(served: Served, mask: Mask) -> list[int]:
     return rows[nondominated(served.means(CONFIRM)[rows], served.outcomes)].tolist() if len(rows) else []
 
 
-def _told(served: Served, matches: Sequence[_Match], column: int | None, split: str, point: int | None) -> Distance:
+def _told(served: Served, matches: Sequence[_Match], column: int | None) -> Distance:
     """The gain of all matches together in one outcome, as a share of what their rows have; of one match in all."""
 
     def gain(values: Floats) -> Floats:
@@ -275,10 +270,10 @@ def _told(served: Served, matches: Sequence[_Match], column: int | None, split: 
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(gained / sum(values[..., each.row, column] for each in matches))
 
-    low, high = _interval(gain(served.drawn(split).astype(np.float64)))
+    low, high = _interval(gain(served.test_draws.astype(np.float64)))
     name = "every outcome" if column is None else served.outcomes[column].name
-    by = matches[0].by[int(matches[0].shares.argmax())] if point is not None else None
-    return Distance(name, float(gain(served.means(split))), low, high, point, by)
+    by = matches[0].by[int(matches[0].shares.argmax())] if column is None else None
+    return Distance(name, float(gain(served.means(TEST))), low, high, by)
 
 
 def _interval(drawn: Floats) -> tuple[float, float]:
@@ -303,7 +298,7 @@ def _exchanges(served: Served, row: int) -> list[str]:
     paid, *others = (each.name for each in served.outcomes)
     found = [exchange(served, row, paid, bought) for bought in others]
     return [
-        f"At the pick, giving up 1% of {paid} buys {_number(each, 1)} of {each.outcome}."
+        f"At the pick, giving up 1% of {paid} buys {in_percent(each.value, each.low, each.high)} of {each.outcome}."
         for each in found
         if each is not None and each.value > 0
     ]
@@ -315,20 +310,20 @@ def _models(served: Served) -> list[str]:
     own, trials = rows_of(served, points=[now]), rows_of(served, roles=["trial"])
     if own.sum() < 2 or not trials.any():
         return []
-    found = [distance(served, trials, own, each.name) for each in served.outcomes]
-    told = [f"{each.outcome} {_number(each)}" for each in found if each is not None]
-    if not told:
+    found = ahead(served, trials, own)
+    if not found:
         return []
+    told = [f"{each.outcome} {in_percent(100 * each.value, 100 * each.low, 100 * each.high)}" for each in found]
     return [
         f"Models alone: against the current point's own models under any weights, the searched models have, at equal "
         f"other outcomes, {', '.join(told)}."
     ]
 
 
-def _number(found: Distance, unit: float = 100) -> str:
-    """A distance in per cent; an exchange rate, of unit 1, is per cent for one per cent."""
-    sure = f" ({percent(unit * found.low)} to {percent(unit * found.high)})" if np.isfinite(found.low) else ""
-    return f"{percent(unit * found.value)}%{sure}"
+def in_percent(value: float, low: float, high: float) -> str:
+    """Per cent with an interval, where that is known: `+1.2% (+0.7 to +1.7)`."""
+    sure = f" ({percent(low)} to {percent(high)})" if np.isfinite(low) else ""
+    return f"{percent(value)}%{sure}"
 
 
 def percent(value: float) -> str:

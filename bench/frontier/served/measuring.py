@@ -144,23 +144,18 @@ def _points(
     of: Sequence[int], at: Sequence[int], chosen: dict[int, list[int]],
     by_job: dict[tuple[int, int], list[list[Floats]]], measure: int,
 ) -> Points:  # fmt: skip
-    values: dict[int, Floats] = {}
-    moved: dict[int, Floats] = {}
-    own: dict[int, Floats] = {}
+    found: dict[int, tuple[Floats, Floats, Floats]] = {}
     for candidate, points in chosen.items():
-        runs = [found for (each, _), found in by_job.items() if each == candidate]
+        runs = [resampled for (each, _), resampled in by_job.items() if each == candidate]
         for place, point in enumerate(points):
             drawn = np.array([run[place][measure] for run in runs])  # (n, 1 + B, M)
-            values[point], apart = drawn[:, 0], drawn[:, 1:] - drawn[:, :1]
-            moved[point] = apart.mean(axis=0)
-            rest = apart - moved[point]
-            spread = np.nan_to_num((rest**2).sum(axis=0) / max(1, len(runs) - 1))
-            own[point] = spread.mean(axis=0) if len(spread) else np.zeros(drawn.shape[2])
-    order = range(len(of))
-    return Points(
-        np.array(of), np.array(at), tuple(values[point] for point in order),
-        np.stack([moved[point] for point in order], axis=1), np.array([own[point] for point in order]),
-    )  # fmt: skip
+            apart = drawn[:, 1:] - drawn[:, :1]
+            moved = apart.mean(axis=0)
+            spread = np.nan_to_num(((apart - moved) ** 2).sum(axis=0) / max(1, len(runs) - 1))
+            own = spread.mean(axis=0) if len(spread) else np.zeros(drawn.shape[2])
+            found[point] = drawn[:, 0], moved, own
+    values, every, owns = zip(*(found[point] for point in range(len(of))), strict=True)
+    return Points(np.array(of), np.array(at), values, np.stack(every, axis=1), np.array(owns))
 
 
 def _together(jobs: Iterable[Job], work: Callable[[Job], Found]) -> list[Found]:

@@ -194,10 +194,6 @@ class Served:
         """Whether there are intervals: whether any candidate has two replicates."""
         return len(self.draws) > 0
 
-    def drawn(self, split: str) -> NDArray[np.float32]:
-        """Draws on that split."""
-        return self.draws if split == CONFIRM else self.test_draws
-
     def means(self, split: str) -> Floats:
         """(S, M) of the table's points on that split."""
         return self.table[[each.key(split) for each in self.outcomes]].to_numpy(float)

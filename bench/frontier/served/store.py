@@ -24,6 +24,8 @@ from bench.predictions import Rows
 from bench.rows import CONFIRM, TEST
 
 JSON, NPZ = "served.json", "served.npz"
+ARRAYS, NUMBERS = ("draws", "test_draws", "row_variance"), ("current", "settings", "replicates")
+"""Parts of a front that are written as they are, into `served.npz` and `served.json`."""
 VERSION = 4
 """Raised whenever the same predictions give another front."""
 SAMPLED = 2000
@@ -61,23 +63,14 @@ def save(served: Served, folder: Path, digest: str) -> None:
     """Writes both files into a folder, each whole or not at all, draws first."""
     with atomic_path(folder / NPZ) as temporary, temporary.open("wb") as file:
         volume = np.array(list(asdict(served.hypervolume).values()))
-        np.savez(
-            file,
-            digest=np.array(digest),
-            hypervolume=volume,
-            draws=served.draws,
-            test_draws=served.test_draws,
-            row_variance=served.row_variance,
-            reach=np.array(served.reach),
-        )
+        arrays = {name: getattr(served, name) for name in ARRAYS}
+        np.savez(file, digest=np.array(digest), hypervolume=volume, reach=np.array(served.reach), **arrays)
     document = {
         "digest": digest,
         "outcomes": [asdict(each) for each in served.outcomes],
         "table": served.table.to_dict("records"),
-        "current": served.current,
+        **{name: getattr(served, name) for name in NUMBERS},
         "random": served.random.tolist(),
-        "settings": served.settings,
-        "replicates": served.replicates,
         "segments": served.segments.to_dict("list"),
     }
     write_text(folder / JSON, json.dumps(_plain(document), allow_nan=False))
@@ -91,38 +84,28 @@ def load(folder: Path, digest: str) -> Served | None:
     with np.load(folder / NPZ, allow_pickle=False) as arrays:
         if document["digest"] != digest or str(arrays["digest"]) != digest:
             return None
-        draws, test_draws, volume = arrays["draws"], arrays["test_draws"], arrays["hypervolume"]
-        row_variance, reach = arrays["row_variance"], float(arrays["reach"])
-    return Served(
-        outcomes=tuple(Objective(**each) for each in document["outcomes"]),
-        table=_numbers(pd.DataFrame(document["table"])),
-        draws=draws,
-        test_draws=test_draws,
-        current=document["current"],
-        hypervolume=Interval(*volume.tolist()),
-        random=np.array(document["random"]),
-        settings=document["settings"],
-        replicates=document["replicates"],
-        row_variance=row_variance,
-        reach=reach,
-        segments=_numbers(pd.DataFrame(document["segments"])),
-    )
+        return Served(
+            outcomes=tuple(Objective(**each) for each in document["outcomes"]),
+            table=_numbers(pd.DataFrame(document["table"])),
+            segments=_numbers(pd.DataFrame(document["segments"])),
+            random=np.array(document["random"]),
+            hypervolume=Interval(*arrays["hypervolume"].tolist()),
+            reach=float(arrays["reach"]),
+            **{name: document[name] for name in NUMBERS},
+            **{name: arrays[name] for name in ARRAYS},
+        )
 
 
 def to_json(served: Served) -> dict[str, Any]:
     """What `--json` shows as `served`: points with their outcomes on test, the front first; null is unknown."""
     table = served.table.sort_values(["on_front", "id"], ascending=[False, True])
-    points = [_point(served, line) for line in table.to_dict("records")]
-    current = _point(served, served.table.iloc[served.current].to_dict())
     volume = served.hypervolume
-    whole: dict[str, Any] = _plain(
-        {
-            "points": points,
-            "current": current,
-            "hypervolume": {"value": volume.value, "low": volume.low, "high": volume.high},
-        }
-    )
-    return whole
+    whole: dict[str, Any] = {
+        "points": [_point(served, line) for line in table.to_dict("records")],
+        "current": _point(served, served.table.iloc[served.current].to_dict()),
+        "hypervolume": {"value": volume.value, "low": volume.low, "high": volume.high},
+    }
+    return {key: _plain(value) for key, value in whole.items()}
 
 
 def _point(served: Served, line: Mapping[Any, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from bench.errors import listed
 from bench.frontier.comparison.verdict import SIZE, replicates_needed, rows_needed
 from bench.frontier.policy import Worth
 from bench.frontier.score import in_words
-from bench.frontier.served.distance import ahead, gain_of_all, percent, rows_of
+from bench.frontier.served.distance import ahead, gain_of_all, in_percent, percent, rows_of
 from bench.frontier.served.front import gains
 from bench.frontier.served.served import Served
 from bench.frontier.stability import ENOUGH, MARGIN
@@ -64,8 +64,7 @@ class Change:
         return self.value < 0 <= self.high and self.low < -MARGIN
 
     def __str__(self) -> str:
-        ends = f" ({percent(100 * self.low)} to {percent(100 * self.high)})" if np.isfinite(self.low) else ""
-        return f"{self.outcome} {percent(100 * self.value)}%{ends}"
+        return f"{self.outcome} {in_percent(100 * self.value, 100 * self.low, 100 * self.high)}"
 
 
 @dataclass(frozen=True)
@@ -247,27 +246,22 @@ def _named(names: list[str]) -> str:
 
 def _kept(served: Served, row: int, against: str, unlimited: int | None) -> Verdict:
     """Kind and sentence where the pick is the current point; its changes are not in it."""
-    kind, text = _kept_within(served, row, against)
-    if unlimited is None:
-        return Verdict(kind, text, keep=True)
-    told = ", ".join(map(str, _changes(served, unlimited)))
-    sure = SURE if served.known else "After one training each, no intervals are known."
-    what = describe(served, unlimited)
-    text = (
-        f"Keep {against}: no point that the policy allows is better. Without its limits it would pick {what}: "
-        f"{told}. {sure}"
-    )
-    return Verdict(kind, text, keep=True)
-
-
-def _kept_within(served: Served, row: int, against: str) -> tuple[Kind, str]:
-    if served.table["role"][row] == "baseline":
-        return "baseline", f"Keep {against}. The policy finds no better point."
+    kind: Kind = "unknown"
+    text = f"Keep {against}. The policy picks no other point."
     rest = rows_of(served)
     rest[row] = False
-    if served.known and rest.any() and gain_of_all(served, rest, row).high <= MARGIN:
-        return "tie", f"Keep {against}. No point gains more than {MARGIN:.1%} in every outcome."
-    return "unknown", f"Keep {against}. The policy picks no other point."
+    if served.table["role"][row] == "baseline":
+        kind, text = "baseline", f"Keep {against}. The policy finds no better point."
+    elif served.known and rest.any() and gain_of_all(served, rest, row).high <= MARGIN:
+        kind, text = "tie", f"Keep {against}. No point gains more than {MARGIN:.1%} in every outcome."
+    if unlimited is not None:
+        told = ", ".join(map(str, _changes(served, unlimited)))
+        sure = SURE if served.known else "After one training each, no intervals are known."
+        text = (
+            f"Keep {against}: no point that the policy allows is better. Without its limits it would pick "
+            f"{describe(served, unlimited)}: {told}. {sure}"
+        )
+    return Verdict(kind, text, keep=True)
 
 
 def _switched(served: Served, row: int, changes: tuple[Change, ...], against: str, worth: Change | None) -> Verdict:
