@@ -22,8 +22,8 @@ def jit(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
     The machine code is kept on disk: beside the source, or in the user's cache folder where that is read-only. Where
     neither can be written, each process compiles again.
 
-    Liberties are taken where they pay and no more: metrics take none, an update of a row may fuse a product and a sum,
-    and passes over activations may also reorder sums, so that these run in vectors.
+    Liberties are taken where they pay and no more: data and metrics take none, an update of a row may fuse a product
+    and a sum, and passes over activations may also reorder sums, so that these run in vectors.
 
     Args:
         fastmath: liberties with floating-point numbers, by LLVM's names.

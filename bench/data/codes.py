@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.data.values import WHOLE, distinct, filled, texts_of, whole_column
+from bench.intrinsics import jit
 
 
 class Spans(NamedTuple):
@@ -45,7 +45,7 @@ PRIME = np.uint64(1099511628211)
 """What FNV-1a multiplies by."""
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def hash_of(data: Any, start: Any, end: Any, basis: Any) -> Any:
     """FNV-1a, then the finaliser of MurmurHash3, so that every bit depends on every byte."""
     key = basis
@@ -54,7 +54,7 @@ def hash_of(data: Any, start: Any, end: Any, basis: Any) -> Any:
     return mixed(key)
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def mixed(key: Any) -> Any:
     """A bijection of 64 bits in which every bit of the result depends on every bit of the key."""
     key ^= key >> np.uint64(33)
@@ -72,7 +72,7 @@ def hashes_of(texts: Any, basis: np.uint64 = BASIS) -> NDArray[np.uint64]:
     return hashes
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _hash_all(data: Any, starts: Any, ends: Any, basis: Any, hashes: Any) -> None:
     for at in range(len(hashes)):
         hashes[at] = hash_of(data, max(starts[at], 0), ends[at], basis)
@@ -112,7 +112,7 @@ class IntegerCodes:
             _place_numbers(self.values, self._table)
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _at(key: Any, table: Any, values: Any) -> Any:
     """Where the code of a key is in the table, or the free place it would take."""
     mixed = np.uint64(key) ^ (np.uint64(key) >> np.uint64(32))  # bits of doubles may differ in the upper half alone
@@ -124,7 +124,7 @@ def _at(key: Any, table: Any, values: Any) -> Any:
     return at
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _code_numbers(ids: Any, out: Any, row: int, table: Any, values: Any, size: int, grow: bool) -> tuple[int, int]:
     """Rows done and codes in use; stops before a row that would fill the table beyond one half."""
     while row < len(ids):
@@ -147,13 +147,13 @@ def _code_numbers(ids: Any, out: Any, row: int, table: Any, values: Any, size: i
     return row, size
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _place_numbers(values: Any, table: Any) -> None:
     for code in range(len(values)):
         table[_at(values[code], table, values)] = code
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def count_codes(codes: Any, train: Any, counts: Any) -> None:
     """Adds train's rows (n,) to the counts of their codes (n, L), negative ones aside."""
     for row in range(len(codes)):
@@ -163,7 +163,7 @@ def count_codes(codes: Any, train: Any, counts: Any) -> None:
                     counts[codes[row, slot]] += 1
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def look_up(codes: Any, first: Any, table: Any, found: Any) -> None:
     """Puts what codes (n, C) stand for into `found` (n, C or more).
 
@@ -220,7 +220,7 @@ class TextCodes:
         return pa.Array.from_buffers(pa.large_string(), len(self), buffers)
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _others(data: Any, starts: Any, ends: Any, codes: Any, held: Any, held_ends: Any) -> Any:
     """(n,) which texts are not those of their codes; of negative codes none."""
     other = np.zeros(len(codes), np.bool_)

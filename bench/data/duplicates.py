@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from bench.data.codes import BASIS, NULL, IntegerCodes, fresh, hash_of, hashes_of, mixed
 from bench.data.values import distinct, filled, is_list, taken_apart
 from bench.errors import UserError
+from bench.intrinsics import jit
 
 Prints = NDArray[np.uint64]
 _OTHER_BASIS = np.uint64(0x9AE16A3B2F90404F)
@@ -100,7 +100,7 @@ def _bits(values: Any) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     return np.where(np.isnan(floats), np.nan, floats).view(np.uint64), whole.view(np.uint64)
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _hash_numbers(floats: Any, whole: Any, null: Any, salt: Any) -> Any:
     out = np.zeros((len(floats), 2), np.uint64)
     for at in range(len(floats)):
@@ -110,7 +110,7 @@ def _hash_numbers(floats: Any, whole: Any, null: Any, salt: Any) -> Any:
     return out
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _hash_lists(of_item: Any, at: Any, first: Any, null: Any, salt: Any, out: Any) -> None:
     for row in range(len(out)):
         if not null[row]:

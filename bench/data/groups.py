@@ -13,8 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from bench.intrinsics import jit
 
 WAITING = 64
 """Groups that wait for a batch with enough room before one is cut."""
@@ -44,10 +45,11 @@ def grouped_order(
     mixed = rng.permutation(len(starts))
     starts, many = _packed(starts[mixed], many[mixed], size, size if room is None else room)
     places = np.arange(len(rows)) + np.repeat(starts - np.cumsum(many) + many, many)
-    return rows[places]
+    found: NDArray[np.int64] = rows[places]
+    return found
 
 
-@njit(cache=True)
+@jit()
 def _packed(
     starts: NDArray[np.int64], many: NDArray[np.int64], size: int, room: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

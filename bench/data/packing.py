@@ -8,13 +8,11 @@ words are the low and the high half of its row of the table.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.intrinsics import AHEAD, prefetch_to_read
+from bench.intrinsics import AHEAD, jit, prefetch_to_read
 from bench.schema import Schema
 
 MOST = (1 << 16) - 1
@@ -22,7 +20,6 @@ MOST = (1 << 16) - 1
 LINE = 32  # words in a cache line
 Ids = NDArray[np.int32]
 Words = NDArray[np.uint16]
-_jit: Any = numba.njit(nogil=True, cache=True)
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class Packing:
         return ids
 
 
-@_jit
+@jit()
 def _pack(ids, before, wide, words):  # type: ignore[no-untyped-def]
     slots = np.uint64(len(before))
     for i in range(len(ids)):
@@ -75,14 +72,14 @@ def _pack(ids, before, wide, words):  # type: ignore[no-untyped-def]
             words[i, slots + k] = ids[i, wide[k]] >> 16
 
 
-@_jit
+@jit()
 def _ask(words, row):  # type: ignore[no-untyped-def]
     for k in range(0, words.shape[1], LINE):
         prefetch_to_read(words, row, k)
     prefetch_to_read(words, row, words.shape[1] - 1)
 
 
-@_jit
+@jit()
 def _unpack(words, rows, before, wide, ids):  # type: ignore[no-untyped-def]
     """In one pass, about a fifth faster than copying rows of 32-bit ids: there is less to wait for."""
     slots, count = np.uint64(len(before)), np.uint64(len(rows))

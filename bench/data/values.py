@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator
 
 from bench.errors import UserError
+from bench.intrinsics import jit
 
 WHOLE = r"(-?\p{Nd}+)\.0+"
 """1.0, 2.00: a whole number with a point, and the number; in the syntax of Arrow's expressions."""
@@ -109,7 +109,7 @@ def taken_apart(lists: Any) -> tuple[NDArray[np.int64], Any]:
     return np.append(0, np.cumsum(lengths, dtype=np.int64)), lists.flatten()
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def first_seen(raw: Any, size: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Numbers below `size`, negative ones aside, numbered again as they appear (N,); and which number each was."""
     numbers, order, seen = np.full(size, -1, np.int32), np.empty(min(size, len(raw)), np.int64), 0

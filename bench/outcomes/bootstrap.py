@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bench.intrinsics import jit
 from bench.seeds import derive
 
 Counts = NDArray[np.uint8]
@@ -52,7 +52,7 @@ def counts(units: NDArray[np.uint64], split: str, resamples: int, first: int = 0
     return found[:, :resamples]
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _draw(
     units: NDArray[np.uint64], seed: np.uint64, first: np.uint64, table: Counts, found: Counts
 ) -> None:  # splitmix64 (Steele, Lea & Flood, OOPSLA 2014), of a key mixed from split and unit
@@ -64,7 +64,7 @@ def _draw(
                 found[row, 4 * block + part] = table[(bits >> np.uint64(16 * part)) & np.uint64(0xFFFF)]
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _mixed(bits: np.uint64) -> np.uint64:
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -114,7 +114,7 @@ class Drawn:
         return float((sizes.astype(float) ** 2).sum() / len(rows))
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _add(weights: Counts, columns: NDArray[np.float64], found: NDArray[np.float64]) -> None:
     for row in range(len(weights)):
         for m in range(columns.shape[1]):

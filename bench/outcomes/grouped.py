@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bench.intrinsics import jit
 from bench.outcomes.bootstrap import Drawn
 from bench.outcomes.whole import AREA, NDCG, SHARE, Floats, Wanted, discounts, top, won
 
@@ -88,7 +88,7 @@ def ratio(above: Floats, below: Floats) -> Floats:
         return np.where(below > 0, above / below, np.nan)
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _prepare(
     starts: Ints,
     gains: NDArray[np.float32],
@@ -141,7 +141,7 @@ def _prepare(
                     scales[group, m] = weight / (2.0 * above * (whole - above))
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _contribute(
     scores: Floats,
     order: Ints,

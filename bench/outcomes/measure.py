@@ -331,7 +331,7 @@ def _top(chunks: _Chunks, kind: int, cut: float) -> float:
         return gained + gained_by_equals / equals * (cut - before)
     keys, gains = (np.concatenate(each) for each in zip(*held, strict=True))
     order, norms = np.argsort(-keys), discounts(int(cut))
-    walked = top(keys[order].astype(np.float64), order, len(order), gains, kind, cut, norms, np.empty(0))
+    walked: float = top(keys[order].astype(np.float64), order, len(order), gains, kind, cut, norms, np.empty(0))
     return walked + gained_by_equals / equals * float(norms[int(cut)] - norms[before])
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from bench.intrinsics import jit
 from bench.outcomes.bootstrap import PIECE, Drawn
 
 NDCG, SHARE, AREA, AREA_BY_POSITIVES = range(4)
@@ -41,7 +41,7 @@ def discounts(most: int) -> Floats:
     return np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(most) + 2.0))])
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def top(
     ranked: Floats,
     places: NDArray[np.int64],
@@ -80,7 +80,7 @@ def top(
     return found
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def won(ranked: Floats, places: NDArray[np.int64], size: int, gains: NDArray[np.float32], weights: Floats) -> float:
     """Twice the pairs of a positive ranked above a negative, ties counting half; arguments as of `top`."""
     above, found, at = 0.0, 0.0, 0
@@ -234,7 +234,7 @@ def _varies(gains: Floats, drawn: Drawn, rows: Ints) -> NDArray[np.bool_]:
     return most > least
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _walk(
     ranked: Floats,
     places: Ints,
@@ -292,7 +292,7 @@ def _walk(
             rows[b] = 0.0
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _pass(positive: bool, count: NDArray[Any], above: Floats, found: Floats) -> None:
     """Adds to twice the pairs won (B,), and to the positives above (B,), what a row that is alone brings."""
     if positive:
@@ -303,7 +303,7 @@ def _pass(positive: bool, count: NDArray[Any], above: Floats, found: Floats) -> 
             found[b] += 2.0 * above[b] * count[b]
 
 
-@njit(cache=True, nogil=True)
+@jit()
 def _take(
     gain: float,
     discounted: bool,

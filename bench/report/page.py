@@ -29,13 +29,15 @@ KINDS = {
     "baseline": "A baseline is enough",
     "unknown": "Cannot tell",
 }
+KEPT = {"trade": "Not worth its cost", "unknown": "No gain shown"}
+"""Where the answer is to keep the current point."""
 
 
 def section(view: View, place: int) -> str:
     """The section; `place` makes its ids its own among the sections of a page."""
     id = section_id(view, place)
     kind, told = view.verdict
-    label = "No gain shown" if kind == "unknown" and view.keep else KINDS[kind]
+    label = (KEPT if view.keep and kind in KEPT else KINDS)[kind]
     first, *rest = text.sentences(told) or [""]
     return joined(
         [

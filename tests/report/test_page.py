@@ -52,9 +52,14 @@ def test_words_are_there_without_scripts(view: Any) -> None:
     page = document([view], "quick-7")
     assert "<p>census-income, 99,762 rows of test, suite quick</p></header>" in page
     assert '<p class="verdict trade"><strong>Trade</strong>' in page
-    for keep, label in ((True, "No gain shown"), (False, "Cannot tell")):
-        told = document([replace(view, verdict=("unknown", "As it is."), keep=keep)], "quick-7")
-        assert f'<p class="verdict unknown"><strong>{label}</strong>' in told
+    labels = {
+        ("unknown", True): "No gain shown",
+        ("unknown", False): "Cannot tell",
+        ("trade", True): "Not worth its cost",
+    }
+    for (kind, keep), label in labels.items():
+        told = document([replace(view, verdict=(kind, "As it is."), keep=keep)], "quick-7")
+        assert f'<p class="verdict {kind}"><strong>{label}</strong>' in told
     assert "<code>seesaw confirm quick-7 --static 7</code>" in page
     packed = re.findall(r'data-packed id="[^"]*">([^<]*)<', page)
     (data,) = [json.loads(gzip.decompress(base64.b64decode(each))) for each in packed]

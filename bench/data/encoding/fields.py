@@ -9,7 +9,6 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
-import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +20,7 @@ from bench.data.codes import ABSENT, NULL, Codes, ColumnCodes, TextCodes, whole_
 from bench.data.columns import Keep
 from bench.data.encoding.base import Known, Source, Vocabulary
 from bench.data.values import distinct, filled, is_list, taken_apart, texts_of
+from bench.intrinsics import jit
 from bench.registry import Config
 from bench.schema import Field
 
@@ -76,7 +76,7 @@ def _chosen(lists: Lists, own: NDArray[Any], first: NDArray[np.int64], none: int
     return chosen
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _choose(own: Any, first: Any, none: Any, last: bool, repeats: bool, chosen: Any) -> None:
     """For each list its first or last values that are not missing, in order, as many as there are slots."""
     for row in range(len(first) - 1):
@@ -176,7 +176,7 @@ class HistoryField(Config):
         return np.where(codes == ABSENT, PAD, known.meaning[codes])
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _ranges(cuts: Any, numbers: Any, local: Any) -> None:
     """For each number the place of its range, from 1 on, or of missing.
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat
 
 from bench.data.codes import IntegerCodes
 from bench.data.encoding.base import Source
+from bench.intrinsics import jit
 from bench.registry import Config
 from bench.schema import begins
 
@@ -128,7 +128,7 @@ class RunningMoments:
         return mean, deviation if deviation > 1e-12 * max(1.0, abs(mean)) else 0.0
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _placed(values: Any, place: Any, known: int) -> Any:
     """The place of the range of each value (N,), given as bits, and the values whose ranges were not met before.
 
@@ -146,7 +146,7 @@ def _placed(values: Any, place: Any, known: int) -> Any:
     return at, first
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _sums_of(values: Any, times: Any, at: Any, near: Any) -> Any:
     """(3, R) for each range the count, and sums of differences from the number near and of their squares."""
     sums = np.zeros((3, len(near)))

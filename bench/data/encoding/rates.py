@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
@@ -19,6 +18,7 @@ from pydantic import model_validator
 from bench.data.codes import UNKNOWN, Codes
 from bench.data.encoding.base import Known, Source
 from bench.data.encoding.numeric import Dense, RunningMoments
+from bench.intrinsics import jit
 from bench.registry import Config
 from bench.schema import Task
 from bench.seeds import derive
@@ -186,7 +186,7 @@ def _mean(sums: Values, counts: Values) -> Values:
     return mean
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _add(
     codes: Any, fold: Any, labels: Any, sums: Any, counts: Any, rows: Any, order: Any, seen: int
 ) -> int:  # fmt: skip

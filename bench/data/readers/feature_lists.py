@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.codes import BASIS, PRIME, mixed
+from bench.intrinsics import jit
 
 ABSENT = -1
 """Id where a line lacks the field, or has fewer values than there are slots."""
@@ -110,7 +110,7 @@ def _reason(line: bytes, labelled: bool) -> str:
     return f"expected a feature's value to be a number, {found}"
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _scan(
     text: Any, labelled: bool, table: Any, exact: Any, keys: Any, labels: Any, ids: Any, sums: Any, offsets: Any,
     weights: Any, bad: Any,
@@ -137,7 +137,7 @@ def _scan(
     return row, wrong
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _heads(text: Any, at: Any, labelled: bool, key: Any, labels: Any) -> Any:
     """The place after all columns but the last, NOWHERE where they do not fit."""
     if labelled:
@@ -157,14 +157,14 @@ def _heads(text: Any, at: Any, labelled: bool, key: Any, labels: Any) -> Any:
     return _after_comma(text, at + ONE)
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _after_comma(text: Any, at: Any) -> Any:
     while text[at] != 44 and text[at] != 10:
         at += ONE
     return at + ONE if text[at] == 44 else NOWHERE
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _features(text: Any, at: Any, table: Any, exact: Any, ids: Any, sums: Any, weights: Any) -> Any:
     """The place after a line's features, NOWHERE where they do not fit."""
     last = first = slots = column = np.int64(-1)
@@ -201,7 +201,7 @@ def _features(text: Any, at: Any, table: Any, exact: Any, ids: Any, sums: Any, w
     return at + ONE if text[at] == 10 else NOWHERE
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _place(field: Any, table: Any) -> Any:
     """Where a packed name is in the table, or the free place it would take."""
     place = field * 31 % 255
@@ -210,7 +210,7 @@ def _place(field: Any, table: Any) -> Any:
     return place
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _number(text: Any, at: Any, exact: Any) -> Any:
     """A number such as -2.5e3, and the place after it, NOWHERE where there is none."""
     negative = text[at] == 45
@@ -253,7 +253,7 @@ def _number(text: Any, at: Any, exact: Any) -> Any:
     return -value if negative else value, at
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _long(text: Any, at: Any) -> Any:
     """The first 18 digits of a number, and how many places they are too far to the left."""
     mantissa, digits, scale, point = np.int64(0), np.int64(0), np.int64(0), False
@@ -270,7 +270,7 @@ def _long(text: Any, at: Any) -> Any:
     return mantissa, scale
 
 
-@numba.njit(nogil=True, cache=True)
+@jit()
 def _keep(ids: Any, weights: Any, first: Any, slots: Any, id_: Any, weight: Any) -> None:
     """Inserts an id among the heaviest; equal weights stay in order, an id that repeats keeps its greater weight."""
     last = first + slots - ONE
