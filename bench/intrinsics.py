@@ -22,7 +22,7 @@ def jit(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
     The machine code is kept on disk: beside the source, or in the user's cache folder where that is read-only. Where
     neither can be written, each process compiles again.
 
-    Liberties are taken where they pay and no more: data and metrics take none, an update of a row may fuse a product
+    Liberties are taken where they pay and no more. Data and metrics take none. An update of a row may fuse a product
     and a sum, and passes over activations may also reorder sums, so that these run in vectors.
 
     Args:

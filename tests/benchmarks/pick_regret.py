@@ -1,7 +1,7 @@
 """From a search to a pick, replayed: how far the pick is from the best, and whether its verdict is right.
 
     python tests/benchmarks/pick_regret.py --keep FOLDER [--replays 20] [--budget 8] [--datasets hotel-bookings ..]
-        [--fresh 16] [--home .seesaw] [--raw DIR] [--write docs/search.md]
+        [--fresh 16] [--more 0] [--home .seesaw] [--raw DIR] [--write docs/search.md]
 
 A search by rungs, from the portfolio that was learnt on the other data, is replayed on the table's entries, on the
 values of one seed. The points that it would confirm are trained on fresh seeds, once for all replays, and their
@@ -12,7 +12,8 @@ the generated logs AUC and served outcomes are there by the probabilities behind
 labels.
 Regret is the best true score of anything that was trained on fresh seeds less the pick's, in the rule's own unit: a
 mean of AUC, or of shares of the served outcomes. The best is chosen on half of the other seeds and judged on the rest,
-both ways round: by the same seeds, the best of many noisy means would look better than it is. What is served must keep
+both ways round: by the same seeds, the best of many noisy means would look better than it is. With `--more N` the heads
+that were picked, and those that may be the best, are judged by N further seeds instead. What is served must keep
 the policy's limits by its true changes, or it is no candidate for the best.
 
 A verdict is right where all that it says is so by the true changes: what it says is gained is, what it says is lost is,
@@ -26,6 +27,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,6 +63,8 @@ LIMIT, REPLICATES = 3, 4
 """As `quick` confirms: points, and replicates of each. The best of each other way of sharing comes on top."""
 DATASETS = tuple(name_of(each.id) for each in SUITE.datasets)
 GENERATED = ("funnel-log", "sparse-log", "rare-feed", "long-tail-log")
+MORE = tuple(range(100, 200))
+"""Seeds of `--more`."""
 SAYS = ("switch", "switch if it is worth it", "stay", "cannot tell")
 AIMS = {"heads": 0.0005, "served": 0.02}
 """The regret that is aimed at in 9 of 10 replays, by sort of pick."""
@@ -172,6 +176,18 @@ def mean_auc(chance: Floats, scores: Floats) -> Floats:
     return np.mean([expected_auc(chance[..., t], scores[:, t]) for t in range(chance.shape[-1])], axis=0)
 
 
+def heads_of(fresh: Fresh, places: Sequence[Place]) -> Floats:
+    """(places, seeds), mean AUC of heads on test; of a generated log by its probabilities."""
+    if fresh.folder.name not in GENERATED:
+        keys = [each.key(TEST) for each in fresh.objectives]
+        return np.array([[np.mean([fresh.frame.loc[(e, s, r), keys]]) for s in fresh.seeds] for e, r in places])
+    expected = chances(fresh.folder.name)[TEST]
+    wide = [fresh.candidate(fresh.point(place, fresh.seeds), place) for place in places]
+    return np.array(
+        [[mean_auc(expected, each.predictions(TEST, at)) for at in range(len(each.seeds))] for each in wide]
+    )
+
+
 class Truth:
     """Mean AUC and outcomes of every place on test, on each fresh seed: measured once for all replays."""
 
@@ -184,16 +200,10 @@ class Truth:
         names = [each.name for each in self.outcomes]
         if fresh.folder.name in GENERATED:
             expected = chances(fresh.folder.name)[TEST]
-            wide = [fresh.candidate(fresh.point(place, fresh.seeds), place) for place in every]
-            heads = [[mean_auc(expected, each.predictions(TEST, at)) for at in range(len(each.seeds))] for each in wide]
             # served outcomes are shares of expected labels
             found = replace(found, labels=expected.astype(np.float32), kinds=("regression",) * len(names))
             names = [name.replace("recall@", "value@") for name in names]
-        else:
-            keys = [each.key(TEST) for each in fresh.objectives]
-            heads = [[np.mean([fresh.frame.loc[(e, s, r), keys]]) for s in fresh.seeds] for e, r in every]
-        self.heads: Floats = np.array(heads)
-        """(places, seeds)."""
+        self.heads = heads_of(fresh, every)
         self.rows, self._names = found, names
         self.equal = Fusion.of("power", [1.0] * len(self.tasks))
         settings = [self.equal, *(each for each in Sweep(len(self.tasks)).settings if each != self.equal)]
@@ -205,7 +215,7 @@ class Truth:
         return np.array(Meter(wide, self.rows, TEST, self._names, 0).sweep(settings))
 
 
-def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> dict[str, float | str]:
+def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> dict[str, Any]:
     """One race and pick of each sort: regrets, and what the verdict says and is."""
     every = truth.every
     order = np.random.default_rng(derive(seed, "seeds")).permutation(fresh.seeds).tolist()
@@ -217,7 +227,7 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     columns = [fresh.seeds.index(each) for each in unseen]
     halves = [truth.heads[:, part].mean(axis=1) for part in (columns[::2], columns[1::2])]
     true = truth.heads[every.index(by_id[heads.point]), columns].mean()
-    found: dict[str, float | str] = {"heads": _best(*halves) - float(true)}
+    found: dict[str, Any] = {"head": by_id[heads.point], "heads": _best(*halves) - float(true)}
 
     rows = {str(split): of for split in KEPT if (of := rows_of(fresh.folder, split)) is not None}
     own = [fresh.candidate(point, place) for point, place in zip(points, places, strict=True)]
@@ -249,6 +259,14 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     }
 
 
+def contenders(found: pd.DataFrame, truth: Truth) -> list[Place]:
+    """The places that heads' picks came to, and those that may be the best by two standard errors."""
+    means = truth.heads.mean(axis=1)
+    errors = truth.heads.std(axis=1, ddof=1) / np.sqrt(truth.heads.shape[1])
+    near = means + 2 * np.hypot(errors, errors[means.argmax()]) >= means.max()
+    return sorted({*found["head"], *(truth.every[at] for at in np.flatnonzero(near))})
+
+
 def judged(said: Verdict, true: Floats) -> tuple[str, float]:
     """What a verdict says, one of `SAYS`, and whether it is so by the true changes (M,); NaN where it cannot tell."""
     if said.keep:
@@ -267,6 +285,18 @@ def _best(one: Floats, other: Floats) -> float:
     return float(other[one.argmax()] + one[other.argmax()]) / 2
 
 
+def trained(
+    dataset: str, table: Table, places: Sequence[Place], seeds: tuple[int, ...], options: argparse.Namespace
+) -> Fresh:
+    """The places' configurations on these seeds; what is not kept yet is trained."""
+    runs = plan(dataset, sorted({entry for entry, _ in places}), seeds, options, options.keep)
+    runs = [replace(run, config=named(table.configs[run.configuration], run.tasks)) for run in runs]
+    carry_out(runs, options.keep, options.workers, np.inf)
+    frame = finished_frame(options.keep)
+    frame = frame[frame["dataset"] == dataset].set_index(["configuration", "seed", "rung"]).sort_index()
+    return Fresh(frame, options.keep / dataset, table.objectives, seeds)
+
+
 def main() -> None:
     """Replays, trains what is missing, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -276,6 +306,7 @@ def main() -> None:
     parser.add_argument("--replays", type=int, default=20)
     parser.add_argument("--budget", type=float, default=8, help="full-length trainings of the search")
     parser.add_argument("--fresh", type=int, default=len(FRESH), help=f"fresh seeds, at most {len(FRESH)}")
+    parser.add_argument("--more", type=int, default=0, help="further seeds by which the best heads are judged")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--home", type=Path)
     parser.add_argument("--raw", type=Path, help="folder with a folder of raw files for each data set")
@@ -290,15 +321,15 @@ def main() -> None:
         turns = [tables[n % len(tables)] for n in range(options.replays)]
         lists = [listed(SEARCHERS[OURS](each.fresh(), n, options.budget), each) for n, each in enumerate(turns)]
         every = sorted({place for places in lists for place in places})
-        entries = sorted({entry for entry, _ in every})
-        runs = plan(dataset, entries, seeds, options, options.keep)
-        runs = [replace(run, config=named(tables[0].configs[run.configuration], run.tasks)) for run in runs]
-        carry_out(runs, options.keep, options.workers, np.inf)
-        frame = finished_frame(options.keep)
-        frame = frame[frame["dataset"] == dataset].set_index(["configuration", "seed", "rung"]).sort_index()
-        fresh = Fresh(frame, options.keep / dataset, tables[0].objectives, seeds)
-        truth = Truth(fresh, every)
-        found = pd.DataFrame([replay(fresh, places, truth, n) for n, places in enumerate(lists)])
+
+        truth = Truth(trained(dataset, tables[0], every, seeds, options), every)
+        found = pd.DataFrame([replay(truth.fresh, places, truth, n) for n, places in enumerate(lists)])
+        if options.more:
+            of = contenders(found, truth)
+            values = heads_of(trained(dataset, tables[0], of, MORE[: options.more], options), of)
+            best = _best(values[:, ::2].mean(axis=1), values[:, 1::2].mean(axis=1))
+            found["heads"] = [best - values[of.index(place)].mean() for place in found["head"]]
+            print({place: (each.mean(), each.std(ddof=1)) for place, each in zip(of, values, strict=True)})
         heads, served = (
             f"{found[name].median():.{d}f}, {found[name].quantile(0.9):.{d}f}, {(found[name] <= AIMS[name]).mean():.0%}"
             for name, d in (("heads", 5), ("served", 4))
@@ -306,9 +337,7 @@ def main() -> None:
         parts = " | ".join(f"{(found['said'] == what).mean():.0%}" for what in SAYS)
         told = found["right"].dropna()
         lines.append(f"| {dataset} | {heads} | {served} | {parts} | {int(told.sum())} of {len(told)} |")
-        print(
-            f"{found.to_string()}\n{len(entries)} configurations on {len(seeds)} fresh seeds\n{lines[-1]}", flush=True
-        )
+        print(f"{found.to_string()}\n{len(every)} places on {len(seeds)} fresh seeds\n{lines[-1]}", flush=True)
     if options.write:
         replace_table(options.write, "picks", "\n".join(lines))
 
