@@ -321,7 +321,6 @@ def main() -> None:
         turns = [tables[n % len(tables)] for n in range(options.replays)]
         lists = [listed(SEARCHERS[OURS](each.fresh(), n, options.budget), each) for n, each in enumerate(turns)]
         every = sorted({place for places in lists for place in places})
-
         truth = Truth(trained(dataset, tables[0], every, seeds, options), every)
         found = pd.DataFrame([replay(truth.fresh, places, truth, n) for n, places in enumerate(lists)])
         if options.more:
