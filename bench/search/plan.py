@@ -18,6 +18,7 @@ from bench.frontier.pareto import resolve_reference
 from bench.objectives import Objective
 from bench.records import Scalar
 from bench.search import tree as trees
+from bench.search.nodes import Switch
 from bench.search.ranking import Rules
 from bench.search.space import Space
 
@@ -148,6 +149,9 @@ def beginning(
 def learnt(space: Space, tasks: Sequence[str], objectives: int, rows: int) -> list[dict[str, Scalar]]:
     """The searched parameters of a portfolio's configurations, best first.
 
+    None where the space has a choice that the portfolio does not know, such as how numbers enter. Configurations that
+    leave it at its default draw the search to themselves, away from better ones (docs/search.md).
+
     Those that were learnt on data as large, of the number of objectives that is nearest. A configuration whose way of
     sharing the space does not have is left out; other values that the space does not have become the nearest that it
     has, or the default.
@@ -157,6 +161,9 @@ def learnt(space: Space, tasks: Sequence[str], objectives: int, rows: int) -> li
     """
     known = [each for each in _read() if each["rows"] <= rows]
     nearest = min(known, key=lambda each: (-each["rows"], abs(each["objectives"] - objectives)))
+    chosen = {name for each in nearest["configurations"] for name in each}
+    if any(isinstance(node, Switch) and name not in chosen for name, node in space.tree.items()):
+        return []
     found = [fitted(each, space, tasks) for each in nearest["configurations"]]
     return list({tuple(each.items()): each for each in found if each}.values())
 

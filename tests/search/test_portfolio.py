@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
+import pytest
 from search_toys import toy_plan, toy_space
 
 from bench.search.nodes import Choice, Float, Int
@@ -26,8 +27,8 @@ def leaf(node: Int | Float | Choice) -> Space:
     return Space("one leaf", "here", {"x": node, "sharing.kind": toy_space().tree["sharing.kind"]})
 
 
-def test_the_file_opens_every_space_that_ships() -> None:
-    for name in ("funnel", "joint", "quick", "wide"):
+def test_the_file_opens_the_spaces_that_it_knows() -> None:
+    for name in ("funnel", "quick"):
         space = load_space(name)
         asked = ((1, TASKS[:1]), (2, TASKS[:2]), (3, TASKS), (5, (*TASKS, "buy", "save")))
         for (objectives, tasks), rows in product(asked, (0, 10**9)):
@@ -38,6 +39,11 @@ def test_the_file_opens_every_space_that_ships() -> None:
             assert all(set(each) <= names for each in found)
             assert any(each["sharing.kind"] == "single_task" for each in found)
             assert learnt(space, tasks, objectives, rows) == found
+
+
+@pytest.mark.parametrize("name", ["joint", "wide"])
+def test_a_space_with_a_choice_that_no_configuration_names_begins_with_its_defaults(name: str) -> None:
+    assert learnt(load_space(name), TASKS, 3, 10**9) == []
 
 
 def test_values_are_those_of_the_space() -> None:
