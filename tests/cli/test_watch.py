@@ -56,8 +56,8 @@ def test_on_a_terminal_it_stays_in_one_place_and_ctrl_c_ends_it(tmp_path: Path) 
     code = (
         "import sys; from bench.run import folder, status; from types import SimpleNamespace as N\n"
         "from pathlib import Path\n"
-        f"run = N(folder=Path({str(folder)!r}))\n"
-        "folder.Run.open = classmethod(lambda *_: N(datasets={'shop': N(run=run)}))\n"
+        f"run = N(folder=Path({str(folder)!r}), datasets={{'shop': None}})\n"
+        "folder.Run.open = classmethod(lambda *_: run)\n"
         "status.status_of = lambda run: dict(completed=3, failures=[], left_out={}, search={})\n"
         "from bench.cli import main; sys.exit(main(['status', 'a', '--watch']))\n"
     )
