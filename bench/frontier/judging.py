@@ -1,9 +1,8 @@
-"""Checks choices against a policy's guard and bounds, finds the changes that would let them pass, and scores them."""
+"""A policy applied to choices: which keep its guard and bounds, what the others break, and its rule's scores."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,102 +12,8 @@ from scipy.special import ndtri
 from bench.errors import UserError, unknown
 from bench.frontier.choices import THOUSANDTHS, Choices
 from bench.frontier.policy import LOSS, PICK_RULES, Policy, Terms, share_of_current
+from bench.frontier.remedies import Breach, Change, loosened, round_up
 from bench.frontier.statistics import LEVEL
-
-Value = float | str | tuple[float | str, float | str] | None
-
-
-@dataclass(frozen=True)
-class Change:
-    """A new value for a setting of a policy.
-
-    Attributes:
-        setting: where the policy has it, as in `guard.at_most`.
-        name: of the entry, where the setting is a table by metric.
-        value: None leaves it out.
-    """
-
-    setting: str
-    name: str | None
-    value: Value
-
-    @property
-    def toml(self) -> str:
-        """As a line of a policy file; a comment, where it is to be left out."""
-        what = self.setting if self.name is None else f'{self.setting}."{self.name}"'
-        return f"# without {what}" if self.value is None else f"{what} = {_shown(self.value)}"
-
-    def __str__(self) -> str:
-        what = self.setting if self.name is None else f"{self.setting} '{self.name}'"
-        if self.value is None:
-            return f"{what}, which was not measured there, were left out"
-        return f"{what} were {_shown(self.value)}"
-
-
-@dataclass(frozen=True)
-class Breach:
-    """A limit that a choice breaks.
-
-    Attributes:
-        excess: how far beyond the limit, as a fraction of it; infinite where nothing was measured.
-        change: what would let the choice through.
-    """
-
-    text: str
-    excess: float
-    change: Change
-
-    def __str__(self) -> str:
-        return self.text
-
-
-def remedies(broken: Iterable[Breach]) -> tuple[Change, ...]:
-    """The changes that let a choice through, one a setting: the weakest that it needs."""
-    found: dict[tuple[str, str | None], Change] = {}
-    for change in (each.change for each in broken):
-        known = found.get((change.setting, change.name), change)
-        larger = isinstance(change.value, float) and isinstance(known.value, float) and change.value > known.value
-        found[change.setting, change.name] = change if larger else known
-    return tuple(found.values())
-
-
-def changed(policy: Policy, changes: Sequence[Change]) -> Policy:
-    """The policy with other settings."""
-    values = policy.model_dump(exclude_unset=True)
-    for change in changes:
-        at, path = values, [*change.setting.split("."), *([] if change.name is None else [change.name])]
-        for key in path[:-1]:
-            at[key] = at.get(key) or {}
-            at = at[key]
-        if change.value is None:
-            del at[path[-1]]
-        else:
-            at[path[-1]] = change.value
-    return Policy.model_validate(values)
-
-
-def loosened(bound: float | str, value: float, current: float, floor: bool) -> float | str:
-    """The bound in the form it was written in, just so far moved that a value keeps it."""
-    if share_of_current(bound) is None:
-        return 0.0 - float(round_up(-value, 6)) if floor else float(round_up(value, 6))
-    share = 100 * value / current
-    return f"{(math.floor(share * 100 + 1e-9) if floor else math.ceil(share * 100 - 1e-9)) / 100:g}% of current"
-
-
-def round_up(value: float, digits: int = 3) -> str:
-    """The value, rounded up to `digits` significant digits."""
-    if value == 0 or math.isinf(value):
-        return f"{value:g}"
-    step = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
-    rounded = f"{math.ceil(value / step) * step:.{digits}g}"
-    return rounded if float(rounded) >= value else f"{(math.ceil(value / step) + 1) * step:.{digits}g}"
-
-
-def _shown(value: Value) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(_shown(each) for each in value)}]"
-    return f'"{value}"' if isinstance(value, str) else f"{value:g}"
-
 
 Floats = NDArray[np.float64]
 ONE_ERROR = (0.1587, 0.8413)

@@ -16,9 +16,10 @@ import numpy as np
 from bench.errors import UserError
 from bench.frontier import reason
 from bench.frontier.choices import Choices
-from bench.frontier.judging import Breach, Change, Judge, changed, remedies
+from bench.frontier.judging import Judge
 from bench.frontier.points import estimate, rows_of
 from bench.frontier.policy import Floats, Policy
+from bench.frontier.remedies import Breach, Change, changed, remedies
 from bench.frontier.stability import Stability, as_good, simpler, simplicity, stability_of
 from bench.objectives import Objective, key_on, ranked
 from bench.records import Point, Scalar

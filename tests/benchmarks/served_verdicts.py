@@ -8,12 +8,11 @@ Replicates share seeds. The real code draws the served front of these outcomes; 
 
 The pick is a serving point of another network: the one with the largest gain on confirmation rows over the current
 point. By turns the gain is that of the worse outcome, and the sum of both if it loses at most 5% of each. So the choice
-favours luck as much as possible. Columns are shares of
-runs. "Held": all intervals of the pick hold the truth. "Wrong gain", "wrong cost": an outcome is said to be gained or
-lost that is not. "Wrong win": a win that loses more than half a per cent of an outcome. "Wrong worth": a
-trade is said to be worth its cost by the rule `knee`, or not, that is not so; "worth held": the interval of that score
-holds the truth. "Unnamed": a switch is advised,
-and a baseline that is as good as the best not named. "Trees": trees are said to be ahead.
+favours luck as much as possible. Columns are shares of runs. "Held": all intervals of the pick hold the truth. "Wrong
+gain", "wrong cost": an outcome is said to be gained or lost that is not. "Wrong win": a win that loses more than half a
+per cent of an outcome. "Wrong worth": a trade is said to be worth its cost by the rule `knee`, or not, that is not so;
+"worth held": the interval of that score holds the truth. "Unnamed": a switch is advised, and a baseline that is as good
+as the best not named. "Trees": trees are said to be ahead.
 `--write` puts the table between the marks in that file.
 """
 

@@ -22,18 +22,9 @@ from speed.table import NAMES, replace
 from bench.data.tasks import scale_of
 from bench.machine import keep_freed_memory
 from bench.schema import Field, Number, Task
-from bench.training.config import AXES
+from bench.training.config import AXES, DEFAULTS
 
-PLAIN = {
-    "numeric": "scaled",
-    "sequence": "mean",
-    "interaction": "none",
-    "sharing": "shared_bottom",
-    "funnel": "independent",
-    "loss": "log",
-    "regression_loss": "squared",
-    "balancing": "static",
-}
+PLAIN = {**DEFAULTS, "numeric": "scaled"}
 NUMBERS, RANGES, LENGTH = 7, 1000, 20
 MODELS = ("shared_bottom", "mmoe")
 """What an entry of another axis than sharing stands on."""

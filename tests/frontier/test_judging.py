@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bench.errors import UserError
-from bench.frontier.judging import Judge, round_up
+from bench.frontier.judging import Judge
 from bench.frontier.policy import Guard, Policy
+from bench.frontier.remedies import round_up
 
 ROWS = {"current": (0.10, 0.50), "7": (0.0949, 0.60), "8": (0.0951, 0.55), "9": (0.11, 0.49)}
 
