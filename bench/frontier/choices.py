@@ -13,6 +13,7 @@ values are the search's own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -138,6 +139,22 @@ class Choices:
         unit = np.where([self.in_thousandths(name) for name in names], THOUSANDTHS, np.abs(base))
         unit = np.where(unit > 0, unit, 1.0)
         return np.asarray(signs * (values - base[..., None, :]) / unit[..., None, :])
+
+    def shares(self, name: str, confidence: float, floor: bool) -> Floats:
+        """The share of current's value that each row keeps with this confidence over draws: (rows,).
+
+        Without draws of the metric, of its values.
+
+        Args:
+            floor: whether from below; else the share that it does not exceed.
+        """
+        drawn = self.posterior([name])[:, :, 0] if name in self.drawn and len(self.draws) else None
+        values = self.values([name])[None, :, 0] if drawn is None else drawn
+        assert self.current is not None
+        now = values[:, self.current, None]
+        found = np.sort(np.divide(values, now, out=np.ones_like(values), where=now > 0), axis=0)
+        beyond = math.floor((len(found) - 1) * (1 - confidence))  # as many draws may have less, or more
+        return np.asarray(found[beyond if floor else -1 - beyond])
 
     def check(self, name: str, where: str, directed: bool = False) -> None:
         """Raises a UserError where there is no such metric, or, if `directed`, it has no best direction."""

@@ -32,7 +32,8 @@ class Limit:
         setting: of the policy.
         other: the bound on the other side, where one setting holds both.
         errors: (rows,) standard errors of the difference from current, where `count` of them may be lost.
-        margin: (rows,), what a mean must keep beyond the bound so that it is kept with the policy's confidence.
+        sure: (rows,), the share of current's value that each row keeps with the policy's confidence; None where the
+            mean decides.
         key: whether the setting is a table by metric.
     """
 
@@ -45,7 +46,7 @@ class Limit:
     other: float | str | None = None
     errors: Floats | None = None
     count: float = 0.0
-    margin: Floats | None = None
+    sure: Floats | None = None
     key: bool = True
 
 
@@ -57,8 +58,6 @@ class Judge:
         pickable: (rows,), which may be picked: those that can be deployed, if the policy asks for that.
         passing: (rows,), which pass the guard.
         allowed: (rows,), which pass it and may be picked.
-        fixed: (rows,), which may come first in a posterior draw. With the policy's confidence, draws have already
-            decided which pass the guard; else P(non-dominated), segments and what can be deployed decide, but no draw.
         unjudged: by objective why the guard cannot judge its loss.
         untold: segments in which too few rows are positive for the guard to judge an outcome.
         scored: the metrics that the rule scores, and `terms` how it weighs them.
@@ -76,11 +75,9 @@ class Judge:
         self.names = list(dict.fromkeys(limit.name for limit in self.limits))
         self._segments = self._by_segment()
         self._values = choices.values(self.names)
-        passing = self._fixed()
         self.pickable = choices.deployable if policy.deployable else np.ones(len(choices), dtype=bool)
-        self.passing = passing & self.keeps(self._values, by_means=True)
+        self.passing = self._fixed() & self.keeps(self._values, surely=True)
         self.allowed = self.passing & self.pickable
-        self.fixed = self.allowed if policy.guard.confidence is not None else passing & self.pickable
         self.scored, self.terms = self._rule()
 
     def scores(self, values: Floats) -> Floats:
@@ -172,23 +169,20 @@ class Judge:
         return [Limit(name, choices.sign(name) > 0, 1.0, True, where, errors=errors, count=count, key=False)]
 
     def _sure(self, limit: Limit) -> Limit:
-        """The limit, with a margin between each mean and what it exceeds with the policy's confidence."""
-        confidence, row = self.policy.guard.confidence, self.choices.current
-        if confidence is None or row is None or not limit.relative or limit.name.startswith("cost/"):
+        """The limit, with what each row keeps with the policy's confidence."""
+        guard = self.policy.guard
+        if self.choices.current is None or not limit.relative or limit.name.startswith("cost/"):
             return limit
         if limit.name not in self.choices.drawn or not len(self.choices.draws):
-            raise UserError(
-                f"guard.confidence: expected posterior draws of '{limit.name}', found none; confirm with "
-                "confirm.replicates = 2 or more"
-            )
-        sign = 1 if limit.floor else -1
-        drawn, values = self.choices.posterior([limit.name])[:, :, 0], self.choices.values([limit.name])[:, 0]
-        beyond = sign * (drawn - limit.bound * drawn[:, [row]])
-        margin = sign * (values - limit.bound * values[row]) - np.quantile(beyond, 1 - confidence, axis=0)
-        margin[row] = 0.0
-        return replace(limit, margin=margin)
+            if "confidence" in guard.model_fields_set:
+                raise UserError(
+                    f"guard.confidence: expected posterior draws of '{limit.name}', found none; confirm with "
+                    "confirm.replicates = 2 or more"
+                )
+            return limit
+        return replace(limit, sure=self.choices.shares(limit.name, guard.confidence, limit.floor))
 
-    def threshold(self, limit: Limit, values: Floats, by_means: bool = False) -> Floats:
+    def threshold(self, limit: Limit, values: Floats) -> Floats:
         """What each row's value of the limit's metric must reach, or not exceed: (..., rows), of values (..., rows)."""
         base = np.full(values.shape, limit.bound)
         if limit.relative:
@@ -196,22 +190,24 @@ class Judge:
             base = limit.bound * np.broadcast_to(values[..., [self.choices.current]], values.shape)
         sign = 1 if limit.floor else -1
         slack = 0.0 if limit.errors is None else limit.count * limit.errors
-        return np.asarray(base - sign * (slack - (limit.margin if by_means and limit.margin is not None else 0.0)))
+        return np.asarray(base - sign * slack)
 
-    def keeps(self, values: Floats, tolerance: float = 0.0, by_means: bool = False) -> NDArray[np.bool_]:
+    def keeps(self, values: Floats, tolerance: float = 0.0, surely: bool = False) -> NDArray[np.bool_]:
         """Which rows keep all bounds on metrics: (..., rows), of values (..., rows, names).
 
         Args:
             tolerance: that much of |threshold| is forgiven; of a head's metric in thousandths, of .1.
-            by_means: whether the values are means, which must keep the policy's confidence.
+            surely: whether the bounds must be kept with the policy's confidence.
         """
         found = np.ones(values.shape[:-1], dtype=bool)
         for limit in self.limits:
-            found &= self._kept(limit, values[..., self.names.index(limit.name)], tolerance, by_means)
+            found &= self._kept(limit, values[..., self.names.index(limit.name)], tolerance, surely)
         return found
 
-    def _kept(self, limit: Limit, column: Floats, tolerance: float, by_means: bool) -> NDArray[np.bool_]:
-        at = self.threshold(limit, column, by_means)
+    def _kept(self, limit: Limit, column: Floats, tolerance: float, surely: bool) -> NDArray[np.bool_]:
+        at = self.threshold(limit, column)
+        if surely and limit.sure is not None:
+            column, at = limit.sure, np.full_like(limit.sure, limit.bound)
         unit = THOUSANDTHS if self.choices.in_thousandths(limit.name) else np.abs(at)
         slack = tolerance * unit + ROUNDING * np.abs(at)
         return np.asarray(column >= at - slack if limit.floor else column <= at + slack)
@@ -229,7 +225,7 @@ class Judge:
         """What a row does not keep."""
         columns = [(limit, self._values[:, self.names.index(limit.name)]) for limit in self.limits]
         found = [self._breach(limit, column, row) for limit, column in columns
-                 if not self._kept(limit, column, 0.0, by_means=True)[row]]  # fmt: skip
+                 if not self._kept(limit, column, 0.0, surely=True)[row]]  # fmt: skip
         least, chance = self.policy.guard.p_nondominated, float(self.choices.table["p_nondominated"].iloc[row])
         if least is not None and not chance >= least:
             to = None if math.isnan(chance) else math.floor(chance * 1e6) / 1e6
@@ -238,14 +234,19 @@ class Judge:
         return [*found, *self._segments.get(row, [])]
 
     def _breach(self, limit: Limit, column: Floats, row: int) -> Breach:
-        value, at = float(column[row]), float(self.threshold(limit, column, by_means=True)[row])
+        value, at = float(column[row]), float(self.threshold(limit, column)[row])
         name = limit.name if limit.key else None
+        sure, confidence = limit.sure, f" with {self.policy.guard.confidence:.0%} confidence"
         if limit.written is not None:
             side, today = "least" if limit.floor else "most", f" ({limit.written})" if limit.relative else ""
             text = f"its {limit.name} {_value(value)}, where at {side} {at:.6g}{today} is allowed"
             if math.isnan(value):
                 return Breach(text, math.inf, Change(limit.setting, name, None))
             base = column[self.choices.current] if self.choices.current is not None else math.nan
+            if sure is not None:
+                value, at, base = float(sure[row]), limit.bound, 1.0
+                text = f"its {limit.name} is at {side} {_percent(value)} of current{confidence}, where at {side} "
+                text += f"{limit.written} is allowed"
             to = loosened(limit.written, value, base, limit.floor)
             if limit.other is None:
                 return Breach(text, _excess(value, at), Change(limit.setting, name, to))
@@ -261,10 +262,10 @@ class Judge:
                 f"that difference, where {limit.count:g} are allowed"
             )
             return Breach(text, _excess(value, at), Change(limit.setting, name, float(round_up(count))))
-        loss = (lost + (0.0 if limit.margin is None else float(limit.margin[row]))) / abs(base)
-        sure = "" if limit.margin is None else f" with {self.policy.guard.confidence:.0%} confidence"
+        loss = lost / abs(base) if sure is None else sign * (1 - float(sure[row]))
         allowed = sign * (1 - limit.bound)
-        text = f"it {'may lose' if sure else 'loses'} {loss:.2%} of current's {limit.name}{sure}, "
+        verb, known = ("loses", "") if sure is None else ("may lose", confidence)
+        text = f"it {verb} {loss:.2%} of current's {limit.name}{known}, "
         text += f"where {_percent(allowed)} is allowed"
         return Breach(text, loss - allowed, Change(limit.setting, name, float(round_up(loss))))
 

@@ -179,9 +179,9 @@ class Guard(BaseModel):
     max_loss_in_standard_errors: float = Field(2.0, ge=0)
     """The same for metrics of heads that `max_loss_vs_current` does not name, where there is no served front: in
     standard errors of the paired difference from current. `inf` allows anything."""
-    confidence: float | None = Field(None, gt=0.5, lt=1)
-    """With which `max_loss_vs_current`, and bounds such as "98% of current", must be kept, over posterior draws. None
-    compares the means alone."""
+    confidence: float = Field(0.9, ge=0.5, lt=1)
+    """With which `max_loss_vs_current`, and bounds such as "98% of current", must be kept: in that share of posterior
+    draws. At 0.5 little more than the mean must keep them. What has no draws is compared by its mean."""
     at_most: Bounds = {}
     """Bounds from above, as in {"cost/parameters" = 2e6, "cost/latency_ms" = "110% of current"}."""
     at_least: Bounds = {}

@@ -20,6 +20,7 @@ from bench.frontier.choices import Choices
 from bench.frontier.frontier import Frontier
 from bench.frontier.importance import Importance
 from bench.frontier.pareto import nondominated
+from bench.frontier.policy import Guard
 from bench.objectives import Direction, in_thousandths
 from bench.records import TrialRecord
 from bench.report import text
@@ -207,6 +208,7 @@ class Decision:
         table: as in `Choices`, the rows kept.
         axes: of the sliders, (M,).
         values: (R, M), as the choices have them.
+        sure: (R, M), the share of current's value that each keeps with the confidence of a policy that says nothing.
         deployable: (R,), which can be packaged.
         draws: (D, R, M) float32, D = 0 where nothing is known.
         costs: columns of the table that can be limited, smaller is better.
@@ -216,6 +218,7 @@ class Decision:
     table: pd.DataFrame
     axes: tuple[Axis, ...]
     values: NDArray[np.float64]
+    sure: NDArray[np.float64]
     deployable: NDArray[np.bool_]
     draws: NDArray[np.float32]
     costs: tuple[str, ...]
@@ -240,6 +243,7 @@ def decision_of(choices: Choices | None, pick: Picked | None) -> Decision | None
     most = max(MOST_DRAWN // (max(len(shown), 1) * len(names)), len(needed))
     kept = np.sort(likely.sort_values(ascending=False, kind="stable").index.to_numpy()[:most])
     place = {int(row): at for at, row in enumerate(kept)}
+    sure = [choices.shares(name, Guard().confidence, choices.sign(name) > 0)[kept] for name in names]
     draws = np.empty((0, len(kept), len(names)), dtype=np.float32)
     if known:
         draws = choices.draws[shown][:, kept][:, :, [choices.drawn.index(name) for name in names]].astype(np.float32)
@@ -247,6 +251,7 @@ def decision_of(choices: Choices | None, pick: Picked | None) -> Decision | None
         table=table.iloc[kept].reset_index(drop=True),
         axes=axes,
         values=table.iloc[kept][list(names)].to_numpy(dtype=float),
+        sure=np.stack(sure, axis=1),
         deployable=choices.deployable[kept],
         draws=draws,
         costs=tuple(name for name in LIMITS if name in table and table[name].nunique() > 1 and name not in names),

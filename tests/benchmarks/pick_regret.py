@@ -14,7 +14,8 @@ Regret is the best true score of anything that was trained on fresh seeds less t
 mean of AUC, or of shares of the served outcomes. The best is chosen on half of the other seeds and judged on the rest,
 both ways round: by the same seeds, the best of many noisy means would look better than it is. With `--more N` the heads
 that were picked, and those that may be the best, are judged by N further seeds instead. What is served must keep
-the policy's limits by its true changes, or it is no candidate for the best.
+the policy's limits by its true changes, or it is no candidate for the best. Candidates are all that was trained, under
+a grid of weights, and all that the policy could pick, under its own weights.
 
 A verdict is right where all that it says is so by the true changes: what it says is gained is, what it says is lost is,
 and the mean change is above 0 where the gain is said to be worth its cost; where it says to stay, or that nothing
@@ -24,7 +25,7 @@ changes, the mean change is not above 1%. One that cannot tell says nothing.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ from bench.frontier.pick import pick
 from bench.frontier.policy import LOSS, Policy
 from bench.frontier.score import Fusion
 from bench.frontier.served.measuring import Candidate, Current, Meter
-from bench.frontier.served.served import Sweep, served_front
+from bench.frontier.served.served import Served, Sweep, served_front
 from bench.frontier.served.verdict import Verdict, verdict
 from bench.objectives import Objective
 from bench.outcomes.measure import default_outcomes
@@ -214,6 +215,15 @@ class Truth:
         wide = [self.fresh.candidate(self.fresh.point(place, self.fresh.seeds), place) for place in places]
         return np.array(Meter(wide, self.rows, TEST, self._names, 0).sweep(settings))
 
+    def front(self, served: Served, places: Mapping[str, Place]) -> Floats:
+        """(rows, seeds, outcomes) of all rows of a served front, under their own weights."""
+        table, found = served.table, np.empty((len(served.table), len(self.fresh.seeds), len(self.outcomes)))
+        for point, rows in table.groupby("point", sort=False).indices.items():
+            own = table.iloc[rows]
+            settings = [Fusion.of(kind, list(w.values())) for kind, w in zip(own["kind"], own["weights"], strict=True)]
+            found[rows] = self.measured([places[str(point)]], settings)[0].transpose(1, 0, 2)
+        return found
+
 
 def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> dict[str, Any]:
     """One race and pick of each sort: regrets, and what the verdict says and is."""
@@ -233,26 +243,25 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     own = [fresh.candidate(point, place) for point, place in zip(points, places, strict=True)]
     served = served_front(own, rows, truth.outcomes, Current(points[0].id, truth.equal), seed)
     chosen = pick(served_choices(served, points), points, fresh.objectives, KNEE)
+    rows_of_front = truth.front(served, by_id)
     worth = KNEE.worth([each.name for each in truth.outcomes])
     said = verdict(served, chosen.row, "the current point", chosen.stability.holds, worth=worth)
-    fusion = Fusion.of(chosen.kind or "power", list((chosen.weights or {}).values()))  # type: ignore[arg-type]
-    now = every.index(places[0])
-    values = np.concatenate([truth.measured(every, [fusion]), truth.values], axis=2)
-    picked = every.index(by_id[chosen.point])
+    now = truth.values[every.index(places[0])][:, 0]
+    grid = truth.values.transpose(0, 2, 1, 3).reshape(-1, *now.shape)
+    values = np.concatenate([rows_of_front, grid])
 
     def changes(seeds: Sequence[int]) -> Floats:
-        """(places, settings, outcomes), logarithms of shares of the current point's, by some of the seeds."""
+        """(choices, outcomes), logarithms of shares of the current point's, by some of the seeds."""
         at = [fresh.seeds.index(each) for each in seeds]
-        return np.log(values[:, at].mean(axis=1) / truth.values[now, at, 0].mean(axis=0))
+        return np.log(values[:, at].mean(axis=1) / now[at].mean(axis=0))
 
-    every_change = changes(unseen)
-    true_changes = every_change[picked, 0]
-    allowed = (every_change >= np.log(1 - LOSS)).all(axis=-1).ravel()
-    scores = [changes(part).mean(axis=-1).ravel()[allowed] for part in (unseen[::2], unseen[1::2])]
+    true_changes = changes(unseen)[chosen.row]
+    allowed = (changes(unseen) >= np.log(1 - LOSS)).all(axis=-1)
+    scores = [changes(part).mean(axis=-1)[allowed] for part in (unseen[::2], unseen[1::2])]
     what, right = judged(said, true_changes)
     return found | {
         "served": _best(*scores) - float(true_changes.mean()),
-        "kept": bool(allowed.reshape(every_change.shape[:2])[picked, 0]),
+        "kept": bool(allowed[chosen.row]),
         "change": float(true_changes.mean()),
         "said": what,
         "right": right,

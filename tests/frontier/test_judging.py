@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from bench.errors import UserError
 from bench.frontier.judging import Judge
 from bench.frontier.policy import Guard, Policy
-from bench.frontier.remedies import round_up
+from bench.frontier.remedies import changed, round_up
 
 ROWS = {"current": (0.10, 0.50), "7": (0.0949, 0.60), "8": (0.0951, 0.55), "9": (0.11, 0.49)}
 
@@ -65,10 +65,22 @@ def test_heads_may_lose_what_noise_explains():
 def test_confidence_asks_for_more_than_the_mean():
     choices = made({"current": (0.1, 0.5), "7": (0.0985, 0.6), "8": (0.105, 0.55)}, noise=0.01)
     bound = {"at_least": {CLICK: "98% of current"}}
-    assert judged(choices, guard=bound)[1] == ["current", "7", "8"]
-    assert judged(choices, guard={**bound, "confidence": 0.9})[1] == ["current", "8"]
+    assert judged(choices, guard={**bound, "confidence": 0.5})[1] == ["current", "7", "8"]
+    assert judged(choices, guard=bound)[1] == ["current", "8"]
+    assert judged(made(ROWS), guard=bound)[1] == ["current", "9"]  # no draws: by its mean
     with pytest.raises(UserError, match=r"guard.confidence: expected posterior draws of 'click"):
         judged(made(ROWS), guard={**bound, "confidence": 0.9})
+
+
+@pytest.mark.parametrize(
+    "guard", [{"at_least": {CLICK: "98% of current"}}, {"at_most": {CLICK: "90% of current"}}, {}], ids=str
+)
+def test_what_would_let_a_choice_pass_does_so_with_confidence(guard):
+    choices = made({"current": (0.1, 0.5), "7": (0.094, 0.6)}, noise=0.01)
+    policy = Policy(guard=Guard(**guard))
+    (breach,) = Judge(policy, choices).broken(1)
+    assert "with 90% confidence, where " in str(breach)
+    assert not Judge(changed(policy, [breach.change]), choices).broken(1)
 
 
 def by_segment(true, rng, error=0.01, segments=8, trials=1):

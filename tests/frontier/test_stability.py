@@ -68,6 +68,7 @@ def test_holds_is_what_its_docstring_says():
 def test_a_limit_that_is_just_kept_is_told():
     choices = made({"current": (0.1, 0.5), "7": (0.098, 0.9)}, noise=0.02)
     policy = {"rule": "epsilon", "epsilon": {"best": LIKE, "subject_to": {CLICK: "98% of current"}}}
+    policy["guard"] = {"confidence": 0.5}
     found = picked(choices, **policy)
     assert found.stability.keeps == pytest.approx(found.stability.holds, abs=0.01)
     assert ", and breaks a limit in 4" in found.sentence
@@ -75,12 +76,12 @@ def test_a_limit_that_is_just_kept_is_told():
 
 
 def test_with_confidence_a_pick_keeps_its_distance_and_holds():
-    """Without it the pick is at the limit and breaks it in nearly half of the draws."""
+    """With half of it the pick is at the limit and breaks it in nearly half of the draws."""
     rows = {"current": (0.1, 0.5)} | {f"7 {at}": (0.104 - 0.001 * at, 0.6 + 0.02 * at) for at in range(7)}
     bound, found = {"at_least": {CLICK: "98% of current"}}, {}
-    for confidence in (None, 0.9):
-        guard = bound | ({"confidence": confidence} if confidence else {})
+    for confidence in (0.5, 0.9):
         choices = made(rows, noise=0.01)
+        guard = bound | {"confidence": confidence}
         found[confidence] = picked(choices, rule="epsilon", epsilon={"best": LIKE}, guard=guard)
-    assert found[0.9].outcomes[CLICK] > found[None].outcomes[CLICK] == pytest.approx(0.098)
-    assert found[None].stability.holds < 0.7 < 0.9 < found[0.9].stability.holds
+    assert found[0.9].outcomes[CLICK] > found[0.5].outcomes[CLICK] == pytest.approx(0.098)
+    assert found[0.5].stability.holds < 0.7 < 0.9 < found[0.9].stability.holds

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.frontier.choices import Choices
 from bench.frontier.frontier import frontier
 from bench.frontier.pareto import lattice, ranks
 from bench.objectives import Direction, Objective
@@ -129,20 +130,6 @@ class MadeServed:
     segments: pd.DataFrame
 
 
-@dataclass(frozen=True)
-class MadeChoices:
-    """As `bench.frontier.choices.Choices`."""
-
-    table: pd.DataFrame
-    directions: dict[str, Direction]
-    objectives: tuple[str, ...]
-    drawn: tuple[str, ...]
-    draws: np.ndarray
-    current: int | None
-    served: bool
-    deployable: np.ndarray
-
-
 def served_of(records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 300) -> MadeServed:
     """Confirmed trials and baselines under weights that lie densely where a rare task bends the front."""
     rng = np.random.default_rng(5)
@@ -208,7 +195,7 @@ def served_of(records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 30
     return MadeServed(objectives, table, drawn[:, keep], drawn[:, keep] * np.float32(0.995), current, segments)
 
 
-def choices_of(served: MadeServed) -> MadeChoices:
+def choices_of(served: MadeServed) -> Choices:
     rng = np.random.default_rng(6)
     names = tuple(each.name for each in served.outcomes)
     table = served.table[
@@ -219,9 +206,8 @@ def choices_of(served: MadeServed) -> MadeChoices:
     sizes = {point: float(rng.integers(90, 900) * 1000) for point in table["point"].unique()}
     table["cost/parameters"] = table["size"] = table["point"].map(sizes)
     table["cost/latency_ms"] = table["cost/parameters"] / 2e5 + 1.2
-    able = ~table["point"].isin(["trees", "single_task"]).to_numpy()
     ways: dict[str, Direction] = dict.fromkeys(names, "maximize")
-    return MadeChoices(table, ways, names, names, served.draws, served.current, True, able)
+    return Choices(table, ways, names, names, served.draws, served.current)
 
 
 POLICY = 'rule = "knee"\n[guard]\nmax_loss_vs_current = 0.05\n'
@@ -277,7 +263,7 @@ def make_view() -> Callable[..., View]:
 
 
 @pytest.fixture(scope="session")
-def make_choices() -> Callable[..., MadeChoices]:
+def make_choices() -> Callable[..., Choices]:
     return lambda *given, **more: choices_of(served_of(*given, **more))
 
 

@@ -132,16 +132,15 @@ def twin(view: View, value: list[float], loss: list[float | None], limit: dict[s
     cheap = np.ones(len(values), dtype=bool)
     for cost, most in limit.items():
         cheap &= np.array(data["costs"][cost]) <= most
-    able = np.array(data["deployable"]) & cheap
     least = np.array([-np.inf if each is None else 1 - each for each in loss])
+    able = np.array(data["deployable"]) & cheap & (np.array(data["sure"]) >= least).all(axis=1)
     assert len(names) == len(least)
 
     def judged(world: Any, slack: float) -> tuple[Any, Any]:
         share = world / world[..., data["current"] : data["current"] + 1, :]
         return (share - 1) @ weights, (share >= least * (1 - slack)).all(axis=-1)
 
-    score, keeps = judged(values, 0.0)
-    pick = int(np.argmax(np.where(keeps & able, score, -np.inf)))
+    pick = int(np.argmax(np.where(able, judged(values, 0.0)[0], -np.inf)))
     scores, feasible = judged(draws, 0.0)
     best = np.where(feasible & able, scores, -np.inf).max(axis=1)
     forgiven = judged(draws, 0.005)[1][:, pick]

@@ -1,9 +1,9 @@
 /* What matters to you: the pick by values, allowed losses and limits, and how often it holds. As in
    `bench/frontier/stability.py`, under the rule `weights`: g(r, m) is the gain of row r over the current row in axis m,
    a fraction of the current value, or for a head in thousandths the difference over .1; its score is sum_m w_m g(r, m)
-   with weights of sum 1. A row may be picked if it loses at most loss_m of the current value and its costs keep their
-   limits. The pick holds in a posterior draw if it keeps its limits there, with SLACK forgiven, and its score is within
-   SLACK of the best row that may be picked there. */
+   with weights of sum 1. A row may be picked if the share of the current value that it surely keeps is at least
+   1 - loss_m and its costs keep their limits. The pick holds in a posterior draw if it keeps its limits there, with SLACK
+   forgiven, and its score is within SLACK of the best row that may be picked and keeps them there. */
 
 const SLACK = 0.005;
 const ANY_LOSS = 31; // of the slider, in per cent or thousandths: no limit
@@ -15,6 +15,7 @@ class Decision {
     const drawn = floats(this.draws);
     this.now = this.values[this.current];
     this.means = this.compared((r, m) => this.values[r][m] ?? NaN);
+    this.surely = { shares: Float64Array.from(this.sure.flat(), (each) => each ?? NaN) };
     this.draws = range(this.count).map((d) => this.compared((r, m) => drawn[(d * rows + r) * axes + m]));
   }
   /* Gains, and values as shares of the current one, of all rows: [r * axes + m]. */
@@ -33,8 +34,9 @@ class Decision {
   }
   /* A loss in the unit of gains as a fraction of the current value. */
   fraction(m, loss) { return this.axes[m].unit === "%" ? loss : (0.1 * loss) / Math.abs(this.now[m]); }
-  affordable({ limit, any }) {
-    return range(this.rows.length).map((r) => (any || this.deployable[r]) && Object.entries(limit).every(([cost, most]) => !known(this.costs[cost][r]) || this.costs[cost][r] <= most));
+  /* Of each row whether it may be picked. */
+  allowed({ loss, limit, any }) {
+    return range(this.rows.length).map((r) => (any || this.deployable[r]) && this.keeps(this.surely, r, loss, 1e-12) && Object.entries(limit).every(([cost, most]) => !known(this.costs[cost][r]) || this.costs[cost][r] <= most));
   }
   keeps({ shares }, r, loss, slack) {
     const axes = this.axes.length;
@@ -62,10 +64,10 @@ class Decision {
   }
   /* Rows that may be picked, best first: equal scores go to fewer parameters, then to the earlier row. */
   ranked(settings) {
-    const afford = this.affordable(settings);
+    const allowed = this.allowed(settings);
     const size = (r) => this.rows[r].size ?? Infinity;
     return range(this.rows.length)
-      .filter((r) => afford[r] && this.keeps(this.means, r, settings.loss, 1e-12))
+      .filter((r) => allowed[r])
       .map((r) => [Math.round(1e12 * this.score(this.means, r, settings.share)), r])
       .sort(([a, r], [b, s]) => b - a || (size(r) === size(s) ? 0 : size(r) - size(s)) || r - s)
       .map(([, r]) => r);
@@ -73,13 +75,13 @@ class Decision {
   /* In what share of draws a pick holds, and which points come first in how many. */
   holds(settings, pick) {
     if (!this.count) return { share: null, winners: [] };
-    const afford = this.affordable(settings);
+    const allowed = this.allowed(settings);
     const winners = new Map();
     let held = 0;
     for (const draw of this.draws) {
       let [best, first] = [-Infinity, -1];
       for (let r = 0; r < this.rows.length; r += 1) {
-        if (!afford[r] || !this.keeps(draw, r, settings.loss, 0)) continue;
+        if (!allowed[r] || !this.keeps(draw, r, settings.loss, 0)) continue;
         const score = this.score(draw, r, settings.share);
         if (score > best) [best, first] = [score, r];
       }
