@@ -179,7 +179,7 @@ class Guard(BaseModel):
     max_loss_in_standard_errors: float = Field(2.0, ge=0)
     """The same for metrics of heads that `max_loss_vs_current` does not name, where there is no served front: in
     standard errors of the paired difference from current. `inf` allows anything."""
-    confidence: float = Field(0.9, ge=0.5, lt=1)
+    confidence: float = Field(0.75, ge=0.5, lt=1)
     """With which `max_loss_vs_current`, and bounds such as "98% of current", must be kept: in that share of posterior
     draws. At 0.5 little more than the mean must keep them. What has no draws is compared by its mean."""
     at_most: Bounds = {}

@@ -79,7 +79,7 @@ def test_what_would_let_a_choice_pass_does_so_with_confidence(guard):
     choices = made({"current": (0.1, 0.5), "7": (0.094, 0.6)}, noise=0.01)
     policy = Policy(guard=Guard(**guard))
     (breach,) = Judge(policy, choices).broken(1)
-    assert "with 90% confidence, where " in str(breach)
+    assert "with 75% confidence, where " in str(breach)
     assert not Judge(changed(policy, [breach.change]), choices).broken(1)
 
 
