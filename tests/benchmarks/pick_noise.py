@@ -48,6 +48,7 @@ from speed.table import replace as replace_table
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
 
+SEEDS = FRESH[:8]
 PAIRS = 40
 """Sets of fresh seeds for each search."""
 AIM = 0.0005
@@ -65,8 +66,8 @@ class Measured:
     def __init__(self, dataset: str, folder: Path, entries: list[int], names: list[str]) -> None:
         frame = finished_frame(folder)
         frame = frame[(frame["dataset"] == dataset) & frame["configuration"].isin(entries)]
-        frame = frame[frame["seed"].isin(FRESH)].sort_values(["configuration", "rung", "seed"])
-        shape = (len(entries), -1, len(FRESH))
+        frame = frame[frame["seed"].isin(SEEDS)].sort_values(["configuration", "rung", "seed"])
+        shape = (len(entries), -1, len(SEEDS))
         self.entries = sorted(entries)
         self.by_rows = {
             split: np.mean([frame[f"{split}/{name}"].to_numpy(float) for name in names], axis=0).reshape(shape)
@@ -89,13 +90,13 @@ class Measured:
 
     def predicted(self, place: Place, seed: int, split: str) -> Floats:
         """(rows, tasks), by the place of a seed."""
-        return np.load(self._folder / f"{place[0]}-{FRESH[seed]}-{place[1]}.{split}.npy").astype(float)
+        return np.load(self._folder / f"{place[0]}-{SEEDS[seed]}-{place[1]}.{split}.npy").astype(float)
 
     def redrawn(self, places: list[Place]) -> Floats:
         """(places, seeds, LABELS) by labels drawn again, on both halves of validation."""
         for place in (each for each in places if each not in self._redrawn):
             halves = [
-                [mean_auc(self._labels[split], self.predicted(place, s, split)) for s in range(len(FRESH))]
+                [mean_auc(self._labels[split], self.predicted(place, s, split)) for s in range(len(SEEDS))]
                 for split in (SEARCH, CONFIRM)
             ]
             self._redrawn[place] = np.mean(halves, axis=0)
@@ -122,7 +123,7 @@ def losses(measured: Measured, tried: list[Place], shortlist: list[Place], seed:
     rows = {"confirmation rows": confirm, "confirmation rows and validation": confirm + search, "truth": test}
     rng = np.random.default_rng(derive(seed, "pairs"))
     for many in (FEW, 2 * FEW):
-        seeds = [rng.permutation(len(FRESH))[:many] for _ in range(PAIRS)]
+        seeds = [rng.permutation(len(SEEDS))[:many] for _ in range(PAIRS)]
         for name, values in rows.items():
             picks = [int(values[:, each].mean(axis=1).argmax()) for each in seeds]
             found[f"choice: {many} replicates, {name}"] = [float(true.max() - true[at]) for at in picks]
@@ -134,11 +135,11 @@ def ways(measured: Measured, shortlist: list[Place], seed: int) -> dict[str, Flo
     true, values = measured.at(shortlist, TEST).mean(axis=1), measured.redrawn(shortlist)
     lost: dict[str, list[Floats]] = defaultdict(list)
     rng = np.random.default_rng(derive(seed, "ways"))
-    for pair in combinations(range(len(FRESH)), FEW):
+    for pair in combinations(range(len(SEEDS)), FEW):
         labels = values[:, pair].mean(axis=1)
         expected = measured.by_predictions(shortlist, pair)[:, None]
         # The first seed is of all points; the likeliest go on with the same further seeds.
-        first, *others = rng.permutation(len(FRESH))
+        first, *others = rng.permutation(len(SEEDS))
         raced, rest = values[:, first].copy(), len(shortlist) * (FEW - 1)
         for draw in range(LABELS):
             for rank, point in enumerate(np.argsort(-values[:, first, draw])[:RACED]):
@@ -201,7 +202,7 @@ def main() -> None:
         entries = {int(entry) for entry in np.argsort(-worth)[: options.best]}
         entries |= {entry for _, shortlist in searches for entry, _ in shortlist}
         chosen = sorted(entries)
-        carry_out(plan(dataset, chosen, FRESH, options, options.keep), options.keep, options.workers, np.inf)
+        carry_out(plan(dataset, chosen, SEEDS, options, options.keep), options.keep, options.workers, np.inf)
         measured = Measured(dataset, options.keep, chosen, [each.name for each in tables[0].objectives])
         lost: dict[str, list[float]] = defaultdict(list)
         for n, (tried, shortlist) in enumerate(searches):
