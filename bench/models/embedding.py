@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple, cast
 
@@ -18,6 +21,7 @@ from bench.models.sequence.mean import shares
 from bench.schema import Schema
 
 INITIAL_STD = 0.01
+_LARGE = 32 << 20  # bytes
 _BLOCK = 4096  # rows that are drawn at a time, column by column: they stay in the cache until they are in place
 
 
@@ -37,7 +41,7 @@ class FusedEmbedding(nn.Module):
         super().__init__()
         columns = [(number, at) for number in range(sets) for at in range(dim)]
         generators = [generator(seed, "embedding", *column) for column in columns]
-        weight = torch.empty(rows, len(columns))
+        weight = new_table(rows, len(columns), torch.get_default_device())
         drawn = torch.empty(len(columns), min(rows, _BLOCK))
         for start in range(0, 0 if weight.is_meta else rows, _BLOCK):
             block = weight[start : start + _BLOCK]
@@ -57,6 +61,21 @@ class FusedEmbedding(nn.Module):
         arrays = (array(self.weight), array(ids.reshape(-1)), array(e.view(-1, e.shape[-1])))
         in_parts(look_up, ids.numel(), e.numel(), *arrays)
         return e
+
+
+def new_table(rows: int, columns: int, device: torch.device) -> Tensor:
+    """Zeros (rows, columns), on Linux in pages of 2 MiB where they are many and the system has such pages.
+
+    In pages of 4 KiB, each row that is used waits for a walk through the system's page table, beside the wait for the
+    row itself.
+    """
+    size = rows * columns * 4
+    if sys.platform != "linux" or device.type != "cpu" or size < _LARGE:
+        return torch.zeros(rows, columns, device=device)
+    memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # it has none
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=torch.float32).view(rows, columns)
 
 
 class FieldPooling(nn.Module):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.intrinsics import AHEAD, LINE, jit, prefetch
+from bench.models.embedding import new_table
 from bench.training.optimizers.base import RowOptimizer
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
@@ -31,9 +32,10 @@ class RowAdam(RowOptimizer):
     def _new_state(self) -> dict[str, Tensor]:
         # copied to the device here and not in the first step, which a CUDA graph may be capturing
         self._first, self._second = (torch.from_numpy(table).to(self.weight.device) for table in _bias())
+        rows, columns = self.weight.shape
         return {
-            "mean": torch.zeros_like(self.weight),
-            "square": torch.zeros_like(self.weight),
+            "mean": new_table(rows, columns, self.weight.device),
+            "square": new_table(rows, columns, self.weight.device),
             "steps": torch.zeros(len(self.weight), dtype=torch.int32, device=self.weight.device),
         }
 
