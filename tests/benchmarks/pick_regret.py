@@ -253,7 +253,8 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     def changes(seeds: Sequence[int]) -> Floats:
         """(choices, outcomes), logarithms of shares of the current point's, by some of the seeds."""
         at = [fresh.seeds.index(each) for each in seeds]
-        return np.log(values[:, at].mean(axis=1) / now[at].mean(axis=0))
+        with np.errstate(divide="ignore"):  # nothing of an outcome is left
+            return np.log(values[:, at].mean(axis=1) / now[at].mean(axis=0))
 
     true_changes = changes(unseen)[chosen.row]
     allowed = (changes(unseen) >= np.log(1 - LOSS)).all(axis=-1)
