@@ -58,6 +58,7 @@ class Judge:
         pickable: (rows,), which may be picked: those that can be deployed, if the policy asks for that.
         passing: (rows,), which pass the guard.
         allowed: (rows,), which pass it and may be picked.
+        unsure: whether none does so with the default confidence, so that means decide.
         unjudged: by objective why the guard cannot judge its loss.
         untold: segments in which too few rows are positive for the guard to judge an outcome.
         scored: the metrics that the rule scores, and `terms` how it weighs them.
@@ -76,7 +77,15 @@ class Judge:
         self._segments = self._by_segment()
         self._values = choices.values(self.names)
         self.pickable = choices.deployable if policy.deployable else np.ones(len(choices), dtype=bool)
-        self.passing = self._fixed() & self.keeps(self._values, surely=True)
+        fixed = self._fixed()
+        self.passing = fixed & self.keeps(self._values, surely=True)
+        by_default = "confidence" not in policy.guard.model_fields_set and any(
+            each.sure is not None for each in self.limits
+        )
+        self.unsure = by_default and not (self.passing & self.pickable).any()
+        if self.unsure:
+            self.limits = [replace(limit, sure=None) for limit in self.limits]
+            self.passing = fixed & self.keeps(self._values, surely=True)
         self.allowed = self.passing & self.pickable
         self.scored, self.terms = self._rule()
 

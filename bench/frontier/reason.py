@@ -178,6 +178,8 @@ class Told:
         if guard.segments is not None:
             of = f" of {listed(list(guard.segments.of))}" if guard.segments.of else ""
             parts.append(f"no segment{of} that loses more than allowed")
+        if parts and judge.unsure:
+            parts.append(f"by their means, as nothing keeps them with {guard.confidence:.0%} confidence")
         gone = int((~judge.passing).sum())
         sentences = [f"The guard ({'; '.join(parts)}) excluded {gone} of {len(self.choices)} choices."] if parts else []
         for why in dict.fromkeys(judge.unjudged.values()):

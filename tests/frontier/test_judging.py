@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from bench.errors import UserError
 from bench.frontier.judging import Judge
+from bench.frontier.pick import pick
 from bench.frontier.policy import Guard, Policy
 from bench.frontier.remedies import changed, round_up
 
@@ -72,11 +73,21 @@ def test_confidence_asks_for_more_than_the_mean():
         judged(made(ROWS), guard={**bound, "confidence": 0.9})
 
 
+def test_where_nothing_is_sure_means_decide_unless_the_policy_asks_for_confidence():
+    """The stand-in for the current point keeps every limit, but cannot be deployed."""
+    choices = made({"single_task": (0.1, 0.5), "7": (0.0985, 0.6), "8": (0.09, 0.7)}, "single_task", noise=0.02)
+    bound = {"at_least": {CLICK: "98% of current"}}
+    judge, passing = judged(choices, guard=bound)
+    assert (judge.unsure, passing) == (True, ["7"])
+    assert "nothing keeps them with 75% confidence" in pick(choices, [], (), Policy(guard=Guard(**bound))).reason
+    assert judged(choices, guard={**bound, "confidence": 0.75})[1] == []
+
+
 @pytest.mark.parametrize(
     "guard", [{"at_least": {CLICK: "98% of current"}}, {"at_most": {CLICK: "90% of current"}}, {}], ids=str
 )
 def test_what_would_let_a_choice_pass_does_so_with_confidence(guard):
-    choices = made({"current": (0.1, 0.5), "7": (0.094, 0.6)}, noise=0.01)
+    choices = made({"current": (0.1, 0.5), "7": (0.094, 0.6), "8": (0.05, 0.6)}, noise=0.01)
     policy = Policy(guard=Guard(**guard))
     (breach,) = Judge(policy, choices).broken(1)
     assert "with 75% confidence, where " in str(breach)

@@ -34,9 +34,11 @@ class Decision {
   }
   /* A loss in the unit of gains as a fraction of the current value. */
   fraction(m, loss) { return this.axes[m].unit === "%" ? loss : (0.1 * loss) / Math.abs(this.now[m]); }
-  /* Of each row whether it may be picked. */
-  allowed({ loss, limit, any }) {
-    return range(this.rows.length).map((r) => (any || this.deployable[r]) && this.keeps(this.surely, r, loss, 1e-12) && Object.entries(limit).every(([cost, most]) => !known(this.costs[cost][r]) || this.costs[cost][r] <= most));
+  /* Of each row whether it may be picked; by the means where nothing may be by what it surely keeps. */
+  allowed(settings, by = this.surely) {
+    const { loss, limit, any } = settings;
+    const found = range(this.rows.length).map((r) => (any || this.deployable[r]) && this.keeps(by, r, loss, 1e-12) && Object.entries(limit).every(([cost, most]) => !known(this.costs[cost][r]) || this.costs[cost][r] <= most));
+    return by === this.means || found.some(Boolean) ? found : this.allowed(settings, this.means);
   }
   keeps({ shares }, r, loss, slack) {
     const axes = this.axes.length;
