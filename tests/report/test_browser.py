@@ -133,7 +133,10 @@ def twin(view: View, value: list[float], loss: list[float | None], limit: dict[s
     for cost, most in limit.items():
         cheap &= np.array(data["costs"][cost]) <= most
     least = np.array([-np.inf if each is None else 1 - each for each in loss])
-    able = np.array(data["deployable"]) & cheap & (np.array(data["sure"]) >= least).all(axis=1)
+    may = np.array(data["deployable"]) & cheap
+    able = may & (np.array(data["sure"]) >= least).all(axis=1)
+    if not able.any():
+        able = may & (values >= least * values[data["current"]]).all(axis=1)
     assert len(names) == len(least)
 
     def judged(world: Any, slack: float) -> tuple[Any, Any]:
@@ -173,6 +176,16 @@ def test_the_live_pick_is_that_of_its_definition(browser: Any, pages: Any, name:
     opened.page.locator("button", has_text="The run's own pick").click()
     assert "The run's pick" in opened.text(".result")
     assert opened.errors == []
+
+
+def test_where_nothing_is_sure_means_decide(browser: Any, pages: Any, tmp_path: Path) -> None:
+    view, _ = pages["2"]
+    view = replace(view, decision=replace(view.decision, sure=np.zeros_like(view.decision.sure)))
+    opened = Opened(browser, write_page([view], tmp_path / "page.html", "quick-7"))
+    opened.fill(value_0=70, loss_0=8)
+    pick, holds = twin(view, [70, 50], [0.08, 0.05], {})
+    assert f"Your pick: {view.decision.table.iloc[pick]['name']}" in opened.text(".result")
+    assert f"Holds in {round(100 * holds + 1e-9)}%" in opened.text(".result")
 
 
 def test_one_value_alone_is_a_command(browser: Any, pages: Any) -> None:
