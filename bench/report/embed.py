@@ -30,7 +30,8 @@ def section_data(view: View) -> dict[str, Any]:
         "dataset": view.dataset,
         "run": view.run,
         "policy": view.policy,
-        "holds": view.holds,
+        # in whole per cent as the verdict has it: Python and JavaScript round halves differently
+        "holds": None if view.holds is None else round(100 * view.holds) / 100,
         "picked": view.picked,
         "looks": {kind: [look.role, SYMBOLS[look.symbol]] for kind, look in looks.items()},
         "splits": SHORT | {each: each for plane in view.planes for each in _rows_of_scenarios(plane)},
