@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from bench.atomic import Unwritable, writable
@@ -14,8 +15,11 @@ def resolve_home(given: Path | None = None) -> Path:
 
     Raises:
         UserError: it is a file.
+        OSError: no folder can have this name.
     """
     home = Path(given or os.environ.get("SEESAW_HOME") or ".seesaw").expanduser().resolve()
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        home.stat()  # from Python 3.13 on, `resolve` takes a name that is too long
     if os.path.isfile(home):
         raise UserError(f"expected a folder as home, found a file: {home}")
     return home

@@ -17,6 +17,10 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell's background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest  # noqa: E402  the environment must be set before anything imports torch
+import torch  # noqa: E402
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # read where Triton is imported: its kernels then run on the CPU
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -11,9 +10,6 @@ import torch
 from torch import Tensor
 
 from bench.schema import Field, Schema
-
-if not torch.cuda.is_available():
-    os.environ.setdefault("TRITON_INTERPRET", "1")  # read where Triton is imported: its kernels then run on the CPU
 
 WIDTH = 5
 Batch = tuple[Tensor, Tensor]
