@@ -140,7 +140,7 @@ class Choices:
         unit = np.where(unit > 0, unit, 1.0)
         return np.asarray(signs * (values - base[..., None, :]) / unit[..., None, :])
 
-    def shares(self, name: str, confidence: float, floor: bool) -> Floats:
+    def sure_shares(self, name: str, confidence: float, floor: bool) -> Floats:
         """The share of current's value that each row keeps with this confidence over draws: (rows,).
 
         Without draws of the metric, of its values.

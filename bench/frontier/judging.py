@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from bench.errors import UserError, unknown
 from bench.frontier.choices import THOUSANDTHS, Choices
 from bench.frontier.policy import LOSS, PICK_RULES, Policy, Terms, share_of_current
-from bench.frontier.remedies import Breach, Change, loosened, round_up
+from bench.frontier.remedies import Breach, Remedy, loosened, round_up
 from bench.frontier.statistics import LEVEL
 
 Floats = NDArray[np.float64]
@@ -189,7 +189,7 @@ class Judge:
                     "confirm.replicates = 2 or more"
                 )
             return limit
-        return replace(limit, sure=self.choices.shares(limit.name, guard.confidence, limit.floor))
+        return replace(limit, sure=self.choices.sure_shares(limit.name, guard.confidence, limit.floor))
 
     def threshold(self, limit: Limit, values: Floats) -> Floats:
         """What each row's value of the limit's metric must reach, or not exceed: (..., rows), of values (..., rows)."""
@@ -239,7 +239,7 @@ class Judge:
         if least is not None and not chance >= least:
             to = None if math.isnan(chance) else math.floor(chance * 1e6) / 1e6
             text = f"its P(non-dominated) {_value(chance)}, where at least {least:g} is allowed"
-            found.append(Breach(text, _excess(chance, least), Change("guard.p_nondominated", None, to)))
+            found.append(Breach(text, _excess(chance, least), Remedy("guard.p_nondominated", None, to)))
         return [*found, *self._segments.get(row, [])]
 
     def _breach(self, limit: Limit, column: Floats, row: int) -> Breach:
@@ -250,7 +250,7 @@ class Judge:
             side, today = "least" if limit.floor else "most", f" ({limit.written})" if limit.relative else ""
             text = f"its {limit.name} {_value(value)}, where at {side} {at:.6g}{today} is allowed"
             if math.isnan(value):
-                return Breach(text, math.inf, Change(limit.setting, name, None))
+                return Breach(text, math.inf, Remedy(limit.setting, name, None))
             base = column[self.choices.current] if self.choices.current is not None else math.nan
             if sure is not None:
                 value, at, base = float(sure[row]), limit.bound, 1.0
@@ -258,9 +258,9 @@ class Judge:
                 text += f"{limit.written} is allowed"
             to = loosened(limit.written, value, base, limit.floor)
             if limit.other is None:
-                return Breach(text, _excess(value, at), Change(limit.setting, name, to))
+                return Breach(text, _excess(value, at), Remedy(limit.setting, name, to))
             both = (to, limit.other) if limit.floor else (limit.other, to)
-            return Breach(text, _excess(value, at), Change(limit.setting, name, both))
+            return Breach(text, _excess(value, at), Remedy(limit.setting, name, both))
         base, sign = float(column[self.choices.current]), 1 if limit.floor else -1
         lost = sign * (base - value)
         if limit.errors is not None:
@@ -270,13 +270,13 @@ class Judge:
                 f"it is {lost:.3g} worse in {limit.name} than current ({base:.5g}), {count:.3g} standard errors of "
                 f"that difference, where {limit.count:g} are allowed"
             )
-            return Breach(text, _excess(value, at), Change(limit.setting, name, float(round_up(count))))
+            return Breach(text, _excess(value, at), Remedy(limit.setting, name, float(round_up(count))))
         loss = lost / abs(base) if sure is None else sign * (1 - float(sure[row]))
         allowed = sign * (1 - limit.bound)
         verb, known = ("loses", "") if sure is None else ("may lose", confidence)
         text = f"it {verb} {loss:.2%} of current's {limit.name}{known}, "
         text += f"where {_percent(allowed)} is allowed"
-        return Breach(text, loss - allowed, Change(limit.setting, name, float(round_up(loss))))
+        return Breach(text, loss - allowed, Remedy(limit.setting, name, float(round_up(loss))))
 
     def _by_segment(self) -> dict[int, list[Breach]]:
         """By row what it loses in segments, beyond what noise allows for."""
@@ -311,8 +311,8 @@ class Judge:
                 f"{cell.least:.2%} with {guard.confidence:.0%} confidence), where {_percent(cell.allowed)} is allowed"
             )
             key = str(cell.outcome) if isinstance(given, dict) else None
-            change = Change("guard.segments.max_loss", key, float(round_up(cell.least)))
-            found.setdefault(int(cell.row), []).append(Breach(text, cell.least - cell.allowed, change))
+            remedy = Remedy("guard.segments.max_loss", key, float(round_up(cell.least)))
+            found.setdefault(int(cell.row), []).append(Breach(text, cell.least - cell.allowed, remedy))
         return found
 
 

@@ -19,7 +19,7 @@ from bench.frontier.choices import Choices
 from bench.frontier.judging import Judge
 from bench.frontier.points import estimate, rows_of
 from bench.frontier.policy import Floats, Policy
-from bench.frontier.remedies import Breach, Change, changed, remedies
+from bench.frontier.remedies import Breach, Remedy, changed, remedies
 from bench.frontier.stability import Stability, as_good, simpler, simplicity, stability_of
 from bench.objectives import Objective, key_on, ranked
 from bench.records import Point, Scalar
@@ -112,13 +112,13 @@ class NothingPasses(UserError):
     """No choice passes the guard.
 
     Attributes:
-        changes: the settings of the policy with which the nearest choice would pass.
+        remedies: the settings of the policy with which the nearest choice would pass.
         pick: what would be picked then.
     """
 
-    def __init__(self, text: str, changes: tuple[Change, ...], pick: Pick) -> None:
+    def __init__(self, text: str, remedies: tuple[Remedy, ...], pick: Pick) -> None:
         super().__init__(text)
-        self.changes, self.pick = changes, pick
+        self.remedies, self.pick = remedies, pick
 
 
 def pick(choices: Choices, points: Iterable[Point], objectives: Sequence[Objective], policy: Policy) -> Pick:
@@ -225,12 +225,12 @@ def _nothing(judge: Judge, points: Iterable[Point], objectives: Sequence[Objecti
         raise UserError(f"nothing to pick from: no choice has a value of all that the rule '{policy.rule}' reads")
     broken = {row: judge.broken(row) for row in rows}
     nearest = min(rows, key=lambda row: (_excess(broken[row]), -scores[row]))
-    changes = remedies(broken[nearest])
+    needed = remedies(broken[nearest])
     raise NothingPasses(
         f"nothing passes the guard; the nearest is {reason.called(choices, nearest)}: "
-        f"{' and '.join(map(str, broken[nearest]))}; it would pass if {' and '.join(map(str, changes))}",
-        changes,
-        pick(choices, points, objectives, changed(policy, changes)),
+        f"{' and '.join(map(str, broken[nearest]))}; it would pass if {' and '.join(map(str, needed))}",
+        needed,
+        pick(choices, points, objectives, changed(policy, needed)),
     )
 
 

@@ -12,7 +12,7 @@ Value = float | str | tuple[float | str, float | str] | None
 
 
 @dataclass(frozen=True)
-class Change:
+class Remedy:
     """A new value for a setting of a policy.
 
     Attributes:
@@ -44,39 +44,39 @@ class Breach:
 
     Attributes:
         excess: how far beyond the limit, as a fraction of it; infinite where nothing was measured.
-        change: what would let the choice through.
+        remedy: what would let the choice through.
     """
 
     text: str
     excess: float
-    change: Change
+    remedy: Remedy
 
     def __str__(self) -> str:
         return self.text
 
 
-def remedies(broken: Iterable[Breach]) -> tuple[Change, ...]:
-    """The changes that let a choice through, one a setting: the weakest that it needs."""
-    found: dict[tuple[str, str | None], Change] = {}
-    for change in (each.change for each in broken):
-        known = found.get((change.setting, change.name), change)
-        larger = isinstance(change.value, float) and isinstance(known.value, float) and change.value > known.value
-        found[change.setting, change.name] = change if larger else known
+def remedies(broken: Iterable[Breach]) -> tuple[Remedy, ...]:
+    """The settings that let a choice through, one a setting: the weakest that it needs."""
+    found: dict[tuple[str, str | None], Remedy] = {}
+    for one in (each.remedy for each in broken):
+        known = found.get((one.setting, one.name), one)
+        larger = isinstance(one.value, float) and isinstance(known.value, float) and one.value > known.value
+        found[one.setting, one.name] = one if larger else known
     return tuple(found.values())
 
 
-def changed(policy: Policy, changes: Sequence[Change]) -> Policy:
+def changed(policy: Policy, settings: Sequence[Remedy]) -> Policy:
     """The policy with other settings."""
     values = policy.model_dump(exclude_unset=True)
-    for change in changes:
-        at, path = values, [*change.setting.split("."), *([] if change.name is None else [change.name])]
+    for each in settings:
+        at, path = values, [*each.setting.split("."), *([] if each.name is None else [each.name])]
         for key in path[:-1]:
             at[key] = at.get(key) or {}
             at = at[key]
-        if change.value is None:
+        if each.value is None:
             del at[path[-1]]
         else:
-            at[path[-1]] = change.value
+            at[path[-1]] = each.value
     return Policy.model_validate(values)
 
 

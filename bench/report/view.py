@@ -243,7 +243,7 @@ def decision_of(choices: Choices | None, pick: Picked | None) -> Decision | None
     most = max(MOST_DRAWN // (max(len(shown), 1) * len(names)), len(needed))
     kept = np.sort(likely.sort_values(ascending=False, kind="stable").index.to_numpy()[:most])
     place = {int(row): at for at, row in enumerate(kept)}
-    sure = [choices.shares(name, Guard().confidence, choices.sign(name) > 0)[kept] for name in names]
+    sure = [choices.sure_shares(name, Guard().confidence, choices.sign(name) > 0)[kept] for name in names]
     draws = np.empty((0, len(kept), len(names)), dtype=np.float32)
     if known:
         draws = choices.draws[shown][:, kept][:, :, [choices.drawn.index(name) for name in names]].astype(np.float32)

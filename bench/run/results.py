@@ -145,7 +145,7 @@ def pick_document(result: DatasetResult) -> dict[str, Any]:
     why = {"sentence": result.no_pick, "reason": result.no_pick}
     found: dict[str, Any] = {"point": None, "trial": None, **why, **more}
     if result.nothing_passes is not None:
-        changes = [change.toml for change in result.nothing_passes.changes]
+        changes = [each.toml for each in result.nothing_passes.remedies]
         found["if_guard"] = {"set": changes, "pick": result.nothing_passes.pick.to_json()}
     return found
 

@@ -27,7 +27,7 @@ def test_by_itself_no_served_outcome_loses_more_than_five_percent():
     assert passing == ["current", "8", "9"]
     (breach,) = judge.broken(1)
     assert str(breach) == f"it loses 5.10% of current's {CLICK}, where 5% is allowed"
-    assert str(breach.change) == f"guard.max_loss_vs_current '{CLICK}' were 0.0511"
+    assert str(breach.remedy) == f"guard.max_loss_vs_current '{CLICK}' were 0.0511"
 
 
 def test_what_a_policy_bounds_itself_is_not_bounded_by_default():
@@ -37,7 +37,7 @@ def test_what_a_policy_bounds_itself_is_not_bounded_by_default():
     assert passing == ["current", "9"]
     (breach,) = judge.broken(2)
     assert str(breach) == f"its {CLICK} is 0.0951, where at least 0.098 (98% of current) is allowed"
-    assert breach.change.toml == f'guard.at_least."{CLICK}" = "95.1% of current"'
+    assert breach.remedy.toml == f'guard.at_least."{CLICK}" = "95.1% of current"'
 
 
 def test_numbers_bands_and_costs():
@@ -48,7 +48,7 @@ def test_numbers_bands_and_costs():
     assert judged(choices, guard={**everything, "at_most": most})[1] == ["7"]
     judge, passing = judged(choices, guard={**everything, "within": {"click.pcoc": [0.9, 1.1]}})
     assert passing == ["current", "7", "9"]
-    assert str(judge.broken(2)[0].change) == "guard.within 'click.pcoc' were [0.9, 1.2]"
+    assert str(judge.broken(2)[0].remedy) == "guard.within 'click.pcoc' were [0.9, 1.2]"
 
 
 def test_heads_may_lose_what_noise_explains():
@@ -91,7 +91,7 @@ def test_what_would_let_a_choice_pass_does_so_with_confidence(guard):
     policy = Policy(guard=Guard(**guard))
     (breach,) = Judge(policy, choices).broken(1)
     assert "with 75% confidence, where " in str(breach)
-    assert not Judge(changed(policy, [breach.change]), choices).broken(1)
+    assert not Judge(changed(policy, [breach.remedy]), choices).broken(1)
 
 
 def by_segment(true, rng, error=0.01, segments=8, trials=1):
@@ -122,7 +122,7 @@ def test_a_segment_is_named_with_what_would_let_it_pass():
     broken = judge.broken(1)
     assert len(broken) == 8
     assert "of current's like.recall@10% in the segment country=0 (at least" in str(broken[0])
-    assert broken[0].change.toml.startswith(f'guard.segments.max_loss."{LIKE}" = 0.1')
+    assert broken[0].remedy.toml.startswith(f'guard.segments.max_loss."{LIKE}" = 0.1')
     with pytest.raises(UserError, match="expected outcomes by segment, found none"):
         judged(made(ROWS), guard={"segments": {"max_loss": 0.02}})
 

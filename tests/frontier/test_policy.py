@@ -159,7 +159,7 @@ def test_what_is_advised_is_enough(bound, share):
         NothingPasses, match=r"nothing passes the guard; the nearest is .* would pass if guard.at_least"
     ) as error:
         choose(made({"current": (0.1, 0.5), "7": (0.12, 0.6), "8": (0.14, 0.4)}), **policy)
-    values = parse_toml("\n".join(change.toml for change in error.value.changes), "advice")
+    values = parse_toml("\n".join(each.toml for each in error.value.remedies), "advice")
     assert choose(made({"current": (0.1, 0.5), "7": (0.12, 0.6), "8": (0.14, 0.4)}), **values) == error.value.pick
 
 
