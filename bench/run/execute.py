@@ -156,7 +156,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             memory_mb=manifest.memory_mb,
             needs=manifest.plugins,
         )
-        pace, so_far = Pace(plan.ladder, study.records()), SoFar(objectives)
+        pace, so_far = Pace(plan.ladder, manifest.workers, study.records()), SoFar(objectives)
         after = After(suite, plan.space, plan.lengths, store)
         executor = EXECUTORS[manifest.executor](run_job, manifest.workers, options)
         try:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.confirm.baselines import LEAST_TRIES, tries_of
 from bench.data import Store
@@ -35,34 +35,42 @@ TREES = 4.0
 
 
 class Pace:
-    """The duration of a training of full length, estimated from the search so far.
+    """The duration of a training of full length, estimated from the jobs of the search so far.
+
+    The first job of a worker also imports and compiles, for up to half a minute. So it counts only while there is no
+    other.
 
     Args:
         ladder: training samples at each rung; with one rung or none, every trial is trained to full length.
+        workers: how many began at the same time.
     """
 
-    def __init__(self, ladder: Sequence[int], records: Sequence[TrialRecord] = ()) -> None:
+    def __init__(self, ladder: Sequence[int], workers: int, records: Sequence[TrialRecord] = ()) -> None:
         self._full = ladder[-1] if len(ladder) > 1 else 1
         self._by_rungs = len(ladder) > 1
-        self._trained: dict[int, tuple[float, int]] = {}
+        self._workers = workers
+        self._jobs: dict[int, _Job] = {}
         for record in records:
             self.add(record)
 
     def add(self, record: TrialRecord) -> None:
-        """Take in a trial's latest result."""
-        if record.seconds and record.measured:
-            samples = record.rungs[-1].samples if self._by_rungs and record.rungs else self._full
-            self._trained[record.number] = record.seconds, samples
+        """Take in what a trial has come to by now."""
+        if self._by_rungs and record.measured:
+            begins = [0, *(rung.samples for rung in record.rungs)]
+            for rung, begin in zip(record.rungs, begins, strict=False):
+                self._jobs[rung.order] = _Job(record.number, rung.seconds, begin, rung.samples)
+        elif record.measured:
+            self._jobs[record.number] = _Job(record.number, record.seconds, 0, self._full)
 
     @property
     def full_length(self) -> float | None:
         """Seconds of one training to full length on one worker; None before the first result.
 
-        The median over the trials that were trained longest: short jobs cost more for each sample, and the first jobs
-        on a machine compile.
+        The median over the jobs that trained furthest: short jobs cost more for each sample.
         """
-        longest = max((samples for _, samples in self._trained.values()), default=0)
-        rates = [seconds / samples for seconds, samples in self._trained.values() if samples == longest]
+        jobs = self._usual()
+        longest = max((job.end for job in jobs), default=0)
+        rates = [job.seconds / (job.end - job.begin) for job in jobs if job.end == longest]
         return median(rates) * self._full if rates else None
 
     def search(self, left: Mapping[str, float]) -> float | None:
@@ -71,11 +79,24 @@ class Pace:
         Args:
             left: of `trials` and of `samples`, where there is such a limit.
         """
-        trained = list(self._trained.values())
-        busy, samples = (sum(column) for column in zip(*trained, strict=True)) if trained else (0.0, 0)
-        done = {"trials": len(trained), "samples": samples}
+        jobs = self._usual()
+        busy = sum(job.seconds for job in jobs)
+        done = {"trials": len({job.trial for job in jobs}), "samples": sum(job.end - job.begin for job in jobs)}
         found = [busy * max(0.0, amount) / done[key] for key, amount in left.items() if done[key]]
         return min(found, default=None)
+
+    def _usual(self) -> list[_Job]:
+        timed = {order: job for order, job in self._jobs.items() if job.seconds}
+        return [job for order, job in timed.items() if order >= self._workers] or list(timed.values())
+
+
+class _Job(NamedTuple):
+    """What a job trained: from `begin` to `end` samples of its trial."""
+
+    trial: int
+    seconds: float
+    begin: int
+    end: int
 
 
 class After:
@@ -217,7 +238,8 @@ def _left(
         limits: of the search; empty where it is over.
     """
     manifest = run.run.manifest
-    pace, workers = Pace(study.ladder, records), manifest.workers
+    workers = manifest.workers
+    pace = Pace(study.ladder, workers, records)
     if pace.full_length is None:
         return None
     search = 0.0
