@@ -7,6 +7,8 @@ import mmap
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
 
@@ -32,6 +34,19 @@ def set_waiting() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         for name, value in WAITING.items():
             os.environ.setdefault(name, value)
+
+
+@contextmanager
+def tree_threads(threads: int) -> Iterator[None]:
+    """Boosted trees take that many threads at most inside the context.
+
+    A limit holds for the libraries that are loaded when it begins. So scikit-learn, which takes a second, is imported.
+    """
+    import sklearn.ensemble  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(threads):
+        yield
 
 
 def worker_number() -> int:

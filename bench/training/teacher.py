@@ -20,6 +20,7 @@ from bench.atomic import atomic_path
 from bench.data import Store
 from bench.data.store import Split
 from bench.lock import in_turn
+from bench.machine import tree_threads
 from bench.seeds import derive
 from bench.training.metrics import given_parent
 from bench.training.tree_data import Share, width
@@ -88,8 +89,6 @@ def _predictions(store: Store, at: int, threads: int, note: Callable[[str], None
 
 
 def _made(store: Store, at: int, threads: int) -> NDArray[np.float32]:
-    from threadpoolctl import threadpool_limits  # as trees need it
-
     train, schema = store.split("train"), store.schema
     task = schema.tasks[at].name
     counts = ~np.isnan(given_parent(train.labels, at, schema.parents[at]))
@@ -105,7 +104,7 @@ def _made(store: Store, at: int, threads: int) -> NDArray[np.float32]:
 
     settings = [TreeSettings.of(each, task) for each in configurations([task], TRIES, 0)]
     found = np.full(len(train), np.nan, np.float32)
-    with threadpool_limits(threads):
+    with tree_threads(threads):
         tried = [(each, trees(each, 0)) for each in settings]
         best, first = max(tried, key=lambda each: each[1].merit)
         for of in range(FOLDS):

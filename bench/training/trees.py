@@ -20,7 +20,7 @@ from bench.data import SplitName, Store
 from bench.data.batches import Batches
 from bench.data.store import Split
 from bench.errors import TrainingError
-from bench.machine import peak_memory_mb
+from bench.machine import peak_memory_mb, tree_threads
 from bench.records import Job, TrialResult
 from bench.seeds import derive
 from bench.training.evaluation import Predictions, measured_splits
@@ -40,11 +40,9 @@ def run_trees(job: Job, store: Store) -> TrialResult:
     Raises:
         FloatingPointError: a task has one class only on train, so that there is nothing to learn.
     """
-    from threadpoolctl import threadpool_limits  # scikit-learn takes a second to import, and no other job needs it
-
     schema, started = store.schema, time.perf_counter()
     share = Share.of(store.split("train"), width(schema))
-    with threadpool_limits(job.threads):
+    with tree_threads(job.threads):
         trained = [
             train_trees(store, at, TreeSettings.of(job.config, task.name), share, derive(job.seed, task.name))
             for at, task in enumerate(schema.tasks)

@@ -1,5 +1,7 @@
 """Boosted trees on generated data, and the columns that they are given."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -107,6 +109,17 @@ class TestJob:
         assert first == again
         assert first != other
         assert first["test/" + tiny.schema.tasks[0].name + ".auc"] > 0.6
+
+    def test_a_new_process_takes_no_more_threads_than_the_job_has(self) -> None:
+        """A limit holds for the libraries that are loaded, and the first trees of a process load theirs."""
+        code = (
+            "from threadpoolctl import threadpool_info\n"
+            "from bench.machine import tree_threads\n"
+            "with tree_threads(1):\n"
+            "    import sklearn.ensemble\n"
+            "    assert {pool['num_threads'] for pool in threadpool_info()} == {1}"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True)
 
     def test_a_task_of_one_class_is_said_to_be_so(self, tiny):
         class Flat:

@@ -14,6 +14,7 @@ from bench.data.inspection.proposals import Proposal, proposals
 from bench.data.inspection.roles import ColumnDraft, Role, draft_columns, given_roles, renamed
 from bench.data.inspection.sample import Layout, Sample, layout_of, read_sample
 from bench.data.inspection.split import Split, Wish, assigned, find_split, named_files
+from bench.data.inspection.together import Together
 from bench.data.inspection.trying import halves_of
 from bench.errors import UserError, unknown
 from bench.progress import Progress
@@ -98,12 +99,16 @@ def draft_card(request: Request, progress: Progress) -> Draft:
     split = _split(wish, sample, counted, labels, markers, progress)
     of_rows = assigned(split.table, wish, layout.files, sample.file, counted)
     decided = given_roles(wish, split, labels)
-    drafts = renamed(draft_columns(layout.columns, column_of, decided, labels, of_rows, halves_of(of_rows, labels)))
+    halves = halves_of(of_rows, labels)
+    together = Together(halves)
+    drafts = renamed(draft_columns(layout.columns, column_of, decided, labels, of_rows, halves, together))
     if not any(column.role == "input" for column in drafts):
         reasons = "; ".join(f"'{column.name}' ({column.reason})" for column in drafts if column.role == "left out")
         raise UserError(
             f"no column is left as an input: {reasons or 'there are only labels and what the split goes by'}"
         )
+    for task, note in together.notes([column.name for column in drafts if column.role == "input"]).items():
+        labels[task] = replace(labels[task], notes=(*labels[task].notes, note))
     name, rows = request.id or _id_of(request.files), sample.table.num_rows
     proposed = tuple(proposals(column_of, drafts, labels, wish, rows, _repeated(sample)))
     return Draft(request, layout, name, rows, sample.complete, markers, labels, drafts, split, proposed)

@@ -15,6 +15,7 @@ from bench.data.inspection.labels import Labels
 from bench.data.inspection.leaks import find_leak
 from bench.data.inspection.names import after_exposure
 from bench.data.inspection.split import Split, Wish
+from bench.data.inspection.together import Together
 from bench.data.inspection.trying import Halves, Others, Trial
 
 EXAMPLES = 4
@@ -65,12 +66,14 @@ def draft_columns(
     labels: Labels,
     split: NDArray[np.int8],
     halves: Halves,
+    together: Together,
 ) -> Iterator[ColumnDraft]:
     """The columns in order: each by itself first, then inputs again beside what all others tell.
 
     Args:
         given: roles that are decided whatever a column holds.
         split: (N,).
+        together: is given all inputs.
     """
     others, drafts = Others(halves), []
     for name in names:
@@ -79,6 +82,7 @@ def draft_columns(
         role, reason = given.get(name) or _role(column, finding, labels, split)
         if role == "input":
             others.add(coarse_cells(column, finding, halves))
+            together.add(column)
         examples = tuple(column.texts(EXAMPLES)) if column.readable else ()
         seen = len(column.counts), column.missing_rate, examples
         drafts.append(ColumnDraft(name, role, column.type, *seen, finding, reason))
