@@ -49,11 +49,8 @@ class Distance:
         """Whether it is a gain by more than noise."""
         return self.low > 0
 
-    @property
-    def sentence(self) -> str:
-        """In words, such as `like.recall@10% at equal others: +1.2% (+.7 to +1.7)`."""
-        about = f" ({self.low:+.1%} to {self.high:+.1%})" if np.isfinite(self.low) else ""
-        return f"{self.outcome} at equal other outcomes: {self.value:+.1%}{about}"
+    def __str__(self) -> str:
+        return f"{self.outcome} {in_percent(100 * self.value, 100 * self.low, 100 * self.high)}"
 
 
 def rows_of(served: Served, points: Sequence[str] | None = None, roles: Sequence[str] | None = None) -> Mask:

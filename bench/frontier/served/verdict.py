@@ -221,7 +221,8 @@ def _with_baseline(served: Served, row: int, kind: Kind, what: str, balance: str
         return Verdict("baseline", f"Switch to a baseline: {name}. It is as good as the pick ({gain}). {balance}")
     if doubts:
         at, gain = doubts[0]
-        what += f", or perhaps to {describe(served, at)}, which cannot be told from it ({gain})"
+        what += f", or to {served.table['name'][at]}, which may be as good"
+        balance += f" Beside the pick: {describe(served, at)}, {gain}."
     return Verdict(kind, f"Switch to {what}. {balance}")
 
 
@@ -281,7 +282,7 @@ def _trees(served: Served) -> str:
     found = ahead(served, trees, networks)
     if len(found) < len(served.outcomes) or not all(each.ahead for each in found):
         return ""
-    return f"Boosted trees are ahead of every network: {'; '.join(each.sentence for each in found)}."
+    return f"Boosted trees are ahead of every network: {', '.join(map(str, found))}, each at equal other outcomes."
 
 
 def _needed(served: Served, row: int, changes: tuple[Change, ...]) -> tuple[int | None, str]:

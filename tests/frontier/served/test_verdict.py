@@ -151,7 +151,8 @@ def test_trees_ahead_of_every_network_come_first():
     networks = [("7", "trial", w, 0.5 - 0.1 * w, 0.4 + 0.1 * w) for w in (0.4, 0.5, 0.6)]
     found = verdict(front_of([CURRENT, *trees, *networks]), 5, NOW, 0.9)
     assert (found.kind, found.keep) == ("baseline", False)
-    assert found.sentence.startswith("Boosted trees are ahead of every network: click.recall@10%")
+    assert found.sentence.startswith("Boosted trees are ahead of every network: click.recall@10% +")
+    assert ", each at equal other outcomes. Without them: " in found.sentence
     assert "model 7" in found.sentence
     now = verdict(front_of([CURRENT, *trees, *networks]), 0, NOW, 0.9)
     assert now.keep
