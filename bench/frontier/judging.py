@@ -243,40 +243,64 @@ class Judge:
         return [*found, *self._segments.get(row, [])]
 
     def _breach(self, limit: Limit, column: Floats, row: int) -> Breach:
-        value, at = float(column[row]), float(self.threshold(limit, column)[row])
-        name = limit.name if limit.key else None
-        sure, confidence = limit.sure, f" with {self.policy.guard.confidence:.0%} confidence"
         if limit.written is not None:
-            side, today = "least" if limit.floor else "most", f" ({limit.written})" if limit.relative else ""
-            text = f"its {limit.name} {_value(value)}, where at {side} {at:.6g}{today} is allowed"
-            if math.isnan(value):
-                return Breach(text, math.inf, Remedy(limit.setting, name, None))
-            base = column[self.choices.current] if self.choices.current is not None else math.nan
-            if sure is not None:
-                value, at, base = float(sure[row]), limit.bound, 1.0
-                text = f"its {limit.name} is at {side} {_percent(value)} of current{confidence}, where at {side} "
-                text += f"{limit.written} is allowed"
-            to = loosened(limit.written, value, base, limit.floor)
-            if limit.other is None:
-                return Breach(text, _excess(value, at), Remedy(limit.setting, name, to))
-            both = (to, limit.other) if limit.floor else (limit.other, to)
-            return Breach(text, _excess(value, at), Remedy(limit.setting, name, both))
-        base, sign = float(column[self.choices.current]), 1 if limit.floor else -1
-        lost = sign * (base - value)
+            return self._beyond_bound(limit, column, row)
         if limit.errors is not None:
-            error = float(limit.errors[row])
-            count = lost / error if error else math.inf
-            text = (
-                f"it is {lost:.3g} worse in {limit.name} than current ({base:.5g}), {count:.3g} standard errors of "
-                f"that difference, where {limit.count:g} are allowed"
-            )
-            return Breach(text, _excess(value, at), Remedy(limit.setting, name, float(round_up(count))))
-        loss = lost / abs(base) if sure is None else sign * (1 - float(sure[row]))
+            return self._beyond_noise(limit, column, row)
+        return self._beyond_loss(limit, column, row)
+
+    def _beyond_bound(self, limit: Limit, column: Floats, row: int) -> Breach:
+        """A bound that the policy writes, such as "98% of current"."""
+        value, at = float(column[row]), float(self.threshold(limit, column)[row])
+        name, sure = limit.name if limit.key else None, limit.sure
+        side, today = "least" if limit.floor else "most", f" ({limit.written})" if limit.relative else ""
+        text = f"its {limit.name} {_value(value)}, where at {side} {at:.6g}{today} is allowed"
+        if math.isnan(value):
+            return Breach(text, math.inf, Remedy(limit.setting, name, None))
+        base = column[self.choices.current] if self.choices.current is not None else math.nan
+        if sure is not None:
+            value, at, base = float(sure[row]), limit.bound, 1.0
+            text = f"its {limit.name} is at {side} {_percent(value)} of current{self._confidence}, where at {side} "
+            text += f"{limit.written} is allowed"
+        assert limit.written is not None
+        to = loosened(limit.written, value, base, limit.floor)
+        if limit.other is None:
+            return Breach(text, _excess(value, at), Remedy(limit.setting, name, to))
+        both = (to, limit.other) if limit.floor else (limit.other, to)
+        return Breach(text, _excess(value, at), Remedy(limit.setting, name, both))
+
+    def _beyond_noise(self, limit: Limit, column: Floats, row: int) -> Breach:
+        """A loss in standard errors of the difference."""
+        assert limit.errors is not None
+        at, base, lost = float(self.threshold(limit, column)[row]), *self._lost(limit, column, row)
+        error = float(limit.errors[row])
+        count = lost / error if error else math.inf
+        text = (
+            f"it is {lost:.3g} worse in {limit.name} than current ({base:.5g}), {count:.3g} standard errors of "
+            f"that difference, where {limit.count:g} are allowed"
+        )
+        remedy = Remedy(limit.setting, limit.name if limit.key else None, float(round_up(count)))
+        return Breach(text, _excess(float(column[row]), at), remedy)
+
+    def _beyond_loss(self, limit: Limit, column: Floats, row: int) -> Breach:
+        """A loss as a share of the current point's value."""
+        base, lost = self._lost(limit, column, row)
+        sign = 1 if limit.floor else -1
+        loss = lost / abs(base) if limit.sure is None else sign * (1 - float(limit.sure[row]))
         allowed = sign * (1 - limit.bound)
-        verb, known = ("loses", "") if sure is None else ("may lose", confidence)
-        text = f"it {verb} {loss:.2%} of current's {limit.name}{known}, "
-        text += f"where {_percent(allowed)} is allowed"
-        return Breach(text, loss - allowed, Remedy(limit.setting, name, float(round_up(loss))))
+        verb, known = ("loses", "") if limit.sure is None else ("may lose", self._confidence)
+        text = f"it {verb} {loss:.2%} of current's {limit.name}{known}, where {_percent(allowed)} is allowed"
+        remedy = Remedy(limit.setting, limit.name if limit.key else None, float(round_up(loss)))
+        return Breach(text, loss - allowed, remedy)
+
+    def _lost(self, limit: Limit, column: Floats, row: int) -> tuple[float, float]:
+        """The current point's value, and by how much a row is worse."""
+        base = float(column[self.choices.current])
+        return base, (1 if limit.floor else -1) * (base - float(column[row]))
+
+    @property
+    def _confidence(self) -> str:
+        return f" with {self.policy.guard.confidence:.0%} confidence"
 
     def _by_segment(self) -> dict[int, list[Breach]]:
         """By row what it loses in segments, beyond what noise allows for."""
