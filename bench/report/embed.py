@@ -124,6 +124,7 @@ def _decision(decision: Decision, plane: Plane) -> dict[str, Any]:
         "rows": _rows(table),
         "row": [places.get(key, -1) for key in _keys(table)],
         "values": plain(decision.values),
+        "confidence": decision.confidence,
         "sure": plain(decision.sure),
         "deployable": decision.deployable.tolist(),
         "costs": {name: plain(table[name].to_numpy(dtype=float)) for name in decision.costs},

@@ -208,7 +208,8 @@ class Decision:
         table: as in `Choices`, the rows kept.
         axes: of the sliders, (M,).
         values: (R, M), as the choices have them.
-        sure: (R, M), the share of current's value that each keeps with the confidence of a policy that says nothing.
+        confidence: of a policy that says nothing; 0 where nothing is known.
+        sure: (R, M), the share of current's value that each keeps with that confidence.
         deployable: (R,), which can be packaged.
         draws: (D, R, M) float32, D = 0 where nothing is known.
         costs: columns of the table that can be limited, smaller is better.
@@ -218,6 +219,7 @@ class Decision:
     table: pd.DataFrame
     axes: tuple[Axis, ...]
     values: NDArray[np.float64]
+    confidence: float
     sure: NDArray[np.float64]
     deployable: NDArray[np.bool_]
     draws: NDArray[np.float32]
@@ -251,6 +253,7 @@ def decision_of(choices: Choices | None, pick: Picked | None) -> Decision | None
         table=table.iloc[kept].reset_index(drop=True),
         axes=axes,
         values=table.iloc[kept][list(names)].to_numpy(dtype=float),
+        confidence=Guard().confidence if known else 0.0,
         sure=np.stack(sure, axis=1),
         deployable=choices.deployable[kept],
         draws=draws,
