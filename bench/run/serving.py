@@ -86,7 +86,7 @@ def serving_of(
     return Serving(served, rates, against, note=_note(rows), rows=rows[TEST].of)
 
 
-def verdict_of(serving: Serving, policy: Policy, pick: Pick | None, no_pick: str) -> Verdict:
+def verdict_of(serving: Serving, policy: Policy, pick: Pick | None, no_pick: str, doubt: str) -> Verdict:
     """Whether to switch to the pick, in one sentence: the same for every surface."""
     if serving.served is None:
         return unserved(serving.reason)
@@ -94,7 +94,8 @@ def verdict_of(serving: Serving, policy: Policy, pick: Pick | None, no_pick: str
         return unserved(no_pick or "nothing was picked")
     names = [each.name for each in pick.stability.points if each.point != pick.point][:2]
     worth = policy.worth([each.name for each in serving.served.outcomes])
-    return verdict(serving.served, pick.row, serving.against, pick.stability.holds, tuple(names), pick.unlimited, worth)
+    holds, unlimited = pick.stability.holds, pick.unlimited
+    return verdict(serving.served, pick.row, serving.against, holds, tuple(names), unlimited, worth, doubt)
 
 
 def _candidates(folder: Path, points: Sequence[Point], objectives: Sequence[Objective], rows: Rows) -> list[Candidate]:
