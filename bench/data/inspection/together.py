@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Floats, Label
 from bench.data.inspection.leaks import SUSPECT, explained, group_auc
-from bench.data.inspection.trying import Halves
+from bench.data.inspection.trying import Halves, Mask
 from bench.machine import tree_threads
 
-LEARN, TRY = 20_000, 10_000
-"""Rows, at the most, on which trees are grown and on which they are tried."""
+LEARN, TRY, RARER = 20_000, 10_000, 500
+"""Rows on which trees are grown, and on which they are tried; and how many of each class of a task come on top."""
 NAMED = 0.2
 """Part of what the trees tell beyond chance that must go without a column for it to be named."""
 
@@ -30,11 +30,16 @@ class Together:
     """
 
     def __init__(self, halves: Halves) -> None:
-        rng = np.random.default_rng(0)
-        drawn = [rng.permutation(np.flatnonzero(rows)) for rows in (halves.learn, halves.tried)]
-        self._learn, self._try = drawn[0][:LEARN], drawn[1][:TRY]
-        self._labels, self._rng = halves.labels, rng
+        self._labels, self._rng = halves.labels, np.random.default_rng(0)
+        self._learn, self._try = self._drawn(halves.learn, LEARN), self._drawn(halves.tried, TRY)
         self._columns: dict[str, tuple[Floats, Floats]] = {}
+
+    def _drawn(self, of: Mask, most: int) -> NDArray[np.int64]:
+        """Random rows, and more of a task's rarer class: AUC does not depend on how many there are of each."""
+        order = self._rng.permutation(np.flatnonzero(of))
+        binary = [label.y[order] for label in self._labels.values() if label.binary]
+        more = [order[y == value][:RARER] for y in binary for value in (0, 1)]
+        return np.unique(np.concatenate([order[:most], *more]))
 
     def add(self, column: Counted) -> None:
         """An input: its numbers, or the codes of its values."""

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 from known_labels import known
 
+from bench.data.inspection import together as together_
 from bench.data.inspection.column import count_column
 from bench.data.inspection.leaks import find_leak
 from bench.data.inspection.together import Together
@@ -38,3 +39,14 @@ def test_inputs_that_tell_much_but_not_all_are_no_suspects() -> None:
     together = Together(halves_of(SPLIT, {"y": label}))
     together.add(count_column("shop", pa.array(shop)))
     assert together.notes(["shop"]) == {}
+
+
+def test_a_rare_label_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together_, "LEARN", 100)
+    monkeypatch.setattr(together_, "TRY", 100)
+    first, second = RNG.integers(0, 20, N), RNG.integers(0, 20, N)
+    label = known(((first == 3) & (second > 2)).astype(float))
+    together = Together(halves_of(SPLIT, {"y": label}))
+    for name, values in (("first", first), ("second", second)):
+        together.add(count_column(name, pa.array(values.astype(float))))
+    assert "'first'" in together.notes(["first", "second"])["y"]
