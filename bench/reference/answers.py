@@ -66,7 +66,7 @@ class Front:
     @property
     def within(self) -> str:
         """The margin with its unit."""
-        return f"{self.margin:g}{_in_words(self.unit)[0]}"
+        return f"{self.margin:g}{'%' if self.unit.startswith('%') else ' thousandths'}"
 
 
 def fronts(every: Sequence[Data], sharing: Sequence[str]) -> list[Front]:
@@ -299,26 +299,22 @@ def headline(found: Sequence[Front]) -> str:
         else "no gradient method surely beats tuned static weights"
     )
     parts = [f"{where}, {first}: {', '.join(f'{counts[word]} {told}' for word, told in TOLD.items())}."]
-    by_margin: dict[tuple[str, float, str], list[Front]] = {}
+    by_unit: dict[tuple[str, str], list[Front]] = {}
     for each in sorted(found, key=lambda each: each.what):
-        by_margin.setdefault((each.what, each.margin, each.unit), []).append(each)
-    for (what, margin, unit), own in by_margin.items():
+        by_unit.setdefault((each.what, each.unit), []).append(each)
+    for (what, unit), own in by_unit.items():
         far = max(own, key=lambda each: (each.verdict == "yes", each.value))
-        short, whole = _in_words(unit)
-        parts.append(
-            f"{WHAT[what]}: the largest {'sure ' if far.verdict == 'yes' else ''}lead is {far.value:+.2f}{whole} (95% "
-            f"bounds: {far.low:+.2f} and {far.high:+.2f}; it counts from {margin:g}{short} on), by {far.best} with "
-            f"{far.sharing} on {far.data}."
-        )
-    return " ".join(parts)
+        lead = f"the largest {'sure ' if far.verdict == 'yes' else ''}lead is {far.value:+.2f}{_in_words(unit)}"
+        bounds = f"({far.low:+.2f} to {far.high:+.2f})"
+        parts.append(f"{WHAT[what]}: {lead} {bounds}, by {far.best} with {far.sharing} on {far.data}.")
+    return " ".join([*parts, "Bounds are 95%."])
 
 
-def _in_words(unit: str) -> tuple[str, str]:
-    """A unit in short and in full."""
+def _in_words(unit: str) -> str:
     if unit.startswith("%"):
-        return "%", "% of the best outcome" if unit == "%" else unit
+        return "% of the best outcome" if unit == "%" else unit
     name = unit.removesuffix(" x 1000")
-    return " thousandths", " thousandths" if name == unit else f" thousandths of {name}"
+    return " thousandths" if name == unit else f" thousandths of {name}"
 
 
 def answer(

@@ -186,8 +186,10 @@ def _sample(values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]],
 
 
 def _label(row: Row) -> str:
+    """The balancer's name; behind static weights stands their ratio, in the order of the objectives."""
     prefix = "balancing.static.weight."
-    weights = [float(str(value)) for key, value in row.config.items() if key.startswith(prefix)]
+    tasks = dict.fromkeys(f"{prefix}{name.partition('.')[0]}" for name in row.objectives)
+    weights = [float(str(row.config[key])) for key in tasks if key in row.config]
     if row.balancing not in (STATIC, PREDICTED) or not weights:
         return row.balancing
     return f"{row.balancing} " + ":".join(f"{weight / min(weights):.3g}" for weight in weights)

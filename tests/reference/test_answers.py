@@ -18,6 +18,7 @@ from bench.objectives import Objective
 from bench.reference.answers import Answers, Front, answer, headline
 from bench.reference.cells import Cell
 from bench.reference.execute import published
+from bench.reference.members import gather
 from bench.reference.page import document, markdown
 from bench.reference.papers import Papers, Source
 from bench.reference.table import Row, read, write
@@ -59,7 +60,7 @@ def front(what: str, verdict: Word, value: float, margin: float, unit: str) -> F
     return Front("made", "mmoe", what, verdict, value, value - 1, value + 1, margin, unit, "mgda", 0.5)
 
 
-def test_the_sentence_counts_by_margin_and_prefers_a_sure_lead() -> None:
+def test_the_sentence_counts_by_unit_and_prefers_a_sure_lead() -> None:
     way = "% of the way from the reference to the best"
     found = headline(
         [
@@ -71,11 +72,10 @@ def test_the_sentence_counts_by_margin_and_prefers_a_sure_lead() -> None:
     )
     assert found == (
         "In 4 comparisons on 1 data set, gradient methods surely beat tuned static weights in 1: 1 yes, 1 surely no, "
-        "2 cannot tell. Predictions (heads): the largest sure lead is +2.00 thousandths of AUC (95% bounds: +1.00 and "
-        "+3.00; it counts from 0.5 thousandths on), by mgda with mmoe on made. Predictions (heads): the largest lead "
-        f"is +0.10{way} (95% bounds: -0.90 and +1.10; it counts from 0.2% on), by mgda with mmoe on made. Served "
-        "rankings: the largest lead is -0.50% of the best outcome (95% bounds: -1.50 and +0.50; it counts from 1% on), "
-        "by mgda with mmoe on made."
+        "2 cannot tell. Predictions (heads): the largest sure lead is +2.00 thousandths of AUC (+1.00 to +3.00), by "
+        f"mgda with mmoe on made. Predictions (heads): the largest lead is +0.10{way} (-0.90 to +1.10), by mgda with "
+        "mmoe on made. Served rankings: the largest lead is -0.50% of the best outcome (-1.50 to +0.50), by mgda with "
+        "mmoe on made. Bounds are 95%."
     )
 
 
@@ -150,3 +150,11 @@ def test_published_figures_are_of_data_and_tasks_of_the_reference() -> None:
         for table in source.auc.values():
             assert {objective.partition(".")[0] for objective in table} <= tasks, source.name
             assert all(0.5 < value < 1 for value in table.values())
+
+
+def test_weights_stand_in_the_order_of_the_objectives(simulated: Make) -> None:
+    """A table keeps the keys of a configuration in order of the alphabet."""
+    rows = [replace(row, config=dict(sorted(row.config.items()))) for row in simulated(0.0, seed=1)]
+    (data,) = gather(rows, {"made": OBJECTIVES}, {})
+    static = {each.label: each.config for each in data.members if each.balancing == "static"}
+    assert static["static 1:8"]["balancing.static.weight.buy"] == 8.0
