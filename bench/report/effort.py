@@ -118,10 +118,10 @@ def seed_effects(front: Frontier) -> list[str]:
         unit = " (\N{MULTIPLICATION SIGN} 1000)" if scale > 1 else ""
         sizes = (noise, float(means.max() - means.min()), abs(lost))
         moved, apart, size = (text.signed(scale * each, scale).lstrip("+") for each in sizes)
-        much = f"On average the search measured them {size} {'better' if lost >= 0 else 'worse'} than confirmation did."
+        much = f"; the search measured them {size} {'better' if lost >= 0 else 'worse'} than confirmation, on average"
         found.append(
             f"{text.label(objective.name)}{unit}: another seed moves a model by {moved} (standard deviation); "
-            f"{len(rows)} confirmed points lie {apart} apart. {much if np.isfinite(lost) else ''}"
+            f"{len(rows)} confirmed points lie {apart} apart{much if np.isfinite(lost) else ''}."
         )
     return found
 
