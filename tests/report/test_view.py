@@ -104,7 +104,7 @@ def test_a_run_with_nothing_confirmed_says_so(make_records: Any, make_objectives
 def test_sentences_say_what_seeds_do(view: Any) -> None:
     (found,) = [each for each in view.why if each.startswith("income AUC")]
     assert "9 confirmed points lie 1.3 apart" in found
-    assert "better than confirmation did" in found
+    assert "better than confirmation, on average" in found
 
 
 def test_a_scenario_has_a_front_of_its_own(view: Any) -> None:
