@@ -229,7 +229,7 @@ def _with_baseline(served: Served, row: int, kind: Kind, what: str, balance: str
     if doubts:
         at, gain = doubts[0]
         what += f", or to {served.table['name'][at]}, which may be as good"
-        balance += f" Beside the pick: {describe(served, at)}, {gain}."
+        balance += f" Compared with the pick: {describe(served, at)}, {gain}."
     return Verdict(kind, f"Switch to {what}. {balance}")
 
 
