@@ -210,7 +210,10 @@ def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_pa
     said = seesaw("resume", "cut", "--samples", BUDGET - 1)
     assert said.code == 2
     assert f"--samples: expected at least {BUDGET:,}" in said.err
-    assert "not limited" in seesaw("resume", "cut", "--trials", 9).err
+    for option in ("--trials", "--lengths"):
+        said = seesaw("resume", "cut", option, 9)
+        assert said.code == 2
+        assert "expected a limit that 'cut' has (--samples), found" in said.err
     assert seesaw("resume", "cut", "--samples", 2 * BUDGET).code == 0
     (search,) = (part["search"] for part in json.loads(seesaw("status", "cut", "--json").out)["datasets"].values())
     assert BUDGET < search["samples"]["used"] <= 2 * BUDGET
