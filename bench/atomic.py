@@ -27,7 +27,7 @@ DAY = 24 * 3600
 _PROCESS = re.compile(r"([0-9a-f]{8})-(\d+)-(\d+)")
 _WRITER = re.compile(r"\.([0-9a-f]{8}-\d+-\d+)\.[^.]*\.part")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-_REFUSED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EISDIR)
 _SHORT = re.compile(r"\d+ requested and \d+ written")  # NumPy's words, without a number of the error
 _RUST = re.compile(r"\(os error (\d+)\)")  # safetensors raises an error of its own around the system's
 
@@ -37,10 +37,11 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """Yields a temporary path beside `target`; on success it becomes `target`, on any failure it is removed.
 
     Raises:
-        Unwritable: there is no room, or no permission.
+        Unwritable: there is no room, no permission, or a folder of that name.
+        UserError: it would lie below a file.
     """
     with room_for(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        writable(target.parent)
         fd, name = tempfile.mkstemp(prefix=_prefix(target), suffix=".part", dir=target.parent)
         os.close(fd)
         temporary = Path(name)

@@ -53,6 +53,16 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
+def test_what_no_file_can_be_written_to_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="folder: cannot be written: Is a directory"):
+        write_text(tmp_path / "folder", "x")
+    with pytest.raises(UserError, match=r"expected a folder, found a file: .*file"):
+        write_text(tmp_path / "file" / "page.html", "x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
 def test_a_folder_replaces_another_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "store"
     with atomic_folder(target) as temporary:

@@ -51,6 +51,9 @@ def status(run_: RunName, watch: Watch = False, json: Json = False, home: Home =
         print_json(total | {"failures": failures, "datasets": found})
         return
     _show_status(found)
+    unfinished = any(not part["search"] or part["search"]["left"] != 0 for part in found.values())
+    if unfinished and not is_held(run.folder):
+        say(f"no driver works on the run; `seesaw resume {run.name}` goes on")
     show_tracking(run)
 
 

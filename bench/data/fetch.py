@@ -191,7 +191,7 @@ def fetch(card: Card, home: Path, progress: Progress) -> dict[str, tuple[Path, .
 
 
 def _lacking(card: Card, lacking: Sequence[RawFile], reasons: str) -> UserError:
-    page = f" from {card.homepage}" if card.homepage else ""
+    page = f" from {card.homepage}" if card.homepage not in ("", "none") else ""
     what = "its files" if len(lacking) == len(card.files) > 1 else _listed(lacking)
     return UserError(
         f"{card.key}: could not get {what} ({reasons}): put {_listed(card.files)}{page} into a folder, each as it is "

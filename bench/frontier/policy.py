@@ -245,7 +245,8 @@ class Policy(BaseModel):
     score: Score = Field(default_factory=Score)
     """What a served model ranks by, in place of the pick's own weights; no pick depends on it."""
 
-    _options: dict[str, str] = PrivateAttr(default_factory=dict)
+    _options: dict[tuple[str, str], str] = PrivateAttr(default_factory=dict)
+    """By setting and metric, its segment left out, the option that named it."""
 
     @field_validator("weights")
     @classmethod
@@ -311,7 +312,9 @@ class Policy(BaseModel):
 
     def where(self, setting: str, name: str) -> str:
         """What a message about a metric begins with: the option that named it, else the policy's setting."""
-        return self._options.get(name.partition("[")[0], setting)
+        bare = name.partition("[")[0]
+        named = (option for (of, each), option in self._options.items() if of.startswith(setting) and each == bare)
+        return next(named, setting)
 
     @property
     def _named(self) -> dict[str, Iterable[str]]:
@@ -335,9 +338,10 @@ class Policy(BaseModel):
             if bounds:
                 guard[key] = {**guard.get(key, {}), **bounds}
         policy = Policy.model_validate({**values, "guard": guard} if guard else values)
-        typed = {"--at-least": at_least, "--at-most": at_most, "--maximize": () if maximize is None else (maximize,)}
-        for option, names in typed.items():
-            policy._options.update({name.partition("[")[0]: option for name in names})
+        policy._options.update({("guard.at_least", name.partition("[")[0]): "--at-least" for name in at_least})
+        policy._options.update({("guard.at_most", name.partition("[")[0]): "--at-most" for name in at_most})
+        if maximize is not None:
+            policy._options["epsilon.best", maximize.partition("[")[0]] = "--maximize"
         return policy
 
 

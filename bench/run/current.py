@@ -103,7 +103,10 @@ class Current(_Part):
         if not self.source:
             return "No --current was given: the best single-task model of each task, equally weighted, stands for it."
         if self.point is None:
-            return f"The current point is the logged score '{self.column}'; it has no model to train."
+            return (
+                f"The current point is the logged score '{self.column}'; it has no model to train. Rows that it put on "
+                "top were seen more, so a log that it ranked favours it."
+            )
         weights = ", ".join(f"{task} {weight:g}" for task, weight in self.weights.items())
         return (
             f"The current point is the {self.point.architecture} model of {self.source}, trained on the seeds and data "
@@ -147,7 +150,7 @@ def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, track
         if found.column not in kept:
             raise UserError(
                 f"{given}: column: expected a score that the card names under `logged`, found '{found.column}'; "
-                f"logged are {listed(kept) if kept else 'none'}"
+                + (f"logged are {listed(kept)}" if kept else "the card names none")
             )
         return found
     return _checked(found, card, tasks)

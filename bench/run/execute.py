@@ -15,7 +15,7 @@ from bench.confirm.baselines import baselines_of, check_static, full_lengths, re
 from bench.confirm.race import Race, confirm, kinds, members, shortlist
 from bench.data import Store, prepare
 from bench.data.card import shape_of
-from bench.errors import UserError
+from bench.errors import UserError, listed
 from bench.frontier.history import SoFar
 from bench.progress import Progress
 from bench.records import Job, Point, Split, TrialRecord
@@ -217,12 +217,16 @@ def extend(
     if not given and moved == run:
         return run
     before = run.manifest.suite.budget
+    limits = {key: value for key in Budget.model_fields if key != "job_time" and (value := getattr(before, key))}
+    for key in given:
+        if key not in limits:
+            raise UserError(
+                f"--{key}: expected a limit that '{run.name}' has ({listed([f'--{each}' for each in limits])}), found "
+                f"that its {key} {'is' if key == 'time' else 'are'} not limited"
+            )
     after = validate(Budget, before.model_dump() | given, "the command line")
     for key in given:
-        old, new = getattr(before, key), getattr(after, key)
-        if old is None:
-            raise UserError(f"--{key}: expected a limit that '{run.name}' has, found that its {key} are not limited")
-        if new < old:
+        if (new := getattr(after, key)) < (old := limits[key]):
             raise UserError(f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found {new:,}")
     suite = run.manifest.suite.model_copy(update={"budget": after})
     return replace(moved, manifest=moved.manifest.model_copy(update={"suite": suite}))

@@ -134,6 +134,7 @@ def test_what_it_proposes_of_tasks_and_scenarios_can_be_uncommented(seesaw, tmp_
         watch_time=np.where(frame.click == 1, watched, 0),
         spend=np.where(frame.click * frame.buy == 1, rng.lognormal(3, 1, len(frame)).round(2), np.nan),
         shared=np.where(frame.tab == "home", np.nan, rng.random(len(frame)) < 0.2),
+        quality_score=rng.random(len(frame)).round(4),
         todays_score=rng.normal(frame.click, 2).round(4),
         credit_score=rng.integers(300, 850, len(frame)),
     )
@@ -145,18 +146,19 @@ def test_what_it_proposes_of_tasks_and_scenarios_can_be_uncommented(seesaw, tmp_
     watch = {"name": "watch_time", "column": "watch_time", "kind": "regression"} | limit
     assert proposed(said) == [
         ("", {"scenario": "tab"}),
-        ("", {"logged": ["todays_score"]}),
+        ("", {"logged": ["quality_score"]}),
         ("tasks.shared", {"where": {"tab": ["feed", "search"]}}),
         ("tasks.spend", {"parent": "buy"}),
         ("tasks.watch_time", watch),
     ]
     card, text = tmp_path / "card.toml", (tmp_path / "card.toml").read_text(encoding="utf-8")
+    assert 'The same may hold for "todays_score".' in text.replace("\n#", "")
     assert not {"scenario", "logged", "where"} & set(card_of(tmp_path))
     assert [len(task) for task in card_of(tmp_path)["tasks"]] == [2, 3, 3, 2]
     keys = r"scenario|logged|where|parent|duration|censored|name|column|kind"
     card.write_text(re.sub(rf"^# (\[\[tasks\]\]|(?:{keys}) = )", r"\1", text, flags=re.MULTILINE))
-    assert "todays_score" in seesaw("prepare", card).err, "the line in [columns] must go, as the comment says"
-    card.write_text(re.sub(r"^todays_score = .*\n", "", card.read_text(), flags=re.MULTILINE))
+    assert "quality_score" in seesaw("prepare", card).err, "the line in [columns] must go, as the comment says"
+    card.write_text(re.sub(r"^quality_score = .*\n", "", card.read_text(), flags=re.MULTILINE))
     tasks = card_of(tmp_path)["tasks"]
     assert tasks[2]["parent"] == "buy"
     assert tasks[3]["where"] == {"tab": ["feed", "search"]}

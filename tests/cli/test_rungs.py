@@ -202,17 +202,23 @@ def test_status_of_a_search_that_was_stopped_in_the_middle(seesaw, rungs, tmp_pa
     assert search["checkpoints"]["trials"] > 0
     assert 0 < search["checkpoints"]["bytes"] <= search["checkpoints"]["limit"] == 20e9
     assert search["left"] > 0
-    assert "running, or interrupted" in seesaw("status", "cut").out
+    told = seesaw("status", "cut").out
+    assert "running, or interrupted" in told
+    assert "`seesaw resume cut` goes on" in told
 
     # limits are totals, and can be raised as long as the search has not ended
     said = seesaw("resume", "cut", "--samples", BUDGET - 1)
     assert said.code == 2
     assert f"--samples: expected at least {BUDGET:,}" in said.err
-    assert "not limited" in seesaw("resume", "cut", "--trials", 9).err
+    for option in ("--trials", "--lengths"):
+        said = seesaw("resume", "cut", option, 9)
+        assert said.code == 2
+        assert "expected a limit that 'cut' has (--samples), found" in said.err
     assert seesaw("resume", "cut", "--samples", 2 * BUDGET).code == 0
     (search,) = (part["search"] for part in json.loads(seesaw("status", "cut", "--json").out)["datasets"].values())
     assert BUDGET < search["samples"]["used"] <= 2 * BUDGET
     assert (search["begun"], search["left"]) == ([], 0)
+    assert "goes on" not in seesaw("status", "cut").out
 
 
 @pytest.mark.slow

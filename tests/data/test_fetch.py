@@ -130,8 +130,9 @@ def test_when_nothing_works_one_sentence_says_what_to_do(
 
 
 def test_a_card_without_sources_says_what_to_do(tmp_path: Path, shop: dict[str, Any], recorder: Any) -> None:
-    with pytest.raises(UserError, match=r"could not get log.csv \(the card names no source\): put log.csv"):
-        fetch(parse_card(shop, "here"), tmp_path, recorder)
+    for homepage in ("none", ""):
+        with pytest.raises(UserError, match=r"could not get log.csv \(the card names no source\): put log.csv into"):
+            fetch(parse_card(shop | {"homepage": homepage}, "here"), tmp_path, recorder)
 
 
 def test_raw_files_may_be_packed_whatever_the_card_says(tmp_path: Path, two: dict[str, Any], recorder: Any) -> None:

@@ -348,6 +348,7 @@ def test_names_are_checked_before_a_search():
         (("x.ndcg@5", {}, {}), "--maximize: outcome 'x.ndcg@5': unknown task 'x'"),
         (("click.pcoc", {}, {}), "--maximize: 'click.pcoc' has no best direction"),
         ((CLICK, {"like.ndcg@7[country=US]": 0.1}, {}), "--at-least: unknown outcome of a segment"),
+        ((LIKE, {f"{LIKE}[country=US]": 0.1}, {}), "--at-least: unknown outcome of a segment"),
         ((CLICK, {}, {"cost/size": 5.0}), "--at-most: unknown metric 'cost/size'"),
     ],
 )

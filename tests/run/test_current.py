@@ -69,6 +69,7 @@ def test_a_logged_score_has_no_model(tmp_path: Path) -> None:
     said = current_of(current(found))
     assert (said.id, said.point, said.column) == ("current", None, "todays_score")
     assert "todays_score" in said.sentence
+    assert "favours it" in said.sentence
 
 
 def test_without_a_file_the_single_task_models_stand_for_it() -> None:

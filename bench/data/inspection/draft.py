@@ -99,9 +99,10 @@ def draft_card(request: Request, progress: Progress) -> Draft:
     split = _split(wish, sample, counted, labels, markers, progress)
     of_rows = assigned(split.table, wish, layout.files, sample.file, counted)
     decided = given_roles(wish, split, labels)
+    group = None if wish.group is None else column_of(wish.group)
     halves = halves_of(of_rows, labels)
     together = Together(halves)
-    drafts = renamed(draft_columns(layout.columns, column_of, decided, labels, of_rows, halves, together))
+    drafts = renamed(draft_columns(layout.columns, column_of, decided, labels, of_rows, halves, together, group))
     if not any(column.role == "input" for column in drafts):
         reasons = "; ".join(f"'{column.name}' ({column.reason})" for column in drafts if column.role == "left out")
         raise UserError(

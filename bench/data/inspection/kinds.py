@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.data.encoding.numeric import ranges_for
@@ -23,6 +24,12 @@ SEPARATORS = ("|", ";", ",", " ")
 MOST = 20_000
 """Distinct texts that are looked at."""
 _THOUSANDS = r"^-?\d{1,3}(,\d{3})*(\.\d+)?$"
+_DECIMAL_COMMA = r"^-?\d+(,\d+)?$"
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+FEW_TEXTS = 5
+"""Distinct texts that may keep a column from being one of numbers by mistake."""
+MOSTLY = 0.9
+"""Share of numbers from which they may."""
 _CODE = re.compile(r"[A-Za-z]*\d+")
 
 
@@ -209,8 +216,9 @@ def _measured(column: Counted, why: str, trial: Trial | None, notes: Sequence[st
         return Finding(option, why, notes=(*notes, moves))
     codes, cell = None, trial.cut(ranges_for(int(trial.learnt[:-1].sum())))
     if cell[-1] < len(column.counts) and trial.repeated(2) >= 0.5:
-        each, ranges = trial.beside(trial.single), trial.beside(cell)
-        if (better := trial.gain(each, ranges)) is not None:
+        each, ranges, few = map(trial.beside, (trial.single, cell, trial.cut(FEW_RANGES)))
+        # Of rare labels many ranges learn noise, and single values, shrunk to nothing, do not.
+        if (better := trial.gain(each, ranges)) is not None and trial.gain(each, few) is not None:
             codes = {"kind": "categorical", "from": column.name}
             compared = _compared(trial, better, ("also as codes", each), (f"{int(cell[-1])} ranges", ranges))
             notes = [*notes, compared]
@@ -272,11 +280,31 @@ def _textual(column: Counted) -> Finding:
     word_count = float(np.average([text.count(" ") + 1 for text in texts], weights=counts))
     if word_count >= 4 and distinct > column.known / 2 and column.known >= 20:
         return Finding(None, f"free text, {word_count:.0f} words on average")
+    if column.type == "text" and column.numbers is None and column.matching(_DECIMAL_COMMA).all():
+        return Finding(None, "numbers with a decimal comma, which no reader takes for such; write 1.5, not 1,5")
+    notes = _but_for_texts(column)
     if _one_each(column):
-        return Finding(None, "another value in (almost) every row, as an id of the row or free text has")
+        why = "another value in (almost) every row, as an id of the row or free text has"
+        return Finding(None, "; ".join((why, *notes)))
     if distinct == 2:
         return Finding({"kind": "categorical"}, "two values")
-    return Finding({"kind": "categorical"}, "codes with leading zeros" if column.numbers is not None else "text")
+    why = "codes with leading zeros" if column.numbers is not None else "text"
+    return Finding({"kind": "categorical"}, why, notes=notes)
+
+
+def _but_for_texts(column: Counted) -> tuple[str, ...]:
+    """A note on texts that keep a column of numbers from being one."""
+    if column.type != "text" or column.numbers is not None:
+        return ()
+    number = column.matching(_NUMBER)
+    without = int(column.counts[~number].sum())
+    if (~number).sum() > FEW_TEXTS or not 0 < without <= (1 - MOSTLY) * column.known:
+        return ()
+    texts = " and ".join(map(repr, column.distinct.filter(pa.array(~number)).to_pylist()))
+    return (
+        f"all but {without:,} of its {column.known:,} values are numbers; if {texts} means missing, add it to "
+        "reader.missing",
+    )
 
 
 def _one_each(column: Counted) -> bool:

@@ -148,7 +148,8 @@ def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | N
     if len(texts) < 2:
         found = f"only {texts[0]!r}" if texts else "no value"
         raise UserError(f"{where}: expected both classes, found {found} in the {column.rows:,} rows inspected")
-    notes = [f"{column.missing_rate:.1%} of rows have no label"] if column.known < column.rows else []
+    unlabelled = column.rows - column.known
+    notes = [f"{unlabelled:,} of {column.rows:,} rows have no label"] if unlabelled else []
     lower = {text.lower() for text in texts}
     yes = [text for text in texts if text.lower() in _YES]
     means: dict[str, Any] = {}

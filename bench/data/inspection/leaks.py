@@ -1,8 +1,8 @@
-"""Columns that know too much: they tell a label, on rows they were not fitted to, or hold something only after it.
+"""Columns that know too much: they tell a label, hold something only after it, or say where a row was shown.
 
 What is made at a later stage (an amount, a duration, a refund) is 0 or missing unless the label's event happened. Most
 events have no later stage, so such a column tells few of them, and its AUC is low; but where it holds something, the
-label is known.
+label is known. The place of a row in its list is what the ranking decides.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Floats, Label, Labels
+from bench.data.inspection.names import is_place
 from bench.schema import begins
 
 SUSPECT = 0.98
@@ -27,6 +28,10 @@ COMMON = 0.75
 """Share of a label's value above which nothing is said of what implies it: much does."""
 NOTHING = ("0", "-1", "no", "false", "n", "f", "none", "-")
 """Values that say, as a missing one does, that there was nothing."""
+ALONE = 0.95
+"""Share of rows whose place no other row of their group may have."""
+DENSE = 0.9
+"""Share of the whole numbers from the lowest place to the highest that must occur: ranks of sales leave many out."""
 BINS = 64
 FOLDS = 5
 SMOOTHING = 1.0
@@ -79,6 +84,22 @@ def _implied(something: NDArray[np.bool_], name: str, label: Label) -> str | Non
                 f"elsewhere in {float((outside == value).mean()):.1%}: it seems to be made after it"
             )
     return None
+
+
+def find_place(column: Counted, group: Counted | None) -> str | None:
+    """Why a column says where a row was shown: by its name, and it counts from 0 or 1 in each group."""
+    if group is None or column.numbers is None or not (column.whole and is_place(column.name)):
+        return None
+    low, high = float(column.numbers.min()), float(column.numbers.max())
+    known = (column.codes >= 0) & (group.codes >= 0)
+    pairs = group.codes[known].astype(np.int64) * len(column.counts) + column.codes[known]
+    lists = len(np.unique(group.codes[known]))
+    dense = low in (0, 1) and len(column.numbers) >= DENSE * (high - low + 1)
+    if not dense or len(pairs) < 2 * lists or len(np.unique(pairs)) < ALONE * len(pairs):
+        return None
+    return (
+        f"rows of one '{group.name}' have different ones: it seems to be the place, which is known after ranking only"
+    )
 
 
 def cells_of(column: Counted) -> NDArray[np.int64]:

@@ -60,6 +60,7 @@ _WATCHING = _set("watch watched play played view viewing listen listening read r
 LASTING = _set("duration length runtime")
 RATINGS = _set("rating ratings stars star")
 _SCORES = _set("score scores logit logits pctr pcvr ecpm prediction relevance")
+_PLACES = _set("position pos rank place")
 _OF_PEOPLE = _set("credit test exam review")
 _SCENARIOS = _set("tab page scene scenario surface placement slot country market site app domain")
 
@@ -135,6 +136,11 @@ def is_score(name: str) -> bool:
     """Whether it names what a model or a rule says of an item: `todays_score`, `ecpm`, but not `credit_score`."""
     parts = words(name)
     return bool(parts) and parts[-1] in _SCORES and not _OF_PEOPLE & set(parts)
+
+
+def is_place(name: str) -> bool:
+    """Whether it names the place in a list: `position`, `rank`, but not `avg_position`."""
+    return has_word(name, _PLACES) and not has_word(name, _HISTORY)
 
 
 def is_watching(name: str) -> bool:

@@ -30,6 +30,7 @@ from bench.data.inspection.split import Wish
 from bench.data.inspection.times import epoch_unit, is_yyyymmdd
 from bench.data.inspection.toml import toml
 from bench.data.tasks import skewness
+from bench.errors import listed
 
 SCENARIOS = 20
 """The most values of a scenario."""
@@ -71,15 +72,21 @@ def proposals(
     rows: int,
     repeated: int,
 ) -> Iterator[Proposal]:
-    """All that there is to propose; of several columns that the same could be said of, the first.
+    """All that there is to propose.
+
+    Of several columns that the same could be said of, the first has the proposal, which names the others.
 
     Args:
         repeated: how many of the rows equal an earlier one.
     """
     found: dict[str, Proposal] = {}
+    others: dict[str, list[str]] = {}
     for draft in columns:
         for proposal in _of_column(draft, column_of, labels):
-            found.setdefault(proposal.name, proposal)
+            if found.setdefault(proposal.name, proposal) is not proposal:
+                others.setdefault(proposal.name, []).append(toml(draft.name))
+    for name, also in others.items():
+        found[name] = found[name]._replace(why=f"{found[name].why} The same may hold for {listed(also)}.")
     top = [found.pop(key) for key in ("weight", "scenario", "logged") if key in found]
     if repeated:
         why = f"{repeated:,} of {rows:,} rows equal an earlier one. If logged twice, uncomment this."

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.data.inspection.column import Counted
 from bench.data.inspection.kinds import DESIGN, Finding, Rate, coarse_cells, find_kind, find_new, find_rate
 from bench.data.inspection.labels import Labels
-from bench.data.inspection.leaks import find_leak
+from bench.data.inspection.leaks import find_leak, find_place
 from bench.data.inspection.names import after_exposure
 from bench.data.inspection.split import Split, Wish
 from bench.data.inspection.together import Together
@@ -67,6 +67,7 @@ def draft_columns(
     split: NDArray[np.int8],
     halves: Halves,
     together: Together,
+    group: Counted | None = None,
 ) -> Iterator[ColumnDraft]:
     """The columns in order: each by itself first, then inputs again beside what all others tell.
 
@@ -74,12 +75,13 @@ def draft_columns(
         given: roles that are decided whatever a column holds.
         split: (N,).
         together: is given all inputs.
+        group: whose rows are ranked together.
     """
     others, drafts = Others(halves), []
     for name in names:
         column = column_of(name)
         finding = find_kind(column)
-        role, reason = given.get(name) or _role(column, finding, labels, split)
+        role, reason = given.get(name) or _role(column, finding, labels, split, group)
         if role == "input":
             others.add(coarse_cells(column, finding, halves))
             together.add(column)
@@ -98,10 +100,15 @@ def draft_columns(
             yield replace(draft, finding=finding, rate=find_rate(trial.column, finding, trial))
 
 
-def _role(column: Counted, finding: Finding, labels: Labels, split: NDArray[np.int8]) -> tuple[Role, str]:
+def _role(
+    column: Counted, finding: Finding, labels: Labels, split: NDArray[np.int8], group: Counted | None
+) -> tuple[Role, str]:
     if finding.why == DESIGN:
         return "left out", finding.why
-    if afterwards := find_leak(column, labels) or (len(column.counts) and after_exposure(column.name)):
+    counted = len(column.counts) > 0
+    if afterwards := find_leak(column, labels) or (
+        counted and (after_exposure(column.name) or find_place(column, group))
+    ):
         return "post-exposure", afterwards
     if left_out := finding.why if finding.option is None else find_new(column, finding, split):
         return "left out", left_out

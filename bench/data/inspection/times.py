@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from bench.data.inspection.column import Counted
 from bench.data.inspection.names import TIMES, has_word, words
@@ -26,9 +27,8 @@ def epoch_unit(column: Counted) -> str | None:
     """`seconds`, `milliseconds` and so on, where numbers look like time since 1970 (of the years 2000 to 2050)."""
     if column.numbers is None or column.known == 0:
         return None
-    low, high = float(column.numbers.min()), float(column.numbers.max())
     for unit, scale in _EPOCHS.items():
-        if 9.4e8 * scale <= low and high <= 2.55e9 * scale:
+        if _in_unit(column.numbers, scale).all():
             return unit if has_word(column.name, TIMES) or len(column.counts) > column.known / 2 else None
     return None
 
@@ -59,11 +59,16 @@ def check_sortable(column: Counted) -> None:
         raise UserError(f"--time: column '{column.name}' has no value")
     if not column.single:
         raise UserError(f"--time: column '{column.name}' is of type {column.type}, which is no time")
-    if column.numbers is not None or column.temporal:
+    if column.temporal:
+        return
+    if column.numbers is not None:
+        _check_unit(column.name, column.numbers)
         return
     if not (sortable := column.matching(_ISO)).all():
-        found = column.distinct[int(np.argmin(sortable))].as_py()
-        raise UserError(f"--time: '{column.name}': expected numbers, or texts such as {EXAMPLE}, found {found!r}")
+        found = repr(column.distinct[int(np.argmin(sortable))].as_py())
+        if sortable.any():
+            found += f" beside {column.distinct[int(np.argmax(sortable))].as_py()!r}"
+        raise UserError(f"--time: '{column.name}': expected numbers, or texts such as {EXAMPLE}, found {found}")
     shapes = pc.replace_substring_regex(column.distinct, r"\d", "0")
     if len(several := pc.unique(shapes)) > 1:
         first, second = (column.distinct[pc.index(shapes, shape).as_py()].as_py() for shape in several[:2])
@@ -71,3 +76,18 @@ def check_sortable(column: Counted) -> None:
             f"--time: '{column.name}': expected texts of one form, which sort as time does, found {first!r} "
             f"and {second!r}"
         )
+
+
+def _check_unit(name: str, numbers: NDArray[np.float64]) -> None:
+    """Raises UserError where all numbers (V,) are times since 1970, but not in one unit."""
+    of = np.array([_in_unit(numbers, scale) for scale in _EPOCHS.values()])
+    if of.any(axis=0).all() and not of.all(axis=1).any():
+        first, second = (
+            f"{numbers[np.argmax(of[at])]:.0f} ({list(_EPOCHS)[at]})" for at in np.flatnonzero(of.any(1))[:2]
+        )
+        raise UserError(f"--time: '{name}': expected times in one unit, found {first} and {second}")
+
+
+def _in_unit(numbers: NDArray[np.float64], scale: float) -> NDArray[np.bool_]:
+    """(V,) which numbers are times of the years 2000 to 2050, of `scale` to the second."""
+    return (numbers >= 9.4e8 * scale) & (numbers <= 2.55e9 * scale)

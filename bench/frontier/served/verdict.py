@@ -254,7 +254,7 @@ def _rivals(served: Served, row: int) -> tuple[list[tuple[int, str]], list[tuple
             continue
         value, *ends = (percent(100 * each) for each in (gain.value, low, high))
         text = (
-            f"{value}% ({' to '.join(ends)}) in every outcome"
+            f"at least {value}% ({' to '.join(ends)}) in every outcome"
             if {value, *ends} != {"+0.0"}
             else "equal in all outcomes"
         )

@@ -102,6 +102,31 @@ def test_single_values_that_tell_more_than_ranges_are_codes_too() -> None:
     assert tried("price", amount, happens(amount / 50)).codes is None
 
 
+def test_many_ranges_that_overfit_a_rare_label_make_no_codes() -> None:
+    rng = np.random.default_rng(1)
+    amounts = [rng.integers(0, 9000, MANY) / 100 for _ in range(12)]
+    assert all(
+        tried("price", amount, (rng.random(MANY) < 0.04 * amount / 90).astype(float)).codes is None
+        for amount in amounts
+    )
+
+
+def test_few_texts_among_numbers_are_named() -> None:
+    amount = texts(np.random.default_rng(0).integers(0, 900, 400) / 8)
+    counted = count_column("price", pa.array([*amount, "unknown", "n.a."]))
+    found = find_kind(counted)
+    assert found.notes == (
+        "all but 2 of its 402 values are numbers; if 'unknown' and 'n.a.' means missing, add it to reader.missing",
+    )
+    assert find_kind(count_column("sku", pa.array([*amount, *WORDS]))).notes == ()
+
+
+def test_a_decimal_comma_makes_no_category() -> None:
+    found = find_kind(count_column("price", pa.array(["1,5", "12,25", "3", "0,125"] * 10)))
+    assert found.option is None
+    assert "write 1.5, not 1,5" in found.why
+
+
 def test_whole_numbers_whose_neighbours_differ_are_codes() -> None:
     rng = np.random.default_rng(0)
     values, chance = rng.integers(0, 400, MANY), rng.random(400)

@@ -7,7 +7,7 @@ from known_labels import known
 from sklearn.metrics import r2_score, roc_auc_score
 
 from bench.data.inspection.column import count_column
-from bench.data.inspection.leaks import FOLDS, SMOOTHING, cells_of, find_leak, group_auc, predictive
+from bench.data.inspection.leaks import FOLDS, SMOOTHING, cells_of, find_leak, find_place, group_auc, predictive
 from bench.data.inspection.names import after_exposure
 
 N = 4000
@@ -151,3 +151,24 @@ def test_names_of_what_happens_afterwards(name: str) -> None:
 @pytest.mark.parametrize("name", BEFORE.split())
 def test_names_of_what_is_known_before(name: str) -> None:
     assert after_exposure(name) is None
+
+
+PLACE = np.arange(N) % 10
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "found"),
+    [
+        ("position", PLACE + 1, True),
+        ("ad_rank", PLACE, True),
+        ("position", np.where(PLACE > 7, None, PLACE), True),
+        ("avg_position", PLACE, False),
+        ("size", PLACE, False),
+        ("position", np.arange(N) % 3, False),
+        ("sales_rank", np.random.default_rng(0).permutation(N) * 7 + 1, False),
+    ],
+)
+def test_the_place_in_a_list_is_suspected(name: str, values, found: bool) -> None:
+    request = count_column("request", pa.array(np.arange(N) // 10))
+    assert bool(find_place(count_column(name, pa.array(values)), request)) == found
+    assert find_place(count_column(name, pa.array(values)), None) is None

@@ -82,6 +82,8 @@ def test_rows_without_time_are_left_out_and_told() -> None:
     [
         ([f"{i % 28 + 1}/3/2024" for i in range(N)], "found '1/3/2024'"),
         (["2024-03-01", "2024-03-01 10:00"] * (N // 2), "one form"),
+        (["2024-03-01", "1709251200000"] * (N // 2), "found '1709251200000' beside '2024-03-01'"),
+        ([1709251200, 1709251200000] * (N // 2), r"one unit, found 1709251200 \(seconds\) and 1709251200000 \(milli"),
         ([1, 2] * (N // 2), "2 distinct values"),
         ([None] * N, "no value"),
     ],
