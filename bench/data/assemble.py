@@ -64,6 +64,7 @@ class Assembler:
         self.times = (np.inf, -np.inf)
         self._seen = RowSet() if card.reader.drop_duplicates else None
         self._groups, self._draws = TextCodes(), GroupDraws()
+        self._begun, self._there = set[str](), set[str]()
 
     def take(self, raw: RawTable) -> Rows:
         """The rows of the next part.
@@ -137,6 +138,23 @@ class Assembler:
             low, high = self.times
             return f"'{self.card.time}' runs from {low:.0f} to {high:.0f} in {', '.join(self.card.row_files)}"
         return "no row falls into it"
+
+    def check_aside(self, raw: RawTable) -> None:
+        """Refuses a name under `post_exposure` that no file has: the column that was meant may be an input.
+
+        Of the columns of joined files only those that are needed are known, so with joins nothing is checked.
+
+        Args:
+            raw: a part; the first of each file names its columns.
+        """
+        if not raw.columns or self.card.reader.joins:
+            return
+        self._begun.add(raw.file)
+        self._there.update(raw.columns)
+        if self._begun.issuperset(self.card.row_files):
+            for column in self.card.post_exposure:
+                if column not in self._there:
+                    raise UserError(f"{raw.place(0)}: post_exposure: {unknown('raw column', column, self._there)}")
 
     def _check_columns(self, raw: RawTable) -> None:
         own = set(raw.table.column_names)

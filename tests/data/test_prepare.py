@@ -218,3 +218,15 @@ def test_parameters_make_stores_of_their_own(tmp_path: Path) -> None:
     assert (
         json.loads((stores[0].path / "manifest.json").read_text())["splits"]["test"]["tasks"]["first"]["deviation"] > 0
     )
+
+
+def test_a_misspelt_name_of_what_is_known_afterwards_is_refused(
+    shop: dict[str, Any], shop_raw: Path, tmp_path: Path
+) -> None:
+    """The column that was meant is an input then."""
+    (shop_raw / "more.csv").write_text((shop_raw / "log.csv").read_text().replace("weight", "bill", 1))
+    shop["files"].append({"name": "more.csv"})
+    shop["post_exposure"] = ["bills"]
+    with pytest.raises(UserError, match=r"more\.csv: post_exposure: unknown raw column 'bills' .did you mean 'bill'"):
+        prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
+    assert not list((tmp_path / "home").rglob("manifest.json"))

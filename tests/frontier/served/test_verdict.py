@@ -62,7 +62,10 @@ def test_what_is_gained_and_what_it_costs(pick, sd, kind, first, told):
 
 def test_a_rival_that_cannot_be_told_is_compared_by_its_worst_outcome():
     rows = [CURRENT, ("7", "trial", 0.5, 0.44, 0.44), ("equal weights", "baseline", 0.5, 0.45, 0.43)]
-    assert "equal weights, power of click 0.5, like 0.5, at least -2.3% (" in verdict(front_of(rows, 0.01), 1, NOW).sentence
+    assert (
+        "equal weights, power of click 0.5, like 0.5, at least -2.3% ("
+        in verdict(front_of(rows, 0.01), 1, NOW).sentence
+    )
 
 
 @pytest.mark.parametrize(
