@@ -259,6 +259,6 @@ def _naming(origin: str) -> Iterator[None]:
     """Whatever a plug-in's own code raises names the plug-in."""
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"plug-in {origin} cannot be imported: {reason}") from error

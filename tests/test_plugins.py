@@ -91,6 +91,7 @@ def test_entries_of_a_file_are_entries(add: Add) -> None:
             "SAMPLERS = {}\nimport nothing_here",
             "cannot be imported: ModuleNotFoundError: No module named 'nothing_here'",
         ),
+        ("import sys\nsys.exit(3)", "cannot be imported: SystemExit: 3"),
         ("BALANCING = {", "cannot be imported: SyntaxError: '{' was never closed"),
         ("x = 1", "expected one of the dicts SHARING, .* and PICK_RULES, found none"),
     ],

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
 from bench.frontier.policy import PickRule, weighted
+from bench.models.sharing import Sharing
 from bench.plugins import registry_of
 from bench.production.engines import Engine, eager
 from bench.production.served_model import ModelSpec
 from bench.records import Outcome, TrialResult
+from bench.registry import Config, Entry
 from bench.search.executors.base import InlineExecutor, Options, QueuedJob
-from bench.testing import checks, executors
+from bench.testing import checks, executors, models
 
 Failing = Callable[[str, Any], set[str]]
 
@@ -64,6 +68,41 @@ def test_a_rule_that_changes_what_it_is_given_fails(failing: Failing) -> None:
         return weighted(gains, terms)
 
     assert "every_row_has_a_score" in failing("rule", PickRule(score, "{names}"))
+
+
+class Plain(Sharing):
+    """Of torch's own layers: one for all tasks, and a scale for each."""
+
+    def __init__(self, inputs: int, tasks: int, config: Config) -> None:
+        super().__init__()
+        self.first, self.scale = nn.Linear(inputs, 8), nn.Parameter(torch.ones(tasks, 1, 8))
+        nn.init.zeros_(self.first.bias)
+        self.outputs = 8
+
+    def forward(self, x: Tensor) -> Tensor:
+        h: Tensor = torch.relu(self.first(x)) * self.scale
+        return h
+
+    def shared_parameters(self) -> Iterator[nn.Parameter]:
+        return self.parameters() if len(self.scale) == 1 else self.first.parameters()
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    sharing = registry_of("sharing")
+    entry = Entry(Plain, Config, "-", "a layer, and a scale for each task")
+    monkeypatch.setattr(sharing, "_all", {**sharing, "plain": entry})
+    return {"sharing": "plain"}
+
+
+def test_a_sharing_may_be_of_torch_layers(plain: dict[str, str]) -> None:
+    models.the_gradient_reaches_every_parameter("mixed", plain)
+    models.shared_parameters_are_declared_exactly("mixed", plain)
+
+
+@pytest.mark.slow  # torch's exporter
+def test_a_sharing_of_torch_layers_can_be_packaged(plain: dict[str, str]) -> None:
+    models.it_can_be_packaged(plain)
 
 
 class Forgetful(InlineExecutor):

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from itertools import islice
+from pathlib import Path
 
 from bench.atomic import no_room, refused
 from bench.errors import TrainingError, UserError, shortened
@@ -68,8 +69,11 @@ def _plugins_first(arguments: list[str]) -> list[str]:
 
 
 def _bug() -> int:
+    from bench.plugins import files
+
     traceback.print_exc()
-    print("seesaw: this is a bug in seesaw, not your mistake", file=sys.stderr)
+    whose = " or ".join(["seesaw", *(f"the plug-in {Path(file.path).name}" for file in files())])
+    print(f"seesaw: this is a bug in {whose}, not your mistake", file=sys.stderr)
     return 1
 
 

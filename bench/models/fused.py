@@ -187,6 +187,9 @@ class Layer(NamedTuple):
 def forward_together(x: Tensor, pairs: Sequence[Pair]) -> tuple[list[Tensor], Layer]:
     """Layers on x (G, B, I) as one product -> their outputs, and what `backward_together` needs."""
     groups, batch, inputs = x.shape
+    for weight, _ in pairs:
+        if weight.shape[2] != inputs:  # other sizes could be parted into rows of this one
+            raise ValueError(f"expected {weight.shape[2]} inputs of a layer, found {inputs}")
     blocks = [weight.reshape(groups, -1, inputs) for weight, _ in pairs]
     columns = list(accumulate((block.shape[1] for block in blocks), initial=0))
     weights = side_by_side(blocks, x.dtype)

@@ -183,13 +183,13 @@ def write_onnx(program: ExportedProgram, path: Path) -> None:
 
 
 _OPERATORS = """
-Add Cast CastLike Clip Concat Constant ConstantOfShape Cos Div Einsum Equal Erf Exp Expand EyeLike Gather Gelu Identity
-LayerNormalization Log MatMul Max Min Mul Neg Not Pow Reciprocal ReduceLogSumExp ReduceMean ReduceSum Relu Reshape
-ScatterElements SequenceAt Shape Sigmoid Sin Slice Softmax SplitToSequence Sqrt Squeeze Sub Tanh TopK Transpose
+Add Cast CastLike Clip Concat Constant ConstantOfShape Cos Div Einsum Equal Erf Exp Expand EyeLike Gather Gelu Gemm
+Identity LayerNormalization Log MatMul Max Min Mul Neg Not Pow Reciprocal ReduceLogSumExp ReduceMean ReduceSum Relu
+Reshape ScatterElements SequenceAt Shape Sigmoid Sin Slice Softmax SplitToSequence Sqrt Squeeze Sub Tanh TopK Transpose
 Unsqueeze Where
 """
 OPERATORS = frozenset(_OPERATORS.split())
-"""What a node may be, in ONNX's own domain: those that exports of our models hold."""
+"""What a node may be, in ONNX's own domain: those that exports of our models hold, and `nn.Linear`'s in a plug-in."""
 _DATA = ".data"
 
 

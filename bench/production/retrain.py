@@ -34,7 +34,7 @@ from bench.objectives import Objective, outcomes_of
 from bench.outcomes.measure import Measure
 from bench.production.calibration import Calibration, calibrated, fit_calibrations
 from bench.production.scorer import SCORE, scored
-from bench.production.served_model import State, States
+from bench.production.served_model import State, States, in_float32
 from bench.progress import Progress, Silent
 from bench.records import Scalar
 from bench.schema import Schema
@@ -58,7 +58,7 @@ class Predictions(NamedTuple):
 
 
 class Predictor:
-    """One configuration's model on one store, with the weights of any of its members.
+    """One configuration's model on one store, with the weights of any of its members; in float32, as it is served.
 
     Args:
         device: "auto", "cpu" or "cuda".
@@ -67,7 +67,7 @@ class Predictor:
 
     def __init__(self, store: Store, config: TrialConfig, device: str = "auto", outcomes: Sequence[str] = ()) -> None:
         self.store, self.outcomes, at = store, tuple(outcomes), choose_device(device)
-        self.model: MultiTaskModel = build_model(store.schema, config).to(at)
+        self.model: MultiTaskModel = build_model(store.schema, in_float32(config)).to(at)
         self._evaluation = Evaluation(store, self.model, at)
 
     def predictions(self, split: SplitName, members: Sequence[States]) -> Iterator[Predictions]:
@@ -305,7 +305,7 @@ def _served(
         return {}
     rows = _together(predictor.predictions("test", members))
     score = scored(schema, rows.conditional, rows.joint, calibrations, spec.score.of(schema.tasks))[SCORE]
-    weights = None if rows.weights is None else rows.weights.prod(axis=1)
+    weights = None if rows.weights is None else rows.weights.astype(np.float64).prod(axis=1)
     labels = joint_labels(rows.labels, schema)
     measure = Measure(schema.tasks, spec.outcomes, labels, rows.group, "test", weights=weights)
     return dict(zip(measure.names, measure.values(score).tolist(), strict=True))

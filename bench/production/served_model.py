@@ -104,9 +104,12 @@ class ModelSpec:
 
     def _model(self) -> MultiTaskModel:
         plugins.check(self.plugins, "the packaged model", same=False)
-        config = TrialConfig.parse(_served(self.config))
-        optim = config.optim.model_copy(update={"precision": "fp32"})
-        return build_model(self.schema, replace(config, optim=optim))
+        return build_model(self.schema, in_float32(TrialConfig.parse(_served(self.config))))
+
+
+def in_float32(config: TrialConfig) -> TrialConfig:
+    """The configuration whose model computes in float32 on any machine, as packages do."""
+    return replace(config, optim=config.optim.model_copy(update={"precision": "fp32"}))
 
 
 def _served(config: Mapping[str, Scalar]) -> dict[str, Scalar]:

@@ -188,7 +188,8 @@ def _override(
         values["space"] = space
     values["budget"] = with_limits(suite.budget, limits)
     search = values["search"] | {key: value for key, value in searching.items() if value is not None}
-    if searching.get("sampler") not in (None, GP) and search["lowest"] is None:  # settings of rungs have no use then
+    full_length = searching.get("sampler") not in (None, GP) and search["lowest"] is None
+    if full_length or searching.get("lowest") == "0":  # settings of rungs have no use then
         search = {key: value for key, value in search.items() if key not in ONLY_BY_RUNGS}
     values["search"] = search
     values["set"] = {**values["set"], **pinned}

@@ -110,6 +110,11 @@ def drawn_again(check: Callable[[str, Kinds], None]) -> Callable[[str, Kinds], N
     return tried
 
 
+def _any_of_slices(gradient: Tensor) -> Tensor:
+    """(N, ..) -> (N,), where it is not 0; of a bias (N,) each number is a slice."""
+    return gradient.reshape(len(gradient), -1).any(dim=1)
+
+
 def any_batch_size_gives_logits_losses_and_probabilities(tasks: str, size: int, kinds: Kinds) -> None:
     """Shapes, finite losses, probabilities between 0 and 1; rows do not depend on the rows beside them."""
     model = build(tasks, kinds)
@@ -143,13 +148,13 @@ def the_gradient_reaches_every_parameter(tasks: str, kinds: Kinds) -> None:
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-        reached = parameter.grad.flatten(1).any(dim=1)
+        reached = _any_of_slices(parameter.grad)
         if name == "embedding.weight":
             assert reached.nonzero().flatten().tolist() == torch.unique(model.rows(ids)).tolist()[1:], (
                 "all but the padding"
             )
         else:
-            assert reached.all(), name
+            assert reached.all(), f"{name}: no gradient at {int((~reached).sum())} of its {len(reached)} slices"
 
 
 @drawn_again
@@ -167,7 +172,7 @@ def shared_parameters_are_declared_exactly(tasks: str, kinds: Kinds) -> None:
         gradients = torch.autograd.grad(logits[:, output].sum(), parameters, retain_graph=True, allow_unused=True)
         for by, gradient in zip(moved, gradients, strict=True):
             if gradient is not None:
-                by[:, task] |= gradient.flatten(1).any(dim=1)
+                by[:, task] |= _any_of_slices(gradient)
     if model.towers.transfer is not None:
         for by in moved:
             before = by.clone()

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from bench import cli
+from bench import cli, plugins
+from bench.plugins import PluginFile
 
 
 def _raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -29,3 +32,12 @@ def test_what_nobody_expected_is_our_bug_and_shows_where(
     shown = capsys.readouterr().err
     assert "Traceback" in shown
     assert shown.endswith("seesaw: this is a bug in seesaw, not your mistake\n")
+
+
+def test_a_plug_in_may_be_the_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(plugins, "_FILES", {PluginFile(str(tmp_path / "mine.py"), ""): ModuleType("mine")})
+    _raising(monkeypatch, ValueError("odd"))
+    assert cli.main([]) == 1
+    assert "this is a bug in seesaw or the plug-in mine.py, not your mistake" in capsys.readouterr().err

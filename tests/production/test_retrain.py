@@ -16,6 +16,7 @@ from bench.frontier.score import Score, fused
 from bench.objectives import Objective
 from bench.production.calibration import calibrated
 from bench.production.retrain import UNCONFIRMED, Predictor, Retrained, retrain
+from bench.production.served_model import ModelSpec
 from bench.testing.metrics import evaluate
 from bench.training.config import TrialConfig
 
@@ -74,6 +75,17 @@ def test_metrics_are_those_of_the_mean_of_probabilities(two, funnel) -> None:
     assert evaluate(data.labels, conditional, joint, data.group, tasks, "test/") == pytest.approx(
         two.calibrated, abs=1e-6
     )
+
+
+def test_what_is_measured_is_the_served_model_in_float32(two, funnel) -> None:
+    """Also where training and search take products in bfloat16."""
+    config, members = two.config | {"optim.precision": "bf16"}, [member.states for member in two.members]
+    (found,) = Predictor(funnel.store, TrialConfig.parse(config), "cpu").predictions("test", members)
+    test = funnel.store.split("test")
+    inputs = (torch.from_numpy(np.array(each)) for each in (test.ids_of(slice(None)), test.dense))
+    with torch.inference_mode():
+        _, served = ModelSpec.of_trained(funnel.store.schema, config, members).of(members)(*inputs)
+    np.testing.assert_allclose(found.joint, served.numpy(), atol=1e-6)
 
 
 def test_every_prediction_is_calibrated(two) -> None:

@@ -124,9 +124,13 @@ def test_runs_are_numbered_and_keep_what_was_decided(tmp_path: Path) -> None:
     assert run.space.digest() == load_space("quick").restricted(run.manifest.suite.set).digest()
 
 
-def test_another_sampler_drops_the_suites_settings_of_rungs_and_an_unknown_one_is_named(tmp_path: Path) -> None:
-    made = create(tmp_path, "quick", datasets=["synthetic-funnel"], sampler="tpe")
-    assert not made.manifest.suite.search.by_rungs
+def test_a_search_without_rungs_drops_the_suites_settings_of_rungs(tmp_path: Path) -> None:
+    for asked in ({"sampler": "tpe"}, {"lowest": "0"}, {"sampler": "tpe", "lowest": "0"}):
+        made = create(tmp_path, "quick", datasets=["synthetic-funnel"], **asked)
+        assert not made.manifest.suite.search.by_rungs
+
+
+def test_an_unknown_sampler_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--sampler: unknown sampler 'annealing'"):
         create(tmp_path, "quick", datasets=["synthetic-funnel"], sampler="annealing")
 
