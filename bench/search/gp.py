@@ -153,6 +153,7 @@ class Belief:
     Attributes:
         front: of all values that were measured those that none dominates; larger is better.
         parents: rows of the best trials.
+        tried: rows of configurations that are modelled or under way, which are not proposed again.
     """
 
     shape: Shape
@@ -161,17 +162,20 @@ class Belief:
     front: Floats
     reference: Floats
     parents: Floats
+    tried: Floats
 
     def propose_batch(self, seed: int, pinned: Sequence[Mapping[str, Scalar]]) -> list[dict[str, Scalar]]:
         """The searched parameters of a configuration for each of `pinned`.
 
         Each is chosen as if those before it had their expected values (the kriging believer of Ginsbourger et al.,
         2010). Members with the same pinned parameters share their candidates, of which only the best are judged again.
+        A configuration that was tried is proposed again only if all candidates were.
         """
         rng = np.random.default_rng(seed)
         half = rng.normal(size=(SAMPLES // 2, len(self.reference)))
         normal = np.concatenate([half, -half])
         belief, configs = self, []
+        tried = {self._named(row, {}) for row in self.tried}
         pools: dict[tuple[tuple[str, Scalar], ...], tuple[Floats, Floats]] = {}
         for given in pinned:
             key = tuple(sorted(given.items(), key=lambda item: item[0]))
@@ -189,7 +193,9 @@ class Belief:
                 best = rows[np.argsort(-gains, kind="stable")[:8]]
                 found = self.shape.vary(best[np.arange(near) % len(best)], 0.1, rng, given)
                 rows, gains = np.concatenate([rows, found]), np.concatenate([gains, belief._gains(found, normal)])
-            at = int(np.argmax(gains))
+            order = np.argsort(-gains, kind="stable").tolist()
+            at = next((n for n in order if self._named(rows[n], given) not in tried), order[0])
+            tried.add(self._named(rows[at], given))
             chosen, pools[key] = rows[[at]], (np.delete(rows, at, axis=0), np.delete(gains, at))
             configs.append(self.shape.config(chosen[0], given))
             if len(configs) < len(pinned):
@@ -202,6 +208,9 @@ class Belief:
             return self
         values = self.warp.back(self.posterior.at(rows)[0])
         return replace(self, posterior=self.posterior.believing(rows), front=np.concatenate([self.front, values]))
+
+    def _named(self, row: Floats, given: Mapping[str, Scalar]) -> frozenset[tuple[str, Scalar]]:
+        return frozenset(self.shape.config(row, given).items())
 
     def _gains(self, rows: Floats, normal: Floats) -> Floats:
         mean, deviation = self.posterior.at(rows)
@@ -272,9 +281,11 @@ class GaussianSampler:
         measured = np.array([values for rungs in reached for values in rungs])
         front = measured[nondominated(measured, self._objectives)] * self._signs
         worst = np.array([self._reference[objective.name] for objective in self._objectives]) * self._signs
-        belief = Belief(self.shape, posterior, warp, front, worst, encoded[:PARENTS])
         pending = [config for trial, config in enumerate(configs) if trial >= len(results) or not results[trial]]
-        return belief.believing(self.shape.encoding.rows(pending[-PENDING:]))
+        running = self.shape.encoding.rows(pending[-PENDING:])
+        tried = np.concatenate([encoded, running])
+        belief = Belief(self.shape, posterior, warp, front, worst, encoded[:PARENTS], tried)
+        return belief.believing(running)
 
     def _results(self, results: Results, trials: Sequence[int]) -> tuple[np.ndarray, Floats, Floats]:
         """The first `ROWS` finite results of these trials: whose, by its place in `trials`, how low the rung, what it

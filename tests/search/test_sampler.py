@@ -117,6 +117,13 @@ def test_running_trials_repel() -> None:
     assert np.diff(rates).max() > 0.01
 
 
+def test_no_configuration_is_proposed_twice_while_others_are_left() -> None:
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=ConditionalGPSampler(seed=1))
+    study.optimize(lambda trial: ((z := trial.suggest_int("z", -20, 20)) ** 2, z), n_trials=30)
+    seen = [trial.params["z"] for trial in study.trials]
+    assert not any(z in seen[:number] for number, z in enumerate(seen) if number >= 10)
+
+
 def test_what_is_enqueued_stays() -> None:
     study = study_of(ConditionalGPSampler(seed=0), 14)
     study.enqueue_trial({"layers": 3, "optimizer": "sgd"})
