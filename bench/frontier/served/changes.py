@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from bench.errors import listed
+from bench.frontier.policy import LOSS
 from bench.frontier.served.distance import in_percent
 from bench.frontier.served.front import gains
 from bench.frontier.served.served import Served
@@ -46,8 +47,8 @@ class Change:
 
     @property
     def doubtful(self) -> bool:
-        """Whether it looks like a loss, and one that matters is not ruled out."""
-        return self.value < 0 <= self.high and self.low < -MARGIN
+        """Whether a loss that matters is not ruled out: where it looks like one, or beyond what policies allow."""
+        return self.low < (-MARGIN if self.value < 0 else -LOSS) and self.high >= 0
 
     def __str__(self) -> str:
         return f"{self.outcome} {in_percent(100 * self.value, 100 * self.low, 100 * self.high)}"

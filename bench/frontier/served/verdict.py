@@ -43,9 +43,9 @@ class Verdict:
     """The verdict on switching to the pick.
 
     Attributes:
-        kind: `win`: something is gained, and no loss is seen. `trade`: something is gained, something else is, or may
-            be, lost. `tie`: no outcome changes by more than `MARGIN`. `baseline`: a baseline is as good as the pick, or
-            better. `unknown`: cannot tell.
+        kind: `win`: something is gained, and no loss is seen, nor is one left open that policies forbid by default.
+            `trade`: something is gained, something else is, or may be, lost. `tie`: no outcome changes by more than
+            `MARGIN`. `baseline`: a baseline is as good as the pick, or better. `unknown`: cannot tell.
         sentence: the whole answer in words; the first sentence says whether to switch.
         keep: whether the answer is to keep the current point.
         changes: by outcome, of the pick; empty without a served front.
