@@ -140,21 +140,12 @@ class Choices:
         unit = np.where(unit > 0, unit, 1.0)
         return np.asarray(signs * (values - base[..., None, :]) / unit[..., None, :])
 
-    def each(self, confidence: float) -> float:
-        """The confidence of each limit with which limits on all objectives hold together (Bonferroni).
-
-        One objective does not count: what gains is far from its limit.
-        """
-        metrics = sum(not name.startswith("cost/") for name in self.objectives)
-        return 1 - (1 - confidence) / max(1, metrics - 1)
-
     def sure_shares(self, name: str, confidence: float, floor: bool) -> Floats:
-        """The share of current's value that each row keeps: (rows,).
+        """The share of current's value that each row keeps with this confidence over draws: (rows,).
 
-        Without draws of the metric, by its values.
+        Without draws of the metric, of its values.
 
         Args:
-            confidence: with which limits on all objectives hold together, see `each`.
             floor: whether from below; else the share that it does not exceed.
         """
         drawn = self.posterior([name])[:, :, 0] if name in self.drawn and len(self.draws) else None
@@ -162,7 +153,7 @@ class Choices:
         assert self.current is not None
         now = values[:, self.current, None]
         found = np.sort(np.divide(values, now, out=np.ones_like(values), where=now > 0), axis=0)
-        beyond = math.floor((len(found) - 1) * (1 - self.each(confidence)))  # as many draws may have less, or more
+        beyond = math.floor((len(found) - 1) * (1 - confidence))  # as many draws may have less, or more
         return np.asarray(found[beyond if floor else -1 - beyond])
 
     def check(self, name: str, where: str, directed: bool = False) -> None:

@@ -300,7 +300,7 @@ class Judge:
 
     @property
     def _confidence(self) -> str:
-        return f" with {self.choices.each(self.policy.guard.confidence):.0%} confidence"
+        return f" with {self.policy.guard.confidence:.0%} confidence"
 
     def _by_segment(self) -> dict[int, list[Breach]]:
         """By row what it loses in segments, beyond what noise allows for."""

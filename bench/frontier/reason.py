@@ -171,8 +171,8 @@ class Told:
                 parts.append(f"{limit.name} at most {limit.count:g} standard errors behind current")
             else:
                 side = "least" if limit.floor else "most"
-                each = f" with {self.choices.each(guard.confidence):.0%} confidence" if limit.sure is not None else ""
-                parts.append(f"{limit.name} at {side} {100 * limit.bound:.4g}% of current{each}")
+                sure = f" with {guard.confidence:.0%} confidence" if limit.sure is not None else ""
+                parts.append(f"{limit.name} at {side} {100 * limit.bound:.4g}% of current{sure}")
         if guard.p_nondominated is not None:
             parts.append(f"P(non-dominated) at least {guard.p_nondominated:g}")
         if guard.segments is not None:

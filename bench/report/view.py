@@ -208,7 +208,7 @@ class Decision:
         table: as in `Choices`, the rows kept.
         axes: of the sliders, (M,).
         values: (R, M), as the choices have them.
-        confidence: of each limit by a policy that says nothing; 0 where nothing is known.
+        confidence: of a policy that says nothing; 0 where nothing is known.
         sure: (R, M), the share of current's value that each keeps with that confidence.
         deployable: (R,), which can be packaged.
         draws: (D, R, M) float32, D = 0 where nothing is known.
@@ -253,7 +253,7 @@ def decision_of(choices: Choices | None, pick: Picked | None) -> Decision | None
         table=table.iloc[kept].reset_index(drop=True),
         axes=axes,
         values=table.iloc[kept][list(names)].to_numpy(dtype=float),
-        confidence=choices.each(Guard().confidence) if known else 0.0,
+        confidence=Guard().confidence if known else 0.0,
         sure=np.stack(sure, axis=1),
         deployable=choices.deployable[kept],
         draws=draws,

@@ -1,7 +1,5 @@
 """What the guard excludes, what it says, and how often noise alone excludes a choice."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -94,22 +92,6 @@ def test_what_would_let_a_choice_pass_does_so_with_confidence(guard):
     (breach,) = Judge(policy, choices).broken(1)
     assert "with 75% confidence, where " in str(breach)
     assert not Judge(changed(policy, [breach.remedy]), choices).broken(1)
-
-
-@pytest.mark.parametrize("others", [1, 2, 3])
-def test_limits_hold_together_with_the_policys_confidence(others):
-    """One outcome gains; the others are each as near to their limit as they may be."""
-    rng, draws = np.random.default_rng(others), 40_000
-    shares = 0.99 + 0.03 * rng.standard_normal((draws, 2, others))
-    shares[:, 0] = 1.0
-    found = np.concatenate([np.full((draws, 2, 1), 1.2), shares], axis=2)
-    found[:, 0, 0] = 1.0
-    names = ("save.recall@10%", *(f"task{at}.recall@10%" for at in range(others)))
-    rows = {"current": (1.0,) * len(names), "7": tuple(found[:, 1].mean(axis=0))}
-    choices = replace(made(rows, outcomes=names), drawn=names, draws=found)
-    limits = [choices.sure_shares(name, 0.75, floor=True)[1] for name in names]
-    together = (found[:, 1] >= limits).all(axis=1).mean()
-    assert 0.745 <= together <= 0.80
 
 
 def by_segment(true, rng, error=0.01, segments=8, trials=1):
