@@ -259,8 +259,10 @@ def _check_data(suite: Suite, home: Path, raw: Path | None, progress: Progress |
 
 
 def _check_name(home: Path, name: str) -> None:
-    if slug(name) != name or len(name) > MOST_LETTERS:
-        raise UserError(f"--name: expected at most {MOST_LETTERS} letters, digits and ._@=- only, found '{name}'")
+    if slug(name) != name or len(name) > MOST_LETTERS or name.startswith("-"):  # other commands take -n for an option
+        raise UserError(
+            f"--name: expected at most {MOST_LETTERS} letters, digits and ._@=- only, no - first, found '{name}'"
+        )
     if (folder := home / "runs" / name).exists():
         again = f"seesaw resume {shlex.quote(shown(folder))}"
         raise UserError(f"the run '{name}' exists; go on with `{again}`, or choose another --name")

@@ -192,3 +192,10 @@ def test_an_outcome_that_a_policy_names_takes_its_tasks_place() -> None:
     assert names(given, alone, "purchase.ndcg@3") == ["click.recall@10%", "purchase.ndcg@3"]
     with pytest.raises(UserError, match=r"policy: expected an outcome such as click.ndcg@5"):
         names(given, alone, "click.ndcg@5%")
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "-n", "x" * 101])
+def test_a_name_that_no_folder_or_command_could_take_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="--name: expected at most 100 letters"):
+        create(tmp_path, "quick", name=name)
+    assert not list(tmp_path.iterdir())
