@@ -185,8 +185,8 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     with ExitStack() as stack:
         spills = [Spill(folder / name, card, stack) for name in SPLITS]
         for part in read(card, paths, progress, folder):
-            assembler.check_aside(part)
             rows = assembler.take(part)
+            assembler.check_aside(part)
             if len(rows.split):  # work for each column, though there are no rows
                 grow, train = every or card.row_files.index(part.file) <= last, rows.split == TRAIN
                 kept = fitter.take(rows.table, train, rows.labels, grow)

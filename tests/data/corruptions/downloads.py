@@ -36,7 +36,7 @@ def anew(change: Edit) -> Edit:
     def corrupt(work: Work) -> None:
         for path in (work.home / "raw" / "shop").iterdir():
             path.unlink()
-        work.card_edit('["spend"]', '["spend", "dwell"]')
+        work.card_edit('["spend"]', '["spend", "plan"]')
         change(work)
 
     return corrupt
