@@ -59,11 +59,10 @@ class Together:
     def _note(self, label: Label, names: list[str], learn: Floats, tried: Floats) -> str | None:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-        of, y, then = HistGradientBoostingRegressor, label.y[self._learn], label.y[self._try]
-        if label.binary:
-            of = HistGradientBoostingClassifier
+        kind = HistGradientBoostingClassifier if label.binary else HistGradientBoostingRegressor
+        y, then = label.y[self._learn], label.y[self._try]
         seen, known = ~np.isnan(y), ~np.isnan(then)
-        trees = of(learning_rate=0.2, max_iter=60, early_stopping=False, random_state=0).fit(learn[seen], y[seen])
+        trees = kind(learning_rate=0.2, max_iter=60, early_stopping=False, random_state=0).fit(learn[seen], y[seen])
         tried, then = tried[known], then[known]
 
         def score(rows: Floats) -> float:
