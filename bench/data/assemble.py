@@ -139,7 +139,7 @@ class Assembler:
             return f"'{self.card.time}' runs from {low:.0f} to {high:.0f} in {', '.join(self.card.row_files)}"
         return "no row falls into it"
 
-    def check_aside(self, raw: RawTable) -> None:
+    def check_post_exposure(self, raw: RawTable) -> None:
         """Refuses a name under `post_exposure` that no file has: the column that was meant may be an input.
 
         Of the columns of joined files only those that are needed are known, so with joins nothing is checked.

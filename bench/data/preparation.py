@@ -186,7 +186,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         spills = [Spill(folder / name, card, stack) for name in SPLITS]
         for part in read(card, paths, progress, folder):
             rows = assembler.take(part)
-            assembler.check_aside(part)
+            assembler.check_post_exposure(part)
             if len(rows.split):  # work for each column, though there are no rows
                 grow, train = every or card.row_files.index(part.file) <= last, rows.split == TRAIN
                 kept = fitter.take(rows.table, train, rows.labels, grow)

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bench.atomic import atomic_path
+from bench.errors import listed
 from bench.frontier.comparison.beyond import Answer
 from bench.frontier.history import history
 from bench.frontier.pareto import UNRANKED, hypervolume, ranks, resolve_reference
@@ -18,10 +19,12 @@ from bench.frontier.points import BASELINE, candidates, confirmed, estimates, po
 from bench.frontier.statistics import Statistics, replicate_keys, statistics, tabulate
 from bench.objectives import Objective
 from bench.records import Point, TrialRecord
-from bench.rows import SEARCH
+from bench.rows import CONFIRM, SEARCH
 
 PLAUSIBLE = 0.05
 """A point that nothing dominates with at least this probability may belong to the front."""
+SUSPECT, APART = 0.98, 0.03
+"""AUC from which on trees tell a task almost fully, and how far networks must be behind to make that suspicious."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,26 @@ class Frontier:
             .drop_duplicates("trial")
         )
         return rows.sort_values("trial", ignore_index=True)
+
+    @property
+    def suspicion(self) -> str:
+        """A sentence where boosted trees tell a task almost fully on confirmation rows, and no network nearly so.
+
+        Networks hardly find what two columns tell only together, such as a planned and an actual time. Such columns are
+        often known only after the impression.
+        """
+        found = []
+        for objective in self.objectives:
+            key = f"{objective.key(CONFIRM)}.mean"
+            if objective.name.endswith(".auc") and key in self.table:
+                values = self.table[key].astype(float)
+                trees = values[self.table["point"] == "trees"].max()
+                networks = values[self.table["role"] == "trial"].max()
+                if trees >= SUSPECT and networks <= trees - APART:
+                    found.append(f"{objective.name.removesuffix('.auc')} (AUC {trees:.3f}; networks {networks:.3f})")
+        if not found:
+            return ""
+        return f"Boosted trees tell {listed(found)} almost fully: first check that no input is known only afterwards."
 
     def _estimated(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Some of the table's rows, with what they were compared by under `keys`."""

@@ -18,7 +18,7 @@ from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.points import network_of
 from bench.frontier.policy import Policy
 from bench.frontier.served.distance import readings
-from bench.frontier.served.verdict import Verdict, suspicion
+from bench.frontier.served.verdict import Verdict
 from bench.home import resolve_home, shown
 from bench.objectives import Objective, outcomes_of, primary
 from bench.plain import parse_toml, read_json
@@ -124,7 +124,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     except UserError as error:
         reason = str(error)  # a run without a pick is still a run: its frontier is shown, with the reason
         refused = error if isinstance(error, NothingPasses) else None
-    told = verdict_of(serving, followed, chosen, reason, suspicion(front.table))
+    told = verdict_of(serving, followed, chosen, reason, front.suspicion)
     return DatasetResult(
         run, records, objectives, front, serving, choices, followed, told, chosen, reason, refused,
         cut_short(run, study),

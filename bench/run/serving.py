@@ -68,7 +68,7 @@ def serving_of(
         return Serving(None, {}, "", NOT_CONFIRMED)
     facts = rows[CONFIRM]
     rates = dict(zip(facts.tasks, facts.rates, strict=True))
-    candidates = _candidates(folder, points, objectives, facts)
+    candidates = candidates_of(folder, points, objectives, facts)
     now, against = _current(part, candidates, rows)
     if now is None or not candidates:
         return Serving(None, rates, "", "no confirmed model keeps its predictions; `seesaw confirm` trains it again")
@@ -86,7 +86,7 @@ def serving_of(
     return Serving(served, rates, against, note=_note(rows), rows=rows[TEST].of)
 
 
-def verdict_of(serving: Serving, policy: Policy, pick: Pick | None, no_pick: str, doubt: str) -> Verdict:
+def verdict_of(serving: Serving, policy: Policy, pick: Pick | None, no_pick: str, suspicion: str) -> Verdict:
     """Whether to switch to the pick, in one sentence: the same for every surface."""
     if serving.served is None:
         return unserved(serving.reason)
@@ -95,10 +95,12 @@ def verdict_of(serving: Serving, policy: Policy, pick: Pick | None, no_pick: str
     names = [each.name for each in pick.stability.points if each.point != pick.point][:2]
     worth = policy.worth([each.name for each in serving.served.outcomes])
     holds, unlimited = pick.stability.holds, pick.unlimited
-    return verdict(serving.served, pick.row, serving.against, holds, tuple(names), unlimited, worth, doubt)
+    return verdict(serving.served, pick.row, serving.against, holds, tuple(names), unlimited, worth, suspicion)
 
 
-def _candidates(folder: Path, points: Sequence[Point], objectives: Sequence[Objective], rows: Rows) -> list[Candidate]:
+def candidates_of(
+    folder: Path, points: Sequence[Point], objectives: Sequence[Objective], rows: Rows
+) -> list[Candidate]:
     """The confirmed points whose predictions are there. Rows of a replicate that failed or is gone are left out."""
     sources = sources_of(points, objectives)
     found = []

@@ -144,6 +144,12 @@ PARENTS, CANDIDATES, ROUNDS, SAMPLES = 16, 96, 2, 16
 of the best candidates so far. Their improvement is a mean over SAMPLES draws."""
 
 Results = Sequence[Sequence[Sequence[float]]]
+Named = frozenset[tuple[str, Scalar]]
+"""A configuration that can be looked up."""
+
+
+def _named(config: Mapping[str, Scalar]) -> Named:
+    return frozenset(config.items())
 
 
 @dataclass(frozen=True)
@@ -153,7 +159,7 @@ class Belief:
     Attributes:
         front: of all values that were measured those that none dominates; larger is better.
         parents: rows of the best trials.
-        tried: rows of configurations that are modelled or under way, which are not proposed again.
+        tried: configurations that are not proposed again.
     """
 
     shape: Shape
@@ -162,7 +168,7 @@ class Belief:
     front: Floats
     reference: Floats
     parents: Floats
-    tried: Floats
+    tried: frozenset[Named]
 
     def propose_batch(self, seed: int, pinned: Sequence[Mapping[str, Scalar]]) -> list[dict[str, Scalar]]:
         """The searched parameters of a configuration for each of `pinned`.
@@ -175,7 +181,7 @@ class Belief:
         half = rng.normal(size=(SAMPLES // 2, len(self.reference)))
         normal = np.concatenate([half, -half])
         belief, configs = self, []
-        tried = {self._named(row, {}) for row in self.tried}
+        tried = set(self.tried)
         pools: dict[tuple[tuple[str, Scalar], ...], tuple[Floats, Floats]] = {}
         for given in pinned:
             key = tuple(sorted(given.items(), key=lambda item: item[0]))
@@ -194,8 +200,8 @@ class Belief:
                 found = self.shape.vary(best[np.arange(near) % len(best)], 0.1, rng, given)
                 rows, gains = np.concatenate([rows, found]), np.concatenate([gains, belief._gains(found, normal)])
             order = np.argsort(-gains, kind="stable").tolist()
-            at = next((n for n in order if self._named(rows[n], given) not in tried), order[0])
-            tried.add(self._named(rows[at], given))
+            at = next((n for n in order if _named(self.shape.config(rows[n], given)) not in tried), order[0])
+            tried.add(_named(self.shape.config(rows[at], given)))
             chosen, pools[key] = rows[[at]], (np.delete(rows, at, axis=0), np.delete(gains, at))
             configs.append(self.shape.config(chosen[0], given))
             if len(configs) < len(pinned):
@@ -208,9 +214,6 @@ class Belief:
             return self
         values = self.warp.back(self.posterior.at(rows)[0])
         return replace(self, posterior=self.posterior.believing(rows), front=np.concatenate([self.front, values]))
-
-    def _named(self, row: Floats, given: Mapping[str, Scalar]) -> frozenset[tuple[str, Scalar]]:
-        return frozenset(self.shape.config(row, given).items())
 
     def _gains(self, rows: Floats, normal: Floats) -> Floats:
         mean, deviation = self.posterior.at(rows)
@@ -282,10 +285,9 @@ class GaussianSampler:
         front = measured[nondominated(measured, self._objectives)] * self._signs
         worst = np.array([self._reference[objective.name] for objective in self._objectives]) * self._signs
         pending = [config for trial, config in enumerate(configs) if trial >= len(results) or not results[trial]]
-        running = self.shape.encoding.rows(pending[-PENDING:])
-        tried = np.concatenate([encoded, running])
+        tried = frozenset(map(_named, configs))
         belief = Belief(self.shape, posterior, warp, front, worst, encoded[:PARENTS], tried)
-        return belief.believing(running)
+        return belief.believing(self.shape.encoding.rows(pending[-PENDING:]))
 
     def _results(self, results: Results, trials: Sequence[int]) -> tuple[np.ndarray, Floats, Floats]:
         """The first `ROWS` finite results of these trials: whose, by its place in `trials`, how low the rung, what it

@@ -34,7 +34,8 @@ from bench.frontier.served.verdict import verdict
 from bench.predictions import FOLDER, rows_of
 from bench.rows import TEST
 from bench.run.results import DatasetResult
-from bench.run.serving import _candidates
+from bench.run.serving import candidates_of
+from bench.suite import load_suite
 
 SEED = 1
 RUN = "quick"
@@ -76,7 +77,7 @@ def make(asked: argparse.Namespace, part: int, logs: list[pd.DataFrame]) -> tupl
         (whole / "card.toml").write_text(text)
     if not (whole / ".seesaw/runs" / RUN).exists():
         seesaw(whole, "run", "quick", "--dataset", "card.toml", "--name", RUN)
-    seesaw(whole, "confirm", RUN, "--replicates", str(4 + asked.fresh))
+    seesaw(whole, "confirm", RUN, "--replicates", str(load_suite("quick").confirm.replicates + asked.fresh))
     return own, whole
 
 
@@ -96,7 +97,7 @@ def told(own: Path, whole: Path) -> Told:
     folder = large.run.folder / FOLDER
     rows = rows_of(folder, TEST)
     assert rows is not None
-    points = {each.id: each for each in _candidates(folder, large.frontier.points, large.objectives, rows)}
+    points = {each.id: each for each in candidates_of(folder, large.frontier.points, large.objectives, rows)}
     used = {run.seed for run in next(p for p in small.frontier.points if p.id == pick.point).replicates}
     values = []
     equal = Fusion.of("power", [1.0] * len(rows.tasks))

@@ -171,3 +171,16 @@ def test_gains_are_paired_differences_from_the_current_point_or_the_single_task_
     paired = row["test/click.auc.gain.high"] - row["test/click.auc.gain.low"]
     assert paired < 0.1 * (row["test/click.auc.high"] - row["test/click.auc.low"])  # seeds move both alike
     assert (found.table.set_index("point").loc["single_task", ["test/click.auc.gain"]] == 0).all()
+
+
+def test_what_trees_alone_tell_almost_fully_is_suspected(confirmed, objectives):
+    """By trees only: networks hardly find a difference of two columns."""
+    found = frontier(confirmed, objectives)
+
+    def told(trees: float, network: float) -> str:
+        table = pd.DataFrame({"point": ["7", "8", "trees"], "role": ["trial", "trial", "baseline"]})
+        table["confirm/click.auc.mean"], table["test/click.auc.mean"] = [network, np.nan, trees], 1.0
+        return replace(found, table=table.assign(**{"confirm/like.auc.mean": [0.7, 0.6, 0.72]})).suspicion
+
+    assert told(0.9961, 0.7).startswith("Boosted trees tell click (AUC 0.996; networks 0.700) almost fully")
+    assert told(0.985, 0.975) == told(0.95, 0.7) == found.suspicion == ""

@@ -282,7 +282,7 @@ def _textual(column: Counted) -> Finding:
         return Finding(None, f"free text, {word_count:.0f} words on average")
     if column.type == "text" and column.numbers is None and column.matching(_DECIMAL_COMMA).all():
         return Finding(None, "numbers with a decimal comma, which no reader takes for such; write 1.5, not 1,5")
-    notes = _but_for_texts(column)
+    notes = _nearly_numbers(column)
     if _one_each(column):
         why = "another value in (almost) every row, as an id of the row or free text has"
         return Finding(None, "; ".join((why, *notes)))
@@ -292,7 +292,7 @@ def _textual(column: Counted) -> Finding:
     return Finding({"kind": "categorical"}, why, notes=notes)
 
 
-def _but_for_texts(column: Counted) -> tuple[str, ...]:
+def _nearly_numbers(column: Counted) -> tuple[str, ...]:
     """A note on texts that keep a column of numbers from being one."""
     if column.type != "text" or column.numbers is not None:
         return ()
@@ -302,7 +302,7 @@ def _but_for_texts(column: Counted) -> tuple[str, ...]:
         return ()
     texts = " and ".join(map(repr, column.distinct.filter(pa.array(~number)).to_pylist()))
     return (
-        f"all but {without:,} of its {column.known:,} values are numbers; if {texts} means missing, add it to "
+        f"{column.known - without:,} of its {column.known:,} values are numbers; if {texts} means missing, add it to "
         "reader.missing",
     )
 

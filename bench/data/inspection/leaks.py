@@ -29,7 +29,7 @@ COMMON = 0.75
 NOTHING = ("0", "-1", "no", "false", "n", "f", "none", "-")
 """Values that say, as a missing one does, that there was nothing."""
 ALONE = 0.95
-"""Share of rows whose place no other row of their group may have."""
+"""Share of rows, at least, whose place no other row of their group has."""
 DENSE = 0.9
 """Share of the whole numbers from the lowest place to the highest that must occur: ranks of sales leave many out."""
 BINS = 64

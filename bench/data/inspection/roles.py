@@ -67,7 +67,7 @@ def draft_columns(
     split: NDArray[np.int8],
     halves: Halves,
     together: Together,
-    group: Counted | None = None,
+    group: Counted | None,
 ) -> Iterator[ColumnDraft]:
     """The columns in order: each by itself first, then inputs again beside what all others tell.
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from bench.errors import listed
@@ -25,15 +24,13 @@ from bench.frontier.served.front import gains
 from bench.frontier.served.served import Served
 from bench.frontier.stability import ENOUGH, MARGIN
 from bench.frontier.statistics import LEVEL
-from bench.rows import CONFIRM, TEST
+from bench.rows import TEST
 
 Kind = Literal["win", "trade", "tie", "baseline", "unknown"]
 
 ONLY_WEIGHTS = "Change only the weights of the score"
 SURE = f"Intervals are {LEVEL:.0%}, on test."
 TREES = "trees"
-SUSPECT, APART = 0.98, 0.03
-"""AUC from which on trees tell a task almost fully, and how far networks must be behind to make that suspicious."""
 SIMPLE = ("equal_weights", "single_task", "static_weights", TREES, "ensemble", "random_weights")
 """Baselines in the order in which one is preferred where several are as good as the pick."""
 
@@ -96,7 +93,7 @@ def verdict(
     others: tuple[str, ...] = (),
     unlimited: int | None = None,
     worth: Worth | None = None,
-    doubt: str = "",
+    suspicion: str = "",
 ) -> Verdict:
     """The verdict about a picked serving point.
 
@@ -107,7 +104,7 @@ def verdict(
         others: points that do as well in the other retrainings, in words.
         unlimited: the row that the policy would pick without its limits, where these make it keep the current point.
         worth: the score of gains in the outcomes by the policy's rule; None where it reads anything else.
-        doubt: a sentence on the data, see `suspicion`.
+        suspicion: a sentence on the data, see `Frontier.suspicion`.
     """
     changes, by_segment, score = changes_of(served, row), segment_changes(served, row), _worth(served, row, worth)
     if row == served.current:
@@ -116,13 +113,14 @@ def verdict(
         found = _switched(served, row, changes, against, score)
     kind, text = found.kind, found.sentence
     if first := _trees(served):
-        kind, text, doubt = "baseline", " ".join(filter(None, [first, doubt, f"Without them: {text}"])), ""
+        parts = [first, suspicion, f"Without them: {text}"]
+        kind, text, suspicion = "baseline", " ".join(filter(None, parts)), ""
     if holds is not None and not found.keep:  # else it does not matter how often a retraining would pick the same
         text += f" {_holding(holds, others)}"
     if row != served.current and (told := by_scenario(by_segment)):
         text += f" {told}"
-    if doubt:
-        text += f" {doubt}"
+    if suspicion:
+        text += f" {suspicion}"
     return replace(found, kind=kind, sentence=text, changes=changes, worth=score, segments=by_segment)
 
 
@@ -278,28 +276,6 @@ def _holding(holds: float, others: tuple[str, ...]) -> str:
     verb = "comes" if len(others) == 1 else "come"
     instead = f"; {listed(list(others))} {verb} first in the others" if others else ""
     return f"Retraining may change the pick: it holds in {holds:.0%} of retrainings{instead}."
-
-
-def suspicion(table: pd.DataFrame) -> str:
-    """A sentence where boosted trees tell a task almost fully on confirmation rows, and no network nearly so.
-
-    Networks hardly find what two columns tell only together, such as a planned and an actual time. Such columns are
-    often known only after the impression.
-
-    Args:
-        table: of the front of heads; see `bench.frontier.frontier.Frontier`.
-    """
-    start, end, found = f"{CONFIRM}/", ".auc.mean", list[str]()
-    for key in map(str, table.columns):
-        if key.startswith(start) and key.endswith(end):
-            values = table[key].astype(float)
-            trees, networks = values[table["point"] == TREES].max(), values[table["role"] == "trial"].max()
-            if trees >= SUSPECT and networks <= trees - APART:
-                task = key.removeprefix(start).removesuffix(end)
-                found.append(f"{task} (AUC {trees:.3f}; networks {networks:.3f})")
-    if not found:
-        return ""
-    return f"Boosted trees tell {listed(found)} almost fully: first check that no input is known only afterwards."
 
 
 def _trees(served: Served) -> str:

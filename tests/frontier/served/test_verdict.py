@@ -9,7 +9,7 @@ import pytest
 from bench.frontier.policy import Policy
 from bench.frontier.served.distance import gain_of_all, rows_of
 from bench.frontier.served.served import Served
-from bench.frontier.served.verdict import ONLY_WEIGHTS, suspicion, verdict
+from bench.frontier.served.verdict import ONLY_WEIGHTS, verdict
 from bench.frontier.statistics import Interval
 from bench.objectives import Objective
 
@@ -155,22 +155,12 @@ def test_new_weights_of_the_current_models_are_said_to_be_enough():
     assert (own.kind, own.sentence.split(":")[0]) == ("win", ONLY_WEIGHTS)
 
 
-def test_what_trees_alone_tell_almost_fully_is_suspected():
-    """By trees only: networks hardly find a difference of two columns."""
-
-    def told(trees: float, network: float) -> str:
-        table = pd.DataFrame({"point": ["7", "8", "trees"], "role": ["trial", "trial", "baseline"]})
-        table["confirm/click.auc.mean"], table["test/click.auc.mean"] = [network, np.nan, trees], 1.0
-        return suspicion(table.assign(**{"confirm/like.auc.mean": [0.7, 0.6, 0.72]}))
-
-    found = told(0.9961, 0.7)
-    assert "click (AUC 0.996; networks 0.700)" in found
-    assert told(0.985, 0.975) == told(0.95, 0.7) == ""
+def test_a_suspicion_comes_behind_what_is_said_of_trees():
     trees = [("trees", "baseline", w, 0.6 - 0.1 * w, 0.5 + 0.1 * w) for w in (0.2, 0.5, 0.8)]
-    ahead = verdict(front_of([CURRENT, *trees, ("7", "trial", 0.5, 0.42, 0.41)]), 4, NOW, doubt=found).sentence
-    assert ahead.index("Boosted trees are") < ahead.index(found) < ahead.index("Without them")
-    alone = verdict(front_of([CURRENT, ("7", "trial", 0.5, 0.42, 0.41)]), 1, NOW, doubt=found).sentence
-    assert alone.endswith(found)
+    pick = ("7", "trial", 0.5, 0.42, 0.41)
+    ahead = verdict(front_of([CURRENT, *trees, pick]), 4, NOW, suspicion="Check it.").sentence
+    assert ahead.index("Boosted trees are") < ahead.index(" Check it. ") < ahead.index("Without them")
+    assert verdict(front_of([CURRENT, pick]), 1, NOW, suspicion="Check it.").sentence.endswith(" Check it.")
 
 
 def test_trees_ahead_of_every_network_come_first():
