@@ -194,7 +194,7 @@ def _switched(served: Served, row: int, changes: tuple[Change, ...], against: st
     parts += [f"may cost {', '.join(doubtful)}"] if doubtful else []
     parts += [f"shows no clear change in {', '.join(rest)}"] if rest else []
     balance = f"{listed(parts)}, against {against}. {SURE}"
-    kind, condition = ("trade", " if the gain is worth its cost") if lost or doubtful else ("win", "")
+    kind, condition = ("trade", " if the gain is worth its cost to you") if lost or doubtful else ("win", "")
     if kind == "trade" and worth:
         if worth.lost:
             text = f"Keep {against}. By the policy's rule {what} is not worth its cost: {worth}. {balance}"
@@ -203,7 +203,7 @@ def _switched(served: Served, row: int, changes: tuple[Change, ...], against: st
             condition = ""
             balance += f" By the policy's rule the gain is worth its cost: {worth}."
         else:
-            balance += f" Whether the gain is worth its cost by the policy's rule cannot be told: {worth}."
+            balance += f" By the policy's rule this cannot be told: {worth}."
     what += condition
     if _own(served, row) or served.table["role"][row] == "baseline":
         first = ONLY_WEIGHTS if _own(served, row) else "Switch to a baseline"

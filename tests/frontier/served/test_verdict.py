@@ -44,9 +44,9 @@ CURRENT = ("now", "current", 0.5, 0.40, 0.40)
     [
         ((0.42, 0.41), 0.001, "win", "Switch to model 7 (mmoe), power of click 0.5, like 0.5.", "It gains click"),
         ((0.44, 0.41), 0.01, "win", "Switch to", "shows no clear change in like.recall@10% +2.5%"),
-        ((0.44, 0.36), 0.001, "trade", "if the gain is worth its cost.", "costs like.recall@10% -10.0%"),
-        ((0.46, 0.396), 0.01, "trade", "if the gain is worth its cost.", "may cost like.recall@10% -1.0%"),
-        ((0.48, 0.402), 0.02, "trade", "if the gain is worth its cost.", "may cost like.recall@10% +0.5%"),
+        ((0.44, 0.36), 0.001, "trade", "if the gain is worth its cost to you.", "costs like.recall@10% -10.0%"),
+        ((0.46, 0.396), 0.01, "trade", "if the gain is worth its cost to you.", "may cost like.recall@10% -1.0%"),
+        ((0.48, 0.402), 0.02, "trade", "if the gain is worth its cost to you.", "may cost like.recall@10% +0.5%"),
         ((0.4004, 0.3996), 0.0003, "tie", "Keep the current model.", "No outcome changes by more than 0.5%"),
         ((0.36, 0.401), 0.01, "unknown", "Keep the current model.", "costs click.recall@10% -10.0%"),
         ((0.405, 0.401), 0.02, "unknown", "Cannot tell whether to switch to model 7", "+1.2%"),
@@ -74,7 +74,7 @@ def test_a_rival_that_cannot_be_told_is_compared_by_its_worst_outcome():
     [
         ((0.44, 0.38), 0.001, "Switch to model 7 (mmoe), power of click 0.5, like 0.5.", "the gain is worth its cost"),
         ((0.42, 0.36), 0.001, "Keep the current model.", "is not worth its cost: all in all -2.8%"),
-        ((0.44, 0.366), 0.01, "Switch to", "by the policy's rule cannot be told: all in all +0.3%"),
+        ((0.44, 0.366), 0.01, "Switch to", "By the policy's rule this cannot be told: all in all +0.3%"),
     ],
 )
 def test_a_trade_says_whether_the_policys_rule_finds_it_worth_its_cost(pick, sd, first, told):
