@@ -112,9 +112,10 @@ def verdict(
     else:
         found = _switched(served, row, changes, against, score)
     kind, text = found.kind, found.sentence
-    if first := _trees(served):
-        parts = [first, suspicion, f"Without them: {text}"]
-        kind, text, suspicion = "baseline", " ".join(filter(None, parts)), ""
+    if trees := _trees(served):
+        answer, _, rest = text.partition(". ")
+        answer = f"Boosted trees are ahead of every network; without them: {answer[0].lower()}{answer[1:]}."
+        kind, text, suspicion = "baseline", " ".join(filter(None, [answer, suspicion, rest, trees])), ""
     if holds is not None and not found.keep:  # else it does not matter how often a retraining would pick the same
         text += f" {_holding(holds, others)}"
     if row != served.current and (told := by_scenario(by_segment)):
@@ -287,7 +288,7 @@ def _trees(served: Served) -> str:
     found = ahead(served, trees, networks)
     if len(found) < len(served.outcomes) or not all(each.ahead for each in found):
         return ""
-    return f"Boosted trees are ahead of every network: {', '.join(map(str, found))}, each at equal other outcomes."
+    return f"Trees are ahead of the networks by {', '.join(map(str, found))}, each at equal other outcomes."
 
 
 def _needed(served: Served, row: int, changes: tuple[Change, ...]) -> tuple[int | None, str]:

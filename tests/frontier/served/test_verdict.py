@@ -159,7 +159,7 @@ def test_a_suspicion_comes_behind_what_is_said_of_trees():
     trees = [("trees", "baseline", w, 0.6 - 0.1 * w, 0.5 + 0.1 * w) for w in (0.2, 0.5, 0.8)]
     pick = ("7", "trial", 0.5, 0.42, 0.41)
     ahead = verdict(front_of([CURRENT, *trees, pick]), 4, NOW, suspicion="Check it.").sentence
-    assert ahead.index("Boosted trees are") < ahead.index(" Check it. ") < ahead.index("Without them")
+    assert ahead.index("Boosted trees are") < ahead.index(" Check it. ") < ahead.index("It gains")
     assert verdict(front_of([CURRENT, pick]), 1, NOW, suspicion="Check it.").sentence.endswith(" Check it.")
 
 
@@ -168,9 +168,9 @@ def test_trees_ahead_of_every_network_come_first():
     networks = [("7", "trial", w, 0.5 - 0.1 * w, 0.4 + 0.1 * w) for w in (0.4, 0.5, 0.6)]
     found = verdict(front_of([CURRENT, *trees, *networks]), 5, NOW, 0.9)
     assert (found.kind, found.keep) == ("baseline", False)
-    assert found.sentence.startswith("Boosted trees are ahead of every network: click.recall@10% +")
-    assert ", each at equal other outcomes. Without them: " in found.sentence
-    assert "model 7" in found.sentence
+    first = "Boosted trees are ahead of every network; without them: switch to model 7 (mmoe), power of click 0.5, like 0.5."
+    assert found.sentence.startswith(first), "the first sentence says whether to switch"
+    assert "Trees are ahead of the networks by click.recall@10% +" in found.sentence
     now = verdict(front_of([CURRENT, *trees, *networks]), 0, NOW, 0.9)
     assert now.keep
     assert "retrainings" not in now.sentence
