@@ -177,6 +177,8 @@ def _switched(served: Served, row: int, changes: tuple[Change, ...], against: st
     gained, lost, doubtful = (
         [str(each) for each in changes if getattr(each, name)] for name in ("gained", "lost", "doubtful")
     )
+    looks_lost = [str(each) for each in changes if each.doubtful and each.value < 0]
+    unsure = [each for each in doubtful if each not in looks_lost]
     rest = [str(each) for each in changes if not (each.gained or each.lost or each.doubtful)]
     if all(each.low >= -MARGIN and each.high <= MARGIN for each in changes):
         text = f"Keep {against}. No outcome changes by more than {MARGIN:.1%} with {what}. {told}"
@@ -192,7 +194,8 @@ def _switched(served: Served, row: int, changes: tuple[Change, ...], against: st
         return Verdict("unknown", f"Cannot tell whether to switch to {what}. {told}{enough}", needed=needed)
     parts = [f"It gains {', '.join(gained)}"]
     parts += [f"costs {', '.join(lost)}"] if lost else []
-    parts += [f"may cost {', '.join(doubtful)}"] if doubtful else []
+    parts += [f"may cost {', '.join(looks_lost)}"] if looks_lost else []
+    parts += [f"does not rule out a loss in {', '.join(unsure)}"] if unsure else []
     parts += [f"shows no clear change in {', '.join(rest)}"] if rest else []
     balance = f"{listed(parts)}, against {against}. {SURE}"
     kind, condition = ("trade", " if the gain is worth its cost to you") if lost or doubtful else ("win", "")

@@ -46,7 +46,7 @@ CURRENT = ("now", "current", 0.5, 0.40, 0.40)
         ((0.44, 0.41), 0.01, "win", "Switch to", "shows no clear change in like.recall@10% +2.5%"),
         ((0.44, 0.36), 0.001, "trade", "if the gain is worth its cost to you.", "costs like.recall@10% -10.0%"),
         ((0.46, 0.396), 0.01, "trade", "if the gain is worth its cost to you.", "may cost like.recall@10% -1.0%"),
-        ((0.48, 0.402), 0.02, "trade", "if the gain is worth its cost to you.", "may cost like.recall@10% +0.5%"),
+        ((0.48, 0.402), 0.02, "trade", "if the gain is worth its cost to you.", "rule out a loss in like.recall@10% +0.5%"),
         ((0.4004, 0.3996), 0.0003, "tie", "Keep the current model.", "No outcome changes by more than 0.5%"),
         ((0.36, 0.401), 0.01, "unknown", "Keep the current model.", "costs click.recall@10% -10.0%"),
         ((0.405, 0.401), 0.02, "unknown", "Cannot tell whether to switch to model 7", "+1.2%"),
@@ -168,7 +168,7 @@ def test_trees_ahead_of_every_network_come_first():
     networks = [("7", "trial", w, 0.5 - 0.1 * w, 0.4 + 0.1 * w) for w in (0.4, 0.5, 0.6)]
     found = verdict(front_of([CURRENT, *trees, *networks]), 5, NOW, 0.9)
     assert (found.kind, found.keep) == ("baseline", False)
-    first = "Boosted trees are ahead of every network; without them: switch to model 7 (mmoe), power of click 0.5, like 0.5."
+    first = "Boosted trees are ahead of every network; without them: switch to model 7 (mmoe), power of click 0.5,"
     assert found.sentence.startswith(first), "the first sentence says whether to switch"
     assert "Trees are ahead of the networks by click.recall@10% +" in found.sentence
     now = verdict(front_of([CURRENT, *trees, *networks]), 0, NOW, 0.9)
