@@ -46,7 +46,7 @@ CURRENT = ("now", "current", 0.5, 0.40, 0.40)
         ((0.44, 0.41), 0.01, "win", "Switch to", "shows no clear change in like.recall@10% +2.5%"),
         ((0.44, 0.36), 0.001, "trade", "if the gain is worth its cost to you.", "costs like.recall@10% -10.0%"),
         ((0.46, 0.396), 0.01, "trade", "if the gain is worth its cost to you.", "may cost like.recall@10% -1.0%"),
-        ((0.48, 0.402), 0.02, "trade", "if the gain is worth its cost to you.", "rule out a loss in like.recall@10% +0.5%"),
+        ((0.48, 0.402), 0.02, "trade", "if the gain is", "does not rule out a loss in like.recall@10% +0.5%"),
         ((0.4004, 0.3996), 0.0003, "tie", "Keep the current model.", "No outcome changes by more than 0.5%"),
         ((0.36, 0.401), 0.01, "unknown", "Keep the current model.", "costs click.recall@10% -10.0%"),
         ((0.405, 0.401), 0.02, "unknown", "Cannot tell whether to switch to model 7", "+1.2%"),
