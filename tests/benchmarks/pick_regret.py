@@ -12,10 +12,11 @@ the generated logs AUC and served outcomes are there by the probabilities behind
 labels.
 Regret is the best true score of anything that was trained on fresh seeds less the pick's, in the rule's own unit: a
 mean of AUC, or of shares of the served outcomes. The best is chosen on half of the other seeds and judged on the rest,
-both ways round: by the same seeds, the best of many noisy means would look better than it is. With `--more N` the heads
-that were picked, and those that may be the best, are judged by N further seeds instead. What is served must keep
-the policy's limits by its true changes, or it is no candidate for the best. Candidates are all that was trained, under
-a grid of weights, and all that the policy could pick, under its own weights.
+both ways round: by the same seeds, the best of many noisy means would look better than it is. The same holds for rows:
+where heads are measured by labels, the best is chosen on nine tenths of the test's users and judged on the tenth left
+out, ten times. With `--more N` the heads that were picked, and those that may be the best, are judged by N further
+seeds instead. What is served must keep the policy's limits by its true changes, or it is no candidate for the best.
+Candidates are all that was trained, under a grid of weights, and all that the policy could pick, under its own weights.
 
 A verdict is right where all that it says is so by the true changes: what it says is gained is, what it says is lost is,
 and the mean change is above 0 where the gain is said to be worth its cost; where it says to stay, or that nothing
@@ -64,6 +65,8 @@ LIMIT, REPLICATES = 3, 4
 """As `quick` confirms: points, and replicates of each. The best of each other way of sharing comes on top."""
 DATASETS = tuple(name_of(each.id) for each in SUITE.datasets)
 GENERATED = ("funnel-log", "sparse-log", "rare-feed", "long-tail-log")
+FOLDS = 10
+"""Of the users of a test that is measured by labels."""
 MORE = tuple(range(100, 200))
 """Seeds of `--more`."""
 SAYS = ("switch", "switch if it is worth it", "stay", "cannot tell")
@@ -178,15 +181,37 @@ def mean_auc(chance: Floats, scores: Floats) -> Floats:
 
 
 def heads_of(fresh: Fresh, places: Sequence[Place]) -> Floats:
-    """(places, seeds), mean AUC of heads on test; of a generated log by its probabilities."""
-    if fresh.folder.name not in GENERATED:
-        keys = [each.key(TEST) for each in fresh.objectives]
-        return np.array([[np.mean([fresh.frame.loc[(e, s, r), keys]]) for s in fresh.seeds] for e, r in places])
-    expected = chances(fresh.folder.name)[TEST]
+    """(folds, places, seeds), mean AUC of heads on test: by labels, on folds of its users.
+
+    Of a generated log by its probabilities; these have no noise of labels, so there is one fold.
+    """
+    rows = rows_of(fresh.folder, TEST)
+    assert rows is not None
+    expected, folds = np.asarray(rows.labels, float), folds_of(rows.units)
+    if fresh.folder.name in GENERATED:
+        expected, folds = chances(fresh.folder.name)[TEST], np.zeros(rows.kept, int)
     wide = [fresh.candidate(fresh.point(place, fresh.seeds), place) for place in places]
-    return np.array(
-        [[mean_auc(expected, each.predictions(TEST, at)) for at in range(len(each.seeds))] for each in wide]
-    )
+    found = np.empty((folds.max() + 1, len(places), len(fresh.seeds)))
+    for p, s in np.ndindex(*found.shape[1:]):
+        scores = wide[p].predictions(TEST, s)
+        found[:, p, s] = [mean_auc(expected[folds == k], scores[folds == k]) for k in range(len(found))]
+    return found
+
+
+def folds_of(units: Floats) -> Floats:
+    """(N,) a fold of each row at random; rows of one unit have the same."""
+    names, codes = np.unique(units, return_inverse=True)
+    return (np.random.default_rng(derive(0, "folds")).permutation(len(names)) % FOLDS)[codes]
+
+
+def best_head(heads: Floats) -> float:
+    """The mean AUC of the best of heads (folds, places, seeds), which other folds and seeds choose."""
+    found, halves = [], (heads[:, :, ::2].mean(axis=2), heads[:, :, 1::2].mean(axis=2))
+    for fold in range(len(heads)):
+        others = [fold] if len(heads) == 1 else [each for each in range(len(heads)) if each != fold]
+        for one, other in (halves, halves[::-1]):
+            found.append(other[fold, one[others].mean(axis=0).argmax()])
+    return float(np.mean(found))
 
 
 class Truth:
@@ -235,9 +260,8 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     by_id = {point.id: place for point, place in zip(points, places, strict=True)}
     heads = pick(head_choices(points, fresh.objectives, seed), points, fresh.objectives, KNEE)
     columns = [fresh.seeds.index(each) for each in unseen]
-    halves = [truth.heads[:, part].mean(axis=1) for part in (columns[::2], columns[1::2])]
-    true = truth.heads[every.index(by_id[heads.point]), columns].mean()
-    found: dict[str, Any] = {"head": by_id[heads.point], "heads": _best(*halves) - float(true)}
+    true = truth.heads[:, every.index(by_id[heads.point]), columns].mean()
+    found: dict[str, Any] = {"head": by_id[heads.point], "heads": best_head(truth.heads[:, :, columns]) - float(true)}
 
     rows = {str(split): of for split in KEPT if (of := rows_of(fresh.folder, split)) is not None}
     own = [fresh.candidate(point, place) for point, place in zip(points, places, strict=True)]
@@ -271,8 +295,8 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
 
 def contenders(found: pd.DataFrame, truth: Truth) -> list[Place]:
     """The places that heads' picks came to, and those that may be the best by two standard errors."""
-    means = truth.heads.mean(axis=1)
-    errors = truth.heads.std(axis=1, ddof=1) / np.sqrt(truth.heads.shape[1])
+    heads = truth.heads.mean(axis=0)
+    means, errors = heads.mean(axis=1), heads.std(axis=1, ddof=1) / np.sqrt(heads.shape[1])
     near = means + 2 * np.hypot(errors, errors[means.argmax()]) >= means.max()
     return sorted({*found["head"], *(truth.every[at] for at in np.flatnonzero(near))})
 
@@ -287,7 +311,7 @@ def judged(said: Verdict, true: Floats) -> tuple[str, float]:
     right = bool((np.array(signs) * true >= 0).all())
     if said.kind == "trade" and said.worth and not said.worth.gained:
         return "switch if it is worth it", float(right)
-    return "switch", float(right and (said.kind == "win" or true.mean() > 0))
+    return "switch", float(right and ((said.kind == "win" and 1 in signs) or true.mean() > 0))
 
 
 def _best(one: Floats, other: Floats) -> float:
@@ -336,9 +360,8 @@ def main() -> None:
         if options.more:
             of = contenders(found, truth)
             values = heads_of(trained(dataset, tables[0], of, MORE[: options.more], options), of)
-            best = _best(values[:, ::2].mean(axis=1), values[:, 1::2].mean(axis=1))
-            found["heads"] = [best - values[of.index(place)].mean() for place in found["head"]]
-            print({place: (each.mean(), each.std(ddof=1)) for place, each in zip(of, values, strict=True)})
+            found["heads"] = [best_head(values) - values[:, of.index(place)].mean() for place in found["head"]]
+            print({place: (each.mean(), each.std(ddof=1)) for place, each in zip(of, values.mean(axis=0), strict=True)})
         heads, served = (
             f"{found[name].median():.{d}f}, {found[name].quantile(0.9):.{d}f}, {(found[name] <= AIMS[name]).mean():.0%}"
             for name, d in (("heads", 5), ("served", 4))

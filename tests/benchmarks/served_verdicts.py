@@ -10,9 +10,9 @@ The pick is a serving point of another network: the one with the largest gain on
 point. By turns the gain is that of the worse outcome, and the sum of both if it loses at most 5% of each. So the choice
 favours luck as much as possible. Columns are shares of runs. "Held": all intervals of the pick hold the truth. "Wrong
 gain", "wrong cost": an outcome is said to be gained or lost that is not. "Wrong win": a win that loses more than half a
-per cent of an outcome. "Wrong worth": a trade is said to be worth its cost by the rule `knee`, or not, that is not so;
-"worth held": the interval of that score holds the truth. "Unnamed": a switch is advised, and a baseline that is as good
-as the best not named. "Trees": trees are said to be ahead.
+per cent of an outcome. "Wrong worth": by the rule `knee` the pick is said to gain, or to be worth its cost or not, and
+it is not so; "worth held": the interval of that score holds the truth. "Unnamed": a switch is advised, and a baseline
+that is as good as the best not named. "Trees": trees are said to be ahead.
 `--write` puts the table between the marks in that file.
 """
 
@@ -173,7 +173,7 @@ def found_in(case: Case, number: int) -> list[str]:
         "wrong gain": said and any(each.gained and is_so <= 0 for each, is_so in changes),
         "wrong cost": told.kind == "trade" and any(each.lost and is_so >= 0 for each, is_so in changes),
         "wrong win": told.kind == "win" and any(is_so < -MARGIN for _, is_so in changes),
-        "wrong worth": told.kind == "trade" and ((worth.gained and all_in_all <= 0) or (worth.lost and all_in_all > 0)),
+        "wrong worth": said and ((worth.gained and all_in_all <= 0) or (worth.lost and all_in_all > 0)),
         "worth held": worth.low <= all_in_all <= worth.high,
         "unnamed": said and max(case.better) > 0 and case.baseline not in told.sentence,
         "trees": told.sentence.startswith("Boosted trees are ahead"),

@@ -41,7 +41,8 @@ class Verdict:
 
     Attributes:
         kind: `win`: something is gained, and no loss is seen, nor is one left open that policies forbid by default.
-            `trade`: something is gained, something else is, or may be, lost. `tie`: no outcome changes by more than
+            `trade`: something is gained, something else is, or may be, lost. Both also where no outcome alone is
+            surely gained, but all of them together are, by the policy's rule. `tie`: no outcome changes by more than
             `MARGIN`. `baseline`: a baseline is as good as the pick, or better. `unknown`: cannot tell.
         sentence: the whole answer in words; the first sentence says whether to switch.
         keep: whether the answer is to keep the current point.
@@ -189,10 +190,11 @@ def _switched(served: Served, row: int, changes: tuple[Change, ...], against: st
         text = f"Keep {against}. Switching to {what} costs {', '.join(lost)}, and no gain is shown{more}"
         needed, enough = _needed(served, row, changes)
         return Verdict(kind, f"{text}. {SURE}{enough}", keep=True, needed=needed)
-    if not gained:
+    in_all = worth is not None and worth.gained
+    if not gained and not in_all:
         needed, enough = _needed(served, row, changes)
         return Verdict("unknown", f"Cannot tell whether to switch to {what}. {told}{enough}", needed=needed)
-    parts = [f"It gains {', '.join(gained)}"]
+    parts = [f"It gains {', '.join(gained)}" if gained else f"It gains {worth} by the policy's rule"]
     parts += [f"costs {', '.join(lost)}"] if lost else []
     parts += [f"may cost {', '.join(looks_lost)}"] if looks_lost else []
     parts += [f"does not rule out a loss in {', '.join(unsure)}"] if unsure else []
@@ -205,7 +207,7 @@ def _switched(served: Served, row: int, changes: tuple[Change, ...], against: st
             return Verdict(kind, text, keep=True)
         if worth.gained:
             condition = ""
-            balance += f" By the policy's rule the gain is worth its cost: {worth}."
+            balance += f" By the policy's rule the gain is worth its cost: {worth}." if gained else ""
         else:
             balance += f" By the policy's rule this cannot be told: {worth}."
     what += condition

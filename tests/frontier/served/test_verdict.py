@@ -88,6 +88,23 @@ def test_a_trade_says_whether_the_policys_rule_finds_it_worth_its_cost(pick, sd,
     assert found.worth.value == pytest.approx(np.log(np.array(pick) / 0.4).mean(), abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("pick", "sd", "kind", "told"),
+    [
+        ((0.413, 0.413), 0.01, "win", "shows no clear change in click.recall@10% +3.2%"),
+        ((0.52, 0.52), 0.1, "trade", "does not rule out a loss in click.recall@10% +"),
+    ],
+)
+def test_outcomes_that_are_gained_only_together_are_a_gain_by_the_policys_rule(pick, sd, kind, told):
+    served = front_of([CURRENT, ("7", "trial", 0.5, *pick)], sd)
+    assert verdict(served, 1, NOW).kind == "unknown"
+    found = verdict(served, 1, NOW, worth=Policy(rule="knee").worth([each.name for each in OUTCOMES]))
+    assert found.kind == kind
+    assert found.sentence.startswith("Switch to model 7 (mmoe), power of click 0.5, like 0.5. It gains all in all +")
+    assert told in found.sentence
+    assert found.sentence.count("policy's rule") == 1
+
+
 def test_a_rule_that_reads_more_than_the_outcomes_says_nothing_of_worth():
     names = [each.name for each in OUTCOMES]
     assert Policy(rule="weights", weights={"cost/latency_ms": 1.0}).worth(names) is None
