@@ -229,8 +229,8 @@ class Split:
 
     table: Mapping[str, Any]
     why: tuple[str, ...]
-    counts: Mapping[str, tuple[int, Mapping[str, int]]]
-    """Split -> (rows, task -> positives of a binary task)."""
+    counts: Mapping[str, tuple[int, Mapping[str, tuple[int, int]]]]
+    """Split -> (rows, binary task -> (positives, rows with a label))."""
     outside: int
     """Rows in no split."""
 
@@ -244,13 +244,13 @@ def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Lab
     table, why = _proposed(wish, files, file, columns)
     split = assigned(table, wish, files, file, columns)
     values = {name: read(label.rule, columns) for name, label in labels.items()}
-    counts: dict[str, tuple[int, Mapping[str, int]]] = {}
+    counts: dict[str, tuple[int, Mapping[str, tuple[int, int]]]] = {}
     by, way_out = f"by a split by {wish.chosen}", "give it a larger share, or choose another --split"
     for number, split_name in enumerate(SPLITS):
         inside, name = split == number, f"'{split_name}'{of_validation(split_name)}"
         if not inside.any():
             raise UserError(f"the split by {wish.chosen} leaves {name} empty: {way_out}")
-        positives = dict[str, int]()
+        positives = dict[str, tuple[int, int]]()
         for task, label in labels.items():
             seen = values[task][inside]
             seen = seen[~np.isnan(seen)]
@@ -258,7 +258,8 @@ def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Lab
                 raise UserError(f"task '{task}' has no label in {name} {by}: {way_out}")
             if not label.binary:
                 continue
-            positives[task] = happened = int((seen == 1).sum())
+            happened = int((seen == 1).sum())
+            positives[task] = happened, len(seen)
             if not 0 < happened < len(seen):
                 raise UserError(
                     f"task '{task}' needs both classes in {name}, but {by} {happened:,} of its {len(seen):,} "

@@ -39,6 +39,12 @@ def test_times_are_cut_where_the_shares_say() -> None:
     assert found.outside == 0
 
 
+def test_positives_are_counted_beside_the_rows_that_have_a_label() -> None:
+    label = np.where(np.arange(N) % 4 == 0, None, np.arange(N) % 3 == 0)
+    counts = split(Wish(time="t"), label=label, t=np.arange(N)).counts
+    assert counts["train"] == (800, {"y": (200, 600)})
+
+
 def test_an_hour_of_the_day_is_no_time() -> None:
     with pytest.raises(UserError, match="found 'event_hour' from 0 to 23, which says nothing of the day"):
         split(Wish(time="event_hour"), event_hour=np.arange(N) % 24)
