@@ -17,6 +17,7 @@ from bench.data.inspection.times import check_sortable
 from bench.data.splits import SPLITS, Assignment, SplitInput, SplitRule, halved, of_validation
 from bench.data.values import Text
 from bench.errors import UserError
+from bench.objectives import ROWS_A_GROUP
 
 Kind = Literal["time", "hash", "random", "files", "column"]
 
@@ -266,7 +267,18 @@ def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Lab
                     f"rows are positive: {way_out}"
                 )
         counts[split_name] = int(inside.sum()), positives
-    return Split(table, why, counts, int((split < 0).sum()))
+    return Split(table, why + _lonely(wish, columns), counts, int((split < 0).sum()))
+
+
+def _lonely(wish: Wish, columns: Columns) -> tuple[str, ...]:
+    """A warning where groups are so small that outcomes are measured over all rows instead."""
+    if wish.group is None or (column := columns[wish.group]).known >= ROWS_A_GROUP * len(column.counts):
+        return ()
+    each = column.known / max(1, len(column.counts))
+    return (
+        f"A value of '{wish.group}' has only {each:.1f} rows on average, so hardly any rows are ranked against each "
+        "other, and outcomes are of all rows together. As --group, name a column such as the user or the request.",
+    )
 
 
 def _proposed(wish: Wish, files: Files, of: Of, columns: Columns) -> Proposal:
