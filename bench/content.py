@@ -52,8 +52,10 @@ def find(kind: Kind, name_or_path: str) -> Path:
     Raises:
         UserError: neither a known name nor an existing file.
     """
+    path = Path(name_or_path)
+    if kind == "datasets" and path.suffix != ".toml" and os.path.isfile(path):
+        raise UserError(f"{shortened(str(path))}: expected a card; `seesaw card FILE --label COLUMN` writes one")
     if is_path(name_or_path):
-        path = Path(name_or_path)
         if os.path.isdir(path):  # unlike Path.is_dir, False where the name is too long
             path = path / Path(_FILE[kind].format(name=".")).name
         if not os.path.isfile(path):

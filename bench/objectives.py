@@ -45,6 +45,8 @@ COSTS: dict[str, Direction | None] = {
 
 AREAS = ("auc", "gauc", "gauc_positives")
 """Outcomes without a cut: areas under the ROC curve, over all rows or within groups."""
+ROWS_A_GROUP = 2
+"""Groups of fewer rows on average say little about an order within them."""
 
 _RANKED = re.compile(r"(ndcg|recall|value)@(\d+(?:\.\d+)?)(%?)")
 

@@ -73,8 +73,8 @@ class Pick:
         reason: the sentence, then what the guard did and where the numbers come from.
         as_good: names of simpler choices that are as good within noise.
         removed: points that the guard excludes.
-        unlimited: the row that would be picked without the guard, where the guard makes the current point the pick;
-            else None.
+        unlimited: the row that would be picked without the guard, where the guard makes the current point, or a row
+            that equals it, the pick; else None.
         runners_up: the next best points by the rule, best first.
         samples: of training, in a search by rungs.
         until: the same where that is short of full length: training on the schedule of full length stops there.
@@ -159,7 +159,7 @@ def pick(choices: Choices, points: Iterable[Point], objectives: Sequence[Objecti
     told = {table["point"].iloc[row] for row in ahead}
     near = [row for row in near if table["point"].iloc[row] not in told]
     stability = stability_of(judge, chosen)
-    unlimited = _unlimited(judge, found) if chosen == choices.current else None
+    unlimited = _unlimited(judge, found) if _is_current(choices, compared, chosen) else None
     words = reason.Told(judge, chosen, near[:NAMED], ahead, stability, limited=unlimited is not None)
     row, point = table.iloc[chosen], by_id.get(str(table["point"].iloc[chosen]))
     named = [*choices.objectives, *(name for name in [*judge.scored, *judge.names] if ranked(name.rpartition(".")[2]))]
@@ -187,6 +187,14 @@ def pick(choices: Choices, points: Iterable[Point], objectives: Sequence[Objecti
         samples=point.rungs[-1].samples if point is not None and point.rungs else None,
         until=point.until if point is not None else None,
     )
+
+
+def _is_current(choices: Choices, names: Sequence[str], row: int) -> bool:
+    """Whether a row is the current point or equals it in every value, as a trial that is the baseline does."""
+    if choices.current is None:
+        return False
+    values = choices.values(names)
+    return np.array_equal(values[row], values[choices.current])
 
 
 def _unlimited(judge: Judge, scores: Floats) -> int | None:

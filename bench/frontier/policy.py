@@ -290,10 +290,11 @@ class Policy(BaseModel):
         known = [metric for task in tasks for metric in metric_names(task)] + [f"cost/{cost}" for cost in COSTS]
         for where, name in ((where, name.partition("[")[0]) for where, names in self._named.items() for name in names):
             task, _, metric = name.partition(".")
-            served = task in {each.name for each in tasks} and (_served(metric) or metric in AREAS)
+            names = {each.name for each in tasks}
+            served = task in names and (_served(metric) or metric in AREAS)
             if not served and name not in known:
                 where = self.where(where, name)
-                if "@" in name:
+                if "@" in name or name in names:
                     outcome(name, tuple(tasks), where)
                 raise UserError(f"{where}: {unknown('metric', name, known)}")
 

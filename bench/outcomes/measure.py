@@ -25,14 +25,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.objectives import AREAS, ranked
+from bench.objectives import AREAS, ROWS_A_GROUP, ranked
 from bench.outcomes.bootstrap import Drawn, units_of
 from bench.outcomes.grouped import Grouped, ratio
 from bench.outcomes.whole import AREA, AREA_BY_POSITIVES, NDCG, SHARE, Floats, Wanted, Whole, discounts, top
 from bench.schema import Task
-
-ROWS_A_GROUP = 2
-"""Groups of fewer rows on average say little about an order within them."""
 
 
 def default_outcomes(tasks: Sequence[Task], group: NDArray[Any]) -> tuple[str, ...]:

@@ -98,6 +98,7 @@ class BatchScoring:
         own = isinstance(reader, dict) and reader.get("kind") == "csv"
         self._reader = validate(CsvReader, reader if own else {}, f"{package.folder / 'card.json'}: reader")
         self.history = None if history is None else package.kept_history(history)
+        self._hint = "; --history FILE computes such columns" if package.needed_by_history and not history else ""
         self._scorer = package.scorer(engine, threads, self.history)
         self._kept = self._kept_names()
         self._finished = self._resume()
@@ -173,7 +174,8 @@ class BatchScoring:
     def _check(self, file: Path, names: Sequence[str]) -> None:
         if absent := self._scorer.rows.absent(names):
             lacks = missing("column", absent[0], names)
-            raise UserError(f"{file}: for the package, which was made for {self._scorer.dataset}, {lacks}")
+            hint = self._hint if absent[0].startswith("past_") else ""
+            raise UserError(f"{file}: for the package, which was made for {self._scorer.dataset}, {lacks}{hint}")
         for name in self.keep:
             if name not in names:
                 raise UserError(f"{file}: --keep: {missing('column', name, names)}")

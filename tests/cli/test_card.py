@@ -250,7 +250,7 @@ def test_a_regression_and_a_named_value(seesaw, tmp_path: Path) -> None:
     assert said.code == 0, said.err
     tasks = card_of(tmp_path)["tasks"]
     assert tasks[0] == {"name": "amount", "column": "amount", "kind": "regression"}
-    assert tasks[1] == {"name": "premium", "column": "premium", "positive": ["no"]}
+    assert tasks[1] == {"name": "not_premium", "column": "premium", "positive": ["no"]}
     trains(seesaw, tmp_path / "card.toml")
 
 

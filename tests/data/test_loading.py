@@ -61,6 +61,7 @@ def test_a_generator_names_its_inputs() -> None:
         ("synthetic-relatedness@rows=1e3x", "expected parameter=number"),
         ("nowhere/card.toml", "dataset file not found"),
         ("@", "unknown dataset ''"),
+        (__file__, "expected a card; `seesaw card FILE --label COLUMN` writes one"),
     ],
 )
 def test_a_wrong_name_is_one_sentence(name: str, message: str) -> None:

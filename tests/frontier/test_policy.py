@@ -99,6 +99,12 @@ def test_where_only_the_limits_keep_the_current_point_the_pick_says_so():
     assert found.sentence.startswith("Keep what you have: nothing within the limits gains")
 
 
+def test_a_trial_that_is_the_current_point_itself_is_kept_by_the_limits_too():
+    rows = {"single_task": (0.134, 0.583), "7": (0.134, 0.583), "8": (0.12, 0.8)}
+    found = choose(made(rows, current="single_task"))
+    assert (found.point, found.unlimited) == ("7", 2)
+
+
 # The two faults that were found in use
 
 
@@ -350,6 +356,7 @@ def test_names_are_checked_before_a_search():
         ((CLICK, {"like.ndcg@7[country=US]": 0.1}, {}), "--at-least: unknown outcome of a segment"),
         ((LIKE, {f"{LIKE}[country=US]": 0.1}, {}), "--at-least: unknown outcome of a segment"),
         ((CLICK, {}, {"cost/size": 5.0}), "--at-most: unknown metric 'cost/size'"),
+        ((CLICK, {"like": 0.1}, {}), "--at-least: expected an outcome such as like.ndcg@5,"),
     ],
 )
 def test_a_metric_that_is_not_known_is_said_with_the_option_that_named_it(asked, says):

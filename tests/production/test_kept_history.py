@@ -14,6 +14,7 @@ from bench.cli import main
 from bench.data import Store, load_card, prepare
 from bench.data.card import Card
 from bench.errors import UserError
+from bench.production.batch_scoring import BatchScoring
 from bench.production.evaluation import judge
 from bench.production.history import KeptHistory, write_history
 from bench.production.package import write_package
@@ -88,6 +89,8 @@ def test_files_are_scored_with_it(log: tuple[Path, pd.DataFrame, Card, Store]) -
     past = folder / "past.parquet"
     home = ["--home", str(folder / "home")]
     assert main(["history", str(folder / "card.toml"), "--raw", str(folder), "--out", str(past), *home]) == 0
+    with pytest.raises(UserError, match=r"column 'past_.*; --history FILE computes such columns"):
+        BatchScoring(package, [folder / "asked.csv"], folder / "out").run()
     command = ["score", str(package.folder), str(folder / "asked.csv"), "--history", str(past)]
     assert main([*command, "--out", str(folder / "out"), *home]) == 0
     scores = pd.read_parquet(folder / "out" / "asked-00000.parquet")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -19,6 +19,8 @@ from bench.errors import UserError, unknown
 
 _YES = ("1", "true", "yes", "y", "t", "positive", "pos")
 _NO = ("0", "false", "no", "n", "f", "negative", "neg", "-1")
+_ENOUGH = 20  # rows that must be expected to have both labels before anything is said of how seldom they do
+_SELDOM = 0.1  # of the rows expected
 _STRAY = 0.1  # of labels; where fewer are neither 0 nor 1, these may be mistakes
 
 Floats = NDArray[np.float64]
@@ -132,12 +134,31 @@ def find_labels(
     Raises:
         UserError: a label of one class, of texts that are neither yes nor no, a funnel with nothing to learn.
     """
-    names = task_names(tuple(given))
-    labels = {column: _label(names[column], columns, column, value) for column, value in given.items()}
+    called = {column: f"not {column}" if value and value.lower() in _NO else column for column, value in given.items()}
+    names = task_names(tuple(called.values()))
+    labels = {column: _label(names[called[column]], columns, column, value) for column, value in given.items()}
     for child in TopologicalSorter({child: [parent] for child, parent in parents.items()}).static_order():
         if child in parents:
             labels[child] = _child(labels[child], labels[parents[child]])
-    return {label.rule.name: label for label in labels.values()}
+    opposed = {column: _opposed(column, labels) for column in labels}
+    return {label.rule.name: replace(label, notes=(*label.notes, *opposed[column])) for column, label in labels.items()}
+
+
+def _opposed(column: str, labels: Mapping[str, Label]) -> tuple[str, ...]:
+    """A note where an event hardly ever happens with a more frequent one: one of them may be unwanted."""
+    own = labels[column].y
+    for other, label in labels.items():
+        if not (label.binary and labels[column].binary) or label.mean <= labels[column].mean:
+            continue
+        inside, outside = (own[(label.y == value) & ~np.isnan(own)] for value in (1, 0))
+        expected = len(inside) * (outside.mean() if len(outside) else 0)
+        if expected >= _ENOUGH and inside.sum() <= _SELDOM * expected:
+            absent = next(iter(labels[column].rule.negative or "0"))
+            return (
+                f"it hardly ever happens together with '{other}'. Every label counts as wanted: if you want less of "
+                f"'{column}', predict that it does not happen, with --label {column}={absent}",
+            )
+    return ()
 
 
 def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | None) -> Label:

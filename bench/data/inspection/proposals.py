@@ -5,6 +5,7 @@ Each is a rule with the evidence for it. The card has it as a comment, so nothin
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -80,18 +81,28 @@ def proposals(
         repeated: how many of the rows equal an earlier one.
     """
     found: dict[str, Proposal] = {}
-    others: dict[str, list[str]] = {}
+    others, recorded = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
     for draft in columns:
         for proposal in _of_column(draft, column_of, labels):
-            if found.setdefault(proposal.name, proposal) is not proposal:
-                others.setdefault(proposal.name, []).append(toml(draft.name))
+            first = found.setdefault(proposal.name, proposal)
+            if len(proposal.keys.get("where", {}).get(draft.name, ())) == draft.distinct:  # elsewhere it is missing
+                recorded[proposal.name].append(toml(draft.name))
+            elif first is not proposal:
+                others[proposal.name].append(toml(draft.name))
     for name, also in others.items():
         found[name] = found[name]._replace(why=f"{found[name].why} The same may hold for {listed(also)}.")
+    for name, also in recorded.items():
+        late = (
+            f"{listed(also)} {'is' if len(also) == 1 else 'are'} missing in exactly the rows without the label. If one "
+            "was recorded with the label, move it to post_exposure."
+        )
+        found[name] = found[name]._replace(why=f"{found[name].why} {late}")
     top = [found.pop(key) for key in ("weight", "scenario", "logged") if key in found]
     if repeated:
         why = f"{repeated:,} of {rows:,} rows equal an earlier one. If logged twice, uncomment this."
         top.append(Proposal("reader", {"drop_duplicates": True}, why))
-    yield from (*top, *found.values(), *_of_numbers(column_of, columns, labels), *_history(columns, labels, wish, rows))
+    of_tasks = *_of_events(labels), *_of_numbers(column_of, columns, labels)
+    yield from (*top, *found.values(), *of_tasks, *_history(columns, labels, wish, rows))
 
 
 def _of_column(draft: ColumnDraft, column_of: Callable[[str], Counted], labels: Labels) -> Iterator[Proposal]:
@@ -130,6 +141,25 @@ def _of_column(draft: ColumnDraft, column_of: Callable[[str], Counted], labels: 
 
 def _is_numeric(draft: ColumnDraft) -> bool:
     return draft.finding.option is not None and draft.finding.option["kind"] == "numeric"
+
+
+def _of_events(labels: Labels) -> Iterator[Proposal]:
+    """The parent of a binary task that never happens without another, more frequent one."""
+    for name, label in labels.items():
+        if not label.binary or label.rule.parent is not None:
+            continue
+        happened = float(np.nansum(label.y))  # of which LEAST, at least, would come without the parent by chance
+        others = {
+            other: of
+            for other, of in labels.items()
+            if of.binary and np.nansum(of.y) > happened and happened * (1 - of.mean) >= LEAST
+        }
+        if (parent := find_parent(label.y, others)) is not None:
+            why = (
+                f"No row has {name} = 1 where {parent} = 0. If '{name}' can happen only after '{parent}', or is a "
+                "stricter form of it, uncomment this."
+            )
+            yield Proposal(f"tasks.{name}", {"parent": parent}, why)
 
 
 def _of_numbers(
@@ -294,6 +324,7 @@ def _history(columns: Sequence[ColumnDraft], labels: Labels, wish: Wish, rows: i
     why = (
         f"A value of {toml(wish.group)} has {each:.1f} of the rows inspected. What its earlier rows say often tells "
         "most: uncomment this for counts, rates and times since by action (docs/cards.md). Rows to be scored then "
-        "bring them, or `seesaw history` does."
+        "bring them, or `seesaw history` does. Labels count as known before the next row: if yours come later, the "
+        "test will be too good."
     )
     yield Proposal("history", {"time": wish.time, "actions": actions, "same": same[:2]}, why)

@@ -124,7 +124,10 @@ def _split(draft: Draft) -> Iterator[str]:
     yield from (line for sentence in split.why for line in comment(sentence))
     rows = sum(count for count, _ in split.counts.values()) + split.outside
     for name, (count, positives) in split.counts.items():
-        of_tasks = "".join(f", {task} {number:,} ({number / count:.2%})" for task, number in positives.items())
+        of_tasks = "".join(
+            f", {task} {number:,}{'' if known == count else f' of {known:,} labels'} ({number / known:.2%})"
+            for task, (number, known) in positives.items()
+        )
         yield from comment(f"{name}: {count:,} rows, {count / rows:.1%}{of_tasks}")
     yield "[split]"
     yield from (f"{key(name)} = {toml(value)}" for name, value in split.table.items())

@@ -17,6 +17,7 @@ from bench.data.inspection.times import check_sortable
 from bench.data.splits import SPLITS, Assignment, SplitInput, SplitRule, halved, of_validation
 from bench.data.values import Text
 from bench.errors import UserError
+from bench.objectives import ROWS_A_GROUP
 
 Kind = Literal["time", "hash", "random", "files", "column"]
 
@@ -229,8 +230,8 @@ class Split:
 
     table: Mapping[str, Any]
     why: tuple[str, ...]
-    counts: Mapping[str, tuple[int, Mapping[str, int]]]
-    """Split -> (rows, task -> positives of a binary task)."""
+    counts: Mapping[str, tuple[int, Mapping[str, tuple[int, int]]]]
+    """Split -> (rows, binary task -> (positives, rows with a label))."""
     outside: int
     """Rows in no split."""
 
@@ -244,13 +245,13 @@ def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Lab
     table, why = _proposed(wish, files, file, columns)
     split = assigned(table, wish, files, file, columns)
     values = {name: read(label.rule, columns) for name, label in labels.items()}
-    counts: dict[str, tuple[int, Mapping[str, int]]] = {}
+    counts: dict[str, tuple[int, Mapping[str, tuple[int, int]]]] = {}
     by, way_out = f"by a split by {wish.chosen}", "give it a larger share, or choose another --split"
     for number, split_name in enumerate(SPLITS):
         inside, name = split == number, f"'{split_name}'{of_validation(split_name)}"
         if not inside.any():
             raise UserError(f"the split by {wish.chosen} leaves {name} empty: {way_out}")
-        positives = dict[str, int]()
+        positives = dict[str, tuple[int, int]]()
         for task, label in labels.items():
             seen = values[task][inside]
             seen = seen[~np.isnan(seen)]
@@ -258,14 +259,26 @@ def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Lab
                 raise UserError(f"task '{task}' has no label in {name} {by}: {way_out}")
             if not label.binary:
                 continue
-            positives[task] = happened = int((seen == 1).sum())
+            happened = int((seen == 1).sum())
+            positives[task] = happened, len(seen)
             if not 0 < happened < len(seen):
                 raise UserError(
                     f"task '{task}' needs both classes in {name}, but {by} {happened:,} of its {len(seen):,} "
                     f"rows are positive: {way_out}"
                 )
         counts[split_name] = int(inside.sum()), positives
-    return Split(table, why, counts, int((split < 0).sum()))
+    return Split(table, why + _lonely(wish, columns), counts, int((split < 0).sum()))
+
+
+def _lonely(wish: Wish, columns: Columns) -> tuple[str, ...]:
+    """A warning where groups are so small that outcomes are measured over all rows instead."""
+    if wish.group is None or (column := columns[wish.group]).known >= ROWS_A_GROUP * len(column.counts):
+        return ()
+    each = column.known / max(1, len(column.counts))
+    return (
+        f"A value of '{wish.group}' has only {each:.1f} rows on average, so hardly any rows are ranked against each "
+        "other, and outcomes are of all rows together. As --group, name a column such as the user or the request.",
+    )
 
 
 def _proposed(wish: Wish, files: Files, of: Of, columns: Columns) -> Proposal:

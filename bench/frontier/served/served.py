@@ -292,7 +292,7 @@ def _checked(
 ) -> int:
     """The place of the current candidate."""
     if not 2 <= len(tasks) <= 5:
-        raise UserError(f"served front: expected 2 to 5 tasks, found {len(tasks)}")
+        raise UserError(f"a served front weighs 2 to 5 tasks, found {len(tasks)}; `seesaw pick` compares the heads")
     for each in outcomes:
         if each.direction != "maximize":
             raise UserError(f"served front: expected outcomes to maximise, found '{each.name}'")

@@ -108,7 +108,7 @@ def verdict(
         suspicion: a sentence on the data, see `Frontier.suspicion`.
     """
     changes, by_segment, score = changes_of(served, row), segment_changes(served, row), _worth(served, row, worth)
-    if row == served.current:
+    if row == served.current or all(each.value == each.low == each.high == 0 for each in changes):
         found = _kept(served, row, against, unlimited)
     else:
         found = _switched(served, row, changes, against, score)
@@ -149,12 +149,12 @@ def _worth(served: Served, row: int, worth: Worth | None) -> Change | None:
 
 
 def _kept(served: Served, row: int, against: str, unlimited: int | None) -> Verdict:
-    """Kind and sentence where the pick is the current point; its changes are not in it."""
+    """Kind and sentence where the pick is the current point, or ranks just as it does; its changes are not in it."""
     kind: Kind = "unknown"
     text = f"Keep {against}. The policy picks no other point."
     rest = rows_of(served)
     rest[row] = False
-    if served.table["role"][row] == "baseline":
+    if served.table["role"][served.current] == "baseline":
         kind, text = "baseline", f"Keep {against}. The policy finds no better point."
     elif served.known and rest.any() and gain_of_all(served, rest, row).high <= MARGIN:
         kind, text = "tie", f"Keep {against}. No point gains more than {MARGIN:.1%} in every outcome."
@@ -165,7 +165,8 @@ def _kept(served: Served, row: int, against: str, unlimited: int | None) -> Verd
             f"Keep {against}: no point that the policy allows is better. Without its limits it would pick "
             f"{describe(served, unlimited)}: {told}. {sure}"
         )
-    return Verdict(kind, text, keep=True)
+    same = "" if row == served.current else f" The pick, {describe(served, row)}, ranks exactly alike."
+    return Verdict(kind, text + same, keep=True)
 
 
 def _switched(served: Served, row: int, changes: tuple[Change, ...], against: str, worth: Change | None) -> Verdict:

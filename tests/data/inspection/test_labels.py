@@ -137,3 +137,18 @@ def test_a_funnel_with_nothing_to_learn_is_refused(buy, message: str) -> None:
 def test_parents_that_cannot_be(given: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         parents_of(given, ["a", "b", "c"])
+
+
+def test_a_label_that_excludes_another_may_be_unwanted_and_its_absence_has_a_name_of_its_own() -> None:
+    rating = np.arange(1000) % 5
+    columns = counted(good=(rating > 2).astype(int), poor=(rating == 0).astype(int), odd=rating % 2)
+    labels = find_labels({"good": None, "poor": None, "odd": None}, {}, columns)
+    assert not labels["good"].notes
+    assert not labels["odd"].notes
+    (note,) = labels["poor"].notes
+    assert note.startswith(
+        "it hardly ever happens together with 'good'. Every label counts as wanted: if you want less"
+    )
+    absent = find_labels({"good": None, "poor": "0"}, {}, columns)["not_poor"]
+    assert absent.mean == 0.8
+    assert not absent.notes

@@ -7,7 +7,9 @@ from known_labels import known
 
 from bench.data.inspection.column import Counted, count_column
 from bench.data.inspection.kinds import DESIGN, find_kind
-from bench.data.inspection.proposals import find_parent, find_scenario, find_space, is_amount, limits
+from bench.data.inspection.proposals import find_parent, find_scenario, find_space, is_amount, limits, proposals
+from bench.data.inspection.roles import ColumnDraft
+from bench.data.inspection.split import Wish
 
 N = 2000
 RNG = np.random.default_rng(0)
@@ -105,6 +107,30 @@ def test_the_parent_is_the_rarest_event_without_which_there_is_nothing() -> None
     assert find_parent(np.where(np.arange(N) == np.argmin(CLICK), 1, WATCHED), labels) is None
     assert find_parent(VIDEO, labels) is None
     assert find_parent(WATCHED * 0, labels) is None
+
+
+def test_an_input_that_is_missing_with_the_label_may_have_been_recorded_with_it() -> None:
+    labels = {"click": known(known_where(TAB != "0"))}
+    values = {"day": TAB, "second": np.where(TAB == "0", None, RNG.choice(["yes", "no"], N))}
+    counted = {name: column(name, of) for name, of in values.items()}
+    drafts = [
+        ColumnDraft(name, "input", "string", len(of.counts), of.missing_rate, (), find_kind(of))
+        for name, of in counted.items()
+    ]
+    (found,) = proposals(counted.__getitem__, drafts, labels, Wish(), N, repeated=0)
+    assert list(found.keys["where"]) == ["day"]
+    assert '"second" is missing in exactly the rows without the label.' in found.why
+    assert "The same" not in found.why
+
+
+def test_a_label_that_implies_another_is_proposed_as_its_child() -> None:
+    labels = {"poor": known(1 - CLICK), "buy": known(BUY), "click": known(CLICK)}
+    wish, nothing = Wish(), ()
+    (found,) = proposals(column, nothing, labels, wish, N, repeated=0)
+    assert (found.at, found.keys) == ("tasks.buy", {"parent": "click"})
+    assert not list(proposals(column, nothing, {"click": known(CLICK), "again": known(CLICK)}, wish, N, repeated=0))
+    labels["buy"] = known(np.where(np.arange(N) == np.argmin(CLICK), 1, BUY))
+    assert not list(proposals(column, nothing, labels, wish, N, repeated=0))
 
 
 def test_a_limit_is_hardly_exceeded_and_often_reached() -> None:

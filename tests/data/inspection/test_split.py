@@ -39,6 +39,18 @@ def test_times_are_cut_where_the_shares_say() -> None:
     assert found.outside == 0
 
 
+def test_positives_are_counted_beside_the_rows_that_have_a_label() -> None:
+    label = np.where(np.arange(N) % 4 == 0, None, np.arange(N) % 3 == 0)
+    counts = split(Wish(time="t"), label=label, t=np.arange(N)).counts
+    assert counts["train"] == (800, {"y": (200, 600)})
+
+
+def test_groups_of_one_row_are_said_to_rank_nothing() -> None:
+    lonely = split(Wish(time="t", group="row"), t=np.arange(N), row=np.arange(N))
+    assert "A value of 'row' has only 1.0 rows on average" in lonely.why[-1]
+    assert "rows on average" not in split(Wish(time="t", group="user"), t=np.arange(N), user=np.arange(N) // 2).why[-1]
+
+
 def test_an_hour_of_the_day_is_no_time() -> None:
     with pytest.raises(UserError, match="found 'event_hour' from 0 to 23, which says nothing of the day"):
         split(Wish(time="event_hour"), event_hour=np.arange(N) % 24)

@@ -143,6 +143,18 @@ def test_where_only_the_limits_keep_the_current_model_it_is_said_what_they_cost(
     assert "like.recall@10% +50.0%" in found.sentence
 
 
+def test_a_trial_that_is_the_baseline_itself_is_told_as_the_baseline():
+    """The searched single-task model may be the best one of every task, and so the model that stands for today's."""
+    rows = [("single_task", "baseline", 0.5, 0.40, 0.40), ("8", "trial", 0.5, 0.40, 0.40)]
+    served = front_of([*rows, ("7", "trial", 0.5, 0.30, 0.60)])
+    served.draws[:, 1] = served.draws[:, 0]
+    found = verdict(served, 1, NOW, unlimited=2)
+    assert (found.kind, found.keep) == ("baseline", True)
+    assert found.sentence.startswith("Keep the current model: no point that the policy allows is better. Without its")
+    assert "like.recall@10% +50.0%" in found.sentence
+    assert found.sentence.endswith("The pick, model 8 (mmoe), power of click 0.5, like 0.5, ranks exactly alike.")
+
+
 def test_a_pick_that_a_baseline_beats_is_no_win_however_surely_it_is_on_the_front():
     """The baseline has more of all between two of its weights, at neither of which it has as much of both."""
     equal = [("equal_weights", "baseline", w, 0.47 - 0.2 * (w - 0.4), 0.39 + 0.2 * (w - 0.4)) for w in (0.3, 0.7)]
