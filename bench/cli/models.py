@@ -66,6 +66,7 @@ def deploy(
             print_json({"model": planned.name, "tracking": uri, "moves": [vars(each) for each in moves]})
             return
         if not (promote or rollback):
+            say(f"the run's verdict: {planned.result.verdict.answer}")
             say(planned.pick.reason)
             what = planned.network.name
             say(f"would train {what} on {planned.options.seeds} seeds and register the model at {uri}")
@@ -83,9 +84,11 @@ def deploy(
     if json:
         document: dict[str, Any] = {"model": planned.name, "version": number, "alias": as_.value, "tracking": uri}
         document |= {"package": str(package.folder), "agreement": package.manifest.agreement}
+        document |= {"verdict": planned.result.verdict.answer}
         document |= {"score": package.manifest.score.model_dump(mode="json"), "outcomes": package.manifest.outcomes}
         print_json(document | {"moves": [vars(each) for each in moves], "test": package.manifest.provenance["test"]})
         return
+    say(f"the run's verdict: {planned.result.verdict.answer}")
     say(planned.pick.reason)
     for engine, difference in package.manifest.agreement.items():
         say(f"{engine}: probabilities differ by at most {difference:.1e} from the trained model's")

@@ -107,7 +107,7 @@ def told(own: Path, whole: Path) -> Told:
         values.append(swept[[seed not in used for seed in candidate.seeds]].mean(axis=0))
     true = gains(np.array(values), 0)
     score = worth(true) if worth is not None else np.full(2, np.nan)
-    return Told(found.sentence.split(". ")[0], found.changes, tuple(true[1]), found.worth, float(score[1] - score[0]))
+    return Told(found.answer.removesuffix("."), found.changes, tuple(true[1]), found.worth, float(score[1] - score[0]))
 
 
 def table(found: list[Told]) -> str:
@@ -122,10 +122,15 @@ def table(found: list[Told]) -> str:
     held = sum(said.low <= true <= said.high for said, true in pairs)
     gained = [true > 0 for said, true in pairs if said.gained]
     lost = [true < 0 for said, true in pairs if said.lost]
-    right = (
-        f"A gain that was said is true in {sum(gained)} of {len(gained)} cases, a cost in {sum(lost)} of {len(lost)}."
+    scores = [(each.worth, each.true_worth) for each in found if each.worth is not None]
+    held_scores = sum(worth.low <= true <= worth.high for worth, true in scores)
+    surely = [true > 0 for worth, true in scores if worth.gained]
+    told = (
+        f"Intervals hold {held} of {len(pairs)} true changes, and {held_scores} of {len(scores)} true scores. "
+        f"A gain that was said is true in {sum(gained)} of {len(gained)} cases, a cost in {sum(lost)} of {len(lost)}, "
+        f"a gain all in all in {sum(surely)} of {len(surely)}."
     )
-    return "\n".join([*lines, "", f"Intervals hold {held} of {len(pairs)} true changes. {right}"])
+    return "\n".join([*lines, "", told])
 
 
 def _cell(said: Change, true: float) -> str:

@@ -134,7 +134,9 @@ def test_a_pick_lasts_until_the_next(flow: Flow) -> None:
     page = (flow.part.run.folder / "report.html").read_text()
     assert "The pick follows the last `seesaw pick`" in page
     assert re.search(rf"<p>shop, \d+ rows of test, {flow.part.run.manifest.created[:10]}</p></header>", page)
-    assert "would train " in flow.say("deploy", "flow", "--dry-run")
+    planned = flow.say("deploy", "flow", "--dry-run")
+    assert "would train " in planned
+    assert planned.startswith("the run's verdict: ")
     assert flow.json("pick", "flow")["policy"] == 'rule = "knee"\n'
     assert "the last `seesaw pick`" not in flow.say("frontier", "flow")
 

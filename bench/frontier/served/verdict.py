@@ -61,6 +61,11 @@ class Verdict:
     needed: int | None = None
     segments: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
 
+    @property
+    def answer(self) -> str:
+        """The first sentence."""
+        return f"{self.sentence.partition('. ')[0].removesuffix('.')}."
+
     def to_json(self) -> dict[str, Any]:
         """Itself as every document has it."""
         found: dict[str, Any] = {"kind": self.kind, "sentence": self.sentence, "keep": self.keep}
