@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import platform
 import subprocess
@@ -311,15 +310,6 @@ def test_home_is_the_option_then_the_variable_then_here(tmp_path: Path, monkeypa
     monkeypatch.setenv("SEESAW_HOME", str(tmp_path / "variable"))
     assert resolve_home() == tmp_path / "variable"
     assert resolve_home(tmp_path / "option") == tmp_path / "option"
-
-
-def test_no_dict_literal_names_a_key_twice() -> None:
-    """A registry is a dict literal, in which Python would let a later entry silently replace an earlier one."""
-    for path in BENCH.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Dict):
-                keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
-                assert len(set(keys)) == len(keys), f"{path}:{node.lineno}"
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="a peak can be reset on Linux only")
