@@ -49,21 +49,26 @@ def test_every_entry_is_sampled() -> None:
     assert {(chosen["funnel.kind"], chosen["loss.kind"]) for chosen in sampled()} == set(product(FUNNELS, LOSSES))
 
 
-@pytest.mark.parametrize(
-    "chosen",
-    [
-        pytest.param(each, id=named(each), marks=pytest.mark.slow if at % 16 else ())
-        for at, each in enumerate(sampled())
-    ],
-)
+def mostly_slow(chosen: list[dict[str, Any]], quick: range) -> pytest.MarkDecorator:
+    """A case each; those that are quick are what the others are, and soon at hand."""
+    marks = [() if at in quick else pytest.mark.slow for at in range(len(chosen))]
+    cases = [pytest.param(each, id=named(each), marks=of) for each, of in zip(chosen, marks, strict=True)]
+    return pytest.mark.parametrize("chosen", cases)
+
+
+def last(cases: list[dict[str, Any]], count: int) -> range:
+    """Losses and funnels go round, so all are among a few; the last balancers are of every kind."""
+    return range(len(cases) - count, len(cases))
+
+
+@mostly_slow(sampled(), range(0, len(sampled()), 16))
 def test_it_reaches_every_parameter_and_fits_64_rows(tiny, chosen: dict[str, Any]) -> None:
     least = FITTED.get(chosen["balancing.kind"], 0.99)
     training.it_reaches_every_parameter_and_fits_64_rows(tiny, chosen, least)
 
 
-@pytest.mark.parametrize("chosen", sampled()[-12:], ids=named)
+@mostly_slow(sampled(), last(sampled(), 12))
 def test_a_row_of_weight_0_counts_as_one_without_labels(tiny, chosen: dict[str, Any]) -> None:
-    """Every funnel and loss, every way of a step; funnels alone against repeated rows in `test_weights.py`."""
     training.a_row_of_weight_0_counts_as_one_without_labels(tiny, chosen)
 
 
@@ -112,7 +117,7 @@ def timed(tasks: tuple[Task, ...] = TIMED) -> training.MemoryStore:
     return training.MemoryStore(tasks=tasks, fields=(*training.FIELDS, Field("age_bucket", 3)), numbers=(NUMBER,))
 
 
-@pytest.mark.parametrize("chosen", of_regressions(), ids=named)
+@mostly_slow(of_regressions(), last(of_regressions(), 6))
 def test_regressions_keep_to_their_rows(chosen: dict[str, Any]) -> None:
     training.a_row_of_weight_0_counts_as_one_without_labels(timed(), chosen)
 
