@@ -333,6 +333,7 @@ print(before, during, peak_memory_mb())
 
 
 @pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="the system has no large pages")
+@pytest.mark.slow  # a process that loads torch
 def test_a_large_table_and_what_a_step_frees_are_in_large_pages() -> None:
     code = """
 import sys

@@ -119,6 +119,7 @@ def test_the_readme_names_every_choice() -> None:
             assert f"`{name}`" in text, name
 
 
+@pytest.mark.slow  # `make lint` reads the same in three seconds
 def test_the_prose_is_plain() -> None:
     found = subprocess.run([sys.executable, ROOT / "tests" / "prose.py"], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
