@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -17,12 +20,31 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell's background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest  # noqa: E402  the environment must be set before anything imports torch
-import torch  # noqa: E402
-
-if not torch.cuda.is_available():
-    os.environ.setdefault("TRITON_INTERPRET", "1")  # read where Triton is imported: its kernels then run on the CPU
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[Any]:
+    """Without garbage collection: looking again and again through all that imports make took a third of the time."""
+    if not session.config.pluginmanager.hasplugin("dsession"):  # a process that only hands out tests needs no torch
+        import torch
+
+        if not torch.cuda.is_available():  # read where Triton is imported: its kernels then run on the CPU
+            os.environ.setdefault("TRITON_INTERPRET", "1")
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Modules in which all is slow are not imported where nothing slow is asked for."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    return "\npytestmark = pytest.mark.slow" in collection_path.read_text(encoding="utf-8") or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

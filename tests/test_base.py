@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import platform
 import subprocess
@@ -313,15 +312,6 @@ def test_home_is_the_option_then_the_variable_then_here(tmp_path: Path, monkeypa
     assert resolve_home(tmp_path / "option") == tmp_path / "option"
 
 
-def test_no_dict_literal_names_a_key_twice() -> None:
-    """A registry is a dict literal, in which Python would let a later entry silently replace an earlier one."""
-    for path in BENCH.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Dict):
-                keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
-                assert len(set(keys)) == len(keys), f"{path}:{node.lineno}"
-
-
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="a peak can be reset on Linux only")
 def test_peak_memory_is_that_since_the_last_reset() -> None:
     # In a process of its own: this one may have freed memory at hand, which raises no peak.
@@ -343,6 +333,7 @@ print(before, during, peak_memory_mb())
 
 
 @pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="the system has no large pages")
+@pytest.mark.slow  # a process that loads torch
 def test_a_large_table_and_what_a_step_frees_are_in_large_pages() -> None:
     code = """
 import sys

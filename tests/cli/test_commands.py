@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from bench import content
+from bench.data import load_card
 from bench.search.study import Study
 from bench.tracking.reading import frontier_of
 
@@ -47,8 +48,8 @@ def test_datasets_lists_and_shows(seesaw) -> None:
     for name in [*content.names("datasets"), "kuairand-pure@late-window"]:
         said = seesaw("datasets", name)
         assert said.code == 0, said.err
-        for task in json.loads(seesaw("datasets", name, "--json").out)["tasks"]:
-            assert task["name"] in said.out
+        for task in load_card(name).tasks:
+            assert task.name in said.out
 
 
 def test_prepare_prints_rows_positives_and_rates(seesaw, shop) -> None:

@@ -165,6 +165,7 @@ def test_sync_to_a_server_that_is_not_there_says_so(shell: Shell, away) -> None:
     assert f"in the MLflow store at {uri}: " in one_sentence(err)
 
 
+@pytest.mark.slow
 def test_sync_to_what_is_no_address_says_so(shell: Shell, away) -> None:
     code, out, err = shell("sync", "away", "--tracking", "localhost:5000")
     assert (code, out) == (2, "")

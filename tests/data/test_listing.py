@@ -11,13 +11,16 @@ from bench.data import Card, describe, load_card, parse_card, prepare, prepared
 from bench.data.listing import card_schema, explain
 
 
-@pytest.mark.parametrize("name", content.names("datasets"))
-def test_a_description_is_plain_json(name: str) -> None:
-    shown = describe(load_card(name))
-    assert json.loads(json.dumps(shown)) == shown
-    assert shown["id"] == name
-    assert shown["tasks"]
-    assert shown["columns"]
+def test_a_description_is_plain_json_and_sentences_that_end() -> None:
+    for name in content.names("datasets"):
+        card = load_card(name)
+        shown, sentences = describe(card), explain(card)
+        assert json.loads(json.dumps(shown)) == shown
+        assert shown["id"] == name
+        assert shown["tasks"], name
+        assert shown["columns"], name
+        assert len(sentences) >= 4, name
+        assert all(sentence[-1] == "." and "  " not in sentence for sentence in sentences), name
 
 
 def test_a_description_says_what_the_card_says() -> None:
@@ -131,10 +134,3 @@ def test_every_rule_has_its_sentence() -> None:
         "u is also described by each task's mean label",
     ):
         assert words in text
-
-
-@pytest.mark.parametrize("name", content.names("datasets"))
-def test_sentences_end(name: str) -> None:
-    sentences = explain(load_card(name))
-    assert len(sentences) >= 4
-    assert all(sentence[-1] == "." and "  " not in sentence for sentence in sentences)

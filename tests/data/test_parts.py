@@ -155,7 +155,7 @@ def raw(tmp_path: Path) -> Path:
 
 
 def write(raw: Path, separator: str) -> None:
-    a, b = log(260, 0), log(170, 1)
+    a, b = log(150, 0), log(100, 1)
     b = pd.concat([b, a.iloc[10:20], b.iloc[:15]])
     for name, frame in (("a.csv", a), ("b.csv", b)):
         frame.to_csv(raw / name, index=False, sep=separator)
@@ -303,7 +303,7 @@ def test_files_may_be_cut_anywhere(raw: Path, tmp_path: Path, monkeypatch: pytes
     write(raw, ",")
     header, *lines = (raw / "a.csv").read_text().splitlines(keepends=True)
     found = []
-    for cuts in ([0, 260], [0, 1, 90, 91, 260], [0, 200, 260]):
+    for cuts in ([0, 150], [0, 1, 90, 91, 150], [0, 120, 150]):
         names = [f"part-{at}.csv" for at in range(len(cuts) - 1)]
         folder = tmp_path / "-".join(map(str, cuts))
         folder.mkdir()

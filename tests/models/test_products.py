@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -10,14 +12,14 @@ from bench.models import products
 from bench.models.products import LEAST, by_onednn, counted, product
 
 
-@pytest.mark.parametrize("groups", [1, 3])
-@pytest.mark.parametrize(("rows", "inner", "columns"), [(65, 33, 17), (17, 65, 33), (1, 5, 4), (6, 7, 1)])
-@pytest.mark.parametrize(("turned_x", "turned_y"), [(False, False), (False, True), (True, False), (True, True)])
-def test_a_product_by_onednn_is_the_product(groups, rows, inner, columns, turned_x, turned_y):
-    x = torch.randn(groups, inner, rows).transpose(1, 2) if turned_x else torch.randn(groups, rows, inner)
-    y = torch.randn(groups, columns, inner).transpose(1, 2) if turned_y else torch.randn(groups, inner, columns)
-    reference = torch.bmm(x.double(), y.double())
-    torch.testing.assert_close(by_onednn(x, y).double(), reference, rtol=1e-6, atol=1e-5)
+@pytest.mark.parametrize("turned_x", [False, True])
+@pytest.mark.parametrize("turned_y", [False, True])
+def test_a_product_by_onednn_is_the_product(turned_x, turned_y):
+    for groups, (rows, inner, columns) in itertools.product((1, 3), [(65, 33, 17), (17, 65, 33), (1, 5, 4), (6, 7, 1)]):
+        x = torch.randn(groups, inner, rows).transpose(1, 2) if turned_x else torch.randn(groups, rows, inner)
+        y = torch.randn(groups, columns, inner).transpose(1, 2) if turned_y else torch.randn(groups, inner, columns)
+        reference = torch.bmm(x.double(), y.double())
+        torch.testing.assert_close(by_onednn(x, y).double(), reference, rtol=1e-6, atol=1e-5)
 
 
 def test_products_by_onednn_are_counted():

@@ -80,6 +80,7 @@ def test_rows_are_those_of_the_store(log: tuple[Path, pd.DataFrame, Card, Store]
     assert (history.rows, history.without) == (ROWS - VALID, 0)
 
 
+@pytest.mark.slow  # the package is exported
 def test_files_are_scored_with_it(log: tuple[Path, pd.DataFrame, Card, Store]) -> None:
     """By the commands; the same predictions as of rows that bring their history."""
     folder, frame, card, store = log

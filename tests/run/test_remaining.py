@@ -54,13 +54,17 @@ def search(seed: int, workers: int, sample: float) -> Iterator[tuple[float, int,
         number += 1
 
 
-@pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize(("workers", "sample"), [(1, 2e-5), (2, 4e-6)], ids=["long", "short beside the warm-up"])
-def test_time_left_is_right_within_a_factor_of_two_from_a_third_on(seed: int, workers: int, sample: float) -> None:
+def test_time_left_is_right_within_a_factor_of_two_from_a_third_on(workers: int, sample: float) -> None:
     """
     Args:
         sample: seconds of a training sample.
     """
+    for seed in range(20):
+        assert_told(seed, workers, sample)
+
+
+def assert_told(seed: int, workers: int, sample: float) -> None:
     suite, space, jobs = load_suite("quick"), load_space("quick"), list(search(seed, workers, sample))
     after, pace = After(suite, space, BUDGET / LADDER[-1]), Pace(LADDER, workers)
     full = FIXED * len(LADDER) + sample * LADDER[-1]

@@ -96,7 +96,7 @@ class TestBudget:
     @pytest.mark.parametrize("slots", [1, 3])
     def test_at_the_time_limit_what_runs_ends_and_nothing_else_begins(self, tmp_path: Path, slots: int) -> None:
         ticks = itertools.count()
-        plan = toy_plan(trials=50, seconds=11.5)
+        plan = toy_plan(trials=20, seconds=11.5)
         with Study.open(tmp_path, plan) as study:
             executor = ShuffledExecutor(train, slots, 0)
             search(plan, study, executor, make_job, ignore, clock=lambda: float(next(ticks)))
@@ -104,7 +104,7 @@ class TestBudget:
             assert study.cut_short
         assert 8 <= len(records) <= 11
         assert {record.state for record in records} == {"completed"}
-        whole = run(tmp_path / "whole", toy_plan(trials=50), ShuffledExecutor(train, slots, 1))
+        whole = run(tmp_path / "whole", toy_plan(trials=20), ShuffledExecutor(train, slots, 1))
         assert essence(records) == essence(whole)[: len(records)]
         more = toy_plan(trials=len(records), seconds=1e9)
         with Study.open(tmp_path, more) as study:  # as much time, and as many trials as there are
@@ -122,7 +122,7 @@ class TestBudget:
 class TestOrder:
     @pytest.mark.parametrize("slots", [2, 4])
     def test_the_search_does_not_depend_on_who_finishes_first(self, tmp_path: Path, slots: int) -> None:
-        plan = toy_plan(trials=30)
+        plan = toy_plan(trials=20)
         runs = [
             essence(run(tmp_path / str(order), plan, ShuffledExecutor(train_with_failures, slots, order)))
             for order in range(3)
@@ -326,7 +326,7 @@ class TestTestIsClosed:
             result.metrics.update({key.replace("valid", "test"): -value for key, value in result.metrics.items()})
             return result
 
-        plan = toy_plan(trials=30)
+        plan = toy_plan(trials=20)
         records = run(tmp_path / "a", plan, InlineExecutor(treacherous))  # type: ignore[arg-type]
         honest = run(tmp_path / "b", plan, InlineExecutor(train))
         assert [record.params for record in records] == [record.params for record in honest]

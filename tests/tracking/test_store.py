@@ -180,12 +180,6 @@ def test_a_server_is_asked_with_the_credentials_of_the_environment(monkeypatch):
 OF_MLFLOW_ALONE = {"_openssl", "mako", "markupsafe", "pygments", "netrc"}  # the last is a leaf of the standard library
 
 
-def test_the_room_loads_mlflow_only_once_it_is_used():
-    code = "import sys, bench.tracking.reading; print([n for n in ('mlflow', 'torch', 'optuna') if n in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 @pytest.mark.slow
 def test_a_new_store_is_quiet_sends_nothing_and_stays_at_home(tmp_path):
     """Even where the program that uses it logs everything."""

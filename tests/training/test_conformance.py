@@ -14,7 +14,7 @@ from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.losses import LOSSES, REGRESSION_LOSSES
 from bench.models.sharing import SHARING
-from bench.schema import Field, Number
+from bench.schema import Field, Number, Task
 from bench.testing import training
 from bench.training.optimizers import ROW_OPTIMIZERS
 
@@ -42,9 +42,6 @@ def named(chosen: dict[str, Any]) -> str:
     return "-".join(map(str, chosen.values()))
 
 
-EACH = pytest.mark.parametrize("chosen", sampled(), ids=named)
-
-
 def test_every_entry_is_sampled() -> None:
     registries = {"balancing": BALANCING, "sharing": SHARING, "funnel": FUNNELS, "interaction": INTERACTIONS}
     for axis, registry in (registries | {"loss": LOSSES}).items():
@@ -52,16 +49,25 @@ def test_every_entry_is_sampled() -> None:
     assert {(chosen["funnel.kind"], chosen["loss.kind"]) for chosen in sampled()} == set(product(FUNNELS, LOSSES))
 
 
-@pytest.mark.parametrize(
-    "chosen",
-    [pytest.param(each, id=named(each), marks=pytest.mark.slow if at % 4 else ()) for at, each in enumerate(sampled())],
-)
+def mostly_slow(chosen: list[dict[str, Any]], quick: range) -> pytest.MarkDecorator:
+    """A case each; those that are quick are what the others are, and soon at hand."""
+    marks = [() if at in quick else pytest.mark.slow for at in range(len(chosen))]
+    cases = [pytest.param(each, id=named(each), marks=of) for each, of in zip(chosen, marks, strict=True)]
+    return pytest.mark.parametrize("chosen", cases)
+
+
+def last(cases: list[dict[str, Any]], count: int) -> range:
+    """Losses and funnels go round, so all are among a few; the last balancers are of every kind."""
+    return range(len(cases) - count, len(cases))
+
+
+@mostly_slow(sampled(), range(0, len(sampled()), 16))
 def test_it_reaches_every_parameter_and_fits_64_rows(tiny, chosen: dict[str, Any]) -> None:
     least = FITTED.get(chosen["balancing.kind"], 0.99)
     training.it_reaches_every_parameter_and_fits_64_rows(tiny, chosen, least)
 
 
-@EACH
+@mostly_slow(sampled(), last(sampled(), 12))
 def test_a_row_of_weight_0_counts_as_one_without_labels(tiny, chosen: dict[str, Any]) -> None:
     training.a_row_of_weight_0_counts_as_one_without_labels(tiny, chosen)
 
@@ -72,7 +78,8 @@ def test_coordinates_that_a_field_does_not_use_never_move(tiny, optimizer: str) 
 
 
 @pytest.mark.parametrize(
-    ("weights", "chosen"), [pytest.param(at % 2 * 2, each, id=named(each)) for at, each in enumerate(sampled())]
+    ("weights", "chosen"),
+    [pytest.param(at % 2 * 2, each, id=named(each)) for at, each in enumerate(sampled()[: len(BALANCING)])],
 )
 def test_its_state_round_trips_bit_for_bit(tiny, weights: int, chosen: dict[str, Any]) -> None:
     store = training.MemoryStore(weights=weights) if weights else tiny
@@ -101,15 +108,24 @@ def test_every_loss_of_regressions_meets_every_funnel() -> None:
     assert met == set(product(FUNNELS, REGRESSION_LOSSES))
 
 
-@pytest.mark.parametrize("chosen", of_regressions(), ids=named)
-def test_regressions_keep_to_their_rows_and_their_state(chosen: dict[str, Any]) -> None:
-    """A parent, a duration and, where the loss knows bounds, censored labels; weights of 0, and states that go on."""
-    number = Number("age", 0, None, (-3.0, 3.0), (64,))
-    fields = (*training.FIELDS, Field("age_bucket", 3))
-    tasks = tuple(replace(task, duration="age") if task.kind == "regression" else task for task in training.VALUES)
-    bounded = tuple(replace(task, censored=task.kind == "regression") for task in tasks)
-    plain = training.MemoryStore(tasks=tasks, fields=fields, numbers=(number,))
-    training.a_row_of_weight_0_counts_as_one_without_labels(plain, chosen)
-    if REGRESSION_LOSSES[chosen["regression_loss.kind"]].unfit(replace(plain.schema, tasks=bounded)) is None:
-        plain = training.MemoryStore(tasks=bounded, fields=fields, numbers=(number,))
-    training.its_state_round_trips_bit_for_bit(plain, chosen)
+NUMBER = Number("age", 0, None, (-3.0, 3.0), (64,))
+TIMED = tuple(replace(task, duration="age") if task.kind == "regression" else task for task in training.VALUES)
+
+
+def timed(tasks: tuple[Task, ...] = TIMED) -> training.MemoryStore:
+    """A regression has a parent or none, and a duration."""
+    return training.MemoryStore(tasks=tasks, fields=(*training.FIELDS, Field("age_bucket", 3)), numbers=(NUMBER,))
+
+
+@mostly_slow(of_regressions(), last(of_regressions(), 6))
+def test_regressions_keep_to_their_rows(chosen: dict[str, Any]) -> None:
+    training.a_row_of_weight_0_counts_as_one_without_labels(timed(), chosen)
+
+
+@pytest.mark.parametrize("chosen", of_regressions()[: len(REGRESSION_LOSSES)], ids=named)
+def test_the_state_of_a_regressions_loss_round_trips_bit_for_bit(chosen: dict[str, Any]) -> None:
+    """Where it knows bounds, of censored labels."""
+    store, bounded = timed(), tuple(replace(task, censored=task.kind == "regression") for task in TIMED)
+    if REGRESSION_LOSSES[chosen["regression_loss.kind"]].unfit(replace(store.schema, tasks=bounded)) is None:
+        store = timed(bounded)
+    training.its_state_round_trips_bit_for_bit(store, chosen)

@@ -100,14 +100,14 @@ def test_a_constant_prediction_of_the_base_rate_is_calibrated_and_ranks_nothing(
 def test_certain_and_wrong_is_finite() -> None:
     labels, predictions = np.array([0, 1, 1], np.float32), np.array([1, 0, 1], np.float32)
     expected = log_loss(labels, predictions)
-    assert binary(labels, predictions, np.full(3, -1))["logloss"] == pytest.approx(expected, rel=1e-6)
+    assert binary(labels, predictions, np.full(3, -1, np.int32))["logloss"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_means_over_many_rows_do_not_drift() -> None:
     labels = np.zeros(200_000, np.float32)
     predictions = np.full(200_000, 1e-3, np.float32)
     labels[:200] = 1
-    found = binary(labels, predictions, np.full(200_000, -1))
+    found = binary(labels, predictions, np.full(200_000, -1, np.int32))
     assert found["pcoc"] == pytest.approx(1, rel=1e-7)
     assert found["ne"] == pytest.approx(1, rel=1e-7)
 
@@ -218,11 +218,11 @@ def test_the_product_is_known_where_an_ancestor_did_not_happen() -> None:
     labels = np.array([[0, NAN], [1, NAN], [NAN, 1], [1, 1], [1, 0], [0, 1]], np.float32)
     joint = np.array([[0.9, p] for p in (0.1, NAN, NAN, 0.4, 0.5, 0.2)], np.float32)
     joint[np.isnan(joint)] = 0.99
-    found = evaluate(labels, joint, joint, np.full(6, -1), tasks, "")
+    found = evaluate(labels, joint, joint, np.full(6, -1, np.int32), tasks, "")
     known = [0, 3, 4, 5]
-    expected = binary(np.array([0, 1, 0, 0], np.float32), joint[known, 1], np.full(4, -1))
+    expected = binary(np.array([0, 1, 0, 0], np.float32), joint[known, 1], np.full(4, -1, np.int32))
     assert {name: found[f"buy.ctcvr.{name}"] for name in expected} == expected
-    of_clicks = binary(np.array([1, 0], np.float32), joint[[3, 4], 1], np.full(2, -1))
+    of_clicks = binary(np.array([1, 0], np.float32), joint[[3, 4], 1], np.full(2, -1, np.int32))
     assert {name: found[f"buy.cvr.{name}"] for name in of_clicks} == of_clicks
 
 
@@ -262,7 +262,7 @@ def split(rows: int, distinct: int, seed: int) -> tuple[np.ndarray, np.ndarray, 
     return labels, conditional, joint, rng.integers(-1, 5, rows).astype(np.int32)
 
 
-@settings(deadline=None)  # the first call compiles
+@settings(deadline=None, max_examples=50)  # the first call compiles
 @given(
     rows=st.integers(0, 80),
     cuts=st.lists(st.integers(0, 80), max_size=4),

@@ -87,15 +87,6 @@ def test_pieces_of_a_sorted_sequence_are_read_as_one(sample, at: list[int]) -> N
     assert whole.auc == cut.auc
 
 
-@settings(deadline=None)  # the first call compiles
-@given(rows(few))
-def test_the_order_of_rows_does_not_matter(sample) -> None:
-    scores, labels, group = sample
-    back = slice(None, None, -1)
-    assert auc(scores, labels) == auc(scores[back], labels[back])
-    assert grouped_auc(scores, labels, group) == pytest.approx(grouped_auc(scores[back], labels[back], group[back]))
-
-
 @pytest.mark.parametrize("distinct", [2, 100, 10**9])
 @pytest.mark.parametrize("rate", [0.0005, 0.3])
 def test_auc_equals_scikit_learn_on_many_rows(distinct: int, rate: float) -> None:

@@ -12,12 +12,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from bench.balancing import BALANCING
 from bench.errors import UserError
-from bench.models.sharing import SHARING
 from bench.objectives import Objective
 from bench.records import Job
-from bench.schema import Schema, Task
+from bench.schema import Task
 from bench.training import job as jobs
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
@@ -27,14 +25,7 @@ TASKS = (Task("click"), Task("like"))
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
 BATCH, STEPS = 16, 4  # an epoch of 64 samples
 BEFORE, WITHIN, AT_EVALUATION, AT_EPOCH, LATER = 0, 16, 32, 64, 9 * 16
-RUNGS = {
-    "before the first step": [BEFORE],
-    "before the first evaluation": [WITHIN],
-    "at an evaluation": [AT_EVALUATION],
-    "at an epoch's end": [AT_EPOCH],
-    "in a later epoch": [LATER],
-    "everywhere": [BEFORE, WITHIN, AT_EVALUATION, AT_EPOCH, 65, LATER],
-}
+EVERYWHERE = [BEFORE, WITHIN, AT_EVALUATION, AT_EPOCH, 65, LATER]
 
 
 @pytest.fixture(scope="module")
@@ -105,24 +96,25 @@ def assert_resumes(store: Any, rungs: list[int], folder: Path, **more: Any) -> N
     assert_same(ending(in_pieces(store, rungs, folder, **more)), ending(whole))
 
 
-def some_pairs() -> list[tuple[str, str]]:
-    """Each sharing once, with every other balancer; `test_conformance.py` saves and restores all of them in memory."""
-    two_tasks = Schema((), (), (Task("click"), Task("like")))
-    fitting = [kind for kind, entry in BALANCING.items() if entry.unfit(two_tasks) is None]
-    return list(zip(SHARING, itertools.cycle(fitting[1::2]), strict=False))
+PAIRS = [
+    ("single_task", "uncertainty"),
+    ("shared_bottom", "rlw"),
+    ("shared_embeddings", "dwa"),
+    ("mmoe", "sdmgrad"),
+    ("snr", "cr_mogm"),
+    ("star", "metabalance"),
+]
+"""Of each kind of balancer one with a state, and what draws; `test_conformance.py` restores all of them in memory."""
 
 
-@pytest.mark.parametrize(("sharing", "balancing"), some_pairs())
-def test_every_sharing_and_balancer_resumes(store, tmp_path: Path, sharing: str, balancing: str) -> None:
+@pytest.mark.parametrize(("sharing", "balancing"), PAIRS)
+def test_every_kind_of_sharing_and_balancer_resumes(store, tmp_path: Path, sharing: str, balancing: str) -> None:
     more = {"sharing.kind": sharing, "balancing.kind": balancing}
     more |= {"balancing.dwa.virtual_epoch": 2} if balancing == "dwa" else {}
-    rungs = RUNGS["everywhere"] if balancing in ("dwa", "rlw") else [WITHIN, LATER]
-    assert_resumes(store, rungs, tmp_path, **more)
+    assert_resumes(store, EVERYWHERE if balancing in ("dwa", "rlw") else [WITHIN, LATER], tmp_path, **more)
 
 
-@pytest.mark.parametrize(
-    ("sharing", "rungs"), [*(("mmoe", rungs) for rungs in RUNGS.values()), ("single_task", RUNGS["everywhere"])]
-)
+@pytest.mark.parametrize(("sharing", "rungs"), [("mmoe", [BEFORE]), ("mmoe", EVERYWHERE), ("single_task", EVERYWHERE)])
 def test_any_rung_resumes(store, tmp_path: Path, sharing: str, rungs: list[int]) -> None:
     assert_resumes(store, rungs, tmp_path, **{"sharing.kind": sharing, "balancing.kind": "uncertainty"})
 
@@ -145,7 +137,7 @@ def test_low_precision_resumes(store, tmp_path: Path) -> None:
 def test_one_trainer_may_pause_and_save_at_any_time(store, tmp_path: Path, sharing: str) -> None:
     whole, paused = (trainer(store, **{"sharing.kind": sharing}) for _ in range(2))
     whole.run_to()
-    for rung in RUNGS["everywhere"]:
+    for rung in EVERYWHERE:
         paused.run_to(rung)
         paused.metrics("valid")
         paused.save(tmp_path / "a.safetensors", copy=rung != LATER)

@@ -110,6 +110,7 @@ class TestJob:
         assert first != other
         assert first["test/" + tiny.schema.tasks[0].name + ".auc"] > 0.6
 
+    @pytest.mark.slow  # it loads torch and scikit-learn
     def test_a_new_process_takes_no_more_threads_than_the_job_has(self) -> None:
         """A limit holds for the libraries that are loaded, and the first trees of a process load theirs."""
         code = (

@@ -143,14 +143,9 @@ sort_order follow_user_num is_premium age tab time playlist hist_watch_time disp
 """
 
 
-@pytest.mark.parametrize("name", AFTERWARDS.split())
-def test_names_of_what_happens_afterwards(name: str) -> None:
-    assert after_exposure(name) is not None
-
-
-@pytest.mark.parametrize("name", BEFORE.split())
-def test_names_of_what_is_known_before(name: str) -> None:
-    assert after_exposure(name) is None
+def test_names_say_what_happens_afterwards() -> None:
+    assert [name for name in AFTERWARDS.split() if after_exposure(name) is None] == []
+    assert [name for name in BEFORE.split() if after_exposure(name) is not None] == []
 
 
 PLACE = np.arange(N) % 10

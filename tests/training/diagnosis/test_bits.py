@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import product, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,12 @@ def assert_same(**more: Any) -> None:
         assert torch.equal(found, expected)
 
 
-@pytest.mark.parametrize("kind", SHARING)
-def test_every_sharing_trains_the_same_while_looked_at(kind: str) -> None:
-    assert_same(**{"sharing.kind": kind})
+FITTING = [kind for kind in BALANCING if BALANCING[kind].unfit(STORE.schema) is None]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in BALANCING if BALANCING[kind].unfit(STORE.schema) is None])
-def test_every_balancer_trains_the_same_while_looked_at(kind: str) -> None:
-    assert_same(**{"balancing.kind": kind})
+@pytest.mark.parametrize(("balancing", "sharing"), list(zip_longest(FITTING, SHARING, fillvalue="shared_bottom")))
+def test_every_balancer_and_sharing_trains_the_same_while_looked_at(balancing: str, sharing: str) -> None:
+    assert_same(**{"balancing.kind": balancing, "sharing.kind": sharing})
 
 
 def test_bfloat16_trains_the_same_while_looked_at() -> None:
