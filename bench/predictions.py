@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.mapped import mapped
 from bench.records import Job, Split
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.schema import TaskKind
@@ -149,5 +150,4 @@ def sampled(units: NDArray[np.uint64], split: str, rows: int) -> NDArray[np.bool
 
 
 def _array(folder: Path, name: str) -> NDArray[Any]:
-    found: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-    return found
+    return mapped(folder / f"{name}.npy")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from bench.errors import UserError
+from bench.mapped import mapped
 
 
 class ArrayWriter:
@@ -58,7 +59,7 @@ class ArrayReader:
 
     def __init__(self, array: NDArray[Any] | Path) -> None:
         """Takes an array, or its file."""
-        found: NDArray[Any] = np.load(array, mmap_mode="r", allow_pickle=False) if isinstance(array, Path) else array
+        found = mapped(array) if isinstance(array, Path) else array
         self.rows, self.width = len(found), row_bytes(found)
         self._row, self._dtype = found.shape[1:], found.dtype
         self._held: NDArray[Any] | None = found

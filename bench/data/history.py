@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.data.arrays import ArrayReader
+from bench.mapped import mapped
 from bench.progress import Progress
 from bench.registry import Config
 
@@ -211,7 +212,7 @@ class Pasts:
 
     def compute(self, inputs: Sequence[int], actions: Sequence[int]) -> None:
         """Computes all of it; `inputs` and `actions` are places among the codes and labels that are spilled."""
-        rows = sum(len(np.load(folder / "group.npy", mmap_mode="r")) for folder in self.folders)
+        rows = sum(len(mapped(folder / "group.npy")) for folder in self.folders)
         self._shares = max(1, -(-rows // ROWS))
         codes_acted = [("codes", np.int32, (len(inputs),)), ("acted", np.bool_, (len(actions),))]
         event = np.dtype([("group", np.int32, ()), ("time", np.float64, ()), *codes_acted])
@@ -275,7 +276,7 @@ class Pasts:
 
     def numbers(self, split: int) -> Iterator[Floats]:
         """The numbers of a split's rows, in parts (n, M)."""
-        rows = len(np.load(self.folders[split] / "group.npy", mmap_mode="r"))
+        rows = len(mapped(self.folders[split] / "group.npy"))
         with self.reading(split) as following:
             for start in range(0, rows, PART):
                 yield following(min(PART, rows - start)).numbers

@@ -39,6 +39,7 @@ from bench.data.store import Store
 from bench.data.tasks import scaled_tasks
 from bench.data.weights import weight_facts
 from bench.machine import peak_memory_mb, reset_peak_memory
+from bench.mapped import mapped
 from bench.progress import Progress, Silent
 
 CODE_VERSION = 10
@@ -207,8 +208,8 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
             fitter.take_past(numbers)
     encoder = fitter.finish(progress)
     encoder.save(folder / "encoder.json")
-    labels = np.load(spills[0].folder / "labels.npy", mmap_mode="r")
-    weights = np.load(file, mmap_mode="r") if (file := spills[0].folder / "weights.npy").is_file() else None
+    labels = mapped(spills[0].folder / "labels.npy")
+    weights = mapped(file) if (file := spills[0].folder / "weights.npy").is_file() else None
     scaled = scaled_tasks(card.task_rules, labels, card.key, weights)
     tasks = tuple(
         replace(task, duration=found.duration, cap=encoder.cap_of(card.input_of(Numeric, rule.censored), rule.unit))

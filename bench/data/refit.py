@@ -22,6 +22,7 @@ from bench.data.card import Card
 from bench.data.splits import HashSplit, ValidOfTrain
 from bench.data.store import Split, SplitName, Store
 from bench.errors import UserError
+from bench.mapped import mapped
 from bench.seeds import derive
 
 BLOCK = 1 << 16  # rows copied at a time
@@ -97,7 +98,7 @@ def _drawn(split: Split, of_group: NDArray[np.float64] | None, rng: np.random.Ge
 
 def _copy(sources: Sequence[Path], masks: Sequence[Mask], wanted: bool, target: Path) -> None:
     """The rows of the sources, one after the other, whose mask is as wanted."""
-    like = np.load(sources[0], mmap_mode="r", allow_pickle=False)
+    like = mapped(sources[0])
     with ArrayWriter(target, like.dtype, like.shape[1:]) as writer:
         for source, mask in zip(sources, masks, strict=True):
             with ArrayReader(source) as reader:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from bench.errors import UserError, unknown
+from bench.mapped import mapped
 from bench.schema import Schema
 from bench.seeds import mixed
 
@@ -195,10 +196,7 @@ class Store:
         """The rows of a split, with the labels of this view's tasks."""
         from bench.data.packing import Packing  # brings numba, which opening a store does not need
 
-        arrays = {
-            array: np.load(self.path / name / f"{array}.npy", mmap_mode="r", allow_pickle=False)
-            for array in self.arrays
-        }
+        arrays = {array: mapped(self.path / name / f"{array}.npy") for array in self.arrays}
         ids, dense, labels, group = (arrays[array] for array in ARRAYS)
         columns = None if self.selected == tuple(range(labels.shape[1])) else self.selected
         if not any(task.censored for task in self.schema.tasks):

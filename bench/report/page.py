@@ -26,7 +26,7 @@ KINDS = {
     "win": "Clear win",
     "trade": "Trade",
     "tie": "No gain",
-    "baseline": "A baseline is enough",
+    "baseline": "A baseline is as good, or better",
     "unknown": "Cannot tell",
 }
 KEPT = {"trade": "Not worth its cost", "unknown": "No gain shown"}

@@ -21,6 +21,7 @@ from bench.data import Store
 from bench.data.store import Split
 from bench.lock import in_turn
 from bench.machine import tree_threads
+from bench.mapped import mapped
 from bench.seeds import derive
 from bench.training.metrics import given_parent
 from bench.training.tree_data import Share, width
@@ -85,7 +86,7 @@ def _predictions(store: Store, at: int, threads: int, note: Callable[[str], None
                 said = _made(store, at, threads)
                 with atomic_path(path) as temporary, temporary.open("wb") as file:
                     np.save(file, said)
-    return np.asarray(np.load(path, allow_pickle=False))
+    return np.array(mapped(path))
 
 
 def _made(store: Store, at: int, threads: int) -> NDArray[np.float32]:
