@@ -181,31 +181,21 @@ def _switched(served: Served, row: int, changes: tuple[Change, ...], against: st
         text = f"Against {against} it has {told}, after one training each: no intervals are known."
         return Verdict("unknown", f"Cannot tell whether to switch to {what}. {text}")
     told = f"Against {against} it has {told}. {SURE}"
-    gained, lost, doubtful = (
-        [str(each) for each in changes if getattr(each, name)] for name in ("gained", "lost", "doubtful")
-    )
-    looks_lost = [str(each) for each in changes if each.doubtful and each.value < 0]
-    unsure = [each for each in doubtful if each not in looks_lost]
-    rest = [str(each) for each in changes if not (each.gained or each.lost or each.doubtful)]
+    gained, lost, doubtful = (any(getattr(each, name) for each in changes) for name in ("gained", "lost", "doubtful"))
     if all(each.low >= -MARGIN and each.high <= MARGIN for each in changes):
         text = f"Keep {against}. No outcome changes by more than {MARGIN:.1%} with {what}. {told}"
         return Verdict("tie", text, keep=True)
-    if not gained and lost:
+    if lost and not gained:
         kind: Kind = "baseline" if served.table["role"][served.current] == "baseline" else "unknown"
-        more = f": {', '.join(doubtful + rest)}" if doubtful or rest else ""
-        text = f"Keep {against}. Switching to {what} costs {', '.join(lost)}, and no gain is shown{more}"
+        costs, rest = (", ".join(str(each) for each in changes if each.lost == is_lost) for is_lost in (True, False))
+        more = f": {rest}" if rest else ""
+        text = f"Keep {against}. Switching to {what} costs {costs}, and no gain is shown{more}"
         needed, enough = _needed(served, row, changes)
         return Verdict(kind, f"{text}. {SURE}{enough}", keep=True, needed=needed)
-    in_all = worth is not None and worth.gained
-    if not gained and not in_all:
+    if not gained and not (worth and worth.gained):
         needed, enough = _needed(served, row, changes)
         return Verdict("unknown", f"Cannot tell whether to switch to {what}. {told}{enough}", needed=needed)
-    parts = [f"It gains {', '.join(gained)}" if gained else f"It gains {worth} by the policy's rule"]
-    parts += [f"costs {', '.join(lost)}"] if lost else []
-    parts += [f"may cost {', '.join(looks_lost)}"] if looks_lost else []
-    parts += [f"does not rule out a loss in {', '.join(unsure)}"] if unsure else []
-    parts += [f"shows no clear change in {', '.join(rest)}"] if rest else []
-    balance = f"{listed(parts)}, against {against}. {SURE}"
+    balance = f"{_effects(changes, worth)}, against {against}. {SURE}"
     kind, condition = ("trade", " if the gain is worth its cost to you") if lost or doubtful else ("win", "")
     if kind == "trade" and worth:
         if worth.lost:
@@ -222,6 +212,21 @@ def _switched(served: Served, row: int, changes: tuple[Change, ...], against: st
         kind = "baseline" if served.table["role"][row] == "baseline" else kind
         return Verdict(kind, f"{first}: {what}. {balance}")
     return _with_baseline(served, row, kind, what, balance)
+
+
+def _effects(changes: tuple[Change, ...], worth: Change | None) -> str:
+    """What is gained, by an outcome or by all of them together, what is lost, and what is open."""
+    effects = {"gains": [f"{worth} by the policy's rule"]} if not any(each.gained for each in changes) else {}
+    for each in changes:
+        if each.gained or each.lost:
+            effect = "gains" if each.gained else "costs"
+        elif each.doubtful:
+            effect = "may cost" if each.value < 0 else "does not rule out a loss in"
+        else:
+            effect = "shows no clear change in"
+        effects.setdefault(effect, []).append(str(each))
+    order = ("gains", "costs", "may cost", "does not rule out a loss in", "shows no clear change in")
+    return f"It {listed([f'{effect} ' + ', '.join(effects[effect]) for effect in order if effect in effects])}"
 
 
 def _with_baseline(served: Served, row: int, kind: Kind, what: str, balance: str) -> Verdict:
