@@ -42,7 +42,7 @@ from bench.machine import peak_memory_mb, reset_peak_memory
 from bench.mapped import mapped
 from bench.progress import Progress, Silent
 
-CODE_VERSION = 10
+CODE_VERSION = 11
 """Raised whenever the same card and files give another store."""
 _PROSE = {"title", "licence", "citation", "homepage", "sources", "files"}
 _BESIDE = ("scenario", "segments", "logged", "weight", "sampling")

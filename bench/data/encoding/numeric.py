@@ -24,6 +24,8 @@ PIECE = 1 << 14
 """Numbers that are added at a time."""
 FAR = 100.0
 """Deviations of all others beyond which a number is left out of mean and deviation."""
+CUT = 10.0
+"""Deviations from the mean at which numbers are cut that are beyond all of train: a network is a line out there."""
 BITS, HALF = 51, 1 << 12
 """Bits of a double that make no difference to its range, and how many ranges there are on one side of zero."""
 
@@ -55,8 +57,9 @@ class RunningMoments:
     def __init__(self, log1p: bool = False) -> None:
         self.log1p, self.rows, self.known = log1p, 0, 0
         self._place = np.full(2 * HALF, -1, np.int16)  # of ranges, in the order first met
-        self._sums = np.zeros((4, 0))
-        """Of each range a number in it, the count, and sums of differences from that number and of their squares."""
+        self._sums = np.zeros((6, 0))
+        """Of each range a number in it, the count, sums of differences from that number and of their squares, and the
+        least and the largest number."""
         self._waiting = [np.zeros((2, 0))]
 
     def add(self, numbers: Numbers, weights: NDArray[np.int64] | None = None) -> None:
@@ -79,8 +82,10 @@ class RunningMoments:
             values, times = waiting[:, start:end]
             start = end
             at, first = _placed((values + 0.0).view(np.int64), self._place, self._sums.shape[1])  # no -0.0
-            self._sums = np.hstack([self._sums, np.pad(values[None, first], ((0, 3), (0, 0)))])
-            self._sums[1:] += _sums_of(values, times, at, self._sums[0])
+            new = np.zeros((6, len(first)))
+            new[[0, 4, 5]] = values[first]
+            self._sums = np.hstack([self._sums, new])
+            _add(values, times, at, self._sums)
         self._waiting = [waiting[:, start:]]
 
     @property
@@ -94,16 +99,16 @@ class RunningMoments:
         """Mean and deviation without what lies more than `FAR` deviations away from all others.
 
         All others: at each end at most one in a hundred is not among them, counted without the most frequent range, or
-        one of a hundred numbers or more. Numbers are cut `FAR` deviations from the mean, or beyond all that is left.
+        one of a hundred numbers or more. Numbers are cut `CUT` deviations from the mean, or beyond all that is left.
         """
         self._take(0)
         ranges = np.flatnonzero(self._place >= 0)
         order = self._place[ranges].astype(np.int64)
         mean, deviation = self._of(order)
         if not len(order):
-            return Robust(mean, 1.0, -FAR, FAR, 0)
-        low, high = _edges(ranges)
-        counts, kept = self._sums[1, order], np.ones(len(order), np.bool_)
+            return Robust(mean, 1.0, -CUT, CUT, 0)
+        counts, low, high = self._sums[1, order], self._sums[4, order], self._sums[5, order]
+        kept = np.ones(len(order), np.bool_)
         most = max((self.known - counts.max()) // 100, self.known >= 100)
         core = (np.cumsum(counts) > most) & (np.cumsum(counts[::-1])[::-1] > most)
         middle, spread = self._of(order[core])
@@ -111,14 +116,14 @@ class RunningMoments:
             kept = core | ((low <= middle + FAR * spread) & (high >= middle - FAR * spread))
             mean, deviation = self._of(order[kept])
         scale = deviation or 1.0
-        ends = min(float(low[kept][0]), mean - FAR * scale), max(float(high[kept][-1]), mean + FAR * scale)
+        ends = min(float(low[kept][0]), mean - CUT * scale), max(float(high[kept][-1]), mean + CUT * scale)
         return Robust(mean, scale, *ends, self.known - int(counts[kept].sum()))
 
     def _of(self, ranges: NDArray[np.int64]) -> tuple[float, float]:
         """Mean and deviation of some ranges; (0, 0) of none, 0 for a constant."""
         if not len(ranges):
             return 0.0, 0.0
-        near, counts, sums, squares = self._sums[:, np.sort(ranges)]  # as they were first met
+        near, counts, sums, squares = self._sums[:4, np.sort(ranges)]  # as they were first met
         count, centre = counts.sum(), near[np.argmax(counts)]
         mean = ((near - centre) * counts + sums).sum() / count  # less the centre
         apart = near - centre - mean
@@ -147,22 +152,17 @@ def _placed(values: Any, place: Any, known: int) -> Any:
 
 
 @jit()
-def _sums_of(values: Any, times: Any, at: Any, near: Any) -> Any:
-    """(3, R) for each range the count, and sums of differences from the number near and of their squares."""
-    sums = np.zeros((3, len(near)))
+def _add(values: Any, times: Any, at: Any, sums: Any) -> None:
+    """Adds values (N,), each so many times, to the sums (6, R) of their ranges: `RunningMoments._sums`."""
+    added = np.zeros((3, sums.shape[1]))
     for row in range(len(values)):
-        apart, weight = values[row] - near[at[row]], times[row]
-        sums[0, at[row]] += weight
-        sums[1, at[row]] += weight * apart
-        sums[2, at[row]] += weight * apart * apart
-    return sums
-
-
-def _edges(ranges: NDArray[np.int64]) -> tuple[Numbers, Numbers]:
-    """Where ranges begin and end."""
-    size = np.where(ranges >= HALF, ranges - HALF, HALF - 1 - ranges)
-    near, far = (size << BITS).view(np.float64), ((size + 1) << BITS).view(np.float64)
-    return np.where(ranges >= HALF, near, -far), np.where(ranges >= HALF, far, -near)
+        place, value, weight = at[row], values[row], times[row]
+        apart = value - sums[0, place]
+        added[0, place] += weight
+        added[1, place] += weight * apart
+        added[2, place] += weight * apart * apart
+        sums[4, place], sums[5, place] = min(sums[4, place], value), max(sums[5, place], value)
+    sums[1:4] += added
 
 
 EXACT = 1 << 17

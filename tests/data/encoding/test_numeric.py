@@ -82,7 +82,14 @@ def test_what_is_encoded_is_finite(train: list[float], served: float, log1p: boo
 
 def test_only_train_decides() -> None:
     part = fit([0.0, 2.0])
-    assert encode(part, [1.0, 3.0, 101.0])[:, 0].tolist() == [0, 2, 100]
+    assert encode(part, [1.0, 3.0, 101.0])[:, 0].tolist() == [0, 2, 10]
+
+
+def test_a_number_that_stands_for_a_missing_one_is_cut_where_a_network_still_means_something() -> None:
+    latitudes = np.random.default_rng(0).normal(45, 0.1, 500)
+    assert encode(fit(latitudes.tolist()), [0.0])[0, 0] == pytest.approx(-10, rel=1e-5)
+    wide = [*latitudes.tolist(), 46.5]  # 15 deviations away, in train
+    assert encode(fit(wide), [46.5])[0, 0] > 10
 
 
 def test_missing_is_the_mean_beside_a_flag() -> None:
