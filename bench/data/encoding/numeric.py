@@ -153,7 +153,7 @@ def _placed(values: Any, place: Any, known: int) -> Any:
 
 @jit()
 def _add(values: Any, times: Any, at: Any, sums: Any) -> None:
-    """Adds values (N,), each so many times, to the sums (6, R) of their ranges: `RunningMoments._sums`."""
+    """Adds values (N,), each with its weight in `times` (N,), to the sums (6, R) of ranges: `RunningMoments._sums`."""
     added = np.zeros((3, sums.shape[1]))
     for row in range(len(values)):
         place, value, weight = at[row], values[row], times[row]
