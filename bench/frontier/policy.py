@@ -288,13 +288,13 @@ class Policy(BaseModel):
     def check(self, tasks: Sequence[Task]) -> None:
         """Raises a UserError where the policy names what cannot be measured of these tasks."""
         known = [metric for task in tasks for metric in metric_names(task)] + [f"cost/{cost}" for cost in COSTS]
+        own = {each.name for each in tasks}
         for where, name in ((where, name.partition("[")[0]) for where, names in self._named.items() for name in names):
             task, _, metric = name.partition(".")
-            names = {each.name for each in tasks}
-            served = task in names and (_served(metric) or metric in AREAS)
+            served = task in own and (_served(metric) or metric in AREAS)
             if not served and name not in known:
                 where = self.where(where, name)
-                if "@" in name or name in names:
+                if "@" in name or name in own:
                     outcome(name, tuple(tasks), where)
                 raise UserError(f"{where}: {unknown('metric', name, known)}")
 

@@ -25,7 +25,7 @@ PIECE = 1 << 14
 FAR = 100.0
 """Deviations of all others beyond which a number is left out of mean and deviation."""
 CUT = 10.0
-"""Deviations from the mean at which numbers are cut that are beyond all of train: a network is a line out there."""
+"""Deviations from the mean at which a number beyond all of train is cut: out there a network only extrapolates."""
 BITS, HALF = 51, 1 << 12
 """Bits of a double that make no difference to its range, and how many ranges there are on one side of zero."""
 
