@@ -1,6 +1,7 @@
 """What earlier rows of a row's group say of it: newest values by action, counts, rates, times since.
 
-Only rows of strictly earlier time count, so rows of one request see nothing of each other. A row sees its own split
+Only rows of strictly earlier time count, so rows of one request see nothing of each other. Actions count once their
+labels are known: rates are shares of rows with known labels. A row sees its own split
 and the splits before it (train, valid, confirm, test), never one after it. Among rows of one time, those of an earlier
 split count as older, then those that the log has first.
 """
@@ -43,7 +44,7 @@ class ListRule(NamedTuple):
 
 
 class NumberRule(NamedTuple):
-    """A number: of earlier rows with an action, how many, how long since the last, or their share of all rows seen.
+    """A number: of earlier rows with an action, how many, how long since the last, or their share of labelled rows.
 
     `of` is the categorical input whose value they share with the row; None for all of the group.
     """
@@ -72,6 +73,8 @@ class HistoryConfig(Config):
     """Categorical inputs for which counts and times are also taken over rows with the row's own value."""
     length: int = Field(20, ge=2, le=1000)
     """Values of a list, at the most."""
+    label_delay: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """How long after a row its labels become known, in the unit of `time`; with 0, before the next row."""
 
     @property
     def list_rules(self) -> tuple[ListRule, ...]:
@@ -127,10 +130,11 @@ class Past(NamedTuple):
 class _Runs:
     """Rows sorted by key and time; those without a key or a time are left out.
 
-    At each sorted place (m,): `order`, the row there; `start` and `end`, the places between which its past lies.
+    At each sorted place (m,): `order`, the row there; `start` and `end`, the places between which its past lies;
+    `known`, up to which place the past's labels are known.
     """
 
-    def __init__(self, keys: Sequence[NDArray[np.int32]], time: Floats, at: Ints) -> None:
+    def __init__(self, keys: Sequence[NDArray[np.int32]], time: Floats, at: Ints, delay: float) -> None:
         known = at[np.all([key[at] >= 0 for key in keys], axis=0) & ~np.isnan(time[at])]
         self.order = known[np.lexsort([known, time[known], *(key[known] for key in reversed(keys))])]
         new = np.ones(len(known), np.bool_)
@@ -141,16 +145,30 @@ class _Runs:
         place = np.arange(len(known))
         self.start = np.maximum.accumulate(np.where(new, place, 0))
         self.end = np.maximum.accumulate(np.where(later, place, 0))
+        self.known = self._labelled(np.cumsum(new), delay) if delay else self.end
+
+    def _labelled(self, run: Ints, delay: float) -> Ints:
+        """At each place, how many places lie in earlier runs, or are at least `delay` older."""
+        m = len(run)
+        asked = np.repeat([False, True], m)
+        order = np.lexsort([asked, np.append(self.time, self.time - delay), np.append(run, run)])
+        found = np.empty(m, np.int64)
+        found[order[asked[order]] - m] = np.cumsum(~asked[order])[asked[order]]
+        return found
 
 
 class _Actions:
-    """The past's rows with an action (n,): those from `first` up to `last` among `places`."""
+    """The past's rows with an action (n,), of those up to `end`: from `first` up to `last` among `places`."""
 
-    def __init__(self, runs: _Runs, acted: NDArray[np.bool_]) -> None:
+    def __init__(self, runs: _Runs, acted: NDArray[np.bool_], end: Ints) -> None:
         acted = acted[runs.order]
         self.runs, self.places = runs, np.flatnonzero(acted)
         before = np.append(0, np.cumsum(acted))
-        self.first, self.last = before[runs.start], before[runs.end]
+        self.first, self.last = before[runs.start], before[end]
+
+    @property
+    def count(self) -> Ints:
+        return self.last - self.first
 
     def since(self) -> Floats:
         there = self.last > self.first
@@ -178,21 +196,21 @@ def past(rows: Rows, config: HistoryConfig, within: bool = True) -> Past:
         counted = rows.split <= split if within else rows.split < split
         for of in (None, *config.same):
             keys = [rows.group] if of is None else [rows.group, rows.codes[:, inputs.index(of)]]
-            runs = _Runs(keys, rows.time, visible)
+            runs = _Runs(keys, rows.time, visible, config.label_delay)
             own = rows.split[runs.order] == split
             to = runs.order[own]
+            ends = {action: runs.end if action == SEEN else runs.known for action in acted}
+            labelled = _Actions(runs, counted, runs.known).count[own]
             for action, did in acted.items():
-                found = _Actions(runs, did & counted)
-                numbers[to, column[NumberRule(action, "count", of)]] = (found.last - found.first)[own]
+                found = _Actions(runs, did & counted, ends[action])
+                numbers[to, column[NumberRule(action, "count", of)]] = count = found.count[own]
                 numbers[to, column[NumberRule(action, "since", of)]] = found.since()[own]
+                if (rate := column.get(NumberRule(action, "rate", of))) is not None:
+                    numbers[to, rate] = np.divide(count, labelled, where=labelled > 0, out=np.full(len(to), np.nan))
             for at, rule in enumerate(config.list_rules if of is None else ()):
                 codes = rows.codes[:, inputs.index(rule.of)]
-                found = _Actions(runs, acted[rule.action] & counted & (codes >= 0))
+                found = _Actions(runs, acted[rule.action] & counted & (codes >= 0), ends[rule.action])
                 lists[to, at] = found.newest(codes, config.length)[own]
-    seen = numbers[:, column[NumberRule(SEEN, "count")]]
-    for action in config.actions:
-        count = numbers[:, column[NumberRule(action, "count")]]
-        numbers[:, column[NumberRule(action, "rate")]] = np.divide(count, seen, where=seen > 0, out=np.full(n, np.nan))
     return Past(lists, numbers)
 
 

@@ -52,8 +52,10 @@ def one_by_one(rows: Rows, config: HistoryConfig) -> Past:
         ]
         earlier.sort(key=lambda j: (rows.time[j], j))
         own: dict[str, Any] = {}
+        delay = config.label_delay
+        labelled = [j for j in earlier if not delay or rows.time[j] <= rows.time[i] - delay]
         for a, action in enumerate(("seen", *config.actions)):
-            did = [j for j in earlier if not a or rows.acted[j, a - 1]]
+            did = [j for j in labelled if rows.acted[j, a - 1]] if a else earlier
             for c, of in [(None, ""), *enumerate(config.inputs)]:
                 same = [j for j in did if c is None or rows.codes[j, c] == rows.codes[i, c] >= 0]
                 name = f"past_{action}" + (f"_same_{of}" if of else "")
@@ -62,7 +64,7 @@ def one_by_one(rows: Rows, config: HistoryConfig) -> Past:
                 if of:
                     newest = [rows.codes[j, c] for j in did[::-1] if rows.codes[j, c] >= 0][: config.length]
                     own[f"past_{action}_{of}"] = newest + [-1] * (config.length - len(newest))
-            own[f"past_{action}_rate"] = len(did) / len(earlier) if earlier else np.nan
+            own[f"past_{action}_rate"] = len(did) / len(labelled) if labelled else np.nan
         found.append(own)
     shape = (len(found), len(config.list_rules), config.length)
     lists = np.array([[own[rule.name] for rule in config.list_rules] for own in found], np.int32).reshape(shape)
@@ -70,9 +72,10 @@ def one_by_one(rows: Rows, config: HistoryConfig) -> Past:
     return Past(lists, numbers.reshape(len(found), len(config.numbers)))
 
 
-@given(tables())
-def test_the_past_is_what_a_loop_over_all_pairs_finds(rows: Rows) -> None:
-    found, expected = past(rows, CONFIG), one_by_one(rows, CONFIG)
+@given(tables(), st.integers(0, 8))
+def test_the_past_is_what_a_loop_over_all_pairs_finds(rows: Rows, delay: int) -> None:
+    config = CONFIG.model_copy(update={"label_delay": float(delay)})
+    found, expected = past(rows, config), one_by_one(rows, config)
     np.testing.assert_array_equal(found.lists, expected.lists)
     np.testing.assert_array_equal(found.numbers, expected.numbers)
 

@@ -44,6 +44,7 @@ actions = ["click"]
 lists = ["item"]
 same = ["item", "hour"]
 length = 4
+label_delay = 30
 [columns]
 item = {{ kind = "categorical", min_count = 1 }}
 hour = {{ kind = "categorical", from = "hhmm", derive = "hour_of_hhmm" }}

@@ -324,7 +324,7 @@ def _history(columns: Sequence[ColumnDraft], labels: Labels, wish: Wish, rows: i
     why = (
         f"A value of {toml(wish.group)} has {each:.1f} of the rows inspected. What its earlier rows say often tells "
         "most: uncomment this for counts, rates and times since by action (docs/cards.md). Rows to be scored then "
-        "bring them, or `seesaw history` does. Labels count as known before the next row: if yours come later, the "
-        "test will be too good."
+        "bring them, or `seesaw history` does. Labels count as known before the next row: if yours come later, say in "
+        "label_delay how much, or the test will be too good."
     )
     yield Proposal("history", {"time": wish.time, "actions": actions, "same": same[:2]}, why)
