@@ -30,7 +30,7 @@ def card_text(draft: Draft) -> str:
         _proposed(draft, "history", "[history]"),
         _inputs(draft),
     )
-    return "\n".join("\n".join(part) + "\n" for part in parts)
+    return "\n".join("".join(f"{line}\n" for line in part) for part in map(list, parts) if part)
 
 
 def _proposed(draft: Draft, at: str, header: str = "", gap: bool = False) -> Iterator[str]:

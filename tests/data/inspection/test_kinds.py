@@ -174,6 +174,7 @@ def test_few_long_lists_do_not_widen_all() -> None:
         ("fnlwgt", RNG.integers(10_000, 900_000, 500), "weight of the sample's design"),
         ("c", [None] * 50, "always missing"),
         ("row", np.arange(100), "every row"),
+        ("row", np.cumsum(RNG.integers(1, 4, 100)), "every row"),
         ("order_id", RNG.permutation(100), "every row"),
         ("request", texts(f"r{i}" for i in range(100)), "every row"),
         ("note", [" ".join(RNG.choice(WORDS, 8)) for _ in range(100)], "words on average"),
