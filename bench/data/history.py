@@ -163,7 +163,7 @@ class _Actions:
     def __init__(self, runs: _Runs, acted: NDArray[np.bool_], end: Ints) -> None:
         acted = acted[runs.order]
         self.runs, self.places = runs, np.flatnonzero(acted)
-        before = np.append(0, np.cumsum(acted))
+        before: Ints = np.append(0, np.cumsum(acted))
         self.first, self.last = before[runs.start], before[end]
 
     @property
