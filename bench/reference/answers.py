@@ -35,7 +35,7 @@ from bench.seeds import derive
 Floats = NDArray[np.float64]
 SERVED_MARGIN = 1.0
 """In per cent of the largest outcome that static weights reach."""
-WHAT = {"heads": "Predictions (heads)", "served": "Served rankings"}
+WHAT = {"heads": "predictions (heads)", "served": "served rankings"}
 TOLD: dict[Word, str] = {"yes": "yes", "no": "surely no", "cannot tell": "cannot tell"}
 
 
@@ -299,15 +299,20 @@ def headline(found: Sequence[Front]) -> str:
         else "no gradient method surely beats tuned static weights"
     )
     parts = [f"{where}, {first}: {', '.join(f'{counts[word]} {told}' for word, told in TOLD.items())}."]
-    by_unit: dict[tuple[str, str], list[Front]] = {}
-    for each in sorted(found, key=lambda each: each.what):
-        by_unit.setdefault((each.what, each.unit), []).append(each)
-    for (what, unit), own in by_unit.items():
-        far = max(own, key=lambda each: (each.verdict == "yes", each.value))
-        lead = f"the largest {'sure ' if far.verdict == 'yes' else ''}lead is {far.value:+.2f}{_in_words(unit)}"
-        bounds = f"({far.low:+.2f} to {far.high:+.2f})"
-        parts.append(f"{WHAT[what]}: {lead} {bounds}, by {far.best} with {far.sharing} on {far.data}.")
+    for what in WHAT:
+        by_unit: dict[str, list[Front]] = {}
+        for each in found:
+            if each.what == what:
+                by_unit.setdefault(each.unit, []).append(each)
+        if leads := [_lead(max(own, key=lambda each: (each.verdict == "yes", each.value))) for own in by_unit.values()]:
+            parts.append(f"The largest lead in {WHAT[what]} is {', and '.join(leads)}.")
     return " ".join([*parts, "Bounds are 95%."])
+
+
+def _lead(far: Front) -> str:
+    sure = "a sure " if far.verdict == "yes" else ""
+    bounds = f"({far.low:+.2f} to {far.high:+.2f})"
+    return f"{sure}{far.value:+.2f}{_in_words(far.unit)} {bounds} by {far.best} with {far.sharing} on {far.data}"
 
 
 def _in_words(unit: str) -> str:

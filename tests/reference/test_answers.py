@@ -52,7 +52,7 @@ def test_no_where_all_lie_within_the_margin(simulated: Make) -> None:
     found = answered(simulated(-0.001, seed=3, seeds=10))
     assert found.sentence.startswith(
         "In 2 comparisons on 1 data set, no gradient method surely beats tuned static weights: 0 yes, 2 surely no, 0 "
-        "cannot tell. Predictions (heads): the largest lead is "
+        "cannot tell. The largest lead in predictions (heads) is "
     )
 
 
@@ -72,10 +72,9 @@ def test_the_sentence_counts_by_unit_and_prefers_a_sure_lead() -> None:
     )
     assert found == (
         "In 4 comparisons on 1 data set, gradient methods surely beat tuned static weights in 1: 1 yes, 1 surely no, "
-        "2 cannot tell. Predictions (heads): the largest sure lead is +2.00 thousandths of AUC (+1.00 to +3.00), by "
-        f"mgda with mmoe on made. Predictions (heads): the largest lead is +0.10{way} (-0.90 to +1.10), by mgda with "
-        "mmoe on made. Served rankings: the largest lead is -0.50% of the best outcome (-1.50 to +0.50), by mgda with "
-        "mmoe on made. Bounds are 95%."
+        "2 cannot tell. The largest lead in predictions (heads) is a sure +2.00 thousandths of AUC (+1.00 to +3.00) by "
+        f"mgda with mmoe on made, and +0.10{way} (-0.90 to +1.10) by mgda with mmoe on made. The largest lead in "
+        "served rankings is -0.50% of the best outcome (-1.50 to +0.50) by mgda with mmoe on made. Bounds are 95%."
     )
 
 

@@ -110,8 +110,10 @@ def _role(
         counted and (after_exposure(column.name) or find_place(column, group))
     ):
         return "post-exposure", afterwards
-    if left_out := finding.why if finding.option is None else find_new(column, finding, split):
-        return "left out", left_out
+    if finding.option is None:
+        return "left out", "; ".join((finding.why, *(finding.notes if column is not group else ())))
+    if new := find_new(column, finding, split):
+        return "left out", new
     return "input", ""
 
 
