@@ -153,8 +153,8 @@ def _numeric(column: Counted, numbers: NDArray[np.float64], trial: Trial | None)
     if _in_blocks(column) and not has_word(column.name, QUANTITIES):
         rows = column.known / distinct
         why = f"each value stands in one block of {rows:.1f} rows on average, as the id of a household or a visit does"
-        notes = (f"for a split that keeps them together say --group {column.name}",)
-        return Finding(None, why, offers={column.name: {"kind": "categorical"}}, notes=notes)
+        together = f"for a split that keeps them together say --group {column.name}"
+        return Finding(None, why, offers={column.name: {"kind": "categorical"}}, notes=(together,))
     few = FEW_QUANTITIES if has_word(column.name, QUANTITIES) else FEW
     if distinct <= few:
         return Finding({"kind": "categorical"}, "few distinct whole numbers")
