@@ -53,12 +53,12 @@ class Told:
 
     @property
     def sentence(self) -> str:
-        """What is picked and why, against what, how sure that is, and what simpler choice is as good."""
+        """What is picked and why, against what, by which rows, how sure that is, and what simpler choice is as good."""
         if self.chosen == self.choices.current:
             first = self._keep()
         else:
             first = f"The pick is {called(self.choices, self.chosen)}: it {self._because()}{self._gains()}."
-        return " ".join(filter(None, [self._ahead(), first, self._doubt(), self._simpler()]))
+        return " ".join(filter(None, [self._ahead(), first, self._basis(), self._doubt(), self._simpler()]))
 
     @property
     def short(self) -> str:
@@ -78,13 +78,15 @@ class Told:
 
     @property
     def reason(self) -> str:
-        """The sentence, then the guard's part and where the numbers come from."""
+        """The sentence, then the guard's part and how often nothing dominates the pick."""
         chance = float(self.choices.table["p_nondominated"].iloc[self.chosen])
-        basis = f"Values are those of {NAMES[SEARCH]}, from one run each: nothing was confirmed."
-        if self.choices.current is not None or len(self.choices.draws):
-            basis = "Values are means over replicates on validation and confirmation rows."
         sure = "" if np.isnan(chance) else f"P(non-dominated) is {chance:.2f}."
-        return " ".join(filter(None, [self.sentence, self._guarded(), basis, sure]))
+        return " ".join(filter(None, [self.sentence, self._guarded(), sure]))
+
+    def _basis(self) -> str:
+        if self.choices.current is None and not len(self.choices.draws):
+            return f"Values are those of {NAMES[SEARCH]}, from one run each: nothing was confirmed."
+        return "These are means over replicates on validation and confirmation rows, by which it was picked."
 
     def _because(self) -> str:
         if self.judge.allowed.sum() == 1:
