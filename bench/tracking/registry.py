@@ -113,20 +113,28 @@ class Registry:
         return {alias: str(number) for alias, number in found[0].aliases.items()} if found else {}
 
     def moves(self, name: str, alias: str, number: str) -> list[Move]:
-        """What changes when a version takes an alias: the champion before it becomes `previous`."""
+        """What changes when a version takes an alias: the champion before it becomes `previous`.
+
+        It does so first: if only that was done, doing all of it again still ends right.
+        """
         now = self.aliases(name)
         found = [Move(alias, now.get(alias), number)]
         if alias == CHAMPION and (old := now.get(CHAMPION)) is not None:
-            found.append(Move(PREVIOUS, now.get(PREVIOUS), old))
+            found.insert(0, Move(PREVIOUS, now.get(PREVIOUS), old))
         return found
 
     def promote(self, name: str) -> list[Move]:
         """What changes when the challenger becomes the champion as well.
 
         Raises:
-            UserError: no such model, or it has no challenger.
+            UserError: no such model, or it has no challenger, or that is the champion already.
         """
-        return self.moves(name, CHAMPION, self._holding(name, CHALLENGER)[CHALLENGER])
+        now = self._holding(name, CHALLENGER)
+        if now.get(CHAMPION) == now[CHALLENGER]:
+            raise UserError(
+                f"{name}: expected a challenger that is not the champion, found version {now[CHAMPION]} as both"
+            )
+        return self.moves(name, CHAMPION, now[CHALLENGER])
 
     def rollback(self, name: str) -> list[Move]:
         """What changes when champion and previous change places, so that a second rollback undoes the first.

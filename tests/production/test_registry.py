@@ -58,10 +58,24 @@ def test_aliases_move_and_come_back(registry: Registry, deploy: Callable[[str, s
         registry.rollback("shop")
     registry.apply("shop", registry.promote("shop"))
     assert registry.aliases("shop") == {"champion": "2", "challenger": "2", "previous": "1"}
-    assert deploy("shop", CHAMPION) == ["champion moves from version 2 to 3", "previous moves from version 1 to 2"]
+    with pytest.raises(
+        UserError, match="shop: expected a challenger that is not the champion, found version 2 as both"
+    ):
+        registry.promote("shop")  # again: `previous` would be lost
+    assert deploy("shop", CHAMPION) == ["previous moves from version 1 to 2", "champion moves from version 2 to 3"]
     for champion, previous in (("2", "3"), ("3", "2")):
         registry.apply("shop", registry.rollback("shop"))
         assert registry.aliases("shop") == {"champion": champion, "challenger": "2", "previous": previous}
+
+
+def test_a_promotion_that_was_stopped_half_way_is_done_by_doing_it_again(
+    registry: Registry, deploy: Callable[[str, str], list[str]]
+) -> None:
+    deploy("stopped", CHAMPION)
+    deploy("stopped", CHALLENGER)
+    registry.apply("stopped", registry.promote("stopped")[:1])
+    registry.apply("stopped", registry.promote("stopped"))
+    assert registry.aliases("stopped") == {"champion": "2", "challenger": "2", "previous": "1"}
 
 
 def test_a_model_by_its_name(
