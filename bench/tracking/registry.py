@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import __version__
-from bench.atomic import lives, scratch_folder, this_process
+from bench.atomic import lives, remove_abandoned, scratch_folder, this_process, writable
 from bench.errors import UserError, unknown
+from bench.lock import in_turn
 from bench.production.package import MANIFEST, Package
 from bench.production.scorer import example_rows
 from bench.tracking.store import MlflowStore, Node, TrackingError
@@ -159,19 +159,22 @@ class Registry:
             UserError: no such model, alias or version, or the package was changed.
         """
         name, number = self.version_of(model)
-        target = into / name / number
+        made = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
+        target = into / str(made.run_id)  # another registry, or a model made anew, has other models of this number
         if not (target / MANIFEST).is_file():
-            version_ = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
-            target.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-                of = str(version_.run_id), f"{MODEL}/artifacts"
-                self._store.ask(f"fetch '{model}'", "download_artifacts", *of, folder)
-                if (made := next(Path(folder).glob(f"**/{MANIFEST}"), None)) is None:
-                    raise UserError(f"expected a packaged model behind '{model}', found no {MANIFEST} in its files")
-                found = made.parent
-                target.rmdir()
-                found.rename(target)
+            writable(into)
+            with in_turn(into / "fetch.lock"):
+                remove_abandoned(into)
+                if not (target / MANIFEST).is_file():
+                    self._download(model, str(made.run_id), target)
         return Package.open(target)
+
+    def _download(self, model: str, run_id: str, target: Path) -> None:
+        with scratch_folder(target) as folder:
+            self._store.ask(f"fetch '{model}'", "download_artifacts", run_id, f"{MODEL}/artifacts", str(folder))
+            if (found := next(folder.glob(f"**/{MANIFEST}"), None)) is None:
+                raise UserError(f"expected a packaged model behind '{model}', found no {MANIFEST} in its files")
+            found.parent.rename(target)
 
     def version_of(self, model: str) -> tuple[str, str]:
         """Name and version that a text stands for.

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tampered import sign
+from tampered import sign, tampered
 
 from bench.atomic import lives, this_process
 from bench.errors import UserError
@@ -93,6 +93,19 @@ def test_a_model_by_its_name(
     }.items():
         with pytest.raises(UserError, match=sentence):
             registry.fetch(name, tmp_path)
+
+
+def test_a_model_made_anew_is_fetched_anew(
+    registry: Registry, deploy: Callable[[str, str], list[str]], package: Package, tmp_path: Path
+) -> None:
+    """Its versions count from 1 again, as do those of a model in another registry."""
+    deploy("anew", CHAMPION)
+    registry.fetch("anew/1", tmp_path / "models")
+    registry._store.ask("delete the model", "delete_registered_model", "anew")
+    other = Package.open(tampered(package.folder, tmp_path / "other", "policy.json", lambda _: {"rule": "other"}))
+    run_id = registry.log(other, "seesaw/test", "deployed", {}, {})
+    assert registry.register("anew", run_id, "a card", {}) == "1"
+    assert registry.fetch("anew/1", tmp_path / "models").digest == other.digest != package.digest
 
 
 def test_mlflow_loads_it_without_a_pickle(package: Package, tmp_path: Path) -> None:
