@@ -154,7 +154,7 @@ class _Runs:
         order = np.lexsort([asked, np.append(self.time, self.time - delay), np.append(run, run)])
         found = np.empty(m, np.int64)
         found[order[asked[order]] - m] = np.cumsum(~asked[order])[asked[order]]
-        return found
+        return np.minimum(found, self.end)  # where the delay is too small for the time's precision
 
 
 class _Actions:

@@ -193,10 +193,13 @@ class Store:
         return Encoder.load(self.path / "encoder.json")
 
     def split(self, name: SplitName) -> Split:
-        """The rows of a split, with the labels of this view's tasks."""
+        """The rows of a split, with the labels of this view's tasks; raises UserError where the store was removed."""
         from bench.data.packing import Packing  # brings numba, which opening a store does not need
 
-        arrays = {array: mapped(self.path / name / f"{array}.npy") for array in self.arrays}
+        try:
+            arrays = {array: mapped(self.path / name / f"{array}.npy") for array in self.arrays}
+        except FileNotFoundError as error:
+            raise UserError(f"expected the prepared data at {self.path}, found no {error.filename}") from None
         ids, dense, labels, group = (arrays[array] for array in ARRAYS)
         columns = None if self.selected == tuple(range(labels.shape[1])) else self.selected
         if not any(task.censored for task in self.schema.tasks):

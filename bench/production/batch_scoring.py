@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.atomic import atomic_path, write_text
+from bench.atomic import atomic_path, remove_abandoned, write_text
 from bench.data.checks import Place
 from bench.data.prefetch import ahead
 from bench.data.readers.base import RawTable
@@ -221,6 +221,7 @@ class BatchScoring:
                 raise UserError(
                     f"{self.out}: expected a new folder or one with this same work, found that of another {key}"
                 )
+        remove_abandoned(self.out)
         finished: dict[str, int] = found["finished"]
         return finished
 

@@ -200,6 +200,8 @@ class PackageManifest(Config):
     provenance: dict[str, Any]
     """Where it comes from: data fingerprint, run, trial, seeds, versions, the command that remakes it."""
     files: dict[str, FileFacts]
+    digest: str
+    """Of all other values here."""
 
     @model_validator(mode="after")
     def _whole(self) -> PackageManifest:

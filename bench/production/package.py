@@ -1,6 +1,6 @@
 """A model as a folder that serves raw rows on its own: plain data, whole or absent, each file's digest checked.
 
-manifest.json       schema, configuration, score, versions, provenance, and the digest of every other file
+manifest.json       schema, configuration, score, versions, provenance, the digest of every other file, and its own
 model.pt2           the graph and its weights, by torch.export
 model.onnx (.data)  the same for ONNX Runtime, where the extra `serve` was installed
 encoder.json        raw columns -> ids and floats
@@ -107,8 +107,10 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
             outcomes=tuple(parts.outcomes),
             provenance=dict(parts.provenance),
             files={file.name: facts_of(file) for file in sorted(made.iterdir())},
+            digest="",
         )
-        _write_json(made / MANIFEST, manifest.model_dump(mode="json"))
+        values = manifest.model_dump(mode="json")
+        _write_json(made / MANIFEST, values | {"digest": digest_of(values)})
     return Package.open(folder)
 
 
@@ -129,7 +131,13 @@ class Package:
         folder = Path(folder)
         if not (folder / MANIFEST).is_file():
             raise UserError(f"expected a packaged model with a {MANIFEST}, found none at {folder}")
-        manifest = validate(PackageManifest, read_json(folder / MANIFEST), str(folder / MANIFEST))
+        values = read_json(folder / MANIFEST)
+        manifest = validate(PackageManifest, values, str(folder / MANIFEST))
+        if (own := digest_of(values)) != manifest.digest:
+            raise UserError(
+                f"{folder / MANIFEST}: expected values of the digest {manifest.digest[:12]}.. as packaged, "
+                f"found {own[:12]}..: it was changed or damaged"
+            )
         for path in sorted(folder.iterdir()):
             if path.name not in (*manifest.files, MANIFEST):
                 raise UserError(
@@ -217,6 +225,12 @@ class Package:
         if not isinstance(values, dict):
             raise UserError(f"{self.folder / name}: expected an object, found {type(values).__name__}")
         return values
+
+
+def digest_of(manifest: Mapping[str, Any]) -> str:
+    """The digest of a manifest's values, its own left out."""
+    values = {name: value for name, value in manifest.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def facts_of(file: Path) -> FileFacts:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import __version__
-from bench.atomic import lives, scratch_folder, this_process
+from bench.atomic import lives, remove_abandoned, scratch_folder, this_process, writable
 from bench.errors import UserError, unknown
+from bench.lock import in_turn
 from bench.production.package import MANIFEST, Package
 from bench.production.scorer import example_rows
 from bench.tracking.store import MlflowStore, Node, TrackingError
@@ -113,20 +113,28 @@ class Registry:
         return {alias: str(number) for alias, number in found[0].aliases.items()} if found else {}
 
     def moves(self, name: str, alias: str, number: str) -> list[Move]:
-        """What changes when a version takes an alias: the champion before it becomes `previous`."""
+        """What changes when a version takes an alias: the champion before it becomes `previous`.
+
+        It does so first: if only that was done, doing all of it again still ends right.
+        """
         now = self.aliases(name)
         found = [Move(alias, now.get(alias), number)]
         if alias == CHAMPION and (old := now.get(CHAMPION)) is not None:
-            found.append(Move(PREVIOUS, now.get(PREVIOUS), old))
+            found.insert(0, Move(PREVIOUS, now.get(PREVIOUS), old))
         return found
 
     def promote(self, name: str) -> list[Move]:
         """What changes when the challenger becomes the champion as well.
 
         Raises:
-            UserError: no such model, or it has no challenger.
+            UserError: no such model, or it has no challenger, or that is the champion already.
         """
-        return self.moves(name, CHAMPION, self._holding(name, CHALLENGER)[CHALLENGER])
+        now = self._holding(name, CHALLENGER)
+        if now.get(CHAMPION) == now[CHALLENGER]:
+            raise UserError(
+                f"{name}: expected a challenger that is not the champion, found version {now[CHAMPION]} as both"
+            )
+        return self.moves(name, CHAMPION, now[CHALLENGER])
 
     def rollback(self, name: str) -> list[Move]:
         """What changes when champion and previous change places, so that a second rollback undoes the first.
@@ -151,19 +159,22 @@ class Registry:
             UserError: no such model, alias or version, or the package was changed.
         """
         name, number = self.version_of(model)
-        target = into / name / number
+        made = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
+        target = into / str(made.run_id)  # another registry, or a model made anew, has other models of this number
         if not (target / MANIFEST).is_file():
-            version_ = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
-            target.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-                of = str(version_.run_id), f"{MODEL}/artifacts"
-                self._store.ask(f"fetch '{model}'", "download_artifacts", *of, folder)
-                if (made := next(Path(folder).glob(f"**/{MANIFEST}"), None)) is None:
-                    raise UserError(f"expected a packaged model behind '{model}', found no {MANIFEST} in its files")
-                found = made.parent
-                target.rmdir()
-                found.rename(target)
+            writable(into)
+            with in_turn(into / "fetch.lock"):
+                remove_abandoned(into)
+                if not (target / MANIFEST).is_file():
+                    self._download(model, str(made.run_id), target)
         return Package.open(target)
+
+    def _download(self, model: str, run_id: str, target: Path) -> None:
+        with scratch_folder(target) as folder:
+            self._store.ask(f"fetch '{model}'", "download_artifacts", run_id, f"{MODEL}/artifacts", str(folder))
+            if (found := next(folder.glob(f"**/{MANIFEST}"), None)) is None:
+                raise UserError(f"expected a packaged model behind '{model}', found no {MANIFEST} in its files")
+            found.parent.rename(target)
 
     def version_of(self, model: str) -> tuple[str, str]:
         """Name and version that a text stands for.

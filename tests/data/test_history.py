@@ -72,8 +72,8 @@ def one_by_one(rows: Rows, config: HistoryConfig) -> Past:
     return Past(lists, numbers.reshape(len(found), len(config.numbers)))
 
 
-@given(tables(), st.integers(0, 8))
-def test_the_past_is_what_a_loop_over_all_pairs_finds(rows: Rows, delay: int) -> None:
+@given(tables(), st.integers(0, 8) | st.just(1e-300))
+def test_the_past_is_what_a_loop_over_all_pairs_finds(rows: Rows, delay: float) -> None:
     config = CONFIG.model_copy(update={"label_delay": float(delay)})
     found, expected = past(rows, config), one_by_one(rows, config)
     np.testing.assert_array_equal(found.lists, expected.lists)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.production.package import facts_of
+from bench.production.package import digest_of, facts_of
 
 GRAPH = "models/model.json"
 Change = Callable[[Any], Any]
@@ -48,11 +48,12 @@ def repack(path: Path, change: Callable[[str, bytes], bytes]) -> None:
 
 
 def sign(folder: Path) -> None:
-    """Makes the manifest's digests those of the files; where it has no such list, it stays."""
+    """Makes the manifest's digests those of the files and its own; where it has no list of files, it stays."""
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
         for name in manifest["files"]:
             manifest["files"][name] = facts_of(folder / name).model_dump()
+        manifest["digest"] = digest_of(manifest)
     except (ValueError, KeyError, TypeError, RecursionError, FileNotFoundError):
         return
     (folder / "manifest.json").write_text(json.dumps(manifest))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,11 @@ def test_what_is_finished_is_not_done_again(package: Package, file: Path, tmp_pa
     scoring(package, file).run()
     out = tmp_path / "out"
     whole = read(out)
+    half = out / ".log-00001.parquet.00000000-1-1.abc.part"  # of a process that was killed, on another machine
+    half.touch()
+    os.utime(half, (0, 0))
     assert scoring(package, file).run() == Done(0, 0, 4)
+    assert not half.exists()
     # As if it had been stopped in the second part.
     for number in (1, 3):
         (out / f"log-0000{number}.parquet").unlink()

@@ -16,7 +16,7 @@ import pytest
 from server import served
 
 from bench.cli import main
-from bench.production.package import Package
+from bench.run.deploy import open_model
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide-deploy.md"
 ROWS = 2000
@@ -79,7 +79,7 @@ def test_every_command_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert answers["good"][0] == 200
     for row in answers["good"][1]["predictions"]:
         assert list(row) == ["click", "buy.cvr", "buy.ctcvr", "score"]
-    package = Package.open(tmp_path / ".seesaw" / "models" / "shop" / "1")  # fetched by `seesaw score`
+    package = open_model(tmp_path / ".seesaw", "shop/1")
     offline = package.scorer().predict(json.loads(request)["dataframe_records"])
     np.testing.assert_allclose(pd.DataFrame(answers["good"][1]["predictions"]), offline, atol=1e-5)
     assert answers["bad"][0] == 400

@@ -48,6 +48,15 @@ def test_a_changed_byte_is_refused(copy: Path, name: str) -> None:
         Package.open(copy)
 
 
+def test_a_changed_manifest_is_refused(copy: Path) -> None:
+    """Its score alone decides what comes first."""
+    manifest = (copy / "manifest.json").read_text()
+    assert '"kind": "power"' in manifest
+    (copy / "manifest.json").write_text(manifest.replace('"kind": "power"', '"kind": "sum"'))
+    with pytest.raises(UserError, match=r"manifest.json: expected values of the digest .*: it was changed or damaged"):
+        Package.open(copy)
+
+
 def test_what_is_no_package(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"expected a packaged model with a manifest.json, found none"):
         Package.open(tmp_path / "nothing")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tampered import sign
+from tampered import sign, tampered
 
 from bench.atomic import lives, this_process
 from bench.errors import UserError
@@ -58,10 +58,24 @@ def test_aliases_move_and_come_back(registry: Registry, deploy: Callable[[str, s
         registry.rollback("shop")
     registry.apply("shop", registry.promote("shop"))
     assert registry.aliases("shop") == {"champion": "2", "challenger": "2", "previous": "1"}
-    assert deploy("shop", CHAMPION) == ["champion moves from version 2 to 3", "previous moves from version 1 to 2"]
+    with pytest.raises(
+        UserError, match="shop: expected a challenger that is not the champion, found version 2 as both"
+    ):
+        registry.promote("shop")  # again: `previous` would be lost
+    assert deploy("shop", CHAMPION) == ["previous moves from version 1 to 2", "champion moves from version 2 to 3"]
     for champion, previous in (("2", "3"), ("3", "2")):
         registry.apply("shop", registry.rollback("shop"))
         assert registry.aliases("shop") == {"champion": champion, "challenger": "2", "previous": previous}
+
+
+def test_a_promotion_that_was_stopped_half_way_is_done_by_doing_it_again(
+    registry: Registry, deploy: Callable[[str, str], list[str]]
+) -> None:
+    deploy("stopped", CHAMPION)
+    deploy("stopped", CHALLENGER)
+    registry.apply("stopped", registry.promote("stopped")[:1])
+    registry.apply("stopped", registry.promote("stopped"))
+    assert registry.aliases("stopped") == {"champion": "2", "challenger": "2", "previous": "1"}
 
 
 def test_a_model_by_its_name(
@@ -79,6 +93,19 @@ def test_a_model_by_its_name(
     }.items():
         with pytest.raises(UserError, match=sentence):
             registry.fetch(name, tmp_path)
+
+
+def test_a_model_made_anew_is_fetched_anew(
+    registry: Registry, deploy: Callable[[str, str], list[str]], package: Package, tmp_path: Path
+) -> None:
+    """Its versions count from 1 again, as do those of a model in another registry."""
+    deploy("anew", CHAMPION)
+    registry.fetch("anew/1", tmp_path / "models")
+    registry._store.ask("delete the model", "delete_registered_model", "anew")
+    other = Package.open(tampered(package.folder, tmp_path / "other", "policy.json", lambda _: {"rule": "other"}))
+    run_id = registry.log(other, "seesaw/test", "deployed", {}, {})
+    assert registry.register("anew", run_id, "a card", {}) == "1"
+    assert registry.fetch("anew/1", tmp_path / "models").digest == other.digest != package.digest
 
 
 def test_mlflow_loads_it_without_a_pickle(package: Package, tmp_path: Path) -> None:

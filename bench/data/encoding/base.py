@@ -82,8 +82,23 @@ class Vocabulary(Config):
         return np.arange(1, self.cardinality, dtype=np.int32)
 
 
+_BOOLEANS = (("1", "True", "true", "TRUE"), ("0", "False", "false", "FALSE"))
+"""Spellings of true and of false: JSON's and parquet's own are 1 and 0, those of CSV files vary."""
+
+
+def _other_booleans(values: Sequence[str | None]) -> dict[str, str]:
+    """Spellings of booleans that are not among some values -> those that are; none unless all values are booleans."""
+    known = set(values) - {None}
+    own = [[text for text in spellings if text in known] for spellings in _BOOLEANS]
+    if len(known) != 2 or not all(own):
+        return {}
+    return {text: one for (one, *_), spellings in zip(own, _BOOLEANS, strict=True) for text in spellings if text != one}
+
+
 class Known:
     """Texts, each with what it stands for; made once from a part of an encoder.
+
+    Where all of them are true and false, these are known in every spelling.
 
     Args:
         values: distinct; None for missing.
@@ -94,11 +109,13 @@ class Known:
 
     def __init__(self, values: Sequence[str | None], meaning: NDArray[Any], missing: Any, unknown: Any) -> None:
         self.codes = TextCodes()
-        there = [value is not None for value in values]
-        self.codes.code(pa.array([value for value in values if value is not None], pa.string()))
+        other = _other_booleans(values)
+        places = [at for at, value in enumerate(values) if value is not None]
+        places += [values.index(value) for value in other.values()]
+        self.codes.code(pa.array([*(value for value in values if value is not None), *other], pa.string()))
         absent = meaning[values.index(None)] if None in values else missing
         ends = np.stack([np.broadcast_to(each, meaning.shape[1:]) for each in (unknown, absent)]).astype(meaning.dtype)
-        self.meaning = np.concatenate([meaning[there], ends])  # code -2, unknown, takes the last but one; -1 the last
+        self.meaning = np.concatenate([meaning[places], ends])  # code -2, unknown, takes the last but one; -1 the last
 
     def of(self, source: Source, table: Any) -> NDArray[Any]:
         """(N, ..) of a column."""

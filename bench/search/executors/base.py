@@ -151,6 +151,7 @@ class Executor(ABC):
 
         Raises:
             RuntimeError: no job is under way.
+            UserError: a job failed and its store is gone from this machine: no other job could do better.
         """
         while True:
             self._dispatch()
@@ -186,6 +187,10 @@ class Executor(ABC):
     def _final(self, task: QueuedJob, outcome: Outcome) -> Outcome | None:
         """The outcome of the job; None if the job will be tried again."""
         failure, retries = outcome.failure, self._options.retries
+        if failure and (store := self._options.store) and not Path(store).is_dir():
+            raise UserError(
+                f"expected the prepared data at {store}, found none: they were removed while jobs used them"
+            )
         if failure is None or failure.kind != "infrastructure":
             return outcome
         task.faults += 1

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data import parse_card
+from bench.data.encoding.base import Known
 from bench.data.encoding.fitter import EncoderFitter
 from bench.data.readers.base import whole
 from bench.data.readers.csv import read_csv
@@ -120,7 +121,7 @@ def check(values: Values, doors: dict[str, Door], folder: Path, training: str) -
     card = parse_card(CARD, "here")
     fitter = EncoderFitter(card)
     table = doors[training](values, folder)
-    kept = fitter.take(table, np.ones(len(values), bool), np.zeros((len(values), 1), np.float32))
+    kept = fitter.take(table, np.ones(len(table), bool), np.zeros((len(table), 1), np.float32))
     encoder = fitter.finish()
     trained = fitter.encode(kept, None)
     rows = RawRows(encoder)
@@ -160,6 +161,29 @@ def test_texts_in_two_spellings_stay_apart(
     for one, first in zip(texts, ids, strict=True):
         for other, second in zip(texts, ids, strict=True):
             assert (one == other) == (first == second), (one, other)
+
+
+BOOLEANS: dict[str, Values] = {
+    "booleans": [True, False, None, True],
+    "whole numbers": [1, 0, None, 1],
+    "pandas' CSV": ["True", "False", None, "True"],
+    "other CSV": ["true", "false", None, "true"],
+}
+
+
+@pytest.mark.parametrize("training", BOOLEANS)
+def test_booleans(training: str) -> None:
+    tables = {name: pa.table({"c": values, "n": [1.0, 2.0, 3.0, 4.0]}) for name, values in BOOLEANS.items()}
+    trained = check([], {name: lambda _, __, table=table: table for name, table in tables.items()}, Path(), training)
+    assert len(set(trained)) == 3
+    check(
+        [], {training: lambda *_: tables[training], "JSON": lambda *_: tables["booleans"].to_pylist()}, Path(), training
+    )
+
+
+def test_texts_beside_booleans_are_none() -> None:
+    known = Known(["1", "True", "b"], np.arange(3), 3, 4)
+    assert known.meaning[known.codes.code(pa.array(["1", "True", "true"]))].tolist() == [0, 1, 4]
 
 
 def test_one_spelling_in_training_is_served_in_both() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from search_toys import job_of, train
@@ -29,6 +30,24 @@ def test_jobs_run_in_the_order_of_their_submission() -> None:
     outcomes = [executor.next() for _ in range(3)]
     assert [outcome.job.trial for outcome in outcomes] == [0, 1, 2]
     assert all(outcome.result == train(outcome.job) and outcome.failure is None for outcome in outcomes)
+
+
+def test_a_store_that_was_removed_fails_no_trial(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+
+    def needs_it(job: Job) -> TrialResult:
+        if not store.is_dir():
+            raise UserError("no store")
+        return train(job)
+
+    executor = InlineExecutor(needs_it, options=Options(store=str(store)))
+    for trial in range(2):
+        executor.submit(job_of(trial, 0, CONFIG, ("valid",)))
+    assert executor.next().failure is None
+    store.rmdir()
+    with pytest.raises(UserError, match=r"expected the prepared data at .*, found none: they were removed"):
+        executor.next()
 
 
 @pytest.mark.parametrize(
