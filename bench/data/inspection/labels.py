@@ -134,7 +134,7 @@ def find_labels(
     Raises:
         UserError: a label of one class, of texts that are neither yes nor no, a funnel with nothing to learn.
     """
-    called = {column: f"not {column}" if value and value.lower() in _NO else column for column, value in given.items()}
+    called = {column: _called(column, value) for column, value in given.items()}
     names = task_names(tuple(called.values()))
     labels = {column: _label(names[called[column]], columns, column, value) for column, value in given.items()}
     for child in TopologicalSorter({child: [parent] for child, parent in parents.items()}).static_order():
@@ -142,6 +142,13 @@ def find_labels(
             labels[child] = _child(labels[child], labels[parents[child]])
     opposed = {column: _opposed(column, labels) for column in labels}
     return {label.rule.name: replace(label, notes=(*label.notes, *opposed[column])) for column, label in labels.items()}
+
+
+def _called(column: str, value: str | None) -> str:
+    """A label's name. It has the value if that is not a yes: `dead=alive` is `dead alive`."""
+    if not value or value.lower() in (*_YES, column.lower()):
+        return column
+    return f"not {column}" if value.lower() in _NO else f"{column} {value}"
 
 
 def _opposed(column: str, labels: Mapping[str, Label]) -> tuple[str, ...]:

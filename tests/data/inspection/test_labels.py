@@ -63,6 +63,14 @@ def test_the_value_that_means_yes_may_be_said() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "name"), [("yes", "dead"), ("dead", "dead"), ("no", "not_dead"), ("alive", "dead_alive"), (None, "dead")]
+)
+def test_a_task_is_called_by_the_value_that_means_yes(value: str | None, name: str) -> None:
+    other = "no" if value in (None, "yes") else "yes"
+    assert list(find_labels({"dead": value}, {}, counted(dead=[value or "yes", other]))) == [name]
+
+
+@pytest.mark.parametrize(
     ("values", "message"),
     [(["1", "1"], "found only '1'"), ([None, None], "no value"), (["a", "b", "c"], "3 texts"), ([[1]], "type list")],
 )
