@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.data.encoding.numeric import ranges_for
-from bench.data.inspection.column import Counted
+from bench.data.inspection.column import SENTINELS, Counted
 from bench.data.inspection.leaks import ranges_of
 from bench.data.inspection.names import QUANTITIES, TIMES, has_word, is_id, is_weight
 from bench.data.inspection.times import epoch_unit, is_hhmm, is_yyyymmdd, reads_as_time
@@ -88,8 +88,6 @@ DULL = 0.55
 DESIGN = "its name is that of a weight of the sample's design, which belongs to the survey, not to the row"
 BLOCK = 20
 """Rows of one household, session or visit, on average, at most."""
-SENTINELS = (-1, -9, -99, -999, -9999)
-"""Numbers often written for a missing value."""
 
 
 @dataclass(frozen=True)

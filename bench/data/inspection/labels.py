@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.checks import ZERO_ONE
-from bench.data.inspection.column import Counted
+from bench.data.inspection.column import SENTINELS, Counted
 from bench.data.tasks import TaskRule, check_parents
 from bench.data.values import canonical
 from bench.errors import UserError, unknown
@@ -179,15 +179,19 @@ def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | N
     unlabelled = column.rows - column.known
     notes = [f"{unlabelled:,} of {column.rows:,} rows have no label"] if unlabelled else []
     lower = {text.lower() for text in texts}
-    yes = [text for text in texts if text.lower() in _YES]
+    yes, no = ([text for text in texts if text.lower() in words] for words in (_YES, _NO))
     means: dict[str, Any] = {}
     if positive is not None:
         value = canonical(positive)
         if value not in texts:
             raise UserError(f"{where}: {unknown('value', positive, texts[:50])}")
         means = {"positive": (value,)}
+        if alike := [text for text in texts if text != value and text.lower() == value.lower()]:
+            notes.append(f"{alike[0]!r} is another value than {value!r} and means 0")
     elif lower <= set(ZERO_ONE):
         pass
+    elif column.numbers is None and yes and no and len(yes) + len(no) == len(texts):
+        means = {"positive": tuple(yes), "negative": tuple(no)}
     elif len(texts) == 2:
         if len(yes) != 1 or not lower - set(_YES) <= set(_NO):
             yes = [texts[int(np.argmin(column.counts))]]
@@ -206,6 +210,8 @@ def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | N
         few = stray < _STRAY * column.known
         odd = f"{stray:,} of {column.known:,} labels are neither 0 nor 1, such as {others[0]}: " if few else ""
         notes.append(f"{odd}a number is predicted; for a yes or no say --label {of}=VALUE")
+        if few and len(others) == 1 and float(others[0]) in SENTINELS:
+            notes.append(f"if {others[0]} stands for no label, leave it empty in the files")
     rule = TaskRule(name=name, column=of, **means)
     return Label(rule, read(rule, columns), tuple(notes))
 

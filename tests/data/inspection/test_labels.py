@@ -54,6 +54,18 @@ def test_a_stray_value_among_zeros_and_ones_is_told() -> None:
     assert one([0, 1, 2]).notes == ("a number is predicted; for a yes or no say --label y=VALUE",)
 
 
+def test_yes_and_no_in_several_spellings() -> None:
+    label = one(["yes", "YES", "no", "No"])
+    assert label.y.tolist() == [1, 1, 0, 0]
+    assert label.notes == ()
+    assert one(["yes", "YES", "no"], "yes").notes == ("'YES' is another value than 'yes' and means 0",)
+
+
+def test_a_number_that_stands_for_no_label_is_said() -> None:
+    assert one([0, 1] * 50 + [-999]).notes[-1] == "if -999 stands for no label, leave it empty in the files"
+    assert len(one([0, 1] * 50 + [-998]).notes) == 1
+
+
 def test_the_value_that_means_yes_may_be_said() -> None:
     assert label_columns(["y=b=c", "a=b"], ["y", "a=b"]) == {"y": "b=c", "a=b": None}
     assert one(["a", "b", "c"], "b").table["positive"] == ["b"]
