@@ -47,7 +47,7 @@ def deploy(
     from bench.home import resolve_home
     from bench.machine import cores
     from bench.production.engines import without_onnx
-    from bench.run.deploy import deploying, make_package, plan, register
+    from bench.run.deploy import check_name, deploying, make_package, plan, register
     from bench.tracking.registry import Registry
 
     if promote + rollback + (as_ is not Alias.champion) > 1:
@@ -59,6 +59,8 @@ def deploy(
         if rollback:
             moves = registry.rollback(planned.name)
         else:
+            if not promote:
+                check_name(planned)
             moves = registry.promote(planned.name) if promote else registry.moves(planned.name, as_.value, "(new)")
         if not dry_run:
             registry.apply(planned.name, moves)

@@ -1,7 +1,7 @@
 """Files of raw rows -> files of predictions, in the same order: streamed, in bounded memory, and resumable.
 
 <out>/
-    scoring.json            which model on which files, and which of them are done
+    _scoring.json           which model on which files, and which of them are done
     <stem>-00000.parquet    predictions of the first rows of a file: about a million a part
 """
 
@@ -33,7 +33,7 @@ from bench.validation import validate
 
 PART_ROWS = 1 << 20
 """Rows after which an output file ends with the next batch."""
-STATE = "scoring.json"
+STATE = "_scoring.json"
 KEPT = "_kept"
 """Added to the name of a kept column where a prediction has the same."""
 PARQUET = (".parquet", ".pq")

@@ -36,7 +36,7 @@ from bench.rows import NAMES
 from bench.run.folder import MANIFEST as RUN
 from bench.run.folder import DatasetRun, Run
 from bench.run.results import DatasetResult, picked_path, policy_of, result_of
-from bench.tracking.registry import Move, Registry
+from bench.tracking.registry import TASKS, Move, Registry
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
@@ -177,15 +177,30 @@ def deploying(planned: Plan) -> Iterator[None]:
     What an earlier one that was killed left half-written is removed.
 
     Raises:
-        UserError: the pick cannot be packaged, another deployment is at work, or MLflow cannot be reached: all of it
-            better known before a training.
+        UserError: the pick cannot be packaged, another deployment is at work, MLflow cannot be reached, or as
+            `check_name`: all of it better known before a training.
     """
     _ = planned.network
     folder = planned.part.folder
     with ended_in_order(), FolderLock(folder, "deploy.lock", "deployment"):
         remove_abandoned(folder)
-        Registry(planned.part.run.tracking_uri)
+        check_name(planned)
         yield
+
+
+def check_name(planned: Plan) -> None:
+    """Refuses to register a model as a version of another one: two logs may have the same name.
+
+    Raises:
+        UserError: the champion of that name has none of the pick's tasks, or MLflow cannot be reached.
+    """
+    tasks = [task.name for task in planned.part.tasks]
+    there = Registry(planned.part.run.tracking_uri).tasks(planned.name)
+    if there and not set(there) & set(tasks):
+        raise UserError(
+            f"expected a new version of the registered model '{planned.name}', which predicts {', '.join(there)}, "
+            f"found a pick that predicts {', '.join(tasks)}; register it under another name with --name"
+        )
 
 
 def make_package(
@@ -232,6 +247,7 @@ def register(planned: Plan, package: Package, alias: str) -> tuple[str, list[Mov
         "seesaw.run": run.name,
         "seesaw.dataset": planned.part.key,
         "seesaw.point": planned.pick.point,
+        TASKS: ",".join(task.name for task in planned.part.tasks),
         "seesaw.fingerprint": str(provenance["data"]["fingerprint"]),
         "seesaw.package": package.digest,
     }

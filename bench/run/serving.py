@@ -151,7 +151,8 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
             return np.nan_to_num(values, nan=least - 1.0)[:, None]  # a row without a score was ranked last
 
         candidates.append(Candidate(now.id, name, "logged score", "current", (), logged))
-        return Current(now.id), name
+        lacking = float(np.isnan(rows[TEST].logged[column]).mean())
+        return Current(now.id), name + (f" ({lacking:.1%} of test's rows lack it and rank last)" if lacking else "")
     if now.id in ids:
         if now.point is None:
             return Current(now.id, equal), "the best single-task models under equal weights (no --current was given)"

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
+TASKS = "seesaw.tasks"
+"""Tag of a version: the names of its tasks, separated by commas."""
 DEPLOYMENT = "deployment"
 WRITER = "seesaw.writer"
 """Tag of a deployment's run: the process that writes it."""
@@ -111,6 +113,13 @@ class Registry:
         """Alias -> version; none where there is no such model."""
         found = self._named(name)
         return {alias: str(number) for alias, number in found[0].aliases.items()} if found else {}
+
+    def tasks(self, name: str) -> list[str]:
+        """Tasks of a model's champion; none where there is no champion."""
+        if (number := self.aliases(name).get(CHAMPION)) is None:
+            return []
+        found = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
+        return [task for task in found.tags.get(TASKS, "").split(",") if task]
 
     def moves(self, name: str, alias: str, number: str) -> list[Move]:
         """What changes when a version takes an alias: the champion before it becomes `previous`.

@@ -32,7 +32,7 @@ def file(raw: pa.Table, tmp_path: Path) -> Path:
 
 
 def read(out: Path) -> pa.Table:
-    return pa.concat_tables([pq.read_table(part) for part in sorted(out.glob("*.parquet"))])
+    return pq.read_table(out)  # as a user does: table libraries skip names with an underscore
 
 
 def scoring(package: Package, file: Path, **more: object) -> BatchScoring:
@@ -48,7 +48,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_predictions_in_order_and_parts(package: Package, raw: pa.Table, file: Path, tmp_path: Path) -> None:
     assert scoring(package, file, keep=["user_id"]).run() == Done(1000, 4, 0)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        *(f"log-0000{number}.parquet" for number in range(4)), "scoring.json",
+        "_scoring.json", *(f"log-0000{number}.parquet" for number in range(4)),
     ]  # fmt: skip
     found = read(tmp_path / "out")
     assert found.column_names == ["user_id", "click", "purchase.cvr", "purchase.ctcvr", "score"]
@@ -81,8 +81,8 @@ def test_what_is_finished_is_not_done_again(package: Package, file: Path, tmp_pa
     # As if it had been stopped in the second part.
     for number in (1, 3):
         (out / f"log-0000{number}.parquet").unlink()
-    state = (out / "scoring.json").read_text()
-    (out / "scoring.json").write_text(state.replace('"log": 4', ""))
+    state = (out / "_scoring.json").read_text()
+    (out / "_scoring.json").write_text(state.replace('"log": 4', ""))
     kept = (out / "log-00000.parquet").stat().st_mtime_ns
     assert scoring(package, file).run() == Done(400, 2, 2)
     assert (out / "log-00000.parquet").stat().st_mtime_ns == kept

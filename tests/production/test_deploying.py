@@ -14,7 +14,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.run import deploy
-from bench.run.deploy import deploying, plan
+from bench.run.deploy import check_name, deploying, plan
 
 CODE = """
 import os, signal, sys
@@ -22,7 +22,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from bench.atomic import scratch_folder
 from bench.run import deploy
-deploy.Registry = lambda uri: None
+deploy.check_name = lambda planned: None
 folder = Path(sys.argv[1])
 part = SimpleNamespace(folder=folder, run=SimpleNamespace(tracking_uri=""))
 with deploy.deploying(SimpleNamespace(part=part, network=None)), scratch_folder(folder / "deploy"):
@@ -31,13 +31,14 @@ with deploy.deploying(SimpleNamespace(part=part, network=None)), scratch_folder(
 
 
 def planned(folder: Path, uri: str = "") -> Any:
-    part = SimpleNamespace(folder=folder, run=SimpleNamespace(tracking_uri=uri))
-    return SimpleNamespace(part=part, network=None)
+    tasks = [SimpleNamespace(name="click"), SimpleNamespace(name="buy")]
+    part = SimpleNamespace(folder=folder, run=SimpleNamespace(tracking_uri=uri), tasks=tasks)
+    return SimpleNamespace(part=part, network=None, name="shop")
 
 
 @pytest.fixture
 def without_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deploy, "Registry", lambda uri: None)
+    monkeypatch.setattr(deploy, "check_name", lambda planned: None)
 
 
 @pytest.mark.usefixtures("without_registry")
@@ -54,6 +55,19 @@ def test_a_registry_that_cannot_be_reached_is_told_before_a_training(tmp_path: P
     (tmp_path / "file").touch()
     address = f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}"
     with pytest.raises(UserError, match="could not list the models"), deploying(planned(tmp_path, address)):
+        raise AssertionError("nothing may begin")
+
+
+@pytest.mark.parametrize("there", [[], ["buy"], ["visit"]])
+def test_another_model_of_the_same_name_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: list[str]
+) -> None:
+    monkeypatch.setattr(deploy, "Registry", lambda uri: SimpleNamespace(tasks=lambda name: there))
+    if there != ["visit"]:
+        check_name(planned(tmp_path))
+        return
+    sentence = "registered model 'shop', which predicts visit, found a pick that predicts click, buy; .* with --name"
+    with pytest.raises(UserError, match=sentence), deploying(planned(tmp_path)):
         raise AssertionError("nothing may begin")
 
 

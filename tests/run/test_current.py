@@ -7,12 +7,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.data import load_card
 from bench.errors import UserError
 from bench.frontier.score import Fusion
 from bench.records import Point, Replicate
+from bench.run import serving
 from bench.run.current import Current, current_of, lasting_current, others_of, read_current
 from bench.schema import Schema, Task
 
@@ -70,6 +72,15 @@ def test_a_logged_score_has_no_model(tmp_path: Path) -> None:
     assert (said.id, said.point, said.column) == ("current", None, "todays_score")
     assert "todays_score" in said.sentence
     assert "favours it" in said.sentence
+
+
+@pytest.mark.parametrize(("scores", "against"), [([0.1, 0.2], ""), ([0.1, np.nan], " (50.0% of test's rows lack it")])
+def test_rows_without_the_logged_score_are_said(scores: list[float], against: str) -> None:
+    part = current(Current(source="today.toml", column="todays_score"))
+    rows: Any = dict.fromkeys(("confirm", "test"), SimpleNamespace(tasks=["click"], logged={"todays_score": scores}))
+    _, said = serving._current(part, [], rows)
+    assert said.startswith(f"today's score, column 'todays_score'{against}")
+    assert ("rank last" in said) == bool(against)
 
 
 def test_without_a_file_the_single_task_models_stand_for_it() -> None:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from bench.data.values import NUMBERS, TEXTS, canonical, coded, distinct, is_any, is_list, plain, whole_column
 
+SENTINELS = (-1, -9, -99, -999, -9999)
+"""Numbers often written for a missing value."""
 _TIMES = (pa.types.is_date, pa.types.is_timestamp)
 
 

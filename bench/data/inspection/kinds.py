@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bench.data.encoding.numeric import ranges_for
-from bench.data.inspection.column import Counted
+from bench.data.inspection.column import SENTINELS, Counted
 from bench.data.inspection.leaks import ranges_of
 from bench.data.inspection.names import QUANTITIES, TIMES, has_word, is_id, is_weight
 from bench.data.inspection.times import epoch_unit, is_hhmm, is_yyyymmdd, reads_as_time
@@ -77,6 +78,9 @@ FEW_RANGES = 20
 CODES = (0.02, 0.25)
 """What exact values tell beyond 20 ranges, as AUC and as a share of all that they tell, from which whole numbers are
 codes: of a quantity, neighbours are alike."""
+CHANCE = 0.6
+"""What they tell beyond ranges by chance, at most, times the root of the labels of the rarer class in validation: in 30
+draws of labels without relation to the values, one had more."""
 COMMON = 0.5
 """Share of train's rows whose range, of few, validation must have; else the column moves with time."""
 DULL = 0.55
@@ -163,8 +167,6 @@ def _numeric(column: Counted, numbers: NDArray[np.float64], trial: Trial | None)
     if trial is not None and not has_word(column.name, QUANTITIES) and (found := _as_codes(trial)):
         return Finding({"kind": "categorical"}, f"whole numbers whose neighbours are not alike, so codes: {found}")
     notes = [] if has_word(column.name, QUANTITIES) else ['if they are codes, write "categorical"']
-    if numbers.min() == -1 and np.sort(numbers)[1] >= 0:
-        notes.append("-1 may stand for a missing value; if it stands for one in every column, add it to reader.missing")
     return _measured(column, "many distinct whole numbers", trial, notes)
 
 
@@ -183,7 +185,8 @@ def _as_codes(trial: Trial) -> str | None:
     exact, ranges = trial.alone(trial.single), trial.alone(trial.cut(FEW_RANGES))
     for name, label in trial.halves.labels.items():
         more = exact[name] - ranges[name]
-        if more >= CODES[0] and more >= CODES[1] * (exact[name] - label.chance):
+        by_chance = CHANCE / math.sqrt(label.fewest(trial.halves.tried))
+        if more >= max(CODES[0], by_chance, CODES[1] * (exact[name] - label.chance)):
             return _compared(trial, name, ("each by itself", exact), (f"{FEW_RANGES} ranges", ranges))
     return None
 
@@ -207,6 +210,10 @@ def coarse_cells(column: Counted, finding: Finding, halves: Halves) -> NDArray[n
 def _measured(column: Counted, why: str, trial: Trial | None, notes: Sequence[str] = ()) -> Finding:
     """A quantity; as codes, too, where single values tell more than ranges do."""
     option = _quantity(column)
+    assert column.numbers is not None
+    low, next_low = np.sort(column.numbers)[:2] if len(column.numbers) > 1 else (0, 0)
+    if low in SENTINELS and next_low > low / 10:
+        notes = (*notes, f"{low:g} may stand for a missing value; if it does in every column, add it to reader.missing")
     if trial is None or not trial.halves.labels or len(column.counts) < 3:
         return Finding(option, why, notes=tuple(notes))
     if (common := trial.common(FEW_RANGES)) < COMMON:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.checks import ZERO_ONE
-from bench.data.inspection.column import Counted
+from bench.data.inspection.column import SENTINELS, Counted
 from bench.data.tasks import TaskRule, check_parents
 from bench.data.values import canonical
 from bench.errors import UserError, unknown
@@ -134,7 +134,7 @@ def find_labels(
     Raises:
         UserError: a label of one class, of texts that are neither yes nor no, a funnel with nothing to learn.
     """
-    called = {column: f"not {column}" if value and value.lower() in _NO else column for column, value in given.items()}
+    called = {column: _called(column, value) for column, value in given.items()}
     names = task_names(tuple(called.values()))
     labels = {column: _label(names[called[column]], columns, column, value) for column, value in given.items()}
     for child in TopologicalSorter({child: [parent] for child, parent in parents.items()}).static_order():
@@ -142,6 +142,13 @@ def find_labels(
             labels[child] = _child(labels[child], labels[parents[child]])
     opposed = {column: _opposed(column, labels) for column in labels}
     return {label.rule.name: replace(label, notes=(*label.notes, *opposed[column])) for column, label in labels.items()}
+
+
+def _called(column: str, value: str | None) -> str:
+    """A label's name. It has the value if that is not a yes: `dead=alive` is `dead alive`."""
+    if not value or value.lower() in (*_YES, column.lower()):
+        return column
+    return f"not {column}" if value.lower() in _NO else f"{column} {value}"
 
 
 def _opposed(column: str, labels: Mapping[str, Label]) -> tuple[str, ...]:
@@ -172,15 +179,19 @@ def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | N
     unlabelled = column.rows - column.known
     notes = [f"{unlabelled:,} of {column.rows:,} rows have no label"] if unlabelled else []
     lower = {text.lower() for text in texts}
-    yes = [text for text in texts if text.lower() in _YES]
+    yes, no = ([text for text in texts if text.lower() in words] for words in (_YES, _NO))
     means: dict[str, Any] = {}
     if positive is not None:
         value = canonical(positive)
         if value not in texts:
             raise UserError(f"{where}: {unknown('value', positive, texts[:50])}")
         means = {"positive": (value,)}
+        if alike := [text for text in texts if text != value and text.lower() == value.lower()]:
+            notes.append(f"{alike[0]!r} is another value than {value!r} and means 0")
     elif lower <= set(ZERO_ONE):
         pass
+    elif column.numbers is None and yes and no and len(yes) + len(no) == len(texts):
+        means = {"positive": tuple(yes), "negative": tuple(no)}
     elif len(texts) == 2:
         if len(yes) != 1 or not lower - set(_YES) <= set(_NO):
             yes = [texts[int(np.argmin(column.counts))]]
@@ -199,6 +210,8 @@ def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | N
         few = stray < _STRAY * column.known
         odd = f"{stray:,} of {column.known:,} labels are neither 0 nor 1, such as {others[0]}: " if few else ""
         notes.append(f"{odd}a number is predicted; for a yes or no say --label {of}=VALUE")
+        if few and len(others) == 1 and float(others[0]) in SENTINELS:
+            notes.append(f"if {others[0]} stands for no label, leave it empty in the files")
     rule = TaskRule(name=name, column=of, **means)
     return Label(rule, read(rule, columns), tuple(notes))
 

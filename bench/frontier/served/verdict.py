@@ -206,12 +206,11 @@ def _switched(served: Served, row: int, changes: tuple[Change, ...], against: st
             balance += f" By the policy's rule the gain is worth its cost: {worth}." if gained else ""
         else:
             balance += f" By the policy's rule this cannot be told: {worth}."
-    what += condition
     if _own(served, row) or served.table["role"][row] == "baseline":
         first = ONLY_WEIGHTS if _own(served, row) else "Switch to a baseline"
         kind = "baseline" if served.table["role"][row] == "baseline" else kind
-        return Verdict(kind, f"{first}: {what}. {balance}")
-    return _with_baseline(served, row, kind, what, balance)
+        return Verdict(kind, f"{first}: {what}{condition}. {balance}")
+    return _with_baseline(served, row, kind, condition, balance)
 
 
 def _effects(changes: tuple[Change, ...], worth: Change | None) -> str:
@@ -229,12 +228,13 @@ def _effects(changes: tuple[Change, ...], worth: Change | None) -> str:
     return f"It {listed([f'{effect} ' + ', '.join(effects[effect]) for effect in order if effect in effects])}"
 
 
-def _with_baseline(served: Served, row: int, kind: Kind, what: str, balance: str) -> Verdict:
+def _with_baseline(served: Served, row: int, kind: Kind, condition: str, balance: str) -> Verdict:
     """The same, told with the simplest model that is as good as a picked trial, or that cannot be told from it."""
     as_good, doubts = _rivals(served, row)
+    what = f"{describe(served, row)}{condition}"
     if as_good:
         at, gain = as_good[0]
-        name = describe(served, at)
+        name = f"{describe(served, at)}{condition}"
         balance = balance.replace("It ", f"The pick, {describe(served, row)}, ", 1)
         if _own(served, at):
             kind = "baseline" if served.table["role"][at] == "baseline" else kind

@@ -137,6 +137,20 @@ def test_whole_numbers_whose_neighbours_differ_are_codes() -> None:
         assert option["kind"] == "numeric"
 
 
+def test_few_labels_make_no_quantity_a_code() -> None:
+    rng = np.random.default_rng(0)
+    found = [tried("rooms", rng.integers(0, 90, 1000), (rng.random(1000) < 0.2).astype(float)) for _ in range(20)]
+    assert sum(one.option != {"kind": "numeric"} for one in found) <= 1
+
+
+@pytest.mark.parametrize(("low", "said"), [(-1, True), (-999, True), (-7, False)])
+@pytest.mark.parametrize("shift", [0.25, 20])
+def test_a_number_for_missing_is_said(low: float, said: bool, shift: float) -> None:
+    numbers = np.append(RNG.integers(0, 90, 400) + shift, [low] * 9)
+    (note,) = [one for one in find_kind(count_column("x", pa.array(numbers))).notes if "stand for" in one] or [""]
+    assert note.startswith(f"{low} may stand for a missing value") == said
+
+
 def test_a_weight_that_tells_something_may_be_a_things() -> None:
     values = np.random.default_rng(0).uniform(1, 90, 2000).round(1)
     dull = happens(np.full(2000, 0.5))

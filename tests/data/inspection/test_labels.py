@@ -54,12 +54,32 @@ def test_a_stray_value_among_zeros_and_ones_is_told() -> None:
     assert one([0, 1, 2]).notes == ("a number is predicted; for a yes or no say --label y=VALUE",)
 
 
+def test_yes_and_no_in_several_spellings() -> None:
+    label = one(["yes", "YES", "no", "No"])
+    assert label.y.tolist() == [1, 1, 0, 0]
+    assert label.notes == ()
+    assert one(["yes", "YES", "no"], "yes").notes == ("'YES' is another value than 'yes' and means 0",)
+
+
+def test_a_number_that_stands_for_no_label_is_said() -> None:
+    assert one([0, 1] * 50 + [-999]).notes[-1] == "if -999 stands for no label, leave it empty in the files"
+    assert len(one([0, 1] * 50 + [-998]).notes) == 1
+
+
 def test_the_value_that_means_yes_may_be_said() -> None:
     assert label_columns(["y=b=c", "a=b"], ["y", "a=b"]) == {"y": "b=c", "a=b": None}
     assert one(["a", "b", "c"], "b").table["positive"] == ["b"]
     assert one([1.0, 2.0, 3.0], "2.0").table["positive"] == ["2"]
     with pytest.raises(UserError, match="unknown value 'd'"):
         one(["a", "b"], "d")
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [("yes", "dead"), ("dead", "dead"), ("no", "not_dead"), ("alive", "dead_alive"), (None, "dead")]
+)
+def test_a_task_is_called_by_the_value_that_means_yes(value: str | None, name: str) -> None:
+    other = "no" if value in (None, "yes") else "yes"
+    assert list(find_labels({"dead": value}, {}, counted(dead=[value or "yes", other]))) == [name]
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,14 @@ def test_a_trial_that_is_the_baseline_itself_is_told_as_the_baseline():
     assert found.sentence.endswith("The pick, model 8 (mmoe), power of click 0.5, like 0.5, ranks exactly alike.")
 
 
+@pytest.mark.parametrize("point", ["now", "equal_weights"])
+def test_the_condition_of_a_trade_stands_beside_a_model_that_is_as_good(point):
+    as_good = (point, "current" if point == "now" else "baseline", 0.6, 0.44, 0.36)
+    found = verdict(front_of([CURRENT, ("7", "trial", 0.5, 0.44, 0.36), as_good]), 1, NOW)
+    assert f"model {point}" in found.answer
+    assert found.answer.endswith("like 0.6 if the gain is worth its cost to you.")
+
+
 def test_a_pick_that_a_baseline_beats_is_no_win_however_surely_it_is_on_the_front():
     """The baseline has more of all between two of its weights, at neither of which it has as much of both."""
     equal = [("equal_weights", "baseline", w, 0.47 - 0.2 * (w - 0.4), 0.39 + 0.2 * (w - 0.4)) for w in (0.3, 0.7)]
