@@ -12,7 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.balancing import LossWeighting
 from bench.frontier.policy import PickRule, weighted
+from bench.models.contracts import Interaction, Layout
+from bench.models.layers import BatchedMLP, mix
+from bench.models.losses.base import Context, Log
 from bench.models.sharing import Sharing
 from bench.plugins import registry_of
 from bench.production.engines import Engine, eager
@@ -103,6 +107,95 @@ def test_a_sharing_may_be_of_torch_layers(plain: dict[str, str]) -> None:
 @pytest.mark.slow  # torch's exporter
 def test_a_sharing_of_torch_layers_can_be_packaged(plain: dict[str, str]) -> None:
     models.it_can_be_packaged(plain)
+
+
+class TooFew(Plain):
+    """Gives two representations for any number of tasks."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)[:2]
+
+
+class Mixed(Interaction):
+    """Adds what other input sets have, and so other tasks."""
+
+    def __init__(self, layout: Layout, sets: int, config: Config) -> None:
+        super().__init__()
+        self.outputs = layout.inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + x.mean(0, keepdim=True)
+
+
+class Single(Mixed):
+    """One matrix for all input sets, which knows float32 alone."""
+
+    def __init__(self, layout: Layout, sets: int, config: Config) -> None:
+        super().__init__(layout, sets, config)
+        self.linear = nn.Linear(layout.inputs, layout.inputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h: Tensor = self.linear(x)
+        return h
+
+
+def loss_by(change: Callable[[Tensor, Tensor], Tensor]) -> Entry[Any]:
+    """The log loss (B, T), changed together with the labels."""
+
+    class Changed(Log):
+        def forward(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
+            return change(super().forward(logits, labels, known, context), labels)
+
+    return Entry(Changed, Config, "-", "changed")
+
+
+class Idle(LossWeighting):
+    """Has a weight that it does not use."""
+
+    def __init__(self, tasks: Any, config: Config) -> None:
+        super().__init__(tasks)
+        self.weight = nn.Parameter(torch.zeros(len(tasks)))
+
+    def forward(self, losses: Tensor) -> Tensor:
+        return losses.sum()
+
+
+OF_A_LOSS = "a_tasks_loss_is_its_own"
+APART = "shared_parameters_are_declared_exactly[two-single_task]"
+TRAINED = "it_reaches_every_parameter_and_fits_64_rows"
+
+
+@pytest.mark.parametrize(
+    ("group", "entry", "check", "said"),
+    [
+        ("sharing", Entry(TooFew, Config, "-", ""), "its_state_is_its_parameters", r"representations \(4, 16, 8\)"),
+        ("interaction", Entry(Mixed, Config, "-", ""), APART, "embedding.weight.*own, moves 2"),
+        ("interaction", Entry(Single, Config, "-", ""), APART, "linear.weight.*own, moves 2"),
+        ("interaction", Entry(Single, Config, "-", ""), "it_trains_in_bf16", "same dtype"),
+        ("loss", loss_by(lambda losses, labels: losses.mean(1, keepdim=True)), OF_A_LOSS, r"expected .*\(32, 4\)"),
+        ("loss", loss_by(lambda losses, labels: losses + losses.mean(1, keepdim=True)), OF_A_LOSS, "logits"),
+        ("loss", loss_by(lambda losses, labels: losses * (1 + labels.roll(1, 1))), OF_A_LOSS, "labels of task"),
+        ("loss", loss_by(lambda losses, labels: losses - 2), OF_A_LOSS, "at least 0"),
+        ("balancing", Entry(Idle, Config, "-", ""), TRAINED, "balancer.weight"),
+    ],
+)
+def test_a_broken_part_fails(
+    monkeypatch: pytest.MonkeyPatch, group: str, entry: Entry[Any], check: str, said: str
+) -> None:
+    registry = registry_of(group)
+    monkeypatch.setattr(registry, "_all", {**registry, "broken": entry})
+    (tried,) = (each for each in checks(group, "broken") if str(each) == check)
+    with pytest.raises((AssertionError, ValueError, RuntimeError), match=said) as caught:
+        tried()
+    assert caught.value.__notes__[0].startswith(f"expected of {check}: ")
+
+
+def test_sums_of_experts_refuse_other_shapes() -> None:
+    """The compiled passes would read beyond the memory of the experts."""
+    with pytest.raises(ValueError, match=r"mix: expected scores of shape \(2, 6, 4\), found \(2, 6, 5\)"):
+        mix(torch.zeros(2, 6, 5), torch.zeros(4, 6, 8))
+    with pytest.raises(ValueError, match="divides 3 layers, found 2"):
+        BatchedMLP(3, 4, (8,))(torch.zeros(2, 6, 4))
 
 
 class Forgetful(InlineExecutor):

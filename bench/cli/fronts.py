@@ -40,10 +40,9 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
         full: with the score's kind, P(non-dominated), and what the front says beside the verdict.
     """
     from bench.frontier.score import in_words
-    from bench.run.current import current_of
     from bench.run.results import run_argument
 
-    say(" ".join(filter(None, [current_of(result.run).sentence, result.serving.note, result.asked])))
+    say(result.current)
     rows = [(served.table.iloc[at].to_dict(), note) for at, note in _shown(result, served).items()]
     columns = {
         "point": [row["name"] for row, _ in rows],

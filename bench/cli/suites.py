@@ -42,10 +42,11 @@ def spaces(
 ) -> None:
     """List the search spaces, or show one: its size, its branches, its defaults."""
     from bench import content
-    from bench.search.space import describe_space
+    from bench.search.space import describe_space, load_space
 
     if space is not None:
         found = describe_space(space, dataset)
+        load_space(space).validate_against_config(found["tasks"])
         print_json(found) if json else _show(found)
         return
     listed = [describe_space(name, dataset) for name in content.names("search_spaces")]

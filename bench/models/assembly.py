@@ -199,7 +199,13 @@ class MultiTaskModel(nn.Module):
         """What the towers stand on: as `logits` -> (O, k B, H), or (1, k B, H) where it is one for all."""
         x = self._inputs(e, ids, dense)
         h: Tensor = self.sharing(x) if self.scenario is None else self.sharing(x, self._scenarios(ids))
-        more = self.outputs[len(self.schema.tasks) :]
+        tasks, expected = len(self.schema.tasks), (x.shape[1], self.sharing.outputs)
+        if h.dim() != 3 or len(h) not in (1, tasks) or h.shape[1:] != expected:
+            raise ValueError(
+                f"{type(self.sharing).__name__}: expected representations {(tasks, *expected)}, or one for all tasks "
+                f"{(1, *expected)}, found {tuple(h.shape)}"
+            )
+        more = self.outputs[tasks:]
         return torch.cat([h, *(h[task : task + 1] for task in more)]) if more and len(h) > 1 else h
 
     def losses(

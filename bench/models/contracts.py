@@ -68,11 +68,13 @@ class BySets(nn.Module):
 
     def forward(self, x: Tensor, *common: Tensor) -> Tensor:
         """x (I, B, inputs), and what all sets have in common -> (I, B, outputs)."""
-        if self.whole:
-            y: Tensor = self.parts[0](x, *common)
-            return y
-        split = torch.split(x, self.counts)
-        return torch.cat([part(some, *common) for part, some in zip(self.parts, split, strict=True)])
+        split = [x] if self.whole else torch.split(x, self.counts)
+        found = [part(some, *common) for part, some in zip(self.parts, split, strict=False)]
+        for part, some, y in zip(self.parts, split, found, strict=False):
+            if y.dim() != 3 or (len(y), y.shape[2]) != (len(some), self.outputs):
+                expected = (len(some), "B", self.outputs)
+                raise ValueError(f"{type(part).__name__}: expected an output {expected}, found {tuple(y.shape)}")
+        return found[0] if self.whole else torch.cat(found)
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Those on whose every slice the losses of all tasks depend."""
@@ -252,7 +254,10 @@ class Sharing(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """x (I, B, inputs), I = input_sets(tasks) -> representations (T, B, H); (1, B, H) if it is one for all."""
+        """x (I, B, inputs), I = input_sets(tasks) -> representations (T, B, H); (1, B, H) if it is one for all.
+
+        x may be bfloat16, while parameters are float32: multiply it by `weight.to(x.dtype)`, as `bench.models.layers`.
+        """
 
     @abstractmethod
     def shared_parameters(self) -> Iterator[nn.Parameter]:

@@ -74,7 +74,21 @@ def mix(scores: Tensor, all_scores: Tensor, own: Tensor, shared: Tensor) -> tupl
 
     Returns:
         (K, B, H), and (1 or 0, B, H).
+
+    Raises:
+        ValueError: other shapes, which the compiled passes would read beyond the memory of.
     """
+    gates, batch, _ = scores.shape
+    each, experts = len(own) // max(gates, 1), len(own) + len(shared)
+    expected = {
+        "shared": (shared, (len(shared), batch, shared.shape[2])),
+        "own": (own, (gates * each, batch, shared.shape[2])),
+        "scores": (scores, (gates, batch, each + len(shared))),
+        "all_scores": (all_scores, (len(all_scores), batch, experts if len(all_scores) else all_scores.shape[2])),
+    }
+    for name, (found, shape) in expected.items():
+        if found.shape != shape:
+            raise ValueError(f"mix: expected {name} of shape {shape}, found {tuple(found.shape)}")
     mixed: tuple[Tensor, Tensor] = _Mix.apply(scores, all_scores, own, shared)  # type: ignore[no-untyped-call]
     return mixed
 
@@ -187,9 +201,11 @@ class Layer(NamedTuple):
 def forward_together(x: Tensor, pairs: Sequence[Pair]) -> tuple[list[Tensor], Layer]:
     """Layers on x (G, B, I) as one product -> their outputs, and what `backward_together` needs."""
     groups, batch, inputs = x.shape
-    for weight, _ in pairs:
-        if weight.shape[2] != inputs:  # other sizes could be parted into rows of this one
+    for weight, _ in pairs:  # other sizes could be parted into rows of these
+        if weight.shape[2] != inputs:
             raise ValueError(f"expected {weight.shape[2]} inputs of a layer, found {inputs}")
+        if not groups or weight.shape[0] % groups:
+            raise ValueError(f"expected inputs whose number divides {weight.shape[0]} layers, found {groups}")
     blocks = [weight.reshape(groups, -1, inputs) for weight, _ in pairs]
     columns = list(accumulate((block.shape[1] for block in blocks), initial=0))
     weights = side_by_side(blocks, x.dtype)

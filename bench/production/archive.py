@@ -43,9 +43,9 @@ unbind.int unsqueeze.default view.default
 
 promote_types.default sym_size.int
 """  # element by element; sums and products; other shapes and choices of rows or columns; of shapes and types
-OF_PLUGINS = "torch.ops.aten.linear.default"
-"""`nn.Linear`, of which plug-ins are made; our models have none."""
-OPERATORS = frozenset([*(f"torch.ops.aten.{name}" for name in _ATEN.split()), "_operator.mul", OF_PLUGINS])
+OF_PLUGINS = frozenset(["torch.ops.aten.linear.default", "torch.ops.aten.matmul.default"])
+"""`nn.Linear` and `@`, of which plug-ins are made; our models have none."""
+OPERATORS = OF_PLUGINS | {*(f"torch.ops.aten.{name}" for name in _ATEN.split()), "_operator.mul"}
 """What a node may call: the operators that exports of our models hold. `_operator.mul` multiplies sizes: the rows of an
 ensemble are members times samples."""
 

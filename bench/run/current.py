@@ -99,9 +99,9 @@ class Current(_Part):
 
     @property
     def sentence(self) -> str:
-        """What it is."""
+        """What it is; empty where no file was given."""
         if not self.source:
-            return "No --current was given: the best single-task model of each task, equally weighted, stands for it."
+            return ""
         if self.point is None:
             return (
                 f"The current point is the logged score '{self.column}'; it has no model to train. Rows that it put on "

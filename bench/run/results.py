@@ -71,6 +71,13 @@ class DatasetResult:
         return readings(self.serving.served, self.pick.row)
 
     @property
+    def current(self) -> str:
+        """What is compared with, how many rows it is measured on, and whose policy is followed, as sentences."""
+        other = self.serving.served is not None and not self.serving.named
+        first = f"Differences are from {self.serving.against}." if other else current_of(self.run).sentence
+        return " ".join(filter(None, [first, self.serving.note, self.asked]))
+
+    @property
     def asked(self) -> str:
         """Where the policy is not the suite's, a sentence that says so; else empty."""
         if self.policy.toml == suite_policy(self.run).toml:
@@ -262,7 +269,7 @@ def view_of(result: DatasetResult) -> View:
         about=_about(result),
         run=run.name,
         verdict=result.verdict.to_json(),
-        current=" ".join(filter(None, [current_of(result.run).sentence, result.serving.note, result.asked])),
+        current=result.current,
         served=result.serving.served,
         choices=result.choices,
         pick=picked,

@@ -41,6 +41,7 @@ class Serving:
         note: where only a part of the rows was kept, a sentence that says so; else empty.
         rows: of test, those that are not kept included.
         against: what the current point is, in a few words.
+        named: whether that is what --current names.
     """
 
     served: Served | None
@@ -49,6 +50,7 @@ class Serving:
     reason: str = ""
     note: str = ""
     rows: int = 0
+    named: bool = False
 
 
 def serving_of(
@@ -83,7 +85,7 @@ def serving_of(
                 save(served, part.folder, digest)
     except UserError as error:
         return Serving(None, rates, against, str(error))
-    return Serving(served, rates, against, note=_note(rows), rows=rows[TEST].of)
+    return Serving(served, rates, against, note=_note(rows), rows=rows[TEST].of, named=now.id == "current")
 
 
 def verdict_of(serving: Serving, policy: Policy, pick: Pick | None, no_pick: str, suspicion: str) -> Verdict:
@@ -161,7 +163,8 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
     stands = next((each for each in candidates if each.role == "baseline"), candidates[0] if candidates else None)
     if stands is None:
         return None, ""
-    return Current(stands.id, equal), f"{stands.name} under equal weights (no single-task model was confirmed)"
+    missing = f"{now.source} was not" if now.source else "no single-task model was"
+    return Current(stands.id, equal), f"{stands.name} under equal weights ({missing} confirmed)"
 
 
 def _note(rows: Mapping[str, Rows]) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -88,7 +91,8 @@ class ConditionalGPSampler(BaseSampler):
     Which parameters exist under which choices is learnt from the study's trials (`LearntShape`). A parameter that no
     trial had before is drawn at random, and so is all of the first trials (`gp.STARTUP`). Completed trials are
     modelled; running ones repel, so that parallel workers spread out; failed and pruned trials show only which
-    parameters exist. Intermediate values and constraints are ignored. An enqueued trial's given parameters are kept.
+    parameters exist. Intermediate values are ignored, and so are constraints, with a warning. An enqueued trial's given
+    parameters are kept.
 
     All that is drawn depends on the seed, the number of the trial, and the trials before it. So there is no random
     state to reseed or to keep: samplers of one seed in several processes agree, and still draw different trials.
@@ -98,9 +102,15 @@ class ConditionalGPSampler(BaseSampler):
         reference: of the hypervolume, a value for each objective that is worse than all that matters. The default
             is the worse, objective by objective, of two values: the trials' median, and a tenth of the front's range
             below the front.
+
+    Raises:
+        UserError: a value of the reference is no finite number.
     """
 
     def __init__(self, seed: int | None = None, reference: Sequence[float] | None = None) -> None:
+        given = [] if reference is None else list(reference)
+        if not all(isinstance(value, Real) and math.isfinite(value) for value in given):
+            raise UserError(f"reference: expected a finite number for each objective, found {given}")
         self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         self._reference = reference
 
@@ -128,6 +138,8 @@ class ConditionalGPSampler(BaseSampler):
         if not search_space:
             return {}
         trials = _trials(study, trial)
+        if any(other.constraints for other in trials):
+            warnings.warn("ConditionalGPSampler ignores the constraints of this study's trials", stacklevel=2)
         configs = [_encoded(other.params, search_space) for other in trials]
         shape = LearntShape({name: _leaf(of) for name, of in search_space.items()}, configs)
         objectives = tuple(

@@ -73,8 +73,11 @@ def _move_below(tree: dict[str, Node], name: str, unless: Any, where: str) -> No
     ((switch_name, without),) = unless.items()
     switch = tree.get(switch_name)
     if not isinstance(switch, Switch) or switch_name == name:
-        raise UserError(f"{where}: expected a switch beside this parameter, found '{switch_name}'")
-    for branch in without if isinstance(without, list) else [without]:
+        below = switch_name not in tree and any(other == switch_name for other, _, _ in walk(tree))
+        where_it_is = ", which only some configurations have" if below else ""
+        raise UserError(f"{where}: expected a switch beside this parameter, found '{switch_name}'{where_it_is}")
+    without = without if isinstance(without, list) else [without]
+    for branch in without:
         if branch not in switch.branches:
             raise UserError(f"{where}: {unknown('branch', str(branch), switch.branches)}")
     node = tree.pop(name)

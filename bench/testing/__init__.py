@@ -12,11 +12,13 @@ A check raises AssertionError, or `unittest.SkipTest` where the entry's `unfit` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
+from inspect import getdoc
 from itertools import cycle
 from typing import TYPE_CHECKING
+from unittest import SkipTest
 
 from bench.errors import UserError, unknown
 from bench.plugins import registry_of
@@ -35,7 +37,7 @@ class Check:
     """One thing that an entry must do; calling it tries."""
 
     name: str
-    run: Callable[[], None]
+    run: partial[None]
 
     def __call__(self) -> None:
         """Tries.
@@ -47,7 +49,13 @@ class Check:
         import torch
 
         torch.manual_seed(0)
-        self.run()
+        try:
+            self.run()
+        except SkipTest:
+            raise
+        except Exception as error:
+            error.add_note(f"expected of {self}: {(getdoc(self.run.func) or '').split(chr(10) * 2 + 'Args:')[0]}")
+            raise
 
     def __str__(self) -> str:
         return self.name
@@ -109,13 +117,19 @@ def _of_model(axis: str, name: str) -> _Found:
                 f"shared_parameters_are_declared_exactly[{with_other}]",
                 partial(of.shared_parameters_are_declared_exactly, tasks, kinds),
             )
+    if axis in ("numeric", "interaction", "sequence"):
+        for other in ("single_task", "stem"):  # with input sets of one task each
+            each = partial(of.shared_parameters_are_declared_exactly, "two", {"sharing": other, axis: name})
+            yield f"shared_parameters_are_declared_exactly[two-{other}]", each
+    if axis in ("loss", "regression_loss"):
+        yield "", partial(of.a_tasks_loss_is_its_own, {axis: name})
     for check in (of.a_seed_decides_everything, of.its_state_is_its_parameters, of.it_can_be_packaged):
         yield "", partial(check, {axis: name})
     # The tiny store has neither numbers with ranges, nor histories, nor regressions.
     if axis not in ("numeric", "sequence", "regression_loss"):
         store = training.MemoryStore()
-        for tried in (training.it_reaches_every_parameter_and_fits_64_rows, *training.OF_ALL):
-            yield "", partial(tried, store, {f"{axis}.kind": name})
+        tried = (training.it_reaches_every_parameter_and_fits_64_rows, training.it_trains_in_bf16, *training.OF_ALL)
+        yield from (("", partial(check, store, {f"{axis}.kind": name})) for check in tried)
 
 
 def _of_balancer(name: str, claims: Collection[str]) -> _Found:

@@ -161,15 +161,20 @@ def the_gradient_reaches_every_parameter(tasks: str, kinds: Kinds) -> None:
 def shared_parameters_are_declared_exactly(tasks: str, kinds: Kinds) -> None:
     """By autograd: each slice of a shared one moves more than one task, each slice of another exactly one.
 
-    Where a funnel transfers hidden units, what moves a task moves all that follow it, and they count as one.
+    So does each input set of the table's. Where a funnel transfers hidden units, what moves a task moves all that
+    follow it, and they count as one.
     """
     model = build(tasks, kinds).double().eval()
     ids, dense, _ = batch_of(schema_of(tasks, kinds), 256)
     parameters = list(model.dense_parameters())
     logits = model(ids, dense.double())
-    moved = [torch.zeros(len(parameter), len(TASKS[tasks]), dtype=torch.bool) for parameter in parameters]
+    slices = [*map(len, parameters), model.input_sets]
+    moved = [torch.zeros(count, len(TASKS[tasks]), dtype=torch.bool) for count in slices]
+    inputs = [*parameters, model.embedding.weight]
     for output, task in enumerate(model.outputs):
-        gradients = torch.autograd.grad(logits[:, output].sum(), parameters, retain_graph=True, allow_unused=True)
+        gradients = [*torch.autograd.grad(logits[:, output].sum(), inputs, retain_graph=True, allow_unused=True)]
+        if gradients[-1] is not None:
+            gradients[-1] = gradients[-1].reshape(len(gradients[-1]), model.input_sets, -1).transpose(0, 1)
         for by, gradient in zip(moved, gradients, strict=True):
             if gradient is not None:
                 by[:, task] |= _any_of_slices(gradient)
@@ -180,15 +185,47 @@ def shared_parameters_are_declared_exactly(tasks: str, kinds: Kinds) -> None:
                 by[:, task] &= ~before[:, parent] if parent is not None else True
     shared = {id(parameter) for parameter in model.shared_parameters()}
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    for parameter, by in zip(parameters, moved, strict=True):
+    for parameter, by in zip(inputs, moved, strict=True):
+        is_shared = torch.full((len(by),), id(parameter) in shared)
+        if parameter is model.embedding.weight:
+            is_shared[: model.interaction.common] = True
         count = by.sum(1)
         least = 1 if model.towers.transfer is None else 0
-        fits = count > least if id(parameter) in shared else count == 1
-        assert fits.all(), (names[id(parameter)], count)
+        fits = torch.where(is_shared, count > least, count == 1)
+        wrong = [f"{'shared' if of_all else 'own'}, moves {n}" for of_all, n in zip(is_shared, count, strict=True)]
+        wrong = [each for each, right in zip(wrong, fits, strict=True) if not right]
+        assert not wrong, f"{names[id(parameter)]}: by declared kind and number of tasks, slices: {wrong}"
+
+
+def a_tasks_loss_is_its_own(kinds: Kinds) -> None:
+    """It depends on its task's own logits and labels, and is finite and not negative, however sure the predictions."""
+    model = build("mixed", kinds)
+    _, dense, labels = batch_of(schema_of("mixed", kinds), 32)
+    logits = torch.randn(32, len(model.outputs), requires_grad=True)
+    losses = model.losses(logits, labels, dense=dense)
+    for task, loss in enumerate(losses):
+        (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
+        others = [number for number, of in enumerate(model.outputs) if of != task and gradient[:, number].any()]
+        assert not others, f"the loss of task {task} depends on the logits {others}"
+    for task in {1, 2, 3}:  # nobody's parents
+        changed = labels.clone()
+        changed[:, task] = 1 - changed[:, task]
+        found = model.losses(logits, changed, dense=dense).isclose(losses)
+        found[task] = True
+        assert found.all(), f"labels of task {task} change the losses of tasks {(~found).nonzero().flatten().tolist()}"
+    binary = torch.tensor([task.kind == "binary" for task in model.schema.tasks])
+    for sure in (0.0, 5.0, 50.0, -50.0):
+        signs = torch.where(binary, 2 * labels - 1, labels)[:, list(model.outputs)]
+        losses = model.losses(sure * signs, labels, dense=dense)
+        right = losses.isfinite() & (losses >= 0)
+        assert right.all(), f"expected finite losses of at least 0, found {losses} of logits {sure:g} times the signs"
 
 
 def a_seed_decides_everything(kinds: Kinds) -> None:
-    """Two steps by plain gradients repeat bit for bit under one seed, and differ under another."""
+    """Two steps by plain gradients repeat bit for bit under one seed, and differ under another.
+
+    All draws come from torch's default generator.
+    """
 
     def trained(seed: int) -> Tensor:
         torch.manual_seed(seed)
@@ -208,13 +245,15 @@ def a_seed_decides_everything(kinds: Kinds) -> None:
 
 
 def its_state_is_its_parameters(kinds: Kinds) -> None:
-    """`state_dict` holds the parameters alone, and a new model with it predicts the same."""
+    """`state_dict` holds parameters, and buffers of a regression loss; a new model with it predicts the same."""
     model, other = build("mixed", kinds).eval(), build("mixed", kinds).eval()
     ids, dense, _ = batch_of(schema_of("mixed", kinds), 16)
     assert not torch.equal(model(ids, dense), other(ids, dense))
     other.load_state_dict({name: tensor.clone() for name, tensor in model.state_dict().items()})
     assert torch.equal(model(ids, dense), other(ids, dense))
-    assert set(model.state_dict()) == {name for name, _ in model.named_parameters()}
+    kept = {name for name in model.state_dict() if not name.startswith("funnel.loss.regression.")}
+    beyond = kept - {name for name, _ in model.named_parameters()}
+    assert not beyond, f"expected parameters alone in the state, found the buffers {beyond}"
 
 
 def it_can_be_packaged(kinds: Kinds) -> None:

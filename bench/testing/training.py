@@ -126,22 +126,26 @@ def it_reaches_every_parameter_and_fits_64_rows(
 ) -> None:
     """Every embedding in use moves, every other parameter has gradients, and 64 rows are learnt by heart.
 
+    Parameters are those of the model and of its balancer.
+
     Args:
         least: AUC of each task on these rows after 625 steps.
     """
     made = trainer(store, dotted)
     batch = next(Batches(store.split("train")).in_order(64))
-    before = {name: tensor.clone() for name, tensor in made.model.state_dict().items()}
-    touched = {name: torch.zeros_like(tensor, dtype=torch.bool) for name, tensor in before.items()}
+    of_balancer = {f"balancer.{name}": each for name, each in made.step.balancer.named_parameters()}
+    parameters = {**dict(made.model.named_parameters()), **of_balancer}
+    table = made.model.embedding.weight.detach().clone()
+    touched = {name: torch.zeros_like(each, dtype=torch.bool) for name, each in parameters.items()}
     for _ in range(25):
         made.step(*batch)
-        for name, parameter in made.model.named_parameters():
+        for name, parameter in parameters.items():
             if parameter.grad is not None:
                 touched[name] |= parameter.grad != 0
-    for name, parameter in made.model.named_parameters():
+    for name, parameter in parameters.items():
         if parameter is made.model.embedding.weight:
             rows = np.unique(batch.ids.numpy())
-            moved = (parameter != before[name]).any(dim=1)
+            moved = (parameter != table).any(dim=1)
             assert moved[rows[rows > 0]].all(), f"{name}: an embedding that was used never moved"
         else:
             reached = touched[name].flatten(1).any(dim=1) if parameter.ndim > 1 else touched[name].any()
@@ -168,8 +172,21 @@ def coordinates_that_a_field_does_not_use_never_move(store: MemoryStore, optimiz
     assert moved.tolist() == [at < 16 for at in range(32)]  # 6 n^(1/4) is between 8 and 16 for all its fields
 
 
+def it_trains_in_bf16(store: MemoryStore, dotted: Mapping[str, Any]) -> None:
+    """Two steps with products in bfloat16: what multiplies x has x's precision, as in `x @ weight.to(x.dtype)`."""
+    made = trainer(store, {**dotted, "optim.precision": "bf16"})
+    batch = next(Batches(store.split("train")).in_order(64))
+    for _ in range(2):
+        made.step(*batch)
+    for name, tensor in made.model.state_dict().items():
+        assert tensor.isfinite().all(), f"expected finite numbers in '{name}', found {tensor}"
+
+
 def its_state_round_trips_bit_for_bit(store: MemoryStore, dotted: Mapping[str, Any]) -> None:
-    """Training goes on from a saved state as if it had never stopped."""
+    """Training goes on from a saved state as if it had never stopped.
+
+    All that is kept between steps is a parameter or a buffer, and all draws come from torch's default generator.
+    """
     batch = next(Batches(store.split("train")).in_order(64))
 
     def go(made: Trainer, steps: int) -> None:
@@ -183,7 +200,7 @@ def its_state_round_trips_bit_for_bit(store: MemoryStore, dotted: Mapping[str, A
     go(first, 3)
     go(second, 3)
     for name, tensor in first.model.state_dict().items():
-        assert torch.equal(tensor, second.model.state_dict()[name]), name
+        assert torch.equal(tensor, second.model.state_dict()[name]), f"'{name}' differs after three steps more"
 
 
 def a_row_of_weight_0_counts_as_one_without_labels(store: MemoryStore, dotted: Mapping[str, Any]) -> None:

@@ -71,3 +71,10 @@ def test_every_suite_is_listed_with_its_data_and_budget(seesaw) -> None:
     not_fetched = {name for name, one in by_name.items() if not one["fetched"]}
     assert not_fetched == {"ali-ccp", "aliexpress", "reference", "tenrec"}
     assert "--raw DIR" in seesaw("suites", home=None).out
+
+
+def test_an_option_that_no_configuration_has_is_named(seesaw, tmp_path) -> None:
+    (tmp_path / "mine.toml").write_text('title = "mine"\n[fixed]\n"sharing.kind" = "mmoe"\n"sharing.mmoe.expert" = 4\n')
+    said = seesaw("spaces", str(tmp_path / "mine.toml"), home=None)
+    assert said.code == 2
+    assert "mine.toml: unknown key 'sharing.mmoe.expert' (did you mean 'sharing.mmoe.experts'?)" in said.err

@@ -13,9 +13,13 @@ import pytest
 from bench.data import load_card
 from bench.errors import UserError
 from bench.frontier.score import Fusion
+from bench.frontier.served.measuring import Candidate
 from bench.records import Point, Replicate
+from bench.rows import CONFIRM
 from bench.run import serving
 from bench.run.current import Current, current_of, lasting_current, others_of, read_current
+from bench.run.results import DatasetResult
+from bench.run.serving import Serving
 from bench.schema import Schema, Task
 
 CARD = load_card("synthetic-funnel@rows=2000")
@@ -87,7 +91,22 @@ def test_without_a_file_the_single_task_models_stand_for_it() -> None:
     said = current_of(current(None))
     assert (said.id, said.point) == ("single_task", None)
     assert said.fusion({"click": 0.1, "purchase": 0.01}) == Fusion("power", (0.5, 0.5))
-    assert "single-task" in said.sentence
+    assert not said.sentence
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_what_stands_for_a_current_point_that_was_not_confirmed_is_said(tmp_path: Path, given: bool) -> None:
+    part = current(read(tmp_path, 'config = { "sharing.kind" = "mmoe" }') if given else None)
+    stands: Any = Candidate("equal_weights", "equal weights", "mmoe", "baseline", (), lambda *at: np.zeros((0, 2)))
+    rows: Any = {CONFIRM: SimpleNamespace(tasks=TASKS)}
+    now, against = serving._current(part, [stands], rows)
+    assert now is not None
+    assert now.id == "equal_weights"
+    missing = f"{tmp_path / 'current.toml'} was not" if given else "no single-task model was"
+    assert against == f"equal weights under equal weights ({missing} confirmed)"
+    served: Any = object()
+    result: Any = SimpleNamespace(run=part, serving=Serving(served, {}, against), asked="")
+    assert DatasetResult.current.fget(result) == f"Differences are from {against}."  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,25 @@ def test_a_reference_of_another_length_is_refused() -> None:
         nested(trial)
 
 
+@pytest.mark.parametrize("reference", [[float("nan"), 1.0], [float("inf"), 1.0], "ab"])
+def test_a_reference_that_is_no_number_is_refused(reference: Any) -> None:
+    with pytest.raises(UserError, match="expected a finite number for each objective, found"):
+        ConditionalGPSampler(seed=0, reference=reference)
+
+
+def test_constraints_are_not_ignored_silently() -> None:
+    def limited(trial: optuna.Trial) -> float:
+        x = trial.suggest_float("x", 0, 1)
+        trial.set_constraint("small", x - 0.5)
+        return x
+
+    with quiet():
+        study = optuna.create_study(sampler=ConditionalGPSampler(seed=0))
+        study.optimize(limited, n_trials=1)
+        with pytest.warns(UserWarning, match="ignores the constraints"):
+            study.optimize(limited, n_trials=1)
+
+
 def test_the_reference_is_worse_than_the_front_and_than_half_of_the_trials() -> None:
     from bench.objectives import Objective
 

@@ -404,6 +404,29 @@ def test_a_parameter_is_left_out_of_the_branch_where_it_means_nothing(tmp_path: 
     space.validate_against_config(["a"])
 
 
+def test_an_unless_may_name_one_branch_which_is_no_part_of_another_name(tmp_path: Path) -> None:
+    text = UNLESS.replace('["single_task"]', '"single_task"').replace(".branches.mmoe]", ".branches.task]")
+    (tmp_path / "s.toml").write_text(text.replace('default = "mmoe"', 'default = "task"'))
+    space = load_space(str(tmp_path / "s.toml"))
+    rng = np.random.default_rng(0)
+    for config in (space.sample(rng, ["a"]) for _ in range(20)):
+        assert ("balancing.kind" in config) == (config["sharing.kind"] == "task")
+
+
+def test_an_unless_on_a_switch_that_has_one_itself_is_refused(tmp_path: Path) -> None:
+    below = """
+        [parameters."optim.lr"]
+        type = "float"
+        low = 0.001
+        high = 0.01
+        default = 0.002
+        unless = { "balancing.kind" = ["cagrad"] }
+        """
+    (tmp_path / "s.toml").write_text(UNLESS + below)
+    with pytest.raises(UserError, match=r"found 'balancing.kind', which only some configurations have"):
+        load_space(str(tmp_path / "s.toml"))
+
+
 @pytest.mark.parametrize(
     ("unless", "says"),
     [

@@ -208,11 +208,19 @@ class MeanLosses(nn.Module):
         counted = observed & ~self.is_regression
         if weights is not None and self.binary.needs_groups:
             counted &= weights > 0
-        losses = self.binary(predictions, known, counted, context or Context())
+        losses = _of_samples(self.binary(predictions, known, counted, context or Context()), self.binary, predictions)
         if self.has_regression:
             regression = self.regression(predictions, known, context or Context())
-            losses = torch.where(self.is_regression, regression, losses)
+            losses = torch.where(self.is_regression, _of_samples(regression, self.regression, predictions), losses)
         return mean(losses, observed, weights)
+
+
+def _of_samples(losses: Tensor, by: nn.Module, predictions: Tensor) -> Tensor:
+    """The losses (B, T) that a loss gave; ValueError for another shape, which would broadcast over tasks."""
+    if losses.shape != predictions.shape:
+        expected, found = tuple(predictions.shape), tuple(losses.shape)
+        raise ValueError(f"{type(by).__name__}: expected a loss of each sample and task {expected}, found {found}")
+    return losses
 
 
 def is_uncensored(schema: Schema) -> str | None:
