@@ -14,9 +14,10 @@ Regret is the best true score of anything that was trained on fresh seeds less t
 mean of AUC, or of shares of the served outcomes. The best is chosen on half of the other seeds and judged on the rest,
 both ways round: by the same seeds, the best of many noisy means would look better than it is. The same holds for rows:
 where heads are measured by labels, the best is chosen on nine tenths of the test's users and judged on the tenth left
-out, ten times. With `--more N` the heads that were picked, and those that may be the best, are judged by N further
-seeds instead. What is served must keep the policy's limits by its true changes, or it is no candidate for the best.
-Candidates are all that was trained, under a grid of weights, and all that the policy could pick, under its own weights.
+out, ten times. There the mean regret has a standard error, by these tenths: the replays share the rows of test. With
+`--more N` the heads that were picked, and those that may be the best, are judged by N further seeds instead. What is
+served must keep the policy's limits by its true changes, or it is no candidate for the best. Candidates are all that
+was trained, under a grid of weights, and all that the policy could pick, under its own weights.
 
 A verdict is right where all that it says is so by the true changes: what it says is gained is, what it says is lost is,
 and the mean change is above 0 where the gain is said to be worth its cost; where it says to stay, or that nothing
@@ -74,7 +75,7 @@ AIMS = {"heads": 0.0005, "served": 0.02}
 """The regret that is aimed at in 9 of 10 replays, by sort of pick."""
 KNEE = Policy(rule="knee")
 HEAD = (
-    "| data left out | regret of heads, AUC: median, 9 of 10, within the aim | of what is served: the same "
+    "| data left out | regret of heads, AUC: median, 9 of 10, within the aim; mean | of what is served: the same "
     "| verdicts: switch | switch if it is worth it | stay | cannot tell | right, of those that tell |"
 )
 
@@ -204,14 +205,14 @@ def folds_of(units: Floats) -> Floats:
     return (np.random.default_rng(derive(0, "folds")).permutation(len(names)) % FOLDS)[codes]
 
 
-def best_head(heads: Floats) -> float:
-    """The mean AUC of the best of heads (folds, places, seeds), which other folds and seeds choose."""
-    found, halves = [], (heads[:, :, ::2].mean(axis=2), heads[:, :, 1::2].mean(axis=2))
+def best_head(heads: Floats) -> Floats:
+    """(folds,) the mean AUC of the best of heads (folds, places, seeds), which other folds and seeds choose."""
+    found, halves = np.zeros(len(heads)), (heads[:, :, ::2].mean(axis=2), heads[:, :, 1::2].mean(axis=2))
     for fold in range(len(heads)):
         others = [fold] if len(heads) == 1 else [each for each in range(len(heads)) if each != fold]
         for one, other in (halves, halves[::-1]):
-            found.append(other[fold, one[others].mean(axis=0).argmax()])
-    return float(np.mean(found))
+            found[fold] += other[fold, one[others].mean(axis=0).argmax()] / 2
+    return found
 
 
 class Truth:
@@ -260,8 +261,9 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     by_id = {point.id: place for point, place in zip(points, places, strict=True)}
     heads = pick(head_choices(points, fresh.objectives, seed), points, fresh.objectives, KNEE)
     columns = [fresh.seeds.index(each) for each in unseen]
-    true = truth.heads[:, every.index(by_id[heads.point]), columns].mean()
-    found: dict[str, Any] = {"head": by_id[heads.point], "heads": best_head(truth.heads[:, :, columns]) - float(true)}
+    true = truth.heads[:, every.index(by_id[heads.point]), columns].mean(axis=1)
+    by_fold = best_head(truth.heads[:, :, columns]) - true
+    found: dict[str, Any] = {"head": by_id[heads.point], "heads": by_fold.mean(), "folds": by_fold}
 
     rows = {str(split): of for split in KEPT if (of := rows_of(fresh.folder, split)) is not None}
     own = [fresh.candidate(point, place) for point, place in zip(points, places, strict=True)]
@@ -360,16 +362,22 @@ def main() -> None:
         if options.more:
             of = contenders(found, truth)
             values = heads_of(trained(dataset, tables[0], of, MORE[: options.more], options), of)
-            found["heads"] = [best_head(values) - values[:, of.index(place)].mean() for place in found["head"]]
+            found["heads"] = [best_head(values).mean() - values[:, of.index(place)].mean() for place in found["head"]]
             print({place: (each.mean(), each.std(ddof=1)) for place, each in zip(of, values.mean(axis=0), strict=True)})
         heads, served = (
             f"{found[name].median():.{d}f}, {found[name].quantile(0.9):.{d}f}, {(found[name] <= AIMS[name]).mean():.0%}"
             for name, d in (("heads", 5), ("served", 4))
         )
+        if dataset not in GENERATED:
+            by_fold = np.mean(np.stack(found["folds"]), axis=0)
+            heads += f"; {by_fold.mean():.5f} ± {by_fold.std(ddof=1) / np.sqrt(FOLDS):.5f}"
         parts = " | ".join(f"{(found['said'] == what).mean():.0%}" for what in SAYS)
         told = found["right"].dropna()
         lines.append(f"| {dataset} | {heads} | {served} | {parts} | {int(told.sum())} of {len(told)} |")
-        print(f"{found.to_string()}\n{len(every)} places on {len(seeds)} fresh seeds\n{lines[-1]}", flush=True)
+        print(
+            f"{found.drop(columns='folds').to_string()}\n{len(every)} places on {len(seeds)} fresh seeds\n{lines[-1]}",
+            flush=True,
+        )
     if options.write:
         replace_table(options.write, "picks", "\n".join(lines))
 
