@@ -74,7 +74,7 @@ class DatasetResult:
     def current(self) -> str:
         """What is compared with, how many rows it is measured on, and whose policy is followed, as sentences."""
         other = self.serving.served is not None and not self.serving.named
-        first = f"Differences are from {self.serving.against}." if other else current_of(self.run).sentence
+        first = f"Current: {self.serving.against}." if other else current_of(self.run).sentence
         return " ".join(filter(None, [first, self.serving.note, self.asked]))
 
     @property

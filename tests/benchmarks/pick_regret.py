@@ -177,8 +177,10 @@ def expected_auc(chance: Floats, score: Floats) -> Floats:
 
 
 def mean_auc(chance: Floats, scores: Floats) -> Floats:
-    """Over the tasks, of chances (.., rows, T) and scores (rows, T)."""
-    return np.mean([expected_auc(chance[..., t], scores[:, t]) for t in range(chance.shape[-1])], axis=0)
+    """Over the tasks, of chances (.., rows, T), NaN where there is no label, and scores (rows, T)."""
+    there = ~np.isnan(chance).reshape(-1, *scores.shape).any(axis=0)
+    every = [(chance[..., seen, t], scores[seen, t]) for t, seen in enumerate(there.T)]
+    return np.mean([expected_auc(*each) for each in every], axis=0)
 
 
 def heads_of(fresh: Fresh, places: Sequence[Place]) -> Floats:

@@ -106,7 +106,7 @@ def test_what_stands_for_a_current_point_that_was_not_confirmed_is_said(tmp_path
     assert against == f"equal weights under equal weights ({missing} confirmed)"
     served: Any = object()
     result: Any = SimpleNamespace(run=part, serving=Serving(served, {}, against), asked="")
-    assert DatasetResult.current.fget(result) == f"Differences are from {against}."  # type: ignore[attr-defined]
+    assert DatasetResult.current.fget(result) == f"Current: {against}."  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
