@@ -19,12 +19,12 @@ from bench.frontier.comparison.verdict import SIZE, replicates_needed, rows_need
 from bench.frontier.policy import Worth
 from bench.frontier.score import in_words
 from bench.frontier.served.changes import Change, by_scenario, changes_of, segment_changes
-from bench.frontier.served.distance import ahead, gain_of_all, percent, rows_of
+from bench.frontier.served.distance import ahead, gain_of_all, in_percent, percent, rows_of
 from bench.frontier.served.front import gains
 from bench.frontier.served.served import Served
 from bench.frontier.stability import ENOUGH, MARGIN
 from bench.frontier.statistics import LEVEL
-from bench.rows import TEST
+from bench.rows import CONFIRM, SHORT, TEST
 
 Kind = Literal["win", "trade", "tie", "baseline", "unknown"]
 
@@ -161,8 +161,12 @@ def _kept(served: Served, row: int, against: str, unlimited: int | None) -> Verd
     rest[row] = False
     if served.table["role"][served.current] == "baseline":
         kind, text = "baseline", f"Keep {against}. The policy finds no better point."
-    elif served.known and rest.any() and gain_of_all(served, rest, row).high <= MARGIN:
+    elif served.known and rest.any() and (best := gain_of_all(served, rest, row)).high <= MARGIN:
         kind, text = "tie", f"Keep {against}. No point gains more than {MARGIN:.1%} in every outcome."
+        if best.high < -MARGIN:
+            behind = in_percent(100 * best.value, 100 * best.low, 100 * best.high)
+            others = f"Every other point loses in some outcome, the one nearest on {SHORT[CONFIRM]} {behind}"
+            text = f"Keep {against}. {others}. {SURE}"
     if unlimited is not None:
         told = ", ".join(map(str, changes_of(served, unlimited)))
         sure = SURE if served.known else "After one training each, no intervals are known."

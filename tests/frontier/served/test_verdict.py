@@ -134,6 +134,15 @@ def test_a_stand_in_that_nothing_beats_is_the_baseline_to_keep():
     assert verdict(front_of(rows), 0, NOW).kind == "baseline"
 
 
+def test_where_every_point_is_behind_it_is_said_by_how_much():
+    found = verdict(
+        front_of([CURRENT, ("7", "trial", 0.5, 0.36, 0.39), ("8", "trial", 0.5, 0.30, 0.41)], 0.003), 0, NOW
+    )
+    assert (found.kind, found.keep) == ("tie", True)
+    told = "Every other point loses in some outcome, the one nearest on confirmation rows -10.0% ("
+    assert found.sentence.startswith(f"Keep the current model. {told}")
+
+
 def test_where_only_the_limits_keep_the_current_model_it_is_said_what_they_cost():
     served = front_of([CURRENT, ("7", "trial", 0.5, 0.30, 0.60)])
     found = verdict(served, 0, NOW, unlimited=1)
