@@ -58,10 +58,11 @@ def deploy(
         registry = Registry(uri)
         if rollback:
             moves = registry.rollback(planned.name)
+        elif promote:
+            moves = registry.promote(planned.name)
         else:
-            if not promote:
-                check_name(planned)
-            moves = registry.promote(planned.name) if promote else registry.moves(planned.name, as_.value, "(new)")
+            check_name(planned)
+            moves = registry.moves(planned.name, as_.value, "(new)")
         if not dry_run:
             registry.apply(planned.name, moves)
         if json:

@@ -1,9 +1,9 @@
 """What earlier rows of a row's group say of it: newest values by action, counts, rates, times since.
 
 Only rows of strictly earlier time count, so rows of one request see nothing of each other. Actions count once their
-labels are known: rates are shares of rows with known labels. A row sees its own split
-and the splits before it (train, valid, confirm, test), never one after it. Among rows of one time, those of an earlier
-split count as older, then those that the log has first.
+labels are known: rates are shares of rows with known labels. A row sees its own split and the splits before it (train,
+valid, confirm, test), never one after it. Among rows of one time, those of an earlier split count as older, then those
+that the log has first.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class _Runs:
     """Rows sorted by key and time; those without a key or a time are left out.
 
     At each sorted place (m,): `order`, the row there; `start` and `end`, the places between which its past lies;
-    `known`, up to which place the past's labels are known.
+    `labelled`, up to which place the past's labels are known.
     """
 
     def __init__(self, keys: Sequence[NDArray[np.int32]], time: Floats, at: Ints, delay: float) -> None:
@@ -145,9 +145,9 @@ class _Runs:
         place = np.arange(len(known))
         self.start = np.maximum.accumulate(np.where(new, place, 0))
         self.end = np.maximum.accumulate(np.where(later, place, 0))
-        self.known = self._labelled(np.cumsum(new), delay) if delay else self.end
+        self.labelled = self._with_labels(np.cumsum(new), delay) if delay else self.end
 
-    def _labelled(self, run: Ints, delay: float) -> Ints:
+    def _with_labels(self, run: Ints, delay: float) -> Ints:
         """At each place, how many places lie in earlier runs, or are at least `delay` older."""
         m = len(run)
         asked = np.repeat([False, True], m)
@@ -199,8 +199,8 @@ def past(rows: Rows, config: HistoryConfig, within: bool = True) -> Past:
             runs = _Runs(keys, rows.time, visible, config.label_delay)
             own = rows.split[runs.order] == split
             to = runs.order[own]
-            ends = {action: runs.end if action == SEEN else runs.known for action in acted}
-            labelled = _Actions(runs, counted, runs.known).count[own]
+            ends = {action: runs.end if action == SEEN else runs.labelled for action in acted}
+            labelled = _Actions(runs, counted, runs.labelled).count[own]
             for action, did in acted.items():
                 found = _Actions(runs, did & counted, ends[action])
                 numbers[to, column[NumberRule(action, "count", of)]] = count = found.count[own]

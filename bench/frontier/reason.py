@@ -86,7 +86,7 @@ class Told:
     def _basis(self) -> str:
         if self.choices.current is None and not len(self.choices.draws):
             return f"Values are those of {NAMES[SEARCH]}, from one run each: nothing was confirmed."
-        return "These are means over replicates on validation and confirmation rows, by which it was picked."
+        return "Values here are means over replicates on validation and confirmation rows, by which it was picked."
 
     def _because(self) -> str:
         if self.judge.allowed.sum() == 1:

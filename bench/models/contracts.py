@@ -68,13 +68,17 @@ class BySets(nn.Module):
 
     def forward(self, x: Tensor, *common: Tensor) -> Tensor:
         """x (I, B, inputs), and what all sets have in common -> (I, B, outputs)."""
-        split = [x] if self.whole else torch.split(x, self.counts)
-        found = [part(some, *common) for part, some in zip(self.parts, split, strict=False)]
-        for part, some, y in zip(self.parts, split, found, strict=False):
-            if y.dim() != 3 or (len(y), y.shape[2]) != (len(some), self.outputs):
-                expected = (len(some), "B", self.outputs)
-                raise ValueError(f"{type(part).__name__}: expected an output {expected}, found {tuple(y.shape)}")
-        return found[0] if self.whole else torch.cat(found)
+        if self.whole:
+            return self._of(self.parts[0], x, *common)
+        split = torch.split(x, self.counts)
+        return torch.cat([self._of(part, some, *common) for part, some in zip(self.parts, split, strict=True)])
+
+    def _of(self, part: nn.Module, x: Tensor, *common: Tensor) -> Tensor:
+        y: Tensor = part(x, *common)
+        if y.dim() != 3 or (len(y), y.shape[2]) != (len(x), self.outputs):
+            expected = (len(x), "B", self.outputs)
+            raise ValueError(f"{type(part).__name__}: expected an output {expected}, found {tuple(y.shape)}")
+        return y
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
         """Those on whose every slice the losses of all tasks depend."""

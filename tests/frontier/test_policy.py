@@ -79,7 +79,7 @@ def test_the_most_likes_at_98_percent_of_the_clicks():
         "click.recall@10% at least 98% of current. Against current: click.recall@10% -0.37% ("
     )
     assert "like.recall@10% +3.9% (" in found.sentence
-    assert "). These are means over replicates on validation and confirmation rows" in found.sentence
+    assert "). Values here are means over replicates on validation and confirmation rows" in found.sentence
     assert [each.point for each in found.runners_up] == ["7", "current"]
     assert found.short.startswith("The pick is trial 8 (mmoe) with the weights click 0.5, like 0.5 (power), against")
     document = json.loads(json.dumps(found.to_json(), allow_nan=False))
