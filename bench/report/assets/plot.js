@@ -211,7 +211,10 @@ const planePanel = (section, [i, j], width, height, small) => {
   if (inset) boxes.push(inset);
   svg += inset ? overview(section, [i, j], [xs, ys], inset) : "";
   svg += placeLabels(labels, marks, boxes, frame);
-  if (corner) return [svg + who(section, corner[0], corner[1], 1).markup, height];
+  if (corner) {
+    const backing = `<rect x="${corner[0]}" y="${corner[1]}" width="${column.step}" height="${column.height}" fill="var(--surface)" opacity=".85"/>`;
+    return [svg + backing + who(section, corner[0], corner[1], 1).markup, height];
+  }
   const below = who(section, 8, height, width - 8);
   return [svg + below.markup, height + below.height];
 };
