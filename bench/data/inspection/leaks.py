@@ -2,7 +2,8 @@
 
 What is made at a later stage (an amount, a duration, a refund) is 0 or missing unless the label's event happened. Most
 events have no later stage, so such a column tells few of them, and its AUC is low; but where it holds something, the
-label is known. The place of a row in its list is what the ranking decides.
+label is known. What nobody notes once the event has happened, such as the vehicle of a cancelled trip, is missing
+there alone. The place of a row in its list is what the ranking decides.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ SUSPECT = 0.98
 LEAST = 20
 """Labels of each class, or labels at all, below which nothing is said."""
 EXCEPTIONS = 0.02
-"""Rows that hold something though the label is otherwise, as a share of those that chance would give, up to which
-holding something is taken to imply the label. Innocent columns of Census-Income and hotel bookings stay above .05."""
+"""Rows that hold something (or nothing) though the label is otherwise, as a share of those that chance would give.
+Up to this share it is taken to imply the label. Innocent columns of Census-Income and hotel bookings stay above .05."""
 COMMON = 0.75
 """Share of a label's value above which nothing is said of what implies it: much does."""
 NOTHING = ("0", "-1", "no", "false", "n", "f", "none", "-")
@@ -40,15 +41,16 @@ _MANY = 256
 
 def find_leak(column: Counted, labels: Labels) -> str | None:
     """The strongest evidence that a column is (almost) determined by a label, or determines it, as a clause."""
-    cells, missing, something = cells_of(column), column.codes < 0, _something(column)
+    cells, missing = cells_of(column), column.codes < 0
+    telling = {"0 or missing but for": _something(column), "missing in": missing}
     found: list[tuple[float, str]] = []
     for name, label in labels.items():
         if label.fewest() < LEAST:
             continue
         score = predictive(cells, label)
         if score < SUSPECT:
-            if (clause := _implied(something, name, label)) is not None:
-                found.append((score, clause))
+            clauses = (_implied(rows, where, name, label) for where, rows in telling.items())
+            found += [(score, clause) for clause in clauses if clause is not None]
         elif label.binary and missing.any() and predictive(missing.astype(np.int64), label) >= SUSPECT:
             found.append((score, f"whether it is missing tells '{name}' (AUC {score:.4f})"))
         else:
@@ -66,11 +68,11 @@ def _something(column: Counted) -> NDArray[np.bool_]:
     return np.append(~nothing, False)[column.codes]
 
 
-def _implied(something: NDArray[np.bool_], name: str, label: Label) -> str | None:
-    """Which value of a 0/1 label (almost) every row has that holds something, where that is no matter of course."""
+def _implied(rows: NDArray[np.bool_], where: str, name: str, label: Label) -> str | None:
+    """Which value of a 0/1 label (almost) all of these rows have, where that is no matter of course."""
     seen = ~np.isnan(label.y)
     event = label.y if label.binary else label.y != 0
-    inside, outside = event[seen & something], event[seen & ~something]
+    inside, outside = event[seen & rows], event[seen & ~rows]
     if len(inside) == 0 or len(outside) < LEAST:
         return None
     for value in (1, 0):
@@ -80,7 +82,7 @@ def _implied(something: NDArray[np.bool_], name: str, label: Label) -> str | Non
             share = "all" if not exceptions else f"{1 - exceptions / len(inside):.2%}"
             what = f"'{name}' is {value}" if label.binary else f"'{name}' is {'not ' if value else ''}0"
             return (
-                f"it is 0 or missing but for {len(inside):,} rows, and there {what} in {share} of them, "
+                f"it is {where} {len(inside):,} rows, and there {what} in {share} of them, "
                 f"elsewhere in {float((outside == value).mean()):.1%}: it seems to be made after it"
             )
     return None

@@ -75,6 +75,16 @@ def test_what_only_a_later_stage_makes_is_suspected_though_it_tells_little() -> 
     assert "'y' is 0" in leak(gone, np.where(visit == 1, 1, (gone == 0) & (rng.random(N) < 0.5)).astype(float))
 
 
+def test_what_nobody_notes_once_it_has_happened_is_suspected_though_it_tells_little() -> None:
+    rng = np.random.default_rng(0)
+    cancelled = label_of(rng, 0.05)
+    vehicle = np.array([f"N{n}" for n in rng.integers(0, 40, N)], object)
+    vehicle[(cancelled == 1) & (rng.random(N) < 0.3)] = None
+    assert "is missing in 65 rows, and there 'y' is 1 in all of them" in (leak(vehicle, cancelled) or "")
+    vehicle[np.flatnonzero(cancelled == 0)[:10]] = None
+    assert leak(vehicle, cancelled) is None
+
+
 def test_a_strong_feature_with_exceptions_is_not_suspected() -> None:
     rng = np.random.default_rng(0)
     y = label_of(rng)
