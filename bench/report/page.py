@@ -26,7 +26,8 @@ KINDS = {
     "win": "Clear win",
     "trade": "Trade",
     "tie": "No gain",
-    "baseline": "A baseline is as good, or better",
+    "baseline": "A baseline is as good",
+    "trees": "Boosted trees do better",
     "unknown": "Cannot tell",
 }
 KEPT = {"trade": "Not worth its cost", "unknown": "No gain shown"}

@@ -21,6 +21,7 @@ from bench.frontier.frontier import Frontier
 from bench.frontier.importance import Importance
 from bench.frontier.pareto import nondominated
 from bench.frontier.policy import Guard
+from bench.frontier.served.verdict import Kind
 from bench.objectives import Direction, in_thousandths
 from bench.records import TrialRecord
 from bench.report import text
@@ -264,7 +265,6 @@ def decision_of(choices: Choices | None, pick: Picked | None) -> Decision | None
     )
 
 
-Kind = Literal["win", "trade", "tie", "baseline", "unknown"]
 NOTHING = "Nothing was confirmed on fresh seeds: these are the search's own values, which are too good on average."
 
 

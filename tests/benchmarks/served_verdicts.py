@@ -176,7 +176,6 @@ def found_in(case: Case, number: int) -> list[str]:
         "wrong worth": said and ((worth.gained and all_in_all <= 0) or (worth.lost and all_in_all > 0)),
         "worth held": worth.low <= all_in_all <= worth.high,
         "unnamed": said and max(case.better) > 0 and case.baseline not in told.sentence,
-        "trees": told.sentence.startswith("Boosted trees are ahead"),
     }
     return [name for name, is_so in checks.items() if is_so]
 

@@ -26,7 +26,7 @@ from bench.frontier.stability import ENOUGH, MARGIN
 from bench.frontier.statistics import LEVEL
 from bench.rows import CONFIRM, SHORT, TEST
 
-Kind = Literal["win", "trade", "tie", "baseline", "unknown"]
+Kind = Literal["win", "trade", "tie", "baseline", "trees", "unknown"]
 
 ONLY_WEIGHTS = "Change only the weights of the score"
 SURE = f"Intervals are {LEVEL:.0%}, on test."
@@ -43,7 +43,8 @@ class Verdict:
         kind: `win`: something is gained, and no loss is seen, nor is one left open that policies forbid by default.
             `trade`: something is gained, something else is, or may be, lost. Both also where no outcome alone is
             surely gained, but all of them together are, by the policy's rule. `tie`: no outcome changes by more than
-            `MARGIN`. `baseline`: a baseline is as good as the pick, or better. `unknown`: cannot tell.
+            `MARGIN`. `baseline`: a baseline is as good as the pick. `trees`: boosted trees are ahead of every network.
+            `unknown`: cannot tell.
         sentence: the whole answer in words; the first sentence says whether to switch.
         keep: whether the answer is to keep the current point.
         changes: by outcome, of the pick; empty without a served front.
@@ -121,7 +122,7 @@ def verdict(
     if trees := _trees(served):
         answer, _, rest = text.partition(". ")
         answer = f"Boosted trees are ahead of every network; without them: {answer[0].lower()}{answer[1:]}."
-        kind, text, suspicion = "baseline", " ".join(filter(None, [answer, suspicion, rest, trees])), ""
+        kind, text, suspicion = "trees", " ".join(filter(None, [answer, suspicion, rest, trees])), ""
     if holds is not None and not found.keep:  # else it does not matter how often a retraining would pick the same
         text += f" {_holding(holds, others)}"
     if row != served.current and (told := by_scenario(by_segment)):

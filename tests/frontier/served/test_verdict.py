@@ -213,7 +213,7 @@ def test_trees_ahead_of_every_network_come_first():
     trees = [("trees", "baseline", w, 0.6 - 0.1 * w, 0.5 + 0.1 * w) for w in (0.2, 0.5, 0.8)]
     networks = [("7", "trial", w, 0.5 - 0.1 * w, 0.4 + 0.1 * w) for w in (0.4, 0.5, 0.6)]
     found = verdict(front_of([CURRENT, *trees, *networks]), 5, NOW, 0.9)
-    assert (found.kind, found.keep) == ("baseline", False)
+    assert (found.kind, found.keep) == ("trees", False)
     first = "Boosted trees are ahead of every network; without them: switch to model 7 (mmoe), power of click 0.5,"
     assert found.sentence.startswith(first), "the first sentence says whether to switch"
     assert "Trees are ahead of the networks by click.recall@10% +" in found.sentence
