@@ -267,18 +267,24 @@ def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Lab
                     f"rows are positive: {way_out}"
                 )
         counts[split_name] = int(inside.sum()), positives
-    return Split(table, why + _lonely(wish, columns), counts, int((split < 0).sum()))
+    return Split(table, why + _unranked(wish, columns), counts, int((split < 0).sum()))
 
 
-def _lonely(wish: Wish, columns: Columns) -> tuple[str, ...]:
-    """A warning where groups are so small that outcomes are measured over all rows instead."""
-    if wish.group is None or (column := columns[wish.group]).known >= ROWS_A_GROUP * len(column.counts):
+def _unranked(wish: Wish, columns: Columns) -> tuple[str, ...]:
+    """A warning where groups are so small that outcomes are measured over all rows instead, or rows have no group."""
+    if wish.group is None:
         return ()
-    each = column.known / max(1, len(column.counts))
-    return (
-        f"A value of '{wish.group}' has only {each:.1f} rows on average, so hardly any rows are ranked against each "
-        "other, and outcomes are of all rows together. As --group, name a column such as the user or the request.",
-    )
+    column = columns[wish.group]
+    if column.known < ROWS_A_GROUP * len(column.counts):
+        each = column.known / max(1, len(column.counts))
+        return (
+            f"A value of '{wish.group}' has only {each:.1f} rows on average, so hardly any rows are ranked against "
+            "each other, and outcomes are of all rows together. As --group, name a column such as the user or the "
+            "request.",
+        )
+    if not column.missing_rate:
+        return ()
+    return (f"{column.missing_rate:.1%} of the rows have no '{wish.group}': outcomes by group leave them out.",)
 
 
 def _proposed(wish: Wish, files: Files, of: Of, columns: Columns) -> Proposal:

@@ -51,6 +51,12 @@ def test_groups_of_one_row_are_said_to_rank_nothing() -> None:
     assert "rows on average" not in split(Wish(time="t", group="user"), t=np.arange(N), user=np.arange(N) // 2).why[-1]
 
 
+def test_rows_without_a_group_are_counted() -> None:
+    user = np.where(np.arange(N) < 50, None, np.arange(N) // 5)
+    told = split(Wish(time="t", group="user"), t=np.arange(N), user=user).why[-1]
+    assert told == "5.0% of the rows have no 'user': outcomes by group leave them out."
+
+
 def test_an_hour_of_the_day_is_no_time() -> None:
     with pytest.raises(UserError, match="found 'event_hour' from 0 to 23, which says nothing of the day"):
         split(Wish(time="event_hour"), event_hour=np.arange(N) % 24)
