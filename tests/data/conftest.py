@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `raw_files`, which lies beside the tests
+sys.path.insert(0, str(Path(__file__).parent))  # for `data_toys`, `raw_files` and `twin`, beside the tests
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # for generated logs and the slow reader of Ali-CCP
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
 settings.load_profile("no deadline")
