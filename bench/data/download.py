@@ -111,13 +111,18 @@ def _transfer(url: str, part: Path, progress: Progress) -> bool:
             headers["If-Range"] = _tag(part).read_text(encoding="utf-8")
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
         span = _RANGE.match(response.headers.get("Content-Range", "")) if response.status == 206 else None
-        if span is None or int(span[1]) != have:
+        if response.status != 206:
             have = 0
+        elif span is None or int(span[1]) != have:  # another range than asked for: all of it is asked for next
+            part.unlink(missing_ok=True)
+            return False
         tag = response.headers.get("ETag") or response.headers.get("Last-Modified")
         if tag and not tag.startswith("W/"):
             write_text(_tag(part), tag)
         length = response.headers.get("Content-Length")
         total = have + int(length) if length is not None else None
+        if span is not None and span[2] != "*":  # a server may send a range in pieces
+            total = int(span[2])
         with (
             progress.task(f"fetching {url.rpartition('/')[2]}", total, "B") as advance,
             part.open("ab" if have else "wb") as file,

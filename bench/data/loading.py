@@ -90,8 +90,10 @@ def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: 
     if isinstance(reader, Mapping) and reader.get("kind") == "synthetic":
         from bench.data.synthetic import of_generator  # brings scipy.special
 
-        given = {**reader.get("parameters", {}), **changes}
-        parameters, columns = of_generator(reader.get("generator"), given, where)
+        own = reader.get("parameters", {})
+        if not isinstance(own, Mapping):
+            raise UserError(f"{where}: reader.parameters: expected a table, found {own!r}")
+        parameters, columns = of_generator(reader.get("generator"), {**own, **changes}, where)
         shown += [f"{name}={parameters[name]}" for name in parameters if name in changes]
         values["reader"] = {**reader, "parameters": parameters}
         values.setdefault("columns", columns)

@@ -75,8 +75,11 @@ def test_it_is_theirs(name: str, reference) -> None:
             torch.testing.assert_close(step(build(name, tasks), rows), reference(rows), rtol=1e-5, atol=1e-5)
 
 
-def test_gradvac_draws_and_remembers_as_theirs() -> None:
-    ours, reference = build("gradvac", 4), theirs.GradVac(beta=0.5, eps=0.0)
+@pytest.mark.parametrize(
+    ("name", "reference"), [("gradvac", theirs.GradVac(beta=0.5, eps=0.0)), ("pcgrad", theirs.PCGrad())]
+)
+def test_it_draws_and_remembers_as_theirs(name: str, reference) -> None:
+    ours = build(name, 4)
     for seed in range(6):
         rows = jacobian(4, seed)
         torch.manual_seed(seed)
@@ -117,6 +120,21 @@ def test_scalarisations_are_theirs_up_to_their_scale() -> None:
     torch.testing.assert_close(found, 4 / (r / r.norm()).sum() * scalars.PBI(0.3, r)(losses))
     found = build("stch", 4, mu=0.2, weight=weight, virtual_epoch=0)(losses)
     torch.testing.assert_close(found, 16 * scalars.STCH(0.2, r)(losses))
+
+
+def test_uncertainty_is_twice_the_papers_loss() -> None:
+    ours, reference = build("uncertainty", 3), scalars.UW(3)
+    values = torch.tensor([-1.0, 0.5, 2.0])
+    with torch.no_grad():
+        ours.log_variance.copy_(values)
+        reference.log_var.copy_(values)
+    losses = torch.tensor([0.3, 2.0, 0.01], requires_grad=True)
+    found, expected = ours(losses), 2 * reference(losses)
+    torch.testing.assert_close(found, expected)
+    gradients = torch.autograd.grad(found, [losses, ours.log_variance])
+    torch.testing.assert_close(gradients, torch.autograd.grad(expected, [losses, reference.log_var]))
+    ours(torch.tensor([0.5, 0.0, 0.0])).backward()
+    assert ours.log_variance.grad.tolist()[1:] == [0, 0]  # tasks without samples teach nothing
 
 
 def test_imtl_l_is_uncertainty_with_the_other_sign() -> None:

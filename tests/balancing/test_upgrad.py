@@ -1,7 +1,6 @@
 import pytest
 import torch
 from scipy.optimize import nnls
-from torchjd.aggregation import UPGrad as Reference
 
 from bench.balancing.upgrad import UPGrad
 from bench.registry import NoOptions
@@ -28,12 +27,3 @@ def test_it_equals_projections_in_the_space_of_parameters(width: int) -> None:
             near = 1e-4 if tasks <= width else 2e-2  # dependent gradients are taken as just independent
             atol = near * float(jacobian.norm(dim=1).max())
             torch.testing.assert_close(step(jacobian), projected(jacobian), rtol=0, atol=atol)
-
-
-def test_it_equals_torchjd_where_its_solver_is_installed() -> None:
-    pytest.importorskip("quadprog", reason="torchjd's UPGrad needs quadprog and qpsolvers")
-    pytest.importorskip("qpsolvers", reason="torchjd's UPGrad needs quadprog and qpsolvers")
-    for tasks in range(2, 7):
-        jacobian = torch.randn(tasks, 20, dtype=torch.float64)
-        expected = tasks * Reference()(jacobian)  # torchjd regularises by 1e-4
-        torch.testing.assert_close(step(jacobian), expected, rtol=0, atol=1e-2 * float(expected.norm()))

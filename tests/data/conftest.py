@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `raw_files`, which lies beside the tests
+sys.path.insert(0, str(Path(__file__).parent))  # for `data_toys`, `raw_files` and `twin`, beside the tests
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # for generated logs and the slow reader of Ali-CCP
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
 settings.load_profile("no deadline")
@@ -95,6 +96,10 @@ class Server:
     failures: list[int] = field(default_factory=list)
     etags: dict[str, str] = field(default_factory=dict)
     ranges: bool = True
+    block: int = 1
+    """Ranges begin at a multiple of it."""
+    most: int | None = None
+    """Bytes of a range that are sent at a time."""
 
 
 @pytest.fixture
@@ -111,7 +116,8 @@ def server() -> Iterator[Server]:
             if self.path not in state.files:
                 self.send_error(404)
                 return
-            content, etag, start = state.files[self.path], state.etags.get(self.path), 0
+            content, etag = state.files[self.path], state.etags.get(self.path)
+            start, end = 0, len(content)
             fresh = self.headers.get("If-Range") in (None, etag)
             if asked and state.ranges and fresh:
                 match = re.fullmatch(r"bytes=(\d+)-", asked)
@@ -122,15 +128,17 @@ def server() -> Iterator[Server]:
                     self.send_header("Content-Range", f"bytes */{len(content)}")
                     self.end_headers()
                     return
+                start -= start % state.block
+                end = min(end, start + (state.most or end))
                 self.send_response(206)
-                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+                self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
             else:
                 self.send_response(200)
             if etag:
                 self.send_header("ETag", etag)
-            self.send_header("Content-Length", str(len(content) - start))
+            self.send_header("Content-Length", str(end - start))
             self.end_headers()
-            body = content[start:]
+            body = content[start:end]
             self.wfile.write(body[: state.cuts.pop(0)] if state.cuts else body)
 
         def log_message(self, format: str, *args: object) -> None:

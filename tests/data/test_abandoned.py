@@ -60,20 +60,6 @@ def test_what_a_killed_process_left_goes_when_next_prepared(
     assert [path.name for path in shelf.iterdir()] == [store.fingerprint]
 
 
-@pytest.mark.slow
-def test_a_kill_leaves_the_previous_store(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
-    store = prepare(parse_card(shop, "here"), tmp_path, shop_raw)
-    manifest = (store.path / "manifest.json").read_bytes()
-    shop["encoding"] = {"min_count": 3}
-    command = [sys.executable, "-c", CHILD, json.dumps(shop), str(tmp_path), str(shop_raw)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.kill()
-    assert (store.path / "manifest.json").read_bytes() == manifest
-    assert len(list((tmp_path / "store" / "shop").glob("[!.]*"))) == 1
-
-
 def test_without_a_writer_age_decides(tmp_path: Path) -> None:
     for name in ("a", "b", "c.01234567-1-0.x"):  # the last is another machine's
         (tmp_path / f".{name}.part").mkdir()

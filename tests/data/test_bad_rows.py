@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from data_toys import arrays
 
 from bench.data import parse_card, prepare
 from bench.data.readers import base
@@ -33,11 +34,6 @@ def spoil(path: Path, bad: list[bytes]) -> None:
     path.write_bytes(b"\n".join(lines) + b"\n")
 
 
-def arrays(path: Path) -> dict[str, bytes]:
-    files = (file for file in path.rglob("*") if file.is_file() and file.name != "manifest.json")
-    return {str(file.relative_to(path)): file.read_bytes() for file in files}
-
-
 @pytest.mark.parametrize("reason", [*BAD, "all"])
 def test_what_is_left_is_what_was_good(
     reason: str, shop: dict[str, Any], shop_raw: Path, tmp_path: Path, recorder: Any
@@ -49,7 +45,7 @@ def test_what_is_left_is_what_was_good(
         prepare(parse_card(shop, "here"), tmp_path / "strict", shop_raw)
     shop["reader"] |= {"on_bad_row": "drop", "bad_row_limit": 0.05}
     store = prepare(parse_card(shop, "here"), tmp_path / "kept", shop_raw, recorder)
-    assert arrays(store.path) == arrays(clean.path)
+    assert arrays(store) == arrays(clean)
     counts = {name: len(lines) for name, lines in BAD.items() if reason in (name, "all")}
     assert store.manifest["bad_rows"] == counts
     assert store.manifest["first_bad_row"].startswith(f"{shop_raw / 'log.csv'}, line 41: expected 7 columns, found 4"

@@ -144,9 +144,3 @@ def test_some_task_is_not_optional(shop: dict[str, Any]) -> None:
         task["optional"] = True
     with pytest.raises(UserError, match="every task is optional"):
         parse_card(shop, "here")
-
-
-def test_a_card_cannot_be_changed(shop: dict[str, Any]) -> None:
-    card = parse_card(shop, "here")
-    with pytest.raises(ValueError, match="frozen"):
-        card.id = "other"  # type: ignore[misc]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from raw_files import WRITERS, aliexpress, movielens
+from raw_files import WRITERS, aliexpress
 
 from bench.data import Store, load_card, prepare
 from bench.errors import UserError
@@ -59,14 +59,6 @@ def test_a_pair_whose_user_is_there_twice_says_where(tmp_path: Path) -> None:
     path.write_text(path.read_text() + path.read_text().splitlines()[0] + "\n")
     with pytest.raises(UserError, match=r"NL_user_train\.csv, line 101: key 'search_id' = 1 is there twice"):
         prepare(load_card("aliexpress-nl"), tmp_path / "home", tmp_path)
-
-
-def test_a_bad_line_of_movielens_says_where(tmp_path: Path) -> None:
-    movielens(tmp_path, np.random.default_rng(0))
-    with (tmp_path / "users.dat").open("a") as file:
-        file.write("21::F::25\n")
-    with pytest.raises(UserError, match=r"users\.dat, line 21: expected 5 columns, found 3"):
-        prepare(load_card("movielens-1m"), tmp_path / "home", tmp_path)
 
 
 def test_movielens_100k_joins_tables_of_another_separator(tmp_path: Path) -> None:

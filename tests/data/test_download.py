@@ -92,6 +92,23 @@ def test_a_server_without_ranges_sends_all_of_it(tmp_path: Path, server: Any, re
     assert (tmp_path / "a").read_bytes() == CONTENT
 
 
+def test_a_server_that_sends_another_range_than_asked_for_is_asked_for_all(
+    tmp_path: Path, server: Any, recorder: Any
+) -> None:
+    server.files["/a"], server.block = CONTENT, 600
+    (tmp_path / "a.part").write_bytes(CONTENT[:1000])
+    download(f"{server.url}/a", tmp_path / "a", None, recorder)
+    assert (tmp_path / "a").read_bytes() == CONTENT
+
+
+def test_a_server_that_sends_a_range_in_pieces_is_asked_for_each(tmp_path: Path, server: Any, recorder: Any) -> None:
+    server.files["/a"], server.most = CONTENT, 500_000
+    (tmp_path / "a.part").write_bytes(CONTENT[:1000])
+    download(f"{server.url}/a", tmp_path / "a", None, recorder)
+    assert (tmp_path / "a").read_bytes() == CONTENT
+    assert [asked for _, asked in server.requests] == [f"bytes={start}-" for start in (1000, 501_000, 1_001_000)]
+
+
 def test_other_bytes_than_pinned_are_refused_and_removed(tmp_path: Path, server: Any, recorder: Any) -> None:
     server.files["/a"] = b"other"
     with pytest.raises(FetchError, match=f"expected sha256 {SHA}, found {hashlib.sha256(b'other').hexdigest()}"):

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from data_toys import arrays
 
 from bench.data import Store, parse_card, prepare
 from bench.data.fetch import locate
@@ -20,11 +21,6 @@ from bench.errors import UserError
 def zstd(content: bytes) -> bytes:
     packed: bytes = pa.compress(content, codec="zstd", asbytes=True)
     return packed
-
-
-def arrays(store: Store) -> dict[str, bytes]:
-    files = (path for path in store.path.rglob("*") if path.is_file() and path.name != "manifest.json")
-    return {str(path.relative_to(store.path)): path.read_bytes() for path in files}
 
 
 @pytest.fixture
@@ -51,22 +47,6 @@ def test_zstd_of_several_frames_is_one_file(tmp_path: Path) -> None:
     with open_raw(tmp_path / "a") as stream:
         assert stream.readline() == b"one\n"
         assert stream.read() == b"two\n" * 1_000_000
-
-
-@pytest.mark.parametrize("cut", [5, 20, 200])
-def test_a_truncated_zstd_file_is_one_sentence(cut: int, shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
-    path = shop_raw / "log.csv"
-    path.write_bytes(zstd(path.read_bytes())[:-cut])
-    with pytest.raises(UserError) as caught:
-        prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
-    assert str(caught.value).startswith(f"{path}: broken zstd file: ")
-    assert "\n" not in str(caught.value)
-
-
-def test_tab_separated(plain: Store, shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
-    pd.read_csv(shop_raw / "log.csv", dtype=str).to_csv(shop_raw / "log.tsv", sep="\t", index=False)
-    shop |= {"reader": {"kind": "csv", "separator": "\t"}, "files": [{"name": "log.tsv"}]}
-    assert arrays(prepare(parse_card(shop, "here"), tmp_path / "tabs", shop_raw)) == arrays(plain)
 
 
 def cut(raw: Path, into: list[str]) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from data_toys import card_of
 
 from bench import content
-from bench.data import Card, describe, load_card, parse_card, prepare, prepared
+from bench.data import Card, describe, load_card, prepare, prepared
 from bench.data.listing import card_schema, explain
 
 
@@ -69,32 +70,26 @@ def test_every_card_fits_the_schema() -> None:
         jsonschema.validate(content.read_toml(content.find("datasets", name)), card_schema())
 
 
-def card(split: dict[str, Any], **more: Any):
-    values = {
-        "id": "x",
-        "title": "x",
-        "licence": "x",
-        "citation": "x",
-        "homepage": "x",
-        "reader": {"kind": "csv", "missing": ["NA", "?"]},
-        "files": [{"name": "a.csv"}, {"name": "b.csv"}],
-        "tasks": [
+def card(split: dict[str, Any]) -> Card:
+    return card_of(
+        reader={"kind": "csv", "missing": ["NA", "?"]},
+        files=[{"name": "a.csv"}, {"name": "b.csv"}],
+        tasks=[
             {"name": "click", "column": "c", "positive": ["yes"], "negative": ["no"]},
             {"name": "buy", "columns": ["c", "b"], "parent": "click", "optional": True},
             {"name": "stars", "column": "s", "kind": "regression"},
         ],
-        "columns": {
+        columns={
             "u": "categorical",
             "p": {"kind": "numeric", "log1p": True},
             "hour": {"kind": "categorical", "from": "hm", "derive": "hour_of_hhmm"},
         },
-        "group": "u",
-        "time": "t",
-        "post_exposure": ["dwell"],
-        "encoding": {"target_rates": ["u"]},
-        "split": split,
-    }
-    return parse_card(values | more, "a card")
+        group="u",
+        time="t",
+        post_exposure=["dwell"],
+        encoding={"target_rates": ["u"]},
+        split=split,
+    )
 
 
 DRAWN = {"kind": "random", "valid": 0.1, "test": 0.2}

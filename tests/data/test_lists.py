@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from data_toys import card_of
 
-from bench.data import Store, parse_card, prepare
+from bench.data import Store, prepare
 from bench.data.inspection.column import count_column
 from bench.data.inspection.kinds import find_kind
 from bench.data.splits import SPLITS
@@ -27,16 +28,10 @@ KINDS = {
 
 def card(**column: Any) -> Any:
     options = {"max_length": 3} if column.get("kind", "multi-valued") == "multi-valued" else {}
-    return parse_card(
-        {
-            **dict.fromkeys(("id", "title", "licence", "citation", "homepage"), "shop"),
-            "reader": {"kind": "parquet", "missing": ["-1", "t3"], "drop_duplicates": True},
-            "files": [{"name": "log.parquet"}],
-            "columns": {"tags": {"kind": "multi-valued", **options, **column}, "n": "numeric"},
-            "tasks": [{"name": "click", "column": "click"}],
-            "split": {"kind": "random", "valid": 0.3, "test": 0.2},
-        },
-        "here",
+    return card_of(
+        reader={"kind": "parquet", "missing": ["-1", "t3"], "drop_duplicates": True},
+        files=[{"name": "log.parquet"}],
+        columns={"tags": {"kind": "multi-valued", **options, **column}, "n": "numeric"},
     )
 
 

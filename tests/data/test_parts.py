@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import twin
+from data_toys import LEAST, arrays
 
 from bench.data import Store, load_card, parse_card, prepare, spill
 from bench.data.card import Card
@@ -25,48 +25,31 @@ from bench.data.splits import SPLITS
 from bench.progress import Silent
 
 
-def load_twin() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("twin", Path(__file__).parent / "twin.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TWIN = load_twin()
-
-
 def check(card: Card, store: Store, raw: Path, home: Path) -> None:
     """The store against the twin."""
-    twin = TWIN.prepared(card, at_hand(card, home, raw, Silent()))
+    slow = twin.prepared(card, at_hand(card, home, raw, Silent()))
     for part in store.encoder.fields:
         held = list(part.edges) if isinstance(part, BucketField) else list(part.vocabulary.values)
-        assert held == twin.vocabularies[part.name], part.name
+        assert held == slow.vocabularies[part.name], part.name
     for part in store.encoder.dense:
         if isinstance(part, NumericColumn):
-            assert (part.mean, part.scale) == pytest.approx(twin.scales[part.name], rel=1e-9, abs=1e-12)
+            assert (part.mean, part.scale) == pytest.approx(slow.scales[part.name], rel=1e-9, abs=1e-12)
     for name in SPLITS:
         split = store.split(name)  # type: ignore[arg-type]
-        for array, expected in twin.arrays[name].items():
+        for array, expected in slow.arrays[name].items():
             found = getattr(split, array)
             if array == "dense":
                 np.testing.assert_allclose(found, expected, atol=2e-5)
             else:
                 np.testing.assert_array_equal(found, expected)
         if name != "train":  # what serving does, a reader having parsed the numbers
-            at = np.flatnonzero(twin.split == SPLITS.index(name))
+            at = np.flatnonzero(slow.split == SPLITS.index(name))
             kinds = card.raw_columns.items()
-            columns = {raw: twin.numbers(raw, None) if kind == "number" else twin.table[raw] for raw, kind in kinds}
+            columns = {raw: slow.numbers(raw, None) if kind == "number" else slow.table[raw] for raw, kind in kinds}
             arrow = {raw: pa.array(list(column), from_pandas=True).take(at) for raw, column in columns.items()}
             again = store.encoder.encode(pa.table(arrow))
             np.testing.assert_array_equal(again[0], split.ids)
             np.testing.assert_array_equal(again[1], split.dense)
-
-
-def arrays(store: Store) -> dict[str, bytes]:
-    files = (path for path in store.path.rglob("*") if path.is_file() and path.name != "manifest.json")
-    return {str(path.relative_to(store.path)): path.read_bytes() for path in files}
 
 
 def log(rows: int, seed: int) -> pd.DataFrame:
@@ -96,8 +79,7 @@ def log(rows: int, seed: int) -> pd.DataFrame:
     ).astype(str)  # fmt: skip
 
 
-CARD: dict[str, Any] = {
-    "id": "shop", "title": "-", "licence": "-", "citation": "-", "homepage": "-",
+CARD: dict[str, Any] = LEAST | {
     "group": "user",
     "reader": {"kind": "csv", "missing": ["?"]},
     "files": [{"name": "a.csv"}, {"name": "b.csv"}],
@@ -214,7 +196,7 @@ def test_pairs(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recor
         items = [f"{rng.integers(0, 70)},{rng.integers(0, 9)},{rng.integers(0, 3)}" for _ in range(300)]
         (raw / f"user_{name}.csv").write_text("\n".join(users) + "\n")
         (raw / f"item_{name}.csv").write_text("\n".join(items) + "\n")
-    values = {key: CARD[key] for key in ("id", "title", "licence", "citation", "homepage")} | {
+    values = LEAST | {
         "group": "search",
         "reader": {"kind": "pairs", "on": "search", "columns": ["search", "item", "label"],
                    "partner_columns": ["search", "segment", "score"],
@@ -240,7 +222,7 @@ def test_double_colon(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (raw / "users.dat").write_text("".join(f"{u}::{'MF'[u % 2]}::{u % 5}\n" for u in range(30)))
     (raw / "r.dat").write_text("".join(f"{rng.integers(0, 30)}::{rng.integers(0, 9)}::{rng.integers(1, 6)}\n"
                                        for _ in range(300)))  # fmt: skip
-    values = {key: CARD[key] for key in ("id", "title", "licence", "citation", "homepage", "split")} | {
+    values = LEAST | {
         "group": "user",
         "reader": {"kind": "double-colon", "columns": ["user", "film", "stars"],
                    "joins": [{"file": "users.dat", "on": "user", "columns": ["user", "sex", "age"]}]},

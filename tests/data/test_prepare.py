@@ -1,25 +1,18 @@
 from __future__ import annotations
 
-import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
+from data_toys import arrays
 
-from bench.data import Store, load_card, parse_card, prepare
+from bench.data import load_card, parse_card, prepare
 from bench.data.reachable import auc
 from bench.data.splits import SPLITS
 from bench.errors import UserError
-
-
-def arrays(store: Store) -> dict[str, bytes]:
-    """Everything in a store but the manifest, whose times differ."""
-    files = (path for path in store.path.rglob("*") if path.is_file() and path.name != "manifest.json")
-    return {str(path.relative_to(store.path)): path.read_bytes() for path in files}
 
 
 def test_what_is_stored_is_what_was_read(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
@@ -90,39 +83,6 @@ def test_one_odd_number_is_told_and_spoils_nothing(
         assert (np.abs(one - other) > 0.1).sum() <= 1
 
 
-def test_the_stored_encoder_encodes_raw_rows(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
-    shop["split"] = {"kind": "files", "train": ["log.csv"], "test": ["log2.csv"], "valid_fraction": 0.3}
-    shop["files"].append({"name": "log2.csv"})
-    (shop_raw / "log2.csv").write_text((shop_raw / "log.csv").read_text())
-    store = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
-    raw = pd.read_csv(shop_raw / "log2.csv")[["tags", "price", "user"]]
-    ids, dense = store.encoder.encode(pa.Table.from_pandas(raw))
-    np.testing.assert_array_equal(ids, store.split("test").ids)
-    np.testing.assert_array_equal(dense, store.split("test").dense)
-
-
-def test_csv_gzip_and_parquet_make_the_same_arrays(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
-    plain = prepare(parse_card(shop, "here"), tmp_path / "plain", shop_raw)
-    text = (shop_raw / "log.csv").read_bytes()
-    (shop_raw / "log.csv").unlink()
-    (shop_raw / "log.csv.gz").write_bytes(gzip.compress(text))
-    packed = prepare(parse_card(shop, "here"), tmp_path / "packed", shop_raw)
-    assert packed.fingerprint == plain.fingerprint
-    shop |= {"reader": {"kind": "parquet"}, "files": [{"name": "log.parquet"}]}
-    pd.read_csv(shop_raw / "log.csv.gz").to_parquet(shop_raw / "log.parquet")
-    columns = prepare(parse_card(shop, "here"), tmp_path / "columns", shop_raw)
-    assert arrays(columns) == arrays(packed) == arrays(plain)
-
-
-def test_preparing_twice_gives_the_same_bytes(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
-    shop["encoding"] = {"target_rates": ["user"]}
-    card = parse_card(shop, "here")
-    one, two = prepare(card, tmp_path / "one", shop_raw), prepare(card, tmp_path / "two", shop_raw)
-    assert one.fingerprint == two.fingerprint
-    assert arrays(one) == arrays(two)
-    assert len(arrays(one)) == 1 + 4 * 4
-
-
 def test_a_store_is_made_once(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
     card = parse_card(shop, "here")
     made = prepare(card, tmp_path / "home", shop_raw)
@@ -175,15 +135,6 @@ def test_a_store_of_other_files_than_pinned_does_not_stand_in(
     shop["files"][0]["sha256"] = "0" * 64
     with pytest.raises(UserError, match=r"could not get log\.csv"):
         prepare(parse_card(shop, "here"), tmp_path / "home")
-
-
-@pytest.mark.parametrize("line", ["u1,1,,7,0,20240101,1", "u1,old,,1,0,20240101,1", "u1,1"])
-def test_a_bad_row_leaves_nothing_behind(shop: dict[str, Any], shop_raw: Path, tmp_path: Path, line: str) -> None:
-    with (shop_raw / "log.csv").open("a") as file:
-        file.write(line + "\n")
-    with pytest.raises(UserError, match=r"log\.csv, line 202"):
-        prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
-    assert not [path for path in (tmp_path / "home" / "store").rglob("*") if path.name != "shop"]
 
 
 def test_a_failure_while_writing_leaves_nothing_behind(

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from bench.data.splits import (
     CONFIRM,
@@ -182,17 +182,6 @@ def test_a_column_assigns_rows_and_other_values_are_left_out() -> None:
     assert split.tolist() == [TRAIN, TRAIN, VALID, TEST, -1, -1]
 
 
-@pytest.mark.parametrize("kind", ["random", "hash"])
-def test_shares_leave_something_for_train(kind: str) -> None:
-    with pytest.raises(ValidationError, match="nothing is left for train"):
-        rule(kind=kind, valid=0.5, test=0.5, **({"column": "user"} if kind == "hash" else {}))
-
-
-def test_a_value_of_a_column_split_has_one_place() -> None:
-    with pytest.raises(ValidationError, match="'1' is named twice"):
-        rule(kind="column", column="fold", train=[0, 1], valid=["1"], test=["2"])
-
-
 def test_halving_moves_half_of_validation_and_nothing_else() -> None:
     split = np.repeat(np.array([-1, TRAIN, VALID, TEST], np.int8), 5000)
     half = halved(split, rows(20_000), None)
@@ -207,10 +196,3 @@ def test_halving_leaves_a_group_on_one_side_and_does_not_follow_the_split_by_gro
     half = halved(by_group.assign(given_rows), given_rows, given_rows.group).reshape(4, 1500)
     assert (half == half[0]).all()
     assert (half[0] == CONFIRM).mean() == pytest.approx(0.2, abs=0.04)
-
-
-@given(st.integers(0, 200))
-def test_halving_does_not_depend_on_how_rows_are_parted(cut: int) -> None:
-    valid = np.full(200, VALID, np.int8)
-    parts = [halved(valid[:cut], rows(cut), None), halved(valid[cut:], rows(200 - cut, start=cut), None)]
-    np.testing.assert_array_equal(halved(valid, rows(200), None), np.concatenate(parts))

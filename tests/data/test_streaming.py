@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 from pathlib import Path
 from typing import Any
 
+import ali_ccp_line_by_line as twin
 import numpy as np
 import pyarrow as pa
 import pytest
+from data_toys import arrays
 
 from bench import content
 from bench.data import Store, load_card, parse_card, prepare, spill
@@ -20,7 +21,6 @@ from bench.data.splits import SPLITS
 from bench.data.synthetic import synthesise
 from bench.errors import UserError
 
-PATH = Path(__file__).parents[1] / "benchmarks" / "ali_ccp_line_by_line.py"
 SIZE = {"rows": 12_000, "users": 150, "items": 400, "list_length": 15, "click_rate": 0.3, "buy_rate": 0.4}
 
 
@@ -40,18 +40,8 @@ def values() -> dict[str, Any]:
     return content.read_toml(content.find("datasets", "ali-ccp"))
 
 
-def arrays(store: Store) -> dict[str, bytes]:
-    files = (path for path in store.path.rglob("*") if path.is_file() and path.name != "manifest.json")
-    return {str(path.relative_to(store.path)): path.read_bytes() for path in files}
-
-
 def rows_of(raw: Path, name: str) -> list[Any]:
     """The line-by-line reader's rows."""
-    spec = importlib.util.spec_from_file_location("ali_ccp_line_by_line", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    twin = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(twin)
     slots = {raw_name.removesuffix(".value"): 1 for _, raw_name in load_card("ali-ccp").inputs} | dict.fromkeys(
         ("109_14", "110_14", "127_14", "150_14", "210", "853"), 5
     )
@@ -161,18 +151,6 @@ def test_blocks_and_packing_do_not_matter(
     assert ours.keys() == theirs.keys()
     for name in ours:
         assert ours[name] == theirs[name], name
-
-
-def test_a_bad_line_leaves_nothing_behind(raw: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "raw"
-    folder.mkdir()
-    for path in raw.glob("*.csv"):
-        (folder / path.name).write_bytes(path.read_bytes())
-    with (folder / "sample_skeleton_test.csv").open("a") as file:
-        file.write("1,0,0,nowhere,0,\n")
-    with pytest.raises(UserError, match=r"sample_skeleton_test\.csv, line 6001: expected a common index of common_f"):
-        prepare(load_card("ali-ccp"), tmp_path / "home", folder)
-    assert not list((tmp_path / "home" / "store").rglob("*.npy"))
 
 
 @pytest.mark.parametrize(

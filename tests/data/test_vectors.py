@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from data_toys import card_of
 
-from bench.data import Store, parse_card, prepare
+from bench.data import Store, prepare
 from bench.data.card import shape_of
 from bench.data.inspection.column import count_column
 from bench.data.inspection.kinds import find_kind
@@ -23,17 +24,7 @@ COLUMNS = {"v": {"kind": "vector", "length": LENGTH}, "n": "numeric"}
 
 
 def card(columns: dict[str, Any] = COLUMNS, **reader: Any) -> Any:
-    return parse_card(
-        {
-            **dict.fromkeys(("id", "title", "licence", "citation", "homepage"), "shop"),
-            "reader": {"kind": "parquet", **reader},
-            "files": [{"name": "log.parquet"}],
-            "columns": columns,
-            "tasks": [{"name": "click", "column": "click"}],
-            "split": {"kind": "random", "valid": 0.3, "test": 0.2},
-        },
-        "here",
-    )
+    return card_of(reader={"kind": "parquet", **reader}, files=[{"name": "log.parquet"}], columns=columns)
 
 
 def table(kind: Any = None, lacking: bool = True) -> Any:

@@ -71,14 +71,3 @@ def test_masknet_normalises_each_field_by_itself():
         at = list(LAYOUT.columns(field))
         torch.testing.assert_close(found[..., at], F.layer_norm(x[..., at], (width,)))
     assert torch.equal(found[..., 88:], x[..., 88:])
-
-
-@pytest.mark.slow  # the exporter takes a second each
-@pytest.mark.parametrize("kind", INTERACTIONS)
-def test_exports_with_a_dynamic_batch(kind):
-    model = model_of("stem", kind).eval()
-    batch = torch.export.Dim("batch")
-    exported = torch.export.export(model, batch_on(SCHEMA, 8), dynamic_shapes=({0: batch}, {0: batch})).module()
-    for size in (0, 1, 13):
-        ids, dense = batch_on(SCHEMA, size)
-        torch.testing.assert_close(exported(ids, dense), model(ids, dense))

@@ -114,44 +114,6 @@ def test_what_an_imputed_error_changes_is_not_the_conversions_own_gradient():
     assert b[:, 3:].any(dim=0).all()
 
 
-@pytest.mark.slow
-@EACH
-def test_with_the_true_propensity_the_risk_is_right_on_average(kind, options):
-    """Over all outcomes of the click: the mean risk is the mean error over all samples, whoever clicked."""
-    schema = Schema((), (), (Task("click"), Task("buy", parent="click")))
-    torch.manual_seed(0)
-    funnel = funnel_on(schema, kind, ctcvr_weight=0.0, clip=1000, **options)
-    batch, repeats = 50, 4000
-    logits = torch.randn(batch, len(funnel.outputs), dtype=torch.float64).clamp(-1.5, 1.5)
-    bought = (torch.rand(batch, dtype=torch.float64) < 0.4).double()  # what each would do, once it had clicked
-    truth = torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 1], bought)
-    found, imputation = 0.0, 0.0
-    for _ in range(repeats):
-        clicked = (torch.rand(batch, dtype=torch.float64) < logits[:, 0].sigmoid()).double()
-        found += float(funnel.losses(logits, torch.stack([clicked, clicked * bought], 1))[1])
-        if kind == "escm2_dr":
-            errors = torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 1], bought, reduction="none")
-            if options["imputes"] == "error":
-                imputed = torch.nn.functional.softplus(logits[:, 2])
-            else:
-                imputed = torch.nn.functional.binary_cross_entropy_with_logits(
-                    logits[:, 1], logits[:, 2].sigmoid(), reduction="none"
-                )
-            imputation += float((clicked / logits[:, 0].sigmoid() * (errors - imputed) ** 2).mean())
-    assert abs((found - imputation) / repeats - float(truth)) < 0.03 * float(truth)
-
-
-def test_a_known_tiny_batch():
-    """One click in two samples at pCTR 1/2 and pCVR 1/4, bought: 1/2 * 2 * ln 4."""
-    schema = Schema((), (), (Task("click"), Task("buy", parent="click")))
-    logits = torch.tensor([[0.0, -math.log(3)]] * 2)
-    labels = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
-    losses = funnel_on(schema, "escm2_ipw", ctcvr_weight=0.0).losses(logits, labels)
-    torch.testing.assert_close(losses, torch.tensor([math.log(2), math.log(4)]))
-    clipped = funnel_on(schema, "escm2_ipw", ctcvr_weight=0.0, clip=1.25).losses(logits, labels)
-    torch.testing.assert_close(clipped[1], torch.tensor(math.log(4) / 1.6))
-
-
 @pytest.mark.parametrize(
     ("kind", "options", "rate"),
     [("independent", {}, 0.3), *((kind, {"ctcvr_weight": 0.0} | options, 0.5) for kind, options in KINDS)],

@@ -1,4 +1,4 @@
-"""Whole models against DeepCTR-Torch and torch-rechub, with their weights copied into ours.
+"""Whole models against DeepCTR-Torch, and AITM against torch-rechub, with their weights copied into ours.
 
 Both are installed for tests alone; without them these tests are skipped.
 """
@@ -84,9 +84,6 @@ def inputs(model: MultiTaskModel) -> tuple[Tensor, Tensor, Tensor]:
     """Ids numbered within each field, as they want them; over all fields, as we do; dense columns."""
     local = torch.stack([torch.randint(0, size, (BATCH,)) for size in SIZES], 1)
     return local, local + torch.tensor(model.schema.offsets), torch.randn(BATCH, len(model.schema.dense))
-
-
-# DeepCTR-Torch
 
 
 def deepctr(name: str, **options: object) -> nn.Module:
@@ -188,100 +185,20 @@ def test_esmm_equals_deepctr():
     torch.testing.assert_close(ours.losses(ours(ids, dense), labels), expected.mean(0), rtol=0, atol=1e-5)
 
 
-# torch-rechub
-
-
-def rechub_features() -> list[object]:
-    features = package("torch_rechub.basic.features")
-    return [features.SparseFeature(f"c{i}", vocab_size=size, embed_dim=DIM) for i, size in enumerate(SIZES)]
-
-
-def rechub(name: str, *args: object, **options: object) -> nn.Module:
-    model = getattr(package("torch_rechub.models.multi_task"), name)(*args, **options)
-    randomise(model)
-    for module in model.modules():
+def test_aitm_equals_rechub():
+    """Theirs: an MLP for each task, the transfer, and a linear output. Here the MLPs are hidden layers of towers."""
+    of_rechub = package("torch_rechub.basic.features").SparseFeature
+    features = [of_rechub(f"c{i}", vocab_size=size, embed_dim=DIM) for i, size in enumerate(SIZES)]
+    theirs = package("torch_rechub.models.multi_task").AITM(
+        features, 2, {"dims": list(TOWER)}, [{"dims": []}, {"dims": []}]
+    )
+    randomise(theirs)
+    for module in theirs.modules():
         if isinstance(module, nn.BatchNorm1d):  # the identity, once its statistics are fixed: ours has no such layer
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
             module.eps = 0.0
-    return model.eval()
-
-
-@torch.no_grad()
-def rechub_rest(ours: MultiTaskModel, theirs: nn.Module, towers: Sequence[nn.Module]) -> None:
-    copy_table(ours, [theirs.embedding.embed_dict[f"c{i}"].weight for i in range(len(SIZES))])
-    copy_linears(ours.towers.hidden, [tower.mlp[:-1] for tower in towers])
-    for task, tower in enumerate(towers):
-        ours.towers.output.weight[task] = tower.mlp[-1].weight
-        ours.towers.output.bias[task] = tower.mlp[-1].bias
-
-
-def rechub_predictions(ours: MultiTaskModel, theirs: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
-    """Theirs, our conditional, our joint."""
-    local, ids, dense = inputs(ours)
-    expected = theirs({f"c{i}": local[:, i] for i in range(len(SIZES))})
-    assert expected.std(0).min() > 0.01
-    found = ours.probabilities(ours(ids, dense))
-    return expected, found.conditional, found.joint
-
-
-def rechub_equal(ours: MultiTaskModel, theirs: nn.Module) -> None:
-    """Once the rest of the weights is copied."""
-    rechub_rest(ours, theirs, theirs.towers)
-    expected, conditional, _ = rechub_predictions(ours, theirs)
-    torch.testing.assert_close(conditional, expected, rtol=0, atol=1e-5)
-
-
-KINDS = ["classification", "classification"]
-TOWERS = [{"dims": list(TOWER)}, {"dims": list(TOWER)}]
-
-
-def test_shared_bottom_equals_rechub():
-    theirs = rechub("SharedBottom", rechub_features(), KINDS, {"dims": list(EXPERT)}, TOWERS)
-    ours = our_model("shared_bottom", {"layers": EXPERT}, 0)
-    copy_linears(ours.sharing.bottom, [theirs.bottom_mlp])
-    rechub_equal(ours, theirs)
-
-
-def test_mmoe_equals_rechub():
-    theirs = rechub("MMOE", rechub_features(), KINDS, 3, {"dims": list(EXPERT)}, TOWERS)
-    ours = our_model("mmoe", {"experts": 3, "layers": EXPERT}, 0)
-    copy_linears(ours.sharing.experts, theirs.experts)
-    copy_gates(ours.sharing.gates, theirs.gates)
-    rechub_equal(ours, theirs)
-
-
-@pytest.mark.parametrize(
-    ("kind", "levels", "own", "shared"), [("cgc", 1, 2, 3), ("ple", 1, 2, 3), ("ple", 2, 3, 1), ("ple", 3, 1, 2)]
-)
-def test_cgc_and_ple_equal_rechub(kind, levels, own, shared):
-    theirs = rechub("PLE", rechub_features(), KINDS, levels, own, shared, {"dims": list(EXPERT)}, TOWERS)
-    ours = our_model(
-        kind, levels_of(kind, levels) | {"shared_experts": shared, "own_experts": own, "layers": EXPERT}, 0
-    )
-    for level, layer in zip(levels_in(ours), theirs.cgc_layers, strict=True):
-        copy_linears(level.own, layer.experts_specific)
-        copy_linears(level.shared, layer.experts_shared)
-        copy_gates(level.gates, layer.gates_specific)
-        if level.shared_gate is not None:
-            copy_gates(level.shared_gate, [layer.gate_shared])
-    rechub_equal(ours, theirs)
-
-
-def test_esmm_equals_rechub():
-    features = rechub_features()
-    theirs = rechub("ESMM", features[:1], features[1:], {"dims": list(TOWER)}, {"dims": list(TOWER)})
-    ours = our_model("shared_embeddings", {}, 0, "entire_space")
-    rechub_rest(ours, theirs, [theirs.tower_ctr, theirs.tower_cvr])
-    expected, conditional, joint = rechub_predictions(ours, theirs)
-    cvr, ctr, ctcvr = expected.unbind(1)
-    torch.testing.assert_close(conditional, torch.stack([ctr, cvr], 1), rtol=0, atol=1e-5)
-    torch.testing.assert_close(joint, torch.stack([ctr, ctcvr], 1), rtol=0, atol=1e-5)
-
-
-def test_aitm_equals_rechub():
-    """Theirs: an MLP for each task, the transfer, and a linear output. Here the MLPs are hidden layers of towers."""
-    theirs = rechub("AITM", rechub_features(), 2, {"dims": list(TOWER)}, [{"dims": []}, {"dims": []}])
+    theirs.eval()
     ours = our_model("shared_embeddings", {}, 0, "aitm")
     copy_table(ours, [theirs.embedding.embed_dict[f"c{i}"].weight for i in range(len(SIZES))])
     copy_linears(ours.towers.hidden, theirs.bottoms)

@@ -1,4 +1,4 @@
-"""Which parameters of PLE are shared, and mixing; values of every kind are in `test_twins.py`."""
+"""Which parameters of PLE are shared; values of every kind are in `test_twins.py`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.models.layers import mix
 from bench.models.sharing.ple import PLE, PLEConfig
 
 INPUTS = 10
@@ -33,12 +32,3 @@ def test_in_ple_shared_is_what_a_later_shared_gate_reaches(levels):
 
 def _gradient(h: Tensor, parameter: Tensor) -> Tensor | None:
     return torch.autograd.grad(h.sum(), parameter, retain_graph=True, allow_unused=True)[0]
-
-
-@pytest.mark.parametrize("own", [0, 2])
-def test_mixing_equal_experts_changes_nothing(own):
-    h = torch.randn(6, 5)
-    scores, all_scores = torch.randn(3, 6, own + 4), torch.randn(1, 6, 3 * own + 4)
-    sums, of_all = mix(scores, h.expand(4, 6, 5), h.expand(3 * own, 6, 5), all_scores)
-    torch.testing.assert_close(sums, h.expand(3, 6, 5))
-    torch.testing.assert_close(of_all, h.expand(1, 6, 5))

@@ -102,6 +102,8 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
     lists = is_list(kind)
     if not is_any(kind.value_type if lists else kind, (*NUMBERS, *TEXTS, *_TIMES)):
         return replace(_one_value(name, array, "?"), readable=False)
+    if not _is_text(array):
+        return replace(_one_value(name, array, "?"), type="bytes that are no text", readable=False)
     if lists:
         return _lists(name, array, missing)
     of_type = "text" if is_any(kind, TEXTS) else str(kind)
@@ -112,6 +114,15 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
         codes, values = distinct(pc.if_else(pc.is_nan(array), None, array) if pa.types.is_floating(kind) else array)
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
     return Counted(name, of_type, codes, values, counts, _numbers(values))
+
+
+def _is_text(array: Any) -> bool:
+    """Whether its texts are UTF-8, which those of a parquet file need not be."""
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _one_value(name: str, array: Any, shown: str) -> Counted:

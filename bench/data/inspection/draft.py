@@ -21,7 +21,7 @@ from bench.progress import Progress
 
 ROWS = 1_000_000
 """Rows that are inspected where nothing else is asked for."""
-_ID = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -134,13 +134,13 @@ def _check_files(files: Sequence[Path]) -> None:
 
 def _id_of(files: Sequence[Path]) -> str:
     name = files[0].name.split(".")[0] if len(files) == 1 else files[0].resolve().parent.name
-    return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_") or "data"
+    return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:100] or "data"
 
 
 def check_id(name: str) -> str:
-    """The id itself; raises UserError where it holds anything but small letters, digits, `-` and `_`."""
+    """The id itself; raises UserError where it is not 1 to 100 small letters, digits, `-` and `_`."""
     if not _ID.fullmatch(name):
-        raise UserError(f"--id: expected small letters, digits, - and _, found '{name}'")
+        raise UserError(f"--id: expected 1 to 100 small letters, digits, - and _, found '{name}'")
     return name
 
 

@@ -92,10 +92,10 @@ def _parquet_names(path: Path) -> tuple[str, ...]:
 
 
 def _guess(path: Path) -> str:
-    """The separator that cuts the first line into most fields, and the second into as many."""
+    """The separator that cuts the first line into most fields, and the second, where one does, into as many."""
     counts = {mark: [*map(len, _cut(path, mark, 2))] for mark in SEPARATORS}
-    fitting = [mark for mark in SEPARATORS if len(set(counts[mark])) == 1] or list(SEPARATORS)
-    return max(fitting, key=lambda mark: counts[mark][0])
+    fitting = [mark for mark in SEPARATORS if counts[mark][0] > 1 and len(set(counts[mark])) == 1]
+    return max(fitting or SEPARATORS, key=lambda mark: counts[mark][0])
 
 
 def _cut(path: Path, separator: str, most: int) -> list[list[str]]:

@@ -118,10 +118,3 @@ def test_neighbours_in_the_file_meet_no_more_than_others() -> None:
         of_group = batch_of[::4]
         together += [(of_group[1:] == of_group[:-1]).mean(), (of_group[500:] == of_group[:500]).mean()]
     assert together / 20 == pytest.approx(16 / 1000, rel=0.25)
-
-
-def test_a_pass_without_groups_is_as_before(tmp_path: Path) -> None:
-    split = split_of(np.arange(200) // 5)
-    plain = next(iter(Batches(split).shuffled(SIZE, seed=1)))
-    assert plain.group is None
-    assert plain.ids[:, 0].tolist() == np.random.default_rng(1).permutation(200)[:SIZE].tolist()

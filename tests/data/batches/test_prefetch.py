@@ -115,16 +115,6 @@ def test_whoever_leaves_waits_for_nothing() -> None:
     assert made == [0, 1]
 
 
-def test_an_error_of_the_consumer_ends_the_thread() -> None:
-    def consume() -> None:
-        for _ in ahead(counted([], 1000), 2):
-            raise ValueError("not finite")
-
-    with pytest.raises(ValueError, match="not finite"):
-        consume()
-    assert ended()
-
-
 def test_a_pass_over_a_split_given_up_leaves_no_thread(tmp_path: Path, mapped: Callable[..., Split]) -> None:
     data = Batches(mapped(tmp_path, np.zeros((20_000, 1))), memory=200_000)
     for batches in (data.shuffled(100, seed=0), data.in_order(100)):

@@ -46,12 +46,12 @@ def served(content: bytes) -> Edit:
     return lambda work: work.server.files.update({LOG: content})
 
 
-def archive(content: bytes, member: str = "log.csv") -> Edit:
+def archive(content: bytes) -> Edit:
     """An archive instead of the file itself."""
 
     def change(work: Work) -> None:
         source = f'urls = {{ "log.csv" = "{work.server.url}{LOG}" }}'
-        work.card_edit(source, f'url = "{work.server.url}/all.zip"\nmembers = {{ "log.csv" = "{member}" }}')
+        work.card_edit(source, f'url = "{work.server.url}/all.zip"\nmembers = {{ "log.csv" = "log.csv" }}')
         work.server.files["/all.zip"] = content
 
     return change
@@ -70,11 +70,6 @@ def several(work: Work) -> None:
     work.card_edit("[split]", f"[[sources]]{source}[split]")
     text = work.card.read_text().replace(LOG, "/gone.csv", 1)
     work.card.write_text(text)
-
-
-def sourceless(work: Work) -> str:
-    text = work.card.read_text()
-    return text[: text.index("[[sources]]")] + text[text.index("[split]") :]
 
 
 def state(**values: object) -> Edit:
@@ -97,34 +92,11 @@ PARTS = ("raw/shop", "raw/shop/downloads", "raw/shop/downloads/*-log.csv.gz.part
 
 TABLE: tuple[Entry, ...] = (
     refused("a wrong sha256", served(gzip.compress(OTHER)), f"{{url}}{LOG}: log.csv: expected sha256 ..., found ..."),
-    refused("no such address", lambda work: work.server.files.clear(), f"{{url}}{LOG}: HTTP 404 Not Found"),
-    refused("a server in trouble", state(failures=[503] * 9), f"{{url}}{LOG}: HTTP 503 Service Unavailable"),
     refused("an interrupted download", state(cuts=[500] + [0] * 9), f"{{url}}{LOG}: the connection ended early", PARTS),
-    refused("a download interrupted at once", state(cuts=[0] * 9), f"{{url}}{LOG}: the connection ended early"),
-    refused(
-        "a download that is cut gzip",
-        served(gzip.compress(goods.log())[:500]),
-        f"{{url}}{LOG}: ...: broken gzip file: ...",
-    ),
-    refused("an empty download", served(b""), f"{{url}}{LOG}: log.csv: expected sha256 ..., found ..."),
-    refused("a page instead of the file", served(b"<html>"), f"{{url}}{LOG}: log.csv: expected sha256 ..., found ..."),
-    refused("a broken archive", archive(zipped()[:-30]), "...-all.zip: broken archive: ..."),
     refused(
         "an archive with a wrong byte",
         archive(zipped()[:99] + b"?" + zipped()[100:]),
         "...-all.zip: broken archive: ...",
-    ),
-    refused(
-        "an archive that lacks the file",
-        archive(zipped(), "logs.csv"),
-        "...-all.zip: expected a member 'logs.csv', found none",
-    ),
-    refused("no source", lambda work: work.card.write_text(sourceless(work)), "the card names no source"),
-    Refused(
-        "a source that does not offer the file",
-        goods.REMOTE,
-        lambda work: work.card_edit('{ "log.csv" =', '{ "log" ='),
-        "{card}: no source offers the file 'log.csv'; they offer log",
     ),
     Kept("a connection that breaks twice", goods.REMOTE, anew(state(cuts=[300, 300]))),
     Kept(

@@ -16,6 +16,21 @@ def nothing(work: Work) -> None:
     """The good data as it is."""
 
 
+def write(name: str, data: bytes) -> Edit:
+    """Other content of a raw file."""
+    return lambda work: (work.raw / name).write_bytes(data)
+
+
+def changed(name: str, change: Callable[[bytes], bytes]) -> Edit:
+    """The content of a raw file changed by a function."""
+    return lambda work: (work.raw / name).write_bytes(change((work.raw / name).read_bytes()))
+
+
+def line(name: str, number: int, text: bytes) -> Edit:
+    """Another line of a raw file."""
+    return lambda work: work.line(name, number, text)
+
+
 @dataclass(frozen=True)
 class Refused:
     """A corruption that is answered with one sentence.

@@ -1,35 +1,24 @@
-"""Rows that are spread over files: side tables and pairs."""
+"""Rows that are spread over files: side tables, pairs, and Ali-CCP's skeleton and common files."""
 
 from __future__ import annotations
 
-from corruptions.entry import Edit, Entry, Kept, Refused
+import gzip
+
+from corruptions.entry import Entry, Kept, Refused, changed, line, write
 from corruptions.work import Work
 
-ITEMS, TRAIN, USERS = "items.csv", "train.csv", "train_users.csv"
+ITEMS = "items.csv"
+SKELETON, COMMON = "sample_skeleton_train.csv", "common_features_train.csv"
 
 
-def line(name: str, number: int, text: bytes) -> Edit:
-    return lambda work: work.line(name, number, text)
+def dropping(work: Work) -> None:
+    """A card that drops, and lines of Ali-CCP that do not fit."""
+    work.card_edit('kind = "ali-ccp"', 'kind = "ali-ccp"\non_bad_row = "drop"\nbad_row_limit = 0.01')
+    work.insert(SKELETON, 40, b"1,0,0,nowhere,0,", b"1,2,0,abc,0,", b"nonsense")
+    work.insert(COMMON, 3, b"lost,1")
 
 
-def write(name: str, data: bytes) -> Edit:
-    return lambda work: (work.raw / name).write_bytes(data)
-
-
-def again(name: str, number: int, at: int) -> Edit:
-    """A line once more, further down."""
-
-    def corrupt(work: Work) -> None:
-        work.insert(name, at, (work.raw / name).read_bytes().split(b"\n")[number - 1])
-
-    return corrupt
-
-
-def strangers(work: Work) -> None:
-    work.edit(USERS, b"s", b"t")
-
-
-SIDES: tuple[Entry, ...] = (
+TABLE: tuple[Entry, ...] = (
     Refused(
         "rows without the key",
         "joined",
@@ -37,22 +26,10 @@ SIDES: tuple[Entry, ...] = (
         "cannot join items.csv: the rows have no column 'item'",
     ),
     Refused(
-        "a side table with too few columns",
-        "joined",
-        line(ITEMS, 4, b"i2,b"),
-        "{raw}/items.csv, line 4: expected 3 columns, found 2",
-    ),
-    Refused(
         "a side table with a number in words",
         "joined",
         line(ITEMS, 4, b"i2,b,heavy"),
         "{raw}/items.csv, line 4: 'weight': expected a number, found 'heavy'",
-    ),
-    Refused(
-        "a side table that is not there",
-        "joined",
-        lambda work: (work.raw / ITEMS).unlink(),
-        "shop: expected log.csv and items.csv, each as it is or with .gz or .zst, in {raw}, but items.csv is not there",
     ),
     Kept(
         "a side table with no rows",
@@ -60,44 +37,37 @@ SIDES: tuple[Entry, ...] = (
         write(ITEMS, b"item,brand,weight\n"),
         write(ITEMS, b"item,brand,weight\nnone,b,1\n"),
     ),
-)
-PAIRS: tuple[Entry, ...] = (
-    Refused(
-        "a partner with a key twice",
-        "pairs",
-        again(USERS, 2, 9),
-        "{raw}/train_users.csv, line 9: key 'search' = s1 is there twice",
-    ),
     Refused(
         "no row with a partner",
         "pairs",
-        strangers,
+        lambda work: work.edit("train_users.csv", b"s", b"t"),
         "train.csv: no row has a partner with the same 'search' in train_users.csv",
-    ),
-    Refused(
-        "a partner with too few columns",
-        "pairs",
-        line(USERS, 7, b"s6,u1"),
-        "{raw}/train_users.csv, line 7: expected 3 columns, found 2",
-    ),
-    Refused(
-        "a row of a pair with too many columns",
-        "pairs",
-        line(TRAIN, 7, b"s6,u1,1,0,0"),
-        "{raw}/train.csv, line 7: expected 4 columns, found 5",
     ),
     Refused(
         "a row file without a partner on the card",
         "pairs",
         lambda work: work.card_edit('"test.csv" = "test_users.csv"\n', ""),
-        "...'test...",
+        "pairs: reader.partner names no partner for 'test.csv'",
     ),
+    Refused(
+        "a common line with too few columns",
+        "ali",
+        line(COMMON, 6, b"lost,1"),
+        "{raw}/common_features_train.csv, line 6: expected 3 columns separated by commas, found 2",
+    ),
+    Refused(
+        "a skeleton packed and cut",
+        "ali",
+        changed(SKELETON, lambda data: gzip.compress(data)[:-999]),
+        "{raw}/sample_skeleton_train.csv: broken gzip file: ...",
+    ),
+    Kept("Ali-CCP with a byte-order mark", "ali", changed(SKELETON, lambda data: b"\xef\xbb\xbf" + data)),
     Kept(
-        "a row without a partner",
-        "pairs",
-        line(TRAIN, 7, b"x,i1,1,0"),
-        lambda work: work.remove(TRAIN, 7),
-        says="pairs: dropped 1 rows without a partner",
+        "dropped: lines of Ali-CCP",
+        "ali",
+        dropping,
+        counts={"format": 3, "common index": 1},
+        says="ali-ccp: dropped 4 bad rows (3 for format, 1 for common index); the first: "
+        "{raw}/common_features_train.csv, line 3: expected 3 columns separated by commas, found 2",
     ),
 )
-TABLE = SIDES + PAIRS

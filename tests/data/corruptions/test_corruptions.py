@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fnmatch import fnmatch
 
 import pytest
-from corruptions import ali_ccp, cards, disk, downloads, dropping, files, joins, lines, values
+from corruptions import cards, disk, downloads, files, joins, lines, values
 from corruptions.entry import Edit, Entry, Kept, Refused, matches
 from corruptions.work import Files, Said, Work, arrays, run
 
@@ -17,9 +17,7 @@ TABLE: tuple[Entry, ...] = (
     *values.TABLE,
     *cards.TABLE,
     *joins.TABLE,
-    *ali_ccp.TABLE,
     *downloads.TABLE,
-    *dropping.TABLE,
     *disk.TABLE,
 )
 

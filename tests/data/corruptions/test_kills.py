@@ -7,35 +7,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from corruptions import disk, downloads, goods
 from corruptions.entry import Edit
 from corruptions.work import Work
 
-
-def killed(work: Work, times: int) -> dict[str, Any]:
-    """Of that many processes, each killed at another moment."""
-    url = [work.server.url] if work.server else []
-    command = [sys.executable, str(Path(__file__).with_name("killed.py")), str(work.folder), str(times), *url]
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert said.returncode == 0, said.stderr
-    found: dict[str, Any] = json.loads(said.stdout)
-    return found
-
-
 CASES = [("log", disk.anew), ("ali", disk.ali_anew), (goods.REMOTE, downloads.anew(lambda work: None))]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("good", "change"), CASES[:1], ids=["log"])
-def test_killed_at_some_moments(good: str, change: Edit, work_of: Callable[[str], Work]) -> None:
-    work = work_of(good)
-    change(work)
-    found = killed(work, 24)
-    assert found["wrong"] == []
-    assert found["killed"] >= 20
 
 
 @pytest.mark.slow
@@ -43,5 +21,10 @@ def test_killed_at_some_moments(good: str, change: Edit, work_of: Callable[[str]
 def test_killed_at_every_moment(good: str, change: Edit, work_of: Callable[[str], Work]) -> None:
     work = work_of(good)
     change(work)
-    found = killed(work, 1000)
+    url = [work.server.url] if work.server else []
+    command = [sys.executable, str(Path(__file__).with_name("killed.py")), str(work.folder), "1000", *url]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    found = json.loads(said.stdout)
     assert found["wrong"] == []
+    assert found["killed"] >= 20

@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from data_toys import card_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data import parse_card
 from bench.data.encoding.base import Known
 from bench.data.encoding.fitter import EncoderFitter
 from bench.data.readers.base import whole
@@ -28,19 +28,16 @@ from bench.progress import Silent
 Values = list[Any]
 Door = Callable[[Values, Path], Any]
 WANTED = {"c": "text", "n": "number"}
-CARD = {
-    **dict.fromkeys(("id", "title", "licence", "citation", "homepage"), "shop"),
-    "reader": {"kind": "csv", "missing": ["-1"]},
-    "files": [{"name": "log.csv"}],
-    "columns": {
+CARD = card_of(
+    reader={"kind": "csv", "missing": ["-1"]},
+    files=[{"name": "log.csv"}],
+    columns={
         "c": "categorical",
         "list": {"kind": "multi-valued", "from": "c", "separator": "|"},
         "n": "numeric",
     },
-    "tasks": [{"name": "click", "column": "click"}],
-    "split": {"kind": "random", "valid": 0.2, "test": 0.2},
-    "encoding": {"min_count": 1, "target_rates": ["c"]},
-}
+    encoding={"min_count": 1, "target_rates": ["c"]},
+)
 
 
 def csv(values: Values, folder: Path) -> Any:
@@ -118,8 +115,7 @@ FILES = ("CSV", "string", "float", "float32", "int")
 
 def check(values: Values, doors: dict[str, Door], folder: Path, training: str) -> Any:
     """Rows as one door trains them, and as all doors serve them; the ids of the categorical field."""
-    card = parse_card(CARD, "here")
-    fitter = EncoderFitter(card)
+    fitter = EncoderFitter(CARD)
     table = doors[training](values, folder)
     kept = fitter.take(table, np.ones(len(table), bool), np.zeros((len(table), 1), np.float32))
     encoder = fitter.finish()
@@ -188,7 +184,7 @@ def test_texts_beside_booleans_are_none() -> None:
 
 def test_one_spelling_in_training_is_served_in_both() -> None:
     table = pa.table({"c": ["1.0", "2.0", "1.10"], "n": [1.0, 2.0, 3.0]})
-    fitter = EncoderFitter(parse_card(CARD, "here"))
+    fitter = EncoderFitter(CARD)
     fitter.take(table, np.ones(3, bool), np.zeros((3, 1), np.float32))
     encoder = fitter.finish()
     ids = encoder.encode(pa.table({"c": ["1", "1.0", "1.00", "1.1", "1.10"], "n": [0.0] * 5}))[0][:, 0]
@@ -199,7 +195,7 @@ def test_one_spelling_in_training_is_served_in_both() -> None:
 
 @pytest.mark.parametrize("column", [["1", "1.0"], ["1.0", "1.00", "2"], ["-0.0", "0"], ["a|1", "1.0|b"]])
 def test_the_user_is_told_of_two_spellings(column: list[str], recorder: Any) -> None:
-    fitter = EncoderFitter(parse_card(CARD, "here"))
+    fitter = EncoderFitter(CARD)
     rows = len(column)
     fitter.take(pa.table({"c": column, "n": [1.0] * rows}), np.ones(rows, bool), np.zeros((rows, 1), np.float32))
     encoder = fitter.finish(recorder)

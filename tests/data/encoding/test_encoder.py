@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bench.data import Encoder, parse_card
 from bench.data.card import Card
@@ -81,17 +79,6 @@ def test_ids_are_rows_of_one_table(card: Card) -> None:
     assert schema.dense == ("price", "price_missing", "user_click_rate", "user_buy_rate", "user_count")
 
 
-def test_every_id_lies_in_its_own_field(card: Card) -> None:
-    encoder, (ids, _) = fit(card)
-    schema = encoder.schema_of(card.tasks)
-    slot = 0
-    for offset, field in zip(schema.offsets, schema.fields, strict=True):
-        own = ids[:, slot : slot + field.slots]
-        assert ((own == 0) | ((own >= offset) & (own < offset + field.cardinality))).all()
-        assert field.slots > 1 or (own > 0).all()
-        slot += field.slots
-
-
 def test_train_rows_differ_from_others_in_target_rates_alone(card: Card) -> None:
     encoder, (train_ids, train_dense) = fit(card)
     ids, dense = encoder.encode(TRAIN)
@@ -107,24 +94,6 @@ def test_a_saved_encoder_needs_no_card(card: Card, tmp_path: Path) -> None:
     assert again == encoder
     for one, two in zip(encoder.encode(TRAIN), again.encode(TRAIN), strict=True):
         np.testing.assert_array_equal(one, two)
-
-
-@settings(max_examples=25)
-@given(st.permutations(range(7)), st.lists(st.integers(0, 6), max_size=5))
-def test_rows_are_encoded_each_on_its_own(order: list[int], some: list[int]) -> None:
-    values = {"user": "categorical", "tags": "multi-valued", "price": "numeric"}
-    shop = {
-        "id": "s", "title": "", "licence": "", "citation": "", "homepage": "", "reader": {"kind": "csv"},
-        "files": [{"name": "f"}], "columns": values, "tasks": [{"name": "y", "column": "y"}],
-        "split": {"kind": "random", "valid": 0.1, "test": 0.1},
-    }  # fmt: skip
-    encoder, _ = fit(parse_card(shop, "here"), TRAIN, LABELS[:, :1])
-    ids, dense = encoder.encode(TRAIN)
-    for rows in (order, some):
-        taken = TRAIN.take(pa.array(rows, pa.int64()))
-        got_ids, got_dense = encoder.encode(taken.select(["price", "tags", "user"]))
-        np.testing.assert_array_equal(got_ids, ids[rows])
-        np.testing.assert_array_equal(got_dense, dense[rows])
 
 
 def test_a_missing_raw_column_is_named(card: Card) -> None:

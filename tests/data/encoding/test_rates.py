@@ -115,33 +115,9 @@ def test_random_labels_cannot_be_read_from_the_rates_of_train() -> None:
     assert abs(roc_auc_score(labels[:, 0], honest[:, 0]) - 0.5) < 0.05
 
 
-def test_real_rates_of_ids_are_found() -> None:
-    rng = np.random.default_rng(0)
-    users = rng.integers(0, 50, 8000)
-    truth = rng.random(50)
-    labels = (rng.random((8000, 1)) < truth[users][:, None]).astype(np.float32)
-    rate = fit(users.astype(str).tolist(), labels, TASKS[:1], size=999)[1][:, 0]
-    assert roc_auc_score(labels[:, 0], rate) > roc_auc_score(labels[:, 0], truth[users]) - 0.02
-
-
-@pytest.mark.parametrize("column", range(3))
-def test_train_is_standardised(column: int) -> None:
-    rng = np.random.default_rng(1)
-    values = rng.choice(list("abcdef"), 500).tolist()
-    labels = rng.integers(0, 2, (500, 2)).astype(np.float32)
-    dense = fit(values, labels)[1][:, column]
-    np.testing.assert_allclose([dense.mean(), dense.std()], [0, 1], atol=1e-4)
-
-
 def test_names_say_what_they_are() -> None:
     part, _ = fit(["a"], np.zeros((1, 2), np.float32))
     assert part.names == ("user_click_rate", "user_stay_rate", "user_count")
-
-
-def test_it_survives_json() -> None:
-    part, _ = fit(["a", None, "b"], np.array([[0, 1], [1, 2], [1, np.nan]], np.float32))
-    again = TargetRates.model_validate_json(part.model_dump_json())
-    np.testing.assert_array_equal(again.encode(table(["a", None, "z"])), part.encode(table(["a", None, "z"])))
 
 
 def test_folds_do_not_depend_on_how_rows_are_parted() -> None:

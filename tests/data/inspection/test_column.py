@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from bench.data.inspection.column import count_column, find_markers
@@ -21,6 +22,18 @@ def test_counts_are_those_of_a_counter(dictionary: bool) -> None:
     assert column.missing_rate == pytest.approx(1 - sum(wanted.values()) / 300)
     back = [None if code < 0 else column.texts()[code] for code in column.codes]
     assert back == [t.strip() if t is not None and t.strip() not in ("", "NA") else None for t in texts]
+
+
+@pytest.mark.parametrize("form", ["plain", "dictionary", "lists"])
+def test_bytes_that_are_no_text_cannot_be_used(form: str) -> None:
+    options = pc.CastOptions(target_type=pa.large_string(), allow_invalid_utf8=True)
+    texts = pc.cast(pa.array([b"a", b"\xff", None], pa.binary()), options=options)
+    if form == "lists":
+        texts = pa.ListArray.from_arrays([0, 1, 2, 3], texts)
+    column = count_column("c", texts.dictionary_encode() if form == "dictionary" else texts)
+    assert not column.readable
+    assert column.type == "bytes that are no text"
+    assert column.known == (3 if form == "lists" else 2)
 
 
 def test_the_most_frequent_values_come_first() -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import tomllib
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,11 +27,6 @@ def test_a_comment_stays_a_comment(text: str) -> None:
 
 def test_inline_tables() -> None:
     assert tomllib.loads(f"x = {toml({'a b': 1, 'c': [True]})}") == {"x": {"a b": 1, "c": [True]}}
-
-
-@pytest.mark.parametrize("name", ["user_id", "", "a.b", 'say "hi"', "é"])
-def test_keys_are_quoted_where_they_must_be(name: str) -> None:
-    assert tomllib.loads(f"{key(name)} = 1") == {name: 1}
 
 
 @given(st.lists(TEXT))

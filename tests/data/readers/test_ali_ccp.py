@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from itertools import takewhile
 from pathlib import Path
-from types import ModuleType
 
+import ali_ccp_line_by_line as twin
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,19 +21,6 @@ from bench.errors import UserError
 from bench.progress import Silent
 
 SLOTS = dict.fromkeys((*COMMON, *SKELETON), 1) | {"109_14": 5, "110_14": 2, "150_14": 40, "210": 4, "853": 3}
-
-
-def load_twin() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "ali_ccp_line_by_line.py"
-    spec = importlib.util.spec_from_file_location("ali_ccp_line_by_line", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TWIN = load_twin()
 
 
 def wanted(fields: tuple[str, ...]) -> Wanted:
@@ -84,7 +70,7 @@ def test_every_row_is_that_of_the_line_by_line_reader(raw: Path, monkeypatch: py
             ids = {field: row[field] for field in SLOTS if row[field]}
             sums = {field: row[f"{field}.value"] for field in SLOTS if not np.isnan(row[f"{field}.value"])}
             found.append((row["common_index"], row["click"], row["buy"], ids, sums))
-    expected = list(TWIN.rows(skeleton, common, SLOTS))
+    expected = list(twin.rows(skeleton, common, SLOTS))
     assert len(found) == 2000
     assert [row[1:] for row in found] == [row[1:] for row in expected]
     groups = dict(zip((row[0] for row in found), (row[0] for row in expected), strict=True))
@@ -113,7 +99,7 @@ def test_any_feature_list_is_read_alike(rows: list[list[tuple[str, int, str]]], 
     assert ends == len(rows)
     assert len(lines.keys) == len(set(lines.keys.tolist())) == len(rows)
     for row, text in enumerate(texts):
-        assert unpacked(lines, row, wanted(COMMON)) == TWIN.features(text, {f: SLOTS[f] for f in COMMON})
+        assert unpacked(lines, row, wanted(COMMON)) == twin.features(text, {f: SLOTS[f] for f in COMMON})
 
 
 GOOD = "1,0,0,ab,1,205\x025\x031.0\n"

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from data_toys import LEAST
 
 from bench.data.readers import FILES, csv
 from bench.data.readers.base import RawTable
@@ -18,12 +19,7 @@ ROWS = [{"user": f"u{n}", "click": str(n % 2)} for n in range(5)]
 
 
 def card(name: str, **reader: Any) -> dict[str, Any]:
-    return {
-        "id": "log", "title": "-", "licence": "-", "citation": "-", "homepage": "-",
-        "reader": reader, "files": [{"name": name}], "columns": {"user": "categorical"},
-        "tasks": [{"name": "click", "column": "click"}],
-        "split": {"kind": "random", "valid": 0.2, "test": 0.2},
-    }  # fmt: skip
+    return LEAST | {"reader": reader, "files": [{"name": name}], "columns": {"user": "categorical"}}
 
 
 def parquet() -> bytes:
