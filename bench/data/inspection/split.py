@@ -89,12 +89,10 @@ Time = int | float | str
 def _timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
     """The distinct times of a column in order, and the place among them of each row's (N,), -1 where it has none."""
     check_sortable(column)
-    if column.numbers is None:
-        values: list[Any] = column.texts()
-        order = np.argsort(np.array(values, object))
-    else:
-        values, order = list(map(int if column.whole else float, column.numbers)), np.argsort(column.numbers)
-    return [values[at] for at in order.tolist()], np.append(np.argsort(order), -1)[column.codes]
+    values = np.array(column.texts(), object) if column.numbers is None else column.numbers
+    distinct, place = np.unique(values, return_inverse=True)
+    kind = str if column.numbers is None else int if column.whole else float
+    return [kind(each) for each in distinct.tolist()], np.append(place, -1)[column.codes]
 
 
 def _by_time(wish: Wish, columns: Columns) -> Proposal:

@@ -51,6 +51,12 @@ def test_groups_of_one_row_are_said_to_rank_nothing() -> None:
     assert "rows on average" not in split(Wish(time="t", group="user"), t=np.arange(N), user=np.arange(N) // 2).why[-1]
 
 
+def test_times_too_large_to_be_told_apart_are_one_time() -> None:
+    large = [2**53 + n // 4 for n in range(N)]
+    table = split(Wish(time="t"), t=large).table
+    assert table["train"]["last"] < table["valid"]["first"] <= table["valid"]["last"] < table["test"]["first"]
+
+
 def test_rows_without_a_group_are_counted() -> None:
     user = np.where(np.arange(N) < 50, None, np.arange(N) // 5)
     told = split(Wish(time="t", group="user"), t=np.arange(N), user=user).why[-1]
