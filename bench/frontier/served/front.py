@@ -69,7 +69,9 @@ def reach(drawn: NDArray[np.floating], rows: NDArray[np.floating], current: int)
     sd = errors.std(axis=0)
     unit = np.where(sd > 1e-12, sd, np.inf)
     off, luck = np.nan_to_num(np.abs(errors / unit)).max(axis=2), np.nan_to_num(luck / unit)
-    chosen = (luck @ lattice(drawn.shape[2], 2).T).argmax(axis=1)  # (D, policies)
+    lucky = luck @ lattice(drawn.shape[2], 2).T  # (D, S, policies)
+    lucky[:, np.isinf(unit).all(axis=1)] = -np.inf  # the current point and its equals: to pick them changes nothing
+    chosen = lucky.argmax(axis=1)  # (D, policies)
     return float(np.quantile(np.take_along_axis(off, chosen, axis=1), LEVEL, axis=0).max())
 
 
