@@ -13,11 +13,9 @@ from bench.errors import UserError, unknown
 from bench.frontier.choices import THOUSANDTHS, Choices
 from bench.frontier.policy import LOSS, PICK_RULES, Policy, Terms, share_of_current
 from bench.frontier.remedies import Breach, Remedy, loosened, round_up
-from bench.frontier.statistics import LEVEL
+from bench.frontier.statistics import LEVEL, error_of
 
 Floats = NDArray[np.float64]
-ONE_ERROR = (0.1587, 0.8413)
-"""Quantiles of a normal distribution one standard error below and above its mean."""
 ROUNDING = 1e-12
 """Relative: means of the same numbers differ in the last bit."""
 
@@ -172,8 +170,7 @@ class Judge:
             self.unjudged[name] = "no point has two replicates, which tell the noise"
             return []
         drawn = choices.posterior([name])[:, :, 0]
-        low, high = np.quantile(drawn - drawn[:, [row]], ONE_ERROR, axis=0)
-        errors = (high - low) / 2  # no standard deviation: few replicates have draws with heavy tails
+        errors = error_of(drawn - drawn[:, [row]])
         where = "guard.max_loss_in_standard_errors"
         return [Limit(name, choices.sign(name) > 0, 1.0, True, where, errors=errors, count=count, key=False)]
 

@@ -115,7 +115,11 @@ class Told:
             drawn = choices.gains(names, choices.posterior(names))[:, self.chosen]
             ends = np.quantile(drawn, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], axis=0)
         parts = []
-        for name, gain, *both in zip(names, gains, *ends, strict=True):
+        now = values[choices.current]
+        for name, gain, base, value, *both in zip(names, gains, now, values[self.chosen], *ends, strict=True):
+            if base == 0 and not choices.in_thousandths(name):  # of which nothing is a per cent
+                parts.append(f"{name} {value:.3g} (current: 0)")
+                continue
             low, high = sorted(both, key=lambda end: end * choices.sign(name))
             sure = f" ({difference(choices, name, low)} to {difference(choices, name, high)})" if low != high else ""
             parts.append(f"{name} {difference(choices, name, gain)}{sure}")

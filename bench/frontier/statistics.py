@@ -34,6 +34,19 @@ LEVEL = 0.9
 """Nominal coverage of every interval."""
 
 
+ONE_ERROR = (0.1587, 0.8413)
+"""Quantiles of a normal distribution one standard error below and above its mean."""
+
+
+def error_of(draws: NDArray[np.floating]) -> Floats:
+    """Standard errors (..) of what is drawn (D, ..): half the width of the middle 68%.
+
+    Few replicates have draws with heavy tails, of which the farthest would decide a standard deviation.
+    """
+    low, high = np.quantile(draws, ONE_ERROR, axis=0)
+    return np.asarray(high - low) / 2
+
+
 @dataclass(frozen=True)
 class Interval:
     """An estimate and its confidence interval at `LEVEL`.

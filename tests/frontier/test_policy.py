@@ -93,6 +93,12 @@ def test_where_nothing_gains_you_keep_what_you_have():
     assert found.sentence.startswith("Keep what you have: nothing gains on the current point, current")
 
 
+def test_a_gain_over_nothing_is_no_per_cent():
+    found = choose(made({"current": (0.1, 0.0), "7": (0.12, 0.02)}, noise=0.01))
+    assert f"{LIKE} 0.02 (current: 0)" in found.short
+    assert "it holds in 100% of retrainings" in found.short
+
+
 def test_where_only_the_limits_keep_the_current_point_the_pick_says_so():
     found = choose(made({"current": (0.134, 0.583), "8": (0.12, 0.8)}, noise=0.01))
     assert (found.point, found.unlimited) == ("current", 1)

@@ -14,7 +14,7 @@ from bench.frontier.served.distance import in_percent
 from bench.frontier.served.front import gains
 from bench.frontier.served.served import Served
 from bench.frontier.stability import MARGIN
-from bench.frontier.statistics import LEVEL
+from bench.frontier.statistics import LEVEL, error_of
 from bench.rows import TEST
 from bench.schema import SCENARIO
 
@@ -27,6 +27,7 @@ class Change:
     """The effect of switching on one outcome, as a fraction of the current point's: .012 is 1.2% more.
 
     Attributes:
+        value: NaN where the current point has 0.
         low, high: ends of an interval that holds whichever point was picked; NaN where nothing is known of seeds.
     """
 
@@ -47,8 +48,10 @@ class Change:
 
     @property
     def doubtful(self) -> bool:
-        """Whether a loss that matters is not ruled out: where it looks like one, or beyond what policies allow."""
-        return self.low < (-MARGIN if self.value < 0 else -LOSS) and self.high >= 0
+        """Whether a loss that matters is not ruled out: where it looks like one, beyond what policies allow, or where
+        the current point has nothing to lose on these rows."""
+        beyond = self.low < (-MARGIN if self.value < 0 else -LOSS)
+        return not np.isfinite(self.value) or (beyond and self.high >= 0)
 
     def __str__(self) -> str:
         return f"{self.outcome} {in_percent(100 * self.value, 100 * self.low, 100 * self.high)}"
@@ -59,7 +62,7 @@ def changes_of(served: Served, row: int) -> tuple[Change, ...]:
     values = gains(served.means(TEST), served.current)[row]
     half = np.full(len(values), np.nan)
     if served.known:
-        half = served.reach * gains(served.test_draws, served.current)[:, row].std(axis=0)
+        half = served.reach * error_of(gains(served.test_draws, served.current)[:, row])
     return tuple(
         Change(outcome.name, float(value), float(value - own), float(value + own))
         for outcome, value, own in zip(served.outcomes, values, half, strict=True)

@@ -319,6 +319,8 @@ def _models(served: Served) -> list[str]:
 
 def in_percent(value: float, low: float, high: float) -> str:
     """Per cent with an interval, where that is known: `+1.2% (+0.7 to +1.7)`."""
+    if not np.isfinite(value):
+        return "(no per cent: the current one is 0)"
     sure = f" ({percent(low)} to {percent(high)})" if np.isfinite(low) else ""
     return f"{percent(value)}%{sure}"
 

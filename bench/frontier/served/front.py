@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.pareto import hypervolume, lattice, nondominated
-from bench.frontier.statistics import LEVEL, Interval, reflected
+from bench.frontier.statistics import LEVEL, Interval, error_of, reflected
 from bench.objectives import Objective
 
 Floats = NDArray[np.float64]
@@ -66,10 +66,12 @@ def reach(drawn: NDArray[np.floating], rows: NDArray[np.floating], current: int)
     errors, luck = gains(drawn, current), gains(rows, current)
     errors -= errors.mean(axis=0)
     luck = errors - (luck - luck.mean(axis=0))
-    sd = errors.std(axis=0)
-    unit = np.where(sd > 1e-12, sd, np.inf)
+    unit = error_of(errors)
+    unit = np.where(unit > 1e-12, unit, np.inf)
     off, luck = np.nan_to_num(np.abs(errors / unit)).max(axis=2), np.nan_to_num(luck / unit)
-    chosen = (luck @ lattice(drawn.shape[2], 2).T).argmax(axis=1)  # (D, policies)
+    lucky = luck @ lattice(drawn.shape[2], 2).T  # (D, S, policies)
+    lucky[:, np.isinf(unit).all(axis=1)] = -np.inf  # the current point and its equals: to pick them changes nothing
+    chosen = lucky.argmax(axis=1)  # (D, policies)
     return float(np.quantile(np.take_along_axis(off, chosen, axis=1), LEVEL, axis=0).max())
 
 

@@ -36,7 +36,7 @@ from bench.frontier.served.front import (
     volume_of,
 )
 from bench.frontier.served.measuring import RESAMPLES, Candidate, Current, Meter, segment_table
-from bench.frontier.statistics import Interval
+from bench.frontier.statistics import Interval, error_of
 from bench.objectives import Objective
 from bench.outcomes.measure import Measure
 from bench.predictions import Rows
@@ -274,7 +274,7 @@ def served_front(
         random=meters[CONFIRM].measure.random(),
         settings=len(sweep.settings),
         replicates=round(float(np.median([each.replicates for each in candidates]))),
-        row_variance=gains(of_rows, row).var(axis=0),
+        row_variance=error_of(gains(of_rows, row)) ** 2,
         reach=reach(drawn[TEST], of_rows, row),
         segments=pd.concat(parts, ignore_index=True),
     )  # fmt: skip

@@ -26,7 +26,7 @@ from bench.rows import CONFIRM, TEST
 JSON, NPZ = "served.json", "served.npz"
 ARRAYS, NUMBERS = ("draws", "test_draws", "row_variance"), ("current", "settings", "replicates")
 """Parts of a front that are written as they are, into `served.npz` and `served.json`."""
-VERSION = 4
+VERSION = 5
 """Raised whenever the same predictions give another front."""
 SAMPLED = 2000
 """A replicate that is trained again differs in practically every row."""

@@ -23,7 +23,7 @@ from bench.frontier.served.distance import ahead, gain_of_all, in_percent, perce
 from bench.frontier.served.front import gains
 from bench.frontier.served.served import Served
 from bench.frontier.stability import ENOUGH, MARGIN
-from bench.frontier.statistics import LEVEL
+from bench.frontier.statistics import LEVEL, error_of
 from bench.rows import CONFIRM, SHORT, TEST
 
 Kind = Literal["win", "trade", "tie", "baseline", "trees", "unknown"]
@@ -149,7 +149,7 @@ def _worth(served: Served, row: int, worth: Worth | None) -> Change | None:
         found[..., row] - found[..., served.current]
         for found in (worth(gains(values, served.current)) for values in (served.means(TEST), served.test_draws))
     )
-    half = served.reach * drawn.std()
+    half = served.reach * float(error_of(drawn))
     found = Change("all in all", float(at), float(at - half), float(at + half))
     return found if np.isfinite([found.low, found.high]).all() else None
 
@@ -314,9 +314,9 @@ def _trees(served: Served) -> str:
 
 def _needed(served: Served, row: int, changes: tuple[Change, ...]) -> tuple[int | None, str]:
     """Replicates that would show the largest gain seen, None where any number would not; and what would, in words."""
-    errors = gains(served.test_draws, served.current)[:, row].var(axis=0)
+    errors = error_of(gains(served.test_draws, served.current)[:, row]) ** 2
     data = served.row_variance[row]
-    best = max(range(len(changes)), key=lambda at: changes[at].value / max(float(errors[at]), 1e-30) ** 0.5)
+    best = int((np.nan_to_num([each.value for each in changes]) / np.sqrt(np.fmax(errors, 1e-30))).argmax())
     if changes[best].value <= 0:
         return None, ""
     tests = max(1, round(SIZE / (2 * float(stats.norm.sf(served.reach)))))  # of which each would be so strict

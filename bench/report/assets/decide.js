@@ -160,7 +160,7 @@ const makeForm = (section) => {
   const limits = Object.keys(decision.costs).map((cost) => `<tr><th scope="row">${esc(costName(cost))} \u2264</th><td colspan="2">${slider(`limit-${cost}`, `${costName(cost)} at most`, distinct(decision, cost).length - 1)}</td></tr>`);
   const form = section.part("matters");
   form.innerHTML = `<h3>What matters to you</h3>
-    <table><thead><tr><th scope="col">${esc(metric)}</th><th scope="col">value</th><th scope="col">may lose${decision.confidence ? `, ${Math.round(100 * decision.confidence)}% sure` : ""}</th></tr></thead><tbody>${rows.join("")}${limits.join("")}</tbody></table>${decision.deployable.every(Boolean) ? "" : '<label class="any"><input type="checkbox" name="any"> pick also what cannot be deployed, such as trees</label>'}
+    <table><thead><tr><th scope="col">${esc(metric)}</th><th scope="col">value</th><th scope="col">may lose${decision.confidence ? `, each ${Math.round(100 * decision.confidence)}% sure` : ""}</th></tr></thead><tbody>${rows.join("")}${limits.join("")}</tbody></table>${decision.deployable.every(Boolean) ? "" : '<label class="any"><input type="checkbox" name="any"> pick also what cannot be deployed, such as trees</label>'}
     <div class="result" aria-live="polite"></div>
     <p class="buttons"><button type="button" data-action="policy">Copy policy</button><button type="button" data-action="command">Copy command</button><button type="button" data-action="reset">The run's own pick</button></p>
     <details class="code"><summary>Policy and command</summary><pre tabindex="0"><code class="toml"></code></pre><pre tabindex="0"><code class="line"></code></pre></details>`;

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from bench.frontier.served.errors import Points, draws_of, seeds_of
-from bench.frontier.served.front import rivals, share_nondominated
+from bench.frontier.served.front import reach, rivals, share_nondominated
 
 
 def points_of(values, at, moved=None):
@@ -87,6 +87,13 @@ def test_a_neighbour_of_the_same_candidate_is_no_rival_unless_it_is_clearly_bett
     np.testing.assert_array_equal(share_nondominated(draws, among), [0, 0, 1])
     both = share_nondominated(close, rivals(close, ["a", "b"]))
     assert both == pytest.approx([0.75, 0.75], abs=0.1)  # each dominates the other in a quarter of draws
+
+
+@pytest.mark.parametrize("current", [0, 2])
+def test_intervals_of_the_pick_have_a_width_where_seeds_have_no_part(rng, current):
+    rows = 0.5 + 0.01 * rng.normal(size=(4000, 3, 2))
+    rows[:, 1 if current else 2] = rows[:, current]  # an equal of the current point, as a trial that is the baseline
+    assert reach(rows, rows, current) == pytest.approx(stats.norm.isf(0.05 / 2), abs=0.1)  # of two outcomes
 
 
 @pytest.fixture
