@@ -106,7 +106,8 @@ def create(
     check_device(device, executor, gpus)
     if executor == RAY:
         threads = threads or 1
-        workers = workers or ray_slots(Options(address=address, threads=threads, gpus=gpus, memory_mb=memory_mb))
+        slots = ray_slots(Options(address=address, threads=threads, gpus=gpus, memory_mb=memory_mb))
+        workers = workers or slots
     else:
         for option, value in (("--address", address), ("--gpus", gpus), ("--memory", memory_mb)):
             if value:

@@ -26,7 +26,7 @@ from scipy.optimize import minimize
 
 from bench.records import Scalar
 from bench.search import tree as trees
-from bench.search.nodes import Floats, Int, Leaf, Switch
+from bench.search.nodes import Float, Floats, Int, Leaf, Switch
 from bench.search.space import Space
 
 
@@ -58,10 +58,12 @@ class Encoding:
         return rows
 
     def snap(self, rows: Floats) -> Floats:
-        """Rows with every whole number's column at the nearest whole number; in place."""
+        """Rows with every number within its bounds, and whole numbers at the nearest one; in place."""
         for column, node in enumerate(self.nodes.values()):
             if isinstance(node, Int):
                 rows[:, column] = node.snap(rows[:, column])
+            elif isinstance(node, Float):
+                rows[:, column] = rows[:, column].clip(0, 1)
         return rows
 
 
@@ -326,16 +328,27 @@ class Posterior:
 
     Args:
         chosen: the rows that the settings are found on.
+        doubt: variance of noise that each value has besides that of the settings: (N,).
     """
 
-    def __init__(self, kernel: Kernel, rows: Floats, low: Floats, values: Floats, chosen: NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        rows: Floats,
+        low: Floats,
+        values: Floats,
+        chosen: NDArray[np.int64],
+        doubt: Floats | float = 0.0,
+    ) -> None:
         self._kernel, self._rows = kernel, rows
         limits = list(zip(kernel.mean - 4 * kernel.spread, kernel.mean + 4 * kernel.spread, strict=True))
         most = {"maxiter": STEPS, "maxfun": STEPS + 5}
         about = (kernel, kernel.pairs(rows[chosen]), low[chosen], values[chosen])
         found = minimize(loss, kernel.mean, about, jac=True, method="L-BFGS-B", bounds=limits, options=most)
         self.settings = of = kernel.settings(found.x)
-        self._factor = cholesky(kernel.covariance(rows, low, of), lower=True, check_finite=False)
+        covariance = kernel.covariance(rows, low, of)
+        covariance[np.diag_indices(len(rows))] += doubt
+        self._factor = cholesky(covariance, lower=True, check_finite=False)
         self._solved = cho_solve((self._factor, True), values, check_finite=False)
         self._amplitude = _amplitude(values, self._solved)
 

@@ -128,7 +128,7 @@ def merit(samples: Floats, front: Floats, reference: Floats) -> Floats:
     # By how much all objectives together would have to rise to be dominated by nothing (the additive epsilon).
     behind = ((front - best[:, None]) / span).min(axis=2).max(axis=1)
     behind = np.maximum(behind, ((reference - best) / span).max(axis=1))
-    gains[none] = -np.exp(np.clip(behind, -50, 50))
+    gains[none] = -np.where(behind > 0, 1 + behind, np.exp(np.clip(behind, -50, 0)))
     return gains
 
 
@@ -143,7 +143,11 @@ PARENTS, CANDIDATES, ROUNDS, SAMPLES = 16, 96, 2, 16
 """Candidates: CANDIDATES at random and as many children of the PARENTS best trials; then, in ROUNDS, as many neighbours
 of the best candidates so far. Their improvement is a mean over SAMPLES draws."""
 
-Results = Sequence[Sequence[Sequence[float]]]
+FAILED, DOUBT = 64, 1.0
+"""Failed trials that are modelled, the last ones, each as the worst value; and the variance of its noise, that of the
+prior. So one failure says little, and several close to each other are avoided."""
+
+Results = Sequence[Sequence[Sequence[float]] | None]
 Named = frozenset[tuple[str, Scalar]]
 """A configuration that can be looked up."""
 
@@ -252,8 +256,9 @@ class GaussianSampler:
         """The searched parameters of the next configurations, one for each of `pinned`, by one fit.
 
         Args:
-            results: of earlier trials their objectives at each rung that they reached. Trials without any, and those
-                that only `configs` has, are under way: proposals keep away from the last `PENDING` of them.
+            results: of earlier trials their objectives at each rung that they reached, None for a failed trial. Trials
+                without any, and those that only `configs` has, are under way: proposals keep away from the last
+                `PENDING` of them.
             configs: their configurations.
             seed: of these proposals.
             pinned: of each proposal the parameters that are given.
@@ -265,9 +270,16 @@ class GaussianSampler:
         return [self.shape.config(self.shape.draw(1, rng, given)[0], given) for given in pinned]
 
     def learn(self, results: Results, configs: Sequence[Mapping[str, Scalar]], seed: int) -> Belief | None:
-        """What these trials say; None where they are too few. `seed` draws which are modelled, where not all are."""
-        known = [trial for trial, rungs in enumerate(results) if rungs]
-        reached = [results[trial] for trial in known]
+        """What these trials say; None where they are too few. `seed` draws which are modelled, where not all are.
+
+        Failed trials count as the worst, with much noise. Without them, a search would stay where trials fail if
+        values rise towards there.
+        """
+        known, reached = [], []
+        for trial, rungs in enumerate(results):
+            if rungs:
+                known.append(trial)
+                reached.append(rungs)
         values = full_length(reached, len(self._signs))
         order = Order(values, self._objectives, self._reference)
         if order.measured < STARTUP:
@@ -279,17 +291,29 @@ class GaussianSampler:
         rows, low, seen = self._results(reached, modelled.tolist())
         encoded = self.shape.encoding.rows([configs[known[trial]] for trial in modelled])
         warp = Warp(seen)
+        values = warp.to(seen)
         fitted = np.sort(rng.permutation(len(rows))[:FITTED])
-        posterior = Posterior(self._kernel, encoded[rows], low, warp.to(seen), fitted)
+        failed = self.shape.encoding.rows([configs[n] for n, rungs in enumerate(results) if rungs is None][-FAILED:])
+        posterior = Posterior(
+            self._kernel,
+            np.concatenate([encoded[rows], failed]),
+            np.concatenate([low, np.zeros(len(failed))]),
+            np.concatenate([values, np.tile(values.min(axis=0), (len(failed), 1))]),
+            fitted,
+            np.repeat([0.0, DOUBT], [len(rows), len(failed)]),
+        )
         measured = np.array([values for rungs in reached for values in rungs])
         front = measured[nondominated(measured, self._objectives)] * self._signs
         worst = np.array([self._reference[objective.name] for objective in self._objectives]) * self._signs
-        pending = [config for trial, config in enumerate(configs) if trial >= len(results) or not results[trial]]
+        under_way = {trial for trial, rungs in enumerate(results) if rungs is not None and not rungs}
+        pending = [config for trial, config in enumerate(configs) if trial >= len(results) or trial in under_way]
         tried = frozenset(map(_named, configs))
         belief = Belief(self.shape, posterior, warp, front, worst, encoded[:PARENTS], tried)
         return belief.believing(self.shape.encoding.rows(pending[-PENDING:]))
 
-    def _results(self, results: Results, trials: Sequence[int]) -> tuple[np.ndarray, Floats, Floats]:
+    def _results(
+        self, results: Sequence[Sequence[Sequence[float]]], trials: Sequence[int]
+    ) -> tuple[np.ndarray, Floats, Floats]:
         """The first `ROWS` finite results of these trials: whose, by its place in `trials`, how low the rung, what it
         means at full length."""
         ahead = to_full_length(results, len(self._signs))
@@ -334,13 +358,10 @@ class Proposals:
             return self._opening(number)
         first = number - number % BATCH
         if first != self._first:
-            known = [
-                (results, configs[trial]) for trial, results in enumerate(ledger.known_at(first)) if results is not None
-            ]
             with self._threads.limit(limits=1):  # matrices are small: more threads only wait for each other
                 self._batch = self._sampler.propose_batch(
-                    [results for results, _ in known],
-                    [config for _, config in known],
+                    ledger.known_at(first),
+                    configs[:first],
                     derive(self._seed, "proposal", first),
                     [self._opening(each) for each in range(first, first + BATCH)],
                 )

@@ -5,17 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeGuard
+from typing import Annotated, Any, ClassVar, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StrictBool, StrictFloat, StrictInt, model_validator
 
 from bench.errors import UserError, unknown
 from bench.records import Scalar
 
 Floats = NDArray[np.float64]
-Value = StrictBool | StrictInt | StrictFloat | StrictStr
+
+
+def _plain(value: Any) -> Scalar:
+    if isinstance(value, bool | int | float | str):
+        return value
+    raise ValueError(f"expected text, a number, true or false, found {'a table' if isinstance(value, dict) else value}")
+
+
+Value = Annotated[Scalar, PlainValidator(_plain)]
 
 
 class _Table(BaseModel):
@@ -33,9 +41,9 @@ class _Number(_Table):
     """A number in [low, high], encoded as its place on a linear or logarithmic scale, from 0 to 1."""
 
     options: ClassVar[tuple[Scalar, ...]] = ()
-    low: float
-    high: float
-    default: float
+    low: StrictFloat
+    high: StrictFloat
+    default: StrictFloat
     log: StrictBool = False
 
     @model_validator(mode="after")
@@ -203,7 +211,7 @@ class Simplex(_Table):
     """
 
     type: ClassVar[str] = "simplex"
-    spread: float = Field(16.0, gt=1, le=1e6)
+    spread: StrictFloat = Field(16.0, gt=1, le=1e6)
     pinned: Mapping[str, Scalar] = {}
 
     def expand(self, name: str, tasks: Sequence[str]) -> dict[str, Leaf | Constant]:

@@ -6,16 +6,24 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Real
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from optuna import Study
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    check_distribution_compatibility,
+)
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import ThreadpoolController
 
 from bench.errors import UserError
 from bench.frontier.pareto import nondominated
@@ -28,6 +36,8 @@ from bench.search.space import Space
 from bench.seeds import derive
 
 ABSENT = -1.0
+_ALONE = Lock()
+"""Held while BLAS has one thread: that is a setting of the whole process, which several threads may share."""
 
 
 class LearntShape(Shape):
@@ -89,10 +99,9 @@ class ConditionalGPSampler(BaseSampler):
     """Proposes the configuration with the largest expected hypervolume improvement, in define-by-run spaces.
 
     Which parameters exist under which choices is learnt from the study's trials (`LearntShape`). A parameter that no
-    trial had before is drawn at random, and so is all of the first trials (`gp.STARTUP`). Completed trials are
-    modelled; running ones repel, so that parallel workers spread out; failed and pruned trials show only which
-    parameters exist. Intermediate values are ignored, and so are constraints, with a warning. An enqueued trial's given
-    parameters are kept.
+    trial had before is drawn at random, and so is all of the first trials (`gp.STARTUP`). Running trials repel, so that
+    parallel workers spread out. Failed and pruned trials are modelled as poor ones (`gp.DOUBT`). Intermediate values
+    are ignored, and so are constraints, with a warning. An enqueued trial's given parameters are kept.
 
     All that is drawn depends on the seed, the number of the trial, and the trials before it. So there is no random
     state to reseed or to keep: samplers of one seed in several processes agree, and still draw different trials.
@@ -137,32 +146,55 @@ class ConditionalGPSampler(BaseSampler):
         """
         if not search_space:
             return {}
-        trials = _trials(study, trial)
-        if any(other.constraints for other in trials):
+        if any(other.constraints for other in _trials(study, trial)):
             warnings.warn("ConditionalGPSampler ignores the constraints of this study's trials", stacklevel=2)
-        configs = [_encoded(other.params, search_space) for other in trials]
-        shape = LearntShape({name: _leaf(of) for name, of in search_space.items()}, configs)
-        objectives = tuple(
-            Objective(f"value {number}", "maximize" if direction == StudyDirection.MAXIMIZE else "minimize")
-            for number, direction in enumerate(study.directions)
-        )
-        told = [n for n, other in enumerate(trials) if other.state == TrialState.COMPLETE]
-        running = [n for n, other in enumerate(trials) if other.state == TrialState.RUNNING]
-        results = [(tuple(trials[n].values),) for n in told]
-        values = np.array([result[0] for result in results]).reshape(-1, len(objectives))
-        reference = dict(zip((o.name for o in objectives), self._worst(values, objectives), strict=True))
-        process = GaussianSampler(shape, objectives, reference, (1,))
-        pinned = _encoded(trial.system_attrs.get("fixed_params", {}), search_space)
-        seed = derive(self._seed, "proposal", trial.number)
-        (found,) = process.propose_batch(results, [configs[n] for n in (*told, *running)], seed, [pinned])
-        return {name: _decoded(search_space[name], value) for name, value in found.items()}
+        fixed = trial.system_attrs.get("fixed_params", {})
+        return self._proposal(study, trial, search_space, fixed, derive(self._seed, "proposal", trial.number))
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A value at random: of a parameter that the proposal does not have."""
-        sampler = RandomSampler(seed=derive(self._seed, "independent", trial.number, param_name))
-        return sampler.sample_independent(study, trial, param_name, param_distribution)
+        """A value of a parameter that the proposal lacks, or has outside of this trial's range.
+
+        It is proposed given the parameters that the trial has by now; at random, if no trial had it before.
+        """
+        seed = derive(self._seed, "independent", trial.number, param_name)
+        space = self.infer_relative_search_space(study, trial)
+        if param_name in space:
+            check_distribution_compatibility(space[param_name], param_distribution)
+            space[param_name] = param_distribution
+            found = self._proposal(study, trial, space, trial.params, seed)
+            if param_name in found:
+                return found[param_name]
+        return RandomSampler(seed=seed).sample_independent(study, trial, param_name, param_distribution)
+
+    def _proposal(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: Mapping[str, BaseDistribution],
+        given: Mapping[str, Any],
+        seed: int,
+    ) -> dict[str, Any]:
+        """One value for each parameter that the best candidate has; those of `given` are kept."""
+        trials = _trials(study, trial)
+        configs = [_encoded(other.params, space) for other in trials]
+        shape = LearntShape({name: _leaf(of) for name, of in space.items()}, configs)
+        objectives = tuple(
+            Objective(f"value {number}", "maximize" if direction == StudyDirection.MAXIMIZE else "minimize")
+            for number, direction in enumerate(study.directions)
+        )
+        ended = [n for n, other in enumerate(trials) if other.state.is_finished()]
+        running = [n for n, other in enumerate(trials) if other.state == TrialState.RUNNING]
+        told = [tuple(trials[n].values) if trials[n].state == TrialState.COMPLETE else None for n in ended]
+        values = np.array([each for each in told if each is not None]).reshape(-1, len(objectives))
+        reference = dict(zip((o.name for o in objectives), self._worst(values, objectives), strict=True))
+        process = GaussianSampler(shape, objectives, reference, (1,))
+        results = [None if each is None else (each,) for each in told]
+        pinned = _encoded(given, space)
+        with _ALONE, ThreadpoolController().limit(limits=1, user_api="blas"):  # matrices are small
+            (found,) = process.propose_batch(results, [configs[n] for n in (*ended, *running)], seed, [pinned])
+        return {name: _decoded(space[name], value) for name, value in found.items()}
 
     def _worst(self, values: Floats, objectives: tuple[Objective, ...]) -> list[float]:
         """The reference, in the objectives' own units."""

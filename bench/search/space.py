@@ -124,12 +124,12 @@ class Space:
         """
         from bench.training.config import TrialConfig  # imports torch: only where it is needed
 
-        for config in self.variants(tasks):
-            try:
+        try:
+            for config in self.variants(tasks):
                 TrialConfig.parse(config, self.source)
-            except UserError as error:
-                text = str(error)
-                raise UserError(text if text.startswith(self.source) else f"{self.source}: {text}") from None
+        except UserError as error:
+            text = str(error)
+            raise UserError(text if text.startswith(self.source) else f"{self.source}: {text}") from None
 
 
 def load_space(name_or_path: str) -> Space:

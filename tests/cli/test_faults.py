@@ -17,9 +17,11 @@ import psutil
 import pytest
 import torch
 
+from bench.errors import UserError
 from bench.records import Job, TrialResult
-from bench.run import execute
+from bench.run import create, execute
 from bench.run.folder import Run
+from bench.search.executors.base import Options
 
 ROOT = Path(__file__).parents[2]
 
@@ -124,6 +126,19 @@ def test_what_ray_alone_can_do_is_refused_elsewhere(seesaw, shop, option: str, v
     said = seesaw("run", shop.suite, "--raw", shop.raw, option, value)
     assert said.code == 2
     assert said.err == f"seesaw: {option}: expected --executor ray beside it, found process\n"
+
+
+def test_a_cluster_is_looked_for_before_a_run_is_written(seesaw, shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the number of workers is given, so that the same command can be typed again."""
+
+    def nowhere(options: Options) -> int:
+        raise UserError(f"expected a Ray cluster at {options.address}, found none")
+
+    monkeypatch.setattr(create, "ray_slots", nowhere)
+    ray = ("--executor", "ray", "--address", "here:1", "--workers", "2", "--name", "a")
+    said = seesaw("run", shop.suite, "--raw", shop.raw, *ray)
+    assert (said.code, said.err) == (2, "seesaw: expected a Ray cluster at here:1, found none\n")
+    assert seesaw("status", "a").code == 2
 
 
 def test_the_device_reaches_every_job(seesaw, shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

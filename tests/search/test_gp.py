@@ -59,6 +59,12 @@ def test_what_is_beyond_the_reference_comes_after_what_is_within() -> None:
     assert found.argsort().tolist() == [0, 1, 2]
 
 
+def test_there_is_an_order_far_behind_the_front() -> None:
+    found = merit(np.array([[[1.0], [2.0], [3.0]]]), np.array([[1000.0]]), np.array([900.0]))
+    assert found.argsort().tolist() == [0, 1, 2]
+    assert len(set(found)) == 3
+
+
 REFERENCE = {"click.auc": 0.0, "like.auc": 0.0}
 PROCESS = GaussianSampler(Shape(toy_space(), TASKS), OBJECTIVES, REFERENCE, (4, 16, 64))
 
@@ -130,6 +136,18 @@ def test_failed_trials_and_many_trials_are_no_trouble() -> None:
     assert belief is not None
     assert len(belief.posterior._rows) <= 256 + 64  # those that it is given, and trials under way
     assert belief.propose_batch(3, [{}]) == PROCESS.learn(results, plain, 1).propose_batch(3, [{}])  # type: ignore[union-attr]
+
+
+def test_less_is_expected_beside_a_failed_trial() -> None:
+    """The more, the more of them failed; a search by rungs has None for them."""
+    results, configs = known(40)
+    config = one(results, configs, 1)
+    row, expected_there = PROCESS.shape.encoding.rows([config]), []
+    for failures in (0, 1, 4):
+        belief = PROCESS.learn([*results, *[None] * failures], [*configs, *[config] * failures], 1)
+        assert belief is not None
+        expected_there.append(belief.posterior.at(row)[0])
+    assert (np.diff(expected_there, axis=0) < 0).all()
 
 
 def test_equal_values_are_no_trouble() -> None:

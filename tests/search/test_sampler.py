@@ -14,8 +14,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.testing.pytest_samplers import BasicSamplerTestCase, MultiObjectiveSamplerTestCase, RelativeSamplerTestCase
 from optuna.trial import TrialState
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from bench.errors import UserError
+from bench.search.gp import GaussianSampler
 from bench.search.nodes import Choice, Float, Int
 from bench.search.sampler import ConditionalGPSampler, LearntShape
 from bench.search.samplers import quiet
@@ -90,18 +92,46 @@ def test_one_seed_gives_one_study_and_no_other() -> None:
     assert params(3) != params(4)
 
 
-def test_failed_and_pruned_trials_are_not_modelled() -> None:
-    sampler = ConditionalGPSampler(seed=0)
-    study = study_of(sampler, 14)
-    space = sampler.infer_relative_search_space(study, study.trials[-1])
-    twin = study_of(sampler)
-    twin.add_trials(study.trials)
-    for state in (TrialState.FAIL, TrialState.PRUNED):
-        other = study.trials[0]
-        twin.add_trial(optuna.create_trial(state=state, params=other.params, distributions=other.distributions))
-    frozen = optuna.trial.create_trial(values=[0.0, 0.0])
-    frozen.number = 99
-    assert sampler.sample_relative(study, frozen, space) == sampler.sample_relative(twin, frozen, space)
+@pytest.mark.parametrize("error", [ValueError, optuna.TrialPruned])
+def test_a_region_where_trials_fail_is_left(error: type[Exception]) -> None:
+    """Values rise towards it, so that a search which learns nothing from failures stays there."""
+
+    def objective(trial: optuna.Trial) -> float:
+        kind, x = trial.suggest_categorical("kind", ["a", "b"]), trial.suggest_float("x", 0, 1)
+        if kind == "a" and x > 0.5:
+            raise error
+        return x - (0.3 if kind == "b" else 0.0)
+
+    with quiet():
+        study = optuna.create_study(direction="maximize", sampler=ConditionalGPSampler(seed=0))
+        study.optimize(objective, n_trials=40, catch=(ValueError,))
+    assert sum(trial.state == TrialState.COMPLETE for trial in study.trials[20:]) >= 12
+    assert study.best_value == pytest.approx(0.7, abs=0.01)
+
+
+def test_a_range_that_was_narrowed_is_searched() -> None:
+    with quiet():
+        study = optuna.create_study(direction="maximize", sampler=ConditionalGPSampler(seed=0))
+        for high, trials in ((10, 15), (1, 8)):
+            study.optimize(lambda trial, high=high: trial.suggest_float("x", 0, high), n_trials=trials)
+    assert np.median([trial.params["x"] for trial in study.trials[15:]]) > 0.9
+
+
+def test_a_proposal_takes_one_thread_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: set[int] = set()
+
+    def blas() -> set[int]:
+        return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+    def observed(self: GaussianSampler, *args: Any) -> list[dict[str, Any]]:
+        seen.update(blas())
+        return propose(self, *args)
+
+    propose = GaussianSampler.propose_batch
+    monkeypatch.setattr(GaussianSampler, "propose_batch", observed)
+    with threadpool_limits(2, user_api="blas"):
+        study_of(ConditionalGPSampler(seed=0), 2)
+        assert (seen, blas()) == ({1}, {2})
 
 
 def test_running_trials_repel() -> None:

@@ -291,6 +291,18 @@ MISTAKES = {
         FLOAT + "low = 0\nhigh = 1\ndefault = 2\n",
         r"optim.lr: expected default in \[0.0, 1.0\], found 2.0",
     ),
+    "text for a number": (
+        FLOAT + 'low = "0.1"\nhigh = 1\ndefault = 1\n',
+        "optim.lr: low: expected a number, found '0.1'",
+    ),
+    "a table among fixed values": (
+        HEAD + "[fixed.optim]\nlr = 0.1\n",
+        "fixed.optim: expected text, a number, true or false, found a table$",
+    ),
+    "a list as an option": (
+        X + 'type = "choice"\noptions = [[1], 2]\ndefault = 2\n',
+        r"optim.lr: options.0: expected text, a number, true or false, found \[1\]$",
+    ),
     "fraction for an int": (
         X + 'type = "int"\nlow = 1.5\nhigh = 2\ndefault = 2\n',
         "optim.lr: low: expected a whole number, found 1.5",
@@ -359,6 +371,7 @@ def test_a_mistake_in_a_file_gives_one_sentence(tmp_path: Path, text: str, messa
         ),
         ('"sharing.ple.levels" = { type = "int", low = 1, high = 2, default = 1 }', "sharing.ple: does not belong"),
         ('"tower.layers" = { type = "choice", options = ["64", "64x"], default = "64" }', "tower.layers: .*64x"),
+        ('"balancing.static.weight" = { type = "simplex", pinned = { likes = 2 } }', "unknown task 'likes'"),
     ],
 )
 def test_what_the_configuration_refuses_is_found_without_training(tmp_path: Path, parameter: str, key: str) -> None:

@@ -189,7 +189,10 @@ def connect(options: Options) -> bool:
         where = options.address or os.environ.get("RAY_ADDRESS")
         if where is not None:
             reason = " ".join(str(error).split())[:200]
-            raise UserError(f"expected a Ray cluster of this machine's at {where}, found none: {reason}") from None
+            token = "" if "RAY_AUTH_MODE" in os.environ else "; if it wants a token, set RAY_AUTH_MODE=token"
+            raise UserError(
+                f"expected a Ray cluster of this machine's at {where}, found none: {reason}{token}"
+            ) from None
         options.note("this machine belongs to no Ray cluster: one is begun here alone")
         ray.init(address="local", num_cpus=cores(), include_dashboard=False, **quiet)
     return True
