@@ -7,6 +7,7 @@ permission) is the user's to mend.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import platform
@@ -15,13 +16,16 @@ import shutil
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
 from bench.errors import UserError
+
+T = TypeVar("T")
 
 DAY = 24 * 3600
 _PROCESS = re.compile(r"([0-9a-f]{8})-(\d+)-(\d+)")
@@ -30,6 +34,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EISDIR)
 _SHORT = re.compile(r"\d+ requested and \d+ written")  # NumPy's words, without a number of the error
 _RUST = re.compile(r"\(os error (\d+)\)")  # safetensors raises an error of its own around the system's
+_FROM_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 @contextmanager
@@ -38,11 +43,12 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
     Raises:
         Unwritable: there is no room, no permission, or a folder of that name.
-        UserError: it would lie below a file.
+        UserError: it would lie below a file, or is a device or a pipe.
     """
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise UserError(f"expected a file, found a device or a pipe: {target}")
     with room_for(target):
-        writable(target.parent)
-        fd, name = tempfile.mkstemp(prefix=_prefix(target), suffix=".part", dir=target.parent)
+        fd, name = _beside(target, tempfile.mkstemp)
         os.close(fd)
         temporary = Path(name)
         try:
@@ -57,31 +63,32 @@ def atomic_path(target: Path) -> Iterator[Path]:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Yields an empty folder beside `target`; on success it replaces `target`, on any failure it is removed.
 
+    `target` is the old folder or the new one at every moment. Only a file system that cannot exchange two folders (NFS)
+    has none for an instant.
+
     Raises:
         Unwritable: there is no room, or no permission.
+        UserError: it would lie below a file.
     """
     with room_for(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=".part", dir=target.parent))
+        temporary = Path(_beside(target, tempfile.mkdtemp))
         try:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
-            if target.exists():
-                retired = Path(tempfile.mkdtemp(prefix=_prefix(target), suffix=".part", dir=target.parent))
-                os.replace(target, retired / "was")
+            if not target.exists():
                 os.replace(temporary, target)
-                shutil.rmtree(retired)
-            else:
-                os.replace(temporary, target)
+            elif not _exchanged(temporary, target):
+                with scratch_folder(target) as retired:
+                    os.replace(target, retired / "was")
+                    os.replace(temporary, target)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)  # after an exchange it is the old one
 
 
 @contextmanager
 def scratch_folder(beside: Path) -> Iterator[Path]:
     """Yields an empty folder beside a file or folder, and removes it; named as what is half-written is."""
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=_prefix(beside), suffix=".part", dir=beside.parent))
+    folder = Path(_beside(beside, tempfile.mkdtemp))
     try:
         yield folder
     finally:
@@ -117,7 +124,7 @@ def remove_abandoned(shelf: Path) -> None:
 
 def this_process() -> str:
     """Names this process among all of all machines, see `lives`."""
-    return f"{_host()}-{os.getpid()}-{int(psutil.Process().create_time())}"
+    return f"{_host()}-{os.getpid()}-{int(_started(os.getpid()))}"
 
 
 def lives(process: str) -> bool | None:
@@ -126,14 +133,31 @@ def lives(process: str) -> bool | None:
     if match is None or match[1] != _host():
         return None
     try:
-        started = psutil.Process(int(match[2])).create_time()
+        started = _started(int(match[2]))
     except psutil.NoSuchProcess:
         return False
     return abs(started - int(match[3])) < 2  # a number is given again after a while
 
 
-def _prefix(target: Path) -> str:
-    return f".{target.name}.{this_process()}."
+def _started(process: int) -> float:
+    """When a process began, in seconds since the machine did: a clock that is set changes nothing."""
+    booted = psutil.boot_time()
+    return psutil.Process(process).create_time() - booted
+
+
+def _beside(target: Path, make: Callable[[str, str, Path], T]) -> T:
+    """What `mkstemp` or `mkdtemp` makes beside a target."""
+    try:
+        return make(".part", f".{target.name}.{this_process()}.", writable(target.parent))
+    except FileNotFoundError as error:  # nothing can be made there: /proc
+        raise Unwritable(target, error.errno) from None
+
+
+def _exchanged(first: Path, second: Path) -> bool:
+    """Exchanges two folders in one step; False, and nothing was done, where the system cannot."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    names = (_FROM_HERE, os.fsencode(first), _FROM_HERE, os.fsencode(second))
+    return rename is not None and rename(*names, _EXCHANGE) == 0
 
 
 def _host() -> str:

@@ -206,6 +206,8 @@ def pick_command(
     for result in results:
         if result.pick is not None:  # else the sentence below has the reason
             say(result.verdict.sentence)
+        if result.cut_short:
+            say(result.cut_short)
         show_pick(result, full)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench import content, plugins
-from bench.atomic import atomic_folder
+from bench.atomic import atomic_folder, writable
 from bench.confirm.baselines import check_static
 from bench.credentials import plain_address
 from bench.data import load_card
@@ -25,6 +25,7 @@ from bench.errors import UserError, unknown
 from bench.frontier.pareto import resolve_reference
 from bench.frontier.policy import Policy
 from bench.home import shown
+from bench.lock import in_turn
 from bench.machine import cores, versions
 from bench.progress import Progress
 from bench.run.current import Current, check_confirms, lasting_current, read_current
@@ -39,6 +40,7 @@ from bench.validation import validate
 
 MOST_LETTERS = 100
 """Of a run's name, from which names of files and folders are made."""
+LOCK = "create.lock"
 
 
 def create(
@@ -117,36 +119,39 @@ def create(
     _check_data(suite, home, raw, progress)
     production = _production(suite, current, content.find("reports", suite_name).parent, home, tracking)
     space_file = content.find("search_spaces", suite.space)
-    folder = _folder(home, name, slug(Path(suite_name).stem if suite_name.endswith(".toml") else Path(suite_name).name))
-    manifest = Manifest(
-        name=folder.name,
-        suite_name=content.lasting("reports", suite_name),
-        suite=suite,
-        parts=_parts(cards),
-        space_name=suite.space,
-        current=production,
-        seed=seed,
-        executor=executor,
-        workers=workers,
-        threads=threads,
-        device=device,
-        address=address,
-        gpus=gpus,
-        memory_mb=memory_mb,
-        raw=str(raw.expanduser().resolve()) if raw else None,
-        tracking_uri=tracking,
-        command=shlex.join(words),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=versions(),
-        plugins=plugins.needs(_choices(suite, executor, production)),
-    )
-    with atomic_folder(folder) as temporary:
-        (temporary / SPACE).write_bytes(space_file.read_bytes())
-        (temporary / MANIFEST).write_text(manifest.text, encoding="utf-8")
-        for key, part in manifest.parts.items():
-            within = temporary / part.folder
-            within.mkdir()
-            (within / CARD).write_bytes(cards[key][0].read_bytes())
+    with in_turn(writable(home) / LOCK):  # two of one name at once
+        folder = _folder(
+            home, name, slug(Path(suite_name).stem if suite_name.endswith(".toml") else Path(suite_name).name)
+        )
+        manifest = Manifest(
+            name=folder.name,
+            suite_name=content.lasting("reports", suite_name),
+            suite=suite,
+            parts=_parts(cards),
+            space_name=suite.space,
+            current=production,
+            seed=seed,
+            executor=executor,
+            workers=workers,
+            threads=threads,
+            device=device,
+            address=address,
+            gpus=gpus,
+            memory_mb=memory_mb,
+            raw=str(raw.expanduser().resolve()) if raw else None,
+            tracking_uri=tracking,
+            command=shlex.join(words),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            versions=versions(),
+            plugins=plugins.needs(_choices(suite, executor, production)),
+        )
+        with atomic_folder(folder) as temporary:
+            (temporary / SPACE).write_bytes(space_file.read_bytes())
+            (temporary / MANIFEST).write_text(manifest.text, encoding="utf-8")
+            for key, part in manifest.parts.items():
+                within = temporary / part.folder
+                within.mkdir()
+                (within / CARD).write_bytes(cards[key][0].read_bytes())
     return Run.open(home, folder.name)
 
 

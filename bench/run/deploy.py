@@ -36,7 +36,7 @@ from bench.rows import NAMES
 from bench.run.folder import MANIFEST as RUN
 from bench.run.folder import DatasetRun, Run
 from bench.run.results import DatasetResult, picked_path, policy_of, result_of
-from bench.tracking.registry import TASKS, Move, Registry
+from bench.tracking.registry import DATASET, TASKS, Move, Registry
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
@@ -46,7 +46,7 @@ class Plan:
     """The plan of a deployment.
 
     Attributes:
-        name: of the registered model.
+        name: of the registered model; named: whether the user gave it.
         point: the picked one.
         score: what the served model ranks by.
         seed: from which those of the trainings derive.
@@ -58,6 +58,7 @@ class Plan:
     policy: Policy
     point: Point
     name: str
+    named: bool
     options: Retraining
     seed: int
     score: Score
@@ -133,6 +134,7 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
         policy,
         point,
         made,
+        name is not None,
         policy.retrain,
         part.run.manifest.seed if seed is None else seed,
         _score(result, result.pick, policy),
@@ -192,14 +194,21 @@ def check_name(planned: Plan) -> None:
     """Refuses to register a model as a version of another one: two logs may have the same name.
 
     Raises:
-        UserError: the champion of that name has none of the pick's tasks, or MLflow cannot be reached.
+        UserError: the champion of that name (else its challenger) has none of the pick's tasks; or it is of another
+            card, and the user did not give the name. MLflow cannot be reached.
     """
-    tasks = [task.name for task in planned.part.tasks]
-    there = Registry(planned.part.run.tracking_uri).tasks(planned.name)
-    if there and not set(there) & set(tasks):
+    name, key, tasks = planned.name, planned.part.key, [task.name for task in planned.part.tasks]
+    there = Registry(planned.part.run.tracking_uri).tags(name)
+    known = there.get(TASKS, "").split(",")
+    if there.get(TASKS) and not set(known) & set(tasks):
         raise UserError(
-            f"expected a new version of the registered model '{planned.name}', which predicts {', '.join(there)}, "
+            f"expected a new version of the registered model '{name}', which predicts {', '.join(known)}, "
             f"found a pick that predicts {', '.join(tasks)}; register it under another name with --name"
+        )
+    if not planned.named and (other := there.get(DATASET, key)) != key:
+        raise UserError(
+            f"expected a new version of the registered model '{name}', whose data are {other}, found a pick on {key}; "
+            f"register it under another name with --name, or as a version of that model with --name {name}"
         )
 
 
@@ -245,7 +254,7 @@ def register(planned: Plan, package: Package, alias: str) -> tuple[str, list[Mov
     provenance = package.manifest.provenance
     tags = {
         "seesaw.run": run.name,
-        "seesaw.dataset": planned.part.key,
+        DATASET: planned.part.key,
         "seesaw.point": planned.pick.point,
         TASKS: ",".join(task.name for task in planned.part.tasks),
         "seesaw.fingerprint": str(provenance["data"]["fingerprint"]),

@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.data import Card
 from bench.data.preparation import recipe
 from bench.errors import UserError
+from bench.lock import is_held
 from bench.progress import duration
 from bench.run.folder import DatasetRun
 from bench.search.space import Space
@@ -18,6 +19,8 @@ from bench.suite import Suite, lowest_rung
 from bench.training.config import OptimConfig
 
 EPOCHS = "optim.epochs"
+UNFINISHED = "unfinished"
+"""File in the folder of a data set's part from the beginning of an execution to the end of its confirmation."""
 
 
 def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
@@ -110,6 +113,19 @@ def cut_short(run: DatasetRun, study: Study) -> str:
         f"The time limit of {duration(budget.time)} ended the search at {' and '.join(parts)}; "
         f"`seesaw resume {run.run.name} --time` raises it."
     )
+
+
+def is_unfinished(run: DatasetRun) -> bool:
+    """Whether a driver began with a run, and the confirmation has not come to its end since."""
+    return (run.folder / UNFINISHED).is_file()
+
+
+def unfinished(run: DatasetRun) -> str:
+    """A sentence where the run has not come to its end; else empty."""
+    if not is_unfinished(run):
+        return ""
+    then = "a driver works on it" if is_held(run.run.folder) else f"`seesaw resume {run.run.name}` goes on"
+    return f"The run has not ended: points or replicates are missing here; {then}."
 
 
 def ended(run: DatasetRun, study: Study) -> str:

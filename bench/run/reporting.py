@@ -31,6 +31,7 @@ from bench.records import TrialRecord
 from bench.report.picture import standalone
 from bench.rows import TEST
 from bench.run.folder import MLFLOW, DatasetRun, Run
+from bench.run.limits import is_unfinished
 from bench.run.results import DatasetResult, page_path, result_of, view_of
 from bench.search.study import Study
 from bench.suite import resolve_objectives
@@ -113,7 +114,7 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
         logbook = Logbook(uri or run.manifest.tracking_uri, run.home, live=False)
         finished = page_path(run).is_file()
         for part in run.datasets.values():
-            finished &= (part.folder / "frontier.parquet").is_file()
+            finished &= (part.folder / "frontier.parquet").is_file() and not is_unfinished(part)
         try:
             for part in run.datasets.values():
                 if part.fingerprint is not None and Study.exists(part.folder):

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 TASKS = "seesaw.tasks"
 """Tag of a version: the names of its tasks, separated by commas."""
+DATASET = "seesaw.dataset"
+"""Tag of a version: the data set's name, or the path of its card."""
 DEPLOYMENT = "deployment"
 WRITER = "seesaw.writer"
 """Tag of a deployment's run: the process that writes it."""
@@ -114,12 +116,13 @@ class Registry:
         found = self._named(name)
         return {alias: str(number) for alias, number in found[0].aliases.items()} if found else {}
 
-    def tasks(self, name: str) -> list[str]:
-        """Tasks of a model's champion; none where there is no champion."""
-        if (number := self.aliases(name).get(CHAMPION)) is None:
-            return []
+    def tags(self, name: str) -> dict[str, str]:
+        """Tags of a model's champion, else of its challenger; none where there is neither."""
+        now = self.aliases(name)
+        if (number := now.get(CHAMPION) or now.get(CHALLENGER)) is None:
+            return {}
         found = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
-        return [task for task in found.tags.get(TASKS, "").split(",") if task]
+        return dict(found.tags)
 
     def moves(self, name: str, alias: str, number: str) -> list[Move]:
         """What changes when a version takes an alias: the champion before it becomes `previous`.

@@ -12,8 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.atomic import scratch_folder, writable
 from bench.credentials import DATABASES, SERVERS, home_address, kind, plain_address, scrubbed, secret_address
 from bench.errors import UserError, unknown
+from bench.lock import in_turn
 from bench.tracking.values import NONE, RUNNING, Texts, Value, inward, outward
 
 if TYPE_CHECKING:
@@ -81,19 +83,36 @@ class MlflowStore:
     @property
     def is_missing(self) -> bool:
         """Whether it is a sqlite file that is not there yet, or has no tables."""
-        file = Path(self.uri.partition(":///")[2].partition("?")[0])
-        return kind(self.uri) == "sqlite" and not (file.is_file() and file.stat().st_size)
+        return kind(self.uri) == "sqlite" and not (self._file.is_file() and self._file.stat().st_size)
+
+    @property
+    def _file(self) -> Path:
+        return Path(self.uri.partition(":///")[2].partition("?")[0])
 
     def _open(self) -> MlflowClient:
         if self._client is None:
             from mlflow import MlflowClient
 
             try:
+                self._make_file()
                 secret = secret_address(self.uri)
                 self._client = MlflowClient(tracking_uri=secret, registry_uri=secret)
             finally:
                 self.starting = False
         return self._client
+
+    def _make_file(self) -> None:
+        """Makes a sqlite file that is missing, with all tables or not at all: MLflow takes none that has some."""
+        file = self._file
+        if not self.is_missing:
+            return
+        with in_turn(writable(file.parent) / f"{file.name}.lock"):
+            if self.is_missing:
+                from mlflow import MlflowClient
+
+                with scratch_folder(file) as folder:
+                    MlflowClient(tracking_uri=self.uri.replace(str(file), str(folder / file.name)))
+                    os.replace(folder / file.name, file)
 
     def ask(self, to: str, method: str, *args: Any, tries: int = TRIES, **options: Any) -> Any:
         """What a method of MLflow's client gives, or a TrackingError; also where nothing more is to be sent.

@@ -114,9 +114,14 @@ def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(
 
     interrupt(lambda job: job == 9)
     assert seesaw("confirm", "broken", *more).code == 130
+    for command in ("frontier", "pick"):
+        said = seesaw(command, "broken")
+        assert "The run has not ended: points or replicates are missing here; `seesaw resume broken`" in said.out
+    assert json.loads(seesaw("status", "broken", "--json").out)["datasets"].popitem()[1]["search"]["left"] > 0
     interrupt(lambda job: False)
     said = seesaw("resume", "broken")
     assert said.code == 0, said.err
+    assert "has not ended" not in said.out + seesaw("frontier", "broken").out
     broken = study_of(home, "broken")
     assert essence(broken.baselines()) == essence(study.baselines())
     assert essence(broken.records()) == essence(study.records())

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -41,3 +43,8 @@ def test_a_plug_in_may_be_the_cause(
     _raising(monkeypatch, ValueError("odd"))
     assert cli.main([]) == 1
     assert "this is a bug in seesaw or the plug-in mine.py, not your mistake" in capsys.readouterr().err
+
+
+def test_closed_standard_streams_are_no_bug() -> None:
+    command = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', sys.executable, "-m", "bench", "spaces"]
+    assert subprocess.run(command, cwd=Path(__file__).parents[2], check=False).returncode == 0

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from unittest.mock import MagicMock
 
 import psutil
@@ -119,6 +121,26 @@ def test_a_run_that_is_killed_again_and_again_ends_as_the_undisturbed_one(shop, 
     assert killed >= 3
     assert front(out) == front(whole)
     assert json.loads(out)["hypervolume"] == json.loads(whole)["hypervolume"]
+
+
+@pytest.mark.parametrize(
+    ("name", "made"), [("a", ["a", "the run 'a' exists; go on with"]), (None, ["suite", "suite-2"])]
+)
+def test_of_two_runs_that_begin_at_once_neither_replaces_the_other(
+    shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str | None, made: list[str]
+) -> None:
+    together, check = Barrier(2), create._check_data
+    monkeypatch.setattr(create, "_check_data", lambda *given: (check(*given), together.wait()))
+
+    def begin(_: int) -> str:
+        try:
+            return create.create(tmp_path, str(shop.suite), name=name, raw=shop.raw, executor="inline").name
+        except UserError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as pool:
+        found = sorted(pool.map(begin, range(2)))
+    assert [each[: len(wanted)] for each, wanted in zip(found, made, strict=True)] == made
 
 
 @pytest.mark.parametrize(("option", "value"), [("--address", "here:1"), ("--gpus", "1"), ("--memory", "100")])

@@ -76,7 +76,7 @@ def test_without_a_writer_age_decides(tmp_path: Path) -> None:
 def test_a_number_that_was_given_again_is_another_process(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "a") as mine, atomic_path(tmp_path / "b") as file:
         host, pid, started = mine.name.split(".")[2].split("-")
-        (tmp_path / f".a.{host}-{pid}-{int(started) - 100}.x.part").mkdir()
-        (tmp_path / f".b.{host}-{pid}-{int(started) - 100}.x.part").touch()
+        (tmp_path / f".a.{host}-{pid}-{int(started) + 100}.x.part").mkdir()
+        (tmp_path / f".b.{host}-{pid}-{int(started) + 100}.x.part").touch()
         remove_abandoned(tmp_path)
         assert sorted(parts(tmp_path)) == sorted([mine, file])

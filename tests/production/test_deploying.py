@@ -15,6 +15,7 @@ import pytest
 from bench.errors import UserError
 from bench.run import deploy
 from bench.run.deploy import check_name, deploying, plan
+from bench.tracking.registry import DATASET, TASKS
 
 CODE = """
 import os, signal, sys
@@ -30,10 +31,10 @@ with deploy.deploying(SimpleNamespace(part=part, network=None)), scratch_folder(
 """
 
 
-def planned(folder: Path, uri: str = "") -> Any:
+def planned(folder: Path, uri: str = "", named: bool = False) -> Any:
     tasks = [SimpleNamespace(name="click"), SimpleNamespace(name="buy")]
-    part = SimpleNamespace(folder=folder, run=SimpleNamespace(tracking_uri=uri), tasks=tasks)
-    return SimpleNamespace(part=part, network=None, name="shop")
+    part = SimpleNamespace(folder=folder, run=SimpleNamespace(tracking_uri=uri), tasks=tasks, key="/a/card.toml")
+    return SimpleNamespace(part=part, network=None, name="shop", named=named)
 
 
 @pytest.fixture
@@ -58,16 +59,32 @@ def test_a_registry_that_cannot_be_reached_is_told_before_a_training(tmp_path: P
         raise AssertionError("nothing may begin")
 
 
-@pytest.mark.parametrize("there", [[], ["buy"], ["visit"]])
+@pytest.mark.parametrize(
+    ("tags", "named", "sentence"),
+    [
+        ({}, False, ""),
+        ({TASKS: "buy", DATASET: "/a/card.toml"}, False, ""),
+        ({TASKS: "buy"}, False, ""),  # registered by an earlier version
+        (
+            {TASKS: "visit", DATASET: "/a/card.toml"},
+            True,
+            "which predicts visit, found a pick that predicts click, buy",
+        ),
+        ({TASKS: "buy", DATASET: "/b/card.toml"}, False, "whose data are /b/card.toml, found a pick on /a/card.toml"),
+        ({TASKS: "buy", DATASET: "/b/card.toml"}, True, ""),
+    ],
+)
 def test_another_model_of_the_same_name_is_not_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tags: dict[str, str], named: bool, sentence: str
 ) -> None:
-    monkeypatch.setattr(deploy, "Registry", lambda uri: SimpleNamespace(tasks=lambda name: there))
-    if there != ["visit"]:
-        check_name(planned(tmp_path))
+    monkeypatch.setattr(deploy, "Registry", lambda uri: SimpleNamespace(tags=lambda name: tags))
+    if not sentence:
+        check_name(planned(tmp_path, named=named))
         return
-    sentence = "registered model 'shop', which predicts visit, found a pick that predicts click, buy; .* with --name"
-    with pytest.raises(UserError, match=sentence), deploying(planned(tmp_path)):
+    with (
+        pytest.raises(UserError, match=f"registered model 'shop', {sentence}; .* with --name"),
+        deploying(planned(tmp_path, named=named)),
+    ):
         raise AssertionError("nothing may begin")
 
 

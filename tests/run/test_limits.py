@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from bench.lock import FolderLock
 from bench.run import results as steps
-from bench.run.limits import ended
+from bench.run.limits import UNFINISHED, ended, unfinished
 from bench.suite import Budget
 
 LADDER = (100, 400, 1600)
@@ -80,3 +81,12 @@ def test_the_next_command_settles_the_verdict_or_deploys_or_shows_more(
     assert steps.next_step([result(home=tmp_path)]).startswith(f"seesaw deploy {tmp_path}/runs/a  #")
     monkeypatch.chdir(tmp_path)
     assert steps.run_argument(result(home=tmp_path / "my home").run.run) == "'my home/runs/a'"
+
+
+def test_that_a_run_has_not_ended_is_said(tmp_path: Path) -> None:
+    run: Any = SimpleNamespace(folder=tmp_path, run=SimpleNamespace(folder=tmp_path, name="a"))
+    assert unfinished(run) == ""
+    (tmp_path / UNFINISHED).touch()
+    assert unfinished(run).endswith("missing here; `seesaw resume a` goes on.")
+    with FolderLock(tmp_path):
+        assert unfinished(run).endswith("missing here; a driver works on it.")

@@ -296,3 +296,16 @@ def test_a_lock_that_is_given_back_costs_no_trial(home, asked, make_trial):
     released.join()
     assert section.there == 2
     assert logbook.sent["trials"] == 2
+
+
+def test_a_file_is_made_with_all_tables_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow cannot open a file in which some tables are missing."""
+
+    def ended(tracking_uri: str, **more: str) -> None:
+        Path(tracking_uri.removeprefix("sqlite:///")).write_text("some tables")
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("mlflow.MlflowClient", ended)
+    with pytest.raises(TrackingError, match=r"could not look in the MLflow store at .*: the disk is full"):
+        MlflowStore(None, tmp_path).ask("look", "search_experiments", tries=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db.lock"]

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench import atomic
+from bench.atomic import Unwritable, atomic_folder, lives, remove_abandoned, scratch_folder, this_process, write_text
+from bench.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+from bench.atomic import atomic_folder
+
+def end(*given, **named):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def replace(*given, to=os.replace):
+    to(*given)
+    end()
+
+with atomic_folder(Path(sys.argv[1])) as folder:
+    (folder / "new").touch()
+    os.replace, shutil.rmtree = replace, end
+"""
+
+
+def replaced(target: Path) -> None:
+    with atomic_folder(target) as folder:
+        (folder / "new").touch()
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "old").touch()
+    return tmp_path / "package"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux exchanges two folders in one step")
+def test_a_kill_while_a_folder_is_replaced_loses_neither(target: Path) -> None:
+    """The process dies after it first renamed a folder, or before it removes the old one."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(target)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [path.name for path in target.iterdir()] == ["new"]
+    remove_abandoned(target.parent)
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_folder_is_replaced_whole(target: Path, exchanges: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not exchanges:
+        monkeypatch.setattr(atomic, "_exchanged", lambda first, second: False)
+    replaced(target)
+    assert [path.name for path in target.iterdir()] == ["new"]
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_an_error_leaves_the_old_folder(target: Path) -> None:
+    with pytest.raises(ZeroDivisionError), atomic_folder(target):
+        raise ZeroDivisionError
+    assert [path.name for path in target.iterdir()] == ["old"]
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder in which nothing can be made")
+def test_where_no_file_can_be_made_is_one_sentence() -> None:
+    sentence = r"^/proc/x: cannot be written: No such file or directory$"
+    if os.geteuid():
+        sentence = r"^/proc(/x)?: cannot be written: "
+    with pytest.raises(Unwritable, match=sentence):
+        write_text(Path("/proc/x"), "")
+    with pytest.raises(Unwritable, match=sentence), atomic_folder(Path("/proc/x")):
+        pass
+    with pytest.raises(Unwritable, match=sentence), scratch_folder(Path("/proc/x")):
+        pass
+
+
+def test_below_a_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="expected a folder, found a file"), atomic_folder(tmp_path / "file" / "x"):
+        pass
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    """Root may replace /dev/null."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match=r"expected a file, found a device or a pipe: .*/pipe"):
+        write_text(tmp_path / "pipe", "")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_clock_that_is_set_does_not_end_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux has the time of the boot by the clock as it is now."""
+    before, booted, created = this_process(), psutil.boot_time(), psutil.Process().create_time()
+    monkeypatch.setattr(psutil, "boot_time", lambda: booted + 3600)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: created + 3600)
+    assert lives(before)
