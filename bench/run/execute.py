@@ -22,7 +22,7 @@ from bench.records import Job, Point, Split, TrialRecord
 from bench.rows import CONFIRM
 from bench.run.current import current_of
 from bench.run.folder import STORE, DatasetRun, Run
-from bench.run.limits import UNFINISHED, ended, rungs_of
+from bench.run.limits import ended, rungs_of
 from bench.run.reporting import Reporter
 from bench.run.results import DatasetResult, page_path, result_of, write_pick, write_report
 from bench.run.status import After, Pace, WithLater
@@ -143,7 +143,6 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
         return WithLater(progress, lambda: after.seconds(pace, manifest.workers, stages))
 
     with Study.open(part.folder, plan) as study:
-        (part.folder / UNFINISHED).touch()
         facts = {"path": str(store.path), "fingerprint": store.fingerprint, "key": store.key}
         write_text(part.folder / STORE, json.dumps(facts, indent=2))
         reporter.begin(part, study, store.fingerprint)
@@ -188,7 +187,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             confirm(study, executor, make_job, [*chosen, *more], race, on_record, before("serving"), others)
         finally:
             executor.close()
-        (part.folder / UNFINISHED).unlink()
+        study.confirm()
         reporter.log(part, study.records(), study.told)  # those that were concluded, too
     progress.note("drawing the served front")
     result = result_of(part, keep=True)

@@ -19,8 +19,6 @@ from bench.suite import Suite, lowest_rung
 from bench.training.config import OptimConfig
 
 EPOCHS = "optim.epochs"
-UNFINISHED = "unfinished"
-"""File in the folder of a data set's part from the beginning of an execution to the end of its confirmation."""
 
 
 def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
@@ -115,14 +113,9 @@ def cut_short(run: DatasetRun, study: Study) -> str:
     )
 
 
-def is_unfinished(run: DatasetRun) -> bool:
-    """Whether a driver began with a run, and the confirmation has not come to its end since."""
-    return (run.folder / UNFINISHED).is_file()
-
-
-def unfinished(run: DatasetRun) -> str:
+def unfinished(run: DatasetRun, study: Study) -> str:
     """A sentence where the run has not come to its end; else empty."""
-    if not is_unfinished(run):
+    if study.confirmed:
         return ""
     then = "a driver works on it" if is_held(run.run.folder) else f"`seesaw resume {run.run.name}` goes on"
     return f"The run has not ended: points or replicates are missing here; {then}."

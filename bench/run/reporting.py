@@ -31,7 +31,6 @@ from bench.records import TrialRecord
 from bench.report.picture import standalone
 from bench.rows import TEST
 from bench.run.folder import MLFLOW, DatasetRun, Run
-from bench.run.limits import is_unfinished
 from bench.run.results import DatasetResult, page_path, result_of, view_of
 from bench.search.study import Study
 from bench.suite import resolve_objectives
@@ -111,17 +110,20 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
     """
     uri = uri if uri is None else plain_address(uri)
     with FolderLock(run.folder):
+        parts = run.datasets.values()
+        begun = [
+            (part, data, Study.read(part.folder))
+            for part in parts
+            if (data := part.fingerprint) and Study.exists(part.folder)
+        ]
+        fronts = page_path(run).is_file() and all((part.folder / "frontier.parquet").is_file() for part in parts)
+        finished = fronts and all(study.confirmed for *_, study in begun)
         logbook = Logbook(uri or run.manifest.tracking_uri, run.home, live=False)
-        finished = page_path(run).is_file()
-        for part in run.datasets.values():
-            finished &= (part.folder / "frontier.parquet").is_file() and not is_unfinished(part)
         try:
-            for part in run.datasets.values():
-                if part.fingerprint is not None and Study.exists(part.folder):
-                    study = Study.read(part.folder)
-                    section = _section(logbook, part, study, part.fingerprint)
-                    section.log(study.records(), study.told)
-                    section.front = partial(front_of, found(result_of(part))) if finished else None
+            for part, data, study in begun:
+                section = _section(logbook, part, study, data)
+                section.log(study.records(), study.told)
+                section.front = partial(front_of, found(result_of(part))) if finished else None
         finally:
             done = logbook.finish("FINISHED" if finished else "KILLED", time.time(), SYNC_PATIENCE, math.inf)
         if uri is None:

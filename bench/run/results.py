@@ -134,7 +134,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     told = verdict_of(serving, followed, chosen, reason, front.suspicion)
     return DatasetResult(
         run, records, objectives, front, serving, choices, followed, told, chosen, reason, refused,
-        " ".join(filter(None, [cut_short(run, study), unfinished(run)])),
+        " ".join(filter(None, [cut_short(run, study), unfinished(run, study)])),
     )  # fmt: skip
 
 

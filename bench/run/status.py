@@ -17,7 +17,7 @@ from bench.lock import is_held
 from bench.progress import Advance, Progress, Work
 from bench.records import TRAINED, Failure, TrialRecord
 from bench.run.folder import DatasetRun
-from bench.run.limits import ended, is_unfinished, limits_of, most_epochs
+from bench.run.limits import ended, limits_of, most_epochs
 from bench.run.results import picked_path
 from bench.search.driver import Checkpoints
 from bench.search.plan import SHARING
@@ -191,7 +191,7 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
     limits = {"trials": most_trials, "samples": most, "seconds": budget.time}
     shares = {key: min(1.0, used[key] / limit) for key, limit in limits.items() if limit}
     over = study.concluded or study.cut_short or (shares.get("trials") == 1 and not ladder and not study.under_way())
-    finished = over and picked_path(run).is_file() and not (is_unfinished(run) or is_held(run.run.folder))
+    finished = over and picked_path(run).is_file() and study.confirmed and not is_held(run.run.folder)
     return {
         "rungs": [
             {"samples": samples, "trials": sum(each > rung for each in reached)} for rung, samples in enumerate(ladder)

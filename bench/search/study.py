@@ -49,6 +49,7 @@ class Study(AbstractContextManager["Study"]):
         seconds: what the search has taken so far, as far as it was kept.
         concluded: whether the search by rungs has ended, so that no trial goes on unless the search does.
         cut_short: whether the time limit ended the search, which would have gone on otherwise.
+        confirmed: whether the confirmation has come to its end, and nothing was kept since.
     """
 
     def __init__(self, folder: Path, log: Log, lock: FolderLock | None = None, plan: Plan | None = None) -> None:
@@ -57,7 +58,7 @@ class Study(AbstractContextManager["Study"]):
         self.configs: list[dict[str, Scalar]] = []
         self.tries: dict[str, dict[str, float]] = {}
         self.objectives: tuple[Objective, ...] = ()
-        self.seconds, self.concluded, self.cut_short = 0.0, False, False
+        self.seconds, self.concluded, self.cut_short, self.confirmed = 0.0, False, False, False
         self._log, self._lock = log, lock
         self._identity = plan.identity() if plan else None
         self._view = Dashboard(folder, distributions(plan)) if plan else None
@@ -189,6 +190,11 @@ class Study(AbstractContextManager["Study"]):
         """Keeps what the search has taken when nothing is left to begin, and whether the time limit is why."""
         self._add("rest", seconds=seconds, cut_short=cut_short)
 
+    def confirm(self) -> None:
+        """Ends the confirmation, until anything more is kept."""
+        if not self.confirmed:
+            self._add("confirmed")
+
     def add_replicate(self, outcome: Outcome) -> None:
         """Keeps what became of a retraining."""
         self._add("replicate", **replicate_event(outcome, self.objectives))
@@ -233,6 +239,7 @@ class Study(AbstractContextManager["Study"]):
 
     def _apply(self, event: Event) -> None:
         """Learns an event, the same from the driver as from the log."""
+        self.confirmed = event["event"] == "confirmed"
         match event["event"]:
             case "begun":
                 self._plan = event["plan"]
@@ -263,6 +270,8 @@ class Study(AbstractContextManager["Study"]):
                 self.seconds, self.cut_short = event["seconds"], event["cut_short"]
             case "concluded":
                 self.concluded = True
+            case "confirmed":
+                pass
             case name:
                 raise ValueError(name)
         if self._view:

@@ -10,7 +10,7 @@ import pytest
 
 from bench.lock import FolderLock
 from bench.run import results as steps
-from bench.run.limits import UNFINISHED, ended, unfinished
+from bench.run.limits import ended, unfinished
 from bench.suite import Budget
 
 LADDER = (100, 400, 1600)
@@ -85,8 +85,9 @@ def test_the_next_command_settles_the_verdict_or_deploys_or_shows_more(
 
 def test_that_a_run_has_not_ended_is_said(tmp_path: Path) -> None:
     run: Any = SimpleNamespace(folder=tmp_path, run=SimpleNamespace(folder=tmp_path, name="a"))
-    assert unfinished(run) == ""
-    (tmp_path / UNFINISHED).touch()
-    assert unfinished(run).endswith("missing here; `seesaw resume a` goes on.")
+    study: Any = SimpleNamespace(confirmed=False)
+    assert unfinished(run, study).endswith("missing here; `seesaw resume a` goes on.")
     with FolderLock(tmp_path):
-        assert unfinished(run).endswith("missing here; a driver works on it.")
+        assert unfinished(run, study).endswith("missing here; a driver works on it.")
+    study.confirmed = True
+    assert unfinished(run, study) == ""
