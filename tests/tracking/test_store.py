@@ -198,7 +198,7 @@ def test_a_new_store_is_quiet_sends_nothing_and_stays_at_home(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert [each.name for each in tmp_path.iterdir()] == ["home"]
-    assert {each.name for each in (tmp_path / "home").iterdir()} <= {"mlflow.db", "mlartifacts"}
+    assert {each.name for each in (tmp_path / "home").iterdir()} <= {"mlflow.db", "mlflow.db.lock", "mlartifacts"}
 
 
 def test_a_store_that_is_no_store_is_named(tmp_path):
