@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from bench.data.encoding.numeric import ranges_for
 from bench.data.inspection.column import SENTINELS, Counted
-from bench.data.inspection.leaks import ranges_of
+from bench.data.inspection.leaks import LEAST, ranges_of
 from bench.data.inspection.names import QUANTITIES, TIMES, has_word, is_id, is_weight
 from bench.data.inspection.times import epoch_unit, is_hhmm, is_yyyymmdd, reads_as_time
 from bench.data.inspection.trying import Halves, Trial, counts_of
-from bench.data.splits import TRAIN, VALID
+from bench.data.splits import TEST, TRAIN, VALID
 from bench.data.tasks import skewness
 
 SEPARATORS = ("|", ";", ",", " ")
@@ -338,28 +338,35 @@ TELLS = 0.05
 
 
 NEW = 0.99
-"""Share of validation's rows with a value that train lacks, from which an id is no input: a request's, a session's."""
+"""Share of validation's or test's rows with a value that train lacks, from which a category is no input."""
+
+
+def _is_category(finding: Finding) -> bool:
+    """Whether it makes a categorical input of values as they are."""
+    option = finding.option or {}
+    return option.get("kind") == "categorical" and "derive" not in option
 
 
 def _has_many(column: Counted, finding: Finding) -> bool:
     """Whether it makes a categorical input of many values, as they are."""
-    option = finding.option or {}
-    return len(column.counts) > MANY and option.get("kind") == "categorical" and "derive" not in option
+    return len(column.counts) > MANY and _is_category(finding)
 
 
 def find_new(column: Counted, finding: Finding, split: NDArray[np.int8]) -> str | None:
-    """Why a category of many values is no input: train has hardly any of validation's values.
+    """Why a category is no input: train has hardly any of the values of validation or of test.
 
     Args:
         split: (N,).
     """
-    codes = column.codes[split == VALID]
-    if not _has_many(column, finding) or len(codes) == 0:
+    if not _is_category(finding):
         return None
-    new = 1 - float(np.isin(codes, column.codes[split == TRAIN]).mean())
-    if new < NEW:
-        return None
-    return f"{new:.0%} of validation's rows have a value that train lacks, as the id of a request or a session does"
+    known = column.codes[split == TRAIN]
+    for part, name in ((VALID, "validation"), (TEST, "test")):
+        new = ~np.isin(column.codes[split == part], known)
+        if len(new) >= LEAST and new.mean() >= NEW:
+            such = "the id of a request or a session" if _has_many(column, finding) else "a month or a year"
+            return f"{new.mean():.0%} of {name}'s rows have a value that train lacks, as {such} does"
+    return None
 
 
 class Rate(NamedTuple):

@@ -21,7 +21,7 @@ from bench.schema import begins
 SUSPECT = 0.98
 """AUC of a binary label, or share of a regression label's variance, from which a column is suspected."""
 LEAST = 20
-"""Labels of each class, or labels at all, below which nothing is said."""
+"""Labels of each class, labels at all, or rows, below which nothing is said."""
 EXCEPTIONS = 0.02
 """Rows that hold something (or nothing) though the label is otherwise, as a share of those that chance would give.
 Up to this share it is taken to imply the label. Innocent columns of Census-Income and hotel bookings stay above .05."""

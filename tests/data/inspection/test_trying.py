@@ -9,7 +9,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 from bench.data.inspection.column import count_column
 from bench.data.inspection.kinds import find_kind, find_new, find_rate
 from bench.data.inspection.trying import SMOOTHING, Others, Trial, halves_of
-from bench.data.splits import TEST, TRAIN
+from bench.data.splits import CONFIRM, TEST, TRAIN
 
 N = 3000
 RNG = np.random.default_rng(0)
@@ -73,6 +73,16 @@ def test_target_rates_are_taken_where_ids_repeat_and_tell() -> None:
     assert once is not None
     assert not once.on
     assert rate_of([f"u{n}" for n in ids % 100], label) is None
+
+
+def test_a_month_that_train_never_saw_is_no_input() -> None:
+    order = np.sort(np.where(SPLIT == CONFIRM, TEST, SPLIT)).astype(np.int8)
+    month = count_column("month", pa.array(np.where(order == TEST, 12, 1 + np.arange(N) % 11)))
+    found = find_new(month, find_kind(month), order)
+    assert found == "100% of test's rows have a value that train lacks, as a month or a year does"
+    few = np.flatnonzero(order == TEST)[:-19]
+    order[few] = TRAIN
+    assert find_new(month, find_kind(month), order) is None
 
 
 def test_an_id_that_never_comes_again_is_no_input() -> None:
