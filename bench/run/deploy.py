@@ -191,25 +191,13 @@ def deploying(planned: Plan) -> Iterator[None]:
 
 
 def check_name(planned: Plan) -> None:
-    """Refuses to register a model as a version of another one: two logs may have the same name.
+    """Refuses to register a model as a version of another one; data of another card may have a name that was given.
 
     Raises:
-        UserError: the champion of that name (else its challenger) has none of the pick's tasks; or it is of another
-            card, and the user did not give the name. MLflow cannot be reached.
+        UserError: it would be such a version, or MLflow cannot be reached.
     """
-    name, key, tasks = planned.name, planned.part.key, [task.name for task in planned.part.tasks]
-    there = Registry(planned.part.run.tracking_uri).tags(name)
-    known = there.get(TASKS, "").split(",")
-    if there.get(TASKS) and not set(known) & set(tasks):
-        raise UserError(
-            f"expected a new version of the registered model '{name}', which predicts {', '.join(known)}, "
-            f"found a pick that predicts {', '.join(tasks)}; register it under another name with --name"
-        )
-    if not planned.named and (other := there.get(DATASET, key)) != key:
-        raise UserError(
-            f"expected a new version of the registered model '{name}', whose data are {other}, found a pick on {key}; "
-            f"register it under another name with --name, or as a version of that model with --name {name}"
-        )
+    tasks, data = [task.name for task in planned.part.tasks], None if planned.named else planned.part.key
+    Registry(planned.part.run.tracking_uri).check_version(planned.name, tasks, data)
 
 
 def make_package(

@@ -116,8 +116,32 @@ class Registry:
         found = self._named(name)
         return {alias: str(number) for alias, number in found[0].aliases.items()} if found else {}
 
-    def tags(self, name: str) -> dict[str, str]:
-        """Tags of a model's champion, else of its challenger; none where there is neither."""
+    def check_version(self, name: str, tasks: Sequence[str], dataset: str | None) -> None:
+        """Refuses a version of another model: two logs may have the same name.
+
+        Args:
+            tasks: what the version predicts.
+            dataset: its data set; None where any will do.
+
+        Raises:
+            UserError: the model's champion, else its challenger, has none of the tasks, or is of another data set.
+        """
+        now = self._tags(name)
+        known, other = now.get(TASKS, "").split(","), now.get(DATASET, dataset)
+        if now.get(TASKS) and not set(known) & set(tasks):
+            raise UserError(
+                f"expected a new version of the registered model '{name}', which predicts {', '.join(known)}, "
+                f"found a pick that predicts {', '.join(tasks)}; register it under another name with --name"
+            )
+        if dataset is not None and other != dataset:
+            raise UserError(
+                f"expected a new version of the registered model '{name}', whose data are {other}, found a pick on "
+                f"{dataset}; register it under another name with --name, or as a version of that model with "
+                f"--name {name}"
+            )
+
+    def _tags(self, name: str) -> dict[str, str]:
+        """Of a model's champion, else of its challenger; none where there is neither."""
         now = self.aliases(name)
         if (number := now.get(CHAMPION) or now.get(CHALLENGER)) is None:
             return {}
