@@ -45,9 +45,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
         Unwritable: there is no room, no permission, or a folder of that name.
         UserError: it would lie below a file, or is a device or a pipe.
     """
-    if target.exists() and not (target.is_file() or target.is_dir()):
-        raise UserError(f"expected a file, found a device or a pipe: {target}")
     with room_for(target):
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            raise UserError(f"expected a file, found a device or a pipe: {target}")
         fd, name = _beside(target, tempfile.mkstemp)
         os.close(fd)
         temporary = Path(name)

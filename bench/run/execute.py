@@ -187,7 +187,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             confirm(study, executor, make_job, [*chosen, *more], race, on_record, before("serving"), others)
         finally:
             executor.close()
-        study.confirm()
+        study.end_confirmation()
         reporter.log(part, study.records(), study.told)  # those that were concluded, too
     progress.note("drawing the served front")
     result = result_of(part, keep=True)

@@ -190,8 +190,8 @@ class Study(AbstractContextManager["Study"]):
         """Keeps what the search has taken when nothing is left to begin, and whether the time limit is why."""
         self._add("rest", seconds=seconds, cut_short=cut_short)
 
-    def confirm(self) -> None:
-        """Ends the confirmation, until anything more is kept."""
+    def end_confirmation(self) -> None:
+        """Keeps that the confirmation has come to its end, until anything more is kept."""
         if not self.confirmed:
             self._add("confirmed")
 
