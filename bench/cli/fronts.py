@@ -24,8 +24,8 @@ _ROWS = f"confirm/ is {NAMES[CONFIRM]}"
 def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -> None:
     """The verdict, then the front that is served; that of heads where there is no other, or on request."""
     say(result.verdict.sentence)
-    if result.cut_short:
-        say(result.cut_short)
+    if result.incomplete:
+        say(result.incomplete)
     if result.serving.served is not None and not heads:
         _show_served(result, result.serving.served, full)
     else:

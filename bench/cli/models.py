@@ -53,8 +53,8 @@ def deploy(
     if promote + rollback + (as_ is not Alias.champion) > 1:
         raise UserError("expected one of --as challenger, --promote and --rollback, found two")
     planned = plan(resolve_home(home), target, policy, name, seed)
-    if planned.result.cut_short:
-        TerminalProgress().note(f"note: {planned.result.cut_short}")
+    if planned.result.incomplete:
+        TerminalProgress().note(f"note: {planned.result.incomplete}")
     uri = planned.part.run.tracking_uri
     if promote or rollback or dry_run:
         registry = Registry(uri)

@@ -206,8 +206,8 @@ def pick_command(
     for result in results:
         if result.pick is not None:  # else the sentence below has the reason
             say(result.verdict.sentence)
-        if result.cut_short:
-            say(result.cut_short)
+        if result.incomplete:
+            say(result.incomplete)
         show_pick(result, full)
 
 
@@ -220,7 +220,7 @@ def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
         result.run.key: {"verdict": result.verdict.to_json()}
         | ({"served": to_json(result.serving.served) | {"readings": result.readings}} if result.serving.served else {})
         | result.frontier.to_json()
-        | ({"cut_short": result.cut_short} if result.cut_short else {})
+        | ({"incomplete": result.incomplete} if result.incomplete else {})
         | {"pick": pick_document(result)}
         for result in results
     }

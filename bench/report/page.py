@@ -54,7 +54,7 @@ def section(view: View, place: int) -> str:
             "</div>",
             '<form class="matters" aria-label="What matters to you" hidden></form>' if view.decision else "",
             "</div>",
-            f'<p class="note">{sentence(view.cut_short)}</p>' if view.cut_short else "",
+            f'<p class="note">{sentence(view.incomplete)}</p>' if view.incomplete else "",
             f'<p class="note"><strong>No pick.</strong> {sentence(view.no_pick)}</p>' if view.no_pick else "",
             '<h3>Shortlist</h3><div class="shortlist"></div><div class="segments"></div><div class="compared"></div>',
             _commands(view),

@@ -302,7 +302,7 @@ class View:
     policy: str
     commands: tuple[tuple[str, str], ...]
     made: tuple[tuple[str, str], ...]
-    cut_short: str
+    incomplete: str
     failures: tuple[Failed, ...]
     trials: int
     hypervolume: float
@@ -335,7 +335,7 @@ def build_view(
     also: Sequence[str] = (),
     commands: Mapping[str, str] | None = None,
     made: Mapping[str, str] | None = None,
-    cut_short: str = "",
+    incomplete: str = "",
 ) -> View:
     """The section of a page for one run on one data set.
 
@@ -353,7 +353,7 @@ def build_view(
         also: sentences beside the pick's: exchange rates, what models alone gain, the answer about gradient methods.
         commands: what a command does, and the command: to train the pick again, to deploy it, to find it in MLflow.
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
-        cut_short: a sentence where the time limit ended the search early, or the run has not ended.
+        incomplete: a sentence where the time limit ended the search early, or the run has not ended.
     """
     heads = heads_plane(front)
     told = verdict or {"kind": "unknown", "sentence": NOTHING if front.basis == "search" else "", "keep": False}
@@ -377,7 +377,7 @@ def build_view(
         policy=policy,
         commands=tuple((commands or {}).items()),
         made=tuple((made or {}).items()),
-        cut_short=cut_short,
+        incomplete=incomplete,
         failures=failures(records),
         trials=int((heads.table["role"] == "trial").sum()),
         hypervolume=front.hypervolume,

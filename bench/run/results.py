@@ -47,7 +47,7 @@ class DatasetResult:
         verdict: whether to switch, the first thing that every surface says.
         pick: None where there is none, and then `no_pick` says why.
         nothing_passes: what would be picked if the guard were another, where it let nothing through.
-        cut_short: where the time limit ended the search early, or the run has not ended, a sentence that says so.
+        incomplete: where the time limit ended the search early, or the run has not ended, a sentence that says so.
     """
 
     run: DatasetRun
@@ -61,7 +61,7 @@ class DatasetResult:
     pick: Pick | None
     no_pick: str = ""
     nothing_passes: NothingPasses | None = None
-    cut_short: str = ""
+    incomplete: str = ""
 
     @property
     def readings(self) -> list[str]:
@@ -278,7 +278,7 @@ def view_of(result: DatasetResult) -> View:
         also=[*result.readings, *([result.frontier.answer.sentence] if result.frontier.answer else [])],
         commands=commands,
         made=made,
-        cut_short=result.cut_short,
+        incomplete=result.incomplete,
     )
 
 

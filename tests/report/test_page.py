@@ -40,7 +40,7 @@ def test_nothing_of_data_is_markup(view: Any) -> None:
         made=((EVIL, EVIL),),
         policy=EVIL,
         current=EVIL,
-        cut_short=EVIL,
+        incomplete=EVIL,
         no_pick=EVIL,
     )
     page = document([odd, odd], EVIL)
