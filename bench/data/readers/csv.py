@@ -234,7 +234,8 @@ def header_of(path: Path, separator: str) -> tuple[str, ...]:
     try:
         names = tuple(name.strip() for name in next(csv.reader([line], delimiter=separator, strict=True), []))
     except csv.Error as error:
-        raise UserError(f"{path}, line 1: expected a header with the names of the columns: {error}") from None
+        found = ", found a quote that this line does not end" if "end of data" in str(error) else f": {error}"
+        raise UserError(f"{path}, line 1: expected a header with the names of the columns{found}") from None
     if not names:
         raise UserError(f"{path}, line 1: expected a header with the names of the columns, found an empty line")
     if (twice := repeated(names)) is not None:

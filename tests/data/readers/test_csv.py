@@ -85,6 +85,7 @@ def test_a_header_alone_is_an_empty_table(tmp_path: Path) -> None:
         ("a,b\n" + "1,x\n" * 700_000 + "old,y\n", "line 700002: 'a': expected a number, found 'old'"),
         ("", "expected rows, found an empty file"),
         ("\n1,x\n", "line 1: expected a header"),
+        ('a,"b\nc"\n1,x\n', "found a quote that this line does not end"),
         ("a,a\n1,x\n", "line 1: column 'a' is named twice"),
         (b"a,b\n1,x\n2,\xff\n", "line 3: expected UTF-8 text"),
         (b"a,\xff\n1,x\n", "line 1: expected UTF-8 text"),
