@@ -3,8 +3,8 @@
 A trial's merit is the hypervolume that it would have by itself, as a rank among all trials: diverged ones are as bad as
 they are, but no worse. A parameter sorts trials into groups, by its values or by ranges that hold equally many; its
 share is the variance between these groups over that of all trials, less what as many groups would take by chance
-(omega squared; Hays, 1963). This is the first-order index of a variance decomposition: what parameters do together
-belongs to none. It speaks of the trials that a search made, and a search looks more often where it is good.
+(epsilon squared; Kelley, PNAS 1935). This is the first-order index of a variance decomposition: what parameters do
+together belongs to none. It speaks of the trials that a search made, and a search looks more often where it is good.
 
 A parameter of a branch is judged among the trials of that branch, so that it is not credited with the branch; its share
 is still one of the variance of all trials. Intervals are at 90%, and rather too wide than too narrow near 0 and 1.

@@ -237,8 +237,9 @@ class Statistics:
             current point among them.
         intervals: by id and metric key (confirmation rows, test and costs) the interval of its mean.
         gains: by id and metric key how much better its mean is than that of a reference point, see `gain_table`.
-        hypervolume: of the true values of the confirmed points of trials; None where nothing is known of seeds. Its
-            value is that of the means less the bias that it has from taking the best of noisy values.
+        hypervolume: of the true values of the confirmed points of trials; None where there are none, or nothing is
+            known of seeds. Its value is that of the means less the bias that it has from taking the best of noisy
+            values.
     """
 
     p_nondominated: dict[str, float] = field(default_factory=dict)
@@ -273,11 +274,12 @@ def statistics(
     about = posterior_draws(samples, noise, derive(seed, "hypervolume"), VOLUMES)
     trials = {point.id for point in points if point.role == "trial"}
     searched = [at for at, key in enumerate(found) if key in trials]
+    of_trials = [samples[at] for at in searched]
     return Statistics(
         p_nondominated=dict(zip(found, chances.tolist(), strict=True)),
         intervals=interval_table(points, replicate_keys(objectives)),
         gains=gain_table(points, objectives, against),
-        hypervolume=volume_interval([samples[at] for at in searched], about[:, searched], objectives, reference),
+        hypervolume=volume_interval(of_trials, about[:, searched], objectives, reference) if of_trials else None,
     )
 
 

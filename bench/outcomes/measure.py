@@ -7,7 +7,7 @@ curve over groups with both classes, weighted by rows or by positives). Over all
 and where no row has a group, `ndcg@k`, `recall@k` and `value@k`. Among equal scores every order counts alike.
 
 Where rows have weights, shares of all rows and areas count a row of weight w as w equal rows. Lists do not: a place
-among the first k is one row's, whatever it weighs.
+among the first k is one row's, whatever it weighs. A row of weight 0 does not count at all.
 
 Rows that come in pieces wait in a temporary file beyond a limit. By group, rows are put aside by a part of their
 groups' numbers: each part has whole groups, is ranked in memory, and adds to the mean. Over all rows, the score at the
@@ -85,6 +85,8 @@ class Measure:
         grouped = bool((group >= 0).any()) if grouped is None else grouped
         wanted = wanted_of(tasks, outcomes, grouped)
         gains = wanted.columns.gains(labels)
+        if weights is not None:
+            gains[:, weights == 0] = np.nan
         drawn = Drawn(units_of(group, 0) if units is None else units, split, resamples) if resamples else None
         self._prepare(np.arange(len(labels)), gains, group, wanted, drawn, weights)
 

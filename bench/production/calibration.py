@@ -141,7 +141,8 @@ def fit_isotonic(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -
     from sklearn.isotonic import IsotonicRegression  # a server needs none of it
 
     p, y, w = _labelled(p, y, weights)
-    fitted = IsotonicRegression().fit_transform(p, y, sample_weight=w)
+    order = np.unique(p, return_inverse=True)[1]  # scikit-learn takes predictions that differ by 1e-15 as equal
+    fitted = IsotonicRegression().fit_transform(order, y, sample_weight=w)
     means, of_row = np.unique(fitted, return_inverse=True)
     rows, weighted = np.bincount(of_row, weights=w).astype(np.float64), np.bincount(of_row, weights=_times(p, w))
     if len(means) == 1:

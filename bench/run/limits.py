@@ -47,7 +47,8 @@ def ladder(lowest: int, eta: float, full: int) -> tuple[int, ...]:
     """Rungs from the lowest to full length, each about `eta` times the one below.
 
     From the lowest upwards every step is a factor of `eta`, but the last, which is what is left to full length: between
-    the root of `eta` and `eta` to the power 1.5. A rung nearer to full length than that would save next to nothing.
+    the root of `eta` and `eta` to the power 1.5. A rung nearer to full length than that would save next to nothing, and
+    only the lowest may be.
     Where the lowest rung is no shorter than full length, full length is all.
 
     Args:

@@ -40,7 +40,9 @@ class Warp:
 
     def __init__(self, values: Floats) -> None:
         self._best = values.max(axis=0)
-        self._scale = np.maximum(np.median(self._best - values, axis=0), 1e-9)
+        behind = self._best - values
+        scale = np.maximum(np.median(behind, axis=0), 1e-9 * behind.max(axis=0))
+        self._scale = np.where(scale > 0, scale, 1.0)
         logs = self._log(values)
         self._mean, self._spread = logs.mean(axis=0), np.maximum(logs.std(axis=0), 1e-9)
 
@@ -95,9 +97,10 @@ def expected(samples: Floats, front: Floats, reference: Floats) -> Floats:
     if len(reference) == 2:
         return _strips(samples, front[np.argsort(front[:, 0])], reference)
     # Around the origin the front fills few directions where it is far: so the origin is as near as its own range.
+    # Where the front has no range, as one point has none, the origin is the reference.
     low, high = (front.min(axis=0), front.max(axis=0)) if len(front) else (reference, reference + 1)
-    origin = np.maximum(reference, low - (high - low))
-    span, of = np.maximum(high - origin, 1e-12), directions(len(reference))
+    origin = np.where(high > low, np.maximum(reference, low - (high - low)), reference)
+    span, of = high - origin, directions(len(reference))
     there = reach((front - origin) / span, of).max(axis=0) if len(front) else np.zeros(len(of))
     ahead = reach((samples - origin) / span, of)
     ahead -= there
@@ -124,7 +127,8 @@ def merit(samples: Floats, front: Floats, reference: Floats) -> Floats:
     gains = expected(samples, front, reference)
     none = np.flatnonzero(gains <= 0)
     best = samples[:, none].max(axis=0)
-    span = np.ptp(front, axis=0) + 1e-3 * np.abs(front - reference).max(axis=0) + 1e-12
+    span = np.ptp(front, axis=0) + 1e-3 * np.abs(front - reference).max(axis=0)
+    span = np.where(span > 0, span, 1.0)
     # By how much all objectives together would have to rise to be dominated by nothing (the additive epsilon).
     behind = ((front - best[:, None]) / span).min(axis=2).max(axis=1)
     behind = np.maximum(behind, ((reference - best) / span).max(axis=1))

@@ -154,7 +154,7 @@ SLOPES = (0.02, 5.0)
 RECENT = 128
 """Trials that took a step, the last ones, from which the step's line is computed."""
 EQUAL = 1e-12
-"""Values no further apart say nothing about a slope."""
+"""Values no further apart, relative to the largest, say nothing about a slope."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def _step(before: Floats, after: Floats) -> tuple[Floats, Floats]:
     run, rise = before[other] - before[one], after[other] - after[one]
     slope = np.ones(before.shape[1])
     for m in range(len(slope)):
-        apart = np.abs(run[:, m]) > EQUAL
+        apart = np.abs(run[:, m]) > EQUAL * np.abs(before[:, m]).max()
         if apart.any():
             slope[m] += (np.median(rise[apart, m] / run[apart, m]) - 1.0) * (count / (count + 1))
     slope = np.clip(slope, *SLOPES)

@@ -54,6 +54,10 @@ def read(tables: Mapping[str, Mapping[str, Any]], where: str) -> Tree:
             under = "".join(f" under {switch} = {branch}" for switch, branch in seen[name])
             raise UserError(f"{where}: {name}: expected one parameter of this name, found another{under}")
         seen[name] = path
+    for simplex in (name for name, node, _ in walk(tree) if isinstance(node, Simplex)):
+        for name in seen:
+            if name.startswith(f"{simplex}."):
+                raise UserError(f"{where}: {name}: expected no parameter beside the simplex '{simplex}', which sets it")
     for name, table in tables.items():
         if (unless := table.get("unless")) is not None:
             _move_below(tree, name, unless, f"{where}: {name}.unless")

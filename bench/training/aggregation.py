@@ -45,7 +45,7 @@ class Aggregation:
     def __init__(self, model: MultiTaskModel, balancer: Balancer) -> None:
         self.balancer = balancer
         self.tied, self.transfers = model.ties_logits, model.towers.transfer is not None
-        self.outputs = len(model.outputs)
+        self.outputs, self.members = len(model.outputs), model.members
         self.towers = list(model.towers.parameters())
         self.shared = list(model.shared_parameters())
         apart = {id(parameter) for parameter in (*self.towers, *self.shared)}
@@ -163,11 +163,11 @@ class Halves(Aggregation):
     def _through_towers(self, logits: Tensor, losses: Tensor) -> tuple[list[Tensor], OfTowers]:
         """As its base, and keeps the gradients of the first half's samples."""
         tasks, of_towers = super()._through_towers(logits, losses)
-        half = len(logits) // 2
+        samples = len(logits) // self.members  # which every member of an ensemble has
+        second = torch.arange(len(logits), device=logits.device).unsqueeze(1) % samples >= samples // 2
         self._first = []
         for task in tasks:
-            above = task.clone()
-            above[:, half:] = 0
+            above = task.masked_fill(second, 0)
             self._first.append(gradients_of_task(self._below, self.shared, above) if self.shared else ())
         return tasks, of_towers
 

@@ -201,8 +201,8 @@ class Tally:
 
     A task without parent is measured on all rows, as `click.auc`. A task with a parent is measured twice: where its
     parent happened, by its conditional prediction (`buy.cvr.auc`, `watch.cvr.rmse`), and on all rows, by the joint one
-    against the product of labels along its chain (`buy.ctcvr.auc`; the product is 0 as soon as an ancestor is known
-    not to have happened). Rows whose label is unobserved are left out.
+    against the product of labels along its chain (`buy.ctcvr.auc`): from the root on, the first label that is not 1
+    decides. Rows whose label, or product, is unobserved are left out.
 
     A metric that its rows do not define is not in the result. With one class only, there are log loss and ECE, and PCOC
     if there is a positive. Spearman correlation needs labels and predictions that vary. GAUC (by rows and by positives)

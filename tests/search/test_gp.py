@@ -30,6 +30,18 @@ def test_improvements_are_in_proportion_to_hypervolume(objectives: int, toleranc
     np.testing.assert_allclose(ratio / ratio.mean(), 1, atol=tolerance)
 
 
+@pytest.mark.parametrize("rows", [1, 4])
+def test_a_front_without_a_range_is_improved_by_what_does_not_dominate_it(rows: int) -> None:
+    """Against exact hypervolume, of a front of one point, and of one whose points share a value."""
+    rng = np.random.default_rng(0)
+    front, reference = 0.4 + 0.4 * rng.random((rows, 3)), np.zeros(3)
+    front[:, 2] = 0.6
+    points = front[rng.integers(rows, size=40)] + rng.normal(0, 0.1, (40, 3))
+    of = [moocore.hypervolume(np.vstack([front, p]), ref=reference, maximise=True) for p in points]
+    exact = np.array(of) - moocore.hypervolume(front, ref=reference, maximise=True)
+    assert np.corrcoef(expected(points[None], front, reference), exact)[0, 1] > 0.9
+
+
 def test_what_is_dominated_or_below_the_reference_adds_nothing() -> None:
     front = np.array([[1.0, 2.0], [2.0, 1.0]])
     points = np.array([[[0.9, 1.9], [1.0, 2.0], [-1.0, 9.0]]])
@@ -148,6 +160,13 @@ def test_less_is_expected_beside_a_failed_trial() -> None:
         assert belief is not None
         expected_there.append(belief.posterior.at(row)[0])
     assert (np.diff(expected_there, axis=0) < 0).all()
+
+
+@pytest.mark.parametrize("unit", [2.0**-100, 2.0**100])
+def test_objectives_may_have_any_unit(unit: float) -> None:
+    results, configs = known(40)
+    scaled = [tuple(tuple(unit * value for value in rung) for rung in rungs) for rungs in results]
+    assert one(scaled, configs, 1) == one(results, configs, 1)
 
 
 def test_equal_values_are_no_trouble() -> None:

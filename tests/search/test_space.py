@@ -330,6 +330,12 @@ MISTAKES = {
         SWITCH + 'default = "a"\nbranches = { a = { x = { type = "int" } } }\n',
         "sharing.kind = a: x: missing key 'low'",
     ),
+    "a task's weight beside its simplex": (
+        HEAD
+        + '[parameters]\n"balancing.static.weight" = { type = "simplex" }\n'
+        + '"balancing.static.weight.click" = { type = "float", low = 0.5, high = 2.0, default = 1.0 }\n',
+        "balancing.static.weight.click: expected no parameter beside the simplex 'balancing.static.weight'",
+    ),
     "a name in two branches": (
         SWITCH
         + 'default = "a"\n[parameters."sharing.kind".branches]\n'

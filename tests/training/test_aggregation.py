@@ -209,9 +209,9 @@ def test_a_combination_is_given_the_tasks_gradients(tiny, monkeypatch: pytest.Mo
         torch.testing.assert_close(tensor.grad, other, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("funnel", ["independent", "entire_space"])
-def test_halves_are_those_of_the_batch(tiny, monkeypatch: pytest.MonkeyPatch, funnel: str) -> None:
-    made = trainer(tiny, "modo", funnel)
+@pytest.mark.parametrize(("funnel", "members"), [("independent", 1), ("entire_space", 1), ("entire_space", 2)])
+def test_halves_are_those_of_the_batch(tiny, monkeypatch: pytest.MonkeyPatch, funnel: str, members: int) -> None:
+    made = trainer(tiny, "modo", funnel, **{"ensemble.members": members})
     assert isinstance(made.step.aggregation, Halves)
     ids, dense, labels, *_ = next(Batches(tiny.split("train")).in_order(64))
     rows = []

@@ -81,17 +81,20 @@ def test_every_metric_is_weighted_and_resampled_and_each_resample_counts_weights
             assert values[b] == pytest.approx(there[key] - whole[key], abs=about), key
 
 
-def test_areas_and_shares_of_all_rows_count_weights_and_lists_do_not() -> None:
-    labels, _, joint, group = rows()
+def test_areas_and_shares_of_all_rows_count_weights_and_lists_only_whether_they_are_0() -> None:
+    labels, said, joint, group = rows()
     labels[:, 2] = np.abs(labels[:, 2])
     labels, weights, lists = np.nan_to_num(labels), whole_weights(), ("click.ndcg@3", "buy.recall@2")
     again = np.repeat(np.arange(ROWS), weights[:, 0].astype(int))
     measure = Measure(TASKS, OUTCOMES + lists, labels, group, "test", 5, weights=weights[:, 0])
     repeated = Measure(TASKS, OUTCOMES, labels[again], group[again], "test")
-    found, plain = measure.resampled(joint[:, 0]), Measure(TASKS, lists, labels, group, "test", 5)
+    seen = np.where(weights > 0, labels, np.nan)
+    found, plain = measure.resampled(joint[:, 0]), Measure(TASKS, lists, seen, group, "test", 5)
     np.testing.assert_allclose(found[0, :-2], repeated.values(joint[again, 0]), rtol=1e-9)
     np.testing.assert_allclose(measure.values(joint[:, 0]), found[0], rtol=1e-12)
     np.testing.assert_allclose(found[:, -2:], plain.resampled(joint[:, 0]), rtol=1e-12)
+    told = evaluate(labels, said, joint, group, TASKS, "", lists[:1], weights)[lists[0]]
+    assert told == pytest.approx(found[0, -2], rel=1e-6)
     drawn = counts(units_of(group, 0), "test", 5)[:, 2] * weights[:, 0]
     there = Measure(TASKS, OUTCOMES, labels, group, "test", weights=drawn)
     np.testing.assert_allclose(found[3, :-2], there.values(joint[:, 0]), rtol=1e-9)

@@ -80,7 +80,7 @@ class Links(nn.Module):
     def joint_labels(self, labels: Tensor) -> Tensor:
         """Labels (B, T) of 'the task and all its ancestors happened'.
 
-        0 as soon as an ancestor is known not to have happened; else NaN where the task or an ancestor is unobserved.
+        From the root on, the first label that is not 1 decides: 0 where it is 0, NaN where it is unobserved.
         """
         joint = labels
         for _ in range(self.depth):
