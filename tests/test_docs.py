@@ -12,10 +12,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from bench import plugins
 from bench.balancing import BALANCING
 from bench.cli import main
+from bench.cli.app import app
 from bench.frontier.policy import PICK_RULES, Epsilon, Guard, Policy, Segments
 from bench.frontier.retraining import Retraining
 from bench.models.funnels import FUNNELS
@@ -110,6 +112,11 @@ def test_the_readme_has_the_answer_of_the_reference() -> None:
     answer = re.search(r"^\*\*(.+)\*\*$", page, re.M)
     assert answer is not None
     assert answer[1] in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+
+
+def test_every_command_takes_json_as_the_readme_says() -> None:
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        assert any("--json" in option.opts for option in command.params), name
 
 
 def test_the_readme_names_every_choice() -> None:

@@ -259,6 +259,7 @@ def history(
     out: Annotated[Path, typer.Option(help="The parquet file to write.")],
     raw: Annotated[Path | None, typer.Option(help="Folder of the card's files; default: fetch them.")] = None,
     until: Annotated[float, typer.Option(help="Keep rows before this time, in the card's unit.")] = math.inf,
+    json: Json = False,
     home: Home = None,
 ) -> None:
     """Write the history of every group, for `seesaw score --history`."""
@@ -267,5 +268,8 @@ def history(
     from bench.production.history import write_history
 
     rows = write_history(load_card(card), out, resolve_home(home), raw, until, TerminalProgress())
+    if json:
+        print_json({"out": str(out), "rows": rows})
+        return
     say(f"{out}: {rows:,} rows")
     say(f"next: seesaw score MODEL FILES --history {out} --out FOLDER")

@@ -25,7 +25,7 @@ Pair = tuple[Tensor, Tensor | None]
 """A layer's weight and bias."""
 Gradients = tuple[Tensor | None, list[Pair]]
 """At the input, and of each layer's weight and bias."""
-_PIECE, _WIDE = 512, 512  # samples of a piece, and columns from which on pieces pay (docs/performance.md)
+_PIECE, _WIDE = 512, 512  # samples of a piece, and columns from which on pieces pay, measured
 _FEW = 7 / 8  # of all columns; up to there a product of fewer is worth a copy of their weights
 
 _LOOKS = ContextVar("looks for experts without gradient", default=False)

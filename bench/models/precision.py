@@ -30,7 +30,7 @@ def has_bf16_units(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 matrices faster than float32 ones, as far as torch can tell.
 
     Of CPUs, those with AMX, and AMD's with AVX512_BF16 (Zen 4 on), whose dot products do twice the work of their
-    float32 ones. Intel's do no more than theirs, and ran slower with all casts counted (docs/performance.md).
+    float32 ones. Intel's do no more than theirs, and ran slower with all casts counted.
     """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)  # emulated on what came before Ampere

@@ -165,7 +165,7 @@ PRIOR = {
     "noise": (0.01, 1.0),
     "growth": (3.0, 0.7),
 }
-"""What is expected of each kind of setting, and the standard deviation of its logarithm. See docs/search.md."""
+"""What is expected of each kind of setting, and the standard deviation of its logarithm."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo_cost
-from published import ablations, by_defaults, experiments, measured_costs, reference
+from published import ablations, experiments, measured_costs, reference
 
 from bench import content
 from bench.atomic import write_text
@@ -73,13 +73,12 @@ PLAIN = Layout(Schema(FIELDS, (), (Task("a"), Task("b")), scenario="scenario"), 
 
 def document() -> str:
     """The whole page."""
-    runs, costs, seen, tried, against = reference(), measured_costs(), experiments(), by_defaults(), ablations()
+    runs, costs, seen, against = reference(), measured_costs(), experiments(), ablations()
     parts = [HEAD]
     for axis, registry in AXES.items():
         parts.append(f"## {TITLES.get(axis, axis.capitalize())}\n" + INTRODUCTIONS.get(axis, ""))
         for kind, entry in registry.items():
             found = [runs[axis, kind]] if (axis, kind) in runs else []
-            found += tried.get(kind, []) if axis == "sharing" else []
             found += against.get(kind, [])
             more = [name for name in seen.get(kind, []) if not any(f"({name})" in line for line in found)]
             if not found and not more:
@@ -104,7 +103,7 @@ def _entry(kind: str, entry: Entry[Any], measured: str | None, runs: list[str], 
     lines += [f"* Cost: {cost}." for cost in (*_costs(entry), *([measured] if measured else ()))]
     lines += [f"* Departs from public code: {_escaped(entry.departs)}"] if entry.departs else []
     lines += [f"* Left out: {line}." for line in _unfit(entry)]
-    runs = [*runs, *(f"see [{name}]({name})" for name in experiments)]
+    runs = [*runs, *([f"see {', '.join(f'[{name}]({name})' for name in experiments)}"] if experiments else [])]
     lines += [f"* In our runs: {line}." for line in runs]
     return "\n".join(lines) + "\n"
 

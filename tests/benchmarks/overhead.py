@@ -132,7 +132,7 @@ def at_random(plan: Plan, marks: list[int], proposals: Callable[..., Any]) -> Ca
 
 
 def measure(name: str, trials: int, whole: bool = False) -> list[dict[str, float]]:
-    """Milliseconds a job at each number of trials, and what it takes to read the study at the end."""
+    """Milliseconds a job at each number of trials."""
     plan = Plan(load_space("joint"), TASKS, OBJECTIVES, trials, 0, tries=2, **SEARCHES[name])
     rows, marks = [], [at for at in AT if at <= trials]
     with ExitStack() as stack, tempfile.TemporaryDirectory() as temporary:
@@ -156,11 +156,6 @@ def measure(name: str, trials: int, whole: bool = False) -> list[dict[str, float
                     stack.callback(setattr, Proposals, "next", Proposals.next)
                     Proposals.next = at_random(plan, list(marks), Proposals.next)  # type: ignore[method-assign]
                 driver.search(plan, study, InlineExecutor(train), make_job, on_trial, Silent())
-        began = process_time()
-        reader = Study.read(folder)
-        opened = process_time() - began
-        records = reader.records()
-        rows[-1] |= {"open": opened, "records": process_time() - began - opened, "measured": len(records)}
     return rows
 
 
@@ -171,13 +166,6 @@ def markdown(found: dict[str, list[dict[str, float]]]) -> str:
         for row in rows:
             cells = [f"{row[part]:.1f}" for part in PARTS]
             lines.append(f"| {name} | {row['trials']:,} | {' | '.join(cells)} | **{row['all']:.1f}** |")
-    lines.append("")
-    for name, rows in found.items():
-        last = rows[-1]
-        lines.append(
-            f"Reading {last['measured']:,.0f} trials ({name}) takes {last['open']:.1f} s, "
-            f"their records {last['records']:.1f} s."
-        )
     return "\n".join(lines)
 
 

@@ -89,16 +89,6 @@ def measured_costs() -> dict[tuple[str, str], str]:
     return found
 
 
-def by_defaults() -> dict[str, list[str]]:
-    """By sharing, what `sharings.py` measured on each data set."""
-    text = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
-    found: dict[str, list[str]] = {}
-    for data, kind, values, gain in (row.values() for row in table_at(text, "sharings")):
-        more = f"; over the tasks {gain} against `{SINGLE_TASK}`" if gain else ""
-        found.setdefault(kind.strip("`"), []).append(f"by its defaults on {data}, test AUC: {values}{more}")
-    return found
-
-
 def table_at(text: str, mark: str) -> list[dict[str, str]]:
     """The rows of the table between `<!-- mark -->` and `<!-- /mark -->`."""
     marked = re.search(rf"<!-- {mark} -->\n(.*?)<!-- /{mark} -->", text, re.S)

@@ -1,6 +1,6 @@
 """MMoE paper, section 3.2: what shared-bottom and MMoE lose as two tasks become less related.
 
-    python tests/benchmarks/relatedness.py [--seeds 6] [--home .seesaw] [--out docs/relatedness.md]
+    python tests/benchmarks/relatedness.py [--seeds 6] [--home .seesaw] [--write docs/relatedness.md]
 
 A shared bottom and an MMoE with four such bottoms as its experts are trained on `synthetic-relatedness` with task
 correlation p, on several seeds; the table gives the test RMSE averaged over both tasks, with a 95% interval over seeds,
@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from scipy import stats
+from speed.table import replace
 
-from bench.atomic import write_text
 from bench.data import Store, load_card, prepare
 from bench.home import resolve_home
 from bench.records import Job
@@ -60,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--home", type=Path)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     lines = ["| p | shared_bottom | mmoe | shared_bottom - mmoe |", "|---|---|---|---|"]
     for p in CORRELATIONS:
@@ -72,8 +72,8 @@ def main() -> None:
         difference = interval(found["shared_bottom"] - found["mmoe"])
         lines.append(f"| {p:g} | {interval(found['shared_bottom'])} | {interval(found['mmoe'])} | {difference} |")
         print(lines[-1], flush=True)
-    if options.out:
-        write_text(options.out, "\n".join(lines) + "\n")
+    if options.write:
+        replace(options.write, "relatedness", "\n".join(lines))
 
 
 if __name__ == "__main__":

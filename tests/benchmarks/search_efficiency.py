@@ -56,18 +56,17 @@ def curves_of(trace: Trace, problem: Problem, grid: Floats) -> Floats:
     return np.concatenate([[0.0], volumes])[np.searchsorted(trace.spent, grid + 1e-9, side="right")] / problem.best[1]
 
 
-def report(curves: Mapping[str, Floats], grid: Floats, rng: np.random.Generator) -> str:
-    """The tables: mean hypervolume by budget, and what ours is ahead by, with 95% intervals."""
-    at = [int(np.argmin(np.abs(grid - budget))) for budget in BUDGETS if budget <= grid[-1]]
-    head = " | ".join(f"{grid[i]:.3g}" for i in at)
-    lines = [f"| hypervolume after .. full lengths | {head} | {grid[-1]:.3g} |", "|---" * (len(at) + 2) + "|"]
+def report(data: str, curves: Mapping[str, Floats], grid: Floats, rng: np.random.Generator) -> list[str]:
+    """Rows of a data set: mean hypervolume by budget, and what ours is ahead by, with 95% intervals."""
+    at = [int(np.argmin(np.abs(grid - budget))) for budget in BUDGETS]
+    lines = []
     for name, each in curves.items():
         last = f"{each[:, -1].mean():.4f}" if name in FULL_LENGTH else ""
-        lines.append(f"| {name} | {' | '.join(f'{each[:, i].mean():.4f}' for i in at)} | {last} |")
+        lines.append(f"| {data} | {name} | {' | '.join(f'{each[:, i].mean():.4f}' for i in at)} | {last} |")
     for name in (DEFAULTS, TARGET):
         ahead = " | ".join(_interval(curves[OURS][:, i] - curves[name][:, i], rng) for i in at)
-        lines.append(f"| the portfolio ahead of {name} | {ahead} | |")
-    return "\n".join(lines)
+        lines.append(f"| {data} | the portfolio ahead of {name} | {ahead} | |")
+    return lines
 
 
 def early(curves: Mapping[str, Floats], grid: Floats, rng: np.random.Generator) -> str:
@@ -135,17 +134,19 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--write", type=Path, help="put the tables into this document")
     options = parser.parse_args()
+    if options.budget < BUDGETS[-1]:
+        parser.error(f"--budget: expected at least {BUDGETS[-1]}, found {options.budget:g}")
     known, candidates = known_of(DATASETS, options.table)
     summary = [
         "| data left out | replayed on | ahead, median | replays ahead |",
         "|---|---|---|---|",
     ]
-    parts = []
     names = [name for name in EVERY if (name in SEARCHERS) != options.orders]
-    rows = [
-        f"| data left out, {' / '.join(names)} | {' | '.join(f'after {each}' for each in BUDGETS)} |",
-        "|---" * 6 + "|",
-    ]
+    after = " | ".join(f"after {each}" for each in BUDGETS)
+    head = f"| data left out | searcher | {after} | after {options.budget:.3g} |"
+    if options.orders:
+        head = f"| data left out, {' / '.join(names)} | {after} |"
+    rows = [head, "|---" * (head.count("|") - 1) + "|"]
     for dataset in options.datasets:
         portfolio = learnt_without(dataset, known, candidates)
         tables = [replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)]
@@ -158,13 +159,14 @@ def main() -> None:
                 print(rows[-1], flush=True)
                 continue
             summary.append(f"| {dataset} | {way} | {early(curves, grid, rng)} |")
-            parts.append(f"### {dataset}, {way}\n\n{report(curves, grid, rng)}\n")
-            print(f"{summary[-1]}\n{parts[-1]}", flush=True)
+            found = report(dataset if way == "pool" else f"{dataset}, {way}", curves, grid, rng)
+            rows += found
+            print("\n".join((summary[-1], *found)), flush=True)
     if options.write and options.orders:
         replace_table(options.write, "orders", "\n".join(rows))
     elif options.write:
         replace_table(options.write, "early", "\n".join(summary))
-        replace_table(options.write, "replays", "\n".join(parts))
+        replace_table(options.write, "replays", "\n".join(rows))
 
 
 if __name__ == "__main__":

@@ -110,27 +110,25 @@ def coverage_table(tallies: Sequence[tuple[Setup, Tally]]) -> str:
 
 
 def distance_table(tallies: Sequence[tuple[Setup, Tally]]) -> str:
-    """Coverage of the distance to the best front, and its true mean."""
+    """Coverage of the distance to the best front, and its true mean, where runs have one."""
     lines = ["| distances | runs | covered | true distance |", "|---|---|---|---|"]
-    for setup, tally in tallies:
+    for setup, tally in (each for each in tallies if each[1].apart):
         lines.append(f"| {setup.name} | {tally.runs} | {tally.share('distance'):.1%} | {np.mean(tally.apart):+.1%} |")
     return "\n".join(lines)
 
 
 def reliability_table(tallies: Sequence[tuple[Setup, Tally]]) -> str:
-    """Mean P(non-dominated), how often it came true, and of how many, by setup and bin; at the end pooled."""
+    """Mean P(non-dominated), how often it came true, and of how many, by setup and bin."""
     names = [f"{low:.2f} to {min(high, 1):.2f}" for low, high in pairwise(BINS)]
     lines = [f"| runs | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
-    rows = [(setup.name, [tally]) for setup, tally in tallies] + [("**all**", [tally for _, tally in tallies])]
-    for name, together in rows:
-        said = np.concatenate([each.said for each in together])
-        true = np.concatenate([each.true for each in together])
+    for setup, tally in tallies:
+        said, true = np.array(tally.said), np.array(tally.true)
         cells = []
         for low, high in pairwise(BINS):
             inside = (said >= low) & (said < high)
             n = int(inside.sum())
             cells.append(f"{said[inside].mean():.2f}: {true[inside].mean():.2f} ({n:,})" if n else "-")
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append(f"| {setup.name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -141,6 +139,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
+    if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
     tallies = []
     for at, setup in enumerate(setups()):
         start, tally = time.perf_counter(), Tally()
