@@ -127,6 +127,8 @@ def _parse(line: bytes, where: str) -> Event:
     event = _object(head + b"}" if mark else line, where)
     if mark:
         event[AT_LENGTH] = partial(_object, rest[:-1], where)
+    elif AT_LENGTH in event:  # somebody wrote the line anew, with spaces
+        event[AT_LENGTH] = partial(dict, event[AT_LENGTH])
     return event
 
 
@@ -162,6 +164,19 @@ def outcome_event(outcome: Outcome | Failure, objectives: tuple[Objective, ...])
             "resampled": packed(result.resampled),
         },
     }
+
+
+def check_outcome(event: Event) -> None:
+    """Looks at what is read of an outcome later, but for what is kept at length.
+
+    Raises:
+        LookupError, TypeError, ValueError: something is missing or of another type.
+    """
+    failure_in(event)
+    for values in (event["metrics"], event.get("speed", {}), event.get("config", {})):
+        _ = {**values}
+    for number in (event.get("seconds", 0.0), event.get("started", 0.0)):
+        float(number)
 
 
 def values_in(event: Event, objectives: tuple[Objective, ...]) -> tuple[float, ...] | None:

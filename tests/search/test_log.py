@@ -149,6 +149,38 @@ def test_a_line_that_is_missing_in_the_middle_is_damage(tmp_path: Path, missing:
             study(tmp_path)
 
 
+@pytest.mark.parametrize("twice", ["outcome", "replicate"])
+def test_a_line_that_is_there_twice_is_damage(tmp_path: Path, twice: str) -> None:
+    """A replicate that counted as two would make the intervals too narrow."""
+    whole(tmp_path, rung_plan(budget=FULL))
+    lines = (tmp_path / FILE).read_bytes().splitlines(keepends=True)
+    at = next(number for number, line in enumerate(lines) if json.loads(line)["event"] == twice)
+    (tmp_path / FILE).write_bytes(b"".join([*lines[: at + 1], *lines[at:]]))
+    with pytest.raises(UserError, match=rf"line {at + 2} is damaged; expected an event that follows from those before"):
+        Study.read(tmp_path)
+
+
+@pytest.mark.parametrize("value", [None, "text", 1.5, []])
+@pytest.mark.parametrize(
+    ("event", "key"),
+    [("begun", "plan"), ("asked", "config"), ("asked", "baseline"), ("outcome", "metrics"), ("replicate", "seed")],
+)
+def test_a_value_of_another_type_is_damage(tmp_path: Path, event: str, key: str, value: object) -> None:
+    whole(tmp_path, rung_plan(budget=FULL))
+    events = [json.loads(line) for line in (tmp_path / FILE).read_bytes().splitlines()]
+    next(each for each in events if each["event"] == event)[key] = value
+    (tmp_path / FILE).write_text("".join(json.dumps(each, separators=(",", ":")) + "\n" for each in events))
+    with pytest.raises(UserError, match=r"line \d+ is damaged; expected an event that follows from those before"):
+        Study.read(tmp_path).records()
+
+
+def test_lines_that_were_written_anew_with_spaces_are_read(tmp_path: Path) -> None:
+    expected = whole(tmp_path, rung_plan(budget=FULL))
+    events = [json.loads(line) for line in (tmp_path / FILE).read_bytes().splitlines()]
+    (tmp_path / FILE).write_text("".join(json.dumps(each) + "\n" for each in events))
+    assert essence(Study.read(tmp_path).records()) == expected
+
+
 def test_a_failed_replicate_is_kept(tmp_path: Path) -> None:
     plan = rung_plan(budget=FULL)
     with Study.open(tmp_path, plan) as study:
