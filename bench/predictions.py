@@ -161,5 +161,5 @@ def _array(folder: Path, name: str) -> NDArray[Any]:
     except (EOFError, FileNotFoundError, ValueError):
         raise UserError(
             f"expected a whole file of kept predictions, found {file} damaged or gone; "
-            f"remove the folder {folder}, and `seesaw resume` makes it anew"
+            f"remove the folder {folder}, and `seesaw resume` writes it again"
         ) from None

@@ -114,6 +114,17 @@ def whole(folder: Path, plan: Plan, slots: int = 1) -> list[Event]:
         return essence(study.records())
 
 
+def test_a_folder_that_was_moved_gets_no_half_of_a_log(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    written(folder, {"event": "a"})
+    log = Log(folder, write=True)
+    folder.rename(tmp_path / "moved")
+    folder.mkdir()  # as a worker does that keeps its predictions
+    with pytest.raises(UserError, match=r"run/study\.jsonl: cannot be written: No such file"):
+        log.append({"event": "b"})
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_a_search_cut_at_any_byte_of_its_last_lines_ends_as_the_undisturbed_one(tmp_path: Path) -> None:
     """Wherever in a line it is cut, a driver finds the whole lines before; from each of these it goes on to the end."""
