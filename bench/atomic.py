@@ -17,7 +17,8 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import TypeVar
 
@@ -107,19 +108,23 @@ def writer_of(temporary: Path) -> bool | None:
     return None if match is None else lives(match[1])
 
 
-def remove_abandoned(shelf: Path) -> None:
+def remove_abandoned(shelf: Path, pattern: str = ".*.part") -> None:
     """Removes half-written files and folders of processes of this machine that are gone.
 
     Where the writer is unknown or on another machine, they go when nothing in them has changed for a day.
+
+    Args:
+        pattern: of their names.
     """
-    for path in shelf.glob(".*.part"):
+    for path in shelf.glob(pattern):
         alive = writer_of(path)
         if alive or (alive is None and time.time() - _changed(path) <= DAY):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # it is gone, or another user's
+                path.unlink()
 
 
 def this_process() -> str:
@@ -146,9 +151,11 @@ def _started(process: int) -> float:
 
 
 def _beside(target: Path, make: Callable[[str, str, Path], T]) -> T:
-    """What `mkstemp` or `mkdtemp` makes beside a target."""
+    """What `mkstemp` or `mkdtemp` makes beside a target; what killed processes left of the target is removed."""
+    folder = writable(target.parent)
     try:
-        return make(".part", f".{target.name}.{this_process()}.", writable(target.parent))
+        remove_abandoned(folder, f".{escape(target.name)}.*.part")
+        return make(".part", f".{target.name}.{this_process()}.", folder)
     except FileNotFoundError as error:  # nothing can be made there: /proc
         raise Unwritable(target, error.errno) from None
 

@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import UserError
 from bench.mapped import mapped
+from bench.plain import read_json
 from bench.records import Job, Split
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.schema import TaskKind
@@ -74,11 +76,14 @@ def rows_of(folder: Path, split: str) -> Rows | None:
 
     Args:
         folder: a data set's part of a run, and in it `FOLDER`.
+
+    Raises:
+        UserError: a file of them is damaged or gone.
     """
     file = folder / FACTS
     if not file.is_file():
         return None
-    facts = json.loads(file.read_text(encoding="utf-8"))
+    facts = read_json(file)
     segments = {name: tuple(values) for name, values in facts["segments"].items()}
     scores = _array(folder, f"{split}.logged") if facts["logged"] else None
     group = _array(folder, f"{split}.group")
@@ -150,4 +155,11 @@ def sampled(units: NDArray[np.uint64], split: str, rows: int) -> NDArray[np.bool
 
 
 def _array(folder: Path, name: str) -> NDArray[Any]:
-    return mapped(folder / f"{name}.npy")
+    file = folder / f"{name}.npy"
+    try:
+        return mapped(file)
+    except (EOFError, FileNotFoundError, ValueError):
+        raise UserError(
+            f"expected a whole file of kept predictions, found {file} damaged or gone; "
+            f"remove the folder {folder}, and `seesaw resume` writes it again"
+        ) from None

@@ -54,6 +54,16 @@ def test_a_kill_while_a_folder_is_replaced_loses_neither(target: Path) -> None:
     assert list(target.parent.iterdir()) == [target]
 
 
+def test_what_a_killed_process_left_goes_when_the_same_is_written_again(target: Path) -> None:
+    gone = f"{this_process().partition('-')[0]}-{os.getpid()}-1"  # that number began at another time
+    for name in (f".package.{gone}.a.part", f".text.{gone}.b.part", f".text.{this_process()}.c.part", ".text.d.part"):
+        (target.parent / name).touch()
+    replaced(target)
+    write_text(target.parent / "text", "")
+    left = sorted(path.name for path in target.parent.iterdir())
+    assert left == [f".text.{this_process()}.c.part", ".text.d.part", "package", "text"]
+
+
 @pytest.mark.parametrize("exchanges", [True, False])
 def test_a_folder_is_replaced_whole(target: Path, exchanges: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not exchanges:

@@ -353,7 +353,7 @@ def build_view(
         also: sentences beside the pick's: exchange rates, what models alone gain, the answer about gradient methods.
         commands: what a command does, and the command: to train the pick again, to deploy it, to find it in MLflow.
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
-        incomplete: a sentence where the time limit ended the search early, or the run has not ended.
+        incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
     """
     heads = heads_plane(front)
     told = verdict or {"kind": "unknown", "sentence": NOTHING if front.basis == "search" else "", "keep": False}

@@ -244,7 +244,7 @@ class DatasetRun:
     def _prepared(self) -> dict[str, str]:
         """Path, fingerprint and key of those data; empty before the search began."""
         file = self.folder / STORE
-        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+        return dict(read_json(file)) if file.is_file() else {}
 
     def check_store(self, store: Store) -> None:
         """Refuses data other than that with which the search began.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.data import Card
 from bench.data.preparation import recipe
-from bench.errors import UserError
+from bench.errors import UserError, listed
 from bench.lock import is_held
 from bench.progress import duration
+from bench.records import Point, TrialRecord
 from bench.run.folder import DatasetRun
 from bench.search.space import Space
 from bench.search.study import Study
@@ -120,6 +122,17 @@ def unfinished(run: DatasetRun, study: Study) -> str:
         return ""
     then = "a driver works on it" if is_held(run.run.folder) else f"`seesaw resume {run.run.name}` goes on"
     return f"The run has not ended: points or replicates are missing here; {then}."
+
+
+def failed(run: DatasetRun, records: Sequence[TrialRecord], others: Sequence[Point]) -> str:
+    """A sentence where replicates failed for good, so that a point has fewer than it should, or none; else empty."""
+    every = [(f"trial {record.number}", record.replicates) for record in records]
+    every += [(point.name, point.replicates) for point in others]
+    counts = {name: sum(each.failure is not None for each in replicates) for name, replicates in every}
+    lost = [f"{count} of {name}" for name, count in counts.items() if count]
+    if not lost:
+        return ""
+    return f"Replicates failed and are missing here: {listed(lost)}; `seesaw status {run.run.name}` says why."
 
 
 def ended(run: DatasetRun, study: Study) -> str:

@@ -28,7 +28,7 @@ from bench.report.view import Picked, View, build_view
 from bench.run.comparing import answer_of
 from bench.run.current import current_of, others_of
 from bench.run.folder import DatasetRun, Run
-from bench.run.limits import cut_short, unfinished
+from bench.run.limits import cut_short, failed, unfinished
 from bench.run.serving import Serving, serving_of, verdict_of
 from bench.search.study import Study
 from bench.seeds import derive
@@ -47,7 +47,7 @@ class DatasetResult:
         verdict: whether to switch, the first thing that every surface says.
         pick: None where there is none, and then `no_pick` says why.
         nothing_passes: what would be picked if the guard were another, where it let nothing through.
-        incomplete: where the time limit ended the search early, or the run has not ended, a sentence that says so.
+        incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
     """
 
     run: DatasetRun
@@ -134,7 +134,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     told = verdict_of(serving, followed, chosen, reason, front.suspicion)
     return DatasetResult(
         run, records, objectives, front, serving, choices, followed, told, chosen, reason, refused,
-        " ".join(filter(None, [cut_short(run, study), unfinished(run, study)])),
+        " ".join(filter(None, [cut_short(run, study), unfinished(run, study), failed(run, records, baselines)])),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from io import FileIO
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 from pydantic_core import from_json
 
-from bench.atomic import room_for, write_text
+from bench.atomic import Unwritable, room_for, write_text
 from bench.errors import UserError
 from bench.models.config import architecture_name
 from bench.objectives import Objective
@@ -92,8 +93,9 @@ class Log:
         return _parse(line.encode(), str(self.path))
 
     def _add(self, text: bytes) -> None:
-        with room_for(self.path), self.path.open("ab", buffering=0) as file:
+        with room_for(self.path), self._opened() as file:
             try:
+                file.seek(self._size)
                 left = memoryview(text)
                 while left:
                     left = left[file.write(left) :]
@@ -102,6 +104,12 @@ class Log:
                 with suppress(OSError):  # the first error is the one to report; the next driver cuts off what is left
                     file.truncate(self._size)
                 raise
+
+    def _opened(self) -> FileIO:
+        try:
+            return self.path.open("r+b", buffering=0)
+        except FileNotFoundError as error:  # not made anew: where the folder was moved, that would be half a log
+            raise Unwritable(self.path, error.errno) from None
 
     def _at(self, number: int, whole: bool = False) -> Event:
         event = _parse(self._lines[number - 1], f"{self.path}: line {number}")
@@ -127,6 +135,8 @@ def _parse(line: bytes, where: str) -> Event:
     event = _object(head + b"}" if mark else line, where)
     if mark:
         event[AT_LENGTH] = partial(_object, rest[:-1], where)
+    elif AT_LENGTH in event:  # somebody wrote the line anew, with spaces
+        event[AT_LENGTH] = partial(dict, event[AT_LENGTH])
     return event
 
 
@@ -162,6 +172,19 @@ def outcome_event(outcome: Outcome | Failure, objectives: tuple[Objective, ...])
             "resampled": packed(result.resampled),
         },
     }
+
+
+def check_outcome(event: Event) -> None:
+    """Checks the parts of an outcome that are read later, except those kept at length.
+
+    Raises:
+        LookupError, TypeError, ValueError: something is missing or of another type.
+    """
+    failure_in(event)
+    for values in (event["metrics"], event.get("speed", {}), event.get("config", {})):
+        _ = {**values}
+    for number in (event.get("seconds", 0.0), event.get("started", 0.0)):
+        float(number)
 
 
 def values_in(event: Event, objectives: tuple[Objective, ...]) -> tuple[float, ...] | None:

@@ -18,9 +18,11 @@ from bench.search.log import (
     FILE,
     Event,
     Log,
+    check_outcome,
     many_objects,
     others_in,
     outcome_event,
+    params_in,
     record_of,
     replicate_event,
     replicates_in,
@@ -242,28 +244,34 @@ class Study(AbstractContextManager["Study"]):
         self.confirmed = event["event"] == "confirmed"
         match event["event"]:
             case "begun":
-                self._plan = event["plan"]
+                self._plan = {**event["plan"]}
                 self._check()
                 self.objectives = tuple(Objective(name, direction) for name, direction in self._plan["objectives"])
             case "asked":
                 step = RungStep(event["trial"], event["rung"], event["floor"])
                 _expect(event["job"] == self.asked)
                 if step.rung == 0:
-                    _expect(step.trial == len(self._asked))
+                    _expect(step.trial == len(self._asked) and isinstance(event["baseline"], bool))
+                    params_in(event)
                     self._asked.append([])
-                    self.configs.append(event["config"])
+                    self.configs.append({**event["config"]})
                 self._asked[step.trial].append(event)
                 self.ledger.ask(step, str(self.configs[step.trial].get(SHARING, "?")))
                 self.seconds, self.concluded, self.cut_short = event["seconds"], False, False
             case "outcome":
-                _expect(event["job"] < self.asked)
+                _expect(event["job"] < self.asked and event["job"] not in self._outcomes)
+                check_outcome(event)
                 self._outcomes[event["job"]] = event
             case "told":
                 _expect(event["job"] == self.told)
                 self.ledger.tell(values_in(self._outcomes[event["job"]], self.objectives))
             case "replicate":
+                check_outcome(event)
                 if event["replicate"]:
-                    self._retrained.setdefault(training_in(event), []).append(event)
+                    kept = self._retrained.setdefault(training_in(event), [])
+                    _expect(all(event["replicate"] - each["replicate"] for each in kept))  # twice would count as two
+                    _expect(isinstance(event["seed"], int) and (event["trial"] is not None or "asked" in event))
+                    kept.append(event)
                 else:
                     self.tries[training_in(event)] = event["metrics"]
             case "rest":

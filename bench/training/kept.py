@@ -16,6 +16,7 @@ from bench.data import Store
 from bench.data.arrays import ArrayWriter
 from bench.data.store import Split
 from bench.outcomes.bootstrap import units_of
+from bench.plain import read_json
 from bench.predictions import FACTS, KEPT, sampled
 from bench.schema import Schema
 from bench.training.metrics import joint_labels
@@ -60,7 +61,7 @@ def write_rows(store: Store, folder: Path) -> None:
     tasks = store.schema.tasks
     about = {"fingerprint": store.fingerprint, "tasks": [task.name for task in tasks], "splits": list(KEPT)}
     file = folder / FACTS
-    if file.is_file() and about.items() <= json.loads(file.read_text(encoding="utf-8")).items():
+    if file.is_file() and about.items() <= read_json(file).items():
         return
     facts = about | {
         "kinds": [task.kind for task in tasks],

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from bench.errors import UserError
 from bench.lock import FolderLock
+from bench.records import Failure, Point, Replicate, TrialRecord
 from bench.run import results as steps
-from bench.run.limits import ended, unfinished
+from bench.run.folder import DatasetRun
+from bench.run.limits import ended, failed, unfinished
 from bench.suite import Budget
 
 LADDER = (100, 400, 1600)
@@ -81,6 +85,27 @@ def test_the_next_command_settles_the_verdict_or_deploys_or_shows_more(
     assert steps.next_step([result(home=tmp_path)]).startswith(f"seesaw deploy {tmp_path}/runs/a  #")
     monkeypatch.chdir(tmp_path)
     assert steps.run_argument(result(home=tmp_path / "my home").run.run) == "'my home/runs/a'"
+
+
+def test_a_damaged_note_of_the_prepared_data_is_named(tmp_path: Path) -> None:
+    manifest = SimpleNamespace(parts={"a": SimpleNamespace(folder=".")})
+    run: Any = SimpleNamespace(folder=tmp_path, manifest=manifest)
+    dataset: Any = SimpleNamespace(id="a")
+    (tmp_path / "store.json").write_text('{"path": ')
+    with pytest.raises(UserError, match=r"store\.json: not valid JSON"):
+        _ = DatasetRun(run, dataset).fingerprint
+
+
+def test_that_replicates_failed_is_said() -> None:
+    """Boosted trees may be ahead of every network: a verdict without them must say so."""
+    run: Any = SimpleNamespace(run=SimpleNamespace(name="a"))
+    good, bad = Replicate(1, 7, {}), Replicate(2, 8, {}, Failure("infrastructure", "out of memory"))
+    trial = TrialRecord(3, "completed", {}, {}, "ple", replicates=(good, bad))
+    trees = Point("trees", {}, "trees", replicates=(bad, bad))
+    assert failed(run, [trial], [trees]) == (
+        "Replicates failed and are missing here: 1 of trial 3 and 2 of boosted trees; `seesaw status a` says why."
+    )
+    assert failed(run, [replace(trial, replicates=(good,))], []) == ""
 
 
 def test_that_a_run_has_not_ended_is_said(tmp_path: Path) -> None:

@@ -114,6 +114,17 @@ def whole(folder: Path, plan: Plan, slots: int = 1) -> list[Event]:
         return essence(study.records())
 
 
+def test_a_folder_that_was_moved_gets_no_half_of_a_log(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    written(folder, {"event": "a"})
+    log = Log(folder, write=True)
+    folder.rename(tmp_path / "moved")
+    folder.mkdir()  # as a worker does that keeps its predictions
+    with pytest.raises(UserError, match=r"run/study\.jsonl: cannot be written: No such file"):
+        log.append({"event": "b"})
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_a_search_cut_at_any_byte_of_its_last_lines_ends_as_the_undisturbed_one(tmp_path: Path) -> None:
     """Wherever in a line it is cut, a driver finds the whole lines before; from each of these it goes on to the end."""
@@ -147,6 +158,38 @@ def test_a_line_that_is_missing_in_the_middle_is_damage(tmp_path: Path, missing:
     for study in (Study.read, lambda folder: Study.open(folder, plan)):
         with pytest.raises(UserError, match=r"line \d+ is damaged; expected an event that follows from those before"):
             study(tmp_path)
+
+
+@pytest.mark.parametrize("twice", ["outcome", "replicate"])
+def test_a_line_that_is_there_twice_is_damage(tmp_path: Path, twice: str) -> None:
+    """A replicate that counted as two would make the intervals too narrow."""
+    whole(tmp_path, rung_plan(budget=FULL))
+    lines = (tmp_path / FILE).read_bytes().splitlines(keepends=True)
+    at = next(number for number, line in enumerate(lines) if json.loads(line)["event"] == twice)
+    (tmp_path / FILE).write_bytes(b"".join([*lines[: at + 1], *lines[at:]]))
+    with pytest.raises(UserError, match=rf"line {at + 2} is damaged; expected an event that follows from those before"):
+        Study.read(tmp_path)
+
+
+@pytest.mark.parametrize("value", [None, "text", 1.5, []])
+@pytest.mark.parametrize(
+    ("event", "key"),
+    [("begun", "plan"), ("asked", "config"), ("asked", "baseline"), ("outcome", "metrics"), ("replicate", "seed")],
+)
+def test_a_value_of_another_type_is_damage(tmp_path: Path, event: str, key: str, value: object) -> None:
+    whole(tmp_path, rung_plan(budget=FULL))
+    events = [json.loads(line) for line in (tmp_path / FILE).read_bytes().splitlines()]
+    next(each for each in events if each["event"] == event)[key] = value
+    (tmp_path / FILE).write_text("".join(json.dumps(each, separators=(",", ":")) + "\n" for each in events))
+    with pytest.raises(UserError, match=r"line \d+ is damaged; expected an event that follows from those before"):
+        Study.read(tmp_path).records()
+
+
+def test_lines_that_were_written_anew_with_spaces_are_read(tmp_path: Path) -> None:
+    expected = whole(tmp_path, rung_plan(budget=FULL))
+    events = [json.loads(line) for line in (tmp_path / FILE).read_bytes().splitlines()]
+    (tmp_path / FILE).write_text("".join(json.dumps(each) + "\n" for each in events))
+    assert essence(Study.read(tmp_path).records()) == expected
 
 
 def test_a_failed_replicate_is_kept(tmp_path: Path) -> None:

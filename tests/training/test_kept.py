@@ -12,6 +12,7 @@ import pytest
 
 from bench import predictions
 from bench.data import Store, load_card, prepare
+from bench.errors import UserError
 from bench.outcomes.bootstrap import units_of
 from bench.predictions import KEPT, joined, name_of, path_of, rows_of
 from bench.records import Job, Kind, training_of
@@ -148,6 +149,17 @@ def two(tmp_path: Path) -> Path:
     for name in ("1-1", "2-1"):
         np.save(tmp_path / f"{name}.test.npy", np.array([[1, 2], [3, 4]], np.float32) * int(name[0]))
     return tmp_path
+
+
+@pytest.mark.parametrize("text", [b"", b"half", None])
+def test_a_file_that_is_damaged_or_gone_is_named(store: Store, tmp_path: Path, text: bytes | None) -> None:
+    write_rows(store, tmp_path)
+    file = tmp_path / "test.labels.npy"
+    file.unlink()
+    if text is not None:
+        file.write_bytes(text)
+    with pytest.raises(UserError, match=rf"found {file} damaged or gone; remove the folder {tmp_path}, and"):
+        rows_of(tmp_path, "test")
 
 
 def test_columns_of_several_replicates_are_joined(two: Path) -> None:

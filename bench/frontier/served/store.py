@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -77,9 +78,14 @@ def save(served: Served, folder: Path, digest: str) -> None:
 
 
 def load(folder: Path, digest: str) -> Served | None:
-    """The front that was saved with this digest; None where there is none."""
-    if not (folder / JSON).is_file() or not (folder / NPZ).is_file():
+    """The front that was saved with this digest; None where there is none, or its files are damaged."""
+    try:
+        return _load(folder, digest)
+    except (BadZipFile, EOFError, LookupError, OSError, TypeError, ValueError):
         return None
+
+
+def _load(folder: Path, digest: str) -> Served | None:
     document = json.loads((folder / JSON).read_text(encoding="utf-8"))
     with np.load(folder / NPZ, allow_pickle=False) as arrays:
         if document["digest"] != digest or str(arrays["digest"]) != digest:

@@ -179,6 +179,12 @@ def test_it_is_the_same_again_and_from_files(two, outcomes, tmp_path):
     assert load(tmp_path, digest_of(candidates, made.rows, outcomes, Current("good", EQUAL), 2)) is None
     other = [replace(candidates[0], predictions=made.candidate("other").predictions), candidates[1]]  # trained again
     assert load(tmp_path, digest_of(other, made.rows, outcomes, Current("good", EQUAL), 1)) is None
+    for file in tmp_path.iterdir():  # damaged: it is drawn anew
+        whole = file.read_bytes()
+        for left in (b"", whole[: len(whole) // 2], b"[1]"):
+            file.write_bytes(left)
+            assert load(tmp_path, digest) is None
+        file.write_bytes(whole)
     shown = to_json(served)
     assert shown["points"][0]["on_front"]
     assert shown["current"]["trial"] == "good"
