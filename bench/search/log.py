@@ -174,19 +174,6 @@ def outcome_event(outcome: Outcome | Failure, objectives: tuple[Objective, ...])
     }
 
 
-def check_outcome(event: Event) -> None:
-    """Checks the parts of an outcome that are read later, except those kept at length.
-
-    Raises:
-        LookupError, TypeError, ValueError: something is missing or of another type.
-    """
-    failure_in(event)
-    for values in (event["metrics"], event.get("speed", {}), event.get("config", {})):
-        _ = {**values}
-    for number in (event.get("seconds", 0.0), event.get("started", 0.0)):
-        float(number)
-
-
 def values_in(event: Event, objectives: tuple[Objective, ...]) -> tuple[float, ...] | None:
     """The values of the objectives on validation, in order; None for a failure."""
     if event["failure"]:

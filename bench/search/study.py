@@ -18,11 +18,9 @@ from bench.search.log import (
     FILE,
     Event,
     Log,
-    check_outcome,
     many_objects,
     others_in,
     outcome_event,
-    params_in,
     record_of,
     replicate_event,
     replicates_in,
@@ -244,7 +242,8 @@ class Study(AbstractContextManager["Study"]):
         self.confirmed = event["event"] == "confirmed"
         match event["event"]:
             case "begun":
-                self._plan = {**event["plan"]}
+                _expect(isinstance(event["plan"], dict))
+                self._plan = event["plan"]
                 self._check()
                 self.objectives = tuple(Objective(name, direction) for name, direction in self._plan["objectives"])
             case "asked":
@@ -252,21 +251,20 @@ class Study(AbstractContextManager["Study"]):
                 _expect(event["job"] == self.asked)
                 if step.rung == 0:
                     _expect(step.trial == len(self._asked) and isinstance(event["baseline"], bool))
-                    params_in(event)
+                    _expect(isinstance(event["config"], dict))
                     self._asked.append([])
-                    self.configs.append({**event["config"]})
+                    self.configs.append(event["config"])
                 self._asked[step.trial].append(event)
                 self.ledger.ask(step, str(self.configs[step.trial].get(SHARING, "?")))
                 self.seconds, self.concluded, self.cut_short = event["seconds"], False, False
             case "outcome":
                 _expect(event["job"] < self.asked and event["job"] not in self._outcomes)
-                check_outcome(event)
+                _expect(isinstance(event["metrics"], dict))
                 self._outcomes[event["job"]] = event
             case "told":
                 _expect(event["job"] == self.told)
                 self.ledger.tell(values_in(self._outcomes[event["job"]], self.objectives))
             case "replicate":
-                check_outcome(event)
                 if event["replicate"]:
                     kept = self._retrained.setdefault(training_in(event), [])
                     _expect(event["replicate"] not in {each["replicate"] for each in kept})  # twice would count as two
