@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known
 from bench.plain import flatten
 from bench.schema import Task
 
@@ -131,8 +131,7 @@ class Score(BaseModel):
         """
         names = {task.name: prediction_names(task)[-1] for task in tasks}
         for task, weight in weights.items():
-            if task not in names:
-                raise UserError(f"the pick's weights: {unknown('task', task, names)}")
+            check_known("task", task, names, "the pick's weights")
             if kind == "sum" and weight and not rates.get(task, 0.0) > 0:
                 raise UserError(
                     f"the pick's weights: expected a base rate of '{task}' above 0, found {rates.get(task)}"
@@ -151,8 +150,7 @@ class Score(BaseModel):
         weights = self.weights or {prediction_names(task)[-1]: 1.0 for task in tasks if task.kind == "binary"}
         for table, names in (("weights", weights), ("rates", self.rates)):
             for name in names:
-                if name not in known:
-                    raise UserError(f"score.{table}: {unknown('prediction', name, known)}")
+                check_known("prediction", name, known, f"score.{table}")
         return self.model_copy(update={"weights": weights})
 
     def apply(self, predictions: Predictions) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from bench.content import read_toml
 from bench.data.card import Card, shape_of
-from bench.errors import UserError, listed, unknown
+from bench.errors import UserError, check_known, listed
 from bench.frontier.score import Fusion, Kind
 from bench.plain import flatten
 from bench.records import Point, Scalar
@@ -203,8 +203,7 @@ def _checked(found: Current, card: Card, tasks: Sequence[str]) -> Current:
     balanced = Point("current", found.config, "").weights
     for where, names in (("score.weights", weights), ("config.balancing.static.weight", balanced)):
         for task in names:
-            if task not in tasks:
-                raise UserError(f"{found.source}: {where}: {unknown('task', task, tasks)}")
+            check_known("task", task, tasks, f"{found.source}: {where}")
     if not sum(weights.values()):
         raise UserError(f"{found.source}: score.weights: expected a weight above 0, found none")
     try:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StrictBool, StrictFloat, StrictInt, model_validator
 
-from bench.errors import UserError, unknown
+from bench.errors import check_known
 from bench.records import Scalar
 
 Floats = NDArray[np.float64]
@@ -221,8 +221,7 @@ class Simplex(_Table):
             UserError: a weight is pinned for a task that is not among them.
         """
         for task in self.pinned:
-            if task not in tasks:
-                raise UserError(f"{name}.{task}: {unknown('task', task, tasks)}")
+            check_known("task", task, tasks, f"{name}.{task}")
         weight = Float(low=1 / self.spread, high=self.spread, default=1.0, log=True)
         weights: dict[str, Leaf | Constant] = {f"{name}.{task}": weight for task in tasks[1:]}
         return weights | {f"{name}.{task}": Constant(value=value) for task, value in self.pinned.items()}

@@ -20,7 +20,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING
 from unittest import SkipTest
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known, unknown
 from bench.plugins import registry_of
 from bench.registry import lookup
 
@@ -138,8 +138,7 @@ def _of_balancer(name: str, claims: Collection[str]) -> _Found:
     from bench.testing import models, training
 
     for claim in claims:
-        if claim not in of.CLAIMS:
-            raise unknown("claim", claim, of.CLAIMS)
+        check_known("claim", claim, of.CLAIMS)
     fair = not {"random", "asymmetric"} & set(claims)
     yield "", partial(models.an_entry_says_what_it_is, "balancing", name)
     yield "", partial(of.an_entry_is_complete, name)
