@@ -9,10 +9,11 @@ from typing import Annotated, Any, ClassVar, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StrictBool, StrictFloat, StrictInt, model_validator
+from pydantic import Field, PlainValidator, StrictBool, StrictFloat, StrictInt, model_validator
 
 from bench.errors import check_known
 from bench.records import Scalar
+from bench.registry import Config
 
 Floats = NDArray[np.float64]
 
@@ -26,10 +27,9 @@ def _plain(value: Any) -> Scalar:
 Value = Annotated[Scalar, PlainValidator(_plain)]
 
 
-class _Table(BaseModel):
+class _Table(Config):
     """A parameter whose fields are the keys of its TOML table, except `type`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     type: ClassVar[str]
 
     def describe(self) -> dict[str, Any]:
