@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from inspect import getdoc
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest import SkipTest
 
 from bench.errors import UserError, check_known, unknown
@@ -81,9 +82,10 @@ def checks(
     Raises:
         UserError: no such group, entry or claim, or a reader without a sample.
     """
-    made = {axis: partial(_of_model, axis) for axis in MODELS} | {"optimizer": _of_optimizer, "sampler": _of_sampler}
+    made = {axis: partial(_of_model, axis) for axis in MODELS} | {"optimizer": _of_optimizer}
     made |= {"balancing": partial(_of_balancer, claims=claims), "reader": partial(_of_reader, sample=sample)}
-    made |= {"executor": partial(_of_executor, options=options), "engine": _of_engine, "rule": _of_rule}
+    made |= {each: partial(_of_all, each) for each in ("sampler", "engine", "rule")}
+    made |= {"executor": partial(_of_executor, options=options)}
     if group not in made:
         raise unknown("group", group, list(made))
     lookup(registry_of(group), group, name)
@@ -178,12 +180,6 @@ def _of_optimizer(name: str) -> _Found:
     yield "", partial(training.its_state_round_trips_bit_for_bit, store, dotted)
 
 
-def _of_sampler(name: str) -> _Found:
-    from bench.testing import samplers
-
-    yield "", partial(samplers.it_depends_on_its_seed_and_on_nothing_else, name)
-
-
 def _of_reader(name: str, sample: Sample | None) -> _Found:
     from bench.testing import readers
 
@@ -195,18 +191,10 @@ def _of_reader(name: str, sample: Sample | None) -> _Found:
 
 def _of_executor(name: str, options: Options | None) -> _Found:
     from bench.search.executors.base import Options
-    from bench.testing import executors
 
-    yield from (("", partial(check, name, options or Options())) for check in executors.OF_ALL)
-
-
-def _of_engine(name: str) -> _Found:
-    from bench.testing import engines
-
-    yield from (("", partial(check, name)) for check in engines.OF_ALL)
+    yield from _of_all("executor", name, options or Options())
 
 
-def _of_rule(name: str) -> _Found:
-    from bench.testing import rules
-
-    yield from (("", partial(check, name)) for check in rules.OF_ALL)
+def _of_all(group: str, name: str, *more: Any) -> _Found:
+    """All that the module of a group's checks lists."""
+    yield from (("", partial(check, name, *more)) for check in import_module(f"bench.testing.{group}s").OF_ALL)
