@@ -8,13 +8,11 @@ interpolated static one. `--write` puts the table between the marks in that file
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.frontier.comparison.beyond import MARGIN, beyond, surplus
 from bench.frontier.samples import Sample
@@ -196,13 +194,11 @@ def answer_table(settings: tuple[Setting, ...], runs: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = writer(__doc__)
     parser.add_argument("--runs", type=int, default=200, help="of each setting and truth")
-    parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     table = answer_table(SETTINGS, options.runs)
-    if options.write:
-        replace(options.write, "answer", table)
+    replace(options.write, "answer", table)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ probes take turns instead, evaluation included; FOLDER holds the raw files of Ce
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ import torch
 from balancing_cost import STEPS, random_store
 from speed.job import Job
 from speed.ours import config
-from speed.table import NAMES, replace
+from speed.table import NAMES, replace, writer
 
 from bench.data import Store, load_card, prepare
 from bench.data.batches import Batch, Batches
@@ -114,8 +113,7 @@ def whole(home: Path | None, raw: Path | None) -> Iterator[str]:
 
 def main() -> None:
     """Measures, and prints or writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", type=Path, help="put the table between the marks of this file")
+    parser = writer(__doc__)
     parser.add_argument("--whole", action="store_true", help="whole trainings")
     parser.add_argument("--raw", type=Path, help="raw files of Census-Income")
     parser.add_argument("--home", type=Path)
@@ -126,8 +124,7 @@ def main() -> None:
         for line in whole(arguments.home, arguments.raw):
             found.append(line)
             print(line, file=sys.stderr, flush=True)
-        if arguments.write:
-            replace(arguments.write, f"{NAME} whole", "\n".join(found))
+        replace(arguments.write, f"{NAME} whole", "\n".join(found))
         return
     lines = [
         "| | tasks | batch | products in | a probe, in steps | one in so many steps | % of the time |",

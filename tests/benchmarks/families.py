@@ -8,13 +8,11 @@ Each family has trials on a concave front, tuned more or less well. The search s
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.frontier.comparison.comparison import Comparison, compare
 from bench.frontier.comparison.families import FamilyPoint, families
@@ -131,13 +129,11 @@ def family_table(settings: tuple[Setting, ...], runs: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = writer(__doc__)
     parser.add_argument("--runs", type=int, default=200, help="of each setting")
-    parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     table = family_table(SETTINGS, options.runs)
-    if options.write:
-        replace(options.write, "families", table)
+    replace(options.write, "families", table)
 
 
 if __name__ == "__main__":

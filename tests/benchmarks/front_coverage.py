@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from itertools import combinations, pairwise
@@ -17,7 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fronts import SETTINGS, Setting, run_of, truth_of
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.frontier.pareto import hypervolume, nondominated
 from bench.frontier.posterior import p_nondominated, posterior_draws
@@ -141,9 +140,8 @@ def pairing_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = writer(__doc__)
     parser.add_argument("--runs", type=int, default=2000, help="of each setting")
-    parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     tallies = [(setting, tally_of(setting, options.runs)) for setting in SETTINGS]
     tables = {

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fronts import SETTINGS, Setting, run_of
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.frontier.choices import head_choices
 from bench.frontier.judging import Judge
@@ -91,14 +90,12 @@ def table(setting: Setting, runs: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = writer(__doc__)
     parser.add_argument("--runs", type=int, default=400, help="of each setting")
-    parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     tables = "\n\n".join(table(setting, options.runs) for setting in (SMALL, LARGE))
     print(tables)
-    if options.write:
-        replace(options.write, "guards", tables)
+    replace(options.write, "guards", tables)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from scipy.stats import t
 from scipy.stats.qmc import Sobol
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.data import Store, load_card, prepare
 from bench.frontier.pareto import hypervolume
@@ -375,7 +375,7 @@ def table(
 
 def main() -> None:
     """Trains what is missing, and prints or writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = writer(__doc__)
     parser.add_argument("--raw", type=Path, required=True)
     parser.add_argument("--home", type=Path, default=Path(".seesaw"))
     parser.add_argument("--data", nargs="+", choices=EPOCHS, default=list(EPOCHS))
@@ -384,7 +384,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("inputs.jsonl"))
-    parser.add_argument("--write", type=Path, help="put the table into this document")
     parser.add_argument("--against", choices=VARIANTS, default=FIRST, help="variant that others are compared with")
     parser.add_argument("--block", default=NAME, help="name of the table there")
     parser.add_argument("--outcome", nargs="+", default=[], help="rows of the table; all by default")
@@ -417,8 +416,7 @@ def main() -> None:
         list(pool.map(lambda pair: run(*pair), [(data, variant) for data in given.data for variant in given.variant]))
     text = table(lines, given.data, given.variant, given.outcome, given.against)
     print(text)
-    if given.write:
-        replace(given.write, given.block, text)
+    replace(given.write, given.block, text)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ was run, between the marks in that file. 100 resamples stand for the 200 of a ru
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -21,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from served_worlds import Setup, settings_of, setups
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.frontier.pareto import nondominated
 from bench.frontier.score import Fusion
@@ -135,11 +134,10 @@ def reliability_table(tallies: Sequence[tuple[Setup, Tally]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = writer(__doc__)
     parser.add_argument("--runs", type=int, default=200, help="of each setup")
     parser.add_argument("--only", type=int, nargs="*", help="numbers of setups")
     parser.add_argument("--keep", type=Path)
-    parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     tallies = []
     for at, setup in enumerate(setups()):
@@ -157,8 +155,7 @@ def main() -> None:
             tallies.append((setup, tally))
     table = "\n\n".join(each(tallies) for each in (coverage_table, distance_table, reliability_table))
     print(table)
-    if options.write:
-        replace(options.write, "served", table)
+    replace(options.write, "served", table)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ the default learning rate, kept at the best evaluation by validation. One thread
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.data import Store, load_card, prepare
 from bench.home import resolve_home
@@ -65,11 +64,10 @@ def rows(dataset: str, found: dict[str, NDArray[np.float64]], names: list[str]) 
 
 def main() -> None:
     """Trains, and prints or writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = writer(__doc__)
     parser.add_argument("--raw", type=Path, help="folder of the raw files' folders")
     parser.add_argument("--home", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(1)
@@ -83,8 +81,7 @@ def main() -> None:
             found[kind] = np.array([measure(store, kind, seed) for seed in range(options.seeds)])
             print(dataset, kind, found[kind].mean(0), found[kind].std(0, ddof=1), file=sys.stderr, flush=True)
         lines += rows(dataset, found, [primary(task) for task in store.schema.tasks])
-    if options.write:
-        replace(options.write, NAME, "\n".join(lines))
+    replace(options.write, NAME, "\n".join(lines))
     print("\n".join(lines))
 
 

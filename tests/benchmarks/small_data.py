@@ -8,14 +8,12 @@ largest sum of gains on confirmation rows. The truth is what forty other seeds c
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.frontier.score import Fusion
 from bench.frontier.served.errors import draws_of, seeds_of
@@ -170,13 +168,11 @@ def table(cases: Sequence[Case], runs: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = writer(__doc__)
     parser.add_argument("--runs", type=int, default=300, help="of each case")
-    parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     text = table(CASES, options.runs)
-    if options.write:
-        replace(options.write, "small", text)
+    replace(options.write, "small", text)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ measured on the search's own rows (their row error is the one that the search sa
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from fronts import SETTINGS, Floats
 from speed.table import replace as write_between
+from speed.table import writer
 
 from bench.confirm.race import shortlist
 from bench.frontier.pareto import hypervolume
@@ -131,9 +131,8 @@ def table(found: list[Found]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = writer(__doc__)
     parser.add_argument("--runs", type=int, default=400, help="of each line")
-    parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     text = table([found_of(error, unseen, options.runs) for error in ROW_ERRORS for unseen in (False, True)])
     print(text)
