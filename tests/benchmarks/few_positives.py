@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from speed.table import replace, writer
+from speed.table import simulation
 
 from bench.frontier.samples import sample
 from bench.frontier.statistics import differences, intervals
@@ -94,14 +94,5 @@ def table(found: Mapping[int, Mapping[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = writer(__doc__)
-    parser.add_argument("--runs", type=int, default=1000, help="of each number of positives")
-    options = parser.parse_args()
-    found = table({expected: coverage(expected, options.runs) for expected in EXPECTED})
-    print(found)
-    replace(options.write, "few", found)
-
-
 if __name__ == "__main__":
-    main()
+    simulation(__doc__, "few", 1000, lambda runs: table({expected: coverage(expected, runs) for expected in EXPECTED}))

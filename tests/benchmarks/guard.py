@@ -14,7 +14,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fronts import SETTINGS, Setting, run_of
-from speed.table import replace, writer
+from speed.table import simulation
 
 from bench.frontier.choices import head_choices
 from bench.frontier.judging import Judge
@@ -89,14 +89,5 @@ def table(setting: Setting, runs: int) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = writer(__doc__)
-    parser.add_argument("--runs", type=int, default=400, help="of each setting")
-    options = parser.parse_args()
-    tables = "\n\n".join(table(setting, options.runs) for setting in (SMALL, LARGE))
-    print(tables)
-    replace(options.write, "guards", tables)
-
-
 if __name__ == "__main__":
-    main()
+    simulation(__doc__, "guards", 400, lambda runs: "\n\n".join(table(setting, runs) for setting in (SMALL, LARGE)))

@@ -29,7 +29,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
-from speed.table import replace, writer
+from speed.table import simulation
 
 from bench.frontier.policy import Policy
 from bench.frontier.served.distance import rows_of
@@ -190,14 +190,5 @@ def table_of(cases: Sequence[Case], runs: int) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = writer(__doc__)
-    parser.add_argument("--runs", type=int, default=1000, help="of each case")
-    options = parser.parse_args()
-    table = table_of(CASES, options.runs)
-    print(table)
-    replace(options.write, "served verdicts", table)
-
-
 if __name__ == "__main__":
-    main()
+    simulation(__doc__, "served verdicts", 1000, lambda runs: table_of(CASES, runs))

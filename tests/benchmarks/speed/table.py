@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,16 @@ def writer(about: str | None) -> ArgumentParser:
     parser = ArgumentParser(description=about, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--write", type=Path, help="put what is made into this document")
     return parser
+
+
+def simulation(about: str | None, name: str, runs: int, make: Callable[[int], str]) -> None:
+    """A script whose table is made of `--runs` runs for each line: prints it, and puts it into a document."""
+    parser = writer(about)
+    parser.add_argument("--runs", type=int, default=runs, help="of each line")
+    given = parser.parse_args()
+    text = make(given.runs)
+    print(text)
+    replace(given.write, name, text)
 
 
 def replace(path: Path | None, name: str, text: str) -> None:
