@@ -7,15 +7,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from itertools import combinations, pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent))
 from fronts import SETTINGS, Setting, run_of, truth_of
 from speed.table import replace, writer
 

@@ -16,8 +16,6 @@ from dataclasses import replace as changed
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent))
 from front_coverage import reliability_table
 from served_worlds import Setup, settings_of, setups
 from speed.table import replace, writer

@@ -22,13 +22,10 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).parent))
 from speed.table import simulation
 
 from bench.frontier.policy import Policy

@@ -10,13 +10,9 @@ measured on the search's own rows (their row error is the one that the search sa
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent))
 from fronts import SETTINGS, Floats
 from speed.table import simulation
 
