@@ -135,34 +135,13 @@ def _of_model(axis: str, name: str) -> _Found:
 
 
 def _of_balancer(name: str, claims: Collection[str]) -> _Found:
-    from bench.balancing.base import GradientCombination
     from bench.testing import balancing as of
     from bench.testing import models, training
 
     for claim in claims:
         check_known("claim", claim, of.CLAIMS)
-    fair = not {"random", "asymmetric"} & set(claims)
     yield "", partial(models.an_entry_says_what_it_is, "balancing", name)
-    yield "", partial(of.an_entry_is_complete, name)
-    if of.is_of_gradients(name):
-        tried = [
-            *of.OF_GRADIENTS,
-            *([of.permuting_tasks_changes_no_step] if fair else []),
-        ]
-        if isinstance(of.build(name, 2), GradientCombination):
-            tried.append(of.nothing_dense_needs_to_be_shared)
-        else:
-            tried.append(of.finite_for_what_is_hardly_a_gramian)
-        by_claim = [of.a_task_with_zero_gradient_has_no_say, of.what_is_kept_matters_where_claimed]
-    else:
-        tried = [
-            *of.OF_LOSSES,
-            of.losses_go_on_from_a_saved_state,
-            *([of.permuting_tasks_permutes_weights, of.a_task_without_samples_leaves_the_others_alone] if fair else []),
-        ]
-        by_claim = [of.equal_losses_have_weights_that_sum_to_the_number_of_tasks]
-    yield from (("", partial(check, name)) for check in tried)
-    yield from (("", partial(check, name, claims)) for check in by_claim)
+    yield from (("", each) for each in of.properties(name, claims))
     store, dotted = training.MemoryStore(), {"balancing.kind": name, "sharing.kind": "mmoe"}
     yield "", partial(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted, 0.9)
     yield from (("", partial(tried, store, dotted)) for tried in training.OF_ALL)
