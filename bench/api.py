@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known
 
 if TYPE_CHECKING:
     from bench.frontier.pick import Pick
@@ -98,8 +98,7 @@ class LoadedRun:
         from bench.report.picture import standalone
         from bench.run.results import view_of
 
-        if name not in ("front", "heads"):
-            raise unknown("figure", name, ("front", "heads"))
+        check_known("figure", name, ("front", "heads"))
         view = view_of(self._result(dataset))
         return standalone(view, view.heads if name == "heads" else None)
 
@@ -121,8 +120,7 @@ class LoadedRun:
         if dataset is None and len(parts) > 1:
             raise UserError(f"expected one of the run's data sets, {', '.join(parts)}; found none")
         key = dataset or next(iter(parts))
-        if key not in parts:
-            raise unknown("data set", key, parts)
+        check_known("data set", key, parts)
         if key not in self._results:
             self._results[key] = result_of(parts[key])
         return self._results[key]

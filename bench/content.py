@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.errors import UserError, shortened, unknown
+from bench.errors import UserError, check_known, shortened
 from bench.plain import parse_toml
 
 Kind = Literal["datasets", "search_spaces", "reports"]
@@ -61,8 +61,7 @@ def find(kind: Kind, name_or_path: str) -> Path:
         if not os.path.isfile(path):
             raise UserError(f"{_WHAT[kind]} file not found: {shortened(str(path))}")
         return path
-    if name_or_path not in names(kind):
-        raise unknown(_WHAT[kind], name_or_path, names(kind))
+    check_known(_WHAT[kind], name_or_path, names(kind))
     return root(kind) / _FILE[kind].format(name=name_or_path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T", bound=Hashable)
@@ -27,6 +27,12 @@ def unknown(what: str, found: str, known: Iterable[str]) -> UserError:
     near = difflib.get_close_matches(found, names, n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
     return UserError(f"unknown {what} '{shortened(found)}'{hint}; known are {', '.join(names) or 'none'}")
+
+
+def check_known(what: str, found: str, known: Collection[str], where: str = "") -> None:
+    """Raises the error of `unknown` for a name that is not in a list; `where` it stands comes first."""
+    if found not in known:
+        raise UserError(f"{where}: {unknown(what, found, known)}" if where else str(unknown(what, found, known)))
 
 
 def shortened(text: str, most: int = 120) -> str:

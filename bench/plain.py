@@ -8,6 +8,7 @@ so deeply that walking through it would exhaust Python's stack. Tables are neste
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -134,3 +135,14 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+def jsonable(value: Any) -> Any:
+    """Values as JSON has them: scalars of numpy as Python's own, and None for a number that JSON does not have."""
+    if isinstance(value, dict):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if callable(item := getattr(value, "item", None)):
+        value = item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known, unknown
 from bench.plain import flatten
 from bench.schema import Schema
 from bench.validation import validate
@@ -62,8 +62,7 @@ def lookup(registry: Mapping[str, Entry[Any]], what: str, name: str) -> Entry[An
     Raises:
         UserError: no such name; the nearest is suggested.
     """
-    if name not in registry:
-        raise unknown(what, name, registry)
+    check_known(what, name, registry)
     return registry[name]
 
 

@@ -9,12 +9,13 @@ from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from bench import content
 from bench.errors import UserError
 from bench.objectives import Objective, outcome, parse, primary
 from bench.outcomes.measure import default_outcomes
+from bench.registry import Config
 from bench.schema import Task
 from bench.validation import validate
 
@@ -100,11 +101,7 @@ MOST_OBJECTIVES = 5
 ONLY_BY_RUNGS = ("step", "eta", "share", "checkpoint_gb")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SuiteDataset(_Part):
+class SuiteDataset(Config):
     """One data set of a suite."""
 
     id: str
@@ -116,7 +113,7 @@ class SuiteDataset(_Part):
     outcomes: tuple[str, ...] = ()
     """Outcomes of the ranking that is served, as in `like.recall@10%`, one a task; empty means ndcg@5 of every task
     where the card has a group with two rows or more on average, else recall@10%, and value@10% of a regression."""
-    reference: dict[str, float] = {}
+    reference: dict[str, float] = Field(default_factory=dict)
     """Hypervolume's reference point; an objective that is not named gets the room's default."""
     current: str | None = None
     """The current production point on this data set instead of the suite's, see `bench.run.current`."""
@@ -130,7 +127,7 @@ def with_limits(budget: Budget, given: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in budget.model_dump().items() if key not in gone} | new
 
 
-class Budget(_Part):
+class Budget(Config):
     """How long to search, for each data set."""
 
     trials: int | None = Field(None, ge=1)
@@ -158,7 +155,7 @@ class Budget(_Part):
         return self.samples if self.lengths is None else round(self.lengths * full)
 
 
-class SearchOptions(_Part):
+class SearchOptions(Config):
     """How to search.
 
     By rungs: trials are judged after a part of their training and the better ones trained on. With `lowest = false`,
@@ -198,7 +195,7 @@ class SearchOptions(_Part):
         return self
 
 
-class Confirm(_Part):
+class Confirm(Config):
     """Retraining of what looks best, on fresh seeds."""
 
     replicates: int = Field(2, ge=0)
@@ -242,7 +239,7 @@ class Confirm(_Part):
         return self.budget or math.ceil(1.5 * self.replicates * self.limit)
 
 
-class Design(_Part):
+class Design(Config):
     """Equal trials of methods, instead of a search: `[design]` of a suite, see `bench.reference`.
 
     A cell is a data set, a way of sharing and a balancer. Every cell is tuned by the same draws of the same parameters,
@@ -263,11 +260,11 @@ class Design(_Part):
     """Ways of sharing that are tried under equal weights alone."""
     more_balancing: tuple[str, ...] = ()
     """Balancers that are tried under the first way of sharing alone."""
-    epochs: dict[str, float] = {}
+    epochs: dict[str, float] = Field(default_factory=dict)
     """Passes over train, by data set."""
-    set: dict[str, Any] = {}
+    set: dict[str, Any] = Field(default_factory=dict)
     """Configuration names that are alike in all trainings; those of a way of sharing count for it alone."""
-    ranges: dict[str, tuple[float, float]] = {}
+    ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)
     """Lowest and highest value of each name that is drawn, on a logarithmic scale; an option of a balancer is drawn for
     that balancer alone."""
 
@@ -279,7 +276,7 @@ class Design(_Part):
         return self
 
 
-class Suite(_Part):
+class Suite(Config):
     """`reports/<name>/suite.toml`."""
 
     title: str
@@ -291,9 +288,9 @@ class Suite(_Part):
     current: str | None = None
     """The current production point: a TOML file, a package's folder or `models:/NAME/VERSION`; see `seesaw run
     --current`. None: the best single-task model of each task under equal weights."""
-    policy: dict[str, Any] = {}
+    policy: dict[str, Any] = Field(default_factory=dict)
     """As in a policy file: guards and a rule."""
-    set: dict[str, Any] = {}
+    set: dict[str, Any] = Field(default_factory=dict)
     """Configuration names held fixed throughout, as in { "optim.epochs" = 2 }."""
     design: Design | None = None
     """Methods to compare by equal trials, instead of a search."""

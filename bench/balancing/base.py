@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from bench.errors import UserError, unknown
+from bench.errors import check_known
 from bench.registry import Config
 
 Need = Literal["losses", "second forward", "half batches", "gradients", "gradient state"]
@@ -73,8 +73,7 @@ class Balancer(nn.Module):
         Raises:
             UserError: it is not trained.
         """
-        if task not in self.tasks:
-            raise UserError(f"balancing.{option}: {unknown('task', task, self.tasks)}")
+        check_known("task", task, self.tasks, f"balancing.{option}")
         return self.tasks.index(task)
 
 

@@ -132,15 +132,8 @@ def _pairs(values: dict[str, Any]) -> str:
 _SEPARATORS = {"tab": "\t", r"\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 
-class SplitBy(StrEnum):
-    """Ways to assign rows to train, valid and test."""
-
-    time = "time"
-    group = "group"
-    hash = "hash"
-    random = "random"
-    files = "files"
-    column = "column"
+SplitBy = StrEnum("SplitBy", ["time", "group", "hash", "random", "files", "column"])
+"""Ways to assign rows to train, valid and test."""
 
 
 def card(

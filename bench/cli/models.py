@@ -20,11 +20,8 @@ if TYPE_CHECKING:
     from bench.production.evaluation import Estimate, Judgement
 
 
-class Alias(StrEnum):
-    """The alias of a new version."""
-
-    champion = "champion"
-    challenger = "challenger"
+Alias = StrEnum("Alias", ["champion", "challenger"])
+"""The alias of a new version."""
 
 
 def deploy(

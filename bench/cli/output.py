@@ -34,6 +34,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from bench.plain import jsonable
 from bench.progress import Advance, Progress, Work, duration
 
 ENDLESS = 100_000  # cells: tables keep the width themselves
@@ -189,20 +190,8 @@ def _kept(text: str, width: int | None) -> str:
 
 def print_json(document: Any) -> None:
     """One JSON document on stdout; a number that JSON does not have becomes null."""
-    json.dump(_plain(document), sys.stdout, indent=2, sort_keys=False)
+    json.dump(jsonable(document), sys.stdout, indent=2, sort_keys=False)
     sys.stdout.write("\n")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if hasattr(value, "item") and callable(value.item):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 EDGE, BETWEEN = 4, 3

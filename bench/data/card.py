@@ -15,7 +15,7 @@ from bench.data.sources import CsvReader, Names, RawFile, ReaderConfig, Source, 
 from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, TimeSplit, ValidOfTrain
 from bench.data.tasks import Span, TaskRule, check_tasks
 from bench.data.weights import Sampling, weight_columns
-from bench.errors import repeated, unknown
+from bench.errors import check_known, repeated, unknown
 from bench.registry import Config
 from bench.schema import SCENARIO, Number, Schema, Task
 
@@ -338,8 +338,7 @@ def shape_of(card: Card, tasks: Sequence[str] = ()) -> Schema:
     """
     by_name = {task.name: task for task in card.tasks}
     for name in tasks:
-        if name not in by_name:
-            raise unknown("task", name, by_name)
+        check_known("task", name, by_name)
     past = card.history
     fields, numbers = list[schema.Field](), list[Number]()
     vectors, dense = list[schema.Vector](), list[str]()

@@ -45,11 +45,6 @@ class Batch(NamedTuple):
     group: Tensor | None = None
     bounds: Tensor | None = None
 
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """Those that it has."""
-        return tuple(tensor for tensor in self if tensor is not None)
-
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """With each tensor that it has changed."""
         return Batch(*(None if tensor is None else change(tensor) for tensor in self))  # type: ignore[arg-type]

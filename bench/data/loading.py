@@ -10,7 +10,7 @@ from typing import Any
 
 from bench import content
 from bench.data.card import Card, Origin
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known
 from bench.plain import parse_value
 from bench.validation import validate
 
@@ -80,8 +80,7 @@ def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: 
         if equals:
             changes[parameter] = _value(text, where, part)
             continue
-        if part not in variants:
-            raise unknown(f"variant of '{values.get('id', where)}'", part, variants)
+        check_known(f"variant of '{values.get('id', where)}'", part, variants)
         if shown:
             raise UserError(f"{where}: expected one variant, found '{shown[0]}' and '{part}'")
         values |= variants[part]

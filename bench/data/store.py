@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known
 from bench.mapped import mapped
 from bench.schema import Schema
 from bench.seeds import mixed
@@ -216,8 +216,7 @@ class Store:
         if not names:
             raise UserError(f"{self.key}: expected at least one task of {', '.join(tasks)}")
         for name in names:
-            if name not in tasks:
-                raise UserError(f"{self.key}: {unknown('task', name, tasks)}")
+            check_known("task", name, tasks, self.key)
             if list(names).count(name) > 1:
                 raise UserError(f"{self.key}: task '{name}' is asked for twice")
             if (parent := tasks[name].parent) is not None and parent not in names:

@@ -19,7 +19,7 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known
 from bench.objectives import Objective, metric_of, ranked
 
 UNRANKED = -1
@@ -102,8 +102,7 @@ def resolve_reference(objectives: Sequence[Objective], given: Mapping[str, float
     given = given or {}
     known = [objective.name for objective in objectives]
     for name, value in given.items():
-        if name not in known:
-            raise UserError(f"hypervolume reference: {unknown('objective', name, known)}")
+        check_known("objective", name, known, "hypervolume reference")
         if not math.isfinite(value):
             raise UserError(f"hypervolume reference: expected a finite number for '{name}', found {value}")
     return {each.name: given[each.name] if each.name in given else default_reference(each) for each in objectives}

@@ -28,7 +28,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
 from bench.content import read_toml
 from bench.errors import UserError, shortened, unknown
@@ -37,6 +37,7 @@ from bench.frontier.score import Score
 from bench.objectives import AREAS, COSTS, metric_names, outcome, ranked
 from bench.plain import flatten
 from bench.plugins import Registry
+from bench.registry import Config
 from bench.schema import Task
 from bench.validation import validate
 
@@ -152,10 +153,8 @@ Bounds = Annotated[dict[str, Bound], BeforeValidator(flat)]
 Loss = Annotated[float | dict[str, float], BeforeValidator(_loss)]
 
 
-class Segments(BaseModel):
+class Segments(Config):
     """The `[guard.segments]` table of a policy."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     max_loss: Loss
     """What an outcome may lose in any segment, as a fraction of current's value there; one number, or by outcome."""
@@ -166,11 +165,9 @@ class Segments(BaseModel):
     (Bonferroni): one that loses no more anywhere is wrongly excluded in at most 10% of runs."""
 
 
-class Guard(BaseModel):
+class Guard(Config):
     """The `[guard]` table of a policy. Metrics are named without split. "Current" is the point in production, or the
     single-task models where none was given."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     max_loss_vs_current: Loss | None = None
     """What may be lost, as a fraction of current's value: one number for all objectives that are no costs, or a table
@@ -182,11 +179,11 @@ class Guard(BaseModel):
     confidence: float = Field(0.75, ge=0.5, lt=1)
     """With which `max_loss_vs_current`, and bounds such as "98% of current", must be kept: in that share of posterior
     draws. At 0.5 little more than the mean must keep them. Metrics without draws are compared by their means."""
-    at_most: Bounds = {}
+    at_most: Bounds = Field(default_factory=dict)
     """Bounds from above, as in {"cost/parameters" = 2e6, "cost/latency_ms" = "110% of current"}."""
-    at_least: Bounds = {}
+    at_least: Bounds = Field(default_factory=dict)
     """Bounds from below, as in {"click.recall@10%" = "98% of current"}."""
-    within: Annotated[dict[str, tuple[Bound, Bound]], BeforeValidator(flat)] = {}
+    within: Annotated[dict[str, tuple[Bound, Bound]], BeforeValidator(flat)] = Field(default_factory=dict)
     """Bands, as in {"click.pcoc" = [0.9, 1.1]}."""
     p_nondominated: float | None = Field(None, ge=0, le=1)
     """Least P(non-dominated)."""
@@ -213,21 +210,17 @@ Weights = Annotated[dict[str, float], BeforeValidator(flat)]
 Asked = Mapping[str, float | str]
 
 
-class Epsilon(BaseModel):
+class Epsilon(Config):
     """The `[epsilon]` table of a policy."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     best: str
     """The metric, outcome or cost to have best."""
-    subject_to: Bounds = {}
+    subject_to: Bounds = Field(default_factory=dict)
     """Bounds on others: from below where larger is better, else from above. Numbers, or as "98% of current"."""
 
 
-class Policy(BaseModel):
+class Policy(Config):
     """A policy: how to pick, and how to train the pick."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     rule: str = "knee"
     """A name in `PICK_RULES`."""
@@ -236,7 +229,7 @@ class Policy(BaseModel):
     deployable: bool = True
     """Whether to pick only what `seesaw deploy` can package. Trees, the ensemble and the composition of single-task
     models are then named in the sentence where they are ahead. False picks them, too."""
-    weights: Weights = {}
+    weights: Weights = Field(default_factory=dict)
     """By metric, of the rules `weights` and `utopia`: what 1% of it is worth (.001 of a head's AUC). One that is not
     named weighs nothing; without any, all objectives weigh the same."""
     epsilon: Epsilon | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.special import stdtrit
 
 from bench.errors import UserError
@@ -19,13 +19,12 @@ from bench.frontier.points import replicated
 from bench.frontier.samples import samples_of, seed_noise
 from bench.objectives import Objective
 from bench.records import Point
+from bench.registry import Config
 from bench.rows import SEARCH, TEST
 
 
-class Retraining(BaseModel):
+class Retraining(Config):
     """The `[retrain]` table of a policy. Training uses train and validation together, except a part held out."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     seeds: int = Field(3, ge=1, le=50)
     """How many trainings, each on a fresh seed."""

@@ -17,10 +17,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known
 from bench.plain import flatten
+from bench.registry import Config
 from bench.schema import Task
 
 Kind = Literal["power", "sum"]
@@ -74,17 +75,15 @@ def in_words(weights: Mapping[str, float]) -> str:
 Predictions = Mapping[str, NDArray[np.floating[Any]]]
 
 
-class Score(BaseModel):
+class Score(Config):
     """The `[score]` table of a policy."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     kind: Kind = "sum"
     """`sum`: of weight times prediction over rate. `power`: the logarithm of the product of predictions, each to the
     power of its weight. Predictions below 0, which a regression may give, count as 0."""
-    weights: dict[str, float] = {}
+    weights: dict[str, float] = Field(default_factory=dict)
     """By name of a prediction; none: 1 for the joint probability of each binary task."""
-    rates: dict[str, float] = {}
+    rates: dict[str, float] = Field(default_factory=dict)
     """Of a `sum`: by name, what its prediction is divided by, such as its base rate. One that is not named: 1."""
     on: Literal["calibrated", "raw"] = "calibrated"
     """Which probabilities are fused. Calibrating a task changes how a fused score orders rows, so a picked serving
@@ -131,8 +130,7 @@ class Score(BaseModel):
         """
         names = {task.name: prediction_names(task)[-1] for task in tasks}
         for task, weight in weights.items():
-            if task not in names:
-                raise UserError(f"the pick's weights: {unknown('task', task, names)}")
+            check_known("task", task, names, "the pick's weights")
             if kind == "sum" and weight and not rates.get(task, 0.0) > 0:
                 raise UserError(
                     f"the pick's weights: expected a base rate of '{task}' above 0, found {rates.get(task)}"
@@ -151,8 +149,7 @@ class Score(BaseModel):
         weights = self.weights or {prediction_names(task)[-1]: 1.0 for task in tasks if task.kind == "binary"}
         for table, names in (("weights", weights), ("rates", self.rates)):
             for name in names:
-                if name not in known:
-                    raise UserError(f"score.{table}: {unknown('prediction', name, known)}")
+                check_known("prediction", name, known, f"score.{table}")
         return self.model_copy(update={"weights": weights})
 
     def apply(self, predictions: Predictions) -> NDArray[np.float64]:

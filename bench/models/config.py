@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known
 from bench.registry import Config
 
 
@@ -147,8 +147,7 @@ def expand(dotted: Mapping[str, Any]) -> dict[str, Any]:
     if "architecture" not in values:
         return values
     name = str(values.pop("architecture"))
-    if name not in PRESETS:
-        raise unknown("architecture", name, PRESETS)
+    check_known("architecture", name, PRESETS)
     for key, kind in PRESETS[name].items():
         if values.setdefault(key, kind) != kind:
             raise UserError(f"architecture '{name}' means {key} = '{kind}', but found '{values[key]}'")

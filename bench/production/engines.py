@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch.export import ExportedProgram
 
-from bench.errors import UserError, adding, listed, unknown
+from bench.errors import UserError, adding, check_known, listed
 from bench.machine import installed
 from bench.plugins import Registry
 from bench.production import archive
@@ -104,8 +104,7 @@ def open_engine(name: str, folder: Path, spec: ModelSpec, threads: int = 1) -> E
     Raises:
         UserError: an unknown name, or the engine cannot be had.
     """
-    if name not in ENGINES:
-        raise unknown("engine", name, ENGINES)
+    check_known("engine", name, ENGINES)
     return ENGINES[name](folder, spec, threads)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from bench.balancing import works_on_gradients
 from bench.frontier.comparison.verdict import replicates_needed
@@ -15,6 +14,7 @@ from bench.frontier.statistics import Interval, differences, intervals
 from bench.objectives import in_thousandths
 from bench.reference.cells import COMPOSITE, EQUAL, SINGLE_TASK
 from bench.reference.members import Data
+from bench.registry import Config
 
 GAINS = (0.001, 0.0005, 0.0002)
 """Differences of AUC that papers report."""
@@ -61,13 +61,11 @@ def seeds_needed(every: Sequence[Data], sharing: Sequence[str]) -> list[Seeds]:
     return found
 
 
-class Source(BaseModel):
+class Source(Config):
     """What somebody published: a table of test AUC by model, `[[sources]]` of `papers.toml`.
 
     A model is a way of sharing, or a familiar name such as `esmm`. The data may be any: figures wait for rows of ours.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     url: str
@@ -76,10 +74,8 @@ class Source(BaseModel):
     auc: dict[str, dict[str, float]]
 
 
-class Papers(BaseModel):
+class Papers(Config):
     """`papers.toml` beside a suite with a design."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sources: tuple[Source, ...] = ()
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.atomic import write_text
 from bench.balancing import method, works_on_gradients
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known
 from bench.frontier.comparison.beyond import Answer, answer
 from bench.frontier.comparison.compared import LEAST_DATASETS, Compared, Group, Ranking, ranking
 from bench.frontier.comparison.comparison import compare
@@ -55,8 +55,7 @@ def compare_runs(runs: Sequence[Run], by: str = "balancing", metric: str | None 
     Raises:
         UserError: an unknown family, split or metric; a run that is named twice, or has no result yet.
     """
-    if by not in FAMILIES:
-        raise UserError(f"--by: {unknown('kind of family', by, FAMILIES)}")
+    check_known("kind of family", by, FAMILIES, "--by")
     if split not in (CONFIRM, TEST):
         raise UserError(f"--split: expected {CONFIRM} or {TEST}, found '{split}'")
     names = [run.name for run in runs]

@@ -21,7 +21,7 @@ from bench.data import load_card
 from bench.data.card import shape_of
 from bench.data.loading import find_card, lasting_name
 from bench.data.preparation import check_data
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known, unknown
 from bench.frontier.pareto import resolve_reference
 from bench.frontier.policy import Policy
 from bench.home import shown
@@ -218,13 +218,11 @@ def _production(suite: Suite, given: str | None, beside: Path, home: Path, track
 
 
 def _check(suite: Suite, executor: str, home: Path) -> None:
-    if executor not in EXECUTORS:
-        raise unknown("executor", executor, EXECUTORS)
+    check_known("executor", executor, EXECUTORS)
     if executor == "inline" and suite.budget.job_time is not None:
         raise UserError("job_time: expected --executor process or ray, which can end a job; found inline")
     options = suite.search
-    if options.sampler not in SAMPLERS:
-        raise unknown("sampler", options.sampler, SAMPLERS)
+    check_known("sampler", options.sampler, SAMPLERS)
     if options.by_rungs and options.sampler not in RUNG_SAMPLERS:
         raise UserError(
             f"sampler: expected {' or '.join(RUNG_SAMPLERS)} in a search by rungs, found '{options.sampler}', "
@@ -237,8 +235,7 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
         by_name = {task.name: task for task in card.tasks}
         chosen = dataset.tasks or card.default_tasks
         for name in chosen:
-            if name not in by_name:
-                raise UserError(f"{dataset.id}: {unknown('task', name, by_name)}")
+            check_known("task", name, by_name, dataset.id)
         tasks = tuple(by_name[name] for name in chosen)
         objectives = resolve_objectives(dataset, tasks)
         resolve_reference(objectives, dataset.reference)

@@ -21,14 +21,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from bench.content import read_toml
 from bench.data.card import Card, shape_of
-from bench.errors import UserError, listed, unknown
+from bench.errors import UserError, check_known, listed
 from bench.frontier.score import Fusion, Kind
 from bench.plain import flatten
 from bench.records import Point, Scalar
+from bench.registry import Config
 from bench.validation import validate
 
 if TYPE_CHECKING:
@@ -38,19 +39,15 @@ if TYPE_CHECKING:
 REGISTERED = "models:/"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Ranking(_Part):
+class Ranking(Config):
     """The formula of a model's score from its predictions, see `bench.frontier.score`."""
 
     kind: Kind = "power"
-    weights: dict[str, Annotated[FiniteFloat, Field(ge=0)]] = {}
+    weights: dict[str, Annotated[FiniteFloat, Field(ge=0)]] = Field(default_factory=dict)
     """By task; none means equal weights. Only ratios count."""
 
 
-class CurrentFile(_Part):
+class CurrentFile(Config):
     """A TOML file that `--current` names."""
 
     config: dict[str, Any] | str | None = None
@@ -68,7 +65,7 @@ class CurrentFile(_Part):
         return self
 
 
-class Current(_Part):
+class Current(Config):
     """The current production point on a data set, as a run's manifest keeps it: the file is not read again."""
 
     source: str = ""
@@ -80,7 +77,7 @@ class Current(_Part):
     column: str | None = None
     """Of the log: the score by itself."""
     kind: Kind = "power"
-    weights: dict[str, float] = {}
+    weights: dict[str, float] = Field(default_factory=dict)
     """By task."""
     scaled: bool = True
     """Whether weights of a sum count predictions in units of the task's base rate; those of a package's do not."""
@@ -203,8 +200,7 @@ def _checked(found: Current, card: Card, tasks: Sequence[str]) -> Current:
     balanced = Point("current", found.config, "").weights
     for where, names in (("score.weights", weights), ("config.balancing.static.weight", balanced)):
         for task in names:
-            if task not in tasks:
-                raise UserError(f"{found.source}: {where}: {unknown('task', task, tasks)}")
+            check_known("task", task, tasks, f"{found.source}: {where}")
     if not sum(weights.values()):
         raise UserError(f"{found.source}: score.weights: expected a weight above 0, found none")
     try:

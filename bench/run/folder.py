@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from bench import plugins
 from bench.atomic import write_text
@@ -24,6 +24,7 @@ from bench.credentials import home_address
 from bench.data import Card, Store, parse_card
 from bench.errors import UserError, unknown
 from bench.plain import read_json
+from bench.registry import Config
 from bench.run.current import Current
 from bench.schema import Schema, Task
 from bench.search.space import Fitted, Space, fitting, load_space
@@ -39,10 +40,8 @@ MLFLOW = "mlflow.json"
 """By data set, ids of the experiment and of the run in the run's own MLflow store."""
 
 
-class Part(BaseModel):
+class Part(Config):
     """The folder of a data set's part of the run, and the origin of its card."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     folder: str
     """Below the run's. It holds a copy of the card's file."""
@@ -52,10 +51,8 @@ class Part(BaseModel):
     """The folder of the card's own file, in which its raw files may be."""
 
 
-class Manifest(BaseModel):
+class Manifest(Config):
     """`run.json`: all decisions from the creation of the run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     suite_name: str
@@ -64,7 +61,7 @@ class Manifest(BaseModel):
     parts: dict[str, Part]
     """By the data set's name in the suite."""
     space_name: str
-    current: dict[str, Current] = {}
+    current: dict[str, Current] = Field(default_factory=dict)
     """The current production point, by the data set's name in the suite; none: see `bench.run.current`."""
     seed: int
     executor: str
@@ -85,7 +82,7 @@ class Manifest(BaseModel):
     command: str
     created: str
     versions: dict[str, str]
-    plugins: dict[str, str] = {}
+    plugins: dict[str, str] = Field(default_factory=dict)
     """What the run uses of plug-ins, as `bench.plugins.needs` gives it."""
 
     @property

@@ -9,10 +9,11 @@ from typing import Annotated, Any, ClassVar, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StrictBool, StrictFloat, StrictInt, model_validator
+from pydantic import Field, PlainValidator, StrictBool, StrictFloat, StrictInt, model_validator
 
-from bench.errors import UserError, unknown
+from bench.errors import check_known
 from bench.records import Scalar
+from bench.registry import Config
 
 Floats = NDArray[np.float64]
 
@@ -26,10 +27,9 @@ def _plain(value: Any) -> Scalar:
 Value = Annotated[Scalar, PlainValidator(_plain)]
 
 
-class _Table(BaseModel):
+class _Table(Config):
     """A parameter whose fields are the keys of its TOML table, except `type`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     type: ClassVar[str]
 
     def describe(self) -> dict[str, Any]:
@@ -221,8 +221,7 @@ class Simplex(_Table):
             UserError: a weight is pinned for a task that is not among them.
         """
         for task in self.pinned:
-            if task not in tasks:
-                raise UserError(f"{name}.{task}: {unknown('task', task, tasks)}")
+            check_known("task", task, tasks, f"{name}.{task}")
         weight = Float(low=1 / self.spread, high=self.spread, default=1.0, log=True)
         weights: dict[str, Leaf | Constant] = {f"{name}.{task}": weight for task in tasks[1:]}
         return weights | {f"{name}.{task}": Constant(value=value) for task, value in self.pinned.items()}

@@ -13,7 +13,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
-from bench.errors import unknown
+from bench.errors import check_known
 from bench.plugins import Registry
 from bench.records import Scalar
 from bench.search import tree as trees
@@ -55,8 +55,7 @@ def make_sampler(name: str, run_seed: int, trial: int) -> BaseSampler:
     Raises:
         UserError: no such sampler.
     """
-    if name not in SAMPLERS:
-        raise unknown("sampler", name, SAMPLERS)
+    check_known("sampler", name, SAMPLERS)
     with quiet():
         return SAMPLERS[name](derive(run_seed, "sampler", trial))
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, StrictStr
+from pydantic import Field, StrictStr
 
 from bench import content
 from bench.errors import UserError
 from bench.models.config import expand
 from bench.records import Scalar
+from bench.registry import Config
 from bench.search import tree as trees
 from bench.search.nodes import Constant, Float, Int, Leaf, Switch, Tree, Value
 from bench.validation import validate
@@ -30,11 +31,10 @@ from bench.schema import Schema
 from bench.search.nodes import Choice
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _File(Config):
     title: StrictStr
-    fixed: dict[trees.Name, Value] = {}
-    parameters: dict[trees.Name, dict[str, Any]] = {}
+    fixed: dict[trees.Name, Value] = Field(default_factory=dict)
+    parameters: dict[trees.Name, dict[str, Any]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)

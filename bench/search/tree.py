@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, model_validator
+from pydantic import Field, StrictStr, model_validator
 
 from bench.errors import UserError, unknown
 from bench.records import Scalar
+from bench.registry import Config
 from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Node, Simplex, Switch, Tree
 from bench.validation import validate
 
@@ -26,8 +27,7 @@ PARAMETERS: dict[str, type[Int | Float | Choice | Simplex]] = {
 TYPES = (*PARAMETERS, "switch")
 
 
-class _SwitchTable(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _SwitchTable(Config):
     default: StrictStr
     branches: dict[str, dict[Name, dict[str, Any]]] = Field(min_length=1)
 

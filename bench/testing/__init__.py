@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from inspect import getdoc
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest import SkipTest
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known, unknown
 from bench.plugins import registry_of
 from bench.registry import lookup
 
@@ -81,9 +82,10 @@ def checks(
     Raises:
         UserError: no such group, entry or claim, or a reader without a sample.
     """
-    made = {axis: partial(_of_model, axis) for axis in MODELS} | {"optimizer": _of_optimizer, "sampler": _of_sampler}
+    made = {axis: partial(_of_model, axis) for axis in MODELS} | {"optimizer": _of_optimizer}
     made |= {"balancing": partial(_of_balancer, claims=claims), "reader": partial(_of_reader, sample=sample)}
-    made |= {"executor": partial(_of_executor, options=options), "engine": _of_engine, "rule": _of_rule}
+    made |= {each: partial(_of_all, each) for each in ("sampler", "engine", "rule")}
+    made |= {"executor": partial(_of_executor, options=options)}
     if group not in made:
         raise unknown("group", group, list(made))
     lookup(registry_of(group), group, name)
@@ -133,35 +135,13 @@ def _of_model(axis: str, name: str) -> _Found:
 
 
 def _of_balancer(name: str, claims: Collection[str]) -> _Found:
-    from bench.balancing.base import GradientCombination
     from bench.testing import balancing as of
     from bench.testing import models, training
 
     for claim in claims:
-        if claim not in of.CLAIMS:
-            raise unknown("claim", claim, of.CLAIMS)
-    fair = not {"random", "asymmetric"} & set(claims)
+        check_known("claim", claim, of.CLAIMS)
     yield "", partial(models.an_entry_says_what_it_is, "balancing", name)
-    yield "", partial(of.an_entry_is_complete, name)
-    if of.is_of_gradients(name):
-        tried = [
-            *of.OF_GRADIENTS,
-            *([of.permuting_tasks_changes_no_step] if fair else []),
-        ]
-        if isinstance(of.build(name, 2), GradientCombination):
-            tried.append(of.nothing_dense_needs_to_be_shared)
-        else:
-            tried.append(of.finite_for_what_is_hardly_a_gramian)
-        by_claim = [of.a_task_with_zero_gradient_has_no_say, of.what_is_kept_matters_where_claimed]
-    else:
-        tried = [
-            *of.OF_LOSSES,
-            of.losses_go_on_from_a_saved_state,
-            *([of.permuting_tasks_permutes_weights, of.a_task_without_samples_leaves_the_others_alone] if fair else []),
-        ]
-        by_claim = [of.equal_losses_have_weights_that_sum_to_the_number_of_tasks]
-    yield from (("", partial(check, name)) for check in tried)
-    yield from (("", partial(check, name, claims)) for check in by_claim)
+    yield from (("", each) for each in of.properties(name, claims))
     store, dotted = training.MemoryStore(), {"balancing.kind": name, "sharing.kind": "mmoe"}
     yield "", partial(training.it_reaches_every_parameter_and_fits_64_rows, store, dotted, 0.9)
     yield from (("", partial(tried, store, dotted)) for tried in training.OF_ALL)
@@ -179,12 +159,6 @@ def _of_optimizer(name: str) -> _Found:
     yield "", partial(training.its_state_round_trips_bit_for_bit, store, dotted)
 
 
-def _of_sampler(name: str) -> _Found:
-    from bench.testing import samplers
-
-    yield "", partial(samplers.it_depends_on_its_seed_and_on_nothing_else, name)
-
-
 def _of_reader(name: str, sample: Sample | None) -> _Found:
     from bench.testing import readers
 
@@ -196,18 +170,10 @@ def _of_reader(name: str, sample: Sample | None) -> _Found:
 
 def _of_executor(name: str, options: Options | None) -> _Found:
     from bench.search.executors.base import Options
-    from bench.testing import executors
 
-    yield from (("", partial(check, name, options or Options())) for check in executors.OF_ALL)
-
-
-def _of_engine(name: str) -> _Found:
-    from bench.testing import engines
-
-    yield from (("", partial(check, name)) for check in engines.OF_ALL)
+    yield from _of_all("executor", name, options or Options())
 
 
-def _of_rule(name: str) -> _Found:
-    from bench.testing import rules
-
-    yield from (("", partial(check, name)) for check in rules.OF_ALL)
+def _of_all(group: str, name: str, *more: Any) -> _Found:
+    """All that the module of a group's checks lists."""
+    yield from (("", partial(check, name, *more)) for check in import_module(f"bench.testing.{group}s").OF_ALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, cast, get_args
 
 import torch
@@ -352,33 +353,47 @@ def seeded_losses_repeat_bit_for_bit(name: str) -> None:
     assert torch.equal(runs[0], runs[1])
 
 
-def losses_go_on_from_a_saved_state(name: str, stop: int = 7) -> None:
+def losses_go_on_from_a_saved_state(name: str) -> None:
     """`state_dict` holds all that is kept between steps."""
-    whole = build(name, 4)
-    losses_of(whole, stop, seed=0)
-    saved = {key: value.clone() for key, value in whole.state_dict().items()}
-    torch.manual_seed(5)
-    expected = losses_of(whole, 9, seed=1)
-    resumed = build(name, 4)
-    resumed.load_state_dict(saved)
-    torch.manual_seed(5)
-    assert torch.equal(losses_of(resumed, 9, seed=1), expected)
+    for stop in (1, 4, 7):
+        whole = build(name, 4)
+        losses_of(whole, stop, seed=0)
+        saved = {key: value.clone() for key, value in whole.state_dict().items()}
+        torch.manual_seed(5)
+        expected = losses_of(whole, 9, seed=1)
+        resumed = build(name, 4)
+        resumed.load_state_dict(saved)
+        torch.manual_seed(5)
+        assert torch.equal(losses_of(resumed, 9, seed=1), expected)
 
 
-OF_GRADIENTS = (
-    finite_at_every_scale_and_rank_for_six_steps,
-    finite_where_the_scales_of_tasks_differ,
-    one_task_is_followed_as_it_is,
-    equal_gradients_are_summed,
-    a_common_scale_scales_the_step,
-    seeded_steps_repeat_bit_for_bit,
-    steps_go_on_from_a_saved_state_bit_for_bit,
-    what_it_is_given_is_left_as_it_was,
-)
-"""Checks of every balancer of gradients that need no claim."""
-OF_LOSSES = (
-    finite_at_every_scale_and_without_samples,
-    a_loss_that_is_not_a_number_shows,
-    seeded_losses_repeat_bit_for_bit,
-)
-"""Checks of every loss weighting that need no claim."""
+def properties(name: str, claims: Collection[str] = ()) -> list[partial[None]]:
+    """What a balancer must do by itself, by its kind and its claims, see `bench.testing.checks`."""
+    fair = not {"random", "asymmetric"} & set(claims)
+    plain: list[Callable[[str], None]]
+    if is_of_gradients(name):
+        combines = isinstance(build(name, 2), GradientCombination)
+        plain = [
+            finite_at_every_scale_and_rank_for_six_steps,
+            finite_where_the_scales_of_tasks_differ,
+            one_task_is_followed_as_it_is,
+            equal_gradients_are_summed,
+            a_common_scale_scales_the_step,
+            seeded_steps_repeat_bit_for_bit,
+            steps_go_on_from_a_saved_state_bit_for_bit,
+            what_it_is_given_is_left_as_it_was,
+            nothing_dense_needs_to_be_shared if combines else finite_for_what_is_hardly_a_gramian,
+            *([permuting_tasks_changes_no_step] if fair else []),
+        ]
+        by_claim = [a_task_with_zero_gradient_has_no_say, what_is_kept_matters_where_claimed]
+    else:
+        plain = [
+            finite_at_every_scale_and_without_samples,
+            a_loss_that_is_not_a_number_shows,
+            seeded_losses_repeat_bit_for_bit,
+            losses_go_on_from_a_saved_state,
+            *([permuting_tasks_permutes_weights, a_task_without_samples_leaves_the_others_alone] if fair else []),
+        ]
+        by_claim = [equal_losses_have_weights_that_sum_to_the_number_of_tasks]
+    found = [partial(check, name) for check in (an_entry_is_complete, *plain)]
+    return [*found, *(partial(check, name, claims) for check in by_claim)]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import __version__
 from bench.atomic import lives, remove_abandoned, scratch_folder, this_process, writable
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known, unknown
 from bench.lock import in_turn
 from bench.production.package import MANIFEST, Package
 from bench.production.scorer import example_rows
@@ -226,8 +226,7 @@ class Registry:
         if number is None:
             now = self.aliases(name)
             alias = alias or CHAMPION
-            if alias not in now:
-                raise unknown(f"alias of the model '{name}'", alias, now)
+            check_known(f"alias of the model '{name}'", alias, now)
             return name, now[alias]
         there = self._store.ask(f"list the versions of '{name}'", "search_model_versions", f"name = '{name}'")
         if number not in (known := [str(each.version) for each in there]):
@@ -252,8 +251,7 @@ class Registry:
 
     def _check_known(self, name: str) -> None:
         known = [each.name for each in self._store.ask("list the models", "search_registered_models")]
-        if name not in known:
-            raise unknown("model", name, known)
+        check_known("model", name, known)
 
 
 def save_model(package: Package, folder: Path) -> None:

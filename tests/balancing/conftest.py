@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))  # what these tests share: balancing_toys, balancing_claims
+sys.path.insert(0, str(Path(__file__).parent))  # for balancing_claims, beside the tests
 
 
 @pytest.fixture(autouse=True)

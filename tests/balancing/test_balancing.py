@@ -1,14 +1,25 @@
-"""The registry itself."""
+"""The registry itself, and what every balancer must do."""
 
 from __future__ import annotations
 
+import balancing_claims as told
+import pytest
+
 from bench.balancing import BALANCING
-from bench.testing.balancing import an_entry_is_complete
+from bench.testing.balancing import properties
 
 
-def test_an_entry_is_complete() -> None:
-    for name in BALANCING:
-        an_entry_is_complete(name)
+def claims(name: str) -> set[str]:
+    sets = {"random": told.RANDOM | {"rlw"}, "asymmetric": told.ASYMMETRIC, "stateful": told.STATEFUL}
+    return {claim for claim, names in sets.items() if name in names}
+
+
+EVERY = [check for name in BALANCING for check in properties(name, claims(name))]
+
+
+@pytest.mark.parametrize("check", EVERY, ids=lambda check: f"{check.args[0]}-{check.func.__name__}")
+def test_each(check) -> None:
+    check()
 
 
 def test_each_has_its_own_file_and_class() -> None:

@@ -1,4 +1,4 @@
-"""Properties of every balancer of gradients, of both kinds, on Jacobians built to have them."""
+"""What some balancers of gradients claim, of both kinds, on Jacobians built to have it."""
 
 from __future__ import annotations
 
@@ -7,51 +7,9 @@ import itertools
 import balancing_claims as told
 import pytest
 import torch
-from balancing_toys import GRADIENTS
 from torch import Tensor
 
-from bench.balancing import BALANCING, GradientAggregation
-from bench.testing import balancing as of
 from bench.testing.balancing import MANY, SAMPLERS, SCALES, agreeing, build, normal, stationary, step
-
-AGGREGATIONS = [name for name in GRADIENTS if issubclass(BALANCING[name].build, GradientAggregation)]
-COMBINATIONS = [name for name in GRADIENTS if name not in AGGREGATIONS]
-
-
-def claims(name: str) -> set[str]:
-    sets = {"random": told.RANDOM, "asymmetric": told.ASYMMETRIC, "stateful": told.STATEFUL}
-    return {claim for claim, names in sets.items() if name in names}
-
-
-@pytest.mark.parametrize("check", of.OF_GRADIENTS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", GRADIENTS)
-def test_each(name: str, check) -> None:
-    check(name)
-
-
-@pytest.mark.parametrize("name", [name for name in GRADIENTS if name not in told.RANDOM | told.ASYMMETRIC])
-def test_permuting_tasks_changes_no_step(name: str) -> None:
-    of.permuting_tasks_changes_no_step(name)
-
-
-@pytest.mark.parametrize("name", AGGREGATIONS)
-def test_finite_for_what_is_hardly_a_gramian(name: str) -> None:
-    of.finite_for_what_is_hardly_a_gramian(name)
-
-
-@pytest.mark.parametrize("name", COMBINATIONS)
-def test_nothing_dense_needs_to_be_shared(name: str) -> None:
-    of.nothing_dense_needs_to_be_shared(name)
-
-
-@pytest.mark.parametrize("name", GRADIENTS)
-def test_a_task_with_zero_gradient_has_no_say(name: str) -> None:
-    of.a_task_with_zero_gradient_has_no_say(name, claims(name))
-
-
-@pytest.mark.parametrize("name", GRADIENTS)
-def test_what_is_kept_matters_where_claimed(name: str) -> None:
-    of.what_is_kept_matters_where_claimed(name, claims(name))
 
 
 def assert_non_conflicting(jacobian: Tensor, found: Tensor) -> None:

@@ -8,13 +8,12 @@ interpolated static one. `--write` puts the table between the marks in that file
 
 from __future__ import annotations
 
-import argparse
+import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from speed.table import replace
+from speed.table import simulation
 
 from bench.frontier.comparison.beyond import MARGIN, beyond, surplus
 from bench.frontier.samples import Sample
@@ -191,19 +190,9 @@ def answer_table(settings: tuple[Setting, ...], runs: int) -> str:
         of = tally_of(setting, runs)
         shares = (*of.yes[:2], *of.no[1:], of.yes[2], of.chances[0], of.no[0], of.chances[1])
         lines.append(f"| {setting.name} | {' | '.join(f'{share:.1%}' for share in shares)} |")
-        print(lines[-1], flush=True)
+        print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=200, help="of each setting and truth")
-    parser.add_argument("--write", type=Path)
-    options = parser.parse_args()
-    table = answer_table(SETTINGS, options.runs)
-    if options.write:
-        replace(options.write, "answer", table)
-
-
 if __name__ == "__main__":
-    main()
+    simulation(__doc__, "answer", 200, lambda runs: answer_table(SETTINGS, runs))

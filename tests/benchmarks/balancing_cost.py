@@ -9,7 +9,6 @@ disturb it little.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from speed.job import Job
 from speed.machine import processor
 from speed.ours import config
 from speed.summary import spread
-from speed.table import NAMES, replace
+from speed.table import NAMES, replace, writer
 
 from bench.balancing import BALANCING
 from bench.data.batches import Batches
@@ -102,12 +101,11 @@ def main() -> None:
     """Measures and prints."""
     keep_freed_memory()  # as every job does
     torch.set_num_threads(1)  # what another thread did would not be counted
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = writer(__doc__)
     parser.add_argument("--architectures", nargs="+", default=["shared_bottom", "mmoe", "ple"])
     parser.add_argument("--tasks", type=int, nargs="+", default=[2, 4, 8])
     parser.add_argument("--kinds", nargs="+", choices=[kind for kind in BALANCING if kind != "static"], default=KINDS)
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
-    parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     kinds = ["static", *options.kinds]
     lines = [f"One thread of {processor()}, products in {options.precision}.", ""]
@@ -119,8 +117,7 @@ def main() -> None:
             cells = [f"{value['median']:.2f} ({value['least']:.2f} to {value['most']:.2f})" for value in spreads]
             lines.append(f"| {NAMES[architecture]} | {tasks} | {' | '.join(cells)} |")
             print(lines[-1], file=sys.stderr, flush=True)
-    if options.write:
-        replace(options.write, "balancing", "\n".join(lines))
+    replace(options.write, "balancing", "\n".join(lines))
     print("\n".join(lines))
 
 

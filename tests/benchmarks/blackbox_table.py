@@ -39,13 +39,13 @@ from bench.predictions import KEPT
 from bench.records import Scalar
 from bench.search.space import load_space
 from bench.seeds import derive
-from bench.suite import Suite, load_suite, resolve_objectives, seconds
+from bench.suite import load_suite, resolve_objectives, seconds
 from bench.training.config import TrialConfig
 from bench.training.evaluation import costs
 from bench.training.kept import write_rows
 from bench.training.loop import Trainer
 
-SUITE = "reports/blackbox/benchmark.toml"
+SUITE = load_suite("reports/blackbox/benchmark.toml")
 RUNGS = "1/32 1/16 1/8 1/4 1/2 1"
 SEED = 5  # of the configurations
 TABLE = "table.parquet"
@@ -87,13 +87,9 @@ def train(run: Run) -> dict[str, Any]:
     return line | {"rungs": rungs, "failure": None}
 
 
-def _suite() -> Suite:
-    return load_suite(SUITE)
-
-
 def card_of(dataset: str) -> str:
     """What the suite calls the data set: a card's name or path."""
-    return next(each.id for each in _suite().datasets if name_of(each.id) == dataset)
+    return next(each.id for each in SUITE.datasets if name_of(each.id) == dataset)
 
 
 def name_of(card: str) -> str:
@@ -104,7 +100,7 @@ def name_of(card: str) -> str:
 def config_of(number: int, tasks: Sequence[str], parents: bool) -> dict[str, Scalar]:
     """Configuration of a number, for tasks in their order; where none has a parent nothing is tied along a funnel."""
     places = ("1", "2", "3")
-    drawn = load_space(_suite().space).sample(np.random.default_rng(derive(SEED, "configuration", number)), places)
+    drawn = load_space(SUITE.space).sample(np.random.default_rng(derive(SEED, "configuration", number)), places)
     names = dict(zip(places, tasks, strict=False))
     found = {}
     for key, value in drawn.items():
@@ -117,7 +113,7 @@ def config_of(number: int, tasks: Sequence[str], parents: bool) -> dict[str, Sca
 
 
 def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
-    of = _suite().dataset(card_of(run.dataset))
+    of = SUITE.dataset(card_of(run.dataset))
     store = Store.open(run.store)
     store = store.with_tasks(run.tasks)
     objectives = resolve_objectives(of, store.schema.tasks)
@@ -165,7 +161,7 @@ def plan(
     name, home = card_of(dataset), resolve_home(options.home)
     card = load_card(name)
     store = prepare(card, home, options.raw / dataset.partition("@")[0] if options.raw else None)
-    tasks = _suite().dataset(name).tasks or card.default_tasks
+    tasks = SUITE.dataset(name).tasks or card.default_tasks
     parents = any(task.parent for task in card.tasks if task.name in tasks)
     fractions = tuple(float(Fraction(text)) for text in RUNGS.split())
     folder = ""

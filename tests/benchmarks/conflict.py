@@ -11,7 +11,6 @@ solved.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 from conflict_figure import svg
 from numpy.typing import NDArray
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.atomic import write_text
 from bench.balancing import BALANCING
@@ -73,10 +72,9 @@ def left(way: Array) -> Array:
 
 def main() -> None:
     """Runs the experiment and prints or writes its table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = writer(__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--figure", type=Path, help="draw the first seed's ways into this file")
-    parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     lines = [
         "| balancing | first task, left | second task, left | starts from which both get below .25 |",
@@ -92,8 +90,7 @@ def main() -> None:
         print(lines[-1], file=sys.stderr, flush=True)
     if options.figure:
         write_text(options.figure, svg(drawn))
-    if options.write:
-        replace(options.write, "conflict", "\n".join(lines))
+    replace(options.write, "conflict", "\n".join(lines))
     print("\n".join(lines))
 
 

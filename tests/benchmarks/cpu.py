@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 from learn_portfolio import SUITE, known_of, learnt_without, name_of
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.atomic import write_text
 from bench.data import Store, load_card, prepare
@@ -222,7 +222,7 @@ def table(found: Sequence[dict[str, Any]], ways: tuple[str, str]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = writer(__doc__)
     parser.add_argument("--raw", type=Path, required=True)
     parser.add_argument("--home", type=Path, default=Path(".seesaw"))
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA)[:4])
@@ -231,7 +231,6 @@ def main() -> None:
     parser.add_argument("--lengths", type=float, default=10)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("cpu.jsonl"))
-    parser.add_argument("--write", type=Path)
     parser.add_argument("--profile", choices=DATA, help="profile one search by rungs instead")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)  # data, way and seed: what a process is begun with
     given = parser.parse_args()
@@ -270,8 +269,7 @@ def main() -> None:
             print(*(known[-1][key] for key in ("data", "way", "seed")), known[-1]["steps"][-1][:2], flush=True)
     text = table(known, tuple(given.ways))
     print(text)
-    if given.write:
-        replace(given.write, "openings" if WAYS[2] in given.ways else "cpu", text)
+    replace(given.write, "openings" if WAYS[2] in given.ways else "cpu", text)
 
 
 if __name__ == "__main__":

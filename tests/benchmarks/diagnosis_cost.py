@@ -8,7 +8,6 @@ Census-Income.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from speed.table import NAMES, replace
+from speed.table import NAMES, replace, writer
 
 from bench.data import Store, load_card, prepare
 from bench.data.batches import Batch
@@ -81,8 +80,7 @@ def table(home: Path | None, raw: Path | None) -> Iterator[str]:
 
 def main() -> None:
     """Measures, and prints or writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", type=Path, help="put the table between the marks of this file")
+    parser = writer(__doc__)
     parser.add_argument("--raw", type=Path, help="raw files of Census-Income")
     parser.add_argument("--home", type=Path)
     arguments = parser.parse_args()

@@ -7,15 +7,13 @@ Milliseconds of the one thread's processor time, median and range of several rou
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 from speed.summary import spread
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.schema import Task
 from bench.testing.metrics import binary, evaluate
@@ -28,9 +26,8 @@ FUNNEL = (Task("click"), Task("buy", parent="click"))
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = writer(__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     rng, rows = np.random.default_rng(0), options.rows
     conditional = np.stack([rng.beta(1, 8, rows), rng.beta(1, 20, rows)], 1).astype(np.float32)
@@ -65,8 +62,7 @@ def main() -> None:
     for name, values in taken.items():
         of = spread(values)
         lines.append(f"| {name} | {of['median']:.0f} ({of['least']:.0f} to {of['most']:.0f}) |")
-    if options.write:
-        replace(options.write, "evaluation", "\n".join(lines))
+    replace(options.write, "evaluation", "\n".join(lines))
     print("\n".join(lines))
 
 

@@ -8,13 +8,12 @@ Each family has trials on a concave front, tuned more or less well. The search s
 
 from __future__ import annotations
 
-import argparse
+import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from speed.table import replace
+from speed.table import simulation
 
 from bench.frontier.comparison.comparison import Comparison, compare
 from bench.frontier.comparison.families import FamilyPoint, families
@@ -126,19 +125,9 @@ def family_table(settings: tuple[Setting, ...], runs: int) -> str:
     for setting in settings:
         false, found = shares_of(setting, runs)
         lines.append(f"| {setting.name} | {false:.1%} | {f'{found:.1%}' if setting.ahead else '-'} |")
-        print(lines[-1], flush=True)
+        print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=200, help="of each setting")
-    parser.add_argument("--write", type=Path)
-    options = parser.parse_args()
-    table = family_table(SETTINGS, options.runs)
-    if options.write:
-        replace(options.write, "families", table)
-
-
 if __name__ == "__main__":
-    main()
+    simulation(__doc__, "families", 200, lambda runs: family_table(SETTINGS, runs))

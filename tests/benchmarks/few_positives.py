@@ -8,13 +8,11 @@ once, so that only the rows err. `--write` puts the table between the marks in t
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from speed.table import replace
+from speed.table import simulation
 
 from bench.frontier.samples import sample
 from bench.frontier.statistics import differences, intervals
@@ -96,16 +94,5 @@ def table(found: Mapping[int, Mapping[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=1000, help="of each number of positives")
-    parser.add_argument("--write", type=Path)
-    options = parser.parse_args()
-    found = table({expected: coverage(expected, options.runs) for expected in EXPECTED})
-    print(found)
-    if options.write:
-        replace(options.write, "few", found)
-
-
 if __name__ == "__main__":
-    main()
+    simulation(__doc__, "few", 1000, lambda runs: table({expected: coverage(expected, runs) for expected in EXPECTED}))

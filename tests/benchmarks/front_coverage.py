@@ -7,17 +7,13 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 from itertools import combinations, pairwise
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent))
 from fronts import SETTINGS, Setting, run_of, truth_of
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.frontier.pareto import hypervolume, nondominated
 from bench.frontier.posterior import p_nondominated, posterior_draws
@@ -97,9 +93,9 @@ def coverage_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
     return "\n".join(lines)
 
 
-def reliability(tally: Tally) -> list[tuple[float, float, int]]:
+def reliability(*tallies: Any) -> list[tuple[float, float, int]]:
     """By bin what was said on average, in which share it was true, and of how many configurations."""
-    said, true = np.array(tally.said), np.array(tally.true)
+    said, true = (np.array([one for each in tallies for one in getattr(each, name)]) for name in ("said", "true"))
     found = []
     for low, high in pairwise(BINS):
         inside = (said >= low) & (said < high)
@@ -108,25 +104,24 @@ def reliability(tally: Tally) -> list[tuple[float, float, int]]:
     return found
 
 
-def _joined(tallies: Sequence[Tally]) -> Tally:
-    whole = Tally()
-    whole.said = [said for tally in tallies for said in tally.said]
-    whole.true = [true for tally in tallies for true in tally.true]
-    return whole
-
-
-def reliability_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
-    """Mean P(non-dominated), how often it came true, and of how many, by setting and bin; at the end pooled."""
+def reliability_table(rows: Sequence[tuple[str, Sequence[Any]]]) -> str:
+    """Mean P(non-dominated), how often it came true, and of how many, by name of some tallies and bin."""
     names = [f"{low:.2f} to {min(high, 1):.2f}" for low, high in pairwise(BINS)]
     lines = [f"| runs | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
-    rows = [(setting.name, [tally]) for setting, tally in tallies]
-    rows.append(("**seeds by Student's t**", [tally for setting, tally in tallies if np.isfinite(setting.tails)]))
-    rows.append(("**three objectives**", [tally for setting, tally in tallies if setting.metrics > 2]))
-    rows.append(("**all**", [tally for _, tally in tallies]))
     for name, together in rows:
-        cells = [f"{said:.2f}: {true:.2f} ({n:,})" if n else "-" for said, true, n in reliability(_joined(together))]
+        cells = [f"{said:.2f}: {true:.2f} ({n:,})" if n else "-" for said, true, n in reliability(*together)]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def pooled(tallies: Sequence[tuple[Setting, Tally]]) -> list[tuple[str, Sequence[Tally]]]:
+    """The rows of `reliability_table`: each setting, and at the end several together."""
+    return [
+        *((setting.name, [tally]) for setting, tally in tallies),
+        ("**seeds by Student's t**", [tally for setting, tally in tallies if np.isfinite(setting.tails)]),
+        ("**three objectives**", [tally for setting, tally in tallies if setting.metrics > 2]),
+        ("**all**", [tally for _, tally in tallies]),
+    ]
 
 
 def pairing_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
@@ -141,13 +136,12 @@ def pairing_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = writer(__doc__)
     parser.add_argument("--runs", type=int, default=2000, help="of each setting")
-    parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     tallies = [(setting, tally_of(setting, options.runs)) for setting in SETTINGS]
     tables = {
-        "coverage": f"{coverage_table(tallies)}\n\n{reliability_table(tallies)}",
+        "coverage": f"{coverage_table(tallies)}\n\n{reliability_table(pooled(tallies))}",
         "pairing": pairing_table(tallies),
     }
     print(*tables.values(), sep="\n\n")

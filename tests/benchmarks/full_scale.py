@@ -26,7 +26,7 @@ from typing import Any
 
 import psutil
 from speed.machine import processor
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.machine import cores
 from bench.progress import duration
@@ -114,14 +114,13 @@ def status_of(home: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = writer(__doc__)
     parser.add_argument("--suite", default="ali-ccp", help="name or file")
     parser.add_argument("--rows", type=int, default=42_300_000)
     parser.add_argument("--part", type=float, default=0.25)
     parser.add_argument("--lengths", type=float, default=20)
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--scratch", type=Path, default=Path("full-scale"))
-    parser.add_argument("--write", type=Path, help="put the table into this document")
     parser.add_argument("--table", default=NAME, help="which table of the document")
     given = parser.parse_args()
     raw, home, log = given.scratch / "raw", given.scratch / "home", given.scratch / "measured.json"
@@ -149,8 +148,7 @@ def main() -> None:
         keep()
     text = table(measured, status_of(home), raw, home, given)
     print(text)
-    if given.write:
-        replace(given.write, given.table, text)
+    replace(given.write, given.table, text)
 
 
 def table(

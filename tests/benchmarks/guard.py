@@ -7,15 +7,9 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
-from pathlib import Path
-
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent))
 from fronts import SETTINGS, Setting, run_of
-from speed.table import replace
+from speed.table import simulation
 
 from bench.frontier.choices import head_choices
 from bench.frontier.judging import Judge
@@ -90,16 +84,5 @@ def table(setting: Setting, runs: int) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=400, help="of each setting")
-    parser.add_argument("--write", type=Path)
-    options = parser.parse_args()
-    tables = "\n\n".join(table(setting, options.runs) for setting in (SMALL, LARGE))
-    print(tables)
-    if options.write:
-        replace(options.write, "guards", tables)
-
-
 if __name__ == "__main__":
-    main()
+    simulation(__doc__, "guards", 400, lambda runs: "\n\n".join(table(setting, runs) for setting in (SMALL, LARGE)))

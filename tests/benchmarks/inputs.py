@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from scipy.stats import t
 from scipy.stats.qmc import Sobol
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.data import Store, load_card, prepare
 from bench.frontier.pareto import hypervolume
@@ -83,7 +83,7 @@ FIRST, TREES = "bucket", "trees"
 WITHOUT = "without regressions"
 FRONTS = {"front within groups": "ndcg@5", "front over all rows": "{share}@10%"}
 """Served fronts of one training: name -> the outcome of each task."""
-VARIANTS: dict[str, dict[str, Scalar]] = {
+OWN: dict[str, dict[str, Scalar]] = {
     FIRST: {},
     TREES: {},
     "bucket, 20 ranges": {"numeric.bucket.bins": 20},
@@ -102,88 +102,51 @@ VARIANTS: dict[str, dict[str, Scalar]] = {
     "single_task": {"sharing.kind": "single_task"},
     "mmoe": {"sharing.kind": "mmoe"},
     "ple": {"sharing.kind": "ple"},
-    "piecewise_linear, dcn_v2": {"numeric.kind": "piecewise_linear", "interaction.kind": "dcn_v2"},
-    "ple, piecewise_linear, dcn_v2": {
-        "sharing.kind": "ple",
-        "numeric.kind": "piecewise_linear",
-        "interaction.kind": "dcn_v2",
-    },
-    "mmoe, bucket_and_piecewise": {"sharing.kind": "mmoe", "numeric.kind": "bucket_and_piecewise"},
-    "ple, bucket_and_piecewise, dcn_v2, averaging": {
-        "sharing.kind": "ple",
-        "numeric.kind": "bucket_and_piecewise",
-        "interaction.kind": "dcn_v2",
-        "optim.averaging": 0.25,
-    },
-    "ple, piecewise_linear, dcn_v2, averaging": {
-        "sharing.kind": "ple",
-        "numeric.kind": "piecewise_linear",
-        "interaction.kind": "dcn_v2",
-        "optim.averaging": 0.25,
-    },
-    "ple, dcn_v2, 4 members": {"sharing.kind": "ple", "interaction.kind": "dcn_v2", "ensemble.members": 4},
-    "ple, piecewise_linear, dcn_v2, averaging, 4 members": {
-        "sharing.kind": "ple",
-        "numeric.kind": "piecewise_linear",
-        "interaction.kind": "dcn_v2",
-        "optim.averaging": 0.25,
-        "ensemble.members": 4,
-    },
-    "single_task, piecewise_linear, dcn_v2": {
-        "sharing.kind": "single_task",
-        "numeric.kind": "piecewise_linear",
-        "interaction.kind": "dcn_v2",
-    },
+    "piecewise_linear, dcn_v2": {},
+    "ple, piecewise_linear, dcn_v2": {},
+    "mmoe, bucket_and_piecewise": {},
+    "ple, bucket_and_piecewise, dcn_v2, averaging": {},
+    "ple, piecewise_linear, dcn_v2, averaging": {},
+    "ple, dcn_v2, 4 members": {},
+    "ple, piecewise_linear, dcn_v2, averaging, 4 members": {},
+    "single_task, piecewise_linear, dcn_v2": {},
     "wide single_task, piecewise_linear, dcn_v2": {
         "sharing.kind": "single_task",
         "sharing.single_task.layers": "256-128",
-        "numeric.kind": "piecewise_linear",
-        "interaction.kind": "dcn_v2",
     },
     "distilled": {"loss.kind": "distilled"},
-    "mmoe, distilled": {"sharing.kind": "mmoe", "loss.kind": "distilled"},
-    "ple, distilled": {"sharing.kind": "ple", "loss.kind": "distilled"},
-    "ple, bucket_and_piecewise, dcn_v2, averaging, distilled": {
-        "sharing.kind": "ple",
-        "numeric.kind": "bucket_and_piecewise",
-        "interaction.kind": "dcn_v2",
-        "optim.averaging": 0.25,
-        "loss.kind": "distilled",
-    },
-    "ple, piecewise_linear, dcn_v2, averaging, distilled": {
-        "sharing.kind": "ple",
-        "numeric.kind": "piecewise_linear",
-        "interaction.kind": "dcn_v2",
-        "optim.averaging": 0.25,
-        "loss.kind": "distilled",
-        "loss.distilled.share": 0.8,
-    },
+    "mmoe, distilled": {},
+    "ple, distilled": {},
+    "ple, bucket_and_piecewise, dcn_v2, averaging, distilled": {},
+    "ple, piecewise_linear, dcn_v2, averaging, distilled": {"loss.distilled.share": 0.8},
     "wide single_task, piecewise_linear, dcn_v2, distilled": {
         "sharing.kind": "single_task",
         "sharing.single_task.layers": "256-128",
-        "numeric.kind": "piecewise_linear",
-        "interaction.kind": "dcn_v2",
-        "loss.kind": "distilled",
         "loss.distilled.share": 0.8,
     },
     "pepnet": {"sharing.kind": "pepnet"},
-    "pepnet, gates by user": {"sharing.kind": "pepnet", "sharing.pepnet.domain": "user_id"},
+    "pepnet, gates by user": {"sharing.pepnet.domain": "user_id"},
     "star": {"sharing.kind": "star"},
     "mlora": {"sharing.kind": "mlora"},
     "focal": {"loss.kind": "focal"},
     "bpr": {"loss.kind": "bpr"},
-    "bpr, weight 0.1": {"loss.kind": "bpr", "loss.bpr.weight": 0.1},
+    "bpr, weight 0.1": {"loss.bpr.weight": 0.1},
     "listwise": {"loss.kind": "listwise"},
-    "listwise, weight 0.1": {"loss.kind": "listwise", "loss.listwise.weight": 0.1},
+    "listwise, weight 0.1": {"loss.listwise.weight": 0.1},
     "jrc": {"loss.kind": "jrc"},
-    "jrc, weight 0.1": {"loss.kind": "jrc", "loss.jrc.weight": 0.1},
+    "jrc, weight 0.1": {"loss.jrc.weight": 0.1},
     "huber": {"regression_loss.kind": "huber"},
     "weighted_logistic": {"regression_loss.kind": "weighted_logistic"},
     "quantile": {"regression_loss.kind": "quantile"},
     "bins": {"regression_loss.kind": "bins"},
     WITHOUT: {},
 }
-"""The first and all that do not say otherwise: Shared-Bottom, up to 1000 ranges, no interaction."""
+VARIANTS = {
+    name: {key: value for part in name.split(", ") for key, value in OWN.get(part, {}).items()} | own
+    for name, own in OWN.items()
+}
+"""Each has the options of the parts of its name, and its own. The first and all that do not say otherwise:
+Shared-Bottom, up to 1000 ranges, no interaction."""
 
 
 def store_of(data: str, home: Path, raw: Path, variant: str = FIRST) -> Store:
@@ -375,7 +338,7 @@ def table(
 
 def main() -> None:
     """Trains what is missing, and prints or writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = writer(__doc__)
     parser.add_argument("--raw", type=Path, required=True)
     parser.add_argument("--home", type=Path, default=Path(".seesaw"))
     parser.add_argument("--data", nargs="+", choices=EPOCHS, default=list(EPOCHS))
@@ -384,7 +347,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("inputs.jsonl"))
-    parser.add_argument("--write", type=Path, help="put the table into this document")
     parser.add_argument("--against", choices=VARIANTS, default=FIRST, help="variant that others are compared with")
     parser.add_argument("--block", default=NAME, help="name of the table there")
     parser.add_argument("--outcome", nargs="+", default=[], help="rows of the table; all by default")
@@ -417,8 +379,7 @@ def main() -> None:
         list(pool.map(lambda pair: run(*pair), [(data, variant) for data in given.data for variant in given.variant]))
     text = table(lines, given.data, given.variant, given.outcome, given.against)
     print(text)
-    if given.write:
-        replace(given.write, given.block, text)
+    replace(given.write, given.block, text)
 
 
 if __name__ == "__main__":

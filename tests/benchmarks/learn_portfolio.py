@@ -18,6 +18,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+from blackbox_table import SUITE, card_of, name_of
 from emulator import Emulator
 from replay import KIND, Table, read_tables
 
@@ -28,9 +29,8 @@ from bench.records import Scalar
 from bench.search.plan import SINGLE_TASK, fitted
 from bench.search.ranking import best_first, reduction_factors
 from bench.search.space import load_space
-from bench.suite import load_suite, resolve_objectives
+from bench.suite import resolve_objectives
 
-SUITE = load_suite("reports/blackbox/benchmark.toml")
 SIZE = 12
 AGAIN = ("rare-feed", "long-tail-log", "small-films", "lectures", "police-stops")
 """Data sets whose configurations are those of others in the table: they add no candidates."""
@@ -45,16 +45,6 @@ HEAD = """# Made by tests/benchmarks/learn_portfolio.py, best first; a weight's 
 """
 
 Config = dict[str, Scalar]
-
-
-def card_of(dataset: str) -> str:
-    """What the suite calls a data set of the table: a card's name or path."""
-    return next(each.id for each in SUITE.datasets if name_of(each.id) == dataset)
-
-
-def name_of(card: str) -> str:
-    """What the table calls a data set."""
-    return Path(card).stem if card.endswith(".toml") else card
 
 
 def tables_of(dataset: str, path: Path) -> list[Table]:

@@ -7,13 +7,12 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 import torch
 from inputs import interval, store_of, trained
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.machine import keep_freed_memory
 
@@ -23,12 +22,11 @@ OUTCOMES = ("click.auc", "long_view.ctcvr.auc", "click.ndcg@5", "long_view.ndcg@
 
 def main() -> None:
     """Trains, and prints or writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = writer(__doc__)
     parser.add_argument("--raw", type=Path, required=True)
     parser.add_argument("--home", type=Path, default=Path(".seesaw"))
     parser.add_argument("--variant", nargs="+", default=["listwise", "jrc", "bpr"])
     parser.add_argument("--out", type=Path, default=Path("inputs.jsonl"))
-    parser.add_argument("--write", type=Path, help="put the table into this document")
     given = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(1)
@@ -48,8 +46,7 @@ def main() -> None:
             of = gains[name, variant]
             rows.append(f"| {name} | {variant} | {len(of)} | {interval(of)} |")
     print("\n".join(rows))
-    if given.write:
-        replace(given.write, "control", "\n".join(rows))
+    replace(given.write, "control", "\n".join(rows))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from speed.table import replace
+from speed.table import replace, writer
 
 TRIALS = 3
 """For each node."""
@@ -68,12 +68,11 @@ def seconds(nodes: int, name: str, given: argparse.Namespace) -> float:
 
 def main() -> None:
     """Measures, prints and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = writer(__doc__)
     parser.add_argument("--data", default="synthetic-funnel@rows=1_000_000")
     parser.add_argument("--raw", type=Path)
     parser.add_argument("--home", type=Path, default=Path(".seesaw"))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--write", type=Path)
     given = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     given.home.mkdir(parents=True, exist_ok=True)
@@ -90,8 +89,7 @@ def main() -> None:
         f"| median | | | {statistics.median(times):.2f} |",
     ]
     print("\n".join(lines))
-    if given.write:
-        replace(given.write, "nodes", "\n".join(lines))
+    replace(given.write, "nodes", "\n".join(lines))
 
 
 if __name__ == "__main__":

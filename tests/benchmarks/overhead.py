@@ -9,7 +9,6 @@ run on each record; to measure a run's MLflow part, hand in its own.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import sys
 import tempfile
@@ -39,7 +38,7 @@ from bench.search.space import load_space
 from bench.search.standing import Ledger
 from bench.search.study import Study
 from bench.seeds import derive
-from tests.benchmarks.speed.table import replace
+from tests.benchmarks.speed.table import replace, writer
 
 AT = (100, 500, 1000, 2000, 5000)
 WINDOW = 50
@@ -170,17 +169,15 @@ def markdown(found: dict[str, list[dict[str, float]]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = writer(__doc__)
     parser.add_argument("--trials", type=int, default=AT[-1])
     parser.add_argument("--search", action="append", choices=SEARCHES)
     parser.add_argument("--whole", action="store_true", help="propose every trial, not only those that are measured")
-    parser.add_argument("--write", type=Path, help="document with a place marked overhead")
     chosen = parser.parse_args()
     found = {name: measure(name, chosen.trials, chosen.whole) for name in chosen.search or SEARCHES}
     table = markdown(found)
     print(table)
-    if chosen.write:
-        replace(chosen.write, "overhead", table)
+    replace(chosen.write, "overhead", table)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,12 @@ stands for theirs. It is timed against k steps of one such model, in turns, in C
 
 from __future__ import annotations
 
-import argparse
 from itertools import product
-from pathlib import Path
 from time import process_time
 from typing import cast
 
 import numpy as np
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.data import Store
 from bench.machine import keep_freed_memory
@@ -49,11 +47,10 @@ def seconds(each: Trainer, steps: int) -> float:
 
 def main() -> None:
     """Measures, prints and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = writer(__doc__)
     parser.add_argument("--fields", type=int, default=20)
     parser.add_argument("--rows", type=int, default=65536)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--write", type=Path)
     asked = parser.parse_args()
     keep_freed_memory()
     lines = [f"| layers | batch | one model, ms a step | {MEMBERS} side by side | gain |", "|---|---|---|---|---|"]
@@ -68,8 +65,7 @@ def main() -> None:
         gain = f"{np.median(gains):.2f} ({min(gains):.2f} to {max(gains):.2f})"
         lines.append(f"| {layers} | {batch:,} | {alone:.2f} | {together:.2f} | {gain} |")
         print(lines[-1], flush=True)
-    if asked.write:
-        replace(asked.write, "packing", "\n".join(lines))
+    replace(asked.write, "packing", "\n".join(lines))
 
 
 if __name__ == "__main__":

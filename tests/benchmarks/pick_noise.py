@@ -20,7 +20,6 @@ difference from the first way, over searches and draws of labels.
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -44,6 +43,7 @@ from pick_regret import (
 )
 from replay import Floats
 from speed.table import replace as replace_table
+from speed.table import writer
 
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
@@ -175,7 +175,7 @@ def _compared(searches: Sequence[dict[str, Floats]]) -> dict[str, str]:
 
 def main() -> None:
     """Replays, trains what is missing, and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = writer(__doc__)
     parser.add_argument("--keep", type=Path, required=True, help="folder for trainings on fresh seeds")
     parser.add_argument("--table", type=Path, default=Path("reports/blackbox/table.parquet"))
     parser.add_argument("--datasets", nargs="+", default=list(GENERATED), choices=GENERATED)
@@ -184,7 +184,6 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=8, help="full-length trainings of the search")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--home", type=Path)
-    parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     options.raw = None
     known, candidates = known_of([name_of(each.id) for each in SUITE.datasets], options.table)

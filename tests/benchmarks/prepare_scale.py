@@ -10,7 +10,6 @@ small set. Generated files and stores are removed as soon as they are measured.
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import subprocess
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import generated_log
 from ali_ccp_line_by_line import rows as line_by_line
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.data import load_card, parse_card
 from bench.data.readers.ali_ccp import COMMON, SKELETON, read_ali_ccp
@@ -105,11 +104,10 @@ def against_twin(scratch: Path) -> str:
 
 def main() -> None:
     """Measures, and puts the tables into the document."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = writer(__doc__)
     parser.add_argument("--format", nargs="+", default=["ali-ccp", "csv", "parquet"])
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 5_000_000])
     parser.add_argument("--scratch", type=Path)
-    parser.add_argument("--write", type=Path, help="put the tables of these formats into this document")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         scratch = Path(folder)
@@ -122,8 +120,7 @@ def main() -> None:
             if format == "ali-ccp":
                 lines += ["", against_twin(scratch)]
                 print(lines[-1], flush=True)
-            if options.write:
-                replace(options.write, format, "\n".join(lines))
+            replace(options.write, format, "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -7,13 +7,12 @@ Each way trains the same configuration for one epoch, by `seesaw train`; the fir
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-from speed.table import replace
+from speed.table import replace, writer
 
 MODELS = ("shared_bottom", "esmm", "mmoe", "ple")
 
@@ -30,12 +29,11 @@ def rate(data: str, home: Path, model: str, batch: int, threads: int, ranks: int
 
 def main() -> None:
     """Measures, prints and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = writer(__doc__)
     parser.add_argument("--data", default="synthetic-funnel@rows=400000")
     parser.add_argument("--home", type=Path, default=Path(".seesaw"))
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--batch", type=int, default=8192)
-    parser.add_argument("--write", type=Path)
     asked = parser.parse_args()
     ways = [(1, 1), (asked.ranks, 1), (asked.ranks, asked.ranks)]
     lines = [
@@ -47,8 +45,7 @@ def main() -> None:
         cells = [f"{each:,.0f} ({each / rates[0]:.2f})" for each in rates]
         lines.append(f"| {model} | " + " | ".join(cells) + " |")
         print(lines[-1], flush=True)
-    if asked.write:
-        replace(asked.write, "ranks", "\n".join(lines))
+    replace(asked.write, "ranks", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ Intervals are bootstrapped over seeds; differences are paired by seed.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import itertools
 import json
@@ -31,7 +30,7 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.atomic import write_text
 from bench.search.samplers import quiet
@@ -171,14 +170,13 @@ def path(folder: Path, table: str, sampler: str, seed: int, trials: int) -> Path
 
 def main() -> None:
     """Makes the runs that lack, and prints the table; with `--report` only the table, of the runs that there are."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = writer(__doc__)
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--tables", nargs="+", default=list(TABLES), choices=list(TABLES))
     parser.add_argument("--samplers", nargs="+", default=list(SAMPLERS), choices=list(SAMPLERS))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--report", action="store_true", help="make no run")
-    parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     options.runs.mkdir(parents=True, exist_ok=True)
     for seed, table, sampler in itertools.product(range(options.seeds), options.tables, options.samplers):
@@ -187,8 +185,7 @@ def main() -> None:
             write_text(at, json.dumps(run(table, sampler, seed, options.trials)))
     text = report(options.runs, options.tables, options.samplers, options.seeds, options.trials)
     print(text)
-    if options.write:
-        replace(options.write, "tables", text)
+    replace(options.write, "tables", text)
 
 
 if __name__ == "__main__":

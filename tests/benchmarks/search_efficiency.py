@@ -23,7 +23,6 @@ full-length trainings. Intervals are bootstrapped over replays.
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,6 +34,7 @@ from learn_portfolio import SUITE, known_of, learnt_without, name_of, tables_of
 from replay import Floats, Problem
 from searchers import DEFAULTS, FULL_LENGTH, ORDERS, OURS, SEARCHERS, TARGET, Searcher, Trace
 from speed.table import replace as replace_table
+from speed.table import writer
 
 from bench.frontier.pareto import Growing
 
@@ -124,7 +124,7 @@ def orders(dataset: str, curves: Mapping[str, Floats], grid: Floats) -> str:
 
 def main() -> None:
     """Replays and prints the tables of every data set."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = writer(__doc__)
     parser.add_argument("--table", type=Path, default=Path("reports/blackbox/table.parquet"))
     parser.add_argument("--datasets", nargs="+", default=DATASETS, choices=DATASETS)
     parser.add_argument("--ways", nargs="+", default=["pool", "emulator"], choices=["pool", "emulator"])
@@ -132,7 +132,6 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=20, help="full-length trainings")
     parser.add_argument("--orders", action="store_true", help="compare orders of the first configurations instead")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--write", type=Path, help="put the tables into this document")
     options = parser.parse_args()
     if options.budget < BUDGETS[-1]:
         parser.error(f"--budget: expected at least {BUDGETS[-1]}, found {options.budget:g}")

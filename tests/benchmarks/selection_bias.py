@@ -11,7 +11,6 @@ probability, and as none with the rest. With bias = 0, price and appeal act on n
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from relatedness import interval
 from sklearn.metrics import roc_auc_score
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.data import Store, load_card, prepare
 from bench.data.synthetic.funnel import FunnelConfig, generate
@@ -88,11 +87,10 @@ def measure(store: Store, true: Array, funnel: str, seed: int) -> list[float]:
 
 def main() -> None:
     """Runs the experiment and prints or writes its table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = writer(__doc__)
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--funnels", nargs="+", default=list(FUNNELS))
     parser.add_argument("--home", type=Path)
-    parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     lines = [
         "| bias | funnel | AUC, all | excess log loss, all | AUC, clicked | excess log loss, clicked "
@@ -116,8 +114,7 @@ def main() -> None:
             less = "" if funnel == options.funnels[0] else interval(own[:, 0] - first[:, 0])
             lines.append(f"| {bias:g} | {funnel} | {' | '.join(interval(v) for v in own.T)} | {less} |")
             print(lines[-1], file=sys.stderr, flush=True)
-    if options.write:
-        replace(options.write, "selection_bias", "\n".join(lines))
+    replace(options.write, "selection_bias", "\n".join(lines))
     print("\n".join(lines))
 
 

@@ -8,20 +8,17 @@ was run, between the marks in that file. 100 resamples stand for the 200 of a ru
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace as changed
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent))
+from front_coverage import reliability_table
 from served_worlds import Setup, settings_of, setups
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.frontier.pareto import nondominated
 from bench.frontier.score import Fusion
@@ -31,7 +28,6 @@ from bench.frontier.served.measuring import Current
 from bench.frontier.served.served import Served, served_front
 from bench.rows import CONFIRM, TEST
 
-BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0 + 1e-9)
 COLUMNS = ("front", "kept", "gain", "gain of the front", "oracle", "front on confirm")
 
 
@@ -117,27 +113,11 @@ def distance_table(tallies: Sequence[tuple[Setup, Tally]]) -> str:
     return "\n".join(lines)
 
 
-def reliability_table(tallies: Sequence[tuple[Setup, Tally]]) -> str:
-    """Mean P(non-dominated), how often it came true, and of how many, by setup and bin."""
-    names = [f"{low:.2f} to {min(high, 1):.2f}" for low, high in pairwise(BINS)]
-    lines = [f"| runs | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
-    for setup, tally in tallies:
-        said, true = np.array(tally.said), np.array(tally.true)
-        cells = []
-        for low, high in pairwise(BINS):
-            inside = (said >= low) & (said < high)
-            n = int(inside.sum())
-            cells.append(f"{said[inside].mean():.2f}: {true[inside].mean():.2f} ({n:,})" if n else "-")
-        lines.append(f"| {setup.name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = writer(__doc__)
     parser.add_argument("--runs", type=int, default=200, help="of each setup")
     parser.add_argument("--only", type=int, nargs="*", help="numbers of setups")
     parser.add_argument("--keep", type=Path)
-    parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     if options.keep:
         options.keep.mkdir(parents=True, exist_ok=True)
@@ -155,10 +135,10 @@ def main() -> None:
             print(f"{setup.name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
         if tally.runs:
             tallies.append((setup, tally))
-    table = "\n\n".join(each(tallies) for each in (coverage_table, distance_table, reliability_table))
+    rows = [(setup.name, [tally]) for setup, tally in tallies]
+    table = f"{coverage_table(tallies)}\n\n{distance_table(tallies)}\n\n{reliability_table(rows)}"
     print(table)
-    if options.write:
-        replace(options.write, "served", table)
+    replace(options.write, "served", table)
 
 
 if __name__ == "__main__":

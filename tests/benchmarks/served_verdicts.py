@@ -18,19 +18,15 @@ that is as good as the best not named. "Trees": trees are said to be ahead.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).parent))
-from speed.table import replace
+from speed.table import simulation
 
 from bench.frontier.policy import Policy
 from bench.frontier.served.distance import rows_of
@@ -191,16 +187,5 @@ def table_of(cases: Sequence[Case], runs: int) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=1000, help="of each case")
-    parser.add_argument("--write", type=Path)
-    options = parser.parse_args()
-    table = table_of(CASES, options.runs)
-    print(table)
-    if options.write:
-        replace(options.write, "served verdicts", table)
-
-
 if __name__ == "__main__":
-    main()
+    simulation(__doc__, "served verdicts", 1000, lambda runs: table_of(CASES, runs))

@@ -9,13 +9,12 @@ marks in that file.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.data import Store, load_card, prepare
 from bench.home import writable_home
@@ -79,16 +78,14 @@ def _sd(variance: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = writer(__doc__)
     parser.add_argument("--raw", type=Path)
     parser.add_argument("--home", type=Path)
     parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--write", type=Path)
     given = parser.parse_args()
     store = prepare(load_card("census-income"), writable_home(given.home), given.raw)
     found = table(store.with_tasks(store.default_tasks), given.seeds)
-    if given.write:
-        replace(given.write, "seeds", found)
+    replace(given.write, "seeds", found)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ largest sum of gains on confirmation rows. The truth is what forty other seeds c
 
 from __future__ import annotations
 
-import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from speed.table import replace
+from speed.table import simulation
 
 from bench.frontier.score import Fusion
 from bench.frontier.served.errors import draws_of, seeds_of
@@ -165,19 +164,9 @@ def table(cases: Sequence[Case], runs: int) -> str:
         shares = " | ".join(f"{share:.1%}" for share in coverage(case, runs))
         size = f"{case.count} rows" if case.sizes == "no groups" else f"{case.count} groups, {case.sizes}"
         lines.append(f"| {case.metric} | {size} | {case.rate:.0%} | {shares} |")
-        print(lines[-1], flush=True)
+        print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=300, help="of each case")
-    parser.add_argument("--write", type=Path)
-    options = parser.parse_args()
-    text = table(CASES, options.runs)
-    if options.write:
-        replace(options.write, "small", text)
-
-
 if __name__ == "__main__":
-    main()
+    simulation(__doc__, "small", 300, lambda runs: table(CASES, runs))

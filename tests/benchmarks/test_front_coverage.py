@@ -5,7 +5,7 @@ from __future__ import annotations
 import few_positives
 import numpy as np
 import pytest
-from front_coverage import coverage_table, pairing_table, reliability, reliability_table, tally_of
+from front_coverage import coverage_table, pairing_table, pooled, reliability, reliability_table, tally_of
 from fronts import SETTINGS
 
 
@@ -14,7 +14,7 @@ def test_a_few_runs() -> None:
     setting = next(each for each in SETTINGS if each.correlation)
     tallies = [(setting, tally_of(setting, 10, draws=120))]
     assert setting.name in coverage_table(tallies)
-    assert setting.name in reliability_table(tallies)
+    assert setting.name in reliability_table(pooled(tallies))
     assert setting.name in pairing_table(tallies)
 
 

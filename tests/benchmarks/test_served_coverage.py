@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from served_coverage import coverage_table, reliability_table, tally_of
+from served_coverage import coverage_table, tally_of
 from served_worlds import setups
 
 
@@ -20,4 +20,3 @@ def test_nominal_intervals_cover(at: int) -> None:
         assert abs(np.mean(off)) < 0.05
     assert np.mean(tally.apart) > 0  # nobody is beyond the best front
     assert setup.name in coverage_table([(setup, tally)])
-    assert setup.name in reliability_table([(setup, tally)])

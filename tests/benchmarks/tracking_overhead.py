@@ -9,7 +9,6 @@ of the process. The server is a process of its own.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -17,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.frontier.history import History
 from bench.objectives import Objective
@@ -100,10 +99,9 @@ def _drain(section: Section) -> None:
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = writer(__doc__)
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 1000, 5000], help="multiples of 100")
     parser.add_argument("--stores", nargs="+", choices=("sqlite", "server"), default=["sqlite", "server"])
-    parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     lines = [HEADER]
     with tempfile.TemporaryDirectory() as folder:
@@ -120,8 +118,7 @@ def main() -> None:
                     print(lines[-1], file=sys.stderr, flush=True)
             finally:
                 server.stop()
-    if options.write:
-        replace(options.write, "tracking", "\n".join(lines))
+    replace(options.write, "tracking", "\n".join(lines))
     print("\n".join(lines))
 
 

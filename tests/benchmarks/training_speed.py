@@ -52,8 +52,7 @@ def main() -> None:
     found = document(options, store.manifest, store.schema.rows, runs, before)
     if options.out:
         write_text(options.out, json.dumps(found, indent=1) + "\n")
-    if options.write:
-        replace(options.write, options.mark, markdown(found))
+    replace(options.write, options.mark, markdown(found))
     print(json.dumps(found, indent=1) if options.json else markdown(found))
 
 

@@ -10,16 +10,11 @@ measured on the search's own rows (their row error is the one that the search sa
 
 from __future__ import annotations
 
-import argparse
-import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent))
 from fronts import SETTINGS, Floats
-from speed.table import replace as write_between
+from speed.table import simulation
 
 from bench.confirm.race import shortlist
 from bench.frontier.pareto import hypervolume
@@ -130,16 +125,6 @@ def table(found: list[Found]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=400, help="of each line")
-    parser.add_argument("--write", type=Path)
-    options = parser.parse_args()
-    text = table([found_of(error, unseen, options.runs) for error in ROW_ERRORS for unseen in (False, True)])
-    print(text)
-    if options.write:
-        write_between(options.write, "unseen", text)
-
-
 if __name__ == "__main__":
-    main()
+    CASES = [(error, unseen) for error in ROW_ERRORS for unseen in (False, True)]
+    simulation(__doc__, "unseen", 400, lambda runs: table([found_of(*case, runs) for case in CASES]))

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from speed.table import replace
+from speed.table import replace, writer
 
 from bench.api import load_run
 from bench.frontier.points import BASELINE
@@ -140,7 +140,7 @@ def _cell(said: Change, true: float) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = writer(__doc__)
     parser.add_argument("log", type=Path)
     parser.add_argument("--label", action="append", required=True)
     parser.add_argument("--group", required=True)
@@ -148,7 +148,6 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--parts", type=int, default=8)
     parser.add_argument("--fresh", type=int, default=8)
-    parser.add_argument("--write", type=Path)
     asked = parser.parse_args()
     log = pd.read_csv(asked.log, dtype=str, keep_default_na=False)
     groups = log[asked.group].drop_duplicates().sample(frac=1, random_state=SEED).tolist()
@@ -156,8 +155,7 @@ def main() -> None:
     logs = [log[part_of == part] for part in range(asked.parts)]
     found = [told(*make(asked, part, logs)) for part in range(asked.parts)]
     print(text := table(found))
-    if asked.write:
-        replace(asked.write, "truth", text)
+    replace(asked.write, "truth", text)
 
 
 if __name__ == "__main__":

@@ -51,8 +51,7 @@ def main() -> None:
         ratio = f"{ratios['median']:.2f} ({ratios['least']:.2f} to {ratios['most']:.2f})"
         lines.append(f"| {NAMES[architecture]} | {median(one):,.0f} | {median(many):,.0f} | {ratio} |")
         print(lines[-1], file=sys.stderr, flush=True)
-    if options.write:
-        replace(options.write, "workers", "\n".join(lines))
+    replace(options.write, "workers", "\n".join(lines))
     print("\n".join(lines))
 
 

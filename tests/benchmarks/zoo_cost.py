@@ -8,16 +8,14 @@ few steps each, for several rounds; a ratio compares steps of one round. Time is
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from balancing_cost import Store, multiples, random_store
 from speed.summary import spread
-from speed.table import NAMES, replace
+from speed.table import NAMES, replace, writer
 
 from bench.data.tasks import scale_of
 from bench.machine import keep_freed_memory
@@ -126,9 +124,8 @@ def _cell(values: list[float]) -> str:
 def main() -> None:
     """Measures, and prints or writes the tables."""
     keep_freed_memory()  # as every job does
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = writer(__doc__)
     parser.add_argument("--axes", nargs="+", default=list(AXES), choices=list(AXES))
-    parser.add_argument("--write", type=Path, help="put the tables into this document")
     options = parser.parse_args()
     for axis in options.axes:
         columns = [NAMES[model] for model in MODELS] if axis != "sharing" else ["step"]

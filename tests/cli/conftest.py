@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,20 +141,23 @@ class Shop:
         assert old in text, f"{old!r} is not in {file.name}"
         file.write_text(text.replace(old, new))
 
+    def run(self, seesaw: Callable[..., Said], name: str, *more: object, executor: str = "inline") -> dict[str, Any]:
+        said = seesaw("run", self.suite, "--raw", self.raw, "--name", name, "--executor", executor, "--json", *more)
+        assert said.code == 0, said.err
+        return dict(json.loads(said.out))
 
-def write_log(path: Path, rows: int = 800) -> None:
-    rng = np.random.default_rng(0)
-    users, items = rng.integers(0, 12, rows), rng.integers(0, 9, rows)
-    price = rng.normal(10, 3, rows).round(2)
-    click = rng.random(rows) < 1 / (1 + np.exp(-(np.sin(users) + np.cos(items))))
-    buy = click & (rng.random(rows) < 1 / (1 + np.exp(-(1 - (price - 10) / 2))))
-    lines = ["user,item,price,day,dwell,click,buy"]
-    for row in zip(
-        users, items, price, np.arange(rows) * 30 // rows + 1, click.astype(int), buy.astype(int), strict=True
-    ):
-        u, i, p, d, c, b = row
-        lines.append(f"u{u},i{i},{p},{d},1,{c},{b}")
-    path.write_text("\n".join(lines) + "\n")
+    def write_log(self, rows: int = 800, seed: int = 0, today: bool = False) -> None:
+        """The raw file; `today` adds today's score: cheap items first, and none in every tenth row."""
+        rng = np.random.default_rng(seed)
+        users, items = rng.integers(0, 12, rows), rng.integers(0, 9, rows)
+        price = rng.normal(10, 3, rows).round(2)
+        click = rng.random(rows) < 1 / (1 + np.exp(-(np.sin(users) + np.cos(items))))
+        buy = click & (rng.random(rows) < 1 / (1 + np.exp(-(1 - (price - 10) / 2))))
+        lines = ["user,item,price,day,dwell,click,buy" + ",today" * today]
+        for at, (u, i, p, c, b) in enumerate(zip(users, items, price, click, buy, strict=True)):
+            score = f",{'' if at % 10 == 0 else -p}" * today
+            lines.append(f"u{u},i{i},{p},{at * 30 // rows + 1},1,{c:d},{b:d}{score}")
+        self.log.write_text("\n".join(lines) + "\n")
 
 
 def open_shop(folder: Path) -> Shop:
@@ -161,7 +166,7 @@ def open_shop(folder: Path) -> Shop:
     made.card.write_text(CARD.replace("[reader]", 'time = "day"\n\n[reader]', 1))
     (made.folder / "space.toml").write_text(SPACE)
     made.suite.write_text(SUITE.format(space=made.folder / "space.toml", card=made.card))
-    write_log(made.log)
+    made.write_log()
     return made
 
 

@@ -17,12 +17,6 @@ from bench.search.study import Study
 from bench.tracking.reading import frontier_of
 
 
-def run(seesaw, shop, name: str, *more: object, executor: str = "inline") -> dict:
-    said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", name, "--executor", executor, "--json", *more)
-    assert said.code == 0, said.err
-    return json.loads(said.out)
-
-
 def front(document: dict) -> list[tuple]:
     """What must repeat: trials and their quality; times and memory may differ."""
     return [
@@ -81,10 +75,10 @@ def test_train_prints_the_documented_json(seesaw, shop) -> None:
 
 @pytest.mark.slow
 def test_one_seed_gives_one_frontier(seesaw, shop) -> None:
-    first, second = run(seesaw, shop, "a"), run(seesaw, shop, "b")
+    first, second = shop.run(seesaw, "a"), shop.run(seesaw, "b")
     assert front(first) == front(second)
     assert first["hypervolume"] == second["hypervolume"]
-    assert front(run(seesaw, shop, "c", "--seed", 1)) != front(first)
+    assert front(shop.run(seesaw, "c", "--seed", 1)) != front(first)
 
 
 def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, tmp_path: Path, monkeypatch) -> None:
@@ -120,7 +114,7 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     monkeypatch.setattr(socket.socket, "connect", lambda self, address: asked.append(address))
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *more, **named: asked.append(host) or [])
     shop.edit(shop.suite, 'baselines = ["single_task"]\n', "")
-    document = run(seesaw, shop, "a")
+    document = shop.run(seesaw, "a")
     assert not asked
     assert document["points"]
     every = ["single_task", "equal_weights", "random_weights", "trees", "ensemble"]
@@ -170,7 +164,7 @@ def test_failed_trials_are_recorded_and_the_search_goes_on(seesaw, shop, tmp_pat
         return result
 
     monkeypatch.setattr(execution, "run_job", fails_twice)
-    assert run(seesaw, shop, "wild")["points"]
+    assert shop.run(seesaw, "wild")["points"]
     status = json.loads(seesaw("status", "wild", "--json").out)
     assert (status["completed"], status["failed"]) == (4, 2)
     reasons = {failure["trial"]: (failure["kind"], failure["reason"]) for failure in status["failures"]}

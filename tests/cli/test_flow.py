@@ -65,7 +65,7 @@ class Flow:
 @pytest.fixture(scope="module")
 def ran(module_shop: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     shop, home = module_shop, tmp_path_factory.mktemp("home")
-    write_log(shop.log)
+    shop.write_log(4000, seed=1, today=True)
     shop.edit(shop.card, "[reader]", 'logged = ["today"]\n\n[reader]')
     shop.edit(shop.suite, "trials = 6", "trials = 3")
     shop.edit(shop.suite, '["single_task"]', '["single_task", "equal_weights", "trees"]')
@@ -79,19 +79,6 @@ def ran(module_shop: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 @pytest.fixture
 def flow(ran: tuple[Path, Any], seesaw: Any) -> Flow:
     return Flow(*ran, seesaw)
-
-
-def write_log(path: Path, rows: int = 4000) -> None:
-    """As the shop's, but longer, and with today's score: cheap items first; every tenth row has none."""
-    rng = np.random.default_rng(1)
-    users, items = rng.integers(0, 12, rows), rng.integers(0, 9, rows)
-    price = rng.normal(10, 3, rows).round(2)
-    click = rng.random(rows) < 1 / (1 + np.exp(-(np.sin(users) + np.cos(items))))
-    buy = click & (rng.random(rows) < 1 / (1 + np.exp(-(1 - (price - 10) / 2))))
-    lines = ["user,item,price,day,dwell,click,buy,today"]
-    for at, (u, i, p, c, b) in enumerate(zip(users, items, price, click, buy, strict=True)):
-        lines.append(f"u{u},i{i},{p},{at * 30 // rows + 1},1,{c:d},{b:d},{'' if at % 10 == 0 else -p}")
-    path.write_text("\n".join(lines) + "\n")
 
 
 def test_the_answer_is_served(flow: Flow, tmp_path: Path) -> None:

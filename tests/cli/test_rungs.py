@@ -27,12 +27,6 @@ def rungs(shop):
     return shop
 
 
-def run(seesaw, shop, name: str, *more: object, executor: str = "inline") -> dict:
-    said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", name, "--executor", executor, "--json", *more)
-    assert said.code == 0, said.err
-    return json.loads(said.out)
-
-
 def essence(home: Path, name: str) -> list[tuple]:
     part = next(iter(Run.open(home, name).datasets.values()))
     return [
@@ -47,7 +41,7 @@ def valid(metrics: dict[str, float]) -> dict[str, float]:
 
 @pytest.mark.slow
 def test_a_run_by_rungs_ends_with_everything_that_a_run_has(seesaw, rungs, tmp_path: Path) -> None:
-    document = run(seesaw, rungs, "a")
+    document = rungs.run(seesaw, "a")
     home = tmp_path / "home"
     folder = next(iter(Run.open(home, "a").datasets.values())).folder
     assert {"study.jsonl", "optuna.log", "frontier.parquet", "picked.json", "store.json"} <= {
@@ -92,7 +86,7 @@ def test_a_run_by_rungs_ends_with_everything_that_a_run_has(seesaw, rungs, tmp_p
 def test_mlflow_has_a_trial_once_with_a_value_for_each_rung(seesaw, rungs, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
-    run(seesaw, rungs, "a")
+    rungs.run(seesaw, "a")
     home = tmp_path / "home"
     part = next(iter(Run.open(home, "a").datasets.values()))
     records = {record.number: record for record in Study.read(part.folder).records()}
@@ -119,7 +113,7 @@ def test_mlflow_has_a_trial_once_with_a_value_for_each_rung(seesaw, rungs, tmp_p
 @pytest.mark.slow
 def test_a_stopped_run_by_rungs_goes_on_to_the_same_results(seesaw, rungs, tmp_path: Path, interrupt) -> None:
     home = tmp_path / "home"
-    run(seesaw, rungs, "whole")
+    rungs.run(seesaw, "whole")
     whole = essence(home, "whole")
     interrupt(lambda job: job % 7 == 0)
     said = seesaw("run", rungs.suite, "--raw", rungs.raw, "--name", "cut", "--executor", "inline")
@@ -137,7 +131,7 @@ def test_a_stopped_run_by_rungs_goes_on_to_the_same_results(seesaw, rungs, tmp_p
 @pytest.mark.slow  # the inline run and the pool of a search without rungs are not
 def test_a_process_pool_repeats_itself_by_rungs(seesaw, rungs, tmp_path: Path) -> None:
     for name in "ab":
-        run(seesaw, rungs, name, "--workers", 2, executor="process")
+        rungs.run(seesaw, name, "--workers", 2, executor="process")
     assert essence(tmp_path / "home", "a") == essence(tmp_path / "home", "b")
 
 
@@ -155,7 +149,7 @@ def test_a_budget_that_does_not_hold_one_trial_is_refused(seesaw, rungs) -> None
 def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_path: Path) -> None:
     """Whichever rung it is at: mid-schedule, on full length, and with objectives that are not the tasks' own."""
     rungs.edit(rungs.suite, '"buy.ctcvr.auc"]', '"buy.ctcvr.logloss"]')
-    run(seesaw, rungs, "a")
+    rungs.run(seesaw, "a")
     part = next(iter(Run.open(tmp_path / "home", "a").datasets.values()))
     result = result_of(part)
     assert result.pick is not None
@@ -179,7 +173,7 @@ def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_
 
 @pytest.mark.slow
 def test_what_the_front_shows_is_points_with_their_length(seesaw, rungs, tmp_path: Path) -> None:
-    document = run(seesaw, rungs, "a", "--seed", 6)  # whose front has a point short of full length
+    document = rungs.run(seesaw, "a", "--seed", 6)  # whose front has a point short of full length
     result = result_of(next(iter(Run.open(tmp_path / "home", "a").datasets.values())))
     lengths = {(point.number, point.rungs[-1].samples) for point in points(result.records, result.objectives)}
     assert {(at["trial"], at["samples"]) for at in document["points"] if at["role"] == "trial"} <= lengths
@@ -227,7 +221,7 @@ def test_an_ended_run_by_rungs_is_given_more(seesaw, rungs, tmp_path: Path) -> N
     from mlflow import MlflowClient
 
     home = tmp_path / "home"
-    run(seesaw, rungs, "a", "--samples", BUDGET // 3)
+    rungs.run(seesaw, "a", "--samples", BUDGET // 3)
     part = next(iter(Run.open(home, "a").datasets.values()))
     before = {record.number: record for record in Study.read(part.folder).records()}
     assert seesaw("resume", "a", "--samples", BUDGET).code == 0

@@ -34,12 +34,6 @@ from bench.search.samplers import SAMPLERS
 from bench.search.study import FILE, Study
 
 
-def run(folder: Path, plan: Plan, executor: Executor) -> list[TrialRecord]:
-    with Study.open(folder, plan) as study:
-        search(plan, study, executor, make_job, ignore)
-        return study.records()
-
-
 class Notes(Silent):
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -57,6 +51,12 @@ class Notes(Silent):
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+
+def run(folder: Path, plan: Plan, executor: Executor, notes: Notes | None = None) -> list[TrialRecord]:
+    with Study.open(folder, plan) as study:
+        search(plan, study, executor, make_job, ignore, notes)
+        return study.records()
 
 
 class TestOpenings:

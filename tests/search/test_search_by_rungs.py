@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rung_toys import FULL, LADDER, essence, poor, rung_plan, spent, train
 from search_toys import ShuffledExecutor, YoungestFirst, ignore, make_job
-from test_driver import Notes
+from test_driver import Notes, run
 
 from bench.confirm.race import Race, confirm
 from bench.errors import UserError
@@ -19,16 +19,9 @@ from bench.frontier.pareto import hypervolume
 from bench.records import Job, TrialRecord, TrialResult
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import InlineExecutor
-from bench.search.executors.base import Executor, Run
-from bench.search.plan import Plan
+from bench.search.executors.base import Run
 from bench.search.standing import Standing
 from bench.search.study import FILE, Study
-
-
-def run(folder: Path, plan: Plan, executor: Executor, notes: Notes | None = None) -> list[TrialRecord]:
-    with Study.open(folder, plan) as study:
-        search(plan, study, executor, make_job, ignore, notes)
-        return study.records()
 
 
 class Spy:

@@ -15,7 +15,7 @@ from bench.data.checks import ZERO_ONE
 from bench.data.inspection.column import SENTINELS, Counted
 from bench.data.tasks import TaskRule, check_parents
 from bench.data.values import canonical
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known, unknown
 
 _YES = ("1", "true", "yes", "y", "t", "positive", "pos")
 _NO = ("0", "false", "no", "n", "f", "negative", "neg", "-1")
@@ -94,8 +94,7 @@ def label_columns(given: Sequence[str], known: Sequence[str]) -> dict[str, str |
     found: dict[str, str | None] = {}
     for text in given:
         name, equals, value = (text, "", "") if text in known else text.partition("=")
-        if name not in known:
-            raise UserError(f"--label: {unknown('column', name, known)}")
+        check_known("column", name, known, "--label")
         if name in found:
             raise UserError(f"--label: '{name}' is given twice")
         found[name] = value if equals else None
@@ -114,8 +113,7 @@ def parents_of(given: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
         if not equals:
             raise UserError(f"--parent: expected CHILD=PARENT as in buy=click, found '{text}'")
         for name in (child, parent):
-            if name not in labels:
-                raise UserError(f"--parent: {unknown('label', name, labels)}")
+            check_known("label", name, labels, "--parent")
         if child in found:
             raise UserError(f"--parent: '{child}' has two parents, '{found[child]}' and '{parent}'")
         found[child] = parent

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.atomic import atomic_folder
 from bench.data.synthetic import ali_ccp, feed, funnel, relatedness
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known
 from bench.progress import Progress, Silent
 from bench.registry import Config
 from bench.validation import validate
@@ -46,8 +46,7 @@ def of_generator(name: object, values: Mapping[str, Any], where: str) -> tuple[d
     """
     if not isinstance(name, str):
         raise UserError(f"{where}: reader.generator: expected a name, found {name!r}")
-    if name not in GENERATORS:
-        raise UserError(f"{where}: {unknown('generator', name, GENERATORS)}")
+    check_known("generator", name, GENERATORS, where)
     config = validate(GENERATORS[name].config, values, f"{where}: reader.parameters")
     return config.model_dump(), GENERATORS[name].columns(config)
 
@@ -64,8 +63,7 @@ def synthesise(name: str, out: Path, parameters: dict[str, Any], progress: Progr
     Raises:
         UserError: an unknown data set or parameter, or a folder that holds something already.
     """
-    if name not in WRITERS:
-        raise unknown("data set to synthesise", name, WRITERS)
+    check_known("data set to synthesise", name, WRITERS)
     config, write = WRITERS[name]
     given = validate(config, parameters, f"synth {name}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -10,7 +10,7 @@ from scipy import stats
 
 from bench.errors import listed
 from bench.frontier.policy import LOSS
-from bench.frontier.served.distance import in_percent
+from bench.frontier.served.distance import Distance
 from bench.frontier.served.front import gains
 from bench.frontier.served.served import Served
 from bench.frontier.stability import MARGIN
@@ -23,23 +23,13 @@ NAMED = 4
 
 
 @dataclass(frozen=True)
-class Change:
+class Change(Distance):
     """The effect of switching on one outcome, as a fraction of the current point's: .012 is 1.2% more.
 
     Attributes:
         value: NaN where the current point has 0.
         low, high: ends of an interval that holds whichever point was picked; NaN where nothing is known of seeds.
     """
-
-    outcome: str
-    value: float
-    low: float
-    high: float
-
-    @property
-    def gained(self) -> bool:
-        """Whether it is a gain by more than noise."""
-        return self.low > 0
 
     @property
     def lost(self) -> bool:
@@ -52,9 +42,6 @@ class Change:
         the current point has nothing to lose on these rows."""
         beyond = self.low < (-MARGIN if self.value < 0 else -LOSS)
         return not np.isfinite(self.value) or (beyond and self.high >= 0)
-
-    def __str__(self) -> str:
-        return f"{self.outcome} {in_percent(100 * self.value, 100 * self.low, 100 * self.high)}"
 
 
 def changes_of(served: Served, row: int) -> tuple[Change, ...]:

@@ -45,7 +45,7 @@ class Distance:
     by: int | None = None
 
     @property
-    def ahead(self) -> bool:
+    def gained(self) -> bool:
         """Whether it is a gain by more than noise."""
         return self.low > 0
 

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known
 from bench.frontier.pareto import lattice
 from bench.frontier.score import KINDS, Fusion, Kind
 from bench.frontier.served.errors import Points, Seeds, draws_of, seeds_of
@@ -299,8 +299,7 @@ def _checked(
     ids = [each.id for each in candidates]
     if len(set(ids)) < len(ids):
         raise UserError(f"served front: expected candidates of different ids, found {', '.join(ids)}")
-    if current.id not in ids:
-        raise UserError(f"served front: {unknown('current point', current.id, ids)}")
+    check_known("current point", current.id, ids, "served front")
     return ids.index(current.id)
 
 

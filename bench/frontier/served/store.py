@@ -21,6 +21,7 @@ from bench.frontier.served.measuring import Candidate, Current
 from bench.frontier.served.served import DRAWS, Served
 from bench.frontier.statistics import Interval
 from bench.objectives import Objective
+from bench.plain import jsonable
 from bench.predictions import Rows
 from bench.rows import CONFIRM, TEST
 
@@ -74,7 +75,7 @@ def save(served: Served, folder: Path, digest: str) -> None:
         "random": served.random.tolist(),
         "segments": served.segments.to_dict("list"),
     }
-    write_text(folder / JSON, json.dumps(_plain(document), allow_nan=False))
+    write_text(folder / JSON, json.dumps(jsonable(document), allow_nan=False))
 
 
 def load(folder: Path, digest: str) -> Served | None:
@@ -111,7 +112,7 @@ def to_json(served: Served) -> dict[str, Any]:
         "current": _point(served, served.table.iloc[served.current].to_dict()),
         "hypervolume": {"value": volume.value, "low": volume.low, "high": volume.high},
     }
-    return {key: _plain(value) for key, value in whole.items()}
+    return {key: jsonable(value) for key, value in whole.items()}
 
 
 def _point(served: Served, line: Mapping[Any, Any]) -> dict[str, Any]:
@@ -148,17 +149,6 @@ def _segments(served: Served, row: int) -> dict[str, dict[str, dict[str, float]]
         told = {"value": line["value"], "gain": line["gain"], "low": line["gain.low"], "high": line["gain.high"]}
         found.setdefault(line["segment"], {})[line["outcome"]] = told
     return found
-
-
-def _plain(value: Any) -> Any:
-    """With null in place of numbers that are not finite."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _numbers(table: pd.DataFrame) -> pd.DataFrame:

@@ -307,7 +307,7 @@ def _trees(served: Served) -> str:
     if not trees.any() or not networks.any() or not served.known:
         return ""
     found = ahead(served, trees, networks)
-    if len(found) < len(served.outcomes) or not all(each.ahead for each in found):
+    if len(found) < len(served.outcomes) or not all(each.gained for each in found):
         return ""
     return f"Trees are ahead of the networks by {', '.join(map(str, found))}, each at equal other outcomes."
 

@@ -6,14 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.models.contracts import RAREST, Funnel, Probabilities
-from bench.models.funnels.links import Links
+from bench.models.contracts import RAREST, Probabilities
+from bench.models.funnels.independent import Independent
 from bench.models.losses.base import Context
-from bench.registry import Config
-from bench.schema import Schema
 
 
-class Direct(Funnel):
+class Direct(Independent):
     """The logit of a binary task is that of 'it and all its ancestors happened', trained on all samples by itself.
 
     A prediction is at most as likely as its parent: a joint probability above the parent's is read as the
@@ -21,10 +19,6 @@ class Direct(Funnel):
     """
 
     conditional = False
-
-    def __init__(self, schema: Schema, config: Config) -> None:
-        super().__init__(schema)
-        self.links = Links(schema)
 
     def start(self, means: Tensor) -> Tensor:
         """See `Funnel.start`: logits of the means' products."""

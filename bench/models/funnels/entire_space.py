@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from bench.models.contracts import Funnel, Probabilities
-from bench.models.funnels.links import Links
+from bench.models.funnels.independent import Independent
 from bench.models.losses.base import Context
-from bench.registry import Config
-from bench.schema import Schema
 
 
-class EntireSpace(Funnel):
+class EntireSpace(Independent):
     """The entire-space product of ESMM (Ma et al., SIGIR 2018), for chains of any length.
 
     A binary task with a parent predicts that it and all its ancestors happened: the product of probabilities along its
@@ -22,10 +19,6 @@ class EntireSpace(Funnel):
 
     ties_tasks = True
 
-    def __init__(self, schema: Schema, config: Config) -> None:
-        super().__init__(schema)
-        self.links = Links(schema)
-
     def losses(
         self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
     ) -> Tensor:
@@ -33,7 +26,3 @@ class EntireSpace(Funnel):
         targets = self.links.joint_targets(labels)
         found: Tensor = self.loss(self.links.joint_logits(logits), targets, weights, context)
         return found
-
-    def probabilities(self, logits: Tensor) -> Probabilities:
-        """See `Funnel.probabilities`."""
-        return self.links.probabilities(logits)

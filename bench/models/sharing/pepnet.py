@@ -10,7 +10,7 @@ import torch
 from pydantic import BeforeValidator, Field, PlainSerializer
 from torch import Tensor, nn
 
-from bench.errors import UserError, unknown
+from bench.errors import check_known
 from bench.models.config import HiddenConfig, SomeLayers
 from bench.models.contracts import Layout, Sharing
 from bench.models.layers import BatchedLinear, BatchedMLP, together
@@ -105,8 +105,7 @@ class PEPNet(Sharing):
         schema, names = layout.schema, layout.names
         for option, given in (("fields", config.fields), ("domain", config.domain)):
             for name in given:
-                if name not in names:
-                    raise UserError(f"sharing.pepnet.{option}: {unknown('field', name, names)}")
+                check_known("field", name, names, f"sharing.pepnet.{option}")
         most = max(schema.without_ranges.fields, key=lambda field: field.cardinality).name
         fields = config.fields or (schema.group or most,)
         domain = config.domain or ((schema.scenario,) if schema.scenario else fields)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +42,31 @@ def markdown(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def replace(path: Path, name: str, text: str) -> None:
-    """Puts the text between `<!-- name -->` and `<!-- /name -->`.
+def writer(about: str | None) -> ArgumentParser:
+    """The options of a script that makes tables: its description, and `--write` for the document that has them."""
+    parser = ArgumentParser(description=about, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("--write", type=Path, help="put what is made into this document")
+    return parser
+
+
+def simulation(about: str | None, name: str, runs: int, make: Callable[[int], str]) -> None:
+    """A script whose table is made of `--runs` runs for each line: prints it, and puts it into a document."""
+    parser = writer(about)
+    parser.add_argument("--runs", type=int, default=runs, help="of each line")
+    given = parser.parse_args()
+    text = make(given.runs)
+    print(text)
+    replace(given.write, name, text)
+
+
+def replace(path: Path | None, name: str, text: str) -> None:
+    """Puts the text between `<!-- name -->` and `<!-- /name -->` of a document, if one is given.
 
     Raises:
         SystemExit: the document has no such place.
     """
+    if path is None:
+        return
     start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
     document = path.read_text(encoding="utf-8")
     if document.count(start) != 1 or document.count(end) != 1:

@@ -59,9 +59,9 @@ def test_a_dominated_candidate_is_not_on_the_front_and_is_behind(two, outcomes):
     assert served.table.loc[good, "p_nondominated"].mean() > 0.3
     for each in outcomes:
         found = distance(served, good, trees, each.name)
-        assert found.ahead
+        assert found.gained
         assert found.low < found.value < found.high
-    assert not any(each.ahead for each in ahead(served, trees, good))
+    assert not any(each.gained for each in ahead(served, trees, good))
     assert all(each.high < 0 for each in ahead(served, trees, good))
 
 
@@ -71,7 +71,7 @@ def test_a_baseline_ahead_of_all_networks_is_seen(world, outcomes):
     served = front_of(made, candidates, outcomes)
     found = ahead(served, rows_of(served, roles=["baseline"]), rows_of(served, roles=["trial"]))
     assert len(found) == 2
-    assert all(each.ahead for each in found)
+    assert all(each.gained for each in found)
 
 
 def test_two_identical_candidates_have_no_difference(world, outcomes):
