@@ -10,7 +10,7 @@ from scipy import stats
 
 from bench.errors import listed
 from bench.frontier.policy import LOSS
-from bench.frontier.served.distance import Distance
+from bench.frontier.served.distance import Effect
 from bench.frontier.served.front import gains
 from bench.frontier.served.served import Served
 from bench.frontier.stability import MARGIN
@@ -23,8 +23,8 @@ NAMED = 4
 
 
 @dataclass(frozen=True)
-class Change(Distance):
-    """The effect of switching on one outcome, as a fraction of the current point's: .012 is 1.2% more.
+class Change(Effect):
+    """The effect of switching on one outcome, as a fraction of the current point's.
 
     Attributes:
         value: NaN where the current point has 0.

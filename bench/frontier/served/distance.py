@@ -29,20 +29,13 @@ STEEP = 4.0
 
 
 @dataclass(frozen=True)
-class Distance:
-    """A gain at equal outcomes, as a fraction: .012 is 1.2% more; its 90% interval is NaN where it is unknown.
-
-    Attributes:
-        outcome: what is gained.
-        by: the row of the serving point that gains it over a row, the nearest one where it is interpolated; None for a
-            mean over a front.
-    """
+class Effect:
+    """How much more of an outcome there is, as a fraction: .012 is 1.2% more."""
 
     outcome: str
     value: float
     low: float
     high: float
-    by: int | None = None
 
     @property
     def gained(self) -> bool:
@@ -51,6 +44,19 @@ class Distance:
 
     def __str__(self) -> str:
         return f"{self.outcome} {in_percent(100 * self.value, 100 * self.low, 100 * self.high)}"
+
+
+@dataclass(frozen=True)
+class Distance(Effect):
+    """A gain at equal outcomes; its 90% interval is NaN where it is unknown.
+
+    Attributes:
+        outcome: what is gained.
+        by: the row of the serving point that gains it over a row, the nearest one where it is interpolated; None for a
+            mean over a front.
+    """
+
+    by: int | None = None
 
 
 def rows_of(served: Served, points: Sequence[str] | None = None, roles: Sequence[str] | None = None) -> Mask:
