@@ -171,15 +171,14 @@ def test_a_line_that_is_there_twice_is_damage(tmp_path: Path, twice: str) -> Non
         Study.read(tmp_path)
 
 
-@pytest.mark.parametrize("value", [None, "text", 1.5, []])
 @pytest.mark.parametrize(
     ("event", "key"),
     [("begun", "plan"), ("asked", "config"), ("asked", "baseline"), ("outcome", "metrics"), ("replicate", "seed")],
 )
-def test_a_value_of_another_type_is_damage(tmp_path: Path, event: str, key: str, value: object) -> None:
+def test_a_value_of_another_type_is_damage(tmp_path: Path, event: str, key: str) -> None:
     whole(tmp_path, rung_plan(budget=FULL))
     events = [json.loads(line) for line in (tmp_path / FILE).read_bytes().splitlines()]
-    next(each for each in events if each["event"] == event)[key] = value
+    next(each for each in events if each["event"] == event)[key] = "text"
     (tmp_path / FILE).write_text("".join(json.dumps(each, separators=(",", ":")) + "\n" for each in events))
     with pytest.raises(UserError, match=r"line \d+ is damaged; expected an event that follows from those before"):
         Study.read(tmp_path).records()
