@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Config(BaseModel):
-    """Base of every entry's options: typed, frozen, unknown keys refused."""
+    """Base of entries' options, and of tables in files: typed, frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 

@@ -10,6 +10,7 @@ from bench.testing.balancing import properties
 
 
 def claims(name: str) -> set[str]:
+    """As gradient balancers claim; of the loss weightings only rlw draws at random."""
     sets = {"random": told.RANDOM | {"rlw"}, "asymmetric": told.ASYMMETRIC, "stateful": told.STATEFUL}
     return {claim for claim, names in sets.items() if name in names}
 
