@@ -96,6 +96,8 @@ factors these are about 250 trials, of which 6 to 10 reach full length."""
 LOWEST, LEAST_SAMPLES = 1 / 32, 16_384
 """The default lowest rung: this part of full length, and at least this number of samples. Fewer are under ten steps:
 models then differ by their learning rate only, and building and measuring a model takes longer than training it."""
+MOST_PASSES = 10
+"""Over train at full length, where a suite says how many samples that is."""
 STEP = 4.0
 MOST_OBJECTIVES = 5
 ONLY_BY_RUNGS = ("step", "eta", "share", "checkpoint_gb")
@@ -167,6 +169,10 @@ class SearchOptions(Config):
     lowest: Annotated[int | float | None, BeforeValidator(rung)] = None
     """Training samples at which a trial is first judged, or, below 1, a fraction of full length; false or 0 for no
     rungs. By itself 1/32, and at least 16,384 samples, with gp; no rungs with the other samplers."""
+    full_length: int | None = Field(None, ge=1)
+    """Training samples of full length, about: train is passed as many whole times as come nearest, at least once and at
+    most `MOST_PASSES` times. So small data are trained on as long as large ones. By itself, or with --set optim.epochs,
+    `optim.epochs` says how often train is passed."""
     step: float = Field(STEP, gt=1, le=100)
     """The factor, about, from one rung to the next."""
     eta: Annotated[tuple[float, ...] | None, BeforeValidator(reduction)] = None
@@ -301,6 +307,12 @@ class Suite(Config):
         if budget.trials is None and budget.samples is None and budget.lengths is None:
             default = {"lengths": LENGTHS} if self.search.by_rungs else {"trials": TRIALS}
             object.__setattr__(self, "budget", budget.model_copy(update=default))
+        return self
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Suite:
+        if self.search.full_length is not None and "optim.epochs" in self.set:
+            raise ValueError("expected search.full_length or set.'optim.epochs', which say the same, found both")
         return self
 
     @model_validator(mode="after")

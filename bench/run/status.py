@@ -17,7 +17,7 @@ from bench.lock import is_held
 from bench.progress import Advance, Progress, Work
 from bench.records import TRAINED, Failure, TrialRecord
 from bench.run.folder import DatasetRun
-from bench.run.limits import ended, limits_of, most_epochs
+from bench.run.limits import ended, lengthened, limits_of, most_epochs
 from bench.run.results import picked_path
 from bench.search.driver import Checkpoints
 from bench.search.plan import SHARING
@@ -249,9 +249,11 @@ def _left(
         found += [max(0.0, limits["seconds"] - used["seconds"])] if limits["seconds"] else []
         search = min(found, default=0.0)
     shape = shape_of(run.card, [task.name for task in run.tasks])
-    space = run.fitted(shape).space
+    space, store = run.fitted(shape).space, run.store
+    if store is not None:
+        space = lengthened(space, manifest.suite, len(store.split("train")))
     lengths = (limits.get("samples") or 0) / study.ladder[-1] if study.ladder else limits.get("trials") or 0
     known = sum(map(len, study.replicates().values()))
     stages = ["confirming", "serving"] if study.tries and not limits else ["tuning", "confirming", "serving"]
     stages += ["teaching"] if limits else []
-    return search + After(manifest.suite, space, lengths, run.store).seconds(pace, workers, stages, known)
+    return search + After(manifest.suite, space, lengths, store).seconds(pace, workers, stages, known)

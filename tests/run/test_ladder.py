@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import UserError
-from bench.run.limits import ladder, rungs_of
+from bench.run.limits import ladder, lengthened, most_epochs, rungs_of
 from bench.search.space import Space, load_space
 from bench.suite import Budget, Suite, load_suite, with_limits
 
@@ -27,6 +27,13 @@ def test_full_length_is_that_of_the_most_epochs_a_space_has(wide: Space) -> None
     assert rungs_of(suite(), wide, 1000) == (6000,)
     assert rungs_of(suite(), wide.restricted({"optim.epochs": 0.5}), 1000) == (500,)
     assert rungs_of(suite(), load_space("quick"), 1000) == (4000,)
+
+
+@pytest.mark.parametrize(("rows", "passes"), [(100, 10), (16_609, 9), (51_020, 3), (159_765, 1), (2_000_000, 1)])
+def test_small_data_are_passed_more_often_where_a_suite_says_what_full_length_is(rows: int, passes: int) -> None:
+    space = load_space("quick")
+    assert most_epochs(lengthened(space, suite(full_length=150_000), rows)) == passes
+    assert lengthened(space, suite(full_length=None), rows) == space
 
 
 def test_rungs_lead_to_the_most_epochs(wide: Space) -> None:
