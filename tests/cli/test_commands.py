@@ -85,7 +85,7 @@ def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, t
     """The whole way, once; what each part must do is tested beside it."""
     import mlflow.pyfunc
 
-    shop.suite.write_text(shop.suite.read_text() + '[set]\n"optim.epochs" = 9\n')
+    shop.edit(shop.suite, "tries = 1", "tries = 1\nfull_length = 5000")
     interrupt(lambda job: job == 3)
     options = ["--raw", shop.raw, "--name", "a", "--executor", "inline", "--set", "optim.epochs=1"]
     said = seesaw("run", shop.suite, *options)

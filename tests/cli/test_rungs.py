@@ -14,14 +14,15 @@ from bench.run.results import pick_config_path, result_of, write_pick
 from bench.search.study import Study
 from bench.seeds import derive
 
-BUDGET = 8500  # samples: eight of full length, which is two passes over 533 rows
+BUDGET = 8500  # samples: eight of full length, which is two passes over 534 rows
 
 
 @pytest.fixture
 def rungs(shop):
     """The shop's suite, with rungs and a budget of samples."""
     shop.edit(shop.suite, "trials = 6", f"samples = {BUDGET}")
-    shop.edit(shop.suite, "tries = 1", "tries = 1\nlowest = 0.125\nstep = 3\neta = 3")
+    shop.edit(shop.suite, "tries = 1", "tries = 1\nfull_length = 1000\nlowest = 0.125\nstep = 3\neta = 3")
+    shop.edit(shop.folder / "space.toml", '"optim.epochs" = 2', '"optim.epochs" = 7')
     # on so few rows a task at its own best, at any rung, is far from what any shared model reaches in it
     shop.edit(shop.suite, "[confirm]", "[policy.guard]\nmax_loss_vs_current = inf\n[confirm]")
     return shop
@@ -51,6 +52,7 @@ def test_a_run_by_rungs_ends_with_everything_that_a_run_has(seesaw, rungs, tmp_p
     records = Study.read(folder).records()
     ladder = Study.read(folder).ladder
     assert len(ladder) == 3
+    assert ladder[-1] == 2 * 534  # the suite's full length goes before the passes of the space
     assert {record.state for record in records} == {"completed", "pruned"}
     assert any(record.state == "completed" and record.sharing == "single_task" for record in records)
     trained = sum(record.rungs[-1].samples for record in records)
