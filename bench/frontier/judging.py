@@ -109,8 +109,10 @@ class Judge:
             said = self.policy.where(where, name)
             self.choices.check(name, said)
             share = share_of_current(value)
-            if share is not None:
-                self._current(name, said)
+            if share is not None and (now := self._current(name, said)) <= 0:
+                raise UserError(
+                    f"{said}: expected a number for '{name}', as current's value {now:.6g} is not above 0, found '{value}'"
+                )
             bound = float(value) if share is None else share
             found.append(self._sure(Limit(name, floor, bound, share is not None, where, value, other)))
 
@@ -193,7 +195,8 @@ class Judge:
         base = np.full(values.shape, limit.bound)
         if limit.relative:
             assert self.choices.current is not None
-            base = limit.bound * np.broadcast_to(values[..., [self.choices.current]], values.shape)
+            now = np.broadcast_to(values[..., [self.choices.current]], values.shape)
+            base = now + (limit.bound - 1) * np.abs(now)  # a loss is a fraction of its size, also of one below 0
         sign = 1 if limit.floor else -1
         slack = 0.0 if limit.errors is None else limit.count * limit.errors
         return np.asarray(base - sign * slack)
