@@ -111,7 +111,8 @@ class Judge:
             share = share_of_current(value)
             if share is not None and (now := self._current(name, said)) <= 0:
                 raise UserError(
-                    f"{said}: expected a number for '{name}', as current's value {now:.6g} is not above 0, found '{value}'"
+                    f"{said}: expected a number for '{name}', as current's value {now:.6g} is not above 0, "
+                    f"found '{value}'"
                 )
             bound = float(value) if share is None else share
             found.append(self._sure(Limit(name, floor, bound, share is not None, where, value, other)))
@@ -263,7 +264,8 @@ class Judge:
             text = f"its {limit.name} is at {side} {_percent(value)} of current{self._confidence}, where at {side} "
             text += f"{limit.written} is allowed"
         assert limit.written is not None
-        to = loosened(limit.written, value, base, limit.floor)
+        other = limit.relative and value < 0  # no share of current: a number
+        to = loosened(0.0 if other else limit.written, float(column[row]) if other else value, base, limit.floor)
         if limit.other is None:
             return Breach(text, _excess(value, at), Remedy(limit.setting, name, to))
         both = (to, limit.other) if limit.floor else (limit.other, to)
@@ -286,7 +288,8 @@ class Judge:
         """A loss as a share of the current point's value."""
         base, lost = self._lost(limit, column, row)
         sign = 1 if limit.floor else -1
-        loss = lost / abs(base) if limit.sure is None else sign * (1 - float(limit.sure[row]))
+        relative = lost / abs(base) if base else math.inf
+        loss = relative if limit.sure is None else sign * (1 - float(limit.sure[row]))
         allowed = sign * (1 - limit.bound)
         verb, known = ("loses", "") if limit.sure is None else ("may lose", self._confidence)
         text = f"it {verb} {loss:.2%} of current's {limit.name}{known}, where {_percent(allowed)} is allowed"

@@ -238,7 +238,7 @@ class Logbook:
 
     def _run(self) -> None:
         if not self._live:
-            self._finishing.wait()  # a trial sent before its place on the front is known would be sent and counted twice
+            self._finishing.wait()  # sent before the front is known, a trial would be counted twice
         while not (self._ended.is_set() or self.store.over):
             last = self._finishing.is_set()
             try:
