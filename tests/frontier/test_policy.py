@@ -53,7 +53,7 @@ RULES = (
 ANY = st.dictionaries(st.integers(0, 99).map(str), st.tuples(*[st.floats(0.01, 1.0)] * 2), min_size=1, max_size=12)
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(policy=st.sampled_from(RULES), rows=ANY, seed=st.integers(0, 9))
 def test_a_pick_keeps_its_limits_is_not_dominated_and_does_not_depend_on_the_rows_order(policy, rows, seed):
     rows = {"current": (0.4, 0.4)} | rows
