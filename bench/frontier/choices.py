@@ -152,7 +152,8 @@ class Choices:
         values = self.values([name])[None, :, 0] if drawn is None else drawn
         assert self.current is not None
         now = values[:, self.current, None]
-        found = np.sort(np.divide(values, now, out=np.ones_like(values), where=now > 0), axis=0)
+        gained = np.divide(values - now, np.abs(now), out=np.zeros_like(values), where=now != 0)
+        found = np.sort(1 + gained, axis=0)
         beyond = math.floor((len(found) - 1) * (1 - confidence))  # as many draws may have less, or more
         return np.asarray(found[beyond if floor else -1 - beyond])
 

@@ -109,8 +109,11 @@ class Judge:
             said = self.policy.where(where, name)
             self.choices.check(name, said)
             share = share_of_current(value)
-            if share is not None:
-                self._current(name, said)
+            if share is not None and (now := self._current(name, said)) <= 0:
+                raise UserError(
+                    f"{said}: expected a number for '{name}', as current's value {now:.6g} is not above 0, "
+                    f"found '{value}'"
+                )
             bound = float(value) if share is None else share
             found.append(self._sure(Limit(name, floor, bound, share is not None, where, value, other)))
 
@@ -193,7 +196,8 @@ class Judge:
         base = np.full(values.shape, limit.bound)
         if limit.relative:
             assert self.choices.current is not None
-            base = limit.bound * np.broadcast_to(values[..., [self.choices.current]], values.shape)
+            now = np.broadcast_to(values[..., [self.choices.current]], values.shape)
+            base = now + (limit.bound - 1) * np.abs(now)  # a loss is a fraction of its size, also of one below 0
         sign = 1 if limit.floor else -1
         slack = 0.0 if limit.errors is None else limit.count * limit.errors
         return np.asarray(base - sign * slack)
@@ -260,7 +264,8 @@ class Judge:
             text = f"its {limit.name} is at {side} {_percent(value)} of current{self._confidence}, where at {side} "
             text += f"{limit.written} is allowed"
         assert limit.written is not None
-        to = loosened(limit.written, value, base, limit.floor)
+        other = limit.relative and value < 0  # no share of current: a number
+        to = loosened(0.0 if other else limit.written, float(column[row]) if other else value, base, limit.floor)
         if limit.other is None:
             return Breach(text, _excess(value, at), Remedy(limit.setting, name, to))
         both = (to, limit.other) if limit.floor else (limit.other, to)
@@ -283,7 +288,8 @@ class Judge:
         """A loss as a share of the current point's value."""
         base, lost = self._lost(limit, column, row)
         sign = 1 if limit.floor else -1
-        loss = lost / abs(base) if limit.sure is None else sign * (1 - float(limit.sure[row]))
+        relative = lost / abs(base) if base else math.inf
+        loss = relative if limit.sure is None else sign * (1 - float(limit.sure[row]))
         allowed = sign * (1 - limit.bound)
         verb, known = ("loses", "") if limit.sure is None else ("may lose", self._confidence)
         text = f"it {verb} {loss:.2%} of current's {limit.name}{known}, where {_percent(allowed)} is allowed"

@@ -85,7 +85,8 @@ def loosened(bound: float | str, value: float, current: float, floor: bool) -> f
     if share_of_current(bound) is None:
         return 0.0 - float(round_up(-value, 6)) if floor else float(round_up(value, 6))
     share = 100 * value / current
-    return f"{(math.floor(share * 100 + 1e-9) if floor else math.ceil(share * 100 - 1e-9)) / 100:g}% of current"
+    share = (math.floor(share * 100 + 1e-9) if floor else math.ceil(share * 100 - 1e-9)) / 100
+    return f"{f'{share:.2f}'.rstrip('0').rstrip('.')}% of current"  # no exponent, which is no bound
 
 
 def round_up(value: float, digits: int = 3) -> str:

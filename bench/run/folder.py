@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, RootModel
 
 from bench import plugins
 from bench.atomic import write_text
@@ -185,10 +185,10 @@ class Run:
         """The table of its runs in MLflow; the list of experiments where none was logged."""
         base = self.tracking_uri.rstrip("/") if self._is_server else "http://127.0.0.1:5000"
         file = self.folder / MLFLOW
-        places = read_json(file) if file.is_file() else {}
-        for experiment, _ in places.values():
-            # the table, not the traces; with few columns
-            return f"{base}/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+        with suppress(UserError, FileNotFoundError):  # of a file that somebody changed; `seesaw sync` writes it again
+            for experiment, _ in validate(RootModel[dict[str, tuple[str, str]]], read_json(file), "").root.values():
+                # the table, not the traces; with few columns
+                return f"{base}/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
         return f"{base}/#/experiments"
 
     @property
@@ -241,7 +241,7 @@ class DatasetRun:
     def _prepared(self) -> dict[str, str]:
         """Path, fingerprint and key of those data; empty before the search began."""
         file = self.folder / STORE
-        return dict(read_json(file)) if file.is_file() else {}
+        return validate(RootModel[dict[str, str]], read_json(file), str(file)).root if file.is_file() else {}
 
     def check_store(self, store: Store) -> None:
         """Refuses data other than that with which the search began.

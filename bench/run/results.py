@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.atomic import write_text
+from bench.atomic import atomic_path
 from bench.content import is_path
 from bench.errors import UserError
 from bench.frontier.choices import Choices, head_choices, served_choices
@@ -192,20 +193,22 @@ def picked_path(run: DatasetRun) -> Path:
 
 def write_pick(result: DatasetResult) -> None:
     """Writes `picked.json`, with the reasons, `picked.toml`, the configuration and how it was trained, and
-    `provenance.json`, what remakes it. Where the pick is no network the last two, which were of another, are removed.
+    `provenance.json`, what remakes it. The last two are of the pick in `picked.json` or absent: where the pick is no
+    network, and where the program was killed in here.
     """
-    write_text(picked_path(result.run), json.dumps(pick_document(result), indent=2))
-    path, network = pick_config_path(result.run), picked_network(result)
-    if network is None:
-        for each in (path, result.run.folder / "provenance.json"):
+    path, made, network = pick_config_path(result.run), result.run.folder / "provenance.json", picked_network(result)
+    texts = {}
+    if network is not None:
+        values = network.config | _recipe(result, network.until)
+        lines = [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
+        texts[path] = "\n".join([f"# {network.name} of {result.run.run.name}", *lines]) + "\n"
+        texts[made] = json.dumps(provenance(result.run, result.run.fingerprint or "-", network, str(path)), indent=2)
+    texts[picked_path(result.run)] = json.dumps(pick_document(result), indent=2)
+    with ExitStack() as files:  # the last one is put in its place first
+        for target, text in texts.items():
+            files.enter_context(atomic_path(target)).write_text(text, encoding="utf-8")
+        for each in (path, made):
             each.unlink(missing_ok=True)
-        return
-    values = network.config | _recipe(result, network.until)
-    lines = [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
-    title = f"# {network.name} of {result.run.run.name}"
-    write_text(path, "\n".join([title, *lines]) + "\n")
-    document = provenance(result.run, result.run.fingerprint or "-", network, str(path))
-    write_text(result.run.folder / "provenance.json", json.dumps(document, indent=2))
 
 
 def picked_network(result: DatasetResult) -> Point | None:

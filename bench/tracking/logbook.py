@@ -193,8 +193,8 @@ class Section:
 class Logbook:
     """All that is logged of one run, sent by a thread that looks for new records each second.
 
-    Arguments are those of `MlflowStore`, and `live`: whether the parents are marked as going on. `trouble` is why the
-    last try failed; it is empty after one that did not.
+    Arguments are those of `MlflowStore`, and `live`: whether the parents are marked as going on; without it nothing is
+    sent before `finish`. `trouble` is why the last try failed; it is empty after one that did not.
     """
 
     def __init__(self, uri: str | None, home: Path, live: bool = True) -> None:
@@ -237,6 +237,8 @@ class Logbook:
         return self._ended.is_set()
 
     def _run(self) -> None:
+        if not self._live:
+            self._finishing.wait()  # sent before the front is known, a trial would be counted twice
         while not (self._ended.is_set() or self.store.over):
             last = self._finishing.is_set()
             try:

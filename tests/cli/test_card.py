@@ -163,7 +163,7 @@ def test_what_it_proposes_of_tasks_and_scenarios_can_be_uncommented(seesaw, tmp_
     assert tasks[2]["parent"] == "buy"
     assert tasks[3]["where"] == {"tab": ["feed", "search"]}
     assert tasks[4] == watch
-    manifest = trains(seesaw, card)
+    manifest = json.loads(seesaw("prepare", card, "--json").out)
     assert sorted(manifest["segments"]["scenario"]) == ["feed", "home", "search"]
 
 

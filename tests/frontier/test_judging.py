@@ -51,6 +51,16 @@ def test_numbers_bands_and_costs():
     assert str(judge.broken(2)[0].remedy) == "guard.within 'click.pcoc' were [0.9, 1.2]"
 
 
+@pytest.mark.parametrize("noise", [0.0, 1e-5])
+def test_of_a_value_below_zero_a_loss_is_of_its_size_and_a_share_is_refused(noise):
+    name = "watch.spearman"
+    rows = {"current": (-0.10,), "7": (-0.101,), "8": (-0.104,)}
+    choices = made(rows, noise=noise, outcomes=(name,), served=False)
+    assert judged(choices, guard={"max_loss_vs_current": 0.02})[1] == ["current", "7"]
+    with pytest.raises(UserError, match=r"expected a number for 'watch\.spearman', as current's value -0\.1 is not"):
+        judged(choices, guard={"at_least": {name: "98% of current"}})
+
+
 def test_heads_may_lose_what_noise_explains():
     """Without a served front, two standard errors of the paired difference."""
     aucs = {"single_task": (0.80, 0.70), "7": (0.799, 0.71), "8": (0.7, 0.72)}

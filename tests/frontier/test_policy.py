@@ -53,7 +53,7 @@ RULES = (
 ANY = st.dictionaries(st.integers(0, 99).map(str), st.tuples(*[st.floats(0.01, 1.0)] * 2), min_size=1, max_size=12)
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(policy=st.sampled_from(RULES), rows=ANY, seed=st.integers(0, 9))
 def test_a_pick_keeps_its_limits_is_not_dominated_and_does_not_depend_on_the_rows_order(policy, rows, seed):
     rows = {"current": (0.4, 0.4)} | rows
@@ -173,6 +173,25 @@ def test_what_is_advised_is_enough(bound, share):
         choose(made({"current": (0.1, 0.5), "7": (0.12, 0.6), "8": (0.14, 0.4)}), **policy)
     values = parse_toml("\n".join(each.toml for each in error.value.remedies), "advice")
     assert choose(made({"current": (0.1, 0.5), "7": (0.12, 0.6), "8": (0.14, 0.4)}), **values) == error.value.pick
+
+
+@pytest.mark.parametrize(
+    ("outcome", "today", "other", "guard", "noise"),
+    [
+        ("watch.spearman", 0.1, -0.05, {"at_least": {"watch.spearman": "98% of current"}}, 0.0),
+        ("watch.spearman", 0.1, -0.05, {"at_least": {"watch.spearman": "98% of current"}}, 1e-5),
+        ("watch.spearman", 0.0, -0.05, {"max_loss_vs_current": 0.02}, 0.0),
+        ("cost/parameters", 2.0, 2e20, {"at_most": {"cost/parameters": "110% of current"}}, 0.0),
+    ],
+)
+def test_of_any_size_what_is_advised_is_enough(outcome, today, other, guard, noise):
+    """The current point cannot be deployed, so the guard asks too much of the other one."""
+    rows = {"single_task": (0.1, today), "7": (0.2, other)}
+    choices = made(rows, current="single_task", noise=noise, outcomes=(CLICK, outcome), served=False)
+    with pytest.raises(NothingPasses, match="nothing passes the guard; the nearest is trial 7") as error:
+        choose(choices, guard=guard)
+    values = parse_toml("\n".join(each.toml for each in error.value.remedies), "advice")
+    assert choose(choices, **values) == error.value.pick
 
 
 # What a policy chooses among

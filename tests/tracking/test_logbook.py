@@ -30,12 +30,12 @@ def start(monkeypatch, home):
     monkeypatch.setattr(room, "LONGEST_PAUSE", 0.01)
     made = []
 
-    def started(work):
+    def started(work, **more):
         class Working(Logbook):
             def _send(self, last):
                 work(last)
 
-        made.append(Working(None, home))
+        made.append(Working(None, home, **more))
         return made[-1]
 
     yield started
@@ -57,6 +57,20 @@ def test_what_fails_is_tried_again(start):
     assert logbook.finish("FINISHED", 1.0, LONG)
     assert tries == [False] * 4 + [True]
     assert logbook.trouble == ""
+
+
+def test_of_a_run_that_is_over_nothing_is_sent_before_all_is_known(start):
+    """Else `seesaw sync` counts a trial twice, where the front takes a moment to compute."""
+    tries, over = [], threading.Event()
+
+    def work(last):
+        tries.append(last)
+        over.set()
+
+    logbook = start(work, live=False)
+    assert not over.wait(0.2)
+    assert logbook.finish("FINISHED", 1.0, LONG)
+    assert tries == [True]
 
 
 def test_no_answer_ends_the_waiting(start):

@@ -1,0 +1,42 @@
+"""The files of a pick."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench import atomic
+from bench.run import results
+from bench.run.results import write_pick
+
+
+@pytest.mark.parametrize("rename", [1, 2, 3])
+def test_a_kill_between_the_files_of_a_pick_leaves_none_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rename: int
+) -> None:
+    renamed: list[Any] = []
+
+    def replace(*given: Any, to: Any = os.replace) -> None:
+        renamed.append(given)
+        if len(renamed) == 3 + rename:  # three are of the first pick
+            raise KeyboardInterrupt
+        to(*given)
+
+    run = SimpleNamespace(name="first", folder=tmp_path, run=SimpleNamespace(name="first"), fingerprint=None)
+    monkeypatch.setattr(
+        results, "picked_network", lambda result: SimpleNamespace(config={}, until=None, name=result.pick)
+    )
+    monkeypatch.setattr(results, "pick_document", lambda result: {"name": result.pick})
+    monkeypatch.setattr(results, "provenance", lambda part, data, point, path: {"name": point.name})
+    monkeypatch.setattr(results, "_recipe", lambda result, until: {})
+    monkeypatch.setattr(atomic.os, "replace", replace)
+    write_pick(SimpleNamespace(run=run, pick="one"))  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        write_pick(SimpleNamespace(run=run, pick="two"))  # type: ignore[arg-type]
+    name = json.loads((tmp_path / "picked.json").read_text())["name"]
+    assert all(name in path.read_text() for path in tmp_path.iterdir())
