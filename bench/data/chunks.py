@@ -9,17 +9,17 @@ batches; while its batches are gathered, a thread reads the next window.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.data.arrays import ArrayReader
+from bench.data.arrays import read_into
 from bench.data.groups import grouped_order
 from bench.data.packing import Packing
 from bench.data.prefetch import ahead
@@ -65,7 +65,7 @@ def arrays_of(split: Split, grouped: bool = False) -> tuple[NDArray[Any], ...]:
 
 
 class RowReader:
-    """Reads rows of a memory-mapped split; a context that holds the open files.
+    """Reads rows of a split, by plain reads where it is memory-mapped.
 
     If `grouped`, batches have their rows' groups, and are to hold whole ones.
     """
@@ -74,29 +74,20 @@ class RowReader:
         self.rows, self.grouped = len(split), grouped
         self._columns = None if split.columns is None else list(split.columns)
         self._bounded, self._packing = split.stored_bounds is not None, split.packing
-        self._arrays = tuple(map(ArrayReader, arrays_of(split, grouped)))
-        self._stack = ExitStack()
+        self._arrays = arrays_of(split, grouped)
 
-    def __enter__(self) -> Self:
-        for array in self._arrays:
-            self._stack.enter_context(array)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
-
-    def buffers(self, rows: int) -> Buffers:
-        """Room for `rows` rows."""
-        return tuple(array.buffer(rows) for array in self._arrays)
-
-    def read(self, start: int, rows: int, buffers: Buffers, at: int) -> None:
-        """Reads the `rows` rows from row `start` on into the buffers' rows from `at` on.
+    def read(self, starts: Sequence[int], rows: int) -> Buffers:
+        """At most `rows` rows from each start on, one stretch after the other.
 
         Raises:
             UserError: a file ends before them.
         """
+        size = sum(min(rows, self.rows - start) for start in starts)
+        buffers = tuple(np.empty((size, *array.shape[1:]), array.dtype) for array in self._arrays)
         for array, buffer in zip(self._arrays, buffers, strict=True):
-            array.read(start, buffer[at : at + rows])
+            for at, start in enumerate(starts):
+                read_into(buffer[at * rows : (at + 1) * rows], array, start)
+        return buffers
 
     def batch(self, buffers: Buffers, rows: Tensor | None = None) -> Batch:
         """The given rows (n,) of the buffers, copied; without `rows` all of them, sharing their memory."""
@@ -172,10 +163,8 @@ def shuffled_by_chunk(split: Split, plan: Plan, size: int, seed: int, grouped: b
     rng = np.random.default_rng(seed)
     windows = plan.windows(len(split), rng)
     tail: Batch | None = None
-    with (
-        RowReader(split, grouped) as reader,
-        closing(ahead(_read(reader, plan, chunks) for chunks in windows)) as read,
-    ):
+    reader = RowReader(split, grouped)
+    with closing(ahead(reader.read((plan.chunk * chunks).tolist(), plan.chunk) for chunks in windows)) as read:
         for window in read:
             rows = len(window[0])
             start = min(rows, size - (0 if tail is None else len(tail.labels)))
@@ -193,22 +182,8 @@ def shuffled_by_chunk(split: Split, plan: Plan, size: int, seed: int, grouped: b
             del window  # before the one after the next is read
 
 
-def _read(reader: RowReader, plan: Plan, chunks: NDArray[np.int64]) -> Buffers:
-    """The rows of a window, chunk by chunk in file order."""
-    starts = chunks * plan.chunk
-    ends = np.minimum(starts + plan.chunk, reader.rows)
-    buffers, filled = reader.buffers(int((ends - starts).sum())), 0
-    for start, rows in zip(starts.tolist(), (ends - starts).tolist(), strict=True):
-        reader.read(start, rows, buffers, filled)
-        filled += rows
-    return buffers
-
-
 def in_file_order(split: Split, size: int, grouped: bool = False) -> Generator[Batch]:
     """Batches of `size` rows as they lie in the files; the last one may be smaller."""
-    with RowReader(split, grouped) as reader:
-        for start in range(0, reader.rows, size):
-            rows = min(size, reader.rows - start)
-            buffers = reader.buffers(rows)
-            reader.read(start, rows, buffers, 0)
-            yield reader.batch(buffers)
+    reader = RowReader(split, grouped)
+    for start in range(0, reader.rows, size):
+        yield reader.batch(reader.read([start], size))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.data.arrays import ArrayReader
+from bench.data.arrays import read_parts, read_rows
 from bench.mapped import mapped
 from bench.progress import Progress
 from bench.registry import Config
@@ -253,12 +253,10 @@ class Pasts:
 
     def _divide(self, folder: Path, event: np.dtype[Any], inputs: Sequence[int], actions: Sequence[int]) -> None:
         """Writes a split's rows into a file for each share."""
+        arrays = [mapped(folder / f"{name}.npy") for name in ("group", TIMES, "labels", "codes")]
         with ExitStack() as stack:
-            arrays = [
-                stack.enter_context(ArrayReader(folder / f"{name}.npy")) for name in ("group", TIMES, "labels", "codes")
-            ]
             files = [stack.enter_context(_file(folder, EVENTS, share).open("wb")) for share in range(self._shares)]
-            for group, time, labels, codes in zip(*(array.parts(PART) for array in arrays), strict=True):
+            for group, time, labels, codes in zip(*(read_parts(array, PART) for array in arrays), strict=True):
                 events = np.empty(len(group), event)
                 events["group"], events["time"] = group, time[:, 0]
                 events["acted"], events["codes"] = labels[:, actions] == 1, codes[:, inputs]
@@ -276,8 +274,8 @@ class Pasts:
     @contextmanager
     def reading(self, split: int) -> Iterator[Callable[[int], Past]]:
         """A function that gives the past of the next n rows of a split, from its first row on."""
+        group = mapped(self.folders[split] / "group.npy")
         with ExitStack() as stack:
-            group = stack.enter_context(ArrayReader(self.folders[split] / "group.npy"))
             names = (_file(self.folders[split], PAST, share) for share in range(self._shares))
             files = [stack.enter_context(name.open("rb")) for name in names]
             first = 0
@@ -285,7 +283,7 @@ class Pasts:
             def following(rows: int) -> Past:
                 nonlocal first
                 found = np.empty(rows, self._past)
-                for share, at in self._of_shares(group.part(first, rows)):
+                for share, at in self._of_shares(read_rows(group, first, rows)):
                     found[at] = np.fromfile(files[share], self._past, len(at))
                 first += rows
                 return Past(found["lists"], found["numbers"])

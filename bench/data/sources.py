@@ -199,6 +199,7 @@ class PairReader(FileReader):
     """Pairs of comma-separated files without header, joined by a key; rows without a partner are left out."""
 
     kind: Literal["pairs"] = "pairs"
+    separator: ClassVar[str] = ","
     on: str
     columns: Names
     """Names of the row files' columns, the key among them."""
@@ -210,7 +211,8 @@ class PairReader(FileReader):
     @property
     def joins(self) -> tuple[Join, ...]:
         """The partners, which hold no rows of their own."""
-        return tuple(Join(file=name, on=self.on) for name in dict.fromkeys(self.partner.values()))
+        names = dict.fromkeys(self.partner.values())
+        return tuple(Join(file=name, on=self.on, columns=self.partner_columns) for name in names)
 
 
 class DoubleColonReader(FileReader):
