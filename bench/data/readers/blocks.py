@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
-import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
@@ -45,20 +43,16 @@ def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[
     """
     with io.BufferedReader(_Counted(path, advance), 1 << 20) as counted:
         start = counted.peek(4)[:4]
-        if start.startswith(_GZIP):
-            try:
-                yield io.BufferedReader(gzip.GzipFile(fileobj=counted), 1 << 20)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise UserError(f"{path}: broken gzip file: {error}") from None
-        elif start == _ZSTD:
-            try:
-                yield io.BufferedReader(_Zstd(counted), 1 << 20)
-            except OSError as error:
-                if error.errno is not None:  # of the disk, not of the content
-                    raise
-                raise UserError(f"{path}: broken zstd file: {error}") from None
-        else:
+        codec = "gzip" if start.startswith(_GZIP) else "zstd" if start == _ZSTD else None
+        if codec is None:
             yield counted
+            return
+        try:
+            yield pa.CompressedInputStream(pa.PythonFile(counted, mode="r"), codec)
+        except OSError as error:
+            if error.errno is not None:  # of the disk, not of the content
+                raise
+            raise UserError(f"{path}: broken {codec} file: {error}") from None
 
 
 class _Counted(io.FileIO):
@@ -69,18 +63,6 @@ class _Counted(io.FileIO):
     def readinto(self, buffer: Any) -> int:
         count = super().readinto(buffer)
         self.advance(count)
-        return count
-
-
-class _Zstd(io.RawIOBase):
-    def __init__(self, packed: IO[bytes]) -> None:
-        self.stream = pa.CompressedInputStream(pa.PythonFile(packed, mode="r"), "zstd")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        count: int = self.stream.readinto(buffer)
         return count
 
 
