@@ -48,7 +48,8 @@ def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[
             yield counted
             return
         try:
-            yield pa.CompressedInputStream(pa.PythonFile(counted, mode="r"), codec)
+            packed = pa.CompressedInputStream(pa.PythonFile(counted, mode="r"), codec)
+            yield io.BufferedReader(packed, 1 << 20)
         except OSError as error:
             if error.errno is not None:  # of the disk, not of the content
                 raise
