@@ -43,7 +43,7 @@ class Batches:
         self._split, self._grouped = split, grouped
         self._memory = memory_limit() if memory is None else memory
         self._mapped = isinstance(split.stored_ids, np.memmap)
-        self._sample = sum(map(row_bytes, arrays_of(split, grouped))) if self._mapped else 0
+        self._sample = sum(map(row_bytes, arrays_of(split, grouped).values())) if self._mapped else 0
         self.in_memory = len(split) * self._sample <= self._memory
 
     def __len__(self) -> int:

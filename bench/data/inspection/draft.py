@@ -14,8 +14,7 @@ from bench.data.inspection.proposals import Proposal, proposals
 from bench.data.inspection.roles import ColumnDraft, Role, draft_columns, given_roles, renamed
 from bench.data.inspection.sample import Layout, Sample, layout_of, read_sample
 from bench.data.inspection.split import Split, Wish, assigned, find_split, named_files
-from bench.data.inspection.together import Together
-from bench.data.inspection.trying import halves_of
+from bench.data.inspection.trying import Together, halves_of
 from bench.errors import UserError, unknown
 from bench.progress import Progress
 

@@ -353,11 +353,7 @@ def _has_many(column: Counted, finding: Finding) -> bool:
 
 
 def find_new(column: Counted, finding: Finding, split: NDArray[np.int8]) -> str | None:
-    """Why a category is no input: train has hardly any of the values of validation or of test.
-
-    Args:
-        split: (N,).
-    """
+    """Why a category is no input, by the splits (N,): train has hardly any of the values of validation or of test."""
     if not _is_category(finding):
         return None
     known = column.codes[split == TRAIN]
