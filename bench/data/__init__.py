@@ -21,7 +21,7 @@ from bench.data.store import Split, SplitName, Store
 
 if TYPE_CHECKING:
     from bench.data.card import Card
-    from bench.data.encoding import Encoder
+    from bench.data.encoding.encoder import Encoder
     from bench.data.listing import describe, prepared
     from bench.data.loading import load_card, parse_card
     from bench.data.preparation import prepare
@@ -41,7 +41,7 @@ __all__ = [
 
 _HOME_OF = {
     "Card": "card",
-    "Encoder": "encoding",
+    "Encoder": "encoding.encoder",
     "describe": "listing",
     "load_card": "loading",
     "parse_card": "loading",

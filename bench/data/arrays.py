@@ -26,16 +26,8 @@ class ArrayWriter:
 
     def append(self, array: NDArray[Any]) -> None:
         """Adds rows (n, *row)."""
-        if array.shape[1:] != self.row:
-            raise ValueError(f"expected rows of shape {self.row}, found {array.shape[1:]}")
         self._file.write(np.ascontiguousarray(array, self.dtype).data)
         self.rows += len(array)
-
-    def close(self) -> None:
-        """Writes the header again, with the number of rows."""
-        if not self._file.closed:
-            self._write_header()
-            self._file.close()
 
     def _write_header(self) -> None:
         self._file.seek(0)
@@ -46,7 +38,8 @@ class ArrayWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.close()
+        self._write_header()  # again, with the number of rows
+        self._file.close()
 
 
 def read_into(buffer: NDArray[Any], array: NDArray[Any], start: int) -> None:

@@ -80,13 +80,13 @@ def _hashes(values: Any, salt: np.uint64) -> Prints:
     if pa.types.is_boolean(kind):
         values = values.cast(pa.int8())
     if pa.types.is_integer(values.type) or pa.types.is_floating(kind):
-        null = values.is_null().to_numpy(zero_copy_only=False)
-        hashes: Prints = _hash_numbers(*_bits(values), null, salt)
+        floats, whole = _bits(values)
+        halves = mixed(mixed(floats ^ salt) + whole), mixed(mixed(floats + salt) ^ whole)
     else:
         texts = values.cast(pa.large_string())
         halves = mixed(hashes_of(texts) ^ salt), mixed(hashes_of(texts, _OTHER_BASIS) + salt)
-        hashes = np.stack(halves, axis=1)
-        hashes[texts.is_null().to_numpy(zero_copy_only=False)] = 0
+    hashes: Prints = np.stack(halves, axis=1)
+    hashes[values.is_null().to_numpy(zero_copy_only=False)] = 0
     return hashes
 
 
@@ -98,16 +98,6 @@ def _bits(values: Any) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         exact = filled(values, 0).astype(np.int64)
         whole = np.where(np.abs(exact) > 2**53, exact, 0)
     return np.where(np.isnan(floats), np.nan, floats).view(np.uint64), whole.view(np.uint64)
-
-
-@jit()
-def _hash_numbers(floats: Any, whole: Any, null: Any, salt: Any) -> Any:
-    out = np.zeros((len(floats), 2), np.uint64)
-    for at in range(len(floats)):
-        if not null[at]:
-            out[at, 0] = mixed(mixed(floats[at] ^ salt) + whole[at])
-            out[at, 1] = mixed(mixed(floats[at] + salt) ^ whole[at])
-    return out
 
 
 @jit()

@@ -31,7 +31,7 @@ from bench.schema import Schema
 from bench.seeds import mixed
 
 if TYPE_CHECKING:
-    from bench.data.encoding import Encoder
+    from bench.data.encoding.encoder import Encoder
     from bench.data.packing import Packing
 
 SplitName = Literal["train", "valid", "confirm", "test"]
@@ -188,7 +188,7 @@ class Store:
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder that made it."""
-        from bench.data.encoding import Encoder  # brings pyarrow, which no worker needs
+        from bench.data.encoding.encoder import Encoder  # brings pyarrow, which no worker needs
 
         return Encoder.load(self.path / "encoder.json")
 

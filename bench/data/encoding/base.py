@@ -53,11 +53,7 @@ class Source(Config):
         return self.missing if self.derive is None else ()
 
     def column_of(self, table: Any) -> Any:
-        """The Arrow column (N,), after the function.
-
-        Raises:
-            UserError: as `numbers`.
-        """
+        """The Arrow column (N,), after the function; errors as of `numbers`."""
         return self._column(table) if self.derive is None else pa.array(self.numbers(table), from_pandas=True)
 
     def _column(self, table: Any) -> Any:

@@ -107,14 +107,10 @@ def _ends(path: Path, size: int) -> int:
     return found
 
 
-def lines(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
-    """The lines of a file, each with its end but without a byte-order mark.
-
-    Raises:
-        UserError: as `blocks`.
-    """
+def lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, each with its end but without a byte-order mark; errors as of `blocks`."""
     mark = codecs.BOM_UTF8
-    for block in blocks(path, progress or Silent()):
+    for block in blocks(path, Silent()):
         yield from io.BytesIO(block.removeprefix(mark))
         mark = b""
 

@@ -20,7 +20,7 @@ ABSENT = -1
 ONE, NOWHERE = np.uint64(1), np.uint64(2**64 - 1)
 """Places are unsigned: signed ones, which may count from the end, take a third more time."""
 MOST = 10**17
-"""From here on a number of 64 bits may have no room for one more digit."""
+"""From here on 64 bits may have no room for one more digit."""
 _EXACT = np.array([float(f"1e{power}") for power in range(23)])  # a double holds these exactly
 
 
