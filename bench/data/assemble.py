@@ -67,11 +67,7 @@ class Assembler:
         self._begun, self._there = set[str](), set[str]()
 
     def take(self, raw: RawTable) -> Rows:
-        """The rows of the next part.
-
-        Raises:
-            UserError: a raw column that the file lacks, or a bad row where these are not dropped.
-        """
+        """The rows of the next part; raises UserError for an absent raw column, or a bad row unless dropped."""
         card, missing = self.card, self.card.missing
         self._check_columns(raw)
         for reason, sentence in raw.bad:
@@ -142,10 +138,8 @@ class Assembler:
     def check_post_exposure(self, raw: RawTable) -> None:
         """Refuses a name under `post_exposure` that no file has: the column that was meant may be an input.
 
-        Of the columns of joined files only those that are needed are known, so with joins nothing is checked.
-
-        Args:
-            raw: a part; the first of each file names its columns.
+        The first part of a file names its columns. Of joined files only those that are needed are known, so with joins
+        nothing is checked.
         """
         if not raw.columns or self.card.reader.joins:
             return

@@ -48,11 +48,7 @@ class RowSet:
 
 
 def fingerprints(table: Any) -> Prints:
-    """(n, 2), independent of the order of columns.
-
-    Raises:
-        UserError: a column of records.
-    """
+    """(n, 2), independent of the order of columns; raises UserError for a column of records."""
     prints = np.zeros((table.num_rows, 2), np.uint64)
     for name in table.column_names:
         if pa.types.is_nested(kind := table[name].type) and (not is_list(kind) or pa.types.is_nested(kind.value_type)):

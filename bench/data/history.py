@@ -8,8 +8,8 @@ that the log has first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.data.arrays import read_parts, read_rows
+from bench.data.arrays import read_parts
 from bench.mapped import mapped
 from bench.progress import Progress
 from bench.registry import Config
@@ -271,31 +271,16 @@ class Pasts:
             if len(at):
                 yield each, at
 
-    @contextmanager
-    def reading(self, split: int) -> Iterator[Callable[[int], Past]]:
-        """A function that gives the past of the next n rows of a split, from its first row on."""
-        group = mapped(self.folders[split] / "group.npy")
+    def parts(self, split: int, rows: int) -> Iterator[Past]:
+        """The past of a split's rows, `rows` at a time."""
         with ExitStack() as stack:
             names = (_file(self.folders[split], PAST, share) for share in range(self._shares))
             files = [stack.enter_context(name.open("rb")) for name in names]
-            first = 0
-
-            def following(rows: int) -> Past:
-                nonlocal first
-                found = np.empty(rows, self._past)
-                for share, at in self._of_shares(read_rows(group, first, rows)):
+            for group in read_parts(mapped(self.folders[split] / "group.npy"), rows):
+                found = np.empty(len(group), self._past)
+                for share, at in self._of_shares(group):
                     found[at] = np.fromfile(files[share], self._past, len(at))
-                first += rows
-                return Past(found["lists"], found["numbers"])
-
-            yield following
-
-    def numbers(self, split: int) -> Iterator[Floats]:
-        """The numbers of a split's rows, in parts (n, M)."""
-        rows = len(mapped(self.folders[split] / "group.npy"))
-        with self.reading(split) as following:
-            for start in range(0, rows, PART):
-                yield following(min(PART, rows - start)).numbers
+                yield Past(found["lists"], found["numbers"])
 
     def remove(self) -> None:
         """Removes the files."""

@@ -11,8 +11,9 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from bench.data.packing import Packing
 from bench.data.readers import Paths, read, read_sides
 from bench.data.readers.blocks import unpacked_name
 from bench.data.sources import SyntheticReader, is_pattern
-from bench.data.spill import Segments, Spill, arrays_of
+from bench.data.spill import CHUNK, Segments, Spill, arrays_of
 from bench.data.splits import SPLITS, TRAIN, FileSplit
 from bench.data.store import Store
 from bench.data.tasks import scaled_tasks
@@ -204,8 +205,8 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         actions = [[rule.name for rule in card.task_rules].index(name) for name in card.history.actions]
         pasts = Pasts(card.history, [spill.folder for spill in spills], progress)
         pasts.compute(fitter.columns_of(card.history.inputs), actions)
-        for numbers in pasts.numbers(TRAIN):
-            fitter.take_past(numbers)
+        for of_train in pasts.parts(TRAIN, CHUNK):
+            fitter.take_past(of_train.numbers)
     encoder = fitter.finish(progress)
     encoder.save(folder / "encoder.json")
     labels = mapped(spills[0].folder / "labels.npy")
@@ -221,15 +222,14 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     with progress.task(f"encoding {card.key}", total, "rows") as advance:
         for number, spill in enumerate(spills):
             with (
-                pasts.reading(number) if pasts else nullcontext() as following,
                 ArrayWriter(spill.folder / "ids.npy", np.uint16, (packing.words,)) as ids_out,
                 ArrayWriter(spill.folder / "dense.npy", np.float32, (len(schema.dense),)) as dense_out,
             ):
-                for start, kept in spill.chunks():
-                    if following:
-                        lists, numbers = following(len(kept.codes))
-                        codes = np.hstack([kept.codes, lists.reshape(len(lists), -1)])
-                        kept = Provisional(codes, np.hstack([kept.numbers, numbers]))
+                following = pasts.parts(number, CHUNK) if pasts else repeat(None)
+                for (start, kept), past in zip(spill.chunks(), following, strict=False):
+                    if past is not None:
+                        codes = np.hstack([kept.codes, past.lists.reshape(len(past.lists), -1)])
+                        kept = Provisional(codes, np.hstack([kept.numbers, past.numbers]))
                     ids, dense = fitter.encode(kept, start if number == TRAIN else None)
                     ids_out.append(packing.packed(ids))
                     dense_out.append(dense)

@@ -112,11 +112,7 @@ Source = Annotated[PackageSource | UrlSource, Discriminator("kind")]
 
 
 def separator(value: str) -> str:
-    """The value itself.
-
-    Raises:
-        ValueError: it cannot be what stands between the fields of a line.
-    """
+    """The value itself; raises ValueError where it cannot be what stands between the fields of a line."""
     if len(value) != 1 or not value.isascii() or value in '"\r\n\0':
         raise ValueError(f"expected one ASCII character other than a quote or the end of a line, found {value!r}")
     return value

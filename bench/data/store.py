@@ -207,11 +207,7 @@ class Store:
         return Split(ids, dense, labels, group, columns, Packing.of(self.schema), *map(arrays.get, BESIDE))
 
     def with_tasks(self, names: Sequence[str]) -> Store:
-        """A view with these tasks, in this order.
-
-        Raises:
-            UserError: no task, an unknown one, one twice, or one without its parent.
-        """
+        """A view with these tasks, in order; raises UserError for none, unknown ones, one twice, or without parent."""
         tasks = {task.name: task for task in self.schema.tasks}
         if not names:
             raise UserError(f"{self.key}: expected at least one task of {', '.join(tasks)}")

@@ -64,11 +64,7 @@ class Draft:
 
 
 def draft_card(request: Request, progress: Progress) -> Draft:
-    """Inspects the files.
-
-    Raises:
-        UserError: a file or a name that does not fit, a label without two classes, no input left.
-    """
+    """Inspects the files; a UserError for a file or a name that does not fit, a label of one class, no input left."""
     _check_files(request.files)
     request.wish.check()
     layout = layout_of(request.files, request.separator, request.names)

@@ -91,11 +91,7 @@ def read(card: Card, paths: Paths, progress: Progress, folder: Path | None = Non
 
 
 def read_sides(card: Card, paths: Paths, progress: Progress) -> list[tuple[Join, RawTable]]:
-    """The side tables to join to each row, whole: they are held in memory.
-
-    Raises:
-        UserError: a file cannot be read, with file and line.
-    """
+    """The side tables to join to each row, whole: they are held in memory. Errors as of `read`."""
     if isinstance(card.reader, (SyntheticReader, PairReader, AliCcpReader)):
         return []
     return [(join, whole(_rows(card, [(join.file, join)], paths, progress))) for join in card.reader.joins]

@@ -124,11 +124,7 @@ def read_ali_ccp(
 def parts(
     paths: Sequence[Path], wanted: Wanted, labelled: bool, progress: Progress, drop: bool = False
 ) -> Iterator[Part]:
-    """The lines of files, part by part, in order.
-
-    Raises:
-        UserError: a line that does not fit the format, unless `drop`; an empty file.
-    """
+    """The lines of files, part by part; a UserError for one that does not fit, unless `drop`, and an empty file."""
     for path in paths:
         before = 0
         for block, (lines, bad, ends) in side_by_side(

@@ -6,8 +6,8 @@ import codecs
 import io
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -36,11 +36,7 @@ def unpacked_name(name: str) -> str:
 
 @contextmanager
 def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[bytes]]:
-    """The unpacked bytes of a file; `advance` is told of the bytes taken from disk.
-
-    Raises:
-        UserError: the file is packed and broken.
-    """
+    """The unpacked bytes of a file, broken ones a UserError; `advance` is told of the bytes taken from disk."""
     with io.BufferedReader(_Counted(path, advance), 1 << 20) as counted:
         start = counted.peek(4)[:4]
         codec = "gzip" if start.startswith(_GZIP) else "zstd" if start == _ZSTD else None
@@ -119,12 +115,9 @@ def side_by_side(items: Iterator[bytes], work: Callable[[bytes], T]) -> Iterator
     """(item, work(item)) in order, by a thread a core; `work` releases the interpreter's lock, or it gains nothing."""
     threads = min(cores(), 8)  # two items more than these are held at a time, at most
     with workers(threads) as pool:
-        under_way: deque[tuple[bytes, Future[T]]] = deque()
-        for item in items:
-            under_way.append((item, pool.submit(work, item)))
-            if len(under_way) > threads + 1:
-                first, future = under_way.popleft()
-                yield first, future.result()
+        begun = ((item, pool.submit(work, item)) for item in items)
+        under_way = deque(islice(begun, threads + 1))
         while under_way:
-            first, future = under_way.popleft()
-            yield first, future.result()
+            item, future = under_way.popleft()
+            under_way.extend(islice(begun, 1))
+            yield item, future.result()

@@ -27,19 +27,21 @@ _NUMBER = re.compile(
 )
 
 
-def explained(error: pa.ArrowInvalid, path: Path, header: Sequence[str], before: int) -> UserError:
+def explained(error: pa.ArrowInvalid, path: Path, header: Sequence[str], before: int, block: bytes) -> UserError:
     """The user's mistake behind an error of Arrow's reader, with file and line.
 
     Args:
         header: names of the columns, in order.
-        before: lines of the file, empty ones aside, that came before those that were read.
+        before: lines of the file, empty ones aside, before the block.
+        block: lines that were read, none of them empty.
     """
     text = str(error)
     if match := _NUMBER.search(text):
         column, row, value = int(match[1]), int(match[2]), match[3]
         return UserError(f"{place_of(path, before + row - 1)}: '{header[column]}': expected a number, found '{value}'")
     if "UTF8" in text:
-        return UserError(f"{path}{_first_not_utf8(path)}: expected UTF-8 text")
+        wrong = (line.decode(errors="ignore").encode() != line for line in block.split(b"\n"))
+        return UserError(f"{place_of(path, before + [*wrong].index(True))}: expected UTF-8 text")
     return UserError(f"{path}: {text.splitlines()[0]}")
 
 
@@ -55,15 +57,6 @@ def place_of(path: Path, row: int) -> str:
         if filled == row:
             return f"{path}, line {number}"
     return f"{path}, row {row + 1}"
-
-
-def _first_not_utf8(path: Path) -> str:
-    for number, line in enumerate(lines(path), 1):
-        try:
-            line.decode()
-        except UnicodeDecodeError:
-            return f", line {number}"
-    return ""
 
 
 UNFIT = "\x1a"
@@ -170,7 +163,7 @@ def read_csv(
                 )
             except pa.ArrowInvalid as error:
                 if drop or not bad:
-                    raise explained(error, path, header, before) from None
+                    raise explained(error, path, header, before, block) from None
             if bad and not drop:
                 raise UserError(bad[0][1]())
             lines_of = np.delete(np.arange(before, before + table.num_rows + len(skipped)), skipped)
