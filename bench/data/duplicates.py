@@ -76,7 +76,12 @@ def _hashes(values: Any, salt: np.uint64) -> Prints:
     if pa.types.is_boolean(kind):
         values = values.cast(pa.int8())
     if pa.types.is_integer(values.type) or pa.types.is_floating(kind):
-        floats, whole = _bits(values)
+        # As floats, and as integers where a float would not hold them.
+        numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) + 0.0  # no -0.0
+        floats, whole = np.where(np.isnan(numbers), np.nan, numbers).view(np.uint64), np.zeros(len(values), np.uint64)
+        if not pa.types.is_floating(kind):
+            exact = filled(values, 0).astype(np.int64)
+            whole = np.where(np.abs(exact) > 2**53, exact, 0).view(np.uint64)
         halves = mixed(mixed(floats ^ salt) + whole), mixed(mixed(floats + salt) ^ whole)
     else:
         texts = values.cast(pa.large_string())
@@ -84,16 +89,6 @@ def _hashes(values: Any, salt: np.uint64) -> Prints:
     hashes: Prints = np.stack(halves, axis=1)
     hashes[values.is_null().to_numpy(zero_copy_only=False)] = 0
     return hashes
-
-
-def _bits(values: Any) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Numbers as floats, and as integers where a float would not hold them."""
-    floats = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) + 0.0  # no -0.0
-    whole = np.zeros(len(floats), np.int64)
-    if not pa.types.is_floating(values.type):
-        exact = filled(values, 0).astype(np.int64)
-        whole = np.where(np.abs(exact) > 2**53, exact, 0)
-    return np.where(np.isnan(floats), np.nan, floats).view(np.uint64), whole.view(np.uint64)
 
 
 @jit()

@@ -150,7 +150,8 @@ def _numeric(column: Counted, numbers: NDArray[np.float64], trial: Trial | None)
         return Finding(None, DESIGN, offers={column.name: _quantity(column)})
     if not column.whole:
         return _measured(column, "numbers with fractions", trial)
-    if _one_each(column) and (is_id(column.name) or _counts_up(column)):
+    # Not in all rows does a number count up: several files may begin again.
+    if _one_each(column) and (is_id(column.name) or (np.diff(column.of_rows) > 0).mean() > 0.99):
         return Finding(None, "another value in (almost) every row, as a row's number or id has")
     if is_id(column.name) and distinct > 2:
         return Finding({"kind": "categorical"}, "whole numbers whose name is that of a code", notes=_few_rows(column))
@@ -314,11 +315,6 @@ def _nearly_numbers(column: Counted) -> tuple[str, ...]:
 
 def _one_each(column: Counted) -> bool:
     return column.known >= 20 and len(column.counts) > 0.95 * column.known
-
-
-def _counts_up(column: Counted) -> bool:
-    """Whether each row's number is above that of the row before (in most rows: several files may begin again)."""
-    return bool((np.diff(column.of_rows) > 0).mean() > 0.99)
 
 
 def _leading_zeros(column: Counted) -> bool:
