@@ -57,8 +57,9 @@ class Assembler:
         times: the smallest and largest time seen, where times are numbers.
     """
 
-    def __init__(self, card: Card, sides: Sequence[tuple[Join, RawTable]], rejects: Rejects) -> None:
-        self.card, self.rejects, self._wanted = card, rejects, card.raw_columns
+    def __init__(self, card: Card, sides: Sequence[tuple[Join, RawTable]]) -> None:
+        self.card, self._wanted = card, card.raw_columns
+        self.rejects = Rejects(card.reader.drops, card.reader.bad_row_limit)
         self.sides = [SideTable(raw, join.on, card.missing) for join, raw in sides]
         self.rows = self.duplicates = self.outside = self.untimed = 0
         self.times = (np.inf, -np.inf)
@@ -118,6 +119,10 @@ class Assembler:
 
     def _text(self, table: Any, column: str | None) -> Text | None:
         return None if column is None else as_text(table[column], self.card.missing)
+
+    def check(self) -> None:
+        """Raises UserError where more rows were dropped as bad than the card allows."""
+        self.rejects.check(self.card.key, self.rows + self.duplicates)
 
     def note(self, progress: Progress) -> None:
         """Tells the user what is left out."""

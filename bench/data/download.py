@@ -197,10 +197,6 @@ import os
 import sys
 
 
-def get_requires_for_build_wheel(config_settings=None):
-    return []
-
-
 def prepare_metadata_for_build_wheel(folder, config_settings=None):
     os.mkdir(os.path.join(folder, "{stem}.dist-info"))
     with open(os.path.join(folder, "{stem}.dist-info", "METADATA"), "w") as file:

@@ -25,7 +25,6 @@ from bench.atomic import atomic_folder, remove_abandoned, write_text
 from bench.data.arrays import ArrayWriter
 from bench.data.assemble import Assembler, Rows
 from bench.data.card import Card
-from bench.data.checks import Rejects
 from bench.data.columns import Categorical, Numeric
 from bench.data.encoding.fitter import EncoderFitter, Provisional
 from bench.data.fetch import Digest, at_hand, check_source, digest, fetch, in_raw, raw_folder
@@ -107,7 +106,6 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
     if (target / "manifest.json").is_file():
         return Store.open(target)
 
-    rejects = _rejects(card)
     with atomic_folder(target) as folder:
         manifest: dict[str, Any] = {
             "key": card.key,
@@ -117,7 +115,7 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
             "recipe": recipe(card),
             "files": [{"name": name, "sha256": found.sha256, "size": found.size} for name, found in digests.items()],
         }
-        manifest |= encode_stream(card, paths, folder, progress, rejects)
+        manifest |= encode_stream(card, paths, folder, progress)
         manifest["seconds"] = round(time.monotonic() - started, 3)
         manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
         write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
@@ -131,15 +129,10 @@ def rows_of(card: Card, home: Path, raw: Path | None, progress: Progress) -> Ite
         UserError: as `prepare`; of too many bad rows, after the last part.
     """
     paths = fetch(card, home, progress) if raw is None else at_hand(card, home, raw, progress)
-    rejects = _rejects(card)
-    assembler = Assembler(card, read_sides(card, paths, progress), rejects)
+    assembler = Assembler(card, read_sides(card, paths, progress))
     for part in read(card, paths, progress):
         yield assembler.take(part)
-    rejects.check(card.key, assembler.rows + assembler.duplicates)
-
-
-def _rejects(card: Card) -> Rejects:
-    return Rejects(card.reader.drops, card.reader.bad_row_limit)
+    assembler.check()
 
 
 def check_data(card: Card, home: Path, raw: Path | None = None, progress: Progress | None = None) -> None:
@@ -171,7 +164,7 @@ def _prepared_before(card: Card, shelf: Path) -> Store | None:
     return Store.open(max(fitting, key=lambda path: path.stat().st_mtime).parent) if fitting else None
 
 
-def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, rejects: Rejects) -> dict[str, Any]:
+def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress) -> dict[str, Any]:
     """Reads, fits and writes encoder and splits into `folder`; returns what the manifest says of them.
 
     Raises:
@@ -179,7 +172,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
             class.
     """
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps more of what parts leave, and is slower at it
-    fitter, assembler = EncoderFitter(card), Assembler(card, read_sides(card, paths, progress), rejects)
+    fitter, assembler = EncoderFitter(card), Assembler(card, read_sides(card, paths, progress))
     files = card.split.train if isinstance(card.split, FileSplit) else card.row_files
     last = max(map(card.row_files.index, files))  # of the files that may hold rows of train
     every = card.history is not None  # values that train does not hold are told apart in histories
@@ -195,7 +188,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
                 arrays = arrays_of(card, rows) | kept._asdict() | segments.take(rows.table, train)
                 for number, spill in enumerate(spills):
                     spill.append(arrays, rows.split == number)
-    rejects.check(card.key, assembler.rows + assembler.duplicates)
+    assembler.check()
     for spill, name in zip(spills, SPLITS, strict=True):
         spill.counts.check(name, assembler.empty_reason())
     assembler.note(progress)
@@ -239,7 +232,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     return {
         "duplicates_dropped": assembler.duplicates,
         "outside_splits": assembler.outside,
-        **rejects.facts(),
+        **assembler.rejects.facts(),
         "splits": {
             name: {"rows": spill.counts.rows, "tasks": spill.counts.facts()}
             for name, spill in zip(SPLITS, spills, strict=True)
