@@ -17,31 +17,22 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bench.data.store import Split, SplitName, Store
+from bench.data.store import Split as Split
+from bench.data.store import SplitName as SplitName
+from bench.data.store import Store as Store
 
 if TYPE_CHECKING:
-    from bench.data.card import Card
-    from bench.data.encoding import Encoder
-    from bench.data.listing import describe, prepared
-    from bench.data.loading import load_card, parse_card
-    from bench.data.preparation import prepare
-
-__all__ = [
-    "Card",
-    "Encoder",
-    "Split",
-    "SplitName",
-    "Store",
-    "describe",
-    "load_card",
-    "parse_card",
-    "prepare",
-    "prepared",
-]
+    from bench.data.card import Card as Card
+    from bench.data.encoding.encoder import Encoder as Encoder
+    from bench.data.listing import describe as describe
+    from bench.data.listing import prepared as prepared
+    from bench.data.loading import load_card as load_card
+    from bench.data.loading import parse_card as parse_card
+    from bench.data.preparation import prepare as prepare
 
 _HOME_OF = {
     "Card": "card",
-    "Encoder": "encoding",
+    "Encoder": "encoding.encoder",
     "describe": "listing",
     "load_card": "loading",
     "parse_card": "loading",

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from bench.errors import UserError
-from bench.mapped import mapped
 
 
 class ArrayWriter:
@@ -27,16 +26,8 @@ class ArrayWriter:
 
     def append(self, array: NDArray[Any]) -> None:
         """Adds rows (n, *row)."""
-        if array.shape[1:] != self.row:
-            raise ValueError(f"expected rows of shape {self.row}, found {array.shape[1:]}")
         self._file.write(np.ascontiguousarray(array, self.dtype).data)
         self.rows += len(array)
-
-    def close(self) -> None:
-        """Writes the header again, with the number of rows."""
-        if not self._file.closed:
-            self._write_header()
-            self._file.close()
 
     def _write_header(self) -> None:
         self._file.seek(0)
@@ -47,66 +38,38 @@ class ArrayWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.close()
+        self._write_header()  # again, with the number of rows
+        self._file.close()
 
 
-class ArrayReader:
-    """Reads rows of a memory-mapped array with plain reads; a context that holds the open file.
+def read_into(buffer: NDArray[Any], array: NDArray[Any], start: int) -> None:
+    """Fills a buffer (n, *row) with the rows of an array (N, *row) from row `start` on, by plain reads if it is mapped.
 
     Mapped pages count as the process's own memory until they are given back; what a plain read leaves in the system's
-    cache does not. Rows of an array in memory are copied.
+    cache does not.
+
+    Raises:
+        UserError: the file ends before them.
     """
+    if not isinstance(array, np.memmap) or array.filename is None or not buffer.size:
+        buffer[:] = array[start : start + len(buffer)]
+        return
+    with open(array.filename, "rb") as file:
+        file.seek(array.offset + start * row_bytes(array))
+        if file.readinto(buffer.reshape(-1).view(np.uint8).data) < buffer.nbytes:
+            raise UserError(f"{array.filename}: expected {len(array)} rows, found fewer")
 
-    def __init__(self, array: NDArray[Any] | Path) -> None:
-        """Takes an array, or its file."""
-        found = mapped(array) if isinstance(array, Path) else array
-        self.rows, self.width = len(found), row_bytes(found)
-        self._row, self._dtype = found.shape[1:], found.dtype
-        self._held: NDArray[Any] | None = found
-        self._file: Any = None
-        if isinstance(found, np.memmap) and found.filename is not None:
-            self._held, self.path, self._offset = None, found.filename, found.offset
 
-    def __enter__(self) -> Self:
-        if self._held is None:
-            self._file = open(self.path, "rb", buffering=0)
-        return self
+def read_rows(array: NDArray[Any], start: int, rows: int) -> NDArray[Any]:
+    """At most `rows` rows (n, *row) from row `start` on; see `read_into`."""
+    buffer = np.empty((min(rows, len(array) - start), *array.shape[1:]), array.dtype)
+    read_into(buffer, array, start)
+    return buffer
 
-    def __exit__(self, *error: object) -> None:
-        if self._file is not None:
-            self._file.close()
 
-    def buffer(self, rows: int) -> NDArray[Any]:
-        """Room for `rows` rows."""
-        return np.empty((rows, *self._row), self._dtype)
-
-    def part(self, start: int, rows: int) -> NDArray[Any]:
-        """At most `rows` rows (n, *row) from row `start` on; see `read`."""
-        buffer = self.buffer(min(rows, self.rows - start))
-        self.read(start, buffer)
-        return buffer
-
-    def parts(self, rows: int) -> Iterator[NDArray[Any]]:
-        """All rows, at most `rows` at a time."""
-        return (self.part(start, rows) for start in range(0, self.rows, rows))
-
-    def read(self, start: int, buffer: NDArray[Any]) -> None:
-        """Fills the buffer (n, *row) with the rows from row `start` on.
-
-        Raises:
-            UserError: the file ends before them.
-        """
-        if not self.width:
-            return
-        if self._held is not None:
-            buffer[:] = self._held[start : start + len(buffer)]
-            return
-        self._file.seek(self._offset + start * self.width)
-        rest = buffer.reshape(-1).view(np.uint8).data
-        while len(rest):
-            if not (got := self._file.readinto(rest)):
-                raise UserError(f"{self.path}: expected {self.rows} rows, found fewer")
-            rest = rest[got:]
+def read_parts(array: NDArray[Any], rows: int) -> Iterator[NDArray[Any]]:
+    """All rows of an array, at most `rows` at a time; see `read_into`."""
+    return (read_rows(array, start, rows) for start in range(0, len(array), rows))
 
 
 def row_bytes(array: NDArray[Any]) -> int:

@@ -57,8 +57,9 @@ class Assembler:
         times: the smallest and largest time seen, where times are numbers.
     """
 
-    def __init__(self, card: Card, sides: Sequence[tuple[Join, RawTable]], rejects: Rejects) -> None:
-        self.card, self.rejects, self._wanted = card, rejects, card.raw_columns
+    def __init__(self, card: Card, sides: Sequence[tuple[Join, RawTable]]) -> None:
+        self.card, self._wanted = card, card.raw_columns
+        self.rejects = Rejects(card.reader.drops, card.reader.bad_row_limit)
         self.sides = [SideTable(raw, join.on, card.missing) for join, raw in sides]
         self.rows = self.duplicates = self.outside = self.untimed = 0
         self.times = (np.inf, -np.inf)
@@ -67,11 +68,7 @@ class Assembler:
         self._begun, self._there = set[str](), set[str]()
 
     def take(self, raw: RawTable) -> Rows:
-        """The rows of the next part.
-
-        Raises:
-            UserError: a raw column that the file lacks, or a bad row where these are not dropped.
-        """
+        """The rows of the next part; raises UserError for an absent raw column, or a bad row unless dropped."""
         card, missing = self.card, self.card.missing
         self._check_columns(raw)
         for reason, sentence in raw.bad:
@@ -123,6 +120,10 @@ class Assembler:
     def _text(self, table: Any, column: str | None) -> Text | None:
         return None if column is None else as_text(table[column], self.card.missing)
 
+    def check(self) -> None:
+        """Raises UserError where more rows were dropped as bad than the card allows."""
+        self.rejects.check(self.card.key, self.rows + self.duplicates)
+
     def note(self, progress: Progress) -> None:
         """Tells the user what is left out."""
         self.rejects.note(self.card.key, progress)
@@ -142,10 +143,8 @@ class Assembler:
     def check_post_exposure(self, raw: RawTable) -> None:
         """Refuses a name under `post_exposure` that no file has: the column that was meant may be an input.
 
-        Of the columns of joined files only those that are needed are known, so with joins nothing is checked.
-
-        Args:
-            raw: a part; the first of each file names its columns.
+        The first part of a file names its columns. Of joined files only those that are needed are known, so with joins
+        nothing is checked.
         """
         if not raw.columns or self.card.reader.joins:
             return

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.data.arrays import ArrayReader, row_bytes
+from bench.data.arrays import read_parts, row_bytes
 from bench.data.chunks import AHEAD, Batch, Plan, arrays_of, in_file_order, shuffled_by_chunk
 from bench.data.groups import grouped_order
 from bench.data.prefetch import ahead
@@ -43,7 +43,7 @@ class Batches:
         self._split, self._grouped = split, grouped
         self._memory = memory_limit() if memory is None else memory
         self._mapped = isinstance(split.stored_ids, np.memmap)
-        self._sample = sum(map(row_bytes, arrays_of(split, grouped))) if self._mapped else 0
+        self._sample = sum(map(row_bytes, arrays_of(split, grouped).values())) if self._mapped else 0
         self.in_memory = len(split) * self._sample <= self._memory
 
     def __len__(self) -> int:
@@ -60,9 +60,8 @@ class Batches:
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """The whole split, in order; the last batch may be smaller. Pages of a store do not stay mapped."""
-        if self._mapped:
-            return ahead(in_file_order(self._split, size, self._grouped), AHEAD)
-        return self._from_memory(size)
+        batches = in_file_order(self._split, size, self._grouped)
+        return ahead(batches, AHEAD) if self._mapped else batches
 
     def shuffled(self, size: int, seed: int, start: int = 0) -> Iterator[Batch]:
         """The split in an order that depends on the seed alone, and beyond memory on the memory's order of size too.
@@ -117,16 +116,10 @@ class Batches:
             rows = order[first : first + size]
             yield self._whole.taken(rows, self._split.packing)
 
-    def _from_memory(self, size: int) -> Iterator[Batch]:
-        for start in range(0, len(self), size):
-            part = slice(start, start + size)
-            rows: Batch = self._whole.map(lambda tensor, part=part: tensor[part])  # type: ignore[misc]
-            yield rows.taken(None, self._split.packing)
-
     def _label_blocks(self) -> Iterator[Tensor]:
-        with ArrayReader(self._split.stored_labels) as reader:
-            columns = slice(None) if self._split.columns is None else list(self._split.columns)
-            yield from (torch.from_numpy(block)[:, columns] for block in reader.parts(LABEL_BLOCK))
+        columns = slice(None) if self._split.columns is None else list(self._split.columns)
+        blocks = read_parts(self._split.stored_labels, LABEL_BLOCK)
+        return (torch.from_numpy(block)[:, columns] for block in blocks)
 
 
 def shuffled_order(split: Split, size: int, seed: int, grouped: bool) -> Tensor:

@@ -9,26 +9,25 @@ batches; while its batches are gathered, a thread reads the next window.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.data.arrays import ArrayReader
+from bench.data.arrays import read_into
 from bench.data.groups import grouped_order
 from bench.data.packing import Packing
 from bench.data.prefetch import ahead
 from bench.data.store import Split
 from bench.errors import UserError
 
-Buffers = tuple[NDArray[Any], ...]
-"""ids as stored, dense (n, D) float32, the stored labels of all tasks (n, all T) float32; bounds,
-weights, groups if any."""
+Arrays = dict[str, NDArray[Any]]
+"""By the names of `Batch`, as stored: ids in their words, labels and bounds of all tasks."""
 
 
 class Batch(NamedTuple):
@@ -58,56 +57,36 @@ class Batch(NamedTuple):
         return Batch(torch.from_numpy(ids), *others)  # type: ignore[arg-type]
 
 
-def arrays_of(split: Split, grouped: bool = False) -> tuple[NDArray[Any], ...]:
-    """The arrays that a batch's rows are in, as stored."""
-    some = (split.stored_bounds, split.weights, split.group if grouped else None)
-    return (split.stored_ids, split.dense, split.stored_labels, *(array for array in some if array is not None))
+def arrays_of(split: Split, grouped: bool = False) -> Arrays:
+    """The arrays that a batch's rows are in; those of their groups, too, if `grouped`."""
+    group = split.group if grouped else None
+    found = (split.stored_ids, split.dense, split.stored_labels, split.weights, group, split.stored_bounds)
+    return {name: array for name, array in zip(Batch._fields, found, strict=True) if array is not None}
 
 
-class RowReader:
-    """Reads rows of a memory-mapped split; a context that holds the open files.
+def read(arrays: Arrays, starts: Sequence[int], rows: int) -> Arrays:
+    """At most `rows` rows from each start on, one stretch after the other, by plain reads where arrays are mapped.
 
-    If `grouped`, batches have their rows' groups, and are to hold whole ones.
+    Raises:
+        UserError: a file ends before them.
     """
+    size = sum(min(rows, len(arrays["ids"]) - start) for start in starts)
+    found = {name: np.empty((size, *array.shape[1:]), array.dtype) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        for at, start in enumerate(starts):
+            read_into(found[name][at * rows : (at + 1) * rows], array, start)
+    return found
 
-    def __init__(self, split: Split, grouped: bool = False) -> None:
-        self.rows, self.grouped = len(split), grouped
-        self._columns = None if split.columns is None else list(split.columns)
-        self._bounded, self._packing = split.stored_bounds is not None, split.packing
-        self._arrays = tuple(map(ArrayReader, arrays_of(split, grouped)))
-        self._stack = ExitStack()
 
-    def __enter__(self) -> Self:
-        for array in self._arrays:
-            self._stack.enter_context(array)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
-
-    def buffers(self, rows: int) -> Buffers:
-        """Room for `rows` rows."""
-        return tuple(array.buffer(rows) for array in self._arrays)
-
-    def read(self, start: int, rows: int, buffers: Buffers, at: int) -> None:
-        """Reads the `rows` rows from row `start` on into the buffers' rows from `at` on.
-
-        Raises:
-            UserError: a file ends before them.
-        """
-        for array, buffer in zip(self._arrays, buffers, strict=True):
-            array.read(start, buffer[at : at + rows])
-
-    def batch(self, buffers: Buffers, rows: Tensor | None = None) -> Batch:
-        """The given rows (n,) of the buffers, copied; without `rows` all of them, sharing their memory."""
-        ids, dense, labels, *more = map(torch.from_numpy, buffers)
-        group = more.pop() if self.grouped else None
-        bounds = more.pop(0) if self._bounded else None
-        found = Batch(ids, dense, labels, more[0] if more else None, group, bounds).taken(rows, self._packing)
-        if self._columns is None:
-            return found
-        bounds = None if found.bounds is None else found.bounds[:, self._columns]
-        return found._replace(labels=found.labels[:, self._columns], bounds=bounds)
+def batch_of(split: Split, arrays: Arrays, rows: Tensor | None = None) -> Batch:
+    """The given rows (n,) of what was read of a split, copied; without `rows` all of them, sharing their memory."""
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    found = Batch(**tensors).taken(rows, split.packing)
+    if split.columns is None:
+        return found
+    columns = list(split.columns)
+    bounds = None if found.bounds is None else found.bounds[:, columns]
+    return found._replace(labels=found.labels[:, columns], bounds=bounds)
 
 
 LARGEST_WINDOW = 1 << 19
@@ -172,43 +151,27 @@ def shuffled_by_chunk(split: Split, plan: Plan, size: int, seed: int, grouped: b
     rng = np.random.default_rng(seed)
     windows = plan.windows(len(split), rng)
     tail: Batch | None = None
-    with (
-        RowReader(split, grouped) as reader,
-        closing(ahead(_read(reader, plan, chunks) for chunks in windows)) as read,
-    ):
-        for window in read:
-            rows = len(window[0])
+    arrays = arrays_of(split, grouped)
+    with closing(ahead(read(arrays, (plan.chunk * chunks).tolist(), plan.chunk) for chunks in windows)) as following:
+        for window in following:
+            rows = len(window["ids"])
             start = min(rows, size - (0 if tail is None else len(tail.labels)))
-            mixed = grouped_order(window[-1], size, rng, start) if grouped else rng.permutation(rows)
+            mixed = grouped_order(window["group"], size, rng, start) if grouped else rng.permutation(rows)
             order = torch.from_numpy(mixed)
-            head = reader.batch(window, order[:start])
+            head = batch_of(split, window, order[:start])
             if tail is not None:
                 both = zip(tail, head, strict=True)
                 head = Batch(*(None if one is None else torch.cat((one, next_)) for one, next_ in both))  # type: ignore[arg-type]
             tail = head
             while len(tail.labels) == size:
                 yield tail
-                tail = reader.batch(window, order[start : start + size])
+                tail = batch_of(split, window, order[start : start + size])
                 start += size
             del window  # before the one after the next is read
 
 
-def _read(reader: RowReader, plan: Plan, chunks: NDArray[np.int64]) -> Buffers:
-    """The rows of a window, chunk by chunk in file order."""
-    starts = chunks * plan.chunk
-    ends = np.minimum(starts + plan.chunk, reader.rows)
-    buffers, filled = reader.buffers(int((ends - starts).sum())), 0
-    for start, rows in zip(starts.tolist(), (ends - starts).tolist(), strict=True):
-        reader.read(start, rows, buffers, filled)
-        filled += rows
-    return buffers
-
-
 def in_file_order(split: Split, size: int, grouped: bool = False) -> Generator[Batch]:
     """Batches of `size` rows as they lie in the files; the last one may be smaller."""
-    with RowReader(split, grouped) as reader:
-        for start in range(0, reader.rows, size):
-            rows = min(size, reader.rows - start)
-            buffers = reader.buffers(rows)
-            reader.read(start, rows, buffers, 0)
-            yield reader.batch(buffers)
+    arrays = arrays_of(split, grouped)
+    for start in range(0, len(split), size):
+        yield batch_of(split, read(arrays, [start], size))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,12 +116,9 @@ class Vector(_Column):
     derive: None = None
 
 
-def _expand(value: Any) -> Any:
-    return {"kind": value} if isinstance(value, str) else value
-
-
 Column = Annotated[
-    Annotated[Categorical | Numeric | MultiValued | Vector, Discriminator("kind")], BeforeValidator(_expand)
+    Annotated[Categorical | Numeric | MultiValued | Vector, Discriminator("kind")],
+    BeforeValidator(lambda value: {"kind": value} if isinstance(value, str) else value),
 ]
 """`"numeric"` is short for `{ kind = "numeric" }`."""
 

@@ -51,7 +51,9 @@ def download(url: str, target: Path, sha256: str | None, progress: Progress) -> 
     part = target.with_name(target.name + ".part")
     resumed = part.exists() and part.stat().st_size > 0
     _complete(url, part, progress)
-    if sha256 is not None and (found := sha256_of(part)) != sha256:
+    with part.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest() if sha256 is not None else None
+    if found != sha256:
         part.unlink()
         if resumed:  # the old part may be to blame
             return download(url, target, sha256, progress)
@@ -59,12 +61,6 @@ def download(url: str, target: Path, sha256: str | None, progress: Progress) -> 
     part.replace(target)
     _tag(part).unlink(missing_ok=True)
     return None
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file's bytes as they are."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _complete(url: str, part: Path, progress: Progress) -> None:
@@ -199,10 +195,6 @@ def _match(names: list[str], wanted: str) -> str:
 _BACKEND = """
 import os
 import sys
-
-
-def get_requires_for_build_wheel(config_settings=None):
-    return []
 
 
 def prepare_metadata_for_build_wheel(folder, config_settings=None):

@@ -48,11 +48,7 @@ class RowSet:
 
 
 def fingerprints(table: Any) -> Prints:
-    """(n, 2), independent of the order of columns.
-
-    Raises:
-        UserError: a column of records.
-    """
+    """(n, 2), independent of the order of columns; raises UserError for a column of records."""
     prints = np.zeros((table.num_rows, 2), np.uint64)
     for name in table.column_names:
         if pa.types.is_nested(kind := table[name].type) and (not is_list(kind) or pa.types.is_nested(kind.value_type)):
@@ -80,34 +76,19 @@ def _hashes(values: Any, salt: np.uint64) -> Prints:
     if pa.types.is_boolean(kind):
         values = values.cast(pa.int8())
     if pa.types.is_integer(values.type) or pa.types.is_floating(kind):
-        null = values.is_null().to_numpy(zero_copy_only=False)
-        hashes: Prints = _hash_numbers(*_bits(values), null, salt)
+        # As floats, and as integers where a float would not hold them.
+        numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) + 0.0  # no -0.0
+        floats, whole = np.where(np.isnan(numbers), np.nan, numbers).view(np.uint64), np.zeros(len(values), np.uint64)
+        if not pa.types.is_floating(kind):
+            exact = filled(values, 0).astype(np.int64)
+            whole = np.where(np.abs(exact) > 2**53, exact, 0).view(np.uint64)
+        halves = mixed(mixed(floats ^ salt) + whole), mixed(mixed(floats + salt) ^ whole)
     else:
         texts = values.cast(pa.large_string())
         halves = mixed(hashes_of(texts) ^ salt), mixed(hashes_of(texts, _OTHER_BASIS) + salt)
-        hashes = np.stack(halves, axis=1)
-        hashes[texts.is_null().to_numpy(zero_copy_only=False)] = 0
+    hashes: Prints = np.stack(halves, axis=1)
+    hashes[values.is_null().to_numpy(zero_copy_only=False)] = 0
     return hashes
-
-
-def _bits(values: Any) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Numbers as floats, and as integers where a float would not hold them."""
-    floats = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) + 0.0  # no -0.0
-    whole = np.zeros(len(floats), np.int64)
-    if not pa.types.is_floating(values.type):
-        exact = filled(values, 0).astype(np.int64)
-        whole = np.where(np.abs(exact) > 2**53, exact, 0)
-    return np.where(np.isnan(floats), np.nan, floats).view(np.uint64), whole.view(np.uint64)
-
-
-@jit()
-def _hash_numbers(floats: Any, whole: Any, null: Any, salt: Any) -> Any:
-    out = np.zeros((len(floats), 2), np.uint64)
-    for at in range(len(floats)):
-        if not null[at]:
-            out[at, 0] = mixed(mixed(floats[at] ^ salt) + whole[at])
-            out[at, 1] = mixed(mixed(floats[at] + salt) ^ whole[at])
-    return out
 
 
 @jit()

@@ -165,11 +165,7 @@ def check_source(card: Card, home: Path) -> None:
 
 
 def fetch(card: Card, home: Path, progress: Progress) -> dict[str, tuple[Path, ...]]:
-    """All raw files of a card, fetched where they are not at hand.
-
-    Raises:
-        UserError: no source delivers; says what was tried, and what to put where.
-    """
+    """All raw files of a card, fetched where they are not at hand; else a UserError says what to put where."""
     found = at_hand(card, home, None, progress)
     tried: list[str] = []
     for source in card.sources:

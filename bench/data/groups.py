@@ -24,12 +24,10 @@ WAITING = 64
 def grouped_order(
     group: NDArray[Any], size: int, rng: np.random.Generator, room: int | None = None
 ) -> NDArray[np.int64]:
-    """Numbers of rows (N,), to be cut into batches of `size` rows.
+    """Numbers of rows (N,), to be cut into batches of `size` rows; the order depends on `rng` alone.
 
     Args:
         group: (N,), negative for a row without group, which stands alone.
-        size: rows of a batch.
-        rng: the order depends on it alone.
         room: rows of the first batch; None for `size`.
     """
     rows = rng.permutation(len(group))

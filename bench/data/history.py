@@ -8,8 +8,8 @@ that the log has first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.data.arrays import ArrayReader
+from bench.data.arrays import read_parts
 from bench.mapped import mapped
 from bench.progress import Progress
 from bench.registry import Config
@@ -253,12 +253,10 @@ class Pasts:
 
     def _divide(self, folder: Path, event: np.dtype[Any], inputs: Sequence[int], actions: Sequence[int]) -> None:
         """Writes a split's rows into a file for each share."""
+        arrays = [mapped(folder / f"{name}.npy") for name in ("group", TIMES, "labels", "codes")]
         with ExitStack() as stack:
-            arrays = [
-                stack.enter_context(ArrayReader(folder / f"{name}.npy")) for name in ("group", TIMES, "labels", "codes")
-            ]
             files = [stack.enter_context(_file(folder, EVENTS, share).open("wb")) for share in range(self._shares)]
-            for group, time, labels, codes in zip(*(array.parts(PART) for array in arrays), strict=True):
+            for group, time, labels, codes in zip(*(read_parts(array, PART) for array in arrays), strict=True):
                 events = np.empty(len(group), event)
                 events["group"], events["time"] = group, time[:, 0]
                 events["acted"], events["codes"] = labels[:, actions] == 1, codes[:, inputs]
@@ -273,31 +271,16 @@ class Pasts:
             if len(at):
                 yield each, at
 
-    @contextmanager
-    def reading(self, split: int) -> Iterator[Callable[[int], Past]]:
-        """A function that gives the past of the next n rows of a split, from its first row on."""
+    def parts(self, split: int, rows: int) -> Iterator[Past]:
+        """The past of a split's rows, `rows` at a time."""
         with ExitStack() as stack:
-            group = stack.enter_context(ArrayReader(self.folders[split] / "group.npy"))
             names = (_file(self.folders[split], PAST, share) for share in range(self._shares))
             files = [stack.enter_context(name.open("rb")) for name in names]
-            first = 0
-
-            def following(rows: int) -> Past:
-                nonlocal first
-                found = np.empty(rows, self._past)
-                for share, at in self._of_shares(group.part(first, rows)):
+            for group in read_parts(mapped(self.folders[split] / "group.npy"), rows):
+                found = np.empty(len(group), self._past)
+                for share, at in self._of_shares(group):
                     found[at] = np.fromfile(files[share], self._past, len(at))
-                first += rows
-                return Past(found["lists"], found["numbers"])
-
-            yield following
-
-    def numbers(self, split: int) -> Iterator[Floats]:
-        """The numbers of a split's rows, in parts (n, M)."""
-        rows = len(mapped(self.folders[split] / "group.npy"))
-        with self.reading(split) as following:
-            for start in range(0, rows, PART):
-                yield following(min(PART, rows - start)).numbers
+                yield Past(found["lists"], found["numbers"])
 
     def remove(self) -> None:
         """Removes the files."""

@@ -30,11 +30,7 @@ def load_card(name_or_path: str) -> Card:
 
 
 def find_card(name_or_path: str) -> tuple[Path, str]:
-    """The file of a card, and what follows the `@`.
-
-    Raises:
-        UserError: neither a known name nor an existing file.
-    """
+    """The file of a card, and what follows the `@`; raises UserError for no known name nor an existing file."""
     name, suffix = name_or_path, ""
     if "@" in name_or_path and not os.path.exists(name_or_path):
         name, _, suffix = name_or_path.rpartition("@")
@@ -42,11 +38,7 @@ def find_card(name_or_path: str) -> tuple[Path, str]:
 
 
 def lasting_name(name_or_path: str) -> str:
-    """A card's name as it is, a path made absolute: it means the same card from every folder.
-
-    Raises:
-        UserError: neither a known name nor an existing file.
-    """
+    """A card's name as it is, a path made absolute: it means the same card from every folder; errors of `find_card`."""
     path, suffix = find_card(name_or_path)
     if not content.is_path(name_or_path.removesuffix(f"@{suffix}")):
         return name_or_path
@@ -60,9 +52,6 @@ def parse_card(values: Mapping[str, Any], where: str, suffix: str = "", folder: 
         where: what the values came from, for messages.
         suffix: what follows the `@`: a variant, `parameter=value`, or several with commas between.
         folder: where the card's files may lie.
-
-    Raises:
-        UserError: as `load_card`.
     """
     values = dict(values)
     variants = values.pop("variants", {})

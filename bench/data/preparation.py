@@ -11,8 +11,9 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ from bench.atomic import atomic_folder, remove_abandoned, write_text
 from bench.data.arrays import ArrayWriter
 from bench.data.assemble import Assembler, Rows
 from bench.data.card import Card
-from bench.data.checks import Rejects
 from bench.data.columns import Categorical, Numeric
 from bench.data.encoding.fitter import EncoderFitter, Provisional
 from bench.data.fetch import Digest, at_hand, check_source, digest, fetch, in_raw, raw_folder
@@ -33,7 +33,7 @@ from bench.data.packing import Packing
 from bench.data.readers import Paths, read, read_sides
 from bench.data.readers.blocks import unpacked_name
 from bench.data.sources import SyntheticReader, is_pattern
-from bench.data.spill import Segments, Spill, arrays_of
+from bench.data.spill import CHUNK, Segments, Spill, arrays_of
 from bench.data.splits import SPLITS, TRAIN, FileSplit
 from bench.data.store import Store
 from bench.data.tasks import scaled_tasks
@@ -106,7 +106,6 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
     if (target / "manifest.json").is_file():
         return Store.open(target)
 
-    rejects = _rejects(card)
     with atomic_folder(target) as folder:
         manifest: dict[str, Any] = {
             "key": card.key,
@@ -116,7 +115,7 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
             "recipe": recipe(card),
             "files": [{"name": name, "sha256": found.sha256, "size": found.size} for name, found in digests.items()],
         }
-        manifest |= encode_stream(card, paths, folder, progress, rejects)
+        manifest |= encode_stream(card, paths, folder, progress)
         manifest["seconds"] = round(time.monotonic() - started, 3)
         manifest["peak_memory_mb"] = round(peak_memory_mb(), 1)
         write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
@@ -130,15 +129,10 @@ def rows_of(card: Card, home: Path, raw: Path | None, progress: Progress) -> Ite
         UserError: as `prepare`; of too many bad rows, after the last part.
     """
     paths = fetch(card, home, progress) if raw is None else at_hand(card, home, raw, progress)
-    rejects = _rejects(card)
-    assembler = Assembler(card, read_sides(card, paths, progress), rejects)
+    assembler = Assembler(card, read_sides(card, paths, progress))
     for part in read(card, paths, progress):
         yield assembler.take(part)
-    rejects.check(card.key, assembler.rows + assembler.duplicates)
-
-
-def _rejects(card: Card) -> Rejects:
-    return Rejects(card.reader.drops, card.reader.bad_row_limit)
+    assembler.check()
 
 
 def check_data(card: Card, home: Path, raw: Path | None = None, progress: Progress | None = None) -> None:
@@ -170,7 +164,7 @@ def _prepared_before(card: Card, shelf: Path) -> Store | None:
     return Store.open(max(fitting, key=lambda path: path.stat().st_mtime).parent) if fitting else None
 
 
-def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, rejects: Rejects) -> dict[str, Any]:
+def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress) -> dict[str, Any]:
     """Reads, fits and writes encoder and splits into `folder`; returns what the manifest says of them.
 
     Raises:
@@ -178,7 +172,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
             class.
     """
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps more of what parts leave, and is slower at it
-    fitter, assembler = EncoderFitter(card), Assembler(card, read_sides(card, paths, progress), rejects)
+    fitter, assembler = EncoderFitter(card), Assembler(card, read_sides(card, paths, progress))
     files = card.split.train if isinstance(card.split, FileSplit) else card.row_files
     last = max(map(card.row_files.index, files))  # of the files that may hold rows of train
     every = card.history is not None  # values that train does not hold are told apart in histories
@@ -194,7 +188,7 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
                 arrays = arrays_of(card, rows) | kept._asdict() | segments.take(rows.table, train)
                 for number, spill in enumerate(spills):
                     spill.append(arrays, rows.split == number)
-    rejects.check(card.key, assembler.rows + assembler.duplicates)
+    assembler.check()
     for spill, name in zip(spills, SPLITS, strict=True):
         spill.counts.check(name, assembler.empty_reason())
     assembler.note(progress)
@@ -204,8 +198,8 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         actions = [[rule.name for rule in card.task_rules].index(name) for name in card.history.actions]
         pasts = Pasts(card.history, [spill.folder for spill in spills], progress)
         pasts.compute(fitter.columns_of(card.history.inputs), actions)
-        for numbers in pasts.numbers(TRAIN):
-            fitter.take_past(numbers)
+        for of_train in pasts.parts(TRAIN, CHUNK):
+            fitter.take_past(of_train.numbers)
     encoder = fitter.finish(progress)
     encoder.save(folder / "encoder.json")
     labels = mapped(spills[0].folder / "labels.npy")
@@ -221,31 +215,24 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
     with progress.task(f"encoding {card.key}", total, "rows") as advance:
         for number, spill in enumerate(spills):
             with (
-                pasts.reading(number) if pasts else nullcontext() as following,
                 ArrayWriter(spill.folder / "ids.npy", np.uint16, (packing.words,)) as ids_out,
                 ArrayWriter(spill.folder / "dense.npy", np.float32, (len(schema.dense),)) as dense_out,
             ):
-                for start, kept in spill.chunks():
-                    if following:
-                        lists, numbers = following(len(kept.codes))
-                        codes = np.hstack([kept.codes, lists.reshape(len(lists), -1)])
-                        kept = Provisional(codes, np.hstack([kept.numbers, numbers]))
+                following = pasts.parts(number, CHUNK) if pasts else repeat(None)
+                for (start, kept), past in zip(spill.chunks(), following, strict=False):
+                    if past is not None:
+                        codes = np.hstack([kept.codes, past.lists.reshape(len(past.lists), -1)])
+                        kept = Provisional(codes, np.hstack([kept.numbers, past.numbers]))
                     ids, dense = fitter.encode(kept, start if number == TRAIN else None)
                     ids_out.append(packing.packed(ids))
                     dense_out.append(dense)
                     advance(len(ids))
     if pasts:
         pasts.remove()
-    best: dict[str, float] = {}
-    if any(rule.truth for rule in card.task_rules):
-        from bench.data.reachable import reachable_in  # brings scipy.stats, half a second that real data does not need
-
-        for name in SPLITS:
-            best |= reachable_in(folder / name, card.task_rules, name)
     return {
         "duplicates_dropped": assembler.duplicates,
         "outside_splits": assembler.outside,
-        **rejects.facts(),
+        **assembler.rejects.facts(),
         "splits": {
             name: {"rows": spill.counts.rows, "tasks": spill.counts.facts()}
             for name, spill in zip(SPLITS, spills, strict=True)
@@ -255,5 +242,4 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress, re
         **segments.finish([spill.folder for spill in spills]),
         **({"logged": list(card.logged)} if card.logged else {}),
         **weight_facts(card.weight, card.sampling),
-        **({"reachable": best} if best else {}),
     }

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.atomic import atomic_folder
-from bench.data.arrays import ArrayReader, ArrayWriter
+from bench.data.arrays import ArrayWriter, read_parts
 from bench.data.card import Card
 from bench.data.splits import HashSplit, ValidOfTrain
 from bench.data.store import Split, SplitName, Store
@@ -101,6 +101,5 @@ def _copy(sources: Sequence[Path], masks: Sequence[Mask], wanted: bool, target: 
     like = mapped(sources[0])
     with ArrayWriter(target, like.dtype, like.shape[1:]) as writer:
         for source, mask in zip(sources, masks, strict=True):
-            with ArrayReader(source) as reader:
-                for start, block in zip(range(0, len(mask), BLOCK), reader.parts(BLOCK), strict=True):
-                    writer.append(block[mask[start : start + len(block)] == wanted])
+            for start, block in zip(range(0, len(mask), BLOCK), read_parts(mapped(source), BLOCK), strict=True):
+                writer.append(block[mask[start : start + len(block)] == wanted])

@@ -112,11 +112,7 @@ Source = Annotated[PackageSource | UrlSource, Discriminator("kind")]
 
 
 def separator(value: str) -> str:
-    """The value itself.
-
-    Raises:
-        ValueError: it cannot be what stands between the fields of a line.
-    """
+    """The value itself; raises ValueError where it cannot be what stands between the fields of a line."""
     if len(value) != 1 or not value.isascii() or value in '"\r\n\0':
         raise ValueError(f"expected one ASCII character other than a quote or the end of a line, found {value!r}")
     return value
@@ -199,6 +195,7 @@ class PairReader(FileReader):
     """Pairs of comma-separated files without header, joined by a key; rows without a partner are left out."""
 
     kind: Literal["pairs"] = "pairs"
+    separator: ClassVar[str] = ","
     on: str
     columns: Names
     """Names of the row files' columns, the key among them."""
@@ -210,7 +207,8 @@ class PairReader(FileReader):
     @property
     def joins(self) -> tuple[Join, ...]:
         """The partners, which hold no rows of their own."""
-        return tuple(Join(file=name, on=self.on) for name in dict.fromkeys(self.partner.values()))
+        names = dict.fromkeys(self.partner.values())
+        return tuple(Join(file=name, on=self.on, columns=self.partner_columns) for name in names)
 
 
 class DoubleColonReader(FileReader):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.arrays import ArrayReader, ArrayWriter
+from bench.data.arrays import ArrayWriter, read_parts
 from bench.data.assemble import Rows
 from bench.data.card import Card
 from bench.data.checks import Labels
@@ -22,6 +22,7 @@ from bench.data.splits import of_validation
 from bench.data.values import as_numbers
 from bench.data.weights import Weights
 from bench.errors import UserError
+from bench.mapped import mapped
 
 
 class LabelCounts:
@@ -82,9 +83,8 @@ def arrays_of(card: Card, rows: Rows) -> dict[str, NDArray[Any]]:
         found["weights"] = rows.weights
     if rows.bounds is not None:
         found["bounds"] = rows.bounds
-    truths = [rule.truth for rule in card.task_rules if rule.truth]
     times = [card.history_time] if card.history else []
-    for name, columns in (("logged", card.logged), ("truth", truths), ("times", times)):
+    for name, columns in (("logged", card.logged), ("times", times)):
         if columns:
             found[name] = np.stack([as_numbers(rows.table[raw], card.missing, raw) for raw in columns], axis=1)
     if card.logged:
@@ -115,10 +115,9 @@ class Spill:
     def chunks(self) -> Iterator[tuple[int, Provisional]]:
         """(number of the first row, rows), after the files are closed; what was kept for this alone is removed."""
         paths = [self.folder / f"{name}.npy" for name in Provisional._fields]
-        codes, numbers = map(ArrayReader, paths)
-        with codes, numbers:
-            for at, rows in enumerate(map(Provisional, codes.parts(CHUNK), numbers.parts(CHUNK))):
-                yield at * CHUNK, rows
+        parts = (read_parts(mapped(path), CHUNK) for path in paths)
+        for at, rows in enumerate(map(Provisional, *parts)):
+            yield at * CHUNK, rows
         for path in paths:
             path.unlink()
 
@@ -167,8 +166,8 @@ class Segments:
         made = [self._made(at) for at in range(len(self._rules))]
         for folder in folders:
             waiting = folder / f"{WAITING}.npy"
-            with ArrayReader(waiting) as reader, ArrayWriter(folder / "segments.npy", np.int16, (len(made),)) as out:
-                for block in reader.parts(BLOCK):
+            with ArrayWriter(folder / "segments.npy", np.int16, (len(made),)) as out:
+                for block in read_parts(mapped(waiting), BLOCK):
                     out.append(np.stack([codes[block[:, at]] for at, (_, codes) in enumerate(made)], axis=1))
             waiting.unlink()
         return {"segments": {name: values for (name, _), (values, _) in zip(self._rules, made, strict=True)}}

@@ -7,7 +7,7 @@ A card names train, valid and test. Half of what it calls valid is stored as `co
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, Literal
@@ -173,11 +173,6 @@ class Range(Config):
     first: int | float | str | None = None
     last: int | float | str | None = None
 
-    @property
-    def bounds(self) -> Iterator[int | float | str]:
-        """The ends that are given."""
-        return (bound for bound in (self.first, self.last) if bound is not None)
-
 
 class TimeSplit(Config):
     """By ranges of the card's `time`; rows in no range are left out."""
@@ -190,7 +185,8 @@ class TimeSplit(Config):
     @property
     def ends(self) -> tuple[int | float | str, ...]:
         """Times that the split compares with."""
-        return tuple(bound for part in (self.train, self.valid, self.test) for bound in part.bounds)
+        ends = (end for part in (self.train, self.valid, self.test) for end in (part.first, part.last))
+        return tuple(end for end in ends if end is not None)
 
     @model_validator(mode="after")
     def _in_order(self) -> TimeSplit:

@@ -31,7 +31,7 @@ from bench.schema import Schema
 from bench.seeds import mixed
 
 if TYPE_CHECKING:
-    from bench.data.encoding import Encoder
+    from bench.data.encoding.encoder import Encoder
     from bench.data.packing import Packing
 
 SplitName = Literal["train", "valid", "confirm", "test"]
@@ -188,7 +188,7 @@ class Store:
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder that made it."""
-        from bench.data.encoding import Encoder  # brings pyarrow, which no worker needs
+        from bench.data.encoding.encoder import Encoder  # brings pyarrow, which no worker needs
 
         return Encoder.load(self.path / "encoder.json")
 
@@ -207,11 +207,7 @@ class Store:
         return Split(ids, dense, labels, group, columns, Packing.of(self.schema), *map(arrays.get, BESIDE))
 
     def with_tasks(self, names: Sequence[str]) -> Store:
-        """A view with these tasks, in this order.
-
-        Raises:
-            UserError: no task, an unknown one, one twice, or one without its parent.
-        """
+        """A view with these tasks, in order; raises UserError for none, unknown ones, one twice, or without parent."""
         tasks = {task.name: task for task in self.schema.tasks}
         if not names:
             raise UserError(f"{self.key}: expected at least one task of {', '.join(tasks)}")

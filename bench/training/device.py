@@ -132,5 +132,5 @@ def feed(split: Split, device: torch.device, grouped: bool = False) -> Feed:
 
 def fits(split: Split, free: int, grouped: bool = False) -> bool:
     """Whether a split, and the order of its rows, may lie in that many free bytes."""
-    arrays = split.ids_of(slice(0)), *arrays_of(split, grouped)[1:]  # ids in 32 bits
-    return len(split) * (sum(map(row_bytes, arrays)) + 8) <= SHARE * free
+    arrays = arrays_of(split, grouped) | {"ids": split.ids_of(slice(0))}  # in 32 bits
+    return len(split) * (sum(map(row_bytes, arrays.values())) + 8) <= SHARE * free

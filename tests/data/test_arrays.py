@@ -18,8 +18,3 @@ def test_the_bytes_are_those_of_numpy_save(tmp_path: Path, dtype: type, row: tup
             writer.append(part)
     np.save(tmp_path / "whole.npy", np.concatenate([np.empty((0, *row), dtype), *parts]))
     assert (tmp_path / "parts.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
-
-
-def test_rows_of_another_shape_are_refused(tmp_path: Path) -> None:
-    with ArrayWriter(tmp_path / "a.npy", np.int32, (2,)) as writer, pytest.raises(ValueError, match="shape"):
-        writer.append(np.zeros((4, 3), np.int32))

@@ -10,7 +10,6 @@ import pytest
 
 from bench.data import parse_card
 from bench.data.assemble import Assembler, Rows
-from bench.data.checks import Rejects
 from bench.data.encoding.fitter import EncoderFitter
 from bench.data.readers import base, read, read_sides
 from bench.data.readers.base import RawTable
@@ -29,9 +28,9 @@ def part_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 def assembled(values: dict[str, Any], folder: Path) -> tuple[Rows, Assembler]:
     """All rows, and who took them."""
-    card, rejects = parse_card(values, "here"), Rejects()
+    card = parse_card(values, "here")
     paths = {file.name: (folder / file.name,) for file in card.files}
-    assembler = Assembler(card, read_sides(card, paths, Silent()), rejects)
+    assembler = Assembler(card, read_sides(card, paths, Silent()))
     parts = [assembler.take(part) for part in read(card, paths, Silent())]
     labels, group, split = (np.concatenate([getattr(p, n) for p in parts]) for n in ("labels", "group", "split"))
     weights = np.concatenate([p.weights for p in parts])
@@ -196,7 +195,7 @@ def test_names_are_not_listed_anew_for_each_column(shop: dict[str, Any]) -> None
     card = parse_card(shop, "here")
     names = [*columns, "click", "buy"]
     table = Counted(pa.table({name: ["0", "1"] for name in names}))
-    rows = Assembler(card, (), Rejects()).take(RawTable("log.csv", table, str))
+    rows = Assembler(card, ()).take(RawTable("log.csv", table, str))
     fitter, again = EncoderFitter(card), Counted(rows.table)
     fitter.take(again, rows.split == 0, rows.labels)
     encoder, raw = fitter.finish(), Counted(rows.table)

@@ -12,7 +12,6 @@ import torch
 from bench.data import Store, load_card, prepare
 from bench.data.assemble import Assembler
 from bench.data.card import Card
-from bench.data.checks import Rejects
 from bench.data.readers import Paths, read
 from bench.data.splits import SPLITS
 from bench.data.synthetic import GENERATORS
@@ -82,7 +81,7 @@ def raw_rows(key: str = FUNNEL) -> Any:
 
 def raw_split(card: Card, paths: Paths, name: str) -> Any:
     """The raw rows of a split, in the order of its store."""
-    assembler = Assembler(card, [], Rejects())
+    assembler = Assembler(card, [])
     taken = [assembler.take(part) for part in read(card, paths, Silent())]
     return pa.concat_tables([rows.table.filter(pa.array(rows.split == SPLITS.index(name))) for rows in taken])
 

@@ -28,11 +28,7 @@ class Source(Config):
     """Whether "1" and "1.0" are two categories: where the column held one number in two spellings, as texts."""
 
     def numbers(self, table: Any) -> NDArray[np.float64]:
-        """(N,), NaN where missing.
-
-        Raises:
-            UserError: no such column in the table, or not numbers.
-        """
+        """(N,), NaN where missing; raises UserError for no such column in the table, or none of numbers."""
         numbers = as_numbers(self._column(table), self.missing, self.column)
         return numbers if self.derive is None else DERIVATIONS[self.derive](numbers)
 
@@ -53,11 +49,7 @@ class Source(Config):
         return self.missing if self.derive is None else ()
 
     def column_of(self, table: Any) -> Any:
-        """The Arrow column (N,), after the function.
-
-        Raises:
-            UserError: as `numbers`.
-        """
+        """The Arrow column (N,), after the function; errors as of `numbers`."""
         return self._column(table) if self.derive is None else pa.array(self.numbers(table), from_pandas=True)
 
     def _column(self, table: Any) -> Any:

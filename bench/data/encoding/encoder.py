@@ -114,11 +114,7 @@ class Encoder(Config):
 
     @classmethod
     def load(cls, path: Path) -> Encoder:
-        """Reads it back.
-
-        Raises:
-            UserError: no such file, or not an encoder of this version.
-        """
+        """Reads it back; raises UserError for no such file, or not an encoder of this version."""
         if not path.is_file():
             raise UserError(f"expected an encoder, found no {path}")
         return validate(cls, read_json(path), str(path))

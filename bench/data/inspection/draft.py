@@ -14,8 +14,7 @@ from bench.data.inspection.proposals import Proposal, proposals
 from bench.data.inspection.roles import ColumnDraft, Role, draft_columns, given_roles, renamed
 from bench.data.inspection.sample import Layout, Sample, layout_of, read_sample
 from bench.data.inspection.split import Split, Wish, assigned, find_split, named_files
-from bench.data.inspection.together import Together
-from bench.data.inspection.trying import halves_of
+from bench.data.inspection.trying import Together, halves_of
 from bench.errors import UserError, unknown
 from bench.progress import Progress
 
@@ -65,11 +64,7 @@ class Draft:
 
 
 def draft_card(request: Request, progress: Progress) -> Draft:
-    """Inspects the files.
-
-    Raises:
-        UserError: a file or a name that does not fit, a label without two classes, no input left.
-    """
+    """Inspects the files; a UserError for a file or a name that does not fit, a label of one class, no input left."""
     _check_files(request.files)
     request.wish.check()
     layout = layout_of(request.files, request.separator, request.names)

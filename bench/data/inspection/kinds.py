@@ -150,7 +150,8 @@ def _numeric(column: Counted, numbers: NDArray[np.float64], trial: Trial | None)
         return Finding(None, DESIGN, offers={column.name: _quantity(column)})
     if not column.whole:
         return _measured(column, "numbers with fractions", trial)
-    if _one_each(column) and (is_id(column.name) or _counts_up(column)):
+    # Not in all rows does a number count up: several files may begin again.
+    if _one_each(column) and (is_id(column.name) or (np.diff(column.of_rows) > 0).mean() > 0.99):
         return Finding(None, "another value in (almost) every row, as a row's number or id has")
     if is_id(column.name) and distinct > 2:
         return Finding({"kind": "categorical"}, "whole numbers whose name is that of a code", notes=_few_rows(column))
@@ -316,11 +317,6 @@ def _one_each(column: Counted) -> bool:
     return column.known >= 20 and len(column.counts) > 0.95 * column.known
 
 
-def _counts_up(column: Counted) -> bool:
-    """Whether each row's number is above that of the row before (in most rows: several files may begin again)."""
-    return bool((np.diff(column.of_rows) > 0).mean() > 0.99)
-
-
 def _leading_zeros(column: Counted) -> bool:
     if column.type != "text" or has_word(column.name, QUANTITIES) or has_word(column.name, TIMES):
         return False
@@ -353,11 +349,7 @@ def _has_many(column: Counted, finding: Finding) -> bool:
 
 
 def find_new(column: Counted, finding: Finding, split: NDArray[np.int8]) -> str | None:
-    """Why a category is no input: train has hardly any of the values of validation or of test.
-
-    Args:
-        split: (N,).
-    """
+    """Why a category is no input, by the splits (N,): train has hardly any of the values of validation or of test."""
     if not _is_category(finding):
         return None
     known = column.codes[split == TRAIN]

@@ -127,7 +127,7 @@ def _of_column(draft: ColumnDraft, column_of: Callable[[str], Counted], labels: 
     if evidence := find_scenario(column, labels):
         why = f"{toml(name)} seems to say where something was shown: {evidence}. Uncomment it to see metrics for each."
         yield Proposal("", {"scenario": name}, why)
-    if numeric and is_logged(column):
+    if numeric and not column.whole and is_score(name):
         why = (
             f"If {toml(name)} is the score that ranked this log, uncomment this line, and delete that in [columns]. "
             f"Models can then be compared with it: `column = {toml(name)}` in the file of `--current`."
@@ -254,11 +254,6 @@ def find_scenario(column: Counted, labels: Labels) -> str | None:
         f"{int(enough.sum())} of its {len(column.counts)} values have {SHARE:.0%} of the rows or more, and "
         f"'{name}' is {low} to {high} there"
     )
-
-
-def is_logged(column: Counted) -> bool:
-    """Whether a column may be the score that ranked the log: a number with a fraction that is named like a score."""
-    return column.single and not column.whole and is_score(column.name)
 
 
 def is_amount(column: Counted) -> bool:

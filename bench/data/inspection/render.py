@@ -151,17 +151,15 @@ def _task(name: str, label: Label, draft: Draft) -> Iterator[str]:
 
 
 def _encoding(draft: Draft) -> Iterator[str]:
-    ids = [column for column in draft.of_role("input") if column.rate is not None]
+    ids = [(column.input, column.rate) for column in draft.of_role("input") if column.rate is not None]
     yield "[encoding]"
     yield from comment("Rows of train that a category needs; rarer ones share one embedding.")
     yield "min_count = 2"
     if ids:
         yield from comment("Ids that are also described by each task's mean label among other train rows of the value:")
-        for column in ids:
-            assert column.rate is not None
-            not_ = "" if column.rate.on else "not "
-            yield from comment(f"{_shown_name(column.input)}: {not_}taken, since {column.rate.why}.", "  ")
-        if taken := [column.input for column in ids if column.rate is not None and column.rate.on]:
+        for name, rate in ids:
+            yield from comment(f"{_shown_name(name)}: {'' if rate.on else 'not '}taken, since {rate.why}.", "  ")
+        if taken := [name for name, rate in ids if rate.on]:
             yield f"target_rates = {toml(taken)}"
 
 
@@ -194,12 +192,9 @@ def _assignment(column: ColumnDraft) -> str:
 
 def _facts(column: ColumnDraft) -> str:
     distinct = f"{column.distinct:,} distinct value{'' if column.distinct == 1 else 's'}"
-    missing = f", {_share(column.missing_rate)} missing" if column.missing_rate > 0 else ""
+    share = "less than 0.1%" if column.missing_rate < 0.001 else f"{column.missing_rate:.1%}"
+    missing = f", {share} missing" if column.missing_rate > 0 else ""
     return f"{distinct}{missing}: {_listed(column.examples)}" if column.examples else f"{distinct}{missing}"
-
-
-def _share(rate: float) -> str:
-    return "less than 0.1%" if rate < 0.001 else f"{rate:.1%}"
 
 
 def _listed(texts: Iterable[str]) -> str:

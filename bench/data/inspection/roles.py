@@ -15,8 +15,7 @@ from bench.data.inspection.labels import Labels
 from bench.data.inspection.leaks import find_leak, find_place
 from bench.data.inspection.names import after_exposure
 from bench.data.inspection.split import Split, Wish
-from bench.data.inspection.together import Together
-from bench.data.inspection.trying import Halves, Others, Trial
+from bench.data.inspection.trying import Halves, Others, Together, Trial
 
 EXAMPLES = 4
 Role = Literal["input", "left out", "post-exposure", "label", "time", "split"]

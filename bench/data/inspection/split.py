@@ -185,12 +185,7 @@ def _by_column(wish: Wish, columns: Columns) -> Proposal:
 def _with_valid(
     table: dict[str, Any], how: str, wish: Wish, columns: Columns, train: NDArray[np.bool_], test: NDArray[np.bool_]
 ) -> Proposal:
-    """Valid, taken from train in the way in which test differs from it.
-
-    Args:
-        train: (N,) rows of train, valid among them.
-        test: (N,) rows of test.
-    """
+    """Valid, taken from the rows of train (N,) in the way in which test differs from them."""
     del table["valid"]
     none = "None of them is for validation, so valid is taken from train"
     if wish.time is not None:
@@ -286,12 +281,7 @@ def _unranked(wish: Wish, columns: Columns) -> tuple[str, ...]:
 
 
 def _proposed(wish: Wish, files: Files, of: Of, columns: Columns) -> Proposal:
-    """`[split]` of the card, and why.
-
-    Args:
-        files: on the card.
-        of: (N,) file of each row.
-    """
+    """`[split]` of the card, and why; `of` (N,) is the file of each row."""
     match wish.chosen:
         case "time":
             return _by_time(wish, columns)

@@ -1,8 +1,13 @@
-"""What a column's values tell of validation when learnt on train: what choices of its encoding are tried on."""
+"""What columns tell of validation when learnt on train.
+
+A column by itself: choices of its encoding are tried so. All inputs together: where they tell a label almost fully, one
+of them is likely to be known only afterwards. A planned and an actual time tell a delay only together, and `leaks`
+looks at each column by itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +15,9 @@ from numpy.typing import NDArray
 
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Floats, Label, Labels
-from bench.data.inspection.leaks import LEAST, explained, group_auc, ranges_of
+from bench.data.inspection.leaks import LEAST, SUSPECT, explained, group_auc, ranges_of
 from bench.data.splits import TEST, TRAIN, VALID
+from bench.machine import tree_threads
 
 SMOOTHING = 20.0
 """Rows of the overall mean that are mixed into the mean of a cell."""
@@ -89,18 +95,14 @@ class _Sums(NamedTuple):
 
 
 class Trial:
-    """One column on the halves: sums by distinct value, so that trying an encoding costs no pass over train.
+    """One column on the halves: sums by distinct value, so that trying an encoding costs no pass over train."""
 
-    Args:
-        others: what all inputs say coarsely; without, what is said beside them is said beside the mean label.
-    """
-
-    def __init__(self, column: Counted, halves: Halves, others: Others | None = None) -> None:
+    def __init__(self, column: Counted, halves: Halves, others: Others) -> None:
         self.column, self.halves = column, halves
         self.learnt, self.there = (counts_of(column, rows) for rows in (halves.learn, halves.tried))
         none = Others(halves)
         self._alone = {name: self._sums(name, none) for name in halves.labels}
-        self._beside = self._alone if others is None else {name: self._sums(name, others) for name in halves.labels}
+        self._beside = {name: self._sums(name, others) for name in halves.labels}
 
     def _sums(self, name: str, others: Others) -> _Sums:
         label, said = self.halves.labels[name], others.said[name]
@@ -151,3 +153,67 @@ class Trial:
             return None
         best = max(more, key=more.__getitem__)
         return best if more[best] > 2 else None
+
+
+LEARN, TRY, RARER = 20_000, 10_000, 500
+"""Rows on which trees are grown, and on which they are tried; and how many of each class of a task come on top."""
+NAMED = 0.2
+"""Part of what the trees tell beyond chance that must go without a column for it to be named."""
+
+
+class Together:
+    """Some rows of all inputs, for boosted trees."""
+
+    def __init__(self, halves: Halves) -> None:
+        self._labels, self._rng = halves.labels, np.random.default_rng(0)
+        self._learn, self._try = self._drawn(halves.learn, LEARN), self._drawn(halves.tried, TRY)
+        self._columns: dict[str, tuple[Floats, Floats]] = {}
+
+    def _drawn(self, of: Mask, most: int) -> NDArray[np.int64]:
+        """Random rows, and more of a task's rarer class: AUC does not depend on how many there are of each."""
+        order = self._rng.permutation(np.flatnonzero(of))
+        binary = [label.y[order] for label in self._labels.values() if label.binary]
+        more = [order[y == value][:RARER] for y in binary for value in (0, 1)]
+        return np.unique(np.concatenate([order[:most], *more]))
+
+    def add(self, column: Counted) -> None:
+        """An input: its numbers, or the codes of its values."""
+        values = column.codes.astype(np.float64) if column.numbers is None else column.of_rows
+        self._columns[column.name] = values[self._learn], values[self._try]
+
+    def notes(self, inputs: Collection[str]) -> dict[str, str]:
+        """Task -> what the inputs of these names tell of it, and which of them; of suspicious tasks alone."""
+        columns = {name: values for name, values in self._columns.items() if name in inputs}
+        if not columns:
+            return {}
+        learn, tried = (np.column_stack(each) for each in zip(*columns.values(), strict=True))
+        with tree_threads(1):  # threads that wait for each other cost more than they gain on so few rows
+            found = {name: self._note(label, list(columns), learn, tried) for name, label in self._labels.items()}
+        return {task: note for task, note in found.items() if note is not None}
+
+    def _note(self, label: Label, names: list[str], learn: Floats, tried: Floats) -> str | None:
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+        kind = HistGradientBoostingClassifier if label.binary else HistGradientBoostingRegressor
+        y, then = label.y[self._learn], label.y[self._try]
+        seen, known = ~np.isnan(y), ~np.isnan(then)
+        trees = kind(learning_rate=0.2, max_iter=60, early_stopping=False, random_state=0).fit(learn[seen], y[seen])
+        tried, then = tried[known], then[known]
+
+        def score(rows: Floats) -> float:
+            said: NDArray[np.float64] = trees.predict_proba(rows)[:, 1] if label.binary else trees.predict(rows)
+            return group_auc(said, then, 1 - then) if label.binary else explained(then, said)
+
+        if (whole := score(tried)) < SUSPECT:
+            return None
+        lost = {}
+        for at, name in enumerate(names):
+            mixed = tried.copy()
+            mixed[:, at] = self._rng.permutation(mixed[:, at])
+            lost[name] = whole - score(mixed)
+        most = sorted(lost, key=lambda name: -lost[name])
+        above = [name for name in most if lost[name] >= NAMED * (whole - label.chance)] or most[:1]
+        return (
+            f"the inputs together tell it almost fully ({label.measure} {whole:.4f} on validation, by boosted trees), "
+            f"above all {' and '.join(map(repr, above[:3]))}; move what is known only afterwards to post_exposure"
+        )

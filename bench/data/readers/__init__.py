@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import pyarrow as pa
+
 from bench.data.card import Card
 from bench.data.prefetch import ahead
 from bench.data.readers.ali_ccp import read_ali_ccp
-from bench.data.readers.base import RawTable, whole
+from bench.data.readers.base import RawTable, SideTable, kept_rows, whole
 from bench.data.readers.csv import read_csv, read_double_colon
-from bench.data.readers.pairs import read_pairs
 from bench.data.readers.parquet import read_parquet
 from bench.data.sources import (
     AliCcpReader,
@@ -22,6 +24,7 @@ from bench.data.sources import (
     ParquetReader,
     SyntheticReader,
 )
+from bench.errors import UserError
 from bench.plugins import Registry
 from bench.progress import Progress
 from bench.registry import Entry
@@ -42,11 +45,11 @@ class RawFile(NamedTuple):
 
 def _csv(card: Card, file: RawFile, progress: Progress) -> Iterator[RawTable]:
     reader, rows = card.reader, file.side is None
-    assert isinstance(reader, CsvReader | DoubleColonReader)
+    assert isinstance(reader, CsvReader | DoubleColonReader | PairReader)
     given: dict[str, Any] = {
         "names": file.side.columns if file.side else reader.columns,
         "missing": reader.missing,
-        "keep_all": reader.drop_duplicates and rows,
+        "keep_all": reader.drop_duplicates and rows and reader.kind != "pairs",
         "drop": reader.drops and rows,
     }
     if isinstance(reader, DoubleColonReader):
@@ -81,18 +84,14 @@ def read(card: Card, paths: Paths, progress: Progress, folder: Path | None = Non
     if isinstance(card.reader, SyntheticReader):
         return _generated(card, progress)
     if isinstance(card.reader, PairReader):
-        return ahead(read_pairs(card, paths, progress))
+        return ahead(_pairs(card, paths, progress))
     if isinstance(card.reader, AliCcpReader):
         return read_ali_ccp(card, paths, progress, folder)  # it scans ahead itself
     return ahead(_rows(card, [(name, None) for name in card.row_files], paths, progress))
 
 
 def read_sides(card: Card, paths: Paths, progress: Progress) -> list[tuple[Join, RawTable]]:
-    """The side tables to join to each row, whole: they are held in memory.
-
-    Raises:
-        UserError: a file cannot be read, with file and line.
-    """
+    """The side tables to join to each row, whole: they are held in memory. Errors as of `read`."""
     if isinstance(card.reader, (SyntheticReader, PairReader, AliCcpReader)):
         return []
     return [(join, whole(_rows(card, [(join.file, join)], paths, progress))) for join in card.reader.joins]
@@ -100,9 +99,30 @@ def read_sides(card: Card, paths: Paths, progress: Progress) -> list[tuple[Join,
 
 def _rows(card: Card, files: Sequence[tuple[str, Join | None]], paths: Paths, progress: Progress) -> Iterator[RawTable]:
     wanted = card.raw_columns | {join.on: "text" for join in card.reader.joins}
+    build = _csv if isinstance(card.reader, PairReader) else FILES[card.reader.kind].build
     for name, side in files:
         for path in paths[name]:
-            yield from FILES[card.reader.kind].build(card, RawFile(path, name, side, wanted), progress)
+            yield from build(card, RawFile(path, name, side, wanted), progress)
+
+
+def _pairs(card: Card, paths: Paths, progress: Progress) -> Iterator[RawTable]:
+    """The inner join of each row file with its partner, which is held in memory; rows without one are counted."""
+    reader = card.reader
+    assert isinstance(reader, PairReader)
+    partners = {join.file: join for join in reader.joins}
+    for file in card.row_files:
+        if file not in reader.partner:
+            raise UserError(f"{card.key}: reader.partner names no partner for '{file}'")
+        partner, paired = reader.partner[file], False
+        side = SideTable(whole(_rows(card, [(partner, partners[partner])], paths, progress)), reader.on)
+        for part in _rows(card, [(file, None)], paths, progress):
+            at = side.rows(part.table)
+            kept = np.flatnonzero(at >= 0)
+            paired |= len(kept) > 0
+            table = side.beside(part.table.take(pa.array(kept)), at[kept])
+            yield RawTable(file, table, kept_rows(part.place, kept), part.bad, len(at) - len(kept))
+        if not paired:
+            raise UserError(f"{file}: no row has a partner with the same '{reader.on}' in {partner}")
 
 
 def _generated(card: Card, progress: Progress) -> Iterator[RawTable]:

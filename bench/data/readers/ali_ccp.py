@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,21 +31,11 @@ from bench.progress import Progress
 
 
 class CommonLines:
-    """The common lines of one file of impressions: 16 to 32 bytes of each are held, 8 for each id and sum are on disk.
+    """The common lines of one file of impressions: 16 to 32 bytes of each are held, 8 for each id and sum in a file."""
 
-    A context that holds the open file, which goes with it.
-    """
-
-    def __init__(self, wanted: Wanted, folder: Path | None) -> None:
-        self._ids, self._rows = sum(wanted.slots), IntegerCodes()
+    def __init__(self, wanted: Wanted, file: Any) -> None:
+        self._ids, self._rows, self._file = sum(wanted.slots), IntegerCodes(), file
         self._width = self._ids + sum(wanted.summed) + 1
-        self._file = TemporaryFile(dir=folder)  # noqa: SIM115  closed with this
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -112,8 +102,8 @@ def read_ali_ccp(
             raise UserError(f"{card.key}: reader.common names no common file for '{file}'")
         shared = reader.common[file]
         yield RawTable(file, _nothing(sides), lambda row, at=paths[file][0]: str(at))  # type: ignore[misc]
-        with CommonLines(sides[0].wanted, folder) as common:
-            bad: list[BadRow] = []
+        with TemporaryFile(dir=folder) as kept:
+            common, bad = CommonLines(sides[0].wanted, kept), list[BadRow]()
             for part in parts(paths[shared], sides[0].wanted, False, progress, drop):
                 bad += part.bad
                 if (row := common.add(part.lines)) is not None:
@@ -134,11 +124,7 @@ def read_ali_ccp(
 def parts(
     paths: Sequence[Path], wanted: Wanted, labelled: bool, progress: Progress, drop: bool = False
 ) -> Iterator[Part]:
-    """The lines of files, part by part, in order.
-
-    Raises:
-        UserError: a line that does not fit the format, unless `drop`; an empty file.
-    """
+    """The lines of files, part by part; a UserError for one that does not fit, unless `drop`, and an empty file."""
     for path in paths:
         before = 0
         for block, (lines, bad, ends) in side_by_side(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
-import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -38,27 +36,20 @@ def unpacked_name(name: str) -> str:
 
 @contextmanager
 def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[bytes]]:
-    """The unpacked bytes of a file; `advance` is told of the bytes taken from disk.
-
-    Raises:
-        UserError: the file is packed and broken.
-    """
+    """The unpacked bytes of a file, broken ones a UserError; `advance` is told of the bytes taken from disk."""
     with io.BufferedReader(_Counted(path, advance), 1 << 20) as counted:
         start = counted.peek(4)[:4]
-        if start.startswith(_GZIP):
-            try:
-                yield io.BufferedReader(gzip.GzipFile(fileobj=counted), 1 << 20)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise UserError(f"{path}: broken gzip file: {error}") from None
-        elif start == _ZSTD:
-            try:
-                yield io.BufferedReader(_Zstd(counted), 1 << 20)
-            except OSError as error:
-                if error.errno is not None:  # of the disk, not of the content
-                    raise
-                raise UserError(f"{path}: broken zstd file: {error}") from None
-        else:
+        codec = "gzip" if start.startswith(_GZIP) else "zstd" if start == _ZSTD else None
+        if codec is None:
             yield counted
+            return
+        try:
+            packed = pa.CompressedInputStream(pa.PythonFile(counted, mode="r"), codec)
+            yield io.BufferedReader(packed, 1 << 20)
+        except OSError as error:
+            if error.errno is not None:  # of the disk, not of the content
+                raise
+            raise UserError(f"{path}: broken {codec} file: {error}") from None
 
 
 class _Counted(io.FileIO):
@@ -69,18 +60,6 @@ class _Counted(io.FileIO):
     def readinto(self, buffer: Any) -> int:
         count = super().readinto(buffer)
         self.advance(count)
-        return count
-
-
-class _Zstd(io.RawIOBase):
-    def __init__(self, packed: IO[bytes]) -> None:
-        self.stream = pa.CompressedInputStream(pa.PythonFile(packed, mode="r"), "zstd")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        count: int = self.stream.readinto(buffer)
         return count
 
 
@@ -124,14 +103,10 @@ def _ends(path: Path, size: int) -> int:
     return found
 
 
-def lines(path: Path, progress: Progress | None = None) -> Iterator[bytes]:
-    """The lines of a file, each with its end but without a byte-order mark.
-
-    Raises:
-        UserError: as `blocks`.
-    """
+def lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, each with its end but without a byte-order mark; errors as of `blocks`."""
     mark = codecs.BOM_UTF8
-    for block in blocks(path, progress or Silent()):
+    for block in blocks(path, Silent()):
         yield from io.BytesIO(block.removeprefix(mark))
         mark = b""
 
@@ -140,12 +115,9 @@ def side_by_side(items: Iterator[bytes], work: Callable[[bytes], T]) -> Iterator
     """(item, work(item)) in order, by a thread a core; `work` releases the interpreter's lock, or it gains nothing."""
     threads = min(cores(), 8)  # two items more than these are held at a time, at most
     with workers(threads) as pool:
-        under_way: deque[tuple[bytes, Future[T]]] = deque()
-        for item in items:
-            under_way.append((item, pool.submit(work, item)))
-            if len(under_way) > threads + 1:
-                first, future = under_way.popleft()
-                yield first, future.result()
+        begun = ((item, pool.submit(work, item)) for item in items)
+        under_way = deque(islice(begun, threads + 1))
         while under_way:
-            first, future = under_way.popleft()
-            yield first, future.result()
+            item, future = under_way.popleft()
+            under_way.extend(islice(begun, 1))
+            yield item, future.result()

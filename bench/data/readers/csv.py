@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
 import re
-from array import array
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
@@ -27,20 +27,21 @@ _NUMBER = re.compile(
 )
 
 
-def explained(error: pa.ArrowInvalid, path: Path, header: Sequence[str]) -> UserError:
+def explained(error: pa.ArrowInvalid, path: Path, header: Sequence[str], before: int, block: bytes) -> UserError:
     """The user's mistake behind an error of Arrow's reader, with file and line.
 
     Args:
         header: names of the columns, in order.
+        before: lines of the file, empty ones aside, before the block.
+        block: lines that were read, none of them empty.
     """
     text = str(error)
     if match := _NUMBER.search(text):
         column, row, value = int(match[1]), int(match[2]), match[3]
-        return UserError(f"{place_of(path, row - 1)}: '{header[column]}': expected a number, found '{value}'")
+        return UserError(f"{place_of(path, before + row - 1)}: '{header[column]}': expected a number, found '{value}'")
     if "UTF8" in text:
-        return UserError(f"{path}{_first_not_utf8(path)}: expected UTF-8 text")
-    if "Empty CSV" in text:
-        return UserError(f"{path}: expected rows, found an empty file")
+        wrong = (line.decode(errors="ignore").encode() != line for line in block.split(b"\n"))
+        return UserError(f"{place_of(path, before + [*wrong].index(True))}: expected UTF-8 text")
     return UserError(f"{path}: {text.splitlines()[0]}")
 
 
@@ -58,23 +59,14 @@ def place_of(path: Path, row: int) -> str:
     return f"{path}, row {row + 1}"
 
 
-def _first_not_utf8(path: Path) -> str:
-    for number, line in enumerate(lines(path), 1):
-        try:
-            line.decode()
-        except UnicodeDecodeError:
-            return f", line {number}"
-    return ""
-
-
 UNFIT = "\x1a"
 """The replacement of a line with an open quote: one separator more than it should have."""
 OPEN = "expected a row on one line, found a quote that is not closed on it"
 _EMPTY = re.compile(rb"(\A|\n)[\r\n]+")
 
 
-class CleanLines(io.RawIOBase):
-    """Blocks of whole lines as a stream for Arrow's reader, without empty lines and without quotes that are left open.
+def cleaner(separator: str, columns: int) -> Callable[[bytes], bytes]:
+    """What takes empty lines, and quotes that are left open, out of blocks of whole lines for Arrow's reader.
 
     Arrow reads empty lines at the cost of their square. Where a value goes on in the next line, it takes what follows
     for part of it or gives up: that depends on where its blocks end. So such a line becomes `UNFIT`.
@@ -83,37 +75,17 @@ class CleanLines(io.RawIOBase):
         separator: between fields; none where quotes mean nothing.
         columns: how many a line has.
     """
+    unfit, mark = (UNFIT + separator * columns).encode(), re.escape(separator).encode()
+    # As in Arrow's reader, a quote counts where a field begins, and two within quotes stand for one.
+    whole = rb'(?:"(?:[^"\n]|"")*+"[^%b\r\n]*+|(?!")[^%b\r\n]*+)[%b\r]' % (mark, mark, mark)
+    left_open = re.compile(rb'^(?:%b)*+"(?:[^"\n]|"")*+$' % whole, re.MULTILINE)
 
-    def __init__(self, source: Iterator[bytes], separator: str, columns: int) -> None:
-        self._source, self._separator = source, separator
-        self._unfit = (UNFIT + separator * columns).encode()
-        mark = re.escape(separator).encode()
-        # As in Arrow's reader, a quote counts where a field begins, and two within quotes stand for one.
-        whole = rb'(?:"(?:[^"\n]|"")*+"[^%b\r\n]*+|(?!")[^%b\r\n]*+)[%b\r]' % (mark, mark, mark)
-        self._open = re.compile(rb'^(?:%b)*+"(?:[^"\n]|"")*+$' % whole, re.MULTILINE)
-        self._block, self._at, self._first = b"", 0, True
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """As of any stream."""
-        while self._at == len(self._block):
-            if (block := next(self._source, None)) is None:
-                return 0
-            self._block, self._at = self._cleaned(block), 0
-        size = min(len(buffer), len(self._block) - self._at)
-        buffer[:size] = self._block[self._at : self._at + size]
-        self._at += size
-        return size
-
-    def _cleaned(self, block: bytes) -> bytes:
-        if self._first:
-            block, self._first = block.removeprefix(codecs.BOM_UTF8), False
-        if self._separator and b'"' in block:
-            block = self._open.sub(lambda line: self._unfit, block)
+    def cleaned(block: bytes) -> bytes:
+        if separator and b'"' in block:
+            block = left_open.sub(lambda line: unfit, block)
         return _EMPTY.sub(rb"\1", block) if b"\n\n" in block or b"\n\r" in block or block[:1] in b"\r\n" else block
+
+    return cleaned
 
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -153,60 +125,54 @@ def read_csv(
     markers = ["", *missing]
     # Arrow compares the markers before it trims blanks; text columns are trimmed later, in `values`.
     markers += [f" {marker}" for marker in markers]
-    dropped, bad = array("q"), list[BadRow]()
-
-    def place(row: int) -> str:
-        for earlier in dropped:  # rising
-            row += earlier <= row
-        return place_of(path, row)
+    numbers = TEXT if drop else NUMBER
+    types = {name: numbers if wanted.get(name) == "number" else TEXT for name in kept}
+    empty = pa.schema(types).empty_table()
+    yield RawTable(file, empty, lambda row: str(path), columns=header)
+    before, skipped, bad = 0 if names else 1, list[int](), list[BadRow]()
+    clean = cleaner(separator if quoted else "", len(header))
 
     def skip(row: Any) -> str:
         reason, what = "columns", f"expected {row.expected_columns} columns, found {row.actual_columns}"
         if row.text.startswith(UNFIT):
             reason, what = "quotes", OPEN
-        number = row.number - 1
+        number = before + row.number - 1
         bad.append((reason, lambda: f"{place_of(path, number)}: {what}"))
-        dropped.append(number)
+        skipped.append(row.number - 1)
         return "skip"
 
-    def refuse() -> None:
-        if bad and not drop:
-            raise UserError(bad[0][1]())
-
-    reading = pacsv.ReadOptions(
-        use_threads=False, column_names=list(header), skip_rows=0 if names else 1, block_size=blocks.BLOCK
-    )
     parsing = pacsv.ParseOptions(delimiter=separator, quote_char='"' if quoted else False, invalid_row_handler=skip)
-    numbers = TEXT if drop else NUMBER
     converting = pacsv.ConvertOptions(
-        column_types={name: numbers if wanted.get(name) == "number" else TEXT for name in kept},
+        column_types=types,
         include_columns=kept,
         null_values=markers,
         strings_can_be_null=True,
         check_utf8=not drop,
     )
-    row = 0 if names else 1
-    try:
-        with (
-            closing(blocks.blocks(path, progress)) as source,
-            io.BufferedReader(
-                CleanLines(map(change, source), separator if quoted else "", len(header)), 1 << 20
-            ) as stream,
-            pacsv.open_csv(stream, read_options=reading, parse_options=parsing, convert_options=converting) as reader,
-        ):
-            refuse()
-            yield RawTable(file, reader.schema.empty_table(), lambda row: str(path), columns=header)
-            for batch in reader:
-                refuse()
-                found, bad[:] = tuple(bad), []
-                rows = kept_rows(place, range(row, row + batch.num_rows))
-                yield from RawTable(file, pa.Table.from_batches([batch]), rows, found).parts()
-                row += batch.num_rows
-            refuse()
-            yield RawTable(file, reader.schema.empty_table(), lambda row: str(path), tuple(bad))
-    except pa.ArrowInvalid as error:
-        refuse()
-        raise explained(error, path, header) from None
+    with closing(blocks.blocks(path, progress)) as source:
+        for number, block in enumerate(map(change, source)):
+            if number == 0:
+                block = block.removeprefix(codecs.BOM_UTF8)
+                block = block if names else block.partition(b"\n")[2]
+            if not (block := clean(block)):
+                continue
+            reading = pacsv.ReadOptions(use_threads=False, column_names=list(header), block_size=len(block))
+            try:
+                table = pacsv.read_csv(
+                    pa.BufferReader(block), read_options=reading, parse_options=parsing, convert_options=converting
+                )
+            except pa.ArrowInvalid as error:
+                if drop or not bad:
+                    raise explained(error, path, header, before, block) from None
+            if bad and not drop:
+                raise UserError(bad[0][1]())
+            lines_of = np.delete(np.arange(before, before + table.num_rows + len(skipped)), skipped)
+            yield from RawTable(file, table, kept_rows(partial(place_of, path), lines_of), tuple(bad)).parts()
+            before += table.num_rows + len(skipped)
+            skipped.clear()
+            bad.clear()
+    if before == 0:
+        raise UserError(f"{path}: expected rows, found an empty file")
 
 
 def read_double_colon(

@@ -19,6 +19,8 @@ ABSENT = -1
 """Id where a line lacks the field, or has fewer values than there are slots."""
 ONE, NOWHERE = np.uint64(1), np.uint64(2**64 - 1)
 """Places are unsigned: signed ones, which may count from the end, take a third more time."""
+MOST = 10**17
+"""From here on 64 bits may have no room for one more digit."""
 _EXACT = np.array([float(f"1e{power}") for power in range(23)])  # a double holds these exactly
 
 
@@ -215,23 +217,25 @@ def _number(text: Any, at: Any, exact: Any) -> Any:
     """A number such as -2.5e3, and the place after it, NOWHERE where there is none."""
     negative = text[at] == 45
     at += np.uint64(negative)
-    mantissa, scale, begin = np.int64(0), np.int64(0), at
+    mantissa, scale, begin = np.int64(0), np.int64(0), at  # of the first 18 digits
     while 48 <= text[at] <= 57:
-        mantissa = mantissa * 10 + np.int64(text[at] - 48)
+        if mantissa < MOST:
+            mantissa = mantissa * 10 + np.int64(text[at] - 48)
+        else:
+            scale -= 1
         at += ONE
     digits = at - begin
     if text[at] == 46:
         at += ONE
         first = at
         while 48 <= text[at] <= 57:
-            mantissa = mantissa * 10 + np.int64(text[at] - 48)
+            if mantissa < MOST:
+                mantissa = mantissa * 10 + np.int64(text[at] - 48)
+                scale += 1
             at += ONE
-        scale = np.int64(at - first)
         digits += at - first
     if digits == 0:
         return 0.0, NOWHERE
-    if digits > 18:
-        mantissa, scale = _long(text, begin)
     if text[at] == 101 or text[at] == 69:
         at += ONE
         minus = text[at] == 45
@@ -251,23 +255,6 @@ def _number(text: Any, at: Any, exact: Any) -> Any:
     elif mantissa:
         value *= 10.0**-scale
     return -value if negative else value, at
-
-
-@jit()
-def _long(text: Any, at: Any) -> Any:
-    """The first 18 digits of a number, and how many places they are too far to the left."""
-    mantissa, digits, scale, point = np.int64(0), np.int64(0), np.int64(0), False
-    while 48 <= text[at] <= 57 or (text[at] == 46 and not point):
-        if text[at] == 46:
-            point = True
-        elif digits < 18:
-            mantissa = mantissa * 10 + np.int64(text[at] - 48)
-            digits += np.int64(mantissa > 0)
-            scale += np.int64(point)
-        else:
-            scale -= np.int64(not point)
-        at += ONE
-    return mantissa, scale
 
 
 @jit()

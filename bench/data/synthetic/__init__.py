@@ -1,7 +1,4 @@
-"""Generated data with known answers: rows of `GENERATORS`, raw files in a public data set's format of `WRITERS`.
-
-Add one by adding a module and its entry.
-"""
+"""Generated data with known answers: rows of `GENERATORS`, and raw files in Ali-CCP's format."""
 
 from __future__ import annotations
 
@@ -51,22 +48,15 @@ def of_generator(name: object, values: Mapping[str, Any], where: str) -> tuple[d
     return config.model_dump(), GENERATORS[name].columns(config)
 
 
-WRITERS: dict[str, tuple[type[Config], Callable[[Any, Path, Progress], dict[str, Any]]]] = {
-    "ali-ccp": (ali_ccp.AliCcpConfig, ali_ccp.write),
-}
-"""Data set -> parameters, and a function (parameters, empty folder, progress) -> what was written, as plain values."""
-
-
 def synthesise(name: str, out: Path, parameters: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
     """Writes the raw files of a data set into a new folder; the same parameters give the same bytes.
 
     Raises:
         UserError: an unknown data set or parameter, or a folder that holds something already.
     """
-    check_known("data set to synthesise", name, WRITERS)
-    config, write = WRITERS[name]
-    given = validate(config, parameters, f"synth {name}")
+    check_known("data set to synthesise", name, ["ali-ccp"])
+    given = validate(ali_ccp.AliCcpConfig, parameters, f"synth {name}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"--out: expected a new or empty folder, found {out} with something in it")
     with atomic_folder(out) as folder:
-        return write(given, folder, progress or Silent())
+        return ali_ccp.write(given, folder, progress or Silent())

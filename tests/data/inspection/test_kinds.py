@@ -9,7 +9,7 @@ from known_labels import known
 
 from bench.data.inspection.column import count_column
 from bench.data.inspection.kinds import find_kind
-from bench.data.inspection.trying import Trial, halves_of
+from bench.data.inspection.trying import Others, Trial, halves_of
 
 RNG = np.random.default_rng(0)
 WORDS = np.array(["good", "bad", "ok", "quick", "brown", "fox", "dog", "cat", "tree", "sun", "moon"])
@@ -75,7 +75,7 @@ def tried(name: str, values, *labels: np.ndarray, split: np.ndarray | None = Non
     column = count_column(name, pa.array(values))
     where = np.arange(len(values)) % 5 // 4 if split is None else split
     halves = halves_of(where.astype(np.int8), {f"y{at}": known(label) for at, label in enumerate(labels)})
-    return find_kind(column, Trial(column, halves))
+    return find_kind(column, Trial(column, halves, Others(halves)))
 
 
 def happens(chance: np.ndarray) -> np.ndarray:

@@ -5,11 +5,10 @@ import pyarrow as pa
 import pytest
 from known_labels import known
 
-from bench.data.inspection import together as together_
+from bench.data.inspection import trying
 from bench.data.inspection.column import count_column
 from bench.data.inspection.leaks import find_leak
-from bench.data.inspection.together import Together
-from bench.data.inspection.trying import halves_of
+from bench.data.inspection.trying import Together, halves_of
 
 N = 6000
 RNG = np.random.default_rng(0)
@@ -42,8 +41,8 @@ def test_inputs_that_tell_much_but_not_all_are_no_suspects() -> None:
 
 
 def test_a_rare_label_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(together_, "LEARN", 100)
-    monkeypatch.setattr(together_, "TRY", 100)
+    monkeypatch.setattr(trying, "LEARN", 100)
+    monkeypatch.setattr(trying, "TRY", 100)
     first, second = RNG.integers(0, 20, N), RNG.integers(0, 20, N)
     label = known(((first == 3) & (second > 2)).astype(float))
     together = Together(halves_of(SPLIT, {"y": label}))

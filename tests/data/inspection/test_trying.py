@@ -18,7 +18,8 @@ SPLIT = (np.arange(N) % 3).astype(np.int8)
 
 def rate_of(values, label: np.ndarray, split: np.ndarray = SPLIT):
     column = count_column("id", pa.array(values))
-    return find_rate(column, find_kind(column), Trial(column, halves_of(split, {"y": known(label)})))
+    halves = halves_of(split, {"y": known(label)})
+    return find_rate(column, find_kind(column), Trial(column, halves, Others(halves)))
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -28,7 +29,8 @@ def test_scores_are_those_of_a_loop_over_validation(binary: bool) -> None:
     chance = np.nan_to_num(values, nan=5) / 12
     y = (RNG.random(n) < chance).astype(float) if binary else chance + RNG.normal(size=n) / 3
     y[::17] = np.nan
-    trial = Trial(count_column("c", pa.array(values, from_pandas=True)), halves_of(split, {"y": known(y, binary)}))
+    halves = halves_of(split, {"y": known(y, binary)})
+    trial = Trial(count_column("c", pa.array(values, from_pandas=True)), halves, Others(halves))
     learn, tried = (np.flatnonzero((part == split) & ~np.isnan(y)) for part in (0, 1))
     said = []
     for row in tried:
