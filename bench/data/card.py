@@ -154,7 +154,7 @@ class Card(Config):
                     yield raw, "number"
         for rule in self.task_rules:
             yield from ((raw, "number" if rule.kind == "regression" else "text") for raw in rule.sources)
-            yield from ((raw, "number") for raw in (rule.duration, rule.censored) if raw)
+            yield from ((raw, "number") for raw in (rule.truth, rule.duration, rule.censored) if raw)
             yield from ((raw, "number" if isinstance(holds, Span) else "text") for raw, holds in rule.where.items())
         compared = bool(self.split_times) and not self.textual_time
         yield from ((raw, "text") for raw in (self.group, self.split_column) if raw)

@@ -229,6 +229,12 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress) ->
                     advance(len(ids))
     if pasts:
         pasts.remove()
+    best: dict[str, float] = {}
+    if any(rule.truth for rule in card.task_rules):
+        from bench.data.reachable import reachable_in  # brings scipy.stats, half a second that real data does not need
+
+        for name in SPLITS:
+            best |= reachable_in(folder / name, card.task_rules, name)
     return {
         "duplicates_dropped": assembler.duplicates,
         "outside_splits": assembler.outside,
@@ -242,4 +248,5 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress) ->
         **segments.finish([spill.folder for spill in spills]),
         **({"logged": list(card.logged)} if card.logged else {}),
         **weight_facts(card.weight, card.sampling),
+        **({"reachable": best} if best else {}),
     }

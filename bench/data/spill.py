@@ -83,8 +83,9 @@ def arrays_of(card: Card, rows: Rows) -> dict[str, NDArray[Any]]:
         found["weights"] = rows.weights
     if rows.bounds is not None:
         found["bounds"] = rows.bounds
+    truths = [rule.truth for rule in card.task_rules if rule.truth]
     times = [card.history_time] if card.history else []
-    for name, columns in (("logged", card.logged), ("times", times)):
+    for name, columns in (("logged", card.logged), ("truth", truths), ("times", times)):
         if columns:
             found[name] = np.stack([as_numbers(rows.table[raw], card.missing, raw) for raw in columns], axis=1)
     if card.logged:

@@ -68,7 +68,7 @@ class TaskRule(Config):
     optional: bool = False
     """Used only when asked for by name."""
     truth: str | None = None
-    """Generated data only: raw column of the true mean, or of the true probability given the parent; never an input."""
+    """Generated data only: raw column of the true mean, or of the true probability given the parent."""
 
     @property
     def sources(self) -> tuple[str, ...]:

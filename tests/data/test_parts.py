@@ -244,6 +244,8 @@ def test_generated_rows(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(base, "PART", 7)
     again = prepare(load_card(name), tmp_path / "two")
     assert arrays(again) == arrays(store)
+    assert again.manifest["reachable"] == store.manifest["reachable"]
+    assert not list(store.path.rglob("truth*"))
 
 
 def heads(card: Card, folder: Path, raw: Path, rows: int) -> None:

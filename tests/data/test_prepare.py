@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from data_toys import arrays
-from sklearn.metrics import roc_auc_score
 
 from bench.data import load_card, parse_card, prepare
+from bench.data.reachable import auc
 from bench.data.splits import SPLITS
 from bench.errors import UserError
 
@@ -149,11 +149,13 @@ def test_a_failure_while_writing_leaves_nothing_behind(
     assert not list((tmp_path / "home" / "store" / "shop").iterdir())
 
 
-def test_generated_data_needs_no_files(tmp_path: Path) -> None:
+def test_generated_data_needs_no_files_and_says_what_can_be_reached(tmp_path: Path) -> None:
     store = prepare(load_card("synthetic-funnel@rows=5000"), tmp_path)
+    best = store.manifest["reachable"]
+    assert set(best) == {f"{s}/{m}" for s in SPLITS for m in ("click.auc", "purchase.cvr.auc", "purchase.ctcvr.auc")}
     split = store.split("test")
     affinity = split.dense[:, store.schema.dense.index("affinity")]
-    assert 0.5 < roc_auc_score(split.labels[:, 0], affinity) < 1
+    assert 0.5 < auc(split.labels[:, 0], affinity) < best["test/click.auc"] < 1
     assert not (tmp_path / "raw").exists()
     assert (split.labels[:, 1] <= split.labels[:, 0]).all()
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import expit
-from sklearn.metrics import roc_auc_score
 
 from bench.data import Store
+from bench.data.reachable import auc
 from bench.data.store import Split
 from bench.objectives import parse
 from bench.schema import Field, Schema, Task
@@ -91,10 +91,7 @@ def behind(differ: bool, kind: str, seed: int = 1) -> np.ndarray:
     page = test.ids[:, 0] - test.ids[:, 0].min()
     return np.array(
         [
-            [
-                roc_auc_score(test.labels[at, t], best[at, t]) - roc_auc_score(test.labels[at, t], found[at, t])
-                for t in range(2)
-            ]
+            [auc(test.labels[at, t], best[at, t]) - auc(test.labels[at, t], found[at, t]) for t in range(2)]
             for at in (page == each for each in range(SCENARIOS))
         ]
     )
