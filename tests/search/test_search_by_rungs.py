@@ -212,21 +212,6 @@ class TestBudget:
         assert spent(before) <= 3 * FULL < spent(after) <= 8 * FULL
         assert len(jobs_of(after)) == len(first.jobs) + len(second.jobs)
 
-    def test_once_all_trials_are_asked_the_best_are_promoted_and_then_it_ends(self, tmp_path: Path) -> None:
-        records = run(tmp_path, rung_plan(trials=20, budget=None), InlineExecutor(train))
-        assert len(records) == 20
-        assert sum(len(record.rungs) > 1 for record in records) >= 5
-
-    @pytest.mark.parametrize(("slots", "budget"), [(1, FULL), (3, 2 * FULL), (1, 12 * FULL), (3, None)])
-    def test_a_poor_single_task_still_comes_to_full_length_once(
-        self, tmp_path: Path, slots: int, budget: int | None
-    ) -> None:
-        plan = rung_plan(budget=budget, share=0.0, trials=30)
-        records = run(tmp_path, plan, ShuffledExecutor(poor("single_task"), slots, 1))
-        tops = [record for record in records if record.state == "completed" and record.sharing == "single_task"]
-        assert len(tops) == 1
-        assert budget is None or spent(records) <= budget
-
     def test_where_every_single_task_fails_nothing_is_set_aside(self, tmp_path: Path) -> None:
         def fails(job: Job) -> TrialResult:
             if job.config["sharing.kind"] == "single_task":
