@@ -8,7 +8,7 @@ import torch
 from bench.objectives import Objective
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
-from bench.training.profile import STAGES, Ceilings, Profile, measure_ceilings, traffic
+from bench.training.profile import STAGES, Ceilings, Profile, traffic
 
 
 def trainer(tiny, balancing: str) -> Trainer:
@@ -43,23 +43,6 @@ def test_every_stage_is_timed_and_the_training_is_the_same(tiny, quick, balancin
     assert {s.name for s in stages if s.memory is not None} == {"batch", "gather", "dense step", "table step"}
 
 
-def test_a_stage_inside_another_is_counted_once(tiny, quick, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr("bench.training.profile.time.perf_counter", lambda: now[0])
-    profile = Profile()
-    profile._counting = False
-
-    def take(seconds: float) -> None:
-        now[0] += seconds
-
-    inner = profile._timed(lambda: take(2.0), "balancing")
-    outer = profile._timed(lambda: (take(1.0), inner(), take(3.0)), "backward")
-    outer()
-    inner()
-    found = {stage.name: stage.seconds for stage in profile.stages()}
-    assert (found["backward"], found["balancing"]) == (4.0, 4.0)
-
-
 def test_products_are_counted_by_their_shapes(tiny, quick) -> None:
     """Forward: two operations for each weight and sample. Backward: twice that."""
     made, profile = trainer(tiny, "static"), Profile()
@@ -70,14 +53,6 @@ def test_products_are_counted_by_their_shapes(tiny, quick) -> None:
     )
     assert profile._work["forward"] == pytest.approx(2 * 16 * weights, rel=0.05)  # the pooling of `tags` adds a little
     assert profile._work["backward"] == pytest.approx(4 * 16 * weights, rel=0.05)
-
-
-def test_the_share_of_whole_steps_leaves_evaluations_out() -> None:
-    profile = Profile()
-    assert profile.share is None
-    profile.ceilings, profile.steps, profile._work = Ceilings(100.0, 1.0, "float32"), 4, {"forward": 10, "backward": 20}
-    profile._seconds |= {"forward": 1.0, "table step": 1.0, "evaluation": 50.0}
-    assert profile.share == pytest.approx(4 * 30 / 2 / 100)
 
 
 def test_traffic_of_a_step_by_hand(tiny) -> None:
@@ -91,10 +66,3 @@ def test_traffic_of_a_step_by_hand(tiny) -> None:
         "dense step": 7 * 4 * dense,
         "table step": 8 * 4 + 32 * 4 + 2 * 5 * (16 + 16 + 2 * 16 + 4),
     }
-
-
-def test_ceilings_of_this_machine() -> None:
-    found = measure_ceilings(torch.device("cpu"), torch.float32)
-    assert found.flops > 1e9
-    assert found.bytes > 1e8
-    assert found.products_in == "float32"
