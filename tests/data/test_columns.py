@@ -167,12 +167,6 @@ def test_a_scenario_is_a_segment_that_models_know(
             parse_card(shop | changes, "here")
 
 
-def test_few_values_have_no_other(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
-    shop["segments"] = {"day": {"column": "day"}}
-    store = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
-    assert set(store.segments["day"]) == {str(20240101 + at) for at in range(10)}
-
-
 def test_a_card_without_them_gives_the_store_that_it_gave(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
     card = parse_card(shop, "here")
     store = prepare(card, tmp_path / "home", shop_raw)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from pathlib import Path
 from typing import Any
 
@@ -77,16 +76,6 @@ def test_a_pattern_stands_for_all_files_that_match(
     assert sum(split["rows"] for split in grown.manifest["splits"].values()) == 400
     (shop_raw / "part-9.csv").unlink()
     assert prepare(parse_card(shop, "here"), home, shop_raw).path == store.path
-
-
-def test_changed_content_of_one_of_many_is_prepared_anew(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
-    cut(shop_raw, ["part-1.csv", "part-2.csv"])
-    shop["files"] = [{"name": "part-[0-9].csv"}]
-    first = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
-    path = shop_raw / "part-2.csv"
-    path.write_text(path.read_text().replace("u1,", "u8,"))
-    os.utime(path, ns=(1, 1))
-    assert prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw).fingerprint != first.fingerprint
 
 
 def test_splits_name_patterns(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:

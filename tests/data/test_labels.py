@@ -17,12 +17,6 @@ def labels(table: dict[str, list[Any]], missing: tuple[str, ...] = (), **rule: A
     return [float(x) for x in read_labels(rows, (TaskRule(name="y", **rule),), missing, sieve)[:, 0]]
 
 
-def test_zero_and_one_in_every_spelling() -> None:
-    assert labels({"a": ["0", "1", "1.0", "0.0", "true", "False"]}, column="a") == [0, 1, 1, 0, 1, 0]
-    assert labels({"a": [True, False]}, column="a") == [1, 0]
-    assert labels({"a": [1.0, 0.0]}, column="a") == [1, 0]
-
-
 def test_a_missing_label_is_unobserved() -> None:
     np.testing.assert_array_equal(labels({"a": ["1", None, "?"]}, ("?",), column="a"), [1, np.nan, np.nan])
     np.testing.assert_array_equal(labels({"a": ["x", None]}, column="a", positive=["x"]), [1, np.nan])
@@ -40,15 +34,6 @@ def test_a_label_that_no_float32_holds_is_a_bad_row(value: Any, found: str) -> N
     sieve = Sieve(Rejects(drop=True), str, 3)
     read_labels(raw, (rule,), (), sieve)
     assert sieve.bad.tolist() == [False, True, False]
-
-
-def test_a_set_of_positive_values() -> None:
-    assert labels({"a": ["5", "4", "3"]}, column="a", positive=[4, 5.0]) == [1, 1, 0]
-
-
-def test_a_product_of_columns() -> None:
-    table = {"a": ["0", "0", "1", "1", None], "b": ["0", "1", "0", "1", "0"]}
-    np.testing.assert_array_equal(labels(table, columns=["a", "b"]), [0, 0, 0, 1, np.nan])
 
 
 def test_a_label_that_is_neither_names_file_and_line() -> None:

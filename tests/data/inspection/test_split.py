@@ -75,11 +75,6 @@ def test_between_whole_numbers_there_is_no_gap() -> None:
     assert table["valid"] == {"first": 8000, "last": 8999}
 
 
-def test_equal_times_stay_together() -> None:
-    found = split(Wish(time="t", valid=0.2, test=0.2), t=np.arange(N) // 250)
-    assert rows(found) == [500, 250, 250]
-
-
 @pytest.mark.parametrize("form", ["%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
 def test_texts_that_sort_are_cut_as_texts(form: str) -> None:
     days = np.datetime64("2024-01-01") + np.arange(N)
