@@ -129,12 +129,6 @@ def test_a_positive_estimate_is_never_told_as_a_cost():
     assert "cost" not in found.sentence
 
 
-def test_a_stand_in_that_nothing_beats_is_the_baseline_to_keep():
-    rows = [("single_task", "baseline", 0.5, 0.40, 0.40), ("7", "trial", 0.5, 0.36, 0.40)]
-    assert verdict(front_of(rows), 1, NOW).kind == "baseline"
-    assert verdict(front_of(rows), 0, NOW).kind == "baseline"
-
-
 def test_where_every_point_is_behind_it_is_said_by_how_much():
     found = verdict(
         front_of([CURRENT, ("7", "trial", 0.5, 0.36, 0.39), ("8", "trial", 0.5, 0.30, 0.41)], 0.003), 0, NOW
@@ -200,14 +194,6 @@ def test_new_weights_of_the_current_models_are_said_to_be_enough():
     assert found.sentence.startswith(f"{ONLY_WEIGHTS}: model single_task, power of click 0.4, like 0.6.")
     own = verdict(front_of([CURRENT, ("now", "current", 0.6, 0.42, 0.41)]), 1, NOW)
     assert (own.kind, own.sentence.split(":")[0]) == ("win", ONLY_WEIGHTS)
-
-
-def test_a_suspicion_comes_behind_what_is_said_of_trees():
-    trees = [("trees", "baseline", w, 0.6 - 0.1 * w, 0.5 + 0.1 * w) for w in (0.2, 0.5, 0.8)]
-    pick = ("7", "trial", 0.5, 0.42, 0.41)
-    ahead = verdict(front_of([CURRENT, *trees, pick]), 4, NOW, suspicion="Check it.").sentence
-    assert ahead.index("Boosted trees are") < ahead.index(" Check it. ") < ahead.index("It gains")
-    assert verdict(front_of([CURRENT, pick]), 1, NOW, suspicion="Check it.").sentence.endswith(" Check it.")
 
 
 def test_trees_ahead_of_every_network_come_first():
