@@ -59,12 +59,6 @@ def test_what_fails_is_tried_again(start):
     assert logbook.trouble == ""
 
 
-def test_no_answer_ends_the_waiting(start):
-    gate = threading.Event()
-    assert not start(lambda last: gate.wait(LONG)).finish("FINISHED", 1.0, patience=0.1)
-    gate.set()
-
-
 def test_answers_without_end_end_the_waiting_too(start):
     over = threading.Event()
 
