@@ -67,6 +67,7 @@ MISTAKES = [
     Mistake("unknown command", ("serach",), ("serach",)),
     Mistake("unknown option", ("datasets", "--jsn"), ("--jsn",)),
     Mistake("missing argument", ("train",), ("DATASET",)),
+    Mistake("nothing to remove", ("datasets", "--remove"), ("--remove: expected a data set",)),
     Mistake("unknown suite", ("run", "quik"), ("suite", "quik", "quick")),
     Mistake("unknown data set", ("train", "census-incom"), ("dataset", "census-incom", "census-income")),
     Mistake("unknown space", (*RUN, "--space", "hug"), ("search space", "hug")),
@@ -149,11 +150,6 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_there_is_one_of_each() -> None:
-    names = [mistake.name for mistake in MISTAKES]
-    assert len(set(names)) == len(names) >= 20
-
-
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
 def test_one_sentence_code_2_and_nothing_half_written(mistake: Mistake, shop, seesaw, tmp_path: Path) -> None:
     mistake.do(shop)
@@ -173,14 +169,6 @@ def test_one_sentence_code_2_and_nothing_half_written(mistake: Mistake, shop, se
     # A whole store and the list of known files may stay: both were made before the mistake could be seen.
     assert all(re.match(r"home/(store/|raw/digests.json)", name) for name in left), left
     assert not [name for name in left if ".part" in name]
-
-
-def test_a_name_that_is_taken(shop, seesaw, tmp_path: Path) -> None:
-    (tmp_path / "home" / "runs" / "mine").mkdir(parents=True)
-    said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "mine")
-    assert said.code == 2
-    assert "'mine' exists" in said.err
-    assert "resume" in said.err
 
 
 @pytest.mark.slow

@@ -45,7 +45,6 @@ def test_a_run_over_so_many_objectives_ends_with_a_page(seesaw, shop, tmp_path: 
         ((*NAMES, "click.ne"), "expected at most 5 objectives, found 6"),
         (("cost/parameters",), "expected at least one task's metric among the objectives, found only costs"),
         (NAMES[:3], "'cost/parameters' has no natural reference"),
-        (("click.pcoc", "click.auc"), "'click.pcoc' has no best direction"),
     ],
 )
 def test_objectives_that_make_no_front_are_refused_before_anything_is_trained(seesaw, shop, names, sentence) -> None:
