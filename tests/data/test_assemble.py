@@ -64,6 +64,16 @@ def test_side_tables_that_do_not_fit(shop: dict[str, Any], shop_raw: Path, side:
         rows(shop, shop_raw)
 
 
+def test_duplicates_are_equal_in_every_column_of_the_file(shop: dict[str, Any], shop_raw: Path) -> None:
+    path = shop_raw / "log.csv"
+    header, *lines = path.read_text().splitlines()
+    alike = lines[4].rsplit(",", 1)[0] + ",77"  # another weight, which is no input
+    path.write_text("\n".join([header, *lines, lines[3], alike, lines[3], lines[0]]) + "\n")
+    shop["reader"]["drop_duplicates"] = True
+    dropped, assembler = assembled(shop, shop_raw)
+    assert (dropped.table.num_rows, assembler.duplicates) == (201, 3)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -17,6 +17,12 @@ def labels(table: dict[str, list[Any]], missing: tuple[str, ...] = (), **rule: A
     return [float(x) for x in read_labels(rows, (TaskRule(name="y", **rule),), missing, sieve)[:, 0]]
 
 
+def test_zero_and_one_in_every_spelling() -> None:
+    assert labels({"a": ["0", "1", "1.0", "0.0", "true", "False"]}, column="a") == [0, 1, 1, 0, 1, 0]
+    assert labels({"a": [True, False]}, column="a") == [1, 0]
+    assert labels({"a": [1.0, 0.0]}, column="a") == [1, 0]
+
+
 def test_a_missing_label_is_unobserved() -> None:
     np.testing.assert_array_equal(labels({"a": ["1", None, "?"]}, ("?",), column="a"), [1, np.nan, np.nan])
     np.testing.assert_array_equal(labels({"a": ["x", None]}, column="a", positive=["x"]), [1, np.nan])

@@ -16,7 +16,7 @@ from bench.production.served_model import ModelSpec, regressions_in_words
 from bench.schema import Cap, Field, Number, Task
 from bench.testing.training import MemoryStore, trainer
 
-ROWS = 20_000
+ROWS, EACH = 20_000, 10
 BROAD: dict[str, Any] = {
     "sharing.shared_bottom.layers": "32",
     "tower.layers": "",
@@ -37,15 +37,16 @@ class Watched(MemoryStore):
 
     def _make(self, rows: int, seed: int) -> Split:
         rng = np.random.default_rng(seed)
-        dense = rng.normal(size=(rows, 2)).astype(np.float32)
-        middle = 3 + 0.6 * dense[:, 0] + 0.4 * dense[:, 1]
+        of_group, own = np.repeat(rng.normal(size=rows // EACH), EACH), rng.normal(size=rows)
+        middle = 3 + 0.6 * of_group + 0.4 * own
         self.truth = np.exp(middle + 0.8**2 / 2)
         times = np.exp(middle + 0.8 * rng.normal(size=rows))
         if self.schema.tasks[0].scale is None:
             task = replace(self.schema.tasks[0], scale=scale_of(times, True))
             self.schema = replace(self.schema, tasks=(task,))
         ids = np.stack([at + rng.integers(0, 2, rows) for at in self.schema.offsets], 1).astype(np.int32)
-        return Split(ids, dense, times.astype(np.float32)[:, None], np.arange(rows, dtype=np.int32))
+        dense = np.stack([of_group, own], 1).astype(np.float32)
+        return Split(ids, dense, times.astype(np.float32)[:, None], np.arange(rows, dtype=np.int32) // EACH)
 
 
 def error(labels: np.ndarray, said: np.ndarray) -> float:
