@@ -95,6 +95,7 @@ MISTAKES = [
         "contradictory architecture", (*TRAIN, "--set", "architecture=esmm", "--set", "sharing.kind=ple"), ("esmm",)
     ),
     Mistake("a weight for no task", (*TRAIN, "--set", "balancing.static.weight.like=2"), ("like", "click")),
+    Mistake("a kind that does not fit", ("run", "quick", "--set", "loss.kind=bpr"), ("bpr", "does not fit")),
     Mistake("missing configuration file", (*TRAIN, "--config", "none.toml"), ("none.toml",)),
     # Suites, spaces, options
     Mistake("unknown key in a suite", RUN, ("suite.toml", "trails"), suite("trials = 6", "trails = 6")),

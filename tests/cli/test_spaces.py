@@ -32,6 +32,15 @@ def test_a_space_is_shown_with_branches_defaults_and_what_is_left_out(seesaw) ->
     assert shown["tasks"] == ["click", "long_view", "like"]
 
 
+def test_a_parameter_of_several_branches_is_shown_once(seesaw) -> None:
+    shown = json.loads(seesaw("spaces", "quick", "--json", home=None).out)
+    (row,) = [row for row in shown["parameters"] if row["name"] == "balancing.cagrad.c"]
+    assert row["when"] == {
+        "sharing.kind": "shared_embeddings|shared_bottom|mmoe|ple",
+        "balancing.kind": "cagrad",
+    }
+
+
 @pytest.mark.slow
 def test_status_says_what_is_left_out(seesaw) -> None:
     named = ("--dataset", "synthetic-funnel@rows=2000", "--name", "left", "--trials", "1", "--executor", "inline")

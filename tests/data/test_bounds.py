@@ -12,6 +12,7 @@ import torch
 from bench.data import parse_card, prepare
 from bench.data.batches import Batches
 from bench.data.chunks import Plan, in_file_order, shuffled_by_chunk
+from bench.data.listing import explain
 from bench.data.refit import refit_store
 from bench.data.store import Store
 from bench.errors import UserError
@@ -87,3 +88,10 @@ def test_bounds_come_with_their_rows_from_memory_and_from_files(
 def test_a_card_that_makes_no_sense_is_one_sentence(shop: dict[str, Any], watch: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError, match=says):
         parse_card(card_of(shop, watch), "here")
+
+
+def test_a_card_says_what_becomes_of_them(shop: dict[str, Any]) -> None:
+    (said,) = [each for each in explain(parse_card(card_of(shop, BOUNDED), "here")) if each.startswith("watch")]
+    assert "it counts where click is 1" in said
+    assert "a label at or above 'price' says only that it is at least that" in said
+    assert "the loss bins groups rows by 'price'" in said

@@ -102,6 +102,13 @@ def test_a_point_is_held_against_the_best_single_task_model(point: Any, objectiv
     assert (like.short, like.trial, like.real) == (pytest.approx(0.05), 0, True)
 
 
+def test_without_a_single_task_model_it_is_held_against_the_best(point: Any, objectives: Any) -> None:
+    points = [point(1, 0.74, 0.80), point(2, 0.76, 0.78)]
+    click, like = References(points, objectives).gaps(points[0])
+    assert (click.short, click.trial, click.single) == (pytest.approx(0.02), 2, False)
+    assert like.short == 0
+
+
 def test_confirmed_points_are_held_against_confirmed_ones_with_their_noise(point: Any, objectives: Any) -> None:
     def runs(*values: float) -> Any:
         return tuple(((value, value), (value, value)) for value in values)

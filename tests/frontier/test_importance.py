@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import f_oneway, rankdata
 
-from bench.frontier.importance import BINS, FEWEST, grouping, importances
+from bench.frontier.importance import BINS, FEWEST, alone, grouping, importances
+from bench.frontier.pareto import hypervolume
 from bench.objectives import Objective
 from bench.records import TrialRecord
 
@@ -76,3 +77,13 @@ def test_numbers_are_cut_into_ranges_and_everything_else_goes_by_value() -> None
     assert grouping([3.0, 1.0, 2.0, None], [True, True, True, False]).tolist() == [2, 0, 1, -1]
     assert np.bincount(grouping(list(range(100)), [True] * 100)).tolist() == [100 // BINS] * BINS
     assert grouping(["x", True, None, "x"], [True] * 4).tolist() == [2, 1, 0, 2]
+
+
+def test_the_hypervolume_of_a_point_alone_is_that_of_a_front_of_one() -> None:
+    values = np.array([[0.7, 1.0], [0.6, 1.5], [0.5, 1.0], [0.9, 2.5], [np.nan, 1.0]])
+    reference = {"click.auc": 0.5, "watch.rmse": 2.0}
+    found = alone(values, (CLICK, RMSE), reference)
+    for row in (0, 1):
+        assert found[row] == pytest.approx(hypervolume(values[[row]], (CLICK, RMSE), reference))
+    assert found[3] < found[2] == 0 < found[1]
+    assert np.isnan(found[4])

@@ -64,3 +64,13 @@ def test_a_run_without_replicates_has_no_statistics(trial, objectives):
     assert front.statistics.hypervolume is None
     assert front.statistics.intervals == {}
     assert "ci" not in front.to_json()["hypervolume"]
+
+
+def test_without_a_confirmed_trial_the_hypervolume_has_no_interval(run, objectives):
+    """As where all replicates of trials failed, and a baseline's did not."""
+    _, equal = run
+    front = frontier([], objectives, baselines=[equal, replace(equal, kind="trees")])
+    assert front.statistics.hypervolume is None
+    assert front.hypervolume == 0
+    assert front.statistics.intervals.keys() == {"equal_weights", "trees"}
+    assert "ci" not in front.to_json()["hypervolume"]

@@ -13,6 +13,7 @@ from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score
 
 from bench.data import load_card
 from bench.errors import UserError
+from bench.outcomes.measure import default_outcomes
 from bench.production.evaluation import (
     Estimate,
     Judged,
@@ -175,3 +176,10 @@ def test_the_sentence_says_what_is_gained_lost_equal_and_unknown() -> None:
         "but buy.ndcg@5 -5.0% (-6.0% to -4.0%), at equal click.ndcg@5 (-0.2% to +0.1%), "
         "cannot tell for share.ndcg@5 (-2.0% to +4.0%)"
     )
+
+
+def test_outcomes_where_nobody_names_any() -> None:
+    group = np.array([0, 0, 1, 1, 2, 2, 2])
+    assert default_outcomes(FUNNEL.tasks, group) == ("click.ndcg@5", "buy.ndcg@5", "watch.ndcg@5")
+    for alone in (np.full(3, -1), np.arange(6)):
+        assert default_outcomes(FUNNEL.tasks, alone) == ("click.recall@10%", "buy.recall@10%", "watch.value@10%")

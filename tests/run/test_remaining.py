@@ -11,9 +11,10 @@ import pytest
 
 from bench.confirm.baselines import LEAST_TRIES
 from bench.data import Store
+from bench.progress import Silent
 from bench.records import RungResult, TrialRecord
 from bench.run.limits import most_epochs
-from bench.run.status import SERVING, After, Pace
+from bench.run.status import SERVING, After, Pace, WithLater
 from bench.run.status import TREES as FOREST
 from bench.schema import Task
 from bench.search.space import load_space
@@ -118,3 +119,16 @@ def test_a_teacher_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
         (tmp_path / FOLDER).mkdir(exist_ok=True)
         (tmp_path / FOLDER / f"{name}.npy").touch()
         assert after.seconds(pace, 2, ("teaching",)) == pytest.approx(trees * 8 * 0.8 * left / 4 / 2)
+
+
+def test_progress_asks_for_the_rest() -> None:
+    asked = []
+
+    class Said(Silent):
+        def show(self, work):  # type: ignore[no-untyped-def]
+            asked.append(work.later())
+            return super().show(work)
+
+    with WithLater(Said(), lambda: 42.0).task("search", 10, "trials") as advance:
+        advance(1)
+    assert asked == [42.0]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from raw_files import WRITERS
 
 from bench import content
@@ -95,6 +96,22 @@ def test_a_suite_runs_on_generated_files_in_its_format(name: str, tmp_path: Path
 def test_durations(text: object, expected: float) -> None:
     assert seconds(text) == expected
     assert Budget(time=text).time == expected
+
+
+@pytest.mark.parametrize("text", ["", "m", "-1m", "0", "ten", "1w"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a duration"):
+        seconds(text)
+    with pytest.raises(ValidationError):
+        Budget(time=text)
+
+
+def test_objectives_default_to_every_tasks_own(tmp_path: Path) -> None:
+    tasks = load_card("synthetic-funnel").tasks
+    found = resolve_objectives(SuiteDataset(id="synthetic-funnel"), tasks)
+    assert [objective.name for objective in found] == ["click.auc", "purchase.ctcvr.auc"]
+    with pytest.raises(UserError, match="only costs"):
+        resolve_objectives(SuiteDataset(id="x", objectives=("cost/parameters",)), tasks)
 
 
 def test_runs_are_numbered_and_keep_what_was_decided(tmp_path: Path) -> None:

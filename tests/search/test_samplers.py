@@ -29,7 +29,7 @@ from bench.frontier.pareto import ranks
 from bench.search import samplers as module
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
-from bench.search.samplers import BEST, OTHERS, SAMPLERS, make_sampler, shown
+from bench.search.samplers import BEST, OTHERS, SAMPLERS, make_sampler, quiet, shown
 from bench.search.standing import Standing
 from bench.search.study import Study
 from bench.testing.samplers import it_depends_on_its_seed_and_on_nothing_else, sequence
@@ -84,6 +84,13 @@ def test_making_a_sampler_says_nothing(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make_sampler(name, 1, 0)
+
+
+def test_quiet_gives_optuna_its_voice_back() -> None:
+    before = optuna.logging.get_verbosity()
+    with quiet():
+        assert optuna.logging.get_verbosity() == optuna.logging.ERROR
+    assert optuna.logging.get_verbosity() == before
 
 
 RULES = toy_plan().rules

@@ -43,6 +43,23 @@ def test_every_stage_is_timed_and_the_training_is_the_same(tiny, quick, balancin
     assert {s.name for s in stages if s.memory is not None} == {"batch", "gather", "dense step", "table step"}
 
 
+def test_a_stage_inside_another_is_counted_once(tiny, quick, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("bench.training.profile.time.perf_counter", lambda: now[0])
+    profile = Profile()
+    profile._counting = False
+
+    def take(seconds: float) -> None:
+        now[0] += seconds
+
+    inner = profile._timed(lambda: take(2.0), "balancing")
+    outer = profile._timed(lambda: (take(1.0), inner(), take(3.0)), "backward")
+    outer()
+    inner()
+    found = {stage.name: stage.seconds for stage in profile.stages()}
+    assert (found["backward"], found["balancing"]) == (4.0, 4.0)
+
+
 def test_products_are_counted_by_their_shapes(tiny, quick) -> None:
     """Forward: two operations for each weight and sample. Backward: twice that."""
     made, profile = trainer(tiny, "static"), Profile()

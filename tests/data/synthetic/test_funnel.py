@@ -50,6 +50,15 @@ def test_a_click_is_no_fair_sample_of_impressions_unless_the_bias_is_off() -> No
     assert abs(dearness_of_clicks(0.0)) < 0.1
 
 
+def test_the_seed_decides_everything() -> None:
+    def numbers(seed: int) -> np.ndarray:
+        table = generate(config(seed=seed))
+        return np.stack([table[name].to_numpy().astype(float) for name in table.column_names])
+
+    np.testing.assert_array_equal(numbers(1), numbers(1))
+    assert (np.nan_to_num(numbers(1)) != np.nan_to_num(numbers(2))).any(axis=1).all()
+
+
 def test_one_user_is_one_person() -> None:
     table = generate(config()).select(["user_id", "segment", "age"]).to_pandas()
     assert (table.groupby("user_id").nunique(dropna=False) == 1).all().all()

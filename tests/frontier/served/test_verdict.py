@@ -196,6 +196,14 @@ def test_new_weights_of_the_current_models_are_said_to_be_enough():
     assert (own.kind, own.sentence.split(":")[0]) == ("win", ONLY_WEIGHTS)
 
 
+def test_a_suspicion_comes_behind_what_is_said_of_trees():
+    trees = [("trees", "baseline", w, 0.6 - 0.1 * w, 0.5 + 0.1 * w) for w in (0.2, 0.5, 0.8)]
+    pick = ("7", "trial", 0.5, 0.42, 0.41)
+    ahead = verdict(front_of([CURRENT, *trees, pick]), 4, NOW, suspicion="Check it.").sentence
+    assert ahead.index("Boosted trees are") < ahead.index(" Check it. ") < ahead.index("It gains")
+    assert verdict(front_of([CURRENT, pick]), 1, NOW, suspicion="Check it.").sentence.endswith(" Check it.")
+
+
 def test_trees_ahead_of_every_network_come_first():
     trees = [("trees", "baseline", w, 0.6 - 0.1 * w, 0.5 + 0.1 * w) for w in (0.2, 0.5, 0.8)]
     networks = [("7", "trial", w, 0.5 - 0.1 * w, 0.4 + 0.1 * w) for w in (0.4, 0.5, 0.6)]
