@@ -130,9 +130,6 @@ def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_
         )
         assert said.code == 0, said.err
         assert valid(json.loads(said.out)["metrics"]) == valid(point.metrics)
-    said = seesaw("train", rungs.card, "--raw", rungs.raw, "--set", "training.until=0")
-    assert said.code == 2
-    assert "training.until" in said.err
 
 
 @pytest.mark.slow
