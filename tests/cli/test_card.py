@@ -116,6 +116,7 @@ def test_what_it_proposes_of_weights_and_thinned_negatives_can_be_uncommented(se
     assert seesaw("card", tmp_path / "log.csv", *FUNNEL, "--group", "user_id", home=None).code == 0
     card, text = tmp_path / "card.toml", (tmp_path / "card.toml").read_text(encoding="utf-8")
     assert not {"weight", "sampling"} & set(card_of(tmp_path))
+    assert "user_id" not in card_of(tmp_path)["columns"], "the split is by this group"
     card.write_text(re.sub(r"^# (weight =|\[sampling\]|task =|rate =)", r"\1", text, flags=re.MULTILINE))
     refused = seesaw("prepare", card)
     assert refused.code == 2
@@ -169,12 +170,6 @@ def test_what_it_proposes_of_tasks_and_scenarios_can_be_uncommented(seesaw, tmp_
     assert tasks[4] == watch
     manifest = trains(seesaw, card)
     assert sorted(manifest["segments"]["scenario"]) == ["feed", "home", "search"]
-
-
-def test_with_a_split_by_group_the_group_is_no_input(seesaw, tmp_path: Path) -> None:
-    log().to_csv(tmp_path / "log.csv", index=False)
-    assert seesaw("card", tmp_path / "log.csv", *FUNNEL, "--group", "user_id", home=None).code == 0
-    assert "user_id" not in card_of(tmp_path)["columns"]
 
 
 def test_parquet_with_types_becomes_a_trained_model(seesaw, tmp_path: Path) -> None:
@@ -298,7 +293,6 @@ def mistakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "Missing argument"),
         ("log.csv", "at least one --label"),
         ("nope.csv --label click", "file not found"),
         (". --label click", "found a folder"),

@@ -111,12 +111,6 @@ def test_a_pattern_that_matches_nothing_is_one_sentence(shop: dict[str, Any], sh
         prepare(parse_card(shop, "here"), tmp_path / "home")
 
 
-def test_a_pattern_has_no_checksum(shop: dict[str, Any]) -> None:
-    shop["files"] = [{"name": "part-*.csv", "sha256": "0" * 64}]
-    with pytest.raises(UserError, match=r"'part-\*\.csv' stands for several files, which have no sha256 in common"):
-        parse_card(shop, "here")
-
-
 def test_each_file_has_one_place(tmp_path: Path) -> None:
     for name in ("users.csv", "log-1.csv", "log-2.csv", "log-2.csv.gz", "train-1.csv"):
         (tmp_path / name).touch()

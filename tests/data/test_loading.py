@@ -94,9 +94,3 @@ def test_two_variants_at_once_are_refused(shop: dict[str, Any]) -> None:
         parse_card(shop, "here", "a,b")
     with pytest.raises(UserError, match="variants: expected a table of tables"):
         parse_card(shop | {"variants": ["a"]}, "here")
-
-
-def test_parameters_of_a_generator_are_a_table(shop: dict[str, Any]) -> None:
-    reader = {"kind": "synthetic", "generator": "funnel", "parameters": ["rows"]}
-    with pytest.raises(UserError, match=r"here: reader.parameters: expected a table, found \['rows'\]"):
-        parse_card(shop | {"reader": reader}, "here")

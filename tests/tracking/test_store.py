@@ -38,7 +38,6 @@ GOOD = (
 BAD = (
     "",
     "127.0.0.1:5000",
-    "localhost:5000",
     "mlruns",
     "htp://host:5000",
     "http:/host:5000",
