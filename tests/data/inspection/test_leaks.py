@@ -7,7 +7,7 @@ from known_labels import known
 from sklearn.metrics import r2_score, roc_auc_score
 
 from bench.data.inspection.column import count_column
-from bench.data.inspection.leaks import FOLDS, SMOOTHING, find_leak, find_place, group_auc, predictive
+from bench.data.inspection.leaks import FOLDS, SMOOTHING, cells_of, find_leak, find_place, group_auc, predictive
 from bench.data.inspection.names import after_exposure
 
 N = 4000
@@ -104,6 +104,13 @@ def test_a_copy_of_a_number_is_suspected() -> None:
     assert leak(y + rng.normal(size=N), y, binary=False) is None
 
 
+def test_what_only_helps_is_not_suspected() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=N)
+    y = (rng.random(N) < 1 / (1 + np.exp(-3 * x))).astype(float)
+    assert leak(x, y) is None
+
+
 def test_an_id_of_each_row_tells_nothing() -> None:
     y = label_of(np.random.default_rng(0))
     assert leak([f"r{i}" for i in range(N)], y) is None
@@ -123,6 +130,17 @@ def test_unobserved_labels_do_not_count() -> None:
     y = label_of(rng)
     shown = np.where(rng.random(N) < 0.5, np.nan, y)
     assert leak(y, shown) is not None
+
+
+def test_a_spike_has_a_range_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    y = label_of(rng, 0.01)
+    values = np.where(y == 1, rng.random(N) + 0.001, 0)
+    values[:400] = -rng.random(400)
+    column = count_column("c", pa.array(values))
+    cells = cells_of(column)
+    assert len(np.unique(cells[values == 0])) == 1
+    assert not set(cells[values == 0]) & set(cells[values != 0])
 
 
 AFTERWARDS = """
