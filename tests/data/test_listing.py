@@ -19,6 +19,7 @@ def test_a_description_is_plain_json_and_sentences_that_end() -> None:
         assert shown["id"] == name
         assert shown["tasks"], name
         assert shown["columns"], name
+        assert shown["needs_network"] == (not name.startswith("synthetic")), name
         assert len(sentences) >= 4, name
         assert all(sentence[-1] == "." and "  " not in sentence for sentence in sentences), name
 
