@@ -37,6 +37,7 @@ def times(train: Any, valid: Any, test: Any) -> dict[str, Any]:
 
 CLICK = {"name": "click", "column": "click"}
 WATCH = {"name": "watch", "column": "weight", "kind": "regression", "parent": "click"}
+FILES = {"kind": "files", "train": ["log.csv"]}
 MISTAKES = [
     ("columns.price.bins", 3, "columns.price.bins"),
     ("columns.price.kind", "number", "unknown kind 'number' (did you mean 'numeric'?)"),
@@ -59,22 +60,10 @@ MISTAKES = [
     ("encoding", {"target_rates": ["price"]}, "unknown categorical input 'price'"),
     ("split", {"kind": "random", "valid": 0.5, "test": 0.5}, "nothing is left for train"),
     ("split", {"kind": "weekly"}, "split: unknown kind 'weekly'; known are column, files"),
-    (
-        "split",
-        {"kind": "files", "train": ["log.csv"], "test": ["x.csv"], "valid_fraction": 0.1},
-        "unknown file 'x.csv'",
-    ),
-    (
-        "split",
-        {"kind": "files", "train": ["log.csv"], "test": ["log.csv"], "valid_fraction": 0.1},
-        "'log.csv' is named twice",
-    ),
-    ("split", {"kind": "files", "train": ["log.csv"], "test": ["a"]}, "one of 'valid', 'valid_fraction'"),
-    (
-        "split",
-        {"kind": "time", "train": {"last": 1}, "valid": {"first": 2, "last": 2}, "test": {"first": 3}},
-        "needs the top-level key 'time'",
-    ),
+    ("split", FILES | {"test": ["x.csv"], "valid_fraction": 0.1}, "unknown file 'x.csv'"),
+    ("split", FILES | {"test": ["log.csv"], "valid_fraction": 0.1}, "'log.csv' is named twice"),
+    ("split", FILES | {"test": ["a"]}, "one of 'valid', 'valid_fraction'"),
+    ("split", times({"last": 1}, {"first": 2, "last": 2}, {"first": 3})["split"], "needs the top-level key 'time'"),
     (
         "",
         times({"last": 5}, {"first": 5, "last": 6}, {"first": 7}),
@@ -110,11 +99,7 @@ MISTAKES = [
     ("files", [{"name": "log.csv"}, {"name": "log.csv"}], "file 'log.csv' is listed twice"),
     ("files.0.name", "../log.csv", "files.0.name"),
     ("reader", {"kind": "csv", "columns": ["user", "user"]}, "column 'user' is named twice"),
-    (
-        "reader",
-        {"kind": "csv", "joins": [{"file": "s", "on": "a", "columns": ["a", "a"]}]},
-        "column 'a' is named twice",
-    ),
+    ("reader", {"kind": "csv", "joins": [{"file": "s", "on": "a", "columns": ["a", "a"]}]}, "'a' is named twice"),
     ("reader", {"kind": "synthetic", "generator": "funnel", "parameters": ["rows"]}, "parameters: expected a table"),
     ("reader", {"kind": "double-colon", "columns": ["user", "user"]}, "column 'user' is named twice"),
     *(
@@ -123,18 +108,10 @@ MISTAKES = [
     ),
     ("reader", {"kind": "csv", "columns": ["user", "prise", "tags", "click", "buy"]}, "did you mean 'prise'"),
     ("reader", {"kind": "csv", "joins": [{"file": "x.csv", "on": "user"}]}, "unknown file 'x.csv'"),
-    (
-        "sources",
-        [{"kind": "url", "urls": {"other.csv": "https://example.org/x"}}],
-        "no source offers the file 'log.csv'",
-    ),
+    ("sources", [{"kind": "url", "urls": {"b.csv": "https://example.org/x"}}], "no source offers the file 'log.csv'"),
     ("sources", [{"kind": "url", "url": "ftp://example.org", "members": {"log.csv": "x"}}], "sources.0.url"),
     ("sources", [{"kind": "url", "url": "https://example.org"}], "either 'url' with 'members', or 'urls'"),
-    (
-        "sources",
-        [{"kind": "package", "name": "a", "version": "1", "members": {"log.csv": "x"}}],
-        "missing key 'sources.0",
-    ),
+    ("sources", [{"kind": "package", "name": "a", "version": "1", "members": {"log.csv": "x"}}], "key 'sources.0"),
 ]
 
 
