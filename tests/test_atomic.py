@@ -93,12 +93,6 @@ def test_where_no_file_can_be_made_is_one_sentence() -> None:
         pass
 
 
-def test_below_a_file_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="expected a folder, found a file"), atomic_folder(tmp_path / "file" / "x"):
-        pass
-
-
 def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     """Root may replace /dev/null."""
     os.mkfifo(tmp_path / "pipe")

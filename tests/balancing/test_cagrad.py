@@ -4,8 +4,6 @@ import torch
 from scipy.optimize import minimize
 
 from bench.balancing.cagrad import CAGrad, CAGradConfig
-from bench.errors import UserError
-from bench.validation import validate
 
 
 def step(jacobian: torch.Tensor, c: float) -> torch.Tensor:
@@ -43,9 +41,3 @@ def test_it_equals_brute_force_on_the_dual(tasks: int, c: float) -> None:
         jacobian = torch.randn(tasks, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         expected = torch.from_numpy(brute_force(jacobian.numpy(), c))
         torch.testing.assert_close(step(jacobian, c), expected, rtol=0, atol=1e-3 * float(expected.norm()))
-
-
-@pytest.mark.parametrize("bad", [-0.1, 1.0, 1.5, float("nan")])
-def test_c_outside_of_its_range_is_the_users_mistake(bad: float) -> None:
-    with pytest.raises(UserError, match="c: expected a number"):
-        validate(CAGradConfig, {"c": bad}, "here")

@@ -17,24 +17,10 @@ def test_weights_are_normalised_and_default_to_one() -> None:
     torch.testing.assert_close(balancer(torch.tensor([1.0, 10.0, 100.0])), torch.tensor(70.5))
 
 
-def test_equal_is_the_default() -> None:
-    assert torch.equal(build({}, ["click", "like"]).weight, torch.ones(2))
-
-
 def test_only_ratios_count() -> None:
     for factor in (1e-300, 1e-10, 1e10, 1e308):
         found = build({"click": factor, "like": factor / 4}, ["click", "like"]).weight
         torch.testing.assert_close(found, torch.tensor([1.6, 0.4]))
-
-
-def test_it_moves_with_the_module() -> None:
-    balancer = build({"like": 4.0}, ["click", "like"]).to(torch.float64)
-    assert balancer.weight.dtype == torch.float64
-
-
-def test_options_are_named_by_dotted_paths() -> None:
-    choice = choose(BALANCING, "balancing", {"static": {"weight": {"like": 4.0}}}, "static")
-    assert choice.dotted("balancing") == {"balancing.kind": "static", "balancing.static.weight.like": 4.0}
 
 
 def test_a_weight_for_no_task_is_the_users_mistake() -> None:

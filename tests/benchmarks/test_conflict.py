@@ -33,13 +33,6 @@ def test_where_the_valley_is_steep_the_gradients_conflict_and_pcgrad_changes_the
     assert weights.numpy() @ jacobian == pytest.approx(expected, rel=1e-5)
 
 
-def test_both_begin_at_one_start_and_one_seed_gives_one_way() -> None:
-    static, pcgrad = path("static", 0, 50), path("pcgrad", 0, 50)
-    assert (static[0] == pcgrad[0]).all()
-    assert (path("pcgrad", 0, 50) == pcgrad).all()
-    assert left(np.array([[-2.0, 30.0]] * 10)) == pytest.approx([0, 0], abs=1e-12)
-
-
 @pytest.mark.slow
 def test_pcgrad_gets_out_of_the_valley_in_which_the_sum_of_losses_stays() -> None:
     static, pcgrad = (left(path(kind, 1)) for kind in ("static", "pcgrad"))

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from analytic import NOISE, OBJECTIVES, REFERENCE, TASKS, Analytic, curve, space
+from analytic import OBJECTIVES, REFERENCE, TASKS, Analytic, curve, space
 from blackbox_table import append, read_lines, table, write
 from emulator import Emulator
 from learn_portfolio import Known, learn
 from replay import Table, named, read_tables
 from scipy import stats
-from search_efficiency import STEPS, compare, curves_of, early, grid_of, report
-from searchers import DEFAULTS, OURS, SEARCHERS, TARGET, Trace, from_portfolio
+from search_efficiency import STEPS, compare, curves_of, grid_of, report
+from searchers import DEFAULTS, OURS, SEARCHERS, TARGET, Trace
 
 from bench.frontier.pareto import hypervolume
 from bench.records import Scalar
@@ -75,14 +74,6 @@ def test_a_table_comes_back_from_its_file(tmp_path: Path) -> None:
                 np.testing.assert_allclose(of.worth[number], both, rtol=1e-6)
 
 
-def test_seeds_have_the_same_configurations(tmp_path: Path) -> None:
-    for line in lines(3)[:-1]:
-        append(tmp_path / "toy.jsonl", line)
-    write(table(read_lines(tmp_path / "toy.jsonl")), tmp_path / "table.parquet")
-    with pytest.raises(SystemExit, match="expected the same configurations of toy on every seed"):
-        read_tables(tmp_path / "table.parquet", "toy", space(), TASKS, OBJECTIVES, REFERENCE)
-
-
 def test_half_a_line_is_cut_off_and_trained_again(tmp_path: Path) -> None:
     path = tmp_path / "toy.jsonl"
     for line in lines(2, 1):
@@ -92,17 +83,6 @@ def test_half_a_line_is_cut_off_and_trained_again(tmp_path: Path) -> None:
     assert len(read_lines(path)) == 2
     assert path.read_bytes() == whole
     assert read_lines(tmp_path / "none.jsonl") == []
-
-
-def test_an_entry_stands_for_itself_and_is_trained_once() -> None:
-    pool = Analytic().table(40)
-    for config, known in zip(pool.configs, pool.curves, strict=True):
-        found = pool.train([config])
-        assert found is not None
-        assert found[1] == config
-        np.testing.assert_array_equal(found[2], known)
-    assert pool.train(pool.configs[:1]) is None
-    assert pool.fresh().train(pool.configs[:1]) is not None
 
 
 def test_a_stand_in_is_the_nearest_of_its_kind() -> None:
@@ -158,14 +138,6 @@ def test_hypervolume_grows_when_a_checkpoint_comes_into_being() -> None:
     np.testing.assert_allclose(found, [0, one, one, both, both])
 
 
-def test_a_pool_is_judged_by_the_mean_over_seeds() -> None:
-    pool = Analytic().table(20)
-    trace = SEARCHERS[TARGET](pool.fresh(), 0, 20.0)  # all of it, at full length
-    assert curves_of(trace, pool, np.array([20.0])) == pytest.approx(np.ones(1))
-    np.testing.assert_allclose(trace.measured, trace.judged, atol=5 * NOISE)
-    assert (trace.measured != trace.judged).all()
-
-
 @pytest.mark.parametrize("name", SEARCHERS)
 @pytest.mark.parametrize("problem", [Analytic(), Analytic().table(25)], ids=["function", "table"])
 def test_searchers_keep_to_their_budget_and_repeat(name: str, problem: Analytic | Table) -> None:
@@ -188,26 +160,6 @@ def test_a_failed_configuration_costs_what_it_trained() -> None:
         times, _, _ = searcher(pool.fresh(), 0, 1.5)
         assert len(times) > 0, name
         assert times.max() < 1.6
-
-
-def test_early_by_hand() -> None:
-    grid = np.array([1.0, 3.0, 20.0])
-    target = np.array([[0.1, 0.2, 0.5]] * 3)
-    curves = {TARGET: target, OURS: np.array([[0.0, 0.6, 0.6], [0.0, 0.4, 0.9], [0.0, 0.7, 0.9]])}
-    found = early(curves, grid, np.random.default_rng(0))
-    assert found.startswith("+0.1000 [")
-    assert found.endswith("| 67%")
-
-
-def test_a_portfolio_is_played_behind_the_baseline_and_beside_all_defaults() -> None:
-    problem = Analytic()
-    one = problem.table(30).configs[3]
-    first = from_portfolio(replace(problem, portfolio=(one,)))
-    own = [each for each in first if each.items() <= one.items()]
-    assert first.index(own[0]) <= 1  # behind the baseline
-    assert {each["sharing.kind"] for each in first} == {str(kind) for kind in space().branches("sharing.kind")}
-    trace = SEARCHERS[OURS](replace(problem, portfolio=(one,)), 0, 0.2)
-    np.testing.assert_array_equal(trace.measured[0], problem.train(first[:1]).curve[0])
 
 
 class Exact:

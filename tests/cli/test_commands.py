@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,14 +14,6 @@ from bench import content
 from bench.data import load_card
 from bench.search.study import Study
 from bench.tracking.reading import frontier_of
-
-
-def front(document: dict) -> list[tuple]:
-    """What must repeat: trials and their quality; times and memory may differ."""
-    return [
-        (point["trial"], {key: value for key, value in point["metrics"].items() if not key.startswith("cost/")})
-        for point in document["points"]
-    ]
 
 
 def test_help_and_version(seesaw) -> None:
@@ -71,14 +62,6 @@ def test_train_prints_the_documented_json(seesaw, shop) -> None:
     assert "profile" not in document
     again = seesaw("train", shop.card, "--raw", shop.raw, "--set", "architecture=esmm", "--set", "optim.epochs=3")
     assert f"{document['metrics']['test/click.auc']:.5f}" in again.out
-
-
-@pytest.mark.slow
-def test_one_seed_gives_one_frontier(seesaw, shop) -> None:
-    first, second = shop.run(seesaw, "a"), shop.run(seesaw, "b")
-    assert front(first) == front(second)
-    assert first["hypervolume"] == second["hypervolume"]
-    assert front(shop.run(seesaw, "c", "--seed", 1)) != front(first)
 
 
 def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, tmp_path: Path, monkeypatch) -> None:
@@ -147,32 +130,6 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     assert all("test/click.auc" in replicate.metrics for replicate in confirmed)
     found = frontier_of("seesaw/shop", f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
     assert set(found["trial"].astype(int)) >= {each["trial"] for each in document["points"] if each["role"] == "trial"}
-
-
-@pytest.mark.slow
-def test_failed_trials_are_recorded_and_the_search_goes_on(seesaw, shop, tmp_path: Path, monkeypatch) -> None:
-    import bench.run.execute as execution
-
-    train = execution.run_job
-
-    def fails_twice(job):
-        if (job.trial, job.replicate) == (1, 0):
-            raise FloatingPointError("the loss of task 'buy' became nan within 640 samples")
-        result = train(job)
-        if (job.trial, job.replicate) == (2, 0):
-            return replace(result, metrics=result.metrics | {"valid/click.auc": float("nan")})
-        return result
-
-    monkeypatch.setattr(execution, "run_job", fails_twice)
-    assert shop.run(seesaw, "wild")["points"]
-    status = json.loads(seesaw("status", "wild", "--json").out)
-    assert (status["completed"], status["failed"]) == (4, 2)
-    reasons = {failure["trial"]: (failure["kind"], failure["reason"]) for failure in status["failures"]}
-    assert reasons[1] == ("diverged", "the loss of task 'buy' became nan within 640 samples")
-    assert reasons[2][0] == "diverged"
-    assert "valid/click.auc" in reasons[2][1]
-    assert "within 640 samples" in (tmp_path / "home/runs/wild/report.html").read_text()
-    assert "within 640 samples" in seesaw("status", "wild").out
 
 
 def test_doctor_finds_nothing_missing(seesaw) -> None:

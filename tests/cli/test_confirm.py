@@ -156,7 +156,3 @@ def test_what_cannot_be_is_refused_in_a_sentence(seesaw, weighed, tmp_path: Path
     weighed.edit(weighed.suite, 'objectives = ["click.auc", "buy.ctcvr.auc"]', 'tasks = ["click"]')
     made("alone")
     assert "expected two tasks or more to weigh, found only click" in refused("alone", "--static", 7)
-    weighed.edit(weighed.suite, "replicates = 2", "replicates = 2\nstatic = 1")
-    said = seesaw("run", weighed.suite, "--raw", weighed.raw)
-    assert said.code == 2
-    assert "expected static = 0, or at least 2 weights, found 1" in said.err

@@ -50,17 +50,3 @@ def test_it_is_confirmed_like_a_baseline_and_may_change(seesaw, shop, tmp_path: 
     again = next(each for each in json.loads(said.out)["baselines"] if each["name"] == "current")
     assert again["replicates"] == 2
     assert again["metrics"] != current["metrics"]
-
-
-def test_what_cannot_be_is_refused_before_anything_is_written(seesaw, shop, tmp_path: Path) -> None:
-    file = tmp_path / "now.toml"
-    file.write_text("[config]\n[score]\nweights = { like = 1 }\n")
-    said = seesaw("run", shop.suite, "--current", file, "--raw", shop.raw)
-    assert (said.code, "unknown task 'like'" in said.err) == (2, True)
-    shop.edit(shop.suite, 'title = "The shop"', 'title = "The shop"\ncurrent = "none.toml"')
-    said = seesaw("run", shop.suite, "--raw", shop.raw)
-    assert (said.code, "none.toml" in said.err) == (2, True)
-    shop.edit(shop.suite, "replicates = 2", "replicates = 0")
-    said = seesaw("run", shop.suite, "--current", write(file, 0.01), "--raw", shop.raw)
-    assert (said.code, "expected a run that confirms" in said.err) == (2, True)
-    assert not list((tmp_path / "home").glob("runs/*"))

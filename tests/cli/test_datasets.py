@@ -3,13 +3,6 @@ from __future__ import annotations
 import json
 
 
-def test_a_card_is_explained_in_text(seesaw, shop) -> None:
-    said = seesaw("datasets", shop.card)
-    assert said.code == 0, said.err
-    for word in ("shop", "buy", "price", "numeric", "split"):
-        assert word in said.out
-
-
 def test_the_schema_knows_the_cards_keys(seesaw) -> None:
     schema = json.loads(seesaw("datasets", "--schema").out)
     assert {"id", "reader", "columns", "tasks", "split"} <= set(schema["properties"])
@@ -31,9 +24,3 @@ def test_stores_are_listed_with_their_size_and_freed_alone(seesaw, shop, tmp_pat
     assert sorted(keys) == ["shop", "synthetic-funnel@rows=3000"]
     assert shop.log.is_file()
     assert "nothing to remove" in seesaw("datasets", "synthetic-funnel@rows=2000", "--remove").out
-
-
-def test_remove_needs_a_name(seesaw) -> None:
-    said = seesaw("datasets", "--remove")
-    assert said.code == 2
-    assert "--remove: expected a data set" in said.err

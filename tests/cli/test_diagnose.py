@@ -38,6 +38,9 @@ def test_a_run_records_diagnoses_and_tells_them(seesaw, shop, monkeypatch, tmp_p
     assert every[2] == json.loads(seesaw("diagnose", "a", 2, "--json").out)
     told = seesaw("diagnose", "a", "--all").out
     assert [line.split()[1] for line in told.splitlines() if line.startswith("trial ")] == ["0", "1", "2"]
+    for wrong, words in (([99], "found 99"), ([1, "--all"], "either a trial or --all")):
+        refused = seesaw("diagnose", "a", *wrong)
+        assert (refused.code, words in refused.err) == (2, True)
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("seesaw/shop").experiment_id
     runs = client.search_runs([experiment], "metrics.`diagnosis/probes` = 4")
@@ -48,19 +51,6 @@ def test_a_run_records_diagnoses_and_tells_them(seesaw, shop, monkeypatch, tmp_p
         assert (
             logged.data.metrics.items() >= {f"diagnosis/{name}": value for name, value in numbers(of).items()}.items()
         )
-
-
-@pytest.mark.slow
-def test_a_trial_that_is_not_there_is_a_mistake(seesaw, shop) -> None:
-    shop.edit(shop.suite, "trials = 6", "trials = 2")
-    said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", "inline", "--json")
-    assert said.code == 0, said.err
-    said = seesaw("diagnose", "a", 99)
-    assert said.code == 2
-    assert "found 99" in said.err
-    said = seesaw("diagnose", "a", 1, "--all")
-    assert said.code == 2
-    assert "either a trial or --all" in said.err
 
 
 def test_train_gives_the_diagnosis(seesaw, shop) -> None:

@@ -143,13 +143,6 @@ def test_of_two_runs_that_begin_at_once_neither_replaces_the_other(
     assert [each[: len(wanted)] for each, wanted in zip(found, made, strict=True)] == made
 
 
-@pytest.mark.parametrize(("option", "value"), [("--address", "here:1"), ("--gpus", "1"), ("--memory", "100")])
-def test_what_ray_alone_can_do_is_refused_elsewhere(seesaw, shop, option: str, value: str) -> None:
-    said = seesaw("run", shop.suite, "--raw", shop.raw, option, value)
-    assert said.code == 2
-    assert said.err == f"seesaw: {option}: expected --executor ray beside it, found process\n"
-
-
 def test_a_cluster_is_looked_for_before_a_run_is_written(seesaw, shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the number of workers is given, so that the same command can be typed again."""
 

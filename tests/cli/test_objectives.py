@@ -37,19 +37,3 @@ def test_a_run_over_so_many_objectives_ends_with_a_page(seesaw, shop, tmp_path: 
             [s * point["metrics"][key] for s, key in zip(signs, keys, strict=True)] for point in document["points"]
         ]
         assert not any(a != b and all(x >= y for x, y in zip(a, b, strict=True)) for a in values for b in values)
-
-
-@pytest.mark.parametrize(
-    ("names", "sentence"),
-    [
-        ((*NAMES, "click.ne"), "expected at most 5 objectives, found 6"),
-        (("cost/parameters",), "expected at least one task's metric among the objectives, found only costs"),
-        (NAMES[:3], "'cost/parameters' has no natural reference"),
-        (("click.pcoc", "click.auc"), "'click.pcoc' has no best direction"),
-    ],
-)
-def test_objectives_that_make_no_front_are_refused_before_anything_is_trained(seesaw, shop, names, sentence) -> None:
-    objectives(shop, names)
-    said = seesaw("run", shop.suite, "--raw", shop.raw)
-    assert said.code == 2
-    assert sentence in said.err

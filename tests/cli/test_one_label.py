@@ -32,11 +32,3 @@ def test_a_run_of_one_label_ends_with_all_that_a_run_has(seesaw, shop, tmp_path:
     deployed = seesaw("deploy", "one", "--json")
     assert deployed.code == 0, deployed.err
     assert json.loads(deployed.out)["package"]
-
-
-def test_one_label_is_trained_alone(seesaw, shop) -> None:
-    one_label(shop)
-    small = ("--set", "optim.epochs=1", "--set", "embedding.dim=4")
-    said = seesaw("train", shop.card, "--raw", shop.raw, "--set", "sharing.kind=single_task", *small, "--json")
-    assert said.code == 0, said.err
-    assert "click.auc" in said.out

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.frontier.points import points
 from bench.run.folder import Run
 from bench.run.results import pick_config_path, result_of, write_pick
 from bench.search.study import Study
@@ -85,34 +84,6 @@ def test_a_run_by_rungs_ends_with_everything_that_a_run_has(seesaw, rungs, tmp_p
 
 
 @pytest.mark.slow
-def test_mlflow_has_a_trial_once_with_a_value_for_each_rung(seesaw, rungs, tmp_path: Path) -> None:
-    from mlflow import MlflowClient
-
-    rungs.run(seesaw, "a")
-    home = tmp_path / "home"
-    part = next(iter(Run.open(home, "a").datasets.values()))
-    records = {record.number: record for record in Study.read(part.folder).records()}
-    client = MlflowClient(tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("seesaw/shop")
-    children = client.search_runs([experiment.experiment_id], "tags.`seesaw.kind` = 'trial'", max_results=1000)
-    assert sorted(int(child.data.tags["seesaw.trial"]) for child in children) == sorted(records)
-    for child in children:
-        record = records[int(child.data.tags["seesaw.trial"])]
-        history = client.get_metric_history(child.info.run_id, "valid/click.auc")
-        assert [(each.step, each.value) for each in history] == [
-            (at.samples, at.metrics["valid/click.auc"]) for at in record.rungs
-        ]
-        assert child.data.metrics["valid/click.auc"] == record.metrics["valid/click.auc"]
-        assert child.data.tags["seesaw.state"] == record.state
-    (parent,) = client.search_runs([experiment.experiment_id], "tags.`seesaw.kind` = 'parent'")
-    volumes = client.get_metric_history(parent.info.run_id, "hypervolume.by_samples")
-    assert len(volumes) == sum(len(record.rungs) for record in records.values())
-    steps = [each.step for each in volumes]
-    assert steps == sorted(set(steps))
-    assert steps[-1] == sum(record.rungs[-1].samples for record in records.values())
-
-
-@pytest.mark.slow
 def test_a_stopped_run_by_rungs_goes_on_to_the_same_results(seesaw, rungs, tmp_path: Path, interrupt) -> None:
     home = tmp_path / "home"
     rungs.run(seesaw, "whole")
@@ -128,13 +99,6 @@ def test_a_stopped_run_by_rungs_goes_on_to_the_same_results(seesaw, rungs, tmp_p
     assert essence(home, "cut") == whole
     assert seesaw("resume", "cut").code == 0  # a finished run is left as it is
     assert essence(home, "cut") == whole
-
-
-@pytest.mark.slow  # the inline run and the pool of a search without rungs are not
-def test_a_process_pool_repeats_itself_by_rungs(seesaw, rungs, tmp_path: Path) -> None:
-    for name in "ab":
-        rungs.run(seesaw, name, "--workers", 2, executor="process")
-    assert essence(tmp_path / "home", "a") == essence(tmp_path / "home", "b")
 
 
 def test_a_budget_that_does_not_hold_one_trial_is_refused(seesaw, rungs) -> None:
@@ -168,19 +132,6 @@ def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_
         )
         assert said.code == 0, said.err
         assert valid(json.loads(said.out)["metrics"]) == valid(point.metrics)
-    said = seesaw("train", rungs.card, "--raw", rungs.raw, "--set", "training.until=0")
-    assert said.code == 2
-    assert "training.until" in said.err
-
-
-@pytest.mark.slow
-def test_what_the_front_shows_is_points_with_their_length(seesaw, rungs, tmp_path: Path) -> None:
-    document = rungs.run(seesaw, "a", "--seed", 6)  # whose front has a point short of full length
-    result = result_of(next(iter(Run.open(tmp_path / "home", "a").datasets.values())))
-    lengths = {(point.number, point.rungs[-1].samples) for point in points(result.records, result.objectives)}
-    assert {(at["trial"], at["samples"]) for at in document["points"] if at["role"] == "trial"} <= lengths
-    assert document["pick"]["samples"]
-    assert "samples" in seesaw("frontier", "a", "--heads").out
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from bench.search.study import Study
 sys.path.insert(0, str(Path(__file__).parents[1] / "tracking"))  # its servers, and its way to compare stores
 
 from contents import content, everything_once
-from servers import RealServer, free_port, silent_server
+from servers import RealServer
 
 SECRET = "a@s3cret"
 
@@ -140,44 +140,7 @@ def test_what_was_not_sent_is_sent_once(server: RealServer, shell: Shell, away, 
 
 
 @pytest.mark.slow
-def test_what_is_sent_later_equals_what_is_logged_live(server: RealServer, shell: Shell, live, tmp_path: Path) -> None:
-    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
-    code, out, err = shell("sync", "live", "--tracking", elsewhere)
-    assert (code, err) == (0, "")
-    assert out.startswith(f"sent to {elsewhere}: 3 trials, ")
-    later = content(elsewhere, "live", tmp_path / "later", "seesaw/shop")
-    everything_once(later, shell.records("live"))
-    assert content(server.uri, "live", tmp_path / "live", "seesaw/shop") == later
-
-
-@pytest.mark.slow
 def test_sync_waits_for_no_driver(shell: Shell, live) -> None:
     code, out, err = live
     assert (code, out) == (2, "")
     assert "expected no other driver, found one at work" in one_sentence(err)
-
-
-@pytest.mark.slow
-def test_sync_to_a_server_that_is_not_there_says_so(shell: Shell, away) -> None:
-    uri = f"http://127.0.0.1:{free_port()}"
-    code, out, err = shell("sync", "away", "--tracking", uri)
-    assert (code, out) == (2, "")
-    assert f"in the MLflow store at {uri}: " in one_sentence(err)
-
-
-@pytest.mark.slow
-def test_sync_to_what_is_no_address_says_so(shell: Shell, away) -> None:
-    code, out, err = shell("sync", "away", "--tracking", "localhost:5000")
-    assert (code, out) == (2, "")
-    assert "found 'localhost:5000'" in one_sentence(err)
-
-
-@pytest.mark.slow
-def test_a_server_that_never_answers_holds_no_run_up(shell: Shell, module_shop, monkeypatch) -> None:
-    monkeypatch.setattr("bench.run.reporting.PATIENCE", 1.0)
-    with silent_server() as (port, accepted):
-        code, out, err = searched(shell, module_shop, "silent", f"http://127.0.0.1:{port}")
-        assert accepted
-    assert code == 0, err
-    assert json.loads(out)["points"]
-    assert "MLflow has 0 of 3 trials; `seesaw sync silent` sends what is missing" in err

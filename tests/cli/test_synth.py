@@ -22,8 +22,3 @@ def test_synth_then_prepare_then_train(tmp_path: Path, capsys: pytest.CaptureFix
     assert 0.3 < metrics["test/click.auc"] < 1
     assert main(arguments) == 2
     assert "expected a new or empty folder" in capsys.readouterr().err
-
-
-def test_an_unknown_data_set_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["synth", "ali-cpp", "--out", str(tmp_path / "x")]) == 2
-    assert "did you mean 'ali-ccp'?" in capsys.readouterr().err

@@ -79,19 +79,6 @@ def test_prose_keeps_the_terminal_s_width_between_words(monkeypatch: pytest.Monk
     assert " ".join(text.split()) == " ".join(" ".join(lines).split())
 
 
-def test_what_went_wrong_is_wrapped_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.cli import main
-
-    stream = Terminal()
-    monkeypatch.setattr("sys.stderr", stream)
-    monkeypatch.setenv("COLUMNS", "60")
-    assert main(["spaces", "quik"]) == 2
-    lines = stream.getvalue().splitlines()
-    assert lines[0].startswith("seesaw: unknown search space 'quik' (did you mean")
-    assert max(map(len, lines)) <= 60
-    assert len(lines) > 1
-
-
 @given(st.text(alphabet="ab 1./日", max_size=60), st.integers(1, 30))
 def test_wrapping_loses_nothing_and_keeps_the_width_where_it_can(text: str, width: int) -> None:
     lines = wrapped(text, width)

@@ -237,17 +237,3 @@ def test_a_notebook_has_tables_and_figures(two_runs: Path) -> None:
     picked = run.pick()
     assert picked.trial in {*trials["trial"], None}
     assert (picked.trial is None) == (picked.role == "baseline")
-
-
-@pytest.mark.parametrize(
-    ("ask", "words"),
-    [
-        (lambda run: run.figure("fornt"), "did you mean 'front'"),
-        (lambda run: run.trials("other"), "unknown data set 'other'"),
-    ],
-)
-def test_what_a_notebook_asks_wrongly(two_runs: Path, ask, words: str) -> None:
-    with pytest.raises(UserError, match=words):
-        ask(bench.load_run(two_runs / "runs" / "kinds"))
-    with pytest.raises(UserError, match="unknown run"):
-        bench.load_run("none", home=two_runs)

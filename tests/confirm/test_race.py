@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
@@ -24,7 +23,7 @@ from search_toys import (
 from bench.confirm.baselines import baselines_of, full_lengths, tries_of, tuned
 from bench.confirm.race import Race, confirm, shortlist
 from bench.frontier.points import points_of_run
-from bench.progress import Advance, Silent, Work
+from bench.progress import Silent
 from bench.records import TRAINED, Job, Point, RungResult, TrialRecord, TrialResult
 from bench.rows import REPLICATED
 from bench.search.executors import InlineExecutor
@@ -104,22 +103,6 @@ def test_the_same_after_an_interruption(confirmed: Confirmed, jobs: int) -> None
     with pytest.raises(KeyboardInterrupt):
         confirmed("b", ShuffledExecutor(stops, 3, 2))
     assert replicates(confirmed("b", InlineExecutor(close))) == replicates(whole)
-
-
-def test_what_an_earlier_execution_confirmed_says_nothing_of_the_pace(confirmed: Confirmed, monkeypatch) -> None:
-    """The bar begins with it, so that the time left is by what is done now."""
-    begun: list[tuple[str, float]] = []
-
-    class Begun(Silent):
-        def show(self, work: Work) -> AbstractContextManager[Advance]:
-            begun.append((work.description, work.done))
-            return super().show(work)
-
-    monkeypatch.setattr("bench.confirm.race.Silent", Begun)
-    whole = confirmed("whole", InlineExecutor(train))
-    confirmed("whole", InlineExecutor(train))
-    known = [record for record in [*whole.records(), *whole.baselines()] if record.replicates]
-    assert begun == [("confirming", 0), ("confirming", sum(len(record.replicates) for record in known))]
 
 
 def test_neither_test_nor_the_searchs_rows_decide_anything(confirmed: Confirmed) -> None:

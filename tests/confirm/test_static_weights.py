@@ -74,12 +74,6 @@ class TestDraws:
         assert draws(toy_space(), TASKS, 3, seed=3) == draws(toy_space(), TASKS, 20, seed=3)[:3]
         assert draws(toy_space(), TASKS, 3, seed=3) != draws(toy_space(), TASKS, 3, seed=4)
 
-    def test_a_space_with_nothing_else_to_search_has_one(self) -> None:
-        fixed = toy_space().restricted({"sharing.kind": "ple", "sharing.ple.levels": 3, "sharing.ple.dropout": 0.5})
-        fixed = fixed.restricted({"optim.lr": 0.01, "tower.layers": "32"})
-        one, other = draws(fixed, TASKS, 2, seed=0)
-        assert one == other
-
 
 @pytest.mark.parametrize("name", ["balancing", "funnel", "joint", "losses", "quick", "wide"])
 def test_every_draw_of_our_spaces_is_a_configuration(name: str) -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -14,8 +13,7 @@ from bench.data.encoding.fitter import EncoderFitter
 from bench.data.readers import base, read, read_sides
 from bench.data.readers.base import RawTable
 from bench.data.spill import LabelCounts
-from bench.data.splits import CONFIRM, SPLITS, TEST, TRAIN, VALID
-from bench.data.values import as_text
+from bench.data.splits import SPLITS
 from bench.errors import UserError
 from bench.production.scorer import RawRows
 from bench.progress import Silent
@@ -48,29 +46,6 @@ def rows(values: dict[str, Any], folder: Path) -> Rows:
     return found
 
 
-def texts(table: Any, column: str) -> list[str | None]:
-    text = as_text(table[column])
-    return [None if code < 0 else text.values[code] for code in text.codes]
-
-
-def test_only_needed_columns_stay(shop: dict[str, Any], shop_raw: Path) -> None:
-    got = rows(shop, shop_raw)
-    assert got.table.column_names == ["user", "price", "tags", "click", "buy"]
-    assert got.labels[:7].tolist() == [[1, 1], [0, 0], [0, 0], [1, 0], [0, 0], [0, 0], [1, 1]]
-    assert got.group[:12].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
-
-
-def test_side_tables_join_by_key(shop: dict[str, Any], shop_raw: Path) -> None:
-    (shop_raw / "users.csv").write_text("city,user,price\nRome,u1,9\nOslo,u0,9\nParis,u99,9\n")
-    shop["files"].append({"name": "users.csv"})
-    shop["reader"]["joins"] = [{"file": "users.csv", "on": "user"}]
-    shop["columns"]["city"] = "categorical"
-    got = rows(shop, shop_raw)
-    frame = pd.read_csv(shop_raw / "log.csv").merge(pd.read_csv(shop_raw / "users.csv")[["city", "user"]], "left")
-    assert texts(got.table, "city") == [None if pd.isna(city) else city for city in frame["city"]]
-    assert got.table["price"].to_pylist()[1] == 0.5  # the log's own column, not the side table's
-
-
 @pytest.mark.parametrize(
     ("side", "message"),
     [
@@ -93,72 +68,16 @@ def test_duplicates_are_equal_in_every_column_of_the_file(shop: dict[str, Any], 
     header, *lines = path.read_text().splitlines()
     alike = lines[4].rsplit(",", 1)[0] + ",77"  # another weight, which is no input
     path.write_text("\n".join([header, *lines, lines[3], alike, lines[3], lines[0]]) + "\n")
-    kept, assembler = assembled(shop, shop_raw)
-    assert (kept.table.num_rows, assembler.duplicates) == (204, 0)
     shop["reader"]["drop_duplicates"] = True
     dropped, assembler = assembled(shop, shop_raw)
     assert (dropped.table.num_rows, assembler.duplicates) == (201, 3)
-    frame = pd.read_csv(path).drop_duplicates()
-    np.testing.assert_array_equal(dropped.labels, frame[["click", "buy"]].to_numpy(np.float32))
-    assert texts(dropped.table, "user") == frame["user"].tolist()
-
-
-def test_missing_values_do_not_make_rows_differ(shop: dict[str, Any], shop_raw: Path) -> None:
-    with (shop_raw / "log.csv").open("a") as file:
-        file.write("u0,,,1,1,20240101,\n" * 2)
-    shop["reader"]["drop_duplicates"] = True
-    assert assembled(shop, shop_raw)[1].duplicates == 1
-
-
-def test_files_are_read_in_the_cards_order(shop: dict[str, Any], shop_raw: Path) -> None:
-    text = (shop_raw / "log.csv").read_text()
-    (shop_raw / "more.csv").write_text(text.replace("u", "v").replace("vser", "user").replace("bvy", "buy"))
-    shop["files"].append({"name": "more.csv"})
-    shop["split"] = {"kind": "files", "train": ["more.csv"], "test": ["log.csv"], "valid_fraction": 0.2}
-    got = rows(shop, shop_raw)
-    assert texts(got.table, "user")[198:202] == ["u8", "u9", "v0", "v1"]
-    assert set(got.split[:200].tolist()) == {TEST}
-    assert set(got.split[200:].tolist()) == {TRAIN, VALID, CONFIRM}
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"columns": {"age": "numeric"}}, "log.csv: unknown raw column 'age'"),
-        ({"tasks": [{"name": "like", "column": "like"}]}, "log.csv: unknown raw column 'like'"),
-        (
-            {"tasks": [{"name": "day", "column": "day"}]},
-            "log.csv, line 2: 'day', the label of task 'day': expected 0 or 1",
-        ),
         ({"columns": {"user": "numeric"}}, "log.csv, line 2: 'user': expected a number, found 'u0'"),
-        (
-            {
-                "time": "day",
-                "split": {
-                    "kind": "time",
-                    "train": {"last": 20240105},
-                    "valid": {"first": 20240106, "last": 20240107},
-                    "test": {"first": 20240201},
-                },
-            },
-            "shop: split 'test' is empty: 'day' runs from 20240101 to 20240110 in log.csv",
-        ),
-        (
-            {
-                "time": "day",
-                "split": {
-                    "kind": "time",
-                    "train": {"last": "2023"},
-                    "valid": {"first": "20240106", "last": "20240107"},
-                    "test": {"first": "20240108"},
-                },
-            },
-            "shop: split 'train' is empty",
-        ),
-        (
-            {"tasks": [{"name": "click", "column": "click", "positive": ["2"]}]},
-            "shop: task 'click' needs both classes in split 'train', but 0 of",
-        ),
     ],
 )
 def test_data_that_does_not_fit_its_card_is_one_sentence(

@@ -76,25 +76,6 @@ def test_bounds_come_with_their_rows_from_memory_and_from_files(
     assert shuffled.weights is None
 
 
-@pytest.mark.parametrize(
-    ("watch", "says"),
-    [
-        (WATCH | {"duration": "day"}, "duration: expected a column that a numeric input reads, .* found 'day'"),
-        (WATCH | {"censored": "weight"}, "censored: expected another column than the label's, found 'weight'"),
-        ({"name": "watch", "column": "weight", "censored": "price"}, "'censored' is for a regression"),
-        (WATCH | {"parent": "bought"}, "unknown parent 'bought'"),
-    ],
-)
-def test_a_card_that_makes_no_sense_is_one_sentence(shop: dict[str, Any], watch: dict[str, Any], says: str) -> None:
-    with pytest.raises(UserError, match=says):
-        parse_card(card_of(shop, watch), "here")
-
-
-def test_a_bound_that_is_not_there_is_one_sentence(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="unknown raw column 'length'"):
-        stored(shop, shop_raw, tmp_path, WATCH | {"censored": "length"})
-
-
 def test_a_card_says_what_becomes_of_them(shop: dict[str, Any]) -> None:
     (said,) = [each for each in explain(parse_card(card_of(shop, BOUNDED), "here")) if each.startswith("watch")]
     assert "it counts where click is 1" in said

@@ -34,6 +34,7 @@ def test_weekday_is_that_of_the_calendar(days: list[datetime.date]) -> None:
 def test_missing_stays_missing() -> None:
     np.testing.assert_array_equal(weekday_of_yyyymmdd(np.array([np.nan, 20220425])), [np.nan, 0])
     np.testing.assert_array_equal(hour_of_hhmm(np.array([np.nan, 0, 59, 100, 2359])), [np.nan, 0, 0, 1, 23])
+    assert np.isnan(hour_of_unix(np.array([np.nan]), 1))[0]
 
 
 @given(st.lists(st.datetimes(datetime.datetime(1950, 1, 1), datetime.datetime(2100, 1, 1)), min_size=1))
@@ -43,10 +44,6 @@ def test_hours_and_weekdays_of_unix_time_are_those_of_utc(times: list[datetime.d
     for unit in (1, 1000):
         np.testing.assert_array_equal(hour_of_unix(seconds * unit, unit), [time.hour for time in aware])
         np.testing.assert_array_equal(weekday_of_unix(seconds * unit, unit), [time.weekday() for time in aware])
-
-
-def test_a_missing_time_has_no_hour() -> None:
-    assert np.isnan(hour_of_unix(np.array([np.nan]), 1))[0]
 
 
 RULES = {
@@ -167,12 +164,6 @@ def test_a_scenario_is_a_segment_that_models_know(
             parse_card(shop | changes, "here")
 
 
-def test_few_values_have_no_other(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
-    shop["segments"] = {"day": {"column": "day"}}
-    store = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
-    assert set(store.segments["day"]) == {str(20240101 + at) for at in range(10)}
-
-
 def test_a_card_without_them_gives_the_store_that_it_gave(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
     card = parse_card(shop, "here")
     store = prepare(card, tmp_path / "home", shop_raw)
@@ -182,26 +173,6 @@ def test_a_card_without_them_gives_the_store_that_it_gave(shop: dict[str, Any], 
     marks = {recipe(parse_card(shop | more, "here")) for more in ({}, {"segments": {"user": {"known": "user"}}})}
     assert len(marks) == 2
     assert recipe(parse_card(shop | {"segments": {}, "logged": []}, "here")) == recipe(card)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"segments": {"a": {"column": "day", "known": "user"}}}, "expected either 'column' or 'known'"),
-        ({"segments": {"a": {}}}, "expected either 'column' or 'known'"),
-        ({"segments": {"a": {"known": "user", "ranges": [1]}}}, "'ranges' go with 'column'"),
-        ({"segments": {"a": {"column": "day", "ranges": [2, 2]}}}, r"expected ranges that rise, found \[2.0, 2.0\]"),
-        ({"segments": {"a b": {"column": "day"}}}, "segments"),
-        ({"segments": {"a": {"column": "click"}}}, "segments.a: .* found 'click', a label"),
-        ({"segments": {"a": {"column": "day"}}, "post_exposure": ["day"]}, "'day', which is listed under post_exp"),
-        ({"logged": ["price"]}, "input 'price' reads 'price', which is listed under logged"),
-        ({"logged": ["buy"]}, "logged: expected a score, found 'buy', a label"),
-        ({"logged": ["weight", "weight"]}, "logged: column 'weight' is named twice"),
-    ],
-)
-def test_what_does_not_fit_is_said(shop: dict[str, Any], changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        parse_card(shop | changes, "here")
 
 
 def test_a_raw_column_that_is_not_there_or_holds_no_numbers_is_named(

@@ -108,33 +108,6 @@ def test_pinned_files_are_shared_between_cards(tmp_path: Path, two: dict[str, An
     assert len(server.requests) == 1
 
 
-def test_files_may_lie_beside_the_users_card(
-    tmp_path: Path, shop: dict[str, Any], shop_raw: Path, recorder: Any
-) -> None:
-    card = parse_card(shop, "here", folder=shop_raw)
-    assert fetch(card, tmp_path, recorder) == {"log.csv": (shop_raw / "log.csv",)}
-
-
-def test_when_nothing_works_one_sentence_says_what_to_do(
-    tmp_path: Path, two: dict[str, Any], server: Any, recorder: Any
-) -> None:
-    server.files.clear()
-    with pytest.raises(UserError) as caught:
-        fetch(parse_card(two, "here"), tmp_path, recorder)
-    text = str(caught.value)
-    for part in ("/all.tgz: HTTP 404", "/log.gz: HTTP 404", "log.csv and side.csv", "--raw DIR", "synthetic-funnel"):
-        assert part in text
-    assert "\n" not in text
-    assert contents(tmp_path) == []
-    assert not (tmp_path / "raw" / "shop").exists()
-
-
-def test_a_card_without_sources_says_what_to_do(tmp_path: Path, shop: dict[str, Any], recorder: Any) -> None:
-    for homepage in ("none", ""):
-        with pytest.raises(UserError, match=r"could not get log.csv \(the card names no source\): put log.csv into"):
-            fetch(parse_card(shop | {"homepage": homepage}, "here"), tmp_path, recorder)
-
-
 def test_raw_files_may_be_packed_whatever_the_card_says(tmp_path: Path, two: dict[str, Any], recorder: Any) -> None:
     (tmp_path / "log.csv.gz").write_bytes(gzip.compress(b"log"))
     (tmp_path / "side.csv").write_bytes(gzip.compress(b"side"))
@@ -155,31 +128,6 @@ def test_raw_files_may_lie_in_folders_by_card(tmp_path: Path, two: dict[str, Any
     two["files"][0].pop("sha256")
     with pytest.raises(UserError, match=r"but log\.csv is not there"):  # what others hold is unknown
         in_raw(parse_card(two, "here"), raw)
-
-
-def test_raw_files_that_differ_from_the_pin_are_used_with_a_note(
-    tmp_path: Path, two: dict[str, Any], recorder: Any
-) -> None:
-    for name in ("log.csv", "side.csv"):
-        (tmp_path / name).write_bytes(b"side")
-    assert len(at_hand(parse_card(two, "here"), tmp_path / "home", tmp_path, recorder)) == 2
-    assert len(recorder.notes) == 1
-    assert "log.csv differs from the published file" in recorder.notes[0]
-
-
-def test_a_raw_file_that_is_not_there_is_named(tmp_path: Path, two: dict[str, Any], recorder: Any) -> None:
-    (tmp_path / "log.csv").write_bytes(b"log")
-    with pytest.raises(UserError, match=r"expected log.csv and side.csv, .*but side.csv is not there"):
-        at_hand(parse_card(two, "here"), tmp_path / "home", tmp_path, recorder)
-    with pytest.raises(UserError, match=r"expected a folder with log.csv and side.csv, found none at .*nowhere"):
-        at_hand(parse_card(two, "here"), tmp_path / "home", tmp_path / "nowhere", recorder)
-
-
-def test_packed_and_plain_content_have_one_digest(tmp_path: Path, recorder: Any) -> None:
-    (tmp_path / "a").write_bytes(b"hello")
-    (tmp_path / "b.gz").write_bytes(gzip.compress(b"hello"))
-    digests = {digest(tmp_path / name, tmp_path / "home", recorder) for name in ("a", "b.gz")}
-    assert [(d.sha256, d.size) for d in digests] == [(hashlib.sha256(b"hello").hexdigest(), 5)]
 
 
 def test_a_file_is_read_once_until_it_changes(tmp_path: Path, recorder: Any) -> None:

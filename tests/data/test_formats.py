@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from pathlib import Path
 from typing import Any
 
@@ -79,16 +78,6 @@ def test_a_pattern_stands_for_all_files_that_match(
     assert prepare(parse_card(shop, "here"), home, shop_raw).path == store.path
 
 
-def test_changed_content_of_one_of_many_is_prepared_anew(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
-    cut(shop_raw, ["part-1.csv", "part-2.csv"])
-    shop["files"] = [{"name": "part-[0-9].csv"}]
-    first = prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
-    path = shop_raw / "part-2.csv"
-    path.write_text(path.read_text().replace("u1,", "u8,"))
-    os.utime(path, ns=(1, 1))
-    assert prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw).fingerprint != first.fingerprint
-
-
 def test_splits_name_patterns(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
     cut(shop_raw, ["train-1.csv", "train-2.csv", "test-1.csv", "test-2.csv"])
     shop["files"] = [{"name": "test-*.csv"}, {"name": "train-*.csv"}]
@@ -120,12 +109,6 @@ def test_a_pattern_that_matches_nothing_is_one_sentence(shop: dict[str, Any], sh
         prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
     with pytest.raises(UserError, match=r"shop: could not get part-\*\.csv"):
         prepare(parse_card(shop, "here"), tmp_path / "home")
-
-
-def test_a_pattern_has_no_checksum(shop: dict[str, Any]) -> None:
-    shop["files"] = [{"name": "part-*.csv", "sha256": "0" * 64}]
-    with pytest.raises(UserError, match=r"'part-\*\.csv' stands for several files, which have no sha256 in common"):
-        parse_card(shop, "here")
 
 
 def test_each_file_has_one_place(tmp_path: Path) -> None:

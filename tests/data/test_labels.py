@@ -42,15 +42,6 @@ def test_a_label_that_no_float32_holds_is_a_bad_row(value: Any, found: str) -> N
     assert sieve.bad.tolist() == [False, True, False]
 
 
-def test_a_set_of_positive_values() -> None:
-    assert labels({"a": ["5", "4", "3"]}, column="a", positive=[4, 5.0]) == [1, 1, 0]
-
-
-def test_a_product_of_columns() -> None:
-    table = {"a": ["0", "0", "1", "1", None], "b": ["0", "1", "0", "1", "0"]}
-    np.testing.assert_array_equal(labels(table, columns=["a", "b"]), [0, 0, 0, 1, np.nan])
-
-
 def test_a_label_that_is_neither_names_file_and_line() -> None:
     with pytest.raises(UserError, match=r"/f\.csv, line 4: 'a', the label of task 'y': expected 0 or 1, found '2'"):
         labels({"a": ["0", "1", "2", "2"]}, column="a")

@@ -83,15 +83,6 @@ def test_one_odd_number_is_told_and_spoils_nothing(
         assert (np.abs(one - other) > 0.1).sum() <= 1
 
 
-def test_a_store_is_made_once(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
-    card = parse_card(shop, "here")
-    made = prepare(card, tmp_path / "home", shop_raw)
-    stamp = (made.path / "manifest.json").stat().st_mtime_ns
-    again = prepare(card, tmp_path / "home", shop_raw)
-    assert again.path == made.path == tmp_path / "home" / "store" / "shop" / made.fingerprint
-    assert (again.path / "manifest.json").stat().st_mtime_ns == stamp
-
-
 def test_the_fingerprint_follows_content_not_prose(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:
     def mark() -> str:
         return prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw).fingerprint

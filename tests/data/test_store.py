@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ import pytest
 
 from bench.data import Store, parse_card, prepare
 from bench.errors import UserError
-from bench.schema import Field, Number, Scale, Schema, Task
+from bench.schema import Task
 
 
 @pytest.fixture
@@ -68,12 +66,3 @@ def test_only_a_store_can_be_opened(tmp_path: Path, store: Store) -> None:
     for path in (tmp_path, tmp_path / "nowhere", store.path / "manifest.json"):
         with pytest.raises(UserError, match="expected a prepared store"):
             Store.open(path)
-
-
-def test_a_schema_survives_json(tmp_path: Path) -> None:
-    tasks = Task("y"), Task("z", parent="y"), Task("r", "regression", scale=Scale(True, 0.5, 2.0, 0.0, 1.0, 0.25))
-    numbers = (Number("x", 0, None, (0.0, 1.0), (1,)),)
-    schema = Schema((Field("a", 3), Field("b", 4, 2), Field("x_bucket", 3)), ("x",), tasks, "a", numbers)
-    manifest = {"schema": asdict(schema), "key": "k", "default_tasks": []}
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    assert Store.open(tmp_path).schema == schema

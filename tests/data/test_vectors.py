@@ -14,8 +14,6 @@ from data_toys import card_of
 
 from bench.data import Store, prepare
 from bench.data.card import shape_of
-from bench.data.inspection.column import count_column
-from bench.data.inspection.kinds import find_kind
 from bench.errors import UserError
 from bench.production.scorer import RawRows, example_rows
 
@@ -139,13 +137,3 @@ def test_rows_that_do_not_fit_are_named(tmp_path: Path) -> None:
 def test_a_card_that_does_not_fit(columns: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         card(columns)
-
-
-def test_a_card_is_proposed() -> None:
-    column = count_column("v", table()["v"])
-    assert find_kind(column).option == {"kind": "vector", "length": LENGTH}
-    assert (column.known, column.rows, column.single) == (257, ROWS, False)
-    assert find_kind(count_column("v", pa.array([[0.5], [1.5, 2.0]] * 9))).option == {
-        "kind": "multi-valued",
-        "max_length": 2,
-    }

@@ -68,26 +68,6 @@ def test_rows_of_weight_0_have_no_class(shop: dict[str, Any], shop_raw: Path, tm
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
-        (
-            {"columns": {"user": "categorical", "weight": "numeric"}, "weight": "weight"},
-            "the column that 'weight' names",
-        ),
-        ({"sampling": {"task": "click", "rate": 0}}, "expected a rate above 0 and at most 1, .* found 0"),
-        ({"sampling": {"task": "click", "rate": 1.5}}, "expected a rate above 0 and at most 1, .* found 1.5"),
-        ({"sampling": {"task": "clack", "rate": 0.5}}, "sampling.task: unknown task 'clack'"),
-        ({"sampling": {"task": "buy", "rate": 0.5}}, "expected a binary task without parent, found 'buy'"),
-        ({"tasks": [{"name": "click", "column": "click", "where": {"day": {}}}]}, "expected 'first', 'last' or both"),
-        ({"tasks": [{"name": "click", "column": "click", "where": {"day": []}}]}, "where.day: expected values"),
-    ],
-)
-def test_a_card_that_makes_no_sense_is_one_sentence(shop: dict[str, Any], keys: dict[str, Any], says: str) -> None:
-    with pytest.raises(UserError, match=says):
-        parse_card(shop | keys, "here")
-
-
-@pytest.mark.parametrize(
-    ("keys", "says"),
-    [
         ({"weight": "weigth"}, "unknown raw column 'weigth'"),
         ({"sampling": {"task": "click", "rate": "kept"}}, "unknown raw column 'kept'"),
         ({"tasks": [{"name": "click", "column": "click", "where": {"tab": ["1"]}}]}, "unknown raw column 'tab'"),

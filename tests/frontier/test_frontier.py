@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.errors import UserError
 from bench.frontier.frontier import frontier
 from bench.objectives import Objective
 
@@ -71,11 +70,6 @@ def test_order_of_records_does_not_matter(confirmed, objectives):
     assert first.to_json() == second.to_json()
 
 
-def test_duplicates_are_all_on_the_front(trial, objectives):
-    front = frontier([trial(0), trial(1), trial(2, 0.6, 0.6)], objectives)
-    assert front.front["trial"].tolist() == [0, 1]
-
-
 def test_minimised_objectives_and_costs(trial):
     objectives = (Objective("cost/parameters", "minimize"), Objective("click.auc", "maximize"))
     records = [trial(0, 0.7, parameters=100.0), trial(1, 0.8, parameters=200.0), trial(2, 0.75, parameters=300.0)]
@@ -97,12 +91,6 @@ def test_json_is_strict_and_complete(confirmed, objectives):
     assert best["sd"]["confirm/click.auc"] > 0
     assert 0 < best["p_nondominated"] < 1
     assert second["sd"] == {}  # one replicate has no spread
-
-
-def test_json_of_a_search_has_no_confirmation(searched, objectives):
-    document = json.loads(json.dumps(frontier(searched, objectives).to_json(), allow_nan=False))
-    assert document["points"][0].keys() == {"point", "role", "trial", "architecture", "config", "metrics", "replicates"}
-    assert document["points"][0]["metrics"] == {"valid/click.auc": 0.74, "valid/like.auc": 0.75}
 
 
 def test_written_table_reads_back(confirmed, objectives, tmp_path):
@@ -140,11 +128,6 @@ def test_on_test_it_reads_test_alone(confirmed, objectives):
     after = frontier(moved, objectives, split="test")
     assert after.front["trial"].tolist() == [2]
     assert after.hypervolume == before.hypervolume
-
-
-def test_a_missing_reference_is_the_users_to_name(trial):
-    with pytest.raises(UserError, match="cost/parameters"):
-        frontier([trial(0, parameters=1.0)], (Objective("cost/parameters", "minimize"),))
 
 
 def test_plausible_is_the_front_and_what_may_belong_to_it(confirmed, objectives):

@@ -69,18 +69,6 @@ def test_unmeasured_rows_are_never_on_the_front_and_dominate_nothing(objectives,
     assert ranks(values, objectives).tolist() == [UNRANKED, 0, UNRANKED, 0]
 
 
-def test_all_rows_unmeasured(objectives):
-    assert not nondominated(np.full((3, 2), np.nan), objectives).any()
-    assert ranks(np.full((3, 2), np.nan), objectives).tolist() == [UNRANKED] * 3
-
-
-def test_one_objective_keeps_the_best():
-    only = (Objective("a.logloss", "minimize"),)
-    values = np.array([[0.3], [0.1], [0.2], [0.1]])
-    assert nondominated(values, only).tolist() == [False, True, False, True]
-    assert ranks(values, only).tolist() == [2, 0, 1, 0]
-
-
 REFERENCE = {"a.auc": 0.25, "b.logloss": 0.75, "c.auc": 0.0}
 CONTINUOUS = arrays(float, st.tuples(st.integers(0, 8), st.just(3)), elements=st.floats(0, 1, width=16))
 
@@ -132,13 +120,6 @@ def test_growing_is_the_volume_of_each_prefix_and_never_falls(values):
     assert (np.diff(volumes) >= 0).all()
 
 
-def test_two_points_by_hand(objectives):
-    values = np.array([[0.9, 0.6], [0.6, 0.8], [0.6, 0.6]])  # .4 x .1 + .1 x .3 - .1 x .1; the last is dominated
-    reference = {"click.auc": 0.5, "like.auc": 0.5}
-    assert hypervolume(values, objectives, reference) == pytest.approx(0.06)
-    np.testing.assert_allclose(contributions(values, objectives, reference), [0.03, 0.02, 0.0], atol=1e-12)
-
-
 def test_points_worse_than_the_reference_add_nothing(objectives):
     reference = {"click.auc": 0.5, "like.auc": 0.5}
     good = np.array([[0.6, 0.7]])
@@ -155,18 +136,6 @@ def test_unmeasured_rows_add_nothing(objectives):
     assert hypervolume(values, objectives, reference) == pytest.approx(0.02)
     growing = Growing(objectives, reference)
     np.testing.assert_allclose([growing.add(point) for point in values], [0, 0.02, 0.02])
-
-
-def test_duplicates_contribute_nothing_each(objectives):
-    values = np.array([[0.6, 0.7], [0.6, 0.7]])
-    assert contributions(values, objectives, {"click.auc": 0.5, "like.auc": 0.5}).tolist() == [0, 0]
-
-
-def test_no_points(objectives):
-    none = np.empty((0, 2))
-    reference = {"click.auc": 0.5, "like.auc": 0.5}
-    assert hypervolume(none, objectives, reference) == 0
-    assert len(contributions(none, objectives, reference)) == 0
 
 
 @pytest.mark.parametrize(
@@ -194,10 +163,6 @@ def test_metrics_in_free_units_need_a_named_reference(name):
     with pytest.raises(UserError, match=f"'{name}' has no natural reference"):
         resolve_reference((objective,))
     assert resolve_reference((objective,), {name: 3.0}) == {name: 3.0}
-
-
-def test_given_reference_overrides_the_default(objectives):
-    assert resolve_reference(objectives, {"like.auc": 0.7}) == {"click.auc": 0.5, "like.auc": 0.7}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from bench.frontier.points import (
     baselines,
     candidates,
     composite,
-    confirmed,
     estimate,
     estimates,
     kept_names,
@@ -30,19 +29,11 @@ from bench.records import Point, Replicate, RungResult, TrialRecord
 TEST = (0.6, 0.6)
 
 
-def test_search_value_without_replicates(trial):
-    assert estimate(trial(0, click=0.71), "click.auc") == 0.71
-
-
 def test_replicate_mean_leaves_the_search_value_out(trial):
     record = trial(0, click=0.99, runs=(((0.70, 0.8), TEST), ((0.72, 0.8), TEST)), failed_runs=1)
     assert replicated(record, "confirm/click.auc") == [0.70, 0.72]
     assert np.isclose(estimate(record, "click.auc"), 0.71)
     assert np.isclose(estimate(record, "click.auc", "test"), 0.6)
-
-
-def test_what_was_never_measured_is_nan(trial):
-    assert np.isnan(estimate(trial(0), "click.auc", "test"))
 
 
 def test_a_confirmed_trial_never_falls_back_to_the_search(trial):
@@ -58,20 +49,10 @@ def test_costs_have_one_key_for_all_splits(trial):
     assert estimates([trial(0, parameters=5.0)], costs, "test").tolist() == [[5.0]]
 
 
-def test_confirmed_takes_one_replicate_that_did_not_fail(trial):
-    assert confirmed(trial(0, runs=(((0.7, 0.8), TEST),), failed_runs=1))
-    assert not confirmed(trial(0, failed_runs=2))
-    assert not confirmed(trial(0))
-
-
 def test_candidates_are_all_until_one_is_confirmed(point):
     plain, sure = point(0), point(2, runs=(((0.7, 0.8), TEST),))
     assert candidates([plain]) == [plain]
     assert candidates([plain, sure]) == [sure]
-
-
-def test_shape_without_trials(objectives):
-    assert estimates([], objectives).shape == (0, 2)
 
 
 CLICK, LIKE = Objective("click.auc", "maximize"), Objective("like.auc", "maximize")
@@ -269,10 +250,6 @@ def numbers(points, objectives):
 
 def test_each_objective_has_its_own_best_single_task_trial(records, objectives):
     assert numbers(records, objectives) == {"click.auc": 1, "like.auc": 0}
-
-
-def test_without_a_single_task_trial_there_is_none(point, objectives):
-    assert baselines([point(0)], objectives) == {}
 
 
 def test_a_confirmed_baseline_counts_by_its_replicates(point, objectives):

@@ -293,16 +293,6 @@ def test_serving_points_have_the_costs_and_heads_of_their_points(run, objectives
 # Files and options
 
 
-def test_policy_file(tmp_path):
-    path = tmp_path / "policy.toml"
-    path.write_text(
-        'rule = "epsilon"\n[epsilon]\nbest = "like.auc"\n[epsilon.subject_to]\n"click.auc" = "98% of current"\n'
-    )
-    assert read_policy(path).epsilon.subject_to == {"click.auc": "98% of current"}
-    path.write_text("")
-    assert read_policy(path) == Policy()
-
-
 @pytest.mark.parametrize(
     "policy", [*RULES, {"guard": {"max_loss_vs_current": float("inf"), "within": {"a.pcoc": [1, 2]}}}]
 )

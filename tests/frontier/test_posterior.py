@@ -57,19 +57,6 @@ def test_calibrated_on_a_known_truth():
         assert abs(said[inside].mean() - true[inside].mean()) < 0.07
 
 
-def test_the_same_seed_repeats_and_another_differs():
-    groups = [np.array([[0.70, 0.5], [0.72, 0.4]]), np.array([[0.71, 0.5], [0.71, 0.4]])]
-    np.testing.assert_array_equal(p_nondominated(groups, TWO, seed=3), p_nondominated(groups, TWO, seed=3))
-    assert (p_nondominated(groups, TWO, seed=3) != p_nondominated(groups, TWO, seed=4)).any()
-
-
-@pytest.mark.parametrize("scale", [1e-10, 1.0, 1e15])
-def test_invariant_under_the_unit_of_an_objective(scale):
-    groups = [np.array([[0.70, 0.5], [0.72, 0.4]]), np.array([[0.71, 0.5], [0.71, 0.4]])]
-    moved = [group * [1.0, scale] for group in groups]
-    np.testing.assert_allclose(p_nondominated(moved, TWO, seed=3), p_nondominated(groups, TWO, seed=3), atol=0.005)
-
-
 def test_an_objective_without_noise_is_certain():
     """Parameters do not depend on the seed: the smaller of two models is surely non-dominated."""
     objectives = (Objective("a.auc", "maximize"), Objective("cost/parameters", "minimize"))

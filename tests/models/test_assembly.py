@@ -6,11 +6,8 @@ import pytest
 import torch
 from model_toys import batch_on, model_on
 
-from bench.errors import UserError
 from bench.models.assembly import MultiTaskModel, parameter_count
-from bench.models.config import EmbeddingConfig, TowerConfig
 from bench.models.sharing import SHARING
-from bench.registry import Choice, NoOptions
 from bench.schema import Field, Schema, Task
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
@@ -60,16 +57,6 @@ def test_single_tasks_do_not_touch_each_others_embeddings():
         assert used.tolist() == [other == task for other in range(3)]
 
 
-def test_dense_columns_reach_every_task():
-    for sharing in SHARING:
-        model, (ids, dense) = model_of(sharing), batch_on(SCHEMA, 32)
-        dense.requires_grad_()
-        logits = model(ids, dense)
-        for task in range(3):
-            (gradient,) = torch.autograd.grad(logits[:, task].sum(), dense, retain_graph=True)
-            assert gradient.any(dim=0).all()
-
-
 @pytest.mark.parametrize("sharing", SHARING)
 def test_training_starts_at_the_given_means(sharing):
     model, (ids, dense) = model_of(sharing), batch_on(SCHEMA, 64)
@@ -82,31 +69,9 @@ def test_training_starts_at_the_given_means(sharing):
     torch.testing.assert_close(predicted, torch.tensor([0.05, 0.002, 3.5]), rtol=0.15, atol=1e-3)
 
 
-def test_means_without_labels_or_at_the_ends_leave_a_finite_bias():
-    model = model_of()
-    model.initialise_outputs(torch.tensor([0.0, 1.0, math.nan]))
-    bias = model.towers.output.bias
-    assert bias is not None
-    torch.testing.assert_close(bias.flatten(), torch.tensor([-13.8155, 13.8155, 0.0]), rtol=1e-4, atol=1e-4)
-    model.initialise_outputs(torch.tensor([math.nan, 0.5, -2.0]))
-    torch.testing.assert_close(bias.flatten(), torch.tensor([0.0, 0.0, -2.0]))
-
-
 @pytest.mark.parametrize("schema", [Schema((), ("a", "b"), TASKS), Schema((Field("u", 5),), (), TASKS)])
 def test_dense_columns_alone_or_ids_alone_are_enough(schema):
     for sharing in (kind for kind, entry in SHARING.items() if entry.unfit(schema) is None):
         model = model_of(sharing, schema=schema)
         for size in (0, 1, 5):
             assert model(*batch_on(schema, size)).shape == (size, 3), sharing
-
-
-def test_ids_may_be_of_either_width():
-    model, (ids, dense) = model_of(), batch_on(SCHEMA, 8)
-    assert torch.equal(model(ids, dense), model(ids.long(), dense))
-
-
-def test_an_unknown_kind_is_the_users_mistake():
-    with pytest.raises(UserError, match="did you mean 'mmoe'"):
-        MultiTaskModel(
-            SCHEMA, Choice("mmoee", NoOptions()), Choice("independent", NoOptions()), EmbeddingConfig(), TowerConfig()
-        )

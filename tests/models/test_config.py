@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from bench.errors import UserError
-from bench.models.config import PRESETS, EmbeddingConfig, SomeLayers, TowerConfig, architecture_name
+from bench.models.config import PRESETS, SomeLayers, TowerConfig, architecture_name
 from bench.models.funnels import FUNNELS
 from bench.models.sharing import SHARING
 from bench.registry import Config
@@ -51,12 +51,6 @@ def test_experts_need_a_layer(value):
 def test_dropout_is_a_probability_below_one(dropout):
     with pytest.raises(UserError, match="dropout"):
         validate(TowerConfig, {"dropout": dropout}, "tower")
-
-
-def test_defaults_and_bounds_of_embeddings():
-    assert EmbeddingConfig().dim == 16
-    with pytest.raises(UserError, match="dim"):
-        validate(EmbeddingConfig, {"dim": 0}, "embedding")
 
 
 def test_a_preset_names_two_known_kinds_and_is_found_by_them():

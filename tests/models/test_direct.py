@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from model_toys import funnel_on
 
-from bench.models.funnels.aitm import AITM, AlongChains
+from bench.models.funnels.aitm import AlongChains
 from bench.schema import Schema, Task
 
 CHAIN = Schema((), (), (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart")))
@@ -73,20 +73,3 @@ def test_the_transfer_is_the_papers_sample_by_sample():
                 z[child] = scores[0] * (w3 @ both[0]) + scores[1] * (w3 @ both[1])
         for task, expected in z.items():
             torch.testing.assert_close(found[task, sample], expected, rtol=1e-10, atol=1e-10)
-
-
-def test_what_follows_is_moved_and_nothing_else():
-    along, h = AlongChains(TREE, 4), torch.randn(6, 3, 4, requires_grad=True)
-    out = along(h)
-    for task in range(6):
-        (gradient,) = torch.autograd.grad(out[task].sum(), h, retain_graph=True)
-        assert gradient.flatten(1).any(dim=1).nonzero().flatten().tolist() == sorted(TREE.chain(task))
-
-
-def test_without_a_link_there_is_nothing_to_transfer():
-    flat = Schema((), (), (Task("a"), Task("b")))
-    funnel = funnel_on(flat, "aitm")
-    assert isinstance(funnel, AITM)
-    assert funnel.transfer(4) is None
-    logits, labels = torch.randn(9, 2), torch.rand(9, 2).round()
-    assert torch.equal(funnel.losses(logits, labels), funnel_on(flat, "direct").losses(logits, labels))

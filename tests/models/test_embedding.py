@@ -22,14 +22,6 @@ def test_padding_is_zero_and_gets_no_gradient():
     torch.testing.assert_close(table.weight.grad[3], torch.full((8,), 2.0))
 
 
-@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
-def test_looks_up_rows(dtype):
-    table = FusedEmbedding(20, 3)
-    ids = torch.tensor([[1, 19], [4, 4]], dtype=dtype)
-    torch.testing.assert_close(table(ids)[0, 1], table.weight[19])
-    assert table(ids[:0]).shape == (0, 2, 3)
-
-
 @pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
 def test_without_gradients_a_compiled_pass_looks_up_the_same_rows(dtype, stored):
@@ -57,14 +49,3 @@ def test_pools_like_a_loop_over_samples_and_fields(slots, batch):
                 expected = sum(kept) / len(kept) if kept else torch.zeros(5)
             torch.testing.assert_close(pooled[sample, field], expected)
             at += n
-
-
-def test_padding_slots_of_a_pooled_field_get_no_gradient():
-    e = torch.randn(2, 3, 4, requires_grad=True)
-    FieldPooling(schema_of(3))(e, torch.tensor([[5, 0, 6], [0, 0, 0]])).sum().backward()
-    expected = torch.tensor([[0.5, 0.0, 0.5], [0.0, 0.0, 0.0]]).unsqueeze(2).expand(2, 3, 4)
-    torch.testing.assert_close(e.grad, expected)
-
-
-def test_a_schema_without_fields_pools_to_nothing():
-    assert FieldPooling(schema_of())(torch.zeros(4, 0, 5), torch.zeros(4, 0, dtype=torch.int32)).shape == (4, 0, 5)

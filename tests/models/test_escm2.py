@@ -89,21 +89,6 @@ def test_a_propensity_has_no_gradient(kind, options):
         assert not gradient[:, others].any()
 
 
-@EACH
-def test_without_a_click_the_conversion_is_taught_by_the_product_alone(kind, options):
-    funnel, whole = funnel_on(CHAIN, kind, **options), funnel_on(CHAIN, "entire_space")
-    logits = torch.randn(9, len(funnel.outputs), requires_grad=True)
-    labels = torch.tensor([[0.0, math.nan, math.nan]]).expand(9, 3)
-    losses = funnel.losses(logits, labels)
-    product = whole.losses(logits[:, :3], labels)
-    gradients = [torch.autograd.grad(of.sum(), logits, retain_graph=True)[0] for of in (losses, product)]
-    assert losses.isfinite().all()
-    if kind == "escm2_ipw":
-        torch.testing.assert_close(losses, product)
-    if options.get("imputes") != "label":  # an imputed label speaks of samples that were not seen
-        torch.testing.assert_close(gradients[0][:, :3], gradients[1][:, :3])
-
-
 def test_what_an_imputed_error_changes_is_not_the_conversions_own_gradient():
     ipw, dr = funnel_on(CHAIN, "escm2_ipw"), funnel_on(CHAIN, "escm2_dr")
     logits, labels = drawn(CHAIN, len(dr.outputs), 400)

@@ -302,9 +302,3 @@ def test_gates_without_gradient_take_no_part_in_mixing(gates, own, shared, task)
     expected = torch.autograd.grad(mix(scores, of_shared, of_own, all_scores), inputs, above)
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b)
-
-
-def test_an_input_of_another_width_is_refused():
-    """2 x 8 rows of 12 weights could be read as 24 rows of 8."""
-    with pytest.raises(ValueError, match="expected 12 inputs of a layer, found 8"):
-        fused.stacks(torch.zeros(1, 4, 8), [[(torch.zeros(2, 8, 12), torch.zeros(2, 8))]])

@@ -10,13 +10,12 @@ from unittest import mock
 import pytest
 import torch
 import torch.nn.functional as F
-from model_toys import batch_on, model_on
+from model_toys import model_on
 
 from bench.errors import UserError
 from bench.models.contracts import Layout
 from bench.models.interactions import INTERACTIONS, Interaction
 from bench.schema import Field, Schema, Task
-from bench.testing.models import a_seed_decides_everything
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
 FIELDS = (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20))
@@ -61,24 +60,6 @@ def test_new_columns_follow_those_of_the_layout(kind, options):
         assert gradient.diagonal().all()  # each stands where it stood
     else:
         assert torch.equal(y[..., : LAYOUT.inputs], x)
-
-
-@pytest.mark.parametrize("kind", INTERACTIONS)
-def test_a_seed_decides_everything(kind):
-    a_seed_decides_everything({"interaction": kind})
-
-
-@pytest.mark.parametrize("sharing", ["mmoe", "stem", "single_task"])
-def test_none_draws_nothing_and_changes_nothing(sharing):
-    torch.manual_seed(3)
-    plain = model_on(SCHEMA, sharing=sharing)
-    torch.manual_seed(3)
-    model, (ids, dense) = model_on(SCHEMA, sharing=sharing, interaction="none"), batch_on(SCHEMA, 9)
-    assert list(plain.state_dict()) == list(model.state_dict())
-    assert not any(name.startswith("interaction") for name in model.state_dict())
-    assert torch.equal(plain.eval()(ids, dense), model.eval()(ids, dense))
-    x = model._inputs(model.embed(ids), ids, dense)
-    assert torch.equal(model.interaction(x), x)
 
 
 def test_fm_is_the_sum_over_pairs_of_fields():

@@ -68,14 +68,6 @@ def test_experts_equal_torchs_own_modules(groups, layers, batch, activation, nor
         torch.testing.assert_close(one, other)
 
 
-def test_low_precision_stays_low_and_near():
-    mlp = BatchedMLP(3, 16, (32, 8), activation="silu", norm="layer")
-    x = torch.randn(1, 20, 16)
-    low = mlp(x.bfloat16())
-    assert low.dtype == torch.bfloat16
-    torch.testing.assert_close(low.float(), mlp(x), rtol=0.1, atol=0.1)
-
-
 def test_tanh_keeps_activations_their_size():
     power = BatchedMLP(3, 256, [256] * 6, activation="tanh")(torch.randn(1, 512, 256)).square().mean(dim=(1, 2))
     assert (power > 0.2).all()
@@ -145,16 +137,3 @@ def test_all_knobs_at_once_train(kind):
     for name, parameter in sharing.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.flatten(1).any(dim=1).all(), name
-
-
-@pytest.mark.slow  # the exporter takes a second each
-@pytest.mark.parametrize("kind", list(SHARING)[::3])  # all export in `test_conformance.py`, and knobs are of layers
-def test_all_knobs_at_once_export(kind):
-    sharing, (x, *codes) = all_knobs(kind)
-    sharing.eval()
-    batch = torch.export.Dim("batch")
-    shapes = ({1: batch}, *({0: batch} for _ in codes))
-    exported = torch.export.export(sharing, (x, *codes), dynamic_shapes=shapes).module()
-    for size in (1, 5):
-        some = (x[:, :size], *(each[:size] for each in codes))
-        torch.testing.assert_close(exported(*some), sharing(*some), rtol=1e-5, atol=1e-5)

@@ -18,11 +18,6 @@ def test_weights_have_the_variance_that_keeps_activations_their_size():
     assert (power < 2.5).all()
 
 
-def test_experts_start_apart():
-    weight = BatchedMLP(2, 5, (4,)).layers[0].weight
-    assert not torch.equal(weight[0], weight[1])
-
-
 @pytest.mark.parametrize(("layers", "whole"), [((400,), 6), ((300, 400), 1801)])
 def test_dropout_falls_on_each_expert_apart_and_only_in_training(layers, whole):
     mlp = BatchedMLP(2, 5, layers, dropout=0.25)
@@ -36,8 +31,3 @@ def test_dropout_falls_on_each_expert_apart_and_only_in_training(layers, whole):
     torch.testing.assert_close(given[~dropped].mean(), torch.tensor(whole / 0.75), rtol=0.01, atol=0)
     assert (given[~dropped].std() < 1e-3) == (len(layers) == 1)  # hidden layers are dropped, too
     assert (mlp.eval()(x) == whole).all()
-
-
-def test_a_second_layer_gets_its_input_without_a_copy():
-    hidden = BatchedMLP(8, 16, (32,))(torch.randn(1, 64, 16))
-    assert hidden.is_contiguous()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import cycle, product
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,7 @@ from bench.models.contracts import BySets
 from bench.models.interactions import INTERACTIONS
 from bench.models.numeric import NUMERIC, Numeric
 from bench.models.numeric.piecewise_linear import bin_edges
-from bench.models.sharing import SHARING
 from bench.schema import Field, Number, Schema, Task
-from bench.testing.models import shared_parameters_are_declared_exactly
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
 EDGES = ((-1.0, -0.5, 0.0, 0.25, 2.0), (-2.0, 0.5, 1.0), (0.0, 0.0))
@@ -35,7 +33,6 @@ RANGES = tuple(Field(f"{number.name}_bucket", len(number.counts) + 2) for number
 DENSE = ("age", "user_rate", "price", "price_missing", "same")
 SCHEMA = Schema((*FIELDS, *RANGES), DENSE, TASKS, None, NUMBERS, scenario="item")
 PLAIN = replace(SCHEMA, fields=FIELDS, numbers=())
-TOKEN_KINDS = ("piecewise_linear", "periodic", "bucket_and_piecewise")
 OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("scaled", {}),
     ("bucket", {}),
@@ -133,11 +130,6 @@ def test_rows_of_the_table_are_those_of_the_fields_that_are_seen() -> None:
     assert rows.max() < coarse.schema.rows
 
 
-@pytest.mark.parametrize(("sharing", "kind"), list(zip(SHARING, cycle(TOKEN_KINDS), strict=False)))
-def test_what_is_shared_is_declared(sharing: str, kind: str) -> None:
-    shared_parameters_are_declared_exactly("mixed", {"sharing": sharing, "numeric": kind, "interaction": "dcn_v2"})
-
-
 @pytest.mark.parametrize(("kind", "interaction"), list(product(NUMERIC, INTERACTIONS)))
 def test_interactions_see_tokens_as_fields(kind: str, interaction: str) -> None:
     model = model_of("stem", kind, interaction).eval()
@@ -167,22 +159,6 @@ def test_pepnet_may_be_told_of_a_number() -> None:
     assert columns("bucket", ("age_bucket",)) == [6, 7]
     assert columns("periodic", ("price",)) == [8, 9]
     assert columns("bucket", ()) == [0, 1]  # the categorical field of most values
-
-
-def test_what_does_not_fit_is_said() -> None:
-    assert NUMERIC["periodic"].unfit(SCHEMA) is None
-    assert {NUMERIC[kind].unfit(PLAIN) for kind in TOKEN_KINDS} == {"it has no number with ranges"}
-    assert SHARING["pepnet"].unfit(replace(SCHEMA, fields=RANGES)) is not None
-
-
-@pytest.mark.parametrize("kind", ["scaled", "bucket"])
-def test_without_tokens_nothing_is_drawn_and_dense_columns_stay(kind: str) -> None:
-    model = model_of("stem", kind)
-    assert not any(name.startswith("numeric") for name in model.state_dict())
-    ids, dense = batch_on(SCHEMA, 5)
-    ids = model.rows(ids)
-    x = model._inputs(model.embed(ids), ids, dense)
-    assert torch.equal(x[..., -5:], dense.expand(4, -1, -1))
 
 
 def test_bins_lie_between_trains_ends() -> None:

@@ -44,19 +44,6 @@ def test_a_field_that_is_not_there_is_the_users_mistake() -> None:
         prior("user,itme")
 
 
-def test_data_without_fields_is_refused_with_the_reason() -> None:
-    schema = Schema((), ("age",), (Task("click"),))
-    assert "no categorical field" in str(SHARING["pepnet"].unfit(schema))
-    with pytest.raises(UserError, match="no categorical field"):
-        TrialConfig.parse({"architecture": "pepnet"}).check_fit(schema)
-
-
-def test_fields_are_one_value_of_a_dotted_configuration() -> None:
-    dotted = TrialConfig.parse({"sharing.kind": "pepnet", "sharing.pepnet.fields": "user,item"}).dotted()
-    assert dotted["sharing.pepnet.fields"] == "user,item"
-    assert TrialConfig.parse(dotted).dotted() == dotted
-
-
 def test_the_gate_on_the_input_sees_the_cards_scenario_and_the_others_do_not() -> None:
     def columns(schema: Schema, **options: str) -> tuple[list[int], list[int]]:
         made = PEPNet.of(Layout(schema, 2), 2, PEPNetConfig.model_validate(options))

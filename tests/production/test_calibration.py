@@ -124,10 +124,6 @@ def test_an_order_that_is_wrong_throughout_is_flattened_not_turned():
         np.testing.assert_allclose(fit(p, y).apply([0.1, 0.9]), [0.5, 0.5], atol=0.01)
 
 
-def test_shapes_are_kept():
-    assert fit_platt(*rows(1)).apply(np.full((4, 3), 0.2)).shape == (4, 3)
-
-
 @pytest.mark.parametrize(
     "plain",
     [

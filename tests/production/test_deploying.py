@@ -65,20 +65,12 @@ def registered(monkeypatch: pytest.MonkeyPatch, tags: dict[str, str]) -> None:
     monkeypatch.setattr(Registry, "_tags", lambda self, name: tags)
 
 
-@pytest.mark.parametrize(
-    ("tags", "named"),
-    [
-        ({}, False),
-        ({TASKS: "buy", DATASET: "/a/card.toml"}, False),
-        ({TASKS: "buy"}, False),
-        ({TASKS: "buy", DATASET: "/b/card.toml"}, True),
-    ],
-)
-def test_a_new_version_of_the_same_model_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tags: dict[str, str], named: bool
-) -> None:
-    registered(monkeypatch, tags)
-    check_name(planned(tmp_path, named=named))
+def test_a_new_version_of_the_same_model_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for tags in ({}, {TASKS: "buy", DATASET: "/a/card.toml"}, {TASKS: "buy"}):
+        registered(monkeypatch, tags)
+        check_name(planned(tmp_path))
+    registered(monkeypatch, {TASKS: "buy", DATASET: "/b/card.toml"})
+    check_name(planned(tmp_path, named=True))
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from server import served
 from serving_toys import parts_of, raw_rows, trained
 
 from bench import plugins
@@ -86,14 +84,3 @@ def test_without_it_a_sentence_says_so(
     elsewhere.setenv(PLUGIN, named.format(other=files[1]))
     with pytest.raises(MlflowException, match=sentence):
         mlflow.pyfunc.load_model(str(made[0]))
-
-
-@pytest.mark.slow  # a server takes seconds to start
-def test_mlflows_own_server(
-    made: tuple[Path, pd.DataFrame], files: list[Path], elsewhere: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    elsewhere.setenv(PLUGIN, str(files[0]))
-    with served(str(made[0]), tmp_path / "server.log") as server:
-        status, answer = server.rows(raw_rows().slice(0, 20).to_pylist())
-    assert status == 200
-    np.testing.assert_allclose(pd.DataFrame(answer["predictions"]), made[1], atol=1e-5)

@@ -85,12 +85,6 @@ def test_frames_records_and_tables_are_one(scorer: Scorer, raw: pa.Table, monkey
     pd.testing.assert_frame_equal(again, expected, rtol=1e-6)
 
 
-def test_each_prediction_has_its_name(scorer: Scorer, raw: pa.Table) -> None:
-    predicted = scorer.predict(raw)
-    assert list(predicted) == ["click", "purchase.cvr", "purchase.ctcvr", "score"]
-    assert (predicted["purchase.ctcvr"] <= predicted["purchase.cvr"]).all()
-
-
 def test_unknown_and_missing_values_have_a_meaning(scorer: Scorer, row: dict) -> None:
     unknown, other = scorer.predict([row | {"user_id": "nobody"}, row | {"user_id": "another"}]).to_numpy()
     assert (unknown == other).all()

@@ -54,25 +54,6 @@ def test_missing_unknown_and_no_values(server: Server, rows: list[dict]) -> None
     assert np.isfinite(pd.DataFrame(answer["predictions"]).to_numpy()).all()
 
 
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        ({"price": "cheap"}, "row 2: 'price': expected a number, found 'cheap'"),
-        ({"user_id": [1, 2]}, "row 2: 'user_id': expected a text or a number, found a list"),
-    ],
-)
-def test_bad_rows_are_answered_with_a_sentence(server: Server, rows: list[dict], change: dict, sentence: str) -> None:
-    status, answer = server.rows([rows[0], rows[1] | change])
-    assert status == 400
-    assert sentence in answer["message"]
-
-
-def test_an_absent_column_is_named(server: Server, rows: list[dict]) -> None:
-    status, answer = server.rows([{name: value for name, value in rows[0].items() if name != "price"}])
-    assert status == 400
-    assert "price" in answer["message"]
-
-
 def test_a_picked_fusion_ranks_over_http(store: Store, rows: list[dict], tmp_path: Path) -> None:
     """Raw rows come back in the order that the fusion gives to the model's uncalibrated predictions."""
     weights, rates, tasks = {"click": 0.7, "purchase": 0.3}, {"click": 0.3, "purchase": 0.02}, store.schema.tasks

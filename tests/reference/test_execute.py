@@ -55,13 +55,6 @@ def test_parts_name_cells() -> None:
         of_part(cells, "census/nothing")
 
 
-def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(UserError, match="--only: unknown balancer or way of sharing 'pcgrat'"):
-        design_of(load_suite("reference"), "pcgrat")
-    with pytest.raises(UserError, match=r"expected a suite with a \[design\]"):
-        design_of(load_suite("quick"))
-
-
 def test_predicted_weights_make_gradients_equally_long() -> None:
     weights = predicted_weights([2.0, 1.0, 4.0], ("a", "b", "c"))
     assert weights["a"] * 2 == pytest.approx(weights["b"], rel=1e-3)

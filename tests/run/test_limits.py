@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from bench.errors import UserError
 from bench.lock import FolderLock
 from bench.records import Failure, Point, Replicate, TrialRecord
 from bench.run import results as steps
-from bench.run.folder import DatasetRun
 from bench.run.limits import ended, failed, unfinished
 from bench.suite import Budget
 
@@ -85,15 +83,6 @@ def test_the_next_command_settles_the_verdict_or_deploys_or_shows_more(
     assert steps.next_step([result(home=tmp_path)]).startswith(f"seesaw deploy {tmp_path}/runs/a  #")
     monkeypatch.chdir(tmp_path)
     assert steps.run_argument(result(home=tmp_path / "my home").run.run) == "'my home/runs/a'"
-
-
-def test_a_damaged_note_of_the_prepared_data_is_named(tmp_path: Path) -> None:
-    manifest = SimpleNamespace(parts={"a": SimpleNamespace(folder=".")})
-    run: Any = SimpleNamespace(folder=tmp_path, manifest=manifest)
-    dataset: Any = SimpleNamespace(id="a")
-    (tmp_path / "store.json").write_text('{"path": ')
-    with pytest.raises(UserError, match=r"store\.json: not valid JSON"):
-        _ = DatasetRun(run, dataset).fingerprint
 
 
 def test_that_replicates_failed_is_said() -> None:

@@ -9,7 +9,7 @@ import pytest
 from bench.frontier.comparison.families import FamilyPoint
 from bench.records import Point, TrialRecord
 from bench.run import comparing
-from bench.run.comparing import answer_of, members_of
+from bench.run.comparing import members_of
 
 MMOE = {"sharing.kind": "mmoe"}
 
@@ -58,7 +58,3 @@ def test_methods(monkeypatch) -> None:
         ("ensemble", None, False),
         ("static", (0.5, 0.5), False),
     ]
-
-
-def test_a_run_s_answer(monkeypatch) -> None:
-    assert answer_of(*seen(monkeypatch, MMOE | {"balancing.kind": "static"})).verdict == "cannot say"

@@ -130,11 +130,6 @@ def test_a_search_without_rungs_drops_the_suites_settings_of_rungs(tmp_path: Pat
         assert not made.manifest.suite.search.by_rungs
 
 
-def test_an_unknown_sampler_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--sampler: unknown sampler 'annealing'"):
-        create(tmp_path, "quick", datasets=["synthetic-funnel"], sampler="annealing")
-
-
 def test_a_run_is_opened_by_name_or_path_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     run = create(tmp_path, "quick", name="mine")
     assert Run.open(tmp_path, "mine") == Run.open(tmp_path, str(run.folder))
@@ -165,14 +160,6 @@ def test_of_three_objectives_more_go_on_unless_the_suite_says_how_many(
     assert plan.rules.eta == expected
 
 
-def test_no_choice_of_funnel_where_no_task_has_a_parent(tmp_path: Path) -> None:
-    run = create(tmp_path, "quick", space="funnel", datasets=["census-income", "synthetic-funnel"], name="both")
-    census, funnel = run.datasets.values()
-    flat = census.fitted(shape_of(load_card("census-income"))).space
-    assert flat.fixed["funnel.kind"] == "independent"
-    assert "funnel.kind" not in funnel.fitted(shape_of(load_card("synthetic-funnel"))).space.fixed
-
-
 def test_slugs_are_safe_folder_names() -> None:
     assert slug("kuairand-pure@late-window") == "kuairand-pure@late-window"
     assert slug("../../etc/x card.toml") == "etc_x_card.toml"
@@ -192,10 +179,3 @@ def test_an_outcome_that_a_policy_names_takes_its_tasks_place() -> None:
     assert names(given, alone, "purchase.ndcg@3") == ["click.recall@10%", "purchase.ndcg@3"]
     with pytest.raises(UserError, match=r"policy: expected an outcome such as click.ndcg@5"):
         names(given, alone, "click.ndcg@5%")
-
-
-@pytest.mark.parametrize("name", ["", "a/b", "-n", "x" * 101])
-def test_a_name_that_no_folder_or_command_could_take_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match="--name: expected at most 100 letters"):
-        create(tmp_path, "quick", name=name)
-    assert not list(tmp_path.iterdir())

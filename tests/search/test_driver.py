@@ -87,12 +87,6 @@ class TestBudget:
         assert len(run(tmp_path, toy_plan(trials=4), InlineExecutor(train))) == 10
         assert essence(longer) == essence(run(tmp_path / "once", toy_plan(trials=10), InlineExecutor(train)))
 
-    def test_fewer_trials_than_openings_are_just_the_first_ones(self, tmp_path: Path) -> None:
-        assert [record.sharing for record in run(tmp_path, toy_plan(trials=2), InlineExecutor(train))] == [
-            "single_task",
-            "mmoe",
-        ]
-
     @pytest.mark.parametrize("slots", [1, 3])
     def test_at_the_time_limit_what_runs_ends_and_nothing_else_begins(self, tmp_path: Path, slots: int) -> None:
         ticks = itertools.count()
@@ -143,19 +137,6 @@ class TestOrder:
         ]
         assert [number for what, number, _ in events if what == "tell"] == list(range(15))
         assert seen == list(range(15))
-
-    def test_never_more_jobs_are_out_than_the_lag(self, tmp_path: Path) -> None:
-        class Counting(ShuffledExecutor):
-            most = 0
-
-            def submit(self, job: Job) -> None:
-                super().submit(job)
-                self.most = max(self.most, len(self.jobs))
-
-        for slots, most in ((1, 1), (3, 6)):
-            executor = Counting(train, slots, 0)
-            run(tmp_path / str(slots), toy_plan(trials=12), executor)
-            assert executor.most == most
 
 
 class TestFailures:
@@ -208,15 +189,6 @@ class TestResume:
                 run(tmp_path / "parts", plan, InlineExecutor(interrupted_at(train, trial)))
             assert Study.read(tmp_path / "parts").record(trial).state == "running"
         assert essence(run(tmp_path / "parts", plan, InlineExecutor(train))) == whole
-
-    def test_with_several_workers_too(self, tmp_path: Path) -> None:
-        plan = toy_plan(trials=26)
-        whole = essence(run(tmp_path / "whole", plan, ShuffledExecutor(train, 3, 0)))
-        for trial in (2, 11, 20):
-            executor = ShuffledExecutor(interrupted_at(train, trial), 3, trial)
-            with pytest.raises(KeyboardInterrupt):
-                run(tmp_path / "parts", plan, executor)
-        assert essence(run(tmp_path / "parts", plan, ShuffledExecutor(train, 3, 9))) == whole
 
     def test_running_trials_are_run_again_and_finished_ones_are_not(self, tmp_path: Path) -> None:
         plan, jobs = toy_plan(trials=12), []
@@ -317,25 +289,6 @@ class TestTestIsClosed:
 
         run(tmp_path, toy_plan(trials=6), InlineExecutor(spy))  # type: ignore[arg-type]
         assert splits == {("valid",)}
-
-    def test_what_a_sampler_is_given_does_not_depend_on_test(self, tmp_path: Path) -> None:
-        """Even where a job measures test unasked, and finds there the opposite of validation."""
-
-        def treacherous(job: Job) -> object:
-            result = train(job)
-            result.metrics.update({key.replace("valid", "test"): -value for key, value in result.metrics.items()})
-            return result
-
-        plan = toy_plan(trials=20)
-        records = run(tmp_path / "a", plan, InlineExecutor(treacherous))  # type: ignore[arg-type]
-        honest = run(tmp_path / "b", plan, InlineExecutor(train))
-        assert [record.params for record in records] == [record.params for record in honest]
-
-        def results(folder: Path) -> list[tuple[tuple[float, ...], ...]]:
-            return [standing.results for standing in Study.read(folder).ledger.standings]
-
-        assert results(tmp_path / "a") == results(tmp_path / "b")
-        assert all(len(each) == 1 for each in results(tmp_path / "a"))
 
     def test_no_code_of_search_names_a_test_metric(self) -> None:
         files = list(Path(bench.search.__path__[0]).rglob("*.py"))

@@ -21,12 +21,6 @@ time.sleep(600)
 """
 
 
-def test_a_second_driver_is_refused_until_the_first_lets_go(tmp_path: Path) -> None:
-    with FolderLock(tmp_path), pytest.raises(UserError, match=rf"found one at work \(process {os.getpid()}\)"):
-        FolderLock(tmp_path)
-    FolderLock(tmp_path).release()
-
-
 def test_the_lock_of_a_killed_driver_is_free(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, env=env)

@@ -14,7 +14,6 @@ from search_toys import ShuffledExecutor, ignore, make_job
 
 from bench.confirm.race import Race, confirm
 from bench.errors import UserError
-from bench.records import Failure, Outcome
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.log import AT_LENGTH, FILE, Event, Log
@@ -189,13 +188,3 @@ def test_lines_that_were_written_anew_with_spaces_are_read(tmp_path: Path) -> No
     events = [json.loads(line) for line in (tmp_path / FILE).read_bytes().splitlines()]
     (tmp_path / FILE).write_text("".join(json.dumps(each) + "\n" for each in events))
     assert essence(Study.read(tmp_path).records()) == expected
-
-
-def test_a_failed_replicate_is_kept(tmp_path: Path) -> None:
-    plan = rung_plan(budget=FULL)
-    with Study.open(tmp_path, plan) as study:
-        search(plan, study, InlineExecutor(train), make_job, ignore)
-        job = make_job(study.record(0).points[0], 1, ("valid",))
-        study.add_replicate(Outcome(job, None, Failure("diverged", "nan")))
-    (replicate,) = Study.read(tmp_path).record(0).replicates
-    assert replicate.failure == Failure("diverged", "nan")

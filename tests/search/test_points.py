@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rung_toys import FULL, LADDER, rung_plan
-from search_toys import OBJECTIVES, ignore, interrupted_after, make_job
+from search_toys import OBJECTIVES, ignore, make_job
 
 from bench.confirm.baselines import baselines_of
 from bench.confirm.race import Race, confirm, shortlist
@@ -118,6 +117,7 @@ def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_pat
         records = study.records()
     assert {point_id(job.trial, job.until) for job in spy.jobs} == set(ids(chosen))
     assert len(spy.jobs) == 2 * len(chosen)
+    assert all(job.resume is None and job.checkpoint is None for job in spy.jobs)
     front = frontier(records, OBJECTIVES, REFERENCE)
     compared = [point for point in front.points if point.role == "trial" and point.replicates]
     assert ids(compared) == ids(chosen)
@@ -135,27 +135,6 @@ def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_pat
     assert (picked.samples, picked.until) == (LADDER[1], LADDER[1])
     assert f"stopped after {LADDER[1]} samples" in picked.reason
     assert picked.to_json()["until"] == LADDER[1]
-
-
-@pytest.mark.slow
-def test_an_interrupted_confirmation_goes_on_with_the_same_seeds(tmp_path: Path) -> None:
-    for name in ("whole", "cut"):
-        searched(tmp_path / name)
-    whole, plan = Spy(), rung_plan(reference=REFERENCE)
-    with Study.open(tmp_path / "whole", plan) as study:
-        chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, 4)
-        confirm(study, InlineExecutor(whole), make_job, chosen, Race(2), ignore)
-    seen = []
-    for part in range(0, 2 * len(chosen), 2):
-        spy = Spy()
-        with Study.open(tmp_path / "cut", plan) as study:
-            order = chosen[:: -1 if part % 4 else 1]  # so that what is missing is not always the last
-            with suppress(KeyboardInterrupt):
-                confirm(study, InlineExecutor(interrupted_after(2, spy)), make_job, order, Race(2), ignore)
-        seen += spy.jobs
-    assert sorted((job.trial, job.until or 0, job.seed) for job in seen) == sorted(
-        (job.trial, job.until or 0, job.seed) for job in whole.jobs
-    )
 
 
 def test_of_equal_rungs_the_longest_is_the_point_and_an_undefined_one_is_none() -> None:

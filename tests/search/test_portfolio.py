@@ -91,12 +91,6 @@ def test_a_search_begins_with_the_baseline_then_the_best_of_the_portfolio_then_d
     assert plan.identity() != toy_plan(tries=2).identity()
 
 
-def test_without_a_portfolio_a_search_begins_with_the_baselines_defaults() -> None:
-    kinds = [each["sharing.kind"] for each in toy_plan(tries=0).openings]
-    assert kinds[0] == "single_task"
-    assert sorted(kinds) == sorted(toy_space().branches("sharing.kind"))
-
-
 def test_where_sharing_is_fixed_the_portfolio_is_all() -> None:
     fixed = toy_space().restricted({"sharing.kind": "single_task"})
     params = fitted(CONFIG | {"sharing.kind": "single_task"}, fixed, ("click", "like"))

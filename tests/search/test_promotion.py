@@ -230,11 +230,6 @@ def test_each_rung_has_its_eta_and_the_last_is_for_all_above() -> None:
     assert promote(low + middle + high, rules((3, 1.5)), 9) == [RungStep(10, 3), RungStep(8, 2)]
 
 
-def test_eta_of_one_lets_all_go_on() -> None:
-    standings = [waiting(n, (0.1 * n, 0.5)) for n in range(4)]
-    assert [p.trial for p in promote(standings, rules(1), 9)] == [3, 2, 1, 0]
-
-
 @pytest.mark.parametrize("outcome", [None, (math.nan, 0.1), (0.1, math.inf)])
 def test_nothing_goes_on_where_all_failed(outcome: tuple[float, float] | None) -> None:
     one = Standing(0, "mmoe", (), "failed") if outcome is None else waiting(0, outcome)
@@ -243,10 +238,6 @@ def test_nothing_goes_on_where_all_failed(outcome: tuple[float, float] | None) -
 
 def test_of_equal_trials_the_earliest_go_on() -> None:
     assert [p.trial for p in promote([waiting(n, (0.5, 0.5)) for n in range(9)], rules(), 9)] == [0, 1, 2]
-
-
-def test_no_trials_no_promotions() -> None:
-    assert promote([], rules(tries=2), 3) == []
 
 
 def by_kind(results: dict[str, list[tuple[float, float] | None]]) -> list[Standing]:
@@ -267,11 +258,6 @@ def test_the_floor_takes_the_best_of_each_kinds_first_tries() -> None:
     assert promote(standings, rules(4, tries=1), 9) == [RungStep(0, 1), RungStep(1, 1, floor=True)]
     assert promote(standings, rules(4), 9) == [RungStep(0, 1)]
     assert promote(standings, rules(4, tries=3), 9) == [RungStep(0, 1)]  # not all of its tries were made
-
-
-def test_the_floor_waits_for_all_tries() -> None:
-    standings = by_kind({"mmoe": [(0.9, 0.1), (0.8, 0.1)], "ple": [(0.2, 0.9), None]})
-    assert promote(standings, rules(4, tries=2), 9) == [RungStep(0, 1, floor=True)]
 
 
 def test_the_floor_tries_the_next_best_where_the_best_failed() -> None:

@@ -10,11 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rung_toys import FULL, LADDER, essence, poor, rung_plan, spent, train
-from search_toys import ShuffledExecutor, YoungestFirst, ignore, make_job
+from search_toys import ShuffledExecutor, ignore, make_job
 from test_driver import Notes, run
 
-from bench.confirm.race import Race, confirm
-from bench.errors import UserError
 from bench.frontier.pareto import hypervolume
 from bench.records import Job, TrialRecord, TrialResult
 from bench.search.driver import Checkpoints, search
@@ -50,8 +48,9 @@ def jobs_of(records: list[TrialRecord]) -> list[tuple[int, int, int]]:
 
 class TestSearch:
     def test_trials_climb_rung_by_rung_and_few_come_to_the_top(self, tmp_path: Path) -> None:
-        spy = Spy()
-        records = run(tmp_path, rung_plan(), InlineExecutor(spy))
+        spy, notes = Spy(), Notes()
+        records = run(tmp_path, rung_plan(), InlineExecutor(spy), notes)
+        assert (notes.total, notes.done) == (12 * FULL, spent(records))
         reached = Counter(len(record.rungs) for record in records)
         assert reached[1] > reached[2] > reached[3] >= 2
         assert {record.state for record in records} == {"waiting", "completed"}
@@ -64,18 +63,8 @@ class TestSearch:
             assert len({job.seed for job in mine}) == 1
             assert [job.until for job in mine] == [4, 16, None][: len(mine)]
             assert [job.resume for job in mine] == [None, *(job.checkpoint for job in mine)][: len(mine)]
-
-    def test_only_the_last_checkpoint_of_a_trial_that_waits_is_kept(self, tmp_path: Path) -> None:
-        records = run(tmp_path, rung_plan(), InlineExecutor(train))
         kept = {str(path.relative_to(tmp_path / "checkpoints")) for path in tmp_path.glob("checkpoints/*/*")}
-        waiting = [record for record in records if record.state == "waiting"]
-        assert kept == {f"{record.number}/{len(record.rungs) - 1}" for record in waiting}
-
-    def test_openings_are_as_ever_but_to_the_lowest_rung(self, tmp_path: Path) -> None:
-        records = run(tmp_path, rung_plan(tries=2), InlineExecutor(train))
-        assert [record.sharing for record in records[:9]] == ["single_task", "mmoe", "ple"] * 3
-        assert [record.number for record in records if record.baseline] == [0, 3, 6]
-        assert records[0].params["optim.lr"] == records[1].params["optim.lr"] == 1e-3
+        assert kept == {f"{each.number}/{len(each.rungs) - 1}" for each in records if each.state == "waiting"}
 
     @pytest.mark.slow
     def test_the_sampler_learns_from_the_lowest_rung(self, tmp_path: Path) -> None:
@@ -88,13 +77,6 @@ class TestSearch:
             return hypervolume(values, plan.objectives, plan.rules.reference)
 
         assert at_rung_0("gp") > at_rung_0("random")
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize("slots", [2, 4])
-    def test_the_search_does_not_depend_on_who_finishes_first(self, tmp_path: Path, slots: int) -> None:
-        executors = [ShuffledExecutor(train, slots, order) for order in range(3)] + [YoungestFirst(train, slots, 0)]
-        runs = [essence(run(tmp_path / str(n), rung_plan(), executor)) for n, executor in enumerate(executors)]
-        assert all(other == runs[0] for other in runs)
 
     def test_what_is_asked_knows_exactly_what_the_lag_lets_it_know(self, tmp_path: Path) -> None:
         plan, slots, seen = rung_plan(), 2, []
@@ -148,15 +130,6 @@ class TestResume:
             folder.mkdir()
             (folder / FILE).write_bytes(b"".join(lines[:end]))
             assert essence(run(folder, plan, ShuffledExecutor(train, slots, part))) == whole
-
-    @pytest.mark.slow
-    def test_with_several_workers_too(self, tmp_path: Path) -> None:
-        plan = rung_plan()
-        whole = essence(run(tmp_path / "whole", plan, ShuffledExecutor(train, 3, 0)))
-        for at in (3, 9, 15, 4):
-            with pytest.raises(KeyboardInterrupt):
-                run(tmp_path / "parts", plan, ShuffledExecutor(Spy(at=at), 3, at))
-        assert essence(run(tmp_path / "parts", plan, ShuffledExecutor(train, 3, 9))) == whole
 
     def test_a_lost_checkpoint_costs_time_alone_and_is_said(self, tmp_path: Path) -> None:
         plan = rung_plan(budget=6 * FULL)
@@ -222,22 +195,6 @@ class TestResume:
         assert not spy.jobs
         assert (tmp_path / FILE).read_bytes() == log
 
-    @pytest.mark.parametrize(
-        ("change", "message"),
-        [
-            ({"eta": (3.0,)}, r"expected eta = \[4\.0\], with which this run began, found \[3\.0\]"),
-            ({"share": 0.2}, "expected share = "),
-            ({"ladder": (8, 64)}, "expected ladder = "),
-            ({"ladder": ()}, "expected ladder = .* found None"),
-            ({"reference": {"click.auc": 0.0}}, "expected reference = "),
-        ],
-    )
-    def test_other_rules_are_another_search(self, tmp_path: Path, change: dict[str, object], message: str) -> None:
-        Study.open(tmp_path, rung_plan()).close()
-        with pytest.raises(UserError, match=message):
-            Study.open(tmp_path, rung_plan(**change))
-        Study.open(tmp_path, rung_plan(budget=99 * FULL, trials=7)).close()  # limits may be moved
-
 
 class TestBudget:
     @pytest.mark.parametrize(("slots", "budget"), [(1, FULL), (3, 100), (1, 777), (3, 777)])
@@ -254,21 +211,6 @@ class TestBudget:
         assert jobs_of(after)[: len(first.jobs)] == jobs_of(before)
         assert spent(before) <= 3 * FULL < spent(after) <= 8 * FULL
         assert len(jobs_of(after)) == len(first.jobs) + len(second.jobs)
-
-    def test_once_all_trials_are_asked_the_best_are_promoted_and_then_it_ends(self, tmp_path: Path) -> None:
-        records = run(tmp_path, rung_plan(trials=20, budget=None), InlineExecutor(train))
-        assert len(records) == 20
-        assert sum(len(record.rungs) > 1 for record in records) >= 5
-
-    @pytest.mark.parametrize(("slots", "budget"), [(1, FULL), (3, 2 * FULL), (1, 12 * FULL), (3, None)])
-    def test_a_poor_single_task_still_comes_to_full_length_once(
-        self, tmp_path: Path, slots: int, budget: int | None
-    ) -> None:
-        plan = rung_plan(budget=budget, share=0.0, trials=30)
-        records = run(tmp_path, plan, ShuffledExecutor(poor("single_task"), slots, 1))
-        tops = [record for record in records if record.state == "completed" and record.sharing == "single_task"]
-        assert len(tops) == 1
-        assert budget is None or spent(records) <= budget
 
     def test_where_every_single_task_fails_nothing_is_set_aside(self, tmp_path: Path) -> None:
         def fails(job: Job) -> TrialResult:
@@ -296,11 +238,6 @@ class TestBudget:
         run(tmp_path, plan, InlineExecutor(spy))  # the time is a total: a resumed search has none left
         assert not spy.jobs
 
-    def test_progress_is_in_samples(self, tmp_path: Path) -> None:
-        notes = Notes()
-        records = run(tmp_path, rung_plan(), InlineExecutor(train), notes)
-        assert (notes.total, notes.done) == (12 * FULL, spent(records))
-
 
 def fails_at(rung: int) -> Run:
     def run(job: Job) -> TrialResult:
@@ -325,26 +262,9 @@ class TestFailures:
             assert record.metrics == record.rungs[0].metrics
             assert not (tmp_path / "checkpoints" / str(record.number)).exists()
 
-    def test_a_failure_at_the_lowest_rung_is_a_failed_trial(self, tmp_path: Path) -> None:
-        records = run(tmp_path, rung_plan(), InlineExecutor(fails_at(0)))
-        assert {record.number % 3 for record in records if record.state == "failed"} == {1}
-        assert all((record.state == "failed") == (record.rungs == ()) for record in records)
-
 
 @pytest.mark.slow
 class TestConclude:
-    def test_no_trial_waits_when_the_search_is_over(self, tmp_path: Path) -> None:
-        plan = rung_plan()
-        run(tmp_path, plan, InlineExecutor(fails_at(0)))
-        with Study.open(tmp_path, plan) as study:
-            study.conclude()
-            log = (tmp_path / FILE).read_bytes()
-            study.conclude()  # twice is once
-            records = study.records()
-        assert (tmp_path / FILE).read_bytes() == log
-        assert {record.state for record in records} == {"pruned", "completed", "failed"}
-        assert all(record.measured == bool(record.rungs) for record in records)
-
     @pytest.mark.slow
     @pytest.mark.parametrize("slots", [1, 3])
     def test_a_concluded_search_goes_on_as_if_it_never_had_been_where_it_may(self, tmp_path: Path, slots: int) -> None:
@@ -384,28 +304,6 @@ class TestConclude:
         after = {record["number"]: record["state"] for record in whole}
         assert any(state == "pruned" and after[number] == "completed" for number, state in before.items())
         assert Study.read(tmp_path).records() == run(tmp_path, more, InlineExecutor(train))
-
-    def test_what_is_read_is_what_was_kept(self, tmp_path: Path) -> None:
-        with Study.open(tmp_path, plan := rung_plan()) as study:
-            search(plan, study, InlineExecutor(fails_at(1)), make_job, ignore)
-            reader = Study.read(tmp_path)
-            assert reader.records() == study.records()
-            assert reader.ledger.standings == study.ledger.standings
-            assert (reader.ladder, reader.ledger.steps) == (LADDER, study.ledger.steps)
-
-    def test_a_trial_is_confirmed_as_long_as_it_was_trained(self, tmp_path: Path) -> None:
-        plan, spy = rung_plan(), Spy()
-        with Study.open(tmp_path, plan) as study:
-            search(plan, study, InlineExecutor(train), make_job, ignore)
-            study.conclude()
-            records = study.records()
-            chosen = [next(each for each in records if len(each.rungs) == n).points[-1] for n in (1, 2, 3)]
-            confirm(study, InlineExecutor(spy), make_job, chosen, Race(2), ignore)
-        assert [(job.trial, job.until) for job in spy.jobs] == [
-            (point.number, until) for _ in range(2) for point, until in zip(chosen, (4, 16, None), strict=True)
-        ]
-        assert all(job.resume is None and job.checkpoint is None for job in spy.jobs)
-        assert len({job.seed for job in spy.jobs}) == 2  # the k-th replicate of every point has the same
 
 
 def test_each_rung_keeps_the_diagnosis_that_was_made_there(tmp_path: Path) -> None:

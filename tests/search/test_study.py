@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
+from rung_toys import rung_plan
 from search_toys import essence, ignore, job_of, make_job, toy_plan, toy_space, train
 
 from bench.errors import UserError
@@ -35,15 +36,6 @@ def test_a_trial_goes_from_running_to_completed(tmp_path: Path) -> None:
     assert (record.started, record.seconds) == (1000.0, 2.5)
     assert record.config == {**config, "funnel.kind": "independent"}
     assert record.params == {key: value for key, value in config.items() if key != "optim.epochs"}
-
-
-def test_an_opening_fixes_what_it_names_and_samples_the_rest(tmp_path: Path) -> None:
-    plan = toy_plan(sampler="random")
-    with Study.open(tmp_path, plan) as study:
-        configs = [study.ask(plan, {"sharing.kind": "ple", "optim.lr": 1e-2})[1] for _ in range(5)]
-    assert {config["sharing.kind"] for config in configs} == {"ple"}
-    assert {config["optim.lr"] for config in configs} == {1e-2}
-    assert len({config["sharing.ple.dropout"] for config in configs}) == 5
 
 
 @pytest.mark.parametrize(
@@ -83,14 +75,6 @@ def test_a_nan_beside_the_objectives_is_no_failure(tmp_path: Path) -> None:
     assert math.isnan(Study.read(tmp_path).record(0).metrics["valid/like.gauc"])
 
 
-def test_a_trial_that_could_not_become_a_job_is_a_failure(tmp_path: Path) -> None:
-    plan = toy_plan()
-    with Study.open(tmp_path, plan) as study:
-        number, _ = study.ask(plan, {})
-        study.finish(number, Failure("configuration", "no such thing"))
-        assert study.tell(number).failure == Failure("configuration", "no such thing")
-
-
 def test_what_is_read_is_what_was_kept(tmp_path: Path) -> None:
     plan = toy_plan(trials=6)
     with Study.open(tmp_path, plan) as study:
@@ -125,17 +109,22 @@ def test_a_second_driver_is_refused(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"seed": 8}, "expected seed = 7, with which this run began, found 8"),
-        ({"sampler": "random"}, "expected sampler = 'tpe'.* found 'random'"),
+        ({"sampler": "tpe"}, "expected sampler = 'random'.* found 'tpe'"),
         ({"space": toy_space().restricted({"optim.lr": 0.1})}, "expected space = "),
         ({"tasks": ("click",)}, "expected tasks = "),
         ({"tries": 0}, "expected tries = 1"),
+        ({"eta": (3.0,)}, r"expected eta = \[4\.0\], .* found \[3\.0\]"),
+        ({"share": 0.2}, "expected share = "),
+        ({"ladder": (8, 64)}, "expected ladder = "),
+        ({"ladder": ()}, "expected ladder = .* found None"),
+        ({"reference": {"click.auc": 0.0}}, "expected reference = "),
     ],
 )
 def test_a_run_cannot_become_another(tmp_path: Path, change: dict[str, object], message: str) -> None:
-    Study.open(tmp_path, toy_plan()).close()
+    Study.open(tmp_path, rung_plan()).close()
     with pytest.raises(UserError, match=message):
-        Study.open(tmp_path, toy_plan(**change))
-    Study.open(tmp_path, toy_plan(trials=99)).close()  # the refused driver holds no lock; more trials are no other run
+        Study.open(tmp_path, rung_plan(**change))
+    Study.open(tmp_path, rung_plan(budget=10**6, trials=99)).close()  # no lock is left; limits may move
 
 
 def test_there_must_be_something_to_read(tmp_path: Path) -> None:
@@ -161,15 +150,3 @@ def test_replicates_join_their_trial(tmp_path: Path) -> None:
     joined = essence(records)
     joined[1]["replicates"] = []
     assert joined == before
-
-
-def test_a_diagnosis_is_kept_with_its_result(tmp_path: Path) -> None:
-    plan = toy_plan()
-    seen = {"probes": 2, "pairs": [{"tasks": ["click", "like"], "blocks": {"representation": {"cosine": None}}}]}
-    with Study.open(tmp_path, plan) as study:
-        number, config = study.ask(plan, {})
-        metrics = {"valid/click.auc": 0.5, "valid/like.auc": 0.5}
-        job = job_of(number, 0, config, ("valid",))
-        study.finish(number, Outcome(job, TrialResult(metrics, {}, [], config, diagnosis=seen)))
-        study.tell(number)
-    assert Study.read(tmp_path).record(0).diagnosis == seen

@@ -73,12 +73,6 @@ def test_of_a_run_that_is_over_nothing_is_sent_before_all_is_known(start):
     assert tries == [True]
 
 
-def test_no_answer_ends_the_waiting(start):
-    gate = threading.Event()
-    assert not start(lambda last: gate.wait(LONG)).finish("FINISHED", 1.0, patience=0.1)
-    gate.set()
-
-
 def test_answers_without_end_end_the_waiting_too(start):
     over = threading.Event()
 

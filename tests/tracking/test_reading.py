@@ -54,18 +54,6 @@ def test_the_front_of_one_run_is_its_own(log, read, confirmed):
     assert table.attrs["notes"] == []
 
 
-def test_trials_say_their_place(log, tracker, client, asked, confirmed):
-    log(confirmed, "a")
-    at = client.get_experiment_by_name(asked["identity"]["run"]).experiment_id
-    tags = {
-        int(run.data.tags["seesaw.trial"]): run.data.tags
-        for run in client.search_runs([at], "tags.`seesaw.kind` = 'trial'")
-    }
-    assert [tags[n]["front.rank"] for n in range(4)] == ["none", "none", "0", "0"]
-    assert tags[0]["front.p_nondominated"] == "none"
-    assert 0.5 < float(tags[2]["front.p_nondominated"]) <= 1
-
-
 def test_runs_on_the_same_data_are_merged(log, read, confirmed, make_trial):
     front, _ = log(confirmed, "a")
     log([make_trial(0, 0.78, 0.81, replicates=((0.77, 0.815), (0.76, 0.815)))], "b", seed="8")

@@ -11,33 +11,7 @@ from found import found_in, history
 from bench.frontier.diagnosis import numbers
 from bench.records import RungResult
 from bench.run.reporting import on_trials
-from bench.tracking.values import UNPLACED, Value, runs_of, volumes
-
-
-def test_params_are_the_whole_dotted_configuration(make_trial):
-    (wanted,) = runs_of(replace(make_trial(0), config={"a.b": None, "a.c": True, "optimizer.lr": 0.01}))
-    assert wanted.params == {"a.b": "None", "a.c": "True", "optimizer.lr": "0.01"}
-
-
-def test_points_carry_names_and_samples(make_trial):
-    (wanted,) = runs_of(make_trial(0, click=0.7))
-    found = wanted.values
-    assert Value("valid/click.auc", 0.7, 0, 1_900_000_000.0) in found
-    assert Value("cost/parameters", 1000.0, 0, 1_900_000_000.0) in found
-    assert Value("speed/train_samples_per_s", 5e4, 0, 1_900_000_000.0) in found
-    assert [each for each in found if each.name == "curve/click.auc"] == [
-        Value("curve/click.auc", 0.6, 100),
-        Value("curve/click.auc", 0.7, 200),
-    ]
-    assert not any("value_" in each.name or each.name == "curve/samples" for each in found)
-
-
-def test_failure_is_a_tag(make_failed):
-    (wanted,) = runs_of(make_failed(3, "it diverged"))
-    tags = wanted.tags
-    assert tags["seesaw.failure_kind"] == "diverged"
-    assert tags["seesaw.failure"] == "it diverged"
-    assert tags["seesaw.state"] == "failed"
+from bench.tracking.values import UNPLACED, volumes
 
 
 def test_place_on_the_front(make_trial):

@@ -7,7 +7,6 @@ from bench.errors import UserError
 from bench.objectives import Objective
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
-from bench.training.optimizers import ROW_OPTIMIZERS
 
 
 @pytest.mark.parametrize(
@@ -24,13 +23,6 @@ from bench.training.optimizers import ROW_OPTIMIZERS
 def test_values_out_of_range_are_refused(name: str, value: object, says: str) -> None:
     with pytest.raises(UserError, match=says):
         TrialConfig.parse({f"optim.{name}": value})
-
-
-def test_the_dotted_configuration_reads_back() -> None:
-    given = {"optim.warmup": 0.1, "optim.clip": 2.0, "optim.schedule": "linear", "optim.embedding_optimizer": "sgd"}
-    config = TrialConfig.parse(given)
-    assert TrialConfig.parse(config.dotted()) == config
-    assert config.dotted().items() >= given.items()
 
 
 def trainer(tiny, **more) -> Trainer:
@@ -52,15 +44,6 @@ def test_clipping_scales_the_dense_gradient_as_one_vector_and_nothing_else(tiny,
     torch.testing.assert_close(clipped, free * (0.01 / free.norm()), rtol=1e-4, atol=1e-9)
     assert torch.equal(loose, free)
     assert all(torch.equal(one, other) for one, other in zip(others, same, strict=True))
-
-
-@pytest.mark.parametrize("name", ROW_OPTIMIZERS)
-def test_the_chosen_optimizer_moves_the_table(tiny, name: str) -> None:
-    made = trainer(tiny, **{"optim.embedding_optimizer": name})
-    before = made.model.embedding.weight.clone()
-    made.run_to(32)
-    assert type(made.step.rows) is ROW_OPTIMIZERS[name].build
-    assert not torch.equal(made.model.embedding.weight, before)
 
 
 def test_rates_follow_the_schedule_on_dense_parameters_and_rows(tiny) -> None:

@@ -34,26 +34,6 @@ def test_it_is_torchs_fused_adamw_bit_for_bit() -> None:
             assert torch.equal(one, other)
 
 
-def test_a_restored_state_goes_on_the_same() -> None:
-    ours, others = parameters(0), parameters(0)
-    first, second = (DenseAdamW(p, [], lr=0.1, weight_decay=0.1) for p in (ours, others))
-
-    def go(optimizer: DenseAdamW, of: list[nn.Parameter], seed: int) -> None:
-        torch.manual_seed(seed)
-        for parameter in of:
-            parameter.grad = torch.randn_like(parameter)
-        optimizer.step()
-
-    go(first, ours, 1)
-    second.load_state_dict(first.state_dict())
-    with torch.no_grad():
-        for one, other in zip(others, ours, strict=True):
-            one.copy_(other)
-    go(first, ours, 2)
-    go(second, others, 2)
-    assert all(torch.equal(one, other) for one, other in zip(ours, others, strict=True))
-
-
 @pytest.mark.slow
 def test_training_does_not_import_torchs_compiler() -> None:
     """It takes a second of every worker's start."""

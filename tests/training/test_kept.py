@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from bench.outcomes.bootstrap import units_of
 from bench.predictions import KEPT, joined, name_of, path_of, rows_of
 from bench.records import Job, Kind, training_of
 from bench.rows import REPLICATED
-from bench.search.executors import ProcessExecutor
 from bench.testing.metrics import binary
 from bench.training.ensemble import PREFIX
 from bench.training.job import run_job
@@ -68,18 +67,6 @@ def test_what_is_kept_is_what_was_measured(store: Store, tmp_path: Path, kind: K
     assert {k: v for k, v in result.metrics.items() if "latency" not in k} == {
         k: v for k, v in without.metrics.items() if "latency" not in k
     }
-
-
-@pytest.mark.slow
-def test_a_worker_process_leaves_the_same(store: Store, tmp_path: Path) -> None:
-    asked = job(store, "trial", tmp_path / "pool")
-    with closing(ProcessExecutor(run_job, 1)) as pool:
-        pool.submit(asked)
-        assert pool.next().failure is None
-    run_job(replace(asked, predictions=str(tmp_path / "here")))
-    files = sorted((tmp_path / "pool").iterdir())
-    assert len(files) == len(KEPT)
-    assert [path.read_bytes() for path in files] == [(tmp_path / "here" / path.name).read_bytes() for path in files]
 
 
 def test_the_rows_are_those_of_the_store(store: Store, tmp_path: Path) -> None:

@@ -90,13 +90,6 @@ def test_metrics_are_finite_or_absent_and_unobserved_rows_do_not_count(labels, s
         assert found["ece"] == pytest.approx(slow_ece(labels[seen], predictions[seen]), abs=1e-6)
 
 
-def test_a_constant_prediction_of_the_base_rate_is_calibrated_and_ranks_nothing() -> None:
-    labels = np.repeat([0, 1], [3, 1]).astype(np.float32)
-    found = binary(labels, np.full(4, 0.25, np.float32), np.zeros(4, np.int32))
-    expected = {"auc": 0.5, "gauc": 0.5, "gauc_positives": 0.5, "ne": 1, "pcoc": 1, "ece": 0}
-    assert found == pytest.approx(expected | {"logloss": found["logloss"]})
-
-
 def test_certain_and_wrong_is_finite() -> None:
     labels, predictions = np.array([0, 1, 1], np.float32), np.array([1, 0, 1], np.float32)
     expected = log_loss(labels, predictions)

@@ -8,7 +8,7 @@ import torch
 from bench.objectives import Objective
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
-from bench.training.profile import STAGES, Ceilings, Profile, measure_ceilings, traffic
+from bench.training.profile import STAGES, Ceilings, Profile, traffic
 
 
 def trainer(tiny, balancing: str) -> Trainer:
@@ -72,14 +72,6 @@ def test_products_are_counted_by_their_shapes(tiny, quick) -> None:
     assert profile._work["backward"] == pytest.approx(4 * 16 * weights, rel=0.05)
 
 
-def test_the_share_of_whole_steps_leaves_evaluations_out() -> None:
-    profile = Profile()
-    assert profile.share is None
-    profile.ceilings, profile.steps, profile._work = Ceilings(100.0, 1.0, "float32"), 4, {"forward": 10, "backward": 20}
-    profile._seconds |= {"forward": 1.0, "table step": 1.0, "evaluation": 50.0}
-    assert profile.share == pytest.approx(4 * 30 / 2 / 100)
-
-
 def test_traffic_of_a_step_by_hand(tiny) -> None:
     made = trainer(tiny, "static")
     ids = torch.tensor([[1, 21, 22, 40], [1, 21, 23, 40]], dtype=torch.int32)  # 5 distinct rows
@@ -91,10 +83,3 @@ def test_traffic_of_a_step_by_hand(tiny) -> None:
         "dense step": 7 * 4 * dense,
         "table step": 8 * 4 + 32 * 4 + 2 * 5 * (16 + 16 + 2 * 16 + 4),
     }
-
-
-def test_ceilings_of_this_machine() -> None:
-    found = measure_ceilings(torch.device("cpu"), torch.float32)
-    assert found.flops > 1e9
-    assert found.bytes > 1e8
-    assert found.products_in == "float32"

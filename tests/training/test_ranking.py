@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
-from bench.training.formulas import GROUP_SHIFT, WITHOUT_GROUP, Areas, Runs, code
+from bench.training.formulas import GROUP_SHIFT, Areas, Runs, code
 
 finite = st.floats(allow_nan=False, width=32)
 few = st.sampled_from([-np.inf, -2.5, -1e-40, -0.0, 0.0, 1e-40, 0.25, 0.5, 1.0, np.inf])
@@ -70,15 +70,6 @@ def test_grouped_auc_averages_over_groups(sample) -> None:
 
 
 @settings(deadline=None)  # the first call compiles
-@given(rows())
-def test_keys_are_in_the_order_of_score_then_label(sample) -> None:
-    scores, labels, _ = sample
-    order = np.lexsort([labels, scores])
-    np.testing.assert_array_equal(np.sort(pack(scores, labels)), pack(scores[order], labels[order]))
-    assert pack(scores, labels).max(initial=0) <= WITHOUT_GROUP
-
-
-@settings(deadline=None)  # the first call compiles
 @given(rows(), st.lists(st.integers(0, 40), max_size=3))
 def test_pieces_of_a_sorted_sequence_are_read_as_one(sample, at: list[int]) -> None:
     scores, labels, group = sample
@@ -94,13 +85,6 @@ def test_auc_equals_scikit_learn_on_many_rows(distinct: int, rate: float) -> Non
     labels = (rng.random(50_000) < rate).astype(np.float32)
     scores = (np.floor(rng.beta(1 + labels, 2) * distinct) / distinct).astype(np.float32)
     assert auc(scores, labels) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
-
-
-def test_one_group_is_no_group() -> None:
-    rng = np.random.default_rng(0)
-    scores, labels = rng.random(1000, np.float32), rng.integers(0, 2, 1000)
-    largest = np.full(1000, 2**31 - 1, np.int32)
-    assert grouped_auc(scores, labels, largest) == auc(scores, labels)
 
 
 probabilities = st.one_of(st.floats(0, 1, width=32), st.sampled_from([0.0, 0.25, 0.5, 1.0]))

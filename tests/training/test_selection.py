@@ -72,11 +72,6 @@ def test_without_selection_training_goes_to_its_end_and_validation_is_not_looked
     assert trainer.evaluation.samples == 0
 
 
-def test_one_task_that_shares_nothing_is_one_model_and_has_one_selector() -> None:
-    (selector,) = selectors((CLICK,), ["click"], separate=True)
-    assert selector.task is None
-
-
 def averaging_trainer(store, share: float) -> Trainer:
     config = TrialConfig.parse(CONFIG | {"optim.averaging": share})
     return Trainer(store, config, (CLICK,), seed=3, select=False)

@@ -209,11 +209,6 @@ class TestRows:
         assert np.mean(rows) == pytest.approx(20_000, rel=0.1)
         assert len(draw(split, 1, 0, 7, seed=1)) == 7
 
-    def test_nothing_is_drawn_of_nothing(self, tiny) -> None:
-        whole = tiny.split("train")
-        empty = Split(*(getattr(whole, name)[:0] for name in ("ids", "dense", "stored_labels", "group")))
-        assert len(draw(empty, 0, None, 10, seed=1)) == 0
-
 
 class TestSettings:
     def test_configurations_begin_with_the_defaults_and_stay_within_their_ranges(self) -> None:

@@ -106,14 +106,6 @@ def test_a_plan_stays_within_its_memory(memory: int, sample: int, size: int) -> 
     assert plan.window // plan.chunk >= 16
 
 
-def test_a_known_plan() -> None:
-    """Ali-CCP's 182 bytes a sample in batches of 2048: two windows of 2^19 rows, 16 bytes a row of order, 5 batches in
-    which ids may be twice as wide."""
-    plan = Plan.within(1 << 30, 182, 2048)
-    assert (plan.window, plan.chunk) == (524_288, 512)
-    assert plan.memory(182, 2048) == 2 * 524_288 * 182 + 524_288 * 16 + 5 * 2048 * 2 * 182 == 202_956_800
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of resident memory cannot be reset")
 def test_resident_memory_stays_within_the_limit(tmp_path: Path, mapped: Callable[..., Split]) -> None:

@@ -107,14 +107,3 @@ def test_means_of_batches_spread_as_groups_drawn_at_random_do() -> None:
         for seed in range(4)
     ]
     assert np.mean(found) == pytest.approx(values.var() / SIZE * (1 + (m - 1) * r), rel=0.1)
-
-
-def test_neighbours_in_the_file_meet_no_more_than_others() -> None:
-    group = np.repeat(np.arange(1000), 4)
-    together = np.zeros(2)
-    for seed in range(20):
-        batch_of = np.empty(4000, int)
-        batch_of[grouped_order(group, SIZE, np.random.default_rng(seed))] = np.arange(4000) // SIZE
-        of_group = batch_of[::4]
-        together += [(of_group[1:] == of_group[:-1]).mean(), (of_group[500:] == of_group[:500]).mean()]
-    assert together / 20 == pytest.approx(16 / 1000, rel=0.25)

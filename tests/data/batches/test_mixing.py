@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
-import torch
-from sklearn.metrics import roc_auc_score
 
 from bench.data.batches import Batch, Batches
 from bench.data.chunks import Plan, shuffled_by_chunk
@@ -56,50 +54,3 @@ def test_rows_of_one_chunk_in_a_batch(by_label: Split, rows_of: Callable[[Batch]
         counts = np.bincount(rows_of(batch) // PLAN.chunk)
         met.append((counts * (counts - 1)).sum() / SIZE)
     assert np.mean(met) == pytest.approx((SIZE - 1) * (PLAN.chunk - 1) / (PLAN.window - 1), rel=0.05)
-
-
-def test_neighbours_in_a_batch_are_no_neighbours_in_the_file(
-    by_label: Split, rows_of: Callable[[Batch], np.ndarray]
-) -> None:
-    rows = np.concatenate([rows_of(batch) for batch in shuffled_by_chunk(by_label, PLAN, SIZE, 0)])
-    assert abs(np.corrcoef(rows[:-1], rows[1:])[0, 1]) < 0.02
-    distance = np.abs(np.diff(rows)).mean()
-    assert distance == pytest.approx(ROWS / 3, rel=0.03)  # of two uniform points
-
-
-TRAIN_SIZE = 512
-
-
-def auc(batches: Callable[[int], Iterable[Batch]], seed: int, x: torch.Tensor, y: torch.Tensor) -> float:
-    """Of a small network after one pass, on the last quarter of the rows drawn at random beforehand."""
-    torch.manual_seed(seed)
-    net = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.ReLU(), torch.nn.Linear(16, 1))
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2, fused=True)
-    held_out = torch.rand(len(y), generator=torch.Generator().manual_seed(0)) < 0.25
-    for batch in batches(seed):
-        rows = batch.ids[:, 0].long()
-        rows = rows[~held_out[rows]]
-        optimizer.zero_grad()
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(net(x[rows])[:, 0], y[rows])
-        loss.backward()
-        optimizer.step()
-    with torch.no_grad():
-        return float(roc_auc_score(y[held_out], net(x[held_out])[:, 0]))
-
-
-def test_training_on_drifting_data_is_as_good_as_with_a_full_shuffle(by_label: Split) -> None:
-    """Rows sorted by a feature that turns the meaning of another; validation AUC within the noise between seeds."""
-    generator = torch.Generator().manual_seed(1)
-    time = torch.linspace(-2, 2, ROWS)
-    x = torch.cat([time[:, None], torch.randn(ROWS, 3, generator=generator)], dim=1)
-    logits = time * x[:, 1] + 0.5 * x[:, 2] + time
-    y = (torch.rand(ROWS, generator=generator) < logits.sigmoid()).float()
-    whole = Batches(by_label)
-    full = np.array([auc(lambda seed: whole.shuffled(TRAIN_SIZE, seed), seed, x, y) for seed in range(3)])
-    chunked = np.array(
-        [auc(lambda seed: shuffled_by_chunk(by_label, PLAN, TRAIN_SIZE, seed), seed, x, y) for seed in range(3)]
-    )
-    in_order = auc(lambda seed: whole.in_order(TRAIN_SIZE), 0, x, y)
-    noise = np.sqrt((full.var(ddof=1) + chunked.var(ddof=1)) / 3)
-    assert abs(chunked.mean() - full.mean()) < max(3 * noise, 0.002)
-    assert in_order < full.mean() - 0.02

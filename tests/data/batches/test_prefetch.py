@@ -81,16 +81,6 @@ def test_an_error_comes_after_the_items_before_it() -> None:
     assert ended()
 
 
-def test_stopping_early_leaves_no_thread_and_no_open_generator() -> None:
-    made: list[int] = []
-    closed: list[str] = []
-    for _ in ahead(counted(made, 1000, closed), 2):
-        break
-    assert ended()
-    assert closed
-    assert len(made) < 10
-
-
 def test_whoever_leaves_waits_for_nothing() -> None:
     """The garbage collector closes what was left, where a lock may be held that the thread needs to end."""
     made: list[int] = []

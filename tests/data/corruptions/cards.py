@@ -17,27 +17,8 @@ def another(work: Work) -> None:
 
 
 TABLE: tuple[Entry, ...] = (
-    Refused(
-        "a key that is not known",
-        "log",
-        edit("[reader]\n", '[reader]\nseperator = ";"\n'),
-        "{card}: unknown key 'reader.seperator' (did you mean 'reader.separator'?); known are ...",
-    ),
-    Refused("a key that is missing", "log", edit('licence = "none"\n', ""), "{card}: missing key 'licence'"),
     Refused("an id with blanks", "log", edit('id = "shop"', 'id = "a shop"'), "{card}: id: ..., found 'a shop'"),
     Kept("another card of the same id", "log", another, another),
-    Refused(
-        "a key twice",
-        "log",
-        edit('title = "A shop"', 'title = "A shop"\ntitle = "Another"'),
-        "{card}: not valid TOML: ... (at line 3, column ...)",
-    ),
-    Refused(
-        "a card that is not UTF-8",
-        "log",
-        lambda work: work.card.write_bytes(work.card.read_bytes().replace(b"A shop", b"A caf\xe9")),
-        "{card}: expected UTF-8 text, found byte 0xe9 at offset ...",
-    ),
     Refused(
         "a limit of no bad row",
         "drops",

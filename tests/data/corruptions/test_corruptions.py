@@ -28,12 +28,6 @@ FIRST = {(entry.good, type(entry)): entry for entry in reversed(TABLE)}
 The others take a tenth of a second each, which their number makes slow."""
 
 
-def test_the_table_is_long_and_its_names_are_distinct() -> None:
-    names = [entry.name for entry in TABLE]
-    assert len(names) >= 45
-    assert len(set(names)) == len(names)
-
-
 @pytest.mark.parametrize(
     "entry",
     [pytest.param(entry, id=entry.name, marks=() if entry in FIRST.values() else pytest.mark.slow) for entry in TABLE],

@@ -79,14 +79,6 @@ def test_ids_are_rows_of_one_table(card: Card) -> None:
     assert schema.dense == ("price", "price_missing", "user_click_rate", "user_buy_rate", "user_count")
 
 
-def test_train_rows_differ_from_others_in_target_rates_alone(card: Card) -> None:
-    encoder, (train_ids, train_dense) = fit(card)
-    ids, dense = encoder.encode(TRAIN)
-    np.testing.assert_array_equal(ids, train_ids)
-    np.testing.assert_array_equal(dense[:, :2], train_dense[:, :2])
-    assert (dense[:, 2:] != train_dense[:, 2:]).any()
-
-
 def test_a_saved_encoder_needs_no_card(card: Card, tmp_path: Path) -> None:
     encoder, _ = fit(card)
     encoder.save(tmp_path / "encoder.json")
@@ -96,12 +88,6 @@ def test_a_saved_encoder_needs_no_card(card: Card, tmp_path: Path) -> None:
         np.testing.assert_array_equal(one, two)
 
 
-def test_a_missing_raw_column_is_named(card: Card) -> None:
-    encoder, _ = fit(card)
-    with pytest.raises(UserError, match="expected a raw column 'clock', found user, tags, price"):
-        encoder.encode(TRAIN.select(["user", "tags", "price"]))
-
-
 def test_names_that_would_clash_are_refused(shop: dict[str, Any]) -> None:
     shop["columns"] = {
         "price": "numeric",
@@ -109,16 +95,3 @@ def test_names_that_would_clash_are_refused(shop: dict[str, Any]) -> None:
     }
     with pytest.raises(UserError, match="two inputs would be called 'price_bucket'"):
         fit(parse_card(shop, "here"))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("{", "not valid JSON"), ('{"version": 1, "fields": [], "dense": []}', "version"), ("{}", "missing key 'fields'")],
-)
-def test_another_file_is_no_encoder(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "encoder.json"
-    path.write_text(text)
-    with pytest.raises(UserError, match=message):
-        Encoder.load(path)
-    with pytest.raises(UserError, match="found no"):
-        Encoder.load(tmp_path / "nowhere.json")

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from bench.data.codes import TextCodes
 from bench.data.encoding.base import Source
-from bench.data.encoding.rates import RatesFitter, TargetRates, folds
+from bench.data.encoding.rates import RatesFitter, TargetRates
 from bench.data.values import texts_of
 from bench.schema import Task
 from bench.seeds import derive
@@ -91,19 +90,6 @@ def test_both_kinds_of_rate_follow_their_definition(rows: list[tuple[Any, float,
     np.testing.assert_allclose(part.encode(table(new)), standardised(part, elsewhere), atol=2e-4)
 
 
-@settings(max_examples=30)
-@given(st.integers(0, 29), st.integers(0, 2**31))
-def test_no_train_row_sees_its_own_label(row: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    values = rng.choice(["a", "b"], 30).tolist()
-    labels = rng.integers(0, 2, (30, 2)).astype(np.float32)
-    changed = labels.copy()
-    changed[row] = 1 - changed[row]
-    (part, before), (other, after) = fit(values, labels), fit(values, changed)
-    raw = [dense[row] * np.array(p.scale) + np.array(p.mean) for p, dense in ((part, before), (other, after))]
-    np.testing.assert_allclose(*raw, atol=1e-5)
-
-
 def test_random_labels_cannot_be_read_from_the_rates_of_train() -> None:
     """Many ids of few rows and labels that are pure chance: a rate that held its own row would give them away."""
     rng = np.random.default_rng(0)
@@ -113,14 +99,3 @@ def test_random_labels_cannot_be_read_from_the_rates_of_train() -> None:
     leaky = part.encode(table(values))
     assert roc_auc_score(labels[:, 0], leaky[:, 0]) > 0.7
     assert abs(roc_auc_score(labels[:, 0], honest[:, 0]) - 0.5) < 0.05
-
-
-def test_names_say_what_they_are() -> None:
-    part, _ = fit(["a"], np.zeros((1, 2), np.float32))
-    assert part.names == ("user_click_rate", "user_stay_rate", "user_count")
-
-
-def test_folds_do_not_depend_on_how_rows_are_parted() -> None:
-    whole = folds(SEED, FOLDS, 0, 1000)
-    np.testing.assert_array_equal(np.concatenate([folds(SEED, FOLDS, i, 7) for i in range(0, 1000, 7)])[:1000], whole)
-    assert np.bincount(whole).tolist() == pytest.approx([250] * 4, abs=60)

@@ -113,11 +113,6 @@ def test_a_chain_is_mended_from_its_top() -> None:
     assert labels["c"].table["columns"] == ["a", "b", "c"]
 
 
-def test_a_clean_funnel_is_left_as_it_is() -> None:
-    columns = counted(click=[0, 1, 1], buy=[0, 1, 0])
-    assert find_labels({"click": None, "buy": None}, {"buy": "click"}, columns)["buy"].table["column"] == "buy"
-
-
 def test_other_spellings_than_0_and_1_are_told_but_not_multiplied() -> None:
     columns = counted(click=["no", "no", "yes", "yes"], buy=[1, 0, 1, 0])
     buy = find_labels({"click": None, "buy": None}, {"buy": "click"}, columns)["buy"]

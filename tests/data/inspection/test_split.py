@@ -45,22 +45,19 @@ def test_positives_are_counted_beside_the_rows_that_have_a_label() -> None:
     assert counts["train"] == (800, {"y": (200, 600)})
 
 
-def test_groups_of_one_row_are_said_to_rank_nothing() -> None:
+def test_groups_of_one_row_and_rows_without_a_group_are_said_to_rank_nothing() -> None:
     lonely = split(Wish(time="t", group="row"), t=np.arange(N), row=np.arange(N))
     assert "A value of 'row' has only 1.0 rows on average" in lonely.why[-1]
     assert "rows on average" not in split(Wish(time="t", group="user"), t=np.arange(N), user=np.arange(N) // 2).why[-1]
+    user = np.where(np.arange(N) < 50, None, np.arange(N) // 5)
+    told = split(Wish(time="t", group="user"), t=np.arange(N), user=user).why[-1]
+    assert told == "5.0% of the rows have no 'user': outcomes by group leave them out."
 
 
 def test_times_too_large_to_be_told_apart_are_one_time() -> None:
     large = [2**53 + n // 4 for n in range(N)]
     table = split(Wish(time="t"), t=large).table
     assert table["train"]["last"] < table["valid"]["first"] <= table["valid"]["last"] < table["test"]["first"]
-
-
-def test_rows_without_a_group_are_counted() -> None:
-    user = np.where(np.arange(N) < 50, None, np.arange(N) // 5)
-    told = split(Wish(time="t", group="user"), t=np.arange(N), user=user).why[-1]
-    assert told == "5.0% of the rows have no 'user': outcomes by group leave them out."
 
 
 def test_an_hour_of_the_day_is_no_time() -> None:
@@ -73,11 +70,6 @@ def test_between_whole_numbers_there_is_no_gap() -> None:
     table = split(Wish(time="t"), t=np.arange(N) * 10).table
     assert table["train"]["last"] == 7999
     assert table["valid"] == {"first": 8000, "last": 8999}
-
-
-def test_equal_times_stay_together() -> None:
-    found = split(Wish(time="t", valid=0.2, test=0.2), t=np.arange(N) // 250)
-    assert rows(found) == [500, 250, 250]
 
 
 @pytest.mark.parametrize("form", ["%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])

@@ -48,31 +48,10 @@ def test_blanks_around_separators_and_missing_markers(tmp_path: Path) -> None:
     assert texts(table["b"], ("?",)) == ["x", None, None]
 
 
-def test_names_replace_a_header(tmp_path: Path) -> None:
-    table = read(tmp_path, "1\tx\n2\ty\n", names=("a", "b"), separator="\t")
-    assert table["a"].to_pylist() == [1, 2]
-
-
 def test_quotes_byte_order_mark_and_windows_lines(tmp_path: Path) -> None:
     table = read(tmp_path, b'\xef\xbb\xbfa,"b"\r\n1,"x, ""y"""\r\n')
     assert table["a"].to_pylist() == [1]
     assert texts(table["b"]) == ['x, "y"']
-
-
-@pytest.mark.parametrize("name", ["f.csv", "f.csv.gz"])
-def test_gzip_is_seen_by_content(tmp_path: Path, name: str, recorder: Any) -> None:
-    path = tmp_path / name
-    path.write_bytes(gzip.compress(b"a,b\n1,x\n"))
-    raw = whole(read_csv(path, "f.csv", WANTED, recorder))
-    assert raw.table["a"].to_pylist() == [1]
-    assert raw.place(0) == f"{path}, line 2"
-    assert recorder.done == {f"reading {name}": path.stat().st_size}
-
-
-def test_a_header_alone_is_an_empty_table(tmp_path: Path) -> None:
-    table = read(tmp_path, "a,b\n")
-    assert table.num_rows == 0
-    assert table.column_names == ["a", "b"]
 
 
 @pytest.mark.parametrize(

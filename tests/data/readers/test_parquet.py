@@ -24,12 +24,6 @@ def test_wanted_columns_alone_are_read(tmp_path: Path, recorder: Any) -> None:
     assert whole(read_parquet(path, "f", {}, recorder, keep_all=True)).table.num_columns == 3
 
 
-def test_another_file_is_one_sentence(tmp_path: Path, recorder: Any) -> None:
-    (tmp_path / "f").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match="not a parquet file"):
-        list(read_parquet(tmp_path / "f", "f", {}, recorder))
-
-
 @pytest.mark.parametrize("twice", ["a", "z"])
 def test_a_column_twice_is_one_sentence(tmp_path: Path, recorder: Any, twice: str) -> None:
     path = tmp_path / "f.parquet"

@@ -33,13 +33,3 @@ def test_without_sines_means_are_linear_and_correlate_as_their_weights() -> None
     np.testing.assert_allclose(residual, 0, atol=1e-6)
     np.testing.assert_allclose(solved[:, 0] @ solved[:, 1], 0.3, atol=1e-6)
     np.testing.assert_allclose(np.corrcoef(means.T)[0, 1], 0.3, atol=0.03)
-
-
-def test_related_tasks_correlate_and_at_one_they_are_the_same() -> None:
-    same = generate(config(p=1.0))
-    np.testing.assert_allclose(same["mean_y1"].to_numpy(), same["mean_y2"].to_numpy())
-
-
-def test_the_seed_decides_everything() -> None:
-    assert generate(config(seed=3)).equals(generate(config(seed=3)))
-    assert not generate(config(seed=3)).equals(generate(config(seed=4)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from bench.frontier.comparison.beyond import Answer, Beyond, answer, beyond, directions_of, surplus
+from bench.frontier.comparison.beyond import Answer, Beyond, answer, beyond, surplus
 from bench.frontier.comparison.families import FamilyPoint
 from bench.frontier.samples import Sample
 from bench.objectives import Objective
@@ -48,14 +48,6 @@ def test_it_is_the_value_of_the_game(objectives: int) -> None:
         assert surplus(game) == pytest.approx(-found.fun)
 
 
-def test_directions_are_even_and_few() -> None:
-    assert directions_of(2)[:, 0].tolist() == [0, 0.25, 0.5, 0.75, 1]
-    for objectives in range(1, 9):
-        directions = directions_of(objectives)
-        assert directions.sum(axis=1) == pytest.approx(1)
-        assert len(directions) <= 15
-
-
 def test_two_margins_beyond_is_yes_and_equal_fronts_are_no() -> None:
     inner = np.array([0.3, 0.9, 1.2])
     far, near = ask(front(PLACES), front(inner, 1e-3)), ask(front(PLACES), front(inner))
@@ -64,25 +56,6 @@ def test_two_margins_beyond_is_yes_and_equal_fronts_are_no() -> None:
     assert (far.low < far.value).all()
     assert (far.value < far.high).all()
     assert min(near.chances) > 0.8
-
-
-def test_few_noisy_replicates_cannot_tell_and_say_how_many_could() -> None:
-    found = ask(front(PLACES), front(np.array([0.8])), runs=2, sd=5e-4)
-    assert (found.verdict, max(found.chances) < 0.5) == ("cannot tell", True)
-    assert found.needed is not None
-    assert found.needed > 10
-
-
-def test_a_point_farther_along_the_front_is_not_beyond_it() -> None:
-    """All static points lie at one place: gradient points at the ends better it in one task and lose in the other."""
-    found = ask(front(np.full(9, 0.8)), front(np.array([0.0, 1.5]), 3e-4))
-    assert (found.low > 0.5).all()
-    assert not found.dominates.any()
-    assert found.verdict == "cannot tell"
-
-
-def test_unrepeated_points_have_no_bounds() -> None:
-    assert beyond(seen(front(PLACES), 1), seen(front(PLACES[:1]), 1), SCALE, 0.5) is None
 
 
 BOTH = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))

@@ -8,7 +8,7 @@ import pytest
 from bench.errors import UserError
 from bench.frontier.score import Fusion
 from bench.frontier.served.distance import ahead, distance, exchange, gain_of_all, rows_of
-from bench.frontier.served.measuring import Candidate, Current
+from bench.frontier.served.measuring import Current
 from bench.frontier.served.served import served_front
 from bench.frontier.served.store import digest_of, load, save, to_json
 from bench.objectives import Objective
@@ -65,15 +65,6 @@ def test_a_dominated_candidate_is_not_on_the_front_and_is_behind(two, outcomes):
     assert all(each.high < 0 for each in ahead(served, trees, good))
 
 
-def test_a_baseline_ahead_of_all_networks_is_seen(world, outcomes):
-    made = world(1200)
-    candidates = [made.candidate("bad", noise=0.1, worse=1.5), made.candidate("trees", "baseline", noise=0.1)]
-    served = front_of(made, candidates, outcomes)
-    found = ahead(served, rows_of(served, roles=["baseline"]), rows_of(served, roles=["trial"]))
-    assert len(found) == 2
-    assert all(each.gained for each in found)
-
-
 def test_two_identical_candidates_have_no_difference(world, outcomes):
     made = world(800)
     first = made.candidate("first")
@@ -114,17 +105,6 @@ def test_one_replicate_everywhere_has_values_without_intervals(world, outcomes):
     assert np.isnan(distance(served, everything, everything, outcomes[0].name).low)
 
 
-def test_a_score_of_the_log_is_a_single_point(world, outcomes):
-    made = world(600)
-    score = {split: logits.sum(axis=1, keepdims=True).astype("f4") for split, logits in made.logits.items()}
-    logged = Candidate("current", "today's score", "logged score", "current", (), lambda split, at: score[split])
-    served = front_of(made, [made.candidate("a"), logged], outcomes, "current", None)
-    own = served.table[served.table["point"] == "current"]
-    assert len(own) == 1
-    assert own["weights"].tolist() == [{}]
-    assert own["id"].tolist() == [served.current]
-
-
 def test_a_constant_head_counts_once(world, outcomes):
     """Where one head is constant, all weights but the other end give one order."""
     made = world(600)
@@ -151,18 +131,6 @@ def test_segments_are_measured_on_their_own_rows(world, outcomes):
     width = (segments["high"] - segments["low"]).mean()
     whole = served.table["test/click.recall@10%.high"] - served.table["test/click.recall@10%.low"]
     assert width > whole.mean()  # of fewer rows
-
-
-def test_three_tasks(world):
-    made = world(600, tasks=3)
-    outcomes = tuple(Objective(f"{task}.recall@10%", "maximize") for task in ("click", "like", "share"))
-    served = front_of(
-        made, [made.candidate("a"), made.candidate("b", worse=0.5)], outcomes, setting=Fusion.of("power", (1, 1, 1))
-    )
-    assert served.table["on_front"].sum() > 5
-    a, b = (rows_of(served, points=[each]) for each in "ab")
-    assert distance(served, a, b, "like.recall@10%") is not None
-    assert exchange(served, served.current, "click.recall@10%", "like.recall@10%") is not None
 
 
 def test_it_is_the_same_again_and_from_files(two, outcomes, tmp_path):

@@ -129,12 +129,6 @@ def test_a_positive_estimate_is_never_told_as_a_cost():
     assert "cost" not in found.sentence
 
 
-def test_a_stand_in_that_nothing_beats_is_the_baseline_to_keep():
-    rows = [("single_task", "baseline", 0.5, 0.40, 0.40), ("7", "trial", 0.5, 0.36, 0.40)]
-    assert verdict(front_of(rows), 1, NOW).kind == "baseline"
-    assert verdict(front_of(rows), 0, NOW).kind == "baseline"
-
-
 def test_where_every_point_is_behind_it_is_said_by_how_much():
     found = verdict(
         front_of([CURRENT, ("7", "trial", 0.5, 0.36, 0.39), ("8", "trial", 0.5, 0.30, 0.41)], 0.003), 0, NOW

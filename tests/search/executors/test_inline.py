@@ -23,15 +23,6 @@ class OutOfMemoryError(RuntimeError):
     """As torch names it."""
 
 
-def test_jobs_run_in_the_order_of_their_submission() -> None:
-    executor = InlineExecutor(train)
-    for trial in range(3):
-        executor.submit(job_of(trial, 0, CONFIG, ("valid",)))
-    outcomes = [executor.next() for _ in range(3)]
-    assert [outcome.job.trial for outcome in outcomes] == [0, 1, 2]
-    assert all(outcome.result == train(outcome.job) and outcome.failure is None for outcome in outcomes)
-
-
 def test_a_store_that_was_removed_fails_no_trial(tmp_path: Path) -> None:
     store = tmp_path / "store"
     store.mkdir()

@@ -157,11 +157,6 @@ def test_what_a_worker_could_not_import_is_refused_at_once(run: object) -> None:
         ProcessExecutor(run, 1)  # type: ignore[arg-type]
 
 
-def test_there_must_be_a_worker() -> None:
-    with pytest.raises(ValueError, match="expected at least one worker, found 0"):
-        ProcessExecutor(train, 0)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_search_over_processes_repeats_and_with_one_worker_equals_the_inline_one(

@@ -20,12 +20,3 @@ def test_bias_corrections_hold_however_many_steps_a_row_has_had() -> None:
             t = steps + 1
             m, v = 0.1 * 2.0 / (1 - 0.9**t), 0.001 * 4.0 / (1 - 0.999**t)
             np.testing.assert_allclose(weight[7].numpy(), -0.1 * m / np.sqrt(v), rtol=1e-6)
-
-
-def test_the_state_has_the_names_that_checkpoints_hold() -> None:
-    state = RowAdam(torch.zeros(SCHEMA.rows, 4), SCHEMA, lr=0.1).state_dict()
-    assert {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in state.items()} == {
-        "mean": ((31, 4), torch.float32),
-        "square": ((31, 4), torch.float32),
-        "steps": ((31,), torch.int32),
-    }

@@ -8,15 +8,7 @@ import numpy as np
 import pytest
 
 from bench import intrinsics
-from bench.registry import NoOptions
-from bench.training.optimizers import ROW_OPTIMIZERS, RowOptimizer, kernels
-
-
-def test_entries_are_described() -> None:
-    for entry in ROW_OPTIMIZERS.values():
-        assert issubclass(entry.build, RowOptimizer)
-        assert entry.config is NoOptions
-        assert entry.summary
+from bench.training.optimizers import kernels
 
 
 def test_kernels_work_where_no_cache_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,10 +56,6 @@ def build(name: str, weight: torch.Tensor, schema: Schema, **options) -> RowOpti
     return ROW_OPTIMIZERS[name].build(weight, schema, **{"lr": 0.05} | options)
 
 
-def test_every_rule_has_a_twin() -> None:
-    assert TWINS.keys() == ROW_OPTIMIZERS.keys()
-
-
 @NAMES
 @PATHS
 @few
@@ -153,18 +149,6 @@ def test_a_state_moves_between_the_two_paths(name, schema, table, batch) -> None
         second.load_state_dict(first.state_dict())
         second.step(*batch(1))
     torch.testing.assert_close(*weights, atol=3e-6, rtol=3e-6)
-
-
-@NAMES
-@PATHS
-def test_a_larger_batch_may_follow_a_smaller_one(name, compiled, schema, table, batch) -> None:
-    batches = [batch(0, 3), batch(1, 90), batch(2, 1)]
-    weight = table()
-    expected = slow_twin(TWINS[name], weight, batches, [0.05] * 3, 0.0)
-    optimizer = build(name, weight, schema, threads=2, compiled=compiled)
-    for ids, gradient in batches:
-        optimizer.step(ids, gradient)
-    np.testing.assert_allclose(weight.numpy(), expected, atol=3e-6, rtol=3e-6)
 
 
 @NAMES
