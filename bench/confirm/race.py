@@ -24,7 +24,7 @@ from bench.objectives import Objective
 from bench.predictions import path_of
 from bench.progress import Progress, Silent
 from bench.records import Point, Replicate, TrialRecord
-from bench.rows import CONFIRM, REPLICATED, SEARCH
+from bench.rows import CONFIRM, REPLICATED
 from bench.search.driver import MakeJob, OnRecord, outcomes
 from bench.search.executors.base import Executor
 from bench.search.study import Study
@@ -49,9 +49,7 @@ def shortlist(
         single_task: whether these baselines do come in addition.
     """
     measured = searched_points(records, objectives)
-    values = np.array([[r.metrics.get(o.key(SEARCH), np.nan) for o in objectives] for r in measured], dtype=float)
-    values = values.reshape(len(measured), len(objectives))
-    at = resolve_reference(objectives, reference)
+    values, at = estimates(measured, objectives), resolve_reference(objectives, reference)
     place = ranks(values, objectives)
     order: list[int] = []
     for rank in sorted(set(place.tolist()) - {UNRANKED}):

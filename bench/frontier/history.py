@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.frontier.pareto import Growing, nondominated
-from bench.frontier.points import searched_points
+from bench.frontier.points import estimates, searched_points
 from bench.objectives import Objective
 from bench.records import Point, TrialRecord
 from bench.rows import NAMES, SEARCH
@@ -127,9 +127,7 @@ class SoFar:
         count = sum(record.measured for record in records)
         if not (points := searched_points(records, self._objectives)):
             return ""
-        values = np.array(
-            [[point.metrics.get(each.key(SEARCH), np.nan) for each in self._objectives] for point in points]
-        )
+        values = estimates(points, self._objectives)
         on = np.flatnonzero(nondominated(values, self._objectives))
         if not len(on):
             return ""

@@ -6,11 +6,13 @@
 >>> from bench.objectives import Objective
 >>> from bench.records import TrialRecord
 >>> from bench.report.page import write_page
->>> from bench.report.view import build_view
+>>> from bench.report.view import View, heads_plane
 >>> objectives = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
 >>> metrics = {"valid/click.auc": 0.7, "valid/like.auc": 0.8}
 >>> records = [TrialRecord(0, "completed", {}, {"sharing.kind": "mmoe"}, "mmoe", metrics)]
->>> view = build_view(records, frontier(records, objectives), title="Clicks", dataset="clicks")
+>>> front = frontier(records, objectives)
+>>> verdict = {"kind": "unknown", "sentence": "Cannot tell.", "keep": False}
+>>> view = View(records, front, (heads_plane(front),), "Clicks", "clicks", verdict)
 >>> view.heads.table["valid/click.auc"].tolist()
 [0.7]
 >>> with TemporaryDirectory() as folder:

@@ -96,8 +96,8 @@ def _part(part: BoardPart, looks: Looks) -> str:
     found = [f"<h3>{escaped(part.dataset)}</h3>"]
     if part.view is not None:
         axes = part.view.planes[0].axes
-        kind, told = part.view.verdict
-        found.append(f'<p class="verdict {kind}">{sentence(text.sentences(told)[0])}</p>' if told else "")
+        said = part.view.verdict
+        found.append(f'<p class="verdict {said["kind"]}">{sentence(text.sentences(said["sentence"])[0])}</p>')
         found.append(picture(part.view, looks=looks))
         if len(axes) > 2 and not part.view.planes[0].front.empty:
             found.append(

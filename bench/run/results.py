@@ -24,7 +24,7 @@ from bench.objectives import Objective, outcomes_of, primary
 from bench.plain import parse_toml, read_json
 from bench.records import Point, TrialRecord
 from bench.report.page import write_page
-from bench.report.view import Picked, View, build_view
+from bench.report.view import Picked, View, decision_of, planes_of
 from bench.run.comparing import answer_of
 from bench.run.current import current_of, others_of
 from bench.run.folder import DatasetRun, Run
@@ -260,18 +260,19 @@ def view_of(result: DatasetResult) -> View:
     picked = None
     if pick is not None:
         after = tuple(each.row for each in pick.runners_up)
-        picked = Picked(pick.row, pick.sentence, pick.stability.holds, after)
-    return build_view(
-        result.records,
-        result.frontier,
+        picked = Picked(pick.row, pick.point, pick.sentence, pick.stability.holds, after)
+    verdict = result.verdict.to_json()
+    return View(
+        records=result.records,
+        front=result.frontier,
+        planes=planes_of(result.frontier, result.serving.served, picked, verdict),
         title=result.run.card.title,
         dataset=result.run.card.key,
         about=_about(result),
         run=run.name,
-        verdict=result.verdict.to_json(),
+        verdict=verdict,
         current=result.current,
-        served=result.serving.served,
-        choices=result.choices,
+        decision=decision_of(result.choices, picked),
         pick=picked,
         no_pick=result.no_pick,
         policy=result.policy.toml,
