@@ -240,9 +240,9 @@ NESTED = raw(b"[" * 200_000 + b"]" * 200_000)
         (
             "calibration.json",
             at("click", value=[1]),
-            r"click: expected a calibration .*, found \[1\]",
+            r"click: expected a table, found \[1\]",
         ),
-        ("calibration.json", at("click", value={"kind": []}), "calibration.json: click: expected a calibration"),
+        ("calibration.json", at("click", value={"kind": []}), "calibration.json: click: kind: expected 'none', "),
         ("calibration.json", at("clik", value={"kind": "none"}), "unknown prediction 'clik'"),
         ("manifest.json", at("score", "weights", value={"clik": 1.0}), "score.weights: unknown prediction 'clik'"),
         ("manifest.json", at("score", "rates", value={"click": -1.0}), "score.rates: .*above 0, found -1"),
