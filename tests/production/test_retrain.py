@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,16 +123,6 @@ def test_a_result_below_its_interval_is_refused_unless_forced(funnel, tmp_path) 
     better = retrain(order, tmp_path, {"click.auc": PredictionInterval(CLICK, 0.2, 0.1, 0.3)})
     (warning,) = better.warnings
     assert "better than its prediction interval" in warning
-
-
-def test_it_is_written_and_read(two, tmp_path) -> None:
-    two.write(tmp_path / "kept")
-    again = Retrained.read(tmp_path / "kept")
-    assert same(two, again)
-    assert [vars(m) | {"states": ()} for m in again.members] == [vars(m) | {"states": ()} for m in two.members]
-    assert vars(again) | {"members": ()} == vars(two) | {"members": ()}
-    with pytest.raises(UserError, match=r"expected a retrained model with a retrained\.json"):
-        Retrained.read(Path(tmp_path))
 
 
 def test_the_served_ranking_is_measured_on_test(funnel, tmp_path) -> None:
