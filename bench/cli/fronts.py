@@ -113,7 +113,7 @@ def _show_heads(result: DatasetResult) -> None:
     ]
     headers = ["point", *length, "architecture", "balancing", *keys, "P(non-dominated)", "on front"]
     print_table(headers, rows, f"front of heads on {result.run.key}, by {NAMES[frontier.split]}")
-    volume = frontier.statistics.hypervolume
+    volume = frontier.volume
     sure = f" (90% interval {volume.low:.6f} to {volume.high:.6f})" if volume else ""
     say(f"hypervolume {frontier.hypervolume:.6f}{sure}, {_basis(result)}")
     if frontier.answer:
@@ -131,7 +131,7 @@ def _show_intervals(result: DatasetResult, keys: Sequence[str]) -> None:
         [row["point"], *(row[key] for key in length), *(_ends(row, key) for key in keys)]
         for row in frontier.plausible.to_dict("records")
     ]
-    if frontier.statistics.intervals:
+    if frontier.table[[f"{key}.low" for key in keys]].notna().any(axis=None):
         print_table(["point", *length, *keys], rows, f"90% intervals, of seeds and of the data's rows; {_ROWS}")
 
 

@@ -113,9 +113,6 @@ def measured(
 
     Each is trained once, all on one seed, and kept with the study; none is trained twice. All outcomes are known when
     this returns, so what is chosen by them is the same with any number of workers.
-
-    Args:
-        kind: of the baseline.
     """
     title = f"tuning {NAMES[kind]}"
     points = [Point(kind, config, kind) for config in asked]
@@ -147,9 +144,6 @@ def tuned(
     """The baselines; trees have settings by task, the best of `tries` on validation.
 
     The defaults are the first try. Where they are the only one, nothing is trained.
-
-    Args:
-        seed: of the run, for the configurations.
     """
     if all(point.kind != "trees" for point in baselines):
         return list(baselines)
@@ -218,7 +212,6 @@ def chosen(
     weight evenly; costs belong to no task and do not count.
 
     Args:
-        weights: by task.
         own: metrics of the weight's tries; empty for one that failed.
         every: metrics of the tries of all weights.
 
@@ -256,7 +249,6 @@ def retuned(
     there are as many as the search gave to gradient methods, in full lengths, and at least `LEAST_TRIES` a weight.
 
     Args:
-        plan: of the search.
         many: weights; none where it is 0.
         gradient: balancing kinds that are gradient methods.
     """

@@ -44,9 +44,6 @@ def shortlist(
     The front and then the next ranks, up to `limit`; within a rank, larger hypervolume contribution to that rank
     first, earlier trials first among equals. The single-task baseline of each objective comes in addition: a gain
     over a lucky baseline, or a lucky gain over a fair one, would otherwise never be found out.
-
-    Args:
-        single_task: whether these baselines do come in addition.
     """
     measured = searched_points(records, objectives)
     values, at = estimates(measured, objectives), resolve_reference(objectives, reference)

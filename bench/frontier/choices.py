@@ -175,11 +175,7 @@ class Choices:
 
 
 def served_choices(served: Served, points: Iterable[Point]) -> Choices:
-    """The rows of a served front, with the metrics of heads and costs of their points.
-
-    Args:
-        points: all of the run, baselines and current included, found by their ids.
-    """
+    """The rows of a served front, with the metrics of heads and costs of their points."""
     names = tuple(outcome.name for outcome in served.outcomes)
     known = {point.id: point for point in points}
     own = [known.get(str(point)) for point in served.table["point"]]
@@ -220,12 +216,7 @@ def _segments(served: Served) -> pd.DataFrame | None:
 
 
 def head_choices(points: Sequence[Point], objectives: Sequence[Objective], seed: int = 0) -> Choices:
-    """The points that may be compared by their heads: confirmed ones and baselines, else what the search saw.
-
-    Args:
-        points: all of the run, baselines and current included.
-        seed: of the run, for posterior draws.
-    """
+    """The points that may be compared by their heads: confirmed ones and baselines, else what the search saw."""
     found = [point for point in candidates(points) if np.isfinite(estimates([point], objectives)).all()]
     names, keys = [each.name for each in objectives], [each.key(CONFIRM) for each in objectives]
     samples = [one for point in found if (one := sample(point, keys))]

@@ -104,11 +104,7 @@ SHOWN = 6
 
 
 class SoFar:
-    """Shows the front so far: at `FIRST` results, and each time that the number of results has doubled.
-
-    Args:
-        objectives: of the search.
-    """
+    """Shows the front so far: at `FIRST` results, and each time that the number of results has doubled."""
 
     def __init__(self, objectives: Sequence[Objective]) -> None:
         self._objectives = tuple(objectives)

@@ -143,10 +143,6 @@ def fit_platt(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> C
     Labels are drawn in by Platt's prior, from 1 to (P + 1) / (P + 2) of P positives and likewise for negatives, which
     keeps separable data finite. A slope below 0 would turn the order round; it is then 0, and all get the mean.
 
-    Args:
-        p: predicted probabilities (N,).
-        y: labels (N,), 0 or 1; rows with NaN do not count.
-
     Raises:
         ValueError: no row has a label.
     """

@@ -60,12 +60,7 @@ class Predictions(NamedTuple):
 
 
 class Predictor:
-    """One configuration's model on one store, with the weights of any of its members; in float32, as it is served.
-
-    Args:
-        device: "auto", "cpu" or "cuda".
-        outcomes: of rankings to measure.
-    """
+    """One configuration's model on one store, with the weights of any of its members; in float32, as it is served."""
 
     def __init__(self, store: Store, config: TrialConfig, device: str = "auto", outcomes: Sequence[str] = ()) -> None:
         self.store, self.outcomes, at = store, tuple(outcomes), choose_device(device)
@@ -133,9 +128,7 @@ class Retrained:
 
     Attributes:
         config: dotted, all of it.
-        tasks: in the order of the logits.
         members: that are kept; several are averaged.
-        seeds: of all trainings, those that were not kept among them.
         calibrations: by prediction (`click`, `buy.cvr`, `buy.ctcvr`), for the mean of the members.
         test: metrics on test of the members' mean, uncalibrated.
         calibrated: the same, calibrated.
@@ -147,9 +140,7 @@ class Retrained:
     """
 
     config: dict[str, Scalar]
-    tasks: tuple[str, ...]
     members: tuple[TrainedSeed, ...]
-    seeds: tuple[int, ...]
     calibrations: dict[str, Calibration]
     test: dict[str, float]
     calibrated: dict[str, float]
@@ -229,9 +220,7 @@ def retrain(
     )
     return Retrained(
         config=config.dotted(),
-        tasks=tuple(task.name for task in store.schema.tasks),
         members=tuple(kept),
-        seeds=seeds,
         calibrations=calibrations,
         test=predictor.metrics("test", members),
         calibrated=predictor.metrics("test", members, calibrations),

@@ -192,7 +192,6 @@ class Standing:
     Attributes:
         method: a balancer, a way of sharing, or a kind of models that share nothing.
         p_front: of its configurations the largest probability that no other one dominates it.
-        volume: hypervolume of its configurations.
     """
 
     data: str
@@ -334,9 +333,6 @@ def answer(
 
     Args:
         objectives, given: as for `gather`.
-        sharing: ways of sharing that are compared.
-        ranges: names that are drawn.
-        papers: what others published.
     """
     every = list(rows)
     found = gather(every, objectives, given)

@@ -96,9 +96,7 @@ def run_design(
     """Trains the cells of the parts, all of them where there are none, and keeps their rows at home.
 
     Args:
-        name: of the suite.
         parts: as `bench.reference.cells.of_part` reads them.
-        only: see `design_of`.
         raw: folder of raw files, or with a folder for each data set.
         workers: trainings at once; 0 means one a core.
 

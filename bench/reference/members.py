@@ -117,7 +117,6 @@ def gather(
     """The rows by data set and configuration. Of a data set that was prepared in several ways the most rows count.
 
     Args:
-        objectives: by data set.
         given: reference points by data set, as a suite has them.
     """
     by_data: dict[str, dict[str, list[Row]]] = {}

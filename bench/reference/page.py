@@ -61,7 +61,6 @@ def markdown(found: Answers, cells: Sequence[Cell], seeds: int, command: str) ->
     Args:
         cells: of the design, for what is left to do.
         seeds: fresh seeds that a configuration is to have.
-        command: that remakes it.
     """
     parts = [
         f"# The reference\n\n```\n{command}\n```\n\nmakes this page from [`{TABLE}`](../reports/reference/{TABLE}).\n"

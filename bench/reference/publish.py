@@ -58,7 +58,6 @@ def publish(
 
     Args:
         runs: names or paths of searches on data sets of the suite, with its tasks and objectives.
-        table: instead of the one beside the suite.
         folder: for `reference.md` and `reference.html`; None for no page.
 
     Raises:

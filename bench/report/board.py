@@ -26,11 +26,9 @@ EXPLAINED: dict[State, str] = {
 
 @dataclass(frozen=True)
 class BoardPart:
-    """One data set's part of a run: its name, the data's fingerprint, how many trials are in which state, and its view;
-    None before any trial."""
+    """One data set's part of a run: how many trials are in which state, and its view; None before any trial."""
 
     dataset: str
-    fingerprint: str
     counts: str
     view: View | None
 

@@ -139,12 +139,7 @@ SCRIPTS = ("base", "plot", "decide", "explore", "start")
 
 
 def write_page(views: Sequence[View], path: Path, title: str) -> Path:
-    """Writes the page of a run, whole or not at all.
-
-    Args:
-        views: a section for each dataset.
-        title: of the page, the run's name.
-    """
+    """Writes the page of a run, whole or not at all."""
     write_text(path, document(views, title))
     return path
 
@@ -164,7 +159,6 @@ def whole(title: str, kind: str, body: Sequence[str], *, below: str = "", figure
     """Any page of ours around its body, which is markup; all that it needs is in it.
 
     Args:
-        title: as it is.
         kind: of page, in a few words above the title.
         below: markup under the title.
         figures: whether there are any. Without them the page has no script at all, and none may run.

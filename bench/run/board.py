@@ -65,13 +65,12 @@ def _run(home: Path, folder: Path) -> BoardRun:
 
 
 def _part(part: DatasetRun) -> BoardPart:
-    fingerprint = part.fingerprint or ""
     if not Study.exists(part.folder):
-        return BoardPart(part.card.key, fingerprint, "no trial yet", None)
+        return BoardPart(part.card.key, "no trial yet", None)
     result = result_of(part)
     counts = Counter[str](record.state for record in result.records)
     told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]) or "no trial yet"
-    return BoardPart(part.card.key, fingerprint, told, view_of(result))
+    return BoardPart(part.card.key, told, view_of(result))
 
 
 def _state(run: Run, parts: tuple[BoardPart, ...], has_page: bool) -> tuple[State, str]:

@@ -74,11 +74,8 @@ def create(
     """Writes the folder of a new run.
 
     Args:
-        datasets: instead of the suite's.
-        lowest: as in the suite, `0` for no rungs.
         workers: 0 means one for each core, on a Ray cluster as many as its machines hold.
         threads: for each worker; 0 shares the cores evenly between workers, and means 1 on a Ray cluster.
-        device: of each job: auto, cpu or cuda.
         address, gpus, memory_mb: of a Ray cluster, and what each job needs there.
         name: None takes the suite's, with a number where it is taken.
         pinned: configuration names held fixed, besides the suite's.

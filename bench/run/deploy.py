@@ -43,7 +43,6 @@ class Plan:
 
     Attributes:
         name: of the registered model; named: whether the user gave it.
-        point: the picked one.
         score: what the served model ranks by.
         seed: from which those of the trainings derive.
     """

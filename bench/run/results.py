@@ -127,7 +127,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     else:
         choices = served_choices(serving.served, front.points)
     try:
-        chosen = pick(choices, front.points, objectives, followed)
+        chosen = pick(choices, front.points, followed)
     except UserError as error:
         reason = str(error)  # a run without a pick is still a run: its frontier is shown, with the reason
         refused = error if isinstance(error, NothingPasses) else None
@@ -326,7 +326,6 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
     """The document `provenance.json`.
 
     Args:
-        fingerprint: of the prepared data.
         point: the network that is trained where the pick is deployed.
         config: path of the picked configuration, in the form that `seesaw train --config` takes.
     """

@@ -59,7 +59,6 @@ def serving_of(
     """Draws the served front of a run's confirmed points, or reads the one that was drawn of the same predictions.
 
     Args:
-        points: all of the run, baselines and the current point among them.
         objectives: of the heads: the best single-task models are the best by these.
         asked: outcomes that the policy names; if one is not the suite's, the front is drawn again, in that outcome.
         keep: whether to leave what was drawn in the run's folder.

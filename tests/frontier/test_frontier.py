@@ -123,25 +123,6 @@ def test_without_completed_trials(failed, objectives, tmp_path, count):
     assert {"trial", "valid/click.auc", "rank", "on_front", "p_nondominated"} <= set(written)
 
 
-def test_on_test_it_reads_test_alone(confirmed, objectives):
-    before = frontier(confirmed, objectives, split="test")
-    assert before.front["trial"].tolist() == [2]  # 3 is dominated on test
-    moved = [
-        replace(
-            record,
-            metrics=dict.fromkeys(record.metrics, 0.5),
-            replicates=tuple(
-                replace(run, metrics={k: v if k.startswith("test/") else 0.5 for k, v in run.metrics.items()})
-                for run in record.replicates
-            ),
-        )
-        for record in confirmed
-    ]
-    after = frontier(moved, objectives, split="test")
-    assert after.front["trial"].tolist() == [2]
-    assert after.hypervolume == before.hypervolume
-
-
 def test_a_missing_reference_is_the_users_to_name(trial):
     with pytest.raises(UserError, match="cost/parameters"):
         frontier([trial(0, parameters=1.0)], (Objective("cost/parameters", "minimize"),))

@@ -36,7 +36,7 @@ def same(a: Retrained, b: Retrained) -> bool:
 
 
 def test_both_seeds_are_kept_and_differ(two, funnel) -> None:
-    assert [member.seed for member in two.members] == list(two.seeds)
+    assert [member.seed for member in two.members] == two.provenance["seeds"]
     first, second = (member.states[0]["embedding.weight"] for member in two.members)
     assert not torch.equal(first, second)
     rows = sum(len(funnel.store.split(name)) for name in JOINED)
@@ -56,7 +56,7 @@ def test_the_better_one_on_what_is_held_out_is_chosen(two, funnel, tmp_path) -> 
     keys = ("valid/click.auc", "valid/purchase.ctcvr.auc")
     best = max(two.members, key=lambda member: sum(member.held_out[key] for key in keys))
     assert [member.seed for member in one.members] == [best.seed]
-    assert same(one, Retrained(one.config, one.tasks, (best,), (), {}, {}, {}))
+    assert same(one, Retrained(one.config, (best,), {}, {}, {}))
     assert one.test == best.test
 
 
@@ -107,7 +107,7 @@ def test_separate_models_stop_each_at_their_own_length(funnel, tmp_path) -> None
     config = {"sharing.kind": "single_task"}
     both = retrain(funnel.order(config, length, seeds=1, calibration="none"), tmp_path, {})
     (member,) = both.members
-    assert len(member.states) == len(both.tasks)
+    assert len(member.states) == len(both.provenance["tasks"])
     short = retrain(funnel.order(config, Length(0.5), seeds=1, calibration="none"), tmp_path, {})
     assert both.test["test/click.auc"] == short.test["test/click.auc"]
     assert both.test["test/purchase.cvr.auc"] != short.test["test/purchase.cvr.auc"]

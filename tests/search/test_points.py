@@ -126,12 +126,12 @@ def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_pat
         assert [each.seed for each in point.replicates] == [derive(7, "replicate", k) for k in (1, 2)]
         assert {each.until for each in point.replicates} == {point.until}
     choices = head_choices(front.points, OBJECTIVES)
-    picked = pick(choices, front.points, OBJECTIVES, Policy())
+    picked = pick(choices, front.points, Policy())
     assert picked.point in ids(on_front(front))
     shorter = max((p for p in compared if p.until), key=lambda point: estimate(point, "like.auc"))
     least = {"like.auc": estimate(shorter, "like.auc")}
     like = Policy.model_validate({"guard": {"at_least": least, "max_loss_in_standard_errors": float("inf")}})
-    picked = pick(choices, front.points, OBJECTIVES, like)
+    picked = pick(choices, front.points, like)
     assert (picked.samples, picked.until) == (LADDER[1], LADDER[1])
     assert f"stopped after {LADDER[1]} samples" in picked.reason
     assert picked.to_json()["until"] == LADDER[1]

@@ -25,7 +25,7 @@ def put(section, found):
 
 def found_in(records, objectives=OBJECTIVES, **more):
     front = frontier(records, objectives)
-    chosen = pick(head_choices(front.points, objectives), front.points, objectives, Policy())
+    chosen = pick(head_choices(front.points, objectives), front.points, Policy())
     return Found(front, chosen, **more)
 
 

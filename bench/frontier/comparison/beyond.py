@@ -276,11 +276,7 @@ def answer(
     split: str,
     run: str,
 ) -> Answer:
-    """Answers it for points on one data set, of which those with two replicates or more on `split` count.
-
-    Args:
-        run: its name, for the command that adds static weights.
-    """
+    """Answers it for points on one data set, of which those with two replicates or more on `split` count."""
     measured = sorted({objective.name.partition(".")[0] for objective in objectives if objective.is_metric})
     if len(measured) == 1:
         return _silent(f"{measured[0]} is the only task measured; one task needs no balancing.")

@@ -160,7 +160,6 @@ class Compared:
     Attributes:
         by: what makes the families; `split` where they were compared.
         ranking: of families by the hypervolumes of their fronts, where there are data sets enough.
-        notes: sentences on what to know.
     """
 
     by: str

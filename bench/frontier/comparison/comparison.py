@@ -52,7 +52,6 @@ def volume_differences(
 
     Args:
         families: by name at least one configuration each; metrics as `objectives`.
-        seed: of the draws.
     """
     every = [sample for members in families.values() for sample in members]
     noise = seed_noise(every) if every else None

@@ -189,7 +189,6 @@ def _match(values: Floats, front: Mask, facets: NDArray[np.int64], row: int, tow
 
     Args:
         values: (S, M) on confirmation rows.
-        facets: of the front.
         towards: see `_Match`.
     """
     own, gained = values[row], towards > 0
@@ -288,11 +287,7 @@ def _interval(drawn: Floats) -> tuple[float, float]:
 
 
 def readings(served: Served, row: int) -> list[str]:
-    """Sentences about a served front.
-
-    Args:
-        row: of the pick: exchange rates are those there.
-    """
+    """Sentences about a served front."""
     return [*_exchanges(served, row), *_models(served)]
 
 

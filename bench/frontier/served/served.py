@@ -212,7 +212,6 @@ def served_front(
 
     Args:
         rows: by split, `confirm` and `test`; `valid` where predictions of its rows are kept.
-        seed: of the run, for what is simulated.
 
     Raises:
         UserError: fewer than two tasks or more than five, an outcome to be minimised or undefined on these rows, or an
