@@ -229,16 +229,13 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
     space = load_space(suite.space).restricted(suite.set)
     for dataset in suite.datasets:
         card = load_card(dataset.id)
-        by_name = {task.name: task for task in card.tasks}
-        chosen = dataset.tasks or card.default_tasks
-        for name in chosen:
-            check_known("task", name, by_name, dataset.id)
-        tasks = tuple(by_name[name] for name in chosen)
+        tasks = dataset.tasks_of(card.tasks, card.default_tasks)
+        chosen = [task.name for task in tasks]
         objectives = resolve_objectives(dataset, tasks)
         resolve_reference(objectives, dataset.reference)
         resolve_outcomes(dataset, tasks, np.empty(0), policy.outcomes)
         policy.check(tasks)
-        space.validate_against_config([task.name for task in tasks])
+        space.validate_against_config(chosen)
         fitted = fitting(space, shape_of(card, chosen))
         if suite.confirm.static:
             check_static(dataset.id, chosen, fitted.space)

@@ -294,11 +294,6 @@ def contents(planned: Plan, store: Store, retrained: Retrained, intervals: Mappi
     )
 
 
-def registry_uri(home: Path, tracking: str | None) -> str:
-    """The MLflow store whose registry is meant: the one at home where none is named."""
-    return plain_address(tracking) if tracking else home_address(home)
-
-
 def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
     """The package behind a folder, a run's name, or `NAME`, `NAME@ALIAS`, `NAME/VERSION` in the registry.
 
@@ -317,7 +312,6 @@ def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
                 "says which"
             )
         return Package.open(found[0])
-    uri = registry_uri(home, tracking)
     if tracking is None and not (home / "mlflow.db").is_file():
         raise UserError(f"expected a package's folder, a run or a registered model, found no '{model}' (in {home})")
-    return Registry(uri).fetch(model, home / "models")
+    return Registry(plain_address(tracking) if tracking else home_address(home)).fetch(model, home / "models")

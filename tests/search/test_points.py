@@ -13,9 +13,10 @@ from rung_toys import FULL, LADDER, rung_plan
 from search_toys import OBJECTIVES, ignore, interrupted_after, make_job
 
 from bench.confirm.baselines import baselines_of
-from bench.confirm.race import Race, confirm, shortlist
+from bench.confirm.race import confirm, shortlist
 from bench.frontier.choices import head_choices
 from bench.frontier.frontier import Frontier, frontier
+from bench.frontier.history import History
 from bench.frontier.pick import pick
 from bench.frontier.points import estimate, points
 from bench.frontier.policy import Policy
@@ -88,12 +89,14 @@ def test_the_front_has_the_trial_in_the_middle_of_its_training(tmp_path: Path) -
 
 def test_history_has_every_result_in_the_order_of_jobs(tmp_path: Path) -> None:
     records = searched(tmp_path)
-    history = frontier(records, OBJECTIVES, REFERENCE).history
+    history = History(OBJECTIVES, REFERENCE, by_rungs=True)
+    history.add(records, 2**63)
     results = sorted((at.order, record.number) for record in records for at in record.rungs)
-    assert history["trial"].tolist() == [number for _, number in results]
-    assert history["samples"].iloc[-1] == sum(record.rungs[-1].samples for record in records)
-    assert history["hypervolume"].is_monotonic_increasing
-    assert history["hypervolume"].iloc[-1] == frontier(records, OBJECTIVES, REFERENCE).hypervolume
+    assert [row.trial for row in history.rows] == [number for _, number in results]
+    assert history.rows[-1].samples == sum(record.rungs[-1].samples for record in records)
+    volumes = [row.hypervolume for row in history.rows]
+    assert volumes == sorted(volumes)
+    assert volumes[-1] == frontier(records, OBJECTIVES, REFERENCE).hypervolume
 
 
 @pytest.mark.slow
@@ -114,7 +117,7 @@ def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_pat
     twice = {point.number for point in chosen if sum(each.number == point.number for each in chosen) > 1}
     assert twice  # both lengths of one trial
     with Study.open(tmp_path, rung_plan(reference=REFERENCE)) as study:
-        confirm(study, InlineExecutor(spy), make_job, chosen, Race(2), ignore)
+        confirm(study, InlineExecutor(spy), make_job, chosen, 2, ignore)
         records = study.records()
     assert {point_id(job.trial, job.until) for job in spy.jobs} == set(ids(chosen))
     assert len(spy.jobs) == 2 * len(chosen)
@@ -144,14 +147,14 @@ def test_an_interrupted_confirmation_goes_on_with_the_same_seeds(tmp_path: Path)
     whole, plan = Spy(), rung_plan(reference=REFERENCE)
     with Study.open(tmp_path / "whole", plan) as study:
         chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, 4)
-        confirm(study, InlineExecutor(whole), make_job, chosen, Race(2), ignore)
+        confirm(study, InlineExecutor(whole), make_job, chosen, 2, ignore)
     seen = []
     for part in range(0, 2 * len(chosen), 2):
         spy = Spy()
         with Study.open(tmp_path / "cut", plan) as study:
             order = chosen[:: -1 if part % 4 else 1]  # so that what is missing is not always the last
             with suppress(KeyboardInterrupt):
-                confirm(study, InlineExecutor(interrupted_after(2, spy)), make_job, order, Race(2), ignore)
+                confirm(study, InlineExecutor(interrupted_after(2, spy)), make_job, order, 2, ignore)
         seen += spy.jobs
     assert sorted((job.trial, job.until or 0, job.seed) for job in seen) == sorted(
         (job.trial, job.until or 0, job.seed) for job in whole.jobs

@@ -13,7 +13,7 @@ from rung_toys import FULL, LADDER, essence, poor, rung_plan, spent, train
 from search_toys import ShuffledExecutor, YoungestFirst, ignore, make_job
 from test_driver import Notes, run
 
-from bench.confirm.race import Race, confirm
+from bench.confirm.race import confirm
 from bench.errors import UserError
 from bench.frontier.pareto import hypervolume
 from bench.records import Job, TrialRecord, TrialResult
@@ -400,7 +400,7 @@ class TestConclude:
             study.conclude()
             records = study.records()
             chosen = [next(each for each in records if len(each.rungs) == n).points[-1] for n in (1, 2, 3)]
-            confirm(study, InlineExecutor(spy), make_job, chosen, Race(2), ignore)
+            confirm(study, InlineExecutor(spy), make_job, chosen, 2, ignore)
         assert [(job.trial, job.until) for job in spy.jobs] == [
             (point.number, until) for _ in range(2) for point, until in zip(chosen, (4, 16, None), strict=True)
         ]
