@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.balancing import BALANCING, method, works_on_gradients
-from bench.frontier.comparison.beyond import LEAST_WEIGHTS, MARGIN, MARGIN_OF_WAY, Beyond, beyond
+from bench.frontier.comparison.beyond import LEAST_WEIGHTS, MARGIN, MARGIN_OF_WAY, beyond
 from bench.frontier.comparison.compared import LEAST_DATASETS, Ranking, ranking
 from bench.frontier.comparison.verdict import Word, common_units
 from bench.frontier.importance import alone, importances
@@ -106,19 +106,14 @@ def _front(
         margin, unit = SERVED_MARGIN, "%"
     found = beyond(here[0], here[1], scale, margin, questions)
     assert found is not None  # every member has two seeds or more
-    at = (
-        int(np.where(found.dominates, found.low, -np.inf).argmax())
-        if found.verdict == "yes"
-        else int(found.value.argmax())
-    )
+    at, high = int(found.value.argmax()), found.high.max()
+    if found.verdict == "yes":
+        at = int(np.where(found.dominates, found.low, -np.inf).argmax())
+        high = found.high[at]
     return Front(
-        data.name, sharing, what, found.verdict, float(found.value[at]), float(found.low[at]), _high(found, at), margin,
+        data.name, sharing, what, found.verdict, float(found.value[at]), float(found.low[at]), float(high), margin,
         unit, names[at], found.chances[0],
     )  # fmt: skip
-
-
-def _high(found: Beyond, at: int) -> float:
-    return float(found.high[at] if found.verdict == "yes" else found.high.max())
 
 
 @dataclass(frozen=True)
@@ -336,11 +331,6 @@ def answer(
     """
     every = list(rows)
     found = gather(every, objectives, given)
-    counted: dict[tuple[str, str, str], int] = {}
-    for row in every:
-        if row.seed and not row.failure:
-            key = (row.data, row.sharing, row.balancing)
-            counted[key] = counted.get(key, 0) + 1
     standing, noise = standings(found), seeds_needed(found, sharing)
     return Answers(
         data=found,
@@ -353,5 +343,5 @@ def answer(
         knobs=knobs(found, ranges),
         seeds=noise,
         claims=claims(found, papers, noise),
-        cells=counted,
+        cells=Counter((row.data, row.sharing, row.balancing) for row in every if row.seed and not row.failure),
     )

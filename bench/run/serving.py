@@ -111,17 +111,14 @@ def candidates_of(
             names = [predictions.name_of(point.training, run.replicate)]
             if point.kind == "single_task":
                 names = kept_names(sources, rows.tasks, run.seed) or []
-            if run.failure is None and names and all(_there(folder, name) for name in names):
+            there = (predictions.predictions(folder, split, name) for name in names for split in KEPT)
+            if run.failure is None and names and all(each is not None for each in there):
                 seeds.append(run.seed)
                 files.append(names)
         if seeds:
             read = _reader(folder, files)
             found.append(Candidate(point.id, point.name, point.architecture, point.role, tuple(seeds), read))
     return found
-
-
-def _there(folder: Path, name: str) -> bool:
-    return all(predictions.predictions(folder, split, name) is not None for split in KEPT)
 
 
 def _reader(folder: Path, files: Sequence[Sequence[str]]) -> Callable[[str, int], NDArray[Any]]:

@@ -68,6 +68,13 @@ THREADS = min(8, cores())
 """Sorting and the compiled kernels hold no lock of Python's."""
 
 
+def measure_of(rows: Rows, outcomes: Sequence[str], split: str, resamples: int) -> Measure:
+    """The outcomes on the rows of a split that predictions are kept of."""
+    tasks = [Task(name, kind) for name, kind in zip(rows.tasks, rows.kinds, strict=True)]
+    about = (rows.labels, rows.group, split, resamples, rows.units)
+    return Measure(tasks, outcomes, *about, weights=rows.weights)
+
+
 class Meter:
     """Measures candidates on the rows of one split.
 
@@ -82,9 +89,7 @@ class Meter:
     ) -> None:
         self.split, self._candidates, self._rates, self._rows = split, candidates, rows.rates, len(rows.labels)
         self.scores: set[int] = set()
-        tasks = [Task(name, kind) for name, kind in zip(rows.tasks, rows.kinds, strict=True)]
-        about = (rows.labels, rows.group, split, resamples, rows.units)
-        self.measure = Measure(tasks, outcomes, *about, weights=rows.weights)
+        self.measure = measure_of(rows, outcomes, split, resamples)
 
     def sweep(self, settings: Sequence[Fusion]) -> list[Floats]:
         """By candidate the outcomes (n, K, M) of its replicates."""
@@ -95,14 +100,10 @@ class Meter:
             np.array([by_job[at, run] for run in range(each.replicates)]) for at, each in enumerate(self._candidates)
         ]
 
-    def points(self, of: Sequence[int], at: Sequence[int], settings: Sequence[Fusion]) -> Points:
-        """The chosen points with their resamples: candidates `of` under settings at the places `at`."""
-        return self.parts(of, at, settings, [self.measure])[0]
-
     def parts(
         self, of: Sequence[int], at: Sequence[int], settings: Sequence[Fusion], measures: Sequence[Measure]
     ) -> list[Points]:
-        """The chosen points by each of several measures of these rows."""
+        """The chosen points, candidates `of` under settings at the places `at`, by several measures of these rows."""
         chosen: dict[int, list[int]] = {}
         for point, candidate in enumerate(of):
             chosen.setdefault(candidate, []).append(point)
