@@ -13,7 +13,6 @@ import pandas as pd
 from bench.atomic import atomic_path
 from bench.errors import listed
 from bench.frontier.comparison.beyond import Answer
-from bench.frontier.history import history
 from bench.frontier.pareto import UNRANKED, hypervolume, ranks, resolve_reference
 from bench.frontier.points import BASELINE, candidates, confirmed, estimates, points, points_of_run, rows_of, source_ids
 from bench.frontier.statistics import Interval, replicate_keys, statistics, tabulate
@@ -47,8 +46,6 @@ class Frontier:
             then), else `SEARCH`.
         reference: of the hypervolume, by objective name.
         hypervolume: of the points of trials: of what the search found.
-        history: by what the search saw, `trial, hypervolume` after each finished trial, where failed ones add nothing;
-            in a search by rungs `trial, samples, hypervolume` after each result, see `bench.frontier.history`.
         volume: the same of true values, see `bench.frontier.statistics.statistics`; None where nothing is known.
         answer: whether gradient methods lie beyond static weights, on test; None until somebody has asked.
         against: id of the point that gains are differences from: the current point, else the best single-task models;
@@ -61,7 +58,6 @@ class Frontier:
     split: str
     reference: dict[str, float]
     hypervolume: float
-    history: pd.DataFrame
     volume: Interval | None = None
     answer: Answer | None = None
     against: str | None = None
@@ -248,7 +244,6 @@ def frontier(
         split=split,
         reference=at,
         hypervolume=hypervolume(values[[point.role == "trial" for point in compared]], objectives, at),
-        history=history(records, objectives, at),
         volume=volume,
         against=against,
     )
@@ -270,5 +265,4 @@ def front_volume(
 
 
 def _known(value: Any) -> Any:
-    """None for a missing cell."""
     return None if pd.isna(value) else value

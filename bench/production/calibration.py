@@ -24,9 +24,9 @@ from bench.schema import Schema
 from bench.training.metrics import sample_spaces
 
 Floats = NDArray[np.float64]
-Kind = Literal["none", "platt", "isotonic"]
+Kind = Literal["platt", "isotonic"]
 Method = Literal["none", "auto", "platt", "isotonic"]
-"""How it is fitted; `auto` becomes one of the kinds."""
+"""How it is fitted: `auto` becomes one of the kinds, `none` leaves probabilities as they are."""
 
 _LEAST = 1e-12  # probabilities are this far from 0 and 1 before their logit
 
@@ -34,7 +34,7 @@ _LEAST = 1e-12  # probabilities are this far from 0 and 1 before their logit
 class Calibration(Config):
     """A map from [0, 1] to [0, 1] that never decreases.
 
-    `none` leaves probabilities as they are; `platt` is sigmoid(a logit(p) + b) (Platt, Advances in Large Margin
+    `platt` is sigmoid(a logit(p) + b) (Platt, Advances in Large Margin
     Classifiers 1999, on the logit); `isotonic` is a line from knot to knot, and constant beyond them (after Zadrozny &
     Elkan, KDD 2002).
 
@@ -54,9 +54,9 @@ class Calibration(Config):
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Calibration:
-        own = {"none": "", "platt": "ab", "isotonic": "xy"}[self.kind]
+        own = {"platt": "ab", "isotonic": "xy"}[self.kind]
         if self.model_fields_set != {"kind", *own}:
-            raise ValueError(f"expected {' and '.join(own) or 'nothing'} beside the kind {self.kind}")
+            raise ValueError(f"expected {' and '.join(own)} beside the kind {self.kind}")
         if len(self.x) != len(self.y) or (self.kind == "isotonic" and not self.x):
             raise ValueError(f"expected as many values as knots, found {len(self.y)} for {len(self.x)} ({self.kind})")
         if any(after <= before for before, after in pairwise(self.x)):
@@ -68,8 +68,6 @@ class Calibration(Config):
     def apply(self, p: ArrayLike) -> Floats:
         """Calibrated probabilities of predicted ones (any shape): finite and in [0, 1], at 0 and 1 too."""
         p = np.asarray(p, np.float64)
-        if self.kind == "none":
-            return p
         if self.kind == "platt":
             return sigmoid(self.a * logit(p) + self.b)
         return np.asarray(np.clip(np.interp(p, self.x, self.y), self.y[0], self.y[-1]))
@@ -179,7 +177,6 @@ def _times(values: Floats, weights: Floats | None) -> Floats:
 
 
 FITS: dict[Method, Callable[..., Calibration]] = {
-    "none": lambda p, y, weights=None: Calibration(kind="none"),
     "auto": fit_auto,
     "platt": fit_platt,
     "isotonic": fit_isotonic,

@@ -164,11 +164,6 @@ class Package:
         """Of the encoded rows and the tasks."""
         return self.manifest.data_schema
 
-    @property
-    def spec(self) -> ModelSpec:
-        """What rebuilds its modules."""
-        return self.manifest.spec
-
     @cached_property
     def encoder(self) -> Encoder:
         """Of raw rows."""
@@ -197,7 +192,7 @@ class Package:
 
     def engine(self, name: str = "exported", threads: int = 1) -> Engine:
         """A way to run it, see `bench.production.engines`."""
-        return open_engine(name, self.folder, self.spec, threads)
+        return open_engine(name, self.folder, self.manifest.spec, threads)
 
     def scorer(self, engine: str = "exported", threads: int = 1, history: KeptHistory | None = None) -> Scorer:
         """What serves raw rows.
@@ -243,7 +238,6 @@ def facts_of(file: Path) -> FileFacts:
 def _agreement(
     folder: Path, spec: ModelSpec, served: Any, rows: tuple[Ids, Floats], engines: Sequence[str]
 ) -> dict[str, float]:
-    """Engine -> largest difference to the trained modules."""
     import torch
 
     ids, dense = np.ascontiguousarray(rows[0]), np.ascontiguousarray(rows[1])

@@ -254,7 +254,6 @@ def _served(
     members: Sequence[Sequence[State]],
     calibrations: Mapping[str, Calibration],
 ) -> dict[str, float]:
-    """Outcomes on test of the ranking by the score."""
     if not spec.outcomes:
         return {}
     rows = _together(predictor.predictions("test", members))
@@ -265,7 +264,6 @@ def _served(
 
 
 def _deciles(schema: Schema, predictor: Predictor, members: Sequence[Sequence[State]]) -> dict[str, list[list[float]]]:
-    """Tables of the regressions on test."""
     if all(task.kind == "binary" for task in schema.tasks):
         return {}
     rows = _together(predictor.predictions("test", members))

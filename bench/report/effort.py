@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.frontier.frontier import Frontier
+from bench.frontier.history import History
 from bench.frontier.importance import Importance, alone, importances
 from bench.frontier.points import estimates
 from bench.objectives import in_thousandths
@@ -48,14 +49,16 @@ FULL = "full length"
 def course(front: Frontier, records: Sequence[TrialRecord]) -> tuple[tuple[tuple[int, float], ...], bool]:
     """(training samples, hypervolume) after each result, and True; trials in place of samples, and False, where a
     trial did not record its samples."""
-    volumes = [float(value) for value in front.history["hypervolume"]]
-    if "samples" in front.history:
-        return tuple(zip(map(int, front.history["samples"]), volumes, strict=True)), True
+    history = History(front.objectives, front.reference, any(record.rungs for record in records))
+    history.add(records, 2**63)
+    volumes = [each.hypervolume for each in history.rows]
+    if history.by_rungs:
+        return tuple(zip([each.samples for each in history.rows], volumes, strict=True)), True
     trained = {record.number: _trained(record) for record in records}
     lengths = [trained[record.number] for record in records if record.state == "completed"]
     if None in lengths or not lengths:
         return tuple(enumerate(volumes, 1)), False
-    costs = np.cumsum([trained[int(number)] or 0 for number in front.history["trial"]])
+    costs = np.cumsum([trained[each.trial] or 0 for each in history.rows])
     return tuple(zip(map(int, costs), volumes, strict=True)), True
 
 

@@ -173,7 +173,8 @@ def heads_plane(front: Frontier) -> Plane:
             columns[name := f"{split}/{axis.name}"] = value
             for end in ("low", "high"):
                 columns[f"{name}.{end}"] = np.nan if split == SEARCH else found[f"{key}.{end}"].astype(float)
-            base = value.loc[reference] if reference is not None else _best_single(value * axis.sign, table) * axis.sign
+            single = axis.sign * (value * axis.sign)[table["sharing"] == "single_task"].max()
+            base = single if reference is None else value.loc[reference]
             unit = abs(base) if axis.relative else 1.0
             columns[f"{name}.gain"] = axis.sign * (value - base) / unit
             for end in ("gain.low", "gain.high"):
@@ -185,11 +186,6 @@ def heads_plane(front: Frontier) -> Plane:
     at = None if reference is None else list(table.index).index(reference)
     against = "current" if at is not None and table["role"].iloc[at] == "current" else "single-task models"
     return Plane("heads", axes, table.reset_index(drop=True), tuple(splits) or (SEARCH,), against, at)
-
-
-def _best_single(value: pd.Series[float], table: pd.DataFrame) -> float:
-    """Of the single-task trials, where larger is better; NaN without one."""
-    return float(value[table["sharing"] == "single_task"].max())
 
 
 MOST_DRAWS, MOST_DRAWN = 200, 60_000

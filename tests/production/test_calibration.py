@@ -164,7 +164,7 @@ def rows_of_tasks(n=4000):
     return labels, conditional, joint
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FITS if kind != "none"])
+@pytest.mark.parametrize("kind", FITS)
 def test_each_on_its_own_rows(kind):
     labels, conditional, joint = rows_of_tasks()
     found = fit_calibrations(SCHEMA, labels, conditional, joint, kind)

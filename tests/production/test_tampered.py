@@ -242,10 +242,18 @@ NESTED = raw(b"[" * 200_000 + b"]" * 200_000)
             at("click", value=[1]),
             r"click: expected a table, found \[1\]",
         ),
-        ("calibration.json", at("click", value={"kind": []}), "calibration.json: click: kind: expected 'none', "),
+        (
+            "calibration.json",
+            at("click", value={"kind": []}),
+            "click: kind: expected 'platt' or 'isotonic'",
+        ),
         ("calibration.json", at("clik", value={"kind": "none"}), "unknown prediction 'clik'"),
         ("manifest.json", at("score", "weights", value={"clik": 1.0}), "score.weights: unknown prediction 'clik'"),
-        ("manifest.json", at("score", "rates", value={"click": -1.0}), "score.rates: .*above 0, found -1"),
+        (
+            "manifest.json",
+            at("score", "rates", value={"click": -1.0}),
+            "score.rates.click: .*greater than 0, found -1",
+        ),
         ("manifest.json", at("score", value=[]), "manifest.json: score"),
     ],
 )
