@@ -173,7 +173,6 @@ def _interval(estimate: Estimate) -> str:
 
 
 def _summary(found: list[Judgement], model: str, against: str) -> str:
-    """One sentence on the predictions."""
     of = {word: [each.metric for each in found if each.verdict == word] for word in ("better", "worse")}
     if not of["better"] and not of["worse"]:
         return f"cannot tell whether predictions of {model} or of {against} are better: every difference may be 0"

@@ -127,7 +127,6 @@ class Judge:
         return found
 
     def _current(self, name: str, where: str) -> float:
-        """Current's value of a metric."""
         if self.choices.current is None:
             raise UserError(
                 f"{where}: expected a current point to compare with, found none; confirm single-task models with "

@@ -213,7 +213,6 @@ def _navigation(views: Sequence[View]) -> str:
 
 
 def _colours() -> str:
-    """The palette as CSS variables."""
     bright, dark = (
         "".join(f"--{role}:{both[i]};" for role, both in COLOURS.items()) + ("" if i else f"--font:{FONT};")
         for i in (0, 1)

@@ -83,7 +83,6 @@ def _regression(name: str, says: str) -> str:
 
 
 def _deciles(name: str, rows: Sequence[Sequence[float]]) -> tuple[str, str]:
-    """A heading, and the table."""
     lines = [
         {"tenth": str(at), "weight": f"{weight:,.0f}", "predicted": f"{said:.5g}", "true": f"{true:.5g}"}
         for at, (weight, said, true) in enumerate(rows, 1)

@@ -301,7 +301,6 @@ def _description(found: Found, files: Mapping[str, str], folder: str, run: str) 
 
 
 def _files(found: Found) -> dict[str, str]:
-    """The artifacts by name."""
     files = {TABLE: _front_first(found.frontier.table)}
     if found.picture:
         files[PICTURE] = found.picture

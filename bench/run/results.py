@@ -162,11 +162,6 @@ def page_path(run: Run) -> Path:
     return run.folder / "report.html"
 
 
-def retrain_command(result: DatasetResult) -> str:
-    """What a user types to train the picked configuration."""
-    return f"seesaw train {shlex.quote(result.run.key)} --config {shlex.quote(shown(pick_config_path(result.run)))}"
-
-
 def train_command(result: DatasetResult) -> str:
     """What trains any configuration of a run as the run did, once its searched parameters are added."""
     fixed = result.run.run.manifest.suite.set | _recipe(result)
@@ -255,7 +250,9 @@ def view_of(result: DatasetResult) -> View:
     commands = {"Train any trial": train_command(result), "Find a trial in MLflow": mlflow_search(result)}
     if picked_network(result):
         deploy = f"seesaw deploy {shlex.quote(shown(picked_path(result.run)))}"
-        commands = {"Train it again": retrain_command(result), "Deploy it": deploy} | commands
+        config = shlex.quote(shown(pick_config_path(result.run)))
+        again = f"seesaw train {shlex.quote(result.run.key)} --config {config}"
+        commands = {"Train it again": again, "Deploy it": deploy} | commands
     pick = result.pick
     picked = None
     if pick is not None:

@@ -230,7 +230,6 @@ class Registry:
         return name, number
 
     def _named(self, name: str) -> Sequence[RegisteredModel]:
-        """The model of a name, or none."""
         found: Sequence[RegisteredModel] = self._store.ask(
             f"find the model '{name}'", "search_registered_models", f"name = '{name}'"
         )

@@ -73,7 +73,6 @@ def test_that_the_time_limit_ended_the_search_is_said(seesaw, made: Path, tmp_pa
 def test_status_computes_nothing_that_is_simulated(seesaw, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     volume = json.loads(seesaw("frontier", "here", "--json", home=made.parents[1]).out)["hypervolume"]["value"]
     monkeypatch.setattr("bench.frontier.frontier.statistics", None)
-    monkeypatch.setattr("bench.frontier.frontier.history", None)
     assert search(seesaw, made)["hypervolume"] == volume
 
 

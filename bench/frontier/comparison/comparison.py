@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.frontier.comparison.families import Budget, FamilyPoint, average, budget_of, trials_of
-from bench.frontier.comparison.verdict import SIZE, better, holm, replicates_needed
+from bench.frontier.comparison.verdict import CANNOT_TELL, SIZE, holm, replicates_needed
 from bench.frontier.pareto import hypervolume
 from bench.frontier.posterior import posterior_draws
 from bench.frontier.samples import Sample, seed_noise
@@ -111,13 +111,15 @@ class Contrast:
     @property
     def verdict(self) -> str:
         """Which family is better, or why it cannot be told."""
+        if self.adjusted is not None and self.adjusted < SIZE:
+            return f"{self.left if self.merit > 0 else self.right} is better"
         if self.noise is None:
             doubt = "no point has two replicates"
         elif self.tuning is not None and self.tuning > self.noise:
             doubt = f"luck in tuning is not ruled out (p = {self.tuning:.2g} before Holm)"
         else:
             doubt = f"about {self.needed} replicates would" if self.needed else ""
-        return better(self.left, self.right, self.merit, self.adjusted, doubt)
+        return f"{CANNOT_TELL}: {doubt}" if doubt else CANNOT_TELL
 
 
 def sample_of(member: FamilyPoint, objectives: Sequence[Objective], split: str) -> Sample:
