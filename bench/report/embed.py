@@ -27,15 +27,16 @@ def section_data(view: View) -> dict[str, Any]:
     """Everything: planes, what can be picked, and the search."""
     every = pd.concat([plane.table["architecture"] for plane in view.planes])
     looks = looks_of(every)
-    pick, (history, by_samples) = view.pick, course(view.front, view.records)
+    holds = view.pick.stability.holds if view.pick else None
+    history, by_samples = course(view.front, view.records)
     return {
         "title": view.title,
         "dataset": view.dataset,
         "run": view.run,
         "policy": view.policy,
         # in whole per cent as the verdict has it: Python and JavaScript round halves differently
-        "holds": None if pick is None or pick.holds is None else round(100 * pick.holds) / 100,
-        "picked": pick.point if pick else None,
+        "holds": None if holds is None else round(100 * holds) / 100,
+        "picked": view.pick.point if view.pick else None,
         "looks": {kind: [look.role, SYMBOLS[look.symbol]] for kind, look in looks.items()},
         "splits": SHORT | {each: each for plane in view.planes for each in _rows_of_scenarios(plane)},
         "planes": {plane.kind: _plane(plane) for plane in view.planes},

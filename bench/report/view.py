@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bench.frontier.choices import Choices
 from bench.frontier.frontier import Frontier
 from bench.frontier.pareto import nondominated
+from bench.frontier.pick import Pick
 from bench.frontier.policy import Guard
 from bench.objectives import Direction, in_thousandths
 from bench.records import TrialRecord
@@ -85,7 +86,7 @@ class Plane:
 
 
 def planes_of(
-    front: Frontier, served: Served | None, pick: Picked | None, verdict: Mapping[str, Any]
+    front: Frontier, served: Served | None, pick: Pick | None, verdict: Mapping[str, Any]
 ) -> tuple[Plane, ...]:
     """The planes of a view; served outcomes need a served front."""
     heads = heads_plane(front)
@@ -193,18 +194,6 @@ MOST_DRAWS, MOST_DRAWN = 200, 60_000
 
 
 @dataclass(frozen=True)
-class Picked:
-    """The run's pick: its place in the choices' table, its point, why, how often it holds, and the places that come
-    after it; without these the page ranks by equal values."""
-
-    row: int
-    point: str
-    sentence: str
-    holds: float | None = None
-    runners_up: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
 class Decision:
     """The choices behind the sliders: rows of `Choices`, thinned.
 
@@ -233,7 +222,7 @@ class Decision:
     runners_up: tuple[int, ...]
 
 
-def decision_of(choices: Choices, pick: Picked | None) -> Decision | None:
+def decision_of(choices: Choices, pick: Pick | None) -> Decision | None:
     """What the sliders need; None without choices, or without a current point to differ from."""
     if choices.current is None or not len(choices.table):
         return None
@@ -241,7 +230,8 @@ def decision_of(choices: Choices, pick: Picked | None) -> Decision | None:
     axes = tuple(Axis(each, choices.directions[each], choices.served or not in_thousandths(each)) for each in names)
     known = len(choices.draws) if set(names) <= set(choices.drawn) else 0
     shown = np.unique(np.linspace(0, known - 1, min(known, MOST_DRAWS)).astype(int)) if known else np.arange(0)
-    needed = [choices.current, *([pick.row, *pick.runners_up] if pick else [])]
+    after = [each.row for each in pick.runners_up] if pick else []
+    needed = [choices.current, *([pick.row] if pick else []), *after]
     likely = (
         table["p_nondominated"].astype(float).fillna(0) + 2.0 * table["on_front"] + 4.0 * (table["role"] != "trial")
     )
@@ -264,7 +254,7 @@ def decision_of(choices: Choices, pick: Picked | None) -> Decision | None:
         costs=tuple(name for name in LIMITS if name in table and table[name].nunique() > 1 and name not in names),
         current=place[choices.current],
         pick=place[pick.row] if pick else None,
-        runners_up=tuple(place[row] for row in pick.runners_up) if pick else (),
+        runners_up=tuple(place[row] for row in after),
     )
 
 
@@ -280,7 +270,6 @@ class View:
         verdict: `kind`, `sentence`, and `keep`: whether it says to keep the current point.
         run: its name, as `seesaw pick` takes it.
         current: what the current point is, in one sentence.
-        decision: what the sliders choose among.
         pick: None where there is none, and `no_pick` says why.
         policy: the run's policy, as TOML.
         also: sentences beside the pick's: exchange rates, what models alone gain, the answer about gradient methods.
@@ -299,7 +288,7 @@ class View:
     run: str = ""
     current: str = ""
     decision: Decision | None = None
-    pick: Picked | None = None
+    pick: Pick | None = None
     no_pick: str = ""
     policy: str = ""
     also: Sequence[str] = ()

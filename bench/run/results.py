@@ -24,7 +24,7 @@ from bench.objectives import Objective, outcomes_of, primary
 from bench.plain import parse_toml, read_json
 from bench.records import Point, TrialRecord
 from bench.report.page import write_page
-from bench.report.view import Picked, View, decision_of, planes_of
+from bench.report.view import View, decision_of, planes_of
 from bench.run.comparing import answer_of
 from bench.run.current import current_of, others_of
 from bench.run.folder import DatasetRun, Run
@@ -253,24 +253,19 @@ def view_of(result: DatasetResult) -> View:
         config = shlex.quote(shown(pick_config_path(result.run)))
         again = f"seesaw train {shlex.quote(result.run.key)} --config {config}"
         commands = {"Train it again": again, "Deploy it": deploy} | commands
-    pick = result.pick
-    picked = None
-    if pick is not None:
-        after = tuple(each.row for each in pick.runners_up)
-        picked = Picked(pick.row, pick.point, pick.sentence, pick.stability.holds, after)
     verdict = result.verdict.to_json()
     return View(
         records=result.records,
         front=result.frontier,
-        planes=planes_of(result.frontier, result.serving.served, picked, verdict),
+        planes=planes_of(result.frontier, result.serving.served, result.pick, verdict),
         title=result.run.card.title,
         dataset=result.run.card.key,
         about=_about(result),
         run=run.name,
         verdict=verdict,
         current=result.current,
-        decision=decision_of(result.choices, picked),
-        pick=picked,
+        decision=decision_of(result.choices, result.pick),
+        pick=result.pick,
         no_pick=result.no_pick,
         policy=result.policy.toml,
         also=[*result.readings, *([result.frontier.answer.sentence] if result.frontier.answer else [])],
