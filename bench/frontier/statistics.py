@@ -128,6 +128,11 @@ class Differences:
         pair = first, second
         return _intervals(self.value[pair], self.seed[pair], self.data[pair], self.freedom[pair])
 
+    def gains(self, first: int, second: int, objectives: Sequence[Objective]) -> list[Interval]:
+        """How much better the first is than the second in each metric, by its objective's direction."""
+        both = zip(self.intervals(first, second), self.intervals(second, first), objectives, strict=True)
+        return [ahead if each.sign > 0 else behind for ahead, behind, each in both]
+
 
 def differences(samples: Sequence[Sample]) -> Differences | None:
     """The differences between all configurations, which may be of different runs on the same split of the same data.
@@ -264,7 +269,7 @@ def statistics(
         if against in own and (apart := differences(list(own.values()))) is not None:
             at = list(own).index(against)
             for row, point in enumerate(own):
-                gain = apart.intervals(*((row, at) if objective.sign > 0 else (at, row)))[0]
+                (gain,) = apart.gains(row, at, [objective])
                 columns[f"{key}.gain"][point] = gain.value
                 columns[f"{key}.gain.low"][point], columns[f"{key}.gain.high"][point] = gain.low, gain.high
     columns["p_nondominated"] = dict(zip(found, chances.tolist(), strict=True))

@@ -26,7 +26,7 @@ from bench.frontier.statistics import Interval, differences
 from bench.objectives import Objective, in_thousandths
 from bench.records import Point
 from bench.reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
-from bench.reference.members import Data, Member, gather, turned
+from bench.reference.members import Data, Member, gather
 from bench.reference.papers import Claim, Seeds, Source, claims, seeds_needed
 from bench.reference.table import Row
 from bench.report.text import count
@@ -135,12 +135,8 @@ class Gain:
 def _gains(data: Data, left: Member, right: Member) -> list[Gain]:
     found = differences([left.heads, right.heads])
     assert found is not None
-    signs = [each.sign for each in data.objectives]
-    each = found.intervals(0, 1)
-    return [
-        Gain(data.name, objective.name, left.name, right.name, one if sign > 0 else turned(one))
-        for objective, sign, one in zip(data.objectives, signs, each, strict=True)
-    ]
+    each = zip(data.objectives, found.gains(0, 1, data.objectives), strict=True)
+    return [Gain(data.name, objective.name, left.name, right.name, gain) for objective, gain in each]
 
 
 def sharing_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
