@@ -86,12 +86,7 @@ def unbalanced(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
 
 
 def tries_of(lengths: float, kinds: int) -> int:
-    """How many configurations of trees are tried: as many trainings of full length as a kind of sharing had on average.
-
-    Args:
-        lengths: full lengths that the search trained.
-        kinds: of sharing that it trained.
-    """
+    """How many configurations of trees are tried: as many full lengths as the search trained of a kind of sharing."""
     return max(1, int(lengths / max(1, kinds)))
 
 
@@ -250,7 +245,6 @@ def retuned(
 
     Args:
         many: weights; none where it is 0.
-        gradient: balancing kinds that are gradient methods.
     """
     if not many:
         return []

@@ -41,7 +41,6 @@ class Frontier:
             intervals; `<key>.gain`, `<key>.gain.low` and `<key>.gain.high`, how much better the mean is than that of
             the point `against`, in the metric's unit, and its paired 90% interval; `p_nondominated`.
         points: of the rows.
-        objectives: what was compared.
         split: whose rows it was compared on: `bench.rows.CONFIRM` where points were confirmed (only those are compared
             then), else `SEARCH`.
         reference: of the hypervolume, by objective name.

@@ -148,7 +148,7 @@ class Judge:
             choices.check(name, setting, directed=True)
         metrics = [name for name in choices.objectives if not name.startswith("cost/")]
         for name in dict.fromkeys([*named, *metrics]):
-            loss, sign = guard.loss_of(name), choices.sign(name)
+            loss, sign = given.get(name) if isinstance(given, dict) else given, choices.sign(name)
             if loss is None and name in asked:
                 continue
             if loss is None and choices.current is None:

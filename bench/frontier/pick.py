@@ -72,7 +72,6 @@ class Pick:
         sentence: the same with why, what else comes first, and what simpler choice is as good.
         reason: the sentence, then what the guard did and where the numbers come from.
         as_good: names of simpler choices that are as good within noise.
-        removed: points that the guard excludes.
         unlimited: the row that would be picked without the guard, where the guard makes the current point, or a row
             that equals it, the pick; else None.
         runners_up: the next best points by the rule, best first.

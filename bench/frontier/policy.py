@@ -192,11 +192,6 @@ class Guard(Config):
                 raise ValueError(f"expected a band from low to high for '{name}', found [{low}, {high}]")
         return bands
 
-    def loss_of(self, name: str) -> float | None:
-        """What the policy itself allows an objective to lose; None where it says nothing."""
-        given = self.max_loss_vs_current
-        return given.get(name) if isinstance(given, dict) else given
-
 
 Weights = Annotated[dict[str, float], BeforeValidator(flat)]
 

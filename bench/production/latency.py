@@ -28,7 +28,6 @@ class Latency:
         p50_ms, p99_ms: of the model alone, from encoded rows to probabilities.
         request_ms: median of a whole request, from raw rows to the score.
         rows_per_s: of the model alone, by the mean time.
-        calls: that were timed.
     """
 
     engine: str

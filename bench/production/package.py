@@ -56,7 +56,6 @@ class Parts:
         card: of the data set, as plain values.
         policy: as plain values, without the score.
         outcomes: of the score, by which it was picked.
-        readme: what a person must know.
     """
 
     name: str

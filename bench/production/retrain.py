@@ -161,8 +161,6 @@ class RetrainSpec:
         card: of the data set; store: with the tasks to train.
         config: dotted.
         objectives: of the run; the best mean of them on what is held out chooses among seeds.
-        length: for how long.
-        options: how.
         seed: from which all others derive.
         score: what the model ranks by; outcomes: of that ranking, to be measured on test.
     """

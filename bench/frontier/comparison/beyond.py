@@ -53,7 +53,6 @@ class Beyond:
         low: (G,), lower bounds; all hold together with probability 1 - `SIZE`.
         high: (G,), upper bounds; each holds with probability 1 - `SIZE`.
         dominates: (G,), whether the point is certainly better than some static point in every objective.
-        margin: for the verdict.
         chances: of "yes" where the gradient front lies two margins beyond, and of "no" where the fronts are equal.
         needed: replicates of each point with which both chances are at least `POWER`; None where no number up to
             `MOST_REPLICATES` is enough. It is sought only where the verdict is "cannot tell".

@@ -32,7 +32,6 @@ class Ranking:
 
     Attributes:
         names: methods, the best mean rank first; `ranks` are theirs, from 1.
-        datasets: how many.
         p: of Friedman's test that all methods are alike.
         critical: two mean ranks farther apart differ, by Nemenyi's test at `SIZE`.
         cliques: largest groups, as places (first, last) in `names`, in which no two differ.

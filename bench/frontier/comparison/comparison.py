@@ -212,7 +212,6 @@ def tuning_luck(left: Floats, right: Floats, statistic: Statistic, sign: float, 
 
     Args:
         left, right: values of the search (n, M) of each trial.
-        statistic: of such values.
         sign: +1 where left is said to be better, -1 where right is, of values for which larger is better.
     """
     rng, pooled, n = np.random.default_rng(seed), np.concatenate([left, right]), len(left)
@@ -243,7 +242,6 @@ class Comparison:
 
     Attributes:
         families: confirmed members by name.
-        budgets: what the search spent on each family.
         volumes: hypervolume of all confirmed points of each family, baselines among them.
         tested: families of which two trials or more are confirmed: only those are tested.
         members: for how many of its best members a family stands in a test of a metric.

@@ -276,19 +276,15 @@ def _interval(drawn: Floats) -> tuple[float, float]:
 
 
 def readings(served: Served, row: int) -> list[str]:
-    """Sentences about a served front."""
-    return [*_exchanges(served, row), *_models(served)]
-
-
-def _exchanges(served: Served, row: int) -> list[str]:
-    """What one per cent of the first outcome buys of each other one, at a row."""
+    """Sentences: what one per cent of the first outcome buys of each other one, at a row; what models alone gain."""
     paid, *others = _names(served)
-    found = [exchange(served, row, paid, bought) for bought in others]
-    return [
+    found = [exchange(served, row, paid, other) for other in others]
+    bought = [
         f"At the pick, giving up 1% of {paid} buys {in_percent(each.value, each.low, each.high)} of {each.outcome}."
         for each in found
         if each is not None and each.value > 0
     ]
+    return [*bought, *_models(served)]
 
 
 def _models(served: Served) -> list[str]:

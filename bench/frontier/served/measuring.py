@@ -79,8 +79,6 @@ class Meter:
     """Measures candidates on the rows of one split.
 
     Attributes:
-        split: `confirm` or `test`.
-        measure: of the outcomes, on these rows.
         scores: places of candidates, of those measured so far, that are a score and are not fused.
     """
 
@@ -170,15 +168,6 @@ LEAST = 20
 COLUMNS = ["row", "segment", "split", "outcome", "value", "low", "high", "gain", "gain.low", "gain.high"]
 
 
-def segment_names(rows: Rows) -> list[tuple[str, NDArray[np.bool_]]]:
-    """The name of each segment (`country=US`), and which rows are in it."""
-    return [
-        (f"{name}={value}", np.asarray(rows.codes[:, column] == code))
-        for column, (name, values) in enumerate(rows.segments.items())
-        for code, value in enumerate(values)
-    ]
-
-
 def segment_table(
     meter: Meter,
     rows: Rows,
@@ -198,7 +187,13 @@ def segment_table(
     """
     measured: dict[str, Measure] = {}
     enough: dict[str, NDArray[np.bool_]] = {}
-    for name, inside in segment_names(rows):
+    segments = [
+        (column, code, f"{kind}={value}")
+        for column, (kind, values) in enumerate(rows.segments.items())
+        for code, value in enumerate(values)
+    ]
+    for column, code, name in segments:
+        inside = rows.codes[:, column] == code
         positives = (rows.labels[inside] > 0).sum(axis=0)
         of_tasks = [positives[rows.tasks.index(each.name.partition(".")[0])] for each in outcomes]
         enough[name] = np.array(of_tasks) >= LEAST
