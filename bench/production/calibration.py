@@ -111,7 +111,7 @@ def fit_isotonic(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -
     order = np.unique(p, return_inverse=True)[1]  # scikit-learn takes predictions that differ by 1e-15 as equal
     fitted = IsotonicRegression().fit_transform(order, y, sample_weight=w)
     means, of_row = np.unique(fitted, return_inverse=True)
-    rows, weighted = np.bincount(of_row, weights=w).astype(np.float64), np.bincount(of_row, weights=_times(p, w))
+    rows, weighted = np.bincount(of_row, weights=w), np.bincount(of_row, weights=p * w)
     if len(means) == 1:
         return Calibration(kind="isotonic", x=(0.0, 1.0), y=(float(means[0]),) * 2)
     if means[0] == 0:
@@ -148,14 +148,14 @@ def fit_platt(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> C
 
     p, y, w = _labelled(p, y, weights)
     x = logit(p)
-    positives, rows = _times(y, w).sum(), len(y) if w is None else w.sum()
+    positives, rows = (y * w).sum(), w.sum()
     target = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (rows - positives + 2))
     middle, spread = x.mean(), x.std()
     if spread < 1e-9:
         return Calibration(kind="platt", a=1.0, b=float(logit(np.average(target, weights=w)) - middle))
     z = ((x - middle) / spread)[:, None]
     both = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=200)
-    each = np.concatenate([_times(target, w), _times(1 - target, w)])
+    each = np.concatenate([target * w, (1 - target) * w])
     both.fit(np.concatenate([z, z]), np.repeat([1, 0], len(z)), each)
     slope, offset = float(both.coef_[0, 0]), float(both.intercept_[0])
     if slope < 0:
@@ -163,17 +163,13 @@ def fit_platt(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> C
     return Calibration(kind="platt", a=float(slope / spread), b=float(offset - slope * middle / spread))
 
 
-def _labelled(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats, Floats | None]:
+def _labelled(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats, Floats]:
     p, y = np.asarray(p, np.float64), np.asarray(y, np.float64)
-    w = None if weights is None else np.asarray(weights, np.float64)
-    seen = ~np.isnan(y) if w is None else ~np.isnan(y) & (w > 0)
+    w = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
+    seen = ~np.isnan(y) & (w > 0)
     if not seen.any():
         raise ValueError("expected rows with a label to calibrate on, found none")
-    return p[seen], y[seen], None if w is None else w[seen]
-
-
-def _times(values: Floats, weights: Floats | None) -> Floats:
-    return values if weights is None else values * weights
+    return p[seen], y[seen], w[seen]
 
 
 FITS: dict[Method, Callable[..., Calibration]] = {
