@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field as Limits
+from pydantic import FiniteFloat, NonNegativeInt, PositiveInt, StringConstraints
 
 TaskKind = Literal["binary", "regression"]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+"""These limits hold where a schema is read from a file."""
+Positive = Annotated[FiniteFloat, Limits(gt=0)]
 SCENARIO = "scenario"
 """Name of the segment that a card's scenario makes."""
 
@@ -26,11 +31,11 @@ class Scale:
     """
 
     log: bool
-    centre: float
-    spread: float
-    low: float
-    high: float
-    mean: float
+    centre: FiniteFloat
+    spread: Positive
+    low: FiniteFloat
+    high: FiniteFloat
+    mean: FiniteFloat
 
 
 @dataclass(frozen=True)
@@ -45,12 +50,12 @@ class Cap:
         unit: how much of the number is 1 of the label.
     """
 
-    column: int
-    missing: int | None
+    column: NonNegativeInt
+    missing: NonNegativeInt | None
     log: bool
-    mean: float
-    scale: float
-    unit: float = 1.0
+    mean: FiniteFloat
+    scale: Positive
+    unit: Positive = 1.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class Task:
         cap: the input that is the bound, so that predictions are at most that; None where the bound is no input.
     """
 
-    name: str
+    name: Name
     kind: TaskKind = "binary"
     parent: str | None = None
     scale: Scale | None = None
@@ -88,9 +93,9 @@ class Field:
             that field's. None where it owns its rows.
     """
 
-    name: str
-    cardinality: int
-    slots: int = 1
+    name: Name
+    cardinality: PositiveInt
+    slots: PositiveInt = 1
     of: str | None = None
 
 
@@ -107,20 +112,20 @@ class Number:
         counts: (V,) rows of train in each range.
     """
 
-    name: str
-    column: int
-    missing: int | None
-    edges: tuple[float, ...]
-    counts: tuple[int, ...]
+    name: Name
+    column: NonNegativeInt
+    missing: NonNegativeInt | None
+    edges: tuple[FiniteFloat, ...]
+    counts: tuple[NonNegativeInt, ...]
 
 
 @dataclass(frozen=True)
 class Vector:
     """A vector that was computed elsewhere: the `length` dense columns from `column` on."""
 
-    name: str
-    column: int
-    length: int
+    name: Name
+    column: NonNegativeInt
+    length: PositiveInt
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,7 @@ class Schema:
     """
 
     fields: tuple[Field, ...]
-    dense: tuple[str, ...]
+    dense: tuple[Name, ...]
     tasks: tuple[Task, ...]
     group: str | None = None
     numbers: tuple[Number, ...] = ()

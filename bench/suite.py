@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
 from bench import content
-from bench.errors import UserError
+from bench.errors import UserError, check_known
 from bench.objectives import Objective, outcome, parse, primary
 from bench.outcomes.measure import default_outcomes
 from bench.registry import Config
@@ -119,6 +119,17 @@ class SuiteDataset(Config):
     """Hypervolume's reference point; an objective that is not named gets the room's default."""
     current: str | None = None
     """The current production point on this data set instead of the suite's, see `bench.run.current`."""
+
+    def tasks_of(self, known: Iterable[Task], default: tuple[str, ...]) -> tuple[Task, ...]:
+        """The tasks to train among those of a card, in order.
+
+        Raises:
+            UserError: an unknown one.
+        """
+        by_name = {task.name: task for task in known}
+        for name in (names := self.tasks or default):
+            check_known("task", name, by_name, self.id)
+        return tuple(by_name[name] for name in names)
 
 
 def with_limits(budget: Budget, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ _WANTED = {
     "tuple": "a list",
     "dict": "a table",
     "model": "a table",
+    "dataclass": "a table",
 }
 """By what pydantic's types of error begin with."""
 
@@ -50,7 +51,7 @@ def _told(model: type[BaseModel], problem: ErrorDetails, table: str) -> str:
     """One error as the rest of a sentence."""
     path, models = _followed(model, problem["loc"])
     key = ".".join(map(str, (table, *path) if table else path))
-    if problem["type"] == "extra_forbidden":
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = {name for each in models for name in _names(each)}
         above = key.removesuffix(str(path[-1]))
         return str(unknown("key", key, [f"{above}{name}" for name in known])) if known else f"unknown key '{key}'"

@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 from importlib import metadata
-from pathlib import Path
 
 import psutil
 
@@ -48,7 +47,7 @@ def doctor(json: Json = False, home: Home = None) -> None:
         for kind in ("datasets", "search_spaces", "reports")
         if not content.names(kind)
     ]
-    if problem := _kernel(place):
+    if problem := _kernel():
         problems.append(problem)
     entries, wrong = plugins.inventory()
     problems += wrong + _owners()
@@ -84,7 +83,7 @@ def _gpu() -> str:
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
 
 
-def _kernel(place: Path) -> str | None:
+def _kernel() -> str | None:
     """Runs the compiled optimizer once: the one part that depends on the machine's compiler support."""
     try:
         import torch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,41 +105,27 @@ def _show_heads(result: DatasetResult) -> None:
     frontier = result.frontier
     keys = list(dict.fromkeys([*frontier.keys, *(objective.key(TEST) for objective in frontier.objectives)]))
     length = ["samples"] if "samples" in frontier.table else []
+    likely = frontier.plausible.to_dict("records")
     rows = [
         [row["name"], *(row[key] for key in length), row["architecture"], row["balancing"]]
         + [row[key] if key in frontier.keys else row[f"{key}.mean"] for key in keys]
         + [row["p_nondominated"], "yes" if row["on_front"] else "perhaps"]
-        for row in frontier.plausible.to_dict("records")
+        for row in likely
     ]
     headers = ["point", *length, "architecture", "balancing", *keys, "P(non-dominated)", "on front"]
     print_table(headers, rows, f"front of heads on {result.run.key}, by {NAMES[frontier.split]}")
-    volume = frontier.statistics.hypervolume
+    volume = frontier.volume
     sure = f" (90% interval {volume.low:.6f} to {volume.high:.6f})" if volume else ""
     say(f"hypervolume {frontier.hypervolume:.6f}{sure}, {_basis(result)}")
     if frontier.answer:
         say(f"gradient methods against static weights: {frontier.answer.sentence}")
     keys = replicate_keys(frontier.objectives)
-    _show_intervals(result, keys)
-    _show_baselines(result, keys)
-
-
-def _show_intervals(result: DatasetResult, keys: Sequence[str]) -> None:
-    """The 90% intervals of what may be on the front, seeds and data together."""
-    frontier = result.frontier
-    length = ["samples"] if "samples" in frontier.table else []
-    rows = [
-        [row["point"], *(row[key] for key in length), *(_ends(row, key) for key in keys)]
-        for row in frontier.plausible.to_dict("records")
-    ]
-    if frontier.statistics.intervals:
+    if frontier.table[[f"{key}.low" for key in keys]].notna().any(axis=None):
+        rows = [[row["point"], *(row[key] for key in length), *(_ends(row, key) for key in keys)] for row in likely]
         print_table(["point", *length, *keys], rows, f"90% intervals, of seeds and of the data's rows; {_ROWS}")
-
-
-def _show_baselines(result: DatasetResult, keys: Sequence[str]) -> None:
-    table = result.frontier.table
     rows = [
         [row["name"], row["replicates"], row["p_nondominated"], *(_with_ends(row, key) for key in keys)]
-        for row in table[table["role"] != "trial"].to_dict("records")
+        for row in frontier.table[frontier.table["role"] != "trial"].to_dict("records")
     ]
     if rows:
         headers = ["baseline", "replicates", "P(non-dominated)", *keys]

@@ -71,7 +71,7 @@ def deploy(
             say(f"the run's verdict: {planned.result.verdict.answer}")
             say(planned.pick.reason)
             what = planned.network.name
-            say(f"would train {what} on {planned.options.seeds} seeds and register the model at {uri}")
+            say(f"would train {what} on {planned.policy.retrain.seeds} seeds and register the model at {uri}")
             say(f"score: {planned.score}")
         for move in moves:
             say(f"{planned.name}: {'would do: ' if dry_run else ''}{move}")
@@ -173,7 +173,6 @@ def _interval(estimate: Estimate) -> str:
 
 
 def _summary(found: list[Judgement], model: str, against: str) -> str:
-    """One sentence on the predictions."""
     of = {word: [each.metric for each in found if each.verdict == word] for word in ("better", "worse")}
     if not of["better"] and not of["worse"]:
         return f"cannot tell whether predictions of {model} or of {against} are better: every difference may be 0"

@@ -285,7 +285,6 @@ def watch(look: Callable[[], T], show: Callable[[T], None], going: Callable[[], 
 
     Args:
         look: gives what is to be shown; equal values are shown once where there is no terminal.
-        show: prints it.
         going: whether it may still change.
     """
     with Live(auto_refresh=False) if sys.stdout.isatty() else nullcontext() as live:

@@ -131,7 +131,6 @@ def run(
 def _design(
     suite: str, parts: list[str], only: str | None, raw: Path | None, workers: int, home: Path | None, json: bool
 ) -> None:
-    """Trains parts of a suite's design."""
     from bench.home import writable_home
     from bench.reference.execute import run_design
 

@@ -86,12 +86,7 @@ def unbalanced(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
 
 
 def tries_of(lengths: float, kinds: int) -> int:
-    """How many configurations of trees are tried: as many trainings of full length as a kind of sharing had on average.
-
-    Args:
-        lengths: full lengths that the search trained.
-        kinds: of sharing that it trained.
-    """
+    """How many configurations of trees are tried: as many full lengths as the search trained of a kind of sharing."""
     return max(1, int(lengths / max(1, kinds)))
 
 
@@ -113,9 +108,6 @@ def measured(
 
     Each is trained once, all on one seed, and kept with the study; none is trained twice. All outcomes are known when
     this returns, so what is chosen by them is the same with any number of workers.
-
-    Args:
-        kind: of the baseline.
     """
     title = f"tuning {NAMES[kind]}"
     points = [Point(kind, config, kind) for config in asked]
@@ -147,9 +139,6 @@ def tuned(
     """The baselines; trees have settings by task, the best of `tries` on validation.
 
     The defaults are the first try. Where they are the only one, nothing is trained.
-
-    Args:
-        seed: of the run, for the configurations.
     """
     if all(point.kind != "trees" for point in baselines):
         return list(baselines)
@@ -218,7 +207,6 @@ def chosen(
     weight evenly; costs belong to no task and do not count.
 
     Args:
-        weights: by task.
         own: metrics of the weight's tries; empty for one that failed.
         every: metrics of the tries of all weights.
 
@@ -256,9 +244,7 @@ def retuned(
     there are as many as the search gave to gradient methods, in full lengths, and at least `LEAST_TRIES` a weight.
 
     Args:
-        plan: of the search.
         many: weights; none where it is 0.
-        gradient: balancing kinds that are gradient methods.
     """
     if not many:
         return []

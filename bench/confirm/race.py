@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from bench.objectives import Objective
 from bench.predictions import path_of
 from bench.progress import Progress, Silent
 from bench.records import Point, Replicate, TrialRecord
-from bench.rows import CONFIRM, REPLICATED, SEARCH
+from bench.rows import CONFIRM, REPLICATED
 from bench.search.driver import MakeJob, OnRecord, outcomes
 from bench.search.executors.base import Executor
 from bench.search.study import Study
@@ -44,14 +44,9 @@ def shortlist(
     The front and then the next ranks, up to `limit`; within a rank, larger hypervolume contribution to that rank
     first, earlier trials first among equals. The single-task baseline of each objective comes in addition: a gain
     over a lucky baseline, or a lucky gain over a fair one, would otherwise never be found out.
-
-    Args:
-        single_task: whether these baselines do come in addition.
     """
     measured = searched_points(records, objectives)
-    values = np.array([[r.metrics.get(o.key(SEARCH), np.nan) for o in objectives] for r in measured], dtype=float)
-    values = values.reshape(len(measured), len(objectives))
-    at = resolve_reference(objectives, reference)
+    values, at = estimates(measured, objectives), resolve_reference(objectives, reference)
     place = ranks(values, objectives)
     order: list[int] = []
     for rank in sorted(set(place.tolist()) - {UNRANKED}):
@@ -153,34 +148,21 @@ def next_round(samples: Sequence[Sample | None], objectives: Sequence[Objective]
     return [racing[at] for at in [*chosen, *rests]]
 
 
-@dataclass(frozen=True)
-class Race:
-    """The numbers of replicates.
-
-    Attributes:
-        replicates: of each point and each baseline to begin with; 0 confirms nothing.
-        budget: of all points together, those to begin with included; baselines come on top.
-        seed: of the run, for what is simulated.
-    """
-
-    replicates: int
-    budget: int = 0
-    seed: int = 0
-
-
 def confirm(
     study: Study,
     executor: Executor,
     make_job: MakeJob,
     points: Sequence[Point],
-    race: Race,
+    replicates: int,
     on_record: OnRecord,
     progress: Progress | None = None,
     baselines: Sequence[Point] = (),
+    budget: int = 0,
+    seed: int = 0,
 ) -> None:
     """Retrains points on fresh seeds and measures them on validation, confirmation rows and test; does nothing twice.
 
-    The first round trains `race.replicates` of every point and every baseline. Later rounds train those that
+    The first round trains `replicates` of every point and every baseline. Later rounds train those that
     `bench.confirm.race` asks for, by confirmation rows alone, until it asks for none or the budget is used up. A
     round begins when all outcomes of the one before are known, and uses no others. So the race is the same with any
     number of workers, and after any interruption. Test is measured with each replicate and read by nothing here.
@@ -195,15 +177,18 @@ def confirm(
 
     Args:
         points: of trials, see `bench.frontier.points`; several may be of one trial.
+        replicates: 0 confirms nothing.
         on_record: called with each trial whose replicates of a round were completed here.
         baselines: all other points, see `bench.confirm.baselines`; the current point is one of them.
+        budget: replicates of all points together, those of the first round included; baselines come on top.
+        seed: of the run, for what is simulated.
     """
     progress = progress or Silent()
-    if not race.replicates:
+    if not replicates:
         return
     every = {point.training: point for point in [*points, *baselines]}
-    total = max(race.budget, len(points) * race.replicates)
-    runs, left = total + len(baselines) * race.replicates, total - len(points) * race.replicates
+    total = max(budget, len(points) * replicates)
+    runs, left = total + len(baselines) * replicates, total - len(points) * replicates
     keys = [objective.key(CONFIRM) for objective in study.objectives]
     _keep_again(study, executor, make_job, every.values(), progress)
     stored = {(name, each.replicate) for name, own in study.replicates().items() if name in every for each in own}
@@ -211,8 +196,8 @@ def confirm(
     # The first replicate of all before the second of any: so how fast it goes tells early how long the rest takes.
     # Trees take longest, and go first: no worker waits for them at the end.
     longest_first = sorted(every.values(), key=lambda point: point.kind != "trees")
-    chosen = [point for _ in range(race.replicates) for point in longest_first]
-    done = sum(number <= race.replicates for _, number in stored)  # more may be there, of an earlier, smaller search
+    chosen = [point for _ in range(replicates) for point in longest_first]
+    done = sum(number <= replicates for _, number in stored)  # more may be there, of an earlier, smaller search
     with progress.task("confirming", runs, "replicates", done) as advance:
         while chosen:
             jobs = []
@@ -229,7 +214,7 @@ def confirm(
                     on_record(study.record(trial))
             known = study.replicates()
             samples = [sample(_with(point, known, asked), keys) for point in points]
-            chosen = [points[at] for at in next_round(samples, study.objectives, left, race.seed)] if left else []
+            chosen = [points[at] for at in next_round(samples, study.objectives, left, seed)] if left else []
             left -= len(chosen)
 
 

@@ -176,11 +176,7 @@ class Choices:
 
 
 def served_choices(served: Served, points: Iterable[Point]) -> Choices:
-    """The rows of a served front, with the metrics of heads and costs of their points.
-
-    Args:
-        points: all of the run, baselines and current included, found by their ids.
-    """
+    """The rows of a served front, with the metrics of heads and costs of their points."""
     names = tuple(outcome.name for outcome in served.outcomes)
     known = {point.id: point for point in points}
     own = [known.get(str(point)) for point in served.table["point"]]
@@ -193,6 +189,7 @@ def served_choices(served: Served, points: Iterable[Point]) -> Choices:
     values = _together(confirm, searched)
     table = table.assign(**dict(zip(names, values.T, strict=True)))
     cells = served.segments[served.segments["split"] == CONFIRM]
+    gained = cells[["row", "segment", "outcome", "gain", "gain.low", "gain.high"]].reset_index(drop=True)
     cells = cells.assign(name=cells["outcome"].astype(str) + "[" + cells["segment"].astype(str) + "]")
     by_segment = cells.pivot(index="row", columns="name", values="value").reindex(table.index)
     by_segment = by_segment.dropna(axis="columns", how="all")  # of too few positive rows
@@ -206,27 +203,12 @@ def served_choices(served: Served, points: Iterable[Point]) -> Choices:
         drawn=names,
         draws=served.draws * np.divide(values, confirm, out=np.ones_like(values), where=confirm > 0),
         current=served.current,
-        segments=_segments(served),
+        segments=None if gained.empty else gained.rename(columns={"gain.low": "low", "gain.high": "high"}),
     )
 
 
-def _segments(served: Served) -> pd.DataFrame | None:
-    """Differences from current by segment, on confirmation rows; None without segments."""
-    if served.segments.empty:
-        return None
-    found = served.segments[served.segments["split"] == CONFIRM][
-        ["row", "segment", "outcome", "gain", "gain.low", "gain.high"]
-    ]
-    return found.rename(columns={"gain.low": "low", "gain.high": "high"}).reset_index(drop=True)
-
-
 def head_choices(points: Sequence[Point], objectives: Sequence[Objective], seed: int = 0) -> Choices:
-    """The points that may be compared by their heads: confirmed ones and baselines, else what the search saw.
-
-    Args:
-        points: all of the run, baselines and current included.
-        seed: of the run, for posterior draws.
-    """
+    """The points that may be compared by their heads: confirmed ones and baselines, else what the search saw."""
     found = [point for point in candidates(points) if np.isfinite(estimates([point], objectives)).all()]
     names, keys = [each.name for each in objectives], [each.key(CONFIRM) for each in objectives]
     samples = [one for point in found if (one := sample(point, keys))]
@@ -287,7 +269,6 @@ def _together(confirm: Floats, searched: Floats) -> Floats:
 
 
 def _metrics(points: Iterable[Point]) -> list[str]:
-    """Names of all metrics and costs of points."""
     runs = [run for point in points for run in (point.metrics, *(each.metrics for each in point.replicates))]
     prefixes = (f"{SEARCH}/", f"{CONFIRM}/", "cost/")
     keys = [key.removeprefix(prefixes[0]).removeprefix(prefixes[1]) for run in runs for key in run

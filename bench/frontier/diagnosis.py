@@ -128,8 +128,11 @@ def sentences(diagnosis: Mapping[str, Any], gaps: Sequence[Gap]) -> list[str]:
     if not diagnosis:
         return ["No diagnosis was recorded."]
     behind = [gap for gap in gaps if gap.real]
+    if not gaps:
+        return ["Nothing to compare it with was measured."]
     if not behind:
-        return [_none_behind(gaps)]
+        than = "the best single-task model" if all(gap.single for gap in gaps) else "the best trial"
+        return [f"No task is behind {than} by more than noise."]
     return [f"{_gap(gap)} {_because(diagnosis, task_of(diagnosis, gap.objective))}" for gap in behind]
 
 
@@ -165,14 +168,6 @@ def task_of(diagnosis: Mapping[str, Any], objective: str) -> str:
     of = diagnosis.get("course", {}).get(objective)
     names = [name for name in diagnosis.get("tasks", {}) if objective.startswith(f"{name}.")]
     return str(of["task"]) if of else max(names, key=len, default=objective.partition(".")[0])
-
-
-def _none_behind(gaps: Sequence[Gap]) -> str:
-    known = {gap.objective: gap.single for gap in gaps}
-    if not known:
-        return "Nothing to compare it with was measured."
-    than = "the best single-task model" if all(known.values()) else "the best trial"
-    return f"No task is behind {than} by more than noise."
 
 
 def _gap(gap: Gap) -> str:
@@ -236,11 +231,11 @@ def _speed(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
         courses.setdefault(course["task"], course)
     if task not in courses:
         return None
-    found = [_faster(task, courses[task], other, course) for other, course in courses.items() if other != task]
+    found = [_faster(courses[task], other, course) for other, course in courses.items() if other != task]
     return max((cause for cause in found if cause), key=lambda cause: cause.strength, default=None)
 
 
-def _faster(task: str, own: Mapping[str, Any], other: str, theirs: Mapping[str, Any]) -> Cause | None:
+def _faster(own: Mapping[str, Any], other: str, theirs: Mapping[str, Any]) -> Cause | None:
     early, late = sorted((own, theirs), key=lambda course: int(course["best_samples"]))
     part = early["best_samples"] / max(1, late["best_samples"])
     if part > EARLIER or early["lost"] <= LOST * max(1.0, abs(early["best"])):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,9 @@ import pandas as pd
 from bench.atomic import atomic_path
 from bench.errors import listed
 from bench.frontier.comparison.beyond import Answer
-from bench.frontier.history import history
 from bench.frontier.pareto import UNRANKED, hypervolume, ranks, resolve_reference
 from bench.frontier.points import BASELINE, candidates, confirmed, estimates, points, points_of_run, rows_of, source_ids
-from bench.frontier.statistics import Statistics, replicate_keys, statistics, tabulate
+from bench.frontier.statistics import Interval, replicate_keys, statistics, tabulate
 from bench.objectives import Objective
 from bench.records import Point, TrialRecord
 from bench.rows import CONFIRM, SEARCH
@@ -42,15 +41,11 @@ class Frontier:
             intervals; `<key>.gain`, `<key>.gain.low` and `<key>.gain.high`, how much better the mean is than that of
             the point `against`, in the metric's unit, and its paired 90% interval; `p_nondominated`.
         points: of the rows.
-        objectives: what was compared.
-        split: whose rows it was compared on: `bench.rows.CONFIRM` by replicates, `SEARCH` by the search; `TEST` only
-            where that was asked for.
-        basis: `replicates` where points were confirmed (only those are compared then), else `search`.
+        split: whose rows it was compared on: `bench.rows.CONFIRM` where points were confirmed (only those are compared
+            then), else `SEARCH`.
         reference: of the hypervolume, by objective name.
         hypervolume: of the points of trials: of what the search found.
-        history: by what the search saw, `trial, hypervolume` after each finished trial, where failed ones add nothing;
-            in a search by rungs `trial, samples, hypervolume` after each result, see `bench.frontier.history`.
-        statistics: what is known of the uncertainty of all this, see there; its parts are empty where nothing is.
+        volume: the same of true values, see `bench.frontier.statistics.statistics`; None where nothing is known.
         answer: whether gradient methods lie beyond static weights, on test; None until somebody has asked.
         against: id of the point that gains are differences from: the current point, else the best single-task models;
             None where neither has replicates.
@@ -60,13 +55,16 @@ class Frontier:
     points: tuple[Point, ...]
     objectives: tuple[Objective, ...]
     split: str
-    basis: str
     reference: dict[str, float]
     hypervolume: float
-    history: pd.DataFrame
-    statistics: Statistics = field(default_factory=Statistics)
+    volume: Interval | None = None
     answer: Answer | None = None
     against: str | None = None
+
+    @property
+    def basis(self) -> str:
+        """`replicates` where points were confirmed, else `search`."""
+        return "replicates" if self.split == CONFIRM else "search"
 
     @property
     def keys(self) -> list[str]:
@@ -137,7 +135,7 @@ class Frontier:
 
         A point's `metrics` are the search's values (`valid/..`) and its replicates' means (`confirm/..`, `test/..`).
         """
-        volume = self.statistics.hypervolume
+        volume = self.volume
         return {
             "points": [self._point(row) for row in self.front.to_dict("records")],
             **({"answer": self.answer.to_json()} if self.answer else {}),
@@ -208,7 +206,6 @@ def frontier(
     records: Sequence[TrialRecord],
     objectives: Sequence[Objective],
     reference: Mapping[str, float] | None = None,
-    split: str | None = None,
     seed: int = 0,
     baselines: Sequence[Point] = (),
 ) -> Frontier:
@@ -216,7 +213,6 @@ def frontier(
 
     Args:
         reference: hypervolume reference by objective name; defaults fill what it leaves out.
-        split: to compare on; None decides by what is confirmed, see `bench.frontier.points.rows_of`.
         seed: of the run, for what is simulated, as behind `p_nondominated`.
         baselines: points that are no trials of the search, with their replicates, the current point among them. They
             are compared like every confirmed point; one that lacks an objective is not.
@@ -230,7 +226,7 @@ def frontier(
     same = {each.id: source_ids(each)[0] for each in every if len(source_ids(each)) == 1}
     apart = [point for point in every if point.id not in same]
     compared = candidates(apart)
-    split = split or rows_of(apart)
+    split = rows_of(apart)
     values = estimates(compared, objectives, split)
     table = tabulate(every, objectives)
     places = {point.id: place for point, place in zip(compared, ranks(values, objectives), strict=True)}
@@ -239,24 +235,15 @@ def frontier(
     table["rank"] = place.where(place != UNRANKED).astype("Int64")
     table["on_front"] = (table["rank"] == 0).fillna(False).astype(bool)
     against = _reference(every)
-    known = statistics(apart, objectives, at, split, seed, same.get(against or "", against))
-    columns = [(end, known.intervals, end) for end in ("low", "high")]
-    columns += [("gain", known.gains, "value"), *((f"gain.{end}", known.gains, end) for end in ("low", "high"))]
-    for key in replicate_keys(objectives):
-        for name, found, part in columns:
-            values_of = [getattr(found.get(one, {}).get(key), part, None) for one in keys]
-            table[f"{key}.{name}"] = pd.Series(values_of, dtype=float)
-    table["p_nondominated"] = pd.Series([known.p_nondominated.get(one) for one in keys], dtype=float)
+    known, volume = statistics(apart, objectives, at, split, seed, same.get(against or "", against))
     return Frontier(
-        table=table,
+        table=table.join(known.reindex(keys).set_axis(table.index)),
         points=tuple(every),
         objectives=tuple(objectives),
         split=split,
-        basis="replicates" if any(confirmed(point) for point in compared) else "search",
         reference=at,
         hypervolume=hypervolume(values[[point.role == "trial" for point in compared]], objectives, at),
-        history=history(records, objectives, at),
-        statistics=known,
+        volume=volume,
         against=against,
     )
 
@@ -277,5 +264,4 @@ def front_volume(
 
 
 def _known(value: Any) -> Any:
-    """None for a missing cell."""
     return None if pd.isna(value) else value

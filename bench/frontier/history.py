@@ -6,32 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from bench.frontier.pareto import Growing, nondominated
-from bench.frontier.points import searched_points
+from bench.frontier.points import estimates, searched_points
 from bench.objectives import Objective
 from bench.records import Point, TrialRecord
 from bench.rows import NAMES, SEARCH
 
 FINISHED = ("completed", "failed", "pruned")
-
-
-class Result(NamedTuple):
-    """The result of one job of the search.
-
-    Attributes:
-        order: number of the job.
-        samples: that the job trained on.
-        metrics: empty where the trial failed.
-        ended: in seconds since 1970; 0 where that was not recorded.
-    """
-
-    order: int
-    trial: int
-    samples: int
-    metrics: Mapping[str, float]
-    ended: float
 
 
 class Row(NamedTuple):
@@ -44,7 +26,7 @@ class Row(NamedTuple):
 
 
 class History:
-    """The rows so far, in the order of the jobs.
+    """The rows so far, in the order of the jobs. A trial that failed adds nothing to the hypervolume.
 
     Args:
         reference: of the hypervolume, complete.
@@ -62,38 +44,26 @@ class History:
         """Adds what these records say of jobs that are not in yet and numbered below `told`."""
         results = (result for record in records for result in _results(record, self.by_rungs))
         last = self.rows[-1] if self.rows else Row(0, 0, 0.0, 0.0)
-        for each in sorted(result for result in results if self._told <= result.order < told):
-            volume = self._volume.add(np.array([each.metrics.get(key, np.nan) for key in self._keys]))
+        for _, trial, samples, metrics, ended in sorted(each for each in results if self._told <= each[0] < told):
+            volume = self._volume.add(np.array([metrics.get(key, np.nan) for key in self._keys]))
             # MLflow orders by time, and jobs are told by their numbers
-            last = Row(each.trial, last.samples + each.samples, volume, max(last.ended, each.ended))
+            last = Row(trial, last.samples + samples, volume, max(last.ended, ended))
             self.rows.append(last)
         self._told = max(self._told, told)
 
 
-def history(
-    records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float]
-) -> pd.DataFrame:
-    """A row after each finished trial, by number: `trial, hypervolume`. A failed trial adds nothing.
-
-    In a search by rungs a row after each result, in the order of the jobs that gave them: `trial, samples,
-    hypervolume`. `samples` are those that all results up to there have trained on; what failed is not among them.
-    """
-    found = History(objectives, reference, any(record.rungs for record in records))
-    found.add(records, 2**63)
-    columns = ["trial", "samples", "hypervolume"] if found.by_rungs else ["trial", "hypervolume"]
-    return pd.DataFrame(found.rows, columns=Row._fields)[columns]
-
-
-def _results(record: TrialRecord, by_rungs: bool) -> Iterator[Result]:
+def _results(record: TrialRecord, by_rungs: bool) -> Iterator[tuple[int, int, int, Mapping[str, float], float]]:
+    """Of each job its number, trial and samples, its metrics (empty where it failed), and when it ended: in seconds
+    since 1970, 0 where that was not recorded."""
     ended, before = record.started, 0
     if not by_rungs:
         if record.state in FINISHED:
             metrics = record.metrics if record.measured else {}
-            yield Result(record.number, record.number, 0, metrics, ended + record.seconds if ended else 0.0)
+            yield record.number, record.number, 0, metrics, ended + record.seconds if ended else 0.0
         return
     for at in record.rungs:
         ended += at.seconds if ended else 0.0
-        yield Result(at.order, record.number, at.samples - before, at.metrics, ended)
+        yield at.order, record.number, at.samples - before, at.metrics, ended
         before = at.samples
 
 
@@ -104,11 +74,7 @@ SHOWN = 6
 
 
 class SoFar:
-    """Shows the front so far: at `FIRST` results, and each time that the number of results has doubled.
-
-    Args:
-        objectives: of the search.
-    """
+    """Shows the front so far: at `FIRST` results, and each time that the number of results has doubled."""
 
     def __init__(self, objectives: Sequence[Objective]) -> None:
         self._objectives = tuple(objectives)
@@ -127,9 +93,7 @@ class SoFar:
         count = sum(record.measured for record in records)
         if not (points := searched_points(records, self._objectives)):
             return ""
-        values = np.array(
-            [[point.metrics.get(each.key(SEARCH), np.nan) for each in self._objectives] for point in points]
-        )
+        values = estimates(points, self._objectives)
         on = np.flatnonzero(nondominated(values, self._objectives))
         if not len(on):
             return ""

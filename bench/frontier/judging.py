@@ -130,7 +130,6 @@ class Judge:
         return found
 
     def _current(self, name: str, where: str) -> float:
-        """Current's value of a metric."""
         if self.choices.current is None:
             raise UserError(
                 f"{where}: expected a current point to compare with, found none; confirm single-task models with "
@@ -152,7 +151,7 @@ class Judge:
             choices.check(name, setting, directed=True)
         metrics = [name for name in choices.objectives if not name.startswith("cost/")]
         for name in dict.fromkeys([*named, *metrics]):
-            loss, sign = guard.loss_of(name), choices.sign(name)
+            loss, sign = given.get(name) if isinstance(given, dict) else given, choices.sign(name)
             if loss is None and name in asked:
                 continue
             if loss is None and choices.current is None:

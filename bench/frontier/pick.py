@@ -21,7 +21,7 @@ from bench.frontier.points import estimate, rows_of
 from bench.frontier.policy import Floats, Policy
 from bench.frontier.remedies import Breach, Remedy, changed, remedies
 from bench.frontier.stability import Stability, as_good, simpler, simplicity, stability_of
-from bench.objectives import Objective, key_on, ranked
+from bench.objectives import key_on, ranked
 from bench.records import Point, Scalar
 from bench.rows import SEARCH
 
@@ -72,7 +72,6 @@ class Pick:
         sentence: the same with why, what else comes first, and what simpler choice is as good.
         reason: the sentence, then what the guard did and where the numbers come from.
         as_good: names of simpler choices that are as good within noise.
-        removed: points that the guard excludes.
         unlimited: the row that would be picked without the guard, where the guard makes the current point, or a row
             that equals it, the pick; else None.
         runners_up: the next best points by the rule, best first.
@@ -121,15 +120,11 @@ class NothingPasses(UserError):
         self.remedies, self.pick = remedies, pick
 
 
-def pick(choices: Choices, points: Iterable[Point], objectives: Sequence[Objective], policy: Policy) -> Pick:
+def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
     """Picks a row.
 
     Equal scores go to the larger sum of gains in all objectives, then to the smaller model, then to the earlier row.
     So no row that passes the guard dominates the pick.
-
-    Args:
-        points: all of the run, baselines included, found by their ids.
-        objectives: of the heads, for the length of training.
 
     Raises:
         UserError: there is nothing to choose from, or the policy names or asks what is not known.
@@ -142,7 +137,7 @@ def pick(choices: Choices, points: Iterable[Point], objectives: Sequence[Objecti
     feasible = [row for row in range(len(choices)) if judge.allowed[row] and np.isfinite(found[row])]
     by_id = {point.id: point for point in points}
     if not feasible:
-        _nothing(judge, by_id.values(), objectives, found)
+        _nothing(judge, by_id.values(), found)
     every = np.nan_to_num(choices.gains(choices.objectives, choices.values(choices.objectives)), nan=-1e9).sum(axis=1)
     feasible.sort(key=lambda row: (-found[row], -round(every[row], 12), table["size"].iloc[row], row))
     chosen = feasible[0]
@@ -226,7 +221,7 @@ def _ahead(judge: Judge, better: Iterable[int], chosen: int) -> dict[int, float 
     return {row: share for row, share in shares.items() if share > 0.5}
 
 
-def _nothing(judge: Judge, points: Iterable[Point], objectives: Sequence[Objective], scores: Floats) -> None:
+def _nothing(judge: Judge, points: Iterable[Point], scores: Floats) -> None:
     choices, policy = judge.choices, judge.policy
     rows = [int(row) for row in np.flatnonzero(np.isfinite(scores) & judge.pickable)]
     if not rows:
@@ -238,7 +233,7 @@ def _nothing(judge: Judge, points: Iterable[Point], objectives: Sequence[Objecti
         f"nothing passes the guard; the nearest is {reason.called(choices, nearest)}: "
         f"{' and '.join(map(str, broken[nearest]))}; it would pass if {' and '.join(map(str, needed))}",
         needed,
-        pick(choices, points, objectives, changed(policy, needed)),
+        pick(choices, points, changed(policy, needed)),
     )
 
 

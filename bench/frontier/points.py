@@ -156,10 +156,6 @@ def kept_names(sources: Mapping[str, Point], tasks: Sequence[str], seed: int) ->
 
     A task without an objective goes with the first that has one.
 
-    Args:
-        sources: see `sources_of`.
-        seed: of the composite's replicate.
-
     Returns:
         None where a source has no replicate of that seed.
     """
@@ -256,9 +252,6 @@ def network_of(point: Point, points: Sequence[Point]) -> Point:
     """The point whose configuration is trained for good where `point` is deployed.
 
     That is the point itself. The best single-task models are one point where one trial has the best of every task.
-
-    Args:
-        points: all of the run.
 
     Raises:
         UserError: there is no such network: boosted trees, an ensemble, single-task models of several trials, or a

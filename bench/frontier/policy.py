@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,8 @@ from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model
 from bench.content import read_toml
 from bench.errors import UserError, shortened, unknown
 from bench.frontier.retraining import Retraining
-from bench.frontier.score import Score
+from bench.frontier.score import Score, flat
 from bench.objectives import AREAS, COSTS, metric_names, outcome, ranked
-from bench.plain import flatten
 from bench.plugins import Registry
 from bench.registry import Config
 from bench.schema import Task
@@ -135,11 +134,6 @@ def share_of_current(value: float | str) -> float | None:
     return None if found is None else float(found[1]) / 100
 
 
-def flat(value: Any) -> Any:
-    """A table by metric; TOML nests an unquoted income.auc."""
-    return flatten(value) if isinstance(value, Mapping) else value
-
-
 def _loss(value: object) -> object:
     table = flat(value) if isinstance(value, Mapping) else {"": value}
     for number in table.values():
@@ -197,11 +191,6 @@ class Guard(Config):
             if isinstance(low, str) != isinstance(high, str) or not (ends[0] or 0.0) <= (ends[1] or 0.0):
                 raise ValueError(f"expected a band from low to high for '{name}', found [{low}, {high}]")
         return bands
-
-    def loss_of(self, name: str) -> float | None:
-        """What the policy itself allows an objective to lose; None where it says nothing."""
-        given = self.max_loss_vs_current
-        return given.get(name) if isinstance(given, dict) else given
 
 
 Weights = Annotated[dict[str, float], BeforeValidator(flat)]
@@ -276,7 +265,7 @@ class Policy(Config):
     def outcomes(self) -> tuple[str, ...]:
         """Outcomes of the ranking with a cut that it names, for all rows or a segment."""
         names = [name.partition("[")[0] for named in self._named.values() for name in named]
-        return tuple(dict.fromkeys(name for name in names if _served(name.partition(".")[2])))
+        return tuple(dict.fromkeys(name for name in names if ranked(name.partition(".")[2])))
 
     def check(self, tasks: Sequence[Task]) -> None:
         """Raises a UserError where the policy names what cannot be measured of these tasks."""
@@ -284,7 +273,7 @@ class Policy(Config):
         own = {each.name for each in tasks}
         for where, name in ((where, name.partition("[")[0]) for where, names in self._named.items() for name in names):
             task, _, metric = name.partition(".")
-            served = task in own and (_served(metric) or metric in AREAS)
+            served = task in own and (ranked(metric) is not None or metric in AREAS)
             if not served and name not in known:
                 where = self.where(where, name)
                 if "@" in name or name in own:
@@ -337,11 +326,6 @@ class Policy(Config):
         if maximize is not None:
             policy._options["epsilon.best", maximize.partition("[")[0]] = "--maximize"
         return policy
-
-
-def _served(metric: str) -> bool:
-    """Whether a metric without its task is an outcome of a ranking with a cut."""
-    return ranked(metric) is not None
 
 
 def _lines(values: Mapping[str, object], prefix: str = "") -> list[str]:

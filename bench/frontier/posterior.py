@@ -102,11 +102,6 @@ class SeedErrors:
     freedom: Floats
     together: bool
 
-    def over(self, unit: Floats) -> SeedErrors:
-        """The same with metrics divided by units (M,)."""
-        full = np.outer(np.tile(unit, len(self.freedom)), np.tile(unit, len(self.freedom)))
-        return replace(self, level=self.level / full, own=self.own / full)
-
     def scales(self, rng: np.random.Generator, draws: int) -> tuple[Floats, Floats]:
         """By how much deviations may differ from their estimates: of the common error (draws,), of the own (draws, N).
 
@@ -179,7 +174,8 @@ def posterior_draws(
     unit = np.sqrt(_apart(parts.own + data, n))
     unit = np.maximum(unit, 1e-6 * np.ptp(means, axis=0))  # noise that small decides nothing
     unit = np.where(unit > 0, unit, 1.0)
-    parts, data = parts.over(unit), data / np.outer(np.tile(unit, n), np.tile(unit, n))
+    full = np.outer(np.tile(unit, n), np.tile(unit, n))
+    parts, data = replace(parts, level=parts.level / full, own=parts.own / full), data / full
     middle = means.mean(axis=0)
     centre = (means - middle) / unit  # objectives differ by orders of magnitude
     error = parts.own + parts.level + data
@@ -215,13 +211,9 @@ def p_nondominated(
     noise = seed_noise(samples) if samples else None
     if noise is None:
         return None
-    chances = share_nondominated(posterior_draws(samples, noise, seed, draws, objectives), objectives)
+    drawn = posterior_draws(samples, noise, seed, draws, objectives)
+    chances = np.asarray(np.mean([nondominated(each, objectives) for each in drawn], axis=0))
     return chances + (0.5 - chances) * _unresolved(samples, noise)
-
-
-def share_nondominated(drawn: Floats, objectives: Sequence[Objective]) -> Floats:
-    """In which share of posterior draws (draws, N, M) each configuration is non-dominated: (N,)."""
-    return np.asarray(np.mean([nondominated(each, objectives) for each in drawn], axis=0))
 
 
 def _unresolved(samples: Sequence[Sample], noise: SeedNoise) -> float:

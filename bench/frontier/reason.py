@@ -155,7 +155,6 @@ class Told:
         return f"Ahead of the pick by score, but not deployable: {'; '.join(sentences)}." if sentences else ""
 
     def _simpler(self) -> str:
-        """Simpler choices that are as good."""
         if not self.as_good:
             return ""
         names = [called(self.choices, row) + self._size(row) for row in self.as_good]

@@ -44,7 +44,6 @@ class Breach:
 
     Attributes:
         excess: how far beyond the limit, as a fraction of it; infinite where nothing was measured.
-        remedy: what would let the choice through.
     """
 
     text: str

@@ -87,13 +87,11 @@ class PredictionInterval:
     low: float
     high: float
 
-    def is_missed_by(self, value: float) -> bool:
-        """Whether a value is worse than the whole interval, or not known."""
-        return not (value >= self.low if self.objective.direction == "maximize" else value <= self.high)
-
-    def is_beaten_by(self, value: float) -> bool:
-        """Whether a value is better than the whole interval."""
-        return value > self.high if self.objective.direction == "maximize" else value < self.low
+    def place(self, value: float) -> str:
+        """Whether a value is `worse` than the whole interval, or not known, or `better`, or within it."""
+        sign = self.objective.sign
+        least, most = sorted((sign * self.low, sign * self.high))
+        return "within" if least <= sign * value <= most else "better" if sign * value > most else "worse"
 
     def __str__(self) -> str:
         return f"{self.mean:.5f} ({self.low:.5f} to {self.high:.5f})"
@@ -134,11 +132,9 @@ def prediction_intervals(
 
 def verdicts(intervals: Mapping[str, PredictionInterval], metrics: Mapping[str, float]) -> tuple[list[str], list[str]]:
     """Sentences: which metrics (with split) are worse than their interval, and which are better."""
-    worse, better = [], []
+    found: dict[str, list[str]] = {"worse": [], "better": [], "within": []}
     for name, interval in intervals.items():
         value = metrics.get(interval.objective.key(TEST), float("nan"))
-        if interval.is_missed_by(value):
-            worse.append(f"{name} on test is {value:.5f}, worse than its prediction interval {interval}")
-        elif interval.is_beaten_by(value):
-            better.append(f"{name} on test is {value:.5f}, better than its prediction interval {interval}")
-    return worse, better
+        place = interval.place(value)
+        found[place].append(f"{name} on test is {value:.5f}, {place} than its prediction interval {interval}")
+    return found["worse"], found["better"]

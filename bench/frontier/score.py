@@ -10,19 +10,18 @@ and purchase).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
 
 from bench.errors import UserError, check_known
 from bench.plain import flatten
 from bench.registry import Config
-from bench.schema import Task
+from bench.schema import Positive, Task
 
 Kind = Literal["power", "sum"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -75,40 +74,24 @@ def in_words(weights: Mapping[str, float]) -> str:
 Predictions = Mapping[str, NDArray[np.floating[Any]]]
 
 
+def flat(value: Any) -> Any:
+    """A table by metric; TOML nests an unquoted income.auc."""
+    return flatten(value) if isinstance(value, Mapping) else value
+
+
 class Score(Config):
     """The `[score]` table of a policy."""
 
     kind: Kind = "sum"
     """`sum`: of weight times prediction over rate. `power`: the logarithm of the product of predictions, each to the
     power of its weight. Predictions below 0, which a regression may give, count as 0."""
-    weights: dict[str, float] = Field(default_factory=dict)
+    weights: Annotated[dict[str, FiniteFloat], BeforeValidator(flat)] = Field(default_factory=dict)
     """By name of a prediction; none: 1 for the joint probability of each binary task."""
-    rates: dict[str, float] = Field(default_factory=dict)
+    rates: Annotated[dict[str, Positive], BeforeValidator(flat)] = Field(default_factory=dict)
     """Of a `sum`: by name, what its prediction is divided by, such as its base rate. One that is not named: 1."""
     on: Literal["calibrated", "raw"] = "calibrated"
     """Which probabilities are fused. Calibrating a task changes how a fused score orders rows, so a picked serving
     point, whose outcomes were measured on `raw` ones, ranks by those."""
-
-    @field_validator("weights", "rates", mode="before")
-    @classmethod
-    def _dotted(cls, value: Any) -> Any:
-        return flatten(value) if isinstance(value, Mapping) else value  # TOML nests an unquoted purchase.ctcvr
-
-    @field_validator("weights")
-    @classmethod
-    def _finite(cls, weights: dict[str, float]) -> dict[str, float]:
-        for name, weight in weights.items():
-            if not math.isfinite(weight):
-                raise ValueError(f"expected a finite weight of '{name}', found {weight}")
-        return weights
-
-    @field_validator("rates")
-    @classmethod
-    def _positive(cls, rates: dict[str, float]) -> dict[str, float]:
-        for name, rate in rates.items():
-            if not 0 < rate < math.inf:
-                raise ValueError(f"expected a finite rate of '{name}' above 0, found {rate}")
-        return rates
 
     @model_validator(mode="after")
     def _rates_of_a_sum(self) -> Score:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -128,6 +128,11 @@ class Differences:
         pair = first, second
         return _intervals(self.value[pair], self.seed[pair], self.data[pair], self.freedom[pair])
 
+    def gains(self, first: int, second: int, objectives: Sequence[Objective]) -> list[Interval]:
+        """How much better the first is than the second in each metric, by its objective's direction."""
+        both = zip(self.intervals(first, second), self.intervals(second, first), objectives, strict=True)
+        return [ahead if each.sign > 0 else behind for ahead, behind, each in both]
+
 
 def differences(samples: Sequence[Sample]) -> Differences | None:
     """The differences between all configurations, which may be of different runs on the same split of the same data.
@@ -226,90 +231,54 @@ VOLUMES = 1000
 """Posterior draws of which the hypervolume is taken."""
 
 
-@dataclass(frozen=True)
-class Statistics:
-    """Statistics of a run's confirmed points. All intervals are at `bench.frontier.statistics.LEVEL`, 90%.
-
-    The frontier's table has the intervals as well: columns `<key>.low` and `<key>.high` beside `<key>.mean`.
-
-    Attributes:
-        p_nondominated: by id of a point the probability that no other confirmed point dominates it, baselines and the
-            current point among them.
-        intervals: by id and metric key (confirmation rows, test and costs) the interval of its mean.
-        gains: by id and metric key how much better its mean is than that of a reference point, see `gain_table`.
-        hypervolume: of the true values of the confirmed points of trials; None where there are none, or nothing is
-            known of seeds. Its value is that of the means less the bias that it has from taking the best of noisy
-            values.
-    """
-
-    p_nondominated: dict[str, float] = field(default_factory=dict)
-    intervals: dict[str, dict[str, Interval]] = field(default_factory=dict)
-    gains: dict[str, dict[str, Interval]] = field(default_factory=dict)
-    hypervolume: Interval | None = None
-
-
 def statistics(
     points: Sequence[Point],
     objectives: Sequence[Objective],
     reference: Mapping[str, float],
     split: str,
     seed: int,
-    against: str | None = None,
-) -> Statistics:
-    """Of all points of a run, of which only confirmed ones count.
+    against: str | None,
+) -> tuple[pd.DataFrame, Interval | None]:
+    """What is known of the uncertainty of a run's confirmed points, all intervals at `LEVEL`.
 
     Args:
         reference: of the hypervolume, complete.
-        seed: of the run, for what is simulated.
         against: id of the point that gains are differences from.
+
+    Returns:
+        By id the last columns of `Frontier.table`. Each key is taken by itself, as some may be missing somewhere; a
+        gain also needs a value of `against`. And the hypervolume of the true values of trials: that of the means less
+        the bias that it has from taking the best of noisy values; None where there are none, or nothing is known of
+        seeds.
     """
-    keys = [objective.key(split) for objective in objectives]
-    found = samples_of(points, keys)
+    of_key = {each.key(split): each for split in (CONFIRM, TEST) for each in objectives}
+    columns: dict[str, dict[str, float]] = {
+        f"{key}.{name}": {} for key in of_key for name in ("low", "high", "gain", "gain.low", "gain.high")
+    }
+    found = samples_of(points, [objective.key(split) for objective in objectives])
     samples = list(found.values())
     noise = seed_noise(samples) if samples else None
     if noise is None:
-        return Statistics()
+        return pd.DataFrame(columns | {"p_nondominated": {}}, dtype=float), None
     chances = p_nondominated(samples, objectives, derive(seed, "p_nondominated"))
     assert chances is not None
+    for key, objective in of_key.items():
+        own = samples_of(points, [key])
+        for point, (one,) in zip(own, intervals(list(own.values())) or (), strict=False):
+            columns[f"{key}.low"][point], columns[f"{key}.high"][point] = one.low, one.high
+        if against in own and (apart := differences(list(own.values()))) is not None:
+            at = list(own).index(against)
+            for row, point in enumerate(own):
+                (gain,) = apart.gains(row, at, [objective])
+                columns[f"{key}.gain"][point] = gain.value
+                columns[f"{key}.gain.low"][point], columns[f"{key}.gain.high"][point] = gain.low, gain.high
+    columns["p_nondominated"] = dict(zip(found, chances.tolist(), strict=True))
     about = posterior_draws(samples, noise, derive(seed, "hypervolume"), VOLUMES)
     trials = {point.id for point in points if point.role == "trial"}
     searched = [at for at, key in enumerate(found) if key in trials]
     of_trials = [samples[at] for at in searched]
-    return Statistics(
-        p_nondominated=dict(zip(found, chances.tolist(), strict=True)),
-        intervals=interval_table(points, replicate_keys(objectives)),
-        gains=gain_table(points, objectives, against),
-        hypervolume=volume_interval(of_trials, about[:, searched], objectives, reference) if of_trials else None,
-    )
-
-
-def interval_table(points: Sequence[Point], keys: Sequence[str]) -> dict[str, dict[str, Interval]]:
-    """By id of a point and key the interval of its mean, each key by itself, as some may be missing somewhere."""
-    table: dict[str, dict[str, Interval]] = {}
-    for key in keys:
-        found = samples_of(points, [key])
-        for point, row in zip(found, intervals(list(found.values())) or (), strict=False):
-            table.setdefault(point, {})[key] = row[0]
-    return table
-
-
-def gain_table(
-    points: Sequence[Point], objectives: Sequence[Objective], against: str | None
-) -> dict[str, dict[str, Interval]]:
-    """By id of a point and key the paired interval of how much better its mean is than that of the point `against`.
-
-    In the metric's own unit. A key that the point `against` lacks is left out.
-    """
-    table: dict[str, dict[str, Interval]] = {}
-    for objective, key in ((each, key) for each in objectives for key in replicate_keys([each])):
-        found = samples_of(points, [key])
-        if against not in found or (apart := differences(list(found.values()))) is None:
-            continue
-        at = list(found).index(against)
-        for row, point in enumerate(found):
-            pair = (row, at) if objective.sign > 0 else (at, row)
-            table.setdefault(point, {})[key] = apart.intervals(*pair)[0]
-    return table
+    volume = volume_interval(of_trials, about[:, searched], objectives, reference) if of_trials else None
+    return pd.DataFrame(columns, dtype=float), volume
 
 
 def volume_interval(

@@ -84,7 +84,7 @@ class Measure:
         self.names = tuple(outcomes)
         grouped = bool((group >= 0).any()) if grouped is None else grouped
         wanted = wanted_of(tasks, outcomes, grouped)
-        gains = wanted.columns.gains(labels)
+        gains = wanted.gains(labels)
         if weights is not None:
             gains[:, weights == 0] = np.nan
         drawn = Drawn(units_of(group, 0) if units is None else units, split, resamples) if resamples else None
@@ -158,31 +158,25 @@ class Measure:
         return own
 
 
-class Columns:
-    """The gain columns that outcomes need: a task's label, floored at 0, or whether it is above 0."""
+class AllWanted(NamedTuple):
+    """How outcomes are measured.
 
-    def __init__(self) -> None:
-        self._of: dict[tuple[int, bool], int] = {}
+    Attributes:
+        columns: places of the gain columns: of a task its label, floored at 0, or whether (True) it is above 0.
+        by_group, over_all: outcomes by their places.
+    """
 
-    def place(self, task: int, binary: bool) -> int:
-        """The number of a column, which is new where it is not yet there."""
-        return self._of.setdefault((task, binary), len(self._of))
+    columns: dict[tuple[int, bool], int]
+    by_group: dict[int, Wanted]
+    over_all: dict[int, Wanted]
 
     def gains(self, labels: NDArray[Any]) -> NDArray[np.float32]:
         """Labels (N, T) -> (C, N); NaN where unobserved."""
-        found = np.empty((len(self._of), len(labels)), np.float32)
-        for (task, binary), at in self._of.items():
+        found = np.empty((len(self.columns), len(labels)), np.float32)
+        for (task, binary), at in self.columns.items():
             own = labels[:, task]
             found[at] = np.where(np.isnan(own), np.nan, own > 0) if binary else np.maximum(own, 0)
         return found
-
-
-class AllWanted(NamedTuple):
-    """The columns of gains, and by place of an outcome how it is measured: by group, or over all rows."""
-
-    columns: Columns
-    by_group: dict[int, Wanted]
-    over_all: dict[int, Wanted]
 
 
 def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool) -> AllWanted:
@@ -194,7 +188,7 @@ def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool) -> 
     Raises:
         ValueError: an outcome's name or task is unknown.
     """
-    found, names = AllWanted(Columns(), {}, {}), [task.name for task in tasks]
+    found, names = AllWanted({}, {}, {}), [task.name for task in tasks]
     for place, name in enumerate(outcomes):
         task, _, metric = name.partition(".")
         if task not in names:
@@ -202,7 +196,8 @@ def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool) -> 
         at, of = names.index(task), ranked(metric)
         if of is None and metric not in AREAS:
             raise ValueError(f"expected an outcome of a ranking such as {task}.recall@10%, found '{name}'")
-        column = found.columns.place(at, of is None or of.measure == "recall" or tasks[at].kind == "binary")
+        binary = of is None or of.measure == "recall" or tasks[at].kind == "binary"
+        column = found.columns.setdefault((at, binary), len(found.columns))
         if of is not None:
             where = found.by_group if grouped and not of.percent else found.over_all
             where[place] = Wanted(column, _KINDS[of.measure], of.cut, of.percent)
@@ -284,19 +279,19 @@ class Stream:
                 rows = np.concatenate([self._read(*bounds[part : part + 2]) for bounds in self._bounds])
                 if not len(rows):
                     continue
-                gains = wanted.columns.gains(rows["label"][:, None])
+                gains = wanted.gains(rows["label"][:, None])
                 sums = Grouped(gains, rows["group"], by_group).sums(rows["score"].astype(np.float64))
                 above, below = above + sums[0], below + sums[1]
             found[list(wanted.by_group)] = ratio(above, below)
         for at, each in wanted.over_all.items():
-            found[at] = self._over_all(each, wanted.columns)
+            found[at] = self._over_all(each, wanted)
         return found
 
-    def _over_all(self, wanted: Wanted, columns: Columns) -> float:
+    def _over_all(self, wanted: Wanted, of: AllWanted) -> float:
         def chunks(by: str) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
             for bounds in self._bounds:
                 rows = self._read(bounds[0], bounds[-1])
-                gains = columns.gains(rows["label"][:, None])[wanted.column]
+                gains = of.gains(rows["label"][:, None])[wanted.column]
                 yield (rows["score"] if by == "score" else gains), gains
 
         rows, total, least, most = 0, 0.0, math.inf, 0.0

@@ -62,9 +62,7 @@ class BatchScoring:
     """Scores files with a model into a folder.
 
     Args:
-        history: see `Package.scorer`.
         keep: columns of the files to write before the predictions; one that is called as a prediction gets `KEPT`.
-        part_rows: see `PART_ROWS`.
 
     Raises:
         UserError: a file is not there, two have one name, two columns would, or the folder holds other work.

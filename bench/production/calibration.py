@@ -10,100 +10,67 @@ it is asked. Regressions are left as they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
-from math import isfinite
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field, FiniteFloat, model_validator
 
 from bench.errors import UserError
 from bench.frontier.score import prediction_names
+from bench.registry import Config
 from bench.schema import Schema
 from bench.training.metrics import sample_spaces
 
 Floats = NDArray[np.float64]
-Kind = Literal["none", "platt", "isotonic"]
+Kind = Literal["platt", "isotonic"]
 Method = Literal["none", "auto", "platt", "isotonic"]
-"""How it is fitted; `auto` becomes one of the kinds."""
+"""How it is fitted: `auto` becomes one of the kinds, `none` leaves probabilities as they are."""
 
 _LEAST = 1e-12  # probabilities are this far from 0 and 1 before their logit
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """A frozen map from [0, 1] to [0, 1] that never decreases.
+class Calibration(Config):
+    """A map from [0, 1] to [0, 1] that never decreases.
 
-    Attributes:
-        kind: `none` leaves probabilities as they are; `platt` is sigmoid(a logit(p) + b) (Platt, Advances in Large
-            Margin Classifiers 1999, on the logit); `isotonic` is a line from knot to knot, and constant beyond them
-            (after Zadrozny & Elkan, KDD 2002).
-        a: slope of `platt`, at least 0.
-        b: offset of `platt`.
-        x: where the knots of `isotonic` are, ascending.
-        y: the values there, never descending.
+    `platt` is sigmoid(a logit(p) + b) (Platt, Advances in Large Margin
+    Classifiers 1999, on the logit); `isotonic` is a line from knot to knot, and constant beyond them (after Zadrozny &
+    Elkan, KDD 2002).
 
     Raises:
-        ValueError: when made of values that are no such map.
+        ValueError: when made of values that are no such map, or beside those of another kind.
     """
 
-    kind: Kind = "none"
-    a: float = 1.0
-    b: float = 0.0
-    x: tuple[float, ...] = ()
-    y: tuple[float, ...] = ()
+    kind: Kind
+    a: FiniteFloat = Field(1.0, ge=0)
+    """Slope of `platt`."""
+    b: FiniteFloat = 0.0
+    """Offset of `platt`."""
+    x: tuple[FiniteFloat, ...] = ()
+    """Where the knots of `isotonic` are, ascending."""
+    y: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
+    """The values there, never descending."""
 
-    def __post_init__(self) -> None:
-        knots = (*self.x, *self.y)
-        if not all(map(isfinite, (self.a, self.b, *knots))) or self.a < 0:
-            raise ValueError(f"expected finite numbers and a slope of at least 0, found slope {self.a}")
-        if self.kind not in ("none", "platt", "isotonic"):
-            raise ValueError(f"expected 'none', 'platt' or 'isotonic', found {self.kind!r}")
-        if len(self.x) != len(self.y) or (self.kind == "isotonic") != bool(self.x):
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Calibration:
+        own = {"platt": "ab", "isotonic": "xy"}[self.kind]
+        if self.model_fields_set != {"kind", *own}:
+            raise ValueError(f"expected {' and '.join(own)} beside the kind {self.kind}")
+        if len(self.x) != len(self.y) or (self.kind == "isotonic" and not self.x):
             raise ValueError(f"expected as many values as knots, found {len(self.y)} for {len(self.x)} ({self.kind})")
         if any(after <= before for before, after in pairwise(self.x)):
             raise ValueError("expected knots in ascending order")
-        if knots and (any(after < before for before, after in pairwise(self.y)) or self.y[0] < 0 or self.y[-1] > 1):
-            raise ValueError("expected values from 0 to 1 that never descend")
+        if any(after < before for before, after in pairwise(self.y)):
+            raise ValueError("expected values that never descend")
+        return self
 
     def apply(self, p: ArrayLike) -> Floats:
         """Calibrated probabilities of predicted ones (any shape): finite and in [0, 1], at 0 and 1 too."""
         p = np.asarray(p, np.float64)
-        if self.kind == "none":
-            return p
         if self.kind == "platt":
             return sigmoid(self.a * logit(p) + self.b)
         return np.asarray(np.clip(np.interp(p, self.x, self.y), self.y[0], self.y[-1]))
-
-    def to_json(self) -> dict[str, Any]:
-        """Itself as plain JSON values."""
-        if self.kind == "isotonic":
-            return {"kind": self.kind, "x": list(self.x), "y": list(self.y)}
-        return {"kind": self.kind} | ({"a": self.a, "b": self.b} if self.kind == "platt" else {})
-
-    @classmethod
-    def from_json(cls, plain: Any, where: str = "calibration") -> Calibration:
-        """The inverse of `to_json`.
-
-        Raises:
-            UserError: what was read, from `where`, is no calibration.
-        """
-        kinds = {"none": (), "platt": ("a", "b"), "isotonic": ("x", "y")}
-        kind = plain.get("kind") if isinstance(plain, dict) else None
-        known = kinds.get(kind) if isinstance(kind, str) else None
-        if known is None or set(plain) != {"kind", *known}:
-            raise UserError(
-                f"{where}: expected a calibration (none, platt with a and b, isotonic with x and y), found "
-                f"{repr(plain)[:100]}"
-            )
-        try:
-            as_number: Callable[[Any], Any] = (
-                float if plain["kind"] == "platt" else lambda each: tuple(map(float, each))
-            )
-            return cls(plain["kind"], **{name: as_number(plain[name]) for name in known})
-        except (TypeError, ValueError, OverflowError) as error:
-            raise UserError(f"{where}: expected a calibration: {error}") from None
 
 
 def logit(p: ArrayLike) -> Floats:
@@ -144,9 +111,9 @@ def fit_isotonic(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -
     order = np.unique(p, return_inverse=True)[1]  # scikit-learn takes predictions that differ by 1e-15 as equal
     fitted = IsotonicRegression().fit_transform(order, y, sample_weight=w)
     means, of_row = np.unique(fitted, return_inverse=True)
-    rows, weighted = np.bincount(of_row, weights=w).astype(np.float64), np.bincount(of_row, weights=_times(p, w))
+    rows, weighted = np.bincount(of_row, weights=w), np.bincount(of_row, weights=p * w)
     if len(means) == 1:
-        return Calibration("isotonic", x=(0.0, 1.0), y=(float(means[0]),) * 2)
+        return Calibration(kind="isotonic", x=(0.0, 1.0), y=(float(means[0]),) * 2)
     if means[0] == 0:
         means[0] = min(0.5 / (rows[0] + 1), means[1] / 2)
     if means[-1] == 1:
@@ -156,7 +123,7 @@ def fit_isotonic(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -
     inside = slice(int(x[1] <= 0), len(x) - int(x[-2] >= 1))
     x, values = x[inside], values[inside]
     apart = np.append(True, np.diff(x) > 0)
-    return Calibration("isotonic", x=tuple(x[apart].tolist()), y=tuple(values[apart].tolist()))
+    return Calibration(kind="isotonic", x=tuple(x[apart].tolist()), y=tuple(values[apart].tolist()))
 
 
 def fit_auto(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
@@ -174,10 +141,6 @@ def fit_platt(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> C
     Labels are drawn in by Platt's prior, from 1 to (P + 1) / (P + 2) of P positives and likewise for negatives, which
     keeps separable data finite. A slope below 0 would turn the order round; it is then 0, and all get the mean.
 
-    Args:
-        p: predicted probabilities (N,).
-        y: labels (N,), 0 or 1; rows with NaN do not count.
-
     Raises:
         ValueError: no row has a label.
     """
@@ -185,36 +148,31 @@ def fit_platt(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> C
 
     p, y, w = _labelled(p, y, weights)
     x = logit(p)
-    positives, rows = _times(y, w).sum(), len(y) if w is None else w.sum()
+    positives, rows = (y * w).sum(), w.sum()
     target = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (rows - positives + 2))
     middle, spread = x.mean(), x.std()
     if spread < 1e-9:
-        return Calibration("platt", 1.0, float(logit(np.average(target, weights=w)) - middle))
+        return Calibration(kind="platt", a=1.0, b=float(logit(np.average(target, weights=w)) - middle))
     z = ((x - middle) / spread)[:, None]
     both = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=200)
-    each = np.concatenate([_times(target, w), _times(1 - target, w)])
+    each = np.concatenate([target * w, (1 - target) * w])
     both.fit(np.concatenate([z, z]), np.repeat([1, 0], len(z)), each)
     slope, offset = float(both.coef_[0, 0]), float(both.intercept_[0])
     if slope < 0:
-        return Calibration("platt", 0.0, float(logit(np.average(target, weights=w))))
-    return Calibration("platt", float(slope / spread), float(offset - slope * middle / spread))
+        return Calibration(kind="platt", a=0.0, b=float(logit(np.average(target, weights=w))))
+    return Calibration(kind="platt", a=float(slope / spread), b=float(offset - slope * middle / spread))
 
 
-def _labelled(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats, Floats | None]:
+def _labelled(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats, Floats]:
     p, y = np.asarray(p, np.float64), np.asarray(y, np.float64)
-    w = None if weights is None else np.asarray(weights, np.float64)
-    seen = ~np.isnan(y) if w is None else ~np.isnan(y) & (w > 0)
+    w = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
+    seen = ~np.isnan(y) & (w > 0)
     if not seen.any():
         raise ValueError("expected rows with a label to calibrate on, found none")
-    return p[seen], y[seen], None if w is None else w[seen]
-
-
-def _times(values: Floats, weights: Floats | None) -> Floats:
-    return values if weights is None else values * weights
+    return p[seen], y[seen], w[seen]
 
 
 FITS: dict[Method, Callable[..., Calibration]] = {
-    "none": lambda p, y, weights=None: Calibration(),
     "auto": fit_auto,
     "platt": fit_platt,
     "isotonic": fit_isotonic,

@@ -251,7 +251,6 @@ def _check(judged: Judged) -> NDArray[np.uint64]:
 
 
 def _draws(seed: int) -> str:
-    """The name of the resamples of a seed."""
     return f"evaluate {seed}"
 
 

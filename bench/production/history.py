@@ -75,7 +75,6 @@ class KeptHistory:
 
     Attributes:
         needed: see `needed_of`.
-        made: the columns that it makes.
         rows, without: requests so far, and those whose group it holds no earlier row of.
 
     Raises:

@@ -15,12 +15,8 @@ from bench.production.engines import ENGINES
 from bench.production.package import Package
 from bench.production.scorer import example_rows
 
-BATCHES = (1, 100, 1000)
-THREADS = (1, 2)
 RUNS = (20, 2000)
 """Calls that are timed: at least, and at most."""
-SECONDS = 1.0
-"""After which no more calls are begun."""
 WARM = 5
 
 
@@ -32,7 +28,6 @@ class Latency:
         p50_ms, p99_ms: of the model alone, from encoded rows to probabilities.
         request_ms: median of a whole request, from raw rows to the score.
         rows_per_s: of the model alone, by the mean time.
-        calls: that were timed.
     """
 
     engine: str
@@ -46,17 +41,13 @@ class Latency:
 
 
 def latencies(
-    package: Package,
-    engines: Sequence[str] = (),
-    threads: Sequence[int] = THREADS,
-    batches: Sequence[int] = BATCHES,
-    seconds: float = SECONDS,
+    package: Package, engines: Sequence[str], threads: Sequence[int], batches: Sequence[int], seconds: float
 ) -> list[Latency]:
     """Measures each engine with each number of threads on batches of each size.
 
     Args:
         engines: none: all that can be had with this package here.
-        seconds: for each of them.
+        seconds: after which no more calls of one of them are begun.
 
     Raises:
         UserError: an unknown engine, or one that cannot be had.

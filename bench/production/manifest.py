@@ -5,13 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, NonNegativeInt, TypeAdapter, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from bench.errors import repeated
 from bench.frontier.score import Score
 from bench.production.served_model import ModelSpec
 from bench.records import Scalar
 from bench.registry import Config
-from bench.schema import Schema, TaskKind
+from bench.schema import Schema
 
 ONNX_FILES = ("model.onnx", "model.onnx.data")
 FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.pt2", "policy.json")
@@ -26,157 +27,70 @@ class FileFacts(Config):
     size: int
 
 
-class FieldFacts(Config):
-    """A categorical input, see `bench.schema.Field`."""
-
-    name: _Name
-    cardinality: int = Field(ge=1, lt=2**31)
-    slots: int = Field(ge=1, le=2**16)
-    of: str | None = None
-
-
-class NumberFacts(Config):
-    """A quantity, see `bench.schema.Number`."""
-
-    name: _Name
-    column: int = Field(ge=0)
-    missing: int | None = Field(ge=0)
-    edges: tuple[FiniteFloat, ...] = Field(max_length=2**16)
-    counts: tuple[NonNegativeInt, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> NumberFacts:
-        if len(self.edges) != len(self.counts) + 1:
-            raise ValueError(f"expected {len(self.counts) + 1} edges of '{self.name}', found {len(self.edges)}")
-        if any(after < before for before, after in pairwise(self.edges)):
-            raise ValueError(f"expected the edges of '{self.name}' in ascending order")
-        return self
+def _check_inputs(schema: Schema) -> None:
+    names = [*(each.name for each in schema.fields), *schema.dense]
+    if (twice := repeated(names)) is not None:
+        raise ValueError(f"expected each input once, found '{twice}' twice")
+    rows = sum(each.cardinality for each in schema.fields if each.of is None)
+    slots = sum(each.slots for each in schema.fields)
+    if rows >= 2**31 - 1 or slots > 2**16 or len(schema.dense) > 2**16:
+        raise ValueError(
+            f"expected fewer than 2^31 rows, and at most 2^16 slots of all fields and dense columns, found {rows}, "
+            f"{slots} and {len(schema.dense)}"
+        )
+    if schema.scenario not in (None, *(each.name for each in schema.fields if each.slots == 1)):
+        raise ValueError(f"expected the scenario to be an input of one value, found '{schema.scenario}'")
+    for vector in schema.vectors:
+        if vector.column + vector.length > len(schema.dense):
+            raise ValueError(f"expected '{vector.name}' among {len(schema.dense)} dense columns")
 
 
-class VectorFacts(Config):
-    """A vector, see `bench.schema.Vector`."""
-
-    name: _Name
-    column: int = Field(ge=0)
-    length: int = Field(ge=1)
-
-
-class ScaleFacts(Config):
-    """The scale of a regression's targets, see `bench.schema.Scale`."""
-
-    log: bool
-    centre: FiniteFloat
-    spread: FiniteFloat = Field(gt=0)
-    low: FiniteFloat
-    high: FiniteFloat
-    mean: FiniteFloat
-
-
-class CapFacts(Config):
-    """The input that bounds a label, see `bench.schema.Cap`."""
-
-    column: int = Field(ge=0)
-    missing: int | None = Field(ge=0)
-    log: bool
-    mean: FiniteFloat
-    scale: FiniteFloat = Field(gt=0)
-    unit: FiniteFloat = Field(gt=0)
-
-
-class TaskFacts(Config):
-    """A task, see `bench.schema.Task`."""
-
-    name: _Name
-    kind: TaskKind
-    parent: str | None
-    scale: ScaleFacts | None = None
-    duration: str | None = None
-    censored: bool = False
-    cap: CapFacts | None = None
-
-
-_SCHEMA = TypeAdapter(Schema)
-
-
-class SchemaFacts(Config):
-    """See `bench.schema.Schema`."""
-
-    fields: tuple[FieldFacts, ...] = Field(max_length=2**16)
-    dense: tuple[_Name, ...] = Field(max_length=2**16)
-    tasks: tuple[TaskFacts, ...] = Field(min_length=1, max_length=256)
-    group: str | None = None
-    numbers: tuple[NumberFacts, ...] = ()
-    vectors: tuple[VectorFacts, ...] = ()
-    grouped: bool = False
-    scenario: str | None = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> SchemaFacts:
-        for what, names in {"input": [*(each.name for each in self.fields), *self.dense], "task": self._tasks}.items():
-            if (twice := next((name for name in names if names.count(name) > 1), None)) is not None:
-                raise ValueError(f"expected each {what} once, found '{twice}' twice")
-        for task in self.tasks:
-            self._check_parents(task)
-            self._check_inputs(task)
-        rows = sum(each.cardinality for each in self.fields if each.of is None)
-        slots = sum(each.slots for each in self.fields)
-        if rows >= 2**31 - 1 or slots > 2**16:
+def _check_histories(schema: Schema) -> None:
+    owners: dict[str, int] = {}
+    for field in schema.fields:
+        if field.of is None:
+            owners[field.name] = field.cardinality if field.slots == 1 else 0
+        elif owners.get(field.of) != field.cardinality:
             raise ValueError(
-                f"expected fewer than 2^31 rows and at most 2^16 slots of all fields, found {rows}, {slots}"
+                f"expected '{field.name}' to be the history of an input of one value and {field.cardinality} rows, "
+                f"found '{field.of}'"
             )
-        self._check_histories()
-        self._check_numbers()
-        if self.scenario is not None and self.scenario not in {each.name for each in self.fields if each.slots == 1}:
-            raise ValueError(f"expected the scenario to be an input of one value, found '{self.scenario}'")
-        for vector in self.vectors:
-            if vector.column + vector.length > len(self.dense):
-                raise ValueError(f"expected '{vector.name}' among {len(self.dense)} dense columns")
-        return self
 
-    def _check_histories(self) -> None:
-        owners: dict[str, int] = {}
-        for field in self.fields:
-            if field.of is None:
-                owners[field.name] = field.cardinality if field.slots == 1 else 0
-            elif owners.get(field.of) != field.cardinality:
-                raise ValueError(
-                    f"expected '{field.name}' to be the history of an input of one value and {field.cardinality} rows, "
-                    f"found '{field.of}'"
-                )
 
-    def _check_numbers(self) -> None:
-        wide, ranges = len(self.dense), self.fields[len(self.fields) - len(self.numbers) :]
-        if len(self.numbers) > len(self.fields):
-            raise ValueError(f"expected a field of ranges for each of {len(self.numbers)} numbers")
-        for number, field in zip(self.numbers, ranges, strict=True):
-            if number.column >= wide or (number.missing is not None and number.missing >= wide):
-                raise ValueError(f"expected '{number.name}' among {wide} dense columns")
-            if field.slots != 1 or field.cardinality != len(number.counts) + 2:
-                raise ValueError(f"expected '{field.name}' to have {len(number.counts)} ranges of '{number.name}'")
+def _check_numbers(schema: Schema) -> None:
+    wide, ranges = len(schema.dense), schema.fields[len(schema.fields) - len(schema.numbers) :]
+    if len(schema.numbers) > len(schema.fields):
+        raise ValueError(f"expected a field of ranges for each of {len(schema.numbers)} numbers")
+    for number, field in zip(schema.numbers, ranges, strict=True):
+        if not number.counts or len(number.edges) != len(number.counts) + 1:
+            raise ValueError(f"expected {len(number.counts) + 1} edges of '{number.name}', found {len(number.edges)}")
+        if any(after < before for before, after in pairwise(number.edges)):
+            raise ValueError(f"expected the edges of '{number.name}' in ascending order")
+        if max(number.column, number.missing or 0) >= wide:
+            raise ValueError(f"expected '{number.name}' among {wide} dense columns")
+        if field.slots != 1 or field.cardinality != len(number.counts) + 2:
+            raise ValueError(f"expected '{field.name}' to have {len(number.counts)} ranges of '{number.name}'")
 
-    def _check_inputs(self, task: TaskFacts) -> None:
-        if task.duration is not None and task.duration not in [number.name for number in self.numbers]:
+
+def _check_tasks(schema: Schema) -> None:
+    parents = {task.name: task.parent for task in schema.tasks}
+    if not 1 <= len(schema.tasks) <= 256:
+        raise ValueError(f"expected 1 to 256 tasks, found {len(schema.tasks)}")
+    if (twice := repeated(task.name for task in schema.tasks)) is not None:
+        raise ValueError(f"expected each task once, found '{twice}' twice")
+    for task in schema.tasks:
+        if task.duration not in (None, *(number.name for number in schema.numbers)):
             raise ValueError(f"expected '{task.duration}' among the numbers, as the duration of '{task.name}'")
-        if task.cap is not None and max(task.cap.column, task.cap.missing or 0) >= len(self.dense):
-            raise ValueError(f"expected the bound of '{task.name}' among {len(self.dense)} dense columns")
-
-    @property
-    def _tasks(self) -> list[str]:
-        return [task.name for task in self.tasks]
-
-    def _check_parents(self, task: TaskFacts) -> None:
-        parents = {each.name: each.parent for each in self.tasks}
-        at: str | None = task.name
-        for _ in self.tasks:
+        if task.cap is not None and max(task.cap.column, task.cap.missing or 0) >= len(schema.dense):
+            raise ValueError(f"expected the bound of '{task.name}' among {len(schema.dense)} dense columns")
+        at, above = task.parent, 0
+        while at is not None:
+            above += 1
             if at not in parents:
                 raise ValueError(f"expected the parent of '{task.name}' to be a task, found '{at}'")
-            if (at := parents[at]) is None:
-                return
-        raise ValueError(f"expected a task without a parent above '{task.name}', found a circle")
-
-    def as_schema(self) -> Schema:
-        """The same as models want it."""
-        return _SCHEMA.validate_python(self.model_dump())
+            if above == len(parents):
+                raise ValueError(f"expected a task without a parent above '{task.name}', found a circle")
+            at = parents[at]
 
 
 class PackageManifest(Config):
@@ -185,7 +99,7 @@ class PackageManifest(Config):
     version: Literal[1] = 1
     name: str
     """Of the data set, variant included."""
-    data_schema: SchemaFacts
+    data_schema: Schema
     config: dict[str, Scalar]
     states: tuple[int, ...] = Field(min_length=1, max_length=256)
     """Of each averaged member: how many states it has."""
@@ -203,6 +117,13 @@ class PackageManifest(Config):
     digest: str
     """Of all other values here."""
 
+    @field_validator("data_schema")
+    @classmethod
+    def _consistent(cls, schema: Schema) -> Schema:
+        for check in (_check_inputs, _check_tasks, _check_histories, _check_numbers):
+            check(schema)
+        return schema
+
     @model_validator(mode="after")
     def _whole(self) -> PackageManifest:
         tasks = len(self.data_schema.tasks)
@@ -219,4 +140,4 @@ class PackageManifest(Config):
     @property
     def spec(self) -> ModelSpec:
         """What rebuilds the model's modules."""
-        return ModelSpec(self.data_schema.as_schema(), self.config, self.states, self.plugins)
+        return ModelSpec(self.data_schema, self.config, self.states, self.plugins)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from bench.production import archive
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine, Floats, Ids, open_engine, write_onnx
 from bench.production.history import KeptHistory, needed_of
-from bench.production.manifest import FileFacts, PackageManifest, SchemaFacts
+from bench.production.manifest import FileFacts, PackageManifest
 from bench.production.scorer import Scorer
 from bench.production.served_model import ModelSpec, States
 from bench.records import Scalar
@@ -56,7 +56,6 @@ class Parts:
         card: of the data set, as plain values.
         policy: as plain values, without the score.
         outcomes: of the score, by which it was picked.
-        readme: what a person must know.
     """
 
     name: str
@@ -92,13 +91,14 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
         if onnx:
             write_onnx(program, made / "model.onnx")
         parts.encoder.save(made / "encoder.json")
-        _write_json(made / "calibration.json", {name: each.to_json() for name, each in parts.calibrations.items()})
+        calibrations = {name: each.model_dump(exclude_unset=True) for name, each in parts.calibrations.items()}
+        _write_json(made / "calibration.json", calibrations)
         _write_json(made / "policy.json", dict(parts.policy))
         _write_json(made / "card.json", dict(parts.card))
         (made / "README.md").write_text(parts.readme, encoding="utf-8")
         manifest = PackageManifest(
             name=parts.name,
-            data_schema=SchemaFacts.model_validate(asdict(parts.schema)),
+            data_schema=parts.schema,
             config=dict(parts.config),
             states=spec.states,
             plugins=dict(spec.plugins),
@@ -158,15 +158,10 @@ class Package:
         """Of everything in it."""
         return hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
 
-    @cached_property
+    @property
     def schema(self) -> Schema:
         """Of the encoded rows and the tasks."""
-        return self.manifest.data_schema.as_schema()
-
-    @property
-    def spec(self) -> ModelSpec:
-        """What rebuilds its modules."""
-        return self.manifest.spec
+        return self.manifest.data_schema
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -191,12 +186,12 @@ class Package:
             where = f"{self.folder / 'calibration.json'}: {name[:100]}"
             if name not in known:
                 raise UserError(f"{where}: {unknown('prediction', name[:100], known)}")
-            found[name] = Calibration.from_json(each, where)
+            found[name] = validate(Calibration, each, where)
         return found
 
     def engine(self, name: str = "exported", threads: int = 1) -> Engine:
         """A way to run it, see `bench.production.engines`."""
-        return open_engine(name, self.folder, self.spec, threads)
+        return open_engine(name, self.folder, self.manifest.spec, threads)
 
     def scorer(self, engine: str = "exported", threads: int = 1, history: KeptHistory | None = None) -> Scorer:
         """What serves raw rows.
@@ -242,7 +237,6 @@ def facts_of(file: Path) -> FileFacts:
 def _agreement(
     folder: Path, spec: ModelSpec, served: Any, rows: tuple[Ids, Floats], engines: Sequence[str]
 ) -> dict[str, float]:
-    """Engine -> largest difference to the trained modules."""
     import torch
 
     ids, dense = np.ascontiguousarray(rows[0]), np.ascontiguousarray(rows[1])

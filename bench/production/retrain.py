@@ -7,10 +7,9 @@ its prediction intervals.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -18,10 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bench.atomic import atomic_folder
 from bench.data import SplitName, Store
 from bench.data.card import Card
 from bench.data.refit import refit_store
@@ -56,14 +53,14 @@ class Predictions(NamedTuple):
     group: NDArray[Any]
     weights: NDArray[np.float32] | None
 
+    @property
+    def of_rows(self) -> NDArray[np.float64] | None:
+        """(n,), how many rows a row stands for; None for one each."""
+        return None if self.weights is None else self.weights.astype(np.float64).prod(axis=1)
+
 
 class Predictor:
-    """One configuration's model on one store, with the weights of any of its members; in float32, as it is served.
-
-    Args:
-        device: "auto", "cpu" or "cuda".
-        outcomes: of rankings to measure.
-    """
+    """One configuration's model on one store, with the weights of any of its members; in float32, as it is served."""
 
     def __init__(self, store: Store, config: TrialConfig, device: str = "auto", outcomes: Sequence[str] = ()) -> None:
         self.store, self.outcomes, at = store, tuple(outcomes), choose_device(device)
@@ -107,9 +104,6 @@ class Predictor:
         return (torch.stack([each[:, at] for at, each in enumerate(of)], 1) for of in zip(*parts, strict=True))
 
 
-FILE = "retrained.json"
-
-
 @dataclass(frozen=True)
 class TrainedSeed:
     """One training of the configuration.
@@ -134,9 +128,7 @@ class Retrained:
 
     Attributes:
         config: dotted, all of it.
-        tasks: in the order of the logits.
         members: that are kept; several are averaged.
-        seeds: of all trainings, those that were not kept among them.
         calibrations: by prediction (`click`, `buy.cvr`, `buy.ctcvr`), for the mean of the members.
         test: metrics on test of the members' mean, uncalibrated.
         calibrated: the same, calibrated.
@@ -148,9 +140,7 @@ class Retrained:
     """
 
     config: dict[str, Scalar]
-    tasks: tuple[str, ...]
     members: tuple[TrainedSeed, ...]
-    seeds: tuple[int, ...]
     calibrations: dict[str, Calibration]
     test: dict[str, float]
     calibrated: dict[str, float]
@@ -158,38 +148,6 @@ class Retrained:
     deciles: dict[str, list[list[float]]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
-
-    def write(self, folder: Path) -> None:
-        """Writes `retrained.json` and a safetensors file for each state into a new folder, all or nothing."""
-        with atomic_folder(folder) as made:
-            plain = {name: value for name, value in vars(self).items() if name not in ("members", "calibrations")}
-            plain["calibrations"] = {name: each.to_json() for name, each in self.calibrations.items()}
-            plain["members"] = []
-            for i, member in enumerate(self.members):
-                files = [f"member-{i}-{k}.safetensors" for k in range(len(member.states))]
-                for file, state in zip(files, member.states, strict=True):
-                    save_file({name: tensor.contiguous() for name, tensor in state.items()}, made / file)
-                plain["members"].append(asdict(replace(member, states=())) | {"states": files})
-            (made / FILE).write_text(json.dumps(plain, indent=2), encoding="utf-8")
-
-    @classmethod
-    def read(cls, folder: Path) -> Retrained:
-        """The inverse of `write`.
-
-        Raises:
-            UserError: nothing of the kind is there.
-        """
-        try:
-            plain = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            raise UserError(f"expected a retrained model with a {FILE}, found none at {folder}") from None
-        members = []
-        for member in plain["members"]:
-            states = tuple(load_file(folder / file) for file in member["states"])
-            members.append(TrainedSeed(**member | {"states": states, "samples": tuple(member["samples"])}))
-        fitted = {name: Calibration.from_json(each) for name, each in plain["calibrations"].items()}
-        sequences = {name: tuple(plain[name]) for name in ("tasks", "seeds", "warnings")}
-        return cls(**plain | sequences | {"members": tuple(members), "calibrations": fitted})
 
 
 UNCONFIRMED = "the point was not confirmed, so there is no prediction interval to compare test with"
@@ -203,8 +161,6 @@ class RetrainSpec:
         card: of the data set; store: with the tasks to train.
         config: dotted.
         objectives: of the run; the best mean of them on what is held out chooses among seeds.
-        length: for how long.
-        options: how.
         seed: from which all others derive.
         score: what the model ranks by; outcomes: of that ranking, to be measured on test.
     """
@@ -226,7 +182,6 @@ def retrain(
     intervals: Mapping[str, PredictionInterval],
     force: bool = False,
     threads: int = 1,
-    device: str = "auto",
     progress: Progress | None = None,
 ) -> Retrained:
     """Trains, chooses or averages, calibrates, and compares the result with the prediction intervals.
@@ -246,8 +201,8 @@ def retrain(
     config, options = TrialConfig.parse(spec.config), spec.options
     store = refit_store(spec.store, spec.card, options.held_out, spec.seed, work / "refit")
     seeds = tuple(derive(spec.seed, "retrain", k) for k in range(options.seeds))
-    predictor = Predictor(store, config, device, outcomes_of([*(each.name for each in spec.objectives), *intervals]))
-    trained = [_train(spec, store, config, seed, threads, device, predictor, progress) for seed in seeds]
+    predictor = Predictor(store, config, outcomes=outcomes_of([*(each.name for each in spec.objectives), *intervals]))
+    trained = [_train(spec, store, config, seed, threads, predictor, progress) for seed in seeds]
     kept = trained if options.choose == "average" else [max(trained, key=lambda each: _merit(each, spec.objectives))]
     found = {key: fmean(each.test[key] for each in kept) for key in kept[0].test}
     worse, warnings = verdicts(intervals, found) if intervals else ([], [UNCONFIRMED])
@@ -258,15 +213,12 @@ def retrain(
 
     members = [member.states for member in kept]
     rows = _together(predictor.predictions("valid", members))
-    weights = None if rows.weights is None else rows.weights.astype(np.float64).prod(axis=1)
     calibrations = fit_calibrations(
-        store.schema, rows.labels, rows.conditional, rows.joint, options.calibration, weights
+        store.schema, rows.labels, rows.conditional, rows.joint, options.calibration, rows.of_rows
     )
     return Retrained(
         config=config.dotted(),
-        tasks=tuple(task.name for task in store.schema.tasks),
         members=tuple(kept),
-        seeds=seeds,
         calibrations=calibrations,
         test=predictor.metrics("test", members),
         calibrated=predictor.metrics("test", members, calibrations),
@@ -300,24 +252,20 @@ def _served(
     members: Sequence[Sequence[State]],
     calibrations: Mapping[str, Calibration],
 ) -> dict[str, float]:
-    """Outcomes on test of the ranking by the score."""
     if not spec.outcomes:
         return {}
     rows = _together(predictor.predictions("test", members))
     score = scored(schema, rows.conditional, rows.joint, calibrations, spec.score.of(schema.tasks))[SCORE]
-    weights = None if rows.weights is None else rows.weights.astype(np.float64).prod(axis=1)
     labels = joint_labels(rows.labels, schema)
-    measure = Measure(schema.tasks, spec.outcomes, labels, rows.group, "test", weights=weights)
+    measure = Measure(schema.tasks, spec.outcomes, labels, rows.group, "test", weights=rows.of_rows)
     return dict(zip(measure.names, measure.values(score).tolist(), strict=True))
 
 
 def _deciles(schema: Schema, predictor: Predictor, members: Sequence[Sequence[State]]) -> dict[str, list[list[float]]]:
-    """Tables of the regressions on test."""
     if all(task.kind == "binary" for task in schema.tasks):
         return {}
     rows = _together(predictor.predictions("test", members))
-    weights = None if rows.weights is None else rows.weights.astype(np.float64).prod(axis=1)
-    return decile_tables(schema, rows.labels, rows.conditional, rows.joint, weights)
+    return decile_tables(schema, rows.labels, rows.conditional, rows.joint, rows.of_rows)
 
 
 def _train(
@@ -326,11 +274,10 @@ def _train(
     config: TrialConfig,
     seed: int,
     threads: int,
-    device: str,
     predictor: Predictor,
     progress: Progress,
 ) -> TrainedSeed:
-    trainer = Trainer(store, config, spec.objectives, seed, threads, device, select=False)
+    trainer = Trainer(store, config, spec.objectives, seed, threads, select=False)
     ends = _ends(trainer, spec.length)
     states: dict[int, State] = {}
     for end in sorted(set(ends)):

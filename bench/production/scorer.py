@@ -268,9 +268,6 @@ class Scorer:
         `score`. Values that train did not hold are unknown, and empty ones missing, as they were in training. No rows
         give no predictions.
 
-        Args:
-            rows: a data frame, an Arrow table or a list of mappings; see `RawRows.table`.
-
         Raises:
             UserError: a row that does not fit, with column and row.
         """

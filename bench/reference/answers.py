@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.balancing import BALANCING, method, works_on_gradients
-from bench.frontier.comparison.beyond import LEAST_WEIGHTS, MARGIN, MARGIN_OF_WAY, Beyond, beyond
+from bench.frontier.comparison.beyond import LEAST_WEIGHTS, MARGIN, MARGIN_OF_WAY, beyond
 from bench.frontier.comparison.compared import LEAST_DATASETS, Ranking, ranking
 from bench.frontier.comparison.verdict import Word, common_units
 from bench.frontier.importance import alone, importances
@@ -26,7 +26,7 @@ from bench.frontier.statistics import Interval, differences
 from bench.objectives import Objective, in_thousandths
 from bench.records import Point
 from bench.reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
-from bench.reference.members import Data, Member, gather, turned
+from bench.reference.members import Data, Member, gather
 from bench.reference.papers import Claim, Seeds, Source, claims, seeds_needed
 from bench.reference.table import Row
 from bench.report.text import count
@@ -106,19 +106,14 @@ def _front(
         margin, unit = SERVED_MARGIN, "%"
     found = beyond(here[0], here[1], scale, margin, questions)
     assert found is not None  # every member has two seeds or more
-    at = (
-        int(np.where(found.dominates, found.low, -np.inf).argmax())
-        if found.verdict == "yes"
-        else int(found.value.argmax())
-    )
+    at, high = int(found.value.argmax()), found.high.max()
+    if found.verdict == "yes":
+        at = int(np.where(found.dominates, found.low, -np.inf).argmax())
+        high = found.high[at]
     return Front(
-        data.name, sharing, what, found.verdict, float(found.value[at]), float(found.low[at]), _high(found, at), margin,
+        data.name, sharing, what, found.verdict, float(found.value[at]), float(found.low[at]), float(high), margin,
         unit, names[at], found.chances[0],
     )  # fmt: skip
-
-
-def _high(found: Beyond, at: int) -> float:
-    return float(found.high[at] if found.verdict == "yes" else found.high.max())
 
 
 @dataclass(frozen=True)
@@ -140,12 +135,8 @@ class Gain:
 def _gains(data: Data, left: Member, right: Member) -> list[Gain]:
     found = differences([left.heads, right.heads])
     assert found is not None
-    signs = [each.sign for each in data.objectives]
-    each = found.intervals(0, 1)
-    return [
-        Gain(data.name, objective.name, left.name, right.name, one if sign > 0 else turned(one))
-        for objective, sign, one in zip(data.objectives, signs, each, strict=True)
-    ]
+    each = zip(data.objectives, found.gains(0, 1, data.objectives), strict=True)
+    return [Gain(data.name, objective.name, left.name, right.name, gain) for objective, gain in each]
 
 
 def sharing_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
@@ -192,7 +183,6 @@ class Standing:
     Attributes:
         method: a balancer, a way of sharing, or a kind of models that share nothing.
         p_front: of its configurations the largest probability that no other one dominates it.
-        volume: hypervolume of its configurations.
     """
 
     data: str
@@ -334,17 +324,9 @@ def answer(
 
     Args:
         objectives, given: as for `gather`.
-        sharing: ways of sharing that are compared.
-        ranges: names that are drawn.
-        papers: what others published.
     """
     every = list(rows)
     found = gather(every, objectives, given)
-    counted: dict[tuple[str, str, str], int] = {}
-    for row in every:
-        if row.seed and not row.failure:
-            key = (row.data, row.sharing, row.balancing)
-            counted[key] = counted.get(key, 0) + 1
     standing, noise = standings(found), seeds_needed(found, sharing)
     return Answers(
         data=found,
@@ -357,5 +339,5 @@ def answer(
         knobs=knobs(found, ranges),
         seeds=noise,
         claims=claims(found, papers, noise),
-        cells=counted,
+        cells=Counter((row.data, row.sharing, row.balancing) for row in every if row.seed and not row.failure),
     )

@@ -113,12 +113,7 @@ def of_part(cells: Sequence[Cell], part: str) -> list[Cell]:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How cells of one data set are tuned.
-
-    Attributes:
-        tasks: names.
-        objectives: of the data set.
-    """
+    """How cells of one data set are tuned."""
 
     design: Design
     data: str
@@ -129,7 +124,6 @@ class Tuning:
         """Trains what tunes a cell, and gives the configurations to train on fresh seeds; of `single_task` one a task.
 
         Args:
-            train: of this cell.
             single: of the cell of single-task models, whose best configuration the ensemble halves.
 
         Raises:

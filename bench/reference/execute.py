@@ -7,7 +7,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -96,9 +96,7 @@ def run_design(
     """Trains the cells of the parts, all of them where there are none, and keeps their rows at home.
 
     Args:
-        name: of the suite.
         parts: as `bench.reference.cells.of_part` reads them.
-        only: see `design_of`.
         raw: folder of raw files, or with a folder for each data set.
         workers: trainings at once; 0 means one a core.
 
@@ -112,7 +110,7 @@ def run_design(
     if only is not None:
         wanted = [cell for cell in wanted if only in (cell.sharing, cell.balancing)]
     rows = Rows(home, published(name))
-    done, skipped = Done(0, 0, 0, {}), dict[str, str]()
+    skipped: dict[str, str] = {}
     runners: dict[str, CellRunner] = {}
     try:
         for cell in dict.fromkeys(wanted):
@@ -133,10 +131,10 @@ def run_design(
     finally:
         for runner in runners.values():
             runner.close()
-            done = Done(done.new + runner.new, done.there + runner.there, done.failed + runner.failed, {})
     if not runners:
         raise UserError("\n".join(skipped.values()))
-    return replace(done, skipped=skipped)
+    new, there, failed = (sum(getattr(each, name) for each in runners.values()) for name in ("new", "there", "failed"))
+    return Done(new, there, failed, skipped)
 
 
 class CellRunner:

@@ -98,17 +98,7 @@ class Data:
         if plain is None or found is None:
             return None
         at = self.members.index(plain)
-        pairs = [found.intervals(place, at) for place in range(len(self.members))]
-        signs = [each.sign for each in self.objectives]
-        return plain, {
-            member.id: [one if sign > 0 else turned(one) for one, sign in zip(row, signs, strict=True)]
-            for member, row in zip(self.members, pairs, strict=True)
-        }
-
-
-def turned(of: Interval) -> Interval:
-    """Of the difference the other way round."""
-    return Interval(-of.value, -of.high, -of.low, of.seed, of.data, of.freedom)
+        return plain, {member.id: found.gains(place, at, self.objectives) for place, member in enumerate(self.members)}
 
 
 def gather(
@@ -117,7 +107,6 @@ def gather(
     """The rows by data set and configuration. Of a data set that was prepared in several ways the most rows count.
 
     Args:
-        objectives: by data set.
         given: reference points by data set, as a suite has them.
     """
     by_data: dict[str, dict[str, list[Row]]] = {}

@@ -61,7 +61,6 @@ def markdown(found: Answers, cells: Sequence[Cell], seeds: int, command: str) ->
     Args:
         cells: of the design, for what is left to do.
         seeds: fresh seeds that a configuration is to have.
-        command: that remakes it.
     """
     parts = [
         f"# The reference\n\n```\n{command}\n```\n\nmakes this page from [`{TABLE}`](../reports/reference/{TABLE}).\n"
@@ -94,7 +93,7 @@ def sections(found: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Sect
     made = (
         _fronts(found),
         Section("Fronts", (FIGURES,), figure=_figures(found.data)) if found.data else None,
-        _sharing(found),
+        _gains("Does sharing beat separate models?", SHARING, found.sharing),
         _matrix(found),
         *(_leaders(data, found) for data in found.data),
         _gains("What tuning gains over defaults", TUNING, found.tuning),
@@ -111,6 +110,10 @@ FIGURES = (
     "How far each configuration is ahead of tuned equal weights in the first two objectives, on test, with paired 90% "
     "intervals; of AUC in .0001. Better to the right and upwards. With two objectives a line joins the static weights "
     "of one way of sharing."
+)
+SHARING = (
+    "The best model that shares, with equal weights, less models that share nothing. `composite` is the best "
+    "single-task model of each task, `ensemble` two single-task models with the parameters of one."
 )
 SAME = "Balancers that take the same direction with this number of tasks: what is found between them is chance alone."
 TUNING = "Equal weights, tuned by the draws of the design, less equal weights with our defaults."
@@ -132,14 +135,6 @@ def _fronts(found: Answers) -> Section:
     )
     heads = ("data", "sharing", "of", "beyond the margin", "beyond", "interval", "margin", "method", "chance of yes")
     return Section("Gradient methods against tuned static weights", text, heads, tuple(rows), 4)
-
-
-def _sharing(found: Answers) -> Section:
-    text = (
-        "The best model that shares, with equal weights, less models that share nothing. `composite` is the best "
-        "single-task model of each task, `ensemble` two single-task models with the parameters of one."
-    )
-    return _gains("Does sharing beat separate models?", text, found.sharing)
 
 
 def _gains(title: str, text: str, gains: Sequence[Gain]) -> Section:

@@ -25,7 +25,7 @@ from bench.reference.cells import SEARCH as JOINT
 from bench.reference.cells import cells_of
 from bench.reference.execute import content_of, design_of, published
 from bench.reference.page import document, markdown
-from bench.reference.papers import Papers, Source
+from bench.reference.papers import Papers
 from bench.reference.table import RESAMPLED_SEEDS, Row, Rows, read, write
 from bench.reference.training import RESAMPLES, served
 from bench.rows import SEARCH, TEST
@@ -58,7 +58,6 @@ def publish(
 
     Args:
         runs: names or paths of searches on data sets of the suite, with its tasks and objectives.
-        table: instead of the one beside the suite.
         folder: for `reference.md` and `reference.html`; None for no page.
 
     Raises:
@@ -77,7 +76,8 @@ def publish(
         raise UserError(f"expected rows of {suite_name} at home or in {file}, found none; {made}")
     rows = list(every.values())
     given = {dataset.id: dataset.reference for dataset in suite.datasets}
-    papers = _papers(published(suite_name).parent / PAPERS)
+    cited = published(suite_name).parent / PAPERS
+    papers = validate(Papers, read_toml(cited), str(cited)).sources if cited.is_file() else ()
     found = answer(rows, objectives, given, design.sharing, list(design.ranges), papers)
     cells = cells_of(design, [dataset.id for dataset in suite.datasets])
     write(rows, file)
@@ -88,18 +88,12 @@ def publish(
     return Published(len(rows), len(every.keys() - before), file, found)
 
 
-def _papers(file: Path) -> tuple[Source, ...]:
-    return validate(Papers, read_toml(file), str(file)).sources if file.is_file() else ()
-
-
 def objectives_of(suite: Suite) -> dict[str, tuple[Objective, ...]]:
     """By data set of a suite."""
     found = {}
     for dataset in suite.datasets:
         card = load_card(dataset.id)
-        by_name = {task.name: task for task in card.tasks}
-        tasks = tuple(by_name[name] for name in dataset.tasks or card.default_tasks)
-        found[dataset.id] = resolve_objectives(dataset, tasks)
+        found[dataset.id] = resolve_objectives(dataset, dataset.tasks_of(card.tasks, card.default_tasks))
     return found
 
 

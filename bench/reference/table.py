@@ -202,7 +202,6 @@ class Rows:
     """All rows that are known: published ones, and those at home, to which new ones are added.
 
     Args:
-        home: seesaw's.
         published: the table; it need not be there.
     """
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from bench.frontier.pareto import lattice, steps_within
 from bench.frontier.score import Fusion, fused
+from bench.frontier.served.measuring import measure_of
 from bench.outcomes.measure import Measure
 from bench.predictions import Rows, joined, name_of, path_of, predictions, rows_of
 from bench.records import Job, TrialResult
 from bench.rows import TEST
-from bench.schema import Task
 from bench.training.job import run_job
 
 RESAMPLES = 24
@@ -93,6 +93,4 @@ def composite(
 def _measure(folder: str, outcomes: tuple[str, ...]) -> tuple[Rows, Measure]:
     rows = rows_of(Path(folder), TEST)
     assert rows is not None
-    tasks = [Task(name, kind) for name, kind in zip(rows.tasks, rows.kinds, strict=True)]
-    about = (rows.labels, rows.group, TEST, RESAMPLES, rows.units)
-    return rows, Measure(tasks, outcomes, *about, weights=rows.weights)
+    return rows, measure_of(rows, outcomes, TEST, RESAMPLES)

@@ -26,11 +26,9 @@ EXPLAINED: dict[State, str] = {
 
 @dataclass(frozen=True)
 class BoardPart:
-    """One data set's part of a run: its name, the data's fingerprint, how many trials are in which state, and its view;
-    None before any trial."""
+    """One data set's part of a run: how many trials are in which state, and its view; None before any trial."""
 
     dataset: str
-    fingerprint: str
     counts: str
     view: View | None
 
@@ -96,8 +94,8 @@ def _part(part: BoardPart, looks: Looks) -> str:
     found = [f"<h3>{escaped(part.dataset)}</h3>"]
     if part.view is not None:
         axes = part.view.planes[0].axes
-        kind, told = part.view.verdict
-        found.append(f'<p class="verdict {kind}">{sentence(text.sentences(told)[0])}</p>' if told else "")
+        said = part.view.verdict
+        found.append(f'<p class="verdict {said["kind"]}">{sentence(text.sentences(said["sentence"])[0])}</p>')
         found.append(picture(part.view, looks=looks))
         if len(axes) > 2 and not part.view.planes[0].front.empty:
             found.append(

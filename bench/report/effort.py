@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.frontier.frontier import Frontier
+from bench.frontier.history import History
 from bench.frontier.importance import Importance, alone, importances
+from bench.frontier.points import estimates
 from bench.objectives import in_thousandths
 from bench.records import Failure, TrialRecord
 from bench.report import text
@@ -44,30 +46,24 @@ REPLICATES = "replicates"
 FULL = "full length"
 
 
-@dataclass(frozen=True)
-class Spent:
-    """Training samples that trials of one sharing kind took, by stage: `to 16,000`, .., `replicates`."""
-
-    kind: str
-    samples: tuple[tuple[str, int], ...]
-
-
 def course(front: Frontier, records: Sequence[TrialRecord]) -> tuple[tuple[tuple[int, float], ...], bool]:
     """(training samples, hypervolume) after each result, and True; trials in place of samples, and False, where a
     trial did not record its samples."""
-    volumes = [float(value) for value in front.history["hypervolume"]]
-    if "samples" in front.history:
-        return tuple(zip(map(int, front.history["samples"]), volumes, strict=True)), True
+    history = History(front.objectives, front.reference, any(record.rungs for record in records))
+    history.add(records, 2**63)
+    volumes = [each.hypervolume for each in history.rows]
+    if history.by_rungs:
+        return tuple(zip([each.samples for each in history.rows], volumes, strict=True)), True
     trained = {record.number: _trained(record) for record in records}
     lengths = [trained[record.number] for record in records if record.state == "completed"]
     if None in lengths or not lengths:
         return tuple(enumerate(volumes, 1)), False
-    costs = np.cumsum([trained[int(number)] or 0 for number in front.history["trial"]])
+    costs = np.cumsum([trained[each.trial] or 0 for each in history.rows])
     return tuple(zip(map(int, costs), volumes, strict=True)), True
 
 
-def spent(records: Sequence[TrialRecord]) -> tuple[Spent, ...]:
-    """Training samples by sharing kind, and of each by how far they took its trials, and of replicates.
+def spent(records: Sequence[TrialRecord]) -> dict[str, dict[str, int]]:
+    """Training samples by sharing kind and stage: how far they took its trials (`to 16,000`), and `replicates`.
 
     Empty where samples were not recorded. What failed jobs trained is not known, and left out.
     """
@@ -87,11 +83,11 @@ def spent(records: Sequence[TrialRecord]) -> tuple[Spent, ...]:
                 found[record.sharing][REPLICATES] += run.until or length or 0
     stages = [f"to {samples:,}" for samples in sorted({r.samples for each in records for r in each.rungs})]
     order = [*stages, FULL, REPLICATES]
-    return tuple(
-        Spent(kind, tuple((stage, found[kind][stage]) for stage in order if found[kind][stage]))
+    return {
+        kind: {stage: found[kind][stage] for stage in order if found[kind][stage]}
         for kind in ordered(found)
         if any(found[kind].values())
-    )
+    }
 
 
 def influences(records: Sequence[TrialRecord], front: Frontier) -> tuple[Importance, ...]:
@@ -99,9 +95,8 @@ def influences(records: Sequence[TrialRecord], front: Frontier) -> tuple[Importa
     measured = [record.points[0] for record in records if record.measured]
     if not measured:
         return ()
-    values = [[record.metrics.get(each.key(SEARCH), np.nan) for each in front.objectives] for record in measured]
-    merits = alone(np.array(values, dtype=float), front.objectives, front.reference)
-    return tuple(importances(measured, merits, seed=0))
+    values = estimates([point.unconfirmed for point in measured], front.objectives)
+    return tuple(importances(measured, alone(values, front.objectives, front.reference), seed=0))
 
 
 def seed_effects(front: Frontier) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import math
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.report.effort import course, influences
 from bench.report.markup import SYMBOLS, looks_of
 from bench.report.view import Axis, Decision, Plane, View
 from bench.rows import SHORT
@@ -25,21 +27,23 @@ def section_data(view: View) -> dict[str, Any]:
     """Everything: planes, what can be picked, and the search."""
     every = pd.concat([plane.table["architecture"] for plane in view.planes])
     looks = looks_of(every)
+    holds = view.pick.stability.holds if view.pick else None
+    history, by_samples = course(view.front, view.records)
     return {
         "title": view.title,
         "dataset": view.dataset,
         "run": view.run,
         "policy": view.policy,
         # in whole per cent as the verdict has it: Python and JavaScript round halves differently
-        "holds": None if view.holds is None else round(100 * view.holds) / 100,
-        "picked": view.picked,
+        "holds": None if holds is None else round(100 * holds) / 100,
+        "picked": view.pick.point if view.pick else None,
         "looks": {kind: [look.role, SYMBOLS[look.symbol]] for kind, look in looks.items()},
         "splits": SHORT | {each: each for plane in view.planes for each in _rows_of_scenarios(plane)},
         "planes": {plane.kind: _plane(plane) for plane in view.planes},
         "decision": None if view.decision is None else _decision(view.decision, view.planes[0]),
-        "history": view.history,
-        "bySamples": view.by_samples,
-        "influences": [[each.name, each.share, each.low, each.high, each.trials] for each in view.influences],
+        "history": history,
+        "bySamples": by_samples,
+        "influences": [list(astuple(each)) for each in influences(view.records, view.front)],
     }
 
 

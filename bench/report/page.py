@@ -15,7 +15,7 @@ from pathlib import Path
 from bench import __version__
 from bench.atomic import write_text
 from bench.report import text
-from bench.report.effort import Failed, Spent
+from bench.report.effort import Failed, failures, spent
 from bench.report.embed import section_data
 from bench.report.markup import COLOURS, FONT, embedded, escaped, identifier, joined, packed, pairs, sentence
 from bench.report.picture import picture
@@ -37,15 +37,15 @@ KEPT = {"trade": "Not worth its cost", "unknown": "No gain shown"}
 def section(view: View, place: int) -> str:
     """The section; `place` makes its ids its own among the sections of a page."""
     id = section_id(view, place)
-    kind, told = view.verdict
-    label = (KEPT if view.keep and kind in KEPT else KINDS)[kind]
-    first, *rest = text.sentences(told) or [""]
+    kind = view.verdict["kind"]
+    label = (KEPT if view.verdict["keep"] and kind in KEPT else KINDS)[kind]
+    first, *rest = text.sentences(view.verdict["sentence"])
     return joined(
         [
             f'<section class="run" id="{id}" aria-labelledby="{id}-title" data-place="{place}">',
             f'<header class="top"><h2 id="{id}-title">{escaped(view.title)}</h2>',
             f"<p>{escaped(view.about)}</p></header>",
-            f'<p class="verdict {kind}"><strong>{label}</strong> <span>{sentence(first)}</span></p>' if told else "",
+            f'<p class="verdict {kind}"><strong>{label}</strong> <span>{sentence(first)}</span></p>',
             f'<div class="first{"" if view.decision else " alone"}">',
             f'<ul class="rest">{_items(rest)}</ul>' if rest else "",
             '<div class="stage">',
@@ -81,7 +81,7 @@ def _commands(view: View) -> str:
     rows = "".join(
         f'<div class="command"><span>{escaped(what)}</span><pre tabindex="0"><code>{escaped(command)}</code></pre>'
         '<button type="button" data-action="copy">Copy</button></div>'
-        for what, command in view.commands
+        for what, command in view.commands.items()
         if command
     )
     policy = f"<pre tabindex='0'><code>{escaped(view.policy.strip())}</code></pre>" if view.policy else ""
@@ -90,29 +90,30 @@ def _commands(view: View) -> str:
 
 
 def _search(view: View) -> str:
+    failed = failures(view.records)
     return joined(
         [
             f"<h3>The search</h3><p class='note'>{text.count(view.trials, 'point')}; "
-            f"hypervolume of the front of heads {text.number(view.hypervolume)}.</p>",
+            f"hypervolume of the front of heads {text.number(view.front.hypervolume)}.</p>",
             '<details class="fold" data-part="points"><summary>All points of the search</summary>'
             '<div class="points"></div></details>',
             '<details class="fold" data-part="course"><summary>How it went: hypervolume, and which settings mattered'
             f'</summary><p class="note">On {NAMES[SEARCH]}.</p><div class="course"></div>',
-            f"{_spent(view.spent)}</details>",
-            f'<details class="fold"><summary>Failures: {text.count(sum(each.runs for each in view.failures), "run")}'
-            f"</summary>{_failures(view.failures)}</details>"
-            if view.failures
+            f"{_spent(spent(view.records))}</details>",
+            f'<details class="fold"><summary>Failures: {text.count(sum(each.runs for each in failed), "run")}'
+            f"</summary>{_failures(failed)}</details>"
+            if failed
             else "",
-            f'<details class="fold"><summary>How it was made</summary>{pairs(view.made, "made")}</details>'
+            f'<details class="fold"><summary>How it was made</summary>{pairs(view.made.items(), "made")}</details>'
             if view.made
             else "",
         ]
     )
 
 
-def _spent(spent: tuple[Spent, ...]) -> str:
-    stages = list(dict.fromkeys(stage for each in spent for stage, _ in each.samples))
-    rows = [[each.kind, *(f"{dict(each.samples).get(stage, 0):,}" for stage in stages)] for each in spent]
+def _spent(spent: dict[str, dict[str, int]]) -> str:
+    stages = list(dict.fromkeys(stage for own in spent.values() for stage in own))
+    rows = [[kind, *(f"{own.get(stage, 0):,}" for stage in stages)] for kind, own in spent.items()]
     return table(("training samples", *stages), rows, "Training samples by sharing kind", 1) if spent else ""
 
 
@@ -138,12 +139,7 @@ SCRIPTS = ("base", "plot", "decide", "explore", "start")
 
 
 def write_page(views: Sequence[View], path: Path, title: str) -> Path:
-    """Writes the page of a run, whole or not at all.
-
-    Args:
-        views: a section for each dataset.
-        title: of the page, the run's name.
-    """
+    """Writes the page of a run, whole or not at all."""
     write_text(path, document(views, title))
     return path
 
@@ -163,7 +159,6 @@ def whole(title: str, kind: str, body: Sequence[str], *, below: str = "", figure
     """Any page of ours around its body, which is markup; all that it needs is in it.
 
     Args:
-        title: as it is.
         kind: of page, in a few words above the title.
         below: markup under the title.
         figures: whether there are any. Without them the page has no script at all, and none may run.
@@ -218,7 +213,6 @@ def _navigation(views: Sequence[View]) -> str:
 
 
 def _colours() -> str:
-    """The palette as CSS variables."""
     bright, dark = (
         "".join(f"--{role}:{both[i]};" for role, both in COLOURS.items()) + ("" if i else f"--font:{FONT};")
         for i in (0, 1)

@@ -110,7 +110,7 @@ def picture(view: View, plane: Plane | None = None, looks: dict[str, Look] | Non
 
 def _picked(view: View, plane: Plane, placed: pd.DataFrame) -> pd.DataFrame:
     """The pick's row, where it is drawn."""
-    rows = placed[placed["point"] == view.picked]
+    rows = placed[placed["point"] == (view.pick.point if view.pick else None)]
     if plane.kind == "heads" or view.decision is None or view.decision.pick is None:
         return rows.iloc[:1]
     weights = view.decision.table["weights"].iloc[view.decision.pick]

@@ -1,4 +1,4 @@
-"""The content of a page about a run on one data set: `build_view` makes it, `page` and the scripts draw it.
+"""The content of a page about a run on one data set: `page` and the scripts draw it.
 
 One row a point: `point` (id), `name`, `architecture`, `role` ("trial", "baseline", "current"), `kind` and `weights`
 (the fusion; None for heads), `on_front`, `p_nondominated`. For each split s and axis a there are `s/a`, its 90%
@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 
 from bench.frontier.choices import Choices
 from bench.frontier.frontier import Frontier
-from bench.frontier.importance import Importance
 from bench.frontier.pareto import nondominated
+from bench.frontier.pick import Pick
 from bench.frontier.policy import Guard
-from bench.frontier.served.verdict import Kind
 from bench.objectives import Direction, in_thousandths
 from bench.records import TrialRecord
 from bench.report import text
-from bench.report.effort import Failed, Spent, course, failures, influences, seed_effects, spent
+from bench.report.effort import seed_effects
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.schema import SCENARIO
 
@@ -86,7 +85,15 @@ class Plane:
         return self.table[self.table["on_front"].astype(bool)]
 
 
-def served_plane(served: Served, pick: int | None = None, verdict: Mapping[str, Any] | None = None) -> Plane:
+def planes_of(
+    front: Frontier, served: Served | None, pick: Pick | None, verdict: Mapping[str, Any]
+) -> tuple[Plane, ...]:
+    """The planes of a view; served outcomes need a served front."""
+    heads = heads_plane(front)
+    return (heads,) if served is None else (served_plane(served, pick.row if pick else None, verdict), heads)
+
+
+def served_plane(served: Served, pick: int | None, verdict: Mapping[str, Any]) -> Plane:
     """The served front's table, with the covariance of its gains.
 
     Args:
@@ -95,7 +102,7 @@ def served_plane(served: Served, pick: int | None = None, verdict: Mapping[str, 
         verdict: with `changes`, by outcome `low` and `high`, and `segments`, the same by segment.
     """
     table, segments = served.table, served.segments
-    if pick is not None and verdict and (changes := verdict.get("changes")):
+    if pick is not None and (changes := verdict.get("changes")):
         ends = {f"{TEST}/{name}.gain.{end}": each[end] for name, each in changes.items() for end in ("low", "high")}
         table = table.copy()
         table.loc[table.index[pick], list(ends)] = list(ends.values())
@@ -167,7 +174,8 @@ def heads_plane(front: Frontier) -> Plane:
             columns[name := f"{split}/{axis.name}"] = value
             for end in ("low", "high"):
                 columns[f"{name}.{end}"] = np.nan if split == SEARCH else found[f"{key}.{end}"].astype(float)
-            base = value.loc[reference] if reference is not None else _best_single(value * axis.sign, table) * axis.sign
+            single = axis.sign * (value * axis.sign)[table["sharing"] == "single_task"].max()
+            base = single if reference is None else value.loc[reference]
             unit = abs(base) if axis.relative else 1.0
             columns[f"{name}.gain"] = axis.sign * (value - base) / unit
             for end in ("gain.low", "gain.high"):
@@ -181,24 +189,8 @@ def heads_plane(front: Frontier) -> Plane:
     return Plane("heads", axes, table.reset_index(drop=True), tuple(splits) or (SEARCH,), against, at)
 
 
-def _best_single(value: pd.Series[float], table: pd.DataFrame) -> float:
-    """Of the single-task trials, where larger is better; NaN without one."""
-    return float(value[table["sharing"] == "single_task"].max())
-
-
 MOST_DRAWS, MOST_DRAWN = 200, 60_000
 """Posterior draws that a page carries, and numbers in them: of more rows it takes the best, all roles among them."""
-
-
-@dataclass(frozen=True)
-class Picked:
-    """The run's pick: its place in the choices' table, why, how often it holds, and the places that come after it;
-    without these the page ranks by equal values."""
-
-    row: int
-    sentence: str
-    holds: float | None = None
-    runners_up: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -230,15 +222,16 @@ class Decision:
     runners_up: tuple[int, ...]
 
 
-def decision_of(choices: Choices | None, pick: Picked | None) -> Decision | None:
+def decision_of(choices: Choices, pick: Pick | None) -> Decision | None:
     """What the sliders need; None without choices, or without a current point to differ from."""
-    if choices is None or choices.current is None or not len(choices.table):
+    if choices.current is None or not len(choices.table):
         return None
     table, names = choices.table.reset_index(drop=True), choices.objectives
     axes = tuple(Axis(each, choices.directions[each], choices.served or not in_thousandths(each)) for each in names)
     known = len(choices.draws) if set(names) <= set(choices.drawn) else 0
     shown = np.unique(np.linspace(0, known - 1, min(known, MOST_DRAWS)).astype(int)) if known else np.arange(0)
-    needed = [choices.current, *([pick.row, *pick.runners_up] if pick else [])]
+    after = [each.row for each in pick.runners_up] if pick else []
+    needed = [choices.current, *([pick.row] if pick else []), *after]
     likely = (
         table["p_nondominated"].astype(float).fillna(0) + 2.0 * table["on_front"] + 4.0 * (table["role"] != "trial")
     )
@@ -261,128 +254,59 @@ def decision_of(choices: Choices | None, pick: Picked | None) -> Decision | None
         costs=tuple(name for name in LIMITS if name in table and table[name].nunique() > 1 and name not in names),
         current=place[choices.current],
         pick=place[pick.row] if pick else None,
-        runners_up=tuple(place[row] for row in pick.runners_up) if pick else (),
+        runners_up=tuple(place[row] for row in after),
     )
-
-
-NOTHING = "Nothing was confirmed on fresh seeds: these are the search's own values, which are too good on average."
 
 
 @dataclass(frozen=True)
 class View:
-    """One section of a page.
+    """One section of a page: a run on one data set.
 
     Attributes:
-        run: name of the run, for commands; dataset: the data set's id.
-        about: what more a reader wants to know of the run, in a few words.
-        verdict: kind and sentence; keep: whether it says to keep the current point.
-        current: what the current point is, in one sentence.
+        records: all trials of the run, in any state: for what the search did.
+        front: of heads.
         planes: served outcomes where there are any, then heads.
-        why: sentences: the pick's, the comparison's, and what seeds do.
-        holds: in what share of retrainings the run's pick holds; picked: its point.
+        title: of the data set, for people; `dataset` is its id, `about` stands below the title.
+        verdict: `kind`, `sentence`, and `keep`: whether it says to keep the current point.
+        run: its name, as `seesaw pick` takes it.
+        current: what the current point is, in one sentence.
+        pick: None where there is none, and `no_pick` says why.
         policy: the run's policy, as TOML.
-        commands: by what they do.
-        trials: how many points have a result.
-        history: (training samples, or trials) and the hypervolume after each result; `by_samples` says which.
+        also: sentences beside the pick's: exchange rates, what models alone gain, the answer about gradient methods.
+        commands: what a command does, and the command.
+        made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
+        incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
     """
 
+    records: Sequence[TrialRecord]
+    front: Frontier
+    planes: tuple[Plane, ...]
     title: str
     dataset: str
-    about: str
-    run: str
-    verdict: tuple[Kind, str]
-    keep: bool
-    current: str
-    planes: tuple[Plane, ...]
-    decision: Decision | None
-    holds: float | None
-    picked: str | None
-    why: tuple[str, ...]
-    no_pick: str
-    policy: str
-    commands: tuple[tuple[str, str], ...]
-    made: tuple[tuple[str, str], ...]
-    incomplete: str
-    failures: tuple[Failed, ...]
-    trials: int
-    hypervolume: float
-    history: tuple[tuple[int, float], ...]
-    by_samples: bool
-    influences: tuple[Importance, ...]
-    spent: tuple[Spent, ...]
+    verdict: Mapping[str, Any]
+    about: str = ""
+    run: str = ""
+    current: str = ""
+    decision: Decision | None = None
+    pick: Pick | None = None
+    no_pick: str = ""
+    policy: str = ""
+    also: Sequence[str] = ()
+    commands: Mapping[str, str] = field(default_factory=dict)
+    made: Mapping[str, str] = field(default_factory=dict)
+    incomplete: str = ""
 
     @property
     def heads(self) -> Plane:
         """The plane of heads."""
         return self.planes[-1]
 
+    @property
+    def trials(self) -> int:
+        """How many points have a result."""
+        return int((self.heads.table["role"] == "trial").sum())
 
-def build_view(
-    records: Sequence[TrialRecord],
-    front: Frontier,
-    *,
-    title: str,
-    dataset: str,
-    about: str = "",
-    run: str = "",
-    verdict: Mapping[str, Any] | None = None,
-    current: str = "",
-    served: Served | None = None,
-    choices: Choices | None = None,
-    pick: Picked | None = None,
-    no_pick: str = "",
-    policy: str = "",
-    also: Sequence[str] = (),
-    commands: Mapping[str, str] | None = None,
-    made: Mapping[str, str] | None = None,
-    incomplete: str = "",
-) -> View:
-    """The section of a page for one run on one data set.
-
-    Args:
-        records: all trials of the run, in any state: for what the search did.
-        front: the front of heads.
-        title: of the data set, for people; `dataset` is its id, `about` stands below the title.
-        run: its name, as `seesaw pick` takes it.
-        verdict: `kind`, `sentence` and `keep`; None where nothing was confirmed, which is said then.
-        current: one sentence that says what the current point is.
-        served: the served front; None where predictions were not kept.
-        choices: what can be picked; with a `current` row the page has sliders.
-        pick: the pick among the choices; None where there is none, and `no_pick` says why.
-        policy: the run's policy, as TOML.
-        also: sentences beside the pick's: exchange rates, what models alone gain, the answer about gradient methods.
-        commands: what a command does, and the command: to train the pick again, to deploy it, to find it in MLflow.
-        made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
-        incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
-    """
-    heads = heads_plane(front)
-    told = verdict or {"kind": "unknown", "sentence": NOTHING if front.basis == "search" else "", "keep": False}
-    front_served = served_plane(served, pick.row if pick else None, told) if served is not None else None
-    history, by_samples = course(front, records)
-    sentences = ((pick.sentence if pick else ""), *also, *seed_effects(front))
-    return View(
-        title=title,
-        dataset=dataset,
-        about=about,
-        run=run,
-        verdict=(told["kind"], told["sentence"]),
-        keep=told["keep"],
-        current=current,
-        planes=((front_served, heads) if front_served is not None else (heads,)),
-        decision=decision_of(choices, pick),
-        holds=pick.holds if pick else None,
-        picked=str(choices.table["point"].iloc[pick.row]) if pick and choices is not None else None,
-        why=tuple(filter(None, sentences)),
-        no_pick="" if pick else no_pick,
-        policy=policy,
-        commands=tuple((commands or {}).items()),
-        made=tuple((made or {}).items()),
-        incomplete=incomplete,
-        failures=failures(records),
-        trials=int((heads.table["role"] == "trial").sum()),
-        hypervolume=front.hypervolume,
-        history=history,
-        by_samples=by_samples,
-        influences=influences(records, front),
-        spent=spent(records),
-    )
+    @property
+    def why(self) -> list[str]:
+        """Sentences: the pick's, those beside it, and what seeds do."""
+        return [*([self.pick.sentence] if self.pick else []), *self.also, *seed_effects(self.front)]

@@ -10,6 +10,7 @@ from bench.atomic import atomic_path, write_text
 from bench.errors import UserError
 from bench.lock import is_held
 from bench.report.board import BoardPart, BoardRun, State, board_document, broken
+from bench.report.effort import failures
 from bench.run.folder import MANIFEST, DatasetRun, Run, slug
 from bench.run.results import page_path, result_of, view_of
 from bench.run.status import STATES
@@ -64,20 +65,19 @@ def _run(home: Path, folder: Path) -> BoardRun:
 
 
 def _part(part: DatasetRun) -> BoardPart:
-    fingerprint = part.fingerprint or ""
     if not Study.exists(part.folder):
-        return BoardPart(part.card.key, fingerprint, "no trial yet", None)
+        return BoardPart(part.card.key, "no trial yet", None)
     result = result_of(part)
     counts = Counter[str](record.state for record in result.records)
     told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]) or "no trial yet"
-    return BoardPart(part.card.key, fingerprint, told, view_of(result))
+    return BoardPart(part.card.key, told, view_of(result))
 
 
 def _state(run: Run, parts: tuple[BoardPart, ...], has_page: bool) -> tuple[State, str]:
     if is_held(run.folder):
         return "running", ""
-    failures = [each for part in parts if part.view for each in part.view.failures]
-    if failures and not any(part.view and part.view.trials for part in parts):
-        return "failed", failures[0].reason
+    failed = [each for part in parts if part.view for each in failures(part.view.records)]
+    if failed and not any(part.view and part.view.trials for part in parts):
+        return "failed", failed[0].reason
     ended = has_page and all((part.folder / "frontier.parquet").is_file() for part in run.datasets.values())
     return ("done", "") if ended else ("stopped", f"seesaw resume {run.folder.name} goes on")

@@ -74,11 +74,8 @@ def create(
     """Writes the folder of a new run.
 
     Args:
-        datasets: instead of the suite's.
-        lowest: as in the suite, `0` for no rungs.
         workers: 0 means one for each core, on a Ray cluster as many as its machines hold.
         threads: for each worker; 0 shares the cores evenly between workers, and means 1 on a Ray cluster.
-        device: of each job: auto, cpu or cuda.
         address, gpus, memory_mb: of a Ray cluster, and what each job needs there.
         name: None takes the suite's, with a number where it is taken.
         pinned: configuration names held fixed, besides the suite's.
@@ -234,16 +231,13 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
     space = load_space(suite.space).restricted(suite.set)
     for dataset in suite.datasets:
         card = load_card(dataset.id)
-        by_name = {task.name: task for task in card.tasks}
-        chosen = dataset.tasks or card.default_tasks
-        for name in chosen:
-            check_known("task", name, by_name, dataset.id)
-        tasks = tuple(by_name[name] for name in chosen)
+        tasks = dataset.tasks_of(card.tasks, card.default_tasks)
+        chosen = [task.name for task in tasks]
         objectives = resolve_objectives(dataset, tasks)
         resolve_reference(objectives, dataset.reference)
         resolve_outcomes(dataset, tasks, np.empty(0), policy.outcomes)
         policy.check(tasks)
-        space.validate_against_config([task.name for task in tasks])
+        space.validate_against_config(chosen)
         fitted = fitting(space, shape_of(card, chosen))
         if suite.confirm.static:
             check_static(dataset.id, chosen, fitted.space)

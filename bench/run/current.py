@@ -127,7 +127,6 @@ def read_current(given: str, card: Card, tasks: Sequence[str], home: Path, track
 
     Args:
         given: as `lasting_current` gives it.
-        tasks: that the run trains, in order.
         tracking: address of the MLflow store with the registry; None for the one at home.
 
     Raises:

@@ -14,28 +14,24 @@ import numpy as np
 from bench.atomic import remove_abandoned, scratch_folder
 from bench.credentials import home_address, plain_address
 from bench.data import Store, prepare
-from bench.data.card import Card
 from bench.errors import UserError
 from bench.frontier.pick import Pick
 from bench.frontier.points import network_of
 from bench.frontier.policy import Policy, read_policy
-from bench.frontier.retraining import PredictionInterval, Retraining, length_of, prediction_intervals
+from bench.frontier.retraining import PredictionInterval, length_of, prediction_intervals
 from bench.frontier.score import Kind, Score, in_words
 from bench.interrupts import ended_in_order
 from bench.lock import FolderLock
-from bench.machine import versions
 from bench.objectives import AREAS, ranked
 from bench.plain import read_json
-from bench.production.model_card import Facts, model_card
 from bench.production.package import MANIFEST, Package, Parts, write_package
 from bench.production.retrain import Retrained, RetrainSpec, retrain
-from bench.production.served_model import regressions_in_words
 from bench.progress import Progress
 from bench.records import Point
-from bench.rows import NAMES
 from bench.run.folder import MANIFEST as RUN
 from bench.run.folder import DatasetRun, Run
-from bench.run.results import DatasetResult, picked_path, policy_of, result_of
+from bench.run.model_card import model_card
+from bench.run.results import DatasetResult, picked_path, result_of
 from bench.tracking.registry import DATASET, TASKS, Move, Registry
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
@@ -47,7 +43,6 @@ class Plan:
 
     Attributes:
         name: of the registered model; named: whether the user gave it.
-        point: the picked one.
         score: what the served model ranks by.
         seed: from which those of the trainings derive.
     """
@@ -55,13 +50,16 @@ class Plan:
     part: DatasetRun
     result: DatasetResult
     pick: Pick
-    policy: Policy
     point: Point
     name: str
     named: bool
-    options: Retraining
     seed: int
     score: Score
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that picked it, which also says how to train it."""
+        return self.result.policy
 
     @property
     def folder(self) -> Path:
@@ -106,8 +104,7 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
     if name is not None and not _NAME.fullmatch(name):
         raise UserError(f"--name: expected at most 200 of a-z, A-Z, 0-9, '.', '_' and '-', found '{name[:250]}'")
     part, picked = _part(home, target)
-    policy = read_policy(policy_file) if policy_file else policy_of(part)
-    result = result_of(part, policy)
+    result = result_of(part, read_policy(policy_file) if policy_file else None)
     if picked is None:
         if result.pick is None:
             raise UserError(f"{part.run.name}: nothing was picked: {result.no_pick}")
@@ -127,22 +124,13 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
     made = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
     if not _NAME.fullmatch(made):
         raise UserError(f"expected a data set whose name the registry can have, found '{key}'; give one with --name")
-    return Plan(
-        part,
-        result,
-        result.pick,
-        policy,
-        point,
-        made,
-        name is not None,
-        policy.retrain,
-        part.run.manifest.seed if seed is None else seed,
-        _score(result, result.pick, policy),
-    )
+    seed = part.run.manifest.seed if seed is None else seed
+    return Plan(part, result, result.pick, point, made, name is not None, seed, _score(result, result.pick))
 
 
-def _score(result: DatasetResult, pick: Pick, policy: Policy) -> Score:
+def _score(result: DatasetResult, pick: Pick) -> Score:
     """The policy's own `[score]` where it has one, else the pick's fusion."""
+    policy = result.policy
     if "score" in policy.model_fields_set or pick.kind is None or pick.weights is None:
         return policy.score.of(result.run.tasks)
     return Score.fusion(cast(Kind, pick.kind), pick.weights, result.serving.rates, result.run.tasks)
@@ -225,14 +213,14 @@ def make_package(
         planned.network.config,
         result.objectives,
         length_of(planned.network, result.objectives),
-        planned.options,
+        planned.policy.retrain,
         planned.seed,
         planned.score,
         tuple(planned.outcomes),
     )
     with scratch_folder(part.folder / "deploy") as work:
-        retrained = retrain(order, work, intervals, force, threads, "auto", progress)
-    return write_package(contents(planned, card, store, retrained, intervals), planned.folder, onnx)
+        retrained = retrain(order, work, intervals, force, threads, progress)
+    return write_package(contents(planned, store, retrained, intervals), planned.folder, onnx)
 
 
 def register(planned: Plan, package: Package, alias: str) -> tuple[str, list[Move]]:
@@ -262,7 +250,7 @@ def _intervals(planned: Plan, force: bool) -> Mapping[str, PredictionInterval]:
     if not planned.point.replicates:
         return {}
     points = planned.result.frontier.points
-    options = planned.options
+    options = planned.policy.retrain
     try:
         return prediction_intervals(planned.point, points, planned.result.objectives, options.confidence, options.runs)
     except UserError:
@@ -275,33 +263,11 @@ AGREE_ON = 1024
 """Rows of validation on which engines must agree."""
 
 
-def contents(
-    planned: Plan, card: Card, store: Store, retrained: Retrained, intervals: Mapping[str, PredictionInterval]
-) -> Parts:
+def contents(planned: Plan, store: Store, retrained: Retrained, intervals: Mapping[str, PredictionInterval]) -> Parts:
     """All that goes into the package of a trained pick, its model card among it."""
     valid = store.split("valid")
     rows = valid.ids_of(slice(AGREE_ON)), np.array(valid.dense[:AGREE_ON])
     manifest = planned.part.run.manifest
-    facts = Facts(
-        card=card,
-        store=store.manifest,
-        encoder=store.encoder,
-        architecture=planned.pick.architecture,
-        reason=planned.pick.reason,
-        policy=planned.policy.toml,
-        front=_front(planned),
-        rows=NAMES[planned.result.frontier.split],
-        test=_test(planned, retrained, intervals),
-        calibration=f"{planned.options.calibration} calibration" if retrained.calibrations else "not calibrated",
-        score=planned.score,
-        outcomes=_outcomes(planned, retrained),
-        command=planned.command,
-        seed=planned.seed,
-        versions=versions(),
-        warnings=retrained.warnings,
-        regressions=regressions_in_words(store.schema, retrained.config),
-        deciles=retrained.deciles,
-    )
     return Parts(
         name=planned.part.card.key,
         schema=store.schema,
@@ -312,7 +278,7 @@ def contents(
         score=planned.score,
         outcomes=tuple(planned.outcomes),
         calibrations=retrained.calibrations,
-        card=card.model_dump(mode="json", by_alias=True),
+        card=planned.part.card.model_dump(mode="json", by_alias=True),
         policy=planned.policy.model_dump(mode="json", exclude={"score"}) | {"reason": planned.pick.reason},
         provenance=retrained.provenance
         | {
@@ -324,49 +290,8 @@ def contents(
             "command": planned.command,
             "test": retrained.calibrated,
         },
-        readme=model_card(facts),
+        readme=model_card(planned, store, retrained, intervals),
     )
-
-
-def _front(planned: Plan) -> list[dict[str, str]]:
-    frontier = planned.result.frontier
-    found = []
-    for row in frontier.plausible.to_dict("records"):
-        line = {"trial": str(row["point"]), "architecture": str(row["architecture"])}
-        for key in frontier.keys:
-            deviation = row.get(f"{key}.sd")
-            line[key] = f"{row[key]:.5g}" + (
-                f" ± {deviation:.2g}" if deviation is not None and deviation == deviation else ""
-            )
-        line["P(non-dominated)"] = "-" if row["p_nondominated"] is None else f"{row['p_nondominated']:.2f}"
-        found.append(line)
-    return found
-
-
-def _outcomes(planned: Plan, retrained: Retrained) -> list[dict[str, str]]:
-    rows = NAMES[planned.result.frontier.split]
-    return [
-        {"outcome": name, f"when picked, on {rows}": f"{value:.5g}", "on test": f"{retrained.served[name]:.5g}"}
-        for name, value in planned.outcomes.items()
-    ]
-
-
-def _test(planned: Plan, retrained: Retrained, intervals: Mapping[str, PredictionInterval]) -> list[dict[str, str]]:
-    return [
-        {
-            "metric": each.name,
-            "on test": f"{retrained.test.get(each.key('test'), float('nan')):.5f}",
-            "calibrated": f"{retrained.calibrated.get(each.key('test'), float('nan')):.5f}",
-            "prediction interval": str(intervals.get(each.name, "-")),
-        }
-        for each in planned.result.objectives
-        if each.is_metric
-    ]
-
-
-def registry_uri(home: Path, tracking: str | None) -> str:
-    """The MLflow store whose registry is meant: the one at home where none is named."""
-    return plain_address(tracking) if tracking else home_address(home)
 
 
 def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
@@ -387,7 +312,6 @@ def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
                 "says which"
             )
         return Package.open(found[0])
-    uri = registry_uri(home, tracking)
     if tracking is None and not (home / "mlflow.db").is_file():
         raise UserError(f"expected a package's folder, a run or a registered model, found no '{model}' (in {home})")
-    return Registry(uri).fetch(model, home / "models")
+    return Registry(plain_address(tracking) if tracking else home_address(home)).fetch(model, home / "models")

@@ -12,23 +12,22 @@ from bench import plugins, predictions
 from bench.atomic import write_text
 from bench.balancing import BALANCING, works_on_gradients
 from bench.confirm.baselines import baselines_of, check_static, full_lengths, retuned, tries_of, tuned
-from bench.confirm.race import Race, confirm, kinds, members, shortlist
+from bench.confirm.race import confirm, kinds, members, shortlist
 from bench.data import Store, prepare
-from bench.data.card import shape_of
 from bench.errors import UserError, listed
 from bench.frontier.history import SoFar
 from bench.progress import Progress
 from bench.records import Job, Point, Split, TrialRecord
 from bench.rows import CONFIRM
 from bench.run.current import current_of
-from bench.run.folder import STORE, DatasetRun, Run
+from bench.run.folder import STORE, DatasetRun, Run, check_device
 from bench.run.limits import ended, lengthened, rungs_of
 from bench.run.reporting import Reporter
 from bench.run.results import DatasetResult, page_path, result_of, write_pick, write_report
 from bench.run.status import After, Pace, WithLater
 from bench.schema import Task
 from bench.search.driver import Checkpoints, search
-from bench.search.executors import EXECUTORS
+from bench.search.executors import EXECUTORS, RAY
 from bench.search.executors.base import Options
 from bench.search.plan import Plan, learnt
 from bench.search.ranking import reduction_factors
@@ -184,8 +183,9 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
                 static, then = suite.confirm.static, before("confirming", "serving")
                 others += retuned(study, executor, make_job, plan, static, gradient, then)
                 write_rows(store, part.folder / predictions.FOLDER)
-            race = Race(replicates, suite.confirm.replicates_in_all + replicates * len(more), manifest.seed)
-            confirm(study, executor, make_job, [*chosen, *more], race, on_record, before("serving"), others)
+            points, budget = [*chosen, *more], suite.confirm.replicates_in_all + replicates * len(more)
+            then = before("serving")
+            confirm(study, executor, make_job, points, replicates, on_record, then, others, budget, manifest.seed)
         finally:
             executor.close()
         study.end_confirmation()
@@ -213,12 +213,15 @@ def extend(
     Raises:
         UserError: a limit that is not there, or above the new one; an address or a device that jobs could not use.
     """
-    moved = run.at(address).on(device)
+    manifest = run.manifest
+    if address is not None and manifest.executor != RAY:
+        raise UserError(f"--address: expected a run with the executor ray, found {manifest.executor}")
+    if device is not None:
+        check_device(device, manifest.executor, manifest.gpus)
+    changes: dict[str, object] = {"address": address or manifest.address, "device": device or manifest.device}
     given = {"trials": trials, "samples": samples, "lengths": lengths, "time": time}
     given = {key: value for key, value in given.items() if value is not None}
-    if not given and moved == run:
-        return run
-    before = run.manifest.suite.budget
+    before = manifest.suite.budget
     limits = {key: value for key in Budget.model_fields if key != "job_time" and (value := getattr(before, key))}
     for key in given:
         if key not in limits:
@@ -230,8 +233,8 @@ def extend(
     for key in given:
         if (new := getattr(after, key)) < (old := limits[key]):
             raise UserError(f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found {new:,}")
-    suite = run.manifest.suite.model_copy(update={"budget": after})
-    return replace(moved, manifest=moved.manifest.model_copy(update={"suite": suite}))
+    changes["suite"] = manifest.suite.model_copy(update={"budget": after})
+    return replace(run, manifest=manifest.model_copy(update=changes))
 
 
 def confirm_more(
@@ -261,6 +264,6 @@ def confirm_more(
             raise UserError("--static: expected --replicates beside it, as this run confirms nothing, found none")
         for part in run.datasets.values():
             tasks = [task.name for task in part.tasks]
-            check_static(part.key, tasks, part.fitted(shape_of(part.card, tasks)).space)
+            check_static(part.key, tasks, part.fitted().space)
     suite = run.manifest.suite.model_copy(update={"confirm": after})
     return replace(run, manifest=run.manifest.model_copy(update={"suite": suite}))

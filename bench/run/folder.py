@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from bench.atomic import write_text
 from bench.content import read_toml
 from bench.credentials import home_address
 from bench.data import Card, Store, parse_card
+from bench.data.card import shape_of
 from bench.errors import UserError, unknown
 from bench.plain import read_json
 from bench.registry import Config
@@ -132,29 +133,6 @@ class Run:
         if (self.folder / MANIFEST).read_text(encoding="utf-8") != text:
             write_text(self.folder / MANIFEST, text)
 
-    def at(self, address: str | None) -> Run:
-        """This run on the Ray cluster at another address, unless that is None.
-
-        Raises:
-            UserError: it does not run on a Ray cluster.
-        """
-        if address is None:
-            return self
-        if self.manifest.executor != "ray":
-            raise UserError(f"--address: expected a run with the executor ray, found {self.manifest.executor}")
-        return replace(self, manifest=self.manifest.model_copy(update={"address": address}))
-
-    def on(self, device: str | None) -> Run:
-        """This run with its jobs on another device, unless that is None.
-
-        Raises:
-            UserError: an unknown device, or one that jobs would not find.
-        """
-        if device is None:
-            return self
-        check_device(device, self.manifest.executor, self.manifest.gpus)
-        return replace(self, manifest=self.manifest.model_copy(update={"device": device}))
-
     @property
     def name(self) -> str:
         """The run's name."""
@@ -222,8 +200,7 @@ class DatasetRun:
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The tasks that the run trains on the data set, in order."""
-        by_name = {task.name: task for task in self.card.tasks}
-        return tuple(by_name[name] for name in self.dataset.tasks or self.card.default_tasks)
+        return self.dataset.tasks_of(self.card.tasks, self.card.default_tasks)
 
     @property
     def fingerprint(self) -> str | None:
@@ -256,9 +233,9 @@ class DatasetRun:
                 "changed since; a new run takes them as they are now"
             )
 
-    def fitted(self, schema: Schema) -> Fitted:
-        """The run's space without what does not fit the data, and why it does not."""
-        return fitting(self.run.space, schema)
+    def fitted(self, schema: Schema | None = None) -> Fitted:
+        """The run's space without what does not fit the data, or the card by itself, and why it does not."""
+        return fitting(self.run.space, schema or shape_of(self.card, [task.name for task in self.tasks]))
 
 
 def check_device(device: str, executor: str, gpus: float) -> None:

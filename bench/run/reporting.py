@@ -8,12 +8,9 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import pandas as pd
 
@@ -72,7 +69,7 @@ class Reporter:
     def conclude(self, results: Sequence[DatasetResult]) -> None:
         """Takes what came of the run; the page is written."""
         for result in results:
-            self._logbook.sections[result.run.key].front = partial(front_of, found(result))
+            self._logbook.sections[result.run.key].front = told(result)
 
     def __enter__(self) -> Reporter:
         return self
@@ -123,7 +120,7 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
             for part, data, study in begun:
                 section = _section(logbook, part, study, data)
                 section.log(study.records(), study.told)
-                section.front = partial(front_of, found(result_of(part))) if finished else None
+                section.front = told(result_of(part)) if finished else None
         finally:
             done = logbook.finish("FINISHED" if finished else "KILLED", time.time(), SYNC_PATIENCE, math.inf)
         if uri is None:
@@ -177,45 +174,9 @@ CHOSEN = "chosen/"
 """Metrics of the pick on the parent; charts of this name come before all others."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """The results of a search, as MLflow gets them.
-
-    Attributes:
-        picture: of the front, as SVG; empty without one.
-        verdict: `kind` and `sentence`.
-        commands: what a user may type next.
-        policy: by which it is picked, as TOML.
-        note: where that is not the suite's, a sentence that says so.
-    """
-
-    frontier: Frontier
-    pick: Pick | None = None
-    page: Path | None = None
-    picture: str = ""
-    verdict: Mapping[str, Any] | None = None
-    served: Served | None = None
-    commands: tuple[str, ...] = ()
-    policy: str = ""
-    note: str = ""
-
-
-def found(result: DatasetResult) -> Found:
-    """The results that MLflow gets at the end."""
-    run = result.run.run
-    commands = [run.manifest.command, f"seesaw frontier {run.name}", f"seesaw pick {run.name}"]
-    commands += [f"seesaw deploy {run.name}"] if result.pick else []
-    return Found(
-        result.frontier,
-        result.pick,
-        page_path(run),
-        standalone(view_of(result)).svg,
-        verdict=result.verdict.to_json(),
-        served=result.serving.served,
-        commands=tuple(commands),
-        policy=result.policy.toml,
-        note=result.asked,
-    )
+def told(result: DatasetResult) -> Callable[[str, str, float], Front]:
+    """What MLflow gets at the end, see `front_of`."""
+    return partial(front_of, result, standalone(view_of(result)).svg)
 
 
 def on_trials(
@@ -240,22 +201,23 @@ def on_trials(
     return found
 
 
-def front_of(found: Found, experiment: str, run: str, when: float = 0.0) -> Front:
+def front_of(result: DatasetResult, picture: str, experiment: str, run: str, when: float = 0.0) -> Front:
     """What is added to the runs of a search at its end; docs/tracking.md lists it.
 
     Args:
+        picture: of the front, as SVG; empty without one.
         experiment, run: their ids, for links.
         when: time of the metrics, in seconds since 1970.
     """
-    frontier, pick, files, chosen = found.frontier, found.pick, _files(found), _chosen(found)
+    frontier, pick, files, chosen = result.frontier, result.pick, _files(result, picture), _chosen(result)
     holds = pick.stability.holds if pick else None
     numbers = {f"{CHOSEN}{name}": value for name, value in chosen.items()}
     numbers |= {"front.hypervolume": frontier.hypervolume, "front.size": float(frontier.table["on_front"].sum())}
     tables = [{"path": name, "type": "table"} for name in (SERVED, TABLE) if name in files]
     tags = {
-        "mlflow.note.content": _description(found, files, f"#/experiments/{experiment}/runs/{run}/artifacts", run),
+        "mlflow.note.content": _description(result, files, f"#/experiments/{experiment}/runs/{run}/artifacts", run),
         "mlflow.loggedArtifacts": json.dumps(tables),  # MLflow shows these as tables
-        VERDICT: str(found.verdict["kind"]) if found.verdict else "none",
+        VERDICT: result.verdict.kind,
         "seesaw.picked": pick.point if pick else "none",
         "seesaw.pick_reason": pick.reason if pick else "none",
         "seesaw.pick_by_rule": "unknown" if holds is None else f"{holds:.2f}",
@@ -269,14 +231,14 @@ def front_of(found: Found, experiment: str, run: str, when: float = 0.0) -> Fron
     return Front(on_trials(frontier, pick, when), values, tags, files, columns)
 
 
-def _chosen(found: Found) -> dict[str, float]:
+def _chosen(result: DatasetResult) -> dict[str, float]:
     """The pick's values by outcome and its gains over the current point, as fractions of that, both on test; without a
     served front its head metrics on the frontier's split.
     """
-    pick, served = found.pick, found.served
+    pick, served = result.pick, result.serving.served
     if pick is None:
         return {}
-    heads = {each.name: each.key(found.frontier.split) for each in found.frontier.objectives}
+    heads = {each.name: each.key(result.frontier.split) for each in result.frontier.objectives}
     chosen = dict(pick.outcomes) or {name: pick.metrics[key] for name, key in heads.items() if key in pick.metrics}
     if served is not None:
         names = [f"{each.name}{end}" for end in ("", ".gain") for each in served.outcomes]
@@ -284,33 +246,33 @@ def _chosen(found: Found) -> dict[str, float]:
     return chosen
 
 
-def _description(found: Found, files: Mapping[str, str], folder: str, run: str) -> str:
+def _description(result: DatasetResult, files: Mapping[str, str], folder: str, run: str) -> str:
     """The run's description, in Markdown, with links to its files."""
-    reason = found.pick.reason if found.pick else "Nothing is picked."
-    page = found.page.name if found.page else ""
-    links = {"served front": SERVED, "front of heads": TABLE, "page": page, "pick": PICK}
+    links = {"served front": SERVED, "front of heads": TABLE, "page": page_path(result.run.run).name, "pick": PICK}
+    name = result.run.run.name
+    commands = [result.run.run.manifest.command, f"seesaw frontier {name}", f"seesaw pick {name}"]
+    commands += [f"seesaw deploy {name}"] if result.pick else []
     parts = [
-        f"**{found.verdict['sentence'] if found.verdict else reason}**",
-        " · ".join(f"[{name}]({folder}/{file})" for name, file in links.items() if file in files),
-        f"![front](get-artifact?path={PICTURE}&run_uuid={run})" if found.picture else "",
-        reason if found.pick and found.verdict else "",
-        found.note,
-        "\n".join(f"- `{command}`" for command in found.commands),  # a block of code would widen the page
+        f"**{result.verdict.sentence}**",
+        " · ".join(f"[{what}]({folder}/{file})" for what, file in links.items() if file in files),
+        f"![front](get-artifact?path={PICTURE}&run_uuid={run})" if PICTURE in files else "",
+        result.pick.reason if result.pick else "",
+        result.asked,
+        "\n".join(f"- `{command}`" for command in commands),  # a block of code would widen the page
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _files(found: Found) -> dict[str, str]:
-    """The artifacts by name."""
-    files = {TABLE: _front_first(found.frontier.table)}
-    if found.picture:
-        files[PICTURE] = found.picture
-    if found.served is not None:
-        files[SERVED] = _front_first(_served(found.served))
-    if found.pick:
-        files[PICK] = json.dumps(found.pick.to_json() | {"policy": found.policy}, indent=2)
-    if found.page:
-        files[found.page.name] = found.page.read_text(encoding="utf-8")
+def _files(result: DatasetResult, picture: str) -> dict[str, str]:
+    files, page = {TABLE: _front_first(result.frontier.table)}, page_path(result.run.run)
+    if picture:
+        files[PICTURE] = picture
+    if result.serving.served is not None:
+        files[SERVED] = _front_first(_served(result.serving.served))
+    if result.pick:
+        files[PICK] = json.dumps(result.pick.to_json() | {"policy": result.policy.toml}, indent=2)
+    if page.is_file():
+        files[page.name] = page.read_text(encoding="utf-8")
     return files
 
 

@@ -25,7 +25,7 @@ from bench.objectives import Objective, outcomes_of, primary
 from bench.plain import parse_toml, read_json
 from bench.records import Point, TrialRecord
 from bench.report.page import write_page
-from bench.report.view import Picked, View, build_view
+from bench.report.view import View, decision_of, planes_of
 from bench.run.comparing import answer_of
 from bench.run.current import current_of, others_of
 from bench.run.folder import DatasetRun, Run
@@ -128,7 +128,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     else:
         choices = served_choices(serving.served, front.points)
     try:
-        chosen = pick(choices, front.points, objectives, followed)
+        chosen = pick(choices, front.points, followed)
     except UserError as error:
         reason = str(error)  # a run without a pick is still a run: its frontier is shown, with the reason
         refused = error if isinstance(error, NothingPasses) else None
@@ -161,11 +161,6 @@ def pick_document(result: DatasetResult) -> dict[str, Any]:
 def page_path(run: Run) -> Path:
     """Where the run's page is."""
     return run.folder / "report.html"
-
-
-def retrain_command(result: DatasetResult) -> str:
-    """What a user types to train the picked configuration."""
-    return f"seesaw train {shlex.quote(result.run.key)} --config {shlex.quote(shown(pick_config_path(result.run)))}"
 
 
 def train_command(result: DatasetResult) -> str:
@@ -258,24 +253,22 @@ def view_of(result: DatasetResult) -> View:
     commands = {"Train any trial": train_command(result), "Find a trial in MLflow": mlflow_search(result)}
     if picked_network(result):
         deploy = f"seesaw deploy {shlex.quote(shown(picked_path(result.run)))}"
-        commands = {"Train it again": retrain_command(result), "Deploy it": deploy} | commands
-    pick = result.pick
-    picked = None
-    if pick is not None:
-        after = tuple(each.row for each in pick.runners_up)
-        picked = Picked(pick.row, pick.sentence, pick.stability.holds, after)
-    return build_view(
-        result.records,
-        result.frontier,
+        config = shlex.quote(shown(pick_config_path(result.run)))
+        again = f"seesaw train {shlex.quote(result.run.key)} --config {config}"
+        commands = {"Train it again": again, "Deploy it": deploy} | commands
+    verdict = result.verdict.to_json()
+    return View(
+        records=result.records,
+        front=result.frontier,
+        planes=planes_of(result.frontier, result.serving.served, result.pick, verdict),
         title=result.run.card.title,
         dataset=result.run.card.key,
         about=_about(result),
         run=run.name,
-        verdict=result.verdict.to_json(),
+        verdict=verdict,
         current=result.current,
-        served=result.serving.served,
-        choices=result.choices,
-        pick=picked,
+        decision=decision_of(result.choices, result.pick),
+        pick=result.pick,
         no_pick=result.no_pick,
         policy=result.policy.toml,
         also=[*result.readings, *([result.frontier.answer.sentence] if result.frontier.answer else [])],
@@ -328,7 +321,6 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
     """The document `provenance.json`.
 
     Args:
-        fingerprint: of the prepared data.
         point: the network that is trained where the pick is deployed.
         config: path of the picked configuration, in the form that `seesaw train --config` takes.
     """

@@ -59,7 +59,6 @@ def serving_of(
     """Draws the served front of a run's confirmed points, or reads the one that was drawn of the same predictions.
 
     Args:
-        points: all of the run, baselines and the current point among them.
         objectives: of the heads: the best single-task models are the best by these.
         asked: outcomes that the policy names; if one is not the suite's, the front is drawn again, in that outcome.
         keep: whether to leave what was drawn in the run's folder.
@@ -112,17 +111,14 @@ def candidates_of(
             names = [predictions.name_of(point.training, run.replicate)]
             if point.kind == "single_task":
                 names = kept_names(sources, rows.tasks, run.seed) or []
-            if run.failure is None and names and all(_there(folder, name) for name in names):
+            there = (predictions.predictions(folder, split, name) for name in names for split in KEPT)
+            if run.failure is None and names and all(each is not None for each in there):
                 seeds.append(run.seed)
                 files.append(names)
         if seeds:
             read = _reader(folder, files)
             found.append(Candidate(point.id, point.name, point.architecture, point.role, tuple(seeds), read))
     return found
-
-
-def _there(folder: Path, name: str) -> bool:
-    return all(predictions.predictions(folder, split, name) is not None for split in KEPT)
 
 
 def _reader(folder: Path, files: Sequence[Sequence[str]]) -> Callable[[str, int], NDArray[Any]]:

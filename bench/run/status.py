@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from bench.confirm.baselines import LEAST_TRIES, tries_of
 from bench.data import Store
-from bench.data.card import shape_of
 from bench.frontier.frontier import front_volume
 from bench.lock import is_held
 from bench.progress import Advance, Progress, Work
@@ -174,8 +173,7 @@ def status_of(run: DatasetRun) -> dict[str, Any]:
     baselines = study.baselines() if study else []
     failures += [(point.id, r.failure) for point in baselines for r in point.replicates if r.failure]
     counts["failures"] = [{"trial": number, "kind": f.kind, "reason": f.reason} for number, f in failures]
-    shape = shape_of(run.card, [task.name for task in run.tasks])
-    counts["left_out"] = dict(run.fitted(shape).left_out)
+    counts["left_out"] = dict(run.fitted().left_out)
     counts["search"] = _search_of(run, study, records) if study else {}
     return counts
 
@@ -248,8 +246,7 @@ def _left(
         found = [] if (seconds := pace.search(open_)) is None else [seconds / workers]
         found += [max(0.0, limits["seconds"] - used["seconds"])] if limits["seconds"] else []
         search = min(found, default=0.0)
-    shape = shape_of(run.card, [task.name for task in run.tasks])
-    space, store = run.fitted(shape).space, run.store
+    space, store = run.fitted().space, run.store
     if store is not None:
         space = lengthened(space, manifest.suite, len(store.split("train")))
     lengths = (limits.get("samples") or 0) / study.ladder[-1] if study.ladder else limits.get("trials") or 0

@@ -48,11 +48,9 @@ class Section:
     """One data set's part of a run: its records, and the runs that MLflow has of it.
 
     Args:
-        experiment: its name.
         identity: what tells the part from others: `run, suite, dataset, space, seed`, `fingerprint` of the encoded
             store, and when the run was `created`: an earlier run of the same name may be gone from this machine.
         params: what else was asked for and stays; tags: what may change, such as a budget that is raised.
-        source: where the data come from.
         live: whether a parent that is there is marked as going on.
 
     Attributes:

@@ -103,7 +103,6 @@ def _apart(groups: Mapping[Key, Sequence[Node]]) -> list[str]:
 
 
 def _runs(nodes: Sequence[Node]) -> list[str]:
-    """Their names, sorted."""
     return sorted({node.tags["seesaw.run"] for node in nodes})
 
 

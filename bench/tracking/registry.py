@@ -55,9 +55,6 @@ class Move:
 class Registry:
     """The registered models of an MLflow store.
 
-    Args:
-        uri, home: as for `MlflowStore`.
-
     Raises:
         TrackingError: the store cannot be reached.
     """
@@ -120,7 +117,6 @@ class Registry:
         """Refuses a version of another model: two logs may have the same name.
 
         Args:
-            tasks: what the version predicts.
             dataset: its data set; None where any will do.
 
         Raises:
@@ -234,7 +230,6 @@ class Registry:
         return name, number
 
     def _named(self, name: str) -> Sequence[RegisteredModel]:
-        """The model of a name, or none."""
         found: Sequence[RegisteredModel] = self._store.ask(
             f"find the model '{name}'", "search_registered_models", f"name = '{name}'"
         )

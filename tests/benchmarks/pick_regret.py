@@ -261,7 +261,7 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     kinds = ["current"] + ["trial"] * (len(places) - 1)
     points = [fresh.point(place, seen, kind) for place, kind in zip(places, kinds, strict=True)]
     by_id = {point.id: place for point, place in zip(points, places, strict=True)}
-    heads = pick(head_choices(points, fresh.objectives, seed), points, fresh.objectives, KNEE)
+    heads = pick(head_choices(points, fresh.objectives, seed), points, KNEE)
     columns = [fresh.seeds.index(each) for each in unseen]
     true = truth.heads[:, every.index(by_id[heads.point]), columns].mean(axis=1)
     by_fold = best_head(truth.heads[:, :, columns]) - true
@@ -270,7 +270,7 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     rows = {str(split): of for split in KEPT if (of := rows_of(fresh.folder, split)) is not None}
     own = [fresh.candidate(point, place) for point, place in zip(points, places, strict=True)]
     served = served_front(own, rows, truth.outcomes, Current(points[0].id, truth.equal), seed)
-    chosen = pick(served_choices(served, points), points, fresh.objectives, KNEE)
+    chosen = pick(served_choices(served, points), points, KNEE)
     rows_of_front = truth.front(served, by_id)
     worth = KNEE.worth([each.name for each in truth.outcomes])
     said = verdict(served, chosen.row, "the current point", chosen.stability.holds, worth=worth)

@@ -143,8 +143,8 @@ def served_of(case: Case, number: int) -> tuple[Served, Floats]:
     })  # fmt: skip
     nothing = Interval(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan)
     served = Served(
-        OUTCOMES, table, drawn[CONFIRM].astype(np.float32), drawn[TEST].astype(np.float32), row, nothing, np.zeros(2),
-        len(WEIGHTS), case.replicates, gains(of_rows, row).var(axis=0), reach(drawn[TEST], of_rows, row),
+        OUTCOMES, table, drawn[CONFIRM].astype(np.float32), drawn[TEST].astype(np.float32), row, nothing,
+        case.replicates, gains(of_rows, row).var(axis=0), reach(drawn[TEST], of_rows, row),
         pd.DataFrame(),
     )  # fmt: skip
     return served, truth[of, at]

@@ -21,7 +21,7 @@ from search_toys import (
 )
 
 from bench.confirm.baselines import baselines_of, full_lengths, tries_of, tuned
-from bench.confirm.race import Race, confirm, shortlist
+from bench.confirm.race import confirm, shortlist
 from bench.frontier.points import points_of_run
 from bench.progress import Silent
 from bench.records import TRAINED, Job, Point, RungResult, TrialRecord, TrialResult
@@ -32,7 +32,7 @@ from bench.search.study import Study
 from bench.training.tree_settings import TreeSettings
 
 REFERENCE = {objective.name: 0.0 for objective in OBJECTIVES}
-RACE = Race(2, 20, 7)
+RACE = {"replicates": 2, "budget": 20, "seed": 7}
 PLAN = toy_plan(trials=12)
 Confirmed = Callable[..., Study]
 
@@ -41,7 +41,9 @@ Confirmed = Callable[..., Study]
 def confirmed(done: Path, tmp_path: Path) -> Confirmed:
     """Confirms that search in a folder of its own, and reads what is there then."""
 
-    def carry_out(name: str, executor: Executor, race: Race = RACE, wanted: tuple[str, ...] = TRAINED) -> Study:
+    def carry_out(
+        name: str, executor: Executor, race: dict[str, int] = RACE, wanted: tuple[str, ...] = TRAINED
+    ) -> Study:
         if not (tmp_path / name).exists():
             copytree(done, tmp_path / name)
         return searched(tmp_path / name, executor, race, wanted)
@@ -49,11 +51,11 @@ def confirmed(done: Path, tmp_path: Path) -> Confirmed:
     return carry_out
 
 
-def searched(folder: Path, executor: Executor, race: Race, wanted: tuple[str, ...]) -> Study:
+def searched(folder: Path, executor: Executor, race: dict[str, int], wanted: tuple[str, ...]) -> Study:
     with Study.open(folder, PLAN) as study:
         chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, 5)
         others = baselines_of(study.records(), OBJECTIVES, REFERENCE, wanted)
-        confirm(study, executor, make_job, chosen, race, ignore, baselines=others)
+        confirm(study, executor, make_job, chosen, on_record=ignore, baselines=others, **race)
     return Study.read(folder)
 
 
@@ -131,7 +133,7 @@ def test_a_failed_replicate_is_spent(confirmed: Confirmed) -> None:
 
 class TestBaselines:
     def test_weights_take_the_place_of_the_best_sharing_ones_balancing(self, confirmed: Confirmed) -> None:
-        study = confirmed("a", InlineExecutor(close), Race(1))
+        study = confirmed("a", InlineExecutor(close), {"replicates": 1})
         equal, random, trees, ensemble = study.baselines()
         names = [each.architecture for each in study.baselines()]
         assert names == ["equal_weights", "random_weights", "trees", "ensemble"]
@@ -146,7 +148,8 @@ class TestBaselines:
 
     def test_what_is_not_wanted_or_cannot_be_is_left_out(self, confirmed: Confirmed) -> None:
         assert [
-            each.architecture for each in confirmed("a", InlineExecutor(close), Race(1), ("trees",)).baselines()
+            each.architecture
+            for each in confirmed("a", InlineExecutor(close), {"replicates": 1}, ("trees",)).baselines()
         ] == ["trees"]
         single = TrialRecord(
             0,
@@ -163,11 +166,11 @@ class TestBaselines:
 
     def test_another_configuration_of_the_same_name_is_another_record(self, confirmed: Confirmed) -> None:
         """As where a search went on and another point is the best."""
-        study = confirmed("a", InlineExecutor(close), Race(1), ("equal_weights",))
+        study = confirmed("a", InlineExecutor(close), {"replicates": 1}, ("equal_weights",))
         with Study.open(study.folder, PLAN) as study:
             before = study.baselines()[0]
             moved = Point("equal_weights", {**before.config, "optim.lr": 0.123}, "equal_weights")
-            confirm(study, InlineExecutor(close), make_job, [], Race(2), ignore, baselines=[moved])
+            confirm(study, InlineExecutor(close), make_job, [], 2, ignore, baselines=[moved])
             first, second = study.baselines()
         assert [each.replicate for each in first.replicates] == [1]
         assert [each.replicate for each in second.replicates] == [1, 2]
@@ -191,7 +194,7 @@ class TestTuning:
         with Study.open(folder, PLAN) as study:
             others = baselines_of(study.records(), OBJECTIVES, REFERENCE, ("trees",))
             others = tuned(study, executor, make_job, others, self.TASKS, tries, 1, Silent())
-            confirm(study, executor, make_job, [], Race(replicates), ignore, baselines=others)
+            confirm(study, executor, make_job, [], replicates, ignore, baselines=others)
         return Study.read(folder)
 
     def test_each_task_is_retrained_with_its_best_of_so_many_tries(self, done: Path, tmp_path: Path) -> None:

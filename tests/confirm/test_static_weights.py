@@ -22,7 +22,7 @@ from search_toys import (
 )
 
 from bench.confirm.baselines import best_point, check_static, chosen, draws, retuned, spread_out
-from bench.confirm.race import Race, confirm
+from bench.confirm.race import confirm
 from bench.errors import UserError
 from bench.objectives import Objective
 from bench.progress import Silent
@@ -129,7 +129,7 @@ def test_where_there_is_nothing_to_weigh_it_is_refused(tasks: tuple[str, ...], k
 def tune(folder: Path, executor: Executor, many: int = 3, replicates: int = 2) -> tuple[Study, list[TrialRecord]]:
     with Study.open(folder, PLAN) as study:
         found = retuned(study, executor, make_job, PLAN, many, GRADIENT, Silent())
-        confirm(study, executor, make_job, [], Race(replicates), ignore, baselines=found)
+        confirm(study, executor, make_job, [], replicates, ignore, baselines=found)
     return Study.read(folder), found
 
 

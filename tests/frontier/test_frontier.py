@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from bench.frontier.frontier import frontier
+from bench.frontier.history import History
+from bench.frontier.pareto import resolve_reference
 from bench.objectives import Objective
 
 
@@ -57,9 +59,11 @@ def test_golden_front_of_confirmed_trials(confirmed, objectives):
 
 
 def test_history_is_what_the_search_saw_and_failures_add_nothing(confirmed, objectives):
-    history = frontier(confirmed, objectives).history
-    assert history["trial"].tolist() == [0, 1, 2, 3, 4, 5]
-    np.testing.assert_allclose(history["hypervolume"], [0.04, 0.066, 0.066, 0.071, 0.071, 0.071])
+    history = History(objectives, resolve_reference(objectives), by_rungs=False)
+    history.add(confirmed, 2**63)
+    assert [row.trial for row in history.rows] == [0, 1, 2, 3, 4, 5]
+    volumes = [row.hypervolume for row in history.rows]
+    np.testing.assert_allclose(volumes, [0.04, 0.066, 0.066, 0.071, 0.071, 0.071])
 
 
 def test_order_of_records_does_not_matter(confirmed, objectives):
@@ -105,29 +109,9 @@ def test_without_completed_trials(failed, objectives, tmp_path, count):
     front = frontier([failed(i) for i in range(count)], objectives)
     assert front.hypervolume == 0
     assert front.to_json()["points"] == []
-    assert len(front.history) == count
     written = pd.read_parquet(front.write(tmp_path))
     assert written.empty
     assert {"trial", "valid/click.auc", "rank", "on_front", "p_nondominated"} <= set(written)
-
-
-def test_on_test_it_reads_test_alone(confirmed, objectives):
-    before = frontier(confirmed, objectives, split="test")
-    assert before.front["trial"].tolist() == [2]  # 3 is dominated on test
-    moved = [
-        replace(
-            record,
-            metrics=dict.fromkeys(record.metrics, 0.5),
-            replicates=tuple(
-                replace(run, metrics={k: v if k.startswith("test/") else 0.5 for k, v in run.metrics.items()})
-                for run in record.replicates
-            ),
-        )
-        for record in confirmed
-    ]
-    after = frontier(moved, objectives, split="test")
-    assert after.front["trial"].tolist() == [2]
-    assert after.hypervolume == before.hypervolume
 
 
 def test_plausible_is_the_front_and_what_may_belong_to_it(confirmed, objectives):

@@ -89,7 +89,7 @@ def test_where_nothing_is_sure_means_decide_unless_the_policy_asks_for_confidenc
     bound = {"at_least": {CLICK: "98% of current"}}
     judge, passing = judged(choices, guard=bound)
     assert (judge.unsure, passing) == (True, ["7"])
-    assert "nothing keeps them with 75% confidence" in pick(choices, [], (), Policy(guard=Guard(**bound))).reason
+    assert "nothing keeps them with 75% confidence" in pick(choices, [], Policy(guard=Guard(**bound))).reason
     assert judged(choices, guard={**bound, "confidence": 0.75})[1] == []
 
 

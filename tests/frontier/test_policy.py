@@ -37,7 +37,7 @@ ROWS = {
 
 
 def choose(choices, **policy):
-    return pick(choices, [], (), Policy.model_validate(policy))
+    return pick(choices, [], Policy.model_validate(policy))
 
 
 def asked(maximize, at_least=None, at_most=None):
@@ -71,7 +71,7 @@ def test_a_pick_keeps_its_limits_is_not_dominated_and_does_not_depend_on_the_row
 
 
 def test_the_most_likes_at_98_percent_of_the_clicks():
-    found = pick(made(ROWS, noise=0.002), [], (), asked(LIKE, {CLICK: "98% of current"}))
+    found = pick(made(ROWS, noise=0.002), [], asked(LIKE, {CLICK: "98% of current"}))
     assert (found.point, found.kind, found.weights) == ("8", "power", {"click": 0.5, "like": 0.5})
     assert found.outcomes == {CLICK: 0.1335, LIKE: 0.606}
     assert found.sentence.startswith(
@@ -221,7 +221,7 @@ def test_heads_are_chosen_among_with_baselines_and_the_single_task_models_as_cur
     assert choices.table["point"].tolist() == ["0", "1", "2", "single_task", "trees"]
     assert (choices.current, choices.served, choices.draws.shape) == (3, False, (1000, 5, 2))
     assert choices.table["on_front"].tolist() == [False, False, False, False, True]
-    found = pick(choices, every, objectives, Policy())
+    found = pick(choices, every, Policy())
     assert (found.point, found.trial, found.kind, found.metrics["confirm/click.auc"]) == ("2", 2, None, 0.725)
     assert found.sentence.startswith("Ahead of the pick by score, but not deployable: boosted trees in 100% of")
     assert "Against best single-task models: click.auc +0.0050 (+" in found.sentence
@@ -244,12 +244,12 @@ def test_what_was_not_confirmed_is_chosen_by_what_the_search_saw(trial, failed, 
     records = [trial(0, 0.7, 0.8), trial(1, 0.72, 0.79), trial(2, 0.69, 0.7), failed(3)]
     front = frontier(records, objectives)
     choices = head_choices(front.points, objectives)
-    found = pick(choices, front.points, objectives, Policy())
+    found = pick(choices, front.points, Policy())
     assert (found.point, choices.current, found.stability.holds) == ("1", None, None)
     assert "It has click.auc 0.72, like.auc 0.79." in found.sentence
     assert "The guard could not judge click.auc, like.auc: there is no current point." in found.reason
     with pytest.raises(UserError, match="nothing to pick from: no trial has completed"):
-        pick(head_choices([], objectives), [], objectives, Policy())
+        pick(head_choices([], objectives), [], Policy())
 
 
 def test_no_test_value_influences_a_pick(run, objectives):
@@ -259,7 +259,7 @@ def test_no_test_value_influences_a_pick(run, objectives):
         return replace(made, replicates=tuple(runs))
 
     both = [points_of_run(*each, objectives) for each in (run, [[moved(one) for one in part] for part in run])]
-    found = [pick(head_choices(every, objectives), every, objectives, Policy()) for every in both]
+    found = [pick(head_choices(every, objectives), every, Policy()) for every in both]
     assert found[0] == found[1]
     assert "test" not in json.dumps(found[0].to_json())
 
@@ -379,5 +379,5 @@ def test_a_metric_that_is_not_known_is_said_with_the_option_that_named_it(asked,
     policy = Policy().asked(*asked)
     with pytest.raises(UserError) as error:  # noqa: PT012
         policy.check((Task("click"), Task("like")))
-        pick(choices, [], (), policy)
+        pick(choices, [], policy)
     assert str(error.value).startswith(says)

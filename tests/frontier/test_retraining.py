@@ -57,7 +57,7 @@ def test_new_trainings_fall_within_the_interval_as_often_as_it_says(point, objec
         points = confirmed(point, rng)
         interval = prediction_intervals(points[1], points, objectives, 0.9, new)["click.auc"]
         value = 0.72 + rng.normal(0, 0.01, new).mean()
-        kept += not (interval.is_missed_by(value) or interval.is_beaten_by(value))
+        kept += interval.place(value) == "within"
     assert kept / 400 == pytest.approx(0.9, abs=0.04)
 
 

@@ -58,9 +58,9 @@ def test_mistakes() -> None:
         Score(weights={"buy": 1.0}).of(TASKS)
     with pytest.raises(UserError, match=r"score.rates: unknown prediction 'buy'"):
         Score(weights={"click": 1.0}, rates={"buy": 1.0}).of(TASKS)
-    with pytest.raises(ValidationError, match="expected a finite weight of 'click', found inf"):
+    with pytest.raises(ValidationError, match=r"weights.click\n +Input should be a finite number"):
         Score(weights={"click": float("inf")})
-    with pytest.raises(ValidationError, match="expected a finite rate of 'click' above 0, found 0"):
+    with pytest.raises(ValidationError, match=r"rates.click\n +Input should be greater than 0"):
         Score(rates={"click": 0.0})
     with pytest.raises(ValidationError, match="expected no rates beside kind = 'power'"):
         Score(kind="power", rates={"click": 0.1})

@@ -14,7 +14,7 @@ ANYTHING = {"rule": "weights", "guard": {"max_loss_vs_current": float("inf")}}
 
 
 def picked(choices, **policy):
-    return pick(choices, [], (), Policy.model_validate(policy or ANYTHING))
+    return pick(choices, [], Policy.model_validate(policy or ANYTHING))
 
 
 @pytest.mark.parametrize("objectives", [1, 2, 3, 4, 5])

@@ -26,7 +26,7 @@ from bench.training.loop import Trainer
 
 FUNNEL = "synthetic-funnel@rows=4000"
 SMALL = {"embedding.dim": 4, "tower.layers": "8", "optim.epochs": 1.0}
-CALIBRATIONS = {"click": Calibration("platt", 0.9, -0.1)}
+CALIBRATIONS = {"click": Calibration(kind="platt", a=0.9, b=-0.1)}
 SCORE = Score(kind="power", weights={"click": 1.0, "purchase.ctcvr": 0.5})
 
 

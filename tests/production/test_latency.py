@@ -14,7 +14,7 @@ from bench.training.evaluation import costs
 
 @pytest.mark.slow
 def test_each_engine_on_each_batch(package: Package) -> None:
-    found = latencies(package, batches=(1, 7), threads=(1,), seconds=0.001)
+    found = latencies(package, (), (1,), (1, 7), 0.001)
     assert [(each.engine, each.batch) for each in found] == [
         ("eager", 1), ("eager", 7), ("exported", 1), ("exported", 7),
     ]  # fmt: skip
@@ -24,7 +24,7 @@ def test_each_engine_on_each_batch(package: Package) -> None:
         assert each.calls >= 20
         assert each.rows_per_s > 0
     with pytest.raises(UserError, match="unknown engine 'fast'"):
-        latencies(package, ["fast"])
+        latencies(package, ["fast"], (1,), (1,), 0.001)
 
 
 def test_p99_is_a_cost_that_can_be_an_objective(store: Store) -> None:

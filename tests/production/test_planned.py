@@ -51,11 +51,12 @@ def test_all_else_is_refused_in_a_sentence(picked: Point, sentence: str) -> None
 
 def test_the_score_is_the_picks_fusion_or_the_policys_own() -> None:
     serving = SimpleNamespace(rates={"click": 0.2, "buy": 0.01})
-    result: Any = SimpleNamespace(run=SimpleNamespace(tasks=TASKS), serving=serving)
 
     def score(policy: dict[str, Any], **pick: Any) -> str:
+        run = SimpleNamespace(tasks=TASKS)
+        result: Any = SimpleNamespace(run=run, serving=serving, policy=Policy.model_validate(policy))
         chosen: Any = SimpleNamespace(**pick)
-        found = _score(result, chosen, Policy.model_validate(policy))
+        found = _score(result, chosen)
         return f"{found} ({found.on})"
 
     weights = {"click": 0.8, "buy": 0.2}

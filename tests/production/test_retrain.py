@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,7 +36,7 @@ def same(a: Retrained, b: Retrained) -> bool:
 
 
 def test_both_seeds_are_kept_and_differ(two, funnel) -> None:
-    assert [member.seed for member in two.members] == list(two.seeds)
+    assert [member.seed for member in two.members] == two.provenance["seeds"]
     first, second = (member.states[0]["embedding.weight"] for member in two.members)
     assert not torch.equal(first, second)
     rows = sum(len(funnel.store.split(name)) for name in JOINED)
@@ -57,7 +56,7 @@ def test_the_better_one_on_what_is_held_out_is_chosen(two, funnel, tmp_path) -> 
     keys = ("valid/click.auc", "valid/purchase.ctcvr.auc")
     best = max(two.members, key=lambda member: sum(member.held_out[key] for key in keys))
     assert [member.seed for member in one.members] == [best.seed]
-    assert same(one, Retrained(one.config, one.tasks, (best,), (), {}, {}, {}))
+    assert same(one, Retrained(one.config, (best,), {}, {}, {}))
     assert one.test == best.test
 
 
@@ -108,7 +107,7 @@ def test_separate_models_stop_each_at_their_own_length(funnel, tmp_path) -> None
     config = {"sharing.kind": "single_task"}
     both = retrain(funnel.order(config, length, seeds=1, calibration="none"), tmp_path, {})
     (member,) = both.members
-    assert len(member.states) == len(both.tasks)
+    assert len(member.states) == len(both.provenance["tasks"])
     short = retrain(funnel.order(config, Length(0.5), seeds=1, calibration="none"), tmp_path, {})
     assert both.test["test/click.auc"] == short.test["test/click.auc"]
     assert both.test["test/purchase.cvr.auc"] != short.test["test/purchase.cvr.auc"]
@@ -124,16 +123,6 @@ def test_a_result_below_its_interval_is_refused_unless_forced(funnel, tmp_path) 
     better = retrain(order, tmp_path, {"click.auc": PredictionInterval(CLICK, 0.2, 0.1, 0.3)})
     (warning,) = better.warnings
     assert "better than its prediction interval" in warning
-
-
-def test_it_is_written_and_read(two, tmp_path) -> None:
-    two.write(tmp_path / "kept")
-    again = Retrained.read(tmp_path / "kept")
-    assert same(two, again)
-    assert [vars(m) | {"states": ()} for m in again.members] == [vars(m) | {"states": ()} for m in two.members]
-    assert vars(again) | {"members": ()} == vars(two) | {"members": ()}
-    with pytest.raises(UserError, match=r"expected a retrained model with a retrained\.json"):
-        Retrained.read(Path(tmp_path))
 
 
 def test_the_served_ranking_is_measured_on_test(funnel, tmp_path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from bench.frontier.frontier import frontier
 from bench.frontier.pareto import lattice, ranks
 from bench.objectives import Direction, Objective
 from bench.records import Failure, Replicate, TrialRecord
-from bench.report.view import Picked, View, build_view
+from bench.report.view import View, decision_of, planes_of
 from bench.rows import CONFIRM, TEST
 
 SHARING = {"single_task": 0.0, "shared_bottom": 0.5, "mmoe": 1.0, "ple": 1.3, "shared_embeddings": -0.2}
@@ -222,6 +223,8 @@ SAID = {
 def view_of(records: Sequence[TrialRecord], objectives: Sequence[Objective], served: int = 0, **more: Any) -> View:
     """A view; `served` is the number of served outcomes, 0 for a run with heads alone."""
     given: dict[str, Any] = {"title": "Census-Income (KDD)", "dataset": "census-income", "run": "quick-7"}
+    heads, front, pick = frontier(records, objectives), None, None
+    verdict = {"kind": "unknown", "sentence": "Cannot tell whether to switch: nothing was confirmed.", "keep": False}
     given["about"] = "census-income, 99,762 rows of test, suite quick"
     given["made"] = {
         "fingerprint": "b3:9f2c61d0a7e4",
@@ -238,13 +241,22 @@ def view_of(records: Sequence[TrialRecord], objectives: Sequence[Objective], ser
         gains = [choices.table[name] / choices.table[name].iloc[front.current] for name in choices.objectives]
         score = score.where(np.min(gains, axis=0) >= 0.9).where(choices.deployable)
         order = score.sort_values(ascending=False).dropna().index
-        pick = Picked(int(order[0]), "It has the largest product of all outcomes.", 0.83, tuple(map(int, order[1:20])))
-        given |= {"served": front, "choices": choices, "pick": pick, "policy": POLICY, "verdict": SAID}
+        verdict, pick = (
+            SAID,
+            SimpleNamespace(  # what a page reads of a pick
+                row=int(order[0]),
+                point=str(choices.table["point"].iloc[int(order[0])]),
+                sentence="It has the largest product of all outcomes.",
+                stability=SimpleNamespace(holds=0.83),
+                runners_up=[SimpleNamespace(row=int(row)) for row in order[1:20]],
+            ),
+        )
+        given |= {"decision": decision_of(choices, pick), "pick": pick, "policy": POLICY}
         given["current"] = "Current: single-task models under equal weights, as no --current was given."
         given["also"] = [
             "This run cannot say whether any is better: 1 static weight; `seesaw confirm quick-7 --static 7` adds them."
         ]
-    return build_view(records, frontier(records, objectives), **(given | more))
+    return View(records, heads, planes_of(heads, front, pick, verdict), verdict=verdict, **(given | more))
 
 
 @pytest.fixture(scope="session")

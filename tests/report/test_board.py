@@ -12,7 +12,7 @@ from bench.report.board import BoardPart, BoardRun, board_document
 
 
 def run_of(view: Any, name: str = "first", dataset: str = "census") -> BoardRun:
-    return BoardRun(name, "done", "quick", "today", (BoardPart(dataset, "b3", "60 completed", view),))
+    return BoardRun(name, "done", "quick", "today", (BoardPart(dataset, "60 completed", view),))
 
 
 @pytest.mark.parametrize(("count", "served"), [(1, 0), (2, 0), (2, 1), (3, 0), (5, 1)])

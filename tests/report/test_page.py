@@ -34,10 +34,10 @@ def test_nothing_of_data_is_markup(view: Any) -> None:
         dataset=EVIL,
         about=EVIL,
         run=EVIL,
-        verdict=("win", EVIL),
-        why=(EVIL,),
-        commands=((EVIL, EVIL),),
-        made=((EVIL, EVIL),),
+        verdict={"kind": "win", "sentence": EVIL, "keep": False},
+        also=(EVIL,),
+        commands={EVIL: EVIL},
+        made={EVIL: EVIL},
         policy=EVIL,
         current=EVIL,
         incomplete=EVIL,
@@ -58,7 +58,8 @@ def test_words_are_there_without_scripts(view: Any) -> None:
         ("trade", True): "Not worth its cost",
     }
     for (kind, keep), label in labels.items():
-        told = document([replace(view, verdict=(kind, "As it is."), keep=keep)], "quick-7")
+        verdict = {"kind": kind, "sentence": "As it is.", "keep": keep}
+        told = document([replace(view, verdict=verdict)], "quick-7")
         assert f'<p class="verdict {kind}"><strong>{label}</strong>' in told
     assert "<code>seesaw confirm quick-7 --static 7</code>" in page
     packed = re.findall(r'data-packed id="[^"]*">([^<]*)<', page)

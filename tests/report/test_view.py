@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from bench.objectives import Objective
 from bench.report.embed import section_data
-from bench.report.view import MOST_DRAWN, MOST_DRAWS, NOTHING, Picked, decision_of, spread
+from bench.report.view import MOST_DRAWN, MOST_DRAWS, decision_of, spread
 
 
 def test_heads_are_differences_from_the_best_single_task_trial_of_each_objective(view: Any) -> None:
@@ -64,7 +65,7 @@ def test_regions_are_of_paired_differences() -> None:
 
 def test_choices_are_thinned_to_what_may_matter(make_records: Any, make_choices: Any) -> None:
     choices = make_choices(make_records(objectives=5), 5, draws=1000)
-    pick = Picked(3, "it is", None, (5,))
+    pick = SimpleNamespace(row=3, runners_up=[SimpleNamespace(row=5)])
     found = decision_of(choices, pick)
     assert found is not None
     assert found.draws.shape[0] == MOST_DRAWS
@@ -94,9 +95,8 @@ def test_all_that_scripts_read_is_json(outcomes: int, make_records: Any, make_ob
             assert served["rows"][r]["weights"] == row["weights"]
 
 
-def test_a_run_with_nothing_confirmed_says_so(make_records: Any, make_objectives: Any, make_view: Any) -> None:
+def test_a_run_with_nothing_confirmed_shows_validation(make_records: Any, make_objectives: Any, make_view: Any) -> None:
     view = make_view(make_records(confirmed=0), make_objectives())
-    assert view.verdict == ("unknown", NOTHING)
     assert view.decision is None
     assert view.heads.splits == ("valid",)
 

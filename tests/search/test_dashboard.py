@@ -13,7 +13,7 @@ from rung_toys import rung_plan
 from rung_toys import train as train_by_rungs
 from search_toys import essence, ignore, make_job, toy_plan, train, train_with_failures
 
-from bench.confirm.race import Race, confirm
+from bench.confirm.race import confirm
 from bench.records import Job, TrialResult
 from bench.search.dashboard import FILE
 from bench.search.driver import search
@@ -79,7 +79,7 @@ def test_a_search_by_rungs_and_its_replicates(tmp_path: Path) -> None:
         assert [trial.number for trial in trials(tmp_path) if trial.state == running] == waiting
         study.conclude()
         records = study.records()
-        confirm(study, InlineExecutor(train_by_rungs), make_job, [records[0].points[0]], Race(2), ignore)
+        confirm(study, InlineExecutor(train_by_rungs), make_job, [records[0].points[0]], 2, ignore)
     for record, trial in zip(records, trials(tmp_path), strict=True):
         assert trial.params == record.params
         assert trial.values == (list(record.metrics.values()) if record.rungs else None)

@@ -21,7 +21,7 @@ from search_toys import (
 )
 
 import bench.search
-from bench.confirm.race import Race, confirm
+from bench.confirm.race import confirm
 from bench.errors import UserError
 from bench.progress import Advance, Silent, Work
 from bench.records import Job, Point, TrialRecord
@@ -242,7 +242,7 @@ class TestConfirm:
             return train(job)
 
         with Study.open(tmp_path, plan) as study:
-            confirm(study, ShuffledExecutor(spy, 2, 0), make_job, points(study, 4, 1), Race(3), seen.append)  # type: ignore[arg-type]
+            confirm(study, ShuffledExecutor(spy, 2, 0), make_job, points(study, 4, 1), 3, seen.append)  # type: ignore[arg-type]
             records = study.records()
         assert {(job.trial, job.replicate) for job in jobs} == {(t, r) for t in (1, 4) for r in (1, 2, 3)}
         assert len({(job.replicate, job.seed) for job in jobs}) == len({job.seed for job in jobs}) == 3
@@ -262,7 +262,7 @@ class TestConfirm:
             return train(job)
 
         with Study.open(tmp_path, plan) as study, pytest.raises(KeyboardInterrupt):
-            confirm(study, InlineExecutor(third), make_job, points(study, 1, 4), Race(2), ignore)  # type: ignore[arg-type]
+            confirm(study, InlineExecutor(third), make_job, points(study, 1, 4), 2, ignore)  # type: ignore[arg-type]
         jobs: list[Job] = []
 
         def spy(job: Job) -> object:
@@ -271,7 +271,7 @@ class TestConfirm:
 
         notes, seen = Notes(), []
         with Study.open(tmp_path, plan) as study:
-            confirm(study, InlineExecutor(spy), make_job, points(study, 1, 4), Race(3), seen.append, notes)  # type: ignore[arg-type]
+            confirm(study, InlineExecutor(spy), make_job, points(study, 1, 4), 3, seen.append, notes)  # type: ignore[arg-type]
         assert {(job.trial, job.replicate) for job in jobs} == {(1, 3), (4, 2), (4, 3)}
         assert sorted(record.number for record in seen) == [1, 4]
         assert (notes.total, notes.done) == (6, 6)

@@ -12,7 +12,7 @@ import pytest
 from rung_toys import FULL, essence, rung_plan, train
 from search_toys import ShuffledExecutor, ignore, make_job
 
-from bench.confirm.race import Race, confirm
+from bench.confirm.race import confirm
 from bench.errors import UserError
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
@@ -109,7 +109,7 @@ def whole(folder: Path, plan: Plan, slots: int = 1) -> list[Event]:
         search(plan, study, ShuffledExecutor(train, slots, 0), make_job, ignore, clock=lambda: 0.0)
         study.conclude()
         points = [record.points[-1] for record in study.records() if record.points][:2]
-        confirm(study, InlineExecutor(train), make_job, points, Race(1), ignore)
+        confirm(study, InlineExecutor(train), make_job, points, 1, ignore)
         return essence(study.records())
 
 

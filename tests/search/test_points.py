@@ -12,9 +12,10 @@ from rung_toys import FULL, LADDER, rung_plan
 from search_toys import OBJECTIVES, ignore, make_job
 
 from bench.confirm.baselines import baselines_of
-from bench.confirm.race import Race, confirm, shortlist
+from bench.confirm.race import confirm, shortlist
 from bench.frontier.choices import head_choices
 from bench.frontier.frontier import Frontier, frontier
+from bench.frontier.history import History
 from bench.frontier.pick import pick
 from bench.frontier.points import estimate, points
 from bench.frontier.policy import Policy
@@ -87,12 +88,14 @@ def test_the_front_has_the_trial_in_the_middle_of_its_training(tmp_path: Path) -
 
 def test_history_has_every_result_in_the_order_of_jobs(tmp_path: Path) -> None:
     records = searched(tmp_path)
-    history = frontier(records, OBJECTIVES, REFERENCE).history
+    history = History(OBJECTIVES, REFERENCE, by_rungs=True)
+    history.add(records, 2**63)
     results = sorted((at.order, record.number) for record in records for at in record.rungs)
-    assert history["trial"].tolist() == [number for _, number in results]
-    assert history["samples"].iloc[-1] == sum(record.rungs[-1].samples for record in records)
-    assert history["hypervolume"].is_monotonic_increasing
-    assert history["hypervolume"].iloc[-1] == frontier(records, OBJECTIVES, REFERENCE).hypervolume
+    assert [row.trial for row in history.rows] == [number for _, number in results]
+    assert history.rows[-1].samples == sum(record.rungs[-1].samples for record in records)
+    volumes = [row.hypervolume for row in history.rows]
+    assert volumes == sorted(volumes)
+    assert volumes[-1] == frontier(records, OBJECTIVES, REFERENCE).hypervolume
 
 
 @pytest.mark.slow
@@ -113,7 +116,7 @@ def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_pat
     twice = {point.number for point in chosen if sum(each.number == point.number for each in chosen) > 1}
     assert twice  # both lengths of one trial
     with Study.open(tmp_path, rung_plan(reference=REFERENCE)) as study:
-        confirm(study, InlineExecutor(spy), make_job, chosen, Race(2), ignore)
+        confirm(study, InlineExecutor(spy), make_job, chosen, 2, ignore)
         records = study.records()
     assert {point_id(job.trial, job.until) for job in spy.jobs} == set(ids(chosen))
     assert len(spy.jobs) == 2 * len(chosen)
@@ -126,12 +129,12 @@ def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_pat
         assert [each.seed for each in point.replicates] == [derive(7, "replicate", k) for k in (1, 2)]
         assert {each.until for each in point.replicates} == {point.until}
     choices = head_choices(front.points, OBJECTIVES)
-    picked = pick(choices, front.points, OBJECTIVES, Policy())
+    picked = pick(choices, front.points, Policy())
     assert picked.point in ids(on_front(front))
     shorter = max((p for p in compared if p.until), key=lambda point: estimate(point, "like.auc"))
     least = {"like.auc": estimate(shorter, "like.auc")}
     like = Policy.model_validate({"guard": {"at_least": least, "max_loss_in_standard_errors": float("inf")}})
-    picked = pick(choices, front.points, OBJECTIVES, like)
+    picked = pick(choices, front.points, like)
     assert (picked.samples, picked.until) == (LADDER[1], LADDER[1])
     assert f"stopped after {LADDER[1]} samples" in picked.reason
     assert picked.to_json()["until"] == LADDER[1]

@@ -10,7 +10,7 @@ from rung_toys import leaving_predictions
 from search_toys import OBJECTIVES, ignore, make_job, toy_plan, train
 
 from bench.confirm.baselines import baselines_of
-from bench.confirm.race import Race, confirm, shortlist
+from bench.confirm.race import confirm, shortlist
 from bench.records import Failure, Job, Outcome, TrialResult
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
@@ -34,7 +34,7 @@ def confirmed(folder: Path) -> tuple[list[Job], list[Any]]:
     with Study.open(folder, PLAN) as study:
         chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, 2)
         others = baselines_of(study.records(), OBJECTIVES, REFERENCE, ("trees", "equal_weights"))
-        confirm(study, InlineExecutor(run), kept_job, chosen, Race(2), ignore, baselines=others)
+        confirm(study, InlineExecutor(run), kept_job, chosen, 2, ignore, baselines=others)
         return jobs, [study.replicates(), study.baselines()]
 
 

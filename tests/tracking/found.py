@@ -1,6 +1,8 @@
 """What a search of some records finds."""
 
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 from bench.frontier.choices import head_choices
 from bench.frontier.frontier import frontier
@@ -8,7 +10,7 @@ from bench.frontier.history import History
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.objectives import Objective
-from bench.run.reporting import Found, front_of
+from bench.run.reporting import front_of
 
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
 REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
@@ -20,13 +22,27 @@ def history(by_rungs=False, objectives=OBJECTIVES):
 
 def put(section, found):
     """Gives a section what came of its search."""
-    section.front = found and partial(front_of, found)
+    section.front = found and partial(front_of, found, found.picture)
 
 
 def found_in(records, objectives=OBJECTIVES, **more):
     front = frontier(records, objectives)
-    chosen = pick(head_choices(front.points, objectives), front.points, objectives, Policy())
-    return Found(front, chosen, **more)
+    return result(front, pick(head_choices(front.points, objectives), front.points, Policy()), **more)
+
+
+def result(front, chosen, folder=Path("nowhere"), picture="", kind="unknown", sentence="Cannot tell.", served=None):
+    """What MLflow gets of a search's results; `folder` has the page."""
+    run = SimpleNamespace(name="shop", folder=folder, manifest=SimpleNamespace(command="seesaw run quick"))
+    return SimpleNamespace(
+        frontier=front,
+        pick=chosen,
+        verdict=SimpleNamespace(kind=kind, sentence=sentence),
+        serving=SimpleNamespace(served=served),
+        policy=Policy(),
+        asked="",
+        run=SimpleNamespace(run=run),
+        picture=picture,
+    )
 
 
 def changed(asked, more):

@@ -147,7 +147,7 @@ def steps_of(records):
 def concluded(section, records, folder):
     page = folder / "report.html"
     page.write_text("<!doctype html><title>front</title>")
-    put(section, found_in(records, page=page))
+    put(section, found_in(records, folder=folder))
 
 
 def send(uri, asked, records, folder, live=True, patience=60):

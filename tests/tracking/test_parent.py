@@ -6,11 +6,10 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from found import found_in
+from found import found_in, result
 
 from bench.frontier.frontier import frontier
 from bench.objectives import Objective
-from bench.run.reporting import Found
 from bench.tracking.store import Node
 from bench.tracking.values import Value, inward, outward
 
@@ -186,7 +185,7 @@ def page(tmp_path):
 
 
 def test_the_front_is_found_by_a_query(send, asked, find, records, page):
-    send(*records, front=found_in(records, page=page))
+    send(*records, front=found_in(records, folder=page.parent))
     mine = f" and tags.`seesaw.run` = '{asked['identity']['run']}'"
     assert set(find("tags.`front.on_front` = 'true'" + mine)) == {"mmoe trial 1", "mmoe trial 2"}
     assert set(find("tags.`front.on_front` = 'false'" + mine)) == {"single_task trial 0", "mmoe trial 3", "ple trial 4"}
@@ -195,7 +194,7 @@ def test_the_front_is_found_by_a_query(send, asked, find, records, page):
 
 
 def test_parent_has_table_pick_and_page(send, tracker, client, records, page, tmp_path, monkeypatch):
-    told = found_in(records, page=page, picture="<svg/>")
+    told = found_in(records, folder=page.parent, picture="<svg/>")
     run_id = send(*records, front=told).place[1]
     run = client.get_run(run_id)
     assert run.data.metrics["front.hypervolume"] == told.frontier.hypervolume
@@ -225,7 +224,7 @@ def test_a_front_logged_again_replaces_the_old_one(send, asked, find, records, m
 
 
 def test_without_a_pick(send, client, records, objectives):
-    run_id = send(records[1], front=Found(frontier(records, objectives))).place[1]
+    run_id = send(records[1], front=result(frontier(records, objectives), None)).place[1]
     assert client.get_run(run_id).data.tags["seesaw.picked"] == "none"
     assert "picked.json" not in {each.path for each in client.list_artifacts(run_id)}
 
@@ -290,8 +289,7 @@ def test_the_decision_comes_first(send, client, records, page, served, tmp_path)
         outcomes={"click.recall@10%": 0.16, "like.recall@10%": 0.46},
     )
     sentence = "Trade: like.recall@10% +12% for click.recall@10% -1%."
-    verdict = {"kind": "trade", "sentence": sentence}
-    told = Found(heads.frontier, chosen, page, SVG, verdict, served, ("seesaw deploy shop",))
+    told = result(heads.frontier, chosen, page.parent, SVG, "trade", sentence, served)
     parent = send(*records, front=told)
     run_id = parent.place[1]
     run = client.get_run(run_id)

@@ -53,7 +53,6 @@ class Beyond:
         low: (G,), lower bounds; all hold together with probability 1 - `SIZE`.
         high: (G,), upper bounds; each holds with probability 1 - `SIZE`.
         dominates: (G,), whether the point is certainly better than some static point in every objective.
-        margin: for the verdict.
         chances: of "yes" where the gradient front lies two margins beyond, and of "no" where the fronts are equal.
         needed: replicates of each point with which both chances are at least `POWER`; None where no number up to
             `MOST_REPLICATES` is enough. It is sought only where the verdict is "cannot tell".
@@ -276,11 +275,7 @@ def answer(
     split: str,
     run: str,
 ) -> Answer:
-    """Answers it for points on one data set, of which those with two replicates or more on `split` count.
-
-    Args:
-        run: its name, for the command that adds static weights.
-    """
+    """Answers it for points on one data set, of which those with two replicates or more on `split` count."""
     measured = sorted({objective.name.partition(".")[0] for objective in objectives if objective.is_metric})
     if len(measured) == 1:
         return _silent(f"{measured[0]} is the only task measured; one task needs no balancing.")

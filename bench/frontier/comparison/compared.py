@@ -32,7 +32,6 @@ class Ranking:
 
     Attributes:
         names: methods, the best mean rank first; `ranks` are theirs, from 1.
-        datasets: how many.
         p: of Friedman's test that all methods are alike.
         critical: two mean ranks farther apart differ, by Nemenyi's test at `SIZE`.
         cliques: largest groups, as places (first, last) in `names`, in which no two differ.
@@ -160,7 +159,6 @@ class Compared:
     Attributes:
         by: what makes the families; `split` where they were compared.
         ranking: of families by the hypervolumes of their fronts, where there are data sets enough.
-        notes: sentences on what to know.
     """
 
     by: str

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.frontier.comparison.families import Budget, FamilyPoint, average, budget_of, trials_of
-from bench.frontier.comparison.verdict import SIZE, better, holm, replicates_needed
+from bench.frontier.comparison.verdict import CANNOT_TELL, SIZE, holm, replicates_needed
 from bench.frontier.pareto import hypervolume
 from bench.frontier.posterior import posterior_draws
 from bench.frontier.samples import Sample, seed_noise
@@ -52,7 +52,6 @@ def volume_differences(
 
     Args:
         families: by name at least one configuration each; metrics as `objectives`.
-        seed: of the draws.
     """
     every = [sample for members in families.values() for sample in members]
     noise = seed_noise(every) if every else None
@@ -112,13 +111,15 @@ class Contrast:
     @property
     def verdict(self) -> str:
         """Which family is better, or why it cannot be told."""
+        if self.adjusted is not None and self.adjusted < SIZE:
+            return f"{self.left if self.merit > 0 else self.right} is better"
         if self.noise is None:
             doubt = "no point has two replicates"
         elif self.tuning is not None and self.tuning > self.noise:
             doubt = f"luck in tuning is not ruled out (p = {self.tuning:.2g} before Holm)"
         else:
             doubt = f"about {self.needed} replicates would" if self.needed else ""
-        return better(self.left, self.right, self.merit, self.adjusted, doubt)
+        return f"{CANNOT_TELL}: {doubt}" if doubt else CANNOT_TELL
 
 
 def sample_of(member: FamilyPoint, objectives: Sequence[Objective], split: str) -> Sample:
@@ -211,7 +212,6 @@ def tuning_luck(left: Floats, right: Floats, statistic: Statistic, sign: float, 
 
     Args:
         left, right: values of the search (n, M) of each trial.
-        statistic: of such values.
         sign: +1 where left is said to be better, -1 where right is, of values for which larger is better.
     """
     rng, pooled, n = np.random.default_rng(seed), np.concatenate([left, right]), len(left)
@@ -242,7 +242,6 @@ class Comparison:
 
     Attributes:
         families: confirmed members by name.
-        budgets: what the search spent on each family.
         volumes: hypervolume of all confirmed points of each family, baselines among them.
         tested: families of which two trials or more are confirmed: only those are tested.
         members: for how many of its best members a family stands in a test of a metric.

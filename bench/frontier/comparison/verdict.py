@@ -26,19 +26,6 @@ def against(margin: float, low: float, high: float) -> Word:
     return "no" if high < margin else "cannot tell"
 
 
-def better(left: str, right: str, merit: float, p: float | None, doubt: str = "") -> str:
-    """Which of two is better, by an adjusted p-value.
-
-    Args:
-        merit: left's less right's, larger is better.
-        p: None where there is none.
-        doubt: why it cannot be told, where it cannot.
-    """
-    if p is not None and p < SIZE:
-        return f"{left if merit > 0 else right} is better"
-    return f"{CANNOT_TELL}: {doubt}" if doubt else CANNOT_TELL
-
-
 POWER = 0.8
 MOST_REPLICATES = 1000
 MOST_TIMES = 100

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError
 
-from bench.errors import UserError
 from bench.frontier.pareto import nondominated
 from bench.frontier.served.front import band
 from bench.frontier.served.served import Served
@@ -30,12 +29,19 @@ STEEP = 4.0
 
 @dataclass(frozen=True)
 class Effect:
-    """How much more of an outcome there is, as a fraction: .012 is 1.2% more."""
+    """How much more of an outcome there is, as a fraction: .012 is 1.2% more.
+
+    Attributes:
+        low, high: ends of its 90% interval; NaN where it is unknown.
+        by: the row of the serving point that gains it over a row, the nearest one where it is interpolated; None for a
+            mean over a front.
+    """
 
     outcome: str
     value: float
     low: float
     high: float
+    by: int | None = None
 
     @property
     def gained(self) -> bool:
@@ -44,19 +50,6 @@ class Effect:
 
     def __str__(self) -> str:
         return f"{self.outcome} {in_percent(100 * self.value, 100 * self.low, 100 * self.high)}"
-
-
-@dataclass(frozen=True)
-class Distance(Effect):
-    """A gain at equal outcomes; its 90% interval is NaN where it is unknown.
-
-    Attributes:
-        outcome: what is gained.
-        by: the row of the serving point that gains it over a row, the nearest one where it is interpolated; None for a
-            mean over a front.
-    """
-
-    by: int | None = None
 
 
 def rows_of(served: Served, points: Sequence[str] | None = None, roles: Sequence[str] | None = None) -> Mask:
@@ -69,7 +62,7 @@ def rows_of(served: Served, points: Sequence[str] | None = None, roles: Sequence
     return found
 
 
-def distance(served: Served, front: Mask, other: Mask, outcome: str) -> Distance | None:
+def distance(served: Served, front: Mask, other: Mask, outcome: str) -> Effect | None:
     """How much more of an outcome a front of rows (S,) has than another front at equal other outcomes, on average.
 
     The average is over the other's non-dominated points, of sums: points with more of the outcome count more. Left out
@@ -78,14 +71,14 @@ def distance(served: Served, front: Mask, other: Mask, outcome: str) -> Distance
     Returns:
         None where no point is left.
     """
-    column, values, facets = _column(served, outcome), served.means(CONFIRM), _facets(served, front)
+    column, values, facets = _names(served).index(outcome), served.means(CONFIRM), _facets(served, front)
     only = np.eye(len(served.outcomes))[column]
     found = [_match(values, front, facets, row, only) for row in _front(served, other)]
     matches = [match for match in found if match is not None and match.steepness(values, column) <= STEEP]
     return _told(served, matches, column) if matches else None
 
 
-def ahead(served: Served, front: Mask, others: Mask) -> list[Distance]:
+def ahead(served: Served, front: Mask, others: Mask) -> list[Effect]:
     """By outcome how far a front is beyond that of others at equal outcomes, where that is known.
 
     The front is ahead where there are distances and every one of them is `ahead`. Between points a surface lies below
@@ -95,19 +88,18 @@ def ahead(served: Served, front: Mask, others: Mask) -> list[Distance]:
     return [one for one in each if one is not None]
 
 
-def gain_of_all(served: Served, front: Mask, row: int) -> Distance:
+def gain_of_all(served: Served, front: Mask, row: int) -> Effect:
     """By how much a front of rows (S,) is ahead of a row in every outcome at once, where it is most so.
 
     It is negative where the front is behind in some outcome under any weights.
     """
     everything = np.ones(len(served.outcomes))
     match = _match(served.means(CONFIRM), front, _facets(served, front), row, everything)
-    if match is None:
-        raise UserError("expected a front of at least one row, found none")
+    assert match is not None  # there is a row, and none of its outcomes is held
     return _told(served, [match], None)
 
 
-def exchange(served: Served, row: int, paid: str, bought: str) -> Distance | None:
+def exchange(served: Served, row: int, paid: str, bought: str) -> Effect | None:
     """By how many per cent one outcome rises for one per cent less of another, along the row's own sweep.
 
     The slope of the logarithms: between the neighbouring weights on either side with two outcomes; with more, to the
@@ -116,7 +108,7 @@ def exchange(served: Served, row: int, paid: str, bought: str) -> Distance | Non
     Returns:
         None where the candidate has no other point, or nothing is paid between them.
     """
-    x, y = _column(served, paid), _column(served, bought)
+    x, y = _names(served).index(paid), _names(served).index(bought)
     first, last = _neighbours(served, row, x, y)
 
     def slope(values: Floats) -> Floats:
@@ -127,7 +119,7 @@ def exchange(served: Served, row: int, paid: str, bought: str) -> Distance | Non
     value = float(slope(served.means(TEST)))
     if first == last or not np.isfinite(value):
         return None
-    return Distance(bought, value, *_interval(slope(served.test_draws.astype(np.float64))))
+    return Effect(bought, value, *_interval(slope(served.test_draws.astype(np.float64))))
 
 
 def _neighbours(served: Served, row: int, x: int, y: int) -> tuple[int, int]:
@@ -189,7 +181,6 @@ def _match(values: Floats, front: Mask, facets: NDArray[np.int64], row: int, tow
 
     Args:
         values: (S, M) on confirmation rows.
-        facets: of the front.
         towards: see `_Match`.
     """
     own, gained = values[row], towards > 0
@@ -250,11 +241,8 @@ def _simplices(places: Floats) -> NDArray[np.int64]:
         return np.zeros((0, size + 1), np.int64)
 
 
-def _column(served: Served, outcome: str) -> int:
-    names = [each.name for each in served.outcomes]
-    if outcome not in names:
-        raise UserError(f"expected a served outcome of {', '.join(names)}, found '{outcome}'")
-    return names.index(outcome)
+def _names(served: Served) -> list[str]:
+    return [each.name for each in served.outcomes]
 
 
 def _front(served: Served, mask: Mask) -> list[int]:
@@ -263,7 +251,7 @@ def _front(served: Served, mask: Mask) -> list[int]:
     return rows[nondominated(served.means(CONFIRM)[rows], served.outcomes)].tolist() if len(rows) else []
 
 
-def _told(served: Served, matches: Sequence[_Match], column: int | None) -> Distance:
+def _told(served: Served, matches: Sequence[_Match], column: int | None) -> Effect:
     """The gain of all matches together in one outcome, as a share of what their rows have; of one match in all."""
 
     def gain(values: Floats) -> Floats:
@@ -276,7 +264,7 @@ def _told(served: Served, matches: Sequence[_Match], column: int | None) -> Dist
     low, high = _interval(gain(served.test_draws.astype(np.float64)))
     name = "every outcome" if column is None else served.outcomes[column].name
     by = matches[0].by[int(matches[0].shares.argmax())] if column is None else None
-    return Distance(name, float(gain(served.means(TEST))), low, high, by)
+    return Effect(name, float(gain(served.means(TEST))), low, high, by)
 
 
 def _interval(drawn: Floats) -> tuple[float, float]:
@@ -288,23 +276,15 @@ def _interval(drawn: Floats) -> tuple[float, float]:
 
 
 def readings(served: Served, row: int) -> list[str]:
-    """Sentences about a served front.
-
-    Args:
-        row: of the pick: exchange rates are those there.
-    """
-    return [*_exchanges(served, row), *_models(served)]
-
-
-def _exchanges(served: Served, row: int) -> list[str]:
-    """What one per cent of the first outcome buys of each other one, at a row."""
-    paid, *others = (each.name for each in served.outcomes)
-    found = [exchange(served, row, paid, bought) for bought in others]
-    return [
+    """Sentences: what one per cent of the first outcome buys of each other one, at a row; what models alone gain."""
+    paid, *others = _names(served)
+    found = [exchange(served, row, paid, other) for other in others]
+    bought = [
         f"At the pick, giving up 1% of {paid} buys {in_percent(each.value, each.low, each.high)} of {each.outcome}."
         for each in found
         if each is not None and each.value > 0
     ]
+    return [*bought, *_models(served)]
 
 
 def _models(served: Served) -> list[str]:
@@ -316,10 +296,9 @@ def _models(served: Served) -> list[str]:
     found = ahead(served, trials, own)
     if not found:
         return []
-    told = [f"{each.outcome} {in_percent(100 * each.value, 100 * each.low, 100 * each.high)}" for each in found]
     return [
         f"Models alone: against the current point's own models under any weights, the searched models have, at equal "
-        f"other outcomes, {', '.join(told)}."
+        f"other outcomes, {', '.join(map(str, found))}."
     ]
 
 

@@ -68,12 +68,17 @@ THREADS = min(8, cores())
 """Sorting and the compiled kernels hold no lock of Python's."""
 
 
+def measure_of(rows: Rows, outcomes: Sequence[str], split: str, resamples: int) -> Measure:
+    """The outcomes on the rows of a split that predictions are kept of."""
+    tasks = [Task(name, kind) for name, kind in zip(rows.tasks, rows.kinds, strict=True)]
+    about = (rows.labels, rows.group, split, resamples, rows.units)
+    return Measure(tasks, outcomes, *about, weights=rows.weights)
+
+
 class Meter:
     """Measures candidates on the rows of one split.
 
     Attributes:
-        split: `confirm` or `test`.
-        measure: of the outcomes, on these rows.
         scores: places of candidates, of those measured so far, that are a score and are not fused.
     """
 
@@ -82,9 +87,7 @@ class Meter:
     ) -> None:
         self.split, self._candidates, self._rates, self._rows = split, candidates, rows.rates, len(rows.labels)
         self.scores: set[int] = set()
-        tasks = [Task(name, kind) for name, kind in zip(rows.tasks, rows.kinds, strict=True)]
-        about = (rows.labels, rows.group, split, resamples, rows.units)
-        self.measure = Measure(tasks, outcomes, *about, weights=rows.weights)
+        self.measure = measure_of(rows, outcomes, split, resamples)
 
     def sweep(self, settings: Sequence[Fusion]) -> list[Floats]:
         """By candidate the outcomes (n, K, M) of its replicates."""
@@ -95,14 +98,10 @@ class Meter:
             np.array([by_job[at, run] for run in range(each.replicates)]) for at, each in enumerate(self._candidates)
         ]
 
-    def points(self, of: Sequence[int], at: Sequence[int], settings: Sequence[Fusion]) -> Points:
-        """The chosen points with their resamples: candidates `of` under settings at the places `at`."""
-        return self.parts(of, at, settings, [self.measure])[0]
-
     def parts(
         self, of: Sequence[int], at: Sequence[int], settings: Sequence[Fusion], measures: Sequence[Measure]
     ) -> list[Points]:
-        """The chosen points by each of several measures of these rows."""
+        """The chosen points, candidates `of` under settings at the places `at`, by several measures of these rows."""
         chosen: dict[int, list[int]] = {}
         for point, candidate in enumerate(of):
             chosen.setdefault(candidate, []).append(point)
@@ -169,15 +168,6 @@ LEAST = 20
 COLUMNS = ["row", "segment", "split", "outcome", "value", "low", "high", "gain", "gain.low", "gain.high"]
 
 
-def segment_names(rows: Rows) -> list[tuple[str, NDArray[np.bool_]]]:
-    """The name of each segment (`country=US`), and which rows are in it."""
-    return [
-        (f"{name}={value}", np.asarray(rows.codes[:, column] == code))
-        for column, (name, values) in enumerate(rows.segments.items())
-        for code, value in enumerate(values)
-    ]
-
-
 def segment_table(
     meter: Meter,
     rows: Rows,
@@ -197,7 +187,13 @@ def segment_table(
     """
     measured: dict[str, Measure] = {}
     enough: dict[str, NDArray[np.bool_]] = {}
-    for name, inside in segment_names(rows):
+    segments = [
+        (column, code, f"{kind}={value}")
+        for column, (kind, values) in enumerate(rows.segments.items())
+        for code, value in enumerate(values)
+    ]
+    for column, code, name in segments:
+        inside = rows.codes[:, column] == code
         positives = (rows.labels[inside] > 0).sum(axis=0)
         of_tasks = [positives[rows.tasks.index(each.name.partition(".")[0])] for each in outcomes]
         enough[name] = np.array(of_tasks) >= LEAST

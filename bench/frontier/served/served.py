@@ -167,8 +167,6 @@ class Served:
             where no candidate has two replicates.
         current: row of the current point.
         hypervolume: of the front on test, over a random order, as a share of the ideal's.
-        random: (M,) outcomes of a random order on confirmation rows.
-        settings: how many fusions were tried for each candidate.
         replicates: of the candidates, the median.
         row_variance: (S, M), variance of the gains on test that comes from its rows alone.
         reach: half the width, in standard errors, of intervals on test that hold for whichever point was picked.
@@ -182,8 +180,6 @@ class Served:
     test_draws: NDArray[np.float32]
     current: int
     hypervolume: Interval
-    random: Floats
-    settings: int
     replicates: int
     row_variance: Floats
     reach: float
@@ -212,14 +208,13 @@ def served_front(
 
     Args:
         rows: by split, `confirm` and `test`; `valid` where predictions of its rows are kept.
-        seed: of the run, for what is simulated.
 
     Raises:
-        UserError: fewer than two tasks or more than five, an outcome to be minimised or undefined on these rows, or an
-            unknown current point.
+        UserError: fewer than two tasks or more than five, an outcome that is undefined on these rows, or an unknown
+            current point.
     """
     names, tasks = [each.name for each in outcomes], rows[CONFIRM].tasks
-    at = _checked(candidates, tasks, outcomes, current)
+    at = _checked(candidates, tasks, current)
     meters = {split: Meter(candidates, rows[split], split, names, resamples) for split in SPLITS}
     for split, meter in meters.items():
         _defined(meter.measure, names, split)
@@ -235,7 +230,7 @@ def served_front(
     now = _first(values[at], sweep.settings.index(fusion))
     places = kept(means, valid, error, outcomes, (at, now))
     of, settings = [c for c, _ in places], [k for _, k in places]
-    points = {split: meter.points(of, settings, sweep.settings) for split, meter in meters.items()}
+    points = {split: meter.parts(of, settings, sweep.settings, [meter.measure])[0] for split, meter in meters.items()}
     row = places.index((at, now))
     known = shape is not None
     purpose = derive(seed, "served")
@@ -271,8 +266,6 @@ def served_front(
         current=row,
         hypervolume=volume_of(points[TEST].means[front], drawn[TEST][:, front], outcomes, measure.random(),
                               _ideal(measure, rows[TEST], outcomes), known),
-        random=meters[CONFIRM].measure.random(),
-        settings=len(sweep.settings),
         replicates=round(float(np.median([each.replicates for each in candidates]))),
         row_variance=error_of(gains(of_rows, row)) ** 2,
         reach=reach(drawn[TEST], of_rows, row),
@@ -287,18 +280,11 @@ def _drawn(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floats
     return draws_of(points, seeds, seed, draws).astype(np.float32).astype(np.float64)
 
 
-def _checked(
-    candidates: Sequence[Candidate], tasks: Sequence[str], outcomes: Sequence[Objective], current: Current
-) -> int:
+def _checked(candidates: Sequence[Candidate], tasks: Sequence[str], current: Current) -> int:
     """The place of the current candidate."""
     if not 2 <= len(tasks) <= 5:
         raise UserError(f"a served front weighs 2 to 5 tasks, found {len(tasks)}; `seesaw pick` compares the heads")
-    for each in outcomes:
-        if each.direction != "maximize":
-            raise UserError(f"served front: expected outcomes to maximise, found '{each.name}'")
     ids = [each.id for each in candidates]
-    if len(set(ids)) < len(ids):
-        raise UserError(f"served front: expected candidates of different ids, found {', '.join(ids)}")
     check_known("current point", current.id, ids, "served front")
     return ids.index(current.id)
 

@@ -26,7 +26,7 @@ from bench.predictions import Rows
 from bench.rows import CONFIRM, TEST
 
 JSON, NPZ = "served.json", "served.npz"
-ARRAYS, NUMBERS = ("draws", "test_draws", "row_variance"), ("current", "settings", "replicates")
+ARRAYS, NUMBERS = ("draws", "test_draws", "row_variance"), ("current", "replicates")
 """Parts of a front that are written as they are, into `served.npz` and `served.json`."""
 VERSION = 5
 """Raised whenever the same predictions give another front."""
@@ -72,7 +72,6 @@ def save(served: Served, folder: Path, digest: str) -> None:
         "outcomes": [asdict(each) for each in served.outcomes],
         "table": served.table.to_dict("records"),
         **{name: getattr(served, name) for name in NUMBERS},
-        "random": served.random.tolist(),
         "segments": served.segments.to_dict("list"),
     }
     write_text(folder / JSON, json.dumps(jsonable(document), allow_nan=False))
@@ -81,26 +80,21 @@ def save(served: Served, folder: Path, digest: str) -> None:
 def load(folder: Path, digest: str) -> Served | None:
     """The front that was saved with this digest; None where there is none, or its files are damaged."""
     try:
-        return _load(folder, digest)
+        document = json.loads((folder / JSON).read_text(encoding="utf-8"))
+        with np.load(folder / NPZ, allow_pickle=False) as arrays:
+            if document["digest"] != digest or str(arrays["digest"]) != digest:
+                return None
+            return Served(
+                outcomes=tuple(Objective(**each) for each in document["outcomes"]),
+                table=_numbers(pd.DataFrame(document["table"])),
+                segments=_numbers(pd.DataFrame(document["segments"])),
+                hypervolume=Interval(*arrays["hypervolume"].tolist()),
+                reach=float(arrays["reach"]),
+                **{name: document[name] for name in NUMBERS},
+                **{name: arrays[name] for name in ARRAYS},
+            )
     except (BadZipFile, EOFError, LookupError, OSError, TypeError, ValueError):
         return None
-
-
-def _load(folder: Path, digest: str) -> Served | None:
-    document = json.loads((folder / JSON).read_text(encoding="utf-8"))
-    with np.load(folder / NPZ, allow_pickle=False) as arrays:
-        if document["digest"] != digest or str(arrays["digest"]) != digest:
-            return None
-        return Served(
-            outcomes=tuple(Objective(**each) for each in document["outcomes"]),
-            table=_numbers(pd.DataFrame(document["table"])),
-            segments=_numbers(pd.DataFrame(document["segments"])),
-            random=np.array(document["random"]),
-            hypervolume=Interval(*arrays["hypervolume"].tolist()),
-            reach=float(arrays["reach"]),
-            **{name: document[name] for name in NUMBERS},
-            **{name: arrays[name] for name in ARRAYS},
-        )
 
 
 def to_json(served: Served) -> dict[str, Any]:
@@ -152,7 +146,6 @@ def _segments(served: Served, row: int) -> dict[str, dict[str, dict[str, float]]
 
 
 def _numbers(table: pd.DataFrame) -> pd.DataFrame:
-    """With NaN in place of null."""
     for name in table.columns:
         if any(each is None for each in table[name]):
             table[name] = table[name].astype(float)

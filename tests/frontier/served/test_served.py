@@ -11,7 +11,6 @@ from bench.frontier.served.distance import ahead, distance, exchange, gain_of_al
 from bench.frontier.served.measuring import Current
 from bench.frontier.served.served import served_front
 from bench.frontier.served.store import digest_of, load, save, to_json
-from bench.objectives import Objective
 
 EQUAL = Fusion.of("power", (1, 1))
 
@@ -36,9 +35,8 @@ def test_one_task_alone_is_at_the_ends_and_weights_in_between_trade(two, outcome
     assert len(front) > 5
     assert (np.diff(front["confirm/like.recall@10%"]) <= 0).all()
     for each in outcomes:
-        assert (good[each.key("test")] > served.random[0]).any()
+        assert (good[each.key("test")] > 0.1).any()  # what a random order has
         assert (served.table[f"{each.key('test')}.low"] <= served.table[each.key("test")]).all()
-    assert np.abs(served.random - 0.1).max() < 1e-3
 
 
 def test_gains_are_fractions_of_the_current_point(two):
@@ -164,10 +162,6 @@ def test_bad_input_is_named(world, outcomes):
     a = made.candidate("a")
     with pytest.raises(UserError, match="current point"):
         front_of(made, [a], outcomes, "b")
-    with pytest.raises(UserError, match="different ids"):
-        front_of(made, [a, a], outcomes)
-    with pytest.raises(UserError, match="maximise"):
-        front_of(made, [a], [Objective("click.recall@10%", "minimize")])
     short = replace(a, predictions=lambda split, at: np.zeros((3, 2), "f4"))
     with pytest.raises(UserError, match="expected 600 rows of 2 tasks"):
         front_of(made, [short], outcomes)

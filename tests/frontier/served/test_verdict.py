@@ -33,7 +33,7 @@ def front_of(rows, sd=0.001, current=0, known=True, chance=1.0):
         **{each.key(split): table[each.name] for split in ("confirm", "test") for each in OUTCOMES},
     })  # fmt: skip
     nothing = Interval(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan)
-    return Served(OUTCOMES, table, draws, draws, current, nothing, np.full(2, 0.1), 10, 3,
+    return Served(OUTCOMES, table, draws, draws, current, nothing, 3,
                   np.full(values.shape, 1e-8), 2.5 if known else np.nan, pd.DataFrame())  # fmt: skip
 
 

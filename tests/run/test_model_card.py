@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.production.model_card import _deciles, _regression
+from bench.run.model_card import _deciles, _regression
 
 
 def test_a_quantile_is_said_to_be_no_mean() -> None:

@@ -1,0 +1,134 @@
+"""The model card, in Markdown: what a person must know before they use a packaged model.
+
+After Mitchell et al., FAT* 2019: data, how it was chosen, how good it is and how sure that is, and its limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from bench.data import Store
+from bench.frontier.retraining import PredictionInterval
+from bench.machine import versions
+from bench.production.retrain import Retrained
+from bench.production.scorer import RawRows
+from bench.production.served_model import regressions_in_words
+from bench.rows import NAMES
+
+if TYPE_CHECKING:
+    from bench.run.deploy import Plan
+
+
+def model_card(planned: Plan, store: Store, retrained: Retrained, intervals: Mapping[str, PredictionInterval]) -> str:
+    """The card as Markdown."""
+    card, pick = planned.part.card, planned.pick
+    columns = [
+        {
+            "column": f"`{column.name}`",
+            "as": column.kind,
+            "may be absent": "yes" if column.optional else "no",
+        }
+        for column in RawRows(store.encoder).columns
+    ]
+    splits = [{"split": name, "rows": f"{of['rows']:,}"} for name, of in store.manifest["splits"].items()]
+    tasks = ", ".join(f"{task.name} (given {task.parent})" if task.parent else task.name for task in card.tasks)
+    calibration = f"{planned.policy.retrain.calibration} calibration" if retrained.calibrations else "not calibrated"
+    regressions = regressions_in_words(store.schema, retrained.config)
+    sections = [
+        f"# {card.title}: a model to rank by",
+        pick.reason,
+        *(f"**Warning:** {sentence}" for sentence in retrained.warnings),
+        "## Data",
+        f"`{card.key}`: {card.title}. Licence: {card.licence}. Tasks: {tasks}. Fingerprint of the prepared data: "
+        f"`{store.fingerprint}`.",
+        _table(splits),
+        "## What goes in",
+        "Raw columns, as in the log; unknown values and empty cells are allowed everywhere.",
+        _table(columns),
+        "## What comes out",
+        f"A probability for each task ({calibration}), and `score` = {planned.score}, of {planned.score.on} "
+        "predictions. Rank by `score`: the larger, the higher. Only its order has a meaning.",
+        *(_regression(name, says) for name, says in regressions.items()),
+        "## How it was picked",
+        f"Architecture: {pick.architecture}. The policy (`policy.toml`):",
+        f"```toml\n{planned.policy.toml}```",
+        f"The frontier, on {NAMES[planned.result.frontier.split]}:",
+        _table(_front(planned)),
+        "## How good it is",
+        "The ranking by `score`:" if planned.outcomes else "",
+        _table(_outcomes(planned, retrained)),
+        "On test, which no choice has seen:",
+        _table(_test(planned, retrained, intervals)),
+        *(part for name, rows in retrained.deciles.items() for part in _deciles(name, rows)),
+        "## Limits",
+        "It was judged on rows of the log: on other populations or times it may be worse, and what it ranks changes "
+        "what is logged next. Probabilities given a parent (`.cvr`) were seen where the parent happened only. "
+        "Values that train did not hold share one embedding.",
+        "## Reproduce",
+        f"    {planned.command}\n\nSeed {planned.seed}; "
+        + ", ".join(f"{name} {version}" for name, version in versions().items())
+        + ".",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _regression(name: str, says: str) -> str:
+    if says == "mean":
+        return f"Of `{name}` the mean, in the unit of its label."
+    return (
+        f"Of `{name}` the {says}, in the unit of its label. It is no mean; times the probability of a parent "
+        "(`.ctcvr`), it serves to rank."
+    )
+
+
+def _deciles(name: str, rows: Sequence[Sequence[float]]) -> tuple[str, str]:
+    lines = [
+        {"tenth": str(at), "weight": f"{weight:,.0f}", "predicted": f"{said:.5g}", "true": f"{true:.5g}"}
+        for at, (weight, said, true) in enumerate(rows, 1)
+    ]
+    return f"Mean of `{name}` by tenths of these rows, in the order of predictions:", _table(lines)
+
+
+def _table(rows: Iterable[Mapping[str, str]]) -> str:
+    rows = list(rows)
+    if not rows:
+        return ""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _front(planned: Plan) -> list[dict[str, str]]:
+    frontier = planned.result.frontier
+    found = []
+    for row in frontier.plausible.to_dict("records"):
+        line = {"trial": str(row["point"]), "architecture": str(row["architecture"])}
+        for key in frontier.keys:
+            deviation = row.get(f"{key}.sd")
+            line[key] = f"{row[key]:.5g}" + (
+                f" ± {deviation:.2g}" if deviation is not None and deviation == deviation else ""
+            )
+        line["P(non-dominated)"] = "-" if row["p_nondominated"] is None else f"{row['p_nondominated']:.2f}"
+        found.append(line)
+    return found
+
+
+def _outcomes(planned: Plan, retrained: Retrained) -> list[dict[str, str]]:
+    rows = NAMES[planned.result.frontier.split]
+    return [
+        {"outcome": name, f"when picked, on {rows}": f"{value:.5g}", "on test": f"{retrained.served[name]:.5g}"}
+        for name, value in planned.outcomes.items()
+    ]
+
+
+def _test(planned: Plan, retrained: Retrained, intervals: Mapping[str, PredictionInterval]) -> list[dict[str, str]]:
+    return [
+        {
+            "metric": each.name,
+            "on test": f"{retrained.test.get(each.key('test'), float('nan')):.5f}",
+            "calibrated": f"{retrained.calibrated.get(each.key('test'), float('nan')):.5f}",
+            "prediction interval": str(intervals.get(each.name, "-")),
+        }
+        for each in planned.result.objectives
+        if each.is_metric
+    ]
