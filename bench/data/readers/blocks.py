@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import io
+import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -44,10 +46,13 @@ def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[
             yield counted
             return
         try:
-            packed = pa.CompressedInputStream(pa.PythonFile(counted, mode="r"), codec)
-            yield io.BufferedReader(packed, 1 << 20)
-        except OSError as error:
-            if error.errno is not None:  # of the disk, not of the content
+            if codec == "gzip":  # Arrow's own refuses a file that is padded with zeros
+                yield io.BufferedReader(gzip.GzipFile(fileobj=counted), 1 << 20)
+            else:
+                packed = pa.CompressedInputStream(pa.PythonFile(counted, mode="r"), codec)
+                yield io.BufferedReader(packed, 1 << 20)
+        except (EOFError, zlib.error, OSError) as error:
+            if getattr(error, "errno", None) is not None:  # of the disk, not of the content
                 raise
             raise UserError(f"{path}: broken {codec} file: {error}") from None
 
