@@ -226,7 +226,7 @@ def _show_draft(draft: Draft) -> None:
     print_table(["column", "role", "kind", "distinct", "missing", "why"], rows, draft.id)
     tasks = []
     for name, label in draft.labels.items():
-        counts = [split[1][name][0] if label.binary else None for split in draft.split.counts.values()]
+        counts = [int(sums[name][0]) if label.binary else None for _, sums in draft.split.counts.values()]
         tasks.append([name, label.rule.parent or "-", label.mean, *counts])
     print_table(["task", "parent", "mean", *(f"positive in {name}" for name in draft.split.counts)], tasks)
     for name, label in draft.labels.items():

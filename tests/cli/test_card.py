@@ -158,6 +158,9 @@ def test_what_it_proposes_of_tasks_and_scenarios_can_be_uncommented(seesaw, tmp_
     ]
     card, text = tmp_path / "card.toml", (tmp_path / "card.toml").read_text(encoding="utf-8")
     assert 'The same may hold for "todays_score".' in text.replace("\n#", "")
+    means = re.findall(r"spend ([\d.]+) on average", text.replace("\n# ", " "))  # of each split: a drift is seen
+    assert len(means) == 4
+    assert all(10 < float(mean) < 100 for mean in means)
     assert not {"scenario", "logged", "where"} & set(card_of(tmp_path))
     assert [len(task) for task in card_of(tmp_path)["tasks"]] == [2, 3, 3, 2]
     keys = r"scenario|logged|where|parent|duration|censored|name|column|kind"

@@ -123,10 +123,12 @@ def _split(draft: Draft) -> Iterator[str]:
     split = draft.split
     yield from (line for sentence in split.why for line in comment(sentence))
     rows = sum(count for count, _ in split.counts.values()) + split.outside
-    for name, (count, positives) in split.counts.items():
+    for name, (count, sums) in split.counts.items():
         of_tasks = "".join(
-            f", {task} {number:,}{'' if known == count else f' of {known:,} labels'} ({number / known:.2%})"
-            for task, (number, known) in positives.items()
+            f", {task} {number:,.0f}{'' if known == count else f' of {known:,} labels'} ({number / known:.2%})"
+            if draft.labels[task].binary
+            else f", {task} {_mean(number / known)} on average"
+            for task, (number, known) in sums.items()
         )
         yield from comment(f"{name}: {count:,} rows, {count / rows:.1%}{of_tasks}")
     yield "[split]"
@@ -142,12 +144,16 @@ def _tasks(draft: Draft) -> Iterator[str]:
 
 def _task(name: str, label: Label, draft: Draft) -> Iterator[str]:
     yield from comment(
-        f"{name}: {label.mean:.3%} positive" if label.binary else f"{name}: a number, {label.mean:.4g} on average"
+        f"{name}: {label.mean:.3%} positive" if label.binary else f"{name}: a number, {_mean(label.mean)} on average"
     )
     yield from (line for note in label.notes for line in comment(f"{upper(note)}."))
     yield "[[tasks]]"
     yield from (f"{key(name)} = {toml(value)}" for name, value in label.table.items())
     yield from _proposed(draft, f"tasks.{name}")
+
+
+def _mean(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _encoding(draft: Draft) -> Iterator[str]:

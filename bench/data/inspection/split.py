@@ -223,8 +223,8 @@ class Split:
 
     table: Mapping[str, Any]
     why: tuple[str, ...]
-    counts: Mapping[str, tuple[int, Mapping[str, tuple[int, int]]]]
-    """Split -> (rows, binary task -> (positives, rows with a label))."""
+    counts: Mapping[str, tuple[int, Mapping[str, tuple[float, int]]]]
+    """Split -> (rows, task -> (sum of its labels, rows with a label))."""
     outside: int
     """Rows in no split."""
 
@@ -238,28 +238,26 @@ def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Lab
     table, why = _proposed(wish, files, file, columns)
     split = assigned(table, wish, files, file, columns)
     values = {name: read(label.rule, columns) for name, label in labels.items()}
-    counts: dict[str, tuple[int, Mapping[str, tuple[int, int]]]] = {}
+    counts: dict[str, tuple[int, Mapping[str, tuple[float, int]]]] = {}
     by, way_out = f"by a split by {wish.chosen}", "give it a larger share, or choose another --split"
     for number, split_name in enumerate(SPLITS):
         inside, name = split == number, f"'{split_name}'{of_validation(split_name)}"
         if not inside.any():
             raise UserError(f"the split by {wish.chosen} leaves {name} empty: {way_out}")
-        positives = dict[str, tuple[int, int]]()
+        sums = dict[str, tuple[float, int]]()
         for task, label in labels.items():
             seen = values[task][inside]
             seen = seen[~np.isnan(seen)]
             if len(seen) == 0:
                 raise UserError(f"task '{task}' has no label in {name} {by}: {way_out}")
-            if not label.binary:
-                continue
-            happened = int((seen == 1).sum())
-            positives[task] = happened, len(seen)
-            if not 0 < happened < len(seen):
+            happened = float(seen.sum())
+            sums[task] = happened, len(seen)
+            if label.binary and not 0 < happened < len(seen):
                 raise UserError(
-                    f"task '{task}' needs both classes in {name}, but {by} {happened:,} of its {len(seen):,} "
+                    f"task '{task}' needs both classes in {name}, but {by} {happened:,.0f} of its {len(seen):,} "
                     f"rows are positive: {way_out}"
                 )
-        counts[split_name] = int(inside.sum()), positives
+        counts[split_name] = int(inside.sum()), sums
     return Split(table, why + _unranked(wish, columns), counts, int((split < 0).sum()))
 
 
