@@ -71,7 +71,7 @@ def take_turns(folder: Path, batch: int) -> None:
     trainer = Trainer(store, TrialConfig.parse({"optim.batch_size": batch}), (), seed=0)
     few = Split(*(np.array(getattr(store.split("valid"), name)[:batch]) for name in ARRAYS))
     trainer.step(*next(Batches(few).in_order(batch)))  # compiles, and touches no page of train
-    data = trainer.train_data
+    data = trainer.data
     reset_peak_memory()
     before = peak_memory_mb()
     epoch, batches = 0, iter(())

@@ -87,7 +87,7 @@ def outcome_of(error: float, unseen: bool, rng: np.random.Generator, run: int) -
     rows = Rows.draw(error, rng) if unseen else searched
     chosen = shortlist(records, OBJECTIVES, REFERENCE, SHORTLIST, single_task=False)
     points = [confirmed(point, truth[point.number], rows, rng) for point in chosen]
-    volume = statistics(points, OBJECTIVES, REFERENCE, CONFIRM, run).hypervolume
+    _, volume = statistics(points, OBJECTIVES, REFERENCE, CONFIRM, run, None)
     assert volume is not None
     own = truth[[point.number for point in points]]
     means = np.array([[np.mean([run.metrics[key] for run in p.replicates]) for key in KEYS[CONFIRM]] for p in points])
