@@ -16,13 +16,14 @@ as much again encoded, and 96 MB as histories."""
 CHILD = """
 import sys
 from pathlib import Path
-from bench.data import history, load_card, prepare, spill
+from bench.data import history, load_card, preparation, prepare, spill
 from bench.data.encoding import numeric
 from bench.data.readers import base, blocks
 
 # small, so that all sizes reach the same level
 base.PART, blocks.BLOCK, spill.CHUNK, numeric.EXACT = 1 << 12, 1 << 18, 1 << 12, 1 << 14
 history.PART, history.ROWS = 1 << 12, 1 << 14
+preparation.CHUNK = spill.CHUNK
 card, raw = Path(sys.argv[1]), Path(sys.argv[1]).parent
 print(prepare(load_card(str(card)), raw / "home", raw).manifest["peak_memory_mb"])
 """
