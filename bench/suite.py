@@ -96,6 +96,7 @@ factors these are about 250 trials, of which 6 to 10 reach full length."""
 LOWEST, LEAST_SAMPLES = 1 / 32, 16_384
 """The default lowest rung: this part of full length, and at least this number of samples. Fewer are under ten steps:
 models then differ by their learning rate only, and building and measuring a model takes longer than training it."""
+EPOCHS = "optim.epochs"
 MOST_PASSES = 10
 """Over train at full length, where a suite says how many samples that is."""
 STEP = 4.0
@@ -202,6 +203,11 @@ class SearchOptions(Config):
     def by_rungs(self) -> bool:
         """Whether trials are judged below full length, where the data is large enough for that."""
         return self.sampler == "gp" if self.lowest is None else self.lowest != 0
+
+    def passes(self, rows: int) -> dict[str, int]:
+        """What fixes the passes over `rows` rows of train as `full_length` says; nothing without one."""
+        full = self.full_length
+        return {} if full is None else {EPOCHS: min(MOST_PASSES, max(1, round(full / rows)))}
 
     @model_validator(mode="after")
     def _only_by_rungs(self) -> SearchOptions:
@@ -322,8 +328,8 @@ class Suite(Config):
 
     @model_validator(mode="after")
     def _one_length(self) -> Suite:
-        if self.search.full_length is not None and "optim.epochs" in self.set:
-            raise ValueError("expected search.full_length or set.'optim.epochs', which say the same, found both")
+        if self.search.full_length is not None and EPOCHS in self.set:
+            raise ValueError(f"expected search.full_length or set.'{EPOCHS}', which say the same, found both")
         return self
 
     @model_validator(mode="after")

@@ -30,12 +30,12 @@ from bench.machine import cores, versions
 from bench.progress import Progress
 from bench.run.current import Current, check_confirms, lasting_current, read_current
 from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, check_device, slug
-from bench.run.limits import EPOCHS, known_rows, lengthened, rungs_of
+from bench.run.limits import known_rows, rungs_of
 from bench.search.executors import EXECUTORS, RAY, ray_slots
 from bench.search.executors.base import Options
 from bench.search.samplers import GP, RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import fitting, load_space
-from bench.suite import ONLY_BY_RUNGS, Suite, load_suite, resolve_objectives, resolve_outcomes, with_limits
+from bench.suite import EPOCHS, ONLY_BY_RUNGS, Suite, load_suite, resolve_objectives, resolve_outcomes, with_limits
 from bench.validation import validate
 
 MOST_LETTERS = 100
@@ -191,8 +191,8 @@ def _override(
         values["space"] = space
     values["budget"] = with_limits(suite.budget, limits)
     search = values["search"] | {key: value for key, value in searching.items() if value is not None}
-    full_length = searching.get("sampler") not in (None, GP) and search["lowest"] is None
-    if full_length or searching.get("lowest") == "0":  # settings of rungs have no use then
+    without_rungs = searching.get("sampler") not in (None, GP) and search["lowest"] is None
+    if without_rungs or searching.get("lowest") == "0":  # settings of rungs have no use then
         search = {key: value for key, value in search.items() if key not in ONLY_BY_RUNGS}
     if EPOCHS in pinned:
         search.pop("full_length", None)
@@ -242,7 +242,7 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
         if suite.confirm.static:
             check_static(dataset.id, chosen, fitted.space)
         if suite.budget.samples is not None and (rows := known_rows(card, home)) is not None:
-            rungs_of(suite, lengthened(space, suite, rows), rows)
+            rungs_of(suite, space.restricted(suite.search.passes(rows)), rows)
 
 
 def _check_data(suite: Suite, home: Path, raw: Path | None, progress: Progress | None) -> None:

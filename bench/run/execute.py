@@ -21,7 +21,7 @@ from bench.records import Job, Point, Split, TrialRecord
 from bench.rows import CONFIRM
 from bench.run.current import current_of
 from bench.run.folder import STORE, DatasetRun, Run, check_device
-from bench.run.limits import ended, lengthened, rungs_of
+from bench.run.limits import ended, rungs_of
 from bench.run.reporting import Reporter
 from bench.run.results import DatasetResult, page_path, result_of, write_pick, write_report
 from bench.run.status import After, Pace, WithLater
@@ -101,8 +101,7 @@ def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) 
 def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progress) -> DatasetResult:
     manifest, suite = part.run.manifest, part.run.manifest.suite
     schema = store.schema
-    rows = len(store.split("train"))
-    plan = plan_of(part, lengthened(part.fitted(schema).space, suite, rows), schema.tasks, rows)
+    plan = plan_of(part, part.fitted(store).space, schema.tasks, len(store.split("train")))
     objectives = plan.objectives
     group = np.asarray(store.split(CONFIRM).group[: predictions.MOST_ROWS])
     outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))

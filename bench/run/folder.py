@@ -27,7 +27,7 @@ from bench.errors import UserError, unknown
 from bench.plain import read_json
 from bench.registry import Config
 from bench.run.current import Current
-from bench.schema import Schema, Task
+from bench.schema import Task
 from bench.search.space import Fitted, Space, fitting, load_space
 from bench.suite import Suite, SuiteDataset
 from bench.tracking.values import VIEW
@@ -233,9 +233,18 @@ class DatasetRun:
                 "changed since; a new run takes them as they are now"
             )
 
-    def fitted(self, schema: Schema | None = None) -> Fitted:
-        """The run's space without what does not fit the data, or the card by itself, and why it does not."""
-        return fitting(self.run.space, schema or shape_of(self.card, [task.name for task in self.tasks]))
+    def fitted(self, store: Store | None = None) -> Fitted:
+        """The run's space without what does not fit the data, and why it does not; with the passes of full length.
+
+        Args:
+            store: the prepared data; by itself those with which the search began. Where there are none, what fits is
+                told by the card, and passes are the space's.
+        """
+        store = store or self.store
+        schema = store.schema if store else shape_of(self.card, [task.name for task in self.tasks])
+        fitted = fitting(self.run.space, schema)
+        passes = self.run.manifest.suite.search.passes(len(store.split("train"))) if store else {}
+        return Fitted(fitted.space.restricted(passes), fitted.left_out)
 
 
 def check_device(device: str, executor: str, gpus: float) -> None:

@@ -17,10 +17,8 @@ from bench.run.folder import DatasetRun
 from bench.search.space import Space
 from bench.search.study import Study
 from bench.search.tree import walk
-from bench.suite import MOST_PASSES, Suite, lowest_rung
+from bench.suite import EPOCHS, Suite, lowest_rung
 from bench.training.config import OptimConfig
-
-EPOCHS = "optim.epochs"
 
 
 def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
@@ -43,16 +41,6 @@ def rungs_of(suite: Suite, space: Space, rows: int) -> tuple[int, ...]:
     if not suite.search.by_rungs:
         return (full,)
     return ladder(lowest_rung(suite.search.lowest, full), suite.search.step, full)
-
-
-def lengthened(space: Space, suite: Suite, rows: int) -> Space:
-    """The space with as many passes over train as the suite's full length asks for; as it is where that asks for none.
-
-    Args:
-        rows: of the data set's train split.
-    """
-    full = suite.search.full_length
-    return space if full is None else space.restricted({EPOCHS: min(MOST_PASSES, max(1, round(full / rows)))})
 
 
 def ladder(lowest: int, eta: float, full: int) -> tuple[int, ...]:

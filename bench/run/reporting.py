@@ -69,7 +69,7 @@ class Reporter:
     def conclude(self, results: Sequence[DatasetResult]) -> None:
         """Takes what came of the run; the page is written."""
         for result in results:
-            self._logbook.sections[result.run.key].front = told(result)
+            self._logbook.sections[result.run.key].front = _ending(result)
 
     def __enter__(self) -> Reporter:
         return self
@@ -120,7 +120,7 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
             for part, data, study in begun:
                 section = _section(logbook, part, study, data)
                 section.log(study.records(), study.told)
-                section.front = told(result_of(part)) if finished else None
+                section.front = _ending(result_of(part)) if finished else None
         finally:
             done = logbook.finish("FINISHED" if finished else "KILLED", time.time(), SYNC_PATIENCE, math.inf)
         if uri is None:
@@ -174,7 +174,7 @@ CHOSEN = "chosen/"
 """Metrics of the pick on the parent; charts of this name come before all others."""
 
 
-def told(result: DatasetResult) -> Callable[[str, str, float], Front]:
+def _ending(result: DatasetResult) -> Callable[[str, str, float], Front]:
     """What MLflow gets at the end, see `front_of`."""
     return partial(front_of, result, standalone(view_of(result)).svg)
 

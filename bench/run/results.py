@@ -33,7 +33,7 @@ from bench.run.limits import cut_short, failed, unfinished
 from bench.run.serving import Serving, serving_of, verdict_of
 from bench.search.study import Study
 from bench.seeds import derive
-from bench.suite import resolve_objectives
+from bench.suite import EPOCHS, resolve_objectives
 from bench.validation import validate
 
 
@@ -165,7 +165,10 @@ def page_path(run: Run) -> Path:
 
 def train_command(result: DatasetResult) -> str:
     """What trains any configuration of a run as the run did, once its searched parameters are added."""
-    fixed = result.run.run.manifest.suite.set | _recipe(result)
+    fixed = _recipe(result)
+    for first in result.records[:1]:
+        names = {*result.run.run.space.fixed, EPOCHS} & first.config.keys() - first.params.keys()
+        fixed = {name: first.config[name] for name in sorted(names)} | fixed
     sets = [f"--set {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in fixed.items()]
     return " ".join([f"seesaw train {shlex.quote(result.run.key)}", *sets])
 

@@ -16,7 +16,7 @@ from bench.lock import is_held
 from bench.progress import Advance, Progress, Work
 from bench.records import TRAINED, Failure, TrialRecord
 from bench.run.folder import DatasetRun
-from bench.run.limits import ended, lengthened, limits_of, most_epochs
+from bench.run.limits import ended, limits_of, most_epochs
 from bench.run.results import picked_path
 from bench.search.driver import Checkpoints
 from bench.search.plan import SHARING
@@ -246,11 +246,9 @@ def _left(
         found = [] if (seconds := pace.search(open_)) is None else [seconds / workers]
         found += [max(0.0, limits["seconds"] - used["seconds"])] if limits["seconds"] else []
         search = min(found, default=0.0)
-    space, store = run.fitted().space, run.store
-    if store is not None:
-        space = lengthened(space, manifest.suite, len(store.split("train")))
+    space = run.fitted().space
     lengths = (limits.get("samples") or 0) / study.ladder[-1] if study.ladder else limits.get("trials") or 0
     known = sum(map(len, study.replicates().values()))
     stages = ["confirming", "serving"] if study.tries and not limits else ["tuning", "confirming", "serving"]
     stages += ["teaching"] if limits else []
-    return search + After(manifest.suite, space, lengths, store).seconds(pace, workers, stages, known)
+    return search + After(manifest.suite, space, lengths, run.store).seconds(pace, workers, stages, known)

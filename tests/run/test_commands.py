@@ -13,13 +13,15 @@ from bench.run.results import mlflow_search, train_command
 
 
 def result(name: str = "first", fixed: dict[str, Any] | None = None, tasks: tuple[str, ...] = ()) -> Any:
-    suite = SimpleNamespace(set=fixed or {})
-    run = SimpleNamespace(name=name, manifest=SimpleNamespace(suite=suite))
+    config = fixed or {}
+    searched = {"optim.lr": 0.01, "optim.batch_size": 512}
+    trial = SimpleNamespace(config={**config, **searched, "optim.clip": 0.0}, params=searched)
     card = load_card("synthetic-funnel")
     chosen = [task for task in card.tasks if task.name in (tasks or card.default_tasks)]
+    run = SimpleNamespace(name=name, space=SimpleNamespace(fixed=dict.fromkeys(config, "?")))
     own = SimpleNamespace(run=run, key="synthetic-funnel", card=card, tasks=chosen)
     objectives = [SimpleNamespace(name=primary(task)) for task in chosen]
-    return SimpleNamespace(run=own, pick=None, objectives=objectives)
+    return SimpleNamespace(run=own, pick=None, objectives=objectives, records=[trial])
 
 
 def test_a_configuration_is_trained_as_the_run_trained_it() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.run.limits import ladder, lengthened, most_epochs, rungs_of
+from bench.run.limits import ladder, most_epochs, rungs_of
 from bench.search.space import Space, load_space
 from bench.suite import Budget, Suite, load_suite, with_limits
 
@@ -31,8 +31,8 @@ def test_full_length_is_that_of_the_most_epochs_a_space_has(wide: Space) -> None
 @pytest.mark.parametrize(("rows", "passes"), [(100, 10), (16_609, 9), (51_020, 3), (159_765, 1), (2_000_000, 1)])
 def test_small_data_are_passed_more_often_where_a_suite_says_what_full_length_is(rows: int, passes: int) -> None:
     space = load_space("quick")
-    assert most_epochs(lengthened(space, suite(full_length=150_000), rows)) == passes
-    assert lengthened(space, suite(full_length=None), rows) == space
+    assert most_epochs(space.restricted(suite(full_length=150_000).search.passes(rows))) == passes
+    assert suite(full_length=None).search.passes(rows) == {}
 
 
 def test_rungs_lead_to_the_most_epochs(wide: Space) -> None:
