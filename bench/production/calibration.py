@@ -34,9 +34,8 @@ _LEAST = 1e-12  # probabilities are this far from 0 and 1 before their logit
 class Calibration(Config):
     """A map from [0, 1] to [0, 1] that never decreases.
 
-    `platt` is sigmoid(a logit(p) + b) (Platt, Advances in Large Margin
-    Classifiers 1999, on the logit); `isotonic` is a line from knot to knot, and constant beyond them (after Zadrozny &
-    Elkan, KDD 2002).
+    `platt` is sigmoid(a logit(p) + b) (Platt, Advances in Large Margin Classifiers 1999, on the logit); `isotonic` is a
+    line from knot to knot, and constant beyond them (after Zadrozny & Elkan, KDD 2002).
 
     Raises:
         ValueError: when made of values that are no such map, or beside those of another kind.
