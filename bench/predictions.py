@@ -84,22 +84,24 @@ def rows_of(folder: Path, split: str) -> Rows | None:
     if not file.is_file():
         return None
     facts = read_json(file)
-    segments = {name: tuple(values) for name, values in facts["segments"].items()}
-    scores = _array(folder, f"{split}.logged") if facts["logged"] else None
+    try:
+        about = {"tasks": tuple(facts["tasks"]), "kinds": tuple(facts["kinds"]), "rates": tuple(facts["rates"])}
+        segments = {name: tuple(values) for name, values in facts["segments"].items()}
+        logged, of, weighted = list(facts["logged"]), int(facts["seen"][split][1]), bool(facts.get("weights"))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        raise _damaged(folder, file) from None
     group = _array(folder, f"{split}.group")
-    codes = _array(folder, f"{split}.segments") if segments else np.empty((len(group), 0), np.int16)
+    scores = _array(folder, f"{split}.logged") if logged else None
     return Rows(
-        tasks=tuple(facts["tasks"]),
-        kinds=tuple(facts["kinds"]),
-        rates=tuple(facts["rates"]),
+        **about,
         labels=_array(folder, f"{split}.labels"),
         group=group,
         units=_array(folder, f"{split}.units"),
         segments=segments,
-        codes=codes,
-        logged={} if scores is None else {name: scores[:, at] for at, name in enumerate(facts["logged"])},
-        of=int(facts["seen"][split][1]),
-        weights=_array(folder, f"{split}.weights").prod(axis=1) if facts.get("weights") else None,
+        codes=_array(folder, f"{split}.segments") if segments else np.empty((len(group), 0), np.int16),
+        logged={} if scores is None else {name: scores[:, at] for at, name in enumerate(logged)},
+        of=of,
+        weights=_array(folder, f"{split}.weights").prod(axis=1) if weighted else None,
     )
 
 
@@ -159,7 +161,11 @@ def _array(folder: Path, name: str) -> NDArray[Any]:
     try:
         return mapped(file)
     except (EOFError, FileNotFoundError, ValueError):
-        raise UserError(
-            f"expected a whole file of kept predictions, found {file} damaged or gone; "
-            f"remove the folder {folder}, and `seesaw resume` writes it again"
-        ) from None
+        raise _damaged(folder, file) from None
+
+
+def _damaged(folder: Path, file: Path) -> UserError:
+    return UserError(
+        f"expected a whole file of kept predictions, found {file} damaged or gone; "
+        f"remove the folder {folder}, and `seesaw resume` writes it again"
+    )

@@ -259,6 +259,7 @@ def view_of(result: DatasetResult) -> View:
         config = shlex.quote(shown(pick_config_path(result.run)))
         again = f"seesaw train {shlex.quote(result.run.key)} --config {config}"
         commands = {"Train it again": again, "Deploy it": deploy} | commands
+    commands = {"Train stronger networks": _stronger(result)} | commands
     verdict = result.verdict.to_json()
     return View(
         records=result.records,
@@ -296,16 +297,20 @@ def _rungs(result: DatasetResult) -> str:
 
 MOST_REPLICATES = 20
 """Replicates of each point that are still worth asking for."""
+STRONGER = {"numeric.kind": "bucket_and_piecewise", "interaction.kind": "dcn_v2", "loss.kind": "distilled"}
+"""What brings networks nearest to boosted trees, see `docs/inputs.md`."""
 
 
 def next_step(results: Sequence[DatasetResult]) -> str:
     """A command, with what it does behind `#`.
 
-    More replicates where they would settle the verdict; to deploy the pick where the verdict says to switch to it; else
-    the tables.
+    Stronger networks where boosted trees are ahead; more replicates where they would settle the verdict; to deploy the
+    pick where the verdict says to switch to it; else the tables.
     """
     run = results[0].run.run
     name = run_argument(run)
+    if stronger := next(filter(None, map(_stronger, results)), ""):
+        return f"{stronger}  # stronger networks, taught by trees; takes two to three times as long"
     needed = max((result.verdict.needed or 0 for result in results), default=0)
     if run.manifest.suite.confirm.replicates < needed <= MOST_REPLICATES:
         return f"seesaw confirm {name} --replicates {needed}  # would show the gain that is seen"
@@ -313,6 +318,20 @@ def next_step(results: Sequence[DatasetResult]) -> str:
     if switch and results[0].pick and results[0].pick.role == "trial" and picked_network(results[0]):
         return f"seesaw deploy {name}  # trains the pick for good and packages it"
     return f"seesaw frontier {name} --full  # all tables"
+
+
+def _stronger(result: DatasetResult) -> str:
+    """Where boosted trees are ahead, the run's own command with `STRONGER` networks.
+
+    Empty elsewhere, and where that command was no `seesaw run` or has any of them.
+    """
+    run = result.run.run
+    words = shlex.split(run.manifest.command)
+    if result.verdict.kind != "trees" or words[:2] != ["seesaw", "run"] or STRONGER.keys() & run.space.tree.keys():
+        return ""
+    named = {at + more for at, word in enumerate(words) if word == "--name" for more in (0, 1)}
+    kept = [word for at, word in enumerate(words) if at not in named and not word.startswith("--name=")]
+    return shlex.join([*kept, *(word for name, value in STRONGER.items() for word in ("--set", f"{name}={value}"))])
 
 
 def run_argument(run: Run) -> str:

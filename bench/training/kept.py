@@ -61,7 +61,8 @@ def write_rows(store: Store, folder: Path) -> None:
     tasks = store.schema.tasks
     about = {"fingerprint": store.fingerprint, "tasks": [task.name for task in tasks], "splits": list(KEPT)}
     file = folder / FACTS
-    if file.is_file() and about.items() <= read_json(file).items():
+    known = read_json(file) if file.is_file() else None
+    if isinstance(known, dict) and about.items() <= known.items():
         return
     facts = about | {
         "kinds": [task.kind for task in tasks],

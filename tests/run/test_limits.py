@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from bench.cli.options import assignments
 from bench.lock import FolderLock
 from bench.records import Failure, Point, Replicate, TrialRecord
 from bench.run import results as steps
 from bench.run.limits import ended, failed, unfinished
+from bench.search.space import load_space
 from bench.suite import Budget
+from bench.training.config import TrialConfig
 
 LADDER = (100, 400, 1600)
 
@@ -54,10 +58,13 @@ def result(
     home: Path | None = None,
     kind: str = "win",
     keep: bool = False,
+    command: str = "",
+    space: str = "quick",
 ) -> Any:
     suite = SimpleNamespace(confirm=SimpleNamespace(replicates=2))
     home = home or Path.cwd() / ".seesaw"
-    run = SimpleNamespace(name="a", home=home, folder=home / "runs" / "a", manifest=SimpleNamespace(suite=suite))
+    manifest = SimpleNamespace(suite=suite, command=command)
+    run = SimpleNamespace(name="a", home=home, folder=home / "runs" / "a", manifest=manifest, space=load_space(space))
     pick = None if role is None else SimpleNamespace(role=role)
     verdict = SimpleNamespace(needed=needed, kind=kind, keep=keep)
     return SimpleNamespace(run=SimpleNamespace(run=run), verdict=verdict, pick=pick)
@@ -83,6 +90,22 @@ def test_the_next_command_settles_the_verdict_or_deploys_or_shows_more(
     assert steps.next_step([result(home=tmp_path)]).startswith(f"seesaw deploy {tmp_path}/runs/a  #")
     monkeypatch.chdir(tmp_path)
     assert steps.run_argument(result(home=tmp_path / "my home").run.run) == "'my home/runs/a'"
+
+
+def test_where_trees_are_ahead_the_next_command_trains_stronger_networks() -> None:
+    typed = "seesaw run quick --name a --dataset 'my card.toml' --seed 3"
+    command = steps.next_step([result(kind="trees", command=typed, needed=6)]).partition("  #")[0]
+    words = shlex.split(command)
+    assert words[:6] == ["seesaw", "run", "quick", "--dataset", "my card.toml", "--seed"]
+    pinned = assignments([words[at + 1] for at, word in enumerate(words) if word == "--set"])
+    assert pinned == steps.STRONGER
+    TrialConfig.parse(pinned)
+    for other in (
+        result(kind="trees", command=typed, space="joint"),  # searches them
+        result(kind="trees", command="seesaw confirm a"),
+        result(kind="unknown", command=typed),
+    ):
+        assert "--set" not in steps.next_step([other])
 
 
 def test_that_replicates_failed_is_said() -> None:

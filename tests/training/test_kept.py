@@ -138,15 +138,24 @@ def two(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("text", [b"", b"half", None])
-def test_a_file_that_is_damaged_or_gone_is_named(store: Store, tmp_path: Path, text: bytes | None) -> None:
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("test.labels.npy", b""), ("test.labels.npy", b"half"), ("test.labels.npy", None),
+        ("rows.json", b"[]"), ("rows.json", b'{"seen": {}}'),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_damaged_or_gone_is_named(store: Store, tmp_path: Path, name: str, text: bytes | None) -> None:
     write_rows(store, tmp_path)
-    file = tmp_path / "test.labels.npy"
+    file = tmp_path / name
     file.unlink()
     if text is not None:
         file.write_bytes(text)
     with pytest.raises(UserError, match=rf"found {file} damaged or gone; remove the folder {tmp_path}, and"):
         rows_of(tmp_path, "test")
+    if file.suffix == ".json":
+        write_rows(store, tmp_path)
+        assert rows_of(tmp_path, "test") is not None
 
 
 def test_columns_of_several_replicates_are_joined(two: Path) -> None:
