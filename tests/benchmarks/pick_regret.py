@@ -233,7 +233,7 @@ class Truth:
             found = replace(found, labels=expected.astype(np.float32), kinds=("regression",) * len(names))
             names = [name.replace("recall@", "value@") for name in names]
         self.heads = heads_of(fresh, every)
-        self.rows, self._names = found, names
+        self.rows, self.names = found, names
         self.equal = Fusion.of("power", [1.0] * len(self.tasks))
         settings = [self.equal, *(each for each in Sweep(len(self.tasks)).settings if each != self.equal)]
         self.values = self.measured(every, settings)
@@ -241,7 +241,7 @@ class Truth:
     def measured(self, places: Sequence[Place], settings: Sequence[Fusion]) -> Floats:
         """(places, seeds, settings, outcomes)."""
         wide = [self.fresh.candidate(self.fresh.point(place, self.fresh.seeds), place) for place in places]
-        return np.array(Meter(wide, self.rows, TEST, self._names, 0).sweep(settings))
+        return np.array(Meter(wide, self.rows, TEST, self.names, 0).sweep(settings))
 
     def front(self, served: Served, places: Mapping[str, Place]) -> Floats:
         """(rows, seeds, outcomes) of all rows of a served front, under their own weights."""
