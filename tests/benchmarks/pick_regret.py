@@ -313,7 +313,7 @@ def judged(said: Verdict, true: Floats) -> tuple[str, float]:
         return "cannot tell", np.nan
     signs = [1 if each.gained else -1 if each.lost else 0 for each in said.changes]
     right = bool((np.array(signs) * true >= 0).all())
-    if said.kind == "trade" and said.worth and not said.worth.gained:
+    if "if the gain is worth its cost" in said.answer:
         return "switch if it is worth it", float(right)
     return "switch", float(right and ((said.kind == "win" and 1 in signs) or true.mean() > 0))
 
