@@ -310,7 +310,7 @@ def next_step(results: Sequence[DatasetResult]) -> str:
     run = results[0].run.run
     name = run_argument(run)
     if stronger := next(filter(None, map(_stronger, results)), ""):
-        return f"{stronger}  # stronger networks, taught by trees; takes two to three times as long"
+        return f"{stronger}  # stronger networks, taught by trees; takes at least twice as long"
     needed = max((result.verdict.needed or 0 for result in results), default=0)
     if run.manifest.suite.confirm.replicates < needed <= MOST_REPLICATES:
         return f"seesaw confirm {name} --replicates {needed}  # would show the gain that is seen"
