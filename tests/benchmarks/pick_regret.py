@@ -289,7 +289,7 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     scores = [changes(part).mean(axis=-1)[allowed] for part in (unseen[::2], unseen[1::2])]
     what, right = judged(said, true_changes)
     return found | {
-        "served": _best(*scores) - float(true_changes.mean()),
+        "served": best_by_halves(*scores) - float(true_changes.mean()),
         "kept": bool(allowed[chosen.row]),
         "change": float(true_changes.mean()),
         "said": what,
@@ -318,7 +318,7 @@ def judged(said: Verdict, true: Floats) -> tuple[str, float]:
     return "switch", float(right and ((said.kind == "win" and 1 in signs) or true.mean() > 0))
 
 
-def _best(one: Floats, other: Floats) -> float:
+def best_by_halves(one: Floats, other: Floats) -> float:
     """Of true scores by two halves of the seeds: the best by one as the other has it, both ways round."""
     return float(other[one.argmax()] + one[other.argmax()]) / 2
 

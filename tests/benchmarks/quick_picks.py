@@ -33,6 +33,7 @@ from pick_regret import (
     SAYS,
     SEARCHERS,
     Truth,
+    best_by_halves,
     best_head,
     folds_of,
     judged,
@@ -142,11 +143,6 @@ class Picked:
         return np.array([each for each in found if each is not None])
 
 
-def train(job: Job) -> None:
-    """A training whose predictions are kept."""
-    run_job(job)
-
-
 def ran(dataset: str, seed: int, own: int, raw: Path | None, home: Path) -> Picked:
     """A run of `quick`, or that which is there."""
     name = f"{dataset.partition('@')[0]}-{seed}"
@@ -187,8 +183,7 @@ def measured(every: Sequence[Picked], truth: Truth) -> pd.DataFrame:
             halves = [np.log(grid[:, part].mean(axis=1) / now) for part in (seeds[::2], seeds[1::2])]
             allowed = (np.log(grid.mean(axis=1) / now) >= np.log(1 - LOSS)).all(axis=-1)
             true = np.log(got / now)
-        one, other = (each[allowed].mean(axis=-1) for each in halves)
-        served = float(other[one.argmax()] + one[other.argmax()]) / 2 - float(true.mean())
+        served = best_by_halves(*(each[allowed].mean(axis=-1) for each in halves)) - float(true.mean())
         said, right = judged(run.result.verdict, true)
         rows.append(
             {"head": run.head, "heads": (best - own).mean(), "of runs": (of_runs - own).mean()}
@@ -239,7 +234,7 @@ def main() -> None:
         plan._read = lambda learnt=learnt: [learnt]  # in place of the shipped portfolios, which may know the data
         every = [ran(dataset, seed, options.own, options.raw, options.home) for seed in range(1, options.runs + 1)]
         with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            list(pool.map(train, [job for run in every for job in run.jobs()]))
+            list(pool.map(run_job, [job for run in every for job in run.jobs()]))
         turns = [tables[n % len(tables)] for n in range(options.replays)]
         lists = [listed(SEARCHERS[OURS](each.fresh(), n, 8), each) for n, each in enumerate(turns)]
         places = sorted({place for each in lists for place in each})
