@@ -126,10 +126,21 @@ def metric_names(task: Task) -> dict[str, Direction | None]:
     return {f"{task.name}.{space}{metric}": way for space in spaces for metric, way in metrics.items()}
 
 
-def primary(task: Task) -> str:
-    """The metric that stands for a task where none is named, on all impressions: AUC, or Spearman correlation."""
-    metric = "spearman" if task.kind == "regression" else "auc"
-    return f"{task.name}.{metric}" if task.parent is None else f"{task.name}.ctcvr.{metric}"
+def primary(task: Task, ranks_groups: bool) -> str:
+    """The metric that stands for a task where none is named, on all impressions.
+
+    What is served is ranked within groups where there are any: there the area under the curve within groups, weighted
+    by positives, or `ndcg@5` of a regression. Elsewhere AUC over all rows, or Spearman correlation. docs/search.md has
+    what leads to the best served pick.
+
+    Args:
+        ranks_groups: whether rows are ranked within groups, see `bench.outcomes.measure.ranks_groups`.
+    """
+    if task.kind == "regression":
+        metric = "ndcg@5" if ranks_groups else "spearman"
+    else:
+        metric = "gauc_positives" if ranks_groups else "auc"
+    return f"{task.name}.{metric}" if task.parent is None or "@" in metric else f"{task.name}.ctcvr.{metric}"
 
 
 def parse(name: str, tasks: tuple[Task, ...], where: str) -> Objective:

@@ -112,7 +112,7 @@ class SuiteDataset(Config):
     tasks: tuple[str, ...] = ()
     """Tasks to train; empty means the card's."""
     objectives: tuple[str, ...] = ()
-    """Metrics without split; empty means every task's primary metric."""
+    """Metrics without split; empty means every task's primary metric: by what is served, see `primary`."""
     outcomes: tuple[str, ...] = ()
     """Outcomes of the ranking that is served, as in `like.recall@10%`, one a task; empty means ndcg@5 of every task
     where the card has a group with two rows or more on average, else recall@10%, and value@10% of a regression."""
@@ -354,14 +354,17 @@ def load_suite(name_or_path: str) -> Suite:
     return validate(Suite, content.read_toml(path), str(path))
 
 
-def resolve_objectives(dataset: SuiteDataset, tasks: tuple[Task, ...]) -> tuple[Objective, ...]:
+def resolve_objectives(dataset: SuiteDataset, tasks: tuple[Task, ...], ranks_groups: bool) -> tuple[Objective, ...]:
     """The data set's objectives, checked against its tasks.
+
+    Args:
+        ranks_groups: whether rows are ranked within groups: decides where the suite does not say.
 
     Raises:
         UserError: an unknown metric, one without a direction, none at all that is a task's, one named twice, or more
             than `MOST_OBJECTIVES`.
     """
-    names = dataset.objectives or tuple(primary(task) for task in tasks)
+    names = dataset.objectives or tuple(primary(task, ranks_groups) for task in tasks)
     if len(set(names)) < len(names):
         raise UserError(f"{dataset.id}: an objective is named twice in {', '.join(names)}")
     if len(names) > MOST_OBJECTIVES:

@@ -239,13 +239,16 @@ def train(
     home: Home = None,
 ) -> None:
     """Train one configuration and show all its metrics."""
+    import numpy as np
+
     from bench import plugins
     from bench.data import load_card, prepare
     from bench.home import writable_home
     from bench.machine import cores
     from bench.objectives import key_on, parse, primary
+    from bench.outcomes.measure import ranks_groups
     from bench.records import Job
-    from bench.rows import REPLICATED, SHORT
+    from bench.rows import REPLICATED, SEARCH, SHORT
     from bench.run.folder import check_device
     from bench.search.executors import RAY, on_ray
     from bench.search.executors.base import Options
@@ -270,6 +273,7 @@ def train(
     store = prepare(card, writable_home(home), raw, progress)
     store = store.with_tasks(names(tasks) or given.tasks or store.default_tasks)
     chosen.check_fit(store.schema)
+    in_groups = ranks_groups(np.asarray(store.split(SEARCH).group))
     for name in given.objectives:
         parse(name, store.schema.tasks, f"{where}: training.objectives")
     job = Job(
@@ -279,7 +283,7 @@ def train(
         store=str(store.path),
         seed=seed,
         splits=REPLICATED,
-        objectives=given.objectives or tuple(primary(task) for task in store.schema.tasks),
+        objectives=given.objectives or tuple(primary(task, in_groups) for task in store.schema.tasks),
         tasks=tuple(task.name for task in store.schema.tasks),
         threads=threads or cores(),
         until=given.until,

@@ -144,7 +144,7 @@ def tuned(
         return list(baselines)
     asked = configurations(tasks, tries, derive(seed, "trees"))
     metrics = measured(study, executor, make_job, "trees", asked, progress) if tries > 1 else [{}]
-    chosen = best_by_task(tasks, list(zip(asked, metrics, strict=True)))
+    chosen = best_by_task(tasks, zip(asked, metrics, strict=True), [each.name for each in study.objectives])
     return [replace(each, config=chosen) if each.kind == "trees" else each for each in baselines]
 
 

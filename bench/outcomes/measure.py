@@ -38,10 +38,19 @@ def default_outcomes(tasks: Sequence[Task], group: NDArray[Any]) -> tuple[str, .
     Args:
         group: (N,), negative where a row has none.
     """
-    known = group[group >= 0]
-    if len(known) >= ROWS_A_GROUP * max(1, len(np.unique(known))):
+    if ranks_groups(group):
         return tuple(f"{task.name}.ndcg@5" for task in tasks)
     return tuple(f"{task.name}.{'recall' if task.kind == 'binary' else 'value'}@10%" for task in tasks)
+
+
+def ranks_groups(group: NDArray[Any]) -> bool:
+    """Whether rows are ranked within groups: these have two rows on average.
+
+    Args:
+        group: (N,), negative where a row has none.
+    """
+    known = group[group >= 0]
+    return bool(len(known) and len(known) >= ROWS_A_GROUP * len(np.unique(known)))
 
 
 _KINDS = {"auc": AREA, "gauc": AREA, "gauc_positives": AREA_BY_POSITIVES, "ndcg": NDCG, "recall": SHARE, "value": SHARE}

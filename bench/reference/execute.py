@@ -29,6 +29,7 @@ from bench.reference.table import FOLDER, TABLE, Row, Rows, composed, key_of, ro
 from bench.reference.training import RESAMPLES, composite, train
 from bench.registry import lookup
 from bench.rows import SEARCH, TEST
+from bench.schema import Task
 from bench.search.driver import outcomes
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Executor, Options
@@ -36,6 +37,11 @@ from bench.seeds import derive
 from bench.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
 from bench.training.config import TrialConfig
 from bench.training.kept import write_rows
+
+
+def heads(dataset: SuiteDataset, tasks: tuple[Task, ...]) -> tuple[Objective, ...]:
+    """The objectives that the reference compares: those of heads over all rows, whatever is served."""
+    return resolve_objectives(dataset, tasks, ranks_groups=False)
 
 
 def published(suite: str) -> Path:
@@ -151,7 +157,7 @@ class CellRunner:
         self.name, self._rows, self._progress = dataset.id, rows, progress
         self._lock = FolderLock(home / FOLDER / dataset.id)
         tasks = self.store.schema.tasks
-        self.objectives: tuple[Objective, ...] = resolve_objectives(dataset, tasks)
+        self.objectives = heads(dataset, tasks)
         group = self.store.split(TEST).group
         self.outcomes = tuple(each.name for each in resolve_outcomes(dataset, tasks, group))
         self._predictions = home / FOLDER / dataset.id / PREDICTIONS

@@ -23,7 +23,7 @@ from bench.records import Point, Replicate
 from bench.reference.answers import Answers, answer
 from bench.reference.cells import SEARCH as JOINT
 from bench.reference.cells import cells_of
-from bench.reference.execute import content_of, design_of, published
+from bench.reference.execute import content_of, design_of, heads, published
 from bench.reference.page import document, markdown
 from bench.reference.papers import Papers
 from bench.reference.table import RESAMPLED_SEEDS, Row, Rows, read, write
@@ -32,7 +32,7 @@ from bench.rows import SEARCH, TEST
 from bench.run.comparing import members_of
 from bench.run.folder import STORE, DatasetRun, Run
 from bench.search.study import Study
-from bench.suite import Suite, load_suite, resolve_objectives, resolve_outcomes
+from bench.suite import Suite, load_suite, resolve_outcomes
 from bench.validation import validate
 
 NAME = "reference"
@@ -93,14 +93,14 @@ def objectives_of(suite: Suite) -> dict[str, tuple[Objective, ...]]:
     found = {}
     for dataset in suite.datasets:
         card = load_card(dataset.id)
-        found[dataset.id] = resolve_objectives(dataset, dataset.tasks_of(card.tasks, card.default_tasks))
+        found[dataset.id] = heads(dataset, dataset.tasks_of(card.tasks, card.default_tasks))
     return found
 
 
 def _rows_of(run: Run, suite: str, objectives: dict[str, tuple[Objective, ...]]) -> Iterator[Row]:
     """A row for each replicate of the trials that a search confirmed, as a method of its own."""
     for part in run.datasets.values():
-        own = resolve_objectives(part.dataset, part.tasks)
+        own = part.objectives
         if objectives.get(part.key) != own:
             names = ", ".join(each.name for each in own)
             raise UserError(

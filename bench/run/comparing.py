@@ -24,7 +24,6 @@ from bench.rows import CONFIRM, NAMES, TEST
 from bench.run.current import others_of
 from bench.run.folder import DatasetRun, Run
 from bench.search.study import Study
-from bench.suite import resolve_objectives
 
 APART = Answer("cannot say", "This comparison cannot say: points on different data have no front in common.")
 
@@ -71,7 +70,7 @@ def compare_runs(runs: Sequence[Run], by: str = "balancing", metric: str | None 
 
 
 def _read(part: DatasetRun) -> _Part:
-    objectives = resolve_objectives(part.dataset, part.tasks)
+    objectives = part.objectives
     return _Part(part, objectives, part.fingerprint or "-", members_of(part, Study.read(part.folder), objectives))
 
 
@@ -134,7 +133,7 @@ def write_comparison(found: Compared, file: Path) -> None:
 
 def answer_of(part: DatasetRun, study: Study) -> Answer:
     """Does any gradient method of this run lie beyond its static weights, on test? The same for every surface."""
-    objectives = resolve_objectives(part.dataset, part.tasks)
+    objectives = part.objectives
     reference = resolve_reference(objectives, part.dataset.reference)
     return answer(members_of(part, study, objectives), objectives, reference, TEST, part.run.name)
 

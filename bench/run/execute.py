@@ -16,6 +16,8 @@ from bench.confirm.race import confirm, kinds, members, shortlist
 from bench.data import Store, prepare
 from bench.errors import UserError, listed
 from bench.frontier.history import SoFar
+from bench.objectives import Objective
+from bench.outcomes.measure import ranks_groups
 from bench.progress import Progress
 from bench.records import Job, Point, Split, TrialRecord
 from bench.rows import CONFIRM
@@ -67,7 +69,9 @@ def _prepare(part: DatasetRun, progress: Progress) -> Store:
     return store.with_tasks([task.name for task in part.tasks])
 
 
-def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) -> Plan:
+def plan_of(
+    part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int, objectives: tuple[Objective, ...]
+) -> Plan:
     """The search of a data set as its suite asks for it.
 
     Args:
@@ -77,7 +81,7 @@ def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) 
         UserError: the suite asks for what the tasks do not have, or for more than its budget holds.
     """
     suite = part.run.manifest.suite
-    objectives, names = resolve_objectives(part.dataset, tasks), tuple(task.name for task in tasks)
+    names = tuple(task.name for task in tasks)
     rungs = rungs_of(suite, space, rows)
     return Plan(
         space=space,
@@ -101,9 +105,9 @@ def plan_of(part: DatasetRun, space: Space, tasks: tuple[Task, ...], rows: int) 
 def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progress) -> DatasetResult:
     manifest, suite = part.run.manifest, part.run.manifest.suite
     schema = store.schema
-    plan = plan_of(part, part.fitted(store).space, schema.tasks, len(store.split("train")))
-    objectives = plan.objectives
     group = np.asarray(store.split(CONFIRM).group[: predictions.MOST_ROWS])
+    objectives = resolve_objectives(part.dataset, schema.tasks, ranks_groups(group))
+    plan = plan_of(part, part.fitted(store).space, schema.tasks, len(store.split("train")), objectives)
     outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))
 
     def make_job(point: Point, replicate: int, splits: tuple[Split, ...]) -> Job:
@@ -143,6 +147,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
 
     with Study.open(part.folder, plan) as study:
         facts = {"path": str(store.path), "fingerprint": store.fingerprint, "key": store.key}
+        facts["ranked"] = "groups" if ranks_groups(group) else "rows"
         write_text(part.folder / STORE, json.dumps(facts, indent=2))
         reporter.begin(part, study, store.fingerprint)
         options = Options(

@@ -24,12 +24,13 @@ from bench.credentials import home_address
 from bench.data import Card, Store, parse_card
 from bench.data.card import shape_of
 from bench.errors import UserError, unknown
+from bench.objectives import Objective
 from bench.plain import read_json
 from bench.registry import Config
 from bench.run.current import Current
 from bench.schema import Task
 from bench.search.space import Fitted, Space, fitting, load_space
-from bench.suite import Suite, SuiteDataset
+from bench.suite import Suite, SuiteDataset, resolve_objectives
 from bench.tracking.values import VIEW
 from bench.validation import validate
 
@@ -208,6 +209,20 @@ class DatasetRun:
         return self._prepared.get("fingerprint")
 
     @property
+    def ranks_groups(self) -> bool:
+        """Whether what is served is ranked within groups; before the search began as the card has a group or none."""
+        return self._prepared.get("ranked", "groups" if self.card.group else "rows") == "groups"
+
+    @cached_property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What the search compares: the suite's, or by default one for each task.
+
+        Raises:
+            UserError: the suite asks for what the tasks do not have.
+        """
+        return resolve_objectives(self.dataset, self.tasks, self.ranks_groups)
+
+    @property
     def store(self) -> Store | None:
         """The prepared data with which the search began; None before that, and where they are gone."""
         with suppress(UserError, KeyError):
@@ -216,7 +231,7 @@ class DatasetRun:
 
     @property
     def _prepared(self) -> dict[str, str]:
-        """Path, fingerprint and key of those data; empty before the search began."""
+        """Path, fingerprint and key of those data, and in what rows are ranked; empty before the search began."""
         file = self.folder / STORE
         return validate(RootModel[dict[str, str]], read_json(file), str(file)).root if file.is_file() else {}
 

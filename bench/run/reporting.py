@@ -30,7 +30,6 @@ from bench.rows import TEST
 from bench.run.folder import MLFLOW, DatasetRun, Run
 from bench.run.results import DatasetResult, page_path, result_of, view_of
 from bench.search.study import Study
-from bench.suite import resolve_objectives
 from bench.tracking.logbook import Ending, Logbook, Section
 from bench.tracking.store import TrackingError
 from bench.tracking.values import OBJECTIVES, REFERENCE, UNTIL, Front, Value, outward, word
@@ -141,7 +140,7 @@ def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str)
     manifest = part.run.manifest
     suite = manifest.suite
     budget = suite.budget.model_dump(include={"trials", "samples", "lengths"}) | {"seconds": suite.budget.time}
-    objectives = resolve_objectives(part.dataset, part.tasks)
+    objectives = part.objectives
     return logbook.section(
         History(objectives, resolve_reference(objectives, part.dataset.reference), bool(study.ladder)),
         experiment=manifest.experiment,

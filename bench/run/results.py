@@ -33,7 +33,7 @@ from bench.run.limits import cut_short, failed, unfinished
 from bench.run.serving import Serving, serving_of, verdict_of
 from bench.search.study import Study
 from bench.seeds import derive
-from bench.suite import EPOCHS, resolve_objectives
+from bench.suite import EPOCHS
 from bench.validation import validate
 
 
@@ -115,7 +115,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     Raises:
         UserError: nothing was run yet.
     """
-    objectives = resolve_objectives(run.dataset, run.tasks)
+    objectives = run.objectives
     study = Study.read(run.folder)
     records, baselines = study.records(), others_of(run, study)
     front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed, baselines=baselines)
@@ -227,7 +227,7 @@ def _recipe(result: DatasetResult, until: int | None = None) -> dict[str, Any]:
         found["training.until"] = until
     if [task.name for task in tasks] != list(result.run.card.default_tasks):
         found["training.tasks"] = [task.name for task in tasks]
-    if objectives != [primary(task) for task in tasks]:
+    if objectives != [primary(task, result.run.ranks_groups) for task in tasks]:
         found["training.objectives"] = objectives
     return found
 
@@ -354,7 +354,7 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
         words += [] if manifest.device == "auto" else ["--device", manifest.device]
         return shlex.join([*words, *(["--raw", manifest.raw] if manifest.raw else [])])
 
-    own = {objective.name for objective in resolve_objectives(part.dataset, part.tasks)}
+    own = {objective.name for objective in part.objectives}
     names = {
         key for run in point.replicates for key in run.metrics
     }  # outcomes of heads, which `train` does not measure

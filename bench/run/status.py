@@ -22,7 +22,7 @@ from bench.search.driver import Checkpoints
 from bench.search.plan import SHARING
 from bench.search.space import Space
 from bench.search.study import Study
-from bench.suite import Suite, resolve_objectives
+from bench.suite import Suite
 from bench.training.teacher import trainings_left
 
 SERVING = 8.0
@@ -183,7 +183,7 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
     budget, ladder = run.run.manifest.suite.budget, study.ladder
     reached = [len(record.rungs) if ladder else int(record.measured) for record in records]
     kinds = dict.fromkeys(record.sharing for record in records)
-    objectives = resolve_objectives(run.dataset, run.tasks)
+    objectives = run.objectives
     used = {"trials": len(records), "samples": study.ledger.samples(ladder), "seconds": study.seconds}
     most_trials, most = limits_of(run, study)
     limits = {"trials": most_trials, "samples": most, "seconds": budget.time}

@@ -7,9 +7,10 @@ nothing. What is learnt of a shared parameter in one branch holds in every other
 product with the switch's own factor.
 
 A result at a lower rung is the value at full length, plus a deviation that grows towards the lowest rung, plus noise
-that grows likewise. The deviation's kernel has the same lengths and weights of its own: what makes a model learn fast,
-as a learning rate or a batch size does, need not be what makes it good in the end. Each w, each number's length,
-deviation and noise are where their posterior is largest, after a few steps of L-BFGS from where they are expected.
+that grows likewise. Noise differs by objective: an outcome of a rare label has most. The deviation's kernel has the
+same lengths and weights of its own: what makes a model learn fast, as a learning rate or a batch size does, need not be
+what makes it good in the end. Each w, each number's length, deviation and noise are where their posterior is largest,
+after a few steps of L-BFGS from where they are expected.
 """
 
 from __future__ import annotations
@@ -162,23 +163,23 @@ PRIOR = {
     "length": (0.4, 0.4),
     "deviating": (0.2, 1.0),
     "deviation": (1.0, 1.0),
-    "noise": (0.01, 1.0),
     "growth": (3.0, 0.7),
+    "noise": (0.01, 1.5),
 }
 """What is expected of each kind of setting, and the standard deviation of its logarithm."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Weights of values (D,), of deviations (D,), squared lengths (D,); against a variance of 1: deviation, noise, its
-    growth down the rungs."""
+    """Weights of values (D,), of deviations (D,), squared lengths (D,); against a variance of 1: deviation, noise of
+    each objective (M,), and its growth down the rungs."""
 
     weights: Floats
     deviating: Floats
     lengths: Floats
     deviation: float
-    noise: float
     growth: float
+    noise: Floats
 
 
 class Kernel:
@@ -186,24 +187,24 @@ class Kernel:
 
     Args:
         options: of each column, 0 for a number; see `Encoding`.
+        objectives: M, each with a noise of its own.
     """
 
-    def __init__(self, options: NDArray[np.int64]) -> None:
+    def __init__(self, options: NDArray[np.int64], objectives: int) -> None:
         self.options, self.numbers, self.choices = options, np.flatnonzero(options == 0), np.flatnonzero(options)
         self._repeated = np.repeat(np.arange(len(options)), options)
         self._numbered = np.concatenate([np.arange(count) for count in (0, *options)])
-        counts = {"weight": len(options), "length": len(self.numbers), "deviating": len(options)}
+        counts = {"weight": len(options), "length": len(self.numbers), "deviating": len(options), "noise": objectives}
         prior = [PRIOR[name] for name in PRIOR for _ in range(counts.get(name, 1))]
         self.mean = np.log([middle for middle, _ in prior])
         self.spread = np.array([spread for _, spread in prior])
 
     def settings(self, theta: Floats) -> Settings:
         """What a vector of logarithms stands for."""
-        count = len(self.options)
-        lengths = np.ones(count)
-        lengths[self.numbers] = np.exp(2 * theta[count : -3 - count])
-        deviation, noise, growth = np.exp(theta[-3:]).tolist()
-        return Settings(np.exp(theta[:count]), np.exp(theta[-3 - count : -3]), lengths, deviation, noise, growth)
+        count, lengths = len(self.options), np.ones(len(self.options))
+        weights, squared, deviating, others = np.split(np.exp(theta), np.cumsum([count, len(self.numbers), count]))
+        lengths[self.numbers] = squared**2
+        return Settings(weights, deviating, lengths, float(others[0]), float(others[1]), others[2:])
 
     def pairs(self, rows: Floats) -> Pairs:
         """What the kernel needs of every pair of rows (N, D), each pair once."""
@@ -227,7 +228,7 @@ class Kernel:
         return value
 
     def covariance(self, rows: Floats, low: Floats, of: Settings) -> Floats:
-        """Covariance of results (N, N), with noise.
+        """Covariance of results (N, N), without noise.
 
         Args:
             low: 1 at the lowest rung and 0 at full length.
@@ -236,8 +237,12 @@ class Kernel:
         at = np.flatnonzero(low)
         deviations = of.deviation * np.outer(low[at], low[at]) * self.values(rows[at], rows[at], of, of.deviating)
         whole[np.ix_(at, at)] += deviations
-        whole[np.diag_indices(len(rows))] += of.noise * of.growth**low + JITTER
         return whole
+
+    @staticmethod
+    def noise(low: Floats, of: Settings) -> Floats:
+        """Variance of each result's noise (M, N); `low` as of `covariance`."""
+        return np.asarray(of.noise[:, None] * of.growth**low + JITTER)
 
     def _indicators(self, rows: Floats) -> Floats:
         """A column for each option of each choice: (N, options); a choice that a row lacks has none."""
@@ -272,25 +277,28 @@ def loss(theta: Floats, kernel: Kernel, pairs: Pairs, low: Floats, values: Float
     of_values, values_of = _part(kernel, alike, pairs.same, of.weights)
     of_deviations, deviations_of = _part(kernel, alike, pairs.same, of.deviating)
     of_deviations *= of.deviation * (low[one] * low[other])
-    noise = of.noise * of.growth**low
-    count, objectives = values.shape
+    count, diagonal = len(values), np.diag_indices(len(values))
     whole = np.zeros((count, count))
     whole[one, other] = of_values + of_deviations
-    whole[np.diag_indices(count)] += noise + JITTER
-    factor = cholesky(whole, lower=True, overwrite_a=True, check_finite=False)
-    solved = cho_solve((factor, True), values, check_finite=False)
-    inverse = dpotri(factor, lower=True)[0]
-    amplitude = _amplitude(values, solved)
     z = (theta - kernel.mean) / kernel.spread
-    total = 0.5 * count * np.log(amplitude).sum() + objectives * np.log(np.diag(factor)).sum() + 0.5 * (z**2).sum()
+    total, by_kernel, by_noise = 0.5 * (z**2).sum(), np.zeros((count, count)), []
+    for of_objective, noise in zip(values.T, kernel.noise(low, of), strict=True):
+        noisy = whole.copy()
+        noisy[diagonal] += noise
+        factor = cholesky(noisy, lower=True, overwrite_a=True, check_finite=False)
+        solved = cho_solve((factor, True), of_objective, check_finite=False)
+        amplitude = _amplitude(of_objective, solved)
+        total += 0.5 * count * np.log(amplitude) + np.log(np.diag(factor)).sum()
+        by_own = dpotri(factor, lower=True)[0] - np.outer(solved / amplitude, solved)
+        by_noise.append(0.5 * by_own[diagonal] * (noise - JITTER))
+        by_kernel += by_own
     # Of the loss by the kernel; each pair stands for two entries, a row with itself for one.
-    by_entry = objectives * inverse[one, other] - ((solved / amplitude) @ solved.T)[one, other]
-    by_noise = 0.5 * by_entry[one == other] * noise
+    by_entry = by_kernel[one, other]
     by_entry[one == other] *= 0.5
     weights, lengths = values_of(by_entry * of_values)
     by_deviation = by_entry * of_deviations
     deviating, also_lengths = deviations_of(by_deviation)
-    others = [by_deviation.sum(), by_noise.sum(), (by_noise * low).sum()]
+    others = [by_deviation.sum(), (np.sum(by_noise, axis=0) * low).sum(), *np.sum(by_noise, axis=1)]
     gradient = np.concatenate([weights, lengths + also_lengths, deviating, others])
     return float(total), gradient + z / kernel.spread
 
@@ -319,8 +327,9 @@ def _part(
     return value, gradient
 
 
-def _amplitude(values: Floats, solved: Floats) -> Floats:
-    return np.asarray(np.maximum((values * solved).mean(axis=0), 1e-12))
+def _amplitude(values: Floats, solved: Floats) -> float:
+    """The most likely variance of one objective's values (N,)."""
+    return max(float((values * solved).mean()), 1e-12)
 
 
 class Posterior:
@@ -347,33 +356,38 @@ class Posterior:
         found = minimize(loss, kernel.mean, about, jac=True, method="L-BFGS-B", bounds=limits, options=most)
         self.settings = of = kernel.settings(found.x)
         covariance = kernel.covariance(rows, low, of)
-        covariance[np.diag_indices(len(rows))] += doubt
-        self._factor = cholesky(covariance, lower=True, check_finite=False)
-        self._solved = cho_solve((self._factor, True), values, check_finite=False)
-        self._amplitude = _amplitude(values, self._solved)
+        noise = kernel.noise(low, of) + doubt
+        self._factors = [cholesky(covariance + np.diag(each), lower=True, check_finite=False) for each in noise]
+        pairs = list(zip(self._factors, values.T, strict=True))
+        solved = [cho_solve((factor, True), each, check_finite=False) for factor, each in pairs]
+        self._solved = np.array(solved).T
+        self._amplitude = np.array([_amplitude(*each) for each in zip(values.T, solved, strict=True)])
 
     def at(self, rows: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation at full length, without noise: (N, M) each."""
-        k, half = self._against(rows)
+        k, halves = self._against(rows)
         own = np.where(np.isnan(rows), 1.0 / (1.0 + self.settings.weights), 1.0).prod(axis=1)
-        variance = np.maximum(own - (half**2).sum(axis=0), 1e-10)
-        return k[:, : len(self._solved)] @ self._solved, np.sqrt(variance[:, None] * self._amplitude)
+        variance = np.maximum(own - np.array([(half**2).sum(axis=0) for half in halves]), 1e-10)
+        return k[:, : len(self._solved)] @ self._solved, np.sqrt(variance.T * self._amplitude)
 
     def believing(self, rows: Floats) -> Posterior:
         """The posterior, had rows (N, D) come to their mean at full length: the mean stays, the deviation shrinks."""
         if not len(rows):
             return self
-        _, half = self._against(rows)
-        known, count = len(self._rows), len(rows)
-        left = self._kernel.covariance(rows, np.zeros(count), self.settings) - half.T @ half
-        factor = np.zeros((known + count, known + count))
-        factor[:known, :known], factor[known:, :known] = self._factor, half.T
-        factor[known:, known:] = cholesky(left, lower=True, check_finite=False)
+        known, at_full = len(self._rows), np.zeros(len(rows))
+        own = self._kernel.covariance(rows, at_full, self.settings)
+        noise = self._kernel.noise(at_full, self.settings)
         believing = copy(self)
-        believing._rows, believing._factor = np.concatenate([self._rows, rows]), factor
+        believing._rows, believing._factors = np.concatenate([self._rows, rows]), []
+        for before, half, of_objective in zip(self._factors, self._against(rows)[1], noise, strict=True):
+            factor = np.zeros((known + len(rows), known + len(rows)))
+            factor[:known, :known], factor[known:, :known] = before, half.T
+            left = own + np.diag(of_objective) - half.T @ half
+            factor[known:, known:] = cholesky(left, lower=True, check_finite=False)
+            believing._factors.append(factor)
         return believing
 
-    def _against(self, rows: Floats) -> tuple[Floats, Floats]:
-        """Covariances with what is known (N, rows known), and these through the inverse of the factor."""
+    def _against(self, rows: Floats) -> tuple[Floats, list[Floats]]:
+        """Covariances with what is known (N, rows known), and these through the inverse of each objective's factor."""
         k = self._kernel.values(rows, self._rows, self.settings, self.settings.weights)
-        return k, solve_triangular(self._factor, k.T, lower=True, check_finite=False)
+        return k, [solve_triangular(factor, k.T, lower=True, check_finite=False) for factor in self._factors]

@@ -244,7 +244,7 @@ class GaussianSampler:
         rungs: Sequence[int],
     ) -> None:
         self.shape = shape
-        self._kernel = Kernel(self.shape.encoding.options)
+        self._kernel = Kernel(self.shape.encoding.options, len(objectives))
         self._objectives, self._reference = objectives, reference
         self._signs = np.array([objective.sign for objective in objectives])
         span = math.log(rungs[-1] / rungs[0]) or 1.0

@@ -229,10 +229,15 @@ class Simplex(_Table):
 
 @dataclass(frozen=True)
 class Switch(_Options):
-    """A choice whose every option brings parameters of its own."""
+    """A choice whose every option brings parameters of its own.
+
+    Attributes:
+        in_groups: whether it is searched only on data that have groups; elsewhere it is held at its default.
+    """
 
     default: str
     branches: Mapping[str, Tree]
+    in_groups: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", tuple(self.branches))

@@ -149,8 +149,9 @@ def beginning(
 def learnt(space: Space, tasks: Sequence[str], objectives: int, rows: int) -> list[dict[str, Scalar]]:
     """The searched parameters of a portfolio's configurations, best first.
 
-    None where the space has a choice that the portfolio does not know, such as how numbers enter. Configurations that
-    leave it at its default draw the search to themselves, away from better ones (docs/search.md).
+    None where the space has a choice that no portfolio knows. Configurations that leave it at its default draw the
+    search to themselves, away from better ones (docs/search.md). Of those that know all choices of the space, the ones
+    that know the fewest others: data without groups do not begin with what was learnt within groups.
 
     Those that were learnt on data as large, of the number of objectives that is nearest. A configuration whose way of
     sharing the space does not have is left out; other values that the space does not have become the nearest that it
@@ -159,11 +160,15 @@ def learnt(space: Space, tasks: Sequence[str], objectives: int, rows: int) -> li
     Args:
         rows: of train.
     """
-    known = [each for each in _read() if each["rows"] <= rows]
-    nearest = min(known, key=lambda each: (-each["rows"], abs(each["objectives"] - objectives)))
-    chosen = {name for each in nearest["configurations"] for name in each}
-    if any(isinstance(node, Switch) and name not in chosen for name, node in space.tree.items()):
+    switches = {name for name, node in space.tree.items() if isinstance(node, Switch)}
+    known = []
+    for each in _read():
+        choices = {name for config in each["configurations"] for name in config if name.endswith(".kind")}
+        if each["rows"] <= rows and switches <= choices:
+            known.append((len(choices - switches), -each["rows"], abs(each["objectives"] - objectives), each))
+    if not known:
         return []
+    *_, nearest = min(known, key=lambda found: found[:3])
     found = [fitted(each, space, tasks) for each in nearest["configurations"]]
     return list({tuple(each.items()): each for each in found if each}.values())
 

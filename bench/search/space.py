@@ -167,6 +167,7 @@ FUNNEL, UNTIED = "funnel.kind", "independent"
 NO_PARENT = "no task has a parent, so that all funnels are one"
 NUMERIC, PLAIN = "numeric.kind", "scaled"
 NO_NUMBER = "it has no number with ranges"
+NO_GROUP = "the card names no group, and this is searched where rows are ranked within groups"
 NO_BINARY, NO_REGRESSION = "no task is binary", "no task is a regression"
 
 
@@ -186,7 +187,7 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     """The space without the branches that do not fit, by the registries' `unfit`.
 
     An axis that does nothing is held fixed, too: the funnel where no task has a parent, `numeric.kind` without numbers,
-    a loss where no task has it. A space of which everything fits stays as it is, with its digest.
+    a loss where no task has it, and a switch with `where = "groups"` where the card has none. A space of which everything fits stays as it is, with its digest.
 
     Raises:
         UserError: a kind that is held fixed does not fit, or nothing of a switch does.
@@ -207,6 +208,9 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     }
     for name, node, _ in trees.walk(space.tree):
         if name in pinned and isinstance(node, Switch):
+            continue
+        if isinstance(node, Switch) and node.in_groups and not schema.grouped:
+            unwanted |= {(name, branch): NO_GROUP for branch in node.branches if branch != node.default}
             continue
         registry = AXES.get(name.removesuffix(".kind"), {}) if name.endswith(".kind") else {}
         for kind in node.branches if isinstance(node, Switch) else [node.value] if isinstance(node, Constant) else []:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictStr, model_validator
 
@@ -30,6 +31,7 @@ TYPES = (*PARAMETERS, "switch")
 class _SwitchTable(Config):
     default: StrictStr
     branches: dict[str, dict[Name, dict[str, Any]]] = Field(min_length=1)
+    where: Literal["groups"] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> _SwitchTable:
@@ -88,7 +90,7 @@ def _move_below(tree: dict[str, Node], name: str, unless: Any, where: str) -> No
     branches = {
         branch: inner if branch in without else {**inner, name: node} for branch, inner in switch.branches.items()
     }
-    tree[switch_name] = Switch(switch.default, branches)
+    tree[switch_name] = replace(switch, branches=branches)
 
 
 def _read_node(table: Mapping[str, Any], where: str) -> Node:
@@ -98,9 +100,8 @@ def _read_node(table: Mapping[str, Any], where: str) -> Node:
         raise UserError(f"{where}: missing key 'type'; known are {', '.join(TYPES)}")
     if kind == "switch":
         switch = validate(_SwitchTable, options, where)
-        return Switch(
-            switch.default, {branch: read(inner, f"{where} = {branch}") for branch, inner in switch.branches.items()}
-        )
+        branches = {branch: read(inner, f"{where} = {branch}") for branch, inner in switch.branches.items()}
+        return Switch(switch.default, branches, switch.where == "groups")
     if kind not in PARAMETERS:
         raise UserError(f"{where}: {unknown('type', str(kind), TYPES)}")
     return validate(PARAMETERS[kind], options, where)
@@ -173,10 +174,8 @@ def pin(tree: Tree, values: Mapping[str, Scalar]) -> Tree:
             }
             pinned[name] = node.model_copy(update={"pinned": {**node.pinned, **weights}})
         elif isinstance(node, Switch):
-            pinned[name] = Switch(
-                node.default,
-                {branch: _pin_branch(name, branch, inner, values) for branch, inner in node.branches.items()},
-            )
+            branches = {branch: _pin_branch(name, branch, inner, values) for branch, inner in node.branches.items()}
+            pinned[name] = replace(node, branches=branches)
         else:
             pinned[name] = node
     return pinned
@@ -204,7 +203,8 @@ def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
             pruned |= {name: Constant(value=branch)} | dict(prune(inner, unwanted))
         else:
             default = node.default if node.default in left else next(iter(left))
-            pruned[name] = Switch(default, {branch: prune(inner, unwanted) for branch, inner in left.items()})
+            branches = {branch: prune(inner, unwanted) for branch, inner in left.items()}
+            pruned[name] = replace(node, default=default, branches=branches)
     return pruned
 
 

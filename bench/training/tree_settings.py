@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.objectives import AREAS, metric_of, ranked
 from bench.records import Scalar
 
 
@@ -76,26 +77,32 @@ def _at(point: list[float]) -> dict[str, Any]:
 
 
 def best_by_task(
-    tasks: Iterable[str], tried: Iterable[tuple[Mapping[str, Scalar], Mapping[str, float]]]
+    tasks: Iterable[str],
+    tried: Iterable[tuple[Mapping[str, Scalar], Mapping[str, float]]],
+    objectives: Iterable[str] = (),
 ) -> dict[str, Scalar]:
-    """Of each task the settings with the largest area under the curve on validation, or the least error.
+    """Of each task the settings that are best on validation by its objective, as networks are chosen.
 
     A task with a parent is judged where its parent happened: the rows that its trees learn from. Of equals the first
     one counts; a task that was never measured has the defaults.
 
     Args:
         tried: configurations and their metrics.
+        objectives: names without split. A task without one that is an area or an outcome is judged by AUC, or by the
+            least error.
     """
     known, found = list(tried), dict[str, Scalar]()
+    own = {name.partition(".")[0]: metric_of(name) for name in objectives}
     for task in tasks:
-        merits = [_merit(metrics, task) for _, metrics in known]
+        merits = [_merit(metrics, task, own.get(task, "auc")) for _, metrics in known]
         at = int(np.argmax(merits)) if merits and max(merits) > -math.inf else None
         found |= (TreeSettings() if at is None else TreeSettings.of(known[at][0], task)).dotted(task)
     return found
 
 
-def _merit(metrics: Mapping[str, float], task: str) -> float:
-    for name, sign in (("auc", 1), ("cvr.auc", 1), ("rmse", -1), ("cvr.rmse", -1)):
+def _merit(metrics: Mapping[str, float], task: str, metric: str) -> float:
+    metric = metric if metric in AREAS or ranked(metric) else "auc"
+    for name, sign in ((metric, 1), (f"cvr.{metric}", 1), ("rmse", -1), ("cvr.rmse", -1)):
         if math.isfinite(value := metrics.get(f"valid/{task}.{name}", math.nan)):
             return sign * value
     return -math.inf

@@ -40,7 +40,7 @@ from replay import Floats, Table, named
 from searchers import OURS, SEARCHERS, Trace
 from speed.table import replace as replace_table
 
-from bench.data import load_card
+from bench.data import Card, load_card
 from bench.data.splits import SPLITS, SplitInput, halved
 from bench.data.synthetic.funnel import FunnelConfig, generate
 from bench.data.values import Text
@@ -150,7 +150,12 @@ def _number(place: Place) -> int:
 def chances(dataset: str) -> dict[str, Floats]:
     """By split (rows, tasks) of a generated log the probabilities of a click, and of a click with each that follows."""
     card = load_card(card_of(dataset))
-    table = generate(FunnelConfig(**card.reader.parameters))  # type: ignore[union-attr]
+    return chances_of(card, FunnelConfig(**card.reader.parameters))  # type: ignore[union-attr]
+
+
+def chances_of(card: Card, config: FunnelConfig) -> dict[str, Floats]:
+    """`chances` of a log that the card's generator makes."""
+    table = generate(config)
     names, codes = np.unique(table["user_id"].to_numpy(), return_inverse=True)
     users = Text(codes.astype(np.int32), tuple(str(name) for name in names))
     rows = SplitInput(("",), np.zeros(len(table), np.int16), None, users)

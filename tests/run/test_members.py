@@ -4,37 +4,32 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import pytest
-
 from bench.frontier.comparison.families import FamilyPoint
 from bench.records import Point, TrialRecord
-from bench.run import comparing
 from bench.run.comparing import members_of
 
 MMOE = {"sharing.kind": "mmoe"}
 
 
-def seen(monkeypatch: pytest.MonkeyPatch, *configs: dict[str, object], baselines: tuple[Point, ...] = ()):
+def seen(*configs: dict[str, object], baselines: tuple[Point, ...] = ()):
     """A run's part on two tasks, and its study with trials of these configurations."""
     trials = [
         TrialRecord(at, "completed", {}, config, "mmoe", {"valid/click.auc": 0.7, "valid/like.auc": 0.7})
         for at, config in enumerate(configs)
     ]
     study = SimpleNamespace(records=lambda: trials, baselines=lambda: list(baselines))
-    monkeypatch.setattr(comparing, "resolve_objectives", lambda dataset, tasks: ())
     tasks = (SimpleNamespace(name="click"), SimpleNamespace(name="like"))
     search = SimpleNamespace(search=SimpleNamespace(sampler="tpe"))
     run = SimpleNamespace(name="first", manifest=SimpleNamespace(suite=search, current={}))
-    return SimpleNamespace(run=run, key="shop", tasks=tasks, dataset=SimpleNamespace(reference={})), study
+    return SimpleNamespace(run=run, key="shop", tasks=tasks, objectives=(), dataset=SimpleNamespace(reference={})), study
 
 
 def of(member: FamilyPoint) -> tuple[str, tuple[float, ...] | None, bool]:
     return member.method, member.weights, member.gradient
 
 
-def test_methods(monkeypatch) -> None:
+def test_methods() -> None:
     part, study = seen(
-        monkeypatch,
         MMOE | {"balancing.kind": "upgrad"},
         MMOE | {"balancing.kind": "static", "balancing.static.weight.like": 3.0},
         {"sharing.kind": "shared_embeddings", "balancing.kind": "modo"},

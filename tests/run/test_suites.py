@@ -37,7 +37,7 @@ def test_a_shipped_suite_fits_its_data_its_space_and_its_policy(name: str) -> No
     for dataset in suite.datasets:
         card = load_card(dataset.id)
         tasks = [task for task in card.tasks if task.name in (dataset.tasks or card.default_tasks)]
-        objectives = resolve_objectives(dataset, tuple(tasks))
+        objectives = resolve_objectives(dataset, tuple(tasks), card.group is not None)
         assert len(resolve_reference(objectives, dataset.reference)) == len(objectives)
         policy.check(tasks)
         space.validate_against_config([task.name for task in tasks])
@@ -108,10 +108,12 @@ def test_what_is_no_duration(text: str) -> None:
 
 def test_objectives_default_to_every_tasks_own(tmp_path: Path) -> None:
     tasks = load_card("synthetic-funnel").tasks
-    found = resolve_objectives(SuiteDataset(id="synthetic-funnel"), tasks)
+    served = resolve_objectives(SuiteDataset(id="synthetic-funnel"), tasks, ranks_groups=True)
+    assert [objective.name for objective in served] == ["click.gauc_positives", "purchase.ctcvr.gauc_positives"]
+    found = resolve_objectives(SuiteDataset(id="synthetic-funnel"), tasks, ranks_groups=False)
     assert [objective.name for objective in found] == ["click.auc", "purchase.ctcvr.auc"]
     with pytest.raises(UserError, match="only costs"):
-        resolve_objectives(SuiteDataset(id="x", objectives=("cost/parameters",)), tasks)
+        resolve_objectives(SuiteDataset(id="x", objectives=("cost/parameters",)), tasks, ranks_groups=False)
 
 
 def test_runs_are_numbered_and_keep_what_was_decided(tmp_path: Path) -> None:
@@ -154,7 +156,8 @@ def test_of_three_objectives_more_go_on_unless_the_suite_says_how_many(
     part = next(iter(Run.open(tmp_path, "rungs").datasets.values()))
     card = load_card(part.key)
     names = part.dataset.tasks or card.default_tasks
-    plan = plan_of(part, part.run.space, tuple(task for task in card.tasks if task.name in names), 1000)
+    chosen = tuple(task for task in card.tasks if task.name in names)
+    plan = plan_of(part, part.run.space, chosen, 1000, part.objectives)
     assert len(plan.objectives) == objectives
     assert plan.by_rungs
     assert plan.rules.eta == expected

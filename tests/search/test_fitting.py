@@ -76,6 +76,24 @@ def test_a_switch_of_one_branch_is_a_constant_and_keeps_what_that_brings(small: 
     assert Encoding(space, ["a", "b"]).names == ("sharing.mmoe.experts", "tower.layers")
 
 
+def test_what_is_searched_within_groups_is_at_its_default_elsewhere(tmp_path: Path) -> None:
+    text = SMALL + """
+[parameters."interaction.kind"]
+type = "switch"
+where = "groups"
+default = "none"
+[parameters."interaction.kind".branches.none]
+[parameters."interaction.kind".branches.dcn_v2]
+"""
+    space = space_of(tmp_path, text)
+    alone = fitting(space, Schema(USER, (), TWO))
+    assert alone.space.fixed["interaction.kind"] == "none"
+    assert "names no group" in alone.left_out["interaction.kind = dcn_v2"]
+    assert fitting(space, Schema(USER, (), TWO, grouped=True)).space.branches("interaction.kind") == ("none", "dcn_v2")
+    with pytest.raises(UserError, match="where"):
+        space_of(tmp_path, text.replace('where = "groups"', 'where = "rows"'))
+
+
 def test_a_fixed_kind_that_does_not_fit_is_refused(small: Space) -> None:
     with pytest.raises(UserError, match=r"^loss\.kind = 'bpr' does not fit this data: .*names no group"):
         fitting(small.restricted({"loss.kind": "bpr"}), Schema(USER, (), TWO))

@@ -9,7 +9,8 @@ from bench.search.gaussian import JITTER, Kernel, Posterior, Shape, loss
 from bench.search.gp import Warp
 
 SHAPE = Shape(toy_space(), TASKS)
-KERNEL = Kernel(SHAPE.encoding.options)
+KERNEL = Kernel(SHAPE.encoding.options, 2)
+ALONE = Kernel(SHAPE.encoding.options, 1)
 
 
 def sight(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -39,19 +40,29 @@ def test_posterior_is_that_of_a_slow_twin() -> None:
         [[slow_kernel(a, x, b, y, of) for b, y in zip(rows, low, strict=True)] for a, x in zip(rows, low, strict=True)]
     )
     across = np.array([[slow_kernel(a, 0, b, y, of) for b, y in zip(rows, low, strict=True)] for a in new])
-    inverse = np.linalg.inv(k + np.diag(of.noise * of.growth**low + JITTER))
-    amplitude = np.einsum("nm,nk,km->m", values, inverse, values) / 25
-    own = np.array([slow_kernel(a, 0, a, 0, of) for a in new]) - np.einsum("in,nk,ik->i", across, inverse, across)
-    mean, deviation = found.at(new)
-    np.testing.assert_allclose(mean, across @ inverse @ values, rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(deviation, np.sqrt(own[:, None] * amplitude), rtol=1e-5)
+    own = np.array([slow_kernel(a, 0, a, 0, of) for a in new])
+    for mean, deviation, each, noise in zip(*(part.T for part in found.at(new)), values.T, of.noise, strict=True):
+        inverse = np.linalg.inv(k + np.diag(noise * of.growth**low + JITTER))
+        left = own - np.einsum("in,nk,ik->i", across, inverse, across)
+        np.testing.assert_allclose(mean, across @ inverse @ each, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(deviation, np.sqrt(left * (each @ inverse @ each) / 25), rtol=1e-5)
+
+
+def test_the_noise_of_a_rare_task_is_its_own() -> None:
+    rng = np.random.default_rng(8)
+    rows = SHAPE.draw(120, rng)
+    true = rows[:, [SHAPE.encoding.column["optim.lr"]]]
+    values = np.concatenate([true, true + 0.5 * rng.normal(size=true.shape)], axis=1)
+    scaled = (values - values.mean(axis=0)) / values.std(axis=0)
+    noise = Posterior(KERNEL, rows, np.zeros(120), scaled, np.arange(120)).settings.noise
+    assert noise[1] > 20 * noise[0]
 
 
 def test_the_kernel_is_one_of_a_process() -> None:
     """Positive definite on rows of all branches, which a distance over common parameters alone would not be."""
     rows, low, _ = sight(150)
     of = KERNEL.settings(KERNEL.mean)
-    k = KERNEL.covariance(rows, low, of) - np.diag(of.noise * of.growth**low + JITTER)
+    k = KERNEL.covariance(rows, low, of)
     np.testing.assert_allclose(k, k.T)
     assert np.linalg.eigvalsh(k).min() > -1e-9
 
@@ -70,9 +81,10 @@ def test_the_loss_is_that_of_the_posterior_density() -> None:
     found = []
     for shift in (0.0, 0.2):
         theta = KERNEL.mean + shift
-        k = KERNEL.covariance(rows, low, KERNEL.settings(theta))
+        of = KERNEL.settings(theta)
         slow = 0.5 * (((theta - KERNEL.mean) / KERNEL.spread) ** 2).sum()
-        for each in values.T:
+        for each, noise in zip(values.T, KERNEL.noise(low, of), strict=True):
+            k = KERNEL.covariance(rows, low, of) + np.diag(noise)
             amplitude = each @ np.linalg.solve(k, each) / 30
             slow -= stats.multivariate_normal(np.zeros(30), amplitude * k).logpdf(each)
         found.append(loss(theta, KERNEL, KERNEL.pairs(rows), low, values)[0] - slow)
@@ -85,7 +97,8 @@ def test_a_believed_row_shrinks_the_deviation_and_leaves_the_mean() -> None:
     before, new = Posterior(KERNEL, rows, low, values, np.arange(25)), SHAPE.draw(9, np.random.default_rng(9))
     after = before.believing(new[:2]).believing(new[2:4])
     of = before.settings
-    k = KERNEL.covariance(np.concatenate([rows, new[:4]]), np.concatenate([low, np.zeros(4)]), of)
+    every, lows = np.concatenate([rows, new[:4]]), np.concatenate([low, np.zeros(4)])
+    k = KERNEL.covariance(every, lows, of) + np.diag(KERNEL.noise(lows, of)[0])
     across = KERNEL.values(new, np.concatenate([rows, new[:4]]), of, of.weights)
     own = np.diag(KERNEL.values(new, new, of, of.weights))
     left = own - np.einsum("in,nk,ik->i", across, np.linalg.inv(k), across)
@@ -103,7 +116,7 @@ def test_a_shared_parameter_is_learnt_in_one_branch_for_another() -> None:
     other = rows[rows[:, kind] == 0][:40]
     values = -((seen[:, [rate]] - 0.6) ** 2)
     scaled = (values - values.mean()) / values.std()
-    mean, _ = Posterior(KERNEL, seen, np.zeros(80), scaled, np.arange(80)).at(other)
+    mean, _ = Posterior(ALONE, seen, np.zeros(80), scaled, np.arange(80)).at(other)
     assert np.corrcoef(mean[:, 0], -((other[:, rate] - 0.6) ** 2))[0, 1] > 0.9
 
 
@@ -115,7 +128,7 @@ def test_what_learns_fast_is_told_from_what_is_good() -> None:
     seen = np.concatenate([fast[:100], good[:25]])
     scaled = (seen - seen.mean()) / seen.std()
     low = np.repeat([1.0, 0.0], [100, 25])
-    posterior = Posterior(KERNEL, np.concatenate([rows[:100], rows[:25]]), low, scaled, np.arange(125))
+    posterior = Posterior(ALONE, np.concatenate([rows[:100], rows[:25]]), low, scaled, np.arange(125))
     mean, _ = posterior.at(rows[100:])
     assert np.corrcoef(mean[:, 0], good[100:, 0])[0, 1] > 0.9
     assert posterior.settings.deviating[rate] > 3 * posterior.settings.weights[rate]

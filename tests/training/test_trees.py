@@ -237,6 +237,18 @@ class TestSettings:
         best = best_by_task(tasks, zip(configs, metrics, strict=True))
         assert [TreeSettings.of(best, task).leaves for task in tasks] == [20, 10, 20, TreeSettings().leaves]
 
+    def test_trees_are_tuned_by_what_networks_are_chosen_by(self) -> None:
+        configs = [TreeSettings(leaves=leaves).dotted("click") for leaves in (10, 20)]
+        metrics = [
+            {"valid/click.auc": 0.7, "valid/click.gauc_positives": 0.6, "valid/click.ndcg@5": 0.8},
+            {"valid/click.auc": 0.8, "valid/click.gauc_positives": 0.5, "valid/click.ndcg@5": 0.7},
+        ]
+        leaves = {
+            name: TreeSettings.of(best_by_task(["click"], zip(configs, metrics, strict=True), [name]), "click").leaves
+            for name in ("click.auc", "click.gauc_positives", "click.ndcg@5", "click.logloss")
+        }
+        assert leaves == {"click.auc": 20, "click.gauc_positives": 10, "click.ndcg@5": 10, "click.logloss": 20}
+
 
 def test_a_regression_with_a_parent_has_both_readings() -> None:
     """Trees learn where the parent happened; what all impressions are expected to bring is the product."""

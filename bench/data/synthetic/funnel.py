@@ -34,6 +34,10 @@ class FunnelConfig(Config):
     """Exponent of the popularity of users and items: rank r is drawn in proportion to r^-zipf."""
     bias: float = Field(1.0, ge=0, le=3)
     """Strength of the selection; at 0 neither price nor appeal acts on clicks."""
+    user_effect: float = Field(1.0, ge=0, le=10)
+    """Factor of how much users differ: it moves all rows of a user alike, which changes no order within a user."""
+    item_effect: float = Field(1.0, ge=0, le=10)
+    """Factor of how much items differ beside price and rating."""
     seed: int = Field(0, ge=0)
 
 
@@ -59,8 +63,8 @@ def generate(config: FunnelConfig) -> Any:
     rating = np.round(np.clip(rng.normal(3.7, 0.8, config.items), 1, 5), 1)[item]
     affinity = rng.standard_normal(config.rows)
 
-    activity, budget = rng.standard_normal((2, config.users))[:, user]
-    appeal, quality = rng.standard_normal((2, config.items))[:, item]
+    activity, budget = config.user_effect * rng.standard_normal((2, config.users))[:, user]
+    appeal, quality = config.item_effect * rng.standard_normal((2, config.items))[:, item]
     taste_click, taste_purchase = rng.standard_normal((2, SEGMENTS, CATEGORIES))[:, segment, category]
     of_scenario = np.array([0.0, 0.6, -0.6, 0.9])[scenario]
     youth = np.nan_to_num((45 - age) / 18)
@@ -77,7 +81,8 @@ def generate(config: FunnelConfig) -> Any:
 
     # A stream of its own: what is above stays as it was before there were likes.
     rng = np.random.default_rng(derive(config.seed, "funnel", "like"))
-    warmth, charm = rng.standard_normal(config.users)[user], rng.standard_normal(config.items)[item]
+    warmth = config.user_effect * rng.standard_normal(config.users)[user]
+    charm = config.item_effect * rng.standard_normal(config.items)[item]
     taste_like = rng.standard_normal((SEGMENTS, CATEGORIES))[segment, category]
     like = -1.2 + 0.3 * affinity + 0.4 * youth + 0.6 * appeal - 0.6 * cost
     p_like = expit(like + 0.4 * warmth + 0.3 * charm + 0.25 * taste_like)
