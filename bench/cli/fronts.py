@@ -13,6 +13,7 @@ from bench.rows import CONFIRM, NAMES, REPLICATED, SEARCH, TEST
 
 if TYPE_CHECKING:
     from bench.frontier.served.served import Served
+    from bench.frontier.within import Areas
     from bench.run.results import DatasetResult
 
 
@@ -123,6 +124,15 @@ def _show_heads(result: DatasetResult) -> None:
     if frontier.table[[f"{key}.low" for key in keys]].notna().any(axis=None):
         rows = [[row["point"], *(row[key] for key in length), *(_ends(row, key) for key in keys)] for row in likely]
         print_table(["point", *length, *keys], rows, f"90% intervals, of seeds and of the data's rows; {_ROWS}")
+    if result.areas:
+        named = {row["point"]: row["name"] for row in frontier.table.to_dict("records")}
+        tasks = list(dict.fromkeys(task for areas in result.areas.values() for task in areas))
+        own = [
+            [named[at], *(text for task in tasks for text in _both(of.get(task)))] for at, of in result.areas.items()
+        ]
+        within = f"within {result.run.card.group}"
+        headers = ["point", *(name for task in tasks for name in (f"{task}, all rows", f"{task}, {within}"))]
+        print_table(headers, own, f"areas under the curve on {NAMES[CONFIRM]}; a random order has .5")
     rows = [
         [row["name"], row["replicates"], row["p_nondominated"], *(_with_ends(row, key) for key in keys)]
         for row in frontier.table[frontier.table["role"] != "trial"].to_dict("records")
@@ -130,6 +140,14 @@ def _show_heads(result: DatasetResult) -> None:
     if rows:
         headers = ["baseline", "replicates", "P(non-dominated)", *keys]
         print_table(headers, rows, f"baselines, trained with the same care; {_ROWS}")
+
+
+def _both(areas: Areas | None) -> tuple[str, str]:
+    """Areas over all rows and within groups, the latter with its interval."""
+    if areas is None:
+        return "", ""
+    within = areas.groups
+    return f"{areas.rows.value:.4f}", f"{within.value:.4f} ({within.low:.4f} to {within.high:.4f})"
 
 
 def _with_ends(row: Mapping[Any, Any], key: str) -> str | None:

@@ -250,7 +250,7 @@ def diagnose(
             points = [record.points[-1] for record in result.records if record.measured]
         else:
             points = [_chosen(result) if trial is None else _numbered(result, trial)]
-        found = [_document(point, references) for point in points]
+        found = [_document(point, references, result) for point in points]
         documents[key] = {"trials": found} if every else found[0]
         for document in [] if json else found:
             _show(key, document)
@@ -258,15 +258,17 @@ def diagnose(
         print_json(next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents})
 
 
-def _document(point: Point, references: References) -> dict[str, Any]:
+def _document(point: Point, references: References, result: DatasetResult) -> dict[str, Any]:
     from bench.frontier.diagnosis import sentences
+    from bench.frontier.within import warning
 
+    blind = warning(result.areas, point.id, str(result.run.card.group))
     return {
         "trial": point.number,
         "samples": point.until,
         "architecture": point.architecture,
         "balancing": point.balancing,
-        "sentences": sentences(point.diagnosis, references.gaps(point)),
+        "sentences": [*sentences(point.diagnosis, references.gaps(point)), *([blind] if blind else [])],
         "diagnosis": point.diagnosis,
         "rungs": [{"samples": rung.samples, "diagnosis": rung.diagnosis} for rung in point.rungs],
     }

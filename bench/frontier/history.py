@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.frontier.pareto import Growing, nondominated
 from bench.frontier.points import estimates, searched_points
-from bench.objectives import Objective
+from bench.objectives import Objective, key_on
 from bench.records import Point, TrialRecord
 from bench.rows import NAMES, SEARCH
 
@@ -74,10 +74,14 @@ SHOWN = 6
 
 
 class SoFar:
-    """Shows the front so far: at `FIRST` results, and each time that the number of results has doubled."""
+    """Shows the front so far: at `FIRST` results, and each time that the number of results has doubled.
 
-    def __init__(self, objectives: Sequence[Objective]) -> None:
-        self._objectives = tuple(objectives)
+    Args:
+        outcomes: what is shown of each point, as its heads rank; where they were not measured, its objectives.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], outcomes: Sequence[str] = ()) -> None:
+        self._objectives, self._outcomes = tuple(objectives), tuple(outcomes)
         self._next = FIRST
 
     def is_due(self, results: int) -> bool:
@@ -105,7 +109,11 @@ class SoFar:
 
     def _row(self, point: Point, values: Sequence[float]) -> list[str]:
         length = [f"{point.samples:,} samples"] if point.samples else []
-        metrics = [f"{each.name} {value:.4f}" for each, value in zip(self._objectives, values, strict=True)]
+        seen = {name: point.metrics.get(key_on(name, SEARCH)) for name in self._outcomes}
+        named = (
+            seen if None not in seen.values() else dict(zip((o.name for o in self._objectives), values, strict=True))
+        )
+        metrics = [f"{name} {value:.4f}" for name, value in named.items()]
         return [f"trial {point.number}", point.architecture, *length, *metrics]
 
 

@@ -129,7 +129,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             resamples=RESAMPLES if replicate else 0,
             predictions=str(part.folder / predictions.FOLDER) if replicate else None,
             kind=point.kind,
-            outcomes=outcomes if replicate else (),
+            outcomes=outcomes,
             plugins=plugins.files(),
         )
 
@@ -160,7 +160,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             memory_mb=manifest.memory_mb,
             needs=manifest.plugins,
         )
-        pace, so_far = Pace(plan.ladder, manifest.workers, study.records()), SoFar(objectives)
+        pace, so_far = Pace(plan.ladder, manifest.workers, study.records()), SoFar(objectives, outcomes)
         after = After(suite, plan.space, plan.lengths, store)
         executor = EXECUTORS[manifest.executor](run_job, manifest.workers, options)
         try:

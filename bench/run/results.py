@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bench.frontier.points import network_of
 from bench.frontier.policy import Policy
 from bench.frontier.served.distance import readings
 from bench.frontier.served.verdict import Verdict
+from bench.frontier.within import Areas, areas_of, warning
 from bench.home import resolve_home, shown
 from bench.objectives import Objective, outcomes_of, primary
 from bench.plain import parse_toml, read_json
@@ -48,6 +49,7 @@ class DatasetResult:
         verdict: whether to switch, the first thing that every surface says.
         pick: None where there is none, and then `no_pick` says why.
         nothing_passes: what would be picked if the guard were another, where it let nothing through.
+        areas: by id of a confirmed point its areas under the curve, where what is served is ranked within groups.
         incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
     """
 
@@ -63,6 +65,7 @@ class DatasetResult:
     no_pick: str = ""
     nothing_passes: NothingPasses | None = None
     incomplete: str = ""
+    areas: Mapping[str, Mapping[str, Areas]] = field(default_factory=dict)
 
     @property
     def readings(self) -> list[str]:
@@ -132,10 +135,13 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     except UserError as error:
         reason = str(error)  # a run without a pick is still a run: its frontier is shown, with the reason
         refused = error if isinstance(error, NothingPasses) else None
-    told = verdict_of(serving, followed, chosen, reason, front.suspicion)
+    areas = areas_of(front.points, run.tasks) if run.ranks_groups else {}
+    blind = warning(areas, chosen.point, str(run.card.group)) if chosen else ""
+    told = verdict_of(serving, followed, chosen, reason, " ".join(filter(None, [front.suspicion, blind])))
     return DatasetResult(
         run, records, objectives, front, serving, choices, followed, told, chosen, reason, refused,
         " ".join(filter(None, [cut_short(run, study), unfinished(run, study), failed(run, records, baselines)])),
+        areas,
     )  # fmt: skip
 
 

@@ -187,7 +187,8 @@ def fitting(space: Space, schema: Schema) -> Fitted:
     """The space without the branches that do not fit, by the registries' `unfit`.
 
     An axis that does nothing is held fixed, too: the funnel where no task has a parent, `numeric.kind` without numbers,
-    a loss where no task has it, and a switch with `where = "groups"` where the card has none. A space of which everything fits stays as it is, with its digest.
+    a loss where no task has it, and a switch with `where = "groups"` where the card has none. A space of which
+    everything fits stays as it is, with its digest.
 
     Raises:
         UserError: a kind that is held fixed does not fit, or nothing of a switch does.

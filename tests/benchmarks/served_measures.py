@@ -41,7 +41,9 @@ def values(frame: pd.DataFrame, metrics: tuple[str, ...]) -> np.ndarray:
     return np.mean(parts, axis=0)
 
 
-def regrets(low: np.ndarray, full: np.ndarray, select: np.ndarray, true: np.ndarray, size: int, draws: int) -> np.ndarray:
+def regrets(
+    low: np.ndarray, full: np.ndarray, select: np.ndarray, true: np.ndarray, size: int, draws: int
+) -> np.ndarray:
     """(draws,) of imitated searches."""
     rng, found = np.random.default_rng(0), np.empty(draws)
     for draw in range(draws):
@@ -61,7 +63,9 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="put the table into this document")
     options = parser.parse_args()
     frame = pd.read_parquet(options.table)
-    lines = ["| data | measure | rank correlation with U, at 1/8 and at full length | regret of the pick, %: mean, 9 of 10 |"]
+    lines = [
+        "| data | measure | rank correlation with U, at 1/8 and at full length | regret of the pick, %: mean, 9 of 10 |"
+    ]
     lines.append("|---|---|---|---|")
     for dataset, own in frame.groupby("dataset", sort=False):
         full = own[own["fraction"] == 1].set_index(["configuration", "seed"])
@@ -71,7 +75,10 @@ def main() -> None:
             early, late = values(low, metrics), values(full, metrics)
             lost = 100 * regrets(early, late, select, true, options.size, options.draws)
             correlation = f"{spearmanr(early, true).statistic:.2f}, {spearmanr(late, true).statistic:.2f}"
-            lines.append(f"| {dataset} ({len(full)}) | {name} | {correlation} | {lost.mean():.2f}, {np.quantile(lost, 0.9):.2f} |")
+            lines.append(
+                f"| {dataset} ({len(full)}) | {name} | {correlation} "
+                f"| {lost.mean():.2f}, {np.quantile(lost, 0.9):.2f} |"
+            )
     print("\n".join(lines))
     if options.write:
         replace_table(options.write, "served-measures", "\n".join(lines))

@@ -29,7 +29,6 @@ import pandas as pd
 from blackbox_table import append, read_lines, write
 from pick_regret import chances_of, labels_drawn
 
-from bench.atomic import atomic_path
 from bench.data import Store, load_card, prepare
 from bench.data.synthetic.funnel import FunnelConfig
 from bench.errors import UserError

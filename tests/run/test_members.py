@@ -21,7 +21,9 @@ def seen(*configs: dict[str, object], baselines: tuple[Point, ...] = ()):
     tasks = (SimpleNamespace(name="click"), SimpleNamespace(name="like"))
     search = SimpleNamespace(search=SimpleNamespace(sampler="tpe"))
     run = SimpleNamespace(name="first", manifest=SimpleNamespace(suite=search, current={}))
-    return SimpleNamespace(run=run, key="shop", tasks=tasks, objectives=(), dataset=SimpleNamespace(reference={})), study
+    return SimpleNamespace(
+        run=run, key="shop", tasks=tasks, objectives=(), dataset=SimpleNamespace(reference={})
+    ), study
 
 
 def of(member: FamilyPoint) -> tuple[str, tuple[float, ...] | None, bool]:

@@ -77,7 +77,9 @@ def test_a_switch_of_one_branch_is_a_constant_and_keeps_what_that_brings(small: 
 
 
 def test_what_is_searched_within_groups_is_at_its_default_elsewhere(tmp_path: Path) -> None:
-    text = SMALL + """
+    text = (
+        SMALL
+        + """
 [parameters."interaction.kind"]
 type = "switch"
 where = "groups"
@@ -85,6 +87,7 @@ default = "none"
 [parameters."interaction.kind".branches.none]
 [parameters."interaction.kind".branches.dcn_v2]
 """
+    )
     space = space_of(tmp_path, text)
     alone = fitting(space, Schema(USER, (), TWO))
     assert alone.space.fixed["interaction.kind"] == "none"

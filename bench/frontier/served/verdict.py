@@ -111,7 +111,7 @@ def verdict(
         others: points that do as well in the other retrainings, in words.
         unlimited: the row that the policy would pick without its limits, where these make it keep the current point.
         worth: the score of gains in the outcomes by the policy's rule; None where it reads anything else.
-        suspicion: a sentence on the data, see `Frontier.suspicion`.
+        suspicion: sentences on the data and the pick, see `Frontier.suspicion` and `bench.frontier.within`.
     """
     changes, by_segment, score = changes_of(served, row), segment_changes(served, row), _worth(served, row, worth)
     if row == served.current or all(each.value == each.low == each.high == 0 for each in changes):
