@@ -1,0 +1,69 @@
+"""Tells whether a model ranks rows within groups, or tells groups apart alone.
+
+Both areas under the curve stand side by side: over all rows, where a group with many positives counts for as much as
+the order within it, and within groups, weighted by positives. What is served is ranked within a group, where a model
+that knows its users and not its items is no better than chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.errors import listed
+from bench.frontier.samples import samples_of
+from bench.frontier.statistics import Interval, intervals
+from bench.objectives import key_on
+from bench.records import Point
+from bench.rows import CONFIRM
+from bench.schema import Task
+
+CHANCE = 0.5
+"""The area of a random order."""
+
+
+@dataclass(frozen=True)
+class Areas:
+    """Areas under the curve of a task on confirmation rows: over `rows`, and within `groups` by positives."""
+
+    rows: Interval
+    groups: Interval
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether the order within groups cannot be told from a random one."""
+        return self.groups.low <= CHANCE
+
+
+def areas_of(points: Sequence[Point], tasks: Sequence[Task]) -> dict[str, dict[str, Areas]]:
+    """By id of a point with replicates its areas, by binary task; nothing where no point has two replicates."""
+    found: dict[str, dict[str, Areas]] = {}
+    for task in tasks:
+        own = f"{task.name}.ctcvr" if task.parent else task.name
+        over, within = (_known(points, key_on(f"{own}.{metric}", CONFIRM)) for metric in ("auc", "gauc_positives"))
+        for point in over.keys() & within.keys():
+            found.setdefault(point, {})[task.name] = Areas(over[point], within[point])
+    return found
+
+
+def _known(points: Sequence[Point], key: str) -> dict[str, Interval]:
+    samples = samples_of(points, [key])
+    known = intervals(list(samples.values())) if samples else None
+    return {point: one for point, (one,) in zip(samples, known or (), strict=False)}
+
+
+def warning(areas: Mapping[str, Mapping[str, Areas]], point: str, group: str) -> str:
+    """A sentence where a point's order within groups cannot be told from a random one; else empty.
+
+    Args:
+        group: the column whose values are groups.
+    """
+    blind = [
+        f"{task} (AUC {each.rows.value:.2f}, within {group} {each.groups.value:.2f}, "
+        f"90% interval {each.groups.low:.2f} to {each.groups.high:.2f})"
+        for task, each in areas.get(point, {}).items()
+        if each.by_chance
+    ]
+    if not blind:
+        return ""
+    return f"It tells each {group} from others, but its order within one cannot be told from chance in {listed(blind)}."
