@@ -70,7 +70,7 @@ def test_the_notebook_runs_where_nothing_was_made(tmp_path: Path, monkeypatch: p
     names: dict[str, object] = {}
     for cell in notebook_cells():
         exec(compile("".join(cell["source"]), "docs/notebook.ipynb", "exec"), names)
-    assert {"front", "trials", "replicates", "pick", "together"} <= names.keys()
+    assert {"points", "trials", "replicates", "pick", "together"} <= names.keys()
     assert (tmp_path / ".seesaw" / "runs" / "notebook" / "report.html").is_file()
 
 
