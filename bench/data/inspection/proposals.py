@@ -25,6 +25,7 @@ from bench.data.inspection.names import (
     is_scenario,
     is_score,
     is_watching,
+    is_weight,
 )
 from bench.data.inspection.roles import ColumnDraft
 from bench.data.inspection.split import Wish
@@ -112,6 +113,9 @@ def _of_column(draft: ColumnDraft, column_of: Callable[[str], Counted], labels: 
     name = draft.name
     if draft.role == "left out" and draft.reason == DESIGN:
         why = "This seems to say how many rows a row stands for. Uncomment it to weigh losses and metrics."
+        yield Proposal("", {"weight": name}, why)
+    elif draft.role == "input" and _is_numeric(draft) and is_weight(name) is None:
+        why = f"If {toml(name)} says how many rows a row stands for, uncomment this line, and delete that in [columns]."
         yield Proposal("", {"weight": name}, why)
     roots = [task for task, label in labels.items() if label.binary and label.rule.parent is None]
     kept = is_sampling_rate(name) and all(is_number(text, 0, 1) for text in draft.examples)
