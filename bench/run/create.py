@@ -262,7 +262,7 @@ def _check_name(home: Path, name: str) -> None:
         )
     if (folder := home / "runs" / name).exists():
         again = f"seesaw resume {shlex.quote(shown(folder))}"
-        raise UserError(f"the run '{name}' exists; go on with `{again}`, or choose another --name")
+        raise UserError(f"the run '{name}' exists; go on with `{again}`, choose another --name, or leave it out")
 
 
 def _called(suite: str, datasets: Sequence[str]) -> str:
