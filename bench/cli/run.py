@@ -61,7 +61,9 @@ def run(
     address: Annotated[str | None, typer.Option(help="A Ray cluster's HOST:PORT; default: this machine's.")] = None,
     gpus: Annotated[float, typer.Option(help="GPUs of each job on a Ray cluster, as in 0.5.", min=0)] = 0,
     memory: Annotated[int, typer.Option(help="MB of memory of each job on a Ray cluster.", min=0)] = 0,
-    name: Annotated[str | None, typer.Option(help="The run's name; default: the suite's, numbered.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The run's name; default: that of the one --dataset, else the suite's; numbered.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of every random number.", min=0)] = 0,
     set_: Set = None,
     current: Current = None,

@@ -56,6 +56,8 @@ class Card(Config):
     homepage: str
     reader: ReaderConfig
     files: tuple[RawFile, ...] = ()
+    folder: str = "."
+    """Where the files are, as seen from the card's own folder."""
     sources: tuple[Source, ...] = ()
     """Tried in order, each for the files that are still missing."""
     columns: dict[str, Column] = Field(min_length=1)

@@ -44,7 +44,7 @@ from bench.progress import Progress, Silent
 
 CODE_VERSION = 11
 """Raised whenever the same card and files give another store."""
-_PROSE = {"title", "licence", "citation", "homepage", "sources", "files"}
+_PROSE = {"title", "licence", "citation", "homepage", "sources", "files", "folder"}
 _BESIDE = ("scenario", "segments", "logged", "weight", "sampling")
 
 

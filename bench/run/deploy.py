@@ -278,7 +278,7 @@ def contents(planned: Plan, store: Store, retrained: Retrained, intervals: Mappi
         score=planned.score,
         outcomes=tuple(planned.outcomes),
         calibrations=retrained.calibrations,
-        card=planned.part.card.model_dump(mode="json", by_alias=True),
+        card=planned.part.card.model_dump(mode="json", by_alias=True, exclude={"folder"}),
         policy=planned.policy.model_dump(mode="json", exclude={"score"}) | {"reason": planned.pick.reason},
         provenance=retrained.provenance
         | {

@@ -116,8 +116,9 @@ def test_objectives_default_to_every_tasks_own(tmp_path: Path) -> None:
 
 def test_runs_are_numbered_and_keep_what_was_decided(tmp_path: Path) -> None:
     made = [create(tmp_path, "quick", datasets=["synthetic-funnel"], trials=3, seed=5) for _ in range(3)]
-    assert [run.name for run in made] == ["quick", "quick-2", "quick-3"]
-    run = Run.open(tmp_path, "quick-2")
+    assert [run.name for run in made] == ["synthetic-funnel", "synthetic-funnel-2", "synthetic-funnel-3"]
+    assert create(tmp_path, "quick", datasets=["synthetic-funnel", "census-income"]).name == "quick"
+    run = Run.open(tmp_path, "synthetic-funnel-2")
     assert run.manifest.suite.budget.trials == 3
     assert run.manifest.seed == 5
     assert list(run.datasets) == ["synthetic-funnel"]

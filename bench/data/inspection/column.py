@@ -72,6 +72,19 @@ class Counted:
         return self.numbers is not None and bool((self.numbers == np.floor(self.numbers)).all())
 
     @property
+    def one_each(self) -> bool:
+        """Whether (almost) every row has another value."""
+        return self.known >= 20 and len(self.counts) > 0.95 * self.known
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether the rows of each value stand together; of texts, those alone that have digits, as codes do."""
+        if self.numbers is None and not self.matching(r"\d").all():
+            return False
+        codes = self.codes[self.codes >= 0]
+        return 1 + int((np.diff(codes) != 0).sum()) <= 1.02 * len(self.counts)
+
+    @property
     def cells(self) -> NDArray[np.int64]:
         """(N,) index into the distinct values, V where missing."""
         return np.where(self.codes < 0, len(self.counts), self.codes)

@@ -138,8 +138,13 @@ def find_labels(
     for child in TopologicalSorter({child: [parent] for child, parent in parents.items()}).static_order():
         if child in parents:
             labels[child] = _child(labels[child], labels[parents[child]])
-    opposed = {column: _opposed(column, labels) for column in labels}
-    return {label.rule.name: replace(label, notes=(*label.notes, *opposed[column])) for column, label in labels.items()}
+    found: dict[str, Label] = {}
+    for column, label in labels.items():
+        name, of = label.rule.name, called[column]
+        other = "its name on the card is '{}', since a task has small letters, digits and _ only; its column is '{}'"
+        spelt = (other.format(name, column),) if name != of.replace(" ", "_") else ()
+        found[name] = replace(label, notes=(*spelt, *label.notes, *_opposed(column, labels)))
+    return found
 
 
 def _called(column: str, value: str | None) -> str:

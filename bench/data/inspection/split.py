@@ -160,6 +160,15 @@ def named_files(files: Files) -> dict[str, list[str]] | None:
     return found if found["train"] and found["test"] else None
 
 
+def is_published(column: Counted) -> bool:
+    """Whether the values of a column are names of splits, train's and test's among them: the publisher's split."""
+    if not column.single or len(column.counts) > 10:
+        return False
+    values = {text.lower() for text in column.texts()}
+    known = [values.intersection(spellings) for spellings in _NAMES.values()]
+    return bool(known[0] and known[-1]) and set().union(*known) == values
+
+
 def _by_column(wish: Wish, columns: Columns) -> Proposal:
     assert wish.column is not None
     column = columns[wish.column]
