@@ -12,7 +12,7 @@ from bench import schema
 from bench.data.columns import Categorical, Column, MultiValued, Numeric, SegmentName, SegmentRule, Vector
 from bench.data.history import HistoryConfig
 from bench.data.sources import CsvReader, Names, RawFile, ReaderConfig, Source, SyntheticReader
-from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, TimeSplit, ValidOfTrain
+from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, Time, TimeSplit, ValidOfTrain
 from bench.data.tasks import Span, TaskRule, check_tasks
 from bench.data.weights import Sampling, weight_columns
 from bench.errors import check_known, repeated, unknown
@@ -185,7 +185,7 @@ class Card(Config):
         return [rule.name for rule in self.task_rules].index(self.sampling.task) if self.sampling else 0
 
     @property
-    def split_times(self) -> tuple[int | float | str, ...]:
+    def split_times(self) -> tuple[Time, ...]:
         """The points in the card's `time` that the split compares with; none where it does not go by time."""
         return self.split.ends if isinstance(self.split, (TimeSplit, ValidOfTrain)) else ()
 

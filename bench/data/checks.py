@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bench.data.splits import Time, time_key
 from bench.data.tasks import TaskRule
 from bench.data.values import (
     NUMBERS,
@@ -145,18 +146,19 @@ def checked(
     return pa.table(columns)
 
 
-def check_times(
-    column: Any, name: str, ends: Sequence[int | float | str], missing: Collection[str], sieve: Sieve
-) -> None:
+def check_times(column: Any, name: str, ends: Sequence[Time], missing: Collection[str], sieve: Sieve) -> None:
     """The sieve takes rows whose time, a text, is spelled in another way than the times that the split compares with.
 
     It would compare as a text all the same, and land in one of the splits.
     """
-    shapes = {str(end).translate(_DIGITS) for end in ends}
+    shapes = {str(time_key(end)).translate(_DIGITS) for end in ends}
     text = as_text(column, missing)
-    fits: dict[str, bool] = {}
+    fits: dict[str, bool] = {"": False}
     for code, value in enumerate(text.values):
-        own = value.translate(_DIGITS)
+        try:
+            own = time_key(value).translate(_DIGITS)
+        except ValueError:
+            own = ""
         if own not in fits:
             fits[own] = any(own.startswith(shape) or shape.startswith(own) for shape in shapes)
         if not fits[own]:

@@ -58,6 +58,8 @@ def recipe(card: Card) -> str:
         if not rule["where"]:
             del rule["where"]
     values["code"] = CODE_VERSION
+    if card.textual_time:  # they were compared by character
+        values["times"] = "in UTC"
     if isinstance(card.reader, SyntheticReader):
         from bench.data.synthetic import GENERATORS  # brings scipy.special
 
