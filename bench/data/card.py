@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -58,7 +59,7 @@ class Card(Config):
     files: tuple[RawFile, ...] = ()
     sources: tuple[Source, ...] = ()
     """Tried in order, each for the files that are still missing."""
-    columns: dict[str, Column] = Field(min_length=1)
+    columns: dict[Annotated[str, Field(min_length=1)], Column] = Field(min_length=1)
     """Inputs, in order."""
     task_rules: tuple[TaskRule, ...] = Field(alias="tasks", min_length=1)
     split: SplitRule

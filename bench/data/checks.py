@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.data.splits import Time, time_key
 from bench.data.tasks import TaskRule
 from bench.data.values import (
+    DATES,
     NUMBERS,
     TEXTS,
     as_numbers,
@@ -27,6 +29,8 @@ from bench.data.values import (
     numbers_of,
     taken_apart,
     texts_of,
+    undated,
+    whole_column,
 )
 from bench.errors import UserError
 from bench.progress import Progress
@@ -131,6 +135,13 @@ def checked(
             _check_lengths(name, column, vectors[name], sieve)
         elif name in wanted and is_list(kind) and is_any(kind.value_type, TEXTS):
             _check_lists(name, column, sieve)
+        if (
+            name in wanted
+            and is_any(kind, DATES)
+            and (beyond := undated(dates := whole_column(column).cast(kind))).any()
+        ):
+            sieve.refuse(beyond, "time", f"'{name}': expected a date of the years 1 to 9999, found another")
+            columns[name] = pc.if_else(pa.array(beyond), None, dates)
         if not is_any(kind, TEXTS):
             continue
         codes, values = distinct(column)

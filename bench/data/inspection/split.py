@@ -89,7 +89,8 @@ def _timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
     if column.numbers is None:
         times: list[Time] = [*column.texts()]
     else:
-        times = [int(number) if column.whole else number for number in column.numbers.tolist()]
+        whole = column.whole and abs(column.numbers).max() < 2**63  # TOML has no larger integers
+        times = [int(number) if whole else number for number in column.numbers.tolist()]
     try:
         keys = np.array([time_key(time) for time in times], object)
     except ValueError as error:

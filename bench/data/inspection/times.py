@@ -65,7 +65,10 @@ def check_sortable(column: Counted) -> None:
     if column.numbers is not None:
         _check_unit(column.name, column.numbers)
         return
-    if not (sortable := column.matching(_ISO)).all():
+    sortable = column.matching(_ISO) if column.type == "text" else np.zeros(len(column.counts), np.bool_)
+    if not sortable.all():
+        if infinite := [text for text in column.texts() if text.lstrip("+-").lower() in ("inf", "infinity")]:
+            raise UserError(f"--time: '{column.name}': expected finite times, found '{infinite[0]}'")
         found = repr(column.distinct[int(np.argmin(sortable))].as_py())
         if sortable.any():
             found += f" beside {column.distinct[int(np.argmax(sortable))].as_py()!r}"
