@@ -322,6 +322,8 @@ def mistakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("log.csv --label click --label buy --parent buy=clik", "did you mean 'click'?"),
         ("log.csv --label click --time when", "unknown column 'when'"),
         ("log.csv --label click --group click", "is a label"),
+        ("log.csv --label ''", "--label: expected the name of a column, found an empty one"),
+        ("log.csv --label click --time ''", "--time: expected the name of a column, found an empty one"),
         ("log.parquet --label click --group vector", "--group: column 'vector' is of type list"),
         ("log.csv --label click --separator ::", "one ASCII character"),
         ("log.csv --label click --columns a,b", "expected 2 columns, found 19"),
