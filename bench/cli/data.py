@@ -51,7 +51,7 @@ def datasets(
         card = describe(load_card(dataset))
         print_json(card) if json else _show_card(card)
         return
-    stores = prepared(resolve_home(home))
+    stores = prepared(resolve_home(home), TerminalProgress())
     cards = [describe(load_card(name)) for name in content.names("datasets")]
     if json:
         print_json({"datasets": cards, "prepared": stores})

@@ -22,7 +22,7 @@ from bench.data.checks import Place
 from bench.data.prefetch import ahead
 from bench.data.readers.base import RawTable
 from bench.data.readers.csv import read_csv
-from bench.data.readers.parquet import read_parquet
+from bench.data.readers.parquet import ENDINGS, read_parquet
 from bench.data.sources import CsvReader
 from bench.errors import UserError, missing
 from bench.plain import read_json
@@ -36,7 +36,6 @@ PART_ROWS = 1 << 20
 STATE = "_scoring.json"
 KEPT = "_kept"
 """Added to the name of a kept column where a prediction has the same."""
-PARQUET = (".parquet", ".pq")
 
 
 class Encoded(NamedTuple):
@@ -190,7 +189,7 @@ class BatchScoring:
     def _read(self, file: Path, progress: Progress) -> Iterator[RawTable]:
         wanted = dict.fromkeys(self.keep, "text")
         wanted |= {column.name: column.kind for column in self._scorer.rows.columns}
-        if file.suffix in PARQUET:
+        if file.suffix in ENDINGS:
             return read_parquet(file, file.name, wanted, progress)
         own = self._reader
         return read_csv(

@@ -327,6 +327,13 @@ def mistakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame.to_csv(folder / "log.csv", index=False)
     frame.drop(columns="age").to_csv(folder / "other.csv", index=False)
     frame.assign(vector=[[1.0]] * len(frame)).to_parquet(folder / "log.parquet")
+    frame.to_csv(folder / "text.parquet", index=False)
+    (folder / "returns.csv").write_bytes(frame.to_csv(index=False, lineterminator="\r").encode())
+    frame.assign(at=np.where(frame.index == 9, np.inf, frame.index)).to_csv(folder / "infinite.csv", index=False)
+    far = frame.assign(at=np.arange(len(frame)) + 253_402_300_700)
+    far["at"] = far["at"].astype("datetime64[s]")
+    far.to_parquet(folder / "far.parquet")
+    frame.assign(at=frame.index * np.where(frame.index == 9, np.inf, 1)).to_parquet(folder / "infinite.parquet")
     (folder / "header.csv").write_text("a,click\n")
     (folder / "constant.csv").write_text("a,click\n" + "x,1\nx,0\n" * 100)
     (folder / "sub").mkdir()
@@ -344,6 +351,11 @@ def mistakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("constant.csv --label click", "no column is left as an input: 'a' (constant)"),
         ("log.csv other.csv --label click", "'age' is in"),
         ("log.csv log.parquet --label click", "files of one kind"),
+        ("text.parquet --label click", "text.parquet: expected a parquet file, by its name"),
+        ("returns.csv --label click", "end with a newline and have fields, found a carriage return inside"),
+        ("infinite.csv --label click --time at", "--time: 'at': expected finite times, found 'inf'"),
+        ("infinite.parquet --label click --time at", "--time: 'at': expected finite times, found 'inf'"),
+        ("far.parquet --label click --time at", "'at' is of type date beyond the years 1 to 9999, which is no time"),
         ("log.csv log.csv --label click", "given twice"),
         ("log.csv sub/log.csv --label click", "one folder"),
         ("log.csv --label clik", "did you mean 'click'?"),
@@ -353,6 +365,8 @@ def mistakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("log.csv --label click --group click", "is a label"),
         ("log.csv --label click --logged shop", "--logged: expected a column of numbers, found 'shop' of type text"),
         ("log.csv --label click --logged user_id --group user_id", "which the split or the group has"),
+        ("log.csv --label ''", "--label: expected the name of a column, found an empty one"),
+        ("log.csv --label click --time ''", "--time: expected the name of a column, found an empty one"),
         ("log.parquet --label click --group vector", "--group: column 'vector' is of type list"),
         ("log.csv --label click --separator ::", "one ASCII character"),
         ("log.csv --label click --columns a,b", "expected 2 columns, found 19"),

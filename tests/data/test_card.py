@@ -39,6 +39,8 @@ CLICK = {"name": "click", "column": "click"}
 WATCH = {"name": "watch", "column": "weight", "kind": "regression", "parent": "click"}
 FILES = {"kind": "files", "train": ["log.csv"]}
 MISTAKES = [
+    ("columns.price.from", "", "columns.price.from: expected at least 1 character"),
+    ("columns.", "numeric", "[key]: expected at least 1 character"),
     ("columns.price.bins", 3, "columns.price.bins"),
     ("columns.price.kind", "number", "unknown kind 'number' (did you mean 'numeric'?)"),
     ("columns.price.derive", "hour", "unknown derivation 'hour'"),

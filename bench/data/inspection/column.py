@@ -12,11 +12,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bench.data.values import NUMBERS, TEXTS, canonical, coded, distinct, is_any, is_list, plain, whole_column
+from bench.data.values import (
+    DATES,
+    NUMBERS,
+    TEXTS,
+    canonical,
+    coded,
+    distinct,
+    is_any,
+    is_list,
+    plain,
+    undated,
+    whole_column,
+)
 
 SENTINELS = (-1, -9, -99, -999, -9999)
 """Numbers often written for a missing value."""
-_TIMES = (pa.types.is_date, pa.types.is_timestamp)
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,7 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
     array = whole_column(column)
     kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
     lists = is_list(kind)
-    if not is_any(kind.value_type if lists else kind, (*NUMBERS, *TEXTS, *_TIMES)):
+    if not is_any(kind.value_type if lists else kind, (*NUMBERS, *TEXTS, *DATES)):
         return replace(_one_value(name, array, "?"), readable=False)
     if not _is_text(array):
         return replace(_one_value(name, array, "?"), type="bytes that are no text", readable=False)
@@ -124,6 +135,8 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
         codes, values = coded(array, missing)
     else:
         array = array.cast(kind)  # not in a dictionary
+        if is_any(kind, DATES) and undated(array).any():
+            return replace(_one_value(name, array, "?"), type="date beyond the years 1 to 9999", readable=False)
         codes, values = distinct(pc.if_else(pc.is_nan(array), None, array) if pa.types.is_floating(kind) else array)
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
     return Counted(name, of_type, codes, values, counts, _numbers(values))
@@ -157,7 +170,7 @@ def _lists(name: str, array: Any, missing: Collection[str]) -> Counted:
 
 
 def _numbers(values: Any) -> NDArray[np.float64] | None:
-    if len(values) == 0 or is_any(values.type, _TIMES):
+    if len(values) == 0 or is_any(values.type, DATES):
         return None
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.int8())

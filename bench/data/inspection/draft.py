@@ -82,8 +82,12 @@ def draft_card(request: Request, progress: Progress) -> Draft:
         request = replace(request, wish=wish)
     given = label_columns(request.labels, layout.columns)
     parents = parents_of(request.parents, tuple(given))
+    if "" in given:
+        raise UserError("--label: expected the name of a column, found an empty one")
     of_split = (("--time", wish.time), ("--group", wish.group), ("--split-column", wish.column))
     for option, column in (*of_split, *(("--logged", name) for name in request.logged)):
+        if column == "":
+            raise UserError(f"{option}: expected the name of a column, found an empty one")
         if column is not None and column not in layout.columns:
             raise UserError(f"{option}: {unknown('column', column, layout.columns)}")
         if column in given:

@@ -116,6 +116,8 @@ class Finding:
 def find_kind(column: Counted, trial: Trial | None = None) -> Finding:
     """The kind of an input column, of which encodings are tried on a trial."""
     distinct = len(column.counts)
+    if not column.name:
+        return Finding(None, "it has no name")
     if column.vector:
         return Finding({"kind": "vector", "length": column.vector}, "lists of numbers, all of one length")
     if not column.readable:

@@ -14,7 +14,7 @@ from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
 from bench.data.inspection.names import CYCLES, has_word, words
 from bench.data.inspection.times import check_sortable
-from bench.data.splits import SPLITS, Assignment, SplitInput, SplitRule, halved, of_validation
+from bench.data.splits import SPLITS, Assignment, SplitInput, SplitRule, Time, halved, of_validation, time_key
 from bench.data.values import Text
 from bench.errors import UserError
 from bench.objectives import ROWS_A_GROUP
@@ -83,16 +83,20 @@ _FEW_SHARED = 0.05
 """Share of test's rows whose group train knows, up to which the test is taken for one of new groups."""
 
 
-Time = int | float | str
-
-
 def _timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
     """The distinct times of a column in order, and the place among them of each row's (N,), -1 where it has none."""
     check_sortable(column)
-    values = np.array(column.texts(), object) if column.numbers is None else column.numbers
-    distinct, place = np.unique(values, return_inverse=True)
-    kind = str if column.numbers is None else int if column.whole else float
-    return [kind(each) for each in distinct.tolist()], np.append(place, -1)[column.codes]
+    if column.numbers is None:
+        times: list[Time] = [*column.texts()]
+    else:
+        whole = column.whole and abs(column.numbers).max() < 2**63  # TOML has no larger integers
+        times = [int(number) if whole else number for number in column.numbers.tolist()]
+    try:
+        keys = np.array([time_key(time) for time in times], object)
+    except ValueError as error:
+        raise UserError(f"--time: '{column.name}': {error}") from None
+    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+    return [times[at] for at in first.tolist()], np.append(place, -1)[column.codes]
 
 
 def _by_time(wish: Wish, columns: Columns) -> Proposal:

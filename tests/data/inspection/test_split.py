@@ -7,8 +7,8 @@ from pydantic import TypeAdapter
 
 from bench.data.inspection.column import count_column
 from bench.data.inspection.labels import find_labels
-from bench.data.inspection.split import Wish, find_split, named_files
-from bench.data.splits import SplitRule
+from bench.data.inspection.split import Wish, assigned, find_split, named_files
+from bench.data.splits import CONFIRM, VALID, SplitRule
 from bench.errors import UserError
 
 N = 1000
@@ -80,6 +80,24 @@ def test_texts_that_sort_are_cut_as_texts(form: str) -> None:
     assert isinstance(found.table["train"]["last"], str)
 
 
+@pytest.mark.parametrize("zone", ["text", "Europe/Berlin"])
+def test_times_with_several_offsets_are_cut_by_instant(zone: str) -> None:
+    """Around the end of summer time local times repeat, and elsewhere offsets differ from row to row."""
+    instant = np.datetime64("2024-10-26T12:00:00") + np.arange(N) * np.timedelta64(120, "s")
+    times = pa.array(instant.astype("datetime64[us]"), pa.timestamp("us", zone))
+    if zone == "text":
+        offset = np.arange(N) % 3 - 1
+        local = instant + offset * np.timedelta64(3600, "s")
+        times = [f"{time}{hours:+03d}:00" for time, hours in zip(local, offset, strict=True)]
+    counted = {"t": count_column("t", pa.array(times)), "y": count_column("y", pa.array(np.arange(N) % 2))}
+    wish = Wish(time="t")
+    found = find_split(wish, ("a",), np.zeros(N, np.int16), counted, find_labels({"y": None}, {}, counted))
+    of_rows = assigned(found.table, wish, ("a",), np.zeros(N, np.int16), counted)
+    of_rows[of_rows == CONFIRM] = VALID
+    assert np.bincount(of_rows).tolist() == [800, 100, 0, 100]
+    assert (np.diff(of_rows) >= 0).all()
+
+
 def test_timestamps_of_parquet_are_cut_as_the_texts_they_become() -> None:
     times = pa.array(np.datetime64("2024-01-01T00:00:00.000000") + np.arange(N) * np.timedelta64(700, "ms"))
     assert rows(split(Wish(time="t"), t=times)) == [800, 100, 100]
@@ -99,6 +117,9 @@ def test_rows_without_time_are_left_out_and_told() -> None:
         ([f"{i % 28 + 1}/3/2024" for i in range(N)], "found '1/3/2024'"),
         (["2024-03-01", "2024-03-01 10:00"] * (N // 2), "one form"),
         (["2024-03-01", "1709251200000"] * (N // 2), "found '1709251200000' beside '2024-03-01'"),
+        ([f"2024-{i % 14 + 1:02d}-01T00:00+02:00" for i in range(N)], "found '2024-13-01T00:00[+]02:00'"),
+        (["2024-03-01T10:00:00", "2024-03-01T10:00:00Z"] * (N // 2), "one form"),
+        (["2024-03-01Z"] * N, "texts such as"),
         ([1709251200, 1709251200000] * (N // 2), r"one unit, found 1709251200 \(seconds\) and 1709251200000 \(milli"),
         ([1, 2] * (N // 2), "2 distinct values"),
         ([None] * N, "no value"),
