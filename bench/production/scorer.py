@@ -26,7 +26,7 @@ from bench.production.archive import ROWS
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine, Floats, Ids
 from bench.production.history import KeptHistory
-from bench.schema import Schema
+from bench.schema import SCORE, Schema
 
 _LISTS = (list, tuple, np.ndarray)
 _EXACT = ("text", "list")  # kinds whose values are compared as texts
@@ -252,7 +252,6 @@ def made_for(dataset: str, found: str) -> Iterator[None]:
 
 
 CHUNK = ROWS
-SCORE = "score"
 Values = NDArray[np.float64]
 _LARGEST = float(np.finfo(np.float32).max)
 

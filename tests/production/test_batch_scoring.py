@@ -69,6 +69,24 @@ def test_csv_packed_and_plain(package: Package, raw: pa.Table, tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("small_batches")
+def test_kept_whole_numbers_of_csv_stay_such_where_all_files_hold_them(
+    package: Package, raw: pa.Table, tmp_path: Path
+) -> None:
+    request = pa.array([2**62 + row for row in range(1000)])  # no input of the model
+    rows = raw.append_column("request", request).append_column("code", request.cast(pa.string()))
+    at = rows.column_names.index("code")
+    other = rows.set_column(at, "code", pa.array([*rows["code"].to_pylist()[:-1], "007"]))
+    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for file, table in zip(files, (rows, other), strict=True):
+        pacsv.write_csv(table, file)
+    BatchScoring(package, files, tmp_path / "out", keep=["user_id", "request", "code", "segment"], part_rows=300).run()
+    found = read(tmp_path / "out")
+    assert [found[name].type for name in found.column_names[:4]] == [pa.int64(), pa.int64(), pa.string(), pa.int64()]
+    assert found["request"].to_pylist() == request.to_pylist() * 2
+    assert found["code"].to_pylist()[-1] == "007"
+
+
+@pytest.mark.usefixtures("small_batches")
 def test_what_is_finished_is_not_done_again(package: Package, file: Path, tmp_path: Path) -> None:
     scoring(package, file).run()
     out = tmp_path / "out"

@@ -222,6 +222,7 @@ NESTED = raw(b"[" * 200_000 + b"]" * 200_000)
         ("manifest.json", field(slots=3), "encoder.json: expected the inputs of manifest.json, found others"),
         ("manifest.json", task(parent="nothing"), "expected the parent of 'click' to be a task, found 'nothing'"),
         ("manifest.json", task(parent="purchase"), "expected a task without a parent above 'click', found a circle"),
+        ("manifest.json", task(name="score"), "expected predictions of different names, .* found 'score' twice"),
         ("manifest.json", task(name="purchase"), "expected each task once, found 'purchase' twice"),
         ("manifest.json", at("states", value=[10**9]), "states: expected 1 or 2 of each member"),
         ("manifest.json", at("states", value=[1] * 10), "expected weights as the configuration makes them"),
