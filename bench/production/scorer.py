@@ -22,7 +22,7 @@ from bench.data.encoding.rates import TargetRates
 from bench.data.values import canonical
 from bench.errors import UserError
 from bench.frontier.score import Score, prediction_names
-from bench.production.archive import ROWS
+from bench.production.bounds import ROWS
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine, Floats, Ids
 from bench.production.history import KeptHistory
