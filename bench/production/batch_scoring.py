@@ -35,6 +35,8 @@ from bench.validation import validate
 
 PART_ROWS = 1 << 20
 """Rows after which an output file ends with the next batch."""
+MAX_NUMBERS = 1 << 28
+"""Encoded numbers that are held at once: rows of a package with many inputs come in smaller batches."""
 STATE = "_scoring.json"
 KEPT = "_kept"
 """Added to the name of a kept column where a prediction has the same."""
@@ -162,7 +164,9 @@ class BatchScoring:
         part = rows = 0
         wanted = dict.fromkeys(self.keep, "text")
         wanted |= {column.name: column.kind for column in self._scorer.rows.columns}
-        for raw in ahead(self._read(file, wanted, progress)):
+        schema = self._scorer.schema
+        most = max(1, MAX_NUMBERS // max(1, schema.slots + len(schema.dense)))
+        for raw in (few for many in ahead(self._read(file, wanted, progress)) for few in many.parts(most)):
             if rows >= self.part_rows:
                 part, rows = part + 1, 0
             if raw.table.num_rows == 0:

@@ -15,8 +15,10 @@ from serving_toys import raw_rows
 
 from bench.data.readers import base
 from bench.errors import UserError
+from bench.production import batch_scoring
 from bench.production.batch_scoring import BatchScoring, Done
 from bench.production.package import Package
+from bench.production.scorer import Scorer
 from bench.progress import Silent
 
 
@@ -66,6 +68,19 @@ def test_csv_packed_and_plain(package: Package, raw: pa.Table, tmp_path: Path) -
     for name in ("a", "b"):
         found = pq.read_table(tmp_path / "out" / f"{name}-00000.parquet").to_pandas()
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_package_of_many_inputs_gets_few_rows_at_once(
+    package: Package, raw: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    width, seen, encode = package.schema.slots + len(package.schema.dense), [], Scorer.encode
+    monkeypatch.setattr(batch_scoring, "MAX_NUMBERS", 25 * width + 1)
+    monkeypatch.setattr(Scorer, "encode", lambda self, table: seen.append(table.num_rows) or encode(self, table))
+    pq.write_table(raw.slice(0, 60), tmp_path / "log.parquet")
+    assert scoring(package, tmp_path / "log.parquet").run() == Done(60, 1, 0)
+    assert seen == [0, 25, 25, 10]
+    found = read(tmp_path / "out").to_pandas()
+    np.testing.assert_allclose(found, package.scorer().predict(raw.slice(0, 60)), atol=1e-5)
 
 
 @pytest.mark.usefixtures("small_batches")

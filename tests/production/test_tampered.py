@@ -366,7 +366,7 @@ class Freed(torch.nn.Module):
     """As many large values, one after the other."""
 
     def forward(self, ids: Any, dense: Any) -> Any:
-        for at in range(8):
+        for at in range(4):
             dense = dense + (dense.unsqueeze(2).expand(-1, -1, 20_000) * (at + 2)).sum(2)
         return ids, dense
 
@@ -400,7 +400,7 @@ def test_values_that_are_freed_do_not_add_up(tmp_path: Path) -> None:
 def test_the_modules_of_a_configuration_are_bounded_too(
     package: Package, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
-    monkeypatch.setattr(archive, "_check_sizes", lambda program, path: None)  # of the graph, which is another one
+    monkeypatch.setattr(archive, "load", lambda path, shapes: SimpleNamespace(state_dict={}))  # of another graph
     monkeypatch.setattr(bounds, bound, 1000)
     with pytest.raises(UserError, match=r"model.pt2: the model of its configuration: expected .*at most 1,000"):
         open_engine("eager", package.folder, package.manifest.spec)
