@@ -21,6 +21,7 @@ from bench.cli.options import (
     Tasks,
     assignments,
     configuration,
+    device_name,
     names,
     opened,
 )
@@ -155,7 +156,8 @@ def resume(
     time: Annotated[str | None, typer.Option(help="Raise the total time to this, as in 10m.")] = None,
     address: Annotated[str | None, typer.Option(help="The HOST:PORT of the run's Ray cluster from now on.")] = None,
     device: Annotated[
-        str | None, typer.Option(help="auto, cpu or cuda from now on; default: as the run began.")
+        str | None,
+        typer.Option(callback=device_name, help="auto, cpu or cuda from now on; default: as the run began."),
     ] = None,
     current: Current = None,
     full: Full = False,
@@ -241,6 +243,7 @@ def train(
     home: Home = None,
 ) -> None:
     """Train one configuration and show all its metrics."""
+    where, dotted = str(config) if config else "--set", configuration(config, set_)  # before torch is loaded
     from bench import plugins
     from bench.data import load_card, prepare
     from bench.home import writable_home
@@ -264,8 +267,7 @@ def train(
     if not on_cluster and (address or gpus):
         raise UserError(f"{'--address' if address else '--gpus'}: expected --executor ray, found {executor}")
     check_device(device, executor, gpus)  # a mistake is said before any data is prepared
-    where = str(config) if config else "--set"
-    given, values = split_recipe(configuration(config, set_), where)
+    given, values = split_recipe(dotted, where)
     chosen = TrialConfig.parse(values, where)
     progress = TerminalProgress()
     card = load_card(dataset)

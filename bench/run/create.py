@@ -27,6 +27,7 @@ from bench.frontier.policy import Policy
 from bench.home import shown
 from bench.lock import in_turn
 from bench.machine import cores, versions
+from bench.models.config import overridden
 from bench.progress import Progress
 from bench.run.current import Current, check_confirms, lasting_current, read_current
 from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, check_device, slug
@@ -195,7 +196,7 @@ def _override(
     if EPOCHS in pinned:
         search.pop("full_length", None)
     values["search"] = search
-    values["set"] = {**values["set"], **pinned}
+    values["set"] = overridden(values["set"], pinned)
     values["space"] = content.lasting("search_spaces", values["space"])
     values["datasets"] = [{**each, "id": lasting_name(each["id"])} for each in values["datasets"]]
     return validate(Suite, values, "the command line")

@@ -16,6 +16,7 @@ from bench.data.inspection.column import SENTINELS, Counted
 from bench.data.tasks import TaskRule, check_parents
 from bench.data.values import canonical
 from bench.errors import UserError, check_known, unknown
+from bench.schema import SCORE
 
 _YES = ("1", "true", "yes", "y", "t", "positive", "pos")
 _NO = ("0", "false", "no", "n", "f", "negative", "neg", "-1")
@@ -255,7 +256,7 @@ def task_names(columns: Sequence[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for column in columns:
         name = re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_")
-        name = name if name and name[0].isalpha() else f"label_{name}".rstrip("_")
+        name = name if name[:1].isalpha() and name != SCORE else f"label_{name}".rstrip("_")
         same = sum(1 for other in names.values() if re.fullmatch(rf"{re.escape(name)}(_\d+)?", other))
         names[column] = f"{name}_{same + 1}" if same else name
     return names
