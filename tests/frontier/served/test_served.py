@@ -11,6 +11,7 @@ from bench.frontier.served.distance import ahead, distance, exchange, gain_of_al
 from bench.frontier.served.measuring import Current
 from bench.frontier.served.served import served_front
 from bench.frontier.served.store import digest_of, load, save, to_json
+from bench.frontier.served.verdict import verdict
 
 EQUAL = Fusion.of("power", (1, 1))
 
@@ -101,6 +102,16 @@ def test_one_replicate_everywhere_has_values_without_intervals(world, outcomes):
     assert served.hypervolume.value > 0
     everything = rows_of(served)
     assert np.isnan(distance(served, everything, everything, outcomes[0].name).low)
+
+
+def test_two_candidates_of_two_seeds_have_verdicts_that_lose_no_more_than_all(world, outcomes):
+    """Errors of one degree of freedom have the tails of a Cauchy distribution."""
+    made = world(200, seed=6)
+    served = front_of(made, [made.candidate(name, seeds=(1, 2), noise=1.5) for name in "ab"], outcomes)
+    told = [verdict(served, row, "the current model") for row in range(len(served.table))]
+    assert any(each.kind == "unknown" for each in told)
+    assert min(change.low for each in told for change in each.changes) >= -1
+    assert served.test_draws.min(axis=0)[served.current].min() > 0.02 * served.means("test")[served.current].min()
 
 
 def test_a_constant_head_counts_once(world, outcomes):
