@@ -85,7 +85,14 @@ def serving_of(
                 save(served, part.folder, digest)
     except UserError as error:
         return Serving(None, rates, against, str(error))
-    return Serving(served, rates, against, note=_note(rows, served), rows=rows[TEST].of, named=now.id == "current")
+    return Serving(
+        served,
+        rates,
+        against,
+        note=_note(rows, served, bool(part.dataset.outcomes)),
+        rows=rows[TEST].of,
+        named=now.id == "current",
+    )
 
 
 def verdict_of(serving: Serving, policy: Policy, pick: Pick | None, no_pick: str, suspicion: str) -> Verdict:
@@ -164,7 +171,8 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
     return Current(stands.id, equal), f"{stands.name} under equal weights ({missing} confirmed)"
 
 
-def _note(rows: Mapping[str, Rows], served: Served) -> str:
+def _note(rows: Mapping[str, Rows], served: Served, named: bool) -> str:
+    """Whether rows are a sample, and what a random order scores within groups; `named` says that a suite has outcomes."""
     parts = [f"{each.kept:,} of {each.of:,} on {split}" for split, each in rows.items() if each.kept < each.of]
     sampled = f"The served front is measured on a sample of the rows, whole groups: {', '.join(parts)}."
     scored = zip(served.outcomes, served.random, strict=True)
@@ -173,7 +181,7 @@ def _note(rows: Mapping[str, Rows], served: Served) -> str:
     order = ""
     if lists:
         order = f"A random order has {', '.join(lists)}."
-    elif len(sizes) and not ranked_by_group(sizes):
+    elif not named and len(sizes) and not ranked_by_group(sizes):
         order = (
             f"Groups have {sizes.mean():.1f} rows on average: a random order of them has an ndcg@5 of "
             f"{random_ndcg(sizes):.2f} or more, so outcomes are of all rows."

@@ -152,6 +152,8 @@ def test_it_is_the_same_again_and_from_files(two, outcomes, tmp_path):
     assert found.table.equals(served.table)
     assert found.segments.to_dict("list") == served.segments.to_dict("list")
     np.testing.assert_array_equal(found.test_draws, served.test_draws)
+    np.testing.assert_array_equal(found.random, served.random)
+    np.testing.assert_allclose(served.random, 0.1)  # of recall in the first tenth
     assert found.hypervolume == served.hypervolume
     assert load(tmp_path, digest_of(candidates, made.rows, outcomes, Current("good", EQUAL), 2)) is None
     other = [replace(candidates[0], predictions=made.candidate("other").predictions), candidates[1]]  # trained again
