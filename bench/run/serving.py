@@ -172,7 +172,7 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
 
 
 def _note(rows: Mapping[str, Rows], served: Served, named: bool) -> str:
-    """Whether rows are a sample, and what a random order scores within groups; `named` says that a suite has outcomes."""
+    """Whether rows are a sample, and what a random order scores within groups; `named`: the suite has outcomes."""
     parts = [f"{each.kept:,} of {each.of:,} on {split}" for split, each in rows.items() if each.kept < each.of]
     sampled = f"The served front is measured on a sample of the rows, whole groups: {', '.join(parts)}."
     scored = zip(served.outcomes, served.random, strict=True)
