@@ -28,6 +28,8 @@ from bench.run.current import current_of
 from bench.run.folder import DatasetRun
 from bench.suite import resolve_outcomes
 
+MUCH = 0.5
+"""From here on it is said what a random order scores."""
 NOT_CONFIRMED = "nothing was confirmed on fresh seeds"
 
 
@@ -176,7 +178,7 @@ def _note(rows: Mapping[str, Rows], served: Served, named: bool) -> str:
     parts = [f"{each.kept:,} of {each.of:,} on {split}" for split, each in rows.items() if each.kept < each.of]
     sampled = f"The served front is measured on a sample of the rows, whole groups: {', '.join(parts)}."
     scored = zip(served.outcomes, served.random, strict=True)
-    lists = [f"{each.name} {value:.2f}" for each, value in scored if "ndcg@" in each.name]
+    lists = [f"{each.name} {value:.2f}" for each, value in scored if "ndcg@" in each.name and value > MUCH]
     sizes = np.unique(rows[CONFIRM].group[rows[CONFIRM].group >= 0], return_counts=True)[1]
     order = ""
     if lists:
