@@ -217,8 +217,8 @@ def _execute(run: Run, full: bool, json: bool) -> None:
             show_pick(result, full=True)
         else:
             say(f"{result.run.key}: {result.verdict.sentence}" if len(results) > 1 else result.verdict.sentence)
-            if result.incomplete:
-                say(result.incomplete)
+            for more in filter(None, (result.incomplete, result.serving.note)):
+                say(more)
     if full:
         show_tracking(run)
     say(f"page: {shown(page_path(run))}", whole=True)

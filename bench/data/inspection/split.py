@@ -14,10 +14,20 @@ from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
 from bench.data.inspection.names import CYCLES, has_word, words
 from bench.data.inspection.times import check_sortable
-from bench.data.splits import SPLITS, Assignment, SplitInput, SplitRule, Time, halved, of_validation, time_key
+from bench.data.splits import (
+    CONFIRM,
+    SPLITS,
+    Assignment,
+    SplitInput,
+    SplitRule,
+    Time,
+    halved,
+    of_validation,
+    time_key,
+)
 from bench.data.values import Text
 from bench.errors import UserError
-from bench.objectives import ROWS_A_GROUP
+from bench.objectives import random_ndcg, ranked_by_group
 
 Kind = Literal["time", "hash", "random", "files", "column"]
 
@@ -271,20 +281,24 @@ def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Lab
                     f"rows are positive: {way_out}"
                 )
         counts[split_name] = int(inside.sum()), sums
-    return Split(table, why + _unranked(wish, columns), counts, int((split < 0).sum()))
+    return Split(table, why + _unranked(wish, columns, split == CONFIRM), counts, int((split < 0).sum()))
 
 
-def _unranked(wish: Wish, columns: Columns) -> tuple[str, ...]:
-    """A warning where groups are so small that outcomes are measured over all rows instead, or rows have no group."""
+def _unranked(wish: Wish, columns: Columns, inside: NDArray[np.bool_]) -> tuple[str, ...]:
+    """A warning where groups are so small that outcomes are measured over all rows instead, or rows have no group.
+
+    Args:
+        inside: (N,), the rows that are served, whose groups are looked at.
+    """
     if wish.group is None:
         return ()
     column = columns[wish.group]
-    if column.known < ROWS_A_GROUP * len(column.counts):
-        each = column.known / max(1, len(column.counts))
+    sizes = np.unique(column.codes[inside & (column.codes >= 0)], return_counts=True)[1]
+    if len(sizes) and not ranked_by_group(sizes):
         return (
-            f"A value of '{wish.group}' has only {each:.1f} rows on average, so hardly any rows are ranked against "
-            "each other, and outcomes are of all rows together. As --group, name a column such as the user or the "
-            "request.",
+            f"A value of '{wish.group}' has only {sizes.mean():.1f} rows on average in validation. A random order of "
+            f"so few has an ndcg@5 of {random_ndcg(sizes):.2f}, so outcomes are of all rows together. As --group, name "
+            "a column such as the user or the request.",
         )
     if not column.missing_rate:
         return ()
