@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # skipped, with the reason. So it is with Ray, and with what makes the documents' site.
 PEERS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])
 
-.PHONY: run test test-slow lint format site clean
+.PHONY: run test test-slow lint format notebook site clean
 
 run: $(VENV)/.installed
 	$(BIN)/seesaw run quick
@@ -27,6 +27,10 @@ lint: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# docs/notebook.ipynb, in a browser.
+notebook: $(VENV)/.installed-notebook
+	$(BIN)/jupyter lab docs/notebook.ipynb
 
 # The documents as a site, in build/site.
 site: $(VENV)/.installed-docs
@@ -50,6 +54,10 @@ $(VENV)/.installed-test: pyproject.toml setup.py | $(BIN)/python
 	-$(BIN)/python -m pip install --quiet --editable '.[ray]'
 	-$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	-$(BIN)/python -m pip install --quiet --no-deps $$($(BIN)/python -c '$(PEERS)')
+	touch $@
+
+$(VENV)/.installed-notebook: pyproject.toml setup.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[notebook]'
 	touch $@
 
 $(VENV)/.installed-docs: pyproject.toml setup.py | $(BIN)/python

@@ -102,6 +102,10 @@ class LoadedRun:
         view = view_of(self._result(dataset))
         return standalone(view, view.heads if name == "heads" else None)
 
+    def verdict(self, dataset: str | None = None) -> str:
+        """Whether to switch, what that gains and loses, and how sure it is: the sentence of terminal and page."""
+        return self._result(dataset).verdict.sentence
+
     def pick(self, dataset: str | None = None) -> Pick:
         """The picked configuration, with its reason.
 

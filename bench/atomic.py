@@ -1,4 +1,4 @@
-"""Files and folders that are whole or absent: written under a temporary name, then renamed.
+"""Files and folders that are whole or absent: written under a temporary name, flushed to disk, then renamed.
 
 The temporary name holds the id of the process that writes. So files that a killed process left can be told from those
 that a living one is about to finish. What cannot be written (a full disk, a file that may not grow, a folder without
@@ -55,7 +55,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         try:
             yield temporary
             temporary.chmod(0o666 & ~_umask())  # a temporary file is private; what it becomes is as any other file
-            os.replace(temporary, target)
+            rename(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -76,12 +76,14 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         try:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
+            flush(temporary)
             if not target.exists():
                 os.replace(temporary, target)
             elif not _exchanged(temporary, target):
                 with scratch_folder(target) as retired:
                     os.replace(target, retired / "was")
                     os.replace(temporary, target)
+            _flush_one(target.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)  # after an exchange it is the old one
 
@@ -94,6 +96,35 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Renames a file or folder, all of which is on disk before: after a power cut the target is whole or absent."""
+    flush(source)
+    os.replace(source, target)
+    _flush_one(target.parent)
+
+
+def flush(path: Path) -> None:
+    """Waits until a file, or a folder and all that is in it, is on disk; what links point to is left out."""
+    for folder, _, files in os.walk(path):
+        for each in (Path(folder, file) for file in files):
+            if not each.is_symlink():
+                _flush_one(each)
+        _flush_one(Path(folder))
+    if path.is_file():
+        _flush_one(path)
+
+
+def _flush_one(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems cannot do it for folders
+            raise
+    finally:
+        os.close(file)
 
 
 def write_text(target: Path, text: str) -> None:

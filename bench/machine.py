@@ -49,6 +49,15 @@ def tree_threads(threads: int) -> Iterator[None]:
         yield
 
 
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def check_device_name(name: str) -> None:
+    """Raises UserError where a training's device is called otherwise; whether it is there, torch must say."""
+    if name not in DEVICES:
+        raise UserError(f"device: expected one of {', '.join(DEVICES)}, found '{name}'")
+
+
 def worker_number() -> int:
     """The number of this worker process; 0 where it is none."""
     return int(os.environ.get(WORKER, 0))

@@ -12,7 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import UserError, unknown
 from bench.schema import Task
@@ -45,8 +48,25 @@ COSTS: dict[str, Direction | None] = {
 
 AREAS = ("auc", "gauc", "gauc_positives")
 """Outcomes without a cut: areas under the ROC curve, over all rows or within groups."""
-ROWS_A_GROUP = 2
-"""Groups of fewer rows on average say little about an order within them."""
+ROWS_A_GROUP, BY_CHANCE = 2, 2 / 3
+"""Groups say little about an order within them if they have fewer rows on average, or if a random order has more of
+`ndcg@5`, see `random_ndcg`."""
+
+
+def random_ndcg(sizes: NDArray[np.integer[Any]]) -> float:
+    """The mean `ndcg@5` of a random order, of groups of these sizes with one positive each: .71 for three rows.
+
+    A group of one row has no order; 1 where there are no others. More positives a group make it larger.
+    """
+    sizes = sizes[sizes > 1]
+    sums = np.cumsum(1 / np.log2(np.arange(2, 7)))
+    return float((sums[np.minimum(sizes, len(sums)) - 1] / sizes).mean()) if len(sizes) else 1.0
+
+
+def ranked_by_group(sizes: NDArray[np.integer[Any]]) -> bool:
+    """Whether groups of these sizes are large enough to measure an order within them."""
+    return bool(len(sizes)) and sizes.mean() >= ROWS_A_GROUP and random_ndcg(sizes) <= BY_CHANCE
+
 
 _RANKED = re.compile(r"(ndcg|recall|value)@(\d+(?:\.\d+)?)(%?)")
 

@@ -193,23 +193,24 @@ class RungResult:
 
 
 class _Configured:
-    """What has a dotted configuration."""
+    """What has a dotted configuration, and an architecture to name it by where that is of no network."""
 
     config: dict[str, Scalar]
+    architecture: str
 
     @property
     def sharing(self) -> str:
-        """Its sharing kind."""
+        """Its sharing kind; `trees` of trees, and so on."""
         return self._kind("sharing")
 
     @property
     def funnel(self) -> str:
-        """Its funnel kind."""
+        """Its funnel kind, named likewise."""
         return self._kind("funnel")
 
     @property
     def balancing(self) -> str:
-        """Its balancing kind."""
+        """Its balancing kind, named likewise."""
         return self._kind("balancing")
 
     @property
@@ -220,7 +221,7 @@ class _Configured:
         return {task: float(str(value)) for task, value in of.items()}
 
     def _kind(self, part: str) -> str:
-        return str(self.config.get(f"{part}.kind", "?"))
+        return str(self.config.get(f"{part}.kind", self.architecture))
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,10 @@ class Cap:
     unit: Positive = 1.0
 
 
+SCORE = "score"
+"""What a package adds to the predictions of its tasks: the number to rank by. No task has this name."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One thing to predict.

@@ -73,6 +73,25 @@ def test_a_folder_is_replaced_whole(target: Path, exchanges: bool, monkeypatch: 
     assert list(target.parent.iterdir()) == [target]
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_all_is_on_disk_before_it_is_renamed(target: Path, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, names = list[object](), {"replace": os.replace, "exchange": atomic._exchanged}
+    monkeypatch.setattr(os, "fsync", lambda file: done.append(os.fstat(file).st_ino))
+    monkeypatch.setattr(os, "replace", lambda *given: (done.append("renamed"), names["replace"](*given)))
+    monkeypatch.setattr(atomic, "_exchanged", lambda *given: (done.append("renamed"), names["exchange"](*given))[1])
+    place = target if there else target.parent / "new"
+    with atomic_folder(place) as folder:
+        (folder / "in").mkdir()
+        (folder / "in" / "file").touch()
+        (folder / "link").symlink_to(target.parent / "nowhere")
+        written = {path.stat().st_ino for path in (folder, folder / "in", folder / "in" / "file")}
+    assert set(done[: done.index("renamed")]) == written
+    assert done[-1] == target.parent.stat().st_ino
+    done.clear()
+    write_text(target.parent / "text", "")
+    assert done == [(target.parent / "text").stat().st_ino, "renamed", target.parent.stat().st_ino]
+
+
 def test_an_error_leaves_the_old_folder(target: Path) -> None:
     with pytest.raises(ZeroDivisionError), atomic_folder(target):
         raise ZeroDivisionError

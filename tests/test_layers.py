@@ -121,16 +121,24 @@ def test_each_rule_can_be_broken() -> None:
     assert broken("frontier", "bench.errors") is None
 
 
-def test_light_modules_load_nothing_heavy() -> None:
+def test_light_modules_and_mistakes_load_nothing_heavy() -> None:
     light = ["bench", "bench.api", "bench.cli.app", "bench.report.page", "bench.tracking.reading"]
     light += [
         ".".join(path.relative_to(BENCH.parent).with_suffix("").parts)
         for path in (BENCH / "frontier").rglob("[!_]*.py")
     ]
+    wrong = [
+        ["train", "census-income", "--config", "none.toml"],
+        ["train", "census-income", "--device", "gpu"],
+        ["run", "quick", "--device", "gpu"],
+    ]
     code = f"""
 import importlib, sys
-for module in {light!r}:
-    importlib.import_module(module)
+for module in [*{light!r}, *{wrong!r}]:
+    if isinstance(module, str):
+        importlib.import_module(module)
+    elif importlib.import_module("bench.cli").main(module) != 2:
+        sys.exit(f"{{module}} is not refused")
     if heavy := {{"torch", "optuna", "mlflow"}} & set(sys.modules):
         sys.exit(f"{{module}} loads {{heavy}}")
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from enum import StrEnum
 from pathlib import Path
@@ -50,7 +51,7 @@ def datasets(
         card = describe(load_card(dataset))
         print_json(card) if json else _show_card(card)
         return
-    stores = prepared(resolve_home(home))
+    stores = prepared(resolve_home(home), TerminalProgress())
     cards = [describe(load_card(name)) for name in content.names("datasets")]
     if json:
         print_json({"datasets": cards, "prepared": stores})
@@ -158,6 +159,9 @@ def card(
     columns: Annotated[
         str | None, typer.Option(help="Column names, separated by commas, for files without header.")
     ] = None,
+    logged: Annotated[
+        list[str] | None, typer.Option("--logged", help="Column of the score that ranked this log. Repeat.")
+    ] = None,
     id_: Annotated[str | None, typer.Option("--id", help="Short name of the data set.")] = None,
     title: Annotated[str | None, typer.Option(help="Title, one line.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; default: card.toml beside the files.")] = None,
@@ -190,20 +194,20 @@ def card(
         names=names(columns),
         id=None if id_ is None else check_id(id_),
         title=title,
+        logged=tuple(dict.fromkeys(logged or ())),
+        folder=Path(os.path.relpath(files[0].resolve().parent, target.resolve().parent)).as_posix(),
         rows=rows or ROWS,
     )
     draft = draft_card(request, TerminalProgress())
     text = card_text(draft)
     parse_card(parse_toml(text, str(target)), str(target), "", target.parent)
     write_text(target, text)
-    beside = target.resolve().parent == files[0].resolve().parent
     if json:
         print_json({"card": str(target)} | _document(draft))
         return
     _show_draft(draft)
     say(f"card: {target}", whole=True)
-    raw = "" if beside else f" --raw {shlex.quote(str(files[0].parent))}"
-    say(f"next: seesaw prepare {shlex.quote(str(target))}{raw}", whole=True)
+    say(f"next: seesaw run quick --dataset {shlex.quote(str(target))}  # once you have read the card", whole=True)
 
 
 def _separator(given: str | None) -> str | None:
@@ -244,7 +248,7 @@ def _why(column: ColumnDraft) -> str:
     if column.role != "input":
         return column.reason
     rates = [f"target rates: {column.rate.why}"] if column.rate is not None and column.rate.on else []
-    return "; ".join([column.finding.why, *column.finding.notes, *rates])
+    return "; ".join([column.finding.why, *column.finding.notes, *filter(None, [column.reason]), *rates])
 
 
 def _document(draft: Draft) -> dict[str, Any]:

@@ -70,8 +70,8 @@ def deploy(
         if not (promote or rollback):
             say(f"the run's verdict: {planned.result.verdict.answer}")
             say(planned.pick.reason)
-            what = planned.network.name
-            say(f"would train {what} on {planned.policy.retrain.seeds} seeds and register the model at {uri}")
+            say(f"would train {planned.training}")
+            say(f"would register the model at {uri}")
             say(f"score: {planned.score}")
         for move in moves:
             say(f"{planned.name}: {'would do: ' if dry_run else ''}{move}")

@@ -14,11 +14,24 @@ from bench.plain import flatten, parse_value
 if TYPE_CHECKING:
     from bench.run.folder import Run
 
+
+def device_name(given: str | None) -> str | None:
+    """A device's name, checked while options are read: before torch is loaded."""
+    from bench.machine import check_device_name
+
+    if given is not None:
+        check_device_name(given)
+    return given
+
+
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Full = Annotated[bool, typer.Option("--full", help="Show all tables and all reasons.")]
 Home = Annotated[Path | None, typer.Option("--home", help="Home of all files; default: $SEESAW_HOME, else ./.seesaw.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda; auto takes CUDA where it is available.")]
+Device = Annotated[
+    str,
+    typer.Option("--device", callback=device_name, help="auto, cpu or cuda; auto takes CUDA where it is available."),
+]
 Raw = Annotated[Path | None, typer.Option("--raw", help="Folder with the raw files; nothing is fetched.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Configuration, as in sharing.kind=mmoe. Repeat.")]
 Model = Annotated[
@@ -58,8 +71,10 @@ def assignments(given: list[str] | None) -> dict[str, Any]:
 
 
 def configuration(file: Path | None, given: list[str] | None) -> dict[str, Any]:
-    """A configuration file's dotted values, overridden by `--set`."""
-    return (flatten(read_toml(file)) if file else {}) | assignments(given)
+    """A configuration file's dotted values, overridden by `--set`, see `overridden`."""
+    from bench.models.config import overridden
+
+    return overridden(flatten(read_toml(file)) if file else {}, assignments(given))
 
 
 def names(text: str | None) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from bench.cli.options import (
     Tasks,
     assignments,
     configuration,
+    device_name,
     names,
     opened,
 )
@@ -61,7 +62,9 @@ def run(
     address: Annotated[str | None, typer.Option(help="A Ray cluster's HOST:PORT; default: this machine's.")] = None,
     gpus: Annotated[float, typer.Option(help="GPUs of each job on a Ray cluster, as in 0.5.", min=0)] = 0,
     memory: Annotated[int, typer.Option(help="MB of memory of each job on a Ray cluster.", min=0)] = 0,
-    name: Annotated[str | None, typer.Option(help="The run's name; default: the suite's, numbered.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The run's name; default: that of the one --dataset, else the suite's; numbered.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of every random number.", min=0)] = 0,
     set_: Set = None,
     current: Current = None,
@@ -153,7 +156,8 @@ def resume(
     time: Annotated[str | None, typer.Option(help="Raise the total time to this, as in 10m.")] = None,
     address: Annotated[str | None, typer.Option(help="The HOST:PORT of the run's Ray cluster from now on.")] = None,
     device: Annotated[
-        str | None, typer.Option(help="auto, cpu or cuda from now on; default: as the run began.")
+        str | None,
+        typer.Option(callback=device_name, help="auto, cpu or cuda from now on; default: as the run began."),
     ] = None,
     current: Current = None,
     full: Full = False,
@@ -213,8 +217,8 @@ def _execute(run: Run, full: bool, json: bool) -> None:
             show_pick(result, full=True)
         else:
             say(f"{result.run.key}: {result.verdict.sentence}" if len(results) > 1 else result.verdict.sentence)
-            if result.incomplete:
-                say(result.incomplete)
+            for more in filter(None, (result.incomplete, result.serving.note)):
+                say(more)
     if full:
         show_tracking(run)
     say(f"page: {shown(page_path(run))}", whole=True)
@@ -239,6 +243,7 @@ def train(
     home: Home = None,
 ) -> None:
     """Train one configuration and show all its metrics."""
+    where, dotted = str(config) if config else "--set", configuration(config, set_)  # before torch is loaded
     import numpy as np
 
     from bench import plugins
@@ -265,8 +270,7 @@ def train(
     if not on_cluster and (address or gpus):
         raise UserError(f"{'--address' if address else '--gpus'}: expected --executor ray, found {executor}")
     check_device(device, executor, gpus)  # a mistake is said before any data is prepared
-    where = str(config) if config else "--set"
-    given, values = split_recipe(configuration(config, set_), where)
+    given, values = split_recipe(dotted, where)
     chosen = TrialConfig.parse(values, where)
     progress = TerminalProgress()
     card = load_card(dataset)

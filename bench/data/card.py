@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -12,7 +13,7 @@ from bench import schema
 from bench.data.columns import Categorical, Column, MultiValued, Numeric, SegmentName, SegmentRule, Vector
 from bench.data.history import HistoryConfig
 from bench.data.sources import CsvReader, Names, RawFile, ReaderConfig, Source, SyntheticReader
-from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, TimeSplit, ValidOfTrain
+from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, Time, TimeSplit, ValidOfTrain
 from bench.data.tasks import Span, TaskRule, check_tasks
 from bench.data.weights import Sampling, weight_columns
 from bench.errors import check_known, repeated, unknown
@@ -56,9 +57,11 @@ class Card(Config):
     homepage: str
     reader: ReaderConfig
     files: tuple[RawFile, ...] = ()
+    folder: str = "."
+    """Where the files are, as seen from the card's own folder."""
     sources: tuple[Source, ...] = ()
     """Tried in order, each for the files that are still missing."""
-    columns: dict[str, Column] = Field(min_length=1)
+    columns: dict[Annotated[str, Field(min_length=1)], Column] = Field(min_length=1)
     """Inputs, in order."""
     task_rules: tuple[TaskRule, ...] = Field(alias="tasks", min_length=1)
     split: SplitRule
@@ -185,7 +188,7 @@ class Card(Config):
         return [rule.name for rule in self.task_rules].index(self.sampling.task) if self.sampling else 0
 
     @property
-    def split_times(self) -> tuple[int | float | str, ...]:
+    def split_times(self) -> tuple[Time, ...]:
         """The points in the card's `time` that the split compares with; none where it does not go by time."""
         return self.split.ends if isinstance(self.split, (TimeSplit, ValidOfTrain)) else ()
 

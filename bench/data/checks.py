@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from bench.data.splits import Time, time_key
 from bench.data.tasks import TaskRule
 from bench.data.values import (
+    DATES,
     NUMBERS,
     TEXTS,
     as_numbers,
@@ -26,6 +29,8 @@ from bench.data.values import (
     numbers_of,
     taken_apart,
     texts_of,
+    undated,
+    whole_column,
 )
 from bench.errors import UserError
 from bench.progress import Progress
@@ -130,6 +135,13 @@ def checked(
             _check_lengths(name, column, vectors[name], sieve)
         elif name in wanted and is_list(kind) and is_any(kind.value_type, TEXTS):
             _check_lists(name, column, sieve)
+        if (
+            name in wanted
+            and is_any(kind, DATES)
+            and (beyond := undated(dates := whole_column(column).cast(kind))).any()
+        ):
+            sieve.refuse(beyond, "time", f"'{name}': expected a date of the years 1 to 9999, found another")
+            columns[name] = pc.if_else(pa.array(beyond), None, dates)
         if not is_any(kind, TEXTS):
             continue
         codes, values = distinct(column)
@@ -145,18 +157,19 @@ def checked(
     return pa.table(columns)
 
 
-def check_times(
-    column: Any, name: str, ends: Sequence[int | float | str], missing: Collection[str], sieve: Sieve
-) -> None:
+def check_times(column: Any, name: str, ends: Sequence[Time], missing: Collection[str], sieve: Sieve) -> None:
     """The sieve takes rows whose time, a text, is spelled in another way than the times that the split compares with.
 
     It would compare as a text all the same, and land in one of the splits.
     """
-    shapes = {str(end).translate(_DIGITS) for end in ends}
+    shapes = {str(time_key(end)).translate(_DIGITS) for end in ends}
     text = as_text(column, missing)
-    fits: dict[str, bool] = {}
+    fits: dict[str, bool] = {"": False}
     for code, value in enumerate(text.values):
-        own = value.translate(_DIGITS)
+        try:
+            own = time_key(value).translate(_DIGITS)
+        except ValueError:
+            own = ""
         if own not in fits:
             fits[own] = any(own.startswith(shape) or shape.startswith(own) for shape in shapes)
         if not fits[own]:

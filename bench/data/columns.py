@@ -69,7 +69,7 @@ Keep = Literal["first", "last"]
 class _Column(Config):
     """What all kinds have in common."""
 
-    source: str | None = Field(None, alias="from")
+    source: str | None = Field(None, alias="from", min_length=1)
     """Raw column it is made from; its own name where absent."""
     derive: Derivation | None = None
     """A function of the raw column, from `bench.data.columns`."""

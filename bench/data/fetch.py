@@ -101,7 +101,7 @@ def _paths(card: Card, file: RawFile, home: Path, raw: Path | None = None) -> It
     Files of known content may lie among those of any card, since another one's may hold the same.
     """
     own = raw_folder(card, home) if raw is None else raw / card.id
-    beside = raw or card.origin.folder
+    beside = raw or (card.origin.folder and card.origin.folder / card.folder)
     folders = [own] if beside is None else [own, beside]
     if file.sha256:
         folders += sorted(path for path in own.parent.glob("*") if path.is_dir())

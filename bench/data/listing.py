@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Iterator, Sequence
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from bench.data.card import Card
 from bench.data.columns import Categorical, MultiValued, Numeric, Vector
 from bench.data.sources import SyntheticReader
 from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, Range, TimeSplit, ValidOfTrain
+from bench.data.store import Store
 from bench.data.tasks import Span, TaskRule
-from bench.errors import listed
+from bench.errors import UserError, listed
+from bench.progress import Progress
 
 _AS_THEY_ARE = {"id", "title", "licence", "citation", "homepage", "files", "group", "time", "scenario"}
 _AS_THEY_ARE |= {"post_exposure", "logged", "weight", "sampling", "encoding"}
@@ -73,23 +75,46 @@ def card_schema() -> dict[str, Any]:
     return schema
 
 
-def prepared(home: Path) -> list[dict[str, Any]]:
-    """The stores under a home, by key: path, fingerprint, rows, default tasks, size on disk."""
+def prepared(home: Path, progress: Progress | None = None) -> list[dict[str, Any]]:
+    """The stores under a home, by key: path, fingerprint, rows, default tasks, size on disk.
+
+    Args:
+        progress: is told of each damaged store; they are left out.
+    """
     stores = []
-    for path in sorted(home.glob("store/*/*/manifest.json")):
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        store = {key: manifest[key] for key in ("key", "id", "fingerprint", "default_tasks")}
-        store |= {"path": str(path.parent)}
-        store["rows"] = {name: split["rows"] for name, split in manifest["splits"].items()}
-        size = sum(file.stat().st_size for file in path.parent.rglob("*") if file.is_file())
-        stores.append(store | {"size_mb": round(size / 2**20, 1)})
+    for path in _stores(home):
+        try:
+            store = Store.open(path)
+            store.check()
+        except UserError as error:
+            if progress is not None:
+                progress.note(f"left out: {error}")
+            continue
+        facts = {key: store.manifest[key] for key in ("key", "id", "fingerprint", "default_tasks")}
+        rows = {name: split["rows"] for name, split in store.manifest["splits"].items()}
+        stores.append(facts | {"path": str(path), "rows": rows, "size_mb": _megabytes(path)})
     return stores
 
 
+def _stores(home: Path, key: str = "*") -> list[Path]:
+    """The folders of stores, damaged ones too, in order; what is being written has a name that begins with a dot."""
+    folders = (home / "store").glob(f"{key}/*/")
+    return sorted(path for path in folders if path.is_dir() and not path.name.startswith("."))
+
+
+def _megabytes(folder: Path) -> float:
+    return round(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20, 1)
+
+
 def remove_stores(home: Path, key: str) -> list[dict[str, Any]]:
-    """Removes the stores of that key under a home, and returns what they were; fetched files stay."""
+    """Removes the stores of that key under a home, damaged ones too; returns key, path and size of each.
+
+    Fetched files stay.
+    """
     shelf = home / "store" / key
-    freed = [store for store in prepared(home) if Path(store["path"]).parent == shelf]
+    freed: list[dict[str, Any]] = [
+        {"key": key, "path": str(path), "size_mb": _megabytes(path)} for path in _stores(home, escape(key))
+    ]
     for store in freed:
         shutil.rmtree(store["path"])
     if shelf.is_dir() and not any(shelf.iterdir()):

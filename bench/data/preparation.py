@@ -44,7 +44,7 @@ from bench.progress import Progress, Silent
 
 CODE_VERSION = 11
 """Raised whenever the same card and files give another store."""
-_PROSE = {"title", "licence", "citation", "homepage", "sources", "files"}
+_PROSE = {"title", "licence", "citation", "homepage", "sources", "files", "folder"}
 _BESIDE = ("scenario", "segments", "logged", "weight", "sampling")
 
 
@@ -58,6 +58,8 @@ def recipe(card: Card) -> str:
         if not rule["where"]:
             del rule["where"]
     values["code"] = CODE_VERSION
+    if card.textual_time:  # they were compared by character
+        values["times"] = "in UTC"
     if isinstance(card.reader, SyntheticReader):
         from bench.data.synthetic import GENERATORS  # brings scipy.special
 
@@ -104,7 +106,9 @@ def prepare(card: Card, home: Path, raw: Path | None = None, progress: Progress 
     mark = fingerprint(card, digests)
     target = shelf / mark
     if (target / "manifest.json").is_file():
-        return Store.open(target)
+        store = Store.open(target)
+        store.check()
+        return store
 
     with atomic_folder(target) as folder:
         manifest: dict[str, Any] = {
@@ -153,15 +157,23 @@ def check_data(card: Card, home: Path, raw: Path | None = None, progress: Progre
 
 
 def _prepared_before(card: Card, shelf: Path) -> Store | None:
-    """The newest store of this very recipe whose files are the pinned ones, for files that are no longer at hand."""
+    """The newest store of this very recipe whose files are the pinned ones, for files that are no longer at hand.
+
+    Raises:
+        UserError: a store of the card is damaged.
+    """
     pins = {file.name: file.sha256 for file in card.files}
     wanted, fitting = recipe(card), []
     for path in shelf.glob("*/manifest.json"):
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        pinned = all(pins.get(file["name"]) in (None, file["sha256"]) for file in manifest["files"])
-        if manifest["recipe"] == wanted and pinned:
-            fitting.append(path)
-    return Store.open(max(fitting, key=lambda path: path.stat().st_mtime).parent) if fitting else None
+        store = Store.open(path.parent)
+        pinned = all(pins.get(file["name"]) in (None, file["sha256"]) for file in store.manifest["files"])
+        if store.manifest["recipe"] == wanted and pinned:
+            fitting.append((path.stat().st_mtime, store))
+    if not fitting:
+        return None
+    newest = max(fitting, key=lambda each: each[0])[1]
+    newest.check()
+    return newest
 
 
 def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress) -> dict[str, Any]:

@@ -7,14 +7,16 @@ A card names train, valid and test. Half of what it calls valid is stored as `co
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Discriminator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, model_validator
 
 from bench.data.values import Text, Values
 from bench.errors import repeated
@@ -28,6 +30,34 @@ NAMED = {"train": TRAIN, "valid": VALID, "test": TEST}
 Assignment = NDArray[np.int8]
 """(N,), index into `SPLITS`, -1 for none."""
 Unit = Literal["row", "group"]
+_ZONED = re.compile(
+    r"(\d{4}([-/.])\d\d\2\d\d)[T ](\d\d:\d\d)((?::\d\d(?:[.,]\d+)?)?) ?(Z|[+-]\d\d(?::?\d\d)?)", re.ASCII
+)
+
+
+def time_key(time: Any) -> Any:
+    """What a time compares by: itself; of a text with an offset the text in UTC, with `Z` between date and time.
+
+    Raises:
+        ValueError: there is no such time.
+    """
+    if not isinstance(time, str) or (found := _ZONED.fullmatch(time)) is None:
+        return time
+    date, mark, minute, rest, offset = found.groups()
+    try:
+        at = datetime.fromisoformat(f"{date.replace(mark, '-')}T{minute}{offset}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"expected a point in time, found '{time}'") from None
+    return f"{at.date()}Z{at.time().isoformat('minutes')}".replace("-", mark) + rest
+
+
+def _with_key(time: int | float | str) -> int | float | str:
+    time_key(time)
+    return time
+
+
+Time = Annotated[int | float | str, AfterValidator(_with_key)]
+"""A point in time, as a card names it."""
 
 
 class GroupDraws:
@@ -112,7 +142,7 @@ class ValidOfTrain(Config):
     test: Values = Field(min_length=1)
     valid_fraction: float | None = Field(None, gt=0, lt=1)
     """Share of train's rows, or groups, that is valid."""
-    valid_from: int | float | str | None = None
+    valid_from: Time | None = None
     """Rows of train whose time (the card's `time`) is this or later are valid."""
     unit: Unit = "row"
     """What `valid_fraction` draws."""
@@ -130,7 +160,7 @@ class ValidOfTrain(Config):
         return self
 
     @property
-    def ends(self) -> tuple[int | float | str, ...]:
+    def ends(self) -> tuple[Time, ...]:
         """Times that the split compares with."""
         return () if self.valid_from is None else (self.valid_from,)
 
@@ -168,10 +198,10 @@ class FileSplit(ValidOfTrain):
 
 
 class Range(Config):
-    """Times from `first` to `last`, both included; an absent end is open. Strings compare by character (ISO dates)."""
+    """Times from `first` to `last`, both included; an absent end is open. Texts compare by `time_key`."""
 
-    first: int | float | str | None = None
-    last: int | float | str | None = None
+    first: Time | None = None
+    last: Time | None = None
 
 
 class TimeSplit(Config):
@@ -183,7 +213,7 @@ class TimeSplit(Config):
     test: Range
 
     @property
-    def ends(self) -> tuple[int | float | str, ...]:
+    def ends(self) -> tuple[Time, ...]:
         """Times that the split compares with."""
         ends = (end for part in (self.train, self.valid, self.test) for end in (part.first, part.last))
         return tuple(end for end in ends if end is not None)
@@ -195,10 +225,10 @@ class TimeSplit(Config):
         if len(kinds) != 1:
             raise ValueError("a split by time needs ends that are all numbers or all strings")
         for name, part in parts:
-            if None not in (part.first, part.last) and part.first > part.last:
+            if None not in (part.first, part.last) and time_key(part.first) > time_key(part.last):
                 raise ValueError(f"{name} is empty: its first {part.first!r} comes after its last {part.last!r}")
         for (earlier, a), (later, b) in pairwise(parts):
-            if a.last is None or b.first is None or a.last >= b.first:
+            if a.last is None or b.first is None or time_key(a.last) >= time_key(b.first):
                 raise ValueError(f"{earlier} must end before {later} begins, found {a.last!r} and {b.first!r}")
         return self
 
@@ -213,8 +243,9 @@ class TimeSplit(Config):
 
 def _within(time: NDArray[np.float64] | Text, part: Range) -> NDArray[np.bool_]:
     if isinstance(time, Text):
-        first, last = (None if end is None else str(end) for end in (part.first, part.last))
-        inside = [(first is None or value >= first) and (last is None or value <= last) for value in time.values]
+        first, last = (None if end is None else time_key(str(end)) for end in (part.first, part.last))
+        keys = map(time_key, time.values)
+        inside = [(first is None or key >= first) and (last is None or key <= last) for key in keys]
         return np.array([*inside, False])[time.codes]  # the last serves code -1
     low = -np.inf if part.first is None else float(part.first)
     high = np.inf if part.last is None else float(part.last)

@@ -14,19 +14,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from bench.errors import UserError, check_known
 from bench.mapped import mapped
+from bench.plain import read_json
 from bench.schema import Schema
 from bench.seeds import mixed
 
@@ -38,6 +39,28 @@ SplitName = Literal["train", "valid", "confirm", "test"]
 ARRAYS = ("ids", "dense", "labels", "group")
 BESIDE = ("segments", "logged", "weights", "bounds")
 """Of cards that ask for them."""
+_SAID = {"key", "id", "fingerprint", "recipe", "files", "splits", "schema", "default_tasks"}
+
+
+class DamagedStore(UserError):
+    """A store that cannot be used; the text names it, what is wrong with it, and the way out."""
+
+    def __init__(self, path: Path, what: object) -> None:
+        way_out = "free it with `seesaw datasets DATASET --remove`, or remove the folder, and prepare the data again"
+        super().__init__(f"{path}: this prepared data is damaged: {what}; {way_out}")
+
+
+def stored(store: Path, name: str, rows: int) -> NDArray[Any]:
+    """An array (rows, ...) of a store's folder, mapped; raises UserError where it is missing, cut or of other rows."""
+    try:
+        found = mapped(store / name)
+    except FileNotFoundError:
+        raise UserError(f"expected the prepared data at {store}, found no {store / name}") from None
+    except (EOFError, SyntaxError, TokenError, ValueError) as error:
+        raise DamagedStore(store, f"{name}: {error}") from None
+    if found.shape[:1] != (rows,):
+        raise DamagedStore(store, f"{name}: expected {rows:,} rows, found an array of shape {found.shape}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -135,14 +158,31 @@ class Store:
 
     @classmethod
     def open(cls, path: Path | str) -> Store:
-        """Opens a store with all its tasks; raises UserError where none is there."""
+        """Opens a store with all its tasks; raises UserError where none is there, or its manifest is damaged."""
         path = Path(path)
         try:
-            manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+            manifest = read_json(path / "manifest.json")
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"expected a prepared store with a manifest.json, found none at {path}") from None
-        schema = TypeAdapter(Schema).validate_python(manifest["schema"])
+        except UserError as error:
+            raise DamagedStore(path, error) from None
+        if not isinstance(manifest, dict) or not manifest.keys() >= _SAID:
+            raise DamagedStore(path, f"manifest.json: expected a table with {', '.join(sorted(_SAID))}")
+        try:
+            schema = TypeAdapter(Schema).validate_python(manifest["schema"])
+        except ValidationError as error:
+            raise DamagedStore(path, f"manifest.json: schema: {error.errors()[0]['msg']}") from None
         return cls(path, manifest, schema, tuple(range(len(schema.tasks))))
+
+    def check(self) -> None:
+        """Raises UserError where an array is missing, cut, or of another number of rows than the manifest says."""
+        for name in self.manifest["splits"]:
+            self._mapped(name)
+
+    def _mapped(self, split: str) -> dict[str, NDArray[Any]]:
+        """The arrays of a split, by name; errors as of `check`."""
+        rows = self.manifest["splits"][split]["rows"]
+        return {name: stored(self.path, f"{split}/{name}.npy", rows) for name in self.arrays}
 
     @property
     def key(self) -> str:
@@ -193,13 +233,10 @@ class Store:
         return Encoder.load(self.path / "encoder.json")
 
     def split(self, name: SplitName) -> Split:
-        """The rows of a split, with the labels of this view's tasks; raises UserError where the store was removed."""
+        """The rows of a split, with the labels of this view's tasks; errors as of `check`."""
         from bench.data.packing import Packing  # brings numba, which opening a store does not need
 
-        try:
-            arrays = {array: mapped(self.path / name / f"{array}.npy") for array in self.arrays}
-        except FileNotFoundError as error:
-            raise UserError(f"expected the prepared data at {self.path}, found no {error.filename}") from None
+        arrays = self._mapped(name)
         ids, dense, labels, group = (arrays[array] for array in ARRAYS)
         columns = None if self.selected == tuple(range(labels.shape[1])) else self.selected
         if not any(task.censored for task in self.schema.tasks):

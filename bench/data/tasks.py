@@ -15,7 +15,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from bench.data.values import Values, as_numbers, as_text
 from bench.errors import UserError, repeated
 from bench.registry import Config
-from bench.schema import Scale, Task, TaskKind
+from bench.schema import SCORE, Scale, Task, TaskKind
 
 
 class Span(Config):
@@ -102,6 +102,11 @@ class TaskRule(Config):
 
     @model_validator(mode="after")
     def _consistent(self) -> TaskRule:
+        if self.name == SCORE:
+            raise ValueError(
+                f"task '{SCORE}': expected another name, as a packaged model gives the score to rank by this one; "
+                f'say name = "label_{SCORE}" and leave the column as it is'
+            )
         if (self.column is None) == (not self.columns):
             raise ValueError(f"task '{self.name}': expected either 'column' or 'columns'")
         if len(self.columns) == 1:

@@ -32,6 +32,23 @@ def is_any(kind: Any, types: Sequence[Callable[[Any], bool]]) -> bool:
     return any(is_one(kind) for is_one in types)
 
 
+DATES = (pa.types.is_date, pa.types.is_timestamp)
+_UNITS = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}
+_FIRST, _END = -62_135_596_800, 253_402_300_800
+
+
+def undated(dates: Any) -> NDArray[np.bool_]:
+    """(n,) which dates or timestamps of an Arrow array are of no year from 1 to 9999, the years that Python knows."""
+    kind = dates.type
+    days = pa.types.is_date32(kind)
+    units = 1 / 86400 if days else _UNITS[getattr(kind, "unit", "ms")]
+    numbers = dates.cast(pa.int32() if days else pa.int64()).cast(pa.float64(), safe=False)
+    seconds = numbers.to_numpy(zero_copy_only=False) / units
+    ahead = 86400 if getattr(kind, "tz", None) else 0  # the local date may be another one
+    found: NDArray[np.bool_] = (seconds < _FIRST + ahead) | (seconds >= _END - ahead)
+    return found
+
+
 @dataclass(frozen=True)
 class Text:
     """A column as categories."""

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bench.errors import listed
 from bench.frontier.points import baselines, best, confirmed, estimate, replicated
 from bench.objectives import Objective
 from bench.records import Point
@@ -123,8 +124,24 @@ def causes(diagnosis: Mapping[str, Any], task: str) -> list[Cause]:
     return sorted((cause for cause in found if cause), key=lambda cause: -cause.strength)
 
 
+def overtraining(diagnosis: Mapping[str, Any]) -> list[str]:
+    """A sentence on the objectives that lost more than `LOST` from their best state to the end; else nothing."""
+    found = [
+        f"{name} is best after {course['best_samples']:,} of {course['last_samples']:,} samples and loses "
+        f"{course['lost']:.4f} from there"
+        for name, course in diagnosis.get("course", {}).items()
+        if _loses(course)
+    ]
+    kept = "The best state on validation is kept, so a longer training gains nothing"
+    return [f"Overtraining: {listed(found)}. {kept}."] if found else []
+
+
 def sentences(diagnosis: Mapping[str, Any], gaps: Sequence[Gap]) -> list[str]:
-    """For each task that is behind, by how much and what is seen beside it; one sentence where none is."""
+    """For each task that is behind, by how much and what is seen beside it, or that none is; then overtraining."""
+    return [*_behind(diagnosis, gaps), *overtraining(diagnosis)]
+
+
+def _behind(diagnosis: Mapping[str, Any], gaps: Sequence[Gap]) -> list[str]:
     if not diagnosis:
         return ["No diagnosis was recorded."]
     behind = [gap for gap in gaps if gap.real]
@@ -235,10 +252,14 @@ def _speed(diagnosis: Mapping[str, Any], task: str) -> Cause | None:
     return max((cause for cause in found if cause), key=lambda cause: cause.strength, default=None)
 
 
+def _loses(course: Mapping[str, Any]) -> bool:
+    return bool(course["lost"] > LOST * max(1.0, abs(course["best"])))
+
+
 def _faster(own: Mapping[str, Any], other: str, theirs: Mapping[str, Any]) -> Cause | None:
     early, late = sorted((own, theirs), key=lambda course: int(course["best_samples"]))
     part = early["best_samples"] / max(1, late["best_samples"])
-    if part > EARLIER or early["lost"] <= LOST * max(1.0, abs(early["best"])):
+    if part > EARLIER or not _loses(early):
         return None
     falls = f"best after {early['best_samples']:,} samples and loses {early['lost']:.4f} by {early['last_samples']:,}"
     if early is own:

@@ -93,7 +93,10 @@ class SoFar:
         return True
 
     def text(self, records: Sequence[TrialRecord]) -> str:
-        """The front of these trials, by the one run of each that the search saw; empty where nothing is finite."""
+        """The front of these trials, by the one run of each that the search saw; empty where nothing is finite.
+
+        A trial of which several rungs are on the front is shown once, as it was trained longest.
+        """
         count = sum(record.measured for record in records)
         if not (points := searched_points(records, self._objectives)):
             return ""
@@ -101,6 +104,7 @@ class SoFar:
         on = np.flatnonzero(nondominated(values, self._objectives))
         if not len(on):
             return ""
+        on = np.array([*{points[at].number: at for at in on}.values()])
         on = on[np.argsort(values[on, 0], kind="stable")]
         places = np.unique(np.linspace(0, len(on) - 1, SHOWN).round().astype(int))
         rows = [self._row(points[at], values[at]) for at in on[places]]

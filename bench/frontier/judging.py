@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from bench.errors import UserError, unknown
 from bench.frontier.choices import THOUSANDTHS, Choices
-from bench.frontier.policy import LOSS, PICK_RULES, Policy, Terms, share_of_current
+from bench.frontier.policy import LEAST_SHARE, LOSS, PICK_RULES, Policy, Terms, share_of_current
 from bench.frontier.remedies import Breach, Remedy, loosened, round_up
 from bench.frontier.statistics import LEVEL, error_of
 
@@ -263,7 +263,7 @@ class Judge:
             text = f"its {limit.name} is at {side} {_percent(value)} of current{self._confidence}, where at {side} "
             text += f"{limit.written} is allowed"
         assert limit.written is not None
-        other = limit.relative and value < 0  # no share of current: a number
+        other = limit.relative and value < LEAST_SHARE * abs(base)  # no share of current: a number
         to = loosened(0.0 if other else limit.written, float(column[row]) if other else value, base, limit.floor)
         if limit.other is None:
             return Breach(text, _excess(value, at), Remedy(limit.setting, name, to))
@@ -292,8 +292,8 @@ class Judge:
         allowed = sign * (1 - limit.bound)
         verb, known = ("loses", "") if limit.sure is None else ("may lose", self._confidence)
         text = f"it {verb} {loss:.2%} of current's {limit.name}{known}, where {_percent(allowed)} is allowed"
-        remedy = Remedy(limit.setting, limit.name if limit.key else None, float(round_up(loss)))
-        return Breach(text, loss - allowed, remedy)
+        needed = math.inf if loss > 1 and not limit.key else float(round_up(loss))
+        return Breach(text, loss - allowed, Remedy(limit.setting, limit.name if limit.key else None, needed))
 
     def _lost(self, limit: Limit, column: Floats, row: int) -> tuple[float, float]:
         """The current point's value, and by how much a row is worse."""

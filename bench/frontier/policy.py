@@ -113,6 +113,8 @@ LOSS = 0.05
 """What a served outcome may lose where the policy says nothing, as a fraction of current's."""
 _RELATIVE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*of\s+current\s*")
 EXPECTED = "a number, or a share of today's value such as '98% of current'"
+LEAST_SHARE = 0.01
+"""Of today's value: '0.98% of current' is meant to be 98%, and would let everything pass."""
 
 
 def bound(value: object) -> float | str:
@@ -123,7 +125,7 @@ def bound(value: object) -> float | str:
     """
     if isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value):
         return float(value)
-    if isinstance(value, str) and _RELATIVE.fullmatch(value):
+    if isinstance(value, str) and (share_of_current(value) or 0.0) >= LEAST_SHARE:
         return value.strip()
     raise ValueError(f"expected {EXPECTED}, found {value!r}")
 
@@ -136,9 +138,12 @@ def share_of_current(value: float | str) -> float | None:
 
 def _loss(value: object) -> object:
     table = flat(value) if isinstance(value, Mapping) else {"": value}
-    for number in table.values():
+    for name, number in table.items():
         if isinstance(number, bool) or not isinstance(number, int | float) or math.isnan(number):
             raise ValueError(f"expected a fraction such as 0.02, or a table from metric to fraction, found {number!r}")
+        last = name.rpartition(".")[2]
+        if 1 < number < math.inf and (not name or last in AREAS or ranked(last) is not None):
+            raise ValueError(f"expected a fraction such as 0.02 for 2%, or inf where all may be lost, found {number!r}")
     return table if isinstance(value, Mapping) else value
 
 

@@ -57,6 +57,19 @@ class Length:
     epochs: float | None = None
     own: dict[str, float] = field(default_factory=dict)
 
+    def in_words(self, whole: float, apart: bool) -> str:
+        """How long the pick is trained, and why.
+
+        Args:
+            whole: passes of the configuration, `optim.epochs`.
+            apart: whether tasks are separate models, so that each has its own length.
+        """
+        if self.epochs is None:
+            return f"all {whole:.3g} passes of optim.epochs, as the search kept no evaluations of it"
+        own = self.own if apart else {"": self.epochs}
+        lengths = ", ".join(f"{epochs:.3g} ({name})" if name else f"{epochs:.3g}" for name, epochs in own.items())
+        return f"{lengths} of {whole:.3g} passes in optim.epochs, where validation was best in the search"
+
 
 def length_of(point: Point, objectives: Sequence[Objective]) -> Length:
     """The length of a point, from the evaluations of the run that the search saw, up to where the point is."""

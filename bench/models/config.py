@@ -152,3 +152,23 @@ def expand(dotted: Mapping[str, Any]) -> dict[str, Any]:
         if values.setdefault(key, kind) != kind:
             raise UserError(f"architecture '{name}' means {key} = '{kind}', but found '{values[key]}'")
     return values
+
+
+def overridden(dotted: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A dotted configuration with other values put over it.
+
+    A kind that is given takes the place of the whole axis: the options of the kind before it would not fit. So does an
+    `architecture`, which stands for kinds; and a kind that it stands for takes its place.
+    """
+    kinds: dict[str, Any] = dict(PRESETS.get(str(given.get("architecture")), {}))
+    kinds |= {name: kind for name, kind in given.items() if name.endswith(".kind")}
+    values = {name: value for name, value in dotted.items() if name != "architecture" or not kinds}
+    if kinds and "architecture" in dotted:
+        name = dotted["architecture"]
+        values = {**PRESETS.get(str(name), {"architecture": name}), **values}
+    for name, kind in kinds.items():
+        axis = name.removesuffix("kind")
+        values = {
+            key: each for key, each in values.items() if not key.startswith(axis) or key.startswith(f"{axis}{kind}.")
+        }
+    return {**values, **given}

@@ -234,9 +234,9 @@ def mix(
         (K, B, H), and that of the last gate, (1, B, H) or (0, B, H).
     """
     if own is None:
-        own = shared.new_empty(0, *shared.shape[1:])  # a slice would have a gradient to add
+        own = shared.new_zeros(0, *shared.shape[1:])  # a slice would have a gradient to add
     if all_scores is None:
-        all_scores = scores.new_empty(0, scores.shape[1], len(own) + len(shared))
+        all_scores = scores.new_zeros(0, scores.shape[1], len(own) + len(shared))
     if fused.fits(shared):
         return fused.mix(scores, all_scores, own, shared)
     each = len(own) // len(scores)

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.objectives import AREAS, ROWS_A_GROUP, ranked
+from bench.objectives import AREAS, ranked, ranked_by_group
 from bench.outcomes.bootstrap import Drawn, units_of
 from bench.outcomes.grouped import Grouped, ratio
 from bench.outcomes.whole import AREA, AREA_BY_POSITIVES, NDCG, SHARE, Floats, Wanted, Whole, discounts, top
@@ -33,7 +33,10 @@ from bench.schema import Task
 
 
 def default_outcomes(tasks: Sequence[Task], group: NDArray[Any]) -> tuple[str, ...]:
-    """One of each task: `ndcg@5` where a group has two rows on average, else `recall@10%`, `value@10%` of a regression.
+    """One of each task: `ndcg@5` if groups are large enough, else `recall@10%`, `value@10%` of a regression.
+
+    Groups are large enough if they have two rows on average, and a random order of them scores little
+    (`bench.objectives.ranked_by_group`).
 
     Args:
         group: (N,), negative where a row has none.
@@ -44,13 +47,12 @@ def default_outcomes(tasks: Sequence[Task], group: NDArray[Any]) -> tuple[str, .
 
 
 def ranks_groups(group: NDArray[Any]) -> bool:
-    """Whether rows are ranked within groups: these have two rows on average.
+    """Whether rows are ranked within groups: these are large enough to measure an order within them.
 
     Args:
         group: (N,), negative where a row has none.
     """
-    known = group[group >= 0]
-    return bool(len(known) and len(known) >= ROWS_A_GROUP * len(np.unique(known)))
+    return ranked_by_group(np.unique(group[group >= 0], return_counts=True)[1])
 
 
 _KINDS = {"auc": AREA, "gauc": AREA, "gauc_positives": AREA_BY_POSITIVES, "ndcg": NDCG, "recall": SHARE, "value": SHARE}

@@ -6,7 +6,8 @@ is an identifier, a name on one of the lists below, a size in one form, or the a
 
 torch.export keeps graph, weights and their shapes as JSON and bytes; only sample inputs, and weights that are no plain
 tensors, would be pickled. A program that reads an archive runs its graph. So an archive that could hold more than our
-graphs do is refused before torch reads it. A graph whose values would be too large is refused before it runs.
+graphs do is refused before torch reads it. One that would take too much memory or time (`bench.production.bounds`) is
+refused before it runs.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram
-from torch.utils._pytree import tree_leaves
 
 from bench.errors import UserError
+from bench.production import bounds
 from bench.production.served_model import ServedModel
 from bench.schema import Schema
 
@@ -37,7 +38,7 @@ sigmoid.default silu.default sin.default square.default sub.Tensor tanh.default 
 bmm.default einsum.default layer_norm.default mean.dim softmax.int sum.dim_IntList
 
 cat.default contiguous.default diagonal.default embedding.default expand.default flatten.using_ints full_like.default
-index_select.default new_empty.default permute.default repeat_interleave.self_int reshape.default scatter.value
+index_select.default new_zeros.default permute.default repeat_interleave.self_int reshape.default scatter.value
 select.int slice.Tensor split_with_sizes.default stack.default t.default topk.default transpose.int
 unbind.int unsqueeze.default view.default
 
@@ -178,11 +179,7 @@ def _is_plain_tree(text: str) -> bool:
     return bool(version == 1)
 
 
-ROWS = 4096
-"""Rows that go through a model at once: what a batch of any size takes of memory is bounded."""
-MAX_VALUES = 2**30
-"""Numbers that a node of a graph may give for `ROWS` rows."""
-_MAX_JSON = 2**28
+_MAX_JSON = 2**26
 """Bytes of a graph as JSON."""
 _PLAIN = re.compile(
     r"[^/]+/(?P<name>data/weights/weight_\d+|data/constants/tensor_\d+"
@@ -220,7 +217,7 @@ def load(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Exp
         shapes: name -> shape that its weights must have.
 
     Raises:
-        UserError: it is none, holds more than graph and weights, or its values would be too large.
+        UserError: it is none, holds more than graph and weights, or would take too much memory or time.
     """
     found = check(path)
     if shapes is not None and found != shapes:
@@ -292,25 +289,11 @@ def _tensors(kind: str, texts: Mapping[str, bytes], sizes: Mapping[str, int], pa
     return check_weights(json.loads(texts[name]), there, f"{path}: {name}")
 
 
-class _Sizes(torch.fx.Interpreter):
-    """Runs a graph on tensors without values, and refuses values that are too large."""
-
-    def run_node(self, n: torch.fx.Node) -> Any:
-        found = super().run_node(n)
-        if n.op == "call_function":
-            for each in tree_leaves(found):
-                many = each.numel() if isinstance(each, torch.Tensor) else each if isinstance(each, int) else 0
-                if many > MAX_VALUES:
-                    raise UserError(f"'{n.name}' would hold {many:,} numbers for {ROWS:,} rows, {MAX_VALUES:,} at most")
-        return found
-
-
 def _check_sizes(program: ExportedProgram, path: Path) -> None:
     shapes = {node.name: node.meta["val"].shape for node in program.graph.nodes if node.op == "placeholder"}
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
-            ids = torch.zeros(ROWS, *shapes["ids"][1:], dtype=torch.int32)
-            dense = torch.zeros(ROWS, *shapes["dense"][1:])
-            _Sizes(program.module()).run(ids, dense)
+            ids = torch.zeros(bounds.ROWS, *shapes["ids"][1:], dtype=torch.int32)
+            bounds.check(program.module(), ids, torch.zeros(bounds.ROWS, *shapes["dense"][1:]))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None

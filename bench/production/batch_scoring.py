@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.atomic import atomic_path, remove_abandoned, write_text
@@ -22,8 +23,9 @@ from bench.data.checks import Place
 from bench.data.prefetch import ahead
 from bench.data.readers.base import RawTable
 from bench.data.readers.csv import read_csv
-from bench.data.readers.parquet import read_parquet
+from bench.data.readers.parquet import ENDINGS, read_parquet
 from bench.data.sources import CsvReader
+from bench.data.values import distinct
 from bench.errors import UserError, missing
 from bench.plain import read_json
 from bench.production.engines import Floats, Ids
@@ -33,10 +35,11 @@ from bench.validation import validate
 
 PART_ROWS = 1 << 20
 """Rows after which an output file ends with the next batch."""
+MAX_NUMBERS = 1 << 28
+"""Encoded numbers that are held at once: rows of a package with many inputs come in smaller batches."""
 STATE = "_scoring.json"
 KEPT = "_kept"
 """Added to the name of a kept column where a prediction has the same."""
-PARQUET = (".parquet", ".pq")
 
 
 class Encoded(NamedTuple):
@@ -99,6 +102,7 @@ class BatchScoring:
         self._hint = "; --history FILE computes such columns" if package.needed_by_history and not history else ""
         self._scorer = package.scorer(engine, threads, self.history)
         self._kept = self._kept_names()
+        self._whole = set[str]()
         self._finished = self._resume()
 
     def run(self, progress: Progress | None = None) -> Done:
@@ -110,6 +114,7 @@ class BatchScoring:
         for name, given in self._kept.items():
             if given != name and progress is not None:
                 progress.note(f"note: '{name}' is a prediction; the column of that name is kept as '{given}'")
+        self._whole = self._whole_numbers()
         rows = parts = skipped = 0
         for stem, file in self.files.items():
             if stem in self._finished:
@@ -156,7 +161,11 @@ class BatchScoring:
     def _encoded(self, stem: str, file: Path, progress: Progress) -> Iterator[Encoded]:
         """Batches of a file, in a thread of their own: encoding and the model take about as long."""
         part = rows = 0
-        for raw in ahead(self._read(file, progress)):
+        wanted = dict.fromkeys(self.keep, "text")
+        wanted |= {column.name: column.kind for column in self._scorer.rows.columns}
+        schema = self._scorer.schema
+        most = max(1, MAX_NUMBERS // max(1, schema.slots + len(schema.dense)))
+        for raw in (few for many in ahead(self._read(file, wanted, progress)) for few in many.parts(most)):
             if rows >= self.part_rows:
                 part, rows = part + 1, 0
             if raw.table.num_rows == 0:
@@ -165,7 +174,7 @@ class BatchScoring:
             if self._target(stem, part).is_file():
                 yield Encoded(part, raw.table.num_rows, None, None, raw.place)
             else:
-                kept = {given: _plain(raw.table[name]) for name, given in self._kept.items()}
+                kept = {given: self._plain(raw.table, name) for name, given in self._kept.items()}
                 inputs = self._scorer.encode(self._scorer.rows.checked(raw.table, raw.place))
                 yield Encoded(part, raw.table.num_rows, inputs, kept, raw.place)
 
@@ -187,10 +196,27 @@ class BatchScoring:
                 raise UserError(f"--keep: expected columns of different names, found '{name}' beside another '{given}'")
         return found
 
-    def _read(self, file: Path, progress: Progress) -> Iterator[RawTable]:
-        wanted = dict.fromkeys(self.keep, "text")
-        wanted |= {column.name: column.kind for column in self._scorer.rows.columns}
-        if file.suffix in PARQUET:
+    def _whole_numbers(self) -> set[str]:
+        """Kept columns that are texts in all CSV files, and nothing but whole numbers: equal in all parts."""
+        found = set(self.keep) - {column.name for column in self._scorer.rows.columns if column.kind == "number"}
+        for file in self.files.values():
+            if file.suffix not in ENDINGS:
+                for raw in self._read(file, dict.fromkeys(found, "text"), Silent()):
+                    found = {name for name in raw.table.column_names if name in found and _is_whole(raw.table[name])}
+                    if not found:
+                        return found
+        return found
+
+    def _plain(self, table: Any, name: str) -> Any:
+        """A kept column as it is written."""
+        column = table[name]
+        if not pa.types.is_dictionary(column.type):
+            return column
+        texts = column.cast(column.type.value_type)
+        return texts.cast(pa.int64()) if name in self._whole else texts
+
+    def _read(self, file: Path, wanted: dict[str, str], progress: Progress) -> Iterator[RawTable]:
+        if file.suffix in ENDINGS:
             return read_parquet(file, file.name, wanted, progress)
         own = self._reader
         return read_csv(
@@ -227,5 +253,11 @@ class BatchScoring:
         write_text(self.out / STATE, json.dumps(self._work | {"finished": self._finished}, indent=1) + "\n")
 
 
-def _plain(column: Any) -> Any:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+def _is_whole(texts: Any) -> bool:
+    """Whether each text that is there is a whole number of 64 bits, as it would be written: 7, and not 07 or 7.0."""
+    _, values = distinct(texts)
+    try:
+        same = pc.equal(values.cast(pa.int64()).cast(values.type), values)
+        return bool(pc.all(same, min_count=0).as_py())
+    except pa.ArrowInvalid:
+        return False

@@ -25,7 +25,7 @@ from torch.export import ExportedProgram
 from bench.errors import UserError, adding, check_known, listed
 from bench.machine import installed
 from bench.plugins import Registry
-from bench.production import archive
+from bench.production import archive, bounds
 from bench.production.served_model import ModelSpec
 
 MODEL, ONNX = "model.pt2", "model.onnx"
@@ -44,9 +44,19 @@ def exported(folder: Path, spec: ModelSpec, threads: int) -> Engine:
 def eager(folder: Path, spec: ModelSpec, threads: int) -> Engine:
     """The modules that were trained, with the compiled passes of `bench.models.kernels`."""
     weights = archive.load(folder / MODEL, spec.shapes()).state_dict  # before memory is taken for a model
+    _check_bounds(folder / MODEL, spec)
     model = spec.build()
     model.load_state_dict(weights)
     return _torch(model, threads)
+
+
+def _check_bounds(path: Path, spec: ModelSpec) -> None:
+    with torch.device("meta"):
+        ids = torch.zeros(bounds.ROWS, spec.schema.slots, dtype=torch.int32)
+        try:
+            bounds.check(spec.build(), ids, torch.zeros(bounds.ROWS, len(spec.schema.dense)))
+        except UserError as error:
+            raise UserError(f"{path}: the model of its configuration: {error}") from None
 
 
 def onnx(folder: Path, spec: ModelSpec, threads: int) -> Engine:

@@ -25,9 +25,9 @@ from bench.frontier.statistics import LEVEL
 from bench.outcomes.bootstrap import counts, units_of
 from bench.outcomes.measure import Measure, default_outcomes
 from bench.production.history import kept_of_card
-from bench.production.scorer import SCORE, Scorer, Values, made_for
+from bench.production.scorer import Scorer, Values, made_for
 from bench.progress import Progress
-from bench.schema import Schema, TaskKind
+from bench.schema import SCORE, Schema, TaskKind
 from bench.training.formulas import Deciles
 from bench.training.metrics import joint_labels, sample_spaces
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from bench.errors import repeated
-from bench.frontier.score import Score
+from bench.frontier.score import Score, prediction_names
 from bench.production.served_model import ModelSpec
 from bench.records import Scalar
 from bench.registry import Config
-from bench.schema import Schema
+from bench.schema import SCORE, Schema
 
 ONNX_FILES = ("model.onnx", "model.onnx.data")
 FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.pt2", "policy.json")
@@ -78,6 +78,9 @@ def _check_tasks(schema: Schema) -> None:
         raise ValueError(f"expected 1 to 256 tasks, found {len(schema.tasks)}")
     if (twice := repeated(task.name for task in schema.tasks)) is not None:
         raise ValueError(f"expected each task once, found '{twice}' twice")
+    predictions = (name for task in schema.tasks for name in prediction_names(task))
+    if (twice := repeated([*predictions, SCORE])) is not None:
+        raise ValueError(f"expected predictions of different names, '{SCORE}' among them, found '{twice}' twice")
     for task in schema.tasks:
         if task.duration not in (None, *(number.name for number in schema.numbers)):
             raise ValueError(f"expected '{task.duration}' among the numbers, as the duration of '{task.name}'")

@@ -30,11 +30,11 @@ from bench.models.assembly import MultiTaskModel
 from bench.objectives import Objective, outcomes_of
 from bench.outcomes.measure import Measure
 from bench.production.calibration import Calibration, calibrated, fit_calibrations
-from bench.production.scorer import SCORE, scored
+from bench.production.scorer import scored
 from bench.production.served_model import State, States, in_float32
 from bench.progress import Progress, Silent
 from bench.records import Scalar
-from bench.schema import Schema
+from bench.schema import SCORE, Schema
 from bench.seeds import derive
 from bench.training.config import TrialConfig
 from bench.training.device import choose_device

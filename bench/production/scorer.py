@@ -22,13 +22,14 @@ from bench.data.encoding.rates import TargetRates
 from bench.data.values import canonical
 from bench.errors import UserError
 from bench.frontier.score import Score, prediction_names
-from bench.production.archive import ROWS
+from bench.production.bounds import ROWS
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine, Floats, Ids
 from bench.production.history import KeptHistory
-from bench.schema import Schema
+from bench.schema import SCORE, Schema
 
 _LISTS = (list, tuple, np.ndarray)
+_EXACT = ("text", "list")  # kinds whose values are compared as texts
 _EXPECTED = {"number": "a number", "text": "a text or a number", "list": "a text, a number or a list of these"}
 _WORDS = dict.fromkeys((*_LISTS, set), "a list") | {dict: "an object"}
 
@@ -102,14 +103,21 @@ class RawRows:
             raise UserError(f"expected a column '{absent[0]}' in every row, found the columns {found}")
         given, none = set(table.column_names), (pa.nulls(table.num_rows, pa.string()), pa.nulls(table.num_rows))
         table = pa.table({c.name: table[c.name] if c.name in given else none[c.kind == "vector"] for c in self.columns})
+        for column in self.columns:
+            if column.kind in _EXACT and pa.types.is_floating(table[column.name].type):
+                values = table[column.name].to_numpy(zero_copy_only=False)
+                if (rounded := _rounded(values)).any():
+                    at = int(np.argmax(rounded))
+                    raise UserError(f"{place(at)}: {_said_of_rounded(column.name, values[at])}")
         wanted = {column.name: column.kind for column in self.columns}
         table = checked(table, wanted, self.markers, Sieve(Rejects(), place, table.num_rows), self._vectors)
         return table if self._history is None else self._history.beside(table)
 
     def absent(self, names: Sequence[str]) -> list[str]:
-        """Columns that must be there and are not among these."""
+        """Columns that must be there and are not among these; all of them where these hold none that is read."""
         given = set(names)
-        return [column.name for column in self.columns if column.name not in given and not column.optional]
+        none = given.isdisjoint(column.name for column in self.columns)
+        return [c.name for c in self.columns if c.name not in given and (none or not c.optional)]
 
     def _arrow(self, rows: Any) -> Any:
         if isinstance(rows, pa.Table):
@@ -124,6 +132,17 @@ class RawRows:
         if not arrays:  # a table without columns would forget how many rows it has
             arrays = {str(name): pa.nulls(len(frame)) for name in names or [""]}
         return pa.table(arrays)
+
+
+def _rounded(values: Any) -> Any:
+    """Which floats (N,) may have been another id of 64 bits: so large that not every whole number is one."""
+    values = np.asarray(values)
+    sizes = np.abs(values, dtype=np.float64)
+    return (sizes >= 2.0 ** (np.finfo(values.dtype).nmant + 1)) & (sizes <= 2.0**64)
+
+
+def _said_of_rounded(name: str, value: Any) -> str:
+    return f"'{name}': expected an id as a whole number or a text, found the float {value:.0f}, which has lost digits"
 
 
 def numbered(row: int) -> str:
@@ -176,6 +195,8 @@ def _text(value: Any, column: RawColumn, row: int) -> str | None:
     if (word := _WORDS.get(type(value))) is not None:
         expected = _EXPECTED[column.kind]
         raise UserError(f"row {row}: '{column.name}': expected {expected}, found {word}")
+    if isinstance(value, (float, np.floating)) and column.kind in _EXACT and _rounded(value):
+        raise UserError(f"row {row}: {_said_of_rounded(column.name, value)}")
     if isinstance(value, np.generic):
         value = float(str(value)) if isinstance(value, np.floating) else value.item()
     return canonical(value)
@@ -231,7 +252,6 @@ def made_for(dataset: str, found: str) -> Iterator[None]:
 
 
 CHUNK = ROWS
-SCORE = "score"
 Values = NDArray[np.float64]
 _LARGEST = float(np.finfo(np.float32).max)
 

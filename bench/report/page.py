@@ -130,7 +130,7 @@ def table(heads: tuple[str, ...], rows: list[list[str]], name: str, numbers: int
         f"<tr>{''.join(f'<td {style}>{escaped(cell)}</td>' for cell, style in zip(row, styles, strict=True))}</tr>"
         for row in rows
     )
-    whole = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    whole = f'<table class="texts"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     # in a box of its own, so that the page itself never scrolls sideways
     return f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(name)}">{whole}</div>'
 

@@ -124,7 +124,8 @@ def _span(plane: Plane, placed: pd.DataFrame, column: str, i: int, part: str) ->
     front = values[placed["on_front"].to_numpy(dtype=bool)]
     low, high = float(front.min()), float(values.max())
     low = min(low, max(float(np.quantile(values, 0.25)), low - (high - low)))
-    pad = 0.05 * (high - low) or 0.01 * abs(high) or 1.0
+    alone = 1 / plane.axes[i].scale if part else 0.01 * abs(high) or 1.0  # of equal values: a thousandth, or 1%
+    pad = 0.05 * (high - low) or alone
     return sign * (low - pad), sign * (high + pad)
 
 

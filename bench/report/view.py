@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.frontier.choices import Choices
+from bench.frontier.diagnosis import overtraining
 from bench.frontier.frontier import Frontier
 from bench.frontier.pareto import nondominated
 from bench.frontier.pick import Pick
@@ -308,5 +309,7 @@ class View:
 
     @property
     def why(self) -> list[str]:
-        """Sentences: the pick's, those beside it, and what seeds do."""
-        return [*([self.pick.sentence] if self.pick else []), *self.also, *seed_effects(self.front)]
+        """Sentences: the pick's, what its training lost, those beside it, and what seeds do."""
+        picked = [each for each in self.front.points if self.pick and each.id == self.pick.point]
+        lost = [told for each in picked for told in overtraining(each.diagnosis)]
+        return [*([self.pick.sentence] if self.pick else []), *lost, *self.also, *seed_effects(self.front)]

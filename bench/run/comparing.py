@@ -149,8 +149,6 @@ def _member(part: DatasetRun, point: Point) -> FamilyPoint:
     name = method(point.balancing, len(names), dense)
     if point.sharing == BASELINE:
         name = BASELINE if point.kind != "single_task" else "single_task, best of each task"
-    elif "balancing.kind" not in point.config:
-        name = point.architecture  # trees and other baselines that balance nothing
     shares = point.sharing != BASELINE and name != point.architecture
     return FamilyPoint(
         run=part.run.name,

@@ -27,6 +27,7 @@ from bench.frontier.policy import Policy
 from bench.home import shown
 from bench.lock import in_turn
 from bench.machine import cores, versions
+from bench.models.config import overridden
 from bench.progress import Progress
 from bench.run.current import Current, check_confirms, lasting_current, read_current
 from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, check_device, slug
@@ -77,7 +78,7 @@ def create(
         workers: 0 means one for each core, on a Ray cluster as many as its machines hold.
         threads: for each worker; 0 shares the cores evenly between workers, and means 1 on a Ray cluster.
         address, gpus, memory_mb: of a Ray cluster, and what each job needs there.
-        name: None takes the suite's, with a number where it is taken.
+        name: None takes that of the data set if `datasets` has one, else the suite's, numbered where it is taken.
         pinned: configuration names held fixed, besides the suite's.
         current: the current production point on all data sets, instead of the suite's; see `bench.run.current`.
         progress: of fetching raw files, which is done before anything of the run is written; None leaves it for later.
@@ -117,9 +118,7 @@ def create(
     production = _production(suite, current, content.find("reports", suite_name).parent, home, tracking)
     space_file = content.find("search_spaces", suite.space)
     with in_turn(writable(home) / LOCK):  # two of one name at once
-        folder = _folder(
-            home, name, slug(Path(suite_name).stem if suite_name.endswith(".toml") else Path(suite_name).name)
-        )
+        folder = _folder(home, name, _called(suite_name, datasets))
         manifest = Manifest(
             name=folder.name,
             suite_name=content.lasting("reports", suite_name),
@@ -197,7 +196,7 @@ def _override(
     if EPOCHS in pinned:
         search.pop("full_length", None)
     values["search"] = search
-    values["set"] = {**values["set"], **pinned}
+    values["set"] = overridden(values["set"], pinned)
     values["space"] = content.lasting("search_spaces", values["space"])
     values["datasets"] = [{**each, "id": lasting_name(each["id"])} for each in values["datasets"]]
     return validate(Suite, values, "the command line")
@@ -264,15 +263,22 @@ def _check_name(home: Path, name: str) -> None:
         )
     if (folder := home / "runs" / name).exists():
         again = f"seesaw resume {shlex.quote(shown(folder))}"
-        raise UserError(f"the run '{name}' exists; go on with `{again}`, or choose another --name")
+        raise UserError(f"the run '{name}' exists; go on with `{again}`, choose another --name, or leave it out")
 
 
-def _folder(home: Path, name: str | None, suite: str) -> Path:
+def _called(suite: str, datasets: Sequence[str]) -> str:
+    """A run's name where none is given: of one's own data, which each new log has, sooner than of the suite."""
+    if len(datasets) == 1:
+        return slug(load_card(datasets[0]).key)
+    return slug(Path(suite).stem if suite.endswith(".toml") else Path(suite).name)
+
+
+def _folder(home: Path, name: str | None, called: str) -> Path:
     runs = home / "runs"
     if name is not None:
         _check_name(home, name)
         return runs / name
-    suite, number = suite[:MOST_LETTERS], 1
-    while (folder := runs / (suite if number == 1 else f"{suite}-{number}")).exists():
+    called, number = called[:MOST_LETTERS].lstrip("-"), 1
+    while (folder := runs / (called if number == 1 else f"{called}-{number}")).exists():
         number += 1
     return folder

@@ -18,7 +18,7 @@ from bench.errors import UserError
 from bench.frontier.pick import Pick
 from bench.frontier.points import network_of
 from bench.frontier.policy import Policy, read_policy
-from bench.frontier.retraining import PredictionInterval, length_of, prediction_intervals
+from bench.frontier.retraining import Length, PredictionInterval, length_of, prediction_intervals
 from bench.frontier.score import Kind, Score, in_words
 from bench.interrupts import ended_in_order
 from bench.lock import FolderLock
@@ -28,11 +28,13 @@ from bench.production.package import MANIFEST, Package, Parts, write_package
 from bench.production.retrain import Retrained, RetrainSpec, retrain
 from bench.progress import Progress
 from bench.records import Point
+from bench.report.text import count
 from bench.run.folder import MANIFEST as RUN
 from bench.run.folder import DatasetRun, Run
 from bench.run.model_card import model_card
 from bench.run.results import DatasetResult, picked_path, result_of
 from bench.tracking.registry import DATASET, TASKS, Move, Registry
+from bench.training.config import TrialConfig
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
@@ -74,6 +76,18 @@ class Plan:
             UserError: as `network_of`.
         """
         return network_of(self.point, self.result.frontier.points)
+
+    @property
+    def length(self) -> Length:
+        """How long it is trained."""
+        return length_of(self.network, self.result.objectives)
+
+    @property
+    def training(self) -> str:
+        """What is trained, how often, how long and why so long."""
+        config, seeds = TrialConfig.parse(self.network.config), self.policy.retrain.seeds
+        length = self.length.in_words(config.optim.epochs, config.sharing.kind == "single_task")
+        return f"{self.network.name} on {count(seeds, 'seed')}, for {length}"
 
     @property
     def outcomes(self) -> dict[str, float]:
@@ -207,12 +221,13 @@ def make_package(
     part.check_store(store)
     store = store.with_tasks([task.name for task in part.tasks])
     intervals = _intervals(planned, force)
+    progress.note(f"training {planned.training}")
     order = RetrainSpec(
         card,
         store,
         planned.network.config,
         result.objectives,
-        length_of(planned.network, result.objectives),
+        planned.length,
         planned.policy.retrain,
         planned.seed,
         planned.score,
@@ -278,7 +293,7 @@ def contents(planned: Plan, store: Store, retrained: Retrained, intervals: Mappi
         score=planned.score,
         outcomes=tuple(planned.outcomes),
         calibrations=retrained.calibrations,
-        card=planned.part.card.model_dump(mode="json", by_alias=True),
+        card=planned.part.card.model_dump(mode="json", by_alias=True, exclude={"folder"}),
         policy=planned.policy.model_dump(mode="json", exclude={"score"}) | {"reason": planned.pick.reason},
         provenance=retrained.provenance
         | {

@@ -51,7 +51,8 @@ def model_card(planned: Plan, store: Store, retrained: Retrained, intervals: Map
         "predictions. Rank by `score`: the larger, the higher. Only its order has a meaning.",
         *(_regression(name, says) for name, says in regressions.items()),
         "## How it was picked",
-        f"Architecture: {pick.architecture}. The policy (`policy.toml`):",
+        f"Architecture: {pick.architecture}. Trained on train and validation: {planned.training}. The policy "
+        "(`policy.toml`):",
         f"```toml\n{planned.policy.toml}```",
         f"The frontier, on {NAMES[planned.result.frontier.split]}:",
         _table(_front(planned)),

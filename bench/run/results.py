@@ -301,6 +301,7 @@ def _rungs(result: DatasetResult) -> str:
     return ", ".join(f"{samples:,}" for samples in sorted(ladder)) + " samples" if ladder else "full length only"
 
 
+OWN_LOG = "seesaw card log.csv --label click"
 MOST_REPLICATES = 20
 """Replicates of each point that are still worth asking for."""
 STRONGER = {"numeric.kind": "bucket_and_piecewise", "interaction.kind": "dcn_v2", "loss.kind": "distilled"}
@@ -310,11 +311,16 @@ STRONGER = {"numeric.kind": "bucket_and_piecewise", "interaction.kind": "dcn_v2"
 def next_step(results: Sequence[DatasetResult]) -> str:
     """A command, with what it does behind `#`.
 
-    Stronger networks where boosted trees are ahead; more replicates where they would settle the verdict; to deploy the
-    pick where the verdict says to switch to it; else the tables.
+    The user's own log after a suite of ours on its own data. Else stronger networks where boosted trees are ahead; more
+    replicates where they would settle the verdict; to deploy the pick where the verdict says to switch to it; else the
+    tables.
     """
     run = results[0].run.run
     name = run_argument(run)
+    words = shlex.split(run.manifest.command)
+    named = any(word.partition("=")[0] == "--dataset" for word in words)
+    if words[:2] == ["seesaw", "run"] and not named and not is_path(run.manifest.suite_name):
+        return f"{OWN_LOG}  # now your own log, by the names of its columns"
     if stronger := next(filter(None, map(_stronger, results)), ""):
         return f"{stronger}  # stronger networks, taught by trees; takes at least twice as long"
     needed = max((result.verdict.needed or 0 for result in results), default=0)

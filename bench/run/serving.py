@@ -20,7 +20,7 @@ from bench.frontier.served.measuring import Candidate, Current
 from bench.frontier.served.served import Served, served_front
 from bench.frontier.served.store import digest_of, load, save
 from bench.frontier.served.verdict import Verdict, unserved, verdict
-from bench.objectives import Objective
+from bench.objectives import Objective, random_ndcg, ranked_by_group
 from bench.predictions import FOLDER, KEPT, Rows, rows_of
 from bench.records import Point
 from bench.rows import CONFIRM, TEST
@@ -28,6 +28,8 @@ from bench.run.current import current_of
 from bench.run.folder import DatasetRun
 from bench.suite import resolve_outcomes
 
+MUCH = 0.5
+"""From here on it is said what a random order scores."""
 NOT_CONFIRMED = "nothing was confirmed on fresh seeds"
 
 
@@ -38,7 +40,8 @@ class Serving:
     Attributes:
         served: None where there is none, and then `reason` says why.
         rates: mean label by task on train, on all impressions.
-        note: where only a part of the rows was kept, a sentence that says so; else empty.
+        note: sentences where only a part of the rows was kept, and on what a random order scores within groups; else
+            empty.
         rows: of test, those that are not kept included.
         against: what the current point is, in a few words.
         named: whether that is what --current names.
@@ -84,7 +87,14 @@ def serving_of(
                 save(served, part.folder, digest)
     except UserError as error:
         return Serving(None, rates, against, str(error))
-    return Serving(served, rates, against, note=_note(rows), rows=rows[TEST].of, named=now.id == "current")
+    return Serving(
+        served,
+        rates,
+        against,
+        note=_note(rows, served, bool(part.dataset.outcomes)),
+        rows=rows[TEST].of,
+        named=now.id == "current",
+    )
 
 
 def verdict_of(serving: Serving, policy: Policy, pick: Pick | None, no_pick: str, suspicion: str) -> Verdict:
@@ -163,6 +173,19 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
     return Current(stands.id, equal), f"{stands.name} under equal weights ({missing} confirmed)"
 
 
-def _note(rows: Mapping[str, Rows]) -> str:
+def _note(rows: Mapping[str, Rows], served: Served, named: bool) -> str:
+    """Whether rows are a sample, and what a random order scores within groups; `named`: the suite has outcomes."""
     parts = [f"{each.kept:,} of {each.of:,} on {split}" for split, each in rows.items() if each.kept < each.of]
-    return f"The served front is measured on a sample of the rows, whole groups: {', '.join(parts)}." if parts else ""
+    sampled = f"The served front is measured on a sample of the rows, whole groups: {', '.join(parts)}."
+    scored = zip(served.outcomes, served.random, strict=True)
+    lists = [f"{each.name} {value:.2f}" for each, value in scored if "ndcg@" in each.name and value > MUCH]
+    sizes = np.unique(rows[CONFIRM].group[rows[CONFIRM].group >= 0], return_counts=True)[1]
+    order = ""
+    if lists:
+        order = f"A random order has {', '.join(lists)}."
+    elif not named and len(sizes) and not ranked_by_group(sizes):
+        order = (
+            f"Groups have {sizes.mean():.1f} rows on average: a random order of them has an ndcg@5 of "
+            f"{random_ndcg(sizes):.2f} or more, so outcomes are of all rows."
+        )
+    return " ".join(filter(None, [sampled if parts else "", order]))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import __version__
-from bench.atomic import lives, remove_abandoned, scratch_folder, this_process, writable
+from bench.atomic import lives, remove_abandoned, rename, scratch_folder, this_process, writable
 from bench.errors import UserError, check_known, unknown
 from bench.lock import in_turn
 from bench.production.package import MANIFEST, Package
@@ -206,7 +206,7 @@ class Registry:
             self._store.ask(f"fetch '{model}'", "download_artifacts", run_id, f"{MODEL}/artifacts", str(folder))
             if (found := next(folder.glob(f"**/{MANIFEST}"), None)) is None:
                 raise UserError(f"expected a packaged model behind '{model}', found no {MANIFEST} in its files")
-            found.parent.rename(target)
+            rename(found.parent, target)
 
     def version_of(self, model: str) -> tuple[str, str]:
         """Name and version that a text stands for.

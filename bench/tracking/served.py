@@ -4,8 +4,10 @@ object is pickled.
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from bench.errors import UserError
+from bench.errors import UserError, repeated
 from bench.plugins import add_named
 from bench.production.package import Package
 
@@ -39,6 +41,7 @@ class _Scoring:
         server = sys.modules.get("mlflow.pyfunc.scoring_server")
         if getattr(server, "_SERVER_MODEL_PATH", "") in os.environ:  # in a server's process, which guesses at types
             server.parse_csv_input = _texts  # type: ignore[union-attr]
+            server.infer_and_parse_data = _exact_rows(server.infer_and_parse_data)  # type: ignore[union-attr]
         try:
             add_named()
             package, past = Package.open(context.artifacts[PACKAGE]), os.environ.get(HISTORY)
@@ -50,6 +53,9 @@ class _Scoring:
         self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """Predictions, a row for each raw row; see `Scorer.predict`."""
+        if not len(model_input.columns):  # MLflow leaves out unknown columns: without any, the rows are gone, too
+            known = ", ".join(column.name for column in self._scorer.rows.columns)
+            raise _refused(f"expected rows with the columns {known}, found none of them")
         try:
             found: pd.DataFrame = self._scorer.predict(model_input)
         except UserError as error:
@@ -59,11 +65,38 @@ class _Scoring:
 
 def _texts(csv_input: Any, schema: Any = None) -> pd.DataFrame:
     """CSV with a header, each cell a text, as files are read. MLflow reads none for a signature of any types."""
+    rows, lines = csv.reader(csv_input, strict=True), []
     try:
-        found: pd.DataFrame = pd.read_csv(csv_input, dtype=str, keep_default_na=False)
-    except ValueError as error:  # pandas' own errors are
-        raise _refused(f"expected CSV with a header: {error}") from None
-    return found
+        header = [name.strip("\ufeff ") for name in next(rows, [])]
+        for row in filter(None, rows):
+            if len(row) != len(header):
+                raise _refused(f"line {rows.line_num}: expected {len(header)} columns, found {len(row)}")
+            lines.append(row)
+    except csv.Error as error:
+        raise _refused(f"line {rows.line_num}: expected CSV: {error}") from None
+    if (twice := repeated(header)) is not None or not header:
+        found = "an empty line" if twice is None else f"'{twice}' twice"
+        raise _refused(f"line 1: expected a header with the names of the columns, found {found}")
+    return pd.DataFrame(lines, columns=header, dtype=object)
+
+
+def _exact_rows(parse: Callable[..., Any]) -> Callable[..., Any]:
+    """MLflow's reader of JSON, which makes floats of a column with a gap: so long whole numbers are read as texts."""
+
+    def parsed(data: Any, schema: Any = None) -> Any:
+        found = parse({name: _exact(rows, 3) for name, rows in data.items()}, schema)
+        return found if len(found) else pd.DataFrame(columns=schema.input_names())  # no rows, of all columns
+
+    return parsed
+
+
+def _exact(value: Any, depth: int) -> Any:
+    """Tables, rows and cells, `depth` within each other, with texts for whole numbers that a float64 may not hold."""
+    if isinstance(value, dict) and depth:
+        return {name: _exact(each, depth - 1) for name, each in value.items()}
+    if isinstance(value, list) and depth:
+        return [_exact(each, depth - 1) for each in value]
+    return str(value) if isinstance(value, int) and abs(value) >= 2**53 else value
 
 
 class ServedPackage(_Scoring, PythonModel):

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.atomic import scratch_folder, writable
+from bench.atomic import rename, scratch_folder, writable
 from bench.credentials import DATABASES, SERVERS, home_address, kind, plain_address, scrubbed, secret_address
 from bench.errors import UserError, unknown
 from bench.lock import in_turn
@@ -112,7 +112,7 @@ class MlflowStore:
 
                 with scratch_folder(file) as folder:
                     MlflowClient(tracking_uri=self.uri.replace(str(file), str(folder / file.name)))
-                    os.replace(folder / file.name, file)
+                    rename(folder / file.name, file)
 
     def ask(self, to: str, method: str, *args: Any, tries: int = TRIES, **options: Any) -> Any:
         """What a method of MLflow's client gives, or a TrackingError; also where nothing more is to be sent.

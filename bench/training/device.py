@@ -14,9 +14,8 @@ from bench.data.batches import Batch, Batches, shuffled_order
 from bench.data.chunks import arrays_of
 from bench.data.store import Split
 from bench.errors import UserError
-from bench.machine import worker_number
+from bench.machine import check_device_name, worker_number
 
-DEVICES = ("auto", "cpu", "cuda")
 SHARE = 0.5  # of the free memory that resident splits may take; activations and snapshots need the rest
 
 
@@ -29,8 +28,7 @@ def choose_device(name: str) -> torch.device:
     Raises:
         UserError: an unknown name, or CUDA is asked for and not there.
     """
-    if name not in DEVICES:
-        raise UserError(f"device: expected one of {', '.join(DEVICES)}, found '{name}'")
+    check_device_name(name)
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
         raise UserError("device: expected a CUDA device that torch can use, found none; use 'cpu' or 'auto'")

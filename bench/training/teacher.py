@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from bench.atomic import atomic_path
 from bench.data import Store
-from bench.data.store import Split
+from bench.data.store import Split, stored
 from bench.lock import in_turn
 from bench.machine import tree_threads
-from bench.mapped import mapped
 from bench.seeds import derive
 from bench.training.metrics import given_parent
 from bench.training.tree_data import Share, width
@@ -86,7 +85,7 @@ def _predictions(store: Store, at: int, threads: int, note: Callable[[str], None
                 said = _made(store, at, threads)
                 with atomic_path(path) as temporary, temporary.open("wb") as file:
                     np.save(file, said)
-    return np.array(mapped(path))
+    return np.array(stored(store.path, f"{FOLDER}/{path.name}", len(store.split("train"))))
 
 
 def _made(store: Store, at: int, threads: int) -> NDArray[np.float32]:

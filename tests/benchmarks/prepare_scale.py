@@ -77,7 +77,7 @@ def against_twin(scratch: Path) -> str:
     seesaw("synth", "ali-ccp", "--rows", str(SMALL), "--out", str(raw))
     skeleton, common = raw / "sample_skeleton_train.csv", raw / "common_features_train.csv"
     slots = dict.fromkeys((*COMMON, *SKELETON), 5)
-    values = load_card("ali-ccp").model_dump(mode="json", by_alias=True, exclude_unset=True)
+    values = load_card("ali-ccp@position").model_dump(mode="json", by_alias=True, exclude_unset=True)
     values["columns"] = {field: {"kind": "multi-valued"} for field in slots}
     values["columns"] |= {f"{field}.value": "numeric" for field in slots}
     card = parse_card(values, "here")

@@ -57,8 +57,8 @@ def log(rows: int = 1200, seed: int = 0) -> pd.DataFrame:
 FUNNEL = ["--label", "click", "--label", "buy", "--parent", "buy=click"]
 
 
-def card_of(folder: Path) -> dict:
-    return tomllib.loads((folder / "card.toml").read_text(encoding="utf-8"))
+def card_of(folder: Path, name: str = "card.toml") -> dict:
+    return tomllib.loads((folder / name).read_text(encoding="utf-8"))
 
 
 def proposed(said) -> list[tuple[str, dict]]:
@@ -140,7 +140,7 @@ def test_what_it_proposes_of_tasks_and_scenarios_can_be_uncommented(seesaw, tmp_
         spend=np.where(frame.click * frame.buy == 1, rng.lognormal(3, 1, len(frame)).round(2), np.nan),
         shared=np.where(frame.tab == "home", np.nan, rng.random(len(frame)) < 0.2),
         quality_score=rng.random(len(frame)).round(4),
-        todays_score=rng.normal(frame.click, 2).round(4),
+        rule_score=rng.normal(frame.click, 2).round(4),
         credit_score=rng.integers(300, 850, len(frame)),
     )
     frame.to_csv(tmp_path / "log.csv", index=False)
@@ -151,13 +151,13 @@ def test_what_it_proposes_of_tasks_and_scenarios_can_be_uncommented(seesaw, tmp_
     watch = {"name": "watch_time", "column": "watch_time", "kind": "regression"} | limit
     assert proposed(said) == [
         ("", {"scenario": "tab"}),
-        ("", {"logged": ["quality_score"]}),
+        ("", {"logged": ["rule_score"]}),
         ("tasks.shared", {"where": {"tab": ["feed", "search"]}}),
         ("tasks.spend", {"parent": "buy"}),
         ("tasks.watch_time", watch),
     ]
     card, text = tmp_path / "card.toml", (tmp_path / "card.toml").read_text(encoding="utf-8")
-    assert 'The same may hold for "todays_score".' in text.replace("\n#", "")
+    assert re.search(r"AUC 0\.6\d of 'click'. The same may hold for \"quality_score\".", text.replace("\n#", ""))
     means = re.findall(r"spend ([\d.]+) on average", text.replace("\n# ", " "))  # of each split: a drift is seen
     assert len(means) == 4
     assert all(10 < float(mean) < 100 for mean in means)
@@ -165,8 +165,8 @@ def test_what_it_proposes_of_tasks_and_scenarios_can_be_uncommented(seesaw, tmp_
     assert [len(task) for task in card_of(tmp_path)["tasks"]] == [2, 3, 3, 2]
     keys = r"scenario|logged|where|parent|duration|censored|name|column|kind"
     card.write_text(re.sub(rf"^# (\[\[tasks\]\]|(?:{keys}) = )", r"\1", text, flags=re.MULTILINE))
-    assert "quality_score" in seesaw("prepare", card).err, "the line in [columns] must go, as the comment says"
-    card.write_text(re.sub(r"^quality_score = .*\n", "", card.read_text(), flags=re.MULTILINE))
+    assert "rule_score" in seesaw("prepare", card).err, "the line in [columns] must go, as the comment says"
+    card.write_text(re.sub(r"^rule_score = .*\n", "", card.read_text(), flags=re.MULTILINE))
     tasks = card_of(tmp_path)["tasks"]
     assert tasks[2]["parent"] == "buy"
     assert tasks[3]["where"] == {"tab": ["feed", "search"]}
@@ -209,14 +209,55 @@ def test_several_packed_files_without_header(seesaw, tmp_path: Path) -> None:
     assert (rows["train"], rows["valid"] + rows["confirm"], rows["test"]) == (200, 200, 200)
 
 
-def test_a_card_elsewhere_goes_with_raw(seesaw, tmp_path: Path) -> None:
+def test_a_card_elsewhere_finds_its_files(seesaw, tmp_path: Path) -> None:
     raw, out = tmp_path / "raw", tmp_path / "cards" / "mine.toml"
     raw.mkdir()
     log().to_csv(raw / "log.csv", index=False, sep=";")
     said = seesaw("card", raw / "log.csv", "--label", "click", "--out", out, "--id", "mine", home=None)
     assert said.code == 0, said.err
-    assert f"--raw {raw}" in said.out
-    trains(seesaw, out, "--raw", raw)
+    assert card_of(tmp_path / "cards", "mine.toml")["folder"] == "../raw"
+    trains(seesaw, out)
+
+
+def test_a_survey_with_the_publishers_split_and_todays_score(seesaw, tmp_path: Path) -> None:
+    """A household's id, a weight, a split, amounts and a score become what they are, and each says so."""
+    rng = np.random.default_rng(0)
+    home = np.repeat(np.arange(900), rng.integers(1, 5, 900))
+    rows = len(home)
+    happy = rng.random(rows) < 0.4
+    frame = pd.DataFrame(
+        {
+            "SERIALNO": [f"2022HU{each:07d}" for each in home],
+            "PWGTP": rng.integers(1, 300, rows),
+            "WAGP": np.where(rng.random(rows) < 0.6, np.exp(rng.normal(10, 1, rows)).round(-2), 0).astype(int),
+            "share": rng.random(rows).round(3),
+            "todays_score": rng.normal(happy, 1).round(3),
+            "page_score": rng.random(rows).round(3),
+            "part": np.where(rng.random(rows) < 0.2, "test", "train"),
+            "IsHappy": happy.astype(int),
+        }
+    ).sample(frac=1, random_state=0)
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    said = seesaw("card", tmp_path / "log.csv", "--label", "IsHappy", "--json", home=None)
+    assert said.code == 0, said.err
+    card, told = card_of(tmp_path), json.loads(said.out)
+    assert set(card["columns"]) == {"WAGP", "share", "page_score"}
+    assert card["logged"] == ["todays_score"]
+    assert (card["split"]["kind"], card["split"]["column"], card["post_exposure"]) == ("column", "part", [])
+    assert "--group SERIALNO" in told["columns"]["SERIALNO"]["why"]
+    assert "as amounts and counts have" in told["columns"]["WAGP"]["why"]
+    assert re.search(
+        r"no label follows from it; alone it tells 'ishappy' with AUC 0.5", told["columns"]["share"]["why"]
+    )
+    assert "its name on the card is 'ishappy'" in told["tasks"][0]["notes"][0]
+    assert proposed(said) == [("", {"weight": "PWGTP"})]
+    assert seesaw("prepare", tmp_path / "card.toml").code == 0
+    frame.assign(IsHappy=frame["IsHappy"].where(frame["part"] == "train")).to_csv(tmp_path / "blind.csv", index=False)
+    options = ["--label", "IsHappy", "--logged", "page_score", "--out", tmp_path / "blind.toml", "--json"]
+    said = seesaw("card", tmp_path / "blind.csv", *options, home=None)
+    card = card_of(tmp_path, "blind.toml")
+    assert (card["split"]["kind"], card["logged"]) == ("random", ["todays_score", "page_score"])
+    assert "no label in 'test'" in json.loads(said.out)["columns"]["part"]["why"]
 
 
 def test_the_time_split_knows_rows_beyond_those_inspected(seesaw, tmp_path: Path) -> None:
@@ -286,6 +327,13 @@ def mistakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame.to_csv(folder / "log.csv", index=False)
     frame.drop(columns="age").to_csv(folder / "other.csv", index=False)
     frame.assign(vector=[[1.0]] * len(frame)).to_parquet(folder / "log.parquet")
+    frame.to_csv(folder / "text.parquet", index=False)
+    (folder / "returns.csv").write_bytes(frame.to_csv(index=False, lineterminator="\r").encode())
+    frame.assign(at=np.where(frame.index == 9, np.inf, frame.index)).to_csv(folder / "infinite.csv", index=False)
+    far = frame.assign(at=np.arange(len(frame)) + 253_402_300_700)
+    far["at"] = far["at"].astype("datetime64[s]")
+    far.to_parquet(folder / "far.parquet")
+    frame.assign(at=frame.index * np.where(frame.index == 9, np.inf, 1)).to_parquet(folder / "infinite.parquet")
     (folder / "header.csv").write_text("a,click\n")
     (folder / "constant.csv").write_text("a,click\n" + "x,1\nx,0\n" * 100)
     (folder / "sub").mkdir()
@@ -303,6 +351,11 @@ def mistakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("constant.csv --label click", "no column is left as an input: 'a' (constant)"),
         ("log.csv other.csv --label click", "'age' is in"),
         ("log.csv log.parquet --label click", "files of one kind"),
+        ("text.parquet --label click", "text.parquet: expected a parquet file, by its name"),
+        ("returns.csv --label click", "end with a newline and have fields, found a carriage return inside"),
+        ("infinite.csv --label click --time at", "--time: 'at': expected finite times, found 'inf'"),
+        ("infinite.parquet --label click --time at", "--time: 'at': expected finite times, found 'inf'"),
+        ("far.parquet --label click --time at", "'at' is of type date beyond the years 1 to 9999, which is no time"),
         ("log.csv log.csv --label click", "given twice"),
         ("log.csv sub/log.csv --label click", "one folder"),
         ("log.csv --label clik", "did you mean 'click'?"),
@@ -310,6 +363,10 @@ def mistakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("log.csv --label click --label buy --parent buy=clik", "did you mean 'click'?"),
         ("log.csv --label click --time when", "unknown column 'when'"),
         ("log.csv --label click --group click", "is a label"),
+        ("log.csv --label click --logged shop", "--logged: expected a column of numbers, found 'shop' of type text"),
+        ("log.csv --label click --logged user_id --group user_id", "which the split or the group has"),
+        ("log.csv --label ''", "--label: expected the name of a column, found an empty one"),
+        ("log.csv --label click --time ''", "--time: expected the name of a column, found an empty one"),
         ("log.parquet --label click --group vector", "--group: column 'vector' is of type list"),
         ("log.csv --label click --separator ::", "one ASCII character"),
         ("log.csv --label click --columns a,b", "expected 2 columns, found 19"),

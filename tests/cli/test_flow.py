@@ -122,7 +122,7 @@ def test_a_pick_lasts_until_the_next(flow: Flow) -> None:
     assert "The pick follows the last `seesaw pick`" in page
     assert re.search(rf"<p>shop, \d+ rows of test, {flow.part.run.manifest.created[:10]}</p></header>", page)
     planned = flow.say("deploy", "flow", "--dry-run")
-    assert "would train " in planned
+    assert re.search(r"would train .* on \d seeds?, for .* of .* passes in optim.epochs, where validation was", planned)
     assert planned.startswith("the run's verdict: ")
     assert flow.json("pick", "flow")["policy"] == 'rule = "knee"\n'
     assert "the last `seesaw pick`" not in flow.say("frontier", "flow")

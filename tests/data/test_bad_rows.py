@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from data_toys import arrays
 
 from bench.data import parse_card, prepare
+from bench.data.checks import Rejects, Sieve, check_times
 from bench.data.readers import base
 from bench.errors import UserError
 
@@ -106,3 +108,21 @@ def test_side_tables_must_be_clean(shop: dict[str, Any], shop_raw: Path, tmp_pat
     shop["reader"] |= {"on_bad_row": "drop", "bad_row_limit": 1.0, "joins": joins}
     with pytest.raises(UserError, match=r"users\.csv, line 2: expected 2 columns, found 3"):
         prepare(parse_card(shop, "here"), tmp_path / "home", shop_raw)
+
+
+@pytest.mark.parametrize(
+    ("end", "good", "bad"),
+    [
+        ("2024-03-01T10:00:00+02:00", ["2024-02-01 10:00Z", "2024-03-01T08:00:00.5-05:30"], ["2024-03-01T10:00:00"]),
+        ("2024-03-01 10:00", ["2024-03-01 10:00:59"], ["2024-03-01 10:00Z"]),
+        ("2024-03-01", ["2024-03-01T10:00:00+02:00", "2024-03-01T10:00"], ["2024-03-01T25:00+02:00", "1/3/2024"]),
+        ("2024-03-01", [], ["0001-01-01T00:00:00+02:00", "9999-12-31T23:00:00-02:00"]),
+    ],
+)
+def test_times_are_spelled_as_the_ends_of_the_split_or_with_another_offset(
+    end: str, good: list[str], bad: list[str]
+) -> None:
+    sieve = Sieve(Rejects(drop=True), lambda row: f"row {row}", len(good) + len(bad))
+    check_times(pa.array([*good, *bad]), "ts", [end], (), sieve)
+    assert sieve.bad.tolist() == [False] * len(good) + [True] * len(bad)
+    assert sieve.rejects.first == f"row {len(good)}: 'ts': expected a time such as '{end}', found '{bad[0]}'"

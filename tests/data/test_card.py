@@ -39,6 +39,8 @@ CLICK = {"name": "click", "column": "click"}
 WATCH = {"name": "watch", "column": "weight", "kind": "regression", "parent": "click"}
 FILES = {"kind": "files", "train": ["log.csv"]}
 MISTAKES = [
+    ("columns.price.from", "", "columns.price.from: expected at least 1 character"),
+    ("columns.", "numeric", "[key]: expected at least 1 character"),
     ("columns.price.bins", 3, "columns.price.bins"),
     ("columns.price.kind", "number", "unknown kind 'number' (did you mean 'numeric'?)"),
     ("columns.price.derive", "hour", "unknown derivation 'hour'"),
@@ -47,6 +49,7 @@ MISTAKES = [
     ("tasks.1.parent", "buy", "parents form a cycle: buy -> buy"),
     ("tasks.1.name", "click", "task 'click' is defined twice"),
     ("tasks.1.name", "Buy!", "tasks.1.name"),
+    ("tasks.1.name", "score", 'gives the score to rank by this one; say name = "label_score" and leave the column'),
     ("tasks.0.optional", True, "its parent 'click' is optional"),
     ("tasks.1.columns", ["click", "buy"], "expected either 'column' or 'columns'"),
     ("tasks.1", {"name": "buy", "columns": ["click", "buy"], "kind": "regression"}, "a regression has one 'column'"),

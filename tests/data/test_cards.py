@@ -71,6 +71,16 @@ def test_movielens_100k_joins_tables_of_another_separator(tmp_path: Path) -> Non
         prepare(load_card("movielens-100k"), tmp_path / "home", tmp_path / "raw")
 
 
+def test_ali_ccps_position_is_an_input_of_its_variant_alone() -> None:
+    """It is unknown when ranking."""
+    card, variant = load_card("ali-ccp"), load_card("ali-ccp@position")
+    assert "301" in card.post_exposure
+    assert "301" not in card.raw_columns
+    more = {name: column for name, column in variant.columns.items() if name not in card.columns}
+    assert {name: column.source for name, column in more.items()} == {"position": "301"}
+    assert {name: variant.columns[name] for name in card.columns} == card.columns
+
+
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="no samples at hand")
 def test_samples_of_real_rows_are_read(tmp_path: Path) -> None:
     from bench.data.checks import Rejects, Sieve, read_labels

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from bench.data.splits import (
     CONFIRM,
@@ -98,6 +98,32 @@ def test_times_may_be_iso_dates() -> None:
     days = as_text(pa.array(["2023-12-01", "2024-01-31", "2024-02-05", None, "2024-10-01"]))
     given_rows = SplitInput(("a",), np.zeros(5, np.int16), days, None)
     assert by_time.assign(given_rows).tolist() == [TRAIN, TRAIN, VALID, -1, TEST]
+
+
+def test_times_with_offsets_are_compared_in_utc() -> None:
+    by_time = rule(
+        kind="time",
+        train={"last": "2024-01-31T23:30:00-01:00"},
+        valid={"first": "2024-02-01 01:00Z", "last": "2024-02-01T03:00:00.5+01"},
+        test={"first": "2024-02-02"},
+    )
+    times = {
+        "2024-02-01T02:30:00+02:00": TRAIN,
+        "2024-02-01 00:30:00.1 +0000": -1,
+        "2024-01-31T23:59:00-01:01": VALID,
+        "2024-02-01T02:00:00.6Z": -1,
+        "2024-02-02T01:59:59+02:00": -1,
+        "2024-02-02T02:00:00+02:00": TEST,
+    }
+    given_rows = SplitInput(("a",), np.zeros(len(times), np.int16), as_text(pa.array(list(times))), None)
+    assert by_time.assign(given_rows).tolist() == list(times.values())
+    with pytest.raises(ValidationError, match="train must end before valid begins"):
+        rule(
+            kind="time",
+            train={"last": "2024-02-01T00:00:00+00:00"},
+            valid={"first": "2024-02-01T01:00:00+02:00", "last": "2024-02-02T00:00:00+00:00"},
+            test={"first": "2024-02-03T00:00:00+00:00"},
+        )
 
 
 @given(st.integers(0, 2**31), st.sampled_from(["row", "group"]))

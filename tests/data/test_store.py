@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.data import Store, parse_card, prepare
+from bench.data import Store, parse_card, prepare, prepared
+from bench.data.listing import remove_stores
+from bench.data.store import _SAID, DamagedStore
 from bench.errors import UserError
 from bench.schema import Task
 
@@ -66,3 +70,50 @@ def test_only_a_store_can_be_opened(tmp_path: Path, store: Store) -> None:
     for path in (tmp_path, tmp_path / "nowhere", store.path / "manifest.json"):
         with pytest.raises(UserError, match="expected a prepared store"):
             Store.open(path)
+
+
+def cut(name: str, size: int) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:size])
+
+
+def manifest(text: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / "manifest.json").write_bytes(text)
+
+
+DAMAGES = {
+    "train/ids.npy: No data left in file": cut("train/ids.npy", 0),
+    "valid/labels.npy: ": cut("valid/labels.npy", 150),
+    "test/dense.npy: ": cut("test/dense.npy", 20),
+    "confirm/group.npy: expected ": lambda folder: np.save(folder / "confirm/group.npy", np.zeros(3, np.int32)),
+    "manifest.json: not valid JSON": manifest(b'{"key": "shop",'),
+    "manifest.json: not valid JSON: 'utf-8'": manifest(b"\xff" * 9),
+    "manifest.json: expected a table with default_tasks": manifest(b"[]"),
+    "manifest.json: schema: ": manifest(json.dumps({key: {} for key in _SAID}).encode()),
+    "found none at": lambda folder: (folder / "manifest.json").unlink(),
+}
+
+
+@pytest.mark.parametrize("message", DAMAGES)
+def test_a_damaged_store_is_named_left_out_and_can_be_removed(
+    store: Store, shop: dict[str, Any], shop_raw: Path, tmp_path: Path, recorder: Any, message: str
+) -> None:
+    home = tmp_path / "home"
+    other = prepare(parse_card(shop | {"id": "other"}, "here"), home, shop_raw)
+    DAMAGES[message](store.path)
+    if (store.path / "manifest.json").exists():
+        card = parse_card(shop, "here")
+        for again in (lambda: prepare(card, home, shop_raw), lambda: used(store.path)):
+            with pytest.raises(DamagedStore) as told:
+                again()
+            assert message in str(told.value)
+    assert [each["path"] for each in prepared(home, recorder)] == [str(other.path)]
+    assert [note.startswith("left out: ") and message in note for note in recorder.notes] == [True]
+    assert [each["path"] for each in remove_stores(home, "shop")] == [str(store.path)]
+    assert prepared(home)[0]["path"] == str(other.path)
+    assert not store.path.exists()
+
+
+def used(path: Path) -> None:
+    found = Store.open(path)
+    for name in ("train", "valid", "confirm", "test"):
+        found.split(name)  # type: ignore[arg-type]

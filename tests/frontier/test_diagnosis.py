@@ -80,12 +80,24 @@ def test_where_nothing_was_seen_nothing_is_claimed() -> None:
 
 
 def test_sentences_give_the_numbers() -> None:
-    (said,) = sentences(seen(-0.31, 0.85, best=(40, 100), lost=0.01), [Gap("like.auc", 0.0123, 3, True, 0.004)])
+    said, more = sentences(seen(-0.31, 0.85, best=(40, 100), lost=0.01), [Gap("like.auc", 0.0123, 3, True, 0.004)])
     assert said == (
         "like.auc is 0.0123 behind the best single-task model, trial 3, more than the 0.0040 of noise. Best supported "
         "cause: conflicting directions: its gradient and that of click conflict in 85% of 20 probes, with a mean "
         "cosine of -0.31 (representation). Also unequal speed: it is best only after 100 samples, while click is best "
         "after 40 samples and loses 0.0100 by 100."
+    )
+    assert more == (
+        "Overtraining: click.auc is best after 40 of 100 samples and loses 0.0100 from there. The best state on "
+        "validation is kept, so a longer training gains nothing."
+    )
+
+
+def test_overtraining_is_said_also_where_no_task_is_behind() -> None:
+    ahead = [Gap("click.auc", -0.01, 3, True, 0.0)]
+    assert len(sentences(seen(best=(90, 100), lost=LOST), ahead)) == 1
+    assert sentences(seen(best=(90, 100), lost=2 * LOST), ahead)[1].startswith(
+        "Overtraining: click.auc is best after 90"
     )
 
 

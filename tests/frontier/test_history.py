@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.frontier.history import FIRST, SHOWN, SoFar
+from bench.records import RungResult
 
 
 def test_a_front_is_due_at_each_doubling(objectives):
@@ -25,3 +28,12 @@ def test_the_front_is_shown_along_the_first_objective_and_what_is_dominated_is_n
     assert shown[0] == f"front so far, after 20 trials ({SHOWN} of 20 points, validation (search)):"
     assert [line.split()[1] for line in shown[1:]] == ["0", "4", "8", "11", "15", "19"]
     assert SoFar(objectives).text([failed(0)]) == ""
+
+
+def test_a_trial_with_two_rungs_on_the_front_is_shown_once(trial, objectives):
+    rungs = [{"valid/click.auc": 0.70, "valid/like.auc": 0.85}, {"valid/click.auc": 0.72, "valid/like.auc": 0.80}]
+    both = tuple(RungResult(1000 * (at + 1), at, metrics) for at, metrics in enumerate(rungs))
+    lines = SoFar(objectives).text([replace(trial(0, 0.72, 0.80), rungs=both)]).splitlines()
+    assert lines[0] == "front so far, after 1 trials (1 point, validation (search)):"
+    assert lines[1].split()[:3] == ["trial", "0", "mmoe"]
+    assert "2,000 samples" in lines[1]

@@ -181,6 +181,9 @@ def test_what_is_advised_is_enough(bound, share):
         ("watch.spearman", 0.1, -0.05, {"at_least": {"watch.spearman": "98% of current"}}, 0.0),
         ("watch.spearman", 0.1, -0.05, {"at_least": {"watch.spearman": "98% of current"}}, 1e-5),
         ("watch.spearman", 0.0, -0.05, {"max_loss_vs_current": 0.02}, 0.0),
+        ("watch.spearman", 0.1, -0.05, {"max_loss_vs_current": 0.02}, 0.0),
+        ("watch.spearman", 0.1, -0.05, {"max_loss_vs_current": {"watch.spearman": 0.02}}, 0.0),
+        ("like.recall@10%", 0.1, 0.0005, {"at_least": {"like.recall@10%": "98% of current"}}, 0.0),
         ("cost/parameters", 2.0, 2e20, {"at_most": {"cost/parameters": "110% of current"}}, 0.0),
     ],
 )
@@ -308,6 +311,13 @@ def test_a_policy_written_as_toml_is_the_same(policy):
         ("gaurd = 1", "unknown key 'gaurd' (did you mean 'guard'?); known are deployable, epsilon, guard, retrain"),
         ("[guard]\nmax_loss = 1", "unknown key 'guard.max_loss'"),
         ("[guard]\nat_least = { 'click.auc' = '98' }", "guard.at_least.click.auc: expected a number, or a share of"),
+        (
+            "[guard]\nat_least = { 'click.auc' = '0.98% of current' }",
+            "guard.at_least.click.auc: expected a number, or a",
+        ),
+        ("[guard]\nmax_loss_vs_current = 3", "max_loss_vs_current: expected a fraction such as 0.02 for 2%, or inf"),
+        ("[guard]\nmax_loss_vs_current = { 'a.recall@10%' = 5 }", "expected a fraction such as 0.02 for 2%"),
+        ("[guard.segments]\nmax_loss = 2", "guard.segments.max_loss: expected a fraction such as 0.02 for 2%"),
         ('rule = "epsilon"', "expected a table 'epsilon' beside the rule 'epsilon', found none"),
         ("[weights]\nclick.auc = 1", "expected no table 'weights' beside the rule 'knee'"),
         ("rule = 'weights'\n[weights]\nclick.auc = -1", "expected finite weights of at least 0"),

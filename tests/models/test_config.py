@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from bench.errors import UserError
-from bench.models.config import PRESETS, SomeLayers, TowerConfig, architecture_name
+from bench.models.config import PRESETS, SomeLayers, TowerConfig, architecture_name, expand, overridden
 from bench.models.funnels import FUNNELS
 from bench.models.sharing import SHARING
 from bench.registry import Config
@@ -69,3 +69,25 @@ def test_architecture_names_are_unique():
 def test_what_has_no_familiar_name_is_named_by_both_kinds():
     assert architecture_name("shared_embeddings", "entire_space") == "esmm"
     assert architecture_name("ple", "entire_space") == "ple+entire_space"
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"numeric.kind": "none"}, {"sharing.kind": "mmoe", "sharing.mmoe.experts": 3, "numeric.kind": "none"}),
+        ({"numeric.kind": "bucket"}, {"sharing.kind": "mmoe", "sharing.mmoe.experts": 3, "numeric.bucket.bins": 9}),
+        ({"sharing.kind": "ple"}, {"sharing.kind": "ple", "numeric.bucket.bins": 9}),
+        ({"architecture": "mmoe"}, {"architecture": "mmoe", "sharing.mmoe.experts": 3, "numeric.bucket.bins": 9}),
+        ({"architecture": "esmm"}, {"architecture": "esmm", "numeric.bucket.bins": 9}),
+        ({"optim.lr": 1.0}, {"sharing.kind": "mmoe", "sharing.mmoe.experts": 3, "numeric.bucket.bins": 9}),
+    ],
+)
+def test_a_kind_that_is_given_takes_the_place_of_the_options_of_another(given, found):
+    file = {"sharing.kind": "mmoe", "sharing.mmoe.experts": 3, "numeric.kind": "bucket", "numeric.bucket.bins": 9}
+    kind = {} if "numeric.kind" in found else {"numeric.kind": "bucket"}
+    assert overridden(file, given) == kind | found | given
+    assert overridden({"architecture": "esmm"}, {"sharing.kind": "ple"}) == {
+        "funnel.kind": "entire_space",
+        "sharing.kind": "ple",
+    }
+    assert expand(overridden({"architecture": "ple"}, {"architecture": "esmm"}))["funnel.kind"] == "entire_space"

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score, roc_auc_score
 
+from bench.objectives import random_ndcg
 from bench.outcomes.bootstrap import counts, units_of
 from bench.outcomes.measure import Measure
 from bench.schema import Task
@@ -113,3 +114,13 @@ def test_a_name_that_is_no_outcome_is_refused() -> None:
     for name, message in (("a.recall", "such as a.recall@10%"), ("b.auc", "a task of a, found 'b'")):
         with pytest.raises(ValueError, match=message):
             Measure((Task("a"),), (name,), np.zeros((1, 1)), np.zeros(1), "test")
+
+
+def test_a_random_order_of_groups_with_one_positive_each_has_what_their_sizes_say() -> None:
+    sizes = np.array([2, 3, 3, 7, 1, 12])
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    labels = np.diff(group, prepend=-1).astype(np.float32)[:, None]  # the first row of each
+    measure = Measure((Task("click"),), ("click.ndcg@5",), labels, group, "test")
+    assert measure.random() == pytest.approx(random_ndcg(sizes))
+    assert random_ndcg(np.array([3])) == pytest.approx((1 + 1 / np.log2(3) + 1 / 2) / 3)
+    assert random_ndcg(np.array([1])) == 1

@@ -15,8 +15,10 @@ from serving_toys import raw_rows
 
 from bench.data.readers import base
 from bench.errors import UserError
+from bench.production import batch_scoring
 from bench.production.batch_scoring import BatchScoring, Done
 from bench.production.package import Package
+from bench.production.scorer import Scorer
 from bench.progress import Silent
 
 
@@ -66,6 +68,37 @@ def test_csv_packed_and_plain(package: Package, raw: pa.Table, tmp_path: Path) -
     for name in ("a", "b"):
         found = pq.read_table(tmp_path / "out" / f"{name}-00000.parquet").to_pandas()
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_package_of_many_inputs_gets_few_rows_at_once(
+    package: Package, raw: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    width, seen, encode = package.schema.slots + len(package.schema.dense), [], Scorer.encode
+    monkeypatch.setattr(batch_scoring, "MAX_NUMBERS", 25 * width + 1)
+    monkeypatch.setattr(Scorer, "encode", lambda self, table: seen.append(table.num_rows) or encode(self, table))
+    pq.write_table(raw.slice(0, 60), tmp_path / "log.parquet")
+    assert scoring(package, tmp_path / "log.parquet").run() == Done(60, 1, 0)
+    assert seen == [0, 25, 25, 10]
+    found = read(tmp_path / "out").to_pandas()
+    np.testing.assert_allclose(found, package.scorer().predict(raw.slice(0, 60)), atol=1e-5)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_kept_whole_numbers_of_csv_stay_such_where_all_files_hold_them(
+    package: Package, raw: pa.Table, tmp_path: Path
+) -> None:
+    request = pa.array([2**62 + row for row in range(1000)])  # no input of the model
+    rows = raw.append_column("request", request).append_column("code", request.cast(pa.string()))
+    at = rows.column_names.index("code")
+    other = rows.set_column(at, "code", pa.array([*rows["code"].to_pylist()[:-1], "007"]))
+    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for file, table in zip(files, (rows, other), strict=True):
+        pacsv.write_csv(table, file)
+    BatchScoring(package, files, tmp_path / "out", keep=["user_id", "request", "code", "segment"], part_rows=300).run()
+    found = read(tmp_path / "out")
+    assert [found[name].type for name in found.column_names[:4]] == [pa.int64(), pa.int64(), pa.string(), pa.int64()]
+    assert found["request"].to_pylist() == request.to_pylist() * 2
+    assert found["code"].to_pylist()[-1] == "007"
 
 
 @pytest.mark.usefixtures("small_batches")

@@ -179,7 +179,7 @@ def test_the_sentence_says_what_is_gained_lost_equal_and_unknown() -> None:
 
 
 def test_outcomes_where_nobody_names_any() -> None:
-    group = np.array([0, 0, 1, 1, 2, 2, 2])
+    group = np.repeat(range(4), [3, 4, 5, 4])
     assert default_outcomes(FUNNEL.tasks, group) == ("click.ndcg@5", "buy.ndcg@5", "watch.ndcg@5")
-    for alone in (np.full(3, -1), np.arange(6)):
+    for alone in (np.full(3, -1), np.arange(6), np.repeat(range(3), 3)):
         assert default_outcomes(FUNNEL.tasks, alone) == ("click.recall@10%", "buy.recall@10%", "watch.value@10%")

@@ -19,7 +19,7 @@ from bench.models.losses import REGRESSION_LOSSES
 from bench.models.numeric import NUMERIC
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
-from bench.production import archive
+from bench.production import archive, bounds
 from bench.production.archive import OPERATORS
 from bench.production.served_model import ServedModel
 from bench.registry import Config, Entry
@@ -115,6 +115,9 @@ def test_the_list_is_what_our_models_use(tmp_path: Path, monkeypatch: pytest.Mon
         nodes = [node for node in program.graph.nodes if node.op == "call_function"]
         used |= {name_of(node.target) for node in nodes if node.target is not operator.getitem}
         archive.save(program, tmp_path / "all.pt2")
+        with torch.device("meta"):  # as an engine of modules is bounded
+            ids, dense = torch.zeros(9, schema.slots, dtype=torch.int32), torch.zeros(9, len(schema.dense))
+            bounds.check(ServedModel([[build(schema, each)] for each in chosen]), ids, dense)
     assert used | archive.OF_PLUGINS == OPERATORS
     assert isinstance(archive.load(tmp_path / "all.pt2"), torch.export.ExportedProgram)
     monkeypatch.setattr(archive, "OPERATORS", OPERATORS - {"torch.ops.aten.embedding.default"})

@@ -52,6 +52,10 @@ def test_missing_unknown_and_no_values(server: Server, rows: list[dict]) -> None
     status, answer = server.rows(some)
     assert status == 200
     assert np.isfinite(pd.DataFrame(answer["predictions"]).to_numpy()).all()
+    assert server.rows([]) == (200, {"predictions": []})
+    for wrong in ([{"x": 1}], [rows[0], rows[1] | {"user_id": 2.0**60}]):
+        assert server.rows(wrong)[0] == 400
+    assert server.rows([rows[0] | {"user_id": 2**60 + 1}, rows[1] | {"user_id": None}])[0] == 200
 
 
 def test_a_picked_fusion_ranks_over_http(store: Store, rows: list[dict], tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ import torch
 from tampered import GRAPH, Change, repack, sign, tampered
 
 from bench.errors import UserError
-from bench.production import archive
+from bench.production import archive, bounds
 from bench.production.archive import check_graph
+from bench.production.engines import open_engine
 from bench.production.package import Package
 
 MODEL = f"model.pt2/{GRAPH}"
@@ -90,6 +91,7 @@ def hinted(hint: Any) -> Change:
                 "torch.load": {"f": {"as_string": "evil"}},
                 "torch.ops.aten.set_.source_Storage": {},
                 "torch.ops.prims.device_put.default": {},
+                "torch.ops.aten.new_empty.default": {"self": {"as_tensor": {"name": "dense"}}},
                 "torch.ops.higher_order.cond": {},
                 "torch.hub.load": {},
                 "torch.os.system": {"command": {"as_string": "id"}},
@@ -222,6 +224,7 @@ NESTED = raw(b"[" * 200_000 + b"]" * 200_000)
         ("manifest.json", field(slots=3), "encoder.json: expected the inputs of manifest.json, found others"),
         ("manifest.json", task(parent="nothing"), "expected the parent of 'click' to be a task, found 'nothing'"),
         ("manifest.json", task(parent="purchase"), "expected a task without a parent above 'click', found a circle"),
+        ("manifest.json", task(name="score"), "expected predictions of different names, .* found 'score' twice"),
         ("manifest.json", task(name="purchase"), "expected each task once, found 'purchase' twice"),
         ("manifest.json", at("states", value=[10**9]), "states: expected 1 or 2 of each member"),
         ("manifest.json", at("states", value=[1] * 10), "expected weights as the configuration makes them"),
@@ -334,13 +337,70 @@ def test_an_archive_that_is_none_is_refused(
         archive.load(path)
 
 
-class Large(torch.nn.Module):
+class Wide(torch.nn.Module):
+    """One value that is too large."""
+
     def forward(self, ids: Any, dense: Any) -> Any:
         return ids, dense.unsqueeze(2).expand(-1, -1, 10**9) + dense.unsqueeze(2)
 
 
-def test_a_graph_of_allowed_operators_with_large_values_is_refused(tmp_path: Path) -> None:
+class Several(torch.nn.Module):
+    """Values that are too large together."""
+
+    def forward(self, ids: Any, dense: Any) -> Any:
+        found = [dense.unsqueeze(2).expand(-1, -1, 20_000) * (at + 2) for at in range(4)]
+        return ids, torch.stack([each.sum(2) for each in found])
+
+
+class Products(torch.nn.Module):
+    """Products of all rows with all, which need little memory."""
+
+    def forward(self, ids: Any, dense: Any) -> Any:
+        found = dense @ dense.t()
+        for _ in range(9):
+            found = found @ found
+        return ids, found
+
+
+class Freed(torch.nn.Module):
+    """As many large values, one after the other."""
+
+    def forward(self, ids: Any, dense: Any) -> Any:
+        for at in range(4):
+            dense = dense + (dense.unsqueeze(2).expand(-1, -1, 20_000) * (at + 2)).sum(2)
+        return ids, dense
+
+
+def whole(model: torch.nn.Module, path: Path) -> Path:
     schema: Any = SimpleNamespace(slots=2, dense=("a", "b"))
-    archive.save(archive.export(Large(), schema), tmp_path / "large.pt2")  # type: ignore[arg-type]
-    with pytest.raises(UserError, match=r"'expand' would hold .* numbers for 4,096 rows"):
-        archive.load(tmp_path / "large.pt2")
+    archive.save(archive.export(model, schema), path)  # type: ignore[arg-type]
+    return path
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        (Wide(), r"expected at most 2,147,483,648 bytes for 4,096 rows, found 32,768,000,000,000 at 'add'"),
+        (Several(), r"expected at most 2,147,483,648 bytes for 4,096 rows, found 2,621,440,000 at 'mul'"),
+        (Products(), r"expected work of at most [\d,]+ additions for 4,096 rows, found more at 'mm'"),
+    ],
+)
+def test_a_graph_of_allowed_operators_is_bounded_as_a_whole(
+    model: torch.nn.Module, sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        archive.load(whole(model, tmp_path / "model.pt2"))
+
+
+def test_values_that_are_freed_do_not_add_up(tmp_path: Path) -> None:
+    archive.load(whole(Freed(), tmp_path / "model.pt2"))
+
+
+@pytest.mark.parametrize("bound", ["MAX_BYTES", "MAX_WORK"])
+def test_the_modules_of_a_configuration_are_bounded_too(
+    package: Package, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(archive, "load", lambda path, shapes: SimpleNamespace(state_dict={}))  # of another graph
+    monkeypatch.setattr(bounds, bound, 1000)
+    with pytest.raises(UserError, match=r"model.pt2: the model of its configuration: expected .*at most 1,000"):
+        open_engine("eager", package.folder, package.manifest.spec)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bench.report.board import BoardPart, BoardRun, board_document
+from bench.report.picture import picture
 
 
 def run_of(view: Any, name: str = "first", dataset: str = "census") -> BoardRun:
@@ -26,6 +27,16 @@ def test_a_front_of_any_number_of_objectives_is_drawn(
     assert page.count("<polyline") == (count == 2)
     assert ("The first two of" in page) == (count > 2)
     assert ("verdict trade" in page) == bool(served and count > 1)
+
+
+def test_equal_points_have_a_narrow_range(make_records: Any, make_objectives: Any, make_view: Any) -> None:
+    view = make_view(make_records(objectives=2), make_objectives(2))
+    plane = view.heads
+    table = plane.table.copy()
+    gains = [name for name in table if name.endswith(".gain")]
+    table[gains] = 0.0
+    drawn = picture(view, replace(plane, table=table))
+    assert "−1.0 to +1.0 × 1000" in drawn
 
 
 def test_a_run_that_cannot_be_drawn_leaves_the_others(view: Any) -> None:

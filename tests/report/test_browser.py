@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+from bench.frontier.comparison.compared import COLUMNS
+from bench.report.comparison import HEADS, comparison_document
 from bench.report.embed import section_data
 from bench.report.page import write_page
 from bench.report.view import View
@@ -120,6 +123,22 @@ def test_it_fits_and_labels_lie_on_no_mark(browser: Any, pages: Any, width: int,
         assert opened.errors == [], name
         assert opened.requests == [path.as_uri()], name
         opened.context.close()
+
+
+def test_nothing_of_a_comparison_is_clipped(browser: Any, tmp_path: Path) -> None:
+    doubt = "luck in tuning is not ruled out (p = 0.29 before Holm)"
+    test = dict.fromkeys(COLUMNS, 0.001234) | {"measure": "purchase.ctcvr.auc", "left": "single_task"}
+    test |= {"right": "conflict_free = imtl_g", "unit": "hypervolume", "paired": "by 4 seeds", "verdict": doubt}
+    group = Mock(dataset="shop", runs=("first",), tests=[test], notes=[], unconfirmed=(), answer=Mock(sentence=doubt))
+    group.comparison = Mock(families={}, members=3)
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_content(comparison_document(Mock(groups=[group], by="balancing", split="test", ranking=None, notes=[])))
+    assert page.locator(".scroll td").count() == len(HEADS)
+    assert (
+        page.evaluate("Math.max(...[...document.querySelectorAll('.scroll')].map(e => e.scrollWidth - e.clientWidth))")
+        <= 0
+    )
+    page.close()
 
 
 def twin(view: View, value: list[float], loss: list[float | None], limit: dict[str, float]) -> tuple[int, float]:

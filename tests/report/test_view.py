@@ -107,6 +107,14 @@ def test_sentences_say_what_seeds_do(view: Any) -> None:
     assert "better than confirmation, on average" in found
 
 
+def test_what_the_picks_training_lost_after_its_best_state_is_said(view: Any) -> None:
+    course = {"task": "like", "best": 0.7, "best_samples": 47_616, "last_samples": 144_000, "lost": 0.022}
+    points = [replace(each, diagnosis={"course": {"like.auc": course}}) for each in view.front.points]
+    assert not any("Overtraining" in each for each in view.why)
+    told = replace(view, front=replace(view.front, points=tuple(points))).why
+    assert sum("Overtraining: like.auc is best after 47,616 of 144,000 samples" in each for each in told) == 1
+
+
 def test_a_scenario_has_a_front_of_its_own(view: Any) -> None:
     """Chosen on confirmation rows and drawn on test; none where too few rows are positive."""
     plane = view.planes[0]

@@ -63,7 +63,7 @@ def result(
 ) -> Any:
     suite = SimpleNamespace(confirm=SimpleNamespace(replicates=2))
     home = home or Path.cwd() / ".seesaw"
-    manifest = SimpleNamespace(suite=suite, command=command)
+    manifest = SimpleNamespace(suite=suite, command=command, suite_name="quick")
     run = SimpleNamespace(name="a", home=home, folder=home / "runs" / "a", manifest=manifest, space=load_space(space))
     pick = None if role is None else SimpleNamespace(role=role)
     verdict = SimpleNamespace(needed=needed, kind=kind, keep=keep)
@@ -90,6 +90,13 @@ def test_the_next_command_settles_the_verdict_or_deploys_or_shows_more(
     assert steps.next_step([result(home=tmp_path)]).startswith(f"seesaw deploy {tmp_path}/runs/a  #")
     monkeypatch.chdir(tmp_path)
     assert steps.run_argument(result(home=tmp_path / "my home").run.run) == "'my home/runs/a'"
+
+
+def test_after_a_suites_own_data_the_next_command_is_for_the_users_log() -> None:
+    for kind in ("trees", "win", "unknown"):
+        for typed in ("seesaw run quick", "seesaw run quick --name a"):
+            told = steps.next_step([result(kind=kind, command=typed)])
+            assert told.startswith("seesaw card log.csv --label click  # now your own log")
 
 
 def test_where_trees_are_ahead_the_next_command_trains_stronger_networks() -> None:

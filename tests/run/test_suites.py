@@ -118,8 +118,9 @@ def test_objectives_default_to_every_tasks_own(tmp_path: Path) -> None:
 
 def test_runs_are_numbered_and_keep_what_was_decided(tmp_path: Path) -> None:
     made = [create(tmp_path, "quick", datasets=["synthetic-funnel"], trials=3, seed=5) for _ in range(3)]
-    assert [run.name for run in made] == ["quick", "quick-2", "quick-3"]
-    run = Run.open(tmp_path, "quick-2")
+    assert [run.name for run in made] == ["synthetic-funnel", "synthetic-funnel-2", "synthetic-funnel-3"]
+    assert create(tmp_path, "quick", datasets=["synthetic-funnel", "census-income"]).name == "quick"
+    run = Run.open(tmp_path, "synthetic-funnel-2")
     assert run.manifest.suite.budget.trials == 3
     assert run.manifest.seed == 5
     assert list(run.datasets) == ["synthetic-funnel"]
@@ -170,7 +171,7 @@ def test_slugs_are_safe_folder_names() -> None:
 
 
 def test_an_outcome_that_a_policy_names_takes_its_tasks_place() -> None:
-    tasks, alone, groups = load_card("synthetic-funnel").tasks[:2], np.full(4, -1), np.array([0, 0, 1, 1])
+    tasks, alone, groups = load_card("synthetic-funnel").tasks[:2], np.full(8, -1), np.repeat([0, 1], 4)
 
     def names(dataset: SuiteDataset, group: Any, *asked: str) -> list[str]:
         return [each.name for each in resolve_outcomes(dataset, tasks, group, asked)]
@@ -178,6 +179,7 @@ def test_an_outcome_that_a_policy_names_takes_its_tasks_place() -> None:
     given = SuiteDataset(id="x", outcomes=("click.recall@10%", "purchase.gauc"))
     assert names(SuiteDataset(id="x"), alone) == ["click.recall@10%", "purchase.recall@10%"]
     assert names(SuiteDataset(id="x"), groups) == ["click.ndcg@5", "purchase.ndcg@5"]
+    assert names(SuiteDataset(id="x"), np.repeat(range(9), 3)) == ["click.recall@10%", "purchase.recall@10%"]
     assert names(given, alone, "click.recall@10%") == ["click.recall@10%", "purchase.gauc"]
     assert names(given, alone, "purchase.ndcg@3") == ["click.recall@10%", "purchase.ndcg@3"]
     with pytest.raises(UserError, match=r"policy: expected an outcome such as click.ndcg@5"):

@@ -12,11 +12,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bench.data.values import NUMBERS, TEXTS, canonical, coded, distinct, is_any, is_list, plain, whole_column
+from bench.data.values import (
+    DATES,
+    NUMBERS,
+    TEXTS,
+    canonical,
+    coded,
+    distinct,
+    is_any,
+    is_list,
+    plain,
+    undated,
+    whole_column,
+)
 
 SENTINELS = (-1, -9, -99, -999, -9999)
 """Numbers often written for a missing value."""
-_TIMES = (pa.types.is_date, pa.types.is_timestamp)
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,19 @@ class Counted:
         return self.numbers is not None and bool((self.numbers == np.floor(self.numbers)).all())
 
     @property
+    def one_each(self) -> bool:
+        """Whether (almost) every row has another value."""
+        return self.known >= 20 and len(self.counts) > 0.95 * self.known
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether the rows of each value stand together; of texts, those alone that have digits, as codes do."""
+        if self.numbers is None and not self.matching(r"\d").all():
+            return False
+        codes = self.codes[self.codes >= 0]
+        return 1 + int((np.diff(codes) != 0).sum()) <= 1.02 * len(self.counts)
+
+    @property
     def cells(self) -> NDArray[np.int64]:
         """(N,) index into the distinct values, V where missing."""
         return np.where(self.codes < 0, len(self.counts), self.codes)
@@ -100,7 +124,7 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
     array = whole_column(column)
     kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
     lists = is_list(kind)
-    if not is_any(kind.value_type if lists else kind, (*NUMBERS, *TEXTS, *_TIMES)):
+    if not is_any(kind.value_type if lists else kind, (*NUMBERS, *TEXTS, *DATES)):
         return replace(_one_value(name, array, "?"), readable=False)
     if not _is_text(array):
         return replace(_one_value(name, array, "?"), type="bytes that are no text", readable=False)
@@ -111,6 +135,8 @@ def count_column(name: str, column: Any, missing: Collection[str] = ()) -> Count
         codes, values = coded(array, missing)
     else:
         array = array.cast(kind)  # not in a dictionary
+        if is_any(kind, DATES) and undated(array).any():
+            return replace(_one_value(name, array, "?"), type="date beyond the years 1 to 9999", readable=False)
         codes, values = distinct(pc.if_else(pc.is_nan(array), None, array) if pa.types.is_floating(kind) else array)
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
     return Counted(name, of_type, codes, values, counts, _numbers(values))
@@ -144,7 +170,7 @@ def _lists(name: str, array: Any, missing: Collection[str]) -> Counted:
 
 
 def _numbers(values: Any) -> NDArray[np.float64] | None:
-    if len(values) == 0 or is_any(values.type, _TIMES):
+    if len(values) == 0 or is_any(values.type, DATES):
         return None
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.int8())

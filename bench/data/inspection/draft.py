@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.data.duplicates import RowSet
 from bench.data.inspection.column import Counted, Markers, count_column, find_markers
+from bench.data.inspection.kinds import FEW
 from bench.data.inspection.labels import Labels, find_labels, label_columns, parents_of
+from bench.data.inspection.names import is_part
 from bench.data.inspection.proposals import Proposal, proposals
 from bench.data.inspection.roles import ColumnDraft, Role, draft_columns, given_roles, renamed
 from bench.data.inspection.sample import Layout, Sample, layout_of, read_sample
-from bench.data.inspection.split import Split, Wish, assigned, find_split, named_files
+from bench.data.inspection.split import Split, Wish, assigned, find_split, is_published, named_files
 from bench.data.inspection.trying import Together, halves_of
 from bench.errors import UserError, unknown
 from bench.progress import Progress
 
 ROWS = 1_000_000
 """Rows that are inspected where nothing else is asked for."""
+PUBLISHED = "its values name train and test, so it is the publisher's split"
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 
 
@@ -39,6 +43,10 @@ class Request:
     """Of the columns, where files have no header."""
     id: str | None = None
     title: str | None = None
+    logged: tuple[str, ...] = ()
+    """Columns of scores that ranked when the log was written."""
+    folder: str = "."
+    """Where the files are, as seen from the card's folder."""
     rows: int = ROWS
 
 
@@ -74,14 +82,24 @@ def draft_card(request: Request, progress: Progress) -> Draft:
         request = replace(request, wish=wish)
     given = label_columns(request.labels, layout.columns)
     parents = parents_of(request.parents, tuple(given))
-    for option, column in (("--time", wish.time), ("--group", wish.group), ("--split-column", wish.column)):
+    if "" in given:
+        raise UserError("--label: expected the name of a column, found an empty one")
+    of_split = (("--time", wish.time), ("--group", wish.group), ("--split-column", wish.column))
+    for option, column in (*of_split, *(("--logged", name) for name in request.logged)):
+        if column == "":
+            raise UserError(f"{option}: expected the name of a column, found an empty one")
         if column is not None and column not in layout.columns:
             raise UserError(f"{option}: {unknown('column', column, layout.columns)}")
         if column in given:
             raise UserError(f"{option}: '{column}' is a label")
+    if both := next((name for name in request.logged if name in (wish.time, wish.group, wish.column)), None):
+        raise UserError(f"--logged: expected the column of a score, found '{both}', which the split or the group has")
     sample = read_sample(layout, progress, request.rows)
-    markers = find_markers(count_column(name, sample.table[name]) for name in layout.columns)
-    keys = [*given, *filter(None, (wish.time, wish.group, wish.column))]
+    parts = dict[str, str]()
+    markers = find_markers(_looked_at(sample, [*given, wish.time, wish.group, wish.column], parts))
+    chosen = not any((wish.kind, wish.time, wish.group, wish.column))
+    published = next((name for name, why in parts.items() if why.startswith(PUBLISHED)), None) if chosen else None
+    keys = [*given, *request.logged, *filter(None, (wish.time, wish.group, wish.column, published))]
     counted = {name: count_column(name, sample.table[name], markers.sure) for name in dict.fromkeys(keys)}
 
     def column_of(name: str) -> Counted:  # others are counted where they are asked for: all may not fit into memory
@@ -90,10 +108,23 @@ def draft_card(request: Request, progress: Progress) -> Draft:
     for option, key in (("--group", wish.group), ("--split-column", wish.column)):
         if key is not None and not counted[key].single:
             raise UserError(f"{option}: column '{key}' is of type {counted[key].type}, which a card cannot use")
+    for name in request.logged:
+        if counted[name].numbers is None or not counted[name].single:
+            raise UserError(f"--logged: expected a column of numbers, found '{name}' of type {counted[name].type}")
     labels = find_labels(given, parents, counted)
-    split = _split(wish, sample, counted, labels, markers, progress)
+    split = None
+    if published is not None:
+        by_column = replace(wish, kind="column", column=published)
+        try:
+            split = _split(by_column, sample, counted, labels, markers, progress)
+        except UserError as error:
+            parts[published] = f"{PUBLISHED}, which cannot be used here: {error}"
+        else:
+            wish = by_column
+            request = replace(request, wish=wish)
+    split = split or _split(wish, sample, counted, labels, markers, progress)
     of_rows = assigned(split.table, wish, layout.files, sample.file, counted)
-    decided = given_roles(wish, split, labels)
+    decided = given_roles(wish, split, labels, parts, request.logged)
     group = None if wish.group is None else column_of(wish.group)
     halves = halves_of(of_rows, labels)
     together = Together(halves)
@@ -108,6 +139,17 @@ def draft_card(request: Request, progress: Progress) -> Draft:
     name, rows = request.id or _id_of(request.files), sample.table.num_rows
     proposed = tuple(proposals(column_of, drafts, labels, wish, rows, _repeated(sample)))
     return Draft(request, layout, name, rows, sample.complete, markers, labels, drafts, split, proposed)
+
+
+def _looked_at(sample: Sample, known: Sequence[str | None], parts: dict[str, str]) -> Iterator[Counted]:
+    """All columns, counted; those that name parts of published data go into `parts`, with the reason."""
+    for name in sample.layout.columns:
+        column = count_column(name, sample.table[name])
+        if name not in known and is_published(column):
+            parts[name] = f"{PUBLISHED}; --split column --split-column {shlex.quote(name)} uses it"
+        elif name not in known and is_part(name) and len(column.counts) <= FEW:
+            parts[name] = "its name says that it assigns rows to parts, as a publisher's split does"
+        yield column
 
 
 def _repeated(sample: Sample) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from bench.data.encoding.numeric import ranges_for
 from bench.data.inspection.column import SENTINELS, Counted
 from bench.data.inspection.leaks import LEAST, ranges_of
-from bench.data.inspection.names import QUANTITIES, TIMES, has_word, is_id, is_weight
+from bench.data.inspection.names import QUANTITIES, TIMES, has_word, is_id, is_visit, is_weight
 from bench.data.inspection.times import epoch_unit, is_hhmm, is_yyyymmdd, reads_as_time
 from bench.data.inspection.trying import Halves, Trial, counts_of
 from bench.data.splits import TEST, TRAIN, VALID
@@ -78,9 +79,9 @@ FEW_RANGES = 20
 CODES = (0.02, 0.25)
 """What exact values tell beyond 20 ranges, as AUC and as a share of all that they tell, from which whole numbers are
 codes: of a quantity, neighbours are alike."""
-CHANCE = 0.6
-"""What they tell beyond ranges by chance, at most, times the root of the labels of the rarer class in validation: in 30
-draws of labels without relation to the values, one had more."""
+CHANCE = 0.9
+"""What they tell beyond ranges by chance, at most, times the root of the labels of the rarer class in validation: in
+300 draws of labels without relation to the values, .66 was the most."""
 COMMON = 0.5
 """Share of train's rows whose range, of few, validation must have; else the column moves with time."""
 DULL = 0.55
@@ -115,6 +116,8 @@ class Finding:
 def find_kind(column: Counted, trial: Trial | None = None) -> Finding:
     """The kind of an input column, of which encodings are tried on a trial."""
     distinct = len(column.counts)
+    if not column.name:
+        return Finding(None, "it has no name")
     if column.vector:
         return Finding({"kind": "vector", "length": column.vector}, "lists of numbers, all of one length")
     if not column.readable:
@@ -151,23 +154,24 @@ def _numeric(column: Counted, numbers: NDArray[np.float64], trial: Trial | None)
     if not column.whole:
         return _measured(column, "numbers with fractions", trial)
     # Not in all rows does a number count up: several files may begin again.
-    if _one_each(column) and (is_id(column.name) or (np.diff(column.of_rows) > 0).mean() > 0.99):
+    if column.one_each and (is_id(column.name) or (np.diff(column.of_rows) > 0).mean() > 0.99):
         return Finding(None, "another value in (almost) every row, as a row's number or id has")
+    if visit := _visit(column):
+        return visit
     if is_id(column.name) and distinct > 2:
         return Finding({"kind": "categorical"}, "whole numbers whose name is that of a code", notes=_few_rows(column))
-    if _in_blocks(column) and not has_word(column.name, QUANTITIES):
-        rows = column.known / distinct
-        why = f"each value stands in one block of {rows:.1f} rows on average, as the id of a household or a visit does"
-        together = f"for a split that keeps them together say --group {column.name}"
-        return Finding(None, why, offers={column.name: {"kind": "categorical"}}, notes=(together,))
     few = FEW_QUANTITIES if has_word(column.name, QUANTITIES) else FEW
     if distinct <= few:
         return Finding({"kind": "categorical"}, "few distinct whole numbers")
     if float(np.abs(numbers).max()) >= 1e8 and not has_word(column.name, QUANTITIES):
         return Finding({"kind": "categorical"}, "whole numbers too large to be counts: codes")
-    if trial is not None and not has_word(column.name, QUANTITIES) and (found := _as_codes(trial)):
+    if "log1p" in _quantity(column):
+        return _measured(column, "whole numbers with a long tail, as amounts and counts have", trial)
+    if has_word(column.name, QUANTITIES):
+        return _measured(column, "many distinct whole numbers", trial)
+    if trial is not None and (found := _as_codes(trial)):
         return Finding({"kind": "categorical"}, f"whole numbers whose neighbours are not alike, so codes: {found}")
-    notes = [] if has_word(column.name, QUANTITIES) else ['if they are codes, write "categorical"']
+    notes = () if trial is not None and trial.decides(FEW_RANGES) else ('if they are codes, write "categorical"',)
     return _measured(column, "many distinct whole numbers", trial, notes)
 
 
@@ -238,12 +242,22 @@ def _few_rows(column: Counted) -> tuple[str, ...]:
     return (f"{rows:.1f} rows each, so most are new to the model; --group {column.name} keeps them in one split",)
 
 
-def _in_blocks(column: Counted) -> bool:
-    """Whether values are many, have few rows each, and stand one after the other, none coming again."""
+def _visit(column: Counted) -> Finding | None:
+    """Why it is the id of a household or a visit: many values with few rows each, and its name says so, or they stand
+    in blocks, none coming again. Blocks of a user's or a shop's id say only how the file is sorted.
+    """
     distinct, known = len(column.counts), column.known
-    if distinct < 50 or not 1.05 < known / distinct <= BLOCK or known < column.rows:
-        return False
-    return 1 + int((np.diff(column.codes) != 0).sum()) <= 1.02 * distinct
+    if distinct < 50 or not 1.05 < known / distinct <= BLOCK:
+        return None
+    if is_visit(column.name):
+        why = f"its name is that of a household's or a visit's id, and each value has {known / distinct:.1f} rows"
+    elif is_id(column.name) or has_word(column.name, QUANTITIES) or not column.in_blocks:
+        return None
+    else:
+        rows = f"one block of {known / distinct:.1f} rows"
+        why = f"each value stands in {rows} on average, as the id of a household or a visit does"
+    together = f"for a split that keeps them together say --group {shlex.quote(column.name)}"
+    return Finding(None, why, offers={column.name: {"kind": "categorical"}}, notes=(together,))
 
 
 def _parts_of_time(name: str, unit: str) -> dict[str, dict[str, Any]]:
@@ -289,7 +303,9 @@ def _textual(column: Counted) -> Finding:
     if column.type == "text" and column.numbers is None and column.matching(_DECIMAL_COMMA).all():
         return Finding(None, "numbers with a decimal comma, which no reader takes for such; write 1.5, not 1,5")
     notes = _nearly_numbers(column)
-    if _one_each(column):
+    if visit := _visit(column):
+        return visit
+    if column.one_each:
         why = "another value in (almost) every row, as an id of the row or free text has"
         return Finding(None, "; ".join((why, *notes)))
     if distinct == 2:
@@ -311,10 +327,6 @@ def _nearly_numbers(column: Counted) -> tuple[str, ...]:
         f"{column.known - without:,} of its {column.known:,} values are numbers; if {texts} means missing, add it to "
         "reader.missing",
     )
-
-
-def _one_each(column: Counted) -> bool:
-    return column.known >= 20 and len(column.counts) > 0.95 * column.known
 
 
 def _leading_zeros(column: Counted) -> bool:

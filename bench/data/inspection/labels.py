@@ -16,6 +16,7 @@ from bench.data.inspection.column import SENTINELS, Counted
 from bench.data.tasks import TaskRule, check_parents
 from bench.data.values import canonical
 from bench.errors import UserError, check_known, unknown
+from bench.schema import SCORE
 
 _YES = ("1", "true", "yes", "y", "t", "positive", "pos")
 _NO = ("0", "false", "no", "n", "f", "negative", "neg", "-1")
@@ -138,8 +139,13 @@ def find_labels(
     for child in TopologicalSorter({child: [parent] for child, parent in parents.items()}).static_order():
         if child in parents:
             labels[child] = _child(labels[child], labels[parents[child]])
-    opposed = {column: _opposed(column, labels) for column in labels}
-    return {label.rule.name: replace(label, notes=(*label.notes, *opposed[column])) for column, label in labels.items()}
+    found: dict[str, Label] = {}
+    for column, label in labels.items():
+        name, of = label.rule.name, called[column]
+        other = "its name on the card is '{}', since a task has small letters, digits and _ only; its column is '{}'"
+        spelt = (other.format(name, column),) if name != of.replace(" ", "_") else ()
+        found[name] = replace(label, notes=(*spelt, *label.notes, *_opposed(column, labels)))
+    return found
 
 
 def _called(column: str, value: str | None) -> str:
@@ -250,7 +256,7 @@ def task_names(columns: Sequence[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for column in columns:
         name = re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_")
-        name = name if name and name[0].isalpha() else f"label_{name}".rstrip("_")
+        name = name if name[:1].isalpha() and name != SCORE else f"label_{name}".rstrip("_")
         same = sum(1 for other in names.values() if re.fullmatch(rf"{re.escape(name)}(_\d+)?", other))
         names[column] = f"{name}_{same + 1}" if same else name
     return names

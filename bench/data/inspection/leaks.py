@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Floats, Label, Labels
-from bench.data.inspection.names import is_place
+from bench.data.inspection.names import after_exposure, is_doubtful, is_place
 from bench.schema import begins
 
 SUSPECT = 0.98
@@ -25,6 +25,8 @@ LEAST = 20
 EXCEPTIONS = 0.02
 """Rows that hold something (or nothing) though the label is otherwise, as a share of those that chance would give.
 Up to this share it is taken to imply the label. Innocent columns of Census-Income and hotel bookings stay above .05."""
+BY_NAME = 0.2
+"""The same share where the name says already that it may be made afterwards."""
 COMMON = 0.75
 """Share of a label's value above which nothing is said of what implies it: much does."""
 NOTHING = ("0", "-1", "no", "false", "n", "f", "none", "-")
@@ -39,7 +41,7 @@ SMOOTHING = 1.0
 _MANY = 256
 
 
-def find_leak(column: Counted, labels: Labels) -> str | None:
+def find_leak(column: Counted, labels: Labels, exceptions: float = EXCEPTIONS) -> str | None:
     """The strongest evidence that a column is (almost) determined by a label, or determines it, as a clause."""
     cells, missing = cells_of(column), column.codes < 0
     telling = {"0 or missing but for": _something(column), "missing in": missing}
@@ -49,13 +51,38 @@ def find_leak(column: Counted, labels: Labels) -> str | None:
             continue
         score = predictive(cells, label)
         if score < SUSPECT:
-            clauses = (_implied(rows, where, name, label) for where, rows in telling.items())
+            clauses = (_implied(rows, where, name, label, exceptions) for where, rows in telling.items())
             found += [(score, clause) for clause in clauses if clause is not None]
         elif label.binary and missing.any() and predictive(missing.astype(np.int64), label) >= SUSPECT:
             found.append((score, f"whether it is missing tells '{name}' (AUC {score:.4f})"))
         else:
             found.append((score, f"it alone tells '{name}' ({label.measure} {score:.4f})"))
     return max(found, key=lambda each: each[0], default=(0.0, None))[1]
+
+
+def find_named(column: Counted, labels: Labels) -> tuple[bool, str] | None:
+    """Whether a column whose name says that it is made afterwards is suspected, and why; None for any other name.
+
+    An ordinary name, such as `share` or `rating`, is no ground by itself: labels must follow from the column, too.
+    """
+    if (named := after_exposure(column.name)) is None or len(column.counts) == 0:
+        return None
+    if not is_doubtful(column.name):
+        return True, f"{named}{told(column, labels)}"
+    if follows := find_leak(column, labels, BY_NAME):
+        return True, f"{named}, and {follows}"
+    no_more = f"but no label follows from it{told(column, labels)}"
+    return False, f"{named}, {no_more}; if it is known only afterwards, move it to post_exposure"
+
+
+def told(column: Counted, labels: Labels) -> str:
+    """What a column alone tells of the label that it tells most of, as the end of a sentence; empty without labels."""
+    cells = cells_of(column)
+    scores = {name: predictive(cells, label) for name, label in labels.items() if label.fewest() >= LEAST}
+    if not scores:
+        return ""
+    most = max(scores, key=lambda name: scores[name] - labels[name].chance)
+    return f"; alone it tells '{most}' with {labels[most].measure} {max(scores[most], labels[most].chance):.2f}"
 
 
 def _something(column: Counted) -> NDArray[np.bool_]:
@@ -68,7 +95,7 @@ def _something(column: Counted) -> NDArray[np.bool_]:
     return np.append(~nothing, False)[column.codes]
 
 
-def _implied(rows: NDArray[np.bool_], where: str, name: str, label: Label) -> str | None:
+def _implied(rows: NDArray[np.bool_], where: str, name: str, label: Label, most: float) -> str | None:
     """Which value of a 0/1 label (almost) all of these rows have, where that is no matter of course."""
     seen = ~np.isnan(label.y)
     event = label.y if label.binary else label.y != 0
@@ -78,7 +105,7 @@ def _implied(rows: NDArray[np.bool_], where: str, name: str, label: Label) -> st
     for value in (1, 0):
         common = float((event[seen] == value).mean())
         expected, exceptions = len(inside) * (1 - common), int((inside != value).sum())
-        if common <= COMMON and expected >= LEAST and exceptions <= EXCEPTIONS * expected:
+        if common <= COMMON and expected >= LEAST and exceptions <= most * expected:
             share = "all" if not exceptions else f"{1 - exceptions / len(inside):.2%}"
             what = f"'{name}' is {value}" if label.binary else f"'{name}' is {'not ' if value else ''}0"
             return (
@@ -99,8 +126,11 @@ def find_place(column: Counted, group: Counted | None) -> str | None:
     dense = low in (0, 1) and len(column.numbers) >= DENSE * (high - low + 1)
     if not dense or len(pairs) < 2 * lists or len(np.unique(pairs)) < ALONE * len(pairs):
         return None
+    alone = len(np.unique(pairs)) / len(pairs)
     return (
-        f"rows of one '{group.name}' have different ones: it seems to be the place, which is known after ranking only"
+        f"in each '{group.name}', of {len(pairs) / lists:.1f} rows on average, it counts from {low:.0f} up to "
+        f"{high:.0f}, and {alone:.1%} of the rows have one of their own: it seems to be the place, which is known "
+        "after ranking only"
     )
 
 

@@ -28,12 +28,17 @@ QUANTITIES = _set(
 )
 _COUNTS = _set("num number count cnt n total sum avg mean max min")
 _WEIGHTS = _set("weight weights wt wts wgt perwt hhwt pwgt asecwt fnlwgt wtfinl pweight finalwt")
+_WEIGHT = re.compile(r"..+wt|.*wgtp?|.+wght|wt.+")
+"""Short for a weight in names such as `PWGTP`, `MARSUPWT` and `WTMEC`."""
 _OF_SURVEYS = _set(
     "instance sample sampling survey design final replicate person household hh frequency freq population"
 )
 _OF_THINGS = _set(
-    "g gr gram grams kg lb lbs oz ton tons product item parcel package body birth net gross vehicle car user"
+    "birth birthwt body bodywt dbwt newt g gr gram grams kg lb lbs oz ton tons product item parcel package net gross "
+    "vehicle car user"
 )
+_VISITS = _set("household hh serial serialno dwelling session visit request basket")
+_PARTS = _set("istrain istest isvalid isvalidation isholdout fold kfold cvfold")
 _KEPT = _set("sample sampling sampled downsample downsampling subsample subsampling keep kept neg negative negatives")
 _SHARES = _set("rate ratio prob probability fraction share")
 TIMES = _set("time times ts timestamp date datetime day dt at created updated when hour epoch ms unix moment")
@@ -56,11 +61,13 @@ _SPANS = _set("watch play played stay view viewing read reading listen listening
 _OF_SPANS = _set("time duration ms sec secs seconds ratio pct percent progress")
 _OF_ACTIONS = _set("time ts timestamp date datetime at value amount price id delay flag label revenue quantity qty")
 _ALONE = _set("rating stars revenue")
+_ORDINARY = _set("order ordered pay payment share save enter cart finish rating stars revenue")
 _WATCHING = _set("watch watched play played view viewing listen listening read reading playtime watchtime dwell")
 LASTING = _set("duration length runtime")
 RATINGS = _set("rating ratings stars star")
 _SCORES = _set("score scores logit logits pctr pcvr ecpm prediction relevance")
 _PLACES = _set("position pos rank place")
+_TODAYS = _set("today todays current served serving production prod logged ranker ranking ranked")
 _OF_PEOPLE = _set("credit test exam review")
 _SCENARIOS = _set("tab page scene scenario surface placement slot country market site app domain")
 
@@ -82,12 +89,24 @@ def _names_id(part: str) -> bool:
     return part in _IDS or (part.endswith("id") and len(part) > 3 and part not in _NOT_IDS)
 
 
+def is_visit(name: str) -> bool:
+    """Whether it names what a few rows belong to and nothing later: `household_id`, `SERIALNO`, `session`."""
+    parts = words(name)
+    return not has_word(name, QUANTITIES) and any(part.removesuffix("id") in _VISITS for part in parts)
+
+
+def is_part(name: str) -> bool:
+    """Whether it names the part of published data that a row belongs to: `is_train`, `fold`."""
+    return "".join(words(name)) in _PARTS
+
+
 def is_weight(name: str) -> bool | None:
     """Whether it names a weight of a sampling design; None where it may as well be that of a thing."""
     parts = set(words(name))
-    if not parts & _WEIGHTS or parts & _OF_THINGS:
+    short = any(map(_WEIGHT.fullmatch, parts))
+    if not (parts & _WEIGHTS or short) or parts & _OF_THINGS:
         return False
-    if parts & _OF_SURVEYS or not parts & {"weight", "weights"}:
+    if parts & _OF_SURVEYS or short or not parts & {"weight", "weights"}:
         return True
     return None
 
@@ -126,6 +145,13 @@ def after_exposure(name: str) -> str | None:
     return None
 
 
+def is_doubtful(name: str) -> bool:
+    """Whether a name of `after_exposure` is as well that of something known before: `share`, `order`, `rating`."""
+    parts = words(name)
+    others = "_".join(part for part in parts if part not in _ORDINARY)
+    return parts[0] not in ("is", "has", "did", "was") and after_exposure(others) is None
+
+
 def is_scenario(name: str) -> bool:
     """Whether it names where something was shown: `tab`, `page_id`, but not `country_of_birth`."""
     parts = [part for part in words(name) if part not in ("id", "code", "name", "type")]
@@ -136,6 +162,11 @@ def is_score(name: str) -> bool:
     """Whether it names what a model or a rule says of an item: `todays_score`, `ecpm`, but not `credit_score`."""
     parts = words(name)
     return bool(parts) and parts[-1] in _SCORES and not _OF_PEOPLE & set(parts)
+
+
+def is_todays_score(name: str) -> bool:
+    """Whether it names the score by which a log was ranked: `todays_score`, `ranker_score`."""
+    return is_score(name) and has_word(name, _TODAYS)
 
 
 def is_place(name: str) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from bench.data.inspection.column import Counted
 from bench.data.inspection.kinds import DESIGN, FEW, Finding
 from bench.data.inspection.labels import Floats, Labels, task_names
-from bench.data.inspection.leaks import LEAST
+from bench.data.inspection.leaks import LEAST, group_auc
 from bench.data.inspection.names import (
     LASTING,
     RATINGS,
@@ -25,6 +25,7 @@ from bench.data.inspection.names import (
     is_scenario,
     is_score,
     is_watching,
+    is_weight,
 )
 from bench.data.inspection.roles import ColumnDraft
 from bench.data.inspection.split import Wish
@@ -97,7 +98,9 @@ def proposals(
             "was recorded with the label, move it to post_exposure."
         )
         found[name] = found[name]._replace(why=f"{found[name].why} {late}")
-    top = [found.pop(key) for key in ("weight", "scenario", "logged") if key in found]
+    top = [found.pop(key) for key in ("weight", "scenario") if key in found]
+    if not any(draft.role == "logged" for draft in columns):
+        top += _of_scores(column_of, columns, labels)
     if repeated:
         why = f"{repeated:,} of {rows:,} rows equal an earlier one. If logged twice, uncomment this."
         top.append(Proposal("reader", {"drop_duplicates": True}, why))
@@ -107,9 +110,12 @@ def proposals(
 
 def _of_column(draft: ColumnDraft, column_of: Callable[[str], Counted], labels: Labels) -> Iterator[Proposal]:
     """What one column may be: a weight, a rate of sampling, a scenario, a score, where a task counts."""
-    name, numeric = draft.name, _is_numeric(draft)
+    name = draft.name
     if draft.role == "left out" and draft.reason == DESIGN:
         why = "This seems to say how many rows a row stands for. Uncomment it to weigh losses and metrics."
+        yield Proposal("", {"weight": name}, why)
+    elif draft.role == "input" and _is_numeric(draft) and is_weight(name) is None:
+        why = f"If {toml(name)} says how many rows a row stands for, uncomment this line, and delete that in [columns]."
         yield Proposal("", {"weight": name}, why)
     roots = [task for task, label in labels.items() if label.binary and label.rule.parent is None]
     kept = is_sampling_rate(name) and all(is_number(text, 0, 1) for text in draft.examples)
@@ -121,22 +127,45 @@ def _of_column(draft: ColumnDraft, column_of: Callable[[str], Counted], labels: 
         )
         yield Proposal("sampling", {"task": roots[0], "rate": name}, why)
     partly = [task for task, label in labels.items() if np.isnan(label.y).any()]
-    if draft.role != "input" or not (partly or is_scenario(name) or (numeric and is_score(name))):
+    if draft.role != "input" or not (partly or is_scenario(name)):
         return
     column = column_of(name)
     if evidence := find_scenario(column, labels):
         why = f"{toml(name)} seems to say where something was shown: {evidence}. Uncomment it to see metrics for each."
         yield Proposal("", {"scenario": name}, why)
-    if numeric and not column.whole and is_score(name):
-        why = (
-            f"If {toml(name)} is the score that ranked this log, uncomment this line, and delete that in [columns]. "
-            f"Models can then be compared with it: `column = {toml(name)}` in the file of `--current`."
-        )
-        yield Proposal("", {"logged": [name]}, why)
     for task in partly:
         if space := find_space(column, draft.finding, labels[task].y):
             why = f"{upper(space[1])}. Uncomment it so that no other row counts, whatever it holds."
             yield Proposal(f"tasks.{task}", {"where": space[0]}, why)
+
+
+def _of_scores(
+    column_of: Callable[[str], Counted], columns: Sequence[ColumnDraft], labels: Labels
+) -> Iterator[Proposal]:
+    """Of inputs named like scores, the one whose order tells most of the labels."""
+    named = [draft.name for draft in columns if draft.role == "input" and _is_numeric(draft) and is_score(draft.name)]
+    tells = {
+        column.name: max(((orders(column, of.y), task) for task, of in labels.items() if of.binary), default=(0.0, ""))
+        for column in map(column_of, named)
+        if not column.whole
+    }
+    if not tells:
+        return
+    name, *others = sorted(tells, key=lambda each: -tells[each][0])
+    auc, task = tells[name]
+    why = (
+        f"If {toml(name)} is the score that ranked this log, say --logged {name}, or uncomment this line and delete "
+        f"that in [columns]. Models can then be compared with it: `column = {toml(name)}` in the file of `--current`."
+    )
+    why += f" Ordered by it, rows have AUC {auc:.2f} of '{task}'." if task else ""
+    why += f" The same may hold for {listed([*map(toml, others)])}." if others else ""
+    yield Proposal("", {"logged": [name]}, why)
+
+
+def orders(column: Counted, y: Floats) -> float:
+    """AUC of a binary label (N,) by a column's numbers."""
+    known = ~np.isnan(y) & ~np.isnan(column.of_rows)
+    return group_auc(column.of_rows[known], y[known], 1 - y[known])
 
 
 def _is_numeric(draft: ColumnDraft) -> bool:

@@ -54,6 +54,8 @@ def _head(draft: Draft) -> Iterator[str]:
     yield 'licence = "not stated"'
     yield 'citation = "none"'
     yield 'homepage = "none"'
+    if draft.request.folder != ".":
+        yield f"folder = {toml(draft.request.folder)}"
     wish = draft.request.wish
     if wish.group is not None:
         yield ""
@@ -61,8 +63,21 @@ def _head(draft: Draft) -> Iterator[str]:
         yield f"group = {toml(wish.group)}"
     if wish.time is not None and (wish.chosen == "time" or "valid_from" in draft.split.table):
         yield f"time = {toml(wish.time)}"
+    yield from _logged(draft)
     yield from _proposed(draft, "", gap=True)
     yield from _post_exposure(draft)
+
+
+def _logged(draft: Draft) -> Iterator[str]:
+    if not (logged := draft.of_role("logged")):
+        return
+    yield ""
+    for column in logged:
+        how = "If it is not, take it from here and put the line under this one into [columns]."
+        yield from comment(f"{column.name}: {column.reason}; {_facts(column)}. {how}")
+        yield from [f"# {_assignment(column)}"] * (column.finding.option is not None)
+    yield from comment("Models can be compared with it: `column = ..` in the file of `--current`.")
+    yield f"logged = {toml([column.name for column in logged])}"
 
 
 def _post_exposure(draft: Draft) -> Iterator[str]:
@@ -112,7 +127,8 @@ def _reader(draft: Draft) -> Iterator[str]:
 
 def _files(draft: Draft) -> Iterator[str]:
     yield from comment(
-        "Looked for beside this card; elsewhere, say --raw FOLDER. To pin what is in a file, add its sha256."
+        "Looked for in `folder`, or beside this card; elsewhere, say --raw FOLDER. To pin what is in a file, add its "
+        "sha256."
     )
     for name in draft.layout.files:
         yield "[[files]]"
@@ -187,7 +203,7 @@ def _inputs(draft: Draft) -> Iterator[str]:
 
 
 def _because(column: ColumnDraft) -> str:
-    return "; ".join((column.finding.why, *column.finding.notes))
+    return "; ".join(filter(None, (column.finding.why, *column.finding.notes, column.reason)))
 
 
 def _assignment(column: ColumnDraft) -> str:

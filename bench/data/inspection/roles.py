@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from bench.data.inspection.column import Counted
 from bench.data.inspection.kinds import DESIGN, Finding, Rate, coarse_cells, find_kind, find_new, find_rate
 from bench.data.inspection.labels import Labels
-from bench.data.inspection.leaks import find_leak, find_place
-from bench.data.inspection.names import after_exposure
+from bench.data.inspection.leaks import find_leak, find_named, find_place, told
+from bench.data.inspection.names import is_todays_score
 from bench.data.inspection.split import Split, Wish
 from bench.data.inspection.trying import Halves, Others, Together, Trial
 
 EXAMPLES = 4
-Role = Literal["input", "left out", "post-exposure", "label", "time", "split"]
+Role = Literal["input", "left out", "post-exposure", "label", "time", "split", "logged"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ColumnDraft:
     finding: Finding
     """The input that it makes, or would make."""
     reason: str = ""
-    """Why it is not an input; empty where it is one."""
+    """Why it is not an input; or of one, why it may be none; else empty."""
     rate: Rate | None = None
     """Whether it is also to be described by target rates; None where it has few values."""
 
@@ -45,9 +45,17 @@ class ColumnDraft:
         return self.finding.name or self.name
 
 
-def given_roles(wish: Wish, split: Split, labels: Labels) -> dict[str, tuple[Role, str]]:
-    """The columns that are no inputs whatever they hold, and why."""
-    roles: dict[str, tuple[Role, str]] = {}
+def given_roles(
+    wish: Wish, split: Split, labels: Labels, parts: Mapping[str, str], logged: Iterable[str]
+) -> dict[str, tuple[Role, str]]:
+    """The columns that are no inputs whatever they hold, and why.
+
+    Args:
+        parts: columns that say which part of published data a row belongs to, and why they are no inputs.
+        logged: columns of the score that ranked.
+    """
+    roles: dict[str, tuple[Role, str]] = {name: ("left out", why) for name, why in parts.items()}
+    roles |= dict.fromkeys(logged, ("logged", "the score that ranked when the log was written, as --logged says"))
     together = wish.group if split.table.get("unit") == "group" else wish.hashed
     if together is not None:
         roles[together] = "split", "the split goes by its hash, so valid and test hold no value that train knows"
@@ -104,16 +112,20 @@ def _role(
 ) -> tuple[Role, str]:
     if finding.why == DESIGN:
         return "left out", finding.why
-    counted = len(column.counts) > 0
-    if afterwards := find_leak(column, labels) or (
-        counted and (after_exposure(column.name) or find_place(column, group))
-    ):
+    if column.single and column.numbers is not None and is_todays_score(column.name):
+        return "logged", f"its name is that of the score by which the log was ranked{told(column, labels)}"
+    if afterwards := find_leak(column, labels):
         return "post-exposure", afterwards
+    suspected, named = find_named(column, labels) or (False, "")
+    if suspected:
+        return "post-exposure", named
+    if len(column.counts) and (place := find_place(column, group)):
+        return "post-exposure", place
     if finding.option is None:
         return "left out", "; ".join((finding.why, *(finding.notes if column is not group else ())))
     if new := find_new(column, finding, split):
         return "left out", new
-    return "input", ""
+    return "input", named
 
 
 def renamed(columns: Iterable[ColumnDraft]) -> tuple[ColumnDraft, ...]:

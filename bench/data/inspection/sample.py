@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bench.data.readers.blocks import lines
 from bench.data.readers.csv import header_of, read_csv
-from bench.data.readers.parquet import read_parquet
+from bench.data.readers.parquet import ENDINGS, read_parquet
 from bench.errors import UserError, repeated
 from bench.progress import Progress
 
@@ -81,6 +81,8 @@ def _kind(path: Path) -> Kind:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     if not start:
         raise UserError(f"{path}: expected rows, found an empty file")
+    if start != b"PAR1" and path.name.endswith(ENDINGS):
+        raise UserError(f"{path}: expected a parquet file, by its name, found one that does not begin as such")
     return "parquet" if start == b"PAR1" else "csv"
 
 
@@ -103,7 +105,12 @@ def _cut(path: Path, separator: str, most: int) -> list[list[str]]:
     head = [line.decode(errors="replace") for line in islice(filter(bytes.strip, lines(path)), most)]
     if not head:
         raise UserError(f"{path}: expected rows, found an empty file")
-    return list(csv.reader(head, delimiter=separator))
+    try:
+        return list(csv.reader(head, delimiter=separator))
+    except csv.Error as error:
+        inside = any("\r" in line.rstrip("\r\n") for line in head)
+        found = "a carriage return inside" if inside else f"{error}"
+        raise UserError(f"{path}: expected lines that end with a newline and have fields, found {found}") from None
 
 
 def _check_names(path: Path, names: Sequence[str], expected: Sequence[str], first: Path) -> None:

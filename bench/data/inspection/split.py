@@ -14,10 +14,20 @@ from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
 from bench.data.inspection.names import CYCLES, has_word, words
 from bench.data.inspection.times import check_sortable
-from bench.data.splits import SPLITS, Assignment, SplitInput, SplitRule, halved, of_validation
+from bench.data.splits import (
+    CONFIRM,
+    SPLITS,
+    Assignment,
+    SplitInput,
+    SplitRule,
+    Time,
+    halved,
+    of_validation,
+    time_key,
+)
 from bench.data.values import Text
 from bench.errors import UserError
-from bench.objectives import ROWS_A_GROUP
+from bench.objectives import random_ndcg, ranked_by_group
 
 Kind = Literal["time", "hash", "random", "files", "column"]
 
@@ -83,16 +93,20 @@ _FEW_SHARED = 0.05
 """Share of test's rows whose group train knows, up to which the test is taken for one of new groups."""
 
 
-Time = int | float | str
-
-
 def _timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
     """The distinct times of a column in order, and the place among them of each row's (N,), -1 where it has none."""
     check_sortable(column)
-    values = np.array(column.texts(), object) if column.numbers is None else column.numbers
-    distinct, place = np.unique(values, return_inverse=True)
-    kind = str if column.numbers is None else int if column.whole else float
-    return [kind(each) for each in distinct.tolist()], np.append(place, -1)[column.codes]
+    if column.numbers is None:
+        times: list[Time] = [*column.texts()]
+    else:
+        whole = column.whole and abs(column.numbers).max() < 2**63  # TOML has no larger integers
+        times = [int(number) if whole else number for number in column.numbers.tolist()]
+    try:
+        keys = np.array([time_key(time) for time in times], object)
+    except ValueError as error:
+        raise UserError(f"--time: '{column.name}': {error}") from None
+    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+    return [times[at] for at in first.tolist()], np.append(place, -1)[column.codes]
 
 
 def _by_time(wish: Wish, columns: Columns) -> Proposal:
@@ -158,6 +172,15 @@ def named_files(files: Files) -> dict[str, list[str]] | None:
             return None
         found[told[0] if told else "train"].append(file)
     return found if found["train"] and found["test"] else None
+
+
+def is_published(column: Counted) -> bool:
+    """Whether the values of a column are names of splits, train's and test's among them: the publisher's split."""
+    if not column.single or len(column.counts) > 10:
+        return False
+    values = {text.lower() for text in column.texts()}
+    known = [values.intersection(spellings) for spellings in _NAMES.values()]
+    return bool(known[0] and known[-1]) and set().union(*known) == values
 
 
 def _by_column(wish: Wish, columns: Columns) -> Proposal:
@@ -258,20 +281,24 @@ def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Lab
                     f"rows are positive: {way_out}"
                 )
         counts[split_name] = int(inside.sum()), sums
-    return Split(table, why + _unranked(wish, columns), counts, int((split < 0).sum()))
+    return Split(table, why + _unranked(wish, columns, split == CONFIRM), counts, int((split < 0).sum()))
 
 
-def _unranked(wish: Wish, columns: Columns) -> tuple[str, ...]:
-    """A warning where groups are so small that outcomes are measured over all rows instead, or rows have no group."""
+def _unranked(wish: Wish, columns: Columns, inside: NDArray[np.bool_]) -> tuple[str, ...]:
+    """A warning where groups are so small that outcomes are measured over all rows instead, or rows have no group.
+
+    Args:
+        inside: (N,), the rows that are served, whose groups are looked at.
+    """
     if wish.group is None:
         return ()
     column = columns[wish.group]
-    if column.known < ROWS_A_GROUP * len(column.counts):
-        each = column.known / max(1, len(column.counts))
+    sizes = np.unique(column.codes[inside & (column.codes >= 0)], return_counts=True)[1]
+    if len(sizes) and not ranked_by_group(sizes):
         return (
-            f"A value of '{wish.group}' has only {each:.1f} rows on average, so hardly any rows are ranked against "
-            "each other, and outcomes are of all rows together. As --group, name a column such as the user or the "
-            "request.",
+            f"A value of '{wish.group}' has only {sizes.mean():.1f} rows on average in validation. A random order of "
+            f"so few has an ndcg@5 of {random_ndcg(sizes):.2f}, so outcomes are of all rows together. As --group, name "
+            "a column such as the user or the request.",
         )
     if not column.missing_rate:
         return ()

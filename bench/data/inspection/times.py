@@ -10,7 +10,8 @@ from bench.data.inspection.column import Counted
 from bench.data.inspection.names import TIMES, has_word, words
 from bench.errors import UserError
 
-_ISO = r"^\d{4}([-/.])\d{2}([-/.])\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?$"
+_ISO = r"^\d{4}([-/.])\d{2}([-/.])\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?$"
+_OFFSET = r"(:\d{2}([.,]\d+)?) ?(Z|[+-]\d{2}(:?\d{2})?)$"
 _ANY = r"^(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|[A-Z][a-z]{2} \d{1,2}[, ].*\d{4}.*)([T ,]+\d{1,2}:\d{2}.*)?$"
 _EPOCHS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 EXAMPLE = "2024-03-01 or 2024-03-01 10:00:00"
@@ -64,12 +65,15 @@ def check_sortable(column: Counted) -> None:
     if column.numbers is not None:
         _check_unit(column.name, column.numbers)
         return
-    if not (sortable := column.matching(_ISO)).all():
+    sortable = column.matching(_ISO) if column.type == "text" else np.zeros(len(column.counts), np.bool_)
+    if not sortable.all():
+        if infinite := [text for text in column.texts() if text.lstrip("+-").lower() in ("inf", "infinity")]:
+            raise UserError(f"--time: '{column.name}': expected finite times, found '{infinite[0]}'")
         found = repr(column.distinct[int(np.argmin(sortable))].as_py())
         if sortable.any():
             found += f" beside {column.distinct[int(np.argmax(sortable))].as_py()!r}"
         raise UserError(f"--time: '{column.name}': expected numbers, or texts such as {EXAMPLE}, found {found}")
-    shapes = pc.replace_substring_regex(column.distinct, r"\d", "0")
+    shapes = pc.replace_substring_regex(pc.replace_substring_regex(column.distinct, _OFFSET, r"\1Z"), r"\d", "0")
     if len(several := pc.unique(shapes)) > 1:
         first, second = (column.distinct[pc.index(shapes, shape).as_py()].as_py() for shape in several[:2])
         raise UserError(

@@ -120,6 +120,10 @@ class Trial:
         cell = self.cut(ranges)
         return float(self.learnt[np.bincount(cell, self.there)[cell] > 0].sum() / max(self.learnt.sum(), 1))
 
+    def decides(self, ranges: int) -> bool:
+        """Whether there is enough to tell codes from a quantity: values come again, and so do their ranges."""
+        return bool(self.halves.labels) and self.repeated(2) >= 0.5 <= self.common(ranges)
+
     def cut(self, ranges: int) -> NDArray[np.int64]:
         """(V + 1,) the range of each distinct value; that of a missing one is the last."""
         return ranges_of(self.column, self.learnt[:-1], ranges)

@@ -34,12 +34,13 @@ class RawTable:
     columns: tuple[str, ...] = ()
     """All that the file has, on a part without rows that begins it: names to offer where a wanted one is missing."""
 
-    def parts(self) -> Iterator[RawTable]:
-        """The same rows, at most `PART` at a time; one part without rows where there are none."""
-        for start in range(0, max(self.table.num_rows, 1), PART):
+    def parts(self, rows: int | None = None) -> Iterator[RawTable]:
+        """The same rows, at most `rows`, by itself `PART`, at a time; one part without rows where there are none."""
+        rows = PART if rows is None else rows
+        for start in range(0, max(self.table.num_rows, 1), rows):
             bad, unpaired = ((), 0) if start else (self.bad, self.unpaired)
             place = kept_rows(self.place, range(start, self.table.num_rows))
-            yield RawTable(self.file, self.table.slice(start, PART), place, bad, unpaired)
+            yield RawTable(self.file, self.table.slice(start, rows), place, bad, unpaired, self.columns)
 
 
 def kept_rows(place: Place, kept: Sequence[int] | NDArray[np.int64]) -> Place:

@@ -12,9 +12,13 @@ import pyarrow.parquet as pq
 
 from bench.data.readers import base
 from bench.data.readers.base import RawTable, kept_rows
-from bench.data.values import is_list
+from bench.data.values import is_any, is_list
 from bench.errors import UserError, repeated
 from bench.progress import Progress
+
+ENDINGS = (".parquet", ".pq")
+"""Of the names of parquet files."""
+_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_string_view)
 
 
 def read_parquet(
@@ -63,11 +67,20 @@ def read_parquet(
 
 
 def _texts(table: Any) -> Any:
-    """The table with bytes as texts, in lists too, whose UTF-8 is checked later; some writers mark none as text."""
+    """The table with bytes as texts, in lists too, whose UTF-8 is checked later; some writers mark none as text.
+
+    UUIDs become their texts, other types that extend one become that one (JSON is text).
+    """
     for at, field in enumerate(table.schema):
+        if isinstance(field.type, pa.BaseExtensionType):
+            own = table[at].combine_chunks()
+            uuid = field.type.extension_name == "arrow.uuid"
+            plain = pa.array([each and str(each) for each in own.to_pylist()], pa.string()) if uuid else own.storage
+            table = table.set_column(at, field.name, plain)
+            field = table.schema[at]
         lists = is_list(field.type)
         kind = field.type.value_type if lists else field.type
-        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        if is_any(kind, _BYTES):
             target = pa.list_(pa.large_string()) if lists else pa.large_string()
             options = pc.CastOptions(target_type=target, allow_invalid_utf8=True)
             table = table.set_column(at, field.name, pc.cast(table[at], options=options))

@@ -130,11 +130,16 @@ class Group:
 
     @property
     def notes(self) -> list[str]:
-        """What to know of the tests: unequal budgets, families that are not tested, what pairing by seed gained."""
+        """What to know: hypervolumes, unequal budgets, families that are not tested, what pairing by seed gained."""
         found = self.comparison
         if found is None:
             return []
         notes = []
+        if any(test.objective is None for test in found.tests):
+            notes.append(
+                f"A hypervolume of {listed(found.tested)} is that of the test: of as many trials each, and without the "
+                "bias from noise. The others have all their points and the bias."
+            )
         trials = {name: found.budgets[name].trials for name in found.tested}
         if len(set(trials.values())) > 1:
             counts = ", ".join(f"{name} {count}" for name, count in trials.items())

@@ -47,21 +47,26 @@ def volume_differences(
     reference: Mapping[str, float],
     seed: int,
     draws: int = DRAWS,
-) -> dict[tuple[str, str], tuple[Interval, float]]:
-    """Of each pair of families left minus right, and p that it is 0; empty where nothing is known of the noise.
+) -> tuple[dict[str, float], dict[tuple[str, str], tuple[Interval, float]]]:
+    """Of each family the hypervolume, and of each pair left minus right, and p that it is 0.
+
+    Without what is known of the noise, hypervolumes are of the means, bias and all, and there are no pairs.
 
     Args:
         families: by name at least one configuration each; metrics as `objectives`.
     """
     every = [sample for members in families.values() for sample in members]
     noise = seed_noise(every) if every else None
+    seen = {
+        name: hypervolume(np.array([each.mean for each in members]), objectives, reference)
+        for name, members in families.items()
+    }
     if noise is None:
-        return {}
+        return seen, {}
     drawn, freedom = posterior_draws(every, noise, seed, draws), float(np.median(noise.freedom))
-    seen, moved, first = {}, {}, 0
+    moved, first = {}, 0
     for name, members in families.items():
         part = drawn[:, first : first + len(members)]
-        seen[name] = hypervolume(np.array([each.mean for each in members]), objectives, reference)
         moved[name] = np.array([hypervolume(draw, objectives, reference) for draw in part])
         first += len(members)
     found = {}
@@ -69,7 +74,7 @@ def volume_differences(
         gap = reflected(seen[left] - seen[right], moved[left] - moved[right])
         p = 2 * float(stats.t.sf(abs(gap.value) / gap.seed, freedom)) if gap.seed > 0 else float(gap.value == 0)
         found[left, right] = gap, p
-    return found
+    return {name: reflected(seen[name], moved[name]).value for name in families}, found
 
 
 @dataclass(frozen=True)
@@ -179,14 +184,14 @@ class _Fronts:
         return hypervolume(values, self.objectives, self.reference)
 
 
-def by_front(families: Mapping[str, Sequence[FamilyPoint]], fronts: _Fronts) -> list[Contrast]:
-    """All pairs of families by the hypervolume of their fronts."""
+def by_front(families: Mapping[str, Sequence[FamilyPoint]], fronts: _Fronts) -> tuple[dict[str, float], list[Contrast]]:
+    """The hypervolume of each family's front, and all pairs of families by it."""
     k = min(map(len, families.values()), default=0)
     samples = {name: fronts.samples(_spanning(members, fronts, k)) for name, members in families.items()}
-    found = volume_differences(samples, fronts.objectives, fronts.reference, fronts.seed)
+    volumes, found = volume_differences(samples, fronts.objectives, fronts.reference, fronts.seed)
     if not found:
-        return [Contrast(left, right, None, None, None, None) for left, right in combinations(families, 2)]
-    return [Contrast(*pair, None, gap.value, (gap.low, gap.high), p) for pair, (gap, p) in found.items()]
+        return volumes, [Contrast(left, right, None, None, None, None) for left, right in combinations(families, 2)]
+    return volumes, [Contrast(*pair, None, gap.value, (gap.low, gap.high), p) for pair, (gap, p) in found.items()]
 
 
 def _spanning(members: Sequence[FamilyPoint], fronts: _Fronts, k: int) -> list[FamilyPoint]:
@@ -242,7 +247,7 @@ class Comparison:
 
     Attributes:
         families: confirmed members by name.
-        volumes: hypervolume of all confirmed points of each family, baselines among them.
+        volumes: hypervolume of each family: of a tested one as the test of fronts has it, else of all confirmed points.
         tested: families of which two trials or more are confirmed: only those are tested.
         members: for how many of its best members a family stands in a test of a metric.
         gain: how many times fewer seeds pairing needs; 1 where no seeds are shared.
@@ -289,16 +294,18 @@ def compare(
     k = min([MOST_MEMBERS, *map(len, compared.values())])
     fronts = _Fronts(objectives, reference, split, seed)
     tests = [test for objective in metrics or objectives for test in by_metric(compared, objective, split, k)]
+    samples = {name: fronts.samples(members) for name, members in confirmed.items()}
+    volumes = {name: fronts.volume(np.array([each.mean for each in own])) for name, own in samples.items()}
     if len({each.dataset for members in confirmed.values() for each in members}) == 1:
-        tests += by_front(compared, fronts)
+        own, contrasts = by_front(compared, fronts)
+        volumes, tests = volumes | own, tests + contrasts
     permutations = max(999, math.ceil(4 * len(tests) / SIZE))  # Holm leaves the smallest p SIZE / tests
     tests = [_with_luck(test, families, fronts, k, permutations) for test in tests]
-    samples = {name: fronts.samples(members) for name, members in confirmed.items()}
     every = differences([each for own in samples.values() for each in own])
     return Comparison(
         families=confirmed,
         budgets={name: budget_of(members) for name, members in families.items()},
-        volumes={name: fronts.volume(np.array([each.mean for each in own])) for name, own in samples.items()},
+        volumes=volumes,
         tested=tested,
         members=k,
         gain=1.0 if every is None else float(every.gain.min()),

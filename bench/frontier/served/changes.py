@@ -28,7 +28,8 @@ class Change(Effect):
 
     Attributes:
         value: NaN where the current point has 0.
-        low, high: ends of an interval that holds whichever point was picked; NaN where nothing is known of seeds.
+        low, high: ends of an interval that holds whichever point was picked, -1 at the least: nothing loses more than
+            all; NaN where nothing is known of seeds.
     """
 
     @property
@@ -51,7 +52,7 @@ def changes_of(served: Served, row: int) -> tuple[Change, ...]:
     if served.known:
         half = served.reach * error_of(gains(served.test_draws, served.current)[:, row])
     return tuple(
-        Change(outcome.name, float(value), float(value - own), float(value + own))
+        Change(outcome.name, float(value), float(np.maximum(value - own, -1.0)), float(value + own))
         for outcome, value, own in zip(served.outcomes, values, half, strict=True)
     )
 
@@ -73,7 +74,7 @@ def segment_changes(served: Served, row: int) -> dict[str, tuple[Change, ...]]:
         count = max(1, own.dropna(subset="gain")["segment"].nunique())
         reach = float(stats.norm.isf(stats.norm.sf(served.reach) / count))
         half = reach * (own["gain.high"] - own["gain.low"]) / one_error
-        ends = own.assign(low=own["gain"] - half, high=own["gain"] + half)
+        ends = own.assign(low=(own["gain"] - half).clip(lower=-1.0), high=own["gain"] + half)
         for name, of in ends.groupby("segment", sort=False):
             found[str(name)] = tuple(
                 Change(str(outcome), float(gain), float(low), float(high))

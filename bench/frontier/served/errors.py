@@ -147,13 +147,14 @@ def draws_of(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floa
 
 
 def _bounded(means: Floats, noise: Floats) -> Floats:
-    """Means plus noise; beyond half the room to 0 or to 1 noise is drawn in, and comes near the bound only.
+    """Means plus noise; beyond half the room to 0 or to 1 noise is drawn in, and leaves a fortieth of the room.
 
-    Differences from a point are told as fractions of it, so no draw may reach 0.
+    Differences from a point are told as fractions of it. So no draw may come near 0, as many of two seeds would, whose
+    errors have the tails of a Cauchy distribution.
     """
     room = np.maximum(np.where(noise < 0, means, 1 - means), 1e-9)
     size = np.abs(noise) / room
-    drawn = np.where(size < 0.5, size, 1 - 0.5 * np.exp(-np.clip(2 * size - 1, 0, 7)))
+    drawn = np.where(size < 0.5, size, 1 - 0.5 * np.exp(-np.clip(2 * size - 1, 0, 3)))
     return np.asarray(means + np.sign(noise) * drawn * room)
 
 

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 ENDS = (0.5 - LEVEL / 2, 0.5 + LEVEL / 2)
 VOLUMES = 400
 """Draws that a hypervolume's interval takes."""
+FARTHEST = 30.0
+"""The most standard errors that a gain is said to be off: whatever lies beyond has a probability that rounds to 0."""
 CLEAR = 0.95
 """From this share of draws on, a point is clearly dominated by another of its own candidate."""
 
@@ -72,7 +74,7 @@ def reach(drawn: NDArray[np.floating], rows: NDArray[np.floating], current: int)
     lucky = luck @ lattice(drawn.shape[2], 2).T  # (D, S, policies)
     lucky[:, np.isinf(unit).all(axis=1)] = -np.inf  # the current point and its equals: to pick them changes nothing
     chosen = lucky.argmax(axis=1)  # (D, policies)
-    return float(np.quantile(np.take_along_axis(off, chosen, axis=1), LEVEL, axis=0).max())
+    return min(FARTHEST, float(np.quantile(np.take_along_axis(off, chosen, axis=1), LEVEL, axis=0).max()))
 
 
 def rivals(draws: Floats, points: Sequence[str]) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ for the same weights.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -170,6 +170,7 @@ class Served:
         replicates: of the candidates, the median.
         row_variance: (S, M), variance of the gains on test that comes from its rows alone.
         reach: half the width, in standard errors, of intervals on test that hold for whichever point was picked.
+        random: (M,), outcomes of a random order, on test.
         segments: `row`, `segment` ("country=US"), `split`, `outcome`, `value`, `low`, `high`, `gain`, `gain.low`,
             `gain.high`; numbers are NaN where too few rows are positive; empty without segments.
     """
@@ -184,6 +185,7 @@ class Served:
     row_variance: Floats
     reach: float
     segments: pd.DataFrame
+    random: Floats = field(default_factory=lambda: np.zeros(0))
 
     @property
     def known(self) -> bool:
@@ -257,6 +259,7 @@ def served_front(
         searched = np.array([swept[c][:, used.index(k)].mean(axis=0) for c, k in places])
         columns |= {outcome.key(SEARCH): searched[:, column] for column, outcome in enumerate(outcomes)}
     measure = meters[TEST].measure
+    random = measure.random()
     of_rows = draws_of(points[TEST], None, purpose, draws)
     return Served(
         outcomes=tuple(outcomes),
@@ -264,12 +267,13 @@ def served_front(
         draws=drawn[CONFIRM].astype(np.float32),
         test_draws=drawn[TEST].astype(np.float32),
         current=row,
-        hypervolume=volume_of(points[TEST].means[front], drawn[TEST][:, front], outcomes, measure.random(),
+        hypervolume=volume_of(points[TEST].means[front], drawn[TEST][:, front], outcomes, random,
                               _ideal(measure, rows[TEST], outcomes), known),
         replicates=round(float(np.median([each.replicates for each in candidates]))),
         row_variance=error_of(gains(of_rows, row)) ** 2,
         reach=reach(drawn[TEST], of_rows, row),
         segments=pd.concat(parts, ignore_index=True),
+        random=random,
     )  # fmt: skip
 
 

@@ -26,9 +26,9 @@ from bench.predictions import Rows
 from bench.rows import CONFIRM, TEST
 
 JSON, NPZ = "served.json", "served.npz"
-ARRAYS, NUMBERS = ("draws", "test_draws", "row_variance"), ("current", "replicates")
+ARRAYS, NUMBERS = ("draws", "test_draws", "row_variance", "random"), ("current", "replicates")
 """Parts of a front that are written as they are, into `served.npz` and `served.json`."""
-VERSION = 5
+VERSION = 6
 """Raised whenever the same predictions give another front."""
 SAMPLED = 2000
 """A replicate that is trained again differs in practically every row."""

@@ -269,7 +269,7 @@ def _rivals(served: Served, row: int) -> tuple[list[tuple[int, str]], list[tuple
             continue
         gain = gain_of_all(served, rows_of(served, points=[point]), row)
         wider = served.reach / float(stats.norm.isf((1 - LEVEL) / 2))  # the pick was chosen for its luck
-        low, high = (gain.value + wider * (end - gain.value) for end in (gain.low, gain.high))
+        low, high = (np.maximum(-1.0, gain.value + wider * (end - gain.value)) for end in (gain.low, gain.high))
         if gain.by is None or gain.by == served.current or high < 0:
             continue
         value, *ends = (percent(100 * each) for each in (gain.value, low, high))

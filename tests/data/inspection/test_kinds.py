@@ -37,7 +37,7 @@ def texts(values) -> list[str]:
         ("region", RNG.integers(0, 60, 200)),
         ("PUMA", RNG.integers(10, 90, 200) * 100),
         ("size_code", RNG.integers(0, 60, 200)),
-        ("serial", 10**9 + RNG.integers(0, 60, 200) * 1000),
+        ("serial", 10**9 + RNG.integers(0, 60, 2000) * 1000),
         ("city", texts(RNG.choice(["Paris, TX", "New York, NY", "Albany, NY", "Austin, TX"], 200))),
         ("place", [f"town {a}, county {b}" for a, b in RNG.integers(0, 9, (400, 2))]),
         ("bin", texts(RNG.choice(["[0,10)", "[10,20)", "[20,30)", "[30,40)"], 200))),
@@ -138,6 +138,23 @@ def test_whole_numbers_whose_neighbours_differ_are_codes() -> None:
         assert option["kind"] == "numeric"
 
 
+def test_a_long_tail_is_an_amounts_and_what_ranges_tell_is_no_codes() -> None:
+    rng, rows = np.random.default_rng(0), 2000
+    label = (rng.random(rows) < 0.1).astype(float)
+    for _ in range(30):
+        amount = np.where(rng.random(rows) < 0.3, np.exp(rng.normal(8, 1, rows)).round(-1), 0).astype(int)
+        found = tried("OIP", amount, label)
+        assert found.option == {"kind": "numeric", "log1p": True}
+        assert not any("if they are codes" in note for note in found.notes)
+    assert tried("rooms", rng.integers(0, 90, 20_000), happens(np.full(20_000, 0.5))).notes == ()
+    assert kind("rooms", rng.integers(0, 90, 900)) == {"kind": "numeric"}
+    assert find_kind(count_column("rooms", pa.array(rng.integers(0, 90, 900)))).notes[0].startswith("if they are codes")
+
+
+def test_blocks_of_a_user_say_how_the_file_is_sorted() -> None:
+    assert kind("user_id", texts(np.repeat(np.arange(300), 3))) == {"kind": "categorical"}
+
+
 def test_few_labels_make_no_quantity_a_code() -> None:
     rng = np.random.default_rng(0)
     found = [tried("rooms", rng.integers(0, 90, 1000), (rng.random(1000) < 0.2).astype(float)) for _ in range(20)]
@@ -177,6 +194,10 @@ def test_lists_of_codes_between_blanks() -> None:
         ("c", ["x"] * 50, "constant"),
         ("hhnum", np.repeat(RNG.permutation(300), RNG.integers(1, 5, 300)), "id of a household or a visit"),
         ("instance weight", RNG.uniform(100, 3000, 500).round(2), "weight of the sample's design"),
+        ("hh_id", texts(RNG.permutation(np.repeat(np.arange(300), 3))), "its name is that of a household's"),
+        ("member", [f"m{n:04d}" for n in np.repeat(np.arange(300), 3)], "id of a household or a visit"),
+        ("MARSUPWT", RNG.integers(100, 9000, 500), "weight of the sample's design"),
+        ("WTMEC2YR", RNG.uniform(100, 3000, 500).round(2), "weight of the sample's design"),
         ("fnlwgt", RNG.integers(10_000, 900_000, 500), "weight of the sample's design"),
         ("c", [None] * 50, "always missing"),
         ("row", np.cumsum(RNG.integers(1, 4, 100)), "every row"),

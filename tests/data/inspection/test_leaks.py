@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,7 +9,16 @@ from known_labels import known
 from sklearn.metrics import r2_score, roc_auc_score
 
 from bench.data.inspection.column import count_column
-from bench.data.inspection.leaks import FOLDS, SMOOTHING, cells_of, find_leak, find_place, group_auc, predictive
+from bench.data.inspection.leaks import (
+    FOLDS,
+    SMOOTHING,
+    cells_of,
+    find_leak,
+    find_named,
+    find_place,
+    group_auc,
+    predictive,
+)
 from bench.data.inspection.names import after_exposure
 
 N = 4000
@@ -156,6 +167,28 @@ sort_order follow_user_num is_premium age tab time playlist hist_watch_time disp
 def test_names_say_what_happens_afterwards() -> None:
     assert [name for name in AFTERWARDS.split() if after_exposure(name) is None] == []
     assert [name for name in BEFORE.split() if after_exposure(name) is not None] == []
+
+
+def test_an_ordinary_name_is_no_ground_by_itself_and_numbers_stand_beside_the_others() -> None:
+    rng = np.random.default_rng(0)
+    y = label_of(rng)
+    labels = {"y": known(y)}
+    named = {
+        name: find_named(count_column(name, pa.array(rng.random(N))), labels) for name in ("share", "dwell", "age")
+    }
+    assert named["age"] is None
+    assert named["share"] is not None
+    assert not named["share"][0]
+    assert named["dwell"] is not None
+    assert named["dwell"][0]
+    assert re.search(r"alone it tells 'y' with AUC 0\.5\d$", named["dwell"][1])
+    bought = (y == 1) & (rng.random(N) < 0.3)
+    bought[np.flatnonzero(y == 0)[:15]] = True  # too many for a column of another name
+    assert leak(bought, y) is None
+    suspected = find_named(count_column("order", pa.array(bought)), labels)
+    assert suspected is not None
+    assert suspected[0]
+    assert "'y' is 1 in 9" in suspected[1]
 
 
 PLACE = np.arange(N) % 10

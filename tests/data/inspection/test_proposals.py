@@ -147,3 +147,20 @@ def test_a_limit_is_hardly_exceeded_and_often_reached() -> None:
 @pytest.mark.parametrize(("values", "fits"), [([1, 10], True), ([0, 1, 2], True), ([-1, 1], False)])
 def test_a_weight_may_have_few_values(values: list[int], fits: bool) -> None:
     assert (find_kind(column("sample_weight", RNG.choice(values, N))).why == DESIGN) == fits
+
+
+def test_a_weight_that_stays_an_input_is_proposed_too() -> None:
+    counted = {name: column(name, RNG.uniform(1, 90, N).round(1)) for name in ("weight", "item_weight")}
+    drafts = [ColumnDraft(name, "input", "double", N, 0, (), find_kind(of)) for name, of in counted.items()]
+    (found,) = proposals(counted.__getitem__, drafts, {"click": known(CLICK)}, Wish(), N, repeated=0)
+    assert found.keys == {"weight": "weight"}
+    assert "delete that in [columns]" in found.why
+
+
+def test_the_score_that_tells_most_is_proposed() -> None:
+    scores = {"page_score": RNG.random(N), "relevance": CLICK + RNG.random(N)}
+    counted = {name: column(name, values) for name, values in scores.items()}
+    drafts = [ColumnDraft(name, "input", "double", N, 0, (), find_kind(of)) for name, of in counted.items()]
+    (found,) = proposals(counted.__getitem__, drafts, {"click": known(CLICK)}, Wish(), N, repeated=0)
+    assert found.keys == {"logged": ["relevance"]}
+    assert found.why.endswith("AUC 1.00 of 'click'. The same may hold for \"page_score\".")

@@ -7,8 +7,8 @@ from pydantic import TypeAdapter
 
 from bench.data.inspection.column import count_column
 from bench.data.inspection.labels import find_labels
-from bench.data.inspection.split import Wish, find_split, named_files
-from bench.data.splits import SplitRule
+from bench.data.inspection.split import Wish, assigned, find_split, named_files
+from bench.data.splits import CONFIRM, VALID, SplitRule
 from bench.errors import UserError
 
 N = 1000
@@ -48,7 +48,9 @@ def test_positives_are_counted_beside_the_rows_that_have_a_label() -> None:
 def test_groups_of_one_row_and_rows_without_a_group_are_said_to_rank_nothing() -> None:
     lonely = split(Wish(time="t", group="row"), t=np.arange(N), row=np.arange(N))
     assert "A value of 'row' has only 1.0 rows on average" in lonely.why[-1]
-    assert "rows on average" not in split(Wish(time="t", group="user"), t=np.arange(N), user=np.arange(N) // 2).why[-1]
+    three, five = (split(Wish(time="t", group="user"), t=np.arange(N), user=np.arange(N) // rows) for rows in (3, 5))
+    assert "A random order of so few has an ndcg@5 of 0.71" in three.why[-1]
+    assert "rows on average" not in five.why[-1]
     user = np.where(np.arange(N) < 50, None, np.arange(N) // 5)
     told = split(Wish(time="t", group="user"), t=np.arange(N), user=user).why[-1]
     assert told == "5.0% of the rows have no 'user': outcomes by group leave them out."
@@ -80,6 +82,24 @@ def test_texts_that_sort_are_cut_as_texts(form: str) -> None:
     assert isinstance(found.table["train"]["last"], str)
 
 
+@pytest.mark.parametrize("zone", ["text", "Europe/Berlin"])
+def test_times_with_several_offsets_are_cut_by_instant(zone: str) -> None:
+    """Around the end of summer time local times repeat, and elsewhere offsets differ from row to row."""
+    instant = np.datetime64("2024-10-26T12:00:00") + np.arange(N) * np.timedelta64(120, "s")
+    times = pa.array(instant.astype("datetime64[us]"), pa.timestamp("us", zone))
+    if zone == "text":
+        offset = np.arange(N) % 3 - 1
+        local = instant + offset * np.timedelta64(3600, "s")
+        times = [f"{time}{hours:+03d}:00" for time, hours in zip(local, offset, strict=True)]
+    counted = {"t": count_column("t", pa.array(times)), "y": count_column("y", pa.array(np.arange(N) % 2))}
+    wish = Wish(time="t")
+    found = find_split(wish, ("a",), np.zeros(N, np.int16), counted, find_labels({"y": None}, {}, counted))
+    of_rows = assigned(found.table, wish, ("a",), np.zeros(N, np.int16), counted)
+    of_rows[of_rows == CONFIRM] = VALID
+    assert np.bincount(of_rows).tolist() == [800, 100, 0, 100]
+    assert (np.diff(of_rows) >= 0).all()
+
+
 def test_timestamps_of_parquet_are_cut_as_the_texts_they_become() -> None:
     times = pa.array(np.datetime64("2024-01-01T00:00:00.000000") + np.arange(N) * np.timedelta64(700, "ms"))
     assert rows(split(Wish(time="t"), t=times)) == [800, 100, 100]
@@ -99,6 +119,9 @@ def test_rows_without_time_are_left_out_and_told() -> None:
         ([f"{i % 28 + 1}/3/2024" for i in range(N)], "found '1/3/2024'"),
         (["2024-03-01", "2024-03-01 10:00"] * (N // 2), "one form"),
         (["2024-03-01", "1709251200000"] * (N // 2), "found '1709251200000' beside '2024-03-01'"),
+        ([f"2024-{i % 14 + 1:02d}-01T00:00+02:00" for i in range(N)], "found '2024-13-01T00:00[+]02:00'"),
+        (["2024-03-01T10:00:00", "2024-03-01T10:00:00Z"] * (N // 2), "one form"),
+        (["2024-03-01Z"] * N, "texts such as"),
         ([1709251200, 1709251200000] * (N // 2), r"one unit, found 1709251200 \(seconds\) and 1709251200000 \(milli"),
         ([1, 2] * (N // 2), "2 distinct values"),
         ([None] * N, "no value"),

@@ -88,7 +88,7 @@ def test_a_month_that_train_never_saw_is_no_input() -> None:
 
 
 def test_an_id_that_never_comes_again_is_no_input() -> None:
-    column = count_column("request_id", pa.array(np.arange(N) // 5))
+    column = count_column("query_id", pa.array(np.arange(N) // 5))
     found = find_new(column, find_kind(column), np.sort(SPLIT))
     assert "100% of validation's rows have a value that train lacks" in (found or "")
     assert find_new(column, find_kind(column), SPLIT) is None

@@ -44,7 +44,7 @@ def read(path: Path, of: Wanted, labelled: bool) -> list[Part]:
 
 def tables(raw: Path, drop: bool = False) -> list[RawTable]:
     """The train pair of files, every field of it as a list."""
-    values = load_card("ali-ccp").model_dump(mode="json", by_alias=True, exclude_unset=True)
+    values = load_card("ali-ccp@position").model_dump(mode="json", by_alias=True, exclude_unset=True)
     values["columns"] = {f: {"kind": "multi-valued", "max_length": SLOTS[f]} for f in (*COMMON, *SKELETON)} | {
         f"{f}.value": "numeric" for f in (*COMMON, *SKELETON)
     }

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from bench.data.checks import Rejects, Sieve, checked
+from bench.data.duplicates import RowSet
 from bench.data.readers import base
 from bench.data.readers.base import whole
 from bench.data.readers.parquet import read_parquet
+from bench.data.values import as_text
 from bench.errors import UserError
 
 
@@ -41,6 +45,37 @@ def test_bytes_are_texts(tmp_path: Path, recorder: Any) -> None:
     sieve = Sieve(Rejects(drop=True), str, 3)
     checked(table, {"a": "text", "b": "text"}, (), sieve)
     assert sieve.bad.tolist() == [False, False, True]
+
+
+def test_uuids_json_and_views_are_texts(tmp_path: Path, recorder: Any) -> None:
+    path, first = tmp_path / "f.parquet", UUID(int=7)
+    columns = {
+        "id": pa.ExtensionArray.from_storage(pa.uuid(), pa.array([first.bytes, None], pa.binary(16))),
+        "json": pa.ExtensionArray.from_storage(pa.json_(pa.string()), pa.array(['{"a": 1}', None])),
+        "flag": pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, None], pa.int8())),
+        "text": pa.array(["x", None], pa.string_view()),
+    }
+    pq.write_table(pa.table(columns), path)
+    table = whole(read_parquet(path, "f", dict.fromkeys(columns, "text"), recorder)).table
+    assert table.to_pydict() == {
+        "id": [str(first), None],
+        "json": ['{"a": 1}', None],
+        "flag": [1, None],
+        "text": ["x", None],
+    }
+    assert RowSet().new(table).all()
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.timestamp("s", "Asia/Tokyo"), pa.date32(), pa.date64()])
+def test_dates_that_python_does_not_have_are_bad_rows(kind: Any) -> None:
+    day, size = np.array([0, 3_000_000, -800_000, 2932896]), {"us": 86400_000_000, "s": 86400, "ms": 86400_000}
+    days = pa.types.is_date32(kind)
+    numbers = pa.array(day * (1 if days else size[getattr(kind, "unit", "ms")]), pa.int32() if days else pa.int64())
+    sieve = Sieve(Rejects(drop=True), lambda row: f"row {row}", len(day))
+    table = checked(pa.table({"at": numbers.cast(kind)}), {"at": "text"}, (), sieve)
+    assert sieve.bad.tolist() == [False, True, True, getattr(kind, "tz", None) is not None]
+    assert sieve.rejects.first == "row 1: 'at': expected a date of the years 1 to 9999, found another"
+    assert as_text(table["at"]).codes.tolist()[:3] == [0, -1, -1]
 
 
 def test_it_comes_in_parts_and_progress_is_in_bytes(

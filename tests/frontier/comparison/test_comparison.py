@@ -13,6 +13,7 @@ from bench.frontier.comparison.comparison import Comparison, best, compare, tuni
 from bench.frontier.comparison.families import FAMILIES, FamilyPoint, average, families
 from bench.frontier.samples import Sample
 from bench.objectives import Objective
+from bench.records import Point
 
 BOTH = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
 AT = {"click.auc": 0.5, "like.auc": 0.5}
@@ -76,7 +77,7 @@ def test_one_confirmed_point_gets_no_verdict_and_unequal_budgets_are_said(family
     found = compare(families(fewer, "balancing"), BOTH, AT, "test", 0)
     assert found.tested == ("pcgrad", "static")
     group = Group("shop", ("f00d",), ("first",), found, "", (), answer(made, objectives, AT, "test", "first"))
-    budgets, single = group.notes
+    _, budgets, single = group.notes
     assert budgets.startswith("Budgets are unequal (pcgrad 6, static 8 trials)")
     assert single == (
         "Not tested, as only one point is confirmed: dwa. "
@@ -93,6 +94,9 @@ def test_the_table_has_every_test_once(family, objectives) -> None:
     assert list(found.table) == COLUMNS
     assert len(found.table) == 3 * (len(BOTH) + 1)
     assert set(found.table["unit"]) == {"AUC x 1000", "hypervolume"}
+    for test in (each for each in comparison.tests if each.objective is None):
+        assert comparison.volumes[test.left] - comparison.volumes[test.right] == pytest.approx(test.value)
+    assert group.notes[0].startswith("A hypervolume of pcgrad, static and upgrad is that of the test")
     document = found.to_json()["groups"][0]
     assert document["answer"]["verdict"] == "cannot say"
     assert [each["trials"] for each in document["families"]] == [8, 8, 8]
@@ -107,6 +111,8 @@ def test_data_sets_have_no_front_in_common(family) -> None:
 
 def test_members_fall_into_families(family) -> None:
     made = [*family("static", 0.7), *family("pcgrad", 0.7)]
+    trees = FamilyPoint("first", "shop", "tpe", Point("trees", {}, "trees"), "trees")
+    assert {*families([*made, trees], "sharing")} == {"mmoe", "trees"}
     assert {name: len(group) for name, group in families(made, "balancing").items()} == {"pcgrad": 8, "static": 8}
     assert {name: list(families(made, name)) for name in FAMILIES}["sampler"] == ["tpe"]
 

@@ -11,6 +11,7 @@ from bench.frontier.served.distance import ahead, distance, exchange, gain_of_al
 from bench.frontier.served.measuring import Current
 from bench.frontier.served.served import served_front
 from bench.frontier.served.store import digest_of, load, save, to_json
+from bench.frontier.served.verdict import verdict
 
 EQUAL = Fusion.of("power", (1, 1))
 
@@ -103,6 +104,16 @@ def test_one_replicate_everywhere_has_values_without_intervals(world, outcomes):
     assert np.isnan(distance(served, everything, everything, outcomes[0].name).low)
 
 
+def test_two_candidates_of_two_seeds_have_verdicts_that_lose_no_more_than_all(world, outcomes):
+    """Errors of one degree of freedom have the tails of a Cauchy distribution."""
+    made = world(200, seed=6)
+    served = front_of(made, [made.candidate(name, seeds=(1, 2), noise=1.5) for name in "ab"], outcomes)
+    told = [verdict(served, row, "the current model") for row in range(len(served.table))]
+    assert any(each.kind == "unknown" for each in told)
+    assert min(change.low for each in told for change in each.changes) >= -1
+    assert served.test_draws.min(axis=0)[served.current].min() > 0.02 * served.means("test")[served.current].min()
+
+
 def test_a_constant_head_counts_once(world, outcomes):
     """Where one head is constant, all weights but the other end give one order."""
     made = world(600)
@@ -141,6 +152,8 @@ def test_it_is_the_same_again_and_from_files(two, outcomes, tmp_path):
     assert found.table.equals(served.table)
     assert found.segments.to_dict("list") == served.segments.to_dict("list")
     np.testing.assert_array_equal(found.test_draws, served.test_draws)
+    np.testing.assert_array_equal(found.random, served.random)
+    np.testing.assert_allclose(served.random, 0.1)  # of recall in the first tenth
     assert found.hypervolume == served.hypervolume
     assert load(tmp_path, digest_of(candidates, made.rows, outcomes, Current("good", EQUAL), 2)) is None
     other = [replace(candidates[0], predictions=made.candidate("other").predictions), candidates[1]]  # trained again
