@@ -155,6 +155,7 @@ def resume(
     device: Annotated[
         str | None, typer.Option(help="auto, cpu or cuda from now on; default: as the run began.")
     ] = None,
+    tracking: Annotated[str | None, typer.Option(help="MLflow's address from now on.")] = None,
     current: Current = None,
     full: Full = False,
     json: Json = False,
@@ -164,7 +165,7 @@ def resume(
     from bench.run.current import with_current
     from bench.run.execute import extend
 
-    extended = extend(opened(run_, home), trials, samples, lengths, time, address, device)
+    extended = extend(opened(run_, home), trials, samples, lengths, time, address, device, tracking)
     _execute(with_current(extended, current), full, json)
 
 

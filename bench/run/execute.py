@@ -13,6 +13,7 @@ from bench.atomic import write_text
 from bench.balancing import BALANCING, works_on_gradients
 from bench.confirm.baselines import baselines_of, check_static, full_lengths, retuned, tries_of, tuned
 from bench.confirm.race import confirm, kinds, members, shortlist
+from bench.credentials import plain_address, remember
 from bench.data import Store, prepare
 from bench.errors import UserError, listed
 from bench.frontier.history import SoFar
@@ -204,8 +205,11 @@ def extend(
     time: str | None = None,
     address: str | None = None,
     device: str | None = None,
+    tracking: str | None = None,
 ) -> Run:
     """The run with higher limits, its jobs at another address or on another device, which `execute` keeps.
+
+    `tracking` is the MLflow address from now on.
 
     A search that has ended goes on from there where its limits are raised.
 
@@ -218,6 +222,9 @@ def extend(
     if device is not None:
         check_device(device, manifest.executor, manifest.gpus)
     changes: dict[str, object] = {"address": address or manifest.address, "device": device or manifest.device}
+    if tracking is not None:
+        remember(tracking := plain_address(tracking), run.home)
+        changes["tracking_uri"] = tracking
     given = {"trials": trials, "samples": samples, "lengths": lengths, "time": time}
     given = {key: value for key, value in given.items() if value is not None}
     before = manifest.suite.budget

@@ -15,7 +15,7 @@ from types import TracebackType
 import pandas as pd
 
 from bench.atomic import write_text
-from bench.credentials import plain_address
+from bench.credentials import plain_address, remember
 from bench.frontier.frontier import Frontier
 from bench.frontier.history import History
 from bench.frontier.pareto import resolve_reference
@@ -51,7 +51,7 @@ class Reporter:
     def __init__(self, run: Run, progress: Progress) -> None:
         self._run, self._progress = run, progress
         self._lock = FolderLock(run.folder)
-        self._logbook = Logbook(run.manifest.tracking_uri, run.home)
+        self._logbook = Logbook(run.store_address, run.home)
         self._told_of_trouble = False
 
     def begin(self, part: DatasetRun, study: Study, fingerprint: str) -> None:
@@ -105,7 +105,8 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
         UserError: a driver works on the run, or there is nothing to send.
         TrackingError: MLflow could not be reached, or not all the time.
     """
-    uri = uri if uri is None else plain_address(uri)
+    if uri is not None:
+        remember(uri := plain_address(uri), run.home)
     with FolderLock(run.folder):
         parts = run.datasets.values()
         begun = [
@@ -115,7 +116,7 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
         ]
         fronts = page_path(run).is_file() and all((part.folder / "frontier.parquet").is_file() for part in parts)
         finished = fronts and all(study.confirmed for *_, study in begun)
-        logbook = Logbook(uri or run.manifest.tracking_uri, run.home, live=False)
+        logbook = Logbook(uri or run.store_address, run.home, live=False)
         try:
             for part, data, study in begun:
                 section = _section(logbook, part, study, data)
@@ -154,6 +155,7 @@ def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str)
             "seed": str(manifest.seed),
             "created": manifest.created,
         },
+        dataset=part.card.key,
         params={
             "sampler": suite.search.sampler,
             "objectives": ", ".join(each.name for each in objectives),

@@ -42,7 +42,7 @@ def test_parent_says_what_it_is(send, client, asked):
     parent = send()
     run = client.get_run(parent.place[1])
     assert run.info.status == "RUNNING"
-    assert run.data.tags["mlflow.runName"] == f"{asked['identity']['run']} census-income small"
+    assert run.data.tags["mlflow.runName"] == f"{asked['identity']['run']} census-income"
     told = {name.removeprefix("seesaw."): value for name, value in run.data.tags.items() if name.startswith("seesaw.")}
     assert told == {"kind": "parent", **asked["identity"], "versions": "torch 2.13"}
     send(section=parent, ending="FINISHED")
@@ -116,7 +116,7 @@ def test_logging_again_after_a_resume_changes_nothing(send, client, asked, below
     assert len(before[0]) == 3
     assert values(client, first, "hypervolume") == [(0, pytest.approx(0.06)), (1, pytest.approx(0.06))]
     assert list(find(f"tags.`seesaw.run` = '{asked['identity']['run']}' and tags.`seesaw.kind` = 'parent'")) == [
-        f"{asked['identity']['run']} census-income small"
+        f"{asked['identity']['run']} census-income"
     ]
 
 

@@ -23,6 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench import __version__, plugins
 from bench.atomic import Unwritable, atomic_folder, atomic_path
+from bench.credentials import shown
 from bench.errors import UserError
 from bench.lock import in_turn
 from bench.machine import cores, set_waiting
@@ -178,9 +179,9 @@ def connect(options: Options) -> bool:
     if ray.is_initialized():
         return False
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    if options.address is not None and "://" in options.address:
+    if options.address is not None and ("://" in options.address or "@" in options.address):
         raise UserError(
-            f"--address: expected HOST:PORT of a cluster that this machine belongs to, found '{options.address}'"
+            f"--address: expected HOST:PORT of a cluster that this machine belongs to, found '{shown(options.address)}'"
         )
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
