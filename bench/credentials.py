@@ -1,7 +1,8 @@
 """Addresses of MLflow without their credentials: the one place that takes passwords out of addresses.
 
-An address is kept and shown as its scheme, host, port and path, and for a database `OPTIONS`; anything else is refused. A user and a password become `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD` of this process and its
-workers; later commands take them from there. They go to addresses alone that the user named for this home.
+An address is kept and shown as its scheme, host, port and path, and for a database `OPTIONS`; anything else is refused.
+A user and a password become `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD` of this process and its workers;
+later commands take them from there. They go to addresses alone that the user named for this home.
 """
 
 from __future__ import annotations
