@@ -33,7 +33,7 @@ from bench.search.study import Study
 from bench.suite import resolve_objectives
 from bench.tracking.logbook import Ending, Logbook, Section
 from bench.tracking.store import TrackingError
-from bench.tracking.values import OBJECTIVES, REFERENCE, UNTIL, Front, Value, outward, word
+from bench.tracking.values import OBJECTIVES, PICKED, REFERENCE, UNTIL, VERDICT, Front, Value, word
 
 PATIENCE = 10.0  # seconds without an answer, at the end of a run
 AT_THE_END = 120.0  # seconds in all, however slowly it answers
@@ -171,7 +171,6 @@ def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str)
 
 
 SERVED, TABLE, PICTURE, PICK = "serving_front.json", "frontier.json", "front.svg", "picked.json"
-VERDICT = "seesaw.verdict"
 CHOSEN = "chosen/"
 """Metrics of the pick on the parent; charts of this name come before all others."""
 
@@ -197,7 +196,7 @@ def on_trials(
             "front.rank": "none" if pd.isna(row["rank"]) else str(row["rank"]),
             "front.p_nondominated": "none" if math.isnan(chance) else f"{chance:.4f}",
             UNTIL: row["point"].partition("@")[2] or word(None),
-            "seesaw.picked": word(pick is not None and pick.trial == row["trial"]),
+            PICKED: word(pick is not None and pick.trial == row["trial"]),
         }
         found[int(row["trial"])] = [Value(name, value, time=when) for name, value in numbers.items()], tags
     return found
@@ -220,17 +219,15 @@ def front_of(result: DatasetResult, picture: str, experiment: str, run: str, whe
         "mlflow.note.content": _description(result, files, f"#/experiments/{experiment}/runs/{run}/artifacts", run),
         "mlflow.loggedArtifacts": json.dumps(tables),  # MLflow shows these as tables
         VERDICT: result.verdict.kind,
-        "seesaw.picked": pick.point if pick else "none",
+        PICKED: pick.point if pick else "none",
         "seesaw.pick_reason": pick.reason if pick else "none",
         "seesaw.pick_by_rule": "unknown" if holds is None else f"{holds:.2f}",
         "seesaw.answer": frontier.answer.sentence if frontier.answer else "none",
         OBJECTIVES: json.dumps([[each.name, each.direction] for each in frontier.objectives]),
         REFERENCE: json.dumps(frontier.reference),
     }
-    columns = [f"tags.`{VERDICT}`", "tags.`seesaw.picked`"]
-    columns += [f"metrics.`{outward(CHOSEN + name)}`" for name in chosen if not name.endswith(".gain")]
     values = [Value(name, value, time=when) for name, value in numbers.items()]
-    return Front(on_trials(frontier, pick, when), values, tags, files, columns)
+    return Front(on_trials(frontier, pick, when), values, tags, files)
 
 
 def _chosen(result: DatasetResult) -> dict[str, float]:

@@ -28,7 +28,21 @@ from typing import Any, Literal
 from bench.frontier.history import History
 from bench.records import TrialRecord
 from bench.tracking.store import PAUSE, TRIES, MlflowStore, Node, TrackingError
-from bench.tracking.values import NONE, RUNNING, UNPLACED, VIEW, Front, Key, Texts, Wanted, key_of, runs_of, volumes
+from bench.tracking.values import (
+    NONE,
+    PICKED,
+    RUNNING,
+    UNPLACED,
+    VERDICT,
+    VIEW,
+    Front,
+    Key,
+    Texts,
+    Wanted,
+    key_of,
+    runs_of,
+    volumes,
+)
 
 Ending = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -125,7 +139,8 @@ class Section:
                     parent.ask(f"store {name} with", "log_text", text, name)
                 self.sent["fronts"] += 1
             parent.send(front.values, tags={**front.tags, DIGEST: digest})
-            view = f"mlflow.sharedViewState.{VIEW}", json.dumps({"selectedColumns": front.columns})
+            columns = [f"tags.`{name}`" for name in (VERDICT, PICKED)]
+            view = f"mlflow.sharedViewState.{VIEW}", json.dumps({"selectedColumns": columns})
             self.store.ask(f"store the view '{VIEW}'", "set_experiment_tag", experiment, *view)
         if ending:
             parent.set_status(ending, ended)

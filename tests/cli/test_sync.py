@@ -9,6 +9,8 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -18,6 +20,7 @@ from bench.run import execute as execution
 from bench.run.create import create
 from bench.run.execute import extend
 from bench.run.folder import Run
+from bench.run.reporting import _section
 from bench.search.study import Study
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tracking"))  # its servers, and its way to compare stores
@@ -127,6 +130,14 @@ def test_credentials_go_only_to_an_address_that_was_named_for_this_home(
         assert run.store_address == uri
         other = extend(run, tracking="https://me:s3cret@host/x")
         assert (other.manifest.tracking_uri, other.store_address) == ("https://host/x", "https://host/x")
+
+
+def test_in_mlflow_a_run_has_its_data_sets_short_name(shop, tmp_path: Path) -> None:
+    run = create(tmp_path / "home", str(shop.suite), name="a", raw=shop.raw, executor="inline")
+    [part] = run.datasets.values()
+    logbook: Any = SimpleNamespace(section=lambda history, **more: more)
+    found: Any = _section(logbook, part, cast(Study, SimpleNamespace(ladder=())), "f00d")
+    assert (found["dataset"], found["identity"]["dataset"]) == ("shop", str(shop.card))
 
 
 def one_sentence(err: str) -> str:
