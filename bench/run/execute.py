@@ -29,7 +29,7 @@ from bench.run.status import After, Pace, WithLater
 from bench.schema import Task
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import EXECUTORS, RAY
-from bench.search.executors.base import Options
+from bench.search.executors.base import Options, check_address
 from bench.search.plan import Plan, learnt
 from bench.search.ranking import reduction_factors
 from bench.search.space import Space
@@ -209,9 +209,7 @@ def extend(
 ) -> Run:
     """The run with higher limits, its jobs at another address or on another device, which `execute` keeps.
 
-    `tracking` is the MLflow address from now on.
-
-    A search that has ended goes on from there where its limits are raised.
+    A search that has ended goes on from there where its limits are raised. `tracking` is MLflow's address from now on.
 
     Raises:
         UserError: a limit that is not there, or above the new one; an address or a device that jobs could not use.
@@ -219,6 +217,7 @@ def extend(
     manifest = run.manifest
     if address is not None and manifest.executor != RAY:
         raise UserError(f"--address: expected a run with the executor ray, found {manifest.executor}")
+    check_address(address)
     if device is not None:
         check_device(device, manifest.executor, manifest.gpus)
     changes: dict[str, object] = {"address": address or manifest.address, "device": device or manifest.device}

@@ -45,13 +45,13 @@ class Reporter:
     """Logs a run while it is carried out. One a run: it holds the run's lock.
 
     Raises:
-        UserError: another driver works on the run, or it is being sent.
+        UserError: another driver works on the run, or it is being sent; or as `Run.store_address`.
     """
 
     def __init__(self, run: Run, progress: Progress) -> None:
-        self._run, self._progress = run, progress
+        self._run, self._progress, address = run, progress, run.store_address
         self._lock = FolderLock(run.folder)
-        self._logbook = Logbook(run.store_address, run.home)
+        self._logbook = Logbook(address, run.home)
         self._told_of_trouble = False
 
     def begin(self, part: DatasetRun, study: Study, fingerprint: str) -> None:

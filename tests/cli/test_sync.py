@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +17,7 @@ import pytest
 
 from bench import cli
 from bench.credentials import PASSWORD, USERNAME
+from bench.errors import UserError
 from bench.run import execute as execution
 from bench.run.create import create
 from bench.run.execute import extend
@@ -129,6 +131,11 @@ def test_credentials_go_only_to_an_address_that_was_named_for_this_home(
         run = Run.open(mine, "a")
         assert run.store_address == uri
         other = extend(run, tracking="https://me:s3cret@host/x")
+        with pytest.raises(UserError, match=r"^--address: expected HOST:PORT .* found 'ray://\*\*\*@host:1'$"):
+            extend(
+                replace(run, manifest=run.manifest.model_copy(update={"executor": "ray"})),
+                address="ray://s3cret@host:1",
+            )
         assert (other.manifest.tracking_uri, other.store_address) == ("https://host/x", "https://host/x")
 
 

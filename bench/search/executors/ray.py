@@ -23,12 +23,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench import __version__, plugins
 from bench.atomic import Unwritable, atomic_folder, atomic_path
-from bench.credentials import shown
 from bench.errors import UserError
 from bench.lock import in_turn
 from bench.machine import cores, set_waiting
 from bench.records import Job, Outcome, TrialResult
-from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt
+from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt, check_address
 from bench.search.executors.process import THREADS, decode, encode, importable, timed
 
 NODE_HOME = "SEESAW_NODE_HOME"
@@ -179,10 +178,7 @@ def connect(options: Options) -> bool:
     if ray.is_initialized():
         return False
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    if options.address is not None and ("://" in options.address or "@" in options.address):
-        raise UserError(
-            f"--address: expected HOST:PORT of a cluster that this machine belongs to, found '{shown(options.address)}'"
-        )
+    check_address(options.address)
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         ray.init(address=options.address or "auto", **quiet)
