@@ -1,29 +1,34 @@
 """Addresses of MLflow without their credentials: the one place that takes passwords out of addresses.
 
-Nothing that is kept or shown has a password. One in an address becomes `MLFLOW_TRACKING_USERNAME` and
-`MLFLOW_TRACKING_PASSWORD` of this process and its workers; later commands take it from there.
+An address is kept and shown as its scheme, host, port and path, and for a database `OPTIONS`; anything else is refused.
+A user and a password become `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD` of this process and its workers;
+later commands take them from there. They go to addresses alone that the user named for this home.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
+from bench.atomic import Unwritable, write_text
 from bench.errors import UserError
 
 USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
-"""MLflow reads them for a server; for a database we hand the password on, and libpq has its own ways besides."""
+"""MLflow reads them for a server; for a database we hand them on, and libpq has its own ways besides."""
 SERVERS = ("http", "https", "databricks")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-FILES = {"sqlite": r"(?<=:///)[^?]+", "file": r"(?<=file:)(?!/).+"}
+FILES = {"sqlite": r"(?<=:///).+", "file": r"(?<=file:)(?!/).+"}
 """Schemes whose addresses are paths, and where the path is; an `@` is a part of a name there."""
 EXAMPLES = (
     "http://HOST:PORT, https://HOST, databricks, sqlite:///FILE, postgresql://.., mysql://.., mssql://.., file:.."
 )
-_SECRET = re.compile(r"pass(?!file)|pwd|secret|token", re.IGNORECASE)
+OPTIONS = ("charset", "driver", "sslmode")
+"""What an address of a database may say behind `?`, in letters, digits, blanks and `._+-`."""
 
 
 def kind(uri: str) -> str:
@@ -51,13 +56,13 @@ def plain_address(uri: str) -> str:
         whole = scheme in known
         if scheme in ("http", "https"):
             whole = bool(parts.hostname) and parts.port != 0
-        elif scheme == "sqlite":  # three slashes: a file, not a host
+        elif scheme in FILES:  # three slashes: a file, not a host
             whole = not parts.netloc and parts.path.strip("/") != ""
     except ValueError:  # a bracket or a port that is none
         whole = False
     if not whole:
         raise UserError(f"--tracking: expected an MLflow address ({EXAMPLES}), found '{shown(uri)}'")
-    if scheme in SERVERS and user:
+    if user is not None:
         os.environ[USERNAME] = user
     if password is not None:
         os.environ[PASSWORD] = password
@@ -66,54 +71,74 @@ def plain_address(uri: str) -> str:
 
 
 def separated(address: str) -> tuple[str, str | None, str | None]:
-    """An address without the password, and without the user of a server; the user and the password, decoded.
+    """An address without user and password; the user and the password, decoded.
 
     An unescaped `@`, `:` or `/` in a password is a part of it.
 
     Raises:
-        UserError: it cannot be told where the password ends, or there is a secret under another name.
+        UserError: it cannot be told where the password ends, or there is more than `OPTIONS` behind `?` or `#`.
     """
-    scheme, mark, rest = address.partition("://")
-    if not mark or scheme.partition("+")[0] in FILES:
-        return address, None, None
-    end = next((at for at, letter in enumerate(rest) if letter in "?#"), len(rest))
-    credentials, _, host = rest[:end].rpartition("@")
+    scheme, mark, rest = address.partition("://") if "://" in address else address.partition(":")
+    of = scheme.partition("+")[0]
+    is_file, ends = of in FILES, "?" if of == "sqlite" else "?#"
+    end = next((at for at, letter in enumerate(rest) if letter in ends), len(rest))
+    credentials, _, host = ("", "", rest[:end]) if is_file else rest[:end].rpartition("@")
     user, colon, word = credentials.partition(":")
     if "@" in rest[end:] or "/" in user:
         raise UserError(
             "--tracking: expected '?' and '#' in a password, '/' in a user, and '@' behind the host to be written as "
             "%3F, %23, %2F and %40, found one as it is"
         )
-    pairs = []
-    for pair in rest[end + 1 :].split("&"):
+    options = []
+    for pair in rest[end + 1 :].split("&") if rest[end:] else ():
         name, _, value = pair.partition("=")
-        if unquote(name) == "password":
+        if name == "password" and not is_file:
             colon, word = ":", value
-        elif _SECRET.search(unquote(name)) or (name == "odbc_connect" and _SECRET.search(unquote(value))):
-            raise UserError(f"--tracking: expected no {unquote(name)} in an address, found one")
+        elif of in DATABASES[1:] and name in OPTIONS and re.fullmatch(r"[\w .+-]{1,40}", unquote_plus(value)):
+            options.append(pair)
         else:
-            pairs.append(pair)
-    kept = f"{quote(unquote(user), safe='')}@" if user and scheme not in SERVERS else ""
-    query = rest[end : end + 1] + "&".join(pairs) if any(pairs) else ""
-    return f"{scheme}://{kept}{host}{query}", unquote(user) or None, unquote(word) if colon else None
+            raise UserError(
+                f"--tracking: expected nothing behind '?' or '#' but {', '.join(OPTIONS)} of a database, found more; "
+                f"{USERNAME} and {PASSWORD} are for credentials"
+            )
+    plain = f"{scheme}{mark}{host}{'?' * bool(options)}{'&'.join(options)}"
+    return plain, unquote(user) or None, unquote(word) if colon else None
 
 
 def secret_address(plain: str) -> str:
-    """The address to connect to: that of a database with the password from the environment, where it has a user."""
-    password = os.environ.get(PASSWORD)
-    scheme, mark, rest = plain.partition("://")
-    user, at, host = rest.partition("@")
-    secret = password and at and kind(plain) in DATABASES[1:]
-    return f"{scheme}{mark}{user}:{quote(password, safe='')}@{host}" if secret and password else plain
+    """The address to connect to: that of a database with the user and the password from the environment."""
+    user, password = os.environ.get(USERNAME), os.environ.get(PASSWORD)
+    if not user or kind(plain) not in DATABASES[1:]:
+        return plain
+    scheme, mark, host = plain.partition("://")
+    word = f":{quote(password, safe='')}" if password else ""
+    return f"{scheme}{mark}{quote(user, safe='')}{word}@{host}"
 
 
 def shown(address: str) -> str:
-    """An address that may be wrong, for a message: what could be a secret in it is starred out."""
-    head = re.match(r"[A-Za-z0-9+.:-]*?://", address)
+    """An address that may be wrong, for a message: stars stand for what is no scheme, host, port or path."""
+    head = re.match(r"[A-Za-z0-9+.-]*:/+", address)
     scheme = head[0] if head else ""
     rest = re.sub(r".*@", "***@", address.removeprefix(scheme), flags=re.DOTALL)
-    rest = re.sub(r"^([^:/?#\[@]*):(?!\d+(?:[/?#]|$))[^/?#]+", r"\1:***", rest)
-    return scheme + re.sub(r"([?&][^=&]*=)[^&]*", r"\1***", rest)
+    rest = re.sub(r"[?#].*", "***", rest, flags=re.DOTALL)
+    return scheme + re.sub(r"^([^:/\[@]*):(?!\d*(?:/|$)).*", r"\1:***", rest, flags=re.DOTALL)
+
+
+def remember(address: str, home: Path) -> None:
+    """Keeps that the user named an address for a home, in the user's own folder: a home may come from somebody else."""
+    with suppress(Unwritable):  # the address is then asked for again
+        write_text(_mark(address, home), f"{home.resolve()} {address}\n")
+
+
+def is_known(address: str, home: Path) -> bool:
+    """Whether the user named this address for this home before."""
+    return _mark(address, home).is_file()
+
+
+def _mark(address: str, home: Path) -> Path:
+    folder = Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"))
+    name = hashlib.sha256(f"{home.resolve()}\n{address}".encode()).hexdigest()
+    return folder / "seesaw" / "mlflow" / name
 
 
 def scrubbed(text: str) -> str:

@@ -48,7 +48,7 @@ COSTS: dict[str, Direction | None] = {
 
 AREAS = ("auc", "gauc", "gauc_positives")
 """Outcomes without a cut: areas under the ROC curve, over all rows or within groups."""
-ROWS_A_GROUP, BY_CHANCE = 2, 2 / 3
+ROWS_A_GROUP, BY_CHANCE = 2, 0.7
 """Groups say little about an order within them if they have fewer rows on average, or if a random order has more of
 `ndcg@5`, see `random_ndcg`."""
 

@@ -2,6 +2,8 @@
 
 `<run>/<data set>/predictions/` has `rows.json` and, for each split of `KEPT`, labels, groups and units of the rows,
 their segments and logged scores; and a file for each replicate and split. Arrays are memory-mapped and never pickled.
+An array's file ends with the digest of its name and of all bytes before; `rows.json` has one of its values.
+
 Of a split of more than `MOST_ROWS` rows some are kept: whole groups, or rows where there are none, by a hash, so that
 every worker keeps the same without asking.
 """
@@ -10,10 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +36,19 @@ KEPT: tuple[Split, ...] = (SEARCH, CONFIRM, TEST)
 """Splits whose predictions are kept."""
 MOST_ROWS = 2_000_000
 """The number of rows kept, about, of a split that has more."""
+DIGEST = 16
+"""Bytes of a digest."""
 Floats = NDArray[np.float32]
+
+
+class Damaged(UserError):
+    """A file of kept predictions that was changed, cut or removed; the text names it, and the remedy."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(
+            f"expected a whole file of kept predictions, found {file} changed, cut or gone; `seesaw resume` writes it "
+            "again"
+        )
 
 
 @dataclass(frozen=True)
@@ -78,31 +93,46 @@ def rows_of(folder: Path, split: str) -> Rows | None:
         folder: a data set's part of a run, and in it `FOLDER`.
 
     Raises:
-        UserError: a file of them is damaged or gone.
+        Damaged: a file of them.
     """
-    file = folder / FACTS
-    if not file.is_file():
+    if not (folder / FACTS).is_file():
         return None
-    facts = read_json(file)
-    try:
-        about = {"tasks": tuple(facts["tasks"]), "kinds": tuple(facts["kinds"]), "rates": tuple(facts["rates"])}
-        segments = {name: tuple(values) for name, values in facts["segments"].items()}
-        logged, of, weighted = list(facts["logged"]), int(facts["seen"][split][1]), bool(facts.get("weights"))
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        raise _damaged(folder, file) from None
+    facts = facts_in(folder)
+    segments = {name: tuple(values) for name, values in facts["segments"].items()}
+    logged, weighted = list(facts["logged"]), bool(facts.get("weights"))
     group = _array(folder, f"{split}.group")
     scores = _array(folder, f"{split}.logged") if logged else None
     return Rows(
-        **about,
+        tasks=tuple(facts["tasks"]),
+        kinds=tuple(facts["kinds"]),
+        rates=tuple(facts["rates"]),
         labels=_array(folder, f"{split}.labels"),
         group=group,
         units=_array(folder, f"{split}.units"),
         segments=segments,
         codes=_array(folder, f"{split}.segments") if segments else np.empty((len(group), 0), np.int16),
         logged={} if scores is None else {name: scores[:, at] for at, name in enumerate(logged)},
-        of=of,
+        of=int(facts["seen"][split][1]),
         weights=_array(folder, f"{split}.weights").prod(axis=1) if weighted else None,
     )
+
+
+def facts_in(folder: Path) -> dict[str, Any]:
+    """What `rows.json` says.
+
+    Raises:
+        Damaged: it was changed.
+    """
+    with suppress(UserError):
+        facts = read_json(folder / FACTS)
+        if isinstance(facts, dict) and facts.pop("digest", None) == digest_of(facts):
+            return facts
+    raise Damaged(folder / FACTS)
+
+
+def digest_of(facts: Mapping[str, Any]) -> str:
+    """Of the values of `rows.json`, its own left out."""
+    return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=DIGEST).hexdigest()
 
 
 def name_of(training: str, replicate: int) -> str:
@@ -121,7 +151,12 @@ def path_of(job: Job, split: str) -> Path | None:
     """Where a job leaves its predictions of a split; None where it keeps none."""
     if job.predictions is None or split not in KEPT:
         return None
-    return Path(job.predictions) / f"{name_of(job.training, job.replicate)}.{split}.npy"
+    return path(Path(job.predictions), split, name_of(job.training, job.replicate))
+
+
+def path(folder: Path, split: str, name: str) -> Path:
+    """The file of a replicate's predictions of a split; see `name_of`."""
+    return folder / f"{name}.{split}.npy"
 
 
 def predictions(folder: Path, split: str, name: str) -> Floats | None:
@@ -129,8 +164,11 @@ def predictions(folder: Path, split: str, name: str) -> Floats | None:
 
     Args:
         name: see `name_of`.
+
+    Raises:
+        Damaged: they were changed.
     """
-    return _array(folder, f"{name}.{split}") if (folder / f"{name}.{split}.npy").is_file() else None
+    return _array(folder, f"{name}.{split}") if path(folder, split, name).is_file() else None
 
 
 def joined(folder: Path, split: str, names: Sequence[str]) -> Floats | None:
@@ -156,16 +194,39 @@ def sampled(units: NDArray[np.uint64], split: str, rows: int) -> NDArray[np.bool
     return np.asarray((key >> np.uint64(11)) * 2.0**-53 < MOST_ROWS / rows)
 
 
+def seal(file: Path, name: str) -> None:
+    """Appends the digest of a file that is written and not yet called by its name."""
+    with file.open("rb+") as opened:
+        digest = _digest(opened, file.stat().st_size, name)
+        opened.write(digest)
+
+
+def is_whole(file: Path) -> bool:
+    """Whether it is there and holds what was written."""
+    with suppress(FileNotFoundError), file.open("rb") as opened:
+        size = file.stat().st_size - DIGEST
+        return size > 0 and _digest(opened, size, file.name) == opened.read()
+    return False
+
+
+def kept_digest(folder: Path, split: str, name: str) -> bytes:
+    """The digest at the end of a replicate's predictions of a split, unchecked; see `name_of`."""
+    file = path(folder, split, name)
+    with file.open("rb") as opened:
+        opened.seek(max(0, file.stat().st_size - DIGEST))
+        return opened.read()
+
+
+def _digest(opened: BinaryIO, size: int, name: str) -> bytes:
+    found = hashlib.blake2b(name.encode(), digest_size=DIGEST)
+    while size and (block := opened.read(min(size, 1 << 20))):
+        found.update(block)
+        size -= len(block)
+    return found.digest()
+
+
 def _array(folder: Path, name: str) -> NDArray[Any]:
     file = folder / f"{name}.npy"
-    try:
-        return mapped(file)
-    except (EOFError, FileNotFoundError, ValueError):
-        raise _damaged(folder, file) from None
-
-
-def _damaged(folder: Path, file: Path) -> UserError:
-    return UserError(
-        f"expected a whole file of kept predictions, found {file} damaged or gone; "
-        f"remove the folder {folder}, and `seesaw resume` writes it again"
-    )
+    if not is_whole(file):
+        raise Damaged(file)
+    return mapped(file)

@@ -52,7 +52,7 @@ def deploy(
     planned = plan(resolve_home(home), target, policy, name, seed)
     if planned.result.incomplete:
         TerminalProgress().note(f"note: {planned.result.incomplete}")
-    uri = planned.part.run.tracking_uri
+    uri = planned.part.run.store_address
     if promote or rollback or dry_run:
         registry = Registry(uri)
         if rollback:

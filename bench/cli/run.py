@@ -159,6 +159,7 @@ def resume(
         str | None,
         typer.Option(callback=device_name, help="auto, cpu or cuda from now on; default: as the run began."),
     ] = None,
+    tracking: Annotated[str | None, typer.Option(help="MLflow's address from now on.")] = None,
     current: Current = None,
     full: Full = False,
     json: Json = False,
@@ -168,7 +169,7 @@ def resume(
     from bench.run.current import with_current
     from bench.run.execute import extend
 
-    extended = extend(opened(run_, home), trials, samples, lengths, time, address, device)
+    extended = extend(opened(run_, home), trials, samples, lengths, time, address, device, tracking)
     _execute(with_current(extended, current), full, json)
 
 

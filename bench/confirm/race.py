@@ -21,7 +21,7 @@ from bench.frontier.points import BASELINE, baselines, estimates, searched_point
 from bench.frontier.posterior import p_nondominated
 from bench.frontier.samples import Sample, sample
 from bench.objectives import Objective
-from bench.predictions import path_of
+from bench.predictions import is_whole, path_of
 from bench.progress import Progress, Silent
 from bench.records import Point, Replicate, TrialRecord
 from bench.rows import CONFIRM, REPLICATED
@@ -172,8 +172,8 @@ def confirm(
 
     A point short of full length is trained to where it is, on the schedule of full length: as the search saw it.
 
-    A stored replicate whose predictions are to be kept and are gone is trained again for them alone: what is stored of
-    it stays.
+    A stored replicate whose predictions are to be kept, and are damaged or gone, is trained again for them alone: what
+    is stored of it stays.
 
     Args:
         points: of trials, see `bench.frontier.points`; several may be of one trial.
@@ -227,17 +227,17 @@ def _with(point: Point, known: Mapping[str, Sequence[Replicate]], asked: Mapping
 def _keep_again(
     study: Study, executor: Executor, make_job: MakeJob, points: Iterable[Point], progress: Progress
 ) -> None:
-    """Trains stored replicates again whose predictions are gone, for their files alone."""
+    """Trains stored replicates again whose predictions are damaged or gone, for their files alone."""
     stored, jobs = study.replicates(), []
     for point in points:
         for each in stored.get(point.training, ()):
             if each.failure is None:
                 job = make_job(point, each.replicate, REPLICATED)
                 paths = [path_of(job, split) for split in job.splits]
-                jobs += [job] if any(path is not None and not path.is_file() for path in paths) else []
+                jobs += [job] if any(path is not None and not is_whole(path) for path in paths) else []
     if not jobs:
         return
-    progress.note(f"kept predictions of {len(jobs)} replicates are gone: these are trained again for them")
+    progress.note(f"kept predictions of {len(jobs)} replicates are damaged or gone: these are trained again for them")
     with progress.task("predictions again", len(jobs), "replicates") as advance:
         for outcome in outcomes(executor, jobs, advance, None):
             if failure := outcome.failure:

@@ -249,7 +249,7 @@ def _fits(paths: tuple[Path, ...], file: RawFile, home: Path, progress: Progress
 
 def _name(url: str) -> str:
     """A file name of its own for each URL, so that parts of two sources never mix."""
-    tail = url.partition("?")[0].rpartition("/")[2][-60:] or "file"
+    tail = url.rpartition("/")[2][-60:] or "file"
     return f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{tail}"
 
 

@@ -24,7 +24,9 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 def _reachable(url: str) -> str:
-    """Raises a ValueError where a URL has no host, or has credentials: it is shown, and kept with every run."""
+    """Raises a ValueError where a URL has no host, or more than scheme, host, port and path, which may be secret: it is
+    shown, and kept with every run and package.
+    """
     try:
         parts = urlsplit(url)
         whole = bool(parts.hostname) and parts.port != 0
@@ -32,8 +34,11 @@ def _reachable(url: str) -> str:
         whole = False
     if not whole:
         raise ValueError(f"expected a URL such as https://host/path, found '{shown(url)}'")
-    if parts.username is not None:
-        raise ValueError(f"expected a URL without a user or a password, found '{shown(url)}'")
+    if parts.username is not None or "?" in url or "#" in url:
+        raise ValueError(
+            f"expected a URL of scheme, host, port and path, found '{shown(url)}'; fetch what needs more yourself, and "
+            "give its folder as --raw"
+        )
     return url
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from bench import content, plugins
 from bench.atomic import atomic_folder, writable
 from bench.confirm.baselines import check_static
-from bench.credentials import plain_address
+from bench.credentials import plain_address, remember
 from bench.data import load_card
 from bench.data.card import shape_of
 from bench.data.loading import find_card, lasting_name
@@ -141,6 +141,8 @@ def create(
             versions=versions(),
             plugins=plugins.needs(_choices(suite, executor, production)),
         )
+        if tracking is not None:
+            remember(tracking, home)
         with atomic_folder(folder) as temporary:
             (temporary / SPACE).write_bytes(space_file.read_bytes())
             (temporary / MANIFEST).write_text(manifest.text, encoding="utf-8")

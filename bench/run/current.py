@@ -232,10 +232,9 @@ def with_current(run: Run, given: str | None) -> Run:
         return run
     manifest = run.manifest
     check_confirms(manifest.suite.confirm.replicates)
+    address = run.store_address if given.startswith(REGISTERED) else None
     found = {
-        key: read_current(
-            lasting_current(given), part.card, [task.name for task in part.tasks], run.home, manifest.tracking_uri
-        )
+        key: read_current(lasting_current(given), part.card, [task.name for task in part.tasks], run.home, address)
         for key, part in run.datasets.items()
     }
     return replace(run, manifest=manifest.model_copy(update={"current": found}))

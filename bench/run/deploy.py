@@ -199,7 +199,7 @@ def check_name(planned: Plan) -> None:
         UserError: it would be such a version, or MLflow cannot be reached.
     """
     tasks, data = [task.name for task in planned.part.tasks], None if planned.named else planned.part.key
-    Registry(planned.part.run.tracking_uri).check_version(planned.name, tasks, data)
+    Registry(planned.part.run.store_address).check_version(planned.name, tasks, data)
 
 
 def make_package(
@@ -241,7 +241,7 @@ def make_package(
 def register(planned: Plan, package: Package, alias: str) -> tuple[str, list[Move]]:
     """Logs and registers a package and moves the alias; the version, and what moved."""
     run = planned.part.run
-    registry = Registry(run.tracking_uri, run.home)
+    registry = Registry(run.store_address, run.home)
     provenance = package.manifest.provenance
     tags = {
         "seesaw.run": run.name,

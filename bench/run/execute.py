@@ -13,6 +13,7 @@ from bench.atomic import write_text
 from bench.balancing import BALANCING, works_on_gradients
 from bench.confirm.baselines import baselines_of, check_static, full_lengths, retuned, tries_of, tuned
 from bench.confirm.race import confirm, kinds, members, shortlist
+from bench.credentials import plain_address, remember
 from bench.data import Store, prepare
 from bench.errors import UserError, listed
 from bench.frontier.history import SoFar
@@ -30,7 +31,7 @@ from bench.run.status import After, Pace, WithLater
 from bench.schema import Task
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import EXECUTORS, RAY
-from bench.search.executors.base import Options
+from bench.search.executors.base import Options, check_address
 from bench.search.plan import Plan, learnt
 from bench.search.ranking import reduction_factors
 from bench.search.space import Space
@@ -209,10 +210,11 @@ def extend(
     time: str | None = None,
     address: str | None = None,
     device: str | None = None,
+    tracking: str | None = None,
 ) -> Run:
     """The run with higher limits, its jobs at another address or on another device, which `execute` keeps.
 
-    A search that has ended goes on from there where its limits are raised.
+    A search that has ended goes on from there where its limits are raised. `tracking` is MLflow's address from now on.
 
     Raises:
         UserError: a limit that is not there, or above the new one; an address or a device that jobs could not use.
@@ -220,9 +222,13 @@ def extend(
     manifest = run.manifest
     if address is not None and manifest.executor != RAY:
         raise UserError(f"--address: expected a run with the executor ray, found {manifest.executor}")
+    check_address(address)
     if device is not None:
         check_device(device, manifest.executor, manifest.gpus)
     changes: dict[str, object] = {"address": address or manifest.address, "device": device or manifest.device}
+    if tracking is not None:
+        remember(tracking := plain_address(tracking), run.home)
+        changes["tracking_uri"] = tracking
     given = {"trials": trials, "samples": samples, "lengths": lengths, "time": time}
     given = {key: value for key, value in given.items() if value is not None}
     before = manifest.suite.budget

@@ -20,7 +20,7 @@ from pydantic import Field, RootModel
 from bench import plugins
 from bench.atomic import write_text
 from bench.content import read_toml
-from bench.credentials import home_address
+from bench.credentials import home_address, is_known, shown
 from bench.data import Card, Store, parse_card
 from bench.data.card import shape_of
 from bench.errors import UserError, unknown
@@ -153,6 +153,22 @@ class Run:
     def tracking_uri(self) -> str:
         """Where MLflow's store is."""
         return self.manifest.tracking_uri or home_address(self.home)
+
+    @property
+    def store_address(self) -> str:
+        """`tracking_uri`, to connect to; credentials of the environment may go there.
+
+        Raises:
+            UserError: it is that of `run.json`, and the user never named it for this home: the run may be another's.
+        """
+        address = self.manifest.tracking_uri
+        if address is not None and not is_known(address, self.home):
+            raise UserError(
+                f"{self.name}: expected an MLflow address that you named for {self.home} before, found "
+                f"{shown(address)} in the run's {MANIFEST}; if you trust it with your credentials, name it with "
+                "`seesaw sync` or `seesaw resume` and --tracking"
+            )
+        return self.tracking_uri
 
     @property
     def look_command(self) -> str:

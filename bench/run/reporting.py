@@ -15,7 +15,7 @@ from types import TracebackType
 import pandas as pd
 
 from bench.atomic import write_text
-from bench.credentials import plain_address
+from bench.credentials import plain_address, remember
 from bench.frontier.frontier import Frontier
 from bench.frontier.history import History
 from bench.frontier.pareto import resolve_reference
@@ -32,7 +32,7 @@ from bench.run.results import DatasetResult, page_path, result_of, view_of
 from bench.search.study import Study
 from bench.tracking.logbook import Ending, Logbook, Section
 from bench.tracking.store import TrackingError
-from bench.tracking.values import OBJECTIVES, REFERENCE, UNTIL, Front, Value, outward, word
+from bench.tracking.values import OBJECTIVES, PICKED, REFERENCE, UNTIL, VERDICT, Front, Value, word
 
 PATIENCE = 10.0  # seconds without an answer, at the end of a run
 AT_THE_END = 120.0  # seconds in all, however slowly it answers
@@ -44,13 +44,13 @@ class Reporter:
     """Logs a run while it is carried out. One a run: it holds the run's lock.
 
     Raises:
-        UserError: another driver works on the run, or it is being sent.
+        UserError: another driver works on the run, or it is being sent; or as `Run.store_address`.
     """
 
     def __init__(self, run: Run, progress: Progress) -> None:
-        self._run, self._progress = run, progress
+        self._run, self._progress, address = run, progress, run.store_address
         self._lock = FolderLock(run.folder)
-        self._logbook = Logbook(run.manifest.tracking_uri, run.home)
+        self._logbook = Logbook(address, run.home)
         self._told_of_trouble = False
 
     def begin(self, part: DatasetRun, study: Study, fingerprint: str) -> None:
@@ -104,7 +104,8 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
         UserError: a driver works on the run, or there is nothing to send.
         TrackingError: MLflow could not be reached, or not all the time.
     """
-    uri = uri if uri is None else plain_address(uri)
+    if uri is not None:
+        remember(uri := plain_address(uri), run.home)
     with FolderLock(run.folder):
         parts = run.datasets.values()
         begun = [
@@ -114,7 +115,7 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
         ]
         fronts = page_path(run).is_file() and all((part.folder / "frontier.parquet").is_file() for part in parts)
         finished = fronts and all(study.confirmed for *_, study in begun)
-        logbook = Logbook(uri or run.manifest.tracking_uri, run.home, live=False)
+        logbook = Logbook(uri or run.store_address, run.home, live=False)
         try:
             for part, data, study in begun:
                 section = _section(logbook, part, study, data)
@@ -153,6 +154,7 @@ def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str)
             "seed": str(manifest.seed),
             "created": manifest.created,
         },
+        dataset=part.card.key,
         params={
             "sampler": suite.search.sampler,
             "objectives": ", ".join(each.name for each in objectives),
@@ -168,7 +170,6 @@ def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str)
 
 
 SERVED, TABLE, PICTURE, PICK = "serving_front.json", "frontier.json", "front.svg", "picked.json"
-VERDICT = "seesaw.verdict"
 CHOSEN = "chosen/"
 """Metrics of the pick on the parent; charts of this name come before all others."""
 
@@ -194,7 +195,7 @@ def on_trials(
             "front.rank": "none" if pd.isna(row["rank"]) else str(row["rank"]),
             "front.p_nondominated": "none" if math.isnan(chance) else f"{chance:.4f}",
             UNTIL: row["point"].partition("@")[2] or word(None),
-            "seesaw.picked": word(pick is not None and pick.trial == row["trial"]),
+            PICKED: word(pick is not None and pick.trial == row["trial"]),
         }
         found[int(row["trial"])] = [Value(name, value, time=when) for name, value in numbers.items()], tags
     return found
@@ -217,17 +218,15 @@ def front_of(result: DatasetResult, picture: str, experiment: str, run: str, whe
         "mlflow.note.content": _description(result, files, f"#/experiments/{experiment}/runs/{run}/artifacts", run),
         "mlflow.loggedArtifacts": json.dumps(tables),  # MLflow shows these as tables
         VERDICT: result.verdict.kind,
-        "seesaw.picked": pick.point if pick else "none",
+        PICKED: pick.point if pick else "none",
         "seesaw.pick_reason": pick.reason if pick else "none",
         "seesaw.pick_by_rule": "unknown" if holds is None else f"{holds:.2f}",
         "seesaw.answer": frontier.answer.sentence if frontier.answer else "none",
         OBJECTIVES: json.dumps([[each.name, each.direction] for each in frontier.objectives]),
         REFERENCE: json.dumps(frontier.reference),
     }
-    columns = [f"tags.`{VERDICT}`", "tags.`seesaw.picked`"]
-    columns += [f"metrics.`{outward(CHOSEN + name)}`" for name in chosen if not name.endswith(".gain")]
     values = [Value(name, value, time=when) for name, value in numbers.items()]
-    return Front(on_trials(frontier, pick, when), values, tags, files, columns)
+    return Front(on_trials(frontier, pick, when), values, tags, files)
 
 
 def _chosen(result: DatasetResult) -> dict[str, float]:

@@ -85,6 +85,8 @@ def serving_of(
             served = served_front(candidates, rows, outcomes, now, seed)
             if keep:
                 save(served, part.folder, digest)
+    except predictions.Damaged:
+        raise
     except UserError as error:
         return Serving(None, rates, against, str(error))
     return Serving(
@@ -121,13 +123,13 @@ def candidates_of(
             names = [predictions.name_of(point.training, run.replicate)]
             if point.kind == "single_task":
                 names = kept_names(sources, rows.tasks, run.seed) or []
-            there = (predictions.predictions(folder, split, name) for name in names for split in KEPT)
-            if run.failure is None and names and all(each is not None for each in there):
+            there = (predictions.path(folder, split, name).is_file() for name in names for split in KEPT)
+            if run.failure is None and names and all(there):
                 seeds.append(run.seed)
                 files.append(names)
         if seeds:
-            read = _reader(folder, files)
-            found.append(Candidate(point.id, point.name, point.architecture, point.role, tuple(seeds), read))
+            read, digest = _reader(folder, files), _digests(folder, files)
+            found.append(Candidate(point.id, point.name, point.architecture, point.role, tuple(seeds), read, digest))
     return found
 
 
@@ -145,6 +147,11 @@ def _reader(folder: Path, files: Sequence[Sequence[str]]) -> Callable[[str, int]
     return read
 
 
+def _digests(folder: Path, files: Sequence[Sequence[str]]) -> Callable[[str, int], bytes]:
+    """The digests that the files of a replicate end with."""
+    return lambda split, place: b"".join(predictions.kept_digest(folder, split, name) for name in files[place])
+
+
 def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, Rows]) -> tuple[Current | None, str]:
     """The current point among the candidates, and what it is; a column of the log joins them here."""
     now, ids = current_of(part), [each.id for each in candidates]
@@ -158,7 +165,8 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
             least = float(np.nanmin(values)) if np.isfinite(values).any() else 0.0
             return np.nan_to_num(values, nan=least - 1.0)[:, None]  # a row without a score was ranked last
 
-        candidates.append(Candidate(now.id, name, "logged score", "current", (), logged))
+        of_rows = Candidate(now.id, name, "logged score", "current", (), logged, lambda split, place: column.encode())
+        candidates.append(of_rows)
         lacking = float(np.isnan(rows[TEST].logged[column]).mean())
         return Current(now.id), name + (f" ({lacking:.1%} of test's rows lack it and rank last)" if lacking else "")
     if now.id in ids:

@@ -11,6 +11,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages.journal._storage import JournalOperation as Operation
 from optuna.study import StudyDirection
+from optuna.study.study import _SYSTEM_ATTR_METRIC_NAMES
 from optuna.trial import TrialState
 
 from bench.atomic import room_for, write_text
@@ -56,6 +57,10 @@ class Dashboard:
                 directions = [int(StudyDirection[objective.direction.upper()]) for objective in objectives]
                 for name in ("search", "confirm"):
                     self._line(Operation.CREATE_STUDY, study_name=name, directions=directions)
+                names = [objective.name for objective in objectives]
+                for study in (0, 1):  # as `Study.set_metric_names` does
+                    attribute = {_SYSTEM_ATTR_METRIC_NAMES: names}
+                    self._line(Operation.SET_STUDY_SYSTEM_ATTR, study_id=study, system_attr=attribute)
             case "asked" if not event["rung"]:
                 self._running.add(event["trial"])
                 self._trials.append(self._made)

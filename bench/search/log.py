@@ -1,7 +1,8 @@
 """The log of a search: `study.jsonl`, one JSON object a line for each event, and the records that events make.
 
 Each line is flushed to disk. It is the only source of truth; all else that is known of a search is a view of it. An
-event is there whole or not at all: readers ignore a torn last line, and a driver cuts it off.
+event is there whole or not at all: readers ignore a torn last line, and a driver cuts it off. A line begins with the
+checksum (CRC-32) of the rest of it, carried on from the line before, so that a line that is missing is found out, too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import gc
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -18,6 +20,7 @@ from io import FileIO
 from itertools import product
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from pydantic_core import from_json
@@ -44,6 +47,9 @@ from bench.search.space import UNTIED
 FILE = "study.jsonl"
 AT_LENGTH = "at length"
 """The last key of an event, for what few readers need. An event that was read has a function there that decodes it."""
+_HEAD = '{"crc32":"%08x",'
+_SUM = re.compile(rb'\{"crc32":"([0-9a-f]{8})",')
+_BODY = len(_HEAD % 0)
 _MARK = f',"{AT_LENGTH}":'.encode()  # unique: no name of a configuration or of a metric has a space
 
 Event = dict[str, Any]
@@ -54,7 +60,7 @@ class Log:
 
     Args:
         folder: of the search; the file is created with its first event.
-        write: whether this is the writer, which checks every line whole and cuts off a torn one.
+        write: whether this is the writer, which cuts off a torn line.
 
     Raises:
         UserError: the file is damaged elsewhere than at its end, or is no log of a search.
@@ -65,12 +71,14 @@ class Log:
         self._write = write
         text = self.path.read_bytes() if self.path.is_file() else b""
         *self._lines, _torn = text.split(b"\n")
+        if text and (not text.startswith(_HEAD.partition("%")[0].encode()) or not self._lines):
+            raise UserError(f"{self.path}: expected the log of a search by this version, found another file")
         try:
-            self._at(len(self._lines), whole=True) if self._lines else None
+            self._at(len(self._lines)) if len(self._lines) > 1 else None
         except UserError:
+            self._at(len(self._lines) - 1)  # torn is the last line alone
             self._lines.pop()
-        if text and (not self._lines or self._at(1).get("event") != "begun"):
-            raise UserError(f"{self.path}: expected the log of a search, found another file")
+        self._sum = _sum_in(self._lines[-1]) if self._lines else 0
         self._size = sum(len(line) + 1 for line in self._lines)
         if write and self._size < len(text):
             os.truncate(self.path, self._size)
@@ -84,13 +92,15 @@ class Log:
     def append(self, event: Event) -> Event:
         """Puts an event on the disk; gives it as a reader would find it."""
         assert self._write
-        line = json.dumps(event, separators=(",", ":"))
+        body = json.dumps(event, separators=(",", ":"))[1:].encode()
+        found = crc32(body, self._sum)
+        line = (_HEAD % found).encode() + body + b"\n"
         if not self._size:
-            write_text(self.path, f"{line}\n")  # so that a file with anything in it has a whole first line
+            write_text(self.path, line.decode())  # so that a file with anything in it has a whole first line
         else:
-            self._add(f"{line}\n".encode())
-        self._size += len(line) + 1
-        return _parse(line.encode(), str(self.path))
+            self._add(line)
+        self._size, self._sum = self._size + len(line), found
+        return _parse(body)
 
     def _add(self, text: bytes) -> None:
         with room_for(self.path), self._opened() as file:
@@ -111,11 +121,16 @@ class Log:
         except FileNotFoundError as error:  # not made anew: where the folder was moved, that would be half a log
             raise Unwritable(self.path, error.errno) from None
 
-    def _at(self, number: int, whole: bool = False) -> Event:
-        event = _parse(self._lines[number - 1], f"{self.path}: line {number}")
-        if (whole or self._write) and AT_LENGTH in event:
-            event[AT_LENGTH]()
-        return event
+    def _at(self, number: int) -> Event:
+        line = self._lines[number - 1]
+        body, before = line[_BODY:], _sum_in(self._lines[number - 2]) if number > 1 else 0
+        if (found := _sum_in(line)) != (wanted := crc32(body, before)):
+            raise UserError(
+                f"{self.path}: line {number} is damaged, or lines before it are missing: expected the checksum "
+                f"{wanted:08x}, found {found:08x}; put back a copy of the file, or cut off line {number} and all after "
+                "it, and `seesaw resume` goes on from there"
+            )
+        return _parse(body)
 
 
 @contextmanager
@@ -130,24 +145,19 @@ def many_objects() -> Iterator[None]:
             gc.enable()
 
 
-def _parse(line: bytes, where: str) -> Event:
-    head, mark, rest = line.partition(_MARK)
-    event = _object(head + b"}" if mark else line, where)
+def _sum_in(line: bytes) -> int:
+    """The checksum that a line says it has; 0 where it says none."""
+    found = _SUM.match(line)
+    return int(found[1], 16) if found else 0
+
+
+def _parse(body: bytes) -> Event:
+    """The event of a line without its head."""
+    head, mark, rest = body.partition(_MARK)
+    event: Event = from_json(b"{" + head + b"}" if mark else b"{" + body)
     if mark:
-        event[AT_LENGTH] = partial(_object, rest[:-1], where)
-    elif AT_LENGTH in event:  # somebody wrote the line anew, with spaces
-        event[AT_LENGTH] = partial(dict, event[AT_LENGTH])
+        event[AT_LENGTH] = partial(from_json, rest[:-1])
     return event
-
-
-def _object(text: bytes, where: str) -> Event:
-    try:
-        found = from_json(text)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise UserError(f"{where} is damaged; expected one event of a search as a JSON object")
-    return found
 
 
 def outcome_event(outcome: Outcome | Failure, objectives: tuple[Objective, ...]) -> Event:

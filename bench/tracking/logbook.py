@@ -28,7 +28,21 @@ from typing import Any, Literal
 from bench.frontier.history import History
 from bench.records import TrialRecord
 from bench.tracking.store import PAUSE, TRIES, MlflowStore, Node, TrackingError
-from bench.tracking.values import NONE, RUNNING, UNPLACED, VIEW, Front, Key, Texts, Wanted, key_of, runs_of, volumes
+from bench.tracking.values import (
+    NONE,
+    PICKED,
+    RUNNING,
+    UNPLACED,
+    VERDICT,
+    VIEW,
+    Front,
+    Key,
+    Texts,
+    Wanted,
+    key_of,
+    runs_of,
+    volumes,
+)
 
 Ending = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -50,6 +64,7 @@ class Section:
     Args:
         identity: what tells the part from others: `run, suite, dataset, space, seed`, `fingerprint` of the encoded
             store, and when the run was `created`: an earlier run of the same name may be gone from this machine.
+        dataset: a short name of the data set, which `identity` may have as a path.
         params: what else was asked for and stays; tags: what may change, such as a budget that is raised.
         live: whether a parent that is there is marked as going on.
 
@@ -64,6 +79,7 @@ class Section:
     history: History
     experiment: str
     identity: Texts
+    dataset: str
     params: Texts = field(default_factory=dict)
     tags: Texts = field(default_factory=dict)
     source: str = ""
@@ -123,7 +139,8 @@ class Section:
                     parent.ask(f"store {name} with", "log_text", text, name)
                 self.sent["fronts"] += 1
             parent.send(front.values, tags={**front.tags, DIGEST: digest})
-            view = f"mlflow.sharedViewState.{VIEW}", json.dumps({"selectedColumns": front.columns})
+            columns = [f"tags.`{name}`" for name in (VERDICT, PICKED)]
+            view = f"mlflow.sharedViewState.{VIEW}", json.dumps({"selectedColumns": columns})
             self.store.ask(f"store the view '{VIEW}'", "set_experiment_tag", experiment, *view)
         if ending:
             parent.set_status(ending, ended)
@@ -136,10 +153,10 @@ class Section:
         experiment = self.store.experiment(self.experiment, make=True)
         self._read(experiment)
         asked = {**{name: value for name, value in own.items() if name not in ("run", "created")}, **self.params}
-        name, tags = f"{own['run']} {own['dataset']} {own['space']}", {**known, **self.tags}
+        name, tags = f"{own['run']} {self.dataset}", {**known, **self.tags}
         self._put(Wanted((), name, tags, asked, [], RUNNING if self.live else None), experiment)
         parent = self._nodes[()]
-        data = Dataset(own["dataset"], own["fingerprint"][:36], "card", self.source)  # a digest has 36 letters at most
+        data = Dataset(self.dataset, own["fingerprint"][:36], "card", self.source)  # a digest has 36 letters at most
         inputs = [DatasetInput(data, [InputTag("mlflow.data.context", "train")])]  # sent again, it is there once
         parent.ask("log the data of", "log_inputs", inputs)
         return experiment, parent.run_id

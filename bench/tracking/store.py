@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import os
+import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +24,17 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+FILES = "seesaw.files"
+"""Tag of an experiment of the store at home: where its files lay when its address was written last."""
+PLACES = (
+    ("experiment_tags", "value"),
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""Tables and columns in which MLflow keeps absolute addresses of files."""
 TRIES = 3
 PAUSE = 0.2  # seconds between them
 LONGEST_TAG = 5000  # characters
@@ -87,7 +100,12 @@ class MlflowStore:
 
     @property
     def _file(self) -> Path:
-        return Path(self.uri.partition(":///")[2].partition("?")[0])
+        return Path(self.uri.partition(":///")[2])
+
+    @property
+    def _beside(self) -> str:
+        """Where a home has the files of the store that is this sqlite file; empty for another kind of store."""
+        return (self._file.resolve().parent / "mlartifacts").as_uri() if kind(self.uri) == "sqlite" else ""
 
     def _open(self) -> MlflowClient:
         if self._client is None:
@@ -95,6 +113,7 @@ class MlflowStore:
 
             try:
                 self._make_file()
+                self._move_files()
                 secret = secret_address(self.uri)
                 self._client = MlflowClient(tracking_uri=secret, registry_uri=secret)
             finally:
@@ -113,6 +132,20 @@ class MlflowStore:
                 with scratch_folder(file) as folder:
                     MlflowClient(tracking_uri=self.uri.replace(str(file), str(folder / file.name)))
                     rename(folder / file.name, file)
+
+    def _move_files(self) -> None:
+        """Has addresses of files point beside a sqlite file that was copied or moved with its home; else the old files
+        would be written. Only of experiments that were made in their home's own store.
+        """
+        if not (beside := self._beside) or not os.access(self._file, os.W_OK):
+            return
+        with closing(sqlite3.connect(self._file)) as database, database:
+            found = database.execute(f"SELECT DISTINCT value FROM experiment_tags WHERE key = '{FILES}'").fetchall()
+            for old in {place for (place,) in found} - {beside}:
+                for table, column in PLACES:
+                    below = f"substr({column} || '/', 1, {len(old) + 1}) = ?"
+                    moved = f"UPDATE {table} SET {column} = ? || substr({column}, {len(old) + 1}) WHERE {below}"
+                    database.execute(moved, (beside, f"{old}/"))
 
     def ask(self, to: str, method: str, *args: Any, tries: int = TRIES, **options: Any) -> Any:
         """What a method of MLflow's client gives, or a TrackingError; also where nothing more is to be sent.
@@ -141,7 +174,8 @@ class MlflowStore:
         if (found := self.ask(to, "get_experiment_by_name", name)) is not None:
             return str(found.experiment_id)
         if make:  # where its answer is lost, the next one finds it
-            return str(self.ask(to, "create_experiment", name, self._artifacts, tries=1))
+            tags = {FILES: self._artifacts} if self._artifacts and self._artifacts == self._beside else None
+            return str(self.ask(to, "create_experiment", name, self._artifacts, tags, tries=1))
         raise unknown("experiment", name, [each.name for each in self.ask(to, "search_experiments")])
 
 

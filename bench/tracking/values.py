@@ -15,12 +15,14 @@ STATUS = {"completed": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
 """From a finished trial's state to the status of its run."""
 UNTIL = "seesaw.until"
 """Tag of a trial and of a replicate: training samples at which the point was stopped, `none` for full length."""
+VERDICT, PICKED = "seesaw.verdict", "seesaw.picked"
+"""Tags of a parent, and columns of the table of runs: MLflow would put metrics before them, and them off the screen."""
 VIEW = "seesaw"
-"""Name of the view that holds the runs table's columns."""
+"""Name of the view that has these columns."""
 DIAGNOSIS = "diagnosis/"
 OBJECTIVES, REFERENCE = "seesaw.objectives", "seesaw.reference"
 """Tags of a parent: what its front compares (name and direction), and the hypervolume's reference, as JSON."""
-UNPLACED = {"front.on_front": "false", "front.rank": "none", "front.p_nondominated": "none", "seesaw.picked": "false"}
+UNPLACED = {"front.on_front": "false", "front.rank": "none", "front.p_nondominated": "none", PICKED: "false"}
 """The place of a trial that did not complete."""
 Texts = Mapping[str, str]
 NONE: Texts = {}
@@ -89,14 +91,12 @@ class Front(NamedTuple):
     Attributes:
         placed: values and tags of each trial that was compared, by number.
         values, tags, files: of the parent; files are texts by name.
-        columns: of the table of runs, in MLflow's words.
     """
 
     placed: Mapping[int, tuple[list[Value], Texts]]
     values: list[Value]
     tags: Texts
     files: Texts
-    columns: list[str]
 
 
 def runs_of(record: TrialRecord, placed: Sequence[Value] = (), place: Texts = NONE) -> list[Wanted]:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from bench.atomic import atomic_path, write_text
 from bench.data import Store
 from bench.data.arrays import ArrayWriter
 from bench.data.store import Split
 from bench.outcomes.bootstrap import units_of
-from bench.plain import read_json
-from bench.predictions import FACTS, KEPT, sampled
+from bench.predictions import FACTS, KEPT, Damaged, digest_of, facts_in, rows_of, sampled, seal
 from bench.schema import Schema
 from bench.training.metrics import joint_labels
 
@@ -42,12 +41,22 @@ def keeping(path: Path | None, tasks: int, split: str, rows: int) -> Iterator[Ke
     if path is None:
         yield lambda joint, units: None
         return
-    with atomic_path(path) as temporary, ArrayWriter(temporary, np.float32, (tasks,)) as writer:
+    with _array(path, np.float32, tasks) as writer:
         yield lambda joint, units: writer.append(joint[sampled(units, split, rows)])
 
 
+@contextmanager
+def _array(path: Path, kind: DTypeLike, *row: int) -> Iterator[ArrayWriter]:
+    with atomic_path(path) as temporary:
+        with ArrayWriter(temporary, kind, row) as writer:
+            yield writer
+        seal(temporary, path.name)
+
+
 def write_rows(store: Store, folder: Path) -> None:
-    """Writes the rows whose predictions are kept, where they are not there; removes what was left half-written there.
+    """Writes the rows whose predictions are kept, where they are not there as they were written.
+
+    Removes what was left half-written there.
 
     Args:
         store: with the tasks of the run.
@@ -60,10 +69,9 @@ def write_rows(store: Store, folder: Path) -> None:
         path.unlink(missing_ok=True)
     tasks = store.schema.tasks
     about = {"fingerprint": store.fingerprint, "tasks": [task.name for task in tasks], "splits": list(KEPT)}
-    file = folder / FACTS
-    known = read_json(file) if file.is_file() else None
-    if isinstance(known, dict) and about.items() <= known.items():
-        return
+    with suppress(Damaged):
+        if all(rows_of(folder, split) for split in KEPT) and about.items() <= facts_in(folder).items():
+            return
     facts = about | {
         "kinds": [task.kind for task in tasks],
         "rates": _rates(store.split("train"), store.schema),
@@ -72,7 +80,7 @@ def write_rows(store: Store, folder: Path) -> None:
         **({"weights": True} if store.weights else {}),
         "seen": {split: [_write(store, split, folder), len(store.split(split))] for split in KEPT},
     }
-    write_text(file, json.dumps(facts, indent=1) + "\n")
+    write_text(folder / FACTS, json.dumps(facts | {"digest": digest_of(facts)}, indent=1))
 
 
 def _rates(train: Split, schema: Schema) -> list[float]:
@@ -92,8 +100,7 @@ def _write(store: Store, split: Any, folder: Path) -> int:
     with ExitStack() as stack:
 
         def writer(array: str, kind: Any, *row: int) -> ArrayWriter:
-            temporary = stack.enter_context(atomic_path(folder / f"{split}.{array}.npy"))
-            return stack.enter_context(ArrayWriter(temporary, kind, row))
+            return stack.enter_context(_array(folder / f"{split}.{array}.npy", kind, *row))
 
         labels = writer("labels", np.float32, len(store.schema.tasks))
         group, units = writer("group", np.int32), writer("units", np.uint64)

@@ -70,7 +70,7 @@ def measure(uri: str | None, home: Path, numbers: list[int]) -> Iterator[tuple[i
     """For each number of trials: it, ms of the driver's thread and ms of the process, a trial."""
     logbook = Logbook(uri, home)
     own = {"run": "r", "suite": "s", "dataset": "d", "space": "p", "fingerprint": "f", "seed": "0"}
-    section = logbook.section(History(OBJECTIVES, REFERENCE, False), experiment="seesaw/s", identity=own)
+    section = logbook.section(History(OBJECTIVES, REFERENCE, False), experiment="seesaw/s", identity=own, dataset="d")
     _drain(section)
     handing = 0.0
     process, thread = time.process_time(), time.thread_time()

@@ -39,3 +39,12 @@ def test_a_run_keeps_every_replicates_predictions(seesaw, shop, tmp_path: Path) 
     sources = sources_of(points(study.records(), study.objectives), study.objectives)
     own = kept_names(sources, rows.tasks, sources["click"].replicates[0].seed)
     assert np.isfinite(joined(folder, "test", own)).all()
+    (part.folder / "served.json").unlink()  # drawn again
+    for name in (f"{own[0]}.confirm.npy", "test.labels.npy"):
+        file = folder / name
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-40] + bytes([whole[-40] ^ 1]) + whole[-39:])
+        said = seesaw("frontier", "kept")
+        assert (said.code, said.err.count("\n"), f"found {file} changed, cut or gone" in said.err) == (2, 1, True)
+        file.write_bytes(whole)
+    assert seesaw("frontier", "kept").code == 0

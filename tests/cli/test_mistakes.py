@@ -159,6 +159,7 @@ MISTAKES = [
     Mistake("no host of a tracking store", (*RUN, "--tracking", "http://[::1/x"), ("--tracking", "http://[::1/x")),
     Mistake("no host of a source", PREPARE, ("card.toml", "sources.0", "http://[::1/x"), source("http://[::1/x")),
     Mistake("a password of a source", PREPARE, ("sources.0", "http://***@host/x"), source("http://me:word@host/x")),
+    Mistake("a secret of a source", PREPARE, ("sources.0", "'https://host/x***'"), source("https://host/x?sig=a")),
     Mistake("a path as a run's name", (*RUN, "--name", "../out"), ("--name", "../out")),
     # Cards
     Mistake("broken card", PREPARE, ("card.toml", "TOML", "line"), card('kind = "csv"', "kind = csv")),

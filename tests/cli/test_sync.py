@@ -5,22 +5,30 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from bench import cli
 from bench.credentials import PASSWORD, USERNAME
+from bench.errors import UserError
 from bench.run import execute as execution
+from bench.run.create import create
+from bench.run.execute import extend
 from bench.run.folder import Run
+from bench.run.reporting import _section
 from bench.search.study import Study
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tracking"))  # its servers, and its way to compare stores
 
 from contents import content, everything_once
-from servers import RealServer
+from servers import RealServer, silent_server
 
 SECRET = "a@s3cret"
 
@@ -101,6 +109,42 @@ def test_no_password_is_kept_or_shown(server: RealServer, shell: Shell, away) ->
     files = [path for path in shell.home.rglob("*") if path.is_file()]
     assert {"run.json", "provenance.json", "report.html", "study.jsonl"} <= {path.name for path in files}
     assert not [path for path in files if b"s3cret" in path.read_bytes()]
+
+
+def test_credentials_go_only_to_an_address_that_was_named_for_this_home(
+    seesaw, shop, tmp_path: Path, monkeypatch
+) -> None:
+    """A run and its whole home may be somebody else's."""
+    for name in (USERNAME, PASSWORD):
+        monkeypatch.setenv(name, SECRET)
+    with silent_server() as (port, asked):
+        uri, theirs, mine = f"http://127.0.0.1:{port}", tmp_path / "theirs", tmp_path / "home"
+        create(theirs, str(shop.suite), name="a", raw=shop.raw, executor="inline", tracking=uri)
+        assert Run.open(theirs, "a").store_address == uri
+        shutil.copytree(theirs, mine)
+        for command in (("sync", "a"), ("resume", "a"), ("resume", mine / "runs" / "a", "--current", "models:/m/1")):
+            said = seesaw(*command)
+            assert (said.code, said.out) == (2, "")
+            assert f"an MLflow address that you named for {mine} before, found {uri} in" in one_sentence(said.err)
+            assert not asked
+        assert seesaw("sync", "a", "--tracking", uri).code == 0
+        run = Run.open(mine, "a")
+        assert run.store_address == uri
+        other = extend(run, tracking="https://me:s3cret@host/x")
+        with pytest.raises(UserError, match=r"^--address: expected HOST:PORT .* found 'ray://\*\*\*@host:1'$"):
+            extend(
+                replace(run, manifest=run.manifest.model_copy(update={"executor": "ray"})),
+                address="ray://s3cret@host:1",
+            )
+        assert (other.manifest.tracking_uri, other.store_address) == ("https://host/x", "https://host/x")
+
+
+def test_in_mlflow_a_run_has_its_data_sets_short_name(shop, tmp_path: Path) -> None:
+    run = create(tmp_path / "home", str(shop.suite), name="a", raw=shop.raw, executor="inline")
+    [part] = run.datasets.values()
+    logbook: Any = SimpleNamespace(section=lambda history, **more: more)
+    found: Any = _section(logbook, part, cast(Study, SimpleNamespace(ladder=())), "f00d")
+    assert (found["dataset"], found["identity"]["dataset"]) == ("shop", str(shop.card))
 
 
 def one_sentence(err: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from search_toys import objectives, toy_plan
 
-from bench.predictions import path_of
+from bench.predictions import path_of, seal
 from bench.records import Job, TrialRecord, TrialResult
 from bench.run.limits import ladder
 from bench.search.plan import Plan
@@ -102,5 +102,6 @@ def leaving_predictions(job: Job) -> TrialResult:
         if (path := path_of(job, split)) is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{job.trial} {job.seed} {job.until} {split}")
+            seal(path, path.name)
     metrics = {f"{split}/{name}": 0.5 + job.seed % 97 / 1000 for split in job.splits for name in job.objectives}
     return TrialResult(metrics, {}, [], dict(job.config) | {"store": job.store})

@@ -54,7 +54,9 @@ def test_optuna_dashboard_shows_our_trials_as_they_come(tmp_path: Path) -> None:
     with Study.open(tmp_path, plan) as study:
         search(plan, study, InlineExecutor(train), make_job, look)
     assert seen == [["COMPLETE"] * number for number in range(1, 7)]
-    shown = get(dashboard.wsgi(storage), f"/api/studies/{found}")["trials"]
+    answer = get(dashboard.wsgi(storage), f"/api/studies/{found}")
+    assert answer["objective_names"] == ["click.auc", "like.auc"]
+    shown = answer["trials"]
     records = Study.read(tmp_path).records()
     for trial, record in zip(shown, records, strict=True):
         assert (trial["number"], trial["state"]) == (record.number, "Complete")

@@ -20,6 +20,8 @@ from bench.search.log import AT_LENGTH, FILE, Event, Log
 from bench.search.plan import Plan
 from bench.search.study import Study
 
+SAID = r"study\.jsonl: line {} is damaged, or lines before it are missing: expected the checksum \w+, found \w+; put"
+
 
 def written(folder: Path, *events: Event) -> bytes:
     log = Log(folder, write=True)
@@ -45,7 +47,9 @@ def test_what_is_appended_is_read_to_the_last_bit(tmp_path: Path) -> None:
     found = log.append(event | {AT_LENGTH: {"curve": [event]}})
     assert plain(found) == read(tmp_path)[1] == event | {AT_LENGTH: {"curve": [event]}}
     assert str(plain(found)["values"]) == str(event["values"])  # the sign of zero, too
-    assert json.loads((tmp_path / FILE).read_bytes().splitlines()[1]) == plain(found)  # a line is plain JSON
+    line = json.loads((tmp_path / FILE).read_bytes().splitlines()[1])  # plain JSON, a checksum first
+    assert list(line) == ["crc32", *plain(found)]
+    assert line.items() >= plain(found).items()
 
 
 def test_cut_anywhere_the_file_holds_whole_events_and_is_gone_on_with(tmp_path: Path) -> None:
@@ -71,20 +75,40 @@ def test_a_last_line_that_is_no_event_counts_as_torn(tmp_path: Path) -> None:
         assert (tmp_path / FILE).read_bytes() == text
 
 
-@pytest.mark.parametrize("damage", [(b'"a"', b'"a'), (b'{"event":"a"', b'["event":"a"'), (b"1.5]", b"1.5}")])
-def test_damage_elsewhere_is_refused_by_its_line_and_left_alone(tmp_path: Path, damage: tuple[bytes, bytes]) -> None:
-    text = written(tmp_path, {"event": "a", AT_LENGTH: {"long": [1.5]}}, {"event": "b"})
-    (tmp_path / FILE).write_bytes(damaged := text.replace(*damage))
+@pytest.mark.parametrize(
+    "damage",
+    [(b'"a"', b'"c"'), (b'"a"', b'"a'), (b"1.5]", b"1.4]"), (b'"crc32":"', b'"crc32":"0'), (b'{"crc', b'["crc')],
+)
+def test_a_changed_byte_elsewhere_is_refused_by_its_line_and_left_alone(
+    tmp_path: Path, damage: tuple[bytes, bytes]
+) -> None:
+    first, *rest = written(tmp_path, {"event": "a", AT_LENGTH: {"long": [1.5]}}, {"event": "b"}).splitlines(True)
+    (tmp_path / FILE).write_bytes(damaged := first + b"".join(rest).replace(*damage, 1))
     for write in (False, True):
-        with pytest.raises(UserError, match=r"study\.jsonl: line 2 is damaged; expected one event of a search"):
+        with pytest.raises(UserError, match=SAID.format(2)):
             [plain(event) for event in Log(tmp_path, write).take()]
     assert (tmp_path / FILE).read_bytes() == damaged
+
+
+def test_any_changed_byte_of_any_line_is_found(tmp_path: Path) -> None:
+    text = written(tmp_path, {"event": "a", AT_LENGTH: {"long": [1.5]}}, {"event": "b"})
+    whole = read(tmp_path)
+    last = text.index(b"\n", text.index(b"\n") + 1) + 1
+    for at in range(len(text)):
+        (tmp_path / FILE).write_bytes(text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :])
+        if at >= last:
+            assert read(tmp_path) == whole[:2]  # as torn
+        elif at == last - 1:
+            assert read(tmp_path) == whole[:1]  # one torn line
+        else:
+            with pytest.raises(UserError, match=r"is damaged, or lines before it|expected the log of a search"):
+                read(tmp_path)
 
 
 @pytest.mark.parametrize("text", [b"title = 'another'", b"{}\n", b'{"event":"asked"}\n{"event":"begun"}\n'])
 def test_another_file_is_refused_and_left_alone(tmp_path: Path, text: bytes) -> None:
     (tmp_path / FILE).write_bytes(text)
-    with pytest.raises(UserError, match="expected the log of a search, found another file"):
+    with pytest.raises(UserError, match="expected the log of a search by this version, found another file"):
         Log(tmp_path, write=True)
     assert (tmp_path / FILE).read_bytes() == text
 
@@ -147,27 +171,21 @@ def test_a_search_cut_at_any_byte_of_its_last_lines_ends_as_the_undisturbed_one(
         assert [each for each in again if each != "rest"] == [each for each in events if each != "rest"]
 
 
-@pytest.mark.parametrize("missing", ["outcome", "told", "asked"])
-def test_a_line_that_is_missing_in_the_middle_is_damage(tmp_path: Path, missing: str) -> None:
+@pytest.mark.parametrize("event", ["outcome", "told", "asked", "replicate"])
+@pytest.mark.parametrize("times", [0, 2], ids=["missing", "twice"])
+def test_a_line_that_is_missing_or_there_twice_is_damage(tmp_path: Path, event: str, times: int) -> None:
+    """A replicate that counted as two would make the intervals too narrow."""
     plan = rung_plan(budget=FULL)
     whole(tmp_path, plan)
+    with Study.open(tmp_path, plan) as study:
+        study.rest(0.0, False)
+        study.end_confirmation()
     lines = (tmp_path / FILE).read_bytes().splitlines(keepends=True)
-    at = next(number for number, line in enumerate(lines) if json.loads(line)["event"] == missing)
-    (tmp_path / FILE).write_bytes(b"".join(lines[:at] + lines[at + 1 :]))
-    for study in (Study.read, lambda folder: Study.open(folder, plan)):
-        with pytest.raises(UserError, match=r"line \d+ is damaged; expected an event that follows from those before"):
-            study(tmp_path)
-
-
-@pytest.mark.parametrize("twice", ["outcome", "replicate"])
-def test_a_line_that_is_there_twice_is_damage(tmp_path: Path, twice: str) -> None:
-    """A replicate that counted as two would make the intervals too narrow."""
-    whole(tmp_path, rung_plan(budget=FULL))
-    lines = (tmp_path / FILE).read_bytes().splitlines(keepends=True)
-    at = next(number for number, line in enumerate(lines) if json.loads(line)["event"] == twice)
-    (tmp_path / FILE).write_bytes(b"".join([*lines[: at + 1], *lines[at:]]))
-    with pytest.raises(UserError, match=rf"line {at + 2} is damaged; expected an event that follows from those before"):
-        Study.read(tmp_path)
+    at = next(number for number, line in enumerate(lines) if json.loads(line)["event"] == event)
+    (tmp_path / FILE).write_bytes(b"".join(lines[:at] + lines[at : at + 1] * times + lines[at + 1 :]))
+    for again in (Study.read, lambda folder: Study.open(folder, plan)):
+        with pytest.raises(UserError, match=SAID.format(at + (1 if times == 0 else 2))):
+            again(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -176,15 +194,11 @@ def test_a_line_that_is_there_twice_is_damage(tmp_path: Path, twice: str) -> Non
 )
 def test_a_value_of_another_type_is_damage(tmp_path: Path, event: str, key: str) -> None:
     whole(tmp_path, rung_plan(budget=FULL))
-    events = [json.loads(line) for line in (tmp_path / FILE).read_bytes().splitlines()]
+    events = read(tmp_path)
     next(each for each in events if each["event"] == event)[key] = "text"
-    (tmp_path / FILE).write_text("".join(json.dumps(each, separators=(",", ":")) + "\n" for each in events))
+    (tmp_path / FILE).unlink()
+    log = Log(tmp_path, write=True)
+    for each in events:
+        log.append(each)
     with pytest.raises(UserError, match=r"line \d+ is damaged; expected an event that follows from those before"):
         Study.read(tmp_path).records()
-
-
-def test_lines_that_were_written_anew_with_spaces_are_read(tmp_path: Path) -> None:
-    expected = whole(tmp_path, rung_plan(budget=FULL))
-    events = [json.loads(line) for line in (tmp_path / FILE).read_bytes().splitlines()]
-    (tmp_path / FILE).write_text("".join(json.dumps(each) + "\n" for each in events))
-    assert essence(Study.read(tmp_path).records()) == expected

@@ -42,17 +42,17 @@ def test_only_what_is_gone_is_trained_again(tmp_path: Path) -> None:
     with Study.open(tmp_path, PLAN) as study:
         search(PLAN, study, InlineExecutor(train), make_job, ignore)
     jobs, stored = confirmed(tmp_path)
-    files = {path: path.read_text() for path in (tmp_path / "predictions").iterdir()}
+    files = {path: path.read_bytes() for path in (tmp_path / "predictions").iterdir()}
     assert len(files) == 3 * len(jobs)  # splits
     assert confirmed(tmp_path) == ([], stored)
     gone = sorted(files)[:1] + [path for path in files if path.name.startswith("equal_weights")][:1]
-    for path in gone:
-        path.unlink()
+    gone[0].unlink()
+    gone[1].write_bytes(files[gone[1]].replace(b"test", b"tost"))
     again, as_before = confirmed(tmp_path)
     assert len(again) == 2
     assert all(job in jobs for job in again)
     assert as_before == stored
-    assert {path: path.read_text() for path in (tmp_path / "predictions").iterdir()} == files
+    assert {path: path.read_bytes() for path in (tmp_path / "predictions").iterdir()} == files
 
 
 def test_a_replicate_that_failed_has_none_to_be_gone(tmp_path: Path) -> None:

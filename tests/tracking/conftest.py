@@ -77,6 +77,7 @@ def asked(request):
             "seed": "7",
             "created": "2030-01-01",
         },
+        "dataset": "census-income",
         "tags": {"seesaw.versions": "torch 2.13"},
     }
 

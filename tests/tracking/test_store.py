@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -16,11 +17,11 @@ from urllib.parse import urlsplit
 import pytest
 from found import history
 
-from bench.credentials import PASSWORD, USERNAME, plain_address, secret_address, separated
+from bench.credentials import PASSWORD, USERNAME, home_address, plain_address, secret_address, separated
 from bench.errors import UserError
 from bench.tracking.logbook import Logbook
 from bench.tracking.reading import frontier_of
-from bench.tracking.store import MlflowStore, TrackingError
+from bench.tracking.store import MlflowStore, Node, TrackingError
 
 GOOD = (
     "http://127.0.0.1:5000",
@@ -31,7 +32,8 @@ GOOD = (
     "databricks://profile",
     "sqlite:///runs.db",
     "sqlite:////data/runs.db",
-    "postgresql+psycopg2://me@host/db",
+    "postgresql+psycopg2://me@host/db?sslmode=require",
+    "mssql+pyodbc://host/db?driver=ODBC+Driver+18",
     "mysql+pymysql://me@host/db",
     "file:///data/mlruns",
 )
@@ -68,7 +70,8 @@ def test_what_cannot_be_one_is_refused_in_one_sentence(uri, tmp_path):
         UserError, match=r"^--tracking: expected an MLflow address \(http://HOST:PORT, .*\), found "
     ) as e:
         Logbook(uri, tmp_path)
-    assert str(e.value).endswith(f"found '{uri.replace(':port', ':***')}'")
+    hidden = uri.replace("host:port", "host:***").replace("uc:http://host", "uc:***")
+    assert str(e.value).endswith(f"found '{hidden}'")
     assert "\n" not in str(e.value)
 
 
@@ -94,9 +97,9 @@ def test_mlflow_knows_the_same_schemes(uri):
         ("http://me:a@s3cret@host:5000", "http://host:5000", "me", "a@s3cret"),
         ("http://me:a/s3cret@host", "http://host", "me", "a/s3cret"),
         ("http://me@host", "http://host", "me", "before"),
-        ("mysql+pymysql://me:s3cret:%40@host/db", "mysql+pymysql://me@host/db", "before", "s3cret:@"),
-        ("postgresql://me@host/db?password=s3cret&sslmode=require", "postgresql://me@host/db?sslmode=require",
-         "before", "s3cret"),
+        ("mysql+pymysql://me:s3cret:%40@host/db", "mysql+pymysql://host/db", "me", "s3cret:@"),
+        ("postgresql://me@host/db?password=s3cret&sslmode=require", "postgresql://host/db?sslmode=require",
+         "me", "s3cret"),
     ],
 )  # fmt: skip
 def test_credentials_go_to_the_environment_and_from_there_to_the_store(uri, plain, user, word, monkeypatch):
@@ -106,7 +109,7 @@ def test_credentials_go_to_the_environment_and_from_there_to_the_store(uri, plai
     assert (os.environ[USERNAME], os.environ[PASSWORD]) == (user, word)
     assert plain_address(plain) == plain
     if "sql" in uri:
-        assert separated(secret_address(plain))[2] == word
+        assert separated(secret_address(plain)) == (plain, user, word)
     else:
         assert secret_address(plain) == plain
 
@@ -121,7 +124,33 @@ def test_credentials_go_to_the_environment_and_from_there_to_the_store(uri, plai
         "http://me:s3cret",
         "postgresql://me@host/db?sslpassword=s3cret",
         "mssql+pyodbc:///?odbc_connect=PWD%3Ds3cret",
-        "http://host?access_token=s3cret",
+        *(
+            f"https://host/x?{name}=s3cret"
+            for name in (
+                "access_token",
+                "api_key",
+                "key",
+                "access_key",
+                "sig",
+                "signature",
+                "auth",
+                "code",
+                "credential",
+                "s3cret",
+            )
+        ),
+        "https://host?s3cret",
+        "https://host/#s3cret",
+        "postgresql://host/db?options=-cpassword%3Ds3cret",
+        "postgresql://host/db?sslmode=require&user=s3cret",
+        "postgresql://host/db?sslmode=a%26password%3Ds3cret",
+        "sqlite:///runs.db?key=s3cret",
+        "sqlite+pysqlcipher://:s3cret@/runs.db",
+        "file://me:s3cret@/runs",
+        "file:runs?s3cret",
+        "me:s3cret://host",
+        "me:s3c/ret",
+        "http://me:a/s3cret",
         "htp://me:a#s3cret@host",
     ],
 )
@@ -188,7 +217,7 @@ def test_a_new_store_is_quiet_sends_nothing_and_stays_at_home(tmp_path):
         "from bench.tracking.store import MlflowStore\n"
         "home = pathlib.Path('home')\n"
         "own = dict(run='r', suite='s', dataset='d', space='p', fingerprint='f', seed='0')\n"
-        "Section(MlflowStore(None, home), History((), {}, False), 'seesaw/s', own).send('FINISHED', 1.0)\n"
+        "Section(MlflowStore(None, home), History((), {}, False), 'seesaw/s', own, 'd').send('FINISHED', 1.0)\n"
         "from mlflow.telemetry.utils import is_telemetry_disabled\n"
         "assert is_telemetry_disabled()\n"
         "assert 'torch' not in sys.modules\n"
@@ -250,7 +279,7 @@ home = Path({str(tmp_path)!r})
 logbook = Logbook({uri!r}, home)
 before = {{name.partition(".")[0] for name in sys.modules}}
 own = dict(run="r", suite="s", dataset="d", space="p", fingerprint="f", seed="0")
-section = logbook.section(history(), experiment="seesaw/s", identity=own)
+section = logbook.section(history(), experiment="seesaw/s", identity=own, dataset="d")
 section.log([trial(0, replicates=((0.7, 0.8),))], 1)
 print(logbook.finish("FINISHED", 1.0, 120.0), section.there)
 print(sorted({{name.partition(".")[0] for name in sys.modules}} - before - {{"mlflow"}}))
@@ -293,3 +322,32 @@ def test_a_file_is_made_with_all_tables_or_not_at_all(tmp_path: Path, monkeypatc
     with pytest.raises(TrackingError, match=r"could not look in the MLflow store at .*: the disk is full"):
         MlflowStore(None, tmp_path).ask("look", "search_experiments", tries=1)
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db.lock"]
+
+
+def test_a_copied_home_writes_into_itself(home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """MLflow keeps absolute addresses of an experiment's and of a run's files."""
+
+    from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
+
+    def text_of(store: MlflowStore, run: str) -> str:
+        return Path(store.ask("find", "download_artifacts", run, "a.txt")).read_text()
+
+    old = MlflowStore(None, home)
+    experiment = old.experiment("seesaw/quick", make=True)
+    before = Node.create(old, experiment, "before", {})
+    before.ask("log", "log_text", "before", "a.txt")
+    _artifact_repos_cache.clear()  # by run, of this process
+    copy = tmp_path_factory.mktemp("another") / "a_copy%of it"
+    shutil.copytree(home, copy)
+    held = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    new = MlflowStore(None, copy)
+    after = Node.create(new, new.experiment("seesaw/quick", make=True), "after", {})
+    after.ask("log", "log_text", "after", "a.txt")
+    Node.search(new, experiment, "tags.`mlflow.runName` = 'before'")[0].ask("log", "log_text", "changed", "a.txt")
+    assert (text_of(new, before.run_id), text_of(new, after.run_id)) == ("changed", "after")
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == held
+    elsewhere = MlflowStore(home_address(home), copy)  # files of another home's experiments stay where they are
+    experiment = elsewhere.experiment("of another home", make=True)
+    assert old.ask("look", "get_experiment", experiment).artifact_location == (copy / "mlartifacts").as_uri()
+    again = MlflowStore(None, home)
+    assert again.ask("look", "get_experiment", experiment).artifact_location == (copy / "mlartifacts").as_uri()

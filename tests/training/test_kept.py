@@ -134,28 +134,42 @@ def test_rows_are_written_once(store: Store, tmp_path: Path) -> None:
 @pytest.fixture
 def two(tmp_path: Path) -> Path:
     for name in ("1-1", "2-1"):
-        np.save(tmp_path / f"{name}.test.npy", np.array([[1, 2], [3, 4]], np.float32) * int(name[0]))
+        with keeping(tmp_path / f"{name}.test.npy", 2, "test", 2) as keep:
+            keep(np.array([[1, 2], [3, 4]], np.float32) * int(name[0]), np.arange(2, dtype=np.uint64))
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("test.labels.npy", b""), ("test.labels.npy", b"half"), ("test.labels.npy", None),
-        ("rows.json", b"[]"), ("rows.json", b'{"seen": {}}'),
-    ],
-)  # fmt: skip
-def test_a_file_that_is_damaged_or_gone_is_named(store: Store, tmp_path: Path, name: str, text: bytes | None) -> None:
+def flips(text: bytes) -> list[bytes]:
+    """With one bit of some byte changed: of the header, of the values, of the digest."""
+    return [text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :] for at in (0, 9, 61, len(text) // 2, -40, len(text) - 1)]
+
+
+@pytest.mark.parametrize("name", ["test.labels.npy", "test.group.npy", "test.units.npy", "rows.json"])
+def test_rows_that_were_changed_cut_or_removed_are_named_and_written_again(
+    store: Store, tmp_path: Path, name: str
+) -> None:
     write_rows(store, tmp_path)
     file = tmp_path / name
-    file.unlink()
-    if text is not None:
+    whole, facts = file.read_bytes(), (tmp_path / "rows.json").read_bytes()
+    for text in (*flips(whole), whole[:-1], whole[:5], b"", b"[]", b'{"seen": {}}'):
         file.write_bytes(text)
-    with pytest.raises(UserError, match=rf"found {file} damaged or gone; remove the folder {tmp_path}, and"):
-        rows_of(tmp_path, "test")
-    if file.suffix == ".json":
-        write_rows(store, tmp_path)
-        assert rows_of(tmp_path, "test") is not None
+        with pytest.raises(UserError, match=rf"found {file} changed, cut or gone; `seesaw resume` writes it again"):
+            rows_of(tmp_path, "test")
+    write_rows(store, tmp_path)
+    assert (file.read_bytes(), (tmp_path / "rows.json").read_bytes()) == (whole, facts)
+    if name != "rows.json":
+        file.unlink()
+        with pytest.raises(UserError, match=rf"found {file} changed, cut or gone"):
+            rows_of(tmp_path, "test")
+
+
+def test_predictions_that_were_changed_or_renamed_are_named(two: Path) -> None:
+    file = predictions.path(two, "test", "1-1")
+    whole, other = file.read_bytes(), predictions.path(two, "test", "2-1").read_bytes()
+    for text in (*flips(whole), whole[:-1], b"", other):
+        file.write_bytes(text)
+        with pytest.raises(UserError, match=rf"found {file} changed, cut or gone"):
+            predictions.predictions(two, "test", "1-1")
 
 
 def test_columns_of_several_replicates_are_joined(two: Path) -> None:

@@ -36,6 +36,7 @@ class Candidate:
             seed, such as a column of the log or a packaged model: it has one replicate.
         predictions: (split, place of the replicate) -> (N, T) joint predictions, or (N, 1): a score, which is not
             fused.
+        digest: of these, by split and replicate; None: it is taken of them.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Candidate:
     role: Role
     seeds: tuple[int, ...]
     predictions: Callable[[str, int], NDArray[Any]]
+    digest: Callable[[str, int], bytes] | None = None
 
     @property
     def replicates(self) -> int:

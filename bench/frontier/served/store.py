@@ -30,8 +30,6 @@ ARRAYS, NUMBERS = ("draws", "test_draws", "row_variance", "random"), ("current",
 """Parts of a front that are written as they are, into `served.npz` and `served.json`."""
 VERSION = 6
 """Raised whenever the same predictions give another front."""
-SAMPLED = 2000
-"""A replicate that is trained again differs in practically every row."""
 
 
 def digest_of(
@@ -41,7 +39,7 @@ def digest_of(
     current: Current,
     seed: int,
 ) -> str:
-    """Of all that a served front depends on; of predictions by the values of at most about `SAMPLED` rows of each."""
+    """Of all that a served front depends on; of predictions by the digests that they are kept with."""
     facts = [
         VERSION, DRAWS, seed, [each.name for each in outcomes], repr(current),
         [[each.id, each.name, each.architecture, each.role, each.seeds] for each in candidates],
@@ -50,40 +48,41 @@ def digest_of(
     found = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16)
     for each in rows.values():
         weights = () if each.weights is None else (each.weights,)
-        for array in (each.labels, each.group, each.units, each.codes, *weights):
+        for array in (each.labels, each.group, each.units, each.codes, *each.logged.values(), *weights):
             found.update(np.ascontiguousarray(array).tobytes())
     for candidate in candidates:
         for split in rows:
             for run in range(candidate.replicates):
-                values = candidate.predictions(split, run)
-                some = values[:: max(1, len(values) // SAMPLED)]
-                found.update(repr(values.shape).encode() + np.ascontiguousarray(some).tobytes())
+                kept = candidate.digest(split, run) if candidate.digest else None
+                found.update(kept or np.ascontiguousarray(candidate.predictions(split, run)).tobytes())
     return found.hexdigest()
 
 
 def save(served: Served, folder: Path, digest: str) -> None:
     """Writes both files into a folder, each whole or not at all, draws first."""
-    with atomic_path(folder / NPZ) as temporary, temporary.open("wb") as file:
-        volume = np.array(list(asdict(served.hypervolume).values()))
-        arrays = {name: getattr(served, name) for name in ARRAYS}
-        np.savez(file, digest=np.array(digest), hypervolume=volume, reach=np.array(served.reach), **arrays)
     document = {
-        "digest": digest,
         "outcomes": [asdict(each) for each in served.outcomes],
         "table": served.table.to_dict("records"),
         **{name: getattr(served, name) for name in NUMBERS},
         "segments": served.segments.to_dict("list"),
     }
-    write_text(folder / JSON, json.dumps(jsonable(document), allow_nan=False))
+    text = json.dumps(jsonable(document), allow_nan=False)
+    with atomic_path(folder / NPZ) as temporary, temporary.open("wb") as file:
+        volume = np.array(list(asdict(served.hypervolume).values()))
+        arrays = {name: getattr(served, name) for name in ARRAYS}
+        arrays |= {"digest": np.array(digest), "tables": np.array(_sum(text))}
+        np.savez(file, allow_pickle=False, hypervolume=volume, reach=np.array(served.reach), **arrays)
+    write_text(folder / JSON, text)
 
 
 def load(folder: Path, digest: str) -> Served | None:
     """The front that was saved with this digest; None where there is none, or its files are damaged."""
     try:
-        document = json.loads((folder / JSON).read_text(encoding="utf-8"))
+        text = (folder / JSON).read_text(encoding="utf-8")
         with np.load(folder / NPZ, allow_pickle=False) as arrays:
-            if document["digest"] != digest or str(arrays["digest"]) != digest:
+            if str(arrays["digest"]) != digest or str(arrays["tables"]) != _sum(text):
                 return None
+            document = json.loads(text)
             return Served(
                 outcomes=tuple(Objective(**each) for each in document["outcomes"]),
                 table=_numbers(pd.DataFrame(document["table"])),
@@ -95,6 +94,10 @@ def load(folder: Path, digest: str) -> Served | None:
             )
     except (BadZipFile, EOFError, LookupError, OSError, TypeError, ValueError):
         return None
+
+
+def _sum(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def to_json(served: Served) -> dict[str, Any]:

@@ -4,6 +4,7 @@ is the simplest: jobs in this process, one after the other.
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from abc import ABC, abstractmethod
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.atomic import Unwritable
+from bench.credentials import shown
 from bench.errors import UserError
 from bench.records import Failure, Job, Outcome, TrialResult
 
@@ -88,6 +90,18 @@ class Options:
     gpus: float = 0.0
     memory_mb: int = 0
     needs: Mapping[str, str] = field(default_factory=dict)
+
+
+def check_address(address: str | None) -> None:
+    """Refuses what is no HOST:PORT as the address of a Ray cluster: runs keep it.
+
+    Raises:
+        UserError: it has more than letters, digits and `._-:[]`.
+    """
+    if address is not None and not re.fullmatch(r"[\w.:\[\]-]+", address):
+        raise UserError(
+            f"--address: expected HOST:PORT of a cluster that this machine belongs to, found '{shown(address)}'"
+        )
 
 
 @dataclass

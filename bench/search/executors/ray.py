@@ -27,7 +27,7 @@ from bench.errors import UserError
 from bench.lock import in_turn
 from bench.machine import cores, set_waiting
 from bench.records import Job, Outcome, TrialResult
-from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt
+from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt, check_address
 from bench.search.executors.process import THREADS, decode, encode, importable, timed
 
 NODE_HOME = "SEESAW_NODE_HOME"
@@ -178,10 +178,7 @@ def connect(options: Options) -> bool:
     if ray.is_initialized():
         return False
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    if options.address is not None and "://" in options.address:
-        raise UserError(
-            f"--address: expected HOST:PORT of a cluster that this machine belongs to, found '{options.address}'"
-        )
+    check_address(options.address)
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         ray.init(address=options.address or "auto", **quiet)
