@@ -24,10 +24,12 @@ test: $(VENV)/.installed-all
 test-slow: $(VENV)/.installed-all
 	$(BIN)/python -m pytest -m slow -n logical --dist loadfile
 
-# With the oldest versions that pyproject.toml allows: from raw files to a served package.
+# The oldest versions that pyproject.toml allows, on the oldest Python: readers, tracking, and a run from its raw files to
+# a served model.
+test-oldest: PYTHON = python3.11
 test-oldest:
-	$(MAKE) VENV=.venv-oldest CONSTRAINTS=constraints-oldest.txt .venv-oldest/.installed-test
-	.venv-oldest/bin/python -m pytest OLDEST
+	$(MAKE) PYTHON=$(PYTHON) VENV=.venv-oldest CONSTRAINTS=constraints-oldest.txt .venv-oldest/.installed-test
+	.venv-oldest/bin/python -m pytest -n logical --dist loadfile tests/cli/test_flow.py tests/data/readers tests/tracking
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
