@@ -16,14 +16,12 @@ RUN apt-get update \
     && useradd --create-home --home-dir /app --uid 1000 seesaw
 
 WORKDIR /seesaw
-COPY pyproject.toml setup.py seesaw.py README.md LICENSE ./
+COPY pyproject.toml setup.py seesaw.py README.md LICENSE constraints.txt ./
 COPY bench bench
 COPY datasets datasets
 COPY search_spaces search_spaces
 COPY reports reports
-# The version is the checkout's.
-# hadolint ignore=DL3013
-RUN pip install --no-cache-dir ".[serve]"
+RUN pip install --no-cache-dir --constraint constraints.txt ".[serve]"
 
 USER 1000
 WORKDIR /app

@@ -25,7 +25,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 def test_source_and_wheel_build_and_an_index_can_show_them(tmp_path: Path) -> None:
     """The wheel is built from the source distribution, so that this holds all that is needed."""
     pytest.importorskip("build", reason="the package `build` makes them")
-    kept = shutil.ignore_patterns(".git", ".venv", "__pycache__", "build", "*.egg-info", ".*_cache", ".seesaw")
+    kept = shutil.ignore_patterns(".git", ".venv*", "__pycache__", "build", "*.egg-info", ".*_cache", ".seesaw")
     shutil.copytree(ROOT, tmp_path / "source", ignore=kept)
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path / "dist"), "source"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -84,7 +84,7 @@ def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
     for role, by, note in (("baseline", "point", "baseline"), ("trial", "architecture", "best of its kind")):
         for name, own in table[table["role"] == role].groupby(by, sort=False).groups.items():
             if note == "baseline" or not any(table[by][row] == name for row in found):
-                best = int(own[np.nan_to_num(changes[own], nan=-np.inf).min(axis=1).argmax()])
+                best = int(own[int(np.nan_to_num(changes[own], nan=-np.inf).min(axis=1).argmax())])
                 found.setdefault(best, note)
     found[served.current] = "current"
     if result.pick is not None:

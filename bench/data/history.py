@@ -136,7 +136,8 @@ class _Runs:
 
     def __init__(self, keys: Sequence[NDArray[np.int32]], time: Floats, at: Ints, delay: float) -> None:
         known = at[np.all([key[at] >= 0 for key in keys], axis=0) & ~np.isnan(time[at])]
-        self.order = known[np.lexsort([known, time[known], *(key[known] for key in reversed(keys))])]
+        by: list[NDArray[Any]] = [known, time[known], *(key[known] for key in reversed(keys))]
+        self.order = known[np.lexsort(by)]
         new = np.ones(len(known), np.bool_)
         new[1:] = np.any([key[self.order][1:] != key[self.order][:-1] for key in keys], axis=0)
         self.time = time[self.order]

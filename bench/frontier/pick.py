@@ -139,7 +139,7 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
     if not feasible:
         _nothing(judge, by_id.values(), found)
     every = np.nan_to_num(choices.gains(choices.objectives, choices.values(choices.objectives)), nan=-1e9).sum(axis=1)
-    feasible.sort(key=lambda row: (-found[row], -round(every[row], 12), table["size"].iloc[row], row))
+    feasible.sort(key=lambda row: (-found[row], -round(float(every[row]), 12), table["size"].iloc[row], row))
     chosen = feasible[0]
     compared = list(dict.fromkeys([*judge.scored, *choices.objectives]))
     passing = [row for row in range(len(choices)) if judge.passing[row] and np.isfinite(found[row])]

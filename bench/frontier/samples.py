@@ -284,7 +284,7 @@ def _pair_freedom(there: NDArray[np.int64], shared: NDArray[np.int64]) -> float:
     paired = pairs.any(axis=1)
     _, part = connected_components(pairs, directed=False)  # of the layout that a configuration is in
     columns = {(part[at], seed) for at, seed in zip(*np.nonzero(used), strict=True)}
-    return float(max(1, used.sum() - paired.sum() - len(columns) + len(set(part[paired]))))
+    return float(max(1, int(used.sum()) - int(paired.sum()) - len(columns) + len(set(part[paired]))))
 
 
 @dataclass(frozen=True)

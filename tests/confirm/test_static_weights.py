@@ -36,8 +36,8 @@ from bench.training.config import TrialConfig
 
 PLAN = toy_plan(trials=12)
 REFERENCE = {objective.name: 0.0 for objective in OBJECTIVES}
-GRADIENT = {"?"}
-"""What toys have in place of a balancing kind: the search's trials that share count as gradient methods."""
+GRADIENT = {*toy_space().branches("sharing.kind")} - {"single_task"}
+"""Toys have no balancing kind and are named by their architecture: trials that share count as gradient methods."""
 
 
 class TestLattice:

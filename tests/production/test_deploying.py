@@ -33,7 +33,7 @@ with deploy.deploying(SimpleNamespace(part=part, network=None)), scratch_folder(
 
 def planned(folder: Path, uri: str = "", named: bool = False) -> Any:
     tasks = [SimpleNamespace(name="click"), SimpleNamespace(name="buy")]
-    part = SimpleNamespace(folder=folder, run=SimpleNamespace(tracking_uri=uri), tasks=tasks, key="/a/card.toml")
+    part = SimpleNamespace(folder=folder, run=SimpleNamespace(store_address=uri), tasks=tasks, key="/a/card.toml")
     return SimpleNamespace(part=part, network=None, name="shop", named=named)
 
 

@@ -150,7 +150,7 @@ def test_requests_as_the_server_answers_them(package: Package, tmp_path: Path, m
         ask(rows.assign(price=["1", "cheap", ""]).to_csv(index=False), "text/csv")
     with pytest.raises(MlflowException, match="expected a column 'price' in every row, found the columns"):
         ask(rows.drop(columns="price").to_csv(index=False), "text/csv")
-    with pytest.raises(MlflowException, match="expected CSV with a header"):
+    with pytest.raises(MlflowException, match="expected a header with the names of the columns, found an empty line"):
         ask("", "text/csv")
     monkeypatch.setattr(Score, "apply", lambda self, found: np.array([1.0, 2.0, np.inf]))
     with pytest.raises(MlflowException, match="row 3: expected a finite number as 'score', found inf"):

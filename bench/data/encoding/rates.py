@@ -180,7 +180,7 @@ class RatesFitter:
         return found
 
 
-def _mean(sums: Values, counts: Values) -> Values:
+def _mean(sums: Values, counts: NDArray[Any]) -> Values:
     """0 for a task without labels."""
     mean: Values = sums / np.maximum(counts, 1)
     return mean

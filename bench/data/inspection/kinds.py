@@ -179,7 +179,7 @@ def _of_design(column: Counted, numbers: NDArray[np.float64], trial: Trial | Non
     """Whether it is a row's weight by its name or, where that may be a thing's, by telling nothing."""
     named = is_weight(column.name)
     if named is not None or len(column.counts) <= FEW or numbers.min() <= 0:
-        return bool(named) and numbers.min() >= 0 and numbers.max() > 0
+        return bool(named and numbers.min() >= 0 and numbers.max() > 0)
     return trial is not None and max(trial.alone(trial.cut(FEW_RANGES)).values(), default=1.0) <= DULL
 
 
