@@ -24,6 +24,7 @@ from bench.search.space import Space
 
 SHARING = "sharing.kind"
 SINGLE_TASK = "single_task"
+LOSS = "loss.kind"
 
 
 def missing_tries(first: Sequence[Mapping[str, Scalar]], kinds: Sequence[str], tries: int) -> list[dict[str, Scalar]]:
@@ -149,9 +150,10 @@ def beginning(
 def learnt(space: Space, tasks: Sequence[str], objectives: int, rows: int) -> list[dict[str, Scalar]]:
     """The searched parameters of a portfolio's configurations, best first.
 
-    None where the space has a choice that no portfolio knows. Configurations that leave it at its default draw the
-    search to themselves, away from better ones (docs/search.md). Of those that know all choices of the space, the ones
-    that know the fewest others: data without groups do not begin with what was learnt within groups.
+    None where the space has a choice that no portfolio knows, or lacks a loss of theirs. Configurations that leave a
+    choice at its default draw the search to themselves, away from better ones (docs/search.md). Of portfolios that know
+    all choices of the space, the one that knows the fewest others: data without groups do not begin with what was
+    learnt within groups.
 
     Those that were learnt on data as large, of the number of objectives that is nearest. A configuration whose way of
     sharing the space does not have is left out; other values that the space does not have become the nearest that it
@@ -164,7 +166,8 @@ def learnt(space: Space, tasks: Sequence[str], objectives: int, rows: int) -> li
     known = []
     for each in _read():
         choices = {name for config in each["configurations"] for name in config if name.endswith(".kind")}
-        if each["rows"] <= rows and switches <= choices:
+        losses = {config[LOSS] for config in each["configurations"] if LOSS in config and LOSS in switches}
+        if each["rows"] <= rows and switches <= choices and losses <= {*space.branches(LOSS)}:
             known.append((len(choices - switches), -each["rows"], abs(each["objectives"] - objectives), each))
     if not known:
         return []

@@ -1,6 +1,7 @@
 """Learns the configurations that a search begins with, from tables of learning curves.
 
     python tests/benchmarks/learn_portfolio.py [--table reports/blackbox/table.parquet] [--size 12] [--write]
+        [--served reports/blackbox/served.parquet]
 
 Every configuration of any table is a candidate, and what it comes to on each data set is what an emulator of that data
 set's table expects (`emulator.Emulator`): so noise is smoothed, and configurations of one table are known on all. A
@@ -8,6 +9,9 @@ portfolio's worth on a data set is what a search by rungs has of it: all of it a
 those that go on from there. Candidates are added one at a time, each time the one that lowers most the mean over data
 sets of the logarithm of what is missing to the best. Data sets with another number of objectives count half. A
 portfolio for many rows is learnt on those of the table that have as many, one for few rows on all.
+
+Where rows are ranked within groups, the portfolio is learnt for what is served, on `served_table.py`'s table, whose
+configurations are the same on all data sets: those that together lower most the mean regret in U, see there.
 """
 
 from __future__ import annotations
@@ -18,8 +22,10 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from blackbox_table import SUITE, UNSEEN, card_of, name_of
 from emulator import Emulator
+from numpy.typing import NDArray
 from replay import KIND, Table, read_tables
 
 from bench import content
@@ -40,6 +46,8 @@ FLOOR = 0.002
 """Of hypervolume: what is missing less than this is not told from nothing."""
 RANKS = 4
 """Candidates are the first non-dominated ranks, this many, at full length on any data set."""
+FEW = 1e-3
+"""The weight of a configuration's own mean regret, by which those are ordered that add nothing."""
 HEAD = """# Made by tests/benchmarks/learn_portfolio.py, best first; a weight's last part is its task's place.
 # Of data with at least `rows` rows of train.
 """
@@ -103,6 +111,7 @@ def main() -> None:
     """Learns from all data sets and writes the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", type=Path, default=Path("reports/blackbox/table.parquet"))
+    parser.add_argument("--served", type=Path, default=Path("reports/blackbox/served.parquet"))
     parser.add_argument("--size", type=int, default=SIZE)
     parser.add_argument("--write", action="store_true", help="to search_spaces/portfolio/learnt.toml")
     options = parser.parse_args()
@@ -114,7 +123,12 @@ def main() -> None:
         lines = "".join(f"  {_inline(candidates[i])},\n" for i in learn(of, candidates, objectives, options.size))
         head = f"objectives = {objectives}\nrows = {rows}"
         text += f"\n[[portfolios]]\n{head}\nconfigurations = [\n{lines}]\n"
-    print(text)
+    _, _, configs = found = served_regrets(options.served)
+    single = [at for at, each in enumerate(configs) if each[KIND] == SINGLE_TASK]
+    lines = "".join(f"  {_inline(configs[at])},\n" for at in learn_served(found[0], single, options.size))
+    head = "# Of what is served within groups.\n[[portfolios]]\nobjectives = 3\nrows = 0"
+    text += f"\n{head}\nconfigurations = [\n{lines}]\n"
+    print(text, *left_out(options.served, options.size), sep="\n")
     if options.write:
         (content.root("search_spaces") / "portfolio" / "learnt.toml").write_text(text, encoding="utf-8")
 
@@ -131,6 +145,52 @@ def learnt_without(dataset: str, known: Mapping[str, Known], candidates: Sequenc
     left_out = (dataset, *UNSEEN)
     others = [each for name, each in known.items() if name not in left_out and (dataset not in LARGE or name in LARGE)]
     return tuple(candidates[i] for i in learn(others, candidates, len(known[dataset].objectives)))
+
+
+def served_regrets(path: Path) -> tuple[NDArray[np.float64], list[str], list[Config]]:
+    """(configurations, data sets): how far U is below the data set's best, in per cent; data sets; configurations."""
+    frame = pd.read_parquet(path)
+    full = frame[frame["fraction"] == 1].groupby(["configuration", "dataset"], sort=False).mean(numeric_only=True)
+    true = full["U/test"].unstack().dropna()
+    rows = frame.drop_duplicates("configuration").set_index("configuration").loc[true.index]
+    configs = []
+    for row in rows.to_dict("records"):
+        config = {str(name).removeprefix("config/"): value for name, value in row.items() if is_known(str(name), value)}
+        tasks = [name.rpartition(".")[2] for name in config if ".weight." in name and name.startswith("balancing.")]
+        placed = {
+            f"balancing.static.weight.{task}": f"balancing.static.weight.{at}" for at, task in enumerate(tasks, 2)
+        }
+        configs.append({placed.get(name, name): value for name, value in config.items() if name != "optim.epochs"})
+    return 100 * (true.max() - true).to_numpy(), [str(name) for name in true], configs
+
+
+def is_known(name: str, value: object) -> bool:
+    """Whether a column of a table is a parameter that a configuration has."""
+    return name.startswith("config/") and value == value and value is not None
+
+
+def learn_served(regrets: NDArray[np.float64], single: Sequence[int], size: int) -> list[int]:
+    """The chosen configurations, best first; the last is a single-task model where none was chosen before."""
+    chosen, least = [], np.full(regrets.shape[1], np.inf)
+    while len(chosen) < size:
+        alone = len(chosen) == size - 1 and not set(chosen) & set(single)
+        among = [at for at in (single if alone else range(len(regrets))) if at not in chosen]
+        means = np.minimum(least, regrets[among]).mean(axis=1) + FEW * regrets[among].mean(axis=1)
+        chosen.append(among[int(np.argmin(means))])
+        least = np.minimum(least, regrets[chosen[-1]])
+    return chosen
+
+
+def left_out(path: Path, size: int) -> list[str]:
+    """Of each data set the regret of the best of what is learnt on the others, and of as many drawn at random."""
+    regrets, names, configs = served_regrets(path)
+    single, rng = [at for at, each in enumerate(configs) if each[KIND] == SINGLE_TASK], np.random.default_rng(0)
+    lines = ["| data left out | regret of the best of the portfolio, % of U | of as many at random |", "|---|---|---|"]
+    for at, name in enumerate(names):
+        chosen = learn_served(np.delete(regrets, at, axis=1), single, size)
+        drawn = np.mean([regrets[rng.permutation(len(regrets))[:size], at].min() for _ in range(1000)])
+        lines.append(f"| {name} | {regrets[chosen, at].min():.2f} | {drawn:.2f} |")
+    return lines
 
 
 def _inline(config: Config) -> str:

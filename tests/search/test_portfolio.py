@@ -28,8 +28,8 @@ def leaf(node: Int | Float | Choice) -> Space:
 
 
 def test_the_file_opens_the_spaces_that_it_knows() -> None:
-    for name in ("funnel", "quick"):
-        space = load_space(name)
+    within, alone = [load_space("funnel"), load_space("quick")], {"numeric.kind": "bucket", "interaction.kind": "none"}
+    for space in (*within, *(each.restricted({"loss.kind": "log"} | alone) for each in within)):
         asked = ((1, TASKS[:1]), (2, TASKS[:2]), (3, TASKS), (5, (*TASKS, "buy", "save")))
         for (objectives, tasks), rows in product(asked, (0, 10**9)):
             found = learnt(space, tasks, objectives, rows)
@@ -38,6 +38,7 @@ def test_the_file_opens_the_spaces_that_it_knows() -> None:
             names = set(space.defaults(tasks)) | {name for each in found for name in each}
             assert all(set(each) <= names for each in found)
             assert any(each["sharing.kind"] == "single_task" for each in found)
+            assert all(("loss.kind" in each) == (space in within) for each in found)
             assert learnt(space, tasks, objectives, rows) == found
 
 
