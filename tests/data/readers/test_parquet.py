@@ -47,6 +47,7 @@ def test_bytes_are_texts(tmp_path: Path, recorder: Any) -> None:
     assert sieve.bad.tolist() == [False, False, True]
 
 
+@pytest.mark.skipif(int(pa.__version__.partition(".")[0]) < 21, reason="this pyarrow cannot write views of texts")
 def test_uuids_json_and_views_are_texts(tmp_path: Path, recorder: Any) -> None:
     path, first = tmp_path / "f.parquet", UUID(int=7)
     columns = {
