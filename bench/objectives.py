@@ -149,9 +149,9 @@ def metric_names(task: Task) -> dict[str, Direction | None]:
 def primary(task: Task, ranks_groups: bool) -> str:
     """The metric that stands for a task where none is named, on all impressions.
 
-    What is served is ranked within groups where there are any: there the area under the curve within groups, weighted
-    by positives, or `ndcg@5` of a regression. Elsewhere AUC over all rows, or Spearman correlation. docs/search.md has
-    what leads to the best served pick.
+    What is served is ranked within groups where there are any: there the area under the curve within groups (GAUC,
+    weighted by rows), or `ndcg@5` of a regression. Elsewhere AUC over all rows, or Spearman correlation.
+    docs/search.md has which measure leads to the best served pick.
 
     Args:
         ranks_groups: whether rows are ranked within groups, see `bench.outcomes.measure.ranks_groups`.
@@ -159,7 +159,7 @@ def primary(task: Task, ranks_groups: bool) -> str:
     if task.kind == "regression":
         metric = "ndcg@5" if ranks_groups else "spearman"
     else:
-        metric = "gauc_positives" if ranks_groups else "auc"
+        metric = "gauc" if ranks_groups else "auc"
     return f"{task.name}.{metric}" if task.parent is None or "@" in metric else f"{task.name}.ctcvr.{metric}"
 
 

@@ -114,9 +114,8 @@ class SoFar:
     def _row(self, point: Point, values: Sequence[float]) -> list[str]:
         length = [f"{point.samples:,} samples"] if point.samples else []
         seen = {name: point.metrics.get(key_on(name, SEARCH)) for name in self._outcomes}
-        named = (
-            seen if None not in seen.values() else dict(zip((o.name for o in self._objectives), values, strict=True))
-        )
+        own = dict(zip((each.name for each in self._objectives), values, strict=True))
+        named = seen if seen and None not in seen.values() else own
         metrics = [f"{name} {value:.4f}" for name, value in named.items()]
         return [f"trial {point.number}", point.architecture, *length, *metrics]
 

@@ -1,7 +1,7 @@
 """Tells whether a model ranks rows within groups, or tells groups apart alone.
 
 Both areas under the curve stand side by side: over all rows, where a group with many positives counts for as much as
-the order within it, and within groups, weighted by positives. What is served is ranked within a group, where a model
+the order within it, and within groups (GAUC). What is served is ranked within a group, where a model
 that knows its users and not its items is no better than chance.
 """
 
@@ -24,7 +24,7 @@ CHANCE = 0.5
 
 @dataclass(frozen=True)
 class Areas:
-    """Areas under the curve of a task on confirmation rows: over `rows`, and within `groups` by positives."""
+    """Areas under the curve of a task on confirmation rows: over `rows`, and within `groups` (GAUC)."""
 
     rows: Interval
     groups: Interval
@@ -40,7 +40,7 @@ def areas_of(points: Sequence[Point], tasks: Sequence[Task]) -> dict[str, dict[s
     found: dict[str, dict[str, Areas]] = {}
     for task in tasks:
         own = f"{task.name}.ctcvr" if task.parent else task.name
-        over, within = (_known(points, key_on(f"{own}.{metric}", CONFIRM)) for metric in ("auc", "gauc_positives"))
+        over, within = (_known(points, key_on(f"{own}.{metric}", CONFIRM)) for metric in ("auc", "gauc"))
         for point in over.keys() & within.keys():
             found.setdefault(point, {})[task.name] = Areas(over[point], within[point])
     return found

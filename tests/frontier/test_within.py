@@ -19,8 +19,8 @@ def point(name: str, click: list[float], buy: list[float]) -> Point:
         Replicate(
             at,
             at,
-            {"confirm/click.auc": 0.86, "confirm/click.gauc_positives": own}
-            | {"confirm/buy.ctcvr.auc": 0.7, "confirm/buy.ctcvr.gauc_positives": other},
+            {"confirm/click.auc": 0.86, "confirm/click.gauc": own}
+            | {"confirm/buy.ctcvr.auc": 0.7, "confirm/buy.ctcvr.gauc": other},
         )
         for at, (own, other) in enumerate(zip(click, buy, strict=True))
     ]

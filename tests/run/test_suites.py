@@ -109,7 +109,7 @@ def test_what_is_no_duration(text: str) -> None:
 def test_objectives_default_to_every_tasks_own(tmp_path: Path) -> None:
     tasks = load_card("synthetic-funnel").tasks
     served = resolve_objectives(SuiteDataset(id="synthetic-funnel"), tasks, ranks_groups=True)
-    assert [objective.name for objective in served] == ["click.gauc_positives", "purchase.ctcvr.gauc_positives"]
+    assert [objective.name for objective in served] == ["click.gauc", "purchase.ctcvr.gauc"]
     found = resolve_objectives(SuiteDataset(id="synthetic-funnel"), tasks, ranks_groups=False)
     assert [objective.name for objective in found] == ["click.auc", "purchase.ctcvr.auc"]
     with pytest.raises(UserError, match="only costs"):
