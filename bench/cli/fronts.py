@@ -143,7 +143,7 @@ def _show_heads(result: DatasetResult) -> None:
 
 
 def _both(areas: Areas | None) -> tuple[str, str]:
-    """Areas over all rows and within groups, the latter with its interval."""
+    """The area over all rows; and that within groups, with its interval."""
     if areas is None:
         return "", ""
     within = areas.groups

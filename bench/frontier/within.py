@@ -1,8 +1,8 @@
 """Tells whether a model ranks rows within groups, or tells groups apart alone.
 
 Both areas under the curve stand side by side: over all rows, where a group with many positives counts for as much as
-the order within it, and within groups (GAUC). What is served is ranked within a group, where a model
-that knows its users and not its items is no better than chance.
+the order within it, and within groups (GAUC). A feed ranks within a group. There a model that knows its
+users and not its items is no better than chance.
 """
 
 from __future__ import annotations

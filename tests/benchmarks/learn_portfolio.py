@@ -27,6 +27,7 @@ from blackbox_table import SUITE, UNSEEN, card_of, name_of
 from emulator import Emulator
 from numpy.typing import NDArray
 from replay import KIND, Table, read_tables
+from speed.table import replace as replace_table
 
 from bench import content
 from bench.data import load_card
@@ -113,7 +114,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=Path("reports/blackbox/table.parquet"))
     parser.add_argument("--served", type=Path, default=Path("reports/blackbox/served.parquet"))
     parser.add_argument("--size", type=int, default=SIZE)
-    parser.add_argument("--write", action="store_true", help="to search_spaces/portfolio/learnt.toml")
+    parser.add_argument("--write", action="store_true", help="to search_spaces/portfolio/learnt.toml, docs/search.md")
     options = parser.parse_args()
     names = [name for each in SUITE.datasets if (name := name_of(each.id)) not in UNSEEN]
     known, candidates = known_of(names, options.table)
@@ -128,8 +129,10 @@ def main() -> None:
     lines = "".join(f"  {_inline(configs[at])},\n" for at in learn_served(found[0], single, options.size))
     head = "# Of what is served within groups.\n[[portfolios]]\nobjectives = 3\nrows = 0"
     text += f"\n{head}\nconfigurations = [\n{lines}]\n"
-    print(text, *left_out(options.served, options.size), sep="\n")
+    judged = "\n".join(left_out(options.served, options.size))
+    print(text, judged, sep="\n")
     if options.write:
+        replace_table(Path("docs/search.md"), "served-portfolio", judged)
         (content.root("search_spaces") / "portfolio" / "learnt.toml").write_text(text, encoding="utf-8")
 
 
