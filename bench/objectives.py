@@ -68,6 +68,11 @@ def ranked_by_group(sizes: NDArray[np.integer[Any]]) -> bool:
     return bool(len(sizes)) and sizes.mean() >= ROWS_A_GROUP and random_ndcg(sizes) <= BY_CHANCE
 
 
+def ranks_groups(group: NDArray[Any]) -> bool:
+    """Whether rows of these groups (N,), negative where a row has none, are ranked within them."""
+    return ranked_by_group(np.unique(group[group >= 0], return_counts=True)[1])
+
+
 _RANKED = re.compile(r"(ndcg|recall|value)@(\d+(?:\.\d+)?)(%?)")
 
 
@@ -154,7 +159,7 @@ def primary(task: Task, ranks_groups: bool) -> str:
     docs/search.md has which measure leads to the best served pick.
 
     Args:
-        ranks_groups: whether rows are ranked within groups, see `bench.outcomes.measure.ranks_groups`.
+        ranks_groups: whether rows are ranked within groups, see `ranks_groups`.
     """
     if task.kind == "regression":
         metric = "ndcg@5" if ranks_groups else "spearman"

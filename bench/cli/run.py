@@ -251,8 +251,7 @@ def train(
     from bench.data import load_card, prepare
     from bench.home import writable_home
     from bench.machine import cores
-    from bench.objectives import key_on, parse, primary
-    from bench.outcomes.measure import ranks_groups
+    from bench.objectives import key_on, parse, primary, ranks_groups
     from bench.records import Job
     from bench.rows import REPLICATED, SEARCH, SHORT
     from bench.run.folder import check_device

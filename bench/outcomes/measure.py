@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.objectives import AREAS, ranked, ranked_by_group
+from bench.objectives import AREAS, ranked, ranks_groups
 from bench.outcomes.bootstrap import Drawn, units_of
 from bench.outcomes.grouped import Grouped, ratio
 from bench.outcomes.whole import AREA, AREA_BY_POSITIVES, NDCG, SHARE, Floats, Wanted, Whole, discounts, top
@@ -36,7 +36,7 @@ def default_outcomes(tasks: Sequence[Task], group: NDArray[Any]) -> tuple[str, .
     """One of each task: `ndcg@5` if groups are large enough, else `recall@10%`, `value@10%` of a regression.
 
     Groups are large enough if they have two rows on average, and a random order of them scores little
-    (`bench.objectives.ranked_by_group`).
+    (`bench.objectives.ranks_groups`).
 
     Args:
         group: (N,), negative where a row has none.
@@ -44,15 +44,6 @@ def default_outcomes(tasks: Sequence[Task], group: NDArray[Any]) -> tuple[str, .
     if ranks_groups(group):
         return tuple(f"{task.name}.ndcg@5" for task in tasks)
     return tuple(f"{task.name}.{'recall' if task.kind == 'binary' else 'value'}@10%" for task in tasks)
-
-
-def ranks_groups(group: NDArray[Any]) -> bool:
-    """Whether rows are ranked within groups: these are large enough to measure an order within them.
-
-    Args:
-        group: (N,), negative where a row has none.
-    """
-    return ranked_by_group(np.unique(group[group >= 0], return_counts=True)[1])
 
 
 _KINDS = {"auc": AREA, "gauc": AREA, "gauc_positives": AREA_BY_POSITIVES, "ndcg": NDCG, "recall": SHARE, "value": SHARE}

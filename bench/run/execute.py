@@ -17,8 +17,7 @@ from bench.credentials import plain_address, remember
 from bench.data import Store, prepare
 from bench.errors import UserError, listed
 from bench.frontier.history import SoFar
-from bench.objectives import Objective
-from bench.outcomes.measure import ranks_groups
+from bench.objectives import Objective, ranks_groups
 from bench.progress import Progress
 from bench.records import Job, Point, Split, TrialRecord
 from bench.rows import CONFIRM

@@ -335,11 +335,14 @@ def next_step(results: Sequence[DatasetResult]) -> str:
 def _stronger(result: DatasetResult) -> str:
     """Where boosted trees are ahead, the run's own command with `STRONGER` networks.
 
-    Empty elsewhere, and where that command was no `seesaw run` or has any of them.
+    Empty elsewhere, and where that command was no `seesaw run`, has any of them or searches one.
     """
-    run = result.run.run
-    words = shlex.split(run.manifest.command)
-    if result.verdict.kind != "trees" or words[:2] != ["seesaw", "run"] or STRONGER.keys() & run.space.tree.keys():
+    manifest = result.run.run.manifest
+    words = shlex.split(manifest.command)
+    if result.verdict.kind != "trees" or words[:2] != ["seesaw", "run"]:
+        return ""
+    space = result.run.fitted().space
+    if any(name in manifest.suite.set or space.branches(name) for name in STRONGER):
         return ""
     named = {at + more for at, word in enumerate(words) if word == "--name" for more in (0, 1)}
     kept = [word for at, word in enumerate(words) if at not in named and not word.startswith("--name=")]

@@ -16,7 +16,7 @@ from bench.records import Scalar
 from bench.schema import Schema
 from bench.search import tree as trees
 from bench.search.nodes import Leaf, Switch
-from bench.search.space import NO_BINARY, NO_NUMBER, NO_PARENT, NO_REGRESSION, Space, fitting, load_space
+from bench.search.space import NO_BINARY, NO_GROUP, NO_NUMBER, NO_PARENT, NO_REGRESSION, Space, fitting, load_space
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
@@ -55,7 +55,13 @@ def check(space: Space, schema: Schema, branch: tuple[str, str], rng: np.random.
     if branch not in kept and " = ".join(branch) in fitted.left_out:
         reason = fitted.left_out[" = ".join(branch)]
         config = TrialConfig.parse(space.defaults(tasks, dict(branches(space)[branch])))
-        if reason not in (NO_PARENT, NO_NUMBER, NO_BINARY, NO_REGRESSION):  # there all branches are one
+        if reason not in (
+            NO_PARENT,
+            NO_NUMBER,
+            NO_BINARY,
+            NO_REGRESSION,
+            NO_GROUP,
+        ):  # all branches are one, or not searched
             with pytest.raises(UserError, match="does not fit this data"):
                 config.check_fit(schema)
         return

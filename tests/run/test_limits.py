@@ -15,7 +15,8 @@ from bench.lock import FolderLock
 from bench.records import Failure, Point, Replicate, TrialRecord
 from bench.run import results as steps
 from bench.run.limits import ended, failed, unfinished
-from bench.search.space import load_space
+from bench.schema import Schema, Task
+from bench.search.space import fitting, load_space
 from bench.suite import Budget
 from bench.training.config import TrialConfig
 
@@ -61,13 +62,14 @@ def result(
     command: str = "",
     space: str = "quick",
 ) -> Any:
-    suite = SimpleNamespace(confirm=SimpleNamespace(replicates=2))
+    suite = SimpleNamespace(confirm=SimpleNamespace(replicates=2), set={})
+    fitted = fitting(load_space(space), Schema((), ("age",), (Task("click"), Task("buy"))))
     home = home or Path.cwd() / ".seesaw"
     manifest = SimpleNamespace(suite=suite, command=command, suite_name="quick")
-    run = SimpleNamespace(name="a", home=home, folder=home / "runs" / "a", manifest=manifest, space=load_space(space))
+    run = SimpleNamespace(name="a", home=home, folder=home / "runs" / "a", manifest=manifest, space=fitted.space)
     pick = None if role is None else SimpleNamespace(role=role)
     verdict = SimpleNamespace(needed=needed, kind=kind, keep=keep)
-    return SimpleNamespace(run=SimpleNamespace(run=run), verdict=verdict, pick=pick)
+    return SimpleNamespace(run=SimpleNamespace(run=run, fitted=lambda: fitted), verdict=verdict, pick=pick)
 
 
 def test_the_next_command_settles_the_verdict_or_deploys_or_shows_more(
