@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from bench.cli.app import app
 from bench.errors import TrainingError, UserError
-from bench.predictions import KEPT
+from bench.predictions import DIGEST, KEPT
 from bench.records import Failure, Job
 from bench.search.driver import search
 from bench.search.executors import EXECUTORS, RAY, InlineExecutor, ProcessExecutor
@@ -147,11 +147,12 @@ def test_predictions_come_to_the_driver_whole(two_nodes: Cluster, store: Path, t
         outcomes = [pool.next() for _ in range(4)]
     assert len({outcome.result.config["store"] for outcome in outcomes if outcome.result}) == 2
     expected = {
-        f"{job.trial}-1.{split}.npy": f"{job.trial} {job.seed} None {split}"
+        f"{job.trial}-1.{split}.npy": f"{job.trial} {job.seed} None {split}".encode()
         for job in (outcome.job for outcome in outcomes)
         for split in KEPT
     }
-    assert {path.name: path.read_text() for path in (tmp_path / "predictions").iterdir()} == expected
+    found = {path.name: path.read_bytes()[:-DIGEST] for path in (tmp_path / "predictions").iterdir()}
+    assert found == expected
 
 
 def test_a_poisonous_job_is_recorded_and_the_others_do_not_notice(two_nodes: Cluster, store: Path) -> None:
