@@ -285,7 +285,7 @@ def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Lab
 
 
 def _unranked(wish: Wish, columns: Columns, inside: NDArray[np.bool_]) -> tuple[str, ...]:
-    """A warning where groups are so small that outcomes are measured over all rows instead, or rows have no group.
+    """In what rows are ranked, and what a random order has; a warning where rows have no group.
 
     Args:
         inside: (N,), the rows that are served, whose groups are looked at.
@@ -300,9 +300,13 @@ def _unranked(wish: Wish, columns: Columns, inside: NDArray[np.bool_]) -> tuple[
             f"so few has an ndcg@5 of {random_ndcg(sizes):.2f}, so outcomes are of all rows together. As --group, name "
             "a column such as the user or the request.",
         )
-    if not column.missing_rate:
-        return ()
-    return (f"{column.missing_rate:.1%} of the rows have no '{wish.group}': outcomes by group leave them out.",)
+    ranked = (
+        f"Rows are ranked within a value of '{wish.group}': trials are compared by the area under the curve there, and"
+    )
+    found = [f"{ranked} a random order has an ndcg@5 of about {random_ndcg(sizes):.2f}."] if len(sizes) else []
+    if column.missing_rate:
+        found.append(f"{column.missing_rate:.1%} of the rows have no '{wish.group}': outcomes by group leave them out.")
+    return tuple(found)
 
 
 def _proposed(wish: Wish, files: Files, of: Of, columns: Columns) -> Proposal:
