@@ -65,7 +65,7 @@ def random_ndcg(sizes: NDArray[np.integer[Any]]) -> float:
 
 def ranked_by_group(sizes: NDArray[np.integer[Any]]) -> bool:
     """Whether groups of these sizes are large enough to measure an order within them."""
-    return bool(len(sizes)) and sizes.mean() >= ROWS_A_GROUP and random_ndcg(sizes) <= BY_CHANCE
+    return len(sizes) > 0 and bool(sizes.mean() >= ROWS_A_GROUP) and random_ndcg(sizes) <= BY_CHANCE
 
 
 def ranks_groups(group: NDArray[Any]) -> bool:
