@@ -10,7 +10,7 @@ measured on all impressions, of a task with a parent by its joint label: they ha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -71,6 +71,27 @@ def ranked_by_group(sizes: NDArray[np.integer[Any]]) -> bool:
 def ranks_groups(group: NDArray[Any]) -> bool:
     """Whether rows of these groups (N,), negative where a row has none, are ranked within them."""
     return ranked_by_group(np.unique(group[group >= 0], return_counts=True)[1])
+
+
+MIXED = 20
+"""Groups with different labels that a task has at the least: fewer measure no order within groups."""
+
+
+def ranked_tasks(tasks: Sequence[Task], labels: NDArray[Any], group: NDArray[Any]) -> frozenset[str]:
+    """The tasks that are ranked within groups: groups are large enough, and of `MIXED` or more the labels differ.
+
+    Args:
+        labels: (N, T), joint; NaN where unobserved.
+        group: (N,), negative where a row has none.
+    """
+    if not ranks_groups(group):
+        return frozenset()
+    order = np.argsort(group, kind="stable")
+    order = order[np.searchsorted(group[order], 0) :]
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    high, low = (each.reduceat(labels[order], starts) for each in (np.fmax, np.fmin))
+    mixed = (high > low).sum(axis=0)
+    return frozenset(task.name for task, count in zip(tasks, mixed, strict=True) if count >= MIXED)
 
 
 _RANKED = re.compile(r"(ndcg|recall|value)@(\d+(?:\.\d+)?)(%?)")
@@ -151,7 +172,7 @@ def metric_names(task: Task) -> dict[str, Direction | None]:
     return {f"{task.name}.{space}{metric}": way for space in spaces for metric, way in metrics.items()}
 
 
-def primary(task: Task, ranks_groups: bool) -> str:
+def primary(task: Task, in_groups: bool) -> str:
     """The metric that stands for a task where none is named, on all impressions.
 
     What is served is ranked within groups where there are any: there the area under the curve within groups (GAUC,
@@ -159,12 +180,10 @@ def primary(task: Task, ranks_groups: bool) -> str:
     docs/search.md has which measure leads to the best served pick.
 
     Args:
-        ranks_groups: whether rows are ranked within groups, see `ranks_groups`.
+        in_groups: whether it is ranked within groups, see `ranked_tasks`.
     """
-    if task.kind == "regression":
-        metric = "ndcg@5" if ranks_groups else "spearman"
-    else:
-        metric = "gauc" if ranks_groups else "auc"
+    within, over = ("ndcg@5", "spearman") if task.kind == "regression" else ("gauc", "auc")
+    metric = within if in_groups else over
     return f"{task.name}.{metric}" if task.parent is None or "@" in metric else f"{task.name}.ctcvr.{metric}"
 
 

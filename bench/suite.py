@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
@@ -354,17 +354,19 @@ def load_suite(name_or_path: str) -> Suite:
     return validate(Suite, content.read_toml(path), str(path))
 
 
-def resolve_objectives(dataset: SuiteDataset, tasks: tuple[Task, ...], ranks_groups: bool) -> tuple[Objective, ...]:
+def resolve_objectives(
+    dataset: SuiteDataset, tasks: tuple[Task, ...], ranked: Collection[str]
+) -> tuple[Objective, ...]:
     """The data set's objectives, checked against its tasks.
 
     Args:
-        ranks_groups: whether rows are ranked within groups: decides where the suite does not say.
+        ranked: tasks that are ranked within groups: decides where the suite does not say.
 
     Raises:
         UserError: an unknown metric, one without a direction, none at all that is a task's, one named twice, or more
             than `MOST_OBJECTIVES`.
     """
-    names = dataset.objectives or tuple(primary(task, ranks_groups) for task in tasks)
+    names = dataset.objectives or tuple(primary(task, task.name in ranked) for task in tasks)
     if len(set(names)) < len(names):
         raise UserError(f"{dataset.id}: an objective is named twice in {', '.join(names)}")
     if len(names) > MOST_OBJECTIVES:

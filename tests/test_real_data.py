@@ -25,7 +25,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def measure(store: Store, seed: int = 0, **config: Scalar) -> dict[str, float]:
     store = store.with_tasks(store.default_tasks)
-    objectives = tuple(primary(task, ranks_groups=False) for task in store.schema.tasks)
+    objectives = tuple(primary(task, in_groups=False) for task in store.schema.tasks)
     dotted = {name.replace("__", "."): value for name, value in config.items()}
     return run_job(
         Job(0, 0, dotted, str(store.path), seed, ("valid", "test"), objectives, store.default_tasks, threads=1)

@@ -245,19 +245,18 @@ def train(
 ) -> None:
     """Train one configuration and show all its metrics."""
     where, dotted = str(config) if config else "--set", configuration(config, set_)  # before torch is loaded
-    import numpy as np
-
     from bench import plugins
     from bench.data import load_card, prepare
     from bench.home import writable_home
     from bench.machine import cores
-    from bench.objectives import key_on, parse, primary, ranks_groups
+    from bench.objectives import key_on, parse, primary
     from bench.records import Job
-    from bench.rows import REPLICATED, SEARCH, SHORT
+    from bench.rows import REPLICATED, SHORT
     from bench.run.folder import check_device
     from bench.search.executors import RAY, on_ray
     from bench.search.executors.base import Options
     from bench.training.config import TrialConfig, split_recipe
+    from bench.training.evaluation import ranked_in
     from bench.training.job import run_job
     from bench.training.launch import check_ranks, launched, trained_on_ranks
     from bench.training.profile import Profile
@@ -277,7 +276,7 @@ def train(
     store = prepare(card, writable_home(home), raw, progress)
     store = store.with_tasks(names(tasks) or given.tasks or store.default_tasks)
     chosen.check_fit(store.schema)
-    in_groups = ranks_groups(np.asarray(store.split(SEARCH).group))
+    ranked = ranked_in(store)
     for name in given.objectives:
         parse(name, store.schema.tasks, f"{where}: training.objectives")
     job = Job(
@@ -287,7 +286,7 @@ def train(
         store=str(store.path),
         seed=seed,
         splits=REPLICATED,
-        objectives=given.objectives or tuple(primary(task, in_groups) for task in store.schema.tasks),
+        objectives=given.objectives or tuple(primary(task, task.name in ranked) for task in store.schema.tasks),
         tasks=tuple(task.name for task in store.schema.tasks),
         threads=threads or cores(),
         until=given.until,

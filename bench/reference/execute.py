@@ -41,7 +41,7 @@ from bench.training.kept import write_rows
 
 def heads(dataset: SuiteDataset, tasks: tuple[Task, ...]) -> tuple[Objective, ...]:
     """The objectives that the reference compares: those of heads over all rows, whatever is served."""
-    return resolve_objectives(dataset, tasks, ranks_groups=False)
+    return resolve_objectives(dataset, tasks, ranked=())
 
 
 def published(suite: str) -> Path:

@@ -234,7 +234,7 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
         card = load_card(dataset.id)
         tasks = dataset.tasks_of(card.tasks, card.default_tasks)
         chosen = [task.name for task in tasks]
-        objectives = resolve_objectives(dataset, tasks, card.group is not None)
+        objectives = resolve_objectives(dataset, tasks, chosen if card.group else ())
         resolve_reference(objectives, dataset.reference)
         resolve_outcomes(dataset, tasks, np.empty(0), policy.outcomes)
         policy.check(tasks)

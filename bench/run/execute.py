@@ -17,7 +17,7 @@ from bench.credentials import plain_address, remember
 from bench.data import Store, prepare
 from bench.errors import UserError, listed
 from bench.frontier.history import SoFar
-from bench.objectives import Objective, ranks_groups
+from bench.objectives import Objective
 from bench.progress import Progress
 from bench.records import Job, Point, Split, TrialRecord
 from bench.rows import CONFIRM
@@ -38,6 +38,7 @@ from bench.search.study import Study
 from bench.seeds import derive
 from bench.suite import Budget, Confirm, resolve_objectives, resolve_outcomes
 from bench.training.config import TrialConfig
+from bench.training.evaluation import ranked_in
 from bench.training.job import run_job
 from bench.training.kept import write_rows
 from bench.training.resampling import RESAMPLES
@@ -106,7 +107,8 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     manifest, suite = part.run.manifest, part.run.manifest.suite
     schema = store.schema
     group = np.asarray(store.split(CONFIRM).group[: predictions.MOST_ROWS])
-    objectives = resolve_objectives(part.dataset, schema.tasks, ranks_groups(group))
+    ranked = ranked_in(store)
+    objectives = resolve_objectives(part.dataset, schema.tasks, ranked)
     plan = plan_of(part, part.fitted(store).space, schema.tasks, len(store.split("train")), objectives)
     outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))
 
@@ -147,7 +149,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
 
     with Study.open(part.folder, plan) as study:
         facts = {"path": str(store.path), "fingerprint": store.fingerprint, "key": store.key}
-        facts["ranked"] = "groups" if ranks_groups(group) else "rows"
+        facts["ranked"] = " ".join(sorted(ranked))
         write_text(part.folder / STORE, json.dumps(facts, indent=2))
         reporter.begin(part, study, store.fingerprint)
         options = Options(

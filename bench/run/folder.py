@@ -225,9 +225,10 @@ class DatasetRun:
         return self._prepared.get("fingerprint")
 
     @property
-    def ranks_groups(self) -> bool:
-        """Whether what is served is ranked within groups; before the search began as the card has a group or none."""
-        return self._prepared.get("ranked", "groups" if self.card.group else "rows") == "groups"
+    def ranked(self) -> frozenset[str]:
+        """Tasks that are ranked within groups; before the search began all or none, as the card has a group or not."""
+        by_card = " ".join(task.name for task in self.tasks) if self.card.group else ""
+        return frozenset(self._prepared.get("ranked", by_card).split())
 
     @cached_property
     def objectives(self) -> tuple[Objective, ...]:
@@ -236,7 +237,7 @@ class DatasetRun:
         Raises:
             UserError: the suite asks for what the tasks do not have.
         """
-        return resolve_objectives(self.dataset, self.tasks, self.ranks_groups)
+        return resolve_objectives(self.dataset, self.tasks, self.ranked)
 
     @property
     def store(self) -> Store | None:
@@ -247,7 +248,7 @@ class DatasetRun:
 
     @property
     def _prepared(self) -> dict[str, str]:
-        """Path, fingerprint and key of those data, and in what rows are ranked; empty before the search began."""
+        """Path, fingerprint, key and `ranked` of those data; empty before the search began."""
         file = self.folder / STORE
         return validate(RootModel[dict[str, str]], read_json(file), str(file)).root if file.is_file() else {}
 

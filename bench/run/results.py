@@ -135,7 +135,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     except UserError as error:
         reason = str(error)  # a run without a pick is still a run: its frontier is shown, with the reason
         refused = error if isinstance(error, NothingPasses) else None
-    areas = areas_of(front.points, run.tasks) if run.ranks_groups else {}
+    areas = areas_of(front.points, [task for task in run.tasks if task.name in run.ranked])
     blind = warning(areas, chosen.point, str(run.card.group)) if chosen else ""
     told = verdict_of(serving, followed, chosen, reason, " ".join(filter(None, [front.suspicion, blind])))
     return DatasetResult(
@@ -233,7 +233,7 @@ def _recipe(result: DatasetResult, until: int | None = None) -> dict[str, Any]:
         found["training.until"] = until
     if [task.name for task in tasks] != list(result.run.card.default_tasks):
         found["training.tasks"] = [task.name for task in tasks]
-    if objectives != [primary(task, result.run.ranks_groups) for task in tasks]:
+    if objectives != [primary(task, task.name in result.run.ranked) for task in tasks]:
         found["training.objectives"] = objectives
     return found
 

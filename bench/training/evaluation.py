@@ -15,14 +15,15 @@ from torch.func import functional_call
 from bench.data import SplitName, Store
 from bench.data.store import Split
 from bench.models.assembly import MultiTaskModel, parameter_count
-from bench.objectives import outcomes_of
+from bench.objectives import outcomes_of, ranked_tasks
 from bench.outcomes.bootstrap import units_of
-from bench.predictions import path_of
+from bench.predictions import MOST_ROWS, path_of
 from bench.records import Job
+from bench.rows import CONFIRM, SEARCH
 from bench.schema import Schema
 from bench.training.device import Feed, feed
 from bench.training.kept import keeping
-from bench.training.metrics import Tally
+from bench.training.metrics import Tally, joint_labels
 from bench.training.resampling import Resampling
 from bench.training.selection import Selector
 
@@ -187,6 +188,16 @@ def measured(
             keep_piece(joint, units_of(group, start))
             start += len(joint)
     return tally.result(), resampling.result() if resampling else {}
+
+
+def ranked_in(store: Store) -> frozenset[str]:
+    """Tasks that are ranked within groups, on validation as on confirmation rows; see `ranked_tasks`."""
+    found = []
+    for split in (SEARCH, CONFIRM):
+        data, rows = store.split(split), slice(MOST_ROWS)
+        labels = joint_labels(np.asarray(data.labels_of(rows)), store.schema)
+        found.append(ranked_tasks(store.schema.tasks, labels, np.asarray(data.group[rows])))
+    return frozenset.intersection(*found)
 
 
 def measured_splits(

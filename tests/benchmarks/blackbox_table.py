@@ -115,7 +115,7 @@ def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
     of = SUITE.dataset(card_of(run.dataset))
     store = Store.open(run.store)
     store = store.with_tasks(run.tasks)
-    objectives = resolve_objectives(of, store.schema.tasks, ranks_groups=False)
+    objectives = resolve_objectives(of, store.schema.tasks, ranked=())
     config = TrialConfig.parse(run.config)
     trainer = Trainer(store, config, objectives, derive(SEED, run.configuration, run.seed))
     full = config.optim.epochs * len(store.split("train"))

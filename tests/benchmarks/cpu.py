@@ -119,7 +119,7 @@ def run(name: str, way: str, seed: int, lengths: float, home: Path, raw: Path) -
     """One search: CPU seconds, samples and objectives (None below full length) after each of its jobs."""
     store = prepared(name, home, raw)
     tasks = store.schema.tasks
-    objectives = resolve_objectives(SuiteDataset(id=name), tasks, ranks_groups=False)
+    objectives = resolve_objectives(SuiteDataset(id=name), tasks, ranked=())
     space = fitting(load_space("joint").restricted({"optim.epochs": DATA[name].epochs}), store.schema).space
     full, by_rungs = round(DATA[name].epochs * len(store.split("train"))), way != "tpe"
     names = [task.name for task in tasks]

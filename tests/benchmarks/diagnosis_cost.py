@@ -33,7 +33,7 @@ SHARINGS, ROUNDS = ("shared_bottom", "mmoe", "ple"), 3
 
 def whole_run(store: Store, dotted: dict[str, Any], looked_at: bool) -> tuple[float, float, Trainer]:
     """Processor seconds of a training with its evaluations, those of them in probes, and who trained."""
-    objectives = [parse(primary(task, ranks_groups=False), store.schema.tasks, NAME) for task in store.schema.tasks]
+    objectives = [parse(primary(task, in_groups=False), store.schema.tasks, NAME) for task in store.schema.tasks]
     trainer = Trainer(store, TrialConfig.parse(dotted), objectives, seed=0)
     if not looked_at:
         trainer.diagnosis.every = sys.maxsize

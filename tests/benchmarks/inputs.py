@@ -198,7 +198,7 @@ def _trained(store: Store, config: dict[str, Scalar], variant: str, replicate: i
         store=str(store.path),
         seed=derive(replicate, NAME),
         splits=("valid", "confirm", "test") if replicate else ("valid",),
-        objectives=tuple(primary(task, ranks_groups=False) for task in tasks),
+        objectives=tuple(primary(task, in_groups=False) for task in tasks),
         tasks=tuple(task.name for task in tasks),
         threads=1,
         outcomes=served if replicate else (),

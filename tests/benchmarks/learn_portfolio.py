@@ -61,7 +61,7 @@ def tables_of(dataset: str, path: Path) -> list[Table]:
     of, card = SUITE.dataset(card_of(dataset)), load_card(card_of(dataset))
     names = of.tasks or card.default_tasks
     tasks = tuple(task for task in card.tasks if task.name in names)
-    objectives = resolve_objectives(of, tasks, ranks_groups=False)
+    objectives = resolve_objectives(of, tasks, ranked=())
     reference = resolve_reference(objectives, of.reference)
     space = load_space(SUITE.space)
     if not any(task.parent for task in tasks):

@@ -170,7 +170,7 @@ def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
     store = Store.open(run.store).with_tasks(run.tasks)
     truth = truth_of(run.dataset, run.store, run.tasks)
     config = TrialConfig.parse(run.config)
-    objectives = resolve_objectives(Dataset(id=run.dataset), store.schema.tasks, ranks_groups=False)
+    objectives = resolve_objectives(Dataset(id=run.dataset), store.schema.tasks, ranked=())
     trainer = Trainer(
         store, config, objectives, derive(SEED, run.configuration, run.seed), select=False, outcomes=truth.names
     )

@@ -44,7 +44,7 @@ OTHERS: dict[str, dict[str, Scalar]] = {
 
 def measured(store: Store, config: Mapping[str, Scalar], seeds: Sequence[int]) -> NDArray[np.float64]:
     """Every task's primary metric on validation, (seeds, tasks)."""
-    names = tuple(primary(task, ranks_groups=False) for task in store.schema.tasks)
+    names = tuple(primary(task, in_groups=False) for task in store.schema.tasks)
     tasks = tuple(task.name for task in store.schema.tasks)
     found = []
     for seed in seeds:
@@ -58,7 +58,7 @@ def table(store: Store, seeds: int) -> str:
     """In Markdown, standard deviations in thousandths."""
     drawn = [derive(0, "replicate", number) for number in range(1, seeds + 1)]
     base = measured(store, BASE, drawn)
-    names = [primary(task, ranks_groups=False) for task in store.schema.tasks]
+    names = [primary(task, in_groups=False) for task in store.schema.tasks]
     rows = [
         "| beside MMoE with equal weights | metric | other seeds | shared seeds | seeds needed, other : shared |",
         "|---|---|---|---|---|",

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score, roc_auc_score
 
-from bench.objectives import random_ndcg
+from bench.objectives import random_ndcg, ranked_tasks
 from bench.outcomes.bootstrap import counts, units_of
 from bench.outcomes.measure import Measure
 from bench.schema import Task
@@ -124,3 +124,17 @@ def test_a_random_order_of_groups_with_one_positive_each_has_what_their_sizes_sa
     assert measure.random() == pytest.approx(random_ndcg(sizes))
     assert random_ndcg(np.array([3])) == pytest.approx((1 + 1 / np.log2(3) + 1 / 2) / 3)
     assert random_ndcg(np.array([1])) == 1
+
+
+def test_a_task_is_ranked_within_groups_where_enough_groups_have_different_labels() -> None:
+    tasks, group = (Task("mixed"), Task("by_group"), Task("rare"), Task("unknown")), np.repeat(np.arange(40), 5)
+    labels = np.zeros((200, 4), np.float32)
+    labels[::5, 0] = 1
+    labels[:, 1] = group % 2  # users that churn: no order within one
+    labels[:50:5, 2] = 1
+    labels[:, 3] = np.nan
+    assert ranked_tasks(tasks, labels, group) == {"mixed"}
+    shuffled = np.random.default_rng(0).permutation(200)
+    assert ranked_tasks(tasks, labels[shuffled], group[shuffled]) == {"mixed"}
+    assert ranked_tasks(tasks, labels, np.where(group < 30, -1, group)) == set()
+    assert ranked_tasks(tasks, labels, np.arange(200)) == ranked_tasks(tasks, labels, np.full(200, -1)) == set()

@@ -32,7 +32,7 @@ SCORE = Score(kind="power", weights={"click": 1.0, "purchase.ctcvr": 0.5})
 
 def trained(store: Store, seed: int = 0, **config: Any) -> Trainer:
     tasks = store.schema.tasks
-    objectives = [parse(primary(task, ranks_groups=False), tasks, "test") for task in tasks]
+    objectives = [parse(primary(task, in_groups=False), tasks, "test") for task in tasks]
     trainer = Trainer(store, TrialConfig.parse(SMALL | config), objectives, seed, device="cpu")
     trainer.run_to()
     return trainer

@@ -19,8 +19,8 @@ def result(name: str = "first", fixed: dict[str, Any] | None = None, tasks: tupl
     card = load_card("synthetic-funnel")
     chosen = [task for task in card.tasks if task.name in (tasks or card.default_tasks)]
     run = SimpleNamespace(name=name, space=SimpleNamespace(fixed=dict.fromkeys(config, "?")))
-    own = SimpleNamespace(run=run, key="synthetic-funnel", card=card, tasks=chosen, ranks_groups=False)
-    objectives = [SimpleNamespace(name=primary(task, ranks_groups=False)) for task in chosen]
+    own = SimpleNamespace(run=run, key="synthetic-funnel", card=card, tasks=chosen, ranked=())
+    objectives = [SimpleNamespace(name=primary(task, in_groups=False)) for task in chosen]
     return SimpleNamespace(run=own, pick=None, objectives=objectives, records=[trial])
 
 

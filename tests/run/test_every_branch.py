@@ -67,7 +67,7 @@ def check(space: Space, schema: Schema, branch: tuple[str, str], rng: np.random.
         return
     config = TrialConfig.parse(drawn(fitted.space, kept.get(branch, ()), tasks, rng) | SHORT)
     assert branch in kept or config.dotted()[branch[0]] == branch[1]  # the only one left is no branch any more
-    objectives = [parse(primary(task, ranks_groups=False), schema.tasks, "shape") for task in schema.tasks]
+    objectives = [parse(primary(task, in_groups=False), schema.tasks, "shape") for task in schema.tasks]
     trainer = Trainer(stored(schema), config, objectives, seed=0)  # type: ignore[arg-type]
     trainer.run_to()
     metrics = trainer.metrics("valid")

@@ -37,7 +37,7 @@ def test_a_shipped_suite_fits_its_data_its_space_and_its_policy(name: str) -> No
     for dataset in suite.datasets:
         card = load_card(dataset.id)
         tasks = [task for task in card.tasks if task.name in (dataset.tasks or card.default_tasks)]
-        objectives = resolve_objectives(dataset, tuple(tasks), card.group is not None)
+        objectives = resolve_objectives(dataset, tuple(tasks), [task.name for task in tasks] if card.group else ())
         assert len(resolve_reference(objectives, dataset.reference)) == len(objectives)
         policy.check(tasks)
         space.validate_against_config([task.name for task in tasks])
@@ -108,12 +108,12 @@ def test_what_is_no_duration(text: str) -> None:
 
 def test_objectives_default_to_every_tasks_own(tmp_path: Path) -> None:
     tasks = load_card("synthetic-funnel").tasks
-    served = resolve_objectives(SuiteDataset(id="synthetic-funnel"), tasks, ranks_groups=True)
+    served = resolve_objectives(SuiteDataset(id="synthetic-funnel"), tasks, ranked=[task.name for task in tasks])
     assert [objective.name for objective in served] == ["click.gauc", "purchase.ctcvr.gauc"]
-    found = resolve_objectives(SuiteDataset(id="synthetic-funnel"), tasks, ranks_groups=False)
+    found = resolve_objectives(SuiteDataset(id="synthetic-funnel"), tasks, ranked=())
     assert [objective.name for objective in found] == ["click.auc", "purchase.ctcvr.auc"]
     with pytest.raises(UserError, match="only costs"):
-        resolve_objectives(SuiteDataset(id="x", objectives=("cost/parameters",)), tasks, ranks_groups=False)
+        resolve_objectives(SuiteDataset(id="x", objectives=("cost/parameters",)), tasks, ranked=())
 
 
 def test_runs_are_numbered_and_keep_what_was_decided(tmp_path: Path) -> None:
