@@ -11,9 +11,12 @@ import pytest
 from bench.data import Store, load_card, prepare
 from bench.data.batches import Batches
 from bench.data.store import Split, WeightFacts
+from bench.objectives import Objective
 from bench.schema import Task
-from bench.testing.training import MemoryStore, trainer
+from bench.testing.training import SMALL, MemoryStore, trainer
 from bench.training import teacher
+from bench.training.config import TrialConfig
+from bench.training.loop import Trainer
 from bench.training.teacher import FOLDER, FOLDS, taught
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("like"), Task("stay", "regression"))
@@ -90,13 +93,19 @@ def test_a_task_whose_negatives_were_thinned_keeps_its_labels(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_a_taught_network_is_nearer_to_the_truth_on_what_trees_find(tmp_path: Path) -> None:
-    given, losses = Chequered(rows=3000, tasks=(Task("click"),)), []
+    """In the mean over seeds: of one seed the order of both differs by processor."""
+    given, means = Chequered(rows=3000, tasks=(Task("click"),)), []
     given.path = tmp_path
     for loss in ("log", "distilled"):
-        made = trainer(given, {"loss.kind": loss, "optim.epochs": 30, "sharing.shared_bottom.layers": "64-32"})
-        made.run_to()
-        losses.append(made.metrics("confirm")["confirm/click.logloss"])
-    assert losses[1] < losses[0]
+        dotted = SMALL | {"loss.kind": loss, "optim.epochs": 30, "sharing.shared_bottom.layers": "64-32"}
+        made = [
+            Trainer(cast(Store, given), TrialConfig.parse(dotted), [Objective("click.auc", "maximize")], seed)
+            for seed in range(4)
+        ]
+        for each in made:
+            each.run_to()
+        means.append(np.mean([each.metrics("confirm")["confirm/click.logloss"] for each in made]))
+    assert means[1] < means[0] - 0.005
 
 
 @pytest.mark.slow
