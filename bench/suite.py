@@ -357,14 +357,10 @@ def load_suite(name_or_path: str) -> Suite:
 def resolve_objectives(
     dataset: SuiteDataset, tasks: tuple[Task, ...], ranked: Collection[str]
 ) -> tuple[Objective, ...]:
-    """The data set's objectives, checked against its tasks.
-
-    Args:
-        ranked: tasks that are ranked within groups: decides where the suite does not say.
+    """The data set's objectives, checked; where it names none, by whether each task is `ranked` within groups.
 
     Raises:
-        UserError: an unknown metric, one without a direction, none at all that is a task's, one named twice, or more
-            than `MOST_OBJECTIVES`.
+        UserError: an unknown metric, one without direction, only costs, one named twice, more than `MOST_OBJECTIVES`.
     """
     names = dataset.objectives or tuple(primary(task, task.name in ranked) for task in tasks)
     if len(set(names)) < len(names):
