@@ -230,7 +230,7 @@ class DatasetRun:
         by_card = " ".join(task.name for task in self.tasks) if self.card.group else ""
         return frozenset(self._prepared.get("ranked", by_card).split())
 
-    @cached_property
+    @property
     def objectives(self) -> tuple[Objective, ...]:
         """What the search compares: the suite's, or by default one for each task.
 

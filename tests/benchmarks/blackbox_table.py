@@ -20,7 +20,7 @@ import math
 import multiprocessing
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -75,12 +75,17 @@ class Run:
 
 
 def train(run: Run) -> dict[str, Any]:
-    """A run as a line of the table: its rungs, or why it stopped before the last."""
+    """A run as a line of the table."""
+    return line_of(run, _train)
+
+
+def line_of(run: Any, fill: Callable[[Any, list[dict[str, Any]]], None]) -> dict[str, Any]:
+    """A run as a line: its rungs, which `fill` adds to a list, or why it stopped before the last."""
     keep_freed_memory()
     line = {name: value for name, value in asdict(run).items() if name in (*KEY, "config")}
     rungs: list[dict[str, Any]] = []
     try:
-        _train(run, rungs)
+        fill(run, rungs)
     except (UserError, FloatingPointError) as error:
         return line | {"rungs": rungs, "failure": str(error)}
     return line | {"rungs": rungs, "failure": None}

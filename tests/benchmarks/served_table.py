@@ -1,6 +1,6 @@
 """Trains random configurations on logs with groups, and keeps what measures of a trial say and what it serves in truth.
 
-    python tests/benchmarks/served_table.py [--configurations 150] [--seeds 1] [--workers 1] [--limit-time 2h]
+    python tests/benchmarks/served_table.py [--configurations 48] [--seeds 1] [--workers 1] [--limit-time 2h]
         [--datasets user-feed ..] [--home .seesaw] [--raw DIR] [--out reports/blackbox]
 
 Each configuration is trained once to full length (150,000 samples) as it is: nothing stops it, and no state is kept. At
@@ -18,7 +18,7 @@ import multiprocessing
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -26,16 +26,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from blackbox_table import append, read_lines, write
+from blackbox_table import KEY, append, line_of, read_lines, write
 from pick_regret import chances_of, labels_drawn
 
 from bench.data import Store, load_card, prepare
 from bench.data.synthetic.funnel import FunnelConfig
-from bench.errors import UserError
 from bench.frontier.score import fused
 from bench.frontier.served.served import Sweep
 from bench.home import resolve_home
-from bench.machine import keep_freed_memory
 from bench.outcomes.measure import Measure
 from bench.records import Scalar
 from bench.rows import CONFIRM, SEARCH, TEST
@@ -57,12 +55,7 @@ DATASETS = {
     "item-feed": "reports/blackbox/item-feed.toml",
     "short-feed": "reports/blackbox/short-feed.toml",
     "kuairand-pure": "kuairand-pure@late-window",
-    "rare-feed": "reports/blackbox/rare-feed.toml",
-    "long-tail-log": "reports/blackbox/long-tail-log.toml",
-    "synthetic-feed": "synthetic-feed",
-    "movielens-100k": "movielens-100k",
 }
-KEY = ["dataset", "configuration", "seed"]
 DRAWS = 16
 """Of a generated log's labels."""
 LEAST = 1e-6
@@ -93,9 +86,8 @@ class Truth:
         card, tasks = load_card(DATASETS[dataset]), store.schema.tasks
         self.tasks = tuple(Task(task.name, task.kind) for task in tasks)
         self.names = [f"{task.name}.ndcg@5" for task in tasks]
-        self.rates = []
         drawn: Mapping[str, Any] = {}
-        if isinstance(card.reader, object) and getattr(card.reader, "generator", None) == "funnel":
+        if getattr(card.reader, "generator", None) == "funnel":
             drawn = chances_of(card, FunnelConfig(**card.reader.parameters))
         self.measures: dict[str, list[Measure]] = {}
         for split in (SEARCH, CONFIRM, TEST):
@@ -103,8 +95,6 @@ class Truth:
             group, joint = np.asarray(rows.group), joint_labels(np.asarray(rows.labels), store)
             several = [joint]
             if split == TEST and drawn:
-                order = [task.name for task in card.tasks if task.name in {each.name for each in tasks}]
-                assert order == [task.name for task in tasks]
                 several = list(labels_drawn(drawn[TEST], np.random.default_rng(derive(SEED, dataset)), DRAWS))
             self.measures[split] = [
                 Measure(self.tasks, self.names, labels.astype(np.float32), group, split) for labels in several
@@ -155,15 +145,8 @@ def truth_of(dataset: str, path: str, tasks: tuple[str, ...]) -> Truth:
 
 
 def train(run: Run) -> dict[str, Any]:
-    """A run as a line of the table: its rungs, or why it stopped before the last."""
-    keep_freed_memory()
-    line = {name: value for name, value in asdict(run).items() if name in (*KEY, "config")}
-    rungs: list[dict[str, Any]] = []
-    try:
-        _train(run, rungs)
-    except (UserError, FloatingPointError) as error:
-        return line | {"rungs": rungs, "failure": str(error)}
-    return line | {"rungs": rungs, "failure": None}
+    """A run as a line of the table."""
+    return line_of(run, _train)
 
 
 def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
@@ -234,7 +217,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 def main() -> None:
     """Makes the table, or what the time allows of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--configurations", type=int, default=150)
+    parser.add_argument("--configurations", type=int, default=48)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=list(DATASETS))
     parser.add_argument("--workers", type=int, default=1)
