@@ -125,8 +125,8 @@ def main() -> None:
         head = f"objectives = {objectives}\nrows = {rows}"
         text += f"\n[[portfolios]]\n{head}\nconfigurations = [\n{lines}]\n"
     _, _, configs = found = served_regrets(options.served)
-    single = [at for at, each in enumerate(configs) if each[KIND] == SINGLE_TASK]
-    lines = "".join(f"  {_inline(configs[at])},\n" for at in learn_served(found[0], single, options.size))
+    chosen = learn_served(found[0], single_of(configs), options.size)
+    lines = "".join(f"  {_inline(configs[at])},\n" for at in chosen)
     head = "# Of what is served within groups.\n[[portfolios]]\nobjectives = 3\nrows = 0"
     text += f"\n{head}\nconfigurations = [\n{lines}]\n"
     judged = "\n".join(left_out(options.served, options.size))
@@ -151,7 +151,10 @@ def learnt_without(dataset: str, known: Mapping[str, Known], candidates: Sequenc
 
 
 def served_regrets(path: Path) -> tuple[NDArray[np.float64], list[str], list[Config]]:
-    """(configurations, data sets): how far U is below the data set's best, in per cent; data sets; configurations."""
+    """(configurations, data sets): how far U is below the data set's best, in per cent; data sets; configurations.
+
+    Those with an interaction are left out: they cost most, and on no data set gain by it.
+    """
     frame = pd.read_parquet(path)
     full = frame[frame["fraction"] == 1].groupby(["configuration", "dataset"], sort=False).mean(numeric_only=True)
     true = full["U/test"].unstack().dropna()
@@ -164,7 +167,17 @@ def served_regrets(path: Path) -> tuple[NDArray[np.float64], list[str], list[Con
             f"balancing.static.weight.{task}": f"balancing.static.weight.{at}" for at, task in enumerate(tasks, 2)
         }
         configs.append({placed.get(name, name): value for name, value in config.items() if name != "optim.epochs"})
-    return 100 * (true.max() - true).to_numpy(), [str(name) for name in true], configs
+    regrets, kept = 100 * (true.max() - true).to_numpy(), [at for at, each in enumerate(configs) if _plain(each)]
+    return regrets[kept], [str(name) for name in true], [configs[at] for at in kept]
+
+
+def single_of(configs: Sequence[Config]) -> list[int]:
+    """Which of them are single-task models."""
+    return [at for at, each in enumerate(configs) if each[KIND] == SINGLE_TASK]
+
+
+def _plain(config: Config) -> bool:
+    return config["interaction.kind"] == "none"
 
 
 def is_known(name: str, value: object) -> bool:
@@ -187,7 +200,7 @@ def learn_served(regrets: NDArray[np.float64], single: Sequence[int], size: int)
 def left_out(path: Path, size: int) -> list[str]:
     """Of each data set the regret of the best of what is learnt on the others, and of as many drawn at random."""
     regrets, names, configs = served_regrets(path)
-    single, rng = [at for at, each in enumerate(configs) if each[KIND] == SINGLE_TASK], np.random.default_rng(0)
+    single, rng = single_of(configs), np.random.default_rng(0)
     lines = ["| data left out | regret of the best of the portfolio, % of U | of as many at random |", "|---|---|---|"]
     for at, name in enumerate(names):
         chosen = learn_served(np.delete(regrets, at, axis=1), single, size)
