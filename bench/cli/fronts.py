@@ -13,7 +13,6 @@ from bench.rows import CONFIRM, NAMES, REPLICATED, SEARCH, TEST
 
 if TYPE_CHECKING:
     from bench.frontier.served.served import Served
-    from bench.frontier.within import Areas
     from bench.run.results import DatasetResult
 
 
@@ -102,6 +101,7 @@ def _gain(row: Mapping[Any, Any], key: str) -> str:
 def _show_heads(result: DatasetResult) -> None:
     """The front of heads as a table, and below it what may belong to it as well."""
     from bench.frontier.statistics import replicate_keys
+    from bench.frontier.within import area_table
 
     frontier = result.frontier
     keys = list(dict.fromkeys([*frontier.keys, *(objective.key(TEST) for objective in frontier.objectives)]))
@@ -124,15 +124,9 @@ def _show_heads(result: DatasetResult) -> None:
     if frontier.table[[f"{key}.low" for key in keys]].notna().any(axis=None):
         rows = [[row["point"], *(row[key] for key in length), *(_ends(row, key) for key in keys)] for row in likely]
         print_table(["point", *length, *keys], rows, f"90% intervals, of seeds and of the data's rows; {_ROWS}")
-    if result.areas:
-        named = {row["point"]: row["name"] for row in frontier.table.to_dict("records")}
-        tasks = list(dict.fromkeys(task for areas in result.areas.values() for task in areas))
-        own = [
-            [named[at], *(text for task in tasks for text in _both(of.get(task)))] for at, of in result.areas.items()
-        ]
-        within = f"within {result.run.card.group}"
-        headers = ["point", *(name for task in tasks for name in (f"{task}, all rows", f"{task}, {within}"))]
-        print_table(headers, own, f"areas under the curve on {NAMES[CONFIRM]}; a random order has .5")
+    headers, rows = area_table(result.areas, frontier.table, str(result.run.card.group))
+    if rows:
+        print_table(headers, rows, f"areas under the curve on {NAMES[CONFIRM]}; a random order has .5")
     rows = [
         [row["name"], row["replicates"], row["p_nondominated"], *(_with_ends(row, key) for key in keys)]
         for row in frontier.table[frontier.table["role"] != "trial"].to_dict("records")
@@ -140,14 +134,6 @@ def _show_heads(result: DatasetResult) -> None:
     if rows:
         headers = ["baseline", "replicates", "P(non-dominated)", *keys]
         print_table(headers, rows, f"baselines, trained with the same care; {_ROWS}")
-
-
-def _both(areas: Areas | None) -> tuple[str, str]:
-    """The area over all rows; and that within groups, with its interval."""
-    if areas is None:
-        return "", ""
-    within = areas.groups
-    return f"{areas.rows.value:.4f}", f"{within.value:.4f} ({within.low:.4f} to {within.high:.4f})"
 
 
 def _with_ends(row: Mapping[Any, Any], key: str) -> str | None:

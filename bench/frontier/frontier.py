@@ -99,12 +99,13 @@ class Frontier:
         found = []
         for objective in self.objectives:
             key = f"{objective.key(CONFIRM)}.mean"
-            if objective.name.endswith(".auc") and key in self.table:
+            task, _, metric = objective.name.rpartition(".")
+            if metric in ("auc", "gauc") and key in self.table:
                 values = self.table[key].astype(float)
                 trees = values[self.table["point"] == "trees"].max()
                 networks = values[self.table["role"] == "trial"].max()
                 if trees >= SUSPECT and networks <= trees - APART:
-                    found.append(f"{objective.name.removesuffix('.auc')} (AUC {trees:.3f}; networks {networks:.3f})")
+                    found.append(f"{task} ({metric.upper()} {trees:.3f}; networks {networks:.3f})")
         if not found:
             return ""
         return f"Boosted trees tell {listed(found)} almost fully: first check that no input is known only afterwards."

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from bench.errors import listed
 from bench.frontier.samples import samples_of
 from bench.frontier.statistics import Interval, intervals
@@ -18,6 +20,8 @@ from bench.records import Point
 from bench.rows import CONFIRM
 from bench.schema import Task
 
+AreaTable = tuple[list[str], list[list[str]]]
+"""Headers and rows of texts."""
 CHANCE = 0.5
 """The area of a random order."""
 
@@ -50,6 +54,28 @@ def _known(points: Sequence[Point], key: str) -> dict[str, Interval]:
     samples = samples_of(points, [key])
     known = intervals(list(samples.values())) if samples else None
     return {point: one for point, (one,) in zip(samples, known or (), strict=False)}
+
+
+def area_table(areas: Mapping[str, Mapping[str, Areas]], table: pd.DataFrame, group: str) -> AreaTable:
+    """Headers and rows of texts, a row for each point: of each task both areas, and the interval within groups.
+
+    Args:
+        table: of a frontier, for the names of points.
+        group: the column whose values are groups.
+    """
+    tasks = dict.fromkeys(task for own in areas.values() for task in own)
+    headers = [name for task in tasks for name in (f"{task}, all rows", f"{task}, within {group}")]
+    names = dict(zip(table["point"], table["name"], strict=True))
+    return ["point", *headers], [
+        [names[point], *(text for task in tasks for text in _texts(own.get(task)))] for point, own in areas.items()
+    ]
+
+
+def _texts(areas: Areas | None) -> tuple[str, str]:
+    if areas is None:
+        return "", ""
+    within = areas.groups
+    return f"{areas.rows.value:.4f}", f"{within.value:.4f} ({within.low:.4f} to {within.high:.4f})"
 
 
 def warning(areas: Mapping[str, Mapping[str, Areas]], point: str, group: str) -> str:

@@ -20,7 +20,7 @@ from bench.report.embed import section_data
 from bench.report.markup import COLOURS, FONT, embedded, escaped, identifier, joined, packed, pairs, sentence
 from bench.report.picture import picture
 from bench.report.view import View
-from bench.rows import NAMES, SEARCH
+from bench.rows import CONFIRM, NAMES, SEARCH
 
 KINDS = {
     "win": "Clear win",
@@ -97,6 +97,11 @@ def _search(view: View) -> str:
             f"hypervolume of the front of heads {text.number(view.front.hypervolume)}.</p>",
             '<details class="fold" data-part="points"><summary>All points of the search</summary>'
             '<div class="points"></div></details>',
+            '<details class="fold"><summary>Areas under the curve: over all rows, and within groups</summary>'
+            f'<p class="note">On {NAMES[CONFIRM]}, with 90% intervals. A random order has .5.</p>'
+            f"{table(*view.areas, 'Areas under the curve', 1)}</details>"
+            if view.areas[1]
+            else "",
             '<details class="fold" data-part="course"><summary>How it went: hypervolume, and which settings mattered'
             f'</summary><p class="note">On {NAMES[SEARCH]}.</p><div class="course"></div>',
             f"{_spent(spent(view.records))}</details>",
@@ -122,7 +127,7 @@ def _failures(failed: tuple[Failed, ...]) -> str:
     return table(("kind", "reason", "trials", "runs"), rows, "Failures by reason", 3)
 
 
-def table(heads: tuple[str, ...], rows: list[list[str]], name: str, numbers: int) -> str:
+def table(heads: Sequence[str], rows: list[list[str]], name: str, numbers: int) -> str:
     """A table of texts; columns from `numbers` on are numbers."""
     styles = ['class="number"' if column >= numbers else "" for column in range(len(heads))]
     head = "".join(f'<th scope="col" {style}>{escaped(each)}</th>' for each, style in zip(heads, styles, strict=True))

@@ -22,6 +22,7 @@ from bench.frontier.frontier import Frontier
 from bench.frontier.pareto import nondominated
 from bench.frontier.pick import Pick
 from bench.frontier.policy import Guard
+from bench.frontier.within import AreaTable
 from bench.objectives import Direction, in_thousandths
 from bench.records import TrialRecord
 from bench.report import text
@@ -277,6 +278,7 @@ class View:
         commands: what a command does, and the command.
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
         incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
+        areas: headers and rows: areas under the curve over all rows and within groups, where groups are ranked.
     """
 
     records: Sequence[TrialRecord]
@@ -296,6 +298,7 @@ class View:
     commands: Mapping[str, str] = field(default_factory=dict)
     made: Mapping[str, str] = field(default_factory=dict)
     incomplete: str = ""
+    areas: AreaTable = ([], [])
 
     @property
     def heads(self) -> Plane:

@@ -20,7 +20,7 @@ from bench.frontier.points import network_of
 from bench.frontier.policy import Policy
 from bench.frontier.served.distance import readings
 from bench.frontier.served.verdict import Verdict
-from bench.frontier.within import Areas, areas_of, warning
+from bench.frontier.within import Areas, area_table, areas_of, warning
 from bench.home import resolve_home, shown
 from bench.objectives import Objective, outcomes_of, primary
 from bench.plain import parse_toml, read_json
@@ -285,6 +285,7 @@ def view_of(result: DatasetResult) -> View:
         commands=commands,
         made=made,
         incomplete=result.incomplete,
+        areas=area_table(result.areas, result.frontier.table, str(result.run.card.group)),
     )
 
 

@@ -144,10 +144,13 @@ def test_what_trees_alone_tell_almost_fully_is_suspected(confirmed, objectives):
     """By trees only: networks hardly find a difference of two columns."""
     found = frontier(confirmed, objectives)
 
-    def told(trees: float, network: float) -> str:
+    def told(trees: float, network: float, metric: str = "auc") -> str:
         table = pd.DataFrame({"point": ["7", "8", "trees"], "role": ["trial", "trial", "baseline"]})
-        table["confirm/click.auc.mean"], table["test/click.auc.mean"] = [network, np.nan, trees], 1.0
-        return replace(found, table=table.assign(**{"confirm/like.auc.mean": [0.7, 0.6, 0.72]})).suspicion
+        table[f"confirm/click.{metric}.mean"] = [network, np.nan, trees]
+        own = (Objective(f"click.{metric}", "maximize"), found.objectives[1])
+        table["confirm/like.auc.mean"] = [0.7, 0.6, 0.72]
+        return replace(found, table=table, objectives=own).suspicion
 
+    assert "click (GAUC 0.996; networks 0.700)" in told(0.9961, 0.7, "gauc")
     assert told(0.9961, 0.7).startswith("Boosted trees tell click (AUC 0.996; networks 0.700) almost fully")
     assert told(0.985, 0.975) == told(0.95, 0.7) == found.suspicion == ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from bench.frontier.within import areas_of, warning
+from bench.frontier.within import area_table, areas_of, warning
 from bench.records import Point, Replicate
 from bench.schema import Task
 
@@ -45,3 +46,15 @@ def test_nothing_is_said_where_it_is_surely_better_or_not_known() -> None:
     assert warning(areas, "trees", "user_id") == warning(areas, "ensemble", "user_id") == ""
     assert areas_of([unknown], TASKS) == {}
     assert np.isfinite(areas["trees"]["buy"].rows.value)
+
+
+def test_a_table_has_both_areas_of_each_task_side_by_side() -> None:
+    areas = areas_of([point("trees", [0.6, 0.61, 0.62], [0.7, 0.71, 0.72])], TASKS)
+    table = pd.DataFrame({"point": ["trees"], "name": ["boosted trees"]})
+    headers, ((name, *values),) = area_table(areas, table, "user")
+    assert (name, headers) == (
+        "boosted trees",
+        ["point", "click, all rows", "click, within user", "buy, all rows", "buy, within user"],
+    )
+    assert [value.partition(" ")[0] for value in values] == ["0.8600", "0.6100", "0.7000", "0.7100"]
+    assert area_table({}, table, "user")[1] == []
