@@ -127,27 +127,47 @@ class Gain:
     interval: Interval
 
     @property
+    def task(self) -> str:
+        """Of the objective."""
+        return self.objective.partition(".")[0]
+
+    @property
     def verdict(self) -> str:
         """In a word."""
         return "better" if self.interval.low > 0 else "worse" if self.interval.high < 0 else "cannot tell"
 
 
-def _gains(data: Data, left: Member, right: Member) -> list[Gain]:
-    found = differences([left.heads, right.heads])
-    assert found is not None
-    each = zip(data.objectives, found.gains(0, 1, data.objectives), strict=True)
+def _gains(data: Data, left: Member, right: Member, within: bool = False) -> list[Gain]:
+    """Of the objectives; or, `within` groups, of what the heads alone serve: nothing where that is not known."""
+    samples = [each.within if within else each.heads for each in (left, right)]
+    objectives = data.outcomes if within else data.objectives
+    found = differences([each for each in samples if each is not None])
+    if found is None or None in samples:
+        return []
+    each = zip(objectives, found.gains(0, 1, objectives), strict=True)
     return [Gain(data.name, objective.name, left.name, right.name, gain) for objective, gain in each]
 
 
-def sharing_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
-    """The best model that shares, of those with equal weights, less models that share nothing and less trees."""
+def sharing_gains(every: Sequence[Data], sharing: Sequence[str], within: bool = False) -> list[Gain]:
+    """The best model that shares, of those with equal weights, less models that share nothing and less trees.
+
+    Args:
+        within: compare what heads alone serve within groups, of data where that is ranked.
+    """
     found = []
     for data in every:
         shares = data.best([each for kind in sharing for each in data.of(kind, EQUAL)])
         if shares is not None:
             others = data.of(ALONE, COMPOSITE, ENSEMBLE, TREES)
-            found += [gain for other in others for gain in _gains(data, shares, other)]
+            found += [gain for other in others for gain in _gains(data, shares, other, within)]
     return found
+
+
+def turned(over_rows: Sequence[Gain], within: Sequence[Gain]) -> list[tuple[Gain, Gain]]:
+    """Pairs of one comparison, over all rows and within groups, whose answers differ."""
+    asked = {(each.data, each.task, each.left, each.right): each for each in over_rows}
+    pairs = [(asked[each.data, each.task, each.left, each.right], each) for each in within]
+    return [(over, own) for over, own in pairs if over.verdict != own.verdict]
 
 
 def tuning_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
@@ -256,12 +276,14 @@ class Answers:
     """All answers.
 
     Attributes:
+        within: as `sharing`, within groups.
         cells: rows of fresh seeds by data set, sharing and balancing.
     """
 
     data: list[Data]
     fronts: list[Front]
     sharing: list[Gain]
+    within: list[Gain]
     tuning: list[Gain]
     same: list[Gain]
     standings: list[Standing]
@@ -332,6 +354,7 @@ def answer(
         data=found,
         fronts=fronts(found, sharing),
         sharing=sharing_gains(found, sharing),
+        within=sharing_gains(found, sharing, within=True),
         tuning=tuning_gains(found, sharing),
         same=same_gains(found, sharing),
         standings=standing,

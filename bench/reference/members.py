@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from bench.frontier.pareto import resolve_reference
 from bench.frontier.samples import Sample
 from bench.frontier.statistics import Interval, differences
-from bench.objectives import Objective
+from bench.objectives import Objective, ranked
 from bench.reference.cells import ALONE, EQUAL, PREDICTED, SEARCH, STATIC
 from bench.reference.table import Row
+from bench.reference.training import fusions
 
 Floats = NDArray[np.float64]
 Served = tuple[Sample, ...]
@@ -30,6 +31,7 @@ class Member:
         label: balancer, or kind of models that share nothing; of static weights with their ratio.
         heads: of the objectives.
         served: of the outcomes, one for each fusion.
+        within: of each outcome what its task's head alone serves, where all are ranked within groups; else None.
         valid: (M,) what validation found on the seed of tuning; NaN where it was not tuned.
     """
 
@@ -39,6 +41,7 @@ class Member:
     config: Mapping[str, object]
     heads: Sample
     served: Served
+    within: Sample | None
     valid: Floats
     parameters: int
     latency_ms: float
@@ -59,12 +62,14 @@ class Data:
     """What the rows say of one data set.
 
     Attributes:
+        outcomes: of what is served.
         tried: rows of tuning that have values.
         reference: of the hypervolume, complete.
     """
 
     name: str
     objectives: tuple[Objective, ...]
+    outcomes: tuple[Objective, ...]
     reference: dict[str, float]
     members: tuple[Member, ...]
     tried: tuple[Row, ...]
@@ -137,6 +142,7 @@ def _data(name: str, objectives: tuple[Objective, ...], given: Mapping[str, floa
     return Data(
         name,
         objectives,
+        tuple(Objective(each, "maximize") for each in rows[0].outcomes),
         resolve_reference(objectives, given),
         tuple(members),
         tried,
@@ -150,17 +156,30 @@ def _member(rows: Sequence[Row], valid: Floats) -> Member:
     heads = _sample([row.test for row in rows], [row.test_moved for row in rows], seeds)
     served = _sample([row.served for row in rows], [row.served_moved for row in rows], seeds)
     columns = [slice(at, at + outcomes) for at in range(0, served.values.shape[1], outcomes)]
+    by_fusion = tuple(Sample(served.values[:, own], served.deviations[..., own], seeds) for own in columns)
     return Member(
         sharing=first.sharing,
         balancing=first.balancing,
         label=_label(first),
         config=first.config,
         heads=heads,
-        served=tuple(Sample(served.values[:, own], served.deviations[..., own], seeds) for own in columns),
+        served=by_fusion,
+        within=_within(by_fusion, first.outcomes),
         valid=valid,
         parameters=first.parameters,
         latency_ms=float(np.median([row.latency_ms for row in rows])),
     )
+
+
+def _within(served: Served, outcomes: Sequence[str]) -> Sample | None:
+    tops = {name.partition(".")[0]: ranked(name.partition(".")[2]) for name in outcomes}
+    if not served or len(tops) < len(outcomes) or not all(top and not top.percent for top in tops.values()):
+        return None
+    weights = np.array([each.weights for each in fusions(len(outcomes))])
+    heads = [served[at] for at in weights.argmax(axis=0)]  # of each task the fusion that is its head alone
+    values = np.stack([each.values[..., task] for task, each in enumerate(heads)], axis=-1)
+    moved = np.stack([each.deviations[..., task] for task, each in enumerate(heads)], axis=-1)
+    return Sample(values, moved, served[0].seeds)
 
 
 def _sample(values: Sequence[Sequence[float]], moved: Sequence[Sequence[float]], seeds: tuple[int, ...]) -> Sample:

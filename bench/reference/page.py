@@ -11,8 +11,8 @@ import numpy as np
 
 from bench.balancing import works_on_gradients
 from bench.frontier.statistics import LEVEL, Interval
-from bench.objectives import Objective, in_thousandths
-from bench.reference.answers import Answers, Gain
+from bench.objectives import Objective, in_thousandths, ranked
+from bench.reference.answers import Answers, Gain, turned
 from bench.reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STATIC, TREES, Cell
 from bench.reference.members import Data, Member
 from bench.reference.papers import GAINS
@@ -93,11 +93,12 @@ def sections(found: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Sect
     made = (
         _fronts(found),
         Section("Fronts", (FIGURES,), figure=_figures(found.data)) if found.data else None,
-        _gains("Does sharing beat separate models?", SHARING, found.sharing),
+        _gains("Does sharing beat separate models?", (SHARING,), found.sharing),
+        _gains("Does sharing beat separate models within groups?", _within(found), found.within),
         _matrix(found),
         *(_leaders(data, found) for data in found.data),
-        _gains("What tuning gains over defaults", TUNING, found.tuning),
-        _gains("Methods that are the same", SAME, found.same),
+        _gains("What tuning gains over defaults", (TUNING,), found.tuning),
+        _gains("Methods that are the same", (SAME,), found.same),
         _knobs(found),
         _seeds(found),
         _claims(found),
@@ -114,6 +115,10 @@ FIGURES = (
 SHARING = (
     "The best model that shares, with equal weights, less models that share nothing. `composite` is the best "
     "single-task model of each task, `ensemble` two single-task models with the parameters of one."
+)
+WITHIN = (
+    "The same models, chosen by AUC over all rows: what each head alone serves within groups, on test. Whether "
+    "gradient methods beat static weights there is told above: what is served of these data is ranked within groups."
 )
 SAME = "Balancers that take the same direction with this number of tasks: what is found between them is chance alone."
 TUNING = "Equal weights, tuned by the draws of the design, less equal weights with our defaults."
@@ -137,7 +142,21 @@ def _fronts(found: Answers) -> Section:
     return Section("Gradient methods against tuned static weights", text, heads, tuple(rows), 4)
 
 
-def _gains(title: str, text: str, gains: Sequence[Gain]) -> Section:
+def _within(found: Answers) -> tuple[str, ...]:
+    """The text of what changes where rows are ranked within groups; nothing where none are."""
+    if not found.within:
+        return ()
+    changed = turned(found.sharing, found.within)
+    told = Counter(tuple(each.verdict != "cannot tell" for each in pair) for pair in changed)
+    return (
+        WITHIN,
+        f"Of {count(len(found.within), 'comparison')}, {len(changed)} have another answer than over all rows: "
+        f"{told[True, True]} turn around, {told[True, False]} cannot be told any more, {told[False, True]} are told "
+        "only within groups.",
+    )
+
+
+def _gains(title: str, text: tuple[str, ...], gains: Sequence[Gain]) -> Section:
     rows = []
     for each in gains:
         scale = _scale(each.objective)
@@ -149,7 +168,7 @@ def _gains(title: str, text: str, gains: Sequence[Gain]) -> Section:
             )
         )  # fmt: skip
     heads = ("data", "objective", "left", "right", "left better by, .0001", f"{LEVEL:.0%} interval", "left is")
-    return Section(title, (text,), heads, tuple(rows), 4)
+    return Section(title, text, heads, tuple(rows), 4)
 
 
 def _matrix(found: Answers) -> Section:
@@ -206,7 +225,7 @@ def _lead(objective: Objective, of: Interval) -> str:
 
 
 def _scale(objective: str) -> float:
-    return 1e4 if in_thousandths(objective) else 1.0
+    return 1e4 if in_thousandths(objective) or ranked(objective.partition(".")[2]) else 1.0
 
 
 def _knobs(found: Answers) -> Section:

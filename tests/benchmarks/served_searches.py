@@ -119,7 +119,7 @@ def tasks_of(dataset: str) -> tuple[str, ...]:
 
 
 def measured(dataset: str, arm: str, seed: int, keep: Path) -> dict[str, Any]:
-    """What a finished run picked is worth, by the truth of its data."""
+    """The worth of what a finished run picked, by the truth of its data."""
     result = load_run(f"{dataset}-{arm}-{seed}", keep)._result(None)
     store = result.run.store
     assert store is not None

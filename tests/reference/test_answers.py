@@ -15,13 +15,14 @@ from bench.data import load_card
 from bench.errors import UserError
 from bench.frontier.comparison.verdict import Word
 from bench.objectives import Objective
-from bench.reference.answers import Answers, Front, answer, headline
-from bench.reference.cells import Cell
+from bench.reference.answers import Answers, Front, answer, headline, turned
+from bench.reference.cells import ALONE, COMPOSITE, EQUAL, Cell
 from bench.reference.execute import published
 from bench.reference.members import gather
 from bench.reference.page import document, markdown
 from bench.reference.papers import Papers, Source
 from bench.reference.table import Row, read, write
+from bench.reference.training import fusions
 from bench.suite import load_suite
 
 Make = Callable[..., list[Row]]
@@ -115,6 +116,33 @@ def test_the_page_says_what_the_answers_say_and_what_is_left(simulated: Make) ->
     page = document(found, cells, 6)
     assert found.sentence in page.replace("&#x27;", "'")
     assert "<script" not in page
+
+
+def test_within_groups_what_a_head_alone_serves_is_compared_and_a_turned_answer_counted(simulated: Make) -> None:
+    """Two models: the one that shares is ahead by AUC, and behind in clicks where the head of clicks ranks alone."""
+    names, behind = ("click.ndcg@5", "buy.ndcg@5"), {True: 0.01, False: 0.0}
+    alone = [each.weights[0] == 1 for each in fusions(2) for _ in names]
+    clicks = [name == "click.ndcg@5" for _ in fusions(2) for name in names]
+    rows = []
+    for row in simulated(0.0, seed=1):
+        if row.balancing == "mgda":  # stands for separate models, with the AUC of static weights less .003
+            row = replace(row, sharing=ALONE, balancing=COMPOSITE, test=[value - 0.003 for value in row.test])
+            head = zip(row.served, alone, clicks, strict=bool(row.served))
+            row = replace(row, served=[value + behind[own and click] for value, own, click in head])
+        elif row.balancing == "cagrad":
+            row = replace(row, balancing=EQUAL)
+        rows.append(replace(row, outcomes=names))
+    found = answered(rows)
+    clicked, bought = (next(each for each in found.within if each.task == task) for task in ("click", "buy"))
+    assert clicked.verdict == "worse"
+    assert clicked.interval.value + 0.01 == pytest.approx(
+        next(each for each in found.sharing if each.task == "click").interval.value - 0.003, abs=1e-9
+    )
+    (over, _), *_ = turned(found.sharing, found.within)
+    assert (over.task, over.verdict) == ("click", "better")
+    assert "1 turn" in markdown(found, [], 6, "seesaw publish")
+    assert bought.objective == "buy.ndcg@5"
+    assert answered(simulated(0.0, seed=1)).within == []
 
 
 def test_published_figures_are_judged_by_our_noise_or_wait_for_rows(simulated: Make) -> None:

@@ -204,7 +204,7 @@ def test_a_server_is_asked_with_the_credentials_of_the_environment(monkeypatch):
     assert "s3cret" not in str(error.value)
 
 
-# IPython where it is installed: MLflow asks it whether this is a notebook. The last line is leaves of the standard library.
+# MLflow asks IPython, where it is installed, whether this is a notebook. Then leaves of Python's own library.
 OF_MLFLOW_ALONE = {"_openssl", "mako", "markupsafe", "pygments", "IPython", "traitlets"}
 OF_MLFLOW_ALONE |= {"codeop", "getopt", "netrc", "socketserver"}
 
