@@ -1,12 +1,12 @@
-"""Trains random configurations on logs with groups, and keeps what measures of a trial say and what it serves in truth.
+"""Trains random configurations, and keeps what measures of a trial say and what it serves in truth.
 
     python tests/benchmarks/served_table.py [--configurations 48] [--seeds 1] [--workers 1] [--limit-time 2h]
         [--datasets user-feed ..] [--home .seesaw] [--raw DIR] [--out reports/blackbox]
 
 Each configuration is trained once to full length (150,000 samples) as it is: nothing stops it, and no state is kept. At
 each share of full length it is measured on validation by every measure that a search could look at. U is the mean
-logarithm of its served outcomes (`ndcg@5` of each task) at the weights that validation and confirmation rows find best,
-on test. On generated logs it is the mean over labels that are drawn again, so it hardly has noise of labels.
+logarithm of its served outcomes (`ndcg@5` of each task; of data without groups `recall@10%`) at the weights that
+validation and confirmation rows find best, on test. On generated logs it is the mean over labels that are drawn again, so it hardly has noise of labels.
 Finished runs are lines of `<out>/served-<data set>.jsonl`; `<out>/served.parquet` has a row for each rung of each run.
 """
 
@@ -55,6 +55,9 @@ DATASETS = {
     "item-feed": "reports/blackbox/item-feed.toml",
     "short-feed": "reports/blackbox/short-feed.toml",
     "kuairand-pure": "kuairand-pure@late-window",
+    "census-income": "census-income",
+    "hotel-bookings": "reports/blackbox/hotel-bookings.toml",
+    "whole-feed": "reports/blackbox/whole-feed.toml",
 }
 DRAWS = 16
 """Of a generated log's labels."""
@@ -85,7 +88,7 @@ class Truth:
     def __init__(self, dataset: str, store: Store) -> None:
         card, tasks = load_card(DATASETS[dataset]), store.schema.tasks
         self.tasks = tuple(Task(task.name, task.kind) for task in tasks)
-        self.names = [f"{task.name}.ndcg@5" for task in tasks]
+        self.names = [f"{task.name}.{'ndcg@5' if store.schema.grouped else 'recall@10%'}" for task in tasks]
         drawn: Mapping[str, Any] = {}
         if getattr(card.reader, "generator", None) == "funnel":
             drawn = chances_of(card, FunnelConfig(**card.reader.parameters))
@@ -168,7 +171,7 @@ def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
             if fraction == 1:
                 pieces = list(trainer.evaluation.predictions(split, trainer.selectors))
                 predictions[split] = np.concatenate([joint for _, joint in pieces])
-        wanted = tuple(f".{name}" for name in ("auc", "gauc", "gauc_positives", "ndcg@5", "logloss"))
+        wanted = tuple(f".{name}" for name in ("auc", "gauc", "gauc_positives", "ndcg@5", "recall@10%", "logloss"))
         kept = {name: value for name, value in metrics.items() if name.endswith(wanted) and ".cvr." not in name}
         rungs.append(
             {"fraction": fraction, "samples": course.samples, "seconds": course.seconds}
