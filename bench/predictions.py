@@ -60,7 +60,7 @@ class Rows:
         rates: mean joint label of each task on train, on all rows where it is known.
         labels: (n, T) joint labels: the product along the chain of parents; NaN where that is not known.
         group: (n,) int32, rows of one number are ranked against each other; -1 for none.
-        units: (n,) uint64, what is resampled, see `bench.outcomes.bootstrap`.
+        units: (n,) uint64, what is resampled, see `bench.measure.resamples`.
         segments: by its name the values of each segment.
         codes: (n, number of segments) int16, place among a segment's values, -1 where missing.
         logged: by its name each logged score, (n,) float32, NaN where missing.

@@ -121,7 +121,7 @@ class TrialResult:
             loss since (`lost`) at `last_samples`.
         resampled: of a job that was asked for it, for each metric how far it moves on each of B resamples of its split
             (resampled value minus the metric's value; NaN where it is not defined); resample b is the same rows for
-            every model, see `bench.training.resampling`. Of a binary task also `RARER`.
+            every model, see `bench.measure.resampling`. Of a binary task also `RARER`.
     """
 
     metrics: dict[str, float]

@@ -13,8 +13,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from bench import content
 from bench.errors import UserError, check_known
+from bench.measure.outcomes import default_outcomes
 from bench.objectives import Objective, outcome, parse, primary
-from bench.outcomes.measure import default_outcomes
 from bench.registry import Config
 from bench.schema import Task
 from bench.validation import validate

@@ -16,15 +16,15 @@ MAY_IMPORT = {
     "data": set(),
     "models": set(),
     "balancing": set(),
-    "outcomes": set(),
-    "training": {"outcomes", "models", "balancing", "data"},
-    "frontier": {"outcomes"},
+    "measure": set(),
+    "training": {"measure", "models", "balancing", "data"},
+    "frontier": {"measure"},
     "search": {"training", "frontier", "models", "balancing", "data"},
     "confirm": {"search", "training", "frontier"},
     "tracking": {"frontier", "production"},
     "report": {"frontier"},
-    "production": {"training", "frontier", "outcomes", "models", "balancing", "data"},
-    "suite": {"outcomes"},
+    "production": {"training", "frontier", "measure", "models", "balancing", "data"},
+    "suite": {"measure"},
     "run": {
         "suite",
         "search",
@@ -34,7 +34,7 @@ MAY_IMPORT = {
         "production",
         "training",
         "frontier",
-        "outcomes",
+        "measure",
         "models",
     }
     | {"balancing", "data"},
@@ -46,7 +46,7 @@ MAY_IMPORT = {
         "report",
         "training",
         "frontier",
-        "outcomes",
+        "measure",
         "models",
         "balancing",
     }
@@ -70,7 +70,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
 }
 ONLY_IN = {"optuna": {"search", "testing"}, "mlflow": {"tracking"}, "typer": {"cli"}, "rich": {"cli"}}
-NEVER_IN = {"torch": {"outcomes", "frontier", "report", "tracking", *BASE}}
+NEVER_IN = {"torch": {"measure", "frontier", "report", "tracking", *BASE}}
 
 
 def room(path: Path) -> str:

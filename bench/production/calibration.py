@@ -19,9 +19,9 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from bench.errors import UserError
 from bench.frontier.score import prediction_names
+from bench.measure.tally import sample_spaces
 from bench.registry import Config
 from bench.schema import Schema
-from bench.training.metrics import sample_spaces
 
 Floats = NDArray[np.float64]
 Kind = Literal["platt", "isotonic"]

@@ -1,7 +1,7 @@
 """Evaluates the served ranking and each prediction on labelled rows, and compares two models.
 
 Groups (users, where rows are ranked by user) are resampled as a whole, since rows of one user are not independent; see
-`bench.outcomes.bootstrap`. Two models are compared on the same resamples, so that what is hard for both cancels out.
+`bench.measure.resamples`. Two models are compared on the same resamples, so that what is hard for both cancels out.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from bench.errors import UserError, listed, missing, unknown
 from bench.frontier.comparison.verdict import CANNOT_TELL, against
 from bench.frontier.score import prediction_names
 from bench.frontier.statistics import LEVEL
-from bench.outcomes.bootstrap import counts, units_of
-from bench.outcomes.measure import Measure, default_outcomes
+from bench.measure.formulas import Deciles
+from bench.measure.outcomes import Measure, default_outcomes
+from bench.measure.resamples import counts, units_of
+from bench.measure.tally import joint_labels, sample_spaces
 from bench.production.history import kept_of_card
 from bench.production.scorer import Scorer, Values, made_for
 from bench.progress import Progress
 from bench.schema import SCORE, Schema, TaskKind
-from bench.training.formulas import Deciles
-from bench.training.metrics import joint_labels, sample_spaces
 
 
 @dataclass(frozen=True)
@@ -337,7 +337,7 @@ def rmse(labels: NDArray[Any], predictions: Values) -> Weighted:
 
 
 def decile_error(labels: NDArray[Any], predictions: Values) -> Weighted:
-    """How far predicted means are from true ones by tenths of the rows as they are, see `bench.training.formulas`."""
+    """How far predicted means are from true ones by tenths of the rows as they are, see `bench.measure.formulas`."""
     return Deciles(labels, predictions).error if len(labels) else lambda weights: np.nan
 
 

@@ -26,9 +26,10 @@ from bench.errors import UserError
 from bench.frontier.retraining import Length, PredictionInterval, Retraining, verdicts
 from bench.frontier.score import Score
 from bench.machine import versions
+from bench.measure.outcomes import Measure
+from bench.measure.tally import Tally, decile_tables, joint_labels
 from bench.models.assembly import MultiTaskModel
 from bench.objectives import Objective, outcomes_of
-from bench.outcomes.measure import Measure
 from bench.production.calibration import Calibration, calibrated, fit_calibrations
 from bench.production.scorer import scored
 from bench.production.served_model import State, States, in_float32
@@ -40,7 +41,6 @@ from bench.training.config import TrialConfig
 from bench.training.device import choose_device
 from bench.training.evaluation import Evaluation
 from bench.training.loop import Trainer
-from bench.training.metrics import Tally, decile_tables, joint_labels
 from bench.training.step import build_model
 
 

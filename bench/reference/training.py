@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.frontier.pareto import lattice, steps_within
 from bench.frontier.score import Fusion, fused
 from bench.frontier.served.measuring import measure_of
-from bench.outcomes.measure import Measure
+from bench.measure.outcomes import Measure
 from bench.predictions import Rows, joined, name_of, path_of, predictions, rows_of
 from bench.records import Job, TrialResult
 from bench.rows import TEST

@@ -17,6 +17,7 @@ from bench.credentials import plain_address, remember
 from bench.data import Store, prepare
 from bench.errors import UserError, listed
 from bench.frontier.history import SoFar
+from bench.measure.resampling import RESAMPLES
 from bench.objectives import Objective
 from bench.progress import Progress
 from bench.records import Job, Point, Split, TrialRecord
@@ -41,7 +42,6 @@ from bench.training.config import TrialConfig
 from bench.training.evaluation import ranked_in
 from bench.training.job import run_job
 from bench.training.kept import write_rows
-from bench.training.resampling import RESAMPLES
 from bench.validation import validate
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.measure.tally import BinaryTally, HeldTally, Tally
 from bench.schema import Task
-from bench.training.metrics import BinaryTally, HeldTally, Tally
 
 
 def evaluate(

@@ -14,17 +14,17 @@ from torch.func import functional_call
 
 from bench.data import SplitName, Store
 from bench.data.store import Split
+from bench.measure.resamples import units_of
+from bench.measure.resampling import Resampling
+from bench.measure.tally import Tally, joint_labels
 from bench.models.assembly import MultiTaskModel, parameter_count
 from bench.objectives import outcomes_of, ranked_tasks
-from bench.outcomes.bootstrap import units_of
 from bench.predictions import MOST_ROWS, path_of
 from bench.records import Job
 from bench.rows import CONFIRM, SEARCH
 from bench.schema import Schema
 from bench.training.device import Feed, feed
 from bench.training.kept import keeping
-from bench.training.metrics import Tally, joint_labels
-from bench.training.resampling import Resampling
 from bench.training.selection import Selector
 
 BATCH = 4096  # samples for the model at once
@@ -36,7 +36,7 @@ LATENCY_SECONDS = 0.02  # after which no more are begun: a search measures each 
 State = Mapping[str, Tensor]
 Measured = tuple[list[int], dict[str, float]]
 Predictions = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Of the next rows (n, T): conditional on the parent, and joint with all ancestors, as in `bench.training.metrics`."""
+"""Of the next rows (n, T): conditional on the parent, and joint with all ancestors, as in `bench.measure.tally`."""
 
 
 class Evaluation:

@@ -15,10 +15,10 @@ from bench.atomic import atomic_path, write_text
 from bench.data import Store
 from bench.data.arrays import ArrayWriter
 from bench.data.store import Split
-from bench.outcomes.bootstrap import units_of
+from bench.measure.resamples import units_of
+from bench.measure.tally import joint_labels
 from bench.predictions import FACTS, KEPT, Damaged, digest_of, facts_in, rows_of, sampled, seal
 from bench.schema import Schema
-from bench.training.metrics import joint_labels
 
 BLOCK = 1 << 16
 """Rows read at a time."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from bench.data import SplitName, Store
 from bench.data.batches import Batch, Batches
 from bench.data.store import Split
+from bench.measure.tally import given_parent
 from bench.models.assembly import MultiTaskModel
 from bench.models.thinned import Thinning
 from bench.objectives import Objective, outcomes_of
@@ -26,7 +27,6 @@ from bench.training.config import TrialConfig
 from bench.training.device import choose_device, feed
 from bench.training.diagnosis import Diagnosis
 from bench.training.evaluation import Evaluation
-from bench.training.metrics import given_parent
 from bench.training.randomness import RandomState
 from bench.training.selection import Averaging, selectors
 from bench.training.step import CapturedStep, Compute, Step, StepParts, build_parts, check_finite

@@ -21,8 +21,8 @@ from bench.data import Store
 from bench.data.store import Split, stored
 from bench.lock import in_turn
 from bench.machine import tree_threads
+from bench.measure.tally import given_parent
 from bench.seeds import derive
-from bench.training.metrics import given_parent
 from bench.training.tree_data import Share, width
 from bench.training.tree_settings import TreeSettings, configurations
 from bench.training.trees import TaskTrees, train_trees

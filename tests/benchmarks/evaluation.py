@@ -15,9 +15,9 @@ from sklearn.metrics import roc_auc_score
 from speed.summary import spread
 from speed.table import replace, writer
 
+from bench.measure.tally import Tally
 from bench.schema import Task
 from bench.testing.metrics import binary, evaluate
-from bench.training.metrics import Tally
 
 ROUNDS = 7
 FLAT = (Task("click"), Task("buy"))

@@ -16,10 +16,10 @@ from speed.table import simulation
 
 from bench.frontier.samples import sample
 from bench.frontier.statistics import differences, intervals
+from bench.measure.resampling import Resampling
 from bench.records import Point, Replicate
 from bench.schema import Task
 from bench.testing.metrics import evaluate
-from bench.training.resampling import Resampling
 
 EXPECTED = (4, 8, 15, 40, 100)
 ROWS = 1500

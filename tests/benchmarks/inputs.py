@@ -39,8 +39,9 @@ from bench.frontier.served.front import on_front
 from bench.frontier.served.measuring import LEAST
 from bench.frontier.served.served import Sweep
 from bench.machine import keep_freed_memory
+from bench.measure.outcomes import Measure, default_outcomes
+from bench.measure.tally import joint_labels
 from bench.objectives import Objective, metric_of, primary, ranked
-from bench.outcomes.measure import Measure, default_outcomes
 from bench.predictions import name_of, predictions, rows_of
 from bench.records import Job, Scalar
 from bench.schema import SCENARIO, Task
@@ -48,7 +49,6 @@ from bench.seeds import derive
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
 from bench.training.kept import write_rows
-from bench.training.metrics import joint_labels
 from bench.training.tree_settings import best_by_task, configurations
 
 NAME = "inputs"

@@ -52,8 +52,8 @@ from bench.frontier.score import Fusion
 from bench.frontier.served.measuring import Candidate, Current, Meter
 from bench.frontier.served.served import Served, Sweep, served_front
 from bench.frontier.served.verdict import Verdict, verdict
+from bench.measure.outcomes import default_outcomes
 from bench.objectives import Objective
-from bench.outcomes.measure import default_outcomes
 from bench.predictions import KEPT, predictions, rows_of
 from bench.records import Point, Replicate
 from bench.rows import CONFIRM, SEARCH, TEST

@@ -34,7 +34,7 @@ from bench.data.synthetic.funnel import FunnelConfig
 from bench.frontier.score import fused
 from bench.frontier.served.served import Sweep
 from bench.home import resolve_home
-from bench.outcomes.measure import Measure
+from bench.measure.outcomes import Measure
 from bench.records import Scalar
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.schema import Task

@@ -18,7 +18,7 @@ from bench.cli import main
 from bench.errors import UserError
 from bench.frontier.points import network_of
 from bench.frontier.score import fused
-from bench.outcomes.measure import Measure
+from bench.measure.outcomes import Measure
 from bench.predictions import FOLDER, rows_of
 from bench.production.package import Package
 from bench.run.folder import DatasetRun, Run

@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score
 
 from bench.data import load_card
 from bench.errors import UserError
-from bench.outcomes.measure import default_outcomes
+from bench.measure.outcomes import default_outcomes
 from bench.production.evaluation import (
     Estimate,
     Judged,

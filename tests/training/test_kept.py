@@ -13,7 +13,7 @@ import pytest
 from bench import predictions
 from bench.data import Store, load_card, prepare
 from bench.errors import UserError
-from bench.outcomes.bootstrap import units_of
+from bench.measure.resamples import units_of
 from bench.predictions import KEPT, joined, name_of, path_of, rows_of
 from bench.records import Job, Kind, training_of
 from bench.rows import REPLICATED

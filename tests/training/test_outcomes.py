@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.measure.outcomes import Measure
+from bench.measure.resamples import counts, units_of
+from bench.measure.resampling import Resampling
 from bench.objectives import Objective
-from bench.outcomes.bootstrap import counts, units_of
-from bench.outcomes.measure import Measure
 from bench.records import Job, Kind, Scalar
 from bench.schema import Task
 from bench.testing.metrics import evaluate
 from bench.training.config import TrialConfig
 from bench.training.ensemble import PREFIX, run_ensemble
 from bench.training.loop import Trainer
-from bench.training.resampling import Resampling
 from bench.training.trees import run_trees
 
 CUTS = ("ndcg@1", "ndcg@4", "ndcg@1000", "recall@3", "recall@12.5%", "recall@100%")

@@ -10,10 +10,11 @@ import torch
 
 from bench.data import Store
 from bench.data.store import Split
+from bench.measure.outcomes import Measure
+from bench.measure.resamples import counts, units_of
+from bench.measure.resampling import Resampling
 from bench.models.funnels import FUNNELS
 from bench.objectives import BINARY_METRICS, REGRESSION_METRICS
-from bench.outcomes.bootstrap import counts, units_of
-from bench.outcomes.measure import Measure
 from bench.production.calibration import fit_isotonic, fit_platt
 from bench.records import RARER
 from bench.schema import Field, Schema, Task
@@ -21,7 +22,6 @@ from bench.testing.metrics import evaluate
 from bench.testing.models import TASKS as SETS
 from bench.testing.training import MemoryStore
 from bench.training import trees
-from bench.training.resampling import Resampling
 from bench.training.tree_data import Share
 from bench.training.tree_settings import TreeSettings
 from bench.training.trees import train_trees

@@ -16,8 +16,8 @@ from bench.frontier.score import Fusion, fused
 from bench.frontier.served.errors import Points
 from bench.frontier.served.front import told
 from bench.machine import cores
+from bench.measure.outcomes import Measure
 from bench.objectives import Objective
-from bench.outcomes.measure import Measure
 from bench.predictions import Rows
 from bench.schema import Task
 

@@ -37,8 +37,8 @@ from bench.frontier.served.front import (
 )
 from bench.frontier.served.measuring import RESAMPLES, Candidate, Current, Meter, segment_table
 from bench.frontier.statistics import Interval, error_of
+from bench.measure.outcomes import Measure
 from bench.objectives import Objective
-from bench.outcomes.measure import Measure
 from bench.predictions import Rows
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.outcomes.measure import PARTS, Measure, Stream
+from bench.measure.outcomes import PARTS, Measure, Stream
 from bench.schema import Task
 
 TASK = Task("stay", "regression")

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
-from bench.outcomes.bootstrap import Drawn
-from bench.outcomes.whole import AREA, NDCG, SHARE, Floats, Wanted, discounts, top, won
+from bench.measure.resamples import Drawn
+from bench.measure.whole import AREA, NDCG, SHARE, Floats, Wanted, discounts, top, won
 
 Ints = NDArray[np.int64]
 _SHORT = 40  # rows of a group that insertion sorts fastest

@@ -25,10 +25,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.measure.grouped import Grouped, ratio
+from bench.measure.resamples import Drawn, units_of
+from bench.measure.whole import AREA, AREA_BY_POSITIVES, NDCG, SHARE, Floats, Wanted, Whole, discounts, top
 from bench.objectives import AREAS, ranked, ranks_groups
-from bench.outcomes.bootstrap import Drawn, units_of
-from bench.outcomes.grouped import Grouped, ratio
-from bench.outcomes.whole import AREA, AREA_BY_POSITIVES, NDCG, SHARE, Floats, Wanted, Whole, discounts, top
 from bench.schema import Task
 
 
@@ -59,7 +59,7 @@ class Measure:
         group: (N,), negative where there is none. Where some rows have one, the others do not count by group.
         split: whose resamples.
         resamples: B.
-        units: (N,), what is drawn as a whole, see `bench.outcomes.bootstrap`; the same for all rows of a group. None
+        units: (N,), what is drawn as a whole, see `bench.measure.resamples`; the same for all rows of a group. None
             takes these rows as the whole split.
         grouped: whether to rank by group; by itself where any row has one.
         weights: (N,), at least 0; None for equal ones.

@@ -80,7 +80,7 @@ class Drawn:
     """The number of times that each row is in each of `resamples` resamples of a split.
 
     Args:
-        units: (N,), see `bench.outcomes.bootstrap`; rows of one unit have the same counts.
+        units: (N,), see `bench.measure.resamples`; rows of one unit have the same counts.
     """
 
     def __init__(self, units: NDArray[np.uint64], split: str, resamples: int) -> None:

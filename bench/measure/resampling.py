@@ -1,6 +1,6 @@
 """Every metric of a split on B resamples of it, whose spread is the sampling error of the data.
 
-A metric's value on a resample is that of weighted rows, a row's weight being its unit's count (`outcomes.bootstrap`).
+A metric's value on a resample is that of weighted rows, a row's weight being its unit's count (`bench.measure.resamples`).
 Rows are read once, in pieces, and only sums are held: for the area under the curve, counts of rows by score and class,
 in bins so narrow (1/85 of a logit) that ties within them do not matter.
 """
@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
-from bench.outcomes.bootstrap import Counts, counts, units_of
-from bench.outcomes.measure import Measure
+from bench.measure.formulas import ECE_BINS, LEAST, Deciles, Pairs, Places, of_sums
+from bench.measure.outcomes import Measure
+from bench.measure.resamples import Counts, counts, units_of
+from bench.measure.tally import by_task, on_impressions, sample_spaces
 from bench.records import RARER
 from bench.schema import Schema, Task
-from bench.training.formulas import ECE_BINS, LEAST, Deciles, Pairs, Places, of_sums
-from bench.training.metrics import by_task, on_impressions, sample_spaces
 
 RESAMPLES = 200
 """B: the standard error of a standard error is a twentieth of it."""
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 
 class Resampling:
-    """The metrics of `bench.training.metrics.Tally` on `resamples` resamples; has the same interface.
+    """The metrics of `bench.measure.tally.Tally` on `resamples` resamples; has the same interface.
 
     Args:
         tasks: in the order of the columns.

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
 
+from bench.measure.formulas import Deciles, Pairs
+from bench.measure.tally import BinaryTally, Tally
 from bench.objectives import metric_names
 from bench.schema import Task
 from bench.testing.metrics import binary, evaluate, regression
-from bench.training.formulas import Deciles, Pairs
-from bench.training.metrics import BinaryTally, Tally
 
 NAN = float("nan")
 NO_GROUP = np.full(2000, -1, np.int32)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bench.measure.resamples import counts, units_of
+from bench.measure.resampling import Resampling
 from bench.objectives import Objective
-from bench.outcomes.bootstrap import counts, units_of
 from bench.records import RARER
 from bench.schema import Task
 from bench.testing.metrics import evaluate
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
-from bench.training.resampling import Resampling
 
 TASKS = (Task("click"), Task("buy", "binary", "click"), Task("stay", "regression"))
 ROWS = 4000

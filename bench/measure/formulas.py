@@ -1,6 +1,6 @@
 """The formulas of metrics, where a row of weight w stands for w equal rows.
 
-`bench.training.metrics` takes binary tasks without weights from sorted keys, many times faster; tests hold both equal.
+`bench.measure.tally` takes binary tasks without weights from sorted keys, many times faster; tests hold both equal.
 For areas under the ROC curve, over all rows or within groups, one sort is enough: group, score and label of a row are
 packed into one unsigned integer with the same order. numpy sorts integers several times faster than it finds a stable
 order of floats. Sorted keys are then read once, front to back, so they may come in pieces: of more keys than memory
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
-from bench.outcomes.measure import Measure
+from bench.measure.outcomes import Measure
 from bench.schema import Task, TaskKind
 
 AREAS = ("auc", "gauc", "gauc_positives")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
-from bench.outcomes.bootstrap import PIECE, Drawn
+from bench.measure.resamples import PIECE, Drawn
 
 NDCG, SHARE, AREA, AREA_BY_POSITIVES = range(4)
 Floats = NDArray[np.float64]

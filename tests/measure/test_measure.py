@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score, roc_auc_score
 
+from bench.measure.outcomes import Measure
+from bench.measure.resamples import counts, units_of
 from bench.objectives import random_ndcg, ranked_tasks
-from bench.outcomes.bootstrap import counts, units_of
-from bench.outcomes.measure import Measure
 from bench.schema import Task
 
 TASKS = (Task("click"), Task("watch", "regression"))
@@ -56,7 +56,7 @@ def test_outcomes_are_means_over_all_orders_of_equal_scores(rows, levels, groups
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 400), st.sampled_from([1, 3, 40, 10**6]), st.integers(0, 30), st.integers(0, 10**6))
 def test_a_resample_is_its_rows_repeated(piece, monkeypatch, rows, levels, groups, seed) -> None:
-    monkeypatch.setattr("bench.outcomes.whole.PIECE", piece)
+    monkeypatch.setattr("bench.measure.whole.PIECE", piece)
     scores, labels, group = cells(rows, levels, groups, seed)
     grouped = (group >= 0).any()
     found = Measure(TASKS, NAMES, labels, group, "confirm", 9)

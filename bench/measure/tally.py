@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 from bench.errors import TrainingError
 from bench.intrinsics import jit
-from bench.outcomes.measure import Measure, Stream
-from bench.schema import Schema, Task, TaskKind
-from bench.training.formulas import (
+from bench.measure.formulas import (
     ECE_BINS,
     GROUP_SHIFT,
     LEAST,
@@ -30,6 +28,8 @@ from bench.training.formulas import (
     metrics_of,
     of_sums,
 )
+from bench.measure.outcomes import Measure, Stream
+from bench.schema import Schema, Task, TaskKind
 
 ROWS_IN_MEMORY = 1 << 23
 """Rows of a binary task whose keys (8 bytes each) are held in memory; more go to a temporary file, 16 bytes each."""
