@@ -19,13 +19,15 @@ import time
 from itertools import takewhile
 from pathlib import Path
 
-import generated_log
-from ali_ccp_line_by_line import rows as line_by_line
 from speed.table import replace, writer
 
 from bench.data import load_card, parse_card
 from bench.data.readers.ali_ccp import COMMON, SKELETON, read_ali_ccp
 from bench.progress import Silent
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+import generated_log
+from ali_ccp_line_by_line import rows as line_by_line
 
 SMALL = 100_000
 HEADER = (
