@@ -6,7 +6,8 @@
 Each configuration is trained once to full length (150,000 samples) as it is: nothing stops it, and no state is kept. At
 each share of full length it is measured on validation by every measure that a search could look at. U is the mean
 logarithm of its served outcomes (`ndcg@5` of each task; of data without groups `recall@10%`) at the weights that
-validation and confirmation rows find best, on test. On generated logs it is the mean over labels that are drawn again, so it hardly has noise of labels.
+validation and confirmation rows find best, on test. On generated logs it is the mean over labels that are drawn again,
+so it hardly has noise of labels.
 Finished runs are lines of `<out>/served-<data set>.jsonl`; `<out>/served.parquet` has a row for each rung of each run.
 """
 
