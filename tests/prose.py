@@ -67,7 +67,7 @@ def texts() -> Iterator[tuple[str, int, str]]:
     """File, first line and text of every document, docstring, message of a UserError and help text."""
     for path in (*ROOT.glob("*.md"), *(path for room in DOCUMENTED for path in (ROOT / room).rglob("*.md"))):
         yield str(path.relative_to(ROOT)), 1, _SKIPPED.sub(_blank, path.read_text(encoding="utf-8"))
-    for path in (*(ROOT / "bench").rglob("*.py"), *(ROOT / "tests").rglob("*.py")):
+    for path in (path for room in ("bench", "studies", "tests") for path in (ROOT / room).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             for found in _prose(node):
                 yield str(path.relative_to(ROOT)), found.lineno, _SKIPPED.sub(_blank, _text(found))

@@ -166,5 +166,8 @@ def test_links_lead_somewhere() -> None:
 def test_paths_that_documents_name_exist() -> None:
     for name in ("ARCHITECTURE.md", "CONTRIBUTING.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
-        for path in re.findall(r"`((?:bench|tests|datasets|reports|search_spaces)/[\w./-]*)`", text):
+        for path in re.findall(r"`((?:bench|studies|tests|datasets|reports|search_spaces)/[\w./-]*)`", text):
             assert (ROOT / path).exists(), f"{name}: {path}"
+    for document in DOCUMENTS:
+        for path in re.findall(r"\bpython (studies/\S+\.py)", document.read_text(encoding="utf-8")):
+            assert (ROOT / path).is_file(), f"{document.name}: {path}"

@@ -1,7 +1,7 @@
 """The plan of a search, and its first configurations, learnt on other data, see `docs/search.md`.
 
 As in Feurer et al. 2015 (auto-sklearn) and Salinas and Erickson 2024 (TabRepo), for fronts in place of single scores.
-Content is `search_spaces/portfolio/learnt.toml`; `tests/benchmarks/learn_portfolio.py` writes it.
+Content is `search_spaces/portfolio/learnt.toml`; `studies/learn_portfolio.py` writes it.
 """
 
 from __future__ import annotations

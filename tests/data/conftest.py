@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `data_toys`, `raw_files` and `twin`, beside the tests
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # for generated logs and the slow reader of Ali-CCP
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules that tests share
 
 settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
 settings.load_profile("no deadline")

@@ -1,0 +1,198 @@
+"""How often the answer about gradient methods is wrong, and how often it is given, where the true fronts are known.
+
+    python studies/answers.py [--runs 200] [--write docs/statistics.md]
+
+Each run has static points on a front and gradient points that lie on the same front, or two margins beyond the
+interpolated static one. `--write` puts the table between the marks in that file.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from speed.table import simulation
+
+from bench.frontier.comparison.beyond import MARGIN, beyond, surplus
+from bench.frontier.samples import Sample
+
+Floats = NDArray[np.float64]
+RESAMPLES = 40
+MIDDLE = 0.75
+UNIT = 1e-3
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a run comes about; sizes in thousandths.
+
+    Attributes:
+        front: bulge of the front, 1 a quarter of a circle, 0 a line, below 0 convex; `width` is its extent.
+        place: where static points lie: spread, clustered, ends (two clusters).
+        ends: whether gradient points lie at the ends of the front, else they are drawn evenly over it.
+        least, most: replicates of a point.
+        seeds: standard deviation of a replicate; `alike` the share of its variance that a seed does to all points.
+        uneven: how much the deviations differ between points, of their logarithm; `heavy`: errors by Student's t_3.
+        wild: how many times as noisy the first gradient point is.
+        shared: whether the points are trained on the same seeds.
+        rows: standard deviation of what the split does to one point; all together move ten times as far.
+    """
+
+    name: str
+    static: int = 7
+    gradient: int = 4
+    objectives: int = 2
+    front: float = 1.0
+    width: float = 2.0
+    place: str = "spread"
+    ends: bool = False
+    least: int = 3
+    most: int = 3
+    seeds: float = 0.3
+    alike: float = 0.8
+    uneven: float = 0.0
+    heavy: bool = False
+    wild: float = 1.0
+    shared: bool = True
+    rows: float = 0.0
+
+
+SETTINGS = (
+    Setting("2 replicates", least=2, most=2),
+    Setting("3 replicates"),
+    Setting("5 replicates", least=5, most=5),
+    Setting("10 replicates", least=10, most=10),
+    Setting("10 replicates, seeds not shared", least=10, most=10, shared=False),
+    Setting("3 replicates, seeds not shared", shared=False),
+    Setting("1 gradient point", gradient=1),
+    Setting("8 gradient points, 15 static", gradient=8, static=15),
+    Setting("little noise", seeds=0.1, gradient=8, alike=0.5),
+    Setting("much noise", seeds=1.0, gradient=8),
+    Setting("uneven noise, 2 replicates", uneven=0.9, least=2, most=2, gradient=8, alike=0.3),
+    Setting("uneven noise, seeds not shared", uneven=0.9, gradient=8, shared=False),
+    Setting("t3 seeds, 2 replicates", heavy=True, least=2, most=2, gradient=8, alike=0.3),
+    Setting("t3 seeds, uneven, 2 to 10 replicates", heavy=True, uneven=0.7, least=2, most=10, gradient=8, shared=False),
+    Setting("1 gradient point, ten times as noisy, 2 replicates", 7, 1, least=2, most=2, seeds=0.1, wild=10, alike=0.3),
+    Setting("the same, seeds not shared", 7, 1, least=2, most=2, seeds=0.1, wild=10, shared=False),
+    Setting("rows", rows=0.15, gradient=8),
+    Setting("rows more than seeds", rows=0.3, seeds=0.15, gradient=8, least=5, most=5),
+    Setting("static points at one place, gradient at the ends", place="clustered", ends=True, gradient=8, width=6.0),
+    Setting("at one place, seeds not shared", place="clustered", ends=True, gradient=8, width=6.0, shared=False),
+    Setting("static points at the two ends, wide front", place="ends", width=6.0, gradient=8, seeds=0.1),
+    Setting("gradient points at the ends", ends=True, gradient=8),
+    Setting("linear front", front=0.0, gradient=8),
+    Setting("convex front", front=-0.7, gradient=8),
+    Setting("wide front", width=6.0, gradient=8),
+    Setting("3 objectives", objectives=3, static=10, gradient=8),
+    Setting("3 objectives, one place, ends", objectives=3, place="clustered", ends=True, gradient=8, width=6.0),
+    Setting("3 objectives, 10 replicates", objectives=3, static=15, gradient=4, least=10, most=10),
+)
+
+
+def front_of(setting: Setting, at: Floats) -> Floats:
+    """Points (N, M) of the front in thousandths, by places on the simplex (N, M)."""
+    power = {True: 0.5, False: 1.0}[setting.front > 0]
+    if setting.front > 0:  # the sphere, and its chord where the bulge is less than 1
+        return setting.width * (setting.front * at**power + (1 - setting.front) * at)
+    return setting.width * (at**2 * -setting.front + (1 + setting.front) * at)
+
+
+def places(setting: Setting, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Of static points (K, M) and of gradient points (G, M) on the simplex."""
+    m = setting.objectives
+    if setting.place == "clustered":
+        static = np.full((setting.static, m), 1 / m)
+    elif setting.place == "ends":
+        static = np.eye(m)[np.arange(setting.static) % m]
+    elif m == 2:
+        first = np.linspace(0, 1, setting.static)
+        static = np.column_stack([first, 1 - first])
+    else:
+        static = np.vstack([np.eye(m), rng.dirichlet(np.ones(m), setting.static - m)])
+    ends = np.eye(m)[np.arange(setting.gradient) % m]
+    return static, ends if setting.ends else rng.dirichlet(np.ones(m), setting.gradient)
+
+
+def samples_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> list[Sample]:
+    """What is measured of points (N, M) in thousandths."""
+    n, m = truth.shape
+
+    def noise(*shape: int) -> Floats:
+        draws = rng.standard_t(3, shape) / np.sqrt(3) if setting.heavy else rng.standard_normal(shape)
+        return np.asarray(draws)
+
+    mixed = np.linalg.cholesky(0.7 * np.eye(m) + 0.3)
+    size = setting.seeds * np.exp(rng.normal(0, setting.uneven, n))
+    size[setting.static] *= setting.wild
+    common = noise(setting.most, m) @ mixed.T
+    split = rng.normal(0, 10 * setting.rows, (1 + RESAMPLES, m))
+    found = []
+    for at in range(n):
+        count = int(rng.integers(setting.least, setting.most + 1))
+        own = noise(count, m) @ mixed.T
+        both = common[:count] if setting.shared else noise(count, m) @ mixed.T
+        seeds = size[at] * (np.sqrt(setting.alike) * both + np.sqrt(1 - setting.alike) * own)
+        rows = split + rng.normal(0, setting.rows, (1 + RESAMPLES, m))
+        moved = np.broadcast_to(rows[1:] * UNIT, (count, RESAMPLES, m)) if setting.rows else np.zeros((count, 0, m))
+        first = 0 if setting.shared else 100 * at
+        values = MIDDLE + UNIT * (truth[at] + seeds + rows[0])
+        found.append(Sample(values, moved, tuple(range(first, first + count))))
+    return found
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Shares of "yes" and "no" where the gradient points lie 0, 1 and 2 margins beyond; what was predicted of both."""
+
+    yes: tuple[float, ...]
+    no: tuple[float, ...]
+    chances: tuple[float, ...]
+
+
+def tally_of(setting: Setting, runs: int, seed: int = 0) -> Tally:
+    """The results of `runs` runs of each truth. Equal fronts: gradient points lie where the front is."""
+    rng = np.random.default_rng(seed)
+    yes, no, chances = np.zeros((runs, 3)), np.zeros((runs, 3)), np.zeros((runs, 2))
+    scale = np.full(setting.objectives, 1 / UNIT)
+    for run in range(runs):
+        static, gradient = (front_of(setting, each) for each in places(setting, rng))
+        beside = np.array([surplus(point - static) for point in gradient])
+        for ahead in (0, 1, 2):
+            moved = gradient + (ahead * MARGIN - beside)[:, None] if ahead else gradient
+            samples = samples_of(setting, np.vstack([static, moved]), rng)
+            found = beyond(samples[: setting.static], samples[setting.static :], scale, MARGIN)
+            assert found is not None
+            yes[run, ahead], no[run, ahead] = found.verdict == "yes", found.verdict == "no"
+            if ahead == 0:
+                chances[run] = found.chances
+    return Tally(*(tuple(each.mean(axis=0).tolist()) for each in (yes, no, chances)))
+
+
+HEADS = (
+    "runs",
+    "yes, fronts equal",
+    "yes, one margin beyond",
+    "no, one margin beyond",
+    "no, two margins beyond",
+    "yes, two margins beyond",
+    "predicted",
+    "no, fronts equal",
+    "predicted",
+)
+
+
+def answer_table(settings: tuple[Setting, ...], runs: int) -> str:
+    """One row for each setting: first what is wrong, then what is right."""
+    lines = [f"| {' | '.join(HEADS)} |", "|" + "---|" * len(HEADS)]
+    for setting in settings:
+        of = tally_of(setting, runs)
+        shares = (*of.yes[:2], *of.no[1:], of.yes[2], of.chances[0], of.no[0], of.chances[1])
+        lines.append(f"| {setting.name} | {' | '.join(f'{share:.1%}' for share in shares)} |")
+        print(lines[-1], file=sys.stderr, flush=True)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    simulation(__doc__, "answer", 200, lambda runs: answer_table(SETTINGS, runs))

@@ -1,0 +1,70 @@
+"""What metrics cost: all metrics of generated predictions, and scikit-learn's AUC beside them.
+
+    python studies/evaluation.py [--rows 1000000] [--write docs/performance.md]
+
+Milliseconds of the one thread's processor time, median and range of several rounds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+from speed.summary import spread
+from speed.table import replace, writer
+
+from bench.measure.tally import Tally
+from bench.schema import Task
+from bench.testing.metrics import binary, evaluate
+
+ROUNDS = 7
+FLAT = (Task("click"), Task("buy"))
+FUNNEL = (Task("click"), Task("buy", parent="click"))
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = writer(__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    options = parser.parse_args()
+    rng, rows = np.random.default_rng(0), options.rows
+    conditional = np.stack([rng.beta(1, 8, rows), rng.beta(1, 20, rows)], 1).astype(np.float32)
+    joint = conditional * np.stack([np.ones(rows, np.float32), conditional[:, 0]], 1)
+    labels = (rng.random((rows, 2)) < conditional).astype(np.float32)
+    labels[:, 1] *= labels[:, 0]
+    group = np.floor(np.exp(rng.random(rows) * np.log(20_000))).astype(np.int32)
+
+    def in_pieces(limit: int) -> dict[str, float]:
+        tally = Tally(FUNNEL, "", limit)
+        for start in range(0, rows, 8192):
+            part = slice(start, start + 8192)
+            tally.add(labels[part], conditional[part], joint[part], group[part])
+        return tally.result()
+
+    cases: dict[str, Callable[[], object]] = {
+        "one binary task": lambda: binary(labels[:, 0], conditional[:, 0], group),
+        "two tasks": lambda: evaluate(labels, conditional, conditional, group, FLAT, ""),
+        "a funnel: click, CVR, CTCVR": lambda: evaluate(labels, conditional, joint, group, FUNNEL, ""),
+        "the funnel in batches of 8192": lambda: in_pieces(1 << 23),
+        "the funnel, a tenth of the rows in memory": lambda: in_pieces(rows // 10),
+        "AUC of one task in scikit-learn": lambda: roc_auc_score(labels[:, 0], conditional[:, 0]),
+    }
+    lines = [f"| all metrics of {rows:,} rows, one thread | ms |", "|---|---|"]
+    taken: dict[str, list[float]] = {name: [] for name in cases}
+    for number in range(ROUNDS + 1):
+        for name, case in cases.items():
+            started = time.thread_time()
+            case()
+            if number:  # the first round compiles
+                taken[name].append(1e3 * (time.thread_time() - started))
+    for name, values in taken.items():
+        of = spread(values)
+        lines.append(f"| {name} | {of['median']:.0f} ({of['least']:.0f} to {of['most']:.0f}) |")
+    replace(options.write, "evaluation", "\n".join(lines))
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

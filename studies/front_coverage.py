@@ -1,0 +1,157 @@
+"""How often intervals hold the truth, and whether probabilities come true, on runs whose truth is known.
+
+    python studies/front_coverage.py [--runs 2000] [--write docs/statistics.md]
+
+`--write` puts the tables between the marks in that file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+from fronts import SETTINGS, Setting, run_of, truth_of
+from speed.table import replace, writer
+
+from bench.frontier.pareto import hypervolume, nondominated
+from bench.frontier.posterior import p_nondominated, posterior_draws
+from bench.frontier.samples import seed_noise
+from bench.frontier.statistics import differences, intervals, volume_interval
+
+BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0 + 1e-9)
+
+
+class Tally:
+    """Of one setting: whether each interval held the truth, and what was said and true of each configuration."""
+
+    def __init__(self) -> None:
+        self.mean: list[bool] = []
+        self.difference: list[bool] = []
+        self.volume: list[bool] = []
+        self.gain: list[float] = []
+        self.said: list[float] = []
+        self.true: list[bool] = []
+
+    def share(self, name: str) -> float:
+        """The share of intervals of that name that held the truth."""
+        return float(np.mean(getattr(self, name)))
+
+    @property
+    def brier(self) -> float:
+        """Brier score of the probabilities."""
+        return float(np.mean((np.array(self.said) - np.array(self.true)) ** 2))
+
+    @property
+    def uninformed(self) -> float:
+        """Brier score of who says the share of the non-dominated of every configuration."""
+        return float(np.var(self.true))
+
+
+def tally_of(setting: Setting, runs: int, seed: int = 0, draws: int = 400) -> Tally:
+    """The results of `runs` runs."""
+    rng, tally = np.random.default_rng(seed), Tally()
+    for run in range(runs):
+        truth = truth_of(setting, rng)
+        samples = run_of(setting, truth, rng)
+        noise = seed_noise(samples)
+        rows = intervals(samples)
+        assert noise is not None
+        assert rows is not None
+        tally.mean += [
+            one.low <= true <= one.high
+            for row, own in zip(rows, truth, strict=True)
+            for one, true in zip(row, own, strict=True)
+        ]
+        apart = differences(samples)
+        assert apart is not None
+        tally.difference += [
+            one.low <= true <= one.high
+            for i, j in combinations(range(len(samples)), 2)
+            for one, true in zip(apart.intervals(i, j), truth[i] - truth[j], strict=True)
+        ]
+        tally.gain.append(float(np.median(apart.gain)))
+        objectives, reference = setting.objectives, setting.reference
+        drawn = posterior_draws(samples, noise, run, draws)
+        volume = volume_interval(samples, drawn, objectives, reference)
+        tally.volume.append(volume.low <= hypervolume(truth, objectives, reference) <= volume.high)
+        said = p_nondominated(samples, objectives, run, draws)
+        assert said is not None
+        tally.said += said.tolist()
+        tally.true += nondominated(truth, objectives).tolist()
+    return tally
+
+
+def coverage_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
+    """Coverage of nominal 90% intervals."""
+    lines = [
+        "| runs | mean | paired difference | hypervolume | Brier score | of who knows only the share |",
+        "|---|---|---|---|---|---|",
+    ]
+    for setting, tally in tallies:
+        shares = " | ".join(f"{tally.share(name):.1%}" for name in ("mean", "difference", "volume"))
+        lines.append(f"| {setting.name} | {shares} | {tally.brier:.3f} | {tally.uninformed:.3f} |")
+    return "\n".join(lines)
+
+
+def reliability(*tallies: Any) -> list[tuple[float, float, int]]:
+    """By bin what was said on average, in which share it was true, and of how many configurations."""
+    said, true = (np.array([one for each in tallies for one in getattr(each, name)]) for name in ("said", "true"))
+    found = []
+    for low, high in pairwise(BINS):
+        inside = (said >= low) & (said < high)
+        n = int(inside.sum())
+        found.append((float(said[inside].mean()), float(true[inside].mean()), n) if n else (np.nan, np.nan, 0))
+    return found
+
+
+def reliability_table(rows: Sequence[tuple[str, Sequence[Any]]]) -> str:
+    """Mean P(non-dominated), how often it came true, and of how many, by name of some tallies and bin."""
+    names = [f"{low:.2f} to {min(high, 1):.2f}" for low, high in pairwise(BINS)]
+    lines = [f"| runs | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
+    for name, together in rows:
+        cells = [f"{said:.2f}: {true:.2f} ({n:,})" if n else "-" for said, true, n in reliability(*together)]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def pooled(tallies: Sequence[tuple[Setting, Tally]]) -> list[tuple[str, Sequence[Tally]]]:
+    """The rows of `reliability_table`: each setting, and at the end several together."""
+    return [
+        *((setting.name, [tally]) for setting, tally in tallies),
+        ("**seeds by Student's t**", [tally for setting, tally in tallies if np.isfinite(setting.tails)]),
+        ("**three objectives**", [tally for setting, tally in tallies if setting.metrics > 2]),
+        ("**all**", [tally for _, tally in tallies]),
+    ]
+
+
+def pairing_table(tallies: Sequence[tuple[Setting, Tally]]) -> str:
+    """How many times fewer seeds pairing needs, where seeds are shared: as reported, and truly."""
+    lines = ["| runs | correlation | gain reported (median) | true gain |", "|---|---|---|---|"]
+    for setting, tally in tallies:
+        if setting.correlation:
+            seeds, rows = setting.seeds**2, (setting.apart / 2) ** 2  # a replicate's own rows are in both variances
+            true = (seeds + rows) / (seeds * (1 - setting.correlation) + rows)
+            lines.append(f"| {setting.name} | {setting.correlation:g} | {np.median(tally.gain):.1f} | {true:.1f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Simulates runs, and prints or writes the tables."""
+    parser = writer(__doc__)
+    parser.add_argument("--runs", type=int, default=2000, help="of each setting")
+    options = parser.parse_args()
+    tallies = [(setting, tally_of(setting, options.runs)) for setting in SETTINGS]
+    tables = {
+        "coverage": f"{coverage_table(tallies)}\n\n{reliability_table(pooled(tallies))}",
+        "pairing": pairing_table(tallies),
+    }
+    print(*tables.values(), sep="\n\n")
+    if options.write:
+        for name, table in tables.items():
+            replace(options.write, name, table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""The guide to every entry of the registries: what it does, its options, its cost, its paper, what our runs saw of it.
+
+    python studies/guide.py [--write docs/zoo.md]
+
+All of it is read: from the registries, from published tables under `reports/` and `docs/`. Nothing is trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import zoo_cost
+from published import ablations, experiments, measured_costs, reference
+
+from bench import content
+from bench.atomic import write_text
+from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
+from bench.data import load_card
+from bench.data.card import shape_of
+from bench.models.contracts import Layout, Sharing
+from bench.registry import Entry
+from bench.schema import Field, Schema, Task
+from bench.training.config import AXES
+
+COMMAND = "python studies/guide.py --write docs/zoo.md"
+HEAD = f"""# Every way of sharing, every funnel, every loss, every balancer
+
+```
+{COMMAND}
+```
+
+makes this page from the registries, the published runs and the measured tables; a test fails where they differ. Set
+options as `--set sharing.mmoe.experts=8`. `seesaw spaces wide` shows the ranges in which they are searched. "In our
+runs" says how an entry did in [the reference](reference.md), and in other tables of these documents. "Surely" means
+that the paired 90% interval excludes 0. The cost of a step was measured on one machine, by each entry's defaults:
+[costs.md](costs.md).
+"""
+TITLES = {
+    "numeric": "Numbers",
+    "sequence": "Histories",
+    "sharing": "Sharing",
+    "funnel": "Funnels",
+    "loss": "Losses of binary tasks",
+    "regression_loss": "Losses of regressions",
+    "balancing": "Balancing",
+}
+INTRODUCTIONS = {
+    "balancing": """
+Gradient balancers look at the tasks' gradients at the representation (the embedding output) and on the shared dense
+parameters, not on the tables. Public code looks at all shared parameters. On Census-Income the cosine at the
+representation correlates with that on the table's rows by 0.68 under `shared_embeddings` and by -0.36 under `mmoe`, and
+is below 0 in 46% of steps against 37% and 31%. `seesaw diagnose` shows both places.
+
+With two tasks some are one direction: `pcgrad` and `upgrad`; `nash_mtl`, `imtl_g`, `conflict_free`, and `fairgrad` with
+alpha = 1. Under `shared_embeddings` no dense parameter is shared: `excess_mtl`, `modo` and `sdmgrad` are equal static
+weights there. Such entries differ by chance alone.
+"""
+}
+PASSES = {
+    LossWeighting: "one backward pass, as with fixed weights",
+    GradientAggregation: "a backward pass for each task through what tasks share",
+    GradientCombination: "a backward pass for each task through what tasks share, and passes over the gradients",
+}
+FIELDS = (Field("scenario", 11), *(Field(f"f{n}", 100) for n in range(9)))
+PLAIN = Layout(Schema(FIELDS, (), (Task("a"), Task("b")), scenario="scenario"), 16)
+
+
+def document() -> str:
+    """The whole page."""
+    runs, costs, seen, against = reference(), measured_costs(), experiments(), ablations()
+    parts = [HEAD]
+    for axis, registry in AXES.items():
+        parts.append(f"## {TITLES.get(axis, axis.capitalize())}\n" + INTRODUCTIONS.get(axis, ""))
+        for kind, entry in registry.items():
+            found = [runs[axis, kind]] if (axis, kind) in runs else []
+            found += against.get(kind, [])
+            more = [name for name in seen.get(kind, []) if not any(f"({name})" in line for line in found)]
+            if not found and not more:
+                plain = zoo_cost.PLAIN.get(axis) == kind
+                found = ["the others of this axis are compared with it" if plain else "not yet compared"]
+            parts.append(_entry(kind, entry, costs.get((axis, kind)), found, more))
+    return "\n".join(parts)
+
+
+def _entry(kind: str, entry: Entry[Any], measured: str | None, runs: list[str], experiments: list[str]) -> str:
+    lines = [f"### `{kind}`", "", f"{entry.summary[0].upper()}{entry.summary[1:]}.", ""]
+    for paragraph in _paragraphs(entry.build):
+        lines += [paragraph, ""]
+    if entry.config.model_fields:
+        lines += ["| option | default | meaning |", "|---|---|---|"]
+        default = entry.config().model_dump(mode="json")
+        for name, option in entry.config.model_fields.items():
+            meaning = " ".join((option.description or "").split())
+            lines.append(f"| `{name}` | `{json.dumps(default[name])}` | {_escaped(meaning)} |")
+        lines.append("")
+    lines.append(f"* Paper: {entry.paper if entry.paper != '-' else 'none, a plain baseline'}.")
+    lines += [f"* Cost: {cost}." for cost in (*_costs(entry), *([measured] if measured else ()))]
+    lines += [f"* Departs from public code: {_escaped(entry.departs)}"] if entry.departs else []
+    lines += [f"* Left out: {line}." for line in _unfit(entry)]
+    runs = [*runs, *([f"see {', '.join(f'[{name}]({name})' for name in experiments)}"] if experiments else [])]
+    lines += [f"* In our runs: {line}." for line in runs]
+    return "\n".join(lines) + "\n"
+
+
+def _paragraphs(build: Any) -> Iterator[str]:
+    """A docstring's text, without the sections for programmers."""
+    for paragraph in (inspect.getdoc(build) or "").split("\n\n"):
+        if re.match(r"(Args|Raises|Attributes|Returns):", paragraph):
+            return
+        yield _escaped(" ".join(paragraph.split()))
+
+
+def _costs(entry: Entry[Any]) -> Iterator[str]:
+    build: Any = entry.build
+    if issubclass(build, Sharing):
+        made = build.of(PLAIN, 2, entry.config())
+        size = sum(parameter.numel() for parameter in made.parameters())
+        sets = build.input_sets(2)
+        more = ", in 10 scenarios" if build.by_scenario else f", and {sets} embeddings of every id" if sets > 1 else ""
+        yield f"{size:,} parameters by its defaults for 2 tasks on 160 inputs{more}"
+    elif issubclass(build, Balancer):
+        yield next(text for base, text in PASSES.items() if issubclass(build, base))
+        needs = dict(re.findall(r'"([a-z ]+)": (.+?)\.?$', inspect.getdoc(Balancer) or "", re.M))
+        yield from (f"asks for {need}: {needs[need]}" for need in sorted(build.needs))
+
+
+def _unfit(entry: Entry[Any]) -> Iterator[str]:
+    """The built-in data sets that it does not fit, together where the reason is one."""
+    reasons: dict[str, list[str]] = {}
+    for name in content.names("datasets"):
+        if reason := entry.unfit(shape_of(load_card(name))):
+            reasons.setdefault(reason, []).append(name)
+    for reason, names in reasons.items():
+        yield f"on {', '.join(names)}: {reason}"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([*|<>])", r"\\\1", text)
+
+
+def main() -> None:
+    """Prints the page or writes it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", type=Path, help="the document")
+    options = parser.parse_args()
+    if options.write:
+        write_text(options.write, document())
+    else:
+        print(document())
+
+
+if __name__ == "__main__":
+    main()

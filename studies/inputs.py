@@ -1,0 +1,386 @@
+"""Ablation of inputs and models, each tuned alike, against boosted trees: AUC and what is served, in pairs by seed.
+
+    python studies/inputs.py --raw DIR [--data census-income ...] [--variant bucket ...] [--tries 8]
+        [--seeds 5] [--workers 1] [--out FILE.jsonl] [--write docs/inputs.md] [--outcome click.auc ...]
+
+On a card with scenarios, AUC and what is served are measured in each of them, too, where a task has enough positives;
+`--outcome 'click.auc[scenario=1]'` puts them into the table.
+
+`DIR` holds `census-income/`, `kuairand-pure/` and `hotel-bookings/`; the funnel is generated. Each variant is trained
+with the same `tries` draws of what is tuned (`DRAWN`), all on one seed. The draw with the best mean AUC on validation
+is trained on fresh seeds. Trees have as many tries. Each job has one thread. `FILE.jsonl` keeps each finished training,
+which does not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import process_time
+from typing import Any
+
+import cpu
+import numpy as np
+import torch
+from scipy.stats import t
+from scipy.stats.qmc import Sobol
+from speed.table import replace, writer
+
+from bench.data import Store, load_card, prepare
+from bench.frontier.pareto import hypervolume
+from bench.frontier.score import fused
+from bench.frontier.served.front import on_front
+from bench.frontier.served.measuring import LEAST
+from bench.frontier.served.served import Sweep
+from bench.machine import keep_freed_memory
+from bench.measure.outcomes import Measure, default_outcomes
+from bench.measure.tally import joint_labels
+from bench.objectives import Objective, metric_of, primary, ranked
+from bench.predictions import name_of, predictions, rows_of
+from bench.records import Job, Scalar
+from bench.schema import SCENARIO, Task
+from bench.seeds import derive
+from bench.training.config import TrialConfig
+from bench.training.job import run_job
+from bench.training.kept import write_rows
+from bench.training.tree_settings import best_by_task, configurations
+
+NAME = "inputs"
+EPOCHS = {
+    "census-income": (2, 6),
+    "census-income-education": (2, 6),
+    "kuairand-pure@late-window": (0.5, 2),
+    "synthetic-funnel": (1, 6),
+    "hotel": (2, 8),
+}
+"""By data set the range of passes over train."""
+LATE = "kuairand-pure@late-window"
+TASKS = {
+    f"{LATE}, watch": (LATE, ("click", "long_view", "like", "profile_enter", "watch")),
+    f"{LATE}, watch_once": (LATE, ("click", "long_view", "like", "profile_enter", "watch_once")),
+}
+"""Data sets with other tasks than a card's usual ones: name -> (card, tasks)."""
+LISTS = f"{LATE}, lists"
+"""With each user's newest videos and authors, a list for each action."""
+EPOCHS |= dict.fromkeys((*TASKS, LISTS), EPOCHS[LATE])
+RAW = {"census-income-education": "census-income"}
+"""Folder of a card's raw files, where that is not named as the card is."""
+FIXED: dict[str, Scalar] = {"optim.batch_size": 1024, "tower.layers": "64-32"}
+DRAWN = {
+    "optim.lr": (0.0015, 0.012),
+    "optim.embedding_l2": (0.003, 3.0),
+    "tower.dropout": (0.01, 0.4),
+    "numeric.periodic.sigma": (0.01, 1.0),
+}
+"""Ranges of what is tuned, all on a logarithmic scale; the last one for the variant that has it."""
+FIRST, TREES = "bucket", "trees"
+WITHOUT = "without regressions"
+FRONTS = {"front within groups": "ndcg@5", "front over all rows": "{share}@10%"}
+"""Served fronts of one training: name -> the outcome of each task."""
+OWN: dict[str, dict[str, Scalar]] = {
+    FIRST: {},
+    TREES: {},
+    "bucket, 20 ranges": {"numeric.bucket.bins": 20},
+    "scaled": {"numeric.kind": "scaled"},
+    "piecewise_linear": {"numeric.kind": "piecewise_linear"},
+    "bucket_and_piecewise": {"numeric.kind": "bucket_and_piecewise"},
+    "periodic": {"numeric.kind": "periodic"},
+    "4 members": {"ensemble.members": 4},
+    "averaging": {"optim.averaging": 0.25},
+    "fm": {"interaction.kind": "fm"},
+    "dcn_v2": {"interaction.kind": "dcn_v2"},
+    "masknet": {"interaction.kind": "masknet"},
+    "mean": {"sequence.kind": "mean"},
+    "din": {"sequence.kind": "din"},
+    "attention": {"sequence.kind": "attention"},
+    "single_task": {"sharing.kind": "single_task"},
+    "mmoe": {"sharing.kind": "mmoe"},
+    "ple": {"sharing.kind": "ple"},
+    "piecewise_linear, dcn_v2": {},
+    "ple, piecewise_linear, dcn_v2": {},
+    "mmoe, bucket_and_piecewise": {},
+    "ple, bucket_and_piecewise, dcn_v2, averaging": {},
+    "ple, piecewise_linear, dcn_v2, averaging": {},
+    "ple, dcn_v2, 4 members": {},
+    "ple, piecewise_linear, dcn_v2, averaging, 4 members": {},
+    "single_task, piecewise_linear, dcn_v2": {},
+    "wide single_task, piecewise_linear, dcn_v2": {
+        "sharing.kind": "single_task",
+        "sharing.single_task.layers": "256-128",
+    },
+    "distilled": {"loss.kind": "distilled"},
+    "mmoe, distilled": {},
+    "ple, distilled": {},
+    "ple, bucket_and_piecewise, dcn_v2, averaging, distilled": {},
+    "ple, piecewise_linear, dcn_v2, averaging, distilled": {"loss.distilled.share": 0.8},
+    "wide single_task, piecewise_linear, dcn_v2, distilled": {
+        "sharing.kind": "single_task",
+        "sharing.single_task.layers": "256-128",
+        "loss.distilled.share": 0.8,
+    },
+    "pepnet": {"sharing.kind": "pepnet"},
+    "pepnet, gates by user": {"sharing.pepnet.domain": "user_id"},
+    "star": {"sharing.kind": "star"},
+    "mlora": {"sharing.kind": "mlora"},
+    "focal": {"loss.kind": "focal"},
+    "bpr": {"loss.kind": "bpr"},
+    "bpr, weight 0.1": {"loss.bpr.weight": 0.1},
+    "listwise": {"loss.kind": "listwise"},
+    "listwise, weight 0.1": {"loss.listwise.weight": 0.1},
+    "jrc": {"loss.kind": "jrc"},
+    "jrc, weight 0.1": {"loss.jrc.weight": 0.1},
+    "huber": {"regression_loss.kind": "huber"},
+    "weighted_logistic": {"regression_loss.kind": "weighted_logistic"},
+    "quantile": {"regression_loss.kind": "quantile"},
+    "bins": {"regression_loss.kind": "bins"},
+    WITHOUT: {},
+}
+VARIANTS = {
+    name: {key: value for part in name.split(", ") for key, value in OWN.get(part, {}).items()} | own
+    for name, own in OWN.items()
+}
+"""Each has the options of the parts of its name, and its own. The first and all that do not say otherwise:
+Shared-Bottom, up to 1000 ranges, no interaction."""
+
+
+def store_of(data: str, home: Path, raw: Path, variant: str = FIRST) -> Store:
+    """The data set with the tasks of its card, or those of `TASKS`."""
+    if data == "hotel":
+        store: Store = cpu.prepared(data, home, raw)
+    else:
+        card = load_card(TASKS[data][0] if data in TASKS else LATE if data == LISTS else data)
+        if data == LISTS:
+            assert card.history is not None
+            past = card.history.model_copy(update={"lists": ("video_id", "author_id"), "length": 20})
+            card = card.model_copy(update={"history": past})
+        store = prepare(card, home, raw / RAW.get(data, card.id) if card.files else None)
+    names = TASKS[data][1] if data in TASKS else store.default_tasks
+    kinds = {task.name: task.kind for task in store.schema.tasks}
+    return store.with_tasks([name for name in names if variant != WITHOUT or kinds[name] == "binary"])
+
+
+def draws(data: str, variant: str, many: int, tasks: Sequence[str]) -> list[dict[str, Scalar]]:
+    """The configurations to try; those of networks differ between variants in the variant alone."""
+    if variant == TREES:
+        return configurations(tasks, many, derive(0, NAME))
+    ranges = {**DRAWN, "optim.epochs": EPOCHS[data]}
+    points = Sobol(len(ranges), rng=np.random.default_rng(derive(0, NAME))).random_base2(10)[:many]
+    own = VARIANTS[variant]
+    found = []
+    for point in points.tolist():
+        values = {name: low * (high / low) ** at for (name, (low, high)), at in zip(ranges.items(), point, strict=True)}
+        if own.get("numeric.kind") != "periodic":
+            del values["numeric.periodic.sigma"]
+        found.append({**FIXED, **values, **own})
+    return found
+
+
+def trained(store: Store, config: dict[str, Scalar], variant: str, replicate: int) -> dict[str, Any]:
+    """Metrics on validation and test, there of what is served too, and CPU seconds."""
+    with TemporaryDirectory() as folder:
+        return _trained(store, config, variant, replicate, Path(folder))
+
+
+def _trained(store: Store, config: dict[str, Scalar], variant: str, replicate: int, folder: Path) -> dict[str, Any]:
+    tasks = store.schema.tasks
+    served = default_outcomes(tasks, np.asarray(store.split("test").group))
+    trees = variant == TREES
+    job = Job(
+        trial=None if trees else 0,
+        replicate=replicate,
+        config=config if trees else TrialConfig.parse(config).dotted(),
+        store=str(store.path),
+        seed=derive(replicate, NAME),
+        splits=("valid", "confirm", "test") if replicate else ("valid",),
+        objectives=tuple(primary(task, in_groups=False) for task in tasks),
+        tasks=tuple(task.name for task in tasks),
+        threads=1,
+        outcomes=served if replicate else (),
+        kind="trees" if trees else "trial",
+        predictions=str(folder) if replicate else None,
+    )
+    started = process_time()
+    metrics = run_job(job).metrics
+    taken = process_time() - started
+    kept = {f"valid/{name}": metrics[f"valid/{name}"] for name in job.objectives}
+    kept |= {name: value for name, value in metrics.items() if name.startswith("test/")}
+    if replicate:
+        write_rows(store, folder)
+        for name, outcome in FRONTS.items():
+            shares = ("recall" if task.kind == "binary" else "value" for task in tasks)
+            of = [f"{task.name}.{outcome.format(share=share)}" for task, share in zip(tasks, shares, strict=True)]
+            kept[f"test/{name}"] = front_of(folder, name_of(job.training, replicate), of)
+        if store.schema.scenario:
+            said = predictions(folder, "test", name_of(job.training, replicate))
+            assert said is not None
+            kept |= by_scenario(store, said)
+    return {"metrics": kept, "parameters": metrics.get("cost/parameters", 0), "cpu": taken}
+
+
+def front_of(folder: Path, name: str, outcomes: Sequence[str]) -> float:
+    """The hypervolume on test of the served front of kept predictions, whose weights confirmation rows choose.
+
+    Each outcome is taken over that of a random order, as a share of the ideal's; of M tasks the M-th root is given.
+    """
+    objectives, found = [Objective(each, "maximize") for each in outcomes], []
+    for split in ("confirm", "test"):
+        rows, said = rows_of(folder, split), predictions(folder, split, name)
+        assert rows is not None
+        assert said is not None
+        tasks = [Task(*each) for each in zip(rows.tasks, rows.kinds, strict=True)]
+        measure = Measure(tasks, outcomes, rows.labels, rows.group, split)
+        scores = (fused(each.kind, said, each.weights, rows.rates) for each in Sweep(len(tasks)).settings)
+        found.append(np.array([measure.values(score) for score in scores]))
+    best = on_front(found[0][None], np.ones((1, len(found[0])), np.bool_), objectives)[0]
+    ideal = [measure.values(np.nan_to_num(own))[at] for at, own in enumerate(rows.labels.T)]
+    above = (found[1][best] - measure.random()) / (np.array(ideal) - measure.random())
+    return float(hypervolume(above, objectives, dict.fromkeys(outcomes, 0.0)) ** (1 / len(outcomes)))
+
+
+def by_scenario(store: Store, said: np.ndarray) -> dict[str, float]:
+    """AUC and what is served, of joint predictions `said` (N, T) on test in each scenario."""
+    test, tasks = store.split("test"), store.schema.tasks
+    labels, group = joint_labels(np.asarray(test.labels), store.schema), np.asarray(test.group)
+    names = [*(f"{task.name}.auc" for task in tasks), *default_outcomes(tasks, group)]
+    measure = Measure(tasks, names, labels, group, "test", 0)
+    found = {}
+    for code, value in enumerate(store.segments[SCENARIO]):
+        inside = np.asarray(test.segments)[:, list(store.segments).index(SCENARIO)] == code
+        part = measure.part(inside)
+        for at, task in enumerate(tasks):
+            if (labels[inside, at] > 0).sum() >= LEAST and (labels[inside, at] == 0).sum() >= LEAST:
+                values = dict(zip(names, part.values(said[:, at].astype(np.float64)), strict=True))
+                own = {name: value for name, value in values.items() if name.startswith(f"{task.name}.")}
+                found |= {f"test/{name}[{SCENARIO}={value}]": float(each) for name, each in own.items()}
+    return found
+
+
+def chosen(tasks: Sequence[str], variant: str, tried: Sequence[tuple[dict[str, Scalar], Mapping[str, float]]]) -> Any:
+    """The configuration of all tries that is best on validation; of trees, task by task."""
+    if variant == TREES:
+        return best_by_task(tasks, tried)
+    return max(tried, key=lambda each: sum(value for name, value in each[1].items() if name.startswith("valid/")))[0]
+
+
+def one(data: str, variant: str, given: argparse.Namespace, known: Mapping[tuple[str, str, str], Any]) -> None:
+    """Trains what is missing of a variant, a line of JSON for each training."""
+
+    def result(config: dict[str, Scalar], replicate: int) -> dict[str, float]:
+        key = (data, variant, f"{replicate} {json.dumps(config)}")
+        if key not in known:
+            line = {"key": key, "replicate": replicate, **trained(store, config, variant, replicate)}
+            print(json.dumps(line), flush=True)
+            return dict(line["metrics"])
+        return dict(known[key]["metrics"])
+
+    store = store_of(data, given.home, given.raw, variant)
+    tasks = [task.name for task in store.schema.tasks]
+    tried = [(config, result(config, 0)) for config in draws(data, variant, given.tries, tasks)]
+    best = chosen(tasks, variant, tried)
+    for replicate in range(1, given.seeds + 1):
+        result(best, replicate)
+
+
+def interval(differences: Sequence[float], unit: float = 1e4) -> str:
+    """Mean and 90% interval (Student's t over seeds), in units of .0001; of numbers in a label's unit in that."""
+    values = unit * np.array(differences)
+    if len(values) < 2:
+        return f"{values.mean():+.1f}"
+    reach = t.ppf(0.95, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return f"{values.mean():+.1f} ({values.mean() - reach:+.1f} to {values.mean() + reach:+.1f})"
+
+
+def table(
+    lines: Sequence[dict[str, Any]],
+    data_sets: Sequence[str],
+    variants: Sequence[str],
+    outcomes: Sequence[str] = (),
+    against: str = FIRST,
+) -> str:
+    """A row for each outcome, or those given, of each variant of each data set; differences are from `against`."""
+    found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
+    for line in lines:
+        if line["replicate"]:
+            found.setdefault((line["key"][0], line["key"][1]), {})[line["replicate"]] = line
+    ahead = f"ahead of `{against}`, .0001 | ahead of trees, .0001"
+    head = f"data | outcome | variant | seeds | mean on test | {ahead} | CPU s"
+
+    def rows() -> Iterator[str]:
+        for data in data_sets:
+            first = found.get((data, against), {})
+            some = next(iter(first.values()), {"metrics": {}})["metrics"]
+            names = [key.removeprefix("test/") for key in some if key.startswith("test/")]
+            usual = [name for name in names if f"valid/{name}" in some or ranked(metric_of(name))]
+            for name in [f"test/{name}" for name in names if name in (outcomes or usual)]:
+                for variant in variants:
+                    own = found.get((data, variant), {})
+                    if not own or name not in next(iter(own.values()))["metrics"]:
+                        continue
+                    mean = np.mean([line["metrics"][name] for line in own.values()])
+                    cells = [data, name.removeprefix("test/"), variant, str(len(own))]
+                    cells.append(f"{mean:.5f}")
+                    for other in (against, TREES):
+                        there = found.get((data, other), {})
+                        pairs = [r for r in own.keys() & there.keys() if name in there[r]["metrics"]]
+                        gains = [own[r]["metrics"][name] - there[r]["metrics"][name] for r in pairs]
+                        unit, after = (100.0, " hundredths") if name.endswith((".rmse", ".mae")) else (1e4, "")
+                        cells.append("" if variant == other or not gains else interval(gains, unit) + after)
+                    yield f"| {' | '.join([*cells, format(np.mean([line['cpu'] for line in own.values()]), '.1f')])} |"
+
+    return "\n".join([f"| {head} |", "|---" * 8 + "|", *rows()])
+
+
+def main() -> None:
+    """Trains what is missing, and prints or writes the table."""
+    parser = writer(__doc__)
+    parser.add_argument("--raw", type=Path, required=True)
+    parser.add_argument("--home", type=Path, default=Path(".seesaw"))
+    parser.add_argument("--data", nargs="+", choices=EPOCHS, default=list(EPOCHS))
+    parser.add_argument("--variant", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--tries", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("inputs.jsonl"))
+    parser.add_argument("--against", choices=VARIANTS, default=FIRST, help="variant that others are compared with")
+    parser.add_argument("--block", default=NAME, help="name of the table there")
+    parser.add_argument("--outcome", nargs="+", default=[], help="rows of the table; all by default")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)  # what a process is begun with
+    given = parser.parse_args()
+    lines = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
+    if given.one:
+        keep_freed_memory()
+        torch.set_num_threads(1)
+        one(given.data[0], given.variant[0], given, {tuple(line["key"]): line for line in lines})
+        return
+    for data in given.data:
+        store_of(data, given.home, given.raw)
+
+    def run(data: str, variant: str) -> None:
+        command = [sys.executable, __file__, "--one", "--data", data, "--variant", variant]
+        for name in ("raw", "home", "out", "tries", "seeds"):
+            command += [f"--{name}", str(getattr(given, name))]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for text in process.stdout:
+                with given.out.open("a") as file:
+                    file.write(text)
+                lines.append(json.loads(text))
+                print(lines[-1]["key"], lines[-1]["metrics"], file=sys.stderr, flush=True)
+        if process.returncode:
+            print(f"{variant} on {data} failed: exit code {process.returncode}", file=sys.stderr)
+
+    with ThreadPoolExecutor(given.workers) as pool:
+        list(pool.map(lambda pair: run(*pair), [(data, variant) for data in given.data for variant in given.variant]))
+    text = table(lines, given.data, given.variant, given.outcome, given.against)
+    print(text)
+    replace(given.write, given.block, text)
+
+
+if __name__ == "__main__":
+    main()

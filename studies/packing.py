@@ -1,0 +1,72 @@
+"""Would several trials of one shape, trained in one process side by side, be faster than one after another?
+
+    python studies/packing.py [--fields 20] [--rows 65536] [--repeats 5] [--write docs/performance.md]
+
+`single_task` of k tasks is k separate models side by side: their embeddings lie in one row of the table, their layers
+are multiplied together, and a batch is gathered once. It is what packed trials of one shape would be, so its step
+stands for theirs. It is timed against k steps of one such model, in turns, in CPU seconds.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from time import process_time
+from typing import cast
+
+import numpy as np
+from speed.table import replace, writer
+
+from bench.data import Store
+from bench.machine import keep_freed_memory
+from bench.objectives import parse
+from bench.schema import Field, Task
+from bench.testing.training import MemoryStore
+from bench.training.config import TrialConfig
+from bench.training.loop import Trainer
+
+LAYERS = ("64-32", "128-64", "256-128")
+BATCHES = (512, 1024, 4096)
+MEMBERS = 4
+
+
+def trainer(models: int, layers: str, batch: int, rows: int, fields: int) -> Trainer:
+    """Of k = `models` separate models."""
+    tasks = tuple(Task(f"task{number}") for number in range(models))
+    store = cast(Store, MemoryStore(rows, tasks, fields=tuple(Field(f"f{at}", 2000) for at in range(fields))))
+    config = {"sharing.kind": "single_task", "sharing.single_task.layers": layers, "tower.layers": "32"}
+    config |= {"optim.batch_size": batch, "optim.epochs": 1000, "optim.precision": "fp32", "embedding.dim": 8}  # type: ignore[dict-item]
+    return Trainer(store, TrialConfig.parse(config), [parse("task0.auc", tasks, "")], 1, select=False)
+
+
+def seconds(each: Trainer, steps: int) -> float:
+    """CPU seconds of the next steps."""
+    started = process_time()
+    each.run_to((each.course.step + steps) * each.batch_size)
+    return process_time() - started
+
+
+def main() -> None:
+    """Measures, prints and writes the table."""
+    parser = writer(__doc__)
+    parser.add_argument("--fields", type=int, default=20)
+    parser.add_argument("--rows", type=int, default=65536)
+    parser.add_argument("--repeats", type=int, default=5)
+    asked = parser.parse_args()
+    keep_freed_memory()
+    lines = [f"| layers | batch | one model, ms a step | {MEMBERS} side by side | gain |", "|---|---|---|---|---|"]
+    for layers, batch in product(LAYERS, BATCHES):
+        one, many = (trainer(k, layers, batch, asked.rows, asked.fields) for k in (1, MEMBERS))
+        steps = max(10, 40_000 // batch)
+        for each in (one, many):
+            seconds(each, 10)
+        pairs = [(seconds(one, steps), seconds(many, steps)) for _ in range(asked.repeats)]
+        gains = [MEMBERS * alone / together for alone, together in pairs]
+        alone, together = np.median(pairs, axis=0) / steps * 1e3
+        gain = f"{np.median(gains):.2f} ({min(gains):.2f} to {max(gains):.2f})"
+        lines.append(f"| {layers} | {batch:,} | {alone:.2f} | {together:.2f} | {gain} |")
+        print(lines[-1], flush=True)
+    replace(asked.write, "packing", "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""What published tables say of registry entries: the reference, measured costs, experiments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from inputs import FIRST
+from zoo_cost import PLAIN
+
+from bench.reference.answers import standings
+from bench.reference.cells import ALONE, COMPOSITE, SINGLE_TASK
+from bench.reference.execute import published
+from bench.reference.members import Member, gather
+from bench.reference.publish import objectives_of
+from bench.reference.table import read
+from bench.report.text import count
+from bench.suite import load_suite
+
+ROOT = Path(__file__).parents[1]
+
+
+def tables(text: str) -> Iterator[list[dict[str, str]]]:
+    """The tables of a document, each as rows by column."""
+    for block in re.findall(r"(?:^\|.*\|\n)+", text + "\n", re.M):
+        head, _, *rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in block.splitlines()]
+        yield [dict(zip(head, row, strict=False)) for row in rows]
+
+
+def reference() -> dict[tuple[str, str], str]:
+    """By axis and kind, what the published reference says: on how many data sets it is likely on the front of heads."""
+    suite = load_suite("reference")
+    given = {dataset.id: dataset.reference for dataset in suite.datasets}
+    data = gather(read(published("reference")), objectives_of(suite), given)
+    found = {}
+    for axis, default in (("sharing", ""), ("balancing", "static")):
+
+        def kind_of(member: Member, axis: str = axis, default: str = default) -> str:
+            if member.sharing == ALONE:
+                return SINGLE_TASK if axis == "sharing" and member.balancing in (SINGLE_TASK, COMPOSITE) else ""
+            return str(member.config.get(f"{axis}.kind", default))
+
+        of: dict[str, list[float]] = {}
+        for each in standings(data, kind_of):
+            of.setdefault(each.method, []).append(each.p_front)
+        for kind, chances in of.items():
+            likely = sum(chance > 0.5 for chance in chances)
+            found[axis, kind] = (
+                f"in [the reference](reference.md) likely on the front of heads on {likely or 'none'} of "
+                f"{count(len(chances), 'data set')}; the largest probability is {max(chances):.2f}"
+            )
+    return found
+
+
+def ablations() -> dict[str, list[str]]:
+    """By entry, in how many outcomes of a document's tables it was surely better or worse than their first variant."""
+    tallies: dict[tuple[str, str, str], list[int]] = {}
+    for path in sorted((ROOT / "docs").glob("*.md")):
+        for row in (row for table in tables(path.read_text(encoding="utf-8")) for row in table if "variant" in row):
+            column, base = next((name, found[1]) for name in row if (found := re.match(r"ahead of `(.+?)`", name)))
+            bounds = re.search(r"\((\S+) to (\S+)\)", row[column])
+            if bounds is not None:
+                tally = tallies.setdefault((row["variant"], base, path.name), [0, 0, 0])
+                low, high = float(bounds[1]), float(bounds[2])
+                tally[0 if low > 0 else 1 if high < 0 else 2] += 1
+    found: dict[str, list[str]] = {}
+    for (variant, base, name), (better, worse, rest) in tallies.items():
+        if variant == FIRST:  # there it is the plain model, and no way to read numbers
+            continue
+        than = "the plain Shared-Bottom" if base == FIRST else f"a model {base}" if " " in base else f"`{base}`"
+        found.setdefault(variant, []).append(
+            f"in [{name}]({name}) surely better than {than} in {better or 'none'} of "
+            f"{count(better + worse + rest, 'outcome')}, surely worse in {worse or 'none'}"
+        )
+    return found
+
+
+def measured_costs() -> dict[tuple[str, str], str]:
+    """By axis and kind, what `zoo_cost.py` measured."""
+    text = (ROOT / "docs" / "costs.md").read_text(encoding="utf-8")
+    found = {}
+    for axis, plain in PLAIN.items():
+        for row in table_at(text, axis):
+            cells = {name: cell.split()[0] for name, cell in row.items() if name not in (axis, "tasks")}
+            named = [f"{cell} times" + (f" ({name})" if name != "step" else "") for name, cell in cells.items()]
+            kind, tasks = row[axis].strip("`"), row["tasks"]
+            found[axis, kind] = f"a step takes {' and '.join(named)} what it takes under `{plain}`, with {tasks} tasks"
+    return found
+
+
+def table_at(text: str, mark: str) -> list[dict[str, str]]:
+    """The rows of the table between `<!-- mark -->` and `<!-- /mark -->`."""
+    marked = re.search(rf"<!-- {mark} -->\n(.*?)<!-- /{mark} -->", text, re.S)
+    return next(tables(marked[1] if marked else ""), [])
+
+
+def experiments() -> dict[str, list[str]]:
+    """By entry, the documents with a table of measurements that has it for a cell; those of speed are none."""
+    found: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "docs").glob("*.md")):
+        if path.name in (
+            "zoo.md",
+            "performance.md",
+            "full-scale.md",
+            "costs.md",
+            "cluster.md",
+            "statistics.md",
+            "cards.md",
+            "policy.md",
+        ):
+            continue
+        for table in tables(path.read_text(encoding="utf-8")):
+            names = {*(table[0] if table else {}), *(cell for row in table for cell in row.values())}
+            for name in names:
+                documents = found.setdefault(name.strip("`*"), [])
+                if path.name not in documents:
+                    documents.append(path.name)
+    return found

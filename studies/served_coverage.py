@@ -1,0 +1,147 @@
+"""How often intervals of the served front hold the truth, where the probabilities behind the labels are known.
+
+    OMP_NUM_THREADS=1 python studies/served_coverage.py [--runs 200] [--keep DIR] [--write docs/statistics.md]
+
+`--keep` leaves each setup's runs in a folder and goes on from there; `--write` puts the tables of all that is in it, or
+was run, between the marks in that file. 100 resamples stand for the 200 of a run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace as changed
+from pathlib import Path
+
+import numpy as np
+from front_coverage import reliability_table
+from served_worlds import Setup, settings_of, setups
+from speed.table import replace, writer
+
+from bench.frontier.pareto import nondominated
+from bench.frontier.score import Fusion
+from bench.frontier.served.distance import distance, rows_of
+from bench.frontier.served.front import rivals, share_nondominated
+from bench.frontier.served.measuring import Current
+from bench.frontier.served.served import Served, served_front
+from bench.rows import CONFIRM, TEST
+
+COLUMNS = ("front", "kept", "gain", "gain of the front", "oracle", "front on confirm")
+
+
+class Tally:
+    """Of one setup."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, list[bool]] = {name: [] for name in (*COLUMNS, "distance")}
+        self.off: dict[str, list[float]] = {split: [] for split in (CONFIRM, TEST)}
+        self.apart: list[float] = []
+        self.said: list[float] = []
+        self.true: list[bool] = []
+        self.runs = 0
+
+    def share(self, name: str) -> float:
+        """The share of a column that held the truth."""
+        return float(np.mean(self.held[name]))
+
+
+def tally_of(setup: Setup, runs: int, tally: Tally | None = None, resamples: int = 100, draws: int = 600) -> Tally:
+    """The results of `runs` runs, of which `tally` may hold some already."""
+    tally = tally or Tally()
+    for run in range(tally.runs, runs):
+        candidates, rows = setup.run(run)
+        current = Current("wide", Fusion.of("power", [1.0] * len(setup.world.tasks)))
+        served = served_front(candidates, rows, setup.outcomes, current, run, resamples, draws)
+        _count(tally, served, setup.truth(served.table["point"].tolist(), settings_of(served)))
+        tally.runs += 1
+    return tally
+
+
+def _count(tally: Tally, served: Served, truth: np.ndarray) -> None:
+    table, front = served.table, served.table["on_front"].to_numpy()
+    true_gain = truth / truth[served.current] - 1
+    others = np.arange(len(table)) != served.current
+    oracle = rows_of(served, points=["oracle"])
+    own = np.zeros(len(table), dtype=bool)
+    own[np.flatnonzero(oracle)[nondominated(served.means(CONFIRM)[oracle], served.outcomes)]] = True
+    for at, outcome in enumerate(served.outcomes):
+        for split in (CONFIRM, TEST):
+            key = outcome.key(split)
+            held = (table[f"{key}.low"] <= truth[:, at]) & (truth[:, at] <= table[f"{key}.high"])
+            tally.off[split].append(float((table[key] - truth[:, at])[front].mean() / truth[front, at].mean()))
+            if split == CONFIRM:
+                tally.held["front on confirm"] += held[front].tolist()
+        gained = (table[f"{key}.gain.low"] <= true_gain[:, at]) & (true_gain[:, at] <= table[f"{key}.gain.high"])
+        tally.held["front"] += held[front].tolist()
+        tally.held["kept"] += held.tolist()
+        tally.held["oracle"] += held[own].tolist()
+        tally.held["gain"] += gained[others].tolist()
+        tally.held["gain of the front"] += gained[front & others].tolist()
+        columns = [each.key(TEST) for each in served.outcomes]
+        known = changed(served, table=table.assign(**dict(zip(columns, truth.T, strict=True))))
+        narrow = rows_of(served, points=["narrow"])
+        # chosen on confirmation rows, so that the match is the same with the truth in place of test
+        found, true = (distance(one, oracle, narrow, outcome.name) for one in (served, known))
+        if found is not None and true is not None:
+            tally.held["distance"].append(found.low <= true.value <= found.high)
+            tally.apart.append(true.value)
+    tally.said += table["p_nondominated"].tolist()
+    among = rivals(served.draws, table["point"].tolist())
+    tally.true += (share_nondominated(truth[None], among) > 0).tolist()
+
+
+def coverage_table(tallies: Sequence[tuple[Setup, Tally]]) -> str:
+    """Coverage of nominal 90% intervals, and what the front's points are off by."""
+    lines = [
+        "| runs | front | all kept | gain | gain, front | best front | front, on confirm "
+        "| front is off by, on test | on confirm |",
+        "|---" * 9 + "|",
+    ]
+    for setup, tally in tallies:
+        shares = [f"{tally.share(name):.1%}" for name in COLUMNS]
+        off = [f"{np.mean(tally.off[split]):+.2%}" for split in (TEST, CONFIRM)]
+        lines.append(f"| {setup.name} | {' | '.join([*shares, *off])} |")
+    return "\n".join(lines)
+
+
+def distance_table(tallies: Sequence[tuple[Setup, Tally]]) -> str:
+    """Coverage of the distance to the best front, and its true mean, where runs have one."""
+    lines = ["| distances | runs | covered | true distance |", "|---|---|---|---|"]
+    for setup, tally in (each for each in tallies if each[1].apart):
+        lines.append(f"| {setup.name} | {tally.runs} | {tally.share('distance'):.1%} | {np.mean(tally.apart):+.1%} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Simulates the runs that are missing, and prints or writes the tables."""
+    parser = writer(__doc__)
+    parser.add_argument("--runs", type=int, default=200, help="of each setup")
+    parser.add_argument("--only", type=int, nargs="*", help="numbers of setups")
+    parser.add_argument("--keep", type=Path)
+    options = parser.parse_args()
+    if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
+    tallies = []
+    for at, setup in enumerate(setups()):
+        start, tally = time.perf_counter(), Tally()
+        file = options.keep / f"{at}.json" if options.keep else None
+        if file is not None and file.is_file():
+            vars(tally).update(json.loads(file.read_text()))
+        if options.only is None or at in options.only:
+            for runs in range(0, options.runs, 20):
+                tally_of(setup, runs + 20, tally)
+                if file is not None:
+                    file.write_text(json.dumps(vars(tally)))
+            print(f"{setup.name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+        if tally.runs:
+            tallies.append((setup, tally))
+    rows = [(setup.name, [tally]) for setup, tally in tallies]
+    table = f"{coverage_table(tallies)}\n\n{distance_table(tallies)}\n\n{reliability_table(rows)}"
+    print(table)
+    replace(options.write, "served", table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Which measure of a trial leads to the best served pick: read off `served_table.py`'s table.
+
+    python studies/served_measures.py [--table reports/blackbox/served.parquet] [--sizes 24] [--draws 400]
+        [--write docs/search.md]
+
+A search is imitated on random configurations: of `--sizes` of them, those in the best third by a measure at an eighth
+of full length go on; the best three of these by the same measure at full length are confirmed; of the three that with
+the largest U on validation and confirmation rows is picked. The regret is the largest U in truth of all these
+configurations less the pick's, in per cent (U is a mean of logarithms). Measures are means over tasks.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+from speed.table import replace as replace_table
+
+MEASURES = {
+    "AUC over all rows": ("auc",),
+    "area within groups, by rows": ("gauc",),
+    "area within groups, by positives": ("gauc_positives",),
+    "ndcg@5 of each head": ("ndcg@5",),
+    "AUC and area within groups": ("auc", "gauc_positives"),
+    "ndcg@5 and area within groups": ("ndcg@5", "gauc_positives"),
+}
+CONFIRMED, PART = 3, 3
+"""How many are confirmed, and one in how many goes on."""
+
+
+def values(frame: pd.DataFrame, metrics: tuple[str, ...]) -> np.ndarray:
+    """(runs,) the mean over tasks; several metrics are first divided by their deviation over runs."""
+    parts = []
+    for metric in metrics:
+        names = [name for name in frame if name.startswith("valid/") and name.endswith(f".{metric}")]
+        own = frame[[name for name in names if frame[name].notna().all()]].mean(axis=1).to_numpy()
+        parts.append(own / own.std() if len(metrics) > 1 else own)
+    return np.mean(parts, axis=0)
+
+
+def regrets(
+    low: np.ndarray, full: np.ndarray, select: np.ndarray, true: np.ndarray, size: int, draws: int
+) -> np.ndarray:
+    """(draws,) of imitated searches."""
+    rng, found = np.random.default_rng(0), np.empty(draws)
+    for draw in range(draws):
+        some = rng.permutation(len(true))[:size]
+        on = some[np.argsort(-low[some], kind="stable")[: max(CONFIRMED, size // PART)]]
+        kept = on[np.argsort(-full[on], kind="stable")[:CONFIRMED]]
+        found[draw] = true[some].max() - true[kept[np.argmax(select[kept])]]
+    return found
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--table", type=Path, default=Path("reports/blackbox/served.parquet"))
+    parser.add_argument("--size", type=int, default=24)
+    parser.add_argument("--draws", type=int, default=400)
+    parser.add_argument("--write", type=Path, help="put the table into this document")
+    options = parser.parse_args()
+    frame = pd.read_parquet(options.table)
+    lines = [
+        "| data | measure | rank correlation with U, at 1/8 and at full length | regret of the pick, %: mean, 9 of 10 |"
+    ]
+    lines.append("|---|---|---|---|")
+    for dataset, own in frame.groupby("dataset", sort=False):
+        full = own[own["fraction"] == 1].set_index(["configuration", "seed"])
+        low = own[own["rung"] == 0].set_index(["configuration", "seed"]).loc[full.index]
+        true, select = full["U/test"].to_numpy(float), full["U/select"].to_numpy(float)
+        for name, metrics in MEASURES.items():
+            early, late = values(low, metrics), values(full, metrics)
+            lost = 100 * regrets(early, late, select, true, options.size, options.draws)
+            correlation = f"{spearmanr(early, true).statistic:.2f}, {spearmanr(late, true).statistic:.2f}"
+            lines.append(
+                f"| {dataset} ({len(full)}) | {name} | {correlation} "
+                f"| {lost.mean():.2f}, {np.quantile(lost, 0.9):.2f} |"
+            )
+    print("\n".join(lines))
+    if options.write:
+        replace_table(options.write, "served-measures", "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

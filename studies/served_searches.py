@@ -1,0 +1,273 @@
+"""Whole searches of `quick` by what is served and by AUC, in pairs: what their picks serve in truth, and the cost.
+
+    python studies/served_searches.py --keep FOLDER [--seeds 8] [--datasets user-feed ..] [--arms within auc]
+        [--workers 1] [--limit-time 2h] [--raw DIR] [--write docs/search.md]
+
+The data are those of `served_table.py`. Both arms have the budget, the seed and the baselines of `quick`. `within` is
+`quick` as it is. `auc` has AUC of each task as objectives, the log loss alone and numbers by ranges, as a search that
+looks at all rows has. Neither begins with a portfolio that has seen the data set. U is the mean logarithm of the served
+outcomes in truth of what the run picks, the mean over its replicates. A second pick is by the largest U on validation
+and confirmation rows, of networks and of boosted trees. FOLDER keeps the runs and a line for each; none is run twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+from blackbox_table import SUITE, UNSEEN, append, name_of, read_lines
+from learn_portfolio import SIZE, known_of, learn_served, learnt_without, served_regrets, single_of
+from scipy.stats import t
+from served_table import DATASETS, truth_of, utility
+from speed.table import replace as replace_table
+
+from bench.api import load_run
+from bench.cli import main as seesaw
+from bench.data import load_card
+from bench.frontier.points import confirmed
+from bench.frontier.score import Fusion, fused
+from bench.predictions import FOLDER, predictions
+from bench.predictions import name_of as file_of
+from bench.records import Point
+from bench.rows import CONFIRM, SEARCH, TEST
+from bench.search import plan
+from bench.suite import SuiteDataset, resolve_objectives, seconds
+
+ARMS = ("within", "auc")
+BY_AUC = ("loss.kind=log", "numeric.kind=bucket")
+"""What a search by AUC has fixed."""
+TREES = "trees"
+LEVEL = 0.05
+"""Of the two-sided intervals of paired differences."""
+
+
+def suite_of(dataset: str, arm: str) -> str:
+    """The suite `quick` on a data set, as text."""
+    quick = Path("reports/quick/suite.toml").read_text(encoding="utf-8")
+    rest = quick[quick.index("[budget]") :]
+    card = DATASETS[dataset]
+    tasks = tuple(task for task in load_card(card).tasks if task.name in tasks_of(dataset))
+    aims = [each.name for each in resolve_objectives(SuiteDataset(id=card), tasks, ranked=())]
+    listed = f"objectives = {json.dumps(aims)}\n" if arm == "auc" else ""
+    of = str(Path(card).resolve()) if card.endswith(".toml") else card
+    return f'title = "{dataset}, {arm}"\nspace = "quick"\n\n[[datasets]]\nid = "{of}"\n{listed}\n{rest}'
+
+
+def portfolios(dataset: str, keep: Path) -> list[dict[str, Any]]:
+    """The file of portfolios without what was learnt on the data set."""
+    path = keep / f"portfolios-{dataset}.json"
+    if not path.exists():
+        file = tomllib.loads(Path("search_spaces/portfolio/learnt.toml").read_text(encoding="utf-8"))["portfolios"]
+        regrets, names, configs = served_regrets(Path("reports/blackbox/served.parquet"))
+        others = np.delete(regrets, names.index(dataset), axis=1)
+        file[-1]["configurations"] = [configs[at] for at in learn_served(others, single_of(configs), SIZE)]
+        tables = [name for each in SUITE.datasets if (name := name_of(each.id)) not in UNSEEN]
+        if (name := DATASETS[dataset]) in tables:
+            known = known_of(tables, Path("reports/blackbox/table.parquet"))
+            for each in file[:-1]:
+                each["configurations"] = list(learnt_without(name, *known))
+        path.write_text(json.dumps(file), encoding="utf-8")
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def ran(dataset: str, arm: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """One run in a process of its own, as a line: what it picked, and what it cost."""
+    words = [sys.executable, __file__, "--keep", str(options.keep), "--one", dataset, arm, str(seed)]
+    if options.raw:
+        words += ["--raw", str(options.raw)]
+    with open(options.keep / f"{dataset}-{arm}-{seed}.log", "w", encoding="utf-8") as log:
+        began = time.monotonic()
+        process = subprocess.Popen(words, stdout=log, stderr=log)
+        _, status, used = os.wait4(process.pid, 0)
+    head = {"dataset": dataset, "arm": arm, "seed": seed}
+    cost = {"cpu": used.ru_utime + used.ru_stime, "seconds": time.monotonic() - began}
+    if status:
+        return head | cost | {"failure": f"status {status}"}
+    return head | cost | {"failure": None}
+
+
+def one(dataset: str, arm: str, seed: int, options: argparse.Namespace) -> int:
+    """The run itself."""
+    keep = options.keep
+    suite = keep / f"{dataset}-{arm}.toml"
+    suite.write_text(suite_of(dataset, arm), encoding="utf-8")
+    raw = options.raw / dataset if options.raw and (options.raw / dataset).exists() else None
+    words = ["run", str(suite), "--seed", str(seed), "--name", f"{dataset}-{arm}-{seed}", "--home", str(keep)]
+    words += ["--raw", str(raw)] if raw else []
+    words += [word for text in (BY_AUC if arm == "auc" else ()) for word in ("--set", text)]
+    with patch.object(plan, "_read", lambda: portfolios(dataset, keep)):
+        return seesaw(words)
+
+
+def tasks_of(dataset: str) -> tuple[str, ...]:
+    """The data set's tasks."""
+    return ("click", "long_view", "like") if dataset == "kuairand-pure" else ("click", "purchase", "like")
+
+
+def measured(dataset: str, arm: str, seed: int, keep: Path) -> dict[str, Any]:
+    """The worth of what a finished run picked, by the truth of its data."""
+    result = load_run(f"{dataset}-{arm}-{seed}", keep)._result(None)
+    store = result.run.store
+    assert store is not None
+    assert result.pick is not None
+    assert result.pick.weights is not None
+    truth = truth_of(dataset, str(store.path), tasks_of(dataset))
+    folder = result.run.folder / FOLDER
+    points = {each.id: each for each in result.frontier.points if confirmed(each)}
+
+    def read(point: Point) -> dict[str, list[np.ndarray]]:
+        found = {}
+        for split in (SEARCH, CONFIRM, TEST):
+            every = [predictions(folder, split, file_of(point.training, run.replicate)) for run in point.replicates]
+            found[split] = [each for each in every if each is not None]
+        return found
+
+    def served(kept: Mapping[str, list[np.ndarray]], split: str, fusion: Fusion) -> np.ndarray:
+        scores = [fused(fusion.kind, each, fusion.weights, truth.rates) for each in kept[split]]
+        return np.mean([truth.values(split, score) for score in scores], axis=0)
+
+    def best(among: list[Point]) -> dict[str, Any]:
+        found = []
+        for point in among:
+            kept = read(point)
+            for setting in truth.settings:
+                selected = np.mean([utility(served(kept, split, setting)) for split in (SEARCH, CONFIRM)])
+                found.append((float(selected), len(found), point, setting))
+        _, _, point, setting = max(found, key=lambda each: each[:2])
+        outcomes = served(read(point), TEST, setting)
+        return {"point": point.id, "U": utility(outcomes), "outcomes": outcomes.tolist()}
+
+    table = result.serving.served.table
+    columns = [f"test/{name}" for name in truth.names]
+    trials = {each.id for each in points.values() if each.kind == "trial"}
+    of_trees = [each for each in points.values() if each.kind == TREES]
+    at = served(read(points[result.pick.point]), TEST, Fusion.of(result.pick.kind, list(result.pick.weights.values())))
+    return {
+        "pick": result.pick.point, "U": utility(at), "outcomes": at.tolist(),
+        "best": best([each for each in points.values() if each.id in trials]), "trees": best(of_trees),
+        "largest": table[table["point"].isin(trials)][columns].max().tolist(),
+        "largest of trees": table[table["point"].isin([each.id for each in of_trees])][columns].max().tolist(),
+        "kind": result.verdict.kind, "said": result.verdict.sentence,
+    }  # fmt: skip
+
+
+def mean_and_interval(differences: np.ndarray) -> tuple[float, float, float]:
+    """The mean of paired differences and its interval."""
+    n = len(differences)
+    half = t.ppf(1 - LEVEL / 2, n - 1) * differences.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
+    return float(differences.mean()), float(differences.mean() - half), float(differences.mean() + half)
+
+
+def tables(frame: pd.DataFrame) -> str:
+    """In Markdown: pairs of searches, and networks against trees."""
+    lines = [
+        "| data | pairs | U of the pick, by what is served less by AUC, %: mean, 95% interval | at the best weights "
+        "| against boosted trees at their best weights | CPU minutes: by what is served, by AUC |",
+        "|---|---|---|---|---|---|",
+    ]
+    pairs = frame.pivot_table(index=["dataset", "seed"], columns="arm", values=["U", "best U", "trees U", "cpu"])
+    pairs = pairs.dropna()
+
+    def told(values: np.ndarray) -> str:
+        mean, low, high = mean_and_interval(100 * values)
+        return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
+
+    parts = [(name, pairs.loc[name]) for name in dict.fromkeys(pairs.index.get_level_values(0))]
+    for name, own in parts:
+        lines.append(_line(str(name), len(own), own, told))
+    mean = pd.concat([own.groupby("seed").mean() for _, own in parts]).groupby("seed").mean()
+    lines.append(_line("mean of the data sets", len(mean), mean, told))
+    return "\n".join(lines)
+
+
+def _line(name: str, count: int, own: pd.DataFrame, told: Any) -> str:
+    ours = own["U"]["within"] - own["U"]["auc"]
+    best = own["best U"]["within"] - own["best U"]["auc"]
+    trees = own["best U"]["within"] - own["trees U"]["within"]
+    cost = own["cpu"].mean() / 60
+    return (
+        f"| {name} | {count} | {told(ours.to_numpy())} | {told(best.to_numpy())} | {told(trees.to_numpy())} "
+        f"| {cost['within']:.1f}, {cost['auc']:.1f} |"
+    )
+
+
+def columns(frame: pd.DataFrame, dataset: str) -> str:
+    """In Markdown, of a data set the largest of each outcome on test: networks, trees, and their paired difference."""
+    own = frame[(frame["dataset"] == dataset) & (frame["arm"] == "within")]
+    lines = ["| outcome | networks, mean of the runs | boosted trees | difference, 95% interval |", "|---|---|---|---|"]
+    for at, task in enumerate(tasks_of(dataset)):
+        ours, trees = (np.array([each[at] for each in own[name]]) for name in ("largest", "largest of trees"))
+        mean, low, high = mean_and_interval(ours - trees)
+        lines.append(
+            f"| {task}.ndcg@5 | {ours.mean():.4f} | {trees.mean():.4f} | {mean:+.4f} ({low:+.4f} to {high:+.4f}) |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keep", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=list(DATASETS))
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--limit-time", type=seconds, default=math.inf)
+    parser.add_argument("--raw", type=Path, help="folder with a folder of raw files for each data set")
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--write", type=Path, help="put the tables into this document")
+    options = parser.parse_args()
+    options.keep.mkdir(parents=True, exist_ok=True)
+    if options.one:
+        dataset, arm, seed = options.one
+        raise SystemExit(one(dataset, arm, int(seed), options))
+    path, began = options.keep / "runs.jsonl", time.monotonic()
+    done = {(line["dataset"], line["arm"], line["seed"]) for line in read_lines(path) if not line["failure"]}
+    waiting = [
+        each
+        for seed in range(1, options.seeds + 1)
+        for dataset in options.datasets
+        for arm in options.arms
+        if (each := (dataset, arm, seed)) not in done
+    ]
+
+    def work(each: tuple[str, str, int]) -> None:
+        if time.monotonic() - began < options.limit_time:
+            line = ran(*each, options)
+            if not line["failure"]:
+                line |= measured(*each, options.keep)
+            append(path, line)
+            print(*each, line["failure"] or f"U {line['U']:.4f}", f"{line['cpu']:.0f} CPU s", flush=True)
+
+    with ThreadPoolExecutor(options.workers) as pool:
+        list(pool.map(work, waiting))
+    lines = [line for line in read_lines(path) if not line["failure"]]
+    frame = pd.DataFrame([
+        line | {"best U": line["best"]["U"], "trees U": line["trees"]["U"]} for line in lines
+    ])  # fmt: skip
+    print(both := tables(frame), sep="\n")
+    found = {"served-searches": both}
+    if "kuairand-pure" in set(frame["dataset"]):
+        found["served-columns"] = columns(frame, "kuairand-pure")
+        print(found["served-columns"])
+    for name, text in found.items():
+        if options.write:
+            replace_table(options.write, name, text)
+
+
+if __name__ == "__main__":
+    main()

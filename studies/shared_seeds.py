@@ -1,0 +1,93 @@
+"""The gain of shared seeds: how much a difference between two configurations varies with and without them.
+
+    python studies/shared_seeds.py --raw FOLDER [--seeds 8] [--write docs/statistics.md]
+
+Each configuration is trained on Census-Income with the same seeds. The difference of two trainings of one seed is what
+shared seeds give; without them the variances of the two configurations add up. `--write` puts the table between the
+marks in that file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from speed.table import replace, writer
+
+from bench.data import Store, load_card, prepare
+from bench.home import writable_home
+from bench.objectives import primary
+from bench.records import Job, Scalar
+from bench.seeds import derive
+from bench.training.job import run_job
+
+BASE: dict[str, Scalar] = {
+    "sharing.kind": "mmoe",
+    "balancing.kind": "static",
+    "optim.lr": 2e-3,
+    "optim.batch_size": 1024,
+    "optim.epochs": 1,
+    "optim.embedding_l2": 1e-5,
+    "tower.dropout": 0.1,
+}
+OTHERS: dict[str, dict[str, Scalar]] = {
+    "learning rate x 1.05": {"optim.lr": 2.1e-3},
+    "static weights 1 : 1.2": {"balancing.static.weight.never_married": 1.2},
+    "UPGrad": {"balancing.kind": "upgrad"},
+    "one more expert": {"sharing.mmoe.experts": 5},
+    "tables twice as wide": {"embedding.dim": 32},
+    "shared bottom": {"sharing.kind": "shared_bottom"},
+}
+
+
+def measured(store: Store, config: Mapping[str, Scalar], seeds: Sequence[int]) -> NDArray[np.float64]:
+    """Every task's primary metric on validation, (seeds, tasks)."""
+    names = tuple(primary(task, in_groups=False) for task in store.schema.tasks)
+    tasks = tuple(task.name for task in store.schema.tasks)
+    found = []
+    for seed in seeds:
+        job = Job(0, 1, dict(config), str(store.path), seed, ("valid",), names, tasks, 1, device="cpu")
+        metrics = run_job(job).metrics
+        found.append([metrics[f"valid/{name}"] for name in names])
+    return np.array(found)
+
+
+def table(store: Store, seeds: int) -> str:
+    """In Markdown, standard deviations in thousandths."""
+    drawn = [derive(0, "replicate", number) for number in range(1, seeds + 1)]
+    base = measured(store, BASE, drawn)
+    names = [primary(task, in_groups=False) for task in store.schema.tasks]
+    rows = [
+        "| beside MMoE with equal weights | metric | other seeds | shared seeds | seeds needed, other : shared |",
+        "|---|---|---|---|---|",
+    ]
+    for title, changes in OTHERS.items():
+        other = measured(store, BASE | changes, drawn)
+        shared = (other - base).var(axis=0, ddof=1)
+        apart = other.var(axis=0, ddof=1) + base.var(axis=0, ddof=1)
+        for name, with_, without in zip(names, shared, apart, strict=True):
+            rows.append(f"| {title} | {name} | {_sd(without)} | {_sd(with_)} | {without / with_:.1f} |")
+        print(*rows[-len(names) :], sep="\n", flush=True)
+    return "\n".join(rows)
+
+
+def _sd(variance: float) -> str:
+    return f"{1e3 * variance**0.5:.3f}e-3"
+
+
+def main() -> None:
+    """Trains, and writes the table."""
+    parser = writer(__doc__)
+    parser.add_argument("--raw", type=Path)
+    parser.add_argument("--home", type=Path)
+    parser.add_argument("--seeds", type=int, default=8)
+    given = parser.parse_args()
+    store = prepare(load_card("census-income"), writable_home(given.home), given.raw)
+    found = table(store.with_tasks(store.default_tasks), given.seeds)
+    replace(given.write, "seeds", found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""How often intervals of the served front and of the verdict hold the truth where few rows or groups are served.
+
+    python studies/small_data.py [--runs 300] [--write docs/statistics.md]
+
+Four models of two tasks, each on three seeds, rank by the product of their predictions. The pick is the one with the
+largest sum of gains on confirmation rows. The truth is what forty other seeds come to on a very large test.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from speed.table import simulation
+
+from bench.frontier.score import Fusion
+from bench.frontier.served.errors import draws_of, seeds_of
+from bench.frontier.served.front import gains, reach, told
+from bench.frontier.served.measuring import Candidate, Meter
+from bench.frontier.statistics import error_of
+from bench.predictions import Rows
+from bench.rows import CONFIRM, TEST
+
+Floats = NDArray[np.float64]
+TASKS = ("click", "like")
+INPUTS, SEEDS, RESAMPLES, DRAWS = 4, 3, 200, 2000
+NOISE = 0.3
+"""By how much a seed moves a model's weights."""
+MODELS = ((0.8, 0.0), (1.0, 0.0), (0.8, 0.6), (0.9, 0.3))
+"""Of each model the size of the true weights in its own, and of a mistake. The first is the current one."""
+MISTAKE = np.array([[0.3, -0.2, 0.1, 0.0], [0.0, 0.2, -0.3, 0.1]])
+TRUE = np.random.default_rng(5).normal(size=(2, INPUTS)) * 0.9
+TRUE[1] -= 0.8 * TRUE[0]
+EQUAL = Fusion.of("power", [1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Case:
+    """A small test.
+
+    Attributes:
+        count: of groups, or of rows where there are none.
+        sizes: of groups: 10 rows each, 3 to 400 by Pareto's law, or none.
+        rate: of both labels.
+    """
+
+    metric: str
+    count: int
+    sizes: str
+    rate: float
+
+    def rows(self, count: int, rng: np.random.Generator) -> tuple[Floats, Rows]:
+        """Inputs (N, INPUTS), and what else is known of the rows. A group has effects of its own."""
+        sizes = {
+            "10 rows each": np.full(count, 10),
+            "3 to 400 rows": np.minimum(3 + (rng.pareto(1.1, count) * 5).astype(int), 400),
+            "no groups": np.ones(count, int),
+        }[self.sizes]
+        of = np.repeat(np.arange(count), sizes)
+        x = rng.normal(size=(len(of), INPUTS))
+        logit = self.base + (x @ TRUE.T) * np.exp(rng.normal(0, 0.6, count))[of, None]
+        if self.sizes != "no groups":
+            logit += rng.normal(size=(count, 2))[of]
+        labels = (rng.random(logit.shape) < 1 / (1 + np.exp(-logit))).astype(np.float32)
+        group = np.full(len(of), -1) if self.sizes == "no groups" else of
+        segments = np.empty((len(of), 0), np.int16)
+        units, rates = of.astype(np.uint64), (self.rate, self.rate)
+        return x, Rows(
+            TASKS, ("binary", "binary"), rates, labels, group.astype(np.int32), units, {}, segments, {}, len(of)
+        )
+
+    @property
+    def base(self) -> float:
+        """The logit of the rate."""
+        return float(np.log(self.rate / (1 - self.rate)))
+
+    @property
+    def outcomes(self) -> list[str]:
+        """One of each task."""
+        return [f"{task}.{self.metric}" for task in TASKS]
+
+    def predict(self, x: Floats, model: int, seed: int) -> NDArray[np.float32]:
+        """Predictions (N, 2) of a model that was trained on a seed."""
+        size, mistaken = MODELS[model]
+        moved = NOISE * np.random.default_rng([seed, model]).normal(size=TRUE.shape)
+        return (1 / (1 + np.exp(-(self.base + x @ (size * TRUE + moved + mistaken * MISTAKE).T)))).astype(np.float32)
+
+    def truth(self) -> Floats:
+        """(models, outcomes)."""
+        rng = np.random.default_rng(99)
+        x, rows = self.rows(60_000 if self.sizes == "no groups" else 5000, rng)
+        candidates = self.candidates(tuple(range(10**6, 10**6 + 40)), {TEST: x})
+        swept = Meter(candidates, rows, TEST, self.outcomes, 0).sweep([EQUAL])
+        return np.array([values[:, 0].mean(axis=0) for values in swept])
+
+    def candidates(self, seeds: tuple[int, ...], inputs: dict[str, Floats]) -> list[Candidate]:
+        """All models, on these seeds."""
+
+        def made(model: int) -> Candidate:
+            def of(split: str, at: int) -> NDArray[np.float32]:
+                return self.predict(inputs[split], model, seeds[at])
+
+            return Candidate(str(model), "", "", "trial", seeds, of)
+
+        return [made(model) for model in range(len(MODELS))]
+
+
+CASES = [
+    Case("ndcg@5", 10, "10 rows each", 0.1),
+    Case("ndcg@5", 20, "3 to 400 rows", 0.1),
+    Case("ndcg@5", 50, "3 to 400 rows", 0.1),
+    Case("ndcg@5", 300, "3 to 400 rows", 0.1),
+    Case("ndcg@5", 50, "10 rows each", 0.02),
+    Case("recall@10%", 10, "3 to 400 rows", 0.1),
+    Case("recall@10%", 50, "3 to 400 rows", 0.1),
+    Case("recall@10%", 400, "no groups", 0.1),
+    Case("recall@10%", 400, "no groups", 0.02),
+]
+
+
+def coverage(case: Case, runs: int) -> list[float]:
+    """Shares: of values and of gains within their intervals, of picks whose gains all are, of picks with a wrong gain.
+
+    Runs in which an outcome is not defined have no verdict, and do not count.
+    """
+    truth = case.truth()
+    true_gains, found = gains(truth, 0), []
+    for run in range(runs):
+        rng, inputs, rows = np.random.default_rng([run, 3]), {}, {}
+        for split in (CONFIRM, TEST):
+            inputs[split], rows[split] = case.rows(case.count, rng)
+        candidates = case.candidates(tuple(range(1000 * (run + 1), 1000 * (run + 1) + SEEDS)), inputs)
+        confirm, test = (Meter(candidates, rows[split], split, case.outcomes, RESAMPLES) for split in (CONFIRM, TEST))
+        swept = confirm.sweep([EQUAL])
+        (points,) = test.parts(range(len(MODELS)), [0] * len(MODELS), [EQUAL], [test.measure])
+        means = np.array([values[:, 0].mean(axis=0) for values in swept])
+        if not (np.isfinite(means).all() and means[0].all() and np.isfinite(points.means).all()):
+            continue
+        drawn = draws_of(points, seeds_of(swept, [each.seeds for each in candidates]), run, DRAWS)
+        ends = told(points.means, drawn, 0)
+        row = 1 + int((means[1:] / means[0]).sum(axis=1).argmax())
+        of_rows = draws_of(points, None, run, DRAWS)
+        half = reach(drawn, of_rows, 0) * error_of(gains(drawn, 0)[:, row])
+        low, high = (gains(points.means, 0)[row] + side * half for side in (-1, 1))
+        within = (ends[".gain.low"] <= true_gains) & (true_gains <= ends[".gain.high"])
+        found.append(
+            (
+                ((ends[".low"] <= truth) & (truth <= ends[".high"])).mean(),
+                within[1:].mean(),
+                ((low <= true_gains[row]) & (true_gains[row] <= high)).all(),
+                ((low > 0) & (true_gains[row] <= 0)).any(),
+            )
+        )
+    return np.mean(found, axis=0).tolist()
+
+
+def table(cases: Sequence[Case], runs: int) -> str:
+    """A row for each case."""
+    lines = ["| outcomes | test | rate | value | gain | gains of the pick | wrong gain |", "|---" * 7 + "|"]
+    for case in cases:
+        shares = " | ".join(f"{share:.1%}" for share in coverage(case, runs))
+        size = f"{case.count} rows" if case.sizes == "no groups" else f"{case.count} groups, {case.sizes}"
+        lines.append(f"| {case.metric} | {size} | {case.rate:.0%} | {shares} |")
+        print(lines[-1], file=sys.stderr, flush=True)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    simulation(__doc__, "small", 300, lambda runs: table(CASES, runs))

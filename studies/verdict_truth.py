@@ -1,0 +1,162 @@
+"""Whether the verdicts of `quick` on a log of yours are true: small logs are drawn from it, and the rest is the truth.
+
+    python studies/verdict_truth.py LOG.csv --label A --label B --group REQUEST --time T --keep FOLDER
+        [--parts 8] [--fresh 8] [--write docs/statistics.md]
+
+The groups of the log are assigned at random to `--parts` small logs. Each gets a card by `seesaw card` and a run of
+`quick`, as a user's own log would. A second run has the same rows of train, validation and confirmation. So by the same
+seed it has the same trials and the same pick. Its test has the rows of all small logs in that time. There `--fresh`
+further seeds of the pick and of the current point are the truth: the verdict saw none of these seeds, and one in
+`--parts` of these rows. FOLDER keeps the runs; a run that is there is not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from speed.table import replace, writer
+
+from bench.api import load_run
+from bench.frontier.points import BASELINE
+from bench.frontier.score import Fusion
+from bench.frontier.served.changes import Change
+from bench.frontier.served.distance import in_percent, percent
+from bench.frontier.served.front import gains
+from bench.frontier.served.measuring import Meter
+from bench.frontier.served.verdict import verdict
+from bench.predictions import FOLDER, rows_of
+from bench.rows import TEST
+from bench.run.results import DatasetResult
+from bench.run.serving import candidates_of
+from bench.suite import load_suite
+
+SEED = 1
+RUN = "quick"
+
+
+@dataclass(frozen=True)
+class Told:
+    """One small log: what its verdict said, and what is true, by outcome and by the policy's rule."""
+
+    first: str
+    said: tuple[Change, ...]
+    true: tuple[float, ...]
+    worth: Change | None
+    true_worth: float
+
+
+def seesaw(folder: Path, *arguments: str) -> None:
+    """A command in a folder, whose home is there too."""
+    with (folder / "said.txt").open("a") as said:
+        subprocess.run([sys.executable, "-m", "bench", *arguments], cwd=folder, check=True, stdout=said, stderr=said)
+
+
+def make(asked: argparse.Namespace, part: int, logs: list[pd.DataFrame]) -> tuple[Path, Path]:
+    """The runs of one small log: by its own rows of test, and by those of all."""
+    own, whole = (asked.keep / f"{name}{part}" for name in ("own", "all"))
+    for folder in (own, whole):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not (own / "card.toml").exists():
+        logs[part].to_csv(own / "log.csv", index=False)
+        labels = [text for label in asked.label for text in ("--label", label)]
+        seesaw(own, "card", "log.csv", *labels, "--group", asked.group, "--time", asked.time)
+    if not (own / ".seesaw/runs" / RUN).exists():
+        seesaw(own, "run", "quick", "--dataset", "card.toml", "--name", RUN)
+    if not (whole / "card.toml").exists():
+        text = (own / "card.toml").read_text()
+        first = tomllib.loads(text)["split"]["test"]["first"]
+        rest = pd.concat([log for at, log in enumerate(logs) if at != part])
+        pd.concat([logs[part], rest[rest[asked.time] >= first]]).to_csv(whole / "log.csv", index=False)
+        (whole / "card.toml").write_text(text)
+    if not (whole / ".seesaw/runs" / RUN).exists():
+        seesaw(whole, "run", "quick", "--dataset", "card.toml", "--name", RUN)
+    seesaw(whole, "confirm", RUN, "--replicates", str(load_suite("quick").confirm.replicates + asked.fresh))
+    return own, whole
+
+
+def result_of(folder: Path) -> DatasetResult:
+    """A run's result."""
+    return load_run(RUN, folder / ".seesaw")._result(None)
+
+
+def told(own: Path, whole: Path) -> Told:
+    """What the verdict of the small log said, and the truth on the other run's fresh seeds."""
+    small, large = result_of(own), result_of(whole)
+    served, pick = small.serving.served, small.pick
+    assert served is not None
+    assert pick is not None
+    worth = small.policy.worth([each.name for each in served.outcomes])
+    found = verdict(served, pick.row, small.serving.against, worth=worth)
+    folder = large.run.folder / FOLDER
+    rows = rows_of(folder, TEST)
+    assert rows is not None
+    points = {each.id: each for each in candidates_of(folder, large.frontier.points, large.objectives, rows)}
+    used = {run.seed for run in next(p for p in small.frontier.points if p.id == pick.point).replicates}
+    values = []
+    equal = Fusion.of("power", [1.0] * len(rows.tasks))
+    for point, fusion in ((BASELINE, equal), (pick.point, Fusion.of(pick.kind, list(pick.weights.values())))):
+        candidate = points[point]
+        swept = Meter([candidate], rows, TEST, [each.name for each in served.outcomes], 0).sweep([fusion])[0][:, 0]
+        values.append(swept[[seed not in used for seed in candidate.seeds]].mean(axis=0))
+    true = gains(np.array(values), 0)
+    score = worth(true) if worth is not None else np.full(2, np.nan)
+    return Told(found.answer.removesuffix("."), found.changes, tuple(true[1]), found.worth, float(score[1] - score[0]))
+
+
+def table(found: list[Told]) -> str:
+    """A row for each small log, and what came of all of them."""
+    names = [each.outcome for each in found[0].said]
+    lines = [f"| log | {' | '.join(names)} | all in all | the answer |", "|---" * (len(names) + 3) + "|"]
+    for number, each in enumerate(found, 1):
+        cells = [_cell(*pair) for pair in zip(each.said, each.true, strict=True)]
+        cells.append("" if each.worth is None else _cell(each.worth, each.true_worth))
+        lines.append(f"| {number} | {' | '.join(cells)} | {each.first} |")
+    found = [each for each in found if any(said.low < said.high for said in each.said)]  # not the current point itself
+    pairs = [pair for each in found for pair in zip(each.said, each.true, strict=True)]
+    held = sum(said.low <= true <= said.high for said, true in pairs)
+    gained = [true > 0 for said, true in pairs if said.gained]
+    lost = [true < 0 for said, true in pairs if said.lost]
+    scores = [(each.worth, each.true_worth) for each in found if each.worth is not None]
+    held_scores = sum(worth.low <= true <= worth.high for worth, true in scores)
+    surely = [true > 0 for worth, true in scores if worth.gained]
+    told = (
+        f"Intervals hold {held} of {len(pairs)} true changes, and {held_scores} of {len(scores)} true scores. "
+        f"A gain that was said is true in {sum(gained)} of {len(gained)} cases, a cost in {sum(lost)} of {len(lost)}, "
+        f"a gain all in all in {sum(surely)} of {len(surely)}."
+    )
+    return "\n".join([*lines, "", told])
+
+
+def _cell(said: Change, true: float) -> str:
+    return f"{in_percent(100 * said.value, 100 * said.low, 100 * said.high)}; {percent(100 * true)}%"
+
+
+def main() -> None:
+    """Command line."""
+    parser = writer(__doc__)
+    parser.add_argument("log", type=Path)
+    parser.add_argument("--label", action="append", required=True)
+    parser.add_argument("--group", required=True)
+    parser.add_argument("--time", required=True, help="as texts in their order, such as 2013-01-01T10:00:00Z")
+    parser.add_argument("--keep", type=Path, required=True)
+    parser.add_argument("--parts", type=int, default=8)
+    parser.add_argument("--fresh", type=int, default=8)
+    asked = parser.parse_args()
+    log = pd.read_csv(asked.log, dtype=str, keep_default_na=False)
+    groups = log[asked.group].drop_duplicates().sample(frac=1, random_state=SEED).tolist()
+    part_of = log[asked.group].map({group: at * asked.parts // len(groups) for at, group in enumerate(groups)})
+    logs = [log[part_of == part] for part in range(asked.parts)]
+    found = [told(*make(asked, part, logs)) for part in range(asked.parts)]
+    print(text := table(found))
+    replace(asked.write, "truth", text)
+
+
+if __name__ == "__main__":
+    main()
