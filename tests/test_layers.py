@@ -68,7 +68,7 @@ MAY_IMPORT = {
     }
     | {"data"},
     "api": {"run", "frontier", "report"},
-    "testing": {"search", "production", "training", "frontier", "models", "balancing", "data"},
+    "testing": {"search", "production", "training", "frontier", "measure", "models", "balancing", "data"},
     "__main__": {"cli"},
 }
 ONLY_IN = {"optuna": {"search", "testing"}, "mlflow": {"tracking"}, "typer": {"cli"}, "rich": {"cli"}}

@@ -1,6 +1,6 @@
 """Every metric of a split on B resamples of it, whose spread is the sampling error of the data.
 
-A metric's value on a resample is that of weighted rows, a row's weight being its unit's count (`bench.measure.resamples`).
+A metric on a resample is that of weighted rows: a row weighs its unit's count (`bench.measure.resamples`).
 Rows are read once, in pieces, and only sums are held: for the area under the curve, counts of rows by score and class,
 in bins so narrow (1/85 of a logit) that ties within them do not matter.
 """

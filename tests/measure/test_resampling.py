@@ -6,12 +6,9 @@ from scipy import stats
 
 from bench.measure.resamples import counts, units_of
 from bench.measure.resampling import Resampling
-from bench.objectives import Objective
 from bench.records import RARER
 from bench.schema import Task
 from bench.testing.metrics import evaluate
-from bench.training.config import TrialConfig
-from bench.training.loop import Trainer
 
 TASKS = (Task("click"), Task("buy", "binary", "click"), Task("stay", "regression"))
 ROWS = 4000
@@ -124,16 +121,3 @@ def test_intervals_of_an_area_hold_its_truth(users):
         reach = 1.645 * np.std(resampling.result()[f"split {run}/click.auc"], ddof=1)
         held += abs(found - truth) <= reach
     assert 0.78 <= held / runs <= 0.98
-
-
-def test_a_training_is_resampled_at_its_best_state(tiny):
-    names = [task.name for task in tiny.schema.tasks]
-    objectives = [Objective(f"{names[0]}.auc", "maximize")]
-    config = TrialConfig.parse({"optim.epochs": 2, "optim.batch_size": 16})
-    trainer = Trainer(tiny, config, objectives, seed=1, device="cpu")
-    trainer.run_to()
-    plain = trainer.metrics("valid")
-    assert trainer.evaluation.resampled == {}
-    assert trainer.metrics("valid", 8) == plain
-    assert {key for key in trainer.evaluation.resampled if not key.endswith(RARER)} <= set(plain)
-    assert len(trainer.evaluation.resampled[f"valid/{names[0]}.auc"]) == 8

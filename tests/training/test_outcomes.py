@@ -92,3 +92,16 @@ def test_baselines_measure_what_a_job_names(tiny, kind: Kind) -> None:
     for name in (*objectives, *asked):
         assert 0 <= found.metrics[f"test/{name}"] <= 1
         assert len(found.resampled[f"test/{name}"]) == 4
+
+
+def test_a_training_is_resampled_at_its_best_state(tiny):
+    names = [task.name for task in tiny.schema.tasks]
+    objectives = [Objective(f"{names[0]}.auc", "maximize")]
+    config = TrialConfig.parse({"optim.epochs": 2, "optim.batch_size": 16})
+    trainer = Trainer(tiny, config, objectives, seed=1, device="cpu")
+    trainer.run_to()
+    plain = trainer.metrics("valid")
+    assert trainer.evaluation.resampled == {}
+    assert trainer.metrics("valid", 8) == plain
+    assert {key for key in trainer.evaluation.resampled if not key.endswith(RARER)} <= set(plain)
+    assert len(trainer.evaluation.resampled[f"valid/{names[0]}.auc"]) == 8
