@@ -18,28 +18,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError, unknown
-from bench.schema import Task
+from bench.schema import Task, TaskKind
 
 Direction = Literal["maximize", "minimize"]
 
-BINARY_METRICS: dict[str, Direction | None] = {
-    "auc": "maximize",
-    "gauc": "maximize",
-    "gauc_positives": "maximize",
-    "logloss": "minimize",
-    "ne": "minimize",
-    "pcoc": None,  # best at 1: a guard, not an objective
-    "ece": "minimize",
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of predictions, which is measured for every task of its kind.
+
+    Attributes:
+        direction: None of one that is best at 1: a guard, not an objective.
+        family: the file in `bench/measure/heads` that has it under its name.
+        thousandths: whether it is of the order of 1, so that differences are read in thousandths.
+    """
+
+    direction: Direction | None
+    family: str
+    thousandths: bool = True
+
+
+METRICS: dict[TaskKind, dict[str, Metric]] = {
+    "binary": {
+        "auc": Metric("maximize", "areas"),
+        "gauc": Metric("maximize", "areas"),
+        "gauc_positives": Metric("maximize", "areas"),
+        "logloss": Metric("minimize", "likelihood"),
+        "ne": Metric("minimize", "likelihood"),
+        "brier": Metric("minimize", "brier"),
+        "pcoc": Metric(None, "calibration", thousandths=False),
+        "ece": Metric("minimize", "calibration"),
+    },
+    "regression": {
+        "rmse": Metric("minimize", "errors", thousandths=False),
+        "mae": Metric("minimize", "errors", thousandths=False),
+        "spearman": Metric("maximize", "order"),
+        "xauc": Metric("maximize", "order"),
+        "decile_error": Metric("minimize", "calibration"),
+    },
 }
-REGRESSION_METRICS: dict[str, Direction | None] = {
-    "rmse": "minimize",
-    "mae": "minimize",
-    "spearman": "maximize",
-    "xauc": "maximize",
-    "decile_error": "minimize",
-}
-THOUSANDTHS = ("auc", "gauc", "gauc_positives", "logloss", "ne", "ece", "spearman", "xauc", "decile_error")
-"""Metrics of the order of 1 whose differences are read in thousandths."""
+DIRECTIONS = {name: metric.direction for of in METRICS.values() for name, metric in of.items()}
 COSTS: dict[str, Direction | None] = {
     "parameters": "minimize",
     "latency_ms": "minimize",
@@ -153,7 +171,7 @@ def key_on(name: str, split: str) -> str:
 def in_thousandths(objective: str) -> bool:
     """Whether differences in an objective of this name are read in thousandths."""
     metric = metric_of(objective)
-    return metric in THOUSANDTHS or ranked(metric) is not None
+    return any(metric in of and of[metric].thousandths for of in METRICS.values()) or ranked(metric) is not None
 
 
 def metric_of(name: str) -> str:
@@ -167,9 +185,9 @@ def metric_names(task: Task) -> dict[str, Direction | None]:
 
     Outcomes of a ranking are measured where they are asked for, see `parse` and `outcomes_of`.
     """
-    metrics = REGRESSION_METRICS if task.kind == "regression" else BINARY_METRICS
     spaces = ("",) if task.parent is None else ("cvr.", "ctcvr.")
-    return {f"{task.name}.{space}{metric}": way for space in spaces for metric, way in metrics.items()}
+    metrics = METRICS[task.kind].items()
+    return {f"{task.name}.{space}{name}": metric.direction for space in spaces for name, metric in metrics}
 
 
 def primary(task: Task, in_groups: bool) -> str:

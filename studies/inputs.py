@@ -40,7 +40,7 @@ from bench.frontier.served.measuring import LEAST
 from bench.frontier.served.served import Sweep
 from bench.machine import keep_freed_memory
 from bench.measure.outcomes import Measure, default_outcomes
-from bench.measure.tally import joint_labels
+from bench.measure.spaces import joint_labels
 from bench.objectives import Objective, metric_of, primary, ranked
 from bench.predictions import name_of, predictions, rows_of
 from bench.records import Job, Scalar

@@ -28,9 +28,8 @@ from bench.frontier.points import candidates, estimate, estimates
 from bench.frontier.posterior import p_nondominated, posterior_draws
 from bench.frontier.samples import sample, seed_noise
 from bench.objectives import (
-    BINARY_METRICS,
     COSTS,
-    REGRESSION_METRICS,
+    DIRECTIONS,
     Direction,
     Objective,
     in_thousandths,
@@ -277,11 +276,10 @@ def _metrics(points: Iterable[Point]) -> list[str]:
 
 
 def _directions(names: Iterable[str]) -> dict[str, Direction]:
-    ways = BINARY_METRICS | REGRESSION_METRICS
     found: dict[str, Direction] = {}
     for name in names:
         last = name.rpartition(".")[2]
-        way = COSTS.get(name.removeprefix("cost/")) if name.startswith("cost/") else ways.get(last)
+        way = COSTS.get(name.removeprefix("cost/")) if name.startswith("cost/") else DIRECTIONS.get(last)
         way = "maximize" if ranked(last) is not None else way
         if way is not None:
             found[name] = way

@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
-from bench.measure.formulas import ECE_BINS, LEAST, Deciles, Pairs, Places, of_sums
+from bench.measure.heads import Mean, Rows, heads_of
+from bench.measure.heads.base import LEAST
+from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import Counts, counts, units_of
-from bench.measure.tally import by_task, on_impressions, sample_spaces
+from bench.measure.spaces import by_task, on_impressions, sample_spaces
 from bench.records import RARER
-from bench.schema import Schema, Task
+from bench.schema import Schema, Task, TaskKind
 
 RESAMPLES = 200
 """B: the standard error of a standard error is a twentieth of it."""
@@ -100,7 +102,7 @@ class _Binary:
 
     def __init__(self, split: str, resamples: int) -> None:
         self._rows: NDArray[Any] = np.zeros((_BINS, 2, 1 + resamples), np.int32)
-        self._sums = np.zeros((2, 1 + resamples))  # predictions, log loss
+        self._means = _Means("binary", resamples)
         self._grouped = _Ranked(Task("all"), ("all.gauc", "all.gauc_positives"), split, resamples)
 
     def add(
@@ -112,11 +114,13 @@ class _Binary:
         units: NDArray[np.uint64],
         of_rows: Floats | None,
     ) -> None:
+        columns = self._means.columns_of(labels.astype(np.float64), predictions.astype(np.float64))
         if of_rows is None:
-            _count(labels, predictions, np.ones(len(labels), np.uint8), drawn, self._rows, self._sums)
+            once: NDArray[Any] = np.ones(len(labels), np.uint8)
+            _count(labels, predictions, columns, once, drawn, self._rows, self._means.sums)
         else:
             self._rows = self._rows.astype(np.float64, copy=False)
-            _count(labels, predictions, of_rows, drawn * of_rows[:, None], self._rows, self._sums)
+            _count(labels, predictions, columns, of_rows, drawn * of_rows[:, None], self._rows, self._means.sums)
         inside = group >= 0
         of_inside = None if of_rows is None else of_rows[inside]
         self._grouped.add(labels[inside], predictions[inside], group[inside], units[inside], of_inside)
@@ -129,11 +133,29 @@ class _Binary:
         with np.errstate(all="ignore"):
             found = {
                 "auc": (positives * (below + negatives / 2)).sum(0) / (n * p),
-                **of_sums(rows, p, *self._sums),
+                **self._means.result(rows),
                 "ece": _ece(negatives, positives) / rows,
                 RARER: (rarer := p if p[0] <= n[0] else n) / rarer[0],
             }
         return found | {name.removeprefix("all."): values for name, values in self._grouped.result().items()}
+
+
+class _Means:
+    """Sums of a kind's metrics that are means: (columns, 1 + B), the first of the split itself."""
+
+    def __init__(self, kind: TaskKind, resamples: int) -> None:
+        self._heads = {name: each for name, each in heads_of(kind).items() if isinstance(each, Mean)}
+        self._columns = list(dict.fromkeys(column for each in self._heads.values() for column in each.columns))
+        self.sums = np.zeros((len(self._columns), 1 + resamples))
+
+    def columns_of(self, labels: Floats, predictions: Floats) -> Floats:
+        """(N, columns): what each row adds."""
+        return np.stack([column(labels, predictions) for column in self._columns], axis=1)
+
+    def result(self, rows: Floats) -> dict[str, Floats]:
+        """By name (1 + B,), for numbers of rows (1 + B,)."""
+        sums = dict(zip(self._columns, self.sums, strict=True))
+        return {name: each.of(rows, *(sums[column] for column in each.columns)) for name, each in self._heads.items()}
 
 
 class _Ranked:
@@ -176,7 +198,7 @@ class _Regression:
 
     def __init__(self, split: str, resamples: int) -> None:
         self._split, self._resamples = split, resamples
-        self._sums = np.zeros((3, 1 + resamples))  # rows, squared errors, absolute ones
+        self._rows, self._means = np.zeros(1 + resamples), _Means("regression", resamples)
         self._kept: list[tuple[NDArray[Any], ...]] = []
         self._held = 0
 
@@ -194,8 +216,8 @@ class _Regression:
         weight = np.concatenate([np.ones((len(own), 1)), drawn[seen]], axis=1)
         if of_rows is not None:
             weight *= of_rows[seen, None]
-        error = (said - own)[:, None]
-        self._sums += np.stack([weight.sum(0), (weight * error**2).sum(0), (weight * np.abs(error)).sum(0)])
+        self._rows += weight.sum(0)
+        self._means.sums += self._means.columns_of(own, said).T @ weight
         self._held += len(own)
         if self._held <= ROWS_HELD:
             self._kept.append((own, said, units[seen], *([] if of_rows is None else [of_rows[seen]])))
@@ -203,19 +225,13 @@ class _Regression:
             self._kept.clear()
 
     def result(self) -> dict[str, Floats]:
-        with np.errstate(all="ignore"):
-            found: dict[str, Floats] = {
-                "rmse": np.sqrt(self._sums[1] / self._sums[0]),
-                "mae": self._sums[2] / self._sums[0],
-            }
+        found = self._means.result(self._rows)
         if self._kept and self._held <= ROWS_HELD:
             labels, predictions, units, *weights = (np.concatenate(each) for each in zip(*self._kept, strict=True))
             of_rows = weights[0] if weights else np.ones(len(labels))
-            measures = {
-                "xauc": Pairs(labels, predictions).xauc,
-                "spearman": Places(labels, predictions).spearman,
-                "decile_error": Deciles(labels, predictions, of_rows).error,
-            }
+            rows = Rows(labels, predictions, of_rows, np.full(len(labels), -1))
+            ordered = {name: each for name, each in heads_of("regression").items() if name not in found}
+            measures = {name: each.prepare(rows) for name, each in ordered.items()}
             values = {name: [measure(of_rows)] for name, measure in measures.items()}
             for first in range(0, self._resamples, _TOGETHER):
                 drawn = counts(units, self._split, min(_TOGETHER, self._resamples - first), first)
@@ -239,6 +255,7 @@ def _ece(negatives: Floats, positives: Floats) -> Floats:
 def _count(
     labels: NDArray[Any],
     predictions: NDArray[np.float32],
+    columns: Floats,
     once: NDArray[Any],
     weights: NDArray[Any],
     rows: NDArray[Any],
@@ -250,15 +267,14 @@ def _count(
         positive = 1 if labels[row] != 0 else 0
         said = np.float64(predictions[row])
         p = min(max(said, LEAST), 1 - LEAST)
-        loss = -math.log(p if positive else 1 - p)
         bin = int((math.log(p / (1 - p)) + _RANGE) * (_BINS / (2 * _RANGE)))
         bin = min(max(bin, 0), _BINS - 1)
         of = rows[bin, positive]
         of[0] += once[row]
-        sums[0, 0] += once[row] * said
-        sums[1, 0] += once[row] * loss
+        for s in range(columns.shape[1]):
+            sums[s, 0] += once[row] * columns[row, s]
         for b in range(weights.shape[1]):
             weight = weights[row, b]
             of[b + 1] += weight
-            sums[0, b + 1] += weight * said
-            sums[1, b + 1] += weight * loss
+            for s in range(columns.shape[1]):
+                sums[s, b + 1] += weight * columns[row, s]

@@ -6,7 +6,7 @@ One class adds up the metrics of one task on one sample space over pieces of its
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,40 +14,34 @@ from numpy.typing import NDArray
 
 from bench.errors import TrainingError
 from bench.intrinsics import jit
-from bench.measure.formulas import (
-    ECE_BINS,
-    GROUP_SHIFT,
-    LEAST,
-    WITHOUT_GROUP,
-    Areas,
-    Deciles,
-    Keys,
-    Runs,
-    check_groups,
-    code,
-    metrics_of,
-    of_sums,
-)
+from bench.measure.heads import Mean, Rows, heads_of
+from bench.measure.heads.base import LEAST, label, log_loss, prediction
+from bench.measure.heads.calibration import ECE_BINS
+from bench.measure.keys import GROUP_SHIFT, WITHOUT_GROUP, Areas, Keys, Runs, check_groups, code
 from bench.measure.outcomes import Measure, Stream
+from bench.measure.spaces import by_task, observed, on_impressions, sample_spaces
 from bench.schema import Schema, Task, TaskKind
 
 ROWS_IN_MEMORY = 1 << 23
 """Rows of a binary task whose keys (8 bytes each) are held in memory; more go to a temporary file, 16 bytes each."""
+_COMPILED = (prediction, log_loss, label)
+"""What one pass adds up beside the keys; what other metrics need besides is added up by itself."""
 _FACTORS = 32  # probabilities whose product is taken before its logarithm: no less than LEAST ** 32, or 1e-222
 
 
 class BinaryTally:
     """Metrics of probabilities against labels 0, 1 or NaN; rows with NaN do not count.
 
-    `auc`, `gauc` and `gauc_positives` (see `formulas`); `logloss`; `ne`, log loss over the entropy of the base rate (He
-    et al., ADKDD 2014); `pcoc`, mean prediction over mean label; `ece`, mean distance of the mean prediction from the
-    mean label over 15 bins of equal mass (Naeini et al., AAAI 2015), in which equal predictions share a bin. All are
-    exact, however many rows there are.
+    All of `bench.objectives.METRICS`, exact, however many rows there are: areas and bins of equal mass from sorted
+    keys, the others from sums.
     """
 
     def __init__(self, limit: int = ROWS_IN_MEMORY) -> None:
         self._limit = limit
-        self._sums = np.zeros(3)  # predictions, log loss, labels
+        self._means = {name: each for name, each in heads_of("binary").items() if isinstance(each, Mean)}
+        columns = {column for mean in self._means.values() for column in mean.columns}
+        self._more = tuple(columns - set(_COMPILED))
+        self._sums, self._more_sums = np.zeros(len(_COMPILED)), np.zeros(len(self._more))
         self._rows = self._held = 0
         self._grouped: list[Keys] = []
         self._loose: list[Keys] = []
@@ -71,6 +65,9 @@ class BinaryTally:
             self._put_aside()
         keys = np.empty(len(labels), np.uint64)
         grouped, loose = _take(labels, predictions, predictions.view(np.uint32), group, keys, self._sums)
+        if self._more:
+            own, said = (each.astype(np.float64) for each in observed(labels, predictions))
+            self._more_sums += [column(own, said).sum() for column in self._more]
         whole = grouped == len(keys)  # else what is not used is given back
         self._grouped.append(keys if whole else keys[:grouped].copy())
         self._loose.append(keys[len(keys) - loose :].copy())
@@ -85,14 +82,15 @@ class BinaryTally:
         cuts = np.arange(ECE_BINS, dtype=np.int64) * self._rows // ECE_BINS
         all_rows = Areas([by_score] if self._by_score is None else self._by_score.merged(by_score), cuts)
         grouped = Areas([by_group] if self._by_group is None else self._by_group.merged(by_group))
-        predictions, loss, labels = self._sums
+        sums = dict(zip((*_COMPILED, *self._more), (*self._sums, *self._more_sums), strict=True))
         found = {
             "auc": all_rows.auc,
             "gauc": grouped.auc,
             "gauc_positives": grouped.by_positives,
-            **of_sums(self._rows, labels, predictions, loss),
             "ece": all_rows.distance / self._rows,
         }
+        for name, mean in self._means.items():
+            found[name] = mean.of(self._rows, *(sums[column] for column in mean.columns))
         return {name: float(value) for name, value in found.items() if value is not None and math.isfinite(value)}
 
     def _sorted(self) -> tuple[Keys, Keys]:
@@ -149,10 +147,13 @@ class HeldTally:
         return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
-def observed(labels: NDArray[Any], *columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Labels and what belongs to them, without the rows whose label is NaN."""
-    seen = ~np.isnan(labels)
-    return (labels, *columns) if seen.all() else (labels[seen], *(column[seen] for column in columns))
+def metrics_of(
+    kind: TaskKind, labels: NDArray[Any], predictions: NDArray[Any], group: NDArray[Any], weights: NDArray[Any]
+) -> dict[str, float]:
+    """Every metric of rows (N,) of which none is NaN; NaN where they do not define one."""
+    y, p, w = (each.astype(np.float64) for each in (labels, predictions, weights))
+    rows = Rows(y, p, w, group)
+    return {name: head.prepare(rows)(rows.weights) for name, head in heads_of(kind).items()}
 
 
 @jit()
@@ -309,70 +310,3 @@ class Tally:
         outcomes = [each for stream in self._streams.values() for each in stream.result().items()]
         found |= {before + name: value for before, of in self._weighted.values() for name, value in of.result().items()}
         return found | {self._prefix + name: value for name, value in outcomes}
-
-
-def by_task(tasks: Sequence[Task], outcomes: Sequence[str]) -> dict[int, list[str]]:
-    """Outcomes by their task's column, of the tasks that have any."""
-    names = {at: [name for name in outcomes if name.partition(".")[0] == task.name] for at, task in enumerate(tasks)}
-    return {at: of for at, of in names.items() if of}
-
-
-def on_impressions(
-    schema: Schema, at: int, labels: NDArray[Any], joint: NDArray[Any]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """A task's joint label (N,) on all impressions, NaN where that is not known, and its joint prediction (N,).
-
-    The arrays are those of `Tally.add`.
-    """
-    return product(labels[:, schema.chain(at)]), joint[:, at]
-
-
-def sample_spaces(
-    schema: Schema, labels: NDArray[Any], conditional: NDArray[Any], joint: NDArray[Any]
-) -> Iterator[tuple[str, TaskKind, NDArray[Any], NDArray[Any]]]:
-    """What is measured of each task, see `Tally`: `buy.ctcvr`, its kind, labels (N,) and predictions (N,).
-
-    A label is NaN where the row does not count. The arrays are those of `Tally.add`.
-    """
-    for at, (task, parent) in enumerate(zip(schema.tasks, schema.parents, strict=True)):
-        given = given_parent(labels, at, parent)
-        if parent is None:
-            yield task.name, task.kind, given, conditional[:, at]
-        else:
-            yield f"{task.name}.cvr", task.kind, given, conditional[:, at]
-            yield f"{task.name}.ctcvr", task.kind, product(labels[:, schema.chain(at)]), joint[:, at]
-
-
-def decile_tables(
-    schema: Schema, labels: NDArray[Any], conditional: NDArray[Any], joint: NDArray[Any], weights: NDArray[Any] | None
-) -> dict[str, list[list[float]]]:
-    """The table of each regression's predictions by their name, as `watch.cvr`; arrays as of `Tally.add`.
-
-    Args:
-        weights: (N,), how many rows a row stands for; None for one each.
-    """
-    found = {}
-    for name, kind, own, said in sample_spaces(schema, labels, conditional, joint):
-        if kind == "regression" and not np.isnan(own).all():
-            y, p, w = observed(own, said, np.ones(len(own)) if weights is None else weights)
-            found[name] = Deciles(y, p, w).table(w).tolist()
-    return found
-
-
-def given_parent(labels: NDArray[Any], at: int, parent: int | None) -> NDArray[Any]:
-    """Labels (N, T) -> a task's own (N,), NaN where its parent did not happen or that is not known."""
-    own: NDArray[Any] = labels[:, at]
-    return own if parent is None else np.where(labels[:, parent] == 1, own, np.nan)
-
-
-def product(labels: NDArray[Any]) -> NDArray[Any]:
-    """Labels (N, L) along a chain, root first -> (N,): whether all happened, NaN where that is not known."""
-    found: NDArray[Any] = labels[:, 0]
-    for own in labels.T[1:]:
-        found = np.where(found == 0, found, found * own)
-    return found
-
-
-def joint_labels(labels: NDArray[Any], schema: Schema) -> NDArray[Any]:
-    """Labels (N, T) -> those of each task on all impressions (N, T): the product along its chain, NaN where unknown."""
-    return np.stack([product(labels[:, schema.chain(at)]) for at in range(labels.shape[1])], axis=1)

@@ -19,7 +19,7 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from bench.errors import UserError
 from bench.frontier.score import prediction_names
-from bench.measure.tally import sample_spaces
+from bench.measure.spaces import sample_spaces
 from bench.registry import Config
 from bench.schema import Schema
 

@@ -6,7 +6,7 @@ Groups (users, where rows are ranked by user) are resampled as a whole, since ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,11 @@ from bench.errors import UserError, listed, missing, unknown
 from bench.frontier.comparison.verdict import CANNOT_TELL, against
 from bench.frontier.score import prediction_names
 from bench.frontier.statistics import LEVEL
-from bench.measure.formulas import Deciles
+from bench.measure.heads import Rows, Weighted, heads_of
 from bench.measure.outcomes import Measure, default_outcomes
 from bench.measure.resamples import counts, units_of
-from bench.measure.tally import joint_labels, sample_spaces
+from bench.measure.spaces import joint_labels, sample_spaces
+from bench.objectives import METRICS
 from bench.production.history import kept_of_card
 from bench.production.scorer import Scorer, Values, made_for
 from bench.progress import Progress
@@ -109,8 +110,6 @@ AT_ONCE = 8
 """Resamples whose counts are held, a multiple of 4."""
 EQUAL = 0.005
 """Outcomes that differ for sure by less than this fraction are equal."""
-Weighted = Callable[[NDArray[np.float64]], float]
-"""Weights of rows (N,), float64 -> the metric; NaN where it is undefined."""
 
 
 @dataclass(frozen=True)
@@ -286,8 +285,10 @@ def _measures(
     conditional, joint = (np.stack([predictions[each[at]] for each in names], axis=1) for at in (0, -1))
     for name, kind, labels, said in sample_spaces(schema, judged.labels, conditional, joint):
         known = ~np.isnan(labels)
-        for metric, (better, made) in METRICS[kind].items():
-            measure = made(labels[known], said[known])
+        own = (labels[known].astype(np.float64), said[known], np.ones(known.sum()))
+        rows = Rows(*own, judged.group[known])
+        for metric in TOLD[kind]:
+            better, measure = WAYS[METRICS[kind][metric].direction], heads_of(kind)[metric].prepare(rows)
             yield f"{name}.{metric}", (better, _drawn(measure, known, judged.weights))
             if judged.plain is not None:
                 yield f"{name}.plain_{metric}", (better, _drawn(measure, known, judged.plain))
@@ -298,59 +299,6 @@ def _drawn(measure: Weighted, known: NDArray[np.bool_], own: Values | None) -> W
     return lambda times: measure((times if own is None else times * own)[known])
 
 
-def auc(labels: NDArray[Any], predictions: Values) -> Weighted:
-    """Area under the ROC curve; ties count one half."""
-    positive = labels == 1
-    _, rank = np.unique(predictions, return_inverse=True)
-    size = int(rank.max(initial=0)) + 1
-
-    def measure(weights: NDArray[np.float64]) -> float:
-        up = np.bincount(rank, weights * positive, size)
-        down = np.bincount(rank, weights * ~positive, size)
-        below = np.cumsum(down) - down / 2
-        total = up.sum() * down.sum()
-        return float(up @ below / total) if total else np.nan
-
-    return measure
-
-
-def logloss(labels: NDArray[Any], predictions: Values) -> Weighted:
-    """Mean log loss."""
-    p = np.clip(predictions, 1e-7, 1 - 1e-7)
-    return _mean(-np.where(labels == 1, np.log(p), np.log1p(-p)))
-
-
-def pcoc(labels: NDArray[Any], predictions: Values) -> Weighted:
-    """Predicted over observed positives."""
-
-    def measure(weights: NDArray[np.float64]) -> float:
-        total = float(weights @ labels)
-        return float(weights @ predictions) / total if total else np.nan
-
-    return measure
-
-
-def rmse(labels: NDArray[Any], predictions: Values) -> Weighted:
-    """Root of the mean squared error."""
-    squares = _mean((predictions - labels.astype(np.float64)) ** 2)
-    return lambda weights: float(np.sqrt(squares(weights)))
-
-
-def decile_error(labels: NDArray[Any], predictions: Values) -> Weighted:
-    """How far predicted means are from true ones by tenths of the rows as they are, see `bench.measure.formulas`."""
-    return Deciles(labels, predictions).error if len(labels) else lambda weights: np.nan
-
-
-def _mean(values: NDArray[np.float64]) -> Weighted:
-    def measure(weights: NDArray[np.float64]) -> float:
-        total = float(weights.sum())
-        return float(weights @ values) / total if total else np.nan
-
-    return measure
-
-
-METRICS: dict[TaskKind, dict[str, tuple[str | None, Callable[[NDArray[Any], Values], Weighted]]]] = {
-    "binary": {"auc": ("larger", auc), "logloss": ("smaller", logloss), "pcoc": (None, pcoc)},
-    "regression": {"rmse": ("smaller", rmse), "decile_error": ("smaller", decile_error)},
-}
-"""By kind of task each metric with which way is better, and its function of labels and predictions (N,), none NaN."""
+TOLD: dict[TaskKind, tuple[str, ...]] = {"binary": ("auc", "logloss", "pcoc"), "regression": ("rmse", "decile_error")}
+"""The metrics of each prediction that are told."""
+WAYS = {"maximize": "larger", "minimize": "smaller", None: None}

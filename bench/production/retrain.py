@@ -26,8 +26,10 @@ from bench.errors import UserError
 from bench.frontier.retraining import Length, PredictionInterval, Retraining, verdicts
 from bench.frontier.score import Score
 from bench.machine import versions
+from bench.measure.heads.calibration import decile_tables
 from bench.measure.outcomes import Measure
-from bench.measure.tally import Tally, decile_tables, joint_labels
+from bench.measure.spaces import joint_labels
+from bench.measure.tally import Tally
 from bench.models.assembly import MultiTaskModel
 from bench.objectives import Objective, outcomes_of
 from bench.production.calibration import Calibration, calibrated, fit_calibrations

@@ -16,7 +16,8 @@ from bench.data import SplitName, Store
 from bench.data.store import Split
 from bench.measure.resamples import units_of
 from bench.measure.resampling import Resampling
-from bench.measure.tally import Tally, joint_labels
+from bench.measure.spaces import joint_labels
+from bench.measure.tally import Tally
 from bench.models.assembly import MultiTaskModel, parameter_count
 from bench.objectives import outcomes_of, ranked_tasks
 from bench.predictions import MOST_ROWS, path_of

@@ -16,7 +16,7 @@ from bench.data import Store
 from bench.data.arrays import ArrayWriter
 from bench.data.store import Split
 from bench.measure.resamples import units_of
-from bench.measure.tally import joint_labels
+from bench.measure.spaces import joint_labels
 from bench.predictions import FACTS, KEPT, Damaged, digest_of, facts_in, rows_of, sampled, seal
 from bench.schema import Schema
 

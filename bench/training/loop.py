@@ -16,7 +16,7 @@ from torch import Tensor
 from bench.data import SplitName, Store
 from bench.data.batches import Batch, Batches
 from bench.data.store import Split
-from bench.measure.tally import given_parent
+from bench.measure.spaces import given_parent
 from bench.models.assembly import MultiTaskModel
 from bench.models.thinned import Thinning
 from bench.objectives import Objective, outcomes_of

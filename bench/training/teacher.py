@@ -21,7 +21,7 @@ from bench.data import Store
 from bench.data.store import Split, stored
 from bench.lock import in_turn
 from bench.machine import tree_threads
-from bench.measure.tally import given_parent
+from bench.measure.spaces import given_parent
 from bench.seeds import derive
 from bench.training.tree_data import Share, width
 from bench.training.tree_settings import TreeSettings, configurations

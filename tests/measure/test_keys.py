@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
-from bench.measure.formulas import GROUP_SHIFT, Areas, Runs, code
+from bench.measure.keys import GROUP_SHIFT, Areas, Runs, code
 
 finite = st.floats(allow_nan=False, width=32)
 few = st.sampled_from([-np.inf, -2.5, -1e-40, -0.0, 0.0, 1e-40, 0.25, 0.5, 1.0, np.inf])

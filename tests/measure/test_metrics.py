@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
 
-from bench.measure.formulas import Deciles, Pairs
+from bench.measure.heads.calibration import Deciles
+from bench.measure.heads.order import Pairs
 from bench.measure.tally import BinaryTally, Tally
 from bench.objectives import metric_names
 from bench.schema import Task

@@ -11,7 +11,7 @@ from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, units_of
 from bench.measure.resampling import Resampling
 from bench.objectives import Objective
-from bench.records import Job, Kind, Scalar
+from bench.records import RARER, Job, Kind, Scalar
 from bench.schema import Task
 from bench.testing.metrics import evaluate
 from bench.training.config import TrialConfig

@@ -14,7 +14,7 @@ from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, units_of
 from bench.measure.resampling import Resampling
 from bench.models.funnels import FUNNELS
-from bench.objectives import BINARY_METRICS, REGRESSION_METRICS
+from bench.objectives import METRICS
 from bench.production.calibration import fit_isotonic, fit_platt
 from bench.records import RARER
 from bench.schema import Field, Schema, Task
@@ -71,7 +71,9 @@ def test_every_metric_is_weighted_and_resampled_and_each_resample_counts_weights
     whole = evaluate(*own, TASKS, "valid/", OUTCOMES[:1], weights)
     resampled = {key: values for key, values in resampling.result().items() if not key.endswith(RARER)}
     named = {
-        f"valid/{task}.{name}" for task, of in (("click", BINARY_METRICS), ("stay", REGRESSION_METRICS)) for name in of
+        f"valid/{task}.{name}"
+        for task, of in (("click", METRICS["binary"]), ("stay", METRICS["regression"]))
+        for name in of
     }
     assert resampled.keys() == whole.keys() == evaluate(*own, TASKS, "valid/", OUTCOMES[:1]).keys() >= named
     for b in (0, 7):

@@ -1,0 +1,101 @@
+"""What a metric of a head is: a function of how often each row counts. A row of weight w stands for w equal rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Weighted = Callable[[Floats], float]
+"""Weights of rows (N,) -> the metric; NaN where the rows do not define it."""
+Column = Callable[[Floats, Floats], Floats]
+"""What each row adds: of labels and predictions (N,)."""
+LEAST = float(np.finfo(np.float32).eps)
+"""Probabilities are this far from 0 and 1 under a logarithm."""
+
+
+class Rows(NamedTuple):
+    """N rows of a head, none NaN: labels, predictions, and the weights by which rows are parted into tenths (N,).
+
+    `group` (N,) is negative where a row has none.
+    """
+
+    labels: Floats
+    predictions: Floats
+    weights: Floats
+    group: NDArray[Any]
+
+
+class Head(Protocol):
+    """A metric of one task's predictions."""
+
+    def prepare(self, rows: Rows) -> Weighted:
+        """The metric of these rows, for any weights of them."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A metric that needs only sums over rows. Those who read rows in pieces, or on resamples, keep these sums alone.
+
+    Attributes:
+        columns: what is added up.
+        value: the metric of the number of rows and of the sums, each a number or an array.
+    """
+
+    columns: tuple[Column, ...]
+    value: Callable[..., Any]
+
+    def prepare(self, rows: Rows) -> Weighted:
+        """See `Head`."""
+        added = [column(rows.labels, rows.predictions) for column in self.columns]
+        return lambda weights: float(self.of(weights.sum(), *(each @ weights for each in added)))
+
+    def of(self, *sums: Any) -> Any:
+        """`value`, not finite where the rows do not define it."""
+        with np.errstate(all="ignore"):
+            return self.value(*(np.asarray(each, np.float64) for each in sums))
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """A metric that needs its rows together.
+
+    Attributes:
+        make: what `prepare` does.
+    """
+
+    make: Callable[[Rows], Weighted]
+
+    def prepare(self, rows: Rows) -> Weighted:
+        """See `Head`."""
+        return self.make(rows) if len(rows.labels) else lambda weights: np.nan
+
+
+def label(labels: Floats, predictions: Floats) -> Floats:
+    """The label."""
+    return labels
+
+
+def prediction(labels: Floats, predictions: Floats) -> Floats:
+    """The prediction."""
+    return predictions
+
+
+def log_loss(labels: Floats, predictions: Floats) -> Floats:
+    """The log loss of a probability."""
+    loss: Floats = -np.log(np.clip(np.where(labels != 0, predictions, 1 - predictions), LEAST, 1 - LEAST))
+    return loss
+
+
+def squared(labels: Floats, predictions: Floats) -> Floats:
+    """The squared error."""
+    return (predictions - labels) ** 2
+
+
+def absolute(labels: Floats, predictions: Floats) -> Floats:
+    """The absolute error."""
+    return np.abs(predictions - labels)

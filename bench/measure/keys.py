@@ -1,0 +1,179 @@
+"""Areas under the ROC curve from sorted keys: over all rows, or within groups.
+
+One sort is enough: group, score and label of a row are packed into one unsigned integer with the same order. numpy
+sorts integers several times faster than it finds a stable order of floats. Sorted keys are then read once, front to
+back, so they may come in pieces: of more keys than memory should hold, `Runs` merges sorted runs in a file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.intrinsics import jit
+
+Keys = NDArray[np.uint64]
+"""31 bits of group, 32 of score in a code whose unsigned order is that of floats, 1 of label."""
+GROUP_SHIFT = 33
+WITHOUT_GROUP = np.uint64((1 << GROUP_SHIFT) - 1)  # a mask: score and label alone
+_SIGN = 1 << 31
+
+
+class Areas:
+    """Sums of one pass over rows in ascending order of their keys.
+
+    Attributes:
+        auc: mean AUC over groups with both classes, weighted by their rows; None where there is none. Rows without
+            group are one group.
+        by_positives: the same mean, weighted by positives.
+        distance: sum over bins of |sum of scores - sum of labels|.
+    """
+
+    def __init__(self, pieces: Iterable[Keys], cuts: NDArray[np.int64] | None = None) -> None:
+        """Reads all pieces of one sorted sequence.
+
+        Args:
+            cuts: ascending ranks; a bin starts at the first row of each run of equal scores that has a cut in it.
+        """
+        cuts = np.empty(0, np.int64) if cuts is None else cuts
+        counts, sums = np.zeros(10, np.int64), np.zeros(4)
+        for keys in pieces:
+            _read(keys, cuts, counts, sums)
+        other = (int(counts[0]) ^ 1 << 32) << 1  # a key of another group closes the last run and the last group
+        _read(np.array([other], np.uint64), cuts, counts, sums)
+        self.auc = float(sums[0]) / int(counts[6]) if counts[6] else None
+        self.by_positives = float(sums[3]) / int(counts[9]) if counts[9] else None
+        self.distance = float(sums[2]) + abs(float(sums[1]))
+
+
+def check_groups(group: NDArray[Any]) -> None:
+    """Raises ValueError where a group does not fit into a key."""
+    if len(group) and group.max() >= 1 << 31:
+        raise ValueError(f"expected groups below 2**31, found {group.max()}")
+
+
+@jit()
+def code(bits: np.uint32) -> np.uint64:
+    """The bits of a float -> an integer whose unsigned order is that of floats; -0 has the code of 0."""
+    if bits == _SIGN:
+        bits = np.uint32(0)
+    return np.uint64(np.uint32(~bits) if bits & np.uint32(_SIGN) else bits | np.uint32(_SIGN))
+
+
+# What a pass carries from one piece to the next.
+# counts: 0 run of equal scores (group and code), 1 its positives, 2 its negatives; 3 and 4 the same of its group before
+#         the run; 5 twice the pairs that the group has won; 6 rows of groups with both classes; 7 rows before the run;
+#         8 cuts passed; 9 positives of groups with both classes.
+# sums:   0 rows times AUC over closed groups; 1 scores less labels of the bin at hand; 2 its absolute value over closed
+#         bins; 3 positives times AUC over closed groups.
+
+
+@jit()
+def _read(keys: Keys, cuts: NDArray[np.int64], counts: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
+    run, positives, negatives = counts[0], counts[1], counts[2]
+    positives_before, negatives_before, won, counted = counts[3], counts[4], counts[5], counts[6]
+    rows, passed, counted_positives = counts[7], counts[8], counts[9]
+    areas, excess, distance, areas_by_positives = sums[0], sums[1], sums[2], sums[3]
+    for key in keys:
+        score = np.int64(key >> np.uint64(1))
+        if score != run:
+            ties = positives + negatives
+            won += positives * (2 * negatives_before + negatives)
+            positives_before += positives
+            negatives_before += negatives
+            if len(cuts) and ties:
+                rows += ties
+                if passed < len(cuts) and cuts[passed] < rows:
+                    distance += abs(excess)
+                    excess = 0.0
+                    while passed < len(cuts) and cuts[passed] < rows:
+                        passed += 1
+                excess += ties * _score(run) - positives
+            if score >> 32 != run >> 32:
+                if positives_before and negatives_before:
+                    size = positives_before + negatives_before
+                    area = won / (2 * positives_before * negatives_before)
+                    areas += size * area
+                    counted += size
+                    areas_by_positives += positives_before * area
+                    counted_positives += positives_before
+                positives_before, negatives_before, won = 0, 0, 0
+            run, positives, negatives = score, 0, 0
+        positive = np.int64(key & np.uint64(1))
+        positives += positive
+        negatives += 1 - positive
+    counts[0], counts[1], counts[2] = run, positives, negatives
+    counts[3], counts[4], counts[5], counts[6] = positives_before, negatives_before, won, counted
+    counts[7], counts[8], counts[9] = rows, passed, counted_positives
+    sums[0], sums[1], sums[2], sums[3] = areas, excess, distance, areas_by_positives
+
+
+@jit()
+def _score(code: int) -> float:
+    """The float behind a code; the inverse of `code`."""
+    low = np.uint32(code & 0xFFFFFFFF)
+    if low & np.uint32(_SIGN):
+        positive = np.uint32(low ^ np.uint32(_SIGN))
+        return np.float64(positive.view(np.float32))
+    negative = np.uint32(~low)
+    return np.float64(negative.view(np.float32))
+
+
+class Runs:
+    """Sorted arrays of keys in an unnamed file that vanishes with this object.
+
+    Args:
+        limit: keys that `merged` may hold at a time.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lengths: list[int] = []
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as this object is there)
+
+    def add(self, keys: Keys) -> None:
+        """Puts a sorted array aside.
+
+        Raises:
+            OSError: no space left.
+        """
+        if len(keys) == 0:
+            return
+        self._file.write(np.ascontiguousarray(keys).data)
+        self._file.flush()
+        self._lengths.append(len(keys))
+
+    def merged(self, last: Keys) -> Iterator[Keys]:
+        """All keys, those of a last sorted array among them, as one ascending sequence of pieces.
+
+        Values that many keys share come as they are; between two of them, each run gives a slice, and the slices are
+        sorted together. The dividing values are drawn from every n-th key of each run, so that slices fit the limit.
+        """
+        runs = [*self._mapped(), last]
+        step = max(1, self._limit // (4 * len(runs)))
+        sample = np.sort(np.concatenate([run[::step] for run in runs]))
+        starts = [0] * len(runs)
+        for value in np.unique(sample[:: len(runs)]):
+            at = [int(np.searchsorted(run, value)) for run in runs]
+            yield _together(runs, starts, at)
+            starts = [int(np.searchsorted(run, value, side="right")) for run in runs]
+            for run, start, end in zip(runs, at, starts, strict=True):
+                for first in range(start, end, self._limit):
+                    yield run[first : min(first + self._limit, end)]
+        yield _together(runs, starts, [len(run) for run in runs])
+
+    def _mapped(self) -> Iterator[Keys]:
+        at = 0
+        for length in self._lengths:
+            yield np.memmap(self._file, np.uint64, "r", 8 * at, (length,))
+            at += length
+
+
+def _together(runs: list[Keys], starts: list[int], ends: list[int]) -> Keys:
+    keys = np.concatenate([run[start:end] for run, start, end in zip(runs, starts, ends, strict=True)])
+    keys.sort()
+    return keys
