@@ -9,10 +9,11 @@ measured on all impressions, of a task with a parent by its joint label: they ha
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,20 +113,45 @@ def ranked_tasks(tasks: Sequence[Task], labels: NDArray[Any], group: NDArray[Any
     return frozenset(task.name for task, count in zip(tasks, mixed, strict=True) if count >= MIXED)
 
 
-_RANKED = re.compile(r"(ndcg|recall|value)@(\d+(?:\.\d+)?)(%?)")
+@dataclass(frozen=True)
+class ListMetric:
+    """A metric of a list: of a group's rows by descending score, down to a cut. `bench.measure.lists` has each.
+
+    Attributes:
+        binary: whether it counts positives, whatever the label's number; it is none of a regression then.
+        percent: whether its cut may be in per cent of all rows.
+        of_all: whether all rows are one list where no row has a group.
+        cut: whether it needs one.
+    """
+
+    binary: bool = False
+    percent: bool = False
+    of_all: bool = False
+    cut: bool = True
+
+
+LISTS: dict[str, ListMetric] = {
+    "ndcg": ListMetric(of_all=True),
+    "recall": ListMetric(binary=True, percent=True, of_all=True),
+    "value": ListMetric(percent=True, of_all=True),
+    "map": ListMetric(binary=True),
+    "mrr": ListMetric(binary=True, cut=False),
+}
+CUT = r"(\d+(?:\.\d+)?)(%?)"
+_RANKED = re.compile(rf"({'|'.join(LISTS)})(?:@{CUT})?")
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """An outcome of a ranking, as in `ndcg@5`, `recall@10`, `recall@10%`, `value@5` or `value@10%`.
+    """An outcome of a ranking, as in `ndcg@5`, `recall@10`, `recall@10%`, `map@10`, `mrr`, `value@5` or `value@10%`.
 
     Attributes:
-        measure: `ndcg`, `recall` (share of the positives), or `value` (share of a number, such as seconds watched).
-        cut: how many rows are at the top: of each group, or in per cent of all rows.
+        measure: a name in `LISTS`.
+        cut: how many rows are at the top: of each group, or in per cent of all rows; infinite without one.
         percent: whether the cut is in per cent.
     """
 
-    measure: Literal["ndcg", "recall", "value"]
+    measure: str
     cut: float
     percent: bool
 
@@ -135,10 +161,10 @@ def ranked(metric: str) -> Ranked | None:
     found = _RANKED.fullmatch(metric)
     if found is None:
         return None
-    cut, percent = float(found[2]), bool(found[3])
-    if cut <= 0 or (percent and (cut > 100 or found[1] == "ndcg")) or (not percent and cut != int(cut)):
+    of, cut, percent = LISTS[found[1]], float(found[2] or math.inf), bool(found[3])
+    if cut <= 0 or (percent and (cut > 100 or not of.percent)) or (of.cut and cut == math.inf):
         return None
-    return Ranked(cast(Literal["ndcg", "recall", "value"], found[1]), cut, percent)
+    return Ranked(found[1], cut, percent) if percent or cut == math.inf or cut == int(cut) else None
 
 
 @dataclass(frozen=True)
@@ -202,7 +228,7 @@ def primary(task: Task, in_groups: bool) -> str:
     """
     within, over = ("ndcg@5", "spearman") if task.kind == "regression" else ("gauc", "auc")
     metric = within if in_groups else over
-    return f"{task.name}.{metric}" if task.parent is None or "@" in metric else f"{task.name}.ctcvr.{metric}"
+    return f"{task.name}.{metric}" if task.parent is None or ranked(metric) else f"{task.name}.ctcvr.{metric}"
 
 
 def parse(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
@@ -214,7 +240,7 @@ def parse(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
     known = {metric: way for task in tasks for metric, way in metric_names(task).items()}
     known |= {f"cost/{cost}": way for cost, way in COSTS.items()}
     if name not in known:
-        if "@" in name:
+        if "@" in name or ranked(name.partition(".")[2]):
             return outcome(name, tasks, where)
         raise UserError(f"{where}: {unknown('metric', name, known)}")
     direction = known[name]
@@ -235,7 +261,7 @@ def outcome(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
         raise UserError(f"{where}: outcome '{name}': {unknown('task', of, [task.name for task in tasks])}")
     cut = ranked(metric)
     if task.kind == "regression":
-        if cut is None or cut.measure == "recall":
+        if cut is None or LISTS[cut.measure].binary:
             examples = f"{of}.value@10%, {of}.value@5 or {of}.ndcg@5"
             raise UserError(f"{where}: expected an outcome of a regression such as {examples}, found '{name}'")
     elif cut is None and metric not in AREAS:

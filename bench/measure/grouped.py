@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
+from bench.measure.lists import AREA, AREA_BY_POSITIVES, NDCG, PRECISION, SHARE, Floats, Wanted, walked
+from bench.measure.lists.gains import discounts
 from bench.measure.resamples import Drawn
-from bench.measure.whole import AREA, NDCG, SHARE, Floats, Wanted, discounts, top, won
 
 Ints = NDArray[np.int64]
 _SHORT = 40  # rows of a group that insertion sorts fastest
@@ -101,7 +102,7 @@ def _prepare(
     weights: Floats,
     scales: Floats,
 ) -> None:
-    """Writes a group's weight in the mean, and what its walk (`top`, `won`) is multiplied by."""
+    """Writes a group's weight in the mean, and what its walk is multiplied by."""
     ideal = np.empty(longest)
     for group in range(len(starts) - 1):
         start, end = starts[group], starts[group + 1]
@@ -127,6 +128,10 @@ def _prepare(
             elif kinds[m] == SHARE:
                 if total > 0:
                     weights[group, m], scales[group, m] = 1.0, 1 / total
+            elif kinds[m] > AREA_BY_POSITIVES:
+                if positives > 0:
+                    best = min(positives, cuts[m]) if kinds[m] == PRECISION else 1.0
+                    weights[group, m], scales[group, m] = 1.0, 1 / best
             elif 0 < positives < seen:
                 whole, above = 1.0 * seen, 1.0 * positives
                 if len(of_rows):
@@ -156,7 +161,7 @@ def _contribute(
     scales: Floats,
     found: Floats,
 ) -> None:
-    ranked, places, none = np.empty(longest), np.empty(longest, np.int64), np.empty(0)  # lists count no weights
+    ranked, places = np.empty(longest), np.empty(longest, np.int64)
     for group in range(len(starts) - 1):
         start, size = starts[group], starts[group + 1] - starts[group]
         if size <= _SHORT:
@@ -176,8 +181,6 @@ def _contribute(
             if scales[group, m] == 0:
                 continue
             own = gains[columns[m], start : start + size]
-            if kinds[m] <= SHARE:
-                walked = top(ranked, places, size, own, kinds[m], cuts[m], discounts, none)
-            else:
-                walked = won(ranked, places, size, own, of_rows[start : start + size])
-            found[group, m] = walked * scales[group, m]
+            of_group = of_rows[start : start + size]
+            walk = walked(kinds[m], ranked, places, size, own, cuts[m], discounts, of_group)
+            found[group, m] = walk * scales[group, m]

@@ -2,7 +2,8 @@
 
 A task's label is its joint one, on all impressions. By group: `ndcg@k` (gain: the label; discount 1 / log2(rank + 1);
 over the ideal; mean over groups whose labels differ), `recall@k` and `value@k` (share of the group's positives, or of
-its labels' sum, in its first k rows; mean over groups that have any), `gauc` and `gauc_positives` (mean area under the
+its labels' sum, in its first k rows; mean over groups that have any), `map@k`, `mrr` and `mrr@k` (mean over groups with
+a positive; nothing without groups), `gauc` and `gauc_positives` (mean area under the
 curve over groups with both classes, weighted by rows or by positives). Over all rows: `recall@q%`, `value@q%`, `auc`;
 and where no row has a group, `ndcg@k`, `recall@k` and `value@k`. Among equal scores every order counts alike.
 
@@ -26,9 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.measure.grouped import Grouped, ratio
+from bench.measure.lists import AREA, KINDS, NDCG, Floats, Wanted
+from bench.measure.lists.gains import discounts, top
 from bench.measure.resamples import Drawn, units_of
-from bench.measure.whole import AREA, AREA_BY_POSITIVES, NDCG, SHARE, Floats, Wanted, Whole, discounts, top
-from bench.objectives import AREAS, ranked, ranks_groups
+from bench.measure.whole import Whole
+from bench.objectives import AREAS, LISTS, ranked, ranks_groups
 from bench.schema import Task
 
 
@@ -44,9 +47,6 @@ def default_outcomes(tasks: Sequence[Task], group: NDArray[Any]) -> tuple[str, .
     if ranks_groups(group):
         return tuple(f"{task.name}.ndcg@5" for task in tasks)
     return tuple(f"{task.name}.{'recall' if task.kind == 'binary' else 'value'}@10%" for task in tasks)
-
-
-_KINDS = {"auc": AREA, "gauc": AREA, "gauc_positives": AREA_BY_POSITIVES, "ndcg": NDCG, "recall": SHARE, "value": SHARE}
 
 
 class Measure:
@@ -198,13 +198,14 @@ def wanted_of(tasks: Sequence[Task], outcomes: Sequence[str], grouped: bool) -> 
         at, of = names.index(task), ranked(metric)
         if of is None and metric not in AREAS:
             raise ValueError(f"expected an outcome of a ranking such as {task}.recall@10%, found '{name}'")
-        binary = of is None or of.measure == "recall" or tasks[at].kind == "binary"
+        binary = of is None or LISTS[of.measure].binary or tasks[at].kind == "binary"
         column = found.columns.setdefault((at, binary), len(found.columns))
-        if of is not None:
-            where = found.by_group if grouped and not of.percent else found.over_all
-            where[place] = Wanted(column, _KINDS[of.measure], of.cut, of.percent)
-        elif metric == "auc" or grouped:
-            (found.over_all if metric == "auc" else found.by_group)[place] = Wanted(column, _KINDS[metric])
+        kind = KINDS[metric if of is None else of.measure]
+        over_all = metric == "auc" if of is None else of.percent or not grouped
+        if over_all and (of is None or LISTS[of.measure].of_all):
+            found.over_all[place] = Wanted(column, kind, *(() if of is None else (of.cut, of.percent)))
+        elif grouped:
+            found.by_group[place] = Wanted(column, kind, *(() if of is None else (of.cut,)))
     return found
 
 

@@ -1,102 +1,18 @@
-"""Outcomes of all rows as one ranking, sorted no deeper than the cuts need; and the walk down a ranking to its cut.
-
-A run of equal scores comes in any order. Its expected gain is its mean gain times the sum of the discounts of the
-places that it takes; at the cut only the share that fits counts (McSherry & Najork, ECIR 2008).
-"""
+"""Outcomes of all rows as one ranking, sorted no deeper than the cuts need."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
+from bench.measure.lists import AREA, NDCG, SHARE, Floats, Wanted
+from bench.measure.lists.area import won
+from bench.measure.lists.gains import discounts, top
 from bench.measure.resamples import PIECE, Drawn
-
-NDCG, SHARE, AREA, AREA_BY_POSITIVES = range(4)
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """An outcome of one column of gains.
-
-    Attributes:
-        kind: `NDCG`, `SHARE` of the gains in the first rows, or `AREA` under the curve of gains above 0 against those
-            of 0 (over groups a mean weighted by rows; `AREA_BY_POSITIVES`: by positives).
-        cut: rows at the top, or in per cent of the rows.
-    """
-
-    column: int
-    kind: int
-    cut: float = 0.0
-    percent: bool = False
-
-
-def discounts(most: int) -> Floats:
-    """(most + 1,): the sum of 1 / log2(rank + 1) over the first n ranks, n from 0."""
-    return np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(most) + 2.0))])
-
-
-@jit()
-def top(
-    ranked: Floats,
-    places: NDArray[np.int64],
-    size: int,
-    gains: NDArray[np.float32],
-    kind: int,
-    cut: float,
-    discounts: Floats,
-    weights: Floats,
-) -> float:
-    """The (discounted) sum of gains of the first `cut` rows; rows whose gain is NaN take no place.
-
-    Args:
-        ranked: scores, from the best; the first `size` count.
-        places: of the same rows in `gains`.
-        cut: whole with `NDCG`.
-        weights: as many rows each row stands for, by place; empty for one each.
-    """
-    found, before, at = 0.0, 0.0, 0
-    while at < size and before < cut:
-        score, rows, gained = ranked[at], 0.0, 0.0
-        while at < size and ranked[at] == score:
-            gain = np.float64(gains[places[at]])
-            if gain == gain:
-                weight = weights[places[at]] if len(weights) else 1.0
-                rows += weight
-                gained += weight * gain
-            at += 1
-        if gained > 0:
-            after = min(before + rows, cut)
-            if kind == NDCG:
-                found += gained / rows * (discounts[int(after)] - discounts[int(before)])
-            else:
-                found += gained / rows * (after - before)
-        before += rows
-    return found
-
-
-@jit()
-def won(ranked: Floats, places: NDArray[np.int64], size: int, gains: NDArray[np.float32], weights: Floats) -> float:
-    """Twice the pairs of a positive ranked above a negative, ties counting half; arguments as of `top`."""
-    above, found, at = 0.0, 0.0, 0
-    while at < size:
-        score, positives, negatives = ranked[at], 0.0, 0.0
-        while at < size and ranked[at] == score:
-            gain, weight = gains[places[at]], weights[places[at]] if len(weights) else 1.0
-            if gain > 0:
-                positives += weight
-            elif gain == 0:
-                negatives += weight
-            at += 1
-        found += negatives * (2 * above + positives)
-        above += positives
-    return found
-
 
 Ints = NDArray[np.int64]
 _SLACK = 6.0  # standard deviations of the rows on a resample by which a cut may lie deeper than on the rows as they are

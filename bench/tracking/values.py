@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from bench.frontier.diagnosis import numbers
 from bench.frontier.history import History
+from bench.objectives import CUT, LISTS
 from bench.records import Failure, RungResult, TrialRecord
 
 RUNNING = "RUNNING"
@@ -27,8 +28,8 @@ UNPLACED = {"front.on_front": "false", "front.rank": "none", "front.p_nondominat
 Texts = Mapping[str, str]
 NONE: Texts = {}
 
-_RANKED = re.compile(r"\b(ndcg|recall|value)@(\d+(?:\.\d+)?)(%?)")
-_THERE = re.compile(r"\b(ndcg|recall|value)_at_(\d+(?:\.\d+)?)((?:_percent)?)")
+_RANKED = re.compile(rf"\b({'|'.join(LISTS)})@{CUT}")
+_THERE = re.compile(rf"\b({'|'.join(LISTS)})_at_{CUT.replace('(%?)', '((?:_percent)?)')}")
 _COST, _LAST = "cost/", "what it costs/"
 
 

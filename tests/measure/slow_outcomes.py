@@ -17,6 +17,8 @@ def outcome(metric: str, rows: Sequence[Row]) -> float:
     grouped = any(group >= 0 for *_, group in rows)
     rows = [row for row in rows if not math.isnan(row[1])]
     of = ranked(metric)
+    if of is not None and of.measure in ("map", "mrr") and not grouped:
+        return math.nan
     if metric == "auc" or (of is not None and (of.percent or not grouped)):
         parts = [rows]
     else:
@@ -36,10 +38,14 @@ def _of(metric: str, rows: Sequence[Row]) -> tuple[float, float] | None:
             return None
         won = sum((high > low) + (high == low) / 2 for high in up for low in down)
         return len(up) if metric == "gauc_positives" else len(rows), won / (len(up) * len(down))
-    if of.measure == "recall":
+    if of.measure in ("recall", "map", "mrr"):
         gains = [float(gain > 0) for gain in gains]
     if not any(gains) or (of.measure == "ndcg" and len(set(gains)) == 1):
         return None
+    if of.measure in ("map", "mrr"):
+        of_order = _average_precision if of.measure == "map" else _reciprocal
+        reached = [of_order([gains[row] for row in order], of.cut) for order in _orders(rows)]
+        return 1.0, sum(reached) / len(reached)
     cut = of.cut / 100 * len(rows) if of.percent else of.cut
     shares = [min(max(cut - place, 0.0), 1.0) for place in range(len(rows))]
     if of.measure == "ndcg":
@@ -49,6 +55,15 @@ def _of(metric: str, rows: Sequence[Row]) -> tuple[float, float] | None:
         best = sum(gains)
     reached = [sum(gains[row] * share for row, share in zip(order, shares, strict=True)) for order in _orders(rows)]
     return 1.0, sum(reached) / len(reached) / best
+
+
+def _average_precision(gains: Sequence[float], cut: float) -> float:
+    found = [sum(gains[: at + 1]) / (at + 1) for at, gain in enumerate(gains) if gain and at < cut]
+    return sum(found) / min(sum(gains), cut)
+
+
+def _reciprocal(gains: Sequence[float], cut: float) -> float:
+    return next((1 / (at + 1) for at, gain in enumerate(gains) if gain and at < cut), 0.0)
 
 
 def _orders(rows: Sequence[Row]) -> Iterator[list[int]]:

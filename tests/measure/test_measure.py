@@ -16,6 +16,7 @@ from bench.schema import Task
 
 TASKS = (Task("click"), Task("watch", "regression"))
 CUTS = ("auc", "gauc", "gauc_positives", "ndcg@1", "ndcg@3", "recall@2", "recall@25%", "recall@7.5%", "ndcg@50")
+CUTS += ("map@2", "map@50", "mrr", "mrr@2")
 NAMES = (
     *(f"click.{name}" for name in CUTS),
     *(f"watch.{name}" for name in ("ndcg@2", "value@2", "value@30%", "recall@3", "recall@30%")),
