@@ -12,7 +12,6 @@ from typing import Any, cast
 import numpy as np
 
 from bench.atomic import remove_abandoned, scratch_folder
-from bench.credentials import home_address, plain_address
 from bench.data import Store, prepare
 from bench.errors import UserError
 from bench.frontier.pick import Pick
@@ -33,7 +32,7 @@ from bench.run.folder import MANIFEST as RUN
 from bench.run.folder import DatasetRun, Run
 from bench.run.model_card import model_card
 from bench.run.results import DatasetResult, picked_path, result_of
-from bench.tracking.registry import DATASET, TASKS, Move, Registry
+from bench.tracking.registry import DATASET, TASKS, Move, Registry, registered
 from bench.training.config import TrialConfig
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
@@ -327,6 +326,4 @@ def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
                 "says which"
             )
         return Package.open(found[0])
-    if tracking is None and not (home / "mlflow.db").is_file():
-        raise UserError(f"expected a package's folder, a run or a registered model, found no '{model}' (in {home})")
-    return Registry(plain_address(tracking) if tracking else home_address(home)).fetch(model, home / "models")
+    return registered(home, model, tracking)
