@@ -1,10 +1,12 @@
-"""Arrows between rooms point one way: the rules of ARCHITECTURE.md, held against every import statement."""
+"""Arrows between rooms, and between modules, point one way: every import statement against ARCHITECTURE.md's rules."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 BENCH = Path(__file__).parents[1] / "bench"
@@ -79,15 +81,16 @@ def room(path: Path) -> str:
     return path.relative_to(BENCH).parts[0].removesuffix(".py")
 
 
+@cache
 def imports(path: Path) -> set[str]:
-    """Modules that a file imports anywhere, functions included."""
+    """What a file imports anywhere, in functions and for types, too: modules, and names in them as `module.name`."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
@@ -125,6 +128,42 @@ def test_each_rule_can_be_broken() -> None:
     assert broken("run", "mlflow.entities") == "only {'tracking'} may import mlflow"
     assert broken("frontier", "torch") == "frontier must work without torch"
     assert broken("frontier", "bench.errors") is None
+
+
+CIRCULAR = {("bench", "bench.api")}
+"""Imports that may close a circle: (from, to). `bench` gives notebooks the names of `bench.api`, which it imports when
+one is first used; and modules take `__version__` from `bench`, which Python imports before any of them."""
+
+
+def circles(arrows: Mapping[str, Iterable[str]]) -> set[frozenset[str]]:
+    """Groups of nodes that reach each other along arrows (node -> the nodes it points to)."""
+
+    def reached(start: str) -> set[str]:
+        found, left = set[str](), list(arrows[start])
+        while left:
+            if (node := left.pop()) not in found:
+                found.add(node)
+                left += arrows[node]
+        return found
+
+    reach = {node: reached(node) for node in arrows}
+    return {frozenset(other for other in reach[node] if node in reach[other]) for node in arrows if node in reach[node]}
+
+
+def test_modules_do_not_import_each_other_in_circles() -> None:
+    modules = {".".join(path.relative_to(BENCH.parent).with_suffix("").parts): path for path in FILES}
+    modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
+    arrows = {
+        module: {name if name in modules else name.rpartition(".")[0] for name in imports(path)} & set(modules)
+        for module, path in modules.items()
+    }
+    for module, to in CIRCULAR:
+        arrows[module].remove(to)
+    assert sorted(map(sorted, circles(arrows))) == []
+
+
+def test_a_circle_of_any_length_is_found() -> None:
+    assert circles({"a": "bd", "b": "c", "c": "a", "d": "e", "e": "", "f": "f"}) == {frozenset("abc"), frozenset("f")}
 
 
 def test_light_modules_and_mistakes_load_nothing_heavy() -> None:

@@ -44,7 +44,8 @@ def deploy(
     from bench.home import resolve_home
     from bench.machine import cores
     from bench.production.engines import without_onnx
-    from bench.run.deploy import check_name, deploying, make_package, plan, register
+    from bench.run.deploy import check_name, deploying, make_package, register
+    from bench.run.plan import plan
     from bench.tracking.registry import Registry
 
     if promote + rollback + (as_ is not Alias.champion) > 1:

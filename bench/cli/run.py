@@ -166,11 +166,10 @@ def resume(
     home: Home = None,
 ) -> None:
     """Continue a run after a stop or a crash, or extend it. Limits are totals over all executions."""
-    from bench.run.current import with_current
     from bench.run.execute import extend
 
     extended = extend(opened(run_, home), trials, samples, lengths, time, address, device, tracking)
-    _execute(with_current(extended, current), full, json)
+    _execute(extended.with_current(current), full, json)
 
 
 def confirm(
@@ -185,11 +184,10 @@ def confirm(
     home: Home = None,
 ) -> None:
     """Confirm more of a run: train what is missing, then renew frontier, pick and page."""
-    from bench.run.current import with_current
     from bench.run.execute import confirm_more
 
     more = confirm_more(opened(run_, home), static, members, replicates, budget)
-    _execute(with_current(more, current), full, json)
+    _execute(more.with_current(current), full, json)
 
 
 def _execute(run: Run, full: bool, json: bool) -> None:

@@ -18,6 +18,7 @@ from pydantic import (
 
 from bench.credentials import shown
 from bench.errors import repeated
+from bench.plugins import registry_of
 from bench.registry import Config
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -247,11 +248,8 @@ _KINDS = {each.model_fields["kind"].default for each in get_args(_Ours)}
 def _of_plugins(values: Any, ours: ValidatorFunctionWrapHandler) -> Any:
     """A plug-in's table by its own class; plug-ins are looked at for a kind that is none of ours."""
     kind = values.get("kind") if isinstance(values, Mapping) else None
-    if isinstance(kind, str) and kind not in _KINDS:
-        from bench.data.readers import FILES  # which imports the card
-
-        if kind in FILES:
-            return FILES[kind].config.model_validate(values)
+    if isinstance(kind, str) and kind not in _KINDS and kind in (readers := registry_of("reader")):
+        return readers[kind].config.model_validate(values)
     return ours(values)
 
 

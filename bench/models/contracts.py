@@ -17,8 +17,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from bench.models.losses.base import Context, MeanLosses
-from bench.registry import Config
+from bench.models.losses.base import Context, Log, MeanLosses
+from bench.models.losses.squared import Squared
+from bench.registry import Config, NoOptions
 from bench.schema import Schema
 from bench.seeds import derive
 
@@ -323,7 +324,7 @@ class Funnel(nn.Module, ABC):
         super().__init__()
         self.schema = schema
         self.outputs = tuple(range(len(schema.tasks)))
-        self.loss = MeanLosses(schema)
+        self.loss = MeanLosses(schema, Log(NoOptions()), Squared(schema, NoOptions()))
 
     def transfer(self, width: int) -> nn.Module | None:
         """What hidden units of the towers, (O, B, width), go through before their linear output; None for nothing.

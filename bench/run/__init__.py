@@ -4,5 +4,5 @@
 * `folder`: the files of a run; `limits`: its rungs, and the limits that end its search.
 * `execute`: carries it out, or the rest, and raises limits; `reporting`: sends it to MLflow; `status`: how far it is.
 * `results`, `serving`: its fronts, pick and verdict, rebuilt from the log; `comparing`, `board`: several runs.
-* `deploy`: the pick as a package, and deployed models by name.
+* `plan`, `model_card`, `deploy`: the pick as a package; `deploy` also finds deployed models by name.
 """

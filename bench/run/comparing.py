@@ -21,7 +21,6 @@ from bench.objectives import Objective, parse
 from bench.records import Point
 from bench.report.comparison import comparison_document
 from bench.rows import CONFIRM, NAMES, TEST
-from bench.run.current import others_of
 from bench.run.folder import DatasetRun, Run
 from bench.search.study import Study
 
@@ -140,7 +139,8 @@ def answer_of(part: DatasetRun, study: Study) -> Answer:
 
 def members_of(part: DatasetRun, study: Study, objectives: Sequence[Objective]) -> list[FamilyPoint]:
     """All points of a run on one data set, and its baselines."""
-    return [_member(part, point) for point in points_of_run(study.records(), others_of(part, study), objectives)]
+    others = part.current.without_earlier(study.baselines())
+    return [_member(part, point) for point in points_of_run(study.records(), others, objectives)]
 
 
 def _member(part: DatasetRun, point: Point) -> FamilyPoint:

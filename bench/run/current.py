@@ -16,10 +16,9 @@ it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field, FiniteFloat, model_validator
 
@@ -31,10 +30,6 @@ from bench.plain import flatten
 from bench.records import Point, Scalar
 from bench.registry import Config
 from bench.validation import validate
-
-if TYPE_CHECKING:
-    from bench.run.folder import DatasetRun, Run
-    from bench.search.study import Study
 
 REGISTERED = "models:/"
 
@@ -93,6 +88,11 @@ class Current(Config):
         if self.config is None:
             return None
         return Point("current", self.config, str(self.config["sharing.kind"]), until=self.until)
+
+    def without_earlier(self, points: Iterable[Point]) -> list[Point]:
+        """Confirmed points that are no trials, without current models other than this one."""
+        now = self.point
+        return [each for each in points if each.kind != "current" or (now and each.training == now.training)]
 
     @property
     def sentence(self) -> str:
@@ -171,9 +171,9 @@ def _of_file(path: Path) -> Current:
 def _of_package(given: str, card: Card, tasks: Sequence[str], home: Path, tracking: str | None) -> Current:
     from bench.production.package import Package
     from bench.production.scorer import made_for
-    from bench.run.deploy import open_model
+    from bench.tracking.registry import registered
 
-    package = open_model(home, given, tracking) if given.startswith(REGISTERED) else Package.open(given)
+    package = registered(home, given, tracking) if given.startswith(REGISTERED) else Package.open(given)
     score = package.manifest.score
     weights: dict[str, float] = {}
     for name, weight in score.weights.items():
@@ -222,24 +222,6 @@ def lasting_current(given: str, beside: Path | None = None) -> str:
     return os.path.abspath(beside / path if beside is not None and (beside / path).exists() else path)
 
 
-def with_current(run: Run, given: str | None) -> Run:
-    """The run with another current point for all its data sets, which `execute` keeps; itself where none is given.
-
-    Raises:
-        UserError: as `read_current`; or the run confirms nothing.
-    """
-    if given is None:
-        return run
-    manifest = run.manifest
-    check_confirms(manifest.suite.confirm.replicates)
-    address = run.store_address if given.startswith(REGISTERED) else None
-    found = {
-        key: read_current(lasting_current(given), part.card, [task.name for task in part.tasks], run.home, address)
-        for key, part in run.datasets.items()
-    }
-    return replace(run, manifest=manifest.model_copy(update={"current": found}))
-
-
 def check_confirms(replicates: int) -> None:
     """Refuses a current point in a run that confirms nothing.
 
@@ -248,15 +230,3 @@ def check_confirms(replicates: int) -> None:
     """
     if not replicates:
         raise UserError("--current: expected a run that confirms, with confirm.replicates of 1 or more, found 0")
-
-
-def current_of(part: DatasetRun) -> Current:
-    """The current point of a data set's part of a run."""
-    return part.run.manifest.current.get(part.key) or Current(weights={task.name: 1.0 for task in part.tasks})
-
-
-def others_of(part: DatasetRun, study: Study) -> list[Point]:
-    """A run's confirmed points that are no trials: its baselines, and the current point as it is now."""
-    point = current_of(part).point
-    now = None if point is None else point.training
-    return [each for each in study.baselines() if each.kind != "current" or each.training == now]

@@ -1,177 +1,27 @@
-"""Deploys a run's pick: plans, trains, packages and registers it; and finds a deployed model by its name."""
+"""Deploys a run's pick: trains, packages and registers it; and finds a deployed model by its name."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 
 from bench.atomic import remove_abandoned, scratch_folder
-from bench.credentials import home_address, plain_address
 from bench.data import Store, prepare
 from bench.errors import UserError
-from bench.frontier.pick import Pick
-from bench.frontier.points import network_of
-from bench.frontier.policy import Policy, read_policy
-from bench.frontier.retraining import Length, PredictionInterval, length_of, prediction_intervals
-from bench.frontier.score import Kind, Score, in_words
+from bench.frontier.retraining import PredictionInterval, prediction_intervals
 from bench.interrupts import ended_in_order
 from bench.lock import FolderLock
-from bench.objectives import AREAS, ranked
-from bench.plain import read_json
 from bench.production.package import MANIFEST, Package, Parts, write_package
 from bench.production.retrain import Retrained, RetrainSpec, retrain
 from bench.progress import Progress
-from bench.records import Point
-from bench.report.text import count
 from bench.run.folder import MANIFEST as RUN
-from bench.run.folder import DatasetRun, Run
+from bench.run.folder import Run
 from bench.run.model_card import model_card
-from bench.run.results import DatasetResult, picked_path, result_of
-from bench.tracking.registry import DATASET, TASKS, Move, Registry
-from bench.training.config import TrialConfig
-
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The plan of a deployment.
-
-    Attributes:
-        name: of the registered model; named: whether the user gave it.
-        score: what the served model ranks by.
-        seed: from which those of the trainings derive.
-    """
-
-    part: DatasetRun
-    result: DatasetResult
-    pick: Pick
-    point: Point
-    name: str
-    named: bool
-    seed: int
-    score: Score
-
-    @property
-    def policy(self) -> Policy:
-        """The policy that picked it, which also says how to train it."""
-        return self.result.policy
-
-    @property
-    def folder(self) -> Path:
-        """Where the package goes."""
-        return self.part.folder / "package"
-
-    @property
-    def network(self) -> Point:
-        """The point whose configuration is trained.
-
-        Raises:
-            UserError: as `network_of`.
-        """
-        return network_of(self.point, self.result.frontier.points)
-
-    @property
-    def length(self) -> Length:
-        """How long it is trained."""
-        return length_of(self.network, self.result.objectives)
-
-    @property
-    def training(self) -> str:
-        """What is trained, how often, how long and why so long."""
-        config, seeds = TrialConfig.parse(self.network.config), self.policy.retrain.seeds
-        length = self.length.in_words(config.optim.epochs, config.sharing.kind == "single_task")
-        return f"{self.network.name} on {count(seeds, 'seed')}, for {length}"
-
-    @property
-    def outcomes(self) -> dict[str, float]:
-        """The pick's outcomes of the ranking by its score, as the choices have them; none without a served front."""
-        named = self.pick.outcomes.items() if self.pick.kind else ()
-        return {
-            name: value for name, value in named if ranked(name.partition(".")[2]) or name.partition(".")[2] in AREAS
-        }
-
-    @property
-    def command(self) -> str:
-        """What makes it again; `policy.toml` stands for the policy, where that is not the suite's."""
-        run, more = self.part.run, " --policy policy.toml" if self.result.asked else ""
-        return f"{run.manifest.command} && seesaw deploy {run.name}{more} --as challenger --seed {self.seed}"
-
-
-def plan(home: Path, target: str, policy_file: Path | None, name: str | None, seed: int | None) -> Plan:
-    """Reads what was picked.
-
-    Args:
-        target: a run's name or path, or the path of a `picked.json` in a run's folder.
-        name: of the registered model; else the data set's.
-
-    Raises:
-        UserError: no such run, several data sets and no `picked.json` that says which, nothing was picked, or a name
-            that the registry cannot have.
-    """
-    if name is not None and not _NAME.fullmatch(name):
-        raise UserError(f"--name: expected at most 200 of a-z, A-Z, 0-9, '.', '_' and '-', found '{name[:250]}'")
-    part, picked = _part(home, target)
-    result = result_of(part, read_policy(policy_file) if policy_file else None)
-    if picked is None:
-        if result.pick is None:
-            raise UserError(f"{part.run.name}: nothing was picked: {result.no_pick}")
-        picked = result.pick.to_json()
-    elif not isinstance(picked, dict) or not picked.get("point"):
-        why = picked.get("reason") if isinstance(picked, dict) else None
-        raise UserError(f"{target}: nothing was picked: {why or 'it names no point'}")
-    point = next((each for each in result.frontier.points if each.id == picked.get("point")), None)
-    if point is None:
-        raise UserError(f"{target}: expected a point of the run {part.run.name}, found {_name(picked)}, which is none")
-    now = result.pick.to_json() if result.pick else {}
-    if any(now.get(key) != picked.get(key) for key in ("point", "kind", "weights")):
-        found = f"it picks {_name(now)}" if now else result.no_pick
-        raise UserError(f"{target}: expected what the policy picks, found {_name(picked)}, where {found}; see --policy")
-    assert result.pick is not None
-    key = part.card.key
-    made = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
-    if not _NAME.fullmatch(made):
-        raise UserError(f"expected a data set whose name the registry can have, found '{key}'; give one with --name")
-    seed = part.run.manifest.seed if seed is None else seed
-    return Plan(part, result, result.pick, point, made, name is not None, seed, _score(result, result.pick))
-
-
-def _score(result: DatasetResult, pick: Pick) -> Score:
-    """The policy's own `[score]` where it has one, else the pick's fusion."""
-    policy = result.policy
-    if "score" in policy.model_fields_set or pick.kind is None or pick.weights is None:
-        return policy.score.of(result.run.tasks)
-    return Score.fusion(cast(Kind, pick.kind), pick.weights, result.serving.rates, result.run.tasks)
-
-
-def _name(picked: Mapping[str, Any]) -> str:
-    """How a sentence names what was picked."""
-    name = picked.get("name") or picked["point"]
-    weights = in_words(picked.get("weights") or {})
-    return f"{name} with weights {weights}" if weights else str(name)
-
-
-def _part(home: Path, target: str) -> tuple[DatasetRun, dict[str, Any] | None]:
-    path = Path(target)
-    if path.suffix == ".json":
-        if not path.is_file():
-            raise UserError(f"expected a run or a picked.json, found no {path}")
-        run = Run.open(home, str(path.resolve().parent.parent))
-        part = next((part for part in run.datasets.values() if part.folder == path.resolve().parent), None)
-        if part is None:
-            raise UserError(f"expected a picked.json in the folder of a run's data set, found {path}")
-        return part, read_json(path)
-    run = Run.open(home, target)
-    if len(run.datasets) > 1:
-        files = ", ".join(str(picked_path(part)) for part in run.datasets.values())
-        raise UserError(f"{run.name} has several data sets; say which by one of {files}")
-    return next(iter(run.datasets.values())), None
+from bench.run.plan import Plan
+from bench.tracking.registry import DATASET, TASKS, Move, Registry, registered
 
 
 @contextmanager
@@ -327,6 +177,4 @@ def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
                 "says which"
             )
         return Package.open(found[0])
-    if tracking is None and not (home / "mlflow.db").is_file():
-        raise UserError(f"expected a package's folder, a run or a registered model, found no '{model}' (in {home})")
-    return Registry(plain_address(tracking) if tracking else home_address(home)).fetch(model, home / "models")
+    return registered(home, model, tracking)

@@ -22,7 +22,6 @@ from bench.objectives import Objective
 from bench.progress import Progress
 from bench.records import Job, Point, Split, TrialRecord
 from bench.rows import CONFIRM
-from bench.run.current import current_of
 from bench.run.folder import STORE, DatasetRun, Run, check_device
 from bench.run.limits import ended, rungs_of
 from bench.run.reporting import Reporter
@@ -170,7 +169,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             study.conclude()
             progress.note(ended(part, study))
             Checkpoints(part.folder).clear()
-            production = current_of(part).point
+            production = part.current.point
             records, reference, wanted = study.records(), part.dataset.reference, suite.confirm.baselines
             chosen = shortlist(records, objectives, reference, suite.confirm.limit, "single_task" in wanted)
             known = {point.id for point in chosen}

@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from bench.errors import UserError, unknown
 from bench.objectives import Objective
 from bench.plain import read_json
 from bench.registry import Config
-from bench.run.current import Current
+from bench.run.current import REGISTERED, Current, check_confirms, lasting_current, read_current
 from bench.schema import Task
 from bench.search.space import Fitted, Space, fitting, load_space
 from bench.suite import Suite, SuiteDataset, resolve_objectives
@@ -134,6 +134,22 @@ class Run:
         if (self.folder / MANIFEST).read_text(encoding="utf-8") != text:
             write_text(self.folder / MANIFEST, text)
 
+    def with_current(self, given: str | None) -> Run:
+        """The run with another current point for all its data sets, which `execute` keeps; itself where none is given.
+
+        Raises:
+            UserError: as `read_current`; or the run confirms nothing.
+        """
+        if given is None:
+            return self
+        check_confirms(self.manifest.suite.confirm.replicates)
+        address = self.store_address if given.startswith(REGISTERED) else None
+        found = {
+            key: read_current(lasting_current(given), part.card, [task.name for task in part.tasks], self.home, address)
+            for key, part in self.datasets.items()
+        }
+        return replace(self, manifest=self.manifest.model_copy(update={"current": found}))
+
     @property
     def name(self) -> str:
         """The run's name."""
@@ -238,6 +254,11 @@ class DatasetRun:
             UserError: the suite asks for what the tasks do not have.
         """
         return resolve_objectives(self.dataset, self.tasks, self.ranked)
+
+    @property
+    def current(self) -> Current:
+        """The current production point."""
+        return self.run.manifest.current.get(self.key) or Current(weights={task.name: 1.0 for task in self.tasks})
 
     @property
     def store(self) -> Store | None:

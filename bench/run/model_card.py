@@ -6,7 +6,6 @@ After Mitchell et al., FAT* 2019: data, how it was chosen, how good it is and ho
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from bench.data import Store
 from bench.frontier.retraining import PredictionInterval
@@ -15,9 +14,7 @@ from bench.production.retrain import Retrained
 from bench.production.scorer import RawRows
 from bench.production.served_model import regressions_in_words
 from bench.rows import NAMES
-
-if TYPE_CHECKING:
-    from bench.run.deploy import Plan
+from bench.run.plan import Plan
 
 
 def model_card(planned: Plan, store: Store, retrained: Retrained, intervals: Mapping[str, PredictionInterval]) -> str:

@@ -28,7 +28,6 @@ from bench.records import Point, TrialRecord
 from bench.report.page import write_page
 from bench.report.view import View, decision_of, planes_of
 from bench.run.comparing import answer_of
-from bench.run.current import current_of, others_of
 from bench.run.folder import DatasetRun, Run
 from bench.run.limits import cut_short, failed, unfinished
 from bench.run.serving import Serving, serving_of, verdict_of
@@ -78,7 +77,7 @@ class DatasetResult:
     def current(self) -> str:
         """What is compared with, how many rows it is measured on, and whose policy is followed, as sentences."""
         other = self.serving.served is not None and not self.serving.named
-        first = f"Current: {self.serving.against}." if other else current_of(self.run).sentence
+        first = f"Current: {self.serving.against}." if other else self.run.current.sentence
         return " ".join(filter(None, [first, self.serving.note, self.asked]))
 
     @property
@@ -120,7 +119,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     """
     objectives = run.objectives
     study = Study.read(run.folder)
-    records, baselines = study.records(), others_of(run, study)
+    records, baselines = study.records(), run.current.without_earlier(study.baselines())
     front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed, baselines=baselines)
     front = replace(front, answer=answer_of(run, study))
     chosen, reason, refused = None, "", None

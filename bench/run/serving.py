@@ -24,7 +24,6 @@ from bench.objectives import Objective, random_ndcg, ranked_by_group
 from bench.predictions import FOLDER, KEPT, Rows, rows_of
 from bench.records import Point
 from bench.rows import CONFIRM, TEST
-from bench.run.current import current_of
 from bench.run.folder import DatasetRun
 from bench.suite import resolve_outcomes
 
@@ -154,7 +153,7 @@ def _digests(folder: Path, files: Sequence[Sequence[str]]) -> Callable[[str, int
 
 def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, Rows]) -> tuple[Current | None, str]:
     """The current point among the candidates, and what it is; a column of the log joins them here."""
-    now, ids = current_of(part), [each.id for each in candidates]
+    now, ids = part.current, [each.id for each in candidates]
     tasks = rows[CONFIRM].tasks
     equal = Fusion.of("power", [1.0] * len(tasks))
     if now.column is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import __version__
 from bench.atomic import lives, remove_abandoned, rename, scratch_folder, this_process, writable
+from bench.credentials import home_address, plain_address
 from bench.errors import UserError, check_known, unknown
 from bench.lock import in_turn
 from bench.production.package import MANIFEST, Package
@@ -247,6 +248,17 @@ class Registry:
     def _check_known(self, name: str) -> None:
         known = [each.name for each in self._store.ask("list the models", "search_registered_models")]
         check_known("model", name, known)
+
+
+def registered(home: Path, model: str, tracking: str | None = None) -> Package:
+    """The package behind `NAME`, `NAME@ALIAS` or `NAME/VERSION` in the registry at an address, else in that at home.
+
+    Raises:
+        UserError: there is none, or it was changed.
+    """
+    if tracking is None and not (home / "mlflow.db").is_file():
+        raise UserError(f"expected a package's folder, a run or a registered model, found no '{model}' (in {home})")
+    return Registry(plain_address(tracking) if tracking else home_address(home)).fetch(model, home / "models")
 
 
 def save_model(package: Package, folder: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench import plugins
 from bench.data import parse_card
 from bench.errors import UserError
 from bench.schema import Task
@@ -29,6 +31,32 @@ def test_a_card_says_what_it_says(shop: dict[str, Any]) -> None:
     assert card.tasks == (Task("click"), Task("buy", parent="click"))
     assert card.default_tasks == ("click", "buy")
     assert card.raw_columns == {"user": "text", "price": "number", "tags": "list", "click": "text", "buy": "text"}
+
+
+READER = """
+from typing import Literal
+from bench.data.sources import FileReader
+from bench.registry import Entry
+
+class Lines(FileReader):
+    kind: Literal["lines"] = "lines"
+    joins: tuple[str, ...] = ()
+    comment: str = "#"
+
+FILES = {"lines": Entry(lambda card, file, progress: iter(()), Lines, "-", "lines of words")}
+"""
+
+
+def test_a_reader_of_a_plugin_has_its_own_options(
+    shop: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugins, "_FILES", {})
+    (tmp_path / "mine.py").write_text(READER)
+    lines = shop | {"reader": {"kind": "lines", "comment": "%"}}
+    with pytest.raises(UserError, match=r"reader: .*'lines'"):
+        parse_card(lines, "here")
+    plugins.add(plugins.PluginFile.read(tmp_path / "mine.py"))
+    assert parse_card(lines, "here").reader.model_dump(include={"kind", "comment"}) == lines["reader"]
 
 
 def times(train: Any, valid: Any, test: Any) -> dict[str, Any]:

@@ -254,7 +254,7 @@ def test_a_loss_without_a_form_for_bounds_is_refused(kind: str) -> None:
 def test_a_task_is_charged_for_its_own_column_and_known_rows_alone(kind: str) -> None:
     torch.manual_seed(0)
     schema = Schema((), (), (Task("a"), Task("b"), Task("c", "regression")))
-    loss = MeanLosses(schema, made(kind))
+    loss = MeanLosses(schema, made(kind), of_values("squared", *schema.tasks))
     logits, targets = torch.randn(40, 3, requires_grad=True), (torch.rand(40, 3) < 0.4).float()
     targets[::3, 0] = torch.nan
     context = Context(torch.arange(40) // 6, torch.randn(40, 3, requires_grad=True))

@@ -12,8 +12,8 @@ from bench.data import load_card
 from bench.errors import UserError
 from bench.frontier.score import Fusion, Score
 from bench.production.package import Package
-from bench.run import deploy
 from bench.run.current import Current, read_current
+from bench.tracking import registry
 
 TASKS = ("click", "purchase")
 
@@ -24,7 +24,7 @@ def test_a_package_gives_its_configuration_and_score(package: Package, monkeypat
     assert found.config == package.manifest.config
     assert (found.kind, found.weights, found.scaled) == ("power", {"click": 1.0, "purchase": 0.5}, False)
     asked: list[tuple[Path, str, str | None]] = []
-    monkeypatch.setattr(deploy, "open_model", lambda *of: asked.append(of) or package)
+    monkeypatch.setattr(registry, "registered", lambda *of: asked.append(of) or package)
     registered = read_current("models:/shop@champion", card, TASKS, folder, "sqlite:///here.db")
     assert registered == found.model_copy(update={"source": "models:/shop@champion"})
     assert asked == [(folder, "models:/shop@champion", "sqlite:///here.db")]

@@ -14,7 +14,8 @@ import pytest
 
 from bench.errors import UserError
 from bench.run import deploy
-from bench.run.deploy import check_name, deploying, plan
+from bench.run.deploy import check_name, deploying
+from bench.run.plan import plan
 from bench.tracking.registry import DATASET, TASKS, Registry
 
 CODE = """

@@ -17,7 +17,8 @@ from bench.frontier.served.measuring import Candidate
 from bench.records import Point, Replicate
 from bench.rows import CONFIRM
 from bench.run import serving
-from bench.run.current import Current, current_of, lasting_current, others_of, read_current
+from bench.run.current import Current, lasting_current, read_current
+from bench.run.folder import DatasetRun
 from bench.run.results import DatasetResult
 from bench.run.serving import Serving
 from bench.schema import Schema, Task
@@ -36,7 +37,9 @@ def current(content: Current | None) -> Any:
     """Of a run's part that keeps this."""
     kept = {} if content is None else {"shop": content}
     run = SimpleNamespace(manifest=SimpleNamespace(current=kept))
-    return SimpleNamespace(run=run, key="shop", tasks=[SimpleNamespace(name=task) for task in TASKS])
+    part = SimpleNamespace(run=run, key="shop", tasks=[SimpleNamespace(name=task) for task in TASKS])
+    part.current = DatasetRun.current.fget(part)  # type: ignore[attr-defined]
+    return part
 
 
 def test_a_file_with_a_configuration_and_weights(tmp_path: Path) -> None:
@@ -54,7 +57,7 @@ def test_a_file_with_a_configuration_and_weights(tmp_path: Path) -> None:
     assert found.config is not None
     assert (found.config["sharing.kind"], found.config["optim.lr"]) == ("mmoe", 0.002)
     assert found.config["optim.epochs"]  # the whole configuration: no later default changes it
-    said = current_of(current(found))
+    said = current(found).current
     assert said.point == Point("current", found.config, "mmoe")
     assert said.fusion({"click": 0.1, "purchase": 0.01}) == Fusion("sum", (0.75, 0.25))
     assert str(tmp_path / "current.toml") in said.sentence
@@ -64,7 +67,7 @@ def test_a_file_with_a_configuration_and_weights(tmp_path: Path) -> None:
 def test_a_picked_file_with_its_length_and_equal_weights(tmp_path: Path) -> None:
     (tmp_path / "picked.toml").write_text('"sharing.kind" = "ple"\n"training.until" = 1600\n')
     found = read(tmp_path, 'config = "picked.toml"')
-    said = current_of(current(found))
+    said = current(found).current
     assert said.point is not None
     assert (said.point.until, said.point.sharing) == (1600, "ple")
     assert said.fusion({"click": 0.1, "purchase": 0.01}) == Fusion("power", (0.5, 0.5))
@@ -72,7 +75,7 @@ def test_a_picked_file_with_its_length_and_equal_weights(tmp_path: Path) -> None
 
 def test_a_logged_score_has_no_model(tmp_path: Path) -> None:
     found = read(tmp_path, 'column = "todays_score"', SimpleNamespace(logged=("todays_score",)))
-    said = current_of(current(found))
+    said = current(found).current
     assert (said.id, said.point, said.column) == ("current", None, "todays_score")
     assert "todays_score" in said.sentence
     assert "favours it" in said.sentence
@@ -88,7 +91,7 @@ def test_rows_without_the_logged_score_are_said(scores: list[float], against: st
 
 
 def test_without_a_file_the_single_task_models_stand_for_it() -> None:
-    said = current_of(current(None))
+    said = current(None).current
     assert (said.id, said.point) == ("single_task", None)
     assert said.fusion({"click": 0.1, "purchase": 0.01}) == Fusion("power", (0.5, 0.5))
     assert not said.sentence
@@ -158,8 +161,7 @@ def test_replicates_of_an_earlier_current_model_are_not_those_of_this_one() -> N
     replicates = (Replicate(1, 1, {}),)
     first, second = (Point("current", {"sharing.kind": kind}, kind, replicates=replicates) for kind in ("mmoe", "ple"))
     trees = Point("trees", {}, "trees", replicates=replicates)
-    study: Any = SimpleNamespace(baselines=lambda: [trees, first, second])
-    now = current(Current(source="-", config=first.config, weights={"click": 1.0}))
-    assert others_of(now, study) == [trees, first]
-    assert others_of(current(None), study) == [trees]
+    now = Current(source="-", config=first.config, weights={"click": 1.0})
+    assert now.without_earlier([trees, first, second]) == [trees, first]
+    assert Current().without_earlier([trees, first, second]) == [trees]
     assert replace(first, replicates=()).training == first.training

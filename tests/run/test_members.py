@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from bench.frontier.comparison.families import FamilyPoint
 from bench.records import Point, TrialRecord
 from bench.run.comparing import members_of
+from bench.run.current import Current
 
 MMOE = {"sharing.kind": "mmoe"}
 
@@ -20,10 +21,9 @@ def seen(*configs: dict[str, object], baselines: tuple[Point, ...] = ()):
     study = SimpleNamespace(records=lambda: trials, baselines=lambda: list(baselines))
     tasks = (SimpleNamespace(name="click"), SimpleNamespace(name="like"))
     search = SimpleNamespace(search=SimpleNamespace(sampler="tpe"))
-    run = SimpleNamespace(name="first", manifest=SimpleNamespace(suite=search, current={}))
-    return SimpleNamespace(
-        run=run, key="shop", tasks=tasks, objectives=(), dataset=SimpleNamespace(reference={})
-    ), study
+    run, dataset = SimpleNamespace(name="first", manifest=SimpleNamespace(suite=search)), SimpleNamespace(reference={})
+    part = SimpleNamespace(run=run, key="shop", tasks=tasks, objectives=(), dataset=dataset, current=Current())
+    return part, study
 
 
 def of(member: FamilyPoint) -> tuple[str, tuple[float, ...] | None, bool]:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.registry import Config, NoOptions
+from bench.registry import Config
 from bench.schema import Schema
 
 LIGHTEST = 1e-30
@@ -177,11 +177,10 @@ class MeanLosses(nn.Module):
 
     is_regression: Tensor
 
-    def __init__(self, schema: Schema, binary: Loss | None = None, regression: RegressionLoss | None = None) -> None:
+    def __init__(self, schema: Schema, binary: Loss, regression: RegressionLoss) -> None:
         super().__init__()
-        self.binary = binary or Log(NoOptions())
-        self.regression = regression or _squared(schema)
-        scored = self.binary.needs_scores
+        self.binary, self.regression = binary, regression
+        scored = binary.needs_scores
         self.tasks_with_scores = tuple(at for at, task in enumerate(schema.tasks) if scored and task.kind == "binary")
         kinds = [task.kind == "regression" for task in schema.tasks]
         self.has_regression = any(kinds)
@@ -231,12 +230,6 @@ def is_uncensored(schema: Schema) -> str | None:
                 f"regression '{task.name}' is censored, and this loss knows no lower bounds; take squared or quantile"
             )
     return None
-
-
-def _squared(schema: Schema) -> RegressionLoss:
-    from bench.models.losses.squared import Squared  # it is made of what stands here
-
-    return Squared(schema, NoOptions())
 
 
 def numbered(group: Tensor, members: int = 1) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ class RowAdagrad(RowOptimizer):
     """
 
     fused = "adagrad"
+    constants: ClassVar = {"EPS": EPS}
 
     def _new_state(self) -> dict[str, Tensor]:
         return {"square": torch.zeros(len(self.weight), device=self.weight.device)}

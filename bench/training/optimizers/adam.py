@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +18,11 @@ from bench.training.optimizers.base import RowOptimizer
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
 
+def last_step(beta: float) -> int:
+    """The first t at which 1 - beta^t is 1 in double precision."""
+    return int(np.ceil(-54 * np.log(2) / np.log(beta)))
+
+
 class RowAdam(RowOptimizer):
     """With a row's gradient g at its t-th step, element by element:
 
@@ -28,6 +34,7 @@ class RowAdam(RowOptimizer):
     """
 
     fused = "adam"
+    constants: ClassVar = {"B1": BETA1, "B2": BETA2, "EPS": EPS, "LAST1": last_step(BETA1), "LAST2": last_step(BETA2)}
 
     def _new_state(self) -> dict[str, Tensor]:
         # copied to the device here and not in the first step, which a CUDA graph may be capturing
@@ -66,11 +73,6 @@ def _bias() -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     first, second = (1.0 - beta ** np.arange(last_step(beta) + 1, dtype=np.float64) for beta in (BETA1, BETA2))
     first[0] = second[0] = 1.0
     return first, (1.0 / np.sqrt(second)).astype(np.float32)
-
-
-def last_step(beta: float) -> int:
-    """The first t at which 1 - beta^t is 1 in double precision."""
-    return int(np.ceil(-54 * np.log(2) / np.log(beta)))
 
 
 @jit("contract")

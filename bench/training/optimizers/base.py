@@ -42,9 +42,11 @@ class RowOptimizer(ABC):
 
     Attributes:
         fused: the name of the rule's kernel in `fused.py`; "" where there is none.
+        constants: of the rule, by the names that this kernel gives them.
     """
 
     fused: ClassVar[str] = ""
+    constants: ClassVar[Mapping[str, float]] = {}
 
     def __init__(
         self,
@@ -101,8 +103,8 @@ class RowOptimizer(ABC):
             return
         gradient = gradient.detach().contiguous()
         if self._kernels is not None:
-            state = self._fused_state()
-            self._kernels.step(self.fused, ids, gradient, self._rate, self.l2, self.weight, state)
+            beside = self._fused_state(), self.constants
+            self._kernels.step(self.fused, ids, gradient, self._rate, self.l2, self.weight, *beside)
             return
         if not self._parts:
             self._step_by_torch(ids, gradient.float())

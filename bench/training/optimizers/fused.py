@@ -15,7 +15,7 @@ Launches have fixed shapes and read nothing back, so a CUDA graph can capture th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,10 +23,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from bench.training.optimizers import adagrad as row_adagrad
-from bench.training.optimizers import adam as row_adam
-
-LAST1, LAST2 = row_adam.last_step(row_adam.BETA1), row_adam.last_step(row_adam.BETA2)
 ELEMENTS = 4096  # the most in a tile of up to 256 columns: 16 a thread
 OPTIONS = {"num_warps": 8, "enable_fp_fusion": True}  # a product and a sum may become one, as in the CPU's kernels
 
@@ -43,6 +39,7 @@ def step(
     l2: float,
     weight: Tensor,
     state: Sequence[Tensor],
+    constants: Mapping[str, float],
 ) -> None:
     """One update of weight and state in place.
 
@@ -54,6 +51,7 @@ def step(
         l2: decoupled decay.
         weight: (R, W) float32, contiguous.
         state: the further tensors that the rule's kernel takes.
+        constants: of the rule, compiled into its kernel.
     """
     count, width = ids.numel(), weight.shape[1]
     if not count:
@@ -65,7 +63,7 @@ def step(
     batch = ordered, order, gradient, carried, count
     with torch.cuda.device_of(weight):  # type: ignore[no-untyped-call]
         carry[(tiles,)](*batch, **sizes, **OPTIONS)
-        RULES[rule][(tiles,)](*batch, rate, l2, weight, *state, **sizes, **OPTIONS)
+        RULES[rule][(tiles,)](*batch, rate, l2, weight, *state, **constants, **sizes, **OPTIONS)
 
 
 def tile_of(width: int) -> dict[str, int]:
@@ -104,7 +102,7 @@ def sgd(  # type: ignore[no-untyped-def]
 @_jit_launched
 def adagrad(  # type: ignore[no-untyped-def]
     ordered, order, gradient, carried, count, rate, l2, weight, square,
-    WIDTH: tl.constexpr, COLUMNS: tl.constexpr, TILE: tl.constexpr, EPS: tl.constexpr = row_adagrad.EPS,
+    WIDTH: tl.constexpr, COLUMNS: tl.constexpr, TILE: tl.constexpr, EPS: tl.constexpr,
 ):  # fmt: skip
     """See `RowAdagrad`."""
     rows, live, g = _sums(ordered, order, gradient, carried, count, WIDTH, COLUMNS, TILE)
@@ -121,8 +119,7 @@ def adagrad(  # type: ignore[no-untyped-def]
 def adam(  # type: ignore[no-untyped-def]
     ordered, order, gradient, carried, count, rate, l2, weight, mean, square, steps, first, second,
     WIDTH: tl.constexpr, COLUMNS: tl.constexpr, TILE: tl.constexpr,
-    B1: tl.constexpr = row_adam.BETA1, B2: tl.constexpr = row_adam.BETA2, EPS: tl.constexpr = row_adam.EPS,
-    LAST1: tl.constexpr = LAST1, LAST2: tl.constexpr = LAST2,
+    B1: tl.constexpr, B2: tl.constexpr, EPS: tl.constexpr, LAST1: tl.constexpr, LAST2: tl.constexpr,
 ):  # fmt: skip
     """See `RowAdam`; `first` and `second` are its tables of bias corrections."""
     rows, live, g = _sums(ordered, order, gradient, carried, count, WIDTH, COLUMNS, TILE)

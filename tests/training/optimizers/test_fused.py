@@ -154,13 +154,14 @@ import sys
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from bench.training.optimizers import fused
+from bench.training.optimizers import ROW_OPTIMIZERS, fused
 
 of = {"order": "*i64", "count": "i32", "rate": "*fp64", "l2": "fp32", "steps": "*i32", "first": "*fp64"}
 for width, ids, gradient in ((16, "*i32", "*fp32"), (5, "*i64", "*bf16")):
     kinds = of | {"ordered": ids, "gradient": gradient}
-    for kernel in (fused.carry, *fused.RULES.values()):
-        fixed = fused.tile_of(width) | {p.name: p.default for p in kernel.params if p.is_constexpr and p.has_default}
+    rules = [(fused.RULES[entry.build.fused], entry.build.constants) for entry in ROW_OPTIMIZERS.values()]
+    for kernel, constants in ((fused.carry, {}), *rules):
+        fixed = fused.tile_of(width) | constants
         signature = {name: "constexpr" if name in fixed else kinds.get(name, "*fp32") for name in kernel.arg_names}
         source = ASTSource(kernel, signature, constexprs=fixed)
         target = GPUTarget("cuda", int(sys.argv[1]), 32)
