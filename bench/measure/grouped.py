@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
-from bench.measure.lists import AREA, AREA_BY_POSITIVES, NDCG, PRECISION, SHARE, Floats, Wanted, walked
-from bench.measure.lists.gains import discounts
+from bench.measure.lists import AREA, AREA_BY_POSITIVES, NDCG, PRECISION, SHARE, Floats, Wanted
+from bench.measure.lists.area import won
+from bench.measure.lists.first import reciprocal
+from bench.measure.lists.gains import discounts, top
+from bench.measure.lists.precision import precisions
 from bench.measure.resamples import Drawn
 
 Ints = NDArray[np.int64]
@@ -161,7 +164,7 @@ def _contribute(
     scales: Floats,
     found: Floats,
 ) -> None:
-    ranked, places = np.empty(longest), np.empty(longest, np.int64)
+    ranked, places, none = np.empty(longest), np.empty(longest, np.int64), np.empty(0)  # lists count no weights
     for group in range(len(starts) - 1):
         start, size = starts[group], starts[group + 1] - starts[group]
         if size <= _SHORT:
@@ -181,6 +184,12 @@ def _contribute(
             if scales[group, m] == 0:
                 continue
             own = gains[columns[m], start : start + size]
-            of_group = of_rows[start : start + size]
-            walk = walked(kinds[m], ranked, places, size, own, cuts[m], discounts, of_group)
+            if kinds[m] <= SHARE:
+                walk = top(ranked, places, size, own, kinds[m], cuts[m], discounts, none)
+            elif kinds[m] <= AREA_BY_POSITIVES:
+                walk = won(ranked, places, size, own, of_rows[start : start + size])
+            elif kinds[m] == PRECISION:
+                walk = precisions(ranked, places, size, own, cuts[m])
+            else:
+                walk = reciprocal(ranked, places, size, own, cuts[m])
             found[group, m] = walk * scales[group, m]

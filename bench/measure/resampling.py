@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.intrinsics import jit
 from bench.measure.heads import Mean, Rows, heads_of
-from bench.measure.heads.base import LEAST
+from bench.measure.heads.base import LEAST, label
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import Counts, counts, units_of
@@ -133,7 +133,7 @@ class _Binary:
         with np.errstate(all="ignore"):
             found = {
                 "auc": (positives * (below + negatives / 2)).sum(0) / (n * p),
-                **self._means.result(rows),
+                **self._means.result(rows, p),
                 "ece": _ece(negatives, positives) / rows,
                 RARER: (rarer := p if p[0] <= n[0] else n) / rarer[0],
             }
@@ -141,20 +141,24 @@ class _Binary:
 
 
 class _Means:
-    """Sums of a kind's metrics that are means: (columns, 1 + B), the first of the split itself."""
+    """Sums of a kind's metrics that are means: (columns, 1 + B), the first of the split itself.
+
+    Labels of a binary task are counted elsewhere: their sum is the number of positives.
+    """
 
     def __init__(self, kind: TaskKind, resamples: int) -> None:
         self._heads = {name: each for name, each in heads_of(kind).items() if isinstance(each, Mean)}
-        self._columns = list(dict.fromkeys(column for each in self._heads.values() for column in each.columns))
+        columns = dict.fromkeys(column for each in self._heads.values() for column in each.columns)
+        self._columns = [column for column in columns if column is not label]
         self.sums = np.zeros((len(self._columns), 1 + resamples))
 
     def columns_of(self, labels: Floats, predictions: Floats) -> Floats:
         """(N, columns): what each row adds."""
         return np.stack([column(labels, predictions) for column in self._columns], axis=1)
 
-    def result(self, rows: Floats) -> dict[str, Floats]:
-        """By name (1 + B,), for numbers of rows (1 + B,)."""
-        sums = dict(zip(self._columns, self.sums, strict=True))
+    def result(self, rows: Floats, positives: Floats | None = None) -> dict[str, Floats]:
+        """By name (1 + B,), for numbers of rows and of positives (1 + B,)."""
+        sums = {label: positives} | dict(zip(self._columns, self.sums, strict=True))
         return {name: each.of(rows, *(sums[column] for column in each.columns)) for name, each in self._heads.items()}
 
 
@@ -271,10 +275,10 @@ def _count(
         bin = min(max(bin, 0), _BINS - 1)
         of = rows[bin, positive]
         of[0] += once[row]
-        for s in range(columns.shape[1]):
-            sums[s, 0] += once[row] * columns[row, s]
         for b in range(weights.shape[1]):
-            weight = weights[row, b]
-            of[b + 1] += weight
-            for s in range(columns.shape[1]):
-                sums[s, b + 1] += weight * columns[row, s]
+            of[b + 1] += weights[row, b]
+        for s in range(columns.shape[1]):
+            added = columns[row, s]
+            sums[s, 0] += once[row] * added
+            for b in range(weights.shape[1]):
+                sums[s, b + 1] += weights[row, b] * added

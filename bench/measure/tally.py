@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.errors import TrainingError
 from bench.intrinsics import jit
 from bench.measure.heads import Mean, Rows, heads_of
-from bench.measure.heads.base import LEAST, label, log_loss, prediction
+from bench.measure.heads.base import LEAST, label, log_loss, prediction, squared
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.keys import GROUP_SHIFT, WITHOUT_GROUP, Areas, Keys, Runs, check_groups, code
 from bench.measure.outcomes import Measure, Stream
@@ -24,7 +24,7 @@ from bench.schema import Schema, Task, TaskKind
 
 ROWS_IN_MEMORY = 1 << 23
 """Rows of a binary task whose keys (8 bytes each) are held in memory; more go to a temporary file, 16 bytes each."""
-_COMPILED = (prediction, log_loss, label)
+_COMPILED = (prediction, log_loss, label, squared)
 """What one pass adds up beside the keys; what other metrics need besides is added up by itself."""
 _FACTORS = 32  # probabilities whose product is taken before its logarithm: no less than LEAST ** 32, or 1e-222
 
@@ -167,10 +167,10 @@ def _take(
 ) -> tuple[int, int]:
     """Writes the keys of observed rows, those with a group from the front, the others from the back; counts both.
 
-    Adds to the sums of predictions, log loss and labels. One logarithm of a product of 32 probabilities stands for 32
-    logarithms: it is as exact, and far faster.
+    Adds to the sums of predictions, log loss, labels and squared errors. One logarithm of a product of 32 probabilities
+    stands for 32 logarithms: it is as exact, and far faster.
     """
-    total, loss, positives, product, factors = 0.0, 0.0, 0, 1.0, 0
+    total, loss, positives, squares, product, factors = 0.0, 0.0, 0, 0.0, 1.0, 0
     front, back = 0, len(keys)
     for row in range(len(labels)):
         if np.isnan(labels[row]):
@@ -186,6 +186,8 @@ def _take(
             keys[back] = key
         probability = np.float64(predictions[row])
         total += probability
+        wrong = 1.0 - probability if positive else probability
+        squares += wrong * wrong
         product *= min(max(probability if positive else 1.0 - probability, LEAST), 1 - LEAST)
         factors += 1
         if factors == _FACTORS:
@@ -194,6 +196,7 @@ def _take(
     sums[0] += total
     sums[1] += loss - math.log(product)
     sums[2] += positives
+    sums[3] += squares
     return front, len(keys) - back
 
 

@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
+from sklearn.metrics import brier_score_loss, log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
 
 from bench.measure.heads.calibration import Deciles
 from bench.measure.heads.order import Pairs
@@ -45,6 +45,7 @@ def test_binary_metrics_equal_independent_references() -> None:
     expected = {
         "auc": roc_auc_score(labels, predictions),
         "logloss": log_loss(labels, predictions.astype(np.float64)),
+        "brier": brier_score_loss(labels, predictions.astype(np.float64)),
         "ne": log_loss(labels, predictions.astype(np.float64)) / scipy.stats.entropy([rate, 1 - rate]),
         "pcoc": predictions.mean(dtype=np.float64) / rate,
         "ece": slow_ece(labels, predictions),
@@ -228,7 +229,7 @@ def test_what_is_undefined_is_absent() -> None:
     labels[:, :2] = 0
     no_clicks = evaluate(labels, conditional, joint, group, TASKS, "")
     assert set(no_clicks) == {
-        f"{name}.{m}" for name in ("click", "view.ctcvr", "buy.ctcvr") for m in ("logloss", "ece")
+        f"{name}.{m}" for name in ("click", "view.ctcvr", "buy.ctcvr") for m in ("logloss", "brier", "ece")
     } | {"seconds.ctcvr.rmse", "seconds.ctcvr.mae"}  # of labels that are all 0
     assert evaluate(labels[:0], conditional[:0], joint[:0], group[:0], TASKS, "") == {}
 

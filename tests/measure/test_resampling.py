@@ -84,7 +84,7 @@ def test_metrics_without_two_classes_are_left_out():
     said = np.full((50, 1), 0.2, np.float32)
     resampling = Resampling((Task("click"),), "valid", 4)
     resampling.add(labels, said, said, np.full(50, -1, np.int32))
-    assert set(resampling.result()) == {"valid/click.logloss", "valid/click.ece"}
+    assert set(resampling.result()) == {"valid/click.logloss", "valid/click.brier", "valid/click.ece"}
 
 
 def test_an_undefined_resample_costs_itself_alone():

@@ -9,7 +9,6 @@ from typing import cast
 
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score
 
 from bench.data import load_card
 from bench.errors import UserError
@@ -18,12 +17,8 @@ from bench.production.evaluation import (
     Estimate,
     Judged,
     Judgement,
-    auc,
     judge,
     judgements,
-    logloss,
-    pcoc,
-    rmse,
     sentence,
     served,
 )
@@ -39,20 +34,6 @@ ONE = Schema((), (), (Task("click"),))
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
-
-
-def test_weighted_metrics_are_those_of_scikit_learn(rng: np.random.Generator) -> None:
-    predicted = rng.random(300).round(1)  # with ties
-    labels = (rng.random(300) < predicted).astype(float)
-    weights = rng.poisson(1.0, 300).astype(float)
-    assert auc(labels, predicted)(weights) == pytest.approx(roc_auc_score(labels, predicted, sample_weight=weights))
-    inside = np.clip(predicted, 1e-7, 1 - 1e-7)
-    assert logloss(labels, predicted)(weights) == pytest.approx(log_loss(labels, inside, sample_weight=weights))
-    squares = mean_squared_error(labels, predicted, sample_weight=weights)
-    assert rmse(labels, predicted)(weights) ** 2 == pytest.approx(squares)
-    assert pcoc(labels, predicted)(weights) == pytest.approx((weights @ predicted) / (weights @ labels))
-    nothing = np.zeros(300)
-    assert all(np.isnan(measure(labels, predicted)(nothing)) for measure in (auc, logloss, pcoc, rmse))
 
 
 def test_a_package_of_other_data_says_so_first(package: Package, tmp_path: Path) -> None:

@@ -10,12 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.intrinsics import jit
-from bench.measure.lists.area import won
-from bench.measure.lists.first import reciprocal
-from bench.measure.lists.gains import top
-from bench.measure.lists.precision import precisions
-
 Floats = NDArray[np.float64]
 NDCG, SHARE, AREA, AREA_BY_POSITIVES, PRECISION, FIRST = range(6)
 KINDS = {"ndcg": NDCG, "recall": SHARE, "value": SHARE, "map": PRECISION, "mrr": FIRST}
@@ -36,28 +30,3 @@ class Wanted:
     kind: int
     cut: float = 0.0
     percent: bool = False
-
-
-@jit()
-def walked(
-    kind: int,
-    ranked: Floats,
-    places: NDArray[np.int64],
-    size: int,
-    gains: NDArray[np.float32],
-    cut: float,
-    discounts: Floats,
-    weights: Floats,
-) -> float:
-    """What a list is worth before it is divided by the most that it could be; arguments as of `gains.top`.
-
-    Args:
-        weights: of rows, which areas alone count: a place of a list is one row's.
-    """
-    if kind <= SHARE:
-        return float(top(ranked, places, size, gains, kind, cut, discounts, np.empty(0)))
-    if kind <= AREA_BY_POSITIVES:
-        return float(won(ranked, places, size, gains, weights))
-    if kind == PRECISION:
-        return float(precisions(ranked, places, size, gains, cut))
-    return float(reciprocal(ranked, places, size, gains, cut))

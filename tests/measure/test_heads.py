@@ -1,0 +1,92 @@
+"""Every metric of heads against an independent reference, and with weights against repeated rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn import metrics
+
+from bench.measure.heads import Rows, heads_of
+from bench.measure.tally import metrics_of
+from bench.objectives import METRICS
+from bench.schema import TaskKind
+
+Floats = np.ndarray
+EVERY = [(kind, name) for kind, of in METRICS.items() for name in of]
+
+
+def _ne(y: Floats, p: Floats, group: Floats) -> float:
+    return float(metrics.log_loss(y, p) / stats.entropy([y.mean(), 1 - y.mean()]))
+
+
+def _within(weight: Callable[[Floats], float]) -> Callable[[Floats, Floats, Floats], float]:
+    def mean(y: Floats, p: Floats, group: Floats) -> float:
+        mixed = [group == one for one in set(group) if one >= 0 and 0 < y[group == one].mean() < 1]
+        areas = [metrics.roc_auc_score(y[rows], p[rows]) for rows in mixed]
+        return float(np.average(areas, weights=[weight(y[rows]) for rows in mixed]))
+
+    return mean
+
+
+def _parts(y: Floats, p: Floats, parts: int) -> float:
+    """Of distinct predictions."""
+    order = np.argsort(p)
+    return sum(abs((p[rows] - y[rows]).sum()) for rows in np.array_split(order, parts))
+
+
+def _xauc(y: Floats, p: Floats, group: Floats) -> float:
+    apart = np.sign(y[:, None] - y[None]), np.sign(p[:, None] - p[None])
+    return float(((apart[0] * apart[1])[apart[0] > 0] + 1).mean() / 2)
+
+
+REFERENCES: dict[str, Callable[[Floats, Floats, Floats], float]] = {
+    "auc": lambda y, p, group: metrics.roc_auc_score(y, p),
+    "gauc": _within(len),
+    "gauc_positives": _within(np.sum),
+    "logloss": lambda y, p, group: metrics.log_loss(y, p),
+    "ne": _ne,
+    "brier": lambda y, p, group: metrics.brier_score_loss(y, p),
+    "pcoc": lambda y, p, group: p.mean() / y.mean(),
+    "ece": lambda y, p, group: _parts(y, p, 15) / len(y),
+    "rmse": lambda y, p, group: metrics.root_mean_squared_error(y, p),
+    "mae": lambda y, p, group: metrics.mean_absolute_error(y, p),
+    "spearman": lambda y, p, group: stats.spearmanr(y, p).statistic,
+    "xauc": _xauc,
+    "decile_error": lambda y, p, group: _parts(y, p, 10) / np.abs(y).sum(),
+}
+
+
+def rows_of(kind: TaskKind, count: int = 300) -> Rows:
+    rng = np.random.default_rng(3)
+    predictions = rng.permutation(np.linspace(0.02, 0.98, count))  # all distinct
+    labels = (rng.random(count) < predictions).astype(float)
+    if kind == "regression":
+        labels = np.round(predictions * 5 + rng.normal(0, 1, count), 1)
+    return Rows(labels, predictions, np.ones(count), rng.integers(-1, 20, count))
+
+
+@pytest.mark.parametrize(("kind", "name"), EVERY)
+def test_a_metric_is_that_of_its_reference(kind: TaskKind, name: str) -> None:
+    rows = rows_of(kind)
+    found = heads_of(kind)[name].prepare(rows)(rows.weights)
+    assert found == pytest.approx(REFERENCES[name](rows.labels, rows.predictions, rows.group), rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", METRICS)
+def test_a_weight_is_as_many_equal_rows(kind: TaskKind) -> None:
+    rows, times = rows_of(kind), np.random.default_rng(5).poisson(1.0, 300)
+    many = [np.repeat(each, times) for each in (rows.labels, rows.predictions, rows.group)]
+    once = metrics_of(kind, many[0], many[1], many[2], np.ones(len(many[0])))
+    assert once == pytest.approx(metrics_of(kind, rows.labels, rows.predictions, rows.group, times), rel=1e-9)
+
+
+@pytest.mark.parametrize(("kind", "name"), EVERY)
+def test_a_metric_of_no_rows_is_not_defined(kind: TaskKind, name: str) -> None:
+    rows = rows_of(kind)
+    nothing = np.zeros(0)
+    assert np.isnan(heads_of(kind)[name].prepare(Rows(nothing, nothing, nothing, nothing))(nothing))
+    if name not in ("ece", "decile_error"):  # whose parts are those of the rows as they are
+        assert np.isnan(heads_of(kind)[name].prepare(rows)(0 * rows.weights))
