@@ -31,34 +31,36 @@ class Metric:
     Attributes:
         direction: None of one that is best at 1: a guard, not an objective.
         family: the file in `bench/measure/heads` that has it under its name.
+        uninformed: the value of a model that knows nothing; None where there is none, as in the unit of the label.
         thousandths: whether it is of the order of 1, so that differences are read in thousandths.
     """
 
     direction: Direction | None
     family: str
+    uninformed: float | None = None
     thousandths: bool = True
 
 
 METRICS: dict[TaskKind, dict[str, Metric]] = {
     "binary": {
-        "auc": Metric("maximize", "areas"),
-        "gauc": Metric("maximize", "areas"),
-        "gauc_positives": Metric("maximize", "areas"),
-        "logloss": Metric("minimize", "likelihood"),
-        "ne": Metric("minimize", "likelihood"),
-        "brier": Metric("minimize", "brier"),
+        "auc": Metric("maximize", "areas", 0.5),  # scores without order
+        "gauc": Metric("maximize", "areas", 0.5),
+        "gauc_positives": Metric("maximize", "areas", 0.5),
+        "logloss": Metric("minimize", "likelihood", math.log(2)),  # one half for everyone
+        "ne": Metric("minimize", "likelihood", 1.0),  # the base rate for everyone
+        "brier": Metric("minimize", "brier", 0.25),  # one half for everyone
         "pcoc": Metric(None, "calibration", thousandths=False),
-        "ece": Metric("minimize", "calibration"),
+        "ece": Metric("minimize", "calibration", 1.0),  # the worst there is
     },
     "regression": {
         "rmse": Metric("minimize", "errors", thousandths=False),
         "mae": Metric("minimize", "errors", thousandths=False),
-        "spearman": Metric("maximize", "order"),
-        "xauc": Metric("maximize", "order"),
-        "decile_error": Metric("minimize", "calibration"),
+        "spearman": Metric("maximize", "order", 0.0),
+        "xauc": Metric("maximize", "order", 0.5),
+        "decile_error": Metric("minimize", "calibration", 1.0),  # nothing for everyone
     },
 }
-DIRECTIONS = {name: metric.direction for of in METRICS.values() for name, metric in of.items()}
+EVERY = METRICS["binary"] | METRICS["regression"]
 COSTS: dict[str, Direction | None] = {
     "parameters": "minimize",
     "latency_ms": "minimize",
@@ -197,7 +199,7 @@ def key_on(name: str, split: str) -> str:
 def in_thousandths(objective: str) -> bool:
     """Whether differences in an objective of this name are read in thousandths."""
     metric = metric_of(objective)
-    return any(metric in of and of[metric].thousandths for of in METRICS.values()) or ranked(metric) is not None
+    return (metric in EVERY and EVERY[metric].thousandths) or ranked(metric) is not None
 
 
 def metric_of(name: str) -> str:

@@ -29,7 +29,7 @@ from bench.frontier.posterior import p_nondominated, posterior_draws
 from bench.frontier.samples import sample, seed_noise
 from bench.objectives import (
     COSTS,
-    DIRECTIONS,
+    EVERY,
     Direction,
     Objective,
     in_thousandths,
@@ -279,7 +279,8 @@ def _directions(names: Iterable[str]) -> dict[str, Direction]:
     found: dict[str, Direction] = {}
     for name in names:
         last = name.rpartition(".")[2]
-        way = COSTS.get(name.removeprefix("cost/")) if name.startswith("cost/") else DIRECTIONS.get(last)
+        cost = name.startswith("cost/")
+        way = COSTS.get(name.removeprefix("cost/")) if cost else EVERY[last].direction if last in EVERY else None
         way = "maximize" if ranked(last) is not None else way
         if way is not None:
             found[name] = way

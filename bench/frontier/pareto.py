@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError, check_known
-from bench.objectives import Objective, metric_of, ranked
+from bench.objectives import EVERY, Objective, metric_of, ranked
 
 UNRANKED = -1
 
@@ -58,19 +58,6 @@ def ranks(values: NDArray[np.float64], objectives: Sequence[Objective]) -> NDArr
 
 Floats = NDArray[np.float64]
 
-UNINFORMED: dict[str, float] = {
-    "auc": 0.5,  # scores without order
-    "gauc": 0.5,
-    "gauc_positives": 0.5,
-    "ne": 1.0,  # the base rate for everyone
-    "logloss": math.log(2),  # one half for everyone
-    "ece": 1.0,  # the worst there is
-    "spearman": 0.0,
-    "xauc": 0.5,
-    "decile_error": 1.0,  # nothing for everyone
-}
-"""The value of a model that knows nothing; metrics in the unit of the label, and costs, have none."""
-
 
 def default_reference(objective: Objective) -> float:
     """The reference where the suite names none: the value of a model that knows nothing (AUC .5, NE 1, ...).
@@ -83,12 +70,13 @@ def default_reference(objective: Objective) -> float:
     metric = metric_of(objective.name)
     if (cut := ranked(metric)) is not None:
         return cut.cut / 100 if cut.percent else 0.0
-    if metric not in UNINFORMED:
+    known = EVERY[metric].uninformed if metric in EVERY else None
+    if known is None:
         raise UserError(
             f"hypervolume: '{objective.name}' has no natural reference; name the worst value that is still of use "
             f"as the suite's reference for '{objective.name}'"
         )
-    return UNINFORMED[metric]
+    return known
 
 
 def resolve_reference(objectives: Sequence[Objective], given: Mapping[str, float] | None = None) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What is computed from stored runs is what it was: see `remake.py`."""
+"""Values that are computed from stored runs are what they were: see `remake.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one ranking of rows is worth: walks from its best row down to a cut, a family a file.
+"""The worth of one ranking of rows: walks from its best row down to a cut, a family a file.
 
 Every walk is a mean over the orders of equal scores. `bench.objectives.LISTS` is the registry of those with a cut.
 """

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
+from bench.measure.lists import NDCG
 
-NDCG = 0
 Floats = NDArray[np.float64]
 
 
