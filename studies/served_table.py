@@ -3,8 +3,9 @@
     python studies/served_table.py [--configurations 48] [--seeds 1] [--workers 1] [--limit-time 2h]
         [--datasets user-feed ..] [--home .seesaw] [--raw DIR] [--out reports/blackbox]
 
-Each configuration is trained once to full length (150,000 samples) as it is: nothing stops it, and no state is kept. At
-each share of full length it is measured on validation by every measure that a search could look at. U is the mean
+Each configuration is trained once to full length (150,000 samples) as a search trains it: the state that validation
+found best by the default objectives is kept. At each share of full length it is measured on validation by every measure
+that a search could look at. U is the mean
 logarithm of its served outcomes (`ndcg@5` of each task; of data without groups `recall@10%`) at the weights that
 validation and confirmation rows find best, on test. On generated logs it is the mean over labels that are drawn again,
 so it hardly has noise of labels.
@@ -44,6 +45,7 @@ from bench.seeds import derive
 from bench.suite import MOST_PASSES, resolve_objectives, seconds
 from bench.suite import SuiteDataset as Dataset
 from bench.training.config import TrialConfig
+from bench.training.evaluation import ranked_in
 from bench.training.loop import Trainer
 
 SPACE = "reports/blackbox/served-space.toml"
@@ -157,21 +159,15 @@ def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
     store = Store.open(run.store).with_tasks(run.tasks)
     truth = truth_of(run.dataset, run.store, run.tasks)
     config = TrialConfig.parse(run.config)
-    objectives = resolve_objectives(Dataset(id=run.dataset), store.schema.tasks, ranked=())
-    trainer = Trainer(
-        store, config, objectives, derive(SEED, run.configuration, run.seed), select=False, outcomes=truth.names
-    )
+    objectives = resolve_objectives(Dataset(id=run.dataset), store.schema.tasks, ranked_in(store))
+    trainer = Trainer(store, config, objectives, derive(SEED, run.configuration, run.seed), outcomes=truth.names)
     full = config.optim.epochs * len(store.split("train"))
     for fraction in (float(Fraction(text)) for text in RUNGS.split()):
         course = trainer.run_to(None if fraction == 1 else math.ceil(fraction * full))
-        metrics: dict[str, float] = {}
-        predictions = {}
-        for split in (SEARCH, CONFIRM, TEST):
-            if split == SEARCH:
-                metrics |= trainer.evaluation.measure(split, trainer.evaluation.logits(split))
-            if fraction == 1:
-                pieces = list(trainer.evaluation.predictions(split, trainer.selectors))
-                predictions[split] = np.concatenate([joint for _, joint in pieces])
+        metrics, predictions = trainer.metrics(SEARCH), {}
+        for split in (SEARCH, CONFIRM, TEST) if fraction == 1 else ():
+            pieces = list(trainer.evaluation.predictions(split, trainer.selectors))
+            predictions[split] = np.concatenate([joint for _, joint in pieces])
         wanted = tuple(f".{name}" for name in ("auc", "gauc", "gauc_positives", "ndcg@5", "recall@10%", "logloss"))
         kept = {name: value for name, value in metrics.items() if name.endswith(wanted) and ".cvr." not in name}
         rungs.append(
