@@ -1,13 +1,14 @@
 """Whole searches of `quick` by what is served and by AUC, in pairs: what their picks serve in truth, and the cost.
 
     python studies/served_searches.py --keep FOLDER [--seeds 8] [--datasets user-feed ..] [--arms within auc]
-        [--workers 1] [--limit-time 2h] [--raw DIR] [--write docs/search.md]
+        [--workers 1] [--limit-time 2h] [--raw DIR] [--out reports/blackbox/searches.jsonl] [--write docs/search.md]
 
 The data are those of `served_table.py`. Both arms have the budget, the seed and the baselines of `quick`. `within` is
 `quick` as it is. `auc` has AUC of each task as objectives, the log loss alone and numbers by ranges, as a search that
 looks at all rows has. Neither begins with a portfolio that has seen the data set. U is the mean logarithm of the served
 outcomes in truth of what the run picks, the mean over its replicates. A second pick is by the largest U on validation
-and confirmation rows, of networks and of boosted trees. FOLDER keeps the runs and a line for each; none is run twice.
+and confirmation rows, of networks and of boosted trees. FOLDER keeps the runs, `--out` a line for each; none that has
+one is run again.
 """
 
 from __future__ import annotations
@@ -228,6 +229,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--limit-time", type=seconds, default=math.inf)
     parser.add_argument("--raw", type=Path, help="folder with a folder of raw files for each data set")
+    parser.add_argument("--out", type=Path, default=Path("reports/blackbox/searches.jsonl"))
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--write", type=Path, help="put the tables into this document")
     options = parser.parse_args()
@@ -235,7 +237,7 @@ def main() -> None:
     if options.one:
         dataset, arm, seed = options.one
         raise SystemExit(one(dataset, arm, int(seed), options))
-    path, began = options.keep / "runs.jsonl", time.monotonic()
+    path, began = options.out, time.monotonic()
     done = {(line["dataset"], line["arm"], line["seed"]) for line in read_lines(path) if not line["failure"]}
     waiting = [
         each
@@ -244,6 +246,9 @@ def main() -> None:
         for arm in options.arms
         if (each := (dataset, arm, seed)) not in done
     ]
+
+    for dataset in {each for each, _, _ in waiting}:
+        portfolios(dataset, options.keep)  # not within a run, whose time is taken
 
     def work(each: tuple[str, str, int]) -> None:
         if time.monotonic() - began < options.limit_time:

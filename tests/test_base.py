@@ -169,7 +169,15 @@ def test_objectives_have_keys_and_signs() -> None:
 
 
 def test_outcomes_of_rankings_are_objectives_on_all_impressions() -> None:
-    for name in ("click.ndcg@5", "buy.recall@10", "refund.recall@2.5%", "price.value@10%", "price.ndcg@3"):
+    for name in (
+        "click.ndcg@5",
+        "buy.recall@10",
+        "refund.recall@2.5%",
+        "price.value@10%",
+        "price.ndcg@3",
+        "buy.map@5",
+        "buy.mrr",
+    ):
         assert objectives.parse(name, FUNNEL, "suite") == objectives.Objective(name, "maximize")
         assert objectives.in_thousandths(name)
     assert objectives.outcome("buy.gauc_positives", FUNNEL, "suite").direction == "maximize"
@@ -186,6 +194,8 @@ def test_outcomes_of_rankings_are_objectives_on_all_impressions() -> None:
         ("click.recall@0", r"such as click\.ndcg@5, click\.recall@10 or click\.recall@10%"),
         ("click.recall@101%", "found 'click.recall@101%'"),
         ("buy.ctcvr.recall@5", r"such as buy\.ndcg@5"),
+        ("click.mrr@10%", r"such as click\.ndcg@5"),
+        ("price.mrr", r"expected an outcome of a regression such as price\.value@10%"),
         ("click.value@5", r"write 'click\.recall@5'"),
         ("price.recall@5", r"expected an outcome of a regression such as price\.value@10%"),
         ("buyy.recall@5", r"unknown task 'buyy' \(did you mean 'buy'\?\)"),

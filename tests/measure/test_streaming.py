@@ -12,7 +12,8 @@ from bench.schema import Task
 
 TASK = Task("stay", "regression")
 NAMES = tuple(
-    f"stay.{cut}" for cut in ("ndcg@1", "ndcg@4", "ndcg@1000", "value@3", "recall@3", "value@12.5%", "value@100%")
+    f"stay.{cut}"
+    for cut in ("ndcg@1", "ndcg@4", "ndcg@1000", "value@3", "recall@3", "value@12.5%", "value@100%", "map@3", "mrr")
 )
 
 
