@@ -20,7 +20,7 @@ from bench.measure.heads.base import LEAST, label
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import Counts, counts, units_of
-from bench.measure.spaces import by_task, on_impressions, sample_spaces
+from bench.measure.spaces import Predicted, by_task, on_impressions, sample_spaces
 from bench.records import RARER
 from bench.schema import Schema, Task, TaskKind
 
@@ -53,31 +53,21 @@ class Resampling:
         of_tasks = by_task(tasks, outcomes).items()
         self._ranked = {at: _Ranked(tasks[at], names, split, resamples) for at, names in of_tasks}
 
-    def add(
-        self,
-        labels: NDArray[Any],
-        conditional: NDArray[Any],
-        joint: NDArray[Any],
-        group: NDArray[Any],
-        weights: NDArray[Any] | None = None,
-    ) -> None:
+    def add(self, rows: Predicted) -> None:
         """Counts the next rows of the split in, as `Tally.add` does."""
-        units = units_of(group, self._rows)
-        self._rows += len(group)
-        of_rows = None if weights is None else weights.astype(np.float64).prod(axis=1)
+        units = units_of(rows.group, self._rows)
+        self._rows += len(units)
         for at, held in self._ranked.items():
-            held.add(*on_impressions(self._schema, at, labels, joint), group, units, of_rows)
-        for start in range(0, len(group), _PIECE):
-            rows = slice(start, start + _PIECE)
-            drawn = counts(units[rows], self._split, self._resamples)
-            own_weights = None if of_rows is None else of_rows[rows]
-            for name, kind, own, predictions in sample_spaces(
-                self._schema, labels[rows], conditional[rows], joint[rows]
-            ):
+            held.add(*on_impressions(self._schema, at, rows), rows.group, units, rows.of_rows)
+        for start in range(0, len(units), _PIECE):
+            piece = slice(start, start + _PIECE)
+            part, drawn = rows.part(piece), counts(units[piece], self._split, self._resamples)
+            for name, kind, own, predictions in sample_spaces(self._schema, part):
                 if name not in self._of:
                     make = _Binary if kind == "binary" else _Regression
                     self._of[name] = make(self._split, self._resamples)
-                self._of[name].add(own, predictions.astype(np.float32), drawn, group[rows], units[rows], own_weights)
+                said = predictions.astype(np.float32)
+                self._of[name].add(own, said, drawn, part.group, units[piece], part.of_rows)
 
     def result(self) -> dict[str, list[float]]:
         """By a metric's full name its B values, less its value on the split as it is; NaN where a resample does not

@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.schema import Schema, Task, TaskKind
+
+
+class Predicted(NamedTuple):
+    """N rows of a split in its order, and what a model says of them.
+
+    Attributes:
+        labels: (N, T), 0 or 1 of binary tasks; NaN where unobserved.
+        conditional: (N, T), probabilities given the parent; of a regression the expected value given it.
+        joint: (N, T), probabilities of the task and all its ancestors; of a regression the expected value on all
+            impressions.
+        group: (N,), negative where there is none.
+        weights: (N, K), whose product a row counts with; None for equal ones.
+    """
+
+    labels: NDArray[Any]
+    conditional: NDArray[Any]
+    joint: NDArray[Any]
+    group: NDArray[Any]
+    weights: NDArray[Any] | None = None
+
+    @property
+    def of_rows(self) -> NDArray[np.float64] | None:
+        """(N,), how many rows a row stands for; None for one each."""
+        return None if self.weights is None else self.weights.astype(np.float64).prod(axis=1)
+
+    def part(self, rows: slice) -> Predicted:
+        """Some of the rows."""
+        return Predicted(*(None if each is None else each[rows] for each in self))  # type: ignore[arg-type]
 
 
 def observed(labels: NDArray[Any], *columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:
@@ -23,23 +51,17 @@ def by_task(tasks: Sequence[Task], outcomes: Sequence[str]) -> dict[int, list[st
     return {at: of for at, of in names.items() if of}
 
 
-def on_impressions(
-    schema: Schema, at: int, labels: NDArray[Any], joint: NDArray[Any]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """A task's joint label (N,) on all impressions, NaN where that is not known, and its joint prediction (N,).
-
-    The arrays are those of `Tally.add`.
-    """
-    return product(labels[:, schema.chain(at)]), joint[:, at]
+def on_impressions(schema: Schema, at: int, rows: Predicted) -> tuple[NDArray[Any], NDArray[Any]]:
+    """A task's joint label (N,) on all impressions, NaN where that is not known, and its joint prediction (N,)."""
+    return product(rows.labels[:, schema.chain(at)]), rows.joint[:, at]
 
 
-def sample_spaces(
-    schema: Schema, labels: NDArray[Any], conditional: NDArray[Any], joint: NDArray[Any]
-) -> Iterator[tuple[str, TaskKind, NDArray[Any], NDArray[Any]]]:
+def sample_spaces(schema: Schema, rows: Predicted) -> Iterator[tuple[str, TaskKind, NDArray[Any], NDArray[Any]]]:
     """What is measured of each task, see `Tally`: `buy.ctcvr`, its kind, labels (N,) and predictions (N,).
 
-    A label is NaN where the row does not count. The arrays are those of `Tally.add`.
+    A label is NaN where the row does not count.
     """
+    labels, conditional, joint = rows[:3]
     for at, (task, parent) in enumerate(zip(schema.tasks, schema.parents, strict=True)):
         given = given_parent(labels, at, parent)
         if parent is None:

@@ -19,7 +19,7 @@ from bench.measure.heads.base import LEAST, label, log_loss, prediction, squared
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.keys import GROUP_SHIFT, WITHOUT_GROUP, Areas, Keys, Runs, check_groups, code
 from bench.measure.outcomes import Measure, Stream
-from bench.measure.spaces import by_task, observed, on_impressions, sample_spaces
+from bench.measure.spaces import Predicted, by_task, observed, on_impressions, sample_spaces
 from bench.schema import Schema, Task, TaskKind
 
 ROWS_IN_MEMORY = 1 << 23
@@ -243,59 +243,37 @@ class Tally:
                 else:
                     self._binary[prefix + task.name + space] = BinaryTally(limit)
 
-    def add(
-        self,
-        labels: NDArray[Any],
-        conditional: NDArray[Any],
-        joint: NDArray[Any],
-        group: NDArray[Any],
-        weights: NDArray[Any] | None = None,
-    ) -> None:
-        """Counts the next rows in.
-
-        Args:
-            labels: (N, T), 0 or 1 for binary tasks; NaN where unobserved.
-            conditional: (N, T), probabilities given the parent; of a regression the expected value given it.
-            joint: (N, T), probabilities of the task and all its ancestors; of a regression the expected value on all
-                impressions.
-            group: (N,), negative where there is none.
-            weights: (N, K), whose product a row counts with; None for equal ones. The same for all pieces.
+    def add(self, rows: Predicted) -> None:
+        """Counts the next rows in; all pieces have weights, or none has.
 
         Raises:
             FloatingPointError: a prediction is not finite; names the task.
         """
-        self._check(conditional)
-        self._check(joint)
-        if weights is not None:
-            self._add_weighted(labels, conditional, joint, group, weights)
+        self._check(rows.conditional)
+        self._check(rows.joint)
+        if rows.weights is not None:
+            self._add_weighted(rows, rows.weights)
             return
-        for name, kind, own, predictions in sample_spaces(self._schema, labels, conditional, joint):
+        for name, kind, own, predictions in sample_spaces(self._schema, rows):
             if kind == "regression":
-                self._regression[self._prefix + name].add(own, predictions, group, np.ones(len(own)))
+                self._regression[self._prefix + name].add(own, predictions, rows.group, np.ones(len(own)))
             else:
-                self._binary[self._prefix + name].add(own, predictions, group)
+                self._binary[self._prefix + name].add(own, predictions, rows.group)
         for at, stream in self._streams.items():
-            stream.add(*on_impressions(self._schema, at, labels, joint), group)
+            stream.add(*on_impressions(self._schema, at, rows), rows.group)
 
-    def _add_weighted(
-        self,
-        labels: NDArray[Any],
-        conditional: NDArray[Any],
-        joint: NDArray[Any],
-        group: NDArray[Any],
-        weights: NDArray[Any],
-    ) -> None:
+    def _add_weighted(self, rows: Predicted, weights: NDArray[Any]) -> None:
         """Counts rows with their weights, and without the first, the row's own, where that is to be told beside."""
         schema = self._schema
         ways = {"": weights.prod(axis=1)} | ({"plain_": weights[:, 1:].prod(axis=1)} if self._plain else {})
-        for name, kind, own, predictions in sample_spaces(schema, labels, conditional, joint):
+        for name, kind, own, predictions in sample_spaces(schema, rows):
             for way, of_rows in ways.items():
                 new = (f"{self._prefix}{name}.{way}", HeldTally(Task(name, kind)))
-                self._weighted.setdefault(way + name, new)[1].add(own, predictions, group, of_rows)
+                self._weighted.setdefault(way + name, new)[1].add(own, predictions, rows.group, of_rows)
         for at, outcomes in self._outcomes.items():
             new = (self._prefix, HeldTally(schema.tasks[at], outcomes))
-            ranked = on_impressions(schema, at, labels, joint)
-            self._weighted.setdefault(f"outcomes of {at}", new)[1].add(*ranked, group, ways[""])
+            ranked = on_impressions(schema, at, rows)
+            self._weighted.setdefault(f"outcomes of {at}", new)[1].add(*ranked, rows.group, ways[""])
 
     def _check(self, predictions: NDArray[Any]) -> None:
         finite = np.isfinite(predictions)

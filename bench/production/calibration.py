@@ -19,7 +19,7 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from bench.errors import UserError
 from bench.frontier.score import prediction_names
-from bench.measure.spaces import sample_spaces
+from bench.measure.spaces import Predicted, sample_spaces
 from bench.registry import Config
 from bench.schema import Schema
 
@@ -181,24 +181,20 @@ FITS: dict[Method, Callable[..., Calibration]] = {
 Array = NDArray[Any]
 
 
-def fit_calibrations(
-    schema: Schema, labels: Array, conditional: Array, joint: Array, kind: Method, weights: Array | None = None
-) -> dict[str, Calibration]:
+def fit_calibrations(schema: Schema, rows: Predicted, kind: Method) -> dict[str, Calibration]:
     """The calibration of each prediction by its name; none where the kind is `none`.
 
     Args:
-        labels: (N, T), NaN where unobserved, of rows that were not trained on.
-        conditional, joint: predicted probabilities (N, T).
-        weights: (N,), how many rows a row stands for; None for one each.
+        rows: that were not trained on.
 
     Raises:
         UserError: the labels of a prediction are all of one class there.
     """
     found: dict[str, Calibration] = {}
-    for name, task_kind, own, predicted in sample_spaces(schema, labels, conditional, joint):
+    for name, task_kind, own, predicted in sample_spaces(schema, rows):
         if kind != "none" and task_kind == "binary":
             _check(name, own)
-            found[name] = FITS[kind](predicted, own, weights)
+            found[name] = FITS[kind](predicted, own, rows.of_rows)
     return found
 
 

@@ -25,7 +25,7 @@ from bench.frontier.statistics import LEVEL
 from bench.measure.heads import Rows, Weighted, heads_of
 from bench.measure.outcomes import Measure, default_outcomes
 from bench.measure.resamples import counts, units_of
-from bench.measure.spaces import joint_labels, sample_spaces
+from bench.measure.spaces import Predicted, joint_labels, sample_spaces
 from bench.objectives import METRICS
 from bench.production.history import kept_of_card
 from bench.production.scorer import Scorer, Values, made_for
@@ -283,7 +283,8 @@ def _measures(
     """Metric -> which way is better, and the metric as a function of how often each row is drawn."""
     names = [prediction_names(task) for task in schema.tasks]
     conditional, joint = (np.stack([predictions[each[at]] for each in names], axis=1) for at in (0, -1))
-    for name, kind, labels, said in sample_spaces(schema, judged.labels, conditional, joint):
+    every = Predicted(judged.labels, conditional, joint, judged.group)
+    for name, kind, labels, said in sample_spaces(schema, every):
         known = ~np.isnan(labels)
         own = (labels[known].astype(np.float64), said[known], np.ones(known.sum()))
         rows = Rows(*own, judged.group[known])

@@ -12,11 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data import SplitName, Store
@@ -28,7 +27,7 @@ from bench.frontier.score import Score
 from bench.machine import versions
 from bench.measure.heads.calibration import decile_tables
 from bench.measure.outcomes import Measure
-from bench.measure.spaces import joint_labels
+from bench.measure.spaces import Predicted, joint_labels
 from bench.measure.tally import Tally
 from bench.models.assembly import MultiTaskModel
 from bench.objectives import Objective, outcomes_of
@@ -46,21 +45,6 @@ from bench.training.loop import Trainer
 from bench.training.step import build_model
 
 
-class Predictions(NamedTuple):
-    """Rows (n, T) of a split: labels, and conditional and joint probabilities; rows' groups (n,) and weights (n, K)."""
-
-    labels: NDArray[Any]
-    conditional: NDArray[np.float32]
-    joint: NDArray[np.float32]
-    group: NDArray[Any]
-    weights: NDArray[np.float32] | None
-
-    @property
-    def of_rows(self) -> NDArray[np.float64] | None:
-        """(n,), how many rows a row stands for; None for one each."""
-        return None if self.weights is None else self.weights.astype(np.float64).prod(axis=1)
-
-
 class Predictor:
     """One configuration's model on one store, with the weights of any of its members; in float32, as it is served."""
 
@@ -69,7 +53,7 @@ class Predictor:
         self.model: MultiTaskModel = build_model(store.schema, in_float32(config)).to(at)
         self._evaluation = Evaluation(store, self.model, at)
 
-    def predictions(self, split: SplitName, members: Sequence[States]) -> Iterator[Predictions]:
+    def predictions(self, split: SplitName, members: Sequence[States]) -> Iterator[Predicted]:
         """The mean of the members' probabilities, in the split's order."""
         data, at = self.store.split(split), 0
         for logits in zip(*(self._logits(split, member) for member in members), strict=True):
@@ -81,7 +65,7 @@ class Predictor:
             rows = slice(at, at + len(conditional))
             at += len(conditional)
             beside = (np.asarray(data.group[rows]), data.weights_of(rows))
-            yield Predictions(np.asarray(data.labels_of(rows)), conditional, joint, *beside)
+            yield Predicted(np.asarray(data.labels_of(rows)), conditional, joint, *beside)
 
     def metrics(
         self, split: SplitName, members: Sequence[States], calibrations: Mapping[str, Calibration] | None = None
@@ -90,11 +74,9 @@ class Predictor:
         about = self.store.weights
         plain = about is not None and about.plain
         tally = Tally(self.store.schema.tasks, f"{split}/", outcomes=self.outcomes, plain=plain)
-        for predictions in self.predictions(split, members):
-            conditional, joint = calibrated(
-                self.store.schema, predictions.conditional, predictions.joint, calibrations or {}
-            )
-            tally.add(predictions.labels, conditional, joint, predictions.group, predictions.weights)
+        for rows in self.predictions(split, members):
+            conditional, joint = calibrated(self.store.schema, rows.conditional, rows.joint, calibrations or {})
+            tally.add(rows._replace(conditional=conditional, joint=joint))
         return tally.result()
 
     def _logits(self, split: SplitName, member: States) -> Iterator[Tensor]:
@@ -215,9 +197,7 @@ def retrain(
 
     members = [member.states for member in kept]
     rows = _together(predictor.predictions("valid", members))
-    calibrations = fit_calibrations(
-        store.schema, rows.labels, rows.conditional, rows.joint, options.calibration, rows.of_rows
-    )
+    calibrations = fit_calibrations(store.schema, rows, options.calibration)
     return Retrained(
         config=config.dotted(),
         members=tuple(kept),
@@ -242,9 +222,9 @@ def retrain(
     )
 
 
-def _together(pieces: Iterator[Predictions]) -> Predictions:
+def _together(pieces: Iterator[Predicted]) -> Predicted:
     columns = zip(*pieces, strict=True)
-    return Predictions(*(None if each[0] is None else np.concatenate(each) for each in columns))  # type: ignore[arg-type]
+    return Predicted(*(None if each[0] is None else np.concatenate(each) for each in columns))  # type: ignore[arg-type]
 
 
 def _served(
@@ -267,7 +247,7 @@ def _deciles(schema: Schema, predictor: Predictor, members: Sequence[Sequence[St
     if all(task.kind == "binary" for task in schema.tasks):
         return {}
     rows = _together(predictor.predictions("test", members))
-    return decile_tables(schema, rows.labels, rows.conditional, rows.joint, rows.of_rows)
+    return decile_tables(schema, rows)
 
 
 def _train(

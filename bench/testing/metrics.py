@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.measure.spaces import Predicted
 from bench.measure.tally import BinaryTally, HeldTally, Tally
 from bench.schema import Task
 
@@ -25,7 +26,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Every metric of rows that are all at hand; see `Tally`."""
     tally = Tally(tasks, prefix, outcomes=outcomes, plain=plain)
-    tally.add(labels, conditional, joint, group, weights)
+    tally.add(Predicted(labels, conditional, joint, group, weights))
     return tally.result()
 
 

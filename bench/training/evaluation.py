@@ -16,7 +16,7 @@ from bench.data import SplitName, Store
 from bench.data.store import Split
 from bench.measure.resamples import units_of
 from bench.measure.resampling import Resampling
-from bench.measure.spaces import joint_labels
+from bench.measure.spaces import Predicted, joint_labels
 from bench.measure.tally import Tally
 from bench.models.assembly import MultiTaskModel, parameter_count
 from bench.objectives import outcomes_of, ranked_tasks
@@ -182,10 +182,10 @@ def measured(
         for conditional, joint in predictions:
             rows = slice(start, start + len(joint))
             labels, group = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows])
-            weights = data.weights_of(rows)
-            tally.add(labels, conditional, joint, group, weights)
+            piece = Predicted(labels, conditional, joint, group, data.weights_of(rows))
+            tally.add(piece)
             if resampling:
-                resampling.add(labels, conditional, joint, group, weights)
+                resampling.add(piece)
             keep_piece(joint, units_of(group, start))
             start += len(joint)
     return tally.result(), resampling.result() if resampling else {}

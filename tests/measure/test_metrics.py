@@ -12,6 +12,7 @@ from sklearn.metrics import brier_score_loss, log_loss, mean_absolute_error, roc
 
 from bench.measure.heads.calibration import Deciles
 from bench.measure.heads.order import Pairs
+from bench.measure.spaces import Predicted
 from bench.measure.tally import BinaryTally, Tally
 from bench.objectives import metric_names
 from bench.schema import Task
@@ -269,7 +270,7 @@ def test_neither_pieces_nor_a_limit_change_a_metric(rows, cuts, limit, distinct,
     whole, outcomes = split(rows, distinct, seed), ("click.ndcg@4", "seconds.value@20%", "buy.recall@12.5%")
     tally = Tally(THREE, "valid/", limit, outcomes)
     for part in zip(*(np.split(array, sorted(cuts)) for array in whole), strict=True):
-        tally.add(*part)
+        tally.add(Predicted(*part))
     assert tally.result() == pytest.approx(evaluate(*whole, THREE, "valid/", outcomes), rel=1e-12, abs=1e-15)
 
 

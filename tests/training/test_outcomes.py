@@ -10,6 +10,7 @@ import pytest
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, units_of
 from bench.measure.resampling import Resampling
+from bench.measure.spaces import Predicted
 from bench.objectives import Objective
 from bench.records import RARER, Job, Kind, Scalar
 from bench.schema import Task
@@ -55,7 +56,7 @@ def test_a_resampled_outcome_is_that_of_the_repeated_rows() -> None:
     names = ("click.recall@10%", "buy.ndcg@50", "stay.value@5%")
     resampling = Resampling(TASKS, "confirm", 8, names)
     for part in zip(*(np.array_split(array, 3) for array in rows), strict=True):
-        resampling.add(*part)
+        resampling.add(Predicted(*part))
     found, whole = resampling.result(), evaluate(*rows, TASKS, "confirm/", names)
     again = np.repeat(np.arange(4000), counts(units_of(rows[3], 0), "confirm", 8)[:, 5])
     there = evaluate(*(array[again] for array in rows), TASKS, "confirm/", names)

@@ -13,6 +13,7 @@ from bench.data.store import Split
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, units_of
 from bench.measure.resampling import Resampling
+from bench.measure.spaces import Predicted
 from bench.models.funnels import FUNNELS
 from bench.objectives import METRICS
 from bench.production.calibration import fit_isotonic, fit_platt
@@ -66,7 +67,7 @@ def test_every_metric_is_weighted_and_resampled_and_each_resample_counts_weights
     own, weights = rows(), whole_weights()
     resampling = Resampling(TASKS, "valid", 8, OUTCOMES[:1])
     for part in (slice(0, 100), slice(100, ROWS)):
-        resampling.add(*(array[part] for array in own), weights[part])
+        resampling.add(Predicted(*(array[part] for array in own), weights[part]))
     drawn = counts(units_of(own[3], 0), "valid", 8).astype(float)
     whole = evaluate(*own, TASKS, "valid/", OUTCOMES[:1], weights)
     resampled = {key: values for key, values in resampling.result().items() if not key.endswith(RARER)}

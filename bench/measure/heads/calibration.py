@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.measure.heads.base import Floats, Mean, Ordered, Rows, Weighted, label, prediction
-from bench.measure.spaces import observed, sample_spaces
+from bench.measure.spaces import Predicted, observed, sample_spaces
 from bench.schema import Schema
 
 ECE_BINS = 15
@@ -60,18 +60,12 @@ class Deciles:
         return self.distance(weights) / whole if whole > 0 else np.nan
 
 
-def decile_tables(
-    schema: Schema, labels: NDArray[Any], conditional: NDArray[Any], joint: NDArray[Any], weights: NDArray[Any] | None
-) -> dict[str, list[list[float]]]:
-    """The table of each regression's predictions by their name, as `watch.cvr`; arrays as of `Tally.add`.
-
-    Args:
-        weights: (N,), how many rows a row stands for; None for one each.
-    """
-    found = {}
-    for name, kind, own, said in sample_spaces(schema, labels, conditional, joint):
+def decile_tables(schema: Schema, rows: Predicted) -> dict[str, list[list[float]]]:
+    """The table of each regression's predictions by their name, as `watch.cvr`."""
+    found, weights = {}, np.ones(len(rows.group)) if rows.of_rows is None else rows.of_rows
+    for name, kind, own, said in sample_spaces(schema, rows):
         if kind == "regression" and not np.isnan(own).all():
-            y, p, w = observed(own, said, np.ones(len(own)) if weights is None else weights)
+            y, p, w = observed(own, said, weights)
             found[name] = Deciles(y, p, w).table(w).tolist()
     return found
 
