@@ -110,7 +110,7 @@ def one(dataset: str, arm: str, seed: int, options: argparse.Namespace) -> int:
     words = ["run", str(suite), "--seed", str(seed), "--name", f"{dataset}-{arm}-{seed}", "--home", str(keep)]
     words += ["--raw", str(raw)] if raw else []
     words += [word for text in (BY_AUC if arm == "auc" else ()) for word in ("--set", text)]
-    with patch.object(plan, "_read", lambda: portfolios(dataset, keep)):
+    with patch.object(plan, "read", lambda: portfolios(dataset, keep)):
         return seesaw(words)
 
 

@@ -3,7 +3,8 @@
     python studies/served_table.py [--configurations 48] [--seeds 1] [--workers 1] [--limit-time 2h]
         [--datasets user-feed ..] [--home .seesaw] [--raw DIR] [--out reports/blackbox]
 
-Each configuration is trained once to full length (150,000 samples) as a search trains it: the state that validation
+Besides the random ones there are those of the portfolio that is learnt by AUC, whose rates and sizes are good ones, each
+with three pairs of a loss and a kind of numbers (`VARIANTS`). Each configuration is trained once to full length (150,000 samples) as a search trains it: the state that validation
 found best by the default objectives is kept. At each share of full length it is measured on validation by every measure
 that a search could look at. U is the mean
 logarithm of its served outcomes (`ndcg@5` of each task; of data without groups `recall@10%`) at the weights that
@@ -40,7 +41,9 @@ from bench.measure.outcomes import Measure
 from bench.records import Scalar
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.schema import Task
-from bench.search.space import fitting, load_space
+from bench.search.plan import fitted
+from bench.search.plan import read as portfolios
+from bench.search.space import Space, fitting, load_space
 from bench.seeds import derive
 from bench.suite import MOST_PASSES, resolve_objectives, seconds
 from bench.suite import SuiteDataset as Dataset
@@ -62,6 +65,12 @@ DATASETS = {
     "hotel-bookings": "reports/blackbox/hotel-bookings.toml",
     "whole-feed": "reports/blackbox/whole-feed.toml",
 }
+NUMBERS, LOSS = "numeric.kind", "loss.kind"
+VARIANTS: tuple[dict[str, Scalar], ...] = (
+    {LOSS: "log", NUMBERS: "bucket"},
+    {LOSS: "jrc", "loss.jrc.weight": 0.3, NUMBERS: "piecewise_linear"},
+    {LOSS: "bpr", "loss.bpr.weight": 0.5, NUMBERS: "piecewise_linear"},
+)
 DRAWS = 16
 """Of a generated log's labels."""
 LEAST = 1e-6
@@ -176,7 +185,18 @@ def _train(run: Run, rungs: list[dict[str, Any]]) -> None:
         )
 
 
-def plan(dataset: str, numbers: Sequence[int], seeds: Sequence[int], options: argparse.Namespace) -> list[Run]:
+def configurations(space: Space, tasks: tuple[str, ...], random: int) -> list[dict[str, Scalar]]:
+    """Random ones, and those that were learnt by AUC with each of `VARIANTS`."""
+    rngs = [np.random.default_rng(derive(SEED, "configuration", number)) for number in range(random)]
+    learnt = next(each for each in portfolios() if (each["objectives"], each["rows"]) == (3, 0))
+    varied = [config | variant for config in learnt["configurations"] for variant in VARIANTS]
+    return [
+        *(space.sample(rng, tasks) for rng in rngs),
+        *(dict(space.fixed) | fitted(each, space, tasks) for each in varied),
+    ]
+
+
+def plan(dataset: str, random: int, seeds: Sequence[int], options: argparse.Namespace) -> list[Run]:
     """Runs on a data set; prepares the store."""
     card, home = load_card(DATASETS[dataset]), resolve_home(options.home)
     store = prepare(card, home, options.raw / dataset if options.raw and (options.raw / dataset).exists() else None)
@@ -185,10 +205,9 @@ def plan(dataset: str, numbers: Sequence[int], seeds: Sequence[int], options: ar
     space = fitting(load_space(SPACE), of_tasks.schema).space
     epochs = min(MOST_PASSES, max(1, round(FULL / len(of_tasks.split("train")))))
     found = []
-    for number in numbers:
-        rng = np.random.default_rng(derive(SEED, "configuration", number))
-        config = space.sample(rng, tasks) | {"optim.epochs": epochs}
-        found += [Run(dataset, str(store.path), number, seed, config, tasks) for seed in seeds]
+    for number, config in enumerate(configurations(space, tasks, random)):
+        own = config | {"optim.epochs": epochs}
+        found += [Run(dataset, str(store.path), number, seed, own, tasks) for seed in seeds]
     return found
 
 
@@ -217,7 +236,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 def main() -> None:
     """Makes the table, or what the time allows of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--configurations", type=int, default=48)
+    parser.add_argument("--configurations", type=int, default=48, help="random ones")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=list(DATASETS))
     parser.add_argument("--workers", type=int, default=1)
@@ -227,9 +246,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("reports/blackbox"))
     options = parser.parse_args()
     runs = [
-        run
-        for name in options.datasets
-        for run in plan(name, range(options.configurations), range(options.seeds), options)
+        run for name in options.datasets for run in plan(name, options.configurations, range(options.seeds), options)
     ]
     done = {
         tuple(line[name] for name in KEY)

@@ -164,7 +164,7 @@ def learnt(space: Space, tasks: Sequence[str], objectives: int, rows: int) -> li
     """
     switches = {name for name, node in space.tree.items() if isinstance(node, Switch)}
     known = []
-    for each in _read():
+    for each in read():
         choices = {name for config in each["configurations"] for name in config if name.endswith(".kind")}
         losses = {config[LOSS] for config in each["configurations"] if LOSS in config and LOSS in switches}
         if each["rows"] <= rows and switches <= choices and losses <= {*space.branches(LOSS)}:
@@ -194,6 +194,7 @@ def _named(name: str, tasks: Sequence[str]) -> str:
 
 
 @cache
-def _read() -> list[dict[str, Any]]:
+def read() -> list[dict[str, Any]]:
+    """All portfolios, as the file has them."""
     file = content.read_toml(content.root("search_spaces") / "portfolio" / "learnt.toml")
     return list(file["portfolios"])
