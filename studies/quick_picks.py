@@ -231,7 +231,7 @@ def main() -> None:
         portfolio = learnt_without(dataset, known, candidates)
         tables = [replace(table, portfolio=portfolio) for table in tables_of(dataset, options.table)]
         learnt: dict[str, Any] = {"objectives": len(tables[0].objectives), "rows": 0, "configurations": portfolio}
-        plan._read = lambda learnt=learnt: [learnt]  # in place of the shipped portfolios, which may know the data
+        plan.read = lambda learnt=learnt: [learnt]  # in place of the shipped portfolios, which may know the data
         every = [ran(dataset, seed, options.own, options.raw, options.home) for seed in range(1, options.runs + 1)]
         with ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
             list(pool.map(run_job, [job for run in every for job in run.jobs()]))
