@@ -3,8 +3,8 @@
     python studies/served_table.py [--configurations 48] [--seeds 1] [--workers 1] [--limit-time 2h]
         [--datasets user-feed ..] [--home .seesaw] [--raw DIR] [--out reports/blackbox]
 
-Besides the random ones there are those of the portfolio that is learnt by AUC: its rates and sizes are good ones. Each of
-these has three pairs of a loss and a kind of numbers (`VARIANTS`). Each configuration is trained once to full length
+Besides the random ones there are those of the portfolio that is learnt by AUC: its rates and sizes are good ones. Each
+of these has three pairs of a loss and a kind of numbers (`VARIANTS`). Each configuration is trained once to full length
 (150,000 samples) as a search trains it: the state that validation found best by the default objectives is kept. At each
 share of full length it is measured on validation by every measure that a search could look at. U is the mean logarithm
 of its served outcomes (`ndcg@5` of each task; of data without groups `recall@10%`) at the weights that validation and
