@@ -142,7 +142,7 @@ def _data(name: str, objectives: tuple[Objective, ...], given: Mapping[str, floa
     return Data(
         name,
         objectives,
-        tuple(Objective(each, "maximize") for each in rows[0].outcomes),
+        tuple(Objective(each, "maximize") for each in next((row.outcomes for row in rows if row.outcomes), ())),
         resolve_reference(objectives, given),
         tuple(members),
         tried,
