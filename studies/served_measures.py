@@ -1,7 +1,7 @@
 """Which measure of a trial leads to the best served pick: read off `served_table.py`'s table.
 
     python studies/served_measures.py [--table reports/blackbox/served.parquet] [--sizes 24] [--draws 400]
-        [--write docs/search.md]
+        [--write docs/search.md] [--name served-measures]
 
 A search is imitated on random configurations: of `--sizes` of them, those in the best third by a measure at an eighth
 of full length go on; the best three of these by the same measure at full length are confirmed; of the three that with
@@ -26,17 +26,21 @@ MEASURES = {
     "ndcg@5 of each head": ("ndcg@5",),
     "AUC and area within groups": ("auc", "gauc_positives"),
     "ndcg@5 and area within groups": ("ndcg@5", "gauc_positives"),
+    "recall@10% of each head": ("recall@10%",),
+    "AUC and recall@10%": ("auc", "recall@10%"),
 }
 CONFIRMED, PART = 3, 3
 """How many are confirmed, and one in how many goes on."""
 
 
-def values(frame: pd.DataFrame, metrics: tuple[str, ...]) -> np.ndarray:
-    """(runs,) the mean over tasks; several metrics are first divided by their deviation over runs."""
+def values(frame: pd.DataFrame, metrics: tuple[str, ...]) -> np.ndarray | None:
+    """(runs,) the mean over tasks; several are first divided by their deviation over runs. None without any."""
     parts = []
     for metric in metrics:
         names = [name for name in frame if name.startswith("valid/") and name.endswith(f".{metric}")]
-        own = frame[[name for name in names if frame[name].notna().all()]].mean(axis=1).to_numpy()
+        if not (names := [name for name in names if frame[name].notna().all()]):
+            return None
+        own = frame[names].mean(axis=1).to_numpy()
         parts.append(own / own.std() if len(metrics) > 1 else own)
     return np.mean(parts, axis=0)
 
@@ -61,6 +65,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=24)
     parser.add_argument("--draws", type=int, default=400)
     parser.add_argument("--write", type=Path, help="put the table into this document")
+    parser.add_argument("--name", default="served-measures", help="of the table there")
     options = parser.parse_args()
     frame = pd.read_parquet(options.table)
     lines = [
@@ -73,6 +78,8 @@ def main() -> None:
         true, select = full["U/test"].to_numpy(float), full["U/select"].to_numpy(float)
         for name, metrics in MEASURES.items():
             early, late = values(low, metrics), values(full, metrics)
+            if early is None or late is None:
+                continue
             lost = 100 * regrets(early, late, select, true, options.size, options.draws)
             correlation = f"{spearmanr(early, true).statistic:.2f}, {spearmanr(late, true).statistic:.2f}"
             lines.append(
@@ -81,7 +88,7 @@ def main() -> None:
             )
     print("\n".join(lines))
     if options.write:
-        replace_table(options.write, "served-measures", "\n".join(lines))
+        replace_table(options.write, options.name, "\n".join(lines))
 
 
 if __name__ == "__main__":

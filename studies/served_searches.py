@@ -266,7 +266,7 @@ def main() -> None:
     ])  # fmt: skip
     print(both := tables(frame), sep="\n")
     found = {"served-searches": both}
-    if "kuairand-pure" in set(frame["dataset"]):
+    if ((frame["dataset"] == "kuairand-pure") & (frame["arm"] == "within")).any():
         found["served-columns"] = columns(frame, "kuairand-pure")
         print(found["served-columns"])
     for name, text in found.items():
