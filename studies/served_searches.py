@@ -32,7 +32,7 @@ import pandas as pd
 from blackbox_table import SUITE, UNSEEN, append, name_of, read_lines
 from learn_portfolio import SIZE, known_of, learn_served, learnt_without, served_regrets, single_of
 from scipy.stats import t
-from served_table import DATASETS, truth_of, utility
+from served_table import DATASETS, LOGS, truth_of, utility
 from speed.table import replace as replace_table
 
 from bench.api import load_run
@@ -224,7 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=list(DATASETS))
+    parser.add_argument("--datasets", nargs="+", default=LOGS, choices=LOGS)
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--limit-time", type=seconds, default=math.inf)
