@@ -60,7 +60,8 @@ METRICS: dict[TaskKind, dict[str, Metric]] = {
         "decile_error": Metric("minimize", "calibration", 1.0),  # nothing for everyone
     },
 }
-EVERY = METRICS["binary"] | METRICS["regression"]
+BY_NAME = METRICS["binary"] | METRICS["regression"]
+"""Those of both kinds of tasks."""
 COSTS: dict[str, Direction | None] = {
     "parameters": "minimize",
     "latency_ms": "minimize",
@@ -123,13 +124,13 @@ class ListMetric:
         binary: whether it counts positives, whatever the label's number; it is none of a regression then.
         percent: whether its cut may be in per cent of all rows.
         of_all: whether all rows are one list where no row has a group.
-        cut: whether it needs one.
+        needs_cut: whether its name has a cut; else a cut is possible.
     """
 
     binary: bool = False
     percent: bool = False
     of_all: bool = False
-    cut: bool = True
+    needs_cut: bool = True
 
 
 LISTS: dict[str, ListMetric] = {
@@ -137,7 +138,7 @@ LISTS: dict[str, ListMetric] = {
     "recall": ListMetric(binary=True, percent=True, of_all=True),
     "value": ListMetric(percent=True, of_all=True),
     "map": ListMetric(binary=True),
-    "mrr": ListMetric(binary=True, cut=False),
+    "mrr": ListMetric(binary=True, needs_cut=False),
 }
 CUT = r"(\d+(?:\.\d+)?)(%?)"
 _RANKED = re.compile(rf"({'|'.join(LISTS)})(?:@{CUT})?")
@@ -164,7 +165,7 @@ def ranked(metric: str) -> Ranked | None:
     if found is None:
         return None
     of, cut, percent = LISTS[found[1]], float(found[2] or math.inf), bool(found[3])
-    if cut <= 0 or (percent and (cut > 100 or not of.percent)) or (of.cut and cut == math.inf):
+    if cut <= 0 or (percent and (cut > 100 or not of.percent)) or (of.needs_cut and cut == math.inf):
         return None
     return Ranked(found[1], cut, percent) if percent or cut == math.inf or cut == int(cut) else None
 
@@ -199,7 +200,7 @@ def key_on(name: str, split: str) -> str:
 def in_thousandths(objective: str) -> bool:
     """Whether differences in an objective of this name are read in thousandths."""
     metric = metric_of(objective)
-    return (metric in EVERY and EVERY[metric].thousandths) or ranked(metric) is not None
+    return (metric in BY_NAME and BY_NAME[metric].thousandths) or ranked(metric) is not None
 
 
 def metric_of(name: str) -> str:

@@ -28,8 +28,8 @@ from bench.frontier.points import candidates, estimate, estimates
 from bench.frontier.posterior import p_nondominated, posterior_draws
 from bench.frontier.samples import sample, seed_noise
 from bench.objectives import (
+    BY_NAME,
     COSTS,
-    EVERY,
     Direction,
     Objective,
     in_thousandths,
@@ -280,7 +280,7 @@ def _directions(names: Iterable[str]) -> dict[str, Direction]:
     for name in names:
         last = name.rpartition(".")[2]
         cost = name.startswith("cost/")
-        way = COSTS.get(name.removeprefix("cost/")) if cost else EVERY[last].direction if last in EVERY else None
+        way = COSTS.get(name.removeprefix("cost/")) if cost else BY_NAME[last].direction if last in BY_NAME else None
         way = "maximize" if ranked(last) is not None else way
         if way is not None:
             found[name] = way

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError, check_known
-from bench.objectives import EVERY, Objective, metric_of, ranked
+from bench.objectives import BY_NAME, Objective, metric_of, ranked
 
 UNRANKED = -1
 
@@ -70,7 +70,7 @@ def default_reference(objective: Objective) -> float:
     metric = metric_of(objective.name)
     if (cut := ranked(metric)) is not None:
         return cut.cut / 100 if cut.percent else 0.0
-    known = EVERY[metric].uninformed if metric in EVERY else None
+    known = BY_NAME[metric].uninformed if metric in BY_NAME else None
     if known is None:
         raise UserError(
             f"hypervolume: '{objective.name}' has no natural reference; name the worst value that is still of use "

@@ -1,1 +1,1 @@
-"""Outcomes of rankings, such as `recall@10%`: what a score does for each task, with its resamples. No torch."""
+"""The worth of scores on rows: metrics of heads, outcomes of rankings, and both on resamples. No torch."""

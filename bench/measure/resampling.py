@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
-from bench.measure.heads import Mean, Rows, heads_of
+from bench.measure.heads import Mean, Observed, heads_of
 from bench.measure.heads.base import LEAST, label
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.outcomes import Measure
@@ -55,19 +55,20 @@ class Resampling:
 
     def add(self, rows: Predicted) -> None:
         """Counts the next rows of the split in, as `Tally.add` does."""
-        units = units_of(rows.group, self._rows)
+        units, of_rows = units_of(rows.group, self._rows), rows.of_rows
         self._rows += len(units)
         for at, held in self._ranked.items():
-            held.add(*on_impressions(self._schema, at, rows), rows.group, units, rows.of_rows)
+            held.add(*on_impressions(self._schema, at, rows), rows.group, units, of_rows)
         for start in range(0, len(units), _PIECE):
             piece = slice(start, start + _PIECE)
             part, drawn = rows.part(piece), counts(units[piece], self._split, self._resamples)
+            weights = None if of_rows is None else of_rows[piece]
             for name, kind, own, predictions in sample_spaces(self._schema, part):
                 if name not in self._of:
                     make = _Binary if kind == "binary" else _Regression
                     self._of[name] = make(self._split, self._resamples)
                 said = predictions.astype(np.float32)
-                self._of[name].add(own, said, drawn, part.group, units[piece], part.of_rows)
+                self._of[name].add(own, said, drawn, part.group, units[piece], weights)
 
     def result(self) -> dict[str, list[float]]:
         """By a metric's full name its B values, less its value on the split as it is; NaN where a resample does not
@@ -223,7 +224,7 @@ class _Regression:
         if self._kept and self._held <= ROWS_HELD:
             labels, predictions, units, *weights = (np.concatenate(each) for each in zip(*self._kept, strict=True))
             of_rows = weights[0] if weights else np.ones(len(labels))
-            rows = Rows(labels, predictions, of_rows, np.full(len(labels), -1))
+            rows = Observed(labels, predictions, of_rows, np.full(len(labels), -1))
             ordered = {name: each for name, each in heads_of("regression").items() if name not in found}
             measures = {name: each.prepare(rows) for name, each in ordered.items()}
             values = {name: [measure(of_rows)] for name, measure in measures.items()}

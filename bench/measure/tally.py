@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.errors import TrainingError
 from bench.intrinsics import jit
-from bench.measure.heads import Mean, Rows, heads_of
+from bench.measure.heads import Mean, Observed, heads_of
 from bench.measure.heads.base import LEAST, label, log_loss, prediction, squared
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.keys import GROUP_SHIFT, WITHOUT_GROUP, Areas, Keys, Runs, check_groups, code
@@ -152,7 +152,7 @@ def metrics_of(
 ) -> dict[str, float]:
     """Every metric of rows (N,) of which none is NaN; NaN where they do not define one."""
     y, p, w = (each.astype(np.float64) for each in (labels, predictions, weights))
-    rows = Rows(y, p, w, group)
+    rows = Observed(y, p, w, group)
     return {name: head.prepare(rows)(rows.weights) for name, head in heads_of(kind).items()}
 
 

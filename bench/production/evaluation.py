@@ -22,7 +22,7 @@ from bench.errors import UserError, listed, missing, unknown
 from bench.frontier.comparison.verdict import CANNOT_TELL, against
 from bench.frontier.score import prediction_names
 from bench.frontier.statistics import LEVEL
-from bench.measure.heads import Rows, Weighted, heads_of
+from bench.measure.heads import Observed, Weighted, heads_of
 from bench.measure.outcomes import Measure, default_outcomes
 from bench.measure.resamples import counts, units_of
 from bench.measure.spaces import Predicted, joint_labels, sample_spaces
@@ -287,7 +287,7 @@ def _measures(
     for name, kind, labels, said in sample_spaces(schema, every):
         known = ~np.isnan(labels)
         own = (labels[known].astype(np.float64), said[known], np.ones(known.sum()))
-        rows = Rows(*own, judged.group[known])
+        rows = Observed(*own, judged.group[known])
         for metric in TOLD[kind]:
             better, measure = WAYS[METRICS[kind][metric].direction], heads_of(kind)[metric].prepare(rows)
             yield f"{name}.{metric}", (better, _drawn(measure, known, judged.weights))

@@ -139,11 +139,12 @@ class Gain:
 
 def _gains(data: Data, left: Member, right: Member, within: bool = False) -> list[Gain]:
     """Of the objectives; or, `within` groups, of what the heads alone serve: nothing where that is not known."""
-    samples = [each.within if within else each.heads for each in (left, right)]
     objectives = data.outcomes if within else data.objectives
-    found = differences([each for each in samples if each is not None])
-    if found is None or None in samples:
+    ours, theirs = (each.within if within else each.heads for each in (left, right))
+    if ours is None or theirs is None:
         return []
+    found = differences([ours, theirs])
+    assert found is not None
     each = zip(objectives, found.gains(0, 1, objectives), strict=True)
     return [Gain(data.name, objective.name, left.name, right.name, gain) for objective, gain in each]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.balancing import works_on_gradients
 from bench.frontier.statistics import LEVEL, Interval
-from bench.objectives import Objective, in_thousandths, ranked
+from bench.objectives import Objective, in_thousandths
 from bench.reference.answers import Answers, Gain, turned
 from bench.reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STATIC, TREES, Cell
 from bench.reference.members import Data, Member
@@ -225,7 +225,7 @@ def _lead(objective: Objective, of: Interval) -> str:
 
 
 def _scale(objective: str) -> float:
-    return 1e4 if in_thousandths(objective) or ranked(objective.partition(".")[2]) else 1.0
+    return 1e4 if in_thousandths(objective) else 1.0
 
 
 def _knobs(found: Answers) -> Section:

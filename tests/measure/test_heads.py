@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from bench.measure.heads import Rows, heads_of
+from bench.measure.heads import Observed, heads_of
 from bench.measure.tally import metrics_of
 from bench.objectives import METRICS
 from bench.schema import TaskKind
@@ -59,13 +59,13 @@ REFERENCES: dict[str, Callable[[Floats, Floats, Floats], float]] = {
 }
 
 
-def rows_of(kind: TaskKind, count: int = 300) -> Rows:
+def rows_of(kind: TaskKind, count: int = 300) -> Observed:
     rng = np.random.default_rng(3)
     predictions = rng.permutation(np.linspace(0.02, 0.98, count))  # all distinct
     labels = (rng.random(count) < predictions).astype(float)
     if kind == "regression":
         labels = np.round(predictions * 5 + rng.normal(0, 1, count), 1)
-    return Rows(labels, predictions, np.ones(count), rng.integers(-1, 20, count))
+    return Observed(labels, predictions, np.ones(count), rng.integers(-1, 20, count))
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
@@ -87,6 +87,6 @@ def test_a_weight_is_as_many_equal_rows(kind: TaskKind) -> None:
 def test_a_metric_of_no_rows_is_not_defined(kind: TaskKind, name: str) -> None:
     rows = rows_of(kind)
     nothing = np.zeros(0)
-    assert np.isnan(heads_of(kind)[name].prepare(Rows(nothing, nothing, nothing, nothing))(nothing))
+    assert np.isnan(heads_of(kind)[name].prepare(Observed(nothing, nothing, nothing, nothing))(nothing))
     if name not in ("ece", "decile_error"):  # whose parts are those of the rows as they are
         assert np.isnan(heads_of(kind)[name].prepare(rows)(0 * rows.weights))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.measure.heads.base import Floats, Ordered, Rows, Weighted
+from bench.measure.heads.base import Floats, Observed, Ordered, Weighted
 from bench.measure.outcomes import Measure
 from bench.schema import Task
 
 
-def _area(rows: Rows) -> Weighted:
+def _area(rows: Observed) -> Weighted:
     """Ties count one half."""
     positive = rows.labels > 0
     _, rank = np.unique(rows.predictions, return_inverse=True)
@@ -24,7 +24,7 @@ def _area(rows: Rows) -> Weighted:
 
 
 def _within(name: str) -> Ordered:
-    def make(rows: Rows) -> Weighted:
+    def make(rows: Observed) -> Weighted:
         labels = rows.labels[:, None]
 
         def measure(weights: Floats) -> float:

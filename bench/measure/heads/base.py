@@ -18,7 +18,7 @@ LEAST = float(np.finfo(np.float32).eps)
 """Probabilities are this far from 0 and 1 under a logarithm."""
 
 
-class Rows(NamedTuple):
+class Observed(NamedTuple):
     """N rows of a head, none NaN: labels, predictions, and the weights by which rows are parted into tenths (N,).
 
     `group` (N,) is negative where a row has none.
@@ -33,7 +33,7 @@ class Rows(NamedTuple):
 class Head(Protocol):
     """A metric of one task's predictions."""
 
-    def prepare(self, rows: Rows) -> Weighted:
+    def prepare(self, rows: Observed) -> Weighted:
         """The metric of these rows, for any weights of them."""
 
 
@@ -49,7 +49,7 @@ class Mean:
     columns: tuple[Column, ...]
     value: Callable[..., Any]
 
-    def prepare(self, rows: Rows) -> Weighted:
+    def prepare(self, rows: Observed) -> Weighted:
         """See `Head`."""
         added = [column(rows.labels, rows.predictions) for column in self.columns]
         return lambda weights: float(self.of(weights.sum(), *(each @ weights for each in added)))
@@ -68,9 +68,9 @@ class Ordered:
         make: what `prepare` does.
     """
 
-    make: Callable[[Rows], Weighted]
+    make: Callable[[Observed], Weighted]
 
-    def prepare(self, rows: Rows) -> Weighted:
+    def prepare(self, rows: Observed) -> Weighted:
         """See `Head`."""
         return self.make(rows) if len(rows.labels) else lambda weights: np.nan
 

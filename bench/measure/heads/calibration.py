@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.measure.heads.base import Floats, Mean, Ordered, Rows, Weighted, label, prediction
+from bench.measure.heads.base import Floats, Mean, Observed, Ordered, Weighted, label, prediction
 from bench.measure.spaces import Predicted, observed, sample_spaces
 from bench.schema import Schema
 
@@ -62,7 +62,8 @@ class Deciles:
 
 def decile_tables(schema: Schema, rows: Predicted) -> dict[str, list[list[float]]]:
     """The table of each regression's predictions by their name, as `watch.cvr`."""
-    found, weights = {}, np.ones(len(rows.group)) if rows.of_rows is None else rows.of_rows
+    found, of_rows = {}, rows.of_rows
+    weights = np.ones(len(rows.group)) if of_rows is None else of_rows
     for name, kind, own, said in sample_spaces(schema, rows):
         if kind == "regression" and not np.isnan(own).all():
             y, p, w = observed(own, said, weights)
@@ -70,7 +71,7 @@ def decile_tables(schema: Schema, rows: Predicted) -> dict[str, list[list[float]
     return found
 
 
-def _expected(rows: Rows) -> Weighted:
+def _expected(rows: Observed) -> Weighted:
     """ECE: mean distance of the mean prediction from the mean label over bins of equal mass (Naeini et al., AAAI 2015).
 
     Equal predictions share a bin.

@@ -10,11 +10,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.intrinsics import jit
+
 Floats = NDArray[np.float64]
 NDCG, SHARE, AREA, AREA_BY_POSITIVES, PRECISION, FIRST = range(6)
 KINDS = {"ndcg": NDCG, "recall": SHARE, "value": SHARE, "map": PRECISION, "mrr": FIRST}
 KINDS |= {"auc": AREA, "gauc": AREA, "gauc_positives": AREA_BY_POSITIVES}
 """By a metric's name, without its cut. Kinds up to `AREA_BY_POSITIVES` are also measured of all rows as one list."""
+
+
+@jit()
+def tied(
+    ranked: Floats, places: NDArray[np.int64], size: int, gains: NDArray[np.float32], at: int
+) -> tuple[float, float, int]:
+    """Rows and positives of the run of equal scores that begins at place `at`, and where the next begins."""
+    score, rows, positives = ranked[at], 0.0, 0.0
+    while at < size and ranked[at] == score:
+        gain = gains[places[at]]
+        rows += gain == gain
+        positives += gain > 0
+        at += 1
+    return rows, positives, at
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
+from bench.measure.lists import tied
 
 
 @jit()
@@ -18,12 +19,7 @@ def reciprocal(
     """The expected reciprocal of the first positive's place; arguments as of `gains.top`."""
     before, at = 0.0, 0
     while at < size and before < cut:
-        score, rows, positives = ranked[at], 0.0, 0.0
-        while at < size and ranked[at] == score:
-            gain = gains[places[at]]
-            rows += gain == gain
-            positives += gain > 0
-            at += 1
+        rows, positives, at = tied(ranked, places, size, gains, at)
         if positives > 0:
             found, none = 0.0, 1.0  # the chance that no row of the run was positive so far
             for j in range(int(min(rows - positives + 1, cut - before))):

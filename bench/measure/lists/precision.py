@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
+from bench.measure.lists import tied
 
 
 @jit()
@@ -20,12 +21,7 @@ def precisions(
     """The sum over the positives within the cut of the precision at their places; arguments as of `gains.top`."""
     found, before, above, at = 0.0, 0.0, 0.0, 0
     while at < size and before < cut:
-        score, rows, positives = ranked[at], 0.0, 0.0
-        while at < size and ranked[at] == score:
-            gain = gains[places[at]]
-            rows += gain == gain
-            positives += gain > 0
-            at += 1
+        rows, positives, at = tied(ranked, places, size, gains, at)
         # at place j of the run: a positive with chance positives / rows, behind (j - 1) / (rows - 1) of the others
         others = (positives - 1) / (rows - 1) if rows > 1 else 0.0
         if positives > 0:
