@@ -61,12 +61,19 @@ class LoadedRun:
         return list(self.run.datasets)
 
     def frontier(self, dataset: str | None = None) -> pd.DataFrame:
-        """The points on the front, best in the first objective first; columns as `bench.frontier.frontier.Frontier`."""
-        return self._result(dataset).frontier.front
+        """The points on the front of heads, best in the first objective first, as `points` has them."""
+        front = self._result(dataset).frontier
+        return front.wide.iloc[front.best].reset_index(drop=True)
 
     def points(self, dataset: str | None = None) -> pd.DataFrame:
-        """All points, by trial: on the front or not."""
-        return self._result(dataset).frontier.table.copy()
+        """All points by trial, on the front of heads or not, with their numbers; see `bench.results.ledger.Ledger`."""
+        return self._result(dataset).frontier.wide
+
+    def cells(self, dataset: str | None = None) -> pd.DataFrame:
+        """All that was measured, one long table: a row for each point, split, slice of its rows, and measure."""
+        from bench.run.results import cells_of
+
+        return cells_of(self._result(dataset))
 
     def trials(self, dataset: str | None = None) -> pd.DataFrame:
         """A row for each trial: what it was, how it ended, metrics as the search saw them, what the search chose."""
@@ -100,7 +107,7 @@ class LoadedRun:
 
         check_known("figure", name, ("front", "heads"))
         view = view_of(self._result(dataset))
-        return standalone(view, view.heads if name == "heads" else None)
+        return standalone(view, view.front if name == "heads" else None)
 
     def verdict(self, dataset: str | None = None) -> str:
         """Whether to switch, what that gains and loses, and how sure it is: the sentence of terminal and page."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -43,17 +42,17 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
     from bench.run.results import run_argument
 
     say(result.current)
-    rows = [(served.table.iloc[at].to_dict(), note) for at, note in _shown(result, served).items()]
+    shown, points = _shown(result, served), served.table
     columns = {
-        "point": [row["name"] for row, _ in rows],
-        "architecture": [row["architecture"] for row, _ in rows],
-        "score": [row["kind"] for row, _ in rows],
-        "weights": [in_words(row["weights"]) for row, _ in rows],
-        "P(non-dominated)": [row["p_nondominated"] for row, _ in rows],
-        "": [note for _, note in rows],
+        "point": [points["name"][row] for row in shown],
+        "architecture": [points["architecture"][row] for row in shown],
+        "score": [points["kind"][row] for row in shown],
+        "weights": [in_words(points["weights"][row]) for row in shown],
+        "P(non-dominated)": [points["p_nondominated"][row] for row in shown],
+        "": list(shown.values()),
     }
-    for each in served.outcomes:
-        columns[f"{each.name}, % of current"] = [_gain(row, each.key(TEST)) for row, _ in rows]
+    for name in served.names:
+        columns[f"{name}, % of current"] = [str(served.gains(row)[name]).replace("%", "", 1) for row in shown]
     headers = [name for name in columns if full or name not in ("score", "P(non-dominated)")]
     cells = list(zip(*(columns[name] for name in headers), strict=True))
     title = f"served front on {result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes of {NAMES[TEST]}"
@@ -62,7 +61,7 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
     if not full:
         say(f"more: seesaw frontier {name} --full; the front of heads: seesaw frontier {name} --heads", whole=True)
         return
-    volume, on = served.hypervolume, int(served.table["on_front"].sum())
+    volume, on = served.hypervolume, int(served.front.sum())
     sure = f"{volume.value:.4f} ({volume.low:.4f} to {volume.high:.4f})"
     for sentence in result.readings:
         say(sentence)
@@ -74,10 +73,10 @@ def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
     """Rows to show, with a word on each: some of the front evenly, the pick, current, and of each way of sharing and
     each baseline the point that changes least where it loses least.
     """
-    from bench.frontier.served.front import gains, spread
+    from bench.frontier.served.front import spread
 
-    table, changes = served.table, gains(served.means(CONFIRM), served.current)
-    front = table.index[table["on_front"]].to_numpy()
+    table, changes = served.table, served.at(CONFIRM, "gain")
+    front = np.flatnonzero(served.front)
     unit = np.ptp(changes[front], axis=0)
     found = dict.fromkeys(front[spread(changes[front] / np.where(unit > 0, unit, 1.0), SHOWN)].tolist(), "front")
     for role, by, note in (("baseline", "point", "baseline"), ("trial", "architecture", "best of its kind")):
@@ -91,58 +90,60 @@ def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
     return dict(sorted(found.items(), key=lambda each: float(np.nan_to_num(changes[each[0], 0]))))
 
 
-def _gain(row: Mapping[Any, Any], key: str) -> str:
-    from bench.frontier.served.distance import percent
-
-    value, low, high = (100 * row[f"{key}.gain{end}"] for end in ("", ".low", ".high"))
-    return percent(value) if low != low else f"{percent(value)} ({percent(low)} to {percent(high)})"
-
-
 def _show_heads(result: DatasetResult) -> None:
     """The front of heads as a table, and below it what may belong to it as well."""
-    from bench.frontier.statistics import replicate_keys
     from bench.frontier.within import area_table
 
-    frontier = result.frontier
-    keys = list(dict.fromkeys([*frontier.keys, *(objective.key(TEST) for objective in frontier.objectives)]))
-    length = ["samples"] if "samples" in frontier.table else []
-    likely = frontier.plausible.to_dict("records")
-    rows = [
-        [row["name"], *(row[key] for key in length), row["architecture"], row["balancing"]]
-        + [row[key] if key in frontier.keys else row[f"{key}.mean"] for key in keys]
-        + [row["p_nondominated"], "yes" if row["on_front"] else "perhaps"]
-        for row in likely
+    frontier, table, rows = result.frontier, result.frontier.table, result.frontier.plausible
+    at = dict(zip(frontier.keys, frontier.estimates.T, strict=True))
+    measured = {
+        each.key(split): tuple(frontier.at(split, part)[:, column] for part in ("value", "low", "high"))
+        for split in (CONFIRM, TEST)
+        for column, each in enumerate(frontier.measures)
+    }
+    at = at | {key: own for key, (own, _, _) in measured.items() if key.startswith(f"{TEST}/")}
+    length = ["samples"] if "samples" in table else []
+    facts = table.to_dict("records")
+    lines = [
+        [facts[row]["name"], *(facts[row][key] for key in length), facts[row]["architecture"], facts[row]["balancing"]]
+        + [column[row] for column in at.values()]
+        + [facts[row]["p_nondominated"], "yes" if facts[row]["on_front"] else "perhaps"]
+        for row in rows
     ]
-    headers = ["point", *length, "architecture", "balancing", *keys, "P(non-dominated)", "on front"]
-    print_table(headers, rows, f"front of heads on {result.run.key}, by {NAMES[frontier.split]}")
+    headers = ["point", *length, "architecture", "balancing", *at, "P(non-dominated)", "on front"]
+    print_table(headers, lines, f"front of heads on {result.run.key}, by {NAMES[frontier.split]}")
     volume = frontier.volume
     sure = f" (90% interval {volume.low:.6f} to {volume.high:.6f})" if volume else ""
     say(f"hypervolume {frontier.hypervolume:.6f}{sure}, {_basis(result)}")
     if frontier.answer:
         say(f"gradient methods against static weights: {frontier.answer.sentence}")
-    keys = replicate_keys(frontier.objectives)
-    if frontier.table[[f"{key}.low" for key in keys]].notna().any(axis=None):
-        rows = [[row["point"], *(row[key] for key in length), *(_ends(row, key) for key in keys)] for row in likely]
-        print_table(["point", *length, *keys], rows, f"90% intervals, of seeds and of the data's rows; {_ROWS}")
-    headers, rows = area_table(result.areas, frontier.table, str(result.run.card.group))
-    if rows:
-        print_table(headers, rows, f"areas under the curve on {NAMES[CONFIRM]}; a random order has .5")
-    rows = [
-        [row["name"], row["replicates"], row["p_nondominated"], *(_with_ends(row, key) for key in keys)]
-        for row in frontier.table[frontier.table["role"] != "trial"].to_dict("records")
+    if any(np.isfinite(low).any() for _, low, _ in measured.values()):
+        lines = [
+            [facts[row]["point"], *(facts[row][key] for key in length)]
+            + [_ends(low[row], high[row]) for _, low, high in measured.values()]
+            for row in rows
+        ]
+        print_table(["point", *length, *measured], lines, f"90% intervals, of seeds and of the data's rows; {_ROWS}")
+    headers, texts = area_table(result.areas, table, str(result.run.card.group))
+    if texts:
+        print_table(headers, texts, f"areas under the curve on {NAMES[CONFIRM]}; a random order has .5")
+    lines = [
+        [each["name"], each["replicates"], each["p_nondominated"]]
+        + [_with_ends(*(part[row] for part in parts)) for parts in measured.values()]
+        for row, each in enumerate(facts)
+        if each["role"] != "trial"
     ]
-    if rows:
-        headers = ["baseline", "replicates", "P(non-dominated)", *keys]
-        print_table(headers, rows, f"baselines, trained with the same care; {_ROWS}")
+    if lines:
+        headers = ["baseline", "replicates", "P(non-dominated)", *measured]
+        print_table(headers, lines, f"baselines, trained with the same care; {_ROWS}")
 
 
-def _with_ends(row: Mapping[Any, Any], key: str) -> str | None:
-    mean, ends = row[f"{key}.mean"], _ends(row, key)
+def _with_ends(mean: float, low: float, high: float) -> str | None:
+    ends = _ends(low, high)
     return None if mean != mean else f"{mean:.5g} ({ends})" if ends else f"{mean:.5g}"
 
 
-def _ends(row: Mapping[Any, Any], key: str) -> str | None:
-    low, high = row[f"{key}.low"], row[f"{key}.high"]
+def _ends(low: float, high: float) -> str | None:
     return None if low != low else f"{low:.5g} to {high:.5g}"
 
 

@@ -69,7 +69,7 @@ def deploy(
             print_json({"model": planned.name, "tracking": uri, "moves": [vars(each) for each in moves]})
             return
         if not (promote or rollback):
-            say(f"the run's verdict: {planned.result.verdict.answer}")
+            say(f"the run's verdict: {planned.result.verdict.told[0]}")
             say(planned.pick.reason)
             say(f"would train {planned.training}")
             say(f"would register the model at {uri}")
@@ -87,11 +87,11 @@ def deploy(
     if json:
         document: dict[str, Any] = {"model": planned.name, "version": number, "alias": as_.value, "tracking": uri}
         document |= {"package": str(package.folder), "agreement": package.manifest.agreement}
-        document |= {"verdict": planned.result.verdict.answer}
+        document |= {"verdict": planned.result.verdict.told[0]}
         document |= {"score": package.manifest.score.model_dump(mode="json"), "outcomes": package.manifest.outcomes}
         print_json(document | {"moves": [vars(each) for each in moves], "test": package.manifest.provenance["test"]})
         return
-    say(f"the run's verdict: {planned.result.verdict.answer}")
+    say(f"the run's verdict: {planned.result.verdict.told[0]}")
     say(planned.pick.reason)
     for engine, difference in package.manifest.agreement.items():
         say(f"{engine}: probabilities differ by at most {difference:.1e} from the trained model's")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.atomic import atomic_path
 from bench.cli.fronts import show_experiment, show_front, show_pick
 from bench.cli.options import Full, Home, Json, RunName, opened
 from bench.cli.output import TerminalProgress, print_json, print_table, quantity, say
@@ -122,20 +123,31 @@ def frontier_command(
     ] = None,
     heads: Annotated[bool, typer.Option("--heads", help="Show the front of heads, task against task.")] = False,
     full: Full = False,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write all cells as one long table to this file.")
+    ] = None,
     json: Json = False,
     home: Home = None,
 ) -> None:
     """Show whether to switch and the front that is served; with --heads that of heads; or of an MLflow experiment."""
-    from bench.run.results import result_of
+    import pandas as pd
+
+    from bench.run.results import cells_of, result_of
 
     if (run_ is None) == (experiment is None):
         raise UserError("expected a RUN or --experiment NAME, found " + ("neither" if run_ is None else "both"))
     if experiment is not None:
+        if csv is not None:
+            raise UserError("--csv: expected a RUN beside it, found --experiment")
         show_experiment(experiment, tracking, json, home)
         return
     if tracking is not None or run_ is None:
         raise UserError("--tracking: expected --experiment NAME beside it; a run's front is read from its own storage")
     results = [result_of(dataset_run) for dataset_run in opened(run_, home).datasets.values()]
+    if csv is not None:
+        table = pd.concat([cells_of(result).assign(dataset=result.run.key) for result in results], ignore_index=True)
+        with atomic_path(csv.expanduser()) as temporary:
+            table.to_csv(temporary, index=False)
     if json:
         print_json(frontier_document(results))
         return

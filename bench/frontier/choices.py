@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,15 +36,13 @@ from bench.objectives import (
     ranked,
 )
 from bench.records import Point
-from bench.rows import CONFIRM, SEARCH
+from bench.results.ledger import FACTS, Ledger
+from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
-
-if TYPE_CHECKING:
-    from bench.frontier.served.served import Served
 
 Floats = NDArray[np.float64]
 
-ROW = ("point", "name", "architecture", "role", "kind", "weights", "p_nondominated", "on_front", "size")
+ROW = (*FACTS, "size")
 """Columns of `Choices.table` that are no metrics."""
 DRAWS = 1000
 """Posterior draws of heads, where there is no served front."""
@@ -69,8 +67,7 @@ class Choices:
         drawn: metrics with posterior draws.
         draws: (D, rows, drawn), paired over rows; D is 0 where no noise is known.
         current: row of the current point; None where nothing was confirmed.
-        segments: columns `row, segment, outcome, gain, low, high`: difference from current by segment of the rows, as
-            a fraction of current's value there, with its paired 90% interval.
+        ledger: of the served front, whose rows these are, without test; None for heads.
     """
 
     table: pd.DataFrame
@@ -79,7 +76,7 @@ class Choices:
     drawn: tuple[str, ...]
     draws: NDArray[Any]
     current: int | None
-    segments: pd.DataFrame | None = None
+    ledger: Ledger | None = None
 
     def __len__(self) -> int:
         return len(self.table)
@@ -174,35 +171,31 @@ class Choices:
             raise UserError(f"{where}: '{name}' has no best direction; bound it by guard.within")
 
 
-def served_choices(served: Served, points: Iterable[Point]) -> Choices:
+def served_choices(served: Ledger, points: Iterable[Point]) -> Choices:
     """The rows of a served front, with the metrics of heads and costs of their points."""
-    names = tuple(outcome.name for outcome in served.outcomes)
+    ledger, names = served.without(TEST), served.names
     known = {point.id: point for point in points}
     own = [known.get(str(point)) for point in served.table["point"]]
     heads = [name for name in _metrics([point for point in own if point]) if name not in names]
-    table = served.table[list(ROW[:-1])].reset_index(drop=True)
-    confirm, searched = (
-        served.table.reindex(columns=[f"{split}/{name}" for name in names]).to_numpy(float)
-        for split in (CONFIRM, SEARCH)
-    )
-    values = _together(confirm, searched)
-    table = table.assign(**dict(zip(names, values.T, strict=True)))
-    cells = served.segments[served.segments["split"] == CONFIRM]
-    gained = cells[["row", "segment", "outcome", "gain", "gain.low", "gain.high"]].reset_index(drop=True)
-    cells = cells.assign(name=cells["outcome"].astype(str) + "[" + cells["segment"].astype(str) + "]")
-    by_segment = cells.pivot(index="row", columns="name", values="value").reindex(table.index)
-    by_segment = by_segment.dropna(axis="columns", how="all")  # of too few positive rows
-    outcomes: dict[str, Direction] = {outcome.name: outcome.direction for outcome in served.outcomes}
+    confirm = ledger.at(CONFIRM)
+    values = _together(confirm, ledger.at(SEARCH))
+    columns = dict(zip(names, values.T, strict=True))
+    by_slice = {
+        f"{name}[{slice}]": column
+        for name in sorted(names)
+        for slice in sorted(ledger.slices(CONFIRM))
+        if np.isfinite(column := ledger.at(CONFIRM, slice=slice)[:, names.index(name)]).any()  # else: few positive rows
+    }
+    table = served.table[list(ROW[:-1])].assign(**columns, **by_slice)
+    outcomes: dict[str, Direction] = {each.name: each.direction for each in served.measures}
     return Choices(
-        table=_with_points(table.join(by_segment), own, heads),
-        directions=_directions(heads)
-        | outcomes
-        | {name: outcomes[name.partition("[")[0]] for name in map(str, by_segment)},
+        table=_with_points(table, own, heads),
+        directions=_directions(heads) | outcomes | {name: outcomes[name.partition("[")[0]] for name in by_slice},
         objectives=names,
         drawn=names,
-        draws=served.draws * np.divide(values, confirm, out=np.ones_like(values), where=confirm > 0),
+        draws=ledger.draws[CONFIRM] * np.divide(values, confirm, out=np.ones_like(values), where=confirm > 0),
         current=served.current,
-        segments=None if gained.empty else gained.rename(columns={"gain.low": "low", "gain.high": "high"}),
+        ledger=ledger,
     )
 
 

@@ -3,91 +3,119 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from bench.atomic import atomic_path
 from bench.errors import listed
 from bench.frontier.comparison.beyond import Answer
 from bench.frontier.pareto import UNRANKED, hypervolume, ranks, resolve_reference
-from bench.frontier.points import BASELINE, candidates, confirmed, estimates, points, points_of_run, rows_of, source_ids
-from bench.frontier.statistics import Interval, replicate_keys, statistics, tabulate
-from bench.objectives import Objective
+from bench.frontier.points import (
+    BASELINE,
+    candidates,
+    confirmed,
+    estimates,
+    points,
+    points_of_run,
+    replicated,
+    rows_of,
+    source_ids,
+)
+from bench.frontier.posterior import p_nondominated, posterior_draws
+from bench.frontier.samples import samples_of, seed_noise
+from bench.frontier.statistics import differences, intervals, volume_interval
+from bench.objectives import Objective, in_thousandths
 from bench.records import Point, TrialRecord
-from bench.rows import CONFIRM, SEARCH
+from bench.results.effect import Effect
+from bench.results.ledger import ALL, PARTS, Ledger
+from bench.rows import CONFIRM, SEARCH, TEST
+from bench.seeds import derive
 
+Floats = NDArray[np.float64]
 PLAUSIBLE = 0.05
 """A point that nothing dominates with at least this probability may belong to the front."""
 SUSPECT, APART = 0.98, 0.03
 """AUC from which on trees tell a task almost fully, and how far networks must be behind to make that suspicious."""
+LIMITS = ("cost/parameters", "cost/latency_ms")
+"""Costs of each point that its table has."""
+VOLUMES = 1000
+"""Posterior draws of which the hypervolume is taken."""
 
 
 @dataclass(frozen=True)
-class Frontier:
-    """The non-dominated set among all points of a run, see `bench.frontier.points`.
+class Frontier(Ledger):
+    """The non-dominated set among all points of a run in its objectives, see `bench.frontier.points`.
+
+    The table has trials by number and length, then baselines, then the current point. Besides its facts: `trial`
+    (missing for the others); in a search by rungs `rung`, from 0, and `samples` that it was trained on; `sharing,
+    funnel, balancing, baseline, config` (JSON), `params`, costs; `replicates` and `replicates_failed`; `rank` (0 is the
+    front; missing for points that were not compared).
+
+    Cells of validation are what the search saw, those of confirmation rows and test means over replicates. Gains are
+    over the point `against`, else in each objective over its best single-task model.
 
     Attributes:
-        table: one row for each of them, trials by number and length, then baselines, then the current point: `point`
-            (its id), `name`, `role` (trial, baseline or current), `trial` (missing for the others); in a search by
-            rungs `rung`, from 0, and `samples` that it was trained on; `architecture, sharing, funnel, balancing,
-            baseline, config` (JSON); for each objective under its key on validation (`valid/income.auc`) the value the
-            search saw; where there are replicates, `<key>.mean` and `<key>.sd` on confirmation rows
-            (`confirm/income.auc`) and test; `replicates` and `replicates_failed`; `rank` (0 is the front; missing for
-            points that were not compared), `on_front`; `<key>.low` and `<key>.high`, the ends of the means' 90%
-            intervals; `<key>.gain`, `<key>.gain.low` and `<key>.gain.high`, how much better the mean is than that of
-            the point `against`, in the metric's unit, and its paired 90% interval; `p_nondominated`.
-        points: of the rows.
+        points: of the table's rows.
         split: whose rows it was compared on: `bench.rows.CONFIRM` where points were confirmed (only those are compared
             then), else `SEARCH`.
         reference: of the hypervolume, by objective name.
         hypervolume: of the points of trials: of what the search found.
-        volume: the same of true values, see `bench.frontier.statistics.statistics`; None where nothing is known.
+        volume: the same of true values: that of the means less the bias that it has from taking the best of noisy
+            values; None where nothing is known.
         answer: whether gradient methods lie beyond static weights, on test; None until somebody has asked.
         against: id of the point that gains are differences from: the current point, else the best single-task models;
             None where neither has replicates.
     """
 
-    table: pd.DataFrame
     points: tuple[Point, ...]
-    objectives: tuple[Objective, ...]
     split: str
     reference: dict[str, float]
     hypervolume: float
-    volume: Interval | None = None
+    volume: Effect | None = None
     answer: Answer | None = None
     against: str | None = None
 
     @property
-    def basis(self) -> str:
-        """`replicates` where points were confirmed, else `search`."""
-        return "replicates" if self.split == CONFIRM else "search"
-
-    @property
     def keys(self) -> list[str]:
         """The objectives' keys on the frontier's split."""
-        return [objective.key(self.split) for objective in self.objectives]
+        return [objective.key(self.split) for objective in self.measures]
 
     @property
-    def front(self) -> pd.DataFrame:
-        """The table's rows on the front, best in the first objective first, with their estimates under `keys`."""
-        rows = self._estimated(self.table[self.table["on_front"]])
-        order = [self.objectives[0].direction == "minimize", True]
-        return rows.sort_values([self.keys[0], "trial"], ascending=order, kind="stable", ignore_index=True)
+    def estimates(self) -> Floats:
+        """(S, M), what points are compared by: of a cost that no replicate measured, the search's value."""
+        found, costs = self.at(self.split), [not each.is_metric for each in self.measures]
+        return np.where(np.isnan(found) & costs, self.at(SEARCH), found)
 
     @property
-    def by_trial(self) -> pd.DataFrame:
-        """The table with one row a trial: its point of the best rank, the longest of equals."""
-        rows = (
-            self.table[self.table["role"] == "trial"]
-            .iloc[::-1]
-            .sort_values("rank", kind="stable")
-            .drop_duplicates("trial")
-        )
-        return rows.sort_values("trial", ignore_index=True)
+    def best(self) -> list[int]:
+        """Rows of the front, best in the first objective first."""
+        value = self.measures[0].sign * self.estimates[:, 0]
+        return sorted(np.flatnonzero(self.front).tolist(), key=lambda row: (-value[row], self._trial(row)))
+
+    @property
+    def plausible(self) -> list[int]:
+        """Rows of the front, and then those that are on it with a probability of at least `PLAUSIBLE`."""
+        chance = np.where(self.front, 2.0, self.table["p_nondominated"].to_numpy(float))
+        value = np.nan_to_num(self.measures[0].sign * self.estimates[:, 0], nan=-np.inf)
+        rows = np.flatnonzero(chance >= PLAUSIBLE).tolist()
+        return sorted(rows, key=lambda row: (-chance[row], -value[row], self._trial(row)))
+
+    @property
+    def by_trial(self) -> dict[int, int]:
+        """By trial its row of the best rank, the longest of equals."""
+        rank = self.table["rank"].astype(float).fillna(math.inf)
+        rows = np.flatnonzero(self.table["role"] == "trial").tolist()
+        best = sorted(rows, key=lambda row: (rank[row], -row))
+        return dict(sorted((int(self._trial(row)), row) for row in best[::-1]))
+
+    def _trial(self, row: int) -> float:
+        number = self.table["trial"].iloc[row]
+        return math.inf if pd.isna(number) else float(number)
 
     @property
     def suspicion(self) -> str:
@@ -97,39 +125,18 @@ class Frontier:
         often known only after the impression.
         """
         found = []
-        for objective in self.objectives:
-            key = f"{objective.key(CONFIRM)}.mean"
-            task, _, metric = objective.name.rpartition(".")
-            if metric in ("auc", "gauc") and key in self.table:
-                values = self.table[key].astype(float)
-                trees = values[self.table["point"] == "trees"].max()
-                networks = values[self.table["role"] == "trial"].max()
-                if trees >= SUSPECT and networks <= trees - APART:
+        for values, name in zip(self.at(CONFIRM).T, self.names, strict=True):
+            task, _, metric = name.rpartition(".")
+            if metric in ("auc", "gauc"):
+                trees, networks = (
+                    np.fmax.reduce(values[of.to_numpy()], initial=-np.inf)
+                    for of in (self.table["point"] == "trees", self.table["role"] == "trial")
+                )
+                if trees >= SUSPECT and -np.inf < networks <= trees - APART:
                     found.append(f"{task} ({metric.upper()} {trees:.3f}; networks {networks:.3f})")
         if not found:
             return ""
         return f"Boosted trees tell {listed(found)} almost fully: first check that no input is known only afterwards."
-
-    def _estimated(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Some of the table's rows, with what they were compared by under `keys`."""
-        rows = rows.copy()
-        for key in self.keys:
-            if f"{key}.mean" in rows:
-                rows[key] = rows[f"{key}.mean"].fillna(rows[key]) if key in rows else rows[f"{key}.mean"]
-        return rows
-
-    @property
-    def plausible(self) -> pd.DataFrame:
-        """The table's rows on the front, and those that are on it with a probability of at least `PLAUSIBLE`.
-
-        The front first, then by falling probability; with their estimates under `keys`.
-        """
-        rows = self._estimated(self.table[self.table["on_front"] | (self.table["p_nondominated"] >= PLAUSIBLE)])
-        value = rows[self.keys[0]] * self.objectives[0].sign
-        order = rows.assign(value=value, chance=rows["p_nondominated"].where(~rows["on_front"], 1.0))
-        return order.sort_values(["on_front", "chance", "value", "trial"], ascending=[False, False, False, True])[
-            list(rows.columns)
-        ].reset_index(drop=True)
 
     def to_json(self) -> dict[str, Any]:
         """The document of `seesaw frontier --json`.
@@ -137,70 +144,66 @@ class Frontier:
         A point's `metrics` are the search's values (`valid/..`) and its replicates' means (`confirm/..`, `test/..`).
         """
         volume = self.volume
+        others = [row for row, point in enumerate(self.points) if point.role != "trial"]
         return {
-            "points": [self._point(row) for row in self.front.to_dict("records")],
+            "points": [self._point(row) for row in self.best],
             **({"answer": self.answer.to_json()} if self.answer else {}),
-            "baselines": [self._baseline(at) for at, point in enumerate(self.points) if point.role != "trial"],
+            "baselines": [self._baseline(row) for row in others],
             "hypervolume": {
                 "value": self.hypervolume,
                 **({"ci": [volume.low, volume.high], "corrected": volume.value} if volume else {}),
                 "reference": self.reference,
                 "split": self.split,
-                "basis": self.basis,
+                "basis": "replicates" if self.split == CONFIRM else "search",
             },
         }
 
-    def _point(self, row: Mapping[Any, Any]) -> dict[str, Any]:
+    def _point(self, row: int) -> dict[str, Any]:
+        facts = self.table.iloc[row]
         point: dict[str, Any] = {
-            "point": row["point"],
-            "role": row["role"],
-            "trial": _known(row["trial"]),
-            **({"samples": _known(row["samples"])} if "samples" in row else {}),
-            "architecture": row["architecture"],
-            "config": json.loads(row["config"]),
-            "metrics": {
-                key: row[key]
-                for each in self.objectives
-                for key in (each.key(SEARCH), each.key(self.split))
-                if pd.notna(row[key])
-            },
-            "replicates": row["replicates"],
+            "point": facts["point"],
+            "role": facts["role"],
+            "trial": _known(facts["trial"]),
+            **({"samples": _known(facts["samples"])} if "samples" in facts else {}),
+            "architecture": facts["architecture"],
+            "config": json.loads(facts["config"]),
+            "metrics": self._numbers(row, splits=(SEARCH,)) | self._by_key(self.estimates[row], self.split),
+            "replicates": int(facts["replicates"]),
         }
-        if row["replicates"]:
-            means, ends = self._means(row)
-            point["metrics"] |= means
-            point["sd"] = {key: row[f"{key}.sd"] for key in means if pd.notna(row[f"{key}.sd"])}
-            point["ci"] = ends
-        if pd.notna(row["p_nondominated"]):
-            point["p_nondominated"] = row["p_nondominated"]
+        if facts["replicates"]:
+            point["metrics"] |= self._numbers(row)
+            point["sd"] = self._numbers(row, "sd")
+            point["ci"] = self._ends(row)
+        if pd.notna(facts["p_nondominated"]):
+            point["p_nondominated"] = float(facts["p_nondominated"])
         return point
 
-    def _baseline(self, at: int) -> dict[str, Any]:
+    def _baseline(self, row: int) -> dict[str, Any]:
         """A baseline or the current point: `metrics` and `ci` by key, without what was not measured."""
-        row, point = self.table.iloc[at].to_dict(), self.points[at]
-        means, ends = self._means(row)
+        facts, point = self.table.iloc[row], self.points[row]
         numbers = sorted({int(of.partition("@")[0]) for of in source_ids(point)})
         return {
             "name": point.id,
             **({"trials": numbers} if numbers else {}),
-            "replicates": row["replicates"],
-            "metrics": means,
-            "ci": ends,
-            "on_front": row["on_front"],
-            "p_nondominated": _known(row["p_nondominated"]),
+            "replicates": int(facts["replicates"]),
+            "metrics": self._numbers(row),
+            "ci": self._ends(row),
+            "on_front": bool(facts["on_front"]),
+            "p_nondominated": _known(facts["p_nondominated"]),
         }
 
-    def _means(self, row: Mapping[Any, Any]) -> tuple[dict[str, float], dict[str, list[float]]]:
-        """Means over replicates by key, and the ends of their intervals."""
-        means = {key: row[f"{key}.mean"] for key in replicate_keys(self.objectives) if pd.notna(row[f"{key}.mean"])}
-        return means, {key: [row[f"{key}.low"], row[f"{key}.high"]] for key in means if pd.notna(row[f"{key}.low"])}
+    def _numbers(self, row: int, part: str = "value", splits: Sequence[str] = (CONFIRM, TEST)) -> dict[str, float]:
+        """By key what is known of a point; without more, of its replicates."""
+        found = (self._by_key(self.at(split, part)[row], split) for split in splits)
+        return {key: value for each in found for key, value in each.items()}
 
-    def write(self, folder: Path) -> Path:
-        """Writes the table as `frontier.parquet` into a folder, whole or not at all."""
-        target = folder / "frontier.parquet"
-        with atomic_path(target) as temporary:
-            self.table.to_parquet(temporary, index=False)
-        return target
+    def _by_key(self, values: Floats, split: str) -> dict[str, float]:
+        found = zip(self.measures, values.tolist(), strict=True)
+        return {each.key(split): value for each, value in found if value == value}
+
+    def _ends(self, row: int) -> dict[str, list[float]]:
+        high = self._numbers(row, "high")
+        return {key: [low, high[key]] for key, low in self._numbers(row, "low").items()}
 
 
 def frontier(
@@ -229,24 +232,139 @@ def frontier(
     compared = candidates(apart)
     split = rows_of(apart)
     values = estimates(compared, objectives, split)
-    table = tabulate(every, objectives)
     places = {point.id: place for point, place in zip(compared, ranks(values, objectives), strict=True)}
-    keys = [same.get(point.id, point.id) for point in every]
-    place = pd.Series([places.get(one) for one in keys], dtype=float)
+    ids = [same.get(point.id, point.id) for point in every]
+    place = pd.Series([places.get(one) for one in ids], dtype=float)
+    table = _facts(every)
     table["rank"] = place.where(place != UNRANKED).astype("Int64")
     table["on_front"] = (table["rank"] == 0).fillna(False).astype(bool)
     against = _reference(every)
-    known, volume = statistics(apart, objectives, at, split, seed, same.get(against or "", against))
+    chances, volume = _of_front(apart, objectives, at, split, seed)
+    table["p_nondominated"] = np.array([chances.get(one, np.nan) for one in ids], dtype=float)
+    row = next((row for row, point in enumerate(every) if point.id == against), None)
     return Frontier(
-        table=table.join(known.reindex(keys).set_axis(table.index)),
+        measures=tuple(objectives),
+        table=table,
+        cells=_cells(every, apart, ids, objectives, row) if chances else _cells(every, (), ids, objectives, row),
+        draws={},
+        current=row,
         points=tuple(every),
-        objectives=tuple(objectives),
         split=split,
         reference=at,
         hypervolume=hypervolume(values[[point.role == "trial" for point in compared]], objectives, at),
         volume=volume,
         against=against,
     )
+
+
+def _of_front(
+    points: Sequence[Point], objectives: Sequence[Objective], reference: Mapping[str, float], split: str, seed: int
+) -> tuple[dict[str, float], Effect | None]:
+    """By id P(non-dominated), and the hypervolume of the true values of trials; nothing where no noise is known."""
+    found = samples_of(points, [objective.key(split) for objective in objectives])
+    samples = list(found.values())
+    noise = seed_noise(samples) if samples else None
+    if noise is None:
+        return {}, None
+    chances = p_nondominated(samples, objectives, derive(seed, "p_nondominated"))
+    assert chances is not None
+    about = posterior_draws(samples, noise, derive(seed, "hypervolume"), VOLUMES)
+    trials = {point.id for point in points if point.role == "trial"}
+    searched = [at for at, key in enumerate(found) if key in trials]
+    of_trials = [samples[at] for at in searched]
+    known = dict(zip(found, chances.tolist(), strict=True))
+    if not of_trials:
+        return known, None
+    volume = volume_interval(of_trials, about[:, searched], objectives, reference)
+    return known, Effect(volume.value, volume.low, volume.high)
+
+
+def _facts(points: Sequence[Point]) -> pd.DataFrame:
+    """The table's first columns; an empty run has them, too."""
+    unused = Point("trees", {}, "")  # so that there are columns
+    table = pd.DataFrame([_fact(point) for point in (*points, unused)]).iloc[:-1]
+    if not any(point.rungs for point in points):
+        table = table.drop(columns=["rung", "samples"])
+    whole = [name for name in ("trial", "rung", "samples") if name in table]
+    return table.astype(dict.fromkeys(whole, "Int64"))  # which a baseline may lack
+
+
+def _fact(point: Point) -> dict[str, Any]:
+    failed = sum(run.failure is not None for run in point.replicates)
+    return {
+        "point": point.id,
+        "name": point.name,
+        "role": point.role,
+        "kind": None,
+        "weights": None,
+        "trial": point.number,
+        "rung": len(point.rungs) - 1 if point.rungs else None,
+        "samples": point.samples,
+        "architecture": point.architecture,
+        "sharing": point.sharing,
+        "funnel": point.funnel,
+        "balancing": point.balancing,
+        "baseline": point.baseline,
+        "config": json.dumps(point.config),
+        "params": point.params,
+        **{name: point.metrics.get(name) for name in LIMITS},
+        "replicates": len(point.replicates) - failed,
+        "replicates_failed": failed,
+    }
+
+
+VALUE, LOW, HIGH, GAIN, GAIN_LOW, GAIN_HIGH, SD = range(len(PARTS))
+
+
+def _cells(
+    every: Sequence[Point], known: Sequence[Point], ids: Sequence[str], objectives: Sequence[Objective], row: int | None
+) -> dict[tuple[str, str], Floats]:
+    """Cells of all points. Each metric is taken by itself, as some may be missing somewhere.
+
+    Args:
+        known: points whose noise is known.
+        ids: of all points, in whose place others are known.
+        row: of the point that gains are over.
+    """
+    found = {(split, ALL): np.full((len(every), len(objectives), len(PARTS)), np.nan)
+             for split in (SEARCH, CONFIRM, TEST)}  # fmt: skip
+    single = np.array([point.sharing == BASELINE for point in every], dtype=bool)
+    for (split, _), cells in found.items():
+        for column, objective in enumerate(objectives):
+            own, key = cells[:, column], objective.key(split)
+            if split == SEARCH:
+                own[:, VALUE] = [point.metrics.get(key, np.nan) for point in every]
+            else:
+                for at, values in enumerate(replicated(point, key) for point in every):
+                    own[at, VALUE] = np.mean(values) if values else np.nan
+                    own[at, SD] = np.std(values, ddof=1) if len(values) > 1 else np.nan
+                _intervals(own, known, ids, key, objective, row)
+            best = objective.sign * np.fmax.reduce(own[single, VALUE] * objective.sign, initial=np.nan)
+            base = best if row is None else own[row, VALUE]
+            unit = 1.0 if in_thousandths(objective.name) else abs(base)
+            own[:, GAIN] = objective.sign * (own[:, VALUE] - base) / unit
+            own[:, [GAIN_LOW, GAIN_HIGH]] /= unit
+    return found
+
+
+def _intervals(
+    cells: Floats, points: Sequence[Point], ids: Sequence[str], key: str, objective: Objective, row: int | None
+) -> None:
+    """Sets the ends of a metric's intervals, and of its gains over a row, of cells (S, parts)."""
+    samples = samples_of(points, [key])
+    if not samples:
+        return
+    rows = [(at, list(samples).index(one)) for at, one in enumerate(ids) if one in samples]
+    of, apart = intervals(list(samples.values())), differences(list(samples.values()))
+    if of is None or apart is None:
+        return
+    for at, place in rows:
+        cells[at, [LOW, HIGH]] = of[place][0].low, of[place][0].high
+    if row is not None and ids[row] in samples:
+        current = list(samples).index(ids[row])
+        for at, place in rows:
+            (gain,) = apart.gains(place, current, [objective])
+            cells[at, [GAIN_LOW, GAIN_HIGH]] = gain.low, gain.high
 
 
 def _reference(points: Sequence[Point]) -> str | None:

@@ -13,7 +13,9 @@ from bench.errors import UserError, unknown
 from bench.frontier.choices import THOUSANDTHS, Choices
 from bench.frontier.policy import LEAST_SHARE, LOSS, PICK_RULES, Policy, Terms, share_of_current
 from bench.frontier.remedies import Breach, Remedy, loosened, round_up
-from bench.frontier.statistics import LEVEL, error_of
+from bench.frontier.statistics import error_of
+from bench.results.effect import LEVEL
+from bench.rows import CONFIRM
 
 Floats = NDArray[np.float64]
 ROUNDING = 1e-12
@@ -309,36 +311,43 @@ class Judge:
         guard, found = self.policy.guard.segments, dict[int, list[Breach]]()
         if guard is None:
             return found
-        if self.choices.segments is None or self.choices.current is None:
+        ledger, current = self.choices.ledger, self.choices.current
+        slices = [] if ledger is None else ledger.slices(CONFIRM)
+        if ledger is None or not slices or current is None:
             raise UserError(
                 "guard.segments: expected outcomes by segment, found none; they need [segments] on the data set's card "
                 "and confirmed points with kept predictions"
             )
-        given, cells = guard.max_loss, self.choices.segments
+        given = guard.max_loss
         of = given if isinstance(given, dict) else dict.fromkeys(self.choices.objectives, given)
         for name in of:
             self.choices.check(name, "guard.segments.max_loss")
-        kinds = cells["segment"].astype(str).str.split("=", n=1).str[0]
+        kinds = [slice.partition("=")[0] for slice in slices]
         for name in guard.of:
-            if name not in set(kinds):
+            if name not in kinds:
                 raise UserError(f"guard.segments.of: {unknown('segment', name, dict.fromkeys(kinds))}")
-        cells = cells[cells["outcome"].isin(list(of)) & (kinds.isin(guard.of) if guard.of else True)]
-        here = cells[cells["row"] != self.choices.current].groupby(["segment", "outcome"], sort=False)["gain"].count()
-        self.untold = tuple(dict.fromkeys(str(segment) for segment, _ in here[here == 0].index))
-        cells = cells.dropna(subset=["gain", "low", "high"])
-        error = (cells["high"] - cells["low"]) / (2 * ndtri(0.5 + LEVEL / 2))
-        tests = cells.groupby("row")["gain"].transform("size")
-        least = -(cells["gain"] + ndtri(1 - (1 - guard.confidence) / tests) * error)  # the loss is larger than that
-        allowed = cells["outcome"].map(of)
-        beyond = cells.assign(least=least, allowed=allowed)[(least > allowed + ROUNDING).to_numpy()]
-        for cell in beyond[beyond["row"] != self.choices.current].itertuples():
+        slices = [slice for slice, kind in zip(slices, kinds, strict=True) if kind in guard.of or not guard.of]
+        names = [name for name in ledger.names if name in of]
+        columns = [ledger.names.index(name) for name in names]
+        gain, low, high = (
+            np.stack([ledger.at(CONFIRM, f"gain{end}", slice)[:, columns] for slice in slices], axis=1)
+            for end in ("", "_low", "_high")
+        )  # (rows, slices, outcomes)
+        blind = np.isfinite(np.delete(gain, current, axis=0)).sum(axis=0) == 0  # (slices, outcomes)
+        self.untold = tuple(slice for slice, each in zip(slices, blind, strict=True) if each.any())
+        tests = np.isfinite(gain + low + high).sum(axis=(1, 2), keepdims=True)
+        error = (high - low) / (2 * ndtri(0.5 + LEVEL / 2))
+        least = -(gain + ndtri(1 - (1 - guard.confidence) / np.maximum(tests, 1)) * error)  # the loss is larger
+        beyond = np.nan_to_num(least, nan=-np.inf) > np.array([of[name] for name in names]) + ROUNDING
+        beyond[current] = False
+        for row, place, at in np.argwhere(beyond).tolist():
+            name, loss = names[at], float(least[row, place, at])
             text = (
-                f"it loses {-cell.gain:.2%} of current's {cell.outcome} in the segment {cell.segment} (at least "
-                f"{cell.least:.2%} with {guard.confidence:.0%} confidence), where {_percent(cell.allowed)} is allowed"
+                f"it loses {-gain[row, place, at]:.2%} of current's {name} in the segment {slices[place]} (at least "
+                f"{loss:.2%} with {guard.confidence:.0%} confidence), where {_percent(of[name])} is allowed"
             )
-            key = str(cell.outcome) if isinstance(given, dict) else None
-            remedy = Remedy("guard.segments.max_loss", key, float(round_up(cell.least)))
-            found.setdefault(int(cell.row), []).append(Breach(text, cell.least - cell.allowed, remedy))
+            remedy = Remedy("guard.segments.max_loss", name if isinstance(given, dict) else None, float(round_up(loss)))
+            found.setdefault(row, []).append(Breach(text, loss - of[name], remedy))
         return found
 
 

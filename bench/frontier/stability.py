@@ -27,9 +27,8 @@ from bench.frontier.choices import Choices
 from bench.frontier.judging import Judge
 from bench.frontier.pareto import lattice, steps_within
 from bench.frontier.policy import Floats
+from bench.results.effect import MARGIN
 
-MARGIN = 0.005
-"""The most that a choice may lose in any metric and be as good: .5% of an outcome, or .0005 of a head's AUC."""
 SURE = 0.95
 """One-sided confidence with which a loss is more than noise."""
 

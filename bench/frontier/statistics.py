@@ -8,25 +8,17 @@ same seeds. `differences` is the only place that compares two configurations.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit, stdtrit
 
 from bench.frontier.pareto import hypervolume
-from bench.frontier.points import replicated
-from bench.frontier.posterior import p_nondominated, posterior_draws
-from bench.frontier.samples import Sample, between, samples_of, satterthwaite, seed_noise, variance
+from bench.frontier.samples import Sample, between, satterthwaite, seed_noise, variance
 from bench.objectives import Objective
-from bench.records import Point
-from bench.rows import CONFIRM, SEARCH, TEST
-from bench.seeds import derive
 
 Floats = NDArray[np.float64]
 
@@ -185,100 +177,6 @@ def _on_logits(of: Interval) -> Interval:
     reach = (of.high - of.value) / (value * (1 - value))
     low, high = expit(logit(value) + np.array([-reach, reach]))
     return replace(of, low=float(low), high=float(high))
-
-
-def tabulate(points: Sequence[Point], objectives: Sequence[Objective]) -> pd.DataFrame:
-    """The rows of `Frontier.table`, without its last columns. An empty run has its columns too."""
-    unused = Point("trees", {}, "")  # so that there are columns
-    table = pd.DataFrame([_row(point, objectives) for point in (*points, unused)]).iloc[:-1]
-    if not any(point.rungs for point in points):
-        table = table.drop(columns=["rung", "samples"])
-    whole = [name for name in ("trial", "rung", "samples") if name in table]
-    return table.astype(dict.fromkeys(whole, "Int64"))  # which a baseline may lack
-
-
-def replicate_keys(objectives: Sequence[Objective]) -> list[str]:
-    """Keys whose replicate means and deviations the table holds; a cost has one key for all splits."""
-    return list(dict.fromkeys(each.key(split) for split in (CONFIRM, TEST) for each in objectives))
-
-
-def _row(record: Point, objectives: Sequence[Objective]) -> dict[str, Any]:
-    failed = sum(run.failure is not None for run in record.replicates)
-    row: dict[str, Any] = {
-        "point": record.id,
-        "name": record.name,
-        "role": record.role,
-        "trial": record.number,
-        "rung": len(record.rungs) - 1 if record.rungs else None,
-        "samples": record.samples,
-        "architecture": record.architecture,
-        "sharing": record.sharing,
-        "funnel": record.funnel,
-        "balancing": record.balancing,
-        "baseline": record.baseline,
-        "config": json.dumps(record.config),
-    }
-    row |= {each.key(SEARCH): record.metrics.get(each.key(SEARCH), np.nan) for each in objectives}
-    row |= {"replicates": len(record.replicates) - failed, "replicates_failed": failed}
-    for key in replicate_keys(objectives):
-        values = replicated(record, key)
-        row[f"{key}.mean"] = np.mean(values) if values else np.nan
-        row[f"{key}.sd"] = np.std(values, ddof=1) if len(values) > 1 else np.nan
-    return row
-
-
-VOLUMES = 1000
-"""Posterior draws of which the hypervolume is taken."""
-
-
-def statistics(
-    points: Sequence[Point],
-    objectives: Sequence[Objective],
-    reference: Mapping[str, float],
-    split: str,
-    seed: int,
-    against: str | None,
-) -> tuple[pd.DataFrame, Interval | None]:
-    """What is known of the uncertainty of a run's confirmed points, all intervals at `LEVEL`.
-
-    Args:
-        reference: of the hypervolume, complete.
-        against: id of the point that gains are differences from.
-
-    Returns:
-        By id the last columns of `Frontier.table`. Each key is taken by itself, as some may be missing somewhere; a
-        gain also needs a value of `against`. And the hypervolume of the true values of trials: that of the means less
-        the bias that it has from taking the best of noisy values; None where there are none, or nothing is known of
-        seeds.
-    """
-    of_key = {each.key(split): each for split in (CONFIRM, TEST) for each in objectives}
-    columns: dict[str, dict[str, float]] = {
-        f"{key}.{name}": {} for key in of_key for name in ("low", "high", "gain", "gain.low", "gain.high")
-    }
-    found = samples_of(points, [objective.key(split) for objective in objectives])
-    samples = list(found.values())
-    noise = seed_noise(samples) if samples else None
-    if noise is None:
-        return pd.DataFrame(columns | {"p_nondominated": {}}, dtype=float), None
-    chances = p_nondominated(samples, objectives, derive(seed, "p_nondominated"))
-    assert chances is not None
-    for key, objective in of_key.items():
-        own = samples_of(points, [key])
-        for point, (one,) in zip(own, intervals(list(own.values())) or (), strict=False):
-            columns[f"{key}.low"][point], columns[f"{key}.high"][point] = one.low, one.high
-        if against in own and (apart := differences(list(own.values()))) is not None:
-            at = list(own).index(against)
-            for row, point in enumerate(own):
-                (gain,) = apart.gains(row, at, [objective])
-                columns[f"{key}.gain"][point] = gain.value
-                columns[f"{key}.gain.low"][point], columns[f"{key}.gain.high"][point] = gain.low, gain.high
-    columns["p_nondominated"] = dict(zip(found, chances.tolist(), strict=True))
-    about = posterior_draws(samples, noise, derive(seed, "hypervolume"), VOLUMES)
-    trials = {point.id for point in points if point.role == "trial"}
-    searched = [at for at, key in enumerate(found) if key in trials]
-    of_trials = [samples[at] for at in searched]
-    volume = volume_interval(of_trials, about[:, searched], objectives, reference) if of_trials else None
-    return pd.DataFrame(columns, dtype=float), volume
 
 
 def volume_interval(

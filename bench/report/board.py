@@ -11,7 +11,7 @@ from bench.report import text
 from bench.report.markup import Look, escaped, glyph, joined, looks_of, sentence
 from bench.report.page import whole
 from bench.report.picture import picture
-from bench.report.view import View
+from bench.report.view import View, axes_of
 
 Looks = dict[str, Look]
 State = Literal["done", "running", "stopped", "failed", "broken"]
@@ -54,7 +54,7 @@ def broken(name: str, error: Exception) -> BoardRun:
 def board_document(runs: Sequence[BoardRun], home: str) -> tuple[str, list[BoardRun]]:
     """The page as text, a card for each run, in the order given; and the runs as it has them, see `broken`."""
     views = [part.view for run in runs for part in run.parts if part.view is not None]
-    looks = looks_of(kind for view in views for kind in view.planes[0].table["architecture"])
+    looks = looks_of(kind for view in views for kind in view.fronts[0].table["architecture"])
     drawn = [_drawn(run, looks) for run in runs]
     keys = "".join(f"<li>{glyph(look)}{escaped(kind)}</li>" for kind, look in looks.items())
     count = text.count(len(runs), "run")
@@ -93,11 +93,11 @@ def _card(run: BoardRun, looks: Looks) -> str:
 def _part(part: BoardPart, looks: Looks) -> str:
     found = [f"<h3>{escaped(part.dataset)}</h3>"]
     if part.view is not None:
-        axes = part.view.planes[0].axes
-        said = part.view.verdict
-        found.append(f'<p class="verdict {said["kind"]}">{sentence(text.sentences(said["sentence"])[0])}</p>')
+        first, said = part.view.fronts[0], part.view.verdict
+        axes = axes_of(first)
+        found.append(f'<p class="verdict {said.kind}">{sentence(said.told[0])}</p>')
         found.append(picture(part.view, looks=looks))
-        if len(axes) > 2 and not part.view.planes[0].front.empty:
+        if len(axes) > 2 and first.front.any():
             found.append(
                 f'<p class="muted">The first two of {len(axes)}: {escaped(", ".join(a.label for a in axes))}.</p>'
             )

@@ -49,7 +49,7 @@ FULL = "full length"
 def course(front: Frontier, records: Sequence[TrialRecord]) -> tuple[tuple[tuple[int, float], ...], bool]:
     """(training samples, hypervolume) after each result, and True; trials in place of samples, and False, where a
     trial did not record its samples."""
-    history = History(front.objectives, front.reference, any(record.rungs for record in records))
+    history = History(front.measures, front.reference, any(record.rungs for record in records))
     history.add(records, 2**63)
     volumes = [each.hypervolume for each in history.rows]
     if history.by_rungs:
@@ -95,28 +95,29 @@ def influences(records: Sequence[TrialRecord], front: Frontier) -> tuple[Importa
     measured = [record.points[0] for record in records if record.measured]
     if not measured:
         return ()
-    values = estimates([point.unconfirmed for point in measured], front.objectives)
-    return tuple(importances(measured, alone(values, front.objectives, front.reference), seed=0))
+    values = estimates([point.unconfirmed for point in measured], front.measures)
+    return tuple(importances(measured, alone(values, front.measures, front.reference), seed=0))
 
 
 def seed_effects(front: Frontier) -> list[str]:
     """For each metric what another seed changes, how far confirmed points lie apart, and how much the search's values
     of them are too good."""
-    found = []
-    for objective in (each for each in front.objectives if each.is_metric):
-        key, scale = objective.key(CONFIRM), 1000.0 if in_thousandths(objective.name) else 1.0
-        rows = front.table[front.table[f"{key}.sd"].notna() & (front.table["role"] == "trial")]
-        if len(rows) < 2:
+    found, trials = [], (front.table["role"] == "trial").to_numpy()
+    means, deviations, searched = front.at(CONFIRM), front.at(CONFIRM, "sd"), front.at(SEARCH)
+    for column, objective in enumerate(front.measures):
+        rows = trials & np.isfinite(deviations[:, column])
+        if not objective.is_metric or rows.sum() < 2:
             continue
-        means, noise = rows[f"{key}.mean"], float(rows[f"{key}.sd"].median())
-        lost = objective.sign * float((rows[objective.key(SEARCH)] - means).mean())
+        own, noise = means[rows, column], float(np.median(deviations[rows, column]))
+        scale = 1000.0 if in_thousandths(objective.name) else 1.0
+        lost = objective.sign * float(np.nanmean(searched[rows, column] - own))
         unit = " (\N{MULTIPLICATION SIGN} 1000)" if scale > 1 else ""
-        sizes = (noise, float(means.max() - means.min()), abs(lost))
+        sizes = (noise, float(np.ptp(own)), abs(lost))
         moved, apart, size = (text.signed(scale * each, scale).lstrip("+") for each in sizes)
         much = f"; the search measured them {size} {'better' if lost >= 0 else 'worse'} than confirmation, on average"
         found.append(
             f"{text.label(objective.name)}{unit}: another seed moves a model by {moved} (standard deviation); "
-            f"{len(rows)} confirmed points lie {apart} apart{much if np.isfinite(lost) else ''}."
+            f"{rows.sum()} confirmed points lie {apart} apart{much if np.isfinite(lost) else ''}."
         )
     return found
 

@@ -11,24 +11,31 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.frontier.frontier import LIMITS
+from bench.frontier.policy import Guard
 from bench.report.effort import course, influences
 from bench.report.markup import SYMBOLS, looks_of
-from bench.report.view import Axis, Decision, Plane, View
-from bench.rows import SHORT
+from bench.report.view import Axis, View, axes_of, scenario_fronts, splits_of, spread_of
+from bench.results.ledger import ALL, PARTS, Ledger
+from bench.rows import SHORT, TEST
 
-PARTS = ("", ".low", ".high", ".gain", ".gain.low", ".gain.high")
 FACTS = (
     *("point", "name", "architecture", "balancing", "role", "kind", "weights", "on_front", "p_nondominated"),
     *("replicates", "samples", "params", "size", "cost/parameters", "cost/latency_ms"),
 )
 
 
+MOST_DRAWS, MOST_DRAWN = 200, 60_000
+"""Posterior draws that a page carries, and numbers in them: of more choices it takes the best, all roles among them."""
+
+
 def section_data(view: View) -> dict[str, Any]:
-    """Everything: planes, what can be picked, and the search."""
-    every = pd.concat([plane.table["architecture"] for plane in view.planes])
+    """Everything: fronts, what can be picked, and the search."""
+    every = pd.concat([front.table["architecture"] for front in view.fronts])
     looks = looks_of(every)
     holds = view.pick.stability.holds if view.pick else None
     history, by_samples = course(view.front, view.records)
+    scenarios = {} if view.served is None else scenario_fronts(view.served)
     return {
         "title": view.title,
         "dataset": view.dataset,
@@ -38,80 +45,51 @@ def section_data(view: View) -> dict[str, Any]:
         "holds": None if holds is None else round(100 * holds) / 100,
         "picked": view.pick.point if view.pick else None,
         "looks": {kind: [look.role, SYMBOLS[look.symbol]] for kind, look in looks.items()},
-        "splits": SHORT | {each: each for plane in view.planes for each in _rows_of_scenarios(plane)},
-        "planes": {plane.kind: _plane(plane) for plane in view.planes},
-        "decision": None if view.decision is None else _decision(view.decision, view.planes[0]),
+        "splits": SHORT | {each: each for each in map(_rows_of, scenarios)},
+        "planes": {"served" if front.served else "heads": _plane(front) for front in view.fronts},
+        "decision": _decision(view) if view.decides else None,
         "history": history,
         "bySamples": by_samples,
         "influences": [list(astuple(each)) for each in influences(view.records, view.front)],
     }
 
 
+def _rows_of(scenario: str) -> str:
+    """What a page calls the rows of a scenario that has a front."""
+    return f"{SHORT[TEST]}, {scenario}"
+
+
 def _axis(axis: Axis) -> dict[str, Any]:
-    more = {"label": axis.label, "sign": axis.sign, "scale": axis.scale, "unit": "%" if axis.relative else ""}
+    more = {"label": axis.label, "sign": axis.objective.sign, "scale": axis.scale, "unit": "%" if axis.relative else ""}
     return {"name": axis.name, **more}
 
 
-def _plane(plane: Plane) -> dict[str, Any]:
+def _plane(ledger: Ledger) -> dict[str, Any]:
     """`at[split][row]` is `[value, low, high, gain, its low, its high]` of each axis, gains in the unit shown;
-    `spread[split][row]` the covariance of gains."""
-    at = {}
-    for split in plane.splits:
-        cells = [[_column(plane, split, axis, part) for part in PARTS] for axis in plane.axes]
-        at[split] = plain(np.array(cells, dtype=float).transpose(2, 0, 1))
-    scenarios = _rows_of_scenarios(plane)
-    at |= {each: _cells_of(plane, name) for each, name in scenarios.items()}
+    `spread[split][row]` the covariance of gains; `segments.rows[row][slice]` `[gain, low, high]` of each axis."""
+    axes, splits, fronts = axes_of(ledger), splits_of(ledger), scenario_fronts(ledger)
+
+    def shown(split: str, slice: str = ALL) -> NDArray[np.float64]:
+        found = ledger.cells[split, slice][..., : len(PARTS) - 1].copy()
+        found[..., 3:] *= np.array([axis.scale for axis in axes])[:, None]
+        return found
+
+    slices, current = ledger.slices(splits[0]), ledger.current
+    by_slice = [shown(splits[0], slice)[..., 3:] for slice in slices]
+    of_rows = {str(row): [each[row] for each in by_slice] for row in range(len(ledger))}
+    is_current = ledger.served or (current is not None and ledger.table["role"].iloc[current] == "current")
     return {
-        "kind": plane.kind,
-        "axes": [_axis(axis) for axis in plane.axes],
-        "rows": _rows(plane.table),
-        "against": plane.against,
-        "current": plane.current,
-        "at": at,
-        "fronts": {each: plane.fronts[name].tolist() for each, name in scenarios.items()},
-        "segments": _segments(plane),
-        "spread": {split: plain(values) for split, values in plane.covariance.items()},
+        "kind": "served" if ledger.served else "heads",
+        "axes": [_axis(axis) for axis in axes],
+        "rows": _rows(ledger.table),
+        "against": "current" if is_current else "single-task models",
+        "current": current,
+        "at": {split: plain(shown(split)) for split in splits}
+        | {_rows_of(slice): plain(shown(TEST, slice)) for slice in fronts},
+        "fronts": {_rows_of(slice): each.tolist() for slice, each in fronts.items()},
+        "segments": {"names": slices, "rows": plain(of_rows)} if slices else None,
+        "spread": {split: plain(values) for split, values in spread_of(ledger).items()},
     }
-
-
-def _segments(plane: Plane) -> dict[str, Any] | None:
-    """By row, as text, and segment `[gain, low, high]` of each axis in per cent, on the split that is told."""
-    if plane.segments.empty:
-        return None
-    told = plane.segments[plane.segments["split"] == plane.splits[0]]
-    names = list(dict.fromkeys(told["segment"]))
-    cells = {
-        (row, segment, outcome): [100 * gain, 100 * low, 100 * high]
-        for row, segment, outcome, gain, low, high in told[
-            ["row", "segment", "outcome", "gain", "gain.low", "gain.high"]
-        ].itertuples(index=False)
-    }
-    nothing = [None, None, None]
-    rows = {
-        str(row): [[cells.get((row, name, axis.name), nothing) for axis in plane.axes] for name in names]
-        for row in dict.fromkeys(told["row"])
-    }
-    return {"names": names, "rows": plain(rows)}
-
-
-def _rows_of_scenarios(plane: Plane) -> dict[str, str]:
-    """What the page calls the rows of each scenario that has a front -> its segment."""
-    return {f"{SHORT[plane.splits[0]]}, {name}": name for name in plane.fronts}
-
-
-def _cells_of(plane: Plane, segment: str) -> Any:
-    """`at` of a segment, on the split that is told."""
-    cells = plane.segments[(plane.segments["segment"] == segment) & (plane.segments["split"] == plane.splits[0])]
-    parts = [part.removeprefix(".") or "value" for part in PARTS]
-    by_axis = [cells[cells["outcome"] == axis.name].sort_values("row")[parts].to_numpy(float) for axis in plane.axes]
-    found = np.stack(by_axis, axis=1)
-    found[:, :, 3:] *= np.array([axis.scale for axis in plane.axes])[:, None]
-    return plain(found)
-
-
-def _column(plane: Plane, split: str, axis: Axis, part: str) -> NDArray[np.float64]:
-    values = plane.table[f"{split}/{axis.name}{part}"].to_numpy(dtype=float)
-    return values * axis.scale if ".gain" in part else values
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -119,34 +97,46 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): plain(value) for name, value in row.items()} for row in rows]
 
 
-def _decision(decision: Decision, plane: Plane) -> dict[str, Any]:
-    """`row` of a choice is its place in the plane, or -1; draws are float32 in base64, (D, R, M)."""
-    places = {key: at for at, key in enumerate(_keys(plane.table))}
-    table = decision.table
+def _decision(view: View) -> dict[str, Any]:
+    """What the sliders need; `row` of a choice is its place in the first plane, draws are float32 in base64,
+    (D, R, M)."""
+    choices, pick, names = view.choices, view.pick, view.choices.objectives
+    assert choices.current is not None
+    known = len(choices.draws) if set(names) <= set(choices.drawn) else 0
+    shown = np.unique(np.linspace(0, known - 1, min(known, MOST_DRAWS)).astype(int)) if known else np.arange(0)
+    after = [each.row for each in pick.runners_up] if pick else []
+    needed = [choices.current, *([pick.row] if pick else []), *after]
+    table = choices.table
+    likely = table["p_nondominated"].astype(float).fillna(0) + 2.0 * table["on_front"]
+    likely += 4.0 * (table["role"] != "trial")
+    likely.iloc[needed] = np.inf
+    most = max(MOST_DRAWN // (max(len(shown), 1) * len(names)), len(needed))
+    kept = np.sort(likely.sort_values(ascending=False, kind="stable").index.to_numpy()[:most])
+    place = {int(row): at for at, row in enumerate(kept)}
+    confidence = Guard().confidence
+    sure = [choices.sure_shares(name, confidence, choices.sign(name) > 0)[kept] for name in names]
+    draws = np.empty((0, len(kept), len(names)), dtype="<f4")
+    if known:
+        drawn = [choices.drawn.index(name) for name in names]
+        draws = np.ascontiguousarray(choices.draws[shown][:, kept][:, :, drawn], dtype="<f4")
+    table = table.iloc[kept]
+    costs = [name for name in LIMITS if name in table and choices.table[name].nunique() > 1 and name not in names]
+    rows = {point: row for row, point in enumerate(view.front.table["point"])}
     return {
-        "axes": [_axis(axis) for axis in decision.axes],
+        "axes": [_axis(axis) for axis in axes_of(view.fronts[0])],
         "rows": _rows(table),
-        "row": [places.get(key, -1) for key in _keys(table)],
-        "values": plain(decision.values),
-        "confidence": decision.confidence,
-        "sure": plain(decision.sure),
-        "deployable": decision.deployable.tolist(),
-        "costs": {name: plain(table[name].to_numpy(dtype=float)) for name in decision.costs},
-        "draws": base64.b64encode(np.ascontiguousarray(decision.draws, dtype="<f4").tobytes()).decode(),
-        "count": len(decision.draws),
-        "current": decision.current,
-        "pick": decision.pick,
-        "runnersUp": decision.runners_up,
+        "row": kept.tolist() if choices.served else [rows[point] for point in table["point"]],
+        "values": plain(table[list(names)].to_numpy(dtype=float)),
+        "confidence": confidence if known else 0.0,
+        "sure": plain(np.stack(sure, axis=1)),
+        "deployable": choices.deployable[kept].tolist(),
+        "costs": {name: plain(table[name].to_numpy(dtype=float)) for name in costs},
+        "draws": base64.b64encode(draws.tobytes()).decode(),
+        "count": len(draws),
+        "current": place[choices.current],
+        "pick": place[pick.row] if pick else None,
+        "runnersUp": [place[row] for row in after],
     }
-
-
-def _keys(table: pd.DataFrame) -> list[str]:
-    """What tells serving points apart."""
-    return [f"{row.point} {row.kind} {_weights(row.weights)}" for row in table.itertuples()]
-
-
-def _weights(value: Any) -> str:
-    return ",".join(f"{task}={weight:.9g}" for task, weight in value.items()) if isinstance(value, dict) else ""
 
 
 def plain(value: Any) -> Any:

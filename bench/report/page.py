@@ -37,30 +37,31 @@ KEPT = {"trade": "Not worth its cost", "unknown": "No gain shown"}
 def section(view: View, place: int) -> str:
     """The section; `place` makes its ids its own among the sections of a page."""
     id = section_id(view, place)
-    kind = view.verdict["kind"]
-    label = (KEPT if view.verdict["keep"] and kind in KEPT else KINDS)[kind]
-    first, *rest = text.sentences(view.verdict["sentence"])
+    kind = view.verdict.kind
+    label = (KEPT if view.verdict.keep and kind in KEPT else KINDS)[kind]
+    first, *others = view.verdict.told
+    rest = [each for told in others for each in text.sentences(told)]
     return joined(
         [
             f'<section class="run" id="{id}" aria-labelledby="{id}-title" data-place="{place}">',
             f'<header class="top"><h2 id="{id}-title">{escaped(view.title)}</h2>',
             f"<p>{escaped(view.about)}</p></header>",
             f'<p class="verdict {kind}"><strong>{label}</strong> <span>{sentence(first)}</span></p>',
-            f'<div class="first{"" if view.decision else " alone"}">',
+            f'<div class="first{"" if view.decides else " alone"}">',
             f'<ul class="rest">{_items(rest)}</ul>' if rest else "",
             '<div class="stage">',
             f'<div class="bar" hidden></div><div class="plot"><noscript>{picture(view)}</noscript></div>',
             f'<p class="note">{escaped(view.current)}</p>' if view.current else "",
             "</div>",
-            '<form class="matters" aria-label="What matters to you" hidden></form>' if view.decision else "",
+            '<form class="matters" aria-label="What matters to you" hidden></form>' if view.decides else "",
             "</div>",
             f'<p class="note">{sentence(view.incomplete)}</p>' if view.incomplete else "",
             f'<p class="note"><strong>No pick.</strong> {sentence(view.no_pick)}</p>' if view.no_pick else "",
             '<h3>Shortlist</h3><div class="shortlist"></div><div class="segments"></div><div class="compared"></div>',
             _commands(view),
-            "<h3>Why</h3>" if view.why or view.decision else "",
+            "<h3>Why</h3>" if view.why or view.decides else "",
             f'<ul class="why">{_items([each for told in view.why for each in text.sentences(told)])}</ul>',
-            '<div class="map"></div>' if view.decision else "",
+            '<div class="map"></div>' if view.decides else "",
             _search(view),
             packed(f"{id}-data", section_data(view)),
             "</section>",
@@ -154,7 +155,7 @@ def document(views: Sequence[View], title: str) -> str:
     names = ", ".join(view.title for view in views)
     return whole(
         title,
-        "Should I switch?" if any(view.decision for view in views) else "Trade-off frontier",
+        "Should I switch?" if any(view.decides for view in views) else "Trade-off frontier",
         [section(view, place) for place, view in enumerate(views)],
         below=(f"<p>{escaped(names)}</p>" if len(views) > 1 else "") + _navigation(views),
     )

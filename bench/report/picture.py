@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from bench.report import text
 from bench.report.markup import COLOURS, FONT, SYMBOLS, Look, escaped, looks_of
-from bench.report.view import Plane, View
+from bench.report.view import Axis, Floats, View, axes_of, splits_of
+from bench.results.ledger import Ledger
 
 WIDTH, HEIGHT, EDGE, FOOT = 300, 208, 18, 18
 MOST_BEHIND = 300
@@ -32,15 +33,15 @@ class Picture:
         return self.svg
 
 
-def standalone(view: View, plane: Plane | None = None) -> Picture:
+def standalone(view: View, ledger: Ledger | None = None) -> Picture:
     """The picture in light colours, right by itself."""
-    svg = picture(view, plane)
+    svg = picture(view, ledger)
     for role, (colour, _) in COLOURS.items():
         svg = svg.replace(f"var(--{role})", colour)
     return Picture(svg.replace("<svg ", f"<svg {STANDALONE} ", 1))
 
 
-def picture(view: View, plane: Plane | None = None, looks: dict[str, Look] | None = None) -> str:
+def picture(view: View, ledger: Ledger | None = None, looks: dict[str, Look] | None = None) -> str:
     """The plane of the first two axes, better to the right and upwards; by itself each view has its own range.
 
     Values are differences from the current point where it is known, with lines at zero, else absolute; the pick has a
@@ -48,56 +49,62 @@ def picture(view: View, plane: Plane | None = None, looks: dict[str, Look] | Non
     of the front may lie anywhere. Nothing with one axis, or without a front.
 
     Args:
-        plane: of the view; the first one where None.
+        ledger: a front of the view; the first one where None.
         looks: of each architecture, where several pictures share them.
     """
-    plane = plane or view.planes[0]
-    front = plane.front
-    if len(plane.axes) < 2 or front.empty:
+    ledger = ledger or view.fronts[0]
+    axes, split = axes_of(ledger), splits_of(ledger)[0]
+    if len(axes) < 2 or not ledger.front.any():
         return ""
-    split = plane.splits[0]
-    part = ".gain" if front[f"{split}/{plane.axes[0].name}.gain"].notna().any() else ""
-    columns = [f"{split}/{axis.name}{part}" for axis in plane.axes[:2]]
-    placed = plane.table[plane.table[columns].notna().all(axis=1)]
-    on, behind = placed[placed["on_front"].astype(bool)], placed[~placed["on_front"].astype(bool)]
-    behind = behind.iloc[:: 1 + len(behind) // MOST_BEHIND]
-    if on.empty:
+    part = "gain" if np.isfinite(ledger.at(split, "gain")[ledger.front, 0]).any() else "value"
+    values = ledger.at(split, part)[:, :2]
+    placed = np.isfinite(values).all(axis=1)
+    on, behind = (np.flatnonzero(placed & of) for of in (ledger.front, ~ledger.front))
+    behind = behind[:: 1 + len(behind) // MOST_BEHIND]
+    if not len(on):
         return ""
-    looks = looks or looks_of(plane.table["architecture"])
-    spans = [_span(plane, placed, column, i, part) for i, column in enumerate(columns)]
+    architectures = ledger.table["architecture"].tolist()
+    looks = looks or looks_of(architectures)
+    signs = [axis.objective.sign if part == "value" else 1.0 for axis in axes[:2]]
+    spans = [
+        _span(values[placed, i], ledger.front[placed], signs[i], 0.0 if part == "value" else 1 / axes[i].scale)
+        for i in (0, 1)
+    ]
 
-    def place(row: pd.Series[float]) -> tuple[float, float]:
+    def place(row: Sequence[float]) -> tuple[float, float]:
         across, up = (
-            (float(row[column]) - worst) / ((best - worst) or 1.0)
-            for column, (worst, best) in zip(columns, spans, strict=True)
+            (value - worst) / ((best - worst) or 1.0) for value, (worst, best) in zip(row, spans, strict=True)
         )
         return EDGE + across * (WIDTH - 2 * EDGE), HEIGHT - EDGE - up * (HEIGHT - 2 * EDGE)
 
+    places = {row: place(values[row].tolist()) for row in np.flatnonzero(placed).tolist()}
     marks = []
-    small = 0.6 if len(placed) > MANY else 1.0
+    small = 0.6 if len(places) > MANY else 1.0
     for rows, size, opacity in ((behind, 0.55 * small, 0.45), (on, 0.8 * small, 1)):
-        for _, row in rows.iterrows():
-            x, y = place(row)
+        for row in rows.tolist():
+            x, y = places[row]
             if EDGE <= x <= WIDTH - EDGE and EDGE <= y <= HEIGHT - EDGE:
-                look = looks[row["architecture"]]
+                look = looks[architectures[row]]
                 shape = f'd="{SYMBOLS[look.symbol]}" fill="var(--{look.role})" opacity="{opacity}"'
                 marks.append(f'<path transform="translate({x:.1f} {y:.1f}) scale({size:.2f})" {shape}/>')
-    for x, y in (place(row) for _, row in _picked(view, plane, placed).iterrows()):
+    picked = _picked(view, ledger)
+    if picked in places:
+        x, y = places[picked]
         marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="none" stroke="var(--accent)" stroke-width="2.5"/>')
     line = ""
-    if part:
-        x, y = place(pd.Series(dict.fromkeys(columns, 0.0)))
+    if part == "gain":
+        x, y = place([0.0, 0.0])
         across = f"M{x:.1f} {EDGE}V{HEIGHT - EDGE}" if EDGE < x < WIDTH - EDGE else ""
         line = across + (f"M{EDGE} {y:.1f}H{WIDTH - EDGE}" if EDGE < y < HEIGHT - EDGE else "")
         line = f'<path d="{line}" stroke="var(--line)"/>' if line else ""
-    if len(plane.axes) == 2:
-        corners = sorted((place(row) for _, row in on.iterrows()), reverse=True)
+    if len(axes) == 2:
+        corners = sorted((places[row] for row in on.tolist()), reverse=True)
         highest = np.minimum.accumulate([y for _, y in corners])
         ahead = [corners[0], *(c for c, before in zip(corners[1:], highest, strict=False) if c[1] < before)]
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in ahead)
         line += f'<polyline points="{points}" fill="none" stroke="var(--front)" stroke-width="1.2"/>'
-    names = [_title(plane, i, part, spans[i]) for i in (0, 1)]
-    words = f"The front, {len(on)} of {len(placed)} points: {names[0]} to the right, {names[1]} upwards."
+    names = [_title(axes[i], part, spans[i]) for i in (0, 1)]
+    words = f"The front, {len(on)} of {len(places)} points: {names[0]} to the right, {names[1]} upwards."
     inner = f'x="{EDGE}" y="{EDGE}" width="{WIDTH - 2 * EDGE}" height="{HEIGHT - 2 * EDGE}"'
     return (
         f'<svg class="thumbnail" viewBox="0 0 {WIDTH} {HEIGHT + FOOT}" role="img" aria-label="{escaped(words)}">'
@@ -108,30 +115,28 @@ def picture(view: View, plane: Plane | None = None, looks: dict[str, Look] | Non
     )
 
 
-def _picked(view: View, plane: Plane, placed: pd.DataFrame) -> pd.DataFrame:
-    """The pick's row, where it is drawn."""
-    rows = placed[placed["point"] == (view.pick.point if view.pick else None)]
-    if plane.kind == "heads" or view.decision is None or view.decision.pick is None:
-        return rows.iloc[:1]
-    weights = view.decision.table["weights"].iloc[view.decision.pick]
-    return rows[[each == weights for each in rows["weights"]]].iloc[:1]
+def _picked(view: View, ledger: Ledger) -> int | None:
+    """The pick's row; of a front of heads that of its point."""
+    if view.pick is None or ledger.served:
+        return view.pick.row if view.pick else None
+    return next(iter(np.flatnonzero(ledger.table["point"] == view.pick.point).tolist()), None)
 
 
-def _span(plane: Plane, placed: pd.DataFrame, column: str, i: int, part: str) -> tuple[float, float]:
-    """From worst to best: the front, and the better three quarters of the rest, at most as far again below it."""
-    sign = plane.axes[i].sign if not part else 1.0
-    values = sign * placed[column].to_numpy(dtype=float)
-    front = values[placed["on_front"].to_numpy(dtype=bool)]
-    low, high = float(front.min()), float(values.max())
+def _span(values: Floats, front: NDArray[np.bool_], sign: float, unit: float) -> tuple[float, float]:
+    """From worst to best: the front, and the better three quarters of the rest, at most as far again below it.
+
+    Args:
+        unit: room beside values that are all equal; where 0, 1% of them.
+    """
+    values = sign * values
+    low, high = float(values[front].min()), float(values.max())
     low = min(low, max(float(np.quantile(values, 0.25)), low - (high - low)))
-    alone = 1 / plane.axes[i].scale if part else 0.01 * abs(high) or 1.0  # of equal values: a thousandth, or 1%
-    pad = 0.05 * (high - low) or alone
+    pad = 0.05 * (high - low) or unit or 0.01 * abs(high) or 1.0
     return sign * (low - pad), sign * (high + pad)
 
 
-def _title(plane: Plane, i: int, part: str, span: Sequence[float]) -> str:
-    axis = plane.axes[i]
-    if not part:
+def _title(axis: Axis, part: str, span: Sequence[float]) -> str:
+    if part == "value":
         return f"{axis.label} {text.number(span[0])} to {text.number(span[1])}"
     low, high = (text.signed(axis.scale * end, axis.scale) for end in span)
     return f"{axis.label} {low} to {high}" + ("%" if axis.relative else " \N{MULTIPLICATION SIGN} 1000")

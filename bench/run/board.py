@@ -11,6 +11,7 @@ from bench.errors import UserError
 from bench.lock import is_held
 from bench.report.board import BoardPart, BoardRun, State, board_document, broken
 from bench.report.effort import failures
+from bench.results.ledger import CELLS
 from bench.run.folder import MANIFEST, DatasetRun, Run, slug
 from bench.run.results import page_path, result_of, view_of
 from bench.run.status import STATES
@@ -79,5 +80,5 @@ def _state(run: Run, parts: tuple[BoardPart, ...], has_page: bool) -> tuple[Stat
     failed = [each for part in parts if part.view for each in failures(part.view.records)]
     if failed and not any(part.view and part.view.trials for part in parts):
         return "failed", failed[0].reason
-    ended = has_page and all((part.folder / "frontier.parquet").is_file() for part in run.datasets.values())
+    ended = has_page and all((part.folder / CELLS).is_file() for part in run.datasets.values())
     return ("done", "") if ended else ("stopped", f"seesaw resume {run.folder.name} goes on")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import plugins, predictions
-from bench.atomic import write_text
+from bench.atomic import atomic_path, write_text
 from bench.balancing import BALANCING, works_on_gradients
 from bench.confirm.baselines import baselines_of, check_static, full_lengths, retuned, tries_of, tuned
 from bench.confirm.race import confirm, kinds, members, shortlist
@@ -21,11 +21,12 @@ from bench.measure.resampling import RESAMPLES
 from bench.objectives import Objective
 from bench.progress import Progress
 from bench.records import Job, Point, Split, TrialRecord
+from bench.results.ledger import CELLS
 from bench.rows import CONFIRM
 from bench.run.folder import STORE, DatasetRun, Run, check_device
 from bench.run.limits import ended, rungs_of
 from bench.run.reporting import Reporter
-from bench.run.results import DatasetResult, page_path, result_of, write_pick, write_report
+from bench.run.results import DatasetResult, cells_of, page_path, result_of, write_pick, write_report
 from bench.run.status import After, Pace, WithLater
 from bench.schema import Task
 from bench.search.driver import Checkpoints, search
@@ -197,7 +198,8 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
         reporter.log(part, study.records(), study.told)  # those that were concluded, too
     progress.note("drawing the served front")
     result = result_of(part, keep=True)
-    result.frontier.write(part.folder)
+    with atomic_path(part.folder / CELLS) as temporary:
+        cells_of(result).to_parquet(temporary, index=False)
     write_pick(result)
     return result
 

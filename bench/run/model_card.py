@@ -98,15 +98,14 @@ def _table(rows: Iterable[Mapping[str, str]]) -> str:
 
 def _front(planned: Plan) -> list[dict[str, str]]:
     frontier = planned.result.frontier
-    found = []
-    for row in frontier.plausible.to_dict("records"):
-        line = {"trial": str(row["point"]), "architecture": str(row["architecture"])}
-        for key in frontier.keys:
-            deviation = row.get(f"{key}.sd")
-            line[key] = f"{row[key]:.5g}" + (
-                f" ± {deviation:.2g}" if deviation is not None and deviation == deviation else ""
-            )
-        line["P(non-dominated)"] = "-" if row["p_nondominated"] is None else f"{row['p_nondominated']:.2f}"
+    found, deviations = [], frontier.at(frontier.split, "sd")
+    for row in frontier.plausible:
+        facts = frontier.table.iloc[row]
+        line = {"trial": str(facts["point"]), "architecture": str(facts["architecture"])}
+        for key, value, deviation in zip(frontier.keys, frontier.estimates[row], deviations[row], strict=True):
+            line[key] = f"{value:.5g}{f' ± {deviation:.2g}' if deviation == deviation else ''}"
+        chance = float(facts["p_nondominated"])
+        line["P(non-dominated)"] = f"{chance:.2f}" if chance == chance else "-"
         found.append(line)
     return found
 

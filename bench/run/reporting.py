@@ -21,12 +21,12 @@ from bench.frontier.history import History
 from bench.frontier.pareto import resolve_reference
 from bench.frontier.pick import Pick
 from bench.frontier.score import in_words
-from bench.frontier.served.served import Served
 from bench.lock import FolderLock
 from bench.progress import Progress
 from bench.records import TrialRecord
 from bench.report.picture import standalone
-from bench.rows import TEST
+from bench.results.ledger import CELLS, Ledger
+from bench.rows import CONFIRM, TEST
 from bench.run.folder import MLFLOW, DatasetRun, Run
 from bench.run.results import DatasetResult, page_path, result_of, view_of
 from bench.search.study import Study
@@ -113,7 +113,7 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
             for part in parts
             if (data := part.fingerprint) and Study.exists(part.folder)
         ]
-        fronts = page_path(run).is_file() and all((part.folder / "frontier.parquet").is_file() for part in parts)
+        fronts = page_path(run).is_file() and all((part.folder / CELLS).is_file() for part in parts)
         finished = fronts and all(study.confirmed for *_, study in begun)
         logbook = Logbook(uri or run.store_address, run.home, live=False)
         try:
@@ -185,19 +185,25 @@ def on_trials(
     """What the front says of each trial that was compared, by number: replicate means and deviations as metrics, and
     its place as tags. `when` is the time of the metrics, in seconds since 1970; 0 is the beginning of the trial.
     """
-    spread = [str(name) for name in frontier.table if str(name).endswith((".mean", ".sd"))]
+    spread = {
+        f"{each.key(split)}.{name}": frontier.at(split, part)[:, column]
+        for split in (CONFIRM, TEST)
+        for column, each in enumerate(frontier.measures)
+        for name, part in (("mean", "value"), ("sd", "sd"))
+    }
     found: dict[int, tuple[list[Value], Mapping[str, str]]] = {}
-    for row in frontier.by_trial.to_dict("records"):
+    for number, at in frontier.by_trial.items():
+        row = frontier.table.iloc[at]
         chance = float(row["p_nondominated"])
-        numbers = {name: float(row[name]) for name in spread} | {"front.p_nondominated": chance}
+        numbers = {name: float(column[at]) for name, column in spread.items()} | {"front.p_nondominated": chance}
         tags = {
-            "front.on_front": word(row["on_front"]),
+            "front.on_front": word(bool(row["on_front"])),
             "front.rank": "none" if pd.isna(row["rank"]) else str(row["rank"]),
             "front.p_nondominated": "none" if math.isnan(chance) else f"{chance:.4f}",
             UNTIL: row["point"].partition("@")[2] or word(None),
-            PICKED: word(pick is not None and pick.trial == row["trial"]),
+            PICKED: word(pick is not None and pick.trial == number),
         }
-        found[int(row["trial"])] = [Value(name, value, time=when) for name, value in numbers.items()], tags
+        found[number] = [Value(name, value, time=when) for name, value in numbers.items()], tags
     return found
 
 
@@ -212,7 +218,7 @@ def front_of(result: DatasetResult, picture: str, experiment: str, run: str, whe
     frontier, pick, files, chosen = result.frontier, result.pick, _files(result, picture), _chosen(result)
     holds = pick.stability.holds if pick else None
     numbers = {f"{CHOSEN}{name}": value for name, value in chosen.items()}
-    numbers |= {"front.hypervolume": frontier.hypervolume, "front.size": float(frontier.table["on_front"].sum())}
+    numbers |= {"front.hypervolume": frontier.hypervolume, "front.size": float(frontier.front.sum())}
     tables = [{"path": name, "type": "table"} for name in (SERVED, TABLE) if name in files]
     tags = {
         "mlflow.note.content": _description(result, files, f"#/experiments/{experiment}/runs/{run}/artifacts", run),
@@ -222,7 +228,7 @@ def front_of(result: DatasetResult, picture: str, experiment: str, run: str, whe
         "seesaw.pick_reason": pick.reason if pick else "none",
         "seesaw.pick_by_rule": "unknown" if holds is None else f"{holds:.2f}",
         "seesaw.answer": frontier.answer.sentence if frontier.answer else "none",
-        OBJECTIVES: json.dumps([[each.name, each.direction] for each in frontier.objectives]),
+        OBJECTIVES: json.dumps([[each.name, each.direction] for each in frontier.measures]),
         REFERENCE: json.dumps(frontier.reference),
     }
     values = [Value(name, value, time=when) for name, value in numbers.items()]
@@ -236,15 +242,15 @@ def _chosen(result: DatasetResult) -> dict[str, float]:
     pick, served = result.pick, result.serving.served
     if pick is None:
         return {}
-    heads = {each.name: each.key(result.frontier.split) for each in result.frontier.objectives}
+    heads = {each.name: each.key(result.frontier.split) for each in result.frontier.measures}
     chosen = dict(pick.outcomes) or {name: pick.metrics[key] for name, key in heads.items() if key in pick.metrics}
     if served is not None:
-        names = [f"{each.name}{end}" for end in ("", ".gain") for each in served.outcomes]
-        chosen |= {name: float(served.table[f"{TEST}/{name}"].iloc[pick.row]) for name in names}
+        chosen |= dict(zip(served.names, served.at(TEST)[pick.row].tolist(), strict=True))
+        chosen |= {f"{name}.gain": gain.value for name, gain in served.gains(pick.row).items()}
     return chosen
 
 
-def _description(result: DatasetResult, files: Mapping[str, str], folder: str, run: str) -> str:
+def _description(result: DatasetResult, files: Mapping[str, str | bytes], folder: str, run: str) -> str:
     """The run's description, in Markdown, with links to its files."""
     links = {"served front": SERVED, "front of heads": TABLE, "page": page_path(result.run.run).name, "pick": PICK}
     name = result.run.run.name
@@ -261,30 +267,27 @@ def _description(result: DatasetResult, files: Mapping[str, str], folder: str, r
     return "\n\n".join(part for part in parts if part)
 
 
-def _files(result: DatasetResult, picture: str) -> dict[str, str]:
-    files, page = {TABLE: _front_first(result.frontier.table)}, page_path(result.run.run)
+def _files(result: DatasetResult, picture: str) -> dict[str, str | bytes]:
+    files: dict[str, str | bytes] = {TABLE: _table(result.frontier)}
     if picture:
         files[PICTURE] = picture
     if result.serving.served is not None:
-        files[SERVED] = _front_first(_served(result.serving.served))
+        files[SERVED] = _table(result.serving.served)
     if result.pick:
         files[PICK] = json.dumps(result.pick.to_json() | {"policy": result.policy.toml}, indent=2)
+    page, cells = page_path(result.run.run), result.run.folder / CELLS
     if page.is_file():
         files[page.name] = page.read_text(encoding="utf-8")
+    if cells.is_file():
+        files[CELLS] = cells.read_bytes()
     return files
 
 
-def _front_first(table: pd.DataFrame) -> str:
-    """A table as MLflow shows it, what is on the front before all else."""
-    ordered = table.sort_values("on_front", ascending=False, kind="stable")
+def _table(front: Ledger) -> str:
+    """A front as MLflow shows it: the front first, by gains on test, and these before other numbers."""
+    wide = front.wide.drop(columns="params", errors="ignore")
+    wide = wide.assign(weights=[in_words(each or {}) for each in wide["weights"]])
+    gains = [name for name in map(str, wide) if name.startswith(f"{TEST}/") and ".gain" in name]
+    columns = dict.fromkeys(["name", "weights", *gains, "on_front", "p_nondominated", *wide])
+    ordered = wide[list(columns)].sort_values(["on_front", *gains[:1]], ascending=False, kind="stable")
     return str(ordered.to_json(orient="split", index=False))
-
-
-def _served(served: Served) -> pd.DataFrame:
-    """The served front's table with weights in words; gains on test before the rest."""
-    names = [each.name for each in served.outcomes]
-    gains = [f"{TEST}/{name}.gain{end}" for end in ("", ".low", ".high") for name in names]
-    first = ["name", "weights", *gains, "on_front", "p_nondominated", "kind", *(f"{TEST}/{name}" for name in names)]
-    rest = [str(name) for name in served.table if name not in first]
-    weights = [in_words(each) for each in served.table["weights"]]
-    return served.table.assign(weights=weights)[[*first, *rest]].sort_values(gains[0], ascending=False)

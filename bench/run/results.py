@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from bench.atomic import atomic_path
 from bench.content import is_path
 from bench.errors import UserError
@@ -18,15 +20,15 @@ from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.points import network_of
 from bench.frontier.policy import Policy
-from bench.frontier.served.distance import readings
-from bench.frontier.served.verdict import Verdict
+from bench.frontier.served.verdict import Verdict, readings
 from bench.frontier.within import Areas, area_table, areas_of, warning
 from bench.home import resolve_home, shown
 from bench.objectives import Objective, outcomes_of, primary
 from bench.plain import parse_toml, read_json
 from bench.records import Point, TrialRecord
 from bench.report.page import write_page
-from bench.report.view import View, decision_of, planes_of
+from bench.report.view import View, with_verdict
+from bench.results.ledger import long_of
 from bench.run.comparing import answer_of
 from bench.run.folder import DatasetRun, Run
 from bench.run.limits import cut_short, failed, unfinished
@@ -67,7 +69,7 @@ class DatasetResult:
     areas: Mapping[str, Mapping[str, Areas]] = field(default_factory=dict)
 
     @property
-    def readings(self) -> list[str]:
+    def readings(self) -> Sequence[str]:
         """What the served front says beside the verdict: exchange rates at the pick, what models alone gain."""
         if self.serving.served is None or self.pick is None:
             return []
@@ -142,6 +144,12 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
         " ".join(filter(None, [cut_short(run, study), unfinished(run, study), failed(run, records, baselines)])),
         areas,
     )  # fmt: skip
+
+
+def cells_of(result: DatasetResult) -> pd.DataFrame:
+    """All cells of a data set's part as one long table, see `Ledger.long`: of the front of heads, and of the served."""
+    fronts = {"heads": result.frontier} | ({"served": result.serving.served} if result.serving.served else {})
+    return long_of(fronts)
 
 
 def pick_document(result: DatasetResult) -> dict[str, Any]:
@@ -265,19 +273,19 @@ def view_of(result: DatasetResult) -> View:
         again = f"seesaw train {shlex.quote(result.run.key)} --config {config}"
         commands = {"Train it again": again, "Deploy it": deploy} | commands
     commands = {"Train stronger networks": _stronger(result)} | commands
-    verdict = result.verdict.to_json()
+    served, pick = result.serving.served, result.pick
     return View(
         records=result.records,
         front=result.frontier,
-        planes=planes_of(result.frontier, result.serving.served, result.pick, verdict),
+        served=served if served is None or pick is None else with_verdict(served, pick, result.verdict),
+        choices=result.choices,
         title=result.run.card.title,
         dataset=result.run.card.key,
         about=_about(result),
         run=run.name,
-        verdict=verdict,
+        verdict=result.verdict,
         current=result.current,
-        decision=decision_of(result.choices, result.pick),
-        pick=result.pick,
+        pick=pick,
         no_pick=result.no_pick,
         policy=result.policy.toml,
         also=[*result.readings, *([result.frontier.answer.sentence] if result.frontier.answer else [])],

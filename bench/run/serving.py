@@ -105,7 +105,7 @@ def verdict_of(serving: Serving, policy: Policy, pick: Pick | None, no_pick: str
     if pick is None:
         return unserved(no_pick or "nothing was picked")
     names = [each.name for each in pick.stability.points if each.point != pick.point][:2]
-    worth = policy.worth([each.name for each in serving.served.outcomes])
+    worth = policy.worth([each.name for each in serving.served.measures])
     holds, unlimited = pick.stability.holds, pick.unlimited
     return verdict(serving.served, pick.row, serving.against, holds, tuple(names), unlimited, worth, suspicion)
 
@@ -184,7 +184,7 @@ def _note(rows: Mapping[str, Rows], served: Served, named: bool) -> str:
     """Whether rows are a sample, and what a random order scores within groups; `named`: the suite has outcomes."""
     parts = [f"{each.kept:,} of {each.of:,} on {split}" for split, each in rows.items() if each.kept < each.of]
     sampled = f"The served front is measured on a sample of the rows, whole groups: {', '.join(parts)}."
-    scored = zip(served.outcomes, served.random, strict=True)
+    scored = zip(served.measures, served.random, strict=True)
     lists = [f"{each.name} {value:.2f}" for each, value in scored if "ndcg@" in each.name and value > MUCH]
     sizes = np.unique(rows[CONFIRM].group[rows[CONFIRM].group >= 0], return_counts=True)[1]
     order = ""

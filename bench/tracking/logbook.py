@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any, Literal
 
@@ -133,10 +134,14 @@ class Section:
             self._shown = monotonic()
             self.sent["hypervolumes"] += parent.send(volumes(self.history))
         if front:
-            digest = hashlib.sha256(json.dumps(front.files).encode()).hexdigest()
+            files = {name: each.encode() if isinstance(each, str) else each for name, each in front.files.items()}
+            digest = hashlib.sha256(repr(files).encode()).hexdigest()
             if parent.tags.get(DIGEST) != digest:
-                for name, text in front.files.items():
-                    parent.ask(f"store {name} with", "log_text", text, name)
+                with TemporaryDirectory() as folder:
+                    for name, content in files.items():
+                        path = Path(folder) / name
+                        path.write_bytes(content)
+                        parent.ask(f"store {name} with", "log_artifact", str(path))
                 self.sent["fronts"] += 1
             parent.send(front.values, tags={**front.tags, DIGEST: digest})
             columns = [f"tags.`{name}`" for name in (VERDICT, PICKED)]

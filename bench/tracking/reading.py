@@ -14,6 +14,7 @@ from bench.frontier.pareto import weakest_reference
 from bench.frontier.points import confirmed
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
+from bench.rows import CONFIRM
 from bench.tracking.store import MlflowStore, Node, TrackingError
 from bench.tracking.values import DIAGNOSIS, OBJECTIVES, REFERENCE, UNTIL
 
@@ -62,11 +63,15 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
         found = frontier(records, objectives, weakest_reference(objectives, references))
         volumes[key[:2]] = found.hypervolume
         trials = found.by_trial  # without the composite of single-task models, which no run has
-        front = trials[trials["rank"] == trials["rank"].min()]
-        rows += [_row(nodes[int(row["trial"])], key, float(row["p_nondominated"])) for row in front.to_dict("records")]
+        rank = found.table["rank"].iloc[list(trials.values())].min()
+        rows += [
+            _row(nodes[trial], key, float(found.table["p_nondominated"].iloc[at]))
+            for trial, at in trials.items()
+            if found.table["rank"].iloc[at] == rank
+        ]
         sure = [node for node, record in zip(nodes, records, strict=True) if any(map(confirmed, record.points))]
         once = set(_runs(nodes)) - set(_runs(sure))
-        if once and found.basis == "replicates":
+        if once and found.split == CONFIRM:
             notes.append(f"{key[0]}: not confirmed, and not compared with what is: {', '.join(sorted(once))}")
     rest = dict.fromkeys(name for row in rows for name in row if name not in FIXED)
     table = pd.DataFrame(rows, columns=[*FIXED, *rest])

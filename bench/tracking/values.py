@@ -91,13 +91,13 @@ class Front(NamedTuple):
 
     Attributes:
         placed: values and tags of each trial that was compared, by number.
-        values, tags, files: of the parent; files are texts by name.
+        values, tags, files: of the parent; files are texts or bytes by name.
     """
 
     placed: Mapping[int, tuple[list[Value], Texts]]
     values: list[Value]
     tags: Texts
-    files: Texts
+    files: Mapping[str, str | bytes]
 
 
 def runs_of(record: TrialRecord, placed: Sequence[Value] = (), place: Texts = NONE) -> list[Wanted]:

@@ -1,4 +1,4 @@
-"""Distance between two served fronts at equal outcomes, the price of one outcome in another, and both in words.
+"""Distance between two served fronts at equal outcomes, and the price of one outcome in another.
 
 A weight between measured weights can be served, too, so the points of one candidate and kind are joined to a surface
 over their weights: segments of two tasks, triangles of three. A mix of two candidates cannot be served. Which part of a
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError
 
 from bench.frontier.pareto import nondominated
-from bench.frontier.served.front import band
 from bench.frontier.served.served import Served
+from bench.results.effect import Effect
+from bench.results.ledger import band
 from bench.rows import CONFIRM, TEST
 
 Floats = NDArray[np.float64]
@@ -25,31 +26,6 @@ Mask = NDArray[np.bool_]
 
 STEEP = 4.0
 """The steepest trade, in per cent of one outcome for 1% of another: beyond it noise in one decides about the other."""
-
-
-@dataclass(frozen=True)
-class Effect:
-    """How much more of an outcome there is, as a fraction: .012 is 1.2% more.
-
-    Attributes:
-        low, high: ends of its 90% interval; NaN where it is unknown.
-        by: the row of the serving point that gains it over a row, the nearest one where it is interpolated; None for a
-            mean over a front.
-    """
-
-    outcome: str
-    value: float
-    low: float
-    high: float
-    by: int | None = None
-
-    @property
-    def gained(self) -> bool:
-        """Whether it is a gain by more than noise."""
-        return self.low > 0
-
-    def __str__(self) -> str:
-        return f"{self.outcome} {in_percent(100 * self.value, 100 * self.low, 100 * self.high)}"
 
 
 def rows_of(served: Served, points: Sequence[str] | None = None, roles: Sequence[str] | None = None) -> Mask:
@@ -71,36 +47,39 @@ def distance(served: Served, front: Mask, other: Mask, outcome: str) -> Effect |
     Returns:
         None where no point is left.
     """
-    column, values, facets = _names(served).index(outcome), served.means(CONFIRM), _facets(served, front)
-    only = np.eye(len(served.outcomes))[column]
+    column, values, facets = served.names.index(outcome), served.at(CONFIRM), _facets(served, front)
+    only = np.eye(len(served.measures))[column]
     found = [_match(values, front, facets, row, only) for row in _front(served, other)]
     matches = [match for match in found if match is not None and match.steepness(values, column) <= STEEP]
     return _told(served, matches, column) if matches else None
 
 
-def ahead(served: Served, front: Mask, others: Mask) -> list[Effect]:
+def ahead(served: Served, front: Mask, others: Mask) -> dict[str, Effect]:
     """By outcome how far a front is beyond that of others at equal outcomes, where that is known.
 
-    The front is ahead where there are distances and every one of them is `ahead`. Between points a surface lies below
+    The front is ahead where there are distances and every one of them is `gained`. Between points a surface lies below
     the front that it stands for, so of a baseline and all others it is the baseline's that is interpolated.
     """
-    each = (distance(served, front, others, outcome.name) for outcome in served.outcomes)
-    return [one for one in each if one is not None]
+    each = {name: distance(served, front, others, name) for name in served.names}
+    return {name: one for name, one in each.items() if one is not None}
 
 
-def gain_of_all(served: Served, front: Mask, row: int) -> Effect:
+def gain_of_all(served: Served, front: Mask, row: int) -> tuple[Effect, int]:
     """By how much a front of rows (S,) is ahead of a row in every outcome at once, where it is most so.
 
     It is negative where the front is behind in some outcome under any weights.
+
+    Returns:
+        The gain, and the row that has it: where it is interpolated, the nearest one.
     """
-    everything = np.ones(len(served.outcomes))
-    match = _match(served.means(CONFIRM), front, _facets(served, front), row, everything)
+    everything = np.ones(len(served.measures))
+    match = _match(served.at(CONFIRM), front, _facets(served, front), row, everything)
     assert match is not None  # there is a row, and none of its outcomes is held
-    return _told(served, [match], None)
+    return _told(served, [match], None), match.by[int(match.shares.argmax())]
 
 
 def exchange(served: Served, row: int, paid: str, bought: str) -> Effect | None:
-    """By how many per cent one outcome rises for one per cent less of another, along the row's own sweep.
+    """By which fraction one outcome rises for one per cent less of another, along the row's own sweep.
 
     The slope of the logarithms: between the neighbouring weights on either side with two outcomes; with more, to the
     point of the same candidate that, on confirmation rows, moves the other outcomes least against what is paid.
@@ -108,7 +87,7 @@ def exchange(served: Served, row: int, paid: str, bought: str) -> Effect | None:
     Returns:
         None where the candidate has no other point, or nothing is paid between them.
     """
-    x, y = _names(served).index(paid), _names(served).index(bought)
+    x, y = served.names.index(paid), served.names.index(bought)
     first, last = _neighbours(served, row, x, y)
 
     def slope(values: Floats) -> Floats:
@@ -116,20 +95,20 @@ def exchange(served: Served, row: int, paid: str, bought: str) -> Effect | None:
             logs = np.log(values[..., last, :]) - np.log(values[..., first, :])
             return np.asarray(-logs[..., y] / logs[..., x])
 
-    value = float(slope(served.means(TEST)))
+    value = float(slope(served.at(TEST)))
     if first == last or not np.isfinite(value):
         return None
-    return Effect(bought, value, *_interval(slope(served.test_draws.astype(np.float64))))
+    return Effect(value / 100, *(end / 100 for end in _interval(slope(served.draws[TEST].astype(np.float64)))))
 
 
 def _neighbours(served: Served, row: int, x: int, y: int) -> tuple[int, int]:
     """The two rows that a slope at a row is taken between."""
     own = rows_of(served, points=[served.table["point"][row]])
-    if len(served.outcomes) == 2:
+    if len(served.measures) == 2:
         beside = [facet for facet in _facets(served, own).tolist() if row in facet][:2]
         first = next((facet[0] for facet in beside if facet[1] == row), row)
         return first, next((facet[1] for facet in beside if facet[0] == row), row)
-    values = np.log(np.maximum(served.means(CONFIRM), 1e-12))
+    values = np.log(np.maximum(served.at(CONFIRM), 1e-12))
     apart = np.abs(values - values[row])
     others = np.delete(apart, [x, y], axis=1).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -214,7 +193,7 @@ def _facets(served: Served, mask: Mask) -> NDArray[np.int64]:
     With two tasks they are in the order of weights. None where outcomes are not as many as tasks.
     """
     table, found = served.table, []
-    size = len(served.outcomes)
+    size = len(served.measures)
     known = np.array([len(each) == size for each in table["weights"]])
     weights = np.array([list(each.values()) if len(each) == size else [np.nan] * size for each in table["weights"]])
     roots = np.sqrt(weights)  # in which the lattice is even
@@ -241,14 +220,10 @@ def _simplices(places: Floats) -> NDArray[np.int64]:
         return np.zeros((0, size + 1), np.int64)
 
 
-def _names(served: Served) -> list[str]:
-    return [each.name for each in served.outcomes]
-
-
 def _front(served: Served, mask: Mask) -> list[int]:
     """Rows of a mask that are non-dominated within it, on confirmation rows."""
     rows = np.flatnonzero(mask)
-    return rows[nondominated(served.means(CONFIRM)[rows], served.outcomes)].tolist() if len(rows) else []
+    return rows[nondominated(served.at(CONFIRM)[rows], served.measures)].tolist() if len(rows) else []
 
 
 def _told(served: Served, matches: Sequence[_Match], column: int | None) -> Effect:
@@ -261,10 +236,8 @@ def _told(served: Served, matches: Sequence[_Match], column: int | None) -> Effe
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(gained / sum(values[..., each.row, column] for each in matches))
 
-    low, high = _interval(gain(served.test_draws.astype(np.float64)))
-    name = "every outcome" if column is None else served.outcomes[column].name
-    by = matches[0].by[int(matches[0].shares.argmax())] if column is None else None
-    return Effect(name, float(gain(served.means(TEST))), low, high, by)
+    low, high = _interval(gain(served.draws[TEST].astype(np.float64)))
+    return Effect(float(gain(served.at(TEST))), low, high)
 
 
 def _interval(drawn: Floats) -> tuple[float, float]:
@@ -273,43 +246,3 @@ def _interval(drawn: Floats) -> tuple[float, float]:
         return np.nan, np.nan
     low, high = band(known)
     return float(low), float(high)
-
-
-def readings(served: Served, row: int) -> list[str]:
-    """Sentences: what one per cent of the first outcome buys of each other one, at a row; what models alone gain."""
-    paid, *others = _names(served)
-    found = [exchange(served, row, paid, other) for other in others]
-    bought = [
-        f"At the pick, giving up 1% of {paid} buys {in_percent(each.value, each.low, each.high)} of {each.outcome}."
-        for each in found
-        if each is not None and each.value > 0
-    ]
-    return [*bought, *_models(served)]
-
-
-def _models(served: Served) -> list[str]:
-    """How far the searched models' front is beyond the current point's own models under any weights."""
-    now = str(served.table["point"][served.current])
-    own, trials = rows_of(served, points=[now]), rows_of(served, roles=["trial"])
-    if own.sum() < 2 or not trials.any():
-        return []
-    found = ahead(served, trials, own)
-    if not found:
-        return []
-    return [
-        f"Models alone: against the current point's own models under any weights, the searched models have, at equal "
-        f"other outcomes, {', '.join(map(str, found))}."
-    ]
-
-
-def in_percent(value: float, low: float, high: float) -> str:
-    """Per cent with an interval, where that is known: `+1.2% (+0.7 to +1.7)`."""
-    if not np.isfinite(value):
-        return "(no per cent: the current one is 0)"
-    sure = f" ({percent(low)} to {percent(high)})" if np.isfinite(low) else ""
-    return f"{percent(value)}%{sure}"
-
-
-def percent(value: float) -> str:
-    """A change in per cent as a text with its sign; never a negative zero."""
-    return f"{round(value, 1) + 0.0:+.1f}"

@@ -1,4 +1,4 @@
-"""Keeps serving points, and computes their bands, gains over the current point and P(non-dominated).
+"""Keeps serving points, and computes their gains over the current point and P(non-dominated).
 
 Only these are resampled, measured on test, drawn and shown. All is decided by means over replicates on confirmation
 rows.
@@ -12,35 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.pareto import hypervolume, lattice, nondominated
-from bench.frontier.statistics import LEVEL, Interval, error_of, reflected
+from bench.frontier.statistics import error_of, reflected
 from bench.objectives import Objective
+from bench.results.effect import LEVEL, Effect
 
 Floats = NDArray[np.float64]
-ENDS = (0.5 - LEVEL / 2, 0.5 + LEVEL / 2)
 VOLUMES = 400
 """Draws that a hypervolume's interval takes."""
 FARTHEST = 30.0
 """The most standard errors that a gain is said to be off: whatever lies beyond has a probability that rounds to 0."""
 CLEAR = 0.95
 """From this share of draws on, a point is clearly dominated by another of its own candidate."""
-
-
-def band(draws: NDArray[np.floating]) -> tuple[Floats, Floats]:
-    """Ends of 90% intervals along the first axis; NaN without draws."""
-    if not len(draws):
-        nothing = np.full(draws.shape[1:], np.nan)
-        return nothing, nothing
-    low, high = np.quantile(draws, ENDS, axis=0)
-    return low, high
-
-
-def told(means: Floats, draws: Floats, current: int) -> dict[str, Floats]:
-    """Values (S, M) and gains over the current point with their intervals, by the ending of their columns."""
-    found: dict[str, Floats] = {}
-    for name, value, about in (("", means, draws), (".gain", gains(means, current), gains(draws, current))):
-        low, high = (np.where(np.isfinite(value), end, np.nan) for end in band(about))
-        found |= {name: value, f"{name}.low": low, f"{name}.high": high}
-    return found
 
 
 def gains(values: NDArray[np.floating], current: int) -> Floats:
@@ -113,21 +95,22 @@ def _dominates(values: Floats) -> NDArray[np.bool_]:
 
 def volume_of(
     means: Floats, draws: Floats, outcomes: Sequence[Objective], random: Floats, ideal: Floats, known: bool
-) -> Interval:
+) -> Effect:
     """Hypervolume of points (S, M) over the outcomes of a random order, as a share of what the ideal has over them.
 
     The ideal ranks each task by its labels.
 
     Args:
-        known: whether there is an interval, else it is NaN.
+        known: whether there is an interval.
     """
     room = np.where(ideal > random, ideal - random, np.nan)
     reference = dict.fromkeys((each.name for each in outcomes), 0.0)
     at = hypervolume((means - random) / room, outcomes, reference)
     if not known:
-        return Interval(at, np.nan, np.nan, np.nan, np.nan, np.nan)
+        return Effect(at)
     some = draws[:: max(1, len(draws) // VOLUMES)]
-    return reflected(at, np.array([hypervolume((each - random) / room, outcomes, reference) for each in some]))
+    found = reflected(at, np.array([hypervolume((each - random) / room, outcomes, reference) for each in some]))
+    return Effect(found.value, found.low, found.high)
 
 
 FRONT, NEAR, OWN = 40, 24, 6

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bench.errors import UserError
 from bench.frontier.score import Fusion, fused
 from bench.frontier.served.errors import Points
-from bench.frontier.served.front import told
 from bench.machine import cores
 from bench.measure.outcomes import Measure
 from bench.objectives import Objective
@@ -167,49 +165,30 @@ def _together(jobs: Iterable[Job], work: Callable[[Job], Found]) -> list[Found]:
 
 LEAST = 20
 """The least rows of a segment with a positive label of a task: with fewer nobody can tell the task's outcomes."""
-COLUMNS = ["row", "segment", "split", "outcome", "value", "low", "high", "gain", "gain.low", "gain.high"]
 
 
-def segment_table(
+def slices_of(
     meter: Meter,
     rows: Rows,
     of: Sequence[int],
     at: Sequence[int],
     settings: Sequence[Fusion],
     outcomes: Sequence[Objective],
-    current: int,
-    draw: Callable[[Points], Floats],
-) -> pd.DataFrame:
-    """A row for each kept serving point, segment and outcome, columns `COLUMNS`; numbers are NaN below `LEAST`.
+) -> dict[str, tuple[NDArray[np.bool_], Points | None]]:
+    """By slice of the card's segments: (M,) which outcomes can be told there, and the kept serving points on its rows.
 
     Args:
         of, at: candidate and setting of each point.
-        current: place of the current point among them.
-        draw: draws about measured points; where there are none, intervals are NaN.
     """
-    measured: dict[str, Measure] = {}
     enough: dict[str, NDArray[np.bool_]] = {}
-    segments = [
-        (column, code, f"{kind}={value}")
-        for column, (kind, values) in enumerate(rows.segments.items())
-        for code, value in enumerate(values)
-    ]
-    for column, code, name in segments:
-        inside = rows.codes[:, column] == code
-        positives = (rows.labels[inside] > 0).sum(axis=0)
-        of_tasks = [positives[rows.tasks.index(each.name.partition(".")[0])] for each in outcomes]
-        enough[name] = np.array(of_tasks) >= LEAST
-        if enough[name].any():
-            measured[name] = meter.measure.part(inside)
+    measured: dict[str, Measure] = {}
+    for column, (kind, values) in enumerate(rows.segments.items()):
+        for code, value in enumerate(values):
+            name, inside = f"{kind}={value}", rows.codes[:, column] == code
+            positives = (rows.labels[inside] > 0).sum(axis=0)
+            of_tasks = [positives[rows.tasks.index(each.name.partition(".")[0])] for each in outcomes]
+            enough[name] = np.array(of_tasks) >= LEAST
+            if enough[name].any():
+                measured[name] = meter.measure.part(inside)
     points = dict(zip(measured, meter.parts(of, at, settings, list(measured.values())), strict=True))
-    unknown = np.full((len(of), len(outcomes)), np.nan)
-    found = [pd.DataFrame(columns=COLUMNS)] if not enough else []
-    for name, known in enough.items():
-        each = points.get(name)
-        numbers = {} if each is None else told(each.means, draw(each), current)
-        for column, outcome in enumerate(outcomes):
-            ids = {"row": range(len(of)), "segment": name, "split": meter.split, "outcome": outcome.name}
-            values = numbers.values() if known[column] else [unknown] * len(COLUMNS[4:])
-            own = (value[:, column] for value in values)
-            found.append(pd.DataFrame(ids | dict(zip(COLUMNS[4:], own, strict=True))))
-    return pd.concat(found, ignore_index=True)
+    return {name: (each, points.get(name)) for name, each in enough.items()}

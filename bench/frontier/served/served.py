@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,15 +30,16 @@ from bench.frontier.served.front import (
     reach,
     rivals,
     share_nondominated,
-    told,
     unequal,
     volume_of,
 )
-from bench.frontier.served.measuring import RESAMPLES, Candidate, Current, Meter, segment_table
-from bench.frontier.statistics import Interval, error_of
+from bench.frontier.served.measuring import RESAMPLES, Candidate, Current, Meter, slices_of
+from bench.frontier.statistics import error_of
 from bench.measure.outcomes import Measure
 from bench.objectives import Objective
 from bench.predictions import Rows
+from bench.results.effect import Effect
+from bench.results.ledger import ALL, PARTS, Ledger, as_cells
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
 
@@ -152,49 +152,32 @@ SPLITS = (CONFIRM, TEST)
 
 
 @dataclass(frozen=True)
-class Served:
-    """The served front with its uncertainty.
+class Served(Ledger):
+    """The served front with its uncertainty: S kept serving points in M outcomes, all to be maximised.
+
+    Points are on the front by means on confirmation rows. `p_nondominated`: that no kept point of another candidate
+    dominates one, nor clearly one of its own. There are cells of validation, values alone, where predictions of its
+    rows are kept; of confirmation rows and test; and of slices of both, where a task has `LEAST` positives there.
 
     Attributes:
-        outcomes: M, all to be maximised.
-        table: a row for each of S kept serving points: `id` (its place), `point` (the candidate), `name`,
-            `architecture`, `role`, `kind`, `weights` (by task, sum 1; empty for a score that is not fused), `on_front`
-            (by means on confirmation rows), `p_nondominated` (that no kept point of another candidate dominates it, nor
-            clearly one of its own). By split and outcome there are `s/o`, `s/o.low`, `s/o.high`, and the gain as a
-            fraction of the current point's: `s/o.gain`, `s/o.gain.low`, `s/o.gain.high`. Intervals are NaN where they
-            are unknown. `valid/o` is the mean on validation, where predictions of its rows are kept.
-        draws: (D, S, M), what the true outcomes may be, jointly, on confirmation rows; test_draws: on test. D is 0
-            where no candidate has two replicates.
-        current: row of the current point.
         hypervolume: of the front on test, over a random order, as a share of the ideal's.
         replicates: of the candidates, the median.
         row_variance: (S, M), variance of the gains on test that comes from its rows alone.
         reach: half the width, in standard errors, of intervals on test that hold for whichever point was picked.
         random: (M,), outcomes of a random order, on test.
-        segments: `row`, `segment` ("country=US"), `split`, `outcome`, `value`, `low`, `high`, `gain`, `gain.low`,
-            `gain.high`; numbers are NaN where too few rows are positive; empty without segments.
     """
 
-    outcomes: tuple[Objective, ...]
-    table: pd.DataFrame
-    draws: NDArray[np.float32]
-    test_draws: NDArray[np.float32]
     current: int
-    hypervolume: Interval
+    hypervolume: Effect
     replicates: int
     row_variance: Floats
     reach: float
-    segments: pd.DataFrame
     random: Floats = field(default_factory=lambda: np.zeros(0))
 
     @property
     def known(self) -> bool:
         """Whether there are intervals: whether any candidate has two replicates."""
-        return len(self.draws) > 0
-
-    def means(self, split: str) -> Floats:
-        """(S, M) of the table's points on that split."""
-        return self.table[[each.key(split) for each in self.outcomes]].to_numpy(float)
+        return len(self.draws[CONFIRM]) > 0
 
 
 def served_front(
@@ -242,39 +225,42 @@ def served_front(
     table["p_nondominated"] = (
         share_nondominated(drawn[CONFIRM], rivals(drawn[CONFIRM], table["point"].tolist())) if known else np.nan
     )
-    parts = [
-        segment_table(meter, rows[split], of, settings, sweep.settings, outcomes, row,
-                      partial(_drawn, seeds=shape, seed=purpose, draws=draws))
-        for split, meter in meters.items()
-    ]  # fmt: skip
-    columns = {
-        f"{outcome.key(split)}{name}": values[:, column]
-        for split in SPLITS
-        for name, values in told(points[split].means, drawn[split], row).items()
-        for column, outcome in enumerate(outcomes)
-    }
+    cells: dict[tuple[str, str], Floats] = {}
     if SEARCH in rows:
         used = sorted(set(settings))
         swept = Meter(candidates, rows[SEARCH], SEARCH, names, 0).sweep([sweep.settings[k] for k in used])
-        searched = np.array([swept[c][:, used.index(k)].mean(axis=0) for c, k in places])
-        columns |= {outcome.key(SEARCH): searched[:, column] for column, outcome in enumerate(outcomes)}
+        cells[SEARCH, ALL] = np.full((len(places), len(names), len(PARTS)), np.nan)
+        cells[SEARCH, ALL][..., 0] = [swept[c][:, used.index(k)].mean(axis=0) for c, k in places]
+    for split, each in points.items():
+        cells[split, ALL] = _cells(each, drawn[split], row)
+    for split, meter in meters.items():
+        for name, (enough, part) in slices_of(meter, rows[split], of, settings, sweep.settings, outcomes).items():
+            cells[split, name] = np.full_like(cells[split, ALL], np.nan)
+            if part is not None:
+                own = _cells(part, _drawn(part, shape, purpose, draws), row)
+                cells[split, name][:, enough] = own[:, enough]
     measure = meters[TEST].measure
     random = measure.random()
     of_rows = draws_of(points[TEST], None, purpose, draws)
     return Served(
-        outcomes=tuple(outcomes),
-        table=pd.concat([table, pd.DataFrame(columns)], axis=1),
-        draws=drawn[CONFIRM].astype(np.float32),
-        test_draws=drawn[TEST].astype(np.float32),
+        measures=tuple(outcomes),
+        table=table,
+        cells=cells,
+        draws={split: each.astype(np.float32) for split, each in drawn.items()},
         current=row,
         hypervolume=volume_of(points[TEST].means[front], drawn[TEST][:, front], outcomes, random,
                               _ideal(measure, rows[TEST], outcomes), known),
         replicates=round(float(np.median([each.replicates for each in candidates]))),
         row_variance=error_of(gains(of_rows, row)) ** 2,
         reach=reach(drawn[TEST], of_rows, row),
-        segments=pd.concat(parts, ignore_index=True),
         random=random,
     )  # fmt: skip
+
+
+def _cells(points: Points, draws: Floats, current: int) -> Floats:
+    """(S, M, parts) of measured points and their draws."""
+    sd = np.array([each.std(axis=0, ddof=1) if len(each) > 1 else each[0] * np.nan for each in points.values])
+    return as_cells(points.means, draws, sd, gains(points.means, current), gains(draws, current))
 
 
 def _drawn(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floats:
@@ -341,7 +327,7 @@ def _table(
     for at, (c, k) in enumerate(places):
         each, setting = candidates[c], settings[k]
         lines.append({
-            "id": at, "point": each.id, "name": each.name, "architecture": each.architecture, "role": each.role,
+            "point": each.id, "name": each.name, "architecture": each.architecture, "role": each.role,
             "kind": setting.kind, "weights": {} if c in scores else dict(zip(tasks, setting.weights, strict=True)),
             "on_front": bool(front[at]),
         })  # fmt: skip

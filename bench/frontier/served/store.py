@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -18,17 +18,18 @@ import pandas as pd
 
 from bench.atomic import atomic_path, write_text
 from bench.frontier.served.measuring import Candidate, Current
-from bench.frontier.served.served import DRAWS, Served
-from bench.frontier.statistics import Interval
+from bench.frontier.served.served import DRAWS, SPLITS, Served
 from bench.objectives import Objective
 from bench.plain import jsonable
 from bench.predictions import Rows
+from bench.results.effect import Effect
+from bench.results.ledger import ALL
 from bench.rows import CONFIRM, TEST
 
 JSON, NPZ = "served.json", "served.npz"
-ARRAYS, NUMBERS = ("draws", "test_draws", "row_variance", "random"), ("current", "replicates")
+ARRAYS, NUMBERS = ("row_variance", "random"), ("current", "replicates")
 """Parts of a front that are written as they are, into `served.npz` and `served.json`."""
-VERSION = 6
+VERSION = 7
 """Raised whenever the same predictions give another front."""
 
 
@@ -61,17 +62,17 @@ def digest_of(
 def save(served: Served, folder: Path, digest: str) -> None:
     """Writes both files into a folder, each whole or not at all, draws first."""
     document = {
-        "outcomes": [asdict(each) for each in served.outcomes],
+        "outcomes": [asdict(each) for each in served.measures],
         "table": served.table.to_dict("records"),
+        "cells": list(served.cells),
         **{name: getattr(served, name) for name in NUMBERS},
-        "segments": served.segments.to_dict("list"),
     }
     text = json.dumps(jsonable(document), allow_nan=False)
     with atomic_path(folder / NPZ) as temporary, temporary.open("wb") as file:
-        volume = np.array(list(asdict(served.hypervolume).values()))
-        arrays = {name: getattr(served, name) for name in ARRAYS}
-        arrays |= {"digest": np.array(digest), "tables": np.array(_sum(text))}
-        np.savez(file, allow_pickle=False, hypervolume=volume, reach=np.array(served.reach), **arrays)
+        arrays = {name: getattr(served, name) for name in ARRAYS} | dict(served.draws)
+        arrays |= {"cells": np.array(list(served.cells.values())), "volume": np.array(astuple(served.hypervolume))}
+        arrays |= {"reach": np.array(served.reach), "digest": np.array(digest), "tables": np.array(_sum(text))}
+        np.savez(file, allow_pickle=False, **arrays)
     write_text(folder / JSON, text)
 
 
@@ -83,11 +84,13 @@ def load(folder: Path, digest: str) -> Served | None:
             if str(arrays["digest"]) != digest or str(arrays["tables"]) != _sum(text):
                 return None
             document = json.loads(text)
+            table = pd.DataFrame(document["table"])
             return Served(
-                outcomes=tuple(Objective(**each) for each in document["outcomes"]),
-                table=_numbers(pd.DataFrame(document["table"])),
-                segments=_numbers(pd.DataFrame(document["segments"])),
-                hypervolume=Interval(*arrays["hypervolume"].tolist()),
+                measures=tuple(Objective(**each) for each in document["outcomes"]),
+                table=table.assign(p_nondominated=table["p_nondominated"].astype(float)),
+                cells=dict(zip(map(tuple, document["cells"]), arrays["cells"], strict=True)),
+                draws={split: arrays[split] for split in SPLITS},
+                hypervolume=Effect(*arrays["volume"].tolist()),
                 reach=float(arrays["reach"]),
                 **{name: document[name] for name in NUMBERS},
                 **{name: arrays[name] for name in ARRAYS},
@@ -102,54 +105,39 @@ def _sum(text: str) -> str:
 
 def to_json(served: Served) -> dict[str, Any]:
     """What `--json` shows as `served`: points with their outcomes on test, the front first; null is unknown."""
-    table = served.table.sort_values(["on_front", "id"], ascending=[False, True])
-    volume = served.hypervolume
+    order = served.table["on_front"].sort_values(ascending=False, kind="stable").index
     whole: dict[str, Any] = {
-        "points": [_point(served, line) for line in table.to_dict("records")],
-        "current": _point(served, served.table.iloc[served.current].to_dict()),
-        "hypervolume": {"value": volume.value, "low": volume.low, "high": volume.high},
+        "points": [_point(served, row) for row in order],
+        "current": _point(served, served.current),
+        "hypervolume": served.hypervolume.to_json(),
     }
     return {key: jsonable(value) for key, value in whole.items()}
 
 
-def _point(served: Served, line: Mapping[Any, Any]) -> dict[str, Any]:
-    def of(suffix: str) -> dict[str, Any]:
-        return {each.name: line[f"{each.key(TEST)}{suffix}"] for each in served.outcomes}
+NAMES = {"value": "outcomes", "low": "outcomes_low", "high": "outcomes_high"}
+NAMES |= {"gain": "gains", "gain_low": "gains_low", "gain_high": "gains_high"}
+"""Of a cell's parts, in the document of a point."""
 
+
+def _point(served: Served, row: int) -> dict[str, Any]:
+    def of(split: str, part: str = "value", slice: str = ALL) -> dict[str, float]:
+        return dict(zip(served.names, served.at(split, part, slice)[row].tolist(), strict=True))
+
+    facts = {str(name): each for name, each in served.table.iloc[row].items()}
+    values = {slice: of(TEST, slice=slice) for slice in served.slices(TEST)}
+    segments = {
+        slice: {name: {"value": value} | _gain(gains[name]) for name, value in own.items() if np.isfinite(value)}
+        for slice, own in values.items()
+        if (gains := served.gains(row, slice=slice))
+    }
     return {
-        "trial": line["point"],
-        "name": line["name"],
-        "architecture": line["architecture"],
-        "role": line["role"],
-        "kind": line["kind"],
-        "weights": line["weights"],
-        "on_front": line["on_front"],
-        "p_nondominated": line["p_nondominated"],
-        "outcomes": of(""),
-        "outcomes_low": of(".low"),
-        "outcomes_high": of(".high"),
-        "gains": of(".gain"),
-        "gains_low": of(".gain.low"),
-        "gains_high": of(".gain.high"),
-        "confirm": {each.name: line[each.key(CONFIRM)] for each in served.outcomes},
-        **({"segments": found} if (found := _segments(served, line["id"])) else {}),
+        "trial": facts.pop("point"),
+        **facts,
+        **{name: of(TEST, part) for part, name in NAMES.items()},
+        "confirm": of(CONFIRM),
+        **({"segments": found} if (found := {slice: own for slice, own in segments.items() if own}) else {}),
     }
 
 
-def _segments(served: Served, row: int) -> dict[str, dict[str, dict[str, float]]]:
-    """By segment and outcome on test the value of a point, and its gain with its interval."""
-    if served.segments.empty:
-        return {}
-    own = served.segments[(served.segments["row"] == row) & (served.segments["split"] == TEST)]
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for line in own.dropna(subset="value").to_dict("records"):
-        told = {"value": line["value"], "gain": line["gain"], "low": line["gain.low"], "high": line["gain.high"]}
-        found.setdefault(line["segment"], {})[line["outcome"]] = told
-    return found
-
-
-def _numbers(table: pd.DataFrame) -> pd.DataFrame:
-    for name in table.columns:
-        if any(each is None for each in table[name]):
-            table[name] = table[name].astype(float)
-    return table
+def _gain(gain: Effect) -> dict[str, float]:
+    return {"gain": gain.value, "low": gain.low, "high": gain.high}

@@ -1,35 +1,31 @@
 """The verdict: what the pick gains and costs against the current point, and how sure that is.
 
-Everything is told on test, which chose nothing. But a point that looked best on confirmation rows is tested with the
-same replicates, and may have been lucky in their seeds. Intervals here allow for that (`Served.reach`): whichever
-point was picked, all its outcomes lie within theirs with 90% confidence.
+Everything is told on test, which chose nothing, with the intervals of `bench.frontier.served.changes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from scipy import stats
 
-from bench.errors import listed
+from bench.frontier import words
 from bench.frontier.comparison.verdict import SIZE, replicates_needed, rows_needed
 from bench.frontier.policy import Worth
-from bench.frontier.score import in_words
-from bench.frontier.served.changes import Change, by_scenario, changes_of, segment_changes
-from bench.frontier.served.distance import ahead, gain_of_all, in_percent, percent, rows_of
+from bench.frontier.served.changes import ONE_ERROR, Changes, changes_of, doubtful, slice_changes, worth_of
+from bench.frontier.served.distance import ahead, exchange, gain_of_all, rows_of
 from bench.frontier.served.front import gains
 from bench.frontier.served.served import Served
-from bench.frontier.stability import ENOUGH, MARGIN
-from bench.frontier.statistics import LEVEL, error_of
-from bench.rows import CONFIRM, SHORT, TEST
+from bench.frontier.statistics import error_of
+from bench.frontier.words import Needed
+from bench.results.effect import MARGIN, Effect
+from bench.rows import TEST
 
 Kind = Literal["win", "trade", "tie", "baseline", "trees", "unknown"]
 
-ONLY_WEIGHTS = "Change only the weights of the score"
-SURE = f"Intervals are {LEVEL:.0%}, on test."
 TREES = "trees"
 SIMPLE = ("equal_weights", "single_task", "static_weights", TREES, "ensemble", "random_weights")
 """Baselines in the order in which one is preferred where several are as good as the pick."""
@@ -45,27 +41,27 @@ class Verdict:
             surely gained, but all of them together are, by the policy's rule. `tie`: no outcome changes by more than
             `MARGIN`. `baseline`: a baseline is as good as the pick. `trees`: boosted trees are ahead of every network.
             `unknown`: cannot tell.
-        sentence: the whole answer in words; the first sentence says whether to switch.
+        told: sentences; the first one is the answer, whether to switch.
         keep: whether the answer is to keep the current point.
         changes: by outcome, of the pick; empty without a served front.
         worth: all of them together, as the policy's rule scores them; None where that is unknown.
-        segments: by segment of the rows (`scenario=2`) the changes there; see `segment_changes`.
+        slices: by slice of the rows (`scenario=2`) the changes there; see `slice_changes`.
         needed: replicates of each point that would show the gain seen with a chance of 80%, where that is unknown and
             any number would.
     """
 
     kind: Kind
-    sentence: str
+    told: tuple[str, ...]
     keep: bool = False
-    changes: tuple[Change, ...] = ()
-    worth: Change | None = None
+    changes: Changes = field(default_factory=dict)
+    worth: Effect | None = None
     needed: int | None = None
-    segments: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
+    slices: Mapping[str, Changes] = field(default_factory=dict)
 
     @property
-    def answer(self) -> str:
-        """The first sentence."""
-        return f"{self.sentence.partition('. ')[0].removesuffix('.')}."
+    def sentence(self) -> str:
+        """The whole answer in words."""
+        return " ".join(self.told)
 
     def to_json(self) -> dict[str, Any]:
         """Itself as every document has it."""
@@ -73,23 +69,20 @@ class Verdict:
         if self.changes:
             found["changes"] = _plain(self.changes)
         if self.worth:
-            found["worth"] = {"value": self.worth.value, "low": self.worth.low, "high": self.worth.high}
-        if self.segments:
-            found["segments"] = {name: _plain(changes) for name, changes in self.segments.items()}
+            found["worth"] = self.worth.to_json()
+        if self.slices:
+            found["segments"] = {name: _plain(changes) for name, changes in self.slices.items()}
         return found if self.needed is None else found | {"replicates_needed": self.needed}
 
 
-def _plain(changes: tuple[Change, ...]) -> dict[str, dict[str, float] | None]:
+def _plain(changes: Changes) -> dict[str, dict[str, float] | None]:
     """By outcome; None where nobody can tell."""
-    return {
-        each.outcome: {"value": each.value, "low": each.low, "high": each.high} if np.isfinite(each.value) else None
-        for each in changes
-    }
+    return {name: each.to_json() if np.isfinite(each.value) else None for name, each in changes.items()}
 
 
 def unserved(reason: str) -> Verdict:
     """The verdict of a run without a served front."""
-    return Verdict("unknown", f"Cannot tell whether to switch: {reason}.")
+    return Verdict("unknown", (f"Cannot tell whether to switch: {reason}.",))
 
 
 def verdict(
@@ -113,173 +106,94 @@ def verdict(
         worth: the score of gains in the outcomes by the policy's rule; None where it reads anything else.
         suspicion: sentences on the data and the pick, see `Frontier.suspicion` and `bench.frontier.within`.
     """
-    changes, by_segment, score = changes_of(served, row), segment_changes(served, row), _worth(served, row, worth)
-    if row == served.current or all(each.value == each.low == each.high == 0 for each in changes):
+    changes, slices, score = changes_of(served, row), slice_changes(served, row), worth_of(served, row, worth)
+    if row == served.current or all(each.value == each.low == each.high == 0 for each in changes.values()):
         found = _kept(served, row, against, unlimited)
     else:
         found = _switched(served, row, changes, against, score)
-    kind, text = found.kind, found.sentence
+    kind, (answer, *rest) = found.kind, found.told
     if trees := _trees(served):
-        answer, _, rest = text.partition(". ")
-        answer = f"Boosted trees are ahead of every network; without them: {answer[0].lower()}{answer[1:]}."
-        kind, text, suspicion = "trees", " ".join(filter(None, [answer, suspicion, rest, trees])), ""
+        kind, answer = "trees", words.without_trees(answer)
+        rest, suspicion = [suspicion, *rest, words.trees(trees)], ""
     if holds is not None and not found.keep:  # else it does not matter how often a retraining would pick the same
-        text += f" {_holding(holds, others)}"
-    if row != served.current and (told := by_scenario(by_segment)):
-        text += f" {told}"
-    if suspicion:
-        text += f" {suspicion}"
-    return replace(found, kind=kind, sentence=text, changes=changes, worth=score, segments=by_segment)
-
-
-def describe(served: Served, row: int) -> str:
-    """A serving point in words: `trial 7 (mmoe), power of click 0.8, like 0.2`."""
-    line = served.table.iloc[row]
-    name = line["name"] if line["role"] != "trial" else f"{line['name']} ({line['architecture']})"
-    if not line["weights"]:
-        return str(name)
-    return f"{name}, {line['kind']} of {in_words(line['weights'])}"
-
-
-def _worth(served: Served, row: int, worth: Worth | None) -> Change | None:
-    """The pick's score on test over the current point's; None where it is unknown."""
-    if worth is None or not served.known:
-        return None
-    at, drawn = (
-        found[..., row] - found[..., served.current]
-        for found in (worth(gains(values, served.current)) for values in (served.means(TEST), served.test_draws))
-    )
-    half = served.reach * float(error_of(drawn))
-    found = Change("all in all", float(at), float(at - half), float(at + half))
-    return found if np.isfinite([found.low, found.high]).all() else None
+        rest.append(words.holding(holds, others))
+    if row != served.current:
+        rest.append(words.by_scenario(slices))
+    told = tuple(filter(None, [answer, *rest, suspicion]))
+    return replace(found, kind=kind, told=told, changes=changes, worth=score, slices=slices)
 
 
 def _kept(served: Served, row: int, against: str, unlimited: int | None) -> Verdict:
-    """Kind and sentence where the pick is the current point, or ranks just as it does; its changes are not in it."""
+    """Kind and sentences where the pick is the current point, or ranks just as it does; its changes are not in it."""
     kind: Kind = "unknown"
-    text = f"Keep {against}. The policy picks no other point."
+    told = words.kept(against, "The policy picks no other point.")
     rest = rows_of(served)
     rest[row] = False
     if served.table["role"][served.current] == "baseline":
-        kind, text = "baseline", f"Keep {against}. The policy finds no better point."
-    elif served.known and rest.any() and (best := gain_of_all(served, rest, row)).high <= MARGIN:
-        kind, text = "tie", f"Keep {against}. No point gains more than {MARGIN:.1%} in every outcome."
-        if best.high < -MARGIN:
-            behind = in_percent(100 * best.value, 100 * best.low, 100 * best.high)
-            others = f"Every other point loses in some outcome, the one nearest on {SHORT[CONFIRM]} {behind}"
-            text = f"Keep {against}. {others}. {SURE}"
+        kind, told = "baseline", words.kept(against, "The policy finds no better point.")
+    elif served.known and rest.any() and (best := gain_of_all(served, rest, row)[0]).high <= MARGIN:
+        kind, told = "tie", words.kept(against, *words.nothing_gains(best))
     if unlimited is not None:
-        told = ", ".join(map(str, changes_of(served, unlimited)))
-        sure = SURE if served.known else "After one training each, no intervals are known."
-        text = (
-            f"Keep {against}: no point that the policy allows is better. Without its limits it would pick "
-            f"{describe(served, unlimited)}: {told}. {sure}"
-        )
-    same = "" if row == served.current else f" The pick, {describe(served, row)}, ranks exactly alike."
-    return Verdict(kind, text + same, keep=True)
+        told = words.limited(served, against, unlimited, changes_of(served, unlimited))
+    if row != served.current:
+        told = *told, words.same(served, row)
+    return Verdict(kind, told, keep=True)
 
 
-def _switched(served: Served, row: int, changes: tuple[Change, ...], against: str, worth: Change | None) -> Verdict:
+def _switched(served: Served, row: int, changes: Changes, against: str, worth: Effect | None) -> Verdict:
     """Kind, sentences and replicates needed where the pick is another point; its changes are not in it."""
-    what, told = describe(served, row), ", ".join(map(str, changes))
+    what, every = words.described(served, row), list(changes.values())
     if not served.known:
-        text = f"Against {against} it has {told}, after one training each: no intervals are known."
-        return Verdict("unknown", f"Cannot tell whether to switch to {what}. {text}")
-    told = f"Against {against} it has {told}. {SURE}"
-    gained, lost, doubtful = (any(getattr(each, name) for each in changes) for name in ("gained", "lost", "doubtful"))
-    if all(each.low >= -MARGIN and each.high <= MARGIN for each in changes):
-        text = f"Keep {against}. No outcome changes by more than {MARGIN:.1%} with {what}. {told}"
-        return Verdict("tie", text, keep=True)
+        return Verdict("unknown", words.unsure(what, words.untested(against, changes)))
+    gained, lost = any(each.gained for each in every), any(each.lost for each in every)
+    if all(each.unchanged for each in every):
+        return Verdict("tie", words.kept(against, words.unchanged(what), *words.has(against, changes)), keep=True)
     if lost and not gained:
         kind: Kind = "baseline" if served.table["role"][served.current] == "baseline" else "unknown"
-        costs, rest = (", ".join(str(each) for each in changes if each.lost == is_lost) for is_lost in (True, False))
-        more = f": {rest}" if rest else ""
-        text = f"Keep {against}. Switching to {what} costs {costs}, and no gain is shown{more}"
-        needed, enough = _needed(served, row, changes)
-        return Verdict(kind, f"{text}. {SURE}{enough}", keep=True, needed=needed)
+        needed = _needed(served, row, changes)
+        told = words.kept(against, words.costs(what, changes), words.SURE, words.enough(needed))
+        return Verdict(kind, told, keep=True, needed=needed.replicates)
     if not gained and not (worth and worth.gained):
-        needed, enough = _needed(served, row, changes)
-        return Verdict("unknown", f"Cannot tell whether to switch to {what}. {told}{enough}", needed=needed)
-    balance = f"{_effects(changes, worth)}, against {against}. {SURE}"
-    kind, condition = ("trade", " if the gain is worth its cost to you") if lost or doubtful else ("win", "")
-    if kind == "trade" and worth:
-        if worth.lost:
-            text = f"Keep {against}. By the policy's rule {what} is not worth its cost: {worth}. {balance}"
-            return Verdict(kind, text, keep=True)
-        if worth.gained:
-            condition = ""
-            balance += f" By the policy's rule the gain is worth its cost: {worth}." if gained else ""
-        else:
-            balance += f" By the policy's rule this cannot be told: {worth}."
-    if _own(served, row) or served.table["role"][row] == "baseline":
-        first = ONLY_WEIGHTS if _own(served, row) else "Switch to a baseline"
-        kind = "baseline" if served.table["role"][row] == "baseline" else kind
-        return Verdict(kind, f"{first}: {what}{condition}. {balance}")
-    return _with_baseline(served, row, kind, condition, balance)
+        needed = _needed(served, row, changes)
+        told = words.unsure(what, *words.has(against, changes), words.enough(needed))
+        return Verdict("unknown", told, needed=needed.replicates)
+    trade = lost or any(map(doubtful, every))
+    kind, open_ = "trade" if trade else "win", trade and not (worth and worth.gained)
+    if trade and worth and worth.lost:
+        told = words.kept(against, words.not_worth(what, worth), *words.effects("It", against, changes, worth))
+        return Verdict(kind, told, keep=True)
+    by_rule = words.by_rule(worth, gained) if trade and worth else ""
+    own, baseline = _own(served, row), served.table["role"][row] == "baseline"
+    good, doubts = ([], []) if own or baseline else _rivals(served, row)
+    at, rival = good[0][0] if good else row, next(iter([*good, *doubts]), None)
+    told = words.effects("It" if at == row else f"The pick, {what},", against, changes, worth)
+    if served.table["role"][at] == "baseline" or not (at == row or _own(served, at)):
+        kind = "baseline"
+    return Verdict(kind, words.switch(served, row, at, open_, rival, *told, by_rule))
 
 
-def _effects(changes: tuple[Change, ...], worth: Change | None) -> str:
-    """What is gained, by an outcome or by all of them together, what is lost, and what is open."""
-    effects = {"gains": [f"{worth} by the policy's rule"]} if not any(each.gained for each in changes) else {}
-    for each in changes:
-        if each.gained or each.lost:
-            effect = "gains" if each.gained else "costs"
-        elif each.doubtful:
-            effect = "may cost" if each.value < 0 else "does not rule out a loss in"
-        else:
-            effect = "shows no clear change in"
-        effects.setdefault(effect, []).append(str(each))
-    order = ("gains", "costs", "may cost", "does not rule out a loss in", "shows no clear change in")
-    return f"It {listed([f'{effect} ' + ', '.join(effects[effect]) for effect in order if effect in effects])}"
-
-
-def _with_baseline(served: Served, row: int, kind: Kind, condition: str, balance: str) -> Verdict:
-    """The same, told with the simplest model that is as good as a picked trial, or that cannot be told from it."""
-    as_good, doubts = _rivals(served, row)
-    what = f"{describe(served, row)}{condition}"
-    if as_good:
-        at, gain = as_good[0]
-        name = f"{describe(served, at)}{condition}"
-        balance = balance.replace("It ", f"The pick, {describe(served, row)}, ", 1)
-        if _own(served, at):
-            kind = "baseline" if served.table["role"][at] == "baseline" else kind
-            text = f"{ONLY_WEIGHTS}: {name}. They do as well as the pick ({gain}), and no model has to be trained."
-            return Verdict(kind, f"{text} {balance}")
-        return Verdict("baseline", f"Switch to a baseline: {name}. It is as good as the pick ({gain}). {balance}")
-    if doubts:
-        at, gain = doubts[0]
-        what += f", or to {served.table['name'][at]}, which may be as good"
-        balance += f" Compared with the pick: {describe(served, at)}, {gain}."
-    return Verdict(kind, f"Switch to {what}. {balance}")
-
-
-def _rivals(served: Served, row: int) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+def _rivals(served: Served, row: int) -> tuple[list[tuple[int, Effect]], list[tuple[int, Effect]]]:
     """Baselines, and the current model under other weights, that are as good as a trial, or cannot be told from it.
 
-    As good: in every outcome at once, worse by `MARGIN` at most. Of each its nearest row, and its gain in words.
+    As good: in every outcome at once, worse by `MARGIN` at most. Of each its nearest row, and its gain.
     """
     table = served.table
     now = str(table["point"][served.current])
     told = {now, TREES} if _trees(served) else {now}  # trees that are ahead are told first, and apart
     points = [each for each in dict.fromkeys(table["point"][table["role"] == "baseline"]) if each not in told]
-    good: list[tuple[int, str]] = []
-    doubtful: list[tuple[int, str]] = []
+    good: list[tuple[int, Effect]] = []
+    doubts: list[tuple[int, Effect]] = []
     for point in [now, *sorted(points, key=_preference)]:
         if point == table["point"][row]:
             continue
-        gain = gain_of_all(served, rows_of(served, points=[point]), row)
-        wider = served.reach / float(stats.norm.isf((1 - LEVEL) / 2))  # the pick was chosen for its luck
-        low, high = (np.maximum(-1.0, gain.value + wider * (end - gain.value)) for end in (gain.low, gain.high))
-        if gain.by is None or gain.by == served.current or high < 0:
-            continue
-        value, *ends = (percent(100 * each) for each in (gain.value, low, high))
-        text = (
-            f"at least {value}% ({' to '.join(ends)}) in every outcome"
-            if {value, *ends} != {"+0.0"}
-            else "equal in all outcomes"
+        plain, by = gain_of_all(served, rows_of(served, points=[point]), row)
+        wider = served.reach / ONE_ERROR  # the pick was chosen for its luck
+        low, high = (
+            float(np.maximum(-1.0, plain.value + wider * (end - plain.value))) for end in (plain.low, plain.high)
         )
-        (good if low >= -MARGIN else doubtful).append((gain.by, text))
-    return good, doubtful
+        if by != served.current and high >= 0:
+            (good if low >= -MARGIN else doubts).append((by, Effect(plain.value, low, high)))
+    return good, doubts
 
 
 def _own(served: Served, row: int) -> bool:
@@ -292,38 +206,37 @@ def _preference(point: str) -> int:
     return SIMPLE.index(name) if name in SIMPLE else len(SIMPLE)
 
 
-def _holding(holds: float, others: tuple[str, ...]) -> str:
-    if holds >= ENOUGH:
-        return f"The pick holds in {holds:.0%} of retrainings."
-    verb = "comes" if len(others) == 1 else "come"
-    instead = f"; {listed(list(others))} {verb} first in the others" if others else ""
-    return f"Retraining may change the pick: it holds in {holds:.0%} of retrainings{instead}."
-
-
-def _trees(served: Served) -> str:
-    """A sentence where boosted trees are ahead of every network in every outcome; else empty."""
+def _trees(served: Served) -> Changes:
+    """By outcome how far boosted trees are ahead of every network, where they are so in every outcome; else empty."""
     trees = rows_of(served, points=[TREES])
     networks = rows_of(served, roles=["trial"])
     if not trees.any() or not networks.any() or not served.known:
-        return ""
+        return {}
     found = ahead(served, trees, networks)
-    if len(found) < len(served.outcomes) or not all(each.gained for each in found):
-        return ""
-    return f"Trees are ahead of the networks by {', '.join(map(str, found))}, each at equal other outcomes."
+    every = len(found) == len(served.measures) and all(each.gained for each in found.values())
+    return found if every else {}
 
 
-def _needed(served: Served, row: int, changes: tuple[Change, ...]) -> tuple[int | None, str]:
-    """Replicates that would show the largest gain seen, None where any number would not; and what would, in words."""
-    errors = error_of(gains(served.test_draws, served.current)[:, row]) ** 2
-    data = served.row_variance[row]
-    best = int((np.nan_to_num([each.value for each in changes]) / np.sqrt(np.fmax(errors, 1e-30))).argmax())
-    if changes[best].value <= 0:
-        return None, ""
+def _needed(served: Served, row: int, changes: Changes) -> Needed:
+    """What would show the largest gain seen."""
+    errors = error_of(gains(served.draws[TEST], served.current)[:, row]) ** 2
+    data, values = served.row_variance[row], [each.value for each in changes.values()]
+    best = int((np.nan_to_num(values) / np.sqrt(np.fmax(errors, 1e-30))).argmax())
+    if values[best] <= 0:
+        return Needed()
     tests = max(1, round(SIZE / (2 * float(stats.norm.sf(served.reach)))))  # of which each would be so strict
     seed, now = max(0.0, float(errors[best] - data[best])), served.replicates
-    size = changes[best].value, seed, float(data[best]), max(1, now - 1) * 4.0
+    size = values[best], seed, float(data[best]), max(1, now - 1) * 4.0
     if needed := replicates_needed(*size, now, tests):
-        return needed, f" About {needed} replicates of each point would show such a gain."
-    if times := rows_needed(*size, tests):
-        return None, f" About {times} times as many rows of test would show such a gain; more replicates would not."
-    return None, ""
+        return Needed(replicates=needed)
+    return Needed(rows=rows_needed(*size, tests))
+
+
+def readings(served: Served, row: int) -> Sequence[str]:
+    """Sentences: what one per cent of the first outcome buys of each other one, at a row; what models alone gain."""
+    paid, *others = served.names
+    prices = {each: exchange(served, row, paid, each) for each in others}
+    own = rows_of(served, points=[str(served.table["point"][served.current])])
+    trials = rows_of(served, roles=["trial"])
+    alone = ahead(served, trials, own) if own.sum() > 1 and trials.any() else {}
+    return words.readings(paid, prices, alone)
