@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from bench.errors import UserError
-from bench.frontier import words
 from bench.frontier.choices import Choices
 from bench.frontier.judging import Judge
 from bench.frontier.points import estimate, rows_of
 from bench.frontier.policy import Floats, Policy
 from bench.frontier.remedies import Breach, Remedy, changed, remedies
 from bench.frontier.stability import Stability, as_good, simpler, simplicity, stability_of
+from bench.frontier.words.pick import Told, called
 from bench.objectives import key_on, ranked
 from bench.records import Point, Scalar
 from bench.rows import SEARCH
@@ -155,7 +155,7 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
     near = [row for row in near if table["point"].iloc[row] not in told]
     stability = stability_of(judge, chosen)
     unlimited = _unlimited(judge, found) if _is_current(choices, compared, chosen) else None
-    told_in = words.Told(judge, chosen, near[:NAMED], ahead, stability, limited=unlimited is not None)
+    words = Told(judge, chosen, near[:NAMED], ahead, stability, limited=unlimited is not None)
     row, point = table.iloc[chosen], by_id.get(str(table["point"].iloc[chosen]))
     named = [*choices.objectives, *(name for name in [*judge.scored, *judge.names] if ranked(name.rpartition(".")[2]))]
     return Pick(
@@ -171,9 +171,9 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
         outcomes=_values(choices, named, chosen),
         metrics=_metrics(point) if point is not None else {},
         rule=policy.rule,
-        short=told_in.short,
-        sentence=told_in.sentence,
-        reason=told_in.reason,
+        short=words.short,
+        sentence=words.sentence,
+        reason=words.reason,
         as_good=tuple(str(table["name"].iloc[each]) for each in near),
         removed=_removed(choices, judge),
         runners_up=_runners_up(choices, feasible, chosen, found),
@@ -230,7 +230,7 @@ def _nothing(judge: Judge, points: Iterable[Point], scores: Floats) -> None:
     nearest = min(rows, key=lambda row: (_excess(broken[row]), -scores[row]))
     needed = remedies(broken[nearest])
     raise NothingPasses(
-        f"nothing passes the guard; the nearest is {words.called(choices, nearest)}: "
+        f"nothing passes the guard; the nearest is {called(choices, nearest)}: "
         f"{' and '.join(map(str, broken[nearest]))}; it would pass if {' and '.join(map(str, needed))}",
         needed,
         pick(choices, points, changed(policy, needed)),

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
-from bench.frontier import words
 from bench.frontier.comparison.verdict import SIZE, replicates_needed, rows_needed
 from bench.frontier.policy import Worth
 from bench.frontier.served.changes import ONE_ERROR, Changes, changes_of, doubtful, slice_changes, worth_of
@@ -20,7 +19,8 @@ from bench.frontier.served.distance import ahead, exchange, gain_of_all, rows_of
 from bench.frontier.served.front import gains
 from bench.frontier.served.served import Served
 from bench.frontier.statistics import error_of
-from bench.frontier.words import Needed
+from bench.frontier.words import verdict as words
+from bench.frontier.words.verdict import Needed
 from bench.results.effect import MARGIN, Effect
 from bench.rows import TEST
 

@@ -1,0 +1,209 @@
+"""Sentences that explain a pick by its policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.errors import listed
+from bench.frontier.choices import Choices
+from bench.frontier.judging import Judge, Limit
+from bench.frontier.policy import PICK_RULES
+from bench.frontier.score import in_words
+from bench.frontier.stability import ENOUGH, Stability
+from bench.frontier.words.verdict import named
+from bench.results.effect import MARGIN
+from bench.results.ledger import ENDS
+from bench.rows import NAMES, SEARCH
+
+RIVALS = 3
+"""What comes first instead of the pick, at most."""
+
+
+def called(choices: Choices, row: int) -> str:
+    """A choice in words: `trial 7 (mmoe) with the weights click .8, like .2 (power)`."""
+    of = choices.table.iloc[row]
+    return f"{named(of)} with the weights {in_words(of['weights'])} ({of['kind']})" if of["weights"] else named(of)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A pick in words.
+
+    Attributes:
+        chosen: row of the pick.
+        as_good: rows of simpler choices that are as good within noise.
+        ahead: rows with a higher score that cannot be deployed, and in which share of draws they have it.
+        limited: whether only the limits make the current point the pick.
+    """
+
+    judge: Judge
+    chosen: int
+    as_good: Sequence[int]
+    ahead: Mapping[int, float | None]
+    stability: Stability
+    limited: bool
+
+    @property
+    def choices(self) -> Choices:
+        """What was picked from."""
+        return self.judge.choices
+
+    @property
+    def sentence(self) -> str:
+        """What is picked and why, against what, by which rows, how sure that is, and what simpler choice is as good."""
+        if self.chosen == self.choices.current:
+            first = self._keep()
+        else:
+            against, told = self._gains()
+            gains = f"Against {against}: {told}" if against else f"It has {told}"
+            first = f"The pick is {called(self.choices, self.chosen)}: it {self._because()}. {gains}."
+        return " ".join(filter(None, [self._ahead(), first, self._basis(), self._doubt(), self._simpler()]))
+
+    @property
+    def short(self) -> str:
+        """The same in one sentence: what is picked, what it gains, and how often it holds."""
+        who, holds = called(self.choices, self.chosen), self.stability.holds
+        if self.chosen == self.choices.current:
+            return self._keep()
+        sure = "" if holds is None else f"; it holds in {holds:.0%} of retrainings"
+        names = dict.fromkeys(str(self.choices.table["name"].iloc[row]) for row in self.ahead)
+        more = f"; ahead by score, but not deployable: {listed(list(names))}" if names else ""
+        against, told = self._gains()
+        gains = f", against {against}: {told}" if against else f" with {told}"
+        return f"The pick is {who}{gains}{sure}{more}."
+
+    def _keep(self) -> str:
+        within = " within the limits" if self.limited else ""
+        return f"Keep what you have: nothing{within} gains on the current point, {called(self.choices, self.chosen)}."
+
+    @property
+    def reason(self) -> str:
+        """The sentence, then the guard's part and how often nothing dominates the pick."""
+        chance = float(self.choices.table["p_nondominated"].iloc[self.chosen])
+        sure = "" if np.isnan(chance) else f"P(non-dominated) is {chance:.2f}."
+        return " ".join(filter(None, [self.sentence, self._guarded(), sure]))
+
+    def _basis(self) -> str:
+        if self.choices.current is None and not len(self.choices.draws):
+            return f"Values are those of {NAMES[SEARCH]}, from one run each: nothing was confirmed."
+        return "Values here are means over replicates on validation and confirmation rows, by which it was picked."
+
+    def _because(self) -> str:
+        if self.judge.allowed.sum() == 1:
+            return "is the only choice that passes the guard and can be deployed"
+        judge, policy = self.judge, self.judge.policy
+        weights = dict(zip(judge.scored, judge.terms.weights, strict=True)) if policy.weights else {}
+        names = listed([f"{name} ({weights[name]:.0%})" if name in weights else name for name in judge.scored])
+        words = PICK_RULES[policy.rule].because.format(names=names)
+        kept = [self._bound(limit) for limit in judge.limits if limit.written is not None]
+        return f"{words}{f' with {listed(kept)}' if kept else ''}"
+
+    def _bound(self, limit: Limit) -> str:
+        bound = limit.written if isinstance(limit.written, str) else f"{limit.written:g}"
+        return f"{limit.name} at {'least' if limit.floor else 'most'} {bound}"
+
+    def _gains(self) -> tuple[str, str]:
+        """The current point, and differences from it in the objectives and in what the rule scores, with intervals;
+        without a current point the values themselves."""
+        choices, names = self.choices, list(dict.fromkeys([*self.choices.objectives, *self.judge.scored]))
+        values = choices.values(names)
+        if choices.current is None:
+            own = zip(names, values[self.chosen], strict=True)
+            return "", ", ".join(f"{name} {value:.5g}" for name, value in own)
+        gains = choices.gains(names, values)[self.chosen]
+        ends = np.repeat(gains[None], 2, axis=0)
+        if len(choices.draws):
+            drawn = choices.gains(names, choices.posterior(names))[:, self.chosen]
+            ends = np.quantile(drawn, ENDS, axis=0)
+        parts = []
+        now = values[choices.current]
+        for name, gain, base, value, *both in zip(names, gains, now, values[self.chosen], *ends, strict=True):
+            if base == 0 and not choices.in_thousandths(name):  # of which nothing is a per cent
+                parts.append(f"{name} {value:.3g} (current: 0)")
+                continue
+            low, high = sorted(both, key=lambda end: end * choices.sign(name))
+            sure = f" ({difference(choices, name, low)} to {difference(choices, name, high)})" if low != high else ""
+            parts.append(f"{name} {difference(choices, name, gain)}{sure}")
+        return str(choices.table["name"].iloc[choices.current]), ", ".join(parts)
+
+    def _doubt(self) -> str:
+        """How often the pick holds; where that is seldom, what else comes first."""
+        holds = self.stability.holds
+        if holds is None:
+            return ""
+        if holds >= ENOUGH:
+            return f"It holds in {holds:.0%} of retrainings."
+        own, keeps = self.choices.table["point"].iloc[self.chosen], self.stability.keeps or 0.0
+        others = [each for each in self.stability.points if each.point != own and (each.by_rule or 0.0) >= 0.01]
+        names = [f"{each.name}{f' ({each.architecture})' if each.point[0].isdigit() else ''} in {each.by_rule:.0%}"
+                 for each in others[:RIVALS]]  # fmt: skip
+        broken = f", and breaks a limit in {1 - keeps:.0%}" if keeps < 1 else ""
+        mine = next((each.by_rule for each in self.stability.points if each.point == own), None)
+        if mine and self.choices.served:
+            broken += f"; with some weights this model comes first in {mine:.0%}"
+        instead = f" First instead: {listed(names)}." if names else ""
+        return f"Unsure: it holds in only {holds:.0%} of retrainings{broken}.{instead}"
+
+    def _ahead(self) -> str:
+        """What scores higher than the pick and cannot be deployed."""
+        names = list(dict.fromkeys([*self.judge.scored, *self.choices.objectives]))
+        gains, sentences = self.choices.gains(names, self.choices.values(names)), []
+        for row, share in self.ahead.items():
+            apart = zip(names, gains[row] - gains[self.chosen], strict=True)
+            parts = ", ".join(f"{name} {difference(self.choices, name, gain)}" for name, gain in apart)
+            often = "" if share is None else f" in {share:.0%} of retrainings"
+            sentences.append(f"{called(self.choices, row)}{often} ({parts})")
+        return f"Ahead of the pick by score, but not deployable: {'; '.join(sentences)}." if sentences else ""
+
+    def _simpler(self) -> str:
+        if not self.as_good:
+            return ""
+        names = [called(self.choices, row) + self._size(row) for row in self.as_good]
+        per = f"{MARGIN:.1%} in every outcome" if self.choices.served else f"{MARGIN / 10:g} in every objective"
+        verb = "is" if len(names) == 1 else "are"
+        return f"As good within noise (and within {per}) {verb} {listed(names)}."
+
+    def _size(self, row: int) -> str:
+        size = self.choices.table["size"].iloc[row]
+        return f" of {size:,.0f} parameters" if np.isfinite(size) else ""
+
+    def _guarded(self) -> str:
+        """What the guard allowed, how much it excluded, and what it could not judge."""
+        judge, guard, parts = self.judge, self.judge.policy.guard, []
+        for limit in judge.limits:
+            if limit.written is not None:
+                parts.append(self._bound(limit))
+            elif limit.errors is not None:
+                parts.append(f"{limit.name} at most {limit.count:g} standard errors behind current")
+            else:
+                side = "least" if limit.floor else "most"
+                sure = f" with {guard.confidence:.0%} confidence" if limit.sure is not None else ""
+                parts.append(f"{limit.name} at {side} {100 * limit.bound:.4g}% of current{sure}")
+        if guard.p_nondominated is not None:
+            parts.append(f"P(non-dominated) at least {guard.p_nondominated:g}")
+        if guard.segments is not None:
+            of = f" of {listed(list(guard.segments.of))}" if guard.segments.of else ""
+            parts.append(f"no segment{of} that loses more than allowed")
+        if parts and judge.unsure:
+            parts.append(f"by their means, as nothing keeps them with {guard.confidence:.0%} confidence")
+        gone = int((~judge.passing).sum())
+        sentences = [f"The guard ({'; '.join(parts)}) excluded {gone} of {len(self.choices)} choices."] if parts else []
+        for why in dict.fromkeys(judge.unjudged.values()):
+            names = ", ".join(name for name, each in judge.unjudged.items() if each == why)
+            sentences.append(f"The guard could not judge {names}: {why}.")
+        if judge.untold:
+            names = listed(list(judge.untold))
+            sentences.append(f"The guard could not judge every outcome in {names}: too few positives.")
+        return " ".join(sentences)
+
+
+def difference(choices: Choices, name: str, gain: float) -> str:
+    """A gain in words: per cent of current, signed as the value moves; of a head's metric in its own unit."""
+    moved = gain * choices.sign(name)
+    if choices.in_thousandths(name):
+        return f"{moved / 10 + 0.0:+.4f}"
+    moved = round(moved, 6) + 0.0
+    return f"{100 * moved:+.2g}%" if abs(moved) < 0.1 else f"{100 * moved:+.0f}%"
