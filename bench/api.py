@@ -97,17 +97,16 @@ class LoadedRun:
         return pd.DataFrame(rows, columns=None if rows else ["trial", "architecture", "replicate", "seed"])
 
     def figure(self, name: str = "front", dataset: str | None = None) -> Picture:
-        """The front as a picture: `front` is the page's first, the front that is served where there is one; `heads`.
+        """A plot of `bench.report.picture.PLOTS`: `front`, that which is served where there is one; or `heads`.
 
         Returns:
             What a notebook shows; its `svg` is the text of a file.
         """
-        from bench.report.picture import standalone
+        from bench.report.picture import PLOTS, standalone
         from bench.run.results import view_of
 
-        check_known("figure", name, ("front", "heads"))
-        view = view_of(self._result(dataset))
-        return standalone(view, view.front if name == "heads" else None)
+        check_known("figure", name, PLOTS)
+        return standalone(PLOTS[name](view_of(self._result(dataset))))
 
     def verdict(self, dataset: str | None = None) -> str:
         """Whether to switch, what that gains and loses, and how sure it is: the sentence of terminal and page."""

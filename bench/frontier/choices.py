@@ -37,7 +37,7 @@ from bench.objectives import (
 )
 from bench.records import Point
 from bench.results.ledger import FACTS, Ledger
-from bench.rows import CONFIRM, SEARCH, TEST
+from bench.rows import CONFIRM, SEARCH
 from bench.seeds import derive
 
 Floats = NDArray[np.float64]
@@ -171,11 +171,11 @@ class Choices:
             raise UserError(f"{where}: '{name}' has no best direction; bound it by guard.within")
 
 
-def served_choices(served: Ledger, points: Iterable[Point]) -> Choices:
-    """The rows of a served front, with the metrics of heads and costs of their points."""
-    ledger, names = served.without(TEST), served.names
+def served_choices(ledger: Ledger, points: Iterable[Point]) -> Choices:
+    """The rows of a served front, with the metrics of heads and costs of their points. Neither should have test."""
+    names = ledger.names
     known = {point.id: point for point in points}
-    own = [known.get(str(point)) for point in served.table["point"]]
+    own = [known.get(str(point)) for point in ledger.table["point"]]
     heads = [name for name in _metrics([point for point in own if point]) if name not in names]
     confirm = ledger.at(CONFIRM)
     values = _together(confirm, ledger.at(SEARCH))
@@ -186,15 +186,15 @@ def served_choices(served: Ledger, points: Iterable[Point]) -> Choices:
         for slice in sorted(ledger.slices(CONFIRM))
         if np.isfinite(column := ledger.at(CONFIRM, slice=slice)[:, names.index(name)]).any()  # else: few positive rows
     }
-    table = served.table[list(ROW[:-1])].assign(**columns, **by_slice)
-    outcomes: dict[str, Direction] = {each.name: each.direction for each in served.measures}
+    table = ledger.table[list(ROW[:-1])].assign(**columns, **by_slice)
+    outcomes: dict[str, Direction] = {each.name: each.direction for each in ledger.measures}
     return Choices(
         table=_with_points(table, own, heads),
         directions=_directions(heads) | outcomes | {name: outcomes[name.partition("[")[0]] for name in by_slice},
         objectives=names,
         drawn=names,
         draws=ledger.draws[CONFIRM] * np.divide(values, confirm, out=np.ones_like(values), where=confirm > 0),
-        current=served.current,
+        current=ledger.current,
         ledger=ledger,
     )
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from bench.frontier.pareto import nondominated
 from bench.objectives import Objective, key_on
 from bench.predictions import name_of
 from bench.records import Point, Replicate, Scalar, TrialRecord
-from bench.rows import CONFIRM, SEARCH
+from bench.rows import CONFIRM, SEARCH, TEST
 
 Floats = NDArray[np.float64]
 
@@ -51,6 +52,24 @@ def candidates(points: Iterable[Point]) -> list[Point]:
 def rows_of(points: Iterable[Point]) -> str:
     """The split that points are compared on: `CONFIRM` where any is confirmed, else `SEARCH`."""
     return CONFIRM if any(map(confirmed, candidates(points))) else SEARCH
+
+
+def untested(points: Iterable[Point]) -> list[Point]:
+    """The same points without what was measured on test: what decides sees no more."""
+
+    def rest(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in values.items() if not key.startswith(f"{TEST}/")}
+
+    return [
+        replace(
+            point,
+            metrics=rest(point.metrics),
+            replicates=tuple(
+                replace(run, metrics=rest(run.metrics), resampled=rest(run.resampled)) for run in point.replicates
+            ),
+        )
+        for point in points
+    ]
 
 
 def estimate(record: Point, name: str, split: str = CONFIRM) -> float:

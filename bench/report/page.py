@@ -18,7 +18,7 @@ from bench.report import text
 from bench.report.effort import Failed, failures, spent
 from bench.report.embed import section_data
 from bench.report.markup import COLOURS, FONT, embedded, escaped, identifier, joined, packed, pairs, sentence
-from bench.report.picture import picture
+from bench.report.picture import PLOTS
 from bench.report.view import View
 from bench.rows import CONFIRM, NAMES, SEARCH
 
@@ -41,6 +41,7 @@ def section(view: View, place: int) -> str:
     label = (KEPT if view.verdict.keep and kind in KEPT else KINDS)[kind]
     first, *others = view.verdict.told
     rest = [each for told in others for each in text.sentences(told)]
+    plots = "".join(dict.fromkeys(plot(view) for plot in PLOTS.values()))
     return joined(
         [
             f'<section class="run" id="{id}" aria-labelledby="{id}-title" data-place="{place}">',
@@ -50,7 +51,7 @@ def section(view: View, place: int) -> str:
             f'<div class="first{"" if view.decides else " alone"}">',
             f'<ul class="rest">{_items(rest)}</ul>' if rest else "",
             '<div class="stage">',
-            f'<div class="bar" hidden></div><div class="plot"><noscript>{picture(view)}</noscript></div>',
+            f'<div class="bar" hidden></div><div class="plot"><noscript>{plots}</noscript></div>',
             f'<p class="note">{escaped(view.current)}</p>' if view.current else "",
             "</div>",
             '<form class="matters" aria-label="What matters to you" hidden></form>' if view.decides else "",

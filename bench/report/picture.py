@@ -1,8 +1,8 @@
-"""A front as a drawing that needs no script: for the board, notebooks and MLflow."""
+"""Plots that need no script: for the page, the board, notebooks and MLflow."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,8 @@ class Picture:
         return self.svg
 
 
-def standalone(view: View, ledger: Ledger | None = None) -> Picture:
-    """The picture in light colours, right by itself."""
-    svg = picture(view, ledger)
+def standalone(svg: str) -> Picture:
+    """A plot in light colours, right by itself."""
     for role, (colour, _) in COLOURS.items():
         svg = svg.replace(f"var(--{role})", colour)
     return Picture(svg.replace("<svg ", f"<svg {STANDALONE} ", 1))
@@ -140,3 +139,8 @@ def _title(axis: Axis, part: str, span: Sequence[float]) -> str:
         return f"{axis.label} {text.number(span[0])} to {text.number(span[1])}"
     low, high = (text.signed(axis.scale * end, axis.scale) for end in span)
     return f"{axis.label} {low} to {high}" + ("%" if axis.relative else " \N{MULTIPLICATION SIGN} 1000")
+
+
+PLOTS: dict[str, Callable[[View], str]] = {"front": picture, "heads": lambda view: picture(view, view.front)}
+"""Plots of a view by name, as SVG for a page, empty where there is nothing to draw: the page has them where scripts are
+off, `LoadedRun.figure` gives them, and MLflow gets `<name>.svg`. A new one is a function, and a line here."""

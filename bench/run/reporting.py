@@ -24,7 +24,7 @@ from bench.frontier.score import in_words
 from bench.lock import FolderLock
 from bench.progress import Progress
 from bench.records import TrialRecord
-from bench.report.picture import standalone
+from bench.report.picture import PLOTS, standalone
 from bench.results.ledger import CELLS, Ledger
 from bench.rows import CONFIRM, TEST
 from bench.run.folder import MLFLOW, DatasetRun, Run
@@ -176,7 +176,8 @@ CHOSEN = "chosen/"
 
 def _ending(result: DatasetResult) -> Callable[[str, str, float], Front]:
     """What MLflow gets at the end, see `front_of`."""
-    return partial(front_of, result, standalone(view_of(result)).svg)
+    view = view_of(result)
+    return partial(front_of, result, {name: standalone(svg).svg for name, of in PLOTS.items() if (svg := of(view))})
 
 
 def on_trials(
@@ -207,15 +208,15 @@ def on_trials(
     return found
 
 
-def front_of(result: DatasetResult, picture: str, experiment: str, run: str, when: float = 0.0) -> Front:
+def front_of(result: DatasetResult, plots: Mapping[str, str], experiment: str, run: str, when: float = 0.0) -> Front:
     """What is added to the runs of a search at its end; docs/tracking.md lists it.
 
     Args:
-        picture: of the front, as SVG; empty without one.
+        plots: by name, as SVG.
         experiment, run: their ids, for links.
         when: time of the metrics, in seconds since 1970.
     """
-    frontier, pick, files, chosen = result.frontier, result.pick, _files(result, picture), _chosen(result)
+    frontier, pick, files, chosen = result.frontier, result.pick, _files(result, plots), _chosen(result)
     holds = pick.stability.holds if pick else None
     numbers = {f"{CHOSEN}{name}": value for name, value in chosen.items()}
     numbers |= {"front.hypervolume": frontier.hypervolume, "front.size": float(frontier.front.sum())}
@@ -267,10 +268,9 @@ def _description(result: DatasetResult, files: Mapping[str, str | bytes], folder
     return "\n\n".join(part for part in parts if part)
 
 
-def _files(result: DatasetResult, picture: str) -> dict[str, str | bytes]:
+def _files(result: DatasetResult, plots: Mapping[str, str]) -> dict[str, str | bytes]:
     files: dict[str, str | bytes] = {TABLE: _table(result.frontier)}
-    if picture:
-        files[PICTURE] = picture
+    files |= {f"{name}.svg": svg for name, svg in plots.items()}
     if result.serving.served is not None:
         files[SERVED] = _table(result.serving.served)
     if result.pick:

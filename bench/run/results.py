@@ -18,9 +18,10 @@ from bench.errors import UserError
 from bench.frontier.choices import Choices, head_choices, served_choices
 from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.pick import NothingPasses, Pick, pick
-from bench.frontier.points import network_of
+from bench.frontier.points import network_of, untested
 from bench.frontier.policy import Policy
-from bench.frontier.served.verdict import Verdict, readings
+from bench.frontier.served.questions import readings
+from bench.frontier.served.verdict import Verdict
 from bench.frontier.within import Areas, area_table, areas_of, warning
 from bench.home import resolve_home, shown
 from bench.objectives import Objective, outcomes_of, primary
@@ -29,6 +30,7 @@ from bench.records import Point, TrialRecord
 from bench.report.page import write_page
 from bench.report.view import View, with_verdict
 from bench.results.ledger import long_of
+from bench.rows import TEST
 from bench.run.comparing import answer_of
 from bench.run.folder import DatasetRun, Run
 from bench.run.limits import cut_short, failed, unfinished
@@ -69,7 +71,7 @@ class DatasetResult:
     areas: Mapping[str, Mapping[str, Areas]] = field(default_factory=dict)
 
     @property
-    def readings(self) -> Sequence[str]:
+    def readings(self) -> list[str]:
         """What the served front says beside the verdict: exchange rates at the pick, what models alone gain."""
         if self.serving.served is None or self.pick is None:
             return []
@@ -127,12 +129,13 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     chosen, reason, refused = None, "", None
     followed = policy or policy_of(run)
     serving = serving_of(run, front.points, objectives, followed.outcomes, keep)
+    points = untested(front.points)
     if serving.served is None:
-        choices = head_choices(front.points, objectives, run.run.manifest.seed)
+        choices = head_choices(points, objectives, run.run.manifest.seed)
     else:
-        choices = served_choices(serving.served, front.points)
+        choices = served_choices(serving.served.without(TEST), points)
     try:
-        chosen = pick(choices, front.points, followed)
+        chosen = pick(choices, points, followed)
     except UserError as error:
         reason = str(error)  # a run without a pick is still a run: its frontier is shown, with the reason
         refused = error if isinstance(error, NothingPasses) else None

@@ -253,7 +253,7 @@ def _read(home: Path, name: str) -> dict[str, Any]:
     from bench.tracking.values import runs_of
 
     result = load_run(name, home)._result(None)
-    front = front_of(result, "", "experiment", "run")
+    front = front_of(result, {}, "experiment", "run")
     logged = {str(number): (on[0], on[1]) for number, on in front.placed.items()}
     return {
         "pick": result.pick.to_json() if result.pick else result.no_pick,

@@ -15,7 +15,6 @@ from bench.frontier.score import Fusion, fused
 from bench.frontier.served.errors import Points
 from bench.machine import cores
 from bench.measure.outcomes import Measure
-from bench.objectives import Objective
 from bench.predictions import Rows
 from bench.schema import Task
 
@@ -161,34 +160,3 @@ def _together(jobs: Iterable[Job], work: Callable[[Job], Found]) -> list[Found]:
     """In threads; the results in the order of the jobs."""
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(work, jobs))
-
-
-LEAST = 20
-"""The least rows of a segment with a positive label of a task: with fewer nobody can tell the task's outcomes."""
-
-
-def slices_of(
-    meter: Meter,
-    rows: Rows,
-    of: Sequence[int],
-    at: Sequence[int],
-    settings: Sequence[Fusion],
-    outcomes: Sequence[Objective],
-) -> dict[str, tuple[NDArray[np.bool_], Points | None]]:
-    """By slice of the card's segments: (M,) which outcomes can be told there, and the kept serving points on its rows.
-
-    Args:
-        of, at: candidate and setting of each point.
-    """
-    enough: dict[str, NDArray[np.bool_]] = {}
-    measured: dict[str, Measure] = {}
-    for column, (kind, values) in enumerate(rows.segments.items()):
-        for code, value in enumerate(values):
-            name, inside = f"{kind}={value}", rows.codes[:, column] == code
-            positives = (rows.labels[inside] > 0).sum(axis=0)
-            of_tasks = [positives[rows.tasks.index(each.name.partition(".")[0])] for each in outcomes]
-            enough[name] = np.array(of_tasks) >= LEAST
-            if enough[name].any():
-                measured[name] = meter.measure.part(inside)
-    points = dict(zip(measured, meter.parts(of, at, settings, list(measured.values())), strict=True))
-    return {name: (each, points.get(name)) for name, each in enough.items()}

@@ -33,7 +33,8 @@ from bench.frontier.served.front import (
     unequal,
     volume_of,
 )
-from bench.frontier.served.measuring import RESAMPLES, Candidate, Current, Meter, slices_of
+from bench.frontier.served.measuring import RESAMPLES, Candidate, Current, Meter
+from bench.frontier.served.slices import slices_of
 from bench.frontier.statistics import error_of
 from bench.measure.outcomes import Measure
 from bench.objectives import Objective

@@ -19,6 +19,7 @@ import pandas as pd
 from bench.atomic import atomic_path, write_text
 from bench.frontier.served.measuring import Candidate, Current
 from bench.frontier.served.served import DRAWS, SPLITS, Served
+from bench.frontier.served.slices import SLICES
 from bench.objectives import Objective
 from bench.plain import jsonable
 from bench.predictions import Rows
@@ -42,7 +43,7 @@ def digest_of(
 ) -> str:
     """Of all that a served front depends on; of predictions by the digests that they are kept with."""
     facts = [
-        VERSION, DRAWS, seed, [each.name for each in outcomes], repr(current),
+        VERSION, DRAWS, seed, [each.name for each in outcomes], repr(current), list(SLICES),
         [[each.id, each.name, each.architecture, each.role, each.seeds] for each in candidates],
         [[split, each.tasks, each.kinds, each.rates, each.of, each.segments] for split, each in rows.items()],
     ]  # fmt: skip

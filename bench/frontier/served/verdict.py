@@ -5,7 +5,7 @@ Everything is told on test, which chose nothing, with the intervals of `bench.fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from scipy import stats
 from bench.frontier.comparison.verdict import SIZE, replicates_needed, rows_needed
 from bench.frontier.policy import Worth
 from bench.frontier.served.changes import ONE_ERROR, Changes, changes_of, doubtful, slice_changes, worth_of
-from bench.frontier.served.distance import ahead, exchange, gain_of_all, rows_of
+from bench.frontier.served.distance import ahead, gain_of_all, rows_of
 from bench.frontier.served.front import gains
 from bench.frontier.served.served import Served
 from bench.frontier.statistics import error_of
@@ -230,13 +230,3 @@ def _needed(served: Served, row: int, changes: Changes) -> Needed:
     if needed := replicates_needed(*size, now, tests):
         return Needed(replicates=needed)
     return Needed(rows=rows_needed(*size, tests))
-
-
-def readings(served: Served, row: int) -> Sequence[str]:
-    """Sentences: what one per cent of the first outcome buys of each other one, at a row; what models alone gain."""
-    paid, *others = served.names
-    prices = {each: exchange(served, row, paid, each) for each in others}
-    own = rows_of(served, points=[str(served.table["point"][served.current])])
-    trials = rows_of(served, roles=["trial"])
-    alone = ahead(served, trials, own) if own.sum() > 1 and trials.any() else {}
-    return words.readings(paid, prices, alone)

@@ -218,16 +218,14 @@ def _few(names: list[str]) -> str:
     return listed(names) if len(names) <= NAMED else f"{len(names)} scenarios"
 
 
-def readings(paid: str, prices: Mapping[str, Effect | None], alone: Changes) -> list[str]:
-    """What one per cent of an outcome buys of others, and how far the searched models are ahead of the current ones."""
-    found = [
-        f"At the pick, giving up 1% of {paid} buys {each} of {name}."
-        for name, each in prices.items()
-        if each is not None and each.value > 0
-    ]
-    if alone:
-        found.append(
-            "Models alone: against the current point's own models under any weights, the searched models have, at "
-            f"equal other outcomes, {effects_of(alone)}."
-        )
-    return found
+def price(paid: str, bought: str, each: Effect) -> str:
+    """What one per cent of an outcome buys of another."""
+    return f"At the pick, giving up 1% of {paid} buys {each} of {bought}."
+
+
+def models_alone(ahead: Changes) -> str:
+    """How far the searched models are ahead of the current ones."""
+    return (
+        "Models alone: against the current point's own models under any weights, the searched models have, at equal "
+        f"other outcomes, {effects_of(ahead)}."
+    )

@@ -1,0 +1,57 @@
+"""Slices: parts of the rows on which serving points are measured besides all of them.
+
+A new kind of slice is a function, and a line in `SLICES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.frontier.score import Fusion
+from bench.frontier.served.errors import Points
+from bench.frontier.served.measuring import Meter
+from bench.measure.outcomes import Measure
+from bench.objectives import Objective
+from bench.predictions import Rows
+
+Mask = NDArray[np.bool_]
+LEAST = 20
+"""The least rows of a slice with a positive label of a task: with fewer nobody can tell the task's outcomes."""
+
+
+def segments(rows: Rows) -> Iterator[tuple[str, Mask]]:
+    """Rows of each value of the card's segments, the scenario among them: `country=US`."""
+    for column, (kind, values) in enumerate(rows.segments.items()):
+        for code, value in enumerate(values):
+            yield f"{kind}={value}", rows.codes[:, column] == code
+
+
+SLICES: dict[str, Callable[[Rows], Iterable[tuple[str, Mask]]]] = {"segments": segments}
+"""The rows of a split -> slices by name, each with which rows (N,) it has. A name is `kind=value`."""
+
+
+def slices_of(
+    meter: Meter,
+    rows: Rows,
+    of: Sequence[int],
+    at: Sequence[int],
+    settings: Sequence[Fusion],
+    outcomes: Sequence[Objective],
+) -> dict[str, tuple[Mask, Points | None]]:
+    """By slice which outcomes (M,) can be told there, and the kept serving points on its rows.
+
+    Args:
+        of, at: candidate and setting of each point.
+    """
+    enough: dict[str, Mask] = {}
+    measured: dict[str, Measure] = {}
+    tasks = [rows.tasks.index(each.name.partition(".")[0]) for each in outcomes]
+    for name, inside in (each for slices in SLICES.values() for each in slices(rows)):
+        enough[name] = (rows.labels[inside] > 0).sum(axis=0)[tasks] >= LEAST
+        if enough[name].any():
+            measured[name] = meter.measure.part(inside)
+    points = dict(zip(measured, meter.parts(of, at, settings, list(measured.values())), strict=True))
+    return {name: (each, points.get(name)) for name, each in enough.items()}
