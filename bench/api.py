@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bench.records import TrialRecord
     from bench.report.picture import Picture
     from bench.run.folder import Run
-    from bench.run.results import DatasetResult
+    from bench.run.result import DatasetResult
 
 
 def load_run(run: str | Path, home: str | Path | None = None) -> LoadedRun:
@@ -71,7 +71,7 @@ class LoadedRun:
 
     def cells(self, dataset: str | None = None) -> pd.DataFrame:
         """All that was measured, one long table: a row for each point, split, slice of its rows, and measure."""
-        from bench.run.results import cells_of
+        from bench.run.result import cells_of
 
         return cells_of(self._result(dataset))
 
@@ -103,7 +103,7 @@ class LoadedRun:
             What a notebook shows; its `svg` is the text of a file.
         """
         from bench.report.picture import PLOTS, standalone
-        from bench.run.results import view_of
+        from bench.run.page import view_of
 
         check_known("figure", name, PLOTS)
         return standalone(PLOTS[name](view_of(self._result(dataset))))
@@ -124,7 +124,7 @@ class LoadedRun:
         return result.pick
 
     def _result(self, dataset: str | None) -> DatasetResult:
-        from bench.run.results import result_of
+        from bench.run.result import result_of
 
         parts = self.run.datasets
         if dataset is None and len(parts) > 1:

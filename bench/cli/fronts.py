@@ -12,7 +12,7 @@ from bench.rows import CONFIRM, NAMES, REPLICATED, SEARCH, TEST
 
 if TYPE_CHECKING:
     from bench.frontier.served.served import Served
-    from bench.run.results import DatasetResult
+    from bench.run.result import DatasetResult
 
 
 SHOWN = 10
@@ -39,7 +39,7 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
         full: with the score's kind, P(non-dominated), and what the front says beside the verdict.
     """
     from bench.frontier.score import in_words
-    from bench.run.results import run_argument
+    from bench.run.commands import run_argument
 
     say(result.current)
     shown, points = _shown(result, served), served.table

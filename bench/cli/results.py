@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bench.frontier.diagnosis import References
     from bench.records import Point
     from bench.run.folder import Run
-    from bench.run.results import DatasetResult
+    from bench.run.result import DatasetResult
 
 
 Watch = Annotated[bool, typer.Option("--watch", help="Refresh live, until no driver works on it.")]
@@ -132,7 +132,7 @@ def frontier_command(
     """Show whether to switch and the front that is served; with --heads that of heads; or of an MLflow experiment."""
     import pandas as pd
 
-    from bench.run.results import cells_of, result_of
+    from bench.run.result import cells_of, result_of
 
     if (run_ is None) == (experiment is None):
         raise UserError("expected a RUN or --experiment NAME, found " + ("neither" if run_ is None else "both"))
@@ -166,7 +166,8 @@ def report(
     home: Home = None,
 ) -> None:
     """Write one self-contained HTML page."""
-    from bench.run.results import page_path, result_of, write_report
+    from bench.run.page import page_path, write_report
+    from bench.run.result import result_of
 
     run = opened(run_, home)
     page = page_path(run) if out is None else out.expanduser().resolve()
@@ -193,7 +194,8 @@ def pick_command(
 ) -> None:
     """Choose a configuration and the weights that fuse its tasks, by a written policy or by what you ask for."""
     from bench.frontier.policy import read_bound, read_policy
-    from bench.run.results import pick_document, result_of, suite_policy, write_pick
+    from bench.run.picked import pick_document, write_pick
+    from bench.run.result import result_of, suite_policy
 
     floors = dict(read_bound("--at-least", each) for each in at_least or ())
     ceilings = dict(read_bound("--at-most", each) for each in at_most or ())
@@ -226,7 +228,7 @@ def pick_command(
 def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
     """The documented shape for one data set; for several, one such document each under `datasets`."""
     from bench.frontier.served.store import to_json
-    from bench.run.results import pick_document
+    from bench.run.picked import pick_document
 
     documents = {
         result.run.key: {"verdict": result.verdict.to_json()}
@@ -250,7 +252,7 @@ def diagnose(
 ) -> None:
     """Say what holds a trial's tasks back, with the evidence."""
     from bench.frontier.diagnosis import References
-    from bench.run.results import result_of
+    from bench.run.result import result_of
 
     if every and trial is not None:
         raise UserError(f"expected either a trial or --all, found both: trial {trial}")

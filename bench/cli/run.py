@@ -195,8 +195,9 @@ def _execute(run: Run, full: bool, json: bool) -> None:
     from bench.cli.fronts import show_front, show_pick
     from bench.cli.results import frontier_document, show_tracking
     from bench.home import shown
+    from bench.run.commands import next_step, run_argument
     from bench.run.execute import execute
-    from bench.run.results import next_step, page_path, run_argument
+    from bench.run.page import page_path
 
     try:
         # Ray says on stdout what happens to machines; there belongs nothing but results.

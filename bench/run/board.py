@@ -13,7 +13,8 @@ from bench.report.board import BoardPart, BoardRun, State, board_document, broke
 from bench.report.effort import failures
 from bench.results.ledger import CELLS
 from bench.run.folder import MANIFEST, DatasetRun, Run, slug
-from bench.run.results import page_path, result_of, view_of
+from bench.run.page import page_path, view_of
+from bench.run.result import result_of
 from bench.run.status import STATES
 from bench.search.study import Study
 

@@ -25,8 +25,10 @@ from bench.results.ledger import CELLS
 from bench.rows import CONFIRM
 from bench.run.folder import STORE, DatasetRun, Run, check_device
 from bench.run.limits import ended, rungs_of
+from bench.run.page import page_path, write_report
+from bench.run.picked import write_pick
 from bench.run.reporting import Reporter
-from bench.run.results import DatasetResult, cells_of, page_path, result_of, write_pick, write_report
+from bench.run.result import DatasetResult, cells_of, result_of
 from bench.run.status import After, Pace, WithLater
 from bench.schema import Task
 from bench.search.driver import Checkpoints, search

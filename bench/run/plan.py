@@ -19,7 +19,7 @@ from bench.plain import read_json
 from bench.records import Point
 from bench.report.text import count
 from bench.run.folder import DatasetRun, Run
-from bench.run.results import DatasetResult, picked_path, result_of
+from bench.run.result import DatasetResult, picked_path, result_of
 from bench.training.config import TrialConfig
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")

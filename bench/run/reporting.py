@@ -28,7 +28,8 @@ from bench.report.picture import PLOTS, standalone
 from bench.results.ledger import CELLS, Ledger
 from bench.rows import CONFIRM, TEST
 from bench.run.folder import MLFLOW, DatasetRun, Run
-from bench.run.results import DatasetResult, page_path, result_of, view_of
+from bench.run.page import page_path, view_of
+from bench.run.result import DatasetResult, result_of
 from bench.search.study import Study
 from bench.tracking.logbook import Ending, Logbook, Section
 from bench.tracking.store import TrackingError

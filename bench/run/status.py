@@ -17,7 +17,7 @@ from bench.progress import Advance, Progress, Work
 from bench.records import TRAINED, Failure, TrialRecord
 from bench.run.folder import DatasetRun
 from bench.run.limits import ended, limits_of, most_epochs
-from bench.run.results import picked_path
+from bench.run.result import picked_path
 from bench.search.driver import Checkpoints
 from bench.search.plan import SHARING
 from bench.search.space import Space

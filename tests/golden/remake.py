@@ -249,7 +249,7 @@ def _read(home: Path, name: str) -> dict[str, Any]:
     from bench.api import load_run
     from bench.report.embed import section_data
     from bench.run.reporting import front_of
-    from bench.run.results import view_of
+    from bench.run.page import view_of
     from bench.tracking.values import runs_of
 
     result = load_run(name, home)._result(None)
