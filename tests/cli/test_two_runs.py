@@ -276,7 +276,7 @@ def test_a_notebook_has_tables_and_figures(two_runs: Path) -> None:
     assert set(trials["state"]) == {"completed"}
     assert {"valid/click.auc", "sharing.kind", "seconds"} <= set(trials)
     cells = run.cells()
-    assert len(cells[["front", "point", "kind", "weights", "split", "slice", "measure"]].drop_duplicates()) == len(cells)
+    assert not cells.duplicated(["front", "point", "kind", "weights", "split", "slice", "measure"]).any()
     assert set(cells[cells["front"] == "heads"]["point"]) <= set(run.points()["point"])
     replicates = run.replicates()
     assert set(replicates["trial"]) <= set(trials["trial"])

@@ -143,7 +143,11 @@ def test_gains_are_paired_differences_from_the_current_point_or_the_single_task_
 
 def test_a_gain_in_what_is_not_read_in_thousandths_is_a_fraction(trial):
     records = [trial(0, 0.70, kind="single_task", parameters=200.0), trial(1, 0.72, parameters=150.0)]
-    found = frontier(records, (Objective("click.auc", "maximize"), Objective("cost/parameters", "minimize")), {"cost/parameters": 1e3})
+    found = frontier(
+        records,
+        (Objective("click.auc", "maximize"), Objective("cost/parameters", "minimize")),
+        {"cost/parameters": 1e3},
+    )
     np.testing.assert_allclose(found.at("valid", "gain"), [[0, 0], [0.02, 0.25]])
 
 

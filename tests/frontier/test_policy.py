@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from choice_toys import CLICK, LIKE, made, served_of
 from hypothesis import given, settings

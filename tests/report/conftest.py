@@ -25,7 +25,7 @@ from bench.report.view import View
 from bench.rows import CONFIRM, TEST
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "frontier"))  # makes `ledger_toys` importable
-from ledger_toys import made_cells, made_served  # noqa: E402
+from ledger_toys import made_cells, made_served
 
 SHARING = {"single_task": 0.0, "shared_bottom": 0.5, "mmoe": 1.0, "ple": 1.3, "shared_embeddings": -0.2}
 BALANCING = {"static": 0.3, "uncertainty": 0.2, "dwa": 0.0, "gls": -0.4, "rlw": -0.6, "pcgrad": 0.2, "cagrad": 0.4}

@@ -33,7 +33,7 @@ def front_of(rows, sd=0.001, current=0, known=True, chance=1.0, slices=None):
         "on_front": True, "p_nondominated": chance,
     })  # fmt: skip
     both, reach = ("confirm", "test"), 2.5 if known else np.nan
-    of = {split: values for split in both}, {split: draws.copy() for split in both}
+    of = dict.fromkeys(both, values), {split: draws.copy() for split in both}
     return made_served(OUTCOMES, table, *of, current, slices, reach)
 
 
