@@ -316,9 +316,9 @@ def judged(said: Verdict, true: Floats) -> tuple[str, float]:
         return "stay", float(true.mean() < 0.01)
     if said.kind == "unknown":
         return "cannot tell", np.nan
-    signs = [1 if each.gained else -1 if each.lost else 0 for each in said.changes]
+    signs = [1 if each.gained else -1 if each.lost else 0 for each in said.changes.values()]
     right = bool((np.array(signs) * true >= 0).all())
-    if "if the gain is worth its cost" in said.answer:
+    if "if the gain is worth its cost" in said.told[0]:
         return "switch if it is worth it", float(right)
     return "switch", float(right and ((said.kind == "win" and 1 in signs) or true.mean() > 0))
 

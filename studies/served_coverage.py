@@ -26,6 +26,7 @@ from bench.frontier.served.distance import distance, rows_of
 from bench.frontier.served.front import rivals, share_nondominated
 from bench.frontier.served.measuring import Current
 from bench.frontier.served.served import Served, served_front
+from bench.results.ledger import ALL
 from bench.rows import CONFIRM, TEST
 
 COLUMNS = ("front", "kept", "gain", "gain of the front", "oracle", "front on confirm")
@@ -60,35 +61,36 @@ def tally_of(setup: Setup, runs: int, tally: Tally | None = None, resamples: int
 
 
 def _count(tally: Tally, served: Served, truth: np.ndarray) -> None:
-    table, front = served.table, served.table["on_front"].to_numpy()
+    table, front = served.table, served.front
     true_gain = truth / truth[served.current] - 1
-    others = np.arange(len(table)) != served.current
+    others = np.arange(len(served)) != served.current
     oracle = rows_of(served, points=["oracle"])
-    own = np.zeros(len(table), dtype=bool)
-    own[np.flatnonzero(oracle)[nondominated(served.means(CONFIRM)[oracle], served.outcomes)]] = True
-    for at, outcome in enumerate(served.outcomes):
+    own = np.zeros(len(served), dtype=bool)
+    own[np.flatnonzero(oracle)[nondominated(served.at(CONFIRM)[oracle], served.measures)]] = True
+    cells = served.cells[TEST, ALL].copy()
+    cells[..., 0] = truth
+    known = changed(served, cells=dict(served.cells) | {(TEST, ALL): cells})
+    for at, name in enumerate(served.names):
         for split in (CONFIRM, TEST):
-            key = outcome.key(split)
-            held = (table[f"{key}.low"] <= truth[:, at]) & (truth[:, at] <= table[f"{key}.high"])
-            tally.off[split].append(float((table[key] - truth[:, at])[front].mean() / truth[front, at].mean()))
+            value, low, high, _, least, most, _ = served.cells[split, ALL][:, at].T
+            held = (low <= truth[:, at]) & (truth[:, at] <= high)
+            tally.off[split].append(float((value - truth[:, at])[front].mean() / truth[front, at].mean()))
             if split == CONFIRM:
                 tally.held["front on confirm"] += held[front].tolist()
-        gained = (table[f"{key}.gain.low"] <= true_gain[:, at]) & (true_gain[:, at] <= table[f"{key}.gain.high"])
+        gained = (least <= true_gain[:, at]) & (true_gain[:, at] <= most)
         tally.held["front"] += held[front].tolist()
         tally.held["kept"] += held.tolist()
         tally.held["oracle"] += held[own].tolist()
         tally.held["gain"] += gained[others].tolist()
         tally.held["gain of the front"] += gained[front & others].tolist()
-        columns = [each.key(TEST) for each in served.outcomes]
-        known = changed(served, table=table.assign(**dict(zip(columns, truth.T, strict=True))))
         narrow = rows_of(served, points=["narrow"])
         # chosen on confirmation rows, so that the match is the same with the truth in place of test
-        found, true = (distance(one, oracle, narrow, outcome.name) for one in (served, known))
+        found, true = (distance(one, oracle, narrow, name) for one in (served, known))
         if found is not None and true is not None:
             tally.held["distance"].append(found.low <= true.value <= found.high)
             tally.apart.append(true.value)
     tally.said += table["p_nondominated"].tolist()
-    among = rivals(served.draws, table["point"].tolist())
+    among = rivals(served.draws[CONFIRM], table["point"].tolist())
     tally.true += (share_nondominated(truth[None], among) > 0).tolist()
 
 

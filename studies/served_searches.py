@@ -152,7 +152,7 @@ def measured(dataset: str, arm: str, seed: int, keep: Path) -> dict[str, Any]:
         outcomes = served(read(point), TEST, setting)
         return {"point": point.id, "U": utility(outcomes), "outcomes": outcomes.tolist()}
 
-    table = result.serving.served.table
+    table = result.serving.served.wide
     columns = [f"test/{name}" for name in truth.names]
     trials = {each.id for each in points.values() if each.kind == "trial"}
     of_trees = [each for each in points.values() if each.kind == TREES]

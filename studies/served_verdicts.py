@@ -33,9 +33,10 @@ from bench.frontier.served.distance import rows_of
 from bench.frontier.served.errors import Points, draws_of, seeds_of
 from bench.frontier.served.front import gains, kept, on_front, reach
 from bench.frontier.served.served import Served
-from bench.frontier.served.verdict import MARGIN, verdict
-from bench.frontier.statistics import Interval
+from bench.frontier.served.verdict import verdict
 from bench.objectives import Objective
+from bench.results.effect import MARGIN, Effect
+from bench.results.ledger import ALL, as_cells
 from bench.rows import CONFIRM, TEST
 
 Floats = NDArray[np.float64]
@@ -135,31 +136,31 @@ def served_of(case: Case, number: int) -> tuple[Served, Floats]:
     ids = ["now", *(str(each) for each in range(1, NETWORKS)), case.baseline]
     roles = ["current", *["trial"] * (NETWORKS - 1), "baseline"]
     table = pd.DataFrame({
-        "id": range(len(of)), "point": [ids[c] for c in of], "name": [ids[c] for c in of], "architecture": "mmoe",
+        "point": [ids[c] for c in of], "name": [ids[c] for c in of], "architecture": "mmoe",
         "role": [roles[c] for c in of], "kind": "power", "on_front": on_front(means, valid, OUTCOMES)[of, at],
         "weights": [{"click": float(1 - WEIGHTS[k]), "like": float(WEIGHTS[k])} for k in at],
-        **{each.key(split): points[split].means[:, place]
-           for split in points for place, each in enumerate(OUTCOMES)},
+        "p_nondominated": np.nan,
     })  # fmt: skip
-    nothing = Interval(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan)
-    served = Served(
-        OUTCOMES, table, drawn[CONFIRM].astype(np.float32), drawn[TEST].astype(np.float32), row, nothing,
-        case.replicates, gains(of_rows, row).var(axis=0), reach(drawn[TEST], of_rows, row),
-        pd.DataFrame(),
-    )  # fmt: skip
+    unknown, cells = np.full((len(of), 2), np.nan), {}
+    for split, each in points.items():  # a verdict makes its own intervals, so that those of cells are not needed
+        none = drawn[split][:0]
+        cells[split, ALL] = as_cells(each.means, none, unknown, gains(each.means, row), none)
+    draws = {split: each.astype(np.float32) for split, each in drawn.items()}
+    variance, wide = gains(of_rows, row).var(axis=0), reach(drawn[TEST], of_rows, row)
+    served = Served(OUTCOMES, table, cells, draws, row, Effect(np.nan), case.replicates, variance, wide)
     return served, truth[of, at]
 
 
 def found_in(case: Case, number: int) -> list[str]:
     """Which columns a run counts in."""
     served, truth = served_of(case, number)
-    seen = gains(served.means(CONFIRM), served.current)
+    seen = served.at(CONFIRM, "gain")
     worst = seen.min(axis=1)
     score = worst if number % 2 else np.where(worst > -0.05, seen.sum(axis=1), -1.0)
     row = int(np.where(rows_of(served, roles=["trial"]), score, -np.inf).argmax())
     told = verdict(served, row, "the current model", worth=KNEE.worth([each.name for each in OUTCOMES]))
     true = truth[row] / truth[served.current] - 1
-    changes = list(zip(told.changes, np.round(true, 12).tolist(), strict=True))
+    changes = list(zip(told.changes.values(), np.round(true, 12).tolist(), strict=True))
     said = told.kind in ("win", "trade")
     all_in_all, worth = float(np.log1p(true).mean()), told.worth
     assert worth

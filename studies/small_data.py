@@ -18,10 +18,11 @@ from speed.table import simulation
 
 from bench.frontier.score import Fusion
 from bench.frontier.served.errors import draws_of, seeds_of
-from bench.frontier.served.front import gains, reach, told
+from bench.frontier.served.front import gains, reach
 from bench.frontier.served.measuring import Candidate, Meter
 from bench.frontier.statistics import error_of
 from bench.predictions import Rows
+from bench.results.ledger import as_cells
 from bench.rows import CONFIRM, TEST
 
 Floats = NDArray[np.float64]
@@ -140,15 +141,17 @@ def coverage(case: Case, runs: int) -> list[float]:
         if not (np.isfinite(means).all() and means[0].all() and np.isfinite(points.means).all()):
             continue
         drawn = draws_of(points, seeds_of(swept, [each.seeds for each in candidates]), run, DRAWS)
-        ends = told(points.means, drawn, 0)
+        gained, gain_draws = gains(points.means, 0), gains(drawn, 0)
+        cells = as_cells(points.means, drawn, np.full_like(gained, np.nan), gained, gain_draws)
+        _, lowest, highest, _, least, most, _ = np.moveaxis(cells, -1, 0)
         row = 1 + int((means[1:] / means[0]).sum(axis=1).argmax())
         of_rows = draws_of(points, None, run, DRAWS)
-        half = reach(drawn, of_rows, 0) * error_of(gains(drawn, 0)[:, row])
-        low, high = (gains(points.means, 0)[row] + side * half for side in (-1, 1))
-        within = (ends[".gain.low"] <= true_gains) & (true_gains <= ends[".gain.high"])
+        half = reach(drawn, of_rows, 0) * error_of(gain_draws[:, row])
+        low, high = (gained[row] + side * half for side in (-1, 1))
+        within = (least <= true_gains) & (true_gains <= most)
         found.append(
             (
-                ((ends[".low"] <= truth) & (truth <= ends[".high"])).mean(),
+                ((lowest <= truth) & (truth <= highest)).mean(),
                 within[1:].mean(),
                 ((low <= true_gains[row]) & (true_gains[row] <= high)).all(),
                 ((low > 0) & (true_gains[row] <= 0)).any(),

@@ -17,9 +17,9 @@ from fronts import SETTINGS, Floats
 from speed.table import simulation
 
 from bench.confirm.race import shortlist
+from bench.frontier.frontier import frontier
 from bench.frontier.pareto import hypervolume
-from bench.frontier.statistics import statistics
-from bench.records import Point, Replicate, TrialRecord
+from bench.records import Replicate, TrialRecord
 from bench.rows import CONFIRM, SEARCH
 
 CONFIGURATIONS, SHORTLIST, REPLICATES, RESAMPLES = 60, 10, 3, 200
@@ -66,15 +66,15 @@ def truth_of(rng: np.random.Generator) -> Floats:
     return np.column_stack([0.75 + along - below, 0.80 - along - below])
 
 
-def confirmed(point: Point, true: Floats, rows: Rows, rng: np.random.Generator) -> Point:
-    """The point with replicates on fresh seeds, measured on rows."""
-    moved = rows.alike + rows.own[point.number]
+def confirmed(trial: TrialRecord, true: Floats, rows: Rows, rng: np.random.Generator) -> TrialRecord:
+    """The trial with replicates on fresh seeds, measured on rows."""
+    moved = rows.alike + rows.own[trial.number]
     found = []
     for number, value in enumerate(true + rng.normal(0, SEEDS, (REPLICATES, len(OBJECTIVES))) + moved[0], 1):
         resampled = dict(zip(KEYS[CONFIRM], moved[1:].T.tolist(), strict=True))
         metrics = dict(zip(KEYS[CONFIRM], value.tolist(), strict=True))
         found.append(Replicate(number, number, metrics, resampled=resampled))
-    return replace(point, replicates=tuple(found))
+    return replace(trial, replicates=tuple(found))
 
 
 def outcome_of(error: float, unseen: bool, rng: np.random.Generator, run: int) -> Outcome:
@@ -87,11 +87,11 @@ def outcome_of(error: float, unseen: bool, rng: np.random.Generator, run: int) -
     ]
     rows = Rows.draw(error, rng) if unseen else searched
     chosen = shortlist(records, OBJECTIVES, REFERENCE, SHORTLIST, single_task=False)
-    points = [confirmed(point, truth[point.number], rows, rng) for point in chosen]
-    _, volume = statistics(points, OBJECTIVES, REFERENCE, CONFIRM, run, None)
+    trials = [confirmed(records[point.number], truth[point.number], rows, rng) for point in chosen]
+    found = frontier(trials, OBJECTIVES, REFERENCE, run)
+    volume, means = found.volume, found.at(CONFIRM)
     assert volume is not None
-    own = truth[[point.number for point in points]]
-    means = np.array([[np.mean([run.metrics[key] for run in p.replicates]) for key in KEYS[CONFIRM]] for p in points])
+    own = truth[found.table["trial"].tolist()]
     held = volume.low <= hypervolume(own, OBJECTIVES, REFERENCE) <= volume.high
     return Outcome((means - rows.alike[0] - own).mean(axis=1), held)
 

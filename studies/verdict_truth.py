@@ -16,6 +16,7 @@ import argparse
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,12 +27,11 @@ from speed.table import replace, writer
 from bench.api import load_run
 from bench.frontier.points import BASELINE
 from bench.frontier.score import Fusion
-from bench.frontier.served.changes import Change
-from bench.frontier.served.distance import in_percent, percent
 from bench.frontier.served.front import gains
 from bench.frontier.served.measuring import Meter
 from bench.frontier.served.verdict import verdict
 from bench.predictions import FOLDER, rows_of
+from bench.results.effect import Effect, percent
 from bench.rows import TEST
 from bench.run.results import DatasetResult
 from bench.run.serving import candidates_of
@@ -46,9 +46,9 @@ class Told:
     """One small log: what its verdict said, and what is true, by outcome and by the policy's rule."""
 
     first: str
-    said: tuple[Change, ...]
+    said: Mapping[str, Effect]
     true: tuple[float, ...]
-    worth: Change | None
+    worth: Effect | None
     true_worth: float
 
 
@@ -92,7 +92,7 @@ def told(own: Path, whole: Path) -> Told:
     served, pick = small.serving.served, small.pick
     assert served is not None
     assert pick is not None
-    worth = small.policy.worth([each.name for each in served.outcomes])
+    worth = small.policy.worth([each.name for each in served.measures])
     found = verdict(served, pick.row, small.serving.against, worth=worth)
     folder = large.run.folder / FOLDER
     rows = rows_of(folder, TEST)
@@ -103,23 +103,25 @@ def told(own: Path, whole: Path) -> Told:
     equal = Fusion.of("power", [1.0] * len(rows.tasks))
     for point, fusion in ((BASELINE, equal), (pick.point, Fusion.of(pick.kind, list(pick.weights.values())))):
         candidate = points[point]
-        swept = Meter([candidate], rows, TEST, [each.name for each in served.outcomes], 0).sweep([fusion])[0][:, 0]
+        swept = Meter([candidate], rows, TEST, [each.name for each in served.measures], 0).sweep([fusion])[0][:, 0]
         values.append(swept[[seed not in used for seed in candidate.seeds]].mean(axis=0))
     true = gains(np.array(values), 0)
     score = worth(true) if worth is not None else np.full(2, np.nan)
-    return Told(found.answer.removesuffix("."), found.changes, tuple(true[1]), found.worth, float(score[1] - score[0]))
+    return Told(found.told[0].removesuffix("."), found.changes, tuple(true[1]), found.worth, float(score[1] - score[0]))
 
 
 def table(found: list[Told]) -> str:
     """A row for each small log, and what came of all of them."""
-    names = [each.outcome for each in found[0].said]
+    names = list(found[0].said)
     lines = [f"| log | {' | '.join(names)} | all in all | the answer |", "|---" * (len(names) + 3) + "|"]
     for number, each in enumerate(found, 1):
-        cells = [_cell(*pair) for pair in zip(each.said, each.true, strict=True)]
+        cells = [_cell(*pair) for pair in zip(each.said.values(), each.true, strict=True)]
         cells.append("" if each.worth is None else _cell(each.worth, each.true_worth))
         lines.append(f"| {number} | {' | '.join(cells)} | {each.first} |")
-    found = [each for each in found if any(said.low < said.high for said in each.said)]  # not the current point itself
-    pairs = [pair for each in found for pair in zip(each.said, each.true, strict=True)]
+    found = [
+        each for each in found if any(said.low < said.high for said in each.said.values())
+    ]  # not the current point itself
+    pairs = [pair for each in found for pair in zip(each.said.values(), each.true, strict=True)]
     held = sum(said.low <= true <= said.high for said, true in pairs)
     gained = [true > 0 for said, true in pairs if said.gained]
     lost = [true < 0 for said, true in pairs if said.lost]
@@ -134,8 +136,8 @@ def table(found: list[Told]) -> str:
     return "\n".join([*lines, "", told])
 
 
-def _cell(said: Change, true: float) -> str:
-    return f"{in_percent(100 * said.value, 100 * said.low, 100 * said.high)}; {percent(100 * true)}%"
+def _cell(said: Effect, true: float) -> str:
+    return f"{said}; {percent(true)}%"
 
 
 def main() -> None:

@@ -146,7 +146,7 @@ def frontier_command(
     results = [result_of(dataset_run) for dataset_run in opened(run_, home).datasets.values()]
     if csv is not None:
         table = pd.concat([cells_of(result).assign(dataset=result.run.key) for result in results], ignore_index=True)
-        with atomic_path(csv.expanduser()) as temporary:
+        with atomic_path(csv.expanduser().resolve()) as temporary:
             table.to_csv(temporary, index=False)
     if json:
         print_json(frontier_document(results))

@@ -383,4 +383,4 @@ def front_volume(
 
 
 def _known(value: Any) -> Any:
-    return None if pd.isna(value) else value
+    return None if pd.isna(value) else getattr(value, "item", lambda: value)()  # a plain number, as JSON has it

@@ -63,11 +63,11 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
         found = frontier(records, objectives, weakest_reference(objectives, references))
         volumes[key[:2]] = found.hypervolume
         trials = found.by_trial  # without the composite of single-task models, which no run has
-        rank = found.table["rank"].iloc[list(trials.values())].min()
+        rank = found.table["rank"].astype(float)  # NaN of what was not compared
         rows += [
             _row(nodes[trial], key, float(found.table["p_nondominated"].iloc[at]))
             for trial, at in trials.items()
-            if found.table["rank"].iloc[at] == rank
+            if rank.iloc[at] == rank.iloc[list(trials.values())].min()
         ]
         sure = [node for node, record in zip(nodes, records, strict=True) if any(map(confirmed, record.points))]
         once = set(_runs(nodes)) - set(_runs(sure))

@@ -181,9 +181,9 @@ def test_a_column_of_the_log_is_current(flow: Flow, tmp_path: Path) -> None:
     score = rows.logged["today"].astype(np.float64)
     assert 0.05 < np.isnan(score).mean() < 0.15
     measure = Measure(part.tasks, OUTCOMES, rows.labels, rows.group, "test")
-    own = front.table.iloc[front.current]
     expected = measure.values(np.where(np.isnan(score), -1e9, score))
-    np.testing.assert_allclose([own[f"test/{name}"] for name in OUTCOMES], expected)
+    assert list(front.names) == OUTCOMES
+    np.testing.assert_allclose(front.at("test")[front.current], expected)
 
 
 @pytest.mark.parametrize("which", ["package", "registered"])

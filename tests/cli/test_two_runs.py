@@ -14,7 +14,9 @@ import urllib.request
 from pathlib import Path
 from urllib.error import HTTPError
 
+import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 import bench
 from bench.errors import UserError
@@ -90,6 +92,49 @@ def test_an_experiment_s_front_is_read_from_mlflow(seesaw, two_runs: Path) -> No
     assert {point["trial"] for point in document["points"]} >= on_front  # MLflow has no baselines to compare with
     assert "hypervolume" in seesaw("frontier", "--experiment", "seesaw/kinds", "--tracking", store).out
     assert "expected a RUN or --experiment NAME, found neither" in seesaw("frontier").err
+
+
+def test_all_cells_are_one_table_in_the_folder_in_a_notebook_in_mlflow_and_as_csv(
+    seesaw, two_runs: Path, tmp_path: Path
+) -> None:
+    assert seesaw("sync", "kinds", "--home", two_runs, home=None).code == 0
+    (path,) = (two_runs / "runs" / "kinds").glob("*/cells.parquet")
+    kept, run = pd.read_parquet(path), bench.load_run("kinds", home=two_runs)
+    assert set(kept["split"]) == {"valid", "confirm", "test"}
+
+    def plain(table: pd.DataFrame) -> list[tuple]:
+        table = table.fillna({"weights": ""}).astype(object)
+        return list(table.where(table.notna(), None).itertuples(index=False))
+
+    assert plain(kept) == plain(run.cells())
+    (place,) = json.loads((two_runs / "runs" / "kinds" / "mlflow.json").read_text()).values()
+    client = MlflowClient(f"sqlite:///{two_runs / 'mlflow.db'}")
+    sent = Path(client.download_artifacts(place[1], "cells.parquet", str(tmp_path)))
+    assert sent.read_bytes() == path.read_bytes()
+    said = seesaw("frontier", "kinds", "--csv", tmp_path / "new" / "cells.csv", "--home", two_runs, home=None)
+    assert said.code == 0, said.err
+    read = pd.read_csv(tmp_path / "new" / "cells.csv", dtype={"point": str}, float_precision="round_trip")
+    assert set(read.pop("dataset")) == {run.run.datasets[run.datasets[0]].key}
+    assert plain(read[list(kept)]) == plain(kept)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["kinds", "--csv", "file/below.csv"], "a folder"),
+        (["kinds", "--csv", "."], "Is a directory"),
+        (["--experiment", "seesaw/kinds", "--csv", "a.csv"], "--csv: expected a RUN beside it, found --experiment"),
+    ],
+)
+def test_cells_that_cannot_be_written_are_refused(
+    seesaw, two_runs: Path, tmp_path: Path, monkeypatch, options: list[str], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    said = seesaw("frontier", *options, "--home", two_runs, home=None)
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1), said.err
+    assert words in said.err
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.slow
@@ -230,6 +275,9 @@ def test_a_notebook_has_tables_and_figures(two_runs: Path) -> None:
     trials = run.trials()
     assert set(trials["state"]) == {"completed"}
     assert {"valid/click.auc", "sharing.kind", "seconds"} <= set(trials)
+    cells = run.cells()
+    assert not cells.duplicated(["front", "point", "kind", "weights", "split", "slice", "measure"]).any()
+    assert set(cells[cells["front"] == "heads"]["point"]) <= set(run.points()["point"])
     replicates = run.replicates()
     assert set(replicates["trial"]) <= set(trials["trial"])
     assert replicates["test/click.auc"].notna().any()

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from ledger_toys import made_served
 
 from bench.frontier.choices import Choices
+from bench.frontier.served.served import Served
+from bench.objectives import Objective
+from bench.results.ledger import FACTS
+from bench.rows import CONFIRM, TEST
 
 CLICK, LIKE = "click.recall@10%", "like.recall@10%"
 
@@ -19,8 +25,8 @@ def made(
     draws: int = 400,
     outcomes: Sequence[str] = (CLICK, LIKE),
     served: bool = True,
-    segments: pd.DataFrame | None = None,
     seed: int = 0,
+    slices: Mapping[str, np.ndarray] | None = None,
     **columns: Sequence[object],
 ) -> Choices:
     """By point (`7`, `7@1000`, `7 b` for another row of trial 7, `current`, or a baseline's name) its outcomes.
@@ -28,6 +34,7 @@ def made(
     Args:
         noise: relative standard deviation of each value over draws, independent except for rows of one point; 0 makes
             no draws.
+        slices: by slice of confirmation rows its cells.
         columns: further columns, such as `size` or `cost/parameters`.
     """
     points = [name.split(" ")[0] for name in rows]
@@ -49,12 +56,22 @@ def made(
     alike = {point: np.random.default_rng([seed, at]).standard_normal((draws, len(outcomes)))
              for at, point in enumerate(dict.fromkeys(points))}  # fmt: skip
     moved = np.stack([alike[point] for point in points], axis=1)
-    return Choices(
+    found = Choices(
         table=table,
         directions=dict.fromkeys(outcomes, "maximize") | {"cost/parameters": "minimize"},
         objectives=tuple(outcomes),
         drawn=tuple(outcomes),
         draws=values * (1 + noise * moved) if noise else np.zeros((0, *values.shape)),
         current=None if current is None else points.index(current),
-        segments=segments,
     )
+    return found if slices is None else replace(found, ledger=served_of(found, slices).without(TEST))
+
+
+def served_of(choices: Choices, slices: Mapping[str, np.ndarray] | None = None) -> Served:
+    """The front that these choices are of, the same on confirmation rows and test; cells by slice are of both."""
+    outcomes = [Objective(name, choices.directions[name]) for name in choices.objectives]
+    splits, of = (CONFIRM, TEST), {split: choices.values(choices.objectives) for split in (CONFIRM, TEST)}
+    cells = {(split, name): own for split in splits for name, own in (slices or {}).items()}
+    draws = dict.fromkeys(splits, choices.draws)
+    assert choices.current is not None
+    return made_served(outcomes, choices.table[list(FACTS)], of, draws, choices.current, cells)

@@ -1,4 +1,4 @@
-"""The frontier as a table, as JSON and on disk."""
+"""The frontier as cells, as tables and as JSON."""
 
 import json
 import random
@@ -12,6 +12,7 @@ from bench.frontier.frontier import frontier
 from bench.frontier.history import History
 from bench.frontier.pareto import resolve_reference
 from bench.objectives import Objective
+from bench.results.ledger import ALL, PARTS
 
 
 @pytest.fixture
@@ -31,24 +32,24 @@ def confirmed(searched, trial):
 
 def test_golden_front_of_a_search(searched, objectives):
     front = frontier(searched, objectives)
-    assert front.basis == "search"
+    assert front.split == "valid"
     assert front.table["trial"].tolist() == [0, 1, 2, 3, 4]  # completed only
     assert front.table["rank"].tolist() == [2, 0, 1, 0, pd.NA]
     assert front.table["on_front"].tolist() == [False, True, False, True, False]
     assert front.table["p_nondominated"].isna().all()
-    assert front.front["trial"].tolist() == [3, 1]  # best click first
+    assert front.table["trial"][front.best].tolist() == [3, 1]  # best click first
     assert front.hypervolume == pytest.approx(0.22 * 0.30 + 0.02 * 0.25)
     assert front.reference == {"click.auc": 0.5, "like.auc": 0.5}
 
 
 def test_golden_front_of_confirmed_trials(confirmed, objectives):
     front = frontier(confirmed, objectives, seed=3)
-    row = front.table.set_index("trial").loc[2]
-    assert front.basis == "replicates"
+    row = front.wide.set_index("trial").loc[2]
+    assert front.split == "confirm"
     assert row["valid/click.auc"] == 0.71  # what the search saw stays beside the mean
-    assert row["confirm/click.auc.mean"] == pytest.approx(0.76)
+    assert row["confirm/click.auc"] == pytest.approx(0.76)
     assert row["confirm/click.auc.sd"] == pytest.approx(np.std([0.75, 0.77], ddof=1))
-    assert row["test/like.auc.mean"] == pytest.approx(0.74)
+    assert row["test/like.auc"] == pytest.approx(0.74)
     assert row["replicates"] == 2
     assert front.table["replicates_failed"].tolist() == [0, 0, 0, 1, 0]
     assert front.table["rank"].tolist() == [pd.NA, pd.NA, 0, 0, pd.NA]  # search values are not set against means
@@ -70,7 +71,7 @@ def test_order_of_records_does_not_matter(confirmed, objectives):
     shuffled = confirmed.copy()
     random.Random(0).shuffle(shuffled)
     first, second = frontier(confirmed, objectives), frontier(shuffled, objectives)
-    pd.testing.assert_frame_equal(first.table, second.table)
+    pd.testing.assert_frame_equal(first.wide, second.wide)
     assert first.to_json() == second.to_json()
 
 
@@ -78,7 +79,7 @@ def test_minimised_objectives_and_costs(trial):
     objectives = (Objective("cost/parameters", "minimize"), Objective("click.auc", "maximize"))
     records = [trial(0, 0.7, parameters=100.0), trial(1, 0.8, parameters=200.0), trial(2, 0.75, parameters=300.0)]
     front = frontier(records, objectives, {"cost/parameters": 1000})
-    assert front.front["trial"].tolist() == [0, 1]  # fewest parameters first
+    assert front.table["trial"][front.best].tolist() == [0, 1]  # fewest parameters first
     assert front.hypervolume == pytest.approx(900 * 0.2 + 800 * 0.1)
     assert list(front.to_json()["points"][0]["metrics"]) == ["cost/parameters", "valid/click.auc"]
 
@@ -97,30 +98,28 @@ def test_json_is_strict_and_complete(confirmed, objectives):
     assert second["sd"] == {}  # one replicate has no spread
 
 
-def test_written_table_reads_back(confirmed, objectives, tmp_path):
-    front = frontier(confirmed, objectives)
-    path = front.write(tmp_path / "run")
-    assert [each.name for each in path.parent.iterdir()] == ["frontier.parquet"]  # no temporary files
-    pd.testing.assert_frame_equal(pd.read_parquet(path), front.table)
-
-
 @pytest.mark.parametrize("count", [0, 1])
-def test_without_completed_trials(failed, objectives, tmp_path, count):
+def test_without_completed_trials(failed, objectives, count):
     front = frontier([failed(i) for i in range(count)], objectives)
     assert front.hypervolume == 0
-    assert front.to_json()["points"] == []
-    written = pd.read_parquet(front.write(tmp_path))
-    assert written.empty
-    assert {"trial", "valid/click.auc", "rank", "on_front", "p_nondominated"} <= set(written)
+    assert front.to_json()["points"] == front.best == front.plausible == []
+    assert front.long.empty
+    assert front.wide.empty
+    assert {"trial", "rank", "on_front", "p_nondominated"} <= set(front.wide)
+
+
+def test_trials_have_the_row_of_their_best_rank(searched, objectives):
+    front = frontier(searched, objectives)
+    assert front.by_trial == {number: number for number in range(5)}
+    assert front.front.tolist() == [False, True, False, True, False]
 
 
 def test_plausible_is_the_front_and_what_may_belong_to_it(confirmed, objectives):
     front = frontier(confirmed, objectives, seed=3)
-    assert front.plausible["trial"].tolist() == [2, 3]
+    assert front.plausible == [2, 3]
     table = front.table.assign(p_nondominated=[0.06, None, 0.9, 0.8, 0.01])
     table["on_front"] = table["trial"].isin([2])
-    assert replace(front, table=table).plausible["trial"].tolist() == [2, 3, 0]
-    assert list(front.plausible.columns) == [*front.table.columns, *front.keys]
+    assert replace(front, table=table).plausible == [2, 3, 0]
 
 
 def test_gains_are_paired_differences_from_the_current_point_or_the_single_task_models(trial, objectives):
@@ -132,12 +131,24 @@ def test_gains_are_paired_differences_from_the_current_point_or_the_single_task_
     ]
     found = frontier(alike, objectives)
     assert found.against == "single_task"
-    row = found.table.set_index("point").loc["1"]
-    assert row["test/click.auc.gain"] == pytest.approx(0.01)
-    assert row["test/like.auc.gain"] == pytest.approx(-0.01)
-    paired = row["test/click.auc.gain.high"] - row["test/click.auc.gain.low"]
+    row = found.wide.set_index("point").loc["1"]
+    gains = found.gains(found.table["point"].tolist().index("1"))
+    assert gains["click.auc"].value == row["test/click.auc.gain"] == pytest.approx(0.01)
+    assert gains["like.auc"].value == pytest.approx(-0.01)
+    paired = gains["click.auc"].high - gains["click.auc"].low
     assert paired < 0.1 * (row["test/click.auc.high"] - row["test/click.auc.low"])  # seeds move both alike
-    assert (found.table.set_index("point").loc["single_task", ["test/click.auc.gain"]] == 0).all()
+    assert found.table["point"][found.current] == "single_task"
+    assert all(each.value == 0 for each in found.gains(found.current).values())
+
+
+def test_a_gain_in_what_is_not_read_in_thousandths_is_a_fraction(trial):
+    records = [trial(0, 0.70, kind="single_task", parameters=200.0), trial(1, 0.72, parameters=150.0)]
+    found = frontier(
+        records,
+        (Objective("click.auc", "maximize"), Objective("cost/parameters", "minimize")),
+        {"cost/parameters": 1e3},
+    )
+    np.testing.assert_allclose(found.at("valid", "gain"), [[0, 0], [0.02, 0.25]])
 
 
 def test_what_trees_alone_tell_almost_fully_is_suspected(confirmed, objectives):
@@ -146,10 +157,10 @@ def test_what_trees_alone_tell_almost_fully_is_suspected(confirmed, objectives):
 
     def told(trees: float, network: float, metric: str = "auc") -> str:
         table = pd.DataFrame({"point": ["7", "8", "trees"], "role": ["trial", "trial", "baseline"]})
-        table[f"confirm/click.{metric}.mean"] = [network, np.nan, trees]
-        own = (Objective(f"click.{metric}", "maximize"), found.objectives[1])
-        table["confirm/like.auc.mean"] = [0.7, 0.6, 0.72]
-        return replace(found, table=table, objectives=own).suspicion
+        cells = np.full((3, 2, len(PARTS)), np.nan)
+        cells[..., 0] = np.transpose([[network, np.nan, trees], [0.7, 0.6, 0.72]])
+        own = (Objective(f"click.{metric}", "maximize"), found.measures[1])
+        return replace(found, table=table, cells={("confirm", ALL): cells}, measures=own).suspicion
 
     assert "click (GAUC 0.996; networks 0.700)" in told(0.9961, 0.7, "gauc")
     assert told(0.9961, 0.7).startswith("Boosted trees tell click (AUC 0.996; networks 0.700) almost fully")

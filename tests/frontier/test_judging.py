@@ -1,11 +1,11 @@
 """What the guard excludes, what it says, and how often noise alone excludes a choice."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from choice_toys import CLICK, LIKE, made
 from hypothesis import given
 from hypothesis import strategies as st
+from ledger_toys import GAINS
 from pydantic import ValidationError
 
 from bench.errors import UserError
@@ -13,6 +13,7 @@ from bench.frontier.judging import Judge
 from bench.frontier.pick import pick
 from bench.frontier.policy import Guard, Policy
 from bench.frontier.remedies import changed, round_up
+from bench.results.ledger import PARTS
 
 ROWS = {"current": (0.10, 0.50), "7": (0.0949, 0.60), "8": (0.0951, 0.55), "9": (0.11, 0.49)}
 
@@ -105,29 +106,24 @@ def test_what_would_let_a_choice_pass_does_so_with_confidence(guard):
 
 
 def by_segment(true, rng, error=0.01, segments=8, trials=1):
-    """Segments of rows 1 to `trials` whose true gain is `true`, seen with noise and its 90% interval."""
-    cells = [
-        (row, f"country={at}", outcome)
-        for row in range(1, trials + 1)
-        for at in range(segments)
-        for outcome in (CLICK, LIKE)
-    ]
-    gain = true + error * rng.standard_normal(len(cells))
-    frame = pd.DataFrame(cells, columns=["row", "segment", "outcome"])
-    return frame.assign(gain=gain, low=gain - 1.645 * error, high=gain + 1.645 * error)
+    """Cells of segments in which rows 1 to `trials` truly gain `true`, seen with noise and its 90% interval."""
+    gain = true + error * rng.standard_normal((trials, segments, 2)).transpose(1, 0, 2)
+    cells = np.zeros((segments, 1 + trials, 2, len(PARTS)))
+    cells[:, 1:, :, GAINS] = np.stack([gain, gain - 1.645 * error, gain + 1.645 * error], axis=-1)
+    return {f"country={at}": own for at, own in enumerate(cells)}
 
 
 @pytest.mark.parametrize(("true", "least", "most"), [(-0.02, 0.0, 0.13), (0.0, 0.0, 0.01), (-0.08, 0.99, 1.0)])
 def test_a_choice_is_wrongly_excluded_by_a_segment_in_a_tenth_of_runs_at_most(true, least, most):
     """300 choices of one true loss in each of 16 cells; 2% is allowed, with 90% confidence."""
     rows = {"current": (0.1, 0.5)} | {str(row): (0.1, 0.5) for row in range(300)}
-    choices = made(rows, segments=by_segment(true, np.random.default_rng(1), trials=300))
+    choices = made(rows, slices=by_segment(true, np.random.default_rng(1), trials=300))
     judge, _ = judged(choices, guard={"segments": {"max_loss": 0.02}})
     assert least <= 1 - judge.allowed[1:].mean() <= most
 
 
 def test_a_segment_is_named_with_what_would_let_it_pass():
-    choices = made({"current": (0.1, 0.5), "7": (0.1, 0.6)}, segments=by_segment(-0.2, np.random.default_rng(0)))
+    choices = made({"current": (0.1, 0.5), "7": (0.1, 0.6)}, slices=by_segment(-0.2, np.random.default_rng(0)))
     judge, _ = judged(choices, guard={"segments": {"max_loss": {LIKE: 0.02}}})
     broken = judge.broken(1)
     assert len(broken) == 8
@@ -183,9 +179,11 @@ def test_rounding_up_never_falls_below(value):
 
 def test_a_guard_may_name_the_segments_that_count_and_says_what_it_cannot_judge():
     cells = by_segment(-0.2, np.random.default_rng(0))
-    pages = cells.assign(segment=cells["segment"].str.replace("country", "scenario"), gain=0.0, low=-0.01, high=0.01)
-    pages.loc[pages["segment"] == "scenario=3", ["gain", "low", "high"]] = np.nan
-    choices = made({"current": (0.1, 0.5), "7": (0.1, 0.6)}, segments=pd.concat([cells, pages], ignore_index=True))
+    pages = {name.replace("country", "scenario"): own.copy() for name, own in cells.items()}
+    for own in pages.values():
+        own[..., GAINS] = 0.0, -0.01, 0.01
+    pages["scenario=3"][:] = np.nan
+    choices = made({"current": (0.1, 0.5), "7": (0.1, 0.6)}, slices=cells | pages)
     assert judged(choices, guard={"segments": {"max_loss": 0.02}})[1] == ["current"]
     judge, passing = judged(choices, guard={"segments": {"max_loss": 0.02, "of": ["scenario"]}})
     assert passing == ["current", "7"]

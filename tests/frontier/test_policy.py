@@ -2,27 +2,26 @@
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
-import pandas as pd
 import pytest
-from choice_toys import CLICK, LIKE, made
+from choice_toys import CLICK, LIKE, made, served_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ledger_toys import noisy
 
 from bench.errors import UserError
 from bench.frontier.choices import head_choices, served_choices
 from bench.frontier.frontier import frontier
 from bench.frontier.pick import NothingPasses, pick
 from bench.frontier.points import estimates, points_of_run
-from bench.frontier.policy import Policy, read_bound, read_policy
-from bench.frontier.served.served import Served
+from bench.frontier.policy import Guard, Policy, read_bound, read_policy
 from bench.frontier.stability import ENOUGH
 from bench.objectives import Objective
 from bench.plain import parse_toml
 from bench.records import Point
+from bench.results.effect import Effect
+from bench.results.ledger import ALL, PARTS
 from bench.schema import Task
 
 OUTCOMES = (Objective(CLICK, "maximize"), Objective(LIKE, "maximize"))
@@ -256,31 +255,50 @@ def test_what_was_not_confirmed_is_chosen_by_what_the_search_saw(trial, failed, 
 
 
 def test_no_test_value_influences_a_pick(run, objectives):
-    def moved(made):
-        runs = [replace(one, metrics=one.metrics | {"test/click.auc": len(made.architecture) / 20})
-                for one in made.replicates]  # fmt: skip
-        return replace(made, replicates=tuple(runs))
-
-    both = [points_of_run(*each, objectives) for each in (run, [[moved(one) for one in part] for part in run])]
+    both = [points_of_run(*each, objectives) for each in (run, [[_test_replaced(one) for one in part] for part in run])]
     found = [pick(head_choices(every, objectives), every, Policy()) for every in both]
-    assert found[0] == found[1]
-    assert "test" not in json.dumps(found[0].to_json())
+    told = [json.dumps(each.to_json()) for each in found]
+    assert told[0] == told[1]
+    assert "test" not in told[0]
+
+
+def test_no_test_value_of_a_served_front_influences_a_pick(run, objectives):
+    """Nor is any among the choices."""
+    rows = {"current": (0.1, 0.5), "1": (0.11, 0.55), "2": (0.12, 0.51), "trees": (0.13, 0.6)}
+    cells = np.random.default_rng(2).random((4, 2, len(PARTS)))
+    front = served_of(made(rows, noise=0.02), {"country=US": cells})
+    others = [[_test_replaced(one) for one in part] for part in run]
+    policy = Policy(guard=Guard.model_validate({"segments": {"max_loss": 0.9}}))
+    told = []
+    for served, of in ((front, run), (noisy(front), others)):
+        points = points_of_run(*of, objectives)
+        choices = served_choices(served, points)
+        assert {split for split, _ in choices.ledger.cells} == set(choices.ledger.draws) == {"confirm"}
+        told.append(json.dumps(pick(choices, points, policy).to_json()).encode())
+    assert told[0] == told[1]
+
+
+def _test_replaced(made):
+    """A trial or a point with other metrics on test."""
+    noise = np.random.default_rng(made.number).random
+
+    def moved(metrics):
+        return {key: float(noise()) if key.startswith("test/") else value for key, value in metrics.items()}
+
+    runs = tuple(replace(each, metrics=moved(each.metrics)) for each in made.replicates)
+    return replace(made, metrics=moved(made.metrics), replicates=runs)
 
 
 def test_serving_points_have_the_costs_and_heads_of_their_points(run, objectives):
     served = made({"2": (0.1, 0.5), "2 b": (0.12, 0.4), "trees": (0.1, 0.6), "unknown": (0.1, 0.1)}, current="unknown")
-    table = served.table.rename(columns={CLICK: f"confirm/{CLICK}", LIKE: f"confirm/{LIKE}"})
-
-    cells = pd.DataFrame({"row": [0, 0], "segment": "country=US", "split": ["confirm", "test"], "outcome": CLICK,
-                          "value": [0.11, 0.12], "gain": 0.1, "gain.low": 0.0, "gain.high": 0.2})  # fmt: skip
-    front = SimpleNamespace(outcomes=OUTCOMES, table=table, draws=served.draws, current=3, segments=cells)
-    choices = served_choices(cast(Served, front), points_of_run(*run, objectives))
-    assert choices.segments.to_dict("records") == [
-        {"row": 0, "segment": "country=US", "outcome": CLICK, "gain": 0.1, "low": 0.0, "high": 0.2}
-    ]
+    cells = np.full((4, 2, len(PARTS)), np.nan)
+    cells[0, 0] = 0.11, 0.1, 0.12, 0.1, 0.0, 0.2, np.nan
+    front = served_of(served, {"country=US": cells})
+    choices = served_choices(front, points_of_run(*run, objectives))
+    assert choices.ledger.gains(0, "confirm", "country=US")[CLICK] == Effect(0.1, 0.0, 0.2)
     assert choices.table[f"{CLICK}[country=US]"].dropna().to_dict() == {0: 0.11}
-    front.table = table.assign(**{f"valid/{CLICK}": table[f"confirm/{CLICK}"] + 0.02})
-    both = served_choices(cast(Served, front), points_of_run(*run, objectives))
+    valid = front.cells["confirm", ALL] + np.array([[0.02], [0.0]])
+    both = served_choices(replace(front, cells=front.cells | {("valid", ALL): valid}), points_of_run(*run, objectives))
     assert both.values([CLICK, LIKE]) == pytest.approx(choices.values([CLICK, LIKE]) + np.array([0.01, 0.0]))
     choices.check(f"{CLICK}[country=US]", "guard.at_least", directed=True)
     with pytest.raises(UserError, match=r"unknown outcome of a segment .*did you mean .*country=US"):

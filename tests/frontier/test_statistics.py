@@ -29,9 +29,10 @@ def run(trial):
 def test_the_table_and_the_document_have_intervals_and_baselines(run, objectives):
     records, equal = run
     front = frontier(records, objectives, baselines=[equal])
-    row = front.table.iloc[1]
-    assert row["confirm/click.auc.low"] < row["confirm/click.auc.mean"] < row["confirm/click.auc.high"]
-    assert np.isnan(front.table.iloc[3]["confirm/click.auc.low"])
+    low, value, high = (front.at("confirm", part) for part in ("low", "value", "high"))
+    assert (low[:3] < value[:3]).all()
+    assert (value[:3] < high[:3]).all()
+    assert np.isnan(low[3]).all()
     document = json.loads(json.dumps(front.to_json(), allow_nan=False))
     assert document["points"][0]["ci"]["test/click.auc"][0] < document["points"][0]["metrics"]["test/click.auc"]
     single, weights = document["baselines"]
@@ -62,7 +63,7 @@ def test_the_fronts_probabilities_are_those_of_the_posterior(trial, objectives):
 def test_a_run_without_replicates_has_no_statistics(trial, objectives):
     front = frontier([trial(0), trial(1, 0.6, 0.9)], objectives)
     assert front.volume is None
-    assert not front.table.filter(regex=r"\.low$").notna().any(axis=None)
+    assert front.long["low"].isna().all()
     assert "ci" not in front.to_json()["hypervolume"]
 
 
@@ -72,6 +73,5 @@ def test_without_a_confirmed_trial_the_hypervolume_has_no_interval(run, objectiv
     front = frontier([], objectives, baselines=[equal, replace(equal, kind="trees")])
     assert front.volume is None
     assert front.hypervolume == 0
-    known = front.table.filter(regex=r"\.low$").notna().any(axis=1)
-    assert set(front.table.loc[known, "point"]) == {"equal_weights", "trees"}
+    assert set(front.long.dropna(subset="low")["point"]) == {"equal_weights", "trees"}
     assert "ci" not in front.to_json()["hypervolume"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,13 +14,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.frontier.choices import Choices
+from bench.frontier.choices import Choices, head_choices, served_choices
 from bench.frontier.frontier import frontier
 from bench.frontier.pareto import lattice, ranks
-from bench.objectives import Direction, Objective
+from bench.frontier.served.served import Served
+from bench.frontier.served.verdict import Verdict, unserved
+from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
-from bench.report.view import View, decision_of, planes_of
+from bench.report.view import View
 from bench.rows import CONFIRM, TEST
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "frontier"))  # makes `ledger_toys` importable
+from ledger_toys import made_cells, made_served
 
 SHARING = {"single_task": 0.0, "shared_bottom": 0.5, "mmoe": 1.0, "ple": 1.3, "shared_embeddings": -0.2}
 BALANCING = {"static": 0.3, "uncertainty": 0.2, "dwa": 0.0, "gls": -0.4, "rlw": -0.6, "pcgrad": 0.2, "cagrad": 0.4}
@@ -119,19 +126,7 @@ RANGES = ((0.117, 0.170), (0.201, 0.608), (0.15, 0.42), (0.22, 0.31), (0.31, 0.5
 BASELINES = {"single_task": "single-task models", "equal_weights": "equal weights", "trees": "boosted trees"}
 
 
-@dataclass(frozen=True)
-class MadeServed:
-    """As `bench.frontier.served.Served`."""
-
-    outcomes: tuple[Objective, ...]
-    table: pd.DataFrame
-    draws: np.ndarray
-    test_draws: np.ndarray
-    current: int
-    segments: pd.DataFrame
-
-
-def served_of(records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 300) -> MadeServed:
+def served_of(records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 300) -> Served:
     """Confirmed trials and baselines under weights that lie densely where a rare task bends the front."""
     rng = np.random.default_rng(5)
     objectives = tuple(Objective(name, "maximize") for name in OUTCOMES[:outcomes])
@@ -166,65 +161,51 @@ def served_of(records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 30
     table = pd.DataFrame(
         [rows[at] for at in keep], columns=["point", "name", "architecture", "role", "kind", "weights"]
     )
-    table["id"], table["on_front"] = np.arange(len(keep)), on_front[keep]
+    table["on_front"] = on_front[keep]
     table["p_nondominated"] = np.where(
         table["on_front"], rng.uniform(0.4, 1, len(keep)), rng.uniform(0, 0.3, len(keep))
     )
-    current = len(keep) - 1
-    for split, shift in ((CONFIRM, 1.0), (TEST, 0.995)):
-        at = means[keep] * shift * (1 + 0.002 * rng.normal(size=(len(keep), outcomes)))
-        there = drawn[:, keep] * shift
-        gains = there / there[:, current : current + 1] - 1
-        for m, each in enumerate(objectives):
-            key = each.key(split)
-            table[key] = at[:, m]
-            table[f"{key}.low"], table[f"{key}.high"] = np.quantile(there[..., m], [0.05, 0.95], axis=0)
-            table[f"{key}.gain"] = at[:, m] / at[current, m] - 1
-            table[f"{key}.gain.low"], table[f"{key}.gain.high"] = np.quantile(gains[..., m], [0.05, 0.95], axis=0)
-    segments = pd.DataFrame(
-        [
-            (row, which, split, each.name, value := float(rng.uniform(0.1, 0.5)), value - 0.02, value + 0.02,
-             gain := float(rng.normal(0.01, 0.04)), gain - 0.03, gain + 0.03)
-            for row in range(len(keep))
-            for which in ("user=known", "user=new", "scenario=home", "scenario=search", "scenario=rare")
-            for split in (CONFIRM, TEST)
-            for each in objectives
-        ],
-        columns=["row", "segment", "split", "outcome", "value", "low", "high", "gain", "gain.low", "gain.high"],
-    )  # fmt: skip
-    segments.loc[segments["segment"] == "scenario=rare", segments.columns[4:]] = np.nan  # too few positives
-    return MadeServed(objectives, table, drawn[:, keep], drawn[:, keep] * np.float32(0.995), current, segments)
+    current, shape = len(keep) - 1, (len(keep), outcomes)
+    shifts = {CONFIRM: np.float32(1.0), TEST: np.float32(0.995)}
+    at = {split: means[keep] * shift * (1 + 0.002 * rng.normal(size=shape)) for split, shift in shifts.items()}
+    slices = {}
+    for which in ("user=known", "user=new", "scenario=home", "scenario=search", "scenario=rare"):
+        for split in shifts:
+            values = rng.uniform(0.1, 0.5, shape)
+            seen = values * (1 + 0.05 * rng.normal(size=(50, *shape)))
+            slices[split, which] = made_cells(values, seen, current)
+            if which == "scenario=rare":  # too few positives
+                slices[split, which][:] = np.nan
+    there = {split: drawn[:, keep] * shift for split, shift in shifts.items()}
+    return made_served(objectives, table, at, there, current, slices)
 
 
-def choices_of(served: MadeServed) -> Choices:
+def choices_of(served: Served) -> Choices:
     rng = np.random.default_rng(6)
-    names = tuple(each.name for each in served.outcomes)
-    table = served.table[
-        ["point", "name", "architecture", "role", "kind", "weights", "p_nondominated", "on_front"]
-    ].copy()
-    for name in names:
-        table[name] = served.table[f"{CONFIRM}/{name}"]
+    choices = served_choices(served, ())
+    table = choices.table.copy()
     sizes = {point: float(rng.integers(90, 900) * 1000) for point in table["point"].unique()}
     table["cost/parameters"] = table["size"] = table["point"].map(sizes)
     table["cost/latency_ms"] = table["cost/parameters"] / 2e5 + 1.2
-    ways: dict[str, Direction] = dict.fromkeys(names, "maximize")
-    return Choices(table, ways, names, names, served.draws, served.current)
+    return replace(choices, table=table)
 
 
 POLICY = 'rule = "knee"\n[guard]\nmax_loss_vs_current = 0.05\n'
-SAID = {
-    "kind": "trade",
-    "keep": False,
-    "sentence": "Trial 7 (mmoe) against single-task models under equal weights: likes +8.1% (7.2 to 9.0) for clicks "
-    "\N{MINUS SIGN}1.2% (\N{MINUS SIGN}1.6 to \N{MINUS SIGN}.8) on test. Boosted trees are behind.",
-}
+SAID = Verdict(
+    "trade",
+    (
+        "Trial 7 (mmoe) against single-task models under equal weights: likes +8.1% (7.2 to 9.0) for clicks "
+        "\N{MINUS SIGN}1.2% (\N{MINUS SIGN}1.6 to \N{MINUS SIGN}.8) on test.",
+        "Boosted trees are behind.",
+    ),
+)
 
 
 def view_of(records: Sequence[TrialRecord], objectives: Sequence[Objective], served: int = 0, **more: Any) -> View:
     """A view; `served` is the number of served outcomes, 0 for a run with heads alone."""
     given: dict[str, Any] = {"title": "Census-Income (KDD)", "dataset": "census-income", "run": "quick-7"}
     heads, front, pick = frontier(records, objectives), None, None
-    verdict = {"kind": "unknown", "sentence": "Cannot tell whether to switch: nothing was confirmed.", "keep": False}
+    choices, verdict = head_choices(heads.points, objectives), unserved("nothing was confirmed")
     given["about"] = "census-income, 99,762 rows of test, suite quick"
     given["made"] = {
         "fingerprint": "b3:9f2c61d0a7e4",
@@ -251,12 +232,12 @@ def view_of(records: Sequence[TrialRecord], objectives: Sequence[Objective], ser
                 runners_up=[SimpleNamespace(row=int(row)) for row in order[1:20]],
             ),
         )
-        given |= {"decision": decision_of(choices, pick), "pick": pick, "policy": POLICY}
+        given |= {"pick": pick, "policy": POLICY}
         given["current"] = "Current: single-task models under equal weights, as no --current was given."
         given["also"] = [
             "This run cannot say whether any is better: 1 static weight; `seesaw confirm quick-7 --static 7` adds them."
         ]
-    return View(records, heads, planes_of(heads, front, pick, verdict), verdict=verdict, **(given | more))
+    return View(records, heads, front, choices, verdict=verdict, **(given | more))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ledger_toys import GAINS
 
 from bench.report.board import BoardPart, BoardRun, board_document
 from bench.report.picture import picture
@@ -31,16 +32,15 @@ def test_a_front_of_any_number_of_objectives_is_drawn(
 
 def test_equal_points_have_a_narrow_range(make_records: Any, make_objectives: Any, make_view: Any) -> None:
     view = make_view(make_records(objectives=2), make_objectives(2))
-    plane = view.heads
-    table = plane.table.copy()
-    gains = [name for name in table if name.endswith(".gain")]
-    table[gains] = 0.0
-    drawn = picture(view, replace(plane, table=table))
+    cells = {key: own.copy() for key, own in view.front.cells.items()}
+    for own in cells.values():
+        own[..., GAINS] *= 0.0
+    drawn = picture(view, replace(view.front, cells=cells))
     assert "−1.0 to +1.0 × 1000" in drawn
 
 
 def test_a_run_that_cannot_be_drawn_leaves_the_others(view: Any) -> None:
-    odd = replace(view, planes=(replace(view.planes[0], splits=("odd",)),))
+    odd = replace(view, served=replace(view.served, table=view.served.table.drop(columns="on_front")))
     page, shown = board_document([run_of(odd, "odd", "other"), run_of(view)], "home")
     assert [(run.name, run.state) for run in shown] == [("odd", "broken"), ("first", "done")]
     assert page.count('class="thumbnail"') == 1
@@ -49,10 +49,8 @@ def test_a_run_that_cannot_be_drawn_leaves_the_others(view: Any) -> None:
 
 def test_architectures_look_the_same_in_every_front_and_in_the_legend(view: Any) -> None:
     """A run by itself would give the sixth look to whichever of its kinds is not among the first five."""
-    plane = view.planes[0]
-    views = [
-        replace(view, planes=(replace(plane, table=plane.table.assign(architecture=kind)),)) for kind in ("x", "y")
-    ]
+    served = view.served
+    views = [replace(view, served=replace(served, table=served.table.assign(architecture=kind))) for kind in ("x", "y")]
     page, _ = board_document([run_of(each) for each in views], "home")
     legend = re.findall(r'<li><svg[^>]*><path d="[^"]*" fill="var\(--([\w-]+)\)"/></svg>(\w+)</li>', page)
     drawn = [set(re.findall(r'fill="var\(--(kind-\d)\)" opacity', part)) for part in page.split("<article")[1:]]

@@ -14,6 +14,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
+from bench.frontier.choices import Choices
 from bench.frontier.comparison.compared import COLUMNS
 from bench.report.comparison import HEADS, comparison_document
 from bench.report.embed import section_data
@@ -107,7 +108,7 @@ def test_it_fits_and_labels_lie_on_no_mark(browser: Any, pages: Any, width: int,
         page = opened.page
         figure = page.locator("svg.figure").first.bounding_box()
         assert figure["y"] < height / 2, name  # the front is on the first screen
-        if len(view.planes[0].axes) == 2 and width > 640:
+        if len(view.fronts[0].measures) == 2 and width > 640:
             assert figure["y"] + figure["height"] <= height, name
         if page.locator(".rest").count():  # gains and costs are told below the verdict, before the figures
             tops = [page.locator(each).first.bounding_box()["y"] for each in (".verdict", ".rest", ".bar")]
@@ -141,8 +142,8 @@ def test_nothing_of_a_comparison_is_clipped(browser: Any, tmp_path: Path) -> Non
     page.close()
 
 
-def twin(view: View, value: list[float], loss: list[float | None], limit: dict[str, float]) -> tuple[int, float]:
-    """The pick and how often it holds, by the definition in `bench.frontier.stability`."""
+def twin(view: View, value: list[float], loss: list[float | None], limit: dict[str, float]) -> tuple[str, float]:
+    """The pick's name and how often it holds, by the definition in `bench.frontier.stability`."""
     data = section_data(view)["decision"]
     names = [axis["name"] for axis in data["axes"]]
     values = np.array(data["values"])
@@ -166,15 +167,15 @@ def twin(view: View, value: list[float], loss: list[float | None], limit: dict[s
     scores, feasible = judged(draws, 0.0)
     best = np.where(feasible & able, scores, -np.inf).max(axis=1)
     forgiven = judged(draws, 0.005)[1][:, pick]
-    return pick, float((forgiven & (scores[:, pick] >= best - 0.005)).mean())
+    return data["rows"][pick]["name"], float((forgiven & (scores[:, pick] >= best - 0.005)).mean())
 
 
 @pytest.mark.parametrize("name", ["2", "5"])
 def test_the_live_pick_is_that_of_its_definition(browser: Any, pages: Any, name: str) -> None:
     view, path = pages[name]
-    axes, rng = len(view.planes[0].axes), np.random.default_rng(3)
+    axes, rng = len(view.fronts[0].measures), np.random.default_rng(3)
     opened = Opened(browser, path, viewport={"width": 1280, "height": 800})
-    sizes = sorted(set(view.decision.table["cost/parameters"]))
+    sizes = sorted(set(view.choices.table["cost/parameters"]))
     for cheap in (False, True, False, True):
         value = rng.integers(1, 100, axes).tolist()
         loss = [None if each > 25 else each / 100 for each in rng.integers(3, 31, axes).tolist()]
@@ -184,9 +185,8 @@ def test_the_live_pick_is_that_of_its_definition(browser: Any, pages: Any, name:
             opened.fill(**{f"value_{m}": value[m], f"loss_{m}": 31 if each is None else round(100 * each)})
         opened.page.locator('[name="limit-cost/parameters"]').fill(str(len(sizes) - (3 if cheap else 1)))
         pick, holds = twin(view, value, loss, limit)
-        row = view.decision.table.iloc[pick]
         said = opened.text(".result")
-        assert f"Your pick: {row['name']}" in said
+        assert f"Your pick: {pick}" in said
         assert f"Holds in {round(100 * holds + 1e-9)}%" in said
         policy = tomllib.loads(opened.page.locator("code.toml").text_content())
         assert list(policy["weights"].values()) == value
@@ -197,13 +197,13 @@ def test_the_live_pick_is_that_of_its_definition(browser: Any, pages: Any, name:
     assert opened.errors == []
 
 
-def test_where_nothing_is_sure_means_decide(browser: Any, pages: Any, tmp_path: Path) -> None:
+def test_where_nothing_is_sure_means_decide(browser: Any, pages: Any, tmp_path: Path, monkeypatch: Any) -> None:
     view, _ = pages["2"]
-    view = replace(view, decision=replace(view.decision, sure=np.zeros_like(view.decision.sure)))
+    monkeypatch.setattr(Choices, "sure_shares", lambda choices, *about: np.zeros(len(choices)))
     opened = Opened(browser, write_page([view], tmp_path / "page.html", "quick-7"))
     opened.fill(value_0=70, loss_0=8)
     pick, holds = twin(view, [70, 50], [0.08, 0.05], {})
-    assert f"Your pick: {view.decision.table.iloc[pick]['name']}" in opened.text(".result")
+    assert f"Your pick: {pick}" in opened.text(".result")
     assert f"Holds in {round(100 * holds + 1e-9)}%" in opened.text(".result")
 
 
@@ -288,14 +288,12 @@ def test_a_saved_picture_stands_alone(browser: Any, pages: Any, tmp_path: Path) 
 
 def test_evil_names_stay_words(browser: Any, view: View, tmp_path: Path) -> None:
     evil = "<img src=x onerror=alert(1)>"
-    planes = tuple(
-        replace(each, table=each.table.assign(name=evil, architecture=evil, point=evil)) for each in view.planes
+    front, served, choices = (
+        replace(each, table=each.table.assign(name=evil, architecture=evil, point=evil))
+        for each in (view.front, view.served, view.choices)
     )
-    assert view.decision is not None
-    decision = replace(view.decision, table=view.decision.table.assign(name=evil, architecture=evil, point=evil))
-    path = write_page(
-        [replace(view, planes=planes, decision=decision, title=evil, run=evil)], tmp_path / "a.html", evil
-    )
+    odd = replace(view, front=front, served=served, choices=choices, title=evil, run=evil)
+    path = write_page([odd], tmp_path / "a.html", evil)
     opened = Opened(browser, path, viewport={"width": 1280, "height": 800})
     opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
     opened.page.locator(".mark").last.hover(force=True)

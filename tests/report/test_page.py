@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.frontier.comparison.compared import ranking
+from bench.frontier.served.verdict import Verdict
 from bench.report.comparison import critical_figure
 from bench.report.page import document
 from bench.report.picture import picture, standalone
@@ -34,7 +35,7 @@ def test_nothing_of_data_is_markup(view: Any) -> None:
         dataset=EVIL,
         about=EVIL,
         run=EVIL,
-        verdict={"kind": "win", "sentence": EVIL, "keep": False},
+        verdict=Verdict("win", (EVIL,)),
         also=(EVIL,),
         commands={EVIL: EVIL},
         made={EVIL: EVIL},
@@ -58,7 +59,7 @@ def test_words_are_there_without_scripts(view: Any) -> None:
         ("trade", True): "Not worth its cost",
     }
     for (kind, keep), label in labels.items():
-        verdict = {"kind": kind, "sentence": "As it is.", "keep": keep}
+        verdict = Verdict(kind, ("As it is.",), keep)
         told = document([replace(view, verdict=verdict)], "quick-7")
         assert f'<p class="verdict {kind}"><strong>{label}</strong>' in told
     assert "<code>seesaw confirm quick-7 --static 7</code>" in page
@@ -68,8 +69,8 @@ def test_words_are_there_without_scripts(view: Any) -> None:
 
 
 def test_pictures_stand_alone(view: Any, make_records: Any, make_objectives: Any, make_view: Any) -> None:
-    for plane in view.planes:
-        svg = standalone(view, plane).svg
+    for front in view.fronts:
+        svg = standalone(view, front).svg
         assert svg.count("<path") > 5
         assert "var(" not in svg
         assert "xmlns" in svg

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from types import SimpleNamespace
@@ -11,21 +12,22 @@ import numpy as np
 import pytest
 
 from bench.objectives import Objective
-from bench.report.embed import section_data
-from bench.report.view import MOST_DRAWN, MOST_DRAWS, decision_of, spread
+from bench.report.embed import MOST_DRAWN, MOST_DRAWS, plain, section_data
+from bench.report.view import axes_of, scenario_fronts, splits_of, spread_of, with_verdict
+from bench.results.effect import Effect
 
 
 def test_heads_are_differences_from_the_best_single_task_trial_of_each_objective(view: Any) -> None:
-    plane = view.heads
-    assert plane.kind == "heads"
-    assert plane.splits == ("test", "confirm", "valid")
-    single = plane.table[plane.table["sharing"] == "single_task"]
-    for axis in plane.axes:
-        assert single[f"valid/{axis.name}.gain"].max() == 0
-        best = plane.table[f"valid/{axis.name}"].max() - single[f"valid/{axis.name}"].max()
-        assert plane.table[f"valid/{axis.name}.gain"].max() == pytest.approx(best)
-    confirmed = plane.table[plane.table["role"] == "trial"]["test/income.auc"].notna()
-    assert confirmed.sum() == 9  # what was not confirmed has no place beside it
+    front = view.front
+    assert splits_of(front) == ("test", "confirm", "valid")
+    assert [axis.scale for axis in axes_of(front)] == [1000.0, 1000.0]
+    single = (front.table["sharing"] == "single_task").to_numpy()
+    values, gains = front.at("valid"), front.at("valid", "gain")
+    assert np.nanmax(gains[single], axis=0).tolist() == [0.0, 0.0]
+    best = np.nanmax(values, axis=0) - np.nanmax(values[single], axis=0)
+    np.testing.assert_allclose(np.nanmax(gains, axis=0), best)
+    trials = (front.table["role"] == "trial").to_numpy()
+    assert np.isfinite(front.at("test")[trials, 0]).sum() == 9  # what was not confirmed has no place beside it
 
 
 def test_heads_have_paired_intervals_of_their_gains(make_records: Any, make_objectives: Any, make_view: Any) -> None:
@@ -33,12 +35,14 @@ def test_heads_have_paired_intervals_of_their_gains(make_records: Any, make_obje
         replace(each, replicates=tuple(replace(run, seed=run.replicate) for run in each.replicates))
         for each in make_records()
     ]
-    plane = make_view(records, make_objectives()).heads
-    rows = plane.table[plane.table["test/income.auc.low"].notna()]
-    assert plane.current is not None
-    assert plane.against == "single-task models"
-    assert (rows["test/income.auc.gain.low"] <= rows["test/income.auc.gain"]).all()
-    assert (rows["test/income.auc.gain"] <= rows["test/income.auc.gain.high"]).all()
+    view = make_view(records, make_objectives())
+    assert view.front.current is not None
+    assert section_data(view)["planes"]["heads"]["against"] == "single-task models"
+    low, value, high = (view.front.at("test", part) for part in ("gain_low", "gain", "gain_high"))
+    known = np.isfinite(low)
+    assert known.any(axis=0).all()
+    assert (low[known] <= value[known]).all()
+    assert (value[known] <= high[known]).all()
 
 
 def test_what_is_to_be_minimised_gains_where_it_falls(make_records: Any, make_view: Any) -> None:
@@ -48,36 +52,35 @@ def test_what_is_to_be_minimised_gains_where_it_falls(make_records: Any, make_vi
         if each.state == "completed"
     ]
     objectives = (Objective("income.auc", "maximize"), Objective("income.logloss", "minimize"))
-    gains = make_view(records, objectives).heads.table["valid/income.logloss.gain"]
-    assert gains.iloc[0] == 0  # trial 0 is the single-task model that is best in it
-    assert gains.iloc[-1] == pytest.approx(-0.001 * records[-1].number)
+    gains = make_view(records, objectives).front.at("valid", "gain")[:, 1]
+    assert gains[0] == 0  # trial 0 is the single-task model that is best in it
+    assert gains[-1] == pytest.approx(-0.001 * records[-1].number)
 
 
-def test_regions_are_of_paired_differences() -> None:
+def test_regions_are_of_paired_differences(view: Any) -> None:
     """What moves all rows alike moves no difference; the current row has none."""
     rng = np.random.default_rng(0)
     common = 1 + 0.1 * rng.normal(size=(400, 1, 1))
     own = 1 + 0.01 * rng.normal(size=(400, 3, 2))
-    found = spread(common * own, current=1)
+    found = spread_of(replace(view.served, draws={"test": common * own}, current=1))["test"]
     assert np.allclose(found[1], 0)
     assert found[0, 0, 0] == pytest.approx(100**2 * 2 * 0.01**2, rel=0.3)
 
 
-def test_choices_are_thinned_to_what_may_matter(make_records: Any, make_choices: Any) -> None:
-    choices = make_choices(make_records(objectives=5), 5, draws=1000)
-    pick = SimpleNamespace(row=3, runners_up=[SimpleNamespace(row=5)])
-    found = decision_of(choices, pick)
-    assert found is not None
-    assert found.draws.shape[0] == MOST_DRAWS
-    assert found.draws.size <= MOST_DRAWN
-    assert found.draws.shape == (MOST_DRAWS, len(found.table), 5)
-    for place, row in ((found.pick, 3), (found.runners_up[0], 5), (found.current, choices.current)):
-        assert place is not None
-        assert found.table.iloc[place]["weights"] == choices.table.iloc[row]["weights"]
-    assert set(found.table["role"]) == set(choices.table["role"])
-    assert np.allclose(
-        found.values[found.current], choices.table.iloc[choices.current][list(choices.objectives)].tolist()
-    )
+def test_choices_are_thinned_to_what_may_matter(make_records: Any, make_objectives: Any, make_view: Any) -> None:
+    view = make_view(make_records(objectives=5), make_objectives(5), served=5)
+    few, choices = view.choices, replace(view.choices, draws=np.tile(view.choices.draws, (4, 1, 1)))
+    pick = SimpleNamespace(row=3, point="3", stability=view.pick.stability, runners_up=[SimpleNamespace(row=5)])
+    found = section_data(replace(view, choices=choices, pick=pick))["decision"]
+    assert found["count"] == MOST_DRAWS < len(choices.draws)
+    assert len(found["rows"]) < len(few)
+    assert len(base64.b64decode(found["draws"])) == 4 * MOST_DRAWS * len(found["rows"]) * 5 <= 4 * MOST_DRAWN
+    for place, row in ((found["pick"], 3), (found["runnersUp"][0], 5), (found["current"], choices.current)):
+        assert found["row"][place] == row
+        assert found["rows"][place]["weights"] == plain(choices.table.iloc[row]["weights"])
+    assert {row["role"] for row in found["rows"]} == set(choices.table["role"])
+    current = choices.values(choices.objectives)[choices.current]
+    assert found["values"][found["current"]] == pytest.approx(current.tolist(), rel=1e-5)
 
 
 @pytest.mark.parametrize("outcomes", [0, 2, 3])
@@ -97,8 +100,9 @@ def test_all_that_scripts_read_is_json(outcomes: int, make_records: Any, make_ob
 
 def test_a_run_with_nothing_confirmed_shows_validation(make_records: Any, make_objectives: Any, make_view: Any) -> None:
     view = make_view(make_records(confirmed=0), make_objectives())
-    assert view.decision is None
-    assert view.heads.splits == ("valid",)
+    assert not view.decides
+    assert section_data(view)["decision"] is None
+    assert splits_of(view.front) == ("valid",)
 
 
 def test_sentences_say_what_seeds_do(view: Any) -> None:
@@ -117,13 +121,22 @@ def test_what_the_picks_training_lost_after_its_best_state_is_said(view: Any) ->
 
 def test_a_scenario_has_a_front_of_its_own(view: Any) -> None:
     """Chosen on confirmation rows and drawn on test; none where too few rows are positive."""
-    plane = view.planes[0]
-    assert set(plane.fronts) == {"scenario=home", "scenario=search"}
-    cells = plane.segments[plane.segments["segment"] == "scenario=home"]
+    served, fronts = view.served, scenario_fronts(view.served)
+    assert set(fronts) == {"scenario=home", "scenario=search"}
     drawn = section_data(view)["planes"]["served"]["at"]["test, scenario=home"]
-    test = cells[(cells["split"] == "test") & (cells["outcome"] == plane.axes[0].name)]
-    assert [row[0][0] for row in drawn] == pytest.approx(test["value"].tolist(), rel=1e-5)
-    assert [row[0][3] for row in drawn] == pytest.approx((100 * test["gain"]).tolist(), rel=1e-5)
-    values = cells[cells["split"] == "confirm"].pivot(index="row", columns="outcome", values="value").to_numpy()
+    test, gains = (served.at("test", part, "scenario=home")[:, 0] for part in ("value", "gain"))
+    assert [row[0][0] for row in drawn] == pytest.approx(test.tolist(), rel=1e-5)
+    assert [row[0][3] for row in drawn] == pytest.approx((100 * gains).tolist(), rel=1e-5)
+    values = served.at("confirm", slice="scenario=home")
     beaten = [any((other >= own).all() and (other > own).any() for other in values) for own in values]
-    assert (~plane.fronts["scenario=home"]).tolist() == beaten
+    assert (~fronts["scenario=home"]).tolist() == beaten
+
+
+def test_the_pick_of_people_has_the_verdicts_intervals(view: Any) -> None:
+    """On test, as these allow for the choice; nothing else changes."""
+    changes = {name: Effect(gain.value, -1.0, 2.0) for name, gain in view.served.gains(view.pick.row).items()}
+    found = with_verdict(view.served, view.pick, replace(view.verdict, changes=changes))
+    assert found.gains(view.pick.row) == changes
+    for row in range(len(found)):
+        assert row == view.pick.row or str(found.gains(row)) == str(view.served.gains(row))
+    assert found.gains(view.pick.row, "confirm") == view.served.gains(view.pick.row, "confirm")

@@ -27,6 +27,6 @@ def test_it_is_said_what_a_random_order_scores_within_groups(outcome: str, size:
     rows = Mock(kept=24, of=24, group=np.repeat(np.arange(24 // size), size))
     metric = Mock()
     metric.name = outcome
-    found = _note({"confirm": rows}, Mock(outcomes=(metric,), random=np.array([0.72 if size == 3 else 0.4])), named)
+    found = _note({"confirm": rows}, Mock(measures=(metric,), random=np.array([0.72 if size == 3 else 0.4])), named)
     assert found.startswith(said)
     assert bool(found) == bool(said)

@@ -60,7 +60,7 @@ def searched(folder: Path) -> list[TrialRecord]:
 
 
 def on_front(front: Frontier) -> list[Point]:
-    return [point for point in front.points if point.id in set(front.front["point"])]
+    return [front.points[row] for row in front.best]
 
 
 def ids(points: Iterable[Point]) -> list[str]:

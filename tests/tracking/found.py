@@ -31,7 +31,7 @@ def found_in(records, objectives=OBJECTIVES, **more):
 
 
 def result(front, chosen, folder=Path("nowhere"), picture="", kind="unknown", sentence="Cannot tell.", served=None):
-    """What MLflow gets of a search's results; `folder` has the page."""
+    """What MLflow gets of a search's results; `folder` has the page and the cells."""
     run = SimpleNamespace(name="shop", folder=folder, manifest=SimpleNamespace(command="seesaw run quick"))
     return SimpleNamespace(
         frontier=front,
@@ -40,7 +40,7 @@ def result(front, chosen, folder=Path("nowhere"), picture="", kind="unknown", se
         serving=SimpleNamespace(served=served),
         policy=Policy(),
         asked="",
-        run=SimpleNamespace(run=run),
+        run=SimpleNamespace(run=run, folder=folder),
         picture=picture,
     )
 

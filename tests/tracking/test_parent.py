@@ -2,14 +2,15 @@
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from found import found_in, result
 
 from bench.frontier.frontier import frontier
 from bench.objectives import Objective
+from bench.results.ledger import ALL, Ledger
 from bench.tracking.store import Node
 from bench.tracking.values import Value, inward, outward
 
@@ -179,6 +180,7 @@ def records(make_trial, make_failed):
 
 @pytest.fixture
 def page(tmp_path):
+    """In a folder that has cells as well."""
     path = tmp_path / "report.html"
     path.write_text("<!doctype html><title>front</title>")
     return path
@@ -193,8 +195,9 @@ def test_the_front_is_found_by_a_query(send, asked, find, records, page):
     assert len(find("tags.`seesaw.picked` = 'true'" + mine)) == 1
 
 
-def test_parent_has_table_pick_and_page(send, tracker, client, records, page, tmp_path, monkeypatch):
+def test_parent_has_tables_pick_and_page(send, tracker, client, records, page, tmp_path, monkeypatch):
     told = found_in(records, folder=page.parent, picture="<svg/>")
+    told.frontier.long.to_parquet(page.parent / "cells.parquet")
     run_id = send(*records, front=told).place[1]
     run = client.get_run(run_id)
     assert run.data.metrics["front.hypervolume"] == told.frontier.hypervolume
@@ -203,8 +206,10 @@ def test_parent_has_table_pick_and_page(send, tracker, client, records, page, tm
     assert run.data.tags["seesaw.pick_reason"] == told.pick.reason
 
     names = {each.path for each in client.list_artifacts(run_id)}
-    assert names == {"frontier.json", "front.svg", "picked.json", "report.html"}
-    got = {name: client.download_artifacts(run_id, name, str(tmp_path)) for name in names}
+    assert names == {"frontier.json", "front.svg", "picked.json", "report.html", "cells.parquet"}
+    (tmp_path / "got").mkdir()
+    got = {name: client.download_artifacts(run_id, name, str(tmp_path / "got")) for name in names}
+    pd.testing.assert_frame_equal(pd.read_parquet(got["cells.parquet"]), told.frontier.long)
     with open(got["report.html"]) as file:
         assert file.read() == page.read_text()
 
@@ -259,7 +264,6 @@ def served():
     ]
     table = pd.DataFrame(
         {
-            "id": at,
             "point": point,
             "name": f"trial {point}" if role == "trial" else point,
             "architecture": "mmoe",
@@ -268,14 +272,12 @@ def served():
             "weights": {"click": click, "like": like},
             "on_front": on_front,
             "p_nondominated": 0.5,
-            **{f"test/{name}": 0.2 for name in ("click.recall@10%", "like.recall@10%")},
-            **{f"test/click.recall@10%.gain{end}": gains for end in ("", ".low", ".high")},
-            **{f"test/like.recall@10%.gain{end}": gained for end in ("", ".low", ".high")},
         }
-        for at, (point, role, click, like, on_front, gains, gained) in enumerate(rows)
+        for point, role, click, like, on_front, *_ in rows
     )
     outcomes = tuple(Objective(f"{task}.recall@10%", "maximize") for task in ("click", "like"))
-    return SimpleNamespace(outcomes=outcomes, table=table)
+    gains = np.array([row[-2:] for row in rows])
+    return Ledger(outcomes, table, {("test", ALL): np.stack([np.full_like(gains, 0.2)] * 3 + [gains] * 4, -1)}, {}, 0)
 
 
 def test_the_decision_comes_first(send, client, records, page, served, tmp_path):

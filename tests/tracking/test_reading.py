@@ -42,7 +42,7 @@ def confirmed(make_trial):
 
 def test_the_front_of_one_run_is_its_own(log, read, confirmed):
     front, chosen = log(confirmed, "a")
-    table, expected = read(), front.front.sort_values("trial")
+    table, expected = read(), front.wide[front.front]
     assert table["trial"].tolist() == expected["trial"].tolist() == [2, 3]
     assert table["picked"].tolist() == [chosen.trial == 2, chosen.trial == 3]
     for key in front.keys:

@@ -398,7 +398,7 @@ const csv = (rows) => rows.map((row) => row.map((cell) => {
 }).join(",")).join("\n");
 const planeCsv = (plane) => {
   const splits = Object.keys(plane.at);
-  const parts = ["", ".low", ".high", ".gain", ".gain.low", ".gain.high"];
+  const parts = ["", ".low", ".high", ".gain", ".gain_low", ".gain_high"];
   const head = ["point", "name", "architecture", "role", "kind", "weights", "on_front", "p_nondominated"];
   const names = splits.flatMap((split) => plane.axes.flatMap(({ name }) => parts.map((part) => `${split}/${name}${part}`)));
   const params = [...new Set(plane.rows.flatMap((row) => Object.keys(row.params ?? {})))];

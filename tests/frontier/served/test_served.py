@@ -12,6 +12,7 @@ from bench.frontier.served.measuring import Current
 from bench.frontier.served.served import served_front
 from bench.frontier.served.store import digest_of, load, save, to_json
 from bench.frontier.served.verdict import verdict
+from bench.results.effect import Effect
 
 EQUAL = Fusion.of("power", (1, 1))
 
@@ -31,24 +32,23 @@ def two(world, outcomes):
 
 def test_one_task_alone_is_at_the_ends_and_weights_in_between_trade(two, outcomes):
     served = two[2]
-    good = served.table[served.table["point"] == "good"]
-    front = good[good["on_front"]].sort_values("confirm/click.recall@10%")
-    assert len(front) > 5
-    assert (np.diff(front["confirm/like.recall@10%"]) <= 0).all()
-    for each in outcomes:
-        assert (good[each.key("test")] > 0.1).any()  # what a random order has
-        assert (served.table[f"{each.key('test')}.low"] <= served.table[each.key("test")]).all()
+    good = (served.table["point"] == "good").to_numpy()
+    click, like = served.at("confirm")[good & served.front].T
+    assert len(click) > 5
+    assert (np.diff(like[click.argsort()]) <= 0).all()
+    assert (served.at("test")[good] > 0.1).any(axis=0).all()  # what a random order has
+    assert (served.at("test", "low") <= served.at("test")).all()
 
 
 def test_gains_are_fractions_of_the_current_point(two):
-    table, current = two[2].table, two[2].current
-    for each in two[2].outcomes:  # on validation, which a pick reads, the same models: near, not equal
-        assert 0 < (table[each.key("valid")] - table[each.key("confirm")]).abs().median() < 0.1
-    assert table.loc[current, "weights"] == {"click": 0.5, "like": 0.5}
-    for key in ("test/click.recall@10%", "confirm/like.recall@10%"):
-        expected = table[key] / table.loc[current, key] - 1
-        np.testing.assert_allclose(table[f"{key}.gain"], expected)
-        assert table.loc[current, f"{key}.gain.low"] == table.loc[current, f"{key}.gain.high"] == 0
+    served, current = two[2], two[2].current
+    apart = np.abs(served.at("valid") - served.at("confirm"))  # which a pick reads, the same models: near, not equal
+    assert ((np.median(apart, axis=0) > 0) & (np.median(apart, axis=0) < 0.1)).all()
+    assert served.table.loc[current, "weights"] == {"click": 0.5, "like": 0.5}
+    for split in ("test", "confirm"):
+        values = served.at(split)
+        np.testing.assert_allclose(served.at(split, "gain"), values / values[current] - 1)
+        assert all(each == Effect(0, 0, 0) for each in served.gains(current, split).values())
 
 
 def test_a_dominated_candidate_is_not_on_the_front_and_is_behind(two, outcomes):
@@ -60,8 +60,8 @@ def test_a_dominated_candidate_is_not_on_the_front_and_is_behind(two, outcomes):
         found = distance(served, good, trees, each.name)
         assert found.gained
         assert found.low < found.value < found.high
-    assert not any(each.gained for each in ahead(served, trees, good))
-    assert all(each.high < 0 for each in ahead(served, trees, good))
+    assert not any(each.gained for each in ahead(served, trees, good).values())
+    assert all(each.high < 0 for each in ahead(served, trees, good).values())
 
 
 def test_two_identical_candidates_have_no_difference(world, outcomes):
@@ -76,7 +76,8 @@ def test_two_identical_candidates_have_no_difference(world, outcomes):
     pairs = [each for each in twins.values() if len(each) == 2]
     assert len(pairs) > 5
     for a, b in pairs:
-        np.testing.assert_array_equal(served.draws[:, a], served.draws[:, b])
+        for draws in served.draws.values():
+            np.testing.assert_array_equal(draws[:, a], draws[:, b])
         assert table["p_nondominated"][a] == pytest.approx(
             table["p_nondominated"][b], abs=0.1
         )  # rivals differ a little
@@ -88,7 +89,7 @@ def test_one_costs_the_other_along_the_front(two, outcomes):
     assert found.value > 0
     assert found.low < found.value < found.high
     own = np.arange(len(two[2].table)) == two[2].current
-    assert gain_of_all(two[2], own, two[2].current).value == 0
+    assert gain_of_all(two[2], own, two[2].current)[0].value == 0
 
 
 def test_one_replicate_everywhere_has_values_without_intervals(world, outcomes):
@@ -96,8 +97,8 @@ def test_one_replicate_everywhere_has_values_without_intervals(world, outcomes):
     served = front_of(made, [made.candidate(name, seeds=(1,)) for name in "ab"], outcomes)
     assert not served.known
     assert served.table["p_nondominated"].isna().all()
-    assert served.table["test/click.recall@10%.low"].isna().all()
-    assert served.table["test/click.recall@10%"].notna().all()
+    assert np.isnan(served.at("test", "low")).all()
+    assert np.isfinite(served.at("test")).all()
     assert np.isnan(served.hypervolume.low)
     assert served.hypervolume.value > 0
     everything = rows_of(served)
@@ -110,8 +111,9 @@ def test_two_candidates_of_two_seeds_have_verdicts_that_lose_no_more_than_all(wo
     served = front_of(made, [made.candidate(name, seeds=(1, 2), noise=1.5) for name in "ab"], outcomes)
     told = [verdict(served, row, "the current model") for row in range(len(served.table))]
     assert any(each.kind == "unknown" for each in told)
-    assert min(change.low for each in told for change in each.changes) >= -1
-    assert served.test_draws.min(axis=0)[served.current].min() > 0.02 * served.means("test")[served.current].min()
+    assert min(change.low for each in told for change in each.changes.values()) >= -1
+    lowest = served.draws["test"].min(axis=0)[served.current].min()
+    assert lowest > 0.02 * served.at("test")[served.current].min()
 
 
 def test_a_constant_head_counts_once(world, outcomes):
@@ -131,27 +133,29 @@ def test_a_constant_head_counts_once(world, outcomes):
 def test_segments_are_measured_on_their_own_rows(world, outcomes):
     made = world(1500, codes=True)
     served = front_of(made, [made.candidate("a", noise=0.1), made.candidate("b", noise=0.1)], outcomes)
-    segments = served.segments
-    assert set(segments["segment"]) == {"country=US", "country=FR"}
-    assert set(segments["split"]) == {"confirm", "test"}
-    own = segments[segments["row"] == served.current]
-    assert (own["gain"] == 0).all()
-    assert (segments["low"] <= segments["value"]).all()
-    width = (segments["high"] - segments["low"]).mean()
-    whole = served.table["test/click.recall@10%.high"] - served.table["test/click.recall@10%.low"]
-    assert width > whole.mean()  # of fewer rows
+    for split in ("confirm", "test"):
+        assert served.slices(split) == ["country=US", "country=FR"]
+        for name in served.slices(split):
+            assert all(each == Effect(0, 0, 0) for each in served.gains(served.current, split, name).values())
+            low, value, high, whole_low, whole_high = (
+                served.at(split, part, slice)
+                for part, slice in [("low", name), ("value", name), ("high", name), ("low", "all"), ("high", "all")]
+            )
+            assert (low <= value).all()
+            assert (high - low).mean() > (whole_high - whole_low).mean()  # of fewer rows
 
 
 def test_it_is_the_same_again_and_from_files(two, outcomes, tmp_path):
     made, candidates, served = two
     again = front_of(made, candidates, outcomes)
-    np.testing.assert_array_equal(served.draws, again.draws)
+    assert all(np.array_equal(own, again.draws[split]) for split, own in served.draws.items())
     digest = digest_of(candidates, made.rows, outcomes, Current("good", EQUAL), 1)
     save(served, tmp_path, digest)
     found = load(tmp_path, digest)
     assert found.table.equals(served.table)
-    assert found.segments.to_dict("list") == served.segments.to_dict("list")
-    np.testing.assert_array_equal(found.test_draws, served.test_draws)
+    for own, read in ((served.cells, found.cells), (served.draws, found.draws)):
+        assert list(own) == list(read)
+        assert all(np.array_equal(own[key], read[key], equal_nan=True) for key in own)
     np.testing.assert_array_equal(found.random, served.random)
     np.testing.assert_allclose(served.random, 0.1)  # of recall in the first tenth
     assert found.hypervolume == served.hypervolume

@@ -5,20 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from ledger_toys import GAINS, made_served
 
 from bench.frontier.policy import Policy
 from bench.frontier.served.distance import gain_of_all, rows_of
-from bench.frontier.served.served import Served
-from bench.frontier.served.verdict import ONLY_WEIGHTS, verdict
-from bench.frontier.statistics import Interval
+from bench.frontier.served.verdict import verdict
+from bench.frontier.words import ONLY_WEIGHTS
 from bench.objectives import Objective
+from bench.results.ledger import PARTS
 
 OUTCOMES = (Objective("click.recall@10%", "maximize"), Objective("like.recall@10%", "maximize"))
 NOW = "the current model"
 KNEE = Policy(rule="knee").worth([each.name for each in OUTCOMES])
 
 
-def front_of(rows, sd=0.001, current=0, known=True, chance=1.0):
+def front_of(rows, sd=0.001, current=0, known=True, chance=1.0, slices=None):
     """A served front of rows (point, role, weight of like, clicks, likes); all err by `sd`, as a share, alone."""
     names = ("point", "role", "like", "click.recall@10%", "like.recall@10%")
     table = pd.DataFrame(rows, columns=names)
@@ -26,15 +27,14 @@ def front_of(rows, sd=0.001, current=0, known=True, chance=1.0):
     noise = np.random.default_rng(0).normal(size=(400, *values.shape)) * sd
     draws = (values * (1 + np.concatenate([noise, -noise]))).astype(np.float32)[: None if known else 0]
     table = pd.DataFrame({
-        "id": range(len(rows)), "point": table["point"], "name": [f"model {each}" for each in table["point"]],
+        "point": table["point"], "name": [f"model {each}" for each in table["point"]],
         "architecture": "mmoe", "role": table["role"], "kind": "power",
         "weights": [{"click": 1 - each, "like": each} for each in table["like"]],
         "on_front": True, "p_nondominated": chance,
-        **{each.key(split): table[each.name] for split in ("confirm", "test") for each in OUTCOMES},
     })  # fmt: skip
-    nothing = Interval(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan)
-    return Served(OUTCOMES, table, draws, draws, current, nothing, 3,
-                  np.full(values.shape, 1e-8), 2.5 if known else np.nan, pd.DataFrame())  # fmt: skip
+    both, reach = ("confirm", "test"), 2.5 if known else np.nan
+    of = dict.fromkeys(both, values), {split: draws.copy() for split in both}
+    return made_served(OUTCOMES, table, *of, current, slices, reach)
 
 
 CURRENT = ("now", "current", 0.5, 0.40, 0.40)
@@ -59,7 +59,7 @@ def test_what_is_gained_and_what_it_costs(pick, sd, kind, first, told):
     assert first in found.sentence.split(". ")[0] + "."
     assert told in found.sentence
     assert found.keep == first.startswith("Keep")
-    assert [each.outcome for each in found.changes] == [each.name for each in OUTCOMES]
+    assert list(found.changes) == [each.name for each in OUTCOMES]
 
 
 def test_a_rival_that_cannot_be_told_is_compared_by_its_worst_outcome():
@@ -151,7 +151,7 @@ def test_a_trial_that_is_the_baseline_itself_is_told_as_the_baseline():
     """The searched single-task model may be the best one of every task, and so the model that stands for today's."""
     rows = [("single_task", "baseline", 0.5, 0.40, 0.40), ("8", "trial", 0.5, 0.40, 0.40)]
     served = front_of([*rows, ("7", "trial", 0.5, 0.30, 0.60)])
-    served.draws[:, 1] = served.draws[:, 0]
+    served.draws["test"][:, 1] = served.draws["test"][:, 0]
     found = verdict(served, 1, NOW, unlimited=2)
     assert (found.kind, found.keep) == ("baseline", True)
     assert found.sentence.startswith("Keep the current model: no point that the policy allows is better. Without its")
@@ -163,8 +163,8 @@ def test_a_trial_that_is_the_baseline_itself_is_told_as_the_baseline():
 def test_the_condition_of_a_trade_stands_beside_a_model_that_is_as_good(point):
     as_good = (point, "current" if point == "now" else "baseline", 0.6, 0.44, 0.36)
     found = verdict(front_of([CURRENT, ("7", "trial", 0.5, 0.44, 0.36), as_good]), 1, NOW)
-    assert f"model {point}" in found.answer
-    assert found.answer.endswith("like 0.6 if the gain is worth its cost to you.")
+    assert f"model {point}" in found.told[0]
+    assert found.told[0].endswith("like 0.6 if the gain is worth its cost to you.")
 
 
 def test_a_pick_that_a_baseline_beats_is_no_win_however_surely_it_is_on_the_front():
@@ -175,7 +175,7 @@ def test_a_pick_that_a_baseline_beats_is_no_win_however_surely_it_is_on_the_fron
     assert found.kind == "baseline"
     assert found.sentence.startswith("Switch to a baseline: model equal_weights")
     assert "model 7 (mmoe)" in found.sentence
-    assert gain_of_all(served, rows_of(served, roles=["baseline"]), 1).low > 0
+    assert gain_of_all(served, rows_of(served, roles=["baseline"]), 1)[0].low > 0
 
 
 def test_a_baseline_that_cannot_be_told_from_the_pick_is_named_in_the_same_sentence():
@@ -228,11 +228,11 @@ def test_a_pick_that_rarely_holds_is_never_told_without_saying_so():
 
 def test_one_far_draw_does_not_widen_the_intervals():
     served = front_of([CURRENT, ("7", "trial", 0.5, 0.44, 0.41)], 0.01)
-    served.test_draws[0, 0] = 1e-4  # few replicates have such draws: a gain of 400,000% in one of 800
+    served.draws["test"][0, 0] = 1e-4  # few replicates have such draws: a gain of 400,000% in one of 800
     found = verdict(served, 1, NOW)
     assert found.kind == "win"
     score = verdict(served, 1, NOW, worth=KNEE).worth
-    assert all(each.high - each.low < 0.1 for each in (*found.changes, score))
+    assert all(each.high - each.low < 0.1 for each in (*found.changes.values(), score))
 
 
 def test_an_outcome_that_the_current_point_has_none_of_is_left_open():
@@ -250,19 +250,17 @@ def test_one_training_each_tells_nothing():
 
 
 def cells_of(gains, error=0.01):
-    """Cells of row 1 on test: by scenario its gains in both outcomes, NaN for too few positives."""
-    rows = [
-        (1, f"scenario={name}", "test", outcome.name, gain)
-        for name, both in gains.items()
-        for outcome, gain in zip(OUTCOMES, both, strict=True)
-    ]
-    cells = pd.DataFrame(rows, columns=["row", "segment", "split", "outcome", "gain"])
-    return cells.assign(**{"gain.low": cells["gain"] - 1.645 * error, "gain.high": cells["gain"] + 1.645 * error})
+    """Cells of test: by scenario the gains of row 1 in both outcomes, NaN for too few positives."""
+    cells = {("test", f"scenario={name}"): np.full((2, 2, len(PARTS)), np.nan) for name in gains}
+    for own, gain in zip(cells.values(), map(np.array, gains.values()), strict=True):
+        own[1, :, GAINS] = gain, gain - 1.645 * error, gain + 1.645 * error
+    return cells
 
 
 def test_gains_are_told_by_scenario_with_intervals_for_all_of_them():
     gains = {"home": (0.2, 0.0), "search": (0.0, -0.2), "cart": (0.02, 0.0), "rare": (np.nan, np.nan)}
-    made = replace(front_of([CURRENT, ("7", "trial", 0.5, 0.42, 0.41)]), segments=cells_of(gains))
+    rows = [CURRENT, ("7", "trial", 0.5, 0.42, 0.41)]
+    made = front_of(rows, slices=cells_of(gains))
     found = verdict(made, 1, NOW)
     assert (
         "By scenario: it gains in home; it costs like.recall@10% -20.0% (-22.9 to -17.1) in search; "
@@ -273,5 +271,5 @@ def test_gains_are_told_by_scenario_with_intervals_for_all_of_them():
     ends = told["scenario=home"]["click.recall@10%"]
     assert 0.2 - ends["low"] == pytest.approx(0.0287, abs=0.0002)  # 2.5 standard errors, for three scenarios at once
     many = {str(at): (0.2, 0.2) for at in range(9)}
-    assert "it gains in 9 scenarios." in verdict(replace(made, segments=cells_of(many)), 1, NOW).sentence
-    assert verdict(made, 0, NOW).segments == {}
+    assert "it gains in 9 scenarios." in verdict(front_of(rows, slices=cells_of(many)), 1, NOW).sentence
+    assert "By scenario" not in verdict(made, 0, NOW).sentence

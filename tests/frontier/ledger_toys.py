@@ -1,0 +1,57 @@
+"""Served fronts made by hand: facts, values and draws; cells are made of these as those of measured fronts are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from bench.frontier.served.front import gains
+from bench.frontier.served.served import Served
+from bench.objectives import Objective
+from bench.results.effect import Effect
+from bench.results.ledger import ALL, PARTS, as_cells
+from bench.rows import CONFIRM, TEST
+
+GAINS = [PARTS.index(part) for part in ("gain", "gain_low", "gain_high")]
+
+
+def made_cells(values: np.ndarray, draws: np.ndarray, current: int) -> np.ndarray:
+    """Cells of values (S, M) and draws about them, as those of a measured front."""
+    return as_cells(values, draws, np.full(values.shape, np.nan), gains(values, current), gains(draws, current))
+
+
+def made_served(
+    outcomes: Sequence[Objective],
+    table: pd.DataFrame,
+    values: Mapping[str, np.ndarray],
+    draws: Mapping[str, np.ndarray],
+    current: int,
+    slices: Mapping[tuple[str, str], np.ndarray] | None = None,
+    reach: float = 2.5,
+) -> Served:
+    """A front of values and draws by split, and cells by split and slice."""
+    cells = {(split, ALL): made_cells(own, draws[split], current) for split, own in values.items() if split in draws}
+    for split in values.keys() - draws.keys():
+        cells[split, ALL] = np.full((*values[split].shape, len(PARTS)), np.nan)
+        cells[split, ALL][..., 0] = values[split]
+    variance = np.full(values[CONFIRM].shape, 1e-8)
+    about = current, Effect(np.nan), 3, variance, reach
+    return Served(tuple(outcomes), table, cells | dict(slices or {}), dict(draws), *about)
+
+
+def noisy(served: Served, seed: int = 0) -> Served:
+    """The same with noise in place of all that was measured on test."""
+    rng = np.random.default_rng(seed)
+    cells = {key: rng.random(own.shape) if key[0] == TEST else own for key, own in served.cells.items()}
+    return replace(
+        served,
+        cells=cells,
+        draws=served.draws | {TEST: rng.random(served.draws[TEST].shape).astype(np.float32)},
+        hypervolume=Effect(*rng.random(3).tolist()),
+        row_variance=rng.random(served.row_variance.shape),
+        reach=float(rng.random()),
+        random=rng.random(served.random.shape),
+    )
