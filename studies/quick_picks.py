@@ -56,7 +56,7 @@ from bench.predictions import FOLDER, predictions
 from bench.predictions import name_of as file_of
 from bench.records import Job, Point
 from bench.rows import TEST
-from bench.run.results import DatasetResult
+from bench.run.result import DatasetResult
 from bench.search import plan
 from bench.seeds import derive
 from bench.training.job import run_job

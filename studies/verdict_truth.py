@@ -33,7 +33,7 @@ from bench.frontier.served.verdict import verdict
 from bench.predictions import FOLDER, rows_of
 from bench.results.effect import Effect, percent
 from bench.rows import TEST
-from bench.run.results import DatasetResult
+from bench.run.result import DatasetResult
 from bench.run.serving import candidates_of
 from bench.suite import load_suite
 

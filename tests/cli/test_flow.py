@@ -22,7 +22,8 @@ from bench.measure.outcomes import Measure
 from bench.predictions import FOLDER, rows_of
 from bench.production.package import Package
 from bench.run.folder import DatasetRun, Run
-from bench.run.results import result_of, write_pick
+from bench.run.picked import write_pick
+from bench.run.result import result_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "production"))
 

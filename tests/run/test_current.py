@@ -19,7 +19,7 @@ from bench.rows import CONFIRM
 from bench.run import serving
 from bench.run.current import Current, lasting_current, read_current
 from bench.run.folder import DatasetRun
-from bench.run.results import DatasetResult
+from bench.run.result import DatasetResult
 from bench.run.serving import Serving
 from bench.schema import Schema, Task
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from bench import atomic
-from bench.run import results
-from bench.run.results import write_pick
+from bench.run import picked
+from bench.run.picked import write_pick
 
 
 @pytest.mark.parametrize("rename", [1, 2, 3])
@@ -29,11 +29,11 @@ def test_a_kill_between_the_files_of_a_pick_leaves_none_of_another(
 
     run = SimpleNamespace(name="first", folder=tmp_path, run=SimpleNamespace(name="first"), fingerprint=None)
     monkeypatch.setattr(
-        results, "picked_network", lambda result: SimpleNamespace(config={}, until=None, name=result.pick)
+        picked, "picked_network", lambda result: SimpleNamespace(config={}, until=None, name=result.pick)
     )
-    monkeypatch.setattr(results, "pick_document", lambda result: {"name": result.pick})
-    monkeypatch.setattr(results, "provenance", lambda part, data, point, path: {"name": point.name})
-    monkeypatch.setattr(results, "_recipe", lambda result, until: {})
+    monkeypatch.setattr(picked, "pick_document", lambda result: {"name": result.pick})
+    monkeypatch.setattr(picked, "provenance", lambda part, data, point, path: {"name": point.name})
+    monkeypatch.setattr(picked, "recipe_of", lambda result, until: {})
     monkeypatch.setattr(atomic.os, "replace", replace)
     write_pick(SimpleNamespace(run=run, pick="one"))  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
