@@ -34,8 +34,8 @@ from bench.frontier.served.errors import Points, draws_of, seeds_of
 from bench.frontier.served.front import gains, kept, on_front, reach
 from bench.frontier.served.served import Served
 from bench.frontier.served.verdict import MARGIN, verdict
-from bench.frontier.statistics import Interval
 from bench.objectives import Objective
+from bench.results.effect import Effect
 from bench.rows import CONFIRM, TEST
 
 Floats = NDArray[np.float64]
@@ -141,7 +141,7 @@ def served_of(case: Case, number: int) -> tuple[Served, Floats]:
         **{each.key(split): points[split].means[:, place]
            for split in points for place, each in enumerate(OUTCOMES)},
     })  # fmt: skip
-    nothing = Interval(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan)
+    nothing = Effect(np.nan)
     served = Served(
         OUTCOMES, table, drawn[CONFIRM].astype(np.float32), drawn[TEST].astype(np.float32), row, nothing,
         case.replicates, gains(of_rows, row).var(axis=0), reach(drawn[TEST], of_rows, row),

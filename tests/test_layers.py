@@ -22,12 +22,13 @@ MAY_IMPORT = {
     "balancing": set(),
     "measure": set(),
     "training": {"measure", "models", "balancing", "data"},
-    "frontier": {"measure"},
+    "results": {"measure"},
+    "frontier": {"measure", "results"},
     "search": {"training", "frontier", "models", "balancing", "data"},
-    "confirm": {"search", "training", "frontier"},
-    "tracking": {"frontier", "production"},
-    "report": {"frontier"},
-    "production": {"training", "frontier", "measure", "models", "balancing", "data"},
+    "confirm": {"search", "training", "frontier", "results"},
+    "tracking": {"frontier", "production", "results"},
+    "report": {"frontier", "results"},
+    "production": {"training", "frontier", "results", "measure", "models", "balancing", "data"},
     "suite": {"measure"},
     "run": {
         "suite",
@@ -38,6 +39,7 @@ MAY_IMPORT = {
         "production",
         "training",
         "frontier",
+        "results",
         "measure",
         "models",
     }
@@ -50,6 +52,7 @@ MAY_IMPORT = {
         "report",
         "training",
         "frontier",
+        "results",
         "measure",
         "models",
         "balancing",
@@ -65,16 +68,17 @@ MAY_IMPORT = {
         "production",
         "training",
         "frontier",
+        "results",
         "models",
         "balancing",
     }
     | {"data"},
-    "api": {"run", "frontier", "report"},
+    "api": {"run", "frontier", "report", "results"},
     "testing": {"search", "production", "training", "frontier", "measure", "models", "balancing", "data"},
     "__main__": {"cli"},
 }
 ONLY_IN = {"optuna": {"search", "testing"}, "mlflow": {"tracking"}, "typer": {"cli"}, "rich": {"cli"}}
-NEVER_IN = {"torch": {"measure", "frontier", "report", "tracking", *BASE}}
+NEVER_IN = {"torch": {"measure", "results", "frontier", "report", "tracking", *BASE}}
 
 
 def room(path: Path) -> str:

@@ -18,9 +18,10 @@ from scipy import stats
 
 from bench.errors import listed
 from bench.frontier.comparison.beyond import Answer
-from bench.frontier.comparison.comparison import Comparison, Contrast
-from bench.frontier.comparison.verdict import SIZE, unit
-from bench.frontier.statistics import LEVEL
+from bench.frontier.comparison.comparison import Comparison, Row
+from bench.frontier.comparison.verdict import SIZE
+from bench.plain import jsonable
+from bench.results.effect import LEVEL
 
 LEAST_DATASETS = 5
 """With fewer, hardly any order of ranks could be told from chance."""
@@ -111,50 +112,22 @@ class Group:
 
     Attributes:
         dataset: its name; `fingerprints` of its stores, one unless data sets are what is compared.
-        comparison: None where fewer than two families have a confirmed point; `reason` says so then.
+        comparison: empty where fewer than two families have a confirmed point; `reason` says so then.
         unconfirmed: families without one, which cannot be compared.
     """
 
     dataset: str
     fingerprints: tuple[str, ...]
     runs: tuple[str, ...]
-    comparison: Comparison | None
+    answer: Answer
+    comparison: Comparison
     reason: str
     unconfirmed: tuple[str, ...]
-    answer: Answer
 
-    @property
-    def tests(self) -> list[dict[str, Any]]:
-        """The tests as rows of the table."""
-        return [] if self.comparison is None else [row_of(test) for test in self.comparison.tests]
-
-    @property
-    def notes(self) -> list[str]:
-        """What to know: hypervolumes, unequal budgets, families that are not tested, what pairing by seed gained."""
-        found = self.comparison
-        if found is None:
-            return []
-        notes = []
-        if any(test.objective is None for test in found.tests):
-            notes.append(
-                f"A hypervolume of {listed(found.tested)} is that of the test: of as many trials each, and without the "
-                "bias from noise. The others have all their points and the bias."
-            )
-        trials = {name: found.budgets[name].trials for name in found.tested}
-        if len(set(trials.values())) > 1:
-            counts = ", ".join(f"{name} {count}" for name, count in trials.items())
-            notes.append(f"Budgets are unequal ({counts} trials): more trials find better points in any family.")
-        single = [name for name in found.families if name not in found.tested and found.budgets[name].trials > 1]
-        if single:
-            notes.append(
-                f"Not tested, as only one point is confirmed: {listed(single)}. "
-                f"`seesaw confirm {self.runs[0]} --members 2` confirms two of each family."
-            )
-        if lone := [name for name in found.families if found.budgets[name].trials == 1]:
-            notes.append(f"Not tested, as there is only one trial: {listed(lone)}.")
-        if 1 < found.gain < math.inf:
-            notes.append(f"Paired by seed: as good as {found.gain:.3g} times the seeds.")
-        return notes
+    def to_json(self) -> dict[str, Any]:
+        """Its part of the document of `seesaw compare --json`."""
+        found = {**vars(self), **vars(self.comparison), "answer": self.answer.to_json()}
+        return {key: value for key, value in found.items() if key not in ("comparison", "members")}
 
 
 @dataclass(frozen=True)
@@ -175,69 +148,32 @@ class Compared:
     @property
     def table(self) -> pd.DataFrame:
         """A row for each test, in the order of the groups; values in the unit that stands beside them."""
-        rows = [{"dataset": group.dataset, **row} for group in self.groups for row in group.tests]
+        rows = [{"dataset": group.dataset, **row} for group in self.groups for row in group.comparison.tests]
         return pd.DataFrame(rows, columns=COLUMNS)
 
     def to_json(self) -> dict[str, Any]:
         """The document of `seesaw compare --json`."""
-        return {
-            "by": self.by,
-            "split": self.split,
-            "level": LEVEL,
-            "groups": [_document(group) for group in self.groups],
-            "ranking": None if self.ranking is None else asdict(self.ranking),
-            "notes": list(self.notes),
-        }
+        ranked, groups = self.ranking and asdict(self.ranking), [group.to_json() for group in self.groups]
+        found: dict[str, Any] = jsonable(vars(self) | {"level": LEVEL, "groups": groups, "ranking": ranked})
+        return found
 
 
 FAMILY_HEADS = ("trials", "training samples", "confirmed points", "hypervolume")
+TEST_HEADS = ("measure", "left", "right", "left minus right", "interval", "unit", "p (Holm)", "paired", "verdict")
 
 
 def family_rows(found: Comparison) -> list[tuple[str, int, int, int, float]]:
     """Of each family its name, and what `FAMILY_HEADS` says."""
     return [
-        (name, found.budgets[name].trials, found.budgets[name].samples, len(members), found.volumes[name])
-        for name, members in found.families.items()
+        (row["name"], row["trials"], row["training_samples"], len(row["points"]), row["hypervolume"])
+        for row in found.families
     ]
 
 
-def row_of(test: Contrast) -> dict[str, Any]:
-    """A test as a row of the table."""
-    size, name = (1.0, "hypervolume") if test.objective is None else unit(test.objective)
-    low, high = (None, None) if test.interval is None else (test.interval[0] / size, test.interval[1] / size)
-    return {
-        "measure": "hypervolume" if test.objective is None else test.objective.name,
-        "left": test.left,
-        "right": test.right,
-        "value": None if test.value is None else test.value / size,
-        "low": low,
-        "high": high,
-        "unit": name,
-        "p": test.p,
-        "p_noise": test.noise,
-        "p_tuning": test.tuning,
-        "p_holm": test.adjusted,
-        "paired": f"by {test.shared} seeds" if test.shared > 1 else "",
-        "verdict": test.verdict,
-    }
-
-
-def _document(group: Group) -> dict[str, Any]:
-    families = []
-    if (found := group.comparison) is not None:
-        for name, members in found.families.items():
-            points = [{"run": m.run, "trial": m.point.number, "until": m.point.until} for m in members]
-            trials, samples = found.budgets[name].trials, found.budgets[name].samples
-            family = {"name": name, "trials": trials, "training_samples": samples, "points": points}
-            families.append(family | {"hypervolume": found.volumes[name]})
-    return {
-        "dataset": group.dataset,
-        "fingerprints": list(group.fingerprints),
-        "runs": list(group.runs),
-        "answer": group.answer.to_json(),
-        "reason": group.reason,
-        "unconfirmed": list(group.unconfirmed),
-        "notes": group.notes,
-        "families": families,
-        "tests": group.tests,
-    }
+def texts_of(test: Row, minus: str = "-") -> list[str]:
+    """What `TEST_HEADS` says of a test; empty where it is unknown."""
+    forms = {"value": "+.4g", "low": "+.4g", "high": "+.4g", "p_holm": ".4g"}
+    told = {at: "" if math.isnan(test[at]) else f"{test[at]:{form}}".replace("-", minus) for at, form in forms.items()}
+    interval = " to ".join(filter(None, (told["low"], told["high"])))
+    names = [test["measure"], test["left"], test["right"], told["value"], interval]
+    return [*names, test["unit"], told["p_holm"], test["paired"], test["verdict"]]

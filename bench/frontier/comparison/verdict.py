@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -24,6 +24,11 @@ def against(margin: float, low: float, high: float) -> Word:
     if low > margin:
         return "yes"
     return "no" if high < margin else "cannot tell"
+
+
+def p_value(value: float, error: float, freedom: float) -> float:
+    """Two-sided, by Student's t, of a value with a standard error that in truth is 0."""
+    return 2 * float(stats.t.sf(abs(value) / error, freedom)) if error > 0 else float(value == 0)
 
 
 POWER = 0.8
@@ -74,43 +79,20 @@ def smallest(enough: Callable[[int], bool], most: int) -> int | None:
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Adjusted p-values (N,) of N tests, in their order; to be held against the size of one test.
+    """Adjusted p-values (N,) of N tests, in their order; to be held against the size of one test. NaN is no test.
 
     Holm, Scandinavian Journal of Statistics 1979: whatever depends on what, the chance of any false alarm is at most
     that size, and no test loses by it against Bonferroni's.
     """
     order = np.argsort(p, kind="stable")
-    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(steps, 1.0)
-    return adjusted
+    steps = np.maximum.accumulate(p[order] * (np.count_nonzero(~np.isnan(p)) - np.arange(len(p))))
+    return np.minimum(steps, 1.0)[np.argsort(order)]
 
 
-Floats = NDArray[np.float64]
 SHORT = {"auc": "AUC", "gauc": "GAUC", "gauc_positives": "GAUC by positives", "ne": "NE", "ece": "ECE"}
 
 
 def unit(objective: Objective) -> tuple[float, str]:
     """The number by which a difference is divided before it is printed, and the unit's name."""
-    metric = metric_of(objective.name)
-    if not in_thousandths(objective.name):
-        return 1.0, objective.name.removeprefix("cost/") if not objective.is_metric else metric
-    return 1e-3, f"{SHORT.get(metric, metric)} x 1000"
-
-
-def common_units(objectives: Sequence[Objective], reference: Mapping[str, float], means: Floats) -> tuple[Floats, str]:
-    """Units (M,) in which a step in one objective counts as much as in another, and their name.
-
-    Thousandths where all objectives are read so; else percent of the way from the reference to the best mean.
-
-    Args:
-        means: (N, M), of all that is compared.
-    """
-    units = [unit(objective) for objective in objectives]
-    if all(in_thousandths(objective.name) for objective in objectives):
-        names = list(dict.fromkeys(name for _, name in units))
-        return np.array([size for size, _ in units]), names[0] if len(names) == 1 else "thousandths"
-    signs = np.array([objective.sign for objective in objectives])
-    at = np.array([reference[objective.name] for objective in objectives])
-    ways = (signs * (means - at)).max(axis=0) / 100
-    return np.where(ways > 0, ways, 1.0), "% of the way from the reference to the best"
+    metric = metric_of(objective.name) if objective.is_metric else objective.name.removeprefix("cost/")
+    return (1e-3, f"{SHORT.get(metric, metric)} x 1000") if in_thousandths(objective.name) else (1.0, metric)

@@ -10,8 +10,8 @@ from bench.frontier.policy import Policy
 from bench.frontier.served.distance import gain_of_all, rows_of
 from bench.frontier.served.served import Served
 from bench.frontier.served.verdict import ONLY_WEIGHTS, verdict
-from bench.frontier.statistics import Interval
 from bench.objectives import Objective
+from bench.results.effect import Effect
 
 OUTCOMES = (Objective("click.recall@10%", "maximize"), Objective("like.recall@10%", "maximize"))
 NOW = "the current model"
@@ -32,7 +32,7 @@ def front_of(rows, sd=0.001, current=0, known=True, chance=1.0):
         "on_front": True, "p_nondominated": chance,
         **{each.key(split): table[each.name] for split in ("confirm", "test") for each in OUTCOMES},
     })  # fmt: skip
-    nothing = Interval(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan)
+    nothing = Effect(np.nan)
     return Served(OUTCOMES, table, draws, draws, current, nothing, 3,
                   np.full(values.shape, 1e-8), 2.5 if known else np.nan, pd.DataFrame())  # fmt: skip
 
