@@ -106,7 +106,7 @@ def _front(
     assert found is not None  # every member has two seeds or more
     at, high = int(found.value.argmax()), found.high.max()
     if found.verdict == "yes":
-        at = int(np.where(found.dominates, found.low, -np.inf).argmax())
+        at = int(found.least.argmax())
         high = found.high[at]
     lead = Effect(float(found.value[at]), float(found.low[at]), float(high))
     return Front(data.name, sharing, what, found.verdict, lead, margin, unit, names[at], found.chances[0])

@@ -35,7 +35,7 @@ from bench.frontier.comparison.families import FamilyPoint
 from bench.frontier.comparison.verdict import CANNOT_TELL, POWER, SIZE, Word, against, smallest, unit
 from bench.frontier.pareto import lattice, steps_within
 from bench.frontier.samples import Sample
-from bench.frontier.statistics import differences
+from bench.frontier.statistics import Differences, differences
 from bench.objectives import Objective, in_thousandths
 from bench.results.effect import LEVEL
 
@@ -68,15 +68,14 @@ class Beyond:
     needed: int | None = None
 
     @property
-    def sure(self) -> NDArray[np.bool_]:
-        """Which points certainly lie beyond the front by more than the margin: (G,)."""
-        return np.asarray((self.low > self.margin) & self.dominates)
+    def least(self) -> Floats:
+        """Lower bounds that count: (G,), minus infinity where a point may dominate none."""
+        return np.where(self.dominates, self.low, -np.inf)
 
     @property
     def verdict(self) -> Word:
         """Whether any point lies beyond the front by more than the margin."""
-        low = np.where(self.dominates, self.low, -np.inf).max()
-        return against(self.margin, float(low), float(self.high.max()))
+        return against(self.margin, float(self.least.max()), float(self.high.max()))
 
 
 def beyond(
@@ -99,19 +98,15 @@ def beyond(
     if found is None:
         return None
     ahead = slice(len(gradient)), slice(len(gradient), None)
+    parts = {name: getattr(found, name)[ahead] for name in ("value", "seed", "data", "freedom")}
     ends = neighbours(np.array([each.mean for each in static]) * scale)
-    parts = (each[ahead] for each in (found.value, found.seed, found.data, found.freedom))
-    game = _Game(len(directions), ends, questions, *parts)
+    game, now = _Game(replace(found, **parts), len(directions), ends, questions), min(map(len, (*static, *gradient)))
     value, (low, high, dominates) = np.array([surplus(each) for each in game.by_objective]), game.bounds()
-    now = min(len(each) for each in (*static, *gradient))
     made = Beyond(value, low, high, dominates, margin, game.chances(value, margin))
     if made.verdict != CANNOT_TELL:
         return made
-
-    def enough(count: int) -> bool:
-        return min(game.with_replicates(now, count).chances(value, margin)) >= POWER
-
-    return replace(made, needed=smallest(enough, MOST_REPLICATES))
+    needed = smallest(lambda n: min(game.with_replicates(now, n).chances(value, margin)) >= POWER, MOST_REPLICATES)
+    return replace(made, needed=needed)
 
 
 def neighbours(points: Floats) -> NDArray[np.int64]:
@@ -132,26 +127,23 @@ def directions_of(objectives: int) -> Floats:
 class _Game:
     """Differences (G, K, W + M), gradient minus static points: first along W directions, then by objective."""
 
+    apart: Differences
     directions: int
     neighbours: NDArray[np.int64]
     questions: int
-    difference: Floats
-    seed: Floats
-    data: Floats
-    freedom: Floats
 
     @property
     def by_objective(self) -> Floats:
         """(G, K, M)."""
-        return self.difference[..., self.directions :]
+        return self.apart.value[..., self.directions :]
 
     @property
     def reaches(self) -> tuple[Floats, Floats, Floats]:
         """From differences to their bounds: to lower ones along the directions (G, K, W); to lower ones by objective
         (G, K, M), by which a point dominates; and to upper ones by objective (G, K, M)."""
-        (points, front, columns), w = self.difference.shape, self.directions
+        (points, front, columns), w = self.apart.value.shape, self.directions
         lower, dominating, upper = (
-            stdtrit(self.freedom, 1 - SIZE / together) * np.sqrt(self.seed + self.data)
+            stdtrit(self.apart.freedom, 1 - SIZE / together) * np.sqrt(self.apart.seed + self.apart.data)
             for together in (points * w * self.questions, points * front * self.questions, front * (columns - w))
         )
         return lower[..., :w], dominating[..., w:], upper[..., w:]
@@ -159,14 +151,14 @@ class _Game:
     def bounds(self) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         """Lower and upper bounds of d, and whether a point dominates some static one, each (G,)."""
         lower, dominating, upper = self.reaches
-        low = (self.difference[..., : self.directions] - lower).min(axis=1).max(axis=1)
+        low = (self.apart.value[..., : self.directions] - lower).min(axis=1).max(axis=1)
         high = np.array([_mix_of_neighbours(each, self.neighbours)[0] for each in self.by_objective + upper])
         return low, high, (self.by_objective - dominating).min(axis=2).max(axis=1) > 0
 
     def with_replicates(self, now: int, count: int) -> _Game:
         """As if with `count` replicates of each point instead of `now`."""
-        freedom = self.freedom * max(count - 1, 0.5) / max(now - 1, 0.5)
-        return replace(self, seed=self.seed * (now / count), freedom=freedom)
+        freedom = self.apart.freedom * max(count - 1, 0.5) / max(now - 1, 0.5)
+        return replace(self, apart=replace(self.apart, seed=self.apart.seed * (now / count), freedom=freedom))
 
     def chances(self, value: Floats, margin: float) -> tuple[float, float]:
         """Of "yes", were every point two margins beyond the front as it is measured, and of "no", were it 0 beyond.
@@ -174,8 +166,8 @@ class _Game:
         To raise a point by c in every objective raises its d by c, from `value`. Errors are taken as Gaussian.
         """
         lower, dominating, upper = self.reaches
-        raised = self.difference - value[:, None, None] + 2 * margin
-        error = np.maximum(np.sqrt(self.seed + self.data), 1e-12)
+        raised = self.apart.value - value[:, None, None] + 2 * margin
+        error = np.maximum(np.sqrt(self.apart.seed + self.apart.data), 1e-12)
         along, own = error[..., : self.directions], error[..., self.directions :]
         beyond = ndtr((raised[..., : self.directions] - margin - lower) / along).min(axis=1).max(axis=1)
         better = ndtr((raised[..., self.directions :] - dominating) / own).min(axis=2).max(axis=1)
@@ -306,8 +298,8 @@ def _silent(reason: str, weights: int = 0) -> Answer:
 def _sentence(found: Beyond, methods: Sequence[str], front: str, of: str) -> str:
     size, (yes, no) = f"{found.margin:g} {of}", found.chances
     if found.verdict == "yes":
-        best = int(np.where(found.sure, found.low, -np.inf).argmax())
-        names = sorted({method for method, sure in zip(methods, found.sure, strict=True) if sure})
+        best, sure = int(found.least.argmax()), found.least > found.margin
+        names = sorted({method for method, one in zip(methods, sure, strict=True) if one})
         value, verb = _value(found.value[best], found.low[best], found.high[best]), "lies" if len(names) == 1 else "lie"
         return f"Yes: {listed(names)} {verb} beyond {front} by more than the margin of {size}: by {value}."
     value = _value(found.value.max(), found.low.max(), found.high.max())

@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from operator import itemgetter
 from typing import Any
@@ -128,34 +129,11 @@ def by_metric(
     return tests
 
 
-@dataclass(frozen=True)
-class Fronts:
-    """How fronts are measured: by objectives, up to a complete reference; and the seed of what is drawn."""
-
-    objectives: Sequence[Objective]
-    reference: Mapping[str, float]
-    seed: int
-
-    def volume(self, values: Floats) -> float:
-        """The hypervolume of values (N, M)."""
-        return hypervolume(values, self.objectives, self.reference)
-
-    def of_means(self, samples: Sequence[Sample]) -> float:
-        """That of the means of configurations."""
-        return self.volume(np.array([each.mean for each in samples]))
-
-    def spanning(self, members: Sequence[tuple[FamilyPoint, Sample]], k: int) -> list[Sample]:
-        """Of those k members, one after the other, that add most to the hypervolume of the search's values."""
-        values = np.array([member.searched(self.objectives) for member, _ in members])
-        chosen: list[int] = []
-        for _ in range(k):
-            rest = [at for at in range(len(members)) if at not in chosen]
-            chosen.append(max(rest, key=lambda at: self.volume(values[[*chosen, at]])))
-        return [members[at][1] for at in chosen]
+Statistic = Callable[[Floats], float]
 
 
 def by_front(
-    families: Mapping[str, Sequence[Sample]], fronts: Fronts, draws: int = DRAWS
+    families: Mapping[str, Sequence[Sample]], volume: Statistic, seed: int, draws: int = DRAWS
 ) -> tuple[dict[str, float], list[Contrast]]:
     """The hypervolume of each family's front, and all pairs of families by it.
 
@@ -163,15 +141,16 @@ def by_front(
 
     Args:
         families: by name at least one configuration each.
+        volume: of values (N, M).
     """
     every = [sample for members in families.values() for sample in members]
-    noise, seen = seed_noise(every), {name: fronts.of_means(members) for name, members in families.items()}
+    noise, seen = seed_noise(every), {name: volume(_means(members)) for name, members in families.items()}
     if noise is None:
         return seen, [Contrast(left, right, None) for left, right in combinations(families, 2)]
-    drawn, freedom = posterior_draws(every, noise, fronts.seed, draws), float(np.median(noise.freedom))
+    drawn, freedom = posterior_draws(every, noise, seed, draws), float(np.median(noise.freedom))
     ends = np.cumsum([len(members) for members in families.values()])[:-1]
     moved = {
-        name: np.array([fronts.volume(draw) for draw in part])
+        name: np.array([volume(draw) for draw in part])
         for name, part in zip(families, np.split(drawn, ends, axis=1), strict=True)
     }
     tests = []
@@ -182,7 +161,21 @@ def by_front(
     return {name: reflected(seen[name], moved[name]).value for name in families}, tests
 
 
-Statistic = Callable[[Floats], float]
+def _means(samples: Sequence[Sample]) -> Floats:
+    return np.array([each.mean for each in samples])
+
+
+def _spanning(
+    members: Sequence[tuple[FamilyPoint, Sample]], objectives: Sequence[Objective], volume: Statistic, k: int
+) -> list[Sample]:
+    """Of those k members, one after the other, that add most to the hypervolume of the search's values."""
+    values = np.array([member.searched(objectives) for member, _ in members])
+    chosen: list[int] = []
+    for _ in range(k):
+        rest = [at for at in range(len(members)) if at not in chosen]
+        chosen.append(max(rest, key=lambda at: volume(values[[*chosen, at]])))
+    return [members[at][1] for at in chosen]
+
 
 ENOUGH = 20
 
@@ -257,7 +250,7 @@ def compare(
         seed: of the draws behind the hypervolumes' intervals, and of permutations.
         metrics: other metrics than the objectives to test one by one.
     """
-    fronts = Fronts(objectives, reference, seed)
+    volume = partial(hypervolume, objectives=objectives, reference=reference)
     confirmed = {
         name: [(each, own) for each in members if (own := each.sample(objectives, split))]
         for name, members in families.items()
@@ -267,12 +260,18 @@ def compare(
     k, most = min([MOST_MEMBERS, *map(len, tested.values())]), min(map(len, tested.values()), default=0)
     members = {name: [each for each, _ in own] for name, own in tested.items()}
     tests = [test for objective in metrics or objectives for test in by_metric(members, objective, split, k)]
-    volumes = {name: fronts.of_means([sample for _, sample in own]) for name, own in confirmed.items()}
+    volumes = {name: volume(_means([sample for _, sample in own])) for name, own in confirmed.items()}
     if one := len({each.dataset for own in confirmed.values() for each, _ in own}) == 1:
-        of, contrasts = by_front({name: fronts.spanning(each, most) for name, each in tested.items()}, fronts)
-        volumes, tests = volumes | of, tests + contrasts
-    permutations = max(999, math.ceil(4 * len(tests) / SIZE))  # Holm leaves the smallest p SIZE / tests
-    luck = [_luck(test, families, fronts, k, permutations) if test.noise < SIZE else math.nan for test in tests]
+        spanning = {name: _spanning(own, objectives, volume, most) for name, own in tested.items()}
+        of_tested, contrasts = by_front(spanning, volume, seed)
+        volumes, tests = volumes | of_tested, tests + contrasts
+    most = max(999, math.ceil(4 * len(tests) / SIZE))  # Holm leaves the smallest p SIZE / tests
+    luck = [
+        _luck(test, families, objectives, best(k, each.sign) if (each := test.objective) else volume, seed, most)
+        if test.noise < SIZE
+        else math.nan
+        for test in tests
+    ]
     p = np.fmax([test.noise for test in tests], luck)
     columns, order = (luck, p.tolist(), holm(p).tolist()), np.argsort(p, kind="stable")
     every = differences([sample for own in confirmed.values() for _, sample in own])
@@ -287,18 +286,21 @@ def compare(
 
 
 def _luck(
-    test: Contrast, families: Mapping[str, Sequence[FamilyPoint]], fronts: Fronts, k: int, permutations: int
+    test: Contrast,
+    families: Mapping[str, Sequence[FamilyPoint]],
+    objectives: Sequence[Objective],
+    statistic: Statistic,
+    seed: int,
+    most: int,
 ) -> float:
     """P-value that luck in tuning explains a difference."""
-    objective = test.objective
-    of = fronts.objectives if objective is None else [objective]
+    about, of = ("front", objectives) if test.objective is None else (test.objective.name, [test.objective])
     left, right = (
-        np.array([value for each in trials_of(families[name]) if (value := each.searched(of)) is not None])
+        np.array([value for each in trials_of(families[name]) if (value := each.searched(of))])
         for name in (test.left, test.right)
     )
-    about, statistic = ("front", fronts.volume) if objective is None else (objective.name, best(k, objective.sign))
-    purpose = derive(fronts.seed, "tuning", test.left, test.right, about)
-    return tuning_luck(left, right, statistic, test.sign, purpose, permutations)
+    purpose = derive(seed, "tuning", test.left, test.right, about)
+    return tuning_luck(left, right, statistic, test.sign, purpose, most)
 
 
 def _family(
@@ -324,22 +326,19 @@ def _notes(families: Sequence[Row], tested: Sequence[str], fronts: bool, gain: f
     trials = {row["name"]: row["trials"] for row in families}
     counts = {name: trials[name] for name in tested}
     single = [row for row in families if row["name"] not in tested and row["trials"] > 1]
-    notes = []
-    if fronts:
-        notes.append(
-            f"A hypervolume of {listed(tested)} is that of the test: of as many trials each, and without the bias from "
-            "noise. The others have all their points and the bias."
-        )
-    if len(set(counts.values())) > 1:
-        unequal = ", ".join(f"{name} {count}" for name, count in counts.items())
-        notes.append(f"Budgets are unequal ({unequal} trials): more trials find better points in any family.")
-    if single:
-        notes.append(
-            f"Not tested, as only one point is confirmed: {listed([row['name'] for row in single])}. "
-            f"`seesaw confirm {single[0]['points'][0]['run']} --members 2` confirms two of each family."
-        )
-    if lone := [name for name, count in trials.items() if count == 1]:
-        notes.append(f"Not tested, as there is only one trial: {listed(lone)}.")
-    if 1 < gain < math.inf:
-        notes.append(f"Paired by seed: as good as {gain:.3g} times the seeds.")
-    return tuple(notes)
+    lone = [name for name, count in trials.items() if count == 1]
+    unequal = ", ".join(f"{name} {count}" for name, count in counts.items()) if len(set(counts.values())) > 1 else ""
+    notes = [
+        f"A hypervolume of {listed(tested)} is that of the test: of as many trials each, and without the bias from "
+        "noise. The others have all their points and the bias."
+        if fronts
+        else "",
+        f"Budgets are unequal ({unequal} trials): more trials find better points in any family." if unequal else "",
+        f"Not tested, as only one point is confirmed: {listed([row['name'] for row in single])}. "
+        f"`seesaw confirm {single[0]['points'][0]['run']} --members 2` confirms two of each family."
+        if single
+        else "",
+        f"Not tested, as there is only one trial: {listed(lone)}." if lone else "",
+        f"Paired by seed: as good as {gain:.3g} times the seeds." if 1 < gain < math.inf else "",
+    ]
+    return tuple(filter(None, notes))

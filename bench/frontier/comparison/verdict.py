@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Literal
 
@@ -49,11 +50,9 @@ def replicates_needed(value: float, seed: float, data: float, freedom: float, no
     """
     if value == 0 or seed <= 0 or now < 2:
         return None
-
-    def enough(n: int) -> bool:
-        return _power(value, seed * now / n + data, freedom * (n - 1) / (now - 1), tests) >= POWER
-
-    return smallest(enough, MOST_REPLICATES)
+    return smallest(
+        lambda n: _power(value, seed * now / n + data, freedom * (n - 1) / (now - 1), tests) >= POWER, MOST_REPLICATES
+    )
 
 
 def rows_needed(value: float, seed: float, data: float, freedom: float, tests: int) -> int | None:
@@ -69,13 +68,7 @@ def _power(value: float, variance: float, freedom: float, tests: int) -> float:
 
 def smallest(enough: Callable[[int], bool], most: int) -> int | None:
     """The smallest number from 2 to `most` that is enough, where more never is less so; None where none is."""
-    if not enough(most):
-        return None
-    low, high = 1, most
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    return 2 + bisect_left(range(2, most), True, key=enough) if enough(most) else None
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:

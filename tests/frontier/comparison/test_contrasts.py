@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from bench.frontier.comparison.comparison import Fronts, by_front
+from bench.frontier.comparison.comparison import by_front
 from bench.frontier.pareto import hypervolume
 from bench.frontier.samples import Sample
 from bench.objectives import Objective
 
 BOTH = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
 AT = {"click.auc": 0.5, "like.auc": 0.5}
+VOLUME = partial(hypervolume, objectives=BOTH, reference=AT)
 
 
 def front(points: int, ahead: float = 0.0) -> np.ndarray:
@@ -38,7 +41,7 @@ def test_intervals_of_the_difference_cover_the_truth(resampled: bool) -> None:
     for seed in range(runs):
         split = rng.normal(0, 2e-3, (200, 2)) if resampled else None
         families = {"a": seen(a, rng, split), "b": seen(b, rng, split)}
-        _, (gap,) = by_front(families, Fronts(BOTH, AT, seed), draws=200)
+        _, (gap,) = by_front(families, VOLUME, seed, draws=200)
         hits += gap.effect.low <= truth <= gap.effect.high
     assert 0.78 < hits / runs < 0.99  # nominal 90%, 80 runs
 
@@ -46,10 +49,10 @@ def test_intervals_of_the_difference_cover_the_truth(resampled: bool) -> None:
 def test_fronts_far_apart_have_a_small_p_and_unrepeated_ones_none() -> None:
     rng = np.random.default_rng(0)
     families = {"a": seen(front(3), rng), "b": seen(front(5, 0.01), rng)}
-    volumes, (gap,) = by_front(families, Fronts(BOTH, AT, seed=0))
+    volumes, (gap,) = by_front(families, VOLUME, seed=0)
     assert volumes["a"] - volumes["b"] == pytest.approx(gap.effect.value)
     assert gap.noise < 0.001
     assert gap.effect.low < gap.effect.value < gap.effect.high < 0
     once = [Sample(np.full((1, 2), 0.7), np.zeros((1, 0, 2)))]
-    _, (alone,) = by_front({"a": once, "b": once}, Fronts(BOTH, AT, seed=0))
+    _, (alone,) = by_front({"a": once, "b": once}, VOLUME, seed=0)
     assert np.isnan([alone.noise, alone.effect.value]).all()
