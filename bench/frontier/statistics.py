@@ -1,4 +1,4 @@
-"""The frontier's table: measured values of each point, with confidence intervals, also of paired differences.
+"""Means over replicates with their intervals, also of paired differences.
 
 The error of a mean over replicates has two sources, which add: the seeds of its trainings, and the rows that it was
 measured on. The first falls with replicates; the second, seen by resampling, does not, but is largely the same for two

@@ -66,9 +66,8 @@ def judge(
     names = [rule.name for rule in card.task_rules]
     first = scorers[0]
     with made_for(first.dataset, card.key):
-        for task in first.schema.tasks:
-            if task.name not in names:
-                raise UserError(f"{card.key}: {unknown('task', task.name, names)}, which the model predicts")
+        if lacks := [task.name for task in first.schema.tasks if task.name not in names]:
+            raise UserError(f"{card.key}: {unknown('task', lacks[0], names)}, which the model predicts")
     for other in scorers[1:]:
         with made_for(other.dataset, first.dataset):
             if lacks := [name for name in first.names if name not in other.names]:
@@ -101,6 +100,8 @@ def judge(
 
 
 RESAMPLES = 500
+DRAWS = "evaluate {}"
+"""Names the resamples of a seed."""
 AT_ONCE = 8
 """Resamples whose counts are held, a multiple of 4."""
 
@@ -158,7 +159,7 @@ def served(
     _units(judged)
     outcomes = outcomes or default_outcomes(schema.tasks, judged.group)
     try:
-        about = (joint_labels(judged.labels, schema), judged.group, _draws(seed), resamples)
+        about = (joint_labels(judged.labels, schema), judged.group, DRAWS.format(seed), resamples)
         measure = Measure(schema.tasks, outcomes, *about, weights=judged.weights)
     except ValueError as error:
         raise UserError(str(error)) from None
@@ -213,15 +214,11 @@ def _units(judged: Judged) -> NDArray[np.uint64]:
     return units
 
 
-def _draws(seed: int) -> str:
-    return f"evaluate {seed}"
-
-
 def _times(units: NDArray[np.uint64], resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
     """How often each row counts (N,): once, and then on each resample."""
     yield np.ones(len(units))
     for first in range(0, resamples, AT_ONCE):
-        yield from counts(units, _draws(seed), min(AT_ONCE, resamples - first), first).astype(np.float64).T
+        yield from counts(units, DRAWS.format(seed), min(AT_ONCE, resamples - first), first).astype(np.float64).T
 
 
 def _judgement(name: str, better: str | None, drawn: NDArray[np.float64], confidence: float) -> Judgement:

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from bench.balancing import BALANCING, method, works_on_gradients
 from bench.frontier.comparison.beyond import LEAST_WEIGHTS, beyond, scale_of
-from bench.frontier.comparison.compared import LEAST_DATASETS, Ranking, ranking
-from bench.frontier.comparison.verdict import Word
+from bench.frontier.comparison.verdict import LEAST_DATASETS, Ranking, Word, ranking
 from bench.frontier.importance import alone, importances
 from bench.frontier.pareto import hypervolume
 from bench.frontier.posterior import p_nondominated

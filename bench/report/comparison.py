@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from bench.frontier.comparison.compared import (
-    FAMILY_HEADS,
-    TEST_HEADS,
-    Compared,
-    Group,
-    Ranking,
-    family_rows,
-    texts_of,
-)
+from bench.frontier.comparison.comparison import FAMILY_HEADS, TEST_HEADS, Compared, Group, family_rows, texts_of
+from bench.frontier.comparison.verdict import Ranking
 from bench.report.markup import escaped, joined, sentence
 from bench.report.page import table, whole
 from bench.report.text import MINUS, dataset, number

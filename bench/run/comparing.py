@@ -11,9 +11,9 @@ from bench.atomic import write_text
 from bench.balancing import method, works_on_gradients
 from bench.errors import UserError, check_known
 from bench.frontier.comparison.beyond import Answer, answer
-from bench.frontier.comparison.compared import LEAST_DATASETS, Compared, Group, Ranking, ranking
-from bench.frontier.comparison.comparison import Comparison, compare
+from bench.frontier.comparison.comparison import Compared, Comparison, Group, compare
 from bench.frontier.comparison.families import FAMILIES, FamilyPoint, families
+from bench.frontier.comparison.verdict import LEAST_DATASETS, Ranking, ranking
 from bench.frontier.pareto import resolve_reference, weakest_reference
 from bench.frontier.points import BASELINE, points_of_run
 from bench.objectives import Objective, parse

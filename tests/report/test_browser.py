@@ -14,8 +14,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from bench.frontier.comparison.compared import COLUMNS, TEST_HEADS
-from bench.frontier.comparison.comparison import Comparison
+from bench.frontier.comparison.comparison import COLUMNS, TEST_HEADS, Comparison
 from bench.report.comparison import comparison_document
 from bench.report.embed import section_data
 from bench.report.page import write_page

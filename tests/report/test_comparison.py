@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 from bench.frontier.comparison.beyond import Answer
-from bench.frontier.comparison.compared import Compared, Group
-from bench.frontier.comparison.comparison import Comparison
+from bench.frontier.comparison.comparison import Compared, Comparison, Group
 from bench.report.comparison import comparison_document
 
 

@@ -20,25 +20,39 @@ values choose both; they share no seed with the replicates. k is the same for al
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import combinations
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bench.errors import listed
+from bench.frontier.comparison.beyond import Answer
 from bench.frontier.comparison.families import FamilyPoint, average, trials_of
-from bench.frontier.comparison.verdict import CANNOT_TELL, SIZE, holm, p_value, replicates_needed, unit
+from bench.frontier.comparison.verdict import (
+    CANNOT_TELL,
+    SIZE,
+    Ranking,
+    Statistic,
+    best,
+    holm,
+    p_value,
+    replicates_needed,
+    tuning_luck,
+    unit,
+)
 from bench.frontier.pareto import hypervolume
 from bench.frontier.posterior import posterior_draws
 from bench.frontier.samples import Sample, seed_noise
 from bench.frontier.statistics import differences, reflected
 from bench.objectives import Objective
-from bench.results.effect import Effect
+from bench.plain import jsonable
+from bench.results.effect import LEVEL, Effect
 from bench.seeds import derive
 
 Floats = NDArray[np.float64]
@@ -129,9 +143,6 @@ def by_metric(
     return tests
 
 
-Statistic = Callable[[Floats], float]
-
-
 def by_front(
     families: Mapping[str, Sequence[Sample]], volume: Statistic, seed: int, draws: int = DRAWS
 ) -> tuple[dict[str, float], list[Contrast]]:
@@ -144,7 +155,10 @@ def by_front(
         volume: of values (N, M).
     """
     every = [sample for members in families.values() for sample in members]
-    noise, seen = seed_noise(every), {name: volume(_means(members)) for name, members in families.items()}
+    noise, seen = (
+        seed_noise(every),
+        {name: volume(np.array([each.mean for each in members])) for name, members in families.items()},
+    )
     if noise is None:
         return seen, [Contrast(left, right, None) for left, right in combinations(families, 2)]
     drawn, freedom = posterior_draws(every, noise, seed, draws), float(np.median(noise.freedom))
@@ -161,10 +175,6 @@ def by_front(
     return {name: reflected(seen[name], moved[name]).value for name in families}, tests
 
 
-def _means(samples: Sequence[Sample]) -> Floats:
-    return np.array([each.mean for each in samples])
-
-
 def _spanning(
     members: Sequence[tuple[FamilyPoint, Sample]], objectives: Sequence[Objective], volume: Statistic, k: int
 ) -> list[Sample]:
@@ -175,37 +185,6 @@ def _spanning(
         rest = [at for at in range(len(members)) if at not in chosen]
         chosen.append(max(rest, key=lambda at: volume(values[[*chosen, at]])))
     return [members[at][1] for at in chosen]
-
-
-ENOUGH = 20
-
-
-def tuning_luck(left: Floats, right: Floats, statistic: Statistic, sign: float, seed: int, most: int) -> float:
-    """Two-sided p-value of the difference of a statistic between two families, in the direction that `sign` says.
-
-    It stops at `ENOUGH` differences as large as the one seen (Besag and Clifford, Biometrika 1991), else after
-    `most`: no p-value is smaller than 2 / (most + 1).
-
-    Args:
-        left, right: values of the search (n, M) of each trial.
-        sign: +1 where left is said to be better, -1 where right is, of values for which larger is better.
-    """
-    rng, pooled, n = np.random.default_rng(seed), np.concatenate([left, right]), len(left)
-    seen = sign * (statistic(left) - statistic(right))
-    if seen <= 0:
-        return 1.0
-    hits = 0
-    for step in range(1, most + 1):
-        order = rng.permutation(len(pooled))
-        hits += sign * (statistic(pooled[order[:n]]) - statistic(pooled[order[n:]])) >= seen
-        if hits == ENOUGH:
-            return min(1.0, 2 * hits / step)
-    return 2 * (hits + 1) / (most + 1)
-
-
-def best(k: int, sign: float = 1.0) -> Statistic:
-    """The mean of the k largest of values (n, 1) times a sign, of all of them where there are fewer."""
-    return lambda values: float(np.sort(sign * values[:, 0])[-k:].mean())
 
 
 MOST_MEMBERS = 3
@@ -257,12 +236,13 @@ def compare(
     }
     searched = {name: [pair for pair in own if pair[0].searched(objectives)] for name, own in confirmed.items()}
     tested = {name: own for name, own in searched.items() if len(own) > 1}
-    k, most = min([MOST_MEMBERS, *map(len, tested.values())]), min(map(len, tested.values()), default=0)
+    sizes = [len(own) for own in tested.values()]
+    k = min([MOST_MEMBERS, *sizes])
     members = {name: [each for each, _ in own] for name, own in tested.items()}
     tests = [test for objective in metrics or objectives for test in by_metric(members, objective, split, k)]
-    volumes = {name: volume(_means([sample for _, sample in own])) for name, own in confirmed.items()}
+    volumes = {name: volume(np.array([each.mean for _, each in own])) for name, own in confirmed.items()}
     if one := len({each.dataset for own in confirmed.values() for each, _ in own}) == 1:
-        spanning = {name: _spanning(own, objectives, volume, most) for name, own in tested.items()}
+        spanning = {name: _spanning(own, objectives, volume, min(sizes)) for name, own in tested.items()}
         of_tested, contrasts = by_front(spanning, volume, seed)
         volumes, tests = volumes | of_tested, tests + contrasts
     most = max(999, math.ceil(4 * len(tests) / SIZE))  # Holm leaves the smallest p SIZE / tests
@@ -342,3 +322,80 @@ def _notes(families: Sequence[Row], tested: Sequence[str], fronts: bool, gain: f
         f"Paired by seed: as good as {gain:.3g} times the seeds." if 1 < gain < math.inf else "",
     ]
     return tuple(filter(None, notes))
+
+
+COLUMNS = ["dataset", "measure", "left", "right", "value", "low", "high", "unit"]
+COLUMNS += ["p", "p_noise", "p_tuning", "p_holm", "paired", "verdict"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs on the same data with the same objectives.
+
+    Attributes:
+        dataset: its name; `fingerprints` of its stores, one unless data sets are what is compared.
+        comparison: empty where fewer than two families have a confirmed point; `reason` says so then.
+        unconfirmed: families without one, which cannot be compared.
+    """
+
+    dataset: str
+    fingerprints: tuple[str, ...]
+    runs: tuple[str, ...]
+    answer: Answer
+    comparison: Comparison
+    reason: str
+    unconfirmed: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Its part of the document of `seesaw compare --json`."""
+        found = {**vars(self), **vars(self.comparison), "answer": self.answer.to_json()}
+        return {key: value for key, value in found.items() if key not in ("comparison", "members")}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The comparison of all groups.
+
+    Attributes:
+        by: what makes the families; `split` where they were compared.
+        ranking: of families by the hypervolumes of their fronts, where there are data sets enough.
+    """
+
+    by: str
+    split: str
+    groups: tuple[Group, ...]
+    ranking: Ranking | None
+    notes: tuple[str, ...]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row for each test, in the order of the groups; values in the unit that stands beside them."""
+        rows = [{"dataset": group.dataset, **row} for group in self.groups for row in group.comparison.tests]
+        return pd.DataFrame(rows, columns=COLUMNS)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `seesaw compare --json`."""
+        ranked, groups = self.ranking and asdict(self.ranking), [group.to_json() for group in self.groups]
+        found: dict[str, Any] = jsonable(vars(self) | {"level": LEVEL, "groups": groups, "ranking": ranked})
+        return found
+
+
+FAMILY_HEADS = ("trials", "training samples", "confirmed points", "hypervolume")
+TEST_HEADS = ("measure", "left", "right", "left minus right", "interval", "unit", "p (Holm)", "paired", "verdict")
+
+
+def family_rows(found: Comparison) -> list[tuple[str, int, int, int, float]]:
+    """Of each family its name, and what `FAMILY_HEADS` says."""
+    return [
+        (row["name"], row["trials"], row["training_samples"], len(row["points"]), row["hypervolume"])
+        for row in found.families
+    ]
+
+
+def texts_of(test: Row, minus: str = "-") -> list[str]:
+    """What `TEST_HEADS` says of a test; empty where it is unknown."""
+    forms = {"value": "+.4g", "low": "+.4g", "high": "+.4g", "p_holm": ".4g"}
+    told = {at: "" if math.isnan(test[at]) else f"{test[at]:{form}}".replace("-", minus) for at, form in forms.items()}
+    interval = " to ".join(filter(None, (told["low"], told["high"])))
+    names = [test["measure"], test["left"], test["right"], told["value"], interval]
+    return [*names, test["unit"], told["p_holm"], test["paired"], test["verdict"]]

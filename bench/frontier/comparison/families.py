@@ -76,6 +76,6 @@ def average(samples: Sequence[Sample]) -> Sample:
     if len(common) < 2:
         rows, common = [list(range(min(map(len, samples))))] * len(samples), []
     b = min(each.deviations.shape[1] for each in samples)
-    values = np.mean([each.values[at] for each, at in zip(samples, rows, strict=True)], axis=0)
-    moved = np.mean([each.deviations[at][:, :b] for each, at in zip(samples, rows, strict=True)], axis=0)
+    own = [(each.values[at], each.deviations[at][:, :b]) for each, at in zip(samples, rows, strict=True)]
+    values, moved = (np.mean(part, axis=0) for part in zip(*own, strict=True))
     return Sample(values, moved, tuple(common), samples[0].freedom)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bench.frontier.comparison.beyond import answer
-from bench.frontier.comparison.compared import COLUMNS, Compared, Group
-from bench.frontier.comparison.comparison import Comparison, Row, best, compare, tuning_luck
+from bench.frontier.comparison.comparison import COLUMNS, Compared, Comparison, Group, Row, compare
 from bench.frontier.comparison.families import FAMILIES, FamilyPoint, average, families
+from bench.frontier.comparison.verdict import best, tuning_luck
 from bench.frontier.samples import Sample
 from bench.objectives import Objective
 from bench.records import Point
