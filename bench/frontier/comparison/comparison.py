@@ -155,10 +155,8 @@ def by_front(
         volume: of values (N, M).
     """
     every = [sample for members in families.values() for sample in members]
-    noise, seen = (
-        seed_noise(every),
-        {name: volume(np.array([each.mean for each in members])) for name, members in families.items()},
-    )
+    means = {name: np.array([each.mean for each in members]) for name, members in families.items()}
+    noise, seen = seed_noise(every), {name: volume(own) for name, own in means.items()}
     if noise is None:
         return seen, [Contrast(left, right, None) for left, right in combinations(families, 2)]
     drawn, freedom = posterior_draws(every, noise, seed, draws), float(np.median(noise.freedom))
@@ -297,12 +295,7 @@ def _family(
 
 
 def _notes(families: Sequence[Row], tested: Sequence[str], fronts: bool, gain: float) -> tuple[str, ...]:
-    """Where they apply.
-
-    Args:
-        fronts: whether any two fronts were compared.
-        gain: how many times fewer seeds pairing needs; 1 where no seeds are shared.
-    """
+    """Those that apply; `fronts` were compared or not, and pairing needs `gain` times fewer seeds, 1 where none is."""
     trials = {row["name"]: row["trials"] for row in families}
     counts = {name: trials[name] for name in tested}
     single = [row for row in families if row["name"] not in tested and row["trials"] > 1]
