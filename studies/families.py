@@ -112,10 +112,10 @@ def shares_of(setting: Setting, runs: int) -> tuple[float, float]:
     false, found = [], []
     for seed in range(runs):
         tests = comparison_of(setting, seed).tests
-        wins = [test.verdict.removesuffix(" is better") for test in tests if test.verdict.endswith(" is better")]
+        wins = [test["verdict"].removesuffix(" is better") for test in tests if test["verdict"].endswith(" is better")]
         false.append(any(not setting.ahead or winner != "method 0" for winner in wins))
-        first = [test for test in tests if "method 0" in (test.left, test.right)]
-        found += [test.verdict == "method 0 is better" for test in first]
+        first = [test for test in tests if "method 0" in (test["left"], test["right"])]
+        found += [test["verdict"] == "method 0 is better" for test in first]
     return float(np.mean(false)), float(np.mean(found)) if setting.ahead else 0.0
 
 

@@ -17,7 +17,8 @@ from bench.cli.output import TerminalProgress, number, print_json, print_table, 
 from bench.errors import UserError
 
 if TYPE_CHECKING:
-    from bench.production.evaluation import Estimate, Judgement
+    from bench.production.evaluation import Judgement
+    from bench.results.effect import Effect
 
 
 Alias = StrEnum("Alias", ["champion", "challenger"])
@@ -169,8 +170,8 @@ def _row(each: Judgement) -> list[Any]:
     return row
 
 
-def _interval(estimate: Estimate) -> str:
-    return f"{number(estimate.low)} to {number(estimate.high)}"
+def _interval(of: Effect) -> str:
+    return f"{number(of.low)} to {number(of.high)}"
 
 
 def _summary(found: list[Judgement], model: str, against: str) -> str:

@@ -16,7 +16,7 @@ from bench.errors import UserError
 from bench.rows import NAMES
 
 if TYPE_CHECKING:
-    from bench.frontier.comparison.compared import Compared, Group
+    from bench.frontier.comparison.comparison import Compared, Group
 
 
 MOST_ROWS = 16
@@ -62,41 +62,26 @@ def compare(
 
 
 def _show(group: Group, found: Compared) -> None:
-    from bench.frontier.comparison.compared import FAMILY_HEADS, family_rows
+    from bench.frontier.comparison.comparison import FAMILY_HEADS, TEST_HEADS, family_rows, texts_of
+    from bench.results.effect import LEVEL
 
-    say(f"{group.dataset}, {NAMES[found.split]}: does any gradient method lie beyond the front of static weights?")
+    compared, on = group.comparison, NAMES[found.split]
+    say(f"{group.dataset}, {on}: does any gradient method lie beyond the front of static weights?")
     say(group.answer.sentence)
-    if group.comparison is None:
+    if group.reason:
         say(group.reason)
     else:
-        title = f"families on {group.dataset}, {NAMES[found.split]}"
-        print_table([found.by, *FAMILY_HEADS], family_rows(group.comparison), title)
-        if group.comparison.tests:
-            _show_tests(group, NAMES[found.split])
-    for note in group.notes:
+        print_table([found.by, *FAMILY_HEADS], family_rows(compared), f"families on {group.dataset}, {on}")
+    if compared.tests:
+        title = f"tests on {on}, {LEVEL:.0%} intervals; in a metric each family stands for the average of its "
+        shown = [texts_of(row) for row in compared.tests[:MOST_ROWS]]
+        print_table(TEST_HEADS, shown, f"{title}{compared.members} best confirmed trials")
+    if (more := len(compared.tests) - MOST_ROWS) > 0:
+        say(f"and {more} more rows: --out FILE.html or FILE.csv has them")
+    for note in compared.notes:
         say(note)
     if group.unconfirmed:
         say(f"without a confirmed point: {', '.join(group.unconfirmed)}")
-
-
-def _show_tests(group: Group, on: str) -> None:
-    """The tests, one row a pair, at most `MOST_ROWS`; a file has them all."""
-    from bench.frontier.statistics import LEVEL
-
-    rows = []
-    for row in group.tests[:MOST_ROWS]:
-        value = "-" if row["value"] is None else f"{row['value']:+.4g} [{row['low']:+.4g}, {row['high']:+.4g}]"
-        values = [row["measure"], row["left"], row["right"], value, row["unit"], row["p_holm"], row["paired"]]
-        rows.append([*values, row["verdict"]])
-    assert group.comparison is not None
-    title = (
-        f"tests on {on}, {LEVEL:.0%} intervals; in a metric each family stands for the average of its "
-        f"{group.comparison.members} best confirmed trials"
-    )
-    heads = ["measure", "left", "right", "left minus right", "unit", "p (Holm)", "paired", "verdict"]
-    print_table(heads, rows, title)
-    if (more := len(group.tests) - MOST_ROWS) > 0:
-        say(f"and {more} more rows: --out FILE.html or FILE.csv has them")
 
 
 def board(

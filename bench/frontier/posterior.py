@@ -208,7 +208,7 @@ def p_nondominated(
     Returns:
         None where no configuration has two replicates: nothing is then known of the noise.
     """
-    noise = seed_noise(samples) if samples else None
+    noise = seed_noise(samples)
     if noise is None:
         return None
     drawn = posterior_draws(samples, noise, seed, draws, objectives)

@@ -1,4 +1,4 @@
-"""The frontier's table: measured values of each point, with confidence intervals, also of paired differences.
+"""Means over replicates with their intervals, also of paired differences.
 
 The error of a mean over replicates has two sources, which add: the seeds of its trainings, and the rows that it was
 measured on. The first falls with replicates; the second, seen by resampling, does not, but is largely the same for two
@@ -9,7 +9,7 @@ same seeds. `differences` is the only place that compares two configurations.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
@@ -19,12 +19,9 @@ from scipy.special import expit, logit, stdtrit
 from bench.frontier.pareto import hypervolume
 from bench.frontier.samples import Sample, between, satterthwaite, seed_noise, variance
 from bench.objectives import Objective
+from bench.results.effect import LEVEL, Effect
 
 Floats = NDArray[np.float64]
-
-LEVEL = 0.9
-"""Nominal coverage of every interval."""
-
 
 ONE_ERROR = (0.1587, 0.8413)
 """Quantiles of a normal distribution one standard error below and above its mean."""
@@ -39,26 +36,7 @@ def error_of(draws: NDArray[np.floating]) -> Floats:
     return np.asarray(high - low) / 2
 
 
-@dataclass(frozen=True)
-class Interval:
-    """An estimate and its confidence interval at `LEVEL`.
-
-    Attributes:
-        value: mean over replicates.
-        seed: its standard error from what the seed does to a training.
-        data: its standard error from the finite split that it was measured on; 0 where that was not resampled.
-        freedom: effective degrees of freedom of both together (Satterthwaite, Biometrics Bulletin 1946).
-    """
-
-    value: float
-    low: float
-    high: float
-    seed: float
-    data: float
-    freedom: float
-
-
-def reflected(at: float, drawn: Floats) -> Interval:
+def reflected(at: float, drawn: Floats) -> Effect:
     """Of a statistic that noise makes too large, by the basic bootstrap (Davison & Hinkley, 1997, 5.2).
 
     The hypervolume of noisy values is too large, that of draws about them by as much again: reflected at the estimate,
@@ -69,11 +47,11 @@ def reflected(at: float, drawn: Floats) -> Interval:
         drawn: (D,), the statistic of posterior draws about the means, not shrunken.
     """
     low, high = 2 * at - np.quantile(drawn, [0.5 + LEVEL / 2, 0.5 - LEVEL / 2])
-    return Interval(float(2 * at - drawn.mean()), float(low), float(high), float(drawn.std(ddof=1)), 0.0, np.inf)
+    return Effect(float(2 * at - drawn.mean()), float(low), float(high))
 
 
-def intervals(samples: Sequence[Sample]) -> list[list[Interval]] | None:
-    """For each configuration an interval of each of M metrics, by Student's t.
+def intervals(samples: Sequence[Sample]) -> list[list[Effect]] | None:
+    """For each configuration the mean over replicates of each of M metrics, with its interval by Student's t.
 
     Args:
         samples: of all configurations together: few replicates each do not show what seeds do, but together they do.
@@ -84,14 +62,20 @@ def intervals(samples: Sequence[Sample]) -> list[list[Interval]] | None:
     noise = seed_noise(samples)
     if noise is None:
         return None
-    found = []
-    for at, each in enumerate(samples):
-        seed = np.diag(noise.apart[at]) / len(each)
-        data = variance(each.deviation)
-        freedom = satterthwaite((seed, data), (noise.freedom[at], each.rows_freedom))
-        rows = _intervals(each.mean, seed, data, freedom)
-        found.append([_on_logits(row) if curved else row for row, curved in zip_longest(rows, each.logit)])
-    return found
+    seed = np.diagonal(noise.apart, axis1=1, axis2=2) / [[len(each)] for each in samples]  # (N, M)
+    data = np.array([variance(each.deviation) for each in samples])
+    rows_freedom = np.array([each.rows_freedom for each in samples])
+    freedom = satterthwaite((seed, data), (noise.freedom, rows_freedom))
+    found = map(_effects, [each.mean for each in samples], seed + data, freedom)
+    return [
+        [_on_logits(of) if curved else of for of, curved in zip_longest(row, each.logit)]
+        for row, each in zip(found, samples, strict=True)
+    ]
+
+
+def intervals_of(samples: Mapping[str, Sample]) -> dict[str, Effect]:
+    """The same of one metric by the points' ids; empty where nothing is known of seeds."""
+    return {point: of for point, (of,) in zip(samples, intervals(list(samples.values())) or (), strict=False)}
 
 
 @dataclass(frozen=True)
@@ -102,7 +86,7 @@ class Differences:
         value: (N, N, M), of the means over replicates.
         seed: (N, N, M), its variance from seeds; paired by seed where two or more are shared.
         data: (N, N, M), its variance from the finite split, paired by resample.
-        freedom: (N, N, M), effective degrees of freedom of `seed + data`.
+        freedom: (N, N, M), effective degrees of freedom of `seed + data` (Satterthwaite, Biometrics Bulletin 1946).
         shared: (N, N), on how many seeds both were trained; pairs with two or more are paired by seed.
         gain: (M,), how many times fewer seeds pairing needs than independent seeds would for the same variance from
             seeds, over all paired differences together; 1 where none is paired.
@@ -115,12 +99,12 @@ class Differences:
     shared: NDArray[np.int64]
     gain: Floats
 
-    def intervals(self, first: int, second: int) -> list[Interval]:
+    def intervals(self, first: int, second: int) -> list[Effect]:
         """Of the first configuration less the second in each metric."""
         pair = first, second
-        return _intervals(self.value[pair], self.seed[pair], self.data[pair], self.freedom[pair])
+        return _effects(self.value[pair], self.seed[pair] + self.data[pair], self.freedom[pair])
 
-    def gains(self, first: int, second: int, objectives: Sequence[Objective]) -> list[Interval]:
+    def gains(self, first: int, second: int, objectives: Sequence[Objective]) -> list[Effect]:
         """How much better the first is than the second in each metric, by its objective's direction."""
         both = zip(self.intervals(first, second), self.intervals(second, first), objectives, strict=True)
         return [ahead if each.sign > 0 else behind for ahead, behind, each in both]
@@ -163,25 +147,22 @@ def _data(samples: Sequence[Sample]) -> tuple[Floats, Floats]:
     return data, np.minimum(known[:, None], known[None])
 
 
-def _intervals(value: Floats, seed: Floats, data: Floats, freedom: Floats) -> list[Interval]:
-    """From estimates, variances and degrees of freedom of both variances together, each (M,)."""
-    whole = seed + data
-    reach = stdtrit(freedom, 0.5 + LEVEL / 2) * np.sqrt(whole)
-    rows = np.stack([value, value - reach, value + reach, np.sqrt(seed), np.sqrt(data), freedom], axis=1)
-    return [Interval(*row) for row in rows.tolist()]
+def _effects(value: Floats, variance: Floats, freedom: Floats) -> list[Effect]:
+    """From estimates, their variances and degrees of freedom, each (M,)."""
+    reach = stdtrit(freedom, 0.5 + LEVEL / 2) * np.sqrt(variance)
+    return [Effect(*row) for row in np.stack([value, value - reach, value + reach], axis=1).tolist()]
 
 
-def _on_logits(of: Interval) -> Interval:
+def _on_logits(of: Effect) -> Effect:
     """An interval of a value between 0 and 1, symmetric on the logit scale: Wald's, with t."""
     value = min(max(of.value, 1e-6), 1 - 1e-6)
     reach = (of.high - of.value) / (value * (1 - value))
-    low, high = expit(logit(value) + np.array([-reach, reach]))
-    return replace(of, low=float(low), high=float(high))
+    return Effect(of.value, *expit(logit(value) + np.array([-reach, reach])).tolist())
 
 
 def volume_interval(
     samples: Sequence[Sample], drawn: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]
-) -> Interval:
+) -> Effect:
     """Of the hypervolume of true values.
 
     Args:

@@ -14,9 +14,10 @@ import pandas as pd
 
 from bench.errors import listed
 from bench.frontier.samples import samples_of
-from bench.frontier.statistics import Interval, intervals
+from bench.frontier.statistics import intervals_of
 from bench.objectives import key_on
 from bench.records import Point
+from bench.results.effect import Effect
 from bench.rows import CONFIRM
 from bench.schema import Task
 
@@ -30,13 +31,8 @@ CHANCE = 0.5
 class Areas:
     """Areas under the curve of a task on confirmation rows: over `rows`, and within `groups` (GAUC)."""
 
-    rows: Interval
-    groups: Interval
-
-    @property
-    def by_chance(self) -> bool:
-        """Whether the order within groups cannot be told from a random one."""
-        return self.groups.low <= CHANCE
+    rows: Effect
+    groups: Effect
 
 
 def areas_of(points: Sequence[Point], tasks: Sequence[Task]) -> dict[str, dict[str, Areas]]:
@@ -44,16 +40,11 @@ def areas_of(points: Sequence[Point], tasks: Sequence[Task]) -> dict[str, dict[s
     found: dict[str, dict[str, Areas]] = {}
     for task in tasks:
         own = f"{task.name}.ctcvr" if task.parent else task.name
-        over, within = (_known(points, key_on(f"{own}.{metric}", CONFIRM)) for metric in ("auc", "gauc"))
+        keys = [key_on(f"{own}.{metric}", CONFIRM) for metric in ("auc", "gauc")]
+        over, within = (intervals_of(samples_of(points, [key])) for key in keys)
         for point in over.keys() & within.keys():
             found.setdefault(point, {})[task.name] = Areas(over[point], within[point])
     return found
-
-
-def _known(points: Sequence[Point], key: str) -> dict[str, Interval]:
-    samples = samples_of(points, [key])
-    known = intervals(list(samples.values())) if samples else None
-    return {point: one for point, (one,) in zip(samples, known or (), strict=False)}
 
 
 def area_table(areas: Mapping[str, Mapping[str, Areas]], table: pd.DataFrame, group: str) -> AreaTable:
@@ -71,11 +62,10 @@ def area_table(areas: Mapping[str, Mapping[str, Areas]], table: pd.DataFrame, gr
     ]
 
 
-def _texts(areas: Areas | None) -> tuple[str, str]:
-    if areas is None:
+def _texts(of: Areas | None) -> tuple[str, str]:
+    if of is None:
         return "", ""
-    within = areas.groups
-    return f"{areas.rows.value:.4f}", f"{within.value:.4f} ({within.low:.4f} to {within.high:.4f})"
+    return f"{of.rows.value:.4f}", f"{of.groups.value:.4f} ({of.groups.low:.4f} to {of.groups.high:.4f})"
 
 
 def warning(areas: Mapping[str, Mapping[str, Areas]], point: str, group: str) -> str:
@@ -88,8 +78,7 @@ def warning(areas: Mapping[str, Mapping[str, Areas]], point: str, group: str) ->
         f"{task} (AUC {each.rows.value:.2f}, within {group} {each.groups.value:.2f}, "
         f"90% interval {each.groups.low:.2f} to {each.groups.high:.2f})"
         for task, each in areas.get(point, {}).items()
-        if each.by_chance
+        if each.groups.low <= CHANCE
     ]
-    if not blind:
-        return ""
-    return f"It tells each {group} from others, but its order within one cannot be told from chance in {listed(blind)}."
+    told = f"It tells each {group} from others, but its order within one cannot be told from chance in"
+    return f"{told} {listed(blind)}." if blind else ""

@@ -21,7 +21,6 @@ from bench.data.splits import SPLITS
 from bench.errors import UserError, listed, missing, unknown
 from bench.frontier.comparison.verdict import CANNOT_TELL, against
 from bench.frontier.score import prediction_names
-from bench.frontier.statistics import LEVEL
 from bench.measure.heads import Observed, Weighted, heads_of
 from bench.measure.outcomes import Measure, default_outcomes
 from bench.measure.resamples import counts, units_of
@@ -30,6 +29,7 @@ from bench.objectives import METRICS
 from bench.production.history import kept_of_card
 from bench.production.scorer import Scorer, Values, made_for
 from bench.progress import Progress
+from bench.results.effect import LEVEL, Effect
 from bench.schema import SCORE, Schema, TaskKind
 
 
@@ -66,59 +66,44 @@ def judge(
     names = [rule.name for rule in card.task_rules]
     first = scorers[0]
     with made_for(first.dataset, card.key):
-        for task in first.schema.tasks:
-            if task.name not in names:
-                raise UserError(f"{card.key}: {unknown('task', task.name, names)}, which the model predicts")
+        if lacks := [task.name for task in first.schema.tasks if task.name not in names]:
+            raise UserError(f"{card.key}: {unknown('task', lacks[0], names)}, which the model predicts")
     for other in scorers[1:]:
         with made_for(other.dataset, first.dataset):
             if lacks := [name for name in first.names if name not in other.names]:
                 raise UserError(f"--against: {missing('prediction', lacks[0], other.names)}")
-    labels: list[Any] = []
-    groups: list[Any] = []
-    weights: list[Any] = []
-    predictions: list[list[dict[str, Values]]] = [[] for _ in scorers]
+    parts: list[tuple[Any, ...]] = []
     history = None if card.history is None else kept_of_card(card, home, raw, progress)
     for rows in rows_of(card, home, raw, progress):
         chosen = np.ones(len(rows.split), bool) if split is None else rows.split == SPLITS.index(split)
         if not chosen.any():
             continue
         table = rows.table.filter(pa.array(chosen))
-        if history is not None:
-            table = history.beside(table)
-        for scorer, found_by in zip(scorers, predictions, strict=True):
+        table = table if history is None else history.beside(table)
+        said = []
+        for scorer in scorers:
             with made_for(scorer.dataset, card.key):
                 fitting = scorer.rows.checked(table, lambda row: f"row {row + 1} of a part")
-            found_by.append(scorer.predict_table(fitting))
-        labels.append(rows.labels[chosen])
-        groups.append(rows.group[chosen])
-        weights.append(rows.weights[chosen].astype(np.float64))
-    if not labels:
+            said.append(scorer.predict_table(fitting))
+        parts.append((rows.labels[chosen], rows.group[chosen], rows.weights[chosen].astype(np.float64), *said))
+    if not parts:
         raise UserError(f"{card.key}: expected rows to judge by, found none{f' in {split}' if split else ''}")
-    whole, group = np.concatenate(labels), np.concatenate(groups).astype(np.int64)
+    labels, group, weights, *predictions = zip(*parts, strict=True)
     of_rows = np.concatenate(weights)
     return Judged(
-        whole[:, [names.index(task.name) for task in first.schema.tasks]],
+        np.concatenate(labels)[:, [names.index(task.name) for task in first.schema.tasks]],
         tuple({name: np.concatenate([part[name] for part in each]) for name in each[0]} for each in predictions),
-        group,
+        np.concatenate(group).astype(np.int64),
         of_rows.prod(axis=1) if of_rows.shape[1] else None,
         of_rows[:, 1:].prod(axis=1) if card.weight else None,
     )
 
 
 RESAMPLES = 500
+DRAWS = "evaluate {}"
+"""Names the resamples of a seed."""
 AT_ONCE = 8
 """Resamples whose counts are held, a multiple of 4."""
-EQUAL = 0.005
-"""Outcomes that differ for sure by less than this fraction are equal."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value and the ends of its interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -133,27 +118,26 @@ class Judgement:
 
     metric: str
     better: str | None
-    estimate: Estimate
-    other: Estimate | None = None
-    difference: Estimate | None = None
+    estimate: Effect
+    other: Effect | None = None
+    difference: Effect | None = None
 
     @property
-    def gain(self) -> Estimate | None:
+    def gain(self) -> Effect | None:
         """The difference as a fraction of the other's value; None without another, or where that is 0."""
         if self.difference is None or self.other is None or not abs(self.other.value) > 0:
             return None
-        ends = (self.difference.value, self.difference.low, self.difference.high)
-        return Estimate(*(each / self.other.value for each in ends))
+        return Effect(*(each / self.other.value for each in self.difference.to_json().values()))
 
     @property
     def verdict(self) -> str:
         """`better`, `worse`, or `cannot tell` where the interval of the difference holds 0; empty without another."""
         if self.difference is None or self.better is None:
             return ""
-        low, high = self.difference.low, self.difference.high
-        if (word := against(0.0, low, high)) == CANNOT_TELL:
-            return word
-        return "better" if (word == "yes") == (self.better == "larger") else "worse"
+        word = against(0.0, self.difference.low, self.difference.high)
+        if word != CANNOT_TELL:
+            return "better" if (word == "yes") == (self.better == "larger") else "worse"
+        return word
 
 
 def served(
@@ -172,19 +156,15 @@ def served(
     Raises:
         UserError: an outcome of no task, or of no ranking.
     """
-    _check(judged)
-    labels = joint_labels(judged.labels, schema)
+    _units(judged)
     outcomes = outcomes or default_outcomes(schema.tasks, judged.group)
     try:
-        about = (labels, judged.group, _draws(seed), resamples)
+        about = (joint_labels(judged.labels, schema), judged.group, DRAWS.format(seed), resamples)
         measure = Measure(schema.tasks, outcomes, *about, weights=judged.weights)
     except ValueError as error:
         raise UserError(str(error)) from None
-    found = [measure.resampled(predictions[SCORE]) for predictions in judged.predictions]
-    return [
-        _judgement(name, "larger", [of[0, at] for of in found], [of[1:, at] for of in found], confidence)
-        for at, name in enumerate(measure.names)
-    ]
+    drawn = np.array([measure.resampled(predictions[SCORE]) for predictions in judged.predictions])  # (K, 1 + B, M)
+    return [_judgement(name, "larger", drawn[..., at], confidence) for at, name in enumerate(measure.names)]
 
 
 def judgements(
@@ -197,47 +177,32 @@ def judgements(
     Raises:
         UserError: nothing to resample.
     """
-    units = _check(judged)
+    units = _units(judged)
     measures = [dict(_measures(schema, judged, predictions)) for predictions in judged.predictions]
-    values = {name: [of[name][1](np.ones(len(units))) for of in measures] for name in measures[0]}
-    draws = {name: np.empty((len(measures), resamples)) for name in measures[0]}
-    for first in range(0, resamples, AT_ONCE):
-        drawn = counts(units, _draws(seed), min(AT_ONCE, resamples - first), first).astype(np.float64)
-        for name, own in draws.items():
-            for at, weights in enumerate(drawn.T, start=first):
-                own[:, at] = [of[name][1](weights) for of in measures]
-    return [
-        _judgement(name, measures[0][name][0], value, list(draws[name]), confidence) for name, value in values.items()
-    ]
+    drawn = {name: np.empty((len(measures), 1 + resamples)) for name in measures[0]}
+    for at, times in enumerate(_times(units, resamples, seed)):
+        for name, own in drawn.items():
+            own[:, at] = [of[name][1](times) for of in measures]
+    return [_judgement(name, measures[0][name][0], own, confidence) for name, own in drawn.items()]
 
 
 def sentence(found: Sequence[Judgement], model: str, other: str) -> str:
     """The effect of replacing `other` by `model`, in one sentence: outcomes that gain, that lose, and that do neither.
 
-    As in `shop@challenger against shop@champion: like.recall@10% +1.2% (+0.7% to +1.7%), at equal click.recall@10%
-    (-0.2% to +0.1%)`. An outcome is called equal where its whole interval is within `EQUAL`.
+    As in `shop@challenger against shop@champion: like.recall@10% +1.2% (+0.7 to +1.7), at equal click.recall@10% -0.1%
+    (-0.2 to +0.1)`. An outcome is called equal where it certainly is unchanged.
     """
     of: dict[str, list[str]] = {"better": [], "worse": [], "equal": [], CANNOT_TELL: []}
     for each in found:
-        gain = each.gain
-        if gain is None or not np.isfinite(gain.low):
-            of[CANNOT_TELL].append(f"{each.metric} (undefined)")
-            continue
-        ends = f"({gain.low:+.1%} to {gain.high:+.1%})"
-        if max(abs(gain.low), abs(gain.high)) < EQUAL:
-            of["equal"].append(f"{each.metric} {ends}")
-        elif each.verdict == CANNOT_TELL:
-            of[CANNOT_TELL].append(f"{each.metric} {ends}")
-        else:
-            of[each.verdict].append(f"{each.metric} {gain.value:+.1%} {ends}")
-    parts = [listed(of["better"])] if of["better"] else []
-    parts += [f"{'but ' if parts else ''}{listed(of['worse'])}"] if of["worse"] else []
-    parts += [f"at equal {listed(of['equal'])}"] if of["equal"] else []
-    parts += [f"cannot tell for {listed(of[CANNOT_TELL])}"] if of[CANNOT_TELL] else []
-    return f"{model} against {other}: {', '.join(parts)}"
+        gain = each.gain if each.gain and np.isfinite(each.gain.low) else None
+        word = CANNOT_TELL if gain is None else "equal" if gain.unchanged else each.verdict
+        of[word].append(f"{each.metric} {gain or '(undefined)'}")
+    before = {"worse": "but " if of["better"] else "", "equal": "at equal ", CANNOT_TELL: "cannot tell for "}
+    told = [f"{before.get(word, '')}{listed(own)}" for word, own in of.items() if own]
+    return f"{model} against {other}: {', '.join(told)}"
 
 
-def _check(judged: Judged) -> NDArray[np.uint64]:
+def _units(judged: Judged) -> NDArray[np.uint64]:
     """What is resampled (N,).
 
     Raises:
@@ -249,32 +214,25 @@ def _check(judged: Judged) -> NDArray[np.uint64]:
     return units
 
 
-def _draws(seed: int) -> str:
-    return f"evaluate {seed}"
+def _times(units: NDArray[np.uint64], resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """How often each row counts (N,): once, and then on each resample."""
+    yield np.ones(len(units))
+    for first in range(0, resamples, AT_ONCE):
+        yield from counts(units, DRAWS.format(seed), min(AT_ONCE, resamples - first), first).astype(np.float64).T
 
 
-def _judgement(
-    name: str,
-    better: str | None,
-    values: Sequence[float],
-    drawn: Sequence[NDArray[np.float64]],
-    confidence: float,
-) -> Judgement:
-    """Of one or two models' values and resampled values (B,)."""
-    own, *others = (_estimate(float(value), each, confidence) for value, each in zip(values, drawn, strict=True))
-    if not others:
-        return Judgement(name, better, own)
-    gap = _estimate(float(values[0] - values[1]), drawn[0] - drawn[1], confidence)
-    return Judgement(name, better, own, others[0], gap)
+def _judgement(name: str, better: str | None, drawn: NDArray[np.float64], confidence: float) -> Judgement:
+    """Of one or two models' values and resampled values (K, 1 + B)."""
+    own, *others = (_effect(each, confidence) for each in drawn)
+    gap = (_effect(drawn[0] - drawn[1], confidence),) if others else ()
+    return Judgement(name, better, own, *others, *gap)
 
 
-def _estimate(value: float, drawn: NDArray[np.float64], confidence: float) -> Estimate:
-    """Percentiles; draws in which the metric is undefined (one class only) are left out."""
-    known = drawn[np.isfinite(drawn)]
-    if not len(known):
-        return Estimate(value, np.nan, np.nan)
-    low, high = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Estimate(value, float(low), float(high))
+def _effect(drawn: NDArray[np.float64], confidence: float) -> Effect:
+    """Of a value and resampled ones (1 + B,), by percentiles; undefined ones (one class only) are left out."""
+    known = drawn[1:][np.isfinite(drawn[1:])]
+    ends = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist() if len(known) else ()
+    return Effect(float(drawn[0]), *ends)
 
 
 def _measures(
@@ -290,9 +248,9 @@ def _measures(
         rows = Observed(*own, judged.group[known])
         for metric in TOLD[kind]:
             better, measure = WAYS[METRICS[kind][metric].direction], heads_of(kind)[metric].prepare(rows)
-            yield f"{name}.{metric}", (better, _drawn(measure, known, judged.weights))
-            if judged.plain is not None:
-                yield f"{name}.plain_{metric}", (better, _drawn(measure, known, judged.plain))
+            for prefix, weights in {"": judged.weights, "plain_": judged.plain}.items():
+                if not prefix or weights is not None:
+                    yield f"{name}.{prefix}{metric}", (better, _drawn(measure, known, weights))
 
 
 def _drawn(measure: Weighted, known: NDArray[np.bool_], own: Values | None) -> Weighted:

@@ -16,20 +16,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.balancing import BALANCING, method, works_on_gradients
-from bench.frontier.comparison.beyond import LEAST_WEIGHTS, MARGIN, MARGIN_OF_WAY, beyond
-from bench.frontier.comparison.compared import LEAST_DATASETS, Ranking, ranking
-from bench.frontier.comparison.verdict import Word, common_units
+from bench.frontier.comparison.beyond import LEAST_WEIGHTS, beyond, scale_of
+from bench.frontier.comparison.verdict import LEAST_DATASETS, Ranking, Word, ranking
 from bench.frontier.importance import alone, importances
 from bench.frontier.pareto import hypervolume
 from bench.frontier.posterior import p_nondominated
-from bench.frontier.statistics import Interval, differences
-from bench.objectives import Objective, in_thousandths
+from bench.frontier.statistics import differences
+from bench.objectives import Objective
 from bench.records import Point
 from bench.reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
 from bench.reference.members import Data, Member, gather
 from bench.reference.papers import Claim, Seeds, Source, claims, seeds_needed
 from bench.reference.table import Row
 from bench.report.text import count
+from bench.results.effect import Effect
 from bench.seeds import derive
 
 Floats = NDArray[np.float64]
@@ -45,8 +45,9 @@ class Front:
 
     Attributes:
         what: `heads` or `served`.
-        unit: of the values and the margin: thousandths of heads, per cent of what is served.
-        low, high: each holds with probability 95% at the least, `low` in all comparisons together.
+        lead: of the farthest point; each bound holds with probability 95% at the least, the lower one in all
+            comparisons together.
+        unit: of the lead and the margin: thousandths of heads, per cent of what is served.
         best: the gradient method that lies farthest.
         chance: of "yes", were its front two margins beyond.
     """
@@ -55,9 +56,7 @@ class Front:
     sharing: str
     what: str
     verdict: Word
-    value: float
-    low: float
-    high: float
+    lead: Effect
     margin: float
     unit: str
     best: str
@@ -96,9 +95,7 @@ def _front(
         here = [[each.heads for each in group] for group in (static, gradient)]
         names = [each.label for each in gradient]
         means = np.array([each.mean for group in here for each in group])
-        units, unit = common_units(data.objectives, data.reference, means)
-        margin = MARGIN if all(in_thousandths(each.name) for each in data.objectives) else MARGIN_OF_WAY
-        scale = np.array([each.sign for each in data.objectives]) / units
+        scale, margin, unit = scale_of(data.objectives, data.reference, means)
     else:
         here = [[point for each in group for point in each.served] for group in (static, gradient)]
         names = [each.label for each in gradient for _ in each.served]
@@ -108,23 +105,21 @@ def _front(
     assert found is not None  # every member has two seeds or more
     at, high = int(found.value.argmax()), found.high.max()
     if found.verdict == "yes":
-        at = int(np.where(found.dominates, found.low, -np.inf).argmax())
+        at = int(found.least.argmax())
         high = found.high[at]
-    return Front(
-        data.name, sharing, what, found.verdict, float(found.value[at]), float(found.low[at]), float(high), margin,
-        unit, names[at], found.chances[0],
-    )  # fmt: skip
+    lead = Effect(float(found.value[at]), float(found.low[at]), float(high))
+    return Front(data.name, sharing, what, found.verdict, lead, margin, unit, names[at], found.chances[0])
 
 
 @dataclass(frozen=True)
 class Gain:
-    """How much better one configuration is than another in one objective, with the paired 90% interval."""
+    """How much better one configuration is than another in one objective, paired."""
 
     data: str
     objective: str
     left: str
     right: str
-    interval: Interval
+    effect: Effect
 
     @property
     def task(self) -> str:
@@ -134,7 +129,7 @@ class Gain:
     @property
     def verdict(self) -> str:
         """In a word."""
-        return "better" if self.interval.low > 0 else "worse" if self.interval.high < 0 else "cannot tell"
+        return "better" if self.effect.low > 0 else "worse" if self.effect.high < 0 else "cannot tell"
 
 
 def _gains(data: Data, left: Member, right: Member, within: bool = False) -> list[Gain]:
@@ -317,15 +312,15 @@ def headline(found: Sequence[Front]) -> str:
         for each in found:
             if each.what == what:
                 by_unit.setdefault(each.unit, []).append(each)
-        if leads := [_lead(max(own, key=lambda each: (each.verdict == "yes", each.value))) for own in by_unit.values()]:
-            parts.append(f"The largest lead in {WHAT[what]} is {', and '.join(leads)}.")
+        if far := [max(own, key=lambda each: (each.verdict == "yes", each.lead.value)) for own in by_unit.values()]:
+            parts.append(f"The largest lead in {WHAT[what]} is {', and '.join(map(_lead, far))}.")
     return " ".join([*parts, "Bounds are 95%."])
 
 
 def _lead(far: Front) -> str:
     sure = "a sure " if far.verdict == "yes" else ""
-    bounds = f"({far.low:+.2f} to {far.high:+.2f})"
-    return f"{sure}{far.value:+.2f}{_in_words(far.unit)} {bounds} by {far.best} with {far.sharing} on {far.data}"
+    bounds = f"({far.lead.low:+.2f} to {far.lead.high:+.2f})"
+    return f"{sure}{far.lead.value:+.2f}{_in_words(far.unit)} {bounds} by {far.best} with {far.sharing} on {far.data}"
 
 
 def _in_words(unit: str) -> str:

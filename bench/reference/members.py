@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from bench.frontier.pareto import resolve_reference
 from bench.frontier.samples import Sample
-from bench.frontier.statistics import Interval, differences
+from bench.frontier.statistics import differences
 from bench.objectives import Objective, ranked
 from bench.reference.cells import ALONE, EQUAL, PREDICTED, SEARCH, STATIC
 from bench.reference.table import Row
 from bench.reference.training import fusions
+from bench.results.effect import Effect
 
 Floats = NDArray[np.float64]
 Served = tuple[Sample, ...]
@@ -93,7 +94,7 @@ class Data:
         return max(members, key=lambda each: float(np.nan_to_num(weights @ each.valid, nan=-np.inf)), default=None)
 
     @cached_property
-    def leads(self) -> tuple[Member, dict[str, list[Interval]]] | None:
+    def leads(self) -> tuple[Member, dict[str, list[Effect]]] | None:
         """The best model that shares with equal weights, and how far each member (by `id`) is ahead of it, in pairs.
 
         In the objectives' own units, larger is better. None without such a model.

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.balancing import works_on_gradients
-from bench.frontier.statistics import LEVEL, Interval
 from bench.objectives import Objective, in_thousandths
 from bench.reference.answers import Answers, Gain, turned
 from bench.reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STATIC, TREES, Cell
@@ -21,6 +20,7 @@ from bench.report.comparison import critical_figure
 from bench.report.markup import escaped, identifier, sentence
 from bench.report.page import table, whole
 from bench.report.text import MINUS, count, dataset, label
+from bench.results.effect import LEVEL, Effect
 
 WIDTH, HEIGHT, EDGE = 320, 240, 20
 FEW = 10
@@ -127,7 +127,7 @@ TUNING = "Equal weights, tuned by the draws of the design, less equal weights wi
 def _fronts(found: Answers) -> Section:
     rows = []
     for each in found.fronts:
-        value = (_signed(each.value, 2), f"{_signed(each.low, 2)} to {_signed(each.high, 2)}")
+        value = (_signed(each.lead.value, 2), f"{_signed(each.lead.low, 2)} to {_signed(each.lead.high, 2)}")
         margin, chance = each.within, f"{each.chance:.0%}"
         rows.append((dataset(each.data), each.sharing, each.what, each.verdict, *value, margin, each.best, chance))
     text = (
@@ -160,7 +160,7 @@ def _gains(title: str, text: tuple[str, ...], gains: Sequence[Gain]) -> Section:
     rows = []
     for each in gains:
         scale = _scale(each.objective)
-        of = each.interval
+        of = each.effect
         rows.append(
             (
                 dataset(each.data), label(each.objective), each.left, each.right, _signed(of.value * scale, 1),
@@ -219,7 +219,7 @@ def _leaders(data: Data, found: Answers) -> Section:
     return Section(f"Leaderboard: {dataset(data.name)}", tuple(text), heads, tuple(rows), 1)
 
 
-def _lead(objective: Objective, of: Interval) -> str:
+def _lead(objective: Objective, of: Effect) -> str:
     scale = _scale(objective.name)
     return f"{_signed(of.value * scale, 1)} ± {(of.high - of.low) / 2 * scale:.1f}"
 
@@ -311,7 +311,7 @@ def _left(found: Answers, cells: Sequence[Cell], seeds: int) -> Section:
     return Section("What is there, and what is left", text, ("data", *columns), tuple(rows), 1)
 
 
-def _interval(of: Interval) -> str:
+def _interval(of: Effect) -> str:
     return f"{of.value:.4f} ± {(of.high - of.low) / 2:.4f}"
 
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from bench.balancing import works_on_gradients
 from bench.frontier.comparison.verdict import replicates_needed
-from bench.frontier.statistics import Interval, differences, intervals
+from bench.frontier.statistics import differences, intervals
 from bench.objectives import in_thousandths
 from bench.reference.cells import COMPOSITE, EQUAL, SINGLE_TASK
 from bench.reference.members import Data
 from bench.registry import Config
+from bench.results.effect import Effect
 
 GAINS = (0.001, 0.0005, 0.0002)
 """Differences of AUC that papers report."""
@@ -94,7 +95,7 @@ class Claim:
     model: str
     objective: str
     theirs: float
-    ours: Interval | None
+    ours: Effect | None
     over: str = ""
     lead: float | None = None
     noise: Seeds | None = None
@@ -128,9 +129,9 @@ def claims(every: Sequence[Data], papers: Sequence[Source], known: Sequence[Seed
     return found
 
 
-def _equal(data: Data) -> dict[tuple[str, str], Interval]:
+def _equal(data: Data) -> dict[tuple[str, str], Effect]:
     """By way of sharing and objective the best model with equal weights; under `single_task` each task's best."""
-    found: dict[tuple[str, str], Interval] = {}
+    found: dict[tuple[str, str], Effect] = {}
     for member, row in zip(data.members, intervals([each.heads for each in data.members]) or (), strict=False):
         sharing = SINGLE_TASK if member.balancing == COMPOSITE else member.sharing
         if member.balancing in (COMPOSITE, EQUAL):

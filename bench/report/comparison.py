@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
-from bench.frontier.comparison.compared import FAMILY_HEADS, Compared, Group, Ranking, family_rows
-from bench.frontier.statistics import LEVEL
+from bench.frontier.comparison.comparison import FAMILY_HEADS, TEST_HEADS, Compared, Group, family_rows, texts_of
+from bench.frontier.comparison.verdict import Ranking
 from bench.report.markup import escaped, joined, sentence
 from bench.report.page import table, whole
 from bench.report.text import MINUS, dataset, number
+from bench.results.effect import LEVEL
 from bench.rows import NAMES
 
 WIDTH, ROW, TOP, LEFT, MARGIN = 720, 28, 64, 20, 240
@@ -49,66 +47,43 @@ def critical_figure(ranking: Ranking) -> str:
 
 
 QUESTION = "Does any gradient method lie beyond the front of static weights?"
-HEADS = ("measure", "left", "right", "left minus right", "interval", "unit", "p (Holm)", "paired", "verdict")
 
 
 def comparison_document(found: Compared) -> str:
     """The page as text."""
     runs = list(dict.fromkeys(run for group in found.groups for run in group.runs))
     body = [_group(group, found, place) for place, group in enumerate(found.groups)]
-    body += [_ranks(found)] + [f'<p class="note">{escaped(note)}</p>' for note in found.notes]
+    if found.ranking is not None:
+        body.append(
+            f'<section class="run"><h2>Over {found.ranking.datasets} data sets</h2>'
+            f'<p class="note">By the hypervolume of the front. {escaped(found.ranking.sentence)} A bar joins '
+            f"what cannot be told apart.</p>{critical_figure(found.ranking)}</section>"
+        )
+    body += [f'<p class="note">{escaped(note)}</p>' for note in found.notes]
     return whole(", ".join(runs), f"Comparison by {found.by}, {NAMES[found.split]}", body, figures=False)
 
 
 def _group(group: Group, found: Compared, place: int) -> str:
+    compared, on = group.comparison, NAMES[found.split]
     parts = [
         f'<section class="run"><h2>{escaped(dataset(group.dataset))}</h2><p>{escaped(", ".join(group.runs))}</p>',
         f'<article class="answer"><h3>{QUESTION}</h3><p>{sentence(group.answer.sentence)}</p></article>',
     ]
-    if group.comparison is None:
+    if group.reason:
         parts.append(f'<p class="note">{escaped(group.reason)}</p>')
     else:
-        rows = [[*map(_cell, row[:-1]), number(row[-1])] for row in family_rows(group.comparison)]
+        rows = [[name, *(f"{each:,}" for each in own), number(last)] for name, *own, last in family_rows(compared)]
+        families = table((found.by, *FAMILY_HEADS), rows, "Families", 1 + len(FAMILY_HEADS))
+        parts.append(f'<h3>Families</h3><p class="note">On {on}.</p>{families}')
+        parts += [f'<p class="note below">{sentence(note)}</p>' for note in compared.notes]
+    if compared.tests:
+        tests = [texts_of(row, MINUS) for row in compared.tests]
         parts.append(
-            f'<h3>Families</h3><p class="note">On {NAMES[found.split]}.</p>'
-            + table((found.by, *FAMILY_HEADS), rows, "Families", 1 + len(FAMILY_HEADS))
+            f'<h3>Tests</h3><p class="note">Left minus right on {on}, {LEVEL:.0%} intervals. In a metric each family '
+            f"stands for the average of its {compared.members} best confirmed trials. p covers noise of seeds and "
+            "rows, and luck in tuning; it is Holm's, over all tests of the data set.</p>"
+            + table(TEST_HEADS, tests, f"Tests {place}", len(TEST_HEADS))
         )
-        parts += [f'<p class="note below">{sentence(note)}</p>' for note in group.notes]
-        if tests := group.tests:
-            parts.append(
-                f'<h3>Tests</h3><p class="note">Left minus right on {NAMES[found.split]}, {LEVEL:.0%} intervals. '
-                f"In a metric each family stands for the average of its {group.comparison.members} best confirmed "
-                "trials. p covers noise of "
-                "seeds and rows, and luck in tuning; it is Holm's, over all tests of the data set.</p>"
-            )
-            parts.append(table(HEADS, [_test(row) for row in tests], f"Tests {place}", len(HEADS)))
     if group.unconfirmed:
         parts.append(f'<p class="note below">Without a confirmed point: {escaped(", ".join(group.unconfirmed))}.</p>')
     return joined([*parts, "</section>"])
-
-
-def _test(row: dict[Any, Any]) -> list[str]:
-    def told(value: float | None) -> str:
-        return "" if value is None or math.isnan(value) else f"{value:.4g}".replace("-", MINUS)
-
-    interval = " to ".join(filter(None, (told(row["low"]), told(row["high"]))))
-    value, p = told(row["value"]), told(row["p_holm"])
-    return [row["measure"], row["left"], row["right"], value, interval, row["unit"], p, row["paired"], row["verdict"]]
-
-
-def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _ranks(found: Compared) -> str:
-    if found.ranking is None:
-        return ""
-    return joined(
-        [
-            f'<section class="run"><h2>Over {found.ranking.datasets} data sets</h2>',
-            f'<p class="note">By the hypervolume of the front. {escaped(found.ranking.sentence)} A bar joins '
-            "what cannot be told apart.</p>",
-            critical_figure(found.ranking),
-            "</section>",
-        ]
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,9 @@ from bench.atomic import write_text
 from bench.balancing import method, works_on_gradients
 from bench.errors import UserError, check_known
 from bench.frontier.comparison.beyond import Answer, answer
-from bench.frontier.comparison.compared import LEAST_DATASETS, Compared, Group, Ranking, ranking
-from bench.frontier.comparison.comparison import compare
+from bench.frontier.comparison.comparison import Compared, Comparison, Group, compare
 from bench.frontier.comparison.families import FAMILIES, FamilyPoint, families
+from bench.frontier.comparison.verdict import LEAST_DATASETS, Ranking, ranking
 from bench.frontier.pareto import resolve_reference, weakest_reference
 from bench.frontier.points import BASELINE, points_of_run
 from bench.objectives import Objective, parse
@@ -25,20 +24,6 @@ from bench.run.folder import DatasetRun, Run
 from bench.search.study import Study
 
 APART = Answer("cannot say", "This comparison cannot say: points on different data have no front in common.")
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One data set's part of a run, loaded for a comparison."""
-
-    part: DatasetRun
-    objectives: tuple[Objective, ...]
-    fingerprint: str
-    members: list[FamilyPoint]
-
-    @property
-    def reference(self) -> dict[str, float]:
-        return resolve_reference(self.objectives, self.part.dataset.reference)
 
 
 def compare_runs(runs: Sequence[Run], by: str = "balancing", metric: str | None = None, split: str = TEST) -> Compared:
@@ -59,69 +44,59 @@ def compare_runs(runs: Sequence[Run], by: str = "balancing", metric: str | None 
     names = [run.name for run in runs]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"expected runs of different names, found '{twice}' twice")
-    parts = [_read(part) for run in runs for part in run.datasets.values()]
-    together: dict[tuple[object, ...], list[_Part]] = {}
-    for part in parts:
-        data = () if by == "dataset" else (part.part.key, part.fingerprint)
+    together: dict[tuple[object, ...], list[DatasetRun]] = {}
+    for part in (part for run in runs for part in run.datasets.values()):
+        data = () if by == "dataset" else (part.key, part.fingerprint)
         together.setdefault((part.objectives, *data), []).append(part)
     groups = tuple(_group(group, by, metric, split) for group in together.values())
-    return Compared(by, split, groups, _ranking(groups), tuple(_notes(parts, by)))
+    return Compared(by, split, groups, _ranking(groups), _notes(groups, by))
 
 
-def _read(part: DatasetRun) -> _Part:
-    objectives = part.objectives
-    return _Part(part, objectives, part.fingerprint or "-", members_of(part, Study.read(part.folder), objectives))
-
-
-def _group(parts: Sequence[_Part], by: str, metric: str | None, split: str) -> Group:
-    first = parts[0]
-    objectives, seed = first.objectives, first.part.run.manifest.seed
-    metrics = None if metric is None else [parse(metric, first.part.tasks, "--metric")]
-    every = [member for part in parts for member in part.members]
-    confirmed = families([member for member in every if member.sample(objectives, split) is not None], by)
-    found = {name: members for name, members in families(every, by).items() if name in confirmed}
-    reference = weakest_reference(objectives, [part.reference for part in parts])
-    reason = "" if len(found) > 1 else _alone(list(found), by, split)
-    runs = tuple(dict.fromkeys(part.part.run.name for part in parts))
+def _group(parts: Sequence[DatasetRun], by: str, metric: str | None, split: str) -> Group:
+    objectives, run = parts[0].objectives, parts[0].run
+    every = [member for part in parts for member in members_of(part, Study.read(part.folder), objectives)]
+    all_ = families(every, by)
+    found = {name: own for name, own in all_.items() if any(each.sample(objectives, split) for each in own)}
+    reference = weakest_reference(objectives, [_reference(part) for part in parts])
+    metrics = None if metric is None else [parse(metric, parts[0].tasks, "--metric")]
+    reason = f"no point was confirmed on {NAMES[split]}"
+    if found:
+        reason = f"only one {by} has a point confirmed on {NAMES[split]}, {next(iter(found))}"
+    enough = len(found) > 1
     return Group(
-        dataset=", ".join(dict.fromkeys(part.part.key for part in parts)),
-        fingerprints=tuple(dict.fromkeys(part.fingerprint for part in parts)),
-        runs=runs,
-        comparison=None if reason else compare(found, objectives, reference, split, seed, metrics),
-        reason=reason,
-        unconfirmed=tuple(sorted(families(every, by).keys() - found.keys())),
-        answer=answer(every, objectives, reference, split, runs[0]) if by != "dataset" else APART,
+        dataset=", ".join(dict.fromkeys(part.key for part in parts)),
+        fingerprints=tuple(dict.fromkeys(part.fingerprint or "-" for part in parts)),
+        runs=tuple(dict.fromkeys(part.run.name for part in parts)),
+        answer=answer(every, objectives, reference, split, run.name) if by != "dataset" else APART,
+        comparison=compare(found, objectives, reference, split, run.manifest.seed, metrics) if enough else Comparison(),
+        reason="" if enough else f"nothing to compare: {reason}",
+        unconfirmed=tuple(name for name in all_ if name not in found),
     )
-
-
-def _alone(found: Sequence[str], by: str, split: str) -> str:
-    if not found:
-        return f"nothing to compare: no point was confirmed on {NAMES[split]}"
-    return f"nothing to compare: only one {by} has a point confirmed on {NAMES[split]}, {found[0]}"
 
 
 def _ranking(groups: Sequence[Group]) -> Ranking | None:
     """Of the families that were compared on every data set."""
-    volumes = [group.comparison.volumes for group in groups if group.comparison is not None]
-    if len({group.dataset for group in groups if group.comparison is not None}) < LEAST_DATASETS:
+    compared = [group for group in groups if not group.reason]
+    if len({group.dataset for group in compared}) < LEAST_DATASETS:
         return None
+    volumes = [{row["name"]: row["hypervolume"] for row in group.comparison.families} for group in compared]
     names = [name for name in volumes[0] if all(name in each for each in volumes)]
     return ranking(names, np.array([[each[name] for name in names] for each in volumes])) if len(names) > 1 else None
 
 
-def _notes(parts: Sequence[_Part], by: str) -> list[str]:
+def _notes(groups: Sequence[Group], by: str) -> tuple[str, ...]:
     if by == "dataset":
-        return ["Data sets differ in how hard they are: a difference between them says nothing of a method."]
-    notes = []
-    for key in dict.fromkeys(part.part.key for part in parts):
-        runs: dict[str, list[str]] = {}
-        for part in parts:
-            if part.part.key == key:
-                runs.setdefault(part.fingerprint, []).append(part.part.run.name)
-        if len(runs) > 1:
-            told = "; ".join(f"{fingerprint}: {', '.join(names)}" for fingerprint, names in runs.items())
-            notes.append(f"{key} was prepared differently, and such runs are compared apart ({told}).")
-    return notes
+        return ("Data sets differ in how hard they are: a difference between them says nothing of a method.",)
+    runs: dict[str, dict[str, list[str]]] = {}
+    for group in groups:
+        runs.setdefault(group.dataset, {}).setdefault(group.fingerprints[0], []).extend(group.runs)
+    told = {
+        dataset: "; ".join(f"{fingerprint}: {', '.join(names)}" for fingerprint, names in own.items())
+        for dataset, own in runs.items()
+        if len(own) > 1
+    }
+    apart = "was prepared differently, and such runs are compared apart"
+    return tuple(f"{dataset} {apart} ({names})." for dataset, names in told.items())
 
 
 def write_comparison(found: Compared, file: Path) -> None:
@@ -133,8 +108,11 @@ def write_comparison(found: Compared, file: Path) -> None:
 def answer_of(part: DatasetRun, study: Study) -> Answer:
     """Does any gradient method of this run lie beyond its static weights, on test? The same for every surface."""
     objectives = part.objectives
-    reference = resolve_reference(objectives, part.dataset.reference)
-    return answer(members_of(part, study, objectives), objectives, reference, TEST, part.run.name)
+    return answer(members_of(part, study, objectives), objectives, _reference(part), TEST, part.run.name)
+
+
+def _reference(part: DatasetRun) -> dict[str, float]:
+    return resolve_reference(part.objectives, part.dataset.reference)
 
 
 def members_of(part: DatasetRun, study: Study, objectives: Sequence[Objective]) -> list[FamilyPoint]:

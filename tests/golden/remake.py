@@ -248,8 +248,8 @@ def values(home: Path) -> dict[str, Any]:
 def _read(home: Path, name: str) -> dict[str, Any]:
     from bench.api import load_run
     from bench.report.embed import section_data
-    from bench.run.reporting import front_of
     from bench.run.page import view_of
+    from bench.run.reporting import front_of
     from bench.tracking.values import runs_of
 
     result = load_run(name, home)._result(None)

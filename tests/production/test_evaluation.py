@@ -14,7 +14,6 @@ from bench.data import load_card
 from bench.errors import UserError
 from bench.measure.outcomes import default_outcomes
 from bench.production.evaluation import (
-    Estimate,
     Judged,
     Judgement,
     judge,
@@ -25,6 +24,7 @@ from bench.production.evaluation import (
 from bench.production.package import Package
 from bench.production.scorer import Scorer
 from bench.progress import Silent
+from bench.results.effect import Effect
 from bench.schema import Schema, Task
 
 FUNNEL = Schema((), (), (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click")))
@@ -141,7 +141,7 @@ def test_the_served_ranking_is_judged_on_all_impressions(rng: np.random.Generato
 
 
 def outcome(name: str, gain: float, low: float, high: float) -> Judgement:
-    values = (Estimate(0.5 + gain / 2, 0.0, 1.0), Estimate(0.5, 0.0, 1.0), Estimate(gain / 2, low / 2, high / 2))
+    values = (Effect(0.5 + gain / 2, 0.0, 1.0), Effect(0.5, 0.0, 1.0), Effect(gain / 2, low / 2, high / 2))
     return Judgement(name, "larger", *values)
 
 
@@ -153,9 +153,9 @@ def test_the_sentence_says_what_is_gained_lost_equal_and_unknown() -> None:
         outcome("buy.ndcg@5", -0.05, -0.06, -0.04),
     ]
     assert sentence(found, "shop@challenger", "shop@champion") == (
-        "shop@challenger against shop@champion: like.ndcg@5 +1.2% (+0.7% to +1.7%), "
-        "but buy.ndcg@5 -5.0% (-6.0% to -4.0%), at equal click.ndcg@5 (-0.2% to +0.1%), "
-        "cannot tell for share.ndcg@5 (-2.0% to +4.0%)"
+        "shop@challenger against shop@champion: like.ndcg@5 +1.2% (+0.7 to +1.7), "
+        "but buy.ndcg@5 -5.0% (-6.0 to -4.0), at equal click.ndcg@5 -0.1% (-0.2 to +0.1), "
+        "cannot tell for share.ndcg@5 +1.0% (-2.0 to +4.0)"
     )
 
 

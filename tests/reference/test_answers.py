@@ -23,6 +23,7 @@ from bench.reference.page import document, markdown
 from bench.reference.papers import Papers, Source
 from bench.reference.table import Row, read, write
 from bench.reference.training import fusions
+from bench.results.effect import Effect
 from bench.suite import load_suite
 
 Make = Callable[..., list[Row]]
@@ -58,7 +59,7 @@ def test_no_where_all_lie_within_the_margin(simulated: Make) -> None:
 
 
 def front(what: str, verdict: Word, value: float, margin: float, unit: str) -> Front:
-    return Front("made", "mmoe", what, verdict, value, value - 1, value + 1, margin, unit, "mgda", 0.5)
+    return Front("made", "mmoe", what, verdict, Effect(value, value - 1, value + 1), margin, unit, "mgda", 0.5)
 
 
 def test_the_sentence_counts_by_unit_and_prefers_a_sure_lead() -> None:
@@ -135,8 +136,8 @@ def test_within_groups_what_a_head_alone_serves_is_compared_and_a_turned_answer_
     found = answered(rows)
     clicked, bought = (next(each for each in found.within if each.task == task) for task in ("click", "buy"))
     assert clicked.verdict == "worse"
-    assert clicked.interval.value + 0.01 == pytest.approx(
-        next(each for each in found.sharing if each.task == "click").interval.value - 0.003, abs=1e-9
+    assert clicked.effect.value + 0.01 == pytest.approx(
+        next(each for each in found.sharing if each.task == "click").effect.value - 0.003, abs=1e-9
     )
     (over, _), *_ = turned(found.sharing, found.within)
     assert (over.task, over.verdict) == ("click", "better")

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from bench.frontier.choices import Choices
-from bench.frontier.comparison.compared import COLUMNS
-from bench.report.comparison import HEADS, comparison_document
+from bench.frontier.comparison.comparison import COLUMNS, TEST_HEADS, Comparison
+from bench.report.comparison import comparison_document
 from bench.report.embed import section_data
 from bench.report.page import write_page
 from bench.report.view import View
@@ -130,11 +130,11 @@ def test_nothing_of_a_comparison_is_clipped(browser: Any, tmp_path: Path) -> Non
     doubt = "luck in tuning is not ruled out (p = 0.29 before Holm)"
     test = dict.fromkeys(COLUMNS, 0.001234) | {"measure": "purchase.ctcvr.auc", "left": "single_task"}
     test |= {"right": "conflict_free = imtl_g", "unit": "hypervolume", "paired": "by 4 seeds", "verdict": doubt}
-    group = Mock(dataset="shop", runs=("first",), tests=[test], notes=[], unconfirmed=(), answer=Mock(sentence=doubt))
-    group.comparison = Mock(families={}, members=3)
+    group = Mock(dataset="shop", runs=("first",), reason="", unconfirmed=(), answer=Mock(sentence=doubt))
+    group.comparison = Comparison(tests=(test,), members=3)
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_content(comparison_document(Mock(groups=[group], by="balancing", split="test", ranking=None, notes=[])))
-    assert page.locator(".scroll td").count() == len(HEADS)
+    assert page.locator(".scroll td").count() == len(TEST_HEADS)
     assert (
         page.evaluate("Math.max(...[...document.querySelectorAll('.scroll')].map(e => e.scrollWidth - e.clientWidth))")
         <= 0

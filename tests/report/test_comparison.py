@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from bench.frontier.comparison.beyond import Answer
-from bench.frontier.comparison.compared import Compared, Group
+from bench.frontier.comparison.comparison import Compared, Comparison, Group
 from bench.report.comparison import comparison_document
 
 
@@ -10,7 +10,7 @@ def test_the_page_has_the_answer_and_nothing_of_data_is_markup() -> None:
         "cannot say",
         "This run cannot say whether any is better: 1 static weight; `seesaw confirm <b>x --static 7` adds them.",
     )
-    group = Group("<i>shop", ("f00d",), ("first",), None, "nothing to compare", ("dwa",), said)
+    group = Group("<i>shop", ("f00d",), ("first",), said, Comparison(), "nothing to compare", ("dwa",))
     page = comparison_document(Compared("balancing", "test", (group,), None, ("a note",)))
     assert "<code>seesaw confirm &lt;b&gt;x --static 7</code> adds them." in page
     assert "&lt;i&gt;shop" in page

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from bench.frontier.comparison.compared import ranking
+from bench.frontier.comparison.verdict import ranking
 from bench.frontier.served.verdict import Verdict
 from bench.report.comparison import critical_figure
 from bench.report.page import document

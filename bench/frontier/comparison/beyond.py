@@ -32,11 +32,12 @@ from scipy.special import ndtr, stdtrit
 
 from bench.errors import listed
 from bench.frontier.comparison.families import FamilyPoint
-from bench.frontier.comparison.verdict import CANNOT_TELL, POWER, SIZE, Word, against, common_units, smallest
+from bench.frontier.comparison.verdict import CANNOT_TELL, POWER, SIZE, Word, against, smallest, unit
 from bench.frontier.pareto import lattice, steps_within
 from bench.frontier.samples import Sample
-from bench.frontier.statistics import LEVEL, differences
+from bench.frontier.statistics import Differences, differences
 from bench.objectives import Objective, in_thousandths
+from bench.results.effect import LEVEL
 
 Floats = NDArray[np.float64]
 
@@ -64,18 +65,17 @@ class Beyond:
     dominates: NDArray[np.bool_]
     margin: float
     chances: tuple[float, float]
-    needed: int | None
+    needed: int | None = None
 
     @property
-    def sure(self) -> NDArray[np.bool_]:
-        """Which points certainly lie beyond the front by more than the margin: (G,)."""
-        return np.asarray((self.low > self.margin) & self.dominates)
+    def least(self) -> Floats:
+        """Lower bounds that count: (G,), minus infinity where a point may dominate none."""
+        return np.where(self.dominates, self.low, -np.inf)
 
     @property
     def verdict(self) -> Word:
         """Whether any point lies beyond the front by more than the margin."""
-        low = np.where(self.dominates, self.low, -np.inf).max()
-        return against(self.margin, float(low), float(self.high.max()))
+        return against(self.margin, float(self.least.max()), float(self.high.max()))
 
 
 def beyond(
@@ -98,18 +98,15 @@ def beyond(
     if found is None:
         return None
     ahead = slice(len(gradient)), slice(len(gradient), None)
+    parts = {name: getattr(found, name)[ahead] for name in ("value", "seed", "data", "freedom")}
     ends = neighbours(np.array([each.mean for each in static]) * scale)
-    value, seed, data, freedom = (each[ahead] for each in (found.value, found.seed, found.data, found.freedom))
-    game = _Game(len(directions), ends, value, seed, data, freedom, questions)
-    value, replicates = game.value, min(len(each) for each in (*static, *gradient))
-
-    def chances(count: int) -> tuple[float, float]:
-        return game.with_replicates(replicates, count).chances(value, margin)
-
-    made = Beyond(value, game.low(), game.high(), game.dominates(), margin, chances(replicates), None)
+    game, now = _Game(replace(found, **parts), len(directions), ends, questions), min(map(len, (*static, *gradient)))
+    value, (low, high, dominates) = np.array([surplus(each) for each in game.by_objective]), game.bounds()
+    made = Beyond(value, low, high, dominates, margin, game.chances(value, margin))
     if made.verdict != CANNOT_TELL:
         return made
-    return replace(made, needed=smallest(lambda count: min(chances(count)) >= POWER, MOST_REPLICATES))
+    needed = smallest(lambda n: min(game.with_replicates(now, n).chances(value, margin)) >= POWER, MOST_REPLICATES)
+    return replace(made, needed=needed)
 
 
 def neighbours(points: Floats) -> NDArray[np.int64]:
@@ -130,77 +127,54 @@ def directions_of(objectives: int) -> Floats:
 class _Game:
     """Differences (G, K, W + M), gradient minus static points: first along W directions, then by objective."""
 
+    apart: Differences
     directions: int
     neighbours: NDArray[np.int64]
-    difference: Floats
-    seed: Floats
-    data: Floats
-    freedom: Floats
     questions: int
 
     @property
-    def error(self) -> Floats:
-        """Standard errors, shaped as the differences."""
-        return np.asarray(np.sqrt(self.seed + self.data))
+    def by_objective(self) -> Floats:
+        """(G, K, M)."""
+        return self.apart.value[..., self.directions :]
 
     @property
-    def value(self) -> Floats:
-        """d of each gradient point (G,), as estimated."""
-        return np.array([surplus(each) for each in self.difference[..., self.directions :]])
+    def reaches(self) -> tuple[Floats, Floats, Floats]:
+        """From differences to their bounds: to lower ones along the directions (G, K, W); to lower ones by objective
+        (G, K, M), by which a point dominates; and to upper ones by objective (G, K, M)."""
+        (points, front, columns), w = self.apart.value.shape, self.directions
+        lower, dominating, upper = (
+            stdtrit(self.apart.freedom, 1 - SIZE / together) * np.sqrt(self.apart.seed + self.apart.data)
+            for together in (points * w * self.questions, points * front * self.questions, front * (columns - w))
+        )
+        return lower[..., :w], dominating[..., w:], upper[..., w:]
 
-    def _reach(self, tests: int) -> Floats:
-        """Distance from a difference to its bound, so that `tests` bounds hold together."""
-        return np.asarray(stdtrit(self.freedom, 1 - SIZE / tests) * self.error)
-
-    @property
-    def _lowered(self) -> Floats:
-        """Reach of lower bounds along the directions (G, K, W)."""
-        tests = len(self.difference) * self.directions * self.questions
-        return self._reach(tests)[..., : self.directions]
-
-    @property
-    def _dominating(self) -> Floats:
-        """Reach of lower bounds by objective (G, K, M)."""
-        points, front, _ = self.difference.shape
-        return self._reach(points * front * self.questions)[..., self.directions :]
-
-    @property
-    def _raised(self) -> Floats:
-        """Reach of upper bounds by objective (G, K, M)."""
-        _, front, columns = self.difference.shape
-        return self._reach(front * (columns - self.directions))[..., self.directions :]
-
-    def low(self) -> Floats:
-        return np.asarray((self.difference[..., : self.directions] - self._lowered).min(axis=1).max(axis=1))
-
-    def dominates(self) -> NDArray[np.bool_]:
-        lowered = self.difference[..., self.directions :] - self._dominating
-        return np.asarray(lowered.min(axis=2).max(axis=1) > 0)
-
-    def high(self) -> Floats:
-        upper = self.difference[..., self.directions :] + self._raised
-        return np.array([_mix_of_neighbours(each, self.neighbours)[0] for each in upper])
+    def bounds(self) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """Lower and upper bounds of d, and whether a point dominates some static one, each (G,)."""
+        lower, dominating, upper = self.reaches
+        low = (self.apart.value[..., : self.directions] - lower).min(axis=1).max(axis=1)
+        high = np.array([_mix_of_neighbours(each, self.neighbours)[0] for each in self.by_objective + upper])
+        return low, high, (self.by_objective - dominating).min(axis=2).max(axis=1) > 0
 
     def with_replicates(self, now: int, count: int) -> _Game:
         """As if with `count` replicates of each point instead of `now`."""
-        freedom = self.freedom * max(count - 1, 0.5) / max(now - 1, 0.5)
-        return replace(self, seed=self.seed * (now / count), freedom=freedom)
+        freedom = self.apart.freedom * max(count - 1, 0.5) / max(now - 1, 0.5)
+        return replace(self, apart=replace(self.apart, seed=self.apart.seed * (now / count), freedom=freedom))
 
     def chances(self, value: Floats, margin: float) -> tuple[float, float]:
         """Of "yes", were every point two margins beyond the front as it is measured, and of "no", were it 0 beyond.
 
         To raise a point by c in every objective raises its d by c, from `value`. Errors are taken as Gaussian.
         """
-        raised = self.difference - value[:, None, None]
-        error = np.where(self.error > 0, self.error, 1e-12)
-        moved = raised[..., : self.directions] + 2 * margin
-        beyond = ndtr((moved - margin - self._lowered) / error[..., : self.directions]).min(axis=1).max(axis=1)
-        own = error[..., self.directions :]
-        better = ndtr((raised[..., self.directions :] + 2 * margin - self._dominating) / own).min(axis=2).max(axis=1)
+        lower, dominating, upper = self.reaches
+        raised = self.apart.value - value[:, None, None] + 2 * margin
+        error = np.maximum(np.sqrt(self.apart.seed + self.apart.data), 1e-12)
+        along, own = error[..., : self.directions], error[..., self.directions :]
+        beyond = ndtr((raised[..., : self.directions] - margin - lower) / along).min(axis=1).max(axis=1)
+        better = ndtr((raised[..., self.directions :] - dominating) / own).min(axis=2).max(axis=1)
         within = 1.0
-        for ahead, reach, wide in zip(self.difference[..., self.directions :], self._raised, own, strict=True):
-            upper = ahead - _mix_of_neighbours(ahead, self.neighbours)[0] + reach
-            high, mix = _mix_of_neighbours(upper, self.neighbours)
+        for ahead, reach, wide in zip(self.by_objective, upper, own, strict=True):
+            level = ahead - _mix_of_neighbours(ahead, self.neighbours)[0] + reach
+            high, mix = _mix_of_neighbours(level, self.neighbours)
             within *= float(ndtr((margin - high) / (mix @ wide.max(axis=1))))
         return float(np.minimum(beyond, better).max()), within
 
@@ -251,6 +225,26 @@ MARGIN_OF_WAY = 0.2
 LEAST_WEIGHTS = 7
 
 
+def scale_of(
+    objectives: Sequence[Objective], reference: Mapping[str, float], means: Floats
+) -> tuple[Floats, float, str]:
+    """By what each objective is multiplied (M,), so that a step in one counts as much as in another and more is better;
+    the margin in that unit, and the unit's name.
+
+    Thousandths where all objectives are read so; else percent of the way from the reference to the best mean.
+
+    Args:
+        means: (N, M), of all that is compared.
+    """
+    signs = np.array([objective.sign for objective in objectives])
+    if all(in_thousandths(objective.name) for objective in objectives):
+        sizes, names = zip(*map(unit, objectives), strict=True)
+        return signs / np.array(sizes), MARGIN, names[0] if len(set(names)) == 1 else "thousandths"
+    at = np.array([reference[objective.name] for objective in objectives])
+    ways = (signs * (means - at)).max(axis=0) / 100
+    return signs / np.where(ways > 0, ways, 1.0), MARGIN_OF_WAY, "% of the way from the reference to the best"
+
+
 @dataclass(frozen=True)
 class Answer:
     """The answer (yes, no, cannot tell), and the sentence that gives it.
@@ -279,61 +273,50 @@ def answer(
     measured = sorted({objective.name.partition(".")[0] for objective in objectives if objective.is_metric})
     if len(measured) == 1:
         return _silent(f"{measured[0]} is the only task measured; one task needs no balancing.")
-    static, gradient = _repeated(members, objectives, split)
-    weights = len({member.weights for member, _ in static})
+    known = [(member, own) for member in members if (own := member.sample(objectives, split)) and len(own) > 1]
+    static = [own for member, own in known if member.weights is not None]
+    gradient = [own for member, own in known if member.gradient]
+    weights = len({member.weights for member, _ in known} - {None})
     if not gradient:
         return _silent("no gradient method has a confirmed point with two replicates.", weights)
     if weights < LEAST_WEIGHTS:
         have = f"{weights} static weight{'' if weights == 1 else 's'}, at least {LEAST_WEIGHTS} are needed"
         return _silent(f"{have}; `seesaw confirm {run} --static {LEAST_WEIGHTS}` adds them.", weights)
-    means = np.array([sample.mean for _, sample in (*static, *gradient)])
-    units, unit = common_units(objectives, reference, means)
-    margin = MARGIN if all(in_thousandths(objective.name) for objective in objectives) else MARGIN_OF_WAY
-    scale = np.array([objective.sign for objective in objectives]) / units
-    found = beyond([sample for _, sample in static], [sample for _, sample in gradient], scale, margin)
+    means = np.array([sample.mean for sample in (*static, *gradient)])
+    scale, margin, of = scale_of(objectives, reference, means)
+    found = beyond(static, gradient, scale, margin)
     assert found is not None  # every point has two replicates
-    methods = [member.method for member, _ in gradient]
-    return Answer(found.verdict, _sentence(found, methods, weights, unit), weights)
+    methods = [member.method for member, _ in known if member.gradient]
+    return Answer(found.verdict, _sentence(found, methods, f"the front of {weights} static weights", of), weights)
 
 
 def _silent(reason: str, weights: int = 0) -> Answer:
-    return Answer(
-        "cannot say", f"This run cannot say whether a gradient method beats tuned static weights: {reason}", weights
-    )
+    told = f"This run cannot say whether a gradient method beats tuned static weights: {reason}"
+    return Answer("cannot say", told, weights)
 
 
-def _repeated(
-    members: Sequence[FamilyPoint], objectives: Sequence[Objective], split: str
-) -> tuple[list[tuple[FamilyPoint, Sample]], list[tuple[FamilyPoint, Sample]]]:
-    """Static and gradient points that have two replicates or more, with their samples."""
-    found = [(member, sample) for member in members if (sample := member.sample(objectives, split)) is not None]
-    found = [(member, sample) for member, sample in found if len(sample) > 1]
-    return [one for one in found if one[0].weights is not None], [one for one in found if one[0].gradient]
-
-
-def _sentence(found: Beyond, methods: Sequence[str], weights: int, unit: str) -> str:
-    front = f"the front of {weights} static weights"
-    margin = f"the margin of {found.margin:g} {unit}"
+def _sentence(found: Beyond, methods: Sequence[str], front: str, of: str) -> str:
+    size, (yes, no) = f"{found.margin:g} {of}", found.chances
     if found.verdict == "yes":
-        best = int(np.where(found.sure, found.low, -np.inf).argmax())
-        names = sorted({method for method, sure in zip(methods, found.sure, strict=True) if sure})
-        value = _value(found.value[best], found.low[best], found.high[best])
-        verb = "lies" if len(names) == 1 else "lie"
-        return f"Yes: {listed(names)} {verb} beyond {front} by more than {margin}: by {value}."
+        best, sure = int(found.least.argmax()), found.least > found.margin
+        names = sorted({method for method, one in zip(methods, sure, strict=True) if one})
+        value, verb = _value(found.value[best], found.low[best], found.high[best]), "lies" if len(names) == 1 else "lie"
+        return f"Yes: {listed(names)} {verb} beyond {front} by more than the margin of {size}: by {value}."
     value = _value(found.value.max(), found.low.max(), found.high.max())
     if found.verdict == "no":
-        return f"No: no gradient method lies beyond {front} by more than {margin}; the farthest lies {value} beyond it."
-    yes, no = found.chances
-    text = (
-        f"Cannot tell: the farthest gradient point lies {value} beyond {front}, the margin is {found.margin:g} {unit}. "
-        f"With these replicates, a run answers yes in {yes:.0%} of cases if the gradient front lies two margins "
-        f"beyond, and no in {no:.0%} if the fronts are equal"
-    )
+        far = f"the farthest lies {value} beyond it"
+        return f"No: no gradient method lies beyond {front} by more than the margin of {size}; {far}."
     if found.low.max() > found.margin:
-        return f"{text}. No gradient point is certainly better than a static one in every task: add static weights."
-    if found.needed is None:
-        return f"{text}; more replicates alone will not settle it."
-    return f"{text}; about {found.needed} replicates of each point would bring both to 80%."
+        left = ". No gradient point is certainly better than a static one in every task: add static weights."
+    elif found.needed is None:
+        left = "; more replicates alone will not settle it."
+    else:
+        left = f"; about {found.needed} replicates of each point would bring both to 80%."
+    return (
+        f"Cannot tell: the farthest gradient point lies {value} beyond {front}, the margin is {size}. "
+        f"With these replicates, a run answers yes in {yes:.0%} of cases if the gradient front lies two margins "
+        f"beyond, and no in {no:.0%} if the fronts are equal{left}"
+    )
 
 
 def _value(value: float, low: float, high: float) -> str:

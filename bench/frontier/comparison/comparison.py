@@ -20,74 +20,56 @@ values choose both; they share no seed with the replicates. k is the same for al
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import combinations
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
-from bench.frontier.comparison.families import Budget, FamilyPoint, average, budget_of, trials_of
-from bench.frontier.comparison.verdict import CANNOT_TELL, SIZE, holm, replicates_needed
+from bench.errors import listed
+from bench.frontier.comparison.beyond import Answer
+from bench.frontier.comparison.families import FamilyPoint, average, trials_of
+from bench.frontier.comparison.verdict import (
+    CANNOT_TELL,
+    SIZE,
+    Ranking,
+    Statistic,
+    best,
+    holm,
+    p_value,
+    replicates_needed,
+    tuning_luck,
+    unit,
+)
 from bench.frontier.pareto import hypervolume
 from bench.frontier.posterior import posterior_draws
 from bench.frontier.samples import Sample, seed_noise
-from bench.frontier.statistics import Interval, differences, reflected
+from bench.frontier.statistics import differences, reflected
 from bench.objectives import Objective
+from bench.plain import jsonable
+from bench.results.effect import LEVEL, Effect
 from bench.seeds import derive
 
 Floats = NDArray[np.float64]
+Row = dict[str, Any]
+"""Of a table, by column."""
 DRAWS = 1000
-
-
-def volume_differences(
-    families: Mapping[str, Sequence[Sample]],
-    objectives: Sequence[Objective],
-    reference: Mapping[str, float],
-    seed: int,
-    draws: int = DRAWS,
-) -> tuple[dict[str, float], dict[tuple[str, str], tuple[Interval, float]]]:
-    """Of each family the hypervolume, and of each pair left minus right, and p that it is 0.
-
-    Without what is known of the noise, hypervolumes are of the means, bias and all, and there are no pairs.
-
-    Args:
-        families: by name at least one configuration each; metrics as `objectives`.
-    """
-    every = [sample for members in families.values() for sample in members]
-    noise = seed_noise(every) if every else None
-    seen = {
-        name: hypervolume(np.array([each.mean for each in members]), objectives, reference)
-        for name, members in families.items()
-    }
-    if noise is None:
-        return seen, {}
-    drawn, freedom = posterior_draws(every, noise, seed, draws), float(np.median(noise.freedom))
-    moved, first = {}, 0
-    for name, members in families.items():
-        part = drawn[:, first : first + len(members)]
-        moved[name] = np.array([hypervolume(draw, objectives, reference) for draw in part])
-        first += len(members)
-    found = {}
-    for left, right in combinations(families, 2):
-        gap = reflected(seen[left] - seen[right], moved[left] - moved[right])
-        p = 2 * float(stats.t.sf(abs(gap.value) / gap.seed, freedom)) if gap.seed > 0 else float(gap.value == 0)
-        found[left, right] = gap, p
-    return {name: reflected(seen[name], moved[name]).value for name in families}, found
+UNKNOWN = Effect(math.nan)
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """The difference of two families in one measure.
+    """The difference of two families in one measure; NaN where nothing is known of the noise.
 
     Attributes:
         objective: what is measured; None for the hypervolume of the fronts.
-        value: left less right; None where nothing is known of the noise, as are the interval and `noise` then.
-        interval: at `bench.frontier.statistics.LEVEL`.
+        effect: left less right.
         noise: p-value that noise of seeds and rows explains the difference.
-        tuning: p-value that luck in tuning does; None where noise does already.
-        adjusted: the larger of both, by Holm over all tests of the comparison.
         shared: seeds that both sides share; fewer than two are not paired.
         needed: replicates of each point that would rule out noise if the true difference equalled the estimate.
     """
@@ -95,43 +77,39 @@ class Contrast:
     left: str
     right: str
     objective: Objective | None
-    value: float | None
-    interval: tuple[float, float] | None
-    noise: float | None
-    tuning: float | None = None
-    adjusted: float | None = None
+    effect: Effect = UNKNOWN
+    noise: float = math.nan
     shared: int = 0
     needed: int | None = None
 
     @property
-    def merit(self) -> float:
-        """The value, larger where left is better."""
-        return (self.value or 0.0) * (1.0 if self.objective is None else self.objective.sign)
+    def sign(self) -> float:
+        """1 where left is better, -1 where right is."""
+        return math.copysign(1.0, self.effect.value * (1 if self.objective is None else self.objective.sign))
 
-    @property
-    def p(self) -> float | None:
-        """The larger of both p-values."""
-        return self.noise if self.noise is None or self.tuning is None else max(self.noise, self.tuning)
+    def row(self, tuning: float, p: float, adjusted: float) -> Row:
+        """Itself in the table of tests, its effect in the unit that stands beside it.
 
-    @property
-    def verdict(self) -> str:
-        """Which family is better, or why it cannot be told."""
-        if self.adjusted is not None and self.adjusted < SIZE:
-            return f"{self.left if self.merit > 0 else self.right} is better"
-        if self.noise is None:
-            doubt = "no point has two replicates"
-        elif self.tuning is not None and self.tuning > self.noise:
-            doubt = f"luck in tuning is not ruled out (p = {self.tuning:.2g} before Holm)"
-        else:
-            doubt = f"about {self.needed} replicates would" if self.needed else ""
-        return f"{CANNOT_TELL}: {doubt}" if doubt else CANNOT_TELL
-
-
-def sample_of(member: FamilyPoint, objectives: Sequence[Objective], split: str) -> Sample:
-    """The sample of a confirmed member."""
-    found = member.sample(objectives, split)
-    assert found is not None
-    return found
+        Args:
+            tuning: p-value that luck in tuning explains the difference; NaN where noise does already.
+            p: the larger of both p-values.
+            adjusted: the same by Holm over all tests of the comparison.
+        """
+        measure = "hypervolume" if self.objective is None else self.objective.name
+        size, name = (1.0, measure) if self.objective is None else unit(self.objective)
+        doubt = f": about {self.needed} replicates would" if self.needed else ""
+        if math.isnan(self.noise):
+            doubt = ": no point has two replicates"
+        elif tuning > self.noise:
+            doubt = f": luck in tuning is not ruled out (p = {tuning:.2g} before Holm)"
+        better = f"{self.left if self.sign > 0 else self.right} is better"
+        return (
+            {"measure": measure, "left": self.left, "right": self.right}
+            | {end: value / size for end, value in self.effect.to_json().items()}
+            | {"unit": name, "p": p, "p_noise": self.noise, "p_tuning": tuning, "p_holm": adjusted}
+            | {"paired": f"by {self.shared} seeds" if self.shared > 1 else ""}
+            | {"verdict": better if adjusted < SIZE else f"{CANNOT_TELL}{doubt}"}
+        )
 
 
 def by_metric(
@@ -142,99 +120,69 @@ def by_metric(
     datasets = list(dict.fromkeys(each.dataset for members in families.values() for each in members))
     for name, members in families.items():
         seen = [
-            (objective.sign * value[0], at)
+            (objective.sign * value[0], at, own)
             for at, each in enumerate(members)
-            if (value := each.searched([objective])) and each.sample([objective], split)
+            if (value := each.searched([objective])) and (own := each.sample([objective], split))
         ]
-        chosen = [members[at] for _, at in sorted(seen, reverse=True)[:k]]
+        chosen = sorted(seen, key=itemgetter(0, 1), reverse=True)[:k]
         if len(chosen) == k:
-            found = average([sample_of(each, [objective], split) for each in chosen])
-            place = datasets.index(chosen[0].dataset)  # resample b is other rows on other data: unpaired by a shift
+            found = average([own for _, _, own in chosen])
+            place = datasets.index(members[chosen[0][1]].dataset)
+            # resample b is other rows on other data: unpaired by a shift
             averages[name] = replace(found, deviations=np.roll(found.deviations, place, axis=1))
-    pairs = list(combinations(range(len(averages)), 2))
-    names, between = list(averages), differences(list(averages.values())) if averages else None
+    between, pairs = differences(list(averages.values())), list(combinations(enumerate(averages), 2))
     if between is None:
-        return [Contrast(names[i], names[j], objective, None, None, None) for i, j in pairs]
+        return [Contrast(left, right, objective) for (_, left), (_, right) in pairs]
     tests = []
-    for i, j in pairs:
-        of, shared = between.intervals(i, j)[0], int(between.shared[i, j])
-        error = math.hypot(of.seed, of.data)
-        p = 2 * float(stats.t.sf(abs(of.value) / error, of.freedom)) if error > 0 else float(of.value == 0)
-        now = min(len(averages[names[at]]) for at in (i, j))
-        needed = replicates_needed(of.value, of.seed**2, of.data**2, of.freedom, now, max(1, len(pairs)))
-        tests.append(
-            Contrast(names[i], names[j], objective, of.value, (of.low, of.high), p, shared=shared, needed=needed)
-        )
+    for (i, left), (j, right) in pairs:
+        (effect,), now = between.intervals(i, j), min(len(averages[name]) for name in (left, right))
+        seed, data, freedom = (float(each[i, j, 0]) for each in (between.seed, between.data, between.freedom))
+        noise = p_value(effect.value, math.sqrt(seed + data), freedom)
+        needed = replicates_needed(effect.value, seed, data, freedom, now, len(pairs))
+        tests.append(Contrast(left, right, objective, effect, noise, int(between.shared[i, j]), needed))
     return tests
 
 
-@dataclass(frozen=True)
-class _Fronts:
-    """How fronts are measured: by objectives, up to a complete reference, on a split; and the seed of the draws."""
+def by_front(
+    families: Mapping[str, Sequence[Sample]], volume: Statistic, seed: int, draws: int = DRAWS
+) -> tuple[dict[str, float], list[Contrast]]:
+    """The hypervolume of each family's front, and all pairs of families by it.
 
-    objectives: Sequence[Objective]
-    reference: Mapping[str, float]
-    split: str
-    seed: int
+    Without what is known of the noise, hypervolumes are of the means, bias and all.
 
-    def samples(self, members: Sequence[FamilyPoint]) -> list[Sample]:
-        return [sample_of(each, self.objectives, self.split) for each in members]
+    Args:
+        families: by name at least one configuration each.
+        volume: of values (N, M).
+    """
+    every = [sample for members in families.values() for sample in members]
+    means = {name: np.array([each.mean for each in members]) for name, members in families.items()}
+    noise, seen = seed_noise(every), {name: volume(own) for name, own in means.items()}
+    if noise is None:
+        return seen, [Contrast(left, right, None) for left, right in combinations(families, 2)]
+    drawn, freedom = posterior_draws(every, noise, seed, draws), float(np.median(noise.freedom))
+    ends = np.cumsum([len(members) for members in families.values()])[:-1]
+    moved = {
+        name: np.array([volume(draw) for draw in part])
+        for name, part in zip(families, np.split(drawn, ends, axis=1), strict=True)
+    }
+    tests = []
+    for left, right in combinations(families, 2):
+        apart = moved[left] - moved[right]
+        effect = reflected(seen[left] - seen[right], apart)
+        tests.append(Contrast(left, right, None, effect, p_value(effect.value, float(apart.std(ddof=1)), freedom)))
+    return {name: reflected(seen[name], moved[name]).value for name in families}, tests
 
-    def volume(self, values: Floats) -> float:
-        return hypervolume(values, self.objectives, self.reference)
 
-
-def by_front(families: Mapping[str, Sequence[FamilyPoint]], fronts: _Fronts) -> tuple[dict[str, float], list[Contrast]]:
-    """The hypervolume of each family's front, and all pairs of families by it."""
-    k = min(map(len, families.values()), default=0)
-    samples = {name: fronts.samples(_spanning(members, fronts, k)) for name, members in families.items()}
-    volumes, found = volume_differences(samples, fronts.objectives, fronts.reference, fronts.seed)
-    if not found:
-        return volumes, [Contrast(left, right, None, None, None, None) for left, right in combinations(families, 2)]
-    return volumes, [Contrast(*pair, None, gap.value, (gap.low, gap.high), p) for pair, (gap, p) in found.items()]
-
-
-def _spanning(members: Sequence[FamilyPoint], fronts: _Fronts, k: int) -> list[FamilyPoint]:
-    """Those k members, one after the other, that add most to the hypervolume of the search's values."""
-    values = np.array([member.searched(fronts.objectives) for member in members])
+def _spanning(
+    members: Sequence[tuple[FamilyPoint, Sample]], objectives: Sequence[Objective], volume: Statistic, k: int
+) -> list[Sample]:
+    """Of those k members, one after the other, that add most to the hypervolume of the search's values."""
+    values = np.array([member.searched(objectives) for member, _ in members])
     chosen: list[int] = []
     for _ in range(k):
         rest = [at for at in range(len(members)) if at not in chosen]
-        chosen.append(max(rest, key=lambda at: fronts.volume(values[[*chosen, at]])))
-    return [members[at] for at in chosen]
-
-
-Statistic = Callable[[Floats], float]
-
-ENOUGH = 20
-
-
-def tuning_luck(left: Floats, right: Floats, statistic: Statistic, sign: float, seed: int, most: int) -> float:
-    """Two-sided p-value of the difference of a statistic between two families, in the direction that `sign` says.
-
-    It stops at `ENOUGH` differences as large as the one seen (Besag and Clifford, Biometrika 1991), else after
-    `most`: no p-value is smaller than 2 / (most + 1).
-
-    Args:
-        left, right: values of the search (n, M) of each trial.
-        sign: +1 where left is said to be better, -1 where right is, of values for which larger is better.
-    """
-    rng, pooled, n = np.random.default_rng(seed), np.concatenate([left, right]), len(left)
-    seen = sign * (statistic(left) - statistic(right))
-    if seen <= 0:
-        return 1.0
-    hits = 0
-    for step in range(1, most + 1):
-        order = rng.permutation(len(pooled))
-        hits += sign * (statistic(pooled[order[:n]]) - statistic(pooled[order[n:]])) >= seen
-        if hits == ENOUGH:
-            return min(1.0, 2 * hits / step)
-    return 2 * (hits + 1) / (most + 1)
-
-
-def best(k: int) -> Statistic:
-    """The mean of the k largest of values (n, 1), all of them where there are fewer."""
-    return lambda values: float(np.sort(values[:, 0])[-k:].mean())
+        chosen.append(max(rest, key=lambda at: volume(values[[*chosen, at]])))
+    return [members[at][1] for at in chosen]
 
 
 MOST_MEMBERS = 3
@@ -243,24 +191,21 @@ MOST_MEMBERS = 3
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result of a comparison on one data set.
+    """The result of a comparison on one data set, as the tables that all surfaces show.
 
     Attributes:
-        families: confirmed members by name.
-        volumes: hypervolume of each family: of a tested one as the test of fronts has it, else of all confirmed points.
-        tested: families of which two trials or more are confirmed: only those are tested.
+        families: a row for each confirmed family: its name, the search's cost (`trials` with a result and
+            `training_samples`), its confirmed `points` and the `hypervolume` of its front: of a tested family as the
+            test of fronts has it, else of all confirmed points.
+        tests: a row for each, see `Contrast.row`, the smallest p first.
         members: for how many of its best members a family stands in a test of a metric.
-        gain: how many times fewer seeds pairing needs; 1 where no seeds are shared.
-        tests: the smallest p first.
+        notes: what to know: hypervolumes, unequal budgets, families that are not tested, what pairing by seed gained.
     """
 
-    families: dict[str, list[FamilyPoint]]
-    budgets: dict[str, Budget]
-    volumes: dict[str, float]
-    tested: tuple[str, ...]
-    members: int
-    gain: float
-    tests: tuple[Contrast, ...]
+    families: tuple[Row, ...] = ()
+    tests: tuple[Row, ...] = ()
+    members: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def compare(
@@ -271,7 +216,7 @@ def compare(
     seed: int,
     metrics: Sequence[Objective] | None = None,
 ) -> Comparison:
-    """Compares families by their confirmed trials.
+    """Compares families by their confirmed trials; those of which two trials or more are confirmed are tested.
 
     In a metric a family stands for the average of its best members by the search's own value, which shares no seed with
     the replicates; as many of each family, at most `MOST_MEMBERS`.
@@ -282,60 +227,168 @@ def compare(
         seed: of the draws behind the hypervolumes' intervals, and of permutations.
         metrics: other metrics than the objectives to test one by one.
     """
+    volume = partial(hypervolume, objectives=objectives, reference=reference)
     confirmed = {
-        name: [each for each in members if each.sample(objectives, split) is not None]
+        name: [(each, own) for each in members if (own := each.sample(objectives, split))]
         for name, members in families.items()
     }
-    searched = {
-        name: [each for each in members if each.searched(objectives) is not None] for name, members in confirmed.items()
-    }
-    tested = tuple(name for name, members in searched.items() if len(members) > 1)
-    compared = {name: searched[name] for name in tested}
-    k = min([MOST_MEMBERS, *map(len, compared.values())])
-    fronts = _Fronts(objectives, reference, split, seed)
-    tests = [test for objective in metrics or objectives for test in by_metric(compared, objective, split, k)]
-    samples = {name: fronts.samples(members) for name, members in confirmed.items()}
-    volumes = {name: fronts.volume(np.array([each.mean for each in own])) for name, own in samples.items()}
-    if len({each.dataset for members in confirmed.values() for each in members}) == 1:
-        own, contrasts = by_front(compared, fronts)
-        volumes, tests = volumes | own, tests + contrasts
-    permutations = max(999, math.ceil(4 * len(tests) / SIZE))  # Holm leaves the smallest p SIZE / tests
-    tests = [_with_luck(test, families, fronts, k, permutations) for test in tests]
-    every = differences([each for own in samples.values() for each in own])
+    searched = {name: [pair for pair in own if pair[0].searched(objectives)] for name, own in confirmed.items()}
+    tested = {name: own for name, own in searched.items() if len(own) > 1}
+    sizes = [len(own) for own in tested.values()]
+    k = min([MOST_MEMBERS, *sizes])
+    members = {name: [each for each, _ in own] for name, own in tested.items()}
+    tests = [test for objective in metrics or objectives for test in by_metric(members, objective, split, k)]
+    volumes = {name: volume(np.array([each.mean for _, each in own])) for name, own in confirmed.items()}
+    if one := len({each.dataset for own in confirmed.values() for each, _ in own}) == 1:
+        spanning = {name: _spanning(own, objectives, volume, min(sizes)) for name, own in tested.items()}
+        of_tested, contrasts = by_front(spanning, volume, seed)
+        volumes, tests = volumes | of_tested, tests + contrasts
+    most = max(999, math.ceil(4 * len(tests) / SIZE))  # Holm leaves the smallest p SIZE / tests
+    luck = [
+        _luck(test, families, objectives, best(k, each.sign) if (each := test.objective) else volume, seed, most)
+        if test.noise < SIZE
+        else math.nan
+        for test in tests
+    ]
+    p = np.fmax([test.noise for test in tests], luck)
+    columns, order = (luck, p.tolist(), holm(p).tolist()), np.argsort(p, kind="stable")
+    every = differences([sample for own in confirmed.values() for _, sample in own])
+    rows = tuple(_family(name, families[name], own, volumes[name]) for name, own in confirmed.items())
+    gain = 1.0 if every is None else float(every.gain.min())
     return Comparison(
-        families=confirmed,
-        budgets={name: budget_of(members) for name, members in families.items()},
-        volumes=volumes,
-        tested=tested,
+        families=rows,
+        tests=tuple(tests[at].row(*(column[at] for column in columns)) for at in order),
         members=k,
-        gain=1.0 if every is None else float(every.gain.min()),
-        tests=_adjusted(tests),
+        notes=_notes(rows, list(tested), one and len(tested) > 1, gain),
     )
 
 
-def _with_luck(
-    test: Contrast, families: Mapping[str, Sequence[FamilyPoint]], fronts: _Fronts, k: int, permutations: int
-) -> Contrast:
-    """The test with its p-value of luck in tuning, where noise does not explain it already."""
-    if test.noise is None or test.noise >= SIZE:
-        return test
-    of = fronts.objectives if test.objective is None else [test.objective]
+def _luck(
+    test: Contrast,
+    families: Mapping[str, Sequence[FamilyPoint]],
+    objectives: Sequence[Objective],
+    statistic: Statistic,
+    seed: int,
+    most: int,
+) -> float:
+    """P-value that luck in tuning explains a difference."""
+    about, of = ("front", objectives) if test.objective is None else (test.objective.name, [test.objective])
     left, right = (
-        np.array([value for each in trials_of(families[name]) if (value := each.searched(of)) is not None])
+        np.array([value for each in trials_of(families[name]) if (value := each.searched(of))])
         for name in (test.left, test.right)
     )
-    about = "front" if test.objective is None else test.objective.name
-    purpose = derive(fronts.seed, "tuning", test.left, test.right, about)
-    if test.objective is None:
-        statistic: Statistic = fronts.volume
-    else:
-        statistic, left, right = best(k), test.objective.sign * left, test.objective.sign * right
-    sign = math.copysign(1.0, test.merit)
-    return replace(test, tuning=tuning_luck(left, right, statistic, sign, purpose, permutations))
+    purpose = derive(seed, "tuning", test.left, test.right, about)
+    return tuning_luck(left, right, statistic, test.sign, purpose, most)
 
 
-def _adjusted(tests: Sequence[Contrast]) -> tuple[Contrast, ...]:
-    known = [test.p for test in tests if test.p is not None]
-    adjusted = iter(holm(np.array(known)).tolist())
-    made = [test if test.p is None else replace(test, adjusted=next(adjusted)) for test in tests]
-    return tuple(sorted(made, key=lambda test: math.inf if test.p is None else test.p))
+def _family(
+    name: str, members: Sequence[FamilyPoint], confirmed: Sequence[tuple[FamilyPoint, Sample]], volume: float
+) -> Row:
+    trials = trials_of(members)
+    return {
+        "name": name,
+        "trials": len(trials),
+        "training_samples": int(sum(each.point.speed.get("samples_trained", 0) for each in trials)),
+        "points": [{"run": m.run, "trial": m.point.number, "until": m.point.until} for m, _ in confirmed],
+        "hypervolume": volume,
+    }
+
+
+def _notes(families: Sequence[Row], tested: Sequence[str], fronts: bool, gain: float) -> tuple[str, ...]:
+    """Those that apply; `fronts` were compared or not, and pairing needs `gain` times fewer seeds, 1 where none is."""
+    trials = {row["name"]: row["trials"] for row in families}
+    counts = {name: trials[name] for name in tested}
+    single = [row for row in families if row["name"] not in tested and row["trials"] > 1]
+    lone = [name for name, count in trials.items() if count == 1]
+    unequal = ", ".join(f"{name} {count}" for name, count in counts.items()) if len(set(counts.values())) > 1 else ""
+    notes = [
+        f"A hypervolume of {listed(tested)} is that of the test: of as many trials each, and without the bias from "
+        "noise. The others have all their points and the bias."
+        if fronts
+        else "",
+        f"Budgets are unequal ({unequal} trials): more trials find better points in any family." if unequal else "",
+        f"Not tested, as only one point is confirmed: {listed([row['name'] for row in single])}. "
+        f"`seesaw confirm {single[0]['points'][0]['run']} --members 2` confirms two of each family."
+        if single
+        else "",
+        f"Not tested, as there is only one trial: {listed(lone)}." if lone else "",
+        f"Paired by seed: as good as {gain:.3g} times the seeds." if 1 < gain < math.inf else "",
+    ]
+    return tuple(filter(None, notes))
+
+
+COLUMNS = ["dataset", "measure", "left", "right", "value", "low", "high", "unit"]
+COLUMNS += ["p", "p_noise", "p_tuning", "p_holm", "paired", "verdict"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs on the same data with the same objectives.
+
+    Attributes:
+        dataset: its name; `fingerprints` of its stores, one unless data sets are what is compared.
+        comparison: empty where fewer than two families have a confirmed point; `reason` says so then.
+        unconfirmed: families without one, which cannot be compared.
+    """
+
+    dataset: str
+    fingerprints: tuple[str, ...]
+    runs: tuple[str, ...]
+    answer: Answer
+    comparison: Comparison
+    reason: str
+    unconfirmed: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Its part of the document of `seesaw compare --json`."""
+        found = {**vars(self), **vars(self.comparison), "answer": self.answer.to_json()}
+        return {key: value for key, value in found.items() if key not in ("comparison", "members")}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The comparison of all groups.
+
+    Attributes:
+        by: what makes the families; `split` where they were compared.
+        ranking: of families by the hypervolumes of their fronts, where there are data sets enough.
+    """
+
+    by: str
+    split: str
+    groups: tuple[Group, ...]
+    ranking: Ranking | None
+    notes: tuple[str, ...]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row for each test, in the order of the groups; values in the unit that stands beside them."""
+        rows = [{"dataset": group.dataset, **row} for group in self.groups for row in group.comparison.tests]
+        return pd.DataFrame(rows, columns=COLUMNS)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `seesaw compare --json`."""
+        ranked, groups = self.ranking and asdict(self.ranking), [group.to_json() for group in self.groups]
+        found: dict[str, Any] = jsonable(vars(self) | {"level": LEVEL, "groups": groups, "ranking": ranked})
+        return found
+
+
+FAMILY_HEADS = ("trials", "training samples", "confirmed points", "hypervolume")
+TEST_HEADS = ("measure", "left", "right", "left minus right", "interval", "unit", "p (Holm)", "paired", "verdict")
+
+
+def family_rows(found: Comparison) -> list[tuple[str, int, int, int, float]]:
+    """Of each family its name, and what `FAMILY_HEADS` says."""
+    return [
+        (row["name"], row["trials"], row["training_samples"], len(row["points"]), row["hypervolume"])
+        for row in found.families
+    ]
+
+
+def texts_of(test: Row, minus: str = "-") -> list[str]:
+    """What `TEST_HEADS` says of a test; empty where it is unknown."""
+    forms = {"value": "+.4g", "low": "+.4g", "high": "+.4g", "p_holm": ".4g"}
+    told = {at: "" if math.isnan(test[at]) else f"{test[at]:{form}}".replace("-", minus) for at, form in forms.items()}
+    interval = " to ".join(filter(None, (told["low"], told["high"])))
+    names = [test["measure"], test["left"], test["right"], told["value"], interval]
+    return [*names, test["unit"], told["p_holm"], test["paired"], test["verdict"]]

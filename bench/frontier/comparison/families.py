@@ -60,24 +60,10 @@ def families(members: Iterable[FamilyPoint], by: str) -> dict[str, list[FamilyPo
     return dict(sorted(found.items()))
 
 
-@dataclass(frozen=True)
-class Budget:
-    """The search's cost of a family: trials with a result, and training samples of all of them."""
-
-    trials: int
-    samples: int
-
-
 def trials_of(members: Iterable[FamilyPoint]) -> list[FamilyPoint]:
     """Each trial of the search once, as it was trained longest."""
     found = {(each.run, each.dataset, each.point.number): each for each in members if each.point.role == "trial"}
     return list(found.values())
-
-
-def budget_of(members: Iterable[FamilyPoint]) -> Budget:
-    """What was spent on these members."""
-    trials = trials_of(members)
-    return Budget(len(trials), int(sum(each.point.speed.get("samples_trained", 0) for each in trials)))
 
 
 def average(samples: Sequence[Sample]) -> Sample:
@@ -86,12 +72,10 @@ def average(samples: Sequence[Sample]) -> Sample:
     Otherwise the first replicates are averaged, the second, and so on; such averages are paired with none.
     """
     common = sorted(set.intersection(*(set(each.seeds) for each in samples)))
-    if len(common) > 1:
-        rows = [[each.seeds.index(seed) for seed in common] for each in samples]
-        seeds = tuple(common)
-    else:
-        rows, seeds = [list(range(min(map(len, samples))))] * len(samples), ()
+    rows = [[each.seeds.index(seed) for seed in common] for each in samples]
+    if len(common) < 2:
+        rows, common = [list(range(min(map(len, samples))))] * len(samples), []
     b = min(each.deviations.shape[1] for each in samples)
-    values = np.mean([each.values[at] for each, at in zip(samples, rows, strict=True)], axis=0)
-    moved = np.mean([each.deviations[at][:, :b] for each, at in zip(samples, rows, strict=True)], axis=0)
-    return Sample(values, moved, seeds, samples[0].freedom)
+    own = [(each.values[at], each.deviations[at][:, :b]) for each, at in zip(samples, rows, strict=True)]
+    values, moved = (np.mean(part, axis=0) for part in zip(*own, strict=True))
+    return Sample(values, moved, tuple(common), samples[0].freedom)

@@ -1,17 +1,27 @@
-"""Verdicts from estimates and their uncertainty: significance, many tests at once, replicates needed, and units."""
+"""Verdicts from estimates and their uncertainty: significance, luck in tuning, many tests at once, replicates needed,
+ranks over data sets, and units.
+
+Ranks have Friedman's test and Nemenyi's critical difference. Demšar, Statistical Comparisons of Classifiers over
+Multiple Data Sets, JMLR 2006.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from bench.errors import listed
 from bench.objectives import Objective, in_thousandths, metric_of
 
+Floats = NDArray[np.float64]
+Statistic = Callable[[Floats], float]
 SIZE = 0.05
 """Error rate of a verdict."""
 CANNOT_TELL = "cannot tell"
@@ -24,6 +34,11 @@ def against(margin: float, low: float, high: float) -> Word:
     if low > margin:
         return "yes"
     return "no" if high < margin else "cannot tell"
+
+
+def p_value(value: float, error: float, freedom: float) -> float:
+    """Two-sided, by Student's t, of a value with a standard error that in truth is 0."""
+    return 2 * float(stats.t.sf(abs(value) / error, freedom)) if error > 0 else float(value == 0)
 
 
 POWER = 0.8
@@ -44,11 +59,9 @@ def replicates_needed(value: float, seed: float, data: float, freedom: float, no
     """
     if value == 0 or seed <= 0 or now < 2:
         return None
-
-    def enough(n: int) -> bool:
-        return _power(value, seed * now / n + data, freedom * (n - 1) / (now - 1), tests) >= POWER
-
-    return smallest(enough, MOST_REPLICATES)
+    return smallest(
+        lambda n: _power(value, seed * now / n + data, freedom * (n - 1) / (now - 1), tests) >= POWER, MOST_REPLICATES
+    )
 
 
 def rows_needed(value: float, seed: float, data: float, freedom: float, tests: int) -> int | None:
@@ -64,53 +77,134 @@ def _power(value: float, variance: float, freedom: float, tests: int) -> float:
 
 def smallest(enough: Callable[[int], bool], most: int) -> int | None:
     """The smallest number from 2 to `most` that is enough, where more never is less so; None where none is."""
-    if not enough(most):
-        return None
-    low, high = 1, most
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    return 2 + bisect_left(range(2, most), True, key=enough) if enough(most) else None
 
 
-def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Adjusted p-values (N,) of N tests, in their order; to be held against the size of one test.
+def holm(p: Floats) -> Floats:
+    """Adjusted p-values (N,) of N tests, in their order; to be held against the size of one test. NaN is no test.
 
     Holm, Scandinavian Journal of Statistics 1979: whatever depends on what, the chance of any false alarm is at most
     that size, and no test loses by it against Bonferroni's.
     """
     order = np.argsort(p, kind="stable")
-    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(steps, 1.0)
-    return adjusted
+    steps = np.maximum.accumulate(p[order] * (np.count_nonzero(~np.isnan(p)) - np.arange(len(p))))
+    return np.minimum(steps, 1.0)[np.argsort(order)]
 
 
-Floats = NDArray[np.float64]
+ENOUGH = 20
+
+
+def tuning_luck(left: Floats, right: Floats, statistic: Statistic, sign: float, seed: int, most: int) -> float:
+    """Two-sided p-value of the difference of a statistic between two families, in the direction that `sign` says.
+
+    It stops at `ENOUGH` differences as large as the one seen (Besag and Clifford, Biometrika 1991), else after
+    `most`: no p-value is smaller than 2 / (most + 1).
+
+    Args:
+        left, right: values of the search (n, M) of each trial.
+        sign: +1 where left is said to be better, -1 where right is, of values for which larger is better.
+    """
+    rng, pooled, n = np.random.default_rng(seed), np.concatenate([left, right]), len(left)
+    seen = sign * (statistic(left) - statistic(right))
+    if seen <= 0:
+        return 1.0
+    hits = 0
+    for step in range(1, most + 1):
+        order = rng.permutation(len(pooled))
+        hits += sign * (statistic(pooled[order[:n]]) - statistic(pooled[order[n:]])) >= seen
+        if hits == ENOUGH:
+            return min(1.0, 2 * hits / step)
+    return 2 * (hits + 1) / (most + 1)
+
+
+def best(k: int, sign: float = 1.0) -> Statistic:
+    """The mean of the k largest of values (n, 1) times a sign, of all of them where there are fewer."""
+    return lambda values: float(np.sort(sign * values[:, 0])[-k:].mean())
+
+
+LEAST_DATASETS = 5
+"""With fewer, hardly any order of ranks could be told from chance."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Mean ranks over data sets, with their test.
+
+    Attributes:
+        names: methods, the best mean rank first; `ranks` are theirs, from 1.
+        p: of Friedman's test that all methods are alike.
+        critical: two mean ranks farther apart differ, by Nemenyi's test at `SIZE`.
+        cliques: largest groups, as places (first, last) in `names`, in which no two differ.
+    """
+
+    names: tuple[str, ...]
+    ranks: tuple[float, ...]
+    datasets: int
+    p: float
+    critical: float
+    cliques: tuple[tuple[int, int], ...]
+
+    @property
+    def sentence(self) -> str:
+        """What it says."""
+        over = f"over {self.datasets} data sets (Friedman p = {self.p:.3g}; critical difference {self.critical:.2f})"
+        if self.p >= SIZE:
+            return f"Cannot tell: the mean ranks {over} do not differ more than by chance."
+        alike = [
+            name for name, rank in zip(self.names, self.ranks, strict=True) if rank - self.ranks[0] <= self.critical
+        ]
+        if len(alike) == 1:
+            return f"{alike[0]} has the best mean rank {over}, and is told from all others."
+        return f"{alike[0]} has the best mean rank {over}, and cannot be told from {listed(alike[1:])}."
+
+
+def critical_difference(methods: int, datasets: int) -> float:
+    """Nemenyi's, of mean ranks; the studentised range over sqrt(2), Demšar's table 5."""
+    q = float(stats.studentized_range.ppf(1 - SIZE, methods, np.inf)) / math.sqrt(2)
+    return q * math.sqrt(methods * (methods + 1) / (6 * datasets))
+
+
+def ranking(names: Sequence[str], merits: Floats) -> Ranking:
+    """Ranks of merits (datasets, methods), larger is better; equals share their mean rank.
+
+    At least two data sets and two methods, all finite.
+    """
+    mean = stats.rankdata(-merits, axis=1).mean(axis=0)
+    order = np.lexsort((np.array(names), mean))
+    ranks = mean[order]
+    critical = critical_difference(len(names), len(merits))
+    return Ranking(
+        names=tuple(names[i] for i in order),
+        ranks=tuple(map(float, ranks)),
+        datasets=len(merits),
+        p=_friedman(merits),
+        critical=critical,
+        cliques=_cliques(ranks, critical),
+    )
+
+
+def _friedman(merits: Floats) -> float:
+    if (merits == merits[:, :1]).all():
+        return 1.0
+    if merits.shape[1] > 2:
+        return float(stats.friedmanchisquare(*merits.T).pvalue)
+    wins, losses = (int((sign * (merits[:, 0] - merits[:, 1]) > 0).sum()) for sign in (1, -1))
+    return float(stats.binomtest(wins, wins + losses).pvalue)  # of two methods it is the sign test
+
+
+def _cliques(ranks: Floats, critical: float) -> tuple[tuple[int, int], ...]:
+    found: list[tuple[int, int]] = []
+    for first in range(len(ranks)):
+        last = int(np.flatnonzero(ranks - ranks[first] <= critical)[-1])
+        if last > first and (not found or last > found[-1][1]):
+            found.append((first, last))
+    return tuple(found)
+
+
 SHORT = {"auc": "AUC", "gauc": "GAUC", "gauc_positives": "GAUC by positives", "ne": "NE", "ece": "ECE"}
 
 
 def unit(objective: Objective) -> tuple[float, str]:
     """The number by which a difference is divided before it is printed, and the unit's name."""
-    metric = metric_of(objective.name)
-    if not in_thousandths(objective.name):
-        return 1.0, objective.name.removeprefix("cost/") if not objective.is_metric else metric
-    return 1e-3, f"{SHORT.get(metric, metric)} x 1000"
-
-
-def common_units(objectives: Sequence[Objective], reference: Mapping[str, float], means: Floats) -> tuple[Floats, str]:
-    """Units (M,) in which a step in one objective counts as much as in another, and their name.
-
-    Thousandths where all objectives are read so; else percent of the way from the reference to the best mean.
-
-    Args:
-        means: (N, M), of all that is compared.
-    """
-    units = [unit(objective) for objective in objectives]
-    if all(in_thousandths(objective.name) for objective in objectives):
-        names = list(dict.fromkeys(name for _, name in units))
-        return np.array([size for size, _ in units]), names[0] if len(names) == 1 else "thousandths"
-    signs = np.array([objective.sign for objective in objectives])
-    at = np.array([reference[objective.name] for objective in objectives])
-    ways = (signs * (means - at)).max(axis=0) / 100
-    return np.where(ways > 0, ways, 1.0), "% of the way from the reference to the best"
+    metric = metric_of(objective.name) if objective.is_metric else objective.name.removeprefix("cost/")
+    return (1e-3, f"{SHORT.get(metric, metric)} x 1000") if in_thousandths(objective.name) else (1.0, metric)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bench.frontier.comparison.beyond import answer
-from bench.frontier.comparison.compared import COLUMNS, Compared, Group
-from bench.frontier.comparison.comparison import Comparison, best, compare, tuning_luck
+from bench.frontier.comparison.comparison import COLUMNS, Compared, Comparison, Group, Row, compare
 from bench.frontier.comparison.families import FAMILIES, FamilyPoint, average, families
+from bench.frontier.comparison.verdict import best, tuning_luck
 from bench.frontier.samples import Sample
 from bench.objectives import Objective
 from bench.records import Point
@@ -39,64 +39,68 @@ def family(trial):
     return make
 
 
+def rows(found: Comparison, measure: str) -> list[Row]:
+    return [row for row in found.tests if row["measure"] == measure]
+
+
 def by_balancing(*of: list[FamilyPoint]) -> Comparison:
     return compare(families([each for members in of for each in members], "balancing"), BOTH, AT, "test", 0)
 
 
 def test_a_family_that_is_better_throughout_is_found(family) -> None:
     found = by_balancing(family("static", 0.70), family("pcgrad", 0.72))
-    click = next(test for test in found.tests if test.objective == BOTH[0])
-    assert (click.left, click.right, click.verdict) == ("pcgrad", "static", "pcgrad is better")
-    assert click.value == pytest.approx(0.02, abs=1e-3)
-    assert click.shared == 3
+    (click,) = rows(found, "click.auc")
+    assert (click["left"], click["right"], click["verdict"]) == ("pcgrad", "static", "pcgrad is better")
+    assert (click["unit"], click["value"]) == ("AUC x 1000", pytest.approx(20, abs=1))
+    assert click["paired"] == "by 3 seeds"
     assert found.members == 3
-    assert {test.verdict for test in found.tests if test.objective is None} == {"pcgrad is better"}
-    assert next(test for test in found.tests if test.objective == BOTH[1]).verdict.startswith("cannot tell")
+    assert [row["verdict"] for row in rows(found, "hypervolume")] == ["pcgrad is better"]
+    assert rows(found, "like.auc")[0]["verdict"].startswith("cannot tell")
 
 
 def test_confirmed_trials_that_are_better_by_luck_in_tuning_are_no_verdict(family) -> None:
     """The search saw both families alike: three of eight trials are confirmed, and came out better."""
     found = by_balancing(family("static", 0.70), family("pcgrad", 0.72, seen=-0.02))
-    click = next(test for test in found.tests if test.objective == BOTH[0])
-    assert click.noise is not None
-    assert click.noise < 0.001
-    assert click.verdict.startswith("cannot tell: luck in tuning is not ruled out")
+    (click,) = rows(found, "click.auc")
+    assert click["p_noise"] < 0.001 < click["p_tuning"] == click["p"] <= click["p_holm"]
+    assert click["verdict"].startswith("cannot tell: luck in tuning is not ruled out")
 
 
 def test_a_family_stands_for_its_best_by_the_search(family) -> None:
     lucky = family("pcgrad", 0.72, confirmed=4)
     worst = lucky[0]
     lucky[0] = replace(worst, point=replace(worst.point, metrics=worst.point.metrics | {"valid/click.auc": 0.1}))
-    click = next(t for t in by_balancing(family("static", 0.70), lucky).tests if t.objective == BOTH[0])
-    assert click.value == pytest.approx(0.02 - 1e-4, abs=1e-4)  # of the second to fourth
+    (click,) = rows(by_balancing(family("static", 0.70), lucky), "click.auc")
+    assert click["value"] == pytest.approx(19.9, abs=0.1)  # of the second to fourth
 
 
 def test_one_confirmed_point_gets_no_verdict_and_unequal_budgets_are_said(family, objectives) -> None:
     made = [*family("static", 0.70), *family("pcgrad", 0.72), *family("dwa", 0.75, confirmed=1)][:-2]
     fewer = [each for each in made if not (each.method == "pcgrad" and each.point.number > 5)]
     found = compare(families(fewer, "balancing"), BOTH, AT, "test", 0)
-    assert found.tested == ("pcgrad", "static")
-    group = Group("shop", ("f00d",), ("first",), found, "", (), answer(made, objectives, AT, "test", "first"))
-    _, budgets, single = group.notes
+    assert {name for row in found.tests for name in (row["left"], row["right"])} == {"pcgrad", "static"}
+    _, budgets, single = found.notes
     assert budgets.startswith("Budgets are unequal (pcgrad 6, static 8 trials)")
     assert single == (
         "Not tested, as only one point is confirmed: dwa. "
-        "`seesaw confirm first --members 2` confirms two of each family."
+        "`seesaw confirm dwa --members 2` confirms two of each family."  # the run where that point is
     )
-    assert found.budgets["pcgrad"].samples == 6000
+    assert {row["name"]: row["training_samples"] for row in found.families}["pcgrad"] == 6000
 
 
 def test_the_table_has_every_test_once(family, objectives) -> None:
     made = [*family("static", 0.70), *family("pcgrad", 0.72), *family("upgrad", 0.71)]
     comparison = compare(families(made, "balancing"), BOTH, AT, "test", 0)
-    group = Group("shop", ("f00d",), ("first",), comparison, "", ("dwa",), answer(made, objectives, AT, "test", "r"))
+    said = answer(made, objectives, AT, "test", "r")
+    group = Group("shop", ("f00d",), ("first",), said, comparison, "", ("dwa",))
     found = Compared("balancing", "test", (group,), None, ())
     assert list(found.table) == COLUMNS
     assert len(found.table) == 3 * (len(BOTH) + 1)
     assert set(found.table["unit"]) == {"AUC x 1000", "hypervolume"}
-    for test in (each for each in comparison.tests if each.objective is None):
-        assert comparison.volumes[test.left] - comparison.volumes[test.right] == pytest.approx(test.value)
-    assert group.notes[0].startswith("A hypervolume of pcgrad, static and upgrad is that of the test")
+    volumes = {row["name"]: row["hypervolume"] for row in comparison.families}
+    for row in rows(comparison, "hypervolume"):
+        assert volumes[row["left"]] - volumes[row["right"]] == pytest.approx(row["value"])
+    assert comparison.notes[0].startswith("A hypervolume of pcgrad, static and upgrad is that of the test")
     document = found.to_json()["groups"][0]
     assert document["answer"]["verdict"] == "cannot say"
     assert [each["trials"] for each in document["families"]] == [8, 8, 8]
@@ -106,7 +110,7 @@ def test_the_table_has_every_test_once(family, objectives) -> None:
 def test_data_sets_have_no_front_in_common(family) -> None:
     made = [*family("static", 0.7), *(replace(each, dataset="other") for each in family("static", 0.75))]
     found = compare(families(made, "dataset"), BOTH, AT, "test", 0)
-    assert all(test.objective is not None for test in found.tests)
+    assert {row["measure"] for row in found.tests} == {"click.auc", "like.auc"}
 
 
 def test_members_fall_into_families(family) -> None:

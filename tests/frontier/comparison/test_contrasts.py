@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from bench.frontier.comparison.comparison import volume_differences
+from bench.frontier.comparison.comparison import by_front
 from bench.frontier.pareto import hypervolume
 from bench.frontier.samples import Sample
 from bench.objectives import Objective
 
 BOTH = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
 AT = {"click.auc": 0.5, "like.auc": 0.5}
+VOLUME = partial(hypervolume, objectives=BOTH, reference=AT)
 
 
 def front(points: int, ahead: float = 0.0) -> np.ndarray:
@@ -37,19 +40,19 @@ def test_intervals_of_the_difference_cover_the_truth(resampled: bool) -> None:
     truth = hypervolume(a, BOTH, AT) - hypervolume(b, BOTH, AT)
     for seed in range(runs):
         split = rng.normal(0, 2e-3, (200, 2)) if resampled else None
-        _, found = volume_differences({"a": seen(a, rng, split), "b": seen(b, rng, split)}, BOTH, AT, seed, draws=200)
-        gap, _ = found["a", "b"]
-        hits += gap.low <= truth <= gap.high
+        families = {"a": seen(a, rng, split), "b": seen(b, rng, split)}
+        _, (gap,) = by_front(families, VOLUME, seed, draws=200)
+        hits += gap.effect.low <= truth <= gap.effect.high
     assert 0.78 < hits / runs < 0.99  # nominal 90%, 80 runs
 
 
 def test_fronts_far_apart_have_a_small_p_and_unrepeated_ones_none() -> None:
     rng = np.random.default_rng(0)
     families = {"a": seen(front(3), rng), "b": seen(front(5, 0.01), rng)}
-    volumes, found = volume_differences(families, BOTH, AT, seed=0)
-    gap, p = found["a", "b"]
-    assert volumes["a"] - volumes["b"] == pytest.approx(gap.value)
-    assert p < 0.001
-    assert gap.low < gap.value < gap.high < 0
+    volumes, (gap,) = by_front(families, VOLUME, seed=0)
+    assert volumes["a"] - volumes["b"] == pytest.approx(gap.effect.value)
+    assert gap.noise < 0.001
+    assert gap.effect.low < gap.effect.value < gap.effect.high < 0
     once = [Sample(np.full((1, 2), 0.7), np.zeros((1, 0, 2)))]
-    assert volume_differences({"a": once, "b": once}, BOTH, AT, seed=0)[1] == {}
+    _, (alone,) = by_front({"a": once, "b": once}, VOLUME, seed=0)
+    assert np.isnan([alone.noise, alone.effect.value]).all()

@@ -10,7 +10,7 @@ from ledger_toys import GAINS, made_served
 from bench.frontier.policy import Policy
 from bench.frontier.served.distance import gain_of_all, rows_of
 from bench.frontier.served.verdict import verdict
-from bench.frontier.words import ONLY_WEIGHTS
+from bench.frontier.words.verdict import ONLY_WEIGHTS
 from bench.objectives import Objective
 from bench.results.ledger import PARTS
 
