@@ -37,7 +37,7 @@ from bench.objectives import (
 )
 from bench.records import Point
 from bench.results.ledger import FACTS, Ledger
-from bench.rows import CONFIRM, SEARCH
+from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
 
 Floats = NDArray[np.float64]
@@ -171,9 +171,9 @@ class Choices:
             raise UserError(f"{where}: '{name}' has no best direction; bound it by guard.within")
 
 
-def served_choices(ledger: Ledger, points: Iterable[Point]) -> Choices:
-    """The rows of a served front, with the metrics of heads and costs of their points. Neither should have test."""
-    names = ledger.names
+def served_choices(served: Ledger, points: Iterable[Point]) -> Choices:
+    """The rows of a served front, with the metrics of heads and costs of their points."""
+    ledger, names = served.without(TEST), served.names
     known = {point.id: point for point in points}
     own = [known.get(str(point)) for point in ledger.table["point"]]
     heads = [name for name in _metrics([point for point in own if point]) if name not in names]

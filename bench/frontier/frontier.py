@@ -272,11 +272,8 @@ def _of_front(
     trials = {point.id for point in points if point.role == "trial"}
     searched = [at for at, key in enumerate(found) if key in trials]
     of_trials = [samples[at] for at in searched]
-    known = dict(zip(found, chances.tolist(), strict=True))
-    if not of_trials:
-        return known, None
-    volume = volume_interval(of_trials, about[:, searched], objectives, reference)
-    return known, Effect(volume.value, volume.low, volume.high)
+    volume = volume_interval(of_trials, about[:, searched], objectives, reference) if of_trials else None
+    return dict(zip(found, chances.tolist(), strict=True)), volume
 
 
 def _facts(points: Sequence[Point]) -> pd.DataFrame:

@@ -21,7 +21,6 @@ from bench.objectives import Objective
 from bench.plain import parse_toml, read_json
 from bench.records import TrialRecord
 from bench.results.ledger import long_of
-from bench.rows import TEST
 from bench.run.comparing import answer_of
 from bench.run.folder import DatasetRun
 from bench.run.limits import cut_short, failed, unfinished
@@ -122,7 +121,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     if serving.served is None:
         choices = head_choices(points, objectives, run.run.manifest.seed)
     else:
-        choices = served_choices(serving.served.without(TEST), points)
+        choices = served_choices(serving.served, points)
     try:
         chosen = pick(choices, points, followed)
     except UserError as error:

@@ -70,7 +70,7 @@ def test_words_are_there_without_scripts(view: Any) -> None:
 
 def test_pictures_stand_alone(view: Any, make_records: Any, make_objectives: Any, make_view: Any) -> None:
     for front in view.fronts:
-        svg = standalone(view, front).svg
+        svg = standalone(picture(view, front)).svg
         assert svg.count("<path") > 5
         assert "var(" not in svg
         assert "xmlns" in svg

@@ -22,7 +22,7 @@ def history(by_rungs=False, objectives=OBJECTIVES):
 
 def put(section, found):
     """Gives a section what came of its search."""
-    section.front = found and partial(front_of, found, found.picture)
+    section.front = found and partial(front_of, found, {"front": found.picture} if found.picture else {})
 
 
 def found_in(records, objectives=OBJECTIVES, **more):

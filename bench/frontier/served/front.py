@@ -109,8 +109,7 @@ def volume_of(
     if not known:
         return Effect(at)
     some = draws[:: max(1, len(draws) // VOLUMES)]
-    found = reflected(at, np.array([hypervolume((each - random) / room, outcomes, reference) for each in some]))
-    return Effect(found.value, found.low, found.high)
+    return reflected(at, np.array([hypervolume((each - random) / room, outcomes, reference) for each in some]))
 
 
 FRONT, NEAR, OWN = 40, 24, 6

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.frontier.score import Fusion
 from bench.frontier.served.measuring import Current
+from bench.frontier.served.questions import readings
 from bench.frontier.served.served import served_front
-from bench.frontier.served.verdict import readings
 
 
 def test_better_models_are_ahead_of_the_current_ones_under_any_weights(world, outcomes):
