@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from speed.table import simulation
 
-from bench.frontier.comparison.beyond import MARGIN, beyond, surplus
-from bench.frontier.samples import Sample
+from bench.results.comparison.beyond import MARGIN, beyond, surplus
+from bench.results.samples import Sample
 
 Floats = NDArray[np.float64]
 RESAMPLES = 40

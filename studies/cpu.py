@@ -40,9 +40,9 @@ from speed.table import replace, writer
 
 from bench.atomic import write_text
 from bench.data import Store, load_card, prepare
-from bench.frontier.pareto import hypervolume
 from bench.objectives import Objective
 from bench.records import Job, Point, Split, TrialRecord
+from bench.results.pareto import hypervolume
 from bench.run.limits import ladder
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor

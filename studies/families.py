@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from speed.table import simulation
 
-from bench.frontier.comparison.comparison import Comparison, compare
-from bench.frontier.comparison.families import FamilyPoint, families
 from bench.objectives import Objective
 from bench.records import Point, Replicate
+from bench.results.comparison.comparison import Comparison, compare
+from bench.results.comparison.families import FamilyPoint, families
 
 Floats = NDArray[np.float64]
 OBJECTIVES = (Objective("a.auc", "maximize"), Objective("b.auc", "maximize"))

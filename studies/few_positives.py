@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from speed.table import simulation
 
-from bench.frontier.samples import sample
-from bench.frontier.statistics import differences, intervals
 from bench.measure.resampling import Resampling
 from bench.measure.spaces import Predicted
 from bench.records import Point, Replicate
+from bench.results.samples import sample
+from bench.results.statistics import differences, intervals
 from bench.schema import Task
 from bench.testing.metrics import evaluate
 

@@ -15,10 +15,10 @@ import numpy as np
 from fronts import SETTINGS, Setting, run_of, truth_of
 from speed.table import replace, writer
 
-from bench.frontier.pareto import hypervolume, nondominated
-from bench.frontier.posterior import p_nondominated, posterior_draws
-from bench.frontier.samples import seed_noise
-from bench.frontier.statistics import differences, intervals, volume_interval
+from bench.results.pareto import hypervolume, nondominated
+from bench.results.posterior import p_nondominated, posterior_draws
+from bench.results.samples import seed_noise
+from bench.results.statistics import differences, intervals, volume_interval
 
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0 + 1e-9)
 

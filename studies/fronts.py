@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.frontier.samples import Sample
 from bench.objectives import Objective
+from bench.results.samples import Sample
 
 RESAMPLES = 200
 Floats = NDArray[np.float64]

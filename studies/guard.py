@@ -13,9 +13,9 @@ from speed.table import simulation
 
 from bench.frontier.choices import head_choices
 from bench.frontier.judging import Judge
-from bench.frontier.points import composite
 from bench.frontier.policy import Policy
 from bench.records import Point, Replicate
+from bench.results.points import composite
 from bench.rows import CONFIRM, SEARCH
 
 OBJECTIVES = SETTINGS[0].objectives

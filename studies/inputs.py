@@ -33,17 +33,17 @@ from scipy.stats.qmc import Sobol
 from speed.table import replace, writer
 
 from bench.data import Store, load_card, prepare
-from bench.frontier.pareto import hypervolume
-from bench.frontier.score import fused
-from bench.frontier.served.front import on_front
-from bench.frontier.served.measuring import LEAST
-from bench.frontier.served.served import Sweep
 from bench.machine import keep_freed_memory
 from bench.measure.outcomes import Measure, default_outcomes
 from bench.measure.spaces import joint_labels
 from bench.objectives import Objective, metric_of, primary, ranked
 from bench.predictions import name_of, predictions, rows_of
 from bench.records import Job, Scalar
+from bench.results.fusion import fused
+from bench.results.pareto import hypervolume
+from bench.results.served.front import on_front
+from bench.results.served.measuring import LEAST
+from bench.results.served.served import Sweep
 from bench.schema import SCENARIO, Task
 from bench.seeds import derive
 from bench.training.config import TrialConfig

@@ -31,8 +31,8 @@ from speed.table import replace as replace_table
 
 from bench import content
 from bench.data import load_card
-from bench.frontier.pareto import hypervolume, ranks, resolve_reference
 from bench.records import Scalar
+from bench.results.pareto import hypervolume, ranks, resolve_reference
 from bench.search.plan import SINGLE_TASK, fitted
 from bench.search.ranking import best_first, reduction_factors
 from bench.search.space import load_space

@@ -45,17 +45,17 @@ from bench.data.splits import SPLITS, SplitInput, halved
 from bench.data.synthetic.funnel import FunnelConfig, generate
 from bench.data.values import Text
 from bench.frontier.choices import head_choices, served_choices
-from bench.frontier.pareto import contributions, ranks
 from bench.frontier.pick import pick
 from bench.frontier.policy import LOSS, Policy
-from bench.frontier.score import Fusion
-from bench.frontier.served.measuring import Candidate, Current, Meter
-from bench.frontier.served.served import Served, Sweep, served_front
-from bench.frontier.served.verdict import Verdict, verdict
+from bench.frontier.verdict import Verdict, verdict
 from bench.measure.outcomes import default_outcomes
 from bench.objectives import Objective
 from bench.predictions import KEPT, predictions, rows_of
 from bench.records import Point, Replicate
+from bench.results.fusion import Fusion
+from bench.results.pareto import contributions, ranks
+from bench.results.served.measuring import Candidate, Current, Meter
+from bench.results.served.served import Served, Sweep, served_front
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.schema import Task
 from bench.seeds import derive

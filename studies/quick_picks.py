@@ -48,13 +48,13 @@ from bench.api import load_run
 from bench.cli import main as seesaw
 from bench.frontier.choices import head_choices
 from bench.frontier.pick import pick
-from bench.frontier.points import BASELINE, confirmed, sources_of
 from bench.frontier.policy import LOSS
-from bench.frontier.score import Fusion
-from bench.frontier.served.measuring import Candidate, Meter
 from bench.predictions import FOLDER, predictions
 from bench.predictions import name_of as file_of
 from bench.records import Job, Point
+from bench.results.fusion import Fusion
+from bench.results.points import BASELINE, confirmed, sources_of
+from bench.results.served.measuring import Candidate, Meter
 from bench.rows import TEST
 from bench.run.result import DatasetResult
 from bench.search import plan

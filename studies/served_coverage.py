@@ -20,13 +20,13 @@ from front_coverage import reliability_table
 from served_worlds import Setup, settings_of, setups
 from speed.table import replace, writer
 
-from bench.frontier.pareto import nondominated
-from bench.frontier.score import Fusion
-from bench.frontier.served.distance import distance, rows_of
-from bench.frontier.served.front import rivals, share_nondominated
-from bench.frontier.served.measuring import Current
-from bench.frontier.served.served import Served, served_front
+from bench.results.fusion import Fusion
 from bench.results.ledger import ALL
+from bench.results.pareto import nondominated
+from bench.results.served.distance import distance, rows_of
+from bench.results.served.front import rivals, share_nondominated
+from bench.results.served.measuring import Current
+from bench.results.served.served import Served, served_front
 from bench.rows import CONFIRM, TEST
 
 COLUMNS = ("front", "kept", "gain", "gain of the front", "oracle", "front on confirm")

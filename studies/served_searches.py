@@ -38,11 +38,11 @@ from speed.table import replace as replace_table
 from bench.api import load_run
 from bench.cli import main as seesaw
 from bench.data import load_card
-from bench.frontier.points import confirmed
-from bench.frontier.score import Fusion, fused
 from bench.predictions import FOLDER, predictions
 from bench.predictions import name_of as file_of
 from bench.records import Point
+from bench.results.fusion import Fusion, fused
+from bench.results.points import confirmed
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.search import plan
 from bench.suite import SuiteDataset, resolve_objectives, seconds

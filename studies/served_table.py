@@ -34,11 +34,11 @@ from pick_regret import chances_of, labels_drawn
 
 from bench.data import Store, load_card, prepare
 from bench.data.synthetic.funnel import FunnelConfig
-from bench.frontier.score import fused
-from bench.frontier.served.served import Sweep
 from bench.home import resolve_home
 from bench.measure.outcomes import Measure
 from bench.records import Scalar
+from bench.results.fusion import fused
+from bench.results.served.served import Sweep
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.schema import Task
 from bench.search.plan import fitted

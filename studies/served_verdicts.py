@@ -29,14 +29,14 @@ from numpy.typing import NDArray
 from speed.table import simulation
 
 from bench.frontier.policy import Policy
-from bench.frontier.served.distance import rows_of
-from bench.frontier.served.errors import Points, draws_of, seeds_of
-from bench.frontier.served.front import gains, kept, on_front, reach
-from bench.frontier.served.served import Served
-from bench.frontier.served.verdict import verdict
+from bench.frontier.verdict import verdict
 from bench.objectives import Objective
 from bench.results.effect import MARGIN, Effect
 from bench.results.ledger import ALL, as_cells
+from bench.results.served.distance import rows_of
+from bench.results.served.errors import Points, draws_of, seeds_of
+from bench.results.served.front import gains, kept, on_front, reach
+from bench.results.served.served import Served
 from bench.rows import CONFIRM, TEST
 
 Floats = NDArray[np.float64]

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from bench.data.synthetic import funnel
-from bench.frontier.score import Fusion
-from bench.frontier.served.measuring import Candidate, Meter, Role
-from bench.frontier.served.served import Served
 from bench.objectives import Objective
 from bench.predictions import Rows
+from bench.results.fusion import Fusion
+from bench.results.served.measuring import Candidate, Meter, Role
+from bench.results.served.served import Served
 from bench.rows import CONFIRM, TEST
 
 Floats = NDArray[np.float64]

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from speed.table import simulation
 
-from bench.frontier.score import Fusion
-from bench.frontier.served.errors import draws_of, seeds_of
-from bench.frontier.served.front import gains, reach
-from bench.frontier.served.measuring import Candidate, Meter
-from bench.frontier.statistics import error_of
 from bench.predictions import Rows
+from bench.results.fusion import Fusion
 from bench.results.ledger import as_cells
+from bench.results.served.errors import draws_of, seeds_of
+from bench.results.served.front import gains, reach
+from bench.results.served.measuring import Candidate, Meter
+from bench.results.statistics import error_of
 from bench.rows import CONFIRM, TEST
 
 Floats = NDArray[np.float64]

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from speed.table import replace, writer
 
-from bench.frontier.history import History
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.results.history import History
 from bench.tracking.logbook import Logbook, Section
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "tracking"))

@@ -17,9 +17,9 @@ from fronts import SETTINGS, Floats
 from speed.table import simulation
 
 from bench.confirm.race import shortlist
-from bench.frontier.frontier import frontier
-from bench.frontier.pareto import hypervolume
 from bench.records import Replicate, TrialRecord
+from bench.results.frontier import frontier
+from bench.results.pareto import hypervolume
 from bench.rows import CONFIRM, SEARCH
 
 CONFIGURATIONS, SHORTLIST, REPLICATES, RESAMPLES = 60, 10, 3, 200

@@ -25,13 +25,13 @@ import pandas as pd
 from speed.table import replace, writer
 
 from bench.api import load_run
-from bench.frontier.points import BASELINE
-from bench.frontier.score import Fusion
-from bench.frontier.served.front import gains
-from bench.frontier.served.measuring import Meter
-from bench.frontier.served.verdict import verdict
+from bench.frontier.verdict import verdict
 from bench.predictions import FOLDER, rows_of
 from bench.results.effect import Effect, percent
+from bench.results.fusion import Fusion
+from bench.results.points import BASELINE
+from bench.results.served.front import gains
+from bench.results.served.measuring import Meter
 from bench.rows import TEST
 from bench.run.result import DatasetResult
 from bench.run.serving import candidates_of

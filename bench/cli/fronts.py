@@ -11,7 +11,7 @@ from bench.cli.output import print_json, print_table, say
 from bench.rows import CONFIRM, NAMES, REPLICATED, SEARCH, TEST
 
 if TYPE_CHECKING:
-    from bench.frontier.served.served import Served
+    from bench.results.served.served import Served
     from bench.run.result import DatasetResult
 
 
@@ -38,7 +38,7 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
     Args:
         full: with the score's kind, P(non-dominated), and what the front says beside the verdict.
     """
-    from bench.frontier.score import in_words
+    from bench.results.fusion import in_words
     from bench.run.commands import run_argument
 
     say(result.current)
@@ -73,7 +73,7 @@ def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
     """Rows to show, with a word on each: some of the front evenly, the pick, current, and of each way of sharing and
     each baseline the point that changes least where it loses least.
     """
-    from bench.frontier.served.front import spread
+    from bench.results.served.front import spread
 
     table, changes = served.table, served.at(CONFIRM, "gain")
     front = np.flatnonzero(served.front)
@@ -92,7 +92,7 @@ def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
 
 def _show_heads(result: DatasetResult) -> None:
     """The front of heads as a table, and below it what may belong to it as well."""
-    from bench.frontier.within import area_table
+    from bench.results.within import area_table
 
     frontier, table, rows = result.frontier, result.frontier.table, result.frontier.plausible
     at = dict(zip(frontier.keys, frontier.estimates.T, strict=True))

@@ -18,8 +18,8 @@ from bench.errors import UserError
 from bench.progress import duration
 
 if TYPE_CHECKING:
-    from bench.frontier.diagnosis import References
     from bench.records import Point
+    from bench.results.diagnosis import References
     from bench.run.folder import Run
     from bench.run.result import DatasetResult
 
@@ -227,7 +227,7 @@ def pick_command(
 
 def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
     """The documented shape for one data set; for several, one such document each under `datasets`."""
-    from bench.frontier.served.store import to_json
+    from bench.results.served.store import to_json
     from bench.run.picked import pick_document
 
     documents = {
@@ -251,7 +251,7 @@ def diagnose(
     home: Home = None,
 ) -> None:
     """Say what holds a trial's tasks back, with the evidence."""
-    from bench.frontier.diagnosis import References
+    from bench.results.diagnosis import References
     from bench.run.result import result_of
 
     if every and trial is not None:
@@ -273,8 +273,8 @@ def diagnose(
 
 
 def _document(point: Point, references: References, result: DatasetResult) -> dict[str, Any]:
-    from bench.frontier.diagnosis import sentences
-    from bench.frontier.within import warning
+    from bench.results.diagnosis import sentences
+    from bench.results.within import warning
 
     blind = warning(result.areas, point.id, str(result.run.card.group))
     return {
@@ -290,7 +290,7 @@ def _document(point: Point, references: References, result: DatasetResult) -> di
 
 def _chosen(result: DatasetResult) -> Point:
     """The picked point; where no trial was picked, the best in the first objective."""
-    from bench.frontier.points import best
+    from bench.results.points import best
 
     if result.pick is not None and result.pick.trial is not None:
         return next(point for point in result.frontier.points if point.id == result.pick.point)

@@ -16,7 +16,7 @@ from bench.errors import UserError
 from bench.rows import NAMES
 
 if TYPE_CHECKING:
-    from bench.frontier.comparison.comparison import Compared, Group
+    from bench.results.comparison.comparison import Compared, Group
 
 
 MOST_ROWS = 16
@@ -62,7 +62,7 @@ def compare(
 
 
 def _show(group: Group, found: Compared) -> None:
-    from bench.frontier.comparison.comparison import FAMILY_HEADS, TEST_HEADS, family_rows, texts_of
+    from bench.results.comparison.comparison import FAMILY_HEADS, TEST_HEADS, family_rows, texts_of
     from bench.results.effect import LEVEL
 
     compared, on = group.comparison, NAMES[found.split]

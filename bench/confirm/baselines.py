@@ -15,11 +15,11 @@ import numpy as np
 
 from bench.confirm.race import largest_first
 from bench.errors import UserError
-from bench.frontier.pareto import lattice, steps_beyond
-from bench.frontier.points import BASELINE, searched_points
 from bench.objectives import Objective
 from bench.progress import Progress
 from bench.records import NAMES, TRAINED, Kind, Point, Scalar, TrialRecord
+from bench.results.pareto import lattice, steps_beyond
+from bench.results.points import BASELINE, searched_points
 from bench.rows import SEARCH
 from bench.search import tree as trees
 from bench.search.driver import MakeJob, outcomes

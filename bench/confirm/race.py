@@ -16,14 +16,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.frontier.pareto import UNRANKED, contributions, hypervolume, ranks, resolve_reference
-from bench.frontier.points import BASELINE, baselines, estimates, searched_points
-from bench.frontier.posterior import p_nondominated
-from bench.frontier.samples import Sample, sample
 from bench.objectives import Objective
 from bench.predictions import is_whole, path_of
 from bench.progress import Progress, Silent
 from bench.records import Point, Replicate, TrialRecord
+from bench.results.pareto import UNRANKED, contributions, hypervolume, ranks, resolve_reference
+from bench.results.points import BASELINE, baselines, estimates, searched_points
+from bench.results.posterior import p_nondominated
+from bench.results.samples import Sample, sample
 from bench.rows import CONFIRM, REPLICATED
 from bench.search.driver import MakeJob, OnRecord, outcomes
 from bench.search.executors.base import Executor
@@ -176,7 +176,7 @@ def confirm(
     is stored of it stays.
 
     Args:
-        points: of trials, see `bench.frontier.points`; several may be of one trial.
+        points: of trials, see `bench.results.points`; several may be of one trial.
         replicates: 0 confirms nothing.
         on_record: called with each trial whose replicates of a round were completed here.
         baselines: all other points, see `bench.confirm.baselines`; the current point is one of them.

@@ -1,7 +1,7 @@
 """The frontier and the pick, computed from finished trials. Plain values in, plain values out; no torch.
 
 >>> from bench.frontier.choices import head_choices
->>> from bench.frontier.frontier import frontier
+>>> from bench.results.frontier import frontier
 >>> from bench.frontier.pick import pick
 >>> from bench.frontier.policy import Policy
 >>> from bench.objectives import Objective

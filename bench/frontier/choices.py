@@ -23,10 +23,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.errors import UserError, unknown
-from bench.frontier.pareto import nondominated
-from bench.frontier.points import candidates, estimate, estimates
-from bench.frontier.posterior import p_nondominated, posterior_draws
-from bench.frontier.samples import sample, seed_noise
 from bench.objectives import (
     BY_NAME,
     COSTS,
@@ -37,6 +33,10 @@ from bench.objectives import (
 )
 from bench.records import Point
 from bench.results.ledger import FACTS, Ledger
+from bench.results.pareto import nondominated
+from bench.results.points import candidates, estimate, estimates
+from bench.results.posterior import p_nondominated, posterior_draws
+from bench.results.samples import sample, seed_noise
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
 

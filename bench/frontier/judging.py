@@ -13,8 +13,8 @@ from bench.errors import UserError, unknown
 from bench.frontier.choices import THOUSANDTHS, Choices
 from bench.frontier.policy import LEAST_SHARE, LOSS, PICK_RULES, Policy, Terms, share_of_current
 from bench.frontier.remedies import Breach, Remedy, loosened, round_up
-from bench.frontier.statistics import error_of
 from bench.results.effect import LEVEL
+from bench.results.statistics import error_of
 from bench.rows import CONFIRM
 
 Floats = NDArray[np.float64]

@@ -16,13 +16,13 @@ import numpy as np
 from bench.errors import UserError
 from bench.frontier.choices import Choices
 from bench.frontier.judging import Judge
-from bench.frontier.points import estimate, rows_of
 from bench.frontier.policy import Floats, Policy
 from bench.frontier.remedies import Breach, Remedy, changed, remedies
 from bench.frontier.stability import Stability, as_good, simpler, simplicity, stability_of
 from bench.frontier.words.pick import Told, called
 from bench.objectives import key_on, ranked
 from bench.records import Point, Scalar
+from bench.results.points import estimate, rows_of
 from bench.rows import SEARCH
 
 RUNNERS_UP = 3

@@ -15,11 +15,11 @@ from pydantic import Field
 from scipy.special import stdtrit
 
 from bench.errors import UserError
-from bench.frontier.points import replicated
-from bench.frontier.samples import samples_of, seed_noise
 from bench.objectives import Objective
 from bench.records import Point
 from bench.registry import Config
+from bench.results.points import replicated
+from bench.results.samples import samples_of, seed_noise
 from bench.rows import SEARCH, TEST
 
 

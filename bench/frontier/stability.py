@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from bench.frontier.choices import Choices
 from bench.frontier.judging import Judge
-from bench.frontier.pareto import lattice, steps_within
 from bench.frontier.policy import Floats
 from bench.results.effect import MARGIN
+from bench.results.pareto import lattice, steps_within
 
 SURE = 0.95
 """One-sided confidence with which a loss is more than noise."""

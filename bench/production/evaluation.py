@@ -19,7 +19,6 @@ from bench.data.card import Card
 from bench.data.preparation import rows_of
 from bench.data.splits import SPLITS
 from bench.errors import UserError, listed, missing, unknown
-from bench.frontier.comparison.verdict import CANNOT_TELL, against
 from bench.frontier.score import prediction_names
 from bench.measure.heads import Observed, Weighted, heads_of
 from bench.measure.outcomes import Measure, default_outcomes
@@ -29,6 +28,7 @@ from bench.objectives import METRICS
 from bench.production.history import kept_of_card
 from bench.production.scorer import Scorer, Values, made_for
 from bench.progress import Progress
+from bench.results.comparison.verdict import CANNOT_TELL, against
 from bench.results.effect import LEVEL, Effect
 from bench.schema import SCORE, Schema, TaskKind
 

@@ -16,12 +16,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.balancing import BALANCING, method, works_on_gradients
-from bench.frontier.comparison.beyond import LEAST_WEIGHTS, beyond, scale_of
-from bench.frontier.comparison.verdict import LEAST_DATASETS, Ranking, Word, ranking
-from bench.frontier.importance import alone, importances
-from bench.frontier.pareto import hypervolume
-from bench.frontier.posterior import p_nondominated
-from bench.frontier.statistics import differences
 from bench.objectives import Objective
 from bench.records import Point
 from bench.reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
@@ -29,7 +23,13 @@ from bench.reference.members import Data, Member, gather
 from bench.reference.papers import Claim, Seeds, Source, claims, seeds_needed
 from bench.reference.table import Row
 from bench.report.text import count
+from bench.results.comparison.beyond import LEAST_WEIGHTS, beyond, scale_of
+from bench.results.comparison.verdict import LEAST_DATASETS, Ranking, Word, ranking
 from bench.results.effect import Effect
+from bench.results.importance import alone, importances
+from bench.results.pareto import hypervolume
+from bench.results.posterior import p_nondominated
+from bench.results.statistics import differences
 from bench.seeds import derive
 
 Floats = NDArray[np.float64]

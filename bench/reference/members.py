@@ -11,14 +11,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.frontier.pareto import resolve_reference
-from bench.frontier.samples import Sample
-from bench.frontier.statistics import differences
 from bench.objectives import Objective, ranked
 from bench.reference.cells import ALONE, EQUAL, PREDICTED, SEARCH, STATIC
 from bench.reference.table import Row
 from bench.reference.training import fusions
 from bench.results.effect import Effect
+from bench.results.pareto import resolve_reference
+from bench.results.samples import Sample
+from bench.results.statistics import differences
 
 Floats = NDArray[np.float64]
 Served = tuple[Sample, ...]

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.frontier.frontier import Frontier
-from bench.frontier.history import History
-from bench.frontier.importance import Importance, alone, importances
-from bench.frontier.points import estimates
 from bench.objectives import in_thousandths
 from bench.records import Failure, TrialRecord
 from bench.report import text
 from bench.report.markup import ordered
+from bench.results.frontier import Frontier
+from bench.results.history import History
+from bench.results.importance import Importance, alone, importances
+from bench.results.points import estimates
 from bench.rows import CONFIRM, SEARCH
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.frontier.frontier import LIMITS
 from bench.frontier.policy import Guard
 from bench.report.effort import course, influences
 from bench.report.markup import SYMBOLS, looks_of
 from bench.report.view import Axis, View, axes_of, scenario_fronts, splits_of, spread_of
+from bench.results.frontier import LIMITS
 from bench.results.ledger import ALL, PARTS, Ledger
 from bench.rows import SHORT, TEST
 

@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.choices import Choices
-from bench.frontier.diagnosis import overtraining
-from bench.frontier.frontier import Frontier
-from bench.frontier.pareto import nondominated
 from bench.frontier.pick import Pick
-from bench.frontier.served.front import gains
-from bench.frontier.served.served import Served
-from bench.frontier.served.verdict import Verdict
-from bench.frontier.within import AreaTable
+from bench.frontier.verdict import Verdict
 from bench.objectives import Objective, in_thousandths
 from bench.records import TrialRecord
 from bench.report import text
 from bench.report.effort import seed_effects
+from bench.results.diagnosis import overtraining
+from bench.results.frontier import Frontier
 from bench.results.ledger import ALL, PARTS, Ledger
+from bench.results.pareto import nondominated
+from bench.results.served.front import gains
+from bench.results.served.served import Served
+from bench.results.within import AreaTable
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.schema import SCENARIO
 

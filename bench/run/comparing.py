@@ -10,15 +10,15 @@ import numpy as np
 from bench.atomic import write_text
 from bench.balancing import method, works_on_gradients
 from bench.errors import UserError, check_known
-from bench.frontier.comparison.beyond import Answer, answer
-from bench.frontier.comparison.comparison import Compared, Comparison, Group, compare
-from bench.frontier.comparison.families import FAMILIES, FamilyPoint, families
-from bench.frontier.comparison.verdict import LEAST_DATASETS, Ranking, ranking
-from bench.frontier.pareto import resolve_reference, weakest_reference
-from bench.frontier.points import BASELINE, points_of_run
 from bench.objectives import Objective, parse
 from bench.records import Point
 from bench.report.comparison import comparison_document
+from bench.results.comparison.beyond import Answer, answer
+from bench.results.comparison.comparison import Compared, Comparison, Group, compare
+from bench.results.comparison.families import FAMILIES, FamilyPoint, families
+from bench.results.comparison.verdict import LEAST_DATASETS, Ranking, ranking
+from bench.results.pareto import resolve_reference, weakest_reference
+from bench.results.points import BASELINE, points_of_run
 from bench.rows import CONFIRM, NAMES, TEST
 from bench.run.folder import DatasetRun, Run
 from bench.search.study import Study
@@ -27,7 +27,7 @@ APART = Answer("cannot say", "This comparison cannot say: points on different da
 
 
 def compare_runs(runs: Sequence[Run], by: str = "balancing", metric: str | None = None, split: str = TEST) -> Compared:
-    """Compares the confirmed points of runs on `split`, by families; see `bench.frontier.comparison`.
+    """Compares the confirmed points of runs on `split`, by families; see `bench.results.comparison`.
 
     Parts of runs belong together where they have the same objectives and the same data, by its fingerprint; where data
     sets are what is compared, the objectives alone count.

@@ -22,13 +22,13 @@ from bench.data.card import shape_of
 from bench.data.loading import find_card, lasting_name
 from bench.data.preparation import check_data
 from bench.errors import UserError, check_known, unknown
-from bench.frontier.pareto import resolve_reference
 from bench.frontier.policy import Policy
 from bench.home import shown
 from bench.lock import in_turn
 from bench.machine import cores, versions
 from bench.models.config import overridden
 from bench.progress import Progress
+from bench.results.pareto import resolve_reference
 from bench.run.current import Current, check_confirms, lasting_current, read_current
 from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, check_device, slug
 from bench.run.limits import known_rows, rungs_of

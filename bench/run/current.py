@@ -25,10 +25,10 @@ from pydantic import Field, FiniteFloat, model_validator
 from bench.content import read_toml
 from bench.data.card import Card, shape_of
 from bench.errors import UserError, check_known, listed
-from bench.frontier.score import Fusion, Kind
 from bench.plain import flatten
 from bench.records import Point, Scalar
 from bench.registry import Config
+from bench.results.fusion import Fusion, Kind
 from bench.validation import validate
 
 REGISTERED = "models:/"

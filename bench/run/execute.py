@@ -16,11 +16,11 @@ from bench.confirm.race import confirm, kinds, members, shortlist
 from bench.credentials import plain_address, remember
 from bench.data import Store, prepare
 from bench.errors import UserError, listed
-from bench.frontier.history import SoFar
 from bench.measure.resampling import RESAMPLES
 from bench.objectives import Objective
 from bench.progress import Progress
 from bench.records import Job, Point, Split, TrialRecord
+from bench.results.history import SoFar
 from bench.results.ledger import CELLS
 from bench.rows import CONFIRM
 from bench.run.folder import STORE, DatasetRun, Run, check_device

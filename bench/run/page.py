@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.content import is_path
-from bench.frontier.within import area_table
 from bench.home import shown
 from bench.report.page import write_page
 from bench.report.view import View, with_verdict
+from bench.results.within import area_table
 from bench.run.commands import mlflow_search, stronger, train_command
 from bench.run.folder import Run
 from bench.run.picked import pick_config_path, picked_network

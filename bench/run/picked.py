@@ -10,9 +10,9 @@ from typing import Any
 
 from bench.atomic import atomic_path
 from bench.errors import UserError
-from bench.frontier.points import network_of
 from bench.objectives import outcomes_of, primary
 from bench.records import Point
+from bench.results.points import network_of
 from bench.run.folder import DatasetRun
 from bench.run.result import DatasetResult, picked_path
 from bench.seeds import derive

@@ -10,14 +10,15 @@ from typing import Any, cast
 
 from bench.errors import UserError
 from bench.frontier.pick import Pick
-from bench.frontier.points import network_of
 from bench.frontier.policy import Policy, read_policy
 from bench.frontier.retraining import Length, length_of
-from bench.frontier.score import Kind, Score, in_words
+from bench.frontier.score import Score
 from bench.objectives import AREAS, ranked
 from bench.plain import read_json
 from bench.records import Point
 from bench.report.text import count
+from bench.results.fusion import Kind, in_words
+from bench.results.points import network_of
 from bench.run.folder import DatasetRun, Run
 from bench.run.result import DatasetResult, picked_path, result_of
 from bench.training.config import TrialConfig

@@ -16,16 +16,16 @@ import pandas as pd
 
 from bench.atomic import write_text
 from bench.credentials import plain_address, remember
-from bench.frontier.frontier import Frontier
-from bench.frontier.history import History
-from bench.frontier.pareto import resolve_reference
 from bench.frontier.pick import Pick
-from bench.frontier.score import in_words
 from bench.lock import FolderLock
 from bench.progress import Progress
 from bench.records import TrialRecord
 from bench.report.picture import PLOTS, standalone
+from bench.results.frontier import Frontier
+from bench.results.fusion import in_words
+from bench.results.history import History
 from bench.results.ledger import CELLS, Ledger
+from bench.results.pareto import resolve_reference
 from bench.rows import CONFIRM, TEST
 from bench.run.folder import MLFLOW, DatasetRun, Run
 from bench.run.page import page_path, view_of

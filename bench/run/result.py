@@ -10,17 +10,17 @@ import pandas as pd
 
 from bench.errors import UserError
 from bench.frontier.choices import Choices, head_choices, served_choices
-from bench.frontier.frontier import Frontier, frontier
 from bench.frontier.pick import NothingPasses, Pick, pick
-from bench.frontier.points import untested
 from bench.frontier.policy import Policy
-from bench.frontier.served.questions import readings
-from bench.frontier.served.verdict import Verdict
-from bench.frontier.within import Areas, areas_of, warning
+from bench.frontier.questions import readings
+from bench.frontier.verdict import Verdict
 from bench.objectives import Objective
 from bench.plain import parse_toml, read_json
 from bench.records import TrialRecord
+from bench.results.frontier import Frontier, frontier
 from bench.results.ledger import long_of
+from bench.results.points import untested
+from bench.results.within import Areas, areas_of, warning
 from bench.run.comparing import answer_of
 from bench.run.folder import DatasetRun
 from bench.run.limits import cut_short, failed, unfinished

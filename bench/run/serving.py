@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from bench import predictions
 from bench.errors import UserError
 from bench.frontier.pick import Pick
-from bench.frontier.points import confirmed, kept_names, sources_of
 from bench.frontier.policy import Policy
-from bench.frontier.score import Fusion
-from bench.frontier.served.measuring import Candidate, Current
-from bench.frontier.served.served import Served, served_front
-from bench.frontier.served.store import digest_of, load, save
-from bench.frontier.served.verdict import Verdict, unserved, verdict
+from bench.frontier.verdict import Verdict, unserved, verdict
 from bench.objectives import Objective, random_ndcg, ranked_by_group
 from bench.predictions import FOLDER, KEPT, Rows, rows_of
 from bench.records import Point
+from bench.results.fusion import Fusion
+from bench.results.points import confirmed, kept_names, sources_of
+from bench.results.served.measuring import Candidate, Current
+from bench.results.served.served import Served, served_front
+from bench.results.served.store import digest_of, load, save
 from bench.rows import CONFIRM, TEST
 from bench.run.folder import DatasetRun
 from bench.suite import resolve_outcomes

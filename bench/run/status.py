@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from bench.confirm.baselines import LEAST_TRIES, tries_of
 from bench.data import Store
-from bench.frontier.frontier import front_volume
 from bench.lock import is_held
 from bench.progress import Advance, Progress, Work
 from bench.records import TRAINED, Failure, TrialRecord
+from bench.results.frontier import front_volume
 from bench.run.folder import DatasetRun
 from bench.run.limits import ended, limits_of, most_epochs
 from bench.run.result import picked_path

@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from bench.frontier.pareto import nondominated
 from bench.objectives import Objective
 from bench.records import Scalar
+from bench.results.pareto import nondominated
 from bench.search.gaussian import Kernel, Posterior, Shape
 from bench.search.nodes import Floats
 from bench.search.plan import Plan

@@ -14,9 +14,9 @@ from functools import cache, cached_property
 from typing import Any
 
 from bench import content
-from bench.frontier.pareto import resolve_reference
 from bench.objectives import Objective
 from bench.records import Scalar
+from bench.results.pareto import resolve_reference
 from bench.search import tree as trees
 from bench.search.nodes import Switch
 from bench.search.ranking import Rules

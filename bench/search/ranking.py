@@ -33,8 +33,8 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.frontier.pareto import UNRANKED, measured, ranks
 from bench.objectives import Objective
+from bench.results.pareto import UNRANKED, measured, ranks
 from bench.search.standing import RungStep, Standings
 
 Floats = NDArray[np.float64]

@@ -26,9 +26,9 @@ from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import ThreadpoolController
 
 from bench.errors import UserError
-from bench.frontier.pareto import nondominated
 from bench.objectives import Objective
 from bench.records import Scalar
+from bench.results.pareto import nondominated
 from bench.search.gaussian import Shape
 from bench.search.gp import GaussianSampler
 from bench.search.nodes import Choice, Float, Floats, Int

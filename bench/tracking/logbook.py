@@ -26,8 +26,8 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any, Literal
 
-from bench.frontier.history import History
 from bench.records import TrialRecord
+from bench.results.history import History
 from bench.tracking.store import PAUSE, TRIES, MlflowStore, Node, TrackingError
 from bench.tracking.values import (
     NONE,

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from bench.frontier.diagnosis import numbers
-from bench.frontier.history import History
 from bench.objectives import CUT, LISTS
 from bench.records import Failure, RungResult, TrialRecord
+from bench.results.diagnosis import numbers
+from bench.results.history import History
 
 RUNNING = "RUNNING"
 STATUS = {"completed": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}

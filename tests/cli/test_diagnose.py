@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.frontier.diagnosis import numbers
+from bench.results.diagnosis import numbers
 
 
 @pytest.mark.slow

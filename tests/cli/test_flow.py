@@ -16,11 +16,11 @@ import pytest
 
 from bench.cli import main
 from bench.errors import UserError
-from bench.frontier.points import network_of
-from bench.frontier.score import fused
 from bench.measure.outcomes import Measure
 from bench.predictions import FOLDER, rows_of
 from bench.production.package import Package
+from bench.results.fusion import fused
+from bench.results.points import network_of
 from bench.run.folder import DatasetRun, Run
 from bench.run.picked import write_pick
 from bench.run.result import result_of

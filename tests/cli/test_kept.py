@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.frontier.points import kept_names, points, sources_of
 from bench.predictions import FOLDER, KEPT, joined, name_of, predictions, rows_of
+from bench.results.points import kept_names, points, sources_of
 from bench.run.folder import Run
 from bench.search.study import Study
 from bench.testing.metrics import binary

@@ -22,9 +22,9 @@ from search_toys import (
 
 from bench.confirm.baselines import baselines_of, full_lengths, tries_of, tuned
 from bench.confirm.race import confirm, shortlist
-from bench.frontier.points import points_of_run
 from bench.progress import Silent
 from bench.records import TRAINED, Job, Point, RungResult, TrialRecord, TrialResult
+from bench.results.points import points_of_run
 from bench.rows import REPLICATED
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor

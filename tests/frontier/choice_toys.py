@@ -10,9 +10,9 @@ import pandas as pd
 from ledger_toys import made_served
 
 from bench.frontier.choices import Choices
-from bench.frontier.served.served import Served
 from bench.objectives import Objective
 from bench.results.ledger import FACTS
+from bench.results.served.served import Served
 from bench.rows import CONFIRM, TEST
 
 CLICK, LIKE = "click.recall@10%", "like.recall@10%"

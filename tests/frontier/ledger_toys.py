@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from bench.frontier.served.front import gains
-from bench.frontier.served.served import Served
 from bench.objectives import Objective
 from bench.results.effect import Effect
 from bench.results.ledger import ALL, PARTS, as_cells
+from bench.results.served.front import gains
+from bench.results.served.served import Served
 from bench.rows import CONFIRM, TEST
 
 GAINS = [PARTS.index(part) for part in ("gain", "gain_low", "gain_high")]

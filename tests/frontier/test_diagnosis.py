@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.frontier.diagnosis import DOMINATED, FEWEST, LOST, OPPOSED, OUTWEIGHED, Gap, References, causes, sentences
+from bench.results.diagnosis import DOMINATED, FEWEST, LOST, OPPOSED, OUTWEIGHED, Gap, References, causes, sentences
 
 
 def seen(

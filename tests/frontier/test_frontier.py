@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.frontier.frontier import frontier
-from bench.frontier.history import History
-from bench.frontier.pareto import resolve_reference
 from bench.objectives import Objective
+from bench.results.frontier import frontier
+from bench.results.history import History
 from bench.results.ledger import ALL, PARTS
+from bench.results.pareto import resolve_reference
 
 
 @pytest.fixture

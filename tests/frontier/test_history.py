@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.frontier.history import FIRST, SHOWN, SoFar
 from bench.records import RungResult
+from bench.results.history import FIRST, SHOWN, SoFar
 
 
 def test_a_front_is_due_at_each_doubling(objectives):

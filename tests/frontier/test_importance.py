@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import f_oneway, rankdata
 
-from bench.frontier.importance import BINS, FEWEST, alone, grouping, importances
-from bench.frontier.pareto import hypervolume
 from bench.objectives import Objective
 from bench.records import TrialRecord
+from bench.results.importance import BINS, FEWEST, alone, grouping, importances
+from bench.results.pareto import hypervolume
 
 CLICK, RMSE = Objective("click.auc", "maximize"), Objective("watch.rmse", "minimize")
 

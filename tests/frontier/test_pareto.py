@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bench.errors import UserError
-from bench.frontier.pareto import (
+from bench.objectives import Objective
+from bench.results.pareto import (
     UNRANKED,
     Growing,
     contributions,
@@ -22,7 +23,6 @@ from bench.frontier.pareto import (
     ranks,
     resolve_reference,
 )
-from bench.objectives import Objective
 
 MIXED = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"), Objective("c.auc", "maximize"))
 # few distinct values, so that ties and duplicates are common

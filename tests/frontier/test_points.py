@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.frontier.frontier import frontier
-from bench.frontier.points import (
+from bench.objectives import Objective
+from bench.records import Point, Replicate, RungResult, TrialRecord
+from bench.results.frontier import frontier
+from bench.results.points import (
     baselines,
     candidates,
     composite,
@@ -23,8 +25,6 @@ from bench.frontier.points import (
     rows_of,
     sources_of,
 )
-from bench.objectives import Objective
-from bench.records import Point, Replicate, RungResult, TrialRecord
 
 TEST = (0.6, 0.6)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.frontier.pareto import nondominated
-from bench.frontier.posterior import p_nondominated as p_of_samples
-from bench.frontier.samples import Sample
 from bench.objectives import Objective
+from bench.results.pareto import nondominated
+from bench.results.posterior import p_nondominated as p_of_samples
+from bench.results.samples import Sample
 
 ONE = (Objective("a.auc", "maximize"),)
 TWO = (Objective("a.auc", "maximize"), Objective("b.logloss", "minimize"))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bench.errors import UserError
-from bench.frontier.score import Kind, Score, fused, prediction_names
+from bench.frontier.score import Score, prediction_names
+from bench.results.fusion import Kind, fused
 from bench.schema import Task
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click"))

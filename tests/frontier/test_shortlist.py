@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from bench.confirm.race import SETTLED, kinds, members, next_round
-from bench.frontier.posterior import p_nondominated
-from bench.frontier.samples import Sample
 from bench.objectives import Objective
 from bench.records import RungResult
+from bench.results.posterior import p_nondominated
+from bench.results.samples import Sample
 
 
 def test_each_kind_has_its_largest_alone_and_single_task_models_are_a_kind(trial, objectives):

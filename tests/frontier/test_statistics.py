@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.frontier.frontier import frontier
-from bench.frontier.posterior import p_nondominated
-from bench.frontier.samples import sample
+from bench.results.frontier import frontier
+from bench.results.posterior import p_nondominated
+from bench.results.samples import sample
 from bench.seeds import derive
 
 

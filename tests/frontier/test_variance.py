@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.frontier.samples import Sample, pairing, sample, seed_noise
-from bench.frontier.statistics import differences, intervals
 from bench.records import Replicate, TrialRecord
+from bench.results.samples import Sample, pairing, sample, seed_noise
+from bench.results.statistics import differences, intervals
 
 
 def without_data(*groups):

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bench.frontier.within import area_table, areas_of, warning
 from bench.records import Point, Replicate
+from bench.results.within import area_table, areas_of, warning
 from bench.schema import Task
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", kind="regression"))

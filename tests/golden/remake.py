@@ -284,10 +284,10 @@ def _compared(home: Path, *names: str, by: str = "sharing") -> Any:
 
 def _evaluated(result: Any) -> Any:
     """The kept predictions of the first two confirmed points against each other, as two packages' would be."""
-    from bench.frontier.points import confirmed
     from bench.frontier.score import prediction_names
     from bench.predictions import FOLDER, name_of, predictions, rows_of
     from bench.production.evaluation import Judged, judgements, served
+    from bench.results.points import confirmed
     from bench.rows import TEST
     from bench.schema import SCORE, Schema
 

@@ -10,8 +10,9 @@ from serving_toys import FUNNEL, funnel_package
 
 from bench.data import load_card
 from bench.errors import UserError
-from bench.frontier.score import Fusion, Score
+from bench.frontier.score import Score
 from bench.production.package import Package
+from bench.results.fusion import Fusion
 from bench.run.current import Current, read_current
 from bench.tracking import registry
 

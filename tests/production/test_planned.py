@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bench.errors import UserError
-from bench.frontier.points import network_of
 from bench.frontier.policy import Policy
 from bench.records import Kind, Point, Scalar
+from bench.results.points import network_of
 from bench.run.plan import _score
 from bench.schema import Task
 

@@ -11,11 +11,12 @@ import torch
 from bench.data.refit import JOINED
 from bench.errors import UserError
 from bench.frontier.retraining import Length, PredictionInterval
-from bench.frontier.score import Score, fused
+from bench.frontier.score import Score
 from bench.objectives import Objective
 from bench.production.calibration import calibrated
 from bench.production.retrain import UNCONFIRMED, Predictor, Retrained, retrain
 from bench.production.served_model import ModelSpec
+from bench.results.fusion import fused
 from bench.testing.metrics import evaluate
 from bench.training.config import TrialConfig
 

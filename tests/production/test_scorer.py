@@ -14,10 +14,11 @@ from serving_toys import CALIBRATIONS, FUNNEL, parts_of, raw_rows, raw_split, sa
 from bench.data import Store, load_card, prepare
 from bench.data.readers.blocks import open_raw
 from bench.errors import UserError
-from bench.frontier.score import LEAST, Kind, Score, fused
+from bench.frontier.score import Score
 from bench.production import scorer as module
 from bench.production.package import Package, write_package
 from bench.production.scorer import Scorer
+from bench.results.fusion import LEAST, Kind, fused
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ from server import Server, served
 from serving_toys import funnel_package, raw_rows
 
 from bench.data import Store
-from bench.frontier.score import Score, fused
+from bench.frontier.score import Score
 from bench.production.package import Package
+from bench.results.fusion import fused
 from bench.tracking.registry import save_model
 
 pytestmark = pytest.mark.slow  # a server takes seconds to start; the guide's test has one, too

@@ -13,7 +13,6 @@ import pytest
 
 from bench.data import load_card
 from bench.errors import UserError
-from bench.frontier.comparison.verdict import Word
 from bench.objectives import Objective
 from bench.reference.answers import Answers, Front, answer, headline, turned
 from bench.reference.cells import ALONE, COMPOSITE, EQUAL, Cell
@@ -23,6 +22,7 @@ from bench.reference.page import document, markdown
 from bench.reference.papers import Papers, Source
 from bench.reference.table import Row, read, write
 from bench.reference.training import fusions
+from bench.results.comparison.verdict import Word
 from bench.results.effect import Effect
 from bench.suite import load_suite
 

@@ -15,13 +15,13 @@ import pandas as pd
 import pytest
 
 from bench.frontier.choices import Choices, head_choices, served_choices
-from bench.frontier.frontier import frontier
-from bench.frontier.pareto import lattice, ranks
-from bench.frontier.served.served import Served
-from bench.frontier.served.verdict import Verdict, unserved
+from bench.frontier.verdict import Verdict, unserved
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
 from bench.report.view import View
+from bench.results.frontier import frontier
+from bench.results.pareto import lattice, ranks
+from bench.results.served.served import Served
 from bench.rows import CONFIRM, TEST
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "frontier"))  # makes `ledger_toys` importable

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from bench.frontier.choices import Choices
-from bench.frontier.comparison.comparison import COLUMNS, TEST_HEADS, Comparison
 from bench.report.comparison import comparison_document
 from bench.report.embed import section_data
 from bench.report.page import write_page
 from bench.report.view import View
+from bench.results.comparison.comparison import COLUMNS, TEST_HEADS, Comparison
 
 playwright = pytest.importorskip(
     "playwright.sync_api", exc_type=ImportError, reason="playwright is not installed, or not whole"

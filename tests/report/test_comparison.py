@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from bench.frontier.comparison.beyond import Answer
-from bench.frontier.comparison.comparison import Compared, Comparison, Group
 from bench.report.comparison import comparison_document
+from bench.results.comparison.beyond import Answer
+from bench.results.comparison.comparison import Compared, Comparison, Group
 
 
 def test_the_page_has_the_answer_and_nothing_of_data_is_markup() -> None:

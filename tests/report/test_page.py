@@ -9,11 +9,11 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from bench.frontier.comparison.verdict import ranking
-from bench.frontier.served.verdict import Verdict
+from bench.frontier.verdict import Verdict
 from bench.report.comparison import critical_figure
 from bench.report.page import document
 from bench.report.picture import picture, standalone
+from bench.results.comparison.verdict import ranking
 
 EVIL = "<img src=x onerror=alert(1)>"
 

@@ -12,9 +12,9 @@ import pytest
 
 from bench.data import load_card
 from bench.errors import UserError
-from bench.frontier.score import Fusion
-from bench.frontier.served.measuring import Candidate
 from bench.records import Point, Replicate
+from bench.results.fusion import Fusion
+from bench.results.served.measuring import Candidate
 from bench.rows import CONFIRM
 from bench.run import serving
 from bench.run.current import Current, lasting_current, read_current

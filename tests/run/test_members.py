@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from bench.frontier.comparison.families import FamilyPoint
 from bench.records import Point, TrialRecord
+from bench.results.comparison.families import FamilyPoint
 from bench.run.comparing import members_of
 from bench.run.current import Current
 

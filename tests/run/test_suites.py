@@ -16,8 +16,8 @@ from bench.data import load_card
 from bench.data.card import shape_of
 from bench.data.synthetic import synthesise
 from bench.errors import UserError
-from bench.frontier.pareto import resolve_reference
 from bench.frontier.policy import Policy
+from bench.results.pareto import resolve_reference
 from bench.run.create import create
 from bench.run.execute import plan_of
 from bench.run.folder import Run, slug

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from bench.frontier.pareto import contributions, ranks
 from bench.objectives import Objective
+from bench.results.pareto import contributions, ranks
 from bench.search.ranking import (
     COMPARED,
     NET,

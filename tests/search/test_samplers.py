@@ -25,7 +25,7 @@ from search_toys import (
     train,
 )
 
-from bench.frontier.pareto import ranks
+from bench.results.pareto import ranks
 from bench.search import samplers as module
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor

@@ -13,8 +13,8 @@ from rung_toys import FULL, LADDER, essence, poor, rung_plan, spent, train
 from search_toys import ShuffledExecutor, ignore, make_job
 from test_driver import Notes, run
 
-from bench.frontier.pareto import hypervolume
 from bench.records import Job, TrialRecord, TrialResult
+from bench.results.pareto import hypervolume
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Run

@@ -5,11 +5,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from bench.frontier.choices import head_choices
-from bench.frontier.frontier import frontier
-from bench.frontier.history import History
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.objectives import Objective
+from bench.results.frontier import frontier
+from bench.results.history import History
 from bench.run.reporting import front_of
 
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from found import found_in, result
 
-from bench.frontier.frontier import frontier
 from bench.objectives import Objective
+from bench.results.frontier import frontier
 from bench.results.ledger import ALL, Ledger
 from bench.tracking.store import Node
 from bench.tracking.values import Value, inward, outward

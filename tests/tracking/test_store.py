@@ -214,7 +214,7 @@ def test_a_new_store_is_quiet_sends_nothing_and_stays_at_home(tmp_path):
     """Even where the program that uses it logs everything."""
     code = (
         "import logging, os, sys, pathlib; logging.basicConfig(level=logging.INFO)\n"
-        "from bench.frontier.history import History\n"
+        "from bench.results.history import History\n"
         "from bench.tracking.logbook import Section\n"
         "from bench.tracking.store import MlflowStore\n"
         "home = pathlib.Path('home')\n"

@@ -11,10 +11,10 @@ from bench.errors import listed
 from bench.frontier.choices import Choices
 from bench.frontier.judging import Judge, Limit
 from bench.frontier.policy import PICK_RULES
-from bench.frontier.score import in_words
 from bench.frontier.stability import ENOUGH, Stability
 from bench.frontier.words.verdict import named
 from bench.results.effect import MARGIN
+from bench.results.fusion import in_words
 from bench.results.ledger import ENDS
 from bench.rows import NAMES, SEARCH
 

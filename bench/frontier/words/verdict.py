@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from bench.errors import listed
-from bench.frontier.score import in_words
-from bench.frontier.served.changes import Changes, doubtful
-from bench.frontier.served.served import Served
+from bench.frontier.changes import Changes, doubtful
 from bench.frontier.stability import ENOUGH
 from bench.results.effect import LEVEL, MARGIN, Effect
+from bench.results.fusion import in_words
+from bench.results.served.served import Served
 from bench.rows import CONFIRM, SHORT
 from bench.schema import SCENARIO
 

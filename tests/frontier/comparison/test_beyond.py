@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from bench.frontier.comparison.beyond import Answer, Beyond, answer, beyond, surplus
-from bench.frontier.comparison.families import FamilyPoint
-from bench.frontier.samples import Sample
 from bench.objectives import Objective
+from bench.results.comparison.beyond import Answer, Beyond, answer, beyond, surplus
+from bench.results.comparison.families import FamilyPoint
+from bench.results.samples import Sample
 
 PLACES = np.linspace(0, np.pi / 2, 9)
 SCALE = np.array([1e3, 1e3])

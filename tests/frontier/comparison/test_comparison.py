@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.frontier.comparison.beyond import answer
-from bench.frontier.comparison.comparison import COLUMNS, Compared, Comparison, Group, Row, compare
-from bench.frontier.comparison.families import FAMILIES, FamilyPoint, average, families
-from bench.frontier.comparison.verdict import best, tuning_luck
-from bench.frontier.samples import Sample
 from bench.objectives import Objective
 from bench.records import Point
+from bench.results.comparison.beyond import answer
+from bench.results.comparison.comparison import COLUMNS, Compared, Comparison, Group, Row, compare
+from bench.results.comparison.families import FAMILIES, FamilyPoint, average, families
+from bench.results.comparison.verdict import best, tuning_luck
+from bench.results.samples import Sample
 
 BOTH = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
 AT = {"click.auc": 0.5, "like.auc": 0.5}

@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 import pytest
 
-from bench.frontier.comparison.comparison import by_front
-from bench.frontier.pareto import hypervolume
-from bench.frontier.samples import Sample
 from bench.objectives import Objective
+from bench.results.comparison.comparison import by_front
+from bench.results.pareto import hypervolume
+from bench.results.samples import Sample
 
 BOTH = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
 AT = {"click.auc": 0.5, "like.auc": 0.5}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from bench.frontier.served.measuring import Candidate
 from bench.objectives import Objective
 from bench.predictions import Rows
+from bench.results.served.measuring import Candidate
 
 OUTCOMES = (Objective("click.recall@10%", "maximize"), Objective("like.recall@10%", "maximize"))
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.frontier.score import Fusion
-from bench.frontier.served.measuring import Current
-from bench.frontier.served.questions import readings
-from bench.frontier.served.served import served_front
+from bench.frontier.questions import readings
+from bench.results.fusion import Fusion
+from bench.results.served.measuring import Current
+from bench.results.served.served import served_front
 
 
 def test_better_models_are_ahead_of_the_current_ones_under_any_weights(world, outcomes):

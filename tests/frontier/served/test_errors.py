@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.frontier.served.errors import Points, draws_of, seeds_of
-from bench.frontier.served.front import reach, rivals, share_nondominated
+from bench.results.served.errors import Points, draws_of, seeds_of
+from bench.results.served.front import reach, rivals, share_nondominated
 
 
 def points_of(values, at, moved=None):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from bench.errors import UserError
-from bench.frontier.score import Fusion
-from bench.frontier.served.distance import ahead, distance, exchange, gain_of_all, rows_of
-from bench.frontier.served.measuring import Current
-from bench.frontier.served.served import served_front
-from bench.frontier.served.store import digest_of, load, save, to_json
-from bench.frontier.served.verdict import verdict
+from bench.frontier.verdict import verdict
 from bench.results.effect import Effect
+from bench.results.fusion import Fusion
+from bench.results.served.distance import ahead, distance, exchange, gain_of_all, rows_of
+from bench.results.served.measuring import Current
+from bench.results.served.served import served_front
+from bench.results.served.store import digest_of, load, save, to_json
 
 EQUAL = Fusion.of("power", (1, 1))
 

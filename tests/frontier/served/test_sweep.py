@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bench.frontier.score import Fusion
-from bench.frontier.served.served import Sweep
+from bench.results.fusion import Fusion
+from bench.results.served.served import Sweep
 
 
 @pytest.mark.parametrize(("tasks", "least", "most"), [(2, 30, 40), (3, 30, 50), (4, 50, 80), (5, 50, 80)])

@@ -8,11 +8,11 @@ import pytest
 from ledger_toys import GAINS, made_served
 
 from bench.frontier.policy import Policy
-from bench.frontier.served.distance import gain_of_all, rows_of
-from bench.frontier.served.verdict import verdict
+from bench.frontier.verdict import verdict
 from bench.frontier.words.verdict import ONLY_WEIGHTS
 from bench.objectives import Objective
 from bench.results.ledger import PARTS
+from bench.results.served.distance import gain_of_all, rows_of
 
 OUTCOMES = (Objective("click.recall@10%", "maximize"), Objective("like.recall@10%", "maximize"))
 NOW = "the current model"

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from diagnosis_toys import ToyStore, apart, at_two_speeds, opposite, related, seen, trainer
 
-from bench.frontier.diagnosis import causes
+from bench.results.diagnosis import causes
 
 
 def named(diagnosis: dict[str, Any], task: str) -> list[str]:

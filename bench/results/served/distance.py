@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError
 
-from bench.frontier.pareto import nondominated
-from bench.frontier.served.served import Served
 from bench.results.effect import Effect
 from bench.results.ledger import band
+from bench.results.pareto import nondominated
+from bench.results.served.served import Served
 from bench.rows import CONFIRM, TEST
 
 Floats = NDArray[np.float64]

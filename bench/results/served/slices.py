@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.frontier.score import Fusion
-from bench.frontier.served.errors import Points
-from bench.frontier.served.measuring import Meter
 from bench.measure.outcomes import Measure
 from bench.objectives import Objective
 from bench.predictions import Rows
+from bench.results.fusion import Fusion
+from bench.results.served.errors import Points
+from bench.results.served.measuring import Meter
 
 Mask = NDArray[np.bool_]
 LEAST = 20

@@ -32,9 +32,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.errors import listed
-from bench.frontier.comparison.beyond import Answer
-from bench.frontier.comparison.families import FamilyPoint, average, trials_of
-from bench.frontier.comparison.verdict import (
+from bench.objectives import Objective
+from bench.plain import jsonable
+from bench.results.comparison.beyond import Answer
+from bench.results.comparison.families import FamilyPoint, average, trials_of
+from bench.results.comparison.verdict import (
     CANNOT_TELL,
     SIZE,
     Ranking,
@@ -46,13 +48,11 @@ from bench.frontier.comparison.verdict import (
     tuning_luck,
     unit,
 )
-from bench.frontier.pareto import hypervolume
-from bench.frontier.posterior import posterior_draws
-from bench.frontier.samples import Sample, seed_noise
-from bench.frontier.statistics import differences, reflected
-from bench.objectives import Objective
-from bench.plain import jsonable
 from bench.results.effect import LEVEL, Effect
+from bench.results.pareto import hypervolume
+from bench.results.posterior import posterior_draws
+from bench.results.samples import Sample, seed_noise
+from bench.results.statistics import differences, reflected
 from bench.seeds import derive
 
 Floats = NDArray[np.float64]

@@ -3,7 +3,7 @@
 A candidate's serving points share its replicates, so its seeds move all of them together. Two or three replicates
 hardly show how, but all candidates together do. The effect of a seed on the outcomes along a sweep has one shape: the
 pooled covariance over (setting, outcome). Each candidate has a size of its own, shrunk to the common one
-(`bench.frontier.samples`). If candidates share seeds, a part of the effect is common to them. Rows are drawn from the
+(`bench.results.samples`). If candidates share seeds, a part of the effect is common to them. Rows are drawn from the
 Poisson resamples, which are the same for every point.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
-from bench.frontier.samples import moderated
+from bench.results.samples import moderated
 
 Floats = NDArray[np.float64]
 

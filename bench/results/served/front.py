@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.frontier.pareto import hypervolume, lattice, nondominated
-from bench.frontier.statistics import error_of, reflected
 from bench.objectives import Objective
 from bench.results.effect import LEVEL, Effect
+from bench.results.pareto import hypervolume, lattice, nondominated
+from bench.results.statistics import error_of, reflected
 
 Floats = NDArray[np.float64]
 VOLUMES = 400

@@ -1,6 +1,6 @@
 """The verdict: what the pick gains and costs against the current point, and how sure that is.
 
-Everything is told on test, which chose nothing, with the intervals of `bench.frontier.served.changes`.
+Everything is told on test, which chose nothing, with the intervals of `bench.frontier.changes`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
-from bench.frontier.comparison.verdict import SIZE, replicates_needed, rows_needed
+from bench.frontier.changes import ONE_ERROR, Changes, changes_of, doubtful, slice_changes, worth_of
 from bench.frontier.policy import Worth
-from bench.frontier.served.changes import ONE_ERROR, Changes, changes_of, doubtful, slice_changes, worth_of
-from bench.frontier.served.distance import ahead, gain_of_all, rows_of
-from bench.frontier.served.front import gains
-from bench.frontier.served.served import Served
-from bench.frontier.statistics import error_of
 from bench.frontier.words import verdict as words
 from bench.frontier.words.verdict import Needed
+from bench.results.comparison.verdict import SIZE, replicates_needed, rows_needed
 from bench.results.effect import MARGIN, Effect
+from bench.results.served.distance import ahead, gain_of_all, rows_of
+from bench.results.served.front import gains
+from bench.results.served.served import Served
+from bench.results.statistics import error_of
 from bench.rows import TEST
 
 Kind = Literal["win", "trade", "tie", "baseline", "trees", "unknown"]
@@ -104,7 +104,7 @@ def verdict(
         others: points that do as well in the other retrainings, in words.
         unlimited: the row that the policy would pick without its limits, where these make it keep the current point.
         worth: the score of gains in the outcomes by the policy's rule; None where it reads anything else.
-        suspicion: sentences on the data and the pick, see `Frontier.suspicion` and `bench.frontier.within`.
+        suspicion: sentences on the data and the pick, see `Frontier.suspicion` and `bench.results.within`.
     """
     changes, slices, score = changes_of(served, row), slice_changes(served, row), worth_of(served, row, worth)
     if row == served.current or all(each.value == each.low == each.high == 0 for each in changes.values()):

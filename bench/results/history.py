@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.frontier.pareto import Growing, nondominated
-from bench.frontier.points import estimates, searched_points
 from bench.objectives import Objective, key_on
 from bench.records import Point, TrialRecord
+from bench.results.pareto import Growing, nondominated
+from bench.results.points import estimates, searched_points
 from bench.rows import NAMES, SEARCH
 
 FINISHED = ("completed", "failed", "pruned")

@@ -17,9 +17,9 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.errors import listed
-from bench.frontier.points import baselines, best, confirmed, estimate, replicated
 from bench.objectives import Objective
 from bench.records import Point
+from bench.results.points import baselines, best, confirmed, estimate, replicated
 from bench.rows import CONFIRM
 
 SURE = 2.0

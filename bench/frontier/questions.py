@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.frontier.served.distance import ahead, exchange, rows_of
-from bench.frontier.served.served import Served
 from bench.frontier.words import verdict as words
+from bench.results.served.distance import ahead, exchange, rows_of
+from bench.results.served.served import Served
 
 
 def prices(served: Served, row: int) -> list[str]:

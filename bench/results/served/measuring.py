@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError
-from bench.frontier.score import Fusion, fused
-from bench.frontier.served.errors import Points
 from bench.machine import cores
 from bench.measure.outcomes import Measure
 from bench.predictions import Rows
+from bench.results.fusion import Fusion, fused
+from bench.results.served.errors import Points
 from bench.schema import Task
 
 Role = Literal["trial", "baseline", "current"]

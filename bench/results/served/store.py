@@ -17,14 +17,14 @@ import numpy as np
 import pandas as pd
 
 from bench.atomic import atomic_path, write_text
-from bench.frontier.served.measuring import Candidate, Current
-from bench.frontier.served.served import DRAWS, SPLITS, Served
-from bench.frontier.served.slices import SLICES
 from bench.objectives import Objective
 from bench.plain import jsonable
 from bench.predictions import Rows
 from bench.results.effect import Effect
 from bench.results.ledger import ALL
+from bench.results.served.measuring import Candidate, Current
+from bench.results.served.served import DRAWS, SPLITS, Served
+from bench.results.served.slices import SLICES
 from bench.rows import CONFIRM, TEST
 
 JSON, NPZ = "served.json", "served.npz"

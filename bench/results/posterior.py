@@ -24,9 +24,9 @@ from scipy.linalg import cho_factor, cho_solve, helmert
 from scipy.special import gammaincinv
 from threadpoolctl import threadpool_limits
 
-from bench.frontier.pareto import nondominated
-from bench.frontier.samples import Sample, SeedNoise, between, covariance, seed_noise
 from bench.objectives import Objective
+from bench.results.pareto import nondominated
+from bench.results.samples import Sample, SeedNoise, between, covariance, seed_noise
 
 Floats = NDArray[np.float64]
 
@@ -115,7 +115,7 @@ class SeedErrors:
 
 
 def seed_errors(samples: Sequence[Sample], noise: SeedNoise) -> SeedErrors:
-    """Those of the means of configurations, so that differences err as `bench.frontier.statistics.differences` says."""
+    """Those of the means of configurations, so that differences err as `bench.results.statistics.differences` says."""
     n, m = len(samples), samples[0].values.shape[1]
     (seed, _), shared = between(samples, noise), noise.paired.shared > 1
     np.fill_diagonal(shared, False)

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, stdtrit
 
-from bench.frontier.pareto import hypervolume
-from bench.frontier.samples import Sample, between, satterthwaite, seed_noise, variance
 from bench.objectives import Objective
 from bench.results.effect import LEVEL, Effect
+from bench.results.pareto import hypervolume
+from bench.results.samples import Sample, between, satterthwaite, seed_noise, variance
 
 Floats = NDArray[np.float64]
 

@@ -13,10 +13,10 @@ import numpy as np
 from scipy import stats
 
 from bench.frontier.policy import LOSS, Worth
-from bench.frontier.served.front import gains
-from bench.frontier.served.served import Served
-from bench.frontier.statistics import error_of
 from bench.results.effect import LEVEL, MARGIN, Effect
+from bench.results.served.front import gains
+from bench.results.served.served import Served
+from bench.results.statistics import error_of
 from bench.rows import TEST
 
 Changes = Mapping[str, Effect]

@@ -13,9 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.errors import listed
-from bench.frontier.comparison.beyond import Answer
-from bench.frontier.pareto import UNRANKED, hypervolume, ranks, resolve_reference
-from bench.frontier.points import (
+from bench.objectives import Objective, in_thousandths
+from bench.records import Point, TrialRecord
+from bench.results.comparison.beyond import Answer
+from bench.results.effect import Effect
+from bench.results.ledger import ALL, PARTS, Ledger
+from bench.results.pareto import UNRANKED, hypervolume, ranks, resolve_reference
+from bench.results.points import (
     BASELINE,
     candidates,
     confirmed,
@@ -26,13 +30,9 @@ from bench.frontier.points import (
     rows_of,
     source_ids,
 )
-from bench.frontier.posterior import p_nondominated, posterior_draws
-from bench.frontier.samples import samples_of, seed_noise
-from bench.frontier.statistics import differences, intervals, volume_interval
-from bench.objectives import Objective, in_thousandths
-from bench.records import Point, TrialRecord
-from bench.results.effect import Effect
-from bench.results.ledger import ALL, PARTS, Ledger
+from bench.results.posterior import p_nondominated, posterior_draws
+from bench.results.samples import samples_of, seed_noise
+from bench.results.statistics import differences, intervals, volume_interval
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
 
@@ -49,7 +49,7 @@ VOLUMES = 1000
 
 @dataclass(frozen=True)
 class Frontier(Ledger):
-    """The non-dominated set among all points of a run in its objectives, see `bench.frontier.points`.
+    """The non-dominated set among all points of a run in its objectives, see `bench.results.points`.
 
     The table has trials by number and length, then baselines, then the current point. Besides its facts: `trial`
     (missing for the others); in a search by rungs `rung`, from 0, and `samples` that it was trained on; `sharing,

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.errors import listed
-from bench.frontier.samples import samples_of
-from bench.frontier.statistics import intervals_of
 from bench.objectives import key_on
 from bench.records import Point
 from bench.results.effect import Effect
+from bench.results.samples import samples_of
+from bench.results.statistics import intervals_of
 from bench.rows import CONFIRM
 from bench.schema import Task
 

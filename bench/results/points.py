@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError
-from bench.frontier.pareto import nondominated
 from bench.objectives import Objective, key_on
 from bench.predictions import name_of
 from bench.records import Point, Replicate, Scalar, TrialRecord
+from bench.results.pareto import nondominated
 from bench.rows import CONFIRM, SEARCH, TEST
 
 Floats = NDArray[np.float64]

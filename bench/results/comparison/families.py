@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.frontier.samples import Sample, sample
 from bench.objectives import Objective
 from bench.records import Point
+from bench.results.samples import Sample, sample
 from bench.rows import SEARCH
 
 

@@ -31,13 +31,13 @@ from scipy.optimize import linprog
 from scipy.special import ndtr, stdtrit
 
 from bench.errors import listed
-from bench.frontier.comparison.families import FamilyPoint
-from bench.frontier.comparison.verdict import CANNOT_TELL, POWER, SIZE, Word, against, smallest, unit
-from bench.frontier.pareto import lattice, steps_within
-from bench.frontier.samples import Sample
-from bench.frontier.statistics import Differences, differences
 from bench.objectives import Objective, in_thousandths
+from bench.results.comparison.families import FamilyPoint
+from bench.results.comparison.verdict import CANNOT_TELL, POWER, SIZE, Word, against, smallest, unit
 from bench.results.effect import LEVEL
+from bench.results.pareto import lattice, steps_within
+from bench.results.samples import Sample
+from bench.results.statistics import Differences, differences
 
 Floats = NDArray[np.float64]
 

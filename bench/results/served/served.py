@@ -20,10 +20,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.errors import UserError, check_known
-from bench.frontier.pareto import lattice
-from bench.frontier.score import KINDS, Fusion, Kind
-from bench.frontier.served.errors import Points, Seeds, draws_of, seeds_of
-from bench.frontier.served.front import (
+from bench.measure.outcomes import Measure
+from bench.objectives import Objective
+from bench.predictions import Rows
+from bench.results.effect import Effect
+from bench.results.fusion import KINDS, Fusion, Kind
+from bench.results.ledger import ALL, PARTS, Ledger, as_cells
+from bench.results.pareto import lattice
+from bench.results.served.errors import Points, Seeds, draws_of, seeds_of
+from bench.results.served.front import (
     gains,
     kept,
     on_front,
@@ -33,14 +38,9 @@ from bench.frontier.served.front import (
     unequal,
     volume_of,
 )
-from bench.frontier.served.measuring import RESAMPLES, Candidate, Current, Meter
-from bench.frontier.served.slices import slices_of
-from bench.frontier.statistics import error_of
-from bench.measure.outcomes import Measure
-from bench.objectives import Objective
-from bench.predictions import Rows
-from bench.results.effect import Effect
-from bench.results.ledger import ALL, PARTS, Ledger, as_cells
+from bench.results.served.measuring import RESAMPLES, Candidate, Current, Meter
+from bench.results.served.slices import slices_of
+from bench.results.statistics import error_of
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
 

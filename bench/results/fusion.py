@@ -1,0 +1,57 @@
+"""Fusion: from the heads' predictions to the one score that ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["power", "sum"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+LEAST = 1e-12
+"""Predictions are at least this under a logarithm."""
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How heads become a score: `kind` as for `fused`, and the weights of T tasks, which sum to 1."""
+
+    kind: Kind
+    weights: tuple[float, ...]
+
+    @staticmethod
+    def of(kind: Kind, weights: Sequence[float]) -> Fusion:
+        """The fusion in its usual form: one task alone ranks alike under both kinds and is called `power`."""
+        whole = float(sum(weights))
+        found = tuple(float(each) / whole for each in weights)
+        return Fusion("power" if np.count_nonzero(found) == 1 else kind, found)
+
+
+def fused(kind: Kind, predictions: NDArray[Any], weights: Sequence[float], rates: Sequence[float]) -> NDArray[Any]:
+    """The score of each row.
+
+    `power`: sum_t w_t log max(p_t, LEAST); only ratios of weights matter, and a constant factor of a task changes no
+    order. `sum`: sum_t w_t max(p_t, 0) / b_t, so that weights of tasks with different base rates are comparable.
+
+    Args:
+        predictions: (N, T): joint probabilities, or values of regressions; those below 0 count as 0.
+        weights: (T,), at least 0. A task of weight 0 takes no part.
+        rates: (T,), b_t: mean label of each task on train, on all impressions.
+
+    Returns:
+        (N,) float64.
+    """
+    score = np.zeros(len(predictions))
+    for task, weight in enumerate(weights):
+        if weight:
+            values = np.maximum(predictions[:, task].astype(np.float64), 0.0)
+            score += weight * (np.log(np.maximum(values, LEAST)) if kind == "power" else values / rates[task])
+    return score
+
+
+def in_words(weights: Mapping[str, float]) -> str:
+    """Weights by task as sentences and tables have them: `click 0.8, like 0.2`."""
+    return ", ".join(f"{task} {weight:.3g}" for task, weight in weights.items())
