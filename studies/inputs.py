@@ -43,7 +43,7 @@ from bench.results.fusion import fused
 from bench.results.pareto import hypervolume
 from bench.results.served.front import on_front
 from bench.results.served.measuring import LEAST
-from bench.results.served.served import Sweep
+from bench.results.served.sweep import Sweep
 from bench.schema import SCENARIO, Task
 from bench.seeds import derive
 from bench.training.config import TrialConfig

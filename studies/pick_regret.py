@@ -55,7 +55,8 @@ from bench.records import Point, Replicate
 from bench.results.fusion import Fusion
 from bench.results.pareto import contributions, ranks
 from bench.results.served.measuring import Candidate, Current, Meter
-from bench.results.served.served import Served, Sweep, served_front
+from bench.results.served.served import Served, served_front
+from bench.results.served.sweep import Sweep
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.schema import Task
 from bench.seeds import derive

@@ -38,7 +38,7 @@ from bench.home import resolve_home
 from bench.measure.outcomes import Measure
 from bench.records import Scalar
 from bench.results.fusion import fused
-from bench.results.served.served import Sweep
+from bench.results.served.sweep import Sweep
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.schema import Task
 from bench.search.plan import fitted

@@ -2,11 +2,6 @@
 
 Weights are chosen on `confirm`, what is chosen is told on `test`: a point that was chosen on a split looks too good
 there. A pick also reads the means on `valid`, see `bench.frontier.choices`.
-
-Candidates share one grid of weights, denser where their front bends or has gaps. Weights are w_t ~ u_t^2 with u on a
-lattice of the simplex: even steps of u are steps of the logarithm near the ends, where a rare task is won, and both
-ends (one task alone) are on the lattice. A refinement halves edges of that lattice, so that the same front always asks
-for the same weights.
 """
 
 from __future__ import annotations
@@ -24,9 +19,8 @@ from bench.measure.outcomes import Measure
 from bench.objectives import Objective
 from bench.predictions import Rows
 from bench.results.effect import Effect
-from bench.results.fusion import KINDS, Fusion, Kind
+from bench.results.fusion import KINDS, Fusion
 from bench.results.ledger import ALL, PARTS, Ledger, as_cells
-from bench.results.pareto import lattice
 from bench.results.served.errors import Points, Seeds, draws_of, seeds_of
 from bench.results.served.front import (
     gains,
@@ -40,113 +34,12 @@ from bench.results.served.front import (
 )
 from bench.results.served.measuring import RESAMPLES, Candidate, Current, Meter
 from bench.results.served.slices import slices_of
+from bench.results.served.sweep import ROUNDS, Sweep
 from bench.results.statistics import error_of
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
 
 Floats = NDArray[np.float64]
-
-STEPS = {2: 16, 3: 5, 4: 4, 5: 3}
-"""Steps of the first lattice, by number of tasks: 32 to 66 settings of both kinds together."""
-POWER = 2
-"""w_t ~ u_t^POWER: with two tasks and 16 steps the smallest weight is 1/226."""
-ROUNDS, MOST_HALVED = 3, 8
-"""Rounds in which a sweep is refined, and the most settings that each round adds."""
-BEND = 4.0
-"""How much a bend counts against a gap, both in parts of the front's range."""
-GAP = 0.02
-"""Nearer neighbours on the front are not refined, in the same unit."""
-
-
-class Sweep:
-    """The settings so far, and the edges between neighbours on each kind's lattice.
-
-    Attributes:
-        settings: in the order in which they were asked for.
-    """
-
-    def __init__(self, tasks: int, kinds: Sequence[Kind] = KINDS, also: Sequence[Fusion] = ()) -> None:
-        """Begins with single settings and the lattices of all kinds."""
-        self.settings: list[Fusion] = []
-        self._places: dict[Fusion, int] = {}
-        self._edges: dict[tuple[int, int], tuple[Kind, NDArray[np.int64], NDArray[np.int64]]] = {}
-        for setting in also:
-            self._add(setting)
-        steps = STEPS[tasks]
-        nodes = lattice(tasks, steps) * 2**ROUNDS
-        apart = np.abs(nodes[:, None] - nodes[None]).sum(axis=-1)
-        for kind in kinds:
-            for node in nodes:
-                self._place(kind, node)
-            for i, j in np.argwhere(apart == 2 * 2**ROUNDS).tolist():
-                if i < j:
-                    self._edge(kind, nodes[i], nodes[j])
-
-    def refine(self, values: Floats, front: NDArray[np.bool_]) -> list[Fusion]:
-        """The settings that are added where the front bends or has gaps; none where it is even.
-
-        Args:
-            values: (C, K, M) outcomes, more is better, of C candidates under the K settings so far.
-            front: (C, K), which of them are on the front of all.
-        """
-        known = values[front]
-        if not len(known):
-            return []
-        unit = np.ptp(known, axis=0)
-        scaled = np.nan_to_num(values / np.where(unit > 0, unit, np.inf))
-        bends = self._bends(scaled)
-        urgent: list[tuple[float, tuple[int, int]]] = []
-        for (i, j), (_, first, last) in self._edges.items():
-            touched = front[:, i] | front[:, j]
-            if touched.any() and (np.abs(first - last) > 1).any():
-                gap = np.sqrt(((scaled[touched, i] - scaled[touched, j]) ** 2).sum(axis=-1))
-                bend = np.maximum(bends[touched, i], bends[touched, j])
-                if gap.max() > GAP:
-                    urgent.append((float((gap + BEND * bend).max()), (i, j)))
-        before = len(self.settings)
-        for _, edge in sorted(urgent, key=lambda each: (-each[0], each[1]))[:MOST_HALVED]:
-            kind, first, last = self._edges.pop(edge)
-            middle = (first + last) // 2
-            self._place(kind, middle)
-            self._edge(kind, first, middle)
-            self._edge(kind, middle, last)
-        return self.settings[before:]
-
-    def lines(self) -> list[list[int]]:
-        """Of two tasks, for each kind the places of its settings from one end to the other."""
-        found = []
-        for kind in dict.fromkeys(kind for kind, _, _ in self._edges.values()):
-            ends = [edge for edge, (own, _, _) in self._edges.items() if own == kind]
-            places = {at for edge in ends for at in edge}
-            found.append(sorted(places, key=lambda at: self.settings[at].weights[0]))
-        return found
-
-    def _bends(self, scaled: Floats) -> Floats:
-        """(C, K), how far a setting's outcomes lie from the chord of its two neighbours; 0 with more than two tasks."""
-        found = np.zeros(scaled.shape[:2])
-        if len(self.settings[0].weights) == 2:
-            for line in self.lines():
-                for before, at, after in zip(line, line[1:], line[2:], strict=False):
-                    chord = scaled[:, after] - scaled[:, before]
-                    length = np.maximum((chord**2).sum(axis=-1, keepdims=True), 1e-12)
-                    share = ((scaled[:, at] - scaled[:, before]) * chord).sum(axis=-1, keepdims=True) / length
-                    off = scaled[:, at] - scaled[:, before] - share.clip(0, 1) * chord
-                    found[:, at] = np.maximum(found[:, at], np.sqrt((off**2).sum(axis=-1)))
-        return found
-
-    def _edge(self, kind: Kind, first: NDArray[np.int64], last: NDArray[np.int64]) -> None:
-        self._edges[self._place(kind, first), self._place(kind, last)] = kind, first, last
-
-    def _place(self, kind: Kind, node: NDArray[np.int64]) -> int:
-        raised = node.astype(float) ** POWER
-        return self._add(Fusion.of(kind, raised.tolist()))
-
-    def _add(self, setting: Fusion) -> int:
-        if setting not in self._places:
-            self._places[setting] = len(self.settings)
-            self.settings.append(setting)
-        return self._places[setting]
-
 
 DRAWS = 2000
 SPLITS = (CONFIRM, TEST)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.results.fusion import Fusion
-from bench.results.served.served import Sweep
+from bench.results.served.sweep import Sweep
 
 
 @pytest.mark.parametrize(("tasks", "least", "most"), [(2, 30, 40), (3, 30, 50), (4, 50, 80), (5, 50, 80)])
