@@ -113,6 +113,7 @@ class Judgement:
     Attributes:
         metric: `like.recall@10%` of the ranking by `score`, or `like.auc` of a prediction.
         better: whether larger values are better; None where neither is (`pcoc`, best at 1).
+        estimate, other: values, with intervals at the confidence that was asked for.
         difference: the model's less the other's.
     """
 
