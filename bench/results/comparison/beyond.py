@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -33,7 +34,7 @@ from scipy.special import ndtr, stdtrit
 from bench.errors import listed
 from bench.objectives import Objective, in_thousandths
 from bench.results.comparison.families import FamilyPoint
-from bench.results.comparison.verdict import CANNOT_TELL, POWER, SIZE, Word, against, smallest, unit
+from bench.results.comparison.verdict import POWER, SIZE, Word, against, smallest, unit
 from bench.results.effect import LEVEL
 from bench.results.pareto import lattice, steps_within
 from bench.results.samples import Sample
@@ -47,35 +48,94 @@ MOST_DIRECTIONS = 15
 
 @dataclass(frozen=True)
 class Beyond:
-    """Distances of G gradient points beyond the static front, in the unit of the directions.
+    """How far G gradient points lie beyond the front of K static points, in the unit of the directions.
 
     Attributes:
-        value: (G,), as estimated.
-        low: (G,), lower bounds; all hold together with probability 1 - `SIZE`.
-        high: (G,), upper bounds; each holds with probability 1 - `SIZE`.
-        dominates: (G,), whether the point is certainly better than some static point in every objective.
-        chances: of "yes" where the gradient front lies two margins beyond, and of "no" where the fronts are equal.
-        needed: replicates of each point with which both chances are at least `POWER`; None where no number up to
-            `MOST_REPLICATES` is enough. It is sought only where the verdict is "cannot tell".
+        value: d of each point (G,), as estimated.
+        apart: differences (G, K, W + M), gradient minus static points: first along W `directions`, then by objective.
+        neighbours: pairs (E, 2) of static points that may be mixed.
+        margin: for the verdict and the chances.
+        questions: how many are asked together.
+        replicates: of each point, the fewest.
     """
 
     value: Floats
-    low: Floats
-    high: Floats
-    dominates: NDArray[np.bool_]
+    apart: Differences
+    directions: int
+    neighbours: NDArray[np.int64]
     margin: float
-    chances: tuple[float, float]
-    needed: int | None = None
+    questions: int
+    replicates: int
+
+    @property
+    def by_objective(self) -> Floats:
+        """Differences by objective (G, K, M)."""
+        return self.apart.value[..., self.directions :]
+
+    @cached_property
+    def reaches(self) -> tuple[Floats, Floats, Floats]:
+        """From differences to their bounds: to lower ones along the directions (G, K, W); to lower ones by objective
+        (G, K, M), by which a point dominates; and to upper ones by objective (G, K, M)."""
+        (points, front, columns), w = self.apart.value.shape, self.directions
+        lower, dominating, upper = (
+            stdtrit(self.apart.freedom, 1 - SIZE / together) * np.sqrt(self.apart.seed + self.apart.data)
+            for together in (points * w * self.questions, points * front * self.questions, front * (columns - w))
+        )
+        return lower[..., :w], dominating[..., w:], upper[..., w:]
+
+    @property
+    def low(self) -> Floats:
+        """Lower bounds (G,); all hold together with probability 1 - `SIZE`."""
+        return np.asarray((self.apart.value[..., : self.directions] - self.reaches[0]).min(axis=1).max(axis=1))
+
+    @cached_property
+    def high(self) -> Floats:
+        """Upper bounds (G,); each holds with probability 1 - `SIZE`."""
+        upper = self.by_objective + self.reaches[2]
+        return np.array([_mix_of_neighbours(each, self.neighbours)[0] for each in upper])
 
     @property
     def least(self) -> Floats:
-        """Lower bounds that count: (G,), minus infinity where a point may dominate none."""
-        return np.where(self.dominates, self.low, -np.inf)
+        """Lower bounds that count (G,): minus infinity where a point may be better than no static one in every
+        objective."""
+        dominates = (self.by_objective - self.reaches[1]).min(axis=2).max(axis=1) > 0
+        return np.where(dominates, self.low, -np.inf)
 
     @property
     def verdict(self) -> Word:
         """Whether any point lies beyond the front by more than the margin."""
         return against(self.margin, float(self.least.max()), float(self.high.max()))
+
+    @cached_property
+    def chances(self) -> tuple[float, float]:
+        """Of "yes", were every point two margins beyond the front as it is measured, and of "no", were it 0 beyond.
+
+        To raise a point by c in every objective raises its d by c, from `value`. Errors are taken as Gaussian.
+        """
+        lower, dominating, upper = self.reaches
+        raised = self.apart.value - self.value[:, None, None] + 2 * self.margin
+        error = np.maximum(np.sqrt(self.apart.seed + self.apart.data), 1e-12)
+        along, own = error[..., : self.directions], error[..., self.directions :]
+        beyond = ndtr((raised[..., : self.directions] - self.margin - lower) / along).min(axis=1).max(axis=1)
+        better = ndtr((raised[..., self.directions :] - dominating) / own).min(axis=2).max(axis=1)
+        within = 1.0
+        for ahead, reach, wide in zip(self.by_objective, upper, own, strict=True):
+            level = ahead - _mix_of_neighbours(ahead, self.neighbours)[0] + reach
+            high, mix = _mix_of_neighbours(level, self.neighbours)
+            within *= float(ndtr((self.margin - high) / (mix @ wide.max(axis=1))))
+        return float(np.minimum(beyond, better).max()), within
+
+    def with_replicates(self, count: int) -> Beyond:
+        """As if with `count` replicates of each point."""
+        freedom = self.apart.freedom * max(count - 1, 0.5) / max(self.replicates - 1, 0.5)
+        apart = replace(self.apart, seed=self.apart.seed * (self.replicates / count), freedom=freedom)
+        return replace(self, apart=apart, replicates=count)
+
+    @cached_property
+    def needed(self) -> int | None:
+        """Replicates of each point with which both chances are at least `POWER`; None where no number up to
+        `MOST_REPLICATES` is enough."""
+        return smallest(lambda count: min(self.with_replicates(count).chances) >= POWER, MOST_REPLICATES)
 
 
 def beyond(
@@ -86,7 +146,7 @@ def beyond(
     Args:
         static, gradient: at least one point each.
         scale: (M,), by which metrics are multiplied to have one unit and to be better when larger.
-        margin: in that unit, for the chances.
+        margin: in that unit.
         questions: how many are asked together, as of several data sets: the error rate of "yes" is for all of them.
 
     Returns:
@@ -98,15 +158,10 @@ def beyond(
     if found is None:
         return None
     ahead = slice(len(gradient)), slice(len(gradient), None)
-    parts = {name: getattr(found, name)[ahead] for name in ("value", "seed", "data", "freedom")}
-    ends = neighbours(np.array([each.mean for each in static]) * scale)
-    game, now = _Game(replace(found, **parts), len(directions), ends, questions), min(map(len, (*static, *gradient)))
-    value, (low, high, dominates) = np.array([surplus(each) for each in game.by_objective]), game.bounds()
-    made = Beyond(value, low, high, dominates, margin, game.chances(value, margin))
-    if made.verdict != CANNOT_TELL:
-        return made
-    needed = smallest(lambda n: min(game.with_replicates(now, n).chances(value, margin)) >= POWER, MOST_REPLICATES)
-    return replace(made, needed=needed)
+    apart = replace(found, **{name: getattr(found, name)[ahead] for name in ("value", "seed", "data", "freedom")})
+    value = np.array([surplus(each) for each in apart.value[..., len(directions) :]])
+    ends, least = neighbours(np.array([each.mean for each in static]) * scale), min(map(len, (*static, *gradient)))
+    return Beyond(value, apart, len(directions), ends, margin, questions, least)
 
 
 def neighbours(points: Floats) -> NDArray[np.int64]:
@@ -121,62 +176,6 @@ def directions_of(objectives: int) -> Floats:
     """Directions (W, M), evenly over the simplex: at most 5 of two objectives, else `MOST_DIRECTIONS`."""
     steps = 1 if objectives == 1 else steps_within(objectives, 5 if objectives == 2 else MOST_DIRECTIONS)
     return lattice(objectives, steps) / steps
-
-
-@dataclass(frozen=True)
-class _Game:
-    """Differences (G, K, W + M), gradient minus static points: first along W directions, then by objective."""
-
-    apart: Differences
-    directions: int
-    neighbours: NDArray[np.int64]
-    questions: int
-
-    @property
-    def by_objective(self) -> Floats:
-        """(G, K, M)."""
-        return self.apart.value[..., self.directions :]
-
-    @property
-    def reaches(self) -> tuple[Floats, Floats, Floats]:
-        """From differences to their bounds: to lower ones along the directions (G, K, W); to lower ones by objective
-        (G, K, M), by which a point dominates; and to upper ones by objective (G, K, M)."""
-        (points, front, columns), w = self.apart.value.shape, self.directions
-        lower, dominating, upper = (
-            stdtrit(self.apart.freedom, 1 - SIZE / together) * np.sqrt(self.apart.seed + self.apart.data)
-            for together in (points * w * self.questions, points * front * self.questions, front * (columns - w))
-        )
-        return lower[..., :w], dominating[..., w:], upper[..., w:]
-
-    def bounds(self) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-        """Lower and upper bounds of d, and whether a point dominates some static one, each (G,)."""
-        lower, dominating, upper = self.reaches
-        low = (self.apart.value[..., : self.directions] - lower).min(axis=1).max(axis=1)
-        high = np.array([_mix_of_neighbours(each, self.neighbours)[0] for each in self.by_objective + upper])
-        return low, high, (self.by_objective - dominating).min(axis=2).max(axis=1) > 0
-
-    def with_replicates(self, now: int, count: int) -> _Game:
-        """As if with `count` replicates of each point instead of `now`."""
-        freedom = self.apart.freedom * max(count - 1, 0.5) / max(now - 1, 0.5)
-        return replace(self, apart=replace(self.apart, seed=self.apart.seed * (now / count), freedom=freedom))
-
-    def chances(self, value: Floats, margin: float) -> tuple[float, float]:
-        """Of "yes", were every point two margins beyond the front as it is measured, and of "no", were it 0 beyond.
-
-        To raise a point by c in every objective raises its d by c, from `value`. Errors are taken as Gaussian.
-        """
-        lower, dominating, upper = self.reaches
-        raised = self.apart.value - value[:, None, None] + 2 * margin
-        error = np.maximum(np.sqrt(self.apart.seed + self.apart.data), 1e-12)
-        along, own = error[..., : self.directions], error[..., self.directions :]
-        beyond = ndtr((raised[..., : self.directions] - margin - lower) / along).min(axis=1).max(axis=1)
-        better = ndtr((raised[..., self.directions :] - dominating) / own).min(axis=2).max(axis=1)
-        within = 1.0
-        for ahead, reach, wide in zip(self.by_objective, upper, own, strict=True):
-            level = ahead - _mix_of_neighbours(ahead, self.neighbours)[0] + reach
-            high, mix = _mix_of_neighbours(level, self.neighbours)
-            within *= float(ndtr((margin - high) / (mix @ wide.max(axis=1))))
-        return float(np.minimum(beyond, better).max()), within
 
 
 def surplus(game: Floats) -> float:
