@@ -18,6 +18,7 @@ from bench.errors import UserError
 from bench.objectives import Objective
 from bench.records import Point
 from bench.registry import Config
+from bench.results.effect import Effect
 from bench.results.points import replicated
 from bench.results.samples import samples_of, seed_noise
 from bench.rows import SEARCH, TEST
@@ -91,29 +92,11 @@ def _best(curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective])
     return float(max(curve, key=merit)["epoch"])
 
 
-@dataclass(frozen=True)
-class PredictionInterval:
-    """Prediction interval of a metric on test: the mean over replicates, and bounds for the mean of n new trainings."""
-
-    objective: Objective
-    mean: float
-    low: float
-    high: float
-
-    def place(self, value: float) -> str:
-        """Whether a value is `worse` than the whole interval, or not known, or `better`, or within it."""
-        sign = self.objective.sign
-        least, most = sorted((sign * self.low, sign * self.high))
-        return "within" if least <= sign * value <= most else "better" if sign * value > most else "worse"
-
-    def __str__(self) -> str:
-        return f"{self.mean:.5f} ({self.low:.5f} to {self.high:.5f})"
-
-
 def prediction_intervals(
     point: Point, points: Sequence[Point], objectives: Sequence[Objective], confidence: float, runs: int
-) -> dict[str, PredictionInterval]:
-    """The prediction interval of each metric among the objectives on test, by its name.
+) -> dict[Objective, Effect]:
+    """The prediction interval on test of each metric among the objectives: the mean over replicates, and bounds for the
+    mean of new trainings.
 
     By Student's t: the noise of the replicates' mean and that of the new ones' together.
 
@@ -139,15 +122,28 @@ def prediction_intervals(
         variance, freedom = float(noise.within[at, 0, 0]), float(noise.freedom[at, 0])
         margin = stdtrit(freedom, (1 + confidence) / 2) * math.sqrt(variance * (1 / len(values) + 1 / runs))
         mean = float(np.mean(values))
-        found[objective.name] = PredictionInterval(objective, mean, mean - margin, mean + margin)
+        found[objective] = Effect(mean, mean - margin, mean + margin)
     return found
 
 
-def verdicts(intervals: Mapping[str, PredictionInterval], metrics: Mapping[str, float]) -> tuple[list[str], list[str]]:
+def verdicts(intervals: Mapping[Objective, Effect], metrics: Mapping[str, float]) -> tuple[list[str], list[str]]:
     """Sentences: which metrics (with split) are worse than their interval, and which are better."""
     found: dict[str, list[str]] = {"worse": [], "better": [], "within": []}
-    for name, interval in intervals.items():
-        value = metrics.get(interval.objective.key(TEST), float("nan"))
-        place = interval.place(value)
-        found[place].append(f"{name} on test is {value:.5f}, {place} than its prediction interval {interval}")
+    for objective, interval in intervals.items():
+        value = metrics.get(objective.key(TEST), float("nan"))
+        which = place(objective, interval, value)
+        told = f"{value:.5f}, {which} than its prediction interval {interval_text(interval)}"
+        found[which].append(f"{objective.name} on test is {told}")
     return found["worse"], found["better"]
+
+
+def place(objective: Objective, interval: Effect, value: float) -> str:
+    """Whether a value is `worse` than the whole interval, or not known, or `better`, or `within` it."""
+    least, most = sorted((objective.sign * interval.low, objective.sign * interval.high))
+    own = objective.sign * value
+    return "within" if least <= own <= most else "better" if own > most else "worse"
+
+
+def interval_text(interval: Effect) -> str:
+    """As sentences and the model card have it."""
+    return f"{interval.value:.5f} ({interval.low:.5f} to {interval.high:.5f})"

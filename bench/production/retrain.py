@@ -22,7 +22,7 @@ from bench.data import SplitName, Store
 from bench.data.card import Card
 from bench.data.refit import refit_store
 from bench.errors import UserError
-from bench.frontier.retraining import Length, PredictionInterval, Retraining, verdicts
+from bench.frontier.retraining import Length, Retraining, verdicts
 from bench.frontier.score import Score
 from bench.machine import versions
 from bench.measure.heads.calibration import decile_tables
@@ -36,6 +36,7 @@ from bench.production.scorer import scored
 from bench.production.served_model import State, States, in_float32
 from bench.progress import Progress, Silent
 from bench.records import Scalar
+from bench.results.effect import Effect
 from bench.schema import SCORE, Schema
 from bench.seeds import derive
 from bench.training.config import TrialConfig
@@ -163,7 +164,7 @@ class RetrainSpec:
 def retrain(
     spec: RetrainSpec,
     work: Path,
-    intervals: Mapping[str, PredictionInterval],
+    intervals: Mapping[Objective, Effect],
     force: bool = False,
     threads: int = 1,
     progress: Progress | None = None,
@@ -185,7 +186,7 @@ def retrain(
     config, options = TrialConfig.parse(spec.config), spec.options
     store = refit_store(spec.store, spec.card, options.held_out, spec.seed, work / "refit")
     seeds = tuple(derive(spec.seed, "retrain", k) for k in range(options.seeds))
-    predictor = Predictor(store, config, outcomes=outcomes_of([*(each.name for each in spec.objectives), *intervals]))
+    predictor = Predictor(store, config, outcomes=outcomes_of([each.name for each in (*spec.objectives, *intervals)]))
     trained = [_train(spec, store, config, seed, threads, predictor, progress) for seed in seeds]
     kept = trained if options.choose == "average" else [max(trained, key=lambda each: _merit(each, spec.objectives))]
     found = {key: fmean(each.test[key] for each in kept) for key in kept[0].test}

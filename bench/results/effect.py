@@ -13,7 +13,9 @@ MARGIN = 0.005
 
 @dataclass(frozen=True)
 class Effect:
-    """A value and its interval at `LEVEL`: of a measure, of a difference, or of a gain as a fraction (.012 is 1.2%).
+    """A value and its interval: of a measure, of a difference, or of a gain as a fraction (.012 is 1.2%).
+
+    The interval is at `LEVEL` unless another was asked for.
 
     Attributes:
         value: NaN where it is unknown.

@@ -11,12 +11,14 @@ import numpy as np
 from bench.atomic import remove_abandoned, scratch_folder
 from bench.data import Store, prepare
 from bench.errors import UserError
-from bench.frontier.retraining import PredictionInterval, prediction_intervals
+from bench.frontier.retraining import prediction_intervals
 from bench.interrupts import ended_in_order
 from bench.lock import FolderLock
+from bench.objectives import Objective
 from bench.production.package import MANIFEST, Package, Parts, write_package
 from bench.production.retrain import Retrained, RetrainSpec, retrain
 from bench.progress import Progress
+from bench.results.effect import Effect
 from bench.run.folder import MANIFEST as RUN
 from bench.run.folder import Run
 from bench.run.model_card import model_card
@@ -110,7 +112,7 @@ def register(planned: Plan, package: Package, alias: str) -> tuple[str, list[Mov
     return number, moves
 
 
-def _intervals(planned: Plan, force: bool) -> Mapping[str, PredictionInterval]:
+def _intervals(planned: Plan, force: bool) -> Mapping[Objective, Effect]:
     """Where each metric on test should be; nothing where its points were not confirmed."""
     if not planned.point.replicates:
         return {}
@@ -128,7 +130,7 @@ AGREE_ON = 1024
 """Rows of validation on which engines must agree."""
 
 
-def contents(planned: Plan, store: Store, retrained: Retrained, intervals: Mapping[str, PredictionInterval]) -> Parts:
+def contents(planned: Plan, store: Store, retrained: Retrained, intervals: Mapping[Objective, Effect]) -> Parts:
     """All that goes into the package of a trained pick, its model card among it."""
     valid = store.split("valid")
     rows = valid.ids_of(slice(AGREE_ON)), np.array(valid.dense[:AGREE_ON])

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from bench.data import Store
-from bench.frontier.retraining import PredictionInterval
+from bench.frontier.retraining import interval_text
 from bench.machine import versions
+from bench.objectives import Objective
 from bench.production.retrain import Retrained
 from bench.production.scorer import RawRows
 from bench.production.served_model import regressions_in_words
+from bench.results.effect import Effect
 from bench.rows import NAMES
 from bench.run.plan import Plan
 
 
-def model_card(planned: Plan, store: Store, retrained: Retrained, intervals: Mapping[str, PredictionInterval]) -> str:
+def model_card(planned: Plan, store: Store, retrained: Retrained, intervals: Mapping[Objective, Effect]) -> str:
     """The card as Markdown."""
     card, pick = planned.part.card, planned.pick
     columns = [
@@ -118,13 +120,13 @@ def _outcomes(planned: Plan, retrained: Retrained) -> list[dict[str, str]]:
     ]
 
 
-def _test(planned: Plan, retrained: Retrained, intervals: Mapping[str, PredictionInterval]) -> list[dict[str, str]]:
+def _test(planned: Plan, retrained: Retrained, intervals: Mapping[Objective, Effect]) -> list[dict[str, str]]:
     return [
         {
             "metric": each.name,
             "on test": f"{retrained.test.get(each.key('test'), float('nan')):.5f}",
             "calibrated": f"{retrained.calibrated.get(each.key('test'), float('nan')):.5f}",
-            "prediction interval": str(intervals.get(each.name, "-")),
+            "prediction interval": interval_text(intervals[each]) if each in intervals else "-",
         }
         for each in planned.result.objectives
         if each.is_metric

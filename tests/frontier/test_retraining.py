@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from bench.errors import UserError
-from bench.frontier.retraining import Length, PredictionInterval, length_of, prediction_intervals, verdicts
+from bench.frontier.retraining import Length, length_of, place, prediction_intervals, verdicts
 from bench.objectives import Objective
+from bench.results.effect import Effect
 
 CURVE = [
     {"samples": 100.0, "epoch": 0.5, "valid/click.auc": 0.60, "valid/like.auc": 0.70},
@@ -59,15 +60,15 @@ def test_new_trainings_fall_within_the_interval_as_often_as_it_says(point, objec
     rng, kept = np.random.default_rng(1), 0
     for _ in range(400):
         points = confirmed(point, rng)
-        interval = prediction_intervals(points[1], points, objectives, 0.9, new)["click.auc"]
+        interval = prediction_intervals(points[1], points, objectives, 0.9, new)[objectives[0]]
         value = 0.72 + rng.normal(0, 0.01, new).mean()
-        kept += interval.place(value) == "within"
+        kept += place(objectives[0], interval, value) == "within"
     assert kept / 400 == pytest.approx(0.9, abs=0.04)
 
 
 def test_verdicts_tell_worse_from_better_by_direction():
     auc, loss = Objective("click.auc", "maximize"), Objective("click.logloss", "minimize")
-    intervals = {each.name: PredictionInterval(each, 0.5, 0.4, 0.6) for each in (auc, loss)}
+    intervals = dict.fromkeys((auc, loss), Effect(0.5, 0.4, 0.6))
     worse, better = verdicts(intervals, {"test/click.auc": 0.3, "test/click.logloss": 0.3})
     assert worse == ["click.auc on test is 0.30000, worse than its prediction interval 0.50000 (0.40000 to 0.60000)"]
     assert better[0].startswith("click.logloss on test is 0.30000, better than")

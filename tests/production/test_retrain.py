@@ -10,12 +10,13 @@ import torch
 
 from bench.data.refit import JOINED
 from bench.errors import UserError
-from bench.frontier.retraining import Length, PredictionInterval
+from bench.frontier.retraining import Length
 from bench.frontier.score import Score
 from bench.objectives import Objective
 from bench.production.calibration import calibrated
 from bench.production.retrain import UNCONFIRMED, Predictor, Retrained, retrain
 from bench.production.served_model import ModelSpec
+from bench.results.effect import Effect
 from bench.results.fusion import fused
 from bench.testing.metrics import evaluate
 from bench.training.config import TrialConfig
@@ -115,13 +116,13 @@ def test_separate_models_stop_each_at_their_own_length(funnel, tmp_path) -> None
 
 
 def test_a_result_below_its_interval_is_refused_unless_forced(funnel, tmp_path) -> None:
-    intervals = {"click.auc": PredictionInterval(CLICK, 0.99, 0.98, 1.0)}
+    intervals = {CLICK: Effect(0.99, 0.98, 1.0)}
     order = funnel.order(seeds=1, calibration="none")
     with pytest.raises(UserError, match=r"refused: click.auc on test is 0\.\d+, worse than its prediction interval"):
         retrain(order, tmp_path, intervals)
     kept = retrain(order, tmp_path, intervals, force=True)
     assert "prediction interval 0.99000 (0.98000 to 1.00000)" in kept.warnings[0]
-    better = retrain(order, tmp_path, {"click.auc": PredictionInterval(CLICK, 0.2, 0.1, 0.3)})
+    better = retrain(order, tmp_path, {CLICK: Effect(0.2, 0.1, 0.3)})
     (warning,) = better.warnings
     assert "better than its prediction interval" in warning
 
