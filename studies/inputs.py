@@ -42,7 +42,7 @@ from bench.records import Job, Scalar
 from bench.results.fusion import fused
 from bench.results.pareto import hypervolume
 from bench.results.served.front import on_front
-from bench.results.served.measuring import LEAST
+from bench.results.served.slices import LEAST
 from bench.results.served.sweep import Sweep
 from bench.schema import SCENARIO, Task
 from bench.seeds import derive
