@@ -195,7 +195,7 @@ def test_entry_points_of_unknown_groups_and_other_owners_of_our_name_are_told(
 
 def test_seesaw_is_bench() -> None:
     code = (
-        "import seesaw, bench; import seesaw.frontier.comparison as a; import bench.results.comparison as b; "
+        "import seesaw, bench; import seesaw.results.comparison as a; import bench.results.comparison as b; "
         "from seesaw.registry import Entry; import bench.registry; assert Entry is bench.registry.Entry; "
         "assert seesaw is bench and a is b and a.__spec__.name == a.__name__ == 'bench.results.comparison'"
     )
