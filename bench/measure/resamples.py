@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
+from bench.labelled import Labelled
 from bench.seeds import derive
 
 Counts = NDArray[np.uint8]
@@ -112,6 +113,12 @@ class Drawn:
             return 1.0
         sizes = np.bincount(self._of[rows])
         return float((sizes.astype(float) ** 2).sum() / len(rows))
+
+
+def drawn_of(rows: Labelled, split: str, resamples: int) -> Drawn | None:
+    """The resamples of rows; None of none."""
+    units = units_of(rows.group, 0) if rows.units is None else rows.units
+    return Drawn(units, split, resamples) if resamples else None
 
 
 @jit()

@@ -109,25 +109,50 @@ class Whole:
         kinds, columns, cuts = self._kinds[wanted], self._columns[wanted], self._drawn_cuts[wanted]
         deepest = float(np.minimum(cuts, self._rows).max(initial=0))
         deep = self._rows if self._ordered else int(deepest + _SLACK * np.sqrt(self._spread * deepest) + 16)
-        resamples, by_rank = self._drawn.resamples, self._drawn_discounts
         while True:
-            places = _best(scores, deep)
-            found, before = np.zeros(cuts.shape), np.zeros(resamples)
-            # of the run of equal scores at hand: rows, gains, and whether it goes on
-            rows, gained, tied = np.zeros(resamples), np.zeros(cuts.shape), np.zeros(1, bool)
-            above = np.zeros(cuts.shape)  # positives before the run
+            places, walk = _best(scores, deep), Walk(kinds, columns, cuts, self._drawn_discounts)
             for start in range(0, len(places), PIECE):
-                piece = places[start : start + PIECE + 1]  # the one more tells whether the last run goes on
+                piece = places[start : start + PIECE + 1]
                 weights: NDArray[Any] = self._drawn.of(self._place[piece[:PIECE]])
                 if len(self._of_rows):
                     weights = weights * self._of_rows[piece[:PIECE], None]
-                rows_of = (scores[piece], piece, weights, self._gains)
-                _walk(*rows_of, columns, kinds, cuts, by_rank, before, rows, gained, tied, above, found)
-                if not self._ordered and (before >= cuts).all():
-                    return found
+                walk.on(scores[piece], piece, weights, self._gains)
+                if not self._ordered and (walk.before >= cuts).all():
+                    return walk.found
             if len(places) == self._rows:
-                return found
+                return walk.found
             deep = 2 * len(places)
+
+
+class Walk:
+    """A walk down all rows by descending score, piece by piece, for R resamples at once.
+
+    Args:
+        kinds, columns: (M,), as of `Wanted`.
+        cuts: (M, R), in rows.
+        discounts: see `bench.measure.lists.gains.discounts`.
+
+    Attributes:
+        before: (R,) rows so far, without those of a run of equal scores that may go on.
+        found: (M, R), the worth of these rows.
+    """
+
+    def __init__(self, kinds: Ints, columns: Ints, cuts: Floats, discounts: Floats) -> None:
+        self._rules = columns, kinds, cuts, discounts
+        self.before, self.found = np.zeros(cuts.shape[1]), np.zeros(cuts.shape)
+        # of the run of equal scores at hand: rows, gains, whether it goes on, and the positives before it
+        self._run = np.zeros(cuts.shape[1]), np.zeros(cuts.shape), np.zeros(1, bool), np.zeros(cuts.shape)
+
+    def on(self, ranked: Floats, places: Ints, weights: NDArray[Any], gains: NDArray[np.float32]) -> None:
+        """Goes on over rows.
+
+        Args:
+            ranked: scores of the next rows (n,), and of the one after these unless they are the last.
+            places: of the same rows in the gains.
+            weights: (n, R), how often each row is there.
+            gains: (C, N).
+        """
+        _walk(ranked, places, weights, gains, *self._rules, self.before, *self._run, self.found)
 
 
 def _best(scores: Floats, many: int) -> Ints:
@@ -167,7 +192,6 @@ def _walk(
     above: Floats,
     found: Floats,
 ) -> None:
-    """Walks on over weighted rows, for all resamples at once; `ranked` may have one row more, to look ahead."""
     resamples = weights.shape[1]
     for at in range(len(weights)):
         count = weights[at]

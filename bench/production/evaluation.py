@@ -7,7 +7,7 @@ Groups (users, where rows are ranked by user) are resampled as a whole, since ro
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ from bench.errors import UserError, listed, missing, unknown
 from bench.frontier.comparison.verdict import CANNOT_TELL, against
 from bench.frontier.score import prediction_names
 from bench.frontier.statistics import LEVEL
-from bench.measure.heads import Observed, Weighted, heads_of
+from bench.labelled import Labelled
+from bench.measure.heads import Weighted, heads_of
 from bench.measure.outcomes import Measure, default_outcomes
-from bench.measure.resamples import counts, units_of
+from bench.measure.resamples import counts, drawn_of, units_of
 from bench.measure.spaces import Predicted, joint_labels, sample_spaces
 from bench.objectives import METRICS
 from bench.production.history import kept_of_card
@@ -176,11 +177,11 @@ def served(
     labels = joint_labels(judged.labels, schema)
     outcomes = outcomes or default_outcomes(schema.tasks, judged.group)
     try:
-        about = (labels, judged.group, _draws(seed), resamples)
-        measure = Measure(schema.tasks, outcomes, *about, weights=judged.weights)
+        rows = Labelled(labels, judged.group, judged.weights)
+        measure = Measure(schema.tasks, outcomes, rows, drawn=drawn_of(rows, _draws(seed), resamples))
     except ValueError as error:
         raise UserError(str(error)) from None
-    found = [measure.resampled(predictions[SCORE]) for predictions in judged.predictions]
+    found = [measure.resampled(predictions[SCORE])[:, 0] for predictions in judged.predictions]
     return [
         _judgement(name, "larger", [of[0, at] for of in found], [of[1:, at] for of in found], confidence)
         for at, name in enumerate(measure.names)
@@ -283,11 +284,10 @@ def _measures(
     """Metric -> which way is better, and the metric as a function of how often each row is drawn."""
     names = [prediction_names(task) for task in schema.tasks]
     conditional, joint = (np.stack([predictions[each[at]] for each in names], axis=1) for at in (0, -1))
-    every = Predicted(judged.labels, conditional, joint, judged.group)
-    for name, kind, labels, said in sample_spaces(schema, every):
-        known = ~np.isnan(labels)
-        own = (labels[known].astype(np.float64), said[known], np.ones(known.sum()))
-        rows = Observed(*own, judged.group[known])
+    every = Predicted(judged.labels, judged.group, conditional=conditional, joint=joint)
+    for name, kind, own in sample_spaces(schema, every):
+        known = ~np.isnan(own.labels)
+        rows = replace(own.known, labels=own.labels[known].astype(np.float64))
         for metric in TOLD[kind]:
             better, measure = WAYS[METRICS[kind][metric].direction], heads_of(kind)[metric].prepare(rows)
             yield f"{name}.{metric}", (better, _drawn(measure, known, judged.weights))

@@ -180,9 +180,9 @@ def test_a_column_of_the_log_is_current(flow: Flow, tmp_path: Path) -> None:
     assert front is not None
     score = rows.logged["today"].astype(np.float64)
     assert 0.05 < np.isnan(score).mean() < 0.15
-    measure = Measure(part.tasks, OUTCOMES, rows.labels, rows.group, "test")
+    measure = Measure(part.tasks, OUTCOMES, rows)
     own = front.table.iloc[front.current]
-    expected = measure.values(np.where(np.isnan(score), -1e9, score))
+    expected = measure.values(np.where(np.isnan(score), -1e9, score))[0]
     np.testing.assert_allclose([own[f"test/{name}"] for name in OUTCOMES], expected)
 
 

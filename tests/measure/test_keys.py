@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
-from bench.measure.keys import GROUP_SHIFT, Areas, Runs, code
+from bench.measure.keys import GROUP_SHIFT, Areas, code
+from bench.measure.runs import Runs
 
 finite = st.floats(allow_nan=False, width=32)
 few = st.sampled_from([-np.inf, -2.5, -1e-40, -0.0, 0.0, 1e-40, 0.25, 0.5, 1.0, np.inf])
@@ -114,7 +115,7 @@ some_keys = st.lists(st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 3)), ma
 
 
 def merged(arrays: list[list[int]], limit: int) -> list[np.ndarray]:
-    runs = Runs(limit)
+    runs = Runs(np.uint64, limit)
     for values in arrays[:-1]:
         runs.add(np.sort(np.array(values, np.uint64)))
     return list(runs.merged(np.sort(np.array(arrays[-1], np.uint64))))
