@@ -60,7 +60,7 @@ class Grouped:
     def draw(self, drawn: Drawn, rows: Ints) -> None:
         """Sets the resamples, and which of their rows these rows are (N,)."""
         self._drawn, self._firsts = drawn, rows[self._order[self._starts[:-1]]]
-        self._drawn_totals = drawn.sums(self._firsts, self._weights)
+        self._drawn_totals = drawn.sums(self._firsts, self._weights.T)
 
     def values(self, scores: Floats) -> Floats:
         """(M,) of scores (N,)."""
@@ -71,7 +71,7 @@ class Grouped:
         assert self._drawn is not None
         own = self._contributions(scores)
         whole = ratio(own.sum(0), self._totals)
-        return np.concatenate([whole[None], ratio(self._drawn.sums(self._firsts, own), self._drawn_totals)])
+        return np.concatenate([whole[None], ratio(self._drawn.sums(self._firsts, own.T), self._drawn_totals)])
 
     def sums(self, scores: Floats) -> tuple[Floats, Floats]:
         """Numerators and denominators (M,) of the values, which add up over sets of whole groups."""

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from bench.intrinsics import jit
 
 Keys = NDArray[np.uint64]
-"""31 bits of group, 32 of score in a code whose unsigned order is that of floats, 1 of label."""
+"""31 bits of group, all set where a row has none, 32 of score in a code whose unsigned order is that of floats, 1 of
+label."""
 GROUP_SHIFT = 33
-WITHOUT_GROUP = np.uint64((1 << GROUP_SHIFT) - 1)  # a mask: score and label alone
+NO_GROUP = (1 << 31) - 1
 _SIGN = 1 << 31
 
 
@@ -51,8 +52,22 @@ class Areas:
 
 def check_groups(group: NDArray[Any]) -> None:
     """Raises ValueError where a group does not fit into a key."""
-    if len(group) and group.max() >= 1 << 31:
-        raise ValueError(f"expected groups below 2**31, found {group.max()}")
+    if len(group) and group.max() >= NO_GROUP:
+        raise ValueError(f"expected groups below 2**31 - 1, found {group.max()}")
+
+
+def by_group(keys: Keys) -> Keys:
+    """Keys of rows with a group, by group and score."""
+    found = keys[keys < np.uint64(NO_GROUP << GROUP_SHIFT)]
+    found.sort()
+    return found
+
+
+def by_score(keys: Keys) -> Keys:
+    """Keys of all rows without their groups, by score."""
+    found = keys & np.uint64((1 << GROUP_SHIFT) - 1)
+    found.sort()
+    return found
 
 
 @jit()

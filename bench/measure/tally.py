@@ -18,10 +18,10 @@ from bench.intrinsics import jit
 from bench.measure.heads import Mean, heads_of
 from bench.measure.heads.base import LEAST, label, log_loss, prediction, squared
 from bench.measure.heads.calibration import ECE_BINS
-from bench.measure.keys import GROUP_SHIFT, WITHOUT_GROUP, Areas, Keys, check_groups, code
+from bench.measure.keys import GROUP_SHIFT, NO_GROUP, Areas, Keys, by_group, by_score, check_groups, code
 from bench.measure.outcomes import Measure
-from bench.measure.runs import Runs
-from bench.measure.spaces import Held, Observed, Predicted, by_task, on_impressions, part_of, sample_spaces
+from bench.measure.runs import Sorted
+from bench.measure.spaces import Held, Observed, Predicted, by_task, on_impressions, sample_spaces
 from bench.measure.stream import Stream
 from bench.schema import Schema, Task, TaskKind
 
@@ -45,74 +45,42 @@ class BinaryTally:
         columns = {column for mean in self._means.values() for column in mean.columns}
         self._more = tuple(columns - set(_COMPILED))
         self._sums, self._more_sums = np.zeros(len(_COMPILED)), np.zeros(len(self._more))
-        self._rows = self._held = 0
-        self._grouped: list[Keys] = []
-        self._loose: list[Keys] = []
-        self._by_group: Runs | None = None
-        self._by_score: Runs | None = None
+        self._keys = Sorted(np.uint64, limit, limit)
+        self._keys.orders = {"group": by_group, "score": by_score}
 
     def add(self, rows: Observed) -> None:
         """Counts rows in; predictions are taken as float32.
 
         Raises:
-            ValueError: a group of 2**31 or above.
+            ValueError: a group of 2**31 - 1 or above.
         """
         check_groups(rows.group)
-        for start in range(0, len(rows.labels), self._limit):
-            self._take(part_of(rows, slice(start, start + self._limit)))
-
-    def _take(self, rows: Observed) -> None:
-        if self._held + len(rows.labels) > self._limit:
-            self._put_aside()
         predictions = rows.predictions.astype(np.float32, copy=False)
         keys = np.empty(len(predictions), np.uint64)
-        grouped, loose = _take(rows.labels, predictions, predictions.view(np.uint32), rows.group, keys, self._sums)
+        count = _take(rows.labels, predictions, predictions.view(np.uint32), rows.group, keys, self._sums)
         if self._more:
             known = rows.known
             own, said = known.labels.astype(np.float64), known.predictions.astype(np.float32).astype(np.float64)
             self._more_sums += [column(own, said).sum() for column in self._more]
-        whole = grouped == len(keys)  # else what is not used is given back
-        self._grouped.append(keys if whole else keys[:grouped].copy())
-        self._loose.append(keys[len(keys) - loose :].copy())
-        self._rows += grouped + loose
-        self._held += grouped + loose
+        self._keys.add(keys if count == len(keys) else keys[:count].copy())  # else what is not used is given back
 
     def result(self) -> dict[str, float]:
         """Metrics by name; those that the rows do not define are left out."""
-        if self._rows == 0:
+        rows = len(self._keys)
+        if rows == 0:
             return {}
-        by_group, by_score = self._sorted()
-        cuts = np.arange(ECE_BINS, dtype=np.int64) * self._rows // ECE_BINS
-        all_rows = Areas([by_score] if self._by_score is None else self._by_score.merged(by_score), cuts)
-        grouped = Areas([by_group] if self._by_group is None else self._by_group.merged(by_group))
+        grouped = Areas(self._keys.read("group"))
+        all_rows = Areas(self._keys.read("score"), np.arange(ECE_BINS, dtype=np.int64) * rows // ECE_BINS)
         sums = dict(zip((*_COMPILED, *self._more), (*self._sums, *self._more_sums), strict=True))
         found = {
             "auc": all_rows.auc,
             "gauc": grouped.auc,
             "gauc_positives": grouped.by_positives,
-            "ece": all_rows.distance / self._rows,
+            "ece": all_rows.distance / rows,
         }
         for name, mean in self._means.items():
-            found[name] = mean.of(self._rows, *(sums[column] for column in mean.columns))
+            found[name] = mean.of(rows, *(sums[column] for column in mean.columns))
         return {name: float(value) for name, value in found.items() if value is not None and math.isfinite(value)}
-
-    def _sorted(self) -> tuple[Keys, Keys]:
-        """Held keys by group and score, and by score alone."""
-        none: list[Keys] = [np.empty(0, np.uint64)]
-        grouped = np.concatenate(self._grouped or none)
-        by_score = np.concatenate([grouped, *self._loose])
-        by_score &= WITHOUT_GROUP
-        by_score.sort()
-        grouped.sort()
-        return grouped, by_score
-
-    def _put_aside(self) -> None:
-        if self._by_group is None or self._by_score is None:
-            self._by_group, self._by_score = Runs(np.uint64, self._limit), Runs(np.uint64, self._limit)
-        by_group, by_score = self._sorted()
-        self._by_group.add(by_group)
-        self._by_score.add(by_score)
-        self._grouped, self._loose, self._held = [], [], 0
 
 
 class HeldTally:
@@ -164,26 +132,22 @@ def _take(
     group: NDArray[Any],
     keys: Keys,
     sums: NDArray[np.float64],
-) -> tuple[int, int]:
-    """Writes the keys of observed rows, those with a group from the front, the others from the back; counts both.
+) -> int:
+    """Writes the keys of observed rows, and counts them.
 
     Adds to the sums of predictions, log loss, labels and squared errors. One logarithm of a product of 32 probabilities
     stands for 32 logarithms: it is as exact, and far faster.
     """
     total, loss, positives, squares, product, factors = 0.0, 0.0, 0, 0.0, 1.0, 0
-    front, back = 0, len(keys)
+    count = 0
     for row in range(len(labels)):
         if np.isnan(labels[row]):
             continue
         positive = labels[row] != 0
         positives += positive
-        key = code(bits[row]) << np.uint64(1) | np.uint64(positive)
-        if group[row] >= 0:
-            keys[front] = key | np.uint64(group[row]) << np.uint64(GROUP_SHIFT)
-            front += 1
-        else:
-            back -= 1
-            keys[back] = key
+        own = np.uint64(group[row] if group[row] >= 0 else NO_GROUP)
+        keys[count] = code(bits[row]) << np.uint64(1) | np.uint64(positive) | own << np.uint64(GROUP_SHIFT)
+        count += 1
         probability = np.float64(predictions[row])
         total += probability
         wrong = 1.0 - probability if positive else probability
@@ -197,7 +161,7 @@ def _take(
     sums[1] += loss - math.log(product)
     sums[2] += positives
     sums[3] += squares
-    return front, len(keys) - back
+    return count
 
 
 class Tally:
