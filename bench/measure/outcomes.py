@@ -48,7 +48,7 @@ class Measure:
     Args:
         tasks: in the order of the labels' columns.
         outcomes: `<task>.<outcome>`, see above.
-        rows: whose labels (N, T) are joint; one that is NaN does not count for that task. Where some rows have a
+        rows: whose labels are joint; one that is NaN does not count for that task. Where some rows have a
             group, the others do not count by group.
         slices: of each which rows (N,) it has; by itself there is one, all rows. All are ranked by group, or none is.
         drawn: the resamples, the same of all slices.
@@ -148,10 +148,10 @@ class AllWanted(NamedTuple):
     over_all: dict[int, Wanted]
 
     def gains(self, labels: NDArray[Any]) -> NDArray[np.float32]:
-        """Labels (N, T) -> (C, N); NaN where unobserved."""
+        """Labels (N, T), or (N,) of one task -> (C, N); NaN where unobserved."""
         found = np.empty((len(self.columns), len(labels)), np.float32)
         for (task, binary), at in self.columns.items():
-            own = labels[:, task]
+            own = labels if labels.ndim == 1 else labels[:, task]
             found[at] = np.where(np.isnan(own), np.nan, own > 0) if binary else np.maximum(own, 0)
         return found
 

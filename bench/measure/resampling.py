@@ -154,8 +154,8 @@ class _Ranked(Held):
         rows = self.rows
         if rows is None:
             return {}
-        of_task, drawn = replace(rows, labels=rows.labels[:, None]), drawn_of(rows, *self._drawn)
-        measure = Measure((self._task,), self._outcomes, of_task, drawn=drawn, grouped=self.grouped)
+        drawn = drawn_of(rows, *self._drawn)
+        measure = Measure((self._task,), self._outcomes, rows, drawn=drawn, grouped=self.grouped)
         found = measure.resampled(rows.predictions.astype(np.float32))[:, 0]
         return dict(zip(measure.names, found.T, strict=True))
 

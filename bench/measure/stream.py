@@ -57,7 +57,7 @@ class Stream:
         """Outcomes by name; those that the rows do not define are left out."""
         rows = self._rows.held
         if rows is not None:
-            labelled = Labelled(rows["label"][:, None], rows["group"])
+            labelled = Labelled(rows["label"], rows["group"])
             values = Measure((self._task,), self._outcomes, labelled, grouped=self._grouped).values(rows["score"])[0]
         else:
             wanted, values = self._wanted(), np.full(len(self._outcomes), np.nan)
@@ -79,7 +79,7 @@ class Stream:
         wanted = list(of.by_group.values())
         above, below = np.zeros(len(wanted)), np.zeros(len(wanted))
         for rows in _whole_groups(self._rows.read("group")):
-            grouped = Grouped(of.gains(rows["label"][:, None]), rows["group"], wanted)
+            grouped = Grouped(of.gains(rows["label"]), rows["group"], wanted)
             sums = grouped.sums(rows["score"].astype(np.float64))
             above, below = above + sums[0], below + sums[1]
         return ratio(above, below)
@@ -95,7 +95,7 @@ class Stream:
         most = np.empty((len(of.columns), 0), np.float32)  # the largest gains, ascending
         for piece, after in pairwise(chain(self._rows.read("score"), [np.empty(0, np.uint64)])):
             ahead = np.concatenate([piece, after[:1]])
-            gains = of.gains(ahead.astype(np.uint32).view(np.float32)[:, None])
+            gains = of.gains(ahead.astype(np.uint32).view(np.float32))
             ranked, once = (ahead >> np.uint64(32)).astype(np.float64), np.ones((len(piece), 1), np.uint8)
             walk.on(ranked, np.arange(len(ahead)), once, gains)
             gains = gains[:, : len(piece)]

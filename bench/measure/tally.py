@@ -40,7 +40,6 @@ class BinaryTally:
     """
 
     def __init__(self, limit: int = ROWS_IN_MEMORY) -> None:
-        self._limit = limit
         self._means = {name: each for name, each in heads_of("binary").items() if isinstance(each, Mean)}
         columns = {column for mean in self._means.values() for column in mean.columns}
         self._more = tuple(columns - set(_COMPILED))
@@ -108,8 +107,7 @@ class HeldTally:
         if rows is None:
             return {}
         if self._outcomes:
-            of_task = replace(rows, labels=rows.labels[:, None])
-            measure = Measure((self._task,), self._outcomes, of_task, grouped=self._held.grouped)
+            measure = Measure((self._task,), self._outcomes, rows, grouped=self._held.grouped)
             found = dict(zip(self._outcomes, measure.values(rows.predictions)[0].tolist(), strict=True))
         else:
             found = metrics_of(self._task.kind, rows)

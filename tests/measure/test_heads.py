@@ -11,6 +11,7 @@ from scipy import stats
 from sklearn import metrics
 
 from bench.measure.heads import heads_of
+from bench.measure.outcomes import Measure
 from bench.measure.spaces import Observed
 from bench.measure.tally import metrics_of
 from bench.objectives import METRICS
@@ -92,3 +93,15 @@ def test_a_metric_of_no_rows_is_not_defined(kind: TaskKind, name: str) -> None:
     assert np.isnan(heads_of(kind)[name].prepare(Observed(nothing, nothing, predictions=nothing))(nothing))
     if name not in ("ece", "decile_error"):  # whose parts are those of the rows as they are
         assert np.isnan(heads_of(kind)[name].prepare(rows)(0 * rows.weights))
+
+
+def test_groups_are_ranked_once_for_both_areas_within_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, rows = [], rows_of("binary")
+    monkeypatch.setattr("bench.measure.heads.areas.Measure", lambda *given: made.append(1) or Measure(*given))
+    weights = np.random.default_rng(7).random(300)
+    heads = [heads_of("binary")[name].prepare(rows) for name in ("gauc", "gauc_positives")]
+    first, second = (head(weights) for head in heads)
+    assert len(made) == 1
+    weights *= rows.labels + 1  # in place: other weights all the same
+    assert [head(weights) for head in heads] != [first, second]
+    assert len(made) == 2

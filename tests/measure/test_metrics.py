@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
 
 from bench.measure.heads.calibration import Deciles
-from bench.measure.heads.order import Pairs
-from bench.measure.spaces import Observed
+from bench.measure.heads.order import xauc
+from bench.measure.spaces import Observed, part_of
 from bench.measure.tally import BinaryTally, Tally
 from bench.objectives import metric_names
 from bench.schema import Task
@@ -160,11 +160,12 @@ def test_tenths_of_calibrated_predictions_agree_and_equal_predictions_share_one(
 def test_xauc_of_equal_predictions_and_weights_is_that_of_repeated_rows() -> None:
     rng = np.random.default_rng(1)
     labels, predictions, weights = rng.integers(0, 5, (3, 200)).astype(float)
-    pairs = Pairs(np.repeat(labels, weights.astype(int)), np.repeat(predictions, weights.astype(int)))
-    again = pairs.xauc(np.ones(int(weights.sum())))
-    assert Pairs(labels, predictions).xauc(weights) == pytest.approx(again)
+    rows = Observed(labels, np.full(200, -1), predictions=predictions)
+    repeated = part_of(rows, np.repeat(np.arange(200), weights.astype(int)))
+    again = xauc.prepare(repeated)(np.ones(int(weights.sum())))
+    assert xauc.prepare(rows)(weights) == pytest.approx(again)
     concordant = scipy.stats.somersd(labels, predictions).statistic  # D(predictions | labels)
-    assert Pairs(labels, predictions).xauc(np.ones(200)) == pytest.approx((concordant + 1) / 2)
+    assert xauc.prepare(rows)(np.ones(200)) == pytest.approx((concordant + 1) / 2)
 
 
 TASKS = (

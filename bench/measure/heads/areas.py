@@ -31,7 +31,7 @@ class _Within:
     """Both areas within groups: groups are ranked once for both."""
 
     def __init__(self, rows: Observed) -> None:
-        self._rows, self._scores = Labelled(rows.labels[:, None], rows.group), rows.predictions
+        self._rows, self._scores = Labelled(rows.labels, rows.group), rows.predictions
         self._weights, self._areas = np.empty(0), np.empty(0)
 
     def areas(self, weights: Floats) -> Floats:
