@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
 Order = Callable[[Array], Array]
-"""The sorted rows of those that are given; it may leave some out."""
+"""The sorted rows of those that are given, in an array of its own; it may leave some out."""
 
 
 class Sorted:
@@ -63,7 +63,9 @@ class Sorted:
         return (piece for piece in pieces if len(piece))
 
     def _together(self) -> Array:
-        return np.concatenate([np.empty(0, self._kind), *self._pieces])
+        if len(self._pieces) != 1:
+            self._pieces = [np.concatenate([np.empty(0, self._kind), *self._pieces])]
+        return self._pieces[0]
 
     def _put_aside(self) -> None:
         for name, order in self.orders.items():
@@ -133,4 +135,4 @@ class Runs:
         if self._by is None:
             found.sort()
             return found
-        return found[np.argsort(found[self._by], kind="stable")]
+        return found.take(np.argsort(found[self._by], kind="stable"))  # several times faster than found[..]

@@ -112,7 +112,7 @@ class Stream:
 def _by_group(rows: Rows) -> Rows:
     """Rows that have a group."""
     rows = rows[rows["group"] >= 0]
-    return rows[np.argsort(rows["group"])]
+    return rows.take(np.argsort(rows["group"]))
 
 
 def _by_score(rows: Rows) -> NDArray[np.uint64]:
