@@ -134,7 +134,7 @@ def coverage(case: Case, runs: int) -> list[float]:
         candidates = case.candidates(tuple(range(1000 * (run + 1), 1000 * (run + 1) + SEEDS)), inputs)
         confirm, test = (Meter(candidates, rows[split], split, case.outcomes, RESAMPLES) for split in (CONFIRM, TEST))
         swept = confirm.sweep([EQUAL])
-        (points,) = test.parts(range(len(MODELS)), [0] * len(MODELS), [EQUAL], [test.measure])
+        (points,) = test.parts(range(len(MODELS)), [0] * len(MODELS), [EQUAL], test.measure)
         means = np.array([values[:, 0].mean(axis=0) for values in swept])
         if not (np.isfinite(means).all() and means[0].all() and np.isfinite(points.means).all()):
             continue
