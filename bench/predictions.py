@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError
+from bench.labelled import Labelled
 from bench.mapped import mapped
 from bench.plain import read_json
 from bench.records import Job, Split
@@ -51,34 +52,29 @@ class Damaged(UserError):
         )
 
 
-@dataclass(frozen=True)
-class Rows:
+@dataclass(frozen=True, kw_only=True)
+class Rows(Labelled):
     """The n rows of a split that predictions are kept of.
+
+    Labels (n, T) are joint: the product along the chain of parents, NaN where that is not known.
 
     Attributes:
         tasks: names, in the order of the columns of labels and predictions.
         rates: mean joint label of each task on train, on all rows where it is known.
-        labels: (n, T) joint labels: the product along the chain of parents; NaN where that is not known.
-        group: (n,) int32, rows of one number are ranked against each other; -1 for none.
-        units: (n,) uint64, what is resampled, see `bench.measure.resamples`.
         segments: by its name the values of each segment.
         codes: (n, number of segments) int16, place among a segment's values, -1 where missing.
         logged: by its name each logged score, (n,) float32, NaN where missing.
         of: rows of the split, those that are not kept included.
-        weights: (n,), how many rows a row stands for; None for one each.
     """
 
     tasks: tuple[str, ...]
     kinds: tuple[TaskKind, ...]
     rates: tuple[float, ...]
-    labels: Floats
-    group: NDArray[np.int32]
     units: NDArray[np.uint64]
     segments: dict[str, tuple[str, ...]]
     codes: NDArray[np.int16]
     logged: dict[str, Floats]
     of: int
-    weights: Floats | None = None
 
     @property
     def kept(self) -> int:

@@ -15,10 +15,9 @@ from sklearn.metrics import roc_auc_score
 from speed.summary import spread
 from speed.table import replace, writer
 
-from bench.measure.spaces import Predicted
 from bench.measure.tally import Tally
 from bench.schema import Task
-from bench.testing.metrics import binary, evaluate
+from bench.testing.metrics import binary, evaluate, predicted
 
 ROUNDS = 7
 FLAT = (Task("click"), Task("buy"))
@@ -41,7 +40,7 @@ def main() -> None:
         tally = Tally(FUNNEL, "", limit)
         for start in range(0, rows, 8192):
             part = slice(start, start + 8192)
-            tally.add(Predicted(labels[part], conditional[part], joint[part], group[part]))
+            tally.add(predicted(labels[part], conditional[part], joint[part], group[part]))
         return tally.result()
 
     cases: dict[str, Callable[[], object]] = {

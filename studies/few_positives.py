@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from speed.table import simulation
 
 from bench.measure.resampling import Resampling
-from bench.measure.spaces import Predicted
 from bench.records import Point, Replicate
 from bench.results.samples import sample
 from bench.results.statistics import differences, intervals
 from bench.schema import Task
-from bench.testing.metrics import evaluate
+from bench.testing.metrics import evaluate, predicted
 
 EXPECTED = (4, 8, 15, 40, 100)
 ROWS = 1500
@@ -55,7 +54,7 @@ def measured(said: Floats, labels: Floats, users: NDArray[np.int32], split: str,
     columns, labels = said[:, None].astype(np.float32), labels[:, None].astype(np.float32)
     metrics = evaluate(labels, columns, columns, users, (Task("a"),), f"{split}/", ("a.recall@10%",))
     resampling = Resampling((Task("a"),), split, outcomes=("a.recall@10%",))
-    resampling.add(Predicted(labels, columns, columns, users))
+    resampling.add(predicted(labels, columns, columns, users))
     return Replicate(seed, seed, metrics, resampled=resampling.result())
 
 

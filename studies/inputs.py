@@ -33,6 +33,7 @@ from scipy.stats.qmc import Sobol
 from speed.table import replace, writer
 
 from bench.data import Store, load_card, prepare
+from bench.labelled import Labelled
 from bench.machine import keep_freed_memory
 from bench.measure.outcomes import Measure, default_outcomes
 from bench.measure.spaces import joint_labels
@@ -234,11 +235,11 @@ def front_of(folder: Path, name: str, outcomes: Sequence[str]) -> float:
         assert rows is not None
         assert said is not None
         tasks = [Task(*each) for each in zip(rows.tasks, rows.kinds, strict=True)]
-        measure = Measure(tasks, outcomes, rows.labels, rows.group, split)
+        measure = Measure(tasks, outcomes, rows)
         scores = (fused(each.kind, said, each.weights, rows.rates) for each in Sweep(len(tasks)).settings)
-        found.append(np.array([measure.values(score) for score in scores]))
+        found.append(np.array([measure.values(score)[0] for score in scores]))
     best = on_front(found[0][None], np.ones((1, len(found[0])), np.bool_), objectives)[0]
-    ideal = [measure.values(np.nan_to_num(own))[at] for at, own in enumerate(rows.labels.T)]
+    ideal = [measure.values(np.nan_to_num(own))[0, at] for at, own in enumerate(rows.labels.T)]
     above = (found[1][best] - measure.random()) / (np.array(ideal) - measure.random())
     return float(hypervolume(above, objectives, dict.fromkeys(outcomes, 0.0)) ** (1 / len(outcomes)))
 
@@ -248,14 +249,14 @@ def by_scenario(store: Store, said: np.ndarray) -> dict[str, float]:
     test, tasks = store.split("test"), store.schema.tasks
     labels, group = joint_labels(np.asarray(test.labels), store.schema), np.asarray(test.group)
     names = [*(f"{task.name}.auc" for task in tasks), *default_outcomes(tasks, group)]
-    measure = Measure(tasks, names, labels, group, "test", 0)
-    found = {}
-    for code, value in enumerate(store.segments[SCENARIO]):
-        inside = np.asarray(test.segments)[:, list(store.segments).index(SCENARIO)] == code
-        part = measure.part(inside)
+    codes, scenarios = np.asarray(test.segments)[:, list(store.segments).index(SCENARIO)], store.segments[SCENARIO]
+    slices = [codes == code for code in range(len(scenarios))]
+    measure, found = Measure(tasks, names, Labelled(labels, group), slices), {}
+    each_head = [measure.values(own.astype(np.float64)) for own in said.T]
+    for code, (value, inside) in enumerate(zip(scenarios, slices, strict=True)):
         for at, task in enumerate(tasks):
             if (labels[inside, at] > 0).sum() >= LEAST and (labels[inside, at] == 0).sum() >= LEAST:
-                values = dict(zip(names, part.values(said[:, at].astype(np.float64)), strict=True))
+                values = dict(zip(names, each_head[at][code], strict=True))
                 own = {name: value for name, value in values.items() if name.startswith(f"{task.name}.")}
                 found |= {f"test/{name}[{SCENARIO}={value}]": float(each) for name, each in own.items()}
     return found

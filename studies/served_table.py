@@ -35,6 +35,7 @@ from pick_regret import chances_of, labels_drawn
 from bench.data import Store, load_card, prepare
 from bench.data.synthetic.funnel import FunnelConfig
 from bench.home import resolve_home
+from bench.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.records import Scalar
 from bench.results.fusion import fused
@@ -114,7 +115,7 @@ class Truth:
             if split == TEST and drawn:
                 several = list(labels_drawn(drawn[TEST], np.random.default_rng(derive(SEED, dataset)), DRAWS))
             self.measures[split] = [
-                Measure(self.tasks, self.names, labels.astype(np.float32), group, split) for labels in several
+                Measure(self.tasks, self.names, Labelled(labels.astype(np.float32), group)) for labels in several
             ]
         train = joint_labels(np.asarray(store.split("train").labels), store)
         self.rates = np.nanmean(train, axis=0)
@@ -122,7 +123,7 @@ class Truth:
 
     def values(self, split: str, scores: np.ndarray) -> np.ndarray:
         """(outcomes,) of a score (N,)."""
-        return np.mean([each.values(scores) for each in self.measures[split]], axis=0)
+        return np.mean([each.values(scores)[0] for each in self.measures[split]], axis=0)
 
     def served(self, predictions: Mapping[str, np.ndarray]) -> dict[str, float]:
         """U on test at the best weights of validation and confirmation rows, and test outcomes of each head alone."""

@@ -135,8 +135,8 @@ class Setup:
             units = group.astype(np.uint64)
         rates = tuple(self._p.mean(axis=0).tolist())
         kinds = ("binary",) * len(rates) if np.isin(labels, (0, 1)).all() else ("regression",) * len(rates)
-        return Rows(self.world.tasks, kinds, rates, labels.astype(np.float32), group, units, {},
-                    np.empty((len(rows), 0), np.int16), {}, len(rows))  # fmt: skip
+        return Rows(labels.astype(np.float32), group, tasks=self.world.tasks, kinds=kinds, rates=rates, units=units,
+                    segments={}, codes=np.empty((len(rows), 0), np.int16), logged={}, of=len(rows))  # fmt: skip
 
     @property
     def _per_user(self) -> int:

@@ -67,11 +67,10 @@ class Case:
             logit += rng.normal(size=(count, 2))[of]
         labels = (rng.random(logit.shape) < 1 / (1 + np.exp(-logit))).astype(np.float32)
         group = np.full(len(of), -1) if self.sizes == "no groups" else of
-        segments = np.empty((len(of), 0), np.int16)
-        units, rates = of.astype(np.uint64), (self.rate, self.rate)
         return x, Rows(
-            TASKS, ("binary", "binary"), rates, labels, group.astype(np.int32), units, {}, segments, {}, len(of)
-        )
+            labels, group.astype(np.int32), tasks=TASKS, kinds=("binary", "binary"), rates=(self.rate, self.rate),
+            units=of.astype(np.uint64), segments={}, codes=np.empty((len(of), 0), np.int16), logged={}, of=len(of),
+        )  # fmt: skip
 
     @property
     def base(self) -> float:
@@ -136,7 +135,7 @@ def coverage(case: Case, runs: int) -> list[float]:
         candidates = case.candidates(tuple(range(1000 * (run + 1), 1000 * (run + 1) + SEEDS)), inputs)
         confirm, test = (Meter(candidates, rows[split], split, case.outcomes, RESAMPLES) for split in (CONFIRM, TEST))
         swept = confirm.sweep([EQUAL])
-        (points,) = test.parts(range(len(MODELS)), [0] * len(MODELS), [EQUAL], [test.measure])
+        (points,) = test.parts(range(len(MODELS)), [0] * len(MODELS), [EQUAL], test.measure)
         means = np.array([values[:, 0].mean(axis=0) for values in swept])
         if not (np.isfinite(means).all() and means[0].all() and np.isfinite(points.means).all()):
             continue

@@ -60,7 +60,7 @@ class Grouped:
     def draw(self, drawn: Drawn, rows: Ints) -> None:
         """Sets the resamples, and which of their rows these rows are (N,)."""
         self._drawn, self._firsts = drawn, rows[self._order[self._starts[:-1]]]
-        self._drawn_totals = drawn.sums(self._firsts, self._weights)
+        self._drawn_totals = drawn.sums(self._firsts, self._weights.T)
 
     def values(self, scores: Floats) -> Floats:
         """(M,) of scores (N,)."""
@@ -71,7 +71,7 @@ class Grouped:
         assert self._drawn is not None
         own = self._contributions(scores)
         whole = ratio(own.sum(0), self._totals)
-        return np.concatenate([whole[None], ratio(self._drawn.sums(self._firsts, own), self._drawn_totals)])
+        return np.concatenate([whole[None], ratio(self._drawn.sums(self._firsts, own.T), self._drawn_totals)])
 
     def sums(self, scores: Floats) -> tuple[Floats, Floats]:
         """Numerators and denominators (M,) of the values, which add up over sets of whole groups."""
@@ -111,14 +111,16 @@ def _prepare(
         start, end = starts[group], starts[group + 1]
         for m in range(len(kinds)):
             own = gains[columns[m], start:end]
-            seen, positives, total, least, most = 0, 0, 0.0, np.inf, 0.0
+            seen, positives, total, least, most, whole, above = 0, 0, 0.0, np.inf, 0.0, 0.0, 0.0
             for row in range(end - start):
                 gain = np.float64(own[row])
                 if gain == gain:
+                    weight = of_rows[start + row] if len(of_rows) else 1.0
                     ideal[seen] = -gain
                     seen += 1
-                    if gain > 0:
-                        positives += 1
+                    positives += int(gain > 0)
+                    whole += weight
+                    above += weight * (gain > 0)
                     total += gain
                     least, most = min(least, gain), max(most, gain)
             if kinds[m] == NDCG:
@@ -135,18 +137,9 @@ def _prepare(
                 if positives > 0:
                     best = min(positives, cuts[m]) if kinds[m] == PRECISION else 1.0
                     weights[group, m], scales[group, m] = 1.0, 1 / best
-            elif 0 < positives < seen:
-                whole, above = 1.0 * seen, 1.0 * positives
-                if len(of_rows):
-                    whole, above = 0.0, 0.0
-                    for row in range(end - start):
-                        if own[row] == own[row]:
-                            whole += of_rows[start + row]
-                            above += of_rows[start + row] * (own[row] > 0)
-                if 0 < above < whole:
-                    weight = whole if kinds[m] == AREA else above
-                    weights[group, m] = weight
-                    scales[group, m] = weight / (2.0 * above * (whole - above))
+            elif 0 < above < whole:
+                weight = whole if kinds[m] == AREA else above
+                weights[group, m], scales[group, m] = weight, weight / (2.0 * above * (whole - above))
 
 
 @jit()

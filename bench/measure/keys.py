@@ -2,13 +2,12 @@
 
 One sort is enough: group, score and label of a row are packed into one unsigned integer with the same order. numpy
 sorts integers several times faster than it finds a stable order of floats. Sorted keys are then read once, front to
-back, so they may come in pieces: of more keys than memory should hold, `Runs` merges sorted runs in a file.
+back, so they may come in pieces, as `bench.measure.runs.Runs` has them.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,10 @@ from numpy.typing import NDArray
 from bench.intrinsics import jit
 
 Keys = NDArray[np.uint64]
-"""31 bits of group, 32 of score in a code whose unsigned order is that of floats, 1 of label."""
+"""31 bits of group, all set where a row has none, 32 of score in a code whose unsigned order is that of floats, 1 of
+label."""
 GROUP_SHIFT = 33
-WITHOUT_GROUP = np.uint64((1 << GROUP_SHIFT) - 1)  # a mask: score and label alone
+NO_GROUP = (1 << 31) - 1
 _SIGN = 1 << 31
 
 
@@ -52,8 +52,22 @@ class Areas:
 
 def check_groups(group: NDArray[Any]) -> None:
     """Raises ValueError where a group does not fit into a key."""
-    if len(group) and group.max() >= 1 << 31:
-        raise ValueError(f"expected groups below 2**31, found {group.max()}")
+    if len(group) and group.max() >= NO_GROUP:
+        raise ValueError(f"expected groups below 2**31 - 1, found {group.max()}")
+
+
+def by_group(keys: Keys) -> Keys:
+    """Keys of rows with a group, by group and score."""
+    found = keys[keys < np.uint64(NO_GROUP << GROUP_SHIFT)]
+    found.sort()
+    return found
+
+
+def by_score(keys: Keys) -> Keys:
+    """Keys of all rows without their groups, by score."""
+    found = keys & np.uint64((1 << GROUP_SHIFT) - 1)
+    found.sort()
+    return found
 
 
 @jit()
@@ -121,59 +135,3 @@ def _score(code: int) -> float:
         return np.float64(positive.view(np.float32))
     negative = np.uint32(~low)
     return np.float64(negative.view(np.float32))
-
-
-class Runs:
-    """Sorted arrays of keys in an unnamed file that vanishes with this object.
-
-    Args:
-        limit: keys that `merged` may hold at a time.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._lengths: list[int] = []
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as this object is there)
-
-    def add(self, keys: Keys) -> None:
-        """Puts a sorted array aside.
-
-        Raises:
-            OSError: no space left.
-        """
-        if len(keys) == 0:
-            return
-        self._file.write(np.ascontiguousarray(keys).data)
-        self._file.flush()
-        self._lengths.append(len(keys))
-
-    def merged(self, last: Keys) -> Iterator[Keys]:
-        """All keys, those of a last sorted array among them, as one ascending sequence of pieces.
-
-        Values that many keys share come as they are; between two of them, each run gives a slice, and the slices are
-        sorted together. The dividing values are drawn from every n-th key of each run, so that slices fit the limit.
-        """
-        runs = [*self._mapped(), last]
-        step = max(1, self._limit // (4 * len(runs)))
-        sample = np.sort(np.concatenate([run[::step] for run in runs]))
-        starts = [0] * len(runs)
-        for value in np.unique(sample[:: len(runs)]):
-            at = [int(np.searchsorted(run, value)) for run in runs]
-            yield _together(runs, starts, at)
-            starts = [int(np.searchsorted(run, value, side="right")) for run in runs]
-            for run, start, end in zip(runs, at, starts, strict=True):
-                for first in range(start, end, self._limit):
-                    yield run[first : min(first + self._limit, end)]
-        yield _together(runs, starts, [len(run) for run in runs])
-
-    def _mapped(self) -> Iterator[Keys]:
-        at = 0
-        for length in self._lengths:
-            yield np.memmap(self._file, np.uint64, "r", 8 * at, (length,))
-            at += length
-
-
-def _together(runs: list[Keys], starts: list[int], ends: list[int]) -> Keys:
-    keys = np.concatenate([run[start:end] for run, start, end in zip(runs, starts, ends, strict=True)])
-    keys.sort()
-    return keys

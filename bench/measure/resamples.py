@@ -8,12 +8,14 @@ measured on the same resamples. Only so are differences between models paired.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
+from bench.labelled import Labelled
 from bench.seeds import derive
 
 Counts = NDArray[np.uint8]
@@ -72,6 +74,7 @@ def _mixed(bits: np.uint64) -> np.uint64:
 
 
 Ints = NDArray[np.int64]
+Columns = Iterable[NDArray[Any]]
 PIECE = 1 << 12  # rows whose counts are at hand at once
 _HELD = 1 << 28  # bytes of counts
 
@@ -94,16 +97,17 @@ class Drawn:
             return counts(self.units[rows], self.split, self.resamples)
         return self._held[self._of[rows]]
 
-    def sums(self, rows: Ints, columns: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(B, M): on each resample the sum over rows (n,) of columns (n, M)."""
+    def sums(self, rows: Ints, columns: Columns) -> NDArray[np.float64]:
+        """(B, M): on each resample the sums over rows (n,) of M columns (n,)."""
         if len(rows) > len(self._firsts):  # first by unit, which are fewer
             of = self._of[rows]
-            columns = np.stack([np.bincount(of, column, len(self._firsts)) for column in columns.T], axis=1)
+            columns = [np.bincount(of, column, len(self._firsts)) for column in columns]
             rows = self._firsts
-        found = np.zeros((columns.shape[1], self.resamples))
+        of_rows = np.stack(list(columns), axis=1)
+        found = np.zeros((of_rows.shape[1], self.resamples))
         for start in range(0, len(rows), PIECE):
             piece = slice(start, start + PIECE)
-            _add(self.of(rows[piece]), columns[piece], found)
+            _add(self.of(rows[piece]), of_rows[piece], found)
         return found.T
 
     def spread(self, rows: Ints) -> float:
@@ -112,6 +116,30 @@ class Drawn:
             return 1.0
         sizes = np.bincount(self._of[rows])
         return float((sizes.astype(float) ** 2).sum() / len(rows))
+
+
+class Once:
+    """The rows as they are: one resample that has each once; as `Drawn`."""
+
+    resamples = 1
+
+    def of(self, rows: Ints) -> Counts:
+        """(n, 1)."""
+        return np.ones((len(rows), 1), np.uint8)
+
+    def sums(self, rows: Ints, columns: Columns) -> NDArray[np.float64]:
+        """(1, M)."""
+        return np.array([[column.sum() for column in columns]])
+
+    def spread(self, rows: Ints) -> float:
+        """0: their number is known."""
+        return 0.0
+
+
+def drawn_of(rows: Labelled, split: str, resamples: int) -> Drawn | None:
+    """The resamples of rows; None of none."""
+    units = units_of(rows.group, 0) if rows.units is None else rows.units
+    return Drawn(units, split, resamples) if resamples else None
 
 
 @jit()

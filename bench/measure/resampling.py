@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
-from bench.measure.heads import Mean, Observed, heads_of
+from bench.measure.heads import Mean, heads_of
 from bench.measure.heads.base import LEAST, label
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.outcomes import Measure
-from bench.measure.resamples import Counts, counts, units_of
-from bench.measure.spaces import Predicted, by_task, on_impressions, sample_spaces
+from bench.measure.resamples import Counts, counts, drawn_of, units_of
+from bench.measure.spaces import Held, Observed, Predicted, by_task, on_impressions, part_of, sample_spaces
 from bench.records import RARER
 from bench.schema import Schema, Task, TaskKind
 
@@ -55,20 +56,19 @@ class Resampling:
 
     def add(self, rows: Predicted) -> None:
         """Counts the next rows of the split in, as `Tally.add` does."""
-        units, of_rows = units_of(rows.group, self._rows), rows.of_rows
+        units = units_of(rows.group, self._rows)
+        rows = replace(rows, units=units)
         self._rows += len(units)
         for at, held in self._ranked.items():
-            held.add(*on_impressions(self._schema, at, rows), rows.group, units, of_rows)
+            held.add(on_impressions(self._schema, at, rows))
         for start in range(0, len(units), _PIECE):
             piece = slice(start, start + _PIECE)
-            part, drawn = rows.part(piece), counts(units[piece], self._split, self._resamples)
-            weights = None if of_rows is None else of_rows[piece]
-            for name, kind, own, predictions in sample_spaces(self._schema, part):
+            drawn = counts(units[piece], self._split, self._resamples)
+            for name, kind, own in sample_spaces(self._schema, part_of(rows, piece)):
                 if name not in self._of:
                     make = _Binary if kind == "binary" else _Regression
                     self._of[name] = make(self._split, self._resamples)
-                said = predictions.astype(np.float32)
-                self._of[name].add(own, said, drawn, part.group, units[piece], weights)
+                self._of[name].add(replace(own, predictions=own.predictions.astype(np.float32)), drawn)
 
     def result(self) -> dict[str, list[float]]:
         """By a metric's full name its B values, less its value on the split as it is; NaN where a resample does not
@@ -96,25 +96,14 @@ class _Binary:
         self._means = _Means("binary", resamples)
         self._grouped = _Ranked(Task("all"), ("all.gauc", "all.gauc_positives"), split, resamples)
 
-    def add(
-        self,
-        labels: NDArray[Any],
-        predictions: NDArray[np.float32],
-        drawn: Counts,
-        group: NDArray[Any],
-        units: NDArray[np.uint64],
-        of_rows: Floats | None,
-    ) -> None:
-        columns = self._means.columns_of(labels.astype(np.float64), predictions.astype(np.float64))
-        if of_rows is None:
-            once: NDArray[Any] = np.ones(len(labels), np.uint8)
-            _count(labels, predictions, columns, once, drawn, self._rows, self._means.sums)
-        else:
+    def add(self, rows: Observed, drawn: Counts) -> None:
+        columns = self._means.columns_of(rows.labels.astype(np.float64), rows.predictions.astype(np.float64))
+        once, times = np.ones(len(columns), np.uint8), drawn
+        if rows.weights is not None:
+            once, times = rows.weights, drawn * rows.weights[:, None]
             self._rows = self._rows.astype(np.float64, copy=False)
-            _count(labels, predictions, columns, of_rows, drawn * of_rows[:, None], self._rows, self._means.sums)
-        inside = group >= 0
-        of_inside = None if of_rows is None else of_rows[inside]
-        self._grouped.add(labels[inside], predictions[inside], group[inside], units[inside], of_inside)
+        _count(rows.labels, rows.predictions, columns, once, times, self._rows, self._means.sums)
+        self._grouped.add(part_of(rows, rows.group >= 0))
 
     def result(self) -> dict[str, Floats]:
         negatives, positives = self._rows[:, 0].astype(float), self._rows[:, 1].astype(float)
@@ -153,83 +142,50 @@ class _Means:
         return {name: each.of(rows, *(sums[column] for column in each.columns)) for name, each in self._heads.items()}
 
 
-class _Ranked:
+class _Ranked(Held):
     """Resampled outcomes of the ranking by one task's predictions; it holds its rows."""
 
     def __init__(self, task: Task, outcomes: Sequence[str], split: str, resamples: int) -> None:
-        self._task, self._outcomes, self._split, self._resamples = task, outcomes, split, resamples
-        self._kept: list[tuple[NDArray[Any], ...]] = []
-        self._held, self._by_group = 0, False
-
-    def add(
-        self,
-        labels: NDArray[Any],
-        predictions: NDArray[Any],
-        group: NDArray[Any],
-        units: NDArray[np.uint64],
-        of_rows: Floats | None,
-    ) -> None:
-        self._by_group = self._by_group or bool((group >= 0).any())
-        seen = ~np.isnan(labels)
-        self._held += int(seen.sum())
-        if self._held <= ROWS_HELD:
-            weights = [] if of_rows is None else [of_rows[seen]]
-            self._kept.append((labels[seen], predictions[seen].astype(np.float32), group[seen], units[seen], *weights))
-        else:
-            self._kept.clear()
+        super().__init__(ROWS_HELD)
+        self._task, self._outcomes, self._drawn = task, outcomes, (split, resamples)
 
     def result(self) -> dict[str, Floats]:
         """By an outcome's name (1 + B,)."""
-        if not 0 < self._held <= ROWS_HELD:
+        rows = self.rows
+        if rows is None:
             return {}
-        labels, predictions, group, units, *weights = (np.concatenate(each) for each in zip(*self._kept, strict=True))
-        rows = (labels[:, None], group, self._split, self._resamples, units, self._by_group)
-        measure = Measure((self._task,), self._outcomes, *rows, weights=weights[0] if weights else None)
-        return dict(zip(measure.names, measure.resampled(predictions).T, strict=True))
+        drawn = drawn_of(rows, *self._drawn)
+        measure = Measure((self._task,), self._outcomes, rows, drawn=drawn, grouped=self.grouped)
+        found = measure.resampled(rows.predictions.astype(np.float32))[:, 0]
+        return dict(zip(measure.names, found.T, strict=True))
 
 
 class _Regression:
     """Resampled metrics of values; it holds its rows."""
 
     def __init__(self, split: str, resamples: int) -> None:
-        self._split, self._resamples = split, resamples
+        self._split, self._resamples, self._held = split, resamples, Held(ROWS_HELD)
         self._rows, self._means = np.zeros(1 + resamples), _Means("regression", resamples)
-        self._kept: list[tuple[NDArray[Any], ...]] = []
-        self._held = 0
 
-    def add(
-        self,
-        labels: NDArray[Any],
-        predictions: NDArray[np.float32],
-        drawn: Counts,
-        group: NDArray[Any],
-        units: NDArray[np.uint64],
-        of_rows: Floats | None,
-    ) -> None:
-        seen = ~np.isnan(labels)
-        own, said = labels[seen].astype(float), predictions[seen].astype(float)
-        weight = np.concatenate([np.ones((len(own), 1)), drawn[seen]], axis=1)
-        if of_rows is not None:
-            weight *= of_rows[seen, None]
+    def add(self, rows: Observed, drawn: Counts) -> None:
+        known, seen = rows.known, ~np.isnan(rows.labels)
+        weight = np.concatenate([np.ones((len(known.labels), 1)), drawn[seen]], axis=1)
+        if known.weights is not None:
+            weight *= known.weights[:, None]
         self._rows += weight.sum(0)
+        own, said = known.labels.astype(float), known.predictions.astype(float)
         self._means.sums += self._means.columns_of(own, said).T @ weight
-        self._held += len(own)
-        if self._held <= ROWS_HELD:
-            self._kept.append((own, said, units[seen], *([] if of_rows is None else [of_rows[seen]])))
-        else:
-            self._kept.clear()
+        self._held.add(replace(known, labels=own, predictions=said))
 
     def result(self) -> dict[str, Floats]:
-        found = self._means.result(self._rows)
-        if self._kept and self._held <= ROWS_HELD:
-            labels, predictions, units, *weights = (np.concatenate(each) for each in zip(*self._kept, strict=True))
-            of_rows = weights[0] if weights else np.ones(len(labels))
-            rows = Observed(labels, predictions, of_rows, np.full(len(labels), -1))
+        found, rows = self._means.result(self._rows), self._held.rows
+        if rows is not None and rows.units is not None:
+            of_rows = np.ones(len(rows.labels)) if rows.weights is None else rows.weights
             ordered = {name: each for name, each in heads_of("regression").items() if name not in found}
             measures = {name: each.prepare(rows) for name, each in ordered.items()}
             values = {name: [measure(of_rows)] for name, measure in measures.items()}
             for first in range(0, self._resamples, _TOGETHER):
-                drawn = counts(units, self._split, min(_TOGETHER, self._resamples - first), first)
+                drawn = counts(rows.units, self._split, min(_TOGETHER, self._resamples - first), first)
                 for name, measure in measures.items():
                     values[name] += [measure(of_rows * times) for times in drawn.T]
             found |= {name: np.array(each) for name, each in values.items()}

@@ -2,47 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.labelled import Labelled
 from bench.schema import Schema, Task, TaskKind
 
 
-class Predicted(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Predicted(Labelled):
     """N rows of a split in its order, and what a model says of them.
 
+    Labels are (N, T), each task's own. Weights are (N, K): a row counts with their product.
+
     Attributes:
-        labels: (N, T), 0 or 1 of binary tasks; NaN where unobserved.
         conditional: (N, T), probabilities given the parent; of a regression the expected value given it.
         joint: (N, T), probabilities of the task and all its ancestors; of a regression the expected value on all
             impressions.
-        group: (N,), negative where there is none.
-        weights: (N, K), whose product a row counts with; None for equal ones.
     """
 
-    labels: NDArray[Any]
     conditional: NDArray[Any]
     joint: NDArray[Any]
-    group: NDArray[Any]
-    weights: NDArray[Any] | None = None
 
     @property
     def of_rows(self) -> NDArray[np.float64] | None:
         """(N,), how many rows a row stands for; None for one each."""
         return None if self.weights is None else self.weights.astype(np.float64).prod(axis=1)
 
-    def part(self, rows: slice) -> Predicted:
-        """Some of the rows."""
-        return Predicted(*(None if each is None else each[rows] for each in self))  # type: ignore[arg-type]
+
+@dataclass(frozen=True, kw_only=True)
+class Observed(Labelled):
+    """N rows of one head: labels (N,) on one sample space, NaN where a row does not count there.
+
+    Attributes:
+        predictions: (N,).
+    """
+
+    predictions: NDArray[Any]
+
+    @property
+    def known(self) -> Observed:
+        """The rows that have a label; a copy."""
+        return part_of(self, ~np.isnan(self.labels))
+
+    @cached_property
+    def shared(self) -> dict[str, Any]:
+        """By name what several metrics prepare of these rows together."""
+        return {}
 
 
-def observed(labels: NDArray[Any], *columns: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Labels and what belongs to them, without the rows whose label is NaN."""
-    seen = ~np.isnan(labels)
-    return (labels, *columns) if seen.all() else (labels[seen], *(column[seen] for column in columns))
+Rows = TypeVar("Rows", Predicted, Observed)
+
+
+def _columns(rows: Rows) -> dict[str, NDArray[Any]]:
+    named = ((each.name, getattr(rows, each.name)) for each in fields(rows))
+    return {name: column for name, column in named if column is not None}
+
+
+def part_of(rows: Rows, places: slice | NDArray[Any]) -> Rows:
+    """Some of the rows: a slice, their places, or a mask."""
+    return replace(rows, **{name: column[places] for name, column in _columns(rows).items()})
+
+
+def together(pieces: Iterable[Rows]) -> Rows:
+    """The rows of at least one piece, one after the other."""
+    first, *others = pieces
+    every = [_columns(piece) for piece in (first, *others)]
+    return replace(first, **{name: np.concatenate([each[name] for each in every]) for name in every[0]})
+
+
+class Held:
+    """Known rows of one head that come in pieces and are needed together.
+
+    Args:
+        limit: beyond it none are held.
+
+    Attributes:
+        grouped: whether any row has had a group, those without a label among them.
+    """
+
+    def __init__(self, limit: float = math.inf) -> None:
+        self._limit, self._count, self.grouped = limit, 0, False
+        self._pieces: list[Observed] = []
+
+    def add(self, rows: Observed) -> None:
+        """Counts the next rows in."""
+        self.grouped = self.grouped or bool((rows.group >= 0).any())
+        known = rows.known
+        self._count += len(known.labels)
+        if self._count <= self._limit:
+            self._pieces.append(known)
+        else:
+            self._pieces.clear()
+
+    @property
+    def rows(self) -> Observed | None:
+        """All known rows; None where there are none, or more than the limit."""
+        return together(self._pieces) if 0 < self._count <= self._limit else None
 
 
 def by_task(tasks: Sequence[Task], outcomes: Sequence[str]) -> dict[int, list[str]]:
@@ -51,24 +113,21 @@ def by_task(tasks: Sequence[Task], outcomes: Sequence[str]) -> dict[int, list[st
     return {at: of for at, of in names.items() if of}
 
 
-def on_impressions(schema: Schema, at: int, rows: Predicted) -> tuple[NDArray[Any], NDArray[Any]]:
-    """A task's joint label (N,) on all impressions, NaN where that is not known, and its joint prediction (N,)."""
-    return product(rows.labels[:, schema.chain(at)]), rows.joint[:, at]
+def on_impressions(schema: Schema, at: int, rows: Predicted) -> Observed:
+    """A task's joint prediction on all impressions, and its joint label, NaN where that is not known."""
+    labels = product(rows.labels[:, schema.chain(at)])
+    return Observed(labels, rows.group, rows.of_rows, rows.units, predictions=rows.joint[:, at])
 
 
-def sample_spaces(schema: Schema, rows: Predicted) -> Iterator[tuple[str, TaskKind, NDArray[Any], NDArray[Any]]]:
-    """What is measured of each task, see `Tally`: `buy.ctcvr`, its kind, labels (N,) and predictions (N,).
-
-    A label is NaN where the row does not count.
-    """
-    labels, conditional, joint = rows[:3]
+def sample_spaces(schema: Schema, rows: Predicted) -> Iterator[tuple[str, TaskKind, Observed]]:
+    """What is measured of each task, see `Tally`: `buy.ctcvr`, its kind, and its rows, all N on every space."""
+    of_rows = rows.of_rows
     for at, (task, parent) in enumerate(zip(schema.tasks, schema.parents, strict=True)):
-        given = given_parent(labels, at, parent)
-        if parent is None:
-            yield task.name, task.kind, given, conditional[:, at]
-        else:
-            yield f"{task.name}.cvr", task.kind, given, conditional[:, at]
-            yield f"{task.name}.ctcvr", task.kind, product(labels[:, schema.chain(at)]), joint[:, at]
+        labels, name = given_parent(rows.labels, at, parent), task.name if parent is None else f"{task.name}.cvr"
+        own = Observed(labels, rows.group, of_rows, rows.units, predictions=rows.conditional[:, at])
+        yield name, task.kind, own
+        if parent is not None:
+            yield f"{task.name}.ctcvr", task.kind, on_impressions(schema, at, rows)
 
 
 def given_parent(labels: NDArray[Any], at: int, parent: int | None) -> NDArray[Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,14 @@ from numpy.typing import NDArray
 
 from bench.errors import TrainingError
 from bench.intrinsics import jit
-from bench.measure.heads import Mean, Observed, heads_of
+from bench.measure.heads import Mean, heads_of
 from bench.measure.heads.base import LEAST, label, log_loss, prediction, squared
 from bench.measure.heads.calibration import ECE_BINS
-from bench.measure.keys import GROUP_SHIFT, WITHOUT_GROUP, Areas, Keys, Runs, check_groups, code
-from bench.measure.outcomes import Measure, Stream
-from bench.measure.spaces import Predicted, by_task, observed, on_impressions, sample_spaces
+from bench.measure.keys import GROUP_SHIFT, NO_GROUP, Areas, Keys, by_group, by_score, check_groups, code
+from bench.measure.outcomes import Measure
+from bench.measure.runs import Sorted
+from bench.measure.spaces import Held, Observed, Predicted, by_task, on_impressions, sample_spaces
+from bench.measure.stream import Stream
 from bench.schema import Schema, Task, TaskKind
 
 ROWS_IN_MEMORY = 1 << 23
@@ -37,79 +40,46 @@ class BinaryTally:
     """
 
     def __init__(self, limit: int = ROWS_IN_MEMORY) -> None:
-        self._limit = limit
         self._means = {name: each for name, each in heads_of("binary").items() if isinstance(each, Mean)}
         columns = {column for mean in self._means.values() for column in mean.columns}
         self._more = tuple(columns - set(_COMPILED))
         self._sums, self._more_sums = np.zeros(len(_COMPILED)), np.zeros(len(self._more))
-        self._rows = self._held = 0
-        self._grouped: list[Keys] = []
-        self._loose: list[Keys] = []
-        self._by_group: Runs | None = None
-        self._by_score: Runs | None = None
+        self._keys = Sorted(np.uint64, limit, limit)
+        self._keys.orders = {"group": by_group, "score": by_score}
 
-    def add(self, labels: NDArray[Any], predictions: NDArray[Any], group: NDArray[Any]) -> None:
-        """Counts rows in: labels, predictions (taken as float32) and group (N,), the last negative where there is none.
+    def add(self, rows: Observed) -> None:
+        """Counts rows in; predictions are taken as float32.
 
         Raises:
-            ValueError: a group of 2**31 or above.
+            ValueError: a group of 2**31 - 1 or above.
         """
-        check_groups(group)
-        predictions = predictions.astype(np.float32, copy=False)
-        for start in range(0, len(labels), self._limit):
-            part = slice(start, start + self._limit)
-            self._take(labels[part], predictions[part], group[part])
-
-    def _take(self, labels: NDArray[Any], predictions: NDArray[np.float32], group: NDArray[Any]) -> None:
-        if self._held + len(labels) > self._limit:
-            self._put_aside()
-        keys = np.empty(len(labels), np.uint64)
-        grouped, loose = _take(labels, predictions, predictions.view(np.uint32), group, keys, self._sums)
+        check_groups(rows.group)
+        predictions = rows.predictions.astype(np.float32, copy=False)
+        keys = np.empty(len(predictions), np.uint64)
+        count = _take(rows.labels, predictions, predictions.view(np.uint32), rows.group, keys, self._sums)
         if self._more:
-            own, said = (each.astype(np.float64) for each in observed(labels, predictions))
+            known = rows.known
+            own, said = known.labels.astype(np.float64), known.predictions.astype(np.float32).astype(np.float64)
             self._more_sums += [column(own, said).sum() for column in self._more]
-        whole = grouped == len(keys)  # else what is not used is given back
-        self._grouped.append(keys if whole else keys[:grouped].copy())
-        self._loose.append(keys[len(keys) - loose :].copy())
-        self._rows += grouped + loose
-        self._held += grouped + loose
+        self._keys.add(keys if count == len(keys) else keys[:count].copy())  # else what is not used is given back
 
     def result(self) -> dict[str, float]:
         """Metrics by name; those that the rows do not define are left out."""
-        if self._rows == 0:
+        rows = len(self._keys)
+        if rows == 0:
             return {}
-        by_group, by_score = self._sorted()
-        cuts = np.arange(ECE_BINS, dtype=np.int64) * self._rows // ECE_BINS
-        all_rows = Areas([by_score] if self._by_score is None else self._by_score.merged(by_score), cuts)
-        grouped = Areas([by_group] if self._by_group is None else self._by_group.merged(by_group))
+        grouped = Areas(self._keys.read("group"))
+        all_rows = Areas(self._keys.read("score"), np.arange(ECE_BINS, dtype=np.int64) * rows // ECE_BINS)
         sums = dict(zip((*_COMPILED, *self._more), (*self._sums, *self._more_sums), strict=True))
         found = {
             "auc": all_rows.auc,
             "gauc": grouped.auc,
             "gauc_positives": grouped.by_positives,
-            "ece": all_rows.distance / self._rows,
+            "ece": all_rows.distance / rows,
         }
         for name, mean in self._means.items():
-            found[name] = mean.of(self._rows, *(sums[column] for column in mean.columns))
+            found[name] = mean.of(rows, *(sums[column] for column in mean.columns))
         return {name: float(value) for name, value in found.items() if value is not None and math.isfinite(value)}
-
-    def _sorted(self) -> tuple[Keys, Keys]:
-        """Held keys by group and score, and by score alone."""
-        none: list[Keys] = [np.empty(0, np.uint64)]
-        grouped = np.concatenate(self._grouped or none)
-        by_score = np.concatenate([grouped, *self._loose])
-        by_score &= WITHOUT_GROUP
-        by_score.sort()
-        grouped.sort()
-        return grouped, by_score
-
-    def _put_aside(self) -> None:
-        if self._by_group is None or self._by_score is None:
-            self._by_group, self._by_score = Runs(self._limit), Runs(self._limit)
-        by_group, by_score = self._sorted()
-        self._by_group.add(by_group)
-        self._by_score.add(by_score)
-        self._grouped, self._loose, self._held = [], [], 0
 
 
 class HeldTally:
@@ -122,38 +92,34 @@ class HeldTally:
     """
 
     def __init__(self, task: Task, outcomes: Sequence[str] = ()) -> None:
-        self._task, self._outcomes = task, tuple(outcomes)
-        self._rows: list[tuple[NDArray[Any], ...]] = []
-        self._by_group = False
+        self._task, self._outcomes, self._held = task, tuple(outcomes), Held()
 
-    def add(self, labels: NDArray[Any], predictions: NDArray[Any], group: NDArray[Any], weights: NDArray[Any]) -> None:
-        """Counts rows in, each (N,), as float32."""
-        self._by_group = self._by_group or bool((group >= 0).any())
-        seen = ~np.isnan(labels) & (weights > 0)
-        kept = (labels[seen].astype(np.float32), predictions[seen].astype(np.float32), group[seen])
-        self._rows.append((*kept, weights[seen].astype(np.float32)))
+    def add(self, rows: Observed) -> None:
+        """Counts rows in, as float32."""
+        labels, predictions, weights = rows.labels, rows.predictions.astype(np.float32), rows.weights
+        if weights is not None:
+            labels, weights = np.where(weights > 0, labels, np.nan), weights.astype(np.float32)
+        self._held.add(Observed(labels.astype(np.float32), rows.group, weights, predictions=predictions))
 
     def result(self) -> dict[str, float]:
         """Metrics, or outcomes, by name; those that the rows do not define are left out."""
-        if not sum(len(rows[0]) for rows in self._rows):
+        rows = self._held.rows
+        if rows is None:
             return {}
-        labels, predictions, group, weights = (np.concatenate(column) for column in zip(*self._rows, strict=True))
         if self._outcomes:
-            about = (self._task,), self._outcomes, labels[:, None], group, ""
-            values = Measure(*about, grouped=self._by_group, weights=weights).values(predictions)
-            found = dict(zip(self._outcomes, values.tolist(), strict=True))
+            measure = Measure((self._task,), self._outcomes, rows, grouped=self._held.grouped)
+            found = dict(zip(self._outcomes, measure.values(rows.predictions)[0].tolist(), strict=True))
         else:
-            found = metrics_of(self._task.kind, labels, predictions, group, weights)
+            found = metrics_of(self._task.kind, rows)
         return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
-def metrics_of(
-    kind: TaskKind, labels: NDArray[Any], predictions: NDArray[Any], group: NDArray[Any], weights: NDArray[Any]
-) -> dict[str, float]:
-    """Every metric of rows (N,) of which none is NaN; NaN where they do not define one."""
-    y, p, w = (each.astype(np.float64) for each in (labels, predictions, weights))
-    rows = Observed(y, p, w, group)
-    return {name: head.prepare(rows)(rows.weights) for name, head in heads_of(kind).items()}
+def metrics_of(kind: TaskKind, rows: Observed) -> dict[str, float]:
+    """Every metric of rows of which none is NaN; NaN where they do not define one."""
+    y, p = rows.labels.astype(np.float64), rows.predictions.astype(np.float64)
+    weights = np.ones(len(y)) if rows.weights is None else rows.weights.astype(np.float64)
+    own = Observed(y, rows.group, weights, predictions=p)
+    return {name: head.prepare(own)(weights) for name, head in heads_of(kind).items()}
 
 
 @jit()
@@ -164,26 +130,22 @@ def _take(
     group: NDArray[Any],
     keys: Keys,
     sums: NDArray[np.float64],
-) -> tuple[int, int]:
-    """Writes the keys of observed rows, those with a group from the front, the others from the back; counts both.
+) -> int:
+    """Writes the keys of observed rows, and counts them.
 
     Adds to the sums of predictions, log loss, labels and squared errors. One logarithm of a product of 32 probabilities
     stands for 32 logarithms: it is as exact, and far faster.
     """
     total, loss, positives, squares, product, factors = 0.0, 0.0, 0, 0.0, 1.0, 0
-    front, back = 0, len(keys)
+    count = 0
     for row in range(len(labels)):
         if np.isnan(labels[row]):
             continue
         positive = labels[row] != 0
         positives += positive
-        key = code(bits[row]) << np.uint64(1) | np.uint64(positive)
-        if group[row] >= 0:
-            keys[front] = key | np.uint64(group[row]) << np.uint64(GROUP_SHIFT)
-            front += 1
-        else:
-            back -= 1
-            keys[back] = key
+        own = np.uint64(group[row] if group[row] >= 0 else NO_GROUP)
+        keys[count] = code(bits[row]) << np.uint64(1) | np.uint64(positive) | own << np.uint64(GROUP_SHIFT)
+        count += 1
         probability = np.float64(predictions[row])
         total += probability
         wrong = 1.0 - probability if positive else probability
@@ -197,7 +159,7 @@ def _take(
     sums[1] += loss - math.log(product)
     sums[2] += positives
     sums[3] += squares
-    return front, len(keys) - back
+    return count
 
 
 class Tally:
@@ -230,18 +192,10 @@ class Tally:
         outcomes: Sequence[str] = (),
         plain: bool = False,
     ) -> None:
-        self._schema, self._prefix, self._plain = Schema((), (), tasks), prefix, plain
-        self._weighted: dict[str, tuple[str, HeldTally]] = {}  # by name and column of weights
+        self._schema, self._prefix, self._plain, self._limit = Schema((), (), tasks), prefix, plain, limit
         self._outcomes = by_task(tasks, outcomes)
-        self._streams = {at: Stream(tasks[at], names, limit) for at, names in self._outcomes.items()}
-        self._binary: dict[str, BinaryTally] = {}
-        self._regression: dict[str, HeldTally] = {}
-        for task, parent in zip(tasks, self._schema.parents, strict=True):
-            for space in ("",) if parent is None else (".cvr", ".ctcvr"):
-                if task.kind == "regression":
-                    self._regression[prefix + task.name + space] = HeldTally(task)
-                else:
-                    self._binary[prefix + task.name + space] = BinaryTally(limit)
+        self._tallies: dict[tuple[str, int], BinaryTally | HeldTally | Stream] = {}
+        """By what stands before their names, and the column of the task that is ranked, -1 of metrics."""
 
     def add(self, rows: Predicted) -> None:
         """Counts the next rows in; all pieces have weights, or none has.
@@ -251,29 +205,24 @@ class Tally:
         """
         self._check(rows.conditional)
         self._check(rows.joint)
+        ways: dict[str, NDArray[Any] | None] = {"": None}
         if rows.weights is not None:
-            self._add_weighted(rows, rows.weights)
-            return
-        for name, kind, own, predictions in sample_spaces(self._schema, rows):
-            if kind == "regression":
-                self._regression[self._prefix + name].add(own, predictions, rows.group, np.ones(len(own)))
-            else:
-                self._binary[self._prefix + name].add(own, predictions, rows.group)
-        for at, stream in self._streams.items():
-            stream.add(*on_impressions(self._schema, at, rows), rows.group)
-
-    def _add_weighted(self, rows: Predicted, weights: NDArray[Any]) -> None:
-        """Counts rows with their weights, and without the first, the row's own, where that is to be told beside."""
-        schema = self._schema
-        ways = {"": weights.prod(axis=1)} | ({"plain_": weights[:, 1:].prod(axis=1)} if self._plain else {})
-        for name, kind, own, predictions in sample_spaces(schema, rows):
-            for way, of_rows in ways.items():
-                new = (f"{self._prefix}{name}.{way}", HeldTally(Task(name, kind)))
-                self._weighted.setdefault(way + name, new)[1].add(own, predictions, rows.group, of_rows)
+            ways[""] = rows.weights.prod(axis=1)
+            if self._plain:  # without the first, the row's own
+                ways["plain_"] = rows.weights[:, 1:].prod(axis=1)
+        for name, kind, own in sample_spaces(self._schema, rows):
+            for way, weights in ways.items():
+                key = f"{self._prefix}{name}.{way}", -1
+                if key not in self._tallies:
+                    summed = kind == "binary" and weights is None
+                    self._tallies[key] = BinaryTally(self._limit) if summed else HeldTally(Task(name, kind))
+                self._tallies[key].add(replace(own, weights=weights))
         for at, outcomes in self._outcomes.items():
-            new = (self._prefix, HeldTally(schema.tasks[at], outcomes))
-            ranked = on_impressions(schema, at, rows)
-            self._weighted.setdefault(f"outcomes of {at}", new)[1].add(*ranked, rows.group, ways[""])
+            task, key = self._schema.tasks[at], (self._prefix, at)
+            if key not in self._tallies:
+                in_memory = rows.weights is not None
+                self._tallies[key] = HeldTally(task, outcomes) if in_memory else Stream(task, outcomes, self._limit)
+            self._tallies[key].add(replace(on_impressions(self._schema, at, rows), weights=ways[""]))
 
     def _check(self, predictions: NDArray[Any]) -> None:
         finite = np.isfinite(predictions)
@@ -286,8 +235,5 @@ class Tally:
 
     def result(self) -> dict[str, float]:
         """Metrics by full name, as in `valid/click.auc`."""
-        tallies: dict[str, BinaryTally | HeldTally] = {**self._binary, **self._regression}
-        found = {f"{name}.{metric}": value for name, of in tallies.items() for metric, value in of.result().items()}
-        outcomes = [each for stream in self._streams.values() for each in stream.result().items()]
-        found |= {before + name: value for before, of in self._weighted.values() for name, value in of.result().items()}
-        return found | {self._prefix + name: value for name, value in outcomes}
+        tallies = self._tallies.items()
+        return {before + name: value for (before, _), of in tallies for name, value in of.result().items()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from bench.intrinsics import jit
 from bench.measure.lists import AREA, NDCG, SHARE, Floats, Wanted
 from bench.measure.lists.area import won
 from bench.measure.lists.gains import discounts, top
-from bench.measure.resamples import PIECE, Drawn
+from bench.measure.resamples import PIECE, Drawn, Once
 
 Ints = NDArray[np.int64]
 _SLACK = 6.0  # standard deviations of the rows on a resample by which a cut may lie deeper than on the rows as they are
@@ -28,106 +30,111 @@ class Whole:
     """
 
     def __init__(self, gains: NDArray[np.float32], wanted: Sequence[Wanted], weights: Floats | None = None) -> None:
-        self._gains, self._rows = gains, gains.shape[1]
-        self._of_rows = np.empty(0) if weights is None else weights
-        self._mass = float(self._rows if weights is None else weights.sum())
+        self._gains, self._weights, self._wanted = gains, weights, wanted
         self._columns = np.array([each.column for each in wanted], np.int64)
         self._kinds = np.array([each.kind for each in wanted], np.int64)
-        self._percent = np.array([each.percent for each in wanted], bool)
-        self._wanted = np.array([each.cut for each in wanted], float)
-        self._cuts = np.minimum(self._cuts_of(np.array([self._mass]))[:, 0], self._mass)
-        self._discounts = discounts(int(max(self._cuts[self._kinds == NDCG], default=0)))
         self._ordered = weights is not None or bool((self._kinds >= AREA).any())
-        self._depth = self._rows if self._ordered else int(np.ceil(max(self._cuts, default=0)))
-        self._best = self._ideal()
-        self._drawn: Drawn | None = None
-
-    def _cuts_of(self, rows: Floats) -> Floats:
-        """(M, R): cuts in rows, for numbers of rows (R,)."""
-        return np.where(self._percent[:, None], self._wanted[:, None] / 100 * rows, self._wanted[:, None])
-
-    def _ideal(self) -> Floats:
-        """(M,) what the walks are divided by; NaN where the outcome is not defined."""
-        found = np.full(len(self._kinds), np.nan)
-        for m, (kind, column) in enumerate(zip(self._kinds, self._columns, strict=True)):
-            own = self._gains[column].astype(float)
-            once = self._of_rows if len(self._of_rows) else np.ones(len(own))
-            positives, total = float(once[own > 0].sum()), float(own @ once)
-            if kind == NDCG and positives and own.min() < own.max():
-                best = -np.sort(-own)[: int(self._cuts[m])]
-                found[m] = best @ np.diff(self._discounts[: len(best) + 1])
-            elif kind == SHARE and positives:
-                found[m] = total
-            elif kind >= AREA and 0 < positives < self._mass:
-                found[m] = 2.0 * positives * (self._mass - positives)
-        return found
+        self._once = self._prepared(Once(), np.arange(gains.shape[1]))
 
     def draw(self, drawn: Drawn, rows: Ints) -> None:
         """Sets the resamples, and which of their rows these rows are (N,)."""
-        self._drawn, self._place = drawn, rows
-        self._spread = drawn.spread(rows)
-        areas = self._kinds >= AREA
-        own = self._gains[self._columns].astype(float)
-        own[areas] = own[areas] > 0
-        columns = np.concatenate([np.ones((1, self._rows)), own])
-        totals, *sums = drawn.sums(rows, (columns * self._of_rows if len(self._of_rows) else columns).T).T
-        self._drawn_cuts = self._cuts_of(totals)
-        self._drawn_discounts = discounts(int(max(self._wanted[self._kinds == NDCG], default=0)))
-        self._drawn_best = np.full((len(self._kinds), drawn.resamples), np.nan)
+        self._drawn = self._prepared(drawn, rows)
+
+    def values(self, scores: Floats) -> Floats:
+        """(M,) of scores (N,)."""
+        cuts, norms, weights = self._once.cuts[:, 0], self._once.discounts, self._weights
+        places = _best(scores, len(scores) if self._ordered else math.ceil(cuts.max(initial=0)))
+        ranked, of_rows, found = scores[places], np.empty(0) if weights is None else weights, np.empty(len(cuts))
+        for m, kind in enumerate(self._kinds):
+            own = ranked, places, len(places), self._gains[self._columns[m]]
+            found[m] = won(*own, of_rows) if kind >= AREA else top(*own, kind, cuts[m], norms, of_rows)
+        return found / self._once.best[:, 0]
+
+    def resampled(self, scores: Floats) -> Floats:
+        """(1 + B, M): values, and those on each resample."""
+        drawn = self._walked(scores, self._drawn, slice(None)) / self._drawn.best
+        return np.concatenate([self.values(scores)[None], drawn.T])
+
+    def _prepared(self, drawn: Drawn | Once, rows: Ints) -> _Prepared:
+        ones = np.ones(len(rows)) if self._weights is None else self._weights
+        own = (self._gains[column] > 0 if kind >= AREA else self._gains[column].astype(float)
+               for kind, column in zip(self._kinds, self._columns, strict=True))  # fmt: skip
+        totals, *sums = drawn.sums(rows, chain([ones], (ones * each for each in own))).T
+        cuts = np.array([np.minimum(each.cut / 100 * totals if each.percent else each.cut, totals)
+                         for each in self._wanted])  # fmt: skip
+        norms = discounts(int(cuts[self._kinds == NDCG].max(initial=0)))
+        found = _Prepared(drawn, rows, drawn.spread(rows), cuts, norms, np.full(cuts.shape, np.nan))
         for m, (kind, total) in enumerate(zip(self._kinds, sums, strict=True)):
             if kind == NDCG:
-                defined = _varies(own[m], drawn, rows)
-                best = self._walked(own[m], slice(m, m + 1))[0]
+                gains = self._gains[self._columns[m]].astype(float)
+                defined, best = _varies(gains, drawn, rows), self._walked(gains, found, slice(m, m + 1))[0]
             elif kind == SHARE:
                 defined, best = total > 0, total
             else:
                 defined, best = (total > 0) & (total < totals), 2 * total * (totals - total)
-            self._drawn_best[m, defined] = best[defined]
+            found.best[m, defined] = best[defined]
+        return found
 
-    def values(self, scores: Floats) -> Floats:
-        """(M,) of scores (N,)."""
-        places = _best(scores, self._depth)
-        ranked = scores[places]
-        walked = np.empty(len(self._kinds))
-        for m, kind in enumerate(self._kinds):
-            own = self._gains[self._columns[m]]
-            rows = ranked, places, len(places), own
-            if kind <= SHARE:
-                walked[m] = top(*rows, kind, self._cuts[m], self._discounts, self._of_rows)
-            else:
-                walked[m] = won(*rows, self._of_rows)
-        return walked / self._best
-
-    def resampled(self, scores: Floats) -> Floats:
-        """(1 + B, M): values, and those on each resample."""
-        drawn = self._walked(scores, slice(None)) / self._drawn_best
-        return np.concatenate([self.values(scores)[None], drawn.T])
-
-    def _walked(self, scores: Floats, wanted: slice) -> Floats:
-        """(M, B): the walks on each resample of the wanted outcomes."""
-        assert self._drawn is not None
-        kinds, columns, cuts = self._kinds[wanted], self._columns[wanted], self._drawn_cuts[wanted]
-        deepest = float(np.minimum(cuts, self._rows).max(initial=0))
-        deep = self._rows if self._ordered else int(deepest + _SLACK * np.sqrt(self._spread * deepest) + 16)
-        resamples, by_rank = self._drawn.resamples, self._drawn_discounts
+    def _walked(self, scores: Floats, of: _Prepared, wanted: slice) -> Floats:
+        """(M, R): the walks of the wanted outcomes."""
+        kinds, columns, cuts, rows = self._kinds[wanted], self._columns[wanted], of.cuts[wanted], len(of.rows)
+        deepest = float(cuts.max(initial=0))
+        deep = rows if self._ordered else math.ceil(deepest + _SLACK * np.sqrt(of.spread * deepest))
         while True:
-            places = _best(scores, deep)
-            found, before = np.zeros(cuts.shape), np.zeros(resamples)
-            # of the run of equal scores at hand: rows, gains, and whether it goes on
-            rows, gained, tied = np.zeros(resamples), np.zeros(cuts.shape), np.zeros(1, bool)
-            above = np.zeros(cuts.shape)  # positives before the run
+            places, walk = _best(scores, deep), Walk(kinds, columns, cuts, of.discounts)
             for start in range(0, len(places), PIECE):
-                piece = places[start : start + PIECE + 1]  # the one more tells whether the last run goes on
-                weights: NDArray[Any] = self._drawn.of(self._place[piece[:PIECE]])
-                if len(self._of_rows):
-                    weights = weights * self._of_rows[piece[:PIECE], None]
-                rows_of = (scores[piece], piece, weights, self._gains)
-                _walk(*rows_of, columns, kinds, cuts, by_rank, before, rows, gained, tied, above, found)
-                if not self._ordered and (before >= cuts).all():
-                    return found
-            if len(places) == self._rows:
-                return found
-            deep = 2 * len(places)
+                piece = places[start : start + PIECE + 1]
+                weights: NDArray[Any] = of.drawn.of(of.rows[piece[:PIECE]])
+                if self._weights is not None:
+                    weights = weights * self._weights[piece[:PIECE], None]
+                walk.on(scores[piece], piece, weights, self._gains)
+                if not self._ordered and (walk.before >= cuts).all():
+                    return walk.found
+            if len(places) == rows:
+                return walk.found
+            deep = 2 * len(places) + 16
+
+
+class _Prepared(NamedTuple):
+    """What outcomes need on R resamples: cuts in rows, and what walks are divided by (M, R), NaN where undefined."""
+
+    drawn: Drawn | Once
+    rows: Ints
+    spread: float
+    cuts: Floats
+    discounts: Floats
+    best: Floats
+
+
+class Walk:
+    """A walk down all rows by descending score, piece by piece, for R resamples at once.
+
+    Args:
+        kinds, columns: (M,), as of `Wanted`.
+        cuts: (M, R), in rows.
+        discounts: see `bench.measure.lists.gains.discounts`.
+
+    Attributes:
+        before: (R,) rows so far, without those of a run of equal scores that may go on.
+        found: (M, R), the worth of these rows.
+    """
+
+    def __init__(self, kinds: Ints, columns: Ints, cuts: Floats, discounts: Floats) -> None:
+        self._rules = columns, kinds, cuts, discounts
+        self.before, self.found = np.zeros(cuts.shape[1]), np.zeros(cuts.shape)
+        # of the run of equal scores at hand: rows, gains, whether it goes on, and the positives before it
+        self._run = np.zeros(cuts.shape[1]), np.zeros(cuts.shape), np.zeros(1, bool), np.zeros(cuts.shape)
+
+    def on(self, ranked: Floats, places: Ints, weights: NDArray[Any], gains: NDArray[np.float32]) -> None:
+        """Goes on over rows.
+
+        Args:
+            ranked: scores of the next rows (n,), and of the one after these unless they are the last.
+            places: of the same rows in the gains.
+            weights: (n, R), how often each row is there.
+            gains: (C, N).
+        """
+        _walk(ranked, places, weights, gains, *self._rules, self.before, *self._run, self.found)
 
 
 def _best(scores: Floats, many: int) -> Ints:
@@ -139,7 +146,7 @@ def _best(scores: Floats, many: int) -> Ints:
     return np.argsort(-scores)
 
 
-def _varies(gains: Floats, drawn: Drawn, rows: Ints) -> NDArray[np.bool_]:
+def _varies(gains: Floats, drawn: Drawn | Once, rows: Ints) -> NDArray[np.bool_]:
     """(B,): whether a resample has two different gains."""
     least, most = np.full(drawn.resamples, np.inf), np.full(drawn.resamples, -np.inf)
     for start in range(0, len(rows), PIECE):
@@ -167,7 +174,6 @@ def _walk(
     above: Floats,
     found: Floats,
 ) -> None:
-    """Walks on over weighted rows, for all resamples at once; `ranked` may have one row more, to look ahead."""
     resamples = weights.shape[1]
     for at in range(len(weights)):
         count = weights[at]

@@ -191,10 +191,10 @@ def fit_calibrations(schema: Schema, rows: Predicted, kind: Method) -> dict[str,
         UserError: the labels of a prediction are all of one class there.
     """
     found: dict[str, Calibration] = {}
-    for name, task_kind, own, predicted in sample_spaces(schema, rows):
+    for name, task_kind, own in sample_spaces(schema, rows):
         if kind != "none" and task_kind == "binary":
-            _check(name, own)
-            found[name] = FITS[kind](predicted, own, rows.of_rows)
+            _check(name, own.labels)
+            found[name] = FITS[kind](own.predictions, own.labels, own.weights)
     return found
 
 

@@ -7,7 +7,7 @@ Groups (users, where rows are ranked by user) are resampled as a whole, since ro
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from bench.data.preparation import rows_of
 from bench.data.splits import SPLITS
 from bench.errors import UserError, listed, missing, unknown
 from bench.frontier.score import prediction_names
-from bench.measure.heads import Observed, Weighted, heads_of
+from bench.labelled import Labelled
+from bench.measure.heads import Weighted, heads_of
 from bench.measure.outcomes import Measure, default_outcomes
-from bench.measure.resamples import counts, units_of
+from bench.measure.resamples import counts, drawn_of, units_of
 from bench.measure.spaces import Predicted, joint_labels, sample_spaces
 from bench.objectives import METRICS
 from bench.production.history import kept_of_card
@@ -160,11 +161,13 @@ def served(
     _units(judged)
     outcomes = outcomes or default_outcomes(schema.tasks, judged.group)
     try:
-        about = (joint_labels(judged.labels, schema), judged.group, DRAWS.format(seed), resamples)
-        measure = Measure(schema.tasks, outcomes, *about, weights=judged.weights)
+        rows = Labelled(joint_labels(judged.labels, schema), judged.group, judged.weights)
+        measure = Measure(schema.tasks, outcomes, rows, drawn=drawn_of(rows, DRAWS.format(seed), resamples))
     except ValueError as error:
         raise UserError(str(error)) from None
-    drawn = np.array([measure.resampled(predictions[SCORE]) for predictions in judged.predictions])  # (K, 1 + B, M)
+    drawn = np.array(
+        [measure.resampled(predictions[SCORE])[:, 0] for predictions in judged.predictions]
+    )  # (K, 1 + B, M)
     return [_judgement(name, "larger", drawn[..., at], confidence) for at, name in enumerate(measure.names)]
 
 
@@ -242,11 +245,10 @@ def _measures(
     """Metric -> which way is better, and the metric as a function of how often each row is drawn."""
     names = [prediction_names(task) for task in schema.tasks]
     conditional, joint = (np.stack([predictions[each[at]] for each in names], axis=1) for at in (0, -1))
-    every = Predicted(judged.labels, conditional, joint, judged.group)
-    for name, kind, labels, said in sample_spaces(schema, every):
-        known = ~np.isnan(labels)
-        own = (labels[known].astype(np.float64), said[known], np.ones(known.sum()))
-        rows = Observed(*own, judged.group[known])
+    every = Predicted(judged.labels, judged.group, conditional=conditional, joint=joint)
+    for name, kind, own in sample_spaces(schema, every):
+        known = ~np.isnan(own.labels)
+        rows = replace(own.known, labels=own.labels[known].astype(np.float64))
         for metric in TOLD[kind]:
             better, measure = WAYS[METRICS[kind][metric].direction], heads_of(kind)[metric].prepare(rows)
             for prefix, weights in {"": judged.weights, "plain_": judged.plain}.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -24,10 +24,11 @@ from bench.data.refit import refit_store
 from bench.errors import UserError
 from bench.frontier.retraining import Length, Retraining, verdicts
 from bench.frontier.score import Score
+from bench.labelled import Labelled
 from bench.machine import versions
 from bench.measure.heads.calibration import decile_tables
 from bench.measure.outcomes import Measure
-from bench.measure.spaces import Predicted, joint_labels
+from bench.measure.spaces import Predicted, joint_labels, together
 from bench.measure.tally import Tally
 from bench.models.assembly import MultiTaskModel
 from bench.objectives import Objective, outcomes_of
@@ -65,8 +66,8 @@ class Predictor:
             )
             rows = slice(at, at + len(conditional))
             at += len(conditional)
-            beside = (np.asarray(data.group[rows]), data.weights_of(rows))
-            yield Predicted(np.asarray(data.labels_of(rows)), conditional, joint, *beside)
+            beside = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows]), data.weights_of(rows)
+            yield Predicted(*beside, conditional=conditional, joint=joint)
 
     def metrics(
         self, split: SplitName, members: Sequence[States], calibrations: Mapping[str, Calibration] | None = None
@@ -77,7 +78,7 @@ class Predictor:
         tally = Tally(self.store.schema.tasks, f"{split}/", outcomes=self.outcomes, plain=plain)
         for rows in self.predictions(split, members):
             conditional, joint = calibrated(self.store.schema, rows.conditional, rows.joint, calibrations or {})
-            tally.add(rows._replace(conditional=conditional, joint=joint))
+            tally.add(replace(rows, conditional=conditional, joint=joint))
         return tally.result()
 
     def _logits(self, split: SplitName, member: States) -> Iterator[Tensor]:
@@ -197,7 +198,7 @@ def retrain(
         progress.note(f"warning: {sentence}")
 
     members = [member.states for member in kept]
-    rows = _together(predictor.predictions("valid", members))
+    rows = together(predictor.predictions("valid", members))
     calibrations = fit_calibrations(store.schema, rows, options.calibration)
     return Retrained(
         config=config.dotted(),
@@ -223,11 +224,6 @@ def retrain(
     )
 
 
-def _together(pieces: Iterator[Predicted]) -> Predicted:
-    columns = zip(*pieces, strict=True)
-    return Predicted(*(None if each[0] is None else np.concatenate(each) for each in columns))  # type: ignore[arg-type]
-
-
 def _served(
     spec: RetrainSpec,
     schema: Schema,
@@ -237,17 +233,17 @@ def _served(
 ) -> dict[str, float]:
     if not spec.outcomes:
         return {}
-    rows = _together(predictor.predictions("test", members))
+    rows = together(predictor.predictions("test", members))
     score = scored(schema, rows.conditional, rows.joint, calibrations, spec.score.of(schema.tasks))[SCORE]
-    labels = joint_labels(rows.labels, schema)
-    measure = Measure(schema.tasks, spec.outcomes, labels, rows.group, "test", weights=rows.of_rows)
-    return dict(zip(measure.names, measure.values(score).tolist(), strict=True))
+    served = Labelled(joint_labels(rows.labels, schema), rows.group, rows.of_rows)
+    values = Measure(schema.tasks, spec.outcomes, served).values(score)[0]
+    return dict(zip(spec.outcomes, values.tolist(), strict=True))
 
 
 def _deciles(schema: Schema, predictor: Predictor, members: Sequence[Sequence[State]]) -> dict[str, list[list[float]]]:
     if all(task.kind == "binary" for task in schema.tasks):
         return {}
-    rows = _together(predictor.predictions("test", members))
+    rows = together(predictor.predictions("test", members))
     return decile_tables(schema, rows)
 
 

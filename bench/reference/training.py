@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.measure.outcomes import Measure
+from bench.measure.resamples import drawn_of
 from bench.predictions import Rows, joined, name_of, path_of, predictions, rows_of
 from bench.records import Job, TrialResult
 from bench.results.fusion import Fusion, fused
@@ -73,7 +74,7 @@ def served(folder: str, outcomes: Sequence[str], own: NDArray[np.float32]) -> di
     found: dict[str, list[float]] = {}
     for number, fusion in enumerate(fusions(own.shape[1])):
         values = measure.resampled(fused(fusion.kind, own, fusion.weights, rows.rates))
-        found |= {f"{SERVED}/{number}/{name}": values[:, at].tolist() for at, name in enumerate(outcomes)}
+        found |= {f"{SERVED}/{number}/{name}": values[:, 0, at].tolist() for at, name in enumerate(outcomes)}
     return found
 
 
@@ -93,4 +94,4 @@ def composite(
 def _measure(folder: str, outcomes: tuple[str, ...]) -> tuple[Rows, Measure]:
     rows = rows_of(Path(folder), TEST)
     assert rows is not None
-    return rows, measure_of(rows, outcomes, TEST, RESAMPLES)
+    return rows, measure_of(rows, outcomes, drawn_of(rows, TEST, RESAMPLES))

@@ -8,9 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.measure.spaces import Predicted
+from bench.measure.spaces import Observed, Predicted
 from bench.measure.tally import BinaryTally, HeldTally, Tally
 from bench.schema import Task
+
+
+def predicted(
+    labels: NDArray[Any],
+    conditional: NDArray[Any],
+    joint: NDArray[Any],
+    group: NDArray[Any],
+    weights: NDArray[Any] | None = None,
+) -> Predicted:
+    """Rows with predictions of every task."""
+    return Predicted(labels, group, weights, conditional=conditional, joint=joint)
 
 
 def evaluate(
@@ -26,19 +37,19 @@ def evaluate(
 ) -> dict[str, float]:
     """Every metric of rows that are all at hand; see `Tally`."""
     tally = Tally(tasks, prefix, outcomes=outcomes, plain=plain)
-    tally.add(Predicted(labels, conditional, joint, group, weights))
+    tally.add(predicted(labels, conditional, joint, group, weights))
     return tally.result()
 
 
 def binary(labels: NDArray[Any], predictions: NDArray[Any], group: NDArray[Any]) -> dict[str, float]:
     """Metrics of probabilities (N,) against labels 0, 1 or NaN (N,); see `BinaryTally`."""
     tally = BinaryTally()
-    tally.add(labels, predictions, group)
+    tally.add(Observed(labels, group, predictions=predictions))
     return tally.result()
 
 
 def regression(labels: NDArray[Any], predictions: NDArray[Any]) -> dict[str, float]:
     """Metrics of values (N,) against labels or NaN (N,); see `HeldTally`."""
     tally = HeldTally(Task("value", "regression"))
-    tally.add(labels, predictions, np.full(len(labels), -1), np.ones(len(labels)))
+    tally.add(Observed(labels, np.full(len(labels), -1), predictions=predictions))
     return tally.result()

@@ -182,7 +182,7 @@ def measured(
         for conditional, joint in predictions:
             rows = slice(start, start + len(joint))
             labels, group = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows])
-            piece = Predicted(labels, conditional, joint, group, data.weights_of(rows))
+            piece = Predicted(labels, group, data.weights_of(rows), conditional=conditional, joint=joint)
             tally.add(piece)
             if resampling:
                 resampling.add(piece)

@@ -181,8 +181,8 @@ def test_a_column_of_the_log_is_current(flow: Flow, tmp_path: Path) -> None:
     assert front is not None
     score = rows.logged["today"].astype(np.float64)
     assert 0.05 < np.isnan(score).mean() < 0.15
-    measure = Measure(part.tasks, OUTCOMES, rows.labels, rows.group, "test")
-    expected = measure.values(np.where(np.isnan(score), -1e9, score))
+    measure = Measure(part.tasks, OUTCOMES, rows)
+    expected = measure.values(np.where(np.isnan(score), -1e9, score))[0]
     assert list(front.names) == OUTCOMES
     np.testing.assert_allclose(front.at("test")[front.current], expected)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn import metrics
 
-from bench.measure.heads import Observed, heads_of
+from bench.measure.heads import heads_of
+from bench.measure.outcomes import Measure
+from bench.measure.spaces import Observed
 from bench.measure.tally import metrics_of
 from bench.objectives import METRICS
 from bench.schema import TaskKind
@@ -65,7 +68,7 @@ def rows_of(kind: TaskKind, count: int = 300) -> Observed:
     labels = (rng.random(count) < predictions).astype(float)
     if kind == "regression":
         labels = np.round(predictions * 5 + rng.normal(0, 1, count), 1)
-    return Observed(labels, predictions, np.ones(count), rng.integers(-1, 20, count))
+    return Observed(labels, rng.integers(-1, 20, count), np.ones(count), predictions=predictions)
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
@@ -79,14 +82,26 @@ def test_a_metric_is_that_of_its_reference(kind: TaskKind, name: str) -> None:
 def test_a_weight_is_as_many_equal_rows(kind: TaskKind) -> None:
     rows, times = rows_of(kind), np.random.default_rng(5).poisson(1.0, 300)
     many = [np.repeat(each, times) for each in (rows.labels, rows.predictions, rows.group)]
-    once = metrics_of(kind, many[0], many[1], many[2], np.ones(len(many[0])))
-    assert once == pytest.approx(metrics_of(kind, rows.labels, rows.predictions, rows.group, times), rel=1e-9)
+    once = metrics_of(kind, Observed(many[0], many[2], predictions=many[1]))
+    assert once == pytest.approx(metrics_of(kind, replace(rows, weights=times)), rel=1e-9)
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
 def test_a_metric_of_no_rows_is_not_defined(kind: TaskKind, name: str) -> None:
     rows = rows_of(kind)
     nothing = np.zeros(0)
-    assert np.isnan(heads_of(kind)[name].prepare(Observed(nothing, nothing, nothing, nothing))(nothing))
+    assert np.isnan(heads_of(kind)[name].prepare(Observed(nothing, nothing, predictions=nothing))(nothing))
     if name not in ("ece", "decile_error"):  # whose parts are those of the rows as they are
         assert np.isnan(heads_of(kind)[name].prepare(rows)(0 * rows.weights))
+
+
+def test_groups_are_ranked_once_for_both_areas_within_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, rows = [], rows_of("binary")
+    monkeypatch.setattr("bench.measure.heads.areas.Measure", lambda *given: made.append(1) or Measure(*given))
+    weights = np.random.default_rng(7).random(300)
+    heads = [heads_of("binary")[name].prepare(rows) for name in ("gauc", "gauc_positives")]
+    first, second = (head(weights) for head in heads)
+    assert len(made) == 1
+    weights *= rows.labels + 1  # in place: other weights all the same
+    assert [head(weights) for head in heads] != [first, second]
+    assert len(made) == 2

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
-from bench.measure.keys import GROUP_SHIFT, Areas, Runs, code
+from bench.measure.keys import GROUP_SHIFT, Areas, code
+from bench.measure.runs import Runs, Sorted
 
 finite = st.floats(allow_nan=False, width=32)
 few = st.sampled_from([-np.inf, -2.5, -1e-40, -0.0, 0.0, 1e-40, 0.25, 0.5, 1.0, np.inf])
@@ -114,7 +115,7 @@ some_keys = st.lists(st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 3)), ma
 
 
 def merged(arrays: list[list[int]], limit: int) -> list[np.ndarray]:
-    runs = Runs(limit)
+    runs = Runs(np.uint64, limit)
     for values in arrays[:-1]:
         runs.add(np.sort(np.array(values, np.uint64)))
     return list(runs.merged(np.sort(np.array(arrays[-1], np.uint64))))
@@ -125,6 +126,20 @@ def merged(arrays: list[list[int]], limit: int) -> list[np.ndarray]:
 def test_all_keys_come_back_in_order(arrays: list[list[int]], limit: int) -> None:
     found = np.concatenate(merged(arrays, limit))
     np.testing.assert_array_equal(found, np.sort(np.array([key for values in arrays for key in values], np.uint64)))
+
+
+@given(st.lists(st.integers(0, 5), max_size=80), st.integers(1, 30))
+def test_rows_beside_their_keys_come_back_with_them(values: list[int], limit: int) -> None:
+    rows = np.array(list(zip(values, range(len(values)), strict=True)), [("by", np.int32), ("number", np.float32)])
+    held = Sorted(rows.dtype, 12, limit)
+    held.orders = {"by": lambda given: given[np.argsort(given["by"])]}
+    for part in np.array_split(rows, 7):
+        held.add(part)
+    found = np.concatenate([rows[:0], *held.read("by")])
+    assert np.all(np.diff(found["by"]) >= 0)
+    np.testing.assert_array_equal(np.sort(found, order="number"), rows)
+    assert len(held) == len(rows)
+    assert (held.held is None) == (len(rows) > 12)
 
 
 def test_no_piece_is_larger_than_the_limit() -> None:

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score, roc_auc_score
 
+from bench.labelled import Labelled
 from bench.measure.outcomes import Measure
-from bench.measure.resamples import counts, units_of
+from bench.measure.resamples import counts, drawn_of, units_of
 from bench.objectives import random_ndcg, ranked_tasks
 from bench.schema import Task
 
@@ -49,7 +50,7 @@ def test_outcomes_are_means_over_all_orders_of_equal_scores(rows, levels, groups
     scores, labels, group = cells(rows, levels, groups, seed)
     if groups and not (group >= 0).any():
         group[:] = -1
-    found = Measure(TASKS, NAMES, labels, group, "confirm").values(scores)
+    found = Measure(TASKS, NAMES, Labelled(labels, group)).values(scores)[0]
     np.testing.assert_allclose(found, by_hand(scores, labels, group), rtol=1e-12)
 
 
@@ -60,36 +61,40 @@ def test_a_resample_is_its_rows_repeated(piece, monkeypatch, rows, levels, group
     monkeypatch.setattr("bench.measure.whole.PIECE", piece)
     scores, labels, group = cells(rows, levels, groups, seed)
     grouped = (group >= 0).any()
-    found = Measure(TASKS, NAMES, labels, group, "confirm", 9)
+    own = Labelled(labels, group)
+    found = Measure(TASKS, NAMES, own, drawn=drawn_of(own, "confirm", 9))
     drawn = counts(units_of(group, 0), "confirm", 9)
-    resampled = found.resampled(scores)
-    np.testing.assert_array_equal(resampled[0], found.values(scores))
+    resampled = found.resampled(scores)[:, 0]
+    np.testing.assert_array_equal(resampled[0], found.values(scores)[0])
     for b in (0, 8):
         again = np.repeat(np.arange(rows), drawn[:, b])
         copies = np.concatenate([np.arange(n) for n in drawn[:, b]]) if rows else again
         users = np.where(group[again] >= 0, group[again] * 100 + copies, -1)  # a user drawn twice is two users
         if grouped and not (users >= 0).any():
             continue  # what is left has no group, and would be ranked as a whole
-        there = Measure(TASKS, NAMES, labels[again], users, "confirm").values(scores[again])
+        there = Measure(TASKS, NAMES, Labelled(labels[again], users)).values(scores[again])[0]
         np.testing.assert_allclose(resampled[1 + b], there, rtol=1e-9)
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 200), st.sampled_from([2, 40, 10**6]), st.integers(0, 20), st.integers(0, 10**6))
-def test_neither_row_order_nor_a_monotone_change_matters_and_a_part_is_its_rows_alone(rows, levels, groups, seed):
+def test_neither_row_order_nor_a_monotone_change_matters_and_a_slice_is_its_rows_alone(rows, levels, groups, seed):
     scores, labels, group = cells(rows, levels, groups, seed)
-    units = units_of(group, 0)
-    measure = Measure(TASKS, NAMES, labels, group, "test", 4, units)
-    expected = measure.resampled(scores)
-    np.testing.assert_array_equal(measure.resampled(np.exp(scores / 1e6) * 3 - 1), expected)
-    order = np.random.default_rng(seed).permutation(rows)
-    mixed = Measure(TASKS, NAMES, labels[order], group[order], "test", 4, units[order])
-    np.testing.assert_allclose(mixed.resampled(scores[order]), expected, rtol=1e-9)
     inside = np.arange(rows) % 3 > 0
+    slices = [inside | True, inside, inside & False]
+
+    def measure(places, slices=None):
+        own = Labelled(labels[places], group[places], units=units_of(group, 0)[places])
+        return Measure(TASKS, NAMES, own, slices, drawn_of(own, "test", 4))
+
+    expected = measure(inside | True).resampled(scores)[:, 0]
+    found = measure(inside | True, slices).resampled(np.exp(scores / 1e6) * 3 - 1)
+    np.testing.assert_array_equal(found[:, 0], expected)
+    order = np.random.default_rng(seed).permutation(rows)
+    np.testing.assert_allclose(measure(order).resampled(scores[order])[:, 0], expected, rtol=1e-9)
     if (group[inside] >= 0).any() == (group >= 0).any():
-        alone = Measure(TASKS, NAMES, labels[inside], group[inside], "test", 4, units[inside])
-        np.testing.assert_allclose(measure.part(inside).resampled(scores), alone.resampled(scores[inside]), rtol=1e-9)
-        np.testing.assert_allclose(measure.part(inside).part(~inside).values(scores), NAN)
+        np.testing.assert_allclose(found[:, 1], measure(inside).resampled(scores[inside])[:, 0], rtol=1e-9)
+    np.testing.assert_allclose(found[:, 2], NAN)
 
 
 def test_outcomes_equal_those_of_scikit_learn() -> None:
@@ -97,32 +102,33 @@ def test_outcomes_equal_those_of_scikit_learn() -> None:
     group, grades = np.repeat(np.arange(200), 30), rng.integers(0, 5, 6000).astype(np.float32)
     for scores in (rng.random(6000), rng.integers(0, 9, 6000) / 9):
         whole = ndcg_score(grades.reshape(200, 30), scores.reshape(200, 30), k=7)
-        found = Measure((Task("grade", "regression"),), ("grade.ndcg@7",), grades[:, None], group, "test")
-        assert found.values(scores) == pytest.approx(whole, rel=1e-12)
+        found = Measure((Task("grade", "regression"),), ("grade.ndcg@7",), Labelled(grades[:, None], group))
+        assert found.values(scores)[0] == pytest.approx(whole, rel=1e-12)
         labels = (grades > 3).astype(np.float32)
-        found = Measure((Task("a"),), ("a.auc", "a.ndcg@100"), labels[:, None], np.full(6000, -1), "test")
+        rows = Labelled(labels[:, None], np.full(6000, -1))
+        found = Measure((Task("a"),), ("a.auc", "a.ndcg@100"), rows)
         expected = [roc_auc_score(labels, scores), ndcg_score(labels[None], scores[None], k=100)]
-        assert found.values(scores) == pytest.approx(expected, rel=1e-12)
+        assert found.values(scores)[0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_random_order_has_its_cut_of_all_rows() -> None:
     labels = (np.arange(1000) % 7 == 0).astype(np.float32)[:, None]
-    measure = Measure((Task("a"),), ("a.recall@10%", "a.auc"), labels, np.full(1000, -1), "test")
-    assert measure.random() == pytest.approx([0.1, 0.5])
+    measure = Measure((Task("a"),), ("a.recall@10%", "a.auc"), Labelled(labels, np.full(1000, -1)))
+    assert measure.random()[0] == pytest.approx([0.1, 0.5])
 
 
 def test_a_name_that_is_no_outcome_is_refused() -> None:
     for name, message in (("a.recall", "such as a.recall@10%"), ("b.auc", "a task of a, found 'b'")):
         with pytest.raises(ValueError, match=message):
-            Measure((Task("a"),), (name,), np.zeros((1, 1)), np.zeros(1), "test")
+            Measure((Task("a"),), (name,), Labelled(np.zeros((1, 1)), np.zeros(1)))
 
 
 def test_a_random_order_of_groups_with_one_positive_each_has_what_their_sizes_say() -> None:
     sizes = np.array([2, 3, 3, 7, 1, 12])
     group = np.repeat(np.arange(len(sizes)), sizes)
     labels = np.diff(group, prepend=-1).astype(np.float32)[:, None]  # the first row of each
-    measure = Measure((Task("click"),), ("click.ndcg@5",), labels, group, "test")
-    assert measure.random() == pytest.approx(random_ndcg(sizes))
+    measure = Measure((Task("click"),), ("click.ndcg@5",), Labelled(labels, group))
+    assert measure.random()[0] == pytest.approx(random_ndcg(sizes))
     assert random_ndcg(np.array([3])) == pytest.approx((1 + 1 / np.log2(3) + 1 / 2) / 3)
     assert random_ndcg(np.array([1])) == 1
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
 
 from bench.measure.heads.calibration import Deciles
-from bench.measure.heads.order import Pairs
-from bench.measure.spaces import Predicted
+from bench.measure.heads.order import xauc
+from bench.measure.spaces import Observed, part_of
 from bench.measure.tally import BinaryTally, Tally
 from bench.objectives import metric_names
 from bench.schema import Task
-from bench.testing.metrics import binary, evaluate, regression
+from bench.testing.metrics import binary, evaluate, predicted, regression
 
 NAN = float("nan")
 NO_GROUP = np.full(2000, -1, np.int32)
@@ -160,11 +160,12 @@ def test_tenths_of_calibrated_predictions_agree_and_equal_predictions_share_one(
 def test_xauc_of_equal_predictions_and_weights_is_that_of_repeated_rows() -> None:
     rng = np.random.default_rng(1)
     labels, predictions, weights = rng.integers(0, 5, (3, 200)).astype(float)
-    pairs = Pairs(np.repeat(labels, weights.astype(int)), np.repeat(predictions, weights.astype(int)))
-    again = pairs.xauc(np.ones(int(weights.sum())))
-    assert Pairs(labels, predictions).xauc(weights) == pytest.approx(again)
+    rows = Observed(labels, np.full(200, -1), predictions=predictions)
+    repeated = part_of(rows, np.repeat(np.arange(200), weights.astype(int)))
+    again = xauc.prepare(repeated)(np.ones(int(weights.sum())))
+    assert xauc.prepare(rows)(weights) == pytest.approx(again)
     concordant = scipy.stats.somersd(labels, predictions).statistic  # D(predictions | labels)
-    assert Pairs(labels, predictions).xauc(np.ones(200)) == pytest.approx((concordant + 1) / 2)
+    assert xauc.prepare(rows)(np.ones(200)) == pytest.approx((concordant + 1) / 2)
 
 
 TASKS = (
@@ -270,7 +271,7 @@ def test_neither_pieces_nor_a_limit_change_a_metric(rows, cuts, limit, distinct,
     whole, outcomes = split(rows, distinct, seed), ("click.ndcg@4", "seconds.value@20%", "buy.recall@12.5%")
     tally = Tally(THREE, "valid/", limit, outcomes)
     for part in zip(*(np.split(array, sorted(cuts)) for array in whole), strict=True):
-        tally.add(Predicted(*part))
+        tally.add(predicted(*part))
     assert tally.result() == pytest.approx(evaluate(*whole, THREE, "valid/", outcomes), rel=1e-12, abs=1e-15)
 
 
@@ -281,7 +282,7 @@ def test_auc_is_exact_beyond_the_limit(distinct: int) -> None:
     predictions = (np.floor(rng.beta(1 + labels, 4) * distinct) / distinct).astype(np.float32)
     group = rng.integers(0, 50, 40_000).astype(np.int32)
     tally = BinaryTally(limit=3000)
-    tally.add(labels, predictions, group)
+    tally.add(Observed(labels, group, predictions=predictions))
     found = tally.result()
     areas = [roc_auc_score(labels[group == user], predictions[group == user]) for user in range(50)]
     assert found["auc"] == pytest.approx(roc_auc_score(labels, predictions), abs=1e-12)
@@ -292,10 +293,11 @@ def test_what_is_held_stays_below_the_limit() -> None:
     tally = BinaryTally(limit=1000)
     rng = np.random.default_rng(0)
     for _ in range(30):
-        tally.add((rng.random(700) < 0.5).astype(np.float32), rng.random(700, np.float32), np.zeros(700, np.int32))
-        assert sum(map(len, [*tally._grouped, *tally._loose])) <= 1000
+        labels, said = (rng.random(700) < 0.5).astype(np.float32), rng.random(700, np.float32)
+        tally.add(Observed(labels, np.zeros(700, np.int32), predictions=said))
+        assert sum(map(len, tally._keys._pieces)) <= 1000
 
 
 def test_a_group_beyond_31_bits_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"below 2\*\*31, found 2147483648"):
-        BinaryTally().add(np.zeros(1), np.zeros(1, np.float32), np.array([2**31]))
+    with pytest.raises(ValueError, match=r"below 2\*\*31 - 1, found 2147483648"):
+        BinaryTally().add(Observed(np.zeros(1), np.array([2**31]), predictions=np.zeros(1, np.float32)))

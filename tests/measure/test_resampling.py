@@ -6,10 +6,9 @@ from scipy import stats
 
 from bench.measure.resamples import counts, units_of
 from bench.measure.resampling import Resampling
-from bench.measure.spaces import Predicted
 from bench.records import RARER
 from bench.schema import Task
-from bench.testing.metrics import evaluate
+from bench.testing.metrics import evaluate, predicted
 
 TASKS = (Task("click"), Task("buy", "binary", "click"), Task("stay", "regression"))
 ROWS = 4000
@@ -34,7 +33,7 @@ def resampled(rows, pieces=(ROWS,), resamples=12):
     resampling = Resampling(TASKS, "valid", resamples)
     at = 0
     for end in pieces:
-        resampling.add(Predicted(*(array[at:end] for array in rows)))
+        resampling.add(predicted(*(array[at:end] for array in rows)))
         at = end
     return resampling.result()
 
@@ -84,7 +83,7 @@ def test_metrics_without_two_classes_are_left_out():
     labels = np.zeros((50, 1), np.float32)
     said = np.full((50, 1), 0.2, np.float32)
     resampling = Resampling((Task("click"),), "valid", 4)
-    resampling.add(Predicted(labels, said, said, np.full(50, -1, np.int32)))
+    resampling.add(predicted(labels, said, said, np.full(50, -1, np.int32)))
     assert set(resampling.result()) == {"valid/click.logloss", "valid/click.brier", "valid/click.ece"}
 
 
@@ -94,7 +93,7 @@ def test_an_undefined_resample_costs_itself_alone():
     labels[[3, 50]] = 1
     said = np.linspace(0.1, 0.5, 200, dtype=np.float32)[:, None]
     resampling = Resampling((Task("click"),), "valid", 200)
-    resampling.add(Predicted(labels, said, said, np.full(200, -1, np.int32)))
+    resampling.add(predicted(labels, said, said, np.full(200, -1, np.int32)))
     found = {key: np.array(values) for key, values in resampling.result().items()}
     none = found["valid/click.rarer"] == -1
     assert 0.05 < none.mean() < 0.25
@@ -118,7 +117,7 @@ def test_intervals_of_an_area_hold_its_truth(users):
         said = (1 / (1 + np.exp(-score)))[:, None].astype(np.float32)
         found = evaluate(label, said, said, group, (Task("click"),), "valid/")["valid/click.auc"]
         resampling = Resampling((Task("click"),), f"split {run}", 80)  # other resamples for each run
-        resampling.add(Predicted(label, said, said, group))
+        resampling.add(predicted(label, said, said, group))
         reach = 1.645 * np.std(resampling.result()[f"split {run}/click.auc"], ddof=1)
         held += abs(found - truth) <= reach
     assert 0.78 <= held / runs <= 0.98

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.measure.outcomes import PARTS, Measure, Stream
+from bench.labelled import Labelled
+from bench.measure.outcomes import Measure
+from bench.measure.spaces import Observed
+from bench.measure.stream import Stream
 from bench.schema import Task
 
 TASK = Task("stay", "regression")
@@ -23,7 +26,7 @@ NAMES = tuple(
     pieces=st.lists(st.integers(0, 80), max_size=4),
     limit=st.integers(1, 100),
     levels=st.sampled_from([1, 3, 10**6]),
-    groups=st.sampled_from([0, 4, PARTS + 40]),
+    groups=st.sampled_from([0, 4, 300]),
     seed=st.integers(0, 1000),
 )
 def test_neither_pieces_nor_a_limit_change_an_outcome(rows, pieces, limit, levels, groups, seed) -> None:
@@ -33,9 +36,9 @@ def test_neither_pieces_nor_a_limit_change_an_outcome(rows, pieces, limit, level
     scores = (rng.integers(-levels, levels, rows) / levels).astype(np.float32)
     group = rng.integers(-1, groups, rows) if groups else np.full(rows, -1)
     stream = Stream(TASK, NAMES, limit)
-    for part in zip(*(np.split(array, sorted(pieces)) for array in (labels, scores, group)), strict=True):
-        stream.add(*part)
-    expected = Measure((TASK,), NAMES, labels[:, None], group, "").values(scores)
+    for part in np.split(np.arange(rows), sorted(pieces)):
+        stream.add(Observed(labels[part], group[part], predictions=scores[part]))
+    expected = Measure((TASK,), NAMES, Labelled(labels[:, None], group)).values(scores)[0]
     known = {name: value for name, value in zip(NAMES, expected.tolist(), strict=True) if value == value}
     for _ in range(2):  # asking changes nothing
         assert stream.result() == pytest.approx(known, rel=1e-12, abs=1e-15)
@@ -47,6 +50,6 @@ def test_a_score_spread_over_many_bits_is_cut_exactly_beyond_memory() -> None:
     labels, group = (rng.random(502) < 0.3).astype(np.float32), np.full(502, -1)
     names = [f"a.{cut}" for cut in ("recall@7", "ndcg@50", "recall@49.8%", "recall@50%")]
     stream = Stream(Task("a"), names, 64)
-    stream.add(labels, scores, group)
-    expected = Measure((Task("a"),), names, labels[:, None], group, "").values(scores)
+    stream.add(Observed(labels, group, predictions=scores))
+    expected = Measure((Task("a"),), names, Labelled(labels[:, None], group)).values(scores)[0]
     assert list(stream.result().values()) == pytest.approx(expected.tolist(), rel=1e-12)

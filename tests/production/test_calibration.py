@@ -12,7 +12,6 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from bench.errors import UserError
-from bench.measure.spaces import Predicted
 from bench.production.calibration import (
     ENOUGH,
     FITS,
@@ -24,6 +23,7 @@ from bench.production.calibration import (
     fit_platt,
 )
 from bench.schema import Schema, Task
+from bench.testing.metrics import predicted
 from bench.validation import validate
 
 
@@ -165,7 +165,7 @@ def rows_of_tasks(n=4000):
 @pytest.mark.parametrize("kind", FITS)
 def test_each_on_its_own_rows(kind):
     labels, conditional, joint = rows_of_tasks()
-    found = fit_calibrations(SCHEMA, Predicted(labels, conditional, joint, NONE), kind)
+    found = fit_calibrations(SCHEMA, predicted(labels, conditional, joint, NONE), kind)
     assert set(found) == {"click", "buy.cvr", "buy.ctcvr"}
     clicked = labels[:, 0] == 1
     assert found["buy.cvr"] == FITS[kind](conditional[clicked, 1], labels[clicked, 1])
@@ -187,5 +187,5 @@ def test_one_outcome_only_is_said():
     labels, conditional, joint = rows_of_tasks()
     labels[:, 1] = 0
     with pytest.raises(UserError, match=r"both outcomes of 'buy.cvr' .* found 0 positives in .*; raise retrain.held"):
-        fit_calibrations(SCHEMA, Predicted(labels, conditional, joint, NONE), "platt")
-    assert fit_calibrations(SCHEMA, Predicted(labels, conditional, joint, NONE), "none") == {}
+        fit_calibrations(SCHEMA, predicted(labels, conditional, joint, NONE), "platt")
+    assert fit_calibrations(SCHEMA, predicted(labels, conditional, joint, NONE), "none") == {}

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, units_of
 from bench.measure.resampling import Resampling
-from bench.measure.spaces import Predicted
 from bench.objectives import Objective
 from bench.records import RARER, Job, Kind, Scalar
 from bench.schema import Task
-from bench.testing.metrics import evaluate
+from bench.testing.metrics import evaluate, predicted
 from bench.training.config import TrialConfig
 from bench.training.ensemble import PREFIX, run_ensemble
 from bench.training.loop import Trainer
@@ -47,8 +47,8 @@ def test_a_head_ranks_all_impressions_by_its_joint_prediction() -> None:
         ("stay.value@20%", "stay", joint[:, 2]),
     ):
         kind = "regression" if task == "stay" else "binary"
-        expected = Measure((Task(task, kind),), (name,), known[task][:, None], group, "").values(scores)
-        assert found[name] == pytest.approx(expected[0], rel=1e-12)
+        expected = Measure((Task(task, kind),), (name,), Labelled(known[task][:, None], group)).values(scores)
+        assert found[name] == pytest.approx(expected[0, 0], rel=1e-12)
 
 
 def test_a_resampled_outcome_is_that_of_the_repeated_rows() -> None:
@@ -56,7 +56,7 @@ def test_a_resampled_outcome_is_that_of_the_repeated_rows() -> None:
     names = ("click.recall@10%", "buy.ndcg@50", "stay.value@5%")
     resampling = Resampling(TASKS, "confirm", 8, names)
     for part in zip(*(np.array_split(array, 3) for array in rows), strict=True):
-        resampling.add(Predicted(*part))
+        resampling.add(predicted(*part))
     found, whole = resampling.result(), evaluate(*rows, TASKS, "confirm/", names)
     again = np.repeat(np.arange(4000), counts(units_of(rows[3], 0), "confirm", 8)[:, 5])
     there = evaluate(*(array[again] for array in rows), TASKS, "confirm/", names)

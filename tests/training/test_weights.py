@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -10,16 +11,16 @@ import torch
 
 from bench.data import Store
 from bench.data.store import Split
+from bench.labelled import Labelled
 from bench.measure.outcomes import Measure
-from bench.measure.resamples import counts, units_of
+from bench.measure.resamples import counts, drawn_of, units_of
 from bench.measure.resampling import Resampling
-from bench.measure.spaces import Predicted
 from bench.models.funnels import FUNNELS
 from bench.objectives import METRICS
 from bench.production.calibration import fit_isotonic, fit_platt
 from bench.records import RARER
 from bench.schema import Field, Schema, Task
-from bench.testing.metrics import evaluate
+from bench.testing.metrics import evaluate, predicted
 from bench.testing.models import TASKS as SETS
 from bench.testing.training import MemoryStore
 from bench.training import trees
@@ -67,7 +68,7 @@ def test_every_metric_is_weighted_and_resampled_and_each_resample_counts_weights
     own, weights = rows(), whole_weights()
     resampling = Resampling(TASKS, "valid", 8, OUTCOMES[:1])
     for part in (slice(0, 100), slice(100, ROWS)):
-        resampling.add(Predicted(*(array[part] for array in own), weights[part]))
+        resampling.add(predicted(*(array[part] for array in own), weights[part]))
     drawn = counts(units_of(own[3], 0), "valid", 8).astype(float)
     whole = evaluate(*own, TASKS, "valid/", OUTCOMES[:1], weights)
     resampled = {key: values for key, values in resampling.result().items() if not key.endswith(RARER)}
@@ -89,21 +90,24 @@ def test_areas_and_shares_of_all_rows_count_weights_and_lists_only_whether_they_
     labels[:, 2] = np.abs(labels[:, 2])
     labels, weights, lists = np.nan_to_num(labels), whole_weights(), ("click.ndcg@3", "buy.recall@2")
     again = np.repeat(np.arange(ROWS), weights[:, 0].astype(int))
-    measure = Measure(TASKS, OUTCOMES + lists, labels, group, "test", 5, weights=weights[:, 0])
-    repeated = Measure(TASKS, OUTCOMES, labels[again], group[again], "test")
-    seen = np.where(weights > 0, labels, np.nan)
-    found, plain = measure.resampled(joint[:, 0]), Measure(TASKS, lists, seen, group, "test", 5)
-    np.testing.assert_allclose(found[0, :-2], repeated.values(joint[again, 0]), rtol=1e-9)
-    np.testing.assert_allclose(measure.values(joint[:, 0]), found[0], rtol=1e-12)
-    np.testing.assert_allclose(found[:, -2:], plain.resampled(joint[:, 0]), rtol=1e-12)
+    own = Labelled(labels, group, weights[:, 0])
+    some = labels[:, 0] + (np.arange(ROWS) % 2) > 0
+    drawn_rows = drawn_of(own, "test", 5)
+    measure = Measure(TASKS, OUTCOMES + lists, own, [some | True, some], drawn_rows)
+    repeated = Measure(TASKS, OUTCOMES, Labelled(labels[again], group[again]))
+    seen = Labelled(np.where(weights > 0, labels, np.nan), group)
+    every, plain = measure.resampled(joint[:, 0]), Measure(TASKS, lists, seen, drawn=drawn_rows)
+    found = every[:, 0]
+    np.testing.assert_allclose(found[0, :-2], repeated.values(joint[again, 0])[0], rtol=1e-9)
+    np.testing.assert_allclose(measure.values(joint[:, 0]), every[0], rtol=1e-12)
+    np.testing.assert_allclose(found[:, -2:], plain.resampled(joint[:, 0])[:, 0], rtol=1e-12)
     told = evaluate(labels, said, joint, group, TASKS, "", lists[:1], weights)[lists[0]]
     assert told == pytest.approx(found[0, -2], rel=1e-6)
     drawn = counts(units_of(group, 0), "test", 5)[:, 2] * weights[:, 0]
-    there = Measure(TASKS, OUTCOMES, labels, group, "test", weights=drawn)
-    np.testing.assert_allclose(found[3, :-2], there.values(joint[:, 0]), rtol=1e-9)
-    some = labels[:, 0] + (np.arange(ROWS) % 2) > 0
-    part = Measure(TASKS, OUTCOMES, labels[some], group[some], "test", weights=weights[some, 0])
-    np.testing.assert_allclose(measure.part(some).values(joint[:, 0])[:-2], part.values(joint[some, 0]), rtol=1e-9)
+    there = Measure(TASKS, OUTCOMES, replace(own, weights=drawn))
+    np.testing.assert_allclose(found[3, :-2], there.values(joint[:, 0])[0], rtol=1e-9)
+    part = Measure(TASKS, OUTCOMES, Labelled(labels[some], group[some], weights[some, 0]))
+    np.testing.assert_allclose(every[0, 1, :-2], part.values(joint[some, 0])[0], rtol=1e-9)
 
 
 @pytest.mark.parametrize("funnel", FUNNELS)

@@ -6,11 +6,11 @@ from functools import cache
 from importlib import import_module
 from typing import cast
 
-from bench.measure.heads.base import Head, Mean, Observed, Weighted
+from bench.measure.heads.base import Head, Mean, Weighted
 from bench.objectives import METRICS
 from bench.schema import TaskKind
 
-__all__ = ["Head", "Mean", "Observed", "Weighted", "heads_of"]
+__all__ = ["Head", "Mean", "Weighted", "heads_of"]
 
 
 @cache

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from bench.measure.heads.base import Floats, Observed, Ordered, Weighted
+from bench.labelled import Labelled
+from bench.measure.heads.base import Floats, Ordered, Weighted
 from bench.measure.outcomes import Measure
+from bench.measure.spaces import Observed
 from bench.schema import Task
 
 
@@ -23,19 +27,30 @@ def _area(rows: Observed) -> Weighted:
     return measure
 
 
-def _within(name: str) -> Ordered:
+class _Within:
+    """Both areas within groups: groups are ranked once for both."""
+
+    def __init__(self, rows: Observed) -> None:
+        self._rows, self._scores = Labelled(rows.labels, rows.group), rows.predictions
+        self._weights, self._areas = np.empty(0), np.empty(0)
+
+    def areas(self, weights: Floats) -> Floats:
+        """(2,): the mean by rows and by positives, for weights of rows (N,)."""
+        if not np.array_equal(weights, self._weights):
+            rows = replace(self._rows, weights=weights)
+            measure = Measure((Task("all"),), ("all.gauc", "all.gauc_positives"), rows)
+            self._weights, self._areas = weights.copy(), measure.values(self._scores)[0]
+        return self._areas
+
+
+def _within(at: int) -> Ordered:
     def make(rows: Observed) -> Weighted:
-        labels = rows.labels[:, None]
-
-        def measure(weights: Floats) -> float:
-            found = Measure((Task("all"),), (f"all.{name}",), labels, rows.group, "", weights=weights)
-            return float(found.values(rows.predictions)[0])
-
-        return measure
+        both: _Within = rows.shared.setdefault("within groups", _Within(rows))
+        return lambda weights: float(both.areas(weights)[at])
 
     return Ordered(make)
 
 
 auc = Ordered(_area)
-gauc = _within("gauc")
-gauc_positives = _within("gauc_positives")
+gauc = _within(0)
+gauc_positives = _within(1)

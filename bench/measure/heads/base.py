@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bench.measure.spaces import Observed
 
 Floats = NDArray[np.float64]
 Weighted = Callable[[Floats], float]
@@ -18,23 +20,14 @@ LEAST = float(np.finfo(np.float32).eps)
 """Probabilities are this far from 0 and 1 under a logarithm."""
 
 
-class Observed(NamedTuple):
-    """N rows of a head, none NaN: labels, predictions, and the weights by which rows are parted into tenths (N,).
-
-    `group` (N,) is negative where a row has none.
-    """
-
-    labels: Floats
-    predictions: Floats
-    weights: Floats
-    group: NDArray[Any]
-
-
 class Head(Protocol):
     """A metric of one task's predictions."""
 
     def prepare(self, rows: Observed) -> Weighted:
-        """The metric of these rows, for any weights of them."""
+        """The metric of rows of which none is NaN, for any weights of them.
+
+        Tenths of rows are parted by the weights that the rows have themselves.
+        """
 
 
 @dataclass(frozen=True)

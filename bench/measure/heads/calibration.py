@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.measure.heads.base import Floats, Mean, Observed, Ordered, Weighted, label, prediction
-from bench.measure.spaces import Predicted, observed, sample_spaces
+from bench.measure.heads.base import Floats, Mean, Ordered, Weighted, label, prediction
+from bench.measure.spaces import Observed, Predicted, sample_spaces
 from bench.schema import Schema
 
 ECE_BINS = 15
@@ -62,12 +62,12 @@ class Deciles:
 
 def decile_tables(schema: Schema, rows: Predicted) -> dict[str, list[list[float]]]:
     """The table of each regression's predictions by their name, as `watch.cvr`."""
-    found, of_rows = {}, rows.of_rows
-    weights = np.ones(len(rows.group)) if of_rows is None else of_rows
-    for name, kind, own, said in sample_spaces(schema, rows):
-        if kind == "regression" and not np.isnan(own).all():
-            y, p, w = observed(own, said, weights)
-            found[name] = Deciles(y, p, w).table(w).tolist()
+    found = {}
+    for name, kind, own in sample_spaces(schema, rows):
+        known = own.known
+        if kind == "regression" and len(known.labels):
+            weights = np.ones(len(known.labels)) if known.weights is None else known.weights
+            found[name] = Deciles(known.labels, known.predictions, weights).table(weights).tolist()
     return found
 
 

@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
-from bench.measure.heads.base import Ordered
+from bench.measure.heads.base import Floats, Ordered, Weighted
+from bench.measure.spaces import Observed
 
 
-class Pairs:
-    """Pairs of rows whose labels (N,) differ, and whether predictions (N,) put them in their order."""
+def _pairs(rows: Observed) -> Weighted:
+    """The share of pairs whose labels differ that is in order (Zhan et al., KDD 2022), equal predictions being half so.
 
-    def __init__(self, labels: NDArray[Any], predictions: NDArray[Any]) -> None:
-        self._order = np.argsort(labels, kind="stable")
-        new = np.flatnonzero(np.diff(labels[self._order], prepend=np.nan) != 0)
-        self._starts = np.append(new, len(labels))
-        self._places = np.unique(predictions, return_inverse=True)[1][self._order]
+    NaN without a pair.
+    """
+    order = np.argsort(rows.labels, kind="stable")
+    new = np.flatnonzero(np.diff(rows.labels[order], prepend=np.nan) != 0)
+    starts, places = np.append(new, len(order)), np.unique(rows.predictions, return_inverse=True)[1][order]
 
-    def xauc(self, weights: NDArray[np.float64]) -> float:
-        """The share that is in order (Zhan et al., KDD 2022), equal predictions being half so; NaN without a pair.
-
-        Args:
-            weights: (N,), how often each row counts.
-        """
-        won, pairs = _ordered(self._starts, self._places, weights[self._order])
+    def measure(weights: Floats) -> float:
+        won, pairs = _ordered(starts, places, weights[order])
         return won / pairs if pairs else float("nan")
 
+    return measure
 
-class Places:
-    """Places of labels (N,) and of predictions (N,), each in their own order; equal values share the middle one."""
 
-    def __init__(self, labels: NDArray[Any], predictions: NDArray[Any]) -> None:
-        self._places = [np.unique(values, return_inverse=True)[1] for values in (labels, predictions)]
+def _correlation(rows: Observed) -> Weighted:
+    """Of the places of labels and predictions, each in their own order; equal values share the middle one.
 
-    def spearman(self, weights: NDArray[np.float64]) -> float:
-        """The correlation of both; NaN where one does not vary.
+    NaN where one does not vary.
+    """
+    places = [np.unique(values, return_inverse=True)[1] for values in (rows.labels, rows.predictions)]
 
-        Args:
-            weights: (N,), how often each row counts.
-        """
+    def measure(weights: Floats) -> float:
         centred = []
-        for at in self._places:
+        for at in places:
             mass = np.bincount(at, weights)
             if np.count_nonzero(mass) < 2:
                 return float("nan")
@@ -51,6 +43,8 @@ class Places:
             centred.append(ranks - weights @ ranks / weights.sum())
         first, second = centred
         return float(weights @ (first * second) / np.sqrt((weights @ first**2) * (weights @ second**2)))
+
+    return measure
 
 
 @jit()
@@ -78,5 +72,5 @@ def _ordered(starts: NDArray[np.int64], places: NDArray[np.int64], weights: NDAr
     return won, pairs
 
 
-spearman = Ordered(lambda rows: Places(rows.labels, rows.predictions).spearman)
-xauc = Ordered(lambda rows: Pairs(rows.labels, rows.predictions).xauc)
+spearman = Ordered(_correlation)
+xauc = Ordered(_pairs)

@@ -21,16 +21,19 @@ KINDS |= {"auc": AREA, "gauc": AREA, "gauc_positives": AREA_BY_POSITIVES}
 
 @jit()
 def tied(
-    ranked: Floats, places: NDArray[np.int64], size: int, gains: NDArray[np.float32], at: int
-) -> tuple[float, float, int]:
-    """Rows and positives of the run of equal scores that begins at place `at`, and where the next begins."""
-    score, rows, positives = ranked[at], 0.0, 0.0
+    ranked: Floats, places: NDArray[np.int64], size: int, gains: NDArray[np.float32], weights: Floats, at: int
+) -> tuple[float, float, float, int]:
+    """Rows, positives and gains of the run of equal scores that begins at place `at`, and where the next begins."""
+    score, rows, positives, gained = ranked[at], 0.0, 0.0, 0.0
     while at < size and ranked[at] == score:
-        gain = gains[places[at]]
-        rows += gain == gain
-        positives += gain > 0
+        gain = np.float64(gains[places[at]])
+        if gain == gain:
+            weight = weights[places[at]] if len(weights) else 1.0
+            rows += weight
+            positives += weight * (gain > 0)
+            gained += weight * gain
         at += 1
-    return rows, positives, at
+    return rows, positives, gained, at
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
+from bench.measure.lists import tied
 
 Floats = NDArray[np.float64]
 
@@ -15,14 +16,7 @@ def won(ranked: Floats, places: NDArray[np.int64], size: int, gains: NDArray[np.
     """Twice the pairs of a positive ranked above a negative, ties counting half; arguments as of `top`."""
     above, found, at = 0.0, 0.0, 0
     while at < size:
-        score, positives, negatives = ranked[at], 0.0, 0.0
-        while at < size and ranked[at] == score:
-            gain, weight = gains[places[at]], weights[places[at]] if len(weights) else 1.0
-            if gain > 0:
-                positives += weight
-            elif gain == 0:
-                negatives += weight
-            at += 1
-        found += negatives * (2 * above + positives)
+        rows, positives, _, at = tied(ranked, places, size, gains, weights, at)
+        found += (rows - positives) * (2 * above + positives)
         above += positives
     return found

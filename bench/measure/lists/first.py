@@ -19,7 +19,7 @@ def reciprocal(
     """The expected reciprocal of the first positive's place; arguments as of `gains.top`."""
     before, at = 0.0, 0
     while at < size and before < cut:
-        rows, positives, at = tied(ranked, places, size, gains, at)
+        rows, positives, _, at = tied(ranked, places, size, gains, ranked[:0], at)
         if positives > 0:
             found, none = 0.0, 1.0  # the chance that no row of the run was positive so far
             for j in range(int(min(rows - positives + 1, cut - before))):

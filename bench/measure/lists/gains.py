@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.intrinsics import jit
-from bench.measure.lists import NDCG
+from bench.measure.lists import NDCG, tied
 
 Floats = NDArray[np.float64]
 
@@ -41,14 +41,7 @@ def top(
     """
     found, before, at = 0.0, 0.0, 0
     while at < size and before < cut:
-        score, rows, gained = ranked[at], 0.0, 0.0
-        while at < size and ranked[at] == score:
-            gain = np.float64(gains[places[at]])
-            if gain == gain:
-                weight = weights[places[at]] if len(weights) else 1.0
-                rows += weight
-                gained += weight * gain
-            at += 1
+        rows, _, gained, at = tied(ranked, places, size, gains, weights, at)
         if gained > 0:
             after = min(before + rows, cut)
             if kind == NDCG:

@@ -21,7 +21,7 @@ def precisions(
     """The sum over the positives within the cut of the precision at their places; arguments as of `gains.top`."""
     found, before, above, at = 0.0, 0.0, 0.0, 0
     while at < size and before < cut:
-        rows, positives, at = tied(ranked, places, size, gains, at)
+        rows, positives, _, at = tied(ranked, places, size, gains, ranked[:0], at)
         # at place j of the run: a positive with chance positives / rows, behind (j - 1) / (rows - 1) of the others
         others = (positives - 1) / (rows - 1) if rows > 1 else 0.0
         if positives > 0:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bench.errors import UserError
 from bench.machine import cores
 from bench.measure.outcomes import Measure
+from bench.measure.resamples import Drawn, drawn_of
 from bench.predictions import Rows
 from bench.results.fusion import Fusion, fused
 from bench.results.served.errors import Points
@@ -67,11 +68,12 @@ THREADS = min(8, cores())
 """Sorting and the compiled kernels hold no lock of Python's."""
 
 
-def measure_of(rows: Rows, outcomes: Sequence[str], split: str, resamples: int) -> Measure:
+def measure_of(
+    rows: Rows, outcomes: Sequence[str], drawn: Drawn | None, slices: Sequence[NDArray[np.bool_]] | None = None
+) -> Measure:
     """The outcomes on the rows of a split that predictions are kept of."""
     tasks = [Task(name, kind) for name, kind in zip(rows.tasks, rows.kinds, strict=True)]
-    about = (rows.labels, rows.group, split, resamples, rows.units)
-    return Measure(tasks, outcomes, *about, weights=rows.weights)
+    return Measure(tasks, outcomes, rows, slices, drawn)
 
 
 class Meter:
@@ -86,7 +88,8 @@ class Meter:
     ) -> None:
         self.split, self._candidates, self._rates, self._rows = split, candidates, rows.rates, len(rows.labels)
         self.scores: set[int] = set()
-        self.measure = measure_of(rows, outcomes, split, resamples)
+        self.drawn = drawn_of(rows, split, resamples)
+        self.measure = measure_of(rows, outcomes, self.drawn)
 
     def sweep(self, settings: Sequence[Fusion]) -> list[Floats]:
         """By candidate the outcomes (n, K, M) of its replicates."""
@@ -97,29 +100,27 @@ class Meter:
             np.array([by_job[at, run] for run in range(each.replicates)]) for at, each in enumerate(self._candidates)
         ]
 
-    def parts(
-        self, of: Sequence[int], at: Sequence[int], settings: Sequence[Fusion], measures: Sequence[Measure]
-    ) -> list[Points]:
-        """The chosen points, candidates `of` under settings at the places `at`, by several measures of these rows."""
+    def parts(self, of: Sequence[int], at: Sequence[int], settings: Sequence[Fusion], measure: Measure) -> list[Points]:
+        """By slice the chosen points, candidates `of` under settings at the places `at`, by a measure of these rows."""
         chosen: dict[int, list[int]] = {}
         for point, candidate in enumerate(of):
             chosen.setdefault(candidate, []).append(point)
         jobs = [(each, run) for each in chosen for run in range(self._candidates[each].replicates)]
 
-        def one(job: tuple[int, int]) -> list[list[Floats]]:
+        def one(job: tuple[int, int]) -> list[Floats]:
             predictions = self._predictions(*job)
             scores = (self._score(predictions, settings[at[point]]) for point in chosen[job[0]])
-            return [[each.resampled(score) for each in measures] for score in scores]
+            return [measure.resampled(score) for score in scores]
 
         by_job = dict(zip(jobs, _together(jobs, one), strict=True))
-        return [_points(of, at, chosen, by_job, place) for place in range(len(measures))]
+        return [_points(of, at, chosen, by_job, place) for place in range(measure.slices)]
 
     def _values(self, candidate: int, run: int, settings: Sequence[Fusion]) -> Floats:
         predictions = self._predictions(candidate, run)
         if predictions.shape[1] == 1:
             self.scores.add(candidate)
-            return np.repeat(self.measure.values(predictions[:, 0])[None], len(settings), axis=0)
-        return np.array([self.measure.values(self._score(predictions, each)) for each in settings])
+            return np.repeat(self.measure.values(predictions[:, 0]), len(settings), axis=0)
+        return np.array([self.measure.values(self._score(predictions, each))[0] for each in settings])
 
     def _score(self, predictions: NDArray[np.float32], setting: Fusion) -> Floats:
         if predictions.shape[1] == 1:
@@ -140,13 +141,13 @@ class Meter:
 
 def _points(
     of: Sequence[int], at: Sequence[int], chosen: dict[int, list[int]],
-    by_job: dict[tuple[int, int], list[list[Floats]]], measure: int,
+    by_job: dict[tuple[int, int], list[Floats]], slice_: int,
 ) -> Points:  # fmt: skip
     found: dict[int, tuple[Floats, Floats, Floats]] = {}
     for candidate, points in chosen.items():
         runs = [resampled for (each, _), resampled in by_job.items() if each == candidate]
         for place, point in enumerate(points):
-            drawn = np.array([run[place][measure] for run in runs])  # (n, 1 + B, M)
+            drawn = np.array([run[place][:, slice_] for run in runs])  # (n, 1 + B, M)
             apart = drawn[:, 1:] - drawn[:, :1]
             moved = apart.mean(axis=0)
             spread = np.nan_to_num(((apart - moved) ** 2).sum(axis=0) / max(1, len(runs) - 1))

@@ -109,7 +109,7 @@ def served_front(
     now = _first(values[at], sweep.settings.index(fusion))
     places = kept(means, valid, error, outcomes, (at, now))
     of, settings = [c for c, _ in places], [k for _, k in places]
-    points = {split: meter.parts(of, settings, sweep.settings, [meter.measure])[0] for split, meter in meters.items()}
+    points = {split: meter.parts(of, settings, sweep.settings, meter.measure)[0] for split, meter in meters.items()}
     row = places.index((at, now))
     known = shape is not None
     purpose = derive(seed, "served")
@@ -134,7 +134,7 @@ def served_front(
                 own = _cells(part, _drawn(part, shape, purpose, draws), row)
                 cells[split, name][:, enough] = own[:, enough]
     measure = meters[TEST].measure
-    random = measure.random()
+    random = measure.random()[0]
     of_rows = draws_of(points[TEST], None, purpose, draws)
     return Served(
         measures=tuple(outcomes),
@@ -174,7 +174,7 @@ def _checked(candidates: Sequence[Candidate], tasks: Sequence[str], current: Cur
 
 
 def _defined(measure: Measure, names: Sequence[str], split: str) -> None:
-    for name, value in zip(names, measure.random(), strict=True):
+    for name, value in zip(names, measure.random()[0], strict=True):
         if not np.isfinite(value):
             raise UserError(
                 f"served front: '{name}' is not defined on {split}: expected rows with and without a positive label "
@@ -204,7 +204,7 @@ def _first(values: Floats, at: int) -> int:
 
 def _ideal(measure: Measure, rows: Rows, outcomes: Sequence[Objective]) -> Floats:
     """(M,) outcomes of ranking by each outcome's own labels."""
-    by_task = {name: measure.values(np.nan_to_num(rows.labels[:, at].astype(np.float64)))
+    by_task = {name: measure.values(np.nan_to_num(rows.labels[:, at].astype(np.float64)))[0]
                for at, name in enumerate(rows.tasks)}  # fmt: skip
     return np.array([by_task[each.name.partition(".")[0]][at] for at, each in enumerate(outcomes)])
 

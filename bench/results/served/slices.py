@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.measure.outcomes import Measure
 from bench.objectives import Objective
 from bench.predictions import Rows
 from bench.results.fusion import Fusion
 from bench.results.served.errors import Points
-from bench.results.served.measuring import Meter
+from bench.results.served.measuring import Meter, measure_of
 
 Mask = NDArray[np.bool_]
 LEAST = 20
@@ -47,11 +46,12 @@ def slices_of(
         of, at: candidate and setting of each point.
     """
     enough: dict[str, Mask] = {}
-    measured: dict[str, Measure] = {}
+    measured: dict[str, Mask] = {}
     tasks = [rows.tasks.index(each.name.partition(".")[0]) for each in outcomes]
     for name, inside in (each for slices in SLICES.values() for each in slices(rows)):
         enough[name] = (rows.labels[inside] > 0).sum(axis=0)[tasks] >= LEAST
         if enough[name].any():
-            measured[name] = meter.measure.part(inside)
-    points = dict(zip(measured, meter.parts(of, at, settings, list(measured.values())), strict=True))
+            measured[name] = inside
+    measure = measure_of(rows, [each.name for each in outcomes], meter.drawn, list(measured.values()))
+    points = dict(zip(measured, meter.parts(of, at, settings, measure), strict=True))
     return {name: (each, points.get(name)) for name, each in enough.items()}

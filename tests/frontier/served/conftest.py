@@ -21,9 +21,9 @@ def rows_of(logits, rng, group=None, codes=None):
     group = np.full(n, -1, np.int32) if group is None else group
     units = np.arange(n, dtype=np.uint64) if group[0] < 0 else group.astype(np.uint64)
     return Rows(
-        names, ("binary",) * t, tuple(expit(logits).mean(axis=0).tolist()), labels, group, units,
-        {} if codes is None else {"country": ("US", "FR")},
-        np.empty((n, 0), np.int16) if codes is None else codes, {}, n,
+        labels, group, tasks=names, kinds=("binary",) * t, rates=tuple(expit(logits).mean(axis=0).tolist()),
+        units=units, segments={} if codes is None else {"country": ("US", "FR")},
+        codes=np.empty((n, 0), np.int16) if codes is None else codes, logged={}, of=n,
     )  # fmt: skip
 
 

@@ -1,0 +1,138 @@
+"""Rows that come in pieces and are read back in order; more than memory should hold wait in sorted runs in a file."""
+
+from __future__ import annotations
+
+import tempfile
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Array = NDArray[Any]
+Order = Callable[[Array], Array]
+"""The sorted rows of those that are given, in an array of its own; it may leave some out."""
+
+
+class Sorted:
+    """Rows that are read back in each of several orders.
+
+    Args:
+        kind: dtype of rows.
+        limit: rows to hold; of more, all are in a temporary file, once for each order.
+        read: rows that `read` may hold beside those, where there is a file.
+
+    Attributes:
+        orders: by name; one that is new has none of the rows that were put aside before. It makes numbers of rows, or
+            records that are sorted by the field of the order's name.
+    """
+
+    def __init__(self, kind: DTypeLike, limit: int, read: int) -> None:
+        self._kind, self._limit, self._read = np.dtype(kind), limit, max(1, read)
+        self.orders: Mapping[str, Order] = {}
+        self._pieces: list[Array] = []
+        self._runs: dict[str, Runs] = {}
+        self._aside, self._rows = 0, 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def held(self) -> Array | None:
+        """All rows as they came; None where some are in a file."""
+        return None if self._aside else self._together()
+
+    def add(self, rows: Array) -> None:
+        """Takes the next rows.
+
+        Raises:
+            OSError: no space left.
+        """
+        for start in range(0, len(rows), self._limit):
+            piece = rows[start : start + self._limit]
+            if self._rows + len(piece) > self._aside + self._limit:
+                self._put_aside()
+            self._pieces.append(piece)
+            self._rows += len(piece)
+
+    def read(self, order: str) -> Iterator[Array]:
+        """All rows in ascending order, in pieces of which none is empty."""
+        last = self.orders[order](self._together())
+        pieces = self._runs[order].merged(last) if order in self._runs else iter([last])
+        return (piece for piece in pieces if len(piece))
+
+    def _together(self) -> Array:
+        if len(self._pieces) != 1:
+            self._pieces = [np.concatenate([np.empty(0, self._kind), *self._pieces])]
+        return self._pieces[0]
+
+    def _put_aside(self) -> None:
+        for name, order in self.orders.items():
+            own = order(self._together())
+            if name not in self._runs:
+                self._runs[name] = Runs(own.dtype, self._read, name if own.dtype.names else None)
+            self._runs[name].add(own)
+        self._pieces, self._aside = [], self._rows
+
+
+class Runs:
+    """Sorted arrays in an unnamed file that vanishes with this object.
+
+    Args:
+        kind: dtype of the arrays.
+        limit: rows that `merged` may hold at a time.
+        by: the field that orders them; None for plain numbers.
+    """
+
+    def __init__(self, kind: DTypeLike, limit: int, by: str | None = None) -> None:
+        self._kind, self._limit, self._by = np.dtype(kind), limit, by
+        self._lengths: list[int] = []
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as this object is there)
+
+    def add(self, run: Array) -> None:
+        """Puts a sorted array aside.
+
+        Raises:
+            OSError: no space left.
+        """
+        if len(run):
+            self._file.write(np.ascontiguousarray(run).data)
+            self._file.flush()
+            self._lengths.append(len(run))
+
+    def merged(self, last: Array) -> Iterator[Array]:
+        """All rows, those of a last sorted array among them, as one ascending sequence of pieces.
+
+        Values that many rows share come as they are; between two of them, each run gives a slice, and the slices are
+        sorted together. The dividing values are drawn from every n-th row of each run, so that slices fit the limit.
+        """
+        runs = [*self._mapped(), last]
+        keys = [self._key(run) for run in runs]
+        step = max(1, self._limit // (4 * len(runs)))
+        sample = np.sort(np.concatenate([key[::step] for key in keys]))
+        starts = [0] * len(runs)
+        for value in np.unique(sample[:: len(runs)]):
+            at = [bisect_left(key, value) for key in keys]
+            yield self._together(runs, starts, at)
+            starts = [bisect_right(key, value) for key in keys]
+            for run, start, end in zip(runs, at, starts, strict=True):
+                for first in range(start, end, self._limit):
+                    yield run[first : min(first + self._limit, end)]
+        yield self._together(runs, starts, [len(run) for run in runs])
+
+    def _mapped(self) -> Iterator[Array]:
+        at = 0
+        for length in self._lengths:
+            yield np.asarray(np.memmap(self._file, self._kind, "r", at * self._kind.itemsize, (length,)))
+            at += length
+
+    def _key(self, run: Array) -> Array:
+        return run if self._by is None else run[self._by]
+
+    def _together(self, runs: list[Array], starts: list[int], ends: list[int]) -> Array:
+        found = np.concatenate([run[start:end] for run, start, end in zip(runs, starts, ends, strict=True)])
+        if self._by is None:
+            found.sort()
+            return found
+        return found.take(np.argsort(found[self._by], kind="stable"))  # several times faster than found[..]
