@@ -52,6 +52,8 @@ def slices_of(
         enough[name] = (rows.labels[inside] > 0).sum(axis=0)[tasks] >= LEAST
         if enough[name].any():
             measured[name] = inside
-    measure = measure_of(rows, [each.name for each in outcomes], meter.drawn, list(measured.values()))
-    points = dict(zip(measured, meter.parts(of, at, settings, measure), strict=True))
+    points: dict[str, Points] = {}
+    if measured:
+        measure = measure_of(rows, [each.name for each in outcomes], meter.drawn, list(measured.values()))
+        points = dict(zip(measured, meter.parts(of, at, settings, measure), strict=True))
     return {name: (each, points.get(name)) for name, each in enough.items()}
