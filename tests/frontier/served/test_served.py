@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from bench.errors import UserError
+from bench.frontier.questions import QUESTIONS, readings
 from bench.frontier.verdict import verdict
 from bench.results.effect import Effect
 from bench.results.fusion import Fusion
 from bench.results.served.distance import ahead, distance, exchange, gain_of_all, rows_of
 from bench.results.served.measuring import Current
 from bench.results.served.served import served_front
+from bench.results.served.slices import SLICES
 from bench.results.served.store import digest_of, load, save, to_json
 
 EQUAL = Fusion.of("power", (1, 1))
@@ -143,6 +145,18 @@ def test_segments_are_measured_on_their_own_rows(world, outcomes):
             )
             assert (low <= value).all()
             assert (high - low).mean() > (whole_high - whole_low).mean()  # of fewer rows
+
+
+def test_a_slice_and_a_question_are_a_function_and_a_line_each(world, outcomes, monkeypatch):
+    made = world(1500)
+    monkeypatch.setitem(
+        SLICES, "half", lambda rows: [("half=first", np.arange(len(rows.labels)) < len(rows.labels) // 2)]
+    )
+    monkeypatch.setitem(QUESTIONS, "half", lambda served, row: [str(served.gains(row, slice="half=first"))])
+    served = front_of(made, [made.candidate("a", noise=0.1), made.candidate("b", noise=0.1)], outcomes)
+    assert served.slices("test") == served.slices("confirm") == ["half=first"]
+    assert set(served.long["slice"]) == {"all", "half=first"}
+    assert readings(served, served.current)[-1] == str(served.gains(served.current, slice="half=first"))
 
 
 def test_it_is_the_same_again_and_from_files(two, outcomes, tmp_path):
