@@ -9,10 +9,12 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from bench.frontier.verdict import Verdict
 from bench.report.comparison import critical_figure
 from bench.report.page import document
-from bench.report.picture import picture, standalone
+from bench.report.picture import PLOTS, picture, standalone
 from bench.results.comparison.verdict import ranking
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -77,6 +79,13 @@ def test_pictures_stand_alone(view: Any, make_records: Any, make_objectives: Any
     assert "<polyline" in picture(view)
     assert "<polyline" not in picture(make_view(make_records(objectives=3), make_objectives(3)))
     assert picture(make_view(make_records(objectives=1), make_objectives(1))) == ""
+
+
+def test_a_plot_is_a_function_and_a_line(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PLOTS, "mark", lambda view: f'<svg ><path id="mark" d="M0 {len(view.front)}"/></svg>')
+    page = document([view], "quick-7")
+    assert re.search(r'<noscript>.*id="mark".*</noscript>', page)
+    assert standalone(PLOTS["mark"](view)).svg.startswith("<svg xmlns")
 
 
 def test_ranks_have_a_row_each_and_their_critical_difference() -> None:
