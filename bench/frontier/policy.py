@@ -285,6 +285,23 @@ class Policy(Config):
                     outcome(name, tuple(tasks), where)
                 raise UserError(f"{where}: {unknown('metric', name, known)}")
 
+    @property
+    def bounds(self) -> list[tuple[str, str, bool | None, float | str, float | str | None]]:
+        """The bounds that it writes: setting, metric, whether from below (None: by the metric's direction), the bound,
+        and that on the other side where one setting holds both."""
+        guard, below = self.guard, self.epsilon.subject_to if self.epsilon else {}
+        both = [(name, *band) for name, band in guard.within.items()]
+        return [
+            *(("guard.at_most", name, False, value, None) for name, value in guard.at_most.items()),
+            *(("guard.at_least", name, True, value, None) for name, value in guard.at_least.items()),
+            *(
+                ("guard.within", name, *end)
+                for name, low, high in both
+                for end in ((True, low, high), (False, high, low))
+            ),
+            *(("epsilon.subject_to", name, None, value, None) for name, value in below.items()),
+        ]
+
     def weighed(self, objectives: Iterable[str]) -> Mapping[str, float]:
         """The weights of the metrics that the rule scores: of all objectives the same where it names none."""
         return {self.epsilon.best: 1.0} if self.epsilon else self.weights or dict.fromkeys(objectives, 1.0)
