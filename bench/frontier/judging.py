@@ -109,12 +109,16 @@ class Judge:
         """Of what the policy names, and by default of the objectives that it does not bound otherwise."""
         guard, choices, epsilon = self.policy.guard, self.choices, self.policy.epsilon
         given, setting = guard.max_loss_vs_current, "guard.max_loss_vs_current"
-        named = given if isinstance(given, dict) else {}
-        for name in named:
+        for name in guard.losses:
             choices.check(name, setting, directed=True)
         asked = {name for _, name, *_ in self.policy.bounds} | ({epsilon.best} if epsilon else set())
-        for name in dict.fromkeys([*named, *(each for each in choices.objectives if not each.startswith("cost/"))]):
-            loss, count = named.get(name) if isinstance(given, dict) else given, guard.max_loss_in_standard_errors
+        for name in dict.fromkeys(
+            [*guard.losses, *(each for each in choices.objectives if not each.startswith("cost/"))]
+        ):
+            loss, count = (
+                guard.losses.get(name) if isinstance(given, dict) else given,
+                guard.max_loss_in_standard_errors,
+            )
             if loss is None and name in asked:
                 continue
             sign = choices.sign(name)

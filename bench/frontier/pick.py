@@ -134,7 +134,7 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
     told = {choices.of("point", row) for row in ahead}
     near = [row for row in near if choices.of("point", row) not in told]
     stability = stability_of(judge, chosen)
-    unlimited = _unlimited(judge, found) if _is_current(choices, compared, chosen) else None
+    unlimited = _unlimited(judge, compared, chosen, found)
     words = Told(judge, chosen, near[:NAMED], ahead, stability, limited=unlimited is not None)
     point, role = by_id.get(choices.of("point", chosen)), choices.of("role", chosen)
     named = [*choices.objectives, *(name for name in [*judge.scored, *judge.names] if ranked(name.rpartition(".")[2]))]
@@ -159,19 +159,14 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
     )
 
 
-def _is_current(choices: Choices, names: Sequence[str], row: int) -> bool:
-    """Whether a row is the current point or equals it in every value, as a trial that is the baseline does."""
-    if choices.current is None:
-        return False
-    values = choices.values(names)
-    return np.array_equal(values[row], values[choices.current])
-
-
-def _unlimited(judge: Judge, scores: Floats) -> int | None:
-    """The row with the best score, whatever limits it breaks; None where none scores higher than the current point."""
+def _unlimited(judge: Judge, names: Sequence[str], chosen: int, scores: Floats) -> int | None:
+    """Where a row is the current point, or equals it in every value, as a trial that is the baseline does: the row with
+    the best score, whatever limits it breaks; None where none scores higher."""
+    values, now = judge.choices.values(names), judge.choices.current
     best = int(np.argmax(np.where(judge.pickable, scores, -np.inf)))
-    assert judge.choices.current is not None
-    return best if judge.pickable[best] and scores[best] > scores[judge.choices.current] else None
+    if now is None or not np.array_equal(values[chosen], values[now]):
+        return None
+    return best if judge.pickable[best] and scores[best] > scores[now] else None
 
 
 def _simpler(choices: Choices, names: Sequence[str], feasible: Sequence[int], chosen: int) -> list[int]:

@@ -112,8 +112,8 @@ def verdict(
         found = _switched(served, row, changes, against, score)
     kind, (answer, *rest) = found.kind, found.told
     if trees := _trees(served):
-        kind, answer = "trees", words.without_trees(answer)
-        rest, suspicion = [suspicion, *rest, words.trees(trees)], ""
+        answer, far = words.trees(answer, trees)
+        kind, rest, suspicion = "trees", [suspicion, *rest, far], ""
     if holds is not None and not found.keep:  # else it does not matter how often a retraining would pick the same
         rest.append(words.holding(holds, others))
     if row != served.current:

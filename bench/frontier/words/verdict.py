@@ -161,14 +161,10 @@ def _in_every_outcome(gain: Effect) -> str:
     return "equal in all outcomes" if str(gain) == "+0.0% (+0.0 to +0.0)" else f"at least {gain} in every outcome"
 
 
-def without_trees(answer: str) -> str:
-    """The answer among networks, where boosted trees are ahead of all of them."""
-    return f"Boosted trees are ahead of every network; without them: {answer[0].lower()}{answer[1:]}"
-
-
-def trees(ahead: Changes) -> str:
-    """How far boosted trees are ahead."""
-    return f"Trees are ahead of the networks by {effects_of(ahead)}, each at equal other outcomes."
+def trees(answer: str, ahead: Changes) -> tuple[str, str]:
+    """The answer among networks where boosted trees are ahead of all of them, and how far these are."""
+    far = f"Trees are ahead of the networks by {effects_of(ahead)}, each at equal other outcomes."
+    return f"Boosted trees are ahead of every network; without them: {answer[0].lower()}{answer[1:]}", far
 
 
 def holding(holds: float, others: Sequence[str]) -> str:
