@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known
 from bench.objectives import Objective, direction_of, in_thousandths, ranked
 from bench.records import Point
 from bench.results.frontier import Frontier
@@ -185,9 +185,7 @@ class Choices:
                 f"{where}: '{name}' is not among this run's outcomes, which are {has}; add it to the suite's "
                 "`outcomes` and run again"
             )
-        if name not in known:
-            what = "outcome of a segment" if of_segment else "metric"
-            raise UserError(f"{where}: {unknown(what, name, known)}")
+        check_known("outcome of a segment" if of_segment else "metric", name, known, where)
         if directed and direction_of(name) is None:
             raise UserError(f"{where}: '{name}' has no best direction; bound it by guard.within")
 

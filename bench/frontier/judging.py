@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, check_known
 from bench.frontier.choices import Choices
 from bench.frontier.limits import CHANCE, Bound, Everywhere, Limit, Loss, Noise
 from bench.frontier.policy import LOSS, PICK_RULES, Floats, Policy, Terms, share_of_current
@@ -152,8 +152,7 @@ class Judge:
             choices.check(name, "guard.segments.max_loss")
         kinds = {slice: slice.partition("=")[0] for slice in slices}
         for name in of.of:
-            if name not in kinds.values():
-                raise UserError(f"guard.segments.of: {unknown('segment', name, dict.fromkeys(kinds.values()))}")
+            check_known("segment", name, dict.fromkeys(kinds.values()), "guard.segments.of")
         slices = [slice for slice, kind in kinds.items() if kind in of.of or not of.of]
         allowed = {name: given[name] for name in choices.ledger.names if name in given}
         return [Everywhere(of, choices.ledger, choices.current, slices, allowed)]

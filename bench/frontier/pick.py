@@ -125,11 +125,12 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
     chosen = feasible[0]
     compared = list(dict.fromkeys([*judge.scored, *choices.objectives]))
     near = _simpler(choices, compared, passing, chosen)
-    for other in (each for each in near if judge.allowed[each]):
-        kept = other == choices.current and choices.of("role", other) == "current"
-        if kept or (policy.simplest and simplicity(choices, other) < simplicity(choices, chosen)):
-            chosen, near = other, _simpler(choices, compared, passing, other)
-            break
+    instead = [other for other in near if judge.allowed[other] and (
+        (other == choices.current and choices.of("role", other) == "current")
+        or (policy.simplest and simplicity(choices, other) < simplicity(choices, chosen))
+    )]  # fmt: skip
+    if instead:
+        chosen, near = instead[0], _simpler(choices, compared, passing, instead[0])
     ahead = _ahead(judge, [row for row in passing if found[row] > found[chosen]], chosen)
     told = {choices.of("point", row) for row in ahead}
     near = [row for row in near if choices.of("point", row) not in told]
