@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.errors import UserError, check_known
-from bench.objectives import Objective, direction_of, in_thousandths, ranked
+from bench.objectives import Objective, direction_of, in_thousandths, metric_of, ranked
 from bench.records import Point
 from bench.results.frontier import Frontier
 from bench.results.ledger import FACTS, Ledger
@@ -179,7 +179,7 @@ class Choices:
         """Raises a UserError where there is no such metric, or, if `directed`, it has no best direction."""
         of_segment = "[" in name
         known = [str(each) for each in self.table.columns if each not in ROW and ("[" in str(each)) == of_segment]
-        if name not in known and "." in name and not of_segment and ranked(name.rpartition(".")[2]):
+        if name not in known and "." in name and not of_segment and ranked(metric_of(name)):
             has = ", ".join(self.objectives) if self.served else "none: no predictions were kept"
             raise UserError(
                 f"{where}: '{name}' is not among this run's outcomes, which are {has}; add it to the suite's "

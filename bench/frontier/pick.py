@@ -20,7 +20,7 @@ from bench.frontier.policy import Floats, Policy
 from bench.frontier.remedies import Breach, Remedy, changed, remedies
 from bench.frontier.stability import Stability, as_good, simpler, simplicity, stability_of
 from bench.frontier.words.pick import Told, called
-from bench.objectives import key_on, ranked
+from bench.objectives import key_on, metric_of, ranked
 from bench.records import Point, Scalar
 from bench.results.points import estimate, rows_of
 from bench.rows import SEARCH
@@ -138,7 +138,7 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
     unlimited = _unlimited(judge, compared, chosen, found)
     words = Told(judge, chosen, near[:NAMED], ahead, stability, limited=unlimited is not None)
     point, role = by_id.get(choices.of("point", chosen)), choices.of("role", chosen)
-    named = [*choices.objectives, *(name for name in [*judge.scored, *judge.names] if ranked(name.rpartition(".")[2]))]
+    named = [*choices.objectives, *(name for name in [*judge.scored, *judge.names] if ranked(metric_of(name)))]
     return Pick(
         **choices.fused(chosen),
         trial=point.number if point is not None and role == "trial" else None,

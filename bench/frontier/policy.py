@@ -34,7 +34,7 @@ from bench.content import read_toml
 from bench.errors import UserError, shortened, unknown
 from bench.frontier.retraining import Retraining
 from bench.frontier.score import Score, flat
-from bench.objectives import AREAS, COSTS, metric_names, outcome, outcomes_of, ranked
+from bench.objectives import AREAS, COSTS, metric_names, metric_of, outcome, outcomes_of, ranked
 from bench.plugins import Registry
 from bench.registry import Config
 from bench.schema import Task
@@ -141,7 +141,7 @@ def _loss(value: object) -> object:
     for name, number in table.items():
         if isinstance(number, bool) or not isinstance(number, int | float) or math.isnan(number):
             raise ValueError(f"expected a fraction such as 0.02, or a table from metric to fraction, found {number!r}")
-        last = name.rpartition(".")[2]
+        last = metric_of(name)
         if 1 < number < math.inf and (not name or last in AREAS or ranked(last) is not None):
             raise ValueError(f"expected a fraction such as 0.02 for 2%, or inf where all may be lost, found {number!r}")
     return table if isinstance(value, Mapping) else value

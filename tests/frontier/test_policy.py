@@ -134,6 +134,8 @@ def test_what_cannot_be_deployed_and_is_ahead_is_said_first():
     )
     assert found.short.endswith("; ahead by score, but not deployable: trees.")
     assert choose(made(rows, noise=0.001), deployable=False).point == "trees"
+    more = choose(made(rows | {"ensemble": (0.115, 0.59), "trees b": (0.11, 0.57)}, noise=0.001))
+    assert more.short.endswith("; ahead by score, but not deployable: trees and ensemble."), "the best one first"
 
 
 def test_a_pick_that_other_draws_would_not_make_names_the_others():
@@ -404,6 +406,7 @@ def test_names_are_checked_before_a_search():
         ((LIKE, {f"{LIKE}[country=US]": 0.1}, {}), "--at-least: unknown outcome of a segment"),
         ((CLICK, {}, {"cost/size": 5.0}), "--at-most: unknown metric 'cost/size'"),
         ((CLICK, {"like": 0.1}, {}), "--at-least: expected an outcome such as like.ndcg@5,"),
+        ((CLICK, {"like.recall@2.5%": 0.1}, {}), "--at-least: 'like.recall@2.5%' is not among this run's outcomes"),
     ],
 )
 def test_a_metric_that_is_not_known_is_said_with_the_option_that_named_it(asked, says):
