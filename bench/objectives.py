@@ -209,6 +209,15 @@ def metric_of(name: str) -> str:
     return rest if ranked(rest) else name.rpartition(".")[2]
 
 
+def direction_of(name: str) -> Direction | None:
+    """The best direction of a metric or a cost without split, be it of a segment; None where there is none."""
+    bare = name.partition("[")[0]
+    if bare.startswith("cost/"):
+        return COSTS.get(bare.removeprefix("cost/"))
+    metric = metric_of(bare)
+    return "maximize" if ranked(metric) else BY_NAME[metric].direction if metric in BY_NAME else None
+
+
 def metric_names(task: Task) -> dict[str, Direction | None]:
     """Every metric of a task that is always measured, without split: name -> direction (None: not an objective).
 

@@ -13,8 +13,10 @@ from speed.table import simulation
 
 from bench.frontier.choices import head_choices
 from bench.frontier.judging import Judge
+from bench.frontier.limits import Noise
 from bench.frontier.policy import Policy
 from bench.records import Point, Replicate
+from bench.results.frontier import frontier
 from bench.results.points import composite
 from bench.rows import CONFIRM, SEARCH
 
@@ -63,11 +65,12 @@ def shares(setting: Setting, harm: float, runs: int) -> tuple[np.ndarray, np.nda
         points = points_of(setting, harm, rng)
         single = composite(points, OBJECTIVES)
         assert single is not None
-        choices = head_choices([*points, single], OBJECTIVES)
+        every = [*points, single]
+        choices = head_choices(frontier([], OBJECTIVES, baselines=every), every)
         judge = Judge(Policy(), choices)
         values = choices.values(choices.objectives)[:POINTS]
-        losses = np.array([limit.bound for limit in judge.limits]) * choices.values(choices.objectives)[-1] - values
-        errors = np.stack([np.zeros(0) if limit.errors is None else limit.errors for limit in judge.limits])[:, :POINTS]
+        losses = choices.values(choices.objectives)[-1] - values
+        errors = np.stack([limit.errors for limit in judge.limits if isinstance(limit, Noise)])[:, :POINTS]
         broken = np.array([(losses > ABSOLUTE).any(axis=1), *((losses > n * errors.T).any(axis=1) for n in COUNTS)])
         counts += broken.all(axis=1), broken[:, -1]
     return counts[0] / runs, counts[1] / runs

@@ -52,6 +52,7 @@ from bench.measure.outcomes import default_outcomes
 from bench.objectives import Objective
 from bench.predictions import KEPT, predictions, rows_of
 from bench.records import Point, Replicate
+from bench.results.frontier import frontier
 from bench.results.fusion import Fusion
 from bench.results.pareto import contributions, ranks
 from bench.results.served.measuring import Candidate, Current, Meter
@@ -267,7 +268,7 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     kinds = ["current"] + ["trial"] * (len(places) - 1)
     points = [fresh.point(place, seen, kind) for place, kind in zip(places, kinds, strict=True)]
     by_id = {point.id: place for point, place in zip(points, places, strict=True)}
-    heads = pick(head_choices(points, fresh.objectives, seed), points, KNEE)
+    heads = pick(head_choices(frontier([], fresh.objectives, seed=seed, baselines=points), points, seed), points, KNEE)
     columns = [fresh.seeds.index(each) for each in unseen]
     true = truth.heads[:, every.index(by_id[heads.point]), columns].mean(axis=1)
     by_fold = best_head(truth.heads[:, :, columns]) - true

@@ -93,7 +93,7 @@ class Picked:
         """Of a finished run."""
         points = result.frontier.points
         assert result.pick is not None
-        head = pick(head_choices(points, result.objectives, seed), points, KNEE).point
+        head = pick(head_choices(result.frontier, points, seed), points, KNEE).point
         return cls(result, seed, own, head, result.pick.point, dict(sources_of(points, result.objectives)))
 
     @property

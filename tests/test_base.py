@@ -183,6 +183,9 @@ def test_outcomes_of_rankings_are_objectives_on_all_impressions() -> None:
     assert objectives.outcome("buy.gauc_positives", FUNNEL, "suite").direction == "maximize"
     assert objectives.metric_of("buy.ctcvr.auc") == "auc"
     assert objectives.metric_of("buy.recall@2.5%") == "recall@2.5%"
+    better = {"maximize": ["buy.ctcvr.auc", "buy.recall@2.5%[country=U.S.]", "buy.gauc"], None: ["buy.pcoc", "cost/?"]}
+    for way, names in (better | {"minimize": ["watch.cvr.rmse", "cost/latency_ms"]}).items():
+        assert {objectives.direction_of(name) for name in names} == {way}
     asked = ["click.auc", "click.ndcg@5", "buy.recall@10%[country=US]", "buy.recall@10%", "cost/parameters"]
     assert objectives.outcomes_of(asked) == ("click.ndcg@5", "buy.recall@10%")
 

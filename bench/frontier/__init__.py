@@ -16,6 +16,6 @@
 [1, 2]
 >>> round(front.hypervolume, 4)
 0.0711
->>> pick(head_choices(front.points, objectives), front.points, Policy()).trial
+>>> pick(head_choices(front, front.points), front.points, Policy()).trial
 1
 """

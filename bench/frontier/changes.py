@@ -52,14 +52,10 @@ def slice_changes(served: Served, row: int) -> dict[str, Changes]:
         own = {name: changes for name, changes in plain.items() if name.partition("=")[0] == kind}
         count = sum(any(np.isfinite(each.value) for each in changes.values()) for changes in own.values())
         reach = float(stats.norm.isf(stats.norm.sf(served.reach) / max(1, count)))
+        wider = reach / (2 * ONE_ERROR)  # a plain interval has `ONE_ERROR` standard errors to either side
         for name, changes in own.items():
-            found[name] = {outcome: widened(each, reach) for outcome, each in changes.items()}
+            found[name] = {of: _within(each.value, wider * (each.high - each.low)) for of, each in changes.items()}
     return found
-
-
-def widened(plain: Effect, reach: float) -> Effect:
-    """A gain, in place of a plain interval with `reach` standard errors to either side."""
-    return _within(plain.value, reach * (plain.high - plain.low) / (2 * ONE_ERROR))
 
 
 def worth_of(served: Served, row: int, worth: Worth | None) -> Effect | None:

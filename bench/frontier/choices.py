@@ -14,7 +14,7 @@ values are the search's own.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,21 +22,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.errors import UserError, unknown
-from bench.objectives import (
-    BY_NAME,
-    COSTS,
-    Direction,
-    Objective,
-    in_thousandths,
-    ranked,
-)
+from bench.errors import UserError, check_known
+from bench.objectives import Objective, direction_of, in_thousandths, metric_of, ranked
 from bench.records import Point
+from bench.results.frontier import Frontier
 from bench.results.ledger import FACTS, Ledger
-from bench.results.pareto import nondominated
-from bench.results.points import candidates, estimate, estimates
-from bench.results.posterior import p_nondominated, posterior_draws
-from bench.results.samples import sample, seed_noise
+from bench.results.points import estimate, estimates
+from bench.results.posterior import posterior_draws
+from bench.results.samples import samples_of, seed_noise
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
 
@@ -54,26 +47,44 @@ UNDEPLOYABLE = ("trees", "ensemble", STAND_IN)
 
 
 @dataclass(frozen=True)
+class Named:
+    """A point as lists of points have it."""
+
+    point: str
+    name: str
+    architecture: str
+
+
+@dataclass(frozen=True)
+class Fused(Named):
+    """A row of the choices.
+
+    Attributes:
+        row: its place.
+        kind: of the fusion, `power` or `sum`; None without a served front.
+        weights: of the fusion, by task; None without a served front.
+    """
+
+    row: int
+    kind: str | None
+    weights: dict[str, float] | None
+
+
+@dataclass(frozen=True)
 class Choices:
     """The rows that a policy chooses among.
 
     Attributes:
-        table: one row a choice: `point` (7, 7@16000, trees), `name` for people, `architecture`, `role` (trial,
-            baseline, current), `kind` (of the fusion: power, sum; None for heads), `weights` (by task, or None),
-            `p_nondominated`, `on_front`, `size` (parameters; infinite where unknown), then a column a metric or cost,
-            and a column an outcome of a segment: `like.recall@10%[country=US]`.
-        directions: of the metrics that have one.
+        table: one row a choice: the facts of a ledger, `size` (parameters; infinite where unknown), then a column a
+            metric or cost, and a column an outcome of a segment: `like.recall@10%[country=US]`.
         objectives: what rules such as `knee` use: the served outcomes, else the objectives of the heads.
-        drawn: metrics with posterior draws.
-        draws: (D, rows, drawn), paired over rows; D is 0 where no noise is known.
+        draws: (D, rows, objectives) of their true values, paired over rows; D is 0 where no noise is known.
         current: row of the current point; None where nothing was confirmed.
         ledger: of the served front, whose rows these are, without test; None for heads.
     """
 
     table: pd.DataFrame
-    directions: dict[str, Direction]
     objectives: tuple[str, ...]
-    drawn: tuple[str, ...]
     draws: NDArray[Any]
     current: int | None
     ledger: Ledger | None = None
@@ -91,10 +102,21 @@ class Choices:
         """(rows,), which can be packaged: those that are one network."""
         return np.asarray(~self.table["point"].isin(UNDEPLOYABLE))
 
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Every metric and cost, measured on all rows."""
-        return tuple(str(name) for name in self.table.columns if name not in ROW and "[" not in name)
+    def of(self, name: str, row: int) -> Any:
+        """What the table has of a row."""
+        return self.table[name].iloc[row]
+
+    def named(self, row: int) -> dict[str, Any]:
+        """The fields of a row's `Named`."""
+        return {name: self.of(name, row) for name in ("point", "name", "architecture")}
+
+    def fused(self, row: int) -> dict[str, Any]:
+        """The fields of a row's `Fused`."""
+        return self.named(row) | {"row": row, "kind": self.of("kind", row), "weights": self.of("weights", row)}
+
+    def firsts(self, rows: Iterable[int]) -> list[int]:
+        """Of each point the first of these rows."""
+        return [int(row) for row in self.table["point"].loc[list(rows)].drop_duplicates().index]
 
     def values(self, names: Sequence[str]) -> Floats:
         """(rows, M) in natural units; NaN where something was not measured."""
@@ -102,16 +124,16 @@ class Choices:
         return np.stack(columns, axis=1) if columns else np.zeros((len(self), 0))
 
     def posterior(self, names: Sequence[str]) -> Floats:
-        """(D, rows, M): the values in each posterior draw; a metric that is not drawn keeps its value."""
+        """(D, rows, M): the values in each posterior draw; what is no objective is not drawn, and keeps its value."""
         found = np.repeat(self.values(names)[None], len(self.draws), axis=0)
         for place, name in enumerate(names):
-            if name in self.drawn:
-                found[:, :, place] = self.draws[:, :, self.drawn.index(name)]
+            if name in self.objectives:
+                found[:, :, place] = self.draws[:, :, self.objectives.index(name)]
         return found
 
     def sign(self, name: str) -> float:
         """+1 where larger is better."""
-        return 1.0 if self.directions[name] == "maximize" else -1.0
+        return 1.0 if direction_of(name) == "maximize" else -1.0
 
     def in_thousandths(self, name: str) -> bool:
         """Whether differences in a metric are read in thousandths, as those of a head's AUC, and not in per cent."""
@@ -144,8 +166,8 @@ class Choices:
         Args:
             floor: whether from below; else the share that it does not exceed.
         """
-        drawn = self.posterior([name])[:, :, 0] if name in self.drawn and len(self.draws) else None
-        values = self.values([name])[None, :, 0] if drawn is None else drawn
+        drawn = name in self.objectives and len(self.draws)
+        values = (self.posterior([name]) if drawn else self.values([name])[None])[..., 0]
         assert self.current is not None
         now = values[:, self.current, None]
         gained = np.divide(values - now, np.abs(now), out=np.zeros_like(values), where=now != 0)
@@ -155,126 +177,87 @@ class Choices:
 
     def check(self, name: str, where: str, directed: bool = False) -> None:
         """Raises a UserError where there is no such metric, or, if `directed`, it has no best direction."""
-        if "[" in name and name not in self.table:
-            known = [str(each) for each in self.table.columns if "[" in each]
-            raise UserError(f"{where}: {unknown('outcome of a segment', name, known)}")
-        if "[" not in name and name not in self.metrics:
-            outcome = ranked(name.rpartition(".")[2])
-            if outcome is not None and "." in name:
-                has = ", ".join(self.objectives) if self.served else "none: no predictions were kept"
-                raise UserError(
-                    f"{where}: '{name}' is not among this run's outcomes, which are {has}; add it to the suite's "
-                    "`outcomes` and run again"
-                )
-            raise UserError(f"{where}: {unknown('metric', name, self.metrics)}")
-        if directed and name not in self.directions:
+        of_segment = "[" in name
+        known = [str(each) for each in self.table.columns if each not in ROW and ("[" in str(each)) == of_segment]
+        if name not in known and "." in name and not of_segment and ranked(metric_of(name)):
+            has = ", ".join(self.objectives) if self.served else "none: no predictions were kept"
+            raise UserError(
+                f"{where}: '{name}' is not among this run's outcomes, which are {has}; add it to the suite's "
+                "`outcomes` and run again"
+            )
+        check_known("outcome of a segment" if of_segment else "metric", name, known, where)
+        if directed and direction_of(name) is None:
             raise UserError(f"{where}: '{name}' has no best direction; bound it by guard.within")
 
 
 def served_choices(served: Ledger, points: Iterable[Point]) -> Choices:
     """The rows of a served front, with the metrics of heads and costs of their points."""
     ledger, names = served.without(TEST), served.names
-    known = {point.id: point for point in points}
-    own = [known.get(str(point)) for point in ledger.table["point"]]
-    heads = [name for name in _metrics([point for point in own if point]) if name not in names]
     confirm = ledger.at(CONFIRM)
     values = _together(confirm, ledger.at(SEARCH))
-    columns = dict(zip(names, values.T, strict=True))
     by_slice = {
         f"{name}[{slice}]": column
         for name in sorted(names)
         for slice in sorted(ledger.slices(CONFIRM))
         if np.isfinite(column := ledger.at(CONFIRM, slice=slice)[:, names.index(name)]).any()  # else: few positive rows
     }
-    table = ledger.table[list(ROW[:-1])].assign(**columns, **by_slice)
-    outcomes: dict[str, Direction] = {each.name: each.direction for each in ledger.measures}
-    return Choices(
-        table=_with_points(table, own, heads),
-        directions=_directions(heads) | outcomes | {name: outcomes[name.partition("[")[0]] for name in by_slice},
-        objectives=names,
-        drawn=names,
-        draws=ledger.draws[CONFIRM] * np.divide(values, confirm, out=np.ones_like(values), where=confirm > 0),
-        current=ledger.current,
-        ledger=ledger,
-    )
+    table = _table(ledger.table, points, dict(zip(names, values.T, strict=True)) | by_slice)
+    draws = ledger.draws[CONFIRM] * np.divide(values, confirm, out=np.ones_like(values), where=confirm > 0)
+    return Choices(table, names, draws, ledger.current, ledger)
 
 
-def head_choices(points: Sequence[Point], objectives: Sequence[Objective], seed: int = 0) -> Choices:
-    """The points that may be compared by their heads: confirmed ones and baselines, else what the search saw."""
-    found = [point for point in candidates(points) if np.isfinite(estimates([point], objectives)).all()]
-    names, keys = [each.name for each in objectives], [each.key(CONFIRM) for each in objectives]
-    samples = [one for point in found if (one := sample(point, keys))]
-    noise = seed_noise(samples) if samples and len(samples) == len(found) else None
-    chances, draws = None, np.zeros((0, len(found), len(names)))
-    if noise is not None:
-        chances = p_nondominated(samples, objectives, derive(seed, "p_nondominated"))
-        draws = posterior_draws(samples, noise, derive(seed, "choices"), DRAWS)
-        for row in (row for row, point in enumerate(found) if point.kind == STAND_IN):  # the same models once more
-            for place, metric in enumerate(samples[row].mean):
-                same = (each for each, one in enumerate(samples) if each != row and one.mean[place] == metric)
-                if (source := next(same, None)) is not None:
-                    draws[:, row, place] = draws[:, source, place]
-    table = pd.DataFrame(
-        {
-            "point": [point.id for point in found],
-            "name": [point.name for point in found],
-            "architecture": [point.architecture for point in found],
-            "role": [point.role for point in found],
-            "kind": None,
-            "weights": None,
-            "p_nondominated": np.full(len(found), np.nan) if chances is None else chances,
-            "on_front": nondominated(estimates(found, objectives), objectives) if found else [],
-        }
-    )
-    heads = _metrics(found)
-    cells = _with_points(table, found, heads)
+def head_choices(front: Frontier, points: Sequence[Point], seed: int = 0) -> Choices:
+    """The points of the front of heads that were compared: confirmed ones and baselines, else what the search saw.
+
+    Args:
+        points: those of the front without what was measured on test.
+    """
+    facts = front.table[front.table["rank"].notna()].reset_index(drop=True)
+    own = [point for point in points if point.id in set(facts["point"])]
+    table = _table(facts, own, {})
+    current = [row for row in range(len(own)) if own[row].role == "current" or own[row].id == STAND_IN]
+    now = min(current, key=lambda row: own[row].role != "current", default=None)
+    draws = _draws(own, front.measures, seed)
     if len(draws):
-        draws = draws + (cells[names].to_numpy(float) - estimates(found, objectives))
-    current = [row for row in range(len(found)) if table["role"][row] == "current" or table["point"][row] == STAND_IN]
-    return Choices(
-        table=cells,
-        directions=_directions(heads),
-        objectives=tuple(names),
-        drawn=tuple(names),
-        draws=draws,
-        current=min(current, key=lambda row: table["role"][row] != "current", default=None),
-    )
+        draws += table[list(front.names)].to_numpy(float) - estimates(own, front.measures)
+    return Choices(table, front.names, draws, now)
 
 
-def _with_points(table: pd.DataFrame, points: Sequence[Point | None], names: Sequence[str]) -> pd.DataFrame:
-    """The table with each row's size, and metrics of heads and costs; NaN of a point that is not known."""
-    cells = {name: _values(points, name) for name in names}
-    sizes = pd.Series(cells.get("cost/parameters", [np.nan] * len(points)), dtype=float)
-    return pd.concat([table, pd.DataFrame({"size": sizes.fillna(np.inf), **cells}, index=table.index)], axis=1)
+def _draws(points: Sequence[Point], objectives: Sequence[Objective], seed: int) -> Floats:
+    """(D, N, M), what the true values may be on confirmation rows; D is 0 where not all have known noise."""
+    samples = list(samples_of(points, [each.key(CONFIRM) for each in objectives]).values())
+    noise = seed_noise(samples) if samples and len(samples) == len(points) else None
+    if noise is None:
+        return np.zeros((0, len(points), len(objectives)))
+    draws = posterior_draws(samples, noise, derive(seed, "choices"), DRAWS)
+    for row in (row for row, point in enumerate(points) if point.kind == STAND_IN):  # the same models once more
+        for place, metric in enumerate(samples[row].mean):
+            same = (each for each, one in enumerate(samples) if each != row and one.mean[place] == metric)
+            if (source := next(same, None)) is not None:
+                draws[:, row, place] = draws[:, source, place]
+    return draws
+
+
+def _table(facts: pd.DataFrame, points: Iterable[Point], outcomes: Mapping[str, Floats]) -> pd.DataFrame:
+    """Facts with outcomes, each row's size, and metrics of heads and costs; NaN of a point that is not known."""
+    known = {point.id: point for point in points}
+    own = [known.get(str(point)) for point in facts["point"]]
+    runs = [run for point in own if point for run in (point.metrics, *(each.metrics for each in point.replicates))]
+    keys = [key for run in runs for key in run if key.startswith((f"{SEARCH}/", f"{CONFIRM}/", "cost/"))]
+    names = dict.fromkeys(key.removeprefix(f"{SEARCH}/").removeprefix(f"{CONFIRM}/") for key in keys)
+    heads = {name: _values(own, name) for name in names if name not in outcomes}
+    size = pd.Series(heads.get("cost/parameters", [np.nan] * len(own)), dtype=float).fillna(np.inf)
+    more = pd.DataFrame({**outcomes, "size": size, **heads}, index=facts.index)
+    return pd.concat([facts[list(FACTS)], more], axis=1)
 
 
 def _values(points: Sequence[Point | None], name: str) -> Floats:
     """A metric or a cost of all points: (N,)."""
-    found = [[estimate(each, name, split) if each else np.nan for split in (CONFIRM, SEARCH)] for each in points]
-    values = np.array(found, dtype=float).reshape(-1, 2)
-    return _together(values[:, :1], values[:, 1:])[:, 0]
+    found = [[estimate(each, name, split) if each else np.nan for each in points] for split in (CONFIRM, SEARCH)]
+    confirm, searched = np.array(found, dtype=float)[..., None]
+    return _together(confirm, searched)[:, 0]
 
 
 def _together(confirm: Floats, searched: Floats) -> Floats:
     """Values (rows, M) by confirmation rows and validation alike; by the first alone if one of a metric is missing."""
     return np.where(np.isfinite(searched).all(axis=0), (confirm + searched) / 2, confirm)
-
-
-def _metrics(points: Iterable[Point]) -> list[str]:
-    runs = [run for point in points for run in (point.metrics, *(each.metrics for each in point.replicates))]
-    prefixes = (f"{SEARCH}/", f"{CONFIRM}/", "cost/")
-    keys = [key.removeprefix(prefixes[0]).removeprefix(prefixes[1]) for run in runs for key in run
-            if key.startswith(prefixes)]  # fmt: skip
-    return list(dict.fromkeys(keys))
-
-
-def _directions(names: Iterable[str]) -> dict[str, Direction]:
-    found: dict[str, Direction] = {}
-    for name in names:
-        last = name.rpartition(".")[2]
-        cost = name.startswith("cost/")
-        way = COSTS.get(name.removeprefix("cost/")) if cost else BY_NAME[last].direction if last in BY_NAME else None
-        way = "maximize" if ranked(last) is not None else way
-        if way is not None:
-            found[name] = way
-    return found

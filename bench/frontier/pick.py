@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from bench.errors import UserError
-from bench.frontier.choices import Choices
+from bench.frontier.choices import Choices, Fused, Named
 from bench.frontier.judging import Judge
 from bench.frontier.policy import Floats, Policy
 from bench.frontier.remedies import Breach, Remedy, changed, remedies
 from bench.frontier.stability import Stability, as_good, simpler, simplicity, stability_of
 from bench.frontier.words.pick import Told, called
-from bench.objectives import key_on, ranked
+from bench.objectives import key_on, metric_of, ranked
 from bench.records import Point, Scalar
 from bench.results.points import estimate, rows_of
 from bench.rows import SEARCH
@@ -31,41 +31,28 @@ NAMED = 2
 
 
 @dataclass(frozen=True)
-class Removed:
+class Removed(Named):
     """A point that the guard excludes in all its rows: the row that comes nearest, and why."""
 
-    point: str
-    name: str
-    architecture: str
     reason: str
 
 
 @dataclass(frozen=True)
-class RunnerUp:
+class RunnerUp(Fused):
     """The best row of another point that passes the guard."""
 
-    row: int
-    point: str
-    name: str
-    architecture: str
     score: float
-    kind: str | None
-    weights: dict[str, float] | None
     outcomes: dict[str, float]
 
 
 @dataclass(frozen=True)
-class Pick:
+class Pick(Fused):
     """The chosen point, how its tasks are fused, and how long to train it.
 
     Attributes:
-        row: of the choices.
-        point: its id: 7, 7@16000, trees.
         trial: None where a baseline or the current point is picked.
         role: trial, baseline or current.
         config: the whole configuration, dotted; empty where there is none.
-        kind: of the fusion, `power` or `sum`; None without a served front.
-        weights: of the fusion, by task; None without a served front.
         outcomes: values of the objectives and of what the policy names: means as in the choices.
         metrics: metrics of the heads and costs: means on confirmation rows, else the search's values.
         short: the pick, its gains and how often it holds, in one sentence.
@@ -79,15 +66,9 @@ class Pick:
         until: the same where that is short of full length: training on the schedule of full length stops there.
     """
 
-    row: int
-    point: str
-    name: str
     trial: int | None
-    architecture: str
     role: str
     config: dict[str, Scalar]
-    kind: str | None
-    weights: dict[str, float] | None
     outcomes: dict[str, float]
     metrics: dict[str, float]
     rule: str
@@ -132,49 +113,44 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
     """
     if not len(choices):
         raise UserError("nothing to pick from: no trial has completed with a value of every objective")
-    judge, table = Judge(policy, choices), choices.table
+    judge, by_id = Judge(policy, choices), {point.id: point for point in points}
     found = np.round(judge.scores(choices.values(judge.scored)), 12)
-    feasible = [row for row in range(len(choices)) if judge.allowed[row] and np.isfinite(found[row])]
-    by_id = {point.id: point for point in points}
+    passing = [row for row in range(len(choices)) if judge.passing[row] and np.isfinite(found[row])]
+    feasible = [row for row in passing if judge.allowed[row]]
     if not feasible:
         _nothing(judge, by_id.values(), found)
     every = np.nan_to_num(choices.gains(choices.objectives, choices.values(choices.objectives)), nan=-1e9).sum(axis=1)
-    feasible.sort(key=lambda row: (-found[row], -round(float(every[row]), 12), table["size"].iloc[row], row))
+    feasible.sort(key=lambda row: (-found[row], -round(float(every[row]), 12), choices.of("size", row), row))
+    passing.sort(key=lambda row: (-found[row], row))
     chosen = feasible[0]
     compared = list(dict.fromkeys([*judge.scored, *choices.objectives]))
-    passing = [row for row in range(len(choices)) if judge.passing[row] and np.isfinite(found[row])]
-    passing.sort(key=lambda row: (-found[row], row))
     near = _simpler(choices, compared, passing, chosen)
-    for other in (each for each in near if judge.allowed[each]):
-        kept = other == choices.current and table["role"].iloc[other] == "current"
-        if kept or (policy.simplest and simplicity(choices, other) < simplicity(choices, chosen)):
-            chosen, near = other, _simpler(choices, compared, passing, other)
-            break
+    instead = [other for other in near if judge.allowed[other] and (
+        (other == choices.current and choices.of("role", other) == "current")
+        or (policy.simplest and simplicity(choices, other) < simplicity(choices, chosen))
+    )]  # fmt: skip
+    if instead:
+        chosen, near = instead[0], _simpler(choices, compared, passing, instead[0])
     ahead = _ahead(judge, [row for row in passing if found[row] > found[chosen]], chosen)
-    told = {table["point"].iloc[row] for row in ahead}
-    near = [row for row in near if table["point"].iloc[row] not in told]
+    told = {choices.of("point", row) for row in ahead}
+    near = [row for row in near if choices.of("point", row) not in told]
     stability = stability_of(judge, chosen)
-    unlimited = _unlimited(judge, found) if _is_current(choices, compared, chosen) else None
+    unlimited = _unlimited(judge, compared, chosen, found)
     words = Told(judge, chosen, near[:NAMED], ahead, stability, limited=unlimited is not None)
-    row, point = table.iloc[chosen], by_id.get(str(table["point"].iloc[chosen]))
-    named = [*choices.objectives, *(name for name in [*judge.scored, *judge.names] if ranked(name.rpartition(".")[2]))]
+    point, role = by_id.get(choices.of("point", chosen)), choices.of("role", chosen)
+    named = [*choices.objectives, *(name for name in [*judge.scored, *judge.names] if ranked(metric_of(name)))]
     return Pick(
-        row=chosen,
-        point=str(row["point"]),
-        name=str(row["name"]),
-        trial=point.number if point is not None and row["role"] == "trial" else None,
-        architecture=str(row["architecture"]),
-        role=str(row["role"]),
+        **choices.fused(chosen),
+        trial=point.number if point is not None and role == "trial" else None,
+        role=role,
         config=dict(point.config) if point is not None else {},
-        kind=row["kind"],
-        weights=row["weights"],
         outcomes=_values(choices, named, chosen),
         metrics=_metrics(point) if point is not None else {},
         rule=policy.rule,
         short=words.short,
         sentence=words.sentence,
         reason=words.reason,
-        as_good=tuple(str(table["name"].iloc[each]) for each in near),
+        as_good=tuple(choices.of("name", each) for each in near),
         removed=_removed(choices, judge),
         runners_up=_runners_up(choices, feasible, chosen, found),
         stability=stability,
@@ -184,27 +160,21 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
     )
 
 
-def _is_current(choices: Choices, names: Sequence[str], row: int) -> bool:
-    """Whether a row is the current point or equals it in every value, as a trial that is the baseline does."""
-    if choices.current is None:
-        return False
-    values = choices.values(names)
-    return np.array_equal(values[row], values[choices.current])
-
-
-def _unlimited(judge: Judge, scores: Floats) -> int | None:
-    """The row with the best score, whatever limits it breaks; None where none scores higher than the current point."""
+def _unlimited(judge: Judge, names: Sequence[str], chosen: int, scores: Floats) -> int | None:
+    """Where a row is the current point, or equals it in every value, as a trial that is the baseline does: the row with
+    the best score, whatever limits it breaks; None where none scores higher."""
+    values, now = judge.choices.values(names), judge.choices.current
     best = int(np.argmax(np.where(judge.pickable, scores, -np.inf)))
-    assert judge.choices.current is not None
-    return best if judge.pickable[best] and scores[best] > scores[judge.choices.current] else None
+    if now is None or not np.array_equal(values[chosen], values[now]):
+        return None
+    return best if judge.pickable[best] and scores[best] > scores[now] else None
 
 
 def _simpler(choices: Choices, names: Sequence[str], feasible: Sequence[int], chosen: int) -> list[int]:
     """Simpler rows that are as good as one and pass the guard: of each point the first, simplest points first."""
     good = set(as_good(choices, names, chosen))
-    rows = [row for row in feasible if row in good and simpler(choices, row, chosen)]  # best by the rule first
-    first = {choices.table["point"].iloc[row]: row for row in reversed(rows)}
-    return sorted(first.values(), key=lambda row: (simplicity(choices, row), feasible.index(row)))
+    rows = choices.firsts(row for row in feasible if row in good and simpler(choices, row, chosen))
+    return sorted(rows, key=lambda row: simplicity(choices, row))  # of equals the best by the rule first
 
 
 def _ahead(judge: Judge, better: Iterable[int], chosen: int) -> dict[int, float | None]:
@@ -212,8 +182,7 @@ def _ahead(judge: Judge, better: Iterable[int], chosen: int) -> dict[int, float 
     of draws in which their score is better, at least one half. None without draws.
     """
     choices = judge.choices
-    of = choices.table["point"]
-    rows = list({of.iloc[row]: row for row in reversed([*better]) if not judge.allowed[row]}.values())[::-1]
+    rows = choices.firsts(row for row in better if not judge.allowed[row])
     if not rows or not len(choices.draws):
         return dict.fromkeys(rows)
     drawn = judge.scores(choices.posterior(judge.scored))
@@ -244,24 +213,20 @@ def _excess(broken: Sequence[Breach]) -> float:
 def _removed(choices: Choices, judge: Judge) -> tuple[Removed, ...]:
     """Points of which no row passes, each by the row that comes nearest."""
     found = []
-    for point, rows in choices.table.groupby("point", sort=False).groups.items():
-        if not any(judge.passing[row] for row in rows):
+    for rows in choices.table.groupby("point", sort=False).indices.values():
+        if not judge.passing[rows].any():
             broken = min(map(judge.broken, rows), key=_excess)
-            name, architecture = choices.table.loc[rows[0], ["name", "architecture"]]
-            found.append(Removed(str(point), name, architecture, ", and ".join(map(str, broken))))
+            found.append(Removed(**choices.named(rows[0]), reason=", and ".join(map(str, broken))))
     return tuple(found)
 
 
 def _runners_up(choices: Choices, ranking: Sequence[int], chosen: int, scores: Floats) -> tuple[RunnerUp, ...]:
-    table = choices.table
-    first = {str(table["point"].iloc[row]): row for row in reversed(ranking)}
-    first.pop(str(table["point"].iloc[chosen]))
-    facts = table[["point", "name", "architecture", "kind", "weights"]].to_numpy(object)
-    found = []
-    for row in sorted(first.values(), key=ranking.index)[:RUNNERS_UP]:
-        (point, name, architecture, kind, weights), outcomes = facts[row], _values(choices, choices.objectives, row)
-        found.append(RunnerUp(row, point, name, architecture, float(scores[row]), kind, weights, outcomes))
-    return tuple(found)
+    own = choices.of("point", chosen)
+    rows = [row for row in choices.firsts(ranking) if choices.of("point", row) != own][:RUNNERS_UP]
+    return tuple(
+        RunnerUp(**choices.fused(row), score=float(scores[row]), outcomes=_values(choices, choices.objectives, row))
+        for row in rows
+    )
 
 
 def _values(choices: Choices, names: Iterable[str], row: int) -> dict[str, float]:

@@ -34,7 +34,7 @@ from bench.content import read_toml
 from bench.errors import UserError, shortened, unknown
 from bench.frontier.retraining import Retraining
 from bench.frontier.score import Score, flat
-from bench.objectives import AREAS, COSTS, metric_names, outcome, ranked
+from bench.objectives import AREAS, COSTS, metric_names, metric_of, outcome, outcomes_of, ranked
 from bench.plugins import Registry
 from bench.registry import Config
 from bench.schema import Task
@@ -141,7 +141,7 @@ def _loss(value: object) -> object:
     for name, number in table.items():
         if isinstance(number, bool) or not isinstance(number, int | float) or math.isnan(number):
             raise ValueError(f"expected a fraction such as 0.02, or a table from metric to fraction, found {number!r}")
-        last = name.rpartition(".")[2]
+        last = metric_of(name)
         if 1 < number < math.inf and (not name or last in AREAS or ranked(last) is not None):
             raise ValueError(f"expected a fraction such as 0.02 for 2%, or inf where all may be lost, found {number!r}")
     return table if isinstance(value, Mapping) else value
@@ -188,6 +188,11 @@ class Guard(Config):
     """Least P(non-dominated)."""
     segments: Segments | None = None
 
+    @property
+    def losses(self) -> dict[str, float]:
+        """What may be lost, of the metrics that `max_loss_vs_current` names."""
+        return self.max_loss_vs_current if isinstance(self.max_loss_vs_current, dict) else {}
+
     @field_validator("within")
     @classmethod
     def _bands(cls, bands: dict[str, tuple[float | str, float | str]]) -> dict[str, tuple[float | str, float | str]]:
@@ -196,12 +201,6 @@ class Guard(Config):
             if isinstance(low, str) != isinstance(high, str) or not (ends[0] or 0.0) <= (ends[1] or 0.0):
                 raise ValueError(f"expected a band from low to high for '{name}', found [{low}, {high}]")
         return bands
-
-
-Weights = Annotated[dict[str, float], BeforeValidator(flat)]
-
-
-Asked = Mapping[str, float | str]
 
 
 class Epsilon(Config):
@@ -223,7 +222,7 @@ class Policy(Config):
     deployable: bool = True
     """Whether to pick only what `seesaw deploy` can package. Trees, the ensemble and the composition of single-task
     models are then named in the sentence where they are ahead. False picks them, too."""
-    weights: Weights = Field(default_factory=dict)
+    weights: Annotated[dict[str, float], BeforeValidator(flat)] = Field(default_factory=dict)
     """By metric, of the rules `weights` and `utopia`: what 1% of it is worth (.001 of a head's AUC). One that is not
     named weighs nothing; without any, all objectives weigh the same."""
     epsilon: Epsilon | None = None
@@ -269,8 +268,7 @@ class Policy(Config):
     @property
     def outcomes(self) -> tuple[str, ...]:
         """Outcomes of the ranking with a cut that it names, for all rows or a segment."""
-        names = [name.partition("[")[0] for named in self._named.values() for name in named]
-        return tuple(dict.fromkeys(name for name in names if ranked(name.partition(".")[2])))
+        return outcomes_of(name for named in self._named.values() for name in named)
 
     def check(self, tasks: Sequence[Task]) -> None:
         """Raises a UserError where the policy names what cannot be measured of these tasks."""
@@ -284,6 +282,23 @@ class Policy(Config):
                 if "@" in name or name in own:
                     outcome(name, tuple(tasks), where)
                 raise UserError(f"{where}: {unknown('metric', name, known)}")
+
+    @property
+    def bounds(self) -> list[tuple[str, str, bool | None, float | str, float | str | None]]:
+        """The bounds that it writes: setting, metric, whether from below (None: by the metric's direction), the bound,
+        and that on the other side where one setting holds both."""
+        guard, below = self.guard, self.epsilon.subject_to if self.epsilon else {}
+        both = [(name, *band) for name, band in guard.within.items()]
+        return [
+            *(("guard.at_most", name, False, value, None) for name, value in guard.at_most.items()),
+            *(("guard.at_least", name, True, value, None) for name, value in guard.at_least.items()),
+            *(
+                ("guard.within", name, *end)
+                for name, low, high in both
+                for end in ((True, low, high), (False, high, low))
+            ),
+            *(("epsilon.subject_to", name, None, value, None) for name, value in below.items()),
+        ]
 
     def weighed(self, objectives: Iterable[str]) -> Mapping[str, float]:
         """The weights of the metrics that the rule scores: of all objectives the same where it names none."""
@@ -307,29 +322,29 @@ class Policy(Config):
     @property
     def _named(self) -> dict[str, Iterable[str]]:
         """The metrics that it names, by where."""
-        guard, epsilon, loss = self.guard, self.epsilon, self.guard.max_loss_vs_current
+        guard, epsilon = self.guard, self.epsilon
         return {
             "weights": self.weights,
             "epsilon": (epsilon.best, *epsilon.subject_to) if epsilon else (),
             "guard": (*guard.at_most, *guard.at_least, *guard.within),
-            "guard.max_loss_vs_current": loss if isinstance(loss, dict) else (),
+            "guard.max_loss_vs_current": guard.losses,
         }
 
-    def asked(self, maximize: str | None, at_least: Asked, at_most: Asked) -> Policy:
+    def asked(self, maximize: str | None, at_least: dict[str, float | str], at_most: dict[str, float | str]) -> Policy:
         """The policy with what a command asks for: `epsilon` with a metric to maximize, and more bounds."""
         values = self.model_dump(exclude_unset=True)
         if maximize is not None:
             values = {key: value for key, value in values.items() if key != "weights"}
             values |= {"rule": "epsilon", "epsilon": {"best": maximize}}
-        guard = dict(values.get("guard", {}))
-        for key, bounds in (("at_least", at_least), ("at_most", at_most)):
-            if bounds:
-                guard[key] = {**guard.get(key, {}), **bounds}
-        policy = Policy.model_validate({**values, "guard": guard} if guard else values)
-        policy._options.update({("guard.at_least", name.partition("[")[0]): "--at-least" for name in at_least})
-        policy._options.update({("guard.at_most", name.partition("[")[0]): "--at-most" for name in at_most})
-        if maximize is not None:
-            policy._options["epsilon.best", maximize.partition("[")[0]] = "--maximize"
+        guard = values.get("guard", {})
+        more = {key: guard.get(key, {}) | own for key, own in (("at_least", at_least), ("at_most", at_most)) if own}
+        policy = Policy.model_validate(values | {"guard": guard | more} if guard or more else values)
+        named: list[tuple[str, str, Iterable[str]]] = [
+            ("epsilon.best", "--maximize", [maximize] if maximize else []),
+            ("guard.at_least", "--at-least", at_least),
+            ("guard.at_most", "--at-most", at_most),
+        ]
+        policy._options = {(of, name.partition("[")[0]): option for of, option, names in named for name in names}
         return policy
 
 

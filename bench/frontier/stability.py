@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.frontier.choices import Choices
+from bench.frontier.choices import Choices, Named
 from bench.frontier.judging import Judge
 from bench.frontier.policy import Floats
 from bench.results.effect import MARGIN
@@ -50,12 +50,12 @@ def as_good(choices: Choices, names: Sequence[str], chosen: int) -> list[int]:
 
 def simplicity(choices: Choices, row: int) -> tuple[bool, float, bool]:
     """Smaller is simpler: to keep the current point, then fewer parameters, then a baseline."""
-    return row != choices.current, float(choices.table["size"].iloc[row]), choices.table["role"].iloc[row] != "baseline"
+    return row != choices.current, float(choices.of("size", row)), choices.of("role", row) != "baseline"
 
 
 def simpler(choices: Choices, row: int, chosen: int) -> bool:
     """Whether a row is simpler than another, or a baseline, which is told even where it is not smaller."""
-    baseline = choices.table["role"].iloc[row] == "baseline" and choices.table["role"].iloc[chosen] != "baseline"
+    baseline = choices.of("role", row) == "baseline" != choices.of("role", chosen)
     return chosen != choices.current and (baseline or simplicity(choices, row) < simplicity(choices, chosen))
 
 
@@ -72,25 +72,18 @@ ENOUGH = 0.8
 GRID = 231
 """The most weights: 20 steps from end to end for up to three objectives."""
 FINEST = 20
-MOST_DRAWN = 400
-"""Draws of the map of weights, whose standard errors are then at most .025."""
 
 
 @dataclass(frozen=True)
-class Standing:
+class Standing(Named):
     """One point, with all its rows.
 
     Attributes:
-        share: of the grid of weights, where one of its rows has the largest weighted gain.
-        probability: the same, over the grid and posterior draws; None without draws.
+        share: of a grid of weights, where one of its rows has the largest weighted gain.
         by_rule: in which share of draws the policy's own rule puts it first; None without draws.
     """
 
-    point: str
-    name: str
-    architecture: str
     share: float
-    probability: float | None
     by_rule: float | None
 
 
@@ -103,63 +96,31 @@ class Stability:
             None without draws.
         keeps: share of draws in which it keeps its limits, with half a percent forgiven.
         points: those that any weights or draws put first, or that is picked; largest `by_rule`, then `share` first.
-        objectives: names, in the order of the weights.
-        weights: a grid over the simplex.
-        winners: of each weight its winner's place among `points`.
-        rows: of each weight the winning row of the choices.
-        sure: of each weight how often that point wins over draws; None without draws.
     """
 
     holds: float | None
     keeps: float | None
     points: tuple[Standing, ...]
-    objectives: tuple[str, ...]
-    weights: tuple[tuple[float, ...], ...]
-    winners: tuple[int, ...]
-    rows: tuple[int, ...]
-    sure: tuple[float, ...] | None
 
 
 def stability_of(judge: Judge, picked: int) -> Stability:
     """The stability of a row; see the module."""
     holds, keeps, first = _over_draws(judge, picked)
-    choices, objectives = judge.choices, judge.choices.objectives
-    grid = grid_of(len(objectives))
-    rows = _winners(choices.gains(objectives, choices.values(objectives)), judge.allowed, grid)
-    drawn = choices.posterior(objectives)[:: max(1, len(choices.draws) // MOST_DRAWN)] if holds is not None else None
-    of, point = choices.table["point"].to_numpy(), choices.table["point"].iloc[picked]
-    won = None if drawn is None else of[_winners(choices.gains(objectives, drawn), judge.allowed, grid)]  # (draws, W)
-    by_rule = None if first is None else {name: float(first[of == name].sum()) for name in dict.fromkeys(of)}
-    standings = [
-        Standing(
-            point=str(name),
-            name=str(choices.table["name"].iloc[at]),
-            architecture=str(choices.table["architecture"].iloc[at]),
-            share=float((of[rows] == name).mean()),
-            probability=None if won is None else float((won == name).mean()),
-            by_rule=None if by_rule is None else by_rule[name],
-        )
-        for name, at in zip(*np.unique(of.astype(str), return_index=True), strict=True)
-    ]
-    standings = [each for each in standings if each.share or each.by_rule or each.point == point]
-    standings.sort(key=lambda each: (-(each.by_rule or 0.0), -each.share, each.point))
-    places = {each.point: place for place, each in enumerate(standings)}
-    return Stability(
-        holds=holds,
-        keeps=keeps,
-        points=tuple(standings),
-        objectives=tuple(objectives),
-        weights=tuple(tuple(row) for row in grid.tolist()),
-        winners=tuple(places[str(name)] for name in of[rows]),
-        rows=tuple(rows.tolist()),
-        sure=None if won is None else tuple((won == of[rows]).mean(axis=0).tolist()),
-    )
+    choices, of = judge.choices, judge.choices.table["point"].to_numpy()
+    won = of[_winners(choices, judge.allowed)]
+    points = []
+    for row in choices.firsts(range(len(choices))):
+        share, by_rule = float((won == of[row]).mean()), None if first is None else float(first[of == of[row]].sum())
+        if share or by_rule or of[row] == of[picked]:
+            points.append(Standing(**choices.named(row), share=share, by_rule=by_rule))
+    points.sort(key=lambda each: (-(each.by_rule or 0.0), -each.share, each.point))
+    return Stability(holds, keeps, tuple(points))
 
 
 def _over_draws(judge: Judge, picked: int) -> tuple[float | None, float | None, Floats | None]:
     """Shares of draws in which the pick holds, and keeps its limits, and (rows,) in which share each row is first."""
     choices = judge.choices
-    if not len(choices.draws) or not {*judge.scored, *judge.names} & {*choices.drawn}:
+    if not len(choices.draws) or not {*judge.scored, *judge.names} & {*choices.objectives}:
         return None, None, None
     limits, scores = choices.posterior(judge.names), np.round(judge.scores(choices.posterior(judge.scored)), 12)
     feasible = judge.keeps(limits) & judge.allowed
@@ -177,8 +138,9 @@ def grid_of(objectives: int) -> Floats:
     return lattice(objectives, steps) / steps
 
 
-def _winners(gains: Floats, allowed: NDArray[np.bool_], grid: Floats) -> NDArray[np.int64]:
-    """The allowed row whose weighted gain is largest for each weight: (..., W), of gains (..., rows, M)."""
-    missing = ~(np.isfinite(gains).all(axis=-1) & allowed)
-    scores = np.round(np.nan_to_num(gains) @ grid.T, 12)
-    return np.asarray(np.argmax(np.where(missing[..., None], -np.inf, scores), axis=-2))
+def _winners(choices: Choices, allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(W,), the allowed row whose weighted gain is largest for each weight."""
+    gains = choices.gains(choices.objectives, choices.values(choices.objectives))
+    missing = ~(np.isfinite(gains).all(axis=1) & allowed)
+    scores = np.round(np.nan_to_num(gains) @ grid_of(gains.shape[1]).T, 12)
+    return np.asarray(np.argmax(np.where(missing[:, None], -np.inf, scores), axis=0))

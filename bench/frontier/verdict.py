@@ -15,7 +15,6 @@ from scipy import stats
 from bench.frontier.changes import ONE_ERROR, Changes, changes_of, doubtful, slice_changes, worth_of
 from bench.frontier.policy import Worth
 from bench.frontier.words import verdict as words
-from bench.frontier.words.verdict import Needed
 from bench.results.comparison.verdict import SIZE, replicates_needed, rows_needed
 from bench.results.effect import MARGIN, Effect
 from bench.results.served.distance import ahead, gain_of_all, rows_of
@@ -65,14 +64,14 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """Itself as every document has it."""
-        found: dict[str, Any] = {"kind": self.kind, "sentence": self.sentence, "keep": self.keep}
-        if self.changes:
-            found["changes"] = _plain(self.changes)
-        if self.worth:
-            found["worth"] = self.worth.to_json()
-        if self.slices:
-            found["segments"] = {name: _plain(changes) for name, changes in self.slices.items()}
-        return found if self.needed is None else found | {"replicates_needed": self.needed}
+        more = {
+            "changes": _plain(self.changes),
+            "worth": self.worth and self.worth.to_json(),
+            "segments": {name: _plain(changes) for name, changes in self.slices.items()},
+            "replicates_needed": self.needed,
+        }
+        known = {name: value for name, value in more.items() if value}
+        return {"kind": self.kind, "sentence": self.sentence, "keep": self.keep} | known
 
 
 def _plain(changes: Changes) -> dict[str, dict[str, float] | None]:
@@ -113,8 +112,8 @@ def verdict(
         found = _switched(served, row, changes, against, score)
     kind, (answer, *rest) = found.kind, found.told
     if trees := _trees(served):
-        kind, answer = "trees", words.without_trees(answer)
-        rest, suspicion = [suspicion, *rest, words.trees(trees)], ""
+        answer, far = words.trees(answer, trees)
+        kind, rest, suspicion = "trees", [suspicion, *rest, far], ""
     if holds is not None and not found.keep:  # else it does not matter how often a retraining would pick the same
         rest.append(words.holding(holds, others))
     if row != served.current:
@@ -126,7 +125,7 @@ def verdict(
 def _kept(served: Served, row: int, against: str, unlimited: int | None) -> Verdict:
     """Kind and sentences where the pick is the current point, or ranks just as it does; its changes are not in it."""
     kind: Kind = "unknown"
-    told = words.kept(against, "The policy picks no other point.")
+    told: tuple[str, ...] = words.kept(against, "The policy picks no other point.")
     rest = rows_of(served)
     rest[row] = False
     if served.table["role"][served.current] == "baseline":
@@ -144,56 +143,51 @@ def _switched(served: Served, row: int, changes: Changes, against: str, worth: E
     """Kind, sentences and replicates needed where the pick is another point; its changes are not in it."""
     what, every = words.described(served, row), list(changes.values())
     if not served.known:
-        return Verdict("unknown", words.unsure(what, words.untested(against, changes)))
+        return Verdict("unknown", words.untested(what, against, changes))
     gained, lost = any(each.gained for each in every), any(each.lost for each in every)
     if all(each.unchanged for each in every):
-        return Verdict("tie", words.kept(against, words.unchanged(what), *words.has(against, changes)), keep=True)
-    if lost and not gained:
-        kind: Kind = "baseline" if served.table["role"][served.current] == "baseline" else "unknown"
-        needed = _needed(served, row, changes)
-        told = words.kept(against, words.costs(what, changes), words.SURE, words.enough(needed))
-        return Verdict(kind, told, keep=True, needed=needed.replicates)
-    if not gained and not (worth and worth.gained):
-        needed = _needed(served, row, changes)
-        told = words.unsure(what, *words.has(against, changes), words.enough(needed))
-        return Verdict("unknown", told, needed=needed.replicates)
+        return Verdict("tie", words.unchanged(what, against, changes), keep=True)
+    worthy = worth is not None and worth.gained
+    if not gained and (lost or not worthy):
+        replicates, rows = _needed(served, row, changes)
+        kind: Kind = "baseline" if lost and served.table["role"][served.current] == "baseline" else "unknown"
+        told = (words.costs if lost else words.unsure)(what, against, changes)
+        return Verdict(kind, (*told, words.enough(replicates, rows)), keep=lost, needed=replicates)
     trade = lost or any(map(doubtful, every))
-    kind, open_ = "trade" if trade else "win", trade and not (worth and worth.gained)
     if trade and worth and worth.lost:
         told = words.kept(against, words.not_worth(what, worth), *words.effects("It", against, changes, worth))
-        return Verdict(kind, told, keep=True)
-    by_rule = words.by_rule(worth, gained) if trade and worth else ""
-    own, baseline = _own(served, row), served.table["role"][row] == "baseline"
-    good, doubts = ([], []) if own or baseline else _rivals(served, row)
-    at, rival = good[0][0] if good else row, next(iter([*good, *doubts]), None)
-    told = words.effects("It" if at == row else f"The pick, {what},", against, changes, worth)
+        return Verdict("trade", told, keep=True)
+    own, rival = _own(served, row), None
+    if not own and served.table["role"][row] != "baseline":
+        rival = _rival(served, row)
+    at = rival[0] if rival and rival[1].low >= -MARGIN else row
+    kind = "trade" if trade else "win"
     if served.table["role"][at] == "baseline" or not (at == row or _own(served, at)):
         kind = "baseline"
-    return Verdict(kind, words.switch(served, row, at, open_, rival, *told, by_rule))
+    told = words.effects("It" if at == row else f"The pick, {what},", against, changes, worth)
+    by_rule = words.by_rule(worth, gained) if trade and worth else ""
+    return Verdict(kind, words.switch(served, row, at, trade and not worthy, rival, *told, by_rule))
 
 
-def _rivals(served: Served, row: int) -> tuple[list[tuple[int, Effect]], list[tuple[int, Effect]]]:
-    """Baselines, and the current model under other weights, that are as good as a trial, or cannot be told from it.
+def _rival(served: Served, row: int) -> tuple[int, Effect] | None:
+    """The simplest baseline, or the current model under other weights, that is as good as a trial, else the simplest
+    that cannot be told from it: its nearest row, and its gain.
 
-    As good: in every outcome at once, worse by `MARGIN` at most. Of each its nearest row, and its gain.
+    As good: in every outcome at once, worse by `MARGIN` at most.
     """
-    table = served.table
+    table, wider = served.table, served.reach / ONE_ERROR  # the pick was chosen for its luck
     now = str(table["point"][served.current])
     told = {now, TREES} if _trees(served) else {now}  # trees that are ahead are told first, and apart
     points = [each for each in dict.fromkeys(table["point"][table["role"] == "baseline"]) if each not in told]
-    good: list[tuple[int, Effect]] = []
-    doubts: list[tuple[int, Effect]] = []
+    found = []
     for point in [now, *sorted(points, key=_preference)]:
-        if point == table["point"][row]:
-            continue
-        plain, by = gain_of_all(served, rows_of(served, points=[point]), row)
-        wider = served.reach / ONE_ERROR  # the pick was chosen for its luck
-        low, high = (
-            float(np.maximum(-1.0, plain.value + wider * (end - plain.value))) for end in (plain.low, plain.high)
-        )
-        if by != served.current and high >= 0:
-            (good if low >= -MARGIN else doubts).append((by, Effect(plain.value, low, high)))
-    return good, doubts
+        if point != table["point"][row]:
+            plain, by = gain_of_all(served, rows_of(served, points=[point]), row)
+            ends = (plain.value + wider * (end - plain.value) for end in (plain.low, plain.high))
+            gain = Effect(plain.value, *(float(np.maximum(-1.0, end)) for end in ends))
+            if by != served.current and gain.high >= 0:
+                found.append((by, gain))
+    return min(found, key=lambda each: not each[1].low >= -MARGIN, default=None)
 
 
 def _own(served: Served, row: int) -> bool:
@@ -217,16 +211,15 @@ def _trees(served: Served) -> Changes:
     return found if every else {}
 
 
-def _needed(served: Served, row: int, changes: Changes) -> Needed:
-    """What would show the largest gain seen."""
+def _needed(served: Served, row: int, changes: Changes) -> tuple[int | None, int | None]:
+    """Replicates of each point, or times as many rows of test, that would show the largest gain seen."""
     errors = error_of(gains(served.draws[TEST], served.current)[:, row]) ** 2
     data, values = served.row_variance[row], [each.value for each in changes.values()]
     best = int((np.nan_to_num(values) / np.sqrt(np.fmax(errors, 1e-30))).argmax())
     if values[best] <= 0:
-        return Needed()
+        return None, None
     tests = max(1, round(SIZE / (2 * float(stats.norm.sf(served.reach)))))  # of which each would be so strict
     seed, now = max(0.0, float(errors[best] - data[best])), served.replicates
     size = values[best], seed, float(data[best]), max(1, now - 1) * 4.0
-    if needed := replicates_needed(*size, now, tests):
-        return Needed(replicates=needed)
-    return Needed(rows=rows_needed(*size, tests))
+    needed = replicates_needed(*size, now, tests) or None
+    return needed, None if needed else rows_needed(*size, tests)

@@ -102,7 +102,7 @@ def _decision(view: View) -> dict[str, Any]:
     (D, R, M)."""
     choices, pick, names = view.choices, view.pick, view.choices.objectives
     assert choices.current is not None
-    known = len(choices.draws) if set(names) <= set(choices.drawn) else 0
+    known = len(choices.draws)
     shown = np.unique(np.linspace(0, known - 1, min(known, MOST_DRAWS)).astype(int)) if known else np.arange(0)
     after = [each.row for each in pick.runners_up] if pick else []
     needed = [choices.current, *([pick.row] if pick else []), *after]
@@ -117,8 +117,7 @@ def _decision(view: View) -> dict[str, Any]:
     sure = [choices.sure_shares(name, confidence, choices.sign(name) > 0)[kept] for name in names]
     draws = np.empty((0, len(kept), len(names)), dtype="<f4")
     if known:
-        drawn = [choices.drawn.index(name) for name in names]
-        draws = np.ascontiguousarray(choices.draws[shown][:, kept][:, :, drawn], dtype="<f4")
+        draws = np.ascontiguousarray(choices.draws[shown][:, kept], dtype="<f4")
     table = table.iloc[kept]
     costs = [name for name in LIMITS if name in table and choices.table[name].nunique() > 1 and name not in names]
     rows = {point: row for row, point in enumerate(view.front.table["point"])}

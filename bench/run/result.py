@@ -119,7 +119,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     serving = serving_of(run, front.points, objectives, followed.outcomes, keep)
     points = untested(front.points)
     if serving.served is None:
-        choices = head_choices(points, objectives, run.run.manifest.seed)
+        choices = head_choices(front, points, run.run.manifest.seed)
     else:
         choices = served_choices(serving.served, points)
     try:

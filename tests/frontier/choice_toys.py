@@ -58,9 +58,7 @@ def made(
     moved = np.stack([alike[point] for point in points], axis=1)
     found = Choices(
         table=table,
-        directions=dict.fromkeys(outcomes, "maximize") | {"cost/parameters": "minimize"},
         objectives=tuple(outcomes),
-        drawn=tuple(outcomes),
         draws=values * (1 + noise * moved) if noise else np.zeros((0, *values.shape)),
         current=None if current is None else points.index(current),
     )
@@ -69,7 +67,7 @@ def made(
 
 def served_of(choices: Choices, slices: Mapping[str, np.ndarray] | None = None) -> Served:
     """The front that these choices are of, the same on confirmation rows and test; cells by slice are of both."""
-    outcomes = [Objective(name, choices.directions[name]) for name in choices.objectives]
+    outcomes = [Objective(name, "maximize") for name in choices.objectives]
     splits, of = (CONFIRM, TEST), {split: choices.values(choices.objectives) for split in (CONFIRM, TEST)}
     cells = {(split, name): own for split in splits for name, own in (slices or {}).items()}
     draws = dict.fromkeys(splits, choices.draws)

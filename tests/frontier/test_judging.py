@@ -187,6 +187,6 @@ def test_a_guard_may_name_the_segments_that_count_and_says_what_it_cannot_judge(
     assert judged(choices, guard={"segments": {"max_loss": 0.02}})[1] == ["current"]
     judge, passing = judged(choices, guard={"segments": {"max_loss": 0.02, "of": ["scenario"]}})
     assert passing == ["current", "7"]
-    assert judge.untold == ("scenario=3",)
+    assert judge.segments[0].untold == ["scenario=3"]
     with pytest.raises(UserError, match=r"guard.segments.of: unknown segment 'page'"):
         judged(choices, guard={"segments": {"max_loss": 0.02, "of": ["page"]}})

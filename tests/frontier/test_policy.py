@@ -35,6 +35,10 @@ ROWS = {
 }
 
 
+def heads_of(points, objectives):
+    return head_choices(frontier([], objectives, baselines=points), points)
+
+
 def choose(choices, **policy):
     return pick(choices, [], Policy.model_validate(policy))
 
@@ -130,6 +134,8 @@ def test_what_cannot_be_deployed_and_is_ahead_is_said_first():
     )
     assert found.short.endswith("; ahead by score, but not deployable: trees.")
     assert choose(made(rows, noise=0.001), deployable=False).point == "trees"
+    more = choose(made(rows | {"ensemble": (0.115, 0.59), "trees b": (0.11, 0.57)}, noise=0.001))
+    assert more.short.endswith("; ahead by score, but not deployable: trees and ensemble."), "the best one first"
 
 
 def test_a_pick_that_other_draws_would_not_make_names_the_others():
@@ -219,7 +225,7 @@ def run(trial):
 
 def test_heads_are_chosen_among_with_baselines_and_the_single_task_models_as_current(run, objectives):
     every = points_of_run(*run, objectives)
-    choices = head_choices(every, objectives)
+    choices = heads_of(every, objectives)
     assert choices.table["point"].tolist() == ["0", "1", "2", "single_task", "trees"]
     assert (choices.current, choices.served, choices.draws.shape) == (3, False, (1000, 5, 2))
     assert choices.table["on_front"].tolist() == [False, False, False, False, True]
@@ -231,13 +237,13 @@ def test_heads_are_chosen_among_with_baselines_and_the_single_task_models_as_cur
 
 def test_a_pick_reads_validation_and_confirmation_rows_where_all_were_measured_on_both(run, objectives):
     every = points_of_run(*run, objectives)
-    both = head_choices(every, objectives)
+    both = heads_of(every, objectives)
     values, names = both.values(both.objectives), list(both.objectives)
     assert values == pytest.approx(estimates(every, objectives) + 0.005)  # the toys have .01 more on validation
     assert both.draws.mean(axis=0) == pytest.approx(values, abs=2e-3)
     unseen = [replace(one, metrics={key: value for key, value in one.metrics.items() if key != f"valid/{names[0]}"})
               for one in every[-1].replicates]  # fmt: skip
-    found = head_choices([*every[:-1], replace(every[-1], replicates=tuple(unseen))], objectives)
+    found = heads_of([*every[:-1], replace(every[-1], replicates=tuple(unseen))], objectives)
     assert found.values(names[:1]) == pytest.approx(estimates(every, objectives)[:, :1])
     assert found.values(names[1:]) == pytest.approx(values[:, 1:])
 
@@ -245,18 +251,18 @@ def test_a_pick_reads_validation_and_confirmation_rows_where_all_were_measured_o
 def test_what_was_not_confirmed_is_chosen_by_what_the_search_saw(trial, failed, objectives):
     records = [trial(0, 0.7, 0.8), trial(1, 0.72, 0.79), trial(2, 0.69, 0.7), failed(3)]
     front = frontier(records, objectives)
-    choices = head_choices(front.points, objectives)
+    choices = head_choices(front, front.points)
     found = pick(choices, front.points, Policy())
     assert (found.point, choices.current, found.stability.holds) == ("1", None, None)
     assert "It has click.auc 0.72, like.auc 0.79." in found.sentence
     assert "The guard could not judge click.auc, like.auc: there is no current point." in found.reason
     with pytest.raises(UserError, match="nothing to pick from: no trial has completed"):
-        pick(head_choices([], objectives), [], Policy())
+        pick(head_choices(frontier([], objectives), []), [], Policy())
 
 
 def test_no_test_value_influences_a_pick(run, objectives):
     both = [points_of_run(*each, objectives) for each in (run, [[_test_replaced(one) for one in part] for part in run])]
-    found = [pick(head_choices(every, objectives), every, Policy()) for every in both]
+    found = [pick(heads_of(every, objectives), every, Policy()) for every in both]
     told = [json.dumps(each.to_json()) for each in found]
     assert told[0] == told[1]
     assert "test" not in told[0]
@@ -307,8 +313,8 @@ def test_serving_points_have_the_costs_and_heads_of_their_points(run, objectives
     assert choices.objectives == (CLICK, LIKE)
     assert choices.table["click.auc"].tolist()[:3] == [0.725, 0.725, 0.73]
     assert choices.table["size"].tolist() == [10.0, 10.0, 10.0, np.inf]
-    assert choices.directions["cost/parameters"] == "minimize"
-    assert {"click.auc", "cost/parameters", CLICK} <= set(choices.metrics)
+    assert choices.sign("cost/parameters") == -1
+    choices.check("click.auc", "guard.at_least", directed=True)
 
 
 # Files and options
@@ -400,6 +406,7 @@ def test_names_are_checked_before_a_search():
         ((LIKE, {f"{LIKE}[country=US]": 0.1}, {}), "--at-least: unknown outcome of a segment"),
         ((CLICK, {}, {"cost/size": 5.0}), "--at-most: unknown metric 'cost/size'"),
         ((CLICK, {"like": 0.1}, {}), "--at-least: expected an outcome such as like.ndcg@5,"),
+        ((CLICK, {"like.recall@2.5%": 0.1}, {}), "--at-least: 'like.recall@2.5%' is not among this run's outcomes"),
     ],
 )
 def test_a_metric_that_is_not_known_is_said_with_the_option_that_named_it(asked, says):

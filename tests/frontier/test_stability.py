@@ -28,9 +28,7 @@ def test_the_grid_is_even_over_the_simplex(objectives):
 def test_of_two_points_each_wins_where_its_outcome_weighs_more():
     found = picked(made({"0": (0.7, 0.8), "1": (0.8, 0.7), "current": (0.6, 0.6)})).stability
     assert {each.point: each.share for each in found.points} == {"0": 11 / 21, "1": 10 / 21}  # a tie to the upper row
-    for weights, winner in zip(found.weights, found.winners, strict=True):
-        assert found.points[winner].point == ("1" if weights[0] > 0.5 else "0")
-    assert (found.holds, found.sure, found.points[0].by_rule) == (None, None, None)
+    assert (found.holds, found.points[0].by_rule) == (None, None)
 
 
 def test_how_often_a_point_comes_first_is_the_closed_form():

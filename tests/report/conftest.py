@@ -205,7 +205,7 @@ def view_of(records: Sequence[TrialRecord], objectives: Sequence[Objective], ser
     """A view; `served` is the number of served outcomes, 0 for a run with heads alone."""
     given: dict[str, Any] = {"title": "Census-Income (KDD)", "dataset": "census-income", "run": "quick-7"}
     heads, front, pick = frontier(records, objectives), None, None
-    choices, verdict = head_choices(heads.points, objectives), unserved("nothing was confirmed")
+    choices, verdict = head_choices(heads, heads.points), unserved("nothing was confirmed")
     given["about"] = "census-income, 99,762 rows of test, suite quick"
     given["made"] = {
         "fingerprint": "b3:9f2c61d0a7e4",

@@ -128,7 +128,7 @@ def test_points_are_confirmed_as_long_as_they_were_trained_and_picked_so(tmp_pat
         assert [each.replicate for each in point.replicates] == [1, 2]
         assert [each.seed for each in point.replicates] == [derive(7, "replicate", k) for k in (1, 2)]
         assert {each.until for each in point.replicates} == {point.until}
-    choices = head_choices(front.points, OBJECTIVES)
+    choices = head_choices(front, front.points)
     picked = pick(choices, front.points, Policy())
     assert picked.point in ids(on_front(front))
     shorter = max((p for p in compared if p.until), key=lambda point: estimate(point, "like.auc"))

@@ -27,7 +27,7 @@ def put(section, found):
 
 def found_in(records, objectives=OBJECTIVES, **more):
     front = frontier(records, objectives)
-    return result(front, pick(head_choices(front.points, objectives), front.points, Policy()), **more)
+    return result(front, pick(head_choices(front, front.points), front.points, Policy()), **more)
 
 
 def result(front, chosen, folder=Path("nowhere"), picture="", kind="unknown", sentence="Cannot tell.", served=None):

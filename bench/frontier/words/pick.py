@@ -9,7 +9,8 @@ import numpy as np
 
 from bench.errors import listed
 from bench.frontier.choices import Choices
-from bench.frontier.judging import Judge, Limit
+from bench.frontier.judging import Judge
+from bench.frontier.limits import Bound
 from bench.frontier.policy import PICK_RULES
 from bench.frontier.stability import ENOUGH, Stability
 from bench.frontier.words.verdict import named
@@ -69,7 +70,7 @@ class Told:
         if self.chosen == self.choices.current:
             return self._keep()
         sure = "" if holds is None else f"; it holds in {holds:.0%} of retrainings"
-        names = dict.fromkeys(str(self.choices.table["name"].iloc[row]) for row in self.ahead)
+        names = dict.fromkeys(self.choices.of("name", row) for row in self.ahead)
         more = f"; ahead by score, but not deployable: {listed(list(names))}" if names else ""
         against, told = self._gains()
         gains = f", against {against}: {told}" if against else f" with {told}"
@@ -82,7 +83,7 @@ class Told:
     @property
     def reason(self) -> str:
         """The sentence, then the guard's part and how often nothing dominates the pick."""
-        chance = float(self.choices.table["p_nondominated"].iloc[self.chosen])
+        chance = float(self.choices.of("p_nondominated", self.chosen))
         sure = "" if np.isnan(chance) else f"P(non-dominated) is {chance:.2f}."
         return " ".join(filter(None, [self.sentence, self._guarded(), sure]))
 
@@ -98,12 +99,8 @@ class Told:
         weights = dict(zip(judge.scored, judge.terms.weights, strict=True)) if policy.weights else {}
         names = listed([f"{name} ({weights[name]:.0%})" if name in weights else name for name in judge.scored])
         words = PICK_RULES[policy.rule].because.format(names=names)
-        kept = [self._bound(limit) for limit in judge.limits if limit.written is not None]
+        kept = [str(limit) for limit in judge.limits if isinstance(limit, Bound) and limit.keyed]
         return f"{words}{f' with {listed(kept)}' if kept else ''}"
-
-    def _bound(self, limit: Limit) -> str:
-        bound = limit.written if isinstance(limit.written, str) else f"{limit.written:g}"
-        return f"{limit.name} at {'least' if limit.floor else 'most'} {bound}"
 
     def _gains(self) -> tuple[str, str]:
         """The current point, and differences from it in the objectives and in what the rule scores, with intervals;
@@ -113,21 +110,16 @@ class Told:
         if choices.current is None:
             own = zip(names, values[self.chosen], strict=True)
             return "", ", ".join(f"{name} {value:.5g}" for name, value in own)
-        gains = choices.gains(names, values)[self.chosen]
-        ends = np.repeat(gains[None], 2, axis=0)
-        if len(choices.draws):
-            drawn = choices.gains(names, choices.posterior(names))[:, self.chosen]
-            ends = np.quantile(drawn, ENDS, axis=0)
-        parts = []
-        now = values[choices.current]
-        for name, gain, base, value, *both in zip(names, gains, now, values[self.chosen], *ends, strict=True):
-            if base == 0 and not choices.in_thousandths(name):  # of which nothing is a per cent
-                parts.append(f"{name} {value:.3g} (current: 0)")
-                continue
-            low, high = sorted(both, key=lambda end: end * choices.sign(name))
-            sure = f" ({difference(choices, name, low)} to {difference(choices, name, high)})" if low != high else ""
-            parts.append(f"{name} {difference(choices, name, gain)}{sure}")
-        return str(choices.table["name"].iloc[choices.current]), ", ".join(parts)
+        gains, now = choices.gains(names, values)[self.chosen], values[choices.current]
+        drawn = choices.gains(names, choices.posterior(names))[:, self.chosen]
+        ends = np.quantile(drawn, ENDS, axis=0) if len(drawn) else ()
+        parts = [
+            f"{name} {value:.3g} (current: 0)"  # of which nothing is a per cent
+            if base == 0 and not choices.in_thousandths(name)
+            else f"{name} {difference(choices, name, *gain)}"
+            for name, value, base, *gain in zip(names, values[self.chosen], now, gains, *ends, strict=True)
+        ]
+        return str(choices.of("name", choices.current)), ", ".join(parts)
 
     def _doubt(self) -> str:
         """How often the pick holds; where that is seldom, what else comes first."""
@@ -136,14 +128,14 @@ class Told:
             return ""
         if holds >= ENOUGH:
             return f"It holds in {holds:.0%} of retrainings."
-        own, keeps = self.choices.table["point"].iloc[self.chosen], self.stability.keeps or 0.0
-        others = [each for each in self.stability.points if each.point != own and (each.by_rule or 0.0) >= 0.01]
+        own, keeps = self.choices.of("point", self.chosen), self.stability.keeps or 0.0
+        by_rule = {each.point: each.by_rule or 0.0 for each in self.stability.points}
+        others = [each for each in self.stability.points if each.point != own and by_rule[each.point] >= 0.01]
         names = [f"{each.name}{f' ({each.architecture})' if each.point[0].isdigit() else ''} in {each.by_rule:.0%}"
                  for each in others[:RIVALS]]  # fmt: skip
         broken = f", and breaks a limit in {1 - keeps:.0%}" if keeps < 1 else ""
-        mine = next((each.by_rule for each in self.stability.points if each.point == own), None)
-        if mine and self.choices.served:
-            broken += f"; with some weights this model comes first in {mine:.0%}"
+        if by_rule[own] and self.choices.served:
+            broken += f"; with some weights this model comes first in {by_rule[own]:.0%}"
         instead = f" First instead: {listed(names)}." if names else ""
         return f"Unsure: it holds in only {holds:.0%} of retrainings{broken}.{instead}"
 
@@ -159,51 +151,43 @@ class Told:
         return f"Ahead of the pick by score, but not deployable: {'; '.join(sentences)}." if sentences else ""
 
     def _simpler(self) -> str:
-        if not self.as_good:
-            return ""
-        names = [called(self.choices, row) + self._size(row) for row in self.as_good]
+        sizes = {row: self.choices.of("size", row) for row in self.as_good}
+        names = [called(self.choices, row) + (f" of {size:,.0f} parameters" if np.isfinite(size) else "")
+                 for row, size in sizes.items()]  # fmt: skip
         per = f"{MARGIN:.1%} in every outcome" if self.choices.served else f"{MARGIN / 10:g} in every objective"
         verb = "is" if len(names) == 1 else "are"
-        return f"As good within noise (and within {per}) {verb} {listed(names)}."
-
-    def _size(self, row: int) -> str:
-        size = self.choices.table["size"].iloc[row]
-        return f" of {size:,.0f} parameters" if np.isfinite(size) else ""
+        return f"As good within noise (and within {per}) {verb} {listed(names)}." if names else ""
 
     def _guarded(self) -> str:
         """What the guard allowed, how much it excluded, and what it could not judge."""
-        judge, guard, parts = self.judge, self.judge.policy.guard, []
-        for limit in judge.limits:
-            if limit.written is not None:
-                parts.append(self._bound(limit))
-            elif limit.errors is not None:
-                parts.append(f"{limit.name} at most {limit.count:g} standard errors behind current")
-            else:
-                side = "least" if limit.floor else "most"
-                sure = f" with {guard.confidence:.0%} confidence" if limit.sure is not None else ""
-                parts.append(f"{limit.name} at {side} {100 * limit.bound:.4g}% of current{sure}")
-        if guard.p_nondominated is not None:
-            parts.append(f"P(non-dominated) at least {guard.p_nondominated:g}")
-        if guard.segments is not None:
-            of = f" of {listed(list(guard.segments.of))}" if guard.segments.of else ""
-            parts.append(f"no segment{of} that loses more than allowed")
+        judge, parts = self.judge, [str(limit) for limit in (*self.judge.limits, *self.judge.segments)]
         if parts and judge.unsure:
-            parts.append(f"by their means, as nothing keeps them with {guard.confidence:.0%} confidence")
+            parts.append(f"by their means, as nothing keeps them with {judge.policy.guard.confidence:.0%} confidence")
         gone = int((~judge.passing).sum())
         sentences = [f"The guard ({'; '.join(parts)}) excluded {gone} of {len(self.choices)} choices."] if parts else []
         for why in dict.fromkeys(judge.unjudged.values()):
             names = ", ".join(name for name, each in judge.unjudged.items() if each == why)
             sentences.append(f"The guard could not judge {names}: {why}.")
-        if judge.untold:
-            names = listed(list(judge.untold))
+        for names in (listed(each.untold) for each in judge.segments if each.untold):
             sentences.append(f"The guard could not judge every outcome in {names}: too few positives.")
         return " ".join(sentences)
 
 
-def difference(choices: Choices, name: str, gain: float) -> str:
-    """A gain in words: per cent of current, signed as the value moves; of a head's metric in its own unit."""
-    moved = gain * choices.sign(name)
-    if choices.in_thousandths(name):
-        return f"{moved / 10 + 0.0:+.4f}"
+def difference(choices: Choices, name: str, gain: float, *ends: float) -> str:
+    """A gain in words, with the ends of its interval if they differ: per cent of current, signed as the value moves; of
+    a head's metric in its own unit."""
+    low, *_, high = sorted(end * choices.sign(name) for end in ends or (gain, gain))
+    own = choices.in_thousandths(name)
+    told, *interval = (
+        _thousandths(each) if own else _per_cent(each) for each in (gain * choices.sign(name), low, high)
+    )
+    return f"{told} ({' to '.join(interval)})" if low != high else told
+
+
+def _thousandths(moved: float) -> str:
+    return f"{moved / 10 + 0.0:+.4f}"
+
+
+def _per_cent(moved: float) -> str:
     moved = round(moved, 6) + 0.0
     return f"{100 * moved:+.2g}%" if abs(moved) < 0.1 else f"{100 * moved:+.0f}%"

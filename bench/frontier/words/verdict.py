@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -65,48 +64,37 @@ def same(served: Served, row: int) -> str:
     return f"The pick, {described(served, row)}, ranks exactly alike."
 
 
-def unsure(what: str, *why: str) -> tuple[str, ...]:
-    """That nobody can tell, and why."""
-    return f"Cannot tell whether to switch to {what}.", *why
+def untested(what: str, against: str, changes: Changes) -> tuple[str, ...]:
+    """That nobody can tell, as nothing is known of seeds."""
+    has = f"Against {against} it has {effects_of(changes)}, after one training each: no intervals are known."
+    return f"Cannot tell whether to switch to {what}.", has
 
 
-def untested(against: str, changes: Changes) -> str:
-    """What a point has over the current one, where nothing is known of seeds."""
-    return f"Against {against} it has {effects_of(changes)}, after one training each: no intervals are known."
+def unsure(what: str, against: str, changes: Changes) -> tuple[str, ...]:
+    """That nobody can tell."""
+    return f"Cannot tell whether to switch to {what}.", f"Against {against} it has {effects_of(changes)}.", SURE
 
 
-def has(against: str, changes: Changes) -> tuple[str, str]:
-    """What a point has over the current one."""
-    return f"Against {against} it has {effects_of(changes)}.", SURE
-
-
-def unchanged(what: str) -> str:
+def unchanged(what: str, against: str, changes: Changes) -> tuple[str, ...]:
     """That switching changes too little to matter."""
-    return f"No outcome changes by more than {MARGIN:.1%} with {what}."
+    has = f"Against {against} it has {effects_of(changes)}."
+    return kept(against, f"No outcome changes by more than {MARGIN:.1%} with {what}.", has, SURE)
 
 
-def costs(what: str, changes: Changes) -> str:
+def costs(what: str, against: str, changes: Changes) -> tuple[str, ...]:
     """That switching costs, and shows no gain."""
     lost, rest = (effects_of({name: each for name, each in changes.items() if each.lost == is_lost})
                   for is_lost in (True, False))  # fmt: skip
-    return f"Switching to {what} costs {lost}, and no gain is shown{f': {rest}' if rest else ''}."
+    rest = f": {rest}" if rest else ""
+    return kept(against, f"Switching to {what} costs {lost}, and no gain is shown{rest}.", SURE)
 
 
-@dataclass(frozen=True)
-class Needed:
-    """Replicates of each point, or times as many rows of test, that would show a gain; None where neither would."""
-
-    replicates: int | None = None
-    rows: int | None = None
-
-
-def enough(needed: Needed) -> str:
+def enough(replicates: int | None, rows: int | None) -> str:
     """A way to show the largest gain that is seen, or nothing."""
-    if needed.replicates:
-        return f"About {needed.replicates} replicates of each point would show such a gain."
-    if needed.rows:
-        return f"About {needed.rows} times as many rows of test would show such a gain; more replicates would not."
-    return ""
+    if replicates:
+        return f"About {replicates} replicates of each point would show such a gain."
+    more = f"About {rows} times as many rows of test would show such a gain; more replicates would not."
+    return more if rows else ""
 
 
 def not_worth(what: str, worth: Effect) -> str:
@@ -173,14 +161,10 @@ def _in_every_outcome(gain: Effect) -> str:
     return "equal in all outcomes" if str(gain) == "+0.0% (+0.0 to +0.0)" else f"at least {gain} in every outcome"
 
 
-def without_trees(answer: str) -> str:
-    """The answer among networks, where boosted trees are ahead of all of them."""
-    return f"Boosted trees are ahead of every network; without them: {answer[0].lower()}{answer[1:]}"
-
-
-def trees(ahead: Changes) -> str:
-    """How far boosted trees are ahead."""
-    return f"Trees are ahead of the networks by {effects_of(ahead)}, each at equal other outcomes."
+def trees(answer: str, ahead: Changes) -> tuple[str, str]:
+    """The answer among networks where boosted trees are ahead of all of them, and how far these are."""
+    far = f"Trees are ahead of the networks by {effects_of(ahead)}, each at equal other outcomes."
+    return f"Boosted trees are ahead of every network; without them: {answer[0].lower()}{answer[1:]}", far
 
 
 def holding(holds: float, others: Sequence[str]) -> str:
