@@ -13,6 +13,7 @@ import typer
 from bench.cli.options import Home, Json, Raw, names
 from bench.cli.output import TerminalProgress, print_json, print_table, say
 from bench.errors import UserError
+from bench.home import resolve_home, writable_home
 from bench.progress import duration
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ def datasets(
     from bench import content
     from bench.data import describe, load_card, prepared
     from bench.data.listing import card_schema, remove_stores
-    from bench.home import resolve_home
 
     if schema:
         print_json(card_schema())
@@ -42,8 +42,7 @@ def datasets(
         if json:
             print_json({"removed": freed})
             return
-        for store in freed:
-            say(f"removed {store['path']}, {store['size_mb']:,.1f} MB")
+        say(*(f"removed {store['path']}, {store['size_mb']:,.1f} MB" for store in freed))
         if not freed:
             say(f"nothing to remove: {dataset} is not prepared")
         return
@@ -80,7 +79,6 @@ def prepare_command(
 ) -> None:
     """Fetch and encode a data set; show its rows, positives and rates."""
     from bench.data import load_card, prepare
-    from bench.home import writable_home
 
     store = prepare(load_card(dataset), writable_home(home), raw, TerminalProgress())
     if json:
@@ -103,9 +101,7 @@ def print_splits(store: Any) -> None:
 
 def _show_card(card: dict[str, Any]) -> None:
     say(f"{card['id']}: {card['title']}")
-    for key in ("licence", "citation", "homepage"):
-        if card.get(key):
-            say(f"{key}: {card[key]}")
+    say(*(f"{key}: {card[key]}" for key in ("licence", "citation", "homepage") if card.get(key)))
     print_table(
         ["task", "kind", "parent", "trained by default"],
         [[t["name"], t["kind"], t["parent"] or "-", "no" if t.get("optional") else "yes"] for t in card["tasks"]],
@@ -117,10 +113,8 @@ def _show_card(card: dict[str, Any]) -> None:
             for name, column in card["columns"].items()
         ],
     )
-    for sentence in card["explained"]:
-        say(f"- {sentence}")
-    for source in card["sources"]:
-        say(f"source: {source['from']}")
+    say(*(f"- {sentence}" for sentence in card["explained"]))
+    say(*(f"source: {source['from']}" for source in card["sources"]))
     if card["variants"]:
         say(f"variants: {', '.join(card['id'] + '@' + variant for variant in card['variants'])}")
 
@@ -233,9 +227,7 @@ def _show_draft(draft: Draft) -> None:
         counts = [int(sums[name][0]) if label.binary else None for _, sums in draft.split.counts.values()]
         tasks.append([name, label.rule.parent or "-", label.mean, *counts])
     print_table(["task", "parent", "mean", *(f"positive in {name}" for name in draft.split.counts)], tasks)
-    for name, label in draft.labels.items():
-        for note in label.notes:
-            say(f"{name}: {note}")
+    say(*(f"{name}: {note}" for name, label in draft.labels.items() for note in label.notes))
     say(" ".join(draft.split.why))
     if draft.proposals:
         say(f"more is proposed as comments on the card: {', '.join(proposal.name for proposal in draft.proposals)}")

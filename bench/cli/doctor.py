@@ -59,8 +59,7 @@ def doctor(json: Json = False, home: Home = None) -> None:
         [[key, value if isinstance(value, str) else f"{value:.4g}"] for key, value in facts.items()],
     )
     print_table(["library", "version"], found.items())
-    if entries:
-        print_table(["entry", "plug-in"], entries.items())
+    print_table(["entry", "plug-in"], entries.items())
     say("nothing is missing" if not problems else "\n".join(f"problem: {problem}" for problem in problems))
 
 

@@ -70,11 +70,9 @@ def _show_status(found: dict[str, dict[str, Any]]) -> None:
     failures = [
         [dataset, f["trial"], f["kind"], f["reason"]] for dataset, part in found.items() for f in part["failures"]
     ]
-    if failures:
-        print_table(["data set", "trial", "kind", "reason"], failures, "failed")
+    print_table(["data set", "trial", "kind", "reason"], failures, "failed")
     for dataset, part in found.items():
-        for branch, reason in part["left_out"].items():
-            say(f"{dataset}: left out: {branch}: {reason}")
+        say(*(f"{dataset}: left out: {branch}: {reason}" for branch, reason in part["left_out"].items()))
         if part["search"]:
             _show_search(dataset, part["search"])
 
@@ -101,16 +99,12 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
     used.append(f"{search['share']:.0%} of the budget")
     if search["left"]:
         used.append(f"about {duration(search['left'])} left")
-    say("; ".join(used))
-    if search["ended"]:
-        say(search["ended"])
-    if search["begun"]:
-        now = time.time()
-        begun = [
-            [job["trial"], job["sharing"], job["to"], f"{duration(max(0.0, now - job['since']))} ago"]
-            for job in search["begun"]
-        ]
-        print_table(["trial", "sharing", "to samples", "begun"], begun, "running, or interrupted")
+    say("; ".join(used), search["ended"])
+    begun = [
+        [job["trial"], job["sharing"], job["to"], f"{duration(max(0.0, time.time() - job['since']))} ago"]
+        for job in search["begun"]
+    ]
+    print_table(["trial", "sharing", "to samples", "begun"], begun, "running, or interrupted")
     if search["failures"]:
         say("failed: " + ", ".join(f"{count} {kind}" for kind, count in search["failures"].items()))
 
@@ -220,8 +214,7 @@ def pick_command(
     for result in results:
         if result.pick is not None:  # else the sentence below has the reason
             say(result.verdict.sentence)
-        if result.incomplete:
-            say(result.incomplete)
+        say(result.incomplete)
         show_pick(result, full)
 
 
@@ -311,9 +304,8 @@ def _numbered(result: DatasetResult, trial: int) -> Point:
 
 def _show(dataset: str, document: dict[str, Any]) -> None:
     length = "" if document["samples"] is None else f", stopped after {document['samples']:,} samples"
-    say(f"trial {document['trial']} on {dataset}: {document['architecture']}, {document['balancing']}{length}")
-    for sentence in document["sentences"]:
-        say(sentence)
+    model = f"{document['architecture']}, {document['balancing']}{length}"
+    say(f"trial {document['trial']} on {dataset}: {model}", *document["sentences"])
     if document["diagnosis"]:
         _show_measured(document["diagnosis"])
 
@@ -325,31 +317,26 @@ def _show_measured(diagnosis: dict[str, Any]) -> None:
         for pair in diagnosis["pairs"]
         for block, angle in pair["blocks"].items()
     ]
-    if angles:
-        print_table(["tasks", "block", "mean cosine", "below 0", "probes"], angles, f"gradients: {probes}")
+    print_table(["tasks", "block", "mean cosine", "below 0", "probes"], angles, f"gradients: {probes}")
     norms = [
         [task, block, of["norm"][block], of["weight"], of["pull"][block], of["loss"], of["loss_over_base"]]
         for task, of in diagnosis["tasks"].items()
         for block in of["norm"]
     ]
-    if norms:
-        headers = ["task", "block", "norm", "weight", "weight x norm", "loss", "loss / base rate's"]
-        print_table(headers, norms, f"sizes: {probes}")
+    headers = ["task", "block", "norm", "weight", "weight x norm", "loss", "loss / base rate's"]
+    print_table(headers, norms, f"sizes: {probes}")
     course = [
         [name, *(of[key] for key in ("best", "best_samples", "lost"))] for name, of in diagnosis["course"].items()
     ]
-    if course:
-        print_table(["objective", "best", "after samples", "lost since"], course, "course")
+    print_table(["objective", "best", "after samples", "lost since"], course, "course")
     gates = [
         [name, task, _percent(gate["share"][at]), gate["entropy"][at], "yes" if gate["collapsed"][at] else "no"]
         for name, gate in diagnosis["experts"]["gates"].items()
         for at, task in enumerate(gate["of"])
     ]
-    if gates:
-        print_table(["gate", "of", "share of each expert", "entropy", "collapsed"], gates, "experts")
+    print_table(["gate", "of", "share of each expert", "entropy", "collapsed"], gates, "experts")
     units = [[name, _percent(of["dead"]), sum(of["silent"])] for name, of in diagnosis["experts"]["units"].items()]
-    if units:
-        print_table(["hidden units", "dead, in each expert", "experts silent"], units)
+    print_table(["hidden units", "dead, in each expert", "experts silent"], units)
 
 
 def _percent(shares: Iterable[float | None]) -> str:

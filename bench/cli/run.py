@@ -27,6 +27,7 @@ from bench.cli.options import (
 )
 from bench.cli.output import TerminalProgress, print_json, print_table, say
 from bench.errors import UserError
+from bench.home import shown, writable_home
 from bench.interrupts import interrupted_once
 
 if TYPE_CHECKING:
@@ -82,7 +83,6 @@ def run(
     home: Home = None,
 ) -> None:
     """Search a suite's trade-off frontier, confirm it, and pick a configuration."""
-    from bench.home import writable_home
     from bench.run.create import create
     from bench.suite import load_suite
 
@@ -134,7 +134,6 @@ def run(
 def _design(
     suite: str, parts: list[str], only: str | None, raw: Path | None, workers: int, home: Path | None, json: bool
 ) -> None:
-    from bench.home import writable_home
     from bench.reference.execute import run_design
 
     with interrupted_once(), redirect_stdout(sys.stderr):
@@ -194,10 +193,8 @@ def _execute(run: Run, full: bool, json: bool) -> None:
     """Carries out a run. The end is short: the verdict, the page, and one command to go on with."""
     from bench.cli.fronts import show_front, show_pick
     from bench.cli.results import frontier_document, show_tracking
-    from bench.home import shown
-    from bench.run.commands import next_step, run_argument
     from bench.run.execute import execute
-    from bench.run.page import page_path
+    from bench.run.page import next_step, page_path, run_argument
 
     try:
         # Ray says on stdout what happens to machines; there belongs nothing but results.
@@ -217,8 +214,7 @@ def _execute(run: Run, full: bool, json: bool) -> None:
             show_pick(result, full=True)
         else:
             say(f"{result.run.key}: {result.verdict.sentence}" if len(results) > 1 else result.verdict.sentence)
-            for more in filter(None, (result.incomplete, result.serving.note)):
-                say(more)
+            say(result.incomplete, result.serving.note)
     if full:
         show_tracking(run)
     say(f"page: {shown(page_path(run))}", whole=True)
@@ -246,7 +242,6 @@ def train(
     where, dotted = str(config) if config else "--set", configuration(config, set_)  # before torch is loaded
     from bench import plugins
     from bench.data import load_card, prepare
-    from bench.home import writable_home
     from bench.machine import cores
     from bench.objectives import key_on, parse, primary
     from bench.records import Job
@@ -317,9 +312,18 @@ def train(
     parameters = int(result.metrics["cost/parameters"])
     if json:
         speed = {key: result.speed[key] for key in ("train_samples_per_s", "eval_samples_per_s")}
-        document = {"dataset": card.key, "architecture": chosen.architecture, "seed": seed, "config": result.config}
-        document |= {"metrics": result.metrics, "speed": speed, "peak_rss_mb": result.speed["peak_rss_mb"]}
-        document |= {"parameters": parameters, "curve": result.curve, "diagnosis": result.diagnosis}
+        document = {
+            "dataset": card.key,
+            "architecture": chosen.architecture,
+            "seed": seed,
+            "config": result.config,
+            "metrics": result.metrics,
+            "speed": speed,
+            "peak_rss_mb": result.speed["peak_rss_mb"],
+            "parameters": parameters,
+            "curve": result.curve,
+            "diagnosis": result.diagnosis,
+        }
         print_json(document | ({"profile": profiled.to_json()} if profiled else {}))
         return
     measured = sorted({key.split("/", 1)[1] for key in result.metrics if not key.startswith("cost/")})

@@ -13,6 +13,7 @@ import typer
 from bench.cli.options import Home, Json
 from bench.cli.output import print_json, print_table, say
 from bench.errors import UserError
+from bench.home import resolve_home, shown
 from bench.rows import NAMES
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ def compare(
     home: Home = None,
 ) -> None:
     """Compare families of points within or across runs: by how much, and how sure that is."""
-    from bench.home import resolve_home
     from bench.run.comparing import compare_runs, write_comparison
     from bench.run.folder import Run
 
@@ -55,8 +55,7 @@ def compare(
         rows = zip(found.ranking.names, found.ranking.ranks, strict=True)
         print_table([found.by, "mean rank"], rows, f"ranks by hypervolume over {found.ranking.datasets} data sets")
         say(found.ranking.sentence)
-    for note in found.notes:
-        say(note)
+    say(*found.notes)
     if out is not None:
         say(f"written: {out}", whole=True)
 
@@ -67,19 +66,15 @@ def _show(group: Group, found: Compared) -> None:
 
     compared, on = group.comparison, NAMES[found.split]
     say(f"{group.dataset}, {on}: does any gradient method lie beyond the front of static weights?")
-    say(group.answer.sentence)
-    if group.reason:
-        say(group.reason)
-    else:
+    say(group.answer.sentence, group.reason)
+    if not group.reason:
         print_table([found.by, *FAMILY_HEADS], family_rows(compared), f"families on {group.dataset}, {on}")
-    if compared.tests:
-        title = f"tests on {on}, {LEVEL:.0%} intervals; in a metric each family stands for the average of its "
-        shown = [texts_of(row) for row in compared.tests[:MOST_ROWS]]
-        print_table(TEST_HEADS, shown, f"{title}{compared.members} best confirmed trials")
+    title = f"tests on {on}, {LEVEL:.0%} intervals; in a metric each family stands for the average of its "
+    tests = [texts_of(row) for row in compared.tests[:MOST_ROWS]]
+    print_table(TEST_HEADS, tests, f"{title}{compared.members} best confirmed trials")
     if (more := len(compared.tests) - MOST_ROWS) > 0:
         say(f"and {more} more rows: --out FILE.html or FILE.csv has them")
-    for note in compared.notes:
-        say(note)
+    say(*compared.notes)
     if group.unconfirmed:
         say(f"without a confirmed point: {', '.join(group.unconfirmed)}")
 
@@ -92,7 +87,6 @@ def board(
     home: Home = None,
 ) -> None:
     """Show all runs of this home on one page, newest first, their fronts side by side."""
-    from bench.home import resolve_home
     from bench.run.board import write_board
 
     at = resolve_home(home)
@@ -184,7 +178,6 @@ def publish(
     home: Home = None,
 ) -> None:
     """Add the trainings at home to a suite's published table, and answer its questions."""
-    from bench.home import resolve_home, shown
     from bench.reference.publish import publish as add
 
     found = add(resolve_home(home), suite, runs or (), table, page)

@@ -61,8 +61,8 @@ def spaces(
 def _show(found: dict[str, Any]) -> None:
     say(f"{found['name']}: {found['title']}")
     say(f"{found['size']['text']}, for the tasks {', '.join(found['tasks'])}")
-    for switch, branches in found["branches"].items():
-        say(f"{switch}: {', '.join(branches)}; by default {found['defaults'].get(switch, branches[0])}")
+    defaults = {switch: branches[0] for switch, branches in found["branches"].items()} | found["defaults"]
+    say(*(f"{of}: {', '.join(branches)}; by default {defaults[of]}" for of, branches in found["branches"].items()))
     rows = [
         [row["name"], _when(row["when"]), _range(row), row["default"]]
         for row in found["parameters"]
@@ -71,8 +71,7 @@ def _show(found: dict[str, Any]) -> None:
     print_table(["parameter", "where", "values", "default"], rows)
     if found["fixed"]:
         say("fixed: " + ", ".join(f"{name} = {value}" for name, value in found["fixed"].items()))
-    for branch, reason in found["left_out"].items():
-        say(f"left out: {branch}: {reason}")
+    say(*(f"left out: {branch}: {reason}" for branch, reason in found["left_out"].items()))
 
 
 def _when(when: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ import pytest
 from bench.errors import UserError
 from bench.run import deploy
 from bench.run.deploy import check_name, deploying
-from bench.run.plan import plan
+from bench.run.deployment import deployment_of
 from bench.tracking.registry import DATASET, TASKS, Registry
 
 CODE = """
@@ -111,4 +111,4 @@ def test_what_a_killed_one_leaves(tmp_path: Path, number: signal.Signals) -> Non
 @pytest.mark.parametrize("name", ["кино", "", "a shop", "a/b", "x" * 300])
 def test_a_name_that_the_registry_cannot_have_is_refused_first(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=r"--name: expected at most 200 of a-z, A-Z, 0-9, '.', '_' and '-', found '"):
-        plan(tmp_path, "nothing", None, name, None)
+        deployment_of(tmp_path, "nothing", None, name, None)
