@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -126,7 +126,7 @@ def frontier_command(
     """Show whether to switch and the front that is served; with --heads that of heads; or of an MLflow experiment."""
     import pandas as pd
 
-    from bench.run.result import cells_of, result_of
+    from bench.run.result import cells_of, frontier_document, result_of
 
     if (run_ is None) == (experiment is None):
         raise UserError("expected a RUN or --experiment NAME, found " + ("neither" if run_ is None else "both"))
@@ -137,7 +137,7 @@ def frontier_command(
         return
     if tracking is not None or run_ is None:
         raise UserError("--tracking: expected --experiment NAME beside it; a run's front is read from its own storage")
-    results = [result_of(dataset_run) for dataset_run in opened(run_, home).datasets.values()]
+    results = [result_of(part) for part in opened(run_, home).datasets.values()]
     if csv is not None:
         table = pd.concat([cells_of(result).assign(dataset=result.run.key) for result in results], ignore_index=True)
         with atomic_path(csv.expanduser().resolve()) as temporary:
@@ -165,7 +165,7 @@ def report(
 
     run = opened(run_, home)
     page = page_path(run) if out is None else out.expanduser().resolve()
-    write_report([result_of(dataset_run) for dataset_run in run.datasets.values()], page, run.name)
+    write_report([result_of(part) for part in run.datasets.values()], page, run.name)
     print_json({"page": str(page)}) if json else say(str(page), whole=True)
 
 
@@ -188,8 +188,7 @@ def pick_command(
 ) -> None:
     """Choose a configuration and the weights that fuse its tasks, by a written policy or by what you ask for."""
     from bench.frontier.policy import read_bound, read_policy
-    from bench.run.picked import pick_document, write_pick
-    from bench.run.result import result_of, suite_policy
+    from bench.run.result import pick_document, result_of, suite_policy, write_pick
 
     floors = dict(read_bound("--at-least", each) for each in at_least or ())
     ceilings = dict(read_bound("--at-most", each) for each in at_most or ())
@@ -216,22 +215,6 @@ def pick_command(
             say(result.verdict.sentence)
         say(result.incomplete)
         show_pick(result, full)
-
-
-def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
-    """The documented shape for one data set; for several, one such document each under `datasets`."""
-    from bench.results.served.store import to_json
-    from bench.run.picked import pick_document
-
-    documents = {
-        result.run.key: {"verdict": result.verdict.to_json()}
-        | ({"served": to_json(result.serving.served) | {"readings": result.readings}} if result.serving.served else {})
-        | result.frontier.to_json()
-        | ({"incomplete": result.incomplete} if result.incomplete else {})
-        | {"pick": pick_document(result)}
-        for result in results
-    }
-    return next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
 
 
 def diagnose(

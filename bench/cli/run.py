@@ -192,9 +192,10 @@ def confirm(
 def _execute(run: Run, full: bool, json: bool) -> None:
     """Carries out a run. The end is short: the verdict, the page, and one command to go on with."""
     from bench.cli.fronts import show_front, show_pick
-    from bench.cli.results import frontier_document, show_tracking
+    from bench.cli.results import show_tracking
     from bench.run.execute import execute
     from bench.run.page import next_step, page_path, run_argument
+    from bench.run.result import frontier_document
 
     try:
         # Ray says on stdout what happens to machines; there belongs nothing but results.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -169,10 +169,7 @@ def _parts(cards: Mapping[str, tuple[Path, str]]) -> dict[str, Part]:
     """By data set. Each has a folder of its own, though two cards may be called the same."""
     parts: dict[str, Part] = {}
     for dataset, (file, variant) in cards.items():
-        name = slug(load_card(dataset).key)
-        taken = [part.folder for part in parts.values()]
-        numbered = (name if number == 1 else f"{name}-{number}" for number in count(1))
-        folder = next(each for each in numbered if each not in taken)
+        folder = _numbered(slug(load_card(dataset).key), [part.folder for part in parts.values()].__contains__)
         parts[dataset] = Part(folder=folder, variant=variant, beside=os.path.abspath(file.parent))
     return parts
 
@@ -280,7 +277,10 @@ def _folder(home: Path, name: str | None, called: str) -> Path:
     if name is not None:
         _check_name(home, name)
         return runs / name
-    called, number = called[:MOST_LETTERS].lstrip("-"), 1
-    while (folder := runs / (called if number == 1 else f"{called}-{number}")).exists():
-        number += 1
-    return folder
+    return runs / _numbered(called[:MOST_LETTERS].lstrip("-"), lambda each: (runs / each).exists())
+
+
+def _numbered(name: str, taken: Callable[[str], bool]) -> str:
+    """The first of `name`, `name-2`, `name-3`, .. that is not taken."""
+    every = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(each for each in every if not taken(each))

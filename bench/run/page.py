@@ -13,8 +13,7 @@ from bench.report.page import write_page
 from bench.report.view import View, with_verdict
 from bench.results.within import area_table
 from bench.run.folder import Run
-from bench.run.picked import pick_config_path, picked_network, recipe_of
-from bench.run.result import DatasetResult, picked_path
+from bench.run.result import DatasetResult, pick_config_path, picked_network, picked_path, recipe_of
 from bench.suite import EPOCHS
 
 
