@@ -10,6 +10,7 @@ import typer
 
 from bench import __version__, plugins
 from bench.cli import data, doctor, models, results, run, runs, suites
+from bench.cli.output import Answer, answered
 
 app = typer.Typer(
     name="seesaw",
@@ -39,7 +40,7 @@ def root(
     plugins.add(*map(plugins.PluginFile.read, plugin or ()))
 
 
-COMMANDS: dict[str, Callable[..., None]] = {
+COMMANDS: dict[str, Callable[..., Answer]] = {
     "datasets": data.datasets,
     "card": data.card,
     "prepare": data.prepare_command,
@@ -68,4 +69,4 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 """In the order of `seesaw --help`."""
 for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+    app.command(_name)(answered(_command))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.cli.output import print_json, print_table, say
+from bench.cli.output import Answer, print_table, say
 from bench.home import resolve_home
 from bench.rows import CONFIRM, NAMES, REPLICATED, SEARCH, TEST
 
@@ -173,7 +173,7 @@ def show_pick(result: DatasetResult, full: bool = False) -> None:
         print_table(headers, rows, f"how the pick changes, on {NAMES[result.frontier.split]}")
 
 
-def show_experiment(experiment: str, tracking: str | None, json: bool, home: Path | None) -> None:
+def experiment_front(experiment: str, tracking: str | None, home: Path | None) -> Answer:
     """The merged front of an experiment's runs; see `bench.tracking.reading.frontier_of`."""
     from bench.credentials import home_address
     from bench.report.text import count
@@ -184,10 +184,8 @@ def show_experiment(experiment: str, tracking: str | None, json: bool, home: Pat
         {"dataset": dataset, "fingerprint": fingerprint, "value": value}
         for (dataset, fingerprint), value in table.attrs["hypervolume"].items()
     ]
-    if json:
-        points = [{k: v for k, v in row.items() if v == v} for row in table.to_dict("records")]
-        print_json({"points": points, "hypervolumes": volumes, "notes": table.attrs["notes"]})
-        return
+    points = [{k: v for k, v in row.items() if v == v} for row in table.to_dict("records")]
+    yield {"points": points, "hypervolumes": volumes, "notes": table.attrs["notes"]}
     for of in volumes:
         front = table[(table["dataset"] == of["dataset"]) & (table["fingerprint"] == of["fingerprint"])]
         metrics = [name for name in front.dropna(axis=1, how="all") if str(name).split("/")[0] in REPLICATED]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.options import Home, Json, Model, Raw, Tracking, names
-from bench.cli.output import TerminalProgress, number, print_json, print_table, say
+from bench.cli.output import Answer, TerminalProgress, number, print_table, say
 from bench.errors import UserError
 from bench.home import resolve_home
 
@@ -41,7 +41,7 @@ def deploy(
     raw: Raw = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Train the picked configuration for production, package it, and register it in MLflow."""
     from bench.machine import cores
     from bench.production.engines import without_onnx
@@ -66,9 +66,7 @@ def deploy(
             moves = registry.moves(deployment.name, as_.value, "(new)")
         if not dry_run:
             registry.apply(deployment.name, moves)
-        if json:
-            print_json({"model": deployment.name, "tracking": uri, "moves": [vars(each) for each in moves]})
-            return
+        yield {"model": deployment.name, "tracking": uri, "moves": [vars(each) for each in moves]}
         if not (promote or rollback):
             say(f"the run's verdict: {deployment.result.verdict.told[0]}", deployment.pick.reason)
             say(f"would train {deployment.training}", f"would register the model at {uri}")
@@ -82,23 +80,19 @@ def deploy(
     with deploying(deployment):
         package = make_package(deployment, raw, force, threads or cores(), TerminalProgress(), onnx)
         number, moves = register(deployment, package, as_.value)
-    if json:
-        print_json(
-            {
-                "model": deployment.name,
-                "version": number,
-                "alias": as_.value,
-                "tracking": uri,
-                "package": str(package.folder),
-                "agreement": package.manifest.agreement,
-                "verdict": deployment.result.verdict.told[0],
-                "score": package.manifest.score.model_dump(mode="json"),
-                "outcomes": package.manifest.outcomes,
-                "moves": [vars(each) for each in moves],
-                "test": package.manifest.provenance["test"],
-            }
-        )
-        return
+    yield {
+        "model": deployment.name,
+        "version": number,
+        "alias": as_.value,
+        "tracking": uri,
+        "package": str(package.folder),
+        "agreement": package.manifest.agreement,
+        "verdict": deployment.result.verdict.told[0],
+        "score": package.manifest.score.model_dump(mode="json"),
+        "outcomes": package.manifest.outcomes,
+        "moves": [vars(each) for each in moves],
+        "test": package.manifest.provenance["test"],
+    }
     say(f"the run's verdict: {deployment.result.verdict.told[0]}", deployment.pick.reason)
     differ, agreement = "probabilities differ by at most", package.manifest.agreement
     say(*(f"{engine}: {differ} {most:.1e} from the trained model's" for engine, most in agreement.items()))
@@ -129,7 +123,7 @@ def evaluate(
     raw: Raw = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Measure a model's ranking and each of its predictions on data with labels, with intervals."""
     from bench.data import load_card
     from bench.production.evaluation import judge, judgements, sentence, served
@@ -145,11 +139,9 @@ def evaluate(
     ranking = served(judged, schema, packages[0].manifest.outcomes, *options)
     predictions = judgements(judged, schema, *options)
     verdict = sentence(ranking, model, against) if against else ""
-    if json:
-        found = {"outcomes": [_plain(each) for each in ranking], "metrics": [_plain(each) for each in predictions]}
-        about = {"model": model, "against": against, "rows": len(judged.group)}
-        print_json(about | ({"sentence": verdict} if against else {}) | found)
-        return
+    found = {"outcomes": [_plain(each) for each in ranking], "metrics": [_plain(each) for each in predictions]}
+    about = {"model": model, "against": against, "rows": len(judged.group)}
+    yield about | ({"sentence": verdict} if against else {}) | found
     say(verdict)
     which = f"{split} rows" if split else "rows"
     title = f"on {len(judged.group):,} {which} of {card.key}, intervals of {confidence:.0%}"
@@ -200,7 +192,7 @@ def score(
     tracking: Tracking = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Score files with a packaged or registered model."""
     from bench.production.batch_scoring import BatchScoring
     from bench.report.text import count
@@ -211,9 +203,7 @@ def score(
     started = time.perf_counter()
     done = work.run(TerminalProgress())
     seconds = time.perf_counter() - started
-    if json:
-        print_json({"out": str(out), **vars(done), "seconds": seconds, "rows_per_s": done.rows / seconds})
-        return
+    yield {"out": str(out), **vars(done), "seconds": seconds, "rows_per_s": done.rows / seconds}
     there = f"; {done.skipped} were there already" if done.skipped else ""
     if work.history is not None and work.history.without:
         say(f"{work.history.without:,} of {work.history.rows:,} rows are of a group without earlier rows in {history}")
@@ -230,7 +220,7 @@ def latency(
     tracking: Tracking = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Measure latency and throughput of a packaged or registered model."""
     from bench.production.latency import latencies
     from bench.run.deploy import open_model
@@ -238,9 +228,7 @@ def latency(
     sizes, counts = _numbers("--batches", batches), _numbers("--threads", threads)
     package = open_model(resolve_home(home), model, tracking)
     found = latencies(package, names(engines), counts, sizes, seconds)
-    if json:
-        print_json({"model": model, "latencies": [vars(each) for each in found]})
-        return
+    yield {"model": model, "latencies": [vars(each) for each in found]}
     headers = ["engine", "threads", "batch", "p50 ms", "p99 ms", "request p50 ms", "rows/s"]
     rows = [[e.engine, e.threads, e.batch, e.p50_ms, e.p99_ms, e.request_ms, round(e.rows_per_s)] for e in found]
     print_table(headers, rows, f"latency of {model}")
@@ -261,14 +249,12 @@ def history(
     until: Annotated[float, typer.Option(help="Keep rows before this time, in the card's unit.")] = math.inf,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Write the history of every group, for `seesaw score --history`."""
     from bench.data import load_card
     from bench.production.history import write_history
 
     rows = write_history(load_card(card), out, resolve_home(home), raw, until, TerminalProgress())
-    if json:
-        print_json({"out": str(out), "rows": rows})
-        return
+    yield {"out": str(out), "rows": rows}
     say(f"{out}: {rows:,} rows")
     say(f"next: seesaw score MODEL FILES --history {out} --out FOLDER")

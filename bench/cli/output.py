@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from functools import wraps
 from typing import Any, TypeVar
 
 from rich.cells import cell_len
@@ -191,6 +192,23 @@ def print_json(document: Any) -> None:
     """One JSON document on stdout; a number that JSON does not have becomes null."""
     json.dump(jsonable(document), sys.stdout, indent=2, sort_keys=False)
     sys.stdout.write("\n")
+
+
+Answer = Iterator[Any]
+"""Of a command: it yields its document, and then says the same in words."""
+
+
+def answered(command: Callable[..., Answer]) -> Callable[..., None]:
+    """The command, which prints its document alone with `--json`, and words else."""
+
+    @wraps(command)
+    def run(json: bool, **given: Any) -> None:
+        for document in command(json=json, **given):
+            if json:
+                print_json(document)
+                return
+
+    return run
 
 
 EDGE, BETWEEN = 4, 3

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.atomic import atomic_path
-from bench.cli.fronts import show_experiment, show_front, show_pick
+from bench.cli.fronts import experiment_front, show_front, show_pick
 from bench.cli.options import Full, Home, Json, RunName, opened
-from bench.cli.output import TerminalProgress, print_json, print_table, quantity, say
+from bench.cli.output import Answer, TerminalProgress, print_table, quantity, say
 from bench.errors import UserError
 from bench.progress import duration
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Watch = Annotated[bool, typer.Option("--watch", help="Refresh live, until no driver works on it.")]
 
 
-def status(run_: RunName, watch: Watch = False, json: Json = False, home: Home = None) -> None:
+def status(run_: RunName, watch: Watch = False, json: Json = False, home: Home = None) -> Answer:
     """Show what is running, done, and failed, and why."""
     from bench.cli.output import watch as keep_watching
     from bench.lock import is_held
@@ -46,11 +46,9 @@ def status(run_: RunName, watch: Watch = False, json: Json = False, home: Home =
         say("no driver works on the run: it has ended, or was stopped and can be resumed")
         return
     found = look()
-    if json:
-        total = {key: sum(part[key] for part in found.values()) for key in _counts(found)}
-        failures = [failure for part in found.values() for failure in part["failures"]]
-        print_json(total | {"failures": failures, "datasets": found})
-        return
+    total = {key: sum(part[key] for part in found.values()) for key in _counts(found)}
+    failures = [failure for part in found.values() for failure in part["failures"]]
+    yield total | {"failures": failures, "datasets": found}
     _show_status(found)
     unfinished = any(not part["search"] or part["search"]["left"] != 0 for part in found.values())
     if unfinished and not is_held(run.folder):
@@ -122,7 +120,7 @@ def frontier_command(
     ] = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Show whether to switch and the front that is served; with --heads that of heads; or of an MLflow experiment."""
     import pandas as pd
 
@@ -133,7 +131,7 @@ def frontier_command(
     if experiment is not None:
         if csv is not None:
             raise UserError("--csv: expected a RUN beside it, found --experiment")
-        show_experiment(experiment, tracking, json, home)
+        yield from experiment_front(experiment, tracking, home)
         return
     if tracking is not None or run_ is None:
         raise UserError("--tracking: expected --experiment NAME beside it; a run's front is read from its own storage")
@@ -142,9 +140,8 @@ def frontier_command(
         table = pd.concat([cells_of(result).assign(dataset=result.run.key) for result in results], ignore_index=True)
         with atomic_path(csv.expanduser().resolve()) as temporary:
             table.to_csv(temporary, index=False)
-    if json:
-        print_json(frontier_document(results))
-        return
+    if json:  # it takes a while
+        yield frontier_document(results)
     for result in results:
         show_front(result, heads, full)
         if result.pick is None:
@@ -158,7 +155,7 @@ def report(
     ] = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Write one self-contained HTML page."""
     from bench.run.page import page_path, write_report
     from bench.run.result import result_of
@@ -166,7 +163,8 @@ def report(
     run = opened(run_, home)
     page = page_path(run) if out is None else out.expanduser().resolve()
     write_report([result_of(part) for part in run.datasets.values()], page, run.name)
-    print_json({"page": str(page)}) if json else say(str(page), whole=True)
+    yield {"page": str(page)}
+    say(str(page), whole=True)
 
 
 def pick_command(
@@ -185,7 +183,7 @@ def pick_command(
     full: Full = False,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Choose a configuration and the weights that fuse its tasks, by a written policy or by what you ask for."""
     from bench.frontier.policy import read_bound, read_policy
     from bench.run.result import pick_document, result_of, suite_policy, write_pick
@@ -206,10 +204,8 @@ def pick_command(
             write_pick(result)
         else:  # a run that may only be looked at
             TerminalProgress().note(f"{result.run.folder}: cannot be written: the pick is shown and not kept")
-    if json:
-        documents = [pick_document(result) for result in results]
-        print_json(documents[0] if len(documents) == 1 else {"picks": documents})
-        return
+    documents = [pick_document(result) for result in results]
+    yield documents[0] if len(documents) == 1 else {"picks": documents}
     for result in results:
         if result.pick is not None:  # else the sentence below has the reason
             say(result.verdict.sentence)
@@ -225,7 +221,7 @@ def diagnose(
     every: Annotated[bool, typer.Option("--all", help="Every trial with a result, by number.")] = False,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Say what holds a trial's tasks back, with the evidence."""
     from bench.results.diagnosis import References
     from bench.run.result import result_of
@@ -242,10 +238,10 @@ def diagnose(
             points = [_chosen(result) if trial is None else _numbered(result, trial)]
         found = [_document(point, references, result) for point in points]
         documents[key] = {"trials": found} if every else found[0]
-        for document in [] if json else found:
-            _show(key, document)
-    if json:
-        print_json(next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents})
+    yield next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
+    for key, document in documents.items():
+        for own in document["trials"] if every else [document]:
+            _show(key, own)
 
 
 def _document(point: Point, references: References, result: DatasetResult) -> dict[str, Any]:

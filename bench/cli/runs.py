@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.options import Home, Json
-from bench.cli.output import print_json, print_table, say
+from bench.cli.output import Answer, print_json, print_table, say
 from bench.errors import UserError
 from bench.home import resolve_home, shown
 from bench.rows import NAMES
@@ -35,7 +35,7 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Also write FILE.html or FILE.csv.")] = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Compare families of points within or across runs: by how much, and how sure that is."""
     from bench.run.comparing import compare_runs, write_comparison
     from bench.run.folder import Run
@@ -46,9 +46,7 @@ def compare(
     found = compare_runs([Run.open(at, run) for run in runs], by, metric, split)
     if out is not None:
         write_comparison(found, out)
-    if json:
-        print_json(found.to_json() | ({"file": str(out)} if out else {}))
-        return
+    yield found.to_json() | ({"file": str(out)} if out else {})
     for group in found.groups:
         _show(group, found)
     if found.ranking is not None:
@@ -85,7 +83,7 @@ def board(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port for --serve; 0 takes any free one.")] = 8265,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Show all runs of this home on one page, newest first, their fronts side by side."""
     from bench.run.board import write_board
 
@@ -94,7 +92,8 @@ def board(
     index, runs = write_board(at, folder)
     found = {"page": str(index), "runs": [{"name": run.name, "state": run.state, "note": run.note} for run in runs]}
     if not serve:
-        print_json(found) if json else say(str(index), whole=True)
+        yield found
+        say(str(index), whole=True)
         return
     with PageServer(folder, port, lambda: write_board(at, folder)) as server:
         print_json(found | {"address": server.address}) if json else say(f"{server.address} until Ctrl-C")
@@ -176,15 +175,13 @@ def publish(
     page: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the page, as Markdown and HTML.")] = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Add the trainings at home to a suite's published table, and answer its questions."""
     from bench.reference.publish import publish as add
 
     found = add(resolve_home(home), suite, runs or (), table, page)
-    if json:
-        answers = {"sentence": found.answers.sentence, "fronts": [asdict(each) for each in found.answers.fronts]}
-        print_json({"table": str(found.table), "rows": found.rows, "new": found.new} | answers)
-        return
+    answers = {"sentence": found.answers.sentence, "fronts": [asdict(each) for each in found.answers.fronts]}
+    yield {"table": str(found.table), "rows": found.rows, "new": found.new} | answers
     say(found.answers.sentence)
     say(f"table: {shown(found.table)}, {found.rows:,} rows, {found.new:,} of them new", whole=True)
     if page is not None:
