@@ -37,7 +37,8 @@ def compare(
     home: Home = None,
 ) -> Answer:
     """Compare families of points within or across runs: by how much, and how sure that is."""
-    from bench.run.comparing import compare_runs, write_comparison
+    from bench.report.comparison import write_comparison
+    from bench.run.comparing import compare_runs
     from bench.run.folder import Run
 
     if out is not None and out.suffix not in (".html", ".csv"):

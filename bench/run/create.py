@@ -118,7 +118,7 @@ def create(
     production = _production(suite, current, content.find("reports", suite_name).parent, home, tracking)
     space_file = content.find("search_spaces", suite.space)
     with in_turn(writable(home) / LOCK):  # two of one name at once
-        folder = _folder(home, name, _called(suite_name, datasets))
+        folder = _folder(home, name, suite_name, datasets)
         manifest = Manifest(
             name=folder.name,
             suite_name=content.lasting("reports", suite_name),
@@ -265,18 +265,14 @@ def _check_name(home: Path, name: str) -> None:
         raise UserError(f"the run '{name}' exists; go on with `{again}`, choose another --name, or leave it out")
 
 
-def _called(suite: str, datasets: Sequence[str]) -> str:
-    """A run's name where none is given: of one's own data, which each new log has, sooner than of the suite."""
-    if len(datasets) == 1:
-        return slug(load_card(datasets[0]).key)
-    return slug(Path(suite).stem if suite.endswith(".toml") else Path(suite).name)
-
-
-def _folder(home: Path, name: str | None, called: str) -> Path:
+def _folder(home: Path, name: str | None, suite: str, datasets: Sequence[str]) -> Path:
+    """A run's: without a name by one's own data, which each new log has, sooner than by the suite."""
     runs = home / "runs"
     if name is not None:
         _check_name(home, name)
         return runs / name
+    of_suite = Path(suite).stem if suite.endswith(".toml") else Path(suite).name
+    called = slug(load_card(datasets[0]).key if len(datasets) == 1 else of_suite)
     return runs / _numbered(called[:MOST_LETTERS].lstrip("-"), lambda each: (runs / each).exists())
 
 
