@@ -11,9 +11,8 @@ from bench.errors import UserError
 from bench.lock import is_held
 from bench.report.board import BoardPart, BoardRun, State, board_document, broken
 from bench.report.effort import failures
-from bench.results.ledger import CELLS
 from bench.run.folder import MANIFEST, DatasetRun, Run, slug
-from bench.run.page import page_path, view_of
+from bench.run.page import is_drawn, page_path, view_of
 from bench.run.result import result_of
 from bench.run.status import STATES
 from bench.search.study import Study
@@ -58,7 +57,7 @@ def _run(home: Path, folder: Path) -> BoardRun:
         has_page = page_path(run).is_file()
         if has_page:
             page_path(run).open("rb").close()  # it is copied
-        state, note = _state(run, parts, has_page)
+        state, note = _state(run, parts)
     except Exception as error:  # shown, whatever it is: the other runs are read
         return broken(folder.name, error)
     manifest = run.manifest
@@ -75,11 +74,10 @@ def _part(part: DatasetRun) -> BoardPart:
     return BoardPart(part.card.key, told, view_of(result))
 
 
-def _state(run: Run, parts: tuple[BoardPart, ...], has_page: bool) -> tuple[State, str]:
+def _state(run: Run, parts: tuple[BoardPart, ...]) -> tuple[State, str]:
     if is_held(run.folder):
         return "running", ""
     failed = [each for part in parts if part.view for each in failures(part.view.records)]
     if failed and not any(part.view and part.view.trials for part in parts):
         return "failed", failed[0].reason
-    ended = has_page and all((part.folder / CELLS).is_file() for part in run.datasets.values())
-    return ("done", "") if ended else ("stopped", f"seesaw resume {run.folder.name} goes on")
+    return ("done", "") if is_drawn(run) else ("stopped", f"seesaw resume {run.folder.name} goes on")

@@ -11,6 +11,7 @@ from bench.content import is_path
 from bench.home import resolve_home, shown
 from bench.report.page import write_page
 from bench.report.view import View, with_verdict
+from bench.results.ledger import CELLS
 from bench.results.within import area_table
 from bench.run.folder import Run
 from bench.run.result import DatasetResult, pick_config_path, picked_network, picked_path, recipe_of
@@ -20,6 +21,11 @@ from bench.suite import EPOCHS
 def page_path(run: Run) -> Path:
     """Where the run's page is."""
     return run.folder / "report.html"
+
+
+def is_drawn(run: Run) -> bool:
+    """Whether a run came to its end: its page is there, and the cells of all its data sets."""
+    return page_path(run).is_file() and all((part.folder / CELLS).is_file() for part in run.datasets.values())
 
 
 def write_report(results: Sequence[DatasetResult], page: Path, title: str) -> None:
