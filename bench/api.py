@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -18,7 +18,6 @@ from bench.errors import UserError, check_known
 
 if TYPE_CHECKING:
     from bench.frontier.pick import Pick
-    from bench.records import TrialRecord
     from bench.report.picture import Picture
     from bench.run.folder import Run
     from bench.run.result import DatasetResult
@@ -77,7 +76,23 @@ class LoadedRun:
 
     def trials(self, dataset: str | None = None) -> pd.DataFrame:
         """A row for each trial: what it was, how it ended, metrics as the search saw them, what the search chose."""
-        return pd.DataFrame([_trial(record) for record in self._result(dataset).records])
+        rows = [
+            {
+                "trial": record.number,
+                "state": record.state,
+                "architecture": record.architecture,
+                "sharing": record.sharing,
+                "funnel": record.funnel,
+                "balancing": record.balancing,
+                "baseline": record.baseline,
+                "seconds": record.seconds,
+                "failure": record.failure.reason if record.failure else None,
+                **record.metrics,
+                **record.params,
+            }
+            for record in self._result(dataset).records
+        ]
+        return pd.DataFrame(rows)
 
     def replicates(self, dataset: str | None = None) -> pd.DataFrame:
         """A row for each retraining: `trial, architecture, replicate, seed, until, failure`, then metrics."""
@@ -134,19 +149,3 @@ class LoadedRun:
         if key not in self._results:
             self._results[key] = result_of(parts[key])
         return self._results[key]
-
-
-def _trial(record: TrialRecord) -> dict[str, Any]:
-    return {
-        "trial": record.number,
-        "state": record.state,
-        "architecture": record.architecture,
-        "sharing": record.sharing,
-        "funnel": record.funnel,
-        "balancing": record.balancing,
-        "baseline": record.baseline,
-        "seconds": record.seconds,
-        "failure": record.failure.reason if record.failure else None,
-        **record.metrics,
-        **record.params,
-    }

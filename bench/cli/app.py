@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from bench import __version__, plugins
 from bench.cli import data, doctor, models, results, run, runs, suites
+from bench.cli.output import Answer, answered
 
 app = typer.Typer(
     name="seesaw",
@@ -38,28 +40,33 @@ def root(
     plugins.add(*map(plugins.PluginFile.read, plugin or ()))
 
 
-app.command("datasets")(data.datasets)
-app.command("card")(data.card)
-app.command("prepare")(data.prepare_command)
-app.command("spaces")(suites.spaces)
-app.command("suites")(suites.suites)
-app.command("synth")(data.synth)
-app.command("train")(run.train)
-app.command("run")(run.run)
-app.command("resume")(run.resume)
-app.command("confirm")(run.confirm)
-app.command("sync")(run.sync)
-app.command("status")(results.status)
-app.command("frontier")(results.frontier_command)
-app.command("report")(results.report)
-app.command("pick")(results.pick_command)
-app.command("deploy")(models.deploy)
-app.command("history")(models.history)
-app.command("score")(models.score)
-app.command("latency")(models.latency)
-app.command("evaluate")(models.evaluate)
-app.command("diagnose")(results.diagnose)
-app.command("compare")(runs.compare)
-app.command("board")(runs.board)
-app.command("publish")(runs.publish)
-app.command("doctor")(doctor.doctor)
+COMMANDS: dict[str, Callable[..., Answer]] = {
+    "datasets": data.datasets,
+    "card": data.card,
+    "prepare": data.prepare_command,
+    "spaces": suites.spaces,
+    "suites": suites.suites,
+    "synth": data.synth,
+    "train": run.train,
+    "run": run.run,
+    "resume": run.resume,
+    "confirm": run.confirm,
+    "sync": run.sync,
+    "status": results.status,
+    "frontier": results.frontier_command,
+    "report": results.report,
+    "pick": results.pick_command,
+    "deploy": models.deploy,
+    "history": models.history,
+    "score": models.score,
+    "latency": models.latency,
+    "evaluate": models.evaluate,
+    "diagnose": results.diagnose,
+    "compare": runs.compare,
+    "board": runs.board,
+    "publish": runs.publish,
+    "doctor": doctor.doctor,
+}
+"""In the order of `seesaw --help`."""
+for _name, _command in COMMANDS.items():
+    app.command(_name)(answered(_command))

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.options import Home, Json, Raw, names
-from bench.cli.output import TerminalProgress, print_json, print_table, say
+from bench.cli.output import Answer, TerminalProgress, print_json, print_table, say
 from bench.errors import UserError
+from bench.home import resolve_home, writable_home
 from bench.progress import duration
 
 if TYPE_CHECKING:
@@ -25,12 +26,11 @@ def datasets(
     remove: Annotated[bool, typer.Option("--remove", help="Free the stores of this data set.")] = False,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """List the data sets, or explain one card."""
     from bench import content
     from bench.data import describe, load_card, prepared
     from bench.data.listing import card_schema, remove_stores
-    from bench.home import resolve_home
 
     if schema:
         print_json(card_schema())
@@ -39,23 +39,19 @@ def datasets(
         if dataset is None:
             raise UserError("--remove: expected a data set's name or a card's path, found none")
         freed = remove_stores(resolve_home(home), load_card(dataset).key)
-        if json:
-            print_json({"removed": freed})
-            return
-        for store in freed:
-            say(f"removed {store['path']}, {store['size_mb']:,.1f} MB")
+        yield {"removed": freed}
+        say(*(f"removed {store['path']}, {store['size_mb']:,.1f} MB" for store in freed))
         if not freed:
             say(f"nothing to remove: {dataset} is not prepared")
         return
     if dataset is not None:
         card = describe(load_card(dataset))
-        print_json(card) if json else _show_card(card)
+        yield card
+        _show_card(card)
         return
     stores = prepared(resolve_home(home), TerminalProgress())
     cards = [describe(load_card(name)) for name in content.names("datasets")]
-    if json:
-        print_json({"datasets": cards, "prepared": stores})
-        return
+    yield {"datasets": cards, "prepared": stores}
     sizes: dict[str, float] = {}
     for store in stores:
         sizes[store["key"]] = sizes.get(store["key"], 0.0) + store["size_mb"]
@@ -77,15 +73,12 @@ def prepare_command(
     raw: Raw = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Fetch and encode a data set; show its rows, positives and rates."""
     from bench.data import load_card, prepare
-    from bench.home import writable_home
 
     store = prepare(load_card(dataset), writable_home(home), raw, TerminalProgress())
-    if json:
-        print_json({"path": str(store.path)} | store.manifest)
-        return
+    yield {"path": str(store.path)} | store.manifest
     print_splits(store)
     say(f"store: {store.path}", whole=True)
 
@@ -103,9 +96,7 @@ def print_splits(store: Any) -> None:
 
 def _show_card(card: dict[str, Any]) -> None:
     say(f"{card['id']}: {card['title']}")
-    for key in ("licence", "citation", "homepage"):
-        if card.get(key):
-            say(f"{key}: {card[key]}")
+    say(*(f"{key}: {card[key]}" for key in ("licence", "citation", "homepage") if card.get(key)))
     print_table(
         ["task", "kind", "parent", "trained by default"],
         [[t["name"], t["kind"], t["parent"] or "-", "no" if t.get("optional") else "yes"] for t in card["tasks"]],
@@ -117,10 +108,8 @@ def _show_card(card: dict[str, Any]) -> None:
             for name, column in card["columns"].items()
         ],
     )
-    for sentence in card["explained"]:
-        say(f"- {sentence}")
-    for source in card["sources"]:
-        say(f"source: {source['from']}")
+    say(*(f"- {sentence}" for sentence in card["explained"]))
+    say(*(f"source: {source['from']}" for source in card["sources"]))
     if card["variants"]:
         say(f"variants: {', '.join(card['id'] + '@' + variant for variant in card['variants'])}")
 
@@ -170,7 +159,7 @@ def card(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing card.")] = False,
     json: Json = False,
-) -> None:
+) -> Answer:
     """Look into files and write a card for them, with reasons."""
     from bench.atomic import write_text
     from bench.data import parse_card
@@ -202,9 +191,7 @@ def card(
     text = card_text(draft)
     parse_card(parse_toml(text, str(target)), str(target), "", target.parent)
     write_text(target, text)
-    if json:
-        print_json({"card": str(target)} | _document(draft))
-        return
+    yield {"card": str(target)} | _document(draft)
     _show_draft(draft)
     say(f"card: {target}", whole=True)
     say(f"next: seesaw run quick --dataset {shlex.quote(str(target))}  # once you have read the card", whole=True)
@@ -233,9 +220,7 @@ def _show_draft(draft: Draft) -> None:
         counts = [int(sums[name][0]) if label.binary else None for _, sums in draft.split.counts.values()]
         tasks.append([name, label.rule.parent or "-", label.mean, *counts])
     print_table(["task", "parent", "mean", *(f"positive in {name}" for name in draft.split.counts)], tasks)
-    for name, label in draft.labels.items():
-        for note in label.notes:
-            say(f"{name}: {note}")
+    say(*(f"{name}: {note}" for name, label in draft.labels.items() for note in label.notes))
     say(" ".join(draft.split.why))
     if draft.proposals:
         say(f"more is proposed as comments on the card: {', '.join(proposal.name for proposal in draft.proposals)}")
@@ -286,16 +271,14 @@ def synth(
     click_rate: Annotated[float, typer.Option(help="Share of clicks among impressions.")] = 0.04,
     buy_rate: Annotated[float, typer.Option(help="Share of purchases among clicks.")] = 0.005,
     json: Json = False,
-) -> None:
+) -> Answer:
     """Write generated raw files in the format of a public data set."""
     from bench.data.synthetic import synthesise
 
     parameters = {"rows": rows, "seed": seed, "click_rate": click_rate, "buy_rate": buy_rate}
     facts = synthesise(dataset, out, parameters, TerminalProgress())
     size = sum(path.stat().st_size for path in out.iterdir())
-    if json:
-        print_json({"dataset": dataset, "path": str(out), "bytes": size, "files": facts})
-        return
+    yield {"dataset": dataset, "path": str(out), "bytes": size, "files": facts}
     headers = list(next(iter(facts.values())))
     print_table(["file", *headers], [[name, *counts.values()] for name, counts in facts.items()], dataset)
     say(f"{size / 1e6:,.1f} MB in {out}")

@@ -11,7 +11,7 @@ import psutil
 
 from bench import content, plugins
 from bench.cli.options import Home, Json
-from bench.cli.output import print_json, print_table, say
+from bench.cli.output import Answer, print_table, say
 from bench.errors import listed
 from bench.home import resolve_home
 from bench.machine import cores, versions
@@ -20,7 +20,7 @@ LEAST_MEMORY_GB = 2.0
 LEAST_DISK_GB = 2.0
 
 
-def doctor(json: Json = False, home: Home = None) -> None:
+def doctor(json: Json = False, home: Home = None) -> Answer:
     """Show what this machine has, and what is missing."""
     place = resolve_home(home)
     found = versions()
@@ -51,16 +51,13 @@ def doctor(json: Json = False, home: Home = None) -> None:
         problems.append(problem)
     entries, wrong = plugins.inventory()
     problems += wrong + _owners()
-    if json:
-        print_json({"machine": facts, "versions": found, "plugins": entries, "problems": problems})
-        return
+    yield {"machine": facts, "versions": found, "plugins": entries, "problems": problems}
     print_table(
         ["machine", "found"],
         [[key, value if isinstance(value, str) else f"{value:.4g}"] for key, value in facts.items()],
     )
     print_table(["library", "version"], found.items())
-    if entries:
-        print_table(["entry", "plug-in"], entries.items())
+    print_table(["entry", "plug-in"], entries.items())
     say("nothing is missing" if not problems else "\n".join(f"problem: {problem}" for problem in problems))
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.cli.output import print_json, print_table, say
+from bench.cli.output import Answer, print_table, say
+from bench.home import resolve_home
 from bench.rows import CONFIRM, NAMES, REPLICATED, SEARCH, TEST
 
 if TYPE_CHECKING:
@@ -22,9 +23,7 @@ _ROWS = f"confirm/ is {NAMES[CONFIRM]}"
 
 def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -> None:
     """The verdict, then the front that is served; that of heads where there is no other, or on request."""
-    say(result.verdict.sentence)
-    if result.incomplete:
-        say(result.incomplete)
+    say(result.verdict.sentence, result.incomplete)
     if result.serving.served is not None and not heads:
         _show_served(result, result.serving.served, full)
     else:
@@ -39,7 +38,7 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
         full: with the score's kind, P(non-dominated), and what the front says beside the verdict.
     """
     from bench.results.fusion import in_words
-    from bench.run.commands import run_argument
+    from bench.run.page import run_argument
 
     say(result.current)
     shown, points = _shown(result, served), served.table
@@ -63,9 +62,7 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
         return
     volume, on = served.hypervolume, int(served.front.sum())
     sure = f"{volume.value:.4f} ({volume.low:.4f} to {volume.high:.4f})"
-    for sentence in result.readings:
-        say(sentence)
-    say(f"{on} serving points are on the front; hypervolume over a random order {sure}")
+    say(*result.readings, f"{on} serving points are on the front; hypervolume over a random order {sure}")
     say(f"the front of heads: seesaw frontier {name} --heads", whole=True)
 
 
@@ -125,17 +122,15 @@ def _show_heads(result: DatasetResult) -> None:
         ]
         print_table(["point", *length, *measured], lines, f"90% intervals, of seeds and of the data's rows; {_ROWS}")
     headers, texts = area_table(result.areas, table, str(result.run.card.group))
-    if texts:
-        print_table(headers, texts, f"areas under the curve on {NAMES[CONFIRM]}; a random order has .5")
+    print_table(headers, texts, f"areas under the curve on {NAMES[CONFIRM]}; a random order has .5")
     lines = [
         [each["name"], each["replicates"], each["p_nondominated"]]
         + [_with_ends(*(part[row] for part in parts)) for parts in measured.values()]
         for row, each in enumerate(facts)
         if each["role"] != "trial"
     ]
-    if lines:
-        headers = ["baseline", "replicates", "P(non-dominated)", *measured]
-        print_table(headers, lines, f"baselines, trained with the same care; {_ROWS}")
+    headers = ["baseline", "replicates", "P(non-dominated)", *measured]
+    print_table(headers, lines, f"baselines, trained with the same care; {_ROWS}")
 
 
 def _with_ends(mean: float, low: float, high: float) -> str | None:
@@ -167,12 +162,10 @@ def show_pick(result: DatasetResult, full: bool = False) -> None:
         say(result.pick.reason)
     elif result.serving.served is None:  # else the verdict names the pick, with its gains on test
         say(result.pick.short)
-    if result.asked:
-        say(result.asked)
+    say(result.asked)
     if not full:
         return
-    for removed in result.pick.removed:
-        say(f"  not {removed.name}: {removed.reason}")
+    say(*(f"  not {removed.name}: {removed.reason}" for removed in result.pick.removed))
     stability = result.pick.stability
     if len(stability.points) > 1:
         headers = ["point", "architecture", "first by the rule in retrainings", "first over all weights"]
@@ -180,10 +173,10 @@ def show_pick(result: DatasetResult, full: bool = False) -> None:
         print_table(headers, rows, f"how the pick changes, on {NAMES[result.frontier.split]}")
 
 
-def show_experiment(experiment: str, tracking: str | None, json: bool, home: Path | None) -> None:
+def experiment_front(experiment: str, tracking: str | None, home: Path | None) -> Answer:
     """The merged front of an experiment's runs; see `bench.tracking.reading.frontier_of`."""
     from bench.credentials import home_address
-    from bench.home import resolve_home
+    from bench.report.text import count
     from bench.tracking.reading import frontier_of
 
     table = frontier_of(experiment, tracking or home_address(resolve_home(home)))
@@ -191,18 +184,14 @@ def show_experiment(experiment: str, tracking: str | None, json: bool, home: Pat
         {"dataset": dataset, "fingerprint": fingerprint, "value": value}
         for (dataset, fingerprint), value in table.attrs["hypervolume"].items()
     ]
-    if json:
-        points = [{k: v for k, v in row.items() if v == v} for row in table.to_dict("records")]
-        print_json({"points": points, "hypervolumes": volumes, "notes": table.attrs["notes"]})
-        return
+    points = [{k: v for k, v in row.items() if v == v} for row in table.to_dict("records")]
+    yield {"points": points, "hypervolumes": volumes, "notes": table.attrs["notes"]}
     for of in volumes:
         front = table[(table["dataset"] == of["dataset"]) & (table["fingerprint"] == of["fingerprint"])]
         metrics = [name for name in front.dropna(axis=1, how="all") if str(name).split("/")[0] in REPLICATED]
         shown = [name for name in metrics if name.endswith(".mean")] or metrics
         columns = ["run", "trial", "architecture", *shown, "front.p_nondominated"]
         rows = front[columns].astype(object).where(front[columns].notna(), None).to_numpy().tolist()
-        runs = len(set(front["run"]))
-        print_table(columns, rows, f"frontier on {of['dataset']}, points of {runs} {'run' if runs == 1 else 'runs'}")
+        print_table(columns, rows, f"frontier on {of['dataset']}, points of {count(len(set(front['run'])), 'run')}")
         say(f"hypervolume {of['value']:.6f}")
-    for note in table.attrs["notes"]:
-        say(note)
+    say(*table.attrs["notes"])

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.options import Home, Json, Model, Raw, Tracking, names
-from bench.cli.output import TerminalProgress, number, print_json, print_table, say
+from bench.cli.output import Answer, TerminalProgress, number, print_table, say
 from bench.errors import UserError
+from bench.home import resolve_home
 
 if TYPE_CHECKING:
     from bench.production.evaluation import Judgement
@@ -40,67 +41,65 @@ def deploy(
     raw: Raw = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Train the picked configuration for production, package it, and register it in MLflow."""
-    from bench.home import resolve_home
     from bench.machine import cores
     from bench.production.engines import without_onnx
     from bench.run.deploy import check_name, deploying, make_package, register
-    from bench.run.plan import plan
+    from bench.run.deployment import deployment_of
     from bench.tracking.registry import Registry
 
     if promote + rollback + (as_ is not Alias.champion) > 1:
         raise UserError("expected one of --as challenger, --promote and --rollback, found two")
-    planned = plan(resolve_home(home), target, policy, name, seed)
-    if planned.result.incomplete:
-        TerminalProgress().note(f"note: {planned.result.incomplete}")
-    uri = planned.part.run.store_address
+    deployment = deployment_of(resolve_home(home), target, policy, name, seed)
+    if deployment.result.incomplete:
+        TerminalProgress().note(f"note: {deployment.result.incomplete}")
+    uri = deployment.part.run.store_address
     if promote or rollback or dry_run:
         registry = Registry(uri)
         if rollback:
-            moves = registry.rollback(planned.name)
+            moves = registry.rollback(deployment.name)
         elif promote:
-            moves = registry.promote(planned.name)
+            moves = registry.promote(deployment.name)
         else:
-            check_name(planned)
-            moves = registry.moves(planned.name, as_.value, "(new)")
+            check_name(deployment)
+            moves = registry.moves(deployment.name, as_.value, "(new)")
         if not dry_run:
-            registry.apply(planned.name, moves)
-        if json:
-            print_json({"model": planned.name, "tracking": uri, "moves": [vars(each) for each in moves]})
-            return
+            registry.apply(deployment.name, moves)
+        yield {"model": deployment.name, "tracking": uri, "moves": [vars(each) for each in moves]}
         if not (promote or rollback):
-            say(f"the run's verdict: {planned.result.verdict.told[0]}")
-            say(planned.pick.reason)
-            say(f"would train {planned.training}")
-            say(f"would register the model at {uri}")
-            say(f"score: {planned.score}")
-        for move in moves:
-            say(f"{planned.name}: {'would do: ' if dry_run else ''}{move}")
+            say(f"the run's verdict: {deployment.result.verdict.told[0]}", deployment.pick.reason)
+            say(f"would train {deployment.training}", f"would register the model at {uri}")
+            say(f"score: {deployment.score}")
+        say(*(f"{deployment.name}: {'would do: ' if dry_run else ''}{move}" for move in moves))
         return
     lacking = "" if no_onnx else without_onnx()
     if lacking:
         TerminalProgress().note(f"the package will have no model in ONNX: {lacking}")
     onnx = not no_onnx and not lacking
-    with deploying(planned):
-        package = make_package(planned, raw, force, threads or cores(), TerminalProgress(), onnx)
-        number, moves = register(planned, package, as_.value)
-    if json:
-        document: dict[str, Any] = {"model": planned.name, "version": number, "alias": as_.value, "tracking": uri}
-        document |= {"package": str(package.folder), "agreement": package.manifest.agreement}
-        document |= {"verdict": planned.result.verdict.told[0]}
-        document |= {"score": package.manifest.score.model_dump(mode="json"), "outcomes": package.manifest.outcomes}
-        print_json(document | {"moves": [vars(each) for each in moves], "test": package.manifest.provenance["test"]})
-        return
-    say(f"the run's verdict: {planned.result.verdict.told[0]}")
-    say(planned.pick.reason)
-    for engine, difference in package.manifest.agreement.items():
-        say(f"{engine}: probabilities differ by at most {difference:.1e} from the trained model's")
+    with deploying(deployment):
+        package = make_package(deployment, raw, force, threads or cores(), TerminalProgress(), onnx)
+        number, moves = register(deployment, package, as_.value)
+    yield {
+        "model": deployment.name,
+        "version": number,
+        "alias": as_.value,
+        "tracking": uri,
+        "package": str(package.folder),
+        "agreement": package.manifest.agreement,
+        "verdict": deployment.result.verdict.told[0],
+        "score": package.manifest.score.model_dump(mode="json"),
+        "outcomes": package.manifest.outcomes,
+        "moves": [vars(each) for each in moves],
+        "test": package.manifest.provenance["test"],
+    }
+    say(f"the run's verdict: {deployment.result.verdict.told[0]}", deployment.pick.reason)
+    differ, agreement = "probabilities differ by at most", package.manifest.agreement
+    say(*(f"{engine}: {differ} {most:.1e} from the trained model's" for engine, most in agreement.items()))
     say(f"score: {package.manifest.score}")
     say(f"package: {package.folder}", whole=True)
-    for move in moves:
-        say(f"{planned.name}: {move}")
-    model = f"models:/{planned.name}@{as_.value}"
+    say(*(f"{deployment.name}: {move}" for move in moves))
+    model = f"models:/{deployment.name}@{as_.value}"
     at = shlex.quote(uri)
     say(f"serve:   MLFLOW_TRACKING_URI={at} mlflow models serve -m {model} --env-manager local", whole=True)
 
@@ -124,10 +123,9 @@ def evaluate(
     raw: Raw = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Measure a model's ranking and each of its predictions on data with labels, with intervals."""
     from bench.data import load_card
-    from bench.home import resolve_home
     from bench.production.evaluation import judge, judgements, sentence, served
     from bench.run.deploy import open_model
 
@@ -141,20 +139,18 @@ def evaluate(
     ranking = served(judged, schema, packages[0].manifest.outcomes, *options)
     predictions = judgements(judged, schema, *options)
     verdict = sentence(ranking, model, against) if against else ""
-    if json:
-        document: dict[str, Any] = {"model": model, "against": against, "rows": len(judged.group)}
-        document |= {"sentence": verdict} if against else {}
-        document |= {"outcomes": [_plain(each) for each in ranking], "metrics": [_plain(each) for each in predictions]}
-        print_json(document)
-        return
-    if against:
-        say(verdict)
+    found = {"outcomes": [_plain(each) for each in ranking], "metrics": [_plain(each) for each in predictions]}
+    about = {"model": model, "against": against, "rows": len(judged.group)}
+    yield about | ({"sentence": verdict} if against else {}) | found
+    say(verdict)
     which = f"{split} rows" if split else "rows"
     title = f"on {len(judged.group):,} {which} of {card.key}, intervals of {confidence:.0%}"
     versus = [against, "difference", "interval", "verdict"] if against else []
-    for what, found in (("outcomes of the ranking by score", ranking), ("each prediction", predictions)):
-        headers = ["outcome" if found is ranking else "metric", model, "interval", *versus]
-        print_table(headers, [_row(each) for each in found], f"{what} {title}")
+    for kind, what, of in (
+        ("outcome", "outcomes of the ranking by score", ranking),
+        ("metric", "each prediction", predictions),
+    ):
+        print_table([kind, model, "interval", *versus], [_row(each) for each in of], f"{what} {title}")
     if against:
         say(_summary(predictions, model, against))
 
@@ -196,9 +192,8 @@ def score(
     tracking: Tracking = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Score files with a packaged or registered model."""
-    from bench.home import resolve_home
     from bench.production.batch_scoring import BatchScoring
     from bench.report.text import count
     from bench.run.deploy import open_model
@@ -208,9 +203,7 @@ def score(
     started = time.perf_counter()
     done = work.run(TerminalProgress())
     seconds = time.perf_counter() - started
-    if json:
-        print_json({"out": str(out), **vars(done), "seconds": seconds, "rows_per_s": done.rows / seconds})
-        return
+    yield {"out": str(out), **vars(done), "seconds": seconds, "rows_per_s": done.rows / seconds}
     there = f"; {done.skipped} were there already" if done.skipped else ""
     if work.history is not None and work.history.without:
         say(f"{work.history.without:,} of {work.history.rows:,} rows are of a group without earlier rows in {history}")
@@ -227,18 +220,15 @@ def latency(
     tracking: Tracking = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Measure latency and throughput of a packaged or registered model."""
-    from bench.home import resolve_home
     from bench.production.latency import latencies
     from bench.run.deploy import open_model
 
     sizes, counts = _numbers("--batches", batches), _numbers("--threads", threads)
     package = open_model(resolve_home(home), model, tracking)
     found = latencies(package, names(engines), counts, sizes, seconds)
-    if json:
-        print_json({"model": model, "latencies": [vars(each) for each in found]})
-        return
+    yield {"model": model, "latencies": [vars(each) for each in found]}
     headers = ["engine", "threads", "batch", "p50 ms", "p99 ms", "request p50 ms", "rows/s"]
     rows = [[e.engine, e.threads, e.batch, e.p50_ms, e.p99_ms, e.request_ms, round(e.rows_per_s)] for e in found]
     print_table(headers, rows, f"latency of {model}")
@@ -259,15 +249,12 @@ def history(
     until: Annotated[float, typer.Option(help="Keep rows before this time, in the card's unit.")] = math.inf,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Write the history of every group, for `seesaw score --history`."""
     from bench.data import load_card
-    from bench.home import resolve_home
     from bench.production.history import write_history
 
     rows = write_history(load_card(card), out, resolve_home(home), raw, until, TerminalProgress())
-    if json:
-        print_json({"out": str(out), "rows": rows})
-        return
+    yield {"out": str(out), "rows": rows}
     say(f"{out}: {rows:,} rows")
     say(f"next: seesaw score MODEL FILES --history {out} --out FOLDER")

@@ -9,6 +9,7 @@ import typer
 
 from bench.content import read_toml
 from bench.errors import UserError
+from bench.home import resolve_home
 from bench.plain import flatten, parse_value
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ Tasks = Annotated[str | None, typer.Option("--tasks", help="Tasks to train, sepa
 
 def opened(name: str, home: Path | None) -> Run:
     """The run of a name, or at a path."""
-    from bench.home import resolve_home
     from bench.run.folder import Run
 
     return Run.open(resolve_home(home), name)

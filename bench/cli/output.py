@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from functools import wraps
 from typing import Any, TypeVar
 
 from rich.cells import cell_len
@@ -157,25 +158,24 @@ def number(value: Any) -> str:
     return f"{value:.5f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
-def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """A table on stdout; numbers are right-aligned. Text is shown as it is, never read as markup."""
-    rows, width = [list(row) for row in rows], _width()
-    numeric = [
-        bool(rows) and all(isinstance(row[at], int | float | None) for row in rows) for at in range(len(headers))
-    ]
-    if title:
-        say(title)
-    for table in tables(headers, [[number(value) for value in row] for row in rows], numeric, width):
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """A table on stdout, nothing without rows; numbers are right-aligned. Text is never read as markup."""
+    if not (rows := [list(row) for row in rows]):
+        return
+    numeric = [all(isinstance(row[at], int | float | None) for row in rows) for at in range(len(headers))]
+    say(title)
+    for table in tables(headers, [[number(value) for value in row] for row in rows], numeric, _width()):
         Console(width=ENDLESS).print(table, crop=False)
 
 
-def say(text: str = "", whole: bool = False) -> None:
-    """A sentence of results on stdout.
+def say(*texts: str, whole: bool = False) -> None:
+    """Sentences of results on stdout, each on a line of its own; an empty one is left out.
 
     Args:
-        whole: never break it, because the user will copy it: a command, or a path.
+        whole: never break them, because the user will copy them: a command, or a path.
     """
-    Console().print(Text(text if whole else _kept(text, _width())), soft_wrap=True)
+    for text in filter(None, texts):
+        Console().print(Text(text if whole else _kept(text, _width())), soft_wrap=True)
 
 
 def _width() -> int | None:
@@ -192,6 +192,23 @@ def print_json(document: Any) -> None:
     """One JSON document on stdout; a number that JSON does not have becomes null."""
     json.dump(jsonable(document), sys.stdout, indent=2, sort_keys=False)
     sys.stdout.write("\n")
+
+
+Answer = Iterator[Any]
+"""Of a command: it yields its document, and then says the same in words."""
+
+
+def answered(command: Callable[..., Answer]) -> Callable[..., None]:
+    """The command, which prints its document alone with `--json`, and words else."""
+
+    @wraps(command)
+    def run(json: bool, **given: Any) -> None:
+        for document in command(json=json, **given):
+            if json:
+                print_json(document)
+                return
+
+    return run
 
 
 EDGE, BETWEEN = 4, 3

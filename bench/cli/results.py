@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench.atomic import atomic_path
-from bench.cli.fronts import show_experiment, show_front, show_pick
+from bench.cli.fronts import experiment_front, show_front, show_pick
 from bench.cli.options import Full, Home, Json, RunName, opened
-from bench.cli.output import TerminalProgress, print_json, print_table, quantity, say
+from bench.cli.output import Answer, TerminalProgress, print_table, quantity, say
 from bench.errors import UserError
 from bench.progress import duration
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Watch = Annotated[bool, typer.Option("--watch", help="Refresh live, until no driver works on it.")]
 
 
-def status(run_: RunName, watch: Watch = False, json: Json = False, home: Home = None) -> None:
+def status(run_: RunName, watch: Watch = False, json: Json = False, home: Home = None) -> Answer:
     """Show what is running, done, and failed, and why."""
     from bench.cli.output import watch as keep_watching
     from bench.lock import is_held
@@ -46,11 +46,9 @@ def status(run_: RunName, watch: Watch = False, json: Json = False, home: Home =
         say("no driver works on the run: it has ended, or was stopped and can be resumed")
         return
     found = look()
-    if json:
-        total = {key: sum(part[key] for part in found.values()) for key in _counts(found)}
-        failures = [failure for part in found.values() for failure in part["failures"]]
-        print_json(total | {"failures": failures, "datasets": found})
-        return
+    total = {key: sum(part[key] for part in found.values()) for key in _counts(found)}
+    failures = [failure for part in found.values() for failure in part["failures"]]
+    yield total | {"failures": failures, "datasets": found}
     _show_status(found)
     unfinished = any(not part["search"] or part["search"]["left"] != 0 for part in found.values())
     if unfinished and not is_held(run.folder):
@@ -70,11 +68,9 @@ def _show_status(found: dict[str, dict[str, Any]]) -> None:
     failures = [
         [dataset, f["trial"], f["kind"], f["reason"]] for dataset, part in found.items() for f in part["failures"]
     ]
-    if failures:
-        print_table(["data set", "trial", "kind", "reason"], failures, "failed")
+    print_table(["data set", "trial", "kind", "reason"], failures, "failed")
     for dataset, part in found.items():
-        for branch, reason in part["left_out"].items():
-            say(f"{dataset}: left out: {branch}: {reason}")
+        say(*(f"{dataset}: left out: {branch}: {reason}" for branch, reason in part["left_out"].items()))
         if part["search"]:
             _show_search(dataset, part["search"])
 
@@ -101,16 +97,12 @@ def _show_search(dataset: str, search: dict[str, Any]) -> None:
     used.append(f"{search['share']:.0%} of the budget")
     if search["left"]:
         used.append(f"about {duration(search['left'])} left")
-    say("; ".join(used))
-    if search["ended"]:
-        say(search["ended"])
-    if search["begun"]:
-        now = time.time()
-        begun = [
-            [job["trial"], job["sharing"], job["to"], f"{duration(max(0.0, now - job['since']))} ago"]
-            for job in search["begun"]
-        ]
-        print_table(["trial", "sharing", "to samples", "begun"], begun, "running, or interrupted")
+    say("; ".join(used), search["ended"])
+    begun = [
+        [job["trial"], job["sharing"], job["to"], f"{duration(max(0.0, time.time() - job['since']))} ago"]
+        for job in search["begun"]
+    ]
+    print_table(["trial", "sharing", "to samples", "begun"], begun, "running, or interrupted")
     if search["failures"]:
         say("failed: " + ", ".join(f"{count} {kind}" for kind, count in search["failures"].items()))
 
@@ -128,29 +120,28 @@ def frontier_command(
     ] = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Show whether to switch and the front that is served; with --heads that of heads; or of an MLflow experiment."""
     import pandas as pd
 
-    from bench.run.result import cells_of, result_of
+    from bench.run.result import cells_of, frontier_document, result_of
 
     if (run_ is None) == (experiment is None):
         raise UserError("expected a RUN or --experiment NAME, found " + ("neither" if run_ is None else "both"))
     if experiment is not None:
         if csv is not None:
             raise UserError("--csv: expected a RUN beside it, found --experiment")
-        show_experiment(experiment, tracking, json, home)
+        yield from experiment_front(experiment, tracking, home)
         return
     if tracking is not None or run_ is None:
         raise UserError("--tracking: expected --experiment NAME beside it; a run's front is read from its own storage")
-    results = [result_of(dataset_run) for dataset_run in opened(run_, home).datasets.values()]
+    results = [result_of(part) for part in opened(run_, home).datasets.values()]
     if csv is not None:
         table = pd.concat([cells_of(result).assign(dataset=result.run.key) for result in results], ignore_index=True)
         with atomic_path(csv.expanduser().resolve()) as temporary:
             table.to_csv(temporary, index=False)
-    if json:
-        print_json(frontier_document(results))
-        return
+    if json:  # it takes a while
+        yield frontier_document(results)
     for result in results:
         show_front(result, heads, full)
         if result.pick is None:
@@ -164,15 +155,16 @@ def report(
     ] = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Write one self-contained HTML page."""
     from bench.run.page import page_path, write_report
     from bench.run.result import result_of
 
     run = opened(run_, home)
     page = page_path(run) if out is None else out.expanduser().resolve()
-    write_report([result_of(dataset_run) for dataset_run in run.datasets.values()], page, run.name)
-    print_json({"page": str(page)}) if json else say(str(page), whole=True)
+    write_report([result_of(part) for part in run.datasets.values()], page, run.name)
+    yield {"page": str(page)}
+    say(str(page), whole=True)
 
 
 def pick_command(
@@ -191,11 +183,10 @@ def pick_command(
     full: Full = False,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Choose a configuration and the weights that fuse its tasks, by a written policy or by what you ask for."""
     from bench.frontier.policy import read_bound, read_policy
-    from bench.run.picked import pick_document, write_pick
-    from bench.run.result import result_of, suite_policy
+    from bench.run.result import pick_document, result_of, suite_policy, write_pick
 
     floors = dict(read_bound("--at-least", each) for each in at_least or ())
     ceilings = dict(read_bound("--at-most", each) for each in at_most or ())
@@ -213,32 +204,13 @@ def pick_command(
             write_pick(result)
         else:  # a run that may only be looked at
             TerminalProgress().note(f"{result.run.folder}: cannot be written: the pick is shown and not kept")
-    if json:
-        documents = [pick_document(result) for result in results]
-        print_json(documents[0] if len(documents) == 1 else {"picks": documents})
-        return
+    documents = [pick_document(result) for result in results]
+    yield documents[0] if len(documents) == 1 else {"picks": documents}
     for result in results:
         if result.pick is not None:  # else the sentence below has the reason
             say(result.verdict.sentence)
-        if result.incomplete:
-            say(result.incomplete)
+        say(result.incomplete)
         show_pick(result, full)
-
-
-def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
-    """The documented shape for one data set; for several, one such document each under `datasets`."""
-    from bench.results.served.store import to_json
-    from bench.run.picked import pick_document
-
-    documents = {
-        result.run.key: {"verdict": result.verdict.to_json()}
-        | ({"served": to_json(result.serving.served) | {"readings": result.readings}} if result.serving.served else {})
-        | result.frontier.to_json()
-        | ({"incomplete": result.incomplete} if result.incomplete else {})
-        | {"pick": pick_document(result)}
-        for result in results
-    }
-    return next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
 
 
 def diagnose(
@@ -249,7 +221,7 @@ def diagnose(
     every: Annotated[bool, typer.Option("--all", help="Every trial with a result, by number.")] = False,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Say what holds a trial's tasks back, with the evidence."""
     from bench.results.diagnosis import References
     from bench.run.result import result_of
@@ -266,10 +238,10 @@ def diagnose(
             points = [_chosen(result) if trial is None else _numbered(result, trial)]
         found = [_document(point, references, result) for point in points]
         documents[key] = {"trials": found} if every else found[0]
-        for document in [] if json else found:
-            _show(key, document)
-    if json:
-        print_json(next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents})
+    yield next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
+    for key, document in documents.items():
+        for own in document["trials"] if every else [document]:
+            _show(key, own)
 
 
 def _document(point: Point, references: References, result: DatasetResult) -> dict[str, Any]:
@@ -311,9 +283,8 @@ def _numbered(result: DatasetResult, trial: int) -> Point:
 
 def _show(dataset: str, document: dict[str, Any]) -> None:
     length = "" if document["samples"] is None else f", stopped after {document['samples']:,} samples"
-    say(f"trial {document['trial']} on {dataset}: {document['architecture']}, {document['balancing']}{length}")
-    for sentence in document["sentences"]:
-        say(sentence)
+    model = f"{document['architecture']}, {document['balancing']}{length}"
+    say(f"trial {document['trial']} on {dataset}: {model}", *document["sentences"])
     if document["diagnosis"]:
         _show_measured(document["diagnosis"])
 
@@ -325,31 +296,26 @@ def _show_measured(diagnosis: dict[str, Any]) -> None:
         for pair in diagnosis["pairs"]
         for block, angle in pair["blocks"].items()
     ]
-    if angles:
-        print_table(["tasks", "block", "mean cosine", "below 0", "probes"], angles, f"gradients: {probes}")
+    print_table(["tasks", "block", "mean cosine", "below 0", "probes"], angles, f"gradients: {probes}")
     norms = [
         [task, block, of["norm"][block], of["weight"], of["pull"][block], of["loss"], of["loss_over_base"]]
         for task, of in diagnosis["tasks"].items()
         for block in of["norm"]
     ]
-    if norms:
-        headers = ["task", "block", "norm", "weight", "weight x norm", "loss", "loss / base rate's"]
-        print_table(headers, norms, f"sizes: {probes}")
+    headers = ["task", "block", "norm", "weight", "weight x norm", "loss", "loss / base rate's"]
+    print_table(headers, norms, f"sizes: {probes}")
     course = [
         [name, *(of[key] for key in ("best", "best_samples", "lost"))] for name, of in diagnosis["course"].items()
     ]
-    if course:
-        print_table(["objective", "best", "after samples", "lost since"], course, "course")
+    print_table(["objective", "best", "after samples", "lost since"], course, "course")
     gates = [
         [name, task, _percent(gate["share"][at]), gate["entropy"][at], "yes" if gate["collapsed"][at] else "no"]
         for name, gate in diagnosis["experts"]["gates"].items()
         for at, task in enumerate(gate["of"])
     ]
-    if gates:
-        print_table(["gate", "of", "share of each expert", "entropy", "collapsed"], gates, "experts")
+    print_table(["gate", "of", "share of each expert", "entropy", "collapsed"], gates, "experts")
     units = [[name, _percent(of["dead"]), sum(of["silent"])] for name, of in diagnosis["experts"]["units"].items()]
-    if units:
-        print_table(["hidden units", "dead, in each expert", "experts silent"], units)
+    print_table(["hidden units", "dead, in each expert", "experts silent"], units)
 
 
 def _percent(shares: Iterable[float | None]) -> str:

@@ -25,8 +25,9 @@ from bench.cli.options import (
     names,
     opened,
 )
-from bench.cli.output import TerminalProgress, print_json, print_table, say
+from bench.cli.output import Answer, TerminalProgress, print_table, say
 from bench.errors import UserError
+from bench.home import shown, writable_home
 from bench.interrupts import interrupted_once
 
 if TYPE_CHECKING:
@@ -80,9 +81,8 @@ def run(
     full: Full = False,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Search a suite's trade-off frontier, confirm it, and pick a configuration."""
-    from bench.home import writable_home
     from bench.run.create import create
     from bench.suite import load_suite
 
@@ -99,7 +99,7 @@ def run(
                 f"{given}: expected a search, found the design of {suite}, whose trainings it does not change; "
                 f"`seesaw run {suite} --dataset DATA` searches"
             )
-        _design(suite, part or [], only, raw, workers, home, json)
+        yield from _design(suite, part or [], only, raw, workers, home)
         return
     made = create(
         writable_home(home),
@@ -128,20 +128,17 @@ def run(
         current=current,
         progress=TerminalProgress(),
     )
-    _execute(made, full, json)
+    yield from _execute(made, full, json)
 
 
 def _design(
-    suite: str, parts: list[str], only: str | None, raw: Path | None, workers: int, home: Path | None, json: bool
-) -> None:
-    from bench.home import writable_home
+    suite: str, parts: list[str], only: str | None, raw: Path | None, workers: int, home: Path | None
+) -> Answer:
     from bench.reference.execute import run_design
 
     with interrupted_once(), redirect_stdout(sys.stderr):
         done = run_design(writable_home(home), suite, parts, only, raw, workers, TerminalProgress())
-    if json:
-        print_json({"suite": suite} | asdict(done))
-        return
+    yield {"suite": suite} | asdict(done)
     say(f"{done.new:,} trainings, {done.there:,} more were there already, {done.failed:,} failed")
     say(f"next: seesaw publish {suite}", whole=True)
 
@@ -164,12 +161,12 @@ def resume(
     full: Full = False,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Continue a run after a stop or a crash, or extend it. Limits are totals over all executions."""
     from bench.run.execute import extend
 
     extended = extend(opened(run_, home), trials, samples, lengths, time, address, device, tracking)
-    _execute(extended.with_current(current), full, json)
+    yield from _execute(extended.with_current(current), full, json)
 
 
 def confirm(
@@ -182,22 +179,21 @@ def confirm(
     full: Full = False,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Confirm more of a run: train what is missing, then renew frontier, pick and page."""
     from bench.run.execute import confirm_more
 
     more = confirm_more(opened(run_, home), static, members, replicates, budget)
-    _execute(more.with_current(current), full, json)
+    yield from _execute(more.with_current(current), full, json)
 
 
-def _execute(run: Run, full: bool, json: bool) -> None:
+def _execute(run: Run, full: bool, json: bool) -> Answer:
     """Carries out a run. The end is short: the verdict, the page, and one command to go on with."""
     from bench.cli.fronts import show_front, show_pick
-    from bench.cli.results import frontier_document, show_tracking
-    from bench.home import shown
-    from bench.run.commands import next_step, run_argument
+    from bench.cli.results import show_tracking
     from bench.run.execute import execute
-    from bench.run.page import page_path
+    from bench.run.page import next_step, page_path, run_argument
+    from bench.run.result import frontier_document
 
     try:
         # Ray says on stdout what happens to machines; there belongs nothing but results.
@@ -206,19 +202,15 @@ def _execute(run: Run, full: bool, json: bool) -> None:
     except KeyboardInterrupt:
         TerminalProgress().note(f"stopped; `seesaw resume {run_argument(run)}` goes on where it was")
         raise
-    if json:
-        print_json(
-            {"run": run.name, "folder": str(run.folder), "page": str(page_path(run))} | frontier_document(results)
-        )
-        return
+    if json:  # it takes a while
+        yield {"run": run.name, "folder": str(run.folder), "page": str(page_path(run))} | frontier_document(results)
     for result in results:
         if full:
             show_front(result, full=True)
             show_pick(result, full=True)
         else:
             say(f"{result.run.key}: {result.verdict.sentence}" if len(results) > 1 else result.verdict.sentence)
-            for more in filter(None, (result.incomplete, result.serving.note)):
-                say(more)
+            say(result.incomplete, result.serving.note)
     if full:
         show_tracking(run)
     say(f"page: {shown(page_path(run))}", whole=True)
@@ -241,12 +233,11 @@ def train(
     raw: Raw = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Train one configuration and show all its metrics."""
     where, dotted = str(config) if config else "--set", configuration(config, set_)  # before torch is loaded
     from bench import plugins
     from bench.data import load_card, prepare
-    from bench.home import writable_home
     from bench.machine import cores
     from bench.objectives import key_on, parse, primary
     from bench.records import Job
@@ -315,13 +306,20 @@ def train(
         if world > 1:
             result.speed["train_samples_per_s"] = result.speed["samples_trained"] / result.speed["train_seconds"]
     parameters = int(result.metrics["cost/parameters"])
-    if json:
-        speed = {key: result.speed[key] for key in ("train_samples_per_s", "eval_samples_per_s")}
-        document = {"dataset": card.key, "architecture": chosen.architecture, "seed": seed, "config": result.config}
-        document |= {"metrics": result.metrics, "speed": speed, "peak_rss_mb": result.speed["peak_rss_mb"]}
-        document |= {"parameters": parameters, "curve": result.curve, "diagnosis": result.diagnosis}
-        print_json(document | ({"profile": profiled.to_json()} if profiled else {}))
-        return
+    speed = {key: result.speed[key] for key in ("train_samples_per_s", "eval_samples_per_s")}
+    document = {
+        "dataset": card.key,
+        "architecture": chosen.architecture,
+        "seed": seed,
+        "config": result.config,
+        "metrics": result.metrics,
+        "speed": speed,
+        "peak_rss_mb": result.speed["peak_rss_mb"],
+        "parameters": parameters,
+        "curve": result.curve,
+        "diagnosis": result.diagnosis,
+    }
+    yield document | ({"profile": profiled.to_json()} if profiled else {})
     measured = sorted({key.split("/", 1)[1] for key in result.metrics if not key.startswith("cost/")})
     rows = [[name, *(result.metrics.get(key_on(name, split)) for split in REPLICATED)] for name in measured]
     print_table(["metric", *(SHORT[split] for split in REPLICATED)], rows, f"{chosen.architecture} on {card.key}")
@@ -358,7 +356,7 @@ def sync(
     tracking: Annotated[str | None, typer.Option(help="MLflow address, in place of the run's.")] = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Send the missing records of a run to MLflow."""
     from bench.credentials import plain_address
     from bench.run.reporting import sync as send
@@ -366,8 +364,6 @@ def sync(
     run = opened(run_, home)
     uri = plain_address(tracking) if tracking else run.tracking_uri
     sent = send(run, tracking)
-    if json:
-        print_json({"run": run.name, "tracking": uri, "sent": sent})
-        return
+    yield {"run": run.name, "tracking": uri, "sent": sent}
     said = [f"{count} {kind.removesuffix('s') if count == 1 else kind}" for kind, count in sent.items() if count]
     say(f"sent to {uri}: {', '.join(said)}" if said else f"nothing was missing at {uri}")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.options import Home, Json
-from bench.cli.output import print_json, print_table, say
+from bench.cli.output import Answer, print_json, print_table, say
 from bench.errors import UserError
+from bench.home import resolve_home, shown
 from bench.rows import NAMES
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Also write FILE.html or FILE.csv.")] = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Compare families of points within or across runs: by how much, and how sure that is."""
-    from bench.home import resolve_home
-    from bench.run.comparing import compare_runs, write_comparison
+    from bench.report.comparison import write_comparison
+    from bench.run.comparing import compare_runs
     from bench.run.folder import Run
 
     if out is not None and out.suffix not in (".html", ".csv"):
@@ -46,17 +47,14 @@ def compare(
     found = compare_runs([Run.open(at, run) for run in runs], by, metric, split)
     if out is not None:
         write_comparison(found, out)
-    if json:
-        print_json(found.to_json() | ({"file": str(out)} if out else {}))
-        return
+    yield found.to_json() | ({"file": str(out)} if out else {})
     for group in found.groups:
         _show(group, found)
     if found.ranking is not None:
         rows = zip(found.ranking.names, found.ranking.ranks, strict=True)
         print_table([found.by, "mean rank"], rows, f"ranks by hypervolume over {found.ranking.datasets} data sets")
         say(found.ranking.sentence)
-    for note in found.notes:
-        say(note)
+    say(*found.notes)
     if out is not None:
         say(f"written: {out}", whole=True)
 
@@ -67,19 +65,15 @@ def _show(group: Group, found: Compared) -> None:
 
     compared, on = group.comparison, NAMES[found.split]
     say(f"{group.dataset}, {on}: does any gradient method lie beyond the front of static weights?")
-    say(group.answer.sentence)
-    if group.reason:
-        say(group.reason)
-    else:
+    say(group.answer.sentence, group.reason)
+    if not group.reason:
         print_table([found.by, *FAMILY_HEADS], family_rows(compared), f"families on {group.dataset}, {on}")
-    if compared.tests:
-        title = f"tests on {on}, {LEVEL:.0%} intervals; in a metric each family stands for the average of its "
-        shown = [texts_of(row) for row in compared.tests[:MOST_ROWS]]
-        print_table(TEST_HEADS, shown, f"{title}{compared.members} best confirmed trials")
+    title = f"tests on {on}, {LEVEL:.0%} intervals; in a metric each family stands for the average of its "
+    tests = [texts_of(row) for row in compared.tests[:MOST_ROWS]]
+    print_table(TEST_HEADS, tests, f"{title}{compared.members} best confirmed trials")
     if (more := len(compared.tests) - MOST_ROWS) > 0:
         say(f"and {more} more rows: --out FILE.html or FILE.csv has them")
-    for note in compared.notes:
-        say(note)
+    say(*compared.notes)
     if group.unconfirmed:
         say(f"without a confirmed point: {', '.join(group.unconfirmed)}")
 
@@ -90,9 +84,8 @@ def board(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port for --serve; 0 takes any free one.")] = 8265,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Show all runs of this home on one page, newest first, their fronts side by side."""
-    from bench.home import resolve_home
     from bench.run.board import write_board
 
     at = resolve_home(home)
@@ -100,7 +93,8 @@ def board(
     index, runs = write_board(at, folder)
     found = {"page": str(index), "runs": [{"name": run.name, "state": run.state, "note": run.note} for run in runs]}
     if not serve:
-        print_json(found) if json else say(str(index), whole=True)
+        yield found
+        say(str(index), whole=True)
         return
     with PageServer(folder, port, lambda: write_board(at, folder)) as server:
         print_json(found | {"address": server.address}) if json else say(f"{server.address} until Ctrl-C")
@@ -182,16 +176,13 @@ def publish(
     page: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the page, as Markdown and HTML.")] = None,
     json: Json = False,
     home: Home = None,
-) -> None:
+) -> Answer:
     """Add the trainings at home to a suite's published table, and answer its questions."""
-    from bench.home import resolve_home, shown
     from bench.reference.publish import publish as add
 
     found = add(resolve_home(home), suite, runs or (), table, page)
-    if json:
-        answers = {"sentence": found.answers.sentence, "fronts": [asdict(each) for each in found.answers.fronts]}
-        print_json({"table": str(found.table), "rows": found.rows, "new": found.new} | answers)
-        return
+    answers = {"sentence": found.answers.sentence, "fronts": [asdict(each) for each in found.answers.fronts]}
+    yield {"table": str(found.table), "rows": found.rows, "new": found.new} | answers
     say(found.answers.sentence)
     say(f"table: {shown(found.table)}, {found.rows:,} rows, {found.new:,} of them new", whole=True)
     if page is not None:

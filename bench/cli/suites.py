@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from bench.cli.options import Json
-from bench.cli.output import print_json, print_table, say
+from bench.cli.output import Answer, print_table, say
 
 
-def suites(json: Json = False) -> None:
+def suites(json: Json = False) -> Answer:
     """List the suites, with their data and budgets."""
     from bench import content
     from bench.data import load_card
@@ -23,9 +23,7 @@ def suites(json: Json = False) -> None:
         fetched = all(not (card := load_card(each)).files or card.sources for each in datasets)
         about = {"name": name, "title": suite.title, "datasets": datasets, "space": suite.space}
         listed.append(about | {"lengths": suite.budget.lengths, "fetched": fetched})
-    if json:
-        print_json({"suites": listed})
-        return
+    yield {"suites": listed}
     rows = []
     for each in listed:
         data = "fetched" if each["fetched"] else "--raw DIR"
@@ -39,7 +37,7 @@ def spaces(
         str | None, typer.Option(help="Fit the space to this data set, and show what is left out.")
     ] = None,
     json: Json = False,
-) -> None:
+) -> Answer:
     """List the search spaces, or show one: its size, its branches, its defaults."""
     from bench import content
     from bench.search.space import describe_space, load_space
@@ -47,12 +45,11 @@ def spaces(
     if space is not None:
         found = describe_space(space, dataset)
         load_space(space).validate_against_config(found["tasks"])
-        print_json(found) if json else _show(found)
+        yield found
+        _show(found)
         return
     listed = [describe_space(name, dataset) for name in content.names("search_spaces")]
-    if json:
-        print_json({"spaces": listed})
-        return
+    yield {"spaces": listed}
     rows = [[one["name"], one["title"], one["size"]["text"], len(one["left_out"])] for one in listed]
     columns = ["space", "title", "configurations", *(["left out"] if dataset else [])]
     print_table(columns, [row[: len(columns)] for row in rows])
@@ -61,8 +58,8 @@ def spaces(
 def _show(found: dict[str, Any]) -> None:
     say(f"{found['name']}: {found['title']}")
     say(f"{found['size']['text']}, for the tasks {', '.join(found['tasks'])}")
-    for switch, branches in found["branches"].items():
-        say(f"{switch}: {', '.join(branches)}; by default {found['defaults'].get(switch, branches[0])}")
+    defaults = {switch: branches[0] for switch, branches in found["branches"].items()} | found["defaults"]
+    say(*(f"{of}: {', '.join(branches)}; by default {defaults[of]}" for of, branches in found["branches"].items()))
     rows = [
         [row["name"], _when(row["when"]), _range(row), row["default"]]
         for row in found["parameters"]
@@ -71,8 +68,7 @@ def _show(found: dict[str, Any]) -> None:
     print_table(["parameter", "where", "values", "default"], rows)
     if found["fixed"]:
         say("fixed: " + ", ".join(f"{name} = {value}" for name, value in found["fixed"].items()))
-    for branch, reason in found["left_out"].items():
-        say(f"left out: {branch}: {reason}")
+    say(*(f"left out: {branch}: {reason}" for branch, reason in found["left_out"].items()))
 
 
 def _when(when: dict[str, Any]) -> str:

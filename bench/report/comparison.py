@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from bench.atomic import write_text
 from bench.report.markup import escaped, joined, sentence
 from bench.report.page import table, whole
 from bench.report.text import MINUS, dataset, number
@@ -47,6 +50,12 @@ def critical_figure(ranking: Ranking) -> str:
 
 
 QUESTION = "Does any gradient method lie beyond the front of static weights?"
+
+
+def write_comparison(found: Compared, file: Path) -> None:
+    """Writes it as a page or, by the file's ending, as a table."""
+    table = found.table.assign(split=found.split)
+    write_text(file, table.to_csv(index=False) if file.suffix == ".csv" else comparison_document(found))
 
 
 def comparison_document(found: Compared) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from dataclasses import astuple
 from typing import Any
 
@@ -12,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.frontier.policy import Guard
+from bench.plain import jsonable
 from bench.report.effort import course, influences
 from bench.report.markup import SYMBOLS, looks_of
 from bench.report.view import Axis, View, axes_of, scenario_fronts, splits_of, spread_of
@@ -140,14 +140,9 @@ def _decision(view: View) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """Numbers to six digits, None for what is not finite; arrays as lists."""
-    if isinstance(value, np.ndarray):
-        return [plain(each) for each in value.tolist()]
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
     if isinstance(value, dict):
         return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
-    return None if value is pd.NA else value
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(each) for each in (value.tolist() if isinstance(value, np.ndarray) else value)]
+    value = jsonable(value)
+    return None if value is pd.NA else float(f"{value:.6g}") if isinstance(value, float) else value

@@ -194,19 +194,13 @@ def whole(title: str, kind: str, body: Sequence[str], *, below: str = "", figure
             *body,
             "</main>",
             f'<footer class="wide">Seesaw {escaped(__version__)}. This file is complete: it loads nothing.</footer>',
-            *(_scripts(script) if figures else ()),
+            '<div id="card" hidden></div><p id="said" class="unseen" role="status"></p>' if figures else "",
+            embedded("light", {role: both[0] for role, both in COLOURS.items()} | {"font": FONT}) if figures else "",
+            f"<script>{script}</script>" if figures else "",
             "</body>",
             "</html>",
             "",
         ]
-    )
-
-
-def _scripts(script: str) -> tuple[str, ...]:
-    return (
-        '<div id="card" hidden></div><p id="said" class="unseen" role="status"></p>',
-        embedded("light", {role: both[0] for role, both in COLOURS.items()} | {"font": FONT}),
-        f"<script>{script}</script>",
     )
 
 

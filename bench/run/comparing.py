@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from bench.atomic import write_text
 from bench.balancing import method, works_on_gradients
 from bench.errors import UserError, check_known
 from bench.objectives import Objective, parse
 from bench.records import Point
-from bench.report.comparison import comparison_document
 from bench.results.comparison.beyond import Answer, answer
 from bench.results.comparison.comparison import Compared, Comparison, Group, compare
 from bench.results.comparison.families import FAMILIES, FamilyPoint, families
@@ -97,12 +94,6 @@ def _notes(groups: Sequence[Group], by: str) -> tuple[str, ...]:
     }
     apart = "was prepared differently, and such runs are compared apart"
     return tuple(f"{dataset} {apart} ({names})." for dataset, names in told.items())
-
-
-def write_comparison(found: Compared, file: Path) -> None:
-    """Writes it as a page or, by the file's ending, as a table."""
-    table = found.table.assign(split=found.split)
-    write_text(file, table.to_csv(index=False) if file.suffix == ".csv" else comparison_document(found))
 
 
 def answer_of(part: DatasetRun, study: Study) -> Answer:

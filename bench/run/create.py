@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,7 @@ def create(
     production = _production(suite, current, content.find("reports", suite_name).parent, home, tracking)
     space_file = content.find("search_spaces", suite.space)
     with in_turn(writable(home) / LOCK):  # two of one name at once
-        folder = _folder(home, name, _called(suite_name, datasets))
+        folder = _folder(home, name, suite_name, datasets)
         manifest = Manifest(
             name=folder.name,
             suite_name=content.lasting("reports", suite_name),
@@ -169,10 +169,7 @@ def _parts(cards: Mapping[str, tuple[Path, str]]) -> dict[str, Part]:
     """By data set. Each has a folder of its own, though two cards may be called the same."""
     parts: dict[str, Part] = {}
     for dataset, (file, variant) in cards.items():
-        name = slug(load_card(dataset).key)
-        taken = [part.folder for part in parts.values()]
-        numbered = (name if number == 1 else f"{name}-{number}" for number in count(1))
-        folder = next(each for each in numbered if each not in taken)
+        folder = _numbered(slug(load_card(dataset).key), [part.folder for part in parts.values()].__contains__)
         parts[dataset] = Part(folder=folder, variant=variant, beside=os.path.abspath(file.parent))
     return parts
 
@@ -268,19 +265,18 @@ def _check_name(home: Path, name: str) -> None:
         raise UserError(f"the run '{name}' exists; go on with `{again}`, choose another --name, or leave it out")
 
 
-def _called(suite: str, datasets: Sequence[str]) -> str:
-    """A run's name where none is given: of one's own data, which each new log has, sooner than of the suite."""
-    if len(datasets) == 1:
-        return slug(load_card(datasets[0]).key)
-    return slug(Path(suite).stem if suite.endswith(".toml") else Path(suite).name)
-
-
-def _folder(home: Path, name: str | None, called: str) -> Path:
+def _folder(home: Path, name: str | None, suite: str, datasets: Sequence[str]) -> Path:
+    """A run's: without a name by one's own data, which each new log has, sooner than by the suite."""
     runs = home / "runs"
     if name is not None:
         _check_name(home, name)
         return runs / name
-    called, number = called[:MOST_LETTERS].lstrip("-"), 1
-    while (folder := runs / (called if number == 1 else f"{called}-{number}")).exists():
-        number += 1
-    return folder
+    of_suite = Path(suite).stem if suite.endswith(".toml") else Path(suite).name
+    called = slug(load_card(datasets[0]).key if len(datasets) == 1 else of_suite)
+    return runs / _numbered(called[:MOST_LETTERS].lstrip("-"), lambda each: (runs / each).exists())
+
+
+def _numbered(name: str, taken: Callable[[str], bool]) -> str:
+    """The first of `name`, `name-2`, `name-3`, .. that is not taken."""
+    every = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(each for each in every if not taken(each))

@@ -19,15 +19,15 @@ from bench.production.package import MANIFEST, Package, Parts, write_package
 from bench.production.retrain import Retrained, RetrainSpec, retrain
 from bench.progress import Progress
 from bench.results.effect import Effect
+from bench.run.deployment import Deployment
 from bench.run.folder import MANIFEST as RUN
 from bench.run.folder import Run
 from bench.run.model_card import model_card
-from bench.run.plan import Plan
 from bench.tracking.registry import DATASET, TASKS, Move, Registry, registered
 
 
 @contextmanager
-def deploying(planned: Plan) -> Iterator[None]:
+def deploying(deployment: Deployment) -> Iterator[None]:
     """Around `make_package` and `register`: one deployment of a run at a time, and none leaves anything half-done.
 
     What an earlier one that was killed left half-written is removed.
@@ -36,26 +36,26 @@ def deploying(planned: Plan) -> Iterator[None]:
         UserError: the pick cannot be packaged, another deployment is at work, MLflow cannot be reached, or as
             `check_name`: all of it better known before a training.
     """
-    _ = planned.network
-    folder = planned.part.folder
+    _ = deployment.network
+    folder = deployment.part.folder
     with ended_in_order(), FolderLock(folder, "deploy.lock", "deployment"):
         remove_abandoned(folder)
-        check_name(planned)
+        check_name(deployment)
         yield
 
 
-def check_name(planned: Plan) -> None:
+def check_name(deployment: Deployment) -> None:
     """Refuses to register a model as a version of another one; data of another card may have a name that was given.
 
     Raises:
         UserError: it would be such a version, or MLflow cannot be reached.
     """
-    tasks, data = [task.name for task in planned.part.tasks], None if planned.named else planned.part.key
-    Registry(planned.part.run.store_address).check_version(planned.name, tasks, data)
+    tasks, data = [task.name for task in deployment.part.tasks], None if deployment.named else deployment.part.key
+    Registry(deployment.part.run.store_address).check_version(deployment.name, tasks, data)
 
 
 def make_package(
-    planned: Plan,
+    deployment: Deployment,
     raw: Path | None,
     force: bool,
     threads: int,
@@ -67,59 +67,61 @@ def make_package(
     Raises:
         UserError: as `retrain` and `write_package`.
     """
-    part, result = planned.part, planned.result
+    part, result = deployment.part, deployment.result
     card = part.card
     store = prepare(card, part.run.home, raw, progress)
     part.check_store(store)
     store = store.with_tasks([task.name for task in part.tasks])
-    intervals = _intervals(planned, force)
-    progress.note(f"training {planned.training}")
+    intervals = _intervals(deployment, force)
+    progress.note(f"training {deployment.training}")
     order = RetrainSpec(
         card,
         store,
-        planned.network.config,
+        deployment.network.config,
         result.objectives,
-        planned.length,
-        planned.policy.retrain,
-        planned.seed,
-        planned.score,
-        tuple(planned.outcomes),
+        deployment.length,
+        deployment.policy.retrain,
+        deployment.seed,
+        deployment.score,
+        tuple(deployment.outcomes),
     )
     with scratch_folder(part.folder / "deploy") as work:
         retrained = retrain(order, work, intervals, force, threads, progress)
-    return write_package(contents(planned, store, retrained, intervals), planned.folder, onnx)
+    return write_package(contents(deployment, store, retrained, intervals), deployment.folder, onnx)
 
 
-def register(planned: Plan, package: Package, alias: str) -> tuple[str, list[Move]]:
+def register(deployment: Deployment, package: Package, alias: str) -> tuple[str, list[Move]]:
     """Logs and registers a package and moves the alias; the version, and what moved."""
-    run = planned.part.run
+    run = deployment.part.run
     registry = Registry(run.store_address, run.home)
     provenance = package.manifest.provenance
     tags = {
         "seesaw.run": run.name,
-        DATASET: planned.part.key,
-        "seesaw.point": planned.pick.point,
-        TASKS: ",".join(task.name for task in planned.part.tasks),
+        DATASET: deployment.part.key,
+        "seesaw.point": deployment.pick.point,
+        TASKS: ",".join(task.name for task in deployment.part.tasks),
         "seesaw.fingerprint": str(provenance["data"]["fingerprint"]),
         "seesaw.package": package.digest,
     }
     experiment = run.manifest.experiment
     run_id = registry.log(package, experiment, f"{run.name} deployed", tags, provenance["test"])
     description = (package.folder / "README.md").read_text(encoding="utf-8")
-    number = registry.register(planned.name, run_id, description, tags)
-    moves = registry.moves(planned.name, alias, number)
-    registry.apply(planned.name, moves)
+    number = registry.register(deployment.name, run_id, description, tags)
+    moves = registry.moves(deployment.name, alias, number)
+    registry.apply(deployment.name, moves)
     return number, moves
 
 
-def _intervals(planned: Plan, force: bool) -> Mapping[Objective, Effect]:
+def _intervals(deployment: Deployment, force: bool) -> Mapping[Objective, Effect]:
     """Where each metric on test should be; nothing where its points were not confirmed."""
-    if not planned.point.replicates:
+    if not deployment.point.replicates:
         return {}
-    points = planned.result.frontier.points
-    options = planned.policy.retrain
+    points = deployment.result.frontier.points
+    options = deployment.policy.retrain
     try:
-        return prediction_intervals(planned.point, points, planned.result.objectives, options.confidence, options.runs)
+        return prediction_intervals(
+            deployment.point, points, deployment.result.objectives, options.confidence, options.runs
+        )
     except UserError:
         if not force:
             raise
@@ -130,34 +132,36 @@ AGREE_ON = 1024
 """Rows of validation on which engines must agree."""
 
 
-def contents(planned: Plan, store: Store, retrained: Retrained, intervals: Mapping[Objective, Effect]) -> Parts:
+def contents(
+    deployment: Deployment, store: Store, retrained: Retrained, intervals: Mapping[Objective, Effect]
+) -> Parts:
     """All that goes into the package of a trained pick, its model card among it."""
     valid = store.split("valid")
     rows = valid.ids_of(slice(AGREE_ON)), np.array(valid.dense[:AGREE_ON])
-    manifest = planned.part.run.manifest
+    manifest = deployment.part.run.manifest
     return Parts(
-        name=planned.part.card.key,
+        name=deployment.part.card.key,
         schema=store.schema,
         config=retrained.config,
         members=[member.states for member in retrained.members],
         encoder=store.encoder,
         rows=rows,
-        score=planned.score,
-        outcomes=tuple(planned.outcomes),
+        score=deployment.score,
+        outcomes=tuple(deployment.outcomes),
         calibrations=retrained.calibrations,
-        card=planned.part.card.model_dump(mode="json", by_alias=True, exclude={"folder"}),
-        policy=planned.policy.model_dump(mode="json", exclude={"score"}) | {"reason": planned.pick.reason},
+        card=deployment.part.card.model_dump(mode="json", by_alias=True, exclude={"folder"}),
+        policy=deployment.policy.model_dump(mode="json", exclude={"score"}) | {"reason": deployment.pick.reason},
         provenance=retrained.provenance
         | {
-            "run": planned.part.run.name,
+            "run": deployment.part.run.name,
             "suite": manifest.suite_name,
-            "point": planned.pick.point,
-            "trial": planned.network.number,
-            "until": planned.network.until,
-            "command": planned.command,
+            "point": deployment.pick.point,
+            "trial": deployment.network.number,
+            "until": deployment.network.until,
+            "command": deployment.command,
             "test": retrained.calibrated,
         },
-        readme=model_card(planned, store, retrained, intervals),
+        readme=model_card(deployment, store, retrained, intervals),
     )
 
 

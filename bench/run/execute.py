@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +28,8 @@ from bench.rows import CONFIRM
 from bench.run.folder import STORE, DatasetRun, Run, check_device
 from bench.run.limits import ended, rungs_of
 from bench.run.page import page_path, write_report
-from bench.run.picked import write_pick
 from bench.run.reporting import Reporter
-from bench.run.result import DatasetResult, cells_of, result_of
+from bench.run.result import DatasetResult, cells_of, result_of, write_pick
 from bench.run.status import After, Pace, WithLater
 from bench.schema import Task
 from bench.search.driver import Checkpoints, search
@@ -233,9 +234,8 @@ def extend(
     if tracking is not None:
         remember(tracking := plain_address(tracking), run.home)
         changes["tracking_uri"] = tracking
-    given = {"trials": trials, "samples": samples, "lengths": lengths, "time": time}
-    given = {key: value for key, value in given.items() if value is not None}
     before = manifest.suite.budget
+    given = _given(trials=trials, samples=samples, lengths=lengths, time=time)
     limits = {key: value for key in Budget.model_fields if key != "job_time" and (value := getattr(before, key))}
     for key in given:
         if key not in limits:
@@ -247,8 +247,7 @@ def extend(
     for key in given:
         if (new := getattr(after, key)) < (old := limits[key]):
             raise UserError(f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found {new:,}")
-    changes["suite"] = manifest.suite.model_copy(update={"budget": after})
-    return replace(run, manifest=manifest.model_copy(update=changes))
+    return _changed(run, changes, budget=after)
 
 
 def confirm_more(
@@ -264,8 +263,7 @@ def confirm_more(
         UserError: less than the run has, fewer than 2 static weights, or some where there is nothing to weigh.
     """
     before = run.manifest.suite.confirm
-    every = {"static": static, "members": members, "replicates": replicates, "budget": budget}
-    given = {key: value for key, value in every.items() if value is not None}
+    given = _given(static=static, members=members, replicates=replicates, budget=budget)
     if static is not None and static < 2:
         raise UserError(f"--static: expected at least 2 weights, found {static}")
     for key, new in given.items():
@@ -279,5 +277,15 @@ def confirm_more(
         for part in run.datasets.values():
             tasks = [task.name for task in part.tasks]
             check_static(part.key, tasks, part.fitted().space)
-    suite = run.manifest.suite.model_copy(update={"confirm": after})
-    return replace(run, manifest=run.manifest.model_copy(update={"suite": suite}))
+    return _changed(run, {}, confirm=after)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Without those that are None."""
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def _changed(run: Run, changes: Mapping[str, Any], **of_suite: Any) -> Run:
+    """The run with another manifest."""
+    suite = run.manifest.suite.model_copy(update=of_suite)
+    return replace(run, manifest=run.manifest.model_copy(update={**changes, "suite": suite}))

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.data import Card
 from bench.data.preparation import recipe
@@ -87,16 +88,21 @@ def known_rows(card: Card, home: Path) -> int | None:
     return None
 
 
-def limits_of(run: DatasetRun, study: Study) -> tuple[int | None, int | None]:
-    """How many trials and training samples the search may take, None for no limit.
+class Spent(NamedTuple):
+    """What a search has taken of its trials and training samples, and the most that it may; None for no limit."""
 
-    Where every trial is trained to full length, a limit in full lengths is one of trials.
-    """
-    budget = run.run.manifest.suite.budget
-    if study.ladder:
-        return budget.trials, budget.samples_of(study.ladder[-1])
-    most = [each for each in (budget.trials, budget.lengths) if each is not None]
-    return int(min(most)) if most else None, None
+    trials: int
+    samples: int
+    most_trials: int | None
+    most_samples: int | None
+
+
+def spent_of(run: DatasetRun, study: Study) -> Spent:
+    """The search so far. Where every trial is trained to full length, a limit in full lengths is one of trials."""
+    budget, ledger, ladder = run.run.manifest.suite.budget, study.ledger, study.ladder
+    most = min(filter(None, (budget.trials, None if ladder else budget.lengths)), default=None)
+    limits = None if most is None else int(most), budget.samples_of(ladder[-1]) if ladder else None
+    return Spent(ledger.trials, ledger.samples(ladder), *limits)
 
 
 def cut_short(run: DatasetRun, study: Study) -> str:
@@ -104,8 +110,7 @@ def cut_short(run: DatasetRun, study: Study) -> str:
     budget = run.run.manifest.suite.budget
     if not study.cut_short or budget.time is None:
         return ""
-    samples, trials = study.ledger.samples(study.ladder), study.ledger.trials
-    most_trials, most = limits_of(run, study)
+    trials, samples, most_trials, most = spent_of(run, study)
     parts = [f"{samples:,} of {most:,} training samples"] if most else []
     parts += [f"{trials:,} of {most_trials:,} trials"] if most_trials else []
     return (
@@ -137,8 +142,7 @@ def ended(run: DatasetRun, study: Study) -> str:
     """The limit that ended a search, in one sentence: its time, its samples or its trials."""
     if told := cut_short(run, study):
         return told
-    samples, trials = study.ledger.samples(study.ladder), study.ledger.trials
-    most_trials, most = limits_of(run, study)
+    trials, samples, most_trials, most = spent_of(run, study)
     least = study.ladder[0] if study.ladder else 0
     if most and most - samples < least:
         return f"The search ended at its limit of {most:,} training samples: {samples:,} used by {trials:,} trials."

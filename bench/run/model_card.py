@@ -16,12 +16,14 @@ from bench.production.scorer import RawRows
 from bench.production.served_model import regressions_in_words
 from bench.results.effect import Effect
 from bench.rows import NAMES
-from bench.run.plan import Plan
+from bench.run.deployment import Deployment
 
 
-def model_card(planned: Plan, store: Store, retrained: Retrained, intervals: Mapping[Objective, Effect]) -> str:
+def model_card(
+    deployment: Deployment, store: Store, retrained: Retrained, intervals: Mapping[Objective, Effect]
+) -> str:
     """The card as Markdown."""
-    card, pick = planned.part.card, planned.pick
+    card, pick = deployment.part.card, deployment.pick
     columns = [
         {
             "column": f"`{column.name}`",
@@ -32,7 +34,7 @@ def model_card(planned: Plan, store: Store, retrained: Retrained, intervals: Map
     ]
     splits = [{"split": name, "rows": f"{of['rows']:,}"} for name, of in store.manifest["splits"].items()]
     tasks = ", ".join(f"{task.name} (given {task.parent})" if task.parent else task.name for task in card.tasks)
-    calibration = f"{planned.policy.retrain.calibration} calibration" if retrained.calibrations else "not calibrated"
+    calibration = f"{deployment.policy.retrain.calibration} calibration" if retrained.calibrations else "not calibrated"
     regressions = regressions_in_words(store.schema, retrained.config)
     sections = [
         f"# {card.title}: a model to rank by",
@@ -46,27 +48,27 @@ def model_card(planned: Plan, store: Store, retrained: Retrained, intervals: Map
         "Raw columns, as in the log; unknown values and empty cells are allowed everywhere.",
         _table(columns),
         "## What comes out",
-        f"A probability for each task ({calibration}), and `score` = {planned.score}, of {planned.score.on} "
+        f"A probability for each task ({calibration}), and `score` = {deployment.score}, of {deployment.score.on} "
         "predictions. Rank by `score`: the larger, the higher. Only its order has a meaning.",
         *(_regression(name, says) for name, says in regressions.items()),
         "## How it was picked",
-        f"Architecture: {pick.architecture}. Trained on train and validation: {planned.training}. The policy "
+        f"Architecture: {pick.architecture}. Trained on train and validation: {deployment.training}. The policy "
         "(`policy.toml`):",
-        f"```toml\n{planned.policy.toml}```",
-        f"The frontier, on {NAMES[planned.result.frontier.split]}:",
-        _table(_front(planned)),
+        f"```toml\n{deployment.policy.toml}```",
+        f"The frontier, on {NAMES[deployment.result.frontier.split]}:",
+        _table(_front(deployment)),
         "## How good it is",
-        "The ranking by `score`:" if planned.outcomes else "",
-        _table(_outcomes(planned, retrained)),
+        "The ranking by `score`:" if deployment.outcomes else "",
+        _table(_outcomes(deployment, retrained)),
         "On test, which no choice has seen:",
-        _table(_test(planned, retrained, intervals)),
+        _table(_test(deployment, retrained, intervals)),
         *(part for name, rows in retrained.deciles.items() for part in _deciles(name, rows)),
         "## Limits",
         "It was judged on rows of the log: on other populations or times it may be worse, and what it ranks changes "
         "what is logged next. Probabilities given a parent (`.cvr`) were seen where the parent happened only. "
         "Values that train did not hold share one embedding.",
         "## Reproduce",
-        f"    {planned.command}\n\nSeed {planned.seed}; "
+        f"    {deployment.command}\n\nSeed {deployment.seed}; "
         + ", ".join(f"{name} {version}" for name, version in versions().items())
         + ".",
     ]
@@ -98,8 +100,8 @@ def _table(rows: Iterable[Mapping[str, str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _front(planned: Plan) -> list[dict[str, str]]:
-    frontier = planned.result.frontier
+def _front(deployment: Deployment) -> list[dict[str, str]]:
+    frontier = deployment.result.frontier
     found, deviations = [], frontier.at(frontier.split, "sd")
     for row in frontier.plausible:
         facts = frontier.table.iloc[row]
@@ -112,15 +114,15 @@ def _front(planned: Plan) -> list[dict[str, str]]:
     return found
 
 
-def _outcomes(planned: Plan, retrained: Retrained) -> list[dict[str, str]]:
-    rows = NAMES[planned.result.frontier.split]
+def _outcomes(deployment: Deployment, retrained: Retrained) -> list[dict[str, str]]:
+    rows = NAMES[deployment.result.frontier.split]
     return [
         {"outcome": name, f"when picked, on {rows}": f"{value:.5g}", "on test": f"{retrained.served[name]:.5g}"}
-        for name, value in planned.outcomes.items()
+        for name, value in deployment.outcomes.items()
     ]
 
 
-def _test(planned: Plan, retrained: Retrained, intervals: Mapping[Objective, Effect]) -> list[dict[str, str]]:
+def _test(deployment: Deployment, retrained: Retrained, intervals: Mapping[Objective, Effect]) -> list[dict[str, str]]:
     return [
         {
             "metric": each.name,
@@ -128,6 +130,6 @@ def _test(planned: Plan, retrained: Retrained, intervals: Mapping[Objective, Eff
             "calibrated": f"{retrained.calibrated.get(each.key('test'), float('nan')):.5f}",
             "prediction interval": interval_text(intervals[each]) if each in intervals else "-",
         }
-        for each in planned.result.objectives
+        for each in deployment.result.objectives
         if each.is_metric
     ]

@@ -28,7 +28,7 @@ from bench.results.ledger import CELLS, Ledger
 from bench.results.pareto import resolve_reference
 from bench.rows import CONFIRM, TEST
 from bench.run.folder import MLFLOW, DatasetRun, Run
-from bench.run.page import page_path, view_of
+from bench.run.page import is_drawn, page_path, view_of
 from bench.run.result import DatasetResult, result_of
 from bench.search.study import Study
 from bench.tracking.logbook import Ending, Logbook, Section
@@ -108,14 +108,12 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
     if uri is not None:
         remember(uri := plain_address(uri), run.home)
     with FolderLock(run.folder):
-        parts = run.datasets.values()
         begun = [
             (part, data, Study.read(part.folder))
-            for part in parts
+            for part in run.datasets.values()
             if (data := part.fingerprint) and Study.exists(part.folder)
         ]
-        fronts = page_path(run).is_file() and all((part.folder / CELLS).is_file() for part in parts)
-        finished = fronts and all(study.confirmed for *_, study in begun)
+        finished = is_drawn(run) and all(study.confirmed for *_, study in begun)
         logbook = Logbook(uri or run.store_address, run.home, live=False)
         try:
             for part, data, study in begun:

@@ -16,7 +16,7 @@ from bench.progress import Advance, Progress, Work
 from bench.records import TRAINED, Failure, TrialRecord
 from bench.results.frontier import front_volume
 from bench.run.folder import DatasetRun
-from bench.run.limits import ended, limits_of, most_epochs
+from bench.run.limits import ended, most_epochs, spent_of
 from bench.run.result import picked_path
 from bench.search.driver import Checkpoints
 from bench.search.plan import SHARING
@@ -168,11 +168,10 @@ def status_of(run: DatasetRun) -> dict[str, Any]:
     counts: dict[str, Any] = {state: sum(record.state == state for record in records) for state in STATES}
     counts["total"] = run.run.manifest.suite.budget.trials or len(records)
     counts["replicates"] = sum(len(record.replicates) for record in records)
-    failures: list[tuple[int | str, Failure]] = [(each.number, each.failure) for each in records if each.failure]
-    failures += [(record.number, r.failure) for record in records for r in record.replicates if r.failure]
-    baselines = study.baselines() if study else []
-    failures += [(point.id, r.failure) for point in baselines for r in point.replicates if r.failure]
-    counts["failures"] = [{"trial": number, "kind": f.kind, "reason": f.reason} for number, f in failures]
+    failures: list[tuple[int | str, Failure | None]] = [(each.number, each.failure) for each in records]
+    failures += [(record.number, run.failure) for record in records for run in record.replicates]
+    failures += [(point.id, run.failure) for point in (study.baselines() if study else ()) for run in point.replicates]
+    counts["failures"] = [{"trial": number, "kind": f.kind, "reason": f.reason} for number, f in failures if f]
     counts["left_out"] = dict(run.fitted().left_out)
     counts["search"] = _search_of(run, study, records) if study else {}
     return counts
@@ -184,15 +183,15 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
     reached = [len(record.rungs) if ladder else int(record.measured) for record in records]
     kinds = dict.fromkeys(record.sharing for record in records)
     objectives = run.objectives
-    used = {"trials": len(records), "samples": study.ledger.samples(ladder), "seconds": study.seconds}
-    most_trials, most = limits_of(run, study)
+    trials, samples, most_trials, most = spent_of(run, study)
+    used = {"trials": trials, "samples": samples, "seconds": study.seconds}
     limits = {"trials": most_trials, "samples": most, "seconds": budget.time}
     shares = {key: min(1.0, used[key] / limit) for key, limit in limits.items() if limit}
     over = study.concluded or study.cut_short or (shares.get("trials") == 1 and not ladder and not study.under_way())
     finished = over and picked_path(run).is_file() and study.confirmed and not is_held(run.run.folder)
     return {
         "rungs": [
-            {"samples": samples, "trials": sum(each > rung for each in reached)} for rung, samples in enumerate(ladder)
+            {"samples": length, "trials": sum(each > rung for each in reached)} for rung, length in enumerate(ladder)
         ],
         "kinds": {
             kind: [

@@ -57,7 +57,18 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     volumes: dict[tuple[str, str], float] = {}
     for key, nodes in groups.items():
-        records = [_record(number, node, replicates[_point(node)]) for number, node in enumerate(nodes)]
+        records = [
+            TrialRecord(
+                number,
+                "completed",
+                params={},
+                config=dict(node.params),
+                architecture=node.tags["seesaw.architecture"],
+                metrics=node.metrics,
+                replicates=tuple(replicates[_point(node)]),
+            )
+            for number, node in enumerate(nodes)
+        ]
         objectives = [Objective(*of) for of in json.loads(key[2])]
         references = [json.loads(parents[node.tags["seesaw.parent"]][REFERENCE]) for node in nodes]
         found = frontier(records, objectives, weakest_reference(objectives, references))
@@ -80,11 +91,6 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
         notes.append(f"without a front yet, and left out: {', '.join(unended)}")
     table.attrs |= {"notes": notes, "hypervolume": volumes}
     return table
-
-
-def _record(number: int, node: Node, replicates: Sequence[Replicate]) -> TrialRecord:
-    kind = node.tags["seesaw.architecture"]
-    return TrialRecord(number, "completed", {}, dict(node.params), kind, node.metrics, replicates=tuple(replicates))
 
 
 def _row(node: Node, key: Key, chance: float) -> dict[str, Any]:

@@ -22,8 +22,7 @@ from bench.production.package import Package
 from bench.results.fusion import fused
 from bench.results.points import network_of
 from bench.run.folder import DatasetRun, Run
-from bench.run.picked import write_pick
-from bench.run.result import result_of
+from bench.run.result import result_of, write_pick
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "production"))
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.run.folder import Run
-from bench.run.picked import pick_config_path, write_pick
-from bench.run.result import result_of
+from bench.run.result import pick_config_path, result_of, write_pick
 from bench.search.study import Study
 from bench.seeds import derive
 

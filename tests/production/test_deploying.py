@@ -15,7 +15,7 @@ import pytest
 from bench.errors import UserError
 from bench.run import deploy
 from bench.run.deploy import check_name, deploying
-from bench.run.plan import plan
+from bench.run.deployment import deployment_of
 from bench.tracking.registry import DATASET, TASKS, Registry
 
 CODE = """
@@ -24,7 +24,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from bench.atomic import scratch_folder
 from bench.run import deploy
-deploy.check_name = lambda planned: None
+deploy.check_name = lambda deployment: None
 folder = Path(sys.argv[1])
 part = SimpleNamespace(folder=folder, run=SimpleNamespace(tracking_uri=""))
 with deploy.deploying(SimpleNamespace(part=part, network=None)), scratch_folder(folder / "deploy"):
@@ -32,7 +32,7 @@ with deploy.deploying(SimpleNamespace(part=part, network=None)), scratch_folder(
 """
 
 
-def planned(folder: Path, uri: str = "", named: bool = False) -> Any:
+def deployment(folder: Path, uri: str = "", named: bool = False) -> Any:
     tasks = [SimpleNamespace(name="click"), SimpleNamespace(name="buy")]
     part = SimpleNamespace(folder=folder, run=SimpleNamespace(store_address=uri), tasks=tasks, key="/a/card.toml")
     return SimpleNamespace(part=part, network=None, name="shop", named=named)
@@ -40,23 +40,23 @@ def planned(folder: Path, uri: str = "", named: bool = False) -> Any:
 
 @pytest.fixture
 def without_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deploy, "check_name", lambda planned: None)
+    monkeypatch.setattr(deploy, "check_name", lambda deployment: None)
 
 
 @pytest.mark.usefixtures("without_registry")
 def test_two_at_once(tmp_path: Path) -> None:
-    with deploying(planned(tmp_path)):
+    with deploying(deployment(tmp_path)):
         sentence = rf"expected no other deployment, found one at work \(process {os.getpid()}\)"
-        with pytest.raises(UserError, match=sentence), deploying(planned(tmp_path)):
+        with pytest.raises(UserError, match=sentence), deploying(deployment(tmp_path)):
             pass
-    with deploying(planned(tmp_path)):
+    with deploying(deployment(tmp_path)):
         pass
 
 
 def test_a_registry_that_cannot_be_reached_is_told_before_a_training(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     address = f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}"
-    with pytest.raises(UserError, match="could not list the models"), deploying(planned(tmp_path, address)):
+    with pytest.raises(UserError, match="could not list the models"), deploying(deployment(tmp_path, address)):
         raise AssertionError("nothing may begin")
 
 
@@ -69,9 +69,9 @@ def registered(monkeypatch: pytest.MonkeyPatch, tags: dict[str, str]) -> None:
 def test_a_new_version_of_the_same_model_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for tags in ({}, {TASKS: "buy", DATASET: "/a/card.toml"}, {TASKS: "buy"}):
         registered(monkeypatch, tags)
-        check_name(planned(tmp_path))
+        check_name(deployment(tmp_path))
     registered(monkeypatch, {TASKS: "buy", DATASET: "/b/card.toml"})
-    check_name(planned(tmp_path, named=True))
+    check_name(deployment(tmp_path, named=True))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_another_model_of_the_same_name_is_not_replaced(
     registered(monkeypatch, tags)
     with (
         pytest.raises(UserError, match=f"registered model 'shop', {sentence}; .* with --name"),
-        deploying(planned(tmp_path, named=named)),
+        deploying(deployment(tmp_path, named=named)),
     ):
         raise AssertionError("nothing may begin")
 
@@ -104,11 +104,11 @@ def test_what_a_killed_one_leaves(tmp_path: Path, number: signal.Signals) -> Non
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, check=False)
     assert done.returncode == {signal.SIGTERM: 143, signal.SIGINT: -signal.SIGINT}.get(number, -number), done.stderr
     assert bool(list(tmp_path.glob(".*.part"))) == (number == signal.SIGKILL)
-    with deploying(planned(tmp_path)):
+    with deploying(deployment(tmp_path)):
         assert [path.name for path in tmp_path.iterdir()] == ["deploy.lock"]
 
 
 @pytest.mark.parametrize("name", ["кино", "", "a shop", "a/b", "x" * 300])
 def test_a_name_that_the_registry_cannot_have_is_refused_first(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=r"--name: expected at most 200 of a-z, A-Z, 0-9, '.', '_' and '-', found '"):
-        plan(tmp_path, "nothing", None, name, None)
+        deployment_of(tmp_path, "nothing", None, name, None)

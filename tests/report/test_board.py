@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from ledger_toys import GAINS
 
-from bench.report.board import BoardPart, BoardRun, board_document
 from bench.report.picture import picture
+from bench.run.board import BoardPart, BoardRun, board_document
 
 
 def run_of(view: Any, name: str = "first", dataset: str = "census") -> BoardRun:

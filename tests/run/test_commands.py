@@ -9,7 +9,7 @@ from typing import Any
 from bench.cli.options import assignments
 from bench.data import load_card
 from bench.objectives import primary
-from bench.run.commands import mlflow_search, train_command
+from bench.run.page import mlflow_search, train_command
 
 
 def result(name: str = "first", fixed: dict[str, Any] | None = None, tasks: tuple[str, ...] = ()) -> Any:

@@ -13,7 +13,7 @@ import pytest
 from bench.cli.options import assignments
 from bench.lock import FolderLock
 from bench.records import Failure, Point, Replicate, TrialRecord
-from bench.run import commands as steps
+from bench.run import page as steps
 from bench.run.limits import ended, failed, unfinished
 from bench.schema import Schema, Task
 from bench.search.space import fitting, load_space

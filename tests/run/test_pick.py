@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from bench import atomic
-from bench.run import picked
-from bench.run.picked import write_pick
+from bench.run import result as picked
+from bench.run.result import write_pick
 
 
 @pytest.mark.parametrize("rename", [1, 2, 3])

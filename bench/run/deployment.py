@@ -1,4 +1,4 @@
-"""The plan of a deployment: what was picked, how long its network is trained, and under which name it is registered."""
+"""A deployment: what was picked, how long its network is trained, and under which name it is registered."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The plan of a deployment.
+class Deployment:
+    """What is trained for good and registered, and how.
 
     Attributes:
         name: of the registered model; named: whether the user gave it.
@@ -91,7 +91,7 @@ class Plan:
         return f"{run.manifest.command} && seesaw deploy {run.name}{more} --as challenger --seed {self.seed}"
 
 
-def plan(home: Path, target: str, policy_file: Path | None, name: str | None, seed: int | None) -> Plan:
+def deployment_of(home: Path, target: str, policy_file: Path | None, name: str | None, seed: int | None) -> Deployment:
     """Reads what was picked.
 
     Args:
@@ -126,7 +126,7 @@ def plan(home: Path, target: str, policy_file: Path | None, name: str | None, se
     if not _NAME.fullmatch(made):
         raise UserError(f"expected a data set whose name the registry can have, found '{key}'; give one with --name")
     seed = part.run.manifest.seed if seed is None else seed
-    return Plan(part, result, result.pick, point, made, name is not None, seed, _score(result, result.pick))
+    return Deployment(part, result, result.pick, point, made, name is not None, seed, _score(result, result.pick))
 
 
 def _score(result: DatasetResult, pick: Pick) -> Score:

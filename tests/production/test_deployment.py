@@ -11,7 +11,7 @@ from bench.errors import UserError
 from bench.frontier.policy import Policy
 from bench.records import Kind, Point, Scalar
 from bench.results.points import network_of
-from bench.run.plan import _score
+from bench.run.deployment import _score
 from bench.schema import Task
 
 TASKS = (Task("click"), Task("buy", parent="click"))
