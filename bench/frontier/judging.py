@@ -112,13 +112,10 @@ class Judge:
         for name in guard.losses:
             choices.check(name, setting, directed=True)
         asked = {name for _, name, *_ in self.policy.bounds} | ({epsilon.best} if epsilon else set())
-        for name in dict.fromkeys(
-            [*guard.losses, *(each for each in choices.objectives if not each.startswith("cost/"))]
-        ):
-            loss, count = (
-                guard.losses.get(name) if isinstance(given, dict) else given,
-                guard.max_loss_in_standard_errors,
-            )
+        metrics = [each for each in choices.objectives if not each.startswith("cost/")]
+        count = guard.max_loss_in_standard_errors
+        for name in dict.fromkeys([*guard.losses, *metrics]):
+            loss = guard.losses.get(name) if isinstance(given, dict) else given
             if loss is None and name in asked:
                 continue
             sign = choices.sign(name)

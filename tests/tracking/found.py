@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from bench.frontier.choices import head_choices
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
+from bench.frontier.verdict import Verdict
 from bench.objectives import Objective
 from bench.results.frontier import frontier
 from bench.results.history import History
@@ -36,7 +37,7 @@ def result(front, chosen, folder=Path("nowhere"), picture="", kind="unknown", se
     return SimpleNamespace(
         frontier=front,
         pick=chosen,
-        verdict=SimpleNamespace(kind=kind, sentence=sentence),
+        verdict=Verdict(kind, (sentence,)),
         serving=SimpleNamespace(served=served),
         policy=Policy(),
         asked="",
