@@ -15,7 +15,7 @@ from scipy import stats
 from bench.frontier.changes import ONE_ERROR, Changes, changes_of, doubtful, slice_changes, worth_of
 from bench.frontier.policy import Worth
 from bench.frontier.words import verdict as words
-from bench.results.comparison.verdict import SIZE, replicates_needed, rows_needed
+from bench.results.comparison.significance import SIZE, replicates_needed, rows_needed
 from bench.results.effect import MARGIN, Effect
 from bench.results.served.distance import ahead, gain_of_all, rows_of
 from bench.results.served.front import gains

@@ -29,7 +29,7 @@ from bench.objectives import METRICS
 from bench.production.history import kept_of_card
 from bench.production.scorer import Scorer, Values, made_for
 from bench.progress import Progress
-from bench.results.comparison.verdict import CANNOT_TELL, against
+from bench.results.comparison.significance import CANNOT_TELL, against
 from bench.results.effect import LEVEL, Effect
 from bench.schema import SCORE, Schema, TaskKind
 

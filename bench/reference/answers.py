@@ -24,7 +24,7 @@ from bench.reference.papers import Claim, Seeds, Source, claims, seeds_needed
 from bench.reference.table import Row
 from bench.report.text import count
 from bench.results.comparison.beyond import LEAST_WEIGHTS, beyond, scale_of
-from bench.results.comparison.verdict import LEAST_DATASETS, Ranking, Word, ranking
+from bench.results.comparison.significance import LEAST_DATASETS, Ranking, Word, ranking
 from bench.results.effect import Effect
 from bench.results.importance import alone, importances
 from bench.results.pareto import hypervolume

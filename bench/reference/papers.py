@@ -13,7 +13,7 @@ from bench.objectives import in_thousandths
 from bench.reference.cells import COMPOSITE, EQUAL, SINGLE_TASK
 from bench.reference.members import Data
 from bench.registry import Config
-from bench.results.comparison.verdict import replicates_needed
+from bench.results.comparison.significance import replicates_needed
 from bench.results.effect import Effect
 from bench.results.statistics import differences, intervals
 

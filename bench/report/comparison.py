@@ -9,7 +9,7 @@ from bench.report.markup import escaped, joined, sentence
 from bench.report.page import table, whole
 from bench.report.text import MINUS, dataset, number
 from bench.results.comparison.comparison import FAMILY_HEADS, TEST_HEADS, Compared, Group, family_rows, texts_of
-from bench.results.comparison.verdict import Ranking
+from bench.results.comparison.significance import Ranking
 from bench.results.effect import LEVEL
 from bench.rows import NAMES
 

@@ -16,7 +16,7 @@ from bench.report.effort import course, influences
 from bench.report.markup import SYMBOLS, looks_of
 from bench.report.view import Axis, View, axes_of, scenario_fronts, splits_of, spread_of
 from bench.results.frontier import LIMITS
-from bench.results.ledger import ALL, PARTS, Ledger
+from bench.results.ledger import ALL, GAIN, SD, Ledger
 from bench.rows import SHORT, TEST
 
 FACTS = (
@@ -35,7 +35,7 @@ def section_data(view: View) -> dict[str, Any]:
     looks = looks_of(every)
     holds = view.pick.stability.holds if view.pick else None
     history, by_samples = course(view.front, view.records)
-    scenarios = {} if view.served is None else scenario_fronts(view.served)
+    planes = {"served" if front.served else "heads": _plane(front) for front in view.fronts}
     return {
         "title": view.title,
         "dataset": view.dataset,
@@ -45,8 +45,8 @@ def section_data(view: View) -> dict[str, Any]:
         "holds": None if holds is None else round(100 * holds) / 100,
         "picked": view.pick.point if view.pick else None,
         "looks": {kind: [look.role, SYMBOLS[look.symbol]] for kind, look in looks.items()},
-        "splits": SHORT | {each: each for each in map(_rows_of, scenarios)},
-        "planes": {"served" if front.served else "heads": _plane(front) for front in view.fronts},
+        "splits": SHORT | {each: each for plane in planes.values() for each in plane["fronts"]},
+        "planes": planes,
         "decision": _decision(view) if view.decides else None,
         "history": history,
         "bySamples": by_samples,
@@ -70,12 +70,12 @@ def _plane(ledger: Ledger) -> dict[str, Any]:
     axes, splits, fronts = axes_of(ledger), splits_of(ledger), scenario_fronts(ledger)
 
     def shown(split: str, slice: str = ALL) -> NDArray[np.float64]:
-        found = ledger.cells[split, slice][..., : len(PARTS) - 1].copy()
-        found[..., 3:] *= np.array([axis.scale for axis in axes])[:, None]
+        found = ledger.cells[split, slice][..., :SD].copy()
+        found[..., GAIN:] *= np.array([axis.scale for axis in axes])[:, None]
         return found
 
     slices, current = ledger.slices(splits[0]), ledger.current
-    by_slice = [shown(splits[0], slice)[..., 3:] for slice in slices]
+    by_slice = [shown(splits[0], slice)[..., GAIN:] for slice in slices]
     of_rows = {str(row): [each[row] for each in by_slice] for row in range(len(ledger))}
     is_current = ledger.served or (current is not None and ledger.table["role"].iloc[current] == "current")
     return {

@@ -17,7 +17,7 @@ from bench.report import text
 from bench.report.effort import seed_effects
 from bench.results.diagnosis import overtraining
 from bench.results.frontier import Frontier
-from bench.results.ledger import ALL, PARTS, Ledger
+from bench.results.ledger import ALL, GAIN_HIGH, GAIN_LOW, Ledger
 from bench.results.pareto import nondominated
 from bench.results.served.front import gains
 from bench.results.served.served import Served
@@ -91,10 +91,11 @@ def spread_of(ledger: Ledger) -> dict[str, Floats]:
 def with_verdict(served: Served, pick: Pick, verdict: Verdict) -> Served:
     """A served front for people: the pick's gains on test have the verdict's intervals, which allow for the choice."""
     cells = {key: each.copy() for key, each in served.cells.items()}
-    ends = slice(PARTS.index("gain_low"), PARTS.index("gain_high") + 1)
     for name, changes in ({ALL: verdict.changes} | dict(verdict.slices)).items():
         if changes:
-            cells[TEST, name][pick.row, :, ends] = [(each.low, each.high) for each in changes.values()]
+            cells[TEST, name][pick.row, :, GAIN_LOW : GAIN_HIGH + 1] = [
+                (each.low, each.high) for each in changes.values()
+            ]
     return replace(served, cells=cells)
 
 

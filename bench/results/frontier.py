@@ -17,7 +17,7 @@ from bench.objectives import Objective, in_thousandths
 from bench.records import Point, TrialRecord
 from bench.results.comparison.beyond import Answer
 from bench.results.effect import Effect
-from bench.results.ledger import ALL, PARTS, Ledger
+from bench.results.ledger import ALL, GAIN, GAIN_HIGH, GAIN_LOW, HIGH, LOW, PARTS, SD, VALUE, Ledger
 from bench.results.pareto import UNRANKED, hypervolume, ranks, resolve_reference
 from bench.results.points import (
     BASELINE,
@@ -57,7 +57,8 @@ class Frontier(Ledger):
     front; missing for points that were not compared).
 
     Cells of validation are what the search saw, those of confirmation rows and test means over replicates. Gains are
-    over the point `against`, else in each objective over its best single-task model.
+    over the current point, else over the best single-task models together: `current` is the row of either. Where
+    neither has replicates, they are over the best single-task model of each objective.
 
     Attributes:
         points: of the table's rows.
@@ -68,8 +69,6 @@ class Frontier(Ledger):
         volume: the same of true values: that of the means less the bias that it has from taking the best of noisy
             values; None where nothing is known.
         answer: whether gradient methods lie beyond static weights, on test; None until somebody has asked.
-        against: id of the point that gains are differences from: the current point, else the best single-task models;
-            None where neither has replicates.
     """
 
     points: tuple[Point, ...]
@@ -78,7 +77,6 @@ class Frontier(Ledger):
     hypervolume: float
     volume: Effect | None = None
     answer: Answer | None = None
-    against: str | None = None
 
     @property
     def keys(self) -> list[str]:
@@ -245,7 +243,7 @@ def frontier(
     return Frontier(
         measures=tuple(objectives),
         table=table,
-        cells=_cells(every, apart, ids, objectives, row) if chances else _cells(every, (), ids, objectives, row),
+        cells=_cells(every, apart if chances else (), ids, objectives, row),
         draws={},
         current=row,
         points=tuple(every),
@@ -253,7 +251,6 @@ def frontier(
         reference=at,
         hypervolume=hypervolume(values[[point.role == "trial" for point in compared]], objectives, at),
         volume=volume,
-        against=against,
     )
 
 
@@ -308,9 +305,6 @@ def _fact(point: Point) -> dict[str, Any]:
         "replicates": len(point.replicates) - failed,
         "replicates_failed": failed,
     }
-
-
-VALUE, LOW, HIGH, GAIN, GAIN_LOW, GAIN_HIGH, SD = range(len(PARTS))
 
 
 def _cells(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.objectives import Objective
 from bench.results.effect import LEVEL, Effect
+from bench.results.fusion import in_words
 from bench.rows import SEARCH, TEST
 
 Floats = NDArray[np.float64]
@@ -23,6 +24,7 @@ ALL = "all"
 """The slice of all rows. Others are `country=US`, `scenario=2`."""
 PARTS = ("value", "low", "high", "gain", "gain_low", "gain_high", "sd")
 """Of a cell; see `Ledger`."""
+VALUE, LOW, HIGH, GAIN, GAIN_LOW, GAIN_HIGH, SD = range(len(PARTS))
 ENDS = (0.5 - LEVEL / 2, 0.5 + LEVEL / 2)
 FACTS = ("point", "name", "architecture", "role", "kind", "weights", "on_front", "p_nondominated")
 """Columns that every table of points has."""
@@ -141,5 +143,4 @@ def band(draws: NDArray[np.floating]) -> tuple[Floats, Floats]:
 def long_of(ledgers: Mapping[str, Ledger]) -> pd.DataFrame:
     """The long tables of several ledgers, with the name of each as `front`; weights as texts, `click 0.8, like 0.2`."""
     found = pd.concat([each.long.assign(front=name) for name, each in ledgers.items()], ignore_index=True)
-    weights = [", ".join(f"{task} {of:.3g}" for task, of in (each or {}).items()) for each in found["weights"]]
-    return found.assign(weights=weights)
+    return found.assign(weights=[in_words(each or {}) for each in found["weights"]])

@@ -13,7 +13,7 @@ from bench.records import Point
 from bench.results.comparison.beyond import Answer, answer
 from bench.results.comparison.comparison import Compared, Comparison, Group, compare
 from bench.results.comparison.families import FAMILIES, FamilyPoint, families
-from bench.results.comparison.verdict import LEAST_DATASETS, Ranking, ranking
+from bench.results.comparison.significance import LEAST_DATASETS, Ranking, ranking
 from bench.results.pareto import resolve_reference, weakest_reference
 from bench.results.points import BASELINE, points_of_run
 from bench.rows import CONFIRM, NAMES, TEST

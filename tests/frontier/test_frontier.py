@@ -130,7 +130,7 @@ def test_gains_are_paired_differences_from_the_current_point_or_the_single_task_
         replace(r, replicates=tuple(replace(run, seed=run.replicate) for run in r.replicates)) for r in (single, mmoe)
     ]
     found = frontier(alike, objectives)
-    assert found.against == "single_task"
+    assert found.table["point"][found.current] == "single_task"
     row = found.wide.set_index("point").loc["1"]
     gains = found.gains(found.table["point"].tolist().index("1"))
     assert gains["click.auc"].value == row["test/click.auc.gain"] == pytest.approx(0.01)

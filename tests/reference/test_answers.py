@@ -22,7 +22,7 @@ from bench.reference.page import document, markdown
 from bench.reference.papers import Papers, Source
 from bench.reference.table import Row, read, write
 from bench.reference.training import fusions
-from bench.results.comparison.verdict import Word
+from bench.results.comparison.significance import Word
 from bench.results.effect import Effect
 from bench.suite import load_suite
 

@@ -15,7 +15,7 @@ from bench.frontier.verdict import Verdict
 from bench.report.comparison import critical_figure
 from bench.report.page import document
 from bench.report.picture import PLOTS, picture, standalone
-from bench.results.comparison.verdict import ranking
+from bench.results.comparison.significance import ranking
 
 EVIL = "<img src=x onerror=alert(1)>"
 

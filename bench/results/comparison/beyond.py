@@ -34,7 +34,7 @@ from scipy.special import ndtr, stdtrit
 from bench.errors import listed
 from bench.objectives import Objective, in_thousandths
 from bench.results.comparison.families import FamilyPoint
-from bench.results.comparison.verdict import POWER, SIZE, Word, against, smallest, unit
+from bench.results.comparison.significance import POWER, SIZE, Word, against, smallest, unit
 from bench.results.effect import LEVEL
 from bench.results.pareto import lattice, steps_within
 from bench.results.samples import Sample

@@ -36,7 +36,7 @@ from bench.objectives import Objective
 from bench.plain import jsonable
 from bench.results.comparison.beyond import Answer
 from bench.results.comparison.families import FamilyPoint, average, trials_of
-from bench.results.comparison.verdict import (
+from bench.results.comparison.significance import (
     CANNOT_TELL,
     SIZE,
     Ranking,

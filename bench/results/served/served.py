@@ -20,7 +20,7 @@ from bench.objectives import Objective
 from bench.predictions import Rows
 from bench.results.effect import Effect
 from bench.results.fusion import KINDS, Fusion
-from bench.results.ledger import ALL, PARTS, Ledger, as_cells
+from bench.results.ledger import ALL, PARTS, VALUE, Ledger, as_cells
 from bench.results.served.errors import Points, Seeds, draws_of, seeds_of
 from bench.results.served.front import (
     gains,
@@ -124,7 +124,7 @@ def served_front(
         used = sorted(set(settings))
         swept = Meter(candidates, rows[SEARCH], SEARCH, names, 0).sweep([sweep.settings[k] for k in used])
         cells[SEARCH, ALL] = np.full((len(places), len(names), len(PARTS)), np.nan)
-        cells[SEARCH, ALL][..., 0] = [swept[c][:, used.index(k)].mean(axis=0) for c, k in places]
+        cells[SEARCH, ALL][..., VALUE] = [swept[c][:, used.index(k)].mean(axis=0) for c, k in places]
     for split, each in points.items():
         cells[split, ALL] = _cells(each, drawn[split], row)
     for split, meter in meters.items():

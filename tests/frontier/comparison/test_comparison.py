@@ -12,7 +12,7 @@ from bench.records import Point
 from bench.results.comparison.beyond import answer
 from bench.results.comparison.comparison import COLUMNS, Compared, Comparison, Group, Row, compare
 from bench.results.comparison.families import FAMILIES, FamilyPoint, average, families
-from bench.results.comparison.verdict import best, tuning_luck
+from bench.results.comparison.significance import best, tuning_luck
 from bench.results.samples import Sample
 
 BOTH = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))

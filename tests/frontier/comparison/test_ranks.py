@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.results.comparison.verdict import critical_difference, ranking
+from bench.results.comparison.significance import critical_difference, ranking
 
 TABLE_5 = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 9: 3.102, 10: 3.164}
 """Demšar, JMLR 2006: critical values of the two-tailed Nemenyi test at 5%, by the number of methods."""

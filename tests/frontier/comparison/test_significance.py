@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.results.comparison.verdict import SIZE, holm, replicates_needed, rows_needed
+from bench.results.comparison.significance import SIZE, holm, replicates_needed, rows_needed
 
 
 def closed_testing(p: list[float]) -> list[float]:
