@@ -178,16 +178,18 @@ def joined(folder: Path, split: str, names: Sequence[str]) -> Floats | None:
     return np.stack(columns, axis=1) if len(columns) == len(names) else None
 
 
-def sampled(units: NDArray[np.uint64], split: str, rows: int) -> NDArray[np.bool_]:
+def sampled(units: NDArray[np.uint64], split: str, rows: int, most: int | None = None) -> NDArray[np.bool_]:
     """(n,) which rows of a split are kept, by their units: all of a unit or none.
 
     Args:
         rows: of the whole split.
+        most: how many rows are kept, about; `MOST_ROWS` by default.
     """
-    if rows <= MOST_ROWS:
+    most = most or MOST_ROWS
+    if rows <= most:
         return np.ones(len(units), np.bool_)
     key = mixed(mixed(np.uint64(derive(0, "kept", split)) ^ units))
-    return np.asarray((key >> np.uint64(11)) * 2.0**-53 < MOST_ROWS / rows)
+    return np.asarray((key >> np.uint64(11)) * 2.0**-53 < most / rows)
 
 
 def seal(file: Path, name: str) -> None:

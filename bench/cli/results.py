@@ -173,6 +173,10 @@ def pick_command(
     maximize: Annotated[
         str | None, typer.Option(metavar="METRIC", help="Pick the choice with the most of this; replaces the rule.")
     ] = None,
+    value: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TASK=NUMBER", help="What one event of a task is worth: click=1; replaces the rule."),
+    ] = None,
     at_least: Annotated[
         list[str] | None,
         typer.Option(metavar="METRIC=BOUND", help='Lower bound: "click.recall@10%=98% of current", or a number.'),
@@ -185,16 +189,19 @@ def pick_command(
     home: Home = None,
 ) -> Answer:
     """Choose a configuration and the weights that fuse its tasks, by a written policy or by what you ask for."""
-    from bench.frontier.policy import read_bound, read_policy
+    from bench.frontier.policy import read_bound, read_policy, read_value
     from bench.run.result import pick_document, result_of, suite_policy, write_pick
 
     floors = dict(read_bound("--at-least", each) for each in at_least or ())
     ceilings = dict(read_bound("--at-most", each) for each in at_most or ())
+    worth = dict(read_value(each) for each in value or ())
+    if worth and maximize is not None:
+        raise UserError("--value: expected no --maximize beside it, which is another rule")
     given = None if policy is None else read_policy(policy)
-    asked = given is not None or maximize is not None or bool(floors or ceilings)
+    asked = given is not None or maximize is not None or bool(floors or ceilings or worth)
     results = []
     for dataset_run in opened(run_, home).datasets.values():
-        followed = (given or suite_policy(dataset_run)).asked(maximize, floors, ceilings)
+        followed = (given or suite_policy(dataset_run)).asked(maximize, floors, ceilings, worth)
         followed.check(dataset_run.tasks)
         results.append(result_of(dataset_run, followed))
         if asked and results[-1].pick is None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.errors import UserError, check_known
+from bench.frontier.aims import PolicyAim
 from bench.objectives import Objective, direction_of, in_thousandths, metric_of, ranked
 from bench.records import Point
 from bench.results.frontier import Frontier
@@ -30,6 +31,9 @@ from bench.results.ledger import FACTS, Ledger
 from bench.results.points import estimate, estimates
 from bench.results.posterior import posterior_draws
 from bench.results.samples import samples_of, seed_noise
+from bench.results.served.climb import Aim, Goal, MeanLog
+from bench.results.served.joint import posterior
+from bench.results.served.served import Served
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
 
@@ -79,8 +83,12 @@ class Choices:
             metric or cost, and a column an outcome of a segment: `like.recall@10%[country=US]`.
         objectives: what rules such as `knee` use: the served outcomes, else the objectives of the heads.
         draws: (D, rows, objectives) of their true values, paired over rows; D is 0 where no noise is known.
-        current: row of the current point; None where nothing was confirmed.
+        current: row of the current point, or of what stands for it; None where nothing was confirmed.
         ledger: of the served front, whose rows these are, without test; None for heads.
+        retrained: (D, rows, objectives), what a confirmation of all points that were trained again may measure.
+        today: whether the current point is what is served today.
+        chance: by outcome that of a random order; empty for heads.
+        earns: (objectives,), of what each earns at the current point, where the policy has values.
     """
 
     table: pd.DataFrame
@@ -88,6 +96,10 @@ class Choices:
     draws: NDArray[Any]
     current: int | None
     ledger: Ledger | None = None
+    retrained: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0, 0)))
+    today: bool = True
+    chance: Mapping[str, float] = field(default_factory=dict)
+    earns: Sequence[float] | None = None
 
     def __len__(self) -> int:
         return len(self.table)
@@ -123,12 +135,17 @@ class Choices:
         columns = [self.table[name].to_numpy(dtype=float) for name in names]
         return np.stack(columns, axis=1) if columns else np.zeros((len(self), 0))
 
-    def posterior(self, names: Sequence[str]) -> Floats:
-        """(D, rows, M): the values in each posterior draw; what is no objective is not drawn, and keeps its value."""
-        found = np.repeat(self.values(names)[None], len(self.draws), axis=0)
+    def posterior(self, names: Sequence[str], draws: NDArray[Any] | None = None) -> Floats:
+        """(D, rows, M): the values in each posterior draw; what is no objective is not drawn, and keeps its value.
+
+        Args:
+            draws: in place of the posterior's, such as `retrained`.
+        """
+        of = self.draws if draws is None else draws
+        found = np.repeat(self.values(names)[None], len(of), axis=0)
         for place, name in enumerate(names):
             if name in self.objectives:
-                found[:, :, place] = self.draws[:, :, self.objectives.index(name)]
+                found[:, :, place] = of[:, :, self.objectives.index(name)]
         return found
 
     def sign(self, name: str) -> float:
@@ -190,9 +207,12 @@ class Choices:
             raise UserError(f"{where}: '{name}' has no best direction; bound it by guard.within")
 
 
-def served_choices(served: Ledger, points: Iterable[Point]) -> Choices:
-    """The rows of a served front, with the metrics of heads and costs of their points."""
-    ledger, names = served.without(TEST), served.names
+def served_choices(served: Served, points: Iterable[Point], aim: Aim | None = None, seed: int = 0) -> Choices:
+    """The rows of a served front, with the metrics of heads and costs of their points.
+
+    Draws are of the joint posterior of all candidates, each at its own best weights by `aim`.
+    """
+    ledger, names, aim = served.without(TEST), served.names, aim or MeanLog()
     confirm = ledger.at(CONFIRM)
     values = _together(confirm, ledger.at(SEARCH))
     by_slice = {
@@ -202,8 +222,16 @@ def served_choices(served: Ledger, points: Iterable[Point]) -> Choices:
         if np.isfinite(column := ledger.at(CONFIRM, slice=slice)[:, names.index(name)]).any()  # else: few positive rows
     }
     table = _table(ledger.table, points, dict(zip(names, values.T, strict=True)) | by_slice)
-    draws = ledger.draws[CONFIRM] * np.divide(values, confirm, out=np.ones_like(values), where=confirm > 0)
-    return Choices(table, names, draws, ledger.current, ledger)
+    drawn = ledger.draws[CONFIRM] * np.divide(values, confirm, out=np.ones_like(values), where=confirm > 0)
+    goal = Goal(aim, values[ledger.current], served.random)
+    scores, points = goal.worth(values), table["point"].to_numpy()
+    own = (np.flatnonzero(points == point) for point in dict.fromkeys(points))
+    best = [int(rows[scores[rows].argmax()]) for rows in own]
+    draws = posterior(values, drawn, best, ledger.current, goal.utility, derive(seed, "choices"))
+    again = np.maximum(draws + np.roll(drawn - values, 1, axis=0), 0.0)  # other noise than that of the same draw
+    chance = dict(zip(names, served.random.tolist(), strict=True))
+    earns = (np.array(aim.weights) * goal.base).tolist() if isinstance(aim, PolicyAim) and not aim.rule else None
+    return Choices(table, names, draws, ledger.current, ledger, again, served.today, chance, earns)
 
 
 def head_choices(front: Frontier, points: Sequence[Point], seed: int = 0) -> Choices:
@@ -220,7 +248,8 @@ def head_choices(front: Frontier, points: Sequence[Point], seed: int = 0) -> Cho
     draws = _draws(own, front.measures, seed)
     if len(draws):
         draws += table[list(front.names)].to_numpy(float) - estimates(own, front.measures)
-    return Choices(table, front.names, draws, now)
+    again = draws + np.roll(draws - draws.mean(axis=0), 1, axis=0) if len(draws) else draws
+    return Choices(table, front.names, draws, now, retrained=again)
 
 
 def _draws(points: Sequence[Point], objectives: Sequence[Objective], seed: int) -> Floats:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from bench.errors import UserError, check_known
 from bench.frontier.choices import Choices
-from bench.frontier.limits import CHANCE, Bound, Everywhere, Limit, Loss, Noise
+from bench.frontier.limits import CHANCE, Bound, Chance, Everywhere, Limit, Loss, Noise
 from bench.frontier.policy import LOSS, PICK_RULES, Floats, Policy, Terms, share_of_current
-from bench.frontier.remedies import Breach
+from bench.frontier.remedies import Breach, Remedy
 from bench.rows import CONFIRM
 
 
@@ -23,7 +23,8 @@ class Judge:
     Attributes:
         limits: all on metrics, which are `names`; and in `segments` that on all segments, if there is one.
         pickable: (rows,), which may be picked: those that can be deployed, if the policy asks for that.
-        passing: (rows,), which pass the guard.
+        passing: (rows,), which pass the guard: what is limited by a share of current all together with its confidence.
+        noise: (rows,), which would pass by their means, and fail by noise alone.
         allowed: (rows,), which pass it and may be picked.
         unsure: whether none does so with the default confidence, so that means decide.
         unjudged: by objective why the guard cannot judge its loss.
@@ -54,9 +55,13 @@ class Judge:
         self.scored, self.terms = self._rule()
 
     def _apply(self) -> None:
-        self.passing = np.ones(len(self.choices), dtype=bool)
-        for passing in [each.passing for each in self.limits] + [each.passing for each in self.segments]:
-            self.passing &= passing
+        of = [each.passing for each in self.limits] + [each.passing for each in self.segments]
+        self.passing = np.logical_and.reduce([np.ones(len(self.choices), dtype=bool), *of])
+        drawn = [each.drawn for each in self.limits if each.confidence is not None]
+        self.sure = np.logical_and.reduce(drawn).mean(axis=0) if drawn else np.ones(len(self.choices))
+        self.passing &= self.sure >= self.policy.guard.confidence
+        means = [each.kept(each.means) for each in self.limits] + [each.passing for each in self.segments]
+        self.noise = np.logical_and.reduce([~self.passing, *means])
         self.allowed = self.passing & self.pickable
 
     def scores(self, values: Floats) -> Floats:
@@ -74,11 +79,19 @@ class Judge:
     def broken(self, row: int) -> list[Breach]:
         """What a row does not keep."""
         found = [limit.breach(row) for limit in self.limits if not limit.passing[row]]
+        if not found and self.sure[row] < (asked := self.policy.guard.confidence):
+            sure = math.floor(100 * float(self.sure[row])) / 100
+            text = f"it keeps all shares of current's values with {sure:.0%} confidence, where {asked:.0%} is asked"
+            found.append(Breach(text, asked - sure, Remedy("guard.confidence", None, max(sure, 0.5))))
         return found + [breach for each in self.segments for breach in each.breaches(row)]
 
     def _rule(self) -> tuple[list[str], Terms]:
         policy, choices = self.policy, self.choices
         weights = policy.weighed(choices.objectives)
+        if policy.values:
+            if choices.earns is None:
+                raise UserError("values: expected a served front, whose outcomes say what happens; found heads alone")
+            weights = dict(zip(choices.objectives, choices.earns, strict=True))
         for name in weights:
             choices.check(name, policy.where("epsilon.best", name) if policy.epsilon else "weights", directed=True)
         names = [name for name, weight in weights.items() if weight > 0]
@@ -114,6 +127,14 @@ class Judge:
         asked = {name for _, name, *_ in self.policy.bounds} | ({epsilon.best} if epsilon else set())
         metrics = [each for each in choices.objectives if not each.startswith("cost/")]
         count = guard.max_loss_in_standard_errors
+        if choices.served and not choices.today:
+            if any(
+                loss < math.inf for loss in (guard.losses.values() if isinstance(given, dict) else [given or math.inf])
+            ):
+                self._current("", setting)
+            for name, value in choices.chance.items():
+                yield Chance(choices=choices, name=name, sign=1.0, setting="guard.at_least", bound=value)
+            return
         for name in dict.fromkeys([*guard.losses, *metrics]):
             loss = guard.losses.get(name) if isinstance(given, dict) else given
             if loss is None and name in asked:
@@ -139,11 +160,13 @@ class Judge:
         if of is None:
             return []
         slices = [] if choices.ledger is None else choices.ledger.slices(CONFIRM)
-        if choices.ledger is None or not slices or choices.current is None:
+        if choices.ledger is None or not slices:
             raise UserError(
                 "guard.segments: expected outcomes by segment, found none; they need [segments] on the data set's card "
                 "and confirmed points with kept predictions"
             )
+        self._current(choices.objectives[0], "guard.segments")
+        assert choices.current is not None
         given = of.max_loss if isinstance(of.max_loss, dict) else dict.fromkeys(choices.objectives, of.max_loss)
         for name in given:
             choices.check(name, "guard.segments.max_loss")
@@ -155,10 +178,10 @@ class Judge:
         return [Everywhere(of, choices.ledger, choices.current, slices, allowed)]
 
     def _current(self, name: str, where: str) -> float:
-        if self.choices.current is None:
+        if self.choices.current is None or (self.choices.served and not self.choices.today):
             raise UserError(
-                f"{where}: expected a current point to compare with, found none; confirm single-task models with "
-                "confirm.replicates = 2 or more, or give one by --current"
+                f"{where}: expected a current point to compare with, found none: nobody said what is served today; "
+                "give it by --current when the run begins, or bound the outcome by a number"
             )
         value = float(self.choices.values([name])[self.choices.current, 0])
         if math.isnan(value):

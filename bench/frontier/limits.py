@@ -37,6 +37,7 @@ class Limit(ABC):
         keyed: whether the setting is a table by metric.
         means: (rows,), mean values; `now` is the current point's.
         sure: (rows,), the share of current's value that each row keeps with `confidence`.
+        drawn: (D, rows), in which draws each row keeps it; D is 0 where the mean decides.
         passing: (rows,), which choices keep it, with `confidence` or by their means.
     """
 
@@ -57,7 +58,9 @@ class Limit(ABC):
         self.means = choices.values([self.name])[:, 0]
         self.now = math.nan if choices.current is None else float(self.means[choices.current])
         self.sure = None if at is None else choices.sure_shares(self.name, at, self.sign > 0)
-        self.passing = self.kept(self.means) if self.sure is None else self._keeps(self.sure, np.array(self.bound))
+        posterior = choices.posterior([self.name])[..., 0] if at is not None else np.zeros((0, len(self.means)))
+        self.drawn = self.kept(posterior)
+        self.passing = self.kept(self.means) if at is None else self.drawn.mean(axis=0) >= at
 
     def threshold(self, values: Floats) -> Floats:
         """What each row's value must reach, or not exceed: (..., rows), of values (..., rows)."""
@@ -136,6 +139,22 @@ class Loss(Limit):
 
     def __str__(self) -> str:
         return f"{self.name} {self.side} {100 * self.bound:.4g}% of current{self.surely}"
+
+
+@dataclass(kw_only=True, eq=False)
+class Chance(Limit):
+    """No less than a random order has."""
+
+    relative: bool = False
+
+    def breach(self, row: int) -> Breach:
+        """By how much a value is below."""
+        value = float(self.means[row])
+        text = f"its {self.name} {_measured(value)}, where a random order has {self.bound:.6g}"
+        return Breach(text, _excess(value, self.bound), Remedy("guard.at_least", self.name, value))
+
+    def __str__(self) -> str:
+        return f"{self.name} at least that of a random order"
 
 
 @dataclass(kw_only=True, eq=False)

@@ -31,13 +31,13 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
 from bench.content import read_toml
-from bench.errors import UserError, shortened, unknown
+from bench.errors import UserError, check_known, shortened, unknown
 from bench.frontier.retraining import Retraining
 from bench.frontier.score import Score, flat
 from bench.objectives import AREAS, COSTS, metric_names, metric_of, outcome, outcomes_of, ranked
 from bench.plugins import Registry
 from bench.registry import Config
-from bench.schema import Task
+from bench.schema import Positive, Task
 from bench.validation import validate
 
 Floats = NDArray[np.float64]
@@ -68,11 +68,13 @@ class PickRule:
         score: gains (..., rows, M) and terms -> scores (..., rows); the largest wins. It never falls as a gain rises.
         because: completes "The pick is trial 7: it ..."; `{names}` is filled in.
         table: the policy's table that it reads; empty where there is none.
+        relative: whether a row's score depends on which others there are.
     """
 
     score: Callable[[Floats, Terms], Floats]
     because: str
     table: str = ""
+    relative: bool = False
 
 
 def weighted(gains: Floats, terms: Terms) -> Floats:
@@ -97,14 +99,12 @@ def utopia(gains: Floats, terms: Terms) -> Floats:
     return -np.asarray(np.sqrt((best - gains) ** 2 @ terms.weights))
 
 
-Worth = Callable[[Floats], Floats]
-"""Gains (..., rows, M) over the current point -> scores (..., rows), as a rule has them."""
-
 _OURS: dict[str, PickRule] = {
     "knee": PickRule(knee, "is the best compromise of {names}"),
     "weights": PickRule(weighted, "has the largest weighted gain in {names}", "weights"),
-    "utopia": PickRule(utopia, "is nearest to the best {names} of any choice", "weights"),
+    "utopia": PickRule(utopia, "is nearest to the best {names} of any choice", "weights", relative=True),
     "epsilon": PickRule(weighted, "has the best {names}", "epsilon"),
+    "value": PickRule(weighted, "earns most by {names}", "values"),
 }
 PICK_RULES = Registry("rule", _OURS, PickRule, "a bench.frontier.policy.PickRule")
 
@@ -225,6 +225,9 @@ class Policy(Config):
     weights: Annotated[dict[str, float], BeforeValidator(flat)] = Field(default_factory=dict)
     """By metric, of the rules `weights` and `utopia`: what 1% of it is worth (.001 of a head's AUC). One that is not
     named weighs nothing; without any, all objectives weigh the same."""
+    values: dict[str, Positive] = Field(default_factory=dict)
+    """By task, of the rule `value`: what one click, one purchase is worth; of a regression, one unit of its label. What
+    a ranking earns is the sum over tasks of value times what happens in its first places. Others are worth nothing."""
     epsilon: Epsilon | None = None
     guard: Guard = Field(default_factory=Guard)
     retrain: Retraining = Field(default_factory=Retraining)
@@ -251,11 +254,11 @@ class Policy(Config):
     @model_validator(mode="after")
     def _table_of_its_rule(self) -> Policy:
         wanted = PICK_RULES[self.rule].table
-        for table in ("weights", "epsilon"):
+        for table in ("weights", "epsilon", "values"):
             if getattr(self, table) and table != wanted:
                 raise ValueError(f"expected no table '{table}' beside the rule '{self.rule}', which does not read it")
-        if wanted == "epsilon" and not self.epsilon:
-            raise ValueError(f"expected a table 'epsilon' beside the rule '{self.rule}', found none")
+        if wanted in ("epsilon", "values") and not getattr(self, wanted):
+            raise ValueError(f"expected a table '{wanted}' beside the rule '{self.rule}', found none")
         return self
 
     @property
@@ -272,6 +275,8 @@ class Policy(Config):
 
     def check(self, tasks: Sequence[Task]) -> None:
         """Raises a UserError where the policy names what cannot be measured of these tasks."""
+        for task in self.values:
+            check_known("task", task, [each.name for each in tasks], "values")
         known = [metric for task in tasks for metric in metric_names(task)] + [f"cost/{cost}" for cost in COSTS]
         own = {each.name for each in tasks}
         for where, name in ((where, name.partition("[")[0]) for where, names in self._named.items() for name in names):
@@ -304,15 +309,6 @@ class Policy(Config):
         """The weights of the metrics that the rule scores: of all objectives the same where it names none."""
         return {self.epsilon.best: 1.0} if self.epsilon else self.weights or dict.fromkeys(objectives, 1.0)
 
-    def worth(self, outcomes: Sequence[str]) -> Worth | None:
-        """The rule's score of gains in these outcomes, more of which is better; None where it reads anything else."""
-        weights = self.weighed(outcomes)
-        if any(weight > 0 and name not in outcomes for name, weight in weights.items()):
-            return None
-        of = np.array([weights.get(name, 0.0) for name in outcomes])
-        terms = Terms(of / of.sum(), np.ones(len(of)), np.zeros(len(of), dtype=bool))
-        return lambda gains: PICK_RULES[self.rule].score(gains, terms)
-
     def where(self, setting: str, name: str) -> str:
         """What a message about a metric begins with: the option that named it, else the policy's setting."""
         bare = name.partition("[")[0]
@@ -330,12 +326,19 @@ class Policy(Config):
             "guard.max_loss_vs_current": guard.losses,
         }
 
-    def asked(self, maximize: str | None, at_least: dict[str, float | str], at_most: dict[str, float | str]) -> Policy:
-        """The policy with what a command asks for: `epsilon` with a metric to maximize, and more bounds."""
+    def asked(
+        self,
+        maximize: str | None,
+        at_least: dict[str, float | str],
+        at_most: dict[str, float | str],
+        worth: dict[str, float],
+    ) -> Policy:
+        """The policy with what a command asks for: `epsilon` with a metric to maximize, or values; and more bounds."""
         values = self.model_dump(exclude_unset=True)
-        if maximize is not None:
-            values = {key: value for key, value in values.items() if key != "weights"}
-            values |= {"rule": "epsilon", "epsilon": {"best": maximize}}
+        if maximize is not None or worth:
+            values = {key: value for key, value in values.items() if key not in ("weights", "epsilon", "values")}
+            own = {"rule": "value", "values": worth} if worth else {"rule": "epsilon", "epsilon": {"best": maximize}}
+            values |= own
         guard = values.get("guard", {})
         more = {key: guard.get(key, {}) | own for key, own in (("at_least", at_least), ("at_most", at_most)) if own}
         policy = Policy.model_validate(values | {"guard": guard | more} if guard or more else values)
@@ -384,3 +387,16 @@ def read_bound(option: str, text: str) -> tuple[str, float | str]:
         f"{option}: expected METRIC=NUMBER or METRIC=98% of current, as in 'click.recall@10%=98% of current', "
         f"found '{shortened(text)}'"
     )
+
+
+def read_value(text: str) -> tuple[str, float]:
+    """Task and value of an option such as `--value buy=40`.
+
+    Raises:
+        UserError: anything else.
+    """
+    task, _, value = text.partition("=")
+    with suppress(ValueError):
+        if task.strip() and 0 < (number := float(value)) < math.inf:
+            return task.strip(), number
+    raise UserError(f"--value: expected TASK=NUMBER above 0, as in buy=40, found '{shortened(text)}'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.frontier.words import verdict as words
-from bench.results.served.distance import ahead, exchange, rows_of
+from bench.results.served.exchange import exchange
 from bench.results.served.served import Served
 
 
@@ -16,15 +16,7 @@ def prices(served: Served, row: int) -> list[str]:
     return [words.price(paid, name, each) for name, each in found.items() if each is not None and each.value > 0]
 
 
-def models_alone(served: Served, row: int) -> list[str]:
-    """How far the searched models' front is beyond the current point's own models under any weights."""
-    own = rows_of(served, points=[str(served.table["point"][served.current])])
-    trials = rows_of(served, roles=["trial"])
-    found = ahead(served, trials, own) if own.sum() > 1 and trials.any() else {}
-    return [words.models_alone(found)] if found else []
-
-
-QUESTIONS: dict[str, Callable[[Served, int], list[str]]] = {"prices": prices, "models alone": models_alone}
+QUESTIONS: dict[str, Callable[[Served, int], list[str]]] = {"prices": prices}
 """A front and the row of its pick -> sentences, which the page, the terminal and JSON have in this order."""
 
 

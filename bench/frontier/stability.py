@@ -1,14 +1,15 @@
-"""Stability of a pick over posterior draws, and simpler choices that are as good.
+"""Stability of a pick: whether it is picked again where all is trained and measured again. Simpler choices as good.
 
 The page's script computes the same from the same draws. The definition, for draws d, rows r and metrics m:
 
-* v[d, r, m] is the drawn value, c the current row, `sign` +1 or -1 by direction. `unit` is |v[d, c, m]|, and .1 of a
-  head's metric in thousandths. The gain is g[d, r, m] = sign * (v[d, r, m] - v[d, c, m]) / unit.
+* v[d, r, m] is a value after a retraining: what the true value may be, with noise of seeds and rows that is not that
+  of the draw. c is the current row, `sign` +1 or -1 by direction. `unit` is |v[d, c, m]|, and .1 of a head's metric in
+  thousandths. The gain is g[d, r, m] = sign * (v[d, r, m] - v[d, c, m]) / unit.
 * The score under the rule `weights` is s[d, r] = sum_m w_m g[d, r, m], with weights of sum 1; others: `PICK_RULES`.
 * A row is feasible in draw d if it keeps every limit there. A limit on a loss is v[d, r, m] >= (1 - loss_m) v[d, c, m];
   "98% of current" is v[d, r, m] >= .98 v[d, c, m]; a number is itself. Costs are not drawn. Only rows that pass the
-  guard are feasible: they keep each limit in a share `guard.confidence` of draws, and by their means where there are
-  none. P(non-dominated) and segments are judged once, not in each draw.
+  guard are feasible: they keep all limits in a share `guard.confidence` of the posterior's draws, and by their means
+  where there are none. P(non-dominated) and segments are judged once, not in each draw.
 * The pick p holds in draw d under two conditions. It keeps every limit, with half a percent forgiven: v[d, p, m] >=
   (1 - .005) threshold. And s[d, p] >= max over feasible rows of s[d, r] - .005; if no row is feasible, this is waived.
 * `holds` is the share of draws in which the pick holds; `keeps` that in which it keeps its limits. A row comes first in
@@ -120,9 +121,10 @@ def stability_of(judge: Judge, picked: int) -> Stability:
 def _over_draws(judge: Judge, picked: int) -> tuple[float | None, float | None, Floats | None]:
     """Shares of draws in which the pick holds, and keeps its limits, and (rows,) in which share each row is first."""
     choices = judge.choices
-    if not len(choices.draws) or not {*judge.scored, *judge.names} & {*choices.objectives}:
+    if not len(choices.retrained) or not {*judge.scored, *judge.names} & {*choices.objectives}:
         return None, None, None
-    limits, scores = choices.posterior(judge.names), np.round(judge.scores(choices.posterior(judge.scored)), 12)
+    limits, scored = (choices.posterior(names, choices.retrained) for names in (judge.names, judge.scored))
+    scores = np.round(judge.scores(scored), 12)
     feasible = judge.keeps(limits) & judge.allowed
     best = np.max(np.where(feasible, scores, -np.inf), axis=1)
     keeps = judge.keeps(limits, TOLERANCE)[:, picked]

@@ -1,74 +1,99 @@
-"""The verdict: what the pick gains and costs against the current point, and how sure that is.
+"""The verdict: which model and which weights, what each gains, and how sure that is.
 
-Everything is told on test, which chose nothing, with the intervals of `bench.frontier.changes`.
+A served ranking is a model and weights. To change the weights of what one has is free, to change the model costs a
+launch, so effects are told apart. U is what the policy maximises, w* the weights of a model that have most of it on the
+rows that choose, within the policy's limits.
+
+* weights alone = U(today's model, w*) - U(today);
+* model alone = U(candidate, its w*) - U(today's model, w*);
+* both = their sum.
+
+All is judged on test, which chose nothing, by draws of one posterior over all candidates: see
+`bench.results.served.joint`. Where nobody said what is served, the best single-task models at their own w* stand for
+it, and the verdict is about models alone, at the anchors of `bench.frontier.aims`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
-from bench.frontier.changes import ONE_ERROR, Changes, changes_of, doubtful, slice_changes, worth_of
-from bench.frontier.policy import Worth
+from bench.frontier.aims import PolicyAim
+from bench.frontier.judging import Judge
 from bench.frontier.words import verdict as words
-from bench.results.comparison.significance import SIZE, replicates_needed, rows_needed
-from bench.results.effect import MARGIN, Effect
-from bench.results.served.distance import ahead, gain_of_all, rows_of
-from bench.results.served.front import gains
+from bench.frontier.words.verdict import Changes
+from bench.results.effect import LEVEL, MARGIN, Effect
+from bench.results.ledger import band
+from bench.results.served.climb import Goal
+from bench.results.served.joint import Moves, moves, posterior
 from bench.results.served.served import Served
-from bench.results.statistics import error_of
 from bench.rows import TEST
 
-Kind = Literal["win", "trade", "tie", "baseline", "trees", "unknown"]
-
+Floats = NDArray[np.float64]
+Kind = Literal["model", "weights", "keep", "unknown"]
+DETECTED = 1.25 * float(stats.norm.isf((1 - LEVEL) / 2) + stats.norm.isf(0.2))
+"""Standard errors of a gain that is shown four times in five. The factor is what drawing back the best costs, by
+simulation."""
 TREES = "trees"
-SIMPLE = ("equal_weights", "single_task", "static_weights", TREES, "ensemble", "random_weights")
-"""Baselines in the order in which one is preferred where several are as good as the pick."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict on switching to the pick.
+    """The verdict on switching.
 
     Attributes:
-        kind: `win`: something is gained, and no loss is seen, nor is one left open that policies forbid by default.
-            `trade`: something is gained, something else is, or may be, lost. Both also where no outcome alone is
-            surely gained, but all of them together are, by the policy's rule. `tie`: no outcome changes by more than
-            `MARGIN`. `baseline`: a baseline is as good as the pick. `trees`: boosted trees are ahead of every network.
-            `unknown`: cannot tell.
-        told: sentences; the first one is the answer, whether to switch.
-        keep: whether the answer is to keep the current point.
-        changes: by outcome, of the pick; empty without a served front.
-        worth: all of them together, as the policy's rule scores them; None where that is unknown.
+        kind: `model`: switch to another model. `weights`: keep the model, and change its weights. `keep`: nothing is
+            gained that matters. `unknown`: cannot tell.
+        told: sentences; the first one is the answer.
+        row: of the served front, what the answer says to serve; None to keep what there is.
+        both, weights, model: effects of that row: of all, of the weights alone, of the model alone; None where there is
+            no such part, or no served front.
+        anchors: where nobody said what is served, the model's U by anchor.
         slices: by slice of the rows (`scenario=2`) the changes there; see `slice_changes`.
-        needed: replicates of each point that would show the gain seen with a chance of 80%, where that is unknown and
-            any number would.
+        ahead: names of points that are surely ahead of that row, and not advised.
+        least: the gain in U that this test shows four times in five.
     """
 
     kind: Kind
     told: tuple[str, ...]
-    keep: bool = False
-    changes: Changes = field(default_factory=dict)
-    worth: Effect | None = None
-    needed: int | None = None
+    row: int | None = None
+    both: Moves | None = None
+    weights: Moves | None = None
+    model: Moves | None = None
+    anchors: Mapping[str, Effect] = field(default_factory=dict)
     slices: Mapping[str, Changes] = field(default_factory=dict)
+    ahead: tuple[str, ...] = ()
+    least: float | None = None
+
+    @property
+    def keep(self) -> bool:
+        """Whether the answer is to keep what there is."""
+        return self.kind == "keep"
 
     @property
     def sentence(self) -> str:
         """The whole answer in words."""
         return " ".join(self.told)
 
+    @property
+    def changes(self) -> Changes:
+        """By outcome, of all; empty without a served front."""
+        return self.both.outcomes if self.both else {}
+
     def to_json(self) -> dict[str, Any]:
         """Itself as every document has it."""
-        more = {
-            "changes": _plain(self.changes),
-            "worth": self.worth and self.worth.to_json(),
+        parts = {"both": self.both, "weights_alone": self.weights, "model_alone": self.model}
+        more: dict[str, Any] = {
+            **{name: each and each.to_json() for name, each in parts.items()},
+            "anchors": {name: each.to_json() for name, each in self.anchors.items()},
             "segments": {name: _plain(changes) for name, changes in self.slices.items()},
-            "replicates_needed": self.needed,
+            "ahead": list(self.ahead),
+            "shows": self.least,
         }
         known = {name: value for name, value in more.items() if value}
         return {"kind": self.kind, "sentence": self.sentence, "keep": self.keep} | known
@@ -84,142 +109,220 @@ def unserved(reason: str) -> Verdict:
     return Verdict("unknown", (f"Cannot tell whether to switch: {reason}.",))
 
 
+class Contest:
+    """Candidates at their best weights by one aim, as they do on test.
+
+    Attributes:
+        best: by candidate its row.
+        start: what candidates are compared with: today's model at its w*, else what stands for it.
+    """
+
+    def __init__(self, served: Served, judge: Judge, aim: PolicyAim, seed: int, pick: int | None = None) -> None:
+        choices, self.served, current = judge.choices, served, served.current
+        names, points = choices.objectives, served.table["point"].to_numpy()
+        values = choices.values(names)
+        scores = np.where(judge.passing, Goal(aim, values[current], served.random).worth(values), -np.inf)
+        if pick is not None:  # equal scores are settled by the pick
+            scores[pick] = np.inf
+        own = {str(point): np.flatnonzero(points == point) for point in dict.fromkeys(points)}
+        self.best = {point: int(rows[scores[rows].argmax()]) for point, rows in own.items()}
+        self.best = {point: row for point, row in self.best.items() if scores[row] > -np.inf}
+        self.best.setdefault(str(points[current]), current)
+        self.start = self.best[str(points[current])]
+        self.values = served.at(TEST)
+        self.goal = Goal(aim, self.values[current], served.random)
+        flat = served.draws[TEST].astype(np.float64)
+        self.draws = posterior(self.values, flat, [*self.best.values()], current, self.goal.utility, seed)
+        self.flat = flat
+
+    def moves(self, to: int, start: int | None = None) -> Moves:
+        """The effect of changing to a row, from `start` or another one."""
+        start = self.start if start is None else start
+        return moves(self.values, self.draws, to, start, self.goal.utility, self.served.names)
+
+    def apart(self, to: int) -> Floats:
+        """(D,) draws of the utility over `start`."""
+        return np.asarray(self.goal.utility(self.draws[:, to]) - self.goal.utility(self.draws[:, self.start]))
+
+    def least(self, to: int) -> float | None:
+        """The gain over `start` that is shown four times in five."""
+        if not len(self.flat):
+            return None
+        apart = self.goal.utility(self.flat[:, to]) - self.goal.utility(self.flat[:, self.start])
+        return DETECTED * float(apart.std())
+
+
 def verdict(
     served: Served,
+    judge: Judge,
     row: int,
     against: str,
+    aims: Sequence[PolicyAim],
     holds: float | None = None,
     others: tuple[str, ...] = (),
     unlimited: int | None = None,
-    worth: Worth | None = None,
+    heads: Sequence[str] = (),
     suspicion: str = "",
+    seed: int = 0,
 ) -> Verdict:
     """The verdict about a picked serving point.
 
     Args:
+        judge: of the choices, which are the front's rows.
         row: of the pick in the table.
-        against: what the current point is, in words: "the best single-task models under equal weights".
+        against: what the current point is, in words: "the current model (todays.toml)".
+        aims: of the policy, see `aims_of`.
         holds: in which share of retrainings the pick holds, see `bench.frontier.stability`.
-        others: points that do as well in the other retrainings, in words.
+        others: points that come first in the other retrainings, in words.
         unlimited: the row that the policy would pick without its limits, where these make it keep the current point.
-        worth: the score of gains in the outcomes by the policy's rule; None where it reads anything else.
+        heads: names of points that are surely ahead of the pick in every head.
         suspicion: sentences on the data and the pick, see `Frontier.suspicion` and `bench.results.within`.
     """
-    changes, slices, score = changes_of(served, row), slice_changes(served, row), worth_of(served, row, worth)
-    if row == served.current or all(each.value == each.low == each.high == 0 for each in changes.values()):
-        found = _kept(served, row, against, unlimited)
-    else:
-        found = _switched(served, row, changes, against, score)
-    kind, (answer, *rest) = found.kind, found.told
-    if trees := _trees(served):
-        answer, far = words.trees(answer, trees)
-        kind, rest, suspicion = "trees", [suspicion, *rest, far], ""
-    if holds is not None and not found.keep:  # else it does not matter how often a retraining would pick the same
-        rest.append(words.holding(holds, others))
-    if row != served.current:
-        rest.append(words.by_scenario(slices))
-    told = tuple(filter(None, [answer, *rest, suspicion]))
-    return replace(found, kind=kind, told=told, changes=changes, worth=score, slices=slices)
+    contest = Contest(served, judge, aims[0], seed, row)
+    own = [contest] if served.today else [contest, *(Contest(served, judge, aim, seed) for aim in aims[1:])]
+    found = _today(contest, row, against, unlimited) if served.today else _models(own, aims, row)
+    told = list(found.told)
+    of = row if found.row is None else found.row
+    if not (found.keep and of == served.current):
+        found, told = _with_rivals(contest, judge, found, told, of, heads)
+    if found.both is not None and of != served.current:
+        slices = slice_changes(served, of)
+        found = replace(found, slices=slices)
+        told.append(_worst(slices))
+    if holds is not None and not found.keep and of == row:
+        told.append(words.holding(holds, others))
+    if served.today and (noise := int((judge.noise & judge.pickable).sum())) and found.kind in ("keep", "unknown"):
+        told.append(words.guarded(noise))
+    return replace(found, told=tuple(filter(None, [*told, suspicion])))
 
 
-def _kept(served: Served, row: int, against: str, unlimited: int | None) -> Verdict:
-    """Kind and sentences where the pick is the current point, or ranks just as it does; its changes are not in it."""
-    kind: Kind = "unknown"
-    told: tuple[str, ...] = words.kept(against, "The policy picks no other point.")
-    rest = rows_of(served)
-    rest[row] = False
-    if served.table["role"][served.current] == "baseline":
-        kind, told = "baseline", words.kept(against, "The policy finds no better point.")
-    elif served.known and rest.any() and (best := gain_of_all(served, rest, row)[0]).high <= MARGIN:
-        kind, told = "tie", words.kept(against, *words.nothing_gains(best))
-    if unlimited is not None:
-        told = words.limited(served, against, unlimited, changes_of(served, unlimited))
-    if row != served.current:
-        told = *told, words.same(served, row)
-    return Verdict(kind, told, keep=True)
-
-
-def _switched(served: Served, row: int, changes: Changes, against: str, worth: Effect | None) -> Verdict:
-    """Kind, sentences and replicates needed where the pick is another point; its changes are not in it."""
-    what, every = words.described(served, row), list(changes.values())
+def _today(contest: Contest, row: int, against: str, unlimited: int | None) -> Verdict:
+    """Kind, sentences and effects where there is a current point."""
+    served, now, start = contest.served, contest.served.current, contest.start
+    both, what = contest.moves(row, now), words.described(served, row)
+    points = served.table["point"]
+    weights = contest.moves(start, now) if start != now else None
+    model = contest.moves(row) if points.iloc[row] != points.iloc[now] else None
     if not served.known:
-        return Verdict("unknown", words.untested(what, against, changes))
-    gained, lost = any(each.gained for each in every), any(each.lost for each in every)
-    if all(each.unchanged for each in every):
-        return Verdict("tie", words.unchanged(what, against, changes), keep=True)
-    worthy = worth is not None and worth.gained
-    if not gained and (lost or not worthy):
-        replicates, rows = _needed(served, row, changes)
-        kind: Kind = "baseline" if lost and served.table["role"][served.current] == "baseline" else "unknown"
-        told = (words.costs if lost else words.unsure)(what, against, changes)
-        return Verdict(kind, (*told, words.enough(replicates, rows)), keep=lost, needed=replicates)
-    trade = lost or any(map(doubtful, every))
-    if trade and worth and worth.lost:
-        told = words.kept(against, words.not_worth(what, worth), *words.effects("It", against, changes, worth))
-        return Verdict("trade", told, keep=True)
-    own, rival = _own(served, row), None
-    if not own and served.table["role"][row] != "baseline":
-        rival = _rival(served, row)
-    at = rival[0] if rival and rival[1].low >= -MARGIN else row
-    kind = "trade" if trade else "win"
-    if served.table["role"][at] == "baseline" or not (at == row or _own(served, at)):
-        kind = "baseline"
-    told = words.effects("It" if at == row else f"The pick, {what},", against, changes, worth)
-    by_rule = words.by_rule(worth, gained) if trade and worth else ""
-    return Verdict(kind, words.switch(served, row, at, trade and not worthy, rival, *told, by_rule))
+        if row == now:
+            return Verdict("unknown", (words.keep(against, "the policy picks no other point"), words.UNTESTED))
+        return Verdict("unknown", (words.untested(what, against, both.outcomes),), row, both, weights, model)
+    of_weights, least = weights.utility if weights else Effect(0.0, 0.0, 0.0), contest.least(row)
+    found = Verdict("keep", (), None, None if row == now else both, weights, model, least=least)
+    if model and (model.utility.gained or (both.utility.gained and not of_weights.gained)):
+        first = words.model(what, both.utility, model.utility if weights else None)
+        return replace(found, kind="model", row=row, told=(first, words.by_outcome(both.outcomes), words.SURE))
+    rest = [at for at in contest.best.values() if at not in (start, now)]
+    if weights and of_weights.gained:
+        added = [contest.moves(at).utility for at in rest]
+        first = words.weights(words.described(served, start), of_weights)
+        most = words.added(max(added, key=lambda each: each.value, default=None))
+        told = first, words.by_outcome(weights.outcomes), most, words.SURE
+        return replace(found, kind="weights", row=start, both=weights, model=None, told=told)
+    if unlimited is not None:
+        would = words.limited(words.described(served, unlimited), contest.moves(unlimited, now).utility)
+        return replace(
+            found, told=(words.keep(against, "no point that the policy allows is better"), would, words.SURE)
+        )
+    moved = [contest.moves(at, now).utility for at in (*rest, start)]
+    top = max(moved, key=lambda each: each.high)
+    if top.high <= MARGIN or row == now:
+        why = words.nothing(top) if top.high <= MARGIN else "the policy picks no other point"
+        same = words.same(served, row) if row != now and _equal(both) else ""
+        return replace(found, told=(words.keep(against, why), same, words.SURE))
+    outcomes = words.by_outcome(both.outcomes)
+    if both.utility.high < 0:
+        return replace(found, told=(words.keep(against, words.costs(what, both.utility)), outcomes, words.SURE))
+    return replace(found, kind="unknown", row=row, told=(words.unsure(what, both.utility, least), outcomes, words.SURE))
 
 
-def _rival(served: Served, row: int) -> tuple[int, Effect] | None:
-    """The simplest baseline, or the current model under other weights, that is as good as a trial, else the simplest
-    that cannot be told from it: its nearest row, and its gain.
+def _equal(both: Moves) -> bool:
+    return all(each.value == each.low == each.high == 0 for each in both.outcomes.values())
 
-    As good: in every outcome at once, worse by `MARGIN` at most.
+
+def _models(contests: Sequence[Contest], aims: Sequence[PolicyAim], row: int) -> Verdict:
+    """Kind, sentences and effects where nobody said what is served: of models alone."""
+    first, served = contests[0], contests[0].served
+    point, now = str(served.table["point"].iloc[row]), str(served.table["point"].iloc[served.current])
+    what, alone = words.described(served, row), first.moves(row)
+    found = Verdict("unknown", (), row, alone, None, alone, least=first.least(row))
+    if not served.known:
+        return replace(found, told=(words.untested(what, "single-task models", alone.outcomes),))
+    own = zip(aims, contests, strict=False)
+    anchors = {aim.title: each.moves(each.best[point]).utility for aim, each in own if point in each.best}
+
+    def over(point: str) -> Effect:
+        mean = np.mean([each.apart(each.best[point]) for each in contests if point in each.best], axis=0)
+        return Effect(float(mean.mean()), *(float(end[0]) for end in band(mean[:, None])))
+
+    mean, worst = over(point), min(anchors, key=lambda name: anchors[name].value)
+    top = max((over(each) for each in first.best if each != now), key=lambda each: each.high, default=mean)
+    weights = served.table["weights"].iloc[row]
+    rest = words.by_outcome(alone.outcomes), words.SURE, words.start(weights) if weights and len(contests) > 1 else ""
+    if mean.gained:
+        told = words.alone(what, mean, worst, anchors[worst], len(anchors))
+        return replace(found, kind="model", told=(told, *rest), anchors=anchors)
+    if top.high <= MARGIN or row == served.current:
+        return replace(found, kind="keep", row=None, told=(words.level(top), *rest), anchors=anchors)
+    return replace(found, told=(words.undecided(what, mean, found.least), *rest), anchors=anchors)
+
+
+def _with_rivals(
+    contest: Contest, judge: Judge, found: Verdict, told: list[str], row: int, heads: Sequence[str]
+) -> tuple[Verdict, list[str]]:
+    """With what is surely ahead of a row in the first sentence: by U where the policy admits it, or in every head."""
+    served, table = contest.served, contest.served.table
+    gains: dict[str, tuple[Effect | None, bool]] = {}
+    for at in contest.best.values() if served.known else ():
+        gain = contest.moves(at, row).utility
+        if table["point"].iloc[at] != table["point"].iloc[row] and gain.gained:
+            gains[str(table["name"].iloc[at])] = gain, bool(judge.pickable[at])
+    for name in heads:
+        gains.setdefault(name, (None, not (judge.choices.deployable | (table["name"] != name).to_numpy()).all()))
+    for deployable in (True, False):
+        some = {name: gain for name, (gain, can) in gains.items() if can == deployable}
+        if some:
+            networks = [at for at in contest.best.values() if table["role"].iloc[at] == "trial"]
+            every = [*some] == [_name_of(served, TREES)] and all(
+                contest.moves(contest.best[TREES], at).utility.gained for at in networks if TREES in contest.best
+            )
+            of = "every network" if every else "the pick"
+            told[0] = words.ahead([*some], [*some.values()], of, deployable, told[0])
+    return replace(found, ahead=tuple(gains)), told
+
+
+def _name_of(served: Served, point: str) -> str:
+    own = served.table["name"][served.table["point"] == point]
+    return str(own.iloc[0]) if len(own) else ""
+
+
+def slice_changes(served: Served, row: int) -> dict[str, Changes]:
+    """The effect of switching in each slice, on test; NaN where too few rows are positive.
+
+    Intervals hold in all slices of one kind and outcomes together (Bonferroni).
     """
-    table, wider = served.table, served.reach / ONE_ERROR  # the pick was chosen for its luck
-    now = str(table["point"][served.current])
-    told = {now, TREES} if _trees(served) else {now}  # trees that are ahead are told first, and apart
-    points = [each for each in dict.fromkeys(table["point"][table["role"] == "baseline"]) if each not in told]
-    found = []
-    for point in [now, *sorted(points, key=_preference)]:
-        if point != table["point"][row]:
-            plain, by = gain_of_all(served, rows_of(served, points=[point]), row)
-            ends = (plain.value + wider * (end - plain.value) for end in (plain.low, plain.high))
-            gain = Effect(plain.value, *(float(np.maximum(-1.0, end)) for end in ends))
-            if by != served.current and gain.high >= 0:
-                found.append((by, gain))
-    return min(found, key=lambda each: not each[1].low >= -MARGIN, default=None)
+    plain = {name: served.gains(row, TEST, name) for name in served.slices(TEST)}
+    found: dict[str, Changes] = {}
+    for kind in dict.fromkeys(name.partition("=")[0] for name in plain):
+        own = {name: changes for name, changes in plain.items() if name.partition("=")[0] == kind}
+        count = sum(np.isfinite(each.value) for changes in own.values() for each in changes.values())
+        tail = (1 - LEVEL) / 2
+        wider = float(stats.norm.isf(tail / max(1, count)) / stats.norm.isf(tail))
+        for name, changes in own.items():
+            found[name] = {of: _wider(each, wider) for of, each in changes.items()}
+    return found
 
 
-def _own(served: Served, row: int) -> bool:
-    """Whether a row is of the current point's own models."""
-    return bool(served.table["point"][row] == served.table["point"][served.current])
+def _wider(each: Effect, factor: float) -> Effect:
+    half = factor * (each.high - each.low) / 2
+    return Effect(each.value, float(np.maximum(each.value - half, -1.0)), each.value + half)
 
 
-def _preference(point: str) -> int:
-    name = point.partition(" ")[0]
-    return SIMPLE.index(name) if name in SIMPLE else len(SIMPLE)
-
-
-def _trees(served: Served) -> Changes:
-    """By outcome how far boosted trees are ahead of every network, where they are so in every outcome; else empty."""
-    trees = rows_of(served, points=[TREES])
-    networks = rows_of(served, roles=["trial"])
-    if not trees.any() or not networks.any() or not served.known:
-        return {}
-    found = ahead(served, trees, networks)
-    every = len(found) == len(served.measures) and all(each.gained for each in found.values())
-    return found if every else {}
-
-
-def _needed(served: Served, row: int, changes: Changes) -> tuple[int | None, int | None]:
-    """Replicates of each point, or times as many rows of test, that would show the largest gain seen."""
-    errors = error_of(gains(served.draws[TEST], served.current)[:, row]) ** 2
-    data, values = served.row_variance[row], [each.value for each in changes.values()]
-    best = int((np.nan_to_num(values) / np.sqrt(np.fmax(errors, 1e-30))).argmax())
-    if values[best] <= 0:
-        return None, None
-    tests = max(1, round(SIZE / (2 * float(stats.norm.sf(served.reach)))))  # of which each would be so strict
-    seed, now = max(0.0, float(errors[best] - data[best])), served.replicates
-    size = values[best], seed, float(data[best]), max(1, now - 1) * 4.0
-    needed = replicates_needed(*size, now, tests) or None
-    return needed, None if needed else rows_needed(*size, tests)
+def _worst(slices: Mapping[str, Changes]) -> str:
+    """In which slice most is surely lost."""
+    lost = [(each.value, slice, name, each) for slice, changes in slices.items() for name, each in changes.items()
+            if each.lost]  # fmt: skip
+    if not lost:
+        return ""
+    _, slice, name, each = min(lost, key=lambda one: one[0])
+    return words.worst_slice(slice, name, each, len(lost) - 1)

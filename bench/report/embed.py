@@ -17,6 +17,7 @@ from bench.report.markup import SYMBOLS, looks_of
 from bench.report.view import Axis, View, axes_of, scenario_fronts, splits_of, spread_of
 from bench.results.frontier import LIMITS
 from bench.results.ledger import ALL, GAIN, SD, Ledger
+from bench.results.served.served import Served
 from bench.rows import SHORT, TEST
 
 FACTS = (
@@ -25,8 +26,9 @@ FACTS = (
 )
 
 
-MOST_DRAWS, MOST_DRAWN = 200, 60_000
-"""Posterior draws that a page carries, and numbers in them: of more choices it takes the best, all roles among them."""
+MOST_DRAWS, MOST_DRAWN = 150, 45_000
+"""Draws of either kind that a page carries, and numbers in them: of more choices it takes the best, all roles among
+them."""
 
 
 def section_data(view: View) -> dict[str, Any]:
@@ -77,7 +79,9 @@ def _plane(ledger: Ledger) -> dict[str, Any]:
     slices, current = ledger.slices(splits[0]), ledger.current
     by_slice = [shown(splits[0], slice)[..., GAIN:] for slice in slices]
     of_rows = {str(row): [each[row] for each in by_slice] for row in range(len(ledger))}
-    is_current = ledger.served or (current is not None and ledger.table["role"].iloc[current] == "current")
+    is_current = current is not None and (
+        ledger.today if isinstance(ledger, Served) else ledger.table["role"].iloc[current] == "current"
+    )
     return {
         "kind": "served" if ledger.served else "heads",
         "axes": [_axis(axis) for axis in axes],
@@ -98,8 +102,10 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _decision(view: View) -> dict[str, Any]:
-    """What the sliders need; `row` of a choice is its place in the first plane, draws are float32 in base64,
-    (D, R, M)."""
+    """What the sliders need; `row` of a choice is its place in the first plane.
+
+    `draws` are the posterior's, `retrained` what a retraining may measure: float32 in base64, (D, R, M).
+    """
     choices, pick, names = view.choices, view.pick, view.choices.objectives
     assert choices.current is not None
     known = len(choices.draws)
@@ -109,15 +115,18 @@ def _decision(view: View) -> dict[str, Any]:
     table = choices.table
     likely = table["p_nondominated"].astype(float).fillna(0) + 2.0 * table["on_front"]
     likely += 4.0 * (table["role"] != "trial")
+    below = (choices.values(names) < [choices.chance.get(name, -np.inf) for name in names]).any(axis=1)
+    likely.iloc[np.flatnonzero(below & (not choices.today))] = -np.inf
     likely.iloc[needed] = np.inf
     most = max(MOST_DRAWN // (max(len(shown), 1) * len(names)), len(needed))
-    kept = np.sort(likely.sort_values(ascending=False, kind="stable").index.to_numpy()[:most])
+    order = likely[likely > -np.inf].sort_values(ascending=False, kind="stable")
+    kept = np.sort(order.index.to_numpy()[:most])
     place = {int(row): at for at, row in enumerate(kept)}
-    confidence = Guard().confidence
-    sure = [choices.sure_shares(name, confidence, choices.sign(name) > 0)[kept] for name in names]
-    draws = np.empty((0, len(kept), len(names)), dtype="<f4")
-    if known:
-        draws = np.ascontiguousarray(choices.draws[shown][:, kept], dtype="<f4")
+
+    def packed(draws: NDArray[Any]) -> str:
+        some = draws[shown][:, kept] if known else np.empty((0, len(kept), len(names)))
+        return base64.b64encode(np.ascontiguousarray(some, dtype="<f4").tobytes()).decode()
+
     table = table.iloc[kept]
     costs = [name for name in LIMITS if name in table and choices.table[name].nunique() > 1 and name not in names]
     rows = {point: row for row, point in enumerate(view.front.table["point"])}
@@ -126,12 +135,13 @@ def _decision(view: View) -> dict[str, Any]:
         "rows": _rows(table),
         "row": kept.tolist() if choices.served else [rows[point] for point in table["point"]],
         "values": plain(table[list(names)].to_numpy(dtype=float)),
-        "confidence": confidence if known else 0.0,
-        "sure": plain(np.stack(sure, axis=1)),
+        "confidence": Guard().confidence if known else 0.0,
+        "today": choices.today or not choices.served,
         "deployable": choices.deployable[kept].tolist(),
         "costs": {name: plain(table[name].to_numpy(dtype=float)) for name in costs},
-        "draws": base64.b64encode(draws.tobytes()).decode(),
-        "count": len(draws),
+        "draws": packed(choices.draws),
+        "retrained": packed(choices.retrained),
+        "count": len(shown),
         "current": place[choices.current],
         "pick": place[pick.row] if pick else None,
         "runnersUp": [place[row] for row in after],

@@ -23,22 +23,18 @@ from bench.report.view import View
 from bench.rows import CONFIRM, NAMES, SEARCH
 
 KINDS = {
-    "win": "Clear win",
-    "trade": "Trade",
-    "tie": "No gain",
-    "baseline": "A baseline is as good",
-    "trees": "Boosted trees do better",
+    "model": "Switch the model",
+    "weights": "Change only the weights",
+    "keep": "Keep",
     "unknown": "Cannot tell",
 }
-KEPT = {"trade": "Not worth its cost", "unknown": "No gain shown"}
-"""Where the answer is to keep the current point."""
 
 
 def section(view: View, place: int) -> str:
     """The section; `place` makes its ids its own among the sections of a page."""
     id = section_id(view, place)
     kind = view.verdict.kind
-    label = (KEPT if view.verdict.keep and kind in KEPT else KINDS)[kind]
+    label = f"{KINDS[kind]}{'; better models cannot be served' if view.verdict.ahead else ''}"
     first, *others = view.verdict.told
     rest = [each for told in others for each in text.sentences(told)]
     plots = "".join(dict.fromkeys(plot(view) for plot in PLOTS.values()))

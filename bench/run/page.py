@@ -118,9 +118,8 @@ STRONGER = {"numeric.kind": "bucket_and_piecewise", "interaction.kind": "dcn_v2"
 def next_step(results: Sequence[DatasetResult]) -> str:
     """A command, with what it does behind `#`.
 
-    The user's own log after a suite of ours on its own data. Else stronger networks where boosted trees are ahead; more
-    replicates where they would settle the verdict; to deploy the pick where the verdict says to switch to it; else the
-    tables.
+    The user's own log after a suite of ours on its own data. Else stronger networks where boosted trees are ahead; to
+    deploy the pick where the verdict says to switch to it; else the tables.
     """
     run = results[0].run.run
     name = run_argument(run)
@@ -130,10 +129,8 @@ def next_step(results: Sequence[DatasetResult]) -> str:
         return f"{OWN_LOG}  # now your own log, by the names of its columns"
     if again := next(filter(None, map(stronger, results)), ""):
         return f"{again}  # stronger networks, taught by trees; takes at least twice as long"
-    needed = max((result.verdict.needed or 0 for result in results), default=0)
-    if run.manifest.suite.confirm.replicates < needed <= MOST_REPLICATES:
-        return f"seesaw confirm {name} --replicates {needed}  # would show the gain that is seen"
-    switch = len(results) == 1 and results[0].verdict.kind in ("win", "trade") and not results[0].verdict.keep
+    told = results[0].verdict
+    switch = len(results) == 1 and told.kind == "model" and results[0].pick and told.row == results[0].pick.row
     if switch and results[0].pick and results[0].pick.role == "trial" and picked_network(results[0]):
         return f"seesaw deploy {name}  # trains the pick for good and packages it"
     return f"seesaw frontier {name} --full  # all tables"
@@ -146,7 +143,7 @@ def stronger(result: DatasetResult) -> str:
     """
     manifest = result.run.run.manifest
     words = shlex.split(manifest.command)
-    if result.verdict.kind != "trees" or words[:2] != ["seesaw", "run"]:
+    if "boosted trees" not in result.verdict.ahead or words[:2] != ["seesaw", "run"]:
         return ""
     space = result.run.fitted().space
     if any(name in manifest.suite.set or space.branches(name) for name in STRONGER):

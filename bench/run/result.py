@@ -18,10 +18,11 @@ import pandas as pd
 from bench.atomic import atomic_path
 from bench.errors import UserError
 from bench.frontier.choices import Choices, head_choices, served_choices
+from bench.frontier.judging import Judge
 from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.policy import Policy
 from bench.frontier.questions import readings
-from bench.frontier.verdict import Verdict
+from bench.frontier.verdict import Verdict, unserved, verdict
 from bench.objectives import Objective, outcomes_of, primary
 from bench.plain import parse_toml, read_json
 from bench.records import Point, TrialRecord
@@ -33,7 +34,7 @@ from bench.results.within import Areas, areas_of, warning
 from bench.run.comparing import answer_of
 from bench.run.folder import DatasetRun
 from bench.run.limits import cut_short, failed, unfinished
-from bench.run.serving import Serving, serving_of, verdict_of
+from bench.run.serving import Serving, serving_of
 from bench.search.study import Study
 from bench.seeds import derive
 from bench.validation import validate
@@ -78,8 +79,10 @@ class DatasetResult:
     @property
     def current(self) -> str:
         """What is compared with, how many rows it is measured on, and whose policy is followed, as sentences."""
-        other = self.serving.served is not None and not self.serving.named
-        first = f"Current: {self.serving.against}." if other else self.run.current.sentence
+        served = self.serving.served
+        first = self.run.current.sentence
+        if served is not None and not served.today:
+            first = f"All are compared with {self.serving.against}, as nobody said what is served (--current)."
         return " ".join(filter(None, [first, self.serving.note, self.asked]))
 
     @property
@@ -126,12 +129,12 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     front = replace(front, answer=answer_of(run, study))
     chosen, reason, refused = None, "", None
     followed = policy or policy_of(run)
-    serving = serving_of(run, front.points, objectives, followed.outcomes, keep)
+    serving = serving_of(run, front.points, objectives, followed, keep)
     points = untested(front.points)
     if serving.served is None:
         choices = head_choices(front, points, run.run.manifest.seed)
     else:
-        choices = served_choices(serving.served, points)
+        choices = served_choices(serving.served, points, serving.aims[0], run.run.manifest.seed)
     try:
         chosen = pick(choices, points, followed)
     except UserError as error:
@@ -139,11 +142,27 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
         refused = error if isinstance(error, NothingPasses) else None
     areas = areas_of(front.points, [task for task in run.tasks if task.name in run.ranked])
     blind = warning(areas, chosen.point, str(run.card.group)) if chosen else ""
-    told = verdict_of(serving, followed, chosen, reason, " ".join(filter(None, [front.suspicion, blind])))
+    if serving.served is None or chosen is None:
+        told = unserved(serving.reason or reason or "nothing was picked")
+    else:
+        suspicion = " ".join(filter(None, [front.suspicion, blind]))
+        told = _told(run, serving, Judge(followed, choices), chosen, front.ahead_of(chosen.point), suspicion)
     return DatasetResult(
         run, records, objectives, front, serving, choices, followed, told, chosen, reason, refused,
         " ".join(filter(None, [cut_short(run, study), unfinished(run, study), failed(run, records, baselines)])),
         areas,
+    )  # fmt: skip
+
+
+def _told(
+    part: DatasetRun, serving: Serving, judge: Judge, pick: Pick, heads: Sequence[str], suspicion: str
+) -> Verdict:
+    """The verdict on a pick: the same for every surface."""
+    assert serving.served is not None
+    others = tuple(each.name for each in pick.stability.points if each.point != pick.point)[:2]
+    return verdict(
+        serving.served, judge, pick.row, serving.against, serving.aims, pick.stability.holds, others, pick.unlimited,
+        heads, suspicion, derive(part.run.manifest.seed, "verdict"),
     )  # fmt: skip
 
 

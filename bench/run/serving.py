@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from bench import predictions
 from bench.errors import UserError
-from bench.frontier.pick import Pick
+from bench.frontier.aims import PolicyAim, aims_of
 from bench.frontier.policy import Policy
-from bench.frontier.verdict import Verdict, unserved, verdict
 from bench.objectives import Objective, random_ndcg, ranked_by_group
 from bench.predictions import FOLDER, KEPT, Rows, rows_of
 from bench.records import Point
-from bench.results.fusion import Fusion
 from bench.results.points import confirmed, kept_names, sources_of
 from bench.results.served.measuring import Candidate, Current
 from bench.results.served.served import Served, served_front
@@ -43,7 +41,7 @@ class Serving:
             empty.
         rows: of test, those that are not kept included.
         against: what the current point is, in a few words.
-        named: whether that is what --current names.
+        aims: what its weights were chosen for.
     """
 
     served: Served | None
@@ -52,17 +50,18 @@ class Serving:
     reason: str = ""
     note: str = ""
     rows: int = 0
-    named: bool = False
+    aims: tuple[PolicyAim, ...] = ()
 
 
 def serving_of(
-    part: DatasetRun, points: Sequence[Point], objectives: Sequence[Objective], asked: Sequence[str], keep: bool
+    part: DatasetRun, points: Sequence[Point], objectives: Sequence[Objective], policy: Policy, keep: bool
 ) -> Serving:
     """Draws the served front of a run's confirmed points, or reads the one that was drawn of the same predictions.
 
     Args:
         objectives: of the heads: the best single-task models are the best by these.
-        asked: outcomes that the policy names; if one is not the suite's, the front is drawn again, in that outcome.
+        policy: weights are chosen for it. If it names an outcome that is not the suite's, the front is drawn again, in
+            that outcome.
         keep: whether to leave what was drawn in the run's folder.
     """
     folder = part.folder / FOLDER
@@ -77,11 +76,12 @@ def serving_of(
         return Serving(None, rates, "", "no confirmed model keeps its predictions; `seesaw confirm` trains it again")
     seed = part.run.manifest.seed
     try:
-        outcomes = resolve_outcomes(part.dataset, part.tasks, facts.group, asked)
-        digest = digest_of(candidates, rows, outcomes, now, seed)
+        outcomes = resolve_outcomes(part.dataset, part.tasks, facts.group, policy.outcomes)
+        aims = aims_of(policy, [each.name for each in outcomes], rates, now.served)
+        digest = digest_of(candidates, rows, outcomes, now, seed, aims)
         served = load(part.folder, digest)
         if served is None:
-            served = served_front(candidates, rows, outcomes, now, seed)
+            served = served_front(candidates, rows, outcomes, now, seed, aims=aims)
             if keep:
                 save(served, part.folder, digest)
     except predictions.Damaged:
@@ -94,20 +94,8 @@ def serving_of(
         against,
         note=_note(rows, served, bool(part.dataset.outcomes)),
         rows=rows[TEST].of,
-        named=now.id == "current",
+        aims=aims,
     )
-
-
-def verdict_of(serving: Serving, policy: Policy, pick: Pick | None, no_pick: str, suspicion: str) -> Verdict:
-    """Whether to switch to the pick, in one sentence: the same for every surface."""
-    if serving.served is None:
-        return unserved(serving.reason)
-    if pick is None:
-        return unserved(no_pick or "nothing was picked")
-    names = [each.name for each in pick.stability.points if each.point != pick.point][:2]
-    worth = policy.worth([each.name for each in serving.served.measures])
-    holds, unlimited = pick.stability.holds, pick.unlimited
-    return verdict(serving.served, pick.row, serving.against, holds, tuple(names), unlimited, worth, suspicion)
 
 
 def candidates_of(
@@ -155,7 +143,6 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
     """The current point among the candidates, and what it is; a column of the log joins them here."""
     now, ids = part.current, [each.id for each in candidates]
     tasks = rows[CONFIRM].tasks
-    equal = Fusion.of("power", [1.0] * len(tasks))
     if now.column is not None:
         name, column = f"today's score, column '{now.column}'", now.column
 
@@ -170,14 +157,14 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
         return Current(now.id), name + (f" ({lacking:.1%} of test's rows lack it and rank last)" if lacking else "")
     if now.id in ids:
         if now.point is None:
-            return Current(now.id, equal), "the best single-task models under equal weights (no --current was given)"
+            return Current(now.id, served=False), "the best single-task models at their best weights"
         fusion = now.fusion(dict(zip(tasks, rows[CONFIRM].rates, strict=True)))
         return Current(now.id, fusion), (f"the current model ({now.source})")
     stands = next((each for each in candidates if each.role == "baseline"), candidates[0] if candidates else None)
     if stands is None:
         return None, ""
     missing = f"{now.source} was not" if now.source else "no single-task model was"
-    return Current(stands.id, equal), f"{stands.name} under equal weights ({missing} confirmed)"
+    return Current(stands.id, served=False), f"{stands.name} at its best weights ({missing} confirmed)"
 
 
 def _note(rows: Mapping[str, Rows], served: Served, named: bool) -> str:

@@ -30,15 +30,14 @@ def made_served(
     draws: Mapping[str, np.ndarray],
     current: int,
     slices: Mapping[tuple[str, str], np.ndarray] | None = None,
-    reach: float = 2.5,
+    today: bool = True,
 ) -> Served:
     """A front of values and draws by split, and cells by split and slice."""
     cells = {(split, ALL): made_cells(own, draws[split], current) for split, own in values.items() if split in draws}
     for split in values.keys() - draws.keys():
         cells[split, ALL] = np.full((*values[split].shape, len(PARTS)), np.nan)
         cells[split, ALL][..., 0] = values[split]
-    variance = np.full(values[CONFIRM].shape, 1e-8)
-    about = current, Effect(np.nan), 3, variance, reach
+    about = current, Effect(np.nan), 3, today, np.zeros(len(outcomes))
     return Served(tuple(outcomes), table, cells | dict(slices or {}), dict(draws), *about)
 
 
@@ -51,7 +50,4 @@ def noisy(served: Served, seed: int = 0) -> Served:
         cells=cells,
         draws=served.draws | {TEST: rng.random(served.draws[TEST].shape).astype(np.float32)},
         hypervolume=Effect(*rng.random(3).tolist()),
-        row_variance=rng.random(served.row_variance.shape),
-        reach=float(rng.random()),
-        random=rng.random(served.random.shape),
     )

@@ -77,8 +77,10 @@ class Told:
         return f"The pick is {who}{gains}{sure}{more}."
 
     def _keep(self) -> str:
-        within = " within the limits" if self.limited else ""
-        return f"Keep what you have: nothing{within} gains on the current point, {called(self.choices, self.chosen)}."
+        within, who = " within the limits" if self.limited else "", called(self.choices, self.chosen)
+        if not self.choices.today:
+            return f"The pick is {who}: nothing{within} is ahead of it."
+        return f"Keep what you have: nothing{within} gains on the current point, {who}."
 
     @property
     def reason(self) -> str:
@@ -114,7 +116,7 @@ class Told:
         drawn = choices.gains(names, choices.posterior(names))[:, self.chosen]
         ends = np.quantile(drawn, ENDS, axis=0) if len(drawn) else ()
         parts = [
-            f"{name} {value:.3g} (current: 0)"  # of which nothing is a per cent
+            f"{name} {value:.3g} (there: 0)"  # of which nothing is a per cent
             if base == 0 and not choices.in_thousandths(name)
             else f"{name} {difference(choices, name, *gain)}"
             for name, value, base, *gain in zip(names, values[self.chosen], now, gains, *ends, strict=True)
@@ -163,8 +165,10 @@ class Told:
         judge, parts = self.judge, [str(limit) for limit in (*self.judge.limits, *self.judge.segments)]
         if parts and judge.unsure:
             parts.append(f"by their means, as nothing keeps them with {judge.policy.guard.confidence:.0%} confidence")
-        gone = int((~judge.passing).sum())
-        sentences = [f"The guard ({'; '.join(parts)}) excluded {gone} of {len(self.choices)} choices."] if parts else []
+        gone, noise = int((~judge.passing).sum()), int(judge.noise.sum())
+        few = f", {noise} of them by noise alone: too few rows show that nothing is lost" if noise else ""
+        told = f"The guard ({'; '.join(parts)}) excluded {gone} of {len(self.choices)} choices{few}."
+        sentences = [told] if parts else []
         for why in dict.fromkeys(judge.unjudged.values()):
             names = ", ".join(name for name, each in judge.unjudged.items() if each == why)
             sentences.append(f"The guard could not judge {names}: {why}.")

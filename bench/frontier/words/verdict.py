@@ -1,26 +1,22 @@
-"""Sentences about switching to a pick."""
+"""Sentences of a verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bench.errors import listed
-from bench.frontier.changes import Changes, doubtful
 from bench.frontier.stability import ENOUGH
-from bench.results.effect import LEVEL, MARGIN, Effect
+from bench.results.effect import LEVEL, MARGIN, Effect, percent
 from bench.results.fusion import in_words
 from bench.results.served.served import Served
-from bench.rows import CONFIRM, SHORT
-from bench.schema import SCENARIO
 
-SURE = f"Intervals are {LEVEL:.0%}, on test."
-ONLY_WEIGHTS = "Change only the weights of the score"
-NAMED = 4
-"""The most scenarios that a sentence names; more are counted."""
+Changes = Mapping[str, Effect]
+"""By outcome, as a fraction."""
+SURE = f"Intervals are {LEVEL:.0%}, on test; those of the outcomes hold together."
+UNTESTED = "After one training each, no intervals are known."
 
 
 def named(facts: pd.Series[Any]) -> str:
@@ -40,23 +36,91 @@ def effects_of(changes: Changes) -> str:
     return ", ".join(f"{name} {each}" for name, each in changes.items())
 
 
-def kept(against: str, *why: str) -> tuple[str, ...]:
-    """To keep the current point, and why."""
-    return f"Keep {against}.", *why
+def by_outcome(changes: Changes) -> str:
+    """What happens to each outcome: gains, costs, and what is open."""
+    found: dict[str, list[str]] = {each: [] for each in ("gains", "costs", "shows no clear change in")}
+    for name, each in changes.items():
+        found["gains" if each.gained else "costs" if each.lost else "shows no clear change in"].append(f"{name} {each}")
+    return f"It {listed([' '.join([verb, ', '.join(each)]) for verb, each in found.items() if each])}."
 
 
-def nothing_gains(best: Effect) -> tuple[str, ...]:
-    """Why no other point gains, by the gain in every outcome of the one that has most."""
-    if best.high >= -MARGIN:
-        return (f"No point gains more than {MARGIN:.1%} in every outcome.",)
-    return f"Every other point loses in some outcome, the one nearest on {SHORT[CONFIRM]} {best}.", SURE
+def model(what: str, both: Effect, alone: Effect | None) -> str:
+    """To switch to another model, what that gains by the policy's rule, and what only the model has of it."""
+    part = f", {alone} of it by the model alone" if alone is not None else ""
+    return f"Switch to {what}: by the policy's rule it gains {both}{part}."
 
 
-def limited(served: Served, against: str, unlimited: int, changes: Changes) -> tuple[str, ...]:
-    """To keep the current point, as the policy's limits forbid what it would pick without them."""
-    would = f"Without its limits it would pick {described(served, unlimited)}: {effects_of(changes)}."
-    sure = SURE if served.known else "After one training each, no intervals are known."
-    return f"Keep {against}: no point that the policy allows is better.", would, sure
+def weights(what: str, gain: Effect) -> str:
+    """To keep the model and change the weights of its score."""
+    return f"Keep your model and change its weights: {what} gains {gain} by the policy's rule."
+
+
+def added(most: Effect | None) -> str:
+    """What the best other model would add to better weights, where that is not shown."""
+    if most is None or most.gained:  # that is told first
+        return ""
+    if most.high <= MARGIN:
+        return f"No other model adds more than {MARGIN:.1%}."
+    return f"The best other model is at {most} on top, which this test cannot tell from nothing."
+
+
+def keep(against: str, why: str) -> str:
+    """To keep what there is."""
+    return f"Keep {against}: {why}."
+
+
+def nothing(most: Effect) -> str:
+    """That no candidate gains what matters."""
+    return f"no model and no weights gain more than {percent(max(most.high, 0.0))}% by the policy's rule"
+
+
+def costs(what: str, both: Effect) -> str:
+    """That the pick is behind."""
+    return f"{what} loses by the policy's rule, {both}"
+
+
+def unsure(what: str, both: Effect, least: float | None) -> str:
+    """That nobody can tell, and what this test can show."""
+    shows = "" if least is None else f" This test shows gains of {percent(least)[1:]}% or more four times in five."
+    return f"Cannot tell whether to switch: {what} is at {both} by the policy's rule.{shows}"
+
+
+def alone(what: str, mean: Effect, worst: str, at: Effect, many: int) -> str:
+    """That a model is ahead of separate ones, whatever is served."""
+    over = f" on average over {many} ways to weigh the outcomes, and {at} at the worst ({worst})" if many > 1 else ""
+    return f"Use {what}: it is ahead of single-task models by {mean}{over}."
+
+
+def level(most: Effect) -> str:
+    """That no model is ahead of separate ones."""
+    return f"Single-task models are as good: no model is ahead of them by more than {percent(max(most.high, 0.0))}%."
+
+
+def undecided(what: str, mean: Effect, least: float | None) -> str:
+    """That no model can be told from separate ones."""
+    shows = "" if least is None else f" This test shows {percent(least)[1:]}% or more four times in five."
+    return f"Cannot tell whether any model is ahead of single-task models: the best, {what}, is at {mean}.{shows}"
+
+
+def start(weights: Mapping[str, float]) -> str:
+    """What the weights are where nobody said what is served."""
+    return (
+        "Nobody said what is served today (--current), so this compares models alone, each at its best weights. "
+        f"The weights, {in_words(weights)}, are a start: 1% of each outcome counts alike."
+    )
+
+
+def ahead(names: Sequence[str], gains: Sequence[Effect | None], of: str, deployable: bool, answer: str) -> str:
+    """The answer where something that is not advised does better: in the policy's rule, or in every head."""
+    parts = [f"by {gain}" if gain is not None else "in every head" for gain in gains]
+    told = listed([f"{name} {part}" for name, part in zip(names, parts, strict=True)])
+    but, rest = ("", "Else") if deployable else (", but cannot be deployed", "Among the others")
+    return f"Ahead of {of}: {told}{but}. {rest}: {answer[0].lower()}{answer[1:]}"
+
+
+def untested(what: str, against: str, changes: Changes) -> str:
+    """That nobody can tell, as nothing is known of seeds."""
+    return f"Cannot tell whether to switch to {what}: against {against} it has {effects_of(changes)}. {UNTESTED}"
 
 
 def same(served: Served, row: int) -> str:
@@ -64,107 +128,15 @@ def same(served: Served, row: int) -> str:
     return f"The pick, {described(served, row)}, ranks exactly alike."
 
 
-def untested(what: str, against: str, changes: Changes) -> tuple[str, ...]:
-    """That nobody can tell, as nothing is known of seeds."""
-    has = f"Against {against} it has {effects_of(changes)}, after one training each: no intervals are known."
-    return f"Cannot tell whether to switch to {what}.", has
+def limited(would: str, both: Effect) -> str:
+    """What the policy would pick without its limits."""
+    return f"Without its limits the policy would pick {would}: {both} by its rule."
 
 
-def unsure(what: str, against: str, changes: Changes) -> tuple[str, ...]:
-    """That nobody can tell."""
-    return f"Cannot tell whether to switch to {what}.", f"Against {against} it has {effects_of(changes)}.", SURE
-
-
-def unchanged(what: str, against: str, changes: Changes) -> tuple[str, ...]:
-    """That switching changes too little to matter."""
-    has = f"Against {against} it has {effects_of(changes)}."
-    return kept(against, f"No outcome changes by more than {MARGIN:.1%} with {what}.", has, SURE)
-
-
-def costs(what: str, against: str, changes: Changes) -> tuple[str, ...]:
-    """That switching costs, and shows no gain."""
-    lost, rest = (effects_of({name: each for name, each in changes.items() if each.lost == is_lost})
-                  for is_lost in (True, False))  # fmt: skip
-    rest = f": {rest}" if rest else ""
-    return kept(against, f"Switching to {what} costs {lost}, and no gain is shown{rest}.", SURE)
-
-
-def enough(replicates: int | None, rows: int | None) -> str:
-    """A way to show the largest gain that is seen, or nothing."""
-    if replicates:
-        return f"About {replicates} replicates of each point would show such a gain."
-    more = f"About {rows} times as many rows of test would show such a gain; more replicates would not."
-    return more if rows else ""
-
-
-def not_worth(what: str, worth: Effect) -> str:
-    """That the policy's rule is against switching."""
-    return f"By the policy's rule {what} is not worth its cost: all in all {worth}."
-
-
-def by_rule(worth: Effect, gained: bool) -> str:
-    """What the policy's rule says of a trade; nothing where its gain is told already, as no outcome has one."""
-    if not worth.gained:
-        return f"By the policy's rule this cannot be told: all in all {worth}."
-    return f"By the policy's rule the gain is worth its cost: all in all {worth}." if gained else ""
-
-
-def effects(who: str, against: str, changes: Changes, worth: Effect | None) -> tuple[str, str]:
-    """What is gained, by an outcome or by all of them together, what is lost, and what is open."""
-    found: dict[str, list[str]] = {each: [] for each in ORDER}
-    if not any(each.gained for each in changes.values()):
-        found["gains"].append(f"all in all {worth} by the policy's rule")
-    for name, each in changes.items():
-        if each.gained or each.lost:
-            effect = "gains" if each.gained else "costs"
-        elif doubtful(each):
-            effect = "may cost" if each.value < 0 else "does not rule out a loss in"
-        else:
-            effect = "shows no clear change in"
-        found[effect].append(f"{name} {each}")
-    told = listed([f"{effect} {', '.join(each)}" for effect, each in found.items() if each])
-    return f"{who} {told}, against {against}.", SURE
-
-
-ORDER = ("gains", "costs", "may cost", "does not rule out a loss in", "shows no clear change in")
-
-
-def switch(
-    served: Served, row: int, at: int, trade: bool, rival: tuple[int, Effect] | None, *effects: str
-) -> tuple[str, ...]:
-    """To switch, and what that does.
-
-    Args:
-        row: of the pick.
-        at: the row to switch to: another one's where that is as good and simpler.
-        trade: whether the gain has a cost that the policy's rule does not weigh.
-        rival: of a simpler row that is as good, or may be so, with its gain over the pick.
-        effects: sentences on the pick.
-    """
-    table = served.table
-    own = table["point"][at] == table["point"][served.current]
-    what = f"{described(served, at)}{' if the gain is worth its cost to you' if trade else ''}"
-    beside = "" if rival is None else _in_every_outcome(rival[1])
-    if own or table["role"][at] == "baseline":
-        first = f"{ONLY_WEIGHTS if own else 'Switch to a baseline'}: {what}."
-        if at == row:
-            return first, *effects
-        good = f"They do as well as the pick ({beside}), and no model has to be trained."
-        return first, good if own else f"It is as good as the pick ({beside}).", *effects
-    if rival is None:
-        return f"Switch to {what}.", *effects
-    more = f"Compared with the pick: {described(served, rival[0])}, {beside}."
-    return f"Switch to {what}, or to {table['name'][rival[0]]}, which may be as good.", *effects, more
-
-
-def _in_every_outcome(gain: Effect) -> str:
-    return "equal in all outcomes" if str(gain) == "+0.0% (+0.0 to +0.0)" else f"at least {gain} in every outcome"
-
-
-def trees(answer: str, ahead: Changes) -> tuple[str, str]:
-    """The answer among networks where boosted trees are ahead of all of them, and how far these are."""
-    far = f"Trees are ahead of the networks by {effects_of(ahead)}, each at equal other outcomes."
-    return f"Boosted trees are ahead of every network; without them: {answer[0].lower()}{answer[1:]}", far
+def guarded(noise: int) -> str:
+    """That too few rows keep choices from being shown to lose nothing."""
+    many = f"{noise} choices look" if noise > 1 else "One choice looks"
+    return f"{many} better and within the limits, but too few rows show that nothing is lost."
 
 
 def holding(holds: float, others: Sequence[str]) -> str:
@@ -176,40 +148,12 @@ def holding(holds: float, others: Sequence[str]) -> str:
     return f"Retraining may change the pick: it holds in {holds:.0%} of retrainings{instead}."
 
 
-def by_scenario(slices: Mapping[str, Changes]) -> str:
-    """In which scenarios something is gained or lost; empty without scenarios or intervals."""
-    own = {name.partition("=")[2]: all_ for name, all_ in slices.items() if name.partition("=")[0] == SCENARIO}
-    if not any(np.isfinite(each.low) for changes in own.values() for each in changes.values()):
-        return ""
-    gained = [name for name, changes in own.items() if any(each.gained for each in changes.values())]
-    lost = {name: effects_of({of: each for of, each in changes.items() if each.lost}) for name, changes in own.items()}
-    lost = {name: what for name, what in lost.items() if what}
-    same = [name for name, all_ in own.items() if name not in gained and all(each.unchanged for each in all_.values())]
-    rest = [name for name in own if name not in {*gained, *lost, *same}]
-    few = sum(not any(np.isfinite(each.value) for each in own[name].values()) for name in rest)
-    parts = [f"it gains in {_few(gained)}"] if gained else []
-    if len(lost) > NAMED:
-        parts.append(f"it costs in {_few(list(lost))}")
-    else:
-        parts += [f"it costs {what} in {name}" for name, what in lost.items()]
-    parts += [f"nothing changes in {_few(same)}"] if same else []
-    parts += [f"cannot tell in {_few(rest)}" + (f" ({few} with too few positives)" if few else "")] if rest else []
-    sure = " These intervals hold in all scenarios together." if gained or lost else ""
-    return f"By scenario: {'; '.join(parts)}.{sure}"
-
-
-def _few(names: list[str]) -> str:
-    return listed(names) if len(names) <= NAMED else f"{len(names)} scenarios"
+def worst_slice(slice: str, outcome: str, change: Effect, more: int) -> str:
+    """In which part of the rows most is lost."""
+    others = f" Others lose, too: {more}." if more else ""
+    return f"Most is lost in {slice}: {outcome} {change}.{others} These intervals hold in all such parts together."
 
 
 def price(paid: str, bought: str, each: Effect) -> str:
     """What one per cent of an outcome buys of another."""
     return f"At the pick, giving up 1% of {paid} buys {each} of {bought}."
-
-
-def models_alone(ahead: Changes) -> str:
-    """How far the searched models are ahead of the current ones."""
-    return (
-        "Models alone: against the current point's own models under any weights, the searched models have, at equal "
-        f"other outcomes, {effects_of(ahead)}."
-    )

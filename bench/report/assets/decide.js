@@ -1,9 +1,9 @@
 /* What matters to you: the pick by values, allowed losses and limits, and how often it holds. As in
    `bench/frontier/stability.py`, under the rule `weights`: g(r, m) is the gain of row r over the current row in axis m,
    a fraction of the current value, or for a head in thousandths the difference over .1; its score is sum_m w_m g(r, m)
-   with weights of sum 1. A row may be picked if the share of the current value that it surely keeps is at least
-   1 - loss_m and its costs keep their limits. The pick holds in a posterior draw if it keeps its limits there, with SLACK
-   forgiven, and its score is within SLACK of the best row that may be picked and keeps them there. */
+   with weights of sum 1. A row may be picked if it keeps 1 - loss_m of every current value in a share `confidence` of the
+   posterior's draws, and its costs keep their limits. The pick holds in a retraining if it keeps its limits there, with
+   SLACK forgiven, and its score is within SLACK of the best row that may be picked and keeps them there. */
 
 const SLACK = 0.005;
 const ANY_LOSS = 31; // of the slider, in per cent or thousandths: no limit
@@ -12,11 +12,11 @@ class Decision {
   constructor(data) {
     Object.assign(this, data);
     const [rows, axes] = [this.rows.length, this.axes.length];
-    const drawn = floats(this.draws);
+    const of = (drawn) => range(this.count).map((d) => this.compared((r, m) => drawn[(d * rows + r) * axes + m]));
     this.now = this.values[this.current];
     this.means = this.compared((r, m) => this.values[r][m] ?? NaN);
-    this.surely = { shares: Float64Array.from(this.sure.flat(), (each) => each ?? NaN) };
-    this.draws = range(this.count).map((d) => this.compared((r, m) => drawn[(d * rows + r) * axes + m]));
+    this.draws = of(floats(this.draws));
+    this.retrained = of(floats(this.retrained));
   }
   /* Gains, and values as shares of the current one, of all rows: [r * axes + m]. */
   compared(value) {
@@ -34,11 +34,12 @@ class Decision {
   }
   /* A loss in the unit of gains as a fraction of the current value. */
   fraction(m, loss) { return this.axes[m].unit === "%" ? loss : (0.1 * loss) / Math.abs(this.now[m]); }
-  /* Of each row whether it may be picked; by the means where nothing may be by what it surely keeps. */
-  allowed(settings, by = this.surely) {
+  /* Of each row whether it may be picked; by the means where nothing may be with confidence. */
+  allowed(settings, means = !this.count) {
     const { loss, limit, any } = settings;
-    const found = range(this.rows.length).map((r) => (any || this.deployable[r]) && this.keeps(by, r, loss, 1e-12) && Object.entries(limit).every(([cost, most]) => !known(this.costs[cost][r]) || this.costs[cost][r] <= most));
-    return by === this.means || found.some(Boolean) ? found : this.allowed(settings, this.means);
+    const surely = (r) => this.draws.reduce((sum, draw) => sum + this.keeps(draw, r, loss, 1e-12), 0) >= this.confidence * this.count;
+    const found = range(this.rows.length).map((r) => (any || this.deployable[r]) && (means ? this.keeps(this.means, r, loss, 1e-12) : surely(r)) && Object.entries(limit).every(([cost, most]) => !known(this.costs[cost][r]) || this.costs[cost][r] <= most));
+    return means || found.some(Boolean) ? found : this.allowed(settings, true);
   }
   keeps({ shares }, r, loss, slack) {
     const axes = this.axes.length;
@@ -80,7 +81,7 @@ class Decision {
     const allowed = this.allowed(settings);
     const winners = new Map();
     let held = 0;
-    for (const draw of this.draws) {
+    for (const draw of this.retrained) {
       let [best, first] = [-Infinity, -1];
       for (let r = 0; r < this.rows.length; r += 1) {
         if (!allowed[r] || !this.keeps(draw, r, settings.loss, 0)) continue;
@@ -103,7 +104,7 @@ const settingsOf = (section) => {
     return found >= 0 && found <= 100 ? found : start;
   });
   const value = given(state.value, 50);
-  const loss = given(state.loss.replaceAll("any", ANY_LOSS), 5).map((each) => (each === ANY_LOSS ? null : each / 100));
+  const loss = given(state.loss.replaceAll("any", ANY_LOSS), 5).map((each) => (each === ANY_LOSS || !decision.today ? null : each / 100));
   const sum = value.reduce((a, b) => a + b, 0) || 1;
   const limit = Object.fromEntries(list(state.limit).map((each) => each.split(":")).filter(([cost, most]) => decision.costs[cost] && Number(most) >= 0).map(([cost, most]) => [cost, Number(most)]));
   return { value, loss, limit, share: value.map((each) => each / sum), any: Boolean(state.any) };
@@ -128,7 +129,7 @@ const policyOf = (section) => {
   const name = (m) => quoted(decision.axes[m].name);
   const lines = ['rule = "weights"', ...(any ? ["deployable = false"] : []), "[weights]"];
   value.forEach((each, m) => { if (each > 0) lines.push(`${name(m)} = ${each}`); });
-  lines.push("[guard.max_loss_vs_current]", ...loss.map((each, m) => `${name(m)} = ${each === null ? "inf" : +decision.fraction(m, each).toPrecision(6)}`));
+  if (decision.today) lines.push("[guard.max_loss_vs_current]", ...loss.map((each, m) => `${name(m)} = ${each === null ? "inf" : +decision.fraction(m, each).toPrecision(6)}`));
   const limits = Object.entries(limit).map(([cost, most]) => `${quoted(cost)} = ${limitText(most)}`);
   if (limits.length) lines.push("[guard.at_most]", ...limits);
   return lines.join("\n");
@@ -156,11 +157,11 @@ const makeForm = (section) => {
   const { decision } = section;
   const slider = (name, label, most) => `<input type="range" name="${name}" min="0" max="${most}" step="1" aria-label="${esc(label)}"><output></output>`;
   const { metric, labels } = brief(decision.axes);
-  const rows = decision.axes.map(({ label }, m) => `<tr><th scope="row">${esc(labels[m])}</th><td>${slider(`value-${m}`, `value of ${label}`, 100)}</td><td>${slider(`loss-${m}`, `allowed loss of ${label}`, ANY_LOSS)}</td></tr>`);
+  const rows = decision.axes.map(({ label }, m) => `<tr><th scope="row">${esc(labels[m])}</th><td>${slider(`value-${m}`, `value of ${label}`, 100)}</td>${decision.today ? `<td>${slider(`loss-${m}`, `allowed loss of ${label}`, ANY_LOSS)}</td>` : ""}</tr>`);
   const limits = Object.keys(decision.costs).map((cost) => `<tr><th scope="row">${esc(costName(cost))} \u2264</th><td colspan="2">${slider(`limit-${cost}`, `${costName(cost)} at most`, distinct(decision, cost).length - 1)}</td></tr>`);
   const form = section.part("matters");
   form.innerHTML = `<h3>What matters to you</h3>
-    <table><thead><tr><th scope="col">${esc(metric)}</th><th scope="col">value</th><th scope="col">may lose${decision.confidence ? `, each ${Math.round(100 * decision.confidence)}% sure` : ""}</th></tr></thead><tbody>${rows.join("")}${limits.join("")}</tbody></table>${decision.deployable.every(Boolean) ? "" : '<label class="any"><input type="checkbox" name="any"> pick also what cannot be deployed, such as trees</label>'}
+    <table><thead><tr><th scope="col">${esc(metric)}</th><th scope="col">value</th>${decision.today ? `<th scope="col">may lose${decision.confidence ? `, all ${Math.round(100 * decision.confidence)}% sure` : ""}</th>` : ""}</tr></thead><tbody>${rows.join("")}${limits.join("")}</tbody></table>${decision.deployable.every(Boolean) ? "" : '<label class="any"><input type="checkbox" name="any"> pick also what cannot be deployed, such as trees</label>'}
     <div class="result" aria-live="polite"></div>
     <p class="buttons"><button type="button" data-action="policy">Copy policy</button><button type="button" data-action="command">Copy command</button><button type="button" data-action="reset">The run's own pick</button></p>
     <details class="code"><summary>Policy and command</summary><pre tabindex="0"><code class="toml"></code></pre><pre tabindex="0"><code class="line"></code></pre></details>`;
@@ -174,7 +175,7 @@ const formState = (section) => {
   const limit = Object.keys(decision.costs).map((cost) => [cost, distinct(decision, cost), field(`limit-${cost}`)]).filter(([, values, at]) => at < values.length - 1);
   return {
     value: range(decision.axes.length).map((m) => field(`value-${m}`)).join(","),
-    loss: range(decision.axes.length).map((m) => (field(`loss-${m}`) === ANY_LOSS ? "any" : field(`loss-${m}`))).join(","),
+    loss: decision.today ? range(decision.axes.length).map((m) => (field(`loss-${m}`) === ANY_LOSS ? "any" : field(`loss-${m}`))).join(",") : "",
     any: section.part("matters").elements.any?.checked ? "1" : "",
     limit: listed(limit.map(([cost, values, at]) => `${cost}:${values[at]}`)),
   };
@@ -192,7 +193,7 @@ const matters = (section) => {
   };
   decision.axes.forEach((_, m) => {
     put(`value-${m}`, value[m], percent(share[m]));
-    put(`loss-${m}`, loss[m] === null ? ANY_LOSS : Math.round(100 * loss[m]), loss[m] === null ? "any" : decision.axes[m].unit ? percent(loss[m]) : `.0${String(Math.round(100 * loss[m])).padStart(2, "0")}`);
+    if (decision.today) put(`loss-${m}`, loss[m] === null ? ANY_LOSS : Math.round(100 * loss[m]), loss[m] === null ? "any" : decision.axes[m].unit ? percent(loss[m]) : `.0${String(Math.round(100 * loss[m])).padStart(2, "0")}`);
   });
   for (const cost of Object.keys(decision.costs)) {
     const values = distinct(decision, cost);
@@ -216,7 +217,7 @@ const resultOf = (section) => {
   const keep = touched(section) && worth <= 0 ? "<p>By these values it is worth no more than what you have.</p>" : "";
   const others = found.winners.filter(([point]) => point !== row.point).slice(0, 3).map(([point, part]) => `${esc(decision.rows.find((each) => each.point === point).name)} ${percent(part)}`);
   const doubt = found.share !== null && found.share < 0.8 && others.length ? ` First in others: ${others.join(", ")}.` : "";
-  const sure = found.share === null ? '<p class="note">How often it holds is not known: no posterior draws.</p>' : `<p class="holds${found.share < 0.8 ? " weak" : ""}" style="--share:${percent(found.share)}"><span>Holds in <b>${percent(found.share)}</b> of retrainings.${doubt}</span></p>`;
+  const sure = found.share === null ? '<p class="note">How often it holds is not known: no replicates.</p>' : `<p class="holds${found.share < 0.8 ? " weak" : ""}" style="--share:${percent(found.share)}"><span>Holds in <b>${percent(found.share)}</b> of retrainings.${doubt}</span></p>`;
   return `<p class="name">${mark(section.look(row))}${own}: <b>${esc(titled(row))}</b></p>${fusion(row) ? `<p class="score">ranks by ${esc(fusion(row))}</p>` : ""}<ul>${gains}</ul>${keep}${sure}`;
 };
 /* [label, markup] of what a choice gains in each outcome, on the split that is told. */

@@ -53,10 +53,18 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Current:
-    """Today's serving point: a candidate's id and the fusion of its predictions; None for a score without fusion."""
+    """What all are compared with.
+
+    Attributes:
+        id: of a candidate.
+        fusion: of its predictions; None for a score without fusion.
+        served: whether it is today's serving point. Else nobody knows what is served, and the candidate stands for it
+            at the weights that are best for it.
+    """
 
     id: str
     fusion: Fusion | None = None
+    served: bool = True
 
 
 Floats = NDArray[np.float64]
@@ -114,6 +122,16 @@ class Meter:
 
         by_job = dict(zip(jobs, _together(jobs, one), strict=True))
         return [_points(of, at, chosen, by_job, place) for place in range(measure.slices)]
+
+    def predictions(self, candidate: int, kept: NDArray[np.bool_]) -> list[NDArray[np.float32]]:
+        """Those of a candidate's replicates on some of the split's rows, which are this meter's."""
+        each = self._candidates[candidate]
+        return [np.ascontiguousarray(each.predictions(self.split, run))[kept] for run in range(each.replicates)]
+
+    def outcomes(self, setting: Fusion, predictions: Sequence[NDArray[np.float32]]) -> Floats:
+        """(M,), means over replicates under one setting."""
+        found = [self.measure.values(self._score(own, setting))[0] for own in predictions]
+        return np.asarray(np.mean(found, axis=0))
 
     def _values(self, candidate: int, run: int, settings: Sequence[Fusion]) -> Floats:
         predictions = self._predictions(candidate, run)

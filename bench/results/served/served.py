@@ -21,21 +21,18 @@ from bench.predictions import Rows
 from bench.results.effect import Effect
 from bench.results.fusion import KINDS, Fusion
 from bench.results.ledger import ALL, PARTS, VALUE, Ledger, as_cells
+from bench.results.served.climb import Aim, Goal, MeanLog, climbed
 from bench.results.served.errors import Points, Seeds, draws_of, seeds_of
 from bench.results.served.front import (
     gains,
     kept,
     on_front,
-    reach,
-    rivals,
-    share_nondominated,
     unequal,
     volume_of,
 )
 from bench.results.served.measuring import RESAMPLES, Candidate, Current, Meter
 from bench.results.served.slices import slices_of
-from bench.results.served.sweep import ROUNDS, Sweep
-from bench.results.statistics import error_of
+from bench.results.served.sweep import ROUNDS, STEPS, Sweep
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
 
@@ -49,23 +46,21 @@ SPLITS = (CONFIRM, TEST)
 class Served(Ledger):
     """The served front with its uncertainty: S kept serving points in M outcomes, all to be maximised.
 
-    Points are on the front by means on confirmation rows. `p_nondominated`: that no kept point of another candidate
-    dominates one, nor clearly one of its own. There are cells of validation, values alone, where predictions of its
-    rows are kept; of confirmation rows and test; and of slices of both, where a task has `LEAST` positives there.
+    Points are on the front by means on confirmation rows. There are cells of validation, values alone, where
+    predictions of its rows are kept; of confirmation rows and test; and of slices of both, where a task has `LEAST`
+    positives there.
 
     Attributes:
         hypervolume: of the front on test, over a random order, as a share of the ideal's.
         replicates: of the candidates, the median.
-        row_variance: (S, M), variance of the gains on test that comes from its rows alone.
-        reach: half the width, in standard errors, of intervals on test that hold for whichever point was picked.
-        random: (M,), outcomes of a random order, on test.
+        today: whether `current` is what is served today; else a baseline that stands for it, at its best weights.
+        random: (M,), outcomes of a random order, on confirmation rows.
     """
 
     current: int
     hypervolume: Effect
     replicates: int
-    row_variance: Floats
-    reach: float
+    today: bool = True
     random: Floats = field(default_factory=lambda: np.zeros(0))
 
     @property
@@ -82,14 +77,16 @@ def served_front(
     seed: int,
     resamples: int = RESAMPLES,
     draws: int = DRAWS,
+    aims: Sequence[Aim] = (MeanLog(),),
 ) -> Served:
     """Draws the served front.
 
     Args:
         rows: by split, `confirm` and `test`; `valid` where predictions of its rows are kept.
+        aims: what weights are chosen for, the first one first: each candidate's are climbed towards each.
 
     Raises:
-        UserError: fewer than two tasks or more than five, an outcome that is undefined on these rows, or an unknown
+        UserError: fewer than two tasks or more than eight, an outcome that is undefined on these rows, or an unknown
             current point.
     """
     names, tasks = [each.name for each in outcomes], rows[CONFIRM].tasks
@@ -99,26 +96,30 @@ def served_front(
         _defined(meter.measure, names, split)
     fusion = current.fusion or Fusion.of("power", [1.0] * len(tasks))
     sweep, values = _swept(meters[CONFIRM], rows[CONFIRM], outcomes, fusion)
+    chance = meters[CONFIRM].measure.random()[0]
+    ends = _climbed(candidates, rows, names, sweep, values, (at, fusion), aims, chance, meters[CONFIRM].scores)
+    if new := sweep.add(end for own in ends for end in own):
+        values = [np.concatenate(both, axis=1) for both in zip(values, meters[CONFIRM].sweep(new), strict=True)]
+    if not current.served and ends[at]:
+        fusion = ends[at][0]
     means = np.array([each.mean(axis=0) for each in values])
     valid = unequal(values)
     shape = seeds_of(values, [each.seeds for each in candidates])
-    error = np.zeros(len(names))
-    if shape is not None:
-        few = float(np.median([each.replicates for each in candidates]))
-        error = np.sqrt(2 * (shape.shape**2).sum(axis=0).mean(axis=0) / few)
-    now = _first(values[at], sweep.settings.index(fusion))
-    places = kept(means, valid, error, outcomes, (at, now))
+
+    def place(candidate: int, setting: Fusion) -> tuple[int, int]:
+        return candidate, _first(values[candidate], sweep.settings.index(setting))
+
+    base = place(at, fusion)
+    also = (place(c, end) for c, own in enumerate(ends) for end in own)
+    places = kept(means, valid, outcomes, base, [each for each in also if valid[each]])
     of, settings = [c for c, _ in places], [k for _, k in places]
     points = {split: meter.parts(of, settings, sweep.settings, meter.measure)[0] for split, meter in meters.items()}
-    row = places.index((at, now))
+    row = places.index(base)
     known = shape is not None
     purpose = derive(seed, "served")
     drawn = {split: _drawn(each, shape, purpose, draws) for split, each in points.items()}
     front = on_front(means, valid, outcomes)[of, settings]
     table = _table(candidates, tasks, sweep.settings, places, front, meters[CONFIRM].scores)
-    table["p_nondominated"] = (
-        share_nondominated(drawn[CONFIRM], rivals(drawn[CONFIRM], table["point"].tolist())) if known else np.nan
-    )
     cells: dict[tuple[str, str], Floats] = {}
     if SEARCH in rows:
         used = sorted(set(settings))
@@ -134,20 +135,17 @@ def served_front(
                 own = _cells(part, _drawn(part, shape, purpose, draws), row)
                 cells[split, name][:, enough] = own[:, enough]
     measure = meters[TEST].measure
-    random = measure.random()[0]
-    of_rows = draws_of(points[TEST], None, purpose, draws)
     return Served(
         measures=tuple(outcomes),
         table=table,
         cells=cells,
         draws={split: each.astype(np.float32) for split, each in drawn.items()},
         current=row,
-        hypervolume=volume_of(points[TEST].means[front], drawn[TEST][:, front], outcomes, random,
-                              _ideal(measure, rows[TEST], outcomes), known),
+        hypervolume=volume_of(points[TEST].means[front], drawn[TEST][:, front], outcomes,
+                              measure.random()[0], _ideal(measure, rows[TEST], outcomes), known),
         replicates=round(float(np.median([each.replicates for each in candidates]))),
-        row_variance=error_of(gains(of_rows, row)) ** 2,
-        reach=reach(drawn[TEST], of_rows, row),
-        random=random,
+        today=current.served,
+        random=chance,
     )  # fmt: skip
 
 
@@ -166,8 +164,8 @@ def _drawn(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floats
 
 def _checked(candidates: Sequence[Candidate], tasks: Sequence[str], current: Current) -> int:
     """The place of the current candidate."""
-    if not 2 <= len(tasks) <= 5:
-        raise UserError(f"a served front weighs 2 to 5 tasks, found {len(tasks)}; `seesaw pick` compares the heads")
+    if len(tasks) not in STEPS:
+        raise UserError(f"a served front weighs 2 to 8 tasks, found {len(tasks)}; `seesaw pick` compares the heads")
     ids = [each.id for each in candidates]
     check_known("current point", current.id, ids, "served front")
     return ids.index(current.id)
@@ -197,6 +195,28 @@ def _swept(meter: Meter, rows: Rows, outcomes: Sequence[Objective], fusion: Fusi
     return sweep, values
 
 
+def _climbed(
+    candidates: Sequence[Candidate],
+    rows: Mapping[str, Rows],
+    outcomes: Sequence[str],
+    sweep: Sweep,
+    values: Sequence[Floats],
+    base: tuple[int, Fusion],
+    aims: Sequence[Aim],
+    chance: Floats,
+    scores: set[int],
+) -> list[list[Fusion]]:
+    """By candidate the weights that its climbs end at, for each aim; none of a score that is not fused."""
+    now = values[base[0]].mean(axis=0)[sweep.settings.index(base[1])]
+    goals = [Goal(aim, now, chance) for aim in aims]
+    starts = [
+        [(sweep.settings[int(np.argmax(goal.worth(each.mean(axis=0))))], goal) for goal in goals if at not in scores]
+        for at, each in enumerate(values)
+    ]
+    chosen = {split: own for split, own in rows.items() if split != TEST}
+    return climbed(candidates, chosen, outcomes, starts)
+
+
 def _first(values: Floats, at: int) -> int:
     """The first setting with the same outcomes (n, K, M) as that at a place."""
     return int(np.flatnonzero((values == values[:, at : at + 1]).all(axis=(0, 2)))[0])
@@ -223,6 +243,6 @@ def _table(
         lines.append({
             "point": each.id, "name": each.name, "architecture": each.architecture, "role": each.role,
             "kind": setting.kind, "weights": {} if c in scores else dict(zip(tasks, setting.weights, strict=True)),
-            "on_front": bool(front[at]),
+            "on_front": bool(front[at]), "p_nondominated": np.nan,
         })  # fmt: skip
     return pd.DataFrame(lines)

@@ -22,15 +22,16 @@ from bench.plain import jsonable
 from bench.predictions import Rows
 from bench.results.effect import Effect
 from bench.results.ledger import ALL
+from bench.results.served.climb import Aim
 from bench.results.served.measuring import Candidate, Current
 from bench.results.served.served import DRAWS, SPLITS, Served
 from bench.results.served.slices import SLICES
 from bench.rows import CONFIRM, TEST
 
 JSON, NPZ = "served.json", "served.npz"
-ARRAYS, NUMBERS = ("row_variance", "random"), ("current", "replicates")
+ARRAYS, NUMBERS = ("random",), ("current", "replicates", "today")
 """Parts of a front that are written as they are, into `served.npz` and `served.json`."""
-VERSION = 7
+VERSION = 8
 """Raised whenever the same predictions give another front."""
 
 
@@ -40,10 +41,12 @@ def digest_of(
     outcomes: Sequence[Objective],
     current: Current,
     seed: int,
+    aims: Sequence[Aim] = (),
 ) -> str:
     """Of all that a served front depends on; of predictions by the digests that they are kept with."""
     facts = [
         VERSION, DRAWS, seed, [each.name for each in outcomes], repr(current), list(SLICES),
+        [each.name for each in aims],
         [[each.id, each.name, each.architecture, each.role, each.seeds] for each in candidates],
         [[split, each.tasks, each.kinds, each.rates, each.of, each.segments] for split, each in rows.items()],
     ]  # fmt: skip
@@ -72,7 +75,7 @@ def save(served: Served, folder: Path, digest: str) -> None:
     with atomic_path(folder / NPZ) as temporary, temporary.open("wb") as file:
         arrays = {name: getattr(served, name) for name in ARRAYS} | dict(served.draws)
         arrays |= {"cells": np.array(list(served.cells.values())), "volume": np.array(astuple(served.hypervolume))}
-        arrays |= {"reach": np.array(served.reach), "digest": np.array(digest), "tables": np.array(_sum(text))}
+        arrays |= {"digest": np.array(digest), "tables": np.array(_sum(text))}
         np.savez(file, allow_pickle=False, **arrays)
     write_text(folder / JSON, text)
 
@@ -92,7 +95,6 @@ def load(folder: Path, digest: str) -> Served | None:
                 cells=dict(zip(map(tuple, document["cells"]), arrays["cells"], strict=True)),
                 draws={split: arrays[split] for split in SPLITS},
                 hypervolume=Effect(*arrays["volume"].tolist()),
-                reach=float(arrays["reach"]),
                 **{name: document[name] for name in NUMBERS},
                 **{name: arrays[name] for name in ARRAYS},
             )

@@ -7,7 +7,7 @@ so that the same front always asks for the same weights.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ from bench.results.pareto import lattice
 
 Floats = NDArray[np.float64]
 
-STEPS = {2: 16, 3: 5, 4: 4, 5: 3}
-"""Steps of the first lattice, by number of tasks: 32 to 66 settings of both kinds together."""
+STEPS = {2: 16, 3: 5, 4: 4, 5: 3, 6: 2, 7: 2, 8: 2}
+"""Steps of the first lattice, by number of tasks: 30 to 66 settings of both kinds together."""
 POWER = 2
 """w_t ~ u_t^POWER: with two tasks and 16 steps the smallest weight is 1/226."""
 ROUNDS, MOST_HALVED = 3, 8
@@ -81,6 +81,13 @@ class Sweep:
             self._place(kind, middle)
             self._edge(kind, first, middle)
             self._edge(kind, middle, last)
+        return self.settings[before:]
+
+    def add(self, settings: Iterable[Fusion]) -> list[Fusion]:
+        """The settings that are new, which are added."""
+        before = len(self.settings)
+        for each in settings:
+            self._add(each)
         return self.settings[before:]
 
     def lines(self) -> list[list[int]]:

@@ -1,0 +1,140 @@
+"""What a policy maximises, as the search for weights has it: U of a model's outcomes, and the least that each must be.
+
+With a current point U is the policy's rule, within its limits. Without one nobody knows what is served, so models are
+compared at fixed anchors: all outcomes equally important, then each in turn `TILT` times as important as the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import UserError
+from bench.frontier.policy import LOSS, PICK_RULES, Policy, Terms, share_of_current, weighted
+from bench.objectives import metric_of, ranked
+
+Floats = NDArray[np.float64]
+TILT = 3.0
+
+
+@dataclass(frozen=True)
+class PolicyAim:
+    """A policy's rule over M outcomes with its floors; see `bench.results.served.climb.Aim`.
+
+    Attributes:
+        name: what tells it from others; `title` for people.
+        rule: of `PICK_RULES`; empty where weights are values of what happens.
+        weights: (M,), of sum 1; of values: what all of an outcome is worth.
+        shares: (M,), of the base's outcome that must be kept, 0 where nothing is asked.
+        least: (M,), the same as numbers.
+        chance: whether no outcome may be below that of a random order.
+    """
+
+    name: str
+    rule: str
+    weights: tuple[float, ...]
+    shares: tuple[float, ...]
+    least: tuple[float, ...]
+    chance: bool
+    title: str = ""
+
+    def score(self, values: Floats, base: Floats) -> Floats:
+        """U (...) of outcomes (..., M), as a fraction: of `knee` a difference of logarithms."""
+        known: Floats = np.maximum(base, 1e-9)
+        gains, weights = np.asarray(values / known - 1), np.array(self.weights)
+        if not self.rule:
+            weights = weights * known / (weights * known).sum()
+        terms = Terms(weights, np.ones(len(known)), np.zeros(len(known), dtype=bool))
+        of = weighted if not self.rule or PICK_RULES[self.rule].relative else PICK_RULES[self.rule].score
+        return np.asarray(of(gains, terms))
+
+    def floors(self, base: Floats, chance: Floats) -> Floats:
+        """(M,), what each outcome must have at least."""
+        asked = np.maximum(np.array(self.shares) * base, np.array(self.least))
+        return np.asarray(np.maximum(asked, chance)) if self.chance else asked
+
+
+def aims_of(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float], named: bool) -> tuple[PolicyAim, ...]:
+    """What weights are chosen for, the policy's own first.
+
+    With a current point that is U within the policy's limits, and again without any loss: noise may break a limit.
+
+    Args:
+        rates: mean label by task, on all impressions.
+        named: whether there is a current point.
+
+    Raises:
+        UserError: values of what is not served, or does not add up.
+    """
+    rule, weights = policy.rule, _weights(policy, outcomes, rates)
+    shares, least = _floors(policy, outcomes, named)
+
+    def aim(name: str, of: Sequence[float], keep: Sequence[float]) -> PolicyAim:
+        text = f"{name} {rule} {list(of)} {list(keep)} {least}"
+        own = "" if policy.values else rule
+        return PolicyAim(text, own, tuple(of), tuple(keep), tuple(least), not named, name)
+
+    if named:
+        lossless = [max(1.0, share) if share else 0.0 for share in shares]
+        return tuple(dict.fromkeys([aim("limits", weights, shares), aim("no loss", weights, lossless)]))
+    found = [aim("equal importance" if rule == "knee" else "the policy", weights, shares)]
+    if rule == "knee":
+        tilted = 1 + (TILT - 1) * np.eye(len(outcomes))
+        found += [
+            aim(f"{TILT:g} times {name}", (each / each.sum()).tolist(), shares)
+            for name, each in zip(outcomes, tilted, strict=True)
+        ]
+    return tuple(found)
+
+
+def _weights(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float]) -> list[float]:
+    """(M,), those of outcomes in the policy's rule; equal where it reads none of them."""
+    if policy.values:
+        return _values(policy, outcomes, rates)
+    asked = policy.weighed(outcomes)
+    found = np.array([asked.get(name, 0.0) for name in outcomes])
+    found = found if found.sum() > 0 else np.ones(len(outcomes))
+    return [float(each) for each in found / found.sum()]
+
+
+def _values(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float]) -> list[float]:
+    """(M,), what all of each outcome is worth, per impression."""
+    found = []
+    for task in policy.values:
+        own = [name for name in outcomes if name.partition(".")[0] == task]
+        if not own:
+            raise UserError(f"values: expected a task whose outcome is served, found '{task}'; served are {outcomes}")
+    for name in outcomes:
+        task, value = name.partition(".")[0], policy.values.get(name.partition(".")[0], 0.0)
+        of = ranked(metric_of(name))
+        if value and (of is None or of.measure not in ("recall", "value") or not of.percent):
+            raise UserError(
+                f"values: expected outcomes that add up, such as {task}.recall@10%, found '{name}'; name such "
+                "outcomes in the suite"
+            )
+        found.append(value * rates.get(task, 0.0))
+    if not sum(found) > 0:
+        raise UserError(f"values: expected a task that happens and has a value above 0, found {policy.values}")
+    return found
+
+
+def _floors(policy: Policy, outcomes: Sequence[str], named: bool) -> tuple[list[float], list[float]]:
+    """(M,) shares of the base and (M,) numbers that the policy's limits ask for at least."""
+    shares, least = dict.fromkeys(outcomes, 0.0), dict.fromkeys(outcomes, 0.0)
+    asked = set()
+    for _, name, floor, bound, _ in policy.bounds:
+        if name in shares and floor is not False:
+            asked.add(name)
+            share = share_of_current(bound)
+            of, value = (shares, share) if share is not None else (least, float(bound))
+            of[name] = max(of[name], value)
+    given = policy.guard.max_loss_vs_current
+    for name in outcomes if named else ():
+        loss = policy.guard.losses.get(name) if isinstance(given, dict) else given
+        if loss is None and (name in asked or (policy.epsilon and policy.epsilon.best == name)):
+            continue
+        shares[name] = max(shares[name], 1 - (LOSS if loss is None else loss), 0.0)
+    return list(shares.values()), list(least.values())

@@ -1,0 +1,154 @@
+"""Weights by climbing, from the best of the sweep: a lattice over many tasks is far too coarse to be chosen from.
+
+Outcomes are steps of the weights, so there is no gradient to follow. Each weight is tried larger and smaller, by
+factors that shrink (Hooke and Jeeves, Journal of the ACM 1961). All candidates have the same starts, factors and number
+of tries, so that none is compared at worse weights than another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.predictions import Rows, sampled
+from bench.results.fusion import Fusion
+from bench.results.served.measuring import THREADS, Candidate, Meter
+
+Floats = NDArray[np.float64]
+
+FACTORS = (2.5, 1.6, 1.25, 1.1)
+"""By which a weight is made larger or smaller."""
+TRIES, AGAIN = 24, 8
+"""Of a candidate's first climb, for each task but one; of the others, which also begin where it ended."""
+LEAST = 0.002
+"""Of the largest weight: from here a weight of 0 starts."""
+MOST_ROWS = 12_000
+"""Rows of a split that a climb looks at, about: whole units."""
+
+
+class Aim(Protocol):
+    """What weights are chosen for."""
+
+    @property
+    def name(self) -> str:
+        """What tells it from others."""
+
+    def score(self, values: Floats, base: Floats) -> Floats:
+        """Outcomes (..., M) -> (...): the utility, as a fraction of the base's (M,) where it needs one."""
+
+    def floors(self, base: Floats, chance: Floats) -> Floats:
+        """(M,), what each outcome must have at least, by the base's and those of a random order (M,)."""
+
+
+@dataclass(frozen=True)
+class MeanLog:
+    """The mean logarithm of outcomes: 1% of each counts alike."""
+
+    name: str = "mean log"
+
+    def score(self, values: Floats, base: Floats) -> Floats:
+        """See `Aim`."""
+        return np.asarray(np.log(np.maximum(values, 1e-9) / np.maximum(base, 1e-9)).mean(axis=-1))
+
+    def floors(self, base: Floats, chance: Floats) -> Floats:
+        """See `Aim`."""
+        return chance
+
+
+STRICT = 10.0
+"""How many times its relative size a breach of a floor costs."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """An aim with what it refers to: outcomes (M,) of the base, and of a random order."""
+
+    aim: Aim
+    base: Floats
+    chance: Floats
+
+    def worth(self, values: Floats) -> Floats:
+        """Scores (...) of outcomes (..., M), less for what is below a floor; minus infinity where one is unknown."""
+        floors = self.aim.floors(self.base, self.chance)
+        short = np.nan_to_num(np.maximum(0.0, floors - values) / np.maximum(floors, 1e-9)).sum(axis=-1)
+        known = np.isfinite(values).all(axis=-1)
+        return np.where(known, self.utility(np.nan_to_num(values)) - STRICT * short, -np.inf)
+
+    def utility(self, values: Floats) -> Floats:
+        """U (...) of outcomes (..., M)."""
+        return self.aim.score(values, self.base)
+
+
+def climbed(
+    candidates: Sequence[Candidate],
+    rows: Mapping[str, Rows],
+    outcomes: Sequence[str],
+    starts: Sequence[Sequence[tuple[Fusion, Goal]]],
+) -> list[list[Fusion]]:
+    """By candidate where its climbs end.
+
+    Args:
+        rows: by split, all that may choose.
+        starts: by candidate its starts, each with its goal.
+    """
+    meters = []
+    for split, own in rows.items():
+        few, kept = _few(own, split)
+        meters.append((Meter(candidates, few, split, outcomes, 0), kept))
+
+    def one(at: int) -> list[Fusion]:
+        if not starts[at]:
+            return []
+        kept = [(meter, meter.predictions(at, kept)) for meter, kept in meters]
+
+        def measure(fusion: Fusion) -> Floats:
+            return np.asarray(np.mean([meter.outcomes(fusion, own) for meter, own in kept], axis=0))
+
+        ends: list[Fusion] = []
+        for start, goal in starts[at]:
+            ends.append(_climb(measure, [start, *ends[:1]], goal, AGAIN if ends else TRIES))
+        return ends
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(one, range(len(candidates))))
+
+
+def _few(rows: Rows, split: str) -> tuple[Rows, NDArray[np.bool_]]:
+    """About `MOST_ROWS` of the rows, and which."""
+    kept = sampled(rows.units, f"climb {split}", len(rows.units), MOST_ROWS)
+    if kept.all():
+        return rows, kept
+    few = replace(
+        rows, labels=rows.labels[kept], group=rows.group[kept], units=rows.units[kept], codes=rows.codes[kept],
+        logged={name: each[kept] for name, each in rows.logged.items()},
+        weights=None if rows.weights is None else rows.weights[kept],
+    )  # fmt: skip
+    return few, kept
+
+
+def _climb(measure: Callable[[Fusion], Floats], starts: Sequence[Fusion], goal: Goal, tries: int) -> Fusion:
+    def tried(fusion: Fusion) -> float:
+        return float(goal.worth(measure(fusion)))
+
+    found = max(starts, key=tried) if len(starts) > 1 else starts[0]
+    best, tasks = tried(found), len(found.weights)
+    left, weights = tries * (tasks - 1), np.maximum(found.weights, LEAST * max(found.weights))
+    for factor in FACTORS:
+        moved = True
+        while moved and left > 0:
+            moved = False
+            for task in range(tasks if tasks > 2 else 1):
+                for way in (factor, 1 / factor):
+                    more = weights.copy()
+                    more[task] *= way
+                    fusion = Fusion.of(found.kind, more.tolist())
+                    score, left = tried(fusion), left - 1
+                    if score > best + 1e-9:
+                        best, found, weights, moved = score, fusion, more, True
+                        break
+    return found
