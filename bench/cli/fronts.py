@@ -27,6 +27,7 @@ def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -
     if result.serving.served is not None and not heads:
         _show_served(result, result.serving.served, full)
     else:
+        say(result.asked)
         _show_heads(result)
 
 
@@ -162,7 +163,6 @@ def show_pick(result: DatasetResult, full: bool = False) -> None:
         say(result.pick.reason)
     elif result.serving.served is None:  # else the verdict names the pick, with its gains on test
         say(result.pick.short)
-    say(result.asked)
     if not full:
         return
     say(*(f"  not {removed.name}: {removed.reason}" for removed in result.pick.removed))

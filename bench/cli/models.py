@@ -30,7 +30,7 @@ def deploy(
     target: Annotated[str, typer.Argument(metavar="RUN|picked.json", help="A run, or the pick of one data set.")],
     as_: Annotated[Alias, typer.Option("--as", help="Alias of the new version.")] = Alias.champion,
     name: Annotated[str | None, typer.Option(help="Name of the registered model; default: the data set's.")] = None,
-    policy: Annotated[Path | None, typer.Option("--policy", help="TOML file; default: the suite's policy.")] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="TOML file; default: the pick's policy.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the trainings; default: the run's.")] = None,
     threads: Annotated[int, typer.Option(help="Threads to train with; 0 means all cores.", min=0)] = 0,
     force: Annotated[bool, typer.Option("--force", help="Keep a model below its prediction intervals.")] = False,
@@ -52,8 +52,13 @@ def deploy(
     if promote + rollback + (as_ is not Alias.champion) > 1:
         raise UserError("expected one of --as challenger, --promote and --rollback, found two")
     deployment = deployment_of(resolve_home(home), target, policy, name, seed)
+    training = "" if promote or rollback else deployment.training  # what is no network is refused first
+    unsure = {"unsure": deployment.unsure} if training and deployment.unsure else {}
+    if unsure:
+        TerminalProgress().note(deployment.unsure)
     if deployment.result.incomplete:
         TerminalProgress().note(f"note: {deployment.result.incomplete}")
+    told = f"the run's verdict: {deployment.result.verdict.told[0]}", deployment.pick.reason, deployment.result.asked
     uri = deployment.part.run.store_address
     if promote or rollback or dry_run:
         registry = Registry(uri)
@@ -66,10 +71,10 @@ def deploy(
             moves = registry.moves(deployment.name, as_.value, "(new)")
         if not dry_run:
             registry.apply(deployment.name, moves)
-        yield {"model": deployment.name, "tracking": uri, "moves": [vars(each) for each in moves]}
+        yield unsure | {"model": deployment.name, "tracking": uri, "moves": [vars(each) for each in moves]}
         if not (promote or rollback):
-            say(f"the run's verdict: {deployment.result.verdict.told[0]}", deployment.pick.reason)
-            say(f"would train {deployment.training}", f"would register the model at {uri}")
+            say(*told)
+            say(f"would train {training}", f"would register the model at {uri}")
             say(f"score: {deployment.score}")
         say(*(f"{deployment.name}: {'would do: ' if dry_run else ''}{move}" for move in moves))
         return
@@ -80,7 +85,7 @@ def deploy(
     with deploying(deployment):
         package = make_package(deployment, raw, force, threads or cores(), TerminalProgress(), onnx)
         number, moves = register(deployment, package, as_.value)
-    yield {
+    yield unsure | {
         "model": deployment.name,
         "version": number,
         "alias": as_.value,
@@ -93,7 +98,7 @@ def deploy(
         "moves": [vars(each) for each in moves],
         "test": package.manifest.provenance["test"],
     }
-    say(f"the run's verdict: {deployment.result.verdict.told[0]}", deployment.pick.reason)
+    say(*told)
     differ, agreement = "probabilities differ by at most", package.manifest.agreement
     say(*(f"{engine}: {differ} {most:.1e} from the trained model's" for engine, most in agreement.items()))
     say(f"score: {package.manifest.score}")

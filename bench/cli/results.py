@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import shlex
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 from bench.atomic import atomic_path
 from bench.cli.fronts import experiment_front, show_front, show_pick
 from bench.cli.options import Full, Home, Json, RunName, opened
-from bench.cli.output import Answer, TerminalProgress, print_table, quantity, say
+from bench.cli.output import Answer, print_table, quantity, say
 from bench.errors import UserError
 from bench.progress import duration
 
@@ -184,13 +185,14 @@ def pick_command(
     at_most: Annotated[
         list[str] | None, typer.Option(metavar="METRIC=BOUND", help="Upper bound: cost/latency_ms=5.")
     ] = None,
+    save: Annotated[bool, typer.Option("--save", help="Make the answer the run's pick, which deploy trains.")] = False,
     full: Full = False,
     json: Json = False,
     home: Home = None,
 ) -> Answer:
-    """Choose a configuration and the weights that fuse its tasks, by a written policy or by what you ask for."""
+    """Answer which configuration, and weights that fuse its tasks, a policy or your question picks; --save keeps it."""
     from bench.frontier.policy import read_bound, read_policy, read_value
-    from bench.run.result import pick_document, result_of, suite_policy, write_pick
+    from bench.run.result import pick_document, policy_of, result_of, suite_policy, write_pick
 
     floors = dict(read_bound("--at-least", each) for each in at_least or ())
     ceilings = dict(read_bound("--at-most", each) for each in at_most or ())
@@ -206,18 +208,19 @@ def pick_command(
         results.append(result_of(dataset_run, followed))
         if asked and results[-1].pick is None:
             raise UserError(results[-1].no_pick)
-    for result in results:
-        if os.access(result.run.folder, os.W_OK):
-            write_pick(result)
-        else:  # a run that may only be looked at
-            TerminalProgress().note(f"{result.run.folder}: cannot be written: the pick is shown and not kept")
+    for result in results if save else ():
+        write_pick(result)
+    saved = save or all(result.policy.toml == policy_of(result.run).toml for result in results)
+    saving = "" if saved else shlex.join(["seesaw", *sys.argv[1:], "--save"])
     documents = [pick_document(result) for result in results]
-    yield documents[0] if len(documents) == 1 else {"picks": documents}
+    yield (documents[0] if len(documents) == 1 else {"picks": documents}) | ({} if saved else {"save": saving})
     for result in results:
         if result.pick is not None:  # else the sentence below has the reason
             say(result.verdict.sentence)
-        say(result.incomplete)
+        say(result.incomplete, result.asked)
         show_pick(result, full)
+    if not saved:
+        say(f"not saved; to make it the pick that `deploy` trains: {saving}", whole=True)
 
 
 def diagnose(

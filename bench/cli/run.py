@@ -210,7 +210,7 @@ def _execute(run: Run, full: bool, json: bool) -> Answer:
             show_pick(result, full=True)
         else:
             say(f"{result.run.key}: {result.verdict.sentence}" if len(results) > 1 else result.verdict.sentence)
-            say(result.incomplete, result.serving.note)
+            say(result.incomplete, result.serving.note, result.asked)
     if full:
         show_tracking(run)
     say(f"page: {shown(page_path(run))}", whole=True)

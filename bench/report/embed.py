@@ -43,6 +43,7 @@ def section_data(view: View) -> dict[str, Any]:
         "dataset": view.dataset,
         "run": view.run,
         "policy": view.policy,
+        "asked": view.asked,
         # in whole per cent as the verdict has it: Python and JavaScript round halves differently
         "holds": None if holds is None else round(100 * holds) / 100,
         "picked": view.pick.point if view.pick else None,

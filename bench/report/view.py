@@ -113,7 +113,7 @@ class View:
         run: its name, as `seesaw pick` takes it.
         current: what the current point is, in one sentence.
         pick: None where there is none, and `no_pick` says why.
-        policy: the run's policy, as TOML.
+        policy: the policy that the run follows, as TOML; asked: whether it is another than the suite's.
         also: sentences beside the pick's: exchange rates, what models alone gain, the answer about gradient methods.
         commands: what a command does, and the command.
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
@@ -134,6 +134,7 @@ class View:
     pick: Pick | None = None
     no_pick: str = ""
     policy: str = ""
+    asked: bool = False
     also: Sequence[str] = ()
     commands: Mapping[str, str] = field(default_factory=dict)
     made: Mapping[str, str] = field(default_factory=dict)

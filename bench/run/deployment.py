@@ -13,6 +13,7 @@ from bench.frontier.pick import Pick
 from bench.frontier.policy import Policy, read_policy
 from bench.frontier.retraining import Length, length_of
 from bench.frontier.score import Score
+from bench.frontier.stability import ENOUGH
 from bench.objectives import AREAS, ranked
 from bench.plain import read_json
 from bench.records import Point
@@ -20,7 +21,7 @@ from bench.report.text import count
 from bench.results.fusion import Kind, in_words
 from bench.results.points import network_of
 from bench.run.folder import DatasetRun, Run
-from bench.run.result import DatasetResult, picked_path, result_of
+from bench.run.result import DatasetResult, picked_path, result_of, suite_policy
 from bench.training.config import TrialConfig
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
@@ -77,6 +78,17 @@ class Deployment:
         return f"{self.network.name} on {count(seeds, 'seed')}, for {length}"
 
     @property
+    def unsure(self) -> str:
+        """Where the pick seldom holds, a sentence that says so; else empty."""
+        stability = self.pick.stability
+        if stability.holds is None or stability.holds >= ENOUGH:
+            return ""
+        others = [each for each in stability.points if each.by_rule and each.point != self.pick.point]
+        first = "; ".join(f"{each.name} comes first in {each.by_rule:.0%}" for each in others[:2])
+        often = f"This pick holds in {stability.holds:.0%} of retrainings"
+        return f"{often}; in the others it breaks a limit or another choice is better{first and f' ({first})'}."
+
+    @property
     def outcomes(self) -> dict[str, float]:
         """The pick's outcomes of the ranking by its score, as the choices have them; none without a served front."""
         named = self.pick.outcomes.items() if self.pick.kind else ()
@@ -87,7 +99,8 @@ class Deployment:
     @property
     def command(self) -> str:
         """What makes it again; `policy.toml` stands for the policy, where that is not the suite's."""
-        run, more = self.part.run, " --policy policy.toml" if self.result.asked else ""
+        own = self.policy.toml == suite_policy(self.part).toml
+        run, more = self.part.run, "" if own else " --policy policy.toml"
         return f"{run.manifest.command} && seesaw deploy {run.name}{more} --as challenger --seed {self.seed}"
 
 

@@ -71,6 +71,7 @@ def view_of(result: DatasetResult) -> View:
         pick=pick,
         no_pick=result.no_pick,
         policy=result.policy.toml,
+        asked=bool(result.asked),
         also=[*result.readings, *([result.frontier.answer.sentence] if result.frontier.answer else [])],
         commands=commands,
         made=made,

@@ -87,12 +87,12 @@ class DatasetResult:
 
     @property
     def asked(self) -> str:
-        """Where the policy is not the suite's, a sentence that says so; else empty."""
-        if self.policy.toml == suite_policy(self.run).toml:
+        """Where the run follows another policy than the suite's, a sentence that says so; else empty."""
+        if self.policy.toml == suite_policy(self.run).toml or self.policy.toml != policy_of(self.run).toml:
             return ""
         policy = ", ".join(self.policy.toml.splitlines())
-        again = f"`seesaw pick {self.run.run.name}` without options goes back to it"
-        return f"The pick follows the last `seesaw pick`, not the suite's policy ({policy}); {again}."
+        again = f"`seesaw pick {self.run.run.name} --save` without other options goes back to it"
+        return f"The pick follows the last `seesaw pick --save`, not the suite's policy ({policy}); {again}."
 
 
 def suite_policy(run: DatasetRun) -> Policy:
@@ -101,7 +101,7 @@ def suite_policy(run: DatasetRun) -> Policy:
 
 
 def policy_of(run: DatasetRun) -> Policy:
-    """The policy that every surface follows: that of `picked.json`, which `seesaw pick` writes, else the suite's.
+    """The policy that every surface follows: that of `picked.json`, see `seesaw pick --save`, else the suite's.
 
     Raises:
         UserError: somebody changed the file so that it holds no policy.

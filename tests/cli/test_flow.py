@@ -71,7 +71,7 @@ def ran(module_shop: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     shop.edit(shop.suite, '["single_task"]', '["single_task", "equal_weights", "trees"]')
     raw = ["--raw", str(shop.raw), "--home", str(home)]
     assert main(["run", str(shop.suite), "--name", "flow", "--executor", "inline", *raw]) == 0
-    assert main(["pick", "flow", *ASKED, "--home", str(home)]) == 0
+    assert main(["pick", "flow", *ASKED, "--save", "--home", str(home)]) == 0
     assert main(["deploy", "flow", "--name", "shop", "--force", "--no-onnx", *raw]) == 0
     return home, shop
 
@@ -112,20 +112,34 @@ def test_the_served_score_is_judged_challenger_against_champion(flow: Flow) -> N
     assert judged["sentence"].startswith("shop@challenger against shop@champion: ")
 
 
-def test_a_pick_lasts_until_the_next(flow: Flow) -> None:
-    picked = flow.json("pick", "flow", *ASKED)
+def test_a_saved_pick_lasts_until_the_next(flow: Flow) -> None:
+    picked = flow.json("pick", "flow", *ASKED, "--save")
+    assert flow.json("pick", "flow")["policy"] == 'rule = "knee"\n'  # an answer alone
     assert flow.json("frontier", "flow")["pick"] == picked
-    flow.say("resume", "flow")
+    follows = "The pick follows the last `seesaw pick --save`"
+    assert follows in flow.say("resume", "flow")
     assert flow.picked["policy"] == picked["policy"]
     flow.say("report", "flow")
     page = (flow.part.run.folder / "report.html").read_text()
-    assert "The pick follows the last `seesaw pick`" in page
+    assert follows in page
     assert re.search(rf"<p>shop, \d+ rows of test, {flow.part.run.manifest.created[:10]}</p></header>", page)
     planned = flow.say("deploy", "flow", "--dry-run")
     assert re.search(r"would train .* on \d seeds?, for .* of .* passes in optim.epochs, where validation was", planned)
     assert planned.startswith("the run's verdict: ")
-    assert flow.json("pick", "flow")["policy"] == 'rule = "knee"\n'
-    assert "the last `seesaw pick`" not in flow.say("frontier", "flow")
+    assert follows in planned
+    flow.say("pick", "flow", "--save")
+    assert flow.picked["policy"] == 'rule = "knee"\n'
+    assert follows not in flow.say("frontier", "flow")
+
+
+def test_a_pick_that_seldom_holds_is_told_first(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    holds = flow.json("pick", "flow")["stability"]["holds"]
+    for enough, first in ((holds + 0.01, f"This pick holds in {holds:.0%} of retrainings; "), (holds, "")):
+        monkeypatch.setattr("bench.run.deployment.ENOUGH", enough)
+        said = flow.seesaw("deploy", "flow", "--dry-run", "--json", home=flow.home)
+        document = json.loads(said.out)
+        assert ("unsure" in document, said.err.startswith(first)) == (bool(first), True)
+        assert said.err.splitlines() == ([next(iter(document.values()))] if first else [])
 
 
 def test_every_network_has_a_configuration_that_remakes_it(flow: Flow) -> None:
@@ -153,10 +167,11 @@ def test_what_is_no_network_is_refused_before_training(flow: Flow, tmp_path: Pat
     policy = tmp_path / "trees.toml"
     within = f'within = {{ "click.auc" = [{auc - 1e-9}, {auc + 1e-9}] }}'
     policy.write_text(f"deployable = false\n[guard]\nmax_loss_vs_current = inf\n{within}\n")
-    assert flow.json("pick", "flow", "--policy", policy)["point"] == "trees"
-    said = flow.seesaw("deploy", "flow", home=flow.home)
-    assert (said.code, said.err.count("\n")) == (2, 1)
-    assert "the pick is boosted trees, which is no network" in said.err
+    assert flow.json("pick", "flow", "--policy", policy, "--save")["point"] == "trees"
+    for options in ((), ("--dry-run", "--json")):
+        said = flow.seesaw("deploy", "flow", *options, home=flow.home)
+        assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+        assert "the pick is boosted trees, which is no network" in said.err
 
 
 def with_current(flow: Flow, tmp_path: Path, name: str, current: object) -> tuple[str, DatasetRun]:

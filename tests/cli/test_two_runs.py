@@ -147,7 +147,7 @@ def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard
     manifest = json.loads((folder / "run.json").read_text())
     manifest["suite"]["policy"] = {"guard": {"at_least": {"click.auc": 0.999}}}
     (folder / "run.json").write_text(json.dumps(manifest))
-    said = seesaw("pick", "kinds")
+    said = seesaw("pick", "kinds", "--save")
     assert said.code == 0
     assert said.out.startswith("no pick: nothing passes the guard; the nearest is ")
     assert said.out.strip() in seesaw("frontier", "kinds").out
@@ -163,6 +163,7 @@ def test_where_no_point_passes_all_say_what_would_be_picked_and_with_which_guard
         assert (refused.code, "nothing passes the guard" in refused.err) == (2, True)
     (tmp_path / "policy.toml").write_text("\n".join(document["if_guard"]["set"]))
     picked = json.loads(seesaw("pick", "kinds", "--policy", tmp_path / "policy.toml", "--json").out)
+    assert picked.pop("save").endswith(" --save")
     same = {"answer": document["answer"], **{key: picked[key] for key in ("policy", "verdict")}}
     assert picked == document["if_guard"]["pick"] | same
     assert f"the nearest is {picked['name']} " in document["reason"]

@@ -11,7 +11,7 @@ from bench.errors import UserError
 from bench.frontier.policy import Policy
 from bench.records import Kind, Point, Scalar
 from bench.results.points import network_of
-from bench.run.deployment import _score
+from bench.run.deployment import Deployment, _score
 from bench.schema import Task
 
 TASKS = (Task("click"), Task("buy", parent="click"))
@@ -47,6 +47,21 @@ def test_what_is_a_network_is_deployed() -> None:
 def test_all_else_is_refused_in_a_sentence(picked: Point, sentence: str) -> None:
     with pytest.raises(UserError, match=rf"{sentence}.*pick a network with --policy FILE"):
         network_of(picked, SINGLE)
+
+
+def test_a_pick_that_seldom_holds_says_so() -> None:
+    def unsure(holds: float | None, *points: tuple[str, float | None]) -> str:
+        shares = [SimpleNamespace(point=name, name=f"trial {name}", by_rule=share) for name, share in points]
+        pick: Any = SimpleNamespace(point="0", stability=SimpleNamespace(holds=holds, points=shares))
+        nothing: Any = None
+        return Deployment(nothing, nothing, pick, SINGLE[0], "shop", False, 0, nothing).unsure
+
+    assert unsure(0.43, ("4", 0.31), ("0", 0.3), ("7", 0.0)) == (
+        "This pick holds in 43% of retrainings; in the others it breaks a limit or another choice is better "
+        "(trial 4 comes first in 31%)."
+    )
+    assert unsure(0.43, ("0", 1.0)).endswith("another choice is better.")
+    assert [unsure(0.8), unsure(None)] == ["", ""]
 
 
 def test_the_score_is_the_picks_fusion_or_the_policys_own() -> None:

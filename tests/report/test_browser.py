@@ -211,7 +211,15 @@ def test_one_value_alone_is_a_command(browser: Any, pages: Any) -> None:
     opened = Opened(browser, pages["2"][1], viewport={"width": 1280, "height": 800})
     opened.fill(value_0=0, loss_0=2)
     command = opened.page.locator("code.line").text_content()
-    assert command == "seesaw pick quick-7 --maximize like.recall@10% --at-least 'click.recall@10%=98% of current'"
+    wanted = "--maximize like.recall@10% --at-least 'click.recall@10%=98% of current' --save"
+    assert command == f"seesaw pick quick-7 {wanted}"
+
+
+def test_the_command_decides_for_what_is_shown(browser: Any, pages: Any, tmp_path: Path) -> None:
+    view, _ = pages["2"]
+    for asked, more in ((False, ""), (True, " --policy policy.toml")):
+        opened = Opened(browser, write_page([replace(view, asked=asked)], tmp_path / "page.html", "quick-7"))
+        assert opened.page.locator("code.line").text_content() == f"seesaw pick quick-7{more} --save"
 
 
 def test_what_is_chosen_is_in_the_address(browser: Any, pages: Any) -> None:

@@ -140,11 +140,11 @@ const commandOf = (section) => {
   const { share, loss, limit, any } = settingsOf(section);
   const wanted = range(share.length).filter((m) => share[m] > 0);
   const run = shellSafe(data.run || data.dataset);
-  if (!touched(section)) return `seesaw pick ${run}`;
-  if (wanted.length !== 1 || any || decision.axes.some(({ sign }) => sign < 0)) return `seesaw pick ${run} --policy policy.toml`;
+  if (!touched(section) && !data.asked) return `seesaw pick ${run} --save`;
+  if (!touched(section) || wanted.length !== 1 || any || decision.axes.some(({ sign }) => sign < 0)) return `seesaw pick ${run} --policy policy.toml --save`;
   const bounds = range(share.length).filter((m) => m !== wanted[0]).map((m) => `--at-least ${shellSafe(`${decision.axes[m].name}=${loss[m] === null ? 0 : kept(decision.fraction(m, loss[m]))}`)}`);
   const limits = Object.entries(limit).map(([cost, most]) => `--at-most ${shellSafe(`${cost}=${limitText(most)}`)}`);
-  return [`seesaw pick ${run}`, `--maximize ${shellSafe(decision.axes[wanted[0]].name)}`, ...bounds, ...limits].join(" ");
+  return [`seesaw pick ${run}`, `--maximize ${shellSafe(decision.axes[wanted[0]].name)}`, ...bounds, ...limits, "--save"].join(" ");
 };
 
 const COSTS = { "cost/parameters": "parameters", "cost/latency_ms": "latency" };
