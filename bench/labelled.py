@@ -18,7 +18,7 @@ class Labelled:
         group: (N,), rows of one number are ranked against each other; negative where a row has none.
         weights: (N,), as many equal rows as each stands for, at least 0; None for one each.
         units: (N,), rows of one number are resampled together, see `bench.measure.resamples`: those of a group are
-            always. None where these rows are a whole split.
+            always. None where these rows are a whole split whose card has no units.
     """
 
     labels: NDArray[Any]

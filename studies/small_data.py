@@ -43,34 +43,50 @@ class Case:
     """A small test.
 
     Attributes:
-        count: of groups, or of rows where there are none.
-        sizes: of groups: 10 rows each, 3 to 400 by Pareto's law, or none.
+        count: of groups, of users, or of rows where there are neither.
+        sizes: of groups: 10 rows each, 3 to 400 by Pareto's law, or none; of users: 50 rows each.
         rate: of both labels.
+        units: whether the card names the users, whose rows are all ranked together. Four fifths of an input's variance
+            are the user's, and users have tastes of their own. Seeds matter a tenth as much as elsewhere.
     """
 
     metric: str
     count: int
     sizes: str
     rate: float
+    units: bool = True
 
     def rows(self, count: int, rng: np.random.Generator) -> tuple[Floats, Rows]:
         """Inputs (N, INPUTS), and what else is known of the rows. A group has effects of its own."""
         sizes = {
             "10 rows each": np.full(count, 10),
             "3 to 400 rows": np.minimum(3 + (rng.pareto(1.1, count) * 5).astype(int), 400),
+            "50 rows each": np.full(count, 50),
             "no groups": np.ones(count, int),
         }[self.sizes]
         of = np.repeat(np.arange(count), sizes)
         x = rng.normal(size=(len(of), INPUTS))
+        if self.users:
+            x = np.sqrt(0.2) * x + np.sqrt(0.8) * rng.normal(size=(count, INPUTS))[of]
         logit = self.base + (x @ TRUE.T) * np.exp(rng.normal(0, 0.6, count))[of, None]
+        if self.users:
+            logit += (x[:, :, None] * rng.normal(size=(count, INPUTS, 2))[of]).sum(axis=1)
         if self.sizes != "no groups":
             logit += rng.normal(size=(count, 2))[of]
         labels = (rng.random(logit.shape) < 1 / (1 + np.exp(-logit))).astype(np.float32)
         group = np.full(len(of), -1) if self.sizes == "no groups" else of
+        units = of
+        if self.users:
+            group, units = np.full(len(of), -1), of if self.units else np.arange(len(of))
         return x, Rows(
             labels, group.astype(np.int32), tasks=TASKS, kinds=("binary", "binary"), rates=(self.rate, self.rate),
-            units=of.astype(np.uint64), segments={}, codes=np.empty((len(of), 0), np.int16), logged={}, of=len(of),
+            units=units.astype(np.uint64), segments={}, codes=np.empty((len(of), 0), np.int16), logged={}, of=len(of),
         )  # fmt: skip
+
+    @property
+    def users(self) -> bool:
+        """Whether rows are of users, who are not what is ranked."""
+        return self.sizes == "50 rows each"
 
     @property
     def base(self) -> float:
@@ -85,7 +101,8 @@ class Case:
     def predict(self, x: Floats, model: int, seed: int) -> NDArray[np.float32]:
         """Predictions (N, 2) of a model that was trained on a seed."""
         size, mistaken = MODELS[model]
-        moved = NOISE * np.random.default_rng([seed, model]).normal(size=TRUE.shape)
+        noise = NOISE / 10 if self.users else NOISE
+        moved = noise * np.random.default_rng([seed, model]).normal(size=TRUE.shape)
         return (1 / (1 + np.exp(-(self.base + x @ (size * TRUE + moved + mistaken * MISTAKE).T)))).astype(np.float32)
 
     def truth(self) -> Floats:
@@ -118,6 +135,7 @@ CASES = [
     Case("recall@10%", 50, "3 to 400 rows", 0.1),
     Case("recall@10%", 400, "no groups", 0.1),
     Case("recall@10%", 400, "no groups", 0.02),
+    *(Case("recall@10%", count, "50 rows each", 0.1, units) for count in (40, 12) for units in (False, True)),
 ]
 
 
@@ -165,6 +183,8 @@ def table(cases: Sequence[Case], runs: int) -> str:
     for case in cases:
         shares = " | ".join(f"{share:.1%}" for share in coverage(case, runs))
         size = f"{case.count} rows" if case.sizes == "no groups" else f"{case.count} groups, {case.sizes}"
+        if case.users:
+            size = f"{case.count} users, {case.sizes}, {'named' if case.units else 'not named'} as units"
         lines.append(f"| {case.metric} | {size} | {case.rate:.0%} | {shares} |")
         print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)

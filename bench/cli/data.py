@@ -221,7 +221,7 @@ def _show_draft(draft: Draft) -> None:
         tasks.append([name, label.rule.parent or "-", label.mean, *counts])
     print_table(["task", "parent", "mean", *(f"positive in {name}" for name in draft.split.counts)], tasks)
     say(*(f"{name}: {note}" for name, label in draft.labels.items() for note in label.notes))
-    say(" ".join(draft.split.why))
+    say(" ".join(draft.split.why), *(proposal.why for proposal in draft.proposals if "units" in proposal.keys))
     if draft.proposals:
         say(f"more is proposed as comments on the card: {', '.join(proposal.name for proposal in draft.proposals)}")
     if not draft.complete:

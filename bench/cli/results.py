@@ -191,7 +191,8 @@ def pick_command(
     home: Home = None,
 ) -> Answer:
     """Answer which configuration, and weights that fuse its tasks, a policy or your question picks; --save keeps it."""
-    from bench.frontier.policy import read_bound, read_policy, read_value
+    from bench.frontier.options import read_bound, read_value
+    from bench.frontier.policy import read_policy
     from bench.run.result import pick_document, policy_of, result_of, suite_policy, write_pick
 
     floors = dict(read_bound("--at-least", each) for each in at_least or ())

@@ -22,6 +22,7 @@ from bench.data.duplicates import RowSet
 from bench.data.readers.base import RawTable, SideTable
 from bench.data.sources import Join
 from bench.data.splits import Assignment, GroupDraws, HashSplit, SplitInput, halved
+from bench.data.units import WholeGroups, with_groups
 from bench.data.values import Text, as_numbers, as_text
 from bench.data.weights import Weights, read_weights, undo_rates, weight_columns
 from bench.errors import UserError, unknown
@@ -41,6 +42,8 @@ class Rows:
     weights: Weights
     bounds: Labels | None = None
     """(n, T), the most that each label can be; None where no task is censored."""
+    units: NDArray[np.int32] | None = None
+    """(n,), numbered as units first appear; -1 for a row alone. None where the card has none."""
 
 
 def _kept(rows: NDArray[np.bool_], table: Any, labels: Labels, weights: Weights) -> tuple[Any, Labels, Weights]:
@@ -64,7 +67,7 @@ class Assembler:
         self.rows = self.duplicates = self.outside = self.untimed = 0
         self.times = (np.inf, -np.inf)
         self._seen = RowSet() if card.reader.drop_duplicates else None
-        self._groups, self._draws = TextCodes(), GroupDraws()
+        self._groups, self._units, self._whole, self._draws = TextCodes(), TextCodes(), WholeGroups(), GroupDraws()
         self._begun, self._there = set[str](), set[str]()
 
     def take(self, raw: RawTable) -> Rows:
@@ -99,18 +102,29 @@ class Assembler:
             labels = np.where(labels > bounds, bounds, labels)
 
         group, time = self._text(table, card.group), self._time(table)
-        codes, draws = np.full(len(labels), -1, np.int32), None
+        codes, numbers, units, together = np.full(len(labels), -1, np.int32), np.empty(0, np.int32), None, group
         if group is not None:
             numbers = self._groups.code(pa.array(group.values, pa.string()))
-            codes, draws = np.append(numbers, np.int32(-1))[group.codes], partial(self._draws.of, group.values, numbers)
+            codes = np.append(numbers, np.int32(-1))[group.codes]
+        if (own := self._text(table, card.units)) is not None:
+            together = with_groups(own, group)
+            numbers = self._units.code(pa.array(together.values, pa.string()))
+            units = np.append(numbers, np.int32(-1))[together.codes]
+            if (row := self._whole.parted(codes, units)) is not None:
+                raise UserError(
+                    f"{card.key}: units: expected all rows of one '{card.group}' to have one '{card.units}', found "
+                    f"{self._groups.texts([codes[row]])[0]!r} with two of them"
+                )
+        draws = None if together is None else partial(self._draws.of, together.values, numbers)
         file = np.full(table.num_rows, card.row_files.index(raw.file), np.int16)
-        column = self._text(table, card.split_column)
-        split = self._split(SplitInput(card.row_files, file, time, group, column, self.rows, draws))
+        by_hash = isinstance(card.split, HashSplit) and card.split_by_group
+        column = together if by_hash else self._text(table, card.split_column)
+        split = self._split(SplitInput(card.row_files, file, time, together, column, self.rows, draws))
         self.outside += int((split < 0).sum())
         if time is not None:
             self.untimed += int((time.codes < 0).sum() if isinstance(time, Text) else np.isnan(time).sum())
         self.rows += len(labels)
-        return Rows(table, labels, codes, split, weights, bounds)
+        return Rows(table, labels, codes, split, weights, bounds, units)
 
     def _split(self, rows: SplitInput) -> Assignment:
         """(n,) the split of each row of a part: by the card's rule, with validation halved."""

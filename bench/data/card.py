@@ -67,6 +67,8 @@ class Card(Config):
     split: SplitRule
     group: str | None = None
     """Raw column whose rows are ranked against each other, for GAUC and for splits by group."""
+    units: str | None = None
+    """Raw column whose rows are resampled together, and stay in one split where groups do; by default the group."""
     time: str | None = None
     """Raw column of a split by time."""
     scenario: str | None = None
@@ -160,7 +162,7 @@ class Card(Config):
             yield from ((raw, "number") for raw in (rule.truth, rule.duration, rule.censored) if raw)
             yield from ((raw, "number" if isinstance(holds, Span) else "text") for raw, holds in rule.where.items())
         compared = bool(self.split_times) and not self.textual_time
-        yield from ((raw, "text") for raw in (self.group, self.split_column) if raw)
+        yield from ((raw, "text") for raw in (self.group, self.units, self.split_column) if raw)
         yield from ((raw, "number" if compared else "text") for raw in (self.time,) if raw)
         yield from ((rule.raw, "number" if rule.ranges else "text") for rule in self.segment_rules.values())
         weights = (raw for raw, _ in weight_columns(self.weight, self.sampling))
@@ -176,6 +178,11 @@ class Card(Config):
     def history_time(self) -> str:
         """The raw column that orders the rows of a group."""
         return (self.history.time if self.history else None) or self.time or ""
+
+    @property
+    def together(self) -> str | None:
+        """The raw column whose rows are resampled together, and which a split by group does not part."""
+        return self.units or self.group
 
     @property
     def split_column(self) -> str | None:
@@ -199,8 +206,9 @@ class Card(Config):
 
     @property
     def split_by_group(self) -> bool:
-        """Whether the split keeps each group together."""
-        return isinstance(self.split, (RandomSplit, ValidOfTrain)) and self.split.unit == "group"
+        """Whether the split keeps each group together, and each unit where the card has units."""
+        by_hash = isinstance(self.split, HashSplit) and self.split.column in (self.group, self.units)
+        return by_hash or (isinstance(self.split, (RandomSplit, ValidOfTrain)) and self.split.unit == "group")
 
     @property
     def row_files(self) -> tuple[str, ...]:
@@ -295,8 +303,8 @@ class Card(Config):
     def _check_split(self) -> None:
         if self.split_times and self.time is None:
             raise ValueError("a split by time needs the top-level key 'time', the raw column it goes by")
-        if self.split_by_group and self.group is None:
-            raise ValueError("a split by group needs the top-level key 'group'")
+        if self.split_by_group and self.together is None:
+            raise ValueError("a split by group needs the top-level key 'group' or 'units'")
         if isinstance(self.split, FileSplit):
             named = (*self.split.train, *self.split.valid, *self.split.test)
             _check_known("split", "file", named, self.row_files)

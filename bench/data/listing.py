@@ -18,7 +18,7 @@ from bench.data.tasks import Span, TaskRule
 from bench.errors import UserError, listed
 from bench.progress import Progress
 
-_AS_THEY_ARE = {"id", "title", "licence", "citation", "homepage", "files", "group", "time", "scenario"}
+_AS_THEY_ARE = {"id", "title", "licence", "citation", "homepage", "files", "group", "units", "time", "scenario"}
 _AS_THEY_ARE |= {"post_exposure", "logged", "weight", "sampling", "encoding"}
 
 
@@ -202,9 +202,10 @@ def _split(card: Card) -> Iterator[str]:
         valid = _of_train(card, split) or listed(split.valid)
         yield f"The split goes by file: train is {listed(split.train)}, valid is {valid}, test is {listed(split.test)}."
     elif isinstance(split, HashSplit):
-        yield f"The split goes by a hash of '{split.column}', of which no value is in two splits: {_shares(split)}."
+        column = card.together if card.split_by_group else split.column
+        yield f"The split goes by a hash of '{column}', of which no value is in two splits: {_shares(split)}."
     elif isinstance(split, RandomSplit):
-        unit = "row" if split.unit == "row" else f"value of '{card.group}', so that none is in two splits"
+        unit = "row" if split.unit == "row" else f"value of '{card.together}', so that none is in two splits"
         yield f"The split is drawn for each {unit}: {_shares(split)}."
     elif isinstance(split, ColumnSplit):
         valid = _of_train(card, split) or _or(split.valid)
@@ -212,9 +213,11 @@ def _split(card: Card) -> Iterator[str]:
             f"The split goes by what '{split.column}' says: train is {_or(split.train)}, valid is {valid}, "
             f"test is {_or(split.test)}; rows with another value are left out."
         )
-    column = card.group or (split.column if isinstance(split, HashSplit) else None)
+    column = card.together or (split.column if isinstance(split, HashSplit) else None)
     units = f"values of '{column}'" if column else "rows"
     yield f"Half of valid's {units} become confirm: rows that the search does not see."
+    if card.units and not card.split_by_group:
+        yield f"Rows of one '{card.units}' may be in train, valid and test, since the split does not go by it."
 
 
 def _of_train(card: Card, split: ValidOfTrain) -> str:
@@ -223,7 +226,7 @@ def _of_train(card: Card, split: ValidOfTrain) -> str:
         return f"train from '{card.time}' {split.valid_from} on"
     if split.valid_fraction is None:
         return ""
-    unit = "rows" if split.unit == "row" else f"values of '{card.group}'"
+    unit = "rows" if split.unit == "row" else f"values of '{card.together}'"
     return f"{split.valid_fraction:.1%} of train's {unit}, drawn with seed {split.seed}"
 
 
@@ -241,6 +244,8 @@ def _shares(split: HashSplit | RandomSplit) -> str:
 def _groups(card: Card) -> Iterator[str]:
     if card.group is not None:
         yield f"Rows of one '{card.group}' are ranked against each other (GAUC)."
+    if card.units is not None:
+        yield f"Rows of one '{card.units}' are resampled together, for intervals."
     if card.post_exposure:
         yield f"Known only after the impression, and never inputs: {', '.join(card.post_exposure)}."
     if card.scenario is not None:

@@ -45,7 +45,7 @@ from bench.progress import Progress, Silent
 CODE_VERSION = 11
 """Raised whenever the same card and files give another store."""
 _PROSE = {"title", "licence", "citation", "homepage", "sources", "files", "folder"}
-_BESIDE = ("scenario", "segments", "logged", "weight", "sampling")
+_BESIDE = ("scenario", "segments", "logged", "weight", "sampling", "units")
 
 
 def recipe(card: Card) -> str:
@@ -260,5 +260,6 @@ def encode_stream(card: Card, paths: Paths, folder: Path, progress: Progress) ->
         **segments.finish([spill.folder for spill in spills]),
         **({"logged": list(card.logged)} if card.logged else {}),
         **weight_facts(card.weight, card.sampling),
+        **({"units": True} if card.units else {}),
         **({"reachable": best} if best else {}),
     }

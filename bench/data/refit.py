@@ -78,8 +78,8 @@ def held_out(card: Card, splits: Sequence[Split], share: float, seed: int) -> li
     if card.split_times:
         return [none, *(np.arange(len(part)) >= len(part) - round(from_valid * len(part)) for part in parts)]
     rng = np.random.default_rng(derive(seed, "held out"))
-    by_group = card.split_by_group or (isinstance(rule, HashSplit) and rule.column == card.group)
-    groups = 1 + max(int(split.group.max(initial=-1)) for split in splits)
+    by_group = card.split_by_group
+    groups = 1 + max(int(split.together.max(initial=-1)) for split in splits)
     of_group = rng.random(groups) if by_group else None
     apart = isinstance(rule, ValidOfTrain) and bool(rule.valid)
     if apart or (isinstance(rule, HashSplit) and not by_group):
@@ -88,11 +88,11 @@ def held_out(card: Card, splits: Sequence[Split], share: float, seed: int) -> li
 
 
 def _drawn(split: Split, of_group: NDArray[np.float64] | None, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(N,) in [0, 1): one draw a row, or one a group; rows without a group have one each."""
+    """(N,) in [0, 1): one draw a row, or one a group, or a unit; rows without one have one each."""
     draws = rng.random(len(split))
     if of_group is None or not len(of_group):
         return draws
-    group = np.asarray(split.group)
+    group = np.asarray(split.together)
     return np.where(group >= 0, of_group[np.maximum(group, 0)], draws)
 
 

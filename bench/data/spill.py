@@ -81,6 +81,8 @@ def arrays_of(card: Card, rows: Rows) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {"labels": rows.labels, "group": rows.group}
     if rows.weights.shape[1]:
         found["weights"] = rows.weights
+    if rows.units is not None:
+        found["units"] = rows.units
     if rows.bounds is not None:
         found["bounds"] = rows.bounds
     truths = [rule.truth for rule in card.task_rules if rule.truth]

@@ -5,6 +5,7 @@
     encoder.json    enough to encode raw rows later
     train/ valid/ confirm/ test/
         ids.npy (N, W) uint16    dense.npy (N, D) float32    labels.npy (N, T) float32    group.npy (N,) int32
+        units.npy (N,) int32               of a card with `units`
         segments.npy (N, G) int16    logged.npy (N, K) float32    of a card that has segments or logged scores
         weights.npy (N, 1 or 2) float32    of a card with `weight` or `sampling`
         bounds.npy (N, T) float32          of a card with a censored regression
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 SplitName = Literal["train", "valid", "confirm", "test"]
 ARRAYS = ("ids", "dense", "labels", "group")
-BESIDE = ("segments", "logged", "weights", "bounds")
+BESIDE = ("segments", "logged", "weights", "bounds", "units")
 """Of cards that ask for them."""
 _SAID = {"key", "id", "fingerprint", "recipe", "files", "splits", "schema", "default_tasks"}
 
@@ -101,9 +102,16 @@ class Split:
     stored_bounds: NDArray[np.float32] | None = None
     """(N, all tasks), the most that each label can be, infinite where there is no such bound; a label that reaches it
     is only known to be at least that. None where no task of the view is censored."""
+    units: NDArray[np.int32] | None = None
+    """(N,), rows of one number are resampled together; -1 for a row alone. None where they are the groups."""
 
     def __len__(self) -> int:
         return len(self.group)
+
+    @property
+    def together(self) -> NDArray[np.int32]:
+        """(N,), rows of one number are resampled together: of a unit, by default of a group; -1 for a row alone."""
+        return self.group if self.units is None else self.units
 
     @property
     def ids(self) -> NDArray[np.int32]:
@@ -137,7 +145,7 @@ class Split:
         def of(array: NDArray[Any] | None) -> Any:
             return None if array is None else np.ascontiguousarray(array[rows])
 
-        names = ("stored_ids", "dense", "stored_labels", "group", "segments", "logged", "weights", "stored_bounds")
+        names = ("stored_ids", "dense", "stored_labels", "group", *BESIDE[:3], "stored_bounds", "units")
         return replace(self, **{name: of(getattr(self, name)) for name in names})
 
     def weights_of(self, rows: slice) -> NDArray[np.float32] | None:
@@ -219,6 +227,11 @@ class Store:
     def bounds(self) -> bool:
         """Whether a regression is censored, of this view or another."""
         return any(task["censored"] for task in self.manifest["schema"]["tasks"])
+
+    @property
+    def units(self) -> bool:
+        """Whether its card has units."""
+        return bool(self.manifest.get("units"))
 
     @property
     def arrays(self) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -31,7 +30,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
 from bench.content import read_toml
-from bench.errors import UserError, check_known, shortened, unknown
+from bench.errors import UserError, check_known, unknown
 from bench.frontier.retraining import Retraining
 from bench.frontier.score import Score, flat
 from bench.objectives import AREAS, COSTS, metric_names, metric_of, outcome, outcomes_of, ranked
@@ -370,33 +369,3 @@ def read_policy(path: Path) -> Policy:
         UserError: no such file, broken TOML, an unknown key or rule, or a value of the wrong type.
     """
     return validate(Policy, read_toml(path), str(path))
-
-
-def read_bound(option: str, text: str) -> tuple[str, float | str]:
-    """Metric and bound of an option such as `--at-least "click.recall@10%[country=US]=98% of current"`.
-
-    Raises:
-        UserError: anything else.
-    """
-    found = re.fullmatch(r"\s*([^=\s\[]+(?:\[[^\]]*\])?)\s*=\s*(.+?)\s*", text)  # [country=US] is of the metric
-    with suppress(ValueError):
-        if found is not None:
-            number = re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", found[2], re.I)
-            return found[1], bound(float(found[2]) if number else found[2])
-    raise UserError(
-        f"{option}: expected METRIC=NUMBER or METRIC=98% of current, as in 'click.recall@10%=98% of current', "
-        f"found '{shortened(text)}'"
-    )
-
-
-def read_value(text: str) -> tuple[str, float]:
-    """Task and value of an option such as `--value buy=40`.
-
-    Raises:
-        UserError: anything else.
-    """
-    task, _, value = text.partition("=")
-    with suppress(ValueError):
-        if task.strip() and 0 < (number := float(value)) < math.inf:
-            return task.strip(), number
-    raise UserError(f"--value: expected TASK=NUMBER above 0, as in buy=40, found '{shortened(text)}'")

@@ -20,6 +20,8 @@ from bench.seeds import derive
 
 Counts = NDArray[np.uint8]
 
+ENOUGH = 30
+"""Units from which on resamples show how far values move."""
 _A_HASH = 4
 """Counts drawn from one 64-bit hash, 16 bits each."""
 
@@ -35,15 +37,22 @@ _TABLE = _table()
 
 
 def units_of(group: NDArray[Any], first: int) -> NDArray[np.uint64]:
-    """What is resampled: (N,) users where there are some, else rows by their place in the split.
+    """What is resampled: (N,) units where there are some, such as users, else rows by their place in the split.
 
     Args:
-        group: (N,), negative where a row has none.
+        group: (N,), the card's units, by default its groups; negative where a row has none.
         first: place of the first of these rows.
     """
     rows = np.arange(first, first + len(group), dtype=np.uint64)
     grouped: NDArray[np.uint64] = np.where(group >= 0, group.astype(np.uint64) | np.uint64(1 << 40), rows)
     return grouped
+
+
+def few_units(units: NDArray[np.uint64], where: str) -> str:
+    """A sentence where there are too few units (N,) for intervals to hold; else empty."""
+    if (many := len(np.unique(units))) >= ENOUGH:
+        return ""
+    return f"{where} has {many} independent units, such as users: with fewer than {ENOUGH}, intervals are too narrow."
 
 
 def counts(units: NDArray[np.uint64], split: str, resamples: int, first: int = 0) -> Counts:

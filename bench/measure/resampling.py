@@ -56,7 +56,7 @@ class Resampling:
 
     def add(self, rows: Predicted) -> None:
         """Counts the next rows of the split in, as `Tally.add` does."""
-        units = units_of(rows.group, self._rows)
+        units = units_of(rows.group, self._rows) if rows.units is None else rows.units
         rows = replace(rows, units=units)
         self._rows += len(units)
         for at, held in self._ranked.items():

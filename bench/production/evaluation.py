@@ -1,6 +1,6 @@
 """Evaluates the served ranking and each prediction on labelled rows, and compares two models.
 
-Groups (users, where rows are ranked by user) are resampled as a whole, since rows of one user are not independent; see
+The card's units (by default its groups) are resampled as a whole, since rows of one user are not independent; see
 `bench.measure.resamples`. Two models are compared on the same resamples, so that what is hard for both cancels out.
 """
 
@@ -23,7 +23,7 @@ from bench.frontier.score import prediction_names
 from bench.labelled import Labelled
 from bench.measure.heads import Weighted, heads_of
 from bench.measure.outcomes import Measure, default_outcomes
-from bench.measure.resamples import counts, drawn_of, units_of
+from bench.measure.resamples import counts, drawn_of, few_units, units_of
 from bench.measure.spaces import Predicted, joint_labels, sample_spaces
 from bench.objectives import METRICS
 from bench.production.history import kept_of_card
@@ -44,6 +44,7 @@ class Judged:
         group: (N,) of a row; negative where it has none.
         weights: (N,), how many rows a row stands for; None for one each.
         plain: the same without the card's row weight, where it has one.
+        together: (N,), rows of one number are resampled together, negative for a row alone; None where they are groups.
     """
 
     labels: NDArray[np.float32]
@@ -51,6 +52,7 @@ class Judged:
     group: NDArray[np.int64]
     weights: Values | None = None
     plain: Values | None = None
+    together: NDArray[np.int32] | None = None
 
 
 def judge(
@@ -86,17 +88,22 @@ def judge(
             with made_for(scorer.dataset, card.key):
                 fitting = scorer.rows.checked(table, lambda row: f"row {row + 1} of a part")
             said.append(scorer.predict_table(fitting))
-        parts.append((rows.labels[chosen], rows.group[chosen], rows.weights[chosen].astype(np.float64), *said))
+        units = rows.group if rows.units is None else rows.units
+        beside = rows.labels, rows.group, rows.weights.astype(np.float64), units
+        parts.append((*(each[chosen] for each in beside), *said))
     if not parts:
         raise UserError(f"{card.key}: expected rows to judge by, found none{f' in {split}' if split else ''}")
-    labels, group, weights, *predictions = zip(*parts, strict=True)
-    of_rows = np.concatenate(weights)
+    labels, group, weights, together, *predictions = zip(*parts, strict=True)
+    of_rows, resampled = np.concatenate(weights), np.concatenate(together)
+    if few := few_units(units_of(resampled, 0), card.key):
+        progress.note(few)
     return Judged(
         np.concatenate(labels)[:, [names.index(task.name) for task in first.schema.tasks]],
         tuple({name: np.concatenate([part[name] for part in each]) for name in each[0]} for each in predictions),
         np.concatenate(group).astype(np.int64),
         of_rows.prod(axis=1) if of_rows.shape[1] else None,
         of_rows[:, 1:].prod(axis=1) if card.weight else None,
+        resampled,
     )
 
 
@@ -158,10 +165,10 @@ def served(
     Raises:
         UserError: an outcome of no task, or of no ranking.
     """
-    _units(judged)
+    units = _units(judged)
     outcomes = outcomes or default_outcomes(schema.tasks, judged.group)
     try:
-        rows = Labelled(joint_labels(judged.labels, schema), judged.group, judged.weights)
+        rows = Labelled(joint_labels(judged.labels, schema), judged.group, judged.weights, units)
         measure = Measure(schema.tasks, outcomes, rows, drawn=drawn_of(rows, DRAWS.format(seed), resamples))
     except ValueError as error:
         raise UserError(str(error)) from None
@@ -210,9 +217,9 @@ def _units(judged: Judged) -> NDArray[np.uint64]:
     """What is resampled (N,).
 
     Raises:
-        UserError: one group alone.
+        UserError: one unit alone.
     """
-    units = units_of(judged.group, 0)
+    units = units_of(judged.group if judged.together is None else judged.together, 0)
     if not (units != units[0]).any():
         raise UserError("expected two groups of rows or more to draw from, found one: nothing says how sure this is")
     return units

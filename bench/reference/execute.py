@@ -280,7 +280,8 @@ def content_of(store: Store) -> str:
         split = store.split(name)
         ids = split.ids_of(slice(FIRST))
         digest.update(f"{name} {len(split)} {ids.shape[1]} {split.dense.shape[1]} ".encode())
-        arrays = [ids, split.dense, split.group, *([] if split.weights is None else [split.weights])]
+        beside = [array for array in (split.weights, split.units) if array is not None]
+        arrays = [ids, split.dense, split.group, *beside]
         for array in arrays:
             digest.update(np.ascontiguousarray(array[:FIRST]).tobytes())
         digest.update(np.ascontiguousarray(split.labels_of(slice(0, FIRST))).tobytes())

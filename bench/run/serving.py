@@ -14,6 +14,7 @@ from bench import predictions
 from bench.errors import UserError
 from bench.frontier.aims import PolicyAim, aims_of
 from bench.frontier.policy import Policy
+from bench.measure.resamples import few_units
 from bench.objectives import Objective, random_ndcg, ranked_by_group
 from bench.predictions import FOLDER, KEPT, Rows, rows_of
 from bench.records import Point
@@ -37,8 +38,8 @@ class Serving:
     Attributes:
         served: None where there is none, and then `reason` says why.
         rates: mean label by task on train, on all impressions.
-        note: sentences where only a part of the rows was kept, and on what a random order scores within groups; else
-            empty.
+        note: sentences where only a part of the rows was kept, where there are few units, and on what a random order
+            scores within groups; else empty.
         rows: of test, those that are not kept included.
         against: what the current point is, in a few words.
         aims: what its weights were chosen for.
@@ -168,7 +169,7 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
 
 
 def _note(rows: Mapping[str, Rows], served: Served, named: bool) -> str:
-    """Whether rows are a sample, and what a random order scores within groups; `named`: the suite has outcomes."""
+    """Whether rows are a sample or of few units, and a random order's scores; `named`: the suite has outcomes."""
     parts = [f"{each.kept:,} of {each.of:,} on {split}" for split, each in rows.items() if each.kept < each.of]
     sampled = f"The served front is measured on a sample of the rows, whole groups: {', '.join(parts)}."
     scored = zip(served.measures, served.random, strict=True)
@@ -182,4 +183,5 @@ def _note(rows: Mapping[str, Rows], served: Served, named: bool) -> str:
             f"Groups have {sizes.mean():.1f} rows on average: a random order of them has an ndcg@5 of "
             f"{random_ndcg(sizes):.2f} or more, so outcomes are of all rows."
         )
-    return " ".join(filter(None, [sampled if parts else "", order]))
+    few = (few_units(each.units, f"The {split} split") for split, each in rows.items() if split in (CONFIRM, TEST))
+    return " ".join(filter(None, [sampled if parts else "", *few, order]))

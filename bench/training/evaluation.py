@@ -182,11 +182,12 @@ def measured(
         for conditional, joint in predictions:
             rows = slice(start, start + len(joint))
             labels, group = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows])
-            piece = Predicted(labels, group, data.weights_of(rows), conditional=conditional, joint=joint)
+            units = units_of(np.asarray(data.together[rows]), start)
+            piece = Predicted(labels, group, data.weights_of(rows), units, conditional=conditional, joint=joint)
             tally.add(piece)
             if resampling:
                 resampling.add(piece)
-            keep_piece(joint, units_of(group, start))
+            keep_piece(joint, units)
             start += len(joint)
     return tally.result(), resampling.result() if resampling else {}
 

@@ -111,7 +111,7 @@ def _write(store: Store, split: Any, folder: Path) -> int:
         ]
         for rows in _blocks(len(data)):
             own = np.asarray(data.group[rows])
-            of = units_of(own, rows.start)
+            of = units_of(np.asarray(data.together[rows]), rows.start)
             kept = sampled(of, split, len(data))
             labels.append(joint_labels(np.asarray(data.labels_of(rows)), store.schema)[kept])
             group.append(own[kept])

@@ -250,7 +250,7 @@ def test_a_survey_with_the_publishers_split_and_todays_score(seesaw, tmp_path: P
         r"no label follows from it; alone it tells 'ishappy' with AUC 0.5", told["columns"]["share"]["why"]
     )
     assert "its name on the card is 'ishappy'" in told["tasks"][0]["notes"][0]
-    assert proposed(said) == [("", {"weight": "PWGTP"})]
+    assert proposed(said) == [("", {"units": "SERIALNO"}), ("", {"weight": "PWGTP"})]
     assert seesaw("prepare", tmp_path / "card.toml").code == 0
     frame.assign(IsHappy=frame["IsHappy"].where(frame["part"] == "train")).to_csv(tmp_path / "blind.csv", index=False)
     options = ["--label", "IsHappy", "--logged", "page_score", "--out", tmp_path / "blind.toml", "--json"]

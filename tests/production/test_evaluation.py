@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -25,7 +26,7 @@ from bench.production.package import Package
 from bench.production.scorer import Scorer
 from bench.progress import Silent
 from bench.results.effect import Effect
-from bench.schema import Schema, Task
+from bench.schema import SCORE, Schema, Task
 
 FUNNEL = Schema((), (), (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click")))
 ONE = Schema((), (), (Task("click"),))
@@ -98,6 +99,11 @@ def test_groups_are_drawn_as_a_whole(rng: np.random.Generator) -> None:
     alone, together = (judgements(each, ONE, resamples=100)[0].estimate for each in (once, many))
     assert together.low == pytest.approx(alone.low)
     assert together.high == pytest.approx(alone.high)
+    apart = replace(many, group=np.arange(len(many.group)), together=many.group.astype(np.int32))
+    assert judgements(apart, ONE, resamples=100)[0].estimate == together
+    outcome = ["click.recall@10%"]
+    ranked = [replace(each, predictions=({SCORE: each.predictions[0]["click"]},)) for each in (many, apart)]
+    assert served(ranked[0], ONE, outcome, 50) == served(ranked[1], ONE, outcome, 50)
     with pytest.raises(UserError, match="expected two groups of rows or more"):
         judgements(Judged(once.labels, once.predictions, np.zeros(200, int)), ONE)
 

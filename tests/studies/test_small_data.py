@@ -12,3 +12,13 @@ def test_the_verdicts_intervals_hold_with_ten_groups(metric: str) -> None:
     _, _, held, wrong = coverage(Case(metric, 10, "10 rows each", 0.1), 100)
     assert held >= 0.8  # 90% up to three standard errors of 100 runs
     assert wrong <= 0.05
+
+
+@pytest.mark.slow
+def test_intervals_of_rows_of_a_few_users_need_units() -> None:
+    """Of twelve users with fifty rows each: of values, and of gains of the pick for all outcomes at once."""
+    (value, _, pick, _), (without, _, narrow, _) = (
+        coverage(Case("recall@10%", 12, "50 rows each", 0.1, units), 60) for units in (True, False)
+    )
+    assert value > without + 0.2
+    assert pick > max(narrow, 0.8)

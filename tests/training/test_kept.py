@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from bench.records import Job, Kind, training_of
 from bench.rows import REPLICATED
 from bench.testing.metrics import binary
 from bench.training.ensemble import PREFIX
+from bench.training.evaluation import measured as measured_rows
 from bench.training.job import run_job
 from bench.training.kept import keeping, write_rows
 
@@ -105,6 +107,29 @@ def test_of_many_rows_whole_groups_are_kept(store: Store, tmp_path: Path, monkey
     np.testing.assert_array_equal(kept, all_of_them[inside])
     units = np.arange(100_000, dtype=np.uint64)
     assert predictions.sampled(units, "test", 1000).mean() == pytest.approx(0.2, abs=0.005)
+
+
+def test_units_of_the_card_are_kept_and_resampled(store: Store, tmp_path: Path) -> None:
+    """Groups of their own inside the units change nothing of a metric over all rows."""
+    test = store.split("test")
+    users, requests = np.asarray(test.group), np.arange(len(test), dtype=np.int32) // 2
+    said = [(np.full((len(test), 2), 0.1, np.float32) + users[:, None] % 7 * 0.1,) * 2]
+    found = {}
+    for name, part in {
+        "users": test, "units": replace(test, group=requests, units=users), "requests": replace(test, group=requests)
+    }.items():  # fmt: skip
+        _, found[name] = measured_rows(store, "test", said, resamples=8, part=part)
+    auc = {name: each["test/click.auc"] for name, each in found.items()}
+    assert auc["units"] == auc["users"] != auc["requests"]
+    assert found["units"]["test/click.gauc"] != found["users"]["test/click.gauc"]
+    whole = Mock(wraps=store, schema=store.schema, segments={}, logged=(), weights=None, fingerprint="a")
+    whole.split = lambda name: replace(store.split(name), group=np.full(len(store.split(name)), -1, np.int32),
+                                       units=store.split(name).group)  # fmt: skip
+    write_rows(whole, tmp_path)
+    rows = rows_of(tmp_path, "test")
+    assert rows is not None
+    assert (rows.group == -1).all()
+    np.testing.assert_array_equal(rows.units, units_of(users, 0))
 
 
 def test_what_fails_in_the_middle_leaves_no_file(store: Store, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ _OF_THINGS = _set(
     "vehicle car user"
 )
 _VISITS = _set("household hh serial serialno dwelling session visit request basket")
+_PEOPLE = _set("user u member customer client visitor person patient student buyer participant respondent")
 _PARTS = _set("istrain istest isvalid isvalidation isholdout fold kfold cvfold")
 _KEPT = _set("sample sampling sampled downsample downsampling subsample subsampling keep kept neg negative negatives")
 _SHARES = _set("rate ratio prob probability fraction share")
@@ -93,6 +94,12 @@ def is_visit(name: str) -> bool:
     """Whether it names what a few rows belong to and nothing later: `household_id`, `SERIALNO`, `session`."""
     parts = words(name)
     return not has_word(name, QUANTITIES) and any(part.removesuffix("id") in _VISITS for part in parts)
+
+
+def is_unit(name: str) -> bool:
+    """Whether it names somebody, or a visit, whose rows are alike: `user_id`, but neither `item_id` nor `user_age`."""
+    parts = [part for part in words(name) if part not in ("id", "no", "key", "hash", "uuid")]
+    return bool(parts) and parts[-1].removesuffix("id") in _PEOPLE | _VISITS
 
 
 def is_part(name: str) -> bool:

@@ -24,6 +24,7 @@ from bench.data.inspection.names import (
     is_sampling_rate,
     is_scenario,
     is_score,
+    is_unit,
     is_watching,
     is_weight,
 )
@@ -32,6 +33,7 @@ from bench.data.inspection.split import Wish
 from bench.data.inspection.times import epoch_unit, is_yyyymmdd
 from bench.data.inspection.toml import toml
 from bench.data.tasks import skewness
+from bench.data.units import WholeGroups
 from bench.errors import listed
 
 SCENARIOS = 20
@@ -46,6 +48,8 @@ AT_LIMIT = 0.01
 """Share of them, at least, that must equal it."""
 FAR = 5
 """How much more often it must be exceeded in other rows."""
+REPEATS = 0.95
+"""Values of a column for each row, or value of the group, up to which it repeats."""
 Keys = dict[str, Any]
 
 
@@ -105,7 +109,25 @@ def proposals(
         why = f"{repeated:,} of {rows:,} rows equal an earlier one. If logged twice, uncomment this."
         top.append(Proposal("reader", {"drop_duplicates": True}, why))
     of_tasks = *_of_events(labels), *_of_numbers(column_of, columns, labels)
-    yield from (*top, *found.values(), *of_tasks, *_history(columns, labels, wish, rows))
+    of_units = _units(column_of, columns, None if wish.group is None else column_of(wish.group), rows)
+    yield from (*of_units, *top, *found.values(), *of_tasks, *_history(columns, labels, wish, rows))
+
+
+def _units(
+    column_of: Callable[[str], Counted], columns: Sequence[ColumnDraft], group: Counted | None, rows: int
+) -> Iterator[Proposal]:
+    """The coarsest column of somebody, or of a visit, that repeats and parts no group."""
+    of, what = (rows, "rows") if group is None else (len(group.counts), f"values of '{group.name}'")
+    named = (draft.name for draft in columns if is_unit(draft.name) and draft.role != "label")
+    repeat = [column for column in map(column_of, named) if column.single and 10 <= len(column.counts) <= REPEATS * of]
+    whole = [each for each in repeat if group is None or WholeGroups().parted(group.codes, each.codes) is None]
+    for found in sorted(whole, key=lambda column: len(column.counts))[:1]:
+        why = (
+            f"{len(found.counts):,} values of {toml(found.name)} have {of:,} {what}, which intervals take for "
+            "independent. If those of one are alike, as a user's are, intervals are too narrow. The line "
+            f"units = {toml(found.name)} on the card resamples them together."
+        )
+        yield Proposal("", {"units": found.name}, why)
 
 
 def _of_column(draft: ColumnDraft, column_of: Callable[[str], Counted], labels: Labels) -> Iterator[Proposal]:

@@ -164,3 +164,23 @@ def test_the_score_that_tells_most_is_proposed() -> None:
     (found,) = proposals(counted.__getitem__, drafts, {"click": known(CLICK)}, Wish(), N, repeated=0)
     assert found.keys == {"logged": ["relevance"]}
     assert found.why.endswith("AUC 1.00 of 'click'. The same may hold for \"page_score\".")
+
+
+def units(group: str | None, **values) -> list[dict]:
+    """What is proposed as units of these columns."""
+    counted = {name: column(name, of) for name, of in values.items()}
+    drafts = [ColumnDraft(name, "input", "", len(of.counts), 0, (), find_kind(of)) for name, of in counted.items()]
+    found = proposals(counted.__getitem__, drafts, {"click": known(CLICK)}, Wish(group=group), N, repeated=0)
+    return [dict(each.keys) for each in found if "units" in each.keys]
+
+
+def test_the_coarsest_id_of_somebody_that_repeats_is_proposed_as_units() -> None:
+    request = np.arange(N) // 4
+    user, household = request % 60, request % 20
+    ids = {"request_id": request, "userId": user, "household": household, "item_id": RNG.integers(0, 12, N)}
+    assert units("request_id", **ids) == units(None, **ids) == [{"units": "household"}]
+    assert units("userId", **ids) == [{"units": "household"}]
+    assert units(None, item_id=ids["item_id"], user_type=user, new_user=user % 2) == []
+    assert units("request_id", request_id=request, user_id=np.where(np.arange(N) == 1, 99, user)) == []
+    assert units("request_id", request_id=request, user_id=request) == []
+    assert units(None, user_id=np.arange(N)) == []
