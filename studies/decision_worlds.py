@@ -34,7 +34,7 @@ from bench.frontier.choices import served_choices
 from bench.frontier.pick import pick
 from bench.frontier.policy import Guard, Policy
 from bench.predictions import Rows
-from bench.results.effect import Effect
+from bench.results.effect import MARGIN, Effect
 from bench.results.fusion import Fusion
 from bench.results.served.measuring import Candidate, Current
 from bench.results.served.served import served_front
@@ -157,7 +157,7 @@ def record_of(tasks: int, of: str, number: int) -> dict[str, Any]:
         "tasks": tasks, "world": of, "number": number, **case.facts, "kind": found.kind, "sentence": found.sentence,
         **{name: each[0] for name, each in serves.items()},
         "u": {name: case.u(case.truth(each)) for name, each in serves.items()},
-        "broken": bool((case.truth(found.advised) < case.floor - 0.005).any()), "claims": claims,
+        "broken": bool((case.truth(found.advised) < (1 - MARGIN) * case.floor).any()), "claims": claims,
         "shortfall": shortfall(case, candidates, rows, found.picked) if free else None,
         "seconds": [round(each, 2) for each in (made - start, ended - made, time.process_time() - ended)],
     }  # fmt: skip
