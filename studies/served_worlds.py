@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, gammaincinv
 
 from bench.data.synthetic import funnel
 from bench.objectives import Objective
@@ -25,6 +25,8 @@ from bench.rows import CONFIRM, TEST
 Floats = NDArray[np.float64]
 WAVES = 40
 """Waves over the inputs that biases and seeds are sums of: half of them long, half short."""
+DIVERGED = 1.5
+"""The size of a diverged seed's errors, in logits."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,14 @@ def of_funnel(rows: int, seed: int) -> World:
 
 @dataclass(frozen=True)
 class Kind:
-    """A candidate: sizes of its bias and of its seeds' errors, in logits, and whether it shares seeds with others."""
+    """A candidate: sizes of its bias and of its seeds' errors, in logits, and whether it shares seeds with others.
+
+    Attributes:
+        like: another's name, whose bias it has up to its size.
+        twin: whether it has that one's seeds, too.
+        tails: whether the sizes of its seeds' errors are such that they have Student's t with 3 degrees of freedom.
+        diverges: the share of its seeds whose errors are of size `DIVERGED`.
+    """
 
     name: str
     bias: float
@@ -84,6 +93,14 @@ class Kind:
     replicates: int
     shared: bool = True
     role: Role = "trial"
+    like: str = ""
+    twin: bool = False
+    tails: bool = False
+    diverges: float = 0.0
+
+    def size(self, quantile: float) -> float:
+        """Of a seed's errors, by the quantile of what tells seeds apart; larger ones come first."""
+        return self.noise * float(2 * gammaincinv(1.5, quantile)) ** -0.5 if self.tails else self.noise
 
 
 @dataclass
@@ -93,6 +110,8 @@ class Setup:
     Attributes:
         alike: the correlation of what one seed does to two candidates.
         rows: of each split of a run.
+        splits: those that a run has.
+        grouped: whether rows are ranked within users; else users are only drawn, and resampled, as a whole.
     """
 
     name: str
@@ -103,6 +122,8 @@ class Setup:
     alike: float = 0.0
     truth_seeds: int = 48
     seed: int = 0
+    splits: tuple[str, ...] = (CONFIRM, TEST)
+    grouped: bool = True
     _truth: dict[tuple[str, Fusion], Floats] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -111,7 +132,7 @@ class Setup:
         ways = rng.normal(size=(width, WAVES)) * np.repeat([0.4, 2.0], WAVES // 2)
         self._waves = np.cos(self.world.inputs @ ways + rng.uniform(0, 2 * np.pi, WAVES)) * np.sqrt(2 / WAVES)
         t = len(self.world.tasks)
-        self._bias = {each.name: each.bias * rng.normal(size=(WAVES, t)) for each in self.kinds}
+        self._own = {each.name: rng.normal(size=(WAVES, t)) for each in self.kinds}
         self._p = self.world.joint(self.world.logits)
 
     @property
@@ -119,13 +140,20 @@ class Setup:
         """One of each task."""
         return tuple(Objective(f"{task}.{self.metric}", "maximize") for task in self.world.tasks)
 
+    def predicted(self, kind: Kind, errors: Floats, rows: NDArray[np.int64] | slice = slice(None)) -> Floats:
+        """(N, T) joint probabilities by a candidate with some errors (WAVES, T) of a seed."""
+        bias = kind.bias * self._own[kind.like or kind.name]
+        return self.world.joint(self.world.logits[rows] + self._waves[rows] @ (bias + errors))
+
     def _predicted(self, kind: Kind, seed: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        t, at = len(self.world.tasks), [each.name for each in self.kinds].index(kind.name)
+        t, name = len(self.world.tasks), kind.like if kind.twin else kind.name
+        at = [each.name for each in self.kinds].index(name)
         together = np.random.default_rng([self.seed, seed, 0]).normal(size=(WAVES, t))
-        own = np.random.default_rng([self.seed, seed, 1 + at]).normal(size=(WAVES, t))
+        rng = np.random.default_rng([self.seed, seed, 1 + at])
+        own = rng.normal(size=(WAVES, t))
         drawn = np.sqrt(self.alike) * together + np.sqrt(1 - self.alike) * own
-        logits = self.world.logits[rows] + self._waves[rows] @ (self._bias[kind.name] + kind.noise * drawn)
-        return self.world.joint(logits).astype(np.float32)
+        size = DIVERGED if rng.random() < kind.diverges else kind.size(rng.random())
+        return self.predicted(kind, size * drawn, rows).astype(np.float32)
 
     def _rows(self, rows: NDArray[np.int64], labels: Floats) -> Rows:
         group = self.world.users[rows]
@@ -133,6 +161,8 @@ class Setup:
         if group[0] >= 0:  # a user that was drawn twice is two users
             group = (np.arange(len(rows)) // self._per_user).astype(np.int32)
             units = group.astype(np.uint64)
+        if not self.grouped:
+            group = np.full(len(rows), -1, np.int32)
         rates = tuple(self._p.mean(axis=0).tolist())
         kinds = ("binary",) * len(rates) if np.isin(labels, (0, 1)).all() else ("regression",) * len(rates)
         return Rows(labels.astype(np.float32), group, tasks=self.world.tasks, kinds=kinds, rates=rates, units=units,
@@ -143,16 +173,19 @@ class Setup:
         return int((self.world.users == 0).sum())
 
     def run(self, number: int) -> tuple[list[Candidate], dict[str, Rows]]:
-        """Candidates with fresh seeds, and fresh rows of both splits."""
+        """Candidates with fresh seeds, and fresh rows of all splits, each with a positive of every task."""
         rng, places, rows = np.random.default_rng([self.seed, number, 7]), {}, {}
-        for split in (CONFIRM, TEST):
+        for split in self.splits:
             if self.world.users[0] >= 0:
                 size = self._per_user
                 users = rng.integers(0, len(self.world.users) // size, self.rows // size)
                 places[split] = (users[:, None] * size + np.arange(size)).ravel()
             else:
                 places[split] = rng.integers(0, len(self._p), self.rows)
-            rows[split] = self._rows(places[split], self._labels(places[split], rng))
+            labels = self._labels(places[split], rng)
+            while not labels.any(axis=0).all():
+                labels = self._labels(places[split], rng)
+            rows[split] = self._rows(places[split], labels)
         first = 1000 * (number + 1)
         found = []
         for at, kind in enumerate(self.kinds):

@@ -1,0 +1,264 @@
+"""How good and how honest decisions are in simulated runs whose truth is known, at the level of predictions.
+
+    OMP_NUM_THREADS=1 python studies/decision_worlds.py --keep DIR [--worlds 200] [--write docs/statistics.md]
+
+`drawn_worlds` draws a world for each run: 2, 3, 5 or 8 tasks with rates of 1 to 30%; 800 to 10,000 rows of each split;
+1 to 12 candidates with 2, 3 or 10 replicates on shared seeds. Half of the runs have a current model, half of these with
+one replicate; the others compare with single-task models. U is the mean logarithm of outcomes; where events have values
+it is the logarithm of what is earned. The best true weights are climbed from many starts, within the true guard: 95% of
+today's outcomes; without a current model, those of a random order.
+
+`--keep` leaves a line a run in `decisions.jsonl` of that folder and goes on from there, also with more runs; other code
+needs a fresh folder. `--write` puts the table of all that is there between the marks in that file.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from drawn_worlds import LITTLE, SEED, WORLDS, Case, Ranked, Serve, climbed, drawn, starts_of, utility
+from scipy import stats
+from served_worlds import Floats
+from speed.table import replace, writer
+
+from bench.errors import UserError
+from bench.frontier.choices import served_choices
+from bench.frontier.pick import pick
+from bench.frontier.policy import Guard, Policy
+from bench.predictions import Rows
+from bench.results.effect import MARGIN, Effect
+from bench.results.fusion import Fusion
+from bench.results.served.measuring import Candidate, Current
+from bench.results.served.served import served_front
+from bench.rows import CONFIRM, SEARCH
+from bench.run.serving import Serving, verdict_of
+
+TASKS = (2, 3, 5, 8)
+RESAMPLES, DRAWS = 100, 600
+REACHED, SURE = 0.02, 0.02
+"""The regret in U to stay below, and the standard error of a difference in U on the rows that choose, where it must."""
+NONE = 5e-4
+"""A true difference that is no larger is none."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is announced: a difference in U, or as a fraction a change in an outcome or in what is earned.
+
+    Attributes:
+        of: "U", or the place of a task.
+        parts: rankings that are compared, and with which: the mean of these differences is announced.
+        importances: of outcomes in U, by part; none: all are equal.
+        said: whether the answer says so, as against a table in an answer that says "keep" or "cannot tell".
+    """
+
+    of: str | int
+    effect: Effect
+    parts: tuple[tuple[Serve, Serve], ...]
+    said: bool
+    importances: tuple[tuple[float, ...], ...] = ()
+
+    def truth(self, case: Case) -> float:
+        """The true difference."""
+        found = []
+        for at, (ours, theirs) in enumerate(self.parts):
+            new, old = case.truth(ours), case.truth(theirs)
+            if isinstance(self.of, int):
+                found.append(new[self.of] / old[self.of] - 1)
+            elif case.values is not None:
+                found.append(np.expm1(case.u(new) - case.u(old)))
+            else:
+                importances = np.array(self.importances[at]) if self.importances else None
+                found.append(utility(new, importances) - utility(old, importances))
+        return float(np.mean(found))
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What the product says of a run.
+
+    Attributes:
+        picked: by the policy, whatever the verdict is.
+        advised: what the answer says to serve: today's where it says "keep" or "cannot tell".
+        claims: the first one is on U, where it is known.
+    """
+
+    kind: str
+    sentence: str
+    picked: Serve
+    advised: Serve
+    claims: tuple[Claim, ...] = ()
+
+
+class Selected:
+    """A candidate's outcomes on the rows that choose: validation and confirmation rows alike."""
+
+    def __init__(self, own: Candidate, rows: Mapping[str, Rows]) -> None:
+        equal = np.full(own.replicates, 1 / own.replicates)
+        self._parts = [
+            Ranked([own.predictions(split, run).astype(float) for run in range(own.replicates)],
+                   rows[split].labels.astype(float), rows[split].rates, equal)
+            for split in (SEARCH, CONFIRM)
+        ]  # fmt: skip
+
+    def outcomes(self, fusion: Fusion) -> Floats:
+        """(T,) means."""
+        return np.asarray(np.mean([each.outcomes(fusion) for each in self._parts], axis=0))
+
+
+def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows]) -> Decided:
+    """What the product decides on a run: this function alone knows its parts."""
+    (name, fusion), by_name = case.today, {each.id: each for each in candidates}
+    policy, equal = Policy(rule="knee"), Fusion.of("power", [1.0] * len(fusion.weights))
+    if case.values is not None:  # 1% of an outcome is worth what it earns today
+        earned = case.values * Selected(by_name[name], rows).outcomes(fusion)
+        weights = {each.name: float(own) for each, own in zip(case.setup.outcomes, earned, strict=True)}
+        policy = Policy(rule="weights", weights=weights, guard=Guard(max_loss_vs_current=np.inf))
+    now = Current(name, fusion if case.current else equal)
+    today = name, now.fusion or equal
+    served = served_front(candidates, rows, case.setup.outcomes, now, SEED, RESAMPLES, DRAWS)
+    choices = served_choices(served, [])
+    try:
+        chosen = pick(choices, [], policy)
+    except UserError as error:
+        return Decided("nothing", str(error), today, today)
+    told = verdict_of(Serving(served, {}, "today's", named=case.current), policy, chosen, "", "")
+    keep = told.keep or told.kind == "unknown"
+    assert chosen.weights is not None
+    picked = chosen.point, Fusion.of("power" if chosen.kind == "power" else "sum", list(chosen.weights.values()))
+    parts = ((picked, today),)
+    claims = [Claim("U", told.worth, parts, not keep)] if told.worth else []
+    claims += [Claim(at, each, parts, not keep) for at, each in enumerate(told.changes.values())]
+    return Decided(told.kind, told.sentence, picked, today if keep else picked, tuple(claims))
+
+
+def record_of(tasks: int, of: str, number: int) -> dict[str, Any]:
+    """A world's line: what was drawn, decided and true."""
+    start = time.process_time()
+    case = drawn(tasks, of, number)
+    made = time.process_time()
+    candidates, rows = case.setup.run(0)
+    found = decided(case, candidates, rows)
+    ended = time.process_time()
+    best = case.best([found.picked, found.advised])
+    serves = {"today": case.today, "picked": found.picked, "advised": found.advised, "best": best}
+    claims = [{"of": each.of, "said": each.said, "truth": each.truth(case), **each.effect.to_json()}
+              for each in found.claims]  # fmt: skip
+    free = number % 10 == 0 and (case.values is not None or not case.current)  # without a guard that reads noise
+    return {
+        "tasks": tasks, "world": of, "number": number, **case.facts, "kind": found.kind, "sentence": found.sentence,
+        **{name: each[0] for name, each in serves.items()},
+        "u": {name: case.u(case.truth(each)) for name, each in serves.items()},
+        "broken": bool((case.truth(found.advised) < (1 - MARGIN) * case.floor).any()), "claims": claims,
+        "shortfall": shortfall(case, candidates, rows, found.picked) if free else None,
+        "seconds": [round(each, 2) for each in (made - start, ended - made, time.process_time() - ended)],
+    }  # fmt: skip
+
+
+def shortfall(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows], picked: Serve) -> float:
+    """How far the picked weights are behind the best of 50 starts, in U on the rows that chose them, without guard."""
+    own = Selected(next(each for each in candidates if each.id == picked[0]), rows)
+
+    def value(fusion: Fusion) -> float:
+        return case.u(np.maximum(own.outcomes(fusion), LITTLE))
+
+    rng = np.random.default_rng([case.setup.seed, 13])
+    starts = starts_of(len(case.setup.world.tasks), 25, rng)
+    return max(climbed(value, each, rng)[0] for each in starts) - value(picked[1])
+
+
+COLUMNS = (
+    "runs", "U to gain", "picked: behind by", "below 2%", "below 2% where sure", "advised: behind by", "below 2%",
+    "guard broken", "switch", "wrong gain", "wrong cost", "U held", "U announced", "less truth", "U gained",
+    "behind 50 starts",
+)  # fmt: skip
+
+
+def rate(right: int, of: int, nominal: float) -> str:
+    """A count as a share, with a mark where 1% of runs at most have as many if the true share is `nominal`."""
+    beyond = of > 0 and stats.binom.sf(right - 1, of, nominal) < 0.01
+    return f"{right / of:.1%}{' (!)' if beyond else ''}" if of else "–"
+
+
+def cells_of(lines: Sequence[dict[str, Any]]) -> list[str]:
+    """The cells of some runs, in the order of `COLUMNS`."""
+    many = len(lines)
+
+    def spread(values: Sequence[float]) -> str:
+        return ", ".join(f"{each:.1%}" for each in np.quantile(values, [0.5, 0.9])) if values else "–"
+
+    def reached(values: Sequence[float]) -> str:
+        return f"{np.mean([each < REACHED for each in values]):.0%}" if values else "–"
+
+    gain, picked, advised = ([each["u"]["best"] - each["u"][name] for each in lines]
+                             for name in ("today", "picked", "advised"))  # fmt: skip
+    sure = [own for own, each in zip(picked, lines, strict=True) if each["error"] < SURE]
+    said = [[(claim, Effect(claim["value"], claim["low"], claim["high"])) for claim in each["claims"] if claim["said"]]
+            for each in lines]  # fmt: skip
+    gained = sum(any(own.gained and claim["truth"] <= NONE for claim, own in each) for each in said)
+    lost = sum(any(own.lost and claim["truth"] >= -NONE for claim, own in each) for each in said)
+    power = sum(any(own.gained and claim["of"] == "U" for claim, own in each) for each in said)
+    of_u = [claim for each in lines for claim in each["claims"] if claim["of"] == "U"]
+    moved = [claim for claim in of_u if claim["low"] < claim["high"]]
+    missed = sum(not claim["low"] <= claim["truth"] <= claim["high"] for claim in moved)
+    held = f"{1 - missed / len(moved):.0%}{' (!)' * ('!' in rate(missed, len(moved), 0.1))}" if moved else "–"
+    return [
+        str(many), spread(gain), spread(picked), reached(picked), f"{reached(sure)} of {len(sure)}", spread(advised),
+        reached(advised), f"{np.mean([each['broken'] for each in lines]):.1%}", f"{np.mean(list(map(bool, said))):.0%}",
+        rate(gained, many, 0.05), rate(lost, many, 0.05), held, f"{sum(each['value'] for each in of_u) / many:+.2%}",
+        f"{sum(each['value'] - each['truth'] for each in of_u) / many:+.2%}", f"{power / many:.0%}",
+        spread([each["shortfall"] for each in lines if each["shortfall"] is not None]),
+    ]  # fmt: skip
+
+
+def table_of(lines: Sequence[dict[str, Any]]) -> str:
+    """By kind of world and number of tasks."""
+    found = [f"| world, tasks | {' | '.join(COLUMNS)} |", "|---" * (1 + len(COLUMNS)) + "|"]
+    for of in WORLDS:
+        for current in (True, False):
+            for tasks in TASKS:
+                own = [
+                    each for each in lines if (each["world"], each["current"], each["tasks"]) == (of, current, tasks)
+                ]
+                if own:
+                    name = f"{of}, {'current model' if current else 'no current model'}, {tasks}"
+                    found.append(f"| {name} | {' | '.join(cells_of(own))} |")
+    return "\n".join(found)
+
+
+def main() -> None:
+    """Simulates the runs that are missing, and prints or writes the table."""
+    parser = writer(__doc__)
+    parser.add_argument("--worlds", type=int, default=200, help="of each kind and number of tasks")
+    parser.add_argument("--tasks", type=int, nargs="*", default=list(TASKS), choices=TASKS)
+    parser.add_argument("--kinds", nargs="*", default=list(WORLDS), choices=WORLDS)
+    parser.add_argument("--keep", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=1)
+    given = parser.parse_args()
+    given.keep.mkdir(parents=True, exist_ok=True)
+    file = given.keep / "decisions.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+    known = {(each["tasks"], each["world"], each["number"]) for each in lines}
+    wanted = [(tasks, of, number) for number in range(given.worlds) for tasks in given.tasks for of in given.kinds]
+    with ProcessPoolExecutor(given.workers) as pool, file.open("a") as out:
+        running = [pool.submit(record_of, *each) for each in wanted if each not in known]
+        for done, each in enumerate(as_completed(running)):
+            lines.append(each.result())
+            out.write(json.dumps(lines[-1]) + "\n")
+            out.flush()
+            print(f"{done + 1} of {len(running)}: {json.dumps(lines[-1])[:400]}", file=sys.stderr, flush=True)
+    table = table_of(lines)
+    print(table)
+    replace(given.write, "decisions", table)
+
+
+if __name__ == "__main__":
+    main()
