@@ -36,7 +36,7 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
     and each baseline its nearest point.
 
     Args:
-        full: with the score's kind, P(non-dominated), and what the front says beside the verdict.
+        full: with the score's kind, and what the front says beside the verdict.
     """
     from bench.results.fusion import in_words
     from bench.run.page import run_argument
@@ -48,12 +48,12 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
         "architecture": [points["architecture"][row] for row in shown],
         "score": [points["kind"][row] for row in shown],
         "weights": [in_words(points["weights"][row]) for row in shown],
-        "P(non-dominated)": [points["p_nondominated"][row] for row in shown],
         "": list(shown.values()),
     }
+    of = "current" if served.today else "reference"
     for name in served.names:
-        columns[f"{name}, % of current"] = [str(served.gains(row)[name]).replace("%", "", 1) for row in shown]
-    headers = [name for name in columns if full or name not in ("score", "P(non-dominated)")]
+        columns[f"{name}, % of {of}"] = [str(served.gains(row)[name]).replace("%", "", 1) for row in shown]
+    headers = [name for name in columns if full or name != "score"]
     cells = list(zip(*(columns[name] for name in headers), strict=True))
     title = f"served front on {result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes of {NAMES[TEST]}"
     print_table(headers, cells, f"{title} (90% intervals)")

@@ -225,9 +225,10 @@ def served_choices(served: Served, points: Iterable[Point], aim: Aim | None = No
     drawn = ledger.draws[CONFIRM] * np.divide(values, confirm, out=np.ones_like(values), where=confirm > 0)
     goal = Goal(aim, values[ledger.current], served.random)
     scores, points = goal.worth(values), table["point"].to_numpy()
-    own = (np.flatnonzero(points == point) for point in dict.fromkeys(points))
-    best = [int(rows[scores[rows].argmax()]) for rows in own]
-    draws = posterior(values, drawn, best, ledger.current, goal.utility, derive(seed, "choices"))
+    own = {point: np.flatnonzero(points == point) for point in dict.fromkeys(points)}
+    best = {point: int(rows[scores[rows].argmax()]) for point, rows in own.items()}
+    start = best[points[ledger.current]]
+    draws = posterior(values, drawn, [*best.values()], start, goal.utility, derive(seed, "choices"))
     again = np.maximum(draws + np.roll(drawn - values, 1, axis=0), 0.0)  # other noise than that of the same draw
     chance = dict(zip(names, served.random.tolist(), strict=True))
     earns = (np.array(aim.weights) * goal.base).tolist() if isinstance(aim, PolicyAim) and not aim.rule else None

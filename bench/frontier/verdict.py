@@ -132,7 +132,7 @@ class Contest:
         self.values = served.at(TEST)
         self.goal = Goal(aim, self.values[current], served.random)
         flat = served.draws[TEST].astype(np.float64)
-        self.draws = posterior(self.values, flat, [*self.best.values()], current, self.goal.utility, seed)
+        self.draws = posterior(self.values, flat, [*self.best.values()], self.start, self.goal.utility, seed)
         self.flat = flat
 
     def moves(self, to: int, start: int | None = None) -> Moves:

@@ -1,8 +1,8 @@
 """One joint posterior of all candidates' served outcomes, in which what looks best is drawn to the others.
 
 The best of ten models that are equal looks good, and its next measurement on the same seeds looks good again. So the
-utilities U of candidates, each at the weights that are best for it, are taken to be alike: u_c = f h_c + v_c over the
-current point. h_c is how far what is common to the candidates moves each: models that rank as today's do cannot be far
+utilities U of candidates, each at the weights that are best for it, are taken to be alike: u_c = f h_c + v_c over today's
+model. h_c is how far what is common to the candidates moves each: models that rank as today's do cannot be far
 from it. Their own parts v_c are draws of Student's t with `TAIL` degrees of freedom, so one model that is far off, or
 truly ahead, is not drawn much and does not spread the others. How far candidates lie apart is learnt from them. The
 scales of f and of v have half-Cauchy priors of `SCALE`, as few candidates tell little (Gelman, Bayesian Analysis 2006;
@@ -44,7 +44,7 @@ def posterior(
     Args:
         values: (S, M), means; draws: (D, S, M) about them, under a flat prior.
         best: the row of each candidate at its own weights; what is alike.
-        base: the row that all are compared with; it is one of `best`, or today's point.
+        base: the row that candidates are compared with: today's model at its own weights.
     """
     d, s, m = draws.shape
     known = values > 0
