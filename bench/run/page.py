@@ -110,8 +110,6 @@ def mlflow_search(result: DatasetResult) -> str:
 
 
 OWN_LOG = "seesaw card log.csv --label click"
-MOST_REPLICATES = 20
-"""Replicates of each point that are still worth asking for."""
 STRONGER = {"numeric.kind": "bucket_and_piecewise", "interaction.kind": "dcn_v2", "loss.kind": "distilled"}
 """What brings networks nearest to boosted trees, see `docs/inputs.md`."""
 

@@ -71,7 +71,7 @@ class DatasetResult:
 
     @property
     def readings(self) -> list[str]:
-        """What the served front says beside the verdict: exchange rates at the pick, what models alone gain."""
+        """What the served front says beside the verdict: exchange rates at the pick."""
         if self.serving.served is None or self.pick is None:
             return []
         return readings(self.serving.served, self.pick.row)
@@ -82,7 +82,8 @@ class DatasetResult:
         served = self.serving.served
         first = self.run.current.sentence
         if served is not None and not served.today:
-            first = f"All are compared with {self.serving.against}, as nobody said what is served (--current)."
+            why = "" if self.run.current.source else ", as nobody said what is served (--current)"
+            first = f"All are compared with {self.serving.against}{why}."
         return " ".join(filter(None, [first, self.serving.note, self.asked]))
 
     @property
