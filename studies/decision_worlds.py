@@ -30,16 +30,18 @@ from served_worlds import Floats
 from speed.table import replace, writer
 
 from bench.errors import UserError
+from bench.frontier.aims import aims_of
 from bench.frontier.choices import served_choices
+from bench.frontier.judging import Judge
 from bench.frontier.pick import pick
 from bench.frontier.policy import Guard, Policy
+from bench.frontier.verdict import Contest, verdict
 from bench.predictions import Rows
 from bench.results.effect import MARGIN, Effect
 from bench.results.fusion import Fusion
 from bench.results.served.measuring import Candidate, Current
 from bench.results.served.served import served_front
 from bench.rows import CONFIRM, SEARCH
-from bench.run.serving import Serving, verdict_of
 
 TASKS = (2, 3, 5, 8)
 RESAMPLES, DRAWS = 100, 600
@@ -116,28 +118,46 @@ class Selected:
 
 def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows]) -> Decided:
     """What the product decides on a run: this function alone knows its parts."""
-    (name, fusion), by_name = case.today, {each.id: each for each in candidates}
-    policy, equal = Policy(rule="knee"), Fusion.of("power", [1.0] * len(fusion.weights))
-    if case.values is not None:  # 1% of an outcome is worth what it earns today
-        earned = case.values * Selected(by_name[name], rows).outcomes(fusion)
-        weights = {each.name: float(own) for each, own in zip(case.setup.outcomes, earned, strict=True)}
-        policy = Policy(rule="weights", weights=weights, guard=Guard(max_loss_vs_current=np.inf))
-    now = Current(name, fusion if case.current else equal)
-    today = name, now.fusion or equal
-    served = served_front(candidates, rows, case.setup.outcomes, now, SEED, RESAMPLES, DRAWS)
-    choices = served_choices(served, [])
+    (name, fusion), tasks = case.today, case.setup.world.tasks
+    rates, names = dict(zip(tasks, rows[CONFIRM].rates, strict=True)), [each.name for each in case.setup.outcomes]
+    policy = Policy(rule="knee")
+    if case.values is not None:
+        worth = {task: float(own) / rates[task] for task, own in zip(tasks, case.values, strict=True)}
+        policy = Policy(rule="value", values=worth, guard=Guard(max_loss_vs_current=np.inf))
+    aims = aims_of(policy, names, rates, case.current)
+    now = Current(name, fusion if case.current else None, case.current)
+    served = served_front(candidates, rows, case.setup.outcomes, now, SEED, RESAMPLES, DRAWS, aims)
+    choices = served_choices(served, [], aims[0], SEED)
     try:
         chosen = pick(choices, [], policy)
     except UserError as error:
-        return Decided("nothing", str(error), today, today)
-    told = verdict_of(Serving(served, {}, "today's", named=case.current), policy, chosen, "", "")
-    keep = told.keep or told.kind == "unknown"
-    assert chosen.weights is not None
-    picked = chosen.point, Fusion.of("power" if chosen.kind == "power" else "sum", list(chosen.weights.values()))
-    parts = ((picked, today),)
-    claims = [Claim("U", told.worth, parts, not keep)] if told.worth else []
-    claims += [Claim(at, each, parts, not keep) for at, each in enumerate(told.changes.values())]
-    return Decided(told.kind, told.sentence, picked, today if keep else picked, tuple(claims))
+        return Decided("nothing", str(error), case.today, case.today)
+    judge = Judge(policy, choices)
+    told = verdict(served, judge, chosen.row, "today's", aims, chosen.stability.holds, seed=SEED)
+    contests = [Contest(served, judge, aim, SEED, chosen.row if not at else None) for at, aim in enumerate(aims)]
+
+    def serve(row: int) -> Serve:
+        of = served.table.iloc[row]
+        return str(of["point"]), Fusion.of("power" if of["kind"] == "power" else "sum", list(of["weights"].values()))
+
+    picked, start, today = serve(chosen.row), serve(contests[0].start), serve(served.current)
+    advised = today if told.row is None or told.kind == "unknown" else serve(told.row)
+    claims: list[Claim] = []
+    if case.current:
+        of = {"weights": ((start, today),), "model": ((picked, start),)}
+        both = (picked if told.kind != "weights" else start, today)
+        if told.both:
+            claims.append(Claim("U", told.both.utility, (both,), told.kind in of))
+            claims += [Claim(at, each, (both,), True) for at, each in enumerate(told.both.outcomes.values())]
+        parts = {"weights": told.weights, "model": told.model}
+        claims += [Claim(f"U, {part}", each.utility, of[part], told.kind == part) for part, each in parts.items() if each]
+    elif told.both:
+        point = chosen.point
+        parts = tuple((serve(each.best[point]), serve(each.start)) for each in contests if point in each.best)
+        weights = tuple(aim.weights for aim, each in zip(aims, contests, strict=True) if point in each.best)
+        claims.append(Claim("U", told.anchors["on average"], parts, told.kind == "model", weights))
+        claims += [Claim(at, each, ((picked, start),), True) for at, each in enumerate(told.both.outcomes.values())]
+    return Decided(told.kind, told.sentence, picked, advised, tuple(claims))
 
 
 def record_of(tasks: int, of: str, number: int) -> dict[str, Any]:

@@ -210,7 +210,7 @@ class Choices:
 def served_choices(served: Served, points: Iterable[Point], aim: Aim | None = None, seed: int = 0) -> Choices:
     """The rows of a served front, with the metrics of heads and costs of their points.
 
-    Draws are of the joint posterior of all candidates, each at its own best weights by `aim`.
+    What a retraining may measure begins with the joint posterior of all candidates, each at its best weights by `aim`.
     """
     ledger, names, aim = served.without(TEST), served.names, aim or MeanLog()
     confirm = ledger.at(CONFIRM)
@@ -228,11 +228,11 @@ def served_choices(served: Served, points: Iterable[Point], aim: Aim | None = No
     own = {point: np.flatnonzero(points == point) for point in dict.fromkeys(points)}
     best = {point: int(rows[scores[rows].argmax()]) for point, rows in own.items()}
     start = best[points[ledger.current]]
-    draws = posterior(values, drawn, [*best.values()], start, goal.utility, derive(seed, "choices"))
-    again = np.maximum(draws + np.roll(drawn - values, 1, axis=0), 0.0)  # other noise than that of the same draw
+    true = posterior(values, drawn, [*best.values()], start, goal.utility, derive(seed, "choices"))
+    again = np.maximum(true + np.roll(drawn - values, 1, axis=0), 0.0)  # other noise than that of the same draw
     chance = dict(zip(names, served.random.tolist(), strict=True))
     earns = (np.array(aim.weights) * goal.base).tolist() if isinstance(aim, PolicyAim) and not aim.rule else None
-    return Choices(table, names, draws, ledger.current, ledger, again, served.today, chance, earns)
+    return Choices(table, names, drawn, ledger.current, ledger, again, served.today, chance, earns)
 
 
 def head_choices(front: Frontier, points: Sequence[Point], seed: int = 0) -> Choices:

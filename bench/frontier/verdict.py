@@ -53,7 +53,7 @@ class Verdict:
         row: of the served front, what the answer says to serve; None to keep what there is.
         both, weights, model: effects of that row: of all, of the weights alone, of the model alone; None where there is
             no such part, or no served front.
-        anchors: where nobody said what is served, the model's U by anchor.
+        anchors: where nobody said what is served, the model's U on average and by anchor.
         slices: by slice of the rows (`scenario=2`) the changes there; see `slice_changes`.
         ahead: names of points that are surely ahead of that row, and not advised.
         least: the gain in U that this test shows four times in five.
@@ -256,15 +256,16 @@ def _models(contests: Sequence[Contest], aims: Sequence[PolicyAim], row: int) ->
         return Effect(float(mean.mean()), *(float(end[0]) for end in band(mean[:, None])))
 
     mean, worst = over(point), min(anchors, key=lambda name: anchors[name].value)
+    of_all = {"on average": mean, **anchors}
     top = max((over(each) for each in first.best if each != now), key=lambda each: each.high, default=mean)
     weights = served.table["weights"].iloc[row]
     rest = words.by_outcome(alone.outcomes), words.SURE, words.start(weights) if weights and len(contests) > 1 else ""
     if mean.gained:
         told = words.alone(what, mean, worst, anchors[worst], len(anchors))
-        return replace(found, kind="model", told=(told, *rest), anchors=anchors)
+        return replace(found, kind="model", told=(told, *rest), anchors=of_all)
     if top.high <= MARGIN or row == served.current:
-        return replace(found, kind="keep", row=None, told=(words.level(top), *rest), anchors=anchors)
-    return replace(found, told=(words.undecided(what, mean, found.least), *rest), anchors=anchors)
+        return replace(found, kind="keep", row=None, told=(words.level(top), *rest), anchors=of_all)
+    return replace(found, told=(words.undecided(what, mean, found.least), *rest), anchors=of_all)
 
 
 def _with_rivals(

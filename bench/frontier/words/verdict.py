@@ -71,7 +71,9 @@ def keep(against: str, why: str) -> str:
 
 def nothing(most: Effect) -> str:
     """That no candidate gains what matters."""
-    return f"no model and no weights gain more than {percent(max(most.high, 0.0))}% by the policy's rule"
+    return (
+        f"no model and no weights within the limits gain more than {percent(max(most.high, 0.0))}% by the policy's rule"
+    )
 
 
 def costs(what: str, both: Effect) -> str:

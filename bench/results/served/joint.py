@@ -1,12 +1,12 @@
 """One joint posterior of all candidates' served outcomes, in which what looks best is drawn to the others.
 
 The best of ten models that are equal looks good, and its next measurement on the same seeds looks good again. So the
-utilities U of candidates, each at the weights that are best for it, are taken to be alike: u_c = f h_c + v_c over today's
+utilities U of candidates, each at its best weights, are taken to be alike: u_c = f h_c + v_c over those of today's
 model. h_c is how far what is common to the candidates moves each: models that rank as today's do cannot be far
 from it. Their own parts v_c are draws of Student's t with `TAIL` degrees of freedom, so one model that is far off, or
 truly ahead, is not drawn much and does not spread the others. How far candidates lie apart is learnt from them. The
-scales of f and of v have half-Cauchy priors of `SCALE`, as few candidates tell little (Gelman, Bayesian Analysis 2006;
-Gelman et al., Bayesian Data Analysis, 3rd ed., sections 5.7 and 17.2).
+scales of f and of v have half-Cauchy priors of `SCALE`, or of `PART` of the noise where that is more, as few candidates
+tell little (Gelman, Bayesian Analysis 2006; Gelman et al., Bayesian Data Analysis, 3rd ed., sections 5.7 and 17.2).
 
 Outcomes follow U by regression: their errors are those of the same seeds and rows. What a trade of one outcome for
 another has, at equal U, is left as measured.
@@ -30,7 +30,7 @@ Utility = Callable[[Floats], Floats]
 """Outcomes (..., M) -> (...), more is better; as a fraction, so that .01 is 1%."""
 
 TAIL = 2.0
-SCALE = 0.01
+SCALE, PART = 0.01, 0.5
 STEPS, BURN = 240, 60
 """Kept steps of the sampler, and those before them."""
 LEAST = 1e-12
@@ -75,7 +75,8 @@ def posterior(
 def _spreads(seen: Floats, errors: Floats, rng: np.random.Generator) -> list[Floats]:
     """Draws of the prior covariance (C, C) of candidates by Gibbs sampling, given differences (C,) and their errors."""
     count, root, common = len(seen), np.linalg.cholesky(errors), _common(errors)
-    scale = mix = shift = SCALE**2
+    least = max(SCALE**2, PART**2 * float(np.median(np.diag(errors))))
+    scale = mix = shift = least
     own, found = np.ones(count), []
     for step in range(BURN + STEPS):
         spread = np.diag(scale * own) + shift * np.outer(common, common)
@@ -85,8 +86,8 @@ def _spreads(seen: Floats, errors: Floats, rng: np.random.Generator) -> list[Flo
         true, factor = true + scale * own * left, factor + shift * float(common @ left)
         own = 1 / rng.gamma((TAIL + 1) / 2, 2 / (TAIL + true**2 / scale))
         scale = 1 / rng.gamma((count + 1) / 2, 1 / (1 / mix + (true**2 / own).sum() / 2))
-        mix = 1 / rng.gamma(1.0, 1 / (1 / SCALE**2 + 1 / scale))
-        shift = 1 / rng.gamma(1.0, 2 / (SCALE**2 + factor**2))
+        mix = 1 / rng.gamma(1.0, 1 / (1 / least + 1 / scale))
+        shift = 1 / rng.gamma(1.0, 2 / (least + factor**2))
         if step >= BURN:
             found.append(np.diag(scale * own + 1e-14) + shift * np.outer(common, common))
     return found
