@@ -24,8 +24,8 @@ _ROWS = f"confirm/ is {NAMES[CONFIRM]}"
 def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -> None:
     """The verdict, then the front that is served; that of heads where there is no other, or on request."""
     say(result.verdict.sentence, result.incomplete)
-    if result.serving.served is not None and not heads:
-        _show_served(result, result.serving.served, full)
+    if result.shown is not None and not heads:
+        _show_served(result, result.shown, full)
     else:
         say(result.asked)
         _show_heads(result)

@@ -239,7 +239,7 @@ def _chosen(result: DatasetResult) -> dict[str, float]:
     """The pick's values by outcome and its gains over the current point, or what stands for it, as fractions, both on
     test; without a served front its head metrics on the frontier's split.
     """
-    pick, served = result.pick, result.serving.served
+    pick, served = result.pick, result.shown
     if pick is None:
         return {}
     heads = {each.name: each.key(result.frontier.split) for each in result.frontier.measures}
@@ -270,8 +270,8 @@ def _description(result: DatasetResult, files: Mapping[str, str | bytes], folder
 def _files(result: DatasetResult, plots: Mapping[str, str]) -> dict[str, str | bytes]:
     files: dict[str, str | bytes] = {TABLE: _table(result.frontier)}
     files |= {f"{name}.svg": svg for name, svg in plots.items()}
-    if result.serving.served is not None:
-        files[SERVED] = _table(result.serving.served)
+    if result.shown is not None:
+        files[SERVED] = _table(result.shown)
     if result.pick:
         files[PICK] = json.dumps(pick_document(result), indent=2)
     page, cells = page_path(result.run.run), result.run.folder / CELLS

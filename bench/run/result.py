@@ -26,9 +26,11 @@ from bench.frontier.verdict import Verdict, unserved, verdict
 from bench.objectives import Objective, outcomes_of, primary
 from bench.plain import parse_toml, read_json
 from bench.records import Point, TrialRecord
+from bench.report.view import with_verdict
 from bench.results.frontier import Frontier, frontier
 from bench.results.ledger import long_of
 from bench.results.points import network_of, untested
+from bench.results.served.served import Served
 from bench.results.served.store import to_json
 from bench.results.within import Areas, areas_of, warning
 from bench.run.comparing import answer_of
@@ -68,6 +70,12 @@ class DatasetResult:
     nothing_passes: NothingPasses | None = None
     incomplete: str = ""
     areas: Mapping[str, Mapping[str, Areas]] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> Served | None:
+        """The served front for people: what the verdict advises, else the pick, has the verdict's gains."""
+        served = self.serving.served
+        return served if served is None or self.pick is None else with_verdict(served, self.pick, self.verdict)
 
     @property
     def readings(self) -> list[str]:

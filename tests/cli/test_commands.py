@@ -69,6 +69,8 @@ def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, t
     import mlflow.pyfunc
 
     shop.edit(shop.suite, "tries = 1", "tries = 1\nfull_length = 5000")
+    floors = '"click.recall@10%" = 0\n"buy.recall@10%" = 0'  # so short a training may rank below a random order
+    shop.edit(shop.suite, "[budget]", f"[policy.guard.at_least]\n{floors}\n[budget]")
     interrupt(lambda job: job == 3)
     options = ["--raw", shop.raw, "--name", "a", "--executor", "inline", "--set", "optim.epochs=1"]
     said = seesaw("run", shop.suite, *options)
