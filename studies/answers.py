@@ -3,19 +3,21 @@
     python studies/answers.py [--runs 200] [--write docs/statistics.md]
 
 Each run has static points on a front and gradient points that lie on the same front, or two margins beyond the
-interpolated static one. `--write` puts the table between the marks in that file.
+interpolated static one. In a second table, of twice as many runs, points are the best of some trials, each at its own
+distance from its method's front. `--write` puts the tables between the marks in that file.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from speed.table import simulation
 
-from bench.results.comparison.beyond import MARGIN, beyond, surplus
+from bench.results.comparison.beyond import MARGIN, Beyond, beyond, luck, surplus
+from bench.results.comparison.significance import SIZE
 from bench.results.samples import Sample
 
 Floats = NDArray[np.float64]
@@ -30,7 +32,7 @@ class Setting:
 
     Attributes:
         front: bulge of the front, 1 a quarter of a circle, 0 a line, below 0 convex; `width` is its extent.
-        place: where static points lie: spread, clustered, ends (two clusters).
+        place: where static points lie: spread, clustered, ends (two clusters); or middle, where gradient points lie.
         ends: whether gradient points lie at the ends of the front, else they are drawn evenly over it.
         least, most: replicates of a point.
         seeds: standard deviation of a replicate; `alike` the share of its variance that a seed does to all points.
@@ -38,6 +40,10 @@ class Setting:
         wild: how many times as noisy the first gradient point is.
         shared: whether the points are trained on the same seeds.
         rows: standard deviation of what the split does to one point; all together move ten times as far.
+        tuning: standard deviation of a trial's distance from its method's front; `tries` of each static weight.
+        trials: of gradient methods, of which the best are confirmed; `stopped` the share that is stopped early.
+        carried: share of the variance of that distance that a configuration has under whatever weights or method. Each
+            weight tries the same configurations, the first one that of the best gradient trial.
     """
 
     name: str
@@ -57,6 +63,11 @@ class Setting:
     wild: float = 1.0
     shared: bool = True
     rows: float = 0.0
+    tuning: float = 0.0
+    tries: int = 2
+    trials: int = 14
+    stopped: float = 0.0
+    carried: float = 0.0
 
 
 SETTINGS = (
@@ -91,6 +102,25 @@ SETTINGS = (
 )
 
 
+TUNED = (
+    *(Setting(f"tuning {spread:g}", tuning=spread, gradient=8, seeds=0.1) for spread in (0.0, 0.5, 1.0, 2.0, 4.0)),
+    Setting("tuning 4, seeds .3, 4 confirmed", tuning=4.0),
+    Setting("tuning 4, seeds not shared", tuning=4.0, gradient=8, shared=False),
+    Setting("tuning 4, wide front", tuning=4.0, gradient=8, seeds=0.1, width=6.0),
+    Setting("tuning 4, gradient trials in the middle", tuning=4.0, gradient=8, seeds=0.1, place="middle"),
+    Setting("tuning 4, gradient trials at the ends", tuning=4.0, gradient=8, seeds=0.1, ends=True),
+    Setting("tuning 4, 3 objectives", objectives=3, static=10, trials=20, tuning=4.0, gradient=8, seeds=0.1),
+    Setting("tuning 4, 5 gradient trials", tuning=4.0, trials=5, seeds=0.1),
+    Setting("tuning 4, 56 gradient trials, 8 tries a weight", tuning=4.0, trials=56, tries=8, gradient=8, seeds=0.1),
+    Setting(
+        "the same, two thirds of the trials stopped", 7, 8, tuning=4.0, trials=56, tries=5, seeds=0.1, stopped=0.67
+    ),
+    Setting("tuning 4, half of it by the configuration", tuning=4.0, gradient=8, seeds=0.1, carried=0.5),
+    Setting("tuning 4, nine tenths by the configuration", tuning=4.0, gradient=8, seeds=0.1, carried=0.9),
+)
+"""Points that come from tuning."""
+
+
 def front_of(setting: Setting, at: Floats) -> Floats:
     """Points (N, M) of the front in thousandths, by places on the simplex (N, M)."""
     power = {True: 0.5, False: 1.0}[setting.front > 0]
@@ -106,13 +136,14 @@ def places(setting: Setting, rng: np.random.Generator) -> tuple[Floats, Floats]:
         static = np.full((setting.static, m), 1 / m)
     elif setting.place == "ends":
         static = np.eye(m)[np.arange(setting.static) % m]
-    elif m == 2:
+    elif m == 2:  # spread, or gradient points in the middle of those that are
         first = np.linspace(0, 1, setting.static)
         static = np.column_stack([first, 1 - first])
     else:
         static = np.vstack([np.eye(m), rng.dirichlet(np.ones(m), setting.static - m)])
     ends = np.eye(m)[np.arange(setting.gradient) % m]
-    return static, ends if setting.ends else rng.dirichlet(np.ones(m), setting.gradient)
+    even = np.full(m, 20.0 if setting.place == "middle" else 1.0)
+    return static, ends if setting.ends else rng.dirichlet(even, setting.gradient)
 
 
 def samples_of(setting: Setting, truth: Floats, rng: np.random.Generator) -> list[Sample]:
@@ -170,6 +201,54 @@ def tally_of(setting: Setting, runs: int, seed: int = 0) -> Tally:
     return Tally(*(tuple(each.mean(axis=0).tolist()) for each in (yes, no, chances)))
 
 
+@dataclass(frozen=True)
+class Trials:
+    """Values of the search of static tries (N, M) and of gradient trials (G, M) in thousandths; what was confirmed."""
+
+    static: Floats
+    gradient: Floats
+    found: Beyond
+
+
+def trials_of(setting: Setting, ahead: float, rng: np.random.Generator) -> Trials:
+    """One run whose points come from tuning; each gradient trial lies `ahead` margins before its place."""
+    k, m, own = setting.static, setting.objectives, 1 - setting.carried
+    static, gradient = places(replace(setting, gradient=setting.trials), rng)
+    configs = rng.normal(size=setting.trials)
+    off = setting.tuning * np.abs(np.sqrt(setting.carried) * configs + np.sqrt(own) * rng.normal(size=setting.trials))
+    truth = front_of(setting, gradient) - off[:, None] + ahead * MARGIN
+    seen = truth + rng.normal(0, setting.seeds, truth.shape)
+    early = seen + rng.normal(0, 1, seen.shape)  # a stopped trial was trained less, and is worse for it
+    out = np.argsort(early.sum(axis=1))[: round(setting.stopped * setting.trials)]
+    seen[out] -= np.abs(rng.normal(0, 2, (len(out), 1)))
+    tried = rng.normal(size=setting.tries)
+    tried[0] = configs[seen.sum(axis=1).argmax()]
+    apart = setting.tuning * np.abs(np.sqrt(setting.carried) * tried + np.sqrt(own) * rng.normal(size=(k, len(tried))))
+    tries = front_of(setting, static)[:, None] - apart[..., None]  # (K, T, M)
+    alike = np.sqrt(setting.alike) * rng.normal(size=m)  # all tries are trained on one seed
+    known = tries + setting.seeds * (alike + np.sqrt(1 - setting.alike) * rng.normal(size=tries.shape))
+    best = np.einsum("ktm,km->kt", known, static).argmax(axis=1)
+    confirmed = np.argsort(-seen.sum(axis=1))[: setting.gradient]
+    samples = samples_of(setting, np.vstack([tries[np.arange(k), best], truth[confirmed]]), rng)
+    found = beyond(samples[:k], samples[k:], np.full(m, 1 / UNIT), MARGIN)
+    assert found is not None
+    return Trials(known.reshape(-1, m), seen, found)
+
+
+def tuned_of(setting: Setting, runs: int, seed: int = 0) -> Floats:
+    """Shares of "yes" of these points, of the methods, and of "no" likewise (2, 4): fronts equal, two margins ahead."""
+    rng = np.random.default_rng(seed)
+    told = np.zeros((runs, 2, 4))
+    for run in range(runs):
+        for place, ahead in enumerate((0, 2)):
+            each = trials_of(setting, ahead, rng)
+            verdict = each.found.verdict
+            if verdict != "cannot tell":
+                of_methods = luck(verdict, each.static, each.gradient, np.ones(setting.objectives), MARGIN) < SIZE
+                told[run, place, 2 * (verdict == "no") :][:2] = True, of_methods
+    return np.asarray(told.mean(axis=0))
+
+
 HEADS = (
     "runs",
     "yes, fronts equal",
@@ -194,5 +273,32 @@ def answer_table(settings: tuple[Setting, ...], runs: int) -> str:
     return "\n".join(lines)
 
 
+TUNED_HEADS = (
+    "runs",
+    "yes of these points, equal",
+    "yes, equal",
+    "no of these points, two margins ahead",
+    "no, two margins ahead",
+    "yes, two margins ahead",
+    "no, equal",
+)
+
+
+def tuned_table(settings: tuple[Setting, ...], runs: int) -> str:
+    """One row for each setting, likewise; of points alone, and of methods."""
+    lines = [f"| {' | '.join(TUNED_HEADS)} |", "|" + "---|" * len(TUNED_HEADS)]
+    for setting in settings:
+        equal, ahead = tuned_of(setting, runs)
+        shares = (*equal[:2], *ahead[2:], ahead[1], equal[3])
+        lines.append(f"| {setting.name} | {' | '.join(f'{share:.1%}' for share in shares)} |")
+        print(lines[-1], file=sys.stderr, flush=True)
+    return "\n".join(lines)
+
+
+def tables(runs: int) -> str:
+    """Both."""
+    return f"{answer_table(SETTINGS, runs)}\n\n{tuned_table(TUNED, 2 * runs)}"
+
+
 if __name__ == "__main__":
-    simulation(__doc__, "answer", 200, lambda runs: answer_table(SETTINGS, runs))
+    simulation(__doc__, "answer", 200, tables)

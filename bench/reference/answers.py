@@ -23,8 +23,8 @@ from bench.reference.members import Data, Member, gather
 from bench.reference.papers import Claim, Seeds, Source, claims, seeds_needed
 from bench.reference.table import Row
 from bench.report.text import count
-from bench.results.comparison.beyond import LEAST_WEIGHTS, beyond, scale_of
-from bench.results.comparison.significance import LEAST_DATASETS, Ranking, Word, ranking
+from bench.results.comparison.beyond import LEAST_WEIGHTS, beyond, luck, scale_of
+from bench.results.comparison.significance import LEAST_DATASETS, SIZE, Ranking, Word, ranking
 from bench.results.effect import Effect
 from bench.results.importance import alone, importances
 from bench.results.pareto import hypervolume
@@ -45,6 +45,7 @@ class Front:
 
     Attributes:
         what: `heads` or `served`.
+        verdict: of heads about methods, see `luck`; of what is served about these points, as tries do not measure it.
         lead: of the farthest point; each bound holds with probability 95% at the least, the lower one in all
             comparisons together.
         unit: of the lead and the margin: thousandths of heads, per cent of what is served.
@@ -107,8 +108,14 @@ def _front(
     if found.verdict == "yes":
         at = int(found.least.argmax())
         high = found.high[at]
-    lead = Effect(float(found.value[at]), float(found.low[at]), float(high))
-    return Front(data.name, sharing, what, found.verdict, lead, margin, unit, names[at], found.chances[0])
+    lead, verdict = Effect(float(found.value[at]), float(found.low[at]), float(high)), found.verdict
+    if what == "heads" and verdict != "cannot tell":
+        tried = [row for row in data.tried if row.sharing == sharing and len(row.valid) == len(data.objectives)]
+        theirs = [row.valid for row in tried if row.balancing in (STATIC, EQUAL)]
+        ours = [row.valid for row in tried if row.balancing in {each.balancing for each in gradient}]
+        if luck(verdict, theirs, ours, scale, margin) >= SIZE / (questions if verdict == "yes" else 1):
+            verdict = "cannot tell"
+    return Front(data.name, sharing, what, verdict, lead, margin, unit, names[at], found.chances[0])
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,8 @@ def _fronts(found: Answers) -> Section:
         "`yes`: surely by more than the margin, and better than some static weights in every objective. The error rate "
         "is 5% over all rows together. `no`: surely not by more than the margin. The chance is that of `yes` if the "
         "gradient methods lay two margins beyond.",
+        "A `yes` or a `no` about heads is not luck in tuning: it survives a permutation of all tries' labels. Tries do "
+        "not measure what is served, so there it is about these configurations, not about methods.",
     )
     heads = ("data", "sharing", "of", "beyond the margin", "beyond", "interval", "margin", "method", "chance of yes")
     return Section("Gradient methods against tuned static weights", text, heads, tuple(rows), 4)

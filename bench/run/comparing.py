@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,7 +52,9 @@ def compare_runs(runs: Sequence[Run], by: str = "balancing", metric: str | None 
 
 def _group(parts: Sequence[DatasetRun], by: str, metric: str | None, split: str) -> Group:
     objectives, run = parts[0].objectives, parts[0].run
-    every = [member for part in parts for member in members_of(part, Study.read(part.folder), objectives)]
+    studies = [(part, Study.read(part.folder)) for part in parts]
+    every = [member for part, study in studies for member in members_of(part, study, objectives)]
+    tries = [each for _, study in studies for each in tries_of(study)]
     all_ = families(every, by)
     found = {name: own for name, own in all_.items() if any(each.sample(objectives, split) for each in own)}
     reference = weakest_reference(objectives, [_reference(part) for part in parts])
@@ -64,7 +67,7 @@ def _group(parts: Sequence[DatasetRun], by: str, metric: str | None, split: str)
         dataset=", ".join(dict.fromkeys(part.key for part in parts)),
         fingerprints=tuple(dict.fromkeys(part.fingerprint or "-" for part in parts)),
         runs=tuple(dict.fromkeys(part.run.name for part in parts)),
-        answer=answer(every, objectives, reference, split, run.name) if by != "dataset" else APART,
+        answer=answer(every, tries, objectives, reference, split, run.name) if by != "dataset" else APART,
         comparison=compare(found, objectives, reference, split, run.manifest.seed, metrics) if enough else Comparison(),
         reason="" if enough else f"nothing to compare: {reason}",
         unconfirmed=tuple(name for name in all_ if name not in found),
@@ -98,8 +101,13 @@ def _notes(groups: Sequence[Group], by: str) -> tuple[str, ...]:
 
 def answer_of(part: DatasetRun, study: Study) -> Answer:
     """Does any gradient method of this run lie beyond its static weights, on test? The same for every surface."""
-    objectives = part.objectives
-    return answer(members_of(part, study, objectives), objectives, _reference(part), TEST, part.run.name)
+    every = members_of(part, study, part.objectives)
+    return answer(every, tries_of(study), part.objectives, _reference(part), TEST, part.run.name)
+
+
+def tries_of(study: Study) -> list[dict[str, float]]:
+    """Metrics on validation of all that tuned static weights; empty where a try failed."""
+    return [metrics for training, metrics in study.tries.items() if json.loads(training)[0] == "static_weights"]
 
 
 def _reference(part: DatasetRun) -> dict[str, float]:

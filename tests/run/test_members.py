@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from bench.records import Point, TrialRecord
 from bench.results.comparison.families import FamilyPoint
-from bench.run.comparing import members_of
+from bench.run.comparing import members_of, tries_of
 from bench.run.current import Current
 
 MMOE = {"sharing.kind": "mmoe"}
@@ -55,3 +55,10 @@ def test_methods() -> None:
         ("ensemble", None, False),
         ("static", (0.5, 0.5), False),
     ]
+
+
+def test_what_tuned_static_weights_is_told_from_what_tuned_trees() -> None:
+    good = {"valid/click.auc": 0.7}
+    tried = {"static_weights": good, "trees": {"valid/click.auc": 0.8}}
+    tries = {Point(kind, MMOE, kind).training: metrics for kind, metrics in tried.items()}
+    assert tries_of(SimpleNamespace(tries=tries)) == [good]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from answers import SETTINGS, tally_of
+from answers import SETTINGS, TUNED, tally_of, tuned_of
 
 
 @pytest.mark.slow
@@ -11,6 +11,13 @@ from answers import SETTINGS, tally_of
 def test_false_answers_are_rare(setting) -> None:
     tally = tally_of(setting, 25)
     assert max(tally.yes[0], tally.no[2]) <= 0.16  # 25 runs at 5%: four in a thousand have more
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", TUNED[4:12:2], ids=lambda setting: setting.name)
+def test_luck_in_tuning_seldom_makes_a_false_answer(setting) -> None:
+    equal, ahead = tuned_of(setting, 25)
+    assert max(equal[1], ahead[3]) <= 0.16
 
 
 @pytest.mark.slow

@@ -14,6 +14,8 @@ which is also min over lambda of max over objectives m of sum_k lambda_k (g - s_
 * A lower bound counts only where g is certainly better than some static point in every objective. Static points that
   all lie at one place say little of the front elsewhere: a point farther along the same front lies beyond them, too.
   But no two points of one front dominate each other, wherever they lie.
+* All of this is about points. Where trials differ by more than the margin, points of one family may lie beyond those of
+  another by luck in tuning alone. So an answer about methods must also survive a permutation of labels, see `luck`.
 
 The question is Kurin et al.'s and Xin et al.'s (both NeurIPS 2022): whether manipulating gradients gains anything that
 well chosen static weights do not. Models that share nothing have nothing to weigh, and are left out on both sides.
@@ -33,17 +35,20 @@ from scipy.special import ndtr, stdtrit
 
 from bench.errors import listed
 from bench.objectives import Objective, in_thousandths
-from bench.results.comparison.families import FamilyPoint
-from bench.results.comparison.significance import POWER, SIZE, Word, against, smallest, unit
+from bench.results.comparison.families import FamilyPoint, trials_of
+from bench.results.comparison.significance import POWER, SIZE, Word, against, permuted, smallest, unit
 from bench.results.effect import LEVEL
 from bench.results.pareto import lattice, steps_within
 from bench.results.samples import Sample
 from bench.results.statistics import Differences, differences
+from bench.rows import SEARCH
+from bench.seeds import derive
 
 Floats = NDArray[np.float64]
 
 MOST_REPLICATES = 100
 MOST_DIRECTIONS = 15
+PERMUTATIONS = 999
 
 
 @dataclass(frozen=True)
@@ -217,6 +222,32 @@ def _mix_of_neighbours(game: Floats, pairs: NDArray[np.int64]) -> tuple[float, F
     return float(values[pair, at]), weights
 
 
+def luck(
+    verdict: Word, static: Sequence[Sequence[float]], gradient: Sequence[Sequence[float]], scale: Floats, margin: float
+) -> float:
+    """P-value that luck in tuning explains a verdict about points; 1 where a side has no trial.
+
+    A "yes" is held against trials of one distribution; a "no" against gradient trials of the same distribution, moved
+    two margins ahead. Labels are permuted among all trials. The statistic is the lead of the best gradient trial over
+    the best static one, in the direction in which it is largest.
+
+    Args:
+        verdict: yes or no.
+        static, gradient: values of the search (N, M), finite.
+        scale, margin: as in `beyond`.
+    """
+    if not len(static) or not len(gradient):
+        return 1.0
+    sign, moved = (1, 0.0) if verdict == "yes" else (-1, 2 * margin)
+    along = scale[:, None] * directions_of(len(scale)).T
+
+    def lead(ours: Floats, theirs: Floats) -> float:
+        return sign * float((ours.max(axis=0) - theirs.max(axis=0)).max())
+
+    ours, theirs = np.array(gradient) @ along - moved, np.array(static) @ along  # parts of a direction sum to 1
+    return permuted(ours, theirs, lead, derive(0, "tuning"), PERMUTATIONS)
+
+
 MARGIN = 0.5
 """In thousandths, where all objectives are read so."""
 MARGIN_OF_WAY = 0.2
@@ -263,12 +294,17 @@ class Answer:
 
 def answer(
     members: Sequence[FamilyPoint],
+    tries: Sequence[Mapping[str, float]],
     objectives: Sequence[Objective],
     reference: Mapping[str, float],
     split: str,
     run: str,
 ) -> Answer:
-    """Answers it for points on one data set, of which those with two replicates or more on `split` count."""
+    """Answers it for points on one data set, of which those with two replicates or more on `split` count.
+
+    Args:
+        tries: metrics on validation of all that tuned the static weights; empty for one that failed.
+    """
     measured = sorted({objective.name.partition(".")[0] for objective in objectives if objective.is_metric})
     if len(measured) == 1:
         return _silent(f"{measured[0]} is the only task measured; one task needs no balancing.")
@@ -286,7 +322,18 @@ def answer(
     found = beyond(static, gradient, scale, margin)
     assert found is not None  # every point has two replicates
     methods = [member.method for member, _ in known if member.gradient]
-    return Answer(found.verdict, _sentence(found, methods, f"the front of {weights} static weights", of), weights)
+    verdict, doubt = found.verdict, ""
+    if verdict in ("yes", "no"):
+        searched = [(each, values) for each in trials_of(members) if (values := each.searched(objectives))]
+        tried = [[each.get(objective.key(SEARCH), np.nan) for objective in objectives] for each in tries]
+        theirs = [values for each, values in searched if each.weights is not None]
+        theirs += [values for values in tried if np.isfinite(values).all()]
+        ours = [values for each, values in searched if each.gradient]
+        if (p := luck(verdict, theirs, ours, scale, margin)) >= SIZE:
+            trials = f"trials of gradient methods: {len(ours)}, of static weights: {len(theirs)}"
+            doubt = f". Luck in tuning may be why (p = {p:.2g}; {trials}). A longer search has more of both."
+            verdict = "cannot tell"
+    return Answer(verdict, _sentence(found, methods, f"the front of {weights} static weights", of, doubt), weights)
 
 
 def _silent(reason: str, weights: int = 0) -> Answer:
@@ -294,17 +341,20 @@ def _silent(reason: str, weights: int = 0) -> Answer:
     return Answer("cannot say", told, weights)
 
 
-def _sentence(found: Beyond, methods: Sequence[str], front: str, of: str) -> str:
+def _sentence(found: Beyond, methods: Sequence[str], front: str, of: str, doubt: str) -> str:
+    """The answer; of these points alone where there is a `doubt` about methods."""
     size, (yes, no) = f"{found.margin:g} {of}", found.chances
     if found.verdict == "yes":
         best, sure = int(found.least.argmax()), found.least > found.margin
         names = sorted({method for method, one in zip(methods, sure, strict=True) if one})
         value, verb = _value(found.value[best], found.low[best], found.high[best]), "lies" if len(names) == 1 else "lie"
-        return f"Yes: {listed(names)} {verb} beyond {front} by more than the margin of {size}: by {value}."
+        who = f"Cannot tell: these points of {listed(names)} lie" if doubt else f"Yes: {listed(names)} {verb}"
+        return f"{who} beyond {front} by more than the margin of {size}: by {value}{doubt or '.'}"
     value = _value(found.value.max(), found.low.max(), found.high.max())
     if found.verdict == "no":
-        far = f"the farthest lies {value} beyond it"
-        return f"No: no gradient method lies beyond {front} by more than the margin of {size}; {far}."
+        none = "Cannot tell: none of these gradient points" if doubt else "No: no gradient method"
+        far = f"the farthest lies {value} beyond it{doubt or '.'}"
+        return f"{none} lies beyond {front} by more than the margin of {size}; {far}"
     if found.low.max() > found.margin:
         left = ". No gradient point is certainly better than a static one in every task: add static weights."
     elif found.needed is None:
@@ -312,8 +362,8 @@ def _sentence(found: Beyond, methods: Sequence[str], front: str, of: str) -> str
     else:
         left = f"; about {found.needed} replicates of each point would bring both to 80%."
     return (
-        f"Cannot tell: the farthest gradient point lies {value} beyond {front}, the margin is {size}. "
-        f"With these replicates, a run answers yes in {yes:.0%} of cases if the gradient front lies two margins "
+        f"Cannot tell: the farthest gradient point lies {value} beyond {front}, the margin is {size}. Luck in tuning "
+        f"aside, a run with these replicates answers yes in {yes:.0%} of cases if the gradient front lies two margins "
         f"beyond, and no in {no:.0%} if the fronts are equal{left}"
     )
 

@@ -94,27 +94,38 @@ def holm(p: Floats) -> Floats:
 ENOUGH = 20
 
 
+def permuted(left: Floats, right: Floats, apart: Callable[[Floats, Floats], float], seed: int, most: int) -> float:
+    """P-value that two families, whose trials come from one distribution, lie as far apart as these or farther.
+
+    It stops at `ENOUGH` permutations as far apart as what is seen (Besag and Clifford, Biometrika 1991), else after
+    `most`: no p-value is smaller than 1 / (most + 1).
+
+    Args:
+        left, right: values of the search (n, M) of each trial.
+        apart: how far two families lie apart, in the direction that is asked about.
+    """
+    rng, pooled, n = np.random.default_rng(seed), np.concatenate([left, right]), len(left)
+    seen, hits = apart(left, right), 0
+    for step in range(1, most + 1):
+        order = rng.permutation(len(pooled))
+        hits += apart(pooled[order[:n]], pooled[order[n:]]) >= seen
+        if hits == ENOUGH:
+            return hits / step
+    return (hits + 1) / (most + 1)
+
+
 def tuning_luck(left: Floats, right: Floats, statistic: Statistic, sign: float, seed: int, most: int) -> float:
     """Two-sided p-value of the difference of a statistic between two families, in the direction that `sign` says.
-
-    It stops at `ENOUGH` differences as large as the one seen (Besag and Clifford, Biometrika 1991), else after
-    `most`: no p-value is smaller than 2 / (most + 1).
 
     Args:
         left, right: values of the search (n, M) of each trial.
         sign: +1 where left is said to be better, -1 where right is, of values for which larger is better.
     """
-    rng, pooled, n = np.random.default_rng(seed), np.concatenate([left, right]), len(left)
-    seen = sign * (statistic(left) - statistic(right))
-    if seen <= 0:
-        return 1.0
-    hits = 0
-    for step in range(1, most + 1):
-        order = rng.permutation(len(pooled))
-        hits += sign * (statistic(pooled[order[:n]]) - statistic(pooled[order[n:]])) >= seen
-        if hits == ENOUGH:
-            return min(1.0, 2 * hits / step)
-    return 2 * (hits + 1) / (most + 1)
+
+    def apart(one: Floats, other: Floats) -> float:
+        return sign * (statistic(one) - statistic(other))
+
+    return min(1.0, 2 * permuted(left, right, apart, seed, most)) if apart(left, right) > 0 else 1.0
 
 
 def best(k: int, sign: float = 1.0) -> Statistic:

@@ -91,7 +91,7 @@ def test_one_confirmed_point_gets_no_verdict_and_unequal_budgets_are_said(family
 def test_the_table_has_every_test_once(family, objectives) -> None:
     made = [*family("static", 0.70), *family("pcgrad", 0.72), *family("upgrad", 0.71)]
     comparison = compare(families(made, "balancing"), BOTH, AT, "test", 0)
-    said = answer(made, objectives, AT, "test", "r")
+    said = answer(made, [], objectives, AT, "test", "r")
     group = Group("shop", ("f00d",), ("first",), said, comparison, "", ("dwa",))
     found = Compared("balancing", "test", (group,), None, ())
     assert list(found.table) == COLUMNS
