@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from choice_toys import CLICK, LIKE, made
@@ -24,7 +25,10 @@ def test_the_refusal_names_a_bound_with_which_a_choice_passes() -> None:
     assert pick(UNNAMED, (), Policy.model_validate({"guard": {"at_least": {CLICK: 0.09}}})).point == "8"
 
 
-@pytest.mark.parametrize("loss", [0.0, 0.05, {CLICK: 0.0}])
-def test_a_loss_of_what_nobody_serves_is_refused(loss: float | dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "guard",
+    [*({"max_loss_vs_current": loss} for loss in (0.0, 0.05, {CLICK: 0.0})), {"at_least": {CLICK: "98% of current"}}],
+)
+def test_a_share_of_what_nobody_serves_is_refused(guard: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="nobody said what is served today"):
-        pick(UNNAMED, (), Policy.model_validate({"guard": {"max_loss_vs_current": loss}}))
+        pick(UNNAMED, (), Policy.model_validate({"guard": guard}))

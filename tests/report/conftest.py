@@ -150,7 +150,14 @@ def served_of(records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 30
             rows.append((point, name, architecture, role, "power", dict(zip(tasks, weights.tolist(), strict=True))))
     equal = low + (high - low) * (0.42 if outcomes == 2 else 0.25 if outcomes == 3 else 0.1)
     rows.append(
-        ("single_task", "single-task models", "single_task", "current" if today else "baseline", "power", dict.fromkeys(tasks, 1 / outcomes))
+        (
+            "single_task",
+            "single-task models",
+            "single_task",
+            "current" if today else "baseline",
+            "power",
+            dict.fromkeys(tasks, 1 / outcomes),
+        )
     )
     values.append(equal)
     deviations.append(0.006 * rng.normal(size=(draws, outcomes)))
@@ -239,8 +246,12 @@ def view_of(
             ),
         )
         given |= {"pick": pick, "policy": POLICY}
-        given["current"] = "The current point is the mmoe model of today.toml." if today else (
-            "All are compared with single-task models at their best weights, as nobody said what is served (--current)."
+        given["current"] = (
+            "The current point is the mmoe model of today.toml."
+            if today
+            else (
+                "All are compared with single-task models at their best weights, as nobody said what is served (--current)."
+            )
         )
         given["also"] = [
             "This run cannot say whether any is better: 1 static weight; `seesaw confirm quick-7 --static 7` adds them."

@@ -236,7 +236,9 @@ def test_where_nobody_said_what_is_served_nothing_is_current(browser: Any, pages
     opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
     opened.page.wait_for_timeout(50)
     shown = opened.page.evaluate("document.body.textContent.replace(/--current/g, '')")
-    for script in opened.page.evaluate("[...document.scripts, ...document.querySelectorAll('style')].map(e => e.textContent)"):
+    for script in opened.page.evaluate(
+        "[...document.scripts, ...document.querySelectorAll('style')].map(e => e.textContent)"
+    ):
         shown = shown.replace(script, "")
     assert not re.findall(r".{30}\bcurrent\b.{30}", shown)
     assert opened.errors == []
