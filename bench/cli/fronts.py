@@ -32,8 +32,8 @@ def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -
 
 
 def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
-    """The served front as differences from the current point, or what stands for it, on test: some of the front, and of each way of sharing
-    and each baseline its nearest point.
+    """The served front as differences from the current point, or what stands for it, on test: some of the front, and
+    of each way of sharing and each baseline its nearest point.
 
     Args:
         full: with the score's kind, and what the front says beside the verdict.
@@ -68,8 +68,8 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
 
 
 def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
-    """Rows to show, with a word on each: some of the front evenly, the pick, the reference, and of each way of sharing and
-    each baseline the point that changes least where it loses least.
+    """Rows to show, with a word on each: some of the front evenly, the pick, the reference, and of each way of
+    sharing and each baseline the point that changes least where it loses least.
     """
     from bench.results.served.front import spread
 

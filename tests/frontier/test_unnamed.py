@@ -1,4 +1,4 @@
-"""Where nobody said what is served: no choice is picked that ranks below a random order, unless the policy allows it."""
+"""Where nobody said what is served: no pick ranks below a random order, unless the policy allows it."""
 
 from __future__ import annotations
 

@@ -249,9 +249,7 @@ def view_of(
         given["current"] = (
             "The current point is the mmoe model of today.toml."
             if today
-            else (
-                "All are compared with single-task models at their best weights, as nobody said what is served (--current)."
-            )
+            else ("All are compared with single-task models, as nobody said what is served (--current).")
         )
         given["also"] = [
             "This run cannot say whether any is better: 1 static weight; `seesaw confirm quick-7 --static 7` adds them."
