@@ -24,16 +24,16 @@ _ROWS = f"confirm/ is {NAMES[CONFIRM]}"
 def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -> None:
     """The verdict, then the front that is served; that of heads where there is no other, or on request."""
     say(result.verdict.sentence, result.incomplete)
-    if result.serving.served is not None and not heads:
-        _show_served(result, result.serving.served, full)
+    if result.shown is not None and not heads:
+        _show_served(result, result.shown, full)
     else:
         say(result.asked)
         _show_heads(result)
 
 
 def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
-    """The served front as differences from the current point on test: some of the front, and of each way of sharing
-    and each baseline its nearest point.
+    """The served front as differences from the current point, or what stands for it, on test: some of the front, and
+    of each way of sharing and each baseline its nearest point.
 
     Args:
         full: with the score's kind, and what the front says beside the verdict.
@@ -68,8 +68,8 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
 
 
 def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
-    """Rows to show, with a word on each: some of the front evenly, the pick, current, and of each way of sharing and
-    each baseline the point that changes least where it loses least.
+    """Rows to show, with a word on each: some of the front evenly, the pick, the reference, and of each way of
+    sharing and each baseline the point that changes least where it loses least.
     """
     from bench.results.served.front import spread
 
@@ -82,7 +82,7 @@ def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
             if note == "baseline" or not any(table[by][row] == name for row in found):
                 best = int(own[int(np.nan_to_num(changes[own], nan=-np.inf).min(axis=1).argmax())])
                 found.setdefault(best, note)
-    found[served.current] = "current"
+    found[served.current] = "current" if served.today else "reference"
     if result.pick is not None:
         found[result.pick.row] = "pick"
     return dict(sorted(found.items(), key=lambda each: float(np.nan_to_num(changes[each[0], 0]))))

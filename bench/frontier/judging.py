@@ -128,12 +128,13 @@ class Judge:
         metrics = [each for each in choices.objectives if not each.startswith("cost/")]
         count = guard.max_loss_in_standard_errors
         if choices.served and not choices.today:
-            if any(
-                loss < math.inf for loss in (guard.losses.values() if isinstance(given, dict) else [given or math.inf])
-            ):
+            losses = guard.losses.values() if isinstance(given, dict) else [math.inf if given is None else given]
+            if any(loss < math.inf for loss in losses):
                 self._current("", setting)
+            own = {name for _, name, floor, *_ in self.policy.bounds if floor is not False}
             for name, value in choices.chance.items():
-                yield Chance(choices=choices, name=name, sign=1.0, setting="guard.at_least", bound=value)
+                if name not in own:
+                    yield Chance(choices=choices, name=name, sign=1.0, setting="guard.at_least", bound=value)
             return
         for name in dict.fromkeys([*guard.losses, *metrics]):
             loss = guard.losses.get(name) if isinstance(given, dict) else given

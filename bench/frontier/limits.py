@@ -151,7 +151,8 @@ class Chance(Limit):
         """By how much a value is below."""
         value = float(self.means[row])
         text = f"its {self.name} {_measured(value)}, where a random order has {self.bound:.6g}"
-        return Breach(text, _excess(value, self.bound), Remedy("guard.at_least", self.name, value))
+        to = loosened(0.0, value, math.nan, floor=True)
+        return Breach(text, _excess(value, self.bound), Remedy("guard.at_least", self.name, to))
 
     def __str__(self) -> str:
         return f"{self.name} at least that of a random order"

@@ -27,8 +27,7 @@ FACTS = (
 
 
 MOST_DRAWS, MOST_DRAWN = 150, 45_000
-"""Draws of either kind that a page carries, and numbers in them: of more choices it takes the best, all roles among
-them."""
+"""Draws of either kind that a page carries, and numbers in them: of more choices it takes the best of each point."""
 
 
 def section_data(view: View) -> dict[str, Any]:
@@ -114,10 +113,10 @@ def _decision(view: View) -> dict[str, Any]:
     after = [each.row for each in pick.runners_up] if pick else []
     needed = [choices.current, *([pick.row] if pick else []), *after]
     table = choices.table
-    likely = table["p_nondominated"].astype(float).fillna(0) + 2.0 * table["on_front"]
-    likely += 4.0 * (table["role"] != "trial")
     below = (choices.values(names) < [choices.chance.get(name, -np.inf) for name in names]).any(axis=1)
-    likely.iloc[np.flatnonzero(below & (not choices.today))] = -np.inf
+    worth = pd.Series(choices.gains(names, choices.values(names)).mean(axis=1))
+    worth[below & (not choices.today)] = -np.inf
+    likely = (-worth.groupby(table["point"]).rank(ascending=False)).where(worth > -np.inf, -np.inf)  # all points alike
     likely.iloc[needed] = np.inf
     most = max(MOST_DRAWN // (max(len(shown), 1) * len(names)), len(needed))
     order = likely[likely > -np.inf].sort_values(ascending=False, kind="stable")

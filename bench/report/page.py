@@ -28,13 +28,15 @@ KINDS = {
     "keep": "Keep",
     "unknown": "Cannot tell",
 }
+UNNAMED = {"model": "A model is ahead", "keep": "No model is ahead"}
+"""The same where nobody said what is served."""
 
 
 def section(view: View, place: int) -> str:
     """The section; `place` makes its ids its own among the sections of a page."""
     id = section_id(view, place)
     kind = view.verdict.kind
-    label = f"{KINDS[kind]}{'; better models cannot be served' if view.verdict.ahead else ''}"
+    label = (KINDS if view.today else KINDS | UNNAMED)[kind] + ("; others are ahead" if view.verdict.ahead else "")
     first, *others = view.verdict.told
     rest = [each for told in others for each in text.sentences(told)]
     plots = "".join(dict.fromkeys(plot(view) for plot in PLOTS.values()))
@@ -152,7 +154,7 @@ def document(views: Sequence[View], title: str) -> str:
     names = ", ".join(view.title for view in views)
     return whole(
         title,
-        "Should I switch?" if any(view.decides for view in views) else "Trade-off frontier",
+        "Should I switch?" if any(view.decides and view.today for view in views) else "Trade-off frontier",
         [section(view, place) for place, view in enumerate(views)],
         below=(f"<p>{escaped(names)}</p>" if len(views) > 1 else "") + _navigation(views),
     )

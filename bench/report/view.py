@@ -108,13 +108,13 @@ class View:
         records: all trials of the run, in any state: for what the search did.
         front: of heads.
         served: the front that is served, with the verdict's intervals; None where there is none.
-        choices: what the policy chooses among; with a current point, a page has sliders over them.
+        choices: what the policy chooses among; with a point to differ from, a page has sliders over them.
         title: of the data set, for people; `dataset` is its id, `about` stands below the title.
         run: its name, as `seesaw pick` takes it.
-        current: what the current point is, in one sentence.
+        current: what all is compared with, in one sentence.
         pick: None where there is none, and `no_pick` says why.
         policy: the policy that the run follows, as TOML; asked: whether it is another than the suite's.
-        also: sentences beside the pick's: exchange rates, what models alone gain, the answer about gradient methods.
+        also: sentences beside the pick's: exchange rates, the answer about gradient methods.
         commands: what a command does, and the command.
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
         incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
@@ -148,8 +148,13 @@ class View:
 
     @property
     def decides(self) -> bool:
-        """Whether there are choices, and a current point to differ from."""
+        """Whether there are choices, and a point to differ from."""
         return self.choices.current is not None and len(self.choices) > 0
+
+    @property
+    def today(self) -> bool:
+        """Whether somebody said what is served today; without a served front nobody asks."""
+        return self.served is None or self.served.today
 
     @property
     def trials(self) -> int:

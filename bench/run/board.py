@@ -135,7 +135,7 @@ def board_document(runs: Sequence[BoardRun], home: str) -> tuple[str, list[Board
     drawn = [_drawn(run, looks) for run in runs]
     keys = "".join(f"<li>{glyph(look)}{escaped(kind)}</li>" for kind, look in looks.items())
     count = text.count(len(runs), "run")
-    note = "Differences from the current point on test, where runs were confirmed; large marks are on the front."
+    note = "Differences on test from what is served, or from single-task models; large marks are on the front."
     body = [
         f'<p class="note">{note}</p><ul class="notation" aria-label="Architectures">{keys}</ul>' if keys else "",
         f'<div class="board">{"".join(card for _, card in drawn)}</div>',

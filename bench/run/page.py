@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.content import is_path
 from bench.home import resolve_home, shown
 from bench.report.page import write_page
-from bench.report.view import View, with_verdict
+from bench.report.view import View
 from bench.results.ledger import CELLS
 from bench.results.within import area_table
 from bench.run.folder import Run
@@ -56,11 +56,10 @@ def view_of(result: DatasetResult) -> View:
         again = f"seesaw train {shlex.quote(result.run.key)} --config {config}"
         commands = {"Train it again": again, "Deploy it": deploy} | commands
     commands = {"Train stronger networks": stronger(result)} | commands
-    served, pick = result.serving.served, result.pick
     return View(
         records=result.records,
         front=result.frontier,
-        served=served if served is None or pick is None else with_verdict(served, pick, result.verdict),
+        served=result.shown,
         choices=result.choices,
         title=result.run.card.title,
         dataset=result.run.card.key,
@@ -68,7 +67,7 @@ def view_of(result: DatasetResult) -> View:
         run=run.name,
         verdict=result.verdict,
         current=result.current,
-        pick=pick,
+        pick=result.pick,
         no_pick=result.no_pick,
         policy=result.policy.toml,
         asked=bool(result.asked),
@@ -110,8 +109,6 @@ def mlflow_search(result: DatasetResult) -> str:
 
 
 OWN_LOG = "seesaw card log.csv --label click"
-MOST_REPLICATES = 20
-"""Replicates of each point that are still worth asking for."""
 STRONGER = {"numeric.kind": "bucket_and_piecewise", "interaction.kind": "dcn_v2", "loss.kind": "distilled"}
 """What brings networks nearest to boosted trees, see `docs/inputs.md`."""
 

@@ -236,10 +236,10 @@ def front_of(result: DatasetResult, plots: Mapping[str, str], experiment: str, r
 
 
 def _chosen(result: DatasetResult) -> dict[str, float]:
-    """The pick's values by outcome and its gains over the current point, as fractions of that, both on test; without a
-    served front its head metrics on the frontier's split.
+    """The pick's values by outcome and its gains over the current point, or what stands for it, as fractions, both on
+    test; without a served front its head metrics on the frontier's split.
     """
-    pick, served = result.pick, result.serving.served
+    pick, served = result.pick, result.shown
     if pick is None:
         return {}
     heads = {each.name: each.key(result.frontier.split) for each in result.frontier.measures}
@@ -270,8 +270,8 @@ def _description(result: DatasetResult, files: Mapping[str, str | bytes], folder
 def _files(result: DatasetResult, plots: Mapping[str, str]) -> dict[str, str | bytes]:
     files: dict[str, str | bytes] = {TABLE: _table(result.frontier)}
     files |= {f"{name}.svg": svg for name, svg in plots.items()}
-    if result.serving.served is not None:
-        files[SERVED] = _table(result.serving.served)
+    if result.shown is not None:
+        files[SERVED] = _table(result.shown)
     if result.pick:
         files[PICK] = json.dumps(pick_document(result), indent=2)
     page, cells = page_path(result.run.run), result.run.folder / CELLS
@@ -285,8 +285,9 @@ def _files(result: DatasetResult, plots: Mapping[str, str]) -> dict[str, str | b
 def _table(front: Ledger) -> str:
     """A front as MLflow shows it: the front first, by gains on test, and these before other numbers."""
     wide = front.wide.drop(columns="params", errors="ignore")
+    wide = wide.drop(columns="p_nondominated") if wide["p_nondominated"].isna().all() else wide
     wide = wide.assign(weights=[in_words(each or {}) for each in wide["weights"]])
     gains = [name for name in map(str, wide) if name.startswith(f"{TEST}/") and ".gain" in name]
-    columns = dict.fromkeys(["name", "weights", *gains, "on_front", "p_nondominated", *wide])
+    columns = dict.fromkeys(["name", "weights", *gains, "on_front", *wide.filter(["p_nondominated"]), *wide])
     ordered = wide[list(columns)].sort_values(["on_front", *gains[:1]], ascending=False, kind="stable")
     return str(ordered.to_json(orient="split", index=False))

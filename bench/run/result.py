@@ -26,9 +26,11 @@ from bench.frontier.verdict import Verdict, unserved, verdict
 from bench.objectives import Objective, outcomes_of, primary
 from bench.plain import parse_toml, read_json
 from bench.records import Point, TrialRecord
+from bench.report.view import with_verdict
 from bench.results.frontier import Frontier, frontier
 from bench.results.ledger import long_of
 from bench.results.points import network_of, untested
+from bench.results.served.served import Served
 from bench.results.served.store import to_json
 from bench.results.within import Areas, areas_of, warning
 from bench.run.comparing import answer_of
@@ -70,8 +72,14 @@ class DatasetResult:
     areas: Mapping[str, Mapping[str, Areas]] = field(default_factory=dict)
 
     @property
+    def shown(self) -> Served | None:
+        """The served front for people: what the verdict advises, else the pick, has the verdict's gains."""
+        served = self.serving.served
+        return served if served is None or self.pick is None else with_verdict(served, self.pick, self.verdict)
+
+    @property
     def readings(self) -> list[str]:
-        """What the served front says beside the verdict: exchange rates at the pick, what models alone gain."""
+        """What the served front says beside the verdict: exchange rates at the pick."""
         if self.serving.served is None or self.pick is None:
             return []
         return readings(self.serving.served, self.pick.row)
@@ -82,7 +90,8 @@ class DatasetResult:
         served = self.serving.served
         first = self.run.current.sentence
         if served is not None and not served.today:
-            first = f"All are compared with {self.serving.against}, as nobody said what is served (--current)."
+            why = "" if self.run.current.source else ", as nobody said what is served (--current)"
+            first = f"All are compared with {self.serving.against}{why}."
         return " ".join(filter(None, [first, self.serving.note, self.asked]))
 
     @property

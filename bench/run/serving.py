@@ -165,7 +165,7 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
     if stands is None:
         return None, ""
     missing = f"{now.source} was not" if now.source else "no single-task model was"
-    return Current(stands.id, served=False), f"{stands.name} at its best weights ({missing} confirmed)"
+    return Current(stands.id, served=False), f"the baseline '{stands.name}' at its best weights ({missing} confirmed)"
 
 
 def _note(rows: Mapping[str, Rows], served: Served, named: bool) -> str:

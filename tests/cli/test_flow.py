@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "production"))
 from server import served
 
 pytestmark = pytest.mark.slow  # searches of some seconds, then trainings and a server
-ASKED = ("--maximize", "buy.recall@10%", "--at-least", "click.recall@10%=98% of current")
+ASKED = ("--maximize", "buy.recall@10%", "--at-least", "click.recall@10%=0.1")
 OUTCOMES = ["click.recall@10%", "buy.recall@10%"]
 
 

@@ -27,7 +27,7 @@ def test_a_front_of_any_number_of_objectives_is_drawn(
     assert page.count('class="thumbnail"') == (count > 1)
     assert page.count("<polyline") == (count == 2)
     assert ("The first two of" in page) == (count > 2)
-    assert ("verdict trade" in page) == bool(served and count > 1)
+    assert ("verdict model" in page) == bool(served and count > 1)
 
 
 def test_equal_points_have_a_narrow_range(make_records: Any, make_objectives: Any, make_view: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +15,6 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from bench.frontier.choices import Choices
 from bench.report.comparison import comparison_document
 from bench.report.embed import section_data
 from bench.report.page import write_page
@@ -70,11 +70,11 @@ def pages(
 ) -> dict[str, tuple[View, Path]]:
     folder, found = tmp_path_factory.mktemp("pages"), {}
     for name, count, served, confirmed in (
-        *(("2", 2, 2, 9), ("3", 3, 3, 9), ("5", 5, 5, 9)),
+        *(("2", 2, 2, 9), ("3", 3, 3, 9), ("5", 5, 5, 9), ("unnamed", 3, 3, 9)),
         *(("heads 1", 1, 0, 9), ("heads 2", 2, 0, 9), ("heads 3", 3, 0, 9), ("search", 2, 0, 0)),
     ):
         records = make_records(objectives=count, confirmed=confirmed)
-        view = make_view(records, make_objectives(count), served=served)
+        view = make_view(records, make_objectives(count), served=served, today=name != "unnamed")
         found[name] = view, write_page([view], folder / f"{name}.html", "quick-7")
     return found
 
@@ -147,26 +147,29 @@ def twin(view: View, value: list[float], loss: list[float | None], limit: dict[s
     data = section_data(view)["decision"]
     names = [axis["name"] for axis in data["axes"]]
     values = np.array(data["values"])
-    draws = np.frombuffer(base64.b64decode(data["draws"]), "<f4").reshape(data["count"], *values.shape).astype(float)
+    draws, retrained = (
+        np.frombuffer(base64.b64decode(data[each]), "<f4").reshape(data["count"], *values.shape).astype(float)
+        for each in ("draws", "retrained")
+    )
     weights = np.array(value) / np.sum(value)
     cheap = np.ones(len(values), dtype=bool)
     for cost, most in limit.items():
         cheap &= np.array(data["costs"][cost]) <= most
     least = np.array([-np.inf if each is None else 1 - each for each in loss])
     may = np.array(data["deployable"]) & cheap
-    able = may & (np.array(data["sure"]) >= least).all(axis=1)
-    if not able.any():
-        able = may & (values >= least * values[data["current"]]).all(axis=1)
     assert len(names) == len(least)
 
     def judged(world: Any, slack: float) -> tuple[Any, Any]:
         share = world / world[..., data["current"] : data["current"] + 1, :]
         return (share - 1) @ weights, (share >= least * (1 - slack)).all(axis=-1)
 
+    able = may & (judged(draws, 1e-12)[1].mean(axis=0) >= data["confidence"])  # all limits in the same draws
+    if not able.any():
+        able = may & judged(values, 1e-12)[1]
     pick = int(np.argmax(np.where(able, judged(values, 0.0)[0], -np.inf)))
-    scores, feasible = judged(draws, 0.0)
+    scores, feasible = judged(retrained, 0.0)
     best = np.where(feasible & able, scores, -np.inf).max(axis=1)
-    forgiven = judged(draws, 0.005)[1][:, pick]
+    forgiven = judged(retrained, 0.005)[1][:, pick]
     return data["rows"][pick]["name"], float((forgiven & (scores[:, pick] >= best - 0.005)).mean())
 
 
@@ -197,9 +200,12 @@ def test_the_live_pick_is_that_of_its_definition(browser: Any, pages: Any, name:
     assert opened.errors == []
 
 
-def test_where_nothing_is_sure_means_decide(browser: Any, pages: Any, tmp_path: Path, monkeypatch: Any) -> None:
+def test_where_nothing_is_sure_means_decide(browser: Any, pages: Any, tmp_path: Path) -> None:
     view, _ = pages["2"]
-    monkeypatch.setattr(Choices, "sure_shares", lambda choices, *about: np.zeros(len(choices)))
+    choices = view.choices
+    noise = np.random.default_rng(0).normal(0, 0.3, choices.draws.shape).astype(choices.draws.dtype)
+    noise[:, choices.current] = 0  # of every other choice some outcome is in doubt
+    view = replace(view, choices=replace(choices, draws=choices.draws * (1 + noise)))
     opened = Opened(browser, write_page([view], tmp_path / "page.html", "quick-7"))
     opened.fill(value_0=70, loss_0=8)
     pick, holds = twin(view, [70, 50], [0.08, 0.05], {})
@@ -213,6 +219,29 @@ def test_one_value_alone_is_a_command(browser: Any, pages: Any) -> None:
     command = opened.page.locator("code.line").text_content()
     wanted = "--maximize like.recall@10% --at-least 'click.recall@10%=98% of current' --save"
     assert command == f"seesaw pick quick-7 {wanted}"
+
+
+def test_where_nobody_said_what_is_served_nothing_is_current(browser: Any, pages: Any) -> None:
+    """And nothing is lost of it: there are values alone to move, of choices above a random order."""
+    opened = Opened(browser, pages["unnamed"][1], viewport={"width": 1280, "height": 800})
+    assert opened.page.locator('[name^="value-"]').count() == 3
+    assert opened.page.locator('[name^="loss-"]').count() == 0
+    pick, holds = twin(pages["unnamed"][0], [10, 80, 30], [None] * 3, {})
+    opened.fill(value_0=10, value_1=80, value_2=30)
+    assert f"Your pick: {pick}" in opened.text(".result")
+    assert f"Holds in {round(100 * holds + 1e-9)}%" in opened.text(".result")
+    assert "guard" not in opened.page.locator("code.toml").text_content()
+    opened.fill(value_0=0, value_1=80, value_2=0)
+    assert opened.page.locator("code.line").text_content().endswith("--maximize like.recall@10% --save")
+    opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    opened.page.wait_for_timeout(50)
+    shown = opened.page.evaluate("document.body.textContent.replace(/--current/g, '')")
+    for script in opened.page.evaluate(
+        "[...document.scripts, ...document.querySelectorAll('style')].map(e => e.textContent)"
+    ):
+        shown = shown.replace(script, "")
+    assert not re.findall(r".{30}\bcurrent\b.{30}", shown)
+    assert opened.errors == []
 
 
 def test_the_command_decides_for_what_is_shown(browser: Any, pages: Any, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_nothing_of_data_is_markup(view: Any) -> None:
         dataset=EVIL,
         about=EVIL,
         run=EVIL,
-        verdict=Verdict("win", (EVIL,)),
+        verdict=Verdict("model", (EVIL,)),
         also=(EVIL,),
         commands={EVIL: EVIL},
         made={EVIL: EVIL},
@@ -54,16 +54,16 @@ def test_nothing_of_data_is_markup(view: Any) -> None:
 def test_words_are_there_without_scripts(view: Any) -> None:
     page = document([view], "quick-7")
     assert "<p>census-income, 99,762 rows of test, suite quick</p></header>" in page
-    assert '<p class="verdict trade"><strong>Trade</strong>' in page
-    labels = {
-        ("unknown", True): "No gain shown",
-        ("unknown", False): "Cannot tell",
-        ("trade", True): "Not worth its cost",
-    }
-    for (kind, keep), label in labels.items():
-        verdict = Verdict(kind, ("As it is.",), keep)
-        told = document([replace(view, verdict=verdict)], "quick-7")
-        assert f'<p class="verdict {kind}"><strong>{label}</strong>' in told
+    labels = {"model": "Switch the model", "weights": "Change only the weights", "keep": "Keep"}
+    unnamed = {"model": "A model is ahead", "keep": "No model is ahead", "unknown": "Cannot tell"}
+    for today, known in ((True, labels), (False, unnamed)):
+        for kind, label in known.items():
+            own = replace(view, verdict=Verdict(kind, ("As it is.",)), served=replace(view.served, today=today))
+            told = document([own], "quick-7")
+            assert f'<p class="verdict {kind}"><strong>{label}</strong>' in told
+            assert ("Should I switch?" in told) == today
+    ahead = Verdict("keep", ("Ahead of every network: boosted trees.",), ahead=("boosted trees",))
+    assert "<strong>Keep; others are ahead</strong>" in document([replace(view, verdict=ahead)], "quick-7")
     assert "<code>seesaw confirm quick-7 --static 7</code>" in page
     packed = re.findall(r'data-packed id="[^"]*">([^<]*)<', page)
     (data,) = [json.loads(gzip.decompress(base64.b64decode(each))) for each in packed]

@@ -15,6 +15,7 @@ from bench.objectives import Objective
 from bench.report.embed import MOST_DRAWN, MOST_DRAWS, plain, section_data
 from bench.report.view import axes_of, scenario_fronts, splits_of, spread_of, with_verdict
 from bench.results.effect import Effect
+from bench.results.served.joint import Moves
 
 
 def test_heads_are_differences_from_the_best_single_task_trial_of_each_objective(view: Any) -> None:
@@ -69,7 +70,8 @@ def test_regions_are_of_paired_differences(view: Any) -> None:
 
 def test_choices_are_thinned_to_what_may_matter(make_records: Any, make_objectives: Any, make_view: Any) -> None:
     view = make_view(make_records(objectives=5), make_objectives(5), served=5)
-    few, choices = view.choices, replace(view.choices, draws=np.tile(view.choices.draws, (4, 1, 1)))
+    few, more = view.choices, {name: np.tile(getattr(view.choices, name), (4, 1, 1)) for name in ("draws", "retrained")}
+    choices = replace(few, **more)
     pick = SimpleNamespace(row=3, point="3", stability=view.pick.stability, runners_up=[SimpleNamespace(row=5)])
     found = section_data(replace(view, choices=choices, pick=pick))["decision"]
     assert found["count"] == MOST_DRAWS < len(choices.draws)
@@ -78,7 +80,7 @@ def test_choices_are_thinned_to_what_may_matter(make_records: Any, make_objectiv
     for place, row in ((found["pick"], 3), (found["runnersUp"][0], 5), (found["current"], choices.current)):
         assert found["row"][place] == row
         assert found["rows"][place]["weights"] == plain(choices.table.iloc[row]["weights"])
-    assert {row["role"] for row in found["rows"]} == set(choices.table["role"])
+    assert {row["point"] for row in found["rows"]} == set(choices.table["point"])
     current = choices.values(choices.objectives)[choices.current]
     assert found["values"][found["current"]] == pytest.approx(current.tolist(), rel=1e-5)
 
@@ -132,11 +134,13 @@ def test_a_scenario_has_a_front_of_its_own(view: Any) -> None:
     assert (~fronts["scenario=home"]).tolist() == beaten
 
 
-def test_the_pick_of_people_has_the_verdicts_intervals(view: Any) -> None:
+def test_what_the_verdict_advises_has_its_gains_for_people(view: Any) -> None:
     """On test, as these allow for the choice; nothing else changes."""
-    changes = {name: Effect(gain.value, -1.0, 2.0) for name, gain in view.served.gains(view.pick.row).items()}
-    found = with_verdict(view.served, view.pick, replace(view.verdict, changes=changes))
-    assert found.gains(view.pick.row) == changes
-    for row in range(len(found)):
-        assert row == view.pick.row or str(found.gains(row)) == str(view.served.gains(row))
-    assert found.gains(view.pick.row, "confirm") == view.served.gains(view.pick.row, "confirm")
+    changes = {name: Effect(0.01, -1.0, 2.0) for name in view.served.names}
+    moves = Moves(Effect(0.01), changes)
+    for advised in (view.pick.row, 7):
+        found = with_verdict(view.served, view.pick, replace(view.verdict, both=moves, row=advised))
+        assert found.gains(advised) == changes
+        for row in range(len(found)):
+            assert row == advised or str(found.gains(row)) == str(view.served.gains(row))
+        assert found.gains(advised, "confirm") == view.served.gains(advised, "confirm")

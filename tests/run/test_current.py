@@ -106,10 +106,11 @@ def test_what_stands_for_a_current_point_that_was_not_confirmed_is_said(tmp_path
     assert now is not None
     assert now.id == "equal_weights"
     missing = f"{tmp_path / 'current.toml'} was not" if given else "no single-task model was"
-    assert against == f"equal weights under equal weights ({missing} confirmed)"
-    served: Any = object()
+    assert against == f"the baseline 'equal weights' at its best weights ({missing} confirmed)"
+    served: Any = SimpleNamespace(today=False)
+    why = "" if given else ", as nobody said what is served (--current)"
     result: Any = SimpleNamespace(run=part, serving=Serving(served, {}, against), asked="")
-    assert DatasetResult.current.fget(result) == f"Current: {against}."  # type: ignore[attr-defined]
+    assert DatasetResult.current.fget(result) == f"All are compared with {against}{why}."  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

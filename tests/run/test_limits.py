@@ -54,39 +54,37 @@ def over(samples: int, trials: int, own: dict[str, Any], budget: dict[str, Any])
 
 
 def result(
-    needed: int | None = None,
     role: str | None = "trial",
     home: Path | None = None,
-    kind: str = "win",
-    keep: bool = False,
+    kind: str = "model",
+    row: int | None = 3,
+    ahead: tuple[str, ...] = (),
     command: str = "",
     space: str = "quick",
 ) -> Any:
-    suite = SimpleNamespace(confirm=SimpleNamespace(replicates=2), set={})
+    suite = SimpleNamespace(set={})
     fitted = fitting(load_space(space), Schema((), ("age",), (Task("click"), Task("buy"))))
     home = home or Path.cwd() / ".seesaw"
     manifest = SimpleNamespace(suite=suite, command=command, suite_name="quick")
     run = SimpleNamespace(name="a", home=home, folder=home / "runs" / "a", manifest=manifest, space=fitted.space)
-    pick = None if role is None else SimpleNamespace(role=role)
-    verdict = SimpleNamespace(needed=needed, kind=kind, keep=keep)
+    pick = None if role is None else SimpleNamespace(role=role, row=3)
+    verdict = SimpleNamespace(kind=kind, row=row, ahead=ahead)
     return SimpleNamespace(run=SimpleNamespace(run=run, fitted=lambda: fitted), verdict=verdict, pick=pick)
 
 
-def test_the_next_command_settles_the_verdict_or_deploys_or_shows_more(
+def test_the_next_command_deploys_what_the_verdict_advises_or_shows_more(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("SEESAW_HOME", raising=False)
     monkeypatch.setattr(steps, "picked_network", lambda result: object())
     assert steps.next_step([result()]).startswith("seesaw deploy a  #")
-    assert steps.next_step([result(needed=6)]).startswith("seesaw confirm a --replicates 6  #")
-    assert steps.next_step([result(needed=400)]).startswith("seesaw deploy a  #")
-    kept = result(kind="trade", keep=True)  # one whose gain is not worth its cost
     for other in (
         [result(role="current")],
         [result(role=None)],
         [result(), result()],
         [result(kind="unknown")],
-        [kept],
+        [result(kind="weights", row=5)],
+        [result(kind="keep", row=None)],
     ):
         assert steps.next_step(other).startswith("seesaw frontier a --full  #")
     assert steps.next_step([result(home=tmp_path)]).startswith(f"seesaw deploy {tmp_path}/runs/a  #")
@@ -95,24 +93,24 @@ def test_the_next_command_settles_the_verdict_or_deploys_or_shows_more(
 
 
 def test_after_a_suites_own_data_the_next_command_is_for_the_users_log() -> None:
-    for kind in ("trees", "win", "unknown"):
+    for ahead in ((), ("boosted trees",)):
         for typed in ("seesaw run quick", "seesaw run quick --name a"):
-            told = steps.next_step([result(kind=kind, command=typed)])
+            told = steps.next_step([result(ahead=ahead, command=typed)])
             assert told.startswith("seesaw card log.csv --label click  # now your own log")
 
 
 def test_where_trees_are_ahead_the_next_command_trains_stronger_networks() -> None:
     typed = "seesaw run quick --name a --dataset 'my card.toml' --seed 3"
-    command = steps.next_step([result(kind="trees", command=typed, needed=6)]).partition("  #")[0]
+    command = steps.next_step([result(ahead=("trial 3", "boosted trees"), command=typed)]).partition("  #")[0]
     words = shlex.split(command)
     assert words[:6] == ["seesaw", "run", "quick", "--dataset", "my card.toml", "--seed"]
     pinned = assignments([words[at + 1] for at, word in enumerate(words) if word == "--set"])
     assert pinned == steps.STRONGER
     TrialConfig.parse(pinned)
     for other in (
-        result(kind="trees", command=typed, space="joint"),  # searches them
-        result(kind="trees", command="seesaw confirm a"),
-        result(kind="unknown", command=typed),
+        result(ahead=("boosted trees",), kind="keep", command=typed, space="joint"),  # searches them
+        result(ahead=("boosted trees",), kind="keep", command="seesaw confirm a"),
+        result(ahead=("an ensemble",), kind="keep", command=typed),
     ):
         assert "--set" not in steps.next_step([other])
 

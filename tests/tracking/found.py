@@ -38,7 +38,7 @@ def result(front, chosen, folder=Path("nowhere"), picture="", kind="unknown", se
         frontier=front,
         pick=chosen,
         verdict=Verdict(kind, (sentence,)),
-        serving=SimpleNamespace(served=served),
+        shown=served,
         policy=Policy(),
         asked="",
         run=SimpleNamespace(run=run, folder=folder),

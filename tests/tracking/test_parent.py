@@ -290,8 +290,8 @@ def test_the_decision_comes_first(send, client, records, page, served, tmp_path)
         weights={"click": 0.8, "like": 0.2},
         outcomes={"click.recall@10%": 0.16, "like.recall@10%": 0.46},
     )
-    sentence = "Trade: like.recall@10% +12% for click.recall@10% -1%."
-    told = result(heads.frontier, chosen, page.parent, SVG, "trade", sentence, served)
+    sentence = "Switch to trial 1 (mmoe), power of click 0.8, like 0.2: by the policy's rule it gains +5%."
+    told = result(heads.frontier, chosen, page.parent, SVG, "model", sentence, served)
     parent = send(*records, front=told)
     run_id = parent.place[1]
     run = client.get_run(run_id)
@@ -299,7 +299,7 @@ def test_the_decision_comes_first(send, client, records, page, served, tmp_path)
     assert note.startswith(f"**{sentence}**")
     assert "seesaw deploy shop" in note
     assert f"get-artifact?path=front.svg&run_uuid={run_id}" in note
-    assert run.data.tags["seesaw.verdict"] == "trade"
+    assert run.data.tags["seesaw.verdict"] == "model"
     assert run.data.metrics["chosen/like.recall_at_10_percent"] == 0.2  # on test, like its gain
     assert run.data.metrics["chosen/like.recall_at_10_percent.gain"] == 0.12
     first = json.loads(run.data.tags["mlflow.loggedArtifacts"])[0]["path"]

@@ -142,7 +142,7 @@ const commandOf = (section) => {
   const run = shellSafe(data.run || data.dataset);
   if (!touched(section) && !data.asked) return `seesaw pick ${run} --save`;
   if (!touched(section) || wanted.length !== 1 || any || decision.axes.some(({ sign }) => sign < 0)) return `seesaw pick ${run} --policy policy.toml --save`;
-  const bounds = range(share.length).filter((m) => m !== wanted[0]).map((m) => `--at-least ${shellSafe(`${decision.axes[m].name}=${loss[m] === null ? 0 : kept(decision.fraction(m, loss[m]))}`)}`);
+  const bounds = range(share.length).filter((m) => decision.today && m !== wanted[0]).map((m) => `--at-least ${shellSafe(`${decision.axes[m].name}=${loss[m] === null ? 0 : kept(decision.fraction(m, loss[m]))}`)}`);
   const limits = Object.entries(limit).map(([cost, most]) => `--at-most ${shellSafe(`${cost}=${limitText(most)}`)}`);
   return [`seesaw pick ${run}`, `--maximize ${shellSafe(decision.axes[wanted[0]].name)}`, ...bounds, ...limits, "--save"].join(" ");
 };
@@ -210,11 +210,11 @@ const matters = (section) => {
 const resultOf = (section) => {
   const { decision, found } = section;
   const own = touched(section) ? "Your pick" : "The run's pick";
-  if (found.pick === null) return `<p class="name">Nothing passes</p><p class="note">No choice keeps these limits: keep what you have, allow a larger loss, or raise a limit.</p>`;
+  if (found.pick === null) return `<p class="name">Nothing passes</p><p class="note">No choice keeps these limits: ${decision.today ? "keep what you have, allow a larger loss, or raise a limit" : "raise a limit"}.</p>`;
   const row = decision.rows[found.pick];
   const gains = outcomes(section, found.pick).map(([label, told]) => `<li><span>${esc(label)}</span> ${told}</li>`).join("");
   const worth = decision.score(decision.means, found.pick, settingsOf(section).share);
-  const keep = touched(section) && worth <= 0 ? "<p>By these values it is worth no more than what you have.</p>" : "";
+  const keep = touched(section) && worth <= 0 ? `<p>By these values it is worth no more than ${decision.today ? "what you have" : "the reference"}.</p>` : "";
   const others = found.winners.filter(([point]) => point !== row.point).slice(0, 3).map(([point, part]) => `${esc(decision.rows.find((each) => each.point === point).name)} ${percent(part)}`);
   const doubt = found.share !== null && found.share < 0.8 && others.length ? ` First in others: ${others.join(", ")}.` : "";
   const sure = found.share === null ? '<p class="note">How often it holds is not known: no replicates.</p>' : `<p class="holds${found.share < 0.8 ? " weak" : ""}" style="--share:${percent(found.share)}"><span>Holds in <b>${percent(found.share)}</b> of retrainings.${doubt}</span></p>`;

@@ -28,7 +28,7 @@ const shortlist = (section) => {
     const value = number(found[VALUE]);
     return main ? `${text}<small>${differs ? value : ""}</small>` : `<small>confirmed ${differs ? signed(found[GAIN], plane.axes[i].unit) : value}</small>`;
   };
-  const name = (each) => `${mark(section.look(each))}${Number(each.tag) ? `<span class="place">${each.tag}</span> ` : ""}<b>${esc(titled(each))}</b> ${each.roles.filter((role) => role !== "front" && (role !== "baseline" || !each.roles.includes("current"))).map((role) => `<span class="tag ${role}">${role}</span>`).join("")}${fusion(each) ? `<small>${esc(fusion(each))}</small>` : ""}`;
+  const name = (each) => `${mark(section.look(each))}${Number(each.tag) ? `<span class="place">${each.tag}</span> ` : ""}<b>${esc(titled(each))}</b> ${each.roles.filter((role) => role !== "front" && (role !== "baseline" || !each.roles.includes("current"))).map((role) => `<span class="tag ${role}">${role === "current" ? base(section) : role}</span>`).join("")}${fusion(each) ? `<small>${esc(fusion(each))}</small>` : ""}`;
   const risk = (each) => (each.roles.includes("current") ? [] : [
     known(each.p_nondominated) ? `<small>P(non-dom.) ${each.p_nondominated.toFixed(2)}</small>` : "",
     each.roles.includes("pick") && known(section.found?.share) ? `<small>holds in ${percent(section.found.share)}</small>` : "",
@@ -36,8 +36,9 @@ const shortlist = (section) => {
   ]).join("");
   const cost = (each) => shownCosts.filter((kind) => known(costOf(each, kind))).map((kind) => `<span>${costText(kind, costOf(each, kind))}${kind.includes("param") ? " parameters" : ""}</span><small>${first && each !== first ? fewer(kind, costOf(each, kind), costOf(first, kind)) : ""}</small>`).join("");
   const heads = plane.axes.map(({ label, unit }) => `<th scope="col">${esc(label)}${plane.at[told].some((row) => known(row[0][GAIN])) ? `<small>against ${plane.against}${unit ? "" : ", \u00d7 1000"}, ${esc(data.splits[told])}</small>` : `<small>${esc(data.splits[told])}</small>`}</th>`).join("");
-  const body = rows.map((each) => `<tr data-point="${esc(each.point)}"><th scope="row">${name(each)}</th>${plane.axes.map(({ label }, i) => `<td data-label="${esc(label)}">${splits.map((split, k) => cell(each.row, i, split, k === 0)).join("")}</td>`).join("")}${shownCosts.length ? `<td data-label="cost">${cost(each)}</td>` : ""}<td data-label="risk">${risk(each)}</td></tr>`);
-  section.part("shortlist").innerHTML = `<div class="scroll" tabindex="0" role="region" aria-label="Shortlist"><table class="short"><thead><tr><th scope="col">choice</th>${heads}${shownCosts.length ? '<th scope="col">cost</th>' : ""}<th scope="col">risk</th></tr></thead><tbody>${body.join("")}</tbody></table></div>`;
+  const risks = rows.some((each) => risk(each));
+  const body = rows.map((each) => `<tr data-point="${esc(each.point)}"><th scope="row">${name(each)}</th>${plane.axes.map(({ label }, i) => `<td data-label="${esc(label)}">${splits.map((split, k) => cell(each.row, i, split, k === 0)).join("")}</td>`).join("")}${shownCosts.length ? `<td data-label="cost">${cost(each)}</td>` : ""}${risks ? `<td data-label="risk">${risk(each)}</td>` : ""}</tr>`);
+  section.part("shortlist").innerHTML = `<div class="scroll" tabindex="0" role="region" aria-label="Shortlist"><table class="short"><thead><tr><th scope="col">choice</th>${heads}${shownCosts.length ? '<th scope="col">cost</th>' : ""}${risks ? '<th scope="col">risk</th>' : ""}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
   compared(section, rows);
   segments(section, rows);
 };
@@ -78,17 +79,18 @@ const drawMap = (section) => {
   if (decision.axes.length < 2) return;
   const [i, j] = state.map ? state.map.split("-").map(Number) : [0, 1];
   const { limit } = settingsOf(section);
+  const losses = decision.today ? LOSSES : [null]; // of what nobody serves nothing is lost
   const memo = `${i}-${j} ${JSON.stringify(limit)} ${state.any}`;
   if (section.mapMemo !== memo) {
     section.mapMemo = memo;
-    section.mapCells = LOSSES.map((loss) => range(21).map((k) => {
+    section.mapCells = losses.map((loss) => range(21).map((k) => {
       const settings = { share: decision.axes.map((_, m) => (m === i ? k / 20 : m === j ? 1 - k / 20 : 0)), loss: decision.axes.map(() => loss), limit, any: Boolean(state.any) };
       const [pick] = decision.ranked(settings);
       return pick === undefined ? null : [pick, decision.holds(settings, pick).share];
     }));
   }
   const box = section.part("map");
-  if (!box.firstChild) box.innerHTML = `<p class="note">Which choice wins as you shift value between two outcomes and allow larger losses; the fuller the colour, the more often it holds.</p><p class="tools"></p><div class="drawing"></div>`;
+  if (!box.firstChild) box.innerHTML = `<p class="note">Which choice wins as you shift value between two outcomes${decision.today ? " and allow larger losses" : ""}; the fuller the colour, the more often it holds.</p><p class="tools"></p><div class="drawing"></div>`;
   const pairs = decision.axes.length > 2 ? `<select data-name="map" aria-label="Outcomes of the map">${pairsIn(decision.axes).map(([a, b]) => `<option value="${a}-${b}" ${a === i && b === j ? "selected" : ""}>${esc(decision.axes[a].label)} / ${esc(decision.axes[b].label)}</option>`).join("")}</select>` : "";
   if (box.querySelector(".tools").innerHTML.length !== pairs.length || !pairs) box.querySelector(".tools").innerHTML = pairs;
   const draw = (width) => {
@@ -97,7 +99,7 @@ const drawMap = (section) => {
     let svg = "";
     section.mapCells.forEach((cells, k) => {
       const y = 4 + row * k;
-      svg += words(left - 6, y + 17, LOSSES[k] === null ? "any" : `${100 * LOSSES[k]}%`, 'text-anchor="end" font-size="12" fill="var(--muted)"');
+      if (decision.today) svg += words(left - 6, y + 17, LOSSES[k] === null ? "any" : `${100 * LOSSES[k]}%`, 'text-anchor="end" font-size="12" fill="var(--muted)"');
       cells.forEach((cell, at2) => {
         if (!cell) return;
         const each = decision.rows[cell[0]];
@@ -114,12 +116,12 @@ const drawMap = (section) => {
         from = to;
       }
     });
-    const below = 4 + row * LOSSES.length + 16;
+    const below = 4 + row * losses.length + 16;
     svg += words(left, below, `all value on ${decision.axes[j].label}`, 'font-size="12" fill="var(--muted)"');
     svg += words(width - 8, below + (width < 500 ? 15 : 0), `all on ${decision.axes[i].label}`, 'text-anchor="end" font-size="12" fill="var(--muted)"');
-    return [`${svg}${words(-(4 + row * LOSSES.length) / 2, 12, "may lose", 'text-anchor="middle" transform="rotate(-90)" font-size="12" fill="var(--muted)"')}`, below + (width < 500 ? 21 : 8)];
+    return [`${svg}${decision.today ? words(-(4 + row * LOSSES.length) / 2, 12, "may lose", 'text-anchor="middle" transform="rotate(-90)" font-size="12" fill="var(--muted)"') : ""}`, below + (width < 500 ? 21 : 8)];
   };
-  const rows = section.mapCells.flatMap((cells, k) => cells.map((cell, at2) => [100 * at2 / 20, LOSSES[k] === null ? "any" : 100 * LOSSES[k], cell ? decision.rows[cell[0]].point : "", cell?.[1]]));
+  const rows = section.mapCells.flatMap((cells, k) => cells.map((cell, at2) => [100 * at2 / 20, losses[k] === null ? "any" : 100 * losses[k], cell ? decision.rows[cell[0]].point : "", cell?.[1]]));
   const kinds = [...new Set(section.mapCells.flat().filter(Boolean).map(([r]) => decision.rows[r].architecture))];
   show(section, box.querySelector(".drawing"), { name: "values", title: "Which choice wins", note: `Value shifted between ${decision.axes[j].label} and ${decision.axes[i].label}; numbers are trials.`, draw, key: kinds.map((kind) => [section.data.looks[kind], kind]), csv: () => csv([[`value of ${decision.axes[i].name} in %`, "may lose in %", "point", "holds"], ...rows]) });
 };

@@ -21,6 +21,9 @@ const bestRows = (section, plane) => {
   return sorted.sort((a, b) => plane.axes[0].sign * (cells[b][0][VALUE] - cells[a][0][VALUE])).slice(0, 10);
 };
 
+/* What differences are from: what is served today, or what stands for it. */
+const base = ({ plane }) => (plane.against === "current" ? "current" : "reference");
+
 /* Rows that stand out, in places of the plane: current, pick, runners-up, baselines, selected; once each, in this order.
    `tag` is their name in the plot and in the shortlist: a word, or a number. */
 const notable = (section) => section.once("notable", () => {
@@ -55,7 +58,7 @@ const notable = (section) => section.once("notable", () => {
   for (const point of section.selected) add(nearest(point), "selected");
   let number = 0;
   const mine = decision && touched(section) ? "your pick" : "pick";
-  const tag = (roles) => (roles.includes("pick") ? mine : roles.includes("current") ? "current" : String((number += 1)));
+  const tag = (roles) => (roles.includes("pick") ? mine : roles.includes("current") ? base(section) : String((number += 1)));
   return [...found].map(([row, roles]) => ({ row, roles, tag: tag(roles), ...plane.rows[row] }));
 });
 
@@ -120,10 +123,10 @@ const placeLabels = (labels, marks, boxes, [left, top, right, bottom]) => {
   }).join("");
 };
 
-const ROLE = { current: "current", pick: "pick", "runner-up": "runner-up", baseline: "", selected: "", front: "" };
+const ROLE = { pick: "pick", "runner-up": "runner-up", baseline: "", selected: "", front: "" };
 const labelOf = (section, { roles, name, role }) => {
-  const first = roles.map((each) => (each === "pick" && section.decision && touched(section) ? "your pick" : ROLE[each])).filter(Boolean);
-  if (roles.includes("current") && !roles.includes("pick")) return "current";
+  const first = roles.map((each) => (each === "pick" && section.decision && touched(section) ? "your pick" : each === "current" ? base(section) : ROLE[each])).filter(Boolean);
+  if (roles.includes("current") && !roles.includes("pick")) return base(section);
   return first.length ? `${first.join(", ")}: ${name}` : name;
 };
 
@@ -238,7 +241,7 @@ const overview = (section, [i, j], [xs, ys], [left, top, right, bottom]) => {
   const y = (value) => clamp(bottom - ((value - yw[0]) / (yw[1] - yw[0])) * (bottom - top), top, bottom);
   const line = frontLine(section, rows, i, j).map((r) => `${x(at(section, r, i)).toFixed(1)} ${y(at(section, r, j)).toFixed(1)}`).join("L");
   const now = section.plane.current;
-  const point = now === null ? "" : `<circle cx="${x(at(section, now, i)).toFixed(1)}" cy="${y(at(section, now, j)).toFixed(1)}" r="3" fill="var(--text)"/>${words(x(at(section, now, i)) + 6, y(at(section, now, j)) + 4, "current", 'font-size="10.5" fill="var(--muted)"')}`;
+  const point = now === null ? "" : `<circle cx="${x(at(section, now, i)).toFixed(1)}" cy="${y(at(section, now, j)).toFixed(1)}" r="3" fill="var(--text)"/>${words(x(at(section, now, i)) + 6, y(at(section, now, j)) + 4, base(section), 'font-size="10.5" fill="var(--muted)"')}`;
   return `<g class="overview"><rect x="${left}" y="${top}" width="${right - left}" height="${bottom - top}" fill="var(--surface)" stroke="var(--line)"/>${words(left + 6, bottom - 6, "whole front", 'font-size="10.5" fill="var(--muted)"')}${path(`M${line}`, 'fill="none" stroke="var(--front)" stroke-width="1.2"')}<rect x="${x(xs[0]).toFixed(1)}" y="${y(ys[1]).toFixed(1)}" width="${(x(xs[1]) - x(xs[0])).toFixed(1)}" height="${(y(ys[0]) - y(ys[1])).toFixed(1)}" fill="var(--accent)" fill-opacity=".12" stroke="var(--accent)"/>${point}</g>`;
 };
 
@@ -399,7 +402,7 @@ const csv = (rows) => rows.map((row) => row.map((cell) => {
 const planeCsv = (plane) => {
   const splits = Object.keys(plane.at);
   const parts = ["", ".low", ".high", ".gain", ".gain_low", ".gain_high"];
-  const head = ["point", "name", "architecture", "role", "kind", "weights", "on_front", "p_nondominated"];
+  const head = ["point", "name", "architecture", "role", "kind", "weights", "on_front", ...(plane.rows.some((row) => known(row.p_nondominated)) ? ["p_nondominated"] : [])];
   const names = splits.flatMap((split) => plane.axes.flatMap(({ name }) => parts.map((part) => `${split}/${name}${part}`)));
   const params = [...new Set(plane.rows.flatMap((row) => Object.keys(row.params ?? {})))];
   return csv([[...head, ...names, ...params], ...plane.rows.map((row, r) => [...head.map((name) => (name === "weights" && row.weights ? JSON.stringify(row.weights) : row[name])), ...splits.flatMap((split) => plane.at[split][r].flat()), ...params.map((name) => row.params?.[name])])]);
