@@ -22,7 +22,10 @@ def aims(policy=None, named=True, names=NAMES):
         ({}, np.log([1.1, 0.9]).mean()),
         ({"rule": "weights", "weights": {CLICK: 3, LIKE: 1}}, (3 * 0.1 - 0.1) / 4),
         ({"rule": "epsilon", "epsilon": {"best": LIKE}}, -0.1),
-        ({"rule": "value", "values": {"click": 1, "like": 40}}, (0.1 * 0.44 + 0.8 * 0.18) / (0.1 * 0.4 + 0.8 * 0.2) - 1),
+        (
+            {"rule": "value", "values": {"click": 1, "like": 40}},
+            (0.1 * 0.44 + 0.8 * 0.18) / (0.1 * 0.4 + 0.8 * 0.2) - 1,
+        ),
         ({"rule": "weights", "weights": {"cost/parameters": 1}}, 0.0),  # reads no outcome: all weigh the same
     ],
 )

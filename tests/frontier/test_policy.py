@@ -12,8 +12,8 @@ from ledger_toys import noisy
 
 from bench.errors import UserError
 from bench.frontier.choices import head_choices, served_choices
-from bench.frontier.pick import NothingPasses, pick
 from bench.frontier.options import read_bound, read_value
+from bench.frontier.pick import NothingPasses, pick
 from bench.frontier.policy import Guard, Policy, read_policy
 from bench.frontier.stability import ENOUGH
 from bench.objectives import Objective

@@ -89,7 +89,7 @@ def test_intervals_of_outcomes_hold_together(rng):
 @pytest.mark.slow
 @pytest.mark.parametrize("seeds", [0.0, 0.02])
 def test_of_ten_equal_candidates_the_best_seldom_gains_and_little_is_announced(seeds):
-    """The best by the very rows that judge it; errors of rows and seeds, and one that all share, as today's has them."""
+    """The best by the very rows that judge it; errors of rows and seeds, and one that all share with today's."""
     worlds, gained, told, raw = 60, 0, [], []
     for seed in range(worlds):
         rng = np.random.default_rng(seed)
