@@ -176,7 +176,7 @@ def pick_command(
     ] = None,
     value: Annotated[
         list[str] | None,
-        typer.Option(metavar="TASK=NUMBER", help="What one event of a task is worth: click=1; replaces the rule."),
+        typer.Option(metavar="TASK=NUMBER", help="Value of one event of a task: click=1; replaces the rule."),
     ] = None,
     at_least: Annotated[
         list[str] | None,
