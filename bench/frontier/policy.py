@@ -175,8 +175,8 @@ class Guard(Config):
     """The same for metrics of heads that `max_loss_vs_current` does not name, where there is no served front: in
     standard errors of the paired difference from current. `inf` allows anything."""
     confidence: float = Field(0.75, ge=0.5, lt=1)
-    """With which `max_loss_vs_current`, and bounds such as "98% of current", must be kept: all together in that share of
-    posterior draws. At 0.5 little more than the mean must keep them. Metrics without draws are compared by their
+    """With which `max_loss_vs_current`, and bounds such as "98% of current", must be kept: all together in that share
+    of posterior draws. At 0.5 little more than the mean must keep them. Metrics without draws are compared by their
     means."""
     at_most: Bounds = Field(default_factory=dict)
     """Bounds from above, as in {"cost/parameters" = 2e6, "cost/latency_ms" = "110% of current"}."""
