@@ -114,7 +114,7 @@ class View:
         current: what the current point is, in one sentence.
         pick: None where there is none, and `no_pick` says why.
         policy: the policy that the run follows, as TOML; asked: whether it is another than the suite's.
-        also: sentences beside the pick's: exchange rates, the answer about gradient methods.
+        also: sentences beside the pick's: exchange rates, what models alone gain, the answer about gradient methods.
         commands: what a command does, and the command.
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
         incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.

@@ -71,7 +71,7 @@ class DatasetResult:
 
     @property
     def readings(self) -> list[str]:
-        """What the served front says beside the verdict: exchange rates at the pick."""
+        """What the served front says beside the verdict: exchange rates at the pick, what models alone gain."""
         if self.serving.served is None or self.pick is None:
             return []
         return readings(self.serving.served, self.pick.row)

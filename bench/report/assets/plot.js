@@ -30,7 +30,7 @@ const notable = (section) => section.once("notable", () => {
   const rowsOf = (point) => range(plane.rows.length).filter((r) => plane.rows[r].point === point);
   const own = plane === section.data.planes[section.planes[0]];
   const placed = (r) => (own ? decision.row[r] : rowsOf(decision.rows[r].point)[0] ?? -1);
-  /* Of one point's choices the one that comes nearest to the pick in its worst outcome. */
+  /* Of one point's choices the one that comes nearest to the pick in its worst outcome, as in the verdict. */
   const nearest = (point) => {
     const mine = decision ? range(decision.rows.length).filter((r) => decision.rows[r].point === point) : [];
     const merit = (r) => decision.worst(r, section.found.pick ?? decision.current);
