@@ -35,7 +35,7 @@ MOST_ROWS = 12_000
 
 
 class Aim(Protocol):
-    """What weights are chosen for."""
+    """An aim that weights are chosen for."""
 
     @property
     def name(self) -> str:
