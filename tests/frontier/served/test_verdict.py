@@ -99,8 +99,8 @@ def test_where_only_weights_gain_the_model_is_kept():
 @pytest.mark.parametrize(
     ("rows", "sd", "why"),
     [
-        ([("7", "trial", 0.5, 0.4001, 0.3999)], 0.0003, "no model and no weights gain more than +0."),
-        ([], 0.01, "no model and no weights gain more than +0.0%"),
+        ([("7", "trial", 0.5, 0.4001, 0.3999)], 0.0003, "nothing within its limits gains more than 0."),
+        ([], 0.01, "nothing within its limits gains more than 0.0%"),
         (
             [("8", "trial", 0.5, 0.41, 0.40), ("7", "trial", 0.5, 0.32, 0.33)],
             0.03,
