@@ -1,4 +1,4 @@
-"""What weights are chosen for: the policy's own U, its anchors where nobody said what is served, and its floors."""
+"""Aims of weights: the policy's own U, its anchors where nobody said what is served, and its floors."""
 
 import numpy as np
 import pytest

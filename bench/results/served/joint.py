@@ -3,7 +3,7 @@
 The best of ten models that are equal looks good, and its next measurement on the same seeds looks good again. So the
 utilities U of candidates, each at its best weights, are taken to be alike: u_c = f h_c + v_c over those of today's
 model. h_c is how far what is common to the candidates moves each: models that rank as today's do cannot be far
-from it. Their own parts v_c are draws of Student's t with `TAIL` degrees of freedom, so one model that is far off, or
+from it. Their own parts v_c are draws of Student's t with `TAIL` degrees of freedom. So one model that is far off, or
 truly ahead, is not drawn much and does not spread the others. How far candidates lie apart is learnt from them. The
 scales of f and of v have half-Cauchy priors of `SCALE`, or of `PART` of the noise where that is more, as few candidates
 tell little (Gelman, Bayesian Analysis 2006; Gelman et al., Bayesian Data Analysis, 3rd ed., sections 5.7 and 17.2).
