@@ -140,16 +140,10 @@ class Contest:
         start = self.start if start is None else start
         return moves(self.values, self.draws, to, start, self.goal.utility, self.served.names)
 
-    def apart(self, to: int) -> Floats:
-        """(D,) draws of the utility over `start`."""
-        return np.asarray(self.goal.utility(self.draws[:, to]) - self.goal.utility(self.draws[:, self.start]))
-
-    def least(self, to: int) -> float | None:
-        """The gain over `start` that is shown four times in five."""
-        if not len(self.flat):
-            return None
-        apart = self.goal.utility(self.flat[:, to]) - self.goal.utility(self.flat[:, self.start])
-        return DETECTED * float(apart.std())
+    def apart(self, to: int, flat: bool = False) -> Floats:
+        """(D,) draws of the utility over `start`; `flat`: before anything is drawn back."""
+        of = self.flat if flat else self.draws
+        return np.asarray(self.goal.utility(of[:, to]) - self.goal.utility(of[:, self.start]))
 
 
 def verdict(
@@ -207,7 +201,10 @@ def _today(contest: Contest, row: int, against: str, unlimited: int | None) -> V
         if row == now:
             return Verdict("unknown", (words.keep(against, "the policy picks no other point"), words.UNTESTED))
         return Verdict("unknown", (words.untested(what, against, both.outcomes),), row, both, weights, model)
-    of_weights, least = weights.utility if weights else Effect(0.0, 0.0, 0.0), contest.least(row)
+    of_weights, least = (
+        weights.utility if weights else Effect(0.0, 0.0, 0.0),
+        DETECTED * float(contest.apart(row, flat=True).std()),
+    )
     found = Verdict("keep", (), None, None if row == now else both, weights, model, least=least)
     if model and (model.utility.gained or (both.utility.gained and not of_weights.gained)):
         first = words.model(what, both.utility, model.utility if weights else None)
@@ -245,7 +242,7 @@ def _models(contests: Sequence[Contest], aims: Sequence[PolicyAim], row: int) ->
     first, served = contests[0], contests[0].served
     point, now = str(served.table["point"].iloc[row]), str(served.table["point"].iloc[served.current])
     what, alone = words.described(served, row), first.moves(row)
-    found = Verdict("unknown", (), row, alone, None, alone, least=first.least(row))
+    found = Verdict("unknown", (), row, alone, None, alone)
     if not served.known:
         return replace(found, told=(words.untested(what, "single-task models", alone.outcomes),))
     own = zip(aims, contests, strict=False)
@@ -255,11 +252,13 @@ def _models(contests: Sequence[Contest], aims: Sequence[PolicyAim], row: int) ->
         mean = np.mean([each.apart(each.best[point]) for each in contests if point in each.best], axis=0)
         return Effect(float(mean.mean()), *(float(end[0]) for end in band(mean[:, None])))
 
+    plain = [each.apart(each.best[point], flat=True) for each in contests if point in each.best]
+    found = replace(found, least=DETECTED * float(np.mean(plain, axis=0).std()))
     mean, worst = over(point), min(anchors, key=lambda name: anchors[name].value)
     of_all = {"on average": mean, **anchors}
     top = max((over(each) for each in first.best if each != now), key=lambda each: each.high, default=mean)
     weights = served.table["weights"].iloc[row]
-    rest = words.by_outcome(alone.outcomes), words.SURE, words.start(weights) if weights and len(contests) > 1 else ""
+    rest = words.by_outcome(alone.outcomes), words.SURE, words.start(weights, len(contests) > 1)
     if mean.gained:
         told = words.alone(what, mean, worst, anchors[worst], len(anchors))
         return replace(found, kind="model", told=(told, *rest), anchors=of_all)

@@ -71,9 +71,7 @@ def keep(against: str, why: str) -> str:
 
 def nothing(most: Effect) -> str:
     """That no candidate gains what matters."""
-    return (
-        f"no model and no weights within the limits gain more than {percent(max(most.high, 0.0))}% by the policy's rule"
-    )
+    return f"nothing within its limits gains more than {percent(max(most.high, 0.0))[1:]}% by the policy's rule"
 
 
 def costs(what: str, both: Effect) -> str:
@@ -101,15 +99,15 @@ def level(most: Effect) -> str:
 def undecided(what: str, mean: Effect, least: float | None) -> str:
     """That no model can be told from separate ones."""
     shows = "" if least is None else f" This test shows {percent(least)[1:]}% or more four times in five."
-    return f"Cannot tell whether any model is ahead of single-task models: the best, {what}, is at {mean}.{shows}"
+    return f"Cannot tell whether any model is ahead of single-task models: the pick, {what}, is at {mean}.{shows}"
 
 
-def start(weights: Mapping[str, float]) -> str:
-    """The weights as a start, where nobody said what is served."""
-    return (
-        "Nobody said what is served today (--current), so this compares models alone, each at its best weights. "
-        f"The weights, {in_words(weights)}, are a start: 1% of each outcome counts alike."
+def start(weights: Mapping[str, float], alike: bool) -> str:
+    """What the weights are where nobody said what is served; `alike`: whether the policy counts 1% of each alike."""
+    of = (
+        f" The weights, {in_words(weights)}, are a start: 1% of each outcome counts alike." if weights and alike else ""
     )
+    return f"Nobody said what is served today (--current), so this compares models alone, each at its best weights.{of}"
 
 
 def ahead(names: Sequence[str], gains: Sequence[Effect | None], of: str, deployable: bool, answer: str) -> str:
