@@ -20,8 +20,8 @@ served must keep the policy's limits by its true changes, or it is no candidate 
 was trained, under a grid of weights, and all that the policy could pick, under its own weights.
 
 A verdict is right where all that it says is so by the true changes: what it says is gained is, what it says is lost is,
-and the mean change is above 0 where the gain is said to be worth its cost; where it says to stay, or that nothing
-changes, the mean change is not above 1%. One that cannot tell says nothing.
+and the mean change is above 0 where it says to change the model or its weights; where it says to stay, the mean change
+is not above 1%. One that cannot tell says nothing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ from bench.data import Card, load_card
 from bench.data.splits import SPLITS, SplitInput, halved
 from bench.data.synthetic.funnel import FunnelConfig, generate
 from bench.data.values import Text
+from bench.frontier.aims import aims_of
 from bench.frontier.choices import head_choices, served_choices
+from bench.frontier.judging import Judge
 from bench.frontier.pick import pick
 from bench.frontier.policy import LOSS, Policy
 from bench.frontier.verdict import Verdict, verdict
@@ -72,13 +74,13 @@ FOLDS = 10
 """Of the users of a test that is measured by labels."""
 MORE = tuple(range(100, 200))
 """Seeds of `--more`."""
-SAYS = ("switch", "switch if it is worth it", "stay", "cannot tell")
+SAYS = ("switch", "change the weights", "stay", "cannot tell")
 AIMS = {"heads": 0.0005, "served": 0.02}
 """The regret that is aimed at in 9 of 10 replays, by sort of pick."""
 KNEE = Policy(rule="knee")
 HEAD = (
     "| data left out | regret of heads, AUC: median, 9 of 10, within the aim; mean | of what is served: the same "
-    "| verdicts: switch | switch if it is worth it | stay | cannot tell | right, of those that tell |"
+    "| verdicts: switch | change the weights | stay | cannot tell | right, of those that tell |"
 )
 
 Place = tuple[int, int]
@@ -276,11 +278,14 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
 
     rows = {str(split): of for split in KEPT if (of := rows_of(fresh.folder, split)) is not None}
     own = [fresh.candidate(point, place) for point, place in zip(points, places, strict=True)]
-    served = served_front(own, rows, truth.outcomes, Current(points[0].id, truth.equal), seed)
-    chosen = pick(served_choices(served, points), points, KNEE)
+    rates = dict(zip(rows[CONFIRM].tasks, rows[CONFIRM].rates, strict=True))
+    aims = aims_of(KNEE, [each.name for each in truth.outcomes], rates, True)
+    served = served_front(own, rows, truth.outcomes, Current(points[0].id, truth.equal), seed, aims=aims)
+    choices = served_choices(served, points, aims[0], seed)
+    chosen = pick(choices, points, KNEE)
     rows_of_front = truth.front(served, by_id)
-    worth = KNEE.worth([each.name for each in truth.outcomes])
-    said = verdict(served, chosen.row, "the current point", chosen.stability.holds, worth=worth)
+    judge, holds = Judge(KNEE, choices), chosen.stability.holds
+    said = verdict(served, judge, chosen.row, "the current point", aims, holds, unlimited=chosen.unlimited, seed=seed)
     now = truth.values[every.index(places[0])][:, 0]
     grid = truth.values.transpose(0, 2, 1, 3).reshape(-1, *now.shape)
     values = np.concatenate([rows_of_front, grid])
@@ -294,7 +299,7 @@ def replay(fresh: Fresh, places: Sequence[Place], truth: Truth, seed: int) -> di
     true_changes = changes(unseen)[chosen.row]
     allowed = (changes(unseen) >= np.log(1 - LOSS)).all(axis=-1)
     scores = [changes(part).mean(axis=-1)[allowed] for part in (unseen[::2], unseen[1::2])]
-    what, right = judged(said, true_changes)
+    what, right = judged(said, changes(unseen)[chosen.row if said.row is None else said.row])
     return found | {
         "served": best_by_halves(*scores) - float(true_changes.mean()),
         "kept": bool(allowed[chosen.row]),
@@ -320,9 +325,7 @@ def judged(said: Verdict, true: Floats) -> tuple[str, float]:
         return "cannot tell", np.nan
     signs = [1 if each.gained else -1 if each.lost else 0 for each in said.changes.values()]
     right = bool((np.array(signs) * true >= 0).all())
-    if "if the gain is worth its cost" in said.told[0]:
-        return "switch if it is worth it", float(right)
-    return "switch", float(right and ((said.kind == "win" and 1 in signs) or true.mean() > 0))
+    return SAYS[said.kind == "weights"], float(right and true.mean() > 0)
 
 
 def best_by_halves(one: Floats, other: Floats) -> float:

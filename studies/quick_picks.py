@@ -48,7 +48,6 @@ from bench.api import load_run
 from bench.cli import main as seesaw
 from bench.frontier.choices import head_choices
 from bench.frontier.pick import pick
-from bench.frontier.policy import LOSS
 from bench.predictions import FOLDER, predictions
 from bench.predictions import name_of as file_of
 from bench.records import Job, Point
@@ -177,11 +176,14 @@ def measured(every: Sequence[Picked], truth: Truth) -> pd.DataFrame:
         assert chosen is not None
         assert chosen.weights is not None
         fusion = Fusion.of(chosen.kind, list(chosen.weights.values()))
-        now = _served(run.predicted(BASELINE), truth.equal, truth)
+        front = run.result.serving.served
+        assert front is not None
+        stands = front.table.iloc[front.current]
+        now = _served(run.predicted(BASELINE), Fusion.of(stands["kind"], [*stands["weights"].values()]), truth)
         got = _served(run.predicted(run.served), fusion, truth)
         with np.errstate(divide="ignore"):  # nothing of an outcome is left
             halves = [np.log(grid[:, part].mean(axis=1) / now) for part in (seeds[::2], seeds[1::2])]
-            allowed = (np.log(grid.mean(axis=1) / now) >= np.log(1 - LOSS)).all(axis=-1)
+            allowed = (grid.mean(axis=1) >= front.random).all(axis=-1)
             true = np.log(got / now)
         served = best_by_halves(*(each[allowed].mean(axis=-1) for each in halves)) - float(true.mean())
         said, right = judged(run.result.verdict, true)

@@ -19,10 +19,11 @@ from speed.table import simulation
 from bench.predictions import Rows
 from bench.results.fusion import Fusion
 from bench.results.ledger import as_cells
+from bench.results.served.climb import Goal, MeanLog
 from bench.results.served.errors import draws_of, seeds_of
-from bench.results.served.front import gains, reach
+from bench.results.served.front import gains
+from bench.results.served.joint import moves, posterior
 from bench.results.served.measuring import Candidate, Meter
-from bench.results.statistics import error_of
 from bench.rows import CONFIRM, TEST
 
 Floats = NDArray[np.float64]
@@ -162,9 +163,10 @@ def coverage(case: Case, runs: int) -> list[float]:
         cells = as_cells(points.means, drawn, np.full_like(gained, np.nan), gained, gain_draws)
         _, lowest, highest, _, least, most, _ = np.moveaxis(cells, -1, 0)
         row = 1 + int((means[1:] / means[0]).sum(axis=1).argmax())
-        of_rows = draws_of(points, None, run, DRAWS)
-        half = reach(drawn, of_rows, 0) * error_of(gain_draws[:, row])
-        low, high = (gained[row] + side * half for side in (-1, 1))
+        utility = Goal(MeanLog(), means[0], np.zeros(len(TASKS))).utility
+        joint = posterior(points.means, drawn, range(len(MODELS)), 0, utility, run)
+        told = moves(points.means, joint, row, 0, utility, case.outcomes).outcomes.values()
+        low, high = (np.array([getattr(each, end) for each in told]) for end in ("low", "high"))
         within = (least <= true_gains) & (true_gains <= most)
         found.append(
             (

@@ -25,11 +25,9 @@ import pandas as pd
 from speed.table import replace, writer
 
 from bench.api import load_run
-from bench.frontier.verdict import verdict
 from bench.predictions import FOLDER, rows_of
 from bench.results.effect import Effect, percent
 from bench.results.fusion import Fusion
-from bench.results.points import BASELINE
 from bench.results.served.front import gains
 from bench.results.served.measuring import Meter
 from bench.rows import TEST
@@ -48,7 +46,7 @@ class Told:
     first: str
     said: Mapping[str, Effect]
     true: tuple[float, ...]
-    worth: Effect | None
+    worth: Effect
     true_worth: float
 
 
@@ -92,22 +90,22 @@ def told(own: Path, whole: Path) -> Told:
     served, pick = small.serving.served, small.pick
     assert served is not None
     assert pick is not None
-    worth = small.policy.worth([each.name for each in served.measures])
-    found = verdict(served, pick.row, small.serving.against, worth=worth)
+    found, aim = small.verdict, small.serving.aims[0]
     folder = large.run.folder / FOLDER
     rows = rows_of(folder, TEST)
     assert rows is not None
     points = {each.id: each for each in candidates_of(folder, large.frontier.points, large.objectives, rows)}
     used = {run.seed for run in next(p for p in small.frontier.points if p.id == pick.point).replicates}
     values = []
-    equal = Fusion.of("power", [1.0] * len(rows.tasks))
-    for point, fusion in ((BASELINE, equal), (pick.point, Fusion.of(pick.kind, list(pick.weights.values())))):
-        candidate = points[point]
+    for row in (served.current, pick.row if found.row is None else found.row):
+        of = served.table.iloc[row]
+        candidate, fusion = points[of["point"]], Fusion.of(of["kind"], list(of["weights"].values()))
         swept = Meter([candidate], rows, TEST, [each.name for each in served.measures], 0).sweep([fusion])[0][:, 0]
         values.append(swept[[seed not in used for seed in candidate.seeds]].mean(axis=0))
-    true = gains(np.array(values), 0)
-    score = worth(true) if worth is not None else np.full(2, np.nan)
-    return Told(found.told[0].removesuffix("."), found.changes, tuple(true[1]), found.worth, float(score[1] - score[0]))
+    true, nothing = gains(np.array(values), 0), Effect(0.0, 0.0, 0.0)
+    said = found.changes or dict.fromkeys(served.names, nothing)
+    worth = found.both.utility if found.both else nothing
+    return Told(found.told[0].removesuffix("."), said, tuple(true[1]), worth, float(aim.score(values[1], values[0])))
 
 
 def table(found: list[Told]) -> str:
@@ -116,7 +114,7 @@ def table(found: list[Told]) -> str:
     lines = [f"| log | {' | '.join(names)} | all in all | the answer |", "|---" * (len(names) + 3) + "|"]
     for number, each in enumerate(found, 1):
         cells = [_cell(*pair) for pair in zip(each.said.values(), each.true, strict=True)]
-        cells.append("" if each.worth is None else _cell(each.worth, each.true_worth))
+        cells.append(_cell(each.worth, each.true_worth))
         lines.append(f"| {number} | {' | '.join(cells)} | {each.first} |")
     found = [
         each for each in found if any(said.low < said.high for said in each.said.values())
@@ -125,7 +123,7 @@ def table(found: list[Told]) -> str:
     held = sum(said.low <= true <= said.high for said, true in pairs)
     gained = [true > 0 for said, true in pairs if said.gained]
     lost = [true < 0 for said, true in pairs if said.lost]
-    scores = [(each.worth, each.true_worth) for each in found if each.worth is not None]
+    scores = [(each.worth, each.true_worth) for each in found]
     held_scores = sum(worth.low <= true <= worth.high for worth, true in scores)
     surely = [true > 0 for worth, true in scores if worth.gained]
     told = (

@@ -10,8 +10,8 @@ from small_data import Case, coverage
 @pytest.mark.parametrize("metric", ["ndcg@5", "recall@10%"])
 def test_the_verdicts_intervals_hold_with_ten_groups(metric: str) -> None:
     _, _, held, wrong = coverage(Case(metric, 10, "10 rows each", 0.1), 100)
-    assert held >= 0.8  # 90% up to three standard errors of 100 runs
-    assert wrong <= 0.05
+    assert held >= 0.75  # with so few groups 83 to 90%
+    assert wrong <= 0.11  # 5%, as 99 of 100 such tests see it
 
 
 @pytest.mark.slow
