@@ -44,8 +44,8 @@ def picture(view: View, ledger: Ledger | None = None, looks: dict[str, Look] | N
     """The plane of the first two axes, better to the right and upwards; by itself each view has its own range.
 
     Values are differences from the current point, or what stands for it, with lines at zero, else absolute; the pick
-    has a ring. With two axes a line joins what no point of the front dominates on the rows drawn. With more than two, points
-    of the front may lie anywhere. Nothing with one axis, or without a front.
+    has a ring. With two axes a line joins what no point of the front dominates on the rows drawn. With more than two,
+    points of the front may lie anywhere. Nothing with one axis, or without a front.
 
     Args:
         ledger: a front of the view; the first one where None.
