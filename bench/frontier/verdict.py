@@ -279,7 +279,7 @@ def _with_rivals(
         if table["point"].iloc[at] != table["point"].iloc[row] and gain.gained:
             gains[str(table["name"].iloc[at])] = gain, bool(judge.pickable[at])
     for name in heads:
-        gains.setdefault(name, (None, bool((judge.choices.deployable | (table["name"] != name).to_numpy()).all())))
+        gains.setdefault(name, (None, bool(judge.choices.deployable[(table["name"] == name).to_numpy()].all())))
     for deployable in (True, False):
         some = {name: gain for name, (gain, can) in gains.items() if can == deployable}
         if some:

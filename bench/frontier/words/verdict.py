@@ -114,10 +114,14 @@ def start(weights: Mapping[str, float]) -> str:
 
 def ahead(names: Sequence[str], gains: Sequence[Effect | None], of: str, deployable: bool, answer: str) -> str:
     """The answer where something that is not advised does better: in the policy's rule, or in every head."""
-    parts = [f"by {gain}" if gain is not None else "in every head" for gain in gains]
-    told = listed([f"{name} {part}" for name, part in zip(names, parts, strict=True)])
+    parts = [f"{name} by {gain}" if gain is not None else f"{name} in every head"
+             for name, gain in zip(names, gains, strict=True)]  # fmt: skip
+    verb = "are" if len(names) > 1 or names[0].endswith("s") else "is"
+    first = f"{names[0]} {verb} ahead of {of}{parts[0].removeprefix(names[0])}"
+    if len(names) > 1:
+        first = f"ahead of {of} are {listed(parts)}"
     but, rest = ("", "Else") if deployable else (", but cannot be deployed", "Among the others")
-    return f"Ahead of {of}: {told}{but}. {rest}: {answer[0].lower()}{answer[1:]}"
+    return f"{first[0].upper()}{first[1:]}{but}. {rest}: {answer[0].lower()}{answer[1:]}"
 
 
 def untested(what: str, against: str, changes: Changes) -> str:

@@ -27,6 +27,8 @@ TRIES, AGAIN = 24, 8
 """Of a candidate's first climb, for each task but one; of the others, which also begin where it ended."""
 LEAST = 0.002
 """Of the largest weight: from here a weight of 0 starts."""
+ROOM = 0.03
+"""By which share more than a floor a climb asks: what just keeps one there does not on all rows, nor surely."""
 MOST_ROWS = 12_000
 """Rows of a split that a climb looks at, about: whole units."""
 
@@ -66,15 +68,20 @@ STRICT = 10.0
 
 @dataclass(frozen=True)
 class Goal:
-    """An aim with what it refers to: outcomes (M,) of the base, and of a random order."""
+    """An aim with what it refers to: outcomes (M,) of the base, and of a random order.
+
+    Attributes:
+        room: by which share more than a floor is asked.
+    """
 
     aim: Aim
     base: Floats
     chance: Floats
+    room: float = 0.0
 
     def worth(self, values: Floats) -> Floats:
         """Scores (...) of outcomes (..., M), less for what is below a floor; minus infinity where one is unknown."""
-        floors = self.aim.floors(self.base, self.chance)
+        floors = self.aim.floors(self.base, self.chance) * (1 + self.room)
         short = np.nan_to_num(np.maximum(0.0, floors - values) / np.maximum(floors, 1e-9)).sum(axis=-1)
         known = np.isfinite(values).all(axis=-1)
         return np.where(known, self.utility(np.nan_to_num(values)) - STRICT * short, -np.inf)

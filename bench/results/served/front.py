@@ -49,7 +49,7 @@ def volume_of(
 
 FRONT, OWN = 40, 6
 """The most kept points: of the front, and of each candidate's own front."""
-MOST_OWN = 90
+MOST_OWN = 60
 """Kept points of all candidates' own fronts together, about; at least 2 each."""
 
 

@@ -21,7 +21,7 @@ from bench.predictions import Rows
 from bench.results.effect import Effect
 from bench.results.fusion import KINDS, Fusion
 from bench.results.ledger import ALL, PARTS, VALUE, Ledger, as_cells
-from bench.results.served.climb import Aim, Goal, MeanLog, climbed
+from bench.results.served.climb import ROOM, Aim, Goal, MeanLog, climbed
 from bench.results.served.errors import Points, Seeds, draws_of, seeds_of
 from bench.results.served.front import (
     gains,
@@ -208,7 +208,7 @@ def _climbed(
 ) -> list[list[Fusion]]:
     """By candidate the weights that its climbs end at, for each aim; none of a score that is not fused."""
     now = values[base[0]].mean(axis=0)[sweep.settings.index(base[1])]
-    goals = [Goal(aim, now, chance) for aim in aims]
+    goals = [Goal(aim, now, chance, ROOM) for aim in aims]
     starts = [
         [(sweep.settings[int(np.argmax(goal.worth(each.mean(axis=0))))], goal) for goal in goals if at not in scores]
         for at, each in enumerate(values)
