@@ -310,7 +310,7 @@ class Suite(Config):
     confirm: Confirm = Confirm()
     current: str | None = None
     """The current production point: a TOML file, a package's folder or `models:/NAME/VERSION`; see `seesaw run
-    --current`. None: the best single-task model of each task under equal weights."""
+    --current`. None: models alone are compared, with the best single-task models, each at its best weights."""
     policy: dict[str, Any] = Field(default_factory=dict)
     """As in a policy file: guards and a rule."""
     set: dict[str, Any] = Field(default_factory=dict)

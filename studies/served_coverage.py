@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python studies/served_coverage.py [--runs 200] [--keep DIR] [--write docs/statistics.md]
 
-`--keep` leaves each setup's runs in a folder and goes on from there; `--write` puts the tables of all that is in it, or
+`--keep` leaves each setup's runs in a folder and goes on from there; `--write` puts the table of all that is in it, or
 was run, between the marks in that file. 100 resamples stand for the 200 of a run.
 """
 
@@ -12,19 +12,15 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace as changed
 from pathlib import Path
 
 import numpy as np
-from front_coverage import reliability_table
 from served_worlds import Setup, settings_of, setups
 from speed.table import replace, writer
 
 from bench.results.fusion import Fusion
 from bench.results.ledger import ALL
 from bench.results.pareto import nondominated
-from bench.results.served.distance import distance, rows_of
-from bench.results.served.front import rivals, share_nondominated
 from bench.results.served.measuring import Current
 from bench.results.served.served import Served, served_front
 from bench.rows import CONFIRM, TEST
@@ -36,11 +32,8 @@ class Tally:
     """Of one setup."""
 
     def __init__(self) -> None:
-        self.held: dict[str, list[bool]] = {name: [] for name in (*COLUMNS, "distance")}
+        self.held: dict[str, list[bool]] = {name: [] for name in COLUMNS}
         self.off: dict[str, list[float]] = {split: [] for split in (CONFIRM, TEST)}
-        self.apart: list[float] = []
-        self.said: list[float] = []
-        self.true: list[bool] = []
         self.runs = 0
 
     def share(self, name: str) -> float:
@@ -61,16 +54,13 @@ def tally_of(setup: Setup, runs: int, tally: Tally | None = None, resamples: int
 
 
 def _count(tally: Tally, served: Served, truth: np.ndarray) -> None:
-    table, front = served.table, served.front
+    front = served.front
     true_gain = truth / truth[served.current] - 1
     others = np.arange(len(served)) != served.current
-    oracle = rows_of(served, points=["oracle"])
+    oracle = (served.table["point"] == "oracle").to_numpy()
     own = np.zeros(len(served), dtype=bool)
     own[np.flatnonzero(oracle)[nondominated(served.at(CONFIRM)[oracle], served.measures)]] = True
-    cells = served.cells[TEST, ALL].copy()
-    cells[..., 0] = truth
-    known = changed(served, cells=dict(served.cells) | {(TEST, ALL): cells})
-    for at, name in enumerate(served.names):
+    for at in range(len(served.names)):
         for split in (CONFIRM, TEST):
             value, low, high, _, least, most, _ = served.cells[split, ALL][:, at].T
             held = (low <= truth[:, at]) & (truth[:, at] <= high)
@@ -83,15 +73,6 @@ def _count(tally: Tally, served: Served, truth: np.ndarray) -> None:
         tally.held["oracle"] += held[own].tolist()
         tally.held["gain"] += gained[others].tolist()
         tally.held["gain of the front"] += gained[front & others].tolist()
-        narrow = rows_of(served, points=["narrow"])
-        # chosen on confirmation rows, so that the match is the same with the truth in place of test
-        found, true = (distance(one, oracle, narrow, name) for one in (served, known))
-        if found is not None and true is not None:
-            tally.held["distance"].append(found.low <= true.value <= found.high)
-            tally.apart.append(true.value)
-    tally.said += table["p_nondominated"].tolist()
-    among = rivals(served.draws[CONFIRM], table["point"].tolist())
-    tally.true += (share_nondominated(truth[None], among) > 0).tolist()
 
 
 def coverage_table(tallies: Sequence[tuple[Setup, Tally]]) -> str:
@@ -108,16 +89,8 @@ def coverage_table(tallies: Sequence[tuple[Setup, Tally]]) -> str:
     return "\n".join(lines)
 
 
-def distance_table(tallies: Sequence[tuple[Setup, Tally]]) -> str:
-    """Coverage of the distance to the best front, and its true mean, where runs have one."""
-    lines = ["| distances | runs | covered | true distance |", "|---|---|---|---|"]
-    for setup, tally in (each for each in tallies if each[1].apart):
-        lines.append(f"| {setup.name} | {tally.runs} | {tally.share('distance'):.1%} | {np.mean(tally.apart):+.1%} |")
-    return "\n".join(lines)
-
-
 def main() -> None:
-    """Simulates the runs that are missing, and prints or writes the tables."""
+    """Simulates the runs that are missing, and prints or writes the table."""
     parser = writer(__doc__)
     parser.add_argument("--runs", type=int, default=200, help="of each setup")
     parser.add_argument("--only", type=int, nargs="*", help="numbers of setups")
@@ -139,8 +112,7 @@ def main() -> None:
             print(f"{setup.name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
         if tally.runs:
             tallies.append((setup, tally))
-    rows = [(setup.name, [tally]) for setup, tally in tallies]
-    table = f"{coverage_table(tallies)}\n\n{distance_table(tallies)}\n\n{reliability_table(rows)}"
+    table = coverage_table(tallies)
     print(table)
     replace(options.write, "served", table)
 

@@ -58,7 +58,7 @@ class PolicyAim:
 
 
 def aims_of(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float], named: bool) -> tuple[PolicyAim, ...]:
-    """What weights are chosen for, the policy's own first.
+    """The aims that weights are chosen for, the policy's own first.
 
     With a current point that is U within the policy's limits, and again without any loss: noise may break a limit.
 

@@ -164,8 +164,8 @@ class Segments(Config):
 
 
 class Guard(Config):
-    """The `[guard]` table of a policy. Metrics are named without split. "Current" is the point in production, or the
-    single-task models where none was given."""
+    """The `[guard]` table of a policy. Metrics are named without split. "Current" is the point in production.
+    Where none was given, a served front has no such limits; heads are compared with the single-task models."""
 
     max_loss_vs_current: Loss | None = None
     """What may be lost, as a fraction of current's value: one number for all objectives that are no costs, or a table
@@ -175,8 +175,9 @@ class Guard(Config):
     """The same for metrics of heads that `max_loss_vs_current` does not name, where there is no served front: in
     standard errors of the paired difference from current. `inf` allows anything."""
     confidence: float = Field(0.75, ge=0.5, lt=1)
-    """With which `max_loss_vs_current`, and bounds such as "98% of current", must be kept: in that share of posterior
-    draws. At 0.5 little more than the mean must keep them. Metrics without draws are compared by their means."""
+    """With which `max_loss_vs_current`, and bounds such as "98% of current", must be kept: all together in that share
+    of posterior draws. At 0.5 little more than the mean must keep them. Metrics without draws are compared by their
+    means."""
     at_most: Bounds = Field(default_factory=dict)
     """Bounds from above, as in {"cost/parameters" = 2e6, "cost/latency_ms" = "110% of current"}."""
     at_least: Bounds = Field(default_factory=dict)
@@ -184,7 +185,7 @@ class Guard(Config):
     within: Annotated[dict[str, tuple[Bound, Bound]], BeforeValidator(flat)] = Field(default_factory=dict)
     """Bands, as in {"click.pcoc" = [0.9, 1.1]}."""
     p_nondominated: float | None = Field(None, ge=0, le=1)
-    """Least P(non-dominated)."""
+    """Least P(non-dominated), of the front of heads: served points have none."""
     segments: Segments | None = None
 
     @property

@@ -183,8 +183,8 @@ def verdict(
     found = _today(contest, row, against, unlimited) if served.today else _models(own, aims, row)
     told = list(found.told)
     of = row if found.row is None else found.row
-    if not (found.keep and of == served.current):
-        found, told = _with_rivals(contest, judge, found, told, of, heads)
+    kept = served.current if found.keep else of
+    found, told = _with_rivals(contest, judge, found, told, kept, heads if kept == row else ())
     if found.both is not None and of != served.current:
         slices = slice_changes(served, of)
         found = replace(found, slices=slices)
@@ -287,7 +287,7 @@ def _with_rivals(
             every = [*some] == [_name_of(served, TREES)] and all(
                 contest.moves(contest.best[TREES], at).utility.gained for at in networks if TREES in contest.best
             )
-            of = "every network" if every else "the pick"
+            of = "every network" if every else "what you keep" if found.keep else "the pick"
             told[0] = words.ahead([*some], [*some.values()], of, deployable, told[0])
     return replace(found, ahead=tuple(gains)), told
 

@@ -9,8 +9,8 @@
     weights = { click = 0.8, like = 0.2 }
 
 or `column = "todays_score"`, a column of the log that the card keeps under `logged`. A model is trained again on the
-seeds and data of every point. Without a file the best single-task model of each task, under equal weights, stands for
-it.
+seeds and data of every point. Without a file nobody knows what is served: the best single-task model of each task, at
+their best weights, is the reference then.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 from bench.frontier.policy import PICK_RULES, Floats, PickRule, Terms
 
 CASES = 40
-TABLES = ("", "weights", "epsilon")
+TABLES = ("", "weights", "epsilon", "values")
 
 
 def tried(cases: int = CASES) -> Iterator[tuple[Floats, Terms]]:

@@ -32,8 +32,8 @@ def made(
     """By point (`7`, `7@1000`, `7 b` for another row of trial 7, `current`, or a baseline's name) its outcomes.
 
     Args:
-        noise: relative standard deviation of each value over draws, independent except for rows of one point; 0 makes
-            no draws.
+        noise: relative standard deviation of each value over draws, of the truth and of retrainings alike, independent
+            except for rows of one point; 0 makes no draws.
         slices: by slice of confirmation rows its cells.
         columns: further columns, such as `size` or `cost/parameters`.
     """
@@ -56,11 +56,13 @@ def made(
     alike = {point: np.random.default_rng([seed, at]).standard_normal((draws, len(outcomes)))
              for at, point in enumerate(dict.fromkeys(points))}  # fmt: skip
     moved = np.stack([alike[point] for point in points], axis=1)
+    drawn = values * (1 + noise * moved) if noise else np.zeros((0, *values.shape))
     found = Choices(
         table=table,
         objectives=tuple(outcomes),
-        draws=values * (1 + noise * moved) if noise else np.zeros((0, *values.shape)),
+        draws=drawn,
         current=None if current is None else points.index(current),
+        retrained=drawn,
     )
     return found if slices is None else replace(found, ledger=served_of(found, slices).without(TEST))
 

@@ -13,7 +13,7 @@ from bench.results.effect import Effect
 from bench.results.ledger import ALL, PARTS, as_cells
 from bench.results.served.front import gains
 from bench.results.served.served import Served
-from bench.rows import CONFIRM, TEST
+from bench.rows import TEST
 
 GAINS = [PARTS.index(part) for part in ("gain", "gain_low", "gain_high")]
 

@@ -1,5 +1,7 @@
 """What the guard excludes, what it says, and how often noise alone excludes a choice."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from choice_toys import CLICK, LIKE, made
@@ -82,6 +84,22 @@ def test_confidence_asks_for_more_than_the_mean():
     assert judged(made(ROWS), guard=bound)[1] == ["current", "9"]  # no draws: by its mean
     with pytest.raises(UserError, match=r"guard.confidence: expected posterior draws of 'click"):
         judged(made(ROWS), guard={**bound, "confidence": 0.9})
+
+
+def test_the_confidence_is_one_of_all_limits_together():
+    """Trial 7 keeps each outcome in 80% of draws and both in 60%; 8 loses one by its mean; 9 keeps both in 80%."""
+    choices = made({"current": (0.1, 0.5), "7": (0.1, 0.55), "8": (0.09, 0.6), "9": (0.1, 0.5)})
+    draws = np.repeat(choices.values(choices.objectives)[None], 100, axis=0)
+    draws[:20, 1, 0] = draws[20:40, 1, 1] = draws[:20, 3, 0] = draws[:20, 3, 1] = 0.01
+    choices = replace(choices, draws=draws, retrained=draws)
+    judge, passing = judged(choices)
+    assert all(limit.passing[1] for limit in judge.limits)
+    assert passing == ["current", "9"]
+    assert judge.sure.tolist() == [1.0, 0.6, 0.0, 0.8]
+    assert np.flatnonzero(judge.noise).tolist() == [1]
+    (breach,) = judge.broken(1)
+    assert str(breach) == "it keeps all shares of current's values with 60% confidence, where 75% is asked"
+    assert Judge(changed(Policy(), [breach.remedy]), choices).passing[1]
 
 
 def test_where_nothing_is_sure_means_decide_unless_the_policy_asks_for_confidence():

@@ -12,8 +12,9 @@ from ledger_toys import noisy
 
 from bench.errors import UserError
 from bench.frontier.choices import head_choices, served_choices
+from bench.frontier.options import read_bound, read_value
 from bench.frontier.pick import NothingPasses, pick
-from bench.frontier.policy import Guard, Policy, read_bound, read_policy
+from bench.frontier.policy import Guard, Policy, read_policy
 from bench.frontier.stability import ENOUGH
 from bench.objectives import Objective
 from bench.plain import parse_toml
@@ -44,7 +45,7 @@ def choose(choices, **policy):
 
 
 def asked(maximize, at_least=None, at_most=None):
-    return Policy().asked(maximize, at_least or {}, at_most or {})
+    return Policy().asked(maximize, at_least or {}, at_most or {}, {})
 
 
 RULES = (
@@ -98,7 +99,7 @@ def test_where_nothing_gains_you_keep_what_you_have():
 
 def test_a_gain_over_nothing_is_no_per_cent():
     found = choose(made({"current": (0.1, 0.0), "7": (0.12, 0.02)}, noise=0.01))
-    assert f"{LIKE} 0.02 (current: 0)" in found.short
+    assert f"{LIKE} 0.02 (there: 0)" in found.short
     assert "it holds in 100% of retrainings" in found.short
 
 
@@ -380,10 +381,22 @@ def test_options_replace_the_rule_and_keep_the_guard():
     given = Policy.model_validate(
         {"rule": "weights", "weights": {CLICK: 1}, "guard": {"at_most": {"cost/parameters": 5}}}
     )
-    found = given.asked(LIKE, {CLICK: "98% of current"}, {"cost/latency_ms": 3.0})
+    found = given.asked(LIKE, {CLICK: "98% of current"}, {"cost/latency_ms": 3.0}, {})
     assert (found.rule, found.epsilon.best, found.weights) == ("epsilon", LIKE, {})
     assert found.guard.at_most == {"cost/parameters": 5.0, "cost/latency_ms": 3.0}
     assert found.guard.at_least == {CLICK: "98% of current"}
+    worth = given.asked(None, {}, {}, {"click": 1.0, "like": 40.0})
+    assert (worth.rule, worth.values, worth.weights) == ("value", {"click": 1.0, "like": 40.0}, {})
+    assert worth.guard == given.guard
+    with pytest.raises(UserError, match=r"values: unknown task 'buy'"):
+        given.asked(None, {}, {}, {"buy": 40.0}).check((Task("click"), Task("like")))
+
+
+@pytest.mark.parametrize("text", ["", "buy", "buy=", "=40", "buy=-1", "buy=0", "buy=inf", "buy=nan", "buy=4O"])
+def test_what_is_no_value_is_one_sentence(text):
+    assert read_value(" buy = 40 ") == ("buy", 40.0)
+    with pytest.raises(UserError, match=r"^--value: expected TASK=NUMBER above 0, as in buy=40, found '"):
+        read_value(text)
 
 
 def test_names_are_checked_before_a_search():
@@ -411,7 +424,7 @@ def test_names_are_checked_before_a_search():
 )
 def test_a_metric_that_is_not_known_is_said_with_the_option_that_named_it(asked, says):
     choices = made({"7": (0.1, 0.5), "current": (0.1, 0.4)}, **{"click.pcoc": [1.0, 1.0]})
-    policy = Policy().asked(*asked)
+    policy = Policy().asked(*asked, {})
     with pytest.raises(UserError) as error:  # noqa: PT012
         policy.check((Task("click"), Task("like")))
         pick(choices, [], policy)

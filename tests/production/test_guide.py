@@ -39,6 +39,11 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.M | re.S)
 
 
+def files() -> dict[str, str]:
+    """The files that the guide shows, by name."""
+    return dict(re.findall(r"^```toml (\S+)\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.M | re.S))
+
+
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     def run(command: str) -> str:
@@ -58,8 +63,9 @@ def test_every_command_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEESAW_HOME", raising=False)
     write_log(tmp_path / "log.csv")
-    (policy,), (request,) = blocks("toml"), blocks("json")
-    (tmp_path / "policy.toml").write_text(policy)
+    (request,) = blocks("json")
+    for name, content in files().items():
+        (tmp_path / name).write_text(content)
     commands = [line[2:] for block in blocks("console") for line in block.splitlines()]
     answers: dict[str, tuple[int, Any]] = {}
     serving = next(command for command in commands if command.startswith("mlflow "))

@@ -18,5 +18,4 @@ def test_nominal_intervals_cover(at: int) -> None:
         assert 0.78 <= tally.share(name) <= 0.99, name  # 25 runs, whose points err together
     for off in tally.off.values():
         assert abs(np.mean(off)) < 0.05
-    assert np.mean(tally.apart) > 0  # nobody is beyond the best front
     assert setup.name in coverage_table([(setup, tally)])

@@ -105,7 +105,7 @@ def undecided(what: str, mean: Effect, least: float | None) -> str:
 
 
 def start(weights: Mapping[str, float]) -> str:
-    """What the weights are where nobody said what is served."""
+    """The weights as a start, where nobody said what is served."""
     return (
         "Nobody said what is served today (--current), so this compares models alone, each at its best weights. "
         f"The weights, {in_words(weights)}, are a start: 1% of each outcome counts alike."

@@ -43,7 +43,6 @@ def p_value(value: float, error: float, freedom: float) -> float:
 
 POWER = 0.8
 MOST_REPLICATES = 1000
-MOST_TIMES = 100
 
 
 def replicates_needed(value: float, seed: float, data: float, freedom: float, now: int, tests: int) -> int | None:
@@ -62,11 +61,6 @@ def replicates_needed(value: float, seed: float, data: float, freedom: float, no
     return smallest(
         lambda n: _power(value, seed * now / n + data, freedom * (n - 1) / (now - 1), tests) >= POWER, MOST_REPLICATES
     )
-
-
-def rows_needed(value: float, seed: float, data: float, freedom: float, tests: int) -> int | None:
-    """How many times as many rows would show that difference with chance `POWER`, by the same replicates; as above."""
-    return smallest(lambda times: _power(value, seed + data / times, freedom, tests) >= POWER, MOST_TIMES)
 
 
 def _power(value: float, variance: float, freedom: float, tests: int) -> float:

@@ -23,8 +23,9 @@ Floats = NDArray[np.float64]
 
 FACTORS = (2.5, 1.6, 1.25, 1.1)
 """By which a weight is made larger or smaller."""
-TRIES, AGAIN = 24, 8
-"""Of a candidate's first climb, for each task but one; of the others, which also begin where it ended."""
+TRIES, AGAIN = 12, 8
+"""Of a candidate's first climbs, from each of its starts, for each task but one; of those for another goal, which also
+begin where the best of these ended."""
 LEAST = 0.002
 """Of the largest weight: from here a weight of 0 starts."""
 ROOM = 0.03
@@ -34,7 +35,7 @@ MOST_ROWS = 12_000
 
 
 class Aim(Protocol):
-    """What weights are chosen for."""
+    """An aim that weights are chosen for."""
 
     @property
     def name(self) -> str:
@@ -95,13 +96,13 @@ def climbed(
     candidates: Sequence[Candidate],
     rows: Mapping[str, Rows],
     outcomes: Sequence[str],
-    starts: Sequence[Sequence[tuple[Fusion, Goal]]],
+    starts: Sequence[Sequence[tuple[Sequence[Fusion], Goal]]],
 ) -> list[list[Fusion]]:
     """By candidate where its climbs end.
 
     Args:
         rows: by split, all that may choose.
-        starts: by candidate its starts, each with its goal.
+        starts: by candidate and goal where it starts: the best of each kind.
     """
     meters = []
     for split, own in rows.items():
@@ -117,8 +118,12 @@ def climbed(
             return np.asarray(np.mean([meter.outcomes(fusion, own) for meter, own in kept], axis=0))
 
         ends: list[Fusion] = []
-        for start, goal in starts[at]:
-            ends.append(_climb(measure, [start, *ends[:1]], goal, AGAIN if ends else TRIES))
+        for settings, goal in starts[at]:
+            if ends:
+                ends.append(_climb(measure, [*settings, ends[0]], goal, AGAIN)[1])
+            else:
+                tried = [_climb(measure, [start], goal, TRIES) for start in settings]
+                ends.append(max(tried, key=lambda each: each[0])[1])
         return ends
 
     with ThreadPoolExecutor(THREADS) as pool:
@@ -138,7 +143,11 @@ def _few(rows: Rows, split: str) -> tuple[Rows, NDArray[np.bool_]]:
     return few, kept
 
 
-def _climb(measure: Callable[[Fusion], Floats], starts: Sequence[Fusion], goal: Goal, tries: int) -> Fusion:
+def _climb(
+    measure: Callable[[Fusion], Floats], starts: Sequence[Fusion], goal: Goal, tries: int
+) -> tuple[float, Fusion]:
+    """The score and the setting where a climb from the best of its starts ends."""
+
     def tried(fusion: Fusion) -> float:
         return float(goal.worth(measure(fusion)))
 
@@ -158,4 +167,4 @@ def _climb(measure: Callable[[Fusion], Floats], starts: Sequence[Fusion], goal: 
                     if score > best + 1e-9:
                         best, found, weights, moved = score, fusion, more, True
                         break
-    return found
+    return best, found

@@ -53,7 +53,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Current:
-    """What all are compared with.
+    """The point that all are compared with.
 
     Attributes:
         id: of a candidate.

@@ -183,7 +183,8 @@ def _defined(measure: Measure, names: Sequence[str], split: str) -> None:
 def _swept(meter: Meter, rows: Rows, outcomes: Sequence[Objective], fusion: Fusion) -> tuple[Sweep, list[Floats]]:
     """All settings, that of the current point first, and by candidate the outcomes (n, K, M) of its replicates."""
     kinds = KINDS if all(rate > 0 for rate in rows.rates) else KINDS[:1]  # a sum divides by the rates
-    sweep = Sweep(len(rows.tasks), kinds, [fusion])
+    equal = [Fusion.of(kind, [1.0] * len(rows.tasks)) for kind in kinds]  # no coarse lattice has them
+    sweep = Sweep(len(rows.tasks), kinds, [fusion, *equal])
     values = meter.sweep(sweep.settings)
     for _ in range(ROUNDS):
         means = np.array([each.mean(axis=0) for each in values])
@@ -209,9 +210,14 @@ def _climbed(
     """By candidate the weights that its climbs end at, for each aim; none of a score that is not fused."""
     now = values[base[0]].mean(axis=0)[sweep.settings.index(base[1])]
     goals = [Goal(aim, now, chance, ROOM) for aim in aims]
+    of_kind = [[k for k, setting in enumerate(sweep.settings) if setting.kind == kind] for kind in KINDS]
+
+    def first(means: Floats, goal: Goal) -> list[Fusion]:
+        scores = goal.worth(means)
+        return [sweep.settings[own[int(scores[own].argmax())]] for own in of_kind if own]
+
     starts = [
-        [(sweep.settings[int(np.argmax(goal.worth(each.mean(axis=0))))], goal) for goal in goals if at not in scores]
-        for at, each in enumerate(values)
+        [(first(each.mean(axis=0), goal), goal) for goal in goals if at not in scores] for at, each in enumerate(values)
     ]
     chosen = {split: own for split, own in rows.items() if split != TEST}
     return climbed(candidates, chosen, outcomes, starts)

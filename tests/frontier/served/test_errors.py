@@ -5,7 +5,6 @@ import pytest
 from scipy import stats
 
 from bench.results.served.errors import Points, draws_of, seeds_of
-from bench.results.served.front import reach, rivals, share_nondominated
 
 
 def points_of(values, at, moved=None):
@@ -75,25 +74,6 @@ def test_draws_never_leave_the_range_of_a_share(rng):
     drawn = draws_of(points_of(values, [0]), seeds_of(values, [(1, 2, 3)]), 0, 4000)
     assert (drawn > 0).all()
     assert (drawn <= 1).all()
-
-
-def test_a_neighbour_of_the_same_candidate_is_no_rival_unless_it_is_clearly_better(rng):
-    close = 0.5 + 0.01 * rng.normal(size=(400, 2, 2))
-    better = close[:, :1] + 0.2
-    draws = np.concatenate([close, better], axis=1)
-    among = rivals(draws, ["a", "a", "a"])
-    assert not among[:2, :2].any()
-    assert among[2, :2].all()
-    np.testing.assert_array_equal(share_nondominated(draws, among), [0, 0, 1])
-    both = share_nondominated(close, rivals(close, ["a", "b"]))
-    assert both == pytest.approx([0.75, 0.75], abs=0.1)  # each dominates the other in a quarter of draws
-
-
-@pytest.mark.parametrize("current", [0, 2])
-def test_intervals_of_the_pick_have_a_width_where_seeds_have_no_part(rng, current):
-    rows = 0.5 + 0.01 * rng.normal(size=(4000, 3, 2))
-    rows[:, 1 if current else 2] = rows[:, current]  # an equal of the current point, as a trial that is the baseline
-    assert reach(rows, rows, current) == pytest.approx(stats.norm.isf(0.05 / 2), abs=0.1)  # of two outcomes
 
 
 @pytest.fixture

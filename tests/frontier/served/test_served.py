@@ -7,16 +7,20 @@ import pytest
 
 from bench.errors import UserError
 from bench.frontier.questions import QUESTIONS, readings
-from bench.frontier.verdict import verdict
 from bench.results.effect import Effect
 from bench.results.fusion import Fusion
-from bench.results.served.distance import ahead, distance, exchange, gain_of_all, rows_of
+from bench.results.served.exchange import exchange
+from bench.results.served.joint import moves, posterior
 from bench.results.served.measuring import Current
 from bench.results.served.served import served_front
 from bench.results.served.slices import SLICES
 from bench.results.served.store import digest_of, load, save, to_json
 
 EQUAL = Fusion.of("power", (1, 1))
+
+
+def of_logs(values):
+    return np.log(np.maximum(values, 1e-9)).mean(axis=-1)
 
 
 def front_of(world, candidates, outcomes, current=None, setting=EQUAL):
@@ -53,17 +57,11 @@ def test_gains_are_fractions_of_the_current_point(two):
         assert all(each == Effect(0, 0, 0) for each in served.gains(current, split).values())
 
 
-def test_a_dominated_candidate_is_not_on_the_front_and_is_behind(two, outcomes):
-    served = two[2]
-    good, trees = rows_of(served, points=["good"]), rows_of(served, roles=["baseline"])
-    assert served.table.loc[trees, "p_nondominated"].mean() < 0.05
-    assert served.table.loc[good, "p_nondominated"].mean() > 0.3
-    for each in outcomes:
-        found = distance(served, good, trees, each.name)
-        assert found.gained
-        assert found.low < found.value < found.high
-    assert not any(each.gained for each in ahead(served, trees, good).values())
-    assert all(each.high < 0 for each in ahead(served, trees, good).values())
+def test_a_dominated_candidate_is_not_on_the_front(two):
+    table = two[2].table
+    assert (table["point"][table["on_front"]] == "good").all()
+    assert set(table["point"]) == {"good", "trees"}, "it is compared all the same"
+    assert table["p_nondominated"].isna().all(), "of served points nobody can tell"
 
 
 def test_two_identical_candidates_have_no_difference(world, outcomes):
@@ -80,9 +78,6 @@ def test_two_identical_candidates_have_no_difference(world, outcomes):
     for a, b in pairs:
         for draws in served.draws.values():
             np.testing.assert_array_equal(draws[:, a], draws[:, b])
-        assert table["p_nondominated"][a] == pytest.approx(
-            table["p_nondominated"][b], abs=0.1
-        )  # rivals differ a little
 
 
 def test_one_costs_the_other_along_the_front(two, outcomes):
@@ -90,32 +85,30 @@ def test_one_costs_the_other_along_the_front(two, outcomes):
     found = exchange(two[2], two[2].current, click, like)
     assert found.value > 0
     assert found.low < found.value < found.high
-    own = np.arange(len(two[2].table)) == two[2].current
-    assert gain_of_all(two[2], own, two[2].current)[0].value == 0
+    assert readings(two[2], two[2].current) == [f"At the pick, giving up 1% of {click} buys {found} of {like}."]
 
 
 def test_one_replicate_everywhere_has_values_without_intervals(world, outcomes):
     made = world(600)
     served = front_of(made, [made.candidate(name, seeds=(1,)) for name in "ab"], outcomes)
     assert not served.known
-    assert served.table["p_nondominated"].isna().all()
     assert np.isnan(served.at("test", "low")).all()
     assert np.isfinite(served.at("test")).all()
     assert np.isnan(served.hypervolume.low)
     assert served.hypervolume.value > 0
-    everything = rows_of(served)
-    assert np.isnan(distance(served, everything, everything, outcomes[0].name).low)
+    assert np.isnan(exchange(served, served.current, *served.names).low)
 
 
-def test_two_candidates_of_two_seeds_have_verdicts_that_lose_no_more_than_all(world, outcomes):
+def test_two_candidates_of_two_seeds_lose_no_more_than_all(world, outcomes):
     """Errors of one degree of freedom have the tails of a Cauchy distribution."""
     made = world(200, seed=6)
     served = front_of(made, [made.candidate(name, seeds=(1, 2), noise=1.5) for name in "ab"], outcomes)
-    told = [verdict(served, row, "the current model") for row in range(len(served.table))]
-    assert any(each.kind == "unknown" for each in told)
-    assert min(change.low for each in told for change in each.changes.values()) >= -1
+    every, of = [*range(len(served.table))], served.at("test")
+    draws = posterior(of, served.draws["test"].astype(float), every, served.current, of_logs, 0)
+    told = [moves(of, draws, row, served.current, of_logs, served.names) for row in every]
+    assert min(change.low for each in told for change in each.outcomes.values()) >= -1
     lowest = served.draws["test"].min(axis=0)[served.current].min()
-    assert lowest > 0.02 * served.at("test")[served.current].min()
+    assert lowest > 0.02 * of[served.current].min()
 
 
 def test_a_constant_head_counts_once(world, outcomes):

@@ -1,0 +1,94 @@
+"""Weights that are climbed to, against a slow climber of another kind, and against what theory says is best."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from bench.frontier.aims import aims_of
+from bench.frontier.policy import Policy
+from bench.objectives import Objective
+from bench.predictions import Rows
+from bench.results.served.climb import MeanLog
+from bench.results.served.measuring import Candidate, Current
+from bench.results.served.served import served_front
+
+
+def world(tasks, n, noise, seed=0):
+    """Rows of tasks that conflict, probabilities (n, T), and one candidate that is off by `noise`."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, tasks))
+    p = expit(np.linspace(-1.5, -3, tasks) + x - 0.4 * np.roll(x, 1, axis=1))
+    names, units = tuple("abcdefgh"[:tasks]), np.arange(n, dtype=np.uint64)
+    rows = Rows(
+        (rng.random(p.shape) < p).astype(np.float32), np.full(n, -1, np.int32), tasks=names, kinds=("binary",) * tasks,
+        rates=tuple(p.mean(axis=0).tolist()), units=units, segments={}, codes=np.empty((n, 0), np.int16), logged={},
+        of=n,
+    )  # fmt: skip
+    seen = expit(np.log(p / (1 - p)) + noise * rng.normal(size=p.shape)).astype(np.float32)
+    return rows, p, Candidate("7", "trial 7", "mmoe", "trial", (1,), lambda split, at: seen)
+
+
+def recalls(labels, score):
+    """Recall of each task in the first tenth: (T,)."""
+    first = np.argpartition(-score, len(score) // 10)[: len(score) // 10]
+    return labels[first].sum(axis=0) / labels.sum(axis=0)
+
+
+def slowly(worth, tasks, rng, restarts):
+    """The most that steps in random directions find, from many starts, of a sum or a power, and where."""
+    best = -np.inf, "", np.zeros(tasks)
+    for restart in range(restarts):
+        kind, at, size = ("power", "sum")[restart % 2], rng.normal(size=tasks), 1.0
+        now = worth(kind, np.exp(at))
+        while size > 0.05:
+            to = at + size * rng.normal(size=tasks)
+            then = worth(kind, np.exp(to))
+            at, now, size = (to, then, size) if then > now else (at, now, 0.85 * size)
+        best = max(best, (now, kind, np.exp(at)), key=lambda each: each[0])
+    return best
+
+
+def climbed_to(rows, candidate, aim):
+    """The weights that the served front has for a candidate alone."""
+    outcomes = [Objective(f"{each}.recall@10%", "maximize") for each in rows.tasks]
+    splits = dict.fromkeys(("confirm", "test"), rows)
+    served = served_front([candidate], splits, outcomes, Current("7", served=False), 0, 2, 2, [aim])
+    of = served.table.iloc[served.current]
+    return of["kind"], np.array([*of["weights"].values()])
+
+
+@pytest.mark.parametrize(
+    ("tasks", "seed"), [(2, 0), (3, 1), *(pytest.param(5, seed, marks=pytest.mark.slow) for seed in (1, 3))]
+)
+def test_weights_are_as_good_as_a_slow_climbers_best_of_many_restarts(tasks, seed):
+    """By the mean logarithm, where no outcome is below a random order; by labels, and by what they are drawn from."""
+    rows, p, candidate = world(tasks, 12_000, 0.7, seed)
+    seen = candidate.predictions("confirm", 0).astype(float)
+
+    def worth(kind, weights, truth=rows.labels):
+        found = recalls(truth, np.log(seen) @ weights if kind == "power" else seen / rows.rates @ weights)
+        return np.log(found).mean() - 10 * np.maximum(0, 1 - found / 0.1).sum()
+
+    best, *at = slowly(worth, tasks, np.random.default_rng(1), 10 * tasks)
+    mine = climbed_to(rows, candidate, MeanLog())
+    assert worth(*mine) > best - 0.03
+    assert worth(*mine, p) > worth(*at, p) - 0.01
+
+
+@pytest.mark.parametrize("tasks", [2, 3, 5])
+def test_of_true_probabilities_what_each_event_is_worth_is_its_best_weight(tasks):
+    """All that is earned in the first tenth is most where rows are ranked by what they are expected to earn."""
+    rows, p, candidate = world(tasks, 12_000, 0.0)
+    value = np.arange(1, tasks + 1.0)
+    policy = Policy(rule="value", values=dict(zip(rows.tasks, value.tolist(), strict=True)))
+    names = [f"{each}.recall@10%" for each in rows.tasks]
+    (aim,) = aims_of(policy, names, dict(zip(rows.tasks, rows.rates, strict=True)), False)
+
+    def earned(kind, weights):
+        score = np.log(p) @ weights if kind == "power" else p / rows.rates @ weights
+        return float(recalls(p, score) @ (p.sum(axis=0) * value))
+
+    best = earned("sum", value * rows.rates)
+    assert 0.985 < earned(*climbed_to(rows, candidate, aim)) / best <= 1 + 1e-9

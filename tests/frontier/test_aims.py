@@ -1,0 +1,80 @@
+"""What weights are chosen for: the policy's own U, its anchors where nobody said what is served, and its floors."""
+
+import numpy as np
+import pytest
+
+from bench.errors import UserError
+from bench.frontier.aims import aims_of
+from bench.frontier.policy import Policy
+
+CLICK, LIKE = NAMES = ("click.recall@10%", "like.recall@10%")
+RATES = {"click": 0.1, "like": 0.02}
+BASE, CHANCE = np.array([0.4, 0.2]), np.array([0.1, 0.1])
+
+
+def aims(policy=None, named=True, names=NAMES):
+    return aims_of(Policy.model_validate(policy or {}), names, RATES, named)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ({}, np.log([1.1, 0.9]).mean()),
+        ({"rule": "weights", "weights": {CLICK: 3, LIKE: 1}}, (3 * 0.1 - 0.1) / 4),
+        ({"rule": "epsilon", "epsilon": {"best": LIKE}}, -0.1),
+        (
+            {"rule": "value", "values": {"click": 1, "like": 40}},
+            (0.1 * 0.44 + 0.8 * 0.18) / (0.1 * 0.4 + 0.8 * 0.2) - 1,
+        ),
+        ({"rule": "weights", "weights": {"cost/parameters": 1}}, 0.0),  # reads no outcome: all weigh the same
+    ],
+)
+def test_u_is_what_the_policy_maximises(policy, expected):
+    for aim in aims(policy):
+        assert aim.score(BASE * [1.1, 0.9], BASE) == pytest.approx(expected)
+        np.testing.assert_allclose(aim.score(np.stack([BASE, BASE]), BASE), 0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "least"),
+    [
+        ({}, [0.38, 0.19]),
+        ({"guard": {"max_loss_vs_current": 0.01}}, [0.396, 0.198]),
+        ({"guard": {"max_loss_vs_current": {CLICK: 0.5}}}, [0.2, 0.19]),
+        ({"guard": {"at_least": {CLICK: "98% of current"}}}, [0.392, 0.19]),
+        ({"guard": {"at_least": {CLICK: 0.3}, "max_loss_vs_current": float("inf")}}, [0.3, 0.0]),
+        ({"rule": "epsilon", "epsilon": {"best": LIKE, "subject_to": {CLICK: "98% of current"}}}, [0.392, 0.0]),
+        ({"guard": {"at_most": {"cost/parameters": 5}}}, [0.38, 0.19]),
+    ],
+)
+def test_with_a_current_point_floors_are_the_policys_limits_and_once_more_without_any_loss(policy, least):
+    limits, *lossless = aims(policy)
+    np.testing.assert_allclose(limits.floors(BASE, CHANCE), least)
+    for aim in lossless:
+        expected = np.where(np.array(limits.shares) > 0, np.maximum(limits.floors(BASE, CHANCE), BASE), least)
+        np.testing.assert_allclose(aim.floors(BASE, CHANCE), expected)
+    assert len({aim.name for aim in (limits, *lossless)}) == 1 + len(lossless)
+
+
+def test_without_one_models_are_compared_at_anchors_and_no_outcome_may_be_below_a_random_order():
+    found = aims({"guard": {"at_least": {LIKE: 0.15}}}, named=False)
+    assert [aim.title for aim in found] == ["equal importance", f"3 times {CLICK}", f"3 times {LIKE}"]
+    np.testing.assert_allclose([aim.weights for aim in found], [[0.5, 0.5], [0.75, 0.25], [0.25, 0.75]])
+    assert [aim.floors(BASE, CHANCE).tolist() for aim in found] == [[0.1, 0.15]] * 3
+    (of_values,) = aims({"rule": "value", "values": {"like": 2}}, named=False)
+    assert of_values.title == "the policy"
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "says"),
+    [
+        ({"buy": 1}, NAMES, "values: expected a task whose outcome is served, found 'buy'"),
+        ({"click": 1}, ("click.ndcg@5", LIKE), "expected outcomes that add up, such as click.recall@10%, found"),
+        ({"click": 1}, ("click.recall@5", LIKE), "expected outcomes that add up, such as click.recall@10%, found"),
+    ],
+)
+def test_values_need_outcomes_that_add_up(values, names, says):
+    with pytest.raises(UserError, match=says):
+        aims({"rule": "value", "values": values}, names=names)
+    with pytest.raises(UserError, match="expected a task that happens and has a value above 0"):
+        aims_of(Policy(rule="value", values={"click": 1.0}), NAMES, {"click": 0.0}, True)
