@@ -46,6 +46,7 @@ def section_data(view: View) -> dict[str, Any]:
         # in whole per cent as the verdict has it: Python and JavaScript round halves differently
         "holds": None if holds is None else round(100 * holds) / 100,
         "picked": view.pick.point if view.pick else None,
+        "advised": None if view.pick and view.verdict.row == view.pick.row else view.verdict.row,
         "looks": {kind: [look.role, SYMBOLS[look.symbol]] for kind, look in looks.items()},
         "splits": SHORT | {each: each for plane in planes.values() for each in plane["fronts"]},
         "planes": planes,

@@ -244,6 +244,18 @@ def test_where_nobody_said_what_is_served_nothing_is_current(browser: Any, pages
     assert opened.errors == []
 
 
+def test_what_the_verdict_advises_is_on_the_shortlist(browser: Any, pages: Any, tmp_path: Path) -> None:
+    """Where that is not the pick, as with other weights of today's model."""
+    view, _ = pages["2"]
+    found = {}
+    for row in (view.pick.row, 7):
+        path = write_page([replace(view, verdict=replace(view.verdict, row=row))], tmp_path / "page.html", "quick-7")
+        opened = Opened(browser, path, viewport={"width": 1280, "height": 800})
+        found[row] = opened.page.locator(".shortlist .tag.advised").count()
+        assert opened.errors == []
+    assert found == {view.pick.row: 0, 7: 1}
+
+
 def test_the_command_decides_for_what_is_shown(browser: Any, pages: Any, tmp_path: Path) -> None:
     view, _ = pages["2"]
     for asked, more in ((False, ""), (True, " --policy policy.toml")):

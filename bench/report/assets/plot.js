@@ -24,7 +24,8 @@ const bestRows = (section, plane) => {
 /* What differences are from: what is served today, or what stands for it. */
 const base = ({ plane }) => (plane.against === "current" ? "current" : "reference");
 
-/* Rows that stand out, in places of the plane: current, pick, runners-up, baselines, selected; once each, in this order.
+/* Rows that stand out, in places of the plane: current, pick, what the verdict advises where that is another, runners-up,
+   baselines, selected; once each, in this order.
    `tag` is their name in the plot and in the shortlist: a word, or a number. */
 const notable = (section) => section.once("notable", () => {
   const { decision, plane } = section;
@@ -44,6 +45,7 @@ const notable = (section) => section.once("notable", () => {
     if (plane.current === null) add(placed(decision.current), "current");
     const { pick, after } = section.found;
     if (pick !== null) add(placed(pick), "pick");
+    if (own && section.data.advised !== null) add(section.data.advised, "advised");
     const others = new Set([decision.rows[decision.current].point, pick === null ? "" : decision.rows[pick].point]);
     for (const r of after) {
       const { point, role } = decision.rows[r];
@@ -123,7 +125,7 @@ const placeLabels = (labels, marks, boxes, [left, top, right, bottom]) => {
   }).join("");
 };
 
-const ROLE = { pick: "pick", "runner-up": "runner-up", baseline: "", selected: "", front: "" };
+const ROLE = { pick: "pick", advised: "advised", "runner-up": "runner-up", baseline: "", selected: "", front: "" };
 const labelOf = (section, { roles, name, role }) => {
   const first = roles.map((each) => (each === "pick" && section.decision && touched(section) ? "your pick" : each === "current" ? base(section) : ROLE[each])).filter(Boolean);
   if (roles.includes("current") && !roles.includes("pick")) return base(section);
