@@ -150,7 +150,9 @@ def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows
             claims.append(Claim("U", told.both.utility, (both,), told.kind in of))
             claims += [Claim(at, each, (both,), True) for at, each in enumerate(told.both.outcomes.values())]
         parts = {"weights": told.weights, "model": told.model}
-        claims += [Claim(f"U, {part}", each.utility, of[part], told.kind == part) for part, each in parts.items() if each]
+        claims += [
+            Claim(f"U, {part}", each.utility, of[part], told.kind == part) for part, each in parts.items() if each
+        ]
     elif told.both:
         point = chosen.point
         parts = tuple((serve(each.best[point]), serve(each.start)) for each in contests if point in each.best)
