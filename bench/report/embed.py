@@ -115,13 +115,8 @@ def _decision(view: View) -> dict[str, Any]:
     needed = [choices.current, *([pick.row] if pick else []), *after]
     table = choices.table
     below = (choices.values(names) < [choices.chance.get(name, -np.inf) for name in names]).any(axis=1)
-<<<<<<< HEAD
-    worth = pd.Series(choices.gains(names, choices.values(names)).mean(axis=1))
-    worth.iloc[np.flatnonzero(below & (not choices.today))] = -np.inf
-=======
     hidden = below & (not choices.today)
     worth = pd.Series(np.where(hidden, -np.inf, choices.gains(names, choices.values(names)).mean(axis=1)))
->>>>>>> h-tb
     likely = (-worth.groupby(table["point"]).rank(ascending=False)).where(worth > -np.inf, -np.inf)  # all points alike
     likely.iloc[needed] = np.inf
     most = max(MOST_DRAWN // (max(len(shown), 1) * len(names)), len(needed))

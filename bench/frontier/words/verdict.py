@@ -103,7 +103,11 @@ def undecided(what: str, mean: Effect, least: float | None) -> str:
 
 
 def start(weights: Mapping[str, float], alike: bool) -> str:
-    """That nobody said what is served, and what the weights are; `alike`: whether the policy counts 1% of each alike."""
+    """That nobody said what is served, and what the weights are.
+
+    Args:
+        alike: whether the policy counts 1% of each outcome alike.
+    """
     of = (
         f" The weights, {in_words(weights)}, are a start: 1% of each outcome counts alike." if weights and alike else ""
     )
