@@ -252,19 +252,25 @@ def _models(contests: Sequence[Contest], aims: Sequence[PolicyAim], row: int) ->
         mean = np.mean([each.apart(each.best[point]) for each in contests if point in each.best], axis=0)
         return Effect(float(mean.mean()), *(float(end[0]) for end in band(mean[:, None])))
 
-    plain = [each.apart(each.best[point], flat=True) for each in contests if point in each.best]
-    found = replace(found, least=DETECTED * float(np.mean(plain, axis=0).std()))
     mean, worst = over(point), min(anchors, key=lambda name: anchors[name].value)
-    of_all = {"on average": mean, **anchors}
-    top = max((over(each) for each in first.best if each != now), key=lambda each: each.high, default=mean)
+    found = replace(found, anchors={"on average": mean, **anchors})
+    others = {each: over(each) for each in first.best if each not in (now, point)}
     weights = served.table["weights"].iloc[row]
     rest = words.by_outcome(alone.outcomes), words.SURE, words.start(weights, len(contests) > 1)
     if mean.gained:
         told = words.alone(what, mean, worst, anchors[worst], len(anchors))
-        return replace(found, kind="model", told=(told, *rest), anchors=of_all)
-    if top.high <= MARGIN or row == served.current:
-        return replace(found, kind="keep", row=None, told=(words.level(top), *rest), anchors=of_all)
-    return replace(found, told=(words.undecided(what, mean, found.least), *rest), anchors=of_all)
+        return replace(found, kind="model", told=(told, *rest))
+    top = max([mean, *others.values()], key=lambda each: each.high)
+    if same := row == served.current or _equal(alone):
+        rest = words.same(served, row) if row != served.current else "", *rest[1:]
+    if top.high <= MARGIN:
+        return replace(found, kind="keep", row=None, told=(words.level(top), *rest))
+    if same and others:  # it says nothing of the models that differ
+        point = max(others, key=lambda each: others[each].value)
+        what, mean = words.described(served, first.best[point]), others[point]
+    plain = [each.apart(each.best[point], flat=True) for each in contests if point in each.best]
+    found = replace(found, least=DETECTED * float(np.mean(plain, axis=0).std()))
+    return replace(found, told=(words.undecided(what, mean, found.least), *rest))
 
 
 def _with_rivals(

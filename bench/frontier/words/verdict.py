@@ -99,7 +99,7 @@ def level(most: Effect) -> str:
 def undecided(what: str, mean: Effect, least: float | None) -> str:
     """That no model can be told from separate ones."""
     shows = "" if least is None else f" This test shows {percent(least)[1:]}% or more four times in five."
-    return f"Cannot tell whether any model is ahead of single-task models: the pick, {what}, is at {mean}.{shows}"
+    return f"Cannot tell whether any model is ahead of single-task models: the best, {what}, is at {mean}.{shows}"
 
 
 def start(weights: Mapping[str, float], alike: bool) -> str:

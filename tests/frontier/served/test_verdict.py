@@ -201,7 +201,7 @@ def test_without_a_current_point_models_alone_are_compared_at_anchors():
     ("of", "sd", "kind", "first"),
     [
         ((0.4001, 0.4), 0.0003, "keep", "Single-task models are as good: no model is ahead of them by more than +0.1%"),
-        ((0.41, 0.405), 0.03, "unknown", "Cannot tell whether any model is ahead of single-task models: the pick, mo"),
+        ((0.41, 0.405), 0.03, "unknown", "Cannot tell whether any model is ahead of single-task models: the best, mo"),
     ],
 )
 def test_without_one_a_model_may_be_as_good_or_not_be_told(of, sd, kind, first):
