@@ -1,10 +1,13 @@
 """How sure a pick is: small cases by hand, against the definition, and against a closed form."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from choice_toys import CLICK, LIKE, made
+from choice_toys import CLICK, LIKE, made, served_of
 from scipy import stats
 
+from bench.frontier.choices import served_choices
 from bench.frontier.judging import Judge
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
@@ -83,3 +86,24 @@ def test_with_confidence_a_pick_keeps_its_distance_and_holds():
         found[confidence] = picked(choices, rule="epsilon", epsilon={"best": LIKE}, guard=guard)
     assert found[0.9].outcomes[CLICK] > found[0.5].outcomes[CLICK] == pytest.approx(0.098)
     assert found[0.5].stability.holds < 0.7 < 0.9 < found[0.9].stability.holds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("apart", [0.0, 0.01, 0.04])
+def test_a_pick_holds_as_often_as_it_would_if_all_were_trained_again(apart):
+    """Six models whose true values are `apart`, each measured with an error of 2%, on average over such runs."""
+    said, true = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        truth = 0.5 * np.exp(np.concatenate([[[0.0, 0.0]], apart * rng.normal(size=(6, 2))]))
+        error = 0.02 * np.array([0.0, *[1.0] * 6])[:, None]
+        rows = truth * np.exp(error * rng.normal(size=truth.shape))
+        toys = made({"current": rows[0]} | {str(at): row for at, row in enumerate(rows[1:])}, noise=0.01)
+        draws = rows * np.exp(error * rng.normal(size=(600, 7, 2)))
+        choices = served_choices(served_of(replace(toys, draws=draws)), [])
+        found = picked(choices, rule="knee", guard=ANYTHING["guard"])
+        again = np.log(truth * np.exp(error * rng.normal(size=(600, 7, 2)))).mean(axis=-1)
+        said.append(found.stability.holds)
+        true.append(np.mean(again[:, found.row] >= again.max(axis=1) - 0.005))
+    off = np.array(said) - np.array(true)
+    assert abs(off.mean()) < 0.03 + 2.5 * off.std() / np.sqrt(len(off))

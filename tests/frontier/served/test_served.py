@@ -187,6 +187,9 @@ def test_bad_input_is_named(world, outcomes):
     a = made.candidate("a")
     with pytest.raises(UserError, match="current point"):
         front_of(made, [a], outcomes, "b")
+    alone = world(600, 1)
+    with pytest.raises(UserError, match="a served front weighs 2 to 8 tasks, found 1; `seesaw pick` compares"):
+        front_of(alone, [alone.candidate("a")], outcomes[:1])
     short = replace(a, predictions=lambda split, at: np.zeros((3, 2), "f4"))
     with pytest.raises(UserError, match="expected 600 rows of 2 tasks"):
         front_of(made, [short], outcomes)
