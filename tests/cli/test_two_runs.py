@@ -179,7 +179,7 @@ def test_without_the_extra_a_pick_is_deployed_without_onnx(seesaw, two_runs: Pat
     monkeypatch.setattr("bench.run.deploy.make_package", make_package)
     monkeypatch.setattr("bench.production.engines.find_spec", lambda name: None if name == "onnxscript" else name)
     said = seesaw("deploy", "kinds", home=two_runs)
-    assert said.err.splitlines() == [
+    assert said.err.splitlines()[-2:] == [  # after how often the pick holds
         "the package will have no model in ONNX: onnxscript is not installed; in the checkout, "
         "pip install '.[serve]' adds it",
         "seesaw: enough seen",
