@@ -113,7 +113,7 @@ class Contest:
     """Candidates at their best weights by one aim, as they do on test.
 
     Attributes:
-        best: by candidate its row.
+        best: by candidate its row; where none passes the guard, one that fails by noise alone.
         start: what candidates are compared with: today's model at its w*, else what stands for it.
     """
 
@@ -121,12 +121,15 @@ class Contest:
         choices, self.served, current = judge.choices, served, served.current
         names, points = choices.objectives, served.table["point"].to_numpy()
         values = choices.values(names)
-        scores = np.where(judge.passing, Goal(aim, values[current], served.random).worth(values), -np.inf)
+        scores = Goal(aim, values[current], served.random).worth(values)
         if pick is not None:  # equal scores are settled by the pick
             scores[pick] = np.inf
-        own = {str(point): np.flatnonzero(points == point) for point in dict.fromkeys(points)}
-        self.best = {point: int(rows[scores[rows].argmax()]) for point, rows in own.items()}
-        self.best = {point: row for point, row in self.best.items() if scores[row] > -np.inf}
+        self.best = {}
+        for point in dict.fromkeys(points):
+            for passing in (judge.noise, judge.passing):
+                own = np.flatnonzero((points == point) & passing & (scores > -np.inf))
+                if len(own):
+                    self.best[str(point)] = int(own[scores[own].argmax()])
         self.best.setdefault(str(points[current]), current)
         self.start = self.best[str(points[current])]
         self.values = served.at(TEST)
@@ -278,22 +281,24 @@ def _with_rivals(
 ) -> tuple[Verdict, list[str]]:
     """With what is surely ahead of a row in the first sentence: by U where the policy admits it, or in every head."""
     served, table = contest.served, contest.served.table
-    gains: dict[str, tuple[Effect | None, bool]] = {}
+    gains: dict[str, tuple[Effect | None, str]] = {}
     for at in contest.best.values() if served.known else ():
         gain = contest.moves(at, row).utility
         if table["point"].iloc[at] != table["point"].iloc[row] and gain.gained:
-            gains[str(table["name"].iloc[at])] = gain, bool(judge.pickable[at])
+            but = words.UNDEPLOYABLE if not judge.pickable[at] else "" if judge.passing[at] else words.UNSHOWN
+            gains[str(table["name"].iloc[at])] = gain, but
     for name in heads:
-        gains.setdefault(name, (None, bool(judge.choices.deployable[(table["name"] == name).to_numpy()].all())))
-    for deployable in (True, False):
-        some = {name: gain for name, (gain, can) in gains.items() if can == deployable}
+        can = bool(judge.choices.deployable[(table["name"] == name).to_numpy()].all())
+        gains.setdefault(name, (None, "" if can else words.UNDEPLOYABLE))
+    for but in ("", words.UNSHOWN, words.UNDEPLOYABLE):
+        some = {name: gain for name, (gain, own) in gains.items() if own == but}
         if some:
             networks = [at for at in contest.best.values() if table["role"].iloc[at] == "trial"]
             every = [*some] == [_name_of(served, TREES)] and all(
                 contest.moves(contest.best[TREES], at).utility.gained for at in networks if TREES in contest.best
             )
             of = "every network" if every else "what you keep" if found.keep else "the pick"
-            told[0] = words.ahead([*some], [*some.values()], of, deployable, told[0])
+            told[0] = words.ahead([*some], [*some.values()], of, but, told[0])
     return replace(found, ahead=tuple(gains)), told
 
 

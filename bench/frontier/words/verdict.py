@@ -114,15 +114,18 @@ def start(weights: Mapping[str, float], alike: bool) -> str:
     return f"Nobody said what is served today (--current), so this compares models alone, each at its best weights.{of}"
 
 
-def ahead(names: Sequence[str], gains: Sequence[Effect | None], of: str, deployable: bool, answer: str) -> str:
+UNDEPLOYABLE, UNSHOWN = ", but cannot be deployed", ", but too few rows show that nothing is lost"
+"""Why what is ahead is not advised."""
+
+
+def ahead(names: Sequence[str], gains: Sequence[Effect | None], of: str, but: str, answer: str) -> str:
     """The answer where something that is not advised does better: in the policy's rule, or in every head."""
-    parts = [f"{name} by {gain}" if gain is not None else f"{name} in every head"
-             for name, gain in zip(names, gains, strict=True)]  # fmt: skip
-    verb = "are" if len(names) > 1 or names[0].endswith("s") else "is"
-    first = f"{names[0]} {verb} ahead of {of}{parts[0].removeprefix(names[0])}"
-    if len(names) > 1:
-        first = f"ahead of {of} are {listed(parts)}"
-    but, rest = ("", "Else") if deployable else (", but cannot be deployed", "Among the others")
+    parts = [f"by {gain}" if gain is not None else "in every head" for gain in gains]
+    if len(names) == 1:
+        first = f"{names[0]} {'are' if names[0].endswith('s') else 'is'} ahead of {of} {parts[0]}"
+    else:
+        first = f"ahead of {of} are {listed([' '.join(each) for each in zip(names, parts, strict=True)])}"
+    rest = "Among the others" if but else "Else"
     return f"{first[0].upper()}{first[1:]}{but}. {rest}: {answer[0].lower()}{answer[1:]}"
 
 
