@@ -258,6 +258,7 @@ def _models(contests: Sequence[Contest], aims: Sequence[PolicyAim], row: int) ->
     mean, worst = over(point), min(anchors, key=lambda name: anchors[name].value)
     found = replace(found, anchors={"on average": mean, **anchors})
     others = {each: over(each) for each in first.best if each not in (now, point)}
+    others = {each: gain for each, gain in others.items() if not gain.gained}  # what is ahead is told first
     weights = served.table["weights"].iloc[row]
     rest = words.by_outcome(alone.outcomes), words.SURE, words.start(weights, len(contests) > 1)
     if mean.gained:
