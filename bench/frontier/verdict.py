@@ -15,7 +15,7 @@ it, and the verdict is about models alone, at the anchors of `bench.frontier.aim
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ from bench.frontier.words import verdict as words
 from bench.frontier.words.verdict import Changes
 from bench.results.effect import LEVEL, MARGIN, Effect
 from bench.results.ledger import band
-from bench.results.served.climb import Goal
+from bench.results.served.climb import ROOM, Goal
 from bench.results.served.joint import Moves, moves, posterior
 from bench.results.served.served import Served
 from bench.rows import TEST
@@ -121,7 +121,8 @@ class Contest:
         choices, self.served, current = judge.choices, served, served.current
         names, points = choices.objectives, served.table["point"].to_numpy()
         values = choices.values(names)
-        scores = Goal(aim, values[current], served.random).worth(values)
+        room = 0.0 if served.today else ROOM  # as climbs ask it of all: a point of the sweep may just keep a floor
+        scores = Goal(aim, values[current], served.random, room).worth(values)
         if pick is not None:  # equal scores are settled by the pick
             scores[pick] = np.inf
         self.best = {}
@@ -143,10 +144,10 @@ class Contest:
         start = self.start if start is None else start
         return moves(self.values, self.draws, to, start, self.goal.utility, self.served.names)
 
-    def apart(self, to: int, flat: bool = False) -> Floats:
-        """(D,) draws of the utility over `start`; `flat`: before anything is drawn back."""
-        of = self.flat if flat else self.draws
-        return np.asarray(self.goal.utility(of[:, to]) - self.goal.utility(of[:, self.start]))
+    def apart(self, to: int, start: int | None = None, flat: bool = False) -> Floats:
+        """(D,) draws of the utility over `start`, or another row; `flat`: before anything is drawn back."""
+        of, start = self.flat if flat else self.draws, self.start if start is None else start
+        return np.asarray(self.goal.utility(of[:, to]) - self.goal.utility(of[:, start]))
 
 
 def verdict(
@@ -158,7 +159,7 @@ def verdict(
     holds: float | None = None,
     others: tuple[str, ...] = (),
     unlimited: int | None = None,
-    heads: Sequence[str] = (),
+    heads: Callable[[str], Sequence[str]] = lambda point: (),
     suspicion: str = "",
     seed: int = 0,
 ) -> Verdict:
@@ -172,7 +173,7 @@ def verdict(
         holds: in which share of retrainings the pick holds, see `bench.frontier.stability`.
         others: points that come first in the other retrainings, in words.
         unlimited: the row that the policy would pick without its limits, where these make it keep the current point.
-        heads: names of points that are surely ahead of the pick in every head.
+        heads: of a point the names of those that are surely ahead of it in every head.
         suspicion: sentences on the data and the pick, see `Frontier.suspicion` and `bench.results.within`.
     """
     contest = Contest(served, judge, aims[0], seed, row)
@@ -181,7 +182,7 @@ def verdict(
     told = list(found.told)
     of = row if found.row is None else found.row
     kept = served.current if found.keep else of
-    found, told = _with_rivals(contest, judge, found, told, kept, heads if kept == row else ())
+    found, told = _with_rivals(own, judge, found, told, kept, heads)
     if found.both is not None and of != served.current:
         slices = slice_changes(served, of)
         found = replace(found, slices=slices)
@@ -204,10 +205,8 @@ def _today(contest: Contest, row: int, against: str, unlimited: int | None) -> V
         if row == now:
             return Verdict("unknown", (words.keep(against, "the policy picks no other point"), words.UNTESTED))
         return Verdict("unknown", (words.untested(what, against, both.outcomes),), row, both, weights, model)
-    of_weights, least = (
-        weights.utility if weights else Effect(0.0, 0.0, 0.0),
-        DETECTED * float(contest.apart(row, flat=True).std()),
-    )
+    of_weights = weights.utility if weights else Effect(0.0, 0.0, 0.0)
+    least = DETECTED * float(contest.apart(row, flat=True).std())
     found = Verdict("keep", (), None, None if row == now else both, weights, model, least=least)
     if model and (model.utility.gained or (both.utility.gained and not of_weights.gained)):
         first = words.model(what, both.utility, model.utility if weights else None)
@@ -251,13 +250,9 @@ def _models(contests: Sequence[Contest], aims: Sequence[PolicyAim], row: int) ->
     own = zip(aims, contests, strict=False)
     anchors = {aim.title: each.moves(each.best[point]).utility for aim, each in own if point in each.best}
 
-    def over(point: str) -> Effect:
-        mean = np.mean([each.apart(each.best[point]) for each in contests if point in each.best], axis=0)
-        return Effect(float(mean.mean()), *(float(end[0]) for end in band(mean[:, None])))
-
-    mean, worst = over(point), min(anchors, key=lambda name: anchors[name].value)
+    mean, worst = _over(contests, point, now), min(anchors, key=lambda name: anchors[name].value)
     found = replace(found, anchors={"on average": mean, **anchors})
-    others = {each: over(each) for each in first.best if each not in (now, point)}
+    others = {each: _over(contests, each, now) for each in first.best if each not in (now, point)}
     others = {each: gain for each, gain in others.items() if not gain.gained}  # what is ahead is told first
     weights = served.table["weights"].iloc[row]
     rest = words.by_outcome(alone.outcomes), words.SURE, words.start(weights, len(contests) > 1)
@@ -277,18 +272,31 @@ def _models(contests: Sequence[Contest], aims: Sequence[PolicyAim], row: int) ->
     return replace(found, told=(words.undecided(what, mean, found.least), *rest))
 
 
+def _over(contests: Sequence[Contest], point: str, other: str) -> Effect:
+    """The gain in U of a candidate over another one, each at its best weights, on average over contests."""
+    both = [each for each in contests if {point, other} <= each.best.keys()]
+    mean = np.mean([each.apart(each.best[point], each.best[other]) for each in both], axis=0)
+    return Effect(float(mean.mean()), *(float(end[0]) for end in band(mean[:, None])))
+
+
 def _with_rivals(
-    contest: Contest, judge: Judge, found: Verdict, told: list[str], row: int, heads: Sequence[str]
+    contests: Sequence[Contest],
+    judge: Judge,
+    found: Verdict,
+    told: list[str],
+    row: int,
+    heads: Callable[[str], Sequence[str]],
 ) -> tuple[Verdict, list[str]]:
     """With what is surely ahead of a row in the first sentence: by U where the policy admits it, or in every head."""
-    served, table = contest.served, contest.served.table
+    contest, served, table = contests[0], contests[0].served, contests[0].served.table
+    point, alone = str(table["point"].iloc[row]), len(contests) == 1
     gains: dict[str, tuple[Effect | None, str]] = {}
-    for at in contest.best.values() if served.known else ():
-        gain = contest.moves(at, row).utility
-        if table["point"].iloc[at] != table["point"].iloc[row] and gain.gained:
+    for other, at in contest.best.items() if served.known else ():
+        gain = contest.moves(at, row).utility if alone else _over(contests, other, point)
+        if other != point and gain.gained:
             but = words.UNDEPLOYABLE if not judge.pickable[at] else "" if judge.passing[at] else words.UNSHOWN
             gains[str(table["name"].iloc[at])] = gain, but
-    for name in heads:
+    for name in heads(point):
         can = bool(judge.choices.deployable[(table["name"] == name).to_numpy()].all())
         gains.setdefault(name, (None, "" if can else words.UNDEPLOYABLE))
     for but in ("", words.UNSHOWN, words.UNDEPLOYABLE):
@@ -298,7 +306,8 @@ def _with_rivals(
             every = [*some] == [_name_of(served, TREES)] and all(
                 contest.moves(contest.best[TREES], at).utility.gained for at in networks if TREES in contest.best
             )
-            of = "every network" if every else "what you keep" if found.keep else "the pick"
+            kept = "what you keep" if served.today else "single-task models"
+            of = "every network" if every else kept if found.keep else "the pick"
             told[0] = words.ahead([*some], [*some.values()], of, but, told[0])
     return replace(found, ahead=tuple(gains)), told
 

@@ -28,7 +28,7 @@ KINDS = {
     "keep": "Keep",
     "unknown": "Cannot tell",
 }
-UNNAMED = {"model": "A model is ahead", "keep": "No model is ahead"}
+UNNAMED = {"model": "A model is ahead", "keep": "No gain to serve"}
 """The same where nobody said what is served."""
 
 
@@ -36,7 +36,7 @@ def section(view: View, place: int) -> str:
     """The section; `place` makes its ids its own among the sections of a page."""
     id = section_id(view, place)
     kind = view.verdict.kind
-    label = (KINDS if view.today else KINDS | UNNAMED)[kind] + ("; others are ahead" if view.verdict.ahead else "")
+    label = (KINDS if view.today else KINDS | UNNAMED)[kind] + (", but others are ahead" if view.verdict.ahead else "")
     first, *others = view.verdict.told
     rest = [each for told in others for each in text.sentences(told)]
     plots = "".join(dict.fromkeys(plot(view) for plot in PLOTS.values()))

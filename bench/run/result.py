@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -155,7 +155,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
         told = unserved(serving.reason or reason or "nothing was picked")
     else:
         suspicion = " ".join(filter(None, [front.suspicion, blind]))
-        told = _told(run, serving, Judge(followed, choices), chosen, front.ahead_of(chosen.point), suspicion)
+        told = _told(run, serving, Judge(followed, choices), chosen, front.ahead_of, suspicion)
     return DatasetResult(
         run, records, objectives, front, serving, choices, followed, told, chosen, reason, refused,
         " ".join(filter(None, [cut_short(run, study), unfinished(run, study), failed(run, records, baselines)])),
@@ -164,7 +164,7 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
 
 
 def _told(
-    part: DatasetRun, serving: Serving, judge: Judge, pick: Pick, heads: Sequence[str], suspicion: str
+    part: DatasetRun, serving: Serving, judge: Judge, pick: Pick, heads: Callable[[str], Sequence[str]], suspicion: str
 ) -> Verdict:
     """The verdict on a pick: the same for every surface."""
     assert serving.served is not None

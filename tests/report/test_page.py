@@ -55,7 +55,7 @@ def test_words_are_there_without_scripts(view: Any) -> None:
     page = document([view], "quick-7")
     assert "<p>census-income, 99,762 rows of test, suite quick</p></header>" in page
     labels = {"model": "Switch the model", "weights": "Change only the weights", "keep": "Keep"}
-    unnamed = {"model": "A model is ahead", "keep": "No model is ahead", "unknown": "Cannot tell"}
+    unnamed = {"model": "A model is ahead", "keep": "No gain to serve", "unknown": "Cannot tell"}
     for today, known in ((True, labels), (False, unnamed)):
         for kind, label in known.items():
             own = replace(view, verdict=Verdict(kind, ("As it is.",)), served=replace(view.served, today=today))
@@ -63,7 +63,7 @@ def test_words_are_there_without_scripts(view: Any) -> None:
             assert f'<p class="verdict {kind}"><strong>{label}</strong>' in told
             assert ("Should I switch?" in told) == today
     ahead = Verdict("keep", ("Ahead of every network: boosted trees.",), ahead=("boosted trees",))
-    assert "<strong>Keep; others are ahead</strong>" in document([replace(view, verdict=ahead)], "quick-7")
+    assert "<strong>Keep, but others are ahead</strong>" in document([replace(view, verdict=ahead)], "quick-7")
     assert "<code>seesaw confirm quick-7 --static 7</code>" in page
     packed = re.findall(r'data-packed id="[^"]*">([^<]*)<', page)
     (data,) = [json.loads(gzip.decompress(base64.b64decode(each))) for each in packed]

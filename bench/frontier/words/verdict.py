@@ -93,7 +93,9 @@ def alone(what: str, mean: Effect, worst: str, at: Effect, many: int) -> str:
 
 def level(most: Effect) -> str:
     """That no model is ahead of separate ones."""
-    return f"Single-task models are as good: no model is ahead of them by more than {percent(max(most.high, 0.0))}%."
+    return (
+        f"Single-task models are as good: no other model is ahead of them by more than {percent(max(most.high, 0.0))}%."
+    )
 
 
 def undecided(what: str, mean: Effect, least: float | None) -> str:
@@ -126,6 +128,8 @@ def ahead(names: Sequence[str], gains: Sequence[Effect | None], of: str, but: st
     else:
         first = f"ahead of {of} are {listed([' '.join(each) for each in zip(names, parts, strict=True)])}"
     rest = "Among the others" if but else "Else"
+    if not but and not any(gains):  # it may be served, and was found to serve no better
+        return f"{answer} {first[0].upper()}{first[1:]}."
     return f"{first[0].upper()}{first[1:]}{but}. {rest}: {answer[0].lower()}{answer[1:]}"
 
 

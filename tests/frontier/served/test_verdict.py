@@ -139,8 +139,8 @@ def test_trees_that_are_ahead_come_first_though_nobody_can_deploy_them():
 
 def test_what_is_ahead_in_every_head_is_in_the_first_sentence():
     rows = [CURRENT, ("7", "trial", 0.5, 0.44, 0.42), ("8", "trial", 0.5, 0.43, 0.42)]
-    found = told(front_of(rows, 0.02), heads=["model 8", "model trees"])
-    assert found.told[0].startswith("Ahead of the pick are model 8 in every head")
+    found = told(front_of(rows, 0.02), heads=lambda point: ["model 8", "model trees"])
+    assert found.told[0].endswith(" Ahead of the pick are model 8 in every head and model trees in every head.")
     assert "model trees" in found.told[0]
     assert found.ahead == ("model 8", "model trees")
 
@@ -200,7 +200,7 @@ def test_without_a_current_point_models_alone_are_compared_at_anchors():
 @pytest.mark.parametrize(
     ("of", "sd", "kind", "first"),
     [
-        ((0.4001, 0.4), 0.0003, "keep", "Single-task models are as good: no model is ahead of them by more than +0.1%"),
+        ((0.4001, 0.4), 0.0003, "keep", "Single-task models are as good: no other model is ahead of them by more than +0.1%"),
         ((0.41, 0.405), 0.03, "unknown", "Cannot tell whether any model is ahead of single-task models: the best, mo"),
     ],
 )
