@@ -36,7 +36,7 @@ from bench.rows import TEST
 
 Floats = NDArray[np.float64]
 Kind = Literal["model", "weights", "keep", "unknown"]
-DETECTED = 1.25 * float(stats.norm.isf((1 - LEVEL) / 2) + stats.norm.isf(0.2))
+DETECTED = 1.35 * float(stats.norm.isf((1 - LEVEL) / 2) + stats.norm.isf(0.2))
 """Standard errors of a gain that is shown four times in five. The factor is what drawing back the best costs, by
 simulation."""
 TREES = "trees"
