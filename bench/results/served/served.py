@@ -97,7 +97,8 @@ def served_front(
     fusion = current.fusion or Fusion.of("power", [1.0] * len(tasks))
     sweep, values = _swept(meters[CONFIRM], rows[CONFIRM], outcomes, fusion)
     chance = meters[CONFIRM].measure.random()[0]
-    ends = _climbed(candidates, rows, names, sweep, values, (at, fusion), aims, chance, meters[CONFIRM].scores)
+    goals = [Goal(aim, values[at].mean(axis=0)[sweep.settings.index(fusion)], chance, ROOM) for aim in aims]
+    ends = _climbed(candidates, rows, names, sweep, values, goals, meters[CONFIRM].scores)
     if new := sweep.add(end for own in ends for end in own):
         values = [np.concatenate(both, axis=1) for both in zip(values, meters[CONFIRM].sweep(new), strict=True)]
     if not current.served and ends[at]:
@@ -110,7 +111,9 @@ def served_front(
         return candidate, _first(values[candidate], sweep.settings.index(setting))
 
     base = place(at, fusion)
-    also = (place(c, end) for c, own in enumerate(ends) for end in own)
+    # by each goal also the best of all settings: a candidate may have what another one's climb found
+    best = [(c, int(goal.worth(own).argmax())) for c, own in enumerate(means) if ends[c] for goal in goals]
+    also = [*(place(c, own[0]) for c, own in enumerate(ends) if own), *(place(c, sweep.settings[k]) for c, k in best)]
     places = kept(means, valid, outcomes, base, [each for each in also if valid[each]])
     of, settings = [c for c, _ in places], [k for _, k in places]
     points = {split: meter.parts(of, settings, sweep.settings, meter.measure)[0] for split, meter in meters.items()}
@@ -202,14 +205,10 @@ def _climbed(
     outcomes: Sequence[str],
     sweep: Sweep,
     values: Sequence[Floats],
-    base: tuple[int, Fusion],
-    aims: Sequence[Aim],
-    chance: Floats,
+    goals: Sequence[Goal],
     scores: set[int],
 ) -> list[list[Fusion]]:
-    """By candidate the weights that its climbs end at, for each aim; none of a score that is not fused."""
-    now = values[base[0]].mean(axis=0)[sweep.settings.index(base[1])]
-    goals = [Goal(aim, now, chance, ROOM) for aim in aims]
+    """By candidate the weights that its climbs end at, for each goal; none of a score that is not fused."""
     of_kind = [[k for k, setting in enumerate(sweep.settings) if setting.kind == kind] for kind in KINDS]
 
     def first(means: Floats, goal: Goal) -> list[Fusion]:

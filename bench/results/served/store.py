@@ -31,7 +31,7 @@ from bench.rows import CONFIRM, TEST
 JSON, NPZ = "served.json", "served.npz"
 ARRAYS, NUMBERS = ("random",), ("current", "replicates", "today")
 """Parts of a front that are written as they are, into `served.npz` and `served.json`."""
-VERSION = 9
+VERSION = 10
 """Raised whenever the same predictions give another front."""
 
 
