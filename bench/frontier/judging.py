@@ -43,10 +43,14 @@ class Judge:
             where = f"guard.{CHANCE}"
             self.limits.append(Bound(choices=choices, name=CHANCE, sign=1, setting=where, bound=least, relative=False,
                                      keyed=False, written=least))  # fmt: skip
-        self.names = list(dict.fromkeys(limit.name for limit in self.limits))
         self.segments = self._segments()
         self.pickable = choices.deployable if policy.deployable else np.ones(len(choices), dtype=bool)
         self._apply()
+        if not self.allowed.any() and (below := [each for each in self.limits if isinstance(each, Chance)]):
+            self.limits = [each for each in self.limits if not isinstance(each, Chance)]
+            self.unjudged |= {each.name: "no choice reaches a random order in every outcome" for each in below}
+            self._apply()
+        self.names = list(dict.fromkeys(limit.name for limit in self.limits))
         by_default = "confidence" not in policy.guard.model_fields_set
         self.unsure = by_default and any(each.confidence for each in self.limits) and not self.allowed.any()
         if self.unsure:

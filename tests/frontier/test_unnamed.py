@@ -1,4 +1,4 @@
-"""Where nobody said what is served: no pick ranks below a random order, unless the policy allows it."""
+"""Where nobody said what is served: no pick ranks below a random order, unless all do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from choice_toys import CLICK, LIKE, made
 
 from bench.errors import UserError
-from bench.frontier.pick import NothingPasses, pick
+from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 
 UNNAMED = replace(
@@ -19,10 +19,13 @@ UNNAMED = replace(
 )
 
 
-def test_the_refusal_names_a_bound_with_which_a_choice_passes() -> None:
-    with pytest.raises(NothingPasses, match=r"is 0.09, where a random order has 0.1; it would pass if guard.at_least"):
-        pick(UNNAMED, (), Policy())
-    assert pick(UNNAMED, (), Policy.model_validate({"guard": {"at_least": {CLICK: 0.09}}})).point == "8"
+def test_what_reaches_a_random_order_is_picked_and_where_nothing_does_that_is_said() -> None:
+    above = replace(UNNAMED, chance={CLICK: 0.085, LIKE: 0.1})
+    assert pick(above, (), Policy()).point == "8"
+    found = pick(UNNAMED, (), Policy())
+    assert found.point == "7"
+    assert "could not judge" in found.reason
+    assert "no choice reaches a random order in every outcome" in found.reason
 
 
 @pytest.mark.parametrize(
