@@ -288,6 +288,8 @@ def _table(front: Ledger) -> str:
     wide = wide.drop(columns="p_nondominated") if wide["p_nondominated"].isna().all() else wide
     wide = wide.assign(weights=[in_words(each or {}) for each in wide["weights"]])
     gains = [name for name in map(str, wide) if name.startswith(f"{TEST}/") and ".gain" in name]
-    columns = dict.fromkeys(["name", "weights", *gains, "on_front", *wide.filter(["p_nondominated"]), *wide])
+    columns = dict.fromkeys(
+        ["name", "weights", *gains, "on_front", *(name for name in ("p_nondominated",) if name in wide), *wide]
+    )
     ordered = wide[list(columns)].sort_values(["on_front", *gains[:1]], ascending=False, kind="stable")
     return str(ordered.to_json(orient="split", index=False))
