@@ -234,7 +234,7 @@ def cells_of(lines: Sequence[dict[str, Any]]) -> list[str]:
     held = f"{1 - missed / len(moved):.0%}{' (!)' * ('!' in rate(missed, len(moved), 0.1))}" if moved else "–"
     return [
         str(many), spread(gain), spread(picked), reached(picked), f"{reached(sure)} of {len(sure)}", spread(advised),
-        reached(advised), f"{np.mean([each['broken'] for each in lines]):.1%}", f"{np.mean(list(map(bool, said))):.0%}",
+        reached(advised), f"{np.mean([each['broken'] for each in lines]):.1%}", f"{np.mean([each['kind'] in ('model', 'weights') for each in lines]):.0%}",
         rate(gained, many, 0.05), rate(lost, many, 0.05), held, f"{sum(each['value'] for each in of_u) / many:+.2%}",
         f"{sum(each['value'] - each['truth'] for each in of_u) / many:+.2%}", f"{power / many:.0%}",
         spread([each["shortfall"] for each in lines if each["shortfall"] is not None]),
