@@ -232,9 +232,10 @@ def cells_of(lines: Sequence[dict[str, Any]]) -> list[str]:
     moved = [claim for claim in of_u if claim["low"] < claim["high"]]
     missed = sum(not claim["low"] <= claim["truth"] <= claim["high"] for claim in moved)
     held = f"{1 - missed / len(moved):.0%}{' (!)' * ('!' in rate(missed, len(moved), 0.1))}" if moved else "–"
+    switched = np.mean([each["kind"] in ("model", "weights") for each in lines])
     return [
         str(many), spread(gain), spread(picked), reached(picked), f"{reached(sure)} of {len(sure)}", spread(advised),
-        reached(advised), f"{np.mean([each['broken'] for each in lines]):.1%}", f"{np.mean([each['kind'] in ('model', 'weights') for each in lines]):.0%}",
+        reached(advised), f"{np.mean([each['broken'] for each in lines]):.1%}", f"{switched:.0%}",
         rate(gained, many, 0.05), rate(lost, many, 0.05), held, f"{sum(each['value'] for each in of_u) / many:+.2%}",
         f"{sum(each['value'] - each['truth'] for each in of_u) / many:+.2%}", f"{power / many:.0%}",
         spread([each["shortfall"] for each in lines if each["shortfall"] is not None]),
