@@ -57,27 +57,27 @@ class PolicyAim:
         return np.asarray(np.maximum(asked, chance)) if self.chance else asked
 
 
-def aims_of(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float], named: bool) -> tuple[PolicyAim, ...]:
+def aims_of(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float], today: bool) -> tuple[PolicyAim, ...]:
     """The aims that weights are chosen for, the policy's own first.
 
     With a current point that is U within the policy's limits, and again without any loss: noise may break a limit.
 
     Args:
         rates: mean label by task, on all impressions.
-        named: whether there is a current point.
+        today: whether somebody said what is served.
 
     Raises:
         UserError: values of what is not served, or does not add up.
     """
     rule, weights = policy.rule, _weights(policy, outcomes, rates)
-    shares, least = _floors(policy, outcomes, named)
+    shares, least = _floors(policy, outcomes, today)
 
     def aim(name: str, of: Sequence[float], keep: Sequence[float]) -> PolicyAim:
         text = f"{name} {rule} {list(of)} {list(keep)} {least}"
         own = "" if policy.values else rule
-        return PolicyAim(text, own, tuple(of), tuple(keep), tuple(least), not named, name)
+        return PolicyAim(text, own, tuple(of), tuple(keep), tuple(least), not today, name)
 
-    if named:
+    if today:
         lossless = [max(1.0, share) if share else 0.0 for share in shares]
         return tuple(dict.fromkeys([aim("limits", weights, shares), aim("no loss", weights, lossless)]))
     found = [aim("equal importance" if rule == "knee" else "the policy", weights, shares)]
@@ -121,20 +121,15 @@ def _values(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float])
     return found
 
 
-def _floors(policy: Policy, outcomes: Sequence[str], named: bool) -> tuple[list[float], list[float]]:
+def _floors(policy: Policy, outcomes: Sequence[str], today: bool) -> tuple[list[float], list[float]]:
     """(M,) shares of the base and (M,) numbers that the policy's limits ask for at least."""
     shares, least = dict.fromkeys(outcomes, 0.0), dict.fromkeys(outcomes, 0.0)
-    asked = set()
     for _, name, floor, bound, _ in policy.bounds:
         if name in shares and floor is not False:
-            asked.add(name)
             share = share_of_current(bound)
             of, value = (shares, share) if share is not None else (least, float(bound))
             of[name] = max(of[name], value)
-    given = policy.guard.max_loss_vs_current
-    for name in outcomes if named else ():
-        loss = policy.guard.losses.get(name) if isinstance(given, dict) else given
-        if loss is None and (name in asked or (policy.epsilon and policy.epsilon.best == name)):
-            continue
-        shares[name] = max(shares[name], 1 - (LOSS if loss is None else loss), 0.0)
+    for name, loss in policy.losses(outcomes).items() if today else ():
+        if name in shares:
+            shares[name] = max(shares[name], 1 - (LOSS if loss is None else loss), 0.0)
     return list(shares.values()), list(least.values())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.errors import UserError, check_known
 from bench.frontier.choices import Choices
-from bench.frontier.limits import CHANCE, Bound, Chance, Everywhere, Limit, Loss, Noise
+from bench.frontier.limits import NONDOMINATED, Bound, Chance, Everywhere, Limit, Loss, Noise
 from bench.frontier.policy import LOSS, PICK_RULES, Floats, Policy, Terms, share_of_current
 from bench.frontier.remedies import Breach, Remedy
 from bench.rows import CONFIRM
@@ -40,9 +40,13 @@ class Judge:
         self.unjudged: dict[str, str] = {}
         self.limits: list[Limit] = [*self._bounds(), *self._losses()]
         if (least := policy.guard.p_nondominated) is not None:
-            where = f"guard.{CHANCE}"
-            self.limits.append(Bound(choices=choices, name=CHANCE, sign=1, setting=where, bound=least, relative=False,
-                                     keyed=False, written=least))  # fmt: skip
+            where = f"guard.{NONDOMINATED}"
+            if choices.served:
+                raise UserError(f"{where}: expected a front of heads, whose points have one; found a served front")
+            self.limits.append(
+                Bound(choices=choices, name=NONDOMINATED, sign=1, setting=where, bound=least, relative=False,
+                      keyed=False, written=least)
+            )  # fmt: skip
         self.segments = self._segments()
         self.pickable = choices.deployable if policy.deployable else np.ones(len(choices), dtype=bool)
         self._apply()
@@ -124,26 +128,21 @@ class Judge:
 
     def _losses(self) -> Iterator[Limit]:
         """Of what the policy names, and by default of the objectives that it does not bound otherwise."""
-        guard, choices, epsilon = self.policy.guard, self.choices, self.policy.epsilon
-        given, setting = guard.max_loss_vs_current, "guard.max_loss_vs_current"
+        guard, choices, setting = self.policy.guard, self.choices, "guard.max_loss_vs_current"
+        keyed = not isinstance(guard.max_loss_vs_current, float)
         for name in guard.losses:
             choices.check(name, setting, directed=True)
-        asked = {name for _, name, *_ in self.policy.bounds} | ({epsilon.best} if epsilon else set())
-        metrics = [each for each in choices.objectives if not each.startswith("cost/")]
-        count = guard.max_loss_in_standard_errors
+        losses = self.policy.losses(each for each in choices.objectives if not each.startswith("cost/"))
         if choices.served and not choices.today:
-            losses = guard.losses.values() if isinstance(given, dict) else [math.inf if given is None else given]
-            if any(loss < math.inf for loss in losses):
+            if any(loss is not None and loss < math.inf for loss in losses.values()):
                 self._current("", setting)
             own = {name for _, name, floor, *_ in self.policy.bounds if floor is not False}
             for name, value in choices.chance.items():
                 if name not in own:
                     yield Chance(choices=choices, name=name, sign=1.0, setting="guard.at_least", bound=value)
             return
-        for name in dict.fromkeys([*guard.losses, *metrics]):
-            loss = guard.losses.get(name) if isinstance(given, dict) else given
-            if loss is None and name in asked:
-                continue
+        count = guard.max_loss_in_standard_errors
+        for name, loss in losses.items():
             sign = choices.sign(name)
             if loss is None and choices.current is None:
                 self.unjudged[name] = "there is no current point"
@@ -156,7 +155,7 @@ class Judge:
             elif (allowed := LOSS if loss is None else loss) < math.inf:
                 self._current(name, setting)
                 yield Loss(
-                    choices=choices, name=name, sign=sign, setting=setting, keyed=not isinstance(given, float),
+                    choices=choices, name=name, sign=sign, setting=setting, keyed=keyed,
                     bound=1 - sign * allowed, confidence=self._confidence(name),
                 )  # fmt: skip
 

@@ -22,7 +22,7 @@ from bench.rows import CONFIRM
 
 ROUNDING = 1e-12
 """Relative: means of the same numbers differ in the last bit."""
-CHANCE = "p_nondominated"
+NONDOMINATED = "p_nondominated"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -52,7 +52,7 @@ class Limit(ABC):
 
     def __post_init__(self) -> None:
         choices, at = self.choices, self.confidence
-        self.label = "P(non-dominated)" if self.name == CHANCE else self.name
+        self.label = "P(non-dominated)" if self.name == NONDOMINATED else self.name
         self.side = f"at {'least' if self.sign > 0 else 'most'}"
         self.surely = "" if at is None else f" with {at:.0%} confidence"
         self.means = choices.values([self.name])[:, 0]

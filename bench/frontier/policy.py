@@ -305,6 +305,16 @@ class Policy(Config):
             *(("epsilon.subject_to", name, None, value, None) for name, value in below.items()),
         ]
 
+    def losses(self, metrics: Iterable[str]) -> dict[str, float | None]:
+        """By metric that the guard limits a loss of: the share that it names, or None for what it has by default.
+
+        By default it is each of `metrics` that no bound of the policy, nor what is to be best, takes care of.
+        """
+        given, named = self.guard.max_loss_vs_current, self.guard.losses
+        asked = {name for _, name, *_ in self.bounds} | ({self.epsilon.best} if self.epsilon else set())
+        found = {name: named.get(name) if isinstance(given, dict) else given for name in (*named, *metrics)}
+        return {name: loss for name, loss in found.items() if loss is not None or name not in asked}
+
     def weighed(self, objectives: Iterable[str]) -> Mapping[str, float]:
         """The weights of the metrics that the rule scores: of all objectives the same where it names none."""
         return {self.epsilon.best: 1.0} if self.epsilon else self.weights or dict.fromkeys(objectives, 1.0)

@@ -294,12 +294,12 @@ def _with_rivals(
     for other, at in contest.best.items() if served.known else ():
         gain = contest.moves(at, row).utility if alone else _over(contests, other, point)
         if other != point and gain.gained:
-            but = words.UNDEPLOYABLE if not judge.pickable[at] else "" if judge.passing[at] else words.UNSHOWN
+            but = words.NOT_DEPLOYABLE if not judge.pickable[at] else "" if judge.passing[at] else words.NOT_SHOWN
             gains[str(table["name"].iloc[at])] = gain, but
     for name in heads(point):
         can = bool(judge.choices.deployable[(table["name"] == name).to_numpy()].all())
-        gains.setdefault(name, (None, "" if can else words.UNDEPLOYABLE))
-    for but in ("", words.UNSHOWN, words.UNDEPLOYABLE):
+        gains.setdefault(name, (None, "" if can else words.NOT_DEPLOYABLE))
+    for but in ("", words.NOT_SHOWN, words.NOT_DEPLOYABLE):
         some = {name: gain for name, (gain, own) in gains.items() if own == but}
         if some:
             networks = [at for at in contest.best.values() if table["role"].iloc[at] == "trial"]

@@ -78,7 +78,7 @@ def serving_of(
     seed = part.run.manifest.seed
     try:
         outcomes = resolve_outcomes(part.dataset, part.tasks, facts.group, policy.outcomes)
-        aims = aims_of(policy, [each.name for each in outcomes], rates, now.served)
+        aims = aims_of(policy, [each.name for each in outcomes], rates, now.today)
         digest = digest_of(candidates, rows, outcomes, now, seed, aims)
         served = load(part.folder, digest)
         if served is None:
@@ -158,14 +158,14 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
         return Current(now.id), name + (f" ({lacking:.1%} of test's rows lack it and rank last)" if lacking else "")
     if now.id in ids:
         if now.point is None:
-            return Current(now.id, served=False), "the best single-task models at their best weights"
+            return Current(now.id, today=False), "the best single-task models at their best weights"
         fusion = now.fusion(dict(zip(tasks, rows[CONFIRM].rates, strict=True)))
         return Current(now.id, fusion), (f"the current model ({now.source})")
     stands = next((each for each in candidates if each.role == "baseline"), candidates[0] if candidates else None)
     if stands is None:
         return None, ""
     missing = f"{now.source} was not" if now.source else "no single-task model was"
-    return Current(stands.id, served=False), f"the baseline '{stands.name}' at its best weights ({missing} confirmed)"
+    return Current(stands.id, today=False), f"the baseline '{stands.name}' at its best weights ({missing} confirmed)"
 
 
 def _note(rows: Mapping[str, Rows], served: Served, named: bool) -> str:

@@ -116,7 +116,7 @@ def start(weights: Mapping[str, float], alike: bool) -> str:
     return f"Nobody said what is served today (--current), so this compares models alone, each at its best weights.{of}"
 
 
-UNDEPLOYABLE, UNSHOWN = ", but cannot be deployed", ", but too few rows show that nothing is lost"
+NOT_DEPLOYABLE, NOT_SHOWN = ", but cannot be deployed", ", but too few rows show that nothing is lost"
 """Why what is ahead is not advised."""
 
 

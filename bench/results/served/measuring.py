@@ -58,13 +58,13 @@ class Current:
     Attributes:
         id: of a candidate.
         fusion: of its predictions; None for a score without fusion.
-        served: whether it is today's serving point. Else nobody knows what is served, and the candidate stands for it
+        today: whether it is what is served today. Else nobody knows what is served, and the candidate stands for it
             at the weights that are best for it.
     """
 
     id: str
     fusion: Fusion | None = None
-    served: bool = True
+    today: bool = True
 
 
 Floats = NDArray[np.float64]

@@ -101,7 +101,7 @@ def served_front(
     ends = _climbed(candidates, rows, names, sweep, values, goals, meters[CONFIRM].scores)
     if new := sweep.add(end for own in ends for end in own):
         values = [np.concatenate(both, axis=1) for both in zip(values, meters[CONFIRM].sweep(new), strict=True)]
-    if not current.served and ends[at]:
+    if not current.today and ends[at]:
         fusion = ends[at][0]
     means = np.array([each.mean(axis=0) for each in values])
     valid = unequal(values)
@@ -147,7 +147,7 @@ def served_front(
         hypervolume=volume_of(points[TEST].means[front], drawn[TEST][:, front], outcomes,
                               measure.random()[0], _ideal(measure, rows[TEST], outcomes), known),
         replicates=round(float(np.median([each.replicates for each in candidates]))),
-        today=current.served,
+        today=current.today,
         random=chance,
     )  # fmt: skip
 

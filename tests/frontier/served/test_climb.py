@@ -54,7 +54,7 @@ def climbed_to(rows, candidate, aim):
     """The weights that the served front has for a candidate alone."""
     outcomes = [Objective(f"{each}.recall@10%", "maximize") for each in rows.tasks]
     splits = dict.fromkeys(("confirm", "test"), rows)
-    served = served_front([candidate], splits, outcomes, Current("7", served=False), 0, 2, 2, [aim])
+    served = served_front([candidate], splits, outcomes, Current("7", today=False), 0, 2, 2, [aim])
     of = served.table.iloc[served.current]
     return of["kind"], np.array([*of["weights"].values()])
 
