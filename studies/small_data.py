@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from speed.table import simulation
 
+from bench.frontier.aims import aims_of
+from bench.frontier.policy import Policy
 from bench.predictions import Rows
 from bench.results.fusion import Fusion
 from bench.results.ledger import as_cells
-from bench.results.served.climb import Goal, MeanLog
+from bench.results.served.climb import Goal
 from bench.results.served.errors import draws_of, seeds_of
 from bench.results.served.front import gains
 from bench.results.served.joint import moves, posterior
@@ -163,7 +165,7 @@ def coverage(case: Case, runs: int) -> list[float]:
         cells = as_cells(points.means, drawn, np.full_like(gained, np.nan), gained, gain_draws)
         _, lowest, highest, _, least, most, _ = np.moveaxis(cells, -1, 0)
         row = 1 + int((means[1:] / means[0]).sum(axis=1).argmax())
-        utility = Goal(MeanLog(), means[0], np.zeros(len(TASKS))).utility
+        utility = Goal(aims_of(Policy(), case.outcomes, {}, today=False)[0], means[0], np.zeros(len(TASKS))).utility
         joint = posterior(points.means, drawn, range(len(MODELS)), 0, utility, run)
         told = moves(points.means, joint, row, 0, utility, case.outcomes).outcomes.values()
         low, high = (np.array([getattr(each, end) for each in told]) for end in ("low", "high"))

@@ -31,6 +31,7 @@ class PolicyAim:
         shares: (M,), of the base's outcome that must be kept, 0 where nothing is asked.
         least: (M,), the same as numbers.
         chance: whether no outcome may be below that of a random order.
+        left_out: what else the rule weighs, such as a cost, and U has no part of.
     """
 
     name: str
@@ -40,16 +41,21 @@ class PolicyAim:
     least: tuple[float, ...]
     chance: bool
     title: str = ""
+    left_out: tuple[str, ...] = ()
 
     def score(self, values: Floats, base: Floats) -> Floats:
         """U (...) of outcomes (..., M), as a fraction: of `knee` a difference of logarithms."""
         known: Floats = np.maximum(base, 1e-9)
         gains, weights = np.asarray(values / known - 1), np.array(self.weights)
-        if not self.rule:
-            weights = weights * known / (weights * known).sum()
+        if (earned := self.earned(known)) is not None:
+            weights = earned / earned.sum()
         terms = Terms(weights, np.ones(len(known)), np.zeros(len(known), dtype=bool))
         of = weighted if not self.rule or PICK_RULES[self.rule].relative else PICK_RULES[self.rule].score
         return np.asarray(of(gains, terms))
+
+    def earned(self, base: Floats) -> Floats | None:
+        """(M,) of what each of a base's outcomes (M,) earns; None where weights are no values."""
+        return None if self.rule else np.array(self.weights) * base
 
     def floors(self, base: Floats, chance: Floats) -> Floats:
         """(M,), what each outcome must have at least."""
@@ -71,11 +77,13 @@ def aims_of(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float],
     """
     rule, weights = policy.rule, _weights(policy, outcomes, rates)
     shares, least = _floors(policy, outcomes, today)
+    weighed = {} if policy.values else policy.weighed(outcomes)
+    left_out = tuple(name for name, weight in weighed.items() if weight and name not in outcomes)
 
     def aim(name: str, of: Sequence[float], keep: Sequence[float]) -> PolicyAim:
         text = f"{name} {rule} {list(of)} {list(keep)} {least}"
         own = "" if policy.values else rule
-        return PolicyAim(text, own, tuple(of), tuple(keep), tuple(least), not today, name)
+        return PolicyAim(text, own, tuple(of), tuple(keep), tuple(least), not today, name, left_out)
 
     if today:
         lossless = [max(1.0, share) if share else 0.0 for share in shares]

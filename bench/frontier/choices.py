@@ -31,7 +31,7 @@ from bench.results.ledger import FACTS, Ledger
 from bench.results.points import estimate, estimates
 from bench.results.posterior import posterior_draws
 from bench.results.samples import samples_of, seed_noise
-from bench.results.served.climb import Aim, Goal, MeanLog
+from bench.results.served.climb import Goal
 from bench.results.served.joint import posterior
 from bench.results.served.served import Served
 from bench.rows import CONFIRM, SEARCH, TEST
@@ -99,7 +99,7 @@ class Choices:
     retrained: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 0, 0)))
     today: bool = True
     chance: Mapping[str, float] = field(default_factory=dict)
-    earns: Sequence[float] | None = None
+    earns: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.table)
@@ -207,12 +207,12 @@ class Choices:
             raise UserError(f"{where}: '{name}' has no best direction; bound it by guard.within")
 
 
-def served_choices(served: Served, points: Iterable[Point], aim: Aim | None = None, seed: int = 0) -> Choices:
+def served_choices(served: Served, points: Iterable[Point], aim: PolicyAim, seed: int = 0) -> Choices:
     """The rows of a served front, with the metrics of heads and costs of their points.
 
     What a retraining may measure begins with the joint posterior of all candidates, each at its best weights by `aim`.
     """
-    ledger, names, aim = served.without(TEST), served.names, aim or MeanLog()
+    ledger, names = served.without(TEST), served.names
     confirm = ledger.at(CONFIRM)
     values = _together(confirm, ledger.at(SEARCH))
     by_slice = {
@@ -231,7 +231,7 @@ def served_choices(served: Served, points: Iterable[Point], aim: Aim | None = No
     true = posterior(values, drawn, [*best.values()], start, goal.utility, derive(seed, "choices"))
     again = np.maximum(true + np.roll(drawn - values, 1, axis=0), 0.0)  # other noise than that of the same draw
     chance = dict(zip(names, served.random.tolist(), strict=True))
-    earns = (np.array(aim.weights) * goal.base).tolist() if isinstance(aim, PolicyAim) and not aim.rule else None
+    earns = aim.earned(goal.base)
     return Choices(table, names, drawn, ledger.current, ledger, again, served.today, chance, earns)
 
 

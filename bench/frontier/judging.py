@@ -99,7 +99,7 @@ class Judge:
         if policy.values:
             if choices.earns is None:
                 raise UserError("values: expected a served front, whose outcomes say what happens; found heads alone")
-            weights = dict(zip(choices.objectives, choices.earns, strict=True))
+            weights = dict(zip(choices.objectives, choices.earns.tolist(), strict=True))
         for name in weights:
             choices.check(name, policy.where("epsilon.best", name) if policy.epsilon else "weights", directed=True)
         names = [name for name, weight in weights.items() if weight > 0]

@@ -191,6 +191,7 @@ def verdict(
         told.append(words.holding(holds, others))
     if served.today and (noise := int((judge.noise & judge.pickable).sum())) and found.kind in ("keep", "unknown"):
         told.append(words.guarded(noise))
+    told.append(words.left_out(aims[0].left_out))
     return replace(found, told=tuple(filter(None, [*told, suspicion])))
 
 

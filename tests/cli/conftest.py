@@ -141,11 +141,6 @@ class Shop:
         assert old in text, f"{old!r} is not in {file.name}"
         file.write_text(text.replace(old, new))
 
-    def allow_chance(self) -> None:
-        """Of so few rows, and after so short a training, a pick may rank below a random order."""
-        floors = '"click.recall@10%" = 0\n"buy.recall@10%" = 0'
-        self.edit(self.suite, "[budget]", f"[policy.guard.at_least]\n{floors}\n[budget]")
-
     def run(self, seesaw: Callable[..., Said], name: str, *more: object, executor: str = "inline") -> dict[str, Any]:
         said = seesaw("run", self.suite, "--raw", self.raw, "--name", name, "--executor", executor, "--json", *more)
         assert said.code == 0, said.err

@@ -69,7 +69,6 @@ def test_a_stopped_run_is_resumed_deployed_and_served(seesaw, shop, interrupt, t
     import mlflow.pyfunc
 
     shop.edit(shop.suite, "tries = 1", "tries = 1\nfull_length = 5000")
-    shop.allow_chance()
     interrupt(lambda job: job == 3)
     options = ["--raw", shop.raw, "--name", "a", "--executor", "inline", "--set", "optim.epochs=1"]
     said = seesaw("run", shop.suite, *options)
@@ -98,7 +97,6 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     monkeypatch.setattr(socket.socket, "connect", lambda self, address: asked.append(address))
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *more, **named: asked.append(host) or [])
     shop.edit(shop.suite, 'baselines = ["single_task"]\n', "")
-    shop.allow_chance()
     document = shop.run(seesaw, "a")
     assert not asked
     assert document["points"]

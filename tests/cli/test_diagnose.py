@@ -15,7 +15,6 @@ def test_a_run_records_diagnoses_and_tells_them(seesaw, shop, monkeypatch, tmp_p
     from mlflow import MlflowClient
 
     monkeypatch.setattr("bench.training.diagnosis.interval", lambda total, batch, tasks: 4)
-    shop.allow_chance()
     shop.edit(shop.suite, "trials = 6", "trials = 3")
     said = seesaw("run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", "inline", "--json")
     assert said.code == 0, said.err

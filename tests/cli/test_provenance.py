@@ -13,7 +13,6 @@ from bench.cli import main
 
 @pytest.mark.slow
 def test_the_one_command_remakes_a_pick_bit_for_bit(seesaw, shop, tmp_path: Path, capsys) -> None:
-    shop.allow_chance()
     run = ("run", shop.suite, "--raw", shop.raw, "--name", "a", "--executor", "inline", "--trials", "3", "--seed", "4")
     assert seesaw(*run).code == 0
     folder = next((tmp_path / "home/runs/a").glob("*/provenance.json")).parent

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from choice_toys import CLICK, LIKE, made, served_of
+from choice_toys import CLICK, EQUAL, LIKE, made, served_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_toys import noisy
@@ -279,7 +279,7 @@ def test_no_test_value_of_a_served_front_influences_a_pick(run, objectives):
     told = []
     for served, of in ((front, run), (noisy(front), others)):
         points = points_of_run(*of, objectives)
-        choices = served_choices(served, points)
+        choices = served_choices(served, points, EQUAL)
         assert {split for split, _ in choices.ledger.cells} == set(choices.ledger.draws) == {"confirm"}
         told.append(json.dumps(pick(choices, points, policy).to_json()).encode())
     assert told[0] == told[1]
@@ -301,11 +301,12 @@ def test_serving_points_have_the_costs_and_heads_of_their_points(run, objectives
     cells = np.full((4, 2, len(PARTS)), np.nan)
     cells[0, 0] = 0.11, 0.1, 0.12, 0.1, 0.0, 0.2, np.nan
     front = served_of(served, {"country=US": cells})
-    choices = served_choices(front, points_of_run(*run, objectives))
+    choices = served_choices(front, points_of_run(*run, objectives), EQUAL)
     assert choices.ledger.gains(0, "confirm", "country=US")[CLICK] == Effect(0.1, 0.0, 0.2)
     assert choices.table[f"{CLICK}[country=US]"].dropna().to_dict() == {0: 0.11}
     valid = front.cells["confirm", ALL] + np.array([[0.02], [0.0]])
-    both = served_choices(replace(front, cells=front.cells | {("valid", ALL): valid}), points_of_run(*run, objectives))
+    longer = replace(front, cells=front.cells | {("valid", ALL): valid})
+    both = served_choices(longer, points_of_run(*run, objectives), EQUAL)
     assert both.values([CLICK, LIKE]) == pytest.approx(choices.values([CLICK, LIKE]) + np.array([0.01, 0.0]))
     choices.check(f"{CLICK}[country=US]", "guard.at_least", directed=True)
     with pytest.raises(UserError, match=r"unknown outcome of a segment .*did you mean .*country=US"):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from choice_toys import CLICK, LIKE, made, served_of
+from choice_toys import CLICK, EQUAL, LIKE, made, served_of
 from scipy import stats
 
 from bench.frontier.choices import served_choices
@@ -100,7 +100,7 @@ def test_a_pick_holds_as_often_as_it_would_if_all_were_trained_again(apart):
         rows = truth * np.exp(error * rng.normal(size=truth.shape))
         toys = made({"current": rows[0]} | {str(at): row for at, row in enumerate(rows[1:])}, noise=0.01)
         draws = rows * np.exp(error * rng.normal(size=(600, 7, 2)))
-        choices = served_choices(served_of(replace(toys, draws=draws)), [])
+        choices = served_choices(served_of(replace(toys, draws=draws)), [], EQUAL)
         found = picked(choices, rule="knee", guard=ANYTHING["guard"])
         again = np.log(truth * np.exp(error * rng.normal(size=(600, 7, 2)))).mean(axis=-1)
         said.append(found.stability.holds)

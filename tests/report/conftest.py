@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.frontier.aims import aims_of
 from bench.frontier.choices import Choices, head_choices, served_choices
+from bench.frontier.policy import Policy
 from bench.frontier.verdict import Verdict, unserved
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
@@ -187,7 +189,7 @@ def served_of(records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 30
 
 def choices_of(served: Served) -> Choices:
     rng = np.random.default_rng(6)
-    choices = served_choices(served, ())
+    choices = served_choices(served, (), aims_of(Policy(), served.names, {}, today=False)[0])
     table = choices.table.copy()
     sizes = {point: float(rng.integers(90, 900) * 1000) for point in table["point"].unique()}
     table["cost/parameters"] = table["size"] = table["point"].map(sizes)

@@ -71,7 +71,11 @@ def keep(against: str, why: str) -> str:
 
 def nothing(most: Effect) -> str:
     """That no candidate gains what matters."""
-    return f"nothing within its limits gains more than {percent(max(most.high, 0.0))[1:]}% by the policy's rule"
+    return f"nothing within its limits gains more than {_most(most)}% by the policy's rule"
+
+
+def _most(most: Effect) -> str:
+    return percent(max(most.high, 0.0))[1:]
 
 
 def costs(what: str, both: Effect) -> str:
@@ -81,8 +85,7 @@ def costs(what: str, both: Effect) -> str:
 
 def unsure(what: str, both: Effect, least: float | None) -> str:
     """That nobody can tell, and what this test can show."""
-    shows = "" if least is None else f" This test shows gains of {percent(least)[1:]}% or more four times in five."
-    return f"Cannot tell whether to switch: {what} is at {both} by the policy's rule.{shows}"
+    return f"Cannot tell whether to switch: {what} is at {both} by the policy's rule.{_shows(least)}"
 
 
 def alone(what: str, mean: Effect, worst: str, at: Effect, many: int) -> str:
@@ -93,15 +96,17 @@ def alone(what: str, mean: Effect, worst: str, at: Effect, many: int) -> str:
 
 def level(most: Effect) -> str:
     """That no model is ahead of separate ones."""
-    return (
-        f"Single-task models are as good: no other model is ahead of them by more than {percent(max(most.high, 0.0))}%."
-    )
+    return f"Single-task models are as good: no other model is ahead of them by more than {_most(most)}%."
 
 
 def undecided(what: str, mean: Effect, least: float | None) -> str:
     """That no model can be told from separate ones."""
-    shows = "" if least is None else f" This test shows {percent(least)[1:]}% or more four times in five."
-    return f"Cannot tell whether any model is ahead of single-task models: the best, {what}, is at {mean}.{shows}"
+    told = f"the best, {what}, is at {mean}.{_shows(least)}"
+    return f"Cannot tell whether any model is ahead of single-task models: {told}"
+
+
+def _shows(least: float | None) -> str:
+    return "" if least is None else f" This test shows gains of {percent(least)[1:]}% or more four times in five."
 
 
 def start(weights: Mapping[str, float], alike: bool) -> str:
@@ -131,6 +136,11 @@ def ahead(names: Sequence[str], gains: Sequence[Effect | None], of: str, but: st
     if not but and not any(gains):  # it may be served, and was found to serve no better
         return f"{answer} {first[0].upper()}{first[1:]}."
     return f"{first[0].upper()}{first[1:]}{but}. {rest}: {answer[0].lower()}{answer[1:]}"
+
+
+def left_out(names: Sequence[str]) -> str:
+    """That the policy's rule weighs more than outcomes."""
+    return f"The policy's rule also weighs {listed(list(names))}, which these gains leave out." if names else ""
 
 
 def untested(what: str, against: str, changes: Changes) -> str:

@@ -48,21 +48,6 @@ class Aim(Protocol):
         """(M,), what each outcome must have at least, by the base's and those of a random order (M,)."""
 
 
-@dataclass(frozen=True)
-class MeanLog:
-    """The mean logarithm of outcomes: 1% of each counts alike."""
-
-    name: str = "mean log"
-
-    def score(self, values: Floats, base: Floats) -> Floats:
-        """See `Aim`."""
-        return np.asarray(np.log(np.maximum(values, 1e-9) / np.maximum(base, 1e-9)).mean(axis=-1))
-
-    def floors(self, base: Floats, chance: Floats) -> Floats:
-        """See `Aim`."""
-        return chance
-
-
 STRICT = 10.0
 """How many times its relative size a breach of a floor costs."""
 

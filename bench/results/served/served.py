@@ -21,7 +21,7 @@ from bench.predictions import Rows
 from bench.results.effect import Effect
 from bench.results.fusion import KINDS, Fusion
 from bench.results.ledger import ALL, PARTS, VALUE, Ledger, as_cells
-from bench.results.served.climb import ROOM, Aim, Goal, MeanLog, climbed
+from bench.results.served.climb import ROOM, Aim, Goal, climbed
 from bench.results.served.errors import Points, Seeds, draws_of, seeds_of
 from bench.results.served.front import (
     gains,
@@ -77,13 +77,14 @@ def served_front(
     seed: int,
     resamples: int = RESAMPLES,
     draws: int = DRAWS,
-    aims: Sequence[Aim] = (MeanLog(),),
+    aims: Sequence[Aim] = (),
 ) -> Served:
     """Draws the served front.
 
     Args:
         rows: by split, `confirm` and `test`; `valid` where predictions of its rows are kept.
-        aims: what weights are chosen for, the first one first: each candidate's are climbed towards each.
+        aims: what weights are chosen for, the first one first: each candidate's are climbed towards each. Without any,
+            they are those of the sweep.
 
     Raises:
         UserError: fewer than two tasks or more than eight, an outcome that is undefined on these rows, or an unknown

@@ -253,6 +253,16 @@ def test_by_values_what_earns_most_is_switched_to():
     assert not found.ahead
 
 
+def test_what_the_rule_weighs_beside_outcomes_is_said_to_be_left_out():
+    served = front_of([CURRENT, ("7", "trial", 0.5, 0.44, 0.42)])
+    judge, (aim, *_), chosen = judged(served)
+    assert "leave out" not in verdict(served, judge, chosen.row, NOW, [aim]).sentence
+    policy = Policy.model_validate({"rule": "weights", "weights": {CLICK: 3, "cost/latency_ms": 1}})
+    weighed = aims_of(policy, served.names, RATES, today=True)
+    found = verdict(served, judge, chosen.row, NOW, weighed)
+    assert found.told[-1] == "The policy's rule also weighs cost/latency_ms, which these gains leave out."
+
+
 def test_test_rows_choose_nothing():
     served = front_of([CURRENT, BETTER, ("7", "trial", 0.5, 0.44, 0.42), ("8", "trial", 0.4, 0.43, 0.42)], 0.02)
     found = []
