@@ -186,7 +186,7 @@ def verdict(
     if found.both is not None and of != served.current:
         slices = slice_changes(served, of)
         found = replace(found, slices=slices)
-        told.append(_worst(slices))
+        told.append(_worst(slices, "The pick" if found.keep else "It"))
     if holds is not None and not found.keep and of == row:
         told.append(words.holding(holds, others))
     if served.today and (noise := int((judge.noise & judge.pickable).sum())) and found.kind in ("keep", "unknown"):
@@ -256,21 +256,25 @@ def _models(contests: Sequence[Contest], aims: Sequence[PolicyAim], row: int) ->
     others = {each: _over(contests, each, now) for each in first.best if each not in (now, point)}
     others = {each: gain for each, gain in others.items() if not gain.gained}  # what is ahead is told first
     weights = served.table["weights"].iloc[row]
-    rest = words.by_outcome(alone.outcomes), words.SURE, words.start(weights, len(contests) > 1)
+    after = words.SURE, words.start(weights, len(contests) > 1)
     if mean.gained:
         told = words.alone(what, mean, worst, anchors[worst], len(anchors))
-        return replace(found, kind="model", told=(told, *rest))
+        return replace(found, kind="model", told=(told, words.by_outcome(alone.outcomes), *after))
+    same = row == served.current or _equal(alone)
+    of_pick = words.by_outcome(alone.outcomes, f"The pick, {what},")
+    if same:
+        of_pick = words.same(served, row) if row != served.current else ""
     top = max([mean, *others.values()], key=lambda each: each.high)
-    if same := row == served.current or _equal(alone):
-        rest = words.same(served, row) if row != served.current else "", *rest[1:]
     if top.high <= MARGIN:
-        return replace(found, kind="keep", row=None, told=(words.level(top), *rest))
-    if same and others:  # it says nothing of the models that differ
+        return replace(found, kind="keep", row=None, told=(words.level(top), of_pick, *after))
+    if same and others:  # the pick says nothing of the models that differ
         point = max(others, key=lambda each: others[each].value)
         what, mean = words.described(served, first.best[point]), others[point]
+    elif not same:
+        of_pick = words.by_outcome(alone.outcomes)
     plain = [each.apart(each.best[point], flat=True) for each in contests if point in each.best]
     found = replace(found, least=DETECTED * float(np.mean(plain, axis=0).std()))
-    return replace(found, told=(words.undecided(what, mean, found.least), *rest))
+    return replace(found, told=(words.undecided(what, mean, found.least), of_pick, *after))
 
 
 def _over(contests: Sequence[Contest], point: str, other: str) -> Effect:
@@ -340,11 +344,11 @@ def _wider(each: Effect, factor: float) -> Effect:
     return Effect(each.value, float(np.maximum(each.value - half, -1.0)), each.value + half)
 
 
-def _worst(slices: Mapping[str, Changes]) -> str:
+def _worst(slices: Mapping[str, Changes], who: str) -> str:
     """In which slice most is surely lost."""
     lost = [(each.value, slice, name, each) for slice, changes in slices.items() for name, each in changes.items()
             if each.lost]  # fmt: skip
     if not lost:
         return ""
     _, slice, name, each = min(lost, key=lambda one: one[0])
-    return words.worst_slice(slice, name, each, len(lost) - 1)
+    return words.worst_slice(who, slice, name, each, len(lost) - 1)

@@ -36,12 +36,12 @@ def effects_of(changes: Changes) -> str:
     return ", ".join(f"{name} {each}" for name, each in changes.items())
 
 
-def by_outcome(changes: Changes) -> str:
-    """What happens to each outcome: gains, costs, and what is open."""
+def by_outcome(changes: Changes, who: str = "It") -> str:
+    """What happens to each outcome: gains, costs, and what is open; `who` is what the sentence before is not about."""
     found: dict[str, list[str]] = {each: [] for each in ("gains", "costs", "shows no clear change in")}
     for name, each in changes.items():
         found["gains" if each.gained else "costs" if each.lost else "shows no clear change in"].append(f"{name} {each}")
-    return f"It {listed([' '.join([verb, ', '.join(each)]) for verb, each in found.items() if each])}."
+    return f"{who} {listed([' '.join([verb, ', '.join(each)]) for verb, each in found.items() if each])}."
 
 
 def model(what: str, both: Effect, alone: Effect | None) -> str:
@@ -173,10 +173,10 @@ def holding(holds: float, others: Sequence[str]) -> str:
     return f"Retraining may change the pick: it holds in {holds:.0%} of retrainings{instead}."
 
 
-def worst_slice(slice: str, outcome: str, change: Effect, more: int) -> str:
-    """In which part of the rows most is lost."""
-    others = f" Others lose, too: {more}." if more else ""
-    return f"Most is lost in {slice}: {outcome} {change}.{others} These intervals hold in all such parts together."
+def worst_slice(who: str, slice: str, outcome: str, change: Effect, more: int) -> str:
+    """In which part of the rows something loses most."""
+    others = f" {more} other {'losses are' if more > 1 else 'loss is'} sure, too." if more else ""
+    return f"{who} loses most in {slice}: {outcome} {change}.{others} These intervals hold in all such parts together."
 
 
 def price(paid: str, bought: str, each: Effect) -> str:

@@ -318,9 +318,11 @@ def test_the_segment_that_loses_most_is_named_with_intervals_for_all_of_them():
     gains = {"home": (0.2, 0.0), "search": (0.0, -0.2), "cart": (0.02, -0.1), "rare": (np.nan, np.nan)}
     rows = [CURRENT, ("7", "trial", 0.5, 0.42, 0.41)]
     found = told(front_of(rows, slices=cells_of(gains)))
-    assert f"Most is lost in scenario=search: {LIKE} -20.0% (-22.4 to -17.6). Others lose, too: 1." in found.sentence
+    assert (
+        f"loses most in scenario=search: {LIKE} -20.0% (-22.4 to -17.6). 1 other loss is sure, too." in found.sentence
+    )
     shown = found.to_json()["segments"]
     assert shown["scenario=rare"] == dict.fromkeys(NAMES)
     ends = shown["scenario=home"][CLICK]
     assert 0.2 - ends["low"] == pytest.approx(0.01 * stats.norm.isf(0.05 / 6), rel=1e-3)  # six at once
-    assert "Most is lost" not in told(front_of(rows, slices=cells_of({"home": (0.2, 0.0)}))).sentence
+    assert "loses most" not in told(front_of(rows, slices=cells_of({"home": (0.2, 0.0)}))).sentence
