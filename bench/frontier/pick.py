@@ -179,13 +179,13 @@ def _simpler(choices: Choices, names: Sequence[str], feasible: Sequence[int], ch
 
 def _ahead(judge: Judge, better: Iterable[int], chosen: int) -> dict[int, float | None]:
     """Of rows with a better score than the pick those that cannot be deployed, the best of each point; with the share
-    of draws in which their score is better, at least one half. None without draws.
+    of retrainings in which their score is better, at least one half. None where nothing is known of noise.
     """
     choices = judge.choices
     rows = choices.firsts(row for row in better if not judge.allowed[row])
-    if not rows or not len(choices.draws):
+    if not rows or not len(choices.retrained):
         return dict.fromkeys(rows)
-    drawn = judge.scores(choices.posterior(judge.scored))
+    drawn = judge.scores(choices.posterior(judge.scored, choices.retrained))
     shares = {row: float((drawn[:, row] > drawn[:, chosen]).mean()) for row in rows}
     return {row: share for row, share in shares.items() if share > 0.5}
 
