@@ -50,7 +50,8 @@ class Verdict:
         kind: `model`: switch to another model. `weights`: keep the model, and change its weights. `keep`: nothing is
             gained that matters. `unknown`: cannot tell.
         told: sentences; the first one is the answer.
-        row: of the served front, what the answer says to serve; None to keep what there is.
+        row: of the served front, what the answer says to serve, or of `unknown` cannot tell about; None to keep what
+            there is.
         both, weights, model: effects of that row: of all, of the weights alone, of the model alone; None where there is
             no such part, or no served front.
         anchors: where nobody said what is served, the model's U on average and by anchor.
