@@ -70,9 +70,7 @@ class LoadedRun:
 
     def cells(self, dataset: str | None = None) -> pd.DataFrame:
         """All that was measured, one long table: a row for each point, split, slice of its rows, and measure."""
-        from bench.run.result import cells_of
-
-        return cells_of(self._result(dataset))
+        return self._result(dataset).cells
 
     def trials(self, dataset: str | None = None) -> pd.DataFrame:
         """A row for each trial: what it was, how it ended, metrics as the search saw them, what the search chose."""

@@ -32,15 +32,17 @@ from speed.table import replace, writer
 from bench.errors import UserError
 from bench.frontier.aims import aims_of
 from bench.frontier.choices import served_choices
+from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
 from bench.frontier.pick import pick
 from bench.frontier.policy import Guard, Policy
-from bench.frontier.verdict import Contest, verdict
+from bench.frontier.verdict import verdict
 from bench.predictions import Rows
 from bench.results.effect import MARGIN, Effect
 from bench.results.fusion import Fusion
 from bench.results.served.measuring import Candidate, Current
 from bench.results.served.served import served_front
+from bench.results.served.turned import few, turned
 from bench.rows import CONFIRM, SEARCH
 
 TASKS = (2, 3, 5, 8)
@@ -133,7 +135,9 @@ def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows
     except UserError as error:
         return Decided("nothing", str(error), case.today, case.today)
     judge = Judge(policy, choices)
-    told = verdict(served, judge, chosen.row, "today's", aims, chosen.stability.holds, seed=SEED)
+    other = served_front(*turned(candidates, rows), case.setup.outcomes, now, SEED, RESAMPLES, DRAWS, aims)
+    again = (other, Judge(policy, served_choices(other, [], aims[0], SEED))) if few(rows) else None
+    told = verdict(served, judge, chosen.row, "today's", aims, chosen.stability.holds, seed=SEED, turned=again)
     contests = [Contest(served, judge, aim, SEED, chosen.row if not at else None) for at, aim in enumerate(aims)]
 
     def serve(row: int) -> Serve:
@@ -141,6 +145,7 @@ def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows
         return str(of["point"]), Fusion.of("power" if of["kind"] == "power" else "sum", list(of["weights"].values()))
 
     picked, start, today = serve(chosen.row), serve(contests[0].start), serve(served.current)
+    today = today if case.current else start
     advised = today if told.row is None or told.kind == "unknown" else serve(told.row)
     claims: list[Claim] = []
     if case.current:

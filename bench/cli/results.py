@@ -125,7 +125,8 @@ def frontier_command(
     """Show whether to switch and the front that is served; with --heads that of heads; or of an MLflow experiment."""
     import pandas as pd
 
-    from bench.run.result import cells_of, frontier_document, result_of
+    from bench.frontier.decision import documents
+    from bench.run.result import result_of
 
     if (run_ is None) == (experiment is None):
         raise UserError("expected a RUN or --experiment NAME, found " + ("neither" if run_ is None else "both"))
@@ -138,11 +139,11 @@ def frontier_command(
         raise UserError("--tracking: expected --experiment NAME beside it; a run's front is read from its own storage")
     results = [result_of(part) for part in opened(run_, home).datasets.values()]
     if csv is not None:
-        table = pd.concat([cells_of(result).assign(dataset=result.run.key) for result in results], ignore_index=True)
+        table = pd.concat([result.cells.assign(dataset=result.run.key) for result in results], ignore_index=True)
         with atomic_path(csv.expanduser().resolve()) as temporary:
             table.to_csv(temporary, index=False)
     if json:  # it takes a while
-        yield frontier_document(results)
+        yield documents({each.run.key: each for each in results})
     for result in results:
         show_front(result, heads, full)
         if result.pick is None:
@@ -193,7 +194,7 @@ def pick_command(
     """Answer which configuration, and weights that fuse its tasks, a policy or your question picks; --save keeps it."""
     from bench.frontier.options import read_bound, read_value
     from bench.frontier.policy import read_policy
-    from bench.run.result import pick_document, policy_of, result_of, suite_policy, write_pick
+    from bench.run.result import policy_of, result_of, suite_policy, write_pick
 
     floors = dict(read_bound("--at-least", each) for each in at_least or ())
     ceilings = dict(read_bound("--at-most", each) for each in at_most or ())
@@ -213,7 +214,7 @@ def pick_command(
         write_pick(result)
     saved = save or all(result.policy.toml == policy_of(result.run).toml for result in results)
     saving = "" if saved else shlex.join(["seesaw", *sys.argv[1:], "--save"])
-    documents = [pick_document(result) for result in results]
+    documents = [result.picked for result in results]
     yield (documents[0] if len(documents) == 1 else {"picks": documents}) | ({} if saved else {"save": saving})
     for result in results:
         if result.pick is not None:  # else the sentence below has the reason

@@ -191,9 +191,9 @@ def _execute(run: Run, full: bool, json: bool) -> Answer:
     """Carries out a run. The end is short: the verdict, the page, and one command to go on with."""
     from bench.cli.fronts import show_front, show_pick
     from bench.cli.results import show_tracking
+    from bench.frontier.decision import documents
     from bench.run.execute import execute
     from bench.run.page import next_step, page_path, run_argument
-    from bench.run.result import frontier_document
 
     try:
         # Ray says on stdout what happens to machines; there belongs nothing but results.
@@ -203,7 +203,8 @@ def _execute(run: Run, full: bool, json: bool) -> Answer:
         TerminalProgress().note(f"stopped; `seesaw resume {run_argument(run)}` goes on where it was")
         raise
     if json:  # it takes a while
-        yield {"run": run.name, "folder": str(run.folder), "page": str(page_path(run))} | frontier_document(results)
+        found = documents({each.run.key: each for each in results})
+        yield {"run": run.name, "folder": str(run.folder), "page": str(page_path(run))} | found
     for result in results:
         if full:
             show_front(result, full=True)

@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.frontier.aims import PolicyAim
+from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
 from bench.frontier.words import verdict as words
 from bench.frontier.words.verdict import Changes
 from bench.results.effect import LEVEL, MARGIN, Effect
 from bench.results.ledger import band
-from bench.results.served.climb import ROOM, Goal
-from bench.results.served.joint import Moves, moves, posterior
+from bench.results.served.joint import Moves
 from bench.results.served.served import Served
 from bench.rows import TEST
 
@@ -110,47 +110,6 @@ def unserved(reason: str) -> Verdict:
     return Verdict("unknown", (f"Cannot tell whether to switch: {reason}.",))
 
 
-class Contest:
-    """Candidates at their best weights by one aim, as they do on test.
-
-    Attributes:
-        best: by candidate its row; where none passes the guard, one that fails by noise alone.
-        start: what candidates are compared with: today's model at its w*, else what stands for it.
-    """
-
-    def __init__(self, served: Served, judge: Judge, aim: PolicyAim, seed: int, pick: int | None = None) -> None:
-        choices, self.served, current = judge.choices, served, served.current
-        names, points = choices.objectives, served.table["point"].to_numpy()
-        values = choices.values(names)
-        room = 0.0 if served.today else ROOM  # as climbs ask it of all: a point of the sweep may just keep a floor
-        scores = Goal(aim, values[current], served.random, room).worth(values)
-        if pick is not None:  # equal scores are settled by the pick
-            scores[pick] = np.inf
-        self.best = {}
-        for point in dict.fromkeys(points):
-            for passing in (judge.noise, judge.passing):
-                own = np.flatnonzero((points == point) & passing & (scores > -np.inf))
-                if len(own):
-                    self.best[str(point)] = int(own[scores[own].argmax()])
-        self.best.setdefault(str(points[current]), current)
-        self.start = self.best[str(points[current])]
-        self.values = served.at(TEST)
-        self.goal = Goal(aim, self.values[current], served.random)
-        flat = served.draws[TEST].astype(np.float64)
-        self.draws = posterior(self.values, flat, [*self.best.values()], self.start, self.goal.utility, seed)
-        self.flat = flat
-
-    def moves(self, to: int, start: int | None = None) -> Moves:
-        """The effect of changing to a row, from `start` or another one."""
-        start = self.start if start is None else start
-        return moves(self.values, self.draws, to, start, self.goal.utility, self.served.names)
-
-    def apart(self, to: int, start: int | None = None, flat: bool = False) -> Floats:
-        """(D,) draws of the utility over `start`, or another row; `flat`: before anything is drawn back."""
-        of, start = self.flat if flat else self.draws, self.start if start is None else start
-        return np.asarray(self.goal.utility(of[:, to]) - self.goal.utility(of[:, start]))
-
-
 def verdict(
     served: Served,
     judge: Judge,
@@ -163,6 +122,7 @@ def verdict(
     heads: Callable[[str], Sequence[str]] = lambda point: (),
     suspicion: str = "",
     seed: int = 0,
+    turned: tuple[Served, Judge] | None = None,
 ) -> Verdict:
     """The verdict about a picked serving point.
 
@@ -176,9 +136,12 @@ def verdict(
         unlimited: the row that the policy would pick without its limits, where these make it keep the current point.
         heads: of a point the names of those that are surely ahead of it in every head.
         suspicion: sentences on the data and the pick, see `Frontier.suspicion` and `bench.results.within`.
+        turned: where rows are few, the other way round, and the policy applied to it: see
+            `bench.results.served.turned`.
     """
-    contest = Contest(served, judge, aims[0], seed, row)
-    own = [contest] if served.today else [contest, *(Contest(served, judge, aim, seed) for aim in aims[1:])]
+    contest = Contest(served, judge, aims[0], seed, row, turned)
+    more = () if served.today else aims[1:]
+    own = [contest, *(Contest(served, judge, aim, seed, None, turned) for aim in more)]
     found = _today(contest, row, against, unlimited) if served.today else _models(own, aims, row)
     told = list(found.told)
     of = row if found.row is None else found.row
@@ -192,7 +155,7 @@ def verdict(
         told.append(words.holding(holds, others))
     if served.today and (noise := int((judge.noise & judge.pickable).sum())) and found.kind in ("keep", "unknown"):
         told.append(words.guarded(noise))
-    told.append(words.left_out(aims[0].left_out))
+    told += [words.left_out(aims[0].left_out), words.BOTH_WAYS if turned else ""]
     return replace(found, told=tuple(filter(None, [*told, suspicion])))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from bench.report import text
 from bench.report.effort import seed_effects
 from bench.results.diagnosis import overtraining
 from bench.results.frontier import Frontier
-from bench.results.ledger import ALL, GAIN, GAIN_HIGH, Ledger
+from bench.results.ledger import Ledger
 from bench.results.pareto import nondominated
 from bench.results.served.front import gains
 from bench.results.served.served import Served
@@ -86,18 +86,6 @@ def spread_of(ledger: Ledger) -> dict[str, Floats]:
             apart = np.nan_to_num(moved - moved.mean(axis=0))
             found[split] = np.einsum("dsm,dsn->smn", apart, apart) / (len(draws) - 1)
     return found
-
-
-def with_verdict(served: Served, pick: Pick, verdict: Verdict) -> Served:
-    """A served front for people: the gains on test of what the verdict advises, else of the pick, are the verdict's."""
-    cells, row = {key: each.copy() for key, each in served.cells.items()}, verdict.row
-    row = pick.row if row is None else row
-    for name, changes in ({ALL: verdict.changes} | dict(verdict.slices)).items():
-        if changes and row != served.current:
-            cells[TEST, name][row, :, GAIN : GAIN_HIGH + 1] = [
-                (each.value, each.low, each.high) for each in changes.values()
-            ]
-    return replace(served, cells=cells)
 
 
 @dataclass(frozen=True)

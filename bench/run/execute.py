@@ -29,7 +29,7 @@ from bench.run.folder import STORE, DatasetRun, Run, check_device
 from bench.run.limits import ended, rungs_of
 from bench.run.page import page_path, write_report
 from bench.run.reporting import Reporter
-from bench.run.result import DatasetResult, cells_of, result_of, write_pick
+from bench.run.result import DatasetResult, result_of, write_pick
 from bench.run.status import After, Pace, WithLater
 from bench.schema import Task
 from bench.search.driver import Checkpoints, search
@@ -202,7 +202,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     progress.note("drawing the served front")
     result = result_of(part, keep=True)
     with atomic_path(part.folder / CELLS) as temporary:
-        cells_of(result).to_parquet(temporary, index=False)
+        result.cells.to_parquet(temporary, index=False)
     write_pick(result)
     return result
 

@@ -29,7 +29,7 @@ from bench.results.pareto import resolve_reference
 from bench.rows import CONFIRM, TEST
 from bench.run.folder import MLFLOW, DatasetRun, Run
 from bench.run.page import is_drawn, page_path, view_of
-from bench.run.result import DatasetResult, pick_document, result_of
+from bench.run.result import DatasetResult, result_of
 from bench.search.study import Study
 from bench.tracking.logbook import Ending, Logbook, Section
 from bench.tracking.store import TrackingError
@@ -273,7 +273,7 @@ def _files(result: DatasetResult, plots: Mapping[str, str]) -> dict[str, str | b
     if result.shown is not None:
         files[SERVED] = _table(result.shown)
     if result.pick:
-        files[PICK] = json.dumps(pick_document(result), indent=2)
+        files[PICK] = json.dumps(result.picked, indent=2)
     page, cells = page_path(result.run.run), result.run.folder / CELLS
     if page.is_file():
         files[page.name] = page.read_text(encoding="utf-8")

@@ -7,52 +7,36 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from bench.atomic import atomic_path
 from bench.errors import UserError
-from bench.frontier.choices import Choices, head_choices, served_choices
-from bench.frontier.judging import Judge
-from bench.frontier.pick import NothingPasses, Pick, pick
+from bench.frontier.decision import Decision, decided
 from bench.frontier.policy import Policy
-from bench.frontier.questions import readings
-from bench.frontier.verdict import Verdict, unserved, verdict
 from bench.objectives import Objective, outcomes_of, primary
 from bench.plain import parse_toml, read_json
 from bench.records import Point, TrialRecord
-from bench.report.view import with_verdict
-from bench.results.frontier import Frontier, frontier
-from bench.results.ledger import long_of
-from bench.results.points import network_of, untested
-from bench.results.served.served import Served
-from bench.results.served.store import to_json
+from bench.results.frontier import frontier
+from bench.results.points import network_of
 from bench.results.within import Areas, areas_of, warning
 from bench.run.comparing import answer_of
 from bench.run.folder import DatasetRun
 from bench.run.limits import cut_short, failed, unfinished
-from bench.run.serving import Serving, serving_of
+from bench.run.serving import serving_of
 from bench.search.study import Study
 from bench.seeds import derive
 from bench.validation import validate
 
 
-@dataclass(frozen=True)
-class DatasetResult:
+@dataclass(frozen=True, kw_only=True)
+class DatasetResult(Decision):
     """The results so far of one data set's part of a run.
 
     Attributes:
-        frontier: of the heads.
-        serving: the front that is served.
-        choices: what the policy chooses among.
-        verdict: whether to switch, the first thing that every surface says.
-        pick: None where there is none, and then `no_pick` says why.
-        nothing_passes: what would be picked if the guard were another, where it let nothing through.
         areas: by id of a confirmed point its areas under the curve, where what is served is ranked within groups.
         incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
     """
@@ -60,29 +44,13 @@ class DatasetResult:
     run: DatasetRun
     records: list[TrialRecord]
     objectives: tuple[Objective, ...]
-    frontier: Frontier
-    serving: Serving
-    choices: Choices
-    policy: Policy
-    verdict: Verdict
-    pick: Pick | None
-    no_pick: str = ""
-    nothing_passes: NothingPasses | None = None
     incomplete: str = ""
     areas: Mapping[str, Mapping[str, Areas]] = field(default_factory=dict)
 
     @property
-    def shown(self) -> Served | None:
-        """The served front for people: what the verdict advises, else the pick, has the verdict's gains."""
-        served = self.serving.served
-        return served if served is None or self.pick is None else with_verdict(served, self.pick, self.verdict)
-
-    @property
-    def readings(self) -> list[str]:
-        """What the served front says beside the verdict: exchange rates at the pick."""
-        if self.serving.served is None or self.pick is None:
-            return []
-        return readings(self.serving.served, self.pick.row)
+    def document(self) -> dict[str, Any]:
+        """All of it as plain JSON values."""
+        return super().document | ({"incomplete": self.incomplete} if self.incomplete else {})
 
     @property
     def current(self) -> str:
@@ -136,86 +104,22 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     records, baselines = study.records(), run.current.without_earlier(study.baselines())
     front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed, baselines=baselines)
     front = replace(front, answer=answer_of(run, study))
-    chosen, reason, refused = None, "", None
     followed = policy or policy_of(run)
-    serving = serving_of(run, front.points, objectives, followed, keep)
-    points = untested(front.points)
-    if serving.served is None:
-        choices = head_choices(front, points, run.run.manifest.seed)
-    else:
-        choices = served_choices(serving.served, points, serving.aims[0], run.run.manifest.seed)
-    try:
-        chosen = pick(choices, points, followed)
-    except UserError as error:
-        reason = str(error)  # a run without a pick is still a run: its frontier is shown, with the reason
-        refused = error if isinstance(error, NothingPasses) else None
     areas = areas_of(front.points, [task for task in run.tasks if task.name in run.ranked])
-    blind = warning(areas, chosen.point, str(run.card.group)) if chosen else ""
-    if serving.served is None or chosen is None:
-        told = unserved(serving.reason or reason or "nothing was picked")
-    else:
-        suspicion = " ".join(filter(None, [front.suspicion, blind]))
-        told = _told(run, serving, Judge(followed, choices), chosen, front.ahead_of, suspicion)
+    found = decided(
+        front, serving_of(run, front.points, objectives, followed, keep), followed, run.run.manifest.seed,
+        lambda point: warning(areas, point, str(run.card.group)),
+    )  # fmt: skip
+    incomplete = [cut_short(run, study), unfinished(run, study), failed(run, records, baselines)]
     return DatasetResult(
-        run, records, objectives, front, serving, choices, followed, told, chosen, reason, refused,
-        " ".join(filter(None, [cut_short(run, study), unfinished(run, study), failed(run, records, baselines)])),
-        areas,
+        **vars(found), run=run, records=records, objectives=objectives, incomplete=" ".join(filter(None, incomplete)),
+        areas=areas,
     )  # fmt: skip
-
-
-def _told(
-    part: DatasetRun, serving: Serving, judge: Judge, pick: Pick, heads: Callable[[str], Sequence[str]], suspicion: str
-) -> Verdict:
-    """The verdict on a pick: the same for every surface."""
-    assert serving.served is not None
-    others = tuple(each.name for each in pick.stability.points if each.point != pick.point)[:2]
-    return verdict(
-        serving.served, judge, pick.row, serving.against, serving.aims, pick.stability.holds, others, pick.unlimited,
-        heads, suspicion, derive(part.run.manifest.seed, "verdict"),
-    )  # fmt: skip
-
-
-def cells_of(result: DatasetResult) -> pd.DataFrame:
-    """All cells of a data set's part as one long table, see `Ledger.long`: of the front of heads, and of the served."""
-    fronts = {"heads": result.frontier} | ({"served": result.serving.served} if result.serving.served else {})
-    return long_of(fronts)
 
 
 def picked_path(run: DatasetRun) -> Path:
     """Where the pick is, with its reasons: what `seesaw deploy` takes."""
     return run.folder / "picked.json"
-
-
-def pick_document(result: DatasetResult) -> dict[str, Any]:
-    """`picked.json`: the pick, and the policy as TOML.
-
-    Without a pick `point` and `trial` are null, and `sentence` and `reason` say why. `if_guard` then has the guard that
-    would let a choice pass, as TOML, and the pick under it.
-    """
-    more: dict[str, Any] = {"verdict": result.verdict.to_json(), "policy": result.policy.toml}
-    if result.frontier.answer:
-        more["answer"] = result.frontier.answer.to_json()
-    if result.pick is not None:
-        return result.pick.to_json() | more
-    why = {"sentence": result.no_pick, "reason": result.no_pick}
-    found: dict[str, Any] = {"point": None, "trial": None, **why, **more}
-    if result.nothing_passes is not None:
-        changes = [each.toml for each in result.nothing_passes.remedies]
-        found["if_guard"] = {"set": changes, "pick": result.nothing_passes.pick.to_json()}
-    return found
-
-
-def frontier_document(results: Sequence[DatasetResult]) -> dict[str, Any]:
-    """The documented shape for one data set; for several, one such document each under `datasets`."""
-    documents = {
-        result.run.key: {"verdict": result.verdict.to_json()}
-        | ({"served": to_json(result.serving.served) | {"readings": result.readings}} if result.serving.served else {})
-        | result.frontier.to_json()
-        | ({"incomplete": result.incomplete} if result.incomplete else {})
-        | {"pick": pick_document(result)}
-        for result in results
-    }
-    return next(iter(documents.values())) if len(documents) == 1 else {"datasets": documents}
 
 
 def pick_config_path(run: DatasetRun) -> Path:
@@ -235,7 +139,7 @@ def write_pick(result: DatasetResult) -> None:
         lines = [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
         texts[path] = "\n".join([f"# {network.name} of {result.run.run.name}", *lines]) + "\n"
         texts[made] = json.dumps(provenance(result.run, result.run.fingerprint or "-", network, str(path)), indent=2)
-    texts[picked_path(result.run)] = json.dumps(pick_document(result), indent=2)
+    texts[picked_path(result.run)] = json.dumps(result.picked, indent=2)
     with ExitStack() as files:  # the last one is put in its place first
         for target, text in texts.items():
             files.enter_context(atomic_path(target)).write_text(text, encoding="utf-8")

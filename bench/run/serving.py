@@ -1,9 +1,8 @@
-"""A run's served front, from the predictions that it keeps, and the verdict."""
+"""A run's served front, from the predictions that it keeps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +11,18 @@ from numpy.typing import NDArray
 
 from bench import predictions
 from bench.errors import UserError
-from bench.frontier.aims import PolicyAim, aims_of
 from bench.frontier.policy import Policy
-from bench.measure.resamples import few_units
-from bench.objectives import Objective, random_ndcg, ranked_by_group
+from bench.frontier.serving import Serving, serving
+from bench.objectives import Objective
 from bench.predictions import FOLDER, KEPT, Rows, rows_of
 from bench.records import Point
 from bench.results.points import confirmed, kept_names, sources_of
 from bench.results.served.measuring import Candidate, Current
-from bench.results.served.served import Served, served_front
-from bench.results.served.store import digest_of, load, save
 from bench.rows import CONFIRM, TEST
 from bench.run.folder import DatasetRun
 from bench.suite import resolve_outcomes
 
-MUCH = 0.5
-"""From here on it is said what a random order scores."""
 NOT_CONFIRMED = "nothing was confirmed on fresh seeds"
-
-
-@dataclass(frozen=True)
-class Serving:
-    """A data set's served front, with base rates and the current point; or the reason why there is none.
-
-    Attributes:
-        served: None where there is none, and then `reason` says why.
-        rates: mean label by task on train, on all impressions.
-        note: sentences where only a part of the rows was kept, where there are few units, and on what a random order
-            scores within groups; else empty.
-        rows: of test, those that are not kept included.
-        against: what the current point is, in a few words.
-        aims: what its weights were chosen for.
-    """
-
-    served: Served | None
-    rates: dict[str, float]
-    against: str
-    reason: str = ""
-    note: str = ""
-    rows: int = 0
-    aims: tuple[PolicyAim, ...] = ()
 
 
 def serving_of(
@@ -70,33 +41,19 @@ def serving_of(
     if len(rows) < len(KEPT):
         return Serving(None, {}, "", NOT_CONFIRMED)
     facts = rows[CONFIRM]
-    rates = dict(zip(facts.tasks, facts.rates, strict=True))
     candidates = candidates_of(folder, points, objectives, facts)
     now, against = _current(part, candidates, rows)
     if now is None or not candidates:
+        rates = dict(zip(facts.tasks, facts.rates, strict=True))
         return Serving(None, rates, "", "no confirmed model keeps its predictions; `seesaw confirm` trains it again")
-    seed = part.run.manifest.seed
-    try:
-        outcomes = resolve_outcomes(part.dataset, part.tasks, facts.group, policy.outcomes)
-        aims = aims_of(policy, [each.name for each in outcomes], rates, now.today)
-        digest = digest_of(candidates, rows, outcomes, now, seed, aims)
-        served = load(part.folder, digest)
-        if served is None:
-            served = served_front(candidates, rows, outcomes, now, seed, aims=aims)
-            if keep:
-                save(served, part.folder, digest)
-    except predictions.Damaged:
-        raise
-    except UserError as error:
-        return Serving(None, rates, against, str(error))
-    return Serving(
-        served,
-        rates,
-        against,
-        note=_note(rows, served, bool(part.dataset.outcomes)),
-        rows=rows[TEST].of,
-        aims=aims,
-    )
+
+    def outcomes() -> Sequence[Objective]:
+        return resolve_outcomes(part.dataset, part.tasks, facts.group, policy.outcomes)
+
+    return serving(
+        candidates, rows, now, against, policy, outcomes, part.run.manifest.seed, part.folder, keep,
+        named=bool(part.dataset.outcomes), forward=bool(part.card.split_times),
+    )  # fmt: skip
 
 
 def candidates_of(
@@ -166,22 +123,3 @@ def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, R
         return None, ""
     missing = f"{now.source} was not" if now.source else "no single-task model was"
     return Current(stands.id, today=False), f"the baseline '{stands.name}' at its best weights ({missing} confirmed)"
-
-
-def _note(rows: Mapping[str, Rows], served: Served, named: bool) -> str:
-    """Whether rows are a sample or of few units, and a random order's scores; `named`: the suite has outcomes."""
-    parts = [f"{each.kept:,} of {each.of:,} on {split}" for split, each in rows.items() if each.kept < each.of]
-    sampled = f"The served front is measured on a sample of the rows, whole groups: {', '.join(parts)}."
-    scored = zip(served.measures, served.random, strict=True)
-    lists = [f"{each.name} {value:.2f}" for each, value in scored if "ndcg@" in each.name and value > MUCH]
-    sizes = np.unique(rows[CONFIRM].group[rows[CONFIRM].group >= 0], return_counts=True)[1]
-    order = ""
-    if lists:
-        order = f"A random order has {', '.join(lists)}."
-    elif not named and len(sizes) and not ranked_by_group(sizes):
-        order = (
-            f"Groups have {sizes.mean():.1f} rows on average: a random order of them has an ndcg@5 of "
-            f"{random_ndcg(sizes):.2f} or more, so outcomes are of all rows."
-        )
-    few = (few_units(each.units, f"The {split} split") for split, each in rows.items() if split in (CONFIRM, TEST))
-    return " ".join(filter(None, [sampled if parts else "", *few, order]))

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.frontier.decision import with_verdict
 from bench.objectives import Objective
 from bench.report.embed import MOST_DRAWN, MOST_DRAWS, plain, section_data
-from bench.report.view import axes_of, scenario_fronts, splits_of, spread_of, with_verdict
+from bench.report.view import axes_of, scenario_fronts, splits_of, spread_of
 from bench.results.effect import Effect
 from bench.results.served.joint import Moves
 
@@ -139,7 +140,7 @@ def test_what_the_verdict_advises_has_its_gains_for_people(view: Any) -> None:
     changes = {name: Effect(0.01, -1.0, 2.0) for name in view.served.names}
     moves = Moves(Effect(0.01), changes)
     for advised in (view.pick.row, 7):
-        found = with_verdict(view.served, view.pick, replace(view.verdict, both=moves, row=advised))
+        found = with_verdict(view.served, view.pick.row, replace(view.verdict, both=moves, row=advised))
         assert found.gains(advised) == changes
         for row in range(len(found)):
             assert row == advised or str(found.gains(row)) == str(view.served.gains(row))

@@ -31,12 +31,11 @@ def test_a_kill_between_the_files_of_a_pick_leaves_none_of_another(
     monkeypatch.setattr(
         picked, "picked_network", lambda result: SimpleNamespace(config={}, until=None, name=result.pick)
     )
-    monkeypatch.setattr(picked, "pick_document", lambda result: {"name": result.pick})
     monkeypatch.setattr(picked, "provenance", lambda part, data, point, path: {"name": point.name})
     monkeypatch.setattr(picked, "recipe_of", lambda result, until: {})
     monkeypatch.setattr(atomic.os, "replace", replace)
-    write_pick(SimpleNamespace(run=run, pick="one"))  # type: ignore[arg-type]
+    write_pick(SimpleNamespace(run=run, pick="one", picked={"name": "one"}))  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
-        write_pick(SimpleNamespace(run=run, pick="two"))  # type: ignore[arg-type]
+        write_pick(SimpleNamespace(run=run, pick="two", picked={"name": "two"}))  # type: ignore[arg-type]
     name = json.loads((tmp_path / "picked.json").read_text())["name"]
     assert all(name in path.read_text() for path in tmp_path.iterdir())

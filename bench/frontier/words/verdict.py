@@ -16,6 +16,10 @@ from bench.results.served.served import Served
 Changes = Mapping[str, Effect]
 """By outcome, as a fraction."""
 SURE = f"Intervals are {LEVEL:.0%}, on test; those of the outcomes hold together."
+BOTH_WAYS = (
+    "As rows are few, the gain by the policy's rule is the mean of two tests: of test, and of confirmation rows at "
+    "weights that the other rows chose."
+)
 UNTESTED = "After one training each, no intervals are known."
 
 

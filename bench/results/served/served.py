@@ -99,12 +99,10 @@ def served_front(
     sweep, values = _swept(meters[CONFIRM], rows[CONFIRM], outcomes, fusion)
     chance = meters[CONFIRM].measure.random()[0]
     goals = [Goal(aim, values[at].mean(axis=0)[sweep.settings.index(fusion)], chance, ROOM) for aim in aims]
-    ends = _climbed(candidates, rows, names, sweep, values, goals, meters[CONFIRM].scores)
-    if new := sweep.add(end for own in ends for end in own):
-        values = [np.concatenate(both, axis=1) for both in zip(values, meters[CONFIRM].sweep(new), strict=True)]
-    if not current.today and ends[at]:
-        fusion = ends[at][0]
+    ends = _climbed(candidates, rows, names, sweep, values, goals, meters[CONFIRM])
     means = np.array([each.mean(axis=0) for each in values])
+    if not current.today and goals:
+        fusion = sweep.settings[int(goals[0].worth(means[at]).argmax())]
     valid = unequal(values)
     shape = seeds_of(values, [each.seeds for each in candidates])
 
@@ -205,22 +203,35 @@ def _climbed(
     rows: Mapping[str, Rows],
     outcomes: Sequence[str],
     sweep: Sweep,
-    values: Sequence[Floats],
+    values: list[Floats],
     goals: Sequence[Goal],
-    scores: set[int],
+    meter: Meter,
 ) -> list[list[Fusion]]:
-    """By candidate the weights that its climbs end at, for each goal; none of a score that is not fused."""
-    of_kind = [[k for k, setting in enumerate(sweep.settings) if setting.kind == kind] for kind in KINDS]
+    """By candidate the weights that its climbs end at, for each goal; none of a score that is not fused.
 
-    def first(means: Floats, goal: Goal) -> list[Fusion]:
-        scores = goal.worth(means)
-        return [sweep.settings[own[int(scores[own].argmax())]] for own in of_kind if own]
-
-    starts = [
-        [(first(each.mean(axis=0), goal), goal) for goal in goals if at not in scores] for at, each in enumerate(values)
-    ]
+    Where they end joins the sweep, and the values of all candidates. Twice for the first goal: the second climb begins
+    at the best of all, as a candidate may have what another one's climb found.
+    """
     chosen = {split: own for split, own in rows.items() if split != TEST}
-    return climbed(candidates, chosen, outcomes, starts)
+    found: list[list[Fusion]] = [[] for _ in candidates]
+
+    def first(means: Floats, goal: Goal, again: bool) -> list[Fusion]:
+        of_kind = [[k for k, setting in enumerate(sweep.settings) if setting.kind == kind] for kind in KINDS]
+        scores = goal.worth(means)
+        best = [own[int(scores[own].argmax())] for own in of_kind if own]
+        return [sweep.settings[k] for k in ([max(best, key=lambda k: float(scores[k]))] if again else best)]
+
+    for again in (False, True):
+        asked = [
+            [(first(each.mean(axis=0), goal, again), goal) for goal in goals[: 1 if again else None]]
+            * (at not in meter.scores)
+            for at, each in enumerate(values)
+        ]
+        ends = climbed(candidates, chosen, outcomes, asked)
+        found = [[*own, *before] for own, before in zip(ends, found, strict=True)]
+        if new := sweep.add(end for own in ends for end in own):
+            values[:] = [np.concatenate(both, axis=1) for both in zip(values, meter.sweep(new), strict=True)]
+    return found
 
 
 def _first(values: Floats, at: int) -> int:

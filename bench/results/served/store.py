@@ -28,10 +28,11 @@ from bench.results.served.served import DRAWS, SPLITS, Served
 from bench.results.served.slices import SLICES
 from bench.rows import CONFIRM, TEST
 
-JSON, NPZ = "served.json", "served.npz"
+SERVED, TURNED = "served", "turned"
+"""Names of the files: of what is served, and of the same the other way round."""
 ARRAYS, NUMBERS = ("random",), ("current", "replicates", "today")
 """Parts of a front that are written as they are, into `served.npz` and `served.json`."""
-VERSION = 10
+VERSION = 11
 """Raised whenever the same predictions give another front."""
 
 
@@ -63,28 +64,28 @@ def digest_of(
     return found.hexdigest()
 
 
-def save(served: Served, folder: Path, digest: str) -> None:
+def save(served: Served, folder: Path, digest: str, name: str = SERVED) -> None:
     """Writes both files into a folder, each whole or not at all, draws first."""
     document = {
         "outcomes": [asdict(each) for each in served.measures],
         "table": served.table.to_dict("records"),
         "cells": list(served.cells),
-        **{name: getattr(served, name) for name in NUMBERS},
+        **{part: getattr(served, part) for part in NUMBERS},
     }
     text = json.dumps(jsonable(document), allow_nan=False)
-    with atomic_path(folder / NPZ) as temporary, temporary.open("wb") as file:
-        arrays = {name: getattr(served, name) for name in ARRAYS} | dict(served.draws)
+    with atomic_path(folder / f"{name}.npz") as temporary, temporary.open("wb") as file:
+        arrays = {part: getattr(served, part) for part in ARRAYS} | dict(served.draws)
         arrays |= {"cells": np.array(list(served.cells.values())), "volume": np.array(astuple(served.hypervolume))}
         arrays |= {"digest": np.array(digest), "tables": np.array(_sum(text))}
         np.savez(file, allow_pickle=False, **arrays)
-    write_text(folder / JSON, text)
+    write_text(folder / f"{name}.json", text)
 
 
-def load(folder: Path, digest: str) -> Served | None:
+def load(folder: Path, digest: str, name: str = SERVED) -> Served | None:
     """The front that was saved with this digest; None where there is none, or its files are damaged."""
     try:
-        text = (folder / JSON).read_text(encoding="utf-8")
-        with np.load(folder / NPZ, allow_pickle=False) as arrays:
+        text = (folder / f"{name}.json").read_text(encoding="utf-8")
+        with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
             if str(arrays["digest"]) != digest or str(arrays["tables"]) != _sum(text):
                 return None
             document = json.loads(text)
@@ -95,8 +96,8 @@ def load(folder: Path, digest: str) -> Served | None:
                 cells=dict(zip(map(tuple, document["cells"]), arrays["cells"], strict=True)),
                 draws={split: arrays[split] for split in SPLITS},
                 hypervolume=Effect(*arrays["volume"].tolist()),
-                **{name: document[name] for name in NUMBERS},
-                **{name: arrays[name] for name in ARRAYS},
+                **{part: document[part] for part in NUMBERS},
+                **{part: arrays[part] for part in ARRAYS},
             )
     except (BadZipFile, EOFError, LookupError, OSError, TypeError, ValueError):
         return None

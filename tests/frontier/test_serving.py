@@ -5,7 +5,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from bench.run.serving import _note
+from bench.frontier.serving import _note
 
 
 @pytest.mark.parametrize(

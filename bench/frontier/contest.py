@@ -1,0 +1,104 @@
+"""Candidates against each other, each at its best weights by one aim, as test judges them.
+
+Weights are chosen on validation and confirmation rows, within the policy's limits; values and intervals come from one
+posterior over all candidates, see `bench.results.served.joint`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.frontier.aims import PolicyAim
+from bench.frontier.judging import Judge
+from bench.results.served.climb import ROOM, Goal
+from bench.results.served.joint import Moves, moves, posterior
+from bench.results.served.served import Served
+from bench.rows import TEST
+
+Floats = NDArray[np.float64]
+
+
+class Contest:
+    """Candidates at their best weights by one aim, as test judges them.
+
+    Attributes:
+        best: by candidate its row; where none passes the guard, one that fails by noise alone.
+        of_u: draws of outcomes for U: of both ways round, where rows are few. At the other way's weights a model trades
+            outcomes otherwise, so changes by outcome are of test alone.
+        start: what candidates are compared with: today's model at its w*, else what stands for it.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        judge: Judge,
+        aim: PolicyAim,
+        seed: int,
+        pick: int | None = None,
+        turned: tuple[Served, Judge] | None = None,
+    ) -> None:
+        self.served, self.aim = served, aim
+        current, points = served.current, served.table["point"]
+        self.best = _best(served, judge, aim, pick)
+        self.best.setdefault(str(points[current]), current)
+        self.start = self.best[str(points[current])]
+        self.values, self.flat = served.at(TEST), served.draws[TEST].astype(np.float64)
+        self.goal = Goal(aim, self.values[current], served.random)
+        best = [*self.best.values()]
+        self.draws = self.of_u = posterior(self.values, self.flat, best, self.start, self.goal.utility, seed)
+        self.values_of_u = self.values
+        if turned is not None:
+            self.values_of_u, self.flat = self._with(*turned)
+            self.of_u = posterior(self.values_of_u, self.flat, best, self.start, self.goal.utility, seed)
+
+    def _with(self, other: Served, judge: Judge) -> tuple[Floats, Floats]:
+        """Values and draws, means of both ways round: of each candidate's row and of its best row in the other way.
+
+        Each way counts by the precision of what it says of U.
+        """
+        most = _best(other, judge, self.aim, None, limits=False) | _best(other, judge, self.aim, None)
+        alike = (self.values == self.values[self.served.current]).all(axis=1)  # what ranks as today's does stays so
+        rows = np.where(alike, other.current, [most[point] for point in self.served.table["point"]])
+        values, draws = other.at(TEST)[rows], other.draws[TEST].astype(np.float64)[:, rows]
+        if not len(draws) or not len(self.flat):
+            return (self.values + values) / 2, self.flat
+        of = [*self.best.values()]
+        u = [self.goal.utility(each[:, of]) - self.goal.utility(each[:, [self.start]]) for each in (self.flat, draws)]
+        noise = [float(each.var(axis=0).mean()) for each in u]
+        share = noise[1] / sum(noise) if sum(noise) else 0.5
+        return share * self.values + (1 - share) * values, share * self.flat + (1 - share) * draws
+
+    def moves(self, to: int, start: int | None = None) -> Moves:
+        """The effect of changing to a row, from `start` or another one."""
+        start = self.start if start is None else start
+        found = moves(self.values, self.draws, to, start, self.goal.utility, self.served.names)
+        if self.of_u is self.draws:
+            return found
+        return replace(
+            found, utility=moves(self.values_of_u, self.of_u, to, start, self.goal.utility, self.served.names).utility
+        )
+
+    def apart(self, to: int, start: int | None = None, flat: bool = False) -> Floats:
+        """(D,) draws of the utility over `start`, or another row; `flat`: before anything is drawn back."""
+        of, start = self.flat if flat else self.of_u, self.start if start is None else start
+        return np.asarray(self.goal.utility(of[:, to]) - self.goal.utility(of[:, start]))
+
+
+def _best(served: Served, judge: Judge, aim: PolicyAim, pick: int | None, limits: bool = True) -> dict[str, int]:
+    """By candidate its best row within the policy's limits: where none keeps them surely, by its mean."""
+    choices, points = judge.choices, served.table["point"].to_numpy()
+    values = choices.values(choices.objectives)
+    room = 0.0 if served.today else ROOM  # as climbs ask it of all: a point of the sweep may just keep a floor
+    scores = Goal(aim, values[served.current], served.random, room).worth(values)
+    if pick is not None:  # equal scores are settled by the pick
+        scores[pick] = np.inf
+    found = {}
+    for point in dict.fromkeys(points):
+        for passing in (judge.noise, judge.passing) if limits else (np.ones(len(points), dtype=bool),):
+            own = np.flatnonzero((points == point) & passing & (scores > -np.inf))
+            if len(own):
+                found[str(point)] = int(own[scores[own].argmax()])
+    return found

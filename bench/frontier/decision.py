@@ -1,0 +1,160 @@
+"""What a policy decides on a served front, or on the front of heads where there is no other: one value for every page.
+
+A run comes here with what it trained, `seesaw decide` with the predictions of a log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from bench.errors import UserError
+from bench.frontier.choices import Choices, head_choices, served_choices
+from bench.frontier.judging import Judge
+from bench.frontier.pick import NothingPasses, Pick, pick
+from bench.frontier.policy import Policy
+from bench.frontier.questions import readings
+from bench.frontier.serving import Serving
+from bench.frontier.verdict import Verdict, unserved, verdict
+from bench.records import Point
+from bench.results.frontier import Frontier
+from bench.results.ledger import ALL, GAIN, GAIN_HIGH, long_of
+from bench.results.points import untested
+from bench.results.served.served import Served
+from bench.results.served.store import to_json
+from bench.rows import TEST
+from bench.seeds import derive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What is decided, and by what.
+
+    Attributes:
+        frontier: of the heads.
+        serving: the front that is served.
+        choices: what the policy chooses among.
+        verdict: whether to switch, the first thing that every surface says.
+        pick: None where there is none, and then `no_pick` says why.
+        nothing_passes: what would be picked if the guard were another, where it let nothing through.
+    """
+
+    frontier: Frontier
+    serving: Serving
+    choices: Choices
+    policy: Policy
+    verdict: Verdict
+    pick: Pick | None
+    no_pick: str = ""
+    nothing_passes: NothingPasses | None = None
+
+    @property
+    def shown(self) -> Served | None:
+        """The served front for people: what the verdict advises, else the pick, has the verdict's gains."""
+        served = self.serving.served
+        return served if served is None or self.pick is None else with_verdict(served, self.pick.row, self.verdict)
+
+    @property
+    def readings(self) -> list[str]:
+        """What the served front says beside the verdict: exchange rates at the pick."""
+        if self.serving.served is None or self.pick is None:
+            return []
+        return readings(self.serving.served, self.pick.row)
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """All cells as one long table, see `Ledger.long`: of the front of heads, and of the served."""
+        fronts = {"heads": self.frontier} | ({"served": self.serving.served} if self.serving.served else {})
+        return long_of(fronts)
+
+    @property
+    def picked(self) -> dict[str, Any]:
+        """The pick, and the policy as TOML.
+
+        Without a pick `point` and `trial` are null, and `sentence` and `reason` say why. `if_guard` then has the guard
+        that would let a choice pass, as TOML, and the pick under it.
+        """
+        more: dict[str, Any] = {"verdict": self.verdict.to_json(), "policy": self.policy.toml}
+        if self.frontier.answer:
+            more["answer"] = self.frontier.answer.to_json()
+        if self.pick is not None:
+            return self.pick.to_json() | more
+        why = {"sentence": self.no_pick, "reason": self.no_pick}
+        found: dict[str, Any] = {"point": None, "trial": None, **why, **more}
+        if self.nothing_passes is not None:
+            changes = [each.toml for each in self.nothing_passes.remedies]
+            found["if_guard"] = {"set": changes, "pick": self.nothing_passes.pick.to_json()}
+        return found
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """All of it as plain JSON values."""
+        served = self.serving.served
+        return (
+            {"verdict": self.verdict.to_json()}
+            | ({"served": to_json(served) | {"readings": self.readings}} if served else {})
+            | self.frontier.to_json()
+            | {"pick": self.picked}
+        )
+
+
+def decided(
+    front: Frontier,
+    serving: Serving,
+    policy: Policy,
+    seed: int,
+    suspicion: Callable[[str], str] = lambda point: "",
+) -> Decision:
+    """Picks by a policy, and says whether to switch.
+
+    Args:
+        suspicion: sentences on a picked point, by its id.
+    """
+    points, served = untested(front.points), serving.served
+    choices = head_choices(front, points, seed) if served is None else _choices(serving, served, points, seed)
+    chosen, reason, refused = None, "", None
+    try:
+        chosen = pick(choices, points, policy)
+    except UserError as error:
+        reason = str(error)  # a decision without a pick is still one: its frontier is shown, with the reason
+        refused = error if isinstance(error, NothingPasses) else None
+    if served is None or chosen is None:
+        told = unserved(serving.reason or reason or "nothing was picked")
+    else:
+        turned = None
+        if (other := serving.turned) is not None:
+            turned = other, Judge(policy, _choices(serving, other, points, seed))
+        rivals = tuple(each.name for each in chosen.stability.points if each.point != chosen.point)[:2]
+        told = verdict(
+            served, Judge(policy, choices), chosen.row, serving.against, serving.aims, chosen.stability.holds, rivals,
+            chosen.unlimited, front.ahead_of, " ".join(filter(None, [front.suspicion, suspicion(chosen.point)])),
+            derive(seed, "verdict"), turned,
+        )  # fmt: skip
+    return Decision(
+        frontier=front, serving=serving, choices=choices, policy=policy, verdict=told, pick=chosen, no_pick=reason,
+        nothing_passes=refused,
+    )  # fmt: skip
+
+
+def _choices(serving: Serving, served: Served, points: Sequence[Point], seed: int) -> Choices:
+    return served_choices(served, points, serving.aims[0], seed)
+
+
+def with_verdict(served: Served, row: int, verdict: Verdict) -> Served:
+    """A served front for people: the gains on test of what the verdict advises, else of a row, are the verdict's."""
+    cells, row = {key: each.copy() for key, each in served.cells.items()}, row if verdict.row is None else verdict.row
+    for name, changes in ({ALL: verdict.changes} | dict(verdict.slices)).items():
+        if changes and row != served.current:
+            cells[TEST, name][row, :, GAIN : GAIN_HIGH + 1] = [
+                (each.value, each.low, each.high) for each in changes.values()
+            ]
+    return replace(served, cells=cells)
+
+
+def documents(decisions: Mapping[str, Decision]) -> dict[str, Any]:
+    """The documented shape for one decision; for several, one such document each under `datasets`."""
+    found = {name: each.document for name, each in decisions.items()}
+    return next(iter(found.values())) if len(found) == 1 else {"datasets": found}

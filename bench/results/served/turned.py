@@ -1,0 +1,40 @@
+"""The other way round: where rows are few, confirmation rows and test change places, and judge a second time.
+
+Weights that validation rows and test chose are judged on confirmation rows. So about twice as many rows judge, and none
+judges weights that it chose: cross-fitting with two folds. What is picked and announced never reads test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from bench.predictions import Rows
+from bench.results.served.measuring import Candidate
+from bench.rows import CONFIRM, TEST
+
+FEW = 1_000
+"""Positives of the rarest task on test: with fewer the verdict judges both ways round."""
+OTHER = {CONFIRM: TEST, TEST: CONFIRM}
+Of = TypeVar("Of")
+
+
+def few(rows: Mapping[str, Rows]) -> bool:
+    """Whether test alone has few rows to judge with."""
+    return int(np.count_nonzero(np.nan_to_num(rows[TEST].labels), axis=0).min()) < FEW
+
+
+def turned(candidates: Sequence[Candidate], rows: Mapping[str, Rows]) -> tuple[list[Candidate], dict[str, Rows]]:
+    """Candidates and rows, each split under the other's name."""
+
+    def of(read: Callable[[str, int], Of]) -> Callable[[str, int], Of]:
+        return lambda split, run: read(OTHER.get(split, split), run)
+
+    found = [
+        replace(each, predictions=of(each.predictions), digest=of(each.digest) if each.digest else None)
+        for each in candidates
+    ]
+    return found, {split: rows[OTHER.get(split, split)] for split in rows}
