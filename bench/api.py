@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from bench.errors import UserError, check_known
 
 if TYPE_CHECKING:
+    from bench.deciding.decision import LogDecision
     from bench.frontier.pick import Pick
     from bench.report.picture import Picture
     from bench.run.folder import Run
@@ -36,6 +37,79 @@ def load_run(run: str | Path, home: str | Path | None = None) -> LoadedRun:
     from bench.run.folder import Run
 
     return LoadedRun(Run.open(resolve_home(Path(home) if home else None), str(run)))
+
+
+def decide(log: Any, **asked: Any) -> LoadedDecision:
+    """Decides from a log's predictions which model and weights to serve; nothing is trained, and torch is not needed.
+
+    >>> import bench
+    >>> bench.decide(frame, labels=["click", "buy"], models={"today": ["p_click", "p_buy"]},
+    ...              weights="3 p_click + 40 p_buy", unseen=True).verdict()  # doctest: +SKIP
+
+    Args:
+        log: a pandas or Arrow table; or the path of a CSV or parquet file or of a folder of them, or several paths.
+        asked: as in a file `decide.toml`, see `bench.deciding.asked.Asked`.
+
+    Raises:
+        UserError: nothing can be decided by these rows, labels or predictions; or an unknown option.
+    """
+    from bench.deciding import log as logs
+    from bench.deciding.asked import Asked
+    from bench.deciding.decision import decide as decision_of
+    from bench.progress import Silent
+    from bench.validation import validate
+
+    paths = [log] if isinstance(log, str | Path) else log if isinstance(log, list | tuple) else None
+    options = asked if paths is None else asked | {"log": [str(path) for path in paths]}
+    given = validate(Asked, options, "")
+    read = logs.of_frame(log, given) if paths is None else logs.read(given, Silent())
+    return LoadedDecision(decision_of(given, read))
+
+
+@dataclass(frozen=True)
+class LoadedDecision:
+    """A decision on a log; its methods are those of a `LoadedRun`."""
+
+    decision: LogDecision
+
+    def verdict(self) -> str:
+        """Whether to switch, what that gains and loses, and how sure it is."""
+        return self.decision.verdict.sentence
+
+    def formula(self) -> str:
+        """What the answer says to rank by, in the log's own columns."""
+        return self.decision.formula
+
+    def pick(self) -> Pick:
+        """The picked model and weights, with the reason; raises a `UserError` where nothing was picked."""
+        if self.decision.pick is None:
+            raise UserError(self.decision.no_pick or "nothing was picked")
+        return self.decision.pick
+
+    def cells(self) -> pd.DataFrame:
+        """All that was measured, one long table: a row for each point, split, slice of its rows, and measure."""
+        return self.decision.cells
+
+    def figure(self, name: str = "front") -> Picture:
+        """A plot of `bench.report.picture.PLOTS`; a notebook shows it."""
+        from bench.deciding.page import view_of
+        from bench.report.picture import PLOTS, standalone
+
+        check_known("figure", name, PLOTS)
+        return standalone(PLOTS[name](view_of(self.decision)))
+
+    def write(self, folder: str | Path) -> Path:
+        """Writes page, cells and JSON into a folder, and returns the page's path."""
+        from bench.deciding.page import write
+
+        return write(self.decision, Path(folder))
+
+    def _repr_html_(self) -> str:
+        """The verdict and the served front."""
+        from bench.report.markup import escaped
+
+        drawn = self.figure().svg if self.decision.serving.served else ""
+        return f"<p>{escaped(self.verdict())}</p><p><code>{escaped(self.formula())}</code></p>{drawn}"
 
 
 @dataclass(frozen=True)

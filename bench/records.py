@@ -15,12 +15,15 @@ Split = Literal["train", "valid", "confirm", "test"]
 FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
 
 Kind = Literal[
-    "trial", "single_task", "equal_weights", "random_weights", "trees", "ensemble", "static_weights", "current"
+    "trial", "single_task", "equal_weights", "random_weights", "trees", "ensemble", "static_weights", "current", "model"
 ]
-"""What a point is: a trial of the search at some length, the current production point, or a baseline."""
+"""What a point is: a trial of the search at some length, the current production point, a baseline, or a model that was
+trained elsewhere."""
 Role = Literal["trial", "baseline", "current"]
 TRAINED: tuple[Kind, ...] = ("equal_weights", "random_weights", "trees", "ensemble", "static_weights", "current")
 """Kinds that are no trials and are trained, in the order in which they are listed."""
+UNDEPLOYABLE: tuple[Kind, ...] = ("trees", "ensemble", "single_task")
+"""Kinds that are not one network."""
 NAMES: dict[Kind, str] = {
     "single_task": "best single-task models",
     "equal_weights": "equal weights",
@@ -29,6 +32,7 @@ NAMES: dict[Kind, str] = {
     "ensemble": "ensemble of single-task models",
     "static_weights": "static weights",
     "current": "current model",
+    "model": "model",
 }
 """What people call a kind."""
 
@@ -315,6 +319,7 @@ class Point(_Configured):
         baseline: whether the search ran it as its single-task baseline.
         rungs: of its trial, up to its length.
         curve, speed: of its trial, see `TrialResult`.
+        label: what a model from elsewhere is called.
     """
 
     kind: Kind
@@ -330,6 +335,7 @@ class Point(_Configured):
     diagnosis: dict[str, Any] = field(default_factory=dict)
     curve: list[dict[str, float]] = field(default_factory=list)
     speed: dict[str, float] = field(default_factory=dict)
+    label: str = ""
 
     @property
     def samples(self) -> int | None:
@@ -341,19 +347,26 @@ class Point(_Configured):
         """Tells it from every other point of its run: `7`, `7@16000`, `trees`, `static_weights 4:1`."""
         if self.number is not None:
             return point_id(self.number, self.until)
-        return f"{self.kind}{self._ratio}"
+        return self.label or f"{self.kind}{self._ratio}"
 
     @property
     def name(self) -> str:
         """How a sentence names it: `trial 7 stopped after 16,000 samples`, `boosted trees`."""
         if self.number is not None:
             return point_name(self.number, self.until)
-        return f"{NAMES[self.kind]}{self._ratio}"
+        return self.label or f"{NAMES[self.kind]}{self._ratio}"
 
     @property
     def role(self) -> Role:
         """The role in which it is compared."""
-        return "trial" if self.kind == "trial" else "current" if self.kind == "current" else "baseline"
+        if self.kind in ("trial", "model"):
+            return "baseline" if self.kind == "model" and self.baseline else "trial"
+        return "current" if self.kind == "current" else "baseline"
+
+    @property
+    def deployable(self) -> bool:
+        """Whether it can be served: one network, or a model from elsewhere that is no mere yardstick."""
+        return self.kind not in UNDEPLOYABLE and not (self.kind == "model" and self.baseline)
 
     @property
     def training(self) -> str:

@@ -23,25 +23,37 @@ MAY_IMPORT = {
     "measure": set(),
     "training": {"measure", "models", "balancing", "data"},
     "results": {"measure"},
-    "frontier": {"results"},
+    "frontier": {"results", "measure"},
     "search": {"training", "results", "models", "balancing", "data"},
     "confirm": {"search", "training", "results"},
     "tracking": {"results", "production"},
     "report": {"frontier", "results"},
+    "deciding": {"report", "frontier", "results", "measure"},
     "production": {"training", "frontier", "results", "measure", "models", "balancing", "data"},
     "suite": {"measure"},
     "run": {"suite", "search", "confirm", "tracking", "report", "production", "training", "frontier", "results"}
     | {"measure", "models", "balancing", "data"},
     "reference": {"suite", "run", "search", "confirm", "report", "training", "results", "measure", "models"}
     | {"balancing", "data"},
-    "cli": {"suite", "run", "reference", "search", "tracking", "report", "production", "training", "frontier"}
+    "cli": {
+        "suite",
+        "run",
+        "reference",
+        "deciding",
+        "search",
+        "tracking",
+        "report",
+        "production",
+        "training",
+        "frontier",
+    }
     | {"results", "models", "balancing", "data"},
-    "api": {"run", "frontier", "results", "report"},
+    "api": {"run", "deciding", "frontier", "results", "report"},
     "testing": {"search", "production", "training", "frontier", "measure", "models", "balancing", "data"},
     "__main__": {"cli"},
 }
 ONLY_IN = {"optuna": {"search", "testing"}, "mlflow": {"tracking"}, "typer": {"cli"}, "rich": {"cli"}}
-NEVER_IN = {"torch": {"measure", "results", "frontier", "report", "tracking", *BASE}}
+NEVER_IN = {"torch": {"measure", "results", "frontier", "report", "tracking", "deciding", *BASE}}
 
 
 def room(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bench import __version__, plugins
-from bench.cli import data, doctor, models, results, run, runs, suites
+from bench.cli import data, decide, doctor, models, results, run, runs, suites
 from bench.cli.output import Answer, answered
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ COMMANDS: dict[str, Callable[..., Answer]] = {
     "suites": suites.suites,
     "synth": data.synth,
     "train": run.train,
+    "decide": decide.decide,
     "run": run.run,
     "resume": run.resume,
     "confirm": run.confirm,

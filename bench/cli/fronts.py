@@ -32,31 +32,16 @@ def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -
 
 
 def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
-    """The served front as differences from the current point, or what stands for it, on test: some of the front, and
-    of each way of sharing and each baseline its nearest point.
+    """The served front, and what it says beside the verdict.
 
     Args:
         full: with the score's kind, and what the front says beside the verdict.
     """
-    from bench.results.fusion import in_words
     from bench.run.page import run_argument
 
     say(result.current)
-    shown, points = _shown(result, served), served.table
-    columns = {
-        "point": [points["name"][row] for row in shown],
-        "architecture": [points["architecture"][row] for row in shown],
-        "score": [points["kind"][row] for row in shown],
-        "weights": [in_words(points["weights"][row]) for row in shown],
-        "": list(shown.values()),
-    }
-    of = "current" if served.today else "reference"
-    for name in served.names:
-        columns[f"{name}, % of {of}"] = [str(served.gains(row)[name]).replace("%", "", 1) for row in shown]
-    headers = [name for name in columns if full or name != "score"]
-    cells = list(zip(*(columns[name] for name in headers), strict=True))
-    title = f"served front on {result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes of {NAMES[TEST]}"
-    print_table(headers, cells, f"{title} (90% intervals)")
+    of = f"{result.run.key}: weights chosen on {NAMES[CONFIRM]}, outcomes of {NAMES[TEST]}"
+    print_served(served, result.pick.row if result.pick else None, f"served front on {of}", full)
     name = run_argument(result.run.run)
     if not full:
         say(f"more: seesaw frontier {name} --full; the front of heads: seesaw frontier {name} --heads", whole=True)
@@ -67,7 +52,32 @@ def _show_served(result: DatasetResult, served: Served, full: bool) -> None:
     say(f"the front of heads: seesaw frontier {name} --heads", whole=True)
 
 
-def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
+def print_served(served: Served, pick: int | None, title: str, full: bool = False) -> None:
+    """The served front as differences from the current point, or what stands for it, on test: some of the front, and
+    of each way of sharing and each baseline its nearest point.
+
+    Args:
+        full: with the score's kind.
+    """
+    from bench.results.fusion import in_words
+
+    shown, points = _shown(served, pick), served.table
+    columns = {
+        "point": [points["name"][row] for row in shown],
+        "architecture": [points["architecture"][row] for row in shown],
+        "score": [points["kind"][row] for row in shown],
+        "weights": [in_words(points["weights"][row]) for row in shown],
+        "": list(shown.values()),
+    }
+    against = "current" if served.today else "reference"
+    for name in served.names:
+        columns[f"{name}, % of {against}"] = [str(served.gains(row)[name]).replace("%", "", 1) for row in shown]
+    headers = [name for name in columns if (full or name != "score") and (name != "architecture" or any(columns[name]))]
+    cells = list(zip(*(columns[name] for name in headers), strict=True))
+    print_table(headers, cells, f"{title} (90% intervals)")
+
+
+def _shown(served: Served, pick: int | None) -> dict[int, str]:
     """Rows to show, with a word on each: some of the front evenly, the pick, the reference, and of each way of
     sharing and each baseline the point that changes least where it loses least.
     """
@@ -83,8 +93,8 @@ def _shown(result: DatasetResult, served: Served) -> dict[int, str]:
                 best = int(own[int(np.nan_to_num(changes[own], nan=-np.inf).min(axis=1).argmax())])
                 found.setdefault(best, note)
     found[served.current] = "current" if served.today else "reference"
-    if result.pick is not None:
-        found[result.pick.row] = "pick"
+    if pick is not None:
+        found[pick] = "pick"
     return dict(sorted(found.items(), key=lambda each: float(np.nan_to_num(changes[each[0], 0]))))
 
 

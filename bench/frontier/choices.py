@@ -47,7 +47,6 @@ THOUSANDTHS = 0.1
 """Unit of a head's metric in thousandths, such as AUC: a difference of .001 counts as much as 1% of an outcome."""
 STAND_IN = "single_task"
 """The baseline that stands for the current point where none was given."""
-UNDEPLOYABLE = ("trees", "ensemble", STAND_IN)
 
 
 @dataclass(frozen=True)
@@ -111,8 +110,8 @@ class Choices:
 
     @property
     def deployable(self) -> NDArray[np.bool_]:
-        """(rows,), which can be packaged: those that are one network."""
-        return np.asarray(~self.table["point"].isin(UNDEPLOYABLE))
+        """(rows,), which can be served."""
+        return self.table["deployable"].to_numpy(bool)
 
     def of(self, name: str, row: int) -> Any:
         """What the table has of a row."""
@@ -230,6 +229,7 @@ def served_choices(served: Served, points: Iterable[Point], aim: PolicyAim, seed
     start = best[points[ledger.current]]
     true = posterior(values, drawn, [*best.values()], start, goal.utility, derive(seed, "choices"))
     again = np.maximum(true + np.roll(drawn - values, 1, axis=0), 0.0)  # other noise than that of the same draw
+    again = again if served.seeded else again[:0]  # nobody knows what a retraining would do
     chance = dict(zip(names, served.random.tolist(), strict=True))
     earns = aim.earned(goal.base)
     return Choices(table, names, drawn, ledger.current, ledger, again, served.today, chance, earns)

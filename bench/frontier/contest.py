@@ -44,7 +44,7 @@ class Contest:
         current, points = served.current, served.table["point"]
         self.best = _best(served, judge, aim, pick)
         self.best.setdefault(str(points[current]), current)
-        self.start = self.best[str(points[current])]
+        self.start = self.best.get(served.model or str(points[current]), current)
         self.values, self.flat = served.at(TEST), served.draws[TEST].astype(np.float64)
         self.goal = Goal(aim, self.values[current], served.random)
         best = [*self.best.values()]
@@ -60,7 +60,8 @@ class Contest:
         Each way counts by the precision of what it says of U.
         """
         most = _best(other, judge, self.aim, None, limits=False) | _best(other, judge, self.aim, None)
-        alike = (self.values == self.values[self.served.current]).all(axis=1)  # what ranks as today's does stays so
+        every = np.concatenate([self.values[None], self.flat])
+        alike = (every == every[:, [self.served.current]]).all(axis=(0, 2))  # what ranks as today's does stays so
         rows = np.where(alike, other.current, [most[point] for point in self.served.table["point"]])
         values, draws = other.at(TEST)[rows], other.draws[TEST].astype(np.float64)[:, rows]
         if not len(draws) or not len(self.flat):

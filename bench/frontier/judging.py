@@ -185,7 +185,7 @@ class Judge:
         if self.choices.current is None or (self.choices.served and not self.choices.today):
             raise UserError(
                 f"{where}: expected a current point to compare with, found none: nobody said what is served today; "
-                "give it by --current when the run begins, or bound the outcome by a number"
+                "name it (--current of a run, --score or --weights of a log), or bound the outcome by a number"
             )
         value = float(self.choices.values([name])[self.choices.current, 0])
         if math.isnan(value):

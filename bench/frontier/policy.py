@@ -265,7 +265,7 @@ class Policy(Config):
     def toml(self) -> str:
         """Itself as a policy file."""
         return "".join(
-            f"{line}\n" for line in _lines({"rule": self.rule} | self.model_dump(mode="json", exclude_unset=True))
+            f"{line}\n" for line in toml_lines({"rule": self.rule} | self.model_dump(mode="json", exclude_unset=True))
         )
 
     @property
@@ -361,13 +361,13 @@ class Policy(Config):
         return policy
 
 
-def _lines(values: Mapping[str, object], prefix: str = "") -> list[str]:
+def toml_lines(values: Mapping[str, object], prefix: str = "") -> list[str]:
     """A line of TOML for each value: the tables' names, quoted where they need it, and the value."""
     lines = []
     for key, value in values.items():
         name = prefix + (key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key))
         if isinstance(value, Mapping):
-            lines += _lines(value, f"{name}.")
+            lines += toml_lines(value, f"{name}.")
         elif value is not None:
             lines.append(f"{name} = {'inf' if value == float('inf') else json.dumps(value)}")
     return lines

@@ -57,8 +57,8 @@ def serving(
     policy: Policy,
     outcomes: Callable[[], Sequence[Objective]],
     seed: int,
-    folder: Path,
-    keep: bool,
+    folder: Path | None = None,
+    keep: bool = False,
     named: bool = False,
     forward: bool = False,
 ) -> Serving:
@@ -66,7 +66,7 @@ def serving(
 
     Args:
         outcomes: gives what is served, or raises a `UserError`: then there is no front, and that is the reason.
-        folder: where fronts lie that were drawn before; `keep` leaves there what is drawn now.
+        folder: where fronts lie that were drawn before, if anywhere; `keep` leaves there what is drawn now.
         named: whether the user named the outcomes.
         forward: whether test is later than all other rows, so that these must not be judged by it.
     """
@@ -77,11 +77,11 @@ def serving(
         aims = aims_of(policy, [each.name for each in wanted], rates, current.today)
 
         def front(own: Sequence[Candidate], of: Mapping[str, Rows], name: str) -> Served:
-            digest = digest_of(own, of, wanted, current, seed, aims)
-            found = load(folder, digest, name)
+            digest = digest_of(own, of, wanted, current, seed, aims) if folder else ""
+            found = load(folder, digest, name) if folder else None
             if found is None:
                 found = served_front(own, of, wanted, current, seed, aims=aims)
-                if keep:
+                if keep and folder:
                     save(found, folder, digest, name)
             return found
 

@@ -155,7 +155,7 @@ def verdict(
         told.append(words.holding(holds, others))
     if served.today and (noise := int((judge.noise & judge.pickable).sum())) and found.kind in ("keep", "unknown"):
         told.append(words.guarded(noise))
-    told += [words.left_out(aims[0].left_out), words.BOTH_WAYS if turned else ""]
+    told += [words.left_out(aims[0].left_out), words.BOTH_WAYS if turned and found.both else ""]
     return replace(found, told=tuple(filter(None, [*told, suspicion])))
 
 
@@ -165,7 +165,7 @@ def _today(contest: Contest, row: int, against: str, unlimited: int | None) -> V
     both, what = contest.moves(row, now), words.described(served, row)
     points = served.table["point"]
     weights = contest.moves(start, now) if start != now else None
-    model = contest.moves(row) if points.iloc[row] != points.iloc[now] else None
+    model = contest.moves(row) if points.iloc[row] != points.iloc[start] else None
     if not served.known:
         if row == now:
             return Verdict("unknown", (words.keep(against, "the policy picks no other point"), words.UNTESTED))
@@ -179,7 +179,8 @@ def _today(contest: Contest, row: int, against: str, unlimited: int | None) -> V
     rest = [at for at in contest.best.values() if at not in (start, now)]
     if weights and of_weights.gained:
         added = [contest.moves(at).utility for at in rest]
-        first = words.weights(words.described(served, start), of_weights)
+        scored = points.iloc[start] != points.iloc[now]
+        first = words.weights(words.described(served, start), of_weights, against if scored else "")
         most = words.added(max(added, key=lambda each: each.value, default=None))
         told = first, words.by_outcome(weights.outcomes), most, words.SURE
         return replace(found, kind="weights", row=start, both=weights, model=None, told=told)
@@ -210,8 +211,11 @@ def _models(contests: Sequence[Contest], aims: Sequence[PolicyAim], row: int) ->
     point, now = str(served.table["point"].iloc[row]), str(served.table["point"].iloc[served.current])
     what, alone = words.described(served, row), first.moves(row)
     found = Verdict("unknown", (), row, alone, None, alone)
+    reference = words.reference(served)
+    if len(first.best) == 1:
+        return replace(found, both=None, model=None, told=(words.single(what),))
     if not served.known:
-        return replace(found, told=(words.untested(what, "single-task models", alone.outcomes),))
+        return replace(found, told=(words.untested(what, reference, alone.outcomes),))
     own = zip(aims, contests, strict=False)
     anchors = {aim.title: each.moves(each.best[point]).utility for aim, each in own if point in each.best}
 
@@ -222,7 +226,7 @@ def _models(contests: Sequence[Contest], aims: Sequence[PolicyAim], row: int) ->
     weights = served.table["weights"].iloc[row]
     after = words.SURE, words.start(weights, len(contests) > 1)
     if mean.gained:
-        told = words.alone(what, mean, worst, anchors[worst], len(anchors))
+        told = words.alone(what, reference, mean, worst, anchors[worst], len(anchors))
         return replace(found, kind="model", told=(told, words.by_outcome(alone.outcomes), *after))
     same = row == served.current or _equal(alone)
     of_pick = words.by_outcome(alone.outcomes, f"The pick, {what},")
@@ -230,7 +234,7 @@ def _models(contests: Sequence[Contest], aims: Sequence[PolicyAim], row: int) ->
         of_pick = words.same(served, row) if row != served.current else ""
     top = max([mean, *others.values()], key=lambda each: each.high)
     if top.high <= MARGIN:
-        return replace(found, kind="keep", row=None, told=(words.level(top), of_pick, *after))
+        return replace(found, kind="keep", row=None, told=(words.level(reference, top), of_pick, *after))
     if same and others:  # the pick says nothing of the models that differ
         point = max(others, key=lambda each: others[each].value)
         what, mean = words.described(served, first.best[point]), others[point]
@@ -238,7 +242,7 @@ def _models(contests: Sequence[Contest], aims: Sequence[PolicyAim], row: int) ->
         of_pick = words.by_outcome(alone.outcomes)
     plain = [each.apart(each.best[point], flat=True) for each in contests if point in each.best]
     found = replace(found, least=DETECTED * float(np.mean(plain, axis=0).std()))
-    return replace(found, told=(words.undecided(what, mean, found.least), of_pick, *after))
+    return replace(found, told=(words.undecided(what, reference, mean, found.least), of_pick, *after))
 
 
 def _over(contests: Sequence[Contest], point: str, other: str) -> Effect:
@@ -275,7 +279,7 @@ def _with_rivals(
             every = [*some] == [_name_of(served, TREES)] and all(
                 contest.moves(contest.best[TREES], at).utility.gained for at in networks if TREES in contest.best
             )
-            kept = "what you keep" if served.today else "single-task models"
+            kept = "what you keep" if served.today else words.reference(served)
             of = "every network" if every else kept if found.keep else "the pick"
             told[0] = words.ahead([*some], [*some.values()], of, but, told[0])
     return replace(found, ahead=tuple(gains)), told

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.frontier.policy import Guard
+from bench.frontier.words.verdict import reference
 from bench.plain import jsonable
 from bench.report.effort import course, influences
 from bench.report.markup import SYMBOLS, looks_of
@@ -87,7 +88,7 @@ def _plane(ledger: Ledger) -> dict[str, Any]:
         "kind": "served" if ledger.served else "heads",
         "axes": [_axis(axis) for axis in axes],
         "rows": _rows(ledger.table),
-        "against": "current" if is_current else "single-task models",
+        "against": "current" if is_current else reference(ledger),
         "current": current,
         "at": {split: plain(shown(split)) for split in splits}
         | {_rows_of(slice): plain(shown(TEST, slice)) for slice in fronts},
@@ -125,7 +126,7 @@ def _decision(view: View) -> dict[str, Any]:
     place = {int(row): at for at, row in enumerate(kept)}
 
     def packed(draws: NDArray[Any]) -> str:
-        some = draws[shown][:, kept] if known else np.empty((0, len(kept), len(names)))
+        some = draws[shown][:, kept] if len(draws) else np.empty((0, len(kept), len(names)))
         return base64.b64encode(np.ascontiguousarray(some, dtype="<f4").tobytes()).decode()
 
     table = table.iloc[kept]

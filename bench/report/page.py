@@ -90,6 +90,8 @@ def _commands(view: View) -> str:
 
 
 def _search(view: View) -> str:
+    if not view.records:
+        return ""
     failed = failures(view.records)
     return joined(
         [

@@ -52,6 +52,15 @@ def fused(kind: Kind, predictions: NDArray[Any], weights: Sequence[float], rates
     return score
 
 
+def in_formula(kind: Kind, terms: Mapping[str, float], rates: Sequence[float]) -> str:
+    """A fusion as a formula of predictions, by weights of their names: `1 p_click + 12.8 p_buy`."""
+    if kind == "power":
+        return " * ".join(f"{name}^{weight:.3g}" for name, weight in terms.items() if weight)
+    raw = {name: weight / rate for (name, weight), rate in zip(terms.items(), rates, strict=True) if weight}
+    least = min(raw.values())
+    return " + ".join(f"{weight / least:.3g} {name}" for name, weight in raw.items())
+
+
 def in_words(weights: Mapping[str, float]) -> str:
     """Weights by task as sentences and tables have them: `click 0.8, like 0.2`."""
     return ", ".join(f"{task} {weight:.3g}" for task, weight in weights.items())

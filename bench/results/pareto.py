@@ -104,13 +104,20 @@ def weakest_reference(objectives: Sequence[Objective], of: Sequence[Mapping[str,
     }
 
 
-def hypervolume(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> float:
-    """Exact hypervolume of points (N, M), in the product of the objectives' units.
+MOST_EXACT, SAMPLES = 5, 8192
+"""Objectives up to which a hypervolume is exact: its time grows as a power of them. Beyond, directions of its polar
+coordinates: of 40 points in 8 objectives it then is within 1%."""
 
-    Rows that are not finite add nothing. Fonseca et al., CEC 2006; computed by moocore.
+
+def hypervolume(values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> float:
+    """Hypervolume of points (N, M), in the product of the objectives' units; of many objectives nearly.
+
+    Rows that are not finite add nothing. Fonseca et al., CEC 2006; Deng and Zhang, IEEE TEC 2019; computed by moocore.
     """
     points = values[measured(values)]
     at = [reference[objective.name] for objective in objectives]
+    if len(objectives) > MOST_EXACT and len(points):
+        return float(moocore.hv_approx(points, ref=at, maximise=maximised(objectives), nsamples=SAMPLES))
     return float(moocore.hypervolume(points, ref=at, maximise=maximised(objectives)))
 
 

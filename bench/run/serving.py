@@ -74,7 +74,8 @@ def candidates_of(
                 files.append(names)
         if seeds:
             read, digest = _reader(folder, files), _digests(folder, files)
-            found.append(Candidate(point.id, point.name, point.architecture, point.role, tuple(seeds), read, digest))
+            facts = point.id, point.name, point.architecture, point.role
+            found.append(Candidate(*facts, tuple(seeds), read, digest, point.deployable))
     return found
 
 

@@ -11,6 +11,7 @@ from bench.errors import listed
 from bench.frontier.stability import ENOUGH
 from bench.results.effect import LEVEL, MARGIN, Effect, percent
 from bench.results.fusion import in_words
+from bench.results.ledger import Ledger
 from bench.results.served.served import Served
 
 Changes = Mapping[str, Effect]
@@ -26,7 +27,7 @@ UNTESTED = "After one training each, no intervals are known."
 def named(facts: pd.Series[Any]) -> str:
     """A point of a table in words: `trial 7 (mmoe)`, `boosted trees`."""
     name = str(facts["name"])
-    return name if facts["role"] != "trial" else f"{name} ({facts['architecture']})"
+    return name if facts["role"] != "trial" or facts["architecture"] == name else f"{name} ({facts['architecture']})"
 
 
 def described(served: Served, row: int) -> str:
@@ -54,9 +55,10 @@ def model(what: str, both: Effect, alone: Effect | None) -> str:
     return f"Switch to {what}: by the policy's rule it gains {both}{part}."
 
 
-def weights(what: str, gain: Effect) -> str:
-    """To keep the model and change the weights of its score."""
-    return f"Keep your model and change its weights: {what} gains {gain} by the policy's rule."
+def weights(what: str, gain: Effect, against: str = "") -> str:
+    """To keep the model and change the weights of its score; `against`: a score that may hold more than the model."""
+    first = f"Rank by these weights in place of {against}" if against else "Keep your model and change its weights"
+    return f"{first}: {what} gains {gain} by the policy's rule."
 
 
 def added(most: Effect | None) -> str:
@@ -92,21 +94,37 @@ def unsure(what: str, both: Effect, least: float | None) -> str:
     return f"Cannot tell whether to switch: {what} is at {both} by the policy's rule.{_shows(least)}"
 
 
-def alone(what: str, mean: Effect, worst: str, at: Effect, many: int) -> str:
-    """That a model is ahead of separate ones, whatever is served."""
+def reference(served: Ledger) -> str:
+    """What models are compared with where nobody said what is served."""
+    if served.current is None or served.table["point"].iloc[served.current] == "single_task":
+        return "single-task models"
+    return str(served.table["name"].iloc[served.current])
+
+
+def alone(what: str, reference: str, mean: Effect, worst: str, at: Effect, many: int) -> str:
+    """That a model is ahead of the reference, whatever is served."""
     over = f" on average over {many} ways to weigh the outcomes, and {at} at the worst ({worst})" if many > 1 else ""
-    return f"Use {what}: it is ahead of single-task models by {mean}{over}."
+    return f"Use {what}: it is ahead of {reference} by {mean}{over}."
 
 
-def level(most: Effect) -> str:
-    """That no model is ahead of separate ones."""
-    return f"Single-task models are as good: no other model is ahead of them by more than {_most(most)}%."
+def level(reference: str, most: Effect) -> str:
+    """That no model is ahead of the reference."""
+    are, them = ("are", "them") if reference.endswith("s") else ("is", "it")
+    return (
+        f"{reference[0].upper()}{reference[1:]} {are} as good: no other model is ahead of {them} by more than "
+        f"{_most(most)}%."
+    )
 
 
-def undecided(what: str, mean: Effect, least: float | None) -> str:
-    """That no model can be told from separate ones."""
+def undecided(what: str, reference: str, mean: Effect, least: float | None) -> str:
+    """That no model can be told from the reference."""
     told = f"the best, {what}, is at {mean}.{_shows(least)}"
-    return f"Cannot tell whether any model is ahead of single-task models: {told}"
+    return f"Cannot tell whether any model is ahead of {reference}: {told}"
+
+
+def single(what: str) -> str:
+    """That there is one model, and nothing to compare it with."""
+    return f"Nothing is compared: there is one model, and nobody said how it ranks today. By the policy it is {what}."
 
 
 def _shows(least: float | None) -> str:
@@ -122,7 +140,7 @@ def start(weights: Mapping[str, float], alike: bool) -> str:
     of = (
         f" The weights, {in_words(weights)}, are a start: 1% of each outcome counts alike." if weights and alike else ""
     )
-    return f"Nobody said what is served today (--current), so this compares models alone, each at its best weights.{of}"
+    return f"Nobody said what is served today, so this compares models alone, each at its best weights.{of}"
 
 
 NOT_DEPLOYABLE, NOT_SHOWN = ", but cannot be deployed", ", but too few rows show that nothing is lost"

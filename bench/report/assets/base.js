@@ -36,7 +36,7 @@ const fusion = ({ kind, weights }) => {
   if (parts.length > 2 && new Set(Object.values(weights)).size === 1) return `${kind}, equal weights`;
   return parts.length === 1 ? `${parts[0].split(" ")[0]} alone` : `${kind} of ${parts.join(", ")}`;
 };
-const titled = (row) => (row.role === "trial" ? `${row.name} (${row.architecture})` : row.name);
+const titled = (row) => (row.role === "trial" && row.architecture !== row.name ? `${row.name} (${row.architecture})` : row.name);
 
 /* PARTS of `embed.py`. */
 const [VALUE, LOW, HIGH, GAIN, GAIN_LOW, GAIN_HIGH] = range(6);

@@ -16,7 +16,7 @@ class Decision {
     this.now = this.values[this.current];
     this.means = this.compared((r, m) => this.values[r][m] ?? NaN);
     this.draws = of(floats(this.draws));
-    this.retrained = of(floats(this.retrained));
+    this.retrained = this.retrained ? of(floats(this.retrained)) : [];
   }
   /* Gains, and values as shares of the current one, of all rows: [r * axes + m]. */
   compared(value) {
@@ -77,7 +77,7 @@ class Decision {
   }
   /* In what share of draws a pick holds, and which points come first in how many. */
   holds(settings, pick) {
-    if (!this.count) return { share: null, winners: [] };
+    if (!this.retrained.length) return { share: null, winners: [] };
     const allowed = this.allowed(settings);
     const winners = new Map();
     let held = 0;
@@ -139,7 +139,8 @@ const commandOf = (section) => {
   const { decision, data } = section;
   const { share, loss, limit, any } = settingsOf(section);
   const wanted = range(share.length).filter((m) => share[m] > 0);
-  const run = shellSafe(data.run || data.dataset);
+  if (!data.run) return touched(section) ? "seesaw decide --file decide.toml --policy policy.toml" : "seesaw decide --file decide.toml";
+  const run = shellSafe(data.run);
   if (!touched(section) && !data.asked) return `seesaw pick ${run} --save`;
   if (!touched(section) || wanted.length !== 1 || any || decision.axes.some(({ sign }) => sign < 0)) return `seesaw pick ${run} --policy policy.toml --save`;
   const bounds = range(share.length).filter((m) => decision.today && m !== wanted[0]).map((m) => `--at-least ${shellSafe(`${decision.axes[m].name}=${loss[m] === null ? 0 : kept(decision.fraction(m, loss[m]))}`)}`);
@@ -217,7 +218,7 @@ const resultOf = (section) => {
   const keep = touched(section) && worth <= 0 ? `<p>By these values it is worth no more than ${decision.today ? "what you have" : "the reference"}.</p>` : "";
   const others = found.winners.filter(([point]) => point !== row.point).slice(0, 3).map(([point, part]) => `${esc(decision.rows.find((each) => each.point === point).name)} ${percent(part)}`);
   const doubt = found.share !== null && found.share < 0.8 && others.length ? ` First in others: ${others.join(", ")}.` : "";
-  const sure = found.share === null ? '<p class="note">How often it holds is not known: no replicates.</p>' : `<p class="holds${found.share < 0.8 ? " weak" : ""}" style="--share:${percent(found.share)}"><span>Holds in <b>${percent(found.share)}</b> of retrainings.${doubt}</span></p>`;
+  const sure = found.share === null ? '<p class="note">How often it holds is not known: each model is one training.</p>' : `<p class="holds${found.share < 0.8 ? " weak" : ""}" style="--share:${percent(found.share)}"><span>Holds in <b>${percent(found.share)}</b> of retrainings.${doubt}</span></p>`;
   return `<p class="name">${mark(section.look(row))}${own}: <b>${esc(titled(row))}</b></p>${fusion(row) ? `<p class="score">ranks by ${esc(fusion(row))}</p>` : ""}<ul>${gains}</ul>${keep}${sure}`;
 };
 /* [label, markup] of what a choice gains in each outcome, on the split that is told. */

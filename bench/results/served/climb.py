@@ -91,7 +91,7 @@ def climbed(
     """
     meters = []
     for split, own in rows.items():
-        few, kept = _few(own, split)
+        few, kept = sample_of(own, split)
         meters.append((Meter(candidates, few, split, outcomes, 0), kept))
 
     def one(at: int) -> list[Fusion]:
@@ -115,7 +115,7 @@ def climbed(
         return list(pool.map(one, range(len(candidates))))
 
 
-def _few(rows: Rows, split: str) -> tuple[Rows, NDArray[np.bool_]]:
+def sample_of(rows: Rows, split: str) -> tuple[Rows, NDArray[np.bool_]]:
     """About `MOST_ROWS` of the rows, and which."""
     kept = sampled(rows.units, f"climb {split}", len(rows.units), MOST_ROWS)
     if kept.all():

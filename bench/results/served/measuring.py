@@ -35,6 +35,7 @@ class Candidate:
         predictions: (split, place of the replicate) -> (N, T) joint predictions, or (N, 1): a score, which is not
             fused.
         digest: of these, by split and replicate; None: it is taken of them.
+        deployable: whether it can be served.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Candidate:
     seeds: tuple[int, ...]
     predictions: Callable[[str, int], NDArray[Any]]
     digest: Callable[[str, int], bytes] | None = None
+    deployable: bool = True
 
     @property
     def replicates(self) -> int:
@@ -60,11 +62,13 @@ class Current:
         fusion: of its predictions; None for a score without fusion.
         today: whether it is what is served today. Else nobody knows what is served, and the candidate stands for it
             at the weights that are best for it.
+        model: where it is a score, the candidate whose predictions it is made of, if any is.
     """
 
     id: str
     fusion: Fusion | None = None
     today: bool = True
+    model: str = ""
 
 
 Floats = NDArray[np.float64]

@@ -55,6 +55,8 @@ class Served(Ledger):
         replicates: of the candidates, the median.
         today: whether `current` is what is served today; else a baseline that stands for it, at its best weights.
         random: (M,), outcomes of a random order, on confirmation rows.
+        model: the point whose weights alone may change: that of `current`, or that which today's score is made of.
+        seeded: whether intervals are of trainings, too, and not of rows alone.
     """
 
     current: int
@@ -62,6 +64,8 @@ class Served(Ledger):
     replicates: int
     today: bool = True
     random: Floats = field(default_factory=lambda: np.zeros(0))
+    model: str = ""
+    seeded: bool = True
 
     @property
     def known(self) -> bool:
@@ -117,9 +121,9 @@ def served_front(
     of, settings = [c for c, _ in places], [k for _, k in places]
     points = {split: meter.parts(of, settings, sweep.settings, meter.measure)[0] for split, meter in meters.items()}
     row = places.index(base)
-    known = shape is not None
+    known = shape is not None or not any(each.seeds for each in candidates)  # else nobody knows what seeds do
     purpose = derive(seed, "served")
-    drawn = {split: _drawn(each, shape, purpose, draws) for split, each in points.items()}
+    drawn = {split: _drawn(each, shape, known, purpose, draws) for split, each in points.items()}
     front = on_front(means, valid, outcomes)[of, settings]
     table = _table(candidates, tasks, sweep.settings, places, front, meters[CONFIRM].scores)
     cells: dict[tuple[str, str], Floats] = {}
@@ -134,7 +138,7 @@ def served_front(
         for name, (enough, part) in slices_of(meter, rows[split], of, settings, sweep.settings, outcomes).items():
             cells[split, name] = np.full_like(cells[split, ALL], np.nan)
             if part is not None:
-                own = _cells(part, _drawn(part, shape, purpose, draws), row)
+                own = _cells(part, _drawn(part, shape, known, purpose, draws), row)
                 cells[split, name][:, enough] = own[:, enough]
     measure = meters[TEST].measure
     return Served(
@@ -148,6 +152,8 @@ def served_front(
         replicates=round(float(np.median([each.replicates for each in candidates]))),
         today=current.today,
         random=chance,
+        model=current.model or current.id,
+        seeded=shape is not None,
     )  # fmt: skip
 
 
@@ -157,9 +163,9 @@ def _cells(points: Points, draws: Floats, current: int) -> Floats:
     return as_cells(points.means, draws, sd, gains(points.means, current), gains(draws, current))
 
 
-def _drawn(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floats:
+def _drawn(points: Points, seeds: Seeds | None, known: bool, seed: int, draws: int) -> Floats:
     """Draws in the precision that is kept, so that equal points are equal; none where nothing is known of seeds."""
-    if seeds is None:
+    if not known:
         return np.zeros((0, *points.means.shape))
     return draws_of(points, seeds, seed, draws).astype(np.float32).astype(np.float64)
 
@@ -259,7 +265,8 @@ def _table(
         each, setting = candidates[c], settings[k]
         lines.append({
             "point": each.id, "name": each.name, "architecture": each.architecture, "role": each.role,
-            "kind": setting.kind, "weights": {} if c in scores else dict(zip(tasks, setting.weights, strict=True)),
+            "deployable": each.deployable, "kind": setting.kind,
+            "weights": {} if c in scores else dict(zip(tasks, setting.weights, strict=True)),
             "on_front": bool(front[at]), "p_nondominated": np.nan,
         })  # fmt: skip
     return pd.DataFrame(lines)

@@ -1,0 +1,149 @@
+"""Decides from the predictions of a log: `seesaw decide`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.cli.fronts import print_served
+from bench.cli.options import Json
+from bench.cli.output import Answer, TerminalProgress, print_table, say
+from bench.content import read_toml
+from bench.errors import UserError, shortened
+from bench.validation import validate
+
+if TYPE_CHECKING:
+    from bench.deciding.asked import Asked
+    from bench.deciding.decision import LogDecision
+
+
+def decide(
+    log: Annotated[list[str] | None, typer.Argument(metavar="LOG..", help="CSV or parquet files, or folders.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="decide.toml, in place of other options.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="Column of a task's label. Repeat.")] = None,
+    parent: Annotated[
+        list[str] | None, typer.Option(metavar="TASK=TASK", help="What happens first: buy=click.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=COLUMN,..", help="A model's predictions by label; seeds as NAME#0=.. Repeat."),
+    ] = None,
+    today: Annotated[str | None, typer.Option(metavar="NAME", help="The model that serves today.")] = None,
+    score: Annotated[str | None, typer.Option(metavar="COLUMN", help="Today's score.")] = None,
+    weights: Annotated[str | None, typer.Option(metavar="FORMULA", help='As "3 p_click + 40 p_buy".')] = None,
+    value: Annotated[list[str] | None, typer.Option(metavar="TASK=NUMBER", help="What one is worth. Repeat.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column whose rows are ranked together: a request.")] = None,
+    units: Annotated[str | None, typer.Option(help="Column whose rows belong together: a user.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column: earlier rows choose weights, later ones judge.")] = None,
+    part: Annotated[str | None, typer.Option(help="Column with choose and judge, in place of --time.")] = None,
+    segment: Annotated[list[str] | None, typer.Option(help="Column of segments. Repeat.")] = None,
+    trained_until: Annotated[str | None, typer.Option(metavar="TIME", help="Leave rows out up to it.")] = None,
+    unseen: Annotated[bool, typer.Option("--unseen", help="No model was trained on these rows.")] = False,
+    given: Annotated[list[str] | None, typer.Option(help="Task that is predicted given its parent.")] = None,
+    joint: Annotated[list[str] | None, typer.Option(help="Task that is predicted with its parent.")] = None,
+    sampling: Annotated[float | None, typer.Option(help="Share of rows without a positive that was kept.")] = None,
+    outcome: Annotated[list[str] | None, typer.Option(help="What is served: click.ndcg@5. Repeat.")] = None,
+    random: Annotated[str | None, typer.Option(help="Column: whether a row was shown at random.")] = None,
+    propensity: Annotated[str | None, typer.Option(help="Column: the chance of being shown.")] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="TOML file.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all that is drawn.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Write page, cells and JSON there.")] = None,
+    track: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Log all of it to this MLflow.")] = None,
+    toml: Annotated[bool, typer.Option("--toml", help="Print the options as decide.toml, and stop.")] = False,
+    json: Json = False,
+) -> Answer:
+    """Decide from a log's predictions which model and weights to serve; nothing is trained."""
+    options: dict[str, Any] = {
+        "log": log, "labels": label, "parents": _pairs("--parent", parent), "models": model and list(model),
+        "today": today, "score": score, "weights": weights, "values": value and list(value), "group": group,
+        "units": units, "time": time, "part": part, "segments": segment, "trained_until": trained_until,
+        "unseen": unseen or None, "given": given, "joint": joint, "sampling": sampling, "outcomes": outcome,
+        "random": random, "propensity": propensity, "seed": seed,
+    }  # fmt: skip
+    asked = _asked({name: each for name, each in options.items() if each is not None}, file, policy)
+    if toml:
+        yield {"toml": asked.toml}
+        say(asked.toml.rstrip(), whole=True)
+        return
+    folder = None if to is None else _target(to)
+    if track is not None and folder is None:
+        raise UserError("--track: expected --to FOLDER beside it, whose files it logs")
+    progress = TerminalProgress()
+    progress.note(f"reading {', '.join(asked.log)}")
+    from bench.deciding.decision import decide as decision_of
+    from bench.deciding.log import read
+    from bench.deciding.page import write
+
+    found = decision_of(asked, read(asked, progress))
+    if policy is not None and found.pick is None and found.serving.served is not None:
+        raise UserError(found.no_pick)
+    page = None if folder is None else write(found, folder)
+    if track is not None and folder is not None:
+        from bench.tracking.decisions import log_decision
+
+        log_decision(Path(asked.log[0]).name, found.verdict.sentence, found.verdict.changes, folder, track)
+    yield found.document | ({"page": str(page)} if page else {})
+    _show(found, page)
+
+
+def _asked(options: dict[str, Any], file: Path | None, policy: Path | None) -> Asked:
+    from bench.deciding.asked import Asked, named_columns
+    from bench.frontier.options import read_value
+
+    if file is not None:
+        if others := [name for name in options if name != "log"]:
+            raise UserError(f"--file: expected no other options beside it, found {', '.join(others)}")
+        more = {} if policy is None else {"policy": read_toml(policy)}
+        return validate(Asked, read_toml(file) | options | more, str(file))
+    if "models" in options:
+        named = [named_columns("--model", each) for each in options["models"]]
+        if len({name for name, _ in named}) < len(named):
+            raise UserError(f"--model: expected each name once, found {', '.join(name for name, _ in named)}")
+        options["models"] = dict(named)
+    if "values" in options:
+        options["values"] = dict(read_value(each) for each in options["values"])
+    if policy is not None:
+        options["policy"] = read_toml(policy)
+    for name, option in (("log", "LOG"), ("labels", "--label"), ("models", "--model")):
+        if not options.get(name):
+            raise UserError(f"expected {option}, found none; as in: seesaw decide log.csv --label click --label buy "
+                            "--model today=p_click,p_buy")  # fmt: skip
+    return validate(Asked, options, "")
+
+
+def _pairs(option: str, given: list[str] | None) -> dict[str, str] | None:
+    found = {}
+    for text in given or ():
+        name, equals, other = (each.strip() for each in text.partition("="))
+        if not (name and equals and other):
+            raise UserError(f"{option}: expected TASK=TASK as in buy=click, found '{shortened(text)}'")
+        found[name] = other
+    return found or None
+
+
+def _target(folder: Path) -> Path:
+    """A folder that is written whole: a new one, or that of an earlier decision."""
+    from bench.deciding.page import ASKED
+
+    found = folder.expanduser().resolve()
+    if found.exists() and not (found / ASKED).is_file() and (not found.is_dir() or any(found.iterdir())):
+        raise UserError(f"--to: expected a new folder, or that of an earlier decision, found {folder}")
+    return found
+
+
+def _show(found: LogDecision, page: Path | None) -> None:
+    say(found.verdict.sentence)
+    if found.formula:
+        say(f"rank by: {found.formula}", whole=True)
+    if found.shown is not None:
+        print_served(found.shown, found.pick.row if found.pick else None, "served front on the rows that judge")
+    else:
+        say(found.no_pick)
+    for note in found.notes:
+        say(note)
+    headers = ["model", "task", "rows", "AUC", "predicted / happened", "calibration error"]
+    print_table(headers, [list(each) for each in found.calibration], "predictions on the rows that judge")
+    if page is not None:
+        say(f"page: {page}", whole=True)

@@ -1,0 +1,240 @@
+"""What is asked of a log: options of `seesaw decide`, or the same as a file `decide.toml`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from bench.errors import UserError, check_known, listed, repeated, shortened
+from bench.frontier.policy import Policy, toml_lines
+from bench.registry import Config
+from bench.results.fusion import Kind
+from bench.schema import Positive
+
+MOST_TASKS = 8
+SEED = "#"
+"""Between a model's name and one of its seeds: `candidate#1`."""
+Columns = Annotated[list[str], BeforeValidator(lambda given: given.split(",") if isinstance(given, str) else given)]
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+
+
+@dataclass(frozen=True)
+class Formula:
+    """Today's score of a row.
+
+    Attributes:
+        kind: `sum` of weight times prediction; `power`, the product of predictions to the power of their weights.
+        terms: weights by column.
+        text: as it was given.
+    """
+
+    kind: Kind
+    terms: Mapping[str, float]
+    text: str
+
+    @staticmethod
+    def read(text: str) -> Formula:
+        """A formula such as `3 p_click + 40 p_buy`, or `p_click^0.8 * p_buy^0.2`.
+
+        Raises:
+            UserError: anything else, or a column that stands in it twice.
+        """
+        kind: Kind = "sum" if "+" in re.sub(r"[eE]\+", "e", text) or "*" not in text else "power"
+        parts = re.split(r"(?<![eE])\+" if kind == "sum" else r"\*(?!\*)", text)
+        found: list[tuple[str, float]] = []
+        for part in parts:
+            if kind == "sum":
+                match = re.fullmatch(rf"\s*(?:({_NUMBER})\s*\*?\s*)?([^\s*^+]+)\s*", part)
+                name, weight = (match[2], match[1] or "1") if match else ("", "1")
+            else:
+                match = re.fullmatch(rf"\s*([^\s*^+]+?)\s*(?:\^\s*({_NUMBER}))?\s*", part)
+                name, weight = (match[1], match[2] or "1") if match else ("", "1")
+            if match is None or re.fullmatch(_NUMBER, name):
+                raise UserError(
+                    "--weights: expected a sum such as '3 p_click + 40 p_buy', or a product such as "
+                    f"'p_click^0.8 * p_buy^0.2', found '{shortened(text)}'"
+                )
+            found.append((name, float(weight)))
+        if twice := repeated(name for name, _ in found):
+            raise UserError(f"--weights: '{twice}' stands in it twice")
+        if not any(weight > 0 for _, weight in found):
+            raise UserError(f"--weights: expected a weight above 0, found '{shortened(text)}'")
+        return Formula(kind, dict(found), text.strip())
+
+
+class Asked(Config):
+    """What is asked of a log; names are its columns."""
+
+    log: list[str] = Field(default_factory=list)
+    """CSV or parquet files, or folders of them."""
+    labels: list[str] = Field(min_length=2, max_length=MOST_TASKS)
+    """One a task; the task is called by its column."""
+    parents: dict[str, str] = Field(default_factory=dict)
+    """By task the one that has to happen first: `buy = "click"`."""
+    models: dict[str, Columns] = Field(min_length=1)
+    """By model its predictions, in the order of `labels`; a model of several seeds as `name#0`, `name#1`."""
+    today: str | None = None
+    """The model that serves today, which `score` is then made of: by itself that whose columns `weights` has, or one
+    called `today`. Without any of these the first one is what others are compared with."""
+    score: str | None = None
+    """Today's score."""
+    weights: str | None = None
+    """Today's score as a formula of columns: `3 p_click + 40 p_buy`."""
+    values: dict[str, Positive] = Field(default_factory=dict)
+    """By task what one is worth."""
+    group: str | None = None
+    """Whose rows are ranked against each other: a request."""
+    units: str | None = None
+    """Whose rows belong together and are resampled so: a user. By default the group."""
+    time: str | None = None
+    """By which the log is parted: earlier rows choose weights, later ones judge, and never the other way round."""
+    part: str | None = None
+    """Parts it instead: `choose` and `judge`; or a run's `valid`, `confirm` and `test`."""
+    segments: list[str] = Field(default_factory=list)
+    trained_until: str | float | None = None
+    """The last `time` of rows that any model was trained on; later ones are left."""
+    unseen: bool = False
+    """Whether no model was trained on any of these rows."""
+    given: list[str] = Field(default_factory=list)
+    """Tasks whose predictions are given their parent; `joint`: those with it. By itself calibration tells."""
+    joint: list[str] = Field(default_factory=list)
+    sampling: Positive | None = None
+    """Which share of the rows without any positive label was kept."""
+    outcomes: list[str] = Field(default_factory=list)
+    """What is served, one a task: `click.ndcg@5`."""
+    rates: dict[str, Positive] = Field(default_factory=dict)
+    """By task its mean label, by which weights of a sum are scaled; by default that of the rows that choose."""
+    baselines: list[str] = Field(default_factory=list)
+    """Models that are compared, and cannot be served."""
+    random: str | None = None
+    """Whether a row was shown at random; `propensity`: the chance with which it was shown."""
+    propensity: str | None = None
+    policy: Policy = Field(default_factory=Policy)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Asked:
+        labels = self.labels
+        if twice := repeated(labels):
+            raise ValueError(f"expected each label once, found '{twice}' twice")
+        for where, names in (("parents", [*self.parents, *self.parents.values()]), ("values", self.values),
+                             ("rates", self.rates), ("given", self.given), ("joint", self.joint)):  # fmt: skip
+            for name in names:
+                _known("label", name, labels, where)
+        for task in labels:
+            seen, at = {task}, task
+            while at in self.parents:
+                at = self.parents[at]
+                if at in seen:
+                    raise ValueError(f"parents: expected a chain, found a circle through '{task}'")
+                seen.add(at)
+        for where, names in (("given", self.given), ("joint", self.joint)):
+            for name in names:
+                _known("label with a parent", name, self.parents, where)
+        if both := [name for name in self.given if name in self.joint]:
+            raise ValueError(f"expected '{both[0]}' under `given` or `joint`, found it under both")
+        for name, columns in self.models.items():
+            if len(columns) != len(labels) or not all(columns):
+                raise ValueError(f"models.{name}: expected {len(labels)} columns, one a label, found {len(columns)}")
+            for column in columns:
+                if column in labels:
+                    raise ValueError(f"models.{name}: expected a prediction, found the label '{column}'")
+            if name.count(SEED) > 1 or (SEED in name and not name.partition(SEED)[2].isdecimal()):
+                raise ValueError(f"models: expected a name such as candidate or candidate#1, found '{name}'")
+        if plain := [name for name in self.models if SEED not in name and name in {one for one, _, _ in self.seeds()}]:
+            raise ValueError(f"models: expected '{plain[0]}' with a seed each time, or once without, found both")
+        if self.today is not None:
+            _known("model", self.today, self.named, "today")
+        for name in self.baselines:
+            _known("model", name, self.named, "baselines")
+        if self.score is not None and self.weights is not None:
+            raise ValueError("expected `score` or `weights`, found both")
+        if self.trained_until is not None and (self.time is None or self.unseen):
+            found = "`unseen`" if self.unseen else "no `time`"
+            raise ValueError(f"expected `trained_until` with `time` and without `unseen`, found {found}")
+        if self.values and self.policy.values:
+            raise ValueError("expected values once, found them in `values` and in `policy.values`")
+        if self.sampling is not None and self.sampling > 1:
+            raise ValueError(f"sampling: expected a share of at most 1, found {self.sampling:g}")
+        return self
+
+    def seeds(self) -> Iterator[tuple[str, int, list[str]]]:
+        """Name, seed and columns of models with seeds."""
+        for name, columns in self.models.items():
+            of, mark, seed = name.partition(SEED)
+            if mark:
+                yield of, int(seed), columns
+
+    @property
+    def named(self) -> dict[str, list[tuple[int | None, list[str]]]]:
+        """By model its seeds, None without one, and their columns."""
+        found: dict[str, list[tuple[int | None, list[str]]]] = {}
+        for name, columns in self.models.items():
+            of, mark, seed = name.partition(SEED)
+            found.setdefault(of, []).append((int(seed) if mark else None, columns))
+        return found
+
+    @property
+    def formula(self) -> Formula | None:
+        """Today's score as a formula."""
+        return Formula.read(self.weights) if self.weights is not None else None
+
+    @property
+    def served(self) -> str:
+        """The model of today, or what stands for it."""
+        formula, named = self.formula, self.named
+        if self.today is not None:
+            return self.today
+        if formula is not None:
+            for name, runs in named.items():
+                if any(formula.terms.keys() <= {*columns} for _, columns in runs):
+                    return name
+        return "today" if "today" in named else next(iter(named))
+
+    @property
+    def numbers(self) -> list[str]:
+        """Columns that are read as numbers."""
+        columns = [*self.labels, *(column for own in self.models.values() for column in own)]
+        columns += [each for each in (self.score, self.propensity, self.random) if each]
+        return list(dict.fromkeys([*columns, *(self.formula.terms if self.formula else ())]))
+
+    @property
+    def names(self) -> list[str]:
+        """Columns that are read as they are."""
+        asked = (self.group, self.units, self.time, self.part, *self.segments)
+        return [each for each in dict.fromkeys(asked) if each and each not in self.numbers]
+
+    @property
+    def toml(self) -> str:
+        """Itself as a file `decide.toml`."""
+        return "".join(f"{line}\n" for line in toml_lines(self.model_dump(mode="json", exclude_unset=True)))
+
+
+def _known(what: str, found: str, known: Any, where: str) -> None:
+    try:
+        check_known(what, found, known, where)
+    except UserError as error:
+        raise ValueError(str(error)) from None
+
+
+def named_columns(option: str, text: str) -> tuple[str, list[str]]:
+    """Name and columns of an option such as `--model today=p_click,p_buy`.
+
+    Raises:
+        UserError: anything else.
+    """
+    name, equals, columns = text.partition("=")
+    found = [each.strip() for each in columns.split(",")]
+    if not equals or not name.strip() or not all(found):
+        raise UserError(f"{option}: expected NAME=COLUMN,COLUMN as in today=p_click,p_buy, found '{shortened(text)}'")
+    return name.strip(), found
+
+
+def unread(asked: Asked) -> str:
+    """A sentence on columns that are kept for later evidence; else empty."""
+    kept = [name for name in (asked.random, asked.propensity) if name]
+    return f"Nothing is made yet of {listed(kept)}: rows are judged as today's ranking showed them." if kept else ""

@@ -1,0 +1,272 @@
+"""Models of a log as candidates: joint predictions by split, today's score, and recalibrated versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from bench.deciding.asked import Asked, Formula
+from bench.deciding.log import Log
+from bench.errors import UserError
+from bench.measure.heads.calibration import ECE_BINS, Deciles
+from bench.predictions import Rows
+from bench.results.ledger import ALL
+from bench.results.served.measuring import Candidate, Role
+from bench.rows import CONFIRM, TEST
+
+Floats = NDArray[np.float32]
+Parts = Mapping[str, NDArray[np.int64]]
+"""By split the places of its rows in the log."""
+RECALIBRATED = "recalibrated"
+NEAR = 1e-6
+"""Predictions are at least so far from 0 and 1 before their log odds are taken."""
+SURE = 9.21
+"""Twice the gain in log likelihood from which on a recalibration is no noise: 1% of chi-squared, two parameters."""
+MOST_ROWS = 100_000
+"""Rows of an area under the curve, and that a recalibration is fit on."""
+SUSPECT = 0.99
+CLEAR = 1.5
+"""By which factor one reading of a child's predictions has to fit better than the other."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of a log.
+
+    Attributes:
+        seeds: of its predictions; empty of one training without a name.
+        predictions: of each seed (N, T), joint and at least 0.
+        probabilities: (T,), whether a task's predictions are within 0 and 1.
+        terms: (T,), what each prediction is, in the log's columns.
+    """
+
+    name: str
+    role: Role
+    seeds: tuple[int, ...]
+    columns: tuple[str, ...]
+    predictions: tuple[Floats, ...]
+    probabilities: tuple[bool, ...]
+    terms: tuple[str, ...]
+
+    def candidate(self, parts: Parts) -> Candidate:
+        """Itself."""
+        name, own = self.name, self.predictions
+        return Candidate(
+            name, name, name, self.role, self.seeds, lambda split, run: own[run][parts[split]],
+            deployable=self.role != "baseline",
+        )  # fmt: skip
+
+
+class Calibration(NamedTuple):
+    """How a model's predictions of a task fit what happened, on a slice of the rows that judge.
+
+    Attributes:
+        auc: area under the curve, of `MOST_ROWS` rows at most.
+        pcoc: predicted over happened; NaN of what is no probability, as `ece`.
+        ece: mean distance of predicted and happened over bins of equal mass.
+    """
+
+    model: str
+    task: str
+    slice: str
+    auc: float
+    pcoc: float
+    ece: float
+
+
+def models_of(asked: Asked, log: Log, labels: Floats) -> tuple[list[Model], list[str]]:
+    """The models, and sentences on how their columns were read.
+
+    Args:
+        labels: (N, T), joint.
+
+    Raises:
+        UserError: predictions that are the label itself, or all alike.
+    """
+    found, notes, tasks = [], dict[str, None](), asked.labels
+    for name, runs in asked.named.items():
+        of_seeds, of_terms, kinds = [], [], np.ones(len(tasks), dtype=bool)
+        for _, columns in runs:
+            terms = list(columns)
+            own = np.stack([log.numbers[column] for column in columns], axis=1).astype(np.float32)
+            for at, column in enumerate(columns):
+                _check(own[:, at], labels[:, at], column, tasks[at])
+                if own[:, at].min() < 0:
+                    own[:, at] = expit(own[:, at])
+                    terms[at] = f"sigmoid({column})"
+                    notes[f"'{column}' has values below 0: they are taken as log odds."] = None
+                elif own[:, at].max() > 1:
+                    kinds[at] = False
+                    notes[f"'{column}' has values above 1: its order is used, as it is no probability."] = None
+            given = _given(asked, own, labels, kinds, name, notes)
+            for at in sorted(given, key=lambda each: _depth(asked, tasks[each])):
+                above = tasks.index(asked.parents[tasks[at]])
+                own[:, at] *= own[:, above]
+                terms[at] = f"{terms[above]} {terms[at]}"
+            of_seeds.append(own)
+            of_terms.append(tuple(terms))
+        seeds = tuple(seed for seed, _ in runs if seed is not None) if len(runs) > 1 else ()
+        role: Role = "baseline" if name in asked.baselines else "trial"
+        found.append(Model(name, role, seeds, tuple(runs[0][1]), tuple(of_seeds), tuple(kinds.tolist()), of_terms[0]))
+    return found, list(notes)
+
+
+def _depth(asked: Asked, task: str) -> int:
+    return 1 + _depth(asked, asked.parents[task]) if task in asked.parents else 0
+
+
+def _check(values: Floats, labels: Floats, column: str, task: str) -> None:
+    known = np.isfinite(labels)
+    if np.array_equal(values[known], labels[known]):
+        raise UserError(f"expected predictions in '{column}', found the label '{task}' itself")
+    if values.min() == values.max():
+        raise UserError(f"expected predictions in '{column}' that differ, found {values[0]:g} in all rows")
+
+
+def _given(
+    asked: Asked, own: Floats, labels: Floats, kinds: NDArray[np.bool_], model: str, notes: dict[str, None]
+) -> list[int]:
+    """Places of tasks whose predictions are given their parent: as said, else as calibration tells."""
+    found = []
+    for task, parent in asked.parents.items():
+        at, above = asked.labels.index(task), asked.labels.index(parent)
+        if task in asked.given:
+            found.append(at)
+        elif task not in asked.joint and kinds[at] and kinds[above]:
+            known = np.isfinite(labels[:, at])
+            rate, joint = float(labels[known, at].mean()), float(own[known, at].mean())
+            times = float((own[known, at] * own[known, above]).mean())
+            if not rate:
+                continue
+            off = [abs(np.log(max(each, 1e-12) / rate)) for each in (joint, times)]
+            if off[1] < off[0]:
+                found.append(at)
+            what = f"given {parent}" if off[1] < off[0] else f"with {parent}"
+            unsure = "" if max(off) > min(off) + np.log(CLEAR) else ", which is not clear"
+            notes[
+                f"{model} is read to predict {task} {what}{unsure}: {task} happens in {rate:.2%} of rows, and is "
+                f"predicted in {joint:.2%} with {parent}, or {times:.2%} given it (--joint or --given {task} says it)."
+            ] = None
+        elif task not in asked.joint:
+            notes[f"{model}: predictions of {task} are taken to be with {parent} (--given {task} says otherwise)."] = (
+                None
+            )
+    return found
+
+
+def today(formula: Formula, model: Model, tasks: Sequence[str]) -> dict[str, float] | None:
+    """Weights by task of a formula that is one of a model's predictions; None where it is not."""
+    used = {model.columns.index(name) for name in formula.terms if name in model.columns}
+    if len(used) < len(formula.terms):
+        return None
+    if any(model.terms[at] != model.columns[at] for at in used):  # a formula of other numbers
+        return None
+    return {task: formula.terms.get(column, 0.0) for task, column in zip(tasks, model.columns, strict=True)}
+
+
+def score_of(formula: Formula, log: Log) -> NDArray[np.float64]:
+    """(N,), a formula's score of each row."""
+    columns = {name: log.numbers[name] for name in formula.terms}
+    if formula.kind == "sum":
+        return np.asarray(sum(weight * columns[name] for name, weight in formula.terms.items()))
+    for name, values in columns.items():
+        if (values < 0).any():
+            raise UserError(f"--weights: expected '{name}' of at least 0 for a product, found {values.min():g}")
+    logs = (weight * np.log(np.maximum(columns[name], 1e-12)) for name, weight in formula.terms.items() if weight)
+    return np.asarray(sum(logs))
+
+
+def recalibrated(model: Model, parts: Parts, rows: Mapping[str, Rows], tasks: Sequence[str]) -> Model | None:
+    """A model whose log odds of each task are moved and stretched so that they fit the rows that choose (Platt 1999).
+
+    No head's order changes, but in a sum each then counts for what it is. None where nothing is surely off.
+    """
+    chosen, of = parts[CONFIRM], rows[CONFIRM]
+    terms, runs = list(model.terms), []
+    for own in model.predictions:
+        new = own.copy()
+        for at, (known, kind) in enumerate(zip(model.probabilities, of.kinds, strict=True)):
+            fit = _fit(own[chosen, at], of.labels[:, at], of.weights) if known and kind == "binary" else None
+            if fit is not None:
+                new[:, at] = expit(fit[0] + fit[1] * _odds(own[:, at]))
+                terms[at] = f"sigmoid({fit[0]:.3g} + {fit[1]:.3g} logit({model.terms[at]}))"
+        runs.append(new)
+    if tuple(terms) == model.terms:
+        return None
+    return replace(model, name=f"{model.name}, {RECALIBRATED}", predictions=tuple(runs), terms=tuple(terms))
+
+
+def _odds(p: Floats) -> NDArray[np.float64]:
+    return np.asarray(logit(np.clip(p.astype(np.float64), NEAR, 1 - NEAR)))
+
+
+def _fit(p: Floats, labels: NDArray[np.float32], weights: NDArray[np.float32] | None) -> tuple[float, float] | None:
+    """Intercept and slope of the log odds by maximum likelihood, by Newton's method; None where they gain nothing."""
+    known = np.flatnonzero(np.isfinite(labels))
+    known = known[:: 1 + len(known) // MOST_ROWS]
+    y, x = labels[known].astype(np.float64), _odds(p[known])
+    of = np.ones(len(y)) if weights is None else weights[known].astype(np.float64)
+    if not 0 < y.mean() < 1 or x.std() == 0:
+        return None
+    design, found = np.stack([np.ones_like(x), x]), np.array([0.0, 1.0])
+    for _ in range(50):
+        mean = expit(found @ design)
+        bend = (design * (of * mean * (1 - mean))) @ design.T
+        step = np.linalg.solve(bend + 1e-9 * np.eye(2), design @ (of * (y - mean)))
+        found = found + np.clip(step, -2, 2)
+        if np.abs(step).max() < 1e-8:
+            break
+
+    def likelihood(at: NDArray[np.float64]) -> float:
+        z = at @ design
+        return float((of * (y * z - np.logaddexp(0, z))).sum())
+
+    gained = 2 * (likelihood(found) - likelihood(np.array([0.0, 1.0])))
+    return (float(found[0]), float(found[1])) if gained > SURE and found[1] > 0 else None
+
+
+def calibrations(models: Sequence[Model], parts: Parts, rows: Mapping[str, Rows]) -> list[Calibration]:
+    """Of each model and task on the rows that judge, and by segment; means over seeds."""
+    of, places = rows[TEST], parts[TEST]
+    weights = np.ones(len(places)) if of.weights is None else of.weights.astype(np.float64)
+    slices = {ALL: np.ones(len(places), dtype=bool)}
+    for at, (name, values) in enumerate(of.segments.items()):
+        slices |= {f"{name}={value}": of.codes[:, at] == code for code, value in enumerate(values)}
+    found = []
+    for model in models:
+        for at, task in enumerate(of.tasks):
+            said = np.mean([own[places, at] for own in model.predictions], axis=0)
+            for slice, inside in slices.items():
+                own = inside & np.isfinite(of.labels[:, at])
+                y, p, w = of.labels[own, at], said[own], weights[own]
+                happened = float(w @ y)
+                if happened > 0:
+                    fits = np.nan, np.nan
+                    if model.probabilities[at]:
+                        fits = float(w @ p) / happened, Deciles(y, p, w, ECE_BINS).distance(w) / float(w.sum())
+                    found.append(Calibration(model.name, task, slice, _area(y, p), *fits))
+    return found
+
+
+def _area(labels: Floats, said: NDArray[Any]) -> float:
+    """The area under the curve; ties count half."""
+    of, p = labels[:MOST_ROWS] > 0, said[:MOST_ROWS]
+    positive, negative = p[of], np.sort(p[~of])
+    if not len(positive) or not len(negative):
+        return float("nan")
+    below = [np.searchsorted(negative, positive, side).mean() for side in ("left", "right")]
+    return float(sum(below) / 2 / len(negative))
+
+
+def suspicion(fits: Sequence[Calibration]) -> list[str]:
+    """Sentences on predictions that tell a task almost fully: they may be made of what happens only afterwards."""
+    return [
+        f"{each.model} tells {each.task} almost fully (AUC {each.auc:.3f}): check that it predicts before it happens."
+        for each in fits
+        if each.slice == ALL and each.auc > SUSPECT
+    ]

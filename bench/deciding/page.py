@@ -1,0 +1,52 @@
+"""Files of a decision: its page, all its cells, itself as JSON, and what was asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bench.atomic import atomic_folder
+from bench.deciding.decision import LogDecision
+from bench.plain import jsonable
+from bench.report.page import write_page
+from bench.report.view import View
+from bench.results.ledger import CELLS
+from bench.rows import TEST
+
+PAGE, JSON, ASKED = "report.html", "decision.json", "decide.toml"
+
+
+def view_of(decision: LogDecision) -> View:
+    """What a page shows of a decision."""
+    asked, served = decision.asked, decision.serving.served
+    names = [Path(each).name for each in asked.log] or ["a table"]
+    title = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    return View(
+        records=(),
+        front=decision.frontier,
+        served=decision.shown,
+        choices=decision.choices,
+        title=title,
+        dataset=title,
+        about=f"{len(asked.named)} models, {len(asked.labels)} tasks, {decision.rows[TEST].of:,} rows that judge",
+        verdict=decision.verdict,
+        current=" ".join(
+            [*([f"All are compared with {decision.serving.against}."] if served else []), *decision.notes]
+        ),
+        pick=decision.pick,
+        no_pick=decision.no_pick,
+        policy=decision.policy.toml,
+        also=decision.readings,
+        commands={"Rank by": decision.formula},
+    )
+
+
+def write(decision: LogDecision, folder: Path) -> Path:
+    """Writes a folder with all files, whole or not at all, and returns the page's path."""
+    with atomic_folder(folder) as temporary:
+        write_page([view_of(decision)], temporary / PAGE, "Decision on a log")
+        decision.cells.to_parquet(temporary / CELLS, index=False)
+        document = json.dumps(jsonable(decision.document), indent=2, allow_nan=False)
+        (temporary / JSON).write_text(document, encoding="utf-8")
+        (temporary / ASKED).write_text(decision.asked.toml, encoding="utf-8")
+    return folder / PAGE

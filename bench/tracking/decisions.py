@@ -1,0 +1,36 @@
+"""A decision on a log as a run of MLflow: the verdict, what it gains, and all files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.results.effect import Effect
+from bench.tracking.store import MlflowStore, Node
+from bench.tracking.values import VERDICT, Value
+
+EXPERIMENT = "seesaw decisions"
+
+
+def log_decision(name: str, verdict: str, gains: Mapping[str, Effect], folder: Path, tracking: str) -> str:
+    """The id of a new run with a decision's verdict, gains and files.
+
+    Args:
+        gains: by outcome.
+        folder: with the files.
+
+    Raises:
+        TrackingError: the store cannot be reached.
+    """
+    store = MlflowStore(tracking)
+    tags = {"seesaw.kind": "decision", VERDICT: verdict, "mlflow.note.content": verdict}
+    node = Node.create(store, store.experiment(EXPERIMENT, make=True), name, tags)
+    values = [
+        Value(f"gain/{outcome}{end}", number)
+        for outcome, each in gains.items()
+        for end, number in (("", each.value), (".low", each.low), (".high", each.high))
+    ]
+    node.send(values)
+    node.ask("store files with", "log_artifacts", str(folder))
+    node.set_status("FINISHED")
+    return node.run_id
