@@ -9,7 +9,8 @@ it is the logarithm of what is earned. The best true weights are climbed from ma
 today's outcomes; without a current model, those of a random order.
 
 `--keep` leaves a line a run in `decisions.jsonl` of that folder and goes on from there, also with more runs; other code
-needs a fresh folder. `--write` puts the table of all that is there between the marks in that file.
+needs a fresh folder. `--write` puts the table of all that is there between the marks in that file. With `--log`, and
+another folder, `bench.decide` decides on the same worlds from one training of each model.
 """
 
 from __future__ import annotations
@@ -19,29 +20,33 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from drawn_worlds import LITTLE, SEED, WORLDS, Case, Ranked, Serve, climbed, drawn, starts_of, utility
 from scipy import stats
 from served_worlds import Floats
-from speed.table import replace, writer
+from speed.table import replace as write
+from speed.table import writer
 
+from bench import decide
+from bench.deciding import decision as deciding
 from bench.errors import UserError
-from bench.frontier.aims import aims_of
+from bench.frontier.aims import PolicyAim, aims_of
 from bench.frontier.choices import served_choices
 from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
-from bench.frontier.pick import pick
+from bench.frontier.pick import Pick, pick
 from bench.frontier.policy import Guard, Policy
-from bench.frontier.verdict import verdict
+from bench.frontier.verdict import Verdict, verdict
 from bench.predictions import Rows
 from bench.results.effect import MARGIN, Effect
 from bench.results.fusion import Fusion
 from bench.results.served.measuring import Candidate, Current
-from bench.results.served.served import served_front
+from bench.results.served.served import Served, served_front
 from bench.results.served.turned import few, turned
 from bench.rows import CONFIRM, SEARCH
 
@@ -119,13 +124,10 @@ class Selected:
 
 
 def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows]) -> Decided:
-    """What the product decides on a run: this function alone knows its parts."""
+    """What the product decides on a run: this function and the next two alone know its parts."""
     (name, fusion), tasks = case.today, case.setup.world.tasks
     rates, names = dict(zip(tasks, rows[CONFIRM].rates, strict=True)), [each.name for each in case.setup.outcomes]
-    policy = Policy(rule="knee")
-    if case.values is not None:
-        worth = {task: float(own) / rates[task] for task, own in zip(tasks, case.values, strict=True)}
-        policy = Policy(rule="value", values=worth, guard=Guard(max_loss_vs_current=np.inf))
+    policy = policy_of(case, rates)
     aims = aims_of(policy, names, rates, case.current)
     now = Current(name, fusion if case.current else None, case.current)
     served = served_front(candidates, rows, case.setup.outcomes, now, SEED, RESAMPLES, DRAWS, aims)
@@ -134,10 +136,58 @@ def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows
         chosen = pick(choices, [], policy)
     except UserError as error:
         return Decided("nothing", str(error), case.today, case.today)
+    again = None
+    if few(rows):
+        other = served_front(*turned(candidates, rows), case.setup.outcomes, now, SEED, RESAMPLES, DRAWS, aims)
+        again = other, Judge(policy, served_choices(other, [], aims[0], SEED))
     judge = Judge(policy, choices)
-    other = served_front(*turned(candidates, rows), case.setup.outcomes, now, SEED, RESAMPLES, DRAWS, aims)
-    again = (other, Judge(policy, served_choices(other, [], aims[0], SEED))) if few(rows) else None
     told = verdict(served, judge, chosen.row, "today's", aims, chosen.stability.holds, seed=SEED, turned=again)
+    return said(case, served, judge, chosen, told, aims)
+
+
+def policy_of(case: Case, rates: Mapping[str, float]) -> Policy:
+    """The default, or that of a world whose events have values."""
+    if case.values is None:
+        return Policy(rule="knee")
+    worth = {task: float(own) / rate for (task, rate), own in zip(rates.items(), case.values, strict=True)}
+    return Policy(rule="value", values=worth, guard=Guard(max_loss_vs_current=np.inf))
+
+
+def decided_on_a_log(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows]) -> Decided:
+    """The same by `bench.decide`, from a table of predictions; each model is one training."""
+    (name, fusion), tasks = case.today, case.setup.world.tasks
+    parts = []
+    for split, own in rows.items():
+        columns: dict[str, Any] = {"part": split} | dict(zip(tasks, own.labels.T, strict=True))
+        for each in candidates:
+            columns |= {f"{each.id}.{task}": of for task, of in zip(tasks, each.predictions(split, 0).T, strict=True)}
+        users = own.units if case.setup.world.users[0] >= 0 else np.arange(len(own.units))
+        parts.append(pd.DataFrame(columns | {"user": users.astype(np.int64)}))
+    rates = dict(zip(tasks, rows[CONFIRM].rates, strict=True))
+    asked: dict[str, Any] = {}
+    if case.current and fusion.kind == "power":
+        asked["weights"] = " * ".join(
+            f"{name}.{task}^{of:.17f}" for task, of in zip(tasks, fusion.weights, strict=True)
+        )
+    elif case.current:
+        raw = zip(tasks, fusion.weights, rates.values(), strict=True)
+        asked["weights"] = " + ".join(f"{of / rate:.17f} {name}.{task}" for task, of, rate in raw)
+    deciding.recalibrated = lambda *given: None  # type: ignore[assignment]  # whose truth is not drawn
+    found = decide(
+        pd.concat(parts), labels=list(tasks), part="part", units="user", unseen=True, rates=rates, seed=SEED,
+        models={each.id: [f"{each.id}.{task}" for task in tasks] for each in candidates},
+        outcomes=[each.name for each in case.setup.outcomes], policy=policy_of(case, rates), today=name, **asked,
+    ).decision  # fmt: skip
+    serving, chosen = found.serving, found.pick
+    if serving.served is None or chosen is None:
+        return Decided("nothing", found.no_pick, case.today, case.today)
+    return said(case, serving.served, Judge(found.policy, found.choices), chosen, found.verdict, serving.aims)
+
+
+def said(
+    case: Case, served: Served, judge: Judge, chosen: Pick, told: Verdict, aims: Sequence[PolicyAim]
+) -> Decided:  # fmt: skip
+    """What a verdict claims."""
     contests = [Contest(served, judge, aim, SEED, chosen.row if not at else None) for at, aim in enumerate(aims)]
 
     def serve(row: int) -> Serve:
@@ -167,13 +217,20 @@ def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows
     return Decided(told.kind, told.sentence, picked, advised, tuple(claims))
 
 
-def record_of(tasks: int, of: str, number: int) -> dict[str, Any]:
-    """A world's line: what was drawn, decided and true."""
+def record_of(tasks: int, of: str, number: int, log: bool = False) -> dict[str, Any]:
+    """A world's line: what was drawn, decided and true.
+
+    Args:
+        log: whether to decide from predictions alone: no model then depends on a seed.
+    """
     start = time.process_time()
     case = drawn(tasks, of, number)
+    if log:
+        still = [replace(each, noise=0.0, tails=False, diverges=0.0) for each in case.setup.kinds]
+        case = replace(case, setup=replace(case.setup, kinds=still), _pools={}, _known={})
     made = time.process_time()
     candidates, rows = case.setup.run(0)
-    found = decided(case, candidates, rows)
+    found = (decided_on_a_log if log else decided)(case, candidates, rows)
     ended = time.process_time()
     best = case.best([found.picked, found.advised])
     serves = {"today": case.today, "picked": found.picked, "advised": found.advised, "best": best}
@@ -270,6 +327,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="*", default=list(WORLDS), choices=WORLDS)
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--log", action="store_true", help="decide by `bench.decide`, one training of each model")
     given = parser.parse_args()
     given.keep.mkdir(parents=True, exist_ok=True)
     file = given.keep / "decisions.jsonl"
@@ -277,7 +335,7 @@ def main() -> None:
     known = {(each["tasks"], each["world"], each["number"]) for each in lines}
     wanted = [(tasks, of, number) for number in range(given.worlds) for tasks in given.tasks for of in given.kinds]
     with ProcessPoolExecutor(given.workers) as pool, file.open("a") as out:
-        running = [pool.submit(record_of, *each) for each in wanted if each not in known]
+        running = [pool.submit(record_of, *each, given.log) for each in wanted if each not in known]
         for done, each in enumerate(as_completed(running)):
             lines.append(each.result())
             out.write(json.dumps(lines[-1]) + "\n")
@@ -285,7 +343,7 @@ def main() -> None:
             print(f"{done + 1} of {len(running)}: {json.dumps(lines[-1])[:400]}", file=sys.stderr, flush=True)
     table = table_of(lines)
     print(table)
-    replace(given.write, "decisions", table)
+    write(given.write, "logs" if given.log else "decisions", table)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ def decide(
     score: Annotated[str | None, typer.Option(metavar="COLUMN", help="Today's score.")] = None,
     weights: Annotated[str | None, typer.Option(metavar="FORMULA", help='As "3 p_click + 40 p_buy".')] = None,
     value: Annotated[list[str] | None, typer.Option(metavar="TASK=NUMBER", help="What one is worth. Repeat.")] = None,
+    amount: Annotated[list[str] | None, typer.Option(metavar="TASK=COLUMN", help="A row's amount: click=bid.")] = None,
     group: Annotated[str | None, typer.Option(help="Column whose rows are ranked together: a request.")] = None,
     units: Annotated[str | None, typer.Option(help="Column whose rows belong together: a user.")] = None,
     time: Annotated[str | None, typer.Option(help="Column: earlier rows choose weights, later ones judge.")] = None,
@@ -45,8 +46,6 @@ def decide(
     joint: Annotated[list[str] | None, typer.Option(help="Task that is predicted with its parent.")] = None,
     sampling: Annotated[float | None, typer.Option(help="Share of rows without a positive that was kept.")] = None,
     outcome: Annotated[list[str] | None, typer.Option(help="What is served: click.ndcg@5. Repeat.")] = None,
-    random: Annotated[str | None, typer.Option(help="Column: whether a row was shown at random.")] = None,
-    propensity: Annotated[str | None, typer.Option(help="Column: the chance of being shown.")] = None,
     policy: Annotated[Path | None, typer.Option("--policy", help="TOML file.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all that is drawn.")] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Write page, cells and JSON there.")] = None,
@@ -60,7 +59,7 @@ def decide(
         "today": today, "score": score, "weights": weights, "values": value and list(value), "group": group,
         "units": units, "time": time, "part": part, "segments": segment, "trained_until": trained_until,
         "unseen": unseen or None, "given": given, "joint": joint, "sampling": sampling, "outcomes": outcome,
-        "random": random, "propensity": propensity, "seed": seed,
+        "amounts": _pairs("--amount", amount), "seed": seed,
     }  # fmt: skip
     asked = _asked({name: each for name, each in options.items() if each is not None}, file, policy)
     if toml:
@@ -141,9 +140,11 @@ def _show(found: LogDecision, page: Path | None) -> None:
         print_served(found.shown, found.pick.row if found.pick else None, "served front on the rows that judge")
     else:
         say(found.no_pick)
+    say(*found.readings)
     for note in found.notes:
         say(note)
-    headers = ["model", "task", "rows", "AUC", "predicted / happened", "calibration error"]
-    print_table(headers, [list(each) for each in found.calibration], "predictions on the rows that judge")
+    from bench.deciding.page import HEADERS
+
+    print_table(HEADERS, [list(each) for each in found.calibration], "predictions on the rows that judge")
     if page is not None:
         say(f"page: {page}", whole=True)

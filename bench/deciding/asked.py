@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bench.errors import UserError, check_known, listed, repeated, shortened
+from bench.errors import UserError, check_known, repeated, shortened
 from bench.frontier.policy import Policy, toml_lines
 from bench.registry import Config
 from bench.results.fusion import Kind
@@ -86,6 +86,8 @@ class Asked(Config):
     """Today's score as a formula of columns: `3 p_click + 40 p_buy`."""
     values: dict[str, Positive] = Field(default_factory=dict)
     """By task what one is worth."""
+    amounts: dict[str, str] = Field(default_factory=dict)
+    """By task a column that a row's label and predictions are multiplied by: a bid."""
     group: str | None = None
     """Whose rows are ranked against each other: a request."""
     units: str | None = None
@@ -110,9 +112,6 @@ class Asked(Config):
     """By task its mean label, by which weights of a sum are scaled; by default that of the rows that choose."""
     baselines: list[str] = Field(default_factory=list)
     """Models that are compared, and cannot be served."""
-    random: str | None = None
-    """Whether a row was shown at random; `propensity`: the chance with which it was shown."""
-    propensity: str | None = None
     policy: Policy = Field(default_factory=Policy)
     seed: int = 0
 
@@ -121,10 +120,11 @@ class Asked(Config):
         labels = self.labels
         if twice := repeated(labels):
             raise ValueError(f"expected each label once, found '{twice}' twice")
-        for where, names in (("parents", [*self.parents, *self.parents.values()]), ("values", self.values),
-                             ("rates", self.rates), ("given", self.given), ("joint", self.joint)):  # fmt: skip
-            for name in names:
+        for where in ("parents", "values", "amounts", "rates", "given", "joint"):
+            for name in getattr(self, where):
                 _known("label", name, labels, where)
+        for name in self.parents.values():
+            _known("label", name, labels, "parents")
         for task in labels:
             seen, at = {task}, task
             while at in self.parents:
@@ -199,7 +199,7 @@ class Asked(Config):
     def numbers(self) -> list[str]:
         """Columns that are read as numbers."""
         columns = [*self.labels, *(column for own in self.models.values() for column in own)]
-        columns += [each for each in (self.score, self.propensity, self.random) if each]
+        columns += [each for each in (self.score, *self.amounts.values()) if each]
         return list(dict.fromkeys([*columns, *(self.formula.terms if self.formula else ())]))
 
     @property
@@ -232,9 +232,3 @@ def named_columns(option: str, text: str) -> tuple[str, list[str]]:
     if not equals or not name.strip() or not all(found):
         raise UserError(f"{option}: expected NAME=COLUMN,COLUMN as in today=p_click,p_buy, found '{shortened(text)}'")
     return name.strip(), found
-
-
-def unread(asked: Asked) -> str:
-    """A sentence on columns that are kept for later evidence; else empty."""
-    kept = [name for name in (asked.random, asked.propensity) if name]
-    return f"Nothing is made yet of {listed(kept)}: rows are judged as today's ranking showed them." if kept else ""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.deciding.asked import Asked, unread
+from bench.deciding.asked import Asked
 from bench.deciding.log import Log, seconds, times
 from bench.deciding.models import Calibration, calibrations, models_of, recalibrated, score_of, suspicion, today
 from bench.errors import UserError, listed
@@ -141,7 +141,7 @@ def decide(asked: Asked, log: Log) -> LogDecision:
     beside = [f"Weights are chosen on {sizes} rows, called test.", *notes, *read, *suspicion(fits), found.note]
     beside += [ONE_TRAINING] * (not any(each.seeds for each in models))
     beside += [UNTOLD] * (not asked.unseen and asked.trained_until is None)
-    beside += [unread(asked), SHOWN]
+    beside += [SHOWN]
     return LogDecision(
         **vars(decision), asked=asked, rows=rows, terms={each.name: each.terms for each in models},
         calibration=fits, notes=tuple(filter(None, beside)),
@@ -155,9 +155,10 @@ def _kept(asked: Asked, log: Log) -> tuple[Log, Floats, list[str]]:
         log = log.where(times(log, asked.time) > seconds(asked.trained_until, "trained_until"))
         if not len(log):
             raise UserError(f"trained_until: expected rows of a later {asked.time}, found none")
-        notes.append(f"{before - len(log):,} rows up to {asked.trained_until}, of training, are left out.")
+        last = asked.trained_until if isinstance(asked.trained_until, str) else f"{asked.trained_until:g}"
+        notes.append(f"{before - len(log):,} rows up to {last}, of training, are left out.")
         before = len(log)
-    columns = {column for runs in asked.named.values() for _, own in runs for column in own}
+    columns = {column for runs in asked.named.values() for _, own in runs for column in own} | {*asked.amounts.values()}
     log = log.where(np.logical_and.reduce([np.isfinite(log.numbers[name]) for name in columns]))
     if len(log) < before:
         notes.append(f"{before - len(log):,} of {before:,} rows are left out, as a prediction is missing there.")
@@ -171,6 +172,10 @@ def _kept(asked: Asked, log: Log) -> tuple[Log, Floats, list[str]]:
         while above is not None:
             labels[:, at] *= log.numbers[above]
             above = asked.parents.get(above)
+        if name in asked.amounts:
+            if (amounts := log.numbers[asked.amounts[name]]).min() < 0:
+                raise UserError(f"expected amounts of at least 0 in '{asked.amounts[name]}', found {amounts.min():g}")
+            labels[:, at] *= amounts
     return log, labels, notes
 
 

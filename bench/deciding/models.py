@@ -108,6 +108,10 @@ def models_of(asked: Asked, log: Log, labels: Floats) -> tuple[list[Model], list
                 above = tasks.index(asked.parents[tasks[at]])
                 own[:, at] *= own[:, above]
                 terms[at] = f"{terms[above]} {terms[at]}"
+            for task, amount in asked.amounts.items():
+                at = tasks.index(task)
+                own[:, at] *= log.numbers[amount]
+                terms[at], kinds[at] = f"{amount} {terms[at]}", False
             of_seeds.append(own)
             of_terms.append(tuple(terms))
         seeds = tuple(seed for seed, _ in runs if seed is not None) if len(runs) > 1 else ()

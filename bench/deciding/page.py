@@ -8,11 +8,13 @@ from pathlib import Path
 from bench.atomic import atomic_folder
 from bench.deciding.decision import LogDecision
 from bench.plain import jsonable
+from bench.report import text
 from bench.report.page import write_page
 from bench.report.view import View
 from bench.results.ledger import CELLS
 from bench.rows import TEST
 
+HEADERS = ["model", "task", "rows", "AUC", "predicted / happened", "calibration error"]
 PAGE, JSON, ASKED = "report.html", "decision.json", "decide.toml"
 
 
@@ -38,6 +40,7 @@ def view_of(decision: LogDecision) -> View:
         policy=decision.policy.toml,
         also=decision.readings,
         commands={"Rank by": decision.formula},
+        predictions=(HEADERS, [[*each[:3], *map(text.number, each[3:])] for each in decision.calibration]),
     )
 
 

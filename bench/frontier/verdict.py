@@ -171,7 +171,7 @@ def _today(contest: Contest, row: int, against: str, unlimited: int | None) -> V
             return Verdict("unknown", (words.keep(against, "the policy picks no other point"), words.UNTESTED))
         return Verdict("unknown", (words.untested(what, against, both.outcomes),), row, both, weights, model)
     of_weights = weights.utility if weights else Effect(0.0, 0.0, 0.0)
-    least = DETECTED * float(contest.apart(row, flat=True).std())
+    least = DETECTED * float(contest.apart(row, now, flat=True).std())
     found = Verdict("keep", (), None, None if row == now else both, weights, model, least=least)
     if model and (model.utility.gained or (both.utility.gained and not of_weights.gained)):
         first = words.model(what, both.utility, model.utility if weights else None)

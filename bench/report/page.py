@@ -61,6 +61,10 @@ def section(view: View, place: int) -> str:
             "<h3>Why</h3>" if view.why or view.decides else "",
             f'<ul class="why">{_items([each for told in view.why for each in text.sentences(told)])}</ul>',
             '<div class="map"></div>' if view.decides else "",
+            '<details class="fold"><summary>How predictions fit what happened</summary>'
+            f"{table(*view.predictions, 'Predictions', 3)}</details>"
+            if view.predictions[1]
+            else "",
             _search(view),
             packed(f"{id}-data", section_data(view)),
             "</section>",

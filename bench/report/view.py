@@ -106,6 +106,7 @@ class View:
         commands: what a command does, and the command.
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
         incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
+        predictions: headers and rows: how a log's predictions fit what happened.
         areas: headers and rows: areas under the curve over all rows and within groups, where groups are ranked.
     """
 
@@ -128,6 +129,7 @@ class View:
     made: Mapping[str, str] = field(default_factory=dict)
     incomplete: str = ""
     areas: AreaTable = ([], [])
+    predictions: AreaTable = ([], [])
 
     @property
     def fronts(self) -> tuple[Ledger, ...]:

@@ -1,0 +1,305 @@
+"""What is decided on logs whose truth is known, and what is said of mistakes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from scipy.special import expit, logit
+
+import bench
+from bench.cli import main
+from bench.deciding.asked import Asked, Formula
+from bench.errors import UserError
+from bench.results.fusion import fused
+from bench.rows import CONFIRM, TEST
+
+
+def test_a_better_model_is_switched_to_and_the_formula_ranks_as_it_does(log, asked):
+    table = log(20_000, other=0.2)
+    found = bench.decide(table, **asked, weights="p_click^1 * p_buy^1")
+    verdict = found.decision.verdict
+    assert verdict.kind == "model"
+    assert verdict.told[0].startswith("Switch to candidate")
+    assert verdict.model.utility.gained
+    ranked = table.eval(re.sub(r"(?<=\d) q_", " * q_", found.formula()).replace("^", "**"))
+    weights, rates = list(found.pick().weights.values()), found.decision.rows[CONFIRM].rates
+    served = fused(found.pick().kind, table[["q_click", "q_buy"]].to_numpy(), weights, rates)
+    assert stats.spearmanr(ranked, served).statistic > 0.999  # weights are written with three digits
+    assert "each model is one training" in " ".join(found.decision.notes).lower()
+    assert found.pick().stability.holds is None  # nobody knows what a retraining would do
+
+
+def test_weights_that_are_far_off_are_changed_and_the_model_is_kept(log, asked):
+    models = {"today": ["q_click", "q_buy"], "candidate": ["p_click", "p_buy"]}
+    found = bench.decide(
+        log(20_000), **(asked | {"models": models}), values={"click": 1, "buy": 100}, weights="1 q_click + 0.1 q_buy"
+    ).decision
+    assert found.verdict.kind == "weights"
+    assert found.verdict.told[0].startswith("Keep your model and change its weights: today")
+    assert found.verdict.weights.utility.gained
+    first, second = (float(each.split()[0]) for each in found.formula.split(" + "))
+    assert second / first > 10
+
+
+def test_a_score_that_may_hold_more_than_the_model_is_told_as_such(log, asked):
+    table = log(20_000).assign(score=lambda of: -of["p_click"])
+    found = bench.decide(table, **asked, score="score").decision
+    assert found.verdict.told[0].startswith(("Rank by these weights in place of today's score (score)", "Switch to"))
+    assert found.serving.served.model == "today"
+
+
+def test_the_value_of_true_probabilities_is_best_served_by_the_values_themselves(log, asked):
+    table = log(30_000, error=0.0, other=0.9)
+    found = bench.decide(table, **asked, values={"click": 1, "buy": 4}, weights="1 p_click + 4 p_buy", given=["buy"])
+    # p_buy is given a click: the value of a row is p_click + 4 p_click p_buy, and the formula is no such score
+    decision = found.decision
+    assert decision.verdict.weights is not None
+    best = bench.decide(
+        table.assign(p_buy=table["p_buy"] * table["p_click"]), **asked, joint=["buy"],
+        values={"click": 1, "buy": 4}, weights="1 p_click + 4 p_buy",
+    ).decision  # fmt: skip
+    gain = best.verdict.weights
+    assert gain is None or (not gain.utility.gained and abs(gain.utility.value) < 0.02)
+
+
+def test_calibration_tells_whether_a_prediction_is_given_its_parent(log, asked):
+    notes = bench.decide(log(8_000), **asked).decision.notes
+    assert any(each.startswith("today is read to predict buy given click") for each in notes)
+    assert any(each.startswith("candidate is read to predict buy with click") for each in notes)
+    said = bench.decide(log(8_000), **asked, joint=["buy"]).decision.notes
+    assert not any("is read to predict" in each for each in said)
+
+
+def test_recalibrating_is_a_candidate_of_its_own_where_it_pays(log, asked):
+    table = log(30_000, error=0.0, other=0.0)
+    joint = table["p_click"] * table["p_buy"]
+    for stretched, pays in ((0.3, True), (1.0, False)):
+        one = table.assign(p_buy=expit(stretched * logit(joint.clip(1e-6, 1 - 1e-6))))
+        given = asked | {"models": {"today": ["p_click", "p_buy"]}, "joint": ["buy"]}
+        found = bench.decide(one, **given, weights="1 p_click + 30 p_buy").decision
+        assert ("today, recalibrated" in found.terms) is pays
+        assert not pays or found.terms["today, recalibrated"][1].startswith("sigmoid(")
+
+
+def test_log_odds_and_percentages_are_read_and_said(log, asked):
+    table = log(6_000)
+    table["p_click"], table["q_click"] = logit(table["p_click"]), 100 * table["q_click"]
+    notes = " ".join(bench.decide(table, **asked, joint=["buy"]).decision.notes)
+    assert "'p_click' has values below 0: they are taken as log odds." in notes
+    assert "'q_click' has values above 1: its order is used" in notes
+
+
+def test_time_parts_the_log_and_later_rows_judge(log, asked):
+    found = bench.decide(log(6_000), **asked, time="day").decision
+    rows = found.rows
+    assert len(rows[CONFIRM].labels) + len(rows[TEST].labels) == 6_000
+    assert "the mean of two tests" not in found.verdict.sentence  # what is later never chooses
+    left = bench.decide(log(6_000), **(asked | {"unseen": False}), time="day", trained_until=9).decision
+    assert "2,000 rows up to 9, of training, are left out." in left.notes
+    assert not any("Nobody said that the models were not trained" in each for each in left.notes)
+
+
+def test_rows_without_a_prediction_are_left_out_for_all(log, asked):
+    table = log(6_000)
+    table.loc[::3, "q_buy"] = np.nan
+    found = bench.decide(table, **asked).decision
+    assert "2,000 of 6,000 rows are left out, as a prediction is missing there." in found.notes
+
+
+def test_thinned_negatives_count_for_what_they_stand_for(log, asked):
+    table = log(40_000)
+    kept = (table[["click", "buy"]].max(axis=1) > 0) | (np.random.default_rng(1).random(len(table)) < 0.2)
+    whole = bench.decide(table, **asked).decision.rows[CONFIRM].rates
+    thin = bench.decide(table[kept], **asked, sampling=0.2).decision.rows[CONFIRM].rates
+    assert thin == pytest.approx(whole, rel=0.05)
+
+
+def test_seeds_of_a_model_widen_intervals(log, asked):
+    table, rng = log(8_000, other=0.3), np.random.default_rng(3)
+    for seed in range(3):
+        for task in ("click", "buy"):
+            moved = logit(table[f"q_{task}"].clip(1e-6, 1 - 1e-6)) + 0.5 * rng.normal(size=len(table))
+            table[f"{task}{seed}"] = expit(moved)
+    models = {f"candidate#{seed}": [f"click{seed}", f"buy{seed}"] for seed in range(3)}
+    found = bench.decide(table, **(asked | {"models": {"today": ["p_click", "p_buy"]} | models})).decision
+    assert found.serving.served.seeded
+    assert found.pick.stability.holds is not None
+    assert not any("one training" in each for each in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "terms"),
+    [
+        ("3 p_click + 40 p_buy", "sum", {"p_click": 3.0, "p_buy": 40.0}),
+        ("3*p_click+4e1*p_buy", "sum", {"p_click": 3.0, "p_buy": 40.0}),
+        ("p_click", "sum", {"p_click": 1.0}),
+        ("1e+2 a + b", "sum", {"a": 100.0, "b": 1.0}),
+        ("p_click^0.8 * p_buy^.2", "power", {"p_click": 0.8, "p_buy": 0.2}),
+        ("a * b", "power", {"a": 1.0, "b": 1.0}),
+    ],
+)
+def test_formulas(text, kind, terms):
+    found = Formula.read(text)
+    assert (found.kind, found.terms) == (kind, terms)
+
+
+MISTAKES = {
+    "no such column": ({"models": {"today": ["p_click", "clic"]}}, "column 'clic', which is missing"),
+    "a label as prediction": ({"models": {"today": ["click", "p_buy"]}}, "expected a prediction, found the label"),
+    "one column too few": ({"models": {"today": ["p_click"]}}, "expected 2 columns, one a label, found 1"),
+    "one task": ({"labels": ["click"]}, "labels: expected at least 2 items"),
+    "a label twice": ({"labels": ["click", "click"]}, "expected each label once, found 'click' twice"),
+    "a circle of parents": ({"parents": {"buy": "click", "click": "buy"}}, "expected a chain, found a circle"),
+    "an unknown parent": ({"parents": {"buy": "like"}}, "parents: unknown label 'like'"),
+    "given without a parent": ({"given": ["click"]}, "given: unknown label with a parent 'click'"),
+    "given and joint": ({"given": ["buy"], "joint": ["buy"]}, "found it under both"),
+    "score and weights": ({"score": "p_buy", "weights": "p_buy"}, "expected `score` or `weights`, found both"),
+    "weights of no column": ({"weights": "3 p_clik + p_buy"}, "column 'p_clik', which is missing ('p_click'"),
+    "no formula": ({"weights": "click and buy"}, "expected a sum such as"),
+    "weights of nothing": ({"weights": "0 p_click"}, "expected a weight above 0"),
+    "a column twice in weights": ({"weights": "p_click + p_click"}, "'p_click' stands in it twice"),
+    "a value of no task": ({"values": {"purchase": 40}}, "values: unknown label 'purchase'"),
+    "a value below 0": ({"values": {"buy": -1}}, "values.buy: expected"),
+    "time and nothing later": ({"time": "day", "trained_until": 99, "unseen": False}, "expected rows of a later day"),
+    "trained until, no time": ({"trained_until": 9, "unseen": False}, "expected `trained_until` with `time`"),
+    "trained until, and unseen": ({"trained_until": 9, "time": "day"}, "found `unseen`"),
+    "a time that is none": ({"time": "country"}, "expected numbers, dates or ISO times in 'country', found 'FR'"),
+    "parts of other names": ({"part": "country"}, "expected choose, judge, valid, confirm and test in 'country'"),
+    "sampling above 1": ({"sampling": 2}, "sampling: expected a share of at most 1, found 2"),
+    "no such outcome": ({"outcomes": ["click.recal@10%"]}, "outcomes: expected an outcome such as click.ndcg@5"),
+    "no such model": ({"today": "tomorrow"}, "today: unknown model 'tomorrow'"),
+    "a text as prediction": ({"models": {"today": ["country", "p_buy"]}}, "expected numbers in the column 'country'"),
+    "an unknown key": ({"label": ["click"]}, "unknown key 'label'"),
+    "a seed that is none": ({"models": {"today#a": ["p_click", "p_buy"]}}, "expected a name such as candidate"),
+    "with a seed and without": (
+        {"models": {"today": ["p_click", "p_buy"], "today#1": ["q_click", "q_buy"]}},
+        "expected 'today' with a seed each time, or once without",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_gets_one_sentence(log, asked, name):
+    options, told = MISTAKES[name]
+    with pytest.raises(UserError) as error:
+        bench.decide(log(600), **(asked | options))
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"p_click": 0.3}, "expected predictions in 'p_click' that differ, found 0.3 in all rows"),
+        ({"p_click": np.nan}, "expected rows with a prediction of every model, found none"),
+        ({"p_click": np.inf}, "expected finite numbers in the column 'p_click', found infinity"),
+        ({"click": -1}, "expected labels of at least 0 in 'click', found -1"),
+        ({"buy": 0}, "expected rows that choose weights with and without 'buy', found 0 in all"),
+        ({"user": 7}, "expected more than one value of 'user', found 1"),
+    ],
+)
+def test_a_log_that_nothing_can_be_decided_by(log, asked, change, told):
+    with pytest.raises(UserError, match=told):
+        bench.decide(log(600).assign(**change), **asked)
+    table = log(600)
+    with pytest.raises(UserError, match="found the label 'click' itself"):
+        bench.decide(table.assign(p_click=table["click"].astype(float)), **asked)
+
+
+def test_what_tells_a_task_almost_fully_is_suspected(log, asked):
+    table = log(6_000)
+    leaked = table.assign(p_click=0.02 + 0.9 * table["click"] + 0.01 * table["p_click"])
+    assert any(
+        "tells click almost fully" in each for each in bench.decide(leaked, **asked, joint=["buy"]).decision.notes
+    )
+
+
+OPTIONS = [
+    "--label", "click", "--label", "buy", "--parent", "buy=click", "--model", "today=p_click,p_buy", "--model",
+    "candidate=q_click,q_buy", "--units", "user", "--weights", "3 p_click + 40 p_buy", "--value", "buy=40", "--value",
+    "click=3", "--segment", "country", "--unseen",
+]  # fmt: skip
+
+
+def test_the_command_writes_files_and_its_own_question_gives_the_same_answer(log, tmp_path, capsys):
+    log(4_000).to_csv(tmp_path / "log.csv", index=False)
+    log(4_000).to_parquet(tmp_path / "log.parquet", index=False)
+    assert main(["decide", str(tmp_path / "log.csv"), *OPTIONS, "--to", str(tmp_path / "out"), "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "report.html", "cells.parquet", "decision.json", "decide.toml"
+    }  # fmt: skip
+    assert main(["decide", "--file", str(tmp_path / "out" / "decide.toml"), "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["verdict"] == first["verdict"]
+    assert main(["decide", str(tmp_path / "log.parquet"), *OPTIONS, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"]["both"] == first["verdict"]["both"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert first["verdict"]["sentence"].split(". ")[0].split("<")[0][:40] in page
+    assert main(["decide", str(tmp_path / "log.csv"), *OPTIONS]) == 0
+    assert "rank by: " in capsys.readouterr().out
+    assert main(["decide", str(tmp_path / "log.csv"), *OPTIONS, "--to", str(tmp_path)]) == 2
+    assert "expected a new folder" in capsys.readouterr().err
+    assert pd.read_parquet(tmp_path / "out" / "cells.parquet")["point"].nunique() >= 3
+
+
+def test_what_is_asked_is_printed_as_a_file_and_read_again(tmp_path, capsys):
+    assert main(["decide", "a.csv", *OPTIONS, "--toml"]) == 0
+    text = capsys.readouterr().out
+    (tmp_path / "decide.toml").write_text(text)
+    assert main(["decide", "--file", str(tmp_path / "decide.toml"), "--toml"]) == 0
+    assert capsys.readouterr().out == text
+    assert Asked.model_validate({"labels": ["a", "b"], "models": {"x": "c,d"}}).models == {"x": ["c", "d"]}
+
+
+def test_neither_the_package_nor_a_decision_needs_torch(log, tmp_path):
+    log(1_500).to_parquet(tmp_path / "log.parquet")
+    code = f"""
+import sys
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, NoTorch())
+import bench
+from bench.cli import main
+assert main(["decide", {str(tmp_path / "log.parquet")!r}, *{OPTIONS!r}, "--to", {str(tmp_path / "out")!r}]) == 0
+assert "mlflow" not in sys.modules and "optuna" not in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(bench.__file__).parents[1]
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_a_bid_by_row_counts_in_what_is_predicted_and_in_what_happens(log, asked):
+    table = log(20_000, other=0.2).assign(bid=lambda of: 1.0 + of.index % 5)
+    found = bench.decide(table, **asked, amounts={"click": "bid"}, values={"click": 1, "buy": 40})
+    served = found.decision.serving.served
+    assert served.names == ("click.value@10%", "buy.recall@10%")
+    assert "bid q_click" in found.formula()
+
+
+def test_mlflow_gets_the_verdict_and_all_files(log, tmp_path):
+    from mlflow import MlflowClient
+
+    log(3_000).to_parquet(tmp_path / "log.parquet")
+    address = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    words = ["decide", str(tmp_path / "log.parquet"), *OPTIONS, "--track", address]
+    assert main(words) == 2  # files lie nowhere
+    assert main([*words, "--to", str(tmp_path / "out")]) == 0
+    client = MlflowClient(tracking_uri=address)
+    (run,) = client.search_runs([client.get_experiment_by_name("seesaw decisions").experiment_id])
+    document = json.loads((tmp_path / "out" / "decision.json").read_text())
+    assert run.data.tags["seesaw.verdict"][:40] == document["verdict"]["sentence"][:40]
+    assert any(name.startswith("gain/click") for name in run.data.metrics)
+    assert {each.path for each in client.list_artifacts(run.info.run_id)} >= {"report.html", "decision.json"}
