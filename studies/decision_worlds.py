@@ -10,7 +10,7 @@ today's outcomes; without a current model, those of a random order.
 
 `--keep` leaves a line a run in `decisions.jsonl` of that folder and goes on from there, also with more runs; other code
 needs a fresh folder. `--write` puts the table of all that is there between the marks in that file. With `--log`, and
-another folder, `bench.decide` decides on the same worlds from one training of each model.
+another folder, `bench.decide` decides on the same populations from one training of each model.
 """
 
 from __future__ import annotations

@@ -86,6 +86,28 @@ def test_the_notebook_keeps_what_it_shows() -> None:
 
 
 @pytest.mark.slow
+def test_the_document_on_decisions_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    make, ask = blocks("docs/decide.md", "python")
+    exec(compile(make, "docs/decide.md", "exec"), {})
+    for block in blocks("docs/decide.md", "console"):
+        for line in block.splitlines():
+            assert main(shlex.split(line)[2:]) == 0, f"{line}\n{capsys.readouterr().err}"
+    assert "Switch to candidate" in capsys.readouterr().out
+    exec(compile(ask, "docs/decide.md", "exec"), {})
+    text = (ROOT / "docs/decide.md").read_text(encoding="utf-8")
+    (command,) = (each for each in blocks("README.md", "") if each.startswith("seesaw decide"))
+    assert main(shlex.split(command.replace("\\\n", " "))[1:]) == 0, capsys.readouterr().err
+    options = typer.main.get_command(app).commands["decide"].params  # type: ignore[attr-defined]
+    named = {option.opts[0] for option in options if option.opts[0].startswith("--")}
+    assert not [
+        name
+        for name in named - {"--file", "--today", "--outcome", "--seed", "--toml", "--json", "--to"}
+        if name not in text
+    ]
+
+
+@pytest.mark.slow
 def test_the_policies_of_the_document_pick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEESAW_HOME", raising=False)

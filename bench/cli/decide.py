@@ -33,7 +33,7 @@ def decide(
     today: Annotated[str | None, typer.Option(metavar="NAME", help="The model that serves today.")] = None,
     score: Annotated[str | None, typer.Option(metavar="COLUMN", help="Today's score.")] = None,
     weights: Annotated[str | None, typer.Option(metavar="FORMULA", help='As "3 p_click + 40 p_buy".')] = None,
-    value: Annotated[list[str] | None, typer.Option(metavar="TASK=NUMBER", help="What one is worth. Repeat.")] = None,
+    value: Annotated[list[str] | None, typer.Option(metavar="TASK=NUMBER", help="Value of one event. Repeat.")] = None,
     amount: Annotated[list[str] | None, typer.Option(metavar="TASK=COLUMN", help="A row's amount: click=bid.")] = None,
     group: Annotated[str | None, typer.Option(help="Column whose rows are ranked together: a request.")] = None,
     units: Annotated[str | None, typer.Option(help="Column whose rows belong together: a user.")] = None,

@@ -1,4 +1,4 @@
-"""What is decided on logs whose truth is known, and what is said of mistakes."""
+"""Decisions on logs whose truth is known, and sentences on mistakes."""
 
 from __future__ import annotations
 

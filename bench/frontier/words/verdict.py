@@ -95,7 +95,7 @@ def unsure(what: str, both: Effect, least: float | None) -> str:
 
 
 def reference(served: Ledger) -> str:
-    """What models are compared with where nobody said what is served."""
+    """The model that others are compared with where nobody said what is served."""
     if served.current is None or served.table["point"].iloc[served.current] == "single_task":
         return "single-task models"
     return str(served.table["name"].iloc[served.current])
