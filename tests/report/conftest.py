@@ -170,6 +170,7 @@ def served_of(records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 30
     table = pd.DataFrame(
         [rows[at] for at in keep], columns=["point", "name", "architecture", "role", "kind", "weights"]
     )
+    table["deployable"] = ~table["point"].isin(["trees", "ensemble", "single_task"])
     table["on_front"] = on_front[keep]
     table["p_nondominated"] = np.nan
     current, shape = len(keep) - 1, (len(keep), outcomes)

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from bench.frontier.choices import head_choices
+from bench.frontier.decision import Decision
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.frontier.verdict import Verdict
@@ -34,9 +35,11 @@ def found_in(records, objectives=OBJECTIVES, **more):
 def result(front, chosen, folder=Path("nowhere"), picture="", kind="unknown", sentence="Cannot tell.", served=None):
     """What MLflow gets of a search's results; `folder` has the page and the cells."""
     run = SimpleNamespace(name="shop", folder=folder, manifest=SimpleNamespace(command="seesaw run quick"))
-    return SimpleNamespace(
+    found = SimpleNamespace(
         frontier=front,
         pick=chosen,
+        no_pick="nothing was picked",
+        nothing_passes=None,
         verdict=Verdict(kind, (sentence,)),
         shown=served,
         policy=Policy(),
@@ -44,6 +47,8 @@ def result(front, chosen, folder=Path("nowhere"), picture="", kind="unknown", se
         run=SimpleNamespace(run=run, folder=folder),
         picture=picture,
     )
+    found.picked = Decision.picked.fget(found)  # type: ignore[attr-defined]
+    return found
 
 
 def changed(asked, more):

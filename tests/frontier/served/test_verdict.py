@@ -237,7 +237,7 @@ def test_without_one_no_loss_is_excluded_but_what_is_below_a_random_order():
 )
 def test_without_one_a_policy_that_says_of_current_is_refused_with_the_remedy(guard):
     served = front_of([SINGLE, ("7", "trial", 0.5, 0.44, 0.44)], today=False, slices=cells_of({"home": (0.1, 0.1)}))
-    with pytest.raises(UserError, match=r"nobody said what is served today; give it by --current"):
+    with pytest.raises(UserError, match="nobody said what is served today; name it"):
         judged(served, {"guard": guard})
     assert judged(served, ANYTHING)[2].row == 1
 
