@@ -40,6 +40,8 @@ SCORE = "score"
 """The id of today's score."""
 RESAMPLES = 100
 """Of rows, for heads."""
+ROWS_TO_CHOOSE, ENOUGH = 200_000, 5_000
+"""Rows, and positives of the rarest task, with which weights are chosen well enough; more rows only judge better."""
 MOST_VALUES = 30
 """Values of a segment, the most frequent ones."""
 SHOWN = "All of it holds among the rows that today's ranking showed."
@@ -94,13 +96,14 @@ def decide(asked: Asked, log: Log) -> LogDecision:
     """
     log, labels, notes = _kept(asked, log)
     models, read = models_of(asked, log, labels)
-    parts = _parts(asked, log)
+    whole = _parts(asked, log)
+    parts = {split: _sampled(asked, log, labels, split, places) for split, places in whole.items()}
     score = None if asked.score is None else log.numbers[asked.score].astype(np.float64)
     weights = None
     own = next(each for each in models if each.name == asked.served)
     if asked.formula is not None and (weights := today(asked.formula, own, asked.labels)) is None:
         score = score_of(asked.formula, log)
-    rows = {split: _rows(asked, log, labels, places, split) for split, places in parts.items()}
+    rows = {split: _rows(asked, log, labels, places, len(whole[split])) for split, places in parts.items()}
     rates = tuple(asked.rates.get(task, rate) for task, rate in zip(asked.labels, rows[CONFIRM].rates, strict=True))
     rows = {split: replace(each, rates=rates) for split, each in rows.items()}
     for split, each in rows.items():
@@ -204,17 +207,23 @@ def _parts(asked: Asked, log: Log) -> dict[str, NDArray[np.int64]]:
         if not len(found.get(split, ())):
             by = asked.part or asked.time or asked.units or asked.group or "rows"
             raise UserError(f"expected rows that {name} weights, found none: '{by}' parts the log")
-    by = asked.units or asked.group
-    if by is not None:  # of very many rows whole units are sampled
-        found = {
-            split: of[sampled(log.names[by][0][of].astype(np.uint64), split, len(of), MOST_ROWS)]
-            for split, of in found.items()
-        }
     return {split: found[split] for split in (SEARCH, CONFIRM, TEST) if split in found}
 
 
-def _rows(asked: Asked, log: Log, labels: Floats, places: NDArray[np.int64], split: str) -> Rows:
-    """The rows of a split, in the order of the log; of very many whole groups are sampled."""
+def _sampled(
+    asked: Asked, log: Log, labels: Floats, split: str, places: NDArray[np.int64]
+) -> NDArray[np.int64]:  # fmt: skip
+    """Those of a split's places that are kept: of very many whole units are sampled, or rows."""
+    by, most = asked.units or asked.group, MOST_ROWS
+    if split == CONFIRM and asked.part is None:
+        least = float(np.nanmean(labels[places] > 0, axis=0).min())
+        most = int(np.clip(ENOUGH / max(least, 1e-9), ROWS_TO_CHOOSE, MOST_ROWS))
+    units = np.arange(len(places)) if by is None else log.names[by][0][places]
+    return places[sampled(units.astype(np.uint64), split, len(places), most)]
+
+
+def _rows(asked: Asked, log: Log, labels: Floats, places: NDArray[np.int64], many: int) -> Rows:
+    """The rows of a split, in the order of the log; `many`: how many there were before sampling."""
     group = np.full(len(places), -1, np.int64) if asked.group is None else log.names[asked.group][0][places]
     by = asked.units or asked.group
     units = units_of(np.full(len(places), -1, np.int64) if by is None else log.names[by][0][places], 0)
@@ -237,7 +246,7 @@ def _rows(asked: Asked, log: Log, labels: Floats, places: NDArray[np.int64], spl
     rates = (np.nan_to_num(own) * of_rows).sum(axis=0) / np.maximum(of_rows.sum(axis=0), 1e-9)
     return Rows(
         labels=own, group=group.astype(np.int32), weights=weights, units=units, tasks=tuple(asked.labels), kinds=kinds,
-        rates=tuple(rates.tolist()), segments=segments, codes=codes, logged={}, of=len(places),
+        rates=tuple(rates.tolist()), segments=segments, codes=codes, logged={}, of=many,
     )  # fmt: skip
 
 
@@ -297,7 +306,9 @@ def _heads(
 ) -> Frontier:  # fmt: skip
     """The front of heads: each task's outcomes where its own prediction ranks."""
     names = [each.name for each in outcomes]
-    measures = {split: measure_of(own, names, drawn_of(own, split, RESAMPLES)) for split, own in rows.items()}
+    seeded = any(each.seeds for each in candidates)  # else nobody can tell what is surely ahead
+    drawn = {split: drawn_of(own, split, RESAMPLES if seeded else 0) for split, own in rows.items()}
+    measures = {split: measure_of(own, names, drawn[split]) for split, own in rows.items()}
     points = []
     for each in candidates:
         if each.id == SCORE:
@@ -309,11 +320,11 @@ def _heads(
             for split, measure in measures.items():
                 said = each.predictions(split, run)
                 for at, task in enumerate(tasks):
-                    drawn = measure.resampled(said[:, at].astype(np.float64))[:, 0]
+                    of = measure.resampled(said[:, at].astype(np.float64))[:, 0]
                     for place, one in enumerate(outcomes):
                         if one.name.partition(".")[0] == task.name:
-                            metrics[one.key(split)] = float(drawn[0, place])
-                            moved[one.key(split)] = (drawn[1:, place] - drawn[0, place]).tolist()
+                            metrics[one.key(split)] = float(of[0, place])
+                            moved[one.key(split)] = (of[1:, place] - of[0, place]).tolist()
             runs.append(Replicate(run + 1, each.seeds[run] if each.seeds else run, metrics, resampled=moved))
         points.append(
             Point(

@@ -66,7 +66,7 @@ class Calibration(NamedTuple):
     """How a model's predictions of a task fit what happened, on a slice of the rows that judge.
 
     Attributes:
-        auc: area under the curve, of `MOST_ROWS` rows at most.
+        auc: area under the curve, of `MOST_ROWS` rows at most, as `ece`.
         pcoc: predicted over happened; NaN of what is no probability, as `ece`.
         ece: mean distance of predicted and happened over bins of equal mass.
     """
@@ -245,21 +245,24 @@ def calibrations(models: Sequence[Model], parts: Parts, rows: Mapping[str, Rows]
     for model in models:
         for at, task in enumerate(of.tasks):
             said = np.mean([own[places, at] for own in model.predictions], axis=0)
-            for slice, inside in slices.items():
+            for part, inside in slices.items():
                 own = inside & np.isfinite(of.labels[:, at])
                 y, p, w = of.labels[own, at], said[own], weights[own]
                 happened = float(w @ y)
                 if happened > 0:
                     fits = np.nan, np.nan
                     if model.probabilities[at]:
-                        fits = float(w @ p) / happened, Deciles(y, p, w, ECE_BINS).distance(w) / float(w.sum())
-                    found.append(Calibration(model.name, task, slice, _area(y, p), *fits))
+                        some = slice(None, None, 1 + len(y) // MOST_ROWS)
+                        error = Deciles(y[some], p[some], w[some], ECE_BINS).distance(w[some]) / float(w[some].sum())
+                        fits = float(w @ p) / happened, error
+                    found.append(Calibration(model.name, task, part, _area(y, p), *fits))
     return found
 
 
 def _area(labels: Floats, said: NDArray[Any]) -> float:
     """The area under the curve; ties count half."""
-    of, p = labels[:MOST_ROWS] > 0, said[:MOST_ROWS]
+    some = slice(None, None, 1 + len(labels) // MOST_ROWS)
+    of, p = labels[some] > 0, said[some]
     positive, negative = p[of], np.sort(p[~of])
     if not len(positive) or not len(negative):
         return float("nan")

@@ -75,7 +75,8 @@ Floats = NDArray[np.float64]
 Job = TypeVar("Job")
 Found = TypeVar("Found")
 
-RESAMPLES = 200
+RESAMPLES, MANY = 200, 200_000
+"""Resamples of a split's rows; half of them where it has more rows than that."""
 THREADS = min(8, cores())
 """Sorting and the compiled kernels hold no lock of Python's."""
 
@@ -100,7 +101,7 @@ class Meter:
     ) -> None:
         self.split, self._candidates, self._rates, self._rows = split, candidates, rows.rates, len(rows.labels)
         self.scores: set[int] = set()
-        self.drawn = drawn_of(rows, split, resamples)
+        self.drawn = drawn_of(rows, split, resamples if len(rows.labels) <= MANY else resamples // 2)
         self.measure = measure_of(rows, outcomes, self.drawn)
 
     def sweep(self, settings: Sequence[Fusion]) -> list[Floats]:
