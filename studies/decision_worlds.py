@@ -82,8 +82,8 @@ class Claim:
             new, old = case.truth(ours), case.truth(theirs)
             if isinstance(self.of, int):
                 found.append(new[self.of] / old[self.of] - 1)
-            elif case.values is not None:
-                found.append(np.expm1(case.u(new) - case.u(old)))
+            elif case.values is not None:  # fractions of what today's ranking earns
+                found.append(float((new - old) @ case.values / (case.truth(case.today) @ case.values)))
             else:
                 importances = np.array(self.importances[at]) if self.importances else None
                 found.append(utility(new, importances) - utility(old, importances))

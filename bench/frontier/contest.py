@@ -47,6 +47,7 @@ class Contest:
         self.start = self.best.get(served.model or str(points[current]), current)
         self.values, self.flat = served.at(TEST), served.draws[TEST].astype(np.float64)
         self.goal = Goal(aim, self.values[current], served.random)
+        self.whole = None if aim.rule else current  # events have values: gains are fractions of what current earns
         best = [*self.best.values()]
         self.draws = self.of_u = posterior(self.values, self.flat, best, self.start, self.goal.utility, seed)
         self.values_of_u = self.values
@@ -75,17 +76,17 @@ class Contest:
     def moves(self, to: int, start: int | None = None) -> Moves:
         """The effect of changing to a row, from `start` or another one."""
         start = self.start if start is None else start
-        found = moves(self.values, self.draws, to, start, self.goal.utility, self.served.names)
+        of = to, start, self.goal.utility, self.served.names, self.whole
+        found = moves(self.values, self.draws, *of)
         if self.of_u is self.draws:
             return found
-        return replace(
-            found, utility=moves(self.values_of_u, self.of_u, to, start, self.goal.utility, self.served.names).utility
-        )
+        return replace(found, utility=moves(self.values_of_u, self.of_u, *of).utility)
 
     def apart(self, to: int, start: int | None = None, flat: bool = False) -> Floats:
         """(D,) draws of the utility over `start`, or another row; `flat`: before anything is drawn back."""
         of, start = self.flat if flat else self.of_u, self.start if start is None else start
-        return np.asarray(self.goal.utility(of[:, to]) - self.goal.utility(of[:, start]))
+        found = self.goal.utility(of[:, to]) - self.goal.utility(of[:, start])
+        return np.asarray(found if self.whole is None else found / (1 + self.goal.utility(of[:, self.whole])))
 
 
 def _best(served: Served, judge: Judge, aim: PolicyAim, pick: int | None, limits: bool = True) -> dict[str, int]:

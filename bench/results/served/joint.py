@@ -121,16 +121,22 @@ class Moves:
         return {"utility": self.utility.to_json(), **{name: each.to_json() for name, each in self.outcomes.items()}}
 
 
-def moves(values: Floats, draws: Floats, to: int, start: int, utility: Utility, names: Sequence[str]) -> Moves:
+def moves(
+    values: Floats, draws: Floats, to: int, start: int, utility: Utility, names: Sequence[str], whole: int | None = None
+) -> Moves:  # fmt: skip
     """The effect of changing from the row `start` to the row `to`.
 
     Args:
         values: (S, M), means: without draws they are told, and nothing is known of noise.
         draws: (D, S, M), of `posterior`.
+        whole: the row whose utility is the whole that differences are fractions of, where 1 + U is an amount; it is as
+            uncertain as they are.
     """
     of = np.maximum(draws if len(draws) else values[None], LEAST)
     ratio, known = np.log(of[:, to]) - np.log(of[:, start]), values[start] > 0
     apart = utility(of[:, to]) - utility(of[:, start])
+    if whole is not None:
+        apart = apart / (1 + utility(of[:, whole]))
     middle, sd, far, ends = ratio.mean(axis=0), ratio.std(axis=0), math.nan, (math.nan, math.nan)
     if len(draws) and known.any():
         off = np.abs(ratio - middle)[:, known] / np.where(sd > 0, sd, np.inf)[known]

@@ -252,6 +252,10 @@ def test_by_values_what_earns_most_is_switched_to():
     found = told(served, {"rule": "value", "values": {"click": 1, "like": 40}})
     assert (found.kind, found.row) == ("model", 2)
     assert found.both.utility.value == pytest.approx((0.1 * 0.39 + 0.8 * 0.44) / (0.9 * 0.4) - 1, abs=0.001)
+    far = front_of([("now", "current", 0.5, 0.10, 0.10), ("7", "trial", 0.5, 0.60, 0.39)], 0.1, today=True)
+    ratio = told(far, {"rule": "value", "values": {"click": 1, "like": 40}, **ANYTHING}).both.utility
+    # what today earns is as uncertain as what it is compared with: relative errors of both, not of one
+    assert ratio.high - ratio.low > 1.2 * (ratio.value + 1) * 2 * 1.64 * 0.1 * np.hypot(1, 8) / 9
     assert not found.ahead
 
 
