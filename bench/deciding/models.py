@@ -163,14 +163,14 @@ def _given(
     return found
 
 
-def today(formula: Formula, model: Model, tasks: Sequence[str]) -> dict[str, float] | None:
-    """Weights by task of a formula that is one of a model's predictions; None where it is not."""
+def weights_of(formula: Formula, model: Model) -> list[float] | None:
+    """(T,), weights of a formula that is one of a model's predictions; None where it is not."""
     used = {model.columns.index(name) for name in formula.terms if name in model.columns}
     if len(used) < len(formula.terms):
         return None
     if any(model.terms[at] != model.columns[at] for at in used):  # a formula of other numbers
         return None
-    return {task: formula.terms.get(column, 0.0) for task, column in zip(tasks, model.columns, strict=True)}
+    return [formula.terms.get(column, 0.0) for column in model.columns]
 
 
 def score_of(formula: Formula, log: Log) -> NDArray[np.float64]:

@@ -111,7 +111,7 @@ def test_rows_without_a_prediction_are_left_out_for_all(log, asked):
     table = log(6_000)
     table.loc[::3, "q_buy"] = np.nan
     found = bench.decide(table, **asked).decision
-    assert "2,000 of 6,000 rows are left out, as a prediction is missing there." in found.notes
+    assert "2,000 of 6,000 rows are left out, as a prediction or a score is missing." in found.notes
 
 
 def test_thinned_negatives_count_for_what_they_stand_for(log, asked):

@@ -1,0 +1,176 @@
+"""The rows of a log in parts: those that choose weights, and those that judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.deciding.asked import Asked
+from bench.deciding.log import Log, seconds, times
+from bench.errors import UserError, listed
+from bench.measure.resamples import units_of
+from bench.predictions import MOST_ROWS, Rows, sampled
+from bench.rows import CONFIRM, SEARCH, TEST
+from bench.schema import TaskKind
+from bench.seeds import derive, mixed
+
+Floats = NDArray[np.float32]
+PARTS = {"choose": CONFIRM, "judge": TEST, SEARCH: SEARCH, CONFIRM: CONFIRM, TEST: TEST}
+"""Values of a column that parts a log, and the splits that they are."""
+ROWS_TO_CHOOSE, ENOUGH = 200_000, 5_000
+"""Rows, and positives of the rarest task, with which weights are chosen well enough; more rows only judge better."""
+MOST_VALUES = 30
+"""Values of a segment, the most frequent ones."""
+
+
+@dataclass(frozen=True)
+class Parted:
+    """The rows that all models predict and none was trained on.
+
+    Attributes:
+        log: these rows.
+        labels: (N, T), joint.
+        parts: by split the places of its rows.
+        rows: by split.
+        notes: sentences on what was left out.
+    """
+
+    log: Log
+    labels: Floats
+    parts: Mapping[str, NDArray[np.int64]]
+    rows: Mapping[str, Rows]
+    notes: list[str]
+
+
+def parted(asked: Asked, log: Log) -> Parted:
+    """The rows of a log.
+
+    Raises:
+        UserError: there are none, in some part or with some label, or labels or amounts are below 0.
+    """
+    log, labels, notes = _kept(asked, log)
+    whole = _parts(asked, log)
+    parts = {split: _sampled(asked, log, labels, split, places) for split, places in whole.items()}
+    rows = {split: _rows(asked, log, labels, places, len(whole[split])) for split, places in parts.items()}
+    rates = tuple(asked.rates.get(task, rate) for task, rate in zip(asked.labels, rows[CONFIRM].rates, strict=True))
+    rows = {split: replace(each, rates=rates) for split, each in rows.items()}
+    for split, each in rows.items():
+        _enough(each, split)
+    sizes = " and judged on ".join(f"{len(parts[split]):,}" for split in (CONFIRM, TEST))
+    return Parted(log, labels, parts, rows, [f"Weights are chosen on {sizes} rows, called test.", *notes])
+
+
+def _kept(asked: Asked, log: Log) -> tuple[Log, Floats, list[str]]:
+    """The rows that all models predict and none was trained on, their joint labels, and what was left out."""
+    notes, before = list(log.notes), len(log)
+    if asked.trained_until is not None and asked.time is not None:
+        log = log.where(times(log, asked.time) > seconds(asked.trained_until, "trained_until"))
+        if not len(log):
+            raise UserError(f"trained_until: expected rows of a later {asked.time}, found none")
+        last = asked.trained_until if isinstance(asked.trained_until, str) else f"{asked.trained_until:g}"
+        notes.append(f"{before - len(log):,} rows up to {last}, of training, are left out.")
+        before = len(log)
+    columns = {*asked.numbers} - {*asked.labels}
+    log = log.where(np.logical_and.reduce([np.isfinite(log.numbers[name]) for name in columns]))
+    if len(log) < before:
+        notes.append(f"{before - len(log):,} of {before:,} rows are left out, as a prediction or a score is missing.")
+    if not len(log):
+        raise UserError("expected rows with a prediction of every model, found none")
+    labels = np.stack([log.numbers[name] for name in asked.labels], axis=1).astype(np.float32)
+    for at, name in enumerate(asked.labels):
+        if np.nanmin(labels[:, at], initial=np.inf) < 0:
+            raise UserError(f"expected labels of at least 0 in '{name}', found {np.nanmin(labels[:, at]):g}")
+        above = asked.parents.get(name)
+        while above is not None:
+            labels[:, at] *= log.numbers[above]
+            above = asked.parents.get(above)
+        if name in asked.amounts:
+            if (amounts := log.numbers[asked.amounts[name]]).min() < 0:
+                raise UserError(f"expected amounts of at least 0 in '{asked.amounts[name]}', found {amounts.min():g}")
+            labels[:, at] *= amounts
+    return log, labels, notes
+
+
+def _parts(asked: Asked, log: Log) -> dict[str, NDArray[np.int64]]:
+    """By split the places of its rows: by a column, by time, or by units."""
+    for name in filter(None, (asked.group, asked.units)):
+        if (many := len(np.unique(log.names[name][0]))) < 2:
+            raise UserError(f"expected more than one value of '{name}', found {many}")
+    if asked.part is not None:
+        codes, of = log.names[asked.part]
+        names = [str(each) for each in of] if len(of) else [str(each) for each in np.unique(codes)]
+        if unknown := [name for name in names if name not in PARTS]:
+            raise UserError(f"part: expected {listed(list(PARTS))} in '{asked.part}', found '{unknown[0]}'")
+        found = {PARTS[name]: np.flatnonzero(codes == at) for at, name in enumerate(names)}
+    elif asked.time is not None:
+        when = times(log, asked.time)
+        middle = float(np.quantile(when, 0.5, method="lower"))
+        middle = middle if (when > middle).any() else float(np.max(when[when < middle], initial=-np.inf))
+        found = {CONFIRM: np.flatnonzero(when <= middle), TEST: np.flatnonzero(when > middle)}
+    else:
+        by = asked.units or asked.group
+        units = np.arange(len(log)) if by is None else log.names[by][0]
+        late = mixed(mixed(np.uint64(derive(asked.seed, "judge")) ^ units.astype(np.uint64))) >> np.uint64(63) == 1
+        found = {CONFIRM: np.flatnonzero(~late), TEST: np.flatnonzero(late)}
+    for split, name in ((CONFIRM, "choose"), (TEST, "judge")):
+        if not len(found.get(split, ())):
+            by = asked.part or asked.time or asked.units or asked.group or "rows"
+            raise UserError(f"expected rows that {name} weights, found none: '{by}' parts the log")
+    return {split: found[split] for split in (SEARCH, CONFIRM, TEST) if split in found}
+
+
+def _sampled(
+    asked: Asked, log: Log, labels: Floats, split: str, places: NDArray[np.int64]
+) -> NDArray[np.int64]:  # fmt: skip
+    """Those of a split's places that are kept: of very many whole units are sampled, or rows."""
+    by, most = asked.units or asked.group, MOST_ROWS
+    if split == CONFIRM and asked.part is None:
+        least = float(np.nanmean(labels[places] > 0, axis=0).min())
+        most = int(np.clip(ENOUGH / max(least, 1e-9), ROWS_TO_CHOOSE, MOST_ROWS))
+    units = np.arange(len(places)) if by is None else log.names[by][0][places]
+    return places[sampled(units.astype(np.uint64), split, len(places), most)]
+
+
+def _rows(asked: Asked, log: Log, labels: Floats, places: NDArray[np.int64], many: int) -> Rows:
+    """The rows of a split, in the order of the log; `many`: how many there were before sampling."""
+    group = np.full(len(places), -1, np.int64) if asked.group is None else log.names[asked.group][0][places]
+    by = asked.units or asked.group
+    units = units_of(np.full(len(places), -1, np.int64) if by is None else log.names[by][0][places], 0)
+    own = labels[places]
+    weights = None
+    if asked.sampling is not None:
+        weights = np.where(np.nan_to_num(own).max(axis=1) > 0, 1.0, 1 / asked.sampling).astype(np.float32)
+    segments, codes = {}, np.empty((len(places), len(asked.segments)), np.int16)
+    for at, name in enumerate(asked.segments):
+        every, of = log.names[name]
+        values = of if len(of) else np.arange(every.max() + 1)
+        most = np.argsort(-np.bincount(every[every >= 0], minlength=len(values)), kind="stable")[:MOST_VALUES]
+        place = np.full(len(values) + 1, -1, np.int16)
+        place[most] = np.arange(len(most))
+        segments[name], codes[:, at] = tuple(str(values[each]) for each in most), place[every[places]]
+    kinds: tuple[TaskKind, ...] = tuple(
+        "binary" if _binary(labels[:, at]) else "regression" for at in range(len(asked.labels))
+    )
+    of_rows = np.isfinite(own) * (np.ones(len(own)) if weights is None else weights.astype(np.float64))[:, None]
+    rates = (np.nan_to_num(own) * of_rows).sum(axis=0) / np.maximum(of_rows.sum(axis=0), 1e-9)
+    return Rows(
+        labels=own, group=group.astype(np.int32), weights=weights, units=units, tasks=tuple(asked.labels), kinds=kinds,
+        rates=tuple(rates.tolist()), segments=segments, codes=codes, logged={}, of=many,
+    )  # fmt: skip
+
+
+def _binary(labels: Floats) -> bool:
+    known = labels[np.isfinite(labels)]
+    return bool(((known == 0) | (known == 1)).all())
+
+
+def _enough(rows: Rows, split: str) -> None:
+    what = {CONFIRM: "that choose weights", TEST: "that judge", SEARCH: "of validation"}[split]
+    for name, own in zip(rows.tasks, rows.labels.T, strict=True):
+        if not np.isfinite(own).any():
+            raise UserError(f"expected labels of '{name}' on the rows {what}, found none")
+        if np.nanmin(own) == np.nanmax(own):
+            raise UserError(f"expected rows {what} with and without '{name}', found {np.nanmax(own):g} in all")
