@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -145,8 +145,12 @@ class Asked(Config):
                     raise ValueError(f"models.{name}: expected a prediction, found the label '{column}'")
             if name.count(SEED) > 1 or (SEED in name and not name.partition(SEED)[2].isdecimal()):
                 raise ValueError(f"models: expected a name such as candidate or candidate#1, found '{name}'")
-        if plain := [name for name in self.models if SEED not in name and name in {one for one, _, _ in self.seeds()}]:
-            raise ValueError(f"models: expected '{plain[0]}' with a seed each time, or once without, found both")
+        for name, runs in self.named.items():
+            if len(runs) > 1 and name in self.models:
+                raise ValueError(f"models: expected '{name}' with a seed each time, or once without, found both")
+        for name in filter(None, (self.group, self.units, self.time, self.part, *self.segments)):
+            if name in self.numbers:
+                raise ValueError(f"expected '{name}' for one purpose, found it as a number, too")
         if self.today is not None:
             _known("model", self.today, self.named, "today")
         for name in self.baselines:
@@ -161,13 +165,6 @@ class Asked(Config):
         if self.sampling is not None and self.sampling > 1:
             raise ValueError(f"sampling: expected a share of at most 1, found {self.sampling:g}")
         return self
-
-    def seeds(self) -> Iterator[tuple[str, int, list[str]]]:
-        """Name, seed and columns of models with seeds."""
-        for name, columns in self.models.items():
-            of, mark, seed = name.partition(SEED)
-            if mark:
-                yield of, int(seed), columns
 
     @property
     def named(self) -> dict[str, list[tuple[int | None, list[str]]]]:
@@ -206,7 +203,7 @@ class Asked(Config):
     def names(self) -> list[str]:
         """Columns that are read as they are."""
         asked = (self.group, self.units, self.time, self.part, *self.segments)
-        return [each for each in dict.fromkeys(asked) if each and each not in self.numbers]
+        return [each for each in dict.fromkeys(asked) if each]
 
     @property
     def toml(self) -> str:

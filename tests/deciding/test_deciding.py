@@ -179,6 +179,7 @@ MISTAKES = {
     "a text as prediction": ({"models": {"today": ["country", "p_buy"]}}, "expected numbers in the column 'country'"),
     "an unknown key": ({"label": ["click"]}, "unknown key 'label'"),
     "a seed that is none": ({"models": {"today#a": ["p_click", "p_buy"]}}, "expected a name such as candidate"),
+    "one column for two things": ({"segments": ["click"]}, "expected 'click' for one purpose, found it as a number"),
     "with a seed and without": (
         {"models": {"today": ["p_click", "p_buy"], "today#1": ["q_click", "q_buy"]}},
         "expected 'today' with a seed each time, or once without",
