@@ -38,7 +38,7 @@ def decide(
     group: Annotated[str | None, typer.Option(help="Column whose rows are ranked together: a request.")] = None,
     units: Annotated[str | None, typer.Option(help="Column whose rows belong together: a user.")] = None,
     time: Annotated[str | None, typer.Option(help="Column: earlier rows choose weights, later ones judge.")] = None,
-    part: Annotated[str | None, typer.Option(help="Column with choose and judge, in place of --time.")] = None,
+    part: Annotated[str | None, typer.Option(help="Column with choose and judge.")] = None,
     segment: Annotated[list[str] | None, typer.Option(help="Column of segments. Repeat.")] = None,
     trained_until: Annotated[str | None, typer.Option(metavar="TIME", help="Leave rows out up to it.")] = None,
     unseen: Annotated[bool, typer.Option("--unseen", help="No model was trained on these rows.")] = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +21,8 @@ from bench.deciding.asked import Asked
 from bench.errors import UserError, missing
 from bench.progress import Progress, Work
 
-SUFFIXES = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
+FILES = re.compile(r"\.(?:(?P<table>parquet|pq)|(?P<text>csv|tsv)(?:\.gz|\.bz2|\.zst)?)$")
+"""Names of files that are read."""
 Floats = NDArray[np.float32]
 
 
@@ -87,14 +89,14 @@ def of_frame(frame: Any, asked: Asked) -> Log:
 def _files(path: Path) -> list[Path]:
     """A file, or those of a folder."""
     if path.is_dir():
-        found = sorted(each for each in path.rglob("*") if each.suffix in SUFFIXES and each.is_file())
+        found = sorted(each for each in path.rglob("*") if FILES.search(each.name) and each.is_file())
         if not found:
             raise UserError(f"{path}: expected CSV or parquet files in the folder, found none")
         return found
     if not path.is_file():
         raise UserError(f"{path}: expected a CSV or parquet file, or a folder of them, found none")
-    if path.suffix not in SUFFIXES:
-        raise UserError(f"{path}: expected a name that ends with .csv or .parquet, found '{path.suffix}'")
+    if not FILES.search(path.name):
+        raise UserError(f"{path}: expected a name that ends with .csv, .tsv or .parquet, found '{path.suffix}'")
     return [path]
 
 
@@ -102,18 +104,20 @@ def _batches(file: Path, asked: Asked) -> Iterator[pa.RecordBatch]:
     """A file's columns, piece by piece."""
     wanted = [*asked.numbers, *asked.names]
     try:
-        if SUFFIXES[file.suffix] == "parquet":
+        kind = FILES.search(file.name)
+        if kind is None or kind["table"]:
             source = ds.dataset(file, format="parquet")
             _check(source.schema.names, asked, str(file))
             yield from source.to_batches(columns=wanted)
             return
-        with csv.open_csv(file) as opened:
+        between = csv.ParseOptions(delimiter="\t" if kind["text"] == "tsv" else ",")
+        with csv.open_csv(file, parse_options=between) as opened:
             _check(opened.schema.names, asked, str(file))
             whole = {name for name in asked.names if pa.types.is_integer(opened.schema.field(name).type)}
         types = dict.fromkeys(asked.numbers, pa.float64())
         types |= {name: pa.int64() if name in whole else pa.string() for name in asked.names}
         options = csv.ConvertOptions(include_columns=wanted, column_types=types, strings_can_be_null=True)
-        with csv.open_csv(file, convert_options=options) as opened:
+        with csv.open_csv(file, parse_options=between, convert_options=options) as opened:
             yield from opened
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         told = str(error).partition("\n")[0]

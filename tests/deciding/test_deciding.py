@@ -252,6 +252,19 @@ def test_the_command_writes_files_and_its_own_question_gives_the_same_answer(log
     assert pd.read_parquet(tmp_path / "out" / "cells.parquet")["point"].nunique() >= 3
 
 
+@pytest.mark.parametrize("name", ["log.tsv", "log.csv.gz", "folder/part.parquet"])
+def test_other_files_and_folders_are_read(log, asked, tmp_path, name):
+    table, path = log(2_000), tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    if path.suffix == ".parquet":
+        table.to_parquet(path)
+        table[:0].to_parquet(path.with_name("empty.parquet"))
+        path = path.parent
+    else:
+        table.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+    assert bench.decide(path, **asked).verdict() == bench.decide(table, **asked).verdict()
+
+
 def test_what_is_asked_is_printed_as_a_file_and_read_again(tmp_path, capsys):
     assert main(["decide", "a.csv", *OPTIONS, "--toml"]) == 0
     text = capsys.readouterr().out
