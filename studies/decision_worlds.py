@@ -221,7 +221,7 @@ def record_of(tasks: int, of: str, number: int, log: bool = False) -> dict[str, 
     """A world's line: what was drawn, decided and true.
 
     Args:
-        log: whether to decide from predictions alone: no model then depends on a seed. Of `mixed` and `null` worlds
+        log: whether to decide from predictions alone: no model then depends on a seed. Of `mixed` and `null` ones
             with a current model half have no other model.
     """
     start = time.process_time()
