@@ -33,7 +33,6 @@ from speed.table import replace as write
 from speed.table import writer
 
 from bench import decide
-from bench.deciding import decision as deciding
 from bench.errors import UserError
 from bench.frontier.aims import PolicyAim, aims_of
 from bench.frontier.choices import served_choices
@@ -172,11 +171,11 @@ def decided_on_a_log(case: Case, candidates: Sequence[Candidate], rows: Mapping[
     elif case.current:
         raw = zip(tasks, fusion.weights, rates.values(), strict=True)
         asked["weights"] = " + ".join(f"{of / rate:.17f} {name}.{task}" for task, of, rate in raw)
-    deciding.recalibrated = lambda *given: None  # type: ignore[assignment]  # whose truth is not drawn
     found = decide(
         pd.concat(parts), labels=list(tasks), part="part", units="user", unseen=True, rates=rates, seed=SEED,
         models={each.id: [f"{each.id}.{task}" for task in tasks] for each in candidates},
-        outcomes=[each.name for each in case.setup.outcomes], policy=policy_of(case, rates), today=name, **asked,
+        outcomes=[each.name for each in case.setup.outcomes], policy=policy_of(case, rates), today=name,
+        recalibrate=False, **asked,
     ).decision  # fmt: skip
     serving, chosen = found.serving, found.pick
     if serving.served is None or chosen is None:

@@ -46,6 +46,7 @@ def decide(
     joint: Annotated[list[str] | None, typer.Option(help="Task that is predicted with its parent.")] = None,
     sampling: Annotated[float | None, typer.Option(help="Share of rows without a positive that was kept.")] = None,
     outcome: Annotated[list[str] | None, typer.Option(help="What is served: click.ndcg@5. Repeat.")] = None,
+    no_recalibration: Annotated[bool, typer.Option("--no-recalibration", help="Try no recalibrated models.")] = False,
     policy: Annotated[Path | None, typer.Option("--policy", help="TOML file.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all that is drawn.")] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Write page, cells and JSON there.")] = None,
@@ -60,6 +61,7 @@ def decide(
         "units": units, "time": time, "part": part, "segments": segment, "trained_until": trained_until,
         "unseen": unseen or None, "given": given, "joint": joint, "sampling": sampling, "outcomes": outcome,
         "amounts": _pairs("--amount", amount), "seed": seed,
+        "recalibrate": False if no_recalibration else None,
     }  # fmt: skip
     asked = _asked({name: each for name, each in options.items() if each is not None}, file, policy)
     if toml:

@@ -112,6 +112,8 @@ class Asked(Config):
     """By task its mean label, by which weights of a sum are scaled; by default that of the rows that choose."""
     baselines: list[str] = Field(default_factory=list)
     """Models that are compared, and cannot be served."""
+    recalibrate: bool = True
+    """Whether models are also tried recalibrated."""
     policy: Policy = Field(default_factory=Policy)
     seed: int = 0
 

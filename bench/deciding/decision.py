@@ -30,10 +30,10 @@ from bench.frontier.decision import Decision, decided
 from bench.frontier.policy import Policy
 from bench.frontier.serving import serving
 from bench.measure.outcomes import default_outcomes
-from bench.measure.resamples import drawn_of
-from bench.objectives import Objective, outcome
+from bench.measure.resamples import Drawn, drawn_of
+from bench.objectives import Objective, metric_of, outcome, ranked
 from bench.predictions import Rows
-from bench.records import Point, Replicate
+from bench.records import RARER, Point, Replicate
 from bench.results.effect import MARGIN
 from bench.results.frontier import Frontier, frontier
 from bench.results.fusion import Fusion, in_formula
@@ -107,7 +107,7 @@ def decide(asked: Asked, log: Log) -> LogDecision:
     policy, wanted = _policy(asked), _outcomes(asked, tasks, rows[CONFIRM])
     rates = dict(zip(asked.labels, rows[CONFIRM].rates, strict=True))
     aim = aims_of(policy, [each.name for each in wanted], rates, True)[0]
-    for model in list(models):
+    for model in list(models) if asked.recalibrate else ():
         new = recalibrated(model, parts, rows, asked.labels)
         if new is not None and _gains(model.candidate(parts), new.candidate(parts), rows[CONFIRM], wanted, aim):
             models.append(new)
@@ -191,31 +191,39 @@ def _heads(
     candidates: Sequence[Candidate], rows: Mapping[str, Rows], outcomes: Sequence[Objective], tasks: Sequence[Task],
     seed: int,
 ) -> Frontier:  # fmt: skip
-    """The front of heads: each task's outcomes where its own prediction ranks."""
-    names = [each.name for each in outcomes]
+    """The front of heads: of a binary task its area under the curve where all rows are ranked, else its outcome."""
+    grouped = any(ranked(metric_of(each.name)) is None or "%" not in each.name for each in outcomes)
+    areas = [] if grouped else [Objective(f"{task.name}.auc", "maximize") for task in tasks if task.kind == "binary"]
+    of_tasks = {each.name.partition(".")[0]: each for each in (*outcomes, *areas)}
     seeded = any(each.seeds for each in candidates)  # else nobody can tell what is surely ahead
     drawn = {split: drawn_of(own, split, RESAMPLES if seeded else 0) for split, own in rows.items()}
-    measures = {split: measure_of(own, names, drawn[split]) for split, own in rows.items()}
+    measures = {(split, name): measure_of(own, [each.name], drawn[split]) for split, own in rows.items()
+                for name, each in of_tasks.items()}  # fmt: skip
+    rarer = {f"{split}/{task.name}.{RARER}": _rarer(own.labels[:, at] > 0, drawn[split])
+             for split, own in rows.items() for at, task in enumerate(tasks)}  # fmt: skip
     points = []
     for each in candidates:
-        if each.id == SCORE:
-            continue
         runs = []
-        for run in range(each.replicates):
+        for run in range(each.replicates if each.id != SCORE else 0):
             metrics: dict[str, float] = {}
-            moved: dict[str, list[float]] = {}
-            for split, measure in measures.items():
-                said = each.predictions(split, run)
-                for at, task in enumerate(tasks):
-                    of = measure.resampled(said[:, at].astype(np.float64))[:, 0]
-                    for place, one in enumerate(outcomes):
-                        if one.name.partition(".")[0] == task.name:
-                            metrics[one.key(split)] = float(of[0, place])
-                            moved[one.key(split)] = (of[1:, place] - of[0, place]).tolist()
+            moved: dict[str, list[float]] = dict(rarer)
+            for (split, name), measure in measures.items():
+                said = each.predictions(split, run)[:, [task.name for task in tasks].index(name)]
+                of = measure.resampled(said.astype(np.float64))[:, 0, 0]
+                metrics[of_tasks[name].key(split)] = float(of[0])
+                moved[of_tasks[name].key(split)] = (of[1:] - of[0]).tolist()
             runs.append(Replicate(run + 1, each.seeds[run] if each.seeds else run, metrics, resampled=moved))
-        points.append(
-            Point(
-                "model", {}, each.architecture, label=each.id, baseline=each.role == "baseline", replicates=tuple(runs)
-            )
-        )
-    return frontier([], outcomes, seed=seed, baselines=points)
+        if runs:
+            yardstick = each.role == "baseline"
+            points.append(Point("model", {}, each.id, label=each.id, baseline=yardstick, replicates=tuple(runs)))
+    return frontier([], [*of_tasks.values()], seed=seed, baselines=points)
+
+
+def _rarer(positive: NDArray[np.bool_], drawn: Drawn | None) -> list[float]:
+    """How many rows of the rarer class each resample has, over their number, less 1."""
+    if drawn is None:
+        return []
+    of = positive if positive.mean() <= 0.5 else ~positive
+    return [
+        float(each) for each in drawn.sums(np.arange(len(of)), [of.astype(np.float64)])[:, 0] / max(1, of.sum()) - 1
+    ]

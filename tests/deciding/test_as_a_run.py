@@ -46,6 +46,7 @@ def exported(part: Any, front: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
         "parents": {task.name: task.parent for task in part.tasks if task.parent}, "joint": [],
         "rates": dict(zip(facts.tasks, facts.rates, strict=True)), "segments": list(facts.segments),
         "seed": part.run.manifest.seed, "baselines": [each.id for each in candidates if not each.deployable],
+        "recalibrate": False,
     }  # fmt: skip
     asked["joint"] = list(asked["parents"])
     return table, asked | ({"group": "group"} if "group" in table else {})
