@@ -63,10 +63,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("name", "more"),
     [
-        ("two", {"today": "current", "weights": "click^2 * like^1"}),
-        ("four", {"score": "today"}),
-        ("three", {"today": "single_task"}),
-        ("five", {"today": "single_task"}),
+        pytest.param("two", {"today": "current", "weights": "click^2 * like^1"}, marks=pytest.mark.slow),
+        pytest.param("four", {"score": "today"}, marks=pytest.mark.slow),
+        pytest.param("three", {"today": "single_task"}, marks=pytest.mark.slow),
+        pytest.param("five", {"today": "single_task"}, marks=pytest.mark.slow),
         ("watched", {"today": "single_task"}),
     ],
 )

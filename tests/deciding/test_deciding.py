@@ -56,6 +56,7 @@ def test_a_score_that_may_hold_more_than_the_model_is_told_as_such(log, asked):
     assert found.serving.served.model == "today"
 
 
+@pytest.mark.slow
 def test_the_value_of_true_probabilities_is_best_served_by_the_values_themselves(log, asked):
     table = log(30_000, error=0.0, other=0.9)
     found = bench.decide(table, **asked, values={"click": 1, "buy": 4}, weights="1 p_click + 4 p_buy", given=["buy"])
@@ -71,13 +72,14 @@ def test_the_value_of_true_probabilities_is_best_served_by_the_values_themselves
 
 
 def test_calibration_tells_whether_a_prediction_is_given_its_parent(log, asked):
-    notes = bench.decide(log(8_000), **asked).decision.notes
+    notes = bench.decide(log(3_000), **asked).decision.notes
     assert any(each.startswith("today is read to predict buy given click") for each in notes)
     assert any(each.startswith("candidate is read to predict buy with click") for each in notes)
-    said = bench.decide(log(8_000), **asked, joint=["buy"]).decision.notes
+    said = bench.decide(log(3_000), **asked, joint=["buy"]).decision.notes
     assert not any("is read to predict" in each for each in said)
 
 
+@pytest.mark.slow
 def test_recalibrating_is_a_candidate_of_its_own_where_it_pays(log, asked):
     table = log(30_000, error=0.0, other=0.0)
     joint = table["p_click"] * table["p_buy"]
@@ -114,6 +116,7 @@ def test_rows_without_a_prediction_are_left_out_for_all(log, asked):
     assert "2,000 of 6,000 rows are left out, as a prediction or a score is missing." in found.notes
 
 
+@pytest.mark.slow
 def test_thinned_negatives_count_for_what_they_stand_for(log, asked):
     table = log(40_000)
     kept = (table[["click", "buy"]].max(axis=1) > 0) | (np.random.default_rng(1).random(len(table)) < 0.2)
@@ -122,6 +125,7 @@ def test_thinned_negatives_count_for_what_they_stand_for(log, asked):
     assert thin == pytest.approx(whole, rel=0.05)
 
 
+@pytest.mark.slow
 def test_seeds_of_a_model_widen_intervals(log, asked):
     table, rng = log(8_000, other=0.3), np.random.default_rng(3)
     for seed in range(3):
@@ -252,6 +256,7 @@ def test_the_command_writes_files_and_its_own_question_gives_the_same_answer(log
     assert pd.read_parquet(tmp_path / "out" / "cells.parquet")["point"].nunique() >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["log.tsv", "log.csv.gz", "folder/part.parquet"])
 def test_other_files_and_folders_are_read(log, asked, tmp_path, name):
     table, path = log(2_000), tmp_path / name
@@ -274,6 +279,7 @@ def test_what_is_asked_is_printed_as_a_file_and_read_again(tmp_path, capsys):
     assert Asked.model_validate({"labels": ["a", "b"], "models": {"x": "c,d"}}).models == {"x": ["c", "d"]}
 
 
+@pytest.mark.slow
 def test_neither_the_package_nor_a_decision_needs_torch(log, tmp_path):
     log(1_500).to_parquet(tmp_path / "log.parquet")
     code = f"""
@@ -303,6 +309,7 @@ def test_a_bid_by_row_counts_in_what_is_predicted_and_in_what_happens(log, asked
     assert "bid q_click" in found.formula()
 
 
+@pytest.mark.slow
 def test_mlflow_gets_the_verdict_and_all_files(log, tmp_path):
     from mlflow import MlflowClient
 
