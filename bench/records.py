@@ -17,13 +17,10 @@ FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
 Kind = Literal[
     "trial", "single_task", "equal_weights", "random_weights", "trees", "ensemble", "static_weights", "current", "model"
 ]
-"""What a point is: a trial of the search at some length, the current production point, a baseline, or a model that was
-trained elsewhere."""
+"""What a point is: a trial at some length, the current point, a baseline, or a model that was trained elsewhere."""
 Role = Literal["trial", "baseline", "current"]
 TRAINED: tuple[Kind, ...] = ("equal_weights", "random_weights", "trees", "ensemble", "static_weights", "current")
 """Kinds that are no trials and are trained, in the order in which they are listed."""
-UNDEPLOYABLE: tuple[Kind, ...] = ("trees", "ensemble", "single_task")
-"""Kinds that are not one network."""
 NAMES: dict[Kind, str] = {
     "single_task": "best single-task models",
     "equal_weights": "equal weights",
@@ -32,7 +29,6 @@ NAMES: dict[Kind, str] = {
     "ensemble": "ensemble of single-task models",
     "static_weights": "static weights",
     "current": "current model",
-    "model": "model",
 }
 """What people call a kind."""
 
@@ -359,14 +355,14 @@ class Point(_Configured):
     @property
     def role(self) -> Role:
         """The role in which it is compared."""
-        if self.kind in ("trial", "model"):
-            return "baseline" if self.kind == "model" and self.baseline else "trial"
-        return "current" if self.kind == "current" else "baseline"
+        tried = self.kind == "trial" or (self.kind == "model" and not self.baseline)
+        return "trial" if tried else "current" if self.kind == "current" else "baseline"
 
     @property
     def deployable(self) -> bool:
         """Whether it can be served: one network, or a model from elsewhere that is no mere yardstick."""
-        return self.kind not in UNDEPLOYABLE and not (self.kind == "model" and self.baseline)
+        yardstick = self.kind == "model" and self.baseline
+        return self.kind not in ("trees", "ensemble", "single_task") and not yardstick
 
     @property
     def training(self) -> str:

@@ -102,7 +102,7 @@ def test_the_document_on_decisions_works(tmp_path: Path, monkeypatch: pytest.Mon
     named = {option.opts[0] for option in options if option.opts[0].startswith("--")}
     assert not [
         name
-        for name in named - {"--file", "--today", "--outcome", "--seed", "--toml", "--json", "--to"}
+        for name in named - {"--file", "--today", "--outcome", "--seed", "--toml", "--json", "--to", "--home"}
         if name not in text
     ]
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.fronts import print_served
-from bench.cli.options import Json
+from bench.cli.options import Home, Json
 from bench.cli.output import Answer, TerminalProgress, print_table, say
 from bench.content import read_toml
 from bench.errors import UserError, shortened
+from bench.home import resolve_home
 from bench.validation import validate
 
 if TYPE_CHECKING:
@@ -50,9 +51,10 @@ def decide(
     policy: Annotated[Path | None, typer.Option("--policy", help="TOML file.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all that is drawn.")] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Write page, cells and JSON there.")] = None,
-    track: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Log all of it to this MLflow.")] = None,
+    tracking: Annotated[str | None, typer.Option(help="MLflow address to log all of it to; needs --to.")] = None,
     toml: Annotated[bool, typer.Option("--toml", help="Print the options as decide.toml, and stop.")] = False,
     json: Json = False,
+    home: Home = None,
 ) -> Answer:
     """Decide from a log's predictions which model and weights to serve; nothing is trained."""
     options: dict[str, Any] = {
@@ -69,8 +71,8 @@ def decide(
         say(asked.toml.rstrip(), whole=True)
         return
     folder = None if to is None else _target(to)
-    if track is not None and folder is None:
-        raise UserError("--track: expected --to FOLDER beside it, whose files it logs")
+    if tracking is not None and folder is None:
+        raise UserError("--tracking: expected --to FOLDER beside it, whose files it logs")
     progress = TerminalProgress()
     progress.note(f"reading {', '.join(asked.log)}")
     from bench.deciding.decision import decide as decision_of
@@ -81,10 +83,11 @@ def decide(
     if policy is not None and found.pick is None and found.serving.served is not None:
         raise UserError(found.no_pick)
     page = None if folder is None else write(found, folder)
-    if track is not None and folder is not None:
+    if tracking is not None and folder is not None:
         from bench.tracking.decisions import log_decision
 
-        log_decision(Path(asked.log[0]).name, found.verdict.sentence, found.verdict.changes, folder, track)
+        name = Path(asked.log[0]).name
+        log_decision(name, found.verdict.sentence, found.verdict.changes, folder, tracking, resolve_home(home))
     yield found.document | ({"page": str(page)} if page else {})
     _show(found, page)
 

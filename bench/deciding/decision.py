@@ -104,7 +104,8 @@ def decide(asked: Asked, log: Log) -> LogDecision:
     tasks = [Task(name, kind, parent=asked.parents.get(name))
              for name, kind in zip(asked.labels, rows[CONFIRM].kinds, strict=True)]  # fmt: skip
     fits = calibrations(models, parts, rows)
-    policy, wanted = _policy(asked), _outcomes(asked, tasks, rows[CONFIRM])
+    policy = _policy(asked)
+    wanted = _outcomes(asked, policy, tasks, rows[CONFIRM])
     rates = dict(zip(asked.labels, rows[CONFIRM].rates, strict=True))
     aim = aims_of(policy, [each.name for each in wanted], rates, True)[0]
     for model in list(models) if asked.recalibrate else ():
@@ -162,9 +163,9 @@ def _policy(asked: Asked) -> Policy:
     )
 
 
-def _outcomes(asked: Asked, tasks: Sequence[Task], rows: Rows) -> tuple[Objective, ...]:
+def _outcomes(asked: Asked, policy: Policy, tasks: Sequence[Task], rows: Rows) -> tuple[Objective, ...]:
     """What is served: as asked, else recalls where events have values, else what groups are large enough for."""
-    names: Sequence[str] = [*asked.outcomes, *_policy(asked).outcomes] or default_outcomes(tasks, rows.group)
+    names: Sequence[str] = [*asked.outcomes, *policy.outcomes] or default_outcomes(tasks, rows.group)
     if asked.values and not asked.outcomes:
         names = [f"{task.name}.{'recall' if task.kind == 'binary' else 'value'}@10%" for task in tasks]
     return tuple(outcome(name, tuple(tasks), "outcomes") for name in dict.fromkeys(names))

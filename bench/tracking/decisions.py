@@ -12,17 +12,20 @@ from bench.tracking.values import VERDICT, Value
 EXPERIMENT = "seesaw decisions"
 
 
-def log_decision(name: str, verdict: str, gains: Mapping[str, Effect], folder: Path, tracking: str) -> str:
+def log_decision(
+    name: str, verdict: str, gains: Mapping[str, Effect], folder: Path, tracking: str, home: Path
+) -> str:  # fmt: skip
     """The id of a new run with a decision's verdict, gains and files.
 
     Args:
         gains: by outcome.
         folder: with the files.
+        home: where a store that is no server has the files of a new experiment.
 
     Raises:
         TrackingError: the store cannot be reached.
     """
-    store = MlflowStore(tracking)
+    store = MlflowStore(tracking, home)
     tags = {"seesaw.kind": "decision", VERDICT: verdict, "mlflow.note.content": verdict}
     node = Node.create(store, store.experiment(EXPERIMENT, make=True), name, tags)
     values = [

@@ -315,7 +315,7 @@ def test_mlflow_gets_the_verdict_and_all_files(log, tmp_path):
 
     log(3_000).to_parquet(tmp_path / "log.parquet")
     address = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    words = ["decide", str(tmp_path / "log.parquet"), *OPTIONS, "--track", address]
+    words = ["decide", str(tmp_path / "log.parquet"), *OPTIONS, "--tracking", address, "--home", str(tmp_path / "home")]
     assert main(words) == 2  # files lie nowhere
     assert main([*words, "--to", str(tmp_path / "out")]) == 0
     client = MlflowClient(tracking_uri=address)
@@ -324,3 +324,4 @@ def test_mlflow_gets_the_verdict_and_all_files(log, tmp_path):
     assert run.data.tags["seesaw.verdict"][:40] == document["verdict"]["sentence"][:40]
     assert any(name.startswith("gain/click") for name in run.data.metrics)
     assert {each.path for each in client.list_artifacts(run.info.run_id)} >= {"report.html", "decision.json"}
+    assert run.info.artifact_uri.startswith((tmp_path / "home").as_uri())  # nothing where the program was started
