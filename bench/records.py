@@ -361,8 +361,7 @@ class Point(_Configured):
     @property
     def deployable(self) -> bool:
         """Whether it can be served: one network, or a model from elsewhere that is no mere yardstick."""
-        yardstick = self.kind == "model" and self.baseline
-        return self.kind not in ("trees", "ensemble", "single_task") and not yardstick
+        return self.kind not in ("trees", "ensemble", "single_task") and (self.kind != "model" or not self.baseline)
 
     @property
     def training(self) -> str:

@@ -70,14 +70,15 @@ def decide(
         yield {"toml": asked.toml}
         say(asked.toml.rstrip(), whole=True)
         return
-    folder = None if to is None else _target(to)
+    from bench.deciding.page import target, write
+
+    folder = None if to is None else target(to)
     if tracking is not None and folder is None:
         raise UserError("--tracking: expected --to FOLDER beside it, whose files it logs")
     progress = TerminalProgress()
     progress.note(f"reading {', '.join(asked.log)}")
     from bench.deciding.decision import decide as decision_of
     from bench.deciding.log import read
-    from bench.deciding.page import write
 
     found = decision_of(asked, read(asked, progress))
     if policy is not None and found.pick is None and found.serving.served is not None:
@@ -125,16 +126,6 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, str] | None:
             raise UserError(f"{option}: expected TASK=TASK as in buy=click, found '{shortened(text)}'")
         found[name] = other
     return found or None
-
-
-def _target(folder: Path) -> Path:
-    """A folder that is written whole: a new one, or that of an earlier decision."""
-    from bench.deciding.page import ASKED
-
-    found = folder.expanduser().resolve()
-    if found.exists() and not (found / ASKED).is_file() and (not found.is_dir() or any(found.iterdir())):
-        raise UserError(f"--to: expected a new folder, or that of an earlier decision, found {folder}")
-    return found
 
 
 def _show(found: LogDecision, page: Path | None) -> None:

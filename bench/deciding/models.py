@@ -141,7 +141,7 @@ def _given(
         at, above = asked.labels.index(task), asked.labels.index(parent)
         if task in asked.given:
             found.append(at)
-        elif task not in asked.joint and kinds[at] and kinds[above]:
+        elif task not in (*asked.joint, *asked.amounts) and kinds[at] and kinds[above]:
             known = np.isfinite(labels[:, at])
             rate, joint = float(labels[known, at].mean()), float(own[known, at].mean())
             times = float((own[known, at] * own[known, above]).mean())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.atomic import atomic_folder
 from bench.deciding.decision import LogDecision
+from bench.errors import UserError
 from bench.plain import jsonable
 from bench.report import text
 from bench.report.page import write_page
@@ -44,8 +45,21 @@ def view_of(decision: LogDecision) -> View:
     )
 
 
+def target(folder: Path) -> Path:
+    """A folder that may be written whole: a new or an empty one, or that of an earlier decision.
+
+    Raises:
+        UserError: it has other files.
+    """
+    found = folder.expanduser().resolve()
+    if found.exists() and not (found / ASKED).is_file() and (not found.is_dir() or any(found.iterdir())):
+        raise UserError(f"expected a new folder, or that of an earlier decision, found {folder}")
+    return found
+
+
 def write(decision: LogDecision, folder: Path) -> Path:
-    """Writes a folder with all files, whole or not at all, and returns the page's path."""
+    """Writes a folder with all files, whole or not at all, and returns the page's path; see `target`."""
+    folder = target(folder)
     with atomic_folder(folder) as temporary:
         write_page([view_of(decision)], temporary / PAGE, "Decision on a log")
         decision.cells.to_parquet(temporary / CELLS, index=False)

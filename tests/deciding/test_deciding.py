@@ -234,7 +234,7 @@ OPTIONS = [
 ]  # fmt: skip
 
 
-def test_the_command_writes_files_and_its_own_question_gives_the_same_answer(log, tmp_path, capsys):
+def test_the_command_writes_files_and_its_own_question_gives_the_same_answer(log, asked, tmp_path, capsys):
     log(4_000).to_csv(tmp_path / "log.csv", index=False)
     log(4_000).to_parquet(tmp_path / "log.parquet", index=False)
     assert main(["decide", str(tmp_path / "log.csv"), *OPTIONS, "--to", str(tmp_path / "out"), "--json"]) == 0
@@ -253,6 +253,9 @@ def test_the_command_writes_files_and_its_own_question_gives_the_same_answer(log
     assert "rank by: " in capsys.readouterr().out
     assert main(["decide", str(tmp_path / "log.csv"), *OPTIONS, "--to", str(tmp_path)]) == 2
     assert "expected a new folder" in capsys.readouterr().err
+    with pytest.raises(UserError, match="expected a new folder"):  # whose other files would be lost
+        bench.decide(tmp_path / "log.parquet", **asked).write(tmp_path)
+    assert (tmp_path / "log.csv").is_file()
     assert pd.read_parquet(tmp_path / "out" / "cells.parquet")["point"].nunique() >= 3
 
 
