@@ -225,6 +225,5 @@ def _rarer(positive: NDArray[np.bool_], drawn: Drawn | None) -> list[float]:
     if drawn is None:
         return []
     of = positive if positive.mean() <= 0.5 else ~positive
-    return [
-        float(each) for each in drawn.sums(np.arange(len(of)), [of.astype(np.float64)])[:, 0] / max(1, of.sum()) - 1
-    ]
+    sums = drawn.sums(np.arange(len(of)), [of.astype(np.float64)])[:, 0]
+    return [float(each) for each in sums / max(1.0, float(of.sum())) - 1]
