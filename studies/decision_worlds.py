@@ -44,6 +44,7 @@ from bench.frontier.verdict import Verdict, verdict
 from bench.predictions import Rows
 from bench.results.effect import MARGIN, Effect
 from bench.results.fusion import Fusion
+from bench.results.served.expected import expected
 from bench.results.served.measuring import Candidate, Current
 from bench.results.served.served import Served, served_front
 from bench.results.served.turned import few, turned
@@ -107,14 +108,19 @@ class Decided:
 
 
 class Selected:
-    """A candidate's outcomes on the rows that choose: validation and confirmation rows alike."""
+    """A candidate's outcomes by expected labels on the rows that choose: validation and confirmation rows alike."""
 
-    def __init__(self, own: Candidate, rows: Mapping[str, Rows]) -> None:
-        equal = np.full(own.replicates, 1 / own.replicates)
+    def __init__(self, own: Candidate, candidates: Sequence[Candidate], rows: Mapping[str, Rows]) -> None:
+        equal, names = (
+            np.full(own.replicates, 1 / own.replicates),
+            [f"{task}.recall@10%" for task in rows[CONFIRM].tasks],
+        )
+        likely = expected(candidates, {split: rows[split] for split in (SEARCH, CONFIRM)}, names)
+        assert likely is not None
         self._parts = [
             Ranked([own.predictions(split, run).astype(float) for run in range(own.replicates)],
-                   rows[split].labels.astype(float), rows[split].rates, equal)
-            for split in (SEARCH, CONFIRM)
+                   of.labels.astype(float), of.rates, equal)
+            for split, of in likely.rows.items()
         ]  # fmt: skip
 
     def outcomes(self, fusion: Fusion) -> Floats:
@@ -250,7 +256,7 @@ def record_of(tasks: int, of: str, number: int, log: bool = False) -> dict[str, 
 
 def shortfall(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows], picked: Serve) -> float:
     """How far the picked weights are behind the best of 50 starts, in U on the rows that chose them, without guard."""
-    own = Selected(next(each for each in candidates if each.id == picked[0]), rows)
+    own = Selected(next(each for each in candidates if each.id == picked[0]), candidates, rows)
 
     def value(fusion: Fusion) -> float:
         return case.u(np.maximum(own.outcomes(fusion), LITTLE))

@@ -37,8 +37,8 @@ from bench.records import RARER, Point, Replicate
 from bench.results.effect import MARGIN
 from bench.results.frontier import Frontier, frontier
 from bench.results.fusion import Fusion, in_formula
-from bench.results.served.climb import Goal, sample_of
-from bench.results.served.measuring import Candidate, Current, Meter, measure_of
+from bench.results.served.climb import MOST_ROWS, Goal
+from bench.results.served.measuring import Candidate, Current, Meter, measure_of, sample_of
 from bench.results.served.sweep import Sweep
 from bench.rows import CONFIRM
 from bench.schema import Task
@@ -173,7 +173,7 @@ def _outcomes(asked: Asked, policy: Policy, tasks: Sequence[Task], rows: Rows) -
 
 def _gains(old: Candidate, new: Candidate, rows: Rows, outcomes: Sequence[Objective], aim: PolicyAim) -> bool:
     """Whether a recalibrated model reaches more than as good, on a sample of the rows that choose."""
-    few, kept = sample_of(rows, CONFIRM)
+    few, kept = sample_of(rows, CONFIRM, MOST_ROWS)
     both = [replace(each, predictions=partial(_some, each, kept)) for each in (old, new)]
     settings = Sweep(len(rows.tasks)).settings
     meter = Meter(both, few, CONFIRM, [each.name for each in outcomes], 0)

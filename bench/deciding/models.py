@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from bench.deciding.asked import Asked, Formula
 from bench.deciding.log import Log
 from bench.errors import UserError
 from bench.measure.heads.calibration import ECE_BINS, Deciles
+from bench.measure.platt import MOST_ROWS, platt
 from bench.predictions import Rows
 from bench.results.ledger import ALL
 from bench.results.served.measuring import Candidate, Role
@@ -23,12 +24,8 @@ Floats = NDArray[np.float32]
 Parts = Mapping[str, NDArray[np.int64]]
 """By split the places of its rows in the log."""
 RECALIBRATED = "recalibrated"
-NEAR = 1e-6
-"""Predictions are at least so far from 0 and 1 before their log odds are taken."""
-SURE = 9.21
-"""Twice the gain in log likelihood from which on a recalibration is no noise: 1% of chi-squared, two parameters."""
-MOST_ROWS = 100_000
-"""Rows of an area under the curve, and that a recalibration is fit on."""
+SURE = 4.605
+"""Gain in log likelihood from which on a recalibration is no noise: half of chi-squared's 1%, two parameters."""
 SUSPECT = 0.99
 CLEAR = 1.5
 """By which factor one reading of a child's predictions has to fit better than the other."""
@@ -66,7 +63,7 @@ class Calibration(NamedTuple):
     """How a model's predictions of a task fit what happened, on a slice of the rows that judge.
 
     Attributes:
-        auc: area under the curve, of `MOST_ROWS` rows at most, as `ece`.
+        auc: area under the curve, of `MOST_ROWS` rows about, as `ece`.
         pcoc: predicted over happened; NaN of what is no probability, as `ece`.
         ece: mean distance of predicted and happened over bins of equal mass.
     """
@@ -195,43 +192,14 @@ def recalibrated(model: Model, parts: Parts, rows: Mapping[str, Rows], tasks: Se
     for own in model.predictions:
         new = own.copy()
         for at, (known, kind) in enumerate(zip(model.probabilities, of.kinds, strict=True)):
-            fit = _fit(own[chosen, at], of.labels[:, at], of.weights) if known and kind == "binary" else None
-            if fit is not None:
-                new[:, at] = expit(fit[0] + fit[1] * _odds(own[:, at]))
-                terms[at] = f"sigmoid({fit[0]:.3g} + {fit[1]:.3g} logit({model.terms[at]}))"
+            fit = platt(own[chosen, at], of.labels[:, at], of.weights) if known and kind == "binary" else None
+            if fit is not None and fit.gain > SURE and fit.slope > 0:
+                new[:, at] = fit.apply(own[:, at])
+                terms[at] = f"sigmoid({fit.offset:.3g} + {fit.slope:.3g} logit({model.terms[at]}))"
         runs.append(new)
     if tuple(terms) == model.terms:
         return None
     return replace(model, name=f"{model.name}, {RECALIBRATED}", predictions=tuple(runs), terms=tuple(terms))
-
-
-def _odds(p: Floats) -> NDArray[np.float64]:
-    return np.asarray(logit(np.clip(p.astype(np.float64), NEAR, 1 - NEAR)))
-
-
-def _fit(p: Floats, labels: NDArray[np.float32], weights: NDArray[np.float32] | None) -> tuple[float, float] | None:
-    """Intercept and slope of the log odds by maximum likelihood, by Newton's method; None where they gain nothing."""
-    known = np.flatnonzero(np.isfinite(labels))
-    known = known[:: 1 + len(known) // MOST_ROWS]
-    y, x = labels[known].astype(np.float64), _odds(p[known])
-    of = np.ones(len(y)) if weights is None else weights[known].astype(np.float64)
-    if not 0 < y.mean() < 1 or x.std() == 0:
-        return None
-    design, found = np.stack([np.ones_like(x), x]), np.array([0.0, 1.0])
-    for _ in range(50):
-        mean = expit(found @ design)
-        bend = (design * (of * mean * (1 - mean))) @ design.T
-        step = np.linalg.solve(bend + 1e-9 * np.eye(2), design @ (of * (y - mean)))
-        found = found + np.clip(step, -2, 2)
-        if np.abs(step).max() < 1e-8:
-            break
-
-    def likelihood(at: NDArray[np.float64]) -> float:
-        z = at @ design
-        return float((of * (y * z - np.logaddexp(0, z))).sum())
-
-    gained = 2 * (likelihood(found) - likelihood(np.array([0.0, 1.0])))
-    return (float(found[0]), float(found[1])) if gained > SURE and found[1] > 0 else None
 
 
 def calibrations(models: Sequence[Model], parts: Parts, rows: Mapping[str, Rows]) -> list[Calibration]:

@@ -4,7 +4,9 @@ With kept predictions a choice is a serving point (a model and the weights that 
 them it is a point of the front of heads. Every column is named as users name it: `like.recall@10%`, `click.auc`,
 `cost/parameters`.
 
-Values are means over replicates, and over validation and confirmation rows. Fronts and intervals read confirmation rows
+Values are means over replicates, and over validation and confirmation rows. Where outcomes are shares of all rows, only
+a candidate's level is that of labels: the effect of its weights is that of expected labels, which luck moves less (see
+`bench.results.served.expected`). Fronts and intervals read confirmation rows
 alone, because the search chose by validation. A pick only compares points that were all chosen there, and twice the
 rows halve the variance of their differences: in replays that is most of a pick's regret (docs/search.md). What was not
 measured on validation, such as an outcome of a segment, is that of confirmation rows. Where nothing was confirmed,
@@ -32,6 +34,7 @@ from bench.results.points import estimate, estimates
 from bench.results.posterior import posterior_draws
 from bench.results.samples import samples_of, seed_noise
 from bench.results.served.climb import Goal
+from bench.results.served.expected import level
 from bench.results.served.joint import posterior
 from bench.results.served.served import Served
 from bench.rows import CONFIRM, SEARCH, TEST
@@ -214,6 +217,9 @@ def served_choices(served: Served, points: Iterable[Point], aim: PolicyAim, seed
     ledger, names = served.without(TEST), served.names
     confirm = ledger.at(CONFIRM)
     values = _together(confirm, ledger.at(SEARCH))
+    own = {point: np.flatnonzero(ledger.table["point"] == point) for point in ledger.table["point"].unique()}
+    if len(ledger.expected):
+        values = _expected(values, ledger.expected, own.values())
     by_slice = {
         f"{name}[{slice}]": column
         for name in sorted(names)
@@ -223,16 +229,25 @@ def served_choices(served: Served, points: Iterable[Point], aim: PolicyAim, seed
     table = _table(ledger.table, points, dict(zip(names, values.T, strict=True)) | by_slice)
     drawn = ledger.draws[CONFIRM] * np.divide(values, confirm, out=np.ones_like(values), where=confirm > 0)
     goal = Goal(aim, values[ledger.current], served.random)
-    scores, points = goal.worth(values), table["point"].to_numpy()
-    own = {point: np.flatnonzero(points == point) for point in dict.fromkeys(points)}
+    scores = goal.worth(values)
     best = {point: int(rows[scores[rows].argmax()]) for point, rows in own.items()}
-    start = best[points[ledger.current]]
+    start = best[table["point"][ledger.current]]
     true = posterior(values, drawn, [*best.values()], start, goal.utility, derive(seed, "choices"))
     again = np.maximum(true + np.roll(drawn - values, 1, axis=0), 0.0)  # other noise than that of the same draw
     again = again if served.seeded else again[:0]  # nobody knows what a retraining would do
     chance = dict(zip(names, served.random.tolist(), strict=True))
     earns = aim.earned(goal.base)
     return Choices(table, names, drawn, ledger.current, ledger, again, served.today, chance, earns)
+
+
+def _expected(values: Floats, expected: Floats, own: Iterable[NDArray[np.int64]]) -> Floats:
+    """(S, M) by expected labels, at the level of values by labels over the rows of each point; equal rows stay so."""
+    found = expected.copy()
+    for rows in own:
+        found[rows] *= level(values[rows], expected[rows])
+    both = np.concatenate([values, expected], axis=1)
+    _, first, same = np.unique(both, axis=0, return_index=True, return_inverse=True)
+    return np.asarray(found[first[same.reshape(-1)]])
 
 
 def head_choices(front: Frontier, points: Sequence[Point], seed: int = 0) -> Choices:

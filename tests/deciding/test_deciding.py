@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -248,7 +249,7 @@ def test_the_command_writes_files_and_its_own_question_gives_the_same_answer(log
     assert main(["decide", str(tmp_path / "log.parquet"), *OPTIONS, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["verdict"]["both"] == first["verdict"]["both"]
     page = (tmp_path / "out" / "report.html").read_text()
-    assert first["verdict"]["sentence"].split(". ")[0].split("<")[0][:40] in page
+    assert escape(first["verdict"]["sentence"].split(". ")[0][:40]) in page
     assert main(["decide", str(tmp_path / "log.csv"), *OPTIONS]) == 0
     assert "rank by: " in capsys.readouterr().out
     assert main(["decide", str(tmp_path / "log.csv"), *OPTIONS, "--to", str(tmp_path)]) == 2

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.predictions import Rows, sampled
+from bench.predictions import Rows
 from bench.results.fusion import Fusion
-from bench.results.served.measuring import THREADS, Candidate, Meter
+from bench.results.served.expected import Expected, level
+from bench.results.served.measuring import THREADS, Candidate, Meter, meter_of
 
 Floats = NDArray[np.float64]
 
@@ -82,28 +84,44 @@ def climbed(
     rows: Mapping[str, Rows],
     outcomes: Sequence[str],
     starts: Sequence[Sequence[tuple[Sequence[Fusion], Goal]]],
+    now: tuple[int, Fusion],
+    likely: Expected | None = None,
 ) -> list[list[Fusion]]:
     """By candidate where its climbs end.
 
     Args:
         rows: by split, all that may choose.
         starts: by candidate and goal where it starts: the best of each kind.
+        now: what goals refer to, as their base: a candidate's place, and the fusion.
+        likely: the rows with expected labels, by which candidates climb, if there are any.
     """
-    meters = []
-    for split, own in rows.items():
-        few, kept = sample_of(own, split)
-        meters.append((Meter(candidates, few, split, outcomes, 0), kept))
+    by_labels = [meter_of(candidates, own, split, outcomes, MOST_ROWS) for split, own in rows.items()]
+    by_expected = [] if likely is None else [
+        meter_of(candidates, own, split, likely.outcomes, MOST_ROWS) for split, own in likely.rows.items()
+    ]  # fmt: skip
+
+    def measure_of(at: int) -> Callable[[Fusion], Floats]:
+        own = [meter.predictions(at, kept) for meter, kept in by_labels]
+
+        def measured(meters: Sequence[tuple[Meter, Any]], fusion: Fusion) -> Floats:
+            found = [meter.outcomes(fusion, each) for (meter, _), each in zip(meters, own, strict=True)]
+            return np.asarray(np.mean(found, axis=0))
+
+        if not by_expected:
+            return partial(measured, by_labels)
+        known = dict.fromkeys([now[1], *(setting for settings, _ in starts[at] for setting in settings)])
+        of = level(*(np.array([measured(of, each) for each in known]) for of in (by_labels, by_expected)))
+        return lambda fusion: of * measured(by_expected, fusion)
+
+    base = measure_of(now[0])(now[1]) if by_expected else None
 
     def one(at: int) -> list[Fusion]:
-        if not starts[at]:
-            return []
-        kept = [(meter, meter.predictions(at, kept)) for meter, kept in meters]
-
-        def measure(fusion: Fusion) -> Floats:
-            return np.asarray(np.mean([meter.outcomes(fusion, own) for meter, own in kept], axis=0))
-
         ends: list[Fusion] = []
+        if not starts[at]:
+            return ends
+        measure = measure_of(at)
         for settings, goal in starts[at]:
+            goal = goal if base is None else replace(goal, base=base)
             if ends:
                 ends.append(_climb(measure, [*settings, ends[0]], goal, AGAIN)[1])
             else:
@@ -113,19 +131,6 @@ def climbed(
 
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(one, range(len(candidates))))
-
-
-def sample_of(rows: Rows, split: str) -> tuple[Rows, NDArray[np.bool_]]:
-    """About `MOST_ROWS` of the rows, and which."""
-    kept = sampled(rows.units, f"climb {split}", len(rows.units), MOST_ROWS)
-    if kept.all():
-        return rows, kept
-    few = replace(
-        rows, labels=rows.labels[kept], group=rows.group[kept], units=rows.units[kept], codes=rows.codes[kept],
-        logged={name: each[kept] for name, each in rows.logged.items()},
-        weights=None if rows.weights is None else rows.weights[kept],
-    )  # fmt: skip
-    return few, kept
 
 
 def _climb(

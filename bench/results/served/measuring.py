@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from bench.errors import UserError
 from bench.machine import cores
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import Drawn, drawn_of
-from bench.predictions import Rows
+from bench.predictions import Rows, sampled
 from bench.results.fusion import Fusion, fused
 from bench.results.served.errors import Points
 from bench.schema import Task
@@ -160,6 +160,27 @@ class Meter:
         if not np.isfinite(found).all():
             raise UserError(f"{where}: expected finite numbers, found NaN or infinity")
         return found
+
+
+def meter_of(
+    candidates: Sequence[Candidate], rows: Rows, split: str, outcomes: Sequence[str], most: int
+) -> tuple[Meter, NDArray[np.bool_]]:
+    """Measures about `most` of the rows, whole units; and which."""
+    few, kept = sample_of(rows, split, most)
+    return Meter(candidates, few, split, outcomes, 0), kept
+
+
+def sample_of(rows: Rows, split: str, most: int) -> tuple[Rows, NDArray[np.bool_]]:
+    """About `most` of the rows, whole units, and which."""
+    kept = sampled(rows.units, f"climb {split}", len(rows.units), most)
+    if kept.all():
+        return rows, kept
+    few = replace(
+        rows, labels=rows.labels[kept], group=rows.group[kept], units=rows.units[kept], codes=rows.codes[kept],
+        logged={name: each[kept] for name, each in rows.logged.items()},
+        weights=None if rows.weights is None else rows.weights[kept],
+    )  # fmt: skip
+    return few, kept
 
 
 def _points(

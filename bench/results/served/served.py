@@ -1,13 +1,14 @@
 """The served front: candidates under all fusions, measured by outcomes of their rankings.
 
-Weights are chosen on `confirm`, what is chosen is told on `test`: a point that was chosen on a split looks too good
-there. A pick also reads the means on `valid`, see `bench.frontier.choices`.
+Weights are chosen on `valid` and `confirm`, what is chosen is told on `test`: a point that was chosen on a split looks
+too good there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from bench.results.fusion import KINDS, Fusion
 from bench.results.ledger import ALL, PARTS, VALUE, Ledger, as_cells
 from bench.results.served.climb import ROOM, Aim, Goal, climbed
 from bench.results.served.errors import Points, Seeds, draws_of, seeds_of
+from bench.results.served.expected import expected
 from bench.results.served.front import (
     gains,
     kept,
@@ -57,6 +59,8 @@ class Served(Ledger):
         random: (M,), outcomes of a random order, on confirmation rows.
         model: the point whose weights alone may change: that of `current`, or that which today's score is made of.
         seeded: whether intervals are of trainings, too, and not of rows alone.
+        expected: (S, M), outcomes by expected labels on the rows that choose, at a level of their own; else empty. See
+            `bench.results.served.expected`.
     """
 
     current: int
@@ -66,6 +70,7 @@ class Served(Ledger):
     random: Floats = field(default_factory=lambda: np.zeros(0))
     model: str = ""
     seeded: bool = True
+    expected: Floats = field(default_factory=lambda: np.zeros((0, 0)))
 
     @property
     def known(self) -> bool:
@@ -103,7 +108,10 @@ def served_front(
     sweep, values = _swept(meters[CONFIRM], rows[CONFIRM], outcomes, fusion)
     chance = meters[CONFIRM].measure.random()[0]
     goals = [Goal(aim, values[at].mean(axis=0)[sweep.settings.index(fusion)], chance, ROOM) for aim in aims]
-    ends = _climbed(candidates, rows, names, sweep, values, goals, meters[CONFIRM])
+    chosen = {split: own for split, own in rows.items() if split != TEST}
+    likely = expected(candidates, chosen, names)
+    climb = partial(climbed, candidates, chosen, names, now=(at, fusion), likely=likely)
+    ends = _climbed(climb, sweep, values, goals, meters[CONFIRM])
     means = np.array([each.mean(axis=0) for each in values])
     if not current.today and goals:
         fusion = sweep.settings[int(goals[0].worth(means[at]).argmax())]
@@ -154,6 +162,7 @@ def served_front(
         random=chance,
         model=current.model or current.id,
         seeded=shape is not None,
+        expected=likely.values(candidates, of, [sweep.settings[k] for k in settings]) if likely else np.zeros((0, 0)),
     )  # fmt: skip
 
 
@@ -205,9 +214,7 @@ def _swept(meter: Meter, rows: Rows, outcomes: Sequence[Objective], fusion: Fusi
 
 
 def _climbed(
-    candidates: Sequence[Candidate],
-    rows: Mapping[str, Rows],
-    outcomes: Sequence[str],
+    climb: Callable[[Sequence[Sequence[tuple[Sequence[Fusion], Goal]]]], list[list[Fusion]]],
     sweep: Sweep,
     values: list[Floats],
     goals: Sequence[Goal],
@@ -218,8 +225,7 @@ def _climbed(
     Where they end joins the sweep, and the values of all candidates. Twice for the first goal: the second climb begins
     at the best of all, as a candidate may have what another one's climb found.
     """
-    chosen = {split: own for split, own in rows.items() if split != TEST}
-    found: list[list[Fusion]] = [[] for _ in candidates]
+    found: list[list[Fusion]] = [[] for _ in values]
 
     def first(means: Floats, goal: Goal, again: bool) -> list[Fusion]:
         of_kind = [[k for k, setting in enumerate(sweep.settings) if setting.kind == kind] for kind in KINDS]
@@ -233,7 +239,7 @@ def _climbed(
             * (at not in meter.scores)
             for at, each in enumerate(values)
         ]
-        ends = climbed(candidates, chosen, outcomes, asked)
+        ends = climb(asked)
         found = [[*own, *before] for own, before in zip(ends, found, strict=True)]
         if new := sweep.add(end for own in ends for end in own):
             values[:] = [np.concatenate(both, axis=1) for both in zip(values, meter.sweep(new), strict=True)]

@@ -30,9 +30,9 @@ from bench.rows import CONFIRM, TEST
 
 SERVED, TURNED = "served", "turned"
 """Names of the files: of what is served, and of the same the other way round."""
-ARRAYS, NUMBERS = ("random",), ("current", "replicates", "today", "model", "seeded")
+ARRAYS, NUMBERS = ("random", "expected"), ("current", "replicates", "today", "model", "seeded")
 """Parts of a front that are written as they are, into `served.npz` and `served.json`."""
-VERSION = 11
+VERSION = 12
 """Raised whenever the same predictions give another front."""
 
 

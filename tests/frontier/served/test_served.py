@@ -171,8 +171,9 @@ def test_it_is_the_same_again_and_from_files(two, outcomes, tmp_path):
     assert load(tmp_path, digest_of(other, made.rows, outcomes, Current("good", EQUAL), 1)) is None
     for file in tmp_path.iterdir():  # damaged: it is drawn anew
         whole = file.read_bytes()
-        flipped = whole.replace(b"7", b"8", 1)
-        for left in (b"", whole[: len(whole) // 2], b"[1]", flipped):
+        half = len(whole) // 2
+        flipped = whole[:half] + bytes([whole[half] ^ 1]) + whole[half + 1 :]
+        for left in (b"", whole[:half], b"[1]", flipped):
             file.write_bytes(left)
             assert load(tmp_path, digest) is None
         file.write_bytes(whole)

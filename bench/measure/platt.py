@@ -1,0 +1,64 @@
+"""Log odds of predictions, moved and stretched so that they fit what happened (Platt, Advances in Large Margin
+Classifiers 1999, on the log odds). Without scikit-learn, which takes longer to import than an answer may take."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+Floats = NDArray[np.float64]
+NEAR = 1e-6
+"""Predictions are at least so far from 0 and 1 before their log odds are taken."""
+MOST_ROWS = 100_000
+"""Rows that are fit on, about."""
+
+
+class Platt(NamedTuple):
+    """The map p -> sigmoid(offset + slope logit(p)).
+
+    Attributes:
+        gain: in log likelihood over predictions as they are.
+    """
+
+    offset: float
+    slope: float
+    gain: float
+
+    def apply(self, p: NDArray[Any]) -> Floats:
+        """Of predictions of any shape."""
+        return np.asarray(expit(self.offset + self.slope * _odds(p)))
+
+
+def platt(p: NDArray[Any], labels: NDArray[Any], weights: NDArray[Any] | None) -> Platt | None:
+    """The map of largest likelihood, by Newton's method; None where labels or predictions are all alike.
+
+    Args:
+        p: (N,), within 0 and 1; labels: (N,), 0 or 1, NaN where unknown; weights: (N,), None for equal ones.
+    """
+    known = np.flatnonzero(np.isfinite(labels))
+    known = known[:: 1 + len(known) // MOST_ROWS]
+    y, x = labels[known].astype(np.float64), _odds(p[known])
+    of = np.ones(len(y)) if weights is None else weights[known].astype(np.float64)
+    if not len(y) or not 0 < y.mean() < 1 or x.std() == 0:
+        return None
+    design, found = np.stack([np.ones_like(x), x]), np.array([0.0, 1.0])
+    for _ in range(50):
+        mean = expit(found @ design)
+        bend = (design * (of * mean * (1 - mean))) @ design.T
+        step = np.linalg.solve(bend + 1e-9 * np.eye(2), design @ (of * (y - mean)))
+        found = found + np.clip(step, -2, 2)
+        if np.abs(step).max() < 1e-8:
+            break
+
+    def likelihood(at: Floats) -> float:
+        z = at @ design
+        return float((of * (y * z - np.logaddexp(0, z))).sum())
+
+    return Platt(float(found[0]), float(found[1]), likelihood(found) - likelihood(np.array([0.0, 1.0])))
+
+
+def _odds(p: NDArray[Any]) -> Floats:
+    return np.asarray(logit(np.clip(p.astype(np.float64), NEAR, 1 - NEAR)))
