@@ -28,7 +28,6 @@ from bench.records import Job, Scalar, TrialRecord, TrialResult
 from bench.run.limits import ladder
 from bench.search import driver
 from bench.search import tree as trees
-from bench.search.dashboard import Dashboard
 from bench.search.executors import InlineExecutor
 from bench.search.gp import Proposals
 from bench.search.log import Log
@@ -47,7 +46,7 @@ SEARCHES = {
     "tpe": {"sampler": "tpe"},
     "gp by rungs": {"sampler": "gp", "ladder": ladder(FULL // 16, 4, FULL), "eta": (2.0,)},
 }
-PARTS = ("decide", "propose", "ask", "finish", "tell", "log", "view")
+PARTS = ("decide", "propose", "ask", "finish", "tell", "log")
 
 
 def train(job: Job) -> TrialResult:
@@ -104,7 +103,7 @@ class Clock:
         """Times the parts of a search."""
         places = [(driver, "decide", "decide"), (Proposals, "next", "propose"), (Study, "ask", "ask")]
         places += [(Study, "promote", "ask"), (Study, "finish", "finish"), (Study, "tell", "tell")]
-        places += [(Log, "append", "log"), (Dashboard, "flush", "view"), (Dashboard, "add", "view")]
+        places += [(Log, "append", "log")]
         before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
         try:
             for owner, name, part in places:

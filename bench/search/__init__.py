@@ -6,6 +6,6 @@
 * `ranking`: the order of trials, and which are promoted to the next rung.
 * `plan`: a search's limits and first trials; `standing`: the progress of each trial.
 * `driver`: decides on jobs and records their results, the same whatever the timing; keeps checkpoints.
-* `log`: events on disk; `study`: the state that they give; `dashboard`: a view of them for optuna-dashboard.
+* `log`: events on disk; `study`: the state that they give.
 * `executors`: run jobs, here or elsewhere.
 """

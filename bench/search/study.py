@@ -13,7 +13,6 @@ from bench.errors import UserError
 from bench.lock import FolderLock
 from bench.objectives import Objective
 from bench.records import Failure, Outcome, Point, Replicate, Scalar, TrialRecord
-from bench.search.dashboard import Dashboard
 from bench.search.log import (
     FILE,
     Event,
@@ -28,7 +27,7 @@ from bench.search.log import (
     values_in,
 )
 from bench.search.plan import SHARING, SINGLE_TASK, Plan
-from bench.search.samplers import ask, distributions
+from bench.search.samplers import ask
 from bench.search.standing import Ledger, RungStep
 
 __all__ = ["FILE", "Study"]
@@ -61,7 +60,6 @@ class Study(AbstractContextManager["Study"]):
         self.seconds, self.concluded, self.cut_short, self.confirmed = 0.0, False, False, False
         self._log, self._lock = log, lock
         self._identity = plan.identity() if plan else None
-        self._view = Dashboard(folder, distributions(plan)) if plan else None
         self._plan: dict[str, Any] = {}
         self._asked: list[list[Event]] = []
         self._outcomes: dict[int, Event] = {}
@@ -76,8 +74,6 @@ class Study(AbstractContextManager["Study"]):
                     ) from None
         if self._identity and not self._plan:
             self._add("begun", plan=self._identity)
-        elif self._view:
-            self._view.flush()
 
     @classmethod
     def open(cls, folder: Path, plan: Plan) -> Study:
@@ -234,8 +230,6 @@ class Study(AbstractContextManager["Study"]):
 
     def _add(self, name: str, **of: Any) -> None:
         self._apply(self._log.append({"event": name, "at": time.time(), **of}))
-        if self._view:
-            self._view.flush()
 
     def _apply(self, event: Event) -> None:
         """Learns an event, the same from the driver as from the log."""
@@ -280,9 +274,6 @@ class Study(AbstractContextManager["Study"]):
                 pass
             case name:
                 raise ValueError(name)
-        if self._view:
-            told = self._outcomes[event["job"]] if event["event"] == "told" else None
-            self._view.add(event, self.ledger, self.objectives, told)
 
 
 def _expect(true: bool) -> None:

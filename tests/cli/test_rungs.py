@@ -44,9 +44,7 @@ def test_a_run_by_rungs_ends_with_everything_that_a_run_has(seesaw, rungs, tmp_p
     document = rungs.run(seesaw, "a")
     home = tmp_path / "home"
     folder = next(iter(Run.open(home, "a").datasets.values())).folder
-    assert {"study.jsonl", "optuna.log", "cells.parquet", "picked.json", "store.json"} <= {
-        path.name for path in folder.iterdir()
-    }
+    assert {"study.jsonl", "cells.parquet", "picked.json", "store.json"} <= {path.name for path in folder.iterdir()}
     assert not (folder / "checkpoints").exists()
     records = Study.read(folder).records()
     ladder = Study.read(folder).ladder

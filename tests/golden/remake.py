@@ -145,7 +145,7 @@ MADE = {
     "unconfirmed": Made({"click": "", "like": ""}, confirm="replicates = 0"),
     "rungs": Made({"click": "", "like": "", "share": ""}, budget=BY_RUNGS, card=f'group = "user"\n{SCENARIO}'),
 }
-LEFT_OUT = ("report.html", "optuna.log", "package", "cells.parquet", "picked.json", "picked.toml", "served.json")
+LEFT_OUT = ("report.html", "package", "cells.parquet", "picked.json", "picked.toml", "served.json")
 LEFT_OUT += ("served.npz", "mlflow.json")
 """What is made of the rest, or is no input of it."""
 FEW = 40
