@@ -23,9 +23,9 @@ from bench.results.served.measuring import THREADS, Candidate, Meter, meter_of
 
 Floats = NDArray[np.float64]
 
-FACTORS = (2.5, 1.6, 1.25, 1.1)
+FACTORS = (2.5, 1.6, 1.25, 1.1, 1.04, 1.015)
 """By which a weight is made larger or smaller."""
-TRIES, AGAIN = 12, 8
+TRIES, AGAIN = 16, 10
 """Of a candidate's first climbs, from each of its starts, for each task but one; of those for another goal, which also
 begin where the best of these ended."""
 LEAST = 0.002

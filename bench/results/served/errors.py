@@ -10,7 +10,7 @@ Poisson resamples, which are the same for every point.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
@@ -119,6 +119,21 @@ class Points:
     def means(self) -> Floats:
         """(S, M), over replicates."""
         return np.array([each.mean(axis=0) for each in self.values])
+
+
+def on_more_rows(points: Points, share: float, within: float) -> Points:
+    """Points with the errors of rows that they have where more rows measure them.
+
+    Args:
+        share: of the standard deviation.
+        within: of what moves a candidate's points apart, as against all of them together.
+    """
+    moved = points.moved.copy()
+    for candidate in np.unique(points.of).tolist():
+        own = points.of == candidate
+        level = np.nan_to_num(moved[:, own]).mean(axis=1, keepdims=True)
+        moved[:, own] = share * (level + within * (moved[:, own] - level))
+    return replace(points, moved=moved)
 
 
 def draws_of(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floats:

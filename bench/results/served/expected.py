@@ -30,6 +30,8 @@ from bench.schema import TaskKind
 
 Floats = NDArray[np.float64]
 TRUST = 0.8
+NOISE = 0.5
+"""Of the noise that rows give to the effect of weights by labels, what is left by expected labels, at most."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ too good there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,8 +24,8 @@ from bench.results.effect import Effect
 from bench.results.fusion import KINDS, Fusion
 from bench.results.ledger import ALL, PARTS, VALUE, Ledger, as_cells
 from bench.results.served.climb import ROOM, Aim, Goal, climbed
-from bench.results.served.errors import Points, Seeds, draws_of, seeds_of
-from bench.results.served.expected import expected
+from bench.results.served.errors import Points, Seeds, draws_of, on_more_rows, seeds_of
+from bench.results.served.expected import NOISE, expected
 from bench.results.served.front import (
     gains,
     kept,
@@ -51,6 +52,8 @@ class Served(Ledger):
     Points are on the front by means on confirmation rows. There are cells of validation, values alone, where
     predictions of its rows are kept; of confirmation rows and test; and of slices of both, where a task has `LEAST`
     positives there.
+
+    Draws of confirmation rows have the errors of the values that choose: means of validation and confirmation rows.
 
     Attributes:
         hypervolume: of the front on test, over a random order, as a share of the ideal's.
@@ -132,6 +135,11 @@ def served_front(
     known = shape is not None or not any(each.seeds for each in candidates)  # else nobody knows what seeds do
     purpose = derive(seed, "served")
     drawn = {split: _drawn(each, shape, known, purpose, draws) for split, each in points.items()}
+    of_chosen = drawn[CONFIRM]
+    if SEARCH in rows:  # values that choose are means of both splits
+        share = math.sqrt((1 + rows[CONFIRM].kept / max(1, rows[SEARCH].kept)) / 4)
+        more = on_more_rows(points[CONFIRM], share, NOISE if likely else 1.0)
+        of_chosen = _drawn(more, shape, known, purpose, draws)
     front = on_front(means, valid, outcomes)[of, settings]
     table = _table(candidates, tasks, sweep.settings, places, front, meters[CONFIRM].scores)
     cells: dict[tuple[str, str], Floats] = {}
@@ -153,7 +161,7 @@ def served_front(
         measures=tuple(outcomes),
         table=table,
         cells=cells,
-        draws={split: each.astype(np.float32) for split, each in drawn.items()},
+        draws={CONFIRM: of_chosen.astype(np.float32), TEST: drawn[TEST].astype(np.float32)},
         current=row,
         hypervolume=volume_of(points[TEST].means[front], drawn[TEST][:, front], outcomes,
                               measure.random()[0], _ideal(measure, rows[TEST], outcomes), known),
