@@ -121,16 +121,16 @@ class Points:
         return np.array([each.mean(axis=0) for each in self.values])
 
 
-def on_more_rows(points: Points, share: float, within: float) -> Points:
+def on_more_rows(points: Points, seeds: Seeds | None, share: float, within: float) -> Points:
     """Points with the errors of rows that they have where more rows measure them.
 
     Args:
         share: of the standard deviation.
-        within: of what moves a candidate's points apart, as against all of them together.
+        within: of what moves a candidate's points, and those of its twins, apart; not of what moves them together.
     """
-    moved = points.moved.copy()
-    for candidate in np.unique(points.of).tolist():
-        own = points.of == candidate
+    moved, of = points.moved.copy(), points.of if seeds is None else seeds.twin[points.of]
+    for candidate in np.unique(of).tolist():
+        own = of == candidate
         level = np.nan_to_num(moved[:, own]).mean(axis=1, keepdims=True)
         moved[:, own] = share * (level + within * (moved[:, own] - level))
     return replace(points, moved=moved)

@@ -138,7 +138,7 @@ def served_front(
     of_chosen = drawn[CONFIRM]
     if SEARCH in rows:  # values that choose are means of both splits
         share = math.sqrt((1 + rows[CONFIRM].kept / max(1, rows[SEARCH].kept)) / 4)
-        more = on_more_rows(points[CONFIRM], share, NOISE if likely else 1.0)
+        more = on_more_rows(points[CONFIRM], shape, share, NOISE if likely else 1.0)
         of_chosen = _drawn(more, shape, known, purpose, draws)
     front = on_front(means, valid, outcomes)[of, settings]
     table = _table(candidates, tasks, sweep.settings, places, front, meters[CONFIRM].scores)
