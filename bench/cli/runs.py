@@ -1,17 +1,15 @@
-"""`seesaw compare`, `seesaw board` and `seesaw publish`: runs side by side, pages, a published table."""
+"""`seesaw compare` and `seesaw publish`: runs side by side, a published table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.options import Home, Json
-from bench.cli.output import Answer, print_json, print_table, say
+from bench.cli.output import Answer, print_table, say
 from bench.errors import UserError
 from bench.home import resolve_home, shown
 from bench.rows import NAMES
@@ -76,97 +74,6 @@ def _show(group: Group, found: Compared) -> None:
     say(*compared.notes)
     if group.unconfirmed:
         say(f"without a confirmed point: {', '.join(group.unconfirmed)}")
-
-
-def board(
-    out: Annotated[Path | None, typer.Option(help="Folder for the pages; default: `board` at home.")] = None,
-    serve: Annotated[bool, typer.Option("--serve", help="Serve them on 127.0.0.1 until Ctrl-C.")] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port for --serve; 0 takes any free one.")] = 8265,
-    json: Json = False,
-    home: Home = None,
-) -> Answer:
-    """Show all runs of this home on one page, newest first, their fronts side by side."""
-    from bench.run.board import write_board
-
-    at = resolve_home(home)
-    folder = (out or at / "board").expanduser().resolve()
-    index, runs = write_board(at, folder)
-    found = {"page": str(index), "runs": [{"name": run.name, "state": run.state, "note": run.note} for run in runs]}
-    if not serve:
-        yield found
-        say(str(index), whole=True)
-        return
-    with PageServer(folder, port, lambda: write_board(at, folder)) as server:
-        print_json(found | {"address": server.address}) if json else say(f"{server.address} until Ctrl-C")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            return
-
-
-LOOPBACK = "127.0.0.1"
-
-
-class PageServer(ThreadingHTTPServer):
-    """Serves the HTML files of a folder on 127.0.0.1.
-
-    Args:
-        port: 0 takes any that is free.
-        refresh: called before the first page is answered, each time.
-
-    Raises:
-        UserError: the port cannot be had.
-    """
-
-    daemon_threads = True
-
-    def __init__(self, folder: Path, port: int, refresh: Callable[[], object]) -> None:
-        self.folder, self.refresh = folder, refresh
-        try:
-            super().__init__((LOOPBACK, port), _Handler)
-        except OSError as error:
-            raise UserError(f"--port: expected one that is free, found {port}: {error.strerror}") from None
-
-    @property
-    def address(self) -> str:
-        """Where a browser finds it."""
-        return f"http://{LOOPBACK}:{self.server_port}/"
-
-
-class _Handler(SimpleHTTPRequestHandler):
-    server: PageServer
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments, directory=str(arguments[2].folder))
-
-    def do_GET(self) -> None:
-        if self._refused():
-            return
-        if self.path == "/":
-            self.server.refresh()
-        super().do_GET()
-
-    def do_HEAD(self) -> None:
-        if not self._refused():
-            super().do_HEAD()
-
-    def _refused(self) -> bool:
-        """Whether to refuse a request: another name for this address (a page elsewhere may make one), or not a page."""
-        port = self.server.server_port
-        if self.headers.get("Host") not in (f"{LOOPBACK}:{port}", f"localhost:{port}"):
-            self.send_error(403)
-        elif self.path != "/" and not self.path.endswith(".html"):
-            self.send_error(404)
-        else:
-            return False
-        return True
-
-    def end_headers(self) -> None:
-        self.send_header("Cache-Control", "no-store")
-        super().end_headers()
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Says nothing of each request."""
 
 
 def publish(

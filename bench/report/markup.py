@@ -109,12 +109,6 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def glyph(look: Look) -> str:
-    """The mark of an architecture, as in figures."""
-    shape = f'<path d="{SYMBOLS[look.symbol]}" fill="var(--{look.role})"/>'
-    return f'<svg class="key" viewBox="-8 -8 16 16" aria-hidden="true">{shape}</svg>'
-
-
 def pairs(rows: Iterable[tuple[str, str]], style: str) -> str:
     """Names and values as a description list."""
     return f'<dl class="{style}">' + "".join(f"<dt>{escaped(n)}</dt><dd>{escaped(v)}</dd>" for n, v in rows) + "</dl>"

@@ -1,4 +1,4 @@
-"""Plots that need no script: for the page, the board, notebooks and MLflow."""
+"""Plots that need no script: for the page, notebooks and MLflow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.report import text
-from bench.report.markup import COLOURS, FONT, SYMBOLS, Look, escaped, looks_of
+from bench.report.markup import COLOURS, FONT, SYMBOLS, escaped, looks_of
 from bench.report.view import Axis, Floats, View, axes_of, splits_of
 from bench.results.ledger import Ledger
 
@@ -40,7 +40,7 @@ def standalone(svg: str) -> Picture:
     return Picture(svg.replace("<svg ", f"<svg {STANDALONE} ", 1))
 
 
-def picture(view: View, ledger: Ledger | None = None, looks: dict[str, Look] | None = None) -> str:
+def picture(view: View, ledger: Ledger | None = None) -> str:
     """The plane of the first two axes, better to the right and upwards; by itself each view has its own range.
 
     Values are differences from the current point, or what stands for it, with lines at zero, else absolute; the pick
@@ -49,7 +49,6 @@ def picture(view: View, ledger: Ledger | None = None, looks: dict[str, Look] | N
 
     Args:
         ledger: a front of the view; the first one where None.
-        looks: of each architecture, where several pictures share them.
     """
     ledger = ledger or view.fronts[0]
     axes, split = axes_of(ledger), splits_of(ledger)[0]
@@ -63,7 +62,7 @@ def picture(view: View, ledger: Ledger | None = None, looks: dict[str, Look] | N
     if not len(on):
         return ""
     architectures = ledger.table["architecture"].tolist()
-    looks = looks or looks_of(architectures)
+    looks = looks_of(architectures)
     signs = [axis.objective.sign if part == "value" else 1.0 for axis in axes[:2]]
     spans = [
         _span(values[placed, i], ledger.front[placed], signs[i], 0.0 if part == "value" else 1 / axes[i].scale)

@@ -1,18 +1,12 @@
-"""Runs that are over, as a new user sees them: compared, on a board, in a notebook."""
+"""Runs that are over, as a new user sees them: compared, in a notebook."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import urllib.request
 from pathlib import Path
-from urllib.error import HTTPError
 
 import pandas as pd
 import pytest
@@ -20,7 +14,6 @@ from mlflow import MlflowClient
 
 import bench
 from bench.errors import UserError
-from bench.lock import FolderLock
 
 pytestmark = pytest.mark.slow  # two runs are made first
 
@@ -187,85 +180,6 @@ def test_without_the_extra_a_pick_is_deployed_without_onnx(seesaw, two_runs: Pat
     monkeypatch.setattr("bench.production.engines.find_spec", lambda name: name)
     assert seesaw("deploy", "kinds", home=two_runs).err == seesaw("deploy", "kinds", "--no-onnx", home=two_runs).err
     assert asked == [False, True, False]
-
-
-@pytest.fixture
-def board(seesaw, two_runs: Path, tmp_path: Path) -> Path:
-    """The board of a home with runs in every state."""
-    home = shutil.copytree(two_runs, tmp_path / "home")
-    shutil.copytree(home / "runs" / "kinds", home / "runs" / "half")
-    (home / "runs" / "half" / "report.html").unlink()
-    (home / "runs" / "<b>odd").mkdir()
-    shutil.copytree(home / "runs" / "half", home / "runs" / "torn")
-    facts = next((home / "runs" / "torn").glob("*/store.json"))
-    facts.write_text("7")  # a fault that no message of ours foresees
-    lock = FolderLock(home / "runs" / "balancers")
-    said = seesaw("board", "--json")
-    lock.release()
-    assert said.code == 0, said.err
-    document = json.loads(said.out)
-    states = {run["name"]: run["state"] for run in document["runs"]}
-    assert states == {"<b>odd": "broken", "torn": "broken", "half": "stopped", "balancers": "running", "kinds": "done"}
-    return Path(document["page"])
-
-
-def test_the_board_has_every_run(board: Path) -> None:
-    page = board.read_text()
-    assert "&lt;b&gt;odd" in page
-    assert "<b>odd" not in page
-    assert "expected run.json in" in page
-    assert page.count('class="thumbnail"') == 3
-    assert page.index(">kinds<") < page.index(">balancers<")  # newest first
-    for link in re.findall(r'href="(runs/[^"]+)"', page):
-        assert (board.parent / link).is_file()
-
-
-@pytest.mark.slow
-def test_the_board_in_a_browser(board: Path) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api", exc_type=ImportError, reason="playwright is not installed")
-    chromium = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-    if not chromium.is_file():
-        pytest.skip(f"no Chromium at {chromium}")
-    with sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(chromium), args=["--no-sandbox", "--disable-gpu"])
-        for width, columns in ((1280, 3), (390, 1)):
-            page = browser.new_page(viewport={"width": width, "height": 800})
-            asked: list[str] = []
-            page.on("request", lambda request, asked=asked: asked.append(request.url))
-            page.on("console", lambda said, asked=asked: asked.append(said.text))
-            page.goto(board.as_uri())
-            assert page.evaluate("document.documentElement.scrollWidth") == width
-            tops = page.eval_on_selector_all(".card", "cards => cards.map(card => card.getBoundingClientRect().top)")
-            assert tops.count(tops[0]) == columns
-            assert asked == [board.as_uri()]
-        page.click("text=kinds")
-        page.wait_for_selector("section.run")
-        browser.close()
-
-
-@pytest.mark.slow
-def test_the_board_is_served_to_this_machine_alone(two_runs: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    code = "import sys; from bench.cli import main; sys.exit(main(sys.argv[1:]))"
-    options = ["board", "--serve", "--port", "0", "--out", str(out), "--home", str(two_runs)]
-    with subprocess.Popen([sys.executable, "-u", "-c", code, *options], stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            address = server.stdout.readline().split()[0]
-            assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
-            (out / "index.html").unlink()
-            (out / "secret.txt").write_text("x")
-            with urllib.request.urlopen(address) as answer:  # made anew
-                assert "<h1>Board</h1>" in answer.read().decode()
-            for path, host, status in (("secret.txt", None, 404), ("runs/", None, 404), ("", "example.org", 403)):
-                asked = urllib.request.Request(address + path, headers={"Host": host} if host else {})
-                with pytest.raises(HTTPError) as error:
-                    urllib.request.urlopen(asked)
-                assert error.value.code == status
-            server.send_signal(signal.SIGINT)
-            assert server.wait(timeout=30) == 0
-        finally:
-            server.kill()
 
 
 def test_a_notebook_has_tables_and_figures(two_runs: Path) -> None:
