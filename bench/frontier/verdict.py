@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri
 
 from bench.frontier.aims import PolicyAim
 from bench.frontier.contest import Contest
@@ -36,7 +36,7 @@ from bench.rows import TEST
 
 Floats = NDArray[np.float64]
 Kind = Literal["model", "weights", "keep", "unknown"]
-DETECTED = 1.35 * float(stats.norm.isf((1 - LEVEL) / 2) + stats.norm.isf(0.2))
+DETECTED = -1.35 * float(ndtri((1 - LEVEL) / 2) + ndtri(0.2))
 """Standard errors of a gain that is shown four times in five. The factor is what drawing back the best costs, by
 simulation."""
 TREES = "trees"
@@ -301,7 +301,7 @@ def slice_changes(served: Served, row: int) -> dict[str, Changes]:
         own = {name: changes for name, changes in plain.items() if name.partition("=")[0] == kind}
         count = sum(np.isfinite(each.value) for changes in own.values() for each in changes.values())
         tail = (1 - LEVEL) / 2
-        wider = float(stats.norm.isf(tail / max(1, count)) / stats.norm.isf(tail))
+        wider = float(ndtri(tail / max(1, count)) / ndtri(tail))
         for name, changes in own.items():
             found[name] = {of: _wider(each, wider) for of, each in changes.items()}
     return found

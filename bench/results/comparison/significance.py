@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr, stdtr, stdtrit
 
 from bench.errors import listed
 from bench.objectives import Objective, in_thousandths, metric_of
@@ -38,7 +38,7 @@ def against(margin: float, low: float, high: float) -> Word:
 
 def p_value(value: float, error: float, freedom: float) -> float:
     """Two-sided, by Student's t, of a value with a standard error that in truth is 0."""
-    return 2 * float(stats.t.sf(abs(value) / error, freedom)) if error > 0 else float(value == 0)
+    return 2 * float(stdtr(freedom, -abs(value) / error)) if error > 0 else float(value == 0)
 
 
 POWER = 0.8
@@ -65,8 +65,8 @@ def replicates_needed(value: float, seed: float, data: float, freedom: float, no
 
 def _power(value: float, variance: float, freedom: float, tests: int) -> float:
     """The chance that a difference of that size is significant."""
-    at = stats.t.ppf(1 - SIZE / tests / 2, freedom)
-    return float(stats.norm.sf(at - abs(value) / math.sqrt(variance)))
+    at = stdtrit(freedom, 1 - SIZE / tests / 2)
+    return float(ndtr(abs(value) / math.sqrt(variance) - at))
 
 
 def smallest(enough: Callable[[int], bool], most: int) -> int | None:
@@ -165,7 +165,9 @@ class Ranking:
 
 def critical_difference(methods: int, datasets: int) -> float:
     """Nemenyi's, of mean ranks; the studentised range over sqrt(2), Demšar's table 5."""
-    q = float(stats.studentized_range.ppf(1 - SIZE, methods, np.inf)) / math.sqrt(2)
+    from scipy.stats import studentized_range  # takes a second to import
+
+    q = float(studentized_range.ppf(1 - SIZE, methods, np.inf)) / math.sqrt(2)
     return q * math.sqrt(methods * (methods + 1) / (6 * datasets))
 
 
@@ -174,7 +176,9 @@ def ranking(names: Sequence[str], merits: Floats) -> Ranking:
 
     At least two data sets and two methods, all finite.
     """
-    mean = stats.rankdata(-merits, axis=1).mean(axis=0)
+    from scipy.stats import rankdata
+
+    mean = rankdata(-merits, axis=1).mean(axis=0)
     order = np.lexsort((np.array(names), mean))
     ranks = mean[order]
     critical = critical_difference(len(names), len(merits))
@@ -189,12 +193,14 @@ def ranking(names: Sequence[str], merits: Floats) -> Ranking:
 
 
 def _friedman(merits: Floats) -> float:
+    from scipy.stats import binomtest, friedmanchisquare
+
     if (merits == merits[:, :1]).all():
         return 1.0
     if merits.shape[1] > 2:
-        return float(stats.friedmanchisquare(*merits.T).pvalue)
+        return float(friedmanchisquare(*merits.T).pvalue)
     wins, losses = (int((sign * (merits[:, 0] - merits[:, 1]) > 0).sum()) for sign in (1, -1))
-    return float(stats.binomtest(wins, wins + losses).pvalue)  # of two methods it is the sign test
+    return float(binomtest(wins, wins + losses).pvalue)  # of two methods it is the sign test
 
 
 def _cliques(ranks: Floats, critical: float) -> tuple[tuple[int, int], ...]:
