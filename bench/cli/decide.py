@@ -41,6 +41,8 @@ def decide(
     time: Annotated[str | None, typer.Option(help="Column: earlier rows choose weights, later ones judge.")] = None,
     part: Annotated[str | None, typer.Option(help="Column with choose and judge.")] = None,
     segment: Annotated[list[str] | None, typer.Option(help="Column of segments. Repeat.")] = None,
+    random: Annotated[str | None, typer.Option(help="Column: 1 in rows that were shown at random.")] = None,
+    propensity: Annotated[str | None, typer.Option(help="Column: the chance that a row was shown.")] = None,
     trained_until: Annotated[str | None, typer.Option(metavar="TIME", help="Leave rows out up to it.")] = None,
     unseen: Annotated[bool, typer.Option("--unseen", help="No model was trained on these rows.")] = False,
     given: Annotated[list[str] | None, typer.Option(help="Task that is predicted given its parent.")] = None,
@@ -62,7 +64,7 @@ def decide(
         "today": today, "score": score, "weights": weights, "values": value and list(value), "group": group,
         "units": units, "time": time, "part": part, "segments": segment, "trained_until": trained_until,
         "unseen": unseen or None, "given": given, "joint": joint, "sampling": sampling, "outcomes": outcome,
-        "amounts": _pairs("--amount", amount), "seed": seed,
+        "amounts": _pairs("--amount", amount), "seed": seed, "random": random, "propensity": propensity,
         "recalibrate": False if no_recalibration else None,
     }  # fmt: skip
     asked = _asked({name: each for name, each in options.items() if each is not None}, file, policy)

@@ -97,6 +97,10 @@ class Asked(Config):
     part: str | None = None
     """Parts it instead: `choose` and `judge`; or a run's `valid`, `confirm` and `test`."""
     segments: list[str] = Field(default_factory=list)
+    random: str | None = None
+    """1 in rows that were shown at random, else 0: gains are also told of these rows alone."""
+    propensity: str | None = None
+    """The chance with which a row was shown."""
     trained_until: str | float | None = None
     """The last `time` of rows that any model was trained on; later ones are left."""
     unseen: bool = False
@@ -198,7 +202,7 @@ class Asked(Config):
     def numbers(self) -> list[str]:
         """Columns that are read as numbers."""
         columns = [*self.labels, *(column for own in self.models.values() for column in own)]
-        columns += [each for each in (self.score, *self.amounts.values()) if each]
+        columns += [each for each in (self.score, self.random, self.propensity, *self.amounts.values()) if each]
         return list(dict.fromkeys([*columns, *(self.formula.terms if self.formula else ())]))
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import mul
@@ -40,7 +40,7 @@ from bench.results.fusion import Fusion, in_formula
 from bench.results.served.climb import MOST_ROWS, Goal
 from bench.results.served.measuring import Candidate, Current, Meter, measure_of, sample_of
 from bench.results.served.sweep import Sweep
-from bench.rows import CONFIRM
+from bench.rows import CONFIRM, TEST
 from bench.schema import Task
 
 Floats = NDArray[np.float32]
@@ -124,7 +124,7 @@ def decide(asked: Asked, log: Log) -> LogDecision:
     beside = [*of.notes, *read, *suspicion(fits), found.note]
     beside += [ONE_TRAINING] * (not any(each.seeds for each in models))
     beside += [UNTOLD] * (not asked.unseen and asked.trained_until is None)
-    beside += [SHOWN]
+    beside += [SHOWN, *_exposure(asked, of)]
     return LogDecision(
         **vars(decision), asked=asked, rows=rows, terms={each.name: each.terms for each in models},
         calibration=fits, notes=tuple(filter(None, beside)),
@@ -150,6 +150,19 @@ def _current(asked: Asked, of: Parted, own: Model, candidates: list[Candidate]) 
 
     candidates.append(Candidate(SCORE, called, "today's score", "current", (), read))
     return Current(SCORE, model=name if formula or asked.today or name == "today" else ""), called
+
+
+def _exposure(asked: Asked, of: Parted) -> Iterator[str]:
+    """What the log says of how its rows came to be shown."""
+    judging = of.parts[TEST]
+    if asked.random is not None:
+        many = int((of.log.numbers[asked.random][judging] == 1).sum())
+        yield f"{many:,} rows that judge were shown at random: what holds in shown=at random holds for any ranking."
+    if asked.propensity is not None:
+        weights = 1 / of.log.numbers[asked.propensity][judging]
+        weights = weights[np.isfinite(weights)]
+        alike = weights.sum() ** 2 / (weights**2).sum() if len(weights) else 0.0
+        yield f"Weighed by 1 / {asked.propensity}, the rows that judge are worth {alike:,.0f} rows shown at random."
 
 
 def _policy(asked: Asked) -> Policy:

@@ -73,7 +73,7 @@ def _kept(asked: Asked, log: Log) -> tuple[Log, Floats, list[str]]:
         last = asked.trained_until if isinstance(asked.trained_until, str) else f"{asked.trained_until:g}"
         notes.append(f"{before - len(log):,} rows up to {last}, of training, are left out.")
         before = len(log)
-    columns = {*asked.numbers} - {*asked.labels}
+    columns = {*asked.numbers} - {*asked.labels, asked.random, asked.propensity}
     log = log.where(np.logical_and.reduce([np.isfinite(log.numbers[name]) for name in columns]))
     if len(log) < before:
         notes.append(f"{before - len(log):,} of {before:,} rows are left out, as a prediction or a score is missing.")
@@ -91,6 +91,12 @@ def _kept(asked: Asked, log: Log) -> tuple[Log, Floats, list[str]]:
             if (amounts := log.numbers[asked.amounts[name]]).min() < 0:
                 raise UserError(f"expected amounts of at least 0 in '{asked.amounts[name]}', found {amounts.min():g}")
             labels[:, at] *= amounts
+    for column, what in ((asked.random, "0 or 1"), (asked.propensity, "shares above 0")):
+        values = log.numbers[column] if column else np.ones(1)
+        known = values[np.isfinite(values)]
+        off = known % 1 > 0 if column == asked.random else known == 0
+        if len(wrong := known[off | (known < 0) | (known > 1)]):
+            raise UserError(f"expected {what} in '{column}', found {wrong[0]:g}")
     return log, labels, notes
 
 
@@ -143,7 +149,7 @@ def _rows(asked: Asked, log: Log, labels: Floats, places: NDArray[np.int64], man
     weights = None
     if asked.sampling is not None:
         weights = np.where(np.nan_to_num(own).max(axis=1) > 0, 1.0, 1 / asked.sampling).astype(np.float32)
-    segments, codes = {}, np.empty((len(places), len(asked.segments)), np.int16)
+    segments, codes = {}, np.full((len(places), len(asked.segments) + bool(asked.random)), -1, np.int16)
     for at, name in enumerate(asked.segments):
         every, of = log.names[name]
         values = of if len(of) else np.arange(every.max() + 1)
@@ -151,6 +157,8 @@ def _rows(asked: Asked, log: Log, labels: Floats, places: NDArray[np.int64], man
         place = np.full(len(values) + 1, -1, np.int16)
         place[most] = np.arange(len(most))
         segments[name], codes[:, at] = tuple(str(values[each]) for each in most), place[every[places]]
+    if asked.random is not None:
+        segments["shown"], codes[:, -1] = ("at random",), np.where(log.numbers[asked.random][places] == 1, 0, -1)
     kinds: tuple[TaskKind, ...] = tuple(
         "binary" if _binary(labels[:, at]) else "regression" for at in range(len(asked.labels))
     )

@@ -117,6 +117,22 @@ def test_rows_without_a_prediction_are_left_out_for_all(log, asked):
     assert "2,000 of 6,000 rows are left out, as a prediction or a score is missing." in found.notes
 
 
+def test_rows_shown_at_random_are_a_slice_and_propensities_say_what_rows_are_worth(log, asked):
+    table = log(6_000)
+    table["shown_at_random"] = (np.arange(6_000) % 4 == 0) * 1.0
+    table["chance"] = np.where(table["shown_at_random"] == 1, 0.1, 0.8)
+    table.loc[1, ["shown_at_random", "chance"]] = np.nan
+    found = bench.decide(table, **asked, random="shown_at_random", propensity="chance").decision
+    assert found.serving.served.slices(TEST) == ["shown=at random"]
+    judging = int(found.rows[TEST].kept)
+    many = int((found.rows[TEST].codes[:, 0] == 0).sum())
+    assert f"{many:,} rows that judge were shown at random" in " ".join(found.notes)
+    weights = np.repeat([10, 1.25], [many, judging - many])
+    worth = float(next(each for each in found.notes if "chance" in each).split()[-5].replace(",", ""))
+    assert worth == pytest.approx(weights.sum() ** 2 / (weights**2).sum(), rel=0.01)
+    assert worth < judging / 2
+
+
 @pytest.mark.slow
 def test_thinned_negatives_count_for_what_they_stand_for(log, asked):
     table = log(40_000)
@@ -179,6 +195,9 @@ MISTAKES = {
     "a time that is none": ({"time": "country"}, "expected numbers, dates or ISO times in 'country', found 'FR'"),
     "parts of other names": ({"part": "country"}, "expected choose, judge, valid, confirm and test in 'country'"),
     "sampling above 1": ({"sampling": 2}, "sampling: expected a share of at most 1, found 2"),
+    "shown at random, a text": ({"random": "country"}, "expected numbers in the column 'country'"),
+    "shown at random, a number": ({"random": "day"}, "expected 0 or 1 in 'day', found 2"),
+    "a propensity of nothing": ({"propensity": "day"}, "expected shares above 0 in 'day', found 0"),
     "no such outcome": ({"outcomes": ["click.recal@10%"]}, "outcomes: expected an outcome such as click.ndcg@5"),
     "no such model": ({"today": "tomorrow"}, "today: unknown model 'tomorrow'"),
     "a text as prediction": ({"models": {"today": ["country", "p_buy"]}}, "expected numbers in the column 'country'"),
