@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.fronts import print_served
+from bench.cli.fronts import print_served, show_verdict
 from bench.cli.options import Home, Json
 from bench.cli.output import Answer, TerminalProgress, print_table, say
 from bench.content import read_toml
@@ -131,9 +131,8 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, str] | None:
 
 
 def _show(found: LogDecision, page: Path | None) -> None:
-    say(found.verdict.sentence)
-    if found.formula:
-        say(f"rank by: {found.formula}", whole=True)
+    show_verdict(found)
+    say(*found.verdict.notes)
     if found.shown is not None:
         print_served(found.shown, found.pick.row if found.pick else None, "served front on the rows that judge")
     else:

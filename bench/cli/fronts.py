@@ -12,6 +12,7 @@ from bench.home import resolve_home
 from bench.rows import CONFIRM, NAMES, REPLICATED, SEARCH, TEST
 
 if TYPE_CHECKING:
+    from bench.frontier.decision import Decision
     from bench.results.served.served import Served
     from bench.run.result import DatasetResult
 
@@ -21,9 +22,20 @@ SHOWN = 10
 _ROWS = f"confirm/ is {NAMES[CONFIRM]}"
 
 
+def show_verdict(decision: Decision) -> None:
+    """The answer, what it gains and costs, and the score to rank by."""
+    say(decision.verdict.sentence)
+    headers, rows = decision.verdict.table
+    if rows:
+        print_table(headers, rows, "gains on test (90% intervals)")
+    if decision.formula:
+        say(f"score = {decision.formula}", whole=True)
+
+
 def show_front(result: DatasetResult, heads: bool = False, full: bool = False) -> None:
     """The verdict, then the front that is served; that of heads where there is no other, or on request."""
-    say(result.verdict.sentence, result.incomplete)
+    show_verdict(result)
+    say(*(result.verdict.notes if full else ()), result.incomplete)
     if result.shown is not None and not heads:
         _show_served(result, result.shown, full)
     else:

@@ -58,7 +58,7 @@ def deploy(
         TerminalProgress().note(deployment.unsure)
     if deployment.result.incomplete:
         TerminalProgress().note(f"note: {deployment.result.incomplete}")
-    told = f"the run's verdict: {deployment.result.verdict.told[0]}", deployment.pick.reason, deployment.result.asked
+    told = f"the run's verdict: {deployment.result.verdict.sentence}", deployment.pick.reason, deployment.result.asked
     uri = deployment.part.run.store_address
     if promote or rollback or dry_run:
         registry = Registry(uri)
@@ -92,7 +92,7 @@ def deploy(
         "tracking": uri,
         "package": str(package.folder),
         "agreement": package.manifest.agreement,
-        "verdict": deployment.result.verdict.told[0],
+        "verdict": deployment.result.verdict.sentence,
         "score": package.manifest.score.model_dump(mode="json"),
         "outcomes": package.manifest.outcomes,
         "moves": [vars(each) for each in moves],

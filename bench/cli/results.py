@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.atomic import atomic_path
-from bench.cli.fronts import experiment_front, show_front, show_pick
+from bench.cli.fronts import experiment_front, show_front, show_pick, show_verdict
 from bench.cli.options import Full, Home, Json, RunName, opened
 from bench.cli.output import Answer, print_table, quantity, say
 from bench.errors import UserError
@@ -218,7 +218,7 @@ def pick_command(
     yield (documents[0] if len(documents) == 1 else {"picks": documents}) | ({} if saved else {"save": saving})
     for result in results:
         if result.pick is not None:  # else the sentence below has the reason
-            say(result.verdict.sentence)
+            show_verdict(result)
         say(result.incomplete, result.asked)
         show_pick(result, full)
     if not saved:

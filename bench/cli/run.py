@@ -189,7 +189,7 @@ def confirm(
 
 def _execute(run: Run, full: bool, json: bool) -> Answer:
     """Carries out a run. The end is short: the verdict, the page, and one command to go on with."""
-    from bench.cli.fronts import show_front, show_pick
+    from bench.cli.fronts import show_front, show_pick, show_verdict
     from bench.cli.results import show_tracking
     from bench.frontier.decision import documents
     from bench.run.execute import execute
@@ -210,7 +210,8 @@ def _execute(run: Run, full: bool, json: bool) -> Answer:
             show_front(result, full=True)
             show_pick(result, full=True)
         else:
-            say(f"{result.run.key}: {result.verdict.sentence}" if len(results) > 1 else result.verdict.sentence)
+            say(f"{result.run.key}:" if len(results) > 1 else "")
+            show_verdict(result)
             say(result.incomplete, result.serving.note, result.asked)
     if full:
         show_tracking(run)

@@ -36,7 +36,7 @@ from bench.predictions import Rows
 from bench.records import RARER, Point, Replicate
 from bench.results.effect import MARGIN
 from bench.results.frontier import Frontier, frontier
-from bench.results.fusion import Fusion, in_formula
+from bench.results.fusion import Fusion
 from bench.results.served.climb import MOST_ROWS, Goal
 from bench.results.served.measuring import Candidate, Current, Meter, measure_of, sample_of
 from bench.results.served.sweep import Sweep
@@ -76,19 +76,13 @@ class LogDecision(Decision):
 
     @property
     def formula(self) -> str:
-        """What the answer says to rank by, in the log's own columns, ready to paste; empty where it says nothing."""
-        served, row = self.serving.served, self.verdict.row
-        row = self.pick.row if row is None and self.pick is not None else row
-        if served is None or row is None or not served.table["weights"].iloc[row]:
-            return ""
-        facts, terms = served.table.iloc[row], self.terms[str(served.table["point"].iloc[row])]
-        weights = dict(zip(terms, facts["weights"].values(), strict=True))
-        return in_formula(facts["kind"], weights, self.rows[CONFIRM].rates)
+        """The same in the log's own columns."""
+        return self._formula(self.terms.__getitem__)
 
     @property
     def document(self) -> dict[str, Any]:
         """All of it as plain JSON values."""
-        more = {"formula": self.formula, "calibration": [each._asdict() for each in self.calibration]}
+        more = {"calibration": [each._asdict() for each in self.calibration]}
         return super().document | more | {"notes": list(self.notes)}
 
 

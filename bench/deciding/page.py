@@ -40,7 +40,7 @@ def view_of(decision: LogDecision) -> View:
         no_pick=decision.no_pick,
         policy=decision.policy.toml,
         also=decision.readings,
-        commands={"Rank by": decision.formula},
+        formula=decision.formula,
         predictions=(HEADERS, [[*each[:3], *map(text.number, each[3:])] for each in decision.calibration]),
     )
 

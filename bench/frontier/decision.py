@@ -19,8 +19,10 @@ from bench.frontier.policy import Policy
 from bench.frontier.questions import readings
 from bench.frontier.serving import Serving
 from bench.frontier.verdict import Verdict, unserved, verdict
+from bench.frontier.words.verdict import titles_of
 from bench.records import Point
 from bench.results.frontier import Frontier
+from bench.results.fusion import in_formula
 from bench.results.ledger import ALL, GAIN, GAIN_HIGH, long_of
 from bench.results.points import untested
 from bench.results.served.served import Served
@@ -56,6 +58,21 @@ class Decision:
         """The served front for people: what the verdict advises, else the pick, has the verdict's gains."""
         served = self.serving.served
         return served if served is None or self.pick is None else with_verdict(served, self.pick.row, self.verdict)
+
+    @property
+    def formula(self) -> str:
+        """The score that the answer says to rank by, ready to paste: of joint predictions `p_click`, in raw units."""
+        return self._formula(lambda point: [f"p_{task}" for task in self.serving.rates])
+
+    def _formula(self, terms: Callable[[str], Sequence[str]]) -> str:
+        """Of what a point's predictions are called; empty where the answer says nothing, or a score is not fused."""
+        served, row = self.serving.served, self.verdict.row
+        row = self.pick.row if row is None and self.pick is not None else row
+        if served is None or row is None or not served.table["weights"].iloc[row]:
+            return ""
+        facts = served.table.iloc[row]
+        weights = dict(zip(terms(str(facts["point"])), facts["weights"].values(), strict=True))
+        return in_formula(facts["kind"], weights, list(self.serving.rates.values()))
 
     @property
     def readings(self) -> list[str]:
@@ -94,7 +111,7 @@ class Decision:
         """All of it as plain JSON values."""
         served = self.serving.served
         return (
-            {"verdict": self.verdict.to_json()}
+            {"verdict": self.verdict.to_json(), "formula": self.formula}
             | ({"served": to_json(served) | {"readings": self.readings}} if served else {})
             | self.frontier.to_json()
             | {"pick": self.picked}
@@ -127,11 +144,11 @@ def decided(
         turned = None
         if (other := serving.turned) is not None:
             turned = other, Judge(policy, _choices(serving, other, points, seed))
+        doubts = " ".join(filter(None, [front.suspicion, suspicion(chosen.point)]))
         rivals = tuple(each.name for each in chosen.stability.points if each.point != chosen.point)[:2]
         told = verdict(
             served, Judge(policy, choices), chosen.row, serving.against, serving.aims, chosen.stability.holds, rivals,
-            chosen.unlimited, front.ahead_of, " ".join(filter(None, [front.suspicion, suspicion(chosen.point)])),
-            derive(seed, "verdict"), turned,
+            chosen.unlimited, front.ahead_of, titles_of(front.points), doubts, derive(seed, "verdict"), turned,
         )  # fmt: skip
     return Decision(
         frontier=front, serving=serving, choices=choices, policy=policy, verdict=told, pick=chosen, no_pick=reason,

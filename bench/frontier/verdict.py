@@ -49,7 +49,8 @@ class Verdict:
     Attributes:
         kind: `model`: switch to another model. `weights`: keep the model, and change its weights. `keep`: nothing is
             gained that matters. `unknown`: cannot tell.
-        told: sentences; the first one is the answer.
+        answer: one or two sentences.
+        notes: sentences on how sure that is, and on what else there is.
         row: of the served front, what the answer says to serve, or of `unknown` cannot tell about; None to keep what
             there is.
         both, weights, model: effects of that row: of all, of the weights alone, of the model alone; None where there is
@@ -58,10 +59,12 @@ class Verdict:
         slices: by slice of the rows (`scenario=2`) the changes there; see `slice_changes`.
         ahead: names of points that are surely ahead of that row, and not advised.
         least: the gain in U that this test shows four times in five.
+        who: whose effects these are, in words.
     """
 
     kind: Kind
-    told: tuple[str, ...]
+    answer: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     row: int | None = None
     both: Moves | None = None
     weights: Moves | None = None
@@ -70,6 +73,7 @@ class Verdict:
     slices: Mapping[str, Changes] = field(default_factory=dict)
     ahead: tuple[str, ...] = ()
     least: float | None = None
+    who: str = ""
 
     @property
     def keep(self) -> bool:
@@ -78,8 +82,31 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """The whole answer in words."""
-        return " ".join(self.told)
+        """The answer in words."""
+        return " ".join(self.answer)
+
+    @property
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Headers and rows: of U and of each outcome what weights, model and both gain, and where most is surely lost.
+
+        Without columns that would be empty, or say the same again.
+        """
+        moves = {words.WEIGHTS: self.weights, words.MODEL: self.model, words.BOTH: self.both}
+        parts = {name: each for name, each in moves.items() if each is not None}
+        if len(parts) == 2 and words.BOTH in parts:  # then the other one is all of it
+            del parts[words.BOTH]
+        rows = [[words.RULE, *(str(each.utility) for each in parts.values())]]
+        if self.anchors:
+            (name, mean), *every = self.anchors.items()
+            worst, least = min(every, key=lambda each: each[1].value)
+            rows = [[name, str(mean)], *([[f"at worst, {worst}", str(least)]] if len(every) > 1 else [])]
+        above = len(rows)
+        rows += [[name, *(str(each.outcomes[name]) for each in parts.values())] for name in self.changes]
+        lost = {name: worst_of(self.slices, name) for name in self.changes}
+        if any(lost.values()):
+            rows = [[*row, lost[row[0]] if at >= above else ""] for at, row in enumerate(rows)]
+        headers = [self.who, *parts, *([words.WORST] if any(lost.values()) else [])]
+        return (headers, rows) if parts else ([], [])
 
     @property
     def changes(self) -> Changes:
@@ -97,7 +124,8 @@ class Verdict:
             "shows": self.least,
         }
         known = {name: value for name, value in more.items() if value}
-        return {"kind": self.kind, "sentence": self.sentence, "keep": self.keep} | known
+        said = {"kind": self.kind, "sentence": self.sentence, "notes": list(self.notes), "keep": self.keep}
+        return said | known
 
 
 def _plain(changes: Changes) -> dict[str, dict[str, float] | None]:
@@ -120,6 +148,7 @@ def verdict(
     others: tuple[str, ...] = (),
     unlimited: int | None = None,
     heads: Callable[[str], Sequence[str]] = lambda point: (),
+    titles: Mapping[str, str] | None = None,
     suspicion: str = "",
     seed: int = 0,
     turned: tuple[Served, Judge] | None = None,
@@ -135,6 +164,7 @@ def verdict(
         others: points that come first in the other retrainings, in words.
         unlimited: the row that the policy would pick without its limits, where these make it keep the current point.
         heads: of a point the names of those that are surely ahead of it in every head.
+        titles: how points are called, by their names; see `words.titles_of`.
         suspicion: sentences on the data and the pick, see `Frontier.suspicion` and `bench.results.within`.
         turned: where rows are few, the other way round, and the policy applied to it: see
             `bench.results.served.turned`.
@@ -142,107 +172,113 @@ def verdict(
     contest = Contest(served, judge, aims[0], seed, row, turned)
     more = () if served.today else aims[1:]
     own = [contest, *(Contest(served, judge, aim, seed, None, turned) for aim in more)]
-    found = _today(contest, row, against, unlimited) if served.today else _models(own, aims, row)
-    told = list(found.told)
+
+    def call(at: int) -> str:
+        return words.named(served.table.iloc[at], titles)
+
+    found = _today(contest, row, against, unlimited, call) if served.today else _models(own, aims, row, call)
     of = row if found.row is None else found.row
-    kept = served.current if found.keep else of
-    found, told = _with_rivals(own, judge, found, told, kept, heads)
+    found = replace(found, who=call(of))
+    found = _with_rivals(own, judge, found, served.current if found.keep else of, heads, titles or {})
+    notes = list(found.notes)
     if found.both is not None and of != served.current:
         slices = slice_changes(served, of)
         found = replace(found, slices=slices)
-        told.append(_worst(slices, "The pick" if found.keep else "It"))
+        notes = [_worst(slices, "The pick" if found.keep else "It"), *notes]
     if holds is not None and not found.keep and of == row:
-        told.append(words.holding(holds, others))
+        notes.append(words.holding(holds, others))
     if served.today and (noise := int((judge.noise & judge.pickable).sum())) and found.kind in ("keep", "unknown"):
-        told.append(words.guarded(noise))
-    told += [words.left_out(aims[0].left_out), words.BOTH_WAYS if turned and found.both else ""]
-    return replace(found, told=tuple(filter(None, [*told, suspicion])))
+        notes.insert(0, words.guarded(noise))
+    notes += [words.left_out(aims[0].left_out), words.BOTH_WAYS if turned and found.both else "", suspicion]
+    notes = list(filter(None, notes))
+    if len(found.answer) == 1 and notes and notes[0] not in (words.SURE, words.UNTESTED):  # room for the first of them
+        found, notes = replace(found, answer=(*found.answer, notes[0])), notes[1:]
+    return replace(found, notes=tuple(notes))
 
 
-def _today(contest: Contest, row: int, against: str, unlimited: int | None) -> Verdict:
+def _today(
+    contest: Contest, row: int, against: str, unlimited: int | None, call: Callable[[int], str]
+) -> Verdict:  # fmt: skip
     """Kind, sentences and effects where there is a current point."""
     served, now, start = contest.served, contest.served.current, contest.start
-    both, what = contest.moves(row, now), words.described(served, row)
-    points = served.table["point"]
+    points, both, what = served.table["point"], contest.moves(row, now), call(row)
     weights = contest.moves(start, now) if start != now else None
     model = contest.moves(row) if points.iloc[row] != points.iloc[start] else None
     if not served.known:
         if row == now:
-            return Verdict("unknown", (words.keep(against, "the policy picks no other point"), words.UNTESTED))
-        return Verdict("unknown", (words.untested(what, against, both.outcomes),), row, both, weights, model)
+            told = words.keep(against, "the policy picks no other point")
+            return Verdict("unknown", (told,), (words.UNTESTED,))
+        return Verdict("unknown", (words.untested(what),), (), row, both, weights, model)
     of_weights = weights.utility if weights else Effect(0.0, 0.0, 0.0)
     least = DETECTED * float(contest.apart(row, now, flat=True).std())
-    found = Verdict("keep", (), None, None if row == now else both, weights, model, least=least)
+    found = Verdict("keep", (), (words.SURE,), None, None if row == now else both, weights, model, least=least)
+
+    def said(answer: str, *more: str, **of: Any) -> Verdict:
+        return replace(found, answer=(answer,), notes=(*filter(None, more), words.SURE), **of)
+
     if model and (model.utility.gained or (both.utility.gained and not of_weights.gained)):
-        first = words.model(what, both.utility, model.utility if weights else None)
-        return replace(found, kind="model", row=row, told=(first, words.by_outcome(both.outcomes), words.SURE))
+        return said(words.model(what, both.utility), kind="model", row=row)
     rest = [at for at in contest.best.values() if at not in (start, now)]
     if weights and of_weights.gained:
         added = [contest.moves(at).utility for at in rest]
         scored = points.iloc[start] != points.iloc[now]
-        first = words.weights(words.described(served, start), of_weights, against if scored else "")
+        answer = words.weights(of_weights, against if scored else "")
         most = words.added(max(added, key=lambda each: each.value, default=None))
-        told = first, words.by_outcome(weights.outcomes), most, words.SURE
-        return replace(found, kind="weights", row=start, both=weights, model=None, told=told)
+        return said(answer, most, kind="weights", row=start, both=weights, model=None)
     if unlimited is not None:
-        would = words.limited(words.described(served, unlimited), contest.moves(unlimited, now).utility)
-        return replace(
-            found, told=(words.keep(against, "no point that the policy allows is better"), would, words.SURE)
-        )
+        would = words.limited(call(unlimited), contest.moves(unlimited, now).utility)
+        return said(words.keep(against, "no point that the policy allows is better"), would)
     moved = [contest.moves(at, now).utility for at in (*rest, start)]
     top = max(moved, key=lambda each: each.high)
     if top.high <= MARGIN or row == now:
         why = words.nothing(top) if top.high <= MARGIN else "the policy picks no other point"
-        same = words.same(served, row) if row != now and _equal(both) else ""
-        return replace(found, told=(words.keep(against, why), same, words.SURE))
-    outcomes = words.by_outcome(both.outcomes)
+        return said(words.keep(against, why), words.same(what) if row != now and _equal(both) else "")
     if both.utility.high < 0:
-        return replace(found, told=(words.keep(against, words.costs(what, both.utility)), outcomes, words.SURE))
-    return replace(found, kind="unknown", row=row, told=(words.unsure(what, both.utility, least), outcomes, words.SURE))
+        return said(words.keep(against, words.costs(what, both.utility)))
+    return said(words.unsure(what, both.utility), words.shows(least), kind="unknown", row=row)
 
 
 def _equal(both: Moves) -> bool:
     return all(each.value == each.low == each.high == 0 for each in both.outcomes.values())
 
 
-def _models(contests: Sequence[Contest], aims: Sequence[PolicyAim], row: int) -> Verdict:
+def _models(
+    contests: Sequence[Contest], aims: Sequence[PolicyAim], row: int, call: Callable[[int], str]
+) -> Verdict:  # fmt: skip
     """Kind, sentences and effects where nobody said what is served: of models alone."""
     first, served = contests[0], contests[0].served
     point, now = str(served.table["point"].iloc[row]), str(served.table["point"].iloc[served.current])
-    what, alone = words.described(served, row), first.moves(row)
-    found = Verdict("unknown", (), row, alone, None, alone)
+    what, alone = call(row), first.moves(row)
+    found = Verdict("unknown", (), (), row, alone, None, alone)
     reference = words.reference(served)
     if len(first.best) == 1:
-        return replace(found, both=None, model=None, told=(words.single(what),))
+        return replace(found, both=None, model=None, answer=(words.single(what),))
     if not served.known:
-        return replace(found, told=(words.untested(what, reference, alone.outcomes),))
+        return replace(found, answer=(words.untested(what),))
     own = zip(aims, contests, strict=False)
     anchors = {aim.title: each.moves(each.best[point]).utility for aim, each in own if point in each.best}
 
-    mean, worst = _over(contests, point, now), min(anchors, key=lambda name: anchors[name].value)
+    mean = _over(contests, point, now)
     found = replace(found, anchors={"on average": mean, **anchors})
     others = {each: _over(contests, each, now) for each in first.best if each not in (now, point)}
     others = {each: gain for each, gain in others.items() if not gain.gained}  # what is ahead is told first
     weights = served.table["weights"].iloc[row]
-    after = words.SURE, words.start(weights, len(contests) > 1)
+    after = words.SURE, words.averaged(len(anchors)), words.start(weights, len(contests) > 1)
     if mean.gained:
-        told = words.alone(what, reference, mean, worst, anchors[worst], len(anchors))
-        return replace(found, kind="model", told=(told, words.by_outcome(alone.outcomes), *after))
+        return replace(found, kind="model", answer=(words.alone(what, reference, mean),), notes=after)
     same = row == served.current or _equal(alone)
-    of_pick = words.by_outcome(alone.outcomes, f"The pick, {what},")
-    if same:
-        of_pick = words.same(served, row) if row != served.current else ""
+    alike = words.same(what) if same and row != served.current else ""
     top = max([mean, *others.values()], key=lambda each: each.high)
     if top.high <= MARGIN:
-        return replace(found, kind="keep", row=None, told=(words.level(reference, top), of_pick, *after))
+        level = words.level(reference, top)
+        return replace(found, kind="keep", row=None, answer=(level,), notes=(*filter(None, [alike]), *after))
     if same and others:  # the pick says nothing of the models that differ
         point = max(others, key=lambda each: others[each].value)
-        what, mean = words.described(served, first.best[point]), others[point]
-    elif not same:
-        of_pick = words.by_outcome(alone.outcomes)
+        what, mean = call(first.best[point]), others[point]
     plain = [each.apart(each.best[point], flat=True) for each in contests if point in each.best]
     found = replace(found, least=DETECTED * float(np.mean(plain, axis=0).std()))
-    return replace(found, told=(words.undecided(what, reference, mean, found.least), of_pick, *after))
+    notes = *filter(None, [words.shows(found.least), alike]), *after
+    return replace(found, answer=(words.undecided(what, reference, mean),), notes=notes)
 
 
 def _over(contests: Sequence[Contest], point: str, other: str) -> Effect:
@@ -256,11 +292,11 @@ def _with_rivals(
     contests: Sequence[Contest],
     judge: Judge,
     found: Verdict,
-    told: list[str],
     row: int,
     heads: Callable[[str], Sequence[str]],
-) -> tuple[Verdict, list[str]]:
-    """With what is surely ahead of a row in the first sentence: by U where the policy admits it, or in every head."""
+    titles: Mapping[str, str],
+) -> Verdict:
+    """With what is surely ahead of a row in the answer: by U where the policy admits it, or in every head."""
     contest, served, table = contests[0], contests[0].served, contests[0].served.table
     point, alone = str(table["point"].iloc[row]), len(contests) == 1
     gains: dict[str, tuple[Effect | None, str]] = {}
@@ -272,17 +308,18 @@ def _with_rivals(
     for name in heads(point):
         can = bool(judge.choices.deployable[(table["name"] == name).to_numpy()].all())
         gains.setdefault(name, (None, "" if can else words.NOT_DEPLOYABLE))
-    for but in ("", words.NOT_SHOWN, words.NOT_DEPLOYABLE):
-        some = {name: gain for name, (gain, own) in gains.items() if own == but}
-        if some:
-            networks = [at for at in contest.best.values() if table["role"].iloc[at] == "trial"]
-            every = [*some] == [_name_of(served, TREES)] and all(
-                contest.moves(contest.best[TREES], at).utility.gained for at in networks if TREES in contest.best
-            )
-            kept = "what you keep" if served.today else words.reference(served)
-            of = "every network" if every else kept if found.keep else "the pick"
-            told[0] = words.ahead([*some], [*some.values()], of, but, told[0])
-    return replace(found, ahead=tuple(gains)), told
+    if not gains:
+        return found
+    networks = [at for at in contest.best.values() if table["role"].iloc[at] == "trial"]
+    every = [*gains] == [_name_of(served, TREES)] and all(
+        contest.moves(contest.best[TREES], at).utility.gained for at in networks if TREES in contest.best
+    )
+    kept = "what you keep" if served.today else words.reference(served)
+    of = "every network" if every else kept if found.keep else "the pick"
+    first = words.ahead({titles.get(name, name): each for name, each in gains.items()}, of)
+    better = any(gain or but for gain, but in gains.values())  # else it may be served, and was found to serve no better
+    answer = (first, words.among_others(found.answer[0])) if better else (found.answer[0], first)
+    return replace(found, answer=answer, ahead=tuple(gains))
 
 
 def _name_of(served: Served, point: str) -> str:
@@ -312,6 +349,12 @@ def _wider(each: Effect, factor: float) -> Effect:
     return Effect(each.value, float(np.maximum(each.value - half, -1.0)), each.value + half)
 
 
+def worst_of(slices: Mapping[str, Changes], name: str) -> str:
+    """In which slice an outcome surely loses most, and how much."""
+    lost = [(each.value, slice, each) for slice, changes in slices.items() if (each := changes[name]).lost]
+    return f"{min(lost)[1]} {min(lost)[2]}" if lost else ""
+
+
 def _worst(slices: Mapping[str, Changes], who: str) -> str:
     """In which slice most is surely lost."""
     lost = [(each.value, slice, name, each) for slice, changes in slices.items() for name, each in changes.items()
@@ -319,4 +362,4 @@ def _worst(slices: Mapping[str, Changes], who: str) -> str:
     if not lost:
         return ""
     _, slice, name, each = min(lost, key=lambda one: one[0])
-    return words.worst_slice(who, slice, name, each, len(lost) - 1)
+    return words.worst_slice(who, slice, name, each)

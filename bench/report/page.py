@@ -37,17 +37,21 @@ def section(view: View, place: int) -> str:
     id = section_id(view, place)
     kind = view.verdict.kind
     label = (KINDS if view.today else KINDS | UNNAMED)[kind] + (", but others are ahead" if view.verdict.ahead else "")
-    first, *others = view.verdict.told
-    rest = [each for told in others for each in text.sentences(told)]
+    notes = [each for told in view.verdict.notes for each in text.sentences(told)]
+    gains = table(*view.verdict.table, "Gains on test", 1) if view.verdict.table[1] else ""
+    score = command("score =", view.formula) if view.formula else ""
     plots = "".join(dict.fromkeys(plot(view) for plot in PLOTS.values()))
     return joined(
         [
             f'<section class="run" id="{id}" aria-labelledby="{id}-title" data-place="{place}">',
             f'<header class="top"><h2 id="{id}-title">{escaped(view.title)}</h2>',
             f"<p>{escaped(view.about)}</p></header>",
-            f'<p class="verdict {kind}"><strong>{label}</strong> <span>{sentence(first)}</span></p>',
+            f'<p class="verdict {kind}"><strong>{label}</strong> <span>{sentence(view.verdict.sentence)}</span></p>',
+            f'<div class="gains">{gains}{score}</div>' if gains or score else "",
             f'<div class="first{"" if view.decides else " alone"}">',
-            f'<ul class="rest">{_items(rest)}</ul>' if rest else "",
+            f'<details class="fold rest"><summary>How sure this is</summary><ul>{_items(notes)}</ul></details>'
+            if notes
+            else "",
             '<div class="stage">',
             f'<div class="bar" hidden></div><div class="plot"><noscript>{plots}</noscript></div>',
             f'<p class="note">{escaped(view.current)}</p>' if view.current else "",
@@ -82,15 +86,18 @@ def section_id(view: View, place: int) -> str:
 
 
 def _commands(view: View) -> str:
-    rows = "".join(
-        f'<div class="command"><span>{escaped(what)}</span><pre tabindex="0"><code>{escaped(command)}</code></pre>'
-        '<button type="button" data-action="copy">Copy</button></div>'
-        for what, command in view.commands.items()
-        if command
-    )
+    rows = "".join(command(what, text) for what, text in view.commands.items() if text)
     policy = f"<pre tabindex='0'><code>{escaped(view.policy.strip())}</code></pre>" if view.policy else ""
     policy = f"<details><summary>The run's policy</summary>{policy}</details>" if policy else ""
     return f'<div class="commands">{rows}{policy}</div>' if rows or policy else ""
+
+
+def command(what: str, text: str) -> str:
+    """What is copied, with a button for it."""
+    return (
+        f'<div class="command"><span>{escaped(what)}</span><pre tabindex="0"><code>{escaped(text)}</code></pre>'
+        '<button type="button" data-action="copy">Copy</button></div>'
+    )
 
 
 def _search(view: View) -> str:

@@ -67,6 +67,7 @@ def view_of(result: DatasetResult) -> View:
         run=run.name,
         verdict=result.verdict,
         current=result.current,
+        formula=result.formula,
         pick=result.pick,
         no_pick=result.no_pick,
         policy=result.policy.toml,

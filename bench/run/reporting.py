@@ -258,6 +258,9 @@ def _description(result: DatasetResult, files: Mapping[str, str | bytes], folder
     commands += [f"seesaw deploy {name}"] if result.pick else []
     parts = [
         f"**{result.verdict.sentence}**",
+        _markdown(*result.verdict.table),
+        f"`score = {result.formula}`" if result.formula else "",
+        " ".join(result.verdict.notes),
         " · ".join(f"[{what}]({folder}/{file})" for what, file in links.items() if file in files),
         f"![front](get-artifact?path={PICTURE}&run_uuid={run})" if PICTURE in files else "",
         result.pick.reason if result.pick else "",
@@ -265,6 +268,12 @@ def _description(result: DatasetResult, files: Mapping[str, str | bytes], folder
         "\n".join(f"- `{command}`" for command in commands),  # a block of code would widen the page
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table, nothing without rows."""
+    lines = [headers, ["---"] * len(headers), *rows] if rows else []
+    return "\n".join(f"| {' | '.join(each)} |" for each in lines)
 
 
 def _files(result: DatasetResult, plots: Mapping[str, str]) -> dict[str, str | bytes]:

@@ -28,7 +28,7 @@ def test_a_better_model_is_switched_to_and_the_formula_ranks_as_it_does(log, ask
     found = bench.decide(table, **asked, weights="p_click^1 * p_buy^1")
     verdict = found.decision.verdict
     assert verdict.kind == "model"
-    assert verdict.told[0].startswith("Switch to candidate")
+    assert verdict.answer[0].startswith("Switch to candidate")
     assert verdict.model.utility.gained
     ranked = table.eval(re.sub(r"(?<=\d) q_", " * q_", found.formula()).replace("^", "**"))
     weights, rates = list(found.pick().weights.values()), found.decision.rows[CONFIRM].rates
@@ -44,7 +44,7 @@ def test_weights_that_are_far_off_are_changed_and_the_model_is_kept(log, asked):
         log(20_000), **(asked | {"models": models}), values={"click": 1, "buy": 100}, weights="1 q_click + 0.1 q_buy"
     ).decision
     assert found.verdict.kind == "weights"
-    assert found.verdict.told[0].startswith("Keep your model and change its weights: today")
+    assert found.verdict.answer[0].startswith("Keep your model and change its weights: they gain")
     assert found.verdict.weights.utility.gained
     first, second = (float(each.split()[0]) for each in found.formula.split(" + "))
     assert second / first > 10
@@ -53,7 +53,9 @@ def test_weights_that_are_far_off_are_changed_and_the_model_is_kept(log, asked):
 def test_a_score_that_may_hold_more_than_the_model_is_told_as_such(log, asked):
     table = log(20_000).assign(score=lambda of: -of["p_click"])
     found = bench.decide(table, **asked, score="score").decision
-    assert found.verdict.told[0].startswith(("Rank by these weights in place of today's score (score)", "Switch to"))
+    assert found.verdict.answer[0].startswith(
+        ("Rank by the score below in place of today's score (score)", "Switch to")
+    )
     assert found.serving.served.model == "today"
 
 
@@ -104,7 +106,7 @@ def test_time_parts_the_log_and_later_rows_judge(log, asked):
     found = bench.decide(log(6_000), **asked, time="day").decision
     rows = found.rows
     assert len(rows[CONFIRM].labels) + len(rows[TEST].labels) == 6_000
-    assert "the mean of two tests" not in found.verdict.sentence  # what is later never chooses
+    assert "the mean of two tests" not in " ".join(found.verdict.notes)  # what is later never chooses
     left = bench.decide(log(6_000), **(asked | {"unseen": False}), time="day", trained_until=9).decision
     assert "2,000 rows up to 9, of training, are left out." in left.notes
     assert not any("Nobody said that the models were not trained" in each for each in left.notes)
@@ -270,7 +272,7 @@ def test_the_command_writes_files_and_its_own_question_gives_the_same_answer(log
     page = (tmp_path / "out" / "report.html").read_text()
     assert escape(first["verdict"]["sentence"].split(". ")[0][:40]) in page
     assert main(["decide", str(tmp_path / "log.csv"), *OPTIONS]) == 0
-    assert "rank by: " in capsys.readouterr().out
+    assert "\nscore = " in capsys.readouterr().out
     assert main(["decide", str(tmp_path / "log.csv"), *OPTIONS, "--to", str(tmp_path)]) == 2
     assert "expected a new folder" in capsys.readouterr().err
     with pytest.raises(UserError, match="expected a new folder"):  # whose other files would be lost

@@ -41,6 +41,7 @@ def result(front, chosen, folder=Path("nowhere"), picture="", kind="unknown", se
         no_pick="nothing was picked",
         nothing_passes=None,
         verdict=Verdict(kind, (sentence,)),
+        formula="",
         shown=served,
         policy=Policy(),
         asked="",

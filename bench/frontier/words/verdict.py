@@ -9,56 +9,70 @@ import pandas as pd
 
 from bench.errors import listed
 from bench.frontier.stability import ENOUGH
+from bench.records import Point
 from bench.results.effect import LEVEL, MARGIN, Effect, percent
 from bench.results.fusion import in_words
 from bench.results.ledger import Ledger
-from bench.results.served.served import Served
 
 Changes = Mapping[str, Effect]
 """By outcome, as a fraction."""
-SURE = f"Intervals are {LEVEL:.0%}, on test; those of the outcomes hold together."
+SURE = f"Intervals are {LEVEL:.0%}, on test; those of the outcomes hold together, and those of all parts of the rows."
 BOTH_WAYS = (
     "As rows are few, the gain by the policy's rule is the mean of two tests: of test, and of confirmation rows at "
     "weights that the other rows chose."
 )
 UNTESTED = "After one training each, no intervals are known."
+RULE, WEIGHTS, MODEL, BOTH, WORST = "by the policy's rule", "weights alone", "model alone", "both", "loses most in"
+"""The first row, and the columns, of the table of gains."""
 
 
-def named(facts: pd.Series[Any]) -> str:
-    """A point of a table in words: `trial 7 (mmoe)`, `boosted trees`."""
+ACRONYMS = {"cgc": "CGC", "omoe": "OMoE", "mmoe": "MMoE", "ple": "PLE", "snr": "SNR", "adatt": "AdaTT", "stem": "STEM",
+            "home": "HoME", "pepnet": "PEPNet", "star": "STAR", "mlora": "MLoRA", "esmm": "ESMM"}  # fmt: skip
+
+
+def titles_of(points: Sequence[Point]) -> dict[str, str]:
+    """By name how a verdict calls each trial: `PLE, 3 shared and 2 own experts`; its balancer, or its number, where
+    others would be called the same."""
+    trials = [each for each in points if each.role == "trial" and each.number is not None]
+    plain = {each.name: _title(each) for each in trials}
+    with_balancing = {each.name: f"{plain[each.name]}, {each.balancing}" for each in trials}
+    found = {}
+    for name, title in plain.items():
+        if list(plain.values()).count(title) > 1:
+            title = with_balancing[name]
+        found[name] = title if list(with_balancing.values()).count(title) < 2 else f"{plain[name]} ({name})"
+    return found
+
+
+def _title(point: Point) -> str:
+    sharing, _, funnel = point.architecture.partition("+")
+    kind = str(point.config.get("sharing.kind", sharing))
+    found = ACRONYMS.get(sharing, sharing.replace("_", "-").capitalize()) + (f" with {funnel}" if funnel else "")
+    experts, shared, own = (point.config.get(f"sharing.{kind}.{each}experts") for each in ("", "shared_", "own_"))
+    if experts is not None or own is not None:
+        many = f"{experts} expert{'s' if experts != 1 else ''}"
+        found += f", {many}" if own is None else f", {shared} shared and {own} own experts"
+    return found + (f", stopped after {point.until:,} samples" if point.until else "")
+
+
+def named(facts: pd.Series[Any], titles: Mapping[str, str] | None = None) -> str:
+    """A point of a table in words: by its title, else `trial 7 (mmoe)`, `boosted trees`."""
     name = str(facts["name"])
+    if titles and name in titles:
+        return titles[name]
     return name if facts["role"] != "trial" or facts["architecture"] == name else f"{name} ({facts['architecture']})"
 
 
-def described(served: Served, row: int) -> str:
-    """A serving point in words: `trial 7 (mmoe), power of click 0.8, like 0.2`."""
-    of = served.table.iloc[row]
-    return f"{named(of)}, {of['kind']} of {in_words(of['weights'])}" if of["weights"] else named(of)
+def model(what: str, both: Effect) -> str:
+    """To switch to another model, and what that gains by the policy's rule."""
+    return f"Switch to {what}: it gains {both} by the policy's rule."
 
 
-def effects_of(changes: Changes) -> str:
-    """Changes by outcome, with their intervals."""
-    return ", ".join(f"{name} {each}" for name, each in changes.items())
-
-
-def by_outcome(changes: Changes, who: str = "It") -> str:
-    """What happens to each outcome: gains, costs, and what is open; `who` is what the sentence before is not about."""
-    found: dict[str, list[str]] = {each: [] for each in ("gains", "costs", "shows no clear change in")}
-    for name, each in changes.items():
-        found["gains" if each.gained else "costs" if each.lost else "shows no clear change in"].append(f"{name} {each}")
-    return f"{who} {listed([' '.join([verb, ', '.join(each)]) for verb, each in found.items() if each])}."
-
-
-def model(what: str, both: Effect, alone: Effect | None) -> str:
-    """To switch to another model, what that gains by the policy's rule, and what only the model has of it."""
-    part = f", {alone} of it by the model alone" if alone is not None else ""
-    return f"Switch to {what}: by the policy's rule it gains {both}{part}."
-
-
-def weights(what: str, gain: Effect, against: str = "") -> str:
+def weights(gain: Effect, against: str = "") -> str:
     """To keep the model and change the weights of its score; `against`: a score that may hold more than the model."""
-    first = f"Rank by these weights in place of {against}" if against else "Keep your model and change its weights"
-    return f"{first}: {what} gains {gain} by the policy's rule."
+    if against:
+        return f"Rank by the score below in place of {against}: it gains {gain} by the policy's rule."
+    return f"Keep your model and change its weights: they gain {gain} by the policy's rule."
 
 
 def added(most: Effect | None) -> str:
@@ -89,9 +103,9 @@ def costs(what: str, both: Effect) -> str:
     return f"{what} loses by the policy's rule, {both}"
 
 
-def unsure(what: str, both: Effect, least: float | None) -> str:
-    """That nobody can tell, and what this test can show."""
-    return f"Cannot tell whether to switch: {what} is at {both} by the policy's rule.{_shows(least)}"
+def unsure(what: str, both: Effect) -> str:
+    """That nobody can tell."""
+    return f"Cannot tell whether to switch: {what} is at {both} by the policy's rule."
 
 
 def reference(served: Ledger) -> str:
@@ -101,10 +115,14 @@ def reference(served: Ledger) -> str:
     return str(served.table["name"].iloc[served.current])
 
 
-def alone(what: str, reference: str, mean: Effect, worst: str, at: Effect, many: int) -> str:
+def alone(what: str, reference: str, mean: Effect) -> str:
     """That a model is ahead of the reference, whatever is served."""
-    over = f" on average over {many} ways to weigh the outcomes, and {at} at the worst ({worst})" if many > 1 else ""
-    return f"Use {what}: it is ahead of {reference} by {mean}{over}."
+    return f"Use {what}: it is ahead of {reference} by {mean}."
+
+
+def averaged(many: int) -> str:
+    """The number of weightings behind an average gain."""
+    return f"The average is over {many} ways to weigh the outcomes." if many > 1 else ""
 
 
 def level(reference: str, most: Effect) -> str:
@@ -116,10 +134,9 @@ def level(reference: str, most: Effect) -> str:
     )
 
 
-def undecided(what: str, reference: str, mean: Effect, least: float | None) -> str:
+def undecided(what: str, reference: str, mean: Effect) -> str:
     """That no model can be told from the reference."""
-    told = f"the best, {what}, is at {mean}.{_shows(least)}"
-    return f"Cannot tell whether any model is ahead of {reference}: {told}"
+    return f"Cannot tell whether any model is ahead of {reference}: the best, {what}, is at {mean}."
 
 
 def single(what: str) -> str:
@@ -127,8 +144,9 @@ def single(what: str) -> str:
     return f"Nothing is compared: there is one model, and nobody said how it ranks today. By the policy it is {what}."
 
 
-def _shows(least: float | None) -> str:
-    return "" if least is None else f" This test shows gains of {percent(least)[1:]}% or more four times in five."
+def shows(least: float | None) -> str:
+    """The gain that this test can show."""
+    return "" if least is None else f"This test shows gains of {percent(least)[1:]}% or more four times in five."
 
 
 def start(weights: Mapping[str, float], alike: bool) -> str:
@@ -143,21 +161,33 @@ def start(weights: Mapping[str, float], alike: bool) -> str:
     return f"Nobody said what is served today, so this compares models alone, each at its best weights.{of}"
 
 
-NOT_DEPLOYABLE, NOT_SHOWN = ", but cannot be deployed", ", but too few rows show that nothing is lost"
+NOT_DEPLOYABLE, NOT_SHOWN = "cannot be deployed", "too few rows show that nothing is lost"
 """Why what is ahead is not advised."""
+MOST_RIVALS = 3
+"""That are named."""
 
 
-def ahead(names: Sequence[str], gains: Sequence[Effect | None], of: str, but: str, answer: str) -> str:
-    """The answer where something that is not advised does better: in the policy's rule, or in every head."""
-    parts = [f"by {gain}" if gain is not None else "in every head" for gain in gains]
-    if len(names) == 1:
-        first = f"{names[0]} {'are' if names[0].endswith('s') else 'is'} ahead of {of} {parts[0]}"
+def ahead(rivals: Mapping[str, tuple[Effect | None, str]], of: str) -> str:
+    """That something that is not advised does better: by the policy's rule, or in every head; and why it is not."""
+    reasons = {but for _, but in rivals.values()}
+    parts = [
+        f"{'by ' + str(gain) if gain else 'in every head'}{f' ({but})' if but and len(reasons) > 1 else ''}"
+        for gain, but in rivals.values()
+    ]
+    if len(rivals) == 1:
+        (name,) = rivals
+        first = f"{name} {'are' if name.endswith('s') else 'is'} ahead of {of} {parts[0]}"
     else:
-        first = f"ahead of {of} are {listed([' '.join(each) for each in zip(names, parts, strict=True)])}"
-    rest = "Among the others" if but else "Else"
-    if not but and not any(gains):  # it may be served, and was found to serve no better
-        return f"{answer} {first[0].upper()}{first[1:]}."
-    return f"{first[0].upper()}{first[1:]}{but}. {rest}: {answer[0].lower()}{answer[1:]}"
+        some = [" ".join(each) for each in zip(rivals, parts, strict=True)][:MOST_RIVALS]
+        more = [f"{len(rivals) - len(some)} more"] if len(rivals) > len(some) else []
+        first = f"ahead of {of} are {listed([*some, *more])}"
+    why = f", but {min(reasons)}" if len(reasons) == 1 and min(reasons) else ""
+    return f"{first[0].upper()}{first[1:]}{why}."
+
+
+def among_others(answer: str) -> str:
+    """The answer, after what is ahead and not advised."""
+    return f"Among the others: {answer[0].lower()}{answer[1:]}"
 
 
 def left_out(names: Sequence[str]) -> str:
@@ -165,14 +195,14 @@ def left_out(names: Sequence[str]) -> str:
     return f"The policy's rule also weighs {listed(list(names))}, which these gains leave out." if names else ""
 
 
-def untested(what: str, against: str, changes: Changes) -> str:
+def untested(what: str) -> str:
     """That nobody can tell, as nothing is known of seeds."""
-    return f"Cannot tell whether to switch to {what}: against {against} it has {effects_of(changes)}. {UNTESTED}"
+    return f"Cannot tell whether to switch to {what}: after one training each, no intervals are known."
 
 
-def same(served: Served, row: int) -> str:
+def same(what: str) -> str:
     """That the pick is another point, and no change."""
-    return f"The pick, {described(served, row)}, ranks exactly alike."
+    return f"The pick, {what}, ranks exactly alike."
 
 
 def limited(would: str, both: Effect) -> str:
@@ -195,10 +225,9 @@ def holding(holds: float, others: Sequence[str]) -> str:
     return f"Retraining may change the pick: it holds in {holds:.0%} of retrainings{instead}."
 
 
-def worst_slice(who: str, slice: str, outcome: str, change: Effect, more: int) -> str:
+def worst_slice(who: str, slice: str, outcome: str, change: Effect) -> str:
     """In which part of the rows something loses most."""
-    others = f" {more} other {'losses are' if more > 1 else 'loss is'} sure, too." if more else ""
-    return f"{who} loses most in {slice}: {outcome} {change}.{others} These intervals hold in all such parts together."
+    return f"{who} loses most in {slice}: {outcome} {change}."
 
 
 def price(paid: str, bought: str, each: Effect) -> str:

@@ -1,5 +1,6 @@
 """Verdicts about fronts whose relation is known."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,9 @@ from bench.frontier.judging import Judge
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.frontier.verdict import verdict
+from bench.frontier.words.verdict import titles_of
 from bench.objectives import Objective
+from bench.records import Point
 from bench.results.ledger import PARTS
 
 CLICK, LIKE = NAMES = ("click.recall@10%", "like.recall@10%")
@@ -59,7 +62,11 @@ def told(served, policy=None, row=None, **more):
     """The verdict on the policy's own pick, or on a row."""
     judge, aims, chosen = judged(served, policy)
     row, more = (chosen.row, {"unlimited": chosen.unlimited} | more) if row is None else (row, more)
-    return verdict(served, judge, row, NOW, aims, **more)
+    found = verdict(served, judge, row, NOW, aims, **more)
+    assert 1 <= len(found.answer) <= 2
+    for each in found.answer:
+        assert len(re.sub(r"\([^)]*\)", "", each).split()) <= 25, each
+    return found
 
 
 CURRENT = ("now", "current", 0.5, 0.40, 0.40)
@@ -69,11 +76,12 @@ BETTER = ("now", "current", 0.6, 0.41, 0.42)
 def test_a_model_that_alone_gains_is_switched_to():
     found = told(front_of([CURRENT, ("7", "trial", 0.5, 0.44, 0.42)]))
     assert (found.kind, found.row, found.weights) == ("model", 1, None)
-    assert found.told[0].startswith(
-        "Switch to model 7 (mmoe), power of click 0.5, like 0.5: by the policy's rule it ga"
-    )
+    assert found.answer == (f"Switch to model 7 (mmoe): it gains {found.both.utility} by the policy's rule.",)
     assert found.both.utility.value == pytest.approx(np.log([1.1, 1.05]).mean(), abs=0.001)
-    assert found.told[1].startswith(f"It gains {CLICK} +10.0% (")
+    headers, rows = found.table
+    assert headers == ["model 7 (mmoe)", "model alone"]
+    assert rows[1][0] == CLICK
+    assert rows[1][1].startswith("+10.0% (")
     assert found.changes[LIKE].value == pytest.approx(0.05, abs=0.001)
 
 
@@ -84,14 +92,18 @@ def test_what_weights_alone_gain_is_not_the_models():
     assert found.model.utility.value == pytest.approx(alone, abs=0.001)
     assert found.weights.utility.value == pytest.approx(np.log([1.025, 1.05]).mean(), abs=0.001)
     assert found.both.utility.value == pytest.approx(found.weights.utility.value + found.model.utility.value)
-    assert found.told[0].endswith(f"gains {found.both.utility}, {found.model.utility} of it by the model alone.")
+    headers, rows = found.table
+    assert headers[1:] == ["weights alone", "model alone", "both"]
+    assert rows[0][1:] == [str(each.utility) for each in (found.weights, found.model, found.both)]
 
 
 def test_where_only_weights_gain_the_model_is_kept():
     found = told(front_of([CURRENT, BETTER, ("7", "trial", 0.5, 0.41, 0.4201)], 0.0001))
     assert (found.kind, found.row, found.model) == ("weights", 1, None)
-    assert found.told[0].startswith("Keep your model and change its weights: model now, power of click 0.4, like 0.6 g")
-    assert "No other model adds more than 0.5%." in found.told
+    assert found.answer == (
+        f"Keep your model and change its weights: they gain {found.weights.utility} by the policy's rule.",
+        "No other model adds more than 0.5%.",
+    )
     assert found.both == found.weights
     open_ = told(front_of([CURRENT, BETTER, ("7", "trial", 0.5, 0.414, 0.42)], 0.01), row=2)
     assert open_.kind == "weights"
@@ -106,49 +118,55 @@ def test_where_only_weights_gain_the_model_is_kept():
         (
             [("8", "trial", 0.5, 0.41, 0.40), ("7", "trial", 0.5, 0.32, 0.33)],
             0.03,
-            "like 0.5 loses by the policy's rule",
+            "(mmoe) loses by the policy's rule",
         ),
     ],
 )
 def test_where_nothing_gains_what_there_is_is_kept(rows, sd, why):
     found = told(front_of([CURRENT, *rows], sd), ANYTHING, row=len(rows))
     assert (found.kind, found.keep, found.row) == ("keep", True, None)
-    assert found.told[0].startswith(f"Keep {NOW}: ")
-    assert why in found.told[0]
+    assert found.sentence.startswith(f"Keep {NOW}: ")
+    assert why in found.sentence
 
 
 def test_what_cannot_be_told_says_what_this_test_can_show():
     """The difference of two means of two logarithms, each with an error of 3%: one of 3%."""
     found = told(front_of([CURRENT, ("7", "trial", 0.5, 0.41, 0.412)], 0.03), row=1)
     assert found.kind == "unknown"
-    assert found.told[0].startswith("Cannot tell whether to switch: model 7 (mmoe), power of click 0.5, like 0.5 is at")
+    assert found.answer[0].startswith("Cannot tell whether to switch: model 7 (mmoe) is at")
     least = 1.25 * (stats.norm.isf(0.05) + stats.norm.isf(0.2)) * 0.03
     assert found.least == pytest.approx(least, rel=0.1)
-    assert f"This test shows gains of {100 * found.least:.1f}% or more four times in five." in found.told[0]
+    assert f"This test shows gains of {100 * found.least:.1f}% or more four times in five." == found.answer[1]
 
 
 def test_trees_that_are_ahead_come_first_though_nobody_can_deploy_them():
     rows = [CURRENT, ("7", "trial", 0.5, 0.44, 0.42), ("trees", "baseline", 0.5, 0.6, 0.6)]
     found = told(front_of(rows))
     assert (found.kind, found.row, found.ahead) == ("model", 1, ("model trees",))
-    assert found.told[0].startswith("Model trees are ahead of every network by +3")
-    assert ", but cannot be deployed. Among the others: switch to model 7 (mmoe)" in found.told[0]
+    assert found.answer[0].startswith("Model trees are ahead of every network by +3")
+    assert found.answer[0].endswith(", but cannot be deployed.")
+    assert found.answer[1].startswith("Among the others: switch to model 7 (mmoe)")
     kept = told(front_of([CURRENT, ("7", "trial", 0.5, 0.40, 0.39), rows[2]]))
     assert (kept.kind, kept.ahead) == ("keep", ("model trees",))
-    assert ", but cannot be deployed. Among the others: keep the current model: the policy picks no" in kept.told[0]
-    assert told(front_of(rows), {"deployable": False}).told[0].startswith("Switch to model trees")
+    assert ", but cannot be deployed. Among the others: keep the current model: the policy picks no" in kept.sentence
+    assert told(front_of(rows), {"deployable": False}).sentence.startswith("Switch to model trees")
 
 
-def test_what_is_ahead_in_every_head_is_in_the_first_sentence():
+def test_what_is_ahead_in_every_head_is_in_the_answer():
     rows = [CURRENT, ("7", "trial", 0.5, 0.44, 0.42), ("8", "trial", 0.5, 0.43, 0.42)]
     found = told(front_of(rows, 0.02), heads=lambda point: ["model 8", "model trees"])
-    assert found.told[0].endswith(" Ahead of the pick are model 8 in every head and model trees in every head.")
-    assert "model trees" in found.told[0]
+    assert found.answer[1] == "Ahead of the pick are model 8 in every head and model trees in every head."
+    called = told(front_of(rows, 0.02), heads=lambda point: ["model 8"], titles={"model 7": "PLE", "model 8": "MMoE"})
+    assert called.answer[0].startswith("Switch to PLE: it gains ")
+    assert called.answer[1] == "MMoE is ahead of the pick in every head."
+    assert called.table[0][0] == "PLE"
     assert found.ahead == ("model 8", "model trees")
+    second = told(front_of(rows, 0.02), heads=lambda point: ["model 8"])
+    assert second.answer[1] == "Model 8 is ahead of the pick in every head."
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_no_candidate_that_the_limits_admit_is_surely_ahead_of_the_answer_without_being_named_first(seed):
+def test_no_candidate_that_the_limits_admit_is_surely_ahead_of_the_answer_without_being_named(seed):
     """Whatever row the verdict is asked about."""
     rng = np.random.default_rng(seed)
     rows = [CURRENT] + [(str(each), "trial", w, *rng.uniform(0.38, 0.5, 2)) for each in range(3) for w in (0.3, 0.6)]
@@ -160,7 +178,7 @@ def test_no_candidate_that_the_limits_admit_is_surely_ahead_of_the_answer_withou
         at = found.row if found.row is not None else 0 if found.keep else row
         ahead = {name for name, each, ok in zip(served.table["name"], true, judge.passing, strict=True)
                  if ok and each > true[at] + 0.005 and name != served.table["name"].iloc[at]}  # fmt: skip
-        assert all(name in found.told[0].lower() for name in ahead), found.sentence
+        assert all(name in found.sentence.lower() for name in ahead), found.sentence
 
 
 def test_what_the_limits_cost_is_said_and_what_noise_alone_excludes_is_counted():
@@ -171,7 +189,9 @@ def test_what_the_limits_cost_is_said_and_what_noise_alone_excludes_is_counted()
     )
     noise = told(front_of([CURRENT, ("7", "trial", 0.5, 0.385, 0.42)], 0.02))
     assert noise.kind == "keep"
-    assert "One choice looks better and within the limits, but too few rows show that nothing is lost." in noise.told
+    assert (
+        noise.answer[1] == "One choice looks better and within the limits, but too few rows show that nothing is lost."
+    )
 
 
 # Where nobody said what is served
@@ -192,11 +212,14 @@ def test_without_a_current_point_models_alone_are_compared_at_anchors():
     assert {name: found.anchors[name].value for name in names} == pytest.approx(expected, abs=0.005)
     assert names == ["equal importance", f"3 times {CLICK}", f"3 times {LIKE}"]
     assert found.anchors[average].value == pytest.approx(np.mean([*expected.values()]), abs=0.002)
+    assert found.answer == (f"Use model 7 (mmoe): it is ahead of single-task models by {found.anchors[average]}.",)
+    assert "The average is over 3 ways to weigh the outcomes." in found.notes
     worst = min(expected, key=expected.get)
-    assert found.told[0].startswith("Use model 7 (mmoe), power of click ")
-    assert "on average over 3 ways to weigh the outcomes, and " in found.told[0]
-    assert found.told[0].endswith(f"at the worst ({worst}).")
-    assert "are a start: 1% of each outcome counts alike." in found.sentence
+    assert found.table[1][:2] == [
+        ["on average", str(found.anchors[average])],
+        [f"at worst, {worst}", str(found.anchors[worst])],
+    ]
+    assert "are a start: 1% of each outcome counts alike." in " ".join(found.notes)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +237,7 @@ def test_without_a_current_point_models_alone_are_compared_at_anchors():
 def test_without_one_a_model_may_be_as_good_or_not_be_told(of, sd, kind, first):
     found = told(front_of([SINGLE, ("7", "trial", 0.5, *of)], sd, today=False), row=1)
     assert (found.kind, found.row) == (kind, None if kind == "keep" else 1)
-    assert found.told[0].startswith(first)
+    assert found.answer[0].startswith(first)
 
 
 def test_without_one_no_loss_is_excluded_but_what_is_below_a_random_order():
@@ -262,11 +285,11 @@ def test_by_values_what_earns_most_is_switched_to():
 def test_what_the_rule_weighs_beside_outcomes_is_said_to_be_left_out():
     served = front_of([CURRENT, ("7", "trial", 0.5, 0.44, 0.42)])
     judge, (aim, *_), chosen = judged(served)
-    assert "leave out" not in verdict(served, judge, chosen.row, NOW, [aim]).sentence
+    assert "leave out" not in " ".join(verdict(served, judge, chosen.row, NOW, [aim]).notes)
     policy = Policy.model_validate({"rule": "weights", "weights": {CLICK: 3, "cost/latency_ms": 1}})
     weighed = aims_of(policy, served.names, RATES, today=True)
     found = verdict(served, judge, chosen.row, NOW, weighed)
-    assert found.told[-1] == "The policy's rule also weighs cost/latency_ms, which these gains leave out."
+    assert found.notes[-1] == "The policy's rule also weighs cost/latency_ms, which these gains leave out."
 
 
 def test_test_rows_choose_nothing():
@@ -295,19 +318,20 @@ def test_one_training_each_tells_nothing():
 
 def test_an_outcome_that_the_current_point_has_none_of_is_left_open():
     found = told(front_of([("now", "current", 0.5, 0.40, 0.0), ("7", "trial", 0.5, 0.44, 0.1)], 0.01), ANYTHING, row=1)
-    assert f"shows no clear change in {LIKE} (no per cent: the current one is 0)" in found.sentence
+    assert found.table[1][2] == [LIKE, "(no per cent: the current one is 0)"]
     assert "nan" not in found.sentence
     assert found.to_json()["both"][LIKE]
 
 
 def test_a_pick_that_rarely_holds_is_never_told_without_saying_so():
     served = front_of([CURRENT, ("7", "trial", 0.5, 0.42, 0.41)])
-    rarely = told(served, holds=0.49, others=("trial 8", "trial 9"), suspicion="Check it.").sentence
+    rarely = told(served, holds=0.49, others=("trial 8", "trial 9"), suspicion="Check it.")
+    rarely = " ".join((*rarely.answer, *rarely.notes))
     assert "may change the pick: it holds in 49% of retrainings; trial 8 and trial 9 come first in the others" in rarely
     assert rarely.endswith(" Check it.")
-    assert "holds in 90% of retrainings" in told(served, holds=0.9).sentence
+    assert "The pick holds in 90% of retrainings." in told(served, holds=0.9).notes
     kept = told(front_of([CURRENT, ("7", "trial", 0.5, 0.36, 0.36)]), holds=0.49)
-    assert "retrainings" not in kept.sentence, "nobody retrains what is not to be served"
+    assert "retrainings" not in " ".join(kept.notes), "nobody retrains what is not to be served"
 
 
 def cells_of(gains, error=0.01):
@@ -324,14 +348,14 @@ def test_the_segment_that_loses_most_is_named_with_intervals_for_all_of_them():
     gains = {"home": (0.2, 0.0), "search": (0.0, -0.2), "cart": (0.02, -0.1), "rare": (np.nan, np.nan)}
     rows = [CURRENT, ("7", "trial", 0.5, 0.42, 0.41)]
     found = told(front_of(rows, slices=cells_of(gains)))
-    assert (
-        f"loses most in scenario=search: {LIKE} -20.0% (-22.4 to -17.6). 1 other loss is sure, too." in found.sentence
-    )
+    assert found.answer[1] == f"It loses most in scenario=search: {LIKE} -20.0% (-22.4 to -17.6)."
+    assert found.table[0][-1] == "loses most in"
+    assert [row[-1] for row in found.table[1]] == ["", "", "scenario=search -20.0% (-22.4 to -17.6)"]
     shown = found.to_json()["segments"]
     assert shown["scenario=rare"] == dict.fromkeys(NAMES)
     ends = shown["scenario=home"][CLICK]
     assert 0.2 - ends["low"] == pytest.approx(0.01 * stats.norm.isf(0.05 / 6), rel=1e-3)  # six at once
-    assert "loses most" not in told(front_of(rows, slices=cells_of({"home": (0.2, 0.0)}))).sentence
+    assert "loses most in" not in told(front_of(rows, slices=cells_of({"home": (0.2, 0.0)}))).table[0]
 
 
 def test_where_rows_are_few_both_ways_round_judge_the_gain_and_test_alone_the_outcomes():
@@ -349,5 +373,27 @@ def test_where_rows_are_few_both_ways_round_judge_the_gain_and_test_alone_the_ou
     assert apart[1].high - apart[1].low < apart[0].high - apart[0].low
     assert both.values_of_u[1] == pytest.approx(both.values_of_u[0])
     found = verdict(served, judge, chosen.row, NOW, aims, turned=turned)
-    assert "the mean of two tests" in found.sentence
+    assert "the mean of two tests" in " ".join(found.notes)
     assert found.both.utility == both.moves(chosen.row, 0).utility
+
+
+def test_trials_are_called_by_what_they_are_and_by_number_only_where_nothing_else_tells_them_apart():
+    def trial(number, kind, balancing="static", until=None, **experts):
+        of = {f"sharing.{kind}.{name}": many for name, many in experts.items()}
+        config = {"sharing.kind": kind, "balancing.kind": balancing} | of
+        return Point("trial", config, kind, number=number, until=until)
+
+    points = [
+        trial(1, "ple", shared_experts=3, own_experts=2), trial(2, "mmoe", experts=4, until=16_384),
+        trial(3, "shared_bottom"), trial(4, "shared_bottom", "dwa"), trial(5, "omoe", experts=1),
+        trial(6, "omoe", experts=1),
+        Point("trees", {}, "trees"),
+    ]  # fmt: skip
+    assert titles_of(points) == {
+        "trial 1": "PLE, 3 shared and 2 own experts",
+        "trial 2 stopped after 16,384 samples": "MMoE, 4 experts, stopped after 16,384 samples",
+        "trial 3": "Shared-bottom, static",
+        "trial 4": "Shared-bottom, dwa",
+        "trial 5": "OMoE, 1 expert (trial 5)",
+        "trial 6": "OMoE, 1 expert (trial 6)",
+    }
