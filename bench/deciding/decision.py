@@ -74,10 +74,9 @@ class LogDecision(Decision):
     rows: Mapping[str, Rows]
     notes: tuple[str, ...]
 
-    @property
-    def formula(self) -> str:
-        """The same in the log's own columns."""
-        return self._formula(self.terms.__getitem__)
+    def terms_of(self, point: str) -> Sequence[str]:
+        """In the log's own columns."""
+        return self.terms[point]
 
     @property
     def document(self) -> dict[str, Any]:

@@ -41,6 +41,7 @@ def view_of(decision: LogDecision) -> View:
         policy=decision.policy.toml,
         also=decision.readings,
         formula=decision.formula,
+        formulas=decision.formulas,
         predictions=(HEADERS, [[*each[:3], *map(text.number, each[3:])] for each in decision.calibration]),
     )
 

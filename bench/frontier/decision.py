@@ -61,18 +61,26 @@ class Decision:
 
     @property
     def formula(self) -> str:
-        """The score that the answer says to rank by, ready to paste: of joint predictions `p_click`, in raw units."""
-        return self._formula(lambda point: [f"p_{task}" for task in self.serving.rates])
+        """The score that the answer says to rank by, ready to paste; empty where it says nothing."""
+        row = self.pick.row if self.verdict.row is None and self.pick is not None else self.verdict.row
+        return "" if self.serving.served is None or row is None else self.formulas[row]
 
-    def _formula(self, terms: Callable[[str], Sequence[str]]) -> str:
-        """Of what a point's predictions are called; empty where the answer says nothing, or a score is not fused."""
-        served, row = self.serving.served, self.verdict.row
-        row = self.pick.row if row is None and self.pick is not None else row
-        if served is None or row is None or not served.table["weights"].iloc[row]:
-            return ""
-        facts = served.table.iloc[row]
-        weights = dict(zip(terms(str(facts["point"])), facts["weights"].values(), strict=True))
-        return in_formula(facts["kind"], weights, list(self.serving.rates.values()))
+    @property
+    def formulas(self) -> list[str]:
+        """By serving point its score, of joint predictions in raw units: `2.1 p_click + 1 p_buy`; empty of one that is
+        not fused."""
+        served, rates = self.serving.served, [*self.serving.rates.values()]
+        facts = [] if served is None else zip(*(served.table[of] for of in ("point", "kind", "weights")), strict=True)
+        return [
+            in_formula(kind, dict(zip(self.terms_of(str(point)), weights.values(), strict=True)), rates)
+            if weights
+            else ""
+            for point, kind, weights in facts
+        ]
+
+    def terms_of(self, point: str) -> Sequence[str]:
+        """What a point's predictions are called in a formula, by task."""
+        return [f"p_{task}" for task in self.serving.rates]
 
     @property
     def readings(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
@@ -37,7 +38,7 @@ def section_data(view: View) -> dict[str, Any]:
     looks = looks_of(every)
     holds = view.pick.stability.holds if view.pick else None
     history, by_samples = course(view.front, view.records)
-    planes = {"served" if front.served else "heads": _plane(front) for front in view.fronts}
+    planes = {"served" if front.served else "heads": _plane(front, view.formulas) for front in view.fronts}
     return {
         "title": view.title,
         "dataset": view.dataset,
@@ -68,7 +69,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
     return {"name": axis.name, **more}
 
 
-def _plane(ledger: Ledger) -> dict[str, Any]:
+def _plane(ledger: Ledger, formulas: Sequence[str]) -> dict[str, Any]:
     """`at[split][row]` is `[value, low, high, gain, its low, its high]` of each axis, gains in the unit shown;
     `spread[split][row]` the covariance of gains; `segments.rows[row][slice]` `[gain, low, high]` of each axis."""
     axes, splits, fronts = axes_of(ledger), splits_of(ledger), scenario_fronts(ledger)
@@ -87,7 +88,7 @@ def _plane(ledger: Ledger) -> dict[str, Any]:
     return {
         "kind": "served" if ledger.served else "heads",
         "axes": [_axis(axis) for axis in axes],
-        "rows": _rows(ledger.table),
+        "rows": _rows(ledger.table, formulas if ledger.served else ()),
         "against": "current" if is_current else reference(ledger),
         "current": current,
         "at": {split: plain(shown(split)) for split in splits}
@@ -98,8 +99,9 @@ def _plane(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = table[[name for name in FACTS if name in table]].to_dict("records")
+def _rows(table: pd.DataFrame, formulas: Sequence[str]) -> list[dict[str, Any]]:
+    facts = table[[name for name in FACTS if name in table]]
+    rows = facts.assign(formula=[formulas[row] if formulas else "" for row in table.index]).to_dict("records")
     return [{str(name): plain(value) for name, value in row.items()} for row in rows]
 
 
@@ -134,7 +136,7 @@ def _decision(view: View) -> dict[str, Any]:
     rows = {point: row for row, point in enumerate(view.front.table["point"])}
     return {
         "axes": [_axis(axis) for axis in axes_of(view.fronts[0])],
-        "rows": _rows(table),
+        "rows": _rows(table, view.formulas if choices.served else ()),
         "row": kept.tolist() if choices.served else [rows[point] for point in table["point"]],
         "values": plain(table[list(names)].to_numpy(dtype=float)),
         "confidence": Guard().confidence if known else 0.0,

@@ -100,7 +100,7 @@ class View:
         title: of the data set, for people; `dataset` is its id, `about` stands below the title.
         run: its name, as `seesaw pick` takes it.
         current: what all is compared with, in one sentence.
-        formula: the score that the verdict says to rank by.
+        formula: the score that the verdict says to rank by; `formulas` those of all points of the served front.
         pick: None where there is none, and `no_pick` says why.
         policy: the policy that the run follows, as TOML; asked: whether it is another than the suite's.
         also: sentences beside the pick's: exchange rates, the answer about gradient methods.
@@ -122,6 +122,7 @@ class View:
     run: str = ""
     current: str = ""
     formula: str = ""
+    formulas: Sequence[str] = ()
     pick: Pick | None = None
     no_pick: str = ""
     policy: str = ""

@@ -68,6 +68,7 @@ def view_of(result: DatasetResult) -> View:
         verdict=result.verdict,
         current=result.current,
         formula=result.formula,
+        formulas=result.formulas,
         pick=result.pick,
         no_pick=result.no_pick,
         policy=result.policy.toml,

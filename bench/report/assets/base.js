@@ -29,13 +29,6 @@ const brief = (axes) => {
   const metric = metrics.size === 1 && axes.length > 1 ? [...metrics][0] : "";
   return { metric, labels: axes.map(({ label }) => (metric ? label.split(" ")[0] : label)) };
 };
-/* The score that ranks, written as in the verdict: "sum of click 0.8, like 0.2". */
-const fusion = ({ kind, weights }) => {
-  if (!weights || !Object.keys(weights).length) return "";
-  const parts = Object.entries(weights).filter(([, weight]) => weight > 0).map(([task, weight]) => `${task} ${+weight.toPrecision(3)}`);
-  if (parts.length > 2 && new Set(Object.values(weights)).size === 1) return `${kind}, equal weights`;
-  return parts.length === 1 ? `${parts[0].split(" ")[0]} alone` : `${kind} of ${parts.join(", ")}`;
-};
 const titled = (row) => (row.role === "trial" && row.architecture !== row.name ? `${row.name} (${row.architecture})` : row.name);
 
 /* PARTS of `embed.py`. */

@@ -219,7 +219,7 @@ const resultOf = (section) => {
   const others = found.winners.filter(([point]) => point !== row.point).slice(0, 3).map(([point, part]) => `${esc(decision.rows.find((each) => each.point === point).name)} ${percent(part)}`);
   const doubt = found.share !== null && found.share < 0.8 && others.length ? ` First in others: ${others.join(", ")}.` : "";
   const sure = found.share === null ? '<p class="note">How often it holds is not known: each model is one training.</p>' : `<p class="holds${found.share < 0.8 ? " weak" : ""}" style="--share:${percent(found.share)}"><span>Holds in <b>${percent(found.share)}</b> of retrainings.${doubt}</span></p>`;
-  return `<p class="name">${mark(section.look(row))}${own}: <b>${esc(titled(row))}</b></p>${fusion(row) ? `<p class="score">ranks by ${esc(fusion(row))}</p>` : ""}<ul>${gains}</ul>${keep}${sure}`;
+  return `<p class="name">${mark(section.look(row))}${own}: <b>${esc(titled(row))}</b></p>${row.formula ? `<p class="score">ranks by ${esc(row.formula)}</p>` : ""}<ul>${gains}</ul>${keep}${sure}`;
 };
 /* [label, markup] of what a choice gains in each outcome, on the split that is told. */
 const outcomes = (section, r) => {

@@ -28,7 +28,7 @@ const shortlist = (section) => {
     const value = number(found[VALUE]);
     return main ? `${text}<small>${differs ? value : ""}</small>` : `<small>confirmed ${differs ? signed(found[GAIN], plane.axes[i].unit) : value}</small>`;
   };
-  const name = (each) => `${mark(section.look(each))}${Number(each.tag) ? `<span class="place">${each.tag}</span> ` : ""}<b>${esc(titled(each))}</b> ${each.roles.filter((role) => role !== "front" && (role !== "baseline" || !each.roles.includes("current"))).map((role) => `<span class="tag ${role}">${role === "current" ? base(section) : role}</span>`).join("")}${fusion(each) ? `<small>${esc(fusion(each))}</small>` : ""}`;
+  const name = (each) => `${mark(section.look(each))}${Number(each.tag) ? `<span class="place">${each.tag}</span> ` : ""}<b>${esc(titled(each))}</b> ${each.roles.filter((role) => role !== "front" && (role !== "baseline" || !each.roles.includes("current"))).map((role) => `<span class="tag ${role}">${role === "current" ? base(section) : role}</span>`).join("")}${each.formula ? `<small>${esc(each.formula)}</small>` : ""}`;
   const risk = (each) => (each.roles.includes("current") ? [] : [
     known(each.p_nondominated) ? `<small>P(non-dom.) ${each.p_nondominated.toFixed(2)}</small>` : "",
     each.roles.includes("pick") && known(section.found?.share) ? `<small>holds in ${percent(section.found.share)}</small>` : "",
@@ -103,7 +103,7 @@ const drawMap = (section) => {
       cells.forEach((cell, at2) => {
         if (!cell) return;
         const each = decision.rows[cell[0]];
-        const title = `${[titled(each), fusion(each)].filter(Boolean).join(", ")}: ${percent(at2 / 20)} of value on ${decision.axes[i].label}, ${percent(1 - at2 / 20)} on ${decision.axes[j].label}${cell[1] === null ? "" : `; holds in ${percent(cell[1])}`}`;
+        const title = `${[titled(each), each.formula].filter(Boolean).join(", ")}: ${percent(at2 / 20)} of value on ${decision.axes[i].label}, ${percent(1 - at2 / 20)} on ${decision.axes[j].label}${cell[1] === null ? "" : `; holds in ${percent(cell[1])}`}`;
         svg += `<rect x="${(left + w * at2).toFixed(1)}" y="${y}" width="${(w - 1).toFixed(1)}" height="${row - 2}" fill="var(--${section.look(each)[0]})" fill-opacity="${(cell[1] === null ? 0.6 : 0.12 + 0.75 * cell[1]).toFixed(2)}"><title>${esc(title)}</title></rect>`;
       });
       for (let from = 0; from < 21;) {

@@ -11,7 +11,7 @@ const cardOf = (section, r) => {
     return `<tr><th scope="row">${esc(label)}</th><td>${number(cell[VALUE])}</td><td>${known(cell[GAIN]) ? `${signed(cell[GAIN], unit)}${between(cell)}` : ""}</td></tr>`;
   });
   const chance = known(row.p_nondominated) ? `<p>P(non-dominated) ${row.p_nondominated.toFixed(2)}</p>` : "";
-  return `<h4>${mark(section.look(row))}${esc(titled(row))}</h4>${fusion(row) ? `<p>ranks by ${esc(fusion(row))}</p>` : ""}<table><tbody>${lines.join("")}</tbody></table>${chance}`;
+  return `<h4>${mark(section.look(row))}${esc(titled(row))}</h4>${row.formula ? `<p>ranks by ${esc(row.formula)}</p>` : ""}<table><tbody>${lines.join("")}</tbody></table>${chance}`;
 };
 const showCard = (section, element, x, y) => {
   card.innerHTML = cardOf(section, Number(element.dataset.row));
