@@ -202,14 +202,14 @@ POLICY = 'rule = "knee"\n[guard]\nmax_loss_vs_current = 0.05\n'
 SAID = Verdict(
     "model",
     (
-        "Switch to trial 7 (mmoe), power of click 0.4, like 0.6: by the policy's rule it gains +3.1% (+1.9 to +4.3).",
-        "It gains like.recall@10% +8.1% (+7.2 to +9.0) and costs click.recall@10% -1.2% (-1.6 to -0.8).",
+        "Switch to MMoE, 4 experts: it gains +3.1% (+1.9 to +4.3) by the policy's rule.",
+        "It loses most in country=FR: click.recall@10% -4.2% (-5.6 to -2.8).",
     ),
 )
 UNNAMED = Verdict(
     "model",
     (
-        "Use trial 7 (mmoe), power of click 0.4, like 0.6: it is ahead of single-task models by +3.1% (+1.9 to +4.3).",
+        "Use MMoE, 4 experts: it is ahead of single-task models by +3.1% (+1.9 to +4.3).",
         "Nobody said what is served today (--current), so this compares models alone, each at its best weights.",
     ),
 )
