@@ -97,12 +97,9 @@ class Score(Config):
         )
 
     def __str__(self) -> str:
-        if self.kind == "sum":
-            return " + ".join(
-                f"{weight:.4g} {name}" + (f" / {self.rates[name]:.4g}" if name in self.rates else "")
-                for name, weight in self.weights.items()
-            )
-        return f"log({' * '.join(f'{name}^{weight:.4g}' for name, weight in self.weights.items())})"
+        log = "log " if self.kind == "power" else ""
+        raw = {name: weight / self.rates.get(name, 1.0) for name, weight in self.weights.items()}
+        return " + ".join(f"{weight:.4g} {log}{name}" for name, weight in raw.items())
 
 
 def prediction_names(task: Task) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +13,7 @@ from bench.report.view import View
 from bench.results.ledger import CELLS
 from bench.results.within import area_table
 from bench.run.folder import Run
-from bench.run.result import DatasetResult, pick_config_path, picked_network, picked_path, recipe_of
-from bench.suite import EPOCHS
+from bench.run.result import DatasetResult, pick_config_path, picked_network, picked_path
 
 
 def page_path(run: Run) -> Path:
@@ -49,7 +47,7 @@ def view_of(result: DatasetResult) -> View:
         "command": manifest.command,
         "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
     }
-    commands = {"Train any trial": train_command(result), "Find a trial in MLflow": mlflow_search(result)}
+    commands = {"Find it in MLflow": mlflow_search(result)}
     if picked_network(result):
         deploy = f"seesaw deploy {shlex.quote(shown(picked_path(result.run)))}"
         config = shlex.quote(shown(pick_config_path(result.run)))
@@ -94,19 +92,11 @@ def _rungs(result: DatasetResult) -> str:
     return ", ".join(f"{samples:,}" for samples in sorted(ladder)) + " samples" if ladder else "full length only"
 
 
-def train_command(result: DatasetResult) -> str:
-    """What trains any configuration of a run as the run did, once its searched parameters are added."""
-    fixed = recipe_of(result)
-    for first in result.records[:1]:
-        names = {*result.run.run.space.fixed, EPOCHS} & first.config.keys() - first.params.keys()
-        fixed = {name: first.config[name] for name in sorted(names)} | fixed
-    sets = [f"--set {shlex.quote(f'{name}={json.dumps(value)}')}" for name, value in fixed.items()]
-    return " ".join([f"seesaw train {shlex.quote(result.run.key)}", *sets])
-
-
 def mlflow_search(result: DatasetResult) -> str:
-    """The search that finds the runs of a trial in MLflow; `{trial}` stands for its number."""
-    tags = {"seesaw.run": result.run.run.name, "seesaw.dataset": result.run.key, "seesaw.trial": "{trial}"}
+    """The search that finds the picked trial's run in MLflow, else the whole run."""
+    tags = {"seesaw.run": result.run.run.name, "seesaw.dataset": result.run.key}
+    if result.pick is not None and result.pick.trial is not None:
+        tags["seesaw.trial"] = str(result.pick.trial)
     return " and ".join("tags.`{}` = '{}'".format(name, value.replace("'", "\\'")) for name, value in tags.items())
 
 
