@@ -79,7 +79,7 @@ class Decision:
         ]
 
     def terms_of(self, point: str) -> Sequence[str]:
-        """What a point's predictions are called in a formula, by task."""
+        """The names of a point's predictions in a formula, by task."""
         return [f"p_{task}" for task in self.serving.rates]
 
     @property
