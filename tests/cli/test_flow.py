@@ -175,14 +175,15 @@ def test_what_is_no_network_is_refused_before_training(flow: Flow, tmp_path: Pat
 
 
 def with_current(flow: Flow, tmp_path: Path, name: str, current: object) -> tuple[str, DatasetRun]:
-    """The verdict's sentence of a small run against a current point."""
+    """What a small run is compared with, where it has a current point."""
     suite = tmp_path / "suite.toml"
     text = flow.shop.suite.read_text().replace("trials = 3", "trials = 2")
     suite.write_text(text.replace('["single_task", "equal_weights", "trees"]', "[]"))
     options = ("--executor", "inline", "--raw", flow.shop.raw, "--name", name)
     document = flow.json("run", suite, "--current", current, *options)
     assert document["served"]["current"]["name"]
-    return document["verdict"]["sentence"], next(iter(Run.open(flow.home, name).datasets.values()))
+    part = next(iter(Run.open(flow.home, name).datasets.values()))
+    return result_of(part).serving.against, part
 
 
 def test_a_column_of_the_log_is_current(flow: Flow, tmp_path: Path) -> None:
