@@ -175,7 +175,7 @@ def test_what_is_no_network_is_refused_before_training(flow: Flow, tmp_path: Pat
 
 
 def with_current(flow: Flow, tmp_path: Path, name: str, current: object) -> tuple[str, DatasetRun]:
-    """What a small run is compared with, where it has a current point."""
+    """The current point of a small run in words, and the run."""
     suite = tmp_path / "suite.toml"
     text = flow.shop.suite.read_text().replace("trials = 3", "trials = 2")
     suite.write_text(text.replace('["single_task", "equal_weights", "trees"]', "[]"))
