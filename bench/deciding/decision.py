@@ -150,7 +150,7 @@ def _exposure(asked: Asked, of: Parted) -> Iterator[str]:
     judging = of.parts[TEST]
     if asked.random is not None:
         many = int((of.log.numbers[asked.random][judging] == 1).sum())
-        yield f"{many:,} rows that judge were shown at random: what holds in shown=at random holds for any ranking."
+        yield f"{many:,} rows that judge were shown at random: the segment shown=at random has the gains on them alone."
     if asked.propensity is not None:
         weights = 1 / of.log.numbers[asked.propensity][judging]
         weights = weights[np.isfinite(weights)]

@@ -102,10 +102,10 @@ class Verdict:
             rows = [[name, str(mean)], *([[f"at worst, {worst}", str(least)]] if len(every) > 1 else [])]
         above = len(rows)
         rows += [[name, *(str(each.outcomes[name]) for each in parts.values())] for name in self.changes]
-        lost = {name: worst_of(self.slices, name) for name in self.changes}
-        if any(lost.values()):
-            rows = [[*row, lost[row[0]] if at >= above else ""] for at, row in enumerate(rows)]
-        headers = [self.who, *parts, *([words.WORST] if any(lost.values()) else [])]
+        lost = {name: f"{slice} {each}" for slice, name, each in reversed(losses(self.slices))}  # the largest is last
+        if lost:
+            rows = [[*row, lost.get(row[0], "") if at >= above else ""] for at, row in enumerate(rows)]
+        headers = [self.who, *parts, *([words.WORST] if lost else [])]
         return (headers, rows) if parts else ([], [])
 
     @property
@@ -184,7 +184,8 @@ def verdict(
     if found.both is not None and of != served.current:
         slices = slice_changes(served, of)
         found = replace(found, slices=slices)
-        notes = [_worst(slices, "The pick" if found.keep else "It"), *notes]
+        worst = [words.worst_slice("The pick" if found.keep else "It", *each) for each in losses(slices)[:1]]
+        notes = [*worst, *notes, words.SURE_IN_SLICES if slices else ""]
     if holds is not None and not found.keep and of == row:
         notes.append(words.holding(holds, others))
     if served.today and (noise := int((judge.noise & judge.pickable).sum())) and found.kind in ("keep", "unknown"):
@@ -349,17 +350,7 @@ def _wider(each: Effect, factor: float) -> Effect:
     return Effect(each.value, float(np.maximum(each.value - half, -1.0)), each.value + half)
 
 
-def worst_of(slices: Mapping[str, Changes], name: str) -> str:
-    """In which slice an outcome surely loses most, and how much."""
-    lost = [(each.value, slice, each) for slice, changes in slices.items() if (each := changes[name]).lost]
-    return f"{min(lost)[1]} {min(lost)[2]}" if lost else ""
-
-
-def _worst(slices: Mapping[str, Changes], who: str) -> str:
-    """In which slice most is surely lost."""
-    lost = [(each.value, slice, name, each) for slice, changes in slices.items() for name, each in changes.items()
-            if each.lost]  # fmt: skip
-    if not lost:
-        return ""
-    _, slice, name, each = min(lost, key=lambda one: one[0])
-    return words.worst_slice(who, slice, name, each)
+def losses(slices: Mapping[str, Changes]) -> list[tuple[str, str, Effect]]:
+    """Slice, outcome and effect of what is surely lost, the largest loss first."""
+    lost = [(slice, name, each) for slice, own in slices.items() for name, each in own.items() if each.lost]
+    return sorted(lost, key=lambda one: one[2].value)

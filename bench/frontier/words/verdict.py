@@ -16,11 +16,12 @@ from bench.results.ledger import Ledger
 
 Changes = Mapping[str, Effect]
 """By outcome, as a fraction."""
-SURE = f"Intervals are {LEVEL:.0%}, on test; those of the outcomes hold together, and those of all parts of the rows."
+SURE = f"Intervals are {LEVEL:.0%}, on test; those of the outcomes hold together."
 BOTH_WAYS = (
     "As rows are few, the gain by the policy's rule is the mean of two tests: of test, and of confirmation rows at "
     "weights that the other rows chose."
 )
+SURE_IN_SLICES = "Intervals of all segments of a kind hold together, too."
 UNTESTED = "After one training each, no intervals are known."
 RULE, WEIGHTS, MODEL, BOTH, WORST = "by the policy's rule", "weights alone", "model alone", "both", "loses most in"
 """The first row, and the columns, of the table of gains."""

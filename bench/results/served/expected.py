@@ -65,12 +65,12 @@ def expected(candidates: Sequence[Candidate], rows: Mapping[str, Rows], outcomes
     heads = [at for at, each in enumerate(candidates) if each.predictions(next(iter(rows)), 0).shape[1] > 1]
     said = {split: _mean([candidates[at] for at in heads], split) for split in rows} if heads else {}
     labels = {split: own.labels.astype(np.float32) for split, own in rows.items()}
-    any_ = next(iter(rows.values()))
-    for at, kind in enumerate(any_.kinds if heads else ()):
+    some = next(iter(rows.values()))
+    for at, kind in enumerate(some.kinds if heads else ()):
         p = np.concatenate([each[:, at] for each in said.values()])
         if kind != "binary" or p.min() < 0 or p.max() > 1:
             continue
-        weights = None if any_.weights is None else np.concatenate([each.weights for each in rows.values()])
+        weights = None if some.weights is None else np.concatenate([each.weights for each in rows.values()])
         fit = platt(p, np.concatenate([each[:, at] for each in labels.values()]), weights)
         if fit is not None and fit.slope > 0:
             for split, own in labels.items():
@@ -79,7 +79,7 @@ def expected(candidates: Sequence[Candidate], rows: Mapping[str, Rows], outcomes
         return None
     names = tuple(each.replace(".recall@", ".value@") for each in outcomes)
     amount: TaskKind = "regression"
-    kinds = (amount,) * len(any_.kinds)
+    kinds = (amount,) * len(some.kinds)
     return Expected({of: replace(each, labels=labels[of], kinds=kinds) for of, each in rows.items()}, names)
 
 
