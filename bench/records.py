@@ -15,8 +15,9 @@ Split = Literal["train", "valid", "confirm", "test"]
 FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
 
 Kind = Literal[
-    "trial", "single_task", "equal_weights", "random_weights", "trees", "ensemble", "static_weights", "current", "model"
-]
+    "trial", "single_task", "equal_weights", "random_weights", "trees", "ensemble", "static_weights", "current",
+    "blend", "model",
+]  # fmt: skip
 """What a point is: a trial at some length, the current point, a baseline, or a model that was trained elsewhere."""
 Role = Literal["trial", "baseline", "current"]
 TRAINED: tuple[Kind, ...] = ("equal_weights", "random_weights", "trees", "ensemble", "static_weights", "current")
@@ -357,11 +358,6 @@ class Point(_Configured):
         """The role in which it is compared."""
         tried = self.kind == "trial" or (self.kind == "model" and not self.baseline)
         return "trial" if tried else "current" if self.kind == "current" else "baseline"
-
-    @property
-    def deployable(self) -> bool:
-        """Whether it can be served: one network, or a model from elsewhere that is no mere yardstick."""
-        return self.kind not in ("trees", "ensemble", "single_task") and (self.kind != "model" or not self.baseline)
 
     @property
     def training(self) -> str:

@@ -23,7 +23,7 @@ from bench.errors import UserError
 from bench.frontier.policy import Policy
 from bench.plugins import PluginFile
 from bench.production.engines import ENGINES
-from bench.production.served_model import ModelSpec
+from bench.production.served_model import ModelSpec, Part
 from bench.records import Job
 from bench.registry import Choice
 from bench.schema import Field, Schema, Task
@@ -159,7 +159,7 @@ def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add: Add, mon
     add()
     schema = Schema((Field("user", 9),), (), (Task("click"), Task("like")))
     config = TrialConfig.parse({"sharing.kind": "twin", "balancing.kind": "largest"}).dotted()
-    recipe = ModelSpec.of_trained(schema, config, [[{}]])
+    recipe = ModelSpec.of_trained(schema, [Part.whole(config, schema)], [[[[{}]]]])
     assert list(recipe.plugins) == ["sharing.twin"]
     assert recipe.shapes()
     monkeypatch.setattr(plugins, "_FILES", {})
@@ -168,7 +168,7 @@ def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add: Add, mon
         match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin, under MLflow ",
     ):
         recipe.shapes()
-    ModelSpec.of_trained(schema, config | {"sharing.kind": "mmoe"}, [[{}]])
+    ModelSpec.of_trained(schema, [Part.whole(config | {"sharing.kind": "mmoe"}, schema)], [[[[{}]]]])
 
 
 def test_entry_points_of_unknown_groups_and_other_owners_of_our_name_are_told(

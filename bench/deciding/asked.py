@@ -115,7 +115,7 @@ class Asked(Config):
     rates: dict[str, Positive] = Field(default_factory=dict)
     """By task its mean label, by which weights of a sum are scaled; by default that of the rows that choose."""
     baselines: list[str] = Field(default_factory=list)
-    """Models that are compared, and cannot be served."""
+    """Models that others are compared with: yardsticks."""
     recalibrate: bool = True
     """Whether models are also tried recalibrated."""
     policy: Policy = Field(default_factory=Policy)

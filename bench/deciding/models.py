@@ -55,7 +55,6 @@ class Model:
         name, own = self.name, self.predictions
         return Candidate(
             name, name, name, self.role, self.seeds, lambda split, run: own[run][parts[split]],
-            deployable=self.role != "baseline",
         )  # fmt: skip
 
 

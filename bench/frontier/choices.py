@@ -111,11 +111,6 @@ class Choices:
         """Whether the choices are serving points; their objectives are then outcomes of the score that ranks."""
         return bool(self.table["kind"].notna().any())
 
-    @property
-    def deployable(self) -> NDArray[np.bool_]:
-        """(rows,), which can be served."""
-        return self.table["deployable"].to_numpy(bool)
-
     def of(self, name: str, row: int) -> Any:
         """What the table has of a row."""
         return self.table[name].iloc[row]

@@ -22,10 +22,8 @@ class Judge:
 
     Attributes:
         limits: all on metrics, which are `names`; and in `segments` that on all segments, if there is one.
-        pickable: (rows,), which may be picked: those that can be deployed, if the policy asks for that.
         passing: (rows,), which pass the guard: what is limited by a share of current all together with its confidence.
         noise: (rows,), which would pass by their means, and fail by noise alone.
-        allowed: (rows,), which pass it and may be picked.
         unsure: whether none does so with the default confidence, so that means decide.
         unjudged: by objective why the guard cannot judge its loss.
         scored: the metrics that the rule scores, and `terms` how it weighs them.
@@ -48,15 +46,14 @@ class Judge:
                       keyed=False, written=least)
             )  # fmt: skip
         self.segments = self._segments()
-        self.pickable = choices.deployable if policy.deployable else np.ones(len(choices), dtype=bool)
         self._apply()
-        if not self.allowed.any() and (below := [each for each in self.limits if isinstance(each, Chance)]):
+        if not self.passing.any() and (below := [each for each in self.limits if isinstance(each, Chance)]):
             self.limits = [each for each in self.limits if not isinstance(each, Chance)]
             self.unjudged |= {each.name: "no choice reaches a random order in every outcome" for each in below}
             self._apply()
         self.names = list(dict.fromkeys(limit.name for limit in self.limits))
         by_default = "confidence" not in policy.guard.model_fields_set
-        self.unsure = by_default and any(each.confidence for each in self.limits) and not self.allowed.any()
+        self.unsure = by_default and any(each.confidence for each in self.limits) and not self.passing.any()
         if self.unsure:
             self.limits = [replace(limit, confidence=None) for limit in self.limits]
             self._apply()
@@ -70,7 +67,6 @@ class Judge:
         self.passing &= self.sure >= self.policy.guard.confidence
         means = [each.kept(each.means) for each in self.limits] + [each.passing for each in self.segments]
         self.noise = np.logical_and.reduce([~self.passing, *means])
-        self.allowed = self.passing & self.pickable
 
     def scores(self, values: Floats) -> Floats:
         """The rule's scores (..., rows) of values (..., rows, scored); minus infinity where a value is missing."""

@@ -115,28 +115,23 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
         raise UserError("nothing to pick from: no trial has completed with a value of every objective")
     judge, by_id = Judge(policy, choices), {point.id: point for point in points}
     found = np.round(judge.scores(choices.values(judge.scored)), 12)
-    passing = [row for row in range(len(choices)) if judge.passing[row] and np.isfinite(found[row])]
-    feasible = [row for row in passing if judge.allowed[row]]
+    feasible = [row for row in range(len(choices)) if judge.passing[row] and np.isfinite(found[row])]
     if not feasible:
         _nothing(judge, by_id.values(), found)
     every = np.nan_to_num(choices.gains(choices.objectives, choices.values(choices.objectives)), nan=-1e9).sum(axis=1)
     feasible.sort(key=lambda row: (-found[row], -round(float(every[row]), 12), choices.of("size", row), row))
-    passing.sort(key=lambda row: (-found[row], row))
     chosen = feasible[0]
     compared = list(dict.fromkeys([*judge.scored, *choices.objectives]))
-    near = _simpler(choices, compared, passing, chosen)
-    instead = [other for other in near if judge.allowed[other] and (
+    near = _simpler(choices, compared, feasible, chosen)
+    instead = [other for other in near if (
         (other == choices.current and choices.of("role", other) == "current")
         or (policy.simplest and simplicity(choices, other) < simplicity(choices, chosen))
     )]  # fmt: skip
     if instead:
-        chosen, near = instead[0], _simpler(choices, compared, passing, instead[0])
-    ahead = _ahead(judge, [row for row in passing if found[row] > found[chosen]], chosen)
-    told = {choices.of("point", row) for row in ahead}
-    near = [row for row in near if choices.of("point", row) not in told]
+        chosen, near = instead[0], _simpler(choices, compared, feasible, instead[0])
     stability = stability_of(judge, chosen)
     unlimited = _unlimited(judge, compared, chosen, found)
-    words = Told(judge, chosen, near[:NAMED], ahead, stability, limited=unlimited is not None)
+    words = Told(judge, chosen, near[:NAMED], stability, limited=unlimited is not None)
     point, role = by_id.get(choices.of("point", chosen)), choices.of("role", chosen)
     named = [*choices.objectives, *(name for name in [*judge.scored, *judge.names] if ranked(metric_of(name)))]
     return Pick(
@@ -164,10 +159,10 @@ def _unlimited(judge: Judge, names: Sequence[str], chosen: int, scores: Floats) 
     """Where a row is the current point, or equals it in every value, as a trial that is the baseline does: the row with
     the best score, whatever limits it breaks; None where none scores higher."""
     values, now = judge.choices.values(names), judge.choices.current
-    best = int(np.argmax(np.where(judge.pickable, scores, -np.inf)))
+    best = int(np.argmax(scores))
     if now is None or not np.array_equal(values[chosen], values[now]):
         return None
-    return best if judge.pickable[best] and scores[best] > scores[now] else None
+    return best if scores[best] > scores[now] else None
 
 
 def _simpler(choices: Choices, names: Sequence[str], feasible: Sequence[int], chosen: int) -> list[int]:
@@ -177,22 +172,9 @@ def _simpler(choices: Choices, names: Sequence[str], feasible: Sequence[int], ch
     return sorted(rows, key=lambda row: simplicity(choices, row))  # of equals the best by the rule first
 
 
-def _ahead(judge: Judge, better: Iterable[int], chosen: int) -> dict[int, float | None]:
-    """Of rows with a better score than the pick those that cannot be deployed, the best of each point; with the share
-    of retrainings in which their score is better, at least one half. None where nothing is known of noise.
-    """
-    choices = judge.choices
-    rows = choices.firsts(row for row in better if not judge.allowed[row])
-    if not rows or not len(choices.retrained):
-        return dict.fromkeys(rows)
-    drawn = judge.scores(choices.posterior(judge.scored, choices.retrained))
-    shares = {row: float((drawn[:, row] > drawn[:, chosen]).mean()) for row in rows}
-    return {row: share for row, share in shares.items() if share > 0.5}
-
-
 def _nothing(judge: Judge, points: Iterable[Point], scores: Floats) -> None:
     choices, policy = judge.choices, judge.policy
-    rows = [int(row) for row in np.flatnonzero(np.isfinite(scores) & judge.pickable)]
+    rows = [int(row) for row in np.flatnonzero(np.isfinite(scores))]
     if not rows:
         raise UserError(f"nothing to pick from: no choice has a value of all that the rule '{policy.rule}' reads")
     broken = {row: judge.broken(row) for row in rows}

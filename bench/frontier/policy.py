@@ -219,9 +219,6 @@ class Policy(Config):
     """A name in `PICK_RULES`."""
     simplest: bool = False
     """Whether to take a simpler choice that is as good within noise; else the pick's sentence names it."""
-    deployable: bool = True
-    """Whether to pick only what `seesaw deploy` can package. Trees, the ensemble and the composition of single-task
-    models are then named in the sentence where they are ahead. False picks them, too."""
     weights: Annotated[dict[str, float], BeforeValidator(flat)] = Field(default_factory=dict)
     """By metric, of the rules `weights` and `utopia`: what 1% of it is worth (.001 of a head's AUC). One that is not
     named weighs nothing; without any, all objectives weigh the same."""

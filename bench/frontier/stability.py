@@ -108,7 +108,7 @@ def stability_of(judge: Judge, picked: int) -> Stability:
     """The stability of a row; see the module."""
     holds, keeps, first = _over_draws(judge, picked)
     choices, of = judge.choices, judge.choices.table["point"].to_numpy()
-    won = of[_winners(choices, judge.allowed)]
+    won = of[_winners(choices, judge.passing)]
     points = []
     for row in choices.firsts(range(len(choices))):
         share, by_rule = float((won == of[row]).mean()), None if first is None else float(first[of == of[row]].sum())
@@ -125,7 +125,7 @@ def _over_draws(judge: Judge, picked: int) -> tuple[float | None, float | None, 
         return None, None, None
     limits, scored = (choices.posterior(names, choices.retrained) for names in (judge.names, judge.scored))
     scores = np.round(judge.scores(scored), 12)
-    feasible = judge.keeps(limits) & judge.allowed
+    feasible = judge.keeps(limits) & judge.passing
     best = np.max(np.where(feasible, scores, -np.inf), axis=1)
     keeps = judge.keeps(limits, TOLERANCE)[:, picked]
     holds = keeps & (scores[:, picked] >= best - TOLERANCE)

@@ -188,7 +188,7 @@ def verdict(
         notes = [*worst, *notes, words.SURE_IN_SLICES if slices else ""]
     if holds is not None and not found.keep and of == row:
         notes.append(words.holding(holds, others))
-    if served.today and (noise := int((judge.noise & judge.pickable).sum())) and found.kind in ("keep", "unknown"):
+    if served.today and (noise := int(judge.noise.sum())) and found.kind in ("keep", "unknown"):
         notes.insert(0, words.guarded(noise))
     notes += [words.left_out(aims[0].left_out), words.BOTH_WAYS if turned and found.both else "", suspicion]
     notes = list(filter(None, notes))
@@ -304,11 +304,10 @@ def _with_rivals(
     for other, at in contest.best.items() if served.known else ():
         gain = contest.moves(at, row).utility if alone else _over(contests, other, point)
         if other != point and gain.gained:
-            but = words.NOT_DEPLOYABLE if not judge.pickable[at] else "" if judge.passing[at] else words.NOT_SHOWN
+            but = "" if judge.passing[at] else words.NOT_SHOWN
             gains[str(table["name"].iloc[at])] = gain, but
     for name in heads(point):
-        can = bool(judge.choices.deployable[(table["name"] == name).to_numpy()].all())
-        gains.setdefault(name, (None, "" if can else words.NOT_DEPLOYABLE))
+        gains.setdefault(name, (None, ""))
     if not gains:
         return found
     networks = [at for at in contest.best.values() if table["role"].iloc[at] == "trial"]

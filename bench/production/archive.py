@@ -30,9 +30,10 @@ from bench.production.served_model import ServedModel
 from bench.schema import Schema
 
 _ATEN = """
-_assert_tensor_metadata.default add.Tensor alias.default clamp.default cos.default detach.default div.Tensor
-dropout.default erf.default exp.default gelu.default log.default log_sigmoid.default logsumexp.default
-masked_fill.Scalar maximum.default minimum.default mul.Tensor ne.Scalar neg.default relu.default rsqrt.default
+_assert_tensor_metadata.default add.Tensor alias.default arange.default clamp.default cos.default detach.default
+div.Tensor dropout.default erf.default exp.default gelu.default gt.Scalar gt.Tensor log.default log_sigmoid.default
+logsumexp.default
+masked_fill.Scalar maximum.default minimum.default mul.Tensor ne.Scalar ne.Tensor neg.default relu.default rsqrt.default
 sigmoid.default silu.default sin.default square.default sub.Tensor tanh.default to.dtype where.self
 
 bmm.default einsum.default layer_norm.default mean.dim softmax.int sum.dim_IntList

@@ -10,7 +10,7 @@ import io
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -38,16 +38,41 @@ Engine = Callable[[Ids, Floats], tuple[Floats, Floats]]
 def exported(folder: Path, spec: ModelSpec, threads: int) -> Engine:
     """The graph of torch.export, in plain torch."""
     path = folder / MODEL
-    return _checked(_torch(archive.load(path, spec.shapes()).module(), threads), path, len(spec.schema.tasks))
+    return _checked(_torch(_loaded(path, spec).module(), threads), path, len(spec.schema.tasks))
 
 
 def eager(folder: Path, spec: ModelSpec, threads: int) -> Engine:
     """The modules that were trained, with the compiled passes of `bench.models.kernels`."""
-    weights = archive.load(folder / MODEL, spec.shapes()).state_dict  # before memory is taken for a model
+    weights = _loaded(folder / MODEL, spec).state_dict  # before memory is taken for a model
     _check_bounds(folder / MODEL, spec)
     model = spec.build()
     model.load_state_dict(weights)
     return _torch(model, threads)
+
+
+def _loaded(path: Path, spec: ModelSpec) -> ExportedProgram:
+    program = archive.load(path, spec.shapes())
+    _check_trees(path, spec, program.state_dict)
+    return program
+
+
+def _check_trees(path: Path, spec: ModelSpec, weights: Mapping[str, torch.Tensor]) -> None:
+    if (reason := spec.wrong(weights)) is not None:
+        raise UserError(f"{path}: expected {reason}")
+
+
+def _trees_of(path: Path, spec: ModelSpec) -> dict[str, torch.Tensor]:
+    """The arrays of trees in a checked model in ONNX; what it does not use is not in it, and 0 here."""
+    onnx: Any = import_module("onnx")
+    of_trees = tuple(prefix for prefix, _ in spec.trees)
+    found = {name: torch.zeros(shape) for name, shape in spec.shapes().items() if name.startswith(of_trees)}
+    for tensor in onnx.load(path, load_external_data=False).graph.initializer:
+        if tensor.name in found:
+            own = torch.from_numpy(onnx.numpy_helper.to_array(tensor, base_dir=str(path.parent)).copy())
+            if own.shape != found[tensor.name].shape:
+                raise UserError(f"{path}: expected '{tensor.name}' of another shape, found {tuple(own.shape)}")
+            found[tensor.name] = own
+    return found
 
 
 def _check_bounds(path: Path, spec: ModelSpec) -> None:
@@ -71,6 +96,7 @@ def onnx(folder: Path, spec: ModelSpec, threads: int) -> Engine:
     if not path.is_file():
         raise UserError(f"expected a {ONNX} in {folder}, found none: it was packaged without the extra 'serve'")
     check_onnx(path)
+    _check_trees(path, spec, _trees_of(path, spec))
     runtime: Any = import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -193,9 +219,9 @@ def write_onnx(program: ExportedProgram, path: Path) -> None:
 
 _OPERATORS = """
 Add Cast CastLike Clip Concat Constant ConstantOfShape Cos Div Einsum Equal Erf Exp Expand EyeLike Gather Gelu Gemm
-Identity LayerNormalization Log MatMul Max Min Mul Neg Not Pow Reciprocal ReduceLogSumExp ReduceMean ReduceSum Relu
-Reshape ScatterElements SequenceAt Shape Sigmoid Sin Slice Softmax SplitToSequence Sqrt Squeeze Sub Tanh TopK Transpose
-Unsqueeze Where
+Greater Identity LayerNormalization Log MatMul Max Min Mul Neg Not Pow Range Reciprocal ReduceLogSumExp ReduceMean
+ReduceSum Relu Reshape ScatterElements SequenceAt Shape Sigmoid Sin Slice Softmax SplitToSequence Sqrt Squeeze Sub Tanh
+TopK Transpose Unsqueeze Where
 """
 OPERATORS = frozenset(_OPERATORS.split())
 """What a node may be, in ONNX's own domain: those that exports of our models hold, and `nn.Linear`'s in a plug-in."""

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import isclose
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from bench.errors import repeated
 from bench.frontier.score import Score, prediction_names
-from bench.production.served_model import ModelSpec
-from bench.records import Scalar
+from bench.models.trees import TreeSizes
+from bench.production.served_model import ModelSpec, Part
 from bench.registry import Config
 from bench.schema import SCORE, Schema
 
 ONNX_FILES = ("model.onnx", "model.onnx.data")
 FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.pt2", "policy.json")
 """What every package holds beside its manifest; those of ONNX may come with them."""
+MOST_STATES = 4096
 _Name = Annotated[str, Field(min_length=1, max_length=1000)]
+_States = Annotated[tuple[int, ...], Field(min_length=1, max_length=256)]
 
 
 class FileFacts(Config):
@@ -103,9 +106,10 @@ class PackageManifest(Config):
     name: str
     """Of the data set, variant included."""
     data_schema: Schema
-    config: dict[str, Scalar]
-    states: tuple[int, ...] = Field(min_length=1, max_length=256)
-    """Of each averaged member: how many states it has."""
+    parts: tuple[Part, ...] = Field(min_length=1, max_length=64)
+    """Of the model, as they are trained."""
+    members: tuple[tuple[TreeSizes | _States, ...], ...] = Field(min_length=1, max_length=256)
+    """Of each averaged member and each part: how many states each network has, or the sizes of the trees."""
     plugins: dict[_Name, _Name] = Field(default_factory=dict)
     """What of the model comes from plug-ins, as `bench.plugins.needs` gives it."""
     agreement: dict[str, float]
@@ -130,8 +134,21 @@ class PackageManifest(Config):
     @model_validator(mode="after")
     def _whole(self) -> PackageManifest:
         tasks = len(self.data_schema.tasks)
-        if not set(self.states) <= {1, tasks}:
-            raise ValueError(f"states: expected 1 or {tasks} of each member, found {self.states}")
+        for part in self.parts:
+            if len(part.shares) != tasks:
+                raise ValueError(f"parts: expected a share for each of {tasks} tasks, found {len(part.shares)}")
+        if any(not isclose(sum(shares), 1) for shares in zip(*(part.shares for part in self.parts), strict=True)):
+            raise ValueError("parts: expected shares that add up to 1 for each task, found others")
+        for member in self.members:
+            if [isinstance(each, TreeSizes) for each in member] != [part.trees for part in self.parts]:
+                raise ValueError("members: expected sizes of each part that is trees, states of all others")
+            for each in member:
+                if isinstance(each, TreeSizes) and len(each.trees) != tasks:
+                    raise ValueError(f"members: expected trees of {tasks} tasks, found those of {len(each.trees)}")
+                if isinstance(each, tuple) and not set(each) <= {1, tasks}:
+                    raise ValueError(f"members: expected 1 or {tasks} states of each network, found {each}")
+        if (states := sum(sum(each) for own in self.members for each in own if isinstance(each, tuple))) > MOST_STATES:
+            raise ValueError(f"members: expected at most {MOST_STATES:,} states of all networks, found {states:,}")
         for name in FILES:
             if name not in self.files:
                 raise ValueError(f"files: expected '{name}' among them, found none")
@@ -143,4 +160,4 @@ class PackageManifest(Config):
     @property
     def spec(self) -> ModelSpec:
         """What rebuilds the model's modules."""
-        return ModelSpec(self.data_schema, self.config, self.states, self.plugins)
+        return ModelSpec(self.data_schema, self.parts, self.members, self.plugins)

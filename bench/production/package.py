@@ -1,7 +1,7 @@
 """A model as a folder that serves raw rows on its own: plain data, whole or absent, each file's digest checked.
 
 manifest.json       schema, configuration, score, versions, provenance, the digest of every other file, and its own
-model.pt2           the graph and its weights, by torch.export
+model.pt2           the graph and its weights, nodes of trees among them, by torch.export
 model.onnx (.data)  the same for ONNX Runtime, where the extra `serve` was installed
 encoder.json        raw columns -> ids and floats
 calibration.json    task -> calibration
@@ -34,8 +34,7 @@ from bench.production.engines import Engine, Floats, Ids, open_engine, write_onn
 from bench.production.history import KeptHistory, needed_of
 from bench.production.manifest import FileFacts, PackageManifest
 from bench.production.scorer import Scorer
-from bench.production.served_model import ModelSpec, States
-from bench.records import Scalar
+from bench.production.served_model import Member, ModelSpec, Part
 from bench.schema import Schema
 from bench.validation import validate
 
@@ -50,8 +49,8 @@ class Parts:
 
     Attributes:
         name: of the data set.
-        config: dotted, all of it.
-        members: trained models whose predictions are averaged.
+        parts: of the model, as they are trained.
+        members: of each all parts, trained; the predictions of several are averaged.
         rows: encoded rows of validation, ids (N, S) and dense (N, D), on which engines must agree.
         card: of the data set, as plain values.
         policy: as plain values, without the score.
@@ -60,8 +59,8 @@ class Parts:
 
     name: str
     schema: Schema
-    config: Mapping[str, Scalar]
-    members: Sequence[States]
+    parts: Sequence[Part]
+    members: Sequence[Member]
     encoder: Encoder
     rows: tuple[Ids, Floats]
     score: Score = field(default_factory=Score)
@@ -83,7 +82,7 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
         UserError: the score names no prediction; `onnx`, and the extra `serve` is not installed.
         AssertionError: a model differs from the trained one.
     """
-    spec = ModelSpec.of_trained(parts.schema, parts.config, parts.members)
+    spec = ModelSpec.of_trained(parts.schema, parts.parts, parts.members)
     served = spec.of(parts.members)
     with atomic_folder(folder) as made:
         program = archive.export(served, parts.schema)
@@ -99,8 +98,8 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
         manifest = PackageManifest(
             name=parts.name,
             data_schema=parts.schema,
-            config=dict(parts.config),
-            states=spec.states,
+            parts=spec.parts,
+            members=spec.members,
             plugins=dict(spec.plugins),
             agreement=_agreement(made, spec, served, parts.rows, ["exported", *(["onnx"] if onnx else [])]),
             score=parts.score.of(parts.schema.tasks),

@@ -1,8 +1,8 @@
-"""The picked configuration, trained for good: on train and validation together, on several seeds, and calibrated.
+"""What was picked, trained for good: on train and validation together, on several seeds, and calibrated.
 
-Nothing decides how long: the length is the one at which validation saw the configuration best in the search, in passes
-over the data. What is held out chooses among seeds and fits calibrations; test is opened last, to be held against what
-its prediction intervals.
+A network's length is the one at which validation saw the configuration best in the search, in passes over the data.
+What is held out says how many trees there are, chooses among seeds and fits calibrations; test is opened last, to be
+held against its prediction intervals.
 """
 
 from __future__ import annotations
@@ -16,61 +16,61 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from bench.data import SplitName, Store
+from bench.data.batches import Batches
 from bench.data.card import Card
 from bench.data.refit import refit_store
 from bench.errors import UserError
 from bench.frontier.retraining import Length, Retraining, verdicts
 from bench.frontier.score import Score
 from bench.labelled import Labelled
-from bench.machine import versions
+from bench.machine import tree_threads, versions
 from bench.measure.heads.calibration import decile_tables
 from bench.measure.outcomes import Measure
 from bench.measure.spaces import Predicted, joint_labels, together
 from bench.measure.tally import Tally
-from bench.models.assembly import MultiTaskModel
 from bench.objectives import Objective, outcomes_of
+from bench.production.bounds import ROWS
 from bench.production.calibration import Calibration, calibrated, fit_calibrations
 from bench.production.scorer import scored
-from bench.production.served_model import State, States, in_float32
+from bench.production.served_model import Member, ModelSpec, Part, State, States, Trained, TrainedTrees
 from bench.progress import Progress, Silent
-from bench.records import Scalar
+from bench.records import Kind, Scalar
 from bench.results.effect import Effect
 from bench.schema import SCORE, Schema
 from bench.seeds import derive
 from bench.training.config import TrialConfig
 from bench.training.device import choose_device
-from bench.training.evaluation import Evaluation
+from bench.training.ensemble import MEMBERS, PREFIX, halved
 from bench.training.loop import Trainer
-from bench.training.step import build_model
+from bench.training.tree_data import Share, width
+from bench.training.tree_model import tree_model
+from bench.training.tree_settings import TreeSettings, is_trees, whole_settings
+from bench.training.trees import train_trees
 
 
 class Predictor:
-    """One configuration's model on one store, with the weights of any of its members; in float32, as it is served."""
+    """What trained members predict on a store, as they are served: in float32, whatever their parts are."""
 
-    def __init__(self, store: Store, config: TrialConfig, device: str = "auto", outcomes: Sequence[str] = ()) -> None:
-        self.store, self.outcomes, at = store, tuple(outcomes), choose_device(device)
-        self.model: MultiTaskModel = build_model(store.schema, in_float32(config)).to(at)
-        self._evaluation = Evaluation(store, self.model, at)
+    def __init__(self, store: Store, parts: Sequence[Part], device: str = "auto", outcomes: Sequence[str] = ()) -> None:
+        self.store, self.parts, self.outcomes, self.device = store, tuple(parts), tuple(outcomes), choose_device(device)
 
-    def predictions(self, split: SplitName, members: Sequence[States]) -> Iterator[Predicted]:
+    def predictions(self, split: SplitName, members: Sequence[Member]) -> Iterator[Predicted]:
         """The mean of the members' probabilities, in the split's order."""
+        served = ModelSpec.of_trained(self.store.schema, self.parts, members).of(members).to(self.device)
         data, at = self.store.split(split), 0
-        for logits in zip(*(self._logits(split, member) for member in members), strict=True):
-            every = [self.model.probabilities(each) for each in logits]
-            conditional, joint = (
-                torch.stack(each).mean(0).cpu().numpy()
-                for each in ([p.conditional for p in every], [p.joint for p in every])
-            )
+        for batch in Batches(data).in_order(ROWS):
+            with torch.inference_mode():
+                said = served(batch.ids.to(self.device), batch.dense.to(self.device))
+            conditional, joint = (each.cpu().numpy() for each in said)
             rows = slice(at, at + len(conditional))
             at += len(conditional)
             beside = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows]), data.weights_of(rows)
             yield Predicted(*beside, conditional=conditional, joint=joint)
 
     def metrics(
-        self, split: SplitName, members: Sequence[States], calibrations: Mapping[str, Calibration] | None = None
+        self, split: SplitName, members: Sequence[Member], calibrations: Mapping[str, Calibration] | None = None
     ) -> dict[str, float]:
         """Every task's metrics of the members' mean, calibrated where calibrations are given."""
         about = self.store.weights
@@ -81,28 +81,20 @@ class Predictor:
             tally.add(replace(rows, conditional=conditional, joint=joint))
         return tally.result()
 
-    def _logits(self, split: SplitName, member: States) -> Iterator[Tensor]:
-        """Logits (n, T) of a member; where it has a state for each task, each task's own."""
-        states = [{name: tensor.to(self._evaluation.device) for name, tensor in state.items()} for state in member]
-        parts = [self._evaluation.logits(split, state) for state in states]
-        if len(parts) == 1:
-            return parts[0]
-        return (torch.stack([each[:, at] for at, each in enumerate(of)], 1) for of in zip(*parts, strict=True))
-
 
 @dataclass(frozen=True)
 class TrainedSeed:
-    """One training of the configuration.
+    """One training of all parts.
 
     Attributes:
-        states: the model's; one for each task, in order, where tasks are separate models of unequal length.
-        samples: trained on, of each state.
+        parts: trained, in the order of the specification's.
+        samples: that each state of each network was trained on; none of trees.
         held_out: metrics on the rows held out, as `valid/click.auc`.
         test: metrics on test, uncalibrated.
     """
 
     seed: int
-    states: tuple[Mapping[str, Tensor], ...]
+    parts: Member
     samples: tuple[int, ...]
     held_out: dict[str, float]
     test: dict[str, float]
@@ -113,7 +105,7 @@ class Retrained:
     """The model for good, as plain values and tensors on the CPU.
 
     Attributes:
-        config: dotted, all of it.
+        parts: what of the model was trained.
         members: that are kept; several are averaged.
         calibrations: by prediction (`click`, `buy.cvr`, `buy.ctcvr`), for the mean of the members.
         test: metrics on test of the members' mean, uncalibrated.
@@ -125,7 +117,7 @@ class Retrained:
         provenance: what remakes it: data, configuration, seeds, versions.
     """
 
-    config: dict[str, Scalar]
+    parts: tuple[Part, ...]
     members: tuple[TrainedSeed, ...]
     calibrations: dict[str, Calibration]
     test: dict[str, float]
@@ -140,22 +132,36 @@ UNCONFIRMED = "the point was not confirmed, so there is no prediction interval t
 
 
 @dataclass(frozen=True)
+class PartOrder:
+    """A part to train.
+
+    Attributes:
+        kind: of its point.
+        config: dotted, of that point.
+        shares: by task, see `Part`.
+    """
+
+    kind: Kind
+    config: Mapping[str, Scalar]
+    length: Length
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class RetrainSpec:
     """The training to do.
 
     Attributes:
         card: of the data set; store: with the tasks to train.
-        config: dotted.
-        objectives: of the run; the best mean of them on what is held out chooses among seeds.
+    objectives: of the run; the best mean of them on what is held out chooses among seeds.
         seed: from which all others derive.
         score: what the model ranks by; outcomes: of that ranking, to be measured on test.
     """
 
     card: Card
     store: Store
-    config: Mapping[str, Scalar]
+    parts: tuple[PartOrder, ...]
     objectives: tuple[Objective, ...]
-    length: Length
     options: Retraining
     seed: int = 0
     score: Score = field(default_factory=Score)
@@ -184,11 +190,12 @@ def retrain(
         FloatingPointError: a training diverged.
     """
     progress = progress or Silent()
-    config, options = TrialConfig.parse(spec.config), spec.options
+    options = spec.options
     store = refit_store(spec.store, spec.card, options.held_out, spec.seed, work / "refit")
     seeds = tuple(derive(spec.seed, "retrain", k) for k in range(options.seeds))
-    predictor = Predictor(store, config, outcomes=outcomes_of([each.name for each in (*spec.objectives, *intervals)]))
-    trained = [_train(spec, store, config, seed, threads, predictor, progress) for seed in seeds]
+    parts = tuple(Part(config=_config(each, store.schema), shares=each.shares) for each in spec.parts)
+    predictor = Predictor(store, parts, outcomes=outcomes_of([each.name for each in (*spec.objectives, *intervals)]))
+    trained = [_train(spec, store, seed, threads, predictor, progress) for seed in seeds]
     kept = trained if options.choose == "average" else [max(trained, key=lambda each: _merit(each, spec.objectives))]
     found = {key: fmean(each.test[key] for each in kept) for key in kept[0].test}
     worse, warnings = verdicts(intervals, found) if intervals else ([], [UNCONFIRMED])
@@ -197,11 +204,11 @@ def retrain(
     for sentence in (*worse, *warnings):
         progress.note(f"warning: {sentence}")
 
-    members = [member.states for member in kept]
+    members = [member.parts for member in kept]
     rows = together(predictor.predictions("valid", members))
     calibrations = fit_calibrations(store.schema, rows, options.calibration)
     return Retrained(
-        config=config.dotted(),
+        parts=parts,
         members=tuple(kept),
         calibrations=calibrations,
         test=predictor.metrics("test", members),
@@ -212,9 +219,9 @@ def retrain(
         provenance={
             "data": {"key": spec.store.key, "fingerprint": spec.store.fingerprint},
             "tasks": [task.name for task in store.schema.tasks],
-            "config": config.dotted(),
+            "parts": [part.model_dump() for part in parts],
             "retrain": options.model_dump(mode="json"),
-            "epochs": spec.length.epochs if spec.length.epochs is not None else config.optim.epochs,
+            "epochs": [each.length.epochs for each in spec.parts],
             "seed": spec.seed,
             "seeds": list(seeds),
             "kept": [member.seed for member in kept],
@@ -228,7 +235,7 @@ def _served(
     spec: RetrainSpec,
     schema: Schema,
     predictor: Predictor,
-    members: Sequence[Sequence[State]],
+    members: Sequence[Member],
     calibrations: Mapping[str, Calibration],
 ) -> dict[str, float]:
     if not spec.outcomes:
@@ -240,7 +247,7 @@ def _served(
     return dict(zip(spec.outcomes, values.tolist(), strict=True))
 
 
-def _deciles(schema: Schema, predictor: Predictor, members: Sequence[Sequence[State]]) -> dict[str, list[list[float]]]:
+def _deciles(schema: Schema, predictor: Predictor, members: Sequence[Member]) -> dict[str, list[list[float]]]:
     if all(task.kind == "binary" for task in schema.tasks):
         return {}
     rows = together(predictor.predictions("test", members))
@@ -248,24 +255,59 @@ def _deciles(schema: Schema, predictor: Predictor, members: Sequence[Sequence[St
 
 
 def _train(
-    spec: RetrainSpec,
-    store: Store,
-    config: TrialConfig,
-    seed: int,
-    threads: int,
-    predictor: Predictor,
-    progress: Progress,
+    spec: RetrainSpec, store: Store, seed: int, threads: int, predictor: Predictor, progress: Progress
 ) -> TrainedSeed:
+    samples: list[int] = []
+    member: list[Trained] = []
+    for order, part in zip(spec.parts, predictor.parts, strict=True):
+        if part.trees:
+            member.append(_trees(part, store, seed, threads))
+            continue
+        seeds = [derive(seed, "member", at) for at in range(MEMBERS)] if order.kind == "ensemble" else [seed]
+        config = TrialConfig.parse(part.config)
+        networks = [_network(spec, order.length, store, config, each, threads, progress) for each in seeds]
+        member.append([states for states, _ in networks])
+        samples += [each for _, lengths in networks for each in lengths]
+    metrics = {split: predictor.metrics(split, [member]) for split in ("valid", "test")}
+    return TrainedSeed(seed, member, tuple(samples), metrics["valid"], metrics["test"])
+
+
+def _config(order: PartOrder, schema: Schema) -> dict[str, Scalar]:
+    """All of a part's configuration, that of each network of an ensemble."""
+    if is_trees(order.config):
+        return whole_settings(order.config, [task.name for task in schema.tasks])
+    if order.kind == "ensemble":
+        whole = {name.removeprefix(PREFIX): value for name, value in order.config.items()}
+        return halved(TrialConfig.parse(whole), schema).dotted()
+    return TrialConfig.parse(order.config).dotted()
+
+
+def _trees(part: Part, store: Store, seed: int, threads: int) -> TrainedTrees:
+    """Trees of each task, as many as what is held out wants: the more rows, the more trees pay."""
+    schema, share = store.schema, Share.of(store.split("train"), width(store.schema))
+    with tree_threads(threads):
+        made = tree_model(
+            [
+                train_trees(store, at, TreeSettings.of(part.config, task.name), share, derive(seed, task.name))
+                for at, task in enumerate(schema.tasks)
+            ],
+            schema,
+        )
+    return TrainedTrees(made.sizes, made.state_dict())
+
+
+def _network(
+    spec: RetrainSpec, length: Length, store: Store, config: TrialConfig, seed: int, threads: int, progress: Progress
+) -> tuple[States, list[int]]:
+    """A network's states, and the samples that each was trained on."""
     trainer = Trainer(store, config, spec.objectives, seed, threads, select=False)
-    ends = _ends(trainer, spec.length)
+    ends = _ends(trainer, length)
     states: dict[int, State] = {}
     for end in sorted(set(ends)):
         trainer.run_to(end, progress)
         states[end] = {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
     lengths = ends if len(states) > 1 else ends[:1]
-    member = [states[end] for end in lengths]
-    metrics = {split: predictor.metrics(split, [member]) for split in ("valid", "test")}
-    return TrainedSeed(seed, tuple(member), tuple(lengths), metrics["valid"], metrics["test"])
+    return [states[end] for end in lengths], lengths
 
 
 def _ends(trainer: Trainer, length: Length) -> list[int]:

@@ -1,60 +1,155 @@
-"""The served model: turns raw logits of one or several trained models into every task's probabilities."""
+"""The served model: every task's probabilities, whatever is behind them.
+
+A model has parts: a network, the two of an ensemble, boosted trees. A task may take all of one part, as the best
+single-task models do, or a mix of several, as a blend does. Trainings on several seeds are members, whose predictions
+are averaged.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated, NamedTuple, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from bench import plugins
 from bench.models.assembly import MultiTaskModel
+from bench.models.contracts import Probabilities
 from bench.models.losses import REGRESSION_LOSSES
+from bench.models.trees import TreeModel, TreeSizes, wrong
 from bench.records import Scalar
-from bench.registry import lookup
+from bench.registry import Config, lookup
 from bench.schema import Schema
 from bench.training.config import TrialConfig
 from bench.training.step import build_model
+from bench.training.tree_settings import is_trees
 
 State = Mapping[str, Tensor]
 States = Sequence[State]
-"""One trained configuration: its one best state, or one for each task where tasks are separate models."""
+"""One trained network: its one best state, or one for each task where tasks are separate models."""
 
+
+class TrainedTrees(NamedTuple):
+    """Boosted trees of all tasks."""
+
+    sizes: TreeSizes
+    state: State
+
+
+Trained = Sequence[States] | TrainedTrees
+"""A trained part: networks of one configuration whose predictions are averaged, or trees."""
+Member = Sequence[Trained]
+"""All parts, trained on one seed."""
 
 TRAINING = ("balancing.", "loss.")
 """Axes of a configuration that serving needs nothing of; the loss of regressions says what their outputs predict."""
 OF_TASKS = ("towers.hidden.", "towers.output.")
 """Names of parameters that are stacked by output."""
+RAREST = 1e-12
+"""The least probability, and the least distance from 1, whose log odds are mixed."""
+
+
+class Part(Config):
+    """A part of a model, as it is trained."""
+
+    config: dict[str, Scalar]
+    """Dotted, all of it."""
+    shares: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+    """By task, in order: its share of the log odds; of a regression, of the value."""
+
+    @classmethod
+    def whole(cls, config: Mapping[str, Scalar], schema: Schema) -> Part:
+        """The only part of a model."""
+        return cls(config=dict(config), shares=(1.0,) * len(schema.tasks))
+
+    @property
+    def trees(self) -> bool:
+        """Whether it is boosted trees."""
+        return is_trees(self.config)
 
 
 class ServedModel(nn.Module):
-    """Several members, whose predictions are averaged; in evaluation mode and float32.
+    """Members, whose predictions are averaged; in evaluation mode and float32.
 
     Args:
-        members: of each the models, one for all tasks or one for each, in the order of the schema's tasks.
+        members: of each its parts.
+        parts: what they are.
     """
 
-    def __init__(self, members: Sequence[Sequence[MultiTaskModel]]) -> None:
+    def __init__(self, members: Sequence[Sequence[nn.Module]], parts: Sequence[Part], schema: Schema) -> None:
         super().__init__()
-        self.members = nn.ModuleList(nn.ModuleList(models) for models in members)
+        self.members = nn.ModuleList(nn.ModuleList(member) for member in members)
+        self._shares = [[part.shares[at] for part in parts] for at in range(len(schema.tasks))]
+        self._binary = [task.kind == "binary" for task in schema.tasks]
         self.eval()
 
     def forward(self, ids: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
         """ids (B, S) int32, dense (B, D) -> conditional (B, T) and joint (B, T), see `Probabilities`."""
-        predictions = [_predictions(models, ids, dense) for models in self.members]  # type: ignore[arg-type]
-        if len(predictions) == 1:
-            return predictions[0]
-        conditional, joint = (torch.stack(each).mean(0) for each in zip(*predictions, strict=True))
-        return conditional, joint
+        every = [self._mixed([part(ids, dense) for part in cast(nn.ModuleList, member)]) for member in self.members]
+        found = _mean(every)
+        return found.conditional, found.joint
+
+    def _mixed(self, parts: Sequence[Probabilities]) -> Probabilities:
+        if len(parts) == 1:
+            return parts[0]
+        return Probabilities(self._of([each.conditional for each in parts]), self._of([each.joint for each in parts]))
+
+    def _of(self, parts: Sequence[Tensor]) -> Tensor:
+        columns = []
+        for at, (shares, binary) in enumerate(zip(self._shares, self._binary, strict=True)):
+            own = [(share, part[:, at]) for share, part in zip(shares, parts, strict=True) if share]
+            columns.append(own[0][1] if len(own) == 1 else _mix(own, binary))
+        return torch.stack(columns, 1)
 
 
-def _predictions(models: Sequence[MultiTaskModel], ids: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
+def _mix(parts: Sequence[tuple[float, Tensor]], binary: bool) -> Tensor:
+    """(B,), in double: what is near 0 or 1 keeps its order."""
+    terms = []
+    for share, said in parts:
+        value = said.to(torch.float64)
+        if binary:
+            value = value.clamp(RAREST, 1 - RAREST)
+            value = value.log() - (1 - value).log()
+        terms.append(value * share)
+    total = sum(terms[1:], terms[0])
+    return (total.sigmoid() if binary else total).to(torch.float32)
+
+
+def _mean(every: Sequence[Probabilities]) -> Probabilities:
+    if len(every) == 1:
+        return every[0]
+    conditional, joint = ([each.conditional for each in every], [each.joint for each in every])
+    return Probabilities(torch.stack(conditional).mean(0), torch.stack(joint).mean(0))
+
+
+class Networks(nn.Module):
+    """Networks of one configuration, whose predictions are averaged.
+
+    Args:
+        networks: of each the models, one for all tasks or one for each, in the order of the schema's tasks.
+    """
+
+    def __init__(self, networks: Sequence[Sequence[MultiTaskModel]]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(nn.ModuleList(models) for models in networks)
+
+    def forward(self, ids: Tensor, dense: Tensor) -> Probabilities:
+        """ids (B, S) int32, dense (B, D) -> conditional and joint (B, T)."""
+        return _mean([_predictions(models, ids, dense) for models in self.networks])  # type: ignore[arg-type]
+
+
+def _predictions(models: Sequence[MultiTaskModel], ids: Tensor, dense: Tensor) -> Probabilities:
     """Where tasks are separate models, the logits are put together before the funnel ties probabilities."""
     logits = [model(ids, dense) for model in models]
     whole = logits[0] if len(logits) == 1 else torch.stack([each[:, task] for task, each in enumerate(logits)], 1)
-    found = models[0].probabilities(whole)
-    return found.conditional, found.joint
+    return models[0].probabilities(whole)
+
+
+Shape = tuple[int, ...] | TreeSizes
+"""Of a trained part: how many states each of its networks has, or the sizes of its trees."""
 
 
 @dataclass(frozen=True)
@@ -62,49 +157,98 @@ class ModelSpec:
     """The specification that rebuilds the modules of a `ServedModel`, so that its weights fit.
 
     Attributes:
-        config: dotted, all of it.
-        states: how many states each member has.
+        members: of each the shapes of its parts.
         plugins: what of the model comes from plug-ins, as `bench.plugins.check` takes it.
     """
 
     schema: Schema
-    config: Mapping[str, Scalar]
-    states: tuple[int, ...]
+    parts: tuple[Part, ...]
+    members: tuple[tuple[Shape, ...], ...]
     plugins: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of_trained(cls, schema: Schema, config: Mapping[str, Scalar], members: Sequence[States]) -> ModelSpec:
+    def of_trained(cls, schema: Schema, parts: Sequence[Part], members: Sequence[Member]) -> ModelSpec:
         """That of trained members."""
-        return cls(schema, dict(config), tuple(map(len, members)), plugins.needs(_served(config).items()))
+        needed = plugins.needs(choice for part in parts if not part.trees for choice in _served(part.config).items())
+        shapes = tuple(tuple(_shape(trained) for trained in member) for member in members)
+        return cls(schema, tuple(parts), shapes, needed)
 
     def build(self) -> ServedModel:
         """The modules, with weights that mean nothing yet."""
-        return ServedModel([[self._model() for _ in range(many)] for many in self.states])
+        every = [
+            [self._part(part, shape) for part, shape in zip(self.parts, member, strict=True)] for member in self.members
+        ]
+        return ServedModel(every, self.parts, self.schema)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of the weights of `build`, without memory for any."""
-        with torch.device("meta"):
-            own = {name: tuple(tensor.shape) for name, tensor in self._model().state_dict().items()}
-        places = ((at, k) for at, many in enumerate(self.states) for k in range(many))
-        return {f"members.{at}.{k}.{name}": shape for at, k in places for name, shape in own.items()}
+        found: dict[str, tuple[int, ...]] = {}
+        for k, part in enumerate(self.parts):
+            of_one: dict[Shape, dict[str, tuple[int, ...]]] = {}
+            for at, member in enumerate(self.members):
+                shape = member[k]
+                one = shape if isinstance(shape, TreeSizes) else (1,)
+                if one not in of_one:
+                    with torch.device("meta"):
+                        made = self._part(part, one).state_dict()
+                    of_one[one] = {name: tuple(tensor.shape) for name, tensor in made.items()}
+                found |= {f"members.{at}.{k}.{name}": own for name, own in _repeated(of_one[one], shape).items()}
+        return found
 
-    def of(self, members: Sequence[States]) -> ServedModel:
+    def of(self, members: Sequence[Member]) -> ServedModel:
         """The modules with the weights of trained members."""
         served = self.build()
-        for models, states in zip(served.members, members, strict=True):
-            for model, state in zip(models, states, strict=True):  # type: ignore[call-overload]
-                own = len(model.outputs)  # the towers of a loss's second scores stand last, and are left out
-                model.load_state_dict(
-                    {
-                        name: tensor.detach().cpu()[:own] if name.startswith(OF_TASKS) else tensor.detach().cpu()
-                        for name, tensor in state.items()
-                    }
-                )
+        for parts, member in zip(served.members, members, strict=True):
+            for part, trained in zip(parts, member, strict=True):  # type: ignore[call-overload]
+                if isinstance(trained, TrainedTrees):
+                    part.load_state_dict(trained.state)
+                    continue
+                for models, states in zip(part.networks, trained, strict=True):
+                    for model, state in zip(models, states, strict=True):
+                        model.load_state_dict(_of_outputs(state, len(model.outputs)))
         return served
 
-    def _model(self) -> MultiTaskModel:
+    @property
+    def trees(self) -> list[tuple[str, TreeSizes]]:
+        """Of all boosted trees how the names of their arrays begin, and the sizes."""
+        every = {f"members.{at}.{k}.": each for at, member in enumerate(self.members) for k, each in enumerate(member)}
+        return [(prefix, each) for prefix, each in every.items() if isinstance(each, TreeSizes)]
+
+    def wrong(self, weights: Mapping[str, Tensor]) -> str | None:
+        """What of a model's weights makes no trees, as words after "expected"; None where all do."""
+        for prefix, sizes in self.trees:
+            own = {name.removeprefix(prefix): each for name, each in weights.items() if name.startswith(prefix)}
+            if (reason := wrong(own, self.schema, sizes)) is not None:
+                return f"trees with {reason}"
+        return None
+
+    def _part(self, part: Part, shape: Shape) -> nn.Module:
+        if isinstance(shape, TreeSizes):
+            return TreeModel(self.schema, shape)
         plugins.check(self.plugins, "the packaged model", same=False)
-        return build_model(self.schema, in_float32(TrialConfig.parse(_served(self.config))))
+        config = in_float32(TrialConfig.parse(_served(part.config)))
+        return Networks([[build_model(self.schema, config) for _ in range(many)] for many in shape])
+
+
+def _repeated(one: Mapping[str, tuple[int, ...]], shape: Shape) -> dict[str, tuple[int, ...]]:
+    """The weights of a whole part, of those of one network in one state."""
+    if isinstance(shape, TreeSizes):
+        return dict(one)
+    prefix = "networks.0.0."
+    places = [f"networks.{network}.{state}." for network, many in enumerate(shape) for state in range(many)]
+    return {place + name.removeprefix(prefix): own for place in places for name, own in one.items()}
+
+
+def _shape(trained: Trained) -> Shape:
+    return trained.sizes if isinstance(trained, TrainedTrees) else tuple(map(len, trained))
+
+
+def _of_outputs(state: State, own: int) -> dict[str, Tensor]:
+    """A trained state without the towers of a loss's second scores, which stand last."""
+    return {
+        name: tensor.detach().cpu()[:own] if name.startswith(OF_TASKS) else tensor.detach().cpu()
+        for name, tensor in state.items()
+    }
 
 
 def in_float32(config: TrialConfig) -> TrialConfig:
@@ -117,8 +261,19 @@ def _served(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
     return {key: value for key, value in config.items() if key != plugins.OPTIMIZER and not key.startswith(TRAINING)}
 
 
-def regressions_in_words(schema: Schema, config: Mapping[str, Scalar]) -> dict[str, str]:
-    """What a model of this configuration predicts of each regression: `mean`, or `0.9 quantile`."""
-    chosen = TrialConfig.parse(_served(config)).regression_loss
-    loss = lookup(REGRESSION_LOSSES, "regression_loss kind", chosen.kind).build(schema, chosen.options)
-    return {task.name: loss.says for task in schema.tasks if task.kind == "regression"}
+def regressions_in_words(schema: Schema, parts: Sequence[Part]) -> dict[str, str]:
+    """What a model predicts of each regression: `mean`, or `0.9 quantile`; of trees it is the mean."""
+    found = {}
+    for at, task in enumerate(schema.tasks):
+        if task.kind == "regression":
+            says = dict.fromkeys(_says(schema, part) for part in parts if part.shares[at])
+            found[task.name] = " mixed with ".join(says)
+    return found
+
+
+def _says(schema: Schema, part: Part) -> str:
+    if part.trees:
+        return "mean"
+    chosen = TrialConfig.parse(_served(part.config)).regression_loss
+    says: str = lookup(REGRESSION_LOSSES, "regression_loss kind", chosen.kind).build(schema, chosen.options).says
+    return says

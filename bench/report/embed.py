@@ -141,7 +141,6 @@ def _decision(view: View) -> dict[str, Any]:
         "values": plain(table[list(names)].to_numpy(dtype=float)),
         "confidence": Guard().confidence if known else 0.0,
         "today": choices.today or not choices.served,
-        "deployable": choices.deployable[kept].tolist(),
         "costs": {name: plain(table[name].to_numpy(dtype=float)) for name in costs},
         "draws": packed(choices.draws),
         "retrained": packed(choices.retrained),

@@ -300,7 +300,6 @@ def _fact(point: Point) -> dict[str, Any]:
         "point": point.id,
         "name": point.name,
         "role": point.role,
-        "deployable": point.deployable,
         "kind": None,
         "weights": None,
         "trial": point.number,

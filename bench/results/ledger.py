@@ -26,7 +26,7 @@ PARTS = ("value", "low", "high", "gain", "gain_low", "gain_high", "sd")
 """Of a cell; see `Ledger`."""
 VALUE, LOW, HIGH, GAIN, GAIN_LOW, GAIN_HIGH, SD = range(len(PARTS))
 ENDS = (0.5 - LEVEL / 2, 0.5 + LEVEL / 2)
-FACTS = ("point", "name", "architecture", "role", "deployable", "kind", "weights", "on_front", "p_nondominated")
+FACTS = ("point", "name", "architecture", "role", "kind", "weights", "on_front", "p_nondominated")
 """Columns that every table of points has."""
 CELLS = "cells.parquet"
 
@@ -38,9 +38,8 @@ class Ledger:
     Attributes:
         measures: M.
         table: facts of S points, a row each: `point` (id: 7, 7@16000, trees), `name` for people, `architecture`, `role`
-            (trial, baseline or current), whether it is `deployable`, `kind` of the fusion (power or sum; None of
-            heads), its `weights` by task (sum 1; empty for a score that is not fused), `on_front`, `p_nondominated`,
-            and more.
+            (trial, baseline or current), `kind` of the fusion (power or sum; None of heads), its `weights` by task
+            (sum 1; empty for a score that is not fused), `on_front`, `p_nondominated`, and more.
         cells: (S, M, parts) by split and slice. The parts are `PARTS`. `value` is a mean over replicates, or what the
             search saw, with its interval at `LEVEL`; `gain` how much better it is than the current point's, with its
             paired interval: a fraction of it, or a difference where the measure is read in thousandths; `sd` the

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -264,28 +264,34 @@ def _points_of(record: TrialRecord, objectives: Sequence[Objective]) -> list[Poi
     return [point for point, kept in zip(own, keep, strict=True) if kept or point.replicates]
 
 
-INSTEAD = "pick a network with --policy FILE"
+BLEND = "blend."
+"""How the names of a blend's configuration begin: `blend.network` and `blend.trees` are its points,
+`blend.share.<task>` is the network's share."""
 
 
-def network_of(point: Point, points: Sequence[Point]) -> Point:
-    """The point whose configuration is trained for good where `point` is deployed.
+def parts_of(point: Point, points: Sequence[Point], tasks: Sequence[str]) -> list[tuple[Point, tuple[float, ...]]]:
+    """The points that are trained for good where `point` is deployed, and the share of each by task.
 
-    That is the point itself. The best single-task models are one point where one trial has the best of every task.
+    Most points are that themselves. The best single-task models have each task from one point, a blend mixes two.
 
     Raises:
-        UserError: there is no such network: boosted trees, an ensemble, single-task models of several trials, or a
-            column of the log.
+        UserError: the point is a column of the log, or a part is no point of the run any more.
     """
+    by_id = {each.id: each for each in points}
     if point.kind == BASELINE:
-        ids = source_ids(point)
-        if len(ids) > 1:
-            raise UserError(
-                "the pick is the best single-task model of each task, and these have several configurations "
-                f"(trials {', '.join(ids)}); a package holds one: {INSTEAD}"
-            )
-        return next(each for each in points if each.id == ids[0])
-    if point.kind == "ensemble":
-        raise UserError(f"the pick is an ensemble of half-size models, which cannot be packaged; {INSTEAD}")
-    if "sharing.kind" not in point.config:
-        raise UserError(f"the pick is {point.name}, which is no network and cannot be packaged; {INSTEAD}")
-    return point
+        prefix = f"{BASELINE}."
+        sources = {key.removeprefix(prefix): str(of) for key, of in point.config.items() if key.startswith(prefix)}
+        first = next(iter(sources.values()))  # of a task without an objective
+        shares = {id: tuple(float(sources.get(task, first) == id) for task in tasks) for id in source_ids(point)}
+    elif point.kind == "blend":
+        network = tuple(float(cast(float, point.config[f"{BLEND}share.{task}"])) for task in tasks)
+        trees = tuple(1 - share for share in network)
+        shares = {str(point.config[f"{BLEND}network"]): network, str(point.config[f"{BLEND}trees"]): trees}
+    else:
+        by_id, shares = {point.id: point}, {point.id: (1.0,) * len(tasks)}
+    for id in shares:
+        if id not in by_id:
+            raise UserError(f"expected '{id}' among the run's points, as a part of {point.name}, found none")
+        if not by_id[id].config:
+            raise UserError(f"{point.name} has no configuration that could be trained; pick a model with --policy FILE")
+    return [(by_id[id], own) for id, own in shares.items() if any(own)]

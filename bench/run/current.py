@@ -87,7 +87,7 @@ class Current(Config):
         """The point to train and confirm; None without a file, and for a column."""
         if self.config is None:
             return None
-        return Point("current", self.config, str(self.config["sharing.kind"]), until=self.until)
+        return Point("current", self.config, str(self.config.get("sharing.kind", "trees")), until=self.until)
 
     def without_earlier(self, points: Iterable[Point]) -> list[Point]:
         """Confirmed points that are no trials, without current models other than this one."""
@@ -184,8 +184,13 @@ def _of_package(given: str, card: Card, tasks: Sequence[str], home: Path, tracki
                 f"{name} = {weight:g}; give a TOML file with [config] and [score] instead"
             )
         weights[task] = weight / score.rates.get(name, 1.0)
-    config = dict(package.manifest.config)
-    found = Current(source=given, config=config, kind=score.kind, weights=weights, scaled=False)
+    parts, shape = package.manifest.parts, package.manifest.members[0][0]
+    if len(parts) > 1 or (isinstance(shape, tuple) and len(shape) > 1):
+        raise UserError(
+            f"{given}: expected a package of one network or of boosted trees, which a run can train again, found one "
+            "of several models; keep its score in the log and give a TOML file with `column`"
+        )
+    found = Current(source=given, config=dict(parts[0].config), kind=score.kind, weights=weights, scaled=False)
     with made_for(package.manifest.name, card.key):
         return _checked(found, card, tasks)
 
@@ -193,6 +198,7 @@ def _of_package(given: str, card: Card, tasks: Sequence[str], home: Path, tracki
 def _checked(found: Current, card: Card, tasks: Sequence[str]) -> Current:
     """With its whole configuration and all weights."""
     from bench.training.config import TrialConfig  # imports torch
+    from bench.training.tree_settings import is_trees, whole_settings
 
     assert found.config is not None
     weights = found.weights or dict.fromkeys(tasks, 1.0)
@@ -203,11 +209,14 @@ def _checked(found: Current, card: Card, tasks: Sequence[str]) -> Current:
     if not sum(weights.values()):
         raise UserError(f"{found.source}: score.weights: expected a weight above 0, found none")
     try:
-        parsed = TrialConfig.parse(found.config)
-        parsed.check_fit(shape_of(card, tasks))
+        config = whole_settings(found.config, tasks) if is_trees(found.config) else None
+        if config is None:
+            parsed = TrialConfig.parse(found.config)
+            parsed.check_fit(shape_of(card, tasks))
+            config = parsed.dotted()
     except UserError as error:
         raise UserError(f"{found.source}: {error}") from None
-    return found.model_copy(update={"config": parsed.dotted(), "weights": weights})
+    return found.model_copy(update={"config": config, "weights": weights})
 
 
 def lasting_current(given: str, beside: Path | None = None) -> str:

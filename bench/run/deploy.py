@@ -36,7 +36,7 @@ def deploying(deployment: Deployment) -> Iterator[None]:
         UserError: the pick cannot be packaged, another deployment is at work, MLflow cannot be reached, or as
             `check_name`: all of it better known before a training.
     """
-    _ = deployment.network
+    _ = deployment.parts
     folder = deployment.part.folder
     with ended_in_order(), FolderLock(folder, "deploy.lock", "deployment"):
         remove_abandoned(folder)
@@ -77,9 +77,8 @@ def make_package(
     order = RetrainSpec(
         card,
         store,
-        deployment.network.config,
+        tuple(deployment.parts),
         result.objectives,
-        deployment.length,
         deployment.policy.retrain,
         deployment.seed,
         deployment.score,
@@ -142,8 +141,8 @@ def contents(
     return Parts(
         name=deployment.part.card.key,
         schema=store.schema,
-        config=retrained.config,
-        members=[member.states for member in retrained.members],
+        parts=retrained.parts,
+        members=[member.parts for member in retrained.members],
         encoder=store.encoder,
         rows=rows,
         score=deployment.score,
@@ -156,8 +155,6 @@ def contents(
             "run": deployment.part.run.name,
             "suite": manifest.suite_name,
             "point": deployment.pick.point,
-            "trial": deployment.network.number,
-            "until": deployment.network.until,
             "command": deployment.command,
             "test": retrained.calibrated,
         },

@@ -1,4 +1,4 @@
-"""A deployment: what was picked, how long its network is trained, and under which name it is registered."""
+"""A deployment: what was picked, how long its parts are trained, and under which name it is registered."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from bench.errors import UserError
+from bench.errors import UserError, listed
 from bench.frontier.pick import Pick
 from bench.frontier.policy import Policy, read_policy
-from bench.frontier.retraining import Length, length_of
+from bench.frontier.retraining import length_of
 from bench.frontier.score import Score
 from bench.frontier.stability import ENOUGH
 from bench.objectives import AREAS, ranked
 from bench.plain import read_json
+from bench.production.retrain import PartOrder
 from bench.records import Point
 from bench.report.text import count
 from bench.results.fusion import Kind, in_words
-from bench.results.points import network_of
+from bench.results.points import parts_of
 from bench.run.folder import DatasetRun, Run
 from bench.run.result import DatasetResult, picked_path, result_of, suite_policy
 from bench.training.config import TrialConfig
+from bench.training.ensemble import PREFIX
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
@@ -57,25 +59,34 @@ class Deployment:
         return self.part.folder / "package"
 
     @property
-    def network(self) -> Point:
-        """The point whose configuration is trained.
+    def parts(self) -> list[PartOrder]:
+        """What is trained.
 
         Raises:
-            UserError: as `network_of`.
+            UserError: as `parts_of`.
         """
-        return network_of(self.point, self.result.frontier.points)
-
-    @property
-    def length(self) -> Length:
-        """How long it is trained."""
-        return length_of(self.network, self.result.objectives)
+        return [
+            PartOrder(part.kind, part.config, length_of(part, self.result.objectives), shares)
+            for part, shares in self._parts
+        ]
 
     @property
     def training(self) -> str:
         """What is trained, how often, how long and why so long."""
-        config, seeds = TrialConfig.parse(self.network.config), self.policy.retrain.seeds
-        length = self.length.in_words(config.optim.epochs, config.sharing.kind == "single_task")
-        return f"{self.network.name} on {count(seeds, 'seed')}, for {length}"
+        names = listed([f"{part.name}, {self._length(part)}" for part, _ in self._parts])
+        return f"on {count(self.policy.retrain.seeds, 'seed')}: {names}"
+
+    @property
+    def _parts(self) -> list[tuple[Point, tuple[float, ...]]]:
+        return parts_of(self.point, self.result.frontier.points, [task.name for task in self.part.tasks])
+
+    def _length(self, part: Point) -> str:
+        if part.kind == "trees":
+            return "as many as lower the loss on what is held out"
+        names = {name.removeprefix(PREFIX): value for name, value in part.config.items()}
+        config = TrialConfig.parse(names)
+        length = length_of(part, self.result.objectives)
+        return f"for {length.in_words(config.optim.epochs, config.sharing.kind == 'single_task')}"
 
     @property
     def unsure(self) -> str:

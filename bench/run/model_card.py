@@ -35,7 +35,7 @@ def model_card(
     splits = [{"split": name, "rows": f"{of['rows']:,}"} for name, of in store.manifest["splits"].items()]
     tasks = ", ".join(f"{task.name} (given {task.parent})" if task.parent else task.name for task in card.tasks)
     calibration = f"{deployment.policy.retrain.calibration} calibration" if retrained.calibrations else "not calibrated"
-    regressions = regressions_in_words(store.schema, retrained.config)
+    regressions = regressions_in_words(store.schema, retrained.parts)
     sections = [
         f"# {card.title}: a model to rank by",
         pick.reason,
@@ -52,7 +52,7 @@ def model_card(
         "predictions. Rank by `score`: the larger, the higher. Only its order has a meaning.",
         *(_regression(name, says) for name, says in regressions.items()),
         "## How it was picked",
-        f"Architecture: {pick.architecture}. Trained on train and validation: {deployment.training}. The policy "
+        f"Architecture: {pick.architecture}. Trained on train and validation {deployment.training}. The policy "
         "(`policy.toml`):",
         f"```toml\n{deployment.policy.toml}```",
         f"The frontier, on {NAMES[deployment.result.frontier.split]}:",

@@ -48,12 +48,11 @@ def view_of(result: DatasetResult) -> View:
         "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
     }
     commands = {"Find it in MLflow": mlflow_search(result)}
+    if result.pick and result.pick.config:
+        commands = {"Deploy it": f"seesaw deploy {shlex.quote(shown(picked_path(result.run)))}"} | commands
     if picked_network(result):
-        deploy = f"seesaw deploy {shlex.quote(shown(picked_path(result.run)))}"
         config = shlex.quote(shown(pick_config_path(result.run)))
-        again = f"seesaw train {shlex.quote(result.run.key)} --config {config}"
-        commands = {"Train it again": again, "Deploy it": deploy} | commands
-    commands = {"Train stronger networks": stronger(result)} | commands
+        commands = {"Train it again": f"seesaw train {shlex.quote(result.run.key)} --config {config}"} | commands
     return View(
         records=result.records,
         front=result.frontier,
@@ -101,14 +100,12 @@ def mlflow_search(result: DatasetResult) -> str:
 
 
 OWN_LOG = "seesaw card log.csv --label click"
-STRONGER = {"numeric.kind": "bucket_and_piecewise", "interaction.kind": "dcn_v2", "loss.kind": "distilled"}
-"""What brings networks nearest to boosted trees, see `docs/inputs.md`."""
 
 
 def next_step(results: Sequence[DatasetResult]) -> str:
     """A command, with what it does behind `#`.
 
-    The user's own log after a suite of ours on its own data. Else stronger networks where boosted trees are ahead; to
+    The user's own log after a suite of ours on its own data. Else to
     deploy the pick where the verdict says to switch to it; else the tables.
     """
     run = results[0].run.run
@@ -117,30 +114,11 @@ def next_step(results: Sequence[DatasetResult]) -> str:
     named = any(word.partition("=")[0] == "--dataset" for word in words)
     if words[:2] == ["seesaw", "run"] and not named and not is_path(run.manifest.suite_name):
         return f"{OWN_LOG}  # now your own log, by the names of its columns"
-    if again := next(filter(None, map(stronger, results)), ""):
-        return f"{again}  # stronger networks, taught by trees; takes at least twice as long"
     told = results[0].verdict
     switch = len(results) == 1 and told.kind == "model" and results[0].pick and told.row == results[0].pick.row
-    if switch and results[0].pick and results[0].pick.role == "trial" and picked_network(results[0]):
+    if switch and results[0].pick and results[0].pick.role != "current":
         return f"seesaw deploy {name}  # trains the pick for good and packages it"
     return f"seesaw frontier {name} --full  # all tables"
-
-
-def stronger(result: DatasetResult) -> str:
-    """Where boosted trees are ahead, the run's own command with `STRONGER` networks.
-
-    Empty elsewhere, and where that command was no `seesaw run`, has any of them or searches one.
-    """
-    manifest = result.run.run.manifest
-    words = shlex.split(manifest.command)
-    if "boosted trees" not in result.verdict.ahead or words[:2] != ["seesaw", "run"]:
-        return ""
-    space = result.run.fitted().space
-    if any(name in manifest.suite.set or space.branches(name) for name in STRONGER):
-        return ""
-    named = {at + more for at, word in enumerate(words) if word == "--name" for more in (0, 1)}
-    kept = [word for at, word in enumerate(words) if at not in named and not word.startswith("--name=")]
-    return shlex.join([*kept, *(word for name, value in STRONGER.items() for word in ("--set", f"{name}={value}"))])
 
 
 def run_argument(run: Run) -> str:

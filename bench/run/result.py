@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.atomic import atomic_path
-from bench.errors import UserError
 from bench.frontier.decision import Decision, decided
 from bench.frontier.policy import Policy
 from bench.objectives import Objective, outcomes_of, primary
 from bench.plain import parse_toml, read_json
 from bench.records import Point, TrialRecord
 from bench.results.frontier import frontier
-from bench.results.points import network_of
+from bench.results.points import parts_of
 from bench.results.within import Areas, areas_of, warning
 from bench.run.comparing import answer_of
 from bench.run.folder import DatasetRun
@@ -148,12 +147,11 @@ def write_pick(result: DatasetResult) -> None:
 
 
 def picked_network(result: DatasetResult) -> Point | None:
-    """The point whose configuration is trained where the pick is deployed; None without one."""
+    """The point whose configuration is trained where the pick is deployed; None unless that is one network."""
     point = next((each for each in result.frontier.points if result.pick and each.id == result.pick.point), None)
-    try:
-        return None if point is None else network_of(point, result.frontier.points)
-    except UserError:
-        return None
+    tasks = [task.name for task in result.run.tasks]
+    parts = [] if point is None else parts_of(point, result.frontier.points, tasks)
+    return next((part for part, _ in parts if len(parts) == 1 and "sharing.kind" in part.config), None)
 
 
 def recipe_of(result: DatasetResult, until: int | None = None) -> dict[str, Any]:

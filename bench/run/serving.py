@@ -75,7 +75,7 @@ def candidates_of(
         if seeds:
             read, digest = _reader(folder, files), _digests(folder, files)
             facts = point.id, point.name, point.architecture, point.role
-            found.append(Candidate(*facts, tuple(seeds), read, digest, point.deployable))
+            found.append(Candidate(*facts, tuple(seeds), read, digest))
     return found
 
 

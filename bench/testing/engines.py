@@ -15,7 +15,7 @@ import torch
 from bench.errors import UserError
 from bench.production import archive
 from bench.production.engines import ENGINES, MODEL, ONNX, Engine, Floats, Ids, without_onnx, write_onnx
-from bench.production.served_model import ModelSpec, ServedModel
+from bench.production.served_model import ModelSpec, Part, ServedModel
 from bench.records import Scalar
 from bench.testing.models import batch_of, schema_of
 
@@ -28,7 +28,8 @@ CLOSE = 1e-5
 @cache
 def model() -> tuple[ModelSpec, ServedModel]:
     """A specification and the model that a folder of `packaged` holds."""
-    spec = ModelSpec(schema_of("mixed", {}), CONFIG, (1,))
+    schema = schema_of("mixed", {})
+    spec = ModelSpec(schema, (Part.whole(CONFIG, schema),), (((1,),),))
     torch.manual_seed(0)
     return spec, spec.build()
 

@@ -19,6 +19,7 @@ from bench.measure.resampling import Resampling
 from bench.measure.spaces import Predicted, joint_labels
 from bench.measure.tally import Tally
 from bench.models.assembly import MultiTaskModel, parameter_count
+from bench.models.contracts import Probabilities
 from bench.objectives import outcomes_of, ranked_tasks
 from bench.predictions import MOST_ROWS, path_of
 from bench.records import Job
@@ -240,30 +241,36 @@ def _joined(batches: Iterable[Tensor]) -> Iterator[Tensor]:
         yield torch.cat(waiting)
 
 
-@torch.no_grad()
 def costs(model: MultiTaskModel, schema: Schema, latency: bool = True) -> dict[str, float]:
-    """`cost/parameters`, tables included, and, where asked for, latencies: times to score 100 candidates, eager;
-    `bench.production.latency` measures the packaged model.
-
-    `cost/latency_ms` is their median, `cost/latency_p99_ms` their 99th percentile: of the slowest a search sees few, so
-    that it is near the largest of 15 to 100 times.
-    """
+    """`cost/parameters`, tables included, and, where asked for, `latencies`."""
     found = {"cost/parameters": float(parameter_count(model))}
     if not latency:
         return found
     model.eval()
+    found |= latencies(lambda ids, dense: model.probabilities(model(ids, dense)), schema, model.embedding.weight.device)
+    model.train()
+    return found
+
+
+@torch.no_grad()
+def latencies(
+    predict: Callable[[Tensor, Tensor], Probabilities], schema: Schema, device: torch.device | str = "cpu"
+) -> dict[str, float]:
+    """Times to score 100 candidates, eager; `bench.production.latency` measures the packaged model.
+
+    `cost/latency_ms` is their median, `cost/latency_p99_ms` their 99th percentile: of the slowest a search sees few, so
+    that it is near the largest of 15 to 100 times.
+    """
     ids = torch.tensor(schema.offsets, dtype=torch.int32).repeat_interleave(
         torch.tensor([field.slots for field in schema.fields], dtype=torch.int64)
     )
-    device = model.embedding.weight.device
     ids, dense = ids.repeat(LATENCY_BATCH, 1).to(device), torch.zeros(LATENCY_BATCH, len(schema.dense), device=device)
     times: list[float] = []
     while len(times) < LATENCY_RUNS or (len(times) < LATENCY_MOST and sum(times) < LATENCY_SECONDS):
         started = time.perf_counter()
-        model.probabilities(model(ids, dense)).joint.cpu()  # on another device, work that is only queued is not done
+        predict(ids, dense).joint.cpu()  # on another device, work that is only queued is not done
         times.append(time.perf_counter() - started)
-    model.train()
-    return found | {
+    return {
         "cost/latency_ms": 1e3 * float(np.median(times)),
         "cost/latency_p99_ms": 1e3 * float(np.percentile(times, 99)),
     }

@@ -21,7 +21,8 @@ from bench.training.ensemble import run_ensemble
 from bench.training.evaluation import costs
 from bench.training.loop import Trainer
 from bench.training.profile import Profile
-from bench.training.trees import run_trees
+from bench.training.tree_model import run_trees
+from bench.training.tree_settings import is_trees
 
 LEAST_ROWS, ROWS_A_SAMPLE = 10_000, 0.25
 """Rows of validation on which a trial that stops before its first evaluation is measured: the least, and how many for
@@ -56,7 +57,7 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
     keep_freed_memory()
     reset_peak_memory()
     store = _open(job.store, job.tasks)
-    if job.kind == "trees":
+    if job.kind == "trees" or is_trees(job.config):
         return run_trees(job, store)
     if job.kind == "ensemble":
         return run_ensemble(job, store)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.data.batches import Batches
 from bench.data.store import Split
 from bench.machine import memory_limit
+from bench.models.trees import is_small
 from bench.schema import Schema
 
 MOST_TRAIN, MOST_VALID = 1_000_000, 250_000
@@ -23,8 +24,6 @@ A_ROW = 80
 """Bytes for each row beside them: label, fold, gradients, predictions, its place among the leaves."""
 PREDICTED = 1 << 14
 """Rows of a split that are predicted at once, if memory allows."""
-MOST_CATEGORIES = 255
-"""Of a field that trees take as it is: scikit-learn's limit."""
 FOLDS = 5
 PRIOR_ROWS = 10.0
 """Additive smoothing of a value's rate: rows with the mean of all that are added to its own."""
@@ -114,7 +113,7 @@ def _batches(split: Split, at: int, parent: int | None) -> Iterator[tuple[Rows, 
 
 def width(schema: Schema) -> int:
     """F, how many columns there are."""
-    return len(schema.dense) + sum(1 if _small(slots, many) else 2 for slots, many in _shapes(schema.without_ranges))
+    return len(schema.dense) + sum(1 if is_small(slots, many) else 2 for slots, many in _shapes(schema.without_ranges))
 
 
 class TreeFeatures:
@@ -127,11 +126,15 @@ class TreeFeatures:
     other folds. A row of several values has their mean.
 
     Made by `learn`.
+
+    Attributes:
+        mean: the label's, of a row without values.
+        tables: of each field the rates and log counts of its values; None of one that is taken as it is.
     """
 
     def __init__(self, schema: Schema, mean: float) -> None:
-        self._schema, self._mean = schema.without_ranges, mean
-        self._tables: list[tuple[Columns, Columns] | None] = []
+        self._schema, self.mean = schema.without_ranges, mean
+        self.tables: list[tuple[Columns, Columns] | None] = []
 
     @classmethod
     def learn(
@@ -166,8 +169,8 @@ class TreeFeatures:
         for (slots, many), offset in zip(_shapes(self._schema), self._schema.offsets, strict=True):
             values = ids[:, at : at + slots]
             at += slots
-            if _small(slots, many):
-                self._tables.append(None)
+            if is_small(slots, many):
+                self.tables.append(None)
                 found[:, column] = np.maximum(values[:, 0] - offset, 0)
                 column += 1
                 continue
@@ -186,14 +189,14 @@ class TreeFeatures:
                 seen = often[value] - counts[value, own]
                 rate = self._rate(total[value] - sums[value, own], seen)
                 found[rows, column : column + 2] = self._means(there, rate, np.log1p(seen))
-            self._tables.append((self._rate(total, often).astype(np.float32), np.log1p(often).astype(np.float32)))
+            self.tables.append((self._rate(total, often).astype(np.float32), np.log1p(often).astype(np.float32)))
             column += 2
         return found
 
     @property
     def categorical(self) -> NDArray[np.bool_]:
         """(F,), which columns are categories."""
-        kinds = [[True] if table is None else [False, False] for table in self._tables]
+        kinds = [[True] if table is None else [False, False] for table in self.tables]
         return np.array([*([False] * len(self._schema.dense)), *(kind for those in kinds for kind in those)], bool)
 
     def of(self, ids: Ids, dense: Columns) -> Columns:
@@ -201,7 +204,7 @@ class TreeFeatures:
         found = np.empty((len(ids), width(self._schema)), np.float32)
         found[:, : dense.shape[1]] = dense
         column, at = dense.shape[1], 0
-        for (slots, _), offset, table in zip(_shapes(self._schema), self._schema.offsets, self._tables, strict=True):
+        for (slots, _), offset, table in zip(_shapes(self._schema), self._schema.offsets, self.tables, strict=True):
             values = ids[:, at : at + slots]
             at += slots
             if table is None:
@@ -214,21 +217,17 @@ class TreeFeatures:
         return found
 
     def _rate(self, sums: NDArray[np.float64], counts: NDArray[Any]) -> NDArray[np.float64]:
-        return (sums + PRIOR_ROWS * self._mean) / (counts + PRIOR_ROWS)
+        return (sums + PRIOR_ROWS * self.mean) / (counts + PRIOR_ROWS)
 
     def _means(self, there: NDArray[np.bool_], rate: NDArray[np.floating], often: NDArray[np.floating]) -> Columns:
         """(n, 2), over the values of a row; of a row without any the mean of all, and 0."""
         several = np.maximum(there.sum(1), 1)
-        means = np.where(there.any(1), (rate * there).sum(1) / several, self._mean)
-        return np.stack([means, (often * there).sum(1) / several], axis=1).astype(np.float32)
+        means = np.where(there.any(1), (rate * there).sum(1, dtype=np.float64) / several, self.mean)
+        return np.stack([means, (often * there).sum(1, dtype=np.float64) / several], axis=1).astype(np.float32)
 
 
 def _shapes(schema: Schema) -> list[tuple[int, int]]:
     return [(field.slots, field.cardinality) for field in schema.fields]
-
-
-def _small(slots: int, cardinality: int) -> bool:
-    return slots == 1 and cardinality <= MOST_CATEGORIES
 
 
 def _pieces(rows: int) -> list[slice]:

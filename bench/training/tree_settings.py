@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.errors import UserError, check_known
 from bench.objectives import AREAS, metric_of, ranked
 from bench.records import Scalar
 
@@ -41,6 +42,25 @@ class TreeSettings:
     def dotted(self, task: str) -> dict[str, Scalar]:
         """As a part of a configuration."""
         return {f"trees.{task}.{key}": value for key, value in asdict(self).items()}
+
+
+def whole_settings(config: Mapping[str, Scalar], tasks: Iterable[str]) -> dict[str, Scalar]:
+    """The configuration of these tasks' trees, with defaults for what is not there.
+
+    Raises:
+        UserError: an unknown setting, or a value that is no number.
+    """
+    found = {name: value for task in tasks for name, value in TreeSettings().dotted(task).items()}
+    for name, value in config.items():
+        check_known("setting", name, found, "trees")
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise UserError(f"{name}: expected a number, found {value!r}")
+    return found | dict(config)
+
+
+def is_trees(config: Mapping[str, Scalar]) -> bool:
+    """Whether a configuration is that of trees."""
+    return bool(config) and all(name.startswith("trees.") for name in config)
 
 
 RANGES = {

@@ -1,4 +1,4 @@
-"""Gradient-boosted trees, the baseline for any table: scikit-learn's histogram trees on the same store.
+"""Gradient-boosted trees, as good as any network on many tables: scikit-learn's histogram trees on the same store.
 
 A task has trees of its own; one with a parent learns where its parent happened, and its joint probability is the
 product along its chain. The number of trees is chosen on validation, as early stopping is for networks; the other
@@ -8,23 +8,17 @@ for samples: trees learn from as many rows as it holds (see `tree_data`); others
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data import SplitName, Store
-from bench.data.batches import Batches
+from bench.data import Store
 from bench.data.store import Split
 from bench.errors import TrainingError
-from bench.machine import peak_memory_mb, tree_threads
-from bench.records import Job, TrialResult
 from bench.seeds import derive
-from bench.training.evaluation import Predictions, measured_splits
-from bench.training.tree_data import Columns, Ids, Share, TreeFeatures, draw, width
+from bench.training.tree_data import Columns, Ids, Share, TreeFeatures, draw
 from bench.training.tree_settings import TreeSettings
 
 MOST_TREES = 500
@@ -32,34 +26,6 @@ PATIENCE = 20
 """Trees without a smaller loss on validation before no more are added."""
 BLIND = 100
 """Trees where validation cannot tell when to stop."""
-
-
-def run_trees(job: Job, store: Store) -> TrialResult:
-    """Trains a job's trees and measures them on its splits.
-
-    Raises:
-        FloatingPointError: a task has one class only on train, so that there is nothing to learn.
-    """
-    schema, started = store.schema, time.perf_counter()
-    share = Share.of(store.split("train"), width(schema))
-    with tree_threads(job.threads):
-        trained = [
-            train_trees(store, at, TreeSettings.of(job.config, task.name), share, derive(job.seed, task.name))
-            for at, task in enumerate(schema.tasks)
-        ]
-        seconds = time.perf_counter() - started
-        metrics, resampled = measured_splits(job, store, lambda split: _predictions(trained, store, split, share.piece))
-    config = {key: value for each in trained for key, value in each.settings.dotted(each.task).items()}
-    grown = {f"trees.{each.task}.trees": each.trees for each in trained}
-    speed = {"train_seconds": seconds, "peak_rss_mb": peak_memory_mb()}
-    return TrialResult(metrics, speed, [], config | grown, resampled=resampled)
-
-
-def _predictions(trained: Sequence[TaskTrees], store: Store, split: SplitName, piece: int) -> Iterator[Predictions]:
-    chains = [list(store.schema.chain(at)) for at in range(len(trained))]
-    for ids, dense, *_ in Batches(store.split(split)).in_order(piece):
-        given = np.stack([each.predict(ids.numpy(), dense.numpy()) for each in trained], axis=1)
-        yield given, np.stack([given[:, chain].prod(axis=1) for chain in chains], axis=1)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,6 @@ def made(
             "role": ["trial" if p[0].isdigit() else "current" if p == "current" else "baseline" for p in points],
             "kind": "power" if served else None,
             "weights": [{"click": 0.5, "like": 0.5} if served else None for _ in points],
-            "deployable": [p not in ("trees", "ensemble", "single_task") for p in points],
             "p_nondominated": np.nan,
             "on_front": True,
             "size": np.inf,

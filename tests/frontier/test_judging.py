@@ -22,7 +22,7 @@ ROWS = {"current": (0.10, 0.50), "7": (0.0949, 0.60), "8": (0.0951, 0.55), "9": 
 
 def judged(choices, **policy):
     judge = Judge(Policy.model_validate(policy), choices)
-    return judge, [str(choices.table["point"][row]) for row in np.flatnonzero(judge.allowed)]
+    return judge, [str(choices.table["point"][row]) for row in np.flatnonzero(judge.passing)]
 
 
 def test_by_itself_no_served_outcome_loses_more_than_five_percent():
@@ -68,11 +68,11 @@ def test_heads_may_lose_what_noise_explains():
     """Without a served front, two standard errors of the paired difference."""
     aucs = {"single_task": (0.80, 0.70), "7": (0.799, 0.71), "8": (0.7, 0.72)}
     choices = made(aucs, current="single_task", noise=0.002, outcomes=("click.auc", "like.auc"), served=False)
-    judge, passing = judged(choices, deployable=False)
+    judge, passing = judged(choices)
     assert passing == ["single_task", "7"]
     assert "standard errors of that difference, where 2 are allowed" in str(judge.broken(2)[0])
     quiet, passing = judged(made(aucs, "single_task", outcomes=("click.auc", "like.auc"), served=False))
-    assert passing == ["7", "8"]
+    assert passing == ["single_task", "7", "8"]
     assert set(quiet.unjudged) == {"click.auc", "like.auc"}
 
 
@@ -103,9 +103,8 @@ def test_the_confidence_is_one_of_all_limits_together():
 
 
 def test_where_nothing_is_sure_means_decide_unless_the_policy_asks_for_confidence():
-    """The stand-in for the current point keeps every limit, but cannot be deployed."""
-    choices = made({"single_task": (0.1, 0.5), "7": (0.0985, 0.6), "8": (0.09, 0.7)}, "single_task", noise=0.02)
-    bound = {"at_least": {CLICK: "98% of current"}}
+    choices = made({"current": (0.098, 0.5), "7": (0.1, 0.6), "8": (0.09, 0.7)}, noise=0.04)
+    bound = {"at_least": {CLICK: 0.099}}
     judge, passing = judged(choices, guard=bound)
     assert (judge.unsure, passing) == (True, ["7"])
     assert "nothing keeps them with 75% confidence" in pick(choices, [], Policy(guard=Guard(**bound))).reason
@@ -137,7 +136,7 @@ def test_a_choice_is_wrongly_excluded_by_a_segment_in_a_tenth_of_runs_at_most(tr
     rows = {"current": (0.1, 0.5)} | {str(row): (0.1, 0.5) for row in range(300)}
     choices = made(rows, slices=by_segment(true, np.random.default_rng(1), trials=300))
     judge, _ = judged(choices, guard={"segments": {"max_loss": 0.02}})
-    assert least <= 1 - judge.allowed[1:].mean() <= most
+    assert least <= 1 - judge.passing[1:].mean() <= most
 
 
 def test_a_segment_is_named_with_what_would_let_it_pass():

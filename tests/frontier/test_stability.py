@@ -73,7 +73,7 @@ def test_a_limit_that_is_just_kept_is_told():
     found = picked(choices, **policy)
     assert found.stability.keeps == pytest.approx(found.stability.holds, abs=0.01)
     assert ", and breaks a limit in 4" in found.sentence
-    assert Judge(Policy.model_validate(policy), choices).allowed.all()
+    assert Judge(Policy.model_validate(policy), choices).passing.all()
 
 
 def test_with_confidence_a_pick_keeps_its_distance_and_holds():

@@ -13,7 +13,7 @@ from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 
 UNNAMED = replace(
-    made({"7": (0.08, 0.4), "8": (0.09, 0.3), "single_task": (0.2, 0.2)}, current="single_task"),
+    made({"7": (0.08, 0.4), "8": (0.09, 0.3), "single_task": (0.09, 0.25)}, current="single_task"),
     today=False,
     chance={CLICK: 0.1, LIKE: 0.1},
 )

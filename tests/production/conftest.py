@@ -15,7 +15,7 @@ from bench.data.card import Card
 from bench.frontier.retraining import Length, Retraining
 from bench.objectives import parse
 from bench.production.package import Package
-from bench.production.retrain import RetrainSpec
+from bench.production.retrain import PartOrder, RetrainSpec
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the module that tests share
 
@@ -42,7 +42,9 @@ class Funnel:
             parse(f"{name}.auc", self.store.schema.tasks, "here") for name in ("click", "purchase.ctcvr")
         )
         chosen = Retraining(**{"seeds": 2} | options)
-        return RetrainSpec(self.card, self.store, CONFIG | (config or {}), objectives, length, chosen, seed=5)
+        whole = (1.0,) * len(self.store.schema.tasks)
+        parts = (PartOrder("trial", CONFIG | (config or {}), length, whole),)
+        return RetrainSpec(self.card, self.store, parts, objectives, chosen, seed=5)
 
 
 @pytest.fixture(scope="session")

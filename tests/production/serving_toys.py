@@ -19,7 +19,7 @@ from bench.frontier.score import Score
 from bench.objectives import parse, primary
 from bench.production.calibration import Calibration
 from bench.production.package import Package, Parts, write_package
-from bench.production.served_model import ModelSpec, State
+from bench.production.served_model import ModelSpec, Part, State
 from bench.progress import Silent
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
@@ -53,8 +53,8 @@ def parts_of(store: Store, *trainers: Trainer, **more: Any) -> Parts:
     return Parts(
         name=store.key,
         schema=store.schema,
-        config=trainers[0].config.dotted(),
-        members=[best_states(trainer) for trainer in trainers],
+        parts=[Part.whole(trainers[0].config.dotted(), store.schema)],
+        members=[[[best_states(trainer)]] for trainer in trainers],
         encoder=store.encoder,
         rows=(np.array(valid.ids[:256]), np.array(valid.dense[:256])),
         **more,
@@ -88,7 +88,8 @@ def raw_split(card: Card, paths: Paths, name: str) -> Any:
 
 def said_by(trainer: Trainer, ids: Any, dense: Any) -> tuple[Any, Any]:
     """Conditional and joint probabilities of a trained model, in float32."""
-    served = ModelSpec(trainer.schema, trainer.config.dotted(), (len(trainer.selectors),)).of([best_states(trainer)])
+    parts, members = [Part.whole(trainer.config.dotted(), trainer.schema)], [[[best_states(trainer)]]]
+    served = ModelSpec.of_trained(trainer.schema, parts, members).of(members)
     with torch.inference_mode():
         conditional, joint = served(torch.from_numpy(np.array(ids)), torch.from_numpy(np.array(dense)))
     return conditional.numpy(), joint.numpy()

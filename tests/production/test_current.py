@@ -22,7 +22,7 @@ TASKS = ("click", "purchase")
 def test_a_package_gives_its_configuration_and_score(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
     card, folder = load_card(FUNNEL), package.folder
     found = read_current(str(folder), card, TASKS, folder, None)
-    assert found.config == package.manifest.config
+    assert found.config == package.manifest.parts[0].config
     assert (found.kind, found.weights, found.scaled) == ("power", {"click": 1.0, "purchase": 0.5}, False)
     asked: list[tuple[Path, str, str | None]] = []
     monkeypatch.setattr(registry, "registered", lambda *of: asked.append(of) or package)
@@ -40,7 +40,7 @@ def test_a_package_of_other_data_says_so_first(package: Package, tmp_path: Path)
     with pytest.raises(UserError, match=f"{first}unknown task 'click'; known are income, never_married"):
         read_current(str(package.folder), other, other.default_tasks, tmp_path, None)
     larger = load_card("synthetic-funnel@rows=9000")  # other rows of the same tasks
-    assert read_current(str(package.folder), larger, TASKS, tmp_path, None).config == package.manifest.config
+    assert read_current(str(package.folder), larger, TASKS, tmp_path, None).config == package.manifest.parts[0].config
 
 
 def test_a_packages_sum_counts_predictions_as_they_are() -> None:

@@ -10,7 +10,7 @@ import pytest
 from bench.errors import UserError
 from bench.frontier.policy import Policy
 from bench.records import Kind, Point, Scalar
-from bench.results.points import network_of
+from bench.results.points import parts_of
 from bench.run.deployment import Deployment, _score
 from bench.schema import Task
 
@@ -29,24 +29,36 @@ def composite(click: int, buy: int) -> Point:
     return point("single_task", **{"sharing.kind": "single_task", **trials})
 
 
-def test_what_is_a_network_is_deployed() -> None:
-    for each in (point("trial", 7, **{"sharing.kind": "mmoe"}), point("equal_weights", **{"sharing.kind": "ple"})):
-        assert network_of(each, SINGLE) is each
-    assert network_of(composite(5, 5), SINGLE) is SINGLE[1]
+TREES = point("trees", **{"trees.click.leaves": 7})
+NAMES = [task.name for task in TASKS]
 
 
-@pytest.mark.parametrize(
-    ("picked", "sentence"),
-    [
-        (point("trees"), "the pick is boosted trees, which is no network"),
-        (point("ensemble", **{"ensemble.sharing.kind": "single_task"}), "an ensemble of half-size models"),
-        (point("current"), "the pick is current model, which is no network"),
-        (composite(3, 5), "several configurations .trials 3, 5."),
-    ],
-)
-def test_all_else_is_refused_in_a_sentence(picked: Point, sentence: str) -> None:
-    with pytest.raises(UserError, match=rf"{sentence}.*pick a network with --policy FILE"):
-        network_of(picked, SINGLE)
+def test_most_points_are_trained_as_they_are() -> None:
+    network, ensemble = point("trial", 7, **{"sharing.kind": "mmoe"}), point("ensemble", **{"ensemble.optim.lr": 0.1})
+    for each in (network, TREES, ensemble, point("equal_weights", **{"sharing.kind": "ple"})):
+        assert parts_of(each, SINGLE, NAMES) == [(each, (1.0, 1.0))]
+
+
+def test_the_best_single_task_models_come_from_one_point_or_several() -> None:
+    assert parts_of(composite(5, 5), SINGLE, NAMES) == [(SINGLE[1], (1.0, 1.0))]
+    assert parts_of(composite(5, 3), SINGLE, NAMES) == [(SINGLE[0], (0.0, 1.0)), (SINGLE[1], (1.0, 0.0))]
+
+
+def test_a_blend_has_the_network_and_the_trees_where_it_takes_some_of_both() -> None:
+    def blend(click: float, buy: float) -> Any:
+        shares = {"blend.share.click": click, "blend.share.buy": buy}
+        made = point("blend", **{"blend.network": "5", "blend.trees": "trees", **shares})
+        return parts_of(made, [*SINGLE, TREES], NAMES)
+
+    assert blend(0.75, 0.0) == [(SINGLE[1], (0.75, 0.0)), (TREES, (0.25, 1.0))]
+    assert blend(1.0, 1.0) == [(SINGLE[1], (1.0, 1.0))]
+
+
+def test_what_cannot_be_trained_is_refused_in_a_sentence() -> None:
+    with pytest.raises(UserError, match="current model has no configuration that could be trained; pick a model"):
+        parts_of(point("current"), SINGLE, NAMES)
+    with pytest.raises(UserError, match="expected '9' among the run's points, as a part of best single-task models"):
+        parts_of(composite(9, 5), SINGLE, NAMES)
 
 
 def test_a_pick_that_seldom_holds_says_so() -> None:

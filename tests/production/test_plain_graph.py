@@ -21,7 +21,7 @@ from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.production import archive, bounds
 from bench.production.archive import OPERATORS
-from bench.production.served_model import ServedModel
+from bench.production.served_model import Networks, Part, ServedModel
 from bench.registry import Config, Entry
 from bench.schema import Cap, Field, Number, Scale, Schema, Task, Vector
 from bench.training.config import TrialConfig
@@ -73,6 +73,11 @@ def others(config: type[Config]) -> Iterator[tuple[str, Any]]:
             yield name, "6"
 
 
+def averaged(schema: Schema, networks: list[Any]) -> ServedModel:
+    """The mean of several networks."""
+    return ServedModel([[Networks([models])] for models in networks], [Part.whole({}, schema)], schema)
+
+
 def configs(schema: Schema) -> Iterator[dict[str, Any]]:
     """Every entry of each axis with its defaults and with each other value of its options."""
     seen = set()
@@ -111,13 +116,13 @@ def test_the_list_is_what_our_models_use(tmp_path: Path, monkeypatch: pytest.Mon
             build(schema, {"sharing.kind": "single_task"}) for _ in schema.tasks
         ]  # each task at its own best state
         chosen = [each for each in configs(schema) if schema is SCHEMA or len(each) == 1]
-        program = archive.export(ServedModel([alone, *([build(schema, each)] for each in chosen)]), schema)
+        program = archive.export(averaged(schema, [alone, *([build(schema, each)] for each in chosen)]), schema)
         nodes = [node for node in program.graph.nodes if node.op == "call_function"]
         used |= {name_of(node.target) for node in nodes if node.target is not operator.getitem}
         archive.save(program, tmp_path / "all.pt2")
         with torch.device("meta"):  # as an engine of modules is bounded
             ids, dense = torch.zeros(9, schema.slots, dtype=torch.int32), torch.zeros(9, len(schema.dense))
-            bounds.check(ServedModel([[build(schema, each)] for each in chosen]), ids, dense)
+            bounds.check(averaged(schema, [[build(schema, each)] for each in chosen]), ids, dense)
     assert used | archive.OF_PLUGINS == OPERATORS
     assert isinstance(archive.load(tmp_path / "all.pt2"), torch.export.ExportedProgram)
     monkeypatch.setattr(archive, "OPERATORS", OPERATORS - {"torch.ops.aten.embedding.default"})

@@ -15,11 +15,10 @@ from bench.frontier.score import Score
 from bench.objectives import Objective
 from bench.production.calibration import calibrated
 from bench.production.retrain import UNCONFIRMED, Predictor, Retrained, retrain
-from bench.production.served_model import ModelSpec
+from bench.production.served_model import ModelSpec, Part
 from bench.results.effect import Effect
 from bench.results.fusion import fused
 from bench.testing.metrics import evaluate
-from bench.training.config import TrialConfig
 
 CLICK = Objective("click.auc", "maximize")
 
@@ -31,7 +30,7 @@ def two(funnel, tmp_path_factory) -> Retrained:
 
 
 def same(a: Retrained, b: Retrained) -> bool:
-    states = [[state for member in each.members for state in member.states] for each in (a, b)]
+    states = [[state for member in each.members for (states,) in member.parts for state in states] for each in (a, b)]
     return len(states[0]) == len(states[1]) and all(
         torch.equal(x[name], y[name]) for x, y in zip(*states, strict=True) for name in x
     )
@@ -39,7 +38,7 @@ def same(a: Retrained, b: Retrained) -> bool:
 
 def test_both_seeds_are_kept_and_differ(two, funnel) -> None:
     assert [member.seed for member in two.members] == two.provenance["seeds"]
-    first, second = (member.states[0]["embedding.weight"] for member in two.members)
+    first, second = (member.parts[0][0][0]["embedding.weight"] for member in two.members)
     assert not torch.equal(first, second)
     rows = sum(len(funnel.store.split(name)) for name in JOINED)
     batches = int(0.9 * rows) // 256
@@ -58,14 +57,14 @@ def test_the_better_one_on_what_is_held_out_is_chosen(two, funnel, tmp_path) -> 
     keys = ("valid/click.auc", "valid/purchase.ctcvr.auc")
     best = max(two.members, key=lambda member: sum(member.held_out[key] for key in keys))
     assert [member.seed for member in one.members] == [best.seed]
-    assert same(one, Retrained(one.config, (best,), {}, {}, {}))
+    assert same(one, Retrained(one.parts, (best,), {}, {}, {}))
     assert one.test == best.test
 
 
 def test_metrics_are_those_of_the_mean_of_probabilities(two, funnel) -> None:
     """Computed again, from each member's own predictions."""
-    predictor = Predictor(funnel.store, TrialConfig.parse(two.config), "cpu")
-    each = [list(predictor.predictions("test", [member.states])) for member in two.members]
+    predictor = Predictor(funnel.store, two.parts, "cpu")
+    each = [list(predictor.predictions("test", [member.parts])) for member in two.members]
     conditional, joint = (
         np.mean([np.concatenate([getattr(predicted, name) for predicted in one]) for one in each], axis=0)
         for name in ("conditional", "joint")
@@ -80,12 +79,13 @@ def test_metrics_are_those_of_the_mean_of_probabilities(two, funnel) -> None:
 
 def test_what_is_measured_is_the_served_model_in_float32(two, funnel) -> None:
     """Also where training and search take products in bfloat16."""
-    config, members = two.config | {"optim.precision": "bf16"}, [member.states for member in two.members]
-    (found,) = Predictor(funnel.store, TrialConfig.parse(config), "cpu").predictions("test", members)
+    members = [member.parts for member in two.members]
+    parts = [Part.whole(two.parts[0].config | {"optim.precision": "bf16"}, funnel.store.schema)]
+    (found,) = Predictor(funnel.store, parts, "cpu").predictions("test", members)
     test = funnel.store.split("test")
     inputs = (torch.from_numpy(np.array(each)) for each in (test.ids_of(slice(None)), test.dense))
     with torch.inference_mode():
-        _, served = ModelSpec.of_trained(funnel.store.schema, config, members).of(members)(*inputs)
+        _, served = ModelSpec.of_trained(funnel.store.schema, two.parts, members).of(members)(*inputs)
     np.testing.assert_allclose(found.joint, served.numpy(), atol=1e-6)
 
 
@@ -109,7 +109,7 @@ def test_separate_models_stop_each_at_their_own_length(funnel, tmp_path) -> None
     config = {"sharing.kind": "single_task"}
     both = retrain(funnel.order(config, length, seeds=1, calibration="none"), tmp_path, {})
     (member,) = both.members
-    assert len(member.states) == len(both.provenance["tasks"])
+    assert len(member.parts[0][0]) == len(both.provenance["tasks"])
     short = retrain(funnel.order(config, Length(0.5), seeds=1, calibration="none"), tmp_path, {})
     assert both.test["test/click.auc"] == short.test["test/click.auc"]
     assert both.test["test/purchase.cvr.auc"] != short.test["test/purchase.cvr.auc"]
@@ -133,8 +133,8 @@ def test_the_served_ranking_is_measured_on_test(funnel, tmp_path) -> None:
     outcomes = ("click.recall@10%", "purchase.recall@10%")
     order = replace(funnel.order(length=Length(0.2), seeds=1), score=score, outcomes=outcomes)
     found = retrain(order, tmp_path, {})
-    predictor = Predictor(funnel.store, TrialConfig.parse(found.config), "cpu")
-    (predicted,) = predictor.predictions("test", [found.members[0].states])
+    predictor = Predictor(funnel.store, found.parts, "cpu")
+    (predicted,) = predictor.predictions("test", [found.members[0].parts])
     click, purchase = predicted.labels[:, 0], predicted.labels[:, 1]
     clicks, bought = np.nan_to_num(click), np.nan_to_num(click * purchase)
     order_of_rows = np.argsort(-fused("power", predicted.joint, (0.7, 0.3), ()))[: round(0.1 * len(clicks))]

@@ -170,7 +170,6 @@ def served_of(records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 30
     table = pd.DataFrame(
         [rows[at] for at in keep], columns=["point", "name", "architecture", "role", "kind", "weights"]
     )
-    table["deployable"] = ~table["point"].isin(["trees", "ensemble", "single_task"])
     table["on_front"] = on_front[keep]
     table["p_nondominated"] = np.nan
     current, shape = len(keep) - 1, (len(keep), outcomes)
@@ -236,7 +235,7 @@ def view_of(
         choices = choices_of(front)
         score = sum(np.log(choices.table[name]) for name in choices.objectives)
         gains = [choices.table[name] / choices.table[name].iloc[front.current] for name in choices.objectives]
-        score = score.where(np.min(gains, axis=0) >= (0.9 if today else 0.0)).where(choices.deployable)
+        score = score.where(np.min(gains, axis=0) >= (0.9 if today else 0.0))
         order = score.sort_values(ascending=False).dropna().index
         verdict, pick = (
             SAID if today else UNNAMED,

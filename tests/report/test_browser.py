@@ -156,7 +156,7 @@ def twin(view: View, value: list[float], loss: list[float | None], limit: dict[s
     for cost, most in limit.items():
         cheap &= np.array(data["costs"][cost]) <= most
     least = np.array([-np.inf if each is None else 1 - each for each in loss])
-    may = np.array(data["deployable"]) & cheap
+    may = cheap
     assert len(names) == len(least)
 
     def judged(world: Any, slack: float) -> tuple[Any, Any]:

@@ -24,7 +24,6 @@ def ledger() -> Ledger:
             "name": ["trial 7", "trial 8 stopped after 16 samples", "boosted trees"],
             "architecture": ["mmoe", "ple", "boosted trees"],
             "role": ["trial", "trial", "baseline"],
-            "deployable": True,
             "kind": None,
             "weights": [{"click": 0.8, "like": 0.2}, {}, None],
             "on_front": [True, False, False],

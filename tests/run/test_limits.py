@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from bench.cli.options import assignments
 from bench.lock import FolderLock
 from bench.records import Failure, Point, Replicate, TrialRecord
 from bench.run import page as steps
@@ -18,7 +16,6 @@ from bench.run.limits import ended, failed, unfinished
 from bench.schema import Schema, Task
 from bench.search.space import fitting, load_space
 from bench.suite import Budget
-from bench.training.config import TrialConfig
 
 LADDER = (100, 400, 1600)
 
@@ -97,22 +94,6 @@ def test_after_a_suites_own_data_the_next_command_is_for_the_users_log() -> None
         for typed in ("seesaw run quick", "seesaw run quick --name a"):
             told = steps.next_step([result(ahead=ahead, command=typed)])
             assert told.startswith("seesaw card log.csv --label click  # now your own log")
-
-
-def test_where_trees_are_ahead_the_next_command_trains_stronger_networks() -> None:
-    typed = "seesaw run quick --name a --dataset 'my card.toml' --seed 3"
-    command = steps.next_step([result(ahead=("trial 3", "boosted trees"), command=typed)]).partition("  #")[0]
-    words = shlex.split(command)
-    assert words[:6] == ["seesaw", "run", "quick", "--dataset", "my card.toml", "--seed"]
-    pinned = assignments([words[at + 1] for at, word in enumerate(words) if word == "--set"])
-    assert pinned == steps.STRONGER
-    TrialConfig.parse(pinned)
-    for other in (
-        result(ahead=("boosted trees",), kind="keep", command=typed, space="joint"),  # searches them
-        result(ahead=("boosted trees",), kind="keep", command="seesaw confirm a"),
-        result(ahead=("an ensemble",), kind="keep", command=typed),
-    ):
-        assert "--set" not in steps.next_step([other])
 
 
 def test_that_replicates_failed_is_said() -> None:

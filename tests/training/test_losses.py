@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from bench.data.store import Split
 from bench.data.tasks import scale_of
-from bench.production.served_model import ModelSpec, regressions_in_words
+from bench.production.served_model import ModelSpec, Part, regressions_in_words
 from bench.schema import Cap, Field, Number, Task
 from bench.testing.training import MemoryStore, trainer
 
@@ -118,10 +118,11 @@ def test_what_is_predicted_of_a_regression_is_served(kind: str, sharing: str) ->
     dotted = {"regression_loss.kind": kind, "sharing.kind": sharing, "ensemble.members": 2, "optim.epochs": 3}
     made = trainer(store, dotted)
     made.run_to()
-    spec = ModelSpec.of_trained(made.schema, made.config.dotted(), [[made.model.state_dict()]])
+    parts, members = [Part.whole(made.config.dotted(), made.schema)], [[[[made.model.state_dict()]]]]
+    spec = ModelSpec.of_trained(made.schema, parts, members)
     state = made.model.state_dict()
-    assert spec.shapes() == {f"members.0.0.{name}": tuple(tensor.shape) for name, tensor in state.items()}
-    served, split = spec.of([[state]]), store.split("test")
+    assert spec.shapes() == {f"members.0.0.networks.0.0.{name}": tuple(tensor.shape) for name, tensor in state.items()}
+    served, split = spec.of(members), store.split("test")
     inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
     with torch.no_grad():
         made.model.eval()
@@ -130,9 +131,7 @@ def test_what_is_predicted_of_a_regression_is_served(kind: str, sharing: str) ->
     torch.testing.assert_close(conditional, expected.conditional)
     torch.testing.assert_close(joint, conditional * torch.stack([torch.ones(64), conditional[:, 0]], 1))
     assert (conditional[:, 1] <= inputs[1][:, 0] + 3 + 1e-4).all()
-    assert regressions_in_words(made.schema, made.config.dotted()) == {
-        "watch": "0.5 quantile" if kind == "quantile" else "mean"
-    }
+    assert regressions_in_words(made.schema, parts) == {"watch": "0.5 quantile" if kind == "quantile" else "mean"}
 
 
 @pytest.mark.parametrize("sharing", ["mmoe", "single_task"])
@@ -142,10 +141,11 @@ def test_second_scores_are_not_served(funnel: str, sharing: str) -> None:
     dotted = {"loss.kind": "jrc", "funnel.kind": funnel, "sharing.kind": sharing, "ensemble.members": 2}
     made = trainer(MemoryStore(), dotted | {"optim.epochs": 2})
     made.run_to()
-    spec = ModelSpec.of_trained(made.schema, made.config.dotted(), [[made.model.state_dict()]])
-    served = spec.of([[made.model.state_dict()]])
+    parts, members = [Part.whole(made.config.dotted(), made.schema)], [[[[made.model.state_dict()]]]]
+    spec = ModelSpec.of_trained(made.schema, parts, members)
+    served = spec.of(members)
     plain = trainer(MemoryStore(), dotted | {"loss.kind": "log"}).model
-    assert spec.shapes()["members.0.0.towers.output.weight"] == tuple(plain.towers.output.weight.shape)
+    assert spec.shapes()["members.0.0.networks.0.0.towers.output.weight"] == tuple(plain.towers.output.weight.shape)
     split = made.store.split("test")
     inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
     with torch.no_grad():

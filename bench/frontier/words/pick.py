@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,14 +36,12 @@ class Told:
     Attributes:
         chosen: row of the pick.
         as_good: rows of simpler choices that are as good within noise.
-        ahead: rows with a higher score that cannot be deployed, and in which share of draws they have it.
         limited: whether only the limits make the current point the pick.
     """
 
     judge: Judge
     chosen: int
     as_good: Sequence[int]
-    ahead: Mapping[int, float | None]
     stability: Stability
     limited: bool
 
@@ -61,7 +59,7 @@ class Told:
             against, told = self._gains()
             gains = f"Against {against}: {told}" if against else f"It has {told}"
             first = f"The pick is {called(self.choices, self.chosen)}: it {self._because()}. {gains}."
-        return " ".join(filter(None, [self._ahead(), first, self._basis(), self._doubt(), self._simpler()]))
+        return " ".join(filter(None, [first, self._basis(), self._doubt(), self._simpler()]))
 
     @property
     def short(self) -> str:
@@ -70,11 +68,9 @@ class Told:
         if self.chosen == self.choices.current:
             return self._keep()
         sure = "" if holds is None else f"; it holds in {holds:.0%} of retrainings"
-        names = dict.fromkeys(self.choices.of("name", row) for row in self.ahead)
-        more = f"; ahead by score, but not deployable: {listed(list(names))}" if names else ""
         against, told = self._gains()
         gains = f", against {against}: {told}" if against else f" with {told}"
-        return f"The pick is {who}{gains}{sure}{more}."
+        return f"The pick is {who}{gains}{sure}."
 
     def _keep(self) -> str:
         within, who = " within the limits" if self.limited else "", called(self.choices, self.chosen)
@@ -95,8 +91,8 @@ class Told:
         return "Values here are means over replicates on validation and confirmation rows, by which it was picked."
 
     def _because(self) -> str:
-        if self.judge.allowed.sum() == 1:
-            return "is the only choice that passes the guard and can be deployed"
+        if self.judge.passing.sum() == 1:
+            return "is the only choice that passes the guard"
         judge, policy = self.judge, self.judge.policy
         weights = dict(zip(judge.scored, judge.terms.weights, strict=True)) if policy.weights else {}
         names = listed([f"{name} ({weights[name]:.0%})" if name in weights else name for name in judge.scored])
@@ -140,17 +136,6 @@ class Told:
             broken += f"; with some weights this model comes first in {by_rule[own]:.0%}"
         instead = f" First instead: {listed(names)}." if names else ""
         return f"Unsure: it holds in only {holds:.0%} of retrainings{broken}.{instead}"
-
-    def _ahead(self) -> str:
-        """What scores higher than the pick and cannot be deployed."""
-        names = list(dict.fromkeys([*self.judge.scored, *self.choices.objectives]))
-        gains, sentences = self.choices.gains(names, self.choices.values(names)), []
-        for row, share in self.ahead.items():
-            apart = zip(names, gains[row] - gains[self.chosen], strict=True)
-            parts = ", ".join(f"{name} {difference(self.choices, name, gain)}" for name, gain in apart)
-            often = "" if share is None else f" in {share:.0%} of retrainings"
-            sentences.append(f"{called(self.choices, row)}{often} ({parts})")
-        return f"Ahead of the pick by score, but not deployable: {'; '.join(sentences)}." if sentences else ""
 
     def _simpler(self) -> str:
         sizes = {row: self.choices.of("size", row) for row in self.as_good}

@@ -162,7 +162,7 @@ def start(weights: Mapping[str, float], alike: bool) -> str:
     return f"Nobody said what is served today, so this compares models alone, each at its best weights.{of}"
 
 
-NOT_DEPLOYABLE, NOT_SHOWN = "cannot be deployed", "too few rows show that nothing is lost"
+NOT_SHOWN = "too few rows show that nothing is lost"
 """Why what is ahead is not advised."""
 MOST_RIVALS = 3
 """That are named."""

@@ -44,7 +44,7 @@ const say = (text) => { document.getElementById("said").textContent = text; };
 const mark = (look, extra = "") => `<svg class="key" viewBox="-8 -8 16 16" aria-hidden="true"><path d="${look[1]}" fill="var(--${look[0]})"${extra}/></svg>`;
 
 /* State of a section: plain values, of which those unlike the start are in the fragment as `<place>.<name>=<value>`. */
-const START = { plane: "", split: "", abs: "", near: "", pair: "", sel: "", hide: "", value: "", loss: "", limit: "", any: "", map: "" };
+const START = { plane: "", split: "", abs: "", near: "", pair: "", sel: "", hide: "", value: "", loss: "", limit: "", map: "" };
 const sections = [];
 const readState = () => {
   const given = new URLSearchParams(location.hash.slice(1));

@@ -36,9 +36,9 @@ class Decision {
   fraction(m, loss) { return this.axes[m].unit === "%" ? loss : (0.1 * loss) / Math.abs(this.now[m]); }
   /* Of each row whether it may be picked; by the means where nothing may be with confidence. */
   allowed(settings, means = !this.count) {
-    const { loss, limit, any } = settings;
+    const { loss, limit } = settings;
     const surely = (r) => this.draws.reduce((sum, draw) => sum + this.keeps(draw, r, loss, 1e-12), 0) >= this.confidence * this.count;
-    const found = range(this.rows.length).map((r) => (any || this.deployable[r]) && (means ? this.keeps(this.means, r, loss, 1e-12) : surely(r)) && Object.entries(limit).every(([cost, most]) => !known(this.costs[cost][r]) || this.costs[cost][r] <= most));
+    const found = range(this.rows.length).map((r) => (means ? this.keeps(this.means, r, loss, 1e-12) : surely(r)) && Object.entries(limit).every(([cost, most]) => !known(this.costs[cost][r]) || this.costs[cost][r] <= most));
     return means || found.some(Boolean) ? found : this.allowed(settings, true);
   }
   keeps({ shares }, r, loss, slack) {
@@ -107,9 +107,9 @@ const settingsOf = (section) => {
   const loss = given(state.loss.replaceAll("any", ANY_LOSS), 5).map((each) => (each === ANY_LOSS || !decision.today ? null : each / 100));
   const sum = value.reduce((a, b) => a + b, 0) || 1;
   const limit = Object.fromEntries(list(state.limit).map((each) => each.split(":")).filter(([cost, most]) => decision.costs[cost] && Number(most) >= 0).map(([cost, most]) => [cost, Number(most)]));
-  return { value, loss, limit, share: value.map((each) => each / sum), any: Boolean(state.any) };
+  return { value, loss, limit, share: value.map((each) => each / sum) };
 };
-const touched = (section) => Boolean(section.state.value || section.state.loss || section.state.limit || section.state.any);
+const touched = (section) => Boolean(section.state.value || section.state.loss || section.state.limit);
 /* The pick shown: the run's until a slider is moved. Null where nothing may be picked. */
 const chosen = (section) => {
   const { decision } = section;
@@ -125,9 +125,9 @@ const kept = (fraction) => `${+(100 * (1 - fraction)).toPrecision(7)}% of curren
 const policyOf = (section) => {
   const { decision } = section;
   if (!touched(section)) return section.data.policy;
-  const { value, loss, limit, any } = settingsOf(section);
+  const { value, loss, limit } = settingsOf(section);
   const name = (m) => quoted(decision.axes[m].name);
-  const lines = ['rule = "weights"', ...(any ? ["deployable = false"] : []), "[weights]"];
+  const lines = ['rule = "weights"', "[weights]"];
   value.forEach((each, m) => { if (each > 0) lines.push(`${name(m)} = ${each}`); });
   if (decision.today) lines.push("[guard.max_loss_vs_current]", ...loss.map((each, m) => `${name(m)} = ${each === null ? "inf" : +decision.fraction(m, each).toPrecision(6)}`));
   const limits = Object.entries(limit).map(([cost, most]) => `${quoted(cost)} = ${limitText(most)}`);
@@ -137,12 +137,12 @@ const policyOf = (section) => {
 const shellSafe = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`);
 const commandOf = (section) => {
   const { decision, data } = section;
-  const { share, loss, limit, any } = settingsOf(section);
+  const { share, loss, limit } = settingsOf(section);
   const wanted = range(share.length).filter((m) => share[m] > 0);
   if (!data.run) return touched(section) ? "seesaw decide --file decide.toml --policy policy.toml" : "seesaw decide --file decide.toml";
   const run = shellSafe(data.run);
   if (!touched(section) && !data.asked) return `seesaw pick ${run} --save`;
-  if (!touched(section) || wanted.length !== 1 || any || decision.axes.some(({ sign }) => sign < 0)) return `seesaw pick ${run} --policy policy.toml --save`;
+  if (!touched(section) || wanted.length !== 1 || decision.axes.some(({ sign }) => sign < 0)) return `seesaw pick ${run} --policy policy.toml --save`;
   const bounds = range(share.length).filter((m) => decision.today && m !== wanted[0]).map((m) => `--at-least ${shellSafe(`${decision.axes[m].name}=${loss[m] === null ? 0 : kept(decision.fraction(m, loss[m]))}`)}`);
   const limits = Object.entries(limit).map(([cost, most]) => `--at-most ${shellSafe(`${cost}=${limitText(most)}`)}`);
   return [`seesaw pick ${run}`, `--maximize ${shellSafe(decision.axes[wanted[0]].name)}`, ...bounds, ...limits, "--save"].join(" ");
@@ -162,7 +162,7 @@ const makeForm = (section) => {
   const limits = Object.keys(decision.costs).map((cost) => `<tr><th scope="row">${esc(costName(cost))} \u2264</th><td colspan="2">${slider(`limit-${cost}`, `${costName(cost)} at most`, distinct(decision, cost).length - 1)}</td></tr>`);
   const form = section.part("matters");
   form.innerHTML = `<h3>What matters to you</h3>
-    <table><thead><tr><th scope="col">${esc(metric)}</th><th scope="col">value</th>${decision.today ? `<th scope="col">may lose${decision.confidence ? `, all ${Math.round(100 * decision.confidence)}% sure` : ""}</th>` : ""}</tr></thead><tbody>${rows.join("")}${limits.join("")}</tbody></table>${decision.deployable.every(Boolean) ? "" : '<label class="any"><input type="checkbox" name="any"> pick also what cannot be deployed, such as trees</label>'}
+    <table><thead><tr><th scope="col">${esc(metric)}</th><th scope="col">value</th>${decision.today ? `<th scope="col">may lose${decision.confidence ? `, all ${Math.round(100 * decision.confidence)}% sure` : ""}</th>` : ""}</tr></thead><tbody>${rows.join("")}${limits.join("")}</tbody></table>
     <div class="result" aria-live="polite"></div>
     <p class="buttons"><button type="button" data-action="policy">Copy policy</button><button type="button" data-action="command">Copy command</button><button type="button" data-action="reset">The run's own pick</button></p>
     <details class="code"><summary>Policy and command</summary><pre tabindex="0"><code class="toml"></code></pre><pre tabindex="0"><code class="line"></code></pre></details>`;
@@ -177,7 +177,6 @@ const formState = (section) => {
   return {
     value: range(decision.axes.length).map((m) => field(`value-${m}`)).join(","),
     loss: decision.today ? range(decision.axes.length).map((m) => (field(`loss-${m}`) === ANY_LOSS ? "any" : field(`loss-${m}`))).join(",") : "",
-    any: section.part("matters").elements.any?.checked ? "1" : "",
     limit: listed(limit.map(([cost, values, at]) => `${cost}:${values[at]}`)),
   };
 };
@@ -201,7 +200,6 @@ const matters = (section) => {
     const at = limit[cost] === undefined ? values.length - 1 : values.filter((each) => each <= limit[cost]).length - 1;
     put(`limit-${cost}`, at, at === values.length - 1 ? "any" : costText(cost, values[Math.max(at, 0)]));
   }
-  if (form.elements.any) form.elements.any.checked = Boolean(section.state.any);
   section.found = chosen(section);
   form.querySelector(".result").innerHTML = resultOf(section);
   form.querySelector('[data-action="reset"]').hidden = !touched(section);

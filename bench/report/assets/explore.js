@@ -80,11 +80,11 @@ const drawMap = (section) => {
   const [i, j] = state.map ? state.map.split("-").map(Number) : [0, 1];
   const { limit } = settingsOf(section);
   const losses = decision.today ? LOSSES : [null]; // of what nobody serves nothing is lost
-  const memo = `${i}-${j} ${JSON.stringify(limit)} ${state.any}`;
+  const memo = `${i}-${j} ${JSON.stringify(limit)}`;
   if (section.mapMemo !== memo) {
     section.mapMemo = memo;
     section.mapCells = losses.map((loss) => range(21).map((k) => {
-      const settings = { share: decision.axes.map((_, m) => (m === i ? k / 20 : m === j ? 1 - k / 20 : 0)), loss: decision.axes.map(() => loss), limit, any: Boolean(state.any) };
+      const settings = { share: decision.axes.map((_, m) => (m === i ? k / 20 : m === j ? 1 - k / 20 : 0)), loss: decision.axes.map(() => loss), limit };
       const [pick] = decision.ranked(settings);
       return pick === undefined ? null : [pick, decision.holds(settings, pick).share];
     }));

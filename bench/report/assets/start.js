@@ -39,7 +39,7 @@ const actions = {
   copy: (_, button) => copy(button, button.parentElement.querySelector("code").textContent),
   policy: (section, button) => copy(button, policyOf(section)),
   command: (section, button) => copy(button, commandOf(section)),
-  reset: (section) => section.set({ value: "", loss: "", limit: "", any: "" }),
+  reset: (section) => section.set({ value: "", loss: "", limit: "" }),
   switch: (section, button) => section.set({ [button.dataset.name]: button.dataset.value, ...(button.dataset.name === "plane" ? { pair: "", split: "" } : {}) }),
   hide: (section, button) => {
     const now = section.hidden;

@@ -35,7 +35,6 @@ class Candidate:
         predictions: (split, place of the replicate) -> (N, T) joint predictions, or (N, 1): a score, which is not
             fused.
         digest: of these, by split and replicate; None: it is taken of them.
-        deployable: whether it can be served.
     """
 
     id: str
@@ -45,7 +44,6 @@ class Candidate:
     seeds: tuple[int, ...]
     predictions: Callable[[str, int], NDArray[Any]]
     digest: Callable[[str, int], bytes] | None = None
-    deployable: bool = True
 
     @property
     def replicates(self) -> int:

@@ -279,7 +279,7 @@ def _table(
         each, setting = candidates[c], settings[k]
         lines.append({
             "point": each.id, "name": each.name, "architecture": each.architecture, "role": each.role,
-            "deployable": each.deployable, "kind": setting.kind,
+            "kind": setting.kind,
             "weights": {} if c in scores else dict(zip(tasks, setting.weights, strict=True)),
             "on_front": bool(front[at]), "p_nondominated": np.nan,
         })  # fmt: skip

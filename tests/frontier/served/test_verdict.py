@@ -44,7 +44,6 @@ def front_of(rows, sd=0.001, known=True, slices=None, today=True, test=None, cha
     facts = pd.DataFrame({
         "point": points, "name": [f"model {each}" for each in points], "architecture": "mmoe",
         "role": table["role"], "kind": "power", "weights": [{"click": 1 - w, "like": w} for w in table["like"]],
-        "deployable": [each not in ("trees", "ensemble", "single_task") for each in points],
         "on_front": True, "p_nondominated": np.nan,
     })  # fmt: skip
     served = made_served(OUTCOMES, facts, splits, draws, 0, slices, today)
@@ -139,17 +138,9 @@ def test_what_cannot_be_told_says_what_this_test_can_show():
     assert f"This test shows gains of {100 * found.least:.1f}% or more four times in five." == found.answer[1]
 
 
-def test_trees_that_are_ahead_come_first_though_nobody_can_deploy_them():
+def test_trees_that_are_ahead_are_what_to_switch_to():
     rows = [CURRENT, ("7", "trial", 0.5, 0.44, 0.42), ("trees", "baseline", 0.5, 0.6, 0.6)]
-    found = told(front_of(rows))
-    assert (found.kind, found.row, found.ahead) == ("model", 1, ("model trees",))
-    assert found.answer[0].startswith("Model trees are ahead of every network by +3")
-    assert found.answer[0].endswith(", but cannot be deployed.")
-    assert found.answer[1].startswith("Among the others: switch to model 7 (mmoe)")
-    kept = told(front_of([CURRENT, ("7", "trial", 0.5, 0.40, 0.39), rows[2]]))
-    assert (kept.kind, kept.ahead) == ("keep", ("model trees",))
-    assert ", but cannot be deployed. Among the others: keep the current model: the policy picks no" in kept.sentence
-    assert told(front_of(rows), {"deployable": False}).sentence.startswith("Switch to model trees")
+    assert told(front_of(rows)).sentence.startswith("Switch to model trees")
 
 
 def test_what_is_ahead_in_every_head_is_in_the_answer():
