@@ -112,7 +112,7 @@ def _mix(parts: Sequence[tuple[float, Tensor]], binary: bool) -> Tensor:
         value = said.to(torch.float64)
         if binary:
             value = value.clamp(RAREST, 1 - RAREST)
-            value = value.log() - (1 - value).log()
+            value = value.log() - (-value + 1).log()
         terms.append(value * share)
     total = sum(terms[1:], terms[0])
     return (total.sigmoid() if binary else total).to(torch.float32)

@@ -73,8 +73,9 @@ class Deployment:
     @property
     def training(self) -> str:
         """What is trained, how often, how long and why so long."""
-        names = listed([f"{part.name}, {self._length(part)}" for part, _ in self._parts])
-        return f"on {count(self.policy.retrain.seeds, 'seed')}: {names}"
+        lengths = {part.name: self._length(part) for part, _ in self._parts}
+        told = [f"{name} {length}" if len(lengths) > 1 else length for name, length in lengths.items()]
+        return f"{listed([*lengths])} on {count(self.policy.retrain.seeds, 'seed')}, {'; '.join(told)}"
 
     @property
     def _parts(self) -> list[tuple[Point, tuple[float, ...]]]:
@@ -82,9 +83,9 @@ class Deployment:
 
     def _length(self, part: Point) -> str:
         if part.kind == "trees":
-            return "as many as lower the loss on what is held out"
-        names = {name.removeprefix(PREFIX): value for name, value in part.config.items()}
-        config = TrialConfig.parse(names)
+            return "with as many trees as lower the loss on what is held out"
+        prefix = PREFIX if part.kind == "ensemble" else ""
+        config = TrialConfig.parse({name.removeprefix(prefix): value for name, value in part.config.items()})
         length = length_of(part, self.result.objectives)
         return f"for {length.in_words(config.optim.epochs, config.sharing.kind == 'single_task')}"
 

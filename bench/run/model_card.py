@@ -52,7 +52,7 @@ def model_card(
         "predictions. Rank by `score`: the larger, the higher. Only its order has a meaning.",
         *(_regression(name, says) for name, says in regressions.items()),
         "## How it was picked",
-        f"Architecture: {pick.architecture}. Trained on train and validation {deployment.training}. The policy "
+        f"Architecture: {pick.architecture}. Trained on train and validation: {deployment.training}. The policy "
         "(`policy.toml`):",
         f"```toml\n{deployment.policy.toml}```",
         f"The frontier, on {NAMES[deployment.result.frontier.split]}:",

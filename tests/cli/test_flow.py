@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,14 +16,12 @@ import numpy as np
 import pytest
 
 from bench.cli import main
-from bench.errors import UserError
 from bench.measure.outcomes import Measure
 from bench.predictions import FOLDER, rows_of
 from bench.production.package import Package
 from bench.results.fusion import fused
-from bench.results.points import network_of
 from bench.run.folder import DatasetRun, Run
-from bench.run.result import result_of, write_pick
+from bench.run.result import picked_network, result_of, write_pick
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "production"))
 
@@ -147,9 +146,7 @@ def test_every_network_has_a_configuration_that_remakes_it(flow: Flow) -> None:
     assert result.pick is not None
     for point in (each for each in result.frontier.points if each.replicates):
         write_pick(replace(result, pick=replace(result.pick, point=point.id)))
-        try:
-            network_of(point, result.frontier.points)
-        except UserError:
+        if picked_network(replace(result, pick=replace(result.pick, point=point.id))) is None:
             assert not list(flow.part.folder.glob("p*.toml"))
             assert not (flow.part.folder / "provenance.json").exists()
             continue
@@ -161,17 +158,27 @@ def test_every_network_has_a_configuration_that_remakes_it(flow: Flow) -> None:
     write_pick(result)
 
 
-def test_what_is_no_network_is_refused_before_training(flow: Flow, tmp_path: Path) -> None:
+def test_trees_are_picked_deployed_and_score_rows(flow: Flow, tmp_path: Path) -> None:
     table = result_of(flow.part).choices.table
     auc = float(table["click.auc"][table["point"] == "trees"].iloc[0])
     policy = tmp_path / "trees.toml"
     within = f'within = {{ "click.auc" = [{auc - 1e-9}, {auc + 1e-9}] }}'
-    policy.write_text(f"deployable = false\n[guard]\nmax_loss_vs_current = inf\n{within}\n")
-    assert flow.json("pick", "flow", "--policy", policy, "--save")["point"] == "trees"
-    for options in ((), ("--dry-run", "--json")):
-        said = flow.seesaw("deploy", "flow", *options, home=flow.home)
-        assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
-        assert "the pick is boosted trees, which is no network" in said.err
+    policy.write_text(f"[guard]\nmax_loss_vs_current = inf\n{within}\n[retrain]\nseeds = 1\n")
+    assert flow.json("pick", "flow", "--policy", policy)["point"] == "trees"
+    planned = flow.say("deploy", "flow", "--policy", policy, "--dry-run")
+    assert "boosted trees on 1 seed, with as many trees as lower the loss on what is held out" in planned
+    kept = flow.part.folder / "package"
+    shutil.move(kept, tmp_path / "kept")
+    try:
+        raw = ("--raw", flow.shop.raw)
+        flow.say("deploy", "flow", "--policy", policy, "--name", "grove", "--force", "--no-onnx", *raw)
+        assert [part.trees for part in flow.package.manifest.parts] == [True]
+        assert flow.json("latency", kept, "--engines", "exported", "--batches", 100, "--seconds", 0.1)
+        judged = flow.json("evaluate", kept, flow.shop.card, "--split", "test", "--resamples", 50, *raw)
+        assert {each["metric"] for each in judged["outcomes"]} >= {OUTCOMES[1]}
+    finally:
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.move(tmp_path / "kept", kept)
 
 
 def with_current(flow: Flow, tmp_path: Path, name: str, current: object) -> tuple[str, DatasetRun]:

@@ -103,8 +103,8 @@ def test_the_confidence_is_one_of_all_limits_together():
 
 
 def test_where_nothing_is_sure_means_decide_unless_the_policy_asks_for_confidence():
-    choices = made({"current": (0.098, 0.5), "7": (0.1, 0.6), "8": (0.09, 0.7)}, noise=0.04)
-    bound = {"at_least": {CLICK: 0.099}}
+    choices = made({"current": (0.1, 0.5), "7": (0.0985, 0.6), "8": (0.09, 0.7)}, noise=0.02)
+    bound = {"at_least": {CLICK: "98% of current", LIKE: 0.55}}
     judge, passing = judged(choices, guard=bound)
     assert (judge.unsure, passing) == (True, ["7"])
     assert "nothing keeps them with 75% confidence" in pick(choices, [], Policy(guard=Guard(**bound))).reason

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +21,15 @@ from bench.frontier.score import Score
 from bench.objectives import parse, primary
 from bench.production.calibration import Calibration
 from bench.production.package import Package, Parts, write_package
-from bench.production.served_model import ModelSpec, Part, State
+from bench.production.served_model import ModelSpec, Part, State, TrainedTrees
 from bench.progress import Silent
+from bench.training import trees
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
+from bench.training.tree_data import Share, width
+from bench.training.tree_model import tree_model
+from bench.training.tree_settings import TreeSettings, whole_settings
+from bench.training.trees import TaskTrees, train_trees
 
 FUNNEL = "synthetic-funnel@rows=4000"
 SMALL = {"embedding.dim": 4, "tower.layers": "8", "optim.epochs": 1.0}
@@ -70,6 +77,35 @@ def funnel_package(folder: Path, store: Store, onnx: bool = False, **more: Any) 
     given = {"score": SCORE, "calibrations": CALIBRATIONS} | more
     trainer = trained(store, **{"sharing.kind": "mmoe", "sharing.mmoe.layers": "8"})
     return write_package(parts_of(store, trainer, **given), folder, onnx)
+
+
+def trees_of(store: Store, most: int = 12) -> tuple[Part, TrainedTrees, list[TaskTrees]]:
+    """A few boosted trees of each task: as a part, as they are packaged, and as scikit-learn has them."""
+    share, tasks = Share.of(store.split("train"), width(store.schema)), store.schema.tasks
+    with patch.object(trees, "MOST_TREES", most):
+        made = [train_trees(store, at, TreeSettings(), share, at) for at in range(len(tasks))]
+    model = tree_model(made, store.schema)
+    part = Part.whole(whole_settings({}, [task.name for task in tasks]), store.schema)
+    return part, TrainedTrees(model.sizes, model.state_dict()), made
+
+
+def package_of(kind: str, folder: Path, store: Store, onnx: bool = False, **more: Any) -> Package:
+    """Packages of `trees`, of a `blend` that takes half of the first task and a fifth of the second from them, and of a
+    `composite` that has each task from a network of its own."""
+    part, grown, _ = trees_of(store)
+    networks = [trained(store, **{"sharing.kind": name}) for name in ("mmoe", "shared_bottom")]
+    parts = [Part.whole(each.config.dotted(), store.schema) for each in networks]
+    states = [[best_states(each)] for each in networks]
+    shares: dict[str, list[tuple[float, float]]] = {"blend": [(0.5, 0.8), (0.5, 0.2)], "composite": [(1, 0), (0, 1)]}
+    chosen, member = {
+        "trees": ([part], [grown]),
+        "blend": ([parts[0], part], [states[0], grown]),
+        "composite": (parts, states),
+    }[kind]
+    for at, own in enumerate(shares.get(kind, [])):
+        chosen[at] = chosen[at].model_copy(update={"shares": own})
+    whole = replace(parts_of(store, networks[0], **more), parts=chosen, members=[member])
+    return write_package(whole, folder, onnx)
 
 
 def raw_rows(key: str = FUNNEL) -> Any:

@@ -27,7 +27,7 @@ from bench.run import deploy
 deploy.check_name = lambda deployment: None
 folder = Path(sys.argv[1])
 part = SimpleNamespace(folder=folder, run=SimpleNamespace(tracking_uri=""))
-with deploy.deploying(SimpleNamespace(part=part, network=None)), scratch_folder(folder / "deploy"):
+with deploy.deploying(SimpleNamespace(part=part, parts=[])), scratch_folder(folder / "deploy"):
     os.kill(os.getpid(), int(sys.argv[2]))
 """
 
@@ -35,7 +35,7 @@ with deploy.deploying(SimpleNamespace(part=part, network=None)), scratch_folder(
 def deployment(folder: Path, uri: str = "", named: bool = False) -> Any:
     tasks = [SimpleNamespace(name="click"), SimpleNamespace(name="buy")]
     part = SimpleNamespace(folder=folder, run=SimpleNamespace(store_address=uri), tasks=tasks, key="/a/card.toml")
-    return SimpleNamespace(part=part, network=None, name="shop", named=named)
+    return SimpleNamespace(part=part, parts=[], name="shop", named=named)
 
 
 @pytest.fixture
