@@ -46,14 +46,16 @@ def section(view: View, place: int) -> str:
             f'<section class="run" id="{id}" aria-labelledby="{id}-title" data-place="{place}">',
             f'<header class="top"><h2 id="{id}-title">{escaped(view.title)}</h2>',
             f"<p>{escaped(view.about)}</p></header>",
-            f'<p class="verdict {kind}"><strong>{label}</strong> <span>{sentence(view.verdict.sentence)}</span></p>',
+            f'<p class="verdict {kind}"><strong>{label}</strong> <span>{sentence(view.verdict.sentence)}</span>'
+            f"{' <small class=whose></small>' if view.decides else ''}</p>",
             f'<div class="gains">{gains}{score}</div>' if gains or score else "",
             f'<div class="first{"" if view.decides else " alone"}">',
             f'<details class="fold rest"><summary>How sure this is</summary><ul>{_items(notes)}</ul></details>'
             if notes
             else "",
             '<div class="stage">',
-            f'<div class="bar" hidden></div><div class="plot"><noscript>{plots}</noscript></div>',
+            f'<div class="bar" hidden></div><div class="plots"><div class="plot"><noscript>{plots}</noscript></div>'
+            '<div class="lead" hidden></div></div><div class="legend"></div>',
             f'<p class="note">{escaped(view.current)}</p>' if view.current else "",
             "</div>",
             '<form class="matters" aria-label="What matters to you" hidden></form>' if view.decides else "",
@@ -64,7 +66,6 @@ def section(view: View, place: int) -> str:
             _commands(view),
             "<h3>Why</h3>" if view.why or view.decides else "",
             f'<ul class="why">{_items([each for told in view.why for each in text.sentences(told)])}</ul>',
-            '<div class="map"></div>' if view.decides else "",
             '<details class="fold"><summary>How predictions fit what happened</summary>'
             f"{table(*view.predictions, 'Predictions', 3)}</details>"
             if view.predictions[1]
@@ -153,7 +154,7 @@ def table(heads: Sequence[str], rows: list[list[str]], name: str, numbers: int) 
     return f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(name)}">{whole}</div>'
 
 
-SCRIPTS = ("base", "plot", "decide", "explore", "start")
+SCRIPTS = ("base", "plot", "lead", "decide", "explore", "start")
 
 
 def write_page(views: Sequence[View], path: Path, title: str) -> Path:
