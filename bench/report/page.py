@@ -146,7 +146,11 @@ def table(heads: Sequence[str], rows: list[list[str]], name: str, numbers: int) 
     styles = ['class="number"' if column >= numbers else "" for column in range(len(heads))]
     head = "".join(f'<th scope="col" {style}>{escaped(each)}</th>' for each, style in zip(heads, styles, strict=True))
     body = "".join(
-        f"<tr>{''.join(f'<td {style}>{escaped(cell)}</td>' for cell, style in zip(row, styles, strict=True))}</tr>"
+        f'<tr data-of="{escaped(row[0])}">'
+        + "".join(
+            f'<td data-label="{escaped(name)}" {style}>{escaped(cell)}</td>'
+            for name, cell, style in zip(heads, row, styles, strict=True)
+        )
         for row in rows
     )
     whole = f'<table class="texts"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
@@ -157,24 +161,34 @@ def table(heads: Sequence[str], rows: list[list[str]], name: str, numbers: int) 
 SCRIPTS = ("base", "plot", "lead", "decide", "explore", "start")
 
 
-def write_page(views: Sequence[View], path: Path, title: str) -> Path:
-    """Writes the page of a run, whole or not at all."""
-    write_text(path, document(views, title))
+def write_page(views: Sequence[View], path: Path, title: str, live: str = "", again: int = 0) -> Path:
+    """Writes the page of a run, whole or not at all; see `document`."""
+    write_text(path, document(views, title, live, again))
     return path
 
 
-def document(views: Sequence[View], title: str) -> str:
-    """The page as text; the same views give the same bytes."""
+def document(views: Sequence[View], title: str, live: str = "", again: int = 0) -> str:
+    """The page as text; the same views give the same bytes.
+
+    Args:
+        live: how far a run is that has not ended.
+        again: seconds after which the page loads itself again; 0 for never.
+    """
     names = ", ".join(view.title for view in views)
     return whole(
         title,
         "Should I switch?" if any(view.decides and view.today for view in views) else "Trade-off frontier",
         [section(view, place) for place, view in enumerate(views)],
-        below=(f"<p>{escaped(names)}</p>" if len(views) > 1 else "") + _navigation(views),
+        below=(f"<p>{escaped(names)}</p>" if len(views) > 1 else "")
+        + _navigation(views)
+        + (f'<p class="live">{sentence(live)}</p>' if live else ""),
+        again=again,
     )
 
 
-def whole(title: str, kind: str, body: Sequence[str], *, below: str = "", figures: bool = True) -> str:
+def whole(
+    title: str, kind: str, body: Sequence[str], *, below: str = "", figures: bool = True, again: int = 0
+) -> str:  # fmt: skip
     """Any page of ours around its body, which is markup; all that it needs is in it.
 
     Args:
@@ -194,6 +208,7 @@ def whole(title: str, kind: str, body: Sequence[str], *, below: str = "", figure
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             '<link rel="icon" href="data:,">',
+            f'<meta name="again" content="{again}">' if again else "",
             f"<title>{escaped(title)}: {escaped(kind.lower())}</title>",
             f"<style>\n{_colours()}{_asset('page.css')}</style>",
             "</head>",

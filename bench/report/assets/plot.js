@@ -64,14 +64,15 @@ const notable = (section) => section.once("notable", () => {
   for (const point of new Set(plane.rows.filter(({ role }) => role === "baseline").map((row) => row.point))) add(nearest(point), "baseline");
   for (const point of section.selected) add(nearest(point), "selected");
   /* Points that are one stand out once; a place is called by its role, else by its model. */
-  const merged = new Map();
+  const merged = [];
+  const cells = plane.at[section.split];
+  const one = (r, s) => cells[r].every(([value], i) => known(value) && Math.abs(value - cells[s][i][VALUE]) <= 1e-4 * Math.abs(value));
   for (const [row, roles] of found) {
-    const cells = plane.at[section.split][row].map((cell) => cell[VALUE]);
-    const key = cells.every(known) ? cells.join() : row;
-    const before = merged.get(key);
-    if (before) { before.same.push(row); before.roles.push(...roles.filter((role) => !before.roles.includes(role))); } else merged.set(key, { row, roles: [...roles], same: [row] });
+    const before = merged.find((each) => one(each.row, row));
+    if (before) Object.assign(before, { same: [...before.same, row], roles: [...new Set([...before.roles, ...roles])] });
+    else merged.push({ row, roles, same: [row] });
   }
-  const every = [...merged.values()].map((each) => ({ ...plane.rows[each.row], ...each, title: [...new Set(each.same.map((r) => plane.rows[r].title))].join(" = ") }));
+  const every = merged.map((each) => ({ ...plane.rows[each.row], ...each, title: [...new Set(each.same.map((r) => plane.rows[r].title))].join(" = ") }));
   const short = ({ title }) => title.split(",")[0];
   const tag = (each) => {
     const roles = [each.roles.includes("pick") && (decision && touched(section) ? "your pick" : "pick"), each.roles.includes("current") && base(section)].filter(Boolean);
@@ -153,7 +154,7 @@ const fillOf = (section, row) => {
 const planePanel = (section, [i, j], width, height) => {
   const { plane } = section;
   const { rows, stands } = drawn(section);
-  const [left, right, top, bottom] = [62, 14, 10, 46];
+  const [left, right, top, bottom] = [68, 14, 10, 46];
   const [xs, ys] = [span(section, i, rows, stands), span(section, j, rows, stands)];
   const x = (value) => left + ((value - xs[0]) / (xs[1] - xs[0])) * (width - left - right);
   const y = (value) => height - bottom - ((value - ys[0]) / (ys[1] - ys[0])) * (height - top - bottom);
@@ -280,7 +281,7 @@ const mainFigure = (section) => {
   const note = `${section.absolute ? "Absolute values" : `Differences from ${plane.against}`} on ${section.data.splits[section.split]}${about && `; ${about}`}.`;
   return { name: plane.kind, title, note, draw, key: [...namesOf(section), ...keyOf(section)], csv: () => planeCsv(plane) };
 };
-const keyOf = (section) => [...new Map(drawn(section).rows.map((r) => section.plane.rows[r]).map((row) => [row.architecture, section.look(row)]))].map(([kind, look]) => [look, kind]);
+const keyOf = (section) => [...new Set(drawn(section).rows.map((r) => section.plane.rows[r].architecture))].map((kind) => [section.data.looks[kind], kind]);
 const namesOf = (section) => notable(section).map((each) => [section.look(each), each.tag === each.title ? each.tag : `${each.tag}: ${each.title}`, fillOf(section, each)]);
 
 const svgOf = (figure, width) => {
@@ -301,8 +302,8 @@ const drawPlots = (section) => {
   section.part("lead").hidden = !lead;
   show(section, section.part("plot"), mainFigure(section));
   if (lead) show(section, section.part("lead"), lead);
-  const kinds = new Map(section.plane.rows.map((row) => [row.architecture, section.look(row)]));
-  const chips = kinds.size > 1 ? [...kinds].map(([kind, look]) => `<button type="button" class="chip" data-action="hide" data-kind="${esc(kind)}" aria-pressed="${!section.hidden.has(kind)}">${mark(look)}${esc(kind)}</button>`).join("") : "";
+  const kinds = [...new Set(section.plane.rows.map((row) => row.architecture))];
+  const chips = kinds.length > 1 ? kinds.map((kind) => `<button type="button" class="chip" data-action="hide" data-kind="${esc(kind)}" aria-pressed="${!section.hidden.has(kind)}">${mark(section.data.looks[kind])}${esc(kind)}</button>`).join("") : "";
   const held = document.activeElement?.dataset?.kind;
   const box = section.part("legend");
   box.innerHTML = `<ul>${namesOf(section).map(([[, shape], text, fill]) => `<li>${mark(["", shape], fill)}${esc(text)}</li>`).join("")}</ul><div class="chips">${chips}</div>`;

@@ -145,4 +145,8 @@ start()
     console.error(error);
     all(".plot").forEach((plot) => { plot.textContent = error.message; });
   })
-  .finally(() => { document.documentElement.dataset.ready = ""; });
+  .finally(() => {
+    document.documentElement.dataset.ready = "";
+    const again = document.querySelector('meta[name="again"]'); // of a run that goes on; the address keeps the sliders
+    if (again) setTimeout(() => location.reload(), 1000 * again.content);
+  });
