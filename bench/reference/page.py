@@ -68,7 +68,13 @@ def document(found: Answers, cells: Sequence[Cell], seeds: int) -> str:
     """The page as HTML."""
     question = "Does any gradient method beat tuned static weights?"
     first = f"<h2>{question}</h2><p>{sentence(found.sentence)}</p>"
-    every, body = list(sections(found, cells, seeds)), [f'<article class="answer">{first}</article>']
+    every = list(sections(found, cells, seeds))
+    links = "".join(f'<li><a href="#{identifier(each.title)}">{escaped(each.title)}</a></li>' for each in every)
+    body = [
+        f'<article class="answer">{first}</article>',
+        f'<details class="fold"><summary>Contents</summary><nav aria-label="Contents"><ul>{links}</ul></nav></details>',
+        _filter([dataset(data.name) for data in found.data]),
+    ]
     for each in every:
         text = "".join(f'<p class="note">{sentence(part)}</p>' for part in each.text)
         shown = table(each.heads, [list(row) for row in each.rows], each.title, each.numbers) if each.rows else ""
@@ -77,9 +83,7 @@ def document(found: Answers, cells: Sequence[Cell], seeds: int) -> str:
         body.append(f'<section class="run" id="{id}"{own}><h2>{escaped(each.title)}</h2>{text}{each.figure}{shown}')
         body.append("</section>")
     body.append(f'<p class="note">All rows: <a href="../reports/reference/{TABLE}">{TABLE}</a>.</p>')
-    links = "".join(f'<li><a href="#{identifier(each.title)}">{escaped(each.title)}</a></li>' for each in every)
-    below = f'<nav aria-label="Contents"><ul>{links}</ul></nav>{_filter([dataset(data.name) for data in found.data])}'
-    return whole("The reference", "Methods by equal trials", body, figures=False, below=below)
+    return whole("The reference", "Methods by equal trials", body, figures=False)
 
 
 def _filter(names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from bench import __version__
 from bench.atomic import write_text
 from bench.report import text
-from bench.report.effort import Failed, failures, spent
+from bench.report.effort import Failed, failures
 from bench.report.embed import section_data
 from bench.report.markup import COLOURS, FONT, embedded, escaped, identifier, joined, packed, pairs, sentence
 from bench.report.picture import PLOTS
@@ -117,8 +117,7 @@ def _search(view: View) -> str:
             if view.areas[1]
             else "",
             '<details class="fold" data-part="course"><summary>How it went: hypervolume, and which settings mattered'
-            f'</summary><p class="note">On {NAMES[SEARCH]}.</p><div class="course"></div>',
-            f"{_spent(spent(view.records))}</details>",
+            f'</summary><p class="note">On {NAMES[SEARCH]}.</p><div class="course"></div></details>',
             f'<details class="fold"><summary>Failures: {text.count(sum(each.runs for each in failed), "run")}'
             f"</summary>{_failures(failed)}</details>"
             if failed
@@ -128,12 +127,6 @@ def _search(view: View) -> str:
             else "",
         ]
     )
-
-
-def _spent(spent: dict[str, dict[str, int]]) -> str:
-    stages = list(dict.fromkeys(stage for own in spent.values() for stage in own))
-    rows = [[kind, *(f"{own.get(stage, 0):,}" for stage in stages)] for kind, own in spent.items()]
-    return table(("training samples", *stages), rows, "Training samples by sharing kind", 1) if spent else ""
 
 
 def _failures(failed: tuple[Failed, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +21,7 @@ from bench.frontier.policy import Policy
 from bench.frontier.verdict import Verdict, unserved
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
+from bench.report.page import write_page
 from bench.report.view import View
 from bench.results.effect import Effect
 from bench.results.frontier import frontier
@@ -29,7 +30,9 @@ from bench.results.served.served import Served
 from bench.rows import CONFIRM, TEST
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "frontier"))  # makes `ledger_toys` importable
+sys.path.insert(0, str(Path(__file__).parent))
 from ledger_toys import made_cells, made_served
+from opened import CHROMIUM
 
 SHARING = {"single_task": 0.0, "shared_bottom": 0.5, "mmoe": 1.0, "ple": 1.3, "shared_embeddings": -0.2}
 BALANCING = {"static": 0.3, "uncertainty": 0.2, "dwa": 0.0, "gls": -0.4, "rlw": -0.6, "pcgrad": 0.2, "cagrad": 0.4}
@@ -306,3 +309,33 @@ def make_choices() -> Callable[..., Choices]:
 def view() -> View:
     """Sixty trials, nine of them confirmed, and a served front of two outcomes."""
     return view_of(records_of(), objectives_of(), served=2)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip(
+        "playwright.sync_api", exc_type=ImportError, reason="playwright is not installed, or not whole"
+    )
+    if not CHROMIUM.is_file():
+        pytest.skip(f"no Chromium at {CHROMIUM}; the variable CHROMIUM names another place")
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=str(CHROMIUM), args=options)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def pages(
+    make_records: Any, make_objectives: Any, make_view: Any, tmp_path_factory: Any
+) -> dict[str, tuple[View, Path]]:
+    folder, found = tmp_path_factory.mktemp("pages"), {}
+    for name, count, served, confirmed in (
+        *(("2", 2, 2, 9), ("3", 3, 3, 9), ("5", 5, 5, 9), ("unnamed 2", 2, 2, 9), ("unnamed", 3, 3, 9)),
+        *(("score", 2, 2, 9), ("heads 1", 1, 0, 9), ("heads 3", 3, 0, 9), ("search", 2, 0, 0)),
+    ):
+        records = make_records(objectives=count, confirmed=confirmed)
+        own = {"served": served, "today": "unnamed" not in name, "logged": name == "score"}
+        view = make_view(records, make_objectives(count), **own)
+        found[name] = view, write_page([view], folder / f"{name}.html", "quick-7")
+    return found
