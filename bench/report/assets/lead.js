@@ -4,7 +4,7 @@ const leadFigure = (section) => {
   const seen = new Set(leads.flatMap(([, gains]) => Object.keys(gains).filter((point) => gains[point].some((end) => end))));
   const models = notable(section).filter(({ point }, k, every) => seen.has(point) && every.findIndex((each) => each.point === point) === k);
   const ends = leads.flatMap(([, gains]) => models.flatMap(({ point }) => gains[point] ?? []));
-  const named = ([title]) => section.plane.axes.reduce((text, { name }) => text.replace(name, name.split(".")[0]), title).replace(" times ", " \u00d7 ");
+  const named = ([title]) => section.plane.axes.reduce((text, { name }) => text.replace(name, name.split(".")[0]), title).replace(" times ", " \u00d7 ").replace(leads.length > 3 ? " importance" : "", "");
   const draw = (width, tall) => {
     const room = Math.min(110, Math.max(...models.map(({ tag }) => wide(tag, 12, 600))) + 4);
     const [left, right, top, height] = [46, width - room - 16, 10, tall ?? roomFor(section, width)];
