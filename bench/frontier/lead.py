@@ -30,7 +30,7 @@ class Lead:
 
 def leads(contests: Sequence[Contest]) -> tuple[Lead, ...]:
     """A place for each aim; of two outcomes in their order along the trade."""
-    if len(contests[0].served.names) == 2:
+    if contests and len(contests[0].served.names) == 2:
         contests = sorted(contests, key=lambda each: each.aim.weights[0])
     return tuple(
         Lead(

@@ -221,7 +221,8 @@ const matters = (section) => {
   section.found = chosen(section);
   form.querySelector(".result").innerHTML = resultOf(section);
   form.querySelector('[data-action="reset"]').hidden = !touched(section);
-  section.part("whose").textContent = touched(section) ? "By the run's policy. Your settings differ: your pick is under What matters to you." : "By the run's policy.";
+  const whose = section.data.run ? "By the run's policy." : "By the policy.";
+  section.part("whose").textContent = whose + (touched(section) ? " Your settings differ: your pick is under What matters to you." : "");
   form.querySelector(".toml").textContent = policyOf(section);
   form.querySelector(".line").textContent = commandOf(section);
 };
