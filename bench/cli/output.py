@@ -317,7 +317,11 @@ def watch(look: Callable[[], T], show: Callable[[T], None], going: Callable[[], 
             before = found
             if not goes_on:
                 return
-            time.sleep(max(PAUSE, 10 * (time.monotonic() - began)))
+            wait = max(PAUSE, 10 * (time.monotonic() - began))
+            while wait > 5 and going():  # its end is seen soon, however long a look takes
+                time.sleep(2)
+                wait -= 2
+            time.sleep(min(wait, 5))
 
 
 class _Terminal(io.StringIO):

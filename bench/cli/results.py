@@ -28,21 +28,33 @@ if TYPE_CHECKING:
 Watch = Annotated[bool, typer.Option("--watch", help="Refresh live, until no driver works on it.")]
 
 
-def status(run_: RunName, watch: Watch = False, json: Json = False, home: Home = None) -> Answer:
+Page = Annotated[bool, typer.Option("--page", help="Refresh live, and write the page of the run so far each time.")]
+
+
+def status(
+    run_: RunName, watch: Watch = False, page: Page = False, json: Json = False, home: Home = None
+) -> Answer:  # fmt: skip
     """Show what is running, done, and failed, and why."""
     from bench.cli.output import watch as keep_watching
+    from bench.home import shown
     from bench.lock import is_held
+    from bench.run.page import live_path, write_live
     from bench.run.status import status_of
 
     run = opened(run_, home)
     datasets = run.datasets
 
     def look() -> dict[str, dict[str, Any]]:
-        return {dataset: status_of(dataset_run) for dataset, dataset_run in datasets.items()}
+        found = {dataset: status_of(dataset_run) for dataset, dataset_run in datasets.items()}
+        if page:
+            write_live(run, found)
+        return found
 
-    if watch and json:
-        raise UserError("--watch: expected no --json beside it, which is one document")
-    if watch:
+    if (watch or page) and json:
+        raise UserError(f"--{'page' if page else 'watch'}: expected no --json beside it, which is one document")
+    if page:
+        say(f"page: {shown(live_path(run))}", whole=True)
+    if watch or page:
         keep_watching(look, _show_status, lambda: is_held(run.folder))
         say("no driver works on the run: it has ended, or was stopped and can be resumed")
         return

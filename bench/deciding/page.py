@@ -42,6 +42,9 @@ def view_of(decision: LogDecision) -> View:
         also=decision.readings,
         formula=decision.formula,
         formulas=decision.formulas,
+        leads=decision.leads,
+        rates=decision.serving.rates,
+        worths=decision.policy.values,
         predictions=(HEADERS, [[*each[:3], *map(text.number, each[3:])] for each in decision.calibration]),
     )
 

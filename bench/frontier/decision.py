@@ -13,7 +13,9 @@ import pandas as pd
 
 from bench.errors import UserError
 from bench.frontier.choices import Choices, head_choices, served_choices
+from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
+from bench.frontier.lead import Lead, leads
 from bench.frontier.pick import NothingPasses, Pick, pick
 from bench.frontier.policy import Policy
 from bench.frontier.questions import readings
@@ -42,6 +44,7 @@ class Decision:
         verdict: whether to switch, the first thing that every surface says.
         pick: None where there is none, and then `no_pick` says why.
         nothing_passes: what would be picked if the guard were another, where it let nothing through.
+        contests: one for each aim, as the verdict has them; they take a while, so they are made when asked for.
     """
 
     frontier: Frontier
@@ -52,6 +55,13 @@ class Decision:
     pick: Pick | None
     no_pick: str = ""
     nothing_passes: NothingPasses | None = None
+    contests: Callable[[], Sequence[Contest]] = tuple
+
+    @property
+    def leads(self) -> tuple[Lead, ...]:
+        """How far each model is ahead along the trade; empty without a served front, a pick or intervals."""
+        served = self.serving.served
+        return leads(self.contests()) if served is not None and served.known and self.pick is not None else ()
 
     @property
     def shown(self) -> Served | None:
@@ -141,6 +151,7 @@ def decided(
     points, served = untested(front.points), serving.served
     choices = head_choices(front, points, seed) if served is None else _choices(serving, served, points, seed)
     chosen, reason, refused = None, "", None
+    made: Callable[[], Sequence[Contest]] = tuple
     try:
         chosen = pick(choices, points, policy)
     except UserError as error:
@@ -154,13 +165,20 @@ def decided(
             turned = other, Judge(policy, _choices(serving, other, points, seed))
         doubts = " ".join(filter(None, [front.suspicion, suspicion(chosen.point)]))
         rivals = tuple(each.name for each in chosen.stability.points if each.point != chosen.point)[:2]
+        judge, row, drawn = Judge(policy, choices), chosen.row, derive(seed, "verdict")
+        aims = [*{(each.weights, each.shares): each for each in reversed(serving.aims)}.values()][::-1]
+
+        def made() -> Sequence[Contest]:
+            of = served, judge
+            return [Contest(*of, aim, drawn, row if aim is aims[0] else None, turned) for aim in aims]
+
         told = verdict(
-            served, Judge(policy, choices), chosen.row, serving.against, serving.aims, chosen.stability.holds, rivals,
-            chosen.unlimited, front.ahead_of, titles_of(front.points), doubts, derive(seed, "verdict"), turned,
+            served, judge, row, serving.against, serving.aims, chosen.stability.holds, rivals,
+            chosen.unlimited, front.ahead_of, titles_of(front.points), doubts, drawn, turned,
         )  # fmt: skip
     return Decision(
         frontier=front, serving=serving, choices=choices, policy=policy, verdict=told, pick=chosen, no_pick=reason,
-        nothing_passes=refused,
+        nothing_passes=refused, contests=made,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from bench.frontier.policy import Floats, Policy
 from bench.frontier.remedies import Breach, Remedy, changed, remedies
 from bench.frontier.stability import Stability, as_good, simpler, simplicity, stability_of
 from bench.frontier.words.pick import Told, called
+from bench.frontier.words.verdict import titles_of
 from bench.objectives import key_on, metric_of, ranked
 from bench.records import Point, Scalar
 from bench.results.points import estimate, rows_of
@@ -131,7 +132,7 @@ def pick(choices: Choices, points: Iterable[Point], policy: Policy) -> Pick:
         chosen, near = instead[0], _simpler(choices, compared, feasible, instead[0])
     stability = stability_of(judge, chosen)
     unlimited = _unlimited(judge, compared, chosen, found)
-    words = Told(judge, chosen, near[:NAMED], stability, limited=unlimited is not None)
+    words = Told(judge, chosen, near[:NAMED], stability, unlimited is not None, titles_of([*by_id.values()]))
     point, role = by_id.get(choices.of("point", chosen)), choices.of("role", chosen)
     named = [*choices.objectives, *(name for name in [*judge.scored, *judge.names] if ranked(metric_of(name)))]
     return Pick(

@@ -185,7 +185,7 @@ def verdict(
         slices = slice_changes(served, of)
         found = replace(found, slices=slices)
         worst = [words.worst_slice("The pick" if found.keep else "It", *each) for each in losses(slices)[:1]]
-        notes = [*worst, *notes, words.SURE_IN_SLICES if slices else ""]
+        notes = [*worst, *notes, words.SURE_IN_SLICES if slices and served.known else ""]
     if holds is not None and not found.keep and of == row:
         notes.append(words.holding(holds, others))
     if served.today and (noise := int(judge.noise.sum())) and found.kind in ("keep", "unknown"):

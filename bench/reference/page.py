@@ -7,33 +7,22 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from bench.balancing import works_on_gradients
-from bench.objectives import Objective, in_thousandths
+from bench.objectives import Objective
 from bench.reference.answers import Answers, Gain, turned
-from bench.reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STATIC, TREES, Cell
+from bench.reference.cells import Cell
+from bench.reference.figures import figures, scale, signed
 from bench.reference.members import Data, Member
 from bench.reference.papers import GAINS
 from bench.reference.table import TABLE
 from bench.report.comparison import critical_figure
 from bench.report.markup import escaped, identifier, sentence
 from bench.report.page import table, whole
-from bench.report.text import MINUS, count, dataset, label
+from bench.report.text import count, dataset, label
 from bench.results.effect import LEVEL, Effect
 
-WIDTH, HEIGHT, EDGE = 320, 240, 20
 FEW = 10
 """Seeds that a paper might spend on each model."""
-MARKS = {
-    STATIC: ("front", "static weights"),
-    "gradient": ("kind-2", "gradient methods"),
-    "loss": ("kind-3", "weights by the losses"),
-    ALONE: ("kind-4", "models that share nothing"),
-    TREES: ("kind-5", "boosted trees"),
-    SEARCH: ("kind-1", "points of a search"),
-}
-"""Groups of a figure: colour and name."""
+LEADERS = "Leaderboard: "
 
 
 @dataclass(frozen=True)
@@ -79,20 +68,39 @@ def document(found: Answers, cells: Sequence[Cell], seeds: int) -> str:
     """The page as HTML."""
     question = "Does any gradient method beat tuned static weights?"
     first = f"<h2>{question}</h2><p>{sentence(found.sentence)}</p>"
-    body = [f'<article class="answer">{first}</article>']
-    for each in sections(found, cells, seeds):
+    every = list(sections(found, cells, seeds))
+    links = "".join(f'<li><a href="#{identifier(each.title)}">{escaped(each.title)}</a></li>' for each in every)
+    body = [
+        f'<article class="answer">{first}</article>',
+        f'<details class="fold"><summary>Contents</summary><nav aria-label="Contents"><ul>{links}</ul></nav></details>',
+        _filter([dataset(data.name) for data in found.data]),
+    ]
+    for each in every:
         text = "".join(f'<p class="note">{sentence(part)}</p>' for part in each.text)
         shown = table(each.heads, [list(row) for row in each.rows], each.title, each.numbers) if each.rows else ""
-        body.append(f'<section class="run"><h2>{escaped(each.title)}</h2>{text}{each.figure}{shown}</section>')
+        of, id = escaped(each.title.removeprefix(LEADERS)), identifier(each.title)
+        own = f' data-of="{of}"' if each.title.startswith(LEADERS) else ""
+        body.append(f'<section class="run" id="{id}"{own}><h2>{escaped(each.title)}</h2>{text}{each.figure}{shown}')
+        body.append("</section>")
     body.append(f'<p class="note">All rows: <a href="../reports/reference/{TABLE}">{TABLE}</a>.</p>')
     return whole("The reference", "Methods by equal trials", body, figures=False)
+
+
+def _filter(names: Sequence[str]) -> str:
+    """Buttons for all data sets or one of them, which work by style alone: the page has no script."""
+    rules, fields = [], ['<label><input type="radio" name="data" checked> all data sets</label>']
+    for at, name in enumerate(names):
+        fields.append(f'<label><input type="radio" name="data" id="only-{at}"> {escaped(name)}</label>')
+        others = "".join(f', [data-of="{escaped(other)}"]' for other in names if other != name)
+        rules.append(f"body:has(#only-{at}:checked) :is({others[2:]}) {{ display: none; }}")
+    return f"<style>{' '.join(rules)}</style><fieldset class='filter'>{' '.join(fields)}</fieldset>"
 
 
 def sections(found: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Section]:
     """All parts, those without a row left out."""
     made = (
         _fronts(found),
-        Section("Fronts", (FIGURES,), figure=_figures(found.data)) if found.data else None,
+        Section("Fronts", (FIGURES,), figure=figures(found.data)) if found.data else None,
         _gains("Does sharing beat separate models?", (SHARING,), found.sharing),
         _gains("Does sharing beat separate models within groups?", _within(found), found.within),
         _matrix(found),
@@ -109,8 +117,8 @@ def sections(found: Answers, cells: Sequence[Cell], seeds: int) -> Iterator[Sect
 
 FIGURES = (
     "How far each configuration is ahead of tuned equal weights in the first two objectives, on test, with paired 90% "
-    "intervals; of AUC in .0001. Better to the right and upwards. With two objectives a line joins the static weights "
-    "of one way of sharing."
+    "intervals; of AUC in thousandths. Better to the right and upwards. With two objectives a line joins the static "
+    "weights of one way of sharing."
 )
 SHARING = (
     "The best model that shares, with equal weights, less models that share nothing. `composite` is the best "
@@ -127,7 +135,7 @@ TUNING = "Equal weights, tuned by the draws of the design, less equal weights wi
 def _fronts(found: Answers) -> Section:
     rows = []
     for each in found.fronts:
-        value = (_signed(each.lead.value, 2), f"{_signed(each.lead.low, 2)} to {_signed(each.lead.high, 2)}")
+        value = (signed(each.lead.value, 2), f"{signed(each.lead.low, 2)} to {signed(each.lead.high, 2)}")
         margin, chance = each.within, f"{each.chance:.0%}"
         rows.append((dataset(each.data), each.sharing, each.what, each.verdict, *value, margin, each.best, chance))
     text = (
@@ -161,15 +169,14 @@ def _within(found: Answers) -> tuple[str, ...]:
 def _gains(title: str, text: tuple[str, ...], gains: Sequence[Gain]) -> Section:
     rows = []
     for each in gains:
-        scale = _scale(each.objective)
-        of = each.effect
+        unit, of = scale(each.objective), each.effect
         rows.append(
             (
-                dataset(each.data), label(each.objective), each.left, each.right, _signed(of.value * scale, 1),
-                f"{_signed(of.low * scale, 1)} to {_signed(of.high * scale, 1)}", each.verdict,
+                dataset(each.data), label(each.objective), each.left, each.right, signed(of.value * unit, 2),
+                f"{signed(of.low * unit, 2)} to {signed(of.high * unit, 2)}", each.verdict,
             )
         )  # fmt: skip
-    heads = ("data", "objective", "left", "right", "left better by, .0001", f"{LEVEL:.0%} interval", "left is")
+    heads = ("data", "objective", "left", "right", "left better by, thousandths", f"{LEVEL:.0%} interval", "left is")
     return Section(title, text, heads, tuple(rows), 4)
 
 
@@ -217,17 +224,13 @@ def _leaders(data: Data, found: Answers) -> Section:
         "method's likeliest configuration."
     ]
     if plain is not None:
-        text.append(f"In brackets the lead over {plain.name}, with paired 90% intervals, of AUC in .0001.")
-    return Section(f"Leaderboard: {dataset(data.name)}", tuple(text), heads, tuple(rows), 1)
+        text.append(f"In brackets the lead over {plain.name}, with paired 90% intervals, of AUC in thousandths.")
+    return Section(f"{LEADERS}{dataset(data.name)}", tuple(text), heads, tuple(rows), 1)
 
 
 def _lead(objective: Objective, of: Effect) -> str:
-    scale = _scale(objective.name)
-    return f"{_signed(of.value * scale, 1)} ± {(of.high - of.low) / 2 * scale:.1f}"
-
-
-def _scale(objective: str) -> float:
-    return 1e4 if in_thousandths(objective) else 1.0
+    unit = scale(objective.name)
+    return f"{signed(of.value * unit, 2)} ± {(of.high - of.low) / 2 * unit:.2f}"
 
 
 def _knobs(found: Answers) -> Section:
@@ -242,21 +245,22 @@ def _knobs(found: Answers) -> Section:
 def _seeds(found: Answers) -> Section:
     rows = tuple(
         (
-            dataset(each.data), label(each.objective), f"{1e4 * each.seed:.1f}", f"{1e4 * each.rows:.1f}",
+            dataset(each.data), label(each.objective), f"{1e3 * each.seed:.2f}", f"{1e3 * each.rows:.2f}",
             *(_needed(each.needed_for(gain)) for gain in GAINS),
         )
         for each in found.seeds
     )  # fmt: skip
     text = (
-        "Seeds of each side that show a true difference between two balancers with a chance of 80%, in one test at 5%. "
+        "Seeds of each side that show a true difference, in thousandths, between two balancers with a chance of 80%, "
+        "in one test at 5%. "
         "`never`: the rows of test alone leave more doubt than that.",
     )
     heads = (
         "data",
         "objective",
-        "sd of a pair, .0001",
-        "error of test rows, .0001",
-        *(f"for {gain:g}" for gain in GAINS),
+        "sd of a pair, thousandths",
+        "error of test rows, thousandths",
+        *(f"for {1e3 * gain:g}" for gain in GAINS),
     )
     return Section("How many seeds a claim needs", text, heads, rows, 2)
 
@@ -267,7 +271,7 @@ def _claims(found: Answers) -> Section:
     rows = []
     for each in shown:
         ours = "" if each.ours is None else _interval(each.ours)
-        lead = "" if each.lead is None else f"{_signed(1e4 * each.lead, 1)} over {each.over}"
+        lead = "" if each.lead is None else f"{signed(1e3 * each.lead, 2)} over {each.over}"
         figures = (f"{each.theirs:.4f}", ours, lead, _needed(each.needed) if each.judged else "")
         rows.append((each.source.name, dataset(each.source.data), each.model, label(each.objective), *figures))
     sources = {each.source.name: each.source for each in shown}
@@ -286,7 +290,7 @@ def _claims(found: Answers) -> Section:
         many = len(found.claims) - len(shown)
         text.append(f"{count(many, 'figure')} on other data ({', '.join(map(dataset, waiting))}) wait for our rows.")
     text += [f"{source.name} ({source.url}): {source.why}." for source in sources.values()]
-    heads = ("source", "data", "model", "objective", "theirs", "ours", "their lead, .0001", "seeds for it")
+    heads = ("source", "data", "model", "objective", "theirs", "ours", "their lead, thousandths", "seeds for it")
     return Section("Beside published figures", tuple(text), heads, tuple(rows), 4)
 
 
@@ -319,78 +323,3 @@ def _interval(of: Effect) -> str:
 
 def _ms(member: Member) -> str:
     return f"{member.latency_ms:.2f}" if math.isfinite(member.latency_ms) and member.latency_ms else ""
-
-
-def _signed(value: float, digits: int) -> str:
-    text = f"{value:+.{digits}f}"
-    return text.replace("-", MINUS) if text.strip("+-0.") else text.strip("+-")
-
-
-def _figures(every: Sequence[Data]) -> str:
-    """A drawing for each data set, and one key."""
-    key = "".join(
-        f'<span><svg class="key" viewBox="-8 -8 16 16" aria-hidden="true"><circle r="6" fill="var(--{role})"/></svg> '
-        f"{name}</span> "
-        for role, name in MARKS.values()
-    )
-    return f'<p class="note">{key}</p><div class="multiples">{"".join(map(_figure, every))}</div>'
-
-
-def _figure(data: Data) -> str:
-    """Leads of all members over tuned equal weights in the first two objectives, with paired intervals."""
-    if data.leads is None or len(data.objectives) < 2:
-        return ""
-    scales = [_scale(each.name) for each in data.objectives[:2]]
-    rows = [data.leads[1][each.id] for each in data.members]
-    ends = np.array([[[of.low, of.value, of.high] for of in row[:2]] for row in rows]) * np.array(scales)[:, None]
-    reach = np.median(ends[:, :, 2] - ends[:, :, 1], axis=0)
-    low, high = np.quantile(ends[:, :, 1], 0.1, axis=0) - 3 * reach, ends[:, :, 1].max(axis=0) + 1.5 * reach
-
-    def at(axis: int, value: float) -> float:
-        share = (value - low[axis]) / ((high[axis] - low[axis]) or 1.0)
-        across = EDGE + share * (WIDTH - EDGE - 8)
-        return float(across if axis == 0 else HEIGHT - EDGE - share * (HEIGHT - 2 * EDGE))
-
-    marks, lines = [], []
-    for sharing in dict.fromkeys(each.sharing for each in data.members):
-        of = [(each, end) for each, end in zip(data.members, ends, strict=True) if each.sharing == sharing]
-        static = sorted((at(0, end[0, 1]), at(1, end[1, 1])) for each, end in of if each.balancing == STATIC)
-        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in static)
-        if len(data.objectives) == 2:
-            lines.append(f'<polyline points="{line}" fill="none" stroke="var(--front)" opacity="0.6"/>')
-        for each, end in of:
-            x, y = at(0, end[0, 1]), at(1, end[1, 1])
-            colour = f"var(--{MARKS[_group(each)][0]})"
-            spans = f"M{at(0, end[0, 0]):.1f} {y:.1f}H{at(0, end[0, 2]):.1f}"
-            spans += f"M{x:.1f} {at(1, end[1, 0]):.1f}V{at(1, end[1, 2]):.1f}"
-            marks.append(
-                f'<path d="{spans}" stroke="{colour}" opacity="0.35" fill="none"/>'
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"><title>{escaped(each.name)}</title></circle>'
-            )
-    right, up = (
-        f"{escaped(label(each.name))}, {_signed(low[axis], 0)} to {_signed(high[axis], 0)}"
-        for axis, each in enumerate(data.objectives[:2])
-    )
-    clip, size = f"c-{identifier(data.name)}", f'width="{WIDTH - EDGE - 8}" height="{HEIGHT - 2 * EDGE}"'
-    words = f"{right} to the right, {up} upwards: {len(marks)} configurations of {escaped(data.name)}"
-    zero = f"M{at(0, 0):.1f} {EDGE}V{HEIGHT - EDGE}M{EDGE} {at(1, 0):.1f}H{WIDTH - 8}"
-    return (
-        f"<figure><figcaption>{escaped(dataset(data.name))}</figcaption>"
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-size="11" fill="var(--text)" '
-        f'aria-label="{words}"><clipPath id="{clip}"><rect x="{EDGE}" y="{EDGE}" {size}/></clipPath>'
-        f'<rect x="{EDGE}" y="{EDGE}" {size} fill="none" stroke="var(--line)"/>'
-        f'<g clip-path="url(#{clip})"><path d="{zero}" stroke="var(--line)"/>{"".join(lines)}{"".join(marks)}</g>'
-        f'<text x="{WIDTH - 8}" y="{HEIGHT - 4}" text-anchor="end" fill="var(--muted)">{right} '
-        f'\N{RIGHTWARDS ARROW}</text><text x="{EDGE}" y="{EDGE - 6}" fill="var(--muted)">\N{UPWARDS ARROW} {up}</text>'
-        "</svg></figure>"
-    )
-
-
-def _group(member: Member) -> str:
-    if member.balancing == TREES:
-        return TREES
-    if member.sharing in (ALONE, SEARCH):
-        return member.sharing
-    if works_on_gradients(member.balancing):
-        return "gradient"
-    return STATIC if member.balancing in (STATIC, EQUAL, DEFAULT, PREDICTED) else "loss"

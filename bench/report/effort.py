@@ -1,4 +1,4 @@
-"""The search's cost by purpose, its progress, and its failed runs by reason."""
+"""The search's progress, what mattered in it, and its failed runs by reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 from bench.objectives import in_thousandths
 from bench.records import Failure, TrialRecord
 from bench.report import text
-from bench.report.markup import ordered
 from bench.results.frontier import Frontier
 from bench.results.history import History
 from bench.results.importance import Importance, alone, importances
@@ -42,10 +41,6 @@ def failures(records: Sequence[TrialRecord]) -> tuple[Failed, ...]:
     return tuple(sorted(found, key=lambda each: (-each.runs, each.trials)))
 
 
-REPLICATES = "replicates"
-FULL = "full length"
-
-
 def course(front: Frontier, records: Sequence[TrialRecord]) -> tuple[tuple[tuple[int, float], ...], bool]:
     """(training samples, hypervolume) after each result, and True; trials in place of samples, and False, where a
     trial did not record its samples."""
@@ -60,34 +55,6 @@ def course(front: Frontier, records: Sequence[TrialRecord]) -> tuple[tuple[tuple
         return tuple(enumerate(volumes, 1)), False
     costs = np.cumsum([trained[each.trial] or 0 for each in history.rows])
     return tuple(zip(map(int, costs), volumes, strict=True)), True
-
-
-def spent(records: Sequence[TrialRecord]) -> dict[str, dict[str, int]]:
-    """Training samples by sharing kind and stage: how far they took its trials (`to 16,000`), and `replicates`.
-
-    Empty where samples were not recorded. What failed jobs trained is not known, and left out.
-    """
-    found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    top = max((rung.samples for record in records for rung in record.rungs), default=0)
-    for record in records:
-        before = 0
-        for rung in record.rungs:
-            stage = FULL if rung.samples == top else f"to {rung.samples:,}"
-            found[record.sharing][stage] += rung.samples - before
-            before = rung.samples
-        length = _trained(record)
-        if not record.rungs and length:
-            found[record.sharing][FULL] += length
-        for run in record.replicates:
-            if run.failure is None:
-                found[record.sharing][REPLICATES] += run.until or length or 0
-    stages = [f"to {samples:,}" for samples in sorted({r.samples for each in records for r in each.rungs})]
-    order = [*stages, FULL, REPLICATES]
-    return {
-        kind: {stage: found[kind][stage] for stage in order if found[kind][stage]}
-        for kind in ordered(found)
-        if any(found[kind].values())
-    }
 
 
 def influences(records: Sequence[TrialRecord], front: Frontier) -> tuple[Importance, ...]:

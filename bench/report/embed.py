@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
@@ -12,11 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.frontier.policy import Guard
-from bench.frontier.words.verdict import reference
+from bench.frontier.words.verdict import named, reference, titles_of
+from bench.objectives import ranked
 from bench.plain import jsonable
 from bench.report.effort import course, influences
 from bench.report.markup import SYMBOLS, looks_of
 from bench.report.view import Axis, View, axes_of, scenario_fronts, splits_of, spread_of
+from bench.results.effect import Effect
 from bench.results.frontier import LIMITS
 from bench.results.ledger import ALL, GAIN, SD, Ledger
 from bench.results.served.served import Served
@@ -35,10 +37,11 @@ MOST_DRAWS, MOST_DRAWN = 150, 45_000
 def section_data(view: View) -> dict[str, Any]:
     """Everything: fronts, what can be picked, and the search."""
     every = pd.concat([front.table["architecture"] for front in view.fronts])
-    looks = looks_of(every)
+    looks = looks_of([*every, "current"])
+    titles = titles_of(view.front.points)
     holds = view.pick.stability.holds if view.pick else None
     history, by_samples = course(view.front, view.records)
-    planes = {"served" if front.served else "heads": _plane(front, view.formulas) for front in view.fronts}
+    planes = {"served" if front.served else "heads": _plane(front, view.formulas, titles) for front in view.fronts}
     return {
         "title": view.title,
         "dataset": view.dataset,
@@ -52,7 +55,8 @@ def section_data(view: View) -> dict[str, Any]:
         "looks": {kind: [look.role, SYMBOLS[look.symbol]] for kind, look in looks.items()},
         "splits": SHORT | {each: each for plane in planes.values() for each in plane["fronts"]},
         "planes": planes,
-        "decision": _decision(view) if view.decides else None,
+        "decision": _decision(view, titles) if view.decides else None,
+        "leads": [[lead.title, {point: _ends(each) for point, each in lead.gains.items()}] for lead in view.leads],
         "history": history,
         "bySamples": by_samples,
         "influences": [list(astuple(each)) for each in influences(view.records, view.front)],
@@ -69,7 +73,11 @@ def _axis(axis: Axis) -> dict[str, Any]:
     return {"name": axis.name, **more}
 
 
-def _plane(ledger: Ledger, formulas: Sequence[str]) -> dict[str, Any]:
+def _ends(gain: Effect) -> list[float]:
+    return [plain(100 * each) for each in (gain.value, gain.low, gain.high)]
+
+
+def _plane(ledger: Ledger, formulas: Sequence[str], titles: Mapping[str, str]) -> dict[str, Any]:
     """`at[split][row]` is `[value, low, high, gain, its low, its high]` of each axis, gains in the unit shown;
     `spread[split][row]` the covariance of gains; `segments.rows[row][slice]` `[gain, low, high]` of each axis."""
     axes, splits, fronts = axes_of(ledger), splits_of(ledger), scenario_fronts(ledger)
@@ -88,7 +96,7 @@ def _plane(ledger: Ledger, formulas: Sequence[str]) -> dict[str, Any]:
     return {
         "kind": "served" if ledger.served else "heads",
         "axes": [_axis(axis) for axis in axes],
-        "rows": _rows(ledger.table, formulas if ledger.served else ()),
+        "rows": _rows(ledger.table, formulas if ledger.served else (), titles),
         "against": "current" if is_current else reference(ledger),
         "current": current,
         "at": {split: plain(shown(split)) for split in splits}
@@ -99,16 +107,18 @@ def _plane(ledger: Ledger, formulas: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _rows(table: pd.DataFrame, formulas: Sequence[str]) -> list[dict[str, Any]]:
+def _rows(table: pd.DataFrame, formulas: Sequence[str], titles: Mapping[str, str]) -> list[dict[str, Any]]:
     facts = table[[name for name in FACTS if name in table]]
+    facts = facts.assign(title=[named(row, titles) for _, row in table.iterrows()])
     rows = facts.assign(formula=[formulas[row] if formulas else "" for row in table.index]).to_dict("records")
     return [{str(name): plain(value) for name, value in row.items()} for row in rows]
 
 
-def _decision(view: View) -> dict[str, Any]:
+def _decision(view: View, titles: Mapping[str, str]) -> dict[str, Any]:
     """What the sliders need; `row` of a choice is its place in the first plane.
 
-    `draws` are the posterior's, `retrained` what a retraining may measure: float32 in base64, (D, R, M).
+    `draws` are the posterior's, `retrained` what a retraining may measure: float32 in base64, (D, R, M). `rates` are
+    mean labels by axis where outcomes add up, so that an event can have a worth, and `worth` the policy's.
     """
     choices, pick, names = view.choices, view.pick, view.choices.objectives
     assert choices.current is not None
@@ -136,7 +146,9 @@ def _decision(view: View) -> dict[str, Any]:
     rows = {point: row for row, point in enumerate(view.front.table["point"])}
     return {
         "axes": [_axis(axis) for axis in axes_of(view.fronts[0])],
-        "rows": _rows(table, view.formulas if choices.served else ()),
+        "rows": _rows(table, view.formulas if choices.served else (), titles),
+        "rates": [view.rates[name.partition(".")[0]] for name in names] if _adds_up(view) else None,
+        "worth": [worths.get(name.partition(".")[0], 0) for name in names] if (worths := view.worths) else None,
         "row": kept.tolist() if choices.served else [rows[point] for point in table["point"]],
         "values": plain(table[list(names)].to_numpy(dtype=float)),
         "confidence": Guard().confidence if known else 0.0,
@@ -149,6 +161,13 @@ def _decision(view: View) -> dict[str, Any]:
         "pick": place[pick.row] if pick else None,
         "runnersUp": [place[row] for row in after],
     }
+
+
+def _adds_up(view: View) -> bool:
+    """Whether what happens in the first places adds up over events of all outcomes."""
+    parts = [name.partition(".")[::2] for name in view.choices.objectives]
+    every = [(view.rates.get(task, 0.0), ranked(metric)) for task, metric in parts]
+    return all(rate > 0 and of and of.percent and of.measure in ("recall", "value") for rate, of in every)
 
 
 def plain(value: Any) -> Any:

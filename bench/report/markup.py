@@ -10,10 +10,12 @@ import base64
 import gzip
 import json
 import re
+from bisect import bisect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+from zlib import crc32
 
 COLOURS: dict[str, tuple[str, str]] = {
     # role: light, dark
@@ -50,8 +52,12 @@ SYMBOLS: dict[str, str] = {
     "pentagon": "M0-6.5 6.2-2 3.8 5.3H-3.8L-6.2-2Z",
     "star": "M0-7 1.9-2.3 6.8-2.2 2.9.9 4.3 5.7 0 2.9-4.3 5.7-2.9.9-6.8-2.2-1.9-2.3Z",
 }
-SHARING_ORDER = ("single_task", "shared_bottom", "mmoe", "ple", "shared_embeddings")
-"""Kinds that keep their colour and shape on every page; others follow by name."""
+KINDS = (
+    *("single_task", "shared_bottom", "mmoe", "ple", "shared_embeddings", "trees", "ensemble", "current", "esmm"),
+    *("equal_weights", "random_weights", "static_weights", "cgc", "omoe", "snr", "cross_stitch", "adatt", "stem"),
+    *("home", "pepnet", "star", "mlora", "escm2", "escm2_dr", "aitm", "logged score", "today's score", "composite"),
+)
+"""Kinds of models that have the same colour and shape in all runs, in the order of pages; new ones are added last."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +71,21 @@ class Look:
 def ordered(kinds: Iterable[str]) -> tuple[str, ...]:
     """Architectures in the order of pages."""
     found = set(kinds)
-    known = [kind for kind in SHARING_ORDER if kind in found]
+    known = [kind for kind in KINDS if kind in found]
     return (*known, *sorted(found - set(known)))
 
 
 def looks_of(kinds: Iterable[str]) -> dict[str, Look]:
-    """A look for each architecture, all different up to 63 kinds."""
-    kinds = ordered(kinds)
-    places = [*SHARING_ORDER, *(kind for kind in kinds if kind not in SHARING_ORDER)]
-    symbols = tuple(SYMBOLS)
-    every = {
-        kind: Look(KIND_COLOURS[i % len(KIND_COLOURS)], symbols[i % len(symbols)]) for i, kind in enumerate(places)
-    }
-    return {kind: every[kind] for kind in kinds}
+    """A look for each architecture, all different up to 63 kinds; of others than `KINDS` by a hash of the name."""
+    symbols, found = tuple(SYMBOLS), {}
+    free = list(range(len(KINDS), len(KIND_COLOURS) * len(symbols)))
+    for kind in ordered(kinds):
+        if kind in KINDS:
+            at = KINDS.index(kind)
+        else:  # the nearest free place after that of its hash
+            at = free.pop(bisect(free, crc32(kind.encode()) % 63) % len(free)) if free else 0
+        found[kind] = Look(KIND_COLOURS[at % len(KIND_COLOURS)], symbols[at % len(symbols)])
+    return found
 
 
 escaped = escape

@@ -15,7 +15,7 @@ from pathlib import Path
 from bench import __version__
 from bench.atomic import write_text
 from bench.report import text
-from bench.report.effort import Failed, failures, spent
+from bench.report.effort import Failed, failures
 from bench.report.embed import section_data
 from bench.report.markup import COLOURS, FONT, embedded, escaped, identifier, joined, packed, pairs, sentence
 from bench.report.picture import PLOTS
@@ -46,14 +46,16 @@ def section(view: View, place: int) -> str:
             f'<section class="run" id="{id}" aria-labelledby="{id}-title" data-place="{place}">',
             f'<header class="top"><h2 id="{id}-title">{escaped(view.title)}</h2>',
             f"<p>{escaped(view.about)}</p></header>",
-            f'<p class="verdict {kind}"><strong>{label}</strong> <span>{sentence(view.verdict.sentence)}</span></p>',
+            f'<p class="verdict {kind}"><strong>{label}</strong> <span>{sentence(view.verdict.sentence)}</span>'
+            f"{' <small class=whose></small>' if view.decides else ''}</p>",
             f'<div class="gains">{gains}{score}</div>' if gains or score else "",
             f'<div class="first{"" if view.decides else " alone"}">',
             f'<details class="fold rest"><summary>How sure this is</summary><ul>{_items(notes)}</ul></details>'
             if notes
             else "",
             '<div class="stage">',
-            f'<div class="bar" hidden></div><div class="plot"><noscript>{plots}</noscript></div>',
+            f'<div class="bar" hidden></div><div class="plots"><div class="plot"><noscript>{plots}</noscript></div>'
+            '<div class="lead" hidden></div></div><div class="legend"></div>',
             f'<p class="note">{escaped(view.current)}</p>' if view.current else "",
             "</div>",
             '<form class="matters" aria-label="What matters to you" hidden></form>' if view.decides else "",
@@ -64,7 +66,6 @@ def section(view: View, place: int) -> str:
             _commands(view),
             "<h3>Why</h3>" if view.why or view.decides else "",
             f'<ul class="why">{_items([each for told in view.why for each in text.sentences(told)])}</ul>',
-            '<div class="map"></div>' if view.decides else "",
             '<details class="fold"><summary>How predictions fit what happened</summary>'
             f"{table(*view.predictions, 'Predictions', 3)}</details>"
             if view.predictions[1]
@@ -116,8 +117,7 @@ def _search(view: View) -> str:
             if view.areas[1]
             else "",
             '<details class="fold" data-part="course"><summary>How it went: hypervolume, and which settings mattered'
-            f'</summary><p class="note">On {NAMES[SEARCH]}.</p><div class="course"></div>',
-            f"{_spent(spent(view.records))}</details>",
+            f'</summary><p class="note">On {NAMES[SEARCH]}.</p><div class="course"></div></details>',
             f'<details class="fold"><summary>Failures: {text.count(sum(each.runs for each in failed), "run")}'
             f"</summary>{_failures(failed)}</details>"
             if failed
@@ -127,12 +127,6 @@ def _search(view: View) -> str:
             else "",
         ]
     )
-
-
-def _spent(spent: dict[str, dict[str, int]]) -> str:
-    stages = list(dict.fromkeys(stage for own in spent.values() for stage in own))
-    rows = [[kind, *(f"{own.get(stage, 0):,}" for stage in stages)] for kind, own in spent.items()]
-    return table(("training samples", *stages), rows, "Training samples by sharing kind", 1) if spent else ""
 
 
 def _failures(failed: tuple[Failed, ...]) -> str:
@@ -145,7 +139,11 @@ def table(heads: Sequence[str], rows: list[list[str]], name: str, numbers: int) 
     styles = ['class="number"' if column >= numbers else "" for column in range(len(heads))]
     head = "".join(f'<th scope="col" {style}>{escaped(each)}</th>' for each, style in zip(heads, styles, strict=True))
     body = "".join(
-        f"<tr>{''.join(f'<td {style}>{escaped(cell)}</td>' for cell, style in zip(row, styles, strict=True))}</tr>"
+        f'<tr data-of="{escaped(row[0])}">'
+        + "".join(
+            f'<td data-label="{escaped(name)}" {style}>{escaped(cell)}</td>'
+            for name, cell, style in zip(heads, row, styles, strict=True)
+        )
         for row in rows
     )
     whole = f'<table class="texts"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
@@ -153,27 +151,37 @@ def table(heads: Sequence[str], rows: list[list[str]], name: str, numbers: int) 
     return f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(name)}">{whole}</div>'
 
 
-SCRIPTS = ("base", "plot", "decide", "explore", "start")
+SCRIPTS = ("base", "plot", "lead", "decide", "explore", "start")
 
 
-def write_page(views: Sequence[View], path: Path, title: str) -> Path:
-    """Writes the page of a run, whole or not at all."""
-    write_text(path, document(views, title))
+def write_page(views: Sequence[View], path: Path, title: str, live: str = "", again: int = 0) -> Path:
+    """Writes the page of a run, whole or not at all; see `document`."""
+    write_text(path, document(views, title, live, again))
     return path
 
 
-def document(views: Sequence[View], title: str) -> str:
-    """The page as text; the same views give the same bytes."""
+def document(views: Sequence[View], title: str, live: str = "", again: int = 0) -> str:
+    """The page as text; the same views give the same bytes.
+
+    Args:
+        live: how far a run is that has not ended.
+        again: seconds after which the page loads itself again; 0 for never.
+    """
     names = ", ".join(view.title for view in views)
     return whole(
         title,
         "Should I switch?" if any(view.decides and view.today for view in views) else "Trade-off frontier",
         [section(view, place) for place, view in enumerate(views)],
-        below=(f"<p>{escaped(names)}</p>" if len(views) > 1 else "") + _navigation(views),
+        below=(f"<p>{escaped(names)}</p>" if len(views) > 1 else "")
+        + _navigation(views)
+        + (f'<p class="live">{sentence(live)}</p>' if live else ""),
+        again=again,
     )
 
 
-def whole(title: str, kind: str, body: Sequence[str], *, below: str = "", figures: bool = True) -> str:
+def whole(
+    title: str, kind: str, body: Sequence[str], *, below: str = "", figures: bool = True, again: int = 0
+) -> str:  # fmt: skip
     """Any page of ours around its body, which is markup; all that it needs is in it.
 
     Args:
@@ -193,6 +201,7 @@ def whole(title: str, kind: str, body: Sequence[str], *, below: str = "", figure
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             '<link rel="icon" href="data:,">',
+            f'<meta name="again" content="{again}">' if again else "",
             f"<title>{escaped(title)}: {escaped(kind.lower())}</title>",
             f"<style>\n{_colours()}{_asset('page.css')}</style>",
             "</head>",

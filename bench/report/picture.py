@@ -61,7 +61,7 @@ def picture(view: View, ledger: Ledger | None = None) -> str:
     behind = behind[:: 1 + len(behind) // MOST_BEHIND]
     if not len(on):
         return ""
-    architectures = ledger.table["architecture"].tolist()
+    architectures = ledger.table["architecture"].where(ledger.table["role"] != "current", "current").tolist()
     looks = looks_of(architectures)
     signs = [axis.objective.sign if part == "value" else 1.0 for axis in axes[:2]]
     spans = [

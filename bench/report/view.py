@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.frontier.choices import Choices
+from bench.frontier.lead import Lead
 from bench.frontier.pick import Pick
 from bench.frontier.verdict import Verdict
 from bench.objectives import Objective, in_thousandths
@@ -107,6 +108,8 @@ class View:
         commands: what a command does, and the command.
         made: how it was made, in the order to show: fingerprint, seed, space, versions, command, ...
         incomplete: sentences where the time limit ended the search early, the run has not ended, or replicates failed.
+        leads: how far each model is ahead along the trade.
+        rates: mean label by task; worths: what an event of a task is worth by the policy, empty where it says nothing.
         predictions: headers and rows: how a log's predictions fit what happened.
         areas: headers and rows: areas under the curve over all rows and within groups, where groups are ranked.
     """
@@ -133,6 +136,9 @@ class View:
     incomplete: str = ""
     areas: AreaTable = ([], [])
     predictions: AreaTable = ([], [])
+    leads: Sequence[Lead] = ()
+    rates: Mapping[str, float] = field(default_factory=dict)
+    worths: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def fronts(self) -> tuple[Ledger, ...]:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from bench.content import is_path
+from bench.errors import UserError
 from bench.home import resolve_home, shown
+from bench.lock import is_held
+from bench.report import text
 from bench.report.page import write_page
 from bench.report.view import View
 from bench.results.ledger import CELLS
 from bench.results.within import area_table
 from bench.run.folder import Run
-from bench.run.result import DatasetResult, pick_config_path, picked_network, picked_path
+from bench.run.result import DatasetResult, pick_config_path, picked_network, picked_path, result_of
+from bench.run.status import in_words
 
 
 def page_path(run: Run) -> Path:
@@ -29,6 +35,33 @@ def is_drawn(run: Run) -> bool:
 def write_report(results: Sequence[DatasetResult], page: Path, title: str) -> None:
     """Writes a run's page, a section for each data set."""
     write_page([view_of(result) for result in results], page, title)
+
+
+AGAIN = 5
+"""Seconds after which a live page loads itself again."""
+
+
+def live_path(run: Run) -> Path:
+    """Where the page of a run is while it goes on."""
+    return run.folder / "live.html"
+
+
+def write_live(run: Run, progress: Mapping[str, Mapping[str, Any]]) -> None:
+    """Writes the page of what is there by now, how far the run is, and what it trains; once more when it has ended.
+
+    Args:
+        progress: by data set, see `bench.run.status.status_of`.
+    """
+    going, views = is_held(run.folder), []
+    for part in run.datasets.values():
+        with suppress(UserError):  # nothing has a result yet, or a file is only half there
+            views.append(view_of(result_of(part)))
+    parts = [f"{text.dataset(name)}: {in_words(found)}" for name, found in progress.items()]
+    ended = all(found["search"] and found["search"]["left"] == 0 for found in progress.values())
+    told = " ".join(["This run goes on.", *parts]) if going else "" if ended else (
+        f"Nothing works on this run, which has not ended; `seesaw resume {run_argument(run)}` goes on."
+    )  # fmt: skip
+    write_page(views, live_path(run), run.name, told, AGAIN if going else 0)
 
 
 def view_of(result: DatasetResult) -> View:
@@ -66,6 +99,9 @@ def view_of(result: DatasetResult) -> View:
         current=result.current,
         formula=result.formula,
         formulas=result.formulas,
+        leads=result.leads,
+        rates=result.serving.rates,
+        worths=result.policy.values,
         pick=result.pick,
         no_pick=result.no_pick,
         policy=result.policy.toml,

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 from bench.confirm.baselines import LEAST_TRIES, tries_of
 from bench.data import Store
+from bench.errors import listed
+from bench.frontier.words.verdict import ACRONYMS
 from bench.lock import is_held
-from bench.progress import Advance, Progress, Work
+from bench.progress import Advance, Progress, Work, duration
 from bench.records import TRAINED, Failure, TrialRecord
 from bench.results.frontier import front_volume
 from bench.run.folder import DatasetRun
@@ -175,6 +177,21 @@ def status_of(run: DatasetRun) -> dict[str, Any]:
     counts["left_out"] = dict(run.fitted().left_out)
     counts["search"] = _search_of(run, study, records) if study else {}
     return counts
+
+
+def in_words(status: Mapping[str, Any]) -> str:
+    """How far a data set's part is, the time left, and what is being trained, as sentences."""
+    search = status["search"]
+    if not search:
+        return "nothing is trained yet."
+    rungs = [rung["trials"] for rung in search["rungs"]] or [status["completed"]]
+    full = f", {rungs[-1]} of them at full length" if len(rungs) > 1 else ""
+    left = f"; about {duration(search['left'])} left" if search["left"] else ""
+    kinds = {job["trial"]: ACRONYMS.get(job["sharing"], job["sharing"].replace("_", "-")) for job in search["begun"]}
+    jobs = [f"trial {number} ({kind})" for number, kind in kinds.items()]
+    now = f" Now it trains {listed(jobs)}." if jobs else " Now it trains the best models again on fresh seeds."
+    now = now if jobs or search["ended"] else ""
+    return f"{rungs[0]} trials have a result{full}; {status['replicates']} replicates are trained{left}.{now}"
 
 
 def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) -> dict[str, Any]:

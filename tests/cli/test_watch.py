@@ -10,13 +10,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bench import lock
+from bench.cli import main
 from bench.cli import output as module
 from bench.cli.output import watch
 from bench.lock import FolderLock, is_held
+from bench.run.page import live_path, write_live
 
 
 @pytest.fixture
@@ -29,6 +32,49 @@ def test_what_changed_is_shown_and_how_it_ended(quick: None, capsys: pytest.Capt
     going = iter([True, True, True, True, False])
     watch(lambda: next(looks), print, lambda: next(going))
     assert capsys.readouterr().out == "a\nb\nc\n"
+
+
+def test_the_end_is_seen_soon_however_long_a_look_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    times, slept = iter([0.0, 60.0, 660.0, 660.0]), []
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(times), sleep=slept.append))
+    going = iter([True, True, False, False])
+    watch(lambda: "a", print, lambda: next(going))
+    assert slept == [2, 5]
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> SimpleNamespace:
+    return SimpleNamespace(folder=tmp_path, datasets={}, name="a", home=tmp_path)
+
+
+def test_a_live_page_says_what_is_trained_and_ends_with_the_run(begun: SimpleNamespace) -> None:
+    search = {"rungs": [{"samples": 100, "trials": 7}, {"samples": 400, "trials": 2}], "left": 80.0, "ended": ""}
+    search["begun"] = [{"trial": 9, "sharing": "mmoe", "to": 400, "since": 0.0}]
+    found = {"shop": {"completed": 2, "replicates": 0, "search": search}}
+    page = live_path(begun)
+    with FolderLock(begun.folder):
+        write_live(begun, found)
+        told = page.read_text()
+        assert 'name="again" content="5"' in told
+        assert "shop: 7 trials have a result, 2 of them at full length; 0 replicates are trained" in told
+        assert "about 1 min 20 s left. Now it trains trial 9 (MMoE)." in told
+        write_live(begun, {"shop": {"search": {}}})
+        assert "nothing is trained yet" in page.read_text()
+    write_live(begun, found)
+    assert "`" not in page.read_text().split("<body>")[1].split("<script")[0]
+    assert "which has not ended; <code>seesaw resume" in page.read_text()
+    write_live(begun, {"shop": found["shop"] | {"search": search | {"left": 0.0}}})
+    assert 'name="again" content' not in page.read_text()
+    assert '<p class="live">' not in page.read_text()
+
+
+def test_a_live_page_is_no_document_for_programs(
+    begun: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.run.folder.Run.open", lambda *_: begun)
+    assert main(["status", "a", "--page", "--json"]) == 2
+    assert "--page: expected no --json beside it" in capsys.readouterr().err
+    assert not live_path(begun).exists()
 
 
 def test_a_held_lock_is_seen_and_not_taken(tmp_path: Path) -> None:

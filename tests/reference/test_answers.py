@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -117,6 +118,14 @@ def test_the_page_says_what_the_answers_say_and_what_is_left(simulated: Make) ->
     page = document(found, cells, 6)
     assert found.sentence in page.replace("&#x27;", "'")
     assert "<script" not in page
+    links = re.findall(r'<a href="#([^"]*)"', page)
+    assert links
+    assert links == re.findall(r'<section class="run" id="([^"]*)"', page)
+    assert page.count('type="radio"') == 3  # all data sets, or one
+    assert '#only-0:checked) :is([data-of="other"])' in page
+    assert '<tr data-of="made">' in page
+    assert "thousandths" in text
+    assert ".0001" not in text
 
 
 def test_within_groups_what_a_head_alone_serves_is_compared_and_a_turned_answer_counted(simulated: Make) -> None:

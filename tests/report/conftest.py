@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,18 +16,23 @@ import pytest
 
 from bench.frontier.aims import aims_of
 from bench.frontier.choices import Choices, head_choices, served_choices
+from bench.frontier.lead import Lead
 from bench.frontier.policy import Policy
 from bench.frontier.verdict import Verdict, unserved
 from bench.objectives import Objective
 from bench.records import Failure, Replicate, TrialRecord
+from bench.report.page import write_page
 from bench.report.view import View
+from bench.results.effect import Effect
 from bench.results.frontier import frontier
 from bench.results.pareto import lattice, ranks
 from bench.results.served.served import Served
 from bench.rows import CONFIRM, TEST
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "frontier"))  # makes `ledger_toys` importable
+sys.path.insert(0, str(Path(__file__).parent))
 from ledger_toys import made_cells, made_served
+from opened import CHROMIUM
 
 SHARING = {"single_task": 0.0, "shared_bottom": 0.5, "mmoe": 1.0, "ple": 1.3, "shared_embeddings": -0.2}
 BALANCING = {"static": 0.3, "uncertainty": 0.2, "dwa": 0.0, "gls": -0.4, "rlw": -0.6, "pcgrad": 0.2, "cagrad": 0.4}
@@ -128,8 +133,14 @@ RANGES = ((0.117, 0.170), (0.201, 0.608), (0.15, 0.42), (0.22, 0.31), (0.31, 0.5
 BASELINES = {"single_task": "single-task models", "equal_weights": "equal weights", "trees": "boosted trees"}
 
 
-def served_of(records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 300, today: bool = True) -> Served:
-    """Confirmed trials and baselines under weights that lie densely where a rare task bends the front."""
+def served_of(
+    records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 300, today: bool = True, logged: bool = False
+) -> Served:
+    """Confirmed trials and baselines under weights that lie densely where a rare task bends the front.
+
+    Args:
+        logged: whether what is served is a score of the log, and no model of the run.
+    """
     rng = np.random.default_rng(5)
     objectives = tuple(Objective(name, "maximize") for name in OUTCOMES[:outcomes])
     tasks = [each.name.split(".")[0] for each in objectives]
@@ -152,7 +163,9 @@ def served_of(records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 30
             rows.append((point, name, architecture, role, "power", dict(zip(tasks, weights.tolist(), strict=True))))
     equal = low + (high - low) * (0.42 if outcomes == 2 else 0.25 if outcomes == 3 else 0.1)
     rows.append(
-        (
+        ("score", "today's score, column 'old'", "logged score", "current", None, {})
+        if logged
+        else (
             "single_task",
             "single-task models",
             "single_task",
@@ -187,6 +200,16 @@ def served_of(records: Sequence[TrialRecord], outcomes: int = 2, draws: int = 30
     return made_served(objectives, table, at, there, current, slices, today)
 
 
+def leads_of(served: Served) -> list[Lead]:
+    """At equal importance, and with each outcome three times as important; with a current point by the policy."""
+    rng = np.random.default_rng(7)
+    titles = ["by the policy"] if served.today else ["equal importance", *(f"3 times {name}" for name in served.names)]
+    others = [point for point in served.table["point"].unique() if point != served.table["point"].iloc[served.current]]
+    gains = {title: dict(zip(others, rng.normal(0, 0.02, len(others)).tolist(), strict=True)) for title in titles}
+    return [Lead(title, {at: Effect(each, each - 0.01, each + 0.01) for at, each in own.items()})
+            for title, own in gains.items()]  # fmt: skip
+
+
 def choices_of(served: Served) -> Choices:
     rng = np.random.default_rng(6)
     choices = served_choices(served, (), aims_of(Policy(), served.names, {}, today=False)[0])
@@ -197,6 +220,7 @@ def choices_of(served: Served) -> Choices:
     return replace(choices, table=table)
 
 
+RATES = {"click": 0.2, "like": 0.05, "follow": 0.02, "watch": 0.8, "share": 0.01}
 POLICY = 'rule = "knee"\n[guard]\nmax_loss_vs_current = 0.05\n'
 SAID = Verdict(
     "model",
@@ -215,8 +239,9 @@ UNNAMED = Verdict(
 
 
 def view_of(
-    records: Sequence[TrialRecord], objectives: Sequence[Objective], served: int = 0, today: bool = True, **more: Any
-) -> View:
+    records: Sequence[TrialRecord], objectives: Sequence[Objective], served: int = 0, today: bool = True,
+    logged: bool = False, **more: Any,
+) -> View:  # fmt: skip
     """A view; `served` is the number of served outcomes, 0 for a run with heads alone; `today`: of a current point."""
     given: dict[str, Any] = {"title": "Census-Income (KDD)", "dataset": "census-income", "run": "quick-7"}
     heads, front, pick = frontier(records, objectives), None, None
@@ -231,7 +256,7 @@ def view_of(
     }
     given["commands"] = {"Train it again": "seesaw train census-income --config picked.toml"}
     if served:
-        front = served_of(records, served, today=today)
+        front = served_of(records, served, today=today, logged=logged)
         choices = choices_of(front)
         score = sum(np.log(choices.table[name]) for name in choices.objectives)
         gains = [choices.table[name] / choices.table[name].iloc[front.current] for name in choices.objectives]
@@ -247,7 +272,7 @@ def view_of(
                 runners_up=[SimpleNamespace(row=int(row)) for row in order[1:20]],
             ),
         )
-        given |= {"pick": pick, "policy": POLICY}
+        given |= {"pick": pick, "policy": POLICY, "leads": leads_of(front), "rates": RATES}
         given["current"] = (
             "The current point is the mmoe model of today.toml."
             if today
@@ -283,3 +308,33 @@ def make_choices() -> Callable[..., Choices]:
 def view() -> View:
     """Sixty trials, nine of them confirmed, and a served front of two outcomes."""
     return view_of(records_of(), objectives_of(), served=2)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip(
+        "playwright.sync_api", exc_type=ImportError, reason="playwright is not installed, or not whole"
+    )
+    if not CHROMIUM.is_file():
+        pytest.skip(f"no Chromium at {CHROMIUM}; the variable CHROMIUM names another place")
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=str(CHROMIUM), args=options)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def pages(
+    make_records: Any, make_objectives: Any, make_view: Any, tmp_path_factory: Any
+) -> dict[str, tuple[View, Path]]:
+    folder, found = tmp_path_factory.mktemp("pages"), {}
+    for name, count, served, confirmed in (
+        *(("2", 2, 2, 9), ("3", 3, 3, 9), ("5", 5, 5, 9), ("unnamed 2", 2, 2, 9), ("unnamed", 3, 3, 9)),
+        *(("score", 2, 2, 9), ("heads 1", 1, 0, 9), ("heads 3", 3, 0, 9), ("search", 2, 0, 0)),
+    ):
+        records = make_records(objectives=count, confirmed=confirmed)
+        own = {"served": served, "today": "unnamed" not in name, "logged": name == "score"}
+        view = make_view(records, make_objectives(count), **own)
+        found[name] = view, write_page([view], folder / f"{name}.html", "quick-7")
+    return found

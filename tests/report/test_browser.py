@@ -1,85 +1,25 @@
-"""The page in a real browser: it fits, labels lie on no mark, and the live pick is that of its definition."""
+"""The page in a real browser: it fits, labels lie on no mark, and what is shown follows what is chosen."""
 
 from __future__ import annotations
 
-import base64
-import os
-import re
-import tomllib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
-import numpy as np
 import pytest
+from opened import Opened
 
 from bench.report.comparison import comparison_document
-from bench.report.embed import section_data
 from bench.report.page import write_page
 from bench.report.view import View
 from bench.results.comparison.comparison import COLUMNS, TEST_HEADS, Comparison
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", exc_type=ImportError, reason="playwright is not installed, or not whole"
-)
 pytestmark = pytest.mark.slow  # a browser takes seconds to start
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM.is_file():
-        pytest.skip(f"no Chromium at {CHROMIUM}; the variable CHROMIUM names another place")
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=str(CHROMIUM), args=options)
-        yield opened
-        opened.close()
-
-
-class Opened:
-    """A page that is drawn, with all that it asked for and complained of."""
-
-    def __init__(self, browser: Any, path: Path, fragment: str = "", **context: Any) -> None:
-        self.requests: list[str] = []
-        self.errors: list[str] = []
-        self.context = browser.new_context(**context)
-        self.page = self.context.new_page()
-        own = ("blob:null/", "data:")  # what the page itself made, as on the way to a PNG
-        self.page.on("request", lambda asked: self.requests.extend([asked.url] * (not asked.url.startswith(own))))
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.errors.append(dialog.message))
-        self.page.on("console", lambda said: self.errors.extend([said.text] * (said.type == "error")))
-        self.page.goto(path.as_uri() + fragment)
-        self.page.wait_for_selector("html[data-ready]", state="attached")
-
-    def text(self, selector: str) -> str:
-        return str(self.page.locator(selector).first.inner_text())
-
-    def fill(self, **values: int) -> None:
-        """Moves sliders, by name with _ for -."""
-        for name, value in values.items():
-            self.page.locator(f'[name="{name.replace("_", "-")}"]').first.fill(str(value))
-
-
-@pytest.fixture(scope="module")
-def pages(
-    make_records: Any, make_objectives: Any, make_view: Any, tmp_path_factory: Any
-) -> dict[str, tuple[View, Path]]:
-    folder, found = tmp_path_factory.mktemp("pages"), {}
-    for name, count, served, confirmed in (
-        *(("2", 2, 2, 9), ("3", 3, 3, 9), ("5", 5, 5, 9), ("unnamed", 3, 3, 9)),
-        *(("heads 1", 1, 0, 9), ("heads 2", 2, 0, 9), ("heads 3", 3, 0, 9), ("search", 2, 0, 0)),
-    ):
-        records = make_records(objectives=count, confirmed=confirmed)
-        view = make_view(records, make_objectives(count), served=served, today=name != "unnamed")
-        found[name] = view, write_page([view], folder / f"{name}.html", "quick-7")
-    return found
 
 
 OVERFLOW = "document.documentElement.scrollWidth - innerWidth"
+GROUND = "getComputedStyle(document.body).backgroundColor"
 COVERED = """[...document.querySelectorAll('svg.figure')].flatMap(figure => {
     const boxes = what => [...figure.querySelectorAll(what)].map(each =>
         [each.textContent, each.getBoundingClientRect()]);
@@ -99,25 +39,35 @@ CUT = """[...document.querySelectorAll('svg.figure text')].filter(each => {
 """Texts that reach out of their figure."""
 
 
-@pytest.mark.parametrize(
-    ("width", "height", "scheme"), [(1280, 800, "light"), (820, 1000, "dark"), (390, 844, "light"), (360, 844, "light")]
-)
-def test_it_fits_and_labels_lie_on_no_mark(browser: Any, pages: Any, width: int, height: int, scheme: str) -> None:
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (820, 1000), (390, 844)])
+def test_it_fits_and_labels_lie_on_no_mark(browser: Any, pages: Any, width: int, height: int) -> None:
+    """In light and in dark, with 1 to 5 outcomes, and with a current point of each kind and none."""
     for name, (view, path) in pages.items():
-        opened = Opened(browser, path, viewport={"width": width, "height": height}, color_scheme=scheme)
-        page = opened.page
-        figure = page.locator("svg.figure").first.bounding_box()
-        assert figure["y"] < height / 2, name  # the front is on the first screen
-        if len(view.fronts[0].measures) == 2 and width > 640:
-            assert figure["y"] + figure["height"] <= height, name
-        if page.locator(".rest").count():  # gains and costs are told below the verdict, before the figures
-            tops = [page.locator(each).first.bounding_box()["y"] for each in (".verdict", ".rest", ".bar")]
-            assert tops == sorted(tops), name
+        opened = Opened(browser, path, viewport={"width": width, "height": height}, color_scheme="light")
+        page, texts = opened.page, view.verdict.sentence
+        assert opened.text(".verdict span") == texts, name
+        assert page.locator("svg.figure").first.bounding_box()["y"] < height - 200, name  # in the first screen
+        figures, legend = page.locator("svg.figure").all(), page.locator(".legend").bounding_box()
+        assert all(each.bounding_box()["y"] + each.bounding_box()["height"] <= legend["y"] for each in figures), name
         assert page.evaluate(CUT) == [], name
-        for switch in ("", "close-up", "absolute values"):
-            if switch:
+        two = len(view.fronts[0].measures) > 1 and view.served is not None
+        assert page.locator(".lead svg.figure").count() == two, name
+        for switch in ("", "whole front", "dark"):
+            if switch == "dark":
+                grounds = [page.evaluate(GROUND)]
+                page.emulate_media(color_scheme="dark")
+                assert page.evaluate(GROUND) not in grounds, name
+            elif switch and page.locator(".bar button", has_text=switch).count():
                 page.locator(".bar button", has_text=switch).click()
             assert page.evaluate(COVERED) == [], (name, switch)
+        if view.decides and view.served is not None:
+            before = opened.text(".result")
+            field = page.locator('.matters input[type="range"]').first
+            assert field.bounding_box()["height"] >= 24
+            for step in ("0", "100"):  # one end or the other has another pick than the policy's
+                field.fill(step)
+            assert opened.text(".result") != before, name
+            assert "Your settings differ" in opened.text(".whose")
         page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
         page.wait_for_timeout(50)
         assert page.evaluate(OVERFLOW) <= 0, name
@@ -132,116 +82,14 @@ def test_nothing_of_a_comparison_is_clipped(browser: Any, tmp_path: Path) -> Non
     test |= {"right": "conflict_free = imtl_g", "unit": "hypervolume", "paired": "by 4 seeds", "verdict": doubt}
     group = Mock(dataset="shop", runs=("first",), reason="", unconfirmed=(), answer=Mock(sentence=doubt))
     group.comparison = Comparison(tests=(test,), members=3)
-    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page = browser.new_page()
     page.set_content(comparison_document(Mock(groups=[group], by="balancing", split="test", ranking=None, notes=[])))
     assert page.locator(".scroll td").count() == len(TEST_HEADS)
-    assert (
-        page.evaluate("Math.max(...[...document.querySelectorAll('.scroll')].map(e => e.scrollWidth - e.clientWidth))")
-        <= 0
-    )
+    for width in (1280, 820, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        widest = "Math.max(...[...document.querySelectorAll('.scroll')].map(e => e.scrollWidth - e.clientWidth))"
+        assert page.evaluate(widest) <= 0, width
     page.close()
-
-
-def twin(view: View, value: list[float], loss: list[float | None], limit: dict[str, float]) -> tuple[str, float]:
-    """The pick's name and how often it holds, by the definition in `bench.frontier.stability`."""
-    data = section_data(view)["decision"]
-    names = [axis["name"] for axis in data["axes"]]
-    values = np.array(data["values"])
-    draws, retrained = (
-        np.frombuffer(base64.b64decode(data[each]), "<f4").reshape(data["count"], *values.shape).astype(float)
-        for each in ("draws", "retrained")
-    )
-    weights = np.array(value) / np.sum(value)
-    cheap = np.ones(len(values), dtype=bool)
-    for cost, most in limit.items():
-        cheap &= np.array(data["costs"][cost]) <= most
-    least = np.array([-np.inf if each is None else 1 - each for each in loss])
-    may = cheap
-    assert len(names) == len(least)
-
-    def judged(world: Any, slack: float) -> tuple[Any, Any]:
-        share = world / world[..., data["current"] : data["current"] + 1, :]
-        return (share - 1) @ weights, (share >= least * (1 - slack)).all(axis=-1)
-
-    able = may & (judged(draws, 1e-12)[1].mean(axis=0) >= data["confidence"])  # all limits in the same draws
-    if not able.any():
-        able = may & judged(values, 1e-12)[1]
-    pick = int(np.argmax(np.where(able, judged(values, 0.0)[0], -np.inf)))
-    scores, feasible = judged(retrained, 0.0)
-    best = np.where(feasible & able, scores, -np.inf).max(axis=1)
-    forgiven = judged(retrained, 0.005)[1][:, pick]
-    return data["rows"][pick]["name"], float((forgiven & (scores[:, pick] >= best - 0.005)).mean())
-
-
-@pytest.mark.parametrize("name", ["2", "5"])
-def test_the_live_pick_is_that_of_its_definition(browser: Any, pages: Any, name: str) -> None:
-    view, path = pages[name]
-    axes, rng = len(view.fronts[0].measures), np.random.default_rng(3)
-    opened = Opened(browser, path, viewport={"width": 1280, "height": 800})
-    sizes = sorted(set(view.choices.table["cost/parameters"]))
-    for cheap in (False, True, False, True):
-        value = rng.integers(1, 100, axes).tolist()
-        loss = [None if each > 25 else each / 100 for each in rng.integers(3, 31, axes).tolist()]
-        limit = {"cost/parameters": sizes[-3]} if cheap else {}
-        for m in range(axes):
-            each = loss[m]
-            opened.fill(**{f"value_{m}": value[m], f"loss_{m}": 31 if each is None else round(100 * each)})
-        opened.page.locator('[name="limit-cost/parameters"]').fill(str(len(sizes) - (3 if cheap else 1)))
-        pick, holds = twin(view, value, loss, limit)
-        said = opened.text(".result")
-        assert f"Your pick: {pick}" in said
-        assert f"Holds in {round(100 * holds + 1e-9)}%" in said
-        policy = tomllib.loads(opened.page.locator("code.toml").text_content())
-        assert list(policy["weights"].values()) == value
-        assert list(policy["guard"]["max_loss_vs_current"].values()) == [float("inf") if x is None else x for x in loss]
-        assert policy["guard"].get("at_most", {}) == limit
-    opened.page.locator("button", has_text="The run's own pick").click()
-    assert "The run's pick" in opened.text(".result")
-    assert opened.errors == []
-
-
-def test_where_nothing_is_sure_means_decide(browser: Any, pages: Any, tmp_path: Path) -> None:
-    view, _ = pages["2"]
-    choices = view.choices
-    noise = np.random.default_rng(0).normal(0, 0.3, choices.draws.shape).astype(choices.draws.dtype)
-    noise[:, choices.current] = 0  # of every other choice some outcome is in doubt
-    view = replace(view, choices=replace(choices, draws=choices.draws * (1 + noise)))
-    opened = Opened(browser, write_page([view], tmp_path / "page.html", "quick-7"))
-    opened.fill(value_0=70, loss_0=8)
-    pick, holds = twin(view, [70, 50], [0.08, 0.05], {})
-    assert f"Your pick: {pick}" in opened.text(".result")
-    assert f"Holds in {round(100 * holds + 1e-9)}%" in opened.text(".result")
-
-
-def test_one_value_alone_is_a_command(browser: Any, pages: Any) -> None:
-    opened = Opened(browser, pages["2"][1], viewport={"width": 1280, "height": 800})
-    opened.fill(value_0=0, loss_0=2)
-    command = opened.page.locator("code.line").text_content()
-    wanted = "--maximize like.recall@10% --at-least 'click.recall@10%=98% of current' --save"
-    assert command == f"seesaw pick quick-7 {wanted}"
-
-
-def test_where_nobody_said_what_is_served_nothing_is_current(browser: Any, pages: Any) -> None:
-    """And nothing is lost of it: there are values alone to move, of choices above a random order."""
-    opened = Opened(browser, pages["unnamed"][1], viewport={"width": 1280, "height": 800})
-    assert opened.page.locator('[name^="value-"]').count() == 3
-    assert opened.page.locator('[name^="loss-"]').count() == 0
-    pick, holds = twin(pages["unnamed"][0], [10, 80, 30], [None] * 3, {})
-    opened.fill(value_0=10, value_1=80, value_2=30)
-    assert f"Your pick: {pick}" in opened.text(".result")
-    assert f"Holds in {round(100 * holds + 1e-9)}%" in opened.text(".result")
-    assert "guard" not in opened.page.locator("code.toml").text_content()
-    opened.fill(value_0=0, value_1=80, value_2=0)
-    assert opened.page.locator("code.line").text_content().endswith("--maximize like.recall@10% --save")
-    opened.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
-    opened.page.wait_for_timeout(50)
-    shown = opened.page.evaluate("document.body.textContent.replace(/--current/g, '')")
-    for script in opened.page.evaluate(
-        "[...document.scripts, ...document.querySelectorAll('style')].map(e => e.textContent)"
-    ):
-        shown = shown.replace(script, "")
-    assert not re.findall(r".{30}\bcurrent\b.{30}", shown)
-    assert opened.errors == []
 
 
 def test_what_the_verdict_advises_is_on_the_shortlist(browser: Any, pages: Any, tmp_path: Path) -> None:
@@ -267,12 +115,12 @@ def test_what_is_chosen_is_in_the_address(browser: Any, pages: Any) -> None:
     opened = Opened(browser, pages["3"][1], viewport={"width": 1280, "height": 800})
     opened.fill(value_1=80, loss_2=31)
     opened.page.locator('.chip[data-kind="ple"]').click()
-    opened.page.locator(".mark").last.click()
+    opened.page.locator(".plot .mark").last.click()
     opened.page.locator('select[data-name="pair"]').select_option("2")
     opened.page.wait_for_timeout(200)
     address = opened.page.evaluate("location.hash")
     again = Opened(browser, pages["3"][1], address, viewport={"width": 1280, "height": 800})
-    for selector in (".plot", ".result", ".shortlist", ".segments", ".bar"):
+    for selector in (".plots", ".legend", ".result", ".shortlist", ".segments", ".bar"):
         assert again.page.locator(selector).inner_html() == opened.page.locator(selector).inner_html()
     assert again.page.locator(".tag.selected").count() == 1
     again.page.keyboard.press("Escape")
@@ -309,7 +157,7 @@ def test_a_chip_hides_marks_and_rows(browser: Any, pages: Any) -> None:
     page.locator('.chip[data-kind="shared_bottom"]').focus()
     page.keyboard.press("Enter")
     assert page.locator(".mark").count() < marks
-    assert page.locator(".trials tbody tr", has_text="shared_bottom").count() == 0
+    assert page.locator(".trials tbody tr", has_text="Shared-bottom").count() == 0
     assert page.evaluate("document.activeElement.dataset.kind") == "shared_bottom"
     page.keyboard.press("Enter")
     assert (page.locator(".mark").count(), page.locator(".trials tbody tr").count()) == (marks, rows)
@@ -323,16 +171,59 @@ def test_a_chip_hides_marks_and_rows(browser: Any, pages: Any) -> None:
 
 def test_a_saved_picture_stands_alone(browser: Any, pages: Any, tmp_path: Path) -> None:
     opened = Opened(browser, pages["2"][1], viewport={"width": 1280, "height": 800}, color_scheme="dark")
-    for kind in ("svg", "png", "csv"):
+    for kind in ("svg", "csv"):
         with opened.page.expect_download() as saved:
             opened.page.locator(f'.plot .save button[data-as="{kind}"]').click()
         saved.value.save_as(tmp_path / f"a.{kind}")
     svg = (tmp_path / "a.svg").read_text()
     assert "var(" not in svg
-    assert all(word in svg for word in ("Census-Income (KDD)", "census-income", "mmoe", "like recall@10%, change in %"))
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert all(word in svg for word in ("Census-Income (KDD)", "census-income", "MMoE", "like recall@10%, change in %"))
     assert (tmp_path / "a.csv").read_text().startswith("point,name,architecture")
     assert opened.errors == []
+
+
+def test_current_is_pointed_to_and_one_region_is_shown(browser: Any, pages: Any) -> None:
+    opened = Opened(browser, pages["2"][1], viewport={"width": 1280, "height": 800})
+    page, shown = opened.page, "[...document.querySelectorAll('.region')].filter(e => e.checkVisibility()).length"
+    assert page.locator(".mark.away").count() == 1  # current lies far below the pick's part of the front
+    assert page.locator(".plot .label", has_text="current").count() == 1
+    assert page.evaluate(shown) == 1
+    page.locator(".plot .mark").first.hover(force=True)
+    assert page.evaluate(shown) == 2
+    page.locator(".bar button", has_text="whole front").click()
+    assert page.locator(".mark.away").count() == 0
+    page.locator(".lead .mark").first.hover(force=True)
+    assert "ahead by" in opened.text("#card")
+    assert opened.errors == []
+
+
+def test_points_that_are_one_stand_once_and_none_of_the_front_is_called_off_it(
+    browser: Any, pages: Any, tmp_path: Path
+) -> None:
+    view, _ = pages["2"]
+    trees, cells = (view.served.table["point"] == "trees").to_numpy(), {}
+    for key, each in view.served.cells.items():
+        cells[key] = each.copy()
+        cells[key][trees] = each[view.pick.row]
+    one = replace(view, served=replace(view.served, cells=cells))
+    opened = Opened(browser, write_page([one], tmp_path / "a.html", "quick-7"))
+    assert opened.page.locator(".legend li", has_text="= boosted trees").count() == 1
+    assert opened.page.locator(".shortlist tr", has_text="boosted trees").count() == 1
+    for row in opened.page.locator(".shortlist tr", has_text="not on the front").all():
+        assert "pick" not in row.text_content()
+    assert "trial" not in opened.text(".legend")
+    assert opened.errors == []
+
+
+def test_a_live_page_loads_itself_again_and_keeps_the_sliders(browser: Any, pages: Any, tmp_path: Path) -> None:
+    view, path = pages["2"][0], tmp_path / "live.html"
+    opened = Opened(browser, write_page([view], path, "quick-7", "2 min left.", again=1))
+    opened.fill(worth_1=40)
+    write_page([view], path, "quick-7", "1 min left.")
+    opened.page.locator(".live", has_text="1 min left.").wait_for()
+    opened.page.wait_for_selector("html[data-ready]", state="attached")
+    assert opened.page.locator('[name="worth-1"]').input_value() == "40"
+    assert "Your settings differ" in opened.text(".whose")
 
 
 def test_evil_names_stay_words(browser: Any, view: View, tmp_path: Path) -> None:

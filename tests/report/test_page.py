@@ -51,6 +51,14 @@ def test_nothing_of_data_is_markup(view: Any) -> None:
     assert "&lt;img" in page
 
 
+def test_a_page_of_a_run_that_goes_on_says_how_far_it_is_and_loads_itself_again(view: Any) -> None:
+    page = document([view], "quick-7", f"about 2 min left {EVIL}", again=5)
+    assert '<meta name="again" content="5">' in page
+    assert "about 2 min left &lt;img" in page
+    assert 'name="again" content' not in document([view], "quick-7")
+    assert "Nothing yet." in document([], "quick-7", "Nothing yet.")  # nothing has a result
+
+
 def test_words_are_there_without_scripts(view: Any) -> None:
     page = document([view], "quick-7")
     assert "<p>census-income, 99,762 rows of test, suite quick</p></header>" in page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +23,11 @@ RIVALS = 3
 """What comes first instead of the pick, at most."""
 
 
-def called(choices: Choices, row: int) -> str:
-    """A choice in words: `trial 7 (mmoe) with the weights click .8, like .2 (power)`."""
+def called(choices: Choices, row: int, titles: Mapping[str, str] | None = None) -> str:
+    """A choice in words: `MMoE, 4 experts, with the weights click .8, like .2 (power)`."""
     of = choices.table.iloc[row]
-    return f"{named(of)} with the weights {in_words(of['weights'])} ({of['kind']})" if of["weights"] else named(of)
+    who = named(of, titles)
+    return f"{who} with the weights {in_words(of['weights'])} ({of['kind']})" if of["weights"] else who
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Told:
         chosen: row of the pick.
         as_good: rows of simpler choices that are as good within noise.
         limited: whether only the limits make the current point the pick.
+        titles: how points are called, by their names; see `titles_of`.
     """
 
     judge: Judge
@@ -44,6 +46,7 @@ class Told:
     as_good: Sequence[int]
     stability: Stability
     limited: bool
+    titles: Mapping[str, str]
 
     @property
     def choices(self) -> Choices:
@@ -58,13 +61,13 @@ class Told:
         else:
             against, told = self._gains()
             gains = f"Against {against}: {told}" if against else f"It has {told}"
-            first = f"The pick is {called(self.choices, self.chosen)}: it {self._because()}. {gains}."
+            first = f"The pick is {self._called(self.chosen)}: it {self._because()}. {gains}."
         return " ".join(filter(None, [first, self._basis(), self._doubt(), self._simpler()]))
 
     @property
     def short(self) -> str:
         """The same in one sentence: what is picked, what it gains, and how often it holds."""
-        who, holds = called(self.choices, self.chosen), self.stability.holds
+        who, holds = self._called(self.chosen), self.stability.holds
         if self.chosen == self.choices.current:
             return self._keep()
         sure = "" if holds is None else f"; it holds in {holds:.0%} of retrainings"
@@ -72,8 +75,11 @@ class Told:
         gains = f", against {against}: {told}" if against else f" with {told}"
         return f"The pick is {who}{gains}{sure}."
 
+    def _called(self, row: int) -> str:
+        return called(self.choices, row, self.titles)
+
     def _keep(self) -> str:
-        within, who = " within the limits" if self.limited else "", called(self.choices, self.chosen)
+        within, who = " within the limits" if self.limited else "", self._called(self.chosen)
         if not self.choices.today:
             return f"The pick is {who}: nothing{within} is ahead of it."
         return f"Keep what you have: nothing{within} gains on the current point, {who}."
@@ -129,8 +135,11 @@ class Told:
         own, keeps = self.choices.of("point", self.chosen), self.stability.keeps or 0.0
         by_rule = {each.point: each.by_rule or 0.0 for each in self.stability.points}
         others = [each for each in self.stability.points if each.point != own and by_rule[each.point] >= 0.01]
-        names = [f"{each.name}{f' ({each.architecture})' if each.point[0].isdigit() else ''} in {each.by_rule:.0%}"
-                 for each in others[:RIVALS]]  # fmt: skip
+        names = [
+            self.titles.get(each.name) or f"{each.name}{f' ({each.architecture})' if each.point[0].isdigit() else ''}"
+            for each in others
+        ]
+        names = [f"{name} in {each.by_rule:.0%}" for name, each in zip(names[:RIVALS], others, strict=False)]
         broken = f", and breaks a limit in {1 - keeps:.0%}" if keeps < 1 else ""
         if by_rule[own] and self.choices.served:
             broken += f"; with some weights this model comes first in {by_rule[own]:.0%}"
@@ -139,7 +148,7 @@ class Told:
 
     def _simpler(self) -> str:
         sizes = {row: self.choices.of("size", row) for row in self.as_good}
-        names = [called(self.choices, row) + (f" of {size:,.0f} parameters" if np.isfinite(size) else "")
+        names = [self._called(row) + (f" of {size:,.0f} parameters" if np.isfinite(size) else "")
                  for row, size in sizes.items()]  # fmt: skip
         per = f"{MARGIN:.1%} in every outcome" if self.choices.served else f"{MARGIN / 10:g} in every objective"
         verb = "is" if len(names) == 1 else "are"

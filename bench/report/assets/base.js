@@ -29,7 +29,6 @@ const brief = (axes) => {
   const metric = metrics.size === 1 && axes.length > 1 ? [...metrics][0] : "";
   return { metric, labels: axes.map(({ label }) => (metric ? label.split(" ")[0] : label)) };
 };
-const titled = (row) => (row.role === "trial" && row.architecture !== row.name ? `${row.name} (${row.architecture})` : row.name);
 
 /* PARTS of `embed.py`. */
 const [VALUE, LOW, HIGH, GAIN, GAIN_LOW, GAIN_HIGH] = range(6);
@@ -41,10 +40,10 @@ const inflate = async (text) => {
 const floats = (text) => new Float32Array(Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0)).buffer);
 
 const say = (text) => { document.getElementById("said").textContent = text; };
-const mark = (look, extra = "") => `<svg class="key" viewBox="-8 -8 16 16" aria-hidden="true"><path d="${look[1]}" fill="var(--${look[0]})"${extra}/></svg>`;
+const mark = ([role, shape], fill = `fill="var(--${role})"`) => `<svg class="key" viewBox="-8 -8 16 16" aria-hidden="true"><path d="${shape}" ${fill}/></svg>`;
 
 /* State of a section: plain values, of which those unlike the start are in the fragment as `<place>.<name>=<value>`. */
-const START = { plane: "", split: "", abs: "", near: "", pair: "", sel: "", hide: "", value: "", loss: "", limit: "", map: "" };
+const START = { plane: "", split: "", near: "", pair: "", sel: "", hide: "", value: "", loss: "", limit: "" };
 const sections = [];
 const readState = () => {
   const given = new URLSearchParams(location.hash.slice(1));
@@ -90,10 +89,10 @@ class Section {
     return plane.kind === "served" && plane.axes.length === 2 && plane.rows.some((row, r) => onFront(this, r) && plane.at[split][r].some((cell) => Math.abs(cell[GAIN]) > 30));
   }
   get near() { return this.state.near ? this.state.near === "1" : this.wide; }
-  get absolute() { return Boolean(this.state.abs) || !this.plane.at[this.split].some((row) => known(row[0][GAIN])); }
+  get absolute() { return !this.plane.at[this.split].some((row) => known(row[0][GAIN])); }
   get selected() { return list(this.state.sel); }
   get hidden() { return new Set(list(this.state.hide)); }
-  look(row) { return this.data.looks[row.architecture]; }
+  look(row) { return this.data.looks[row.role === "current" ? "current" : row.architecture]; }
   set(change, redraw = true) {
     Object.assign(this.state, change);
     writeState();
@@ -113,9 +112,8 @@ class Section {
     this.kept.clear();
     bar(this);
     if (this.decision) matters(this);
-    drawPlot(this);
+    drawPlots(this);
     shortlist(this);
-    if (this.decision) drawMap(this);
     for (const fold of all("details[open][data-part]", this.element)) explore(this, fold.dataset.part);
   }
 }

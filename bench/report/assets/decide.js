@@ -1,7 +1,7 @@
-/* What matters to you: the pick by values, allowed losses and limits, and how often it holds. As in
+/* What matters to you: the pick by what events are worth, allowed losses and limits, and how often it holds. As in
    `bench/frontier/stability.py`, under the rule `weights`: g(r, m) is the gain of row r over the current row in axis m,
    a fraction of the current value, or for a head in thousandths the difference over .1; its score is sum_m w_m g(r, m)
-   with weights of sum 1. A row may be picked if it keeps 1 - loss_m of every current value in a share `confidence` of the
+   with weights of sum 1: of what each outcome earns at the current row where events have a worth. A row may be picked if it keeps 1 - loss_m of every current value in a share `confidence` of the
    posterior's draws, and its costs keep their limits. The pick holds in a retraining if it keeps its limits there, with
    SLACK forgiven, and its score is within SLACK of the best row that may be picked and keeps them there. */
 
@@ -96,18 +96,22 @@ class Decision {
   }
 }
 
+/* What each outcome earns at the current row where one event is worth 1; and two digits of a number. */
+const earned = ({ rates, now }) => rates.map((rate, m) => rate * Math.max(now[m], 1e-9));
+const round2 = (number) => +number.toPrecision(2);
 const settingsOf = (section) => {
   const { decision, state } = section;
   /* Of each axis what an address says, where that is a number. */
   const given = (text, start) => decision.axes.map((_, m) => {
     const found = Number(text.split(",")[m] || NaN);
-    return found >= 0 && found <= 100 ? found : start;
+    return found >= 0 && found <= 1e6 ? found : start[m];
   });
-  const value = given(state.value, 50);
-  const loss = given(state.loss.replaceAll("any", ANY_LOSS), 5).map((each) => (each === ANY_LOSS || !decision.today ? null : each / 100));
-  const sum = value.reduce((a, b) => a + b, 0) || 1;
+  const value = given(state.value, decision.worth ?? decision.axes.map((_, m) => (decision.rates ? round2(Math.max(...earned(decision)) / earned(decision)[m]) : 50)));
+  const loss = given(state.loss.replaceAll("any", ANY_LOSS), decision.axes.map(() => 5)).map((each) => (each === ANY_LOSS || !decision.today ? null : each / 100));
+  const parts = value.map((each, m) => each * (decision.rates ? earned(decision)[m] : 1));
+  const sum = parts.reduce((a, b) => a + b, 0) || 1;
   const limit = Object.fromEntries(list(state.limit).map((each) => each.split(":")).filter(([cost, most]) => decision.costs[cost] && Number(most) >= 0).map(([cost, most]) => [cost, Number(most)]));
-  return { value, loss, limit, share: value.map((each) => each / sum) };
+  return { value, loss, limit, share: parts.map((each) => each / sum) };
 };
 const touched = (section) => Boolean(section.state.value || section.state.loss || section.state.limit);
 /* The pick shown: the run's until a slider is moved. Null where nothing may be picked. */
@@ -122,13 +126,14 @@ const chosen = (section) => {
 const quoted = (name) => JSON.stringify(name);
 const limitText = (most) => String(+most.toPrecision(12));
 const kept = (fraction) => `${+(100 * (1 - fraction)).toPrecision(7)}% of current`;
+const eventOf = ({ axes }, m) => axes[m].name.split(".")[0];
 const policyOf = (section) => {
   const { decision } = section;
   if (!touched(section)) return section.data.policy;
   const { value, loss, limit } = settingsOf(section);
   const name = (m) => quoted(decision.axes[m].name);
-  const lines = ['rule = "weights"', "[weights]"];
-  value.forEach((each, m) => { if (each > 0) lines.push(`${name(m)} = ${each}`); });
+  const lines = [`rule = "${decision.rates ? "value" : "weights"}"`, decision.rates ? "[values]" : "[weights]"];
+  value.forEach((each, m) => { if (each > 0) lines.push(`${decision.rates ? quoted(eventOf(decision, m)) : name(m)} = ${each}`); });
   if (decision.today) lines.push("[guard.max_loss_vs_current]", ...loss.map((each, m) => `${name(m)} = ${each === null ? "inf" : +decision.fraction(m, each).toPrecision(6)}`));
   const limits = Object.entries(limit).map(([cost, most]) => `${quoted(cost)} = ${limitText(most)}`);
   if (limits.length) lines.push("[guard.at_most]", ...limits);
@@ -137,15 +142,16 @@ const policyOf = (section) => {
 const shellSafe = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`);
 const commandOf = (section) => {
   const { decision, data } = section;
-  const { share, loss, limit } = settingsOf(section);
+  const { value, share, loss, limit } = settingsOf(section);
   const wanted = range(share.length).filter((m) => share[m] > 0);
   if (!data.run) return touched(section) ? "seesaw decide --file decide.toml --policy policy.toml" : "seesaw decide --file decide.toml";
   const run = shellSafe(data.run);
   if (!touched(section) && !data.asked) return `seesaw pick ${run} --save`;
-  if (!touched(section) || wanted.length !== 1 || decision.axes.some(({ sign }) => sign < 0)) return `seesaw pick ${run} --policy policy.toml --save`;
-  const bounds = range(share.length).filter((m) => decision.today && m !== wanted[0]).map((m) => `--at-least ${shellSafe(`${decision.axes[m].name}=${loss[m] === null ? 0 : kept(decision.fraction(m, loss[m]))}`)}`);
+  if (!touched(section) || !wanted.length || (wanted.length !== 1 && !decision.rates) || decision.axes.some(({ sign }) => sign < 0)) return `seesaw pick ${run} --policy policy.toml --save`;
+  const bounds = range(share.length).filter((m) => decision.today && (decision.rates || m !== wanted[0])).map((m) => `--at-least ${shellSafe(`${decision.axes[m].name}=${loss[m] === null ? 0 : kept(decision.fraction(m, loss[m]))}`)}`);
   const limits = Object.entries(limit).map(([cost, most]) => `--at-most ${shellSafe(`${cost}=${limitText(most)}`)}`);
-  return [`seesaw pick ${run}`, `--maximize ${shellSafe(decision.axes[wanted[0]].name)}`, ...bounds, ...limits, "--save"].join(" ");
+  const aim = decision.rates ? wanted.map((m) => `--value ${shellSafe(`${eventOf(decision, m)}=${value[m]}`)}`) : [`--maximize ${shellSafe(decision.axes[wanted[0]].name)}`];
+  return [`seesaw pick ${run}`, ...aim, ...bounds, ...limits, "--save"].join(" ");
 };
 
 const COSTS = { "cost/parameters": "parameters", "cost/latency_ms": "latency" };
@@ -156,26 +162,34 @@ const distinct = (decision, cost) => [...new Set(decision.costs[cost].filter(kno
 /* The form: made once, then only its numbers change, so that a slider keeps the focus. */
 const makeForm = (section) => {
   const { decision } = section;
-  const slider = (name, label, most) => `<input type="range" name="${name}" min="0" max="${most}" step="1" aria-label="${esc(label)}"><output></output>`;
+  const slider = (name, label, most, beside = "<output></output>") => `<input type="range" name="${name}" min="0" max="${most}" step="1" aria-label="${esc(label)}">${beside}`;
   const { metric, labels } = brief(decision.axes);
-  const rows = decision.axes.map(({ label }, m) => `<tr><th scope="row">${esc(labels[m])}</th><td>${slider(`value-${m}`, `value of ${label}`, 100)}</td>${decision.today ? `<td>${slider(`loss-${m}`, `allowed loss of ${label}`, ANY_LOSS)}</td>` : ""}</tr>`);
-  const limits = Object.keys(decision.costs).map((cost) => `<tr><th scope="row">${esc(costName(cost))} \u2264</th><td colspan="2">${slider(`limit-${cost}`, `${costName(cost)} at most`, distinct(decision, cost).length - 1)}</td></tr>`);
+  const worth = (m, label) => (decision.rates ? slider(`value-${m}`, `worth of one ${eventOf(decision, m)}`, WORTHS, `<input type="number" name="worth-${m}" min="0" step="any" aria-label="worth of one ${esc(eventOf(decision, m))}">`) : slider(`value-${m}`, `value of ${label}`, 100));
+  const first = decision.rates ? "one is worth" : "importance";
+  const rows = decision.axes.map(({ label }, m) => `<tr><th scope="row">${esc(labels[m])}</th><td data-label="${first}">${worth(m, label)}</td>${decision.today ? `<td data-label="may lose">${slider(`loss-${m}`, `allowed loss of ${label}`, ANY_LOSS)}</td>` : ""}</tr>`);
+  const limits = Object.keys(decision.costs).map((cost) => `<tr><th scope="row">${esc(costName(cost))}</th><td colspan="${decision.today ? 2 : 1}" data-label="at most">${slider(`limit-${cost}`, `${costName(cost)} at most`, distinct(decision, cost).length - 1)}</td></tr>`);
+  const sure = decision.today && `<p class="note">May lose: the pick keeps all of these limits at once${decision.confidence ? `, with a probability of ${Math.round(100 * decision.confidence)}% or more` : ", by its mean values"}.</p>`;
   const form = section.part("matters");
   form.innerHTML = `<h3>What matters to you</h3>
-    <table><thead><tr><th scope="col">${esc(metric)}</th><th scope="col">value</th>${decision.today ? `<th scope="col">may lose${decision.confidence ? `, all ${Math.round(100 * decision.confidence)}% sure` : ""}</th>` : ""}</tr></thead><tbody>${rows.join("")}${limits.join("")}</tbody></table>
+    <table><thead><tr><th scope="col">${esc(metric)}</th><th scope="col">${first}</th>${decision.today ? '<th scope="col">may lose</th>' : ""}</tr></thead><tbody>${rows.join("")}${limits.join("")}</tbody></table>${sure || ""}
     <div class="result" aria-live="polite"></div>
     <p class="buttons"><button type="button" data-action="policy">Copy policy</button><button type="button" data-action="command">Copy command</button><button type="button" data-action="reset">The run's own pick</button></p>
     <details class="code"><summary>Policy and command</summary><pre tabindex="0"><code class="toml"></code></pre><pre tabindex="0"><code class="line"></code></pre></details>`;
   form.hidden = false;
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("input", () => section.set(formState(section)));
+  form.addEventListener("input", ({ target }) => section.set(formState(section, target)));
 };
-const formState = (section) => {
+/* Sliders of worth have steps of a logarithm: a twentieth of a decade, from .01; 0 is nothing. */
+const WORTHS = 101;
+const worthAt = (step) => (step ? round2(10 ** ((step - 1) / 20 - 2)) : 0);
+const stepOf = (worth) => (worth > 0 ? clamp(Math.round(20 * (Math.log10(worth) + 2)) + 1, 1, WORTHS) : 0);
+const formState = (section, moved) => {
   const { decision } = section;
+  const { value } = settingsOf(section);
   const field = (name) => Number(section.part("matters").elements[name].value);
   const limit = Object.keys(decision.costs).map((cost) => [cost, distinct(decision, cost), field(`limit-${cost}`)]).filter(([, values, at]) => at < values.length - 1);
   return {
-    value: range(decision.axes.length).map((m) => field(`value-${m}`)).join(","),
+    value: value.map((each, m) => (!decision.rates ? field(`value-${m}`) : moved.name === `worth-${m}` ? Math.max(field(moved.name), 0) : moved.name === `value-${m}` ? worthAt(field(moved.name)) : each)).join(","),
     loss: decision.today ? range(decision.axes.length).map((m) => (field(`loss-${m}`) === ANY_LOSS ? "any" : field(`loss-${m}`))).join(",") : "",
     limit: listed(limit.map(([cost, values, at]) => `${cost}:${values[at]}`)),
   };
@@ -188,11 +202,13 @@ const matters = (section) => {
   const put = (name, at, words) => {
     const field = form.elements[name];
     if (Number(field.value) !== at) field.value = at;
-    field.nextElementSibling.textContent = words;
+    const beside = field.nextElementSibling;
+    if (beside.matches("output")) beside.textContent = words;
+    else if (Number(beside.value || NaN) !== Number(words)) beside.value = words;
     field.setAttribute("aria-valuetext", words);
   };
   decision.axes.forEach((_, m) => {
-    put(`value-${m}`, value[m], percent(share[m]));
+    put(`value-${m}`, decision.rates ? stepOf(value[m]) : value[m], decision.rates ? String(value[m]) : percent(share[m]));
     if (decision.today) put(`loss-${m}`, loss[m] === null ? ANY_LOSS : Math.round(100 * loss[m]), loss[m] === null ? "any" : decision.axes[m].unit ? percent(loss[m]) : `.0${String(Math.round(100 * loss[m])).padStart(2, "0")}`);
   });
   for (const cost of Object.keys(decision.costs)) {
@@ -203,6 +219,8 @@ const matters = (section) => {
   section.found = chosen(section);
   form.querySelector(".result").innerHTML = resultOf(section);
   form.querySelector('[data-action="reset"]').hidden = !touched(section);
+  const whose = section.data.run ? "By the run's policy." : "By the policy.";
+  section.part("whose").textContent = whose + (touched(section) ? " Your settings differ: your pick is under What matters to you." : "");
   form.querySelector(".toml").textContent = policyOf(section);
   form.querySelector(".line").textContent = commandOf(section);
 };
@@ -214,10 +232,10 @@ const resultOf = (section) => {
   const gains = outcomes(section, found.pick).map(([label, told]) => `<li><span>${esc(label)}</span> ${told}</li>`).join("");
   const worth = decision.score(decision.means, found.pick, settingsOf(section).share);
   const keep = touched(section) && worth <= 0 ? `<p>By these values it is worth no more than ${decision.today ? "what you have" : "the reference"}.</p>` : "";
-  const others = found.winners.filter(([point]) => point !== row.point).slice(0, 3).map(([point, part]) => `${esc(decision.rows.find((each) => each.point === point).name)} ${percent(part)}`);
+  const others = found.winners.filter(([point]) => point !== row.point).slice(0, 3).map(([point, part]) => `${esc(decision.rows.find((each) => each.point === point).title)} ${percent(part)}`);
   const doubt = found.share !== null && found.share < 0.8 && others.length ? ` First in others: ${others.join(", ")}.` : "";
   const sure = found.share === null ? '<p class="note">How often it holds is not known: each model is one training.</p>' : `<p class="holds${found.share < 0.8 ? " weak" : ""}" style="--share:${percent(found.share)}"><span>Holds in <b>${percent(found.share)}</b> of retrainings.${doubt}</span></p>`;
-  return `<p class="name">${mark(section.look(row))}${own}: <b>${esc(titled(row))}</b></p>${row.formula ? `<p class="score">ranks by ${esc(row.formula)}</p>` : ""}<ul>${gains}</ul>${keep}${sure}`;
+  return `<p class="name">${mark(section.look(row))}${own}: <b>${esc(row.title)}</b></p>${row.formula ? `<p class="score">ranks by ${esc(row.formula)}</p>` : ""}<ul>${gains}</ul>${keep}${sure}`;
 };
 /* [label, markup] of what a choice gains in each outcome, on the split that is told. */
 const outcomes = (section, r) => {

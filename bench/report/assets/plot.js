@@ -3,6 +3,11 @@
 const pen = document.createElement("canvas").getContext("2d");
 const wide = (text, size = 12, weight = 400) => { pen.font = `${weight} ${size}px ${light.font}`; return pen.measureText(text).width; };
 const words = (x, y, text, extra = "") => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${extra}>${esc(text)}</text>`;
+const cropped = (text, most) => {
+  let found = text;
+  while (wide(found, 12, 600) > most && found.length > 3) found = `${found.replace(/\u2026$/, "").slice(0, -1)}\u2026`;
+  return found;
+};
 const path = (d, extra) => `<path d="${d}" ${extra}/>`;
 
 const ticks = ([low, high], count) => {
@@ -26,7 +31,7 @@ const base = ({ plane }) => (plane.against === "current" ? "current" : "referenc
 
 /* Rows that stand out, in places of the plane: current, pick, what the verdict advises where that is another, runners-up,
    baselines, selected; once each, in this order.
-   `tag` is their name in the plot and in the shortlist: a word, or a number. */
+   `tag` is their name in the plots; `same` are all rows at that place. */
 const notable = (section) => section.once("notable", () => {
   const { decision, plane } = section;
   const found = new Map();
@@ -58,10 +63,23 @@ const notable = (section) => section.once("notable", () => {
   if (!decision) bestRows(section, plane).forEach((r) => add(r, "front"));
   for (const point of new Set(plane.rows.filter(({ role }) => role === "baseline").map((row) => row.point))) add(nearest(point), "baseline");
   for (const point of section.selected) add(nearest(point), "selected");
-  let number = 0;
-  const mine = decision && touched(section) ? "your pick" : "pick";
-  const tag = (roles) => (roles.includes("pick") ? mine : roles.includes("current") ? base(section) : String((number += 1)));
-  return [...found].map(([row, roles]) => ({ row, roles, tag: tag(roles), ...plane.rows[row] }));
+  /* Points that are one stand out once; a place is called by its role, else by its model. */
+  const merged = [];
+  const cells = plane.at[section.split];
+  const one = (r, s) => cells[r].every(([value], i) => known(value) && Math.abs(value - cells[s][i][VALUE]) <= 1e-4 * Math.abs(value));
+  for (const [row, roles] of found) {
+    const before = merged.find((each) => one(each.row, row));
+    if (before) Object.assign(before, { same: [...before.same, row], roles: [...new Set([...before.roles, ...roles])] });
+    else merged.push({ row, roles, same: [row] });
+  }
+  const every = merged.map((each) => ({ ...plane.rows[each.row], ...each, title: [...new Set(each.same.map((r) => plane.rows[r].title))].join(" = ") }));
+  const short = ({ title }) => title.split(",")[0];
+  const tag = (each) => {
+    const roles = [each.roles.includes("pick") && (decision && touched(section) ? "your pick" : "pick"), each.roles.includes("current") && base(section)].filter(Boolean);
+    const alike = every.filter((other) => short(other) === short(each));
+    return roles.join(" = ") || (alike.length > 1 ? `${short(each)} ${alike.indexOf(each) + 1}` : short(each));
+  };
+  return every.map((each) => ({ ...each, tag: tag(each) }));
 });
 
 /* What is drawn of a row in an axis: a difference, or the value. */
@@ -104,9 +122,9 @@ const span = (section, i, rows, stands, near = section.near) => section.once(`sp
   return sign > 0 ? [low - pad, high + pad] : [-high - pad, -low + pad];
 });
 
-/* Places for labels that lie on no mark, no other label, in no box, and inside: nearest first; a thin line leads back. */
-const placeLabels = (labels, marks, boxes, [left, top, right, bottom]) => {
-  const taken = [...boxes, ...marks.map(([x, y, r]) => [x - r, y - r, x + r, y + r])];
+/* Places for labels that lie on no mark, no other label, and inside: nearest first; a thin line leads back. */
+const placeLabels = (labels, marks, [left, top, right, bottom]) => {
+  const taken = marks.map(([x, y, r]) => [x - r, y - r, x + r, y + r]);
   const crosses = ([a, b, c, d]) => taken.some(([e, f, g, h]) => a < g && e < c && b < h && f < d);
   return labels.map(({ x, y, r, text }) => {
     const [width, height] = [wide(text, 12, 600) + 6, 17];
@@ -125,13 +143,6 @@ const placeLabels = (labels, marks, boxes, [left, top, right, bottom]) => {
   }).join("");
 };
 
-const ROLE = { pick: "pick", advised: "advised", "runner-up": "runner-up", baseline: "", selected: "", front: "" };
-const labelOf = (section, { roles, name, role }) => {
-  const first = roles.map((each) => (each === "pick" && section.decision && touched(section) ? "your pick" : each === "current" ? base(section) : ROLE[each])).filter(Boolean);
-  if (roles.includes("current") && !roles.includes("pick")) return base(section);
-  return first.length ? `${first.join(", ")}: ${name}` : name;
-};
-
 /* Baselines and the current point that stand out are hollow. */
 const fillOf = (section, row) => {
   const [role] = section.look(row);
@@ -139,90 +150,71 @@ const fillOf = (section, row) => {
   return hollow ? `fill="var(--surface)" stroke="var(--${role})" stroke-width="2.4"` : `fill="var(--${role})"`;
 };
 
-/* Who is who: markup of the names in columns from a place on, and how high it is. */
-const who = (section, x, y, width) => {
-  const names = notable(section).map((each) => [each, `${each.tag}: ${titled(each)}`]);
-  const step = Math.max(...names.map(([, text]) => wide(text))) + 34;
-  const columns = Math.max(1, Math.floor(width / step));
-  const lines = names.map(([each, text], k) => {
-    const [left, top] = [x + step * (k % columns), y + 18 * Math.floor(k / columns)];
-    return `<g transform="translate(${left + 12} ${top + 13}) scale(.8)">${path(section.look(each)[1], fillOf(section, each))}</g>${words(left + 24, top + 17, text, 'class="who" font-size="12" fill="var(--text)"')}`;
-  });
-  return { markup: lines.join(""), height: 18 * Math.ceil(names.length / columns) + 8, step };
-};
-
-/* One plane of two axes in a box; `small` is a panel among many, of which the first has labels. */
-const planePanel = (section, [i, j], width, height, small) => {
-  const { plane, split } = section;
+/* One plane of two axes in a box. */
+const planePanel = (section, [i, j], width, height) => {
+  const { plane } = section;
   const { rows, stands } = drawn(section);
-  const [left, right, top, bottom] = [small ? 60 : 62, small ? 8 : 14, 10, small ? 38 : 46];
+  const [left, right, top, bottom] = [68, 14, 10, 46];
   const [xs, ys] = [span(section, i, rows, stands), span(section, j, rows, stands)];
   const x = (value) => left + ((value - xs[0]) / (xs[1] - xs[0])) * (width - left - right);
   const y = (value) => height - bottom - ((value - ys[0]) / (ys[1] - ys[0])) * (height - top - bottom);
   const frame = [left, top, width - right, height - bottom];
-  const inside = (r) => { const [a, b] = [x(at(section, r, i)), y(at(section, r, j))]; return a >= frame[0] && a <= frame[2] && b >= frame[1] && b <= frame[3]; };
+  const placed = (r) => [x(at(section, r, i)), y(at(section, r, j))];
+  const inside = (r) => { const [a, b] = placed(r); return a >= frame[0] && a <= frame[2] && b >= frame[1] && b <= frame[3]; };
+  const line = (some) => path(`M${some.map((r) => placed(r).map((value) => value.toFixed(1)).join(" ")).join("L")}`, 'fill="none"');
   const clip = `clip-${section.place}-${i}-${j}-${Math.round(width)}`;
   let svg = `<clipPath id="${clip}"><rect x="${left}" y="${top}" width="${width - left - right}" height="${height - top - bottom}"/></clipPath>`;
   const unit = (axis) => (section.absolute ? "" : plane.axes[axis].unit);
   const sign = (value, step) => (section.absolute || value <= 0 ? "" : "+") + tick(value, step);
-  const font = `font-size="${small ? 10.5 : 12}" fill="var(--muted)"`;
-  const [across, xstep] = ticks(xs, Math.max(2, (width - left - right) / (small ? 48 : 90)));
-  const [upwards, ystep] = ticks(ys, Math.max(2, (height - top - bottom) / (small ? 36 : 60)));
+  const font = 'font-size="12" fill="var(--muted)"';
+  const [across, xstep] = ticks(xs, Math.max(2, (width - left - right) / 70));
+  const [upwards, ystep] = ticks(ys, Math.max(2, (height - top - bottom) / 60));
   if (!section.absolute) svg += `<rect x="${Math.max(x(0), left)}" y="${top}" width="${Math.max(width - right - Math.max(x(0), left), 0)}" height="${Math.max(Math.min(y(0), height - bottom) - top, 0)}" fill="var(--accent)" opacity=".05"/>`;
   for (const value of across) svg += path(`M${x(value).toFixed(1)} ${top}V${height - bottom}`, 'stroke="var(--grid)"') + words(x(value), height - bottom + 15, sign(value, xstep) + unit(i), `text-anchor="middle" class="tick" ${font}`);
   for (const value of upwards) svg += path(`M${left} ${y(value).toFixed(1)}H${width - right}`, 'stroke="var(--grid)"') + words(left - 6, y(value) + 4, sign(value, ystep) + unit(j), `text-anchor="end" class="tick" ${font}`);
-  if (!section.absolute) svg += path(`M${x(0).toFixed(1)} ${top}V${height - bottom}M${left} ${y(0).toFixed(1)}H${width - right}`, 'stroke="var(--front)" stroke-width="1" opacity=".6"');
-  const title = (axis, room) => [...(small ? [] : [axisTitle(section, axis), plane.axes[axis].label]), brief(plane.axes).labels[axis]].find((text, k, { length }) => k === length - 1 || wide(text) <= room);
+  const title = (axis, room) => [axisTitle(section, axis), plane.axes[axis].label, brief(plane.axes).labels[axis]].find((text, k) => k === 2 || wide(text) <= room);
   svg += words((left + width - right) / 2, height - 6, title(i, width - left), `text-anchor="middle" class="axis" ${font}`);
-  svg += words(-(top + height - bottom) / 2, small ? 9 : 12, title(j, height - bottom), `text-anchor="middle" class="axis" transform="rotate(-90)" ${font}`);
+  svg += words(-(top + height - bottom) / 2, 12, title(j, height - bottom), `text-anchor="middle" class="axis" transform="rotate(-90)" ${font}`);
   svg += `<g clip-path="url(#${clip})">`;
-  for (const each of notable(section)) svg += region(section, each, i, j, x, y);
+  if (!section.absolute) svg += path(`M${x(0).toFixed(1)} ${top}V${height - bottom}M${left} ${y(0).toFixed(1)}H${width - right}`, 'stroke="var(--front)" stroke-width="1" opacity=".6"');
+  const roles = new Map(notable(section).flatMap((each) => each.same.map((r) => [r, each])));
+  const once = rows.filter((r) => !roles.has(r) || roles.get(r).row === r);
+  const seen = once.filter(inside);
+  for (const r of seen) svg += region(section, r, roles.get(r)?.roles.includes("pick"), i, j, x, y);
   const front = frontLine(section, rows, i, j);
-  if (plane.axes.length === 2 && front.length > 1) svg += path(`M${front.map((r) => `${x(at(section, r, i)).toFixed(1)} ${y(at(section, r, j)).toFixed(1)}`).join("L")}`, 'class="front" fill="none" stroke="var(--front)" stroke-width="1.2" opacity=".6"');
+  if (plane.axes.length === 2 && front.length > 1) svg += `<g class="front" stroke="var(--front)" stroke-width="1.2" opacity=".6">${line(front)}</g>`;
   for (const point of section.selected) {
     const own = rows.filter((r) => plane.rows[r].point === point).sort((a, b) => at(section, a, i) - at(section, b, i));
-    if (own.length > 1) svg += path(`M${own.map((r) => `${x(at(section, r, i)).toFixed(1)} ${y(at(section, r, j)).toFixed(1)}`).join("L")}`, `fill="none" stroke="var(--${section.look(plane.rows[own[0]])[0]})" stroke-width="2" stroke-dasharray="4 3"`);
+    if (own.length > 1) svg += `<g stroke="var(--${section.look(plane.rows[own[0]])[0]})" stroke-width="2" stroke-dasharray="4 3">${line(own)}</g>`;
   }
   svg += "</g>";
-  const seen = rows.filter(inside);
-  const marks = [];
   const picked = new Set(section.selected);
   const order = [...seen.filter((r) => !stands.has(r) && !onFront(section, r)), ...seen.filter((r) => !stands.has(r) && onFront(section, r)), ...seen.filter((r) => stands.has(r))];
-  const roles = new Map(notable(section).map((each) => [each.row, each]));
-  const labels = [];
+  const [marks, labels] = [[], []];
   for (const r of order) {
     const row = plane.rows[r];
     const [role, shape] = section.look(row);
-    const [cx, cy] = [x(at(section, r, i)), y(at(section, r, j))];
+    const [cx, cy] = placed(r);
     const own = roles.get(r);
-    const size = (own ? 0.95 : onFront(section, r) ? (plane.kind === "served" ? 0.5 : 0.8) : 0.45) * (small ? 0.7 : 1);
-    const ring = own?.roles.includes("pick") ? `<circle r="12" fill="none" stroke="var(--accent)" stroke-width="2.5"/>` : picked.has(row.point) ? `<circle r="10" fill="none" stroke="var(--${role})" stroke-width="1.5"/>` : "";
-    const target = own?.roles.includes("current") ? '<circle r="2.6" fill="var(--text)"/>' : "";
-    svg += `<g class="mark" data-row="${r}" transform="translate(${cx.toFixed(1)} ${cy.toFixed(1)}) scale(${size})"><circle r="12" fill="transparent"/>${path(shape, `${fillOf(section, own ?? row)} opacity="${own || onFront(section, r) ? 1 : 0.5}"`)}${target}${ring}</g>`;
+    const size = own ? 0.95 : onFront(section, r) ? (plane.kind === "served" ? 0.5 : 0.8) : 0.45;
+    const ring = own?.roles.includes("pick") ? RING : picked.has(row.point) ? `<circle r="10" fill="none" stroke="var(--${role})" stroke-width="1.5"/>` : "";
+    svg += `<g class="mark" data-row="${r}" transform="translate(${cx.toFixed(1)} ${cy.toFixed(1)}) scale(${size})"><circle r="12" fill="transparent"/>${path(shape, `${fillOf(section, own ?? row)} opacity="${own || onFront(section, r) ? 1 : 0.5}"`)}${ring}</g>`;
     const reach = (own?.roles.includes("pick") ? 13 : picked.has(row.point) ? 11 : own ? 8 : 7) * size;
     marks.push([cx, cy, reach]);
-    if (own && (!small || (i + j === 1 && Number.isNaN(Number(own.tag))))) labels.push({ x: cx, y: cy, r: reach, text: own.tag, first: own.roles.includes("pick") ? 0 : own.roles.includes("current") ? 1 : 2 });
+    if (own) labels.push({ x: cx, y: cy, r: reach, text: own.tag, first: own.roles.includes("pick") ? 0 : own.roles.includes("current") ? 1 : 2 });
+  }
+  const now = plane.current;
+  if (now !== null && rows.includes(now) && !inside(now)) { // the direction in which it lies
+    const [a, b] = placed(now);
+    const [cx, cy] = [clamp(a, left + 10, width - right - 10), clamp(b, top + 10, height - bottom - 10)];
+    svg += `<g class="mark away" data-row="${now}" transform="translate(${cx.toFixed(1)} ${cy.toFixed(1)}) rotate(${(Math.atan2(b - cy, a - cx) * 180 / Math.PI).toFixed(0)})">${path("M9 0L-5-6V6Z", 'fill="var(--text)"')}</g>`;
+    marks.push([cx, cy, 9]);
+    labels.push({ x: cx, y: cy, r: 9, text: base(section), first: 1 });
   }
   labels.sort((a, b) => a.first - b.first);
-  if (small) return [svg + placeLabels(labels, marks, [], frame), height];
-  /* The names: in a corner of the plot that is free, else below it. */
-  const column = who(section, 0, 0, 1);
-  const corners = (w2, h2) => [[frame[2] - w2 - 8, top + 8], [left + 8, height - bottom - h2 - 8], [left + 8, top + 8], [frame[2] - w2 - 8, height - bottom - h2 - 8]].map(([a, b]) => [a, b, a + w2, b + h2]);
-  const boxes = [];
-  const free = (box) => [...marks.map(([a, b, r]) => [a - r, b - r, a + r, b + r]), ...boxes].every(([a, b, c, d]) => box[0] > c || box[2] < a || box[1] > d || box[3] < b);
-  const corner = width >= 560 && corners(column.step, column.height).find(free);
-  if (corner) boxes.push(corner);
-  const inset = section.near && width >= 560 && corners(150, 110).find(free);
-  if (inset) boxes.push(inset);
-  svg += inset ? overview(section, [i, j], [xs, ys], inset) : "";
-  svg += placeLabels(labels, marks, boxes, frame);
-  if (corner) {
-    const backing = `<rect x="${corner[0]}" y="${corner[1]}" width="${column.step}" height="${column.height}" fill="var(--surface)" opacity=".85"/>`;
-    return [svg + backing + who(section, corner[0], corner[1], 1).markup, height];
-  }
-  const below = who(section, 8, height, width - 8);
-  return [svg + below.markup, height + below.height];
+  return [svg + placeLabels(labels, marks, frame), height];
 };
+const RING = '<circle r="12" fill="none" stroke="var(--accent)" stroke-width="2.5"/>';
 
 /* The part of the front that nothing in it dominates on the rows drawn: it was chosen on other rows. */
 const frontLine = (section, rows, i, j) => {
@@ -235,23 +227,12 @@ const frontLine = (section, rows, i, j) => {
   });
 };
 
-/* All of the front, small, with the part that the plot shows. */
-const overview = (section, [i, j], [xs, ys], [left, top, right, bottom]) => {
-  const { rows, stands } = drawn(section);
-  const [xw, yw] = [span(section, i, rows, stands, false), span(section, j, rows, stands, false)];
-  const x = (value) => clamp(left + ((value - xw[0]) / (xw[1] - xw[0])) * (right - left), left, right);
-  const y = (value) => clamp(bottom - ((value - yw[0]) / (yw[1] - yw[0])) * (bottom - top), top, bottom);
-  const line = frontLine(section, rows, i, j).map((r) => `${x(at(section, r, i)).toFixed(1)} ${y(at(section, r, j)).toFixed(1)}`).join("L");
-  const now = section.plane.current;
-  const point = now === null ? "" : `<circle cx="${x(at(section, now, i)).toFixed(1)}" cy="${y(at(section, now, j)).toFixed(1)}" r="3" fill="var(--text)"/>${words(x(at(section, now, i)) + 6, y(at(section, now, j)) + 4, base(section), 'font-size="10.5" fill="var(--muted)"')}`;
-  return `<g class="overview"><rect x="${left}" y="${top}" width="${right - left}" height="${bottom - top}" fill="var(--surface)" stroke="var(--line)"/>${words(left + 6, bottom - 6, "whole front", 'font-size="10.5" fill="var(--muted)"')}${path(`M${line}`, 'fill="none" stroke="var(--front)" stroke-width="1.2"')}<rect x="${x(xs[0]).toFixed(1)}" y="${y(ys[1]).toFixed(1)}" width="${(x(xs[1]) - x(xs[0])).toFixed(1)}" height="${(y(ys[0]) - y(ys[1])).toFixed(1)}" fill="var(--accent)" fill-opacity=".12" stroke="var(--accent)"/>${point}</g>`;
-};
-
-/* The 90% region of a difference, from paired draws; without them the ends of the intervals as a cross. */
-const region = (section, { row, roles, architecture }, i, j, x, y) => {
-  const [role] = section.data.looks[architecture];
+/* The 90% region of a difference, from paired draws; without them the ends of the intervals as a cross. Only the pick's
+   is always shown, others under the pointer. */
+const region = (section, row, pick, i, j, x, y) => {
+  const [role] = section.look(section.plane.rows[row]);
   const [cx, cy] = [at(section, row, i), at(section, row, j)];
-  if (!known(cx) || !known(cy)) return "";
+  const shown = `class="region" data-of="${row}" ${pick ? "" : 'display="none"'}`;
   const covariance = section.absolute ? null : section.plane.spread[section.split]?.[row];
   if (covariance) {
     const [a, b, c] = [covariance[i][i], covariance[i][j], covariance[j][j]];
@@ -260,11 +241,11 @@ const region = (section, { row, roles, architecture }, i, j, x, y) => {
     const [u, v] = [Math.sqrt(a), a > 0 ? b / Math.sqrt(a) : 0];
     const w = Math.sqrt(Math.max(c - v * v, 0));
     const edge = range(41).map((k) => k * Math.PI / 20).map((turn) => `${x(cx + wide90 * u * Math.cos(turn)).toFixed(1)} ${y(cy + wide90 * (v * Math.cos(turn) + w * Math.sin(turn))).toFixed(1)}`);
-    return path(`M${edge.join("L")}Z`, `class="region" fill="${roles.includes("pick") ? "var(--accent)" : "none"}" fill-opacity=".14" stroke="var(--${role})" stroke-opacity="${roles.includes("pick") ? 0.9 : 0.5}"`);
+    return path(`M${edge.join("L")}Z`, `${shown} fill="var(--${pick ? "accent" : role})" fill-opacity=".14" stroke="var(--${role})" stroke-opacity=".8"`);
   }
   const [[xl, xh], [yl, yh]] = [ends(section, row, i), ends(section, row, j)];
   const bars = (known(xl) ? `M${x(xl).toFixed(1)} ${y(cy).toFixed(1)}H${x(xh).toFixed(1)}` : "") + (known(yl) ? `M${x(cx).toFixed(1)} ${y(yl).toFixed(1)}V${y(yh).toFixed(1)}` : "");
-  return bars && path(bars, `class="region" stroke="var(--${role})" stroke-opacity=".6" fill="none"`);
+  return bars && path(bars, `${shown} stroke="var(--${role})" stroke-opacity=".6" fill="none"`);
 };
 
 /* One outcome: a row for each point that stands out. */
@@ -280,46 +261,28 @@ const stripPanel = (section, width) => {
   let svg = across.map((value) => path(`M${x(value).toFixed(1)} 6V${height - 42}`, 'stroke="var(--grid)"') + words(x(value), height - 26, (section.absolute || value <= 0 ? "" : "+") + tick(value, step), `text-anchor="middle" class="tick" ${font}`)).join("");
   if (!section.absolute) svg += path(`M${x(0).toFixed(1)} 6V${height - 42}`, 'stroke="var(--front)"');
   rows.forEach((each, k) => {
-    const [y, [low, high], [role, shape]] = [20 + 30 * k, ends(section, each.row, 0), section.data.looks[each.architecture]];
-    let text = labelOf(section, each);
-    while (wide(text) > name - 16) text = `${text.slice(0, -2)}\u2026`.replace("\u2026\u2026", "\u2026");
-    svg += words(name - 10, y + 4, text, 'text-anchor="end" class="label" font-size="12" fill="var(--text)"');
+    const [y, [low, high], [role, shape]] = [20 + 30 * k, ends(section, each.row, 0), section.look(each)];
+    svg += words(name - 10, y + 4, cropped(each.tag, name - 16), 'text-anchor="end" class="label" font-size="12" fill="var(--text)"');
     if (known(low)) svg += path(`M${x(low).toFixed(1)} ${y}H${x(high).toFixed(1)}`, `stroke="var(--${role})" stroke-width="2"`);
-    svg += `<g class="mark" data-row="${each.row}" transform="translate(${x(at(section, each.row, 0)).toFixed(1)} ${y})">${path(shape, `fill="var(--${role})"`)}${each.roles.includes("pick") ? '<circle r="11" fill="none" stroke="var(--accent)" stroke-width="2.5"/>' : ""}</g>`;
+    svg += `<g class="mark" data-row="${each.row}" transform="translate(${x(at(section, each.row, 0)).toFixed(1)} ${y})">${path(shape, `fill="var(--${role})"`)}${each.roles.includes("pick") ? RING : ""}</g>`;
   });
   return [svg + words((name + width) / 2, height - 6, axisTitle(section, 0), `text-anchor="middle" class="axis" ${font}`), height];
 };
 
 const pairsIn = (axes) => axes.flatMap((_, i) => range(axes.length).filter((j) => j > i).map((j) => [i, j]));
-const pairsOf = (section) => {
-  const pairs = pairsIn(section.plane.axes);
-  return pairs[Number(section.state.pair || -1)] ? [pairs[Number(section.state.pair)]] : pairs;
-};
+const pairOf = (section) => { const pairs = pairsIn(section.plane.axes); return pairs[Number(section.state.pair)] ?? pairs[0]; };
+const roomFor = (section, width) => clamp(width < 360 || innerWidth < 640 ? width * 0.8 : innerHeight - section.part("plots").getBoundingClientRect().top - scrollY - 62, 300, Math.max(width * 0.9, 300));
 const mainFigure = (section) => {
   const { plane } = section;
   const title = plane.kind === "served" ? "The front that is served" : "The front of heads";
-  const draw = (width, tall) => {
-    if (plane.axes.length === 1) return stripPanel(section, width);
-    const pairs = pairsOf(section);
-    const room = innerHeight - section.part("bar").getBoundingClientRect().bottom - scrollY - 18;
-    if (pairs.length === 1) {
-      const height = tall ?? clamp(width < 560 ? width * 0.88 : room, 320, width * 0.8);
-      return planePanel(section, pairs[0], width, height, false);
-    }
-    const lines = Math.ceil(pairs.length / Math.max(2, Math.floor(width / 155)));
-    const columns = Math.ceil(pairs.length / lines);
-    const names = who(section, 8, 0, width - 8);
-    const [w, h] = [width / columns, clamp(((tall ?? room) - names.height) / lines, 150, width / columns)];
-    const panels = pairs.map((pair, k) => `<g transform="translate(${((k % columns) * w).toFixed(1)} ${(Math.floor(k / columns) * h).toFixed(1)})">${planePanel(section, pair, w, h, true)[0]}</g>`);
-    return [`${panels.join("")}<g transform="translate(0 ${(h * lines).toFixed(1)})">${names.markup}</g>`, h * lines + names.height];
-  };
-  const { metric } = brief(plane.axes);
-  const units = section.absolute || plane.axes.length < 3 ? "" : plane.axes.every(({ unit }) => unit) ? ", in %" : plane.axes.some(({ unit }) => unit) ? "" : ", \u00d7 1000";
-  const regions = section.absolute ? "; bars are 90% intervals" : plane.spread[section.split] ? "; regions at 90%, paired" : plane.at[section.split].some((row) => known(row[0][GAIN_LOW])) ? "; bars are 90% intervals, paired" : "";
-  const note = `${section.absolute ? "Absolute values" : `Differences from ${plane.against}`} on ${section.data.splits[section.split]}${plane.axes.length > 2 && metric ? `, ${metric}` : ""}${units}${regions}.`;
-  return { name: plane.kind, title, note, draw, key: keyOf(section), csv: () => planeCsv(plane) };
+  const draw = (width, tall) => (plane.axes.length === 1 ? stripPanel(section, width) : planePanel(section, pairOf(section), width, tall ?? roomFor(section, width)));
+  const paired = plane.spread[section.split] ? "region of the pick at 90%, paired" : plane.at[section.split].some((row) => known(row[0][GAIN_LOW])) ? "bars are 90% intervals, paired" : "";
+  const about = section.absolute ? "bars are 90% intervals" : paired;
+  const note = `${section.absolute ? "Absolute values" : `Differences from ${plane.against}`} on ${section.data.splits[section.split]}${about && `; ${about}`}.`;
+  return { name: plane.kind, title, note, draw, key: [...namesOf(section), ...keyOf(section)], csv: () => planeCsv(plane) };
 };
 const keyOf = (section) => [...new Set(drawn(section).rows.map((r) => section.plane.rows[r].architecture))].map((kind) => [section.data.looks[kind], kind]);
+const namesOf = (section) => notable(section).map((each) => [section.look(each), each.tag === each.title ? each.tag : `${each.tag}: ${each.title}`, fillOf(section, each)]);
 
 const svgOf = (figure, width) => {
   const [inner, height] = figure.draw(width);
@@ -330,10 +293,22 @@ const show = (section, box, figure) => {
   const width = Math.floor(box.clientWidth);
   if (!width) return;
   const held = box.contains(document.activeElement) && document.activeElement.matches("svg");
-  box.innerHTML = `${svgOf(figure, width)}<p class="save"><span>${esc(figure.note)}</span>${["svg", "png", "csv"].map((as) => `<button type="button" data-action="save" data-figure="${figure.name}" data-as="${as}">${as.toUpperCase()}</button>`).join("")}</p>`;
+  box.innerHTML = `<h4>${esc(figure.title)}</h4>${svgOf(figure, width)}<p class="save"><span>${esc(figure.note)}</span>${["svg", "csv"].map((as) => `<button type="button" data-action="save" data-figure="${figure.name}" data-as="${as}">${as.toUpperCase()}</button>`).join("")}</p>`;
   if (held) box.querySelector("svg").focus();
 };
-const drawPlot = (section) => show(section, section.part("plot"), mainFigure(section));
+/* Both pictures, and below them who is who: names of what stands out, and kinds, which can be hidden. */
+const drawPlots = (section) => {
+  const lead = section.data.leads.length && section.plane.kind === "served" ? leadFigure(section) : null;
+  section.part("lead").hidden = !lead;
+  show(section, section.part("plot"), mainFigure(section));
+  if (lead) show(section, section.part("lead"), lead);
+  const kinds = [...new Set(section.plane.rows.map((row) => row.architecture))];
+  const chips = kinds.length > 1 ? kinds.map((kind) => `<button type="button" class="chip" data-action="hide" data-kind="${esc(kind)}" aria-pressed="${!section.hidden.has(kind)}">${mark(section.data.looks[kind])}${esc(kind)}</button>`).join("") : "";
+  const held = document.activeElement?.dataset?.kind;
+  const box = section.part("legend");
+  box.innerHTML = `<ul>${namesOf(section).map(([[, shape], text, fill]) => `<li>${mark(["", shape], fill)}${esc(text)}</li>`).join("")}</ul><div class="chips">${chips}</div>`;
+  if (held) box.querySelector(`[data-kind="${CSS.escape(held)}"]`)?.focus();
+};
 
 /* Switches above the plot. */
 const bar = (section) => {
@@ -344,14 +319,12 @@ const bar = (section) => {
   const planes = section.planes.length > 1 ? section.planes.map((kind, k) => button("plane", k ? kind : "", kind === "served" ? "Served" : "Heads", plane.kind === kind)).join("") : "";
   const pairs = plane.axes.length > 2 ? (() => {
     const { labels } = brief(plane.axes);
-    return `<select data-name="pair" aria-label="Outcomes drawn"><option value="">all pairs</option>${pairsIn(plane.axes).map(([i, j], k) => `<option value="${k}" ${state.pair === String(k) ? "selected" : ""}>${esc(labels[i])} / ${esc(labels[j])}</option>`).join("")}</select>`;
+    return `<select data-name="pair" aria-label="Outcomes drawn">${pairsIn(plane.axes).map(([i, j], k) => `<option value="${k || ""}" ${state.pair === String(k) ? "selected" : ""}>${esc(labels[i])} / ${esc(labels[j])}</option>`).join("")}</select>`;
   })() : "";
   const splits = section.splits.length > 1 ? `<select data-name="split" aria-label="Rows">${section.splits.map((each) => `<option value="${esc(each)}" ${each === section.split ? "selected" : ""}>${esc(data.splits[each])}</option>`).join("")}</select>` : "";
-  const kinds = new Set(plane.rows.map(({ architecture }) => architecture));
-  const chips = kinds.size > 1 ? [...kinds].map((kind) => `<button type="button" class="chip" data-action="hide" data-kind="${esc(kind)}" aria-pressed="${!section.hidden.has(kind)}">${mark(data.looks[kind])}${esc(kind)}</button>`).join("") : "";
-  const differs = plane.at[section.split].some((row) => known(row[0][GAIN]));
   const focused = document.activeElement?.closest?.(".bar") === box ? [...box.querySelectorAll("button,select")].indexOf(document.activeElement) : -1;
-  box.innerHTML = `<div><span class="group">${planes}</span>${differs ? button("abs", state.abs ? "" : "1", "absolute values", Boolean(state.abs)) : ""}${button("near", !section.near === section.wide ? "" : section.near ? "0" : "1", "close-up", section.near)}${splits}${pairs}</div><div class="chips">${chips}</div>`;
+  const whole = section.wide ? button("near", section.near ? "0" : "", "whole front", !section.near) : "";
+  box.innerHTML = `<span class="group">${planes}</span>${whole}${splits}${pairs}`;
   if (focused >= 0) box.querySelectorAll("button,select")[focused]?.focus();
 };
 
@@ -360,9 +333,9 @@ const fileOf = (section, figure) => {
   const width = 720;
   const [inner, height] = figure.draw(width, 480);
   let [x, y, keys] = [16, 62, ""];
-  for (const [[role, shape], text] of figure.key) {
+  for (const [[role, shape], text, fill] of figure.key) {
     if (x + wide(text) + 40 > width) [x, y] = [16, y + 20];
-    keys += `<g transform="translate(${x + 6} ${y - 4}) scale(.85)">${path(shape, `fill="var(--${role})"`)}</g>${words(x + 18, y, text, 'font-size="12" fill="var(--text)"')}`;
+    keys += `<g transform="translate(${x + 6} ${y - 4}) scale(.85)">${path(shape, fill ?? `fill="var(--${role})"`)}</g>${words(x + 18, y, text, 'font-size="12" fill="var(--text)"')}`;
     x += wide(text) + 40;
   }
   const top = figure.key.length ? y + 14 : 52;
@@ -376,24 +349,11 @@ const download = (name, blob) => {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href));
 };
-const toPng = async (svg) => {
-  const picture = new Image();
-  picture.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
-  await picture.decode();
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [3 * picture.width, 3 * picture.height];
-  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
-};
-const save = async (section, button) => {
+const save = (section, button) => {
   const figure = section.figures[button.dataset.figure];
-  const as = button.dataset.as;
   const name = `${section.data.dataset}-${figure.name}`.replace(/[^\w.@-]+/g, "_");
-  if (as === "csv") download(`${name}.csv`, new Blob([figure.csv()], { type: "text/csv" }));
-  else {
-    const svg = fileOf(section, figure);
-    download(`${name}.${as}`, as === "svg" ? new Blob([svg], { type: "image/svg+xml" }) : await toPng(svg));
-  }
+  const as = button.dataset.as;
+  download(`${name}.${as}`, as === "csv" ? new Blob([figure.csv()], { type: "text/csv" }) : new Blob([fileOf(section, figure)], { type: "image/svg+xml" }));
 };
 /* A text that a spreadsheet would run as a formula begins with an apostrophe. */
 const csv = (rows) => rows.map((row) => row.map((cell) => {

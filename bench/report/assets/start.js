@@ -2,8 +2,11 @@
 
 const sectionOf = (element) => sections.find((section) => section.element.contains(element));
 const card = document.getElementById("card");
-const hide = () => { card.hidden = true; };
-const cardOf = (section, r) => {
+const hide = () => {
+  card.hidden = true;
+  all(".region.shown").forEach((each) => each.classList.remove("shown"));
+};
+const cardOf = (section, r, lead) => {
   const { plane } = section;
   const row = plane.rows[r];
   const lines = plane.axes.map(({ label, unit }, i) => {
@@ -11,11 +14,18 @@ const cardOf = (section, r) => {
     return `<tr><th scope="row">${esc(label)}</th><td>${number(cell[VALUE])}</td><td>${known(cell[GAIN]) ? `${signed(cell[GAIN], unit)}${between(cell)}` : ""}</td></tr>`;
   });
   const chance = known(row.p_nondominated) ? `<p>P(non-dominated) ${row.p_nondominated.toFixed(2)}</p>` : "";
-  return `<h4>${mark(section.look(row))}${esc(titled(row))}</h4>${row.formula ? `<p>ranks by ${esc(row.formula)}</p>` : ""}<table><tbody>${lines.join("")}</tbody></table>${chance}`;
+  if (lead) {
+    const [title, gains] = section.data.leads[lead];
+    const [gain, low, high] = gains[row.point];
+    return `<h4>${mark(section.look(row))}${esc(row.title)}</h4><p>${esc(title)}: ahead by <b>${signed(gain, "%")}</b> <small>${signed(low)} to ${signed(high)}</small></p>`;
+  }
+  return `<h4>${mark(section.look(row))}${esc(row.title)}</h4>${row.formula ? `<p>ranks by ${esc(row.formula)}</p>` : ""}<table><tbody>${lines.join("")}</tbody></table>${chance}`;
 };
 const showCard = (section, element, x, y) => {
-  card.innerHTML = cardOf(section, Number(element.dataset.row));
+  hide();
+  card.innerHTML = cardOf(section, Number(element.dataset.row), element.dataset.lead);
   card.hidden = false;
+  all(`.region[data-of="${element.dataset.row}"]`, section.part("plot")).forEach((each) => each.classList.add("shown"));
   const box = card.getBoundingClientRect();
   card.style.left = `${clamp(x + 14, 4, Math.max(innerWidth - box.width - 4, 4))}px`;
   card.style.top = `${y + 18 + box.height < innerHeight ? y + 18 : Math.max(y - box.height - 14, 4)}px`;
@@ -47,10 +57,6 @@ const actions = {
     section.set({ hide: listed([...now]) });
   },
   save,
-  export: (section) => {
-    const rows = new Blob([planeCsv(section.data.planes.heads)], { type: "text/csv" });
-    download(`${section.data.dataset.replace(/[^\w.@-]+/g, "_")}.csv`, rows);
-  },
   sort: (section, button) => {
     const column = Number(button.dataset.column);
     const { column: before, way: turn } = section.sorted;
@@ -139,4 +145,8 @@ start()
     console.error(error);
     all(".plot").forEach((plot) => { plot.textContent = error.message; });
   })
-  .finally(() => { document.documentElement.dataset.ready = ""; });
+  .finally(() => {
+    document.documentElement.dataset.ready = "";
+    const again = document.querySelector('meta[name="again"]'); // of a run that goes on; the address keeps the sliders
+    if (again) setTimeout(() => location.reload(), 1000 * again.content);
+  });

@@ -14,6 +14,7 @@ from bench.frontier.aims import aims_of
 from bench.frontier.choices import served_choices
 from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
+from bench.frontier.lead import leads
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.frontier.verdict import verdict
@@ -211,6 +212,19 @@ def test_without_a_current_point_models_alone_are_compared_at_anchors():
         [f"at worst, {worst}", str(found.anchors[worst])],
     ]
     assert "are a start: 1% of each outcome counts alike." in " ".join(found.notes)
+
+
+def test_leads_along_the_trade_are_the_verdicts_own_gains():
+    rows = [SINGLE, ("7", "trial", 0.5, 0.44, 0.41), ("7", "trial", 0.8, 0.40, 0.46), ("9", "trial", 0.5, 0.41, 0.41)]
+    served = front_of(rows, today=False)
+    judge, aims, chosen = judged(served)
+    found = leads([Contest(served, judge, aim, 0, chosen.row if aim is aims[0] else None) for aim in aims])
+    assert [each.title for each in found] == [f"3 times {LIKE}", "equal importance", f"3 times {CLICK}"]
+    said = told(served).anchors
+    assert {each.title: each.gains["7"] for each in found} == {
+        name: said[name] for name in said if name != "on average"
+    }
+    assert all(set(each.gains) == {"7", "9"} for each in found)
 
 
 @pytest.mark.parametrize(
