@@ -29,9 +29,9 @@ def write_log(path: Path) -> None:
     click = rng.random(ROWS) < 1 / (1 + np.exp(-(np.sin(users) + np.cos(items))))
     buy = click & (rng.random(ROWS) < 1 / (1 + np.exp(-(1 - (price - 10) / 2))))
     days = np.arange(ROWS) * 30 // ROWS + 1
-    lines = ["user,item,price,day,click,buy"]
+    lines = ["user,item,price,day,click,buy,todays_score"]
     for u, i, p, d, c, b in zip(users, items, price, days, click.astype(int), buy.astype(int), strict=True):
-        lines.append(f"u{u},i{i},{p},{d},{c},{b}")
+        lines.append(f"u{u},i{i},{p},{d},{c},{b},{p - 2 * np.sin(u) - 2 * np.cos(i):.3f}")  # worse than chance
     path.write_text("\n".join(lines) + "\n")
 
 
@@ -96,4 +96,6 @@ def test_every_command_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "shop: champion moves from version 1 to 2" in said[-2]
     assert "shop: previous moves to version 1" in said[-2]
     assert "shop: champion moves from version 2 to 1" in said[-1]
+    evaluated = next(text for text in said if text.startswith("shop@champion against column:todays_score: "))
+    assert "kept: buy.recall@10% < -1%: the gain is +" in evaluated
     assert any("exported: probabilities differ by at most" in text for text in said)
