@@ -71,10 +71,10 @@ def test_every_command_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     serving = next(command for command in commands if command.startswith("mlflow "))
     model = re.search(r"-m (\S+)", serving)
     assert model is not None
-    said = []
+    said: dict[str, str] = {}
     for command in commands:
         if command.startswith("seesaw "):
-            said.append(say(command))
+            said[command] = say(command)
         elif command.startswith("curl "):
             uri = f"sqlite:///{tmp_path / '.seesaw' / 'mlflow.db'}"
             with served(model[1], tmp_path / "server.log", uri) as server:
@@ -93,9 +93,10 @@ def test_every_command_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     scores = pq.read_table(tmp_path / "scores" / "log-00000.parquet")
     assert scores.num_rows == ROWS
     assert scores.column_names == ["user", "item", "click", "buy.cvr", "buy.ctcvr", "score"]
-    assert "shop: champion moves from version 1 to 2" in said[-2]
-    assert "shop: previous moves to version 1" in said[-2]
-    assert "shop: champion moves from version 2 to 1" in said[-1]
-    evaluated = next(text for text in said if text.startswith("shop@champion against column:todays_score: "))
+    promoted = said["seesaw deploy shop --promote"]
+    assert "shop: champion moves from version 1 to 2" in promoted
+    assert "shop: previous moves to version 1" in promoted
+    assert "shop: champion moves from version 2 to 1" in said["seesaw deploy shop --rollback"]
+    evaluated = next(each for each in said.values() if each.startswith("shop@champion against column:todays_score: "))
     assert "kept: buy.recall@10% < -1%: the gain is +" in evaluated
-    assert any("exported: probabilities differ by at most" in text for text in said)
+    assert any("exported: probabilities differ by at most" in text for text in said.values())
