@@ -158,18 +158,16 @@ def evaluate(
     lacking = f" ({judged.unscored:.1%} of the rows lack it and rank last)" if judged.unscored else ""
     verdict = sentence(ranking, model, f"{against}{lacking}") if against else ""
     found = {"outcomes": [_plain(each) for each in ranking], "metrics": [_plain(each) for each in predictions]}
+    found |= {"rules": [asdict(each) for each in results]}
     about = {"model": model, "against": against, "rows": len(judged.group)}
-    told = {"sentence": verdict} if against else {}
     try:
-        yield about | told | found | {"rules": [asdict(each) for each in results]}
+        yield about | ({"sentence": verdict} if against else {}) | found
         say(verdict)
         which = f"{split} rows" if split else "rows"
         title = f"on {len(judged.group):,} {which} of {card.key}, intervals of {confidence:.0%}"
-        gains = [against, "gain", "verdict"] if against else []
-        headers = ["outcome", model, "interval", *gains]
+        headers = ["outcome", model, "interval", *([against, "gain", "verdict"] if against else [])]
         print_table(headers, [_row(each, gain=True) for each in ranking], f"outcomes of the ranking by score {title}")
-        differences = [other, "difference", "interval", "verdict"] if other else []
-        headers = ["metric", model, "interval", *differences]
+        headers = ["metric", model, "interval", *([other, "difference", "interval", "verdict"] if other else [])]
         print_table(headers, [_row(each) for each in predictions], f"each prediction {title}")
         if other:
             say(_summary(predictions, model, other))

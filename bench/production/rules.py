@@ -1,7 +1,7 @@
 """Rules by which `seesaw evaluate` fails a nightly job: `buy.recall@10% < -1%`.
 
-A rule decides by the estimate, and its sentence says whether the whole interval agrees. By the interval alone, a job
-with few rows would never fail.
+The estimate decides, and the sentence says whether the whole interval agrees. By the interval alone, a job with few
+rows would never fail.
 """
 
 from __future__ import annotations
@@ -18,36 +18,26 @@ from bench.production.evaluation import TOLD, Judgement
 from bench.results.effect import Effect
 from bench.schema import Task
 
-OPTION = "--fail-if"
-
 
 @dataclass(frozen=True)
 class Result:
-    """How a rule ended.
-
-    Attributes:
-        rule: its text.
-        measured: the gain as a fraction, or the value, with its interval; NaN where these rows do not define it.
-        failed: whether the estimate is beyond the bound, or there is none.
-        sure: whether the whole interval is on the same side of the bound.
-    """
+    """How a rule ended: by its gain (a fraction) or value, NaN where the rows do not define it, which fails."""
 
     rule: str
     measured: Effect
     failed: bool
     sure: bool
+    """Whether the whole interval is on the same side of the bound."""
     sentence: str
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A bound that a metric may not pass.
+    """A bound of a metric: of its gain over the other model, as a fraction, if `relative`; else of its value.
 
     Attributes:
-        text: as it was given.
         metric: an outcome of the ranking, or a metric of a prediction.
-        below: whether values below the bound fail; else those above it.
-        bound: of the gain over the other model, as a fraction, where it is `relative`; else of the value.
+        below: whether what is below the bound fails; else what is above it.
     """
 
     text: str
@@ -58,15 +48,11 @@ class Rule:
 
     @classmethod
     def parse(cls, text: str) -> Rule:
-        """The rule of a text such as `buy.recall@10% < -1%` or `click.logloss > 0.4`.
-
-        Raises:
-            UserError: anything else, or a value's bound below 0: no metric has such values.
-        """
+        """`buy.recall@10% < -1%` or `click.logloss > 0.4`; UserError for others, and for values below 0: none is."""
         found = re.fullmatch(r"\s*([^\s<>]+)\s*([<>])\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*(%?)\s*", text)
         if found is None or (not found[4] and float(found[3]) < 0):
             expected = "expected a gain as in 'buy.recall@10% < -1%' or a value from 0 on as in 'buy.recall@10% < 0.3'"
-            raise UserError(f"{OPTION}: {expected}, found '{shortened(text)}'")
+            raise UserError(f"--fail-if: {expected}, found '{shortened(text)}'")
         bound = float(found[3]) / (100 if found[4] else 1)
         return cls(text.strip(), found[1], found[2] == "<", bound, bool(found[4]))
 
@@ -77,16 +63,13 @@ class Rule:
         ends = measured.value, measured.low, measured.high
         kept = [end >= self.bound if self.below else end <= self.bound for end in ends]
         failed, sure = not kept[0], math.isfinite(measured.low) and len(set(kept)) == 1
-        what, way = "gain" if self.relative else "value", "below" if self.below else "above"
-        way = f"{'' if failed else 'not '}{way}"
-        told = f"the {what} is {self._told(ends)}, {f'surely {way}' if sure else f'{way}, but not surely'}"
-        if not math.isfinite(measured.value):
+        value, low, high = (f"{100 * end:+.2f}" if self.relative else f"{end:.5g}" for end in ends)
+        what, unit = ("gain", "%") if self.relative else ("value", "")
+        way = f"{'' if failed else 'not '}{'below' if self.below else 'above'}"
+        told = f"the {what} is {value}{unit} ({low} to {high}), {f'surely {way}' if sure else f'{way}, but not surely'}"
+        if math.isnan(measured.value):
             told = f"these rows do not define the {what}"
         return Result(self.text, measured, failed, sure, f"{'failed' if failed else 'kept'}: {self.text}: {told}")
-
-    def _told(self, ends: Iterable[float]) -> str:
-        value, low, high = (f"{100 * end:+.2f}" if self.relative else f"{end:.5g}" for end in ends)
-        return f"{value}{'%' if self.relative else ''} ({low} to {high})"
 
 
 def outcomes_asked(
@@ -95,22 +78,20 @@ def outcomes_asked(
     """Outcomes of the ranking that rules name beside those that are measured anyway.
 
     Args:
-        outcomes: that are measured anyway.
         weighted: whether predictions have metrics without the row weight, too.
         ranking, heads: whether the ranking and the predictions are compared with those of another model.
 
     Raises:
         UserError: a rule names no outcome and no metric, or a gain where nothing is compared.
     """
-    prefixes = ("", "plain_") if weighted else ("",)
     names = [(name, metric) for task in tasks for name in prediction_names(task) for metric in TOLD[task.kind]]
-    metrics = {f"{name}.{prefix}{metric}" for name, metric in names for prefix in prefixes}
+    metrics = {f"{name}.{prefix}{metric}" for name, metric in names for prefix in ("", "plain_")[: 1 + weighted]}
     asked = []
     for rule in rules:
         if rule.relative and not ranking:
-            raise UserError(f"{OPTION}: expected --against beside '{rule.text}', a gain, found none")
-        known = rule.metric in metrics and (heads or not rule.relative)
-        if rule.metric not in outcomes and not known:
-            where = f"{OPTION}: a column has no predictions" if rule.metric in metrics else OPTION
+            raise UserError(f"--fail-if: expected --against beside '{rule.text}', a gain, found none")
+        of_head = rule.metric in metrics
+        if rule.metric not in outcomes and not (of_head and (heads or not rule.relative)):
+            where = "--fail-if: a column has no predictions" if of_head else "--fail-if"
             asked.append(outcome(rule.metric, tuple(tasks), where).name)
     return asked
