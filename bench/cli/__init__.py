@@ -17,7 +17,7 @@ from bench.machine import set_waiting
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0 done, 1 our bug, 2 the user's mistake, 130 interrupted.
 
-    A training that failed is 2 as well.
+    A training that failed is 2 as well; a rule of `seesaw evaluate --fail-if` that failed is 1.
     """
     import typer
 
@@ -31,9 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
             prog_name="seesaw",
             standalone_mode=False,
         )
-        if code:  # an interrupt is turned into its exit code on the way
+        if code == 130:  # an interrupt is turned into its exit code on the way
             print("seesaw: interrupted", file=sys.stderr)
-            return int(code)
+        return int(code or 0)
     except (TrainingError, UserError) as error:
         return _complain(str(error))
     except (KeyboardInterrupt, typer.Abort):
@@ -52,7 +52,6 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(error, "format_message"):  # a usage error: unknown option, missing argument
             return _complain(error.format_message())
         return _bug()
-    return 0
 
 
 def _open_streams() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -109,14 +109,19 @@ def deploy(
     say(f"serve:   MLFLOW_TRACKING_URI={at} mlflow models serve -m {model} --env-manager local", whole=True)
 
 
-CHALLENGER = "@challenger"
+CHALLENGER, COLUMN = "@challenger", "column:"
 
 
 def evaluate(
     model: Model,
     data: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
     against: Annotated[
-        str | None, typer.Option(help="Model to compare with; default for a challenger: the champion.")
+        str | None,
+        typer.Option(help="Model, or column:NAME of a logged score; default for a challenger: the champion."),
+    ] = None,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(help="Exit with 1 if so: a gain 'buy.recall@10% < -1%', a value 'buy.recall@10% < 0.3'. Repeat."),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="train, valid, confirm or test of the card; default: all rows.")
@@ -132,42 +137,56 @@ def evaluate(
     """Measure a model's ranking and each of its predictions on data with labels, with intervals."""
     from bench.data import load_card
     from bench.production.evaluation import judge, judgements, sentence, served
+    from bench.production.rules import Rule, outcomes_asked
     from bench.run.deploy import open_model
 
+    rules = [Rule.parse(each) for each in fail_if or ()]
     at = resolve_home(home)
     card = load_card(data)
     if against is None and model.endswith(CHALLENGER):
         against = f"{model.removesuffix(CHALLENGER)}@champion"
-    packages = [open_model(at, each, tracking) for each in (model, against) if each is not None]
-    judged = judge(card, at, raw, split, [package.scorer("eager") for package in packages], TerminalProgress())
-    schema, options = packages[0].schema, (resamples, confidence, seed)
-    ranking = served(judged, schema, packages[0].manifest.outcomes, *options)
-    predictions = judgements(judged, schema, *options)
-    verdict = sentence(ranking, model, against) if against else ""
+    column = against.removeprefix(COLUMN) if against and against.startswith(COLUMN) else None
+    other = None if column is not None else against  # a model, which has predictions, too
+    packages = [open_model(at, each, tracking) for each in (model, other) if each is not None]
+    schema, outcomes = packages[0].schema, packages[0].manifest.outcomes
+    asked = outcomes_asked(rules, schema.tasks, outcomes, bool(card.weight), against is not None, other is not None)
+    judged = judge(card, at, raw, split, [package.scorer("eager") for package in packages], TerminalProgress(), column)
+    options = resamples, confidence, seed
+    ranking = served(judged, schema, outcomes, *options, asked)
+    predictions = judgements(replace(judged, predictions=judged.predictions[: len(packages)]), schema, *options)
+    results = [rule.result([*ranking, *predictions]) for rule in rules]
+    lacking = f" ({judged.unscored:.1%} of the rows lack it and rank last)" if judged.unscored else ""
+    verdict = sentence(ranking, model, f"{against}{lacking}") if against else ""
     found = {"outcomes": [_plain(each) for each in ranking], "metrics": [_plain(each) for each in predictions]}
+    found |= {"rules": [asdict(each) for each in results]}
     about = {"model": model, "against": against, "rows": len(judged.group)}
-    yield about | ({"sentence": verdict} if against else {}) | found
-    say(verdict)
-    which = f"{split} rows" if split else "rows"
-    title = f"on {len(judged.group):,} {which} of {card.key}, intervals of {confidence:.0%}"
-    versus = [against, "difference", "interval", "verdict"] if against else []
-    for kind, what, of in (
-        ("outcome", "outcomes of the ranking by score", ranking),
-        ("metric", "each prediction", predictions),
-    ):
-        print_table([kind, model, "interval", *versus], [_row(each) for each in of], f"{what} {title}")
-    if against:
-        say(_summary(predictions, model, against))
+    try:
+        yield about | ({"sentence": verdict} if against else {}) | found
+        say(verdict)
+        which = f"{split} rows" if split else "rows"
+        title = f"on {len(judged.group):,} {which} of {card.key}, intervals of {confidence:.0%}"
+        headers = ["outcome", model, "interval", *([against, "gain", "verdict"] if against else [])]
+        print_table(headers, [_row(each, gain=True) for each in ranking], f"outcomes of the ranking by score {title}")
+        headers = ["metric", model, "interval", *([other, "difference", "interval", "verdict"] if other else [])]
+        print_table(headers, [_row(each) for each in predictions], f"each prediction {title}")
+        if other:
+            say(_summary(predictions, model, other))
+        say(*(each.sentence for each in results))
+    finally:  # after the document, too
+        if failed := [each.rule for each in results if each.failed]:
+            TerminalProgress().note(f"seesaw: failed by --fail-if: {', '.join(failed)}")
+            raise typer.Exit(1)
 
 
 def _plain(each: Judgement) -> dict[str, Any]:
     return asdict(each) | {"gain": asdict(each.gain) if each.gain else None, "verdict": each.verdict}
 
 
-def _row(each: Judgement) -> list[Any]:
+def _row(each: Judgement, gain: bool = False) -> list[Any]:
     row = [each.metric, each.estimate.value, _interval(each.estimate)]
     if each.other is not None and each.difference is not None:
-        row += [each.other.value, each.difference.value, _interval(each.difference), each.verdict or "-"]
+        change = [str(each.gain or "-")] if gain else [each.difference.value, _interval(each.difference)]
+        row += [each.other.value, *change, each.verdict or "-"]
     return row
 
 

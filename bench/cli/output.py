@@ -13,7 +13,7 @@ import math
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from functools import wraps
 from typing import Any, TypeVar
@@ -194,7 +194,7 @@ def print_json(document: Any) -> None:
     sys.stdout.write("\n")
 
 
-Answer = Iterator[Any]
+Answer = Generator[Any, None, None]
 """Of a command: it yields its document, and then says the same in words."""
 
 
@@ -203,10 +203,10 @@ def answered(command: Callable[..., Answer]) -> Callable[..., None]:
 
     @wraps(command)
     def run(json: bool, **given: Any) -> None:
-        for document in command(json=json, **given):
+        for document in (answer := command(json=json, **given)):
             if json:
                 print_json(document)
-                return
+                answer.close()  # a command may fail by a `finally`
 
     return run
 

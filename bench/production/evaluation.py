@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench.data.card import Card
 from bench.data.preparation import rows_of
+from bench.data.spill import arrays_of
 from bench.data.splits import SPLITS
 from bench.errors import UserError, listed, missing, unknown
 from bench.frontier.score import prediction_names
@@ -40,11 +41,12 @@ class Judged:
 
     Attributes:
         labels: (N, T) of the model's tasks, NaN where unobserved.
-        predictions: for each model name -> predictions (N,).
+        predictions: for each model name -> predictions (N,); of a logged score `score` alone.
         group: (N,) of a row; negative where it has none.
         weights: (N,), how many rows a row stands for; None for one each.
         plain: the same without the card's row weight, where it has one.
         together: (N,), rows of one number are resampled together, negative for a row alone; None where they are groups.
+        unscored: share of the rows without the logged score.
     """
 
     labels: NDArray[np.float32]
@@ -53,19 +55,32 @@ class Judged:
     weights: Values | None = None
     plain: Values | None = None
     together: NDArray[np.int32] | None = None
+    unscored: float = 0.0
 
 
 def judge(
-    card: Card, home: Path, raw: Path | None, split: str | None, scorers: Sequence[Scorer], progress: Progress
+    card: Card,
+    home: Path,
+    raw: Path | None,
+    split: str | None,
+    scorers: Sequence[Scorer],
+    progress: Progress,
+    column: str | None = None,
 ) -> Judged:
     """What models say of a card's rows: of a split, or of all where it is None.
 
+    Args:
+        column: a logged score of the card, which follows as a last model; rows without it rank last.
+
     Raises:
         UserError: an unknown split, a file that is not there or does not fit, a task that the card lacks, a prediction
-            of the first model that another lacks, no rows.
+            of the first model that another lacks, no rows; a column that is no logged score or is empty.
     """
     if split is not None and split not in SPLITS:
         raise unknown("split", split, SPLITS)
+    if column is not None and column not in card.logged:
+        known = ", ".join(card.logged) or "none"
+        raise UserError(f"--against: expected a column under 'logged' of {card.key} ({known}), found '{column}'")
     names = [rule.name for rule in card.task_rules]
     first = scorers[0]
     with made_for(first.dataset, card.key):
@@ -88,22 +103,30 @@ def judge(
             with made_for(scorer.dataset, card.key):
                 fitting = scorer.rows.checked(table, lambda row: f"row {row + 1} of a part")
             said.append(scorer.predict_table(fitting))
+        if column is not None:
+            said.append({SCORE: arrays_of(card, rows)["logged"][chosen, card.logged.index(column)].astype(np.float64)})
         units = rows.group if rows.units is None else rows.units
         beside = rows.labels, rows.group, rows.weights.astype(np.float64), units
         parts.append((*(each[chosen] for each in beside), *said))
     if not parts:
         raise UserError(f"{card.key}: expected rows to judge by, found none{f' in {split}' if split else ''}")
-    labels, group, weights, together, *predictions = zip(*parts, strict=True)
+    labels, group, weights, together, *told = zip(*parts, strict=True)
+    predictions = tuple({name: np.concatenate([part[name] for part in each]) for name in each[0]} for each in told)
+    lacking = np.isnan(predictions[-1][SCORE])  # of a logged score: a model's are numbers
+    if lacking.all():
+        raise UserError(f"--against: expected numbers in column '{column}', found none in {len(lacking):,} rows")
+    predictions[-1][SCORE][lacking] = np.finfo(np.float64).min  # a row without a score was ranked last
     of_rows, resampled = np.concatenate(weights), np.concatenate(together)
     if few := few_units(units_of(resampled, 0), card.key):
         progress.note(few)
     return Judged(
         np.concatenate(labels)[:, [names.index(task.name) for task in first.schema.tasks]],
-        tuple({name: np.concatenate([part[name] for part in each]) for name in each[0]} for each in predictions),
+        predictions,
         np.concatenate(group).astype(np.int64),
         of_rows.prod(axis=1) if of_rows.shape[1] else None,
         of_rows[:, 1:].prod(axis=1) if card.weight else None,
         resampled,
+        float(lacking.mean()),
     )
 
 
@@ -156,17 +179,19 @@ def served(
     resamples: int = RESAMPLES,
     confidence: float = LEVEL,
     seed: int = 0,
+    more: Sequence[str] = (),
 ) -> list[Judgement]:
     """Outcomes of the ranking by `score` of the first model, against the second where there is one.
 
     Args:
         outcomes: none takes those of `default_outcomes`.
+        more: outcomes to measure as well.
 
     Raises:
         UserError: an outcome of no task, or of no ranking.
     """
     units = _units(judged)
-    outcomes = outcomes or default_outcomes(schema.tasks, judged.group)
+    outcomes = tuple(dict.fromkeys((*(outcomes or default_outcomes(schema.tasks, judged.group)), *more)))
     try:
         rows = Labelled(joint_labels(judged.labels, schema), judged.group, judged.weights, units)
         measure = Measure(schema.tasks, outcomes, rows, drawn=drawn_of(rows, DRAWS.format(seed), resamples))

@@ -7,8 +7,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import typer
 
 from bench import cli, plugins
+from bench.cli.output import Answer, answered
 from bench.plugins import PluginFile
 
 
@@ -43,6 +45,27 @@ def test_a_plug_in_may_be_the_cause(
     _raising(monkeypatch, ValueError("odd"))
     assert cli.main([]) == 1
     assert "this is a bug in seesaw or the plug-in mine.py, not your mistake" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("code", "said"), [(0, ""), (1, ""), (130, "seesaw: interrupted\n")])
+def test_a_command_has_its_own_exit_code(
+    code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.cli.app.app", lambda **options: code)
+    assert cli.main([]) == code
+    assert capsys.readouterr().err == said
+
+
+def test_a_command_may_fail_after_its_document(capsys: pytest.CaptureFixture[str]) -> None:
+    def command(json: bool) -> Answer:
+        try:
+            yield {"rows": 2}
+        finally:
+            raise typer.Exit(1)
+
+    with pytest.raises(typer.Exit):
+        answered(command)(json=True)
+    assert capsys.readouterr().out == '{\n  "rows": 2\n}\n'
 
 
 def test_closed_standard_streams_are_no_bug() -> None:

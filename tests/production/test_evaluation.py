@@ -146,6 +146,90 @@ def test_the_served_ranking_is_judged_on_all_impressions(rng: np.random.Generato
         served(judged, FUNNEL, ("like.recall@10%",), resamples=20)
 
 
+def test_the_interval_of_a_gain_is_that_of_a_paired_bootstrap(rng: np.random.Generator) -> None:
+    """Another bootstrap, by loops: whole users drawn with replacement, both rankings on the same users."""
+    users, each, draws = 150, 4, 600
+    truth, seen = rng.normal(size=(2, users, each)) + rng.normal(size=(2, users, 1))
+    click = (rng.random((users, each)) < 1 / (1 + np.exp(-truth))).astype(float)
+    scores = [truth + seen, truth + seen + 0.3 * rng.normal(size=truth.shape)]
+    group = np.repeat(np.arange(users), each)
+    judged = Judged(click.reshape(-1, 1).astype(np.float32), tuple({SCORE: own.ravel()} for own in scores), group)
+    gain = served(judged, ONE, ["click.recall@10%"], draws)[0].gain
+
+    def recall(score: np.ndarray, drawn: np.ndarray) -> float:
+        order = np.argsort(-score[drawn].ravel(), kind="stable")
+        return float(click[drawn].ravel()[order[: users * each // 10]].sum() / click[drawn].sum())
+
+    both = np.array(
+        [[recall(own, drawn) for own in scores] for drawn in rng.integers(0, users, (draws, users))]
+    )  # (draws, 2)
+    model, other = (recall(own, np.arange(users)) for own in scores)
+    low, high = np.quantile((both[:, 0] - both[:, 1]) / other, [0.05, 0.95])
+    assert gain is not None
+    assert gain.value == pytest.approx(model / other - 1)
+    assert gain.low == pytest.approx(low, abs=(high - low) / 8)
+    assert gain.high == pytest.approx(high, abs=(high - low) / 8)
+    apart = np.quantile((both[:, 0] - rng.permutation(both[:, 1])) / other, [0.05, 0.95])
+    assert np.ptp(apart) > 1.5 * (gain.high - gain.low)  # so a bootstrap that is not paired would fail
+
+
+CARD = """
+id = "log"
+title = "A log"
+licence = "none"
+citation = "none"
+homepage = "https://example.org"
+logged = ["today"]
+[reader]
+kind = "csv"
+[[files]]
+name = "log.csv"
+[split]
+kind = "random"
+valid = 0.1
+test = 0.1
+[[tasks]]
+name = "click"
+column = "click"
+[columns]
+price = "numeric"
+"""
+
+
+def test_a_logged_score_ranks_as_the_second_model(tmp_path: Path) -> None:
+    """Of 100 rows the best ten scores have six clicks; four clicks are rows without a score, which rank last."""
+    today = [*(f"{-1 - at}" for at in range(96)), *[""] * 4]
+    clicks = [*[1] * 6, *[0] * 90, *[1] * 4]
+    lines = [f"{at},{score},{click}" for at, (score, click) in enumerate(zip(today, clicks, strict=True))]
+    (tmp_path / "log.csv").write_text("\n".join(["price,today,click", *lines]))
+    (tmp_path / "card.toml").write_text(CARD)
+    card = load_card(str(tmp_path / "card.toml"))
+    scorer = SimpleNamespace(
+        dataset=card.key,
+        schema=ONE,
+        rows=SimpleNamespace(checked=lambda table, place: table),
+        predict_table=lambda table: {SCORE: table["price"].to_numpy().astype(float)},
+    )
+
+    def judged(column: str) -> Judged:
+        return judge(card, tmp_path, tmp_path, None, [cast(Scorer, scorer)], Silent(), column)
+
+    found = judged("today")
+    assert found.unscored == 0.04
+    top, all_scored = served(found, ONE, ["click.recall@10%", "click.recall@96%"], 20)
+    assert (top.estimate.value, all_scored.estimate.value) == pytest.approx((0.4, 0.6))  # the dearest first
+    assert top.other is not None
+    assert all_scored.other is not None
+    assert (top.other.value, all_scored.other.value) == pytest.approx((0.6, 0.6))
+    with pytest.raises(
+        UserError, match=r"^--against: expected a column under 'logged' of log \(today\), found 'price'$"
+    ):
+        judged("price")
+    (tmp_path / "log.csv").write_text("price,today,click\n1,,0\n2,,1\n")
+    with pytest.raises(UserError, match=r"^--against: expected numbers in column 'today', found none in 2 rows$"):
+        judged("today")
+
+
 def outcome(name: str, gain: float, low: float, high: float) -> Judgement:
     values = (Effect(0.5 + gain / 2, 0.0, 1.0), Effect(0.5, 0.0, 1.0), Effect(gain / 2, low / 2, high / 2))
     return Judgement(name, "larger", *values)

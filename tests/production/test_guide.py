@@ -29,9 +29,9 @@ def write_log(path: Path) -> None:
     click = rng.random(ROWS) < 1 / (1 + np.exp(-(np.sin(users) + np.cos(items))))
     buy = click & (rng.random(ROWS) < 1 / (1 + np.exp(-(1 - (price - 10) / 2))))
     days = np.arange(ROWS) * 30 // ROWS + 1
-    lines = ["user,item,price,day,click,buy"]
+    lines = ["user,item,price,day,click,buy,todays_score"]
     for u, i, p, d, c, b in zip(users, items, price, days, click.astype(int), buy.astype(int), strict=True):
-        lines.append(f"u{u},i{i},{p},{d},{c},{b}")
+        lines.append(f"u{u},i{i},{p},{d},{c},{b},{p - 2 * np.sin(u) - 2 * np.cos(i):.3f}")  # worse than chance
     path.write_text("\n".join(lines) + "\n")
 
 
@@ -71,10 +71,10 @@ def test_every_command_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     serving = next(command for command in commands if command.startswith("mlflow "))
     model = re.search(r"-m (\S+)", serving)
     assert model is not None
-    said = []
+    said: dict[str, str] = {}
     for command in commands:
         if command.startswith("seesaw "):
-            said.append(say(command))
+            said[command] = say(command)
         elif command.startswith("curl "):
             uri = f"sqlite:///{tmp_path / '.seesaw' / 'mlflow.db'}"
             with served(model[1], tmp_path / "server.log", uri) as server:
@@ -93,7 +93,10 @@ def test_every_command_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     scores = pq.read_table(tmp_path / "scores" / "log-00000.parquet")
     assert scores.num_rows == ROWS
     assert scores.column_names == ["user", "item", "click", "buy.cvr", "buy.ctcvr", "score"]
-    assert "shop: champion moves from version 1 to 2" in said[-2]
-    assert "shop: previous moves to version 1" in said[-2]
-    assert "shop: champion moves from version 2 to 1" in said[-1]
-    assert any("exported: probabilities differ by at most" in text for text in said)
+    promoted = said["seesaw deploy shop --promote"]
+    assert "shop: champion moves from version 1 to 2" in promoted
+    assert "shop: previous moves to version 1" in promoted
+    assert "shop: champion moves from version 2 to 1" in said["seesaw deploy shop --rollback"]
+    evaluated = next(each for each in said.values() if each.startswith("shop@champion against column:todays_score: "))
+    assert "kept: buy.recall@10% < -1%: the gain is +" in evaluated
+    assert any("exported: probabilities differ by at most" in text for text in said.values())
