@@ -113,7 +113,9 @@ class After:
         grown = "trees" in confirm.baselines and confirm.replicates > 0
         extra = confirm.replicates * (kinds - 1 if confirm.kinds else 0)
         own = confirm.replicates_in_all + extra if confirm.replicates else 0
-        others = sum(kind in confirm.baselines and kind != "trees" for kind in TRAINED) * confirm.replicates
+        others = (
+            sum(kind in confirm.baselines and kind not in ("trees", "blend") for kind in TRAINED) * confirm.replicates
+        )
         self.tuning = trees * tries * (grown and tries > 1) + LEAST_TRIES * confirm.static
         self.confirming = REPLICATE * (own + others + confirm.static * confirm.replicates)
         self.confirming += REPLICATE * trees * confirm.replicates * grown

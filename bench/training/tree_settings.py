@@ -94,13 +94,14 @@ def best_by_task(
     known, found = list(tried), dict[str, Scalar]()
     own = {name.partition(".")[0]: metric_of(name) for name in objectives}
     for task in tasks:
-        merits = [_merit(metrics, task, own.get(task, "auc")) for _, metrics in known]
+        merits = [merit(metrics, task, own.get(task, "auc")) for _, metrics in known]
         at = int(np.argmax(merits)) if merits and max(merits) > -math.inf else None
         found |= (TreeSettings() if at is None else TreeSettings.of(known[at][0], task)).dotted(task)
     return found
 
 
-def _merit(metrics: Mapping[str, float], task: str, metric: str) -> float:
+def merit(metrics: Mapping[str, float], task: str, metric: str = "auc") -> float:
+    """A task's area or outcome on validation, or less its error; minus infinity where none is finite."""
     metric = metric if metric in AREAS or ranked(metric) else "auc"
     for name, sign in ((metric, 1), (f"cvr.{metric}", 1), ("rmse", -1), ("cvr.rmse", -1)):
         if math.isfinite(value := metrics.get(f"valid/{task}.{name}", math.nan)):
