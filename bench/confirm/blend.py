@@ -6,15 +6,12 @@ network is the best: it is a point of its own then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from bench.confirm.race import largest_first
-from bench.data import Store
-from bench.objectives import COSTS, Objective, outcomes_of
+from bench.objectives import COSTS
 from bench.predictions import is_whole, name_of, path
 from bench.progress import Progress
 from bench.records import Outcome, Point, Replicate, Scalar, Split
@@ -23,19 +20,17 @@ from bench.rows import REPLICATED, SEARCH
 from bench.search.driver import MakeJob, outcomes
 from bench.search.executors.base import Executor
 from bench.search.study import Study
-from bench.training.blend import NETWORK, SHARE, TREES, joint_of, mixed, parts_of
-from bench.training.evaluation import measured
-from bench.training.tree_settings import merit
+from bench.training.blend import NETWORK, TREES, parts_of
 
-SHARES = (0.5, 0.25, 0.75, 0.0, 1.0)
-"""Of the network, those that are tried; the first of equals is taken."""
+Choose = Callable[[Sequence[tuple[str, str]]], dict[str, Scalar]]
+"""Names of both parts' kept predictions, by replicate -> the shares, see `bench.training.blend.shares_of`."""
 
 
 def blended(
     study: Study,
     executor: Executor,
     make_job: MakeJob,
-    store: Store,
+    choose: Choose,
     folder: Path,
     trees: Point,
     reference: Mapping[str, float],
@@ -65,11 +60,11 @@ def blended(
     config = {NETWORK: network.id, TREES: trees.id, **trees.config}
     names = [parts_of(config, number) for number, of in parts.items() if not any(each.failure for each in of)]
     names = [both for both in names if _whole(folder, both, [SEARCH])]
-    point = Point("blend", config | shares_of(store, folder, names, metrics), "blend")
+    point = Point("blend", config | choose(names), "blend")
     known = {each.replicate: each for each in stored.get(point.training, ())}
 
     def waits(number: int) -> bool:
-        """Whether it is to be blended: it is not stored, or what it predicts is damaged; and its parts are whole."""
+        """Whether it lacks a result: it is not stored, or what it predicts is damaged; and its parts are there."""
         done = known.get(number)
         own = (name_of(point.training, number),)
         if done and (done.failure or _whole(folder, own)):
@@ -103,30 +98,3 @@ def _with_costs(outcome: Outcome, parts: Sequence[Replicate]) -> Outcome:
     keys = [key for key in (f"cost/{name}" for name in COSTS) if all(key in part.metrics for part in parts)]
     sums = {key: sum(part.metrics[key] for part in parts) for key in keys}
     return replace(outcome, result=replace(outcome.result, metrics=outcome.result.metrics | sums))
-
-
-def shares_of(
-    store: Store, folder: Path, names: Sequence[tuple[str, str]], objectives: Sequence[Objective]
-) -> dict[str, Scalar]:
-    """The network's share of each task, as a part of a configuration: the best of `SHARES` on validation.
-
-    A task is judged by its first objective, or without one by AUC or the least error; by the mean over replicates.
-
-    Args:
-        names: of the kept predictions of both parts, by replicate.
-    """
-    schema = store.schema
-    first = {each.name.partition(".")[0]: each for each in reversed(objectives)}
-    sums = np.zeros((len(SHARES), len(schema.tasks)))
-    ranked = outcomes_of([each.name for each in objectives])
-    for both in names:
-        joint = joint_of(folder, SEARCH, both)
-        for place, share in enumerate(SHARES):
-            said = mixed(*joint, [share] * len(schema.tasks), schema)
-            metrics, _ = measured(store, SEARCH, said, outcomes=ranked, kept=True)
-            for at, task in enumerate(schema.tasks):
-                own = first.get(task.name)
-                value = merit(metrics, task.name) if own is None else own.sign * metrics.get(own.key(SEARCH), -np.inf)
-                sums[place, at] += value
-    best = np.nan_to_num(sums, nan=-np.inf).argmax(axis=0)
-    return {f"{SHARE}{task.name}": SHARES[at] for task, at in zip(schema.tasks, best.tolist(), strict=True)}

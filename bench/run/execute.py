@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from bench.search.space import Space
 from bench.search.study import Study
 from bench.seeds import derive
 from bench.suite import Budget, Confirm, resolve_objectives, resolve_outcomes
+from bench.training.blend import shares_of
 from bench.training.config import TrialConfig
 from bench.training.evaluation import ranked_in
 from bench.training.job import run_job
@@ -200,7 +202,8 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
                 here = InlineExecutor(run_job) if manifest.executor == RAY else executor  # which sees the predictions
                 folder = part.folder / predictions.FOLDER
                 for trees in (each for each in others if each.kind == "trees"):
-                    blended(study, here, make_job, store, folder, trees, reference, then)
+                    choose = partial(shares_of, store, folder, objectives)
+                    blended(study, here, make_job, choose, folder, trees, reference, then)
         finally:
             executor.close()
         study.end_confirmation()

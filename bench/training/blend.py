@@ -16,15 +16,20 @@ from scipy.special import expit, logit
 
 from bench.data import SplitName, Store
 from bench.errors import TrainingError
+from bench.objectives import Objective, outcomes_of
 from bench.predictions import Damaged, Floats, name_of, path, predictions
 from bench.records import Job, Scalar, TrialResult, training_of
+from bench.rows import SEARCH
 from bench.schema import Schema
-from bench.training.evaluation import PIECE, Predictions, measured_splits
+from bench.training.evaluation import PIECE, Predictions, measured, measured_splits
+from bench.training.tree_settings import merit
 
 NETWORK, TREES = "blend.network", "blend.trees"
 """Names in its configuration of the ids of both parts."""
 SHARE = "blend.share."
 """Before a task's name: the network's share in [0, 1]; the trees have the rest."""
+SHARES = (0.5, 0.25, 0.75, 0.0, 1.0)
+"""Of the network, those that are tried; the first of equals is taken."""
 CLIP = 1e-7
 """How near to 0 or 1 a probability is taken to be at the most."""
 
@@ -97,3 +102,31 @@ def _in_logits(first: NDArray[Any], second: NDArray[Any], share: float) -> NDArr
 
 def _as_they_are(first: NDArray[Any], second: NDArray[Any], share: float) -> NDArray[Any]:
     return share * first + (1 - share) * second
+
+
+def shares_of(
+    store: Store, folder: Path, objectives: Sequence[Objective], names: Sequence[tuple[str, str]]
+) -> dict[str, Scalar]:
+    """The network's share of each task, as a part of a configuration: the best of `SHARES` on validation.
+
+    A task is judged by its first objective, or without one by AUC or the least error; by the mean over replicates.
+
+    Args:
+        folder: of kept predictions.
+        names: of those of both parts, by replicate.
+    """
+    schema = store.schema
+    first = {each.name.partition(".")[0]: each for each in reversed(objectives) if each.is_metric}
+    sums = np.zeros((len(SHARES), len(schema.tasks)))
+    ranked = outcomes_of([each.name for each in objectives])
+    for both in names:
+        joint = joint_of(folder, SEARCH, both)
+        for place, share in enumerate(SHARES):
+            said = mixed(*joint, [share] * len(schema.tasks), schema)
+            metrics, _ = measured(store, SEARCH, said, outcomes=ranked, kept=True)
+            for at, task in enumerate(schema.tasks):
+                own = first.get(task.name)
+                value = merit(metrics, task.name) if own is None else own.sign * metrics.get(own.key(SEARCH), -np.inf)
+                sums[place, at] += value
+    best = np.nan_to_num(sums, nan=-np.inf).argmax(axis=0)
+    return {f"{SHARE}{task.name}": SHARES[at] for task, at in zip(schema.tasks, best.tolist(), strict=True)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from search_toys import OBJECTIVES, TASKS, ignore, make_job, toy_plan
 
-from bench.confirm.blend import SHARES, blended, shares_of
+from bench.confirm.blend import blended
 from bench.confirm.race import confirm, shortlist
 from bench.predictions import KEPT, name_of, path, path_of, predictions, seal
 from bench.progress import Silent
@@ -22,7 +23,7 @@ from bench.schema import Task
 from bench.search.executors import InlineExecutor
 from bench.search.study import Study
 from bench.testing.training import MemoryStore
-from bench.training.blend import mixed, run_blend
+from bench.training.blend import SHARES, mixed, run_blend, shares_of
 from bench.training.evaluation import measured, measured_splits
 from bench.training.tree_settings import TreeSettings
 
@@ -79,11 +80,11 @@ def blend(done: Path, tmp_path: Path) -> Callable[..., tuple[Study, list[Job]]]:
         def make(*given: Any) -> Job:
             return replace(make_job(*given), predictions=str(kept))
 
-        executor = InlineExecutor(run)
+        executor, choose = InlineExecutor(run), partial(shares_of, STORE, kept, OBJECTIVES)
         with Study.open(folder, PLAN) as study:
             chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, points, single_task=False)
             confirm(study, executor, make, chosen, replicates, ignore, baselines=[trees])
-            blended(study, executor, make, STORE, kept, trees, REFERENCE, Silent())
+            blended(study, executor, make, choose, kept, trees, REFERENCE, Silent())
         return Study.read(folder), jobs
 
     return carry_out
@@ -159,7 +160,7 @@ def test_shares_read_validation_alone(tmp_path: Path) -> None:
         for number, name in enumerate(("network", "trees")):
             values = joint(split, ("trial", "trees")[number], 5 + number)
             leave(path(tmp_path, split, name), values if split == SEARCH else 1 - values)
-    found = shares_of(STORE, tmp_path, [("network", "trees")], OBJECTIVES)
+    found = shares_of(STORE, tmp_path, OBJECTIVES, [("network", "trees")])
     parts = [predictions(tmp_path, SEARCH, name) for name in ("network", "trees")]
     for task in TASKS:
         areas = {}
@@ -167,4 +168,4 @@ def test_shares_read_validation_alone(tmp_path: Path) -> None:
             metrics, _ = measured(STORE, SEARCH, mixed(*parts, [share] * 2, STORE.schema))
             areas[share] = metrics[f"{SEARCH}/{task}.auc"]
         assert areas[float(found[f"blend.share.{task}"])] == max(areas.values())
-    assert shares_of(STORE, tmp_path, [], OBJECTIVES) == {f"blend.share.{task}": 0.5 for task in TASKS}
+    assert shares_of(STORE, tmp_path, OBJECTIVES, []) == {f"blend.share.{task}": 0.5 for task in TASKS}
