@@ -69,7 +69,7 @@ def assert_told(seed: int, workers: int, sample: float) -> None:
     after, pace = After(suite, space, BUDGET / LADDER[-1]), Pace(LADDER, workers)
     full = FIXED * len(LADDER) + sample * LADDER[-1]
     confirm = suite.confirm
-    extra = confirm.replicates * (4 + len(confirm.baselines) - 3)  # other kinds; baselines but single-task, trees and the blend
+    extra = confirm.replicates * (4 + len(confirm.baselines) - 3)  # other kinds; three baselines train none
     networks, trees = REPLICATE * (confirm.replicates_in_all + extra), TREES / most_epochs(space) * confirm.replicates
     then = full * (networks + trees) / workers + 1.5 * SERVING
     total = sum(seconds for seconds, *_ in jobs) / workers + then
