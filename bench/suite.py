@@ -234,8 +234,8 @@ class Confirm(Config):
     """Baselines, each trained on `replicates` seeds. They come on top of the budget, except `single_task`.
     `single_task`: the best single-task model of each task. `equal_weights`, `random_weights`: the best sharing
     configuration with these weights. `trees`: boosted trees, tuned by as many tries as a kind of sharing had full
-    lengths. `ensemble`: two single-task models of half the size. `blend`: the best network and the trees, averaged by
-    weights that validation chose; it needs `trees` and trains nothing."""
+    lengths, three at the least. `ensemble`: two single-task models of half the size. `blend`: the best network and the
+    trees, averaged by weights that validation chose; it needs `trees` and trains nothing."""
     static: int = Field(0, ge=0)
     """How many static weights to train as a baseline, evenly over the simplex, each with all else tuned again. They
     come on top of the budget. 0, or at least 2: `seesaw compare` needs 7 to say whether a gradient method beats static

@@ -116,7 +116,7 @@ class After:
         others = (
             sum(kind in confirm.baselines and kind not in ("trees", "blend") for kind in TRAINED) * confirm.replicates
         )
-        self.tuning = trees * tries * (grown and tries > 1) + LEAST_TRIES * confirm.static
+        self.tuning = trees * tries * grown + LEAST_TRIES * confirm.static
         self.confirming = REPLICATE * (own + others + confirm.static * confirm.replicates)
         self.confirming += REPLICATE * trees * confirm.replicates * grown
         self._trees, self._taught = trees, store if ("loss.kind", "distilled") in space.values() else None

@@ -27,7 +27,7 @@ from bench.training.evaluation import Predictions, measured_splits
 from bench.training.tree_data import Columns, Ids, Share, TreeFeatures, draw, width
 from bench.training.tree_settings import TreeSettings
 
-MOST_TREES = 500
+MOST_TREES = 2000
 PATIENCE = 20
 """Trees without a smaller loss on validation before no more are added."""
 BLIND = 100
