@@ -7,8 +7,8 @@
 `DIR` holds `census-income/`, `kuairand-pure/` and `hotel-bookings/`. Both learn from the same rows of train and stop
 on the same rows of validation, which also chooses each task's settings by AUC. Ours have as many tries as a small
 search gives them (`LEAST_TREES`). LightGBM takes fields as categories, and the rates of large ones beside them; where a
-try says so, it has our columns. The best settings are trained on `--seeds` fresh seeds. `FOLDER` keeps what is finished,
-which does not run again.
+try says so, it has our columns. The best settings are trained on `--seeds` fresh seeds. `FOLDER` keeps what is
+finished, which does not run again.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def drawn(many: int, seed: int) -> list[dict[str, Any]]:
 
 
 class Columns:
-    """The columns that LightGBM is given for a task: numbers, then categories, and rates of large fields; or our columns."""
+    """Columns for LightGBM to learn a task from: numbers, categories, and rates of large fields; or our columns."""
 
     def __init__(self, store: Store, at: int) -> None:
         self.store, schema = store, store.schema

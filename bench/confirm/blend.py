@@ -62,26 +62,18 @@ def blended(
     names = [both for both in names if _whole(folder, both, [SEARCH])]
     point = Point("blend", config | choose(names), "blend")
     known = {each.replicate: each for each in stored.get(point.training, ())}
-
-    def waits(number: int) -> bool:
-        """Whether it lacks a result: it is not stored, or what it predicts is damaged; and its parts are there."""
-        done = known.get(number)
-        own = (name_of(point.training, number),)
-        if done and (done.failure or _whole(folder, own)):
-            return False
-        return _whole(folder, parts_of(config, number))
-
     with progress.task("blending", len(parts), "replicates", len(known.keys() & parts)) as advance:
         jobs = []
         for number, of in parts.items():
-            job = make_job(point, number, REPLICATED)
+            job, done = make_job(point, number, REPLICATED), known.get(number)
             failures = [(part, run.failure) for part, run in zip((network, trees), of, strict=True) if run.failure]
-            if not failures:
-                jobs += [job] if waits(number) else []
-            elif number not in known:
+            if failures and not done:
                 part, failure = failures[0]
                 study.add_replicate(Outcome(job, failure=replace(failure, reason=f"{part.name}: {failure.reason}")))
                 advance(1)
+            lacks = not done or not (done.failure or _whole(folder, [name_of(point.training, number)]))
+            if not failures and lacks and _whole(folder, parts_of(config, number)):
+                jobs.append(job)
         for outcome in outcomes(executor, jobs, advance, None):
             if outcome.job.replicate not in known:
                 study.add_replicate(_with_costs(outcome, parts[outcome.job.replicate]))
