@@ -1,6 +1,6 @@
 """Blends of a network and boosted trees against the part that validation prefers, on rows of test.
 
-    python studies/blends.py --raw DIR [--data census-income ...] [--seeds 3] [--out FOLDER] [--write docs/inputs.md]
+    python studies/blends.py --raw DIR [--data census-income ...] [--seeds 2] [--out FOLDER] [--write docs/inputs.md]
 
 `DIR` and `FOLDER` are those of `trees.py`. On each seed two networks are trained, and trees with the settings that
 three tries found. As in a run, validation chooses the network, and the share of each task. Each task's blend is
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--raw", type=Path, required=True)
     parser.add_argument("--home", type=Path, default=Path(".seesaw"))
     parser.add_argument("--data", nargs="+", choices=CARDS, default=list(CARDS))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("trainings"))
     given = parser.parse_args()
     head = "data | objective | network's share | network | trees | blend | validation prefers | blend less that, .0001"

@@ -34,11 +34,12 @@ RAW = {"census-income-education": "census-income"}
 """Folder of a card's raw files, where that is not named as the card is."""
 NETWORKS: tuple[dict[str, Scalar], ...] = (
     {"sharing.kind": "mmoe"},
-    {"sharing.kind": "ple", "numeric.kind": "piecewise_linear"},
+    {"sharing.kind": "ple", "numeric.kind": "bucket_and_piecewise", "interaction.kind": "dcn_v2"},
 )
-"""Their other options are the defaults; passes over train are as `quick` has them."""
-FULL = 150_000
-"""Training samples, about."""
+COMMON: dict[str, Scalar] = {"optim.batch_size": 512, "optim.lr": 0.003}
+"""Of both networks; their other options are the defaults."""
+FULL = 300_000
+"""Training samples of a network, about: whole passes over train."""
 Runs = list[Replicate]
 CPU = "cpu seconds"
 """Among the metrics of a training: what it took."""
@@ -67,7 +68,7 @@ class Trainings:
             tuple(each.name for each in self.objectives), self.tasks, 1, resamples=RESAMPLES if seed else 0,
             predictions=str(self.folder) if seed else None, kind=kind,
         )  # fmt: skip
-        file = self.folder / f"{kind}-{derive(0, job.training)}-{seed}.json"
+        file = self.folder / f"{kind}-{derive(0, job.training, *map(str, config.values()))}-{seed}.json"
         if not file.exists():
             started = process_time()
             result = run_job(job)
@@ -80,7 +81,7 @@ class Trainings:
         passes = min(MOST_PASSES, max(1, round(FULL / len(self.store.split("train")))))
         found = []
         for number, own in enumerate(NETWORKS):
-            config = TrialConfig.parse({**own, "optim.epochs": passes}).dotted()
+            config = TrialConfig.parse({**COMMON, **own, "optim.epochs": passes}).dotted()
             runs = [self.run("trial", number, config, seed) for seed in self.seeds]
             merit = np.prod([mean(runs, each.key("valid")) - 0.5 for each in self.objectives])
             found.append((merit, Point("trial", config, "", number), runs))
