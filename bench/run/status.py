@@ -29,7 +29,7 @@ SERVING = 8.0
 """Seconds to draw the served front, write the page and end MLflow, for a data set of 100,000 rows on one core."""
 REPLICATE = 1.2
 """A replicate over a training of the search: it is measured on two more splits and on resamples of both."""
-TREES = 4.0
+TREES = 6.0
 """Passes of a network over train that take as long as a training of boosted trees."""
 
 
