@@ -36,10 +36,10 @@ NETWORKS: tuple[dict[str, Scalar], ...] = (
     {"sharing.kind": "mmoe"},
     {"sharing.kind": "ple", "numeric.kind": "bucket_and_piecewise", "interaction.kind": "dcn_v2"},
 )
-COMMON: dict[str, Scalar] = {"optim.batch_size": 512, "optim.lr": 0.003}
+COMMON: dict[str, Scalar] = {"optim.batch_size": 1024, "optim.lr": 0.004}
 """Of both networks; their other options are the defaults."""
-FULL = 300_000
-"""Training samples of a network, about: whole passes over train."""
+FULL = 150_000
+"""Training samples of a network, about: whole passes over train, as `quick` has them."""
 Runs = list[Replicate]
 CPU = "cpu seconds"
 """Among the metrics of a training: what it took."""
