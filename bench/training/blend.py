@@ -28,7 +28,7 @@ NETWORK, TREES = "blend.network", "blend.trees"
 """Names in its configuration of the ids of both parts."""
 SHARE = "blend.share."
 """Before a task's name: the network's share in [0, 1]; the trees have the rest."""
-SHARES = (0.5, 0.25, 0.75, 0.0, 1.0)
+SHARES = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9, 0.0, 1.0)
 """Of the network, those that are tried; the first of equals is taken."""
 CLIP = 1e-7
 """How near to 0 or 1 a probability is taken to be at the most."""

@@ -111,8 +111,8 @@ def test_the_best_network_on_validation_is_blended_with_the_trees(blend: Callabl
     assert len(scores) == 2
     assert point.config["blend.network"] == max(scores, key=lambda number: scores[number])
     assert point.config["blend.trees"] == "trees"
-    assert float(point.config["blend.share.click"]) >= 0.75
-    assert point.config["blend.share.like"] == 0.5
+    assert float(point.config["blend.share.click"]) >= 0.7
+    assert 0.3 <= float(point.config["blend.share.like"]) <= 0.7
     assert [each.replicate for each in point.replicates] == [1, 2]
     by_seed = {each.replicate: each.seed for each in study.records()[int(point.config["blend.network"])].replicates}
     assert {each.replicate: each.seed for each in point.replicates} == by_seed
@@ -140,7 +140,7 @@ def test_it_follows_the_best_network(blend: Callable[..., Any], monkeypatch: pyt
     study, jobs = blend(points=2)
     assert blend_of(study).config["blend.network"] != first
     assert [(job.kind, job.replicate) for job in jobs if job.trial is None] == [("blend", 1), ("blend", 2)]
-    assert float(blend_of(study).config["blend.share.like"]) >= 0.75
+    assert float(blend_of(study).config["blend.share.like"]) >= 0.7
 
 
 def test_a_failed_part_is_a_failed_blend(blend: Callable[..., Any]) -> None:
