@@ -15,23 +15,24 @@ Split = Literal["train", "valid", "confirm", "test"]
 FailureKind = Literal["configuration", "diverged", "infrastructure", "bug"]
 
 Kind = Literal[
-    "trial", "single_task", "equal_weights", "random_weights", "trees", "ensemble", "static_weights", "current",
-    "blend", "model",
+    "trial", "single_task", "equal_weights", "random_weights", "trees", "ensemble", "blend", "static_weights",
+    "current", "model",
 ]  # fmt: skip
 """What a point is: a trial at some length, the current point, a baseline, or a model that was trained elsewhere."""
 Role = Literal["trial", "baseline", "current"]
-TRAINED: tuple[Kind, ...] = ("equal_weights", "random_weights", "trees", "ensemble", "static_weights", "current")
-"""Kinds that are no trials and are trained, in the order in which they are listed."""
 NAMES: dict[Kind, str] = {
     "single_task": "best single-task models",
     "equal_weights": "equal weights",
     "random_weights": "random weights",
     "trees": "boosted trees",
     "ensemble": "ensemble of single-task models",
+    "blend": "blend of a network and boosted trees",
     "static_weights": "static weights",
     "current": "current model",
 }
 """What people call a kind."""
+TRAINED: tuple[Kind, ...] = tuple(NAMES)[1:]
+"""Kinds that are no trials and have replicates of their own, in the order in which they are listed."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Job:
         resamples: B, on how many resamples of each split except valid to measure as well; 0 for none.
         outcomes: of rankings, as in `like.recall@10%`, to measure besides those among the objectives.
         predictions: folder where to leave joint predictions, see `bench.predictions`; None leaves none.
-        kind: of the point that it trains. Trees and ensembles have configurations of their own, see
-            `bench.training.tree_settings` and `bench.training.ensemble`.
+        kind: of the point that it trains. Trees, ensembles and blends have configurations of their own, see
+            `bench.training.tree_settings`, `bench.training.ensemble` and `bench.training.blend`.
         plugins: files whose entries the configuration may name.
     """
 

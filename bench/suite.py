@@ -228,17 +228,14 @@ class Confirm(Config):
     budget: int | None = Field(None, ge=1)
     """Replicates of all these together. What the least leaves of it goes to configurations of which it is uncertain
     whether they are on the front, and ends where none is. By itself `replicates` x `limit` x 1.5, rounded up."""
-    baselines: tuple[Literal["single_task", "equal_weights", "random_weights", "trees", "ensemble"], ...] = (
-        "single_task",
-        "equal_weights",
-        "random_weights",
-        "trees",
-        "ensemble",
-    )
+    baselines: tuple[Literal["single_task", "equal_weights", "random_weights", "trees", "ensemble", "blend"], ...] = (
+        "single_task", "equal_weights", "random_weights", "trees", "ensemble", "blend",
+    )  # fmt: skip
     """Baselines, each trained on `replicates` seeds. They come on top of the budget, except `single_task`.
     `single_task`: the best single-task model of each task. `equal_weights`, `random_weights`: the best sharing
     configuration with these weights. `trees`: boosted trees, tuned by as many tries as a kind of sharing had full
-    lengths. `ensemble`: two single-task models of half the size."""
+    lengths, three at the least. `ensemble`: two single-task models of half the size. `blend`: the best network and the
+    trees, averaged by weights that validation chose; it needs `trees` and trains nothing."""
     static: int = Field(0, ge=0)
     """How many static weights to train as a baseline, evenly over the simplex, each with all else tuned again. They
     come on top of the budget. 0, or at least 2: `seesaw compare` needs 7 to say whether a gradient method beats static
@@ -251,9 +248,11 @@ class Confirm(Config):
     hypervolume alone, of different trials. Each adds `replicates` to the budget."""
 
     @model_validator(mode="after")
-    def _some_weights(self) -> Confirm:
+    def _fits(self) -> Confirm:
         if self.static == 1:
             raise ValueError("expected static = 0, or at least 2 weights, found 1")
+        if "blend" in self.baselines and "trees" not in self.baselines:
+            raise ValueError("baselines: expected trees beside blend, which averages them with a network, found none")
         return self
 
     @property

@@ -2,4 +2,5 @@
 
 * `race`: selects points, and retrains them and baselines, more often where the front is least certain.
 * `baselines`: equal, random and tuned static weights, boosted trees, an ensemble, and the tries that tune them.
+* `blend`: the best confirmed network and the trees, averaged.
 """

@@ -85,9 +85,13 @@ def unbalanced(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
     return {key: value for key, value in config.items() if not key.startswith("balancing.")}
 
 
+LEAST_TREES = 3
+"""Configurations of trees that are tried at the least."""
+
+
 def tries_of(lengths: float, kinds: int) -> int:
     """How many configurations of trees are tried: as many full lengths as the search trained of a kind of sharing."""
-    return max(1, int(lengths / max(1, kinds)))
+    return max(LEAST_TREES, int(lengths / max(1, kinds)))
 
 
 def full_lengths(some: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> float:
@@ -136,14 +140,11 @@ def tuned(
     seed: int,
     progress: Progress,
 ) -> list[Point]:
-    """The baselines; trees have settings by task, the best of `tries` on validation.
-
-    The defaults are the first try. Where they are the only one, nothing is trained.
-    """
+    """The baselines; trees have settings by task, the best of `tries` on validation."""
     if all(point.kind != "trees" for point in baselines):
         return list(baselines)
     asked = configurations(tasks, tries, derive(seed, "trees"))
-    metrics = measured(study, executor, make_job, "trees", asked, progress) if tries > 1 else [{}]
+    metrics = measured(study, executor, make_job, "trees", asked, progress)
     chosen = best_by_task(tasks, zip(asked, metrics, strict=True), [each.name for each in study.objectives])
     return [replace(each, config=chosen) if each.kind == "trees" else each for each in baselines]
 

@@ -110,10 +110,10 @@ def _families(
 
 
 def largest_first(
-    points: Sequence[Point], objectives: Sequence[Objective], reference: Mapping[str, float]
+    points: Sequence[Point], objectives: Sequence[Objective], reference: Mapping[str, float], split: str = CONFIRM
 ) -> list[Point]:
-    """Points by the hypervolume that each has alone, the first of equals first."""
-    at, values = resolve_reference(objectives, reference), estimates(points, objectives)
+    """Points by the hypervolume that each has alone, the first of equals first; confirmed ones by their means there."""
+    at, values = resolve_reference(objectives, reference), estimates(points, objectives, split)
     volumes = [hypervolume(values[i : i + 1], objectives, at) for i in range(len(points))]
     return [points[i] for i in np.argsort([-volume for volume in volumes], kind="stable")]
 

@@ -128,7 +128,7 @@ class Split:
         """(N, T) float32 of this view's tasks; a view of fewer tasks copies them all into memory, when first asked."""
         return self.labels_of(slice(None))
 
-    def labels_of(self, rows: slice) -> NDArray[np.float32]:
+    def labels_of(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
         """(n, T) float32 of some rows, of this view's tasks."""
         stored = self.stored_labels[rows]
         return stored if self.columns is None else np.ascontiguousarray(stored[:, list(self.columns)])  # row by row
@@ -148,7 +148,7 @@ class Split:
         names = ("stored_ids", "dense", "stored_labels", "group", *BESIDE[:3], "stored_bounds", "units")
         return replace(self, **{name: of(getattr(self, name)) for name in names})
 
-    def weights_of(self, rows: slice) -> NDArray[np.float32] | None:
+    def weights_of(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float32] | None:
         """(n, K) of some rows."""
         return None if self.weights is None else np.asarray(self.weights[rows])
 

@@ -36,15 +36,17 @@ def _table() -> Counts:
 _TABLE = _table()
 
 
-def units_of(group: NDArray[Any], first: int) -> NDArray[np.uint64]:
+def units_of(group: NDArray[Any], first: int | NDArray[np.int64]) -> NDArray[np.uint64]:
     """What is resampled: (N,) units where there are some, such as users, else rows by their place in the split.
 
     Args:
         group: (N,), the card's units, by default its groups; negative where a row has none.
-        first: place of the first of these rows.
+        first: place of the first of these rows; or of each, (N,).
     """
-    rows = np.arange(first, first + len(group), dtype=np.uint64)
-    grouped: NDArray[np.uint64] = np.where(group >= 0, group.astype(np.uint64) | np.uint64(1 << 40), rows)
+    rows = np.arange(first, first + len(group)) if isinstance(first, int) else first
+    grouped: NDArray[np.uint64] = np.where(
+        group >= 0, group.astype(np.uint64) | np.uint64(1 << 40), rows.astype(np.uint64)
+    )
     return grouped
 
 

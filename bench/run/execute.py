@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bench import plugins, predictions
 from bench.atomic import atomic_path, write_text
 from bench.balancing import BALANCING, works_on_gradients
 from bench.confirm.baselines import baselines_of, check_static, full_lengths, retuned, tries_of, tuned
+from bench.confirm.blend import blended
 from bench.confirm.race import confirm, kinds, members, shortlist
 from bench.credentials import plain_address, remember
 from bench.data import Store, prepare
@@ -34,13 +36,14 @@ from bench.run.status import After, Pace, WithLater
 from bench.schema import Task
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import EXECUTORS, RAY
-from bench.search.executors.base import Options, check_address
+from bench.search.executors.base import InlineExecutor, Options, check_address
 from bench.search.plan import Plan, learnt
 from bench.search.ranking import reduction_factors
 from bench.search.space import Space
 from bench.search.study import Study
 from bench.seeds import derive
 from bench.suite import Budget, Confirm, resolve_objectives, resolve_outcomes
+from bench.training.blend import shares_of
 from bench.training.config import TrialConfig
 from bench.training.evaluation import ranked_in
 from bench.training.job import run_job
@@ -117,7 +120,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))
 
     def make_job(point: Point, replicate: int, splits: tuple[Split, ...]) -> Job:
-        if point.kind not in ("trees", "ensemble") and not is_trees(point.config):
+        if point.kind not in ("trees", "ensemble", "blend") and not is_trees(point.config):
             TrialConfig.parse(point.config).check_fit(store.schema)  # here, so that no worker begins what cannot work
         purpose = ("replicate", replicate) if replicate else (point.kind if point.number is None else point.number, 0)
         return Job(
@@ -196,6 +199,12 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             points, budget = [*chosen, *more], suite.confirm.replicates_in_all + replicates * len(more)
             then = before("serving")
             confirm(study, executor, make_job, points, replicates, on_record, then, others, budget, manifest.seed)
+            if replicates and "blend" in wanted:
+                here = InlineExecutor(run_job) if manifest.executor == RAY else executor  # which sees the predictions
+                folder = part.folder / predictions.FOLDER
+                for trees in (each for each in others if each.kind == "trees"):
+                    choose = partial(shares_of, store, folder, objectives)
+                    blended(study, here, make_job, choose, folder, trees, reference, then)
         finally:
             executor.close()
         study.end_confirmation()

@@ -31,7 +31,7 @@ SERVING = 8.0
 """Seconds to draw the served front, write the page and end MLflow, for a data set of 100,000 rows on one core."""
 REPLICATE = 1.2
 """A replicate over a training of the search: it is measured on two more splits and on resamples of both."""
-TREES = 4.0
+TREES = 6.0
 """Passes of a network over train that take as long as a training of boosted trees."""
 
 
@@ -115,8 +115,10 @@ class After:
         grown = "trees" in confirm.baselines and confirm.replicates > 0
         extra = confirm.replicates * (kinds - 1 if confirm.kinds else 0)
         own = confirm.replicates_in_all + extra if confirm.replicates else 0
-        others = sum(kind in confirm.baselines and kind != "trees" for kind in TRAINED) * confirm.replicates
-        self.tuning = trees * tries * (grown and tries > 1) + LEAST_TRIES * confirm.static
+        others = (
+            sum(kind in confirm.baselines and kind not in ("trees", "blend") for kind in TRAINED) * confirm.replicates
+        )
+        self.tuning = trees * tries * grown + LEAST_TRIES * confirm.static
         self.confirming = REPLICATE * (own + others + confirm.static * confirm.replicates)
         self.confirming += REPLICATE * trees * confirm.replicates * grown
         self._trees, self._taught = trees, store if ("loss.kind", "distilled") in space.values() else None

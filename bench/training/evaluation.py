@@ -26,7 +26,7 @@ from bench.records import Job
 from bench.rows import CONFIRM, SEARCH
 from bench.schema import Schema
 from bench.training.device import Feed, feed
-from bench.training.kept import keeping
+from bench.training.kept import keeping, kept_places
 from bench.training.selection import Selector
 
 BATCH = 4096  # samples for the model at once
@@ -169,21 +169,25 @@ def measured(
     outcomes: Sequence[str] = (),
     keep: Path | None = None,
     part: Split | None = None,
+    kept: bool = False,
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
     """Metrics and outcomes of predictions of a split, in its order, and how far they move on resamples, if any.
 
     Args:
         keep: file where to leave the joint predictions, see `bench.predictions`.
         part: the rows of the split that the predictions are of; None for all.
+        kept: whether they are of those rows alone that predictions are kept of.
     """
     data, tasks, start = part or store.split(split), store.schema.tasks, 0
     tally = Tally(tasks, f"{split}/", outcomes=outcomes, plain=store.weights is not None and store.weights.plain)
     resampling = Resampling(tasks, split, resamples, outcomes) if resamples else None
+    places = kept_places(data, split) if kept else None
     with keeping(keep, len(tasks), split, len(data)) as keep_piece:
         for conditional, joint in predictions:
-            rows = slice(start, start + len(joint))
+            taken = slice(start, start + len(joint))
+            rows = taken if places is None else places[taken]
             labels, group = np.asarray(data.labels_of(rows)), np.asarray(data.group[rows])
-            units = units_of(np.asarray(data.together[rows]), start)
+            units = units_of(np.asarray(data.together[rows]), start if isinstance(rows, slice) else rows)
             piece = Predicted(labels, group, data.weights_of(rows), units, conditional=conditional, joint=joint)
             tally.add(piece)
             if resampling:
@@ -204,19 +208,20 @@ def ranked_in(store: Store) -> frozenset[str]:
 
 
 def measured_splits(
-    job: Job, store: Store, predictions: Callable[[SplitName], Iterable[Predictions]]
+    job: Job, store: Store, predictions: Callable[[SplitName], Iterable[Predictions]], kept: bool = False
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
     """`measured` on all splits of a job, with the outcomes, resamples and files that it asks for.
 
     Args:
         predictions: of a split.
+        kept: as `measured` takes it.
     """
     metrics: dict[str, float] = {}
     resampled: dict[str, list[float]] = {}
     outcomes = outcomes_of((*job.objectives, *job.outcomes))
     for split in job.splits:
         resamples, keep = job.resamples_of(split), path_of(job, split)
-        of_split, moved = measured(store, split, predictions(split), resamples, outcomes, keep)
+        of_split, moved = measured(store, split, predictions(split), resamples, outcomes, keep, kept=kept)
         metrics |= of_split
         resampled |= moved
     return metrics, resampled

@@ -16,6 +16,7 @@ from bench.predictions import path_of
 from bench.progress import Progress
 from bench.records import Job, TrialResult
 from bench.rows import SEARCH, SHORT, TEST
+from bench.training.blend import run_blend
 from bench.training.config import TrialConfig
 from bench.training.ensemble import run_ensemble
 from bench.training.evaluation import costs
@@ -61,6 +62,8 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
         return run_trees(job, store)
     if job.kind == "ensemble":
         return run_ensemble(job, store)
+    if job.kind == "blend":
+        return run_blend(job, store)
     config = TrialConfig.parse(job.config)
     objectives = [parse(name, store.schema.tasks, "objectives") for name in job.objectives]
     trainer = Trainer(store, config, objectives, job.seed, job.threads, job.device, outcomes=job.outcomes)

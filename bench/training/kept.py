@@ -121,5 +121,14 @@ def _write(store: Store, split: Any, folder: Path) -> int:
         return group.rows
 
 
+def kept_places(data: Split, split: str) -> NDArray[np.int64]:
+    """(n,) places in a split of the rows that predictions are kept of, in its order."""
+    found = [
+        rows.start + np.flatnonzero(sampled(units_of(np.asarray(data.together[rows]), rows.start), split, len(data)))
+        for rows in _blocks(len(data))
+    ]
+    return np.concatenate(found)
+
+
 def _blocks(rows: int) -> Iterator[slice]:
     return (slice(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK))

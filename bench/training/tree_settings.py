@@ -26,10 +26,10 @@ class TreeSettings:
         columns: share of the columns that a split may choose from, drawn by the seed.
     """
 
-    learning_rate: float = 0.08
+    learning_rate: float = 0.05
     leaves: int = 31
     rows_a_leaf: int = 20
-    l2: float = 0.1
+    l2: float = 1.0
     columns: float = 0.5
 
     @classmethod
@@ -63,6 +63,12 @@ def is_trees(config: Mapping[str, Scalar]) -> bool:
     return bool(config) and all(name.startswith("trees.") for name in config)
 
 
+FIRST = (
+    TreeSettings(),
+    TreeSettings(0.05, leaves=95, rows_a_leaf=60, l2=10.0, columns=0.25),
+    TreeSettings(0.08, leaves=12, rows_a_leaf=100, l2=10.0, columns=0.3),
+)
+"""The first tries: trees of usual size, large ones that are held back, small ones. Which is best differs by data."""
 RANGES = {
     "learning_rate": (0.03, 0.2),
     "leaves": (7, 127),
@@ -74,7 +80,7 @@ RANGES = {
 
 
 def configurations(tasks: Iterable[str], many: int, seed: int) -> list[dict[str, Scalar]]:
-    """`many` configurations to try: the defaults, then points of a Sobol sequence; all tasks of one have the same.
+    """`many` configurations to try: `FIRST`, then points of a Sobol sequence; all tasks of one have the same.
 
     The first of many are those of fewer with the same seed.
     """
@@ -82,8 +88,8 @@ def configurations(tasks: Iterable[str], many: int, seed: int) -> list[dict[str,
 
     names = list(tasks)
     sobol = Sobol(len(RANGES), rng=np.random.default_rng(seed))
-    points = sobol.random_base2(math.ceil(math.log2(max(1, many))))[: many - 1]
-    settings = [TreeSettings(), *(TreeSettings(**_at(point)) for point in points.tolist())]
+    points = sobol.random_base2(math.ceil(math.log2(max(1, many)))).tolist()
+    settings = [*FIRST, *(TreeSettings(**_at(point)) for point in points)][:many]
     return [{key: value for name in names for key, value in each.dotted(name).items()} for each in settings]
 
 
@@ -114,13 +120,14 @@ def best_by_task(
     known, found = list(tried), dict[str, Scalar]()
     own = {name.partition(".")[0]: metric_of(name) for name in objectives}
     for task in tasks:
-        merits = [_merit(metrics, task, own.get(task, "auc")) for _, metrics in known]
+        merits = [merit(metrics, task, own.get(task, "auc")) for _, metrics in known]
         at = int(np.argmax(merits)) if merits and max(merits) > -math.inf else None
         found |= (TreeSettings() if at is None else TreeSettings.of(known[at][0], task)).dotted(task)
     return found
 
 
-def _merit(metrics: Mapping[str, float], task: str, metric: str) -> float:
+def merit(metrics: Mapping[str, float], task: str, metric: str = "auc") -> float:
+    """A task's area or outcome on validation, or less its error; minus infinity where none is finite."""
     metric = metric if metric in AREAS or ranked(metric) else "auc"
     for name, sign in ((metric, 1), (f"cvr.{metric}", 1), ("rmse", -1), ("cvr.rmse", -1)):
         if math.isfinite(value := metrics.get(f"valid/{task}.{name}", math.nan)):

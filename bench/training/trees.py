@@ -21,7 +21,7 @@ from bench.seeds import derive
 from bench.training.tree_data import Columns, Ids, Share, TreeFeatures, draw
 from bench.training.tree_settings import TreeSettings
 
-MOST_TREES = 500
+MOST_TREES = 2000
 PATIENCE = 20
 """Trees without a smaller loss on validation before no more are added."""
 BLIND = 100

@@ -100,7 +100,7 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     document = shop.run(seesaw, "a")
     assert not asked
     assert document["points"]
-    every = ["single_task", "equal_weights", "random_weights", "trees", "ensemble"]
+    every = ["single_task", "equal_weights", "random_weights", "trees", "ensemble", "blend"]
     assert [baseline["name"] for baseline in document["baselines"]] == every
     point = document["points"][0]
     assert {"trial", "architecture", "config", "metrics"} <= set(point)

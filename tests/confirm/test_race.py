@@ -249,4 +249,4 @@ class TestTuning:
         assert full_lengths([record()] * 9, [record()] * 9) == 9
         by_rungs = [record(100)] * 40 + [record(100, 1000)] * 6
         assert full_lengths(by_rungs, by_rungs) == 10  # 40 tenths and 6
-        assert [tries_of(lengths, 5) for lengths in (0.5, 8, 9.9, 10)] == [1, 1, 1, 2]
+        assert [tries_of(lengths, 5) for lengths in (0.5, 16, 19.9, 20)] == [3, 3, 3, 4]

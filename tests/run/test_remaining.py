@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from bench.confirm.baselines import LEAST_TRIES
+from bench.confirm.baselines import LEAST_TREES, LEAST_TRIES
 from bench.data import Store
 from bench.progress import Silent
 from bench.records import RungResult, TrialRecord
@@ -69,9 +69,10 @@ def assert_told(seed: int, workers: int, sample: float) -> None:
     after, pace = After(suite, space, BUDGET / LADDER[-1]), Pace(LADDER, workers)
     full = FIXED * len(LADDER) + sample * LADDER[-1]
     confirm = suite.confirm
-    extra = confirm.replicates * (4 + len(confirm.baselines) - 2)  # other kinds; baselines but single-task and trees
+    extra = confirm.replicates * (4 + len(confirm.baselines) - 3)  # other kinds; three baselines train none
     networks, trees = REPLICATE * (confirm.replicates_in_all + extra), TREES / most_epochs(space) * confirm.replicates
-    then = full * (networks + trees) / workers + 1.5 * SERVING
+    tuned = TREES / most_epochs(space) * LEAST_TREES
+    then = full * (networks + trees + tuned) / workers + 1.5 * SERVING
     total = sum(seconds for seconds, *_ in jobs) / workers + then
     now, stages = 0.0, ("tuning", "confirming", "serving")
     looked = 0

@@ -1,0 +1,92 @@
+"""The blend: of the confirmed networks the best and the boosted trees, averaged by shares that validation chose.
+
+Confirmation rows and test take no part in what is blended. Nothing is trained, so a blend follows at once where another
+network is the best: it is a point of its own then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.confirm.race import largest_first
+from bench.objectives import COSTS
+from bench.predictions import is_whole, name_of, path
+from bench.progress import Progress
+from bench.records import Outcome, Point, Replicate, Scalar, Split
+from bench.results.points import confirmed, points
+from bench.rows import REPLICATED, SEARCH
+from bench.search.driver import MakeJob, outcomes
+from bench.search.executors.base import Executor
+from bench.search.study import Study
+from bench.training.blend import NETWORK, TREES, parts_of
+
+Choose = Callable[[Sequence[tuple[str, str]]], dict[str, Scalar]]
+"""Names of both parts' kept predictions, by replicate -> the shares, see `bench.training.blend.shares_of`."""
+
+
+def blended(
+    study: Study,
+    executor: Executor,
+    make_job: MakeJob,
+    choose: Choose,
+    folder: Path,
+    trees: Point,
+    reference: Mapping[str, float],
+    progress: Progress,
+) -> None:
+    """Confirms the blend, after its parts; does nothing twice.
+
+    Its network is the confirmed point of a trial with the largest hypervolume of the metrics alone, by the means of
+    replicates on validation. A replicate whose part failed has failed, too. One whose part's predictions are gone waits
+    for the next confirmation.
+
+    Args:
+        executor: whose workers see `folder`.
+        folder: of kept predictions.
+        trees: their point, settings included.
+        reference: of hypervolume, as the suite has it.
+    """
+    metrics = [each for each in study.objectives if each.is_metric]
+    own = [point for point in points(study.records(), study.objectives) if confirmed(point)]
+    at = {each.name: reference[each.name] for each in metrics if each.name in reference}
+    network = next(iter(largest_first(own, metrics, at, SEARCH)), None)
+    stored = study.replicates()
+    grown = {each.replicate: each for each in stored.get(trees.training, ())}
+    if network is None or not grown:
+        return
+    parts = {each.replicate: (each, grown[each.replicate]) for each in network.replicates if each.replicate in grown}
+    config = {NETWORK: network.id, TREES: trees.id, **trees.config}
+    names = [parts_of(config, number) for number, of in parts.items() if not any(each.failure for each in of)]
+    names = [both for both in names if _whole(folder, both, [SEARCH])]
+    point = Point("blend", config | choose(names), "blend")
+    known = {each.replicate: each for each in stored.get(point.training, ())}
+    with progress.task("blending", len(parts), "replicates", len(known.keys() & parts)) as advance:
+        jobs = []
+        for number, of in parts.items():
+            job, done = make_job(point, number, REPLICATED), known.get(number)
+            failures = [(part, run.failure) for part, run in zip((network, trees), of, strict=True) if run.failure]
+            if failures and not done:
+                part, failure = failures[0]
+                study.add_replicate(Outcome(job, failure=replace(failure, reason=f"{part.name}: {failure.reason}")))
+                advance(1)
+            lacks = not done or not (done.failure or _whole(folder, [name_of(point.training, number)]))
+            if not failures and lacks and _whole(folder, parts_of(config, number)):
+                jobs.append(job)
+        for outcome in outcomes(executor, jobs, advance, None):
+            if outcome.job.replicate not in known:
+                study.add_replicate(_with_costs(outcome, parts[outcome.job.replicate]))
+
+
+def _whole(folder: Path, names: Sequence[str], splits: Sequence[Split] = REPLICATED) -> bool:
+    return all(is_whole(path(folder, split, name)) for name in names for split in splits)
+
+
+def _with_costs(outcome: Outcome, parts: Sequence[Replicate]) -> Outcome:
+    """With the sums of the parts' costs, of those that all have."""
+    if outcome.result is None:
+        return outcome
+    keys = [key for key in (f"cost/{name}" for name in COSTS) if all(key in part.metrics for part in parts)]
+    sums = {key: sum(part.metrics[key] for part in parts) for key in keys}
+    return replace(outcome, result=replace(outcome.result, metrics=outcome.result.metrics | sums))

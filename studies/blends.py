@@ -1,0 +1,73 @@
+"""Blends of a network and boosted trees against the part that validation prefers, on rows of test.
+
+    python studies/blends.py --raw DIR [--data census-income ...] [--seeds 2] [--out FOLDER] [--write docs/inputs.md]
+
+`DIR` and `FOLDER` are those of `trees.py`. On each seed two networks are trained, and trees with the settings that
+three tries found. As in a run, validation chooses the network, and the share of each task. Each task's blend is
+compared with the network or the trees, whichever is better on validation, in pairs by seed and by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from speed.table import replace, writer
+from trainings import CARDS, Trainings, mean, store_of
+
+from bench.predictions import name_of
+from bench.records import Point
+from bench.results.samples import samples_of
+from bench.results.statistics import differences
+from bench.training.blend import NETWORK, SHARE, TREES, shares_of
+
+NAME = "blends"
+
+
+def rows(card: str, of: Trainings) -> Iterator[tuple[float, float, str]]:
+    """By task the gain over the preferred part, the upper end of its interval, and the row of the table."""
+    (network, first), (trees, second, _) = of.network(), of.trees()
+    names = [(name_of(network.training, seed), name_of(trees.training, seed)) for seed in of.seeds]
+    config = {NETWORK: network.id, TREES: trees.id, **trees.config}
+    config |= shares_of(of.store, of.folder, of.objectives, names)
+    both = [of.run("blend", None, config, seed) for seed in of.seeds]
+    keys = [each.key("test") for each in of.objectives]
+    for at, objective in enumerate(of.objectives):
+        preferred = max((first, second), key=lambda runs: mean(runs, objective.key("valid")))
+        named = {"blend": both, "part": preferred}
+        points = [Point("model", {}, "", replicates=tuple(runs), label=name) for name, runs in named.items()]
+        found = differences(list(samples_of(points, keys).values()))
+        assert found is not None
+        gain = found.gains(0, 1, of.objectives)[at]
+        share = config[f"{SHARE}{objective.name.partition('.')[0]}"]
+        means = " | ".join(f"{mean(runs, keys[at]):.5f}" for runs in (first, second, both))
+        part = "network" if preferred is first else "trees"
+        told = f"{1e4 * gain.value:+.1f} ({1e4 * gain.low:+.1f} to {1e4 * gain.high:+.1f})"
+        yield gain.value, gain.high, f"| {card} | {objective.name} | {share} | {means} | {part} | {told} |"
+
+
+def main() -> None:
+    """Trains what is missing, and prints or writes the table."""
+    parser = writer(__doc__)
+    parser.add_argument("--raw", type=Path, required=True)
+    parser.add_argument("--home", type=Path, default=Path(".seesaw"))
+    parser.add_argument("--data", nargs="+", choices=CARDS, default=list(CARDS))
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("trainings"))
+    given = parser.parse_args()
+    head = "data | objective | network's share | network | trees | blend | validation prefers | blend less that, .0001"
+    lines, gains, behind = [f"| {head} |", "|---" * 8 + "|"], [], 0
+    for card in given.data:
+        of = Trainings(store_of(card, given.raw, given.home), given.out / card, given.seeds)
+        for gain, high, row in rows(card, of):
+            gains.append(gain)
+            behind += high < 0
+            lines.append(row)
+    lines += ["", f"Mean gain: {1e4 * np.mean(gains):+.1f}. Intervals wholly below 0: {behind} of {len(gains)}."]
+    print("\n".join(lines))
+    replace(given.write, NAME, "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""A blend's predictions against a closed form, and what its job measures and keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from bench import predictions
+from bench.measure.resampling import Resampling
+from bench.measure.spaces import Predicted
+from bench.predictions import name_of, path, rows_of, seal
+from bench.records import Job, Scalar, training_of
+from bench.rows import REPLICATED
+from bench.schema import Schema, Task
+from bench.testing.metrics import evaluate
+from bench.testing.training import CHAIN, VALUES, MemoryStore
+from bench.training.blend import NETWORK, SHARE, TREES, mixed, parts_of, run_blend
+from bench.training.kept import write_rows
+from bench.training.tree_settings import TreeSettings
+
+SETTINGS = {key: value for task in CHAIN for key, value in TreeSettings(leaves=7).dotted(task.name).items()}
+SHARES = {f"{SHARE}click": 0.25, f"{SHARE}buy": 1.0, f"{SHARE}like": 0.5}
+CONFIG: dict[str, Scalar] = {NETWORK: "7@16000", TREES: "trees", **SHARES, **SETTINGS}
+
+
+class Stored(MemoryStore):
+    """With what a store on disk also has."""
+
+    segments: ClassVar[dict[str, tuple[str, ...]]] = {}
+    logged: tuple[str, ...] = ()
+
+
+def keep(folder: Path, name: str, split: str, joint: np.ndarray) -> None:
+    """Leaves predictions as a replicate does."""
+    file = path(folder, split, name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    np.save(file, joint.astype(np.float32))
+    seal(file, file.name)
+
+
+def test_probabilities_are_mixed_in_logits_and_values_as_they_are() -> None:
+    """Odds 1/4 and 9 have the geometric mean 3/2; of a task with a parent, so have odds of what follows it."""
+    schema = Schema((), (), (Task("click"), Task("buy", parent="click"), Task("watch", "regression", "click")))
+    network, trees = np.array([[0.2, 0.04, 3.0]]), np.array([[0.9, 0.45, 9.0]])
+    [(conditional, joint)] = mixed(network, trees, [0.5, 0.5, 0.25], schema)
+    odds = np.sqrt([0.25 * 9, (0.04 / 0.96) * (0.45 / 0.55), (0.2 / 0.8) * (0.5 / 0.5)])
+    told = odds / (1 + odds)
+    np.testing.assert_allclose(joint, [[*told[:2], 0.25 * 3 + 0.75 * 9]], rtol=1e-6)
+    np.testing.assert_allclose(conditional, [[told[0], told[2], 0.25 * 15 + 0.75 * 10]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("tasks", [CHAIN, VALUES])
+def test_at_either_end_it_is_one_of_its_parts(tasks: tuple[Task, ...]) -> None:
+    schema = MemoryStore(tasks=tasks).schema
+    parts = np.random.default_rng(0).uniform(0.01, 0.9, (2, 50, 3))
+    parts[:, 0] = [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]  # no logit, and no parent
+    for share, part in ((1.0, 0), (0.0, 1)):
+        [(conditional, joint)] = mixed(*parts, [share] * 3, schema)
+        assert np.isfinite(conditional).all()
+        np.testing.assert_allclose(joint, parts[part], rtol=1e-5, atol=2e-7)
+
+
+@pytest.mark.parametrize("most", [None, 30])
+def test_a_job_measures_and_keeps_the_mixture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int | None
+) -> None:
+    """Of a split with more rows than are kept, on those that are, resampled as those of every model are."""
+    tiny = Stored()
+    if most:
+        monkeypatch.setattr(predictions, "MOST_ROWS", most)
+    write_rows(tiny, tmp_path)
+    names = tuple(task.name for task in CHAIN)
+    job = Job(
+        None, 2, CONFIG, "-", 5, REPLICATED, ("click.auc",), names, 1, resamples=8, predictions=str(tmp_path),
+        kind="blend",
+    )  # fmt: skip
+    rng, parts = np.random.default_rng(1), parts_of(CONFIG, 2)
+    assert parts == ("7@16000-2", name_of(training_of("trees", None, None, SETTINGS), 2))
+    kept = {split: rows_of(tmp_path, split) for split in REPLICATED}
+    said = {split: rng.uniform(0.05, 0.95, (2, kept[split].kept, 3)) for split in REPLICATED}
+    for split, both in said.items():
+        for name, joint in zip(parts, both, strict=True):
+            keep(tmp_path, name, split, joint)
+    result = run_blend(job, tiny)
+    rows, group = kept["test"], kept["test"].group
+    assert (rows.kept < len(tiny.split("test"))) == (most is not None)
+    [(conditional, joint)] = mixed(*said["test"], [0.25, 1.0, 0.5], tiny.schema)
+    expected = evaluate(np.asarray(rows.labels), conditional, joint, group, CHAIN, "test/")
+    assert {key: result.metrics[key] for key in expected} == pytest.approx(expected)
+    own = predictions.predictions(tmp_path, "test", name_of(job.training, 2))
+    np.testing.assert_allclose(own, joint, rtol=1e-6)
+    resampling = Resampling(CHAIN, "test", 8, ())
+    resampling.add(Predicted(rows.labels, group, units=rows.units, conditional=conditional, joint=joint))
+    np.testing.assert_array_equal(result.resampled["test/like.auc"], resampling.result()["test/like.auc"])
