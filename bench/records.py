@@ -31,6 +31,9 @@ NAMES: dict[Kind, str] = {
     "current": "current model",
 }
 """What people call a kind."""
+NETWORK, TREES, SHARE = "blend.network", "blend.trees", "blend.share."
+"""Names in a blend's configuration: of the ids of both parts, and, before a task's name, of the network's share in
+[0, 1]; the trees have the rest."""
 TRAINED: tuple[Kind, ...] = tuple(NAMES)[1:]
 """Kinds that are no trials and have replicates of their own, in the order in which they are listed."""
 

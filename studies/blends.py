@@ -17,10 +17,10 @@ from speed.table import replace, writer
 from trainings import CARDS, Trainings, mean, store_of
 
 from bench.predictions import name_of
-from bench.records import Point
+from bench.records import NETWORK, SHARE, TREES, Point
 from bench.results.samples import samples_of
 from bench.results.statistics import differences
-from bench.training.blend import NETWORK, SHARE, TREES, shares_of
+from bench.training.blend import shares_of
 
 NAME = "blends"
 

@@ -14,13 +14,13 @@ from bench.confirm.race import largest_first
 from bench.objectives import COSTS
 from bench.predictions import is_whole, name_of, path
 from bench.progress import Progress
-from bench.records import Outcome, Point, Replicate, Scalar, Split
+from bench.records import NETWORK, TREES, Outcome, Point, Replicate, Scalar, Split
 from bench.results.points import confirmed, points
 from bench.rows import REPLICATED, SEARCH
 from bench.search.driver import MakeJob, outcomes
 from bench.search.executors.base import Executor
 from bench.search.study import Study
-from bench.training.blend import NETWORK, TREES, parts_of
+from bench.training.blend import parts_of
 
 Choose = Callable[[Sequence[tuple[str, str]]], dict[str, Scalar]]
 """Names of both parts' kept predictions, by replicate -> the shares, see `bench.training.blend.shares_of`."""

@@ -23,6 +23,7 @@ from bench.models.trees import TreeModel, TreeSizes, wrong
 from bench.records import Scalar
 from bench.registry import Config, lookup
 from bench.schema import Schema
+from bench.training.blend import CLIP
 from bench.training.config import TrialConfig
 from bench.training.step import build_model
 from bench.training.tree_settings import is_trees
@@ -48,8 +49,6 @@ TRAINING = ("balancing.", "loss.")
 """Axes of a configuration that serving needs nothing of; the loss of regressions says what their outputs predict."""
 OF_TASKS = ("towers.hidden.", "towers.output.")
 """Names of parameters that are stacked by output."""
-RAREST = 1e-12
-"""The least probability, and the least distance from 1, whose log odds are mixed."""
 
 
 class Part(Config):
@@ -111,7 +110,7 @@ def _mix(parts: Sequence[tuple[float, Tensor]], binary: bool) -> Tensor:
     for share, said in parts:
         value = said.to(torch.float64)
         if binary:
-            value = value.clamp(RAREST, 1 - RAREST)
+            value = value.clamp(CLIP, 1 - CLIP)
             value = value.log() - (-value + 1).log()
         terms.append(value * share)
     total = sum(terms[1:], terms[0])

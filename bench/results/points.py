@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from bench.errors import UserError
 from bench.objectives import Objective, key_on
 from bench.predictions import name_of
-from bench.records import Point, Replicate, Scalar, TrialRecord
+from bench.records import NETWORK, SHARE, TREES, Point, Replicate, Scalar, TrialRecord
 from bench.results.pareto import nondominated
 from bench.rows import CONFIRM, SEARCH, TEST
 
@@ -264,11 +264,6 @@ def _points_of(record: TrialRecord, objectives: Sequence[Objective]) -> list[Poi
     return [point for point, kept in zip(own, keep, strict=True) if kept or point.replicates]
 
 
-BLEND = "blend."
-"""How the names of a blend's configuration begin: `blend.network` and `blend.trees` are its points,
-`blend.share.<task>` is the network's share."""
-
-
 def parts_of(point: Point, points: Sequence[Point], tasks: Sequence[str]) -> list[tuple[Point, tuple[float, ...]]]:
     """The points that are trained for good where `point` is deployed, and the share of each by task.
 
@@ -284,9 +279,9 @@ def parts_of(point: Point, points: Sequence[Point], tasks: Sequence[str]) -> lis
         first = next(iter(sources.values()))  # of a task without an objective
         shares = {id: tuple(float(sources.get(task, first) == id) for task in tasks) for id in source_ids(point)}
     elif point.kind == "blend":
-        network = tuple(float(cast(float, point.config[f"{BLEND}share.{task}"])) for task in tasks)
+        network = tuple(float(str(point.config[f"{SHARE}{task}"])) for task in tasks)
         trees = tuple(1 - share for share in network)
-        shares = {str(point.config[f"{BLEND}network"]): network, str(point.config[f"{BLEND}trees"]): trees}
+        shares = {str(point.config[NETWORK]): network, str(point.config[TREES]): trees}
     else:
         by_id, shares = {point.id: point}, {point.id: (1.0,) * len(tasks)}
     for id in shares:

@@ -18,16 +18,12 @@ from bench.data import SplitName, Store
 from bench.errors import TrainingError
 from bench.objectives import Objective, outcomes_of
 from bench.predictions import Damaged, Floats, name_of, path, predictions
-from bench.records import Job, Scalar, TrialResult, training_of
+from bench.records import NETWORK, SHARE, Job, Scalar, TrialResult, training_of
 from bench.rows import SEARCH
 from bench.schema import Schema
 from bench.training.evaluation import PIECE, Predictions, measured, measured_splits
 from bench.training.tree_settings import merit
 
-NETWORK, TREES = "blend.network", "blend.trees"
-"""Names in its configuration of the ids of both parts."""
-SHARE = "blend.share."
-"""Before a task's name: the network's share in [0, 1]; the trees have the rest."""
 SHARES = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9, 0.0, 1.0)
 """Of the network, those that are tried; the first of equals is taken."""
 CLIP = 1e-7

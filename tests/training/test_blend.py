@@ -12,12 +12,12 @@ from bench import predictions
 from bench.measure.resampling import Resampling
 from bench.measure.spaces import Predicted
 from bench.predictions import name_of, path, rows_of, seal
-from bench.records import Job, Scalar, training_of
+from bench.records import NETWORK, SHARE, TREES, Job, Scalar, training_of
 from bench.rows import REPLICATED
 from bench.schema import Schema, Task
 from bench.testing.metrics import evaluate
 from bench.testing.training import CHAIN, VALUES, MemoryStore
-from bench.training.blend import NETWORK, SHARE, TREES, mixed, parts_of, run_blend
+from bench.training.blend import mixed, parts_of, run_blend
 from bench.training.kept import write_rows
 from bench.training.tree_settings import TreeSettings
 
