@@ -90,8 +90,11 @@ def trees_of(store: Store, most: int = 12) -> tuple[Part, TrainedTrees, list[Tas
 
 
 def package_of(kind: str, folder: Path, store: Store, onnx: bool = False, **more: Any) -> Package:
-    """Packages of `trees`, of a `blend` that takes half of the first task and a fifth of the second from them, and of a
-    `composite` that has each task from a network of its own."""
+    """A package of `trees`, a `blend` or a `composite`.
+
+    The blend takes half of the first task and a fifth of the second from trees. The composite has each task from a
+    network of its own.
+    """
     part, grown, _ = trees_of(store)
     networks = [trained(store, **{"sharing.kind": name}) for name in ("mmoe", "shared_bottom")]
     parts = [Part.whole(each.config.dotted(), store.schema) for each in networks]
