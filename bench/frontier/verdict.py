@@ -184,7 +184,8 @@ def verdict(
     if found.both is not None and of != served.current:
         slices = slice_changes(served, of)
         found = replace(found, slices=slices)
-        worst = [words.worst_slice("The pick" if found.keep else "It", *each) for each in losses(slices)[:1]]
+        who = "The pick" if found.keep else "They" if words.several(found.who) else "It"
+        worst = [words.worst_slice(who, *each) for each in losses(slices)[:1]]
         notes = [*worst, *notes, words.SURE_IN_SLICES if slices and served.known else ""]
     if holds is not None and not found.keep and of == row:
         notes.append(words.holding(holds, others))

@@ -27,7 +27,6 @@ from bench.training.tree_data import Share, width
 from bench.training.tree_settings import TreeSettings
 from bench.training.trees import TaskTrees, train_trees
 
-
 TRIED = 60_000
 """Rows of train that a try of settings learns from, at most: it takes a third of the time on Census-Income."""
 

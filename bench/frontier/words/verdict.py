@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -64,9 +65,15 @@ def named(facts: pd.Series[Any], titles: Mapping[str, str] | None = None) -> str
     return name if facts["role"] != "trial" or facts["architecture"] == name else f"{name} ({facts['architecture']})"
 
 
+def several(name: str) -> bool:
+    """Whether a model's name is a plural: `boosted trees` and `static weights 4:1`, not `MMoE, 4 experts`."""
+    return re.search(r"s( [\d:.]+)?$", re.split(", | of ", name)[0]) is not None
+
+
 def model(what: str, both: Effect) -> str:
     """To switch to another model, and what that gains by the policy's rule."""
-    return f"Switch to {what}: it gains {both} by the policy's rule."
+    gains = "they gain" if several(what) else "it gains"
+    return f"Switch to {what}: {gains} {both} by the policy's rule."
 
 
 def weights(gain: Effect, against: str = "") -> str:
@@ -101,12 +108,12 @@ def _most(most: Effect) -> str:
 
 def costs(what: str, both: Effect) -> str:
     """That the pick is behind."""
-    return f"{what} loses by the policy's rule, {both}"
+    return f"{what} {'lose' if several(what) else 'loses'} by the policy's rule, {both}"
 
 
 def unsure(what: str, both: Effect) -> str:
     """That nobody can tell."""
-    return f"Cannot tell whether to switch: {what} is at {both} by the policy's rule."
+    return f"Cannot tell whether to switch: {what} {'are' if several(what) else 'is'} at {both} by the policy's rule."
 
 
 def reference(served: Ledger) -> str:
@@ -118,7 +125,7 @@ def reference(served: Ledger) -> str:
 
 def alone(what: str, reference: str, mean: Effect) -> str:
     """That a model is ahead of the reference, whatever is served."""
-    return f"Use {what}: it is ahead of {reference} by {mean}."
+    return f"Use {what}: {'they are' if several(what) else 'it is'} ahead of {reference} by {mean}."
 
 
 def averaged(many: int) -> str:
@@ -128,7 +135,7 @@ def averaged(many: int) -> str:
 
 def level(reference: str, most: Effect) -> str:
     """That no model is ahead of the reference."""
-    are, them = ("are", "them") if reference.endswith("s") else ("is", "it")
+    are, them = ("are", "them") if several(reference) else ("is", "it")
     return (
         f"{reference[0].upper()}{reference[1:]} {are} as good: no other model is ahead of {them} by more than "
         f"{_most(most)}%."
@@ -177,7 +184,7 @@ def ahead(rivals: Mapping[str, tuple[Effect | None, str]], of: str) -> str:
     ]
     if len(rivals) == 1:
         (name,) = rivals
-        first = f"{name} {'are' if name.endswith('s') else 'is'} ahead of {of} {parts[0]}"
+        first = f"{name} {'are' if several(name) else 'is'} ahead of {of} {parts[0]}"
     else:
         some = [" ".join(each) for each in zip(rivals, parts, strict=True)][:MOST_RIVALS]
         more = [f"{len(rivals) - len(some)} more"] if len(rivals) > len(some) else []
@@ -228,7 +235,7 @@ def holding(holds: float, others: Sequence[str]) -> str:
 
 def worst_slice(who: str, slice: str, outcome: str, change: Effect) -> str:
     """In which part of the rows something loses most."""
-    return f"{who} loses most in {slice}: {outcome} {change}."
+    return f"{who} {'lose' if who == 'They' else 'loses'} most in {slice}: {outcome} {change}."
 
 
 def price(paid: str, bought: str, each: Effect) -> str:
