@@ -26,7 +26,7 @@ NAMES: dict[Kind, str] = {
     "random_weights": "random weights",
     "trees": "boosted trees",
     "ensemble": "ensemble of single-task models",
-    "blend": "blend of a network and boosted trees",
+    "blend": "a blend of a network and boosted trees",
     "static_weights": "static weights",
     "current": "current model",
 }

@@ -18,7 +18,7 @@ from bench.testing.metrics import evaluate, predicted
 from bench.training.config import TrialConfig
 from bench.training.ensemble import PREFIX, run_ensemble
 from bench.training.loop import Trainer
-from bench.training.trees import run_trees
+from bench.training.tree_model import run_trees
 
 CUTS = ("ndcg@1", "ndcg@4", "ndcg@1000", "recall@3", "recall@12.5%", "recall@100%")
 NAMES = (*(f"click.{cut}" for cut in CUTS), *(f"buy.{cut}" for cut in CUTS), "stay.ndcg@3", "stay.value@20%")

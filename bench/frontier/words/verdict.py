@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.errors import listed
 from bench.frontier.stability import ENOUGH
-from bench.records import Point
+from bench.records import NETWORK, Point
 from bench.results.effect import LEVEL, MARGIN, Effect, percent
 from bench.results.fusion import in_words
 from bench.results.ledger import Ledger
@@ -34,7 +34,7 @@ ACRONYMS = {"cgc": "CGC", "omoe": "OMoE", "mmoe": "MMoE", "ple": "PLE", "snr": "
 
 def titles_of(points: Sequence[Point]) -> dict[str, str]:
     """By name how a verdict calls each trial: `PLE, 3 shared and 2 own experts`; its balancer, or its number, where
-    others would be called the same."""
+    others would be called the same. A blend is called by its network."""
     trials = [each for each in points if each.role == "trial" and each.number is not None]
     plain = {each.name: _title(each) for each in trials}
     with_balancing = {each.name: f"{plain[each.name]}, {each.balancing}" for each in trials}
@@ -43,7 +43,9 @@ def titles_of(points: Sequence[Point]) -> dict[str, str]:
         if list(plain.values()).count(title) > 1:
             title = with_balancing[name]
         found[name] = title if list(with_balancing.values()).count(title) < 2 else f"{plain[name]} ({name})"
-    return found
+    networks = {each.id: _title(each).partition(",")[0] for each in trials}
+    mixed = [each for each in points if each.kind == "blend" and each.config.get(NETWORK) in networks]
+    return found | {each.name: f"a blend of {networks[str(each.config[NETWORK])]} and boosted trees" for each in mixed}
 
 
 def _title(point: Point) -> str:
