@@ -55,19 +55,8 @@ SYMBOLS: dict[str, str] = {
 KINDS = (
     *("single_task", "shared_bottom", "mmoe", "ple", "shared_embeddings", "trees", "ensemble", "current", "esmm"),
     *("equal_weights", "random_weights", "static_weights", "cgc", "omoe", "snr", "cross_stitch", "adatt", "stem"),
-    *(
-        "home",
-        "pepnet",
-        "star",
-        "mlora",
-        "escm2",
-        "escm2_dr",
-        "aitm",
-        "logged score",
-        "today's score",
-        "composite",
-        "blend",
-    ),
+    *("home", "pepnet", "star", "mlora", "escm2", "escm2_dr", "aitm", "logged score", "today's score", "composite"),
+    "blend",
 )
 """Kinds of models that have the same colour and shape in all runs, in the order of pages; new ones are added last."""
 
