@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from bench.errors import UserError
 from bench.objectives import Objective, key_on
+from bench.plain import numbered
 from bench.predictions import name_of
 from bench.records import NETWORK, SHARE, TREES, Point, Replicate, Scalar, TrialRecord
 from bench.results.pareto import nondominated
@@ -272,6 +273,9 @@ def parts_of(point: Point, points: Sequence[Point], tasks: Sequence[str]) -> lis
     Raises:
         UserError: the point is a column of the log, or a part is no point of the run any more.
     """
+    if several := numbered(point.config, "part."):  # the current point, where it is several models
+        every = [tuple(float(str(own.pop(f"share.{task}"))) for task in tasks) for own in several]
+        return [(replace(point, config=own), each) for own, each in zip(several, every, strict=True)]
     by_id = {each.id: each for each in points}
     if point.kind == BASELINE:
         prefix = f"{BASELINE}."

@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, FiniteFloat, model_validator
 
@@ -30,6 +30,9 @@ from bench.records import Point, Scalar
 from bench.registry import Config
 from bench.results.fusion import Fusion, Kind
 from bench.validation import validate
+
+if TYPE_CHECKING:
+    from bench.production.package import Package
 
 REGISTERED = "models:/"
 
@@ -83,11 +86,15 @@ class Current(Config):
         return "current" if self.source else "single_task"
 
     @property
+    def _kind(self) -> str:
+        return "trees" if all(name.startswith("trees.") for name in self.config or ()) else "composite"
+
+    @property
     def point(self) -> Point | None:
         """The point to train and confirm; None without a file, and for a column."""
         if self.config is None:
             return None
-        return Point("current", self.config, str(self.config.get("sharing.kind", "trees")), until=self.until)
+        return Point("current", self.config, str(self.config.get("sharing.kind", self._kind)), until=self.until)
 
     def without_earlier(self, points: Iterable[Point]) -> list[Point]:
         """Confirmed points that are no trials, without current models other than this one."""
@@ -184,20 +191,32 @@ def _of_package(given: str, card: Card, tasks: Sequence[str], home: Path, tracki
                 f"{name} = {weight:g}; give a TOML file with [config] and [score] instead"
             )
         weights[task] = weight / score.rates.get(name, 1.0)
-    parts, shape = package.manifest.parts, package.manifest.members[0][0]
-    if len(parts) > 1 or (isinstance(shape, tuple) and len(shape) > 1):
-        raise UserError(
-            f"{given}: expected a package of one network or of boosted trees, which a run can train again, found one "
-            "of several models; keep its score in the log and give a TOML file with `column`"
-        )
-    found = Current(source=given, config=dict(parts[0].config), kind=score.kind, weights=weights, scaled=False)
+    found = Current(source=given, config=_trained(package), kind=score.kind, weights=weights, scaled=False)
     with made_for(package.manifest.name, card.key):
         return _checked(found, card, tasks)
+
+
+def _trained(package: Package) -> dict[str, Scalar]:
+    """The configuration that trains a package's model again; of several models see `bench.training.parts`."""
+    manifest = package.manifest
+    networks = [len(shape) if isinstance(shape, tuple) else 1 for shape in manifest.members[0]]
+    every = [(part, many) for part, many in zip(manifest.parts, networks, strict=True) for _ in range(many)]
+    if len(every) == 1:
+        return dict(manifest.parts[0].config)
+    names = [task.name for task in manifest.data_schema.tasks]
+    return {
+        f"part.{at}.{name}": value
+        for at, (part, many) in enumerate(every)
+        for name, value in [
+            *part.config.items(), *((f"share.{task}", own / many) for task, own in zip(names, part.shares, strict=True))
+        ]
+    }  # fmt: skip
 
 
 def _checked(found: Current, card: Card, tasks: Sequence[str]) -> Current:
     """With its whole configuration and all weights."""
     from bench.training.config import TrialConfig  # imports torch
+    from bench.training.parts import models_in, networks_in
     from bench.training.tree_settings import is_trees, whole_settings
 
     assert found.config is not None
@@ -209,11 +228,13 @@ def _checked(found: Current, card: Card, tasks: Sequence[str]) -> Current:
     if not sum(weights.values()):
         raise UserError(f"{found.source}: score.weights: expected a weight above 0, found none")
     try:
-        config = whole_settings(found.config, tasks) if is_trees(found.config) else None
-        if config is None:
-            parsed = TrialConfig.parse(found.config)
+        config = dict(found.config)
+        for each in networks_in(config):
+            parsed = TrialConfig.parse(each)
             parsed.check_fit(shape_of(card, tasks))
-            config = parsed.dotted()
+            config = config if models_in(config) else parsed.dotted()
+        if is_trees(config):
+            config = whole_settings(config, tasks)
     except UserError as error:
         raise UserError(f"{found.source}: {error}") from None
     return found.model_copy(update={"config": config, "weights": weights})

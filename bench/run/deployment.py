@@ -25,6 +25,7 @@ from bench.run.folder import DatasetRun, Run
 from bench.run.result import DatasetResult, picked_path, result_of, suite_policy
 from bench.training.config import TrialConfig
 from bench.training.ensemble import PREFIX
+from bench.training.tree_settings import is_trees
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
@@ -82,7 +83,7 @@ class Deployment:
         return parts_of(self.point, self.result.frontier.points, [task.name for task in self.part.tasks])
 
     def _length(self, part: Point) -> str:
-        if part.kind == "trees":
+        if is_trees(part.config):
             return "with as many trees as lower the loss on what is held out"
         prefix = PREFIX if part.kind == "ensemble" else ""
         config = TrialConfig.parse({name.removeprefix(prefix): value for name, value in part.config.items()})

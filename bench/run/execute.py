@@ -48,7 +48,7 @@ from bench.training.config import TrialConfig
 from bench.training.evaluation import ranked_in
 from bench.training.job import run_job
 from bench.training.kept import write_rows
-from bench.training.tree_settings import is_trees
+from bench.training.parts import networks_in
 from bench.validation import validate
 
 
@@ -120,8 +120,8 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))
 
     def make_job(point: Point, replicate: int, splits: tuple[Split, ...]) -> Job:
-        if point.kind not in ("trees", "ensemble", "blend") and not is_trees(point.config):
-            TrialConfig.parse(point.config).check_fit(store.schema)  # here, so that no worker begins what cannot work
+        for config in () if point.kind in ("trees", "ensemble", "blend") else networks_in(point.config):
+            TrialConfig.parse(config).check_fit(store.schema)  # here, so that no worker begins what cannot work
         purpose = ("replicate", replicate) if replicate else (point.kind if point.number is None else point.number, 0)
         return Job(
             trial=point.number,

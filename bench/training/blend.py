@@ -83,21 +83,22 @@ def mixed(network: Floats, trees: Floats, shares: Sequence[float], schema: Schem
         one, other = (np.asarray(part[start : start + PIECE], np.float64) for part in (network, trees))
         conditional, joint = np.empty((2, *one.shape), np.float32)
         for at, (task, share) in enumerate(zip(schema.tasks, shares, strict=True)):
-            mix = _in_logits if task.kind == "binary" else _as_they_are
-            joint[:, at] = conditional[:, at] = mix(one[:, at], other[:, at], share)
+            binary = task.kind == "binary"
+            joint[:, at] = conditional[:, at] = mix([(share, one[:, at]), (1 - share, other[:, at])], binary)
             if (parent := schema.parents[at]) is not None:
                 first, second = (part[:, at] / np.maximum(part[:, parent], CLIP) for part in (one, other))
-                conditional[:, at] = mix(first, second, share)
+                conditional[:, at] = mix([(share, first), (1 - share, second)], binary)
         yield conditional, joint
 
 
-def _in_logits(first: NDArray[Any], second: NDArray[Any], share: float) -> NDArray[Any]:
-    one, other = (logit(np.clip(each, CLIP, 1 - CLIP)) for each in (first, second))
-    return np.asarray(expit(share * one + (1 - share) * other))
-
-
-def _as_they_are(first: NDArray[Any], second: NDArray[Any], share: float) -> NDArray[Any]:
-    return share * first + (1 - share) * second
+def mix(parts: Sequence[tuple[float, NDArray[Any]]], binary: bool) -> NDArray[Any]:
+    """(n,), what several models predict of a task, averaged by their shares: probabilities in logits."""
+    own = [(share, np.asarray(said, np.float64)) for share, said in parts if share]
+    if len(own) == 1:
+        return own[0][1]
+    if not binary:
+        return np.asarray(sum(share * said for share, said in own))
+    return np.asarray(expit(sum(share * logit(np.clip(said, CLIP, 1 - CLIP)) for share, said in own)))
 
 
 def shares_of(

@@ -21,6 +21,7 @@ from bench.training.config import TrialConfig
 from bench.training.ensemble import run_ensemble
 from bench.training.evaluation import costs
 from bench.training.loop import Trainer
+from bench.training.parts import models_in, run_parts
 from bench.training.profile import Profile
 from bench.training.tree_model import run_trees
 from bench.training.tree_settings import is_trees
@@ -60,6 +61,8 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
     store = _open(job.store, job.tasks)
     if job.kind == "trees" or is_trees(job.config):
         return run_trees(job, store)
+    if models_in(job.config):
+        return run_parts(job, store)
     if job.kind == "ensemble":
         return run_ensemble(job, store)
     if job.kind == "blend":

@@ -7,8 +7,9 @@ what they say with what the trees said (`bench.production.package`), and a test 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from bench.data import SplitName, Store
 from bench.data.batches import Batches
 from bench.machine import peak_memory_mb, tree_threads
 from bench.models.trees import BETWEEN, LARGEST, NO_CHOICE, PASSED_BY_NONE, Columns, TreeModel, TreeSizes
-from bench.records import Job, TrialResult
+from bench.records import Job, Scalar, TrialResult
 from bench.schema import Schema
 from bench.seeds import derive
 from bench.training.evaluation import Predictions, latencies, measured_splits
@@ -37,23 +38,52 @@ def run_trees(job: Job, store: Store) -> TrialResult:
     Raises:
         FloatingPointError: a task has one class only on train, so that there is nothing to learn.
     """
-    schema, started = store.schema, time.perf_counter()
+    started = time.perf_counter()
+    grown = grow(job, store, job.config)
+    seconds = time.perf_counter() - started
+    with tree_threads(job.threads):
+        metrics, resampled = measured_splits(job, store, grown.of)
+    config = {key: value for each in grown.tasks for key, value in each.settings.dotted(each.task).items()}
+    many = {f"trees.{each.task}.trees": each.trees for each in grown.tasks}
+    speed = {"train_seconds": seconds, "peak_rss_mb": peak_memory_mb()}
+    return TrialResult(metrics | grown.costs, speed, [], config | many, resampled=resampled)
+
+
+@dataclass(frozen=True)
+class Grown:
+    """Trained trees of all tasks.
+
+    Attributes:
+        piece: rows that are predicted at once.
+    """
+
+    store: Store
+    tasks: tuple[TaskTrees, ...]
+    piece: int
+
+    def of(self, split: SplitName) -> Iterator[Predictions]:
+        """Predictions of a split, piece by piece in its order."""
+        return _predictions(self.tasks, self.store, split, self.piece)
+
+    @cached_property
+    def costs(self) -> dict[str, float]:
+        """As `bench.training.evaluation.costs`, of the trees as they are served."""
+        model = tree_model(self.tasks, self.store.schema)
+        return {"cost/parameters": float(model.numbers)} | latencies(model, self.store.schema)
+
+
+def grow(job: Job, store: Store, config: Mapping[str, Scalar]) -> Grown:
+    """Trains trees by a configuration on a job's seed."""
+    schema = store.schema
     share = Share.of(store.split("train"), width(schema))
     if not job.replicate:
         share = replace(share, train=min(share.train, TRIED))
     with tree_threads(job.threads):
-        trained = [
-            train_trees(store, at, TreeSettings.of(job.config, task.name), share, derive(job.seed, task.name))
+        every = [
+            train_trees(store, at, TreeSettings.of(config, task.name), share, derive(job.seed, task.name))
             for at, task in enumerate(schema.tasks)
         ]
-        seconds = time.perf_counter() - started
-        metrics, resampled = measured_splits(job, store, lambda split: _predictions(trained, store, split, share.piece))
-    model = tree_model(trained, schema)
-    metrics |= {"cost/parameters": float(model.numbers)} | latencies(model, schema)
-    config = {key: value for each in trained for key, value in each.settings.dotted(each.task).items()}
-    grown = {f"trees.{each.task}.trees": each.trees for each in trained}
-    speed = {"train_seconds": seconds, "peak_rss_mb": peak_memory_mb()}
-    return TrialResult(metrics, speed, [], config | grown, resampled=resampled)
+    return Grown(store, tuple(every), share.piece)
 
 
 def _predictions(trained: Sequence[TaskTrees], store: Store, split: SplitName, piece: int) -> Iterator[Predictions]:

@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving_toys import FUNNEL, funnel_package
+from serving_toys import FUNNEL, funnel_package, package_of
 
-from bench.data import load_card
+from bench.data import Store, load_card
 from bench.errors import UserError
 from bench.frontier.score import Score
 from bench.production.package import Package
+from bench.records import Job, Scalar
 from bench.results.fusion import Fusion
+from bench.results.points import parts_of
 from bench.run.current import Current, read_current
 from bench.tracking import registry
+from bench.training.job import run_job
+from bench.training.parts import networks_in
 
 TASKS = ("click", "purchase")
 
@@ -29,6 +33,30 @@ def test_a_package_gives_its_configuration_and_score(package: Package, monkeypat
     registered = read_current("models:/shop@champion", card, TASKS, folder, "sqlite:///here.db")
     assert registered == found.model_copy(update={"source": "models:/shop@champion"})
     assert asked == [(folder, "models:/shop@champion", "sqlite:///here.db")]
+
+
+@pytest.mark.slow  # trains several models
+@pytest.mark.parametrize("kind", ["blend", "composite", "trees"])
+def test_a_package_of_any_kind_is_trained_again(kind: str, store: Store, tmp_path: Path) -> None:
+    """Whole: a task that is one network's own is as that network alone has it, and a mix is none of its parts."""
+    package = package_of(kind, tmp_path / "package", store)
+    found = read_current(str(package.folder), load_card(FUNNEL), TASKS, tmp_path, None)
+    assert found.point is not None
+
+    def job(config: dict[str, Scalar]) -> Job:
+        aims = ("click.auc", "purchase.ctcvr.auc")
+        return Job(None, 1, dict(config), str(store.path), 5, ("valid",), aims, TASKS, 1, device="cpu", kind="current")
+
+    whole = run_job(job(found.point.config)).metrics
+    first = run_job(job(package.manifest.parts[0].config)).metrics
+    same = whole["valid/click.auc"] == first["valid/click.auc"]
+    assert same == (kind != "blend")
+    assert (whole["cost/parameters"] > first["cost/parameters"]) == (kind != "trees")
+    parts = parts_of(found.point, [found.point], TASKS)
+    assert [own for _, own in parts] == [part.shares for part in package.manifest.parts]
+    assert [networks_in(part.config) for part, _ in parts] == [
+        [] if part.trees else [part.config] for part in package.manifest.parts
+    ]
 
 
 def test_a_package_of_other_data_says_so_first(package: Package, tmp_path: Path) -> None:

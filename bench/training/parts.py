@@ -1,0 +1,86 @@
+"""Several models trained as one: the current point where it is a blend, an ensemble, or a model for each task.
+
+Its configuration has that of each part behind `part.<number>.`, and there `share.<task>`, the part's share of the task.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.data import SplitName, Store
+from bench.machine import peak_memory_mb
+from bench.objectives import parse
+from bench.plain import numbered
+from bench.records import Job, Scalar, TrialResult
+from bench.seeds import derive
+from bench.training.blend import mix
+from bench.training.config import TrialConfig
+from bench.training.evaluation import Predictions, costs, measured_splits
+from bench.training.loop import Trainer
+from bench.training.tree_model import Grown, grow
+from bench.training.tree_settings import is_trees
+
+PART, SHARE = "part.", "share."
+
+
+def models_in(config: Mapping[str, Scalar]) -> list[tuple[dict[str, Scalar], dict[str, Scalar]]]:
+    """Of each model of a configuration its own one, and its share by task; none where it is of one model."""
+    found = []
+    for part in numbered(config, PART):
+        shares = {name.removeprefix(SHARE): value for name, value in part.items() if name.startswith(SHARE)}
+        found.append(({name: value for name, value in part.items() if not name.startswith(SHARE)}, shares))
+    return found
+
+
+def networks_in(config: Mapping[str, Scalar]) -> list[dict[str, Scalar]]:
+    """The configurations of all networks of one."""
+    models = [own for own, _ in models_in(config)] or [dict(config)]
+    return [each for each in models if not is_trees(each)]
+
+
+def run_parts(job: Job, store: Store) -> TrialResult:
+    """Trains all models of a job's configuration, each stopped early by itself, and measures their mix.
+
+    Of several networks all but the first have seeds of their own. Costs are sums.
+
+    Raises:
+        FloatingPointError: a training diverged, or a task has one class on train.
+    """
+    started, models = time.perf_counter(), models_in(job.config)
+    objectives = [parse(name, store.schema.tasks, "objectives") for name in job.objectives]
+    trained: list[Trainer | Grown] = []
+    for at, (config, _) in enumerate(models):
+        if is_trees(config):
+            trained.append(grow(job, store, config))
+            continue
+        seed = derive(job.seed, "member", at) if at else job.seed
+        trainer = Trainer(store, TrialConfig.parse(config), objectives, seed, job.threads, job.device)
+        trainer.run_to(job.until)
+        trained.append(trainer)
+    seconds = time.perf_counter() - started
+    shares = [[float(str(own[task.name])) for _, own in models] for task in store.schema.tasks]
+    metrics, resampled = measured_splits(job, store, lambda split: _mixed(trained, shares, store, split))
+    for each in trained:
+        own = each.costs if isinstance(each, Grown) else costs(each.model, store.schema)
+        metrics |= {key: metrics.get(key, 0.0) + value for key, value in own.items()}
+    speed = {"train_seconds": seconds, "peak_rss_mb": peak_memory_mb()}
+    return TrialResult(metrics, speed, [], dict(job.config), resampled=resampled)
+
+
+def _mixed(
+    trained: Sequence[Trainer | Grown], shares: Sequence[Sequence[float]], store: Store, split: SplitName
+) -> Iterator[Predictions]:
+    every = []
+    for each in trained:
+        said = each.of(split) if isinstance(each, Grown) else each.evaluation.predictions(split, each.selectors)
+        every.append([np.concatenate(arrays) for arrays in zip(*said, strict=True)])
+    found: list[Any] = [np.empty_like(every[0][0]) for _ in range(2)]
+    for which in range(2):
+        for at, task in enumerate(store.schema.tasks):
+            parts = [(share, own[which][:, at]) for share, own in zip(shares[at], every, strict=True)]
+            found[which][:, at] = mix(parts, task.kind == "binary")
+    yield found[0], found[1]
