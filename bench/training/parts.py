@@ -45,7 +45,7 @@ def networks_in(config: Mapping[str, Scalar]) -> list[dict[str, Scalar]]:
 def run_parts(job: Job, store: Store) -> TrialResult:
     """Trains all models of a job's configuration, each stopped early by itself, and measures their mix.
 
-    Of several networks all but the first have seeds of their own. Costs are sums.
+    The first network has the job's seed, others have seeds of their own. Costs are sums.
 
     Raises:
         FloatingPointError: a training diverged, or a task has one class on train.
