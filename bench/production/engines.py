@@ -96,7 +96,8 @@ def onnx(folder: Path, spec: ModelSpec, threads: int) -> Engine:
     if not path.is_file():
         raise UserError(f"expected a {ONNX} in {folder}, found none: it was packaged without the extra 'serve'")
     check_onnx(path)
-    _check_trees(path, spec, _trees_of(path, spec))
+    if spec.trees:
+        _check_trees(path, spec, _trees_of(path, spec))
     runtime: Any = import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1

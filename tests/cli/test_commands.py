@@ -109,9 +109,7 @@ def test_run_leaves_everything_behind_and_asks_nothing_of_the_network(
     page = (folder / "report.html").read_text()
     assert not re.search(r'(src|href)="https?://', page)
     part = next(path for path in folder.iterdir() if path.is_dir())
-    assert {"study.jsonl", "cells.parquet", "picked.json", "picked.toml", "store.json"} <= {
-        p.name for p in part.iterdir()
-    }
+    assert {"study.jsonl", "cells.parquet", "picked.json", "store.json"} <= {p.name for p in part.iterdir()}
 
     status = json.loads(seesaw("status", "a", "--json").out)
     assert (status["completed"], status["running"], status["failed"]) == (6, 0, 0)

@@ -123,7 +123,7 @@ def test_a_saved_pick_lasts_until_the_next(flow: Flow) -> None:
     assert follows in page
     assert re.search(rf"<p>shop, \d+ rows of test, {flow.part.run.manifest.created[:10]}</p></header>", page)
     planned = flow.say("deploy", "flow", "--dry-run")
-    assert re.search(r"would train .* on \d seeds?, for .* of .* passes in optim.epochs, where validation was", planned)
+    assert re.search(r"would train .* on \d seeds?, ", planned)
     assert planned.startswith("the run's verdict: ")
     assert follows in planned
     flow.say("pick", "flow", "--save")

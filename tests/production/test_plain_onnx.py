@@ -114,7 +114,7 @@ from types import SimpleNamespace
 from bench.production import engines
 
 engines.installed = lambda: 1 << 24
-recipe = SimpleNamespace(schema=SimpleNamespace(tasks=(1, 2)))
+recipe = SimpleNamespace(schema=SimpleNamespace(tasks=(1, 2)), trees=[])
 run = engines.onnx(Path(sys.argv[1]), recipe, 1)
 assert [each.shape for each in run(np.zeros((0, 1), np.int32), np.ones((0, 2), np.float32))] == [(0, 2)] * 2
 try:

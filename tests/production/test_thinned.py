@@ -17,7 +17,7 @@ from bench.frontier.retraining import Length, Retraining
 from bench.objectives import parse
 from bench.production.evaluation import judge, judgements
 from bench.production.package import Parts, write_package
-from bench.production.retrain import RetrainSpec, retrain
+from bench.production.retrain import PartOrder, RetrainSpec, retrain
 from bench.progress import Silent
 
 FUNNEL = "synthetic-funnel@rows=60000,items=40,users=60"
@@ -79,12 +79,14 @@ def test_a_package_predicts_for_all_rows(tmp_path: Path, log: str, rate: Any, fu
     store = prepare(card, tmp_path / "home", places[log])
     objectives = (parse("click.logloss", store.schema.tasks, "here"),)
     options = Retraining(seeds=1, held_out=0.2)
-    spec = RetrainSpec(card, store, CONFIG | {"funnel.kind": funnel}, objectives, Length(), options)
+    whole = (1.0,) * len(store.schema.tasks)
+    part = PartOrder("trial", CONFIG | {"funnel.kind": funnel}, Length(), whole)
+    spec = RetrainSpec(card, store, (part,), objectives, options)
     made = retrain(spec, tmp_path / "work", {})
 
-    members = [member.states for member in made.members]
+    members = [member.parts for member in made.members]
     rows = (np.array(store.split("valid").ids[:64]), np.array(store.split("valid").dense[:64]))
-    parts = Parts(store.key, store.schema, made.config, members, store.encoder, rows, calibrations=made.calibrations)
+    parts = Parts(store.key, store.schema, made.parts, members, store.encoder, rows, calibrations=made.calibrations)
     scorer = write_package(parts, tmp_path / "package", onnx=False).scorer()
     whole = judge(card_of(), tmp_path / "home", places["all"], "test", [scorer], Silent())
     thinned = judge(card, tmp_path / "home", places[log], "test", [scorer], Silent())
