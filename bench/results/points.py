@@ -265,6 +265,12 @@ def _points_of(record: TrialRecord, objectives: Sequence[Objective]) -> list[Poi
     return [point for point, kept in zip(own, keep, strict=True) if kept or point.replicates]
 
 
+def kind_of(config: Mapping[str, Scalar]) -> str:
+    """What a configuration of the current point is of: its way of sharing, `trees`, or several models."""
+    trees = all(name.startswith("trees.") for name in config)
+    return str(config.get("sharing.kind", "trees" if trees else "composite"))
+
+
 def parts_of(point: Point, points: Sequence[Point], tasks: Sequence[str]) -> list[tuple[Point, tuple[float, ...]]]:
     """The points that are trained for good where `point` is deployed, and the share of each by task.
 

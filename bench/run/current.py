@@ -29,6 +29,7 @@ from bench.plain import flatten
 from bench.records import Point, Scalar
 from bench.registry import Config
 from bench.results.fusion import Fusion, Kind
+from bench.results.points import kind_of
 from bench.validation import validate
 
 if TYPE_CHECKING:
@@ -86,15 +87,11 @@ class Current(Config):
         return "current" if self.source else "single_task"
 
     @property
-    def _kind(self) -> str:
-        return "trees" if all(name.startswith("trees.") for name in self.config or ()) else "composite"
-
-    @property
     def point(self) -> Point | None:
         """The point to train and confirm; None without a file, and for a column."""
         if self.config is None:
             return None
-        return Point("current", self.config, str(self.config.get("sharing.kind", self._kind)), until=self.until)
+        return Point("current", self.config, kind_of(self.config), until=self.until)
 
     def without_earlier(self, points: Iterable[Point]) -> list[Point]:
         """Confirmed points that are no trials, without current models other than this one."""

@@ -41,6 +41,7 @@ from bench.records import (
     TrialRecord,
     training_of,
 )
+from bench.results.points import kind_of
 from bench.rows import SEARCH, TEST
 from bench.search.space import UNTIED
 
@@ -327,7 +328,7 @@ def others_in(groups: Iterable[Sequence[Event]]) -> list[Point]:
         Point(
             kind=(of := group[0])["kind"],
             config=dict(of["asked"]),
-            architecture=of["asked"]["sharing.kind"] if of["kind"] == "current" else of["kind"],
+            architecture=kind_of(of["asked"]) if of["kind"] == "current" else of["kind"],
             until=of["until"],
             replicates=replicates_in(group),
         )
