@@ -266,7 +266,7 @@ def _points_of(record: TrialRecord, objectives: Sequence[Objective]) -> list[Poi
 
 
 def kind_of(config: Mapping[str, Scalar]) -> str:
-    """What a configuration of the current point is of: its way of sharing, `trees`, or several models."""
+    """The kind of model that a configuration of the current point is of: its way of sharing, `trees` or `composite`."""
     trees = all(name.startswith("trees.") for name in config)
     return str(config.get("sharing.kind", "trees" if trees else "composite"))
 
