@@ -32,8 +32,9 @@ NAMES: dict[Kind, str] = {
 }
 """What people call a kind."""
 NETWORK, TREES, SHARE = "blend.network", "blend.trees", "blend.share."
-"""Names in a blend's configuration: of the ids of both parts, and, before a task's name, of the network's share in
-[0, 1]; the trees have the rest."""
+"""Names in a blend's configuration: of the ids of both parts; and, before a task's name, of the network's share."""
+PART, PART_SHARE = "part.", "share."
+"""In a configuration of several models: before a part's number; and behind it, before a task's name, of its share."""
 TRAINED: tuple[Kind, ...] = tuple(NAMES)[1:]
 """Kinds that are no trials and have replicates of their own, in the order in which they are listed."""
 

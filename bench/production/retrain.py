@@ -25,7 +25,7 @@ from bench.errors import UserError
 from bench.frontier.retraining import Length, Retraining, verdicts
 from bench.frontier.score import Score
 from bench.labelled import Labelled
-from bench.machine import tree_threads, versions
+from bench.machine import versions
 from bench.measure.heads.calibration import decile_tables
 from bench.measure.outcomes import Measure
 from bench.measure.spaces import Predicted, joint_labels, together
@@ -44,10 +44,8 @@ from bench.training.config import TrialConfig
 from bench.training.device import choose_device
 from bench.training.ensemble import MEMBERS, PREFIX, halved
 from bench.training.loop import Trainer
-from bench.training.tree_data import Share, width
-from bench.training.tree_model import tree_model
-from bench.training.tree_settings import TreeSettings, is_trees, whole_settings
-from bench.training.trees import train_trees
+from bench.training.tree_model import grow
+from bench.training.tree_settings import is_trees, whole_settings
 
 
 class Predictor:
@@ -260,8 +258,9 @@ def _train(
     samples: list[int] = []
     member: list[Trained] = []
     for order, part in zip(spec.parts, predictor.parts, strict=True):
-        if part.trees:
-            member.append(_trees(part, store, seed, threads))
+        if part.trees:  # as many as what is held out wants: the more rows, the more trees pay
+            grown = grow(store, part.config, seed, threads).model
+            member.append(TrainedTrees(grown.sizes, grown.state_dict()))
             continue
         seeds = [derive(seed, "member", at) for at in range(MEMBERS)] if order.kind == "ensemble" else [seed]
         config = TrialConfig.parse(part.config)
@@ -280,20 +279,6 @@ def _config(order: PartOrder, schema: Schema) -> dict[str, Scalar]:
         whole = {name.removeprefix(PREFIX): value for name, value in order.config.items()}
         return halved(TrialConfig.parse(whole), schema).dotted()
     return TrialConfig.parse(order.config).dotted()
-
-
-def _trees(part: Part, store: Store, seed: int, threads: int) -> TrainedTrees:
-    """Trees of each task, as many as what is held out wants: the more rows, the more trees pay."""
-    schema, share = store.schema, Share.of(store.split("train"), width(store.schema))
-    with tree_threads(threads):
-        made = tree_model(
-            [
-                train_trees(store, at, TreeSettings.of(part.config, task.name), share, derive(seed, task.name))
-                for at, task in enumerate(schema.tasks)
-            ],
-            schema,
-        )
-    return TrainedTrees(made.sizes, made.state_dict())
 
 
 def _network(

@@ -26,7 +26,7 @@ from bench.content import read_toml
 from bench.data.card import Card, shape_of
 from bench.errors import UserError, check_known, listed
 from bench.plain import flatten
-from bench.records import Point, Scalar
+from bench.records import PART, PART_SHARE, Point, Scalar
 from bench.registry import Config
 from bench.results.fusion import Fusion, Kind
 from bench.results.points import kind_of
@@ -201,13 +201,11 @@ def _trained(package: Package) -> dict[str, Scalar]:
     if len(every) == 1:
         return dict(manifest.parts[0].config)
     names = [task.name for task in manifest.data_schema.tasks]
-    return {
-        f"part.{at}.{name}": value
-        for at, (part, many) in enumerate(every)
-        for name, value in [
-            *part.config.items(), *((f"share.{task}", own / many) for task, own in zip(names, part.shares, strict=True))
-        ]
-    }  # fmt: skip
+    found: dict[str, Scalar] = {}
+    for at, (part, many) in enumerate(every):
+        shares = {f"{PART_SHARE}{task}": share / many for task, share in zip(names, part.shares, strict=True)}
+        found |= {f"{PART}{at}.{name}": value for name, value in (part.config | shares).items()}
+    return found
 
 
 def _checked(found: Current, card: Card, tasks: Sequence[str]) -> Current:

@@ -15,7 +15,7 @@ from bench.data import SplitName, Store
 from bench.machine import peak_memory_mb
 from bench.objectives import parse
 from bench.plain import numbered
-from bench.records import Job, Scalar, TrialResult
+from bench.records import PART, PART_SHARE, Job, Scalar, TrialResult
 from bench.seeds import derive
 from bench.training.blend import mix
 from bench.training.config import TrialConfig
@@ -24,15 +24,13 @@ from bench.training.loop import Trainer
 from bench.training.tree_model import Grown, grow
 from bench.training.tree_settings import is_trees
 
-PART, SHARE = "part.", "share."
-
 
 def models_in(config: Mapping[str, Scalar]) -> list[tuple[dict[str, Scalar], dict[str, Scalar]]]:
     """Of each model of a configuration its own one, and its share by task; none where it is of one model."""
     found = []
     for part in numbered(config, PART):
-        shares = {name.removeprefix(SHARE): value for name, value in part.items() if name.startswith(SHARE)}
-        found.append(({name: value for name, value in part.items() if not name.startswith(SHARE)}, shares))
+        shares = {key.removeprefix(PART_SHARE): value for key, value in part.items() if key.startswith(PART_SHARE)}
+        found.append(({key: value for key, value in part.items() if not key.startswith(PART_SHARE)}, shares))
     return found
 
 
@@ -55,7 +53,7 @@ def run_parts(job: Job, store: Store) -> TrialResult:
     trained: list[Trainer | Grown] = []
     for at, (config, _) in enumerate(models):
         if is_trees(config):
-            trained.append(grow(job, store, config))
+            trained.append(grow(store, config, job.seed, job.threads))
             continue
         seed = derive(job.seed, "member", at) if at else job.seed
         trainer = Trainer(store, TrialConfig.parse(config), objectives, seed, job.threads, job.device)

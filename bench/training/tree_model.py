@@ -39,7 +39,7 @@ def run_trees(job: Job, store: Store) -> TrialResult:
         FloatingPointError: a task has one class only on train, so that there is nothing to learn.
     """
     started = time.perf_counter()
-    grown = grow(job, store, job.config)
+    grown = grow(store, job.config, job.seed, job.threads, None if job.replicate else TRIED)
     seconds = time.perf_counter() - started
     with tree_threads(job.threads):
         metrics, resampled = measured_splits(job, store, grown.of)
@@ -68,19 +68,26 @@ class Grown:
     @cached_property
     def costs(self) -> dict[str, float]:
         """As `bench.training.evaluation.costs`, of the trees as they are served."""
-        model = tree_model(self.tasks, self.store.schema)
-        return {"cost/parameters": float(model.numbers)} | latencies(model, self.store.schema)
+        return {"cost/parameters": float(self.model.numbers)} | latencies(self.model, self.store.schema)
+
+    @cached_property
+    def model(self) -> TreeModel:
+        """The trees as plain arrays, as they are served."""
+        return tree_model(self.tasks, self.store.schema)
 
 
-def grow(job: Job, store: Store, config: Mapping[str, Scalar]) -> Grown:
-    """Trains trees by a configuration on a job's seed."""
+def grow(store: Store, config: Mapping[str, Scalar], seed: int, threads: int, most: int | None = None) -> Grown:
+    """Trains the trees of all tasks by a configuration.
+
+    Args:
+        most: rows of train, where fewer than the memory holds are to be taken.
+    """
     schema = store.schema
     share = Share.of(store.split("train"), width(schema))
-    if not job.replicate:
-        share = replace(share, train=min(share.train, TRIED))
-    with tree_threads(job.threads):
+    share = share if most is None else replace(share, train=min(share.train, most))
+    with tree_threads(threads):
         every = [
-            train_trees(store, at, TreeSettings.of(config, task.name), share, derive(job.seed, task.name))
+            train_trees(store, at, TreeSettings.of(config, task.name), share, derive(seed, task.name))
             for at, task in enumerate(schema.tasks)
         ]
     return Grown(store, tuple(every), share.piece)
