@@ -19,6 +19,7 @@ from bench.models.losses import REGRESSION_LOSSES
 from bench.models.numeric import NUMERIC
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
+from bench.models.trees import NO_CHOICE, TreeModel, TreeSizes
 from bench.production import archive, bounds
 from bench.production.archive import OPERATORS
 from bench.production.served_model import Networks, Part, ServedModel
@@ -103,6 +104,12 @@ def build(schema: Schema, dotted: dict[str, Any]) -> MultiTaskModel:
     return build_model(schema, TrialConfig.parse(base | dotted))
 
 
+def sizes_of(schema: Schema) -> TreeSizes:
+    """Of a tree for each task, which asks for a number and a category."""
+    many = len(schema.tasks)
+    return TreeSizes(trees=(1,) * many, nodes=5 * many, choices=2 * NO_CHOICE, walking=(many, many))
+
+
 def name_of(target: Any) -> str:
     return "_operator.mul" if target is operator.mul else f"torch.ops.{target}"
 
@@ -116,7 +123,9 @@ def test_the_list_is_what_our_models_use(tmp_path: Path, monkeypatch: pytest.Mon
             build(schema, {"sharing.kind": "single_task"}) for _ in schema.tasks
         ]  # each task at its own best state
         chosen = [each for each in configs(schema) if schema is SCHEMA or len(each) == 1]
-        program = archive.export(averaged(schema, [alone, *([build(schema, each)] for each in chosen)]), schema)
+        served = averaged(schema, [alone, *([build(schema, each)] for each in chosen)])
+        served.members.append(torch.nn.ModuleList([TreeModel(schema, sizes_of(schema))]))
+        program = archive.export(served, schema)
         nodes = [node for node in program.graph.nodes if node.op == "call_function"]
         used |= {name_of(node.target) for node in nodes if node.target is not operator.getitem}
         archive.save(program, tmp_path / "all.pt2")
