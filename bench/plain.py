@@ -126,16 +126,6 @@ def nest(flat: Mapping[str, Any], where: str = "configuration") -> dict[str, Any
     return nested
 
 
-def numbered(flat: Mapping[str, Any], prefix: str) -> list[dict[str, Any]]:
-    """What a flat mapping has behind a prefix, by number: {"part.0.a": 1, "part.1.a": 2} -> [{"a": 1}, {"a": 2}]."""
-    found: dict[int, dict[str, Any]] = {}
-    for name, value in flat.items():
-        number, dot, rest = name.removeprefix(prefix).partition(".")
-        if name.startswith(prefix) and dot and number.isdecimal():
-            found.setdefault(int(number), {})[rest] = value
-    return [found[number] for number in sorted(found)]
-
-
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The dotted form."""
     flat: dict[str, Any] = {}

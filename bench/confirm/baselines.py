@@ -21,6 +21,7 @@ from bench.records import NAMES, TRAINED, Kind, Point, Scalar, TrialRecord
 from bench.results.pareto import lattice, steps_beyond
 from bench.results.points import BASELINE, searched_points
 from bench.rows import SEARCH
+from bench.schema import Schema
 from bench.search import tree as trees
 from bench.search.driver import MakeJob, outcomes
 from bench.search.executors.base import Executor
@@ -29,6 +30,7 @@ from bench.search.plan import SHARING, SINGLE_TASK, Plan
 from bench.search.space import Space
 from bench.search.study import Study
 from bench.seeds import derive
+from bench.training.ensemble import ensemble_of
 from bench.training.tree_settings import best_by_task, configurations
 
 BALANCING: dict[Kind, str] = {"equal_weights": "static", "random_weights": "rlw"}
@@ -40,12 +42,13 @@ def baselines_of(
     objectives: Sequence[Objective],
     reference: Mapping[str, float],
     wanted: Collection[str],
+    schema: Schema,
 ) -> list[Point]:
     """The wanted ones that there can be, as points without a result; in the order of `TRAINED`.
 
     Equal and random weights take the place of the balancing in the best point that shares. Without sharing, or with one
-    task, there is nothing to weigh. The ensemble has the configuration of the best single-task point, as
-    `ensemble.<name>`; its training halves it. These are trained as long as that point was. Trees have neither size nor
+    task, there is nothing to weigh. The ensemble has two half-size models of the best single-task point's
+    configuration. These are trained as long as that point was. Trees have neither size nor
     latency that could be compared with a network's, so they are left out where a cost is an objective.
     """
     sharing, single = (best_point(records, objectives, reference, alone) for alone in (False, True))
@@ -59,8 +62,7 @@ def baselines_of(
                 found.append(Point(kind, {}, kind))
         elif kind == "ensemble":
             if single is not None:
-                config = {f"{kind}.{key}": value for key, value in single.config.items()}
-                found.append(Point(kind, config, kind, until=single.until))
+                found.append(Point(kind, ensemble_of(single.config, schema), kind, until=single.until))
         elif kind in BALANCING and sharing is not None and weighed:
             config = unbalanced(sharing.config) | {"balancing.kind": BALANCING[kind]}
             found.append(Point(kind, config, kind, until=sharing.until))

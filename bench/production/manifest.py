@@ -20,7 +20,6 @@ FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.pt
 """What every package holds beside its manifest; those of ONNX may come with them."""
 MOST_STATES = 4096
 _Name = Annotated[str, Field(min_length=1, max_length=1000)]
-_States = Annotated[tuple[int, ...], Field(min_length=1, max_length=256)]
 
 
 class FileFacts(Config):
@@ -108,8 +107,8 @@ class PackageManifest(Config):
     data_schema: Schema
     parts: tuple[Part, ...] = Field(min_length=1, max_length=64)
     """Of the model, as they are trained."""
-    members: tuple[tuple[TreeSizes | _States, ...], ...] = Field(min_length=1, max_length=256)
-    """Of each averaged member and each part: how many states each network has, or the sizes of the trees."""
+    members: tuple[tuple[TreeSizes | int, ...], ...] = Field(min_length=1, max_length=256)
+    """Of each averaged member and each part: how many states the network has, or the sizes of the trees."""
     plugins: dict[_Name, _Name] = Field(default_factory=dict)
     """What of the model comes from plug-ins, as `bench.plugins.needs` gives it."""
     agreement: dict[str, float]
@@ -145,9 +144,9 @@ class PackageManifest(Config):
             for each in member:
                 if isinstance(each, TreeSizes) and len(each.trees) != tasks:
                     raise ValueError(f"members: expected trees of {tasks} tasks, found those of {len(each.trees)}")
-                if isinstance(each, tuple) and not set(each) <= {1, tasks}:
+                if isinstance(each, int) and each not in (1, tasks):
                     raise ValueError(f"members: expected 1 or {tasks} states of each network, found {each}")
-        if (states := sum(sum(each) for own in self.members for each in own if isinstance(each, tuple))) > MOST_STATES:
+        if (states := sum(each for own in self.members for each in own if isinstance(each, int))) > MOST_STATES:
             raise ValueError(f"members: expected at most {MOST_STATES:,} states of all networks, found {states:,}")
         for name in FILES:
             if name not in self.files:

@@ -36,14 +36,14 @@ from bench.production.calibration import Calibration, calibrated, fit_calibratio
 from bench.production.scorer import scored
 from bench.production.served_model import Member, ModelSpec, Part, State, States, Trained, TrainedTrees
 from bench.progress import Progress, Silent
-from bench.records import Kind, Scalar
+from bench.records import Scalar
 from bench.results.effect import Effect
 from bench.schema import SCORE, Schema
 from bench.seeds import derive
 from bench.training.config import TrialConfig
 from bench.training.device import choose_device
-from bench.training.ensemble import MEMBERS, PREFIX, halved
 from bench.training.loop import Trainer
+from bench.training.parts import seed_of
 from bench.training.tree_model import grow
 from bench.training.tree_settings import is_trees, whole_settings
 
@@ -134,12 +134,10 @@ class PartOrder:
     """A part to train.
 
     Attributes:
-        kind: of its point.
-        config: dotted, of that point.
+        config: dotted, of its point.
         shares: by task, see `Part`.
     """
 
-    kind: Kind
     config: Mapping[str, Scalar]
     length: Length
     shares: tuple[float, ...]
@@ -257,27 +255,23 @@ def _train(
 ) -> TrainedSeed:
     samples: list[int] = []
     member: list[Trained] = []
-    for order, part in zip(spec.parts, predictor.parts, strict=True):
+    for at, (order, part) in enumerate(zip(spec.parts, predictor.parts, strict=True)):
         if part.trees:  # as many as what is held out wants: the more rows, the more trees pay
             grown = grow(store, part.config, seed, threads).model
             member.append(TrainedTrees(grown.sizes, grown.state_dict()))
             continue
-        seeds = [derive(seed, "member", at) for at in range(MEMBERS)] if order.kind == "ensemble" else [seed]
-        config = TrialConfig.parse(part.config)
-        networks = [_network(spec, order.length, store, config, each, threads, progress) for each in seeds]
-        member.append([states for states, _ in networks])
-        samples += [each for _, lengths in networks for each in lengths]
+        config, own = TrialConfig.parse(part.config), seed_of(seed, at)
+        states, lengths = _network(spec, order.length, store, config, own, threads, progress)
+        member.append(states)
+        samples += lengths
     metrics = {split: predictor.metrics(split, [member]) for split in ("valid", "test")}
     return TrainedSeed(seed, member, tuple(samples), metrics["valid"], metrics["test"])
 
 
 def _config(order: PartOrder, schema: Schema) -> dict[str, Scalar]:
-    """All of a part's configuration, that of each network of an ensemble."""
+    """All of a part's configuration."""
     if is_trees(order.config):
         return whole_settings(order.config, [task.name for task in schema.tasks])
-    if order.kind == "ensemble":
-        whole = {name.removeprefix(PREFIX): value for name, value in order.config.items()}
-        return halved(TrialConfig.parse(whole), schema).dotted()
     return TrialConfig.parse(order.config).dotted()
 
 

@@ -1,8 +1,7 @@
 """The served model: every task's probabilities, whatever is behind them.
 
-A model has parts: a network, the two of an ensemble, boosted trees. A task may take all of one part, as the best
-single-task models do, or a mix of several, as a blend does. Trainings on several seeds are members, whose predictions
-are averaged.
+A model has parts, networks or boosted trees. A task may take all of one part, as the best single-task models do, or a
+mix of several, as blends and ensembles do. Trainings on several seeds are members, whose predictions are averaged.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ class TrainedTrees(NamedTuple):
     state: State
 
 
-Trained = Sequence[States] | TrainedTrees
-"""A trained part: networks of one configuration whose predictions are averaged, or trees."""
+Trained = States | TrainedTrees
+"""A trained part."""
 Member = Sequence[Trained]
 """All parts, trained on one seed."""
 
@@ -124,31 +123,28 @@ def _mean(every: Sequence[Probabilities]) -> Probabilities:
     return Probabilities(torch.stack(conditional).mean(0), torch.stack(joint).mean(0))
 
 
-class Networks(nn.Module):
-    """Networks of one configuration, whose predictions are averaged.
+class Network(nn.Module):
+    """A network.
 
     Args:
-        networks: of each the models, one for all tasks or one for each, in the order of the schema's tasks.
+        models: one for all tasks, or one for each, in the order of the schema's tasks.
     """
 
-    def __init__(self, networks: Sequence[Sequence[MultiTaskModel]]) -> None:
+    def __init__(self, models: Sequence[MultiTaskModel]) -> None:
         super().__init__()
-        self.networks = nn.ModuleList(nn.ModuleList(models) for models in networks)
+        self.models = nn.ModuleList(models)
 
     def forward(self, ids: Tensor, dense: Tensor) -> Probabilities:
         """ids (B, S) int32, dense (B, D) -> conditional and joint (B, T)."""
-        return _mean([_predictions(models, ids, dense) for models in self.networks])  # type: ignore[arg-type]
+        logits = [model(ids, dense) for model in self.models]
+        whole = logits[0]
+        if len(logits) > 1:  # put together before the funnel ties probabilities
+            whole = torch.stack([each[:, task] for task, each in enumerate(logits)], 1)
+        return cast(MultiTaskModel, self.models[0]).probabilities(whole)
 
 
-def _predictions(models: Sequence[MultiTaskModel], ids: Tensor, dense: Tensor) -> Probabilities:
-    """Where tasks are separate models, the logits are put together before the funnel ties probabilities."""
-    logits = [model(ids, dense) for model in models]
-    whole = logits[0] if len(logits) == 1 else torch.stack([each[:, task] for task, each in enumerate(logits)], 1)
-    return models[0].probabilities(whole)
-
-
-Shape = tuple[int, ...] | TreeSizes
-"""Of a trained part: how many states each of its networks has, or the sizes of its trees."""
+Shape = int | TreeSizes
+"""Of a trained part: how many states its network has, or the sizes of its trees."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +182,7 @@ class ModelSpec:
             of_one: dict[Shape, dict[str, tuple[int, ...]]] = {}
             for at, member in enumerate(self.members):
                 shape = member[k]
-                one = shape if isinstance(shape, TreeSizes) else (1,)
+                one = shape if isinstance(shape, TreeSizes) else 1
                 if one not in of_one:
                     with torch.device("meta"):
                         made = self._part(part, one).state_dict()
@@ -202,9 +198,8 @@ class ModelSpec:
                 if isinstance(trained, TrainedTrees):
                     part.load_state_dict(trained.state)
                     continue
-                for models, states in zip(part.networks, trained, strict=True):
-                    for model, state in zip(models, states, strict=True):
-                        model.load_state_dict(_of_outputs(state, len(model.outputs)))
+                for model, state in zip(part.models, trained, strict=True):
+                    model.load_state_dict(_of_outputs(state, len(model.outputs)))
         return served
 
     @property
@@ -226,20 +221,18 @@ class ModelSpec:
             return TreeModel(self.schema, shape)
         plugins.check(self.plugins, "the packaged model", same=False)
         config = in_float32(TrialConfig.parse(_served(part.config)))
-        return Networks([[build_model(self.schema, config) for _ in range(many)] for many in shape])
+        return Network([build_model(self.schema, config) for _ in range(shape)])
 
 
 def _repeated(one: Mapping[str, tuple[int, ...]], shape: Shape) -> dict[str, tuple[int, ...]]:
-    """The weights of a whole part, of those of one network in one state."""
+    """The weights of a whole part, of those of a network in one state."""
     if isinstance(shape, TreeSizes):
         return dict(one)
-    prefix = "networks.0.0."
-    places = [f"networks.{network}.{state}." for network, many in enumerate(shape) for state in range(many)]
-    return {place + name.removeprefix(prefix): own for place in places for name, own in one.items()}
+    return {f"models.{at}.{name.removeprefix('models.0.')}": own for at in range(shape) for name, own in one.items()}
 
 
 def _shape(trained: Trained) -> Shape:
-    return trained.sizes if isinstance(trained, TrainedTrees) else tuple(map(len, trained))
+    return trained.sizes if isinstance(trained, TrainedTrees) else len(trained)
 
 
 def _of_outputs(state: State, own: int) -> dict[str, Tensor]:

@@ -25,9 +25,10 @@ from bench.errors import UserError
 from bench.objectives import Objective
 from bench.records import Kind, Scalar
 from bench.rows import SEARCH as VALID
+from bench.schema import Schema
 from bench.seeds import derive
 from bench.suite import Design
-from bench.training.ensemble import PREFIX
+from bench.training.ensemble import ensemble_of
 from bench.training.tree_settings import best_by_task, configurations
 
 PURPOSE = "reference"
@@ -117,8 +118,13 @@ class Tuning:
 
     design: Design
     data: str
-    tasks: tuple[str, ...]
+    schema: Schema
     objectives: tuple[Objective, ...]
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks, in order."""
+        return [task.name for task in self.schema.tasks]
 
     def choose(self, cell: Cell, train: Train, single: Train) -> list[Config]:
         """Trains what tunes a cell, and gives the configurations to train on fresh seeds; of `single_task` one a task.
@@ -136,7 +142,7 @@ class Tuning:
             asked = self._draws(EQUAL, self.design.draws, self._of(SINGLE_TASK))
             if cell.balancing == SINGLE_TASK:
                 return self._best_by_task(_tried(asked, train))
-            return [{f"{PREFIX}{key}": value for key, value in self._best(_tried(asked, single)).items()}]
+            return [ensemble_of(self._best(_tried(asked, single)), self.schema)]
         own = self._of(cell.sharing)
         if cell.balancing == DEFAULT:
             return [own]

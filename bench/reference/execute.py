@@ -174,8 +174,7 @@ class CellRunner:
 
     def carry_out(self, cell: Cell, design: Design) -> str:
         """Trains what a cell lacks; the reason where it cannot be, and then it leaves no row."""
-        tasks = tuple(task.name for task in self.store.schema.tasks)
-        tuning = Tuning(design, self.name, tasks, self.objectives)
+        tuning = Tuning(design, self.name, self.store.schema, self.objectives)
         single = Cell(self.name, ALONE, SINGLE_TASK)
         try:
             picks = tuning.choose(
@@ -186,7 +185,7 @@ class CellRunner:
         except UserError as error:
             return str(error)
         if cell == single:
-            self._compose(dict(zip(tasks, picks, strict=True)), rows)
+            self._compose(dict(zip(tuning.tasks, picks, strict=True)), rows)
         return ""
 
     def _tried(self, cell: Cell, asked: Sequence[Config]) -> list[Tried]:

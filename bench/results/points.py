@@ -25,9 +25,8 @@ from numpy.typing import NDArray
 
 from bench.errors import UserError
 from bench.objectives import Objective, key_on
-from bench.plain import numbered
 from bench.predictions import name_of
-from bench.records import NETWORK, PART, PART_SHARE, SHARE, TREES, Point, Replicate, Scalar, TrialRecord
+from bench.records import NETWORK, SHARE, TREES, Point, Replicate, Scalar, TrialRecord, models_in
 from bench.results.pareto import nondominated
 from bench.rows import CONFIRM, SEARCH, TEST
 
@@ -279,9 +278,8 @@ def parts_of(point: Point, points: Sequence[Point], tasks: Sequence[str]) -> lis
     Raises:
         UserError: the point is a column of the log, or a part is no point of the run any more.
     """
-    if several := numbered(point.config, PART):  # the current point, where it is several models
-        every = [tuple(float(str(own.pop(f"{PART_SHARE}{task}"))) for task in tasks) for own in several]
-        return [(replace(point, config=own), each) for own, each in zip(several, every, strict=True)]
+    if several := models_in(point.config):  # an ensemble, or the current point
+        return [(replace(point, config=own), tuple(shares[each] for each in tasks)) for own, shares in several]
     by_id = {each.id: each for each in points}
     if point.kind == BASELINE:
         prefix = f"{BASELINE}."

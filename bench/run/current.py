@@ -26,7 +26,7 @@ from bench.content import read_toml
 from bench.data.card import Card, shape_of
 from bench.errors import UserError, check_known, listed
 from bench.plain import flatten
-from bench.records import PART, PART_SHARE, Point, Scalar
+from bench.records import Point, Scalar, as_one, models_in
 from bench.registry import Config
 from bench.results.fusion import Fusion, Kind
 from bench.results.points import kind_of
@@ -194,24 +194,17 @@ def _of_package(given: str, card: Card, tasks: Sequence[str], home: Path, tracki
 
 
 def _trained(package: Package) -> dict[str, Scalar]:
-    """The configuration that trains a package's model again; of several models see `bench.training.parts`."""
-    manifest = package.manifest
-    networks = [len(shape) if isinstance(shape, tuple) else 1 for shape in manifest.members[0]]
-    every = [(part, many) for part, many in zip(manifest.parts, networks, strict=True) for _ in range(many)]
-    if len(every) == 1:
-        return dict(manifest.parts[0].config)
-    names = [task.name for task in manifest.data_schema.tasks]
-    found: dict[str, Scalar] = {}
-    for at, (part, many) in enumerate(every):
-        shares = {f"{PART_SHARE}{task}": share / many for task, share in zip(names, part.shares, strict=True)}
-        found |= {f"{PART}{at}.{name}": value for name, value in (part.config | shares).items()}
-    return found
+    """The configuration that trains a package's model again."""
+    parts, tasks = package.manifest.parts, [task.name for task in package.manifest.data_schema.tasks]
+    if len(parts) == 1:
+        return dict(parts[0].config)
+    return as_one((part.config, dict(zip(tasks, part.shares, strict=True))) for part in parts)
 
 
 def _checked(found: Current, card: Card, tasks: Sequence[str]) -> Current:
     """With its whole configuration and all weights."""
     from bench.training.config import TrialConfig  # imports torch
-    from bench.training.parts import models_in, networks_in
+    from bench.training.parts import networks_in
     from bench.training.tree_settings import is_trees, whole_settings
 
     assert found.config is not None

@@ -24,7 +24,6 @@ from bench.results.points import parts_of
 from bench.run.folder import DatasetRun, Run
 from bench.run.result import DatasetResult, picked_path, result_of, suite_policy
 from bench.training.config import TrialConfig
-from bench.training.ensemble import PREFIX
 from bench.training.tree_settings import is_trees
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
@@ -66,10 +65,7 @@ class Deployment:
         Raises:
             UserError: as `parts_of`.
         """
-        return [
-            PartOrder(part.kind, part.config, length_of(part, self.result.objectives), shares)
-            for part, shares in self._parts
-        ]
+        return [PartOrder(part.config, length_of(part, self.result.objectives), shares) for part, shares in self._parts]
 
     @property
     def training(self) -> str:
@@ -85,8 +81,7 @@ class Deployment:
     def _length(self, part: Point) -> str:
         if is_trees(part.config):
             return "with as many trees as lower the loss on what is held out"
-        prefix = PREFIX if part.kind == "ensemble" else ""
-        config = TrialConfig.parse({name.removeprefix(prefix): value for name, value in part.config.items()})
+        config = TrialConfig.parse(part.config)
         length = length_of(part, self.result.objectives)
         return f"for {length.in_words(config.optim.epochs, config.sharing.kind == 'single_task')}"
 

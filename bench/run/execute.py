@@ -120,7 +120,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     outcomes = tuple(each.name for each in resolve_outcomes(part.dataset, part.tasks, group))
 
     def make_job(point: Point, replicate: int, splits: tuple[Split, ...]) -> Job:
-        for config in () if point.kind in ("trees", "ensemble", "blend") else networks_in(point.config):
+        for config in () if point.kind in ("trees", "blend") else networks_in(point.config):
             TrialConfig.parse(config).check_fit(store.schema)  # here, so that no worker begins what cannot work
         purpose = ("replicate", replicate) if replicate else (point.kind if point.number is None else point.number, 0)
         return Job(
@@ -185,7 +185,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             more = [point for point in more if point.id not in known]
             if suite.confirm.kinds:
                 more += kinds(records, objectives, reference, [*chosen, *more])
-            others = baselines_of(records, objectives, reference, wanted)
+            others = baselines_of(records, objectives, reference, wanted, schema)
             if replicates := suite.confirm.replicates:
                 tries = tries_of(full_lengths(records, records), len({record.sharing for record in records}))
                 others = tuned(

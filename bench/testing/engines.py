@@ -29,7 +29,7 @@ CLOSE = 1e-5
 def model() -> tuple[ModelSpec, ServedModel]:
     """A specification and the model that a folder of `packaged` holds."""
     schema = schema_of("mixed", {})
-    spec = ModelSpec(schema, (Part.whole(CONFIG, schema),), (((1,),),))
+    spec = ModelSpec(schema, (Part.whole(CONFIG, schema),), ((1,),))
     torch.manual_seed(0)
     return spec, spec.build()
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.production import archive
-from bench.production.served_model import Networks, Part, ServedModel
+from bench.production.served_model import Network, Part, ServedModel
 from bench.registry import Choice
 from bench.schema import Field, Number, Scale, Schema, Task
 from bench.training.config import AXES, DEFAULTS
@@ -260,7 +260,7 @@ def it_can_be_packaged(kinds: Kinds) -> None:
     """Its graph calls only operators that packages may, and gives what the model gives, at any batch size."""
     model = build("mixed", kinds)
     schema = schema_of("mixed", kinds)
-    served = ServedModel([[Networks([[model]])]], [Part.whole({}, schema)], schema)
+    served = ServedModel([[Network([model])]], [Part.whole({}, schema)], schema)
     with tempfile.TemporaryDirectory() as folder:
         archive.save(archive.export(served, schema), Path(folder, "model.pt2"))
         run = archive.load(Path(folder, "model.pt2")).module()

@@ -14,14 +14,13 @@ from bench.machine import keep_freed_memory, peak_memory_mb, reset_peak_memory
 from bench.objectives import parse
 from bench.predictions import path_of
 from bench.progress import Progress
-from bench.records import Job, TrialResult
+from bench.records import Job, TrialResult, models_in
 from bench.rows import SEARCH, SHORT, TEST
 from bench.training.blend import run_blend
 from bench.training.config import TrialConfig
-from bench.training.ensemble import run_ensemble
 from bench.training.evaluation import costs
 from bench.training.loop import Trainer
-from bench.training.parts import models_in, run_parts
+from bench.training.parts import run_parts
 from bench.training.profile import Profile
 from bench.training.tree_model import run_trees
 from bench.training.tree_settings import is_trees
@@ -63,8 +62,6 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
         return run_trees(job, store)
     if models_in(job.config):
         return run_parts(job, store)
-    if job.kind == "ensemble":
-        return run_ensemble(job, store)
     if job.kind == "blend":
         return run_blend(job, store)
     config = TrialConfig.parse(job.config)

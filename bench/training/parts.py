@@ -1,6 +1,6 @@
-"""Several models trained as one: the current point where it is a blend, an ensemble, or a model for each task.
+"""Several models trained as one: an ensemble, and the current point where it is a blend or a model for each task.
 
-Its configuration has that of each part behind `part.<number>.`, and there `share.<task>`, the part's share of the task.
+Its configuration is that of `bench.records.as_one`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import numpy as np
 from bench.data import SplitName, Store
 from bench.machine import peak_memory_mb
 from bench.objectives import parse
-from bench.plain import numbered
-from bench.records import PART, PART_SHARE, Job, Scalar, TrialResult
+from bench.records import Job, Scalar, TrialResult, models_in
 from bench.seeds import derive
 from bench.training.blend import mix
 from bench.training.config import TrialConfig
@@ -25,25 +24,21 @@ from bench.training.tree_model import Grown, grow
 from bench.training.tree_settings import is_trees
 
 
-def models_in(config: Mapping[str, Scalar]) -> list[tuple[dict[str, Scalar], dict[str, Scalar]]]:
-    """Of each model of a configuration its own one, and its share by task; none where it is of one model."""
-    found = []
-    for part in numbered(config, PART):
-        shares = {key.removeprefix(PART_SHARE): value for key, value in part.items() if key.startswith(PART_SHARE)}
-        found.append(({key: value for key, value in part.items() if not key.startswith(PART_SHARE)}, shares))
-    return found
-
-
 def networks_in(config: Mapping[str, Scalar]) -> list[dict[str, Scalar]]:
     """The configurations of all networks of one."""
     models = [own for own, _ in models_in(config)] or [dict(config)]
     return [each for each in models if not is_trees(each)]
 
 
+def seed_of(seed: int, at: int) -> int:
+    """Of the network at place `at`: the first has the training's, others have seeds of their own."""
+    return derive(seed, "member", at) if at else seed
+
+
 def run_parts(job: Job, store: Store) -> TrialResult:
     """Trains all models of a job's configuration, each stopped early by itself, and measures their mix.
 
-    The first network has the job's seed, others have seeds of their own. Costs are sums.
+    Costs are sums.
 
     Raises:
         FloatingPointError: a training diverged, or a task has one class on train.
@@ -55,12 +50,11 @@ def run_parts(job: Job, store: Store) -> TrialResult:
         if is_trees(config):
             trained.append(grow(store, config, job.seed, job.threads))
             continue
-        seed = derive(job.seed, "member", at) if at else job.seed
-        trainer = Trainer(store, TrialConfig.parse(config), objectives, seed, job.threads, job.device)
+        trainer = Trainer(store, TrialConfig.parse(config), objectives, seed_of(job.seed, at), job.threads, job.device)
         trainer.run_to(job.until)
         trained.append(trainer)
     seconds = time.perf_counter() - started
-    shares = [[float(str(own[task.name])) for _, own in models] for task in store.schema.tasks]
+    shares = [[own[task.name] for _, own in models] for task in store.schema.tasks]
     metrics, resampled = measured_splits(job, store, lambda split: _mixed(trained, shares, store, split))
     for each in trained:
         own = each.costs if isinstance(each, Grown) else costs(each.model, store.schema)

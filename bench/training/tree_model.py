@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bench.data import SplitName, Store
 from bench.data.batches import Batches
 from bench.machine import peak_memory_mb, tree_threads
-from bench.models.trees import BETWEEN, LARGEST, NO_CHOICE, PASSED_BY_NONE, Columns, TreeModel, TreeSizes
+from bench.models.trees import BETWEEN, NO_CHOICE, PASSED_BY_NONE, Columns, TreeModel, TreeSizes
 from bench.records import Job, Scalar, TrialResult
 from bench.schema import Schema
 from bench.seeds import derive
@@ -110,18 +110,19 @@ def tree_model(trained: Sequence[TaskTrees], schema: Schema) -> TreeModel:
     place[deepest_first] = np.arange(len(place))
     sizes = TreeSizes(
         trees=tuple(each.trees for each in trained),
-        nodes=len(arrays.left),
+        nodes=arrays.nodes,
         choices=len(arrays.goes_right),
         walking=tuple(sum(depth > step for depth in arrays.depths) for step in range(max(arrays.depths))),
     )
     made = TreeModel(schema, sizes)
-    base = [np.ravel(each.model._baseline_prediction)[0] for each in trained]
-    given: dict[str, Any] = {
-        "roots": np.array(arrays.roots)[deepest_first], "place": place, "column": arrays.column,
-        "threshold": arrays.threshold, "left": arrays.left, "value": arrays.value, "base": base,
-        "choice": arrays.choice, "goes_right": arrays.goes_right, "rates": _rates(trained, made.places),
-        "absent": _absent(trained),
-    }  # fmt: skip
+    given: dict[str, Any] = {name: np.concatenate(each) for name, each in arrays.of_nodes.items()} | {
+        "roots": np.array(arrays.roots)[deepest_first],
+        "place": place,
+        "base": [np.ravel(each.model._baseline_prediction)[0] for each in trained],
+        "goes_right": arrays.goes_right,
+        "rates": _rates(trained, made.places),
+        "absent": [*(each.features.mean for each in trained), *(0.0 for _ in trained)],
+    }
     made.load_state_dict(
         {
             name: torch.from_numpy(np.asarray(given[name])).to(tensor.dtype).reshape(tensor.shape)
@@ -140,78 +141,67 @@ def _rates(trained: Sequence[TaskTrees], places: Columns) -> NDArray[np.float32]
     return np.concatenate(parts) if parts else np.empty((0, 2 * len(trained)), np.float32)
 
 
-def _absent(trained: Sequence[TaskTrees]) -> list[float]:
-    return [*(each.features.mean for each in trained), *(0.0 for _ in trained)]
-
-
 class _Arrays:
     """Nodes of all trees, in the order in which they are added."""
 
     def __init__(self, schema: Schema) -> None:
         self.places, self.schema = Columns(schema), schema
-        self.roots: list[int] = []
-        self.depths: list[int] = []
-        self.column: list[int] = []
-        self.threshold: list[float] = []
-        self.left: list[int] = []
-        self.value: list[float] = []
-        self.choice: list[int] = []
+        self.roots, self.depths = list[int](), list[int]()
+        self.of_nodes: dict[str, list[NDArray[Any]]] = {
+            name: [] for name in ("column", "threshold", "left", "value", "choice")
+        }
         self.goes_right = [False] * NO_CHOICE
+        self.nodes = 0
 
     def add(self, task: int, trained: TaskTrees) -> None:
-        """Adds the trees of a task."""
-        sources, categories = self._sources(task, trained)
-        for (tree,) in trained.model._predictors:
-            self._add(tree, sources, categories)
+        """Adds the trees of a task.
 
-    def _sources(self, task: int, trained: TaskTrees) -> tuple[list[tuple[str, int]], dict[int, NDArray[np.int64]]]:
-        """Where each column that a tree knows comes from, in the trees' order, and the categories that it knows.
-
-        scikit-learn puts categories first, and gives them numbers of its own.
+        scikit-learn puts categories first among the columns that a tree knows, and gives them numbers of its own.
         """
-        numbers, small = [("number", at) for at in range(len(self.schema.dense))], []
-        of_columns: list[tuple[str, int]] = list(numbers)
+        small, sources = list[int](), list(range(len(self.schema.dense)))
         for at in range(len(self.schema.fields)):
             if at in self.places.large:
                 rate = self.places.of_rate(task, at)
-                of_columns += [("number", rate), ("number", rate + len(self.schema.tasks))]
+                sources += [rate, rate + len(self.schema.tasks)]
             else:
-                small.append(("field", self.places.small.index(at)))
-                of_columns.append(small[-1])
-        if trained.model._preprocessor is None:
-            return of_columns, {}
-        encoder = trained.model._preprocessor.named_transformers_["encoder"]
-        known = {at: each.astype(np.int64) for at, each in enumerate(encoder.categories_)}
-        return [*small, *(each for each in of_columns if each[0] == "number")], known
+                small.append(self.places.small.index(at))
+        known = []
+        if small:
+            encoder = trained.model._preprocessor.named_transformers_["encoder"]
+            known = [each.astype(np.int64) for each in encoder.categories_]
+        for (tree,) in trained.model._predictors:
+            self._add(tree, np.array([*small, *sources]), known)
 
-    def _add(self, tree: Any, sources: Sequence[tuple[str, int]], categories: dict[int, NDArray[np.int64]]) -> None:
-        """A tree's nodes, each level behind the one above it, so that children lie side by side."""
-        nodes, first = tree.nodes, len(self.left)
-        self.roots.append(first)
-        self.depths.append(int(nodes["depth"].max()))
-        order = [0]
-        for at, place in enumerate(order):
-            node = nodes[place]
-            self.value.append(float(node["value"]))
-            column, threshold, choice = 0, PASSED_BY_NONE, 0
-            if node["is_leaf"]:
-                self.left.append(first + at)
-            else:
-                self.left.append(first + len(order))
-                order += [int(node["left"]), int(node["right"])]
-                kind, source = sources[node["feature_idx"]]
-                if kind == "field":
-                    left = tree.raw_left_cat_bitsets[node["bitset_idx"]]
-                    column, threshold = 2 * self.places.count + source, BETWEEN
-                    choice = len(self.goes_right)
-                    known = categories[int(node["feature_idx"])]
-                    self.goes_right += self._right(source, left, known, not node["missing_go_to_left"])
-                else:
-                    column = source + (0 if node["missing_go_to_left"] else self.places.count)
-                    threshold = _rounded_down(float(node["num_threshold"]))
-            self.column.append(column)
-            self.threshold.append(threshold)
-            self.choice.append(choice)
+    def _add(self, tree: Any, sources: NDArray[np.int64], known: Sequence[NDArray[np.int64]]) -> None:
+        """A tree's nodes by level: scikit-learn's are depth first, so children lie side by side then.
+
+        Args:
+            sources: of each column that it knows the number, of a small field or of our columns.
+            known: categories of small fields, whose columns come first.
+        """
+        order = np.argsort(tree.nodes["depth"], kind="stable")
+        nodes, place, own = tree.nodes[order], np.argsort(order), np.arange(len(order))
+        leaf, asked, goes_left = nodes["is_leaf"] > 0, nodes["feature_idx"], nodes["missing_go_to_left"] > 0
+        of_field, source, choice = ~leaf & (asked < len(known)), sources[asked], np.zeros(len(nodes), np.int64)
+        of_number = source + np.where(goes_left, 0, self.places.count)
+        for at in np.flatnonzero(of_field):
+            choice[at] = len(self.goes_right)
+            left = tree.raw_left_cat_bitsets[nodes["bitset_idx"][at]]
+            self.goes_right += self._right(source[at], left, known[asked[at]], not goes_left[at])
+        given = {
+            "column": np.where(leaf, 0, np.where(of_field, 2 * self.places.count + source, of_number)),
+            "threshold": np.where(
+                leaf, PASSED_BY_NONE, np.where(of_field, BETWEEN, _rounded_down(nodes["num_threshold"]))
+            ),
+            "left": self.nodes + np.where(leaf, own, place[nodes["left"]]),
+            "value": nodes["value"],
+            "choice": choice,
+        }
+        for name, array in given.items():
+            self.of_nodes[name].append(array)
+        self.roots.append(self.nodes)
+        self.depths.append(int(nodes["depth"][-1]))
+        self.nodes += len(nodes)
 
     def _right(self, field: int, left: Any, known: NDArray[np.int64], unknown: bool) -> list[bool]:
         """Of each category of a field whether it goes right; one that the trees did not see goes with missing ones."""
@@ -221,9 +211,9 @@ class _Arrays:
         return right.tolist()
 
 
-def _rounded_down(threshold: float) -> float:
+def _rounded_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
     """The largest float32 that is no larger: as many float32 numbers are above it as are above the threshold."""
-    if threshold >= LARGEST:
-        return PASSED_BY_NONE
-    rounded = np.float32(threshold)
-    return float(rounded if rounded <= threshold else np.nextafter(rounded, np.float32(-np.inf)))
+    with np.errstate(over="ignore"):
+        rounded = thresholds.astype(np.float32)
+    rounded = np.where(rounded <= thresholds, rounded, np.nextafter(rounded, np.float32(-np.inf)))
+    return np.minimum(rounded, np.float32(PASSED_BY_NONE))

@@ -10,6 +10,7 @@ from shutil import copytree
 import pytest
 from search_toys import (
     OBJECTIVES,
+    SCHEMA,
     TASKS,
     ShuffledExecutor,
     YoungestFirst,
@@ -54,7 +55,7 @@ def confirmed(done: Path, tmp_path: Path) -> Confirmed:
 def searched(folder: Path, executor: Executor, race: dict[str, int], wanted: tuple[str, ...]) -> Study:
     with Study.open(folder, PLAN) as study:
         chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, 5)
-        others = baselines_of(study.records(), OBJECTIVES, REFERENCE, wanted)
+        others = baselines_of(study.records(), OBJECTIVES, REFERENCE, wanted, SCHEMA)
         confirm(study, executor, make_job, chosen, on_record=ignore, baselines=others, **race)
     return Study.read(folder)
 
@@ -144,7 +145,7 @@ class TestBaselines:
         assert not any(key.startswith("balancing.static") for key in (*equal.config, *random.config))
         assert equal.config["sharing.kind"] != "single_task"
         assert trees.config == {}
-        assert ensemble.config["ensemble.sharing.kind"] == "single_task"
+        assert ensemble.config["part.1.sharing.kind"] == "single_task"
 
     def test_what_is_not_wanted_or_cannot_be_is_left_out(self, confirmed: Confirmed) -> None:
         assert [
@@ -159,7 +160,7 @@ class TestBaselines:
             "single_task",
             {"valid/click.auc": 0.7, "valid/like.auc": 0.7},
         )
-        assert [each.architecture for each in baselines_of([single], OBJECTIVES, {}, TRAINED)] == [
+        assert [each.architecture for each in baselines_of([single], OBJECTIVES, {}, TRAINED, SCHEMA)] == [
             "trees",
             "ensemble",
         ]
@@ -192,7 +193,7 @@ class TestTuning:
 
     def tune(self, folder: Path, executor: Executor, tries: int = 6, replicates: int = 2) -> Study:
         with Study.open(folder, PLAN) as study:
-            others = baselines_of(study.records(), OBJECTIVES, REFERENCE, ("trees",))
+            others = baselines_of(study.records(), OBJECTIVES, REFERENCE, ("trees",), SCHEMA)
             others = tuned(study, executor, make_job, others, self.TASKS, tries, 1, Silent())
             confirm(study, executor, make_job, [], replicates, ignore, baselines=others)
         return Study.read(folder)

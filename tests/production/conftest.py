@@ -43,7 +43,7 @@ class Funnel:
         )
         chosen = Retraining(**{"seeds": 2} | options)
         whole = (1.0,) * len(self.store.schema.tasks)
-        parts = (PartOrder("trial", CONFIG | (config or {}), length, whole),)
+        parts = (PartOrder(CONFIG | (config or {}), length, whole),)
         return RetrainSpec(self.card, self.store, parts, objectives, chosen, seed=5)
 
 

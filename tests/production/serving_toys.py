@@ -61,7 +61,7 @@ def parts_of(store: Store, *trainers: Trainer, **more: Any) -> Parts:
         name=store.key,
         schema=store.schema,
         parts=[Part.whole(trainers[0].config.dotted(), store.schema)],
-        members=[[[best_states(trainer)]] for trainer in trainers],
+        members=[[best_states(trainer)] for trainer in trainers],
         encoder=store.encoder,
         rows=(np.array(valid.ids[:256]), np.array(valid.dense[:256])),
         **more,
@@ -98,7 +98,7 @@ def package_of(kind: str, folder: Path, store: Store, onnx: bool = False, **more
     part, grown, _ = trees_of(store)
     networks = [trained(store, **{"sharing.kind": name}) for name in ("mmoe", "shared_bottom")]
     parts = [Part.whole(each.config.dotted(), store.schema) for each in networks]
-    states = [[best_states(each)] for each in networks]
+    states = [best_states(each) for each in networks]
     shares: dict[str, list[tuple[float, float]]] = {"blend": [(0.5, 0.8), (0.5, 0.2)], "composite": [(1, 0), (0, 1)]}
     chosen, member = {
         "trees": ([part], [grown]),
@@ -127,7 +127,7 @@ def raw_split(card: Card, paths: Paths, name: str) -> Any:
 
 def said_by(trainer: Trainer, ids: Any, dense: Any) -> tuple[Any, Any]:
     """Conditional and joint probabilities of a trained model, in float32."""
-    parts, members = [Part.whole(trainer.config.dotted(), trainer.schema)], [[[best_states(trainer)]]]
+    parts, members = [Part.whole(trainer.config.dotted(), trainer.schema)], [[best_states(trainer)]]
     served = ModelSpec.of_trained(trainer.schema, parts, members).of(members)
     with torch.inference_mode():
         conditional, joint = served(torch.from_numpy(np.array(ids)), torch.from_numpy(np.array(dense)))

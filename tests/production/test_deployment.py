@@ -9,7 +9,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.frontier.policy import Policy
-from bench.records import Kind, Point, Scalar
+from bench.records import Kind, Point, Scalar, as_one
 from bench.results.points import parts_of
 from bench.run.deployment import Deployment, _score
 from bench.schema import Task
@@ -34,9 +34,15 @@ NAMES = [task.name for task in TASKS]
 
 
 def test_most_points_are_trained_as_they_are() -> None:
-    network, ensemble = point("trial", 7, **{"sharing.kind": "mmoe"}), point("ensemble", **{"ensemble.optim.lr": 0.1})
-    for each in (network, TREES, ensemble, point("equal_weights", **{"sharing.kind": "ple"})):
+    network = point("trial", 7, **{"sharing.kind": "mmoe"})
+    for each in (network, TREES, point("equal_weights", **{"sharing.kind": "ple"})):
         assert parts_of(each, SINGLE, NAMES) == [(each, (1.0, 1.0))]
+
+
+def test_an_ensemble_has_half_of_each_task_from_either_model() -> None:
+    config, halves = {"optim.lr": 0.1}, {"click": 0.5, "buy": 0.5}
+    every = parts_of(point("ensemble", **as_one([(config, halves)] * 2)), SINGLE, NAMES)
+    assert every == [(point("ensemble", **config), (0.5, 0.5))] * 2
 
 
 def test_the_best_single_task_models_come_from_one_point_or_several() -> None:

@@ -78,7 +78,7 @@ def test_separate_models_and_averages_are_packaged_whole(store: Store, tmp_path:
     """Tasks at their own best states, and two seeds: what is packaged is what a plain average says."""
     trainers = [trained(store, seed, **{"sharing.kind": "single_task"}) for seed in (0, 1)]
     package = write_package(parts_of(store, *trainers), tmp_path / "average", onnx=False)
-    assert package.manifest.members == (((2,),), ((2,),))
+    assert package.manifest.members == ((2,), (2,))
     assert package.manifest.agreement["exported"] <= 1e-5
     valid = store.split("valid")
     expected = []

@@ -22,7 +22,7 @@ from bench.models.sharing import SHARING
 from bench.models.trees import NO_CHOICE, TreeModel, TreeSizes
 from bench.production import archive, bounds
 from bench.production.archive import OPERATORS
-from bench.production.served_model import Networks, Part, ServedModel
+from bench.production.served_model import Network, Part, ServedModel
 from bench.registry import Config, Entry
 from bench.schema import Cap, Field, Number, Scale, Schema, Task, Vector
 from bench.training.config import TrialConfig
@@ -76,7 +76,7 @@ def others(config: type[Config]) -> Iterator[tuple[str, Any]]:
 
 def averaged(schema: Schema, networks: list[Any]) -> ServedModel:
     """The mean of several networks."""
-    return ServedModel([[Networks([models])] for models in networks], [Part.whole({}, schema)], schema)
+    return ServedModel([[Network(models)] for models in networks], [Part.whole({}, schema)], schema)
 
 
 def configs(schema: Schema) -> Iterator[dict[str, Any]]:

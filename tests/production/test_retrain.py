@@ -30,7 +30,7 @@ def two(funnel, tmp_path_factory) -> Retrained:
 
 
 def same(a: Retrained, b: Retrained) -> bool:
-    states = [[state for member in each.members for (states,) in member.parts for state in states] for each in (a, b)]
+    states = [[state for member in each.members for states in member.parts for state in states] for each in (a, b)]
     return len(states[0]) == len(states[1]) and all(
         torch.equal(x[name], y[name]) for x, y in zip(*states, strict=True) for name in x
     )
@@ -38,7 +38,7 @@ def same(a: Retrained, b: Retrained) -> bool:
 
 def test_both_seeds_are_kept_and_differ(two, funnel) -> None:
     assert [member.seed for member in two.members] == two.provenance["seeds"]
-    first, second = (member.parts[0][0][0]["embedding.weight"] for member in two.members)
+    first, second = (member.parts[0][0]["embedding.weight"] for member in two.members)
     assert not torch.equal(first, second)
     rows = sum(len(funnel.store.split(name)) for name in JOINED)
     batches = int(0.9 * rows) // 256
@@ -109,7 +109,7 @@ def test_separate_models_stop_each_at_their_own_length(funnel, tmp_path) -> None
     config = {"sharing.kind": "single_task"}
     both = retrain(funnel.order(config, length, seeds=1, calibration="none"), tmp_path, {})
     (member,) = both.members
-    assert len(member.parts[0][0]) == len(both.provenance["tasks"])
+    assert len(member.parts[0]) == len(both.provenance["tasks"])
     short = retrain(funnel.order(config, Length(0.5), seeds=1, calibration="none"), tmp_path, {})
     assert both.test["test/click.auc"] == short.test["test/click.auc"]
     assert both.test["test/purchase.cvr.auc"] != short.test["test/purchase.cvr.auc"]

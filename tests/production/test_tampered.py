@@ -226,8 +226,8 @@ NESTED = raw(b"[" * 200_000 + b"]" * 200_000)
         ("manifest.json", task(parent="purchase"), "expected a task without a parent above 'click', found a circle"),
         ("manifest.json", task(name="score"), "expected predictions of different names, .* found 'score' twice"),
         ("manifest.json", task(name="purchase"), "expected each task once, found 'purchase' twice"),
-        ("manifest.json", at("members", value=[[[10**9]]]), "members: expected 1 or 2 states of each network"),
-        ("manifest.json", at("members", value=[[[1]]] * 10), "expected weights as the configuration makes them"),
+        ("manifest.json", at("members", value=[[10**9]]), "members: expected 1 or 2 states of each network"),
+        ("manifest.json", at("members", value=[[1]] * 10), "expected weights as the configuration makes them"),
         (
             "manifest.json",
             at("parts", 0, "config", "tower.layers", value="65536-65536-65536"),

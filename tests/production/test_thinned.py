@@ -80,7 +80,7 @@ def test_a_package_predicts_for_all_rows(tmp_path: Path, log: str, rate: Any, fu
     objectives = (parse("click.logloss", store.schema.tasks, "here"),)
     options = Retraining(seeds=1, held_out=0.2)
     whole = (1.0,) * len(store.schema.tasks)
-    part = PartOrder("trial", CONFIG | {"funnel.kind": funnel}, Length(), whole)
+    part = PartOrder(CONFIG | {"funnel.kind": funnel}, Length(), whole)
     spec = RetrainSpec(card, store, (part,), objectives, options)
     made = retrain(spec, tmp_path / "work", {})
 

@@ -19,12 +19,14 @@ from bench.errors import UserError
 from bench.machine import WAITING, WORKER
 from bench.objectives import Objective
 from bench.records import Job, Outcome, Point, Scalar, TrialRecord, TrialResult
+from bench.schema import Field, Schema, Task
 from bench.search.executors.base import Run, attempt
 from bench.search.plan import Plan
 from bench.search.space import Space, load_space
 from bench.seeds import derive
 
 TASKS = ("click", "like")
+SCHEMA = Schema((Field("user", 40),), (), tuple(map(Task, TASKS)))
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rung_toys import leaving_predictions
-from search_toys import OBJECTIVES, ignore, make_job, toy_plan, train
+from search_toys import OBJECTIVES, SCHEMA, ignore, make_job, toy_plan, train
 
 from bench.confirm.baselines import baselines_of
 from bench.confirm.race import confirm, shortlist
@@ -33,7 +33,7 @@ def confirmed(folder: Path) -> tuple[list[Job], list[Any]]:
 
     with Study.open(folder, PLAN) as study:
         chosen = shortlist(study.records(), OBJECTIVES, REFERENCE, 2)
-        others = baselines_of(study.records(), OBJECTIVES, REFERENCE, ("trees", "equal_weights"))
+        others = baselines_of(study.records(), OBJECTIVES, REFERENCE, ("trees", "equal_weights"), SCHEMA)
         confirm(study, InlineExecutor(run), kept_job, chosen, 2, ignore, baselines=others)
         return jobs, [study.replicates(), study.baselines()]
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 
 from bench.records import Job
 from bench.schema import Field, Schema, Task
 from bench.seeds import derive
 from bench.testing.metrics import evaluate
-from bench.training import ensemble
+from bench.training import parts
 from bench.training.config import TrialConfig
-from bench.training.ensemble import PREFIX, halved, run_ensemble
+from bench.training.ensemble import ensemble_of, halved
 from bench.training.loop import Trainer
+from bench.training.parts import run_parts
 from bench.training.step import build_model
 
 CONFIG = {
@@ -25,9 +27,8 @@ CONFIG = {
 }
 
 
-def job(*splits: str, resamples: int = 0) -> Job:
-    config = {f"{PREFIX}{name}": value for name, value in CONFIG.items()}
-    names = ("click", "buy", "like")
+def job(schema: Schema, *splits: str, resamples: int = 0) -> Job:
+    config, names = ensemble_of(CONFIG, schema), ("click", "buy", "like")
     return Job(
         None, 1, config, "-", 5, splits, ("click.auc",), names, 1, device="cpu", resamples=resamples, kind="ensemble"
     )
@@ -50,17 +51,18 @@ def test_two_have_about_the_parameters_of_one(dim: int, layers: str, interaction
 
 def test_predictions_are_averaged_and_costs_added(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Trainer] = []
-    monkeypatch.setattr(ensemble, "Trainer", lambda *given: made.append(Trainer(*given)) or made[-1])
-    result = run_ensemble(job("valid", "test", resamples=20), tiny)
-    assert [trainer.seed for trainer in made] == [derive(5, "member", 0), derive(5, "member", 1)]
+    monkeypatch.setattr(parts, "Trainer", lambda *given: made.append(Trainer(*given)) or made[-1])
+    result = run_parts(job(tiny.schema, "valid", "test", resamples=20), tiny)
+    assert [trainer.seed for trainer in made] == [5, derive(5, "member", 1)]
     each = [list(trainer.evaluation.predictions("test", trainer.selectors)) for trainer in made]
-    conditional, joint = (np.mean([np.concatenate([p[at] for p in own]) for own in each], axis=0) for at in (0, 1))
+    odds = [[logit(np.concatenate([part[at] for part in own])) for own in each] for at in (0, 1)]
+    conditional, joint = (expit(np.mean(both, axis=0)) for both in odds)
     data = tiny.split("test")
     expected = evaluate(np.asarray(data.labels), conditional, joint, data.group, tiny.schema.tasks, "test/")
     assert {key: result.metrics[key] for key in expected} == pytest.approx(expected)
     assert result.metrics["cost/parameters"] == sum(sum(p.numel() for p in t.model.parameters()) for t in made)
     assert len(result.resampled["test/click.auc"]) == 20
-    assert result.config[f"{PREFIX}embedding.dim"] == 4
+    assert result.config["part.1.embedding.dim"] == 4
     alone = made[0].evaluation.best("test", made[0].selectors)
     assert result.metrics["test/click.auc"] != alone["test/click.auc"]
-    assert run_ensemble(job("valid"), tiny).metrics["valid/click.auc"] == result.metrics["valid/click.auc"]
+    assert run_parts(job(tiny.schema, "valid"), tiny).metrics["valid/click.auc"] == result.metrics["valid/click.auc"]

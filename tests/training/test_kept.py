@@ -19,7 +19,7 @@ from bench.predictions import KEPT, joined, name_of, path_of, rows_of
 from bench.records import Job, Kind, training_of
 from bench.rows import REPLICATED
 from bench.testing.metrics import binary
-from bench.training.ensemble import PREFIX
+from bench.training.ensemble import ensemble_of
 from bench.training.evaluation import measured as measured_rows
 from bench.training.job import run_job
 from bench.training.kept import keeping, write_rows
@@ -37,7 +37,7 @@ def job(store: Store, kind: Kind, folder: Path) -> Job:
     if kind == "trees":
         own = {}
     elif kind == "ensemble":
-        own = {f"{PREFIX}{name}": value for name, value in CONFIG.items()}
+        own = ensemble_of(CONFIG, store.with_tasks(store.default_tasks).schema)
     trial = 5 if kind == "trial" else None
     return Job(
         trial, 2, own, str(store.path), 7, REPLICATED, ("click.auc",), store.default_tasks, 1,

@@ -16,8 +16,9 @@ from bench.records import RARER, Job, Kind, Scalar
 from bench.schema import Task
 from bench.testing.metrics import evaluate, predicted
 from bench.training.config import TrialConfig
-from bench.training.ensemble import PREFIX, run_ensemble
+from bench.training.ensemble import ensemble_of
 from bench.training.loop import Trainer
+from bench.training.parts import run_parts
 from bench.training.tree_model import run_trees
 
 CUTS = ("ndcg@1", "ndcg@4", "ndcg@1000", "recall@3", "recall@12.5%", "recall@100%")
@@ -84,12 +85,12 @@ def test_a_training_stops_early_by_an_outcome_and_measures_those_that_are_asked_
 @pytest.mark.parametrize("kind", ["trees", "ensemble"])
 def test_baselines_measure_what_a_job_names(tiny, kind: Kind) -> None:
     names = tuple(task.name for task in tiny.schema.tasks)
-    config = {f"{PREFIX}{name}": value for name, value in CONFIG.items()} if kind == "ensemble" else {}
+    config = ensemble_of(CONFIG, tiny.schema) if kind == "ensemble" else {}
     objectives = (f"{names[0]}.recall@25%",)
     asked = (f"{names[1]}.recall@50%",)
     job = Job(None, 1, config, "-", 1, ("test",), objectives, names, 1, device="cpu", resamples=4, outcomes=asked)
     job = replace(job, kind=kind)
-    found = run_trees(job, tiny) if kind == "trees" else run_ensemble(job, tiny)
+    found = run_trees(job, tiny) if kind == "trees" else run_parts(job, tiny)
     for name in (*objectives, *asked):
         assert 0 <= found.metrics[f"test/{name}"] <= 1
         assert len(found.resampled[f"test/{name}"]) == 4
