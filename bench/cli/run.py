@@ -32,7 +32,6 @@ from bench.interrupts import interrupted_once
 
 if TYPE_CHECKING:
     from bench.run.folder import Run
-    from bench.training.profile import Profile
 
 Current = Annotated[
     str | None,
@@ -226,7 +225,6 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads to use; 0 means all cores.", min=0)] = 0,
     device: Device = "auto",
-    profile: Annotated[bool, typer.Option("--profile", help="Show where the time goes.")] = False,
     ranks: Annotated[int, typer.Option(help="Processes that train one model together.", min=1)] = 1,
     executor: Annotated[str, typer.Option(help="Where ranks are: process (here) or ray.")] = "process",
     address: Annotated[str | None, typer.Option(help="A Ray cluster's HOST:PORT; default: this machine's.")] = None,
@@ -251,7 +249,6 @@ def train(
     from bench.training.evaluation import ranked_in
     from bench.training.job import run_job
     from bench.training.launch import check_ranks, launched, trained_on_ranks
-    from bench.training.profile import Profile
 
     on_cluster = executor == RAY
     if executor not in ("process", RAY):
@@ -285,12 +282,9 @@ def train(
         plugins=plugins.files(),
         device=device,
     )
-    profiled = Profile() if profile else None
     with ExitStack() as stack:
         world = own.world if (own := launched()) else ranks
         if world > 1:
-            if profile:
-                raise UserError(f"--profile: expected one rank, found {world}")
             check_ranks(chosen, world, min(chosen.optim.batch_size, len(store.split("train"))))
             if on_cluster:
                 needs = plugins.needs(job.config.items())
@@ -304,7 +298,7 @@ def train(
             if (left := stack.enter_context(trained)) is None:
                 return
             job = replace(job, resume=str(left))
-        result = run_job(job, progress, profiled)
+        result = run_job(job, progress)
         if world > 1:
             result.speed["train_samples_per_s"] = result.speed["samples_trained"] / result.speed["train_seconds"]
     parameters = int(result.metrics["cost/parameters"])
@@ -321,7 +315,7 @@ def train(
         "curve": result.curve,
         "diagnosis": result.diagnosis,
     }
-    yield document | ({"profile": profiled.to_json()} if profiled else {})
+    yield document
     measured = sorted({key.split("/", 1)[1] for key in result.metrics if not key.startswith("cost/")})
     rows = [[name, *(result.metrics.get(key_on(name, split)) for split in REPLICATED)] for name in measured]
     print_table(["metric", *(SHORT[split] for split in REPLICATED)], rows, f"{chosen.architecture} on {card.key}")
@@ -329,28 +323,6 @@ def train(
         f"{parameters:,} parameters; {result.speed['train_samples_per_s']:,.0f} samples/s in training, "
         f"{result.speed['eval_samples_per_s']:,.0f} in evaluation; peak memory {result.speed['peak_rss_mb']:,.0f} MB"
     )
-    if profiled:
-        _show(profiled)
-
-
-def _show(profile: Profile) -> None:
-    rows = [
-        [stage.name, stage.seconds, f"{stage.percent:.1f}", _percent(stage.matrix), _percent(stage.memory)]
-        for stage in profile.stages()
-    ]
-    headers = ["stage", "seconds", "% of time", "% of matrix ceiling", "% of memory ceiling"]
-    print_table(headers, rows, f"Where the time of {profile.steps:,} steps went")
-    if profile.ceilings:
-        say(
-            f"measured ceilings: {profile.ceilings.flops / 1e9:,.0f} GFLOP/s in matrix products of "
-            f"{profile.ceilings.products_in}, {profile.ceilings.bytes / 1e9:,.1f} GB/s in a copy"
-        )
-    if profile.share is not None:
-        say(f"products of whole steps, evaluation left out: {profile.share:.0%} of that ceiling")
-
-
-def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.1f}"
 
 
 def sync(

@@ -6,9 +6,7 @@ bfloat16 products alone, uses 512 where the processor has them: 2.1 to 2.6 times
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,15 +39,6 @@ def _linear(x: Tensor, weight: Tensor) -> Tensor:
     """x (B, I), weight (O, I) -> (B, O)."""
     z: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
     return z
-
-
-def counted() -> dict[Any, Callable[..., int]]:
-    """What torch's counter of operations must be told of oneDNN's products: its `custom_mapping`."""
-
-    def operations(x: torch.Size, weight: torch.Size, *_: Any, **__: Any) -> int:
-        return 2 * x.numel() * weight[0]
-
-    return {torch.ops.mkldnn._linear_pointwise: operations} if hasattr(torch.ops.mkldnn, "_linear_pointwise") else {}
 
 
 @cache

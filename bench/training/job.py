@@ -21,7 +21,6 @@ from bench.training.config import TrialConfig
 from bench.training.evaluation import costs
 from bench.training.loop import Trainer
 from bench.training.parts import run_parts
-from bench.training.profile import Profile
 from bench.training.tree_model import run_trees
 from bench.training.tree_settings import is_trees
 
@@ -42,11 +41,8 @@ def _open(path: str, tasks: tuple[str, ...]) -> Store:
     return Store.open(path).with_tasks(tasks)
 
 
-def run_job(job: Job, progress: Progress | None = None, profile: Profile | None = None) -> TrialResult:
+def run_job(job: Job, progress: Progress | None = None) -> TrialResult:
     """Trains the job's configuration, from its checkpoint if it has one, and measures it on the job's splits.
-
-    Args:
-        profile: is told where the time goes.
 
     Raises:
         UserError: the configuration is wrong or does not fit the data, or the checkpoint is not this trial's.
@@ -69,8 +65,6 @@ def run_job(job: Job, progress: Progress | None = None, profile: Profile | None 
     trainer = Trainer(store, config, objectives, job.seed, job.threads, job.device, outcomes=job.outcomes)
     if job.resume is not None:
         trainer.load(job.resume)
-    if profile is not None:
-        profile.watch(trainer)
     before, seconds_before = trainer.course.samples, trainer.course.seconds
     course = trainer.run_to(job.until, progress)
     first_look = (

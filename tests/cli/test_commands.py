@@ -59,7 +59,6 @@ def test_train_prints_the_documented_json(seesaw, shop) -> None:
     assert set(document["speed"]) == {"train_samples_per_s", "eval_samples_per_s"}
     assert document["parameters"] > 0
     assert document["peak_rss_mb"] > 0
-    assert "profile" not in document
     again = seesaw("train", shop.card, "--raw", shop.raw, "--set", "architecture=esmm", "--set", "optim.epochs=3")
     assert f"{document['metrics']['test/click.auc']:.5f}" in again.out
 

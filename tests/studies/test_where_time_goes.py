@@ -4,11 +4,19 @@ import time
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+from where_time_goes import STAGES, Ceilings, Profile, counted, show, traffic
 
+from bench.models.products import by_onednn
 from bench.objectives import Objective
+from bench.testing.training import MemoryStore
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
-from bench.training.profile import STAGES, Ceilings, Profile, traffic
+
+
+@pytest.fixture
+def tiny() -> MemoryStore:
+    return MemoryStore()
 
 
 def trainer(tiny, balancing: str) -> Trainer:
@@ -19,11 +27,11 @@ def trainer(tiny, balancing: str) -> Trainer:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.training.profile.measure_ceilings", lambda device, dtype: Ceilings(1e9, 1e9, "float32"))
+    monkeypatch.setattr("where_time_goes.measure_ceilings", lambda device, dtype: Ceilings(1e9, 1e9, "float32"))
 
 
 @pytest.mark.parametrize("balancing", ["static", "uncertainty", "upgrad"])
-def test_every_stage_is_timed_and_the_training_is_the_same(tiny, quick, balancing: str) -> None:
+def test_every_stage_is_timed_and_the_training_is_the_same(tiny, quick, balancing: str, capsys) -> None:
     plain, watched = trainer(tiny, balancing), trainer(tiny, balancing)
     profile = Profile()
     profile.watch(watched)
@@ -41,11 +49,13 @@ def test_every_stage_is_timed_and_the_training_is_the_same(tiny, quick, balancin
     assert sum(stage.percent for stage in stages) == pytest.approx(100)
     assert {s.name for s in stages if s.matrix is not None} == {"forward", "backward"}
     assert {s.name for s in stages if s.memory is not None} == {"batch", "gather", "dense step", "table step"}
+    show(profile)
+    assert "1 GFLOP/s in products of float32, 1.0 GB/s in a copy" in capsys.readouterr().out
 
 
 def test_a_stage_inside_another_is_counted_once(tiny, quick, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("bench.training.profile.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("where_time_goes.time.perf_counter", lambda: now[0])
     profile = Profile()
     profile._counting = False
 
@@ -70,6 +80,12 @@ def test_products_are_counted_by_their_shapes(tiny, quick) -> None:
     )
     assert profile._work["forward"] == pytest.approx(2 * 16 * weights, rel=0.05)  # the pooling of `tags` adds a little
     assert profile._work["backward"] == pytest.approx(4 * 16 * weights, rel=0.05)
+
+
+def test_products_by_onednn_are_counted() -> None:
+    with FlopCounterMode(display=False, custom_mapping=counted()) as counter:
+        by_onednn(torch.ones(2, 8, 7), torch.ones(2, 7, 5))
+    assert counter.get_total_flops() == 2 * 2 * 8 * 7 * 5
 
 
 def test_traffic_of_a_step_by_hand(tiny) -> None:

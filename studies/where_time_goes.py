@@ -1,26 +1,31 @@
-"""Profiles a training: the time of each stage, compared with the machine's limits.
+"""Where the time of a training goes: that of each stage, compared with the machine's limits.
 
-Nothing here runs unless it is asked for: `watch` puts timed functions in the place of a trainer's own.
+python studies/where_time_goes.py CARD [--set NAME=VALUE ..] [--threads 1] [--raw DIR] [--home DIR]
 """
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.cli.options import configuration
+from bench.cli.output import TerminalProgress, print_table
+from bench.data import load_card, prepare
 from bench.data.batches import Batch
 from bench.models.precision import is_bf16
-from bench.models.products import counted, product
+from bench.models.products import product
+from bench.objectives import Objective, primary
 from bench.training.aggregation import Combination
-
-if TYPE_CHECKING:
-    from bench.training.loop import Trainer
+from bench.training.config import TrialConfig
+from bench.training.loop import Trainer
 
 STAGES = ("batch", "gather", "forward", "backward", "balancing", "dense step", "table step", "evaluation")
 _SIDE = 1024  # of the matrices: large enough to reach the ceiling, small enough for a CPU's time
@@ -48,7 +53,9 @@ class Stage:
 
 
 class Profile:
-    """Times the stages of one trainer; a stage inside another is counted once, as itself.
+    """Times the stages of one trainer, in place of whose functions `watch` puts timed ones.
+
+    A stage inside another is counted once, as itself.
 
     The first step is left out: kernels are compiled and memory is taken in it. What a step's products and its traffic
     amount to is counted there. On a GPU every stage waits for the device and no graph is captured, so that training
@@ -119,12 +126,6 @@ class Profile:
         operations = self._work["forward"] + self._work["backward"]
         return operations * self.steps / seconds / self.ceilings.flops
 
-    def to_json(self) -> dict[str, Any]:
-        """Steps, their share, the machine's ceilings and the stages, as plain values."""
-        ceilings = asdict(self.ceilings) if self.ceilings else None
-        stages = [asdict(stage) for stage in self.stages()]
-        return {"steps": self.steps, "share": self.share, "ceilings": ceilings, "stages": stages}
-
     def _stage(self, name: str, seconds: float, total: float) -> Stage:
         matrix = memory = None
         if self.ceilings and seconds > 0 and name in self._work:
@@ -160,6 +161,15 @@ class Profile:
         following = self._timed(lambda: next(batches, None), "batch")
         while (batch := following()) is not None:
             yield batch
+
+
+def counted() -> dict[Any, Callable[..., int]]:
+    """What torch's counter of operations must be told of oneDNN's products: its `custom_mapping`."""
+
+    def operations(x: torch.Size, weight: torch.Size, *_: Any, **__: Any) -> int:
+        return 2 * x.numel() * weight[0]
+
+    return {torch.ops.mkldnn._linear_pointwise: operations} if hasattr(torch.ops.mkldnn, "_linear_pointwise") else {}
 
 
 def traffic(trainer: Trainer, ids: Tensor, e: Tensor) -> dict[str, int]:
@@ -223,3 +233,45 @@ def _best(work: Callable[[], object], wait: Callable[[], None]) -> float:
 
 def _nothing() -> None:
     pass
+
+
+def show(profile: Profile) -> None:
+    """Prints the stages and the ceilings."""
+    rows = [
+        [stage.name, stage.seconds, f"{stage.percent:.1f}", _percent(stage.matrix), _percent(stage.memory)]
+        for stage in profile.stages()
+    ]
+    headers = ["stage", "seconds", "% of time", "% of matrix ceiling", "% of memory ceiling"]
+    print_table(headers, rows, f"Where the time of {profile.steps:,} steps went")
+    assert profile.ceilings is not None
+    flops, moved = profile.ceilings.flops / 1e9, profile.ceilings.bytes / 1e9
+    print(f"ceilings: {flops:,.0f} GFLOP/s in products of {profile.ceilings.products_in}, {moved:,.1f} GB/s in a copy")
+    if profile.share is not None:
+        print(f"products of whole steps, evaluation left out: {profile.share:.0%} of that ceiling")
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.1f}"
+
+
+def main() -> None:
+    """Trains one configuration, watched."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("card")
+    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--raw", type=Path)
+    parser.add_argument("--home", type=Path, default=Path(".seesaw"))
+    given = parser.parse_args()
+    config = TrialConfig.parse(configuration(None, given.set))
+    store = prepare(load_card(given.card), given.home, given.raw, TerminalProgress())
+    store = store.with_tasks(store.default_tasks)
+    objectives = [Objective(primary(task, in_groups=False), "maximize") for task in store.schema.tasks]
+    trainer, profile = Trainer(store, config, objectives, 0, given.threads), Profile()
+    profile.watch(trainer)
+    trainer.run_to()
+    show(profile)
+
+
+if __name__ == "__main__":
+    main()
