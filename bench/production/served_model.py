@@ -22,7 +22,7 @@ from bench.models.trees import TreeModel, TreeSizes, wrong
 from bench.records import Scalar
 from bench.registry import Config, lookup
 from bench.schema import Schema
-from bench.training.blend import CLIP
+from bench.training.blend import mix
 from bench.training.config import TrialConfig
 from bench.training.step import build_model
 from bench.training.tree_settings import is_trees
@@ -80,47 +80,20 @@ class ServedModel(nn.Module):
     def __init__(self, members: Sequence[Sequence[nn.Module]], parts: Sequence[Part], schema: Schema) -> None:
         super().__init__()
         self.members = nn.ModuleList(nn.ModuleList(member) for member in members)
-        self._shares = [[part.shares[at] for part in parts] for at in range(len(schema.tasks))]
+        self._shares = [part.shares for part in parts]
         self._binary = [task.kind == "binary" for task in schema.tasks]
         self.eval()
 
     def forward(self, ids: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
         """ids (B, S) int32, dense (B, D) -> conditional (B, T) and joint (B, T), see `Probabilities`."""
-        every = [self._mixed([part(ids, dense) for part in cast(nn.ModuleList, member)]) for member in self.members]
-        found = _mean(every)
-        return found.conditional, found.joint
-
-    def _mixed(self, parts: Sequence[Probabilities]) -> Probabilities:
-        if len(parts) == 1:
-            return parts[0]
-        return Probabilities(self._of([each.conditional for each in parts]), self._of([each.joint for each in parts]))
-
-    def _of(self, parts: Sequence[Tensor]) -> Tensor:
-        columns = []
-        for at, (shares, binary) in enumerate(zip(self._shares, self._binary, strict=True)):
-            own = [(share, part[:, at]) for share, part in zip(shares, parts, strict=True) if share]
-            columns.append(own[0][1] if len(own) == 1 else _mix(own, binary))
-        return torch.stack(columns, 1)
+        every = [[part(ids, dense) for part in cast(nn.ModuleList, member)] for member in self.members]
+        conditional = [mix([part.conditional for part in parts], self._shares, self._binary) for parts in every]
+        joint = [mix([part.joint for part in parts], self._shares, self._binary) for parts in every]
+        return _mean(conditional), _mean(joint)
 
 
-def _mix(parts: Sequence[tuple[float, Tensor]], binary: bool) -> Tensor:
-    """(B,), in double: what is near 0 or 1 keeps its order."""
-    terms = []
-    for share, said in parts:
-        value = said.to(torch.float64)
-        if binary:
-            value = value.clamp(CLIP, 1 - CLIP)
-            value = value.log() - (-value + 1).log()
-        terms.append(value * share)
-    total = sum(terms[1:], terms[0])
-    return (total.sigmoid() if binary else total).to(torch.float32)
-
-
-def _mean(every: Sequence[Probabilities]) -> Probabilities:
-    if len(every) == 1:
-        return every[0]
-    conditional, joint = ([each.conditional for each in every], [each.joint for each in every])
-    return Probabilities(torch.stack(conditional).mean(0), torch.stack(joint).mean(0))
+def _mean(every: Sequence[Tensor]) -> Tensor:
+    return every[0] if len(every) == 1 else torch.stack(list(every)).mean(0)
 
 
 class Network(nn.Module):

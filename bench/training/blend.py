@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import expit, logit
+import torch
+from torch import Tensor
 
 from bench.data import SplitName, Store
 from bench.errors import TrainingError
@@ -73,32 +72,52 @@ def joint_of(folder: Path, split: str, names: tuple[str, str]) -> tuple[Floats, 
 def mixed(network: Floats, trees: Floats, shares: Sequence[float], schema: Schema) -> Iterator[Predictions]:
     """Predictions of a blend, piece by piece, from the joint ones (n, T) of its parts.
 
-    Joint predictions are mixed with joint ones. A task's conditional prediction, which is the joint one over its
-    parent's, is mixed with the other part's conditional one.
+    Joint predictions are mixed with joint ones, and conditional ones with conditional ones: a task's joint prediction
+    over its parent's.
 
     Args:
         shares: of the network, by task.
     """
+    binary, both = [task.kind == "binary" for task in schema.tasks], [shares, [1 - share for share in shares]]
     for start in range(0, len(network), PIECE):
-        one, other = (np.asarray(part[start : start + PIECE], np.float64) for part in (network, trees))
-        conditional, joint = np.empty((2, *one.shape), np.float32)
-        for at, (task, share) in enumerate(zip(schema.tasks, shares, strict=True)):
-            binary = task.kind == "binary"
-            joint[:, at] = conditional[:, at] = mix([(share, one[:, at]), (1 - share, other[:, at])], binary)
-            if (parent := schema.parents[at]) is not None:
-                first, second = (part[:, at] / np.maximum(part[:, parent], CLIP) for part in (one, other))
-                conditional[:, at] = mix([(share, first), (1 - share, second)], binary)
-        yield conditional, joint
+        parts = [torch.tensor(part[start : start + PIECE], dtype=torch.float64) for part in (network, trees)]
+        given = [part.clone() for part in parts]
+        for at, parent in enumerate(schema.parents):
+            if parent is not None:
+                for own, part in zip(given, parts, strict=True):
+                    own[:, at] /= part[:, parent].clamp(min=CLIP)
+        yield mix(given, both, binary).numpy(), mix(parts, both, binary).numpy()
 
 
-def mix(parts: Sequence[tuple[float, NDArray[Any]]], binary: bool) -> NDArray[Any]:
-    """(n,), what several models predict of a task, averaged by their shares: probabilities in logits."""
-    own = [(share, np.asarray(said, np.float64)) for share, said in parts if share]
-    if len(own) == 1:
-        return own[0][1]
-    if not binary:
-        return np.asarray(sum(share * said for share, said in own))
-    return np.asarray(expit(sum(share * logit(np.clip(said, CLIP, 1 - CLIP)) for share, said in own)))
+def mix(parts: Sequence[Tensor], shares: Sequence[Sequence[float]], binary: Sequence[bool]) -> Tensor:
+    """What several models predict, averaged by their shares: probabilities in logits.
+
+    Args:
+        parts: of each model (B, T).
+        shares: of each model, by task.
+        binary: by task, whether it predicts probabilities.
+
+    Returns:
+        (B, T) in float32; computed in double, so that what is near 0 or 1 keeps its order.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    columns = []
+    for at, odds in enumerate(binary):
+        column, *others = [
+            (of[at], part[:, at].to(torch.float64)) for of, part in zip(shares, parts, strict=True) if of[at]
+        ]
+        if others:
+            terms = [share * (_logits(value) if odds else value) for share, value in (column, *others)]
+            total = sum(terms[1:], terms[0])
+            column = 1.0, total.sigmoid() if odds else total
+        columns.append(column[1].to(torch.float32))
+    return torch.stack(columns, 1)
+
+
+def _logits(p: Tensor) -> Tensor:
+    p = p.clamp(CLIP, 1 - CLIP)
+    return p.log() - (-p + 1).log()
 
 
 def shares_of(

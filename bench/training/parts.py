@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
+import torch
 
 from bench.data import SplitName, Store
 from bench.machine import peak_memory_mb
@@ -54,7 +54,7 @@ def run_parts(job: Job, store: Store) -> TrialResult:
         trainer.run_to(job.until)
         trained.append(trainer)
     seconds = time.perf_counter() - started
-    shares = [[own[task.name] for _, own in models] for task in store.schema.tasks]
+    shares = [[own[task.name] for task in store.schema.tasks] for _, own in models]
     metrics, resampled = measured_splits(job, store, lambda split: _mixed(trained, shares, store, split))
     for each in trained:
         own = each.costs if isinstance(each, Grown) else costs(each.model, store.schema)
@@ -66,13 +66,9 @@ def run_parts(job: Job, store: Store) -> TrialResult:
 def _mixed(
     trained: Sequence[Trainer | Grown], shares: Sequence[Sequence[float]], store: Store, split: SplitName
 ) -> Iterator[Predictions]:
-    every = []
+    binary, every = [task.kind == "binary" for task in store.schema.tasks], []
     for each in trained:
         said = each.of(split) if isinstance(each, Grown) else each.evaluation.predictions(split, each.selectors)
-        every.append([np.concatenate(arrays) for arrays in zip(*said, strict=True)])
-    found: list[Any] = [np.empty_like(every[0][0]) for _ in range(2)]
-    for which in range(2):
-        for at, task in enumerate(store.schema.tasks):
-            parts = [(share, own[which][:, at]) for share, own in zip(shares[at], every, strict=True)]
-            found[which][:, at] = mix(parts, task.kind == "binary")
-    yield found[0], found[1]
+        every.append([torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*said, strict=True)])
+    conditional, joint = (mix(parts, shares, binary).numpy() for parts in zip(*every, strict=True))
+    yield conditional, joint
