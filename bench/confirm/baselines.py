@@ -48,8 +48,7 @@ def baselines_of(
 
     Equal and random weights take the place of the balancing in the best point that shares. Without sharing, or with one
     task, there is nothing to weigh. The ensemble has two half-size models of the best single-task point's
-    configuration. These are trained as long as that point was. Trees have neither size nor
-    latency that could be compared with a network's, so they are left out where a cost is an objective.
+    configuration. These are trained as long as that point was.
     """
     sharing, single = (best_point(records, objectives, reference, alone) for alone in (False, True))
     weighed = len({objective.name.split(".")[0] for objective in objectives if objective.is_metric}) > 1
@@ -58,8 +57,7 @@ def baselines_of(
         if kind not in wanted:
             continue
         if kind == "trees":
-            if all(objective.is_metric for objective in objectives):
-                found.append(Point(kind, {}, kind))
+            found.append(Point(kind, {}, kind))
         elif kind == "ensemble":
             if single is not None:
                 found.append(Point(kind, ensemble_of(single.config, schema), kind, until=single.until))
