@@ -119,7 +119,7 @@ class Ledger:
                 for part, name in zip(PARTS, ("", *(f".{each}" for each in PARTS[1:])), strict=True):
                     if np.isfinite(values := self.at(split, part)[:, at]).any():
                         found[f"{measure.key(split)}{name}"] = values
-        return pd.concat([self.table, pd.DataFrame(found, index=self.table.index)], axis=1)
+        return self.table.assign(**found)  # a cost that is an objective is among the facts, too
 
 
 def as_cells(values: Floats, draws: Floats, sd: Floats, gained: Floats, gain_draws: Floats) -> Floats:
