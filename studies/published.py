@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from inputs import FIRST
+from publish import objectives_of
+from reference.answers import standings
+from reference.members import Member, gather
 from zoo_cost import PLAIN
 
-from bench.reference.answers import standings
 from bench.reference.cells import ALONE, COMPOSITE, SINGLE_TASK
 from bench.reference.execute import published
-from bench.reference.members import Member, gather
-from bench.reference.publish import objectives_of
 from bench.reference.table import read
 from bench.report.text import count
 from bench.suite import load_suite

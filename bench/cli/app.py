@@ -64,7 +64,6 @@ COMMANDS: dict[str, Callable[..., Answer]] = {
     "evaluate": models.evaluate,
     "diagnose": results.diagnose,
     "compare": runs.compare,
-    "publish": runs.publish,
     "doctor": doctor.doctor,
 }
 """In the order of `seesaw --help`."""

@@ -139,7 +139,7 @@ def _design(
         done = run_design(writable_home(home), suite, parts, only, raw, workers, TerminalProgress())
     yield {"suite": suite} | asdict(done)
     say(f"{done.new:,} trainings, {done.there:,} more were there already, {done.failed:,} failed")
-    say(f"next: seesaw publish {suite}", whole=True)
+    say(f"next: python studies/publish.py {suite}  # in a clone", whole=True)
 
 
 def resume(

@@ -1,8 +1,7 @@
-"""`seesaw compare` and `seesaw publish`: runs side by side, a published table."""
+"""`seesaw compare`: runs side by side."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 from bench.cli.options import Home, Json
 from bench.cli.output import Answer, print_table, say
 from bench.errors import UserError
-from bench.home import resolve_home, shown
+from bench.home import resolve_home
 from bench.rows import NAMES
 
 if TYPE_CHECKING:
@@ -74,23 +73,3 @@ def _show(group: Group, found: Compared) -> None:
     say(*compared.notes)
     if group.unconfirmed:
         say(f"without a confirmed point: {', '.join(group.unconfirmed)}")
-
-
-def publish(
-    suite: Annotated[str, typer.Argument(help="A suite with a design, as in reference.")],
-    runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN..]", help="Searches on its data to add.")] = None,
-    table: Annotated[Path | None, typer.Option(help="Table instead of the one beside the suite.")] = None,
-    page: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the page, as Markdown and HTML.")] = None,
-    json: Json = False,
-    home: Home = None,
-) -> Answer:
-    """Add the trainings at home to a suite's published table, and answer its questions."""
-    from bench.reference.publish import publish as add
-
-    found = add(resolve_home(home), suite, runs or (), table, page)
-    answers = {"sentence": found.answers.sentence, "fronts": [asdict(each) for each in found.answers.fronts]}
-    yield {"table": str(found.table), "rows": found.rows, "new": found.new} | answers
-    say(found.answers.sentence)
-    say(f"table: {shown(found.table)}, {found.rows:,} rows, {found.new:,} of them new", whole=True)
-    if page is not None:
-        say(f"page: {shown(page.resolve() / 'reference.html')}", whole=True)

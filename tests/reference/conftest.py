@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from bench.objectives import Objective
 from bench.reference.table import Row
 from bench.reference.training import RESAMPLES, fusions
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "studies"))
 
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("buy.auc", "maximize"))
 OUTCOMES = ("click.recall@10%", "buy.recall@10%")

@@ -11,16 +11,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from reference.answers import Answers, Front, answer, headline, turned
+from reference.members import gather
+from reference.page import document, markdown
+from reference.papers import Papers, Source
 
 from bench.data import load_card
 from bench.errors import UserError
 from bench.objectives import Objective
-from bench.reference.answers import Answers, Front, answer, headline, turned
 from bench.reference.cells import ALONE, COMPOSITE, EQUAL, Cell
 from bench.reference.execute import published
-from bench.reference.members import gather
-from bench.reference.page import document, markdown
-from bench.reference.papers import Papers, Source
 from bench.reference.table import Row, read, write
 from bench.reference.training import fusions
 from bench.results.comparison.significance import Word

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from publish import publish
 
 from bench.cli import main
 from bench.errors import UserError
 from bench.progress import Silent
 from bench.reference.cells import ALONE, cells_of, of_part, predicted_weights
 from bench.reference.execute import design_of, run_design
-from bench.reference.publish import publish
 from bench.reference.table import RESAMPLED_SEEDS, Rows, lines, read
 from bench.reference.training import fusions
 from bench.suite import load_suite

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from publish import objectives_of
+from reference.members import gather
 
 from bench.progress import Silent
 from bench.reference.cells import Cell
 from bench.reference.execute import CellRunner, published
-from bench.reference.members import gather
-from bench.reference.publish import objectives_of
 from bench.reference.table import Rows, read
 from bench.results.statistics import intervals
 from bench.suite import load_suite

@@ -11,11 +11,11 @@ import numpy as np
 from bench.balancing import works_on_gradients
 from bench.objectives import in_thousandths
 from bench.reference.cells import COMPOSITE, EQUAL, SINGLE_TASK
-from bench.reference.members import Data
 from bench.registry import Config
 from bench.results.comparison.significance import replicates_needed
 from bench.results.effect import Effect
 from bench.results.statistics import differences, intervals
+from reference.members import Data
 
 GAINS = (0.001, 0.0005, 0.0002)
 """Differences of AUC that papers report."""

@@ -1,7 +1,11 @@
-"""Adds rows to the published table, also those of a finished run, and remakes its page."""
+"""Adds rows to a suite's published table, also those of finished runs, and answers its questions.
+
+python studies/publish.py reference [RUN ..] [--table FILE] [--page docs] [--home DIR]
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -9,23 +13,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from reference.answers import Answers, answer
+from reference.page import document, markdown
+from reference.papers import Papers
 
 from bench import __version__
 from bench.atomic import write_text
 from bench.content import read_toml
 from bench.data import Store, load_card
 from bench.errors import UserError
+from bench.home import resolve_home
 from bench.machine import processor
 from bench.objectives import Objective
 from bench.predictions import FOLDER as PREDICTIONS
 from bench.predictions import name_of, predictions, rows_of
 from bench.records import Point, Replicate
-from bench.reference.answers import Answers, answer
 from bench.reference.cells import SEARCH as JOINT
 from bench.reference.cells import cells_of
 from bench.reference.execute import content_of, design_of, heads, published
-from bench.reference.page import document, markdown
-from bench.reference.papers import Papers
 from bench.reference.table import RESAMPLED_SEEDS, Row, Rows, read, write
 from bench.reference.training import RESAMPLES, served
 from bench.rows import SEARCH, TEST
@@ -82,7 +87,7 @@ def publish(
     cells = cells_of(design, [dataset.id for dataset in suite.datasets])
     write(rows, file)
     if folder is not None:
-        command = f"seesaw publish {suite_name} --page docs"
+        command = f"python studies/publish.py {suite_name} --page docs"
         write_text(folder / f"{NAME}.md", markdown(found, cells, design.seeds, command))
         write_text(folder / f"{NAME}.html", document(found, cells, design.seeds))
     return Published(len(rows), len(every.keys() - before), file, found)
@@ -147,3 +152,24 @@ def _row_of(part: DatasetRun, content: str, point: Point, run: Replicate, object
         return row
     moved = np.array([run.resampled[key][:RESAMPLES] for key in heads]).T
     return replace(row, test_moved=moved.ravel().tolist(), served_moved=(values[1:] - values[0]).ravel().tolist())
+
+
+def main() -> None:
+    """Publishes what is at home."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suite", help="with a design, as reference")
+    parser.add_argument("runs", nargs="*", help="searches on its data to add")
+    parser.add_argument("--table", type=Path, help="instead of the one beside the suite")
+    parser.add_argument("--page", type=Path, help="folder for the page, as Markdown and HTML")
+    parser.add_argument("--home", type=Path)
+    given = parser.parse_args()
+    try:
+        found = publish(resolve_home(given.home), given.suite, given.runs, given.table, given.page)
+    except UserError as error:
+        parser.error(str(error))
+    print(found.answers.sentence)
+    print(f"table: {found.table}, {found.rows:,} rows, {found.new:,} of them new")
+
+
+if __name__ == "__main__":
+    main()

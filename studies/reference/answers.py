@@ -19,8 +19,6 @@ from bench.balancing import BALANCING, method, works_on_gradients
 from bench.objectives import Objective
 from bench.records import Point
 from bench.reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
-from bench.reference.members import Data, Member, gather
-from bench.reference.papers import Claim, Seeds, Source, claims, seeds_needed
 from bench.reference.table import Row
 from bench.report.text import count
 from bench.results.comparison.beyond import LEAST_WEIGHTS, beyond, luck, scale_of
@@ -31,6 +29,8 @@ from bench.results.pareto import hypervolume
 from bench.results.posterior import p_nondominated
 from bench.results.statistics import differences
 from bench.seeds import derive
+from reference.members import Data, Member, gather
+from reference.papers import Claim, Seeds, Source, claims, seeds_needed
 
 Floats = NDArray[np.float64]
 SERVED_MARGIN = 1.0

@@ -9,9 +9,9 @@ import numpy as np
 from bench.balancing import works_on_gradients
 from bench.objectives import in_thousandths
 from bench.reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STATIC, TREES
-from bench.reference.members import Data, Member
 from bench.report.markup import escaped, identifier
 from bench.report.text import MINUS, dataset, label
+from reference.members import Data, Member
 
 WIDTH, HEIGHT, EDGE = 320, 240, 20
 MARKS = {
