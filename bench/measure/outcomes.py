@@ -13,6 +13,7 @@ among the first k is one row's, whatever it weighs. A row of weight 0 does not c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -57,6 +58,7 @@ class Measure:
     Attributes:
         names: the outcomes, (M,).
         slices: how many there are.
+        units: by slice, how many are resampled; infinite without resamples.
 
     Raises:
         ValueError: an outcome's name or task is unknown.
@@ -82,6 +84,7 @@ class Measure:
         self._parts: list[tuple[int, list[int], NDArray[np.int64], Grouped | Whole]] = []
         places = [every] if slices is None else [every[inside] for inside in slices]
         self._resamples, self.slices = drawn.resamples if drawn else 0, len(places)
+        self.units = [math.inf if drawn is None else drawn.many(own) for own in places]
         for at, own in enumerate(places):
             of_rows = None if weights is None else weights[own]
             if wanted.by_group:

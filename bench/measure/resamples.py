@@ -121,6 +121,10 @@ class Drawn:
             _add(self.of(rows[piece]), of_rows[piece], found)
         return found.T
 
+    def many(self, rows: Ints) -> int:
+        """How many units rows (n,) belong to."""
+        return len(np.unique(self._of[rows]))
+
     def spread(self, rows: Ints) -> float:
         """The variance of the number of rows (n,) on a resample, a row."""
         if not len(rows):

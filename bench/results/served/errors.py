@@ -21,6 +21,8 @@ from bench.results.samples import moderated
 
 Floats = NDArray[np.float64]
 
+FEW = 100
+"""Units, fewer than which have larger errors than resamples show."""
 MOST_ALIKE = 0.98
 """The largest correlation of a seed's effects on two candidates."""
 
@@ -107,6 +109,7 @@ class Points:
         values: by point, (n, M) outcomes of its replicates.
         moved: (B, S, M), how far the mean over replicates moves on each resample; B is 0 where rows were not resampled.
         own: (S, M), variance over resamples of one replicate's deviation from that of its candidate's others.
+        units: how many are resampled.
     """
 
     of: NDArray[np.int64]
@@ -114,6 +117,7 @@ class Points:
     values: tuple[Floats, ...]
     moved: Floats
     own: Floats
+    units: float = np.inf
 
     @property
     def means(self) -> Floats:
@@ -155,10 +159,20 @@ def draws_of(points: Points, seeds: Seeds | None, seed: int, draws: int) -> Floa
         moved = np.where(known, points.moved - middle, 0)
         b = len(moved)
         whole = np.random.default_rng([seed, 1]).standard_normal((half, b)) @ moved.reshape(b, -1)
-        noise += whole.reshape(noise.shape) / np.sqrt(b - 1)
+        noise += whole.reshape(noise.shape) / np.sqrt(b - 1) * _few(points.units, seed, half)
     if seeds is not None:
         noise += _seed_draws(points, seeds, seed, half)
     return _bounded(points.means, np.concatenate([noise, -noise]))
+
+
+def _few(units: float, seed: int, half: int) -> Floats | float:
+    """By how much the errors of few units are larger than resamples show: with n of them the variance is n - 1 over n
+    of the true one, and known as well as by n - 1 degrees of freedom."""
+    if units >= FEW:
+        return 1.0
+    freedom = max(1.0, units - 1)
+    levels = np.random.default_rng([seed, 3]).random(half)
+    return np.asarray(np.sqrt(units / freedom) * _spread(freedom, levels))[:, None, None]
 
 
 def _bounded(means: Floats, noise: Floats) -> Floats:

@@ -124,7 +124,8 @@ class Meter:
             return [measure.resampled(score) for score in scores]
 
         by_job = dict(zip(jobs, _together(jobs, one), strict=True))
-        return [_points(of, at, chosen, by_job, place) for place in range(measure.slices)]
+        parts = [_points(of, at, chosen, by_job, place) for place in range(measure.slices)]
+        return [replace(part, units=units) for part, units in zip(parts, measure.units, strict=True)]
 
     def predictions(self, candidate: int, kept: NDArray[np.bool_]) -> list[NDArray[np.float32]]:
         """Those of a candidate's replicates on some of the split's rows, which are this meter's."""
