@@ -28,8 +28,9 @@ from bench.training.tree_data import Share, width
 from bench.training.tree_settings import TreeSettings
 from bench.training.trees import TaskTrees, train_trees
 
-TRIED = 60_000
-"""Rows of train that a try of settings learns from, at most: it takes a third of the time on Census-Income."""
+TRIED = 100_000
+"""Rows of train that a try of settings learns from, at most: half the time on Census-Income. With 60,000 of its 160,000
+rows smaller trees come first, which are .001 of income's AUC behind with all rows."""
 
 
 def run_trees(job: Job, store: Store) -> TrialResult:
