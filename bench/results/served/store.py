@@ -32,7 +32,7 @@ SERVED, TURNED = "served", "turned"
 """Names of the files: of what is served, and of the same the other way round."""
 ARRAYS, NUMBERS = ("random", "expected"), ("current", "replicates", "today", "model", "seeded")
 """Parts of a front that are written as they are, into `served.npz` and `served.json`."""
-VERSION = 14
+VERSION = 15
 """Raised whenever the same predictions give another front."""
 
 

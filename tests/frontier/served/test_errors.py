@@ -1,5 +1,7 @@
 """Joint errors of serving points against closed forms."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -42,6 +44,16 @@ def test_rows_are_paired_and_have_the_resamples_covariance(rng):
     drawn = draws_of(points_of(values, [0], moved), None, 0, 4000)
     assert drawn[:, 0].std() == pytest.approx(moved[:, 0].std(ddof=1), rel=0.05)
     np.testing.assert_allclose(drawn[:, 1] - drawn[:, 0], 0.1, atol=1e-9)
+
+
+def test_few_units_have_students_t_of_their_mean(rng):
+    """Of n units a bootstrap's variance is that of the units over n, whose true one divides by n - 1."""
+    values, n = [np.full((1, 1, 1), 0.5)], 8
+    moved = 0.01 * rng.normal(size=(4000, 1, 1))
+    drawn = draws_of(replace(points_of(values, [0], moved), units=n), None, 0, 40_000)
+    low, high = np.quantile(drawn[:, 0, 0], [0.05, 0.95])
+    reach = stats.t.ppf(0.95, n - 1) * moved.std(ddof=1) * np.sqrt(n / (n - 1))
+    assert (high - low) / 2 == pytest.approx(reach, rel=0.05)
 
 
 def test_shared_seeds_pair_candidates(rng):
