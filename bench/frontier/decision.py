@@ -166,7 +166,7 @@ def decided(
         doubts = " ".join(filter(None, [front.suspicion, suspicion(chosen.point)]))
         rivals = tuple(each.name for each in chosen.stability.points if each.point != chosen.point)[:2]
         judge, row, drawn = Judge(policy, choices), chosen.row, derive(seed, "verdict")
-        aims = [*{(each.weights, each.shares): each for each in reversed(serving.aims)}.values()][::-1]
+        aims = [*{each.weights: each for each in reversed(serving.aims)}.values()][::-1]  # each trade once
 
         def made() -> Sequence[Contest]:
             of = served, judge

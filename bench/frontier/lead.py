@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from bench.frontier.contest import Contest
 from bench.results.effect import Effect
 
-NAMES = {"limits": "by the policy", "no loss": "by the policy, no loss"}
-"""Of the aims with a current point."""
+NAMES = {"limits": "by the policy", "the policy": "by the policy"}
+"""Of the policy's own aim."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Lead:
 def leads(contests: Sequence[Contest]) -> tuple[Lead, ...]:
     """A place for each aim; of two outcomes in their order along the trade."""
     if contests and len(contests[0].served.names) == 2:
-        contests = sorted(contests, key=lambda each: each.aim.weights[0])
+        contests = sorted(contests, key=lambda each: each.aim.weights[0] / sum(each.aim.weights))
     return tuple(
         Lead(
             NAMES.get(each.aim.title, each.aim.title),

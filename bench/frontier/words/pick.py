@@ -55,14 +55,8 @@ class Told:
 
     @property
     def sentence(self) -> str:
-        """What is picked and why, against what, by which rows, how sure that is, and what simpler choice is as good."""
-        if self.chosen == self.choices.current:
-            first = self._keep()
-        else:
-            against, told = self._gains()
-            gains = f"Against {against}: {told}" if against else f"It has {told}"
-            first = f"The pick is {self._called(self.chosen)}: it {self._because()}. {gains}."
-        return " ".join(filter(None, [first, self._basis(), self._doubt(), self._simpler()]))
+        """What is picked and why, and what simpler choice is as good. What it gains is told by the verdict, on test."""
+        return " ".join(filter(None, [self._first(), self._simpler()]))
 
     @property
     def short(self) -> str:
@@ -86,10 +80,19 @@ class Told:
 
     @property
     def reason(self) -> str:
-        """The sentence, then the guard's part and how often nothing dominates the pick."""
+        """The same with values on the rows that chose, how often the pick holds, the guard's part, and how often nothing
+        dominates the pick."""
+        against, told = ("", "") if self.chosen == self.choices.current else self._gains()
+        gains = f"Against {against}: {told}." if against else told and f"It has {told}."
         chance = float(self.choices.of("p_nondominated", self.chosen))
         sure = "" if np.isnan(chance) else f"P(non-dominated) is {chance:.2f}."
-        return " ".join(filter(None, [self.sentence, self._guarded(), sure]))
+        parts = [self._first(), gains, self._basis(), self._doubt(), self._simpler(), self._guarded(), sure]
+        return " ".join(filter(None, parts))
+
+    def _first(self) -> str:
+        if self.chosen == self.choices.current:
+            return self._keep()
+        return f"The pick is {self._called(self.chosen)}: it {self._because()}."
 
     def _basis(self) -> str:
         if self.choices.current is None and not len(self.choices.draws):

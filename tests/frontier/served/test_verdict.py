@@ -225,6 +225,13 @@ def test_leads_along_the_trade_are_the_verdicts_own_gains():
         name: said[name] for name in said if name != "on average"
     }
     assert all(set(each.gains) == {"7", "9"} for each in found)
+    with_current = front_of([CURRENT, BETTER, *rows[1:]])
+    judge, aims, chosen = judged(with_current, ANYTHING)
+    named = leads([Contest(with_current, judge, aim, 0, chosen.row if aim is aims[0] else None)
+                   for aim in aims if aim.title != "no loss"])  # fmt: skip
+    assert [each.title for each in named] == [f"3 times {LIKE}", "by the policy", f"3 times {CLICK}"]
+    assert named[1].gains["7"] == told(with_current, ANYTHING).model.utility
+    assert all(set(each.gains) == {"7", "9"} for each in named)
 
 
 @pytest.mark.parametrize(
