@@ -79,8 +79,7 @@ def test_the_most_likes_at_98_percent_of_the_clicks():
     assert (found.point, found.kind, found.weights) == ("8", "power", {"click": 0.5, "like": 0.5})
     assert found.outcomes == {CLICK: 0.1335, LIKE: 0.606}
     assert found.sentence == (
-        "The pick is trial 8 (mmoe) with the weights click 0.5, like 0.5 (power): it has the best like.recall@10% with "
-        "click.recall@10% at least 98% of current."
+        "The pick is trial 8 (mmoe): it has the best like.recall@10% with click.recall@10% at least 98% of current."
     )
     assert found.reason.startswith(f"{found.sentence} Against current: click.recall@10% -0.37% (")
     assert "like.recall@10% +3.9% (" in found.reason

@@ -69,11 +69,16 @@ class Told:
         gains = f", against {against}: {told}" if against else f" with {told}"
         return f"The pick is {who}{gains}{sure}."
 
+    @property
+    def _who(self) -> str:
+        """The model alone: a verdict has its score."""
+        return named(self.choices.table.iloc[self.chosen], self.titles)
+
     def _called(self, row: int) -> str:
         return called(self.choices, row, self.titles)
 
     def _keep(self) -> str:
-        within, who = " within the limits" if self.limited else "", self._called(self.chosen)
+        within, who = " within the limits" if self.limited else "", self._who
         if not self.choices.today:
             return f"The pick is {who}: nothing{within} is ahead of it."
         return f"Keep what you have: nothing{within} gains on the current point, {who}."
@@ -92,7 +97,7 @@ class Told:
     def _first(self) -> str:
         if self.chosen == self.choices.current:
             return self._keep()
-        return f"The pick is {self._called(self.chosen)}: it {self._because()}."
+        return f"The pick is {self._who}: it {self._because()}."
 
     def _basis(self) -> str:
         if self.choices.current is None and not len(self.choices.draws):

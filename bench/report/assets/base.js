@@ -16,10 +16,10 @@ const compact = (value) => {
 };
 const number = (value) => (known(value) ? compact(value) : "\u2013");
 const tick = (value, step) => minus(value.toFixed(clamp(Math.ceil(-Math.log10(step) - 1e-9), 0, 8)));
-/* A difference: two digits at least, its sign unless it is zero. */
+/* A difference, with its sign unless it is zero; a decimal, as the verdict has it. */
 const signed = (value, unit = "") => {
   if (!known(value)) return "\u2013";
-  const text = Math.abs(value).toFixed(Math.abs(value) < 1 ? 2 : Math.abs(value) < 20 ? 1 : 0);
+  const text = Math.abs(value).toFixed(1);
   return `${Number(text) === 0 ? "" : value > 0 ? "+" : MINUS}${text}${unit}`;
 };
 const percent = (share) => `${Math.round(100 * share)}%`;
