@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from bench.frontier.contest import Contest
 from bench.results.effect import Effect
 
-NAMES = {"limits": "by the policy", "the policy": "by the policy"}
-"""Of the policy's own aim."""
-
 
 @dataclass(frozen=True)
 class Lead:
@@ -34,7 +31,7 @@ def leads(contests: Sequence[Contest]) -> tuple[Lead, ...]:
         contests = sorted(contests, key=lambda each: each.aim.weights[0] / sum(each.aim.weights))
     return tuple(
         Lead(
-            NAMES.get(each.aim.title, each.aim.title),
+            each.aim.title,
             {point: each.moves(row).utility for point, row in each.best.items() if row != each.start},
         )
         for each in contests

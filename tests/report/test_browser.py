@@ -47,6 +47,9 @@ def test_it_fits_and_labels_lie_on_no_mark(browser: Any, pages: Any, width: int,
         page, texts = opened.page, view.verdict.sentence
         assert opened.text(".verdict span") == texts, name
         assert page.locator("svg.figure").first.bounding_box()["y"] < height - 200, name  # in the first screen
+        told = page.locator(".verdict, .gains .command").all()
+        assert len(told) == 1 + bool(view.formula), name
+        assert all(each.bounding_box()["y"] + each.bounding_box()["height"] <= height for each in told), name
         figures, legend = page.locator("svg.figure").all(), page.locator(".legend").bounding_box()
         assert all(each.bounding_box()["y"] + each.bounding_box()["height"] <= legend["y"] for each in figures), name
         assert page.evaluate(CUT) == [], name

@@ -229,7 +229,7 @@ def test_leads_along_the_trade_are_the_verdicts_own_gains():
     judge, aims, chosen = judged(with_current, ANYTHING)
     named = leads([Contest(with_current, judge, aim, 0, chosen.row if aim is aims[0] else None)
                    for aim in aims if aim.title != "no loss"])  # fmt: skip
-    assert [each.title for each in named] == [f"3 times {LIKE}", "by the policy", f"3 times {CLICK}"]
+    assert [each.title for each in named] == [f"3 times {LIKE}", "the policy", f"3 times {CLICK}"]
     assert named[1].gains["7"] == told(with_current, ANYTHING).model.utility
     assert all(set(each.gains) == {"7", "9"} for each in named)
 
