@@ -1,8 +1,8 @@
 """What a policy maximises, as the search for weights has it: U of a model's outcomes, and the least that each must be.
 
-With a current point U is the policy's rule, within its limits. Without one nobody knows what is served, so under `knee`
-models are compared at anchors: all outcomes equally important, then each in turn `TILT` times as important as the others.
-Pages show anchors under every rule: each outcome in turn `TILT` times as important as the rule has it.
+With a current point U is the policy's rule, within its limits. Without one nobody knows what is served. Under `knee`
+models are then compared at anchors: all outcomes equally important, then each in turn `TILT` times as important as the
+others. Pages show such anchors under every rule: each outcome in turn `TILT` times as important as the rule has it.
 """
 
 from __future__ import annotations

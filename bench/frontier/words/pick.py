@@ -85,8 +85,8 @@ class Told:
 
     @property
     def reason(self) -> str:
-        """The same with values on the rows that chose, how often the pick holds, the guard's part, and how often nothing
-        dominates the pick."""
+        """The same with values on the rows that chose, how often the pick holds, the guard's part, and how often
+        nothing dominates the pick."""
         against, told = ("", "") if self.chosen == self.choices.current else self._gains()
         gains = f"Against {against}: {told}." if against else told and f"It has {told}."
         chance = float(self.choices.of("p_nondominated", self.chosen))
