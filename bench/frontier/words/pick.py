@@ -55,7 +55,7 @@ class Told:
 
     @property
     def sentence(self) -> str:
-        """What is picked and why, and what simpler choice is as good. What it gains is told by the verdict, on test."""
+        """What is picked and why, and what simpler choice is as good. Its gains are the verdict's, on test."""
         return " ".join(filter(None, [self._first(), self._simpler()]))
 
     @property
