@@ -86,7 +86,7 @@ class Section {
   /* Whether the plot shows the neighbourhood of the pick: by itself where the front is so wide that small differences vanish. */
   get wide() {
     const { plane, split } = this;
-    return plane.kind === "served" && plane.axes.length === 2 && plane.rows.some((row, r) => onFront(this, r) && plane.at[split][r].some((cell) => Math.abs(cell[GAIN]) > 30));
+    return plane.kind === "served" && plane.rows.some((row, r) => onFront(this, r) && plane.at[split][r].some((cell) => Math.abs(cell[GAIN]) > 30));
   }
   get near() { return this.state.near ? this.state.near === "1" : this.wide; }
   get absolute() { return !this.plane.at[this.split].some((row) => known(row[0][GAIN])); }

@@ -13,13 +13,14 @@ const leadFigure = (section) => {
     const y = (value) => top + 6 + ((high - value) / (high - low)) * (bottom - top - 12);
     const step = (right - left) / leads.length;
     const x = (k, m) => left + step * (k + (m + 1) / (models.length + 1));
+    const tight = leads.some((lead) => wide(named(lead)) > step - 6); // then every other name is one line lower
     const font = 'font-size="12" fill="var(--muted)"';
     const [upwards, by] = ticks([low, high], (bottom - top) / 50);
     let svg = upwards.map((value) => path(`M${left} ${y(value).toFixed(1)}H${right}`, `stroke="var(--${value ? "grid" : "front"})"`) + words(left - 6, y(value) + 4, `${value > 0 ? "+" : ""}${tick(value, by)}%`, `text-anchor="end" class="tick" ${font}`)).join("");
     leads.forEach((lead, k) => {
       const text = cropped(named(lead), 2 * step - 8);
       const half = wide(text) / 2;
-      svg += words(clamp(left + step * (k + 0.5), half, width - half), bottom + (wide(text) > step - 6 && k % 2 ? 32 : 17), text, `text-anchor="middle" class="axis" ${font}`);
+      svg += words(clamp(left + step * (k + 0.5), half, width - half), bottom + (tight && k % 2 ? 32 : 17), text, `text-anchor="middle" class="axis" ${font}`);
       if (k) svg += path(`M${(left + step * k).toFixed(1)} ${top}V${bottom}`, 'stroke="var(--grid)"');
     });
     models.forEach((each, m) => {
