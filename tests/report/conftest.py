@@ -205,6 +205,8 @@ def leads_of(served: Served) -> list[Lead]:
     rng = np.random.default_rng(7)
     first = "the policy" if served.today else "equal importance"
     titles = [first, *(f"3 times {name}" for name in served.names)]
+    if len(served.names) == 2:  # in their order along the trade, with a long name
+        titles = [f"{titles[2]} of members", *titles[:2]]
     others = [point for point in served.table["point"].unique() if point != served.table["point"].iloc[served.current]]
     gains = {title: dict(zip(others, rng.normal(0, 0.02, len(others)).tolist(), strict=True)) for title in titles}
     return [Lead(title, {at: Effect(each, each - 0.01, each + 0.01) for at, each in own.items()})

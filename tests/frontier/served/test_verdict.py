@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from bench.errors import UserError
 from bench.frontier.aims import aims_of
 from bench.frontier.choices import served_choices
 from bench.frontier.contest import Contest
+from bench.frontier.decision import Decision
 from bench.frontier.judging import Judge
 from bench.frontier.lead import leads
 from bench.frontier.pick import pick
@@ -232,6 +234,18 @@ def test_leads_along_the_trade_are_the_verdicts_own_gains():
     assert [each.title for each in named] == [f"3 times {LIKE}", "the policy", f"3 times {CLICK}"]
     assert named[1].gains["7"] == told(with_current, ANYTHING).model.utility
     assert all(set(each.gains) == {"7", "9"} for each in named)
+
+
+@pytest.mark.parametrize(
+    ("row", "today", "score"), [(0, True, "advised"), (None, True, "today"), (None, False, "pick")]
+)
+def test_where_what_there_is_is_kept_the_score_is_todays(row, today, score):
+    served = SimpleNamespace(current=2, today=today)
+    decision = SimpleNamespace(
+        serving=SimpleNamespace(served=served), verdict=SimpleNamespace(row=row), pick=SimpleNamespace(row=1),
+        formulas=["advised", "pick", "today"],
+    )  # fmt: skip
+    assert Decision.formula.fget(decision) == score
 
 
 @pytest.mark.parametrize(
