@@ -406,13 +406,13 @@ def test_where_rows_are_few_both_ways_round_judge_the_gain_and_test_alone_the_ou
 def test_trials_are_called_by_what_they_are_and_by_number_only_where_nothing_else_tells_them_apart():
     def trial(number, kind, balancing="static", until=None, **experts):
         of = {f"sharing.{kind}.{name}": many for name, many in experts.items()}
-        config = {"sharing.kind": kind, "balancing.kind": balancing} | of
+        config = {"sharing.kind": kind, "balancing.kind": balancing, "optim.lr": 0.01 if number < 8 else 0.0031} | of
         return Point("trial", config, kind, number=number, until=until)
 
     points = [
         trial(1, "ple", shared_experts=3, own_experts=2), trial(2, "mmoe", experts=4, until=16_384),
         trial(3, "shared_bottom"), trial(4, "shared_bottom", "dwa"), trial(5, "omoe", experts=1),
-        trial(6, "omoe", experts=1),
+        trial(6, "omoe", experts=1), trial(7, "cgc"), trial(8, "cgc"),
         Point("trees", {}, "trees"),
     ]  # fmt: skip
     assert titles_of(points) == {
@@ -422,4 +422,6 @@ def test_trials_are_called_by_what_they_are_and_by_number_only_where_nothing_els
         "trial 4": "Shared-bottom, dwa",
         "trial 5": "OMoE, 1 expert (trial 5)",
         "trial 6": "OMoE, 1 expert (trial 6)",
+        "trial 7": "CGC, optim lr 0.01",
+        "trial 8": "CGC, optim lr 0.0031",
     }
