@@ -33,9 +33,11 @@ ACRONYMS = {"cgc": "CGC", "omoe": "OMoE", "mmoe": "MMoE", "ple": "PLE", "snr": "
 
 
 def titles_of(points: Sequence[Point]) -> dict[str, str]:
-    """By name how a verdict calls each trial: `PLE, 3 shared and 2 own experts`. Where others would be called the same,
-    also by its balancer, then by the first setting in which all of them differ: `Single-task, optim lr 0.0031`; only where
-    there is none by its number. A blend is called by its network."""
+    """By name how a verdict calls each trial: `PLE, 3 shared and 2 own experts`. A blend is called by its network.
+
+    Where others would be called the same, also by its balancer, then by the first setting in which all of them differ:
+    `Single-task, optim lr 0.0031`; by its number only where there is none.
+    """
     trials = [each for each in points if each.role == "trial" and each.number is not None]
     plain = {each.name: _title(each) for each in trials}
     with_balancing = {each.name: f"{plain[each.name]}, {each.balancing}" for each in trials}
