@@ -199,6 +199,10 @@ class LoadedRun:
         """Whether to switch, what that gains and loses, and how sure it is: the sentence of terminal and page."""
         return self._result(dataset).verdict.sentence
 
+    def formula(self, dataset: str | None = None) -> str:
+        """What the answer says to rank by, in a model's predictions."""
+        return self._result(dataset).formula
+
     def pick(self, dataset: str | None = None) -> Pick:
         """The picked configuration, with its reason.
 

@@ -215,8 +215,9 @@ def said(
         ]
     elif told.both:
         point = chosen.point
-        parts = tuple((serve(each.best[point]), serve(each.start)) for each in contests if point in each.best)
-        weights = tuple(aim.weights for aim, each in zip(aims, contests, strict=True) if point in each.best)
+        own = [each for each in contests if each.aim.title in told.anchors]
+        parts = tuple((serve(each.best[point]), serve(each.start)) for each in own)
+        weights = tuple(aim.weights for aim in aims if aim.title in told.anchors)
         claims.append(Claim("U", told.anchors["on average"], parts, told.kind == "model", weights))
         claims += [Claim(at, each, ((picked, start),), True) for at, each in enumerate(told.both.outcomes.values())]
     return Decided(told.kind, told.sentence, picked, advised, tuple(claims))

@@ -1,7 +1,8 @@
 """What a policy maximises, as the search for weights has it: U of a model's outcomes, and the least that each must be.
 
-With a current point U is the policy's rule, within its limits. Without one nobody knows what is served, so models are
-compared at fixed anchors: all outcomes equally important, then each in turn `TILT` times as important as the others.
+With a current point U is the policy's rule, within its limits. Without one nobody knows what is served. Under `knee`
+models are then compared at anchors: all outcomes equally important, then each in turn `TILT` times as important as the
+others. Pages show such anchors under every rule: each outcome in turn `TILT` times as important as the rule has it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from bench.objectives import metric_of, ranked
 
 Floats = NDArray[np.float64]
 TILT = 3.0
+EQUAL = "equal importance"
+"""The first of the anchors under `knee`."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ class PolicyAim:
 def aims_of(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float], today: bool) -> tuple[PolicyAim, ...]:
     """The aims that weights are chosen for, the policy's own first.
 
-    With a current point that is U within the policy's limits, and again without any loss: noise may break a limit.
+    With a current point that is U within the policy's limits, and again without any loss: noise may break a limit. Then
+    the anchors.
 
     Args:
         rates: mean label by task, on all impressions.
@@ -85,16 +89,13 @@ def aims_of(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float],
         own = "" if policy.values else rule
         return PolicyAim(text, own, tuple(of), tuple(keep), tuple(least), not today, name, left_out)
 
-    if today:
-        lossless = [max(1.0, share) if share else 0.0 for share in shares]
-        return tuple(dict.fromkeys([aim("limits", weights, shares), aim("no loss", weights, lossless)]))
-    found = [aim("equal importance" if rule == "knee" else "the policy", weights, shares)]
-    if rule == "knee":
-        tilted = 1 + (TILT - 1) * np.eye(len(outcomes))
-        found += [
-            aim(f"{TILT:g} times {name}", (each / each.sum()).tolist(), shares)
-            for name, each in zip(outcomes, tilted, strict=True)
-        ]
+    lossless = [max(1.0, share) if share else 0.0 for share in shares]
+    first = EQUAL if rule == "knee" and not today else "the policy"
+    found = [aim(first, weights, shares), *([aim("no loss", weights, lossless)] if today else [])]
+    tilted = np.array(weights) * (1 + (TILT - 1) * np.eye(len(outcomes)))
+    for name, each, own in zip(outcomes, tilted, weights, strict=True):
+        if 0 < own < sum(weights):  # else nothing changes
+            found.append(aim(f"{TILT:g} times {name}", (each / each.sum()).tolist(), shares))
     return tuple(found)
 
 

@@ -71,9 +71,12 @@ class Decision:
 
     @property
     def formula(self) -> str:
-        """The score that the answer says to rank by, ready to paste; empty where it says nothing."""
-        row = self.pick.row if self.verdict.row is None and self.pick is not None else self.verdict.row
-        return "" if self.serving.served is None or row is None else self.formulas[row]
+        """The score that the answer says to rank by, ready to paste: today's where it says to keep that. Empty where it
+        says nothing, and of a logged score."""
+        served, row = self.serving.served, self.verdict.row
+        if row is None and self.pick is not None and served is not None:
+            row = served.current if served.today else self.pick.row
+        return "" if served is None or row is None else self.formulas[row]
 
     @property
     def formulas(self) -> list[str]:
@@ -166,7 +169,7 @@ def decided(
         doubts = " ".join(filter(None, [front.suspicion, suspicion(chosen.point)]))
         rivals = tuple(each.name for each in chosen.stability.points if each.point != chosen.point)[:2]
         judge, row, drawn = Judge(policy, choices), chosen.row, derive(seed, "verdict")
-        aims = [*{(each.weights, each.shares): each for each in reversed(serving.aims)}.values()][::-1]
+        aims = [*{each.weights: each for each in reversed(serving.aims)}.values()][::-1]  # each trade once
 
         def made() -> Sequence[Contest]:
             of = served, judge

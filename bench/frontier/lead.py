@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from bench.frontier.contest import Contest
 from bench.results.effect import Effect
 
-NAMES = {"limits": "by the policy", "no loss": "by the policy, no loss"}
-"""Of the aims with a current point."""
-
 
 @dataclass(frozen=True)
 class Lead:
@@ -31,10 +28,10 @@ class Lead:
 def leads(contests: Sequence[Contest]) -> tuple[Lead, ...]:
     """A place for each aim; of two outcomes in their order along the trade."""
     if contests and len(contests[0].served.names) == 2:
-        contests = sorted(contests, key=lambda each: each.aim.weights[0])
+        contests = sorted(contests, key=lambda each: each.aim.weights[0] / sum(each.aim.weights))
     return tuple(
         Lead(
-            NAMES.get(each.aim.title, each.aim.title),
+            each.aim.title,
             {point: each.moves(row).utility for point, row in each.best.items() if row != each.start},
         )
         for each in contests

@@ -57,8 +57,8 @@ class Pick(Fused):
         outcomes: values of the objectives and of what the policy names: means as in the choices.
         metrics: metrics of the heads and costs: means on confirmation rows, else the search's values.
         short: the pick, its gains and how often it holds, in one sentence.
-        sentence: the same with why, what else comes first, and what simpler choice is as good.
-        reason: the sentence, then what the guard did and where the numbers come from.
+        sentence: what is picked and why, and what simpler choice is as good.
+        reason: the same with values of the rows that chose, how often it holds, and what the guard did.
         as_good: names of simpler choices that are as good within noise.
         unlimited: the row that would be picked without the guard, where the guard makes the current point, or a row
             that equals it, the pick; else None.

@@ -20,7 +20,7 @@ from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
 from bench.errors import UserError, check_known
 from bench.plain import flatten
 from bench.registry import Config
-from bench.results.fusion import Kind, fused
+from bench.results.fusion import Kind, fused, in_formula
 from bench.schema import Positive, Task
 
 Predictions = Mapping[str, NDArray[np.floating[Any]]]
@@ -97,9 +97,9 @@ class Score(Config):
         )
 
     def __str__(self) -> str:
-        log = "log " if self.kind == "power" else ""
-        raw = {name: weight / self.rates.get(name, 1.0) for name, weight in self.weights.items()}
-        return " + ".join(f"{weight:.4g} {log}{name}" for name, weight in raw.items())
+        """The formula as a verdict has it; `p_buy` is the joint probability, `p_buy.cvr` that given the parent."""
+        terms = {f"p_{name.removesuffix('.ctcvr')}": weight for name, weight in self.weights.items()}
+        return in_formula(self.kind, terms, [self.rates.get(name, 1.0) for name in self.weights])
 
 
 def prediction_names(task: Task) -> tuple[str, ...]:

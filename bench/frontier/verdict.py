@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from bench.frontier.aims import PolicyAim
+from bench.frontier.aims import EQUAL, PolicyAim
 from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
 from bench.frontier.words import verdict as words
@@ -170,7 +170,7 @@ def verdict(
             `bench.results.served.turned`.
     """
     contest = Contest(served, judge, aims[0], seed, row, turned)
-    more = () if served.today else aims[1:]
+    more = aims[1:] if aims[0].title == EQUAL else ()
     own = [contest, *(Contest(served, judge, aim, seed, None, turned) for aim in more)]
 
     def call(at: int) -> str:

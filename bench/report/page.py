@@ -141,7 +141,7 @@ def table(heads: Sequence[str], rows: list[list[str]], name: str, numbers: int) 
     body = "".join(
         f'<tr data-of="{escaped(row[0])}">'
         + "".join(
-            f'<td data-label="{escaped(name)}" {style}>{escaped(cell)}</td>'
+            f'<td data-label="{escaped(name)}" {style}>{escaped(cell).replace(" to ", "&nbsp;to&nbsp;")}</td>'
             for name, cell, style in zip(heads, row, styles, strict=True)
         )
         for row in rows

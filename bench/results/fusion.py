@@ -57,7 +57,7 @@ def in_formula(kind: Kind, terms: Mapping[str, float], rates: Sequence[float]) -
     if kind == "power":
         return " * ".join(f"{name}^{weight:.3g}" for name, weight in terms.items() if weight)
     raw = {name: weight / rate for (name, weight), rate in zip(terms.items(), rates, strict=True) if weight}
-    least = min(raw.values())
+    least = min(map(abs, raw.values()), default=1.0)
     return " + ".join(f"{weight / least:.3g} {name}" for name, weight in raw.items())
 
 

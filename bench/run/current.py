@@ -108,10 +108,9 @@ class Current(Config):
                 f"The current point is the logged score '{self.column}'; it has no model to train. Rows that it put on "
                 "top were seen more, so a log that it ranked favours it."
             )
-        weights = ", ".join(f"{task} {weight:g}" for task, weight in self.weights.items())
         return (
             f"The current point is the {self.point.architecture} model of {self.source}, trained on the seeds and data "
-            f"of every point; it ranks by a {'sum' if self.kind == 'sum' else 'product of powers'}, weights {weights}."
+            "of every point."
         )
 
     def fusion(self, rates: Mapping[str, float]) -> Fusion:

@@ -49,7 +49,8 @@ def model_card(
         _table(columns),
         "## What comes out",
         f"A probability for each task ({calibration}), and `score` = {deployment.score}, of {deployment.score.on} "
-        "predictions. Rank by `score`: the larger, the higher. Only its order has a meaning.",
+        "predictions; of a task with a parent that is the joint one (`.ctcvr`), unless `.cvr` says otherwise. Rank by "
+        "`score`: the larger, the higher. Only its order has a meaning.",
         *(_regression(name, says) for name, says in regressions.items()),
         "## How it was picked",
         f"Architecture: {pick.architecture}. Trained on train and validation: {deployment.training}. The policy "

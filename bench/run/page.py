@@ -82,10 +82,10 @@ def view_of(result: DatasetResult) -> View:
     }
     commands = {"Find it in MLflow": mlflow_search(result)}
     if result.pick and result.pick.config:
-        commands = {"Deploy it": f"seesaw deploy {shlex.quote(shown(picked_path(result.run)))}"} | commands
+        commands = {"Deploy the pick": f"seesaw deploy {shlex.quote(shown(picked_path(result.run)))}"} | commands
     if picked_network(result):
         config = shlex.quote(shown(pick_config_path(result.run)))
-        commands = {"Train it again": f"seesaw train {shlex.quote(result.run.key)} --config {config}"} | commands
+        commands = {"Train the pick": f"seesaw train {shlex.quote(result.run.key)} --config {config}"} | commands
     return View(
         records=result.records,
         front=result.frontier,

@@ -133,10 +133,11 @@ def write_pick(result: DatasetResult) -> None:
     """
     path, made, network = pick_config_path(result.run), result.run.folder / "provenance.json", picked_network(result)
     texts = {}
-    if network is not None:
+    if network is not None and result.pick is not None:
         values = network.config | recipe_of(result, network.until)
         lines = [f'"{name}" = {json.dumps(value)}' for name, value in values.items()]
-        texts[path] = "\n".join([f"# {network.name} of {result.run.run.name}", *lines]) + "\n"
+        score = [f"# score = {formula}" for formula in result.formulas[result.pick.row : result.pick.row + 1]]
+        texts[path] = "\n".join([f"# {network.name} of {result.run.run.name}", *score, *lines]) + "\n"
         texts[made] = json.dumps(provenance(result.run, result.run.fingerprint or "-", network, str(path)), indent=2)
     texts[picked_path(result.run)] = json.dumps(result.picked, indent=2)
     with ExitStack() as files:  # the last one is put in its place first

@@ -88,6 +88,8 @@ def test_the_answer_is_served(flow: Flow, tmp_path: Path) -> None:
     package = flow.package
     assert list(package.manifest.outcomes) == OUTCOMES
     assert package.manifest.name == "shop"  # not the card's path
+    result = result_of(flow.part)
+    assert f"`score` = {result.formulas[result.pick.row]}, of raw" in (package.folder / "README.md").read_text()
     with flow.shop.log.open() as file:
         every = [{name: row[name] for name in ("user", "item", "price")} for row in csv.DictReader(file)]
     rows = [row | {"price": float(row["price"])} for row in every[-200:]]
@@ -151,6 +153,7 @@ def test_every_network_has_a_configuration_that_remakes_it(flow: Flow) -> None:
             assert not (flow.part.folder / "provenance.json").exists()
             continue
         document = json.loads((flow.part.folder / "provenance.json").read_text())
+        assert f"\n# score = {result.formulas[result.pick.row]}\n" in (flow.part.folder / "picked.toml").read_text()
         if point.kind == "equal_weights":
             made = flow.json(*shlex.split(document["command"])[1:])["metrics"]
             last = document["trainings"][-1]["metrics"]

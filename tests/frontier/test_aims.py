@@ -30,7 +30,7 @@ def aims(policy=None, named=True, names=NAMES):
     ],
 )
 def test_u_is_what_the_policy_maximises(policy, expected):
-    for aim in aims(policy):
+    for aim in aims(policy)[:2]:
         assert aim.score(BASE * [1.1, 0.9], BASE) == pytest.approx(expected)
         np.testing.assert_allclose(aim.score(np.stack([BASE, BASE]), BASE), 0)
 
@@ -48,12 +48,28 @@ def test_u_is_what_the_policy_maximises(policy, expected):
     ],
 )
 def test_with_a_current_point_floors_are_the_policys_limits_and_once_more_without_any_loss(policy, least):
-    limits, *lossless = aims(policy)
-    np.testing.assert_allclose(limits.floors(BASE, CHANCE), least)
-    for aim in lossless:
-        expected = np.where(np.array(limits.shares) > 0, np.maximum(limits.floors(BASE, CHANCE), BASE), least)
-        np.testing.assert_allclose(aim.floors(BASE, CHANCE), expected)
-    assert len({aim.name for aim in (limits, *lossless)}) == 1 + len(lossless)
+    limits, lossless, *tilted = aims(policy)
+    for aim in (limits, *tilted):
+        np.testing.assert_allclose(aim.floors(BASE, CHANCE), least)
+    expected = np.where(np.array(limits.shares) > 0, np.maximum(limits.floors(BASE, CHANCE), BASE), least)
+    np.testing.assert_allclose(lossless.floors(BASE, CHANCE), expected)
+    assert len({aim.name for aim in (limits, lossless, *tilted)}) == 2 + len(tilted)
+
+
+@pytest.mark.parametrize(
+    ("policy", "tilted"),
+    [
+        ({}, [[3 / 4, 1 / 4], [1 / 4, 3 / 4]]),
+        ({"rule": "weights", "weights": {CLICK: 3, LIKE: 1}}, [[9 / 10, 1 / 10], [1 / 2, 1 / 2]]),
+        ({"rule": "value", "values": {"click": 1, "like": 40}}, [[3 / 11, 8 / 11], [1 / 25, 24 / 25]]),
+        ({"rule": "epsilon", "epsilon": {"best": LIKE}}, []),  # more of all that counts is the same
+    ],
+)
+def test_anchors_have_each_outcome_three_times_as_important_as_the_policy_has_it(policy, tilted):
+    for named, after in ((True, 2), (False, 1)):
+        found = aims(policy, named)[after:]
+        assert [aim.title for aim in found] == [f"3 times {CLICK}", f"3 times {LIKE}"][: len(tilted)]
+        np.testing.assert_allclose([aim.weights for aim in found], tilted)
 
 
 def test_without_one_models_are_compared_at_anchors_and_no_outcome_may_be_below_a_random_order():
@@ -61,7 +77,7 @@ def test_without_one_models_are_compared_at_anchors_and_no_outcome_may_be_below_
     assert [aim.title for aim in found] == ["equal importance", f"3 times {CLICK}", f"3 times {LIKE}"]
     np.testing.assert_allclose([aim.weights for aim in found], [[0.5, 0.5], [0.75, 0.25], [0.25, 0.75]])
     assert [aim.floors(BASE, CHANCE).tolist() for aim in found] == [[0.1, 0.15]] * 3
-    (of_values,) = aims({"rule": "value", "values": {"like": 2}}, named=False)
+    (of_values,) = aims({"rule": "value", "values": {"like": 2}}, named=False)  # there is one outcome, and no anchor
     assert of_values.title == "the policy"
 
 

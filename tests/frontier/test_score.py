@@ -23,8 +23,8 @@ def test_sum_and_power() -> None:
     np.testing.assert_allclose(Score(weights=some, rates={"click": 0.5}).of(TASKS).apply(SAID), [0.875, 1.75])
     power = Score(kind="power", weights=some).of(TASKS).apply(SAID)
     np.testing.assert_allclose(np.exp(power), [0.125, 0.25 / np.sqrt(0.5)])
-    assert str(Score(kind="power", weights=some)) == "2 log click + -0.5 log buy.ctcvr"
-    assert str(Score(weights=some, rates={"click": 0.5})) == "4 click + -0.5 buy.ctcvr"
+    assert str(Score(kind="power", weights=some)) == "p_click^2 * p_buy^-0.5"
+    assert str(Score(weights=some, rates={"click": 0.5})) == "8 p_click + -1 p_buy"
 
 
 @given(st.data(), st.sampled_from(["power", "sum"]))

@@ -72,7 +72,7 @@ def test_a_limit_that_is_just_kept_is_told():
     policy["guard"] = {"confidence": 0.5}
     found = picked(choices, **policy)
     assert found.stability.keeps == pytest.approx(found.stability.holds, abs=0.01)
-    assert ", and breaks a limit in 4" in found.sentence
+    assert ", and breaks a limit in 4" in found.reason
     assert Judge(Policy.model_validate(policy), choices).passing.all()
 
 

@@ -93,8 +93,8 @@ def test_the_score_is_the_picks_fusion_or_the_policys_own() -> None:
         return f"{found} ({found.on})"
 
     weights = {"click": 0.8, "buy": 0.2}
-    assert score({}, kind="power", weights=weights) == "0.8 log click + 0.2 log buy.ctcvr (raw)"
-    assert score({}, kind="sum", weights=weights) == "4 click + 20 buy.ctcvr (raw)"
+    assert score({}, kind="power", weights=weights) == "p_click^0.8 * p_buy^0.2 (raw)"
+    assert score({}, kind="sum", weights=weights) == "1 p_click + 5 p_buy (raw)"
     own = {"score": {"weights": {"click": 1.0}}}
-    assert score(own, kind="power", weights=weights) == "1 click (calibrated)"
-    assert score({}, kind=None, weights=None) == "1 click + 1 buy.ctcvr (calibrated)"
+    assert score(own, kind="power", weights=weights) == "1 p_click (calibrated)"
+    assert score({}, kind=None, weights=None) == "1 p_click + 1 p_buy (calibrated)"

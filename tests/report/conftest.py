@@ -201,9 +201,12 @@ def served_of(
 
 
 def leads_of(served: Served) -> list[Lead]:
-    """At equal importance, and with each outcome three times as important; with a current point by the policy."""
+    """By the policy with a current point, else at equal importance; and with each outcome three times as important."""
     rng = np.random.default_rng(7)
-    titles = ["by the policy"] if served.today else ["equal importance", *(f"3 times {name}" for name in served.names)]
+    first = "the policy" if served.today else "equal importance"
+    titles = [first, *(f"3 times {name}" for name in served.names)]
+    if len(served.names) == 2:  # in their order along the trade, with a long name
+        titles = [f"{titles[2]} of members", *titles[:2]]
     others = [point for point in served.table["point"].unique() if point != served.table["point"].iloc[served.current]]
     gains = {title: dict(zip(others, rng.normal(0, 0.02, len(others)).tolist(), strict=True)) for title in titles}
     return [Lead(title, {at: Effect(each, each - 0.01, each + 0.01) for at, each in own.items()})
@@ -273,6 +276,7 @@ def view_of(
             ),
         )
         given |= {"pick": pick, "policy": POLICY, "leads": leads_of(front), "rates": RATES}
+        given["formula"] = " + ".join(f"{2.5 * at + 1:g} p_{name.split('.')[0]}" for at, name in enumerate(front.names))
         given["current"] = (
             "The current point is the mmoe model of today.toml."
             if today

@@ -23,13 +23,13 @@ GROUND = "getComputedStyle(document.body).backgroundColor"
 COVERED = """[...document.querySelectorAll('svg.figure')].flatMap(figure => {
     const boxes = what => [...figure.querySelectorAll(what)].map(each =>
         [each.textContent, each.getBoundingClientRect()]);
-    const [labels, marks] = [boxes('.label'), boxes('.mark > path')];
+    const [labels, marks] = [boxes('.label, .lead .axis'), boxes('.mark > path')];
     const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
         && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2;
     return labels.flatMap(([text, a], i) => [...marks, ...labels.slice(i + 1)]
         .filter(([, b]) => meet(a, b)).map(([b]) => `${text} / ${b}`));
 })"""
-"""Labels that lie on a mark or on each other."""
+"""Labels, and names of places along the trade, that lie on a mark or on each other."""
 
 
 CUT = """[...document.querySelectorAll('svg.figure text')].filter(each => {
@@ -47,6 +47,9 @@ def test_it_fits_and_labels_lie_on_no_mark(browser: Any, pages: Any, width: int,
         page, texts = opened.page, view.verdict.sentence
         assert opened.text(".verdict span") == texts, name
         assert page.locator("svg.figure").first.bounding_box()["y"] < height - 200, name  # in the first screen
+        told = page.locator(".verdict, .gains .command").all()
+        assert len(told) == 1 + bool(view.formula), name
+        assert all(each.bounding_box()["y"] + each.bounding_box()["height"] <= height for each in told), name
         figures, legend = page.locator("svg.figure").all(), page.locator(".legend").bounding_box()
         assert all(each.bounding_box()["y"] + each.bounding_box()["height"] <= legend["y"] for each in figures), name
         assert page.evaluate(CUT) == [], name
@@ -183,6 +186,12 @@ def test_a_saved_picture_stands_alone(browser: Any, pages: Any, tmp_path: Path) 
 
 
 def test_current_is_pointed_to_and_one_region_is_shown(browser: Any, pages: Any) -> None:
+    for name, over in (
+        ("2", "today's model at its best weights"),
+        ("score", "today's score"),
+        ("unnamed", "single-task"),
+    ):
+        assert f"Gain over {over}" in Opened(browser, pages[name][1]).text(".lead .save")
     opened = Opened(browser, pages["2"][1], viewport={"width": 1280, "height": 800})
     page, shown = opened.page, "[...document.querySelectorAll('.region')].filter(e => e.checkVisibility()).length"
     assert page.locator(".mark.away").count() == 1  # current lies far below the pick's part of the front

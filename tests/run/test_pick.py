@@ -29,13 +29,19 @@ def test_a_kill_between_the_files_of_a_pick_leaves_none_of_another(
 
     run = SimpleNamespace(name="first", folder=tmp_path, run=SimpleNamespace(name="first"), fingerprint=None)
     monkeypatch.setattr(
-        picked, "picked_network", lambda result: SimpleNamespace(config={}, until=None, name=result.pick)
+        picked, "picked_network", lambda result: SimpleNamespace(config={}, until=None, name=result.pick.name)
     )
     monkeypatch.setattr(picked, "provenance", lambda part, data, point, path: {"name": point.name})
     monkeypatch.setattr(picked, "recipe_of", lambda result, until: {})
     monkeypatch.setattr(atomic.os, "replace", replace)
-    write_pick(SimpleNamespace(run=run, pick="one", picked={"name": "one"}))  # type: ignore[arg-type]
+
+    def of(name: str) -> Any:
+        pick = SimpleNamespace(name=name, row=0)
+        return SimpleNamespace(run=run, pick=pick, picked={"name": name}, formulas=["2 p_click"])
+
+    write_pick(of("one"))
+    assert (tmp_path / "picked.toml").read_text() == "# one of first\n# score = 2 p_click\n"
     with pytest.raises(KeyboardInterrupt):
-        write_pick(SimpleNamespace(run=run, pick="two", picked={"name": "two"}))  # type: ignore[arg-type]
+        write_pick(of("two"))
     name = json.loads((tmp_path / "picked.json").read_text())["name"]
     assert all(name in path.read_text() for path in tmp_path.iterdir())

@@ -55,14 +55,8 @@ class Told:
 
     @property
     def sentence(self) -> str:
-        """What is picked and why, against what, by which rows, how sure that is, and what simpler choice is as good."""
-        if self.chosen == self.choices.current:
-            first = self._keep()
-        else:
-            against, told = self._gains()
-            gains = f"Against {against}: {told}" if against else f"It has {told}"
-            first = f"The pick is {self._called(self.chosen)}: it {self._because()}. {gains}."
-        return " ".join(filter(None, [first, self._basis(), self._doubt(), self._simpler()]))
+        """What is picked and why, and what simpler choice is as good. Its gains are the verdict's, on test."""
+        return " ".join(filter(None, [self._first(), self._simpler()]))
 
     @property
     def short(self) -> str:
@@ -75,21 +69,35 @@ class Told:
         gains = f", against {against}: {told}" if against else f" with {told}"
         return f"The pick is {who}{gains}{sure}."
 
+    @property
+    def _who(self) -> str:
+        """The model alone: a verdict has its score."""
+        return named(self.choices.table.iloc[self.chosen], self.titles)
+
     def _called(self, row: int) -> str:
         return called(self.choices, row, self.titles)
 
     def _keep(self) -> str:
-        within, who = " within the limits" if self.limited else "", self._called(self.chosen)
+        within, who = " within the limits" if self.limited else "", self._who
         if not self.choices.today:
             return f"The pick is {who}: nothing{within} is ahead of it."
         return f"Keep what you have: nothing{within} gains on the current point, {who}."
 
     @property
     def reason(self) -> str:
-        """The sentence, then the guard's part and how often nothing dominates the pick."""
+        """The same with values on the rows that chose, how often the pick holds, the guard's part, and how often
+        nothing dominates the pick."""
+        against, told = ("", "") if self.chosen == self.choices.current else self._gains()
+        gains = f"Against {against}: {told}." if against else told and f"It has {told}."
         chance = float(self.choices.of("p_nondominated", self.chosen))
         sure = "" if np.isnan(chance) else f"P(non-dominated) is {chance:.2f}."
-        return " ".join(filter(None, [self.sentence, self._guarded(), sure]))
+        parts = [self._first(), gains, self._basis(), self._doubt(), self._simpler(), self._guarded(), sure]
+        return " ".join(filter(None, parts))
+
+    def _first(self) -> str:
+        if self.chosen == self.choices.current:
+            return self._keep()
+        return f"The pick is {self._who}: it {self._because()}."
 
     def _basis(self) -> str:
         if self.choices.current is None and not len(self.choices.draws):

@@ -33,19 +33,34 @@ ACRONYMS = {"cgc": "CGC", "omoe": "OMoE", "mmoe": "MMoE", "ple": "PLE", "snr": "
 
 
 def titles_of(points: Sequence[Point]) -> dict[str, str]:
-    """By name how a verdict calls each trial: `PLE, 3 shared and 2 own experts`; its balancer, or its number, where
-    others would be called the same. A blend is called by its network."""
+    """By name how a verdict calls each trial: `PLE, 3 shared and 2 own experts`. A blend is called by its network.
+
+    Where others would be called the same, also by its balancer, then by the first setting in which all of them differ:
+    `Single-task, optim lr 0.0031`; by its number only where there is none.
+    """
     trials = [each for each in points if each.role == "trial" and each.number is not None]
     plain = {each.name: _title(each) for each in trials}
     with_balancing = {each.name: f"{plain[each.name]}, {each.balancing}" for each in trials}
     found = {}
-    for name, title in plain.items():
-        if list(plain.values()).count(title) > 1:
-            title = with_balancing[name]
-        found[name] = title if list(with_balancing.values()).count(title) < 2 else f"{plain[name]} ({name})"
+    for each in trials:
+        title, both = plain[each.name], with_balancing[each.name]
+        same = [other for other in trials if with_balancing[other.name] == both]
+        if len(same) > 1:
+            found[each.name] = f"{title}{_apart(each, same)}"
+        else:
+            found[each.name] = both if list(plain.values()).count(title) > 1 else title
     networks = {each.id: _title(each).partition(",")[0] for each in trials}
     mixed = [each for each in points if each.kind == "blend" and each.config.get(NETWORK) in networks]
     return found | {each.name: f"a blend of {networks[str(each.config[NETWORK])]} and boosted trees" for each in mixed}
+
+
+def _apart(point: Point, same: Sequence[Point]) -> str:
+    """The setting that tells a point from others that are called the same, else its name."""
+    for key, value in point.config.items():
+        if len({other.config.get(key) for other in same}) == len(same):
+            told = f"{value:.3g}" if isinstance(value, float) else value
+            return f", {' '.join(key.split('.')[-2:]).replace('_', ' ')} {told}"
+    return f" ({point.name})"
 
 
 def _title(point: Point) -> str:

@@ -16,10 +16,10 @@ const compact = (value) => {
 };
 const number = (value) => (known(value) ? compact(value) : "\u2013");
 const tick = (value, step) => minus(value.toFixed(clamp(Math.ceil(-Math.log10(step) - 1e-9), 0, 8)));
-/* A difference: two digits at least, its sign unless it is zero. */
+/* A difference, with its sign unless it is zero; a decimal, as the verdict has it. */
 const signed = (value, unit = "") => {
   if (!known(value)) return "\u2013";
-  const text = Math.abs(value).toFixed(Math.abs(value) < 1 ? 2 : Math.abs(value) < 20 ? 1 : 0);
+  const text = Math.abs(value).toFixed(1);
   return `${Number(text) === 0 ? "" : value > 0 ? "+" : MINUS}${text}${unit}`;
 };
 const percent = (share) => `${Math.round(100 * share)}%`;
@@ -86,7 +86,7 @@ class Section {
   /* Whether the plot shows the neighbourhood of the pick: by itself where the front is so wide that small differences vanish. */
   get wide() {
     const { plane, split } = this;
-    return plane.kind === "served" && plane.axes.length === 2 && plane.rows.some((row, r) => onFront(this, r) && plane.at[split][r].some((cell) => Math.abs(cell[GAIN]) > 30));
+    return plane.kind === "served" && plane.rows.some((row, r) => onFront(this, r) && plane.at[split][r].some((cell) => Math.abs(cell[GAIN]) > 30));
   }
   get near() { return this.state.near ? this.state.near === "1" : this.wide; }
   get absolute() { return !this.plane.at[this.split].some((row) => known(row[0][GAIN])); }

@@ -159,6 +159,7 @@ const costName = (cost) => COSTS[cost] ?? cost.replace("cost/", "");
 const costText = (cost, value) => (known(value) ? (cost.includes("latency") ? `${+value.toPrecision(3)} ms` : number(value)) : "\u2013");
 const distinct = (decision, cost) => [...new Set(decision.costs[cost].filter(known))].sort((a, b) => a - b);
 
+const whose = (section) => (section.data.run ? "The run's" : "The policy's");
 /* The form: made once, then only its numbers change, so that a slider keeps the focus. */
 const makeForm = (section) => {
   const { decision } = section;
@@ -173,7 +174,7 @@ const makeForm = (section) => {
   form.innerHTML = `<h3>What matters to you</h3>
     <table><thead><tr><th scope="col">${esc(metric)}</th><th scope="col">${first}</th>${decision.today ? '<th scope="col">may lose</th>' : ""}</tr></thead><tbody>${rows.join("")}${limits.join("")}</tbody></table>${sure || ""}
     <div class="result" aria-live="polite"></div>
-    <p class="buttons"><button type="button" data-action="policy">Copy policy</button><button type="button" data-action="command">Copy command</button><button type="button" data-action="reset">The run's own pick</button></p>
+    <p class="buttons"><button type="button" data-action="policy">Copy policy</button><button type="button" data-action="command">Copy command</button><button type="button" data-action="reset">${whose(section)} own pick</button></p>
     <details class="code"><summary>Policy and command</summary><pre tabindex="0"><code class="toml"></code></pre><pre tabindex="0"><code class="line"></code></pre></details>`;
   form.hidden = false;
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -219,14 +220,13 @@ const matters = (section) => {
   section.found = chosen(section);
   form.querySelector(".result").innerHTML = resultOf(section);
   form.querySelector('[data-action="reset"]').hidden = !touched(section);
-  const whose = section.data.run ? "By the run's policy." : "By the policy.";
-  section.part("whose").textContent = whose + (touched(section) ? " Your settings differ: your pick is under What matters to you." : "");
+  section.part("whose").textContent = (section.data.run ? "By the run's policy." : "By the policy.") + (touched(section) ? " Your settings differ: your pick is under What matters to you." : "");
   form.querySelector(".toml").textContent = policyOf(section);
   form.querySelector(".line").textContent = commandOf(section);
 };
 const resultOf = (section) => {
   const { decision, found } = section;
-  const own = touched(section) ? "Your pick" : "The run's pick";
+  const own = touched(section) ? "Your pick" : `${whose(section)} pick`;
   if (found.pick === null) return `<p class="name">Nothing passes</p><p class="note">No choice keeps these limits: ${decision.today ? "keep what you have, allow a larger loss, or raise a limit" : "raise a limit"}.</p>`;
   const row = decision.rows[found.pick];
   const gains = outcomes(section, found.pick).map(([label, told]) => `<li><span>${esc(label)}</span> ${told}</li>`).join("");

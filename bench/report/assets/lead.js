@@ -13,13 +13,14 @@ const leadFigure = (section) => {
     const y = (value) => top + 6 + ((high - value) / (high - low)) * (bottom - top - 12);
     const step = (right - left) / leads.length;
     const x = (k, m) => left + step * (k + (m + 1) / (models.length + 1));
+    const tight = leads.some((lead) => wide(named(lead)) > step - 6); // then every other name is one line lower
     const font = 'font-size="12" fill="var(--muted)"';
     const [upwards, by] = ticks([low, high], (bottom - top) / 50);
     let svg = upwards.map((value) => path(`M${left} ${y(value).toFixed(1)}H${right}`, `stroke="var(--${value ? "grid" : "front"})"`) + words(left - 6, y(value) + 4, `${value > 0 ? "+" : ""}${tick(value, by)}%`, `text-anchor="end" class="tick" ${font}`)).join("");
     leads.forEach((lead, k) => {
       const text = cropped(named(lead), 2 * step - 8);
       const half = wide(text) / 2;
-      svg += words(clamp(left + step * (k + 0.5), half, width - half), bottom + (wide(text) > step - 6 && k % 2 ? 32 : 17), text, `text-anchor="middle" class="axis" ${font}`);
+      svg += words(clamp(left + step * (k + 0.5), half, width - half), bottom + (tight && k % 2 ? 32 : 17), text, `text-anchor="middle" class="axis" ${font}`);
       if (k) svg += path(`M${(left + step * k).toFixed(1)} ${top}V${bottom}`, 'stroke="var(--grid)"');
     });
     models.forEach((each, m) => {
@@ -43,8 +44,11 @@ const leadFigure = (section) => {
     });
     return [svg, height];
   };
-  const than = section.plane.against === "current" ? "today's model at its best weights" : section.plane.against;
-  const note = `Gain over ${than} by ${leads.length > 1 ? "what counts more" : "the policy's rule"}, each model at its best weights, on ${section.data.splits[section.splits[0]]}; paired 90% intervals, thick where sure.`;
+  const { plane } = section;
+  const today = plane.against === "current";
+  const { kind, point: current } = plane.rows[plane.current] ?? {}; // a score has no kind; its model, if it has one, is what leads are over
+  const than = !today ? plane.against : kind || current in leads[0][1] ? "today's model at its best weights" : "today's score";
+  const note = `Gain over ${than} by ${leads.length > 1 ? "what counts more" : "the policy's rule"}, each model at its best weights${today ? " within the limits" : ""}, on ${section.data.splits[section.splits[0]]}; paired 90% intervals, thick where sure.`;
   const rows = leads.flatMap((lead) => models.filter(({ point }) => lead[1][point]).map(({ point, title }) => [lead[0], point, title, ...lead[1][point]]));
   return models.length ? { name: "lead", title: "How far each model is ahead", note, draw, key: namesOf(section), csv: () => csv([["where", "point", "name", "gain_%", "low", "high"], ...rows]) } : null;
 };

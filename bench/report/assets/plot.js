@@ -61,7 +61,7 @@ const notable = (section) => section.once("notable", () => {
     }
   } else add(rowsOf(section.data.picked)[0] ?? -1, "pick");
   if (!decision) bestRows(section, plane).forEach((r) => add(r, "front"));
-  for (const point of new Set(plane.rows.filter(({ role }) => role === "baseline").map((row) => row.point))) add(nearest(point), "baseline");
+  for (const point of new Set(plane.rows.filter(({ role, point }) => role === "baseline" && point !== plane.rows[plane.current]?.point).map((row) => row.point))) add(nearest(point), "baseline");
   for (const point of section.selected) add(nearest(point), "selected");
   /* Points that are one stand out once; a place is called by its role, else by its model. */
   const merged = [];

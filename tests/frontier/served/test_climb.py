@@ -83,7 +83,7 @@ def test_of_true_probabilities_what_each_event_is_worth_is_its_best_weight(tasks
     value = np.arange(1, tasks + 1.0)
     policy = Policy(rule="value", values=dict(zip(rows.tasks, value.tolist(), strict=True)))
     names = [f"{each}.recall@10%" for each in rows.tasks]
-    (aim,) = aims_of(policy, names, dict(zip(rows.tasks, rows.rates, strict=True)), False)
+    aim = aims_of(policy, names, dict(zip(rows.tasks, rows.rates, strict=True)), False)[0]
 
     def earned(kind, weights):
         score = np.log(p) @ weights if kind == "power" else p / rows.rates @ weights

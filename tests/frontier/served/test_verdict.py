@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from bench.errors import UserError
 from bench.frontier.aims import aims_of
 from bench.frontier.choices import served_choices
 from bench.frontier.contest import Contest
+from bench.frontier.decision import Decision
 from bench.frontier.judging import Judge
 from bench.frontier.lead import leads
 from bench.frontier.pick import pick
@@ -225,6 +227,25 @@ def test_leads_along_the_trade_are_the_verdicts_own_gains():
         name: said[name] for name in said if name != "on average"
     }
     assert all(set(each.gains) == {"7", "9"} for each in found)
+    with_current = front_of([CURRENT, BETTER, *rows[1:]])
+    judge, aims, chosen = judged(with_current, ANYTHING)
+    named = leads([Contest(with_current, judge, aim, 0, chosen.row if aim is aims[0] else None)
+                   for aim in aims if aim.title != "no loss"])  # fmt: skip
+    assert [each.title for each in named] == [f"3 times {LIKE}", "the policy", f"3 times {CLICK}"]
+    assert named[1].gains["7"] == told(with_current, ANYTHING).model.utility
+    assert all(set(each.gains) == {"7", "9"} for each in named)
+
+
+@pytest.mark.parametrize(
+    ("row", "today", "score"), [(0, True, "advised"), (None, True, "today"), (None, False, "pick")]
+)
+def test_where_what_there_is_is_kept_the_score_is_todays(row, today, score):
+    served = SimpleNamespace(current=2, today=today)
+    decision = SimpleNamespace(
+        serving=SimpleNamespace(served=served), verdict=SimpleNamespace(row=row), pick=SimpleNamespace(row=1),
+        formulas=["advised", "pick", "today"],
+    )  # fmt: skip
+    assert Decision.formula.fget(decision) == score
 
 
 @pytest.mark.parametrize(
@@ -385,13 +406,13 @@ def test_where_rows_are_few_both_ways_round_judge_the_gain_and_test_alone_the_ou
 def test_trials_are_called_by_what_they_are_and_by_number_only_where_nothing_else_tells_them_apart():
     def trial(number, kind, balancing="static", until=None, **experts):
         of = {f"sharing.{kind}.{name}": many for name, many in experts.items()}
-        config = {"sharing.kind": kind, "balancing.kind": balancing} | of
+        config = {"sharing.kind": kind, "balancing.kind": balancing, "optim.lr": 0.01 if number < 8 else 0.0031} | of
         return Point("trial", config, kind, number=number, until=until)
 
     points = [
         trial(1, "ple", shared_experts=3, own_experts=2), trial(2, "mmoe", experts=4, until=16_384),
         trial(3, "shared_bottom"), trial(4, "shared_bottom", "dwa"), trial(5, "omoe", experts=1),
-        trial(6, "omoe", experts=1),
+        trial(6, "omoe", experts=1), trial(7, "cgc"), trial(8, "cgc"),
         Point("trees", {}, "trees"),
     ]  # fmt: skip
     assert titles_of(points) == {
@@ -401,4 +422,6 @@ def test_trials_are_called_by_what_they_are_and_by_number_only_where_nothing_els
         "trial 4": "Shared-bottom, dwa",
         "trial 5": "OMoE, 1 expert (trial 5)",
         "trial 6": "OMoE, 1 expert (trial 6)",
+        "trial 7": "CGC, optim lr 0.01",
+        "trial 8": "CGC, optim lr 0.0031",
     }
