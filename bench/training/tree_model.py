@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bench.data import SplitName, Store
 from bench.data.batches import Batches
 from bench.machine import peak_memory_mb, tree_threads
-from bench.models.trees import BETWEEN, LARGEST, NO_CHOICE, PASSED_BY_NONE, Columns, TreeModel, TreeSizes
+from bench.models.trees import LARGEST, NO_CHOICE, PASSED_BY_NONE, Columns, TreeModel, TreeSizes
 from bench.records import Job, Scalar, TrialResult
 from bench.schema import Schema
 from bench.seeds import derive
@@ -202,8 +202,7 @@ class _Arrays:
                 kind, source = sources[node["feature_idx"]]
                 if kind == "field":
                     left = tree.raw_left_cat_bitsets[node["bitset_idx"]]
-                    column, threshold = 2 * self.places.count + source, BETWEEN
-                    choice = len(self.goes_right)
+                    column, choice = 2 * self.places.count + source, len(self.goes_right)
                     known = categories[int(node["feature_idx"])]
                     self.goes_right += self._right(source, left, known, not node["missing_go_to_left"])
                 else:
