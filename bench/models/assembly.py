@@ -184,8 +184,8 @@ class MultiTaskModel(nn.Module):
         return e
 
     def _is_bf16(self, device: torch.device) -> bool:
-        # An exported model is for machines that are not known yet: it computes in float32.
-        return is_bf16(self.precision, device, self.weights) and not torch.compiler.is_compiling()
+        # It is measured as it is served: in float32 on any machine.
+        return self.training and is_bf16(self.precision, device, self.weights)
 
     def logits(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """From embedded ids on: e (B, S', W), ids (B, S'), dense (B, D) -> logits (k B, O).

@@ -7,7 +7,7 @@ Three tricks make that fast, and none changes what scikit-learn would answer:
 * columns are float32, so a threshold in double is rounded down to the next float32;
 * each number is there twice, with a missing value as the least and as the largest number: a node asks the one that
   sends missing values where it sends them;
-* a node that asks for a category has a table of the categories that go right, and these are numbers above all others;
+* a node that asks for a category has a table of the categories that go right, and a threshold that no category passes;
   a node that asks for a number has a table of none, so both are asked alike.
 
 Trees stand in the order of their depth, the deepest first: those that have ended are left out of the later steps.
@@ -33,11 +33,9 @@ from bench.schema import Schema
 MOST_CATEGORIES = 255
 """Of a field that trees take as it is; of a larger one they take its values' rates."""
 NO_CHOICE = MOST_CATEGORIES + 1
-BETWEEN = 512.0
-"""Categories that go left are smaller numbers, those that go right larger ones."""
 LARGEST = float(np.finfo(np.float32).max)
 PASSED_BY_NONE = float(np.nextafter(np.float32(LARGEST), np.float32(0)))
-"""The threshold of a leaf, and of a node that asks for missing values alone: no number but `LARGEST` is larger."""
+"""The threshold of a leaf, of a category, and of missing values alone: no number but `LARGEST` is larger."""
 _Size = Annotated[int, Field(ge=0, lt=2**31 - 1)]
 
 
@@ -141,10 +139,10 @@ class TreeModel(nn.Module):
             ended.append(node[many * rows :])
             node, row = node[: many * rows], row[: many * rows]
             asked = flat.index_select(0, column.index_select(0, node) + row)
+            right = asked > self.threshold.index_select(0, node)
             if self.sizes.choices > NO_CHOICE:
                 own = asked.clamp(0, MOST_CATEGORIES).to(torch.int32) + self.choice.index_select(0, node)
-                asked = asked + self.goes_right.index_select(0, own).to(torch.float32) * (2 * BETWEEN)
-            right = asked > self.threshold.index_select(0, node)
+                right = torch.logical_or(right, self.goes_right.index_select(0, own))
             node = self.left.index_select(0, node) + right.to(torch.int32)
         leaf = torch.cat([node, *reversed(ended)]).reshape(trees, -1).index_select(0, self.place)
         values = self.value.index_select(0, leaf.reshape(-1)).reshape(trees, -1)

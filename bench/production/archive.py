@@ -32,7 +32,7 @@ from bench.schema import Schema
 _ATEN = """
 _assert_tensor_metadata.default add.Tensor alias.default arange.default clamp.default cos.default detach.default
 div.Tensor dropout.default erf.default exp.default gelu.default gt.Scalar gt.Tensor log.default log_sigmoid.default
-logsumexp.default
+logical_or.default logsumexp.default
 masked_fill.Scalar maximum.default minimum.default mul.Tensor ne.Scalar ne.Tensor neg.default relu.default rsqrt.default
 sigmoid.default silu.default sin.default square.default sub.Tensor tanh.default to.dtype where.self
 

@@ -220,7 +220,7 @@ def write_onnx(program: ExportedProgram, path: Path) -> None:
 
 _OPERATORS = """
 Add Cast CastLike Clip Concat Constant ConstantOfShape Cos Div Einsum Equal Erf Exp Expand EyeLike Gather Gelu Gemm
-Greater Identity LayerNormalization Log MatMul Max Min Mul Neg Not Pow Range Reciprocal ReduceLogSumExp ReduceMean
+Greater Identity LayerNormalization Log MatMul Max Min Mul Neg Not Or Pow Range Reciprocal ReduceLogSumExp ReduceMean
 ReduceSum Relu Reshape ScatterElements SequenceAt Shape Sigmoid Sin Slice Softmax SplitToSequence Sqrt Squeeze Sub Tanh
 TopK Transpose Unsqueeze Where
 """

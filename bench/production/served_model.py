@@ -7,7 +7,7 @@ mix of several, as blends and ensembles do. Trainings on several seeds are membe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple, cast
 
 import torch
@@ -193,7 +193,7 @@ class ModelSpec:
         if isinstance(shape, TreeSizes):
             return TreeModel(self.schema, shape)
         plugins.check(self.plugins, "the packaged model", same=False)
-        config = in_float32(TrialConfig.parse(_served(part.config)))
+        config = TrialConfig.parse(_served(part.config))
         return Network([build_model(self.schema, config) for _ in range(shape)])
 
 
@@ -214,11 +214,6 @@ def _of_outputs(state: State, own: int) -> dict[str, Tensor]:
         name: tensor.detach().cpu()[:own] if name.startswith(OF_TASKS) else tensor.detach().cpu()
         for name, tensor in state.items()
     }
-
-
-def in_float32(config: TrialConfig) -> TrialConfig:
-    """The configuration whose model computes in float32 on any machine, as packages do."""
-    return replace(config, optim=config.optim.model_copy(update={"precision": "fp32"}))
 
 
 def _served(config: Mapping[str, Scalar]) -> dict[str, Scalar]:

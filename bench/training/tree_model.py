@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bench.data import SplitName, Store
 from bench.data.batches import Batches
 from bench.machine import peak_memory_mb, tree_threads
-from bench.models.trees import BETWEEN, NO_CHOICE, PASSED_BY_NONE, Columns, TreeModel, TreeSizes
+from bench.models.trees import NO_CHOICE, PASSED_BY_NONE, Columns, TreeModel, TreeSizes
 from bench.records import Job, Scalar, TrialResult
 from bench.schema import Schema
 from bench.seeds import derive
@@ -191,9 +191,7 @@ class _Arrays:
             self.goes_right += self._right(source[at], left, known[asked[at]], not goes_left[at])
         given = {
             "column": np.where(leaf, 0, np.where(of_field, 2 * self.places.count + source, of_number)),
-            "threshold": np.where(
-                leaf, PASSED_BY_NONE, np.where(of_field, BETWEEN, _rounded_down(nodes["num_threshold"]))
-            ),
+            "threshold": np.where(leaf | of_field, PASSED_BY_NONE, _rounded_down(nodes["num_threshold"])),
             "left": self.nodes + np.where(leaf, own, place[nodes["left"]]),
             "value": nodes["value"],
             "choice": choice,

@@ -131,7 +131,7 @@ def test_auc_after_an_epoch_is_within_the_noise_of_seeds(kind):
     assert (full.mean() - low.mean()).abs() <= max(spread, torch.tensor(0.005))
 
 
-def test_an_exported_model_computes_in_float32():
+def test_a_model_is_measured_and_exported_in_float32():
     ids, dense, _ = batch_of(8)
     torch.manual_seed(0)
     low = model_of("mmoe", "bf16").eval()
@@ -139,4 +139,5 @@ def test_an_exported_model_computes_in_float32():
     full.load_state_dict(low.state_dict())
     exported = torch.export.export(low, (ids, dense)).module()
     torch.testing.assert_close(exported(ids, dense), full(ids, dense), rtol=1e-5, atol=1e-6)
-    assert not torch.equal(low(ids, dense), full(ids, dense))
+    assert torch.equal(low(ids, dense), full(ids, dense))
+    assert not torch.equal(low.train()(ids, dense), full(ids, dense))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from unittest.mock import patch
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
 from bench.data import Store, load_card, prepare
 from bench.data.assemble import Assembler
@@ -24,10 +26,12 @@ from bench.production.package import Package, Parts, write_package
 from bench.production.served_model import ModelSpec, Part, State, TrainedTrees
 from bench.progress import Silent
 from bench.training import trees
+from bench.training.blend import mixed
 from bench.training.config import TrialConfig
+from bench.training.evaluation import Predictions
 from bench.training.loop import Trainer
 from bench.training.tree_data import Share, width
-from bench.training.tree_model import tree_model
+from bench.training.tree_model import Grown, tree_model
 from bench.training.tree_settings import TreeSettings, whole_settings
 from bench.training.trees import TaskTrees, train_trees
 
@@ -90,12 +94,19 @@ def trees_of(store: Store, most: int = 12) -> tuple[Part, TrainedTrees, list[Tas
 
 
 def package_of(kind: str, folder: Path, store: Store, onnx: bool = False, **more: Any) -> Package:
-    """A package of `trees`, a `blend` or a `composite`.
+    """A package of `trees`, a `blend` or a `composite`, see `measured_package`."""
+    return measured_package(kind, folder, store, onnx, **more)[0]
+
+
+def measured_package(
+    kind: str, folder: Path, store: Store, onnx: bool = False, **more: Any
+) -> tuple[Package, NDArray[Any]]:
+    """A package, and the joint predictions of test (N, T) as a run measures and keeps them: no module of a package.
 
     The blend takes half of the first task and a fifth of the second from trees. The composite has each task from a
     network of its own.
     """
-    part, grown, _ = trees_of(store)
+    part, grown, made = trees_of(store)
     networks = [trained(store, **{"sharing.kind": name}) for name in ("mmoe", "shared_bottom")]
     parts = [Part.whole(each.config.dotted(), store.schema) for each in networks]
     states = [best_states(each) for each in networks]
@@ -108,7 +119,18 @@ def package_of(kind: str, folder: Path, store: Store, onnx: bool = False, **more
     for at, own in enumerate(shares.get(kind, [])):
         chosen[at] = chosen[at].model_copy(update={"shares": own})
     whole = replace(parts_of(store, networks[0], **more), parts=chosen, members=[member])
-    return write_package(whole, folder, onnx)
+    of_trees = _joint(Grown(store, tuple(made), 4096).of("test"))
+    one, other = (_joint(each.evaluation.predictions("test", each.selectors)) for each in networks)
+    joint = {
+        "trees": of_trees,
+        "blend": _joint(mixed(one, of_trees, shares["blend"][0], store.schema)),
+        "composite": np.stack([one[:, 0], other[:, 1]], axis=1),
+    }[kind]
+    return write_package(whole, folder, onnx), joint
+
+
+def _joint(pieces: Iterable[Predictions]) -> NDArray[Any]:
+    return np.concatenate([joint for _, joint in pieces])
 
 
 def raw_rows(key: str = FUNNEL) -> Any:
