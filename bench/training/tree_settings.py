@@ -114,8 +114,8 @@ def best_by_task(
 
     Args:
         tried: configurations and their metrics.
-        objectives: names without split. A task without one that is an area or an outcome is judged by AUC, or by the
-            least error.
+        objectives: names without split. A task without one within groups or of a ranking is judged by the log loss,
+            which differs less by chance than AUC does, or by the least error.
     """
     known, found = list(tried), dict[str, Scalar]()
     own = {name.partition(".")[0]: metric_of(name) for name in objectives}
@@ -127,9 +127,10 @@ def best_by_task(
 
 
 def merit(metrics: Mapping[str, float], task: str, metric: str = "auc") -> float:
-    """A task's area or outcome on validation, or less its error; minus infinity where none is finite."""
-    metric = metric if metric in AREAS or ranked(metric) else "auc"
-    for name, sign in ((metric, 1), (f"cvr.{metric}", 1), ("rmse", -1), ("cvr.rmse", -1)):
+    """A task's area within groups or outcome on validation, else less its loss; minus infinity where none is finite."""
+    of_lists = (metric, f"cvr.{metric}") if metric in AREAS[1:] or ranked(metric) else ()
+    losses = ("logloss", "cvr.logloss", "rmse", "cvr.rmse")
+    for name, sign in (*((each, 1) for each in of_lists), *((each, -1) for each in losses)):
         if math.isfinite(value := metrics.get(f"valid/{task}.{name}", math.nan)):
             return sign * value
     return -math.inf

@@ -232,9 +232,9 @@ class TestSettings:
         first, second, third = (TreeSettings(leaves=leaves) for leaves in (10, 20, 30))
         tasks = ["click", "buy", "spend", "never"]
         metrics = [
-            {"valid/click.auc": 0.7, "valid/buy.cvr.auc": 0.6, "valid/buy.ctcvr.auc": 0.9, "valid/spend.rmse": 2.0},
-            {"valid/click.auc": 0.8, "valid/buy.cvr.auc": 0.5, "valid/buy.ctcvr.auc": 0.8, "valid/spend.rmse": 1.0},
-            {"valid/click.auc": 0.8, "test/buy.cvr.auc": 1.0},
+            {"valid/click.logloss": 0.3, "valid/buy.cvr.logloss": 0.4, "valid/spend.rmse": 2.0},
+            {"valid/click.logloss": 0.2, "valid/buy.cvr.logloss": 0.5, "valid/spend.rmse": 1.0},
+            {"valid/click.logloss": 0.2, "test/buy.cvr.logloss": 0.0},
         ]
         configs = [{k: v for t in tasks for k, v in each.dotted(t).items()} for each in (first, second, third)]
         best = best_by_task(tasks, zip(configs, metrics, strict=True))
@@ -243,14 +243,14 @@ class TestSettings:
     def test_trees_are_tuned_by_what_networks_are_chosen_by(self) -> None:
         configs = [TreeSettings(leaves=leaves).dotted("click") for leaves in (10, 20)]
         metrics = [
-            {"valid/click.auc": 0.7, "valid/click.gauc_positives": 0.6, "valid/click.ndcg@5": 0.8},
-            {"valid/click.auc": 0.8, "valid/click.gauc_positives": 0.5, "valid/click.ndcg@5": 0.7},
+            {"valid/click.logloss": 0.3, "valid/click.auc": 0.8, "valid/click.gauc": 0.6, "valid/click.ndcg@5": 0.8},
+            {"valid/click.logloss": 0.2, "valid/click.auc": 0.7, "valid/click.gauc": 0.5, "valid/click.ndcg@5": 0.7},
         ]
         leaves = {
             name: TreeSettings.of(best_by_task(["click"], zip(configs, metrics, strict=True), [name]), "click").leaves
-            for name in ("click.auc", "click.gauc_positives", "click.ndcg@5", "click.logloss")
+            for name in ("click.auc", "click.gauc", "click.ndcg@5", "click.logloss")
         }
-        assert leaves == {"click.auc": 20, "click.gauc_positives": 10, "click.ndcg@5": 10, "click.logloss": 20}
+        assert leaves == {"click.auc": 20, "click.gauc": 10, "click.ndcg@5": 10, "click.logloss": 20}
 
 
 def test_a_regression_with_a_parent_has_both_readings() -> None:
