@@ -118,10 +118,10 @@ def test_what_is_predicted_of_a_regression_is_served(kind: str, sharing: str) ->
     dotted = {"regression_loss.kind": kind, "sharing.kind": sharing, "ensemble.members": 2, "optim.epochs": 3}
     made = trainer(store, dotted)
     made.run_to()
-    parts, members = [Part.whole(made.config.dotted(), made.schema)], [[[[made.model.state_dict()]]]]
+    parts, members = [Part.whole(made.config.dotted(), made.schema)], [[[made.model.state_dict()]]]
     spec = ModelSpec.of_trained(made.schema, parts, members)
     state = made.model.state_dict()
-    assert spec.shapes() == {f"members.0.0.networks.0.0.{name}": tuple(tensor.shape) for name, tensor in state.items()}
+    assert spec.shapes() == {f"members.0.0.models.0.{name}": tuple(tensor.shape) for name, tensor in state.items()}
     served, split = spec.of(members), store.split("test")
     inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
     with torch.no_grad():
@@ -141,7 +141,7 @@ def test_second_scores_are_not_served(funnel: str, sharing: str) -> None:
     dotted = {"loss.kind": "jrc", "funnel.kind": funnel, "sharing.kind": sharing, "ensemble.members": 2}
     made = trainer(MemoryStore(), dotted | {"optim.epochs": 2})
     made.run_to()
-    parts, members = [Part.whole(made.config.dotted(), made.schema)], [[[[made.model.state_dict()]]]]
+    parts, members = [Part.whole(made.config.dotted(), made.schema)], [[[made.model.state_dict()]]]
     spec = ModelSpec.of_trained(made.schema, parts, members)
     served = spec.of(members)
     plain = trainer(MemoryStore(), dotted | {"loss.kind": "log"}).model
