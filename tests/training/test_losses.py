@@ -145,7 +145,7 @@ def test_second_scores_are_not_served(funnel: str, sharing: str) -> None:
     spec = ModelSpec.of_trained(made.schema, parts, members)
     served = spec.of(members)
     plain = trainer(MemoryStore(), dotted | {"loss.kind": "log"}).model
-    assert spec.shapes()["members.0.0.networks.0.0.towers.output.weight"] == tuple(plain.towers.output.weight.shape)
+    assert spec.shapes()["members.0.0.models.0.towers.output.weight"] == tuple(plain.towers.output.weight.shape)
     split = made.store.split("test")
     inputs = torch.from_numpy(split.ids), torch.from_numpy(split.dense)
     with torch.no_grad():
