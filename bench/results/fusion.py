@@ -58,7 +58,8 @@ def in_formula(kind: Kind, terms: Mapping[str, float], rates: Sequence[float]) -
         return " * ".join(f"{name}^{weight:.3g}" for name, weight in terms.items() if weight)
     raw = {name: weight / rate for (name, weight), rate in zip(terms.items(), rates, strict=True) if weight}
     least = min(map(abs, raw.values()), default=1.0)
-    return " + ".join(f"{weight / least:.3g} {name}" for name, weight in raw.items())
+    digits = {name: float(f"{weight / least:.3g}") for name, weight in raw.items()}
+    return " + ".join(f"{weight:g} {name}" for name, weight in digits.items())  # 2840, not 2.84e+03
 
 
 def in_words(weights: Mapping[str, float]) -> str:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bench.errors import UserError
 from bench.frontier.score import Score, prediction_names
-from bench.results.fusion import Kind, fused
+from bench.results.fusion import Kind, fused, in_formula
 from bench.schema import Task
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click"))
@@ -69,3 +69,9 @@ def test_mistakes() -> None:
         Score.fusion("power", {"clik": 1.0}, {}, TASKS)
     with pytest.raises(UserError, match="expected a base rate of 'click' above 0, found None"):
         Score.fusion("sum", {"click": 1.0}, {}, TASKS)
+
+
+def test_a_formula_of_a_sum_has_plain_numbers() -> None:
+    """Weights over rates, the least of them 1, with three digits."""
+    assert in_formula("sum", {"p_click": 0.5, "p_buy": 0.5}, [0.4, 0.0001408]) == "1 p_click + 2840 p_buy"
+    assert in_formula("power", {"p_click": 0.7, "p_buy": 0.3}, [0.4, 0.01]) == "p_click^0.7 * p_buy^0.3"
