@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Singles
 from bench.errors import UserError
 from bench.labelled import Labelled
 from bench.mapped import mapped
@@ -39,7 +40,6 @@ MOST_ROWS = 2_000_000
 """The number of rows kept, about, of a split that has more."""
 DIGEST = 16
 """Bytes of a digest."""
-Floats = NDArray[np.float32]
 
 
 class Damaged(UserError):
@@ -73,7 +73,7 @@ class Rows(Labelled):
     units: NDArray[np.uint64]
     segments: dict[str, tuple[str, ...]]
     codes: NDArray[np.int16]
-    logged: dict[str, Floats]
+    logged: dict[str, Singles]
     of: int
 
     @property
@@ -155,7 +155,7 @@ def path(folder: Path, split: str, name: str) -> Path:
     return folder / f"{name}.{split}.npy"
 
 
-def predictions(folder: Path, split: str, name: str) -> Floats | None:
+def predictions(folder: Path, split: str, name: str) -> Singles | None:
     """Joint predictions (n, T) of a replicate for the rows of `rows_of`; None where they are not there.
 
     Args:
@@ -167,7 +167,7 @@ def predictions(folder: Path, split: str, name: str) -> Floats | None:
     return _array(folder, f"{name}.{split}") if path(folder, split, name).is_file() else None
 
 
-def joined(folder: Path, split: str, names: Sequence[str]) -> Floats | None:
+def joined(folder: Path, split: str, names: Sequence[str]) -> Singles | None:
     """Predictions (n, T) with each task's column from another replicate; None where one of them is not there.
 
     Args:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bench.arrays import Floats, Ints
 from bench.data.arrays import read_parts
 from bench.mapped import mapped
 from bench.progress import Progress
@@ -31,8 +32,6 @@ PART = 1 << 16
 TIMES, EVENTS, PAST = "times", "events", "past"
 
 NumberKind = Literal["count", "since", "rate"]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class ListRule(NamedTuple):

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Ids
 from bench.intrinsics import AHEAD, jit, prefetch_to_read
 from bench.schema import Schema
 
 MOST = (1 << 16) - 1
 """Rows of a field whose slots are narrow."""
 LINE = 32  # words in a cache line
-Ids = NDArray[np.int32]
 Words = NDArray[np.uint16]
 
 

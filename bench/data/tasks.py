@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from bench.arrays import Floats
 from bench.data.values import Values, as_numbers, as_text
 from bench.errors import UserError, repeated
 from bench.registry import Config
@@ -162,7 +163,6 @@ SKEWED = 2.0
 ROWS = 1 << 20
 """Rows that are drawn of a larger split."""
 TAIL = 0.001
-Floats = NDArray[np.float64]
 
 
 def scaled_tasks(

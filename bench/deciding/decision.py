@@ -43,7 +43,6 @@ from bench.results.served.sweep import Sweep
 from bench.rows import CONFIRM, TEST
 from bench.schema import Task
 
-Floats = NDArray[np.float32]
 SCORE = "score"
 """The id of today's score."""
 RESAMPLES = 100

@@ -23,7 +23,6 @@ from bench.progress import Progress, Work
 
 FILES = re.compile(r"\.(?:(?P<table>parquet|pq)|(?P<text>csv|tsv)(?:\.gz|\.bz2|\.zst)?)$")
 """Names of files that are read."""
-Floats = NDArray[np.float32]
 
 
 @dataclass

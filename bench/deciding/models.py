@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from bench.arrays import Singles
 from bench.deciding.asked import Asked, Formula
 from bench.deciding.log import Log
 from bench.errors import UserError
@@ -20,7 +21,6 @@ from bench.results.ledger import ALL
 from bench.results.served.measuring import Candidate, Role
 from bench.rows import CONFIRM, TEST
 
-Floats = NDArray[np.float32]
 Parts = Mapping[str, NDArray[np.int64]]
 """By split the places of its rows in the log."""
 RECALIBRATED = "recalibrated"
@@ -46,7 +46,7 @@ class Model:
     role: Role
     seeds: tuple[int, ...]
     columns: tuple[str, ...]
-    predictions: tuple[Floats, ...]
+    predictions: tuple[Singles, ...]
     probabilities: tuple[bool, ...]
     terms: tuple[str, ...]
 
@@ -75,7 +75,7 @@ class Calibration(NamedTuple):
     ece: float
 
 
-def models_of(asked: Asked, log: Log, labels: Floats) -> tuple[list[Model], list[str]]:
+def models_of(asked: Asked, log: Log, labels: Singles) -> tuple[list[Model], list[str]]:
     """The models, and sentences on how their columns were read.
 
     Args:
@@ -120,7 +120,7 @@ def _depth(asked: Asked, task: str) -> int:
     return 1 + _depth(asked, asked.parents[task]) if task in asked.parents else 0
 
 
-def _check(values: Floats, labels: Floats, column: str, task: str) -> None:
+def _check(values: Singles, labels: Singles, column: str, task: str) -> None:
     known = np.isfinite(labels)
     if np.array_equal(values[known], labels[known]):
         raise UserError(f"expected predictions in '{column}', found the label '{task}' itself")
@@ -129,7 +129,7 @@ def _check(values: Floats, labels: Floats, column: str, task: str) -> None:
 
 
 def _given(
-    asked: Asked, own: Floats, labels: Floats, kinds: NDArray[np.bool_], model: str, notes: dict[str, None]
+    asked: Asked, own: Singles, labels: Singles, kinds: NDArray[np.bool_], model: str, notes: dict[str, None]
 ) -> list[int]:
     """Places of tasks whose predictions are given their parent: as said, else as calibration tells."""
     found = []
@@ -226,7 +226,7 @@ def calibrations(models: Sequence[Model], parts: Parts, rows: Mapping[str, Rows]
     return found
 
 
-def _area(labels: Floats, said: NDArray[Any]) -> float:
+def _area(labels: Singles, said: NDArray[Any]) -> float:
     """The area under the curve; ties count half."""
     some = slice(None, None, 1 + len(labels) // MOST_ROWS)
     of, p = labels[some] > 0, said[some]

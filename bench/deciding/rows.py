@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Singles
 from bench.deciding.asked import Asked
 from bench.deciding.log import Log, seconds, times
 from bench.errors import UserError, listed
@@ -17,7 +18,6 @@ from bench.rows import CONFIRM, SEARCH, TEST
 from bench.schema import TaskKind
 from bench.seeds import derive, mixed
 
-Floats = NDArray[np.float32]
 PARTS = {"choose": CONFIRM, "judge": TEST, SEARCH: SEARCH, CONFIRM: CONFIRM, TEST: TEST}
 """Values of a column that parts a log, and the splits that they are."""
 ROWS_TO_CHOOSE, ENOUGH = 200_000, 5_000
@@ -39,7 +39,7 @@ class Parted:
     """
 
     log: Log
-    labels: Floats
+    labels: Singles
     parts: Mapping[str, NDArray[np.int64]]
     rows: Mapping[str, Rows]
     notes: list[str]
@@ -63,7 +63,7 @@ def parted(asked: Asked, log: Log) -> Parted:
     return Parted(log, labels, parts, rows, [f"Weights are chosen on {sizes} rows, called test.", *notes])
 
 
-def _kept(asked: Asked, log: Log) -> tuple[Log, Floats, list[str]]:
+def _kept(asked: Asked, log: Log) -> tuple[Log, Singles, list[str]]:
     """The rows that all models predict and none was trained on, their joint labels, and what was left out."""
     notes, before = list(log.notes), len(log)
     if asked.trained_until is not None and asked.time is not None:
@@ -129,7 +129,7 @@ def _parts(asked: Asked, log: Log) -> dict[str, NDArray[np.int64]]:
 
 
 def _sampled(
-    asked: Asked, log: Log, labels: Floats, split: str, places: NDArray[np.int64]
+    asked: Asked, log: Log, labels: Singles, split: str, places: NDArray[np.int64]
 ) -> NDArray[np.int64]:  # fmt: skip
     """Those of a split's places that are kept: of very many whole units are sampled, or rows."""
     by, most = asked.units or asked.group, MOST_ROWS
@@ -140,7 +140,7 @@ def _sampled(
     return places[sampled(units.astype(np.uint64), split, len(places), most)]
 
 
-def _rows(asked: Asked, log: Log, labels: Floats, places: NDArray[np.int64], many: int) -> Rows:
+def _rows(asked: Asked, log: Log, labels: Singles, places: NDArray[np.int64], many: int) -> Rows:
     """The rows of a split, in the order of the log; `many`: how many there were before sampling."""
     group = np.full(len(places), -1, np.int64) if asked.group is None else log.names[asked.group][0][places]
     by = asked.units or asked.group
@@ -170,7 +170,7 @@ def _rows(asked: Asked, log: Log, labels: Floats, places: NDArray[np.int64], man
     )  # fmt: skip
 
 
-def _binary(labels: Floats) -> bool:
+def _binary(labels: Singles) -> bool:
     known = labels[np.isfinite(labels)]
     return bool(((known == 0) | (known == 1)).all())
 

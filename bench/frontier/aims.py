@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.errors import UserError
 from bench.frontier.policy import LOSS, PICK_RULES, Policy, Terms, share_of_current, weighted
 from bench.objectives import metric_of, ranked
 
-Floats = NDArray[np.float64]
 TILT = 3.0
 EQUAL = "equal importance"
 """The first of the anchors under `knee`."""

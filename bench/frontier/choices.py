@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.errors import UserError, check_known
 from bench.frontier.aims import PolicyAim
 from bench.objectives import Objective, direction_of, in_thousandths, metric_of, ranked
@@ -39,8 +40,6 @@ from bench.results.served.joint import posterior
 from bench.results.served.served import Served
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
-
-Floats = NDArray[np.float64]
 
 ROW = (*FACTS, "size")
 """Columns of `Choices.table` that are no metrics."""

@@ -9,16 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.frontier.aims import PolicyAim
 from bench.frontier.judging import Judge
 from bench.results.served.climb import ROOM, Goal
 from bench.results.served.joint import Moves, moves, posterior
 from bench.results.served.served import Served
 from bench.rows import TEST
-
-Floats = NDArray[np.float64]
 
 
 class Contest:

@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.errors import UserError, check_known
 from bench.frontier.choices import Choices
 from bench.frontier.limits import NONDOMINATED, Bound, Chance, Everywhere, Limit, Loss, Noise
-from bench.frontier.policy import LOSS, PICK_RULES, Floats, Policy, Terms, share_of_current
+from bench.frontier.policy import LOSS, PICK_RULES, Policy, Terms, share_of_current
 from bench.frontier.remedies import Breach, Remedy
 from bench.rows import CONFIRM
 

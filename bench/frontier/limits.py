@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from bench.arrays import Floats
 from bench.errors import listed
 from bench.frontier.choices import THOUSANDTHS, Choices
-from bench.frontier.policy import LEAST_SHARE, Floats, Segments
+from bench.frontier.policy import LEAST_SHARE, Segments
 from bench.frontier.remedies import Breach, Remedy, Value, loosened, round_up
 from bench.results.effect import LEVEL
 from bench.results.ledger import Ledger

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from bench.arrays import Floats
 from bench.errors import UserError
 from bench.frontier.choices import Choices, Fused, Named
 from bench.frontier.judging import Judge
-from bench.frontier.policy import Floats, Policy
+from bench.frontier.policy import Policy
 from bench.frontier.remedies import Breach, Remedy, changed, remedies
 from bench.frontier.stability import Stability, as_good, simpler, simplicity, stability_of
 from bench.frontier.words.pick import Told, called

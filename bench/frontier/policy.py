@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
+from bench.arrays import Floats
 from bench.content import read_toml
 from bench.errors import UserError, check_known, unknown
 from bench.frontier.retraining import Retraining
@@ -39,7 +40,6 @@ from bench.registry import Config
 from bench.schema import Positive, Task
 from bench.validation import validate
 
-Floats = NDArray[np.float64]
 LEAST = 1e-6
 """A ratio to current is at least this under a logarithm."""
 

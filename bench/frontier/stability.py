@@ -24,9 +24,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.frontier.choices import Choices, Named
 from bench.frontier.judging import Judge
-from bench.frontier.policy import Floats
 from bench.results.effect import MARGIN
 from bench.results.pareto import lattice, steps_within
 

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from bench.frontier.aims import EQUAL, PolicyAim
@@ -34,7 +33,6 @@ from bench.results.served.joint import Moves
 from bench.results.served.served import Served
 from bench.rows import TEST
 
-Floats = NDArray[np.float64]
 Kind = Literal["model", "weights", "keep", "unknown"]
 DETECTED = -1.35 * float(ndtri((1 - LEVEL) / 2) + ndtri(0.2))
 """Standard errors of a gain that is shown four times in five. The factor is what drawing back the best costs, by

@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.labelled import Labelled
 from bench.measure.grouped import Grouped
-from bench.measure.lists import AREA, KINDS, Floats, Wanted
+from bench.measure.lists import AREA, KINDS, Wanted
 from bench.measure.resamples import Drawn
 from bench.measure.whole import Whole
 from bench.objectives import AREAS, LISTS, ranked, ranks_groups

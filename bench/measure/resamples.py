@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Ints
 from bench.intrinsics import jit
 from bench.labelled import Labelled
 from bench.seeds import derive
@@ -84,7 +85,6 @@ def _mixed(bits: np.uint64) -> np.uint64:
     return bits ^ (bits >> np.uint64(31))
 
 
-Ints = NDArray[np.int64]
 Columns = Iterable[NDArray[Any]]
 PIECE = 1 << 12  # rows whose counts are at hand at once
 _HELD = 1 << 28  # bytes of counts

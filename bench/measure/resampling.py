@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.intrinsics import jit
 from bench.measure.heads import Mean, heads_of
 from bench.measure.heads.base import LEAST, label
@@ -33,7 +34,6 @@ resampled."""
 _PIECE = 1 << 13  # rows whose counts are held at once
 _TOGETHER = 4  # resamples of which ranks are held at once
 _BINS, _RANGE = 2048, 12.0  # of logits in [-12, 12]
-Floats = NDArray[np.float64]
 
 
 class Resampling:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.labelled import Labelled
 from bench.measure.grouped import Grouped, ratio
-from bench.measure.lists import NDCG, Floats
+from bench.measure.lists import NDCG
 from bench.measure.lists.gains import discounts
 from bench.measure.outcomes import AllWanted, Measure, wanted_of
 from bench.measure.runs import Order, Sorted

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bench.arrays import Ids, Singles
 from bench.atomic import atomic_path, remove_abandoned, write_text
 from bench.data.checks import Place
 from bench.data.prefetch import ahead
@@ -28,7 +29,6 @@ from bench.data.sources import CsvReader
 from bench.data.values import distinct
 from bench.errors import UserError, missing
 from bench.plain import read_json
-from bench.production.engines import Floats, Ids
 from bench.production.package import Package
 from bench.progress import Progress, Silent
 from bench.validation import validate
@@ -47,7 +47,7 @@ class Encoded(NamedTuple):
 
     part: int
     rows: int
-    inputs: tuple[Ids, Floats] | None
+    inputs: tuple[Ids, Singles] | None
     kept: Any
     place: Place
 

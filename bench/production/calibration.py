@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, FiniteFloat, model_validator
 
+from bench.arrays import Floats
 from bench.errors import UserError
 from bench.frontier.score import prediction_names
 from bench.measure.spaces import Predicted, sample_spaces
 from bench.registry import Config
 from bench.schema import Schema
 
-Floats = NDArray[np.float64]
 Kind = Literal["platt", "isotonic"]
 Method = Literal["none", "auto", "platt", "isotonic"]
 """How it is fitted: `auto` becomes one of the kinds, `none` leaves probabilities as they are."""

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.export import ExportedProgram
 
+from bench.arrays import Ids, Singles
 from bench.errors import UserError, adding, check_known, listed
 from bench.machine import installed
 from bench.plugins import Registry
@@ -29,9 +29,7 @@ from bench.production import archive, bounds
 from bench.production.served_model import ModelSpec
 
 MODEL, ONNX = "model.pt2", "model.onnx"
-Ids = NDArray[np.int32]
-Floats = NDArray[np.float32]
-Engine = Callable[[Ids, Floats], tuple[Floats, Floats]]
+Engine = Callable[[Ids, Singles], tuple[Singles, Singles]]
 """ids (B, S), dense (B, D) -> conditional and joint (B, T); B may be 0."""
 
 
@@ -112,7 +110,7 @@ def onnx(folder: Path, spec: ModelSpec, threads: int) -> Engine:
     if not asked <= {"ids", "dense"} or len(session.get_outputs()) != 2:
         raise UserError(f"{path}: expected ids and dense to give two outputs, found {', '.join(sorted(asked))}")
 
-    def run(ids: Ids, dense: Floats) -> tuple[Floats, Floats]:
+    def run(ids: Ids, dense: Singles) -> tuple[Singles, Singles]:
         rows = len(ids)
         if rows == 0:  # without a row ONNX Runtime ends the process
             ids, dense = np.zeros((1, *ids.shape[1:]), np.int32), np.zeros((1, *dense.shape[1:]), np.float32)
@@ -162,7 +160,7 @@ def need(module: str, why: str) -> None:
 def _checked(engine: Engine, path: Path, tasks: int) -> Engine:
     """An engine whose graph was read from a file. Raises a UserError where it cannot run, or gives another shape."""
 
-    def run(ids: Ids, dense: Floats) -> tuple[Floats, Floats]:
+    def run(ids: Ids, dense: Singles) -> tuple[Singles, Singles]:
         try:
             predictions = engine(ids, dense)
         except Exception as error:
@@ -180,7 +178,7 @@ def _last_line(error: Exception) -> str:
 
 
 def _torch(model: Callable[..., tuple[torch.Tensor, torch.Tensor]], threads: int) -> Engine:
-    def run(ids: Ids, dense: Floats) -> tuple[Floats, Floats]:
+    def run(ids: Ids, dense: Singles) -> tuple[Singles, Singles]:
         if torch.get_num_threads() != threads:  # of the whole process, which may hold several engines
             torch.set_num_threads(threads)
         with torch.inference_mode():

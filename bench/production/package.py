@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.arrays import Ids, Singles
 from bench.atomic import atomic_folder
 from bench.data.card import Card
 from bench.data.encoding.encoder import Encoder
@@ -30,7 +31,7 @@ from bench.frontier.score import Score, prediction_names
 from bench.plain import read_json
 from bench.production import archive
 from bench.production.calibration import Calibration
-from bench.production.engines import Engine, Floats, Ids, open_engine, write_onnx
+from bench.production.engines import Engine, open_engine, write_onnx
 from bench.production.history import KeptHistory, needed_of
 from bench.production.manifest import FileFacts, PackageManifest
 from bench.production.scorer import Scorer
@@ -62,7 +63,7 @@ class Parts:
     parts: Sequence[Part]
     members: Sequence[Member]
     encoder: Encoder
-    rows: tuple[Ids, Floats]
+    rows: tuple[Ids, Singles]
     score: Score = field(default_factory=Score)
     outcomes: Sequence[str] = ()
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
@@ -234,7 +235,7 @@ def facts_of(file: Path) -> FileFacts:
 
 
 def _agreement(
-    folder: Path, spec: ModelSpec, served: Any, rows: tuple[Ids, Floats], engines: Sequence[str]
+    folder: Path, spec: ModelSpec, served: Any, rows: tuple[Ids, Singles], engines: Sequence[str]
 ) -> dict[str, float]:
     import torch
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bench.arrays import Ids, Singles
 from bench.data.checks import Place, Rejects, Sieve, checked
 from bench.data.encoding.encoder import Encoder
 from bench.data.encoding.fields import BucketField, CategoricalField, HistoryField, MultiValuedField
@@ -24,7 +25,7 @@ from bench.errors import UserError
 from bench.frontier.score import Score, prediction_names
 from bench.production.bounds import ROWS
 from bench.production.calibration import Calibration
-from bench.production.engines import Engine, Floats, Ids
+from bench.production.engines import Engine
 from bench.production.history import KeptHistory
 from bench.schema import SCORE, Schema
 
@@ -297,11 +298,11 @@ class Scorer:
         """Name -> predictions (N,) of a checked Arrow table, see `RawRows.checked`."""
         return self.predict_encoded(*self.encode(table))
 
-    def encode(self, table: Any) -> tuple[Ids, Floats]:
+    def encode(self, table: Any) -> tuple[Ids, Singles]:
         """A checked Arrow table as ids (N, S) and dense (N, D)."""
         return self._encoder.encode(table)
 
-    def predict_encoded(self, ids: Ids, dense: Floats, place: Place = numbered) -> dict[str, Values]:
+    def predict_encoded(self, ids: Ids, dense: Singles, place: Place = numbered) -> dict[str, Values]:
         """Name -> predictions (N,) of encoded rows: ids (N, S), dense (N, D).
 
         Raises:
@@ -320,7 +321,7 @@ class Scorer:
 
 
 def scored(
-    schema: Schema, conditional: Floats, joint: Floats, calibrations: Mapping[str, Calibration], score: Score
+    schema: Schema, conditional: Singles, joint: Singles, calibrations: Mapping[str, Calibration], score: Score
 ) -> dict[str, Values]:
     """Name -> calibrated predictions (N,), and `score`, of a model's predictions (N, T)."""
     columns = {

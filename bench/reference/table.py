@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from bench.atomic import atomic_path, room_for
 from bench.errors import UserError, shortened
@@ -32,7 +31,6 @@ from bench.training.probe import REPRESENTATION, SHARED
 FOLDER, TABLE = "reference", "table.parquet"
 RESAMPLED_SEEDS = 3
 """Seeds whose resamples are kept: how rows move a model hardly depends on its seed, and they are most of the table."""
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

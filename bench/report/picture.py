@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.report import text
 from bench.report.markup import COLOURS, FONT, SYMBOLS, escaped, looks_of
-from bench.report.view import Axis, Floats, View, axes_of, splits_of
+from bench.report.view import Axis, View, axes_of, splits_of
 from bench.results.ledger import Ledger
 
 WIDTH, HEIGHT, EDGE, FOOT = 300, 208, 18, 18

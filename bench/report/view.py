@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.frontier.choices import Choices
 from bench.frontier.lead import Lead
 from bench.frontier.pick import Pick
@@ -25,8 +26,6 @@ from bench.results.served.served import Served
 from bench.results.within import AreaTable
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.schema import SCENARIO
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

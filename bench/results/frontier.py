@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.errors import listed
 from bench.objectives import Objective, in_thousandths
 from bench.records import Point, TrialRecord
@@ -36,7 +36,6 @@ from bench.results.statistics import differences, intervals, volume_interval
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
 
-Floats = NDArray[np.float64]
 PLAUSIBLE = 0.05
 """A point that nothing dominates with at least this probability may belong to the front."""
 SUSPECT, APART = 0.98, 0.03

@@ -18,10 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.objectives import Objective
 from bench.records import Point, Scalar
-
-Floats = NDArray[np.float64]
 
 BINS = 4
 """Ranges into which the values of a number are cut."""

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.objectives import Objective
 from bench.results.effect import LEVEL, Effect
 from bench.results.fusion import in_words
 from bench.rows import SEARCH, TEST
 
-Floats = NDArray[np.float64]
 ALL = "all"
 """The slice of all rows. Others are `country=US`, `scenario=2`."""
 PARTS = ("value", "low", "high", "gain", "gain_low", "gain_high", "sd")

@@ -19,6 +19,7 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.errors import UserError, check_known
 from bench.objectives import BY_NAME, Objective, metric_of, ranked
 
@@ -54,9 +55,6 @@ def ranks(values: NDArray[np.float64], objectives: Sequence[Objective]) -> NDArr
     points = np.repeat(values[rows], copies, axis=1)
     result[rows] = moocore.pareto_rank(points, maximise=maximised(objectives) * copies)
     return result
-
-
-Floats = NDArray[np.float64]
 
 
 def default_reference(objective: Objective) -> float:

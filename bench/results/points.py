@@ -21,16 +21,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.errors import UserError
 from bench.objectives import Objective, key_on
 from bench.predictions import name_of
 from bench.records import NETWORK, SHARE, TREES, Point, Replicate, Scalar, TrialRecord, models_in
 from bench.results.pareto import nondominated
 from bench.rows import CONFIRM, SEARCH, TEST
-
-Floats = NDArray[np.float64]
 
 
 def replicated(record: Point, key: str) -> list[float]:

@@ -19,16 +19,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, helmert
 from scipy.special import gammaincinv
 from threadpoolctl import threadpool_limits
 
+from bench.arrays import Floats
 from bench.objectives import Objective
 from bench.results.pareto import nondominated
 from bench.results.samples import Sample, SeedNoise, between, covariance, seed_noise
-
-Floats = NDArray[np.float64]
 
 STEPS, BURN = 200, 50
 """Kept steps of the sampler, and those before them."""

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.special import digamma, polygamma
 
+from bench.arrays import Floats
 from bench.objectives import AREAS, metric_of, ranked
 from bench.records import RARER, Point
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

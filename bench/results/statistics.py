@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, stdtrit
 
+from bench.arrays import Floats
 from bench.objectives import Objective
 from bench.results.effect import LEVEL, Effect
 from bench.results.pareto import hypervolume
 from bench.results.samples import Sample, between, satterthwaite, seed_noise, variance
-
-Floats = NDArray[np.float64]
 
 ONE_ERROR = (0.1587, 0.8413)
 """Quantiles of a normal distribution one standard error below and above its mean."""

@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from bench.arrays import Floats
 from bench.objectives import Objective
 from bench.records import Scalar
 from bench.results.pareto import nondominated
 from bench.search.gaussian import Kernel, Posterior, Shape
-from bench.search.nodes import Floats
 from bench.search.plan import Plan
 from bench.search.ranking import Order, full_length, to_full_length
 from bench.search.samplers import GP

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, PlainValidator, StrictBool, StrictFloat, StrictInt, model_validator
 
+from bench.arrays import Floats
 from bench.errors import check_known
 from bench.records import Scalar
 from bench.registry import Config
-
-Floats = NDArray[np.float64]
 
 
 def _plain(value: Any) -> Scalar:

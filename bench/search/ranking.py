@@ -33,11 +33,11 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.objectives import Objective
 from bench.results.pareto import UNRANKED, measured, ranks
 from bench.search.standing import RungStep, Standings
 
-Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 NET = 256

@@ -12,9 +12,10 @@ from unittest import SkipTest
 import numpy as np
 import torch
 
+from bench.arrays import Ids, Singles
 from bench.errors import UserError
 from bench.production import archive
-from bench.production.engines import ENGINES, MODEL, ONNX, Engine, Floats, Ids, without_onnx, write_onnx
+from bench.production.engines import ENGINES, MODEL, ONNX, Engine, without_onnx, write_onnx
 from bench.production.served_model import ModelSpec, Part, ServedModel
 from bench.records import Scalar
 from bench.testing.models import batch_of, schema_of
@@ -48,7 +49,7 @@ def packaged() -> tempfile.TemporaryDirectory[str]:
     return folder
 
 
-def batch(rows: int) -> tuple[Ids, Floats]:
+def batch(rows: int) -> tuple[Ids, Singles]:
     """Rows as engines get them: ids (B, S) and dense (B, D)."""
     ids, dense, _ = batch_of(model()[0].schema, rows)
     return ids.numpy(), dense.numpy()

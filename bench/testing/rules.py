@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.frontier.policy import PICK_RULES, Floats, PickRule, Terms
+from bench.arrays import Floats
+from bench.frontier.policy import PICK_RULES, PickRule, Terms
 
 CASES = 40
 TABLES = ("", "weights", "epsilon", "values")

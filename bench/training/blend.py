@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.arrays import Singles
 from bench.data import SplitName, Store
 from bench.errors import TrainingError
 from bench.objectives import Objective, outcomes_of
-from bench.predictions import Damaged, Floats, name_of, path, predictions
+from bench.predictions import Damaged, name_of, path, predictions
 from bench.records import NETWORK, SHARE, Job, Scalar, TrialResult, training_of
 from bench.rows import SEARCH
 from bench.schema import Schema
@@ -57,7 +58,7 @@ def run_blend(job: Job, store: Store) -> TrialResult:
     return TrialResult(metrics, {}, [], dict(job.config), resampled=resampled)
 
 
-def joint_of(folder: Path, split: str, names: tuple[str, str]) -> tuple[Floats, Floats]:
+def joint_of(folder: Path, split: str, names: tuple[str, str]) -> tuple[Singles, Singles]:
     """Joint predictions (n, T) of both parts.
 
     Raises:
@@ -69,7 +70,7 @@ def joint_of(folder: Path, split: str, names: tuple[str, str]) -> tuple[Floats, 
     return network, trees
 
 
-def mixed(network: Floats, trees: Floats, shares: Sequence[float], schema: Schema) -> Iterator[Predictions]:
+def mixed(network: Singles, trees: Singles, shares: Sequence[float], schema: Schema) -> Iterator[Predictions]:
     """Predictions of a blend, piece by piece, from the joint ones (n, T) of its parts.
 
     Joint predictions are mixed with joint ones, and conditional ones with conditional ones: a task's joint prediction

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Ids
 from bench.data.batches import Batches
 from bench.data.store import Split
 from bench.machine import memory_limit
@@ -30,7 +31,6 @@ PRIOR_ROWS = 10.0
 PIECE = 1 << 16
 """Rows whose columns are made at once."""
 Columns = NDArray[np.float32]
-Ids = NDArray[np.int32]
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Discriminator, model_validator
 
+from bench.arrays import Ids
 from bench.atomic import write_text
 from bench.data.encoding.fields import PAD, BucketField, CategoricalField, HistoryField, MultiValuedField
 from bench.data.encoding.numeric import Dense, NumericColumn, VectorColumns
@@ -21,7 +21,6 @@ from bench.registry import Config
 from bench.schema import Cap, Field, Number, Schema, Task, Vector
 from bench.validation import validate
 
-Ids = NDArray[np.int32]
 FieldPart = Annotated[CategoricalField | MultiValuedField | HistoryField | BucketField, Discriminator("kind")]
 DensePart = Annotated[NumericColumn | VectorColumns | TargetRates, Discriminator("kind")]
 

@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from bench.arrays import Ids
 from bench.data.card import Card
 from bench.data.codes import ABSENT, Codes, ColumnCodes, count_codes, look_up
 from bench.data.columns import Categorical, MultiValued, Numeric, Vector
 from bench.data.encoding.base import Source, Vocabulary
-from bench.data.encoding.encoder import DensePart, Encoder, FieldPart, Ids
+from bench.data.encoding.encoder import DensePart, Encoder, FieldPart
 from bench.data.encoding.fields import (
     PAD,
     BucketField,

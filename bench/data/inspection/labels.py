@@ -9,8 +9,8 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.data.checks import ZERO_ONE
 from bench.data.inspection.column import SENTINELS, Counted
 from bench.data.tasks import TaskRule, check_parents
@@ -23,8 +23,6 @@ _NO = ("0", "false", "no", "n", "f", "negative", "neg", "-1")
 _ENOUGH = 20  # rows that must be expected to have both labels before anything is said of how seldom they do
 _SELDOM = 0.1  # of the rows expected
 _STRAY = 0.1  # of labels; where fewer are neither 0 nor 1, these may be mistakes
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

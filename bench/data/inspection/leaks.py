@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.data.inspection.column import Counted
-from bench.data.inspection.labels import Floats, Label, Labels
+from bench.data.inspection.labels import Label, Labels
 from bench.data.inspection.names import after_exposure, is_doubtful, is_place
 from bench.schema import begins
 

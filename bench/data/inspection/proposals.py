@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench.arrays import Floats
 from bench.data.inspection.column import Counted
 from bench.data.inspection.kinds import DESIGN, FEW, Finding
-from bench.data.inspection.labels import Floats, Labels, task_names
+from bench.data.inspection.labels import Labels, task_names
 from bench.data.inspection.leaks import LEAST, group_auc
 from bench.data.inspection.names import (
     LASTING,

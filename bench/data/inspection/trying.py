@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.data.inspection.column import Counted
-from bench.data.inspection.labels import Floats, Label, Labels
+from bench.data.inspection.labels import Label, Labels
 from bench.data.inspection.leaks import LEAST, SUSPECT, explained, group_auc, ranges_of
 from bench.data.splits import TEST, TRAIN, VALID
 from bench.machine import tree_threads

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import expit
 
+from bench.arrays import Floats
 from bench.data.arrays import ArrayWriter
 from bench.progress import Progress
 from bench.registry import Config
 from bench.seeds import derive
 
 Ids = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 PROFILE = {"101": 0, "121": 97, "122": 14, "124": 3, "125": 8, "126": 4, "127": 4, "128": 3, "129": 5}
 """Single user fields and their values; the user's own id has `users`."""

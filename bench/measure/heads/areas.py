@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from bench.arrays import Floats
 from bench.labelled import Labelled
-from bench.measure.heads.base import Floats, Ordered, Weighted
+from bench.measure.heads.base import Ordered, Weighted
 from bench.measure.outcomes import Measure
 from bench.measure.spaces import Observed
 from bench.schema import Task

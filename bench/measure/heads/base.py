@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.measure.spaces import Observed
 
-Floats = NDArray[np.float64]
 Weighted = Callable[[Floats], float]
 """Weights of rows (N,) -> the metric; NaN where the rows do not define it."""
 Column = Callable[[Floats, Floats], Floats]

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.measure.heads.base import Floats, Mean, Ordered, Weighted, label, prediction
+from bench.arrays import Floats
+from bench.measure.heads.base import Mean, Ordered, Weighted, label, prediction
 from bench.measure.spaces import Observed, Predicted, sample_spaces
 from bench.schema import Schema
 

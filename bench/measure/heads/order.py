@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.intrinsics import jit
-from bench.measure.heads.base import Floats, Ordered, Weighted
+from bench.measure.heads.base import Ordered, Weighted
 from bench.measure.spaces import Observed
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.intrinsics import jit
 
-Floats = NDArray[np.float64]
 NDCG, SHARE, AREA, AREA_BY_POSITIVES, PRECISION, FIRST = range(6)
 KINDS = {"ndcg": NDCG, "recall": SHARE, "value": SHARE, "map": PRECISION, "mrr": FIRST}
 KINDS |= {"auc": AREA, "gauc": AREA, "gauc_positives": AREA_BY_POSITIVES}

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.intrinsics import jit
 from bench.measure.lists import tied
-
-Floats = NDArray[np.float64]
 
 
 @jit()

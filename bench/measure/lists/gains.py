@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.intrinsics import jit
 from bench.measure.lists import NDCG, tied
-
-Floats = NDArray[np.float64]
 
 
 def discounts(most: int) -> Floats:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.arrays import Floats
 from bench.models.losses.base import Context, RegressionLoss, mean
 from bench.registry import Config
 from bench.schema import Schema
@@ -26,7 +27,6 @@ SLOWEST = 0.01
 FAR = 3e38
 LARGEST = 80.0
 """Logarithms are at most this, as in `bench.models.targets`."""
-Floats = NDArray[np.float64]
 Table = tuple[Floats, Floats]
 """Cuts (K,) and means (K + 1,) of a group."""
 

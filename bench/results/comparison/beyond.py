@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.special import ndtr, stdtrit
 
+from bench.arrays import Floats
 from bench.errors import listed
 from bench.objectives import Objective, in_thousandths
 from bench.results.comparison.families import FamilyPoint, trials_of
@@ -43,8 +44,6 @@ from bench.results.samples import Sample
 from bench.results.statistics import Differences, differences
 from bench.rows import SEARCH
 from bench.seeds import derive
-
-Floats = NDArray[np.float64]
 
 MOST_REPLICATES = 100
 MOST_DIRECTIONS = 15

@@ -29,7 +29,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bench.errors import listed
 from bench.objectives import Objective
@@ -55,7 +54,6 @@ from bench.results.samples import Sample, seed_noise
 from bench.results.statistics import differences, reflected
 from bench.seeds import derive
 
-Floats = NDArray[np.float64]
 Row = dict[str, Any]
 """Of a table, by column."""
 DRAWS = 1000

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr, stdtrit
 
+from bench.arrays import Floats
 from bench.errors import listed
 from bench.objectives import Objective, in_thousandths, metric_of
 
-Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], float]
 SIZE = 0.05
 """Error rate of a verdict."""

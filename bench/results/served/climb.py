@@ -14,14 +14,12 @@ from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.predictions import Rows
 from bench.results.fusion import Fusion
 from bench.results.served.expected import Expected, level
 from bench.results.served.measuring import THREADS, Candidate, Meter, meter_of
-
-Floats = NDArray[np.float64]
 
 FACTORS = (2.5, 1.6, 1.25, 1.1, 1.04, 1.015)
 """By which a weight is made larger or smaller."""

@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
+from bench.arrays import Floats
 from bench.results.samples import moderated
-
-Floats = NDArray[np.float64]
 
 FEW = 100
 """Units, fewer than which have larger errors than resamples show."""

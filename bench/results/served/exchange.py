@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.results.effect import Effect
 from bench.results.ledger import band
 from bench.results.served.served import Served
 from bench.rows import CONFIRM, TEST
-
-Floats = NDArray[np.float64]
 
 
 def exchange(served: Served, row: int, paid: str, bought: str) -> Effect | None:

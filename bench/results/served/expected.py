@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.measure.platt import platt
 from bench.objectives import metric_of, ranked
 from bench.predictions import Rows
@@ -28,7 +29,6 @@ from bench.results.fusion import Fusion
 from bench.results.served.measuring import MANY, THREADS, Candidate, meter_of
 from bench.schema import TaskKind
 
-Floats = NDArray[np.float64]
 TRUST = 0.8
 NOISE = 0.5
 """Of the noise that rows give to the effect of weights by labels, what is left by expected labels, at most."""

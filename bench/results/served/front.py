@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.objectives import Objective
 from bench.results.effect import Effect
 from bench.results.pareto import hypervolume, nondominated
 from bench.results.statistics import reflected
 
-Floats = NDArray[np.float64]
 VOLUMES = 400
 """Draws that a hypervolume's interval takes."""
 

@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from bench.arrays import Floats
 from bench.results.effect import LEVEL, Effect
 from bench.results.ledger import band
 
-Floats = NDArray[np.float64]
 Utility = Callable[[Floats], Floats]
 """Outcomes (..., M) -> (...), more is better; as a fraction, so that .01 is 1%."""
 

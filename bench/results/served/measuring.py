@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.errors import UserError
 from bench.machine import cores
 from bench.measure.outcomes import Measure
@@ -69,7 +70,6 @@ class Current:
     model: str = ""
 
 
-Floats = NDArray[np.float64]
 Job = TypeVar("Job")
 Found = TypeVar("Found")
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.errors import UserError, check_known
 from bench.measure.outcomes import Measure
 from bench.objectives import Objective
@@ -38,8 +39,6 @@ from bench.results.served.slices import slices_of
 from bench.results.served.sweep import ROUNDS, STEPS, Sweep
 from bench.rows import CONFIRM, SEARCH, TEST
 from bench.seeds import derive
-
-Floats = NDArray[np.float64]
 
 DRAWS = 2000
 SPLITS = (CONFIRM, TEST)

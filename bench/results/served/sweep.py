@@ -12,10 +12,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
 from bench.results.fusion import KINDS, Fusion, Kind
 from bench.results.pareto import lattice
-
-Floats = NDArray[np.float64]
 
 STEPS = {2: 16, 3: 5, 4: 4, 5: 3, 6: 2, 7: 2, 8: 2}
 """Steps of the first lattice, by number of tasks: 30 to 66 settings of both kinds together."""

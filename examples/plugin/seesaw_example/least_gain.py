@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.frontier.policy import Floats, Terms
+from bench.arrays import Floats
+from bench.frontier.policy import Terms
 
 
 def least_gain(gains: Floats, terms: Terms) -> Floats:
