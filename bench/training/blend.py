@@ -126,7 +126,7 @@ def shares_of(
 ) -> dict[str, Scalar]:
     """The network's share of each task, as a part of a configuration: the best of `SHARES` on validation.
 
-    A task is judged by its first objective, or without one by AUC or the least error; by the mean over replicates.
+    A task is judged by its first objective, or without one by its loss; by the mean over replicates.
 
     Args:
         folder: of kept predictions.
