@@ -105,14 +105,13 @@ def mix(parts: Sequence[Tensor], shares: Sequence[Sequence[float]], binary: Sequ
         return parts[0]
     columns = []
     for at, odds in enumerate(binary):
-        column, *others = [
-            (of[at], part[:, at].to(torch.float64)) for of, part in zip(shares, parts, strict=True) if of[at]
-        ]
-        if others:
-            terms = [share * (_logits(value) if odds else value) for share, value in (column, *others)]
-            total = sum(terms[1:], terms[0])
-            column = 1.0, total.sigmoid() if odds else total
-        columns.append(column[1].to(torch.float32))
+        own = [(of[at], part[:, at].to(torch.float64)) for of, part in zip(shares, parts, strict=True) if of[at]]
+        total = own[0][1]
+        if len(own) > 1:
+            first, *others = [share * (_logits(value) if odds else value) for share, value in own]
+            total = sum(others, first)
+            total = total.sigmoid() if odds else total
+        columns.append(total.to(torch.float32))
     return torch.stack(columns, 1)
 
 

@@ -62,6 +62,7 @@ def test_predictions_are_averaged_and_costs_added(tiny, monkeypatch: pytest.Monk
     assert {key: result.metrics[key] for key in expected} == pytest.approx(expected)
     assert result.metrics["cost/parameters"] == sum(sum(p.numel() for p in t.model.parameters()) for t in made)
     assert len(result.resampled["test/click.auc"]) == 20
+    assert result.speed["samples_trained"] == sum(trainer.course.samples for trainer in made) > 0
     assert result.config["part.1.embedding.dim"] == 4
     alone = made[0].evaluation.best("test", made[0].selectors)
     assert result.metrics["test/click.auc"] != alone["test/click.auc"]
