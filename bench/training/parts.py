@@ -59,7 +59,7 @@ def run_parts(job: Job, store: Store) -> TrialResult:
     for each in trained:
         own = each.costs if isinstance(each, Grown) else costs(each.model, store.schema)
         metrics |= {key: metrics.get(key, 0.0) + value for key, value in own.items()}
-    samples = sum(each.course.samples for each in trained if isinstance(each, Trainer))
+    samples = sum(each.course.samples for each in trained if not isinstance(each, Grown))
     speed = {"train_seconds": seconds, "samples_trained": float(samples), "peak_rss_mb": peak_memory_mb()}
     return TrialResult(metrics, speed, [], dict(job.config), resampled=resampled)
 
