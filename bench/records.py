@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -33,33 +33,8 @@ NAMES: dict[Kind, str] = {
 """What people call a kind."""
 NETWORK, TREES, SHARE = "blend.network", "blend.trees", "blend.share."
 """Names in a blend's configuration: of the ids of both parts; and, before a task's name, of the network's share."""
-PART, PART_SHARE = "part.", "share."
-"""In a configuration of several models: before a model's number; and behind it, before a task's name, of its share."""
 TRAINED: tuple[Kind, ...] = tuple(NAMES)[1:]
 """Kinds that are no trials and have replicates of their own, in the order in which they are listed."""
-
-
-def as_one(models: Iterable[tuple[Mapping[str, Scalar], Mapping[str, float]]]) -> dict[str, Scalar]:
-    """The configuration of several models, from that of each and its share by task."""
-    found: dict[str, Scalar] = {}
-    for at, (config, shares) in enumerate(models):
-        own = {**config, **{f"{PART_SHARE}{task}": share for task, share in shares.items()}}
-        found |= {f"{PART}{at}.{name}": value for name, value in own.items()}
-    return found
-
-
-def models_in(config: Mapping[str, Scalar]) -> list[tuple[dict[str, Scalar], dict[str, float]]]:
-    """The models of `as_one`; none where a configuration is of one model."""
-    found: dict[int, tuple[dict[str, Scalar], dict[str, float]]] = {}
-    for name, value in config.items():
-        number, dot, rest = name.removeprefix(PART).partition(".")
-        if name.startswith(PART) and dot and number.isdecimal():
-            own, shares = found.setdefault(int(number), ({}, {}))
-            if rest.startswith(PART_SHARE):
-                shares[rest.removeprefix(PART_SHARE)] = float(str(value))
-            else:
-                own[rest] = value
-    return [found[number] for number in sorted(found)]
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,6 @@ from bench.frontier.policy import LOSS, PICK_RULES, Policy, Terms, share_of_curr
 from bench.objectives import metric_of, ranked
 
 TILT = 3.0
-EQUAL = "equal importance"
-"""The first of the anchors under `knee`."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def aims_of(policy: Policy, outcomes: Sequence[str], rates: Mapping[str, float],
         return PolicyAim(text, own, tuple(of), tuple(keep), tuple(least), not today, name, left_out)
 
     lossless = [max(1.0, share) if share else 0.0 for share in shares]
-    first = EQUAL if rule == "knee" and not today else "the policy"
+    first = "equal importance" if rule == "knee" and not today else "the policy"
     found = [aim(first, weights, shares), *([aim("no loss", weights, lossless)] if today else [])]
     tilted = np.array(weights) * (1 + (TILT - 1) * np.eye(len(outcomes)))
     for name, each, own in zip(outcomes, tilted, weights, strict=True):

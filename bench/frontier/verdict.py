@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import ndtri
 
-from bench.frontier.aims import EQUAL, PolicyAim
+from bench.frontier.aims import PolicyAim
 from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
 from bench.frontier.words import verdict as words
@@ -168,7 +168,7 @@ def verdict(
             `bench.results.served.turned`.
     """
     contest = Contest(served, judge, aims[0], seed, row, turned)
-    more = aims[1:] if aims[0].title == EQUAL else ()
+    more = aims[1:] if aims[0].rule == "knee" and not served.today else ()
     own = [contest, *(Contest(served, judge, aim, seed, None, turned) for aim in more)]
 
     def call(at: int) -> str:

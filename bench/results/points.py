@@ -26,9 +26,10 @@ from bench.arrays import Floats
 from bench.errors import UserError
 from bench.objectives import Objective, key_on
 from bench.predictions import name_of
-from bench.records import NETWORK, SHARE, TREES, Point, Replicate, Scalar, TrialRecord, models_in
+from bench.records import NETWORK, SHARE, TREES, Point, Replicate, Scalar, TrialRecord
 from bench.results.pareto import nondominated
 from bench.rows import CONFIRM, SEARCH, TEST
+from bench.several import models_in
 
 
 def replicated(record: Point, key: str) -> list[float]:

@@ -26,10 +26,11 @@ from bench.content import read_toml
 from bench.data.card import Card, shape_of
 from bench.errors import UserError, check_known, listed
 from bench.plain import flatten
-from bench.records import Point, Scalar, as_one, models_in
+from bench.records import Point, Scalar
 from bench.registry import Config
 from bench.results.fusion import Fusion, Kind
 from bench.results.points import kind_of
+from bench.several import as_one, models_in
 from bench.validation import validate
 
 if TYPE_CHECKING:

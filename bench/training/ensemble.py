@@ -10,8 +10,9 @@ import torch
 
 from bench.errors import UserError
 from bench.models.assembly import parameter_count
-from bench.records import Scalar, as_one
+from bench.records import Scalar
 from bench.schema import Schema
+from bench.several import as_one
 from bench.training.config import TrialConfig
 from bench.training.step import build_model
 

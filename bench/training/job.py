@@ -14,8 +14,9 @@ from bench.machine import keep_freed_memory, peak_memory_mb, reset_peak_memory
 from bench.objectives import parse
 from bench.predictions import path_of
 from bench.progress import Progress
-from bench.records import Job, TrialResult, models_in
+from bench.records import Job, TrialResult
 from bench.rows import SEARCH, SHORT, TEST
+from bench.several import models_in
 from bench.training.blend import run_blend
 from bench.training.config import TrialConfig
 from bench.training.evaluation import costs

@@ -1,6 +1,6 @@
 """Several models trained as one: an ensemble, and the current point where it is a blend or a model for each task.
 
-Its configuration is that of `bench.records.as_one`.
+Its configuration is that of `bench.several.as_one`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import torch
 from bench.data import SplitName, Store
 from bench.machine import peak_memory_mb
 from bench.objectives import parse
-from bench.records import Job, Scalar, TrialResult, models_in
+from bench.records import Job, Scalar, TrialResult
 from bench.seeds import derive
+from bench.several import models_in
 from bench.training.blend import mix
 from bench.training.config import TrialConfig
 from bench.training.evaluation import Predictions, costs, measured_splits

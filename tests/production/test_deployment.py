@@ -9,10 +9,11 @@ import pytest
 
 from bench.errors import UserError
 from bench.frontier.policy import Policy
-from bench.records import Kind, Point, Scalar, as_one
+from bench.records import Kind, Point, Scalar
 from bench.results.points import parts_of
 from bench.run.deployment import Deployment, _score
 from bench.schema import Task
+from bench.several import as_one
 
 TASKS = (Task("click"), Task("buy", parent="click"))
 
