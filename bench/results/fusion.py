@@ -9,10 +9,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import Floats
+
 Kind = Literal["power", "sum"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LEAST = 1e-12
 """Predictions are at least this under a logarithm."""
+MOST_KEPT = 200_000
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,38 @@ class Fusion:
         return Fusion("power" if np.count_nonzero(found) == 1 else kind, found)
 
 
-def fused(kind: Kind, predictions: NDArray[Any], weights: Sequence[float], rates: Sequence[float]) -> NDArray[Any]:
+class Terms:
+    """What fusions add up of one array of predictions: each term is computed once, however many weights are tried.
+
+    Of more than `MOST_KEPT` rows no term is kept: memory would hold each task twice, in float64.
+
+    Args:
+        predictions, rates: as of `fused`.
+    """
+
+    def __init__(self, predictions: NDArray[Any], rates: Sequence[float]) -> None:
+        self.predictions, self._rates = predictions, rates
+        self._known: dict[tuple[Kind, int], Floats] = {}
+
+    def fused(self, kind: Kind, weights: Sequence[float]) -> Floats:
+        """(N,), the score of each row; see `fused`."""
+        score = np.zeros(len(self.predictions))
+        for task, weight in enumerate(weights):
+            if weight:
+                score += weight * self._term(kind, task)
+        return score
+
+    def _term(self, kind: Kind, task: int) -> Floats:
+        if (kind, task) in self._known:
+            return self._known[kind, task]
+        values = np.maximum(self.predictions[:, task].astype(np.float64), 0.0)
+        term = np.log(np.maximum(values, LEAST)) if kind == "power" else values / self._rates[task]
+        if len(term) <= MOST_KEPT:
+            self._known[kind, task] = term
+        return term
+
+
+def fused(kind: Kind, predictions: NDArray[Any], weights: Sequence[float], rates: Sequence[float]) -> Floats:
     """The score of each row.
 
     `power`: sum_t w_t log max(p_t, LEAST); only ratios of weights matter, and a constant factor of a task changes no
@@ -44,12 +78,7 @@ def fused(kind: Kind, predictions: NDArray[Any], weights: Sequence[float], rates
     Returns:
         (N,) float64.
     """
-    score = np.zeros(len(predictions))
-    for task, weight in enumerate(weights):
-        if weight:
-            values = np.maximum(predictions[:, task].astype(np.float64), 0.0)
-            score += weight * (np.log(np.maximum(values, LEAST)) if kind == "power" else values / rates[task])
-    return score
+    return Terms(predictions, rates).fused(kind, weights)
 
 
 def in_formula(kind: Kind, terms: Mapping[str, float], rates: Sequence[float]) -> str:

@@ -99,7 +99,7 @@ def climbed(
     ]  # fmt: skip
 
     def measure_of(at: int) -> Callable[[Fusion], Floats]:
-        own = [meter.predictions(at, kept) for meter, kept in by_labels]
+        own = [meter.terms(at, kept) for meter, kept in by_labels]
 
         def measured(meters: Sequence[tuple[Meter, Any]], fusion: Fusion) -> Floats:
             found = [meter.outcomes(fusion, each) for (meter, _), each in zip(meters, own, strict=True)]

@@ -48,7 +48,7 @@ class Expected:
 
         def one(candidate: int) -> None:
             for meter, kept in meters:
-                own = meter.predictions(candidate, kept)
+                own = meter.terms(candidate, kept)
                 for row in (row for row, each in enumerate(of) if each == candidate):
                     found[row] += meter.outcomes(settings[row], own) / len(meters)
 

@@ -16,7 +16,7 @@ from bench.machine import cores
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import Drawn, drawn_of
 from bench.predictions import Rows, sampled
-from bench.results.fusion import Fusion, fused
+from bench.results.fusion import Fusion, Terms
 from bench.results.served.errors import Points
 from bench.schema import Task
 
@@ -119,22 +119,22 @@ class Meter:
         jobs = [(each, run) for each in chosen for run in range(self._candidates[each].replicates)]
 
         def one(job: tuple[int, int]) -> list[Floats]:
-            predictions = self._predictions(*job)
-            scores = (self._score(predictions, settings[at[point]]) for point in chosen[job[0]])
-            return [measure.resampled(score) for score in scores]
+            terms = Terms(self._predictions(*job), self._rates)
+            return [measure.resampled(_score(terms, settings[at[point]])) for point in chosen[job[0]]]
 
         by_job = dict(zip(jobs, _together(jobs, one), strict=True))
         parts = [_points(of, at, chosen, by_job, place) for place in range(measure.slices)]
         return [replace(part, units=units) for part, units in zip(parts, measure.units, strict=True)]
 
-    def predictions(self, candidate: int, kept: NDArray[np.bool_]) -> list[NDArray[np.float32]]:
+    def terms(self, candidate: int, kept: NDArray[np.bool_]) -> list[Terms]:
         """Those of a candidate's replicates on some of the split's rows, which are this meter's."""
         each = self._candidates[candidate]
-        return [np.ascontiguousarray(each.predictions(self.split, run))[kept] for run in range(each.replicates)]
+        runs = (np.ascontiguousarray(each.predictions(self.split, run))[kept] for run in range(each.replicates))
+        return [Terms(own, self._rates) for own in runs]
 
-    def outcomes(self, setting: Fusion, predictions: Sequence[NDArray[np.float32]]) -> Floats:
+    def outcomes(self, setting: Fusion, terms: Sequence[Terms]) -> Floats:
         """(M,), means over replicates under one setting."""
-        found = [self.measure.values(self._score(own, setting))[0] for own in predictions]
+        found = [self.measure.values(_score(own, setting))[0] for own in terms]
         return np.asarray(np.mean(found, axis=0))
 
     def _values(self, candidate: int, run: int, settings: Sequence[Fusion]) -> Floats:
@@ -142,12 +142,8 @@ class Meter:
         if predictions.shape[1] == 1:
             self.scores.add(candidate)
             return np.repeat(self.measure.values(predictions[:, 0]), len(settings), axis=0)
-        return np.array([self.measure.values(self._score(predictions, each))[0] for each in settings])
-
-    def _score(self, predictions: NDArray[np.float32], setting: Fusion) -> Floats:
-        if predictions.shape[1] == 1:
-            return np.asarray(predictions[:, 0].astype(np.float64))
-        return np.asarray(fused(setting.kind, predictions, setting.weights, self._rates))
+        terms = Terms(predictions, self._rates)
+        return np.array([self.measure.values(_score(terms, each))[0] for each in settings])
 
     def _predictions(self, candidate: int, run: int) -> NDArray[np.float32]:
         each = self._candidates[candidate]
@@ -159,6 +155,12 @@ class Meter:
         if not np.isfinite(found).all():
             raise UserError(f"{where}: expected finite numbers, found NaN or infinity")
         return found
+
+
+def _score(terms: Terms, setting: Fusion) -> Floats:
+    if terms.predictions.shape[1] == 1:  # a score, which is not fused
+        return terms.predictions[:, 0].astype(np.float64)
+    return terms.fused(setting.kind, setting.weights)
 
 
 def meter_of(
