@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,10 @@ from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
 from bench.frontier.pick import Pick, pick
 from bench.frontier.policy import Guard, Policy
+from bench.frontier.stability import TOLERANCE
 from bench.frontier.verdict import Verdict, verdict
 from bench.predictions import Rows
-from bench.results.effect import MARGIN, Effect
+from bench.results.effect import Effect
 from bench.results.fusion import Fusion
 from bench.results.served.expected import expected
 from bench.results.served.measuring import Candidate, Current
@@ -54,6 +55,9 @@ TASKS = (2, 3, 5, 8)
 RESAMPLES, DRAWS = 100, 600
 REACHED, SURE = 0.02, 0.02
 """The regret in U to stay below, and the standard error of a difference in U on the rows that choose, where it must."""
+CONFIDENCES = (0.5, 0.6, 0.75, 0.9)
+AGAIN = 3
+"""Tasks up to which a second run tells whether the pick holds."""
 NONE = 5e-4
 """A true difference that is no larger is none."""
 
@@ -98,6 +102,8 @@ class Decided:
         picked: by the policy, whatever the verdict is.
         advised: what the answer says to serve: today's where it says "keep" or "cannot tell".
         claims: the first one is on U, where it is known.
+        holds: in which share of retrainings the pick is said to hold.
+        others: what would be picked where the guard had to be kept with other confidences.
     """
 
     kind: str
@@ -105,6 +111,8 @@ class Decided:
     picked: Serve
     advised: Serve
     claims: tuple[Claim, ...] = ()
+    holds: float | None = None
+    others: Mapping[float, Serve] = field(default_factory=dict)
 
 
 class Selected:
@@ -130,32 +138,64 @@ class Selected:
 
 def decided(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows]) -> Decided:
     """What the product decides on a run: this function and the next two alone know its parts."""
-    (name, fusion), tasks = case.today, case.setup.world.tasks
-    rates, names = dict(zip(tasks, rows[CONFIRM].rates, strict=True)), [each.name for each in case.setup.outcomes]
-    policy = policy_of(case, rates)
-    aims = aims_of(policy, names, rates, case.current)
-    now = Current(name, fusion if case.current else None, case.current)
-    served = served_front(candidates, rows, case.setup.outcomes, now, SEED, RESAMPLES, DRAWS, aims)
-    choices = served_choices(served, [], aims[0], SEED)
+    served, judge, aims = judged(case, candidates, rows)
     try:
-        chosen = pick(choices, [], policy)
+        chosen = pick(judge.choices, [], judge.policy)
     except UserError as error:
         return Decided("nothing", str(error), case.today, case.today)
-    again = None
-    if few(rows):
-        other = served_front(*turned(candidates, rows), case.setup.outcomes, now, SEED, RESAMPLES, DRAWS, aims)
-        again = other, Judge(policy, served_choices(other, [], aims[0], SEED))
-    judge = Judge(policy, choices)
+    again = judged(case, *turned(candidates, rows))[:2] if few(rows) else None
     told = verdict(served, judge, chosen.row, "today's", aims, chosen.stability.holds, seed=SEED, turned=again)
-    return said(case, served, judge, chosen, told, aims)
+    others: dict[float, Serve] = {}
+    for confidence in CONFIDENCES if case.guards else ():
+        guard = judge.policy.guard.model_copy(update={"confidence": confidence})
+        row = pick(judge.choices, [], judge.policy.model_copy(update={"guard": guard})).row
+        others[confidence] = serve_of(served, row)
+    return replace(said(case, served, judge, chosen, told, aims), holds=chosen.stability.holds, others=others)
+
+
+def serve_of(served: Served, row: int) -> Serve:
+    """A row of a served front."""
+    of = served.table.iloc[row]
+    return str(of["point"]), Fusion.of("power" if of["kind"] == "power" else "sum", list(of["weights"].values()))
+
+
+def judged(
+    case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows]
+) -> tuple[Served, Judge, tuple[PolicyAim, ...]]:
+    """The served front of a run, its policy applied to the choices, and what weights are chosen for."""
+    name, fusion = case.today
+    rates = dict(zip(rows[CONFIRM].tasks, rows[CONFIRM].rates, strict=True))
+    policy = policy_of(case, rates)
+    aims = aims_of(policy, [each.name for each in case.setup.outcomes], rates, case.current)
+    now = Current(name, fusion if case.current else None, case.current)
+    served = served_front(candidates, rows, case.setup.outcomes, now, SEED, RESAMPLES, DRAWS, aims)
+    return served, Judge(policy, served_choices(served, [], aims[0], SEED)), aims
+
+
+def held(case: Case, picked: Serve) -> bool:
+    """Whether a pick holds, as `bench.frontier.stability` says, where all is trained and measured once more."""
+    candidates, rows = case.setup.run(1)
+    served, judge, _ = judged(case, candidates, rows)
+    choices, (name, fusion) = judge.choices, picked
+    of = int(np.flatnonzero(served.table["point"] == name)[0])
+    level = choices.values(served.names)[of] / np.maximum(served.expected[of], LITTLE)  # one for all rows of a model
+    own = level * Selected(next(each for each in candidates if each.id == name), candidates, rows).outcomes(fusion)
+
+    def also(names: Sequence[str]) -> Floats:
+        return np.vstack([choices.values(names), [own[served.names.index(each)] for each in names]])
+
+    scores, keeps = judge.scores(also(judge.scored)), judge.keeps(also(judge.names), TOLERANCE)
+    best = np.max(scores[:-1], where=judge.passing, initial=-np.inf)
+    return bool(keeps[-1] and scores[-1] >= best - TOLERANCE)
 
 
 def policy_of(case: Case, rates: Mapping[str, float]) -> Policy:
     """The default, or that of a world whose events have values."""
+    none = Guard(max_loss_vs_current=np.inf)
     if case.values is None:
-        return Policy(rule="knee")
+        return Policy(rule="knee", guard=none if case.free else Guard())
     worth = {task: float(own) / rate for (task, rate), own in zip(rates.items(), case.values, strict=True)}
-    return Policy(rule="value", values=worth, guard=Guard(max_loss_vs_current=np.inf))
+    return Policy(rule="value", values=worth, guard=none)
 
 
 def decided_on_a_log(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows]) -> Decided:
@@ -195,13 +235,9 @@ def said(
     """What a verdict claims."""
     contests = [Contest(served, judge, aim, SEED, chosen.row if not at else None) for at, aim in enumerate(aims)]
 
-    def serve(row: int) -> Serve:
-        of = served.table.iloc[row]
-        return str(of["point"]), Fusion.of("power" if of["kind"] == "power" else "sum", list(of["weights"].values()))
-
-    picked, start, today = serve(chosen.row), serve(contests[0].start), serve(served.current)
+    picked, start, today = (serve_of(served, row) for row in (chosen.row, contests[0].start, served.current))
     today = today if case.current else start
-    advised = today if told.row is None or told.kind == "unknown" else serve(told.row)
+    advised = today if told.row is None or told.kind == "unknown" else serve_of(served, told.row)
     claims: list[Claim] = []
     if case.current:
         of = {"weights": ((start, today),), "model": ((picked, start),)}
@@ -216,22 +252,23 @@ def said(
     elif told.both:
         point = chosen.point
         own = [each for each in contests if each.aim.title in told.anchors]
-        parts = tuple((serve(each.best[point]), serve(each.start)) for each in own)
+        parts = tuple((serve_of(served, each.best[point]), serve_of(served, each.start)) for each in own)
         weights = tuple(aim.weights for aim in aims if aim.title in told.anchors)
         claims.append(Claim("U", told.anchors["on average"], parts, told.kind == "model", weights))
         claims += [Claim(at, each, ((picked, start),), True) for at, each in enumerate(told.both.outcomes.values())]
     return Decided(told.kind, told.sentence, picked, advised, tuple(claims))
 
 
-def record_of(tasks: int, of: str, number: int, log: bool = False) -> dict[str, Any]:
+def record_of(tasks: int, of: str, number: int, log: bool = False, free: bool = False) -> dict[str, Any]:
     """A world's line: what was drawn, decided and true.
 
     Args:
+        free: whether nothing is guarded.
         log: whether to decide from predictions alone: no model then depends on a seed. Of `mixed` and `null` ones
             with a current model half have no other model.
     """
     start = time.process_time()
-    case = drawn(tasks, of, number)
+    case = replace(drawn(tasks, of, number), free=free)
     if log:
         still = [replace(each, noise=0.0, tails=False, diverges=0.0) for each in case.setup.kinds]
         still = still[: 1 if case.current and of in ("mixed", "null") and number % 4 == 1 else None]
@@ -240,7 +277,7 @@ def record_of(tasks: int, of: str, number: int, log: bool = False) -> dict[str, 
     candidates, rows = case.setup.run(0)
     found = (decided_on_a_log if log else decided)(case, candidates, rows)
     ended = time.process_time()
-    best = case.best([found.picked, found.advised])
+    best = case.best([found.picked, found.advised, *found.others.values()])
     serves = {"today": case.today, "picked": found.picked, "advised": found.advised, "best": best}
     claims = [{"of": each.of, "said": each.said, "truth": each.truth(case), **each.effect.to_json()}
               for each in found.claims]  # fmt: skip
@@ -249,8 +286,10 @@ def record_of(tasks: int, of: str, number: int, log: bool = False) -> dict[str, 
         "tasks": tasks, "world": of, "number": number, **case.facts, "kind": found.kind, "sentence": found.sentence,
         **{name: each[0] for name, each in serves.items()},
         "u": {name: case.u(case.truth(each)) for name, each in serves.items()},
-        "broken": bool((case.truth(found.advised) < (1 - MARGIN) * case.floor).any()), "claims": claims,
+        "broken": case.breaks(found.advised), "claims": claims,
+        "confidences": {at: [case.u(case.truth(each)), case.breaks(each)] for at, each in found.others.items()},
         "shortfall": shortfall(case, candidates, rows, found.picked) if free else None,
+        "holds": found.holds, "held": held(case, found.picked) if found.holds is not None and tasks <= AGAIN else None,
         "seconds": [round(each, 2) for each in (made - start, ended - made, time.process_time() - ended)],
     }  # fmt: skip
 
@@ -327,6 +366,30 @@ def table_of(lines: Sequence[dict[str, Any]]) -> str:
     return "\n".join(found)
 
 
+def holds_table(lines: Sequence[dict[str, Any]]) -> str:
+    """In fifths of what is said, how often picks held."""
+    known = sorted((each["holds"], each["held"]) for each in lines if each["held"] is not None)
+    found = ["| runs | said to hold in | held in | standard error |", "|---|---|---|---|"]
+    for part in np.array_split(np.array(known, dtype=float).reshape(-1, 2), 5):
+        told, right = part.mean(axis=0)
+        found.append(f"| {len(part)} | {told:.0%} | {right:.0%} | {(right * (1 - right) / len(part)) ** 0.5:.0%} |")
+    return "\n".join(found)
+
+
+def guard_table(lines: Sequence[dict[str, Any]]) -> str:
+    """By the guard's confidence, how far picks are behind the best within the true guard, and how many break it."""
+    own = [each for each in lines if each["confidences"]]
+    found = [f"| the guard's confidence, {len(own)} runs | behind by | below 2% | guard broken |", "|---|---|---|---|"]
+    for confidence in CONFIDENCES:
+        u, broken = zip(*(each["confidences"][str(confidence)] for each in own), strict=True)
+        behind = np.array([each["u"]["best"] for each in own]) - np.array(u)
+        median, most = np.quantile(behind, [0.5, 0.9])
+        found.append(
+            f"| {confidence:g} | {median:.1%}, {most:.1%} | {np.mean(behind < REACHED):.0%} | {np.mean(broken):.0%} |"
+        )
+    return "\n".join(found)
+
+
 def main() -> None:
     """Simulates the runs that are missing, and prints or writes the table."""
     parser = writer(__doc__)
@@ -336,22 +399,27 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--log", action="store_true", help="decide by `bench.decide`, one training of each model")
+    parser.add_argument("--free", action="store_true", help="current models alone, and nothing is guarded")
     given = parser.parse_args()
     given.keep.mkdir(parents=True, exist_ok=True)
     file = given.keep / "decisions.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
     known = {(each["tasks"], each["world"], each["number"]) for each in lines}
-    wanted = [(tasks, of, number) for number in range(given.worlds) for tasks in given.tasks for of in given.kinds]
+    numbers = range(given.worlds)[given.free :: 1 + given.free]  # odd ones have a current model
+    wanted = [(tasks, of, number) for number in numbers for tasks in given.tasks for of in given.kinds]
     with ProcessPoolExecutor(given.workers) as pool, file.open("a") as out:
-        running = [pool.submit(record_of, *each, given.log) for each in wanted if each not in known]
+        running = [pool.submit(record_of, *each, given.log, given.free) for each in wanted if each not in known]
         for done, each in enumerate(as_completed(running)):
-            lines.append(each.result())
-            out.write(json.dumps(lines[-1]) + "\n")
+            out.write(line := json.dumps(each.result()) + "\n")
+            lines.append(json.loads(line))
             out.flush()
             print(f"{done + 1} of {len(running)}: {json.dumps(lines[-1])[:400]}", file=sys.stderr, flush=True)
-    table = table_of(lines)
-    print(table)
-    write(given.write, "logs" if given.log else "decisions", table)
+    tables = {"logs" if given.log else "free" if given.free else "decisions": table_of(lines)}
+    if not given.log and not given.free:
+        tables |= {"holds": holds_table(lines), "guards": guard_table(lines)}
+    for name, table in tables.items():
+        print(table)
+        write(given.write, name, table)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from scipy.special import expit
 from served_worlds import DIVERGED, WAVES, Floats, Kind, Setup, World
 
 from bench.frontier.policy import LOSS
+from bench.results.effect import MARGIN
 from bench.results.fusion import KINDS, LEAST, Fusion
 from bench.rows import CONFIRM, SEARCH, TEST
 
@@ -110,6 +111,7 @@ class Case:
         current: whether it is a current model; else it is the composite of single-task models.
         facts: what was drawn, for the record.
         values: (T,), of all events of a task; then U is the logarithm of what is earned, and nothing is guarded.
+        free: whether nothing is guarded either.
     """
 
     setup: Setup
@@ -117,6 +119,7 @@ class Case:
     current: bool
     facts: dict[str, Any] = field(default_factory=dict)
     values: Floats | None = None
+    free: bool = False
     _pools: dict[tuple[Any, int], Ranked] = field(default_factory=dict)
     _known: dict[tuple[Any, Fusion], Floats] = field(default_factory=dict)
 
@@ -151,12 +154,21 @@ class Case:
         """U of outcomes (T,)."""
         return float(utility(outcomes) if self.values is None else np.log(outcomes @ self.values))
 
+    @property
+    def guards(self) -> bool:
+        """Whether outcomes are guarded by shares of today's."""
+        return self.current and self.values is None and not self.free
+
     @cached_property
     def floor(self) -> Floats:
         """(T,) the least outcomes that the guard allows."""
-        if self.current and self.values is None:
+        if self.guards:
             return (1 - LOSS) * self.truth(self.today)
-        return np.full(len(self.setup.world.tasks), SHARE if self.values is None else LITTLE)
+        return np.full(len(self.setup.world.tasks), LITTLE if self.current else SHARE)
+
+    def breaks(self, serve: Serve) -> bool:
+        """Whether an outcome is truly below what the guard allows, by more than half a percent."""
+        return bool((self.truth(serve) < (1 - MARGIN) * self.floor).any())
 
     def guarded(self, outcomes: Floats) -> float:
         """U, less a penalty where an outcome is below what the guard allows."""
