@@ -173,20 +173,10 @@ def judged(
 
 
 def held(case: Case, picked: Serve) -> bool:
-    """Whether a pick holds, as `bench.frontier.stability` says, where all is trained and measured once more."""
-    candidates, rows = case.setup.run(1)
-    served, judge, _ = judged(case, candidates, rows)
-    choices, (name, fusion) = judge.choices, picked
-    of = int(np.flatnonzero(served.table["point"] == name)[0])
-    level = choices.values(served.names)[of] / np.maximum(served.expected[of], LITTLE)  # one for all rows of a model
-    own = level * Selected(next(each for each in candidates if each.id == name), candidates, rows).outcomes(fusion)
-
-    def also(names: Sequence[str]) -> Floats:
-        return np.vstack([choices.values(names), [own[served.names.index(each)] for each in names]])
-
-    scores, keeps = judge.scores(also(judge.scored)), judge.keeps(also(judge.names), TOLERANCE)
-    best = np.max(scores[:-1], where=judge.passing, initial=-np.inf)
-    return bool(keeps[-1] and scores[-1] >= best - TOLERANCE)
+    """Whether the model holds, as `bench.frontier.stability` says, where all is trained and measured once more."""
+    served, judge, _ = judged(case, *case.setup.run(1))
+    scores = np.where(judge.passing, judge.scores(judge.choices.values(judge.scored)), -np.inf)
+    return bool(scores[served.table["point"] == picked[0]].max() >= scores.max() - TOLERANCE > -np.inf)
 
 
 def policy_of(case: Case, rates: Mapping[str, float]) -> Policy:

@@ -50,8 +50,11 @@ def twin(view: View, value: list[float], loss: list[float | None], limit: dict[s
     pick = int(np.argmax(np.where(able, judged(values, 0.0)[0], -np.inf)))
     scores, feasible = judged(retrained, 0.0)
     best = np.where(feasible & able, scores, -np.inf).max(axis=1)
-    forgiven = judged(retrained, 0.005)[1][:, pick]
-    return data["rows"][pick]["title"], float((forgiven & (scores[:, pick] >= best - 0.005)).mean())
+    points = [row["point"] for row in data["rows"]]
+    own = np.array([each == points[pick] for each in points]) & (able | (np.arange(len(points)) == pick))
+    forgiven = judged(retrained, 0.005)[1] & own
+    reached = np.where(forgiven, scores, -np.inf).max(axis=1)
+    return data["rows"][pick]["title"], float((forgiven.any(axis=1) & (reached >= best - 0.005)).mean())
 
 
 @pytest.mark.parametrize("name", ["2", "5"])

@@ -2,8 +2,8 @@
    `bench/frontier/stability.py`, under the rule `weights`: g(r, m) is the gain of row r over the current row in axis m,
    a fraction of the current value, or for a head in thousandths the difference over .1; its score is sum_m w_m g(r, m)
    with weights of sum 1: of what each outcome earns at the current row where events have a worth. A row may be picked if it keeps 1 - loss_m of every current value in a share `confidence` of the
-   posterior's draws, and its costs keep their limits. The pick holds in a retraining if it keeps its limits there, with
-   SLACK forgiven, and its score is within SLACK of the best row that may be picked and keeps them there. */
+   posterior's draws, and its costs keep their limits. A pick's model holds in a retraining if a row of it keeps its
+   limits there, with SLACK forgiven, and its score is within SLACK of the best row that may be picked and keeps them. */
 
 const SLACK = 0.005;
 const ANY_LOSS = 31; // of the slider, in per cent or thousandths: no limit
@@ -75,20 +75,21 @@ class Decision {
       .sort(([a, r], [b, s]) => b - a || (size(r) === size(s) ? 0 : size(r) - size(s)) || r - s)
       .map(([, r]) => r);
   }
-  /* In what share of draws a pick holds, and which points come first in how many. */
+  /* In what share of draws a pick's model holds, and which points come first in how many. */
   holds(settings, pick) {
     if (!this.retrained.length) return { share: null, winners: [] };
     const allowed = this.allowed(settings);
     const winners = new Map();
     let held = 0;
     for (const draw of this.retrained) {
-      let [best, first] = [-Infinity, -1];
+      let [best, first, own] = [-Infinity, -1, -Infinity];
       for (let r = 0; r < this.rows.length; r += 1) {
-        if (!allowed[r] || !this.keeps(draw, r, settings.loss, 0)) continue;
+        if (!allowed[r] && r !== pick) continue;
         const score = this.score(draw, r, settings.share);
-        if (score > best) [best, first] = [score, r];
+        if (this.rows[r].point === this.rows[pick].point && this.keeps(draw, r, settings.loss, SLACK)) own = Math.max(own, score);
+        if (score > best && allowed[r] && this.keeps(draw, r, settings.loss, 0)) [best, first] = [score, r];
       }
-      held += this.keeps(draw, pick, settings.loss, SLACK) && this.score(draw, pick, settings.share) >= best - SLACK;
+      held += own > -Infinity && own >= best - SLACK;
       if (first >= 0) winners.set(this.rows[first].point, (winners.get(this.rows[first].point) ?? 0) + 1);
     }
     const order = [...winners].sort(([, a], [, b]) => b - a).map(([point, times]) => [point, times / this.count]);
