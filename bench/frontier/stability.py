@@ -14,8 +14,8 @@ The page's script computes the same from the same draws. The definition, for dra
   and those that pass the guard. It holds in draw d if a row of P keeps every limit, with half a percent forgiven:
   v[d, p, m] >= (1 - .005) threshold, and max over such rows of s[d, p] >= max over feasible rows of s[d, r] - .005. If
   no row is feasible, the second condition is waived.
-* `holds` is the share of draws in which the model holds; `keeps` that in which a row of it keeps its limits. A row comes
-  first in a draw if it has the largest score of the feasible rows; of scores that are equal to 12 decimals, the upper.
+* `holds` is the share of draws in which the model holds; `keeps` that in which a row of it keeps its limits. A row
+  comes first in a draw if it has the largest score of the feasible rows; of scores equal to 12 decimals, the upper.
 
 docs/statistics.md has how often picks held in simulated retrainings, beside what was said. Whether the very weights
 hold is not told: within half a percent of the best of a hundred rows is chance, and no estimate of it beat a constant.
