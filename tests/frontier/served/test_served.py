@@ -85,7 +85,7 @@ def test_one_costs_the_other_along_the_front(two, outcomes):
     found = exchange(two[2], two[2].current, click, like)
     assert found.value > 0
     assert found.low < found.value < found.high
-    assert readings(two[2], two[2].current) == [f"At the pick, giving up 1% of {click} buys {found} of {like}."]
+    assert f"At the pick, giving up 1% of {click} buys {found} of {like}." in readings(two[2], two[2].current)
 
 
 def test_one_replicate_everywhere_has_values_without_intervals(world, outcomes):
@@ -129,8 +129,8 @@ def test_segments_are_measured_on_their_own_rows(world, outcomes):
     made = world(1500, codes=True)
     served = front_of(made, [made.candidate("a", noise=0.1), made.candidate("b", noise=0.1)], outcomes)
     for split in ("confirm", "test"):
-        assert served.slices(split) == ["country=US", "country=FR"]
-        for name in served.slices(split):
+        assert {*served.slices(split)} >= {"country=US", "country=FR"}
+        for name in ("country=US", "country=FR"):
             assert all(each == Effect(0, 0, 0) for each in served.gains(served.current, split, name).values())
             low, value, high, whole_low, whole_high = (
                 served.at(split, part, slice)
@@ -147,8 +147,9 @@ def test_a_slice_and_a_question_are_a_function_and_a_line_each(world, outcomes, 
     )
     monkeypatch.setitem(QUESTIONS, "half", lambda served, row: [str(served.gains(row, slice="half=first"))])
     served = front_of(made, [made.candidate("a", noise=0.1), made.candidate("b", noise=0.1)], outcomes)
-    assert served.slices("test") == served.slices("confirm") == ["half=first"]
-    assert set(served.long["slice"]) == {"all", "half=first"}
+    assert "half=first" in served.slices("test")
+    assert served.slices("test") == served.slices("confirm")
+    assert set(served.long["slice"]) == {"all", *served.slices("test")}
     assert readings(served, served.current)[-1] == str(served.gains(served.current, slice="half=first"))
 
 
