@@ -17,7 +17,7 @@ from bench.home import resolve_home, writable_home
 from bench.progress import duration
 
 if TYPE_CHECKING:
-    from bench.data.inspection import ColumnDraft, Draft
+    from bench.data.inspection import Draft
 
 
 def datasets(
@@ -163,7 +163,7 @@ def card(
     """Look into files and write a card for them, with reasons."""
     from bench.atomic import write_text
     from bench.data import parse_card
-    from bench.data.inspection import ROWS, Request, Wish, card_text, check_id, draft_card
+    from bench.data.inspection import ROWS, Request, card_text, check_id, draft_card
     from bench.plain import parse_toml
 
     target = out or files[0].parent / "card.toml"
@@ -178,7 +178,12 @@ def card(
         files=tuple(files),
         labels=tuple(label or ()),
         parents=tuple(parent or ()),
-        wish=Wish(kind, valid, test, time, group, split_column),
+        kind=kind,
+        valid=valid,
+        test=test,
+        time=time,
+        group=group,
+        column=split_column,
         separator=_separator(separator),
         names=names(columns),
         id=None if id_ is None else check_id(id_),
@@ -211,29 +216,21 @@ def _separator(given: str | None) -> str | None:
 def _show_draft(draft: Draft) -> None:
     rows = []
     for column in draft.columns:
-        kind = column.finding.option["kind"] if column.role == "input" and column.finding.option else "-"
-        why = column.reason or ("" if column.role == "label" else column.finding.why)
-        rows.append([column.name, column.role, kind, column.distinct, f"{column.missing_rate:.1%}", why])
+        kind = column.option["kind"] if column.role == "input" and column.option else "-"
+        rows.append([column.name, column.role, kind, column.distinct, f"{column.missing_rate:.1%}", column.why])
     print_table(["column", "role", "kind", "distinct", "missing", "why"], rows, draft.id)
     tasks = []
     for name, label in draft.labels.items():
-        counts = [int(sums[name][0]) if label.binary else None for _, sums in draft.split.counts.values()]
+        counts = [of_split.facts()[name].get("positives") for of_split in draft.split.counts.values()]
         tasks.append([name, label.rule.parent or "-", label.mean, *counts])
     print_table(["task", "parent", "mean", *(f"positive in {name}" for name in draft.split.counts)], tasks)
     say(*(f"{name}: {note}" for name, label in draft.labels.items() for note in label.notes))
     say(" ".join(draft.split.why), *(proposal.why for proposal in draft.proposals if "units" in proposal.keys))
     if draft.proposals:
-        say(f"more is proposed as comments on the card: {', '.join(proposal.name for proposal in draft.proposals)}")
+        keys = (key for proposal in draft.proposals for key in proposal.keys)
+        say(f"more is proposed as comments on the card: {', '.join(keys)}")
     if not draft.complete:
         say(f"inspected: {draft.rows:,} rows, from the head of each file; --rows N for more")
-
-
-def _why(column: ColumnDraft) -> str:
-    """Why a column is what it is, and what was made of it with which evidence."""
-    if column.role != "input":
-        return column.reason
-    rates = [f"target rates: {column.rate.why}"] if column.rate is not None and column.rate.on else []
-    return "; ".join([column.finding.why, *column.finding.notes, *filter(None, [column.reason]), *rates])
 
 
 def _document(draft: Draft) -> dict[str, Any]:
@@ -248,18 +245,17 @@ def _document(draft: Draft) -> dict[str, Any]:
                 "distinct": column.distinct,
                 "missing_rate": column.missing_rate,
                 "examples": list(column.examples),
-                "input": dict(column.finding.option) if column.finding.option else None,
-                "codes": dict(column.finding.codes) if column.finding.codes else None,
-                "why": _why(column),
+                "input": dict(column.option) if column.option else None,
+                "why": f"{column.why}; target rates: {column.rate}" if column.rate else column.why,
             }
             for column in draft.columns
         },
         "tasks": [label.table | {"mean": label.mean, "notes": list(label.notes)} for label in draft.labels.values()],
-        "missing": list(draft.markers.sure),
+        "missing": list(draft.missing),
         "post_exposure": [column.name for column in draft.of_role("post-exposure")],
         "proposals": [proposal._asdict() for proposal in draft.proposals],
         "split": dict(draft.split.table)
-        | {"rows": {name: count for name, (count, _) in draft.split.counts.items()}, "outside": draft.split.outside},
+        | {"rows": {name: counts.rows for name, counts in draft.split.counts.items()}, "outside": draft.split.outside},
     }
 
 

@@ -19,6 +19,7 @@ from bench.data.columns import MOST, OTHER
 from bench.data.encoding.fitter import Provisional
 from bench.data.encoding.numeric import LARGEST, RunningMoments
 from bench.data.splits import of_validation
+from bench.data.tasks import TaskRule
 from bench.data.values import as_numbers
 from bench.data.weights import Weights
 from bench.errors import UserError
@@ -28,10 +29,11 @@ from bench.mapped import mapped
 class LabelCounts:
     """Rows of one split, and for each task the labels that are observed; their positives, or mean and deviation."""
 
-    def __init__(self, card: Card) -> None:
-        self.card, self.rows = card, 0
-        self.observed, self.positives = np.zeros((2, len(card.tasks)), np.int64)
-        self._moments = {at: RunningMoments() for at, task in enumerate(card.tasks) if task.kind == "regression"}
+    def __init__(self, rules: Sequence[TaskRule], of: str) -> None:
+        """Of the data set, or the split, that messages name."""
+        self.rules, self.of, self.rows = rules, of, 0
+        self.observed, self.positives = np.zeros((2, len(rules)), np.int64)
+        self._moments = {at: RunningMoments() for at, rule in enumerate(rules) if rule.kind == "regression"}
 
     def add(self, labels: Labels, weights: Weights | None = None) -> None:
         """Takes in labels (n, T); those of rows of weight 0 do not count."""
@@ -46,7 +48,7 @@ class LabelCounts:
     def facts(self) -> dict[str, dict[str, float | int]]:
         """For each task: labels observed; positives and their rate, or mean and deviation."""
         found: dict[str, dict[str, float | int]] = {}
-        for at, task in enumerate(self.card.tasks):
+        for at, task in enumerate(self.rules):
             observed, positives = int(self.observed[at]), int(self.positives[at])
             if task.kind == "binary":
                 rate = positives / observed if observed else 0.0
@@ -60,15 +62,15 @@ class LabelCounts:
         """Raises UserError where the split is empty, or a task that is trained by default has too few labels in it."""
         where = f"split '{split}'{of_validation(split)}"
         if self.rows == 0:
-            raise UserError(f"{self.card.key}: {where} is empty: {empty_reason}")
-        for rule, observed, positives in zip(self.card.task_rules, self.observed, self.positives, strict=True):
+            raise UserError(f"{self.of}: {where} is empty: {empty_reason}")
+        for rule, observed, positives in zip(self.rules, self.observed, self.positives, strict=True):
             if rule.optional:
                 continue
             if rule.kind == "binary" and not 0 < positives < observed:
                 needs = f"task '{rule.name}' needs both classes in {where}"
-                raise UserError(f"{self.card.key}: {needs}, but {positives} of {observed} are positive")
+                raise UserError(f"{self.of}: {needs}, but {positives} of {observed} are positive")
             if observed == 0:
-                raise UserError(f"{self.card.key}: task '{rule.name}' has no label in {where}")
+                raise UserError(f"{self.of}: task '{rule.name}' has no label in {where}")
 
 
 CHUNK = 1 << 14
@@ -100,7 +102,7 @@ class Spill:
 
     def __init__(self, folder: Path, card: Card, stack: ExitStack) -> None:
         folder.mkdir()
-        self.folder, self.counts = folder, LabelCounts(card)
+        self.folder, self.counts = folder, LabelCounts(card.task_rules, card.key)
         self._stack, self._files = stack, dict[str, ArrayWriter]()
 
     def append(self, arrays: Arrays, rows: NDArray[np.bool_]) -> None:

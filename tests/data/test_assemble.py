@@ -40,7 +40,7 @@ def rows(values: dict[str, Any], folder: Path) -> Rows:
     """All rows, their labels checked split by split."""
     found, assembler = assembled(values, folder)
     for number, name in enumerate(SPLITS):
-        counts = LabelCounts(assembler.card)
+        counts = LabelCounts(assembler.card.task_rules, assembler.card.key)
         counts.add(found.labels[found.split == number], found.weights[found.split == number])
         counts.check(name, assembler.empty_reason())
     return found

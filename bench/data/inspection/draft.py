@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data.duplicates import RowSet
-from bench.data.inspection.column import Counted, Markers, count_column, find_markers
-from bench.data.inspection.kinds import FEW
+from bench.data.inspection.column import Counted, count_column, markers_in
 from bench.data.inspection.labels import Labels, find_labels, label_columns, parents_of
-from bench.data.inspection.names import is_part
 from bench.data.inspection.proposals import Proposal, proposals
-from bench.data.inspection.roles import ColumnDraft, Role, draft_columns, given_roles, renamed
+from bench.data.inspection.roles import ColumnDraft, Role, draft_columns, given_roles
 from bench.data.inspection.sample import Layout, Sample, layout_of, read_sample
-from bench.data.inspection.split import Split, Wish, assigned, find_split, is_published, named_files
-from bench.data.inspection.trying import Together, halves_of
-from bench.errors import UserError, unknown
+from bench.data.inspection.split import Rows, Split, Wish, assigned, find_split, is_published, named_files
+from bench.errors import UserError, check_known
 from bench.progress import Progress
 
 ROWS = 1_000_000
@@ -27,8 +24,8 @@ PUBLISHED = "its values name train and test, so it is the publisher's split"
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 
 
-@dataclass(frozen=True)
-class Request:
+@dataclass(frozen=True, kw_only=True)
+class Request(Wish):
     """What the user says of the data."""
 
     files: tuple[Path, ...]
@@ -36,7 +33,6 @@ class Request:
     """`COLUMN`, or `COLUMN=VALUE` with the value that means 1."""
     parents: tuple[str, ...] = ()
     """`CHILD=PARENT`."""
-    wish: Wish = field(default_factory=Wish)
     separator: str | None = None
     """Of CSV; None to guess."""
     names: tuple[str, ...] = ()
@@ -59,9 +55,10 @@ class Draft:
     id: str
     rows: int
     complete: bool
-    markers: Markers
+    missing: tuple[str, ...]
+    """Texts that mean missing."""
     labels: Labels
-    columns: tuple[ColumnDraft, ...]
+    columns: Sequence[ColumnDraft]
     split: Split
     proposals: tuple[Proposal, ...]
     """What it has as comments."""
@@ -74,82 +71,101 @@ class Draft:
 def draft_card(request: Request, progress: Progress) -> Draft:
     """Inspects the files; a UserError for a file or a name that does not fit, a label of one class, no input left."""
     _check_files(request.files)
-    request.wish.check()
+    request.check()
     layout = layout_of(request.files, request.separator, request.names)
-    wish = request.wish
-    if not any((wish.kind, wish.time, wish.group, wish.column)) and named_files(layout.files):
-        wish = replace(wish, kind="files")
-        request = replace(request, wish=wish)
+    if not request.given and named_files(layout.files):
+        request = replace(request, kind="files")
     given = label_columns(request.labels, layout.columns)
     parents = parents_of(request.parents, tuple(given))
-    if "" in given:
-        raise UserError("--label: expected the name of a column, found an empty one")
-    of_split = (("--time", wish.time), ("--group", wish.group), ("--split-column", wish.column))
-    for option, column in (*of_split, *(("--logged", name) for name in request.logged)):
-        if column == "":
-            raise UserError(f"{option}: expected the name of a column, found an empty one")
-        if column is not None and column not in layout.columns:
-            raise UserError(f"{option}: {unknown('column', column, layout.columns)}")
-        if column in given:
-            raise UserError(f"{option}: '{column}' is a label")
-    if both := next((name for name in request.logged if name in (wish.time, wish.group, wish.column)), None):
-        raise UserError(f"--logged: expected the column of a score, found '{both}', which the split or the group has")
+    keys = list(dict.fromkeys((*given, *_named(request, given, layout.columns))))
     sample = read_sample(layout, progress, request.rows)
-    parts = dict[str, str]()
-    markers = find_markers(_looked_at(sample, [*given, wish.time, wish.group, wish.column], parts))
-    chosen = not any((wish.kind, wish.time, wish.group, wish.column))
-    published = next((name for name, why in parts.items() if why.startswith(PUBLISHED)), None) if chosen else None
-    keys = [*given, *request.logged, *filter(None, (wish.time, wish.group, wish.column, published))]
-    counted = {name: count_column(name, sample.table[name], markers.sure) for name in dict.fromkeys(keys)}
+    missing, published = dict[str, None](), dict[str, str]()
+    for name in layout.columns:
+        column = count_column(name, sample.table[name])
+        missing |= dict.fromkeys(markers_in(column))
+        if name not in keys and is_published(column):
+            published[name] = f"{PUBLISHED}; --split column --split-column {shlex.quote(name)} uses it"
+    counted = {name: count_column(name, sample.table[name], missing) for name in (*keys, *published)}
 
     def column_of(name: str) -> Counted:  # others are counted where they are asked for: all may not fit into memory
-        return counted[name] if name in counted else count_column(name, sample.table[name], markers.sure)
+        return counted[name] if name in counted else count_column(name, sample.table[name], missing)
 
-    for option, key in (("--group", wish.group), ("--split-column", wish.column)):
+    _check_types(request, counted)
+    labels = find_labels(given, parents, counted)
+    rows = Rows(layout.files, sample.file, counted)
+    whole = _whole(request, rows, sample, keys, missing, progress)
+    request, split = _find_split(request, published, whole, labels)
+    group = None if request.group is None else counted[request.group]
+    decided = given_roles(request, split, labels, published, request.logged)
+    of_rows = assigned(split.table, request, rows)
+    drafts, notes = draft_columns(layout.columns, column_of, decided, labels, of_rows, group)
+    if not any(column.role == "input" for column in drafts):
+        reasons = "; ".join(f"'{column.name}' ({column.why})" for column in drafts if column.role == "left out")
+        raise UserError(
+            f"no column is left as an input: {reasons or 'there are only labels and what the split goes by'}"
+        )
+    labels |= {task: replace(labels[task], notes=(*labels[task].notes, note)) for task, note in notes.items()}
+    return Draft(
+        request=request,
+        layout=layout,
+        id=request.id or _id_of(request.files),
+        rows=sample.table.num_rows,
+        complete=sample.complete,
+        missing=tuple(missing),
+        labels=labels,
+        columns=drafts,
+        split=split,
+        proposals=tuple(proposals(column_of, drafts, labels, group, sample.table.num_rows, _repeated(sample))),
+    )
+
+
+def _whole(
+    wish: Wish, rows: Rows, sample: Sample, keys: Sequence[str], missing: Collection[str], progress: Progress
+) -> Rows:
+    """Times and labels of all rows, even where the other columns are not read whole: heads of files are oldest."""
+    if wish.time is None or wish.chosen not in ("time", "files", "column") or sample.complete:
+        return rows
+    whole = read_sample(sample.layout, progress, only=keys)
+    counted = {name: count_column(name, whole.table[name], missing) for name in keys}
+    return Rows(rows.files, whole.file, counted)
+
+
+def _named(request: Request, labels: Collection[str], known: Sequence[str]) -> list[str]:
+    """The columns that options name, beside labels; UserError for one that is not there or is two things."""
+    of_split = (("--time", request.time), ("--group", request.group), ("--split-column", request.column))
+    named = [(option, column) for option, column in of_split if column is not None]
+    if both := next((name for name in request.logged if name in (column for _, column in named)), None):
+        raise UserError(f"--logged: expected the column of a score, found '{both}', which the split or the group has")
+    named += [("--logged", name) for name in request.logged]
+    for option, column in (*(("--label", name) for name in labels), *named):
+        if column == "":
+            raise UserError(f"{option}: expected the name of a column, found an empty one")
+    for option, column in named:
+        check_known("column", column, known, option)
+        if column in labels:
+            raise UserError(f"{option}: '{column}' is a label")
+    return [column for _, column in named]
+
+
+def _check_types(request: Request, counted: Mapping[str, Counted]) -> None:
+    for option, key in (("--group", request.group), ("--split-column", request.column)):
         if key is not None and not counted[key].single:
             raise UserError(f"{option}: column '{key}' is of type {counted[key].type}, which a card cannot use")
     for name in request.logged:
         if counted[name].numbers is None or not counted[name].single:
             raise UserError(f"--logged: expected a column of numbers, found '{name}' of type {counted[name].type}")
-    labels = find_labels(given, parents, counted)
-    split = None
-    if published is not None:
-        by_column = replace(wish, kind="column", column=published)
+
+
+def _find_split(request: Request, published: dict[str, str], rows: Rows, labels: Labels) -> tuple[Request, Split]:
+    """The publisher's split, where there is one and no other was asked for; one that cannot be used says why."""
+    if published and not request.given:
+        name = next(iter(published))
+        by_column = replace(request, kind="column", column=name)
         try:
-            split = _split(by_column, sample, counted, labels, markers, progress)
+            return by_column, find_split(by_column, rows, labels)
         except UserError as error:
-            parts[published] = f"{PUBLISHED}, which cannot be used here: {error}"
-        else:
-            wish = by_column
-            request = replace(request, wish=wish)
-    split = split or _split(wish, sample, counted, labels, markers, progress)
-    of_rows = assigned(split.table, wish, layout.files, sample.file, counted)
-    decided = given_roles(wish, split, labels, parts, request.logged)
-    group = None if wish.group is None else column_of(wish.group)
-    halves = halves_of(of_rows, labels)
-    together = Together(halves)
-    drafts = renamed(draft_columns(layout.columns, column_of, decided, labels, of_rows, halves, together, group))
-    if not any(column.role == "input" for column in drafts):
-        reasons = "; ".join(f"'{column.name}' ({column.reason})" for column in drafts if column.role == "left out")
-        raise UserError(
-            f"no column is left as an input: {reasons or 'there are only labels and what the split goes by'}"
-        )
-    for task, note in together.notes([column.name for column in drafts if column.role == "input"]).items():
-        labels[task] = replace(labels[task], notes=(*labels[task].notes, note))
-    name, rows = request.id or _id_of(request.files), sample.table.num_rows
-    proposed = tuple(proposals(column_of, drafts, labels, wish, rows, _repeated(sample)))
-    return Draft(request, layout, name, rows, sample.complete, markers, labels, drafts, split, proposed)
-
-
-def _looked_at(sample: Sample, known: Sequence[str | None], parts: dict[str, str]) -> Iterator[Counted]:
-    """All columns, counted; those that name parts of published data go into `parts`, with the reason."""
-    for name in sample.layout.columns:
-        column = count_column(name, sample.table[name])
-        if name not in known and is_published(column):
-            parts[name] = f"{PUBLISHED}; --split column --split-column {shlex.quote(name)} uses it"
-        elif name not in known and is_part(name) and len(column.counts) <= FEW:
-            parts[name] = "its name says that it assigns rows to parts, as a publisher's split does"
-        yield column
+            published[name] = f"{PUBLISHED}, which cannot be used here: {error}"
+    return request, find_split(request, rows, labels)
 
 
 def _repeated(sample: Sample) -> int:
@@ -179,18 +195,3 @@ def check_id(name: str) -> str:
     if not _ID.fullmatch(name):
         raise UserError(f"--id: expected 1 to 100 small letters, digits, - and _, found '{name}'")
     return name
-
-
-def _split(
-    wish: Wish,
-    sample: Sample,
-    counted: Mapping[str, Counted],
-    labels: Labels,
-    markers: Markers,
-    progress: Progress,
-) -> Split:
-    """Times and labels are read whole even where the other columns are not: heads of files are their oldest rows."""
-    if wish.time is not None and wish.chosen in ("time", "files", "column") and not sample.complete:
-        sample = read_sample(sample.layout, progress, only=list(counted))
-        counted = {name: count_column(name, sample.table[name], markers.sure) for name in counted}
-    return find_split(wish, sample.layout.files, sample.file, counted, labels)

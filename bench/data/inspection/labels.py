@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.arrays import Floats
 from bench.data.checks import ZERO_ONE
-from bench.data.inspection.column import SENTINELS, Counted
+from bench.data.inspection.column import Counted
 from bench.data.tasks import TaskRule, check_parents
 from bench.data.values import canonical
 from bench.errors import UserError, check_known, unknown
@@ -20,9 +20,6 @@ from bench.schema import SCORE
 
 _YES = ("1", "true", "yes", "y", "t", "positive", "pos")
 _NO = ("0", "false", "no", "n", "f", "negative", "neg", "-1")
-_ENOUGH = 20  # rows that must be expected to have both labels before anything is said of how seldom they do
-_SELDOM = 0.1  # of the rows expected
-_STRAY = 0.1  # of labels; where fewer are neither 0 nor 1, these may be mistakes
 
 
 @dataclass(frozen=True)
@@ -132,18 +129,12 @@ def find_labels(
         UserError: a label of one class, of texts that are neither yes nor no, a funnel with nothing to learn.
     """
     called = {column: _called(column, value) for column, value in given.items()}
-    names = task_names(tuple(called.values()))
+    names = _task_names(tuple(called.values()))
     labels = {column: _label(names[called[column]], columns, column, value) for column, value in given.items()}
     for child in TopologicalSorter({child: [parent] for child, parent in parents.items()}).static_order():
         if child in parents:
             labels[child] = _child(labels[child], labels[parents[child]])
-    found: dict[str, Label] = {}
-    for column, label in labels.items():
-        name, of = label.rule.name, called[column]
-        other = "its name on the card is '{}', since a task has small letters, digits and _ only; its column is '{}'"
-        spelt = (other.format(name, column),) if name != of.replace(" ", "_") else ()
-        found[name] = replace(label, notes=(*spelt, *label.notes, *_opposed(column, labels)))
-    return found
+    return {label.rule.name: label for label in labels.values()}
 
 
 def _called(column: str, value: str | None) -> str:
@@ -151,23 +142,6 @@ def _called(column: str, value: str | None) -> str:
     if not value or value.lower() in (*_YES, column.lower()):
         return column
     return f"not {column}" if value.lower() in _NO else f"{column} {value}"
-
-
-def _opposed(column: str, labels: Mapping[str, Label]) -> tuple[str, ...]:
-    """A note where an event hardly ever happens with a more frequent one: one of them may be unwanted."""
-    own = labels[column].y
-    for other, label in labels.items():
-        if not (label.binary and labels[column].binary) or label.mean <= labels[column].mean:
-            continue
-        inside, outside = (own[(label.y == value) & ~np.isnan(own)] for value in (1, 0))
-        expected = len(inside) * (outside.mean() if len(outside) else 0)
-        if expected >= _ENOUGH and inside.sum() <= _SELDOM * expected:
-            absent = next(iter(labels[column].rule.negative or "0"))
-            return (
-                f"it hardly ever happens together with '{other}'. Every label counts as wanted: if you want less of "
-                f"'{column}', predict that it does not happen, with --label {column}={absent}",
-            )
-    return ()
 
 
 def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | None) -> Label:
@@ -192,64 +166,52 @@ def _label(name: str, columns: Mapping[str, Counted], of: str, positive: str | N
             notes.append(f"{alike[0]!r} is another value than {value!r} and means 0")
     elif lower <= set(ZERO_ONE):
         pass
-    elif column.numbers is None and yes and no and len(yes) + len(no) == len(texts):
+    elif yes and no and lower <= {*_YES, *_NO} and (column.numbers is None or len(texts) == 2):
         means = {"positive": tuple(yes), "negative": tuple(no)}
     elif len(texts) == 2:
-        if len(yes) != 1 or not lower - set(_YES) <= set(_NO):
-            yes = [texts[int(np.argmin(column.counts))]]
-            notes.append(f"the rarer of two values is taken for 1; if it is not, say --label {of}=VALUE")
-        means = {"positive": tuple(yes), "negative": tuple(text for text in texts if text not in yes)}
+        rarer = int(np.argmin(column.counts))
+        means = {"positive": (texts[rarer],), "negative": (texts[1 - rarer],)}
+        notes.append(f"the rarer of two values is taken for 1; if it is not, say --label {of}=VALUE")
     elif column.numbers is None:
-        odd = next((text for text in texts if not any(map(str.isdigit, text))), texts[0])  # not the 0 beside a "maybe"
         raise UserError(
-            f"{where}: expected 0 and 1, two values or numbers, found {len(texts):,} texts such as {odd!r}; "
-            f"say which means 1 with --label {of}=VALUE"
+            f"{where}: expected 0 and 1, two values or numbers, found {len(texts):,} texts such as "
+            f"{', '.join(map(repr, texts[:3]))}; say which means 1 with --label {of}=VALUE"
         )
     else:
         means = {"kind": "regression"}
-        others = [text for text in texts if text not in ("0", "1")]
-        stray = sum(count for text, count in zip(texts, column.counts, strict=False) if text in others)
-        few = stray < _STRAY * column.known
-        odd = f"{stray:,} of {column.known:,} labels are neither 0 nor 1, such as {others[0]}: " if few else ""
-        notes.append(f"{odd}a number is predicted; for a yes or no say --label {of}=VALUE")
-        if few and len(others) == 1 and float(others[0]) in SENTINELS:
-            notes.append(f"if {others[0]} stands for no label, leave it empty in the files")
+        others = [at for at, text in enumerate(texts) if text not in ("0", "1")]
+        rows = f"{column.counts[others].sum():,} of {column.known:,} labels"
+        notes.append(
+            f"{rows} are neither 0 nor 1, such as {texts[others[0]]}, so a number is predicted; for a yes or no say "
+            f"--label {of}=VALUE"
+        )
     rule = TaskRule(name=name, column=of, **means)
     return Label(rule, read(rule, columns), tuple(notes))
 
 
 def _child(label: Label, parent: Label) -> Label:
     rule, above = label.rule, parent.rule
-    child_column, parent_column = rule.sources[-1], above.sources[-1]
+    own, first = rule.sources[-1], above.sources[-1]
     if not parent.binary:
-        raise UserError(f"--parent: '{parent_column}' holds numbers, and only a yes or no can happen first")
-    given, without = label.y[parent.y == 1], label.y[parent.y == 0]
-    given = given[~np.isnan(given)]
-    if len(np.unique(given)) < 2:
-        if label.binary:
-            must = f"be sometimes 1 and sometimes 0 where '{parent_column}' is 1"
-            found = f"{int(given.sum()):,} of {len(given):,} are"
-        else:
-            must = f"differ between rows where '{parent_column}' is 1"
-            found = f"{len(given):,} of them have a number, and all the same"
-        raise UserError(f"--parent: '{child_column}' must {must}, but {found}")
+        raise UserError(f"--parent: '{first}' holds numbers, and only a yes or no can happen first")
+    given = np.unique(label.y[(parent.y == 1) & ~np.isnan(label.y)])
+    if len(given) < 2:
+        found = f"is always {given[0]:g}" if len(given) else "is missing"
+        raise UserError(f"--parent: '{own}' must differ between rows where '{first}' is 1, but it {found} there")
     update: dict[str, Any] = {"parent": above.name}
     y, notes = label.y, label.notes
-    if stray := int((np.nan_to_num(without) != 0).sum()):
-        if not label.binary:
-            notes = (*notes, f"{stray:,} rows have a number there though {above.name} = 0: it does not count")
-        else:
-            note = f"{stray:,} rows have {rule.name} = 1 though {above.name} = 0"
-            if rule.positive or above.positive:
-                notes = (*notes, f"{note}; look at them")
-            else:
-                notes = (*notes, f"{note}: the product of the labels counts them as 0")
-                update |= {"column": None, "columns": (*above.sources, *rule.sources)}
-                y = y * parent.y
+    if stray := int((np.nan_to_num(y[parent.y == 0]) != 0).sum()):
+        how = "look at them" if label.binary else "it does not count"
+        if label.binary and not (rule.positive or above.positive):
+            how = "the product of the labels counts them as 0"
+            update |= {"column": None, "columns": (*above.sources, *rule.sources)}
+            y = y * parent.y
+        what = f"{rule.name} = 1" if label.binary else "a number there"
+        notes = (*notes, f"{stray:,} rows have {what} though {above.name} = 0: {how}")
     return Label(rule.model_copy(update=update), y, notes)
 
 
-def task_names(columns: Sequence[str]) -> dict[str, str]:
+def _task_names(columns: Sequence[str]) -> dict[str, str]:
     """Column -> the name of its task, no two of them the same."""
     names: dict[str, str] = {}
     for column in columns:

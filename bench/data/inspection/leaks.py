@@ -3,12 +3,11 @@
 What is made at a later stage (an amount, a duration, a refund) is 0 or missing unless the label's event happened. Most
 events have no later stage, so such a column tells few of them, and its AUC is low; but where it holds something, the
 label is known. What nobody notes once the event has happened, such as the vehicle of a cancelled trip, is missing
-there alone. The place of a row in its list is what the ranking decides.
+there alone. The place of a row in its list is what the ranking decides. A planned and an actual time tell a delay only
+together.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +15,12 @@ from numpy.typing import NDArray
 from bench.arrays import Floats
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Label, Labels
-from bench.data.inspection.names import after_exposure, is_doubtful, is_place
-from bench.schema import begins
+from bench.data.inspection.names import is_afterwards, is_place, may_be_afterwards
+from bench.data.inspection.telling import LEAST, Halves, Mask, cells_of, out_of_fold, score
+from bench.machine import tree_threads
 
 SUSPECT = 0.98
 """AUC of a binary label, or share of a regression label's variance, from which a column is suspected."""
-LEAST = 20
-"""Labels of each class, labels at all, or rows, below which nothing is said."""
 EXCEPTIONS = 0.02
 """Rows that hold something (or nothing) though the label is otherwise, as a share of those that chance would give.
 Up to this share it is taken to imply the label. Innocent columns of Census-Income and hotel bookings stay above .05."""
@@ -36,67 +34,42 @@ ALONE = 0.95
 """Share of rows, at least, whose place no other row of their group has."""
 DENSE = 0.9
 """Share of the whole numbers from the lowest place to the highest that must occur: ranks of sales leave many out."""
-BINS = 64
-FOLDS = 5
-SMOOTHING = 1.0
-_MANY = 256
 
 
-def find_leak(column: Counted, labels: Labels, exceptions: float = EXCEPTIONS) -> str | None:
-    """The strongest evidence that a column is (almost) determined by a label, or determines it, as a clause."""
-    cells, missing = cells_of(column), column.codes < 0
-    telling = {"0 or missing but for": _something(column), "missing in": missing}
+def find_leak(column: Counted, labels: Labels, group: Counted | None = None) -> str | None:
+    """The strongest evidence that a column is known too late, as a clause; None without any.
+
+    Args:
+        group: the column whose rows are ranked together.
+    """
+    if len(column.counts) == 0:
+        return None
+    cells, most = cells_of(column), BY_NAME if may_be_afterwards(column.name) else EXCEPTIONS
+    telling = {"0 or missing but for": _something(column), "missing in": column.codes < 0}
     found: list[tuple[float, str]] = []
     for name, label in labels.items():
         if label.fewest() < LEAST:
             continue
-        score = predictive(cells, label)
-        if score < SUSPECT:
-            clauses = (_implied(rows, where, name, label, exceptions) for where, rows in telling.items())
-            found += [(score, clause) for clause in clauses if clause is not None]
-        elif label.binary and missing.any() and predictive(missing.astype(np.int64), label) >= SUSPECT:
-            found.append((score, f"whether it is missing tells '{name}' (AUC {score:.4f})"))
+        if (told := out_of_fold(cells, label)) >= SUSPECT:
+            found.append((told, f"it alone tells '{name}' ({label.measure} {told:.4f})"))
         else:
-            found.append((score, f"it alone tells '{name}' ({label.measure} {score:.4f})"))
-    return max(found, key=lambda each: each[0], default=(0.0, None))[1]
+            clauses = (_implied(rows, where, name, label, most) for where, rows in telling.items())
+            found += [(told, clause) for clause in clauses if clause is not None]
+    if found:
+        return max(found, key=lambda each: each[0])[1]
+    return "its name says what somebody did" if is_afterwards(column.name) else _place(column, group)
 
 
-def find_named(column: Counted, labels: Labels) -> tuple[bool, str] | None:
-    """Whether a column whose name says that it is made afterwards is suspected, and why; None for any other name.
-
-    An ordinary name, such as `share` or `rating`, is no ground by itself: labels must follow from the column, too.
-    """
-    if (named := after_exposure(column.name)) is None or len(column.counts) == 0:
-        return None
-    if not is_doubtful(column.name):
-        return True, f"{named}{told(column, labels)}"
-    if follows := find_leak(column, labels, BY_NAME):
-        return True, f"{named}, and {follows}"
-    no_more = f"but no label follows from it{told(column, labels)}"
-    return False, f"{named}, {no_more}; if it is known only afterwards, move it to post_exposure"
-
-
-def told(column: Counted, labels: Labels) -> str:
-    """What a column alone tells of the label that it tells most of, as the end of a sentence; empty without labels."""
-    cells = cells_of(column)
-    scores = {name: predictive(cells, label) for name, label in labels.items() if label.fewest() >= LEAST}
-    if not scores:
-        return ""
-    most = max(scores, key=lambda name: scores[name] - labels[name].chance)
-    return f"; alone it tells '{most}' with {labels[most].measure} {max(scores[most], labels[most].chance):.2f}"
-
-
-def _something(column: Counted) -> NDArray[np.bool_]:
+def _something(column: Counted) -> Mask:
     """(N,) whether a row holds something, that is, neither 0 nor `no` nor nothing at all."""
     if column.numbers is not None:
-        least = column.numbers.min(initial=0)
-        nothing = (column.numbers == 0) | ((column.numbers == -1) & (least == -1))
+        nothing = (column.numbers == 0) | ((column.numbers == -1) & (column.numbers.min() == -1))
     else:
         nothing = np.array([text.lower() in NOTHING for text in column.texts()] if column.readable else [False], bool)
     return np.append(~nothing, False)[column.codes]
 
 
-def _implied(rows: NDArray[np.bool_], where: str, name: str, label: Label, most: float) -> str | None:
+def _implied(rows: Mask, where: str, name: str, label: Label, most: float) -> str | None:
     """Which value of a 0/1 label (almost) all of these rows have, where that is no matter of course."""
     seen = ~np.isnan(label.y)
     event = label.y if label.binary else label.y != 0
@@ -116,75 +89,80 @@ def _implied(rows: NDArray[np.bool_], where: str, name: str, label: Label, most:
     return None
 
 
-def find_place(column: Counted, group: Counted | None) -> str | None:
+def _place(column: Counted, group: Counted | None) -> str | None:
     """Why a column says where a row was shown: by its name, and it counts from 0 or 1 in each group."""
     if group is None or column.numbers is None or not (column.whole and is_place(column.name)):
         return None
     low, high = float(column.numbers.min()), float(column.numbers.max())
     known = (column.codes >= 0) & (group.codes >= 0)
     pairs = group.codes[known].astype(np.int64) * len(column.counts) + column.codes[known]
-    lists = len(np.unique(group.codes[known]))
+    each = len(pairs) / max(len(np.unique(group.codes[known])), 1)
     dense = low in (0, 1) and len(column.numbers) >= DENSE * (high - low + 1)
-    if not dense or len(pairs) < 2 * lists or len(np.unique(pairs)) < ALONE * len(pairs):
+    if not dense or each < 2 or (alone := len(np.unique(pairs)) / len(pairs)) < ALONE:
         return None
-    alone = len(np.unique(pairs)) / len(pairs)
     return (
-        f"in each '{group.name}', of {len(pairs) / lists:.1f} rows on average, it counts from {low:.0f} up to "
-        f"{high:.0f}, and {alone:.1%} of the rows have one of their own: it seems to be the place, which is known "
-        "after ranking only"
+        f"in each '{group.name}', of {each:.1f} rows on average, it counts from {low:.0f} up to {high:.0f}, and "
+        f"{alone:.1%} of the rows have one of their own: it seems to be the place, which is known after ranking only"
     )
 
 
-def cells_of(column: Counted) -> NDArray[np.int64]:
-    """(N,) the category or, of many numbers, the range that a row falls into; missing is a cell of its own."""
-    if column.numbers is None or len(column.counts) <= _MANY:
-        return column.codes.astype(np.int64) + 1
-    return ranges_of(column, column.counts, BINS)[column.codes]
+LEARN, TRY, RARER = 20_000, 10_000, 500
+"""Rows on which trees are grown, and on which they are tried; and how many of each class of a task come on top."""
+NAMED = 0.2
+"""Part of what the trees tell beyond chance that must go without a column for it to be named."""
 
 
-def ranges_of(column: Counted, rows: NDArray[Any], ranges: int) -> NDArray[np.int64]:
-    """(V + 1,) the range of each distinct number, of about `ranges` of equal rows (V,); that of a missing one is last.
+class Together:
+    """Some rows of all inputs, for boosted trees: where these tell a label almost fully, an input is known too late."""
 
-    Numbers without rows decide nothing.
-    """
-    assert column.numbers is not None
-    order = np.argsort(column.numbers)
-    order = order[rows[order] > 0]
-    edges = column.numbers[order][1:][begins(rows[order].astype(np.int64), ranges)]
-    return np.append(np.searchsorted(edges, column.numbers, side="right"), len(edges) + 1)
+    def __init__(self, halves: Halves) -> None:
+        self._labels, self._rng = halves.labels, np.random.default_rng(0)
+        self._learn, self._try = self._drawn(halves.learn, LEARN), self._drawn(halves.tried, TRY)
+        self._columns: dict[str, tuple[Floats, Floats]] = {}
 
+    def _drawn(self, of: Mask, most: int) -> NDArray[np.int64]:
+        """Random rows, and more of a task's rarer class: AUC does not depend on how many there are of each."""
+        order = self._rng.permutation(np.flatnonzero(of))
+        binary = [label.y[order] for label in self._labels.values() if label.binary]
+        more = [order[y == value][:RARER] for y in binary for value in (0, 1)]
+        return np.unique(np.concatenate([order[:most], *more]))
 
-def predictive(cells: NDArray[np.int64], label: Label) -> float:
-    """AUC (binary) or R2 of the mean label of a row's cell, smoothed, and taken over the other folds' rows only.
+    def add(self, column: Counted) -> None:
+        """An input: its numbers, or the codes of its values."""
+        values = column.codes.astype(np.float64) if column.numbers is None else column.of_rows
+        self._columns[column.name] = values[self._learn], values[self._try]
 
-    A cell that the other folds do not have gets the overall mean; so an id of each row predicts nothing.
-    """
-    seen = ~np.isnan(label.y)
-    cell, y = cells[seen], label.y[seen]
-    fold = np.random.default_rng(0).integers(0, FOLDS, len(y))
-    key = cell * FOLDS + fold
-    size = (int(cells.max()) + 1) * FOLDS
-    rows = np.bincount(key, minlength=size).reshape(-1, FOLDS).astype(np.float64)
-    total = np.bincount(key, weights=y, minlength=size).reshape(-1, FOLDS).astype(np.float64)
-    overall = float(y.mean())
-    others = rows.sum(axis=1, keepdims=True) - rows
-    mean = (total.sum(axis=1, keepdims=True) - total + SMOOTHING * overall) / (others + SMOOTHING)
-    if label.binary:
-        return group_auc(mean.ravel(), total.ravel(), (rows - total).ravel())
-    return explained(y, mean.ravel()[key])
+    def notes(self) -> dict[str, str]:
+        """Task -> what the inputs tell of it, and which of them; of suspicious tasks alone."""
+        if not self._columns:
+            return {}
+        learn, tried = (np.column_stack(each) for each in zip(*self._columns.values(), strict=True))
+        with tree_threads(1):  # threads that wait for each other cost more than they gain on so few rows
+            found = {name: self._note(label, learn, tried) for name, label in self._labels.items()}
+        return {task: note for task, note in found.items() if note is not None}
 
+    def _note(self, label: Label, learn: Floats, tried: Floats) -> str | None:
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-def explained(y: Floats, said: Floats) -> float:
-    """Share of the variance of numbers (N,) that is explained by what is said of them."""
-    spread = float(((y - y.mean()) ** 2).sum())
-    return 1 - float(((y - said) ** 2).sum()) / spread if spread > 0 else 0.0
+        kind = HistGradientBoostingClassifier if label.binary else HistGradientBoostingRegressor
+        y, then = label.y[self._learn], label.y[self._try]
+        seen, known = ~np.isnan(y), ~np.isnan(then)
+        trees = kind(learning_rate=0.2, max_iter=60, early_stopping=False, random_state=0).fit(learn[seen], y[seen])
+        tried, then = tried[known], then[known]
 
+        def measured(rows: Floats) -> float:
+            return score(label, trees.predict_proba(rows)[:, 1] if label.binary else trees.predict(rows), then)
 
-def group_auc(score: Floats, positives: Floats, negatives: Floats) -> float:
-    """Area under the ROC curve of groups of rows that share a score; ties count half."""
-    _, place = np.unique(np.round(score, 12), return_inverse=True)
-    up: Floats = np.bincount(place, weights=positives).astype(np.float64)
-    down: Floats = np.bincount(place, weights=negatives).astype(np.float64)
-    below = np.cumsum(down) - down
-    pairs = float(up.sum() * down.sum())
-    return float((up * (below + down / 2)).sum()) / pairs if pairs else 0.5
+        if (whole := measured(tried)) < SUSPECT:
+            return None
+        lost = {}
+        for at, name in enumerate(self._columns):
+            mixed = tried.copy()
+            mixed[:, at] = self._rng.permutation(mixed[:, at])
+            lost[name] = whole - measured(mixed)
+        most = sorted(lost, key=lambda name: -lost[name])
+        above = [name for name in most if lost[name] >= NAMED * (whole - label.chance)] or most[:1]
+        return (
+            f"the inputs together tell it almost fully ({label.measure} {whole:.4f} on validation, by boosted trees), "
+            f"above all {' and '.join(map(repr, above[:3]))}; move what is known only afterwards to post_exposure"
+        )

@@ -2,126 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+import string
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 from bench.data.inspection.draft import Draft
 from bench.data.inspection.labels import Label
-from bench.data.inspection.names import is_number
-from bench.data.inspection.proposals import upper
 from bench.data.inspection.roles import ColumnDraft
-from bench.data.inspection.toml import comment, key, packed, toml
 
+NAMELESS = '"" (no name)'
 _SHOWN = 40
+WIDTH = 118
+_BARE = frozenset(string.ascii_letters + string.digits + "_-")
 
 
 def card_text(draft: Draft) -> str:
     """The card."""
-    given = {f"tasks.{name}" for name in draft.labels}
-    new = [proposal.at for proposal in draft.proposals if proposal.at.startswith("tasks.") and proposal.at not in given]
-    sampling = _proposed(draft, "sampling", "[sampling]", gap=True)
-    parts = (
-        _head(draft),
-        _reader(draft),
-        _files(draft),
-        _split(draft),
-        chain(_tasks(draft), *(_proposed(draft, at, "[[tasks]]", gap=True) for at in new), sampling),
-        _encoding(draft),
-        _proposed(draft, "history", "[history]"),
-        _inputs(draft),
-    )
-    return "\n".join("".join(f"{line}\n" for line in part) for part in map(list, parts) if part)
+    tasks = (_task(name, label, draft) for name, label in draft.labels.items())
+    parts = (_head(draft), _reader(draft), _files(draft), _split(draft), *tasks, _encoding(draft), _inputs(draft))
+    return "\n".join("".join(f"{line}\n" for line in part) for part in parts)
 
 
-def _proposed(draft: Draft, at: str, header: str = "", gap: bool = False) -> Iterator[str]:
-    """What may hold at a place, as comments: each under its reason and, where it is a table of its own, its header."""
+def _values(values: Mapping[str, Any]) -> Iterator[str]:
+    return (f"{key(name)} = {toml(value)}" for name, value in values.items())
+
+
+def _proposed(draft: Draft, at: str) -> Iterator[str]:
+    """What may hold in a table, as comments, each under its reason."""
     for proposal in draft.proposals:
         if proposal.at == at:
-            yield from [""] * gap
+            yield from [""] * (at == "")
             yield from comment(proposal.why)
-            yield from [f"# {header}"] * bool(header)
-            yield from (f"# {key(name)} = {toml(value)}" for name, value in proposal.keys.items())
+            yield from (f"# {line}" for line in _values(proposal.keys))
 
 
 def _head(draft: Draft) -> Iterator[str]:
+    request = draft.request
     which = "all there are" if draft.complete else "the head of each file; others may differ"
     yield from comment(f"Written by `seesaw card` from what the files hold: {draft.rows:,} rows inspected, {which}.")
     yield from comment(
         "It is a proposal: read it, above all post_exposure and [columns], and change what you know better."
     )
-    yield f"id = {toml(draft.id)}"
-    yield f"title = {toml(draft.request.title or draft.id)}"
-    yield 'licence = "not stated"'
-    yield 'citation = "none"'
-    yield 'homepage = "none"'
-    if draft.request.folder != ".":
-        yield f"folder = {toml(draft.request.folder)}"
-    wish = draft.request.wish
-    if wish.group is not None:
+    unsaid = {"licence": "not stated", "citation": "none", "homepage": "none"}
+    yield from _values({"id": draft.id, "title": request.title or draft.id} | unsaid)
+    if request.folder != ".":
+        yield f"folder = {toml(request.folder)}"
+    if request.group is not None:
         yield ""
         yield from comment("Rows of one value are ranked against each other (GAUC).")
-        yield f"group = {toml(wish.group)}"
-    if wish.time is not None and (wish.chosen == "time" or "valid_from" in draft.split.table):
-        yield f"time = {toml(wish.time)}"
-    yield from _logged(draft)
-    yield from _proposed(draft, "", gap=True)
-    yield from _post_exposure(draft)
-
-
-def _logged(draft: Draft) -> Iterator[str]:
-    if not (logged := draft.of_role("logged")):
-        return
-    yield ""
-    for column in logged:
-        how = "If it is not, take it from here and put the line under this one into [columns]."
-        yield from comment(f"{column.name}: {column.reason}; {_facts(column)}. {how}")
-        yield from [f"# {_assignment(column)}"] * (column.finding.option is not None)
-    yield from comment("Models can be compared with it: `column = ..` in the file of `--current`.")
-    yield f"logged = {toml([column.name for column in logged])}"
-
-
-def _post_exposure(draft: Draft) -> Iterator[str]:
-    suspects = draft.of_role("post-exposure")
-    yield ""
-    if not suspects:
+        yield f"group = {toml(request.group)}"
+    if request.time is not None and (request.chosen == "time" or "valid_from" in draft.split.table):
+        yield f"time = {toml(request.time)}"
+    if logged := draft.of_role("logged"):
+        yield ""
         yield from comment(
-            "Columns that are known only after the impression. None was found by name or by what it tells."
+            "Scores that ranked this log; never inputs. Models can be compared with one: `column = ..` in the file of "
+            "`--current`. Take what is none from here, and put the line under it into [columns]."
         )
-        yield "post_exposure = []"
-        return
+        yield from _aside("logged", logged)
+    yield from _proposed(draft, "")
+    yield ""
+    suspects = draft.of_role("post-exposure")
     yield from comment(
         "Columns that seem to be known only after the impression; never inputs. If you know that one is known before, "
         "take it from here and put the line under it into [columns]."
+        if suspects
+        else "Columns that are known only after the impression. None was found by name or by what it tells."
     )
-    yield "post_exposure = ["
-    for column in suspects:
+    yield from _aside("post_exposure", suspects)
+
+
+def _aside(name: str, columns: Sequence[ColumnDraft]) -> Iterator[str]:
+    """An array of columns, each with its reason and the line that would make it an input."""
+    if not columns:
+        yield f"{name} = []"
+        return
+    yield f"{name} = ["
+    for column in columns:
         yield f"  {toml(column.name)},"
-        yield from (f"  {line}" for line in comment(f"{column.reason}; {_facts(column)}", "  "))
-        if column.finding.option is not None:
+        yield from (f"  {line}" for line in comment(f"{column.why}; {_facts(column)}", "  "))
+        if column.option is not None:
             yield f"  # {_assignment(column)}"
     yield "]"
 
 
 def _reader(draft: Draft) -> Iterator[str]:
+    layout = draft.layout
     yield "[reader]"
-    yield f"kind = {toml(draft.layout.kind)}"
-    if draft.layout.kind == "csv" and draft.layout.separator != ",":
-        yield f"separator = {toml(draft.layout.separator)}"
-    if draft.layout.named:
-        yield from ("columns = [", *packed(draft.layout.columns), "]")
-    if draft.markers.sure:
+    yield f"kind = {toml(layout.kind)}"
+    if layout.kind == "csv" and layout.separator != ",":
+        yield f"separator = {toml(layout.separator)}"
+    if layout.named:
+        yield from ("columns = [", *packed(layout.columns), "]")
+    if draft.missing:
         yield from comment("Texts that mean missing, in every column.")
-        yield f"missing = {toml(list(draft.markers.sure))}"
-    for marker, columns in draft.markers.doubtful.items():
-        names = ", ".join(columns[:5]) + (" and others" if len(columns) > 5 else "")
-        if marker in draft.markers.sure:
-            yield from comment(
-                f"{toml(marker)} stands among numbers, where it can only mean missing, but also in {names}."
-            )
-        else:
-            yield from comment(
-                f"{toml(marker)} is taken for a value of {names}; if it means missing, add it to `missing`."
-            )
+        yield f"missing = {toml(draft.missing)}"
     yield from _proposed(draft, "reader")
 
 
@@ -130,42 +108,38 @@ def _files(draft: Draft) -> Iterator[str]:
         "Looked for in `folder`, or beside this card; elsewhere, say --raw FOLDER. To pin what is in a file, add its "
         "sha256."
     )
-    for name in draft.layout.files:
-        yield "[[files]]"
-        yield f"name = {toml(name)}"
+    yield from chain.from_iterable(("[[files]]", f"name = {toml(name)}") for name in draft.layout.files)
 
 
 def _split(draft: Draft) -> Iterator[str]:
     split = draft.split
-    yield from (line for sentence in split.why for line in comment(sentence))
-    rows = sum(count for count, _ in split.counts.values()) + split.outside
-    for name, (count, sums) in split.counts.items():
-        of_tasks = "".join(
-            f", {task} {number:,.0f}{'' if known == count else f' of {known:,} labels'} ({number / known:.2%})"
-            if draft.labels[task].binary
-            else f", {task} {_mean(number / known)} on average"
-            for task, (number, known) in sums.items()
-        )
-        yield from comment(f"{name}: {count:,} rows, {count / rows:.1%}{of_tasks}")
+    yield from chain.from_iterable(map(comment, split.why))
+    rows = sum(counts.rows for counts in split.counts.values()) + split.outside
+    for name, counts in split.counts.items():
+        tasks = (f", {task} {_told(counts.rows, facts)}" for task, facts in counts.facts().items())
+        yield from comment(f"{name}: {counts.rows:,} rows, {counts.rows / rows:.1%}{''.join(tasks)}")
     yield "[split]"
-    yield from (f"{key(name)} = {toml(value)}" for name, value in split.table.items())
+    yield from _values(split.table)
 
 
-def _tasks(draft: Draft) -> Iterator[str]:
-    lines: list[str] = []
-    for name, label in draft.labels.items():
-        lines += ["", *_task(name, label, draft)]
-    return iter(lines[1:])
+def _told(rows: int, facts: Mapping[str, float | int]) -> str:
+    if "rate" not in facts:
+        return f"{_mean(facts['mean'])} on average"
+    of_labels = "" if facts["observed"] == rows else f" of {facts['observed']:,} labels"
+    return f"{facts['positives']:,}{of_labels} ({facts['rate']:.2%})"
 
 
 def _task(name: str, label: Label, draft: Draft) -> Iterator[str]:
-    yield from comment(
-        f"{name}: {label.mean:.3%} positive" if label.binary else f"{name}: a number, {_mean(label.mean)} on average"
-    )
-    yield from (line for note in label.notes for line in comment(f"{upper(note)}."))
+    what = f"{label.mean:.3%} positive" if label.binary else f"a number, {_mean(label.mean)} on average"
+    yield from comment(f"{name}: {what}")
+    yield from chain.from_iterable(comment(_sentence(note)) for note in label.notes)
     yield "[[tasks]]"
-    yield from (f"{key(name)} = {toml(value)}" for name, value in label.table.items())
+    yield from _values(label.table)
     yield from _proposed(draft, f"tasks.{name}")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _mean(value: float) -> str:
@@ -173,41 +147,28 @@ def _mean(value: float) -> str:
 
 
 def _encoding(draft: Draft) -> Iterator[str]:
-    ids = [(column.input, column.rate) for column in draft.of_role("input") if column.rate is not None]
     yield "[encoding]"
     yield from comment("Rows of train that a category needs; rarer ones share one embedding.")
     yield "min_count = 2"
-    if ids:
+    if rated := [column for column in draft.columns if column.rate is not None]:
         yield from comment("Ids that are also described by each task's mean label among other train rows of the value:")
-        for name, rate in ids:
-            yield from comment(f"{_shown_name(name)}: {'' if rate.on else 'not '}taken, since {rate.why}.", "  ")
-        if taken := [name for name, rate in ids if rate.on]:
-            yield f"target_rates = {toml(taken)}"
+        yield from chain.from_iterable(comment(f"{column.input}: {column.rate}.", "  ") for column in rated)
+        yield f"target_rates = {toml([column.input for column in rated])}"
 
 
 def _inputs(draft: Draft) -> Iterator[str]:
     yield "[columns]"
     for column in draft.of_role("input"):
-        yield from comment(f"{upper(_because(column))}. {_facts(column)}.", "  ")
+        yield from comment(f"{_sentence(column.why)} {_facts(column)}.", "  ")
         yield _assignment(column)
-        if column.finding.codes is not None:
-            yield f"{key(f'{column.input}_code')} = {toml(column.finding.codes)}"
     aside = [column for column in draft.columns if column.role in ("left out", "time", "split")]
-    if aside:
-        yield ""
-        yield "# Not inputs:"
+    yield from ["", "# Not inputs:"] * bool(aside)
     for column in aside:
-        yield from comment(f"{_shown_name(column.name)}: {column.reason}. {_facts(column)}.", "  ")
-        for name, option in column.finding.offers.items():
-            yield f"#   {key(name)} = {toml(option)}"
-
-
-def _because(column: ColumnDraft) -> str:
-    return "; ".join(filter(None, (column.finding.why, *column.finding.notes, column.reason)))
+        yield from comment(f"{column.name or NAMELESS}: {column.why}. {_facts(column)}.", "  ")
 
 
 def _assignment(column: ColumnDraft) -> str:
-    option = column.finding.option
+    option = column.option
     assert option is not None
     return f"{key(column.input)} = {toml(option['kind'] if len(option) == 1 else option)}"
 
@@ -216,13 +177,41 @@ def _facts(column: ColumnDraft) -> str:
     distinct = f"{column.distinct:,} distinct value{'' if column.distinct == 1 else 's'}"
     share = "less than 0.1%" if column.missing_rate < 0.001 else f"{column.missing_rate:.1%}"
     missing = f", {share} missing" if column.missing_rate > 0 else ""
-    return f"{distinct}{missing}: {_listed(column.examples)}" if column.examples else f"{distinct}{missing}"
+    shown = [text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…" for text in column.examples]
+    listed = ", ".join(toml(text) if set(text) & set(' ,;"') else text for text in shown)
+    return f"{distinct}{missing}: {listed}" if listed else f"{distinct}{missing}"
 
 
-def _listed(texts: Iterable[str]) -> str:
-    shown = (text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…" for text in texts)
-    return ", ".join(toml(text) if set(text) & set(' ,.;"') and not is_number(text) else text for text in shown)
+def toml(value: Any) -> str:
+    """A value in TOML, on one line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key(name)} = {toml(item)}" for name, item in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml(item) for item in value) + "]"
+    return repr(value)
 
 
-def _shown_name(name: str) -> str:
-    return name or '"" (no name)'
+def key(name: str) -> str:
+    """A key in TOML, quoted where it must be."""
+    return name if name and set(name) <= _BARE else toml(name)
+
+
+def comment(text: str, indent: str = "") -> Iterator[str]:
+    """Comment lines; what cannot stand in a comment is escaped."""
+    clean = "".join(letter if letter.isprintable() else toml(letter)[1:-1] for letter in text)
+    return (f"# {line}" for line in textwrap.wrap(clean, WIDTH - 2, subsequent_indent=indent, break_on_hyphens=False))
+
+
+def packed(names: Iterable[str]) -> Iterator[str]:
+    """Items of an array of texts, as many on a line as fit."""
+    line = " "
+    for name in map(toml, names):
+        if len(line) + len(name) + 2 > WIDTH and line.strip():
+            yield line
+            line = " "
+        line += f" {name},"
+    yield line

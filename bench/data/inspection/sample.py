@@ -64,8 +64,14 @@ def layout_of(paths: Sequence[Path], separator: str | None = None, names: Sequen
         for path in paths if names else ():
             if len(found := _cut(path, separator, 1)[0]) != len(names):
                 raise UserError(f"{path}, line 1: expected {len(names)} columns, found {len(found)}")
-    for path in paths:
-        _check_names(path, headers[path], headers[first], first)
+    for path, header in headers.items():
+        if (twice := repeated(header)) is not None:
+            raise UserError(f"{path}: column '{twice}' is named twice")
+        if differing := sorted(set(headers[first]) ^ set(header)):
+            where, lacking = (first, path) if differing[0] in headers[first] else (path, first)
+            raise UserError(
+                f"expected files with the same columns, but '{differing[0]}' is in {where} and not in {lacking}"
+            )
     return Layout(tuple(paths), kinds[first], separator or ",", bool(names), headers[first])
 
 
@@ -102,25 +108,15 @@ def _guess(path: Path) -> str:
 
 def _cut(path: Path, separator: str, most: int) -> list[list[str]]:
     """The fields of a file's first lines that are not empty; raises UserError where there are none."""
-    head = [line.decode(errors="replace") for line in islice(filter(bytes.strip, lines(path)), most)]
+    head = [line.decode(errors="replace").rstrip("\r\n") for line in islice(filter(bytes.strip, lines(path)), most)]
     if not head:
         raise UserError(f"{path}: expected rows, found an empty file")
+    if any("\r" in line for line in head):
+        raise UserError(f"{path}: expected lines that end with a newline, found a carriage return inside")
     try:
         return list(csv.reader(head, delimiter=separator))
     except csv.Error as error:
-        inside = any("\r" in line.rstrip("\r\n") for line in head)
-        found = "a carriage return inside" if inside else f"{error}"
-        raise UserError(f"{path}: expected lines that end with a newline and have fields, found {found}") from None
-
-
-def _check_names(path: Path, names: Sequence[str], expected: Sequence[str], first: Path) -> None:
-    if (twice := repeated(names)) is not None:
-        raise UserError(f"{path}: column '{twice}' is named twice")
-    if differing := sorted(set(expected) ^ set(names)):
-        where, lacking = (first, path) if differing[0] in expected else (path, first)
-        raise UserError(
-            f"expected files with the same columns, but '{differing[0]}' is in {where} and not in {lacking}"
-        )
+        raise UserError(f"{path}: expected lines of fields, found {error}") from None
 
 
 @dataclass(frozen=True)

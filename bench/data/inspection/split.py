@@ -12,19 +12,10 @@ from pydantic import TypeAdapter
 
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
-from bench.data.inspection.names import CYCLES, has_word, words
+from bench.data.inspection.names import words
 from bench.data.inspection.times import check_sortable
-from bench.data.splits import (
-    CONFIRM,
-    SPLITS,
-    Assignment,
-    SplitInput,
-    SplitRule,
-    Time,
-    halved,
-    of_validation,
-    time_key,
-)
+from bench.data.spill import LabelCounts
+from bench.data.splits import CONFIRM, SPLITS, Assignment, SplitInput, SplitRule, Time, halved, time_key
 from bench.data.values import Text
 from bench.errors import UserError
 from bench.objectives import random_ndcg, ranked_by_group
@@ -43,6 +34,11 @@ class Wish:
     group: str | None = None
     column: str | None = None
     """That a split by hash or by column goes by."""
+
+    @property
+    def given(self) -> bool:
+        """Whether anything is asked for but shares."""
+        return any((self.kind, self.time, self.group, self.column))
 
     @property
     def chosen(self) -> Kind:
@@ -77,20 +73,112 @@ class Wish:
             raise UserError(f"--split-column is for a split by column or by hash, not by {self.chosen}")
 
 
-Files = Sequence[str]
-Columns = Mapping[str, Counted]
-Proposal = tuple[dict[str, Any], tuple[str, ...]]
-Of = NDArray[np.int16]
+@dataclass(frozen=True)
+class Rows:
+    """N rows to find a split on: their files, and the columns that the wish and the labels name."""
+
+    files: Sequence[str]
+    file: NDArray[np.int16]
+    """(N,) index of each row's file."""
+    columns: Mapping[str, Counted]
+
+
+@dataclass(frozen=True)
+class Split:
+    """`[split]` of the card, and why, in sentences."""
+
+    table: Mapping[str, Any]
+    why: tuple[str, ...]
+    counts: Mapping[str, LabelCounts]
+    """By split."""
+    outside: int
+    """Rows in no split."""
+
+
+Found = tuple[dict[str, Any], tuple[str, ...]]
 _EXACT = 2**53
 _NAMES = {
     "train": ("train", "training", "tr", "trn"),
     "valid": ("valid", "validation", "val", "dev", "vali"),
     "test": ("test", "testing", "te", "tst", "eval", "holdout"),
 }
+_SPLIT_OF = {spelling: name for name, spellings in _NAMES.items() for spelling in spellings}
 _IN_FILES = {"train", "training", "valid", "validation", "val", "test", "testing", "holdout"}
 """Spellings that are taken for a split's name in the name of a file; the shorter ones may mean anything there."""
 _FEW_SHARED = 0.05
 """Share of test's rows whose group train knows, up to which the test is taken for one of new groups."""
+
+
+def find_split(wish: Wish, rows: Rows, labels: Labels) -> Split:
+    """The split, tried on the rows.
+
+    Raises:
+        UserError: times that do not sort or are too few, a split that is empty, a task that lacks a class in one.
+    """
+    table, why = _found(wish, rows)
+    split = assigned(table, wish, rows)
+    rules = [label.rule for label in labels.values()]
+    values = np.column_stack([read(rule, rows.columns) for rule in rules])
+    counts = {name: LabelCounts(rules, f"by a split by {wish.chosen}") for name in SPLITS}
+    for number, (name, of_split) in enumerate(counts.items()):
+        of_split.add(values[split == number])
+        try:
+            of_split.check(name, "no row is in it")
+        except UserError as error:
+            raise UserError(f"{error}; give it a larger share, or choose another --split") from None
+    return Split(table, why + _unranked(wish, rows, split == CONFIRM), counts, int((split < 0).sum()))
+
+
+def _unranked(wish: Wish, rows: Rows, served: NDArray[np.bool_]) -> tuple[str, ...]:
+    """A warning where groups are too small to be ranked, judged by the rows that are served (N,)."""
+    if wish.group is None:
+        return ()
+    codes = rows.columns[wish.group].codes[served]
+    sizes = np.unique(codes[codes >= 0], return_counts=True)[1]
+    if len(sizes) == 0 or ranked_by_group(sizes):
+        return ()
+    return (
+        f"A value of '{wish.group}' has only {sizes.mean():.1f} rows on average in validation. A random order of so "
+        f"few has an ndcg@5 of {random_ndcg(sizes):.2f}, so outcomes are of all rows together. As --group, name a "
+        "column such as the user or the request.",
+    )
+
+
+def assigned(table: Mapping[str, Any], wish: Wish, rows: Rows) -> Assignment:
+    """(N,) the split of each row by a card's `[split]`, with validation halved as the preparation does it."""
+    rule: SplitRule = TypeAdapter(SplitRule).validate_python(table)
+    time = rows.columns[wish.time] if wish.time and (wish.chosen == "time" or "valid_from" in table) else None
+    times = None if time is None else (_text(time) if time.numbers is None else time.of_rows)
+    at, group, together = (
+        None if name is None else _text(rows.columns[name])
+        for name in (table.get("column"), wish.group, wish.group or wish.hashed)
+    )
+    given = SplitInput(tuple(rows.files), rows.file, times, group, at)
+    return halved(rule.assign(given), given, together)
+
+
+def _text(column: Counted) -> Text:
+    """As the preparation sees it, except values that its canonical form makes equal."""
+    return Text(column.codes, tuple(column.texts()))
+
+
+def _found(wish: Wish, rows: Rows) -> Found:
+    match wish.chosen:
+        case "time":
+            return _by_time(wish, rows.columns)
+        case "files":
+            return _by_files(wish, rows)
+        case "column":
+            return _by_column(wish, rows.columns)
+        case "hash":
+            why = (
+                f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in today's files and "
+                "tomorrow's, so that the test asks about values that train never saw."
+            )
+            return {"kind": "hash", "column": wish.hashed, "valid": wish.valid, "test": wish.test}, (why,)
+    unit = "row" if wish.group is None else "group"
+    why = f"By a seeded draw for each {unit}. If the rows have a time, a split by time is closer to what is served."
+    return {"kind": "random", "unit": unit, "valid": wish.valid, "test": wish.test}, (why,)
 
 
 def _timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
@@ -109,7 +197,7 @@ def _timeline(column: Counted) -> tuple[list[Time], NDArray[np.int64]]:
     return [times[at] for at in first.tolist()], np.append(place, -1)[column.codes]
 
 
-def _by_time(wish: Wish, columns: Columns) -> Proposal:
+def _by_time(wish: Wish, columns: Mapping[str, Counted]) -> Found:
     assert wish.time is not None
     column = columns[wish.time]
     times, place = _timeline(column)
@@ -118,12 +206,6 @@ def _by_time(wish: Wish, columns: Columns) -> Proposal:
     reached = np.cumsum(np.bincount(place[place >= 0])) / column.known
     first_valid = 1 + int(np.argmin(np.abs(reached[:-2] - (1 - wish.valid - wish.test))))
     first_test = first_valid + 1 + int(np.argmin(np.abs(reached[first_valid:-1] - (1 - wish.test))))
-    first, last = times[0], times[-1]
-    if has_word(wish.time, CYCLES) and isinstance(first, int) and isinstance(last, int) and 0 <= first <= last < 60:
-        raise UserError(
-            f"--time: expected a time that goes on from day to day, found '{wish.time}' from {first} to {last}, "
-            "which says nothing of the day"
-        )
 
     def before(number: int) -> Time:  # between whole numbers no gap is left
         start = times[number]
@@ -137,40 +219,33 @@ def _by_time(wish: Wish, columns: Columns) -> Proposal:
     }
     why = [
         "By time: what is served tomorrow is learnt today, so the latest rows are the test.",
-        f"'{wish.time}' runs from {first} to {last}; rows of one time stay together.",
+        f"'{wish.time}' runs from {times[0]} to {times[-1]}; rows of one time stay together.",
     ]
-    if column.known < column.rows:
-        untimed = column.rows - column.known
+    if untimed := column.rows - column.known:
         why.append(f"{untimed:,} {'row has' if untimed == 1 else 'rows have'} no time; left out.")
     return table, tuple(why)
 
 
-def _by_files(wish: Wish, files: Files, of: Of, columns: Columns) -> Proposal:
+def _by_files(wish: Wish, rows: Rows) -> Found:
+    files = rows.files
     if len(files) < 2:
         raise UserError(f"--split files: expected two files or more, found {len(files)}")
-    parts = named_files(files)
-    how = "By file, as their names say."
+    parts, how = named_files(files), "By file, as their names say."
     if parts is None:
         first = len(files) - (2 if len(files) > 2 else 1)
         parts = {"train": [*files[:first]], "valid": [*files[first:-1]], "test": [files[-1]]}
-        how = "By file, in the order they were given: the last is test"
-        how += ", the one before it valid." if parts["valid"] else "."
-    table: dict[str, Any] = {"kind": "files"} | {name: list(part) for name, part in parts.items()}
-    if parts["valid"]:
-        return table, (how,)
-    train, test = (np.isin(of, [files.index(name) for name in parts[split]]) for split in ("train", "test"))
-    return _with_valid(table, how, wish, columns, train, test)
+        how = "By file, in the order they were given: the last is test, and of three or more the one before it valid."
+    return _with_valid({"kind": "files"} | parts, how, wish, rows.columns, np.array(files)[rows.file])
 
 
-def named_files(files: Files) -> dict[str, list[str]] | None:
+def named_files(files: Sequence[str]) -> dict[str, list[str]] | None:
     """Split -> files, where names of files tell train and test apart; a file whose name says nothing is train's."""
     found: dict[str, list[str]] = {name: [] for name in _NAMES}
     for file in files:
-        parts = _IN_FILES.intersection(words(file))
-        told = [name for name, spellings in _NAMES.items() if parts.intersection(spellings)]
+        told = {_SPLIT_OF[word] for word in _IN_FILES.intersection(words(file))} or {"train"}
         if len(told) > 1:
             return None
-        found[told[0] if told else "train"].append(file)
+        found[told.pop()].append(file)
     return found if found["train"] and found["test"] else None
 
 
@@ -178,49 +253,49 @@ def is_published(column: Counted) -> bool:
     """Whether the values of a column are names of splits, train's and test's among them: the publisher's split."""
     if not column.single or len(column.counts) > 10:
         return False
-    values = {text.lower() for text in column.texts()}
-    known = [values.intersection(spellings) for spellings in _NAMES.values()]
-    return bool(known[0] and known[-1]) and set().union(*known) == values
+    named = {_SPLIT_OF.get(text.lower(), "") for text in column.texts()}
+    return {"train", "test"} <= named <= {*_NAMES}
 
 
-def _by_column(wish: Wish, columns: Columns) -> Proposal:
+def _by_column(wish: Wish, columns: Mapping[str, Counted]) -> Found:
     assert wish.column is not None
     column = columns[wish.column]
-    texts = column.texts(1000)
+    texts = column.texts()
     table: dict[str, Any] = {"kind": "column", "column": wish.column}
     for name, spellings in _NAMES.items():
-        table[name] = [text for text in texts if text.lower() in spellings]
+        table[name] = [text for text in texts if _SPLIT_OF.get(text.lower()) == name]
         if not table[name] and name != "valid":
             raise UserError(
                 f"--split-column: '{wish.column}': expected a value such as {', '.join(spellings[:3])} for {name}, "
                 f"found {', '.join(map(repr, texts[:10]))}"
             )
-    rest = [text for text in texts if text not in (*table["train"], *table["valid"], *table["test"])]
+    rest = [text for text in texts if text.lower() not in _SPLIT_OF]
     left = f" Rows with another value ({', '.join(map(repr, rest[:5]))}) are left out." if rest else ""
     how = f"By '{wish.column}', which says where a row belongs.{left}"
-    if table["valid"]:
-        return table, (how,)
-    all_texts = [*column.texts(), None]
-    train, test = (np.array([text in table[name] for text in all_texts])[column.codes] for name in ("train", "test"))
-    return _with_valid(table, how, wish, columns, train, test)
+    return _with_valid(table, how, wish, columns, np.array([*texts, ""])[column.codes])
 
 
 def _with_valid(
-    table: dict[str, Any], how: str, wish: Wish, columns: Columns, train: NDArray[np.bool_], test: NDArray[np.bool_]
-) -> Proposal:
-    """Valid, taken from the rows of train (N,) in the way in which test differs from them."""
+    table: dict[str, Any], how: str, wish: Wish, columns: Mapping[str, Counted], named: NDArray[np.str_]
+) -> Found:
+    """A split by names with a valid: its own, or taken from train in the way in which test differs from it.
+
+    Args:
+        named: (N,) what each row is named.
+    """
+    if table["valid"]:
+        return table, (how,)
     del table["valid"]
+    train, test = (np.isin(named, table[name]) for name in ("train", "test"))
     none = "None of them is for validation, so valid is taken from train"
-    if wish.time is not None:
-        start = _late(columns[wish.time], wish.valid, train, test)
-        if start is not None:
-            why = f"{none}: its rows from '{wish.time}' {start} on, since test is later than train."
-            return table | {"valid_from": start}, (how, why)
+    if wish.time is not None and (start := _late(columns[wish.time], wish.valid, train, test)) is not None:
+        why = f"{none}: its rows from '{wish.time}' {start} on, since test is later than train."
+        return table | {"valid_from": start}, (how, why)
     table["valid_fraction"] = wish.valid
     why = f"{none}: {wish.valid:.0%} of its rows, by a seeded draw."
     if wish.group is not None:
         codes = columns[wish.group].codes
-        known = float(np.isin(codes[test], np.unique(codes[train])).mean()) if test.any() else 0.0
+        known = float(np.isin(codes[test], codes[train]).mean()) if test.any() else 0.0
         if known <= _FEW_SHARED:
             table["unit"] = "group"
             why = (
@@ -238,112 +313,3 @@ def _late(column: Counted, share: float, train: NDArray[np.bool_], test: NDArray
         return None
     first = int(at[min(int(len(at) * (1 - share)), len(at) - 1)])
     return None if np.median(of_test) < first or first == at[0] else times[first]
-
-
-@dataclass(frozen=True)
-class Split:
-    """`[split]` of the card, and why, in sentences."""
-
-    table: Mapping[str, Any]
-    why: tuple[str, ...]
-    counts: Mapping[str, tuple[int, Mapping[str, tuple[float, int]]]]
-    """Split -> (rows, task -> (sum of its labels, rows with a label))."""
-    outside: int
-    """Rows in no split."""
-
-
-def find_split(wish: Wish, files: Files, file: Of, columns: Columns, labels: Labels) -> Split:
-    """The split, tried on N rows, of each its file and the columns that the wish and the labels name.
-
-    Raises:
-        UserError: times that do not sort or are too few, a split that is empty, a task that lacks a class in one.
-    """
-    table, why = _proposed(wish, files, file, columns)
-    split = assigned(table, wish, files, file, columns)
-    values = {name: read(label.rule, columns) for name, label in labels.items()}
-    counts: dict[str, tuple[int, Mapping[str, tuple[float, int]]]] = {}
-    by, way_out = f"by a split by {wish.chosen}", "give it a larger share, or choose another --split"
-    for number, split_name in enumerate(SPLITS):
-        inside, name = split == number, f"'{split_name}'{of_validation(split_name)}"
-        if not inside.any():
-            raise UserError(f"the split by {wish.chosen} leaves {name} empty: {way_out}")
-        sums = dict[str, tuple[float, int]]()
-        for task, label in labels.items():
-            seen = values[task][inside]
-            seen = seen[~np.isnan(seen)]
-            if len(seen) == 0:
-                raise UserError(f"task '{task}' has no label in {name} {by}: {way_out}")
-            happened = float(seen.sum())
-            sums[task] = happened, len(seen)
-            if label.binary and not 0 < happened < len(seen):
-                raise UserError(
-                    f"task '{task}' needs both classes in {name}, but {by} {happened:,.0f} of its {len(seen):,} "
-                    f"rows are positive: {way_out}"
-                )
-        counts[split_name] = int(inside.sum()), sums
-    return Split(table, why + _unranked(wish, columns, split == CONFIRM), counts, int((split < 0).sum()))
-
-
-def _unranked(wish: Wish, columns: Columns, inside: NDArray[np.bool_]) -> tuple[str, ...]:
-    """In what rows are ranked, and what a random order has; a warning where rows have no group.
-
-    Args:
-        inside: (N,), the rows that are served, whose groups are looked at.
-    """
-    if wish.group is None:
-        return ()
-    column = columns[wish.group]
-    sizes = np.unique(column.codes[inside & (column.codes >= 0)], return_counts=True)[1]
-    if len(sizes) and not ranked_by_group(sizes):
-        return (
-            f"A value of '{wish.group}' has only {sizes.mean():.1f} rows on average in validation. A random order of "
-            f"so few has an ndcg@5 of {random_ndcg(sizes):.2f}, so outcomes are of all rows together. As --group, name "
-            "a column such as the user or the request.",
-        )
-    ranked = (
-        f"Rows are ranked within a value of '{wish.group}': trials are compared by the area under the curve there, and"
-    )
-    found = [f"{ranked} a random order has an ndcg@5 of about {random_ndcg(sizes):.2f}."] if len(sizes) else []
-    if column.missing_rate:
-        found.append(f"{column.missing_rate:.1%} of the rows have no '{wish.group}': outcomes by group leave them out.")
-    return tuple(found)
-
-
-def _proposed(wish: Wish, files: Files, of: Of, columns: Columns) -> Proposal:
-    """`[split]` of the card, and why; `of` (N,) is the file of each row."""
-    match wish.chosen:
-        case "time":
-            return _by_time(wish, columns)
-        case "files":
-            return _by_files(wish, files, of, columns)
-        case "column":
-            return _by_column(wish, columns)
-        case "hash":
-            why = (
-                f"By a hash of '{wish.hashed}': all rows of one value are in the same split, in today's files and "
-                "tomorrow's, so that the test asks about values that train never saw."
-            )
-            return {"kind": "hash", "column": wish.hashed, "valid": wish.valid, "test": wish.test}, (why,)
-    unit = "row" if wish.group is None else "group"
-    by_chance = [f"By a seeded draw for each {unit}."]
-    if wish.time is None:
-        by_chance.append("If the rows have a time, a split by time (--time COLUMN) is closer to what is served.")
-    return {"kind": "random", "unit": unit, "valid": wish.valid, "test": wish.test}, tuple(by_chance)
-
-
-def assigned(table: Mapping[str, Any], wish: Wish, files: Files, file: Of, columns: Columns) -> Assignment:
-    """(N,) the split of each row by a card's `[split]`, with validation halved as the preparation does it."""
-    rule: SplitRule = TypeAdapter(SplitRule).validate_python(table)
-    by_time = wish.chosen == "time" or "valid_from" in table
-    time = columns[wish.time] if by_time and wish.time is not None else None
-    at = _text(columns[column]) if (column := table.get("column")) else None
-    group = _text(columns[wish.group]) if wish.group is not None and table.get("unit") == "group" else None
-    times = None if time is None else (_text(time) if time.numbers is None else time.of_rows)
-    rows = SplitInput(tuple(files), file, times, group, at)
-    together = wish.group or wish.hashed
-    return halved(rule.assign(rows), rows, None if together is None else _text(columns[together]))
-
-
-def _text(column: Counted) -> Text:
-    """As the preparation sees it, except values that its canonical form makes equal."""
-    return Text(column.codes, tuple(column.texts()))

@@ -8,8 +8,9 @@ import pytest
 from known_labels import known
 
 from bench.data.inspection.column import count_column
-from bench.data.inspection.kinds import find_kind
-from bench.data.inspection.trying import Others, Trial, halves_of
+from bench.data.inspection.kinds import find_kind, find_new, find_rate
+from bench.data.inspection.telling import halves_of
+from bench.data.splits import CONFIRM, TEST, TRAIN
 
 RNG = np.random.default_rng(0)
 WORDS = np.array(["good", "bad", "ok", "quick", "brown", "fox", "dog", "cat", "tree", "sun", "moon"])
@@ -76,7 +77,7 @@ def tried(name: str, values, *labels: np.ndarray, split: np.ndarray | None = Non
     column = count_column(name, pa.array(values))
     where = np.arange(len(values)) % 5 // 4 if split is None else split
     halves = halves_of(where.astype(np.int8), {f"y{at}": known(label) for at, label in enumerate(labels)})
-    return find_kind(column, Trial(column, halves, Others(halves)))
+    return find_kind(column, halves)
 
 
 def happens(chance: np.ndarray) -> np.ndarray:
@@ -84,42 +85,6 @@ def happens(chance: np.ndarray) -> np.ndarray:
 
 
 MANY = 20_000
-
-
-def test_what_moves_with_time_is_said() -> None:
-    week = np.arange(MANY) // 250
-    told = tried("week", week, happens(0.2 + 0.6 * (week % 2)), split=(np.arange(MANY) > MANY * 0.8))
-    assert told.option == {"kind": "numeric"}
-    assert "of train's rows" in told.notes[-1]
-
-
-def test_single_values_that_tell_more_than_ranges_are_codes_too() -> None:
-    rng = np.random.default_rng(0)
-    amount = rng.integers(1, 4000, MANY) / 100
-    of_amount = rng.random(4000)
-    found = tried("price", amount, happens(of_amount[(amount * 100).astype(int)]))
-    assert found.codes == {"kind": "categorical", "from": "price"}
-    assert "also as codes" in found.notes[-1]
-    assert tried("price", amount, happens(amount / 50)).codes is None
-
-
-def test_many_ranges_that_overfit_a_rare_label_make_no_codes() -> None:
-    rng = np.random.default_rng(1)
-    amounts = [rng.integers(0, 9000, MANY) / 100 for _ in range(12)]
-    assert all(
-        tried("price", amount, (rng.random(MANY) < 0.04 * amount / 90).astype(float)).codes is None
-        for amount in amounts
-    )
-
-
-def test_few_texts_among_numbers_are_named() -> None:
-    amount = texts(np.random.default_rng(0).integers(0, 900, 400) / 8)
-    counted = count_column("price", pa.array([*amount, "unknown", "n.a."]))
-    found = find_kind(counted)
-    assert found.notes == (
-        "400 of its 402 values are numbers; if 'unknown' and 'n.a.' means missing, add it to reader.missing",
-    )
-    assert find_kind(count_column("sku", pa.array([*amount, *WORDS]))).notes == ()
 
 
 def test_a_decimal_comma_makes_no_category() -> None:
@@ -145,10 +110,7 @@ def test_a_long_tail_is_an_amounts_and_what_ranges_tell_is_no_codes() -> None:
         amount = np.where(rng.random(rows) < 0.3, np.exp(rng.normal(8, 1, rows)).round(-1), 0).astype(int)
         found = tried("OIP", amount, label)
         assert found.option == {"kind": "numeric", "log1p": True}
-        assert not any("if they are codes" in note for note in found.notes)
-    assert tried("rooms", rng.integers(0, 90, 20_000), happens(np.full(20_000, 0.5))).notes == ()
     assert kind("rooms", rng.integers(0, 90, 900)) == {"kind": "numeric"}
-    assert find_kind(count_column("rooms", pa.array(rng.integers(0, 90, 900)))).notes[0].startswith("if they are codes")
 
 
 def test_blocks_of_a_user_say_how_the_file_is_sorted() -> None:
@@ -165,16 +127,8 @@ def test_few_labels_make_no_quantity_a_code() -> None:
 @pytest.mark.parametrize("shift", [0.25, 20])
 def test_a_number_for_missing_is_said(low: float, said: bool, shift: float) -> None:
     numbers = np.append(RNG.integers(0, 90, 400) + shift, [low] * 9)
-    (note,) = [one for one in find_kind(count_column("x", pa.array(numbers))).notes if "stand for" in one] or [""]
-    assert note.startswith(f"{low} may stand for a missing value") == said
-
-
-def test_a_weight_that_tells_something_may_be_a_things() -> None:
-    values = np.random.default_rng(0).uniform(1, 90, 2000).round(1)
-    dull = happens(np.full(2000, 0.5))
-    assert tried("weight", values, happens(values / 90)).option is not None
-    assert tried("item_weight", values, dull).option is not None
-    assert tried("weight", values, dull).option is None
+    why = find_kind(count_column("x", pa.array(numbers))).why
+    assert (f"{low} may stand for a missing value" in why) == said
 
 
 @pytest.mark.parametrize("separator", ["|", ";", ","])
@@ -194,7 +148,7 @@ def test_lists_of_codes_between_blanks() -> None:
         ("c", ["x"] * 50, "constant"),
         ("hhnum", np.repeat(RNG.permutation(300), RNG.integers(1, 5, 300)), "id of a household or a visit"),
         ("instance weight", RNG.uniform(100, 3000, 500).round(2), "weight of the sample's design"),
-        ("hh_id", texts(RNG.permutation(np.repeat(np.arange(300), 3))), "its name is that of a household's"),
+        ("hh_id", texts(RNG.permutation(np.repeat(np.arange(300), 3))), "id of a household or a visit"),
         ("member", [f"m{n:04d}" for n in np.repeat(np.arange(300), 3)], "id of a household or a visit"),
         ("MARSUPWT", RNG.integers(100, 9000, 500), "weight of the sample's design"),
         ("WTMEC2YR", RNG.uniform(100, 3000, 500).round(2), "weight of the sample's design"),
@@ -202,7 +156,7 @@ def test_lists_of_codes_between_blanks() -> None:
         ("c", [None] * 50, "always missing"),
         ("row", np.cumsum(RNG.integers(1, 4, 100)), "every row"),
         ("request", texts(f"r{i}" for i in range(100)), "every row"),
-        ("note", [" ".join(RNG.choice(WORDS, 8)) for _ in range(100)], "words on average"),
+        ("note", [" ".join(RNG.choice(WORDS, 8)) for _ in range(100)], "free text"),
         ("ts", 1_700_000_000 + RNG.integers(0, 10**6, 100), "seconds since 1970"),
         ("time_ms", (1_700_000_000 + RNG.integers(0, 10**6, 100)) * 1000, "milliseconds since 1970"),
         ("seen", [f"2024-03-{i % 28 + 1:02d} 10:00:00" for i in range(100)], "point in time"),
@@ -219,19 +173,45 @@ def test_left_out(name: str, values, reason: str) -> None:
     assert reason in found.why
 
 
-def test_times_offer_what_can_be_derived() -> None:
+def test_an_hour_of_the_day_is_kept_and_a_point_in_time_says_what_can_be_derived() -> None:
     hour = find_kind(count_column("hourmin", pa.array(RNG.integers(0, 24, 200) * 100)))
     assert hour.option == {"kind": "categorical", "from": "hourmin", "derive": "hour_of_hhmm"}
     assert hour.name == "hourmin_hour"
-    day = find_kind(count_column("day", pa.array([20240301 + i % 28 for i in range(100)])))
-    assert day.offers["day_weekday"]["derive"] == "weekday_of_yyyymmdd"
+    for scale, suffix in ((1, "s"), (1000, "ms")):
+        stamps = (1_700_000_000 + RNG.integers(0, 10**6, 100)) * scale
+        assert f'derive = "hour_of_unix_{suffix}"' in find_kind(count_column("ts", pa.array(stamps))).why
 
 
-@pytest.mark.parametrize(("scale", "suffix"), [(1, "s"), (1000, "ms")])
-def test_a_point_in_time_offers_what_repeats(scale: int, suffix: str) -> None:
-    stamps = (1_700_000_000 + RNG.integers(0, 10**6, 100)) * scale
-    offers = find_kind(count_column("ts", pa.array(stamps))).offers
-    assert {name: option["derive"] for name, option in offers.items()} == {
-        "ts_hour": f"hour_of_unix_{suffix}",
-        "ts_weekday": f"weekday_of_unix_{suffix}",
-    }
+N = 3000
+SPLIT = (np.arange(N) % 3).astype(np.int8)
+
+
+def rate_of(values, label: np.ndarray):
+    return find_rate(count_column("id", pa.array(values)), halves_of(SPLIT, {"y": known(label)}))
+
+
+def test_target_rates_are_taken_where_ids_repeat_and_tell() -> None:
+    ids, chance = RNG.integers(0, 150, N), RNG.random(150)
+    label = (RNG.random(N) < chance[ids]).astype(float)
+    taken = rate_of([f"u{n}" for n in ids], label)
+    assert "of validation's rows have a value that 5 rows of train or more have" in (taken or "")
+    assert rate_of([f"u{n}" for n in ids], (RNG.random(N) < 0.5).astype(float)) is None
+    assert rate_of([f"u{n}" for n in np.arange(N) // 3], label) is None
+    assert rate_of([f"u{n}" for n in ids % 100], label) is None
+
+
+def test_a_month_that_train_never_saw_is_no_input() -> None:
+    order = np.sort(np.where(SPLIT == CONFIRM, TEST, SPLIT)).astype(np.int8)
+    month = count_column("month", pa.array(np.where(order == TEST, 12, 1 + np.arange(N) % 11)))
+    found = find_new(month, order)
+    assert found == "100% of test's rows have a value that train lacks, as a month or a request's id does"
+    few = np.flatnonzero(order == TEST)[:-19]
+    order[few] = TRAIN
+    assert find_new(month, order) is None
+
+
+def test_an_id_that_never_comes_again_is_no_input() -> None:
+    column = count_column("query_id", pa.array(np.arange(N) // 5))
+    found = find_new(column, np.sort(SPLIT))
+    assert "100% of validation's rows have a value that train lacks" in (found or "")
+    assert find_new(column, SPLIT) is None

@@ -1,25 +1,15 @@
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pyarrow as pa
 import pytest
 from known_labels import known
-from sklearn.metrics import r2_score, roc_auc_score
 
+from bench.data.inspection import leaks
 from bench.data.inspection.column import count_column
-from bench.data.inspection.leaks import (
-    FOLDS,
-    SMOOTHING,
-    cells_of,
-    find_leak,
-    find_named,
-    find_place,
-    group_auc,
-    predictive,
-)
-from bench.data.inspection.names import after_exposure
+from bench.data.inspection.leaks import Together, find_leak
+from bench.data.inspection.names import is_afterwards
+from bench.data.inspection.telling import halves_of
 
 N = 4000
 
@@ -30,25 +20,6 @@ def label_of(rng: np.random.Generator, rate: float = 0.2) -> np.ndarray:
 
 def leak(values, label: np.ndarray, binary: bool = True):
     return find_leak(count_column("c", pa.array(values)), {"y": known(label, binary)})
-
-
-def test_auc_is_scikit_learns() -> None:
-    rng = np.random.default_rng(0)
-    score, label = rng.integers(0, 7, 500) / 7, rng.integers(0, 2, 500)
-    assert group_auc(score, label.astype(float), 1.0 - label) == pytest.approx(roc_auc_score(label, score))
-
-
-def test_the_out_of_fold_means_are_those_of_a_loop() -> None:
-    rng = np.random.default_rng(1)
-    cells = rng.integers(0, 9, 300)
-    fold = np.random.default_rng(0).integers(0, FOLDS, 300)
-    for binary, y in ((True, (rng.random(300) < cells / 9).astype(float)), (False, cells + rng.normal(size=300))):
-        score = np.empty(300)
-        for i in range(300):
-            others = y[(cells == cells[i]) & (fold != fold[i])]
-            score[i] = (others.sum() + SMOOTHING * y.mean()) / (len(others) + SMOOTHING)
-        wanted = roc_auc_score(y, score) if binary else r2_score(y, score)
-        assert predictive(cells, known(y, binary)) == pytest.approx(wanted)
 
 
 def test_copies_and_functions_of_a_label_are_suspected() -> None:
@@ -66,7 +37,7 @@ def test_a_value_only_where_something_happened_is_suspected() -> None:
     values = [f"t{i}" if happened else None for i, happened in enumerate(y)]
     found = leak(values, y)
     assert found is not None
-    assert found.startswith("whether it is missing tells")
+    assert found.startswith("it alone tells 'y'")
 
 
 def test_what_only_a_later_stage_makes_is_suspected_though_it_tells_little() -> None:
@@ -143,52 +114,29 @@ def test_unobserved_labels_do_not_count() -> None:
     assert leak(y, shown) is not None
 
 
-def test_a_spike_has_a_range_of_its_own() -> None:
-    rng = np.random.default_rng(0)
-    y = label_of(rng, 0.01)
-    values = np.where(y == 1, rng.random(N) + 0.001, 0)
-    values[:400] = -rng.random(400)
-    column = count_column("c", pa.array(values))
-    cells = cells_of(column)
-    assert len(np.unique(cells[values == 0])) == 1
-    assert not set(cells[values == 0]) & set(cells[values != 0])
-
-
 AFTERWARDS = """
 dwell dwell_time watch_time play_time_ms playTimeMs is_like is_follow purchase_time conversion_value click_time
-long_view purchased like rating order_id profile_stay_time watch_ratio converted_at add_to_cart
+long_view purchased like profile_stay_time watch_ratio converted_at add_to_cart has_order
 """
 BEFORE = """
 duration_ms video_duration click_cnt_7d user_like_count last_purchase_days ctr_30d user_id price is_video_author
-sort_order follow_user_num is_premium age tab time playlist hist_watch_time display_type
+sort_order follow_user_num is_premium age tab time playlist hist_watch_time display_type share order rating order_id
 """
 
 
 def test_names_say_what_happens_afterwards() -> None:
-    assert [name for name in AFTERWARDS.split() if after_exposure(name) is None] == []
-    assert [name for name in BEFORE.split() if after_exposure(name) is not None] == []
+    assert [name for name in AFTERWARDS.split() if not is_afterwards(name)] == []
+    assert [name for name in BEFORE.split() if is_afterwards(name)] == []
+    assert find_leak(count_column("dwell", pa.array(np.arange(N))), {}) == "its name says what somebody did"
 
 
-def test_an_ordinary_name_is_no_ground_by_itself_and_numbers_stand_beside_the_others() -> None:
+def test_an_ordinary_name_is_ground_only_if_a_label_follows_from_most_rows() -> None:
     rng = np.random.default_rng(0)
     y = label_of(rng)
-    labels = {"y": known(y)}
-    named = {
-        name: find_named(count_column(name, pa.array(rng.random(N))), labels) for name in ("share", "dwell", "age")
-    }
-    assert named["age"] is None
-    assert named["share"] is not None
-    assert not named["share"][0]
-    assert named["dwell"] is not None
-    assert named["dwell"][0]
-    assert re.search(r"alone it tells 'y' with AUC 0\.5\d$", named["dwell"][1])
     bought = (y == 1) & (rng.random(N) < 0.3)
     bought[np.flatnonzero(y == 0)[:15]] = True  # too many for a column of another name
-    assert leak(bought, y) is None
-    suspected = find_named(count_column("order", pa.array(bought)), labels)
-    assert suspected is not None
-    assert suspected[0]
-    assert "'y' is 1 in 9" in suspected[1]
+    for name, values, found in (("order", bought, True), ("large", bought, False), ("order", rng.random(N), False)):
+        assert bool(find_leak(count_column(name, pa.array(values)), {"y": known(y)})) == found
 
 
 PLACE = np.arange(N) % 10
@@ -208,5 +156,44 @@ PLACE = np.arange(N) % 10
 )
 def test_the_place_in_a_list_is_suspected(name: str, values, found: bool) -> None:
     request = count_column("request", pa.array(np.arange(N) // 10))
-    assert bool(find_place(count_column(name, pa.array(values)), request)) == found
-    assert find_place(count_column(name, pa.array(values)), None) is None
+    assert bool(find_leak(count_column(name, pa.array(values)), {}, request)) == found
+    assert find_leak(count_column(name, pa.array(values)), {}) is None
+
+
+RNG = np.random.default_rng(0)
+
+
+def together(labels, *columns) -> dict[str, str]:
+    found = Together(halves_of((np.arange(N) % 3).astype(np.int8), labels))
+    for column in columns:
+        found.add(column)
+    return found.notes()
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_two_times_that_tell_a_delay_are_named(binary: bool) -> None:
+    planned, delay, other = RNG.integers(0, 20, N), 10 * RNG.integers(0, 2, N), RNG.integers(0, 9, N)
+    y = (delay > 0).astype(float) if binary else delay + RNG.normal(size=N) / 9
+    label, values = known(y, binary), {"planned": planned, "actual": planned + delay, "other": other}
+    columns = {name: count_column(name, pa.array(each.astype(float))) for name, each in values.items()}
+    assert not any(find_leak(column, {"y": label}) for column in columns.values())
+    note = together({"y": label}, *columns.values())["y"]
+    assert "'actual' and 'planned'" in note
+    assert "other" not in note
+    assert together({"y": label}, columns["actual"], columns["other"]) == {}
+    assert together({"y": label}) == {}
+
+
+def test_inputs_that_tell_much_but_not_all_are_no_suspects() -> None:
+    shop = RNG.integers(0, 30, N).astype(float)
+    label = known((RNG.random(N) < shop / 30).astype(float))
+    assert together({"y": label}, count_column("shop", pa.array(shop))) == {}
+
+
+def test_a_rare_label_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaks, "LEARN", 100)
+    monkeypatch.setattr(leaks, "TRY", 100)
+    first, second = RNG.integers(0, 20, N), RNG.integers(0, 20, N)
+    label = known(((first == 3) & (second > 2)).astype(float))
+    columns = [count_column(name, pa.array(values)) for name, values in (("first", first), ("second", second))]
+    assert "'first'" in together({"y": label}, *columns)["y"]

@@ -5,7 +5,7 @@ import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.inspection.toml import comment, key, packed, toml
+from bench.data.inspection.render import comment, key, packed, toml
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
