@@ -9,7 +9,7 @@ from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_
 
 
 class DualProj(GramianAggregation):
-    """The nearest direction to the sum of gradients that conflicts with no task: that sum where it conflicts with none.
+    """The direction nearest to the sum of gradients that conflicts with no task.
 
     Lopez-Paz & Ranzato, NeurIPS 2017, on the mean of gradients; T times that.
     """
