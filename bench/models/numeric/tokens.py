@@ -1,4 +1,4 @@
-"""Tokens of numbers, and of vectors that were computed elsewhere (of a text, an image, a graph)."""
+"""Tokens of numbers, and of precomputed vectors (of a text, an image, a graph)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class NumberTokens(Numeric):
     rates, stay single inputs.
 
     Attributes:
-        missing: the tokens of missing numbers, (I, Q, dim); None where train lacks no number.
+        missing: the tokens of missing numbers, (I, Q, dim); None if train lacks no number.
     """
 
     columns: Tensor
@@ -40,7 +40,7 @@ class NumberTokens(Numeric):
         self.activation = activation
         for name, at in (
             ("columns", [number.column for number in numbers]),
-            ("flags", [number.missing or 0 for number in numbers]),  # of those without a flag any column will do
+            ("flags", [number.missing or 0 for number in numbers]),  # `lacking` masks numbers without a flag
             ("rest", rest),
         ):
             self.register_buffer(name, torch.tensor(at, dtype=torch.int64), persistent=False)
@@ -88,15 +88,15 @@ class NumberLinear(Drawn):
         nn.init.uniform_(self.bias, -bound, bound, source)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (I, B, Q, inputs), or (1, B, Q, inputs) where all sets have the same -> (I, B, Q, outputs)."""
+        """x (I, B, Q, inputs), or (1, B, Q, inputs) for all sets -> (I, B, Q, outputs)."""
         x = x.expand(len(self.weight), -1, -1, -1)
         return torch.einsum("ibqk,iqkd->ibqd", x, self.weight) + self.bias.unsqueeze(1)
 
 
 class ProjectedVectors(Numeric):
-    """A linear map of each vector to the width of a token, beside what `of_rest` makes of the other dense columns.
+    """Maps each vector linearly to a token, beside the outputs of `of_rest` for the other dense columns.
 
-    Tokens of vectors follow those of numbers. A row without a vector has zeros, so that its token is the bias.
+    Tokens of vectors follow those of numbers. A row without a vector has zeros, so its token is the bias.
 
     Args:
         of_rest: the module of a schema without vectors.
