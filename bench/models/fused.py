@@ -25,8 +25,8 @@ Pair = tuple[Tensor, Tensor | None]
 """A layer's weight and bias."""
 Gradients = tuple[Tensor | None, list[Pair]]
 """Gradients at the input, and of each layer's weight and bias."""
-_PIECE, _WIDE = 512, 512  # samples of a piece, and columns from which on pieces pay, measured
-_FEW = 7 / 8  # of all columns; up to there a product of fewer is worth a copy of their weights
+_PIECE, _WIDE = 512, 512  # samples of a piece, and least number of columns for pieces to pay, measured
+_FEW = 7 / 8  # share of the columns up to which a smaller product is worth a copy of its weights
 
 _LOOKS = ContextVar("looks for experts without gradient", default=False)
 

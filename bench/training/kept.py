@@ -23,12 +23,12 @@ from bench.schema import Schema
 BLOCK = 1 << 16
 """Rows read at a time."""
 Keep = Callable[[NDArray[Any], NDArray[np.uint64]], None]
-"""Takes joint predictions (n, T) and units (n,) of the next rows of a split."""
+"""Takes joint predictions (n, T) and units (n,) of a split's next rows."""
 
 
 @contextmanager
 def keeping(path: Path | None, tasks: int, split: str, rows: int) -> Iterator[Keep]:
-    """What takes the predictions of a split piece by piece, in its order; the file is whole or absent.
+    """Gives a function that writes the predictions of a split piece by piece, in order; the file is whole or absent.
 
     Args:
         path: of the file; None keeps nothing.
@@ -54,13 +54,11 @@ def _array(path: Path, kind: DTypeLike, *row: int) -> Iterator[ArrayWriter]:
 
 
 def write_rows(store: Store, folder: Path) -> None:
-    """Writes the rows whose predictions are kept, where they are not there as they were written.
-
-    Removes what was left half-written there.
+    """Writes the rows whose predictions are kept, unless they are already there; removes half-written files.
 
     Args:
         store: with the tasks of the run.
-        folder: that no process writes into.
+        folder: no other process may write into it.
 
     Raises:
         Unwritable: there is no room.
@@ -95,7 +93,7 @@ def _rates(train: Split, schema: Schema) -> list[float]:
 
 
 def _write(store: Store, split: Any, folder: Path) -> int:
-    """Writes the arrays of a split; gives how many of its rows they hold."""
+    """Writes the arrays of a split; returns the number of kept rows."""
     data = store.split(split)
     with ExitStack() as stack:
 
@@ -122,12 +120,12 @@ def _write(store: Store, split: Any, folder: Path) -> int:
 
 
 def kept_places(data: Split, split: str) -> NDArray[np.int64]:
-    """(n,) places in a split of the rows that predictions are kept of, in its order."""
-    found = [
+    """(n,) indices of a split's rows whose predictions are kept, in order."""
+    places = [
         rows.start + np.flatnonzero(sampled(units_of(np.asarray(data.together[rows]), rows.start), split, len(data)))
         for rows in _blocks(len(data))
     ]
-    return np.concatenate(found)
+    return np.concatenate(places)
 
 
 def _blocks(rows: int) -> Iterator[slice]:

@@ -39,7 +39,7 @@ class Routing(Drawn):
     """Connections from every source to every target: v_j = sum_i z_ji W_ji u_i.
 
     z is a hard-concrete gate (Louizos et al., ICLR 2018): nearly binary, with a gradient. Training draws it for each
-    batch, evaluation uses its median.
+    batch, evaluation uses the paper's deterministic estimate.
 
     Attributes:
         log_alpha: (targets, sources), location of each gate.
