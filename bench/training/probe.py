@@ -49,8 +49,8 @@ class Probe:
         """Measures a batch; values are plain, None where undefined.
 
         Returns:
-            `losses` and `weights` by task, `norms` by block and task, `cosines` by block and pair; and of experts `gates`,
-            mean weights by gate and expert, and `units`, see `dead_units`.
+            `losses` and `weights` by task, `norms` by block and task, `cosines` by block and pair; and for experts mean
+            weights `gates` by gate and expert, and `units`, see `dead_units`.
         """
         with watched(self.model.sharing) as scores:
             losses, gradients = self._gradients(batch)
