@@ -1,4 +1,4 @@
-"""Latency of a packaged model: of a request of raw rows, and of the model alone, by engine, threads and batch."""
+"""Latency of a packaged model: of requests of raw rows, and of the model alone, by engine, threads and batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.production.package import Package
 from bench.production.scorer import example_rows
 
 RUNS = (20, 2000)
-"""Calls that are timed: at least, and at most."""
+"""Minimum and maximum number of timed calls."""
 WARM = 5
 
 
@@ -46,14 +46,14 @@ def latencies(
     """Measures each engine with each number of threads on batches of each size.
 
     Args:
-        engines: none: all that can be had with this package here.
-        seconds: after which no more calls of one of them are begun.
+        engines: empty means all available ones.
+        seconds: time after which no more calls of one configuration start.
 
     Raises:
-        UserError: an unknown engine, or one that cannot be had.
+        UserError: an unknown or unavailable engine.
     """
     example = example_rows(package.encoder)
-    found = []
+    measured = []
     for engine in engines or available(package):
         for many in threads:
             scorer = package.scorer(engine, many)
@@ -65,8 +65,8 @@ def latencies(
                 p50, p99 = np.percentile(model, (50, 99)) * 1e3
                 rate = batch / float(np.mean(model))
                 asked = float(np.median(request)) * 1e3
-                found.append(Latency(engine, many, batch, float(p50), float(p99), asked, rate, len(model)))
-    return found
+                measured.append(Latency(engine, many, batch, float(p50), float(p99), asked, rate, len(model)))
+    return measured
 
 
 def available(package: Package) -> list[str]:

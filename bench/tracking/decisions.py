@@ -15,12 +15,12 @@ EXPERIMENT = "seesaw decisions"
 def log_decision(
     name: str, verdict: str, gains: Mapping[str, Effect], folder: Path, tracking: str, home: Path
 ) -> str:  # fmt: skip
-    """The id of a new run with a decision's verdict, gains and files.
+    """Logs a decision's verdict, gains and files as a new run; returns its id.
 
     Args:
         gains: by outcome.
         folder: with the files.
-        home: where a store that is no server has the files of a new experiment.
+        home: place of a new experiment's files, unless the store is a server.
 
     Raises:
         TrackingError: the store cannot be reached.
