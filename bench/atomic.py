@@ -135,13 +135,7 @@ def writer_of(temporary: Path) -> bool | None:
 
 
 def remove_abandoned(shelf: Path, pattern: str = ".*.part") -> None:
-    """Removes temporary files and folders of this machine's dead processes.
-
-    Where the writer is unknown or on another machine, they go when nothing in them has changed for a day.
-
-    Args:
-        pattern: glob of their names.
-    """
+    """Removes temporary files of this machine's dead processes; those of unknown writers after a day without change."""
     for path in shelf.glob(pattern):
         alive = writer_of(path)
         if alive or (alive is None and time.time() - _changed(path) <= DAY):
@@ -238,9 +232,7 @@ def refused(error: OSError) -> UserError | None:
 
 @contextmanager
 def room_for(target: Path) -> Iterator[None]:
-    """Turns a full disk or a refused access into `Unwritable`, for code that writes `target`, below it, or beside
-    it.
-    """
+    """Turns a full disk or a refused access into `Unwritable`, for code that writes `target`, below or beside it."""
     try:
         yield
     except Exception as error:

@@ -125,9 +125,7 @@ def shown(address: str) -> str:
 
 
 def remember(address: str, home: Path) -> None:
-    """Records in the user's own folder that the user named an address for a home: a home may come from somebody
-    else.
-    """
+    """Records in the user's own folder that the user named an address for a home: a home may come from elsewhere."""
     with suppress(Unwritable):  # seesaw then asks for the address again
         write_text(_mark(address, home), f"{home.resolve()} {address}\n")
 

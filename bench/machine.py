@@ -27,9 +27,7 @@ processes, spinning blocks the threads it waits for: training then takes fifty t
 
 
 def set_waiting() -> None:
-    """Sets `WAITING` unless the user set it or `OMP_WAIT_POLICY`; call it before torch is imported. Child processes
-    inherit it.
-    """
+    """Sets `WAITING` before torch's import, unless the user set it or `OMP_WAIT_POLICY`; child processes inherit it."""
     if "OMP_WAIT_POLICY" not in os.environ:
         for name, value in WAITING.items():
             os.environ.setdefault(name, value)

@@ -262,11 +262,7 @@ def parse(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
 
 
 def outcome(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
-    """Parses the name of an outcome of a ranking, as in `like.recall@10%` or `like.gauc`; all are maximised.
-
-    Raises:
-        UserError: no outcome, or one that the task does not have; says what was expected, with an example.
-    """
+    """Parses an outcome of a ranking, as in `like.recall@10%` or `like.gauc`; raises UserError with an example."""
     of, _, metric = name.partition(".")
     task = next((task for task in tasks if task.name == of), None)
     if task is None:
@@ -285,10 +281,6 @@ def outcome(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
 
 
 def outcomes_of(names: Iterable[str]) -> tuple[str, ...]:
-    """Outcomes with a cut among some names, each once: those that a job must measure beside the metrics.
-
-    Args:
-        names: of objectives, guards or costs, without split; a segment (`like.recall@10%[country=US]`) is ignored.
-    """
+    """Outcomes with a cut among names without split, each once; a segment, as in `[country=US]`, is ignored."""
     plain = (name.partition("[")[0] for name in names)
     return tuple(dict.fromkeys(name for name in plain if ranked(name.partition(".")[2])))

@@ -39,9 +39,7 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
 
 
 def parse_value(text: str, where: str) -> Any:
-    """Parses one TOML value (1e-3, true, [64, 32]), None if it is none; raises UserError if too deep or beyond 64
-    bits.
-    """
+    """Parses one TOML value (1e-3, true, [64, 32]), None if it is none; UserError if too deep or beyond 64 bits."""
     try:
         values = _checked(lambda: tomllib.loads(f"value = {text}"), text, where, "value")
     except tomllib.TOMLDecodeError:
@@ -50,9 +48,7 @@ def parse_value(text: str, where: str) -> Any:
 
 
 def parse_json(text: str | bytes, where: str) -> Any:
-    """Parses a JSON document; raises UserError if it is not JSON, not UTF-8, too deep, or has an integer beyond 64
-    bits.
-    """
+    """Parses JSON; raises UserError if it is not JSON, not UTF-8, too deep, or has an integer beyond 64 bits."""
     try:
         decoded = text if isinstance(text, str) else text.decode()
         return _checked(lambda: json.loads(decoded), decoded, where)

@@ -58,11 +58,7 @@ class PluginFile(NamedTuple):
 
     @classmethod
     def read(cls, path: Path, named: str = "--plugin") -> PluginFile:
-        """Reads a file; raises UserError if it cannot be read.
-
-        Args:
-            named: option or variable that named it, for messages.
-        """
+        """Reads a file; raises UserError, with the option or variable that `named` it, if it cannot be read."""
         try:
             return cls(str(path.expanduser().resolve()), path.expanduser().read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
@@ -148,11 +144,7 @@ def registry_of(group: str) -> Registry[Any]:
 
 
 def add(*files: PluginFile) -> None:
-    """Runs files and adds their entries to the registries; skips a file that was already run.
-
-    Raises:
-        UserError: a file fails, or has no dict with the name of a registry.
-    """
+    """Runs new files and adds their entries to the registries; raises UserError if one fails or has no entries."""
     dicts = [place.split(":")[1] for place in GROUPS.values()]
     for file in files:
         if file in _FILES:
@@ -168,9 +160,7 @@ def add(*files: PluginFile) -> None:
 
 
 def add_named() -> None:
-    """Adds the files that the variable `PLUGIN` names, for programs without an option for it; errors as of `add` and
-    `read`.
-    """
+    """Adds the files that the variable `PLUGIN` names, for programs without an option for it; errors of `add`."""
     paths = filter(None, os.environ.get(PLUGIN, "").split(os.pathsep))
     add(*(PluginFile.read(Path(path), PLUGIN) for path in paths))
 
@@ -198,11 +188,7 @@ def needs(choices: Iterable[tuple[str, Any]]) -> dict[str, str]:
 
 
 def check(needed: Mapping[str, str], where: str, same: bool = True) -> None:
-    """Checks that plug-ins are there; raises UserError if one is missing or differs.
-
-    Args:
-        same: whether version or content must be the same.
-    """
+    """Raises UserError if a plug-in is missing or differs; `same`: whether version or content must be the same."""
     for key, origin in needed.items():
         group, _, name = key.partition(".")
         found = registry_of(group).origins.get(name) if group in GROUPS else None

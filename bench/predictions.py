@@ -162,11 +162,7 @@ def predictions(folder: Path, split: str, name: str) -> Singles | None:
 
 
 def joined(folder: Path, split: str, names: Sequence[str]) -> Singles | None:
-    """Predictions (n, T) with each task's column from another replicate; None if one is absent.
-
-    Args:
-        names: for each task the name of its replicate, see `name_of`.
-    """
+    """Predictions (n, T), the column of task t from replicate `names[t]`; None if one is absent."""
     each = [predictions(folder, split, name) for name in names]
     columns = [own[:, at] for at, own in enumerate(each) if own is not None]
     return np.stack(columns, axis=1) if len(columns) == len(names) else None

@@ -218,7 +218,6 @@ class _Configured:
 
     @property
     def weights(self) -> dict[str, float]:
-        """Static weights by task, where the configuration has them."""
         prefix = "balancing.static.weight."
         of = {key.removeprefix(prefix): value for key, value in self.config.items() if key.startswith(prefix)}
         return {task: float(str(value)) for task, value in of.items()}

@@ -75,11 +75,7 @@ class Choice:
 
 
 def choose(registry: Mapping[str, Entry[Any]], axis: str, table: Mapping[str, Any], default: str) -> Choice:
-    """Reads `{"kind": "mmoe", "mmoe": {...}}`: the options are in a table named after the kind.
-
-    Raises:
-        UserError: unknown kind, a key that is neither `kind` nor the chosen kind's table, or bad options.
-    """
+    """Reads `{"kind": "mmoe", "mmoe": {...}}`; raises UserError for an unknown kind or key, or bad options."""
     kind = table.get("kind", default)
     if not isinstance(kind, str):
         raise UserError(f"{axis}.kind: expected a name, found {kind!r}")

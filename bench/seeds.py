@@ -18,9 +18,7 @@ def derive(seed: int, *path: int | str) -> int:
 
 
 def mixed(bits: Any) -> Any:
-    """Scrambles unsigned 64-bit numbers, scalar or array, by splitmix64's finaliser (Steele, Lea & Flood, OOPSLA
-    2014).
-    """
+    """Scrambles uint64 numbers, scalar or array, by splitmix64's finaliser (Steele, Lea & Flood, OOPSLA 2014)."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))

@@ -107,7 +107,6 @@ def _followed(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[
 
 
 def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
-    """The kinds of a model that is one of several alternatives."""
     return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
 
 

@@ -48,19 +48,13 @@ class Balancer(nn.Module):
         """Receives the losses (T,) of the same batch after the update; called where `needs` has "second forward"."""
 
     def of_tasks(self, given: Mapping[str, float], default: float, option: str) -> Tensor:
-        """Returns an option's value for each task as (T,) float32, `default` where a task is not named.
-
-        Raises:
-            UserError: a value is given for a task that is not trained.
-        """
+        """Returns an option's values as (T,) float32, `default` for other tasks; UserError for an unknown task."""
         for name in given:
             self.place(name, option)
         return torch.tensor([given.get(name, default) for name in self.tasks], dtype=torch.float64).float()
 
     def preference(self, given: Mapping[str, float], option: str) -> Tensor:
-        """Returns weights (T,) that sum to T from an option's ratios, 1 where a task is not named; errors of
-        `of_tasks`.
-        """
+        """Returns weights (T,) that sum to T from an option's ratios, 1 for other tasks; errors of `of_tasks`."""
         for name in given:
             self.place(name, option)
         weight = torch.tensor([given.get(name, 1.0) for name in self.tasks], dtype=torch.float64)
@@ -68,11 +62,7 @@ class Balancer(nn.Module):
         return (weight * len(self.tasks) / weight.sum()).float()
 
     def place(self, task: str, option: str) -> int:
-        """Returns the index of a task that an option names.
-
-        Raises:
-            UserError: the task is not trained.
-        """
+        """Returns the index of a task that an option names; raises UserError if it is not trained."""
         check_known("task", task, self.tasks, f"balancing.{option}")
         return self.tasks.index(task)
 
@@ -116,8 +106,8 @@ class GradientCombination(Balancer, ABC):
 
     @abstractmethod
     def forward(self, gradients: TaskGradients) -> list[Tensor]:
-        """Returns the parts of the combined gradient, finite and scaled as `GradientAggregation`; must not change its
-        input.
+        """Returns the parts of the combined gradient, finite, scaled as `GradientAggregation`; leaves its input as it
+        is.
         """
 
 

@@ -184,9 +184,7 @@ def mass_of(weights: Tensor, everyone: int) -> float:
 
 
 class HalvesAggregation(GradientAggregation):
-    """Keeps weights on the simplex. A task without a product in the batch keeps its weight, and its gradient counts
-    once.
-    """
+    """Keeps weights on the simplex; a task without a product in the batch keeps its weight and counts once."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({"half batches"})
     weight: Tensor  # (T,): on the simplex

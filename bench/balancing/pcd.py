@@ -69,9 +69,7 @@ class PCD(GramianAggregation):
         return weights
 
     def _usual(self, norms: Array, tasks: NDArray[np.intp]) -> Array:
-        """Updates the moving averages with this step's norms and returns their roots (K,), corrected for their start at
-        0.
-        """
+        """Updates the moving averages with these norms; returns their roots (K,), corrected for their start at 0."""
         heard = torch.from_numpy(tasks).to(self.square.device)
         now = torch.from_numpy(norms**2).to(self.square)
         self.square[heard] = self.beta * self.square[heard] + (1 - self.beta) * now

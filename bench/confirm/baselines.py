@@ -70,10 +70,8 @@ def baselines_of(
 def best_point(
     records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float], single: bool
 ) -> Point | None:
-    """Returns the searched point with the largest hypervolume of its own, the first among equals.
-
-    Args:
-        single: whether to look among single-task models, or among those that share.
+    """Returns the single-task (`single`) or sharing point that alone has the largest hypervolume, the first of
+    equals.
     """
     every = searched_points(records, objectives)
     own = [point for point in every if (point.sharing == BASELINE or point.baseline) == single]
@@ -157,11 +155,7 @@ LEAST_TRIES = 2
 
 
 def check_static(dataset: str, tasks: Sequence[str], space: Space) -> None:
-    """Refuses static weights where there is nothing to weigh.
-
-    Raises:
-        UserError: a data set with one task, or a space whose models share nothing.
-    """
+    """Raises UserError for static weights on a data set with one task, or in a space whose models share nothing."""
     if len(tasks) < 2:
         raise UserError(f"static weights of {dataset}: expected two tasks or more to weigh, found only {tasks[0]}")
     if set(space.choices(SHARING)) == {SINGLE_TASK}:

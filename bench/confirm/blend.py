@@ -84,7 +84,6 @@ def _whole(folder: Path, names: Sequence[str], splits: Sequence[Split] = REPLICA
 
 
 def _with_costs(outcome: Outcome, parts: Sequence[Replicate]) -> Outcome:
-    """Adds the sums of the parts' costs, where all parts have them."""
     if outcome.result is None:
         return outcome
     keys = [key for key in (f"cost/{name}" for name in COSTS) if all(key in part.metrics for part in parts)]

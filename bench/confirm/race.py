@@ -109,9 +109,7 @@ def _families(
 def largest_first(
     points: Sequence[Point], objectives: Sequence[Objective], reference: Mapping[str, float], split: str = CONFIRM
 ) -> list[Point]:
-    """Sorts points by the hypervolume of each alone, largest first, stably; confirmed ones by their means on
-    `split`.
-    """
+    """Sorts points stably by the hypervolume of each alone, largest first; confirmed ones by their means on `split`."""
     at, values = resolve_reference(objectives, reference), estimates(points, objectives, split)
     volumes = [hypervolume(values[i : i + 1], objectives, at) for i in range(len(points))]
     return [points[i] for i in np.argsort([-volume for volume in volumes], kind="stable")]
@@ -215,7 +213,6 @@ def confirm(
 
 
 def _with(point: Point, known: Mapping[str, Sequence[Replicate]], asked: Mapping[str, int]) -> Point:
-    """Keeps only the replicates that were asked for so far."""
     own = known.get(point.training, ())
     return replace(point, replicates=tuple(each for each in own if each.replicate <= asked[point.training]))
 

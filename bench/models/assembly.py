@@ -154,9 +154,7 @@ class MultiTaskModel(nn.Module):
         return self._averaged(logits.view(self.members, -1, logits.shape[1]))
 
     def _predicted(self, logits: Tensor, dense: Tensor) -> Tensor:
-        """Replaces the outputs of regressions in logits (k B, O) by their predictions, on the scale of their
-        targets.
-        """
+        """Replaces regressions' outputs in logits (k B, O) by their predictions, on the scale of their targets."""
         dense = dense if self.members == 1 else torch.cat([dense] * self.members)
         own = logits[:, : len(self.regression)]
         caps = None if self.targets is None else self.targets.caps_of(dense)

@@ -138,11 +138,7 @@ def architecture_name(sharing: str, funnel: str) -> str:
 
 
 def expand(dotted: Mapping[str, Any]) -> dict[str, Any]:
-    """Replaces `architecture` in a dotted configuration by the kinds it stands for.
-
-    Raises:
-        UserError: an unknown architecture, or one that contradicts another name.
-    """
+    """Replaces `architecture` by its kinds; raises UserError if it is unknown or contradicts another name."""
     values = dict(dotted)
     if "architecture" not in values:
         return values

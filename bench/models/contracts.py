@@ -233,11 +233,7 @@ class Sharing(nn.Module, ABC):
 
     @classmethod
     def of(cls, layout: Layout, tasks: int, config: Config) -> Sharing:
-        """Builds it for a data set's inputs; overridden by kinds that need the places of fields.
-
-        Raises:
-            UserError: the options name something that the data set lacks.
-        """
+        """Builds it for a data set's inputs; raises UserError if the options name something that the data set lacks."""
         return cls(layout.inputs, tasks, config)
 
     @classmethod

@@ -320,9 +320,7 @@ def backward_where_live(layer: Layer, gradients: Sequence[Tensor | None], needs_
 
 
 def live(*gradients: Tensor) -> Tensor:
-    """Gradients (E, B, O), contiguous -> (sum of E,), whether each slice is not zero; all true outside
-    `of_one_task`.
-    """
+    """Contiguous gradients (E, B, O) -> (sum of E,), whether each slice is not zero; all true outside `of_one_task`."""
     lives = torch.ones(sum(map(len, gradients)), dtype=torch.bool)
     if _LOOKS.get():
         at, flags = 0, array(lives)

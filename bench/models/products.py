@@ -24,9 +24,7 @@ def product(x: Tensor, y: Tensor) -> Tensor:
 
 
 def by_onednn(x: Tensor, y: Tensor) -> Tensor:
-    """`product` by oneDNN. It takes any layout of y but needs x contiguous: the smaller of two strided operands is
-    copied.
-    """
+    """`product` by oneDNN, for any layout of y but a contiguous x: the smaller of two strided operands is copied."""
     if x.stride(2) != 1 and y.shape[2] < x.shape[1]:
         return by_onednn(y.transpose(1, 2), x.transpose(1, 2)).transpose(1, 2)
     if len(x) == 1:
@@ -38,7 +36,6 @@ def by_onednn(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _linear(x: Tensor, weight: Tensor) -> Tensor:
-    """x (B, I), weight (O, I) -> (B, O)."""
     z: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
     return z
 

@@ -85,7 +85,7 @@ class Targets(nn.Module):
         return torch.where(self.scaled.to(means.device), 0.0, means)
 
     def caps_of(self, dense: Tensor) -> Tensor | None:
-        """Bounds from dense inputs (B, D) -> (B, T) on the scale of the targets, `FAR` for none; None if no task has
+        """Bounds from dense inputs (B, D) -> (B, T) on the scale of the targets, `FAR` for none; None if none has
         any.
         """
         if not any(self.caps):

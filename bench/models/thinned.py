@@ -24,11 +24,7 @@ from bench.models.contracts import Funnel
 
 
 class Thinning(NamedTuple):
-    """Which negatives were left out.
-
-    Attributes:
-        rate: share of the task's negatives that was kept; None if it differs from row to row.
-    """
+    """Which negatives were left out; `rate` is the share that was kept, None if it differs from row to row."""
 
     task: str
     rate: float | None

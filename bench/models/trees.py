@@ -89,11 +89,7 @@ class Columns:
 
 
 class TreeModel(nn.Module):
-    """Boosted trees of every task; all zero until a state is loaded.
-
-    Args:
-        schema: with or without the ranges of numbers, which trees do not read.
-    """
+    """Boosted trees of every task; all zero until a state is loaded. The ranges of numbers in a schema are not read."""
 
     rates: Tensor
     absent: Tensor
@@ -188,11 +184,7 @@ class TreeModel(nn.Module):
 
 
 def wrong(state: Mapping[str, Tensor], schema: Schema, sizes: TreeSizes) -> str | None:
-    """Explains, as the end of a sentence, why a state is no valid trees; None if each walk is within bounds and ends.
-
-    Args:
-        state: of a `TreeModel` of that schema and these sizes, with its shapes.
-    """
+    """Explains, as the end of a sentence, why a state of right shapes is invalid; None if all walks end in bounds."""
     arrays = {name: tensor.numpy() for name, tensor in state.items()}
     places = Columns(schema.without_ranges)
     for name in ("rates", "absent", "threshold", "value", "base"):

@@ -106,11 +106,7 @@ class BatchScoring:
         self._finished = self._resume()
 
     def run(self, progress: Progress | None = None) -> Done:
-        """Scores the remaining files. Parts written before an error stay.
-
-        Raises:
-            UserError: an unreadable file, or a row that does not fit, with file and line.
-        """
+        """Scores the remaining files; raises UserError with file and line. Parts written before an error stay."""
         for name, given in self._kept.items():
             if given != name and progress is not None:
                 progress.note(f"note: '{name}' is a prediction; the column of that name is kept as '{given}'")
@@ -187,7 +183,6 @@ class BatchScoring:
                 raise UserError(f"{file}: --keep: {missing('column', name, names)}")
 
     def _kept_names(self) -> dict[str, str]:
-        """Kept column -> its name beside the predictions."""
         predicted = self._scorer.names
         names = {name: f"{name}{KEPT}" if name in predicted else name for name in self.keep}
         for name, given in names.items():
@@ -231,7 +226,6 @@ class BatchScoring:
         return self.out / f"{stem}-{number:05d}.parquet"
 
     def _resume(self) -> dict[str, int]:
-        """Finished files -> their number of parts."""
         state = self.out / STATE
         if not state.is_file():
             return {}

@@ -29,9 +29,7 @@ _GATHER = (torch.ops.aten.embedding, torch.ops.aten.index_select)  # read only a
 
 
 def check(model: Callable[[Tensor, Tensor], Any], ids: Tensor, dense: Tensor) -> None:
-    """Runs a model on ids (ROWS, S) and dense (ROWS, D) without values; raises UserError beyond `MAX_BYTES` or
-    `MAX_WORK`.
-    """
+    """Runs a model on ids (ROWS, S), dense (ROWS, D) without values; UserError beyond `MAX_BYTES` or `MAX_WORK`."""
     with _Counting():
         model(ids, dense)
 

@@ -124,9 +124,7 @@ def fit_isotonic(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -
 
 
 def fit_auto(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
-    """`fit_isotonic` if each class has `ENOUGH` rows, else `fit_platt`, whose two numbers need fewer; ignores
-    weights.
-    """
+    """`fit_isotonic` if each class has `ENOUGH` rows, weights aside, else `fit_platt`, whose two numbers need fewer."""
     positives, rows = np.nansum(np.asarray(y, np.float64)), np.sum(~np.isnan(np.asarray(y, np.float64)))
     return (fit_isotonic if min(positives, rows - positives) >= ENOUGH else fit_platt)(p, y, weights)
 

@@ -83,11 +83,7 @@ def _check_bounds(path: Path, spec: ModelSpec) -> None:
 
 
 def onnx(folder: Path, spec: ModelSpec, threads: int) -> Engine:
-    """ONNX Runtime.
-
-    Raises:
-        UserError: it is not installed, or the package was made without it.
-    """
+    """ONNX Runtime; raises UserError if it is not installed, or the package was made without it."""
     for module in ("onnxruntime", "onnx"):
         need(module, "to run a model in ONNX Runtime")
     path = folder / ONNX

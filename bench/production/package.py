@@ -123,11 +123,7 @@ class Package:
 
     @classmethod
     def open(cls, folder: Path | str) -> Package:
-        """Opens and verifies a package.
-
-        Raises:
-            UserError: there is none, or a file is missing, changed or unexpected.
-        """
+        """Opens and verifies a package; raises UserError if a file is missing, changed or unexpected."""
         folder = Path(folder)
         if not (folder / MANIFEST).is_file():
             raise UserError(f"expected a packaged model with a {MANIFEST}, found none at {folder}")
@@ -194,11 +190,7 @@ class Package:
         return open_engine(name, self.folder, self.manifest.spec, threads)
 
     def scorer(self, engine: str = "exported", threads: int = 1, history: KeptHistory | None = None) -> Scorer:
-        """Makes a scorer of raw rows.
-
-        Args:
-            history: for rows without their history, see `kept_history`.
-        """
+        """Makes a scorer of raw rows; `history` is for rows without their history, see `kept_history`."""
         runs, score, dataset = self.engine(engine, threads), self.manifest.score, self.manifest.name
         return Scorer(self.schema, self.encoder, runs, self.calibrations, score, dataset, history)
 

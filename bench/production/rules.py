@@ -21,9 +21,7 @@ from bench.schema import Task
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a rule, by its metric's gain (a fraction) or value; NaN where the rows do not define it, which
-    fails.
-    """
+    """The result of a rule, by its metric's gain (a fraction) or value; NaN, where the rows do not define it, fails."""
 
     rule: str
     measured: Effect
@@ -50,9 +48,7 @@ class Rule:
 
     @classmethod
     def parse(cls, text: str) -> Rule:
-        """Parses `buy.recall@10% < -1%` or `click.logloss > 0.4`; raises UserError for other forms and negative
-        values.
-        """
+        """Parses `buy.recall@10% < -1%` or `click.logloss > 0.4`; UserError for other forms or negative values."""
         match = re.fullmatch(r"\s*([^\s<>]+)\s*([<>])\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*(%?)\s*", text)
         if match is None or (not match[4] and float(match[3]) < 0):
             expected = "expected a gain as in 'buy.recall@10% < -1%' or a value from 0 on as in 'buy.recall@10% < 0.3'"

@@ -53,11 +53,7 @@ class RawColumn:
 
 
 class RawRows:
-    """The raw columns of an encoder.
-
-    Args:
-        history: computes columns that rows then need not have.
-    """
+    """The raw columns of an encoder; `history` computes columns that rows then need not have."""
 
     def __init__(self, encoder: Encoder, history: KeptHistory | None = None) -> None:
         parts = [*encoder.fields, *encoder.dense]
@@ -297,11 +293,7 @@ class Scorer:
         return self._encoder.encode(table)
 
     def predict_encoded(self, ids: Ids, dense: Singles, place: Place = numbered) -> dict[str, Values]:
-        """Name -> predictions (N,) of encoded rows: ids (N, S), dense (N, D).
-
-        Raises:
-            UserError: a prediction or score exceeds float32; names the row by `place`.
-        """
+        """Predictions by name (N,) of ids (N, S), dense (N, D); raises UserError, naming the row, if beyond float32."""
         starts = range(0, max(len(ids), 1), CHUNK)
         predictions = [self.engine(ids[start : start + CHUNK], dense[start : start + CHUNK]) for start in starts]
         conditional, joint = (np.concatenate(each) for each in zip(*predictions, strict=True))

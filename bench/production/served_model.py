@@ -98,11 +98,7 @@ def _mean(every: Sequence[Tensor]) -> Tensor:
 
 
 class Network(nn.Module):
-    """A network of a served model.
-
-    Args:
-        models: one for all tasks, or one for each, in the order of the schema's tasks.
-    """
+    """A network of a served model; `models`: one for all tasks, or one for each, in the order of the schema's tasks."""
 
     def __init__(self, models: Sequence[MultiTaskModel]) -> None:
         super().__init__()

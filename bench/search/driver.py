@@ -45,11 +45,7 @@ class Checkpoints:
         return self._folder / str(trial) / str(rung)
 
     def tidy(self, standings: Iterable[Standing], rungs: int) -> None:
-        """Removes checkpoints that no job will start from: those below a trial's last, and all of a finished trial.
-
-        Args:
-            rungs: number of rungs.
-        """
+        """Removes checkpoints that no job will start from: those below a trial's last, and all of a finished trial."""
         for standing in standings:
             self._bytes.pop(standing.number, None)
             if standing.progress == "failed" or len(standing.results) == rungs:
@@ -62,11 +58,7 @@ class Checkpoints:
                 self._bytes[standing.number] = last.stat().st_size
 
     def fit(self, standings: Sequence[Standing], rules: Rules) -> None:
-        """Removes those of the worst waiting trials until the rest fit into `most`; call it after `tidy`.
-
-        Args:
-            standings: of every trial, by number.
-        """
+        """Removes those of the worst waiting trials until the rest fit into `most`; call it after `tidy`."""
         left = sum(self._bytes.values())
         if left <= self._most:
             return
@@ -264,7 +256,6 @@ class _Search:
         return True
 
     def _submit(self, number: int, config: Mapping[str, Scalar]) -> None:
-        """Submits a job to the executor; a configuration that cannot become a job has failed."""
         step = self._study.ledger.steps[number]
         trial, rung = step.trial, step.rung
         try:

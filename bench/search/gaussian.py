@@ -231,11 +231,7 @@ class Kernel:
         return value
 
     def covariance(self, rows: Floats, low: Floats, of: Settings) -> Floats:
-        """Covariance of results (N, N), without noise.
-
-        Args:
-            low: 1 at the lowest rung and 0 at full length.
-        """
+        """Covariance of results (N, N), without noise; `low` is 1 at the lowest rung and 0 at full length."""
         whole = self.values(rows, rows, of, of.weights)
         at = np.flatnonzero(low)
         deviations = of.deviation * np.outer(low[at], low[at]) * self.values(rows[at], rows[at], of, of.deviating)
@@ -331,7 +327,6 @@ def _part(
 
 
 def _amplitude(values: Floats, solved: Floats) -> float:
-    """Most likely variance of one objective's values (N,)."""
     return max(float((values * solved).mean()), 1e-12)
 
 

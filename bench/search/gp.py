@@ -318,9 +318,7 @@ class GaussianSampler:
     def _results(
         self, results: Sequence[Sequence[Sequence[float]]], trials: Sequence[int]
     ) -> tuple[np.ndarray, Floats, Floats]:
-        """The first `ROWS` finite results of these trials: index in `trials`, lowness of the rung, values at full
-        length.
-        """
+        """The first `ROWS` finite results: index in `trials`, lowness of the rung, values at full length."""
         ahead = to_full_length(results, len(self._signs))
         finite = [
             (place, self._low[rung], ahead.at(rung, np.asarray(values)) * self._signs)
@@ -353,11 +351,7 @@ class Proposals:
         self._first, self._batch = -1, list[dict[str, Scalar]]()
 
     def next(self, ledger: Ledger, configs: Sequence[Mapping[str, Scalar]]) -> Mapping[str, Scalar]:
-        """Parameters of the trial after those in the ledger; Optuna's sampler fills in the rest.
-
-        Args:
-            configs: of the trials in the ledger.
-        """
+        """Parameters of the trial after those in the ledger, with these `configs`; Optuna's sampler adds the rest."""
         number = ledger.trials
         if self._sampler is None:
             return self._opening(number)

@@ -136,9 +136,7 @@ class Log:
 
 @contextmanager
 def many_objects() -> Iterator[None]:
-    """Disables garbage collection for code that makes many objects and no garbage, whose scans would take most of the
-    time.
-    """
+    """Disables garbage collection for code that makes many objects and no garbage: its scans would take most time."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -155,7 +153,6 @@ def _sum_in(line: bytes) -> int:
 
 
 def _parse(body: bytes) -> Event:
-    """Decodes a line without its head."""
     head, mark, rest = body.partition(_MARK)
     event: Event = from_json(b"{" + head + b"}" if mark else b"{" + body)
     if mark:

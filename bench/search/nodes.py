@@ -31,7 +31,6 @@ class _Table(Config):
     type: ClassVar[str]
 
     def describe(self) -> dict[str, Any]:
-        """Options as plain values."""
         return {"type": self.type} | self.model_dump(mode="json")
 
 
@@ -61,7 +60,6 @@ class _Number(_Table):
         return (self.low, self.high)
 
     def encode(self, value: Scalar) -> float:
-        """Position of a value within bounds."""
         assert isinstance(value, int | float)
         low, high = self._scale()
         return ((math.log(value) if self.log else value) - low) / (high - low) if high > low else 0.5
@@ -218,11 +216,7 @@ class Simplex(_Table):
 
 @dataclass(frozen=True)
 class Switch(_Options):
-    """A choice whose options bring their own parameters.
-
-    Attributes:
-        in_groups: whether it is searched only on data with groups; elsewhere it has its default.
-    """
+    """A choice whose options bring their own parameters; if `in_groups`, searched only on data with groups."""
 
     default: str
     branches: Mapping[str, Tree]

@@ -86,9 +86,7 @@ class Plan:
 
     @cached_property
     def rules(self) -> Rules:
-        """The rules of promotion; the floor considers a kind's defaults and its tries. Raises UserError without a
-        reference.
-        """
+        """The rules of promotion, whose floor considers a kind's defaults and tries; UserError without a reference."""
         reference = resolve_reference(self.objectives, self.reference)
         rungs = self.ladder or (1,)
         return Rules(rungs, self.eta, self.objectives, reference, 1 + self.tries, self.share)

@@ -87,7 +87,6 @@ class Order:
         return place, int(self._order[place])
 
     def _settle(self, rank: int) -> slice:
-        """Sorts a rank; returns its positions."""
         at = slice(int(self._ends[rank - 1]) if rank else 0, int(self._ends[rank]))
         if not self._settled[rank]:
             members = self._order[at]

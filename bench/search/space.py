@@ -117,11 +117,7 @@ class Space:
                 yield trees.resolve(self.tree, tasks, _given({**dict(path), name: value}))
 
     def validate_against_config(self, tasks: Sequence[str]) -> None:
-        """Parses every variant as a trial's configuration, without training.
-
-        Raises:
-            UserError: an unknown name, or a refused value; the message names the key.
-        """
+        """Parses every variant as a trial's configuration; raises UserError, naming the key, if one is refused."""
         from bench.training.config import TrialConfig  # imports torch: only where it is needed
 
         try:
@@ -133,11 +129,7 @@ class Space:
 
 
 def load_space(name_or_path: str) -> Space:
-    """Reads `search_spaces/<name>.toml`, or the file at a path.
-
-    Raises:
-        UserError: unknown, or not valid; the message names file and key.
-    """
+    """Reads `search_spaces/<name>.toml`, or the file at a path; raises UserError, naming file and key."""
     path = content.find("search_spaces", name_or_path)
     file = validate(_File, content.read_toml(path), str(path))
     tree = trees.read(file.parameters, str(path))
@@ -150,7 +142,6 @@ def load_space(name_or_path: str) -> Space:
 
 
 def _given(values: Mapping[str, Scalar]) -> trees.Chooser:
-    """Chooses these values, or defaults."""
     return lambda name, node: values.get(name, node.default)
 
 
@@ -173,11 +164,7 @@ NO_BINARY, NO_REGRESSION = "no task is binary", "no task is a regression"
 
 @dataclass(frozen=True)
 class Fitted:
-    """A space without the branches that cannot work on a data set.
-
-    Attributes:
-        left_out: reason for each removed branch, by `<switch> = <branch>`.
-    """
+    """A space without the branches that cannot work on a data set; `left_out`: reasons, by `<switch> = <branch>`."""
 
     space: Space
     left_out: Mapping[str, str]
@@ -292,7 +279,6 @@ def _discrete(tree: Tree) -> int:
 
 
 def _parameters(space: Space, tasks: tuple[str, ...]) -> list[dict[str, Any]]:
-    """A row for each searched parameter, once for all its branches."""
     rows: dict[str, dict[str, Any]] = {}
     for name, leaf, path in trees.leaves(space.tree, tasks):
         row = rows.setdefault(name, {"name": name, "when": {}, **leaf.describe()})

@@ -208,7 +208,6 @@ class Study(AbstractContextManager["Study"]):
             return [self.record(number) for number in range(self.ledger.trials)]
 
     def _check(self) -> None:
-        """Refuses another plan."""
         mine = self._plan if self._identity is None else self._identity
         for key in dict.fromkeys([*mine, *self._plan]):
             if (before := self._plan.get(key)) != (value := mine.get(key)):

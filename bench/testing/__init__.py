@@ -174,5 +174,4 @@ def _of_executor(name: str, options: Options | None) -> _Found:
 
 
 def _of_all(group: str, name: str, *more: Any) -> _Found:
-    """The checks that the group's module lists."""
     yield from (("", partial(check, name, *more)) for check in import_module(f"bench.testing.{group}s").OF_ALL)

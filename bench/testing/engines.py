@@ -37,9 +37,7 @@ def model() -> tuple[ModelSpec, ServedModel]:
 
 @cache
 def packaged() -> tempfile.TemporaryDirectory[str]:
-    """A folder with the package files that engines read, written once for all checks: `model.pt2`, and `model.onnx` if
-    possible.
-    """
+    """A folder with the files that engines read, written once for all checks: `model.pt2`, if possible `model.onnx`."""
     spec, served = model()
     folder = tempfile.TemporaryDirectory()
     program = archive.export(served, spec.schema)

@@ -25,9 +25,7 @@ LIMIT, LONG = 1.0, 60.0  # seconds
 
 @cache
 def store() -> tempfile.TemporaryDirectory[str]:
-    """A home with a store of one small file, which jobs name but do not read; executors may copy it to other
-    machines.
-    """
+    """A home with a store of one small file, which jobs name but do not read; executors may copy it elsewhere."""
     home = tempfile.TemporaryDirectory()
     folder = Path(home.name, "store", "none@1", "print")
     (folder / "train").mkdir(parents=True)
@@ -70,11 +68,7 @@ def take_long(job: Job) -> TrialResult:
 
 @contextmanager
 def opened(name: str, run: Callable[[Job], TrialResult], options: Options) -> Iterator[Executor]:
-    """Opens an executor with up to two workers, and closes it.
-
-    Raises:
-        SkipTest: it refuses the options, or its requirements are not installed.
-    """
+    """Opens an executor with up to two workers and closes it; raises SkipTest if it refuses or lacks modules."""
     try:
         executor = EXECUTORS[name](run, WORKERS, replace(options, store=store_path()))
     except UserError as error:

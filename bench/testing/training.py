@@ -44,9 +44,7 @@ def _made_beside() -> TemporaryDirectory[str]:
 
 
 class MemoryStore:
-    """The parts of a store that a trainer uses: three fields (one multi-valued) or others, two dense columns, given
-    tasks.
-    """
+    """The parts of a store that a trainer uses: by default three fields, one multi-valued, and two dense columns."""
 
     key = "tiny"
     fingerprint = "0"

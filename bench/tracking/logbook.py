@@ -96,9 +96,7 @@ class Section:
     _shown: float = -math.inf
 
     def log(self, records: Sequence[TrialRecord], told: int) -> None:
-        """Takes the current records of trials and sends nothing. `told` is the number of recorded jobs; see
-        `History.add`.
-        """
+        """Takes trials' current records, sends nothing; `told` is the number of recorded jobs, see `History.add`."""
         self.history.add(records, told)
         self.records |= {record.number: record for record in records}
 
@@ -279,7 +277,6 @@ class Logbook:
             time.sleep(0.5) if last else self._finishing.wait(min(LONGEST_PAUSE, 2.0**self._failures))
 
     def _send(self, last: bool) -> None:
-        """Sends new records; in the last call everything missing."""
         each_in_turn(lambda section: section.send(*(self._ending if last else ())), list(self.sections.values()))
 
 

@@ -103,7 +103,6 @@ def _row(node: Node, key: Key, chance: float) -> dict[str, Any]:
 
 
 def _apart(groups: Mapping[Key, Sequence[Node]]) -> list[str]:
-    """Reasons why runs on one data set were not merged."""
     notes = []
     for dataset in sorted({key[0] for key in groups}):
         of = {key: ", ".join(_runs(nodes)) for key, nodes in groups.items() if key[0] == dataset}
@@ -119,5 +118,4 @@ def _runs(nodes: Sequence[Node]) -> list[str]:
 
 
 def _point(node: Node) -> tuple[str, ...]:
-    """The key of a confirmed point and its replicates."""
     return node.tags["seesaw.parent"], node.tags["seesaw.trial"], node.tags[UNTIL]

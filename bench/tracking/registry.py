@@ -54,11 +54,7 @@ class Move:
 
 
 class Registry:
-    """The registered models of an MLflow store.
-
-    Raises:
-        TrackingError: the store cannot be reached.
-    """
+    """The registered models of an MLflow store; raises TrackingError if it cannot be reached."""
 
     def __init__(self, uri: str | None, home: Path | None = None) -> None:
         self._store = MlflowStore(uri, home)
@@ -138,7 +134,6 @@ class Registry:
             )
 
     def _tags(self, name: str) -> dict[str, str]:
-        """Tags of a model's champion, else of its challenger; empty if there is neither."""
         now = self.aliases(name)
         if (number := now.get(CHAMPION) or now.get(CHALLENGER)) is None:
             return {}
@@ -157,11 +152,7 @@ class Registry:
         return moves
 
     def promote(self, name: str) -> list[Move]:
-        """Moves that make the challenger the champion as well.
-
-        Raises:
-            UserError: no such model, or it has no challenger, or that is the champion already.
-        """
+        """Moves that make the challenger the champion as well; raises UserError if there is none or it already is."""
         now = self._holding(name, CHALLENGER)
         if now.get(CHAMPION) == now[CHALLENGER]:
             raise UserError(
@@ -170,11 +161,7 @@ class Registry:
         return self.moves(name, CHAMPION, now[CHALLENGER])
 
     def rollback(self, name: str) -> list[Move]:
-        """Moves that exchange champion and previous, so that a second rollback undoes the first.
-
-        Raises:
-            UserError: no such model, or it has no previous version.
-        """
+        """Moves that exchange champion and previous, as a second call undoes; raises UserError without a previous."""
         now = self._holding(name, CHAMPION, PREVIOUS)
         return [Move(CHAMPION, now[CHAMPION], now[PREVIOUS]), Move(PREVIOUS, now[PREVIOUS], now[CHAMPION])]
 
@@ -247,11 +234,7 @@ class Registry:
 
 
 def registered(home: Path, model: str, tracking: str | None = None) -> Package:
-    """Fetches the package behind `NAME`, `NAME@ALIAS` or `NAME/VERSION` from the registry at an address, or at home.
-
-    Raises:
-        UserError: there is none, or it was changed.
-    """
+    """Fetches `NAME`, `NAME@ALIAS` or `NAME/VERSION` from an address's registry, or the home's; errors of `fetch`."""
     if tracking is None and not (home / "mlflow.db").is_file():
         raise UserError(f"expected a package's folder, a run or a registered model, found no '{model}' (in {home})")
     return Registry(plain_address(tracking) if tracking else home_address(home)).fetch(model, home / "models")

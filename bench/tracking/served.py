@@ -26,7 +26,6 @@ PACKAGE, HISTORY = "package", "SEESAW_HISTORY"
 
 
 def _refused(error: Exception | str) -> MlflowException:
-    """An error that a server answers with 400."""
     return MlflowException(str(error), INVALID_PARAMETER_VALUE)
 
 
@@ -38,9 +37,7 @@ class _Scoring:
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Opens the verified package, with the plug-ins in `$SEESAW_PLUGIN` and the `seesaw history` file in
-        `$SEESAW_HISTORY`.
-        """
+        """Opens the verified package with the plug-ins in `$SEESAW_PLUGIN` and the history in `$SEESAW_HISTORY`."""
         server = sys.modules.get("mlflow.pyfunc.scoring_server")
         if getattr(server, "_SERVER_MODEL_PATH", "") in os.environ:  # in a server's process, which guesses types
             server.parse_csv_input = _texts  # type: ignore[union-attr]

@@ -197,11 +197,7 @@ def aggregation(model: MultiTaskModel, balancer: Balancer) -> Aggregation | None
 def gradients_of_task(
     output: Tensor, inputs: Sequence[Tensor], above: Tensor | None = None, retain_graph: bool = True
 ) -> tuple[Tensor, ...]:
-    """One task's gradients at `inputs`, zero where they do not affect `output`.
-
-    Args:
-        above: the gradient at `output`; None for a scalar.
-    """
+    """One task's gradients at `inputs`, zero where they do not affect `output`; `above` is that at `output`."""
     with of_one_task():
         return torch.autograd.grad(
             output, inputs, above, retain_graph=retain_graph, allow_unused=True, materialize_grads=True

@@ -77,11 +77,7 @@ class Writer:
 
 
 def read(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Reads the state in a checkpoint, on the CPU.
-
-    Raises:
-        UserError: the file is missing or damaged, or belongs to a training with another `identity`.
-    """
+    """Reads a checkpoint's state on the CPU; raises UserError if it is missing, damaged, or of another `identity`."""
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[_KEY])

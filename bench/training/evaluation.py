@@ -235,7 +235,6 @@ def _kept(logits: Iterable[Tensor], kept: list[Tensor]) -> Iterator[Tensor]:
 
 
 def _joined(batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Joins batches into pieces of about `PIECE` rows."""
     waiting: list[Tensor] = []
     for batch in batches:
         waiting.append(batch)

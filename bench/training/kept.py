@@ -93,7 +93,6 @@ def _rates(train: Split, schema: Schema) -> list[float]:
 
 
 def _write(store: Store, split: Any, folder: Path) -> int:
-    """Writes the arrays of a split; returns the number of kept rows."""
     data = store.split(split)
     with ExitStack() as stack:
 

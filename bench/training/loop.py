@@ -174,11 +174,7 @@ class Trainer:
         self._writer.wait()
 
     def load(self, path: Path | str) -> None:
-        """Continues from a checkpoint.
-
-        Raises:
-            UserError: it is missing or damaged, or of another configuration, data set or seed.
-        """
+        """Continues from a checkpoint; raises UserError if damaged, or of another configuration, data set or seed."""
         self.load_state_dict(checkpoint.read(Path(path), self._identity()))
 
     def state_dict(self) -> dict[str, Any]:
@@ -258,7 +254,6 @@ class Trainer:
         course.finished = course.step == self.total or waited
 
     def _identity(self) -> dict[str, Any]:
-        """Values that a checkpoint must match."""
         return {
             "data": f"{self.store.key} {self.store.fingerprint}",
             "tasks": [task.name for task in self.schema.tasks],

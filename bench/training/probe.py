@@ -31,11 +31,7 @@ SHARED = "all shared"  # all shared dense parameters
 
 
 class Probe:
-    """Probes a model and its balancer, and leaves both unchanged.
-
-    Attributes:
-        pairs: indices of the tasks whose gradients are compared; none for separate models.
-    """
+    """Probes a model and its balancer without changing them; gradients are compared for `pairs` of tasks."""
 
     def __init__(self, model: MultiTaskModel, balancer: Balancer) -> None:
         self.model, self.balancer = model, balancer

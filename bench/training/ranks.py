@@ -66,9 +66,7 @@ class Ranks:
             tensor.detach().copy_(total.view(tensor.shape))
 
     def joined(self, own: Tensor, rows: int, members: int = 1) -> Tensor:
-        """Outputs (k b, O) of this rank's rows, member by member -> those of all (k B, O); differentiable in its
-        own.
-        """
+        """Outputs (k b, O) of this rank's rows, by member -> those of all (k B, O); differentiable in its own."""
         part = self.part(rows)
         blocks = own.view(members, part.stop - part.start, own.shape[1])
         whole = own.new_zeros(members, rows, own.shape[1])
@@ -130,11 +128,7 @@ class _Asked(NamedTuple):
 
 
 class RankedTable(nn.Module):
-    """Replaces a `FusedEmbedding`: looks rows up on the ranks that hold them. All ranks must call it together.
-
-    Attributes:
-        weight: (1 + n, W), this rank's rows.
-    """
+    """A `FusedEmbedding` whose rows are on all ranks, which call it together; `weight` (1 + n, W) holds this rank's."""
 
     def __init__(self, ranks: Ranks, weight: Tensor) -> None:
         super().__init__()
@@ -197,11 +191,7 @@ class RankedAggregation(Aggregation):
 
 
 class RankedStep(Step):
-    """A step on this rank's rows of a batch.
-
-    Attributes:
-        seed: of the step's dropout.
-    """
+    """A step on this rank's rows of a batch; `seed` is of its dropout."""
 
     seed = 0
 

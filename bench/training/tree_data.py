@@ -56,11 +56,7 @@ class Share:
 
     @classmethod
     def of(cls, split: Split, columns: int, memory: int | None = None) -> Share:
-        """For `columns` columns: three quarters of the memory for train, the rest for validation.
-
-        Args:
-            memory: bytes allowed; by default `memory_limit()`.
-        """
+        """Three quarters of the memory (bytes) for train's rows of that many columns, the rest for validation's."""
         row = split.ids_of(slice(0)).shape[1] * 4 + split.dense.shape[1] * 4 + columns * A_CELL + A_ROW
         fit = (memory_limit() if memory is None else memory) // row
         return cls(

@@ -34,11 +34,7 @@ smaller trees win, which lose .001 of income's AUC on all rows."""
 
 
 def run_trees(job: Job, store: Store) -> TrialResult:
-    """Trains a job's trees and measures them on its splits.
-
-    Raises:
-        FloatingPointError: a task has only one class on train.
-    """
+    """Trains a job's trees and measures them on its splits; raises FloatingPointError if train has one class."""
     started = time.perf_counter()
     grown = grow(store, job.config, job.seed, job.threads, None if job.replicate else TRIED)
     seconds = time.perf_counter() - started
@@ -52,11 +48,7 @@ def run_trees(job: Job, store: Store) -> TrialResult:
 
 @dataclass(frozen=True)
 class Grown:
-    """Trained trees of all tasks.
-
-    Attributes:
-        piece: rows to predict at once.
-    """
+    """Trained trees of all tasks, which predict `piece` rows at once."""
 
     store: Store
     tasks: tuple[TaskTrees, ...]
@@ -78,11 +70,7 @@ class Grown:
 
 
 def grow(store: Store, config: Mapping[str, Scalar], seed: int, threads: int, most: int | None = None) -> Grown:
-    """Trains the trees of all tasks with a configuration's settings.
-
-    Args:
-        most: maximum number of train rows, if fewer than memory holds.
-    """
+    """Trains the trees of all tasks with a configuration's settings, on at most `most` rows of train."""
     schema = store.schema
     share = Share.of(store.split("train"), width(schema))
     share = share if most is None else replace(share, train=min(share.train, most))
@@ -201,9 +189,7 @@ class _Arrays:
         self.nodes += len(nodes)
 
     def _right(self, field: int, left: Any, known: NDArray[np.int64], unknown: bool) -> list[bool]:
-        """For each category of a field, whether it goes right; one that the trees did not see goes with missing
-        ones.
-        """
+        """Whether each category of a field goes right; one that the trees did not see goes with missing ones."""
         right = np.full(self.schema.fields[self.places.small[field]].cardinality, unknown)
         ordinal = np.arange(len(known))
         right[known] = (np.asarray(left)[ordinal // 32] >> (ordinal % 32).astype(np.uint32) & 1) == 0

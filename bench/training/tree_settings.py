@@ -45,11 +45,7 @@ class TreeSettings:
 
 
 def whole_settings(config: Mapping[str, Scalar], tasks: Iterable[str]) -> dict[str, Scalar]:
-    """Completes the configuration of these tasks' trees with defaults.
-
-    Raises:
-        UserError: an unknown setting, or a value that is no number.
-    """
+    """Completes the configuration of these tasks' trees with defaults; raises UserError for a bad setting or value."""
     found = {name: value for task in tasks for name, value in TreeSettings().dotted(task).items()}
     for name, value in config.items():
         check_known("setting", name, found, "trees")
@@ -128,9 +124,7 @@ def best_by_task(
 
 
 def merit(metrics: Mapping[str, float], task: str, metric: str = "auc") -> float:
-    """A task's area within groups or outcome on validation, else minus its loss; minus infinity where none is
-    finite.
-    """
+    """A task's area within groups or outcome on validation, else minus its loss; minus infinity if none is finite."""
     of_lists = (metric, f"cvr.{metric}") if metric in AREAS[1:] or ranked(metric) else ()
     losses = ("logloss", "cvr.logloss", "rmse", "cvr.rmse")
     for name, sign in (*((each, 1) for each in of_lists), *((each, -1) for each in losses)):

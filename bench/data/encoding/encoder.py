@@ -94,11 +94,7 @@ class Encoder(Config):
         )
 
     def encode(self, table: Any) -> tuple[Ids, Dense]:
-        """Encodes raw rows (an Arrow table with the raw columns, in any order) as ids (N, S), dense (N, D).
-
-        Raises:
-            UserError: a raw column is absent, or holds no numbers where it should.
-        """
+        """Encodes raw rows as ids (N, S), dense (N, D); raises UserError for an absent column or a bad number."""
         owners = self._owners
         ids, dense = [np.empty((table.num_rows, 0), np.int32)], [np.empty((table.num_rows, 0), np.float32)]
         for part, offset in zip(self.fields, Schema(self._shapes, (), ()).offsets, strict=True):

@@ -38,9 +38,7 @@ class Lists(NamedTuple):
 
 
 def list_codes(lists: Lists, values: TextCodes | ColumnCodes, table: Any, grow: bool, spelled: bool) -> Codes:
-    """Codes (N, slots) of a multi-valued column, ABSENT after the last value; `grow` and `spelled` as in
-    `TextCodes`.
-    """
+    """Codes (N, slots) of a multi-valued column, ABSENT after the last value; `grow`, `spelled` as in `TextCodes`."""
     markers = lists.source.markers
     rows, joined = distinct(lists.source.column_of(table))
     if not is_list(joined.type):
@@ -72,9 +70,7 @@ def fitted_lists(lists: Lists, values: ColumnCodes, table: Any, grow: bool) -> C
 
 
 def _chosen(lists: Lists, own: NDArray[Any], first: NDArray[np.int64], none: int) -> NDArray[Any]:
-    """(L + 1, slots) values that fill the slots of each list, padded with `none`; the last row is empty and serves code
-    -1.
-    """
+    """(L + 1, slots) values for the slots of each list, padded with `none`; the last row is empty, for code -1."""
     chosen = np.full((len(first), lists.slots), none, own.dtype)
     _choose(own, first, none, lists.keep == "last", lists.repeats, chosen)
     return chosen
@@ -182,10 +178,7 @@ class HistoryField(Config):
 
 @jit()
 def _ranges(cuts: Any, numbers: Any, local: Any) -> None:
-    """Finds each number's range, from 1 on, or the id of missing.
-
-    The bisections of many numbers advance together, so they are vectorised and need no branch prediction.
-    """
+    """Finds each number's range, from 1 on, or the id of missing; all bisections advance together, vectorised."""
     for start in range(0, len(numbers), 512):
         some, first = numbers[start : start + 512], local[start : start + 512]
         first[:] = 0

@@ -55,7 +55,6 @@ class _TextFitter:
         self._counts = np.zeros(1024, np.int64)  # rows of train for each code
 
     def texts(self, codes: Sequence[int]) -> list[str]:
-        """Texts of codes in the encoder."""
         texts = self.values.texts(codes)
         if self.source.spelled or self.values.whole:
             return texts
@@ -64,16 +63,13 @@ class _TextFitter:
         return normalised
 
     def _count(self, codes: Codes, train: Mask) -> None:
-        """Counts codes (n, L) of train rows."""
         if (size := len(self.values)) > len(self._counts):
             self._counts.resize(max(size, len(self._counts) * 3 // 2), refcheck=False)  # the new end is zero
         count_codes(codes, train, self._counts)
 
     def _vocabulary(self, missing: int = 0) -> Vocabulary:
-        """The values frequent enough in train, by falling count, then by text; fixes `source`, `spellings` and `local`.
-
-        Args:
-            missing: rows of train without a value, if that is a category; it comes after texts with the same count.
+        """Values frequent enough in train, by falling count, then text; `missing` rows are a category, last among
+        equals.
         """
         self.spellings = self.values.two_spellings()
         self.source = self.source.model_copy(update={"spelled": self.spellings is not None})
@@ -205,7 +201,6 @@ class VectorFitter:
 
 
 def _places(widths: Mapping[str, int]) -> dict[str, slice]:
-    """Column slices, one after the other."""
     ends = accumulate(widths.values())
     return {name: slice(end - widths[name], end) for name, end in zip(widths, ends, strict=True)}
 
@@ -271,11 +266,7 @@ class EncoderFitter:
         return [self._at[name].start for name in names]
 
     def finish(self, progress: Progress | None = None) -> Encoder:
-        """Returns the encoder, fitted on all of train; notes what a user may want to correct.
-
-        Raises:
-            UserError: two parts of one name.
-        """
+        """Returns the encoder, fitted on all of train, with notes for the user; UserError for two parts of one name."""
         fields: list[FieldPart] = []
         ranges: list[BucketField] = []
         dense: list[DensePart] = []
@@ -338,9 +329,7 @@ class EncoderFitter:
         return ids, np.concatenate(columns, axis=1)
 
     def _fix(self, encoder: Encoder) -> None:
-        """Builds the table from code to embedding row; rows for UNKNOWN and ABSENT precede those of a field's code
-        0.
-        """
+        """Builds the table from code to row; rows for UNKNOWN and ABSENT precede those of a field's code 0."""
         self._ranges = list[tuple[BucketField, int]]()
         self._first = np.zeros(max((at.stop for at in self._at.values()), default=0), np.int64)
         tables = [np.empty(0, np.int32)]

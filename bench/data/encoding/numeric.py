@@ -73,7 +73,6 @@ class RunningMoments:
         self._take(PIECE)
 
     def _take(self, least: int) -> None:
-        """Adds waiting numbers in whole pieces, if there are at least `least`."""
         if sum(part.shape[1] for part in self._waiting) < least:
             return
         waiting = np.concatenate(self._waiting, axis=1)
@@ -178,9 +177,7 @@ ROWS_OF_RANGE = 20
 
 
 class Ranges(NamedTuple):
-    """V ranges of numbers: the least of each but the first, the least and greatest of all (0 if none), and rows in
-    each.
-    """
+    """V ranges of numbers: the least of each but the first, the least and greatest of all (0 if none), row counts."""
 
     edges: tuple[float, ...]
     low: float

@@ -181,7 +181,6 @@ class RatesFitter:
 
 
 def _mean(sums: Values, counts: NDArray[Any]) -> Values:
-    """Mean labels by task; 0 for a task without labels."""
     mean: Values = sums / np.maximum(counts, 1)
     return mean
 

@@ -31,9 +31,7 @@ from bench.progress import Progress
 
 
 class CommonLines:
-    """The common lines of one file of impressions: 16 to 32 bytes each in memory, 8 bytes for each id and sum on
-    disk.
-    """
+    """The common lines of one file of impressions: 16 to 32 bytes each in memory, 8 for each id and sum on disk."""
 
     def __init__(self, wanted: Wanted, file: Any) -> None:
         self._ids, self._rows, self._file = sum(wanted.slots), IntegerCodes(), file
@@ -199,7 +197,6 @@ def _table(wanted: Collection[str], sides: Sequence[Side], common: CommonLines, 
 
 
 def _nothing(sides: Sequence[Side]) -> Any:
-    """An empty table with all possible raw columns."""
     fields = (*COMMON, *SKELETON)
     kinds = dict.fromkeys(fields, pa.int64())
     kinds |= {field: pa.list_(pa.int64()) for side in sides for field, (_, lists) in side.ids.items() if lists}

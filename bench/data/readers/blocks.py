@@ -38,9 +38,7 @@ def unpacked_name(name: str) -> str:
 
 @contextmanager
 def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[bytes]]:
-    """Opens the decompressed bytes of a file; a broken file raises UserError; `advance` gets the bytes read from
-    disk.
-    """
+    """Opens the decompressed bytes of a file; `advance` gets the bytes read from disk; UserError if it is broken."""
     with io.BufferedReader(_Counted(path, advance), 1 << 20) as counted:
         start = counted.peek(4)[:4]
         codec = "gzip" if start.startswith(_GZIP) else "zstd" if start == _ZSTD else None
@@ -102,7 +100,6 @@ def blocks(path: Path, progress: Progress) -> Generator[bytes]:
 
 
 def _ends(path: Path, size: int) -> int:
-    """Counts the line ends in the first `size` bytes."""
     count = 0
     with open_raw(path) as stream:
         while size and (block := stream.read(min(size, BLOCK))):
@@ -119,9 +116,7 @@ def lines(path: Path) -> Iterator[bytes]:
 
 
 def side_by_side(items: Iterator[bytes], work: Callable[[bytes], T]) -> Iterator[tuple[bytes, T]]:
-    """Yields (item, work(item)) in order, by one thread a core; only useful if `work` releases the interpreter's
-    lock.
-    """
+    """Yields (item, work(item)) in order, by one thread a core; useful if `work` releases the interpreter's lock."""
     threads = min(cores(), 8)  # at most two more items are held at a time
     with workers(threads) as pool:
         begun = ((item, pool.submit(work, item)) for item in items)

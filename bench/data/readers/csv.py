@@ -46,11 +46,7 @@ def explained(error: pa.ArrowInvalid, path: Path, header: Sequence[str], before:
 
 
 def place_of(path: Path, row: int) -> str:
-    """File and line of a row.
-
-    Args:
-        row: from 0 over non-empty lines, the header included; the result counts all lines from 1.
-    """
+    """File and line (from 1) of a row; `row` counts non-empty lines from 0, the header included."""
     filled = -1
     for number, line in enumerate(lines(path), 1):
         filled += bool(line.strip(b"\r\n"))
@@ -178,9 +174,7 @@ def read_csv(
 def read_double_colon(
     path: Path, file: str, wanted: Mapping[str, str], progress: Progress, *, between: str = "::", **options: Any
 ) -> Generator[RawTable]:
-    """Reads MovieLens's text like `read_csv`: fields between `between`, no header, Latin-1, quotes as ordinary
-    letters.
-    """
+    """Reads MovieLens's text like `read_csv`: fields between `between`, no header, Latin-1, quotes as plain letters."""
 
     def separated(block: bytes) -> bytes:
         return block.removeprefix(codecs.BOM_UTF8).decode("latin-1").replace(between, "\x1f").encode()

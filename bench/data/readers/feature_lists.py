@@ -92,7 +92,6 @@ _FEATURE = re.compile(rb"[^\0- ,]+\x02\d{1,19}\x03-?(\d+\.?\d*|\.\d+)([eE][+-]?\
 
 
 def _reason(line: bytes, labelled: bool) -> str:
-    """Explains why a line does not fit the format."""
     columns = line.split(b",")
     if len(columns) != (expected := 6 if labelled else 3):
         return f"expected {expected} columns separated by commas, found {len(columns)}"

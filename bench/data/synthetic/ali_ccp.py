@@ -83,9 +83,7 @@ class _World:
         self.bias = (0.0, 0.0)
 
     def features(self, name: str, ids: Ids, values: Ids | None = None) -> Features:
-        """Features of a field with at most one value a line: ids (n,), -1 where a line lacks it; values default to
-        1.
-        """
+        """Features of a field with at most one value a line: ids (n,), -1 where absent; values default to 1."""
         lines = np.flatnonzero(ids >= 0)
         value = np.zeros(len(lines), np.int64) if values is None else values[lines]
         return Features(lines, np.full(len(lines), self.fields[name]), ids[lines] + self.first[name], value)
@@ -101,9 +99,7 @@ class _World:
 
 
 def zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> Ids:
-    """(count,) ranks in [0, size), drawn roughly in proportion to (rank + 1)^-exponent, by rounding the continuous
-    law.
-    """
+    """(count,) ranks in [0, size), roughly in proportion to (rank + 1)^-exponent: the continuous law, rounded."""
     power = 1 - exponent
     ranks = (((size + 1) ** power - 1) * rng.random(count) + 1) ** (1 / power)
     whole: Ids = np.minimum(ranks.astype(np.int64) - 1, size - 1)
@@ -140,7 +136,6 @@ def write(config: AliCcpConfig, folder: Path, progress: Progress) -> dict[str, A
 
 
 def _calibrated(world: _World) -> tuple[float, float]:
-    """Finds the biases that give the wanted rates, by bisection on a sample."""
     part = _Block(world, np.random.default_rng(derive(world.config.seed, "rates")), 50_000)
     click = _bias(part.score[0], np.ones(len(part.line)), world.config.click_rate)
     return click, _bias(part.score[1], expit(part.score[0] + click), world.config.buy_rate)
@@ -197,7 +192,6 @@ class _Block:
         return np.where((self.listed[at] == wanted) & (ids >= 0), self.weight[at], -1)
 
     def common(self) -> memoryview:
-        """Bytes of the common lines."""
         world, size = self.world, len(self.keys)
         features = [world.features("101", self.user)]
         for name, of_user in world.profile.items():
@@ -228,11 +222,8 @@ class _Block:
         return self._lines([*map(_digits, heads), self.keys.take(pa.array(self.line))], features)
 
     def _lines(self, heads: list[Any], parts: list[Features]) -> memoryview:
-        r"""Bytes of n lines: heads, number of features, and features `field \x02 id \x03 value` joined by `\x01`.
-
-        Args:
-            heads: texts (n,), the common index last.
-            parts: the features of each line, in this order.
+        """Bytes of n lines from heads (n,), whose last text is the common index, and the features of each line in
+        order.
         """
         lines, *others = map(np.concatenate, zip(*parts, strict=True))
         order = np.argsort(lines, kind="stable")

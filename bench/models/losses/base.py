@@ -167,11 +167,7 @@ class Log(Loss):
 
 
 class MeanLosses(nn.Module):
-    """Mean loss of each task over the samples that count for it.
-
-    Attributes:
-        tasks_with_scores: indices of the tasks with a second score.
-    """
+    """Mean loss of each task over the samples that count for it; `tasks_with_scores` are indices."""
 
     is_regression: Tensor
 
@@ -243,11 +239,7 @@ def numbered(group: Tensor, members: int = 1) -> Tensor:
 
 
 def mean(values: Tensor, known: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean of (B, T) over the known samples (B, T) -> (T,); 0 if there is none.
-
-    Args:
-        weights: (B, T) or (B, 1), of each sample in the mean; None for equal ones.
-    """
+    """Mean of (B, T) over the known samples -> (T,), 0 without any; `weights` (B, T) or (B, 1), None for equal ones."""
     values = torch.where(known, values, 0)
     if weights is None:
         return values.sum(0) / known.sum(0).clamp(min=1)

@@ -246,9 +246,7 @@ class Rows:
         return replace(self, weights=weights if weights.any() else self.weights, bounds=None)
 
     def groups(self, durations: Floats, missing: NDArray[np.bool_] | None) -> tuple[NDArray[np.int64], int]:
-        """(N,) the group of each row by its duration, and the number of groups, which is the index of rows without a
-        duration.
-        """
+        """(N,) group of each row by its duration, and the number of groups: the index of rows without a duration."""
         known = np.ones(len(durations), np.bool_) if missing is None else ~missing
         order = np.flatnonzero(known)[np.argsort(durations[known], kind="stable")]
         if not len(order):

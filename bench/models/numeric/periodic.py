@@ -27,11 +27,7 @@ class PeriodicConfig(Config):
 
 
 class Waves(Drawn):
-    """cos and sin of 2 pi c x.
-
-    Attributes:
-        weight: c, (I, Q, frequencies).
-    """
+    """cos and sin of 2 pi c x; `weight` is c, (I, Q, frequencies)."""
 
     def __init__(self, sets: int, numbers: int, frequencies: int, sigma: float) -> None:
         super().__init__()

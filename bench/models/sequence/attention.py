@@ -17,11 +17,7 @@ FAR = 1e30
 
 
 class Places(Drawn):
-    """A learned vector for each position.
-
-    Attributes:
-        weight: (I, L, dim).
-    """
+    """A learned vector for each position; `weight` is (I, L, dim)."""
 
     def __init__(self, sets: int, length: int, dim: int) -> None:
         super().__init__()

@@ -22,9 +22,7 @@ class StarConfig(HiddenConfig):
 
 
 class OwnFactors(nn.Module):
-    """Weights W * (1 + scale_s) and biases b + shift_s of S scenarios for a layer; scale and shift are zero at
-    first.
-    """
+    """Weights W * (1 + scale_s) and biases b + shift_s of S scenarios for a layer; scale and shift start at zero."""
 
     def __init__(self, scenarios: int, inputs: int, outputs: int) -> None:
         super().__init__()

@@ -141,11 +141,7 @@ RULES: dict[str, Any] = {"sgd": sgd, "adagrad": adagrad, "adam": adam}
 
 @_jit
 def _sums(ordered, order, gradient, carried, count, WIDTH: tl.constexpr, COLUMNS: tl.constexpr, TILE: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Sums the runs that start in this tile, each at its last position in the tile.
-
-    Returns:
-        rows (TILE,) int64, live (TILE,), True at those positions, and sums (TILE, COLUMNS).
-    """
+    """Sums runs that start in this tile, at their last positions in it: rows, live (TILE,), sums (TILE, COLUMNS)."""
     tile = tl.program_id(0)
     start = tile * TILE
     at = start + tl.arange(0, TILE)

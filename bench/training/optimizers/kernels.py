@@ -105,9 +105,7 @@ class Part:
     def sums(
         self, ids: NDArray[np.uint32], gradient: NDArray[Any]
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32], int]:
-        """Distinct rows, their gradients (.., W), and their number n: both are filled from 1 to n, valid until the next
-        call.
-        """
+        """Distinct rows, gradients (.., W), their number n: both are filled from 1 to n, valid until the next call."""
         if len(ids) > self._batch or gradient.shape[2] != self._width:
             self._reserve(len(ids), gradient.shape[2])
         bits, table, at, rows, sums = self._scratch
