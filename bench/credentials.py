@@ -44,10 +44,8 @@ def home_address(home: Path) -> str:
 def plain_address(uri: str) -> str:
     """Returns the address as it is kept and shown, without looking whether the store exists.
 
-    Credentials become `USERNAME` and `PASSWORD` of this process. A relative file path is made absolute.
-
-    Raises:
-        UserError: an unknown scheme, or a part is missing. The sentence contains no password.
+    Credentials become `USERNAME` and `PASSWORD` of this process. A relative file path is made absolute. An unknown
+    scheme or a missing part is a UserError without the password.
     """
     known = {*SERVERS, *DATABASES, "file", *(entry.name for entry in entry_points(group="mlflow.tracking_store"))}
     plain, user, password = separated(uri)
@@ -73,10 +71,8 @@ def plain_address(uri: str) -> str:
 def separated(address: str) -> tuple[str, str | None, str | None]:
     """Returns an address without credentials, then the decoded user and password.
 
-    An unescaped `@`, `:` or `/` in a password is part of it.
-
-    Raises:
-        UserError: the end of the password is ambiguous, or there is more than `OPTIONS` behind `?` or `#`.
+    An unescaped `@`, `:` or `/` in a password is part of it. Raises UserError if its end is ambiguous, or there is more
+    than `OPTIONS` behind `?` or `#`.
     """
     scheme, mark, rest = address.partition("://") if "://" in address else address.partition(":")
     of = scheme.partition("+")[0]

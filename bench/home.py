@@ -11,12 +11,7 @@ from bench.errors import UserError
 
 
 def resolve_home(given: Path | None = None) -> Path:
-    """Returns the absolute home folder without creating it.
-
-    Raises:
-        UserError: it is a file.
-        OSError: no folder can have this name.
-    """
+    """Returns the absolute home folder without creating it; UserError if it is a file, OSError if no folder can be."""
     home = Path(given or os.environ.get("SEESAW_HOME") or ".seesaw").expanduser().resolve()
     with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
         home.stat()  # from Python 3.13 on, `resolve` takes a name that is too long

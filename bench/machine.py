@@ -158,9 +158,7 @@ def memory_limit() -> int:
     """Bytes that samples may use: $SEESAW_MEMORY_MB (MiB), else half of the memory of the machine or container.
 
     Half of all memory, not of free memory: free memory varies, and the order of samples depends on whether they fit.
-
-    Raises:
-        UserError: the variable is no whole number above 0.
+    Raises UserError unless the variable is a whole number above 0.
     """
     given = os.environ.get(MEMORY_VARIABLE)
     if not given:

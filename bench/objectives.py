@@ -102,9 +102,7 @@ MIXED = 20
 def ranked_tasks(tasks: Sequence[Task], labels: NDArray[Any], group: NDArray[Any]) -> frozenset[str]:
     """Tasks that are ranked within groups: groups are large enough, and `MIXED` or more have different labels.
 
-    Args:
-        labels: (N, T), joint; NaN where unobserved.
-        group: (N,), negative where a row has none.
+    Labels (N, T) are joint, NaN where unobserved; `group` (N,) is negative for a row without one.
     """
     if not ranks_groups(group):
         return frozenset()
@@ -148,10 +146,8 @@ _RANKED = re.compile(rf"({'|'.join(LISTS)})(?:@{CUT})?")
 class Ranked:
     """An outcome of a ranking, as in `ndcg@5`, `recall@10`, `recall@10%`, `map@10`, `mrr`, `value@5` or `value@10%`.
 
-    Attributes:
-        measure: a name in `LISTS`.
-        cut: number of top rows of each group, or percentage of all rows; infinite without a cut.
-        percent: whether the cut is a percentage.
+    `measure` is a name in `LISTS`, `cut` the number of top rows of each group, or their percentage of all rows;
+    infinite without a cut.
     """
 
     measure: str
@@ -231,12 +227,8 @@ def metric_names(task: Task) -> dict[str, Direction | None]:
 def primary(task: Task, in_groups: bool) -> str:
     """A task's default objective, on all impressions.
 
-    Where groups are ranked: the area under the curve within groups (GAUC, weighted by rows), or `ndcg@5` of a
-    regression. Elsewhere AUC over all rows, or Spearman correlation. docs/search.md compares the picks that they lead
-    to.
-
-    Args:
-        in_groups: whether it is ranked within groups, see `ranked_tasks`.
+    Where it is ranked in groups: the area under the curve within groups (GAUC, weighted by rows), or `ndcg@5` of a
+    regression. Elsewhere AUC over all rows, or Spearman correlation. docs/search.md compares the picks.
     """
     within, over = ("ndcg@5", "spearman") if task.kind == "regression" else ("gauc", "auc")
     metric = within if in_groups else over

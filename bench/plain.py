@@ -24,13 +24,10 @@ _BITS = "expected integers of at most 64 bits, up to 9,223,372,036,854,775,807"
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
-    """Parses a TOML document.
+    """Parses a TOML document; `where` (a file's path, or an option) precedes the message of an error.
 
-    Args:
-        where: source of the text, put before the message: a file's path, or an option.
-
-    Raises:
-        UserError: not TOML, with its line; nested more than `DEEPEST` deep; an integer beyond 64 bits.
+    Raises UserError if it is not TOML, with its line; nested more than `DEEPEST` deep; or has an integer beyond 64
+    bits.
     """
     try:
         return dict(_checked(lambda: tomllib.loads(text), text, where))

@@ -80,11 +80,8 @@ _LOCK = RLock()
 class Registry(Mapping[str, T]):
     """Entries by name: ours as a dict literal, and those of plug-ins, which are imported on the first read.
 
-    Args:
-        kind: the type of every entry; `wanted` names it in messages.
-
-    Raises:
-        UserError: on reading, if a plug-in cannot be imported, gives a taken name, or gives no entry.
+    Every entry is a `kind`, which messages call `wanted`. Reading raises UserError if a plug-in cannot be imported,
+    gives a taken name, or gives no entry.
     """
 
     def __init__(
@@ -171,14 +168,7 @@ def files() -> tuple[PluginFile, ...]:
 
 
 def needs(choices: Iterable[tuple[str, Any]]) -> dict[str, str]:
-    """Finds the plug-ins that some choices need.
-
-    Args:
-        choices: as in ("sharing.kind", "mmoe"); others are ignored.
-
-    Returns:
-        `sharing.NAME` -> the plug-in, as for `check`.
-    """
+    """Finds the plug-ins that choices such as ("sharing.kind", "mmoe") need: `sharing.NAME` -> plug-in, see `check`."""
     needed = {}
     for key, value in choices:
         group = "optimizer" if key == OPTIMIZER else key.removesuffix(".kind") if key.endswith(".kind") else ""

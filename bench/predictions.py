@@ -83,14 +83,7 @@ class Rows(Labelled):
 
 
 def rows_of(folder: Path, split: str) -> Rows | None:
-    """Reads the kept rows of a split; None if there are none.
-
-    Args:
-        folder: `FOLDER` in a data set's part of a run.
-
-    Raises:
-        Damaged: a file of them.
-    """
+    """Reads the kept rows of a split from `FOLDER`; None if there are none, raises `Damaged` if a file is."""
     if not (folder / FACTS).is_file():
         return None
     facts = facts_in(folder)
@@ -152,12 +145,7 @@ def path(folder: Path, split: str, name: str) -> Path:
 
 
 def predictions(folder: Path, split: str, name: str) -> Singles | None:
-    """Reads a replicate's joint predictions (n, T) for the rows of `rows_of`; None if absent, raises `Damaged` if
-    changed.
-
-    Args:
-        name: see `name_of`.
-    """
+    """Reads a replicate's joint predictions (n, T) for `rows_of`; None if absent, raises `Damaged` if changed."""
     return _array(folder, f"{name}.{split}") if path(folder, split, name).is_file() else None
 
 
@@ -169,12 +157,7 @@ def joined(folder: Path, split: str, names: Sequence[str]) -> Singles | None:
 
 
 def sampled(units: NDArray[np.uint64], split: str, rows: int, most: int | None = None) -> NDArray[np.bool_]:
-    """(n,) which rows of a split are kept, by their units: a unit is kept whole or not at all.
-
-    Args:
-        rows: of the whole split.
-        most: approximate number of rows to keep; `MOST_ROWS` by default.
-    """
+    """(n,) which of a split's `rows` are kept, about `most`, by their units: a unit is kept whole or not at all."""
     most = most or MOST_ROWS
     if rows <= most:
         return np.ones(len(units), np.bool_)

@@ -13,10 +13,9 @@ Advance = Callable[[float], None]
 
 @dataclass(frozen=True)
 class Work:
-    """A piece of work of known or unknown size.
+    """A piece of work of known or unknown size, in units such as "B", "rows" or "trials".
 
     Attributes:
-        unit: a word such as "B", "rows" or "trials".
         done: amount done earlier, left out of the speed.
         later: returns the estimated seconds of the work that follows, to be added to the time left; called at each
             advance.

@@ -148,9 +148,7 @@ class Failure:
 class Outcome:
     """A finished job: exactly one of result and failure is set.
 
-    Attributes:
-        started: when a worker took it up, in seconds since 1970.
-        seconds: its run time, without waiting.
+    `started` is when a worker took it up, in seconds since 1970; `seconds` is its run time, without waiting.
     """
 
     job: Job
@@ -162,12 +160,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Replicate:
-    """One retraining of a configuration on a fresh seed.
-
-    Attributes:
-        until: training samples at which it stopped, as in `Job`; None for full length.
-        resampled: as in `TrialResult`.
-    """
+    """One retraining of a configuration on a fresh seed; `until` as in `Job`, `resampled` as in `TrialResult`."""
 
     replicate: int
     seed: int
@@ -179,13 +172,10 @@ class Replicate:
 
 @dataclass(frozen=True)
 class RungResult:
-    """A trial's result at one rung.
+    """A trial's result at one rung, after that many training samples since its start.
 
-    Attributes:
-        samples: of training, since the trial's start.
-        order: number of the job that trained it there, over the whole search.
-        seconds: of that job.
-        diagnosis: as in `TrialResult`, up to here.
+    `order` numbers the job that trained it there, over the whole search; `seconds` are of that job. The diagnosis is as
+    in `TrialResult`, up to here.
     """
 
     samples: int

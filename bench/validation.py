@@ -30,12 +30,8 @@ _WANTED = {
 def validate(model: type[M], values: Any, where: str, table: str = "") -> M:
     """Returns `model` made from `values`.
 
-    Args:
-        where: source of the values, put before the message: a file's path, or "--set"; may be empty.
-        table: prefix of each key.
-
-    Raises:
-        UserError: names the first error's key, expectation and value, and the number of further errors.
+    The message starts with their source, `where` (a file's path or "--set", or empty); `table` prefixes each key.
+    Raises UserError with the first error's key, expectation and value, and the number of further errors.
     """
     try:
         return model.model_validate(values)

@@ -93,10 +93,8 @@ class GradientAggregation(Balancer, ABC):
 class GradientCombination(Balancer, ABC):
     """Combines gradients in ways that task weights cannot express: by coordinate, by part, or with moving averages.
 
-    Rows of the embedding output belong to samples, so no state can be kept by coordinate there.
-
-    Attributes:
-        weights: (T,) of the last step, where `weighs_own`.
+    Rows of the embedding output belong to samples, so no state can be kept by coordinate there. `weights` (T,) are
+    those of the last step, where `weighs_own`.
     """
 
     weights: Tensor
@@ -106,9 +104,7 @@ class GradientCombination(Balancer, ABC):
 
     @abstractmethod
     def forward(self, gradients: TaskGradients) -> list[Tensor]:
-        """Returns the parts of the combined gradient, finite, scaled as `GradientAggregation`; leaves its input as it
-        is.
-        """
+        """Returns the parts of the combined gradient, finite, scaled as `GradientAggregation`; keeps its input."""
 
 
 def zeros(tasks: int, parameters: Sequence[Tensor]) -> Tensor:

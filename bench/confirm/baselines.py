@@ -70,9 +70,7 @@ def baselines_of(
 def best_point(
     records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float], single: bool
 ) -> Point | None:
-    """Returns the single-task (`single`) or sharing point that alone has the largest hypervolume, the first of
-    equals.
-    """
+    """Returns the single-task (`single`) or sharing point of the largest hypervolume by itself, the first of equals."""
     every = searched_points(records, objectives)
     own = [point for point in every if (point.sharing == BASELINE or point.baseline) == single]
     return next(iter(largest_first(own, objectives, reference)), None)
@@ -165,14 +163,10 @@ def check_static(dataset: str, tasks: Sequence[str], space: Space) -> None:
 
 
 def spread_out(tasks: Sequence[str], many: int, spread: float) -> list[dict[str, float]]:
-    """Returns at least `many` weights, evenly over the simplex on the log scale, from the first task's corner to the
-    last's.
+    """Returns at least `many` weights by task, evenly over the simplex on the log scale; the first task's weight is 1.
 
     The logarithms of a point's weights are shares of log(spread) on the coarsest simplex lattice with enough points.
-    Two tasks have exactly `many`, from spread:1 to 1:spread; three tasks have 10 for 7.
-
-    Returns:
-        Weights by task, the first task's 1, with six digits.
+    Two tasks have exactly `many`, from spread:1 to 1:spread; three tasks have 10 for 7. Weights have six digits.
     """
     steps = steps_beyond(len(tasks), many)
     return [
@@ -201,15 +195,8 @@ def chosen(
     """Returns which of a weight's tries to confirm: the first with the largest weighted sum of objectives on
     validation.
 
-    Each objective is divided by its standard deviation over the tries of all weights. A task's objectives share its
-    weight evenly; costs belong to no task and do not count.
-
-    Args:
-        own: metrics of the weight's tries; empty for one that failed.
-        every: metrics of the tries of all weights.
-
-    Returns:
-        None where no try has a finite value of each objective.
+    Each objective is divided by its standard deviation over `every` weight's tries. A task's objectives share its
+    weight evenly; costs do not count. None where none of the weight's `own` tries has finite objectives.
     """
     metrics = [objective for objective in objectives if objective.is_metric]
     of = [objective.name.partition(".")[0] for objective in metrics]
@@ -240,9 +227,6 @@ def retuned(
     Each weight's first try is the search's best sharing configuration; the others are `draws`, the same for every
     weight. A try is one training of full length on a common seed, measured on validation only. In full lengths, there
     are as many tries as the search gave to gradient methods, and at least `LEAST_TRIES` a weight.
-
-    Args:
-        many: number of weights; 0 gives no points.
     """
     if not many:
         return []

@@ -40,13 +40,7 @@ def blended(
 
     The network is the confirmed trial's point with the largest hypervolume of the metrics, costs aside, by the means of
     replicates on validation. A replicate fails if a part's failed. One whose part's predictions are gone waits for the
-    next confirmation.
-
-    Args:
-        executor: its workers must see `folder`.
-        folder: of kept predictions.
-        trees: their point, settings included.
-        reference: of hypervolume, as the suite has it.
+    next confirmation. `folder` keeps predictions, and the executor's workers must see it.
     """
     metrics = [each for each in study.objectives if each.is_metric]
     own = [point for point in points(study.records(), study.objectives) if confirmed(point)]

@@ -123,12 +123,9 @@ POSTERIOR_DRAWS = 2000
 def next_round(samples: Sequence[Sample | None], objectives: Sequence[Objective], most: int, seed: int) -> list[int]:
     """Returns the indices of the points that get the next replicates, most uncertain first; empty ends the race.
 
-    Takes the half of the uncertain points with the largest index: their trainings run side by side, and few are spent
-    on points that the round would settle. The resting point with the fewest replicates gets one, too.
-
-    Args:
-        samples: of each point on validation; None excludes a point whose trainings all failed.
-        most: maximum number of points.
+    Takes the half of the uncertain points with the largest index, at most `most`: their trainings run side by side, and
+    few are spent on points that the round would settle. The resting point with the fewest replicates gets one, too. A
+    point whose trainings all failed has None in place of samples and is left out.
     """
     racing = [at for at, each in enumerate(samples) if each]
     known = [replace(each, deviations=each.deviations[:, :0]) for each in samples if each]
@@ -156,8 +153,7 @@ def confirm(
     budget: int = 0,
     seed: int = 0,
 ) -> None:
-    """Retrains points on fresh seeds and measures them on validation, confirmation rows and test; never trains one
-    twice.
+    """Retrains points on fresh seeds, measures them on validation, confirmation rows and test; trains none twice.
 
     The first round trains `replicates` of every point and baseline. Later rounds train the points of `next_round`, by
     confirmation rows only, until there are none or the budget is spent. A round starts when all outcomes of the
@@ -170,12 +166,11 @@ def confirm(
     stays.
 
     Args:
-        points: of trials, see `bench.results.points`; several may be of one trial.
+        points: of trials, several may be of one.
         replicates: in the first round; 0 confirms nothing.
         on_record: called with each trial whose replicates of a round were completed here.
         baselines: all other points, see `bench.confirm.baselines`; the current point is one of them.
         budget: replicates of all points together, the first round included; baselines come on top.
-        seed: of the run, for posterior draws.
     """
     progress = progress or Silent()
     if not replicates:

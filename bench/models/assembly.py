@@ -250,12 +250,7 @@ class MultiTaskModel(nn.Module):
         bounds: Tensor | None = None,
         dense: Tensor | None = None,
     ) -> None:
-        """Updates the running state of regressions, the factor of their scales and their loss's state, with a training
-        batch.
-
-        Args:
-            logits: (k B, O); the others as of `losses`.
-        """
+        """Updates regressions' running state: the factor of their scales, and their loss's; arguments of `losses`."""
         if not any(self.regression):
             return
         weights = None if weights is None else weights.prod(1, keepdim=True).repeat(self.members, 1)
@@ -307,11 +302,10 @@ class MultiTaskModel(nn.Module):
         return (parameter for parameter in self.parameters() if parameter is not self.embedding.weight)
 
     def initialise_outputs(self, means: Tensor) -> None:
-        """Sets output biases so that an untrained model predicts roughly these means.
+        """Sets output biases so that an untrained model predicts roughly these means, (T,).
 
-        Args:
-            means: (T,), of each task's labels on its own sample space (a child's: where its parent happened). NaN where
-                there is no label: the task starts at probability 1/2, a regression at 0.
+        They are of each task's labels on its own sample space (a child's: where its parent happened). At NaN, where
+        there is no label, a task starts at probability 1/2, a regression at 0.
         """
         starts = means if self.targets is None else self.targets.start(means)
         starts = torch.where(self.links.regression, self.funnel.loss.regression.start(starts), starts)

@@ -113,12 +113,9 @@ class Numeric(nn.Module, ABC):
 
 
 class Sequence(nn.Module, ABC):
-    """Turns a row's history into one vector.
+    """Turns a row's history into one vector of width `outputs`, which is `dim`.
 
     Built as `Sequence(dim: int, length: int, sets: int, config)` for one history, with parameters as in `BySets`.
-
-    Attributes:
-        outputs: width of the output, `dim`.
     """
 
     def __init__(self, dim: int, length: int, sets: int) -> None:
@@ -127,25 +124,19 @@ class Sequence(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
-        """Pools each row's history.
+        """Pools each row's history -> (I, B, dim), zero where it is empty.
 
         Args:
             x: (I, B, 1 + L, dim), the embedding of the row's own value, then those of its history, newest first.
             there: (B, L) bool, false for padding of the history.
-
-        Returns:
-            (I, B, dim), zero where the history is empty.
         """
 
 
 class Interaction(nn.Module, ABC):
     """Transforms inputs before the sharing.
 
-    Built as `Interaction(layout: Layout, sets: int, config)`, with parameters as in `BySets`.
-
-    Attributes:
-        outputs: width of the output, at least the layout's. The first columns keep the layout's places, each field's
-            among the field's; new ones follow.
+    Built as `Interaction(layout: Layout, sets: int, config)`, with parameters as in `BySets`. Its width `outputs` is at
+    least the layout's: the first columns keep the layout's places, each field's among the field's; new ones follow.
     """
 
     outputs: int
@@ -321,10 +312,9 @@ class Funnel(nn.Module, ABC):
         return None
 
     def start(self, means: Tensor) -> Tensor:
-        """Returns the logits (O,) at which it predicts these means.
+        """Returns the logits (O,) at which it predicts these means (T,), of each task's labels on its own sample space.
 
-        Args:
-            means: (T,), of each task's labels on its own sample space; NaN if there are none: probability 1/2, or 0.
+        NaN stands for no labels: probability 1/2, or 0.
         """
         regression = torch.tensor([task.kind == "regression" for task in self.schema.tasks])
         logits = torch.where(regression, means, torch.logit(means.double(), eps=RAREST)).nan_to_num(nan=0.0)

@@ -82,7 +82,6 @@ class FieldPooling(nn.Module):
 
     Args:
         sequence: makes the module that pools a history of n slots in place of the mean, see `bench.models.sequence`.
-        sets: I, number of embeddings of each id, side by side.
 
     Attributes:
         histories: the module of each history, in order.
@@ -148,10 +147,7 @@ class _Run(NamedTuple):
 class InputSets(nn.Module):
     """Splits pooled fields by input set, and keeps the coordinates of each embedding that its field uses.
 
-    Args:
-        sets: I, number of embeddings of each id, side by side in a row of the table.
-        dim: width of one.
-        widths: number of coordinates that each field uses.
+    A row of the table has I = `sets` embeddings side by side, each of width `dim`; `widths` counts used coordinates.
     """
 
     kept: Tensor

@@ -42,15 +42,11 @@ def fits(x: Tensor, parameter: Tensor | None = None) -> bool:
 
 
 def stacks(x: Tensor, parameters: Sequence[Sequence[Pair]]) -> tuple[Tensor, ...]:
-    """Applies stacks of layers to the same input, their first layers as one product.
+    """Applies stacks of layers to x (G, B, I) -> (E, B, O) of each stack, their first layers as one product.
 
-    Args:
-        x: (G, B, I); each of the G inputs serves E / G consecutive experts of every stack.
-        parameters: for each stack, each layer's weight (E, O, I) and bias (E, O). A layer with a bias is a hidden one,
-            with ReLU; one without gives the linear scores of gates, and is alone in its stack.
-
-    Returns:
-        (E, B, O) of each stack.
+    Each of the G inputs serves E / G consecutive experts of every stack. A layer is a weight (E, O, I) and a bias (E,
+    O). One with a bias is a hidden layer, with ReLU; one without gives the linear scores of gates, and is alone in its
+    stack.
     """
     flat = [tensor for stack in parameters for pair in stack for tensor in pair]
     outputs: tuple[Tensor, ...] = _Stacks.apply(x, [len(stack) for stack in parameters], *flat)  # type: ignore[no-untyped-call]
@@ -188,7 +184,6 @@ class Layer(NamedTuple):
         weights: of all layers that share the product, side by side, (G, columns, I).
         hidden: outputs of each layer; None of gates.
         columns: first column of each layer in the product, and the end.
-        shapes: of their weights.
     """
 
     x: Tensor

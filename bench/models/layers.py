@@ -35,17 +35,11 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 
 
 class BatchedLinear(Drawn):
-    """E linear maps; slice e of the parameters belongs to map e.
+    """E linear maps, weight (E, outputs, inputs) and bias (E, outputs) or None; slice e belongs to map e.
 
     Biases start at zero, weights as in He et al., ICCV 2015, which keeps the size of activations from layer to layer.
-    With the smaller weights of `nn.Linear` signals shrink, and rare tasks learn late.
-
-    Args:
-        gain: of the activation that follows: `nn.init.calculate_gain("relu")`, or 1 for none.
-
-    Attributes:
-        weight: (E, outputs, inputs).
-        bias: (E, outputs), or None.
+    With the smaller weights of `nn.Linear` signals shrink, and rare tasks learn late. `gain` is that of the activation
+    that follows: `nn.init.calculate_gain("relu")`, or 1 for none.
     """
 
     def __init__(self, experts: int, inputs: int, outputs: int, gain: float = 1.0, bias: bool = True) -> None:
@@ -75,9 +69,8 @@ class BatchedLinear(Drawn):
 class BatchedMLP(nn.Module):
     """E MLPs of one shape; each layer is followed by an optional normalisation, the activation, and dropout.
 
-    Attributes:
-        outputs: width of the last layer, or of the input if there is no layer.
-        plain: whether layers are ReLU without normalisation, as `fused` computes them.
+    Its width `outputs` is the last layer's, or the input's without layers. It is `plain` if layers are ReLU without
+    normalisation, as `fused` computes them.
     """
 
     def __init__(
@@ -113,14 +106,11 @@ class BatchedMLP(nn.Module):
 
 
 def together(x: Tensor, parts: Sequence[BatchedMLP | BatchedLinear]) -> Sequence[Tensor]:
-    """Applies several parts to the same input, their first layers as one product if possible.
+    """Applies several parts to the same input -> (E, B, outputs) of each, their first layers as one product if
+    possible.
 
-    Args:
-        x: (G, B, inputs), in the precision of the products; each of the G inputs serves E / G consecutive experts.
-        parts: MLPs, and linear maps without bias for gates' scores.
-
-    Returns:
-        (E, B, outputs) of each part, in the precision of x.
+    Parts are MLPs, and linear maps without bias for gates' scores; each of the G inputs of x (G, B, inputs) serves E /
+    G consecutive experts. Outputs have the precision of x, that of the products.
     """
     stacks = [part.linears if isinstance(part, BatchedMLP) else [part] for part in parts]
     dropped = [part.dropout if isinstance(part, BatchedMLP) and part.training else 0.0 for part in parts]
@@ -156,9 +146,7 @@ def _one_by_one(x: Tensor, part: BatchedMLP | BatchedLinear) -> Tensor:
 class BatchedNorm(nn.Module):
     """Normalises the units of each sample and expert: `layer` or `rms`, see `bench.models.config.Norm`.
 
-    Attributes:
-        scale: (E, H), one at first.
-        shift: (E, H), zero at first; None under `rms`.
+    `scale` (E, H) is one at first; `shift` (E, H) zero, and None under `rms`.
     """
 
     def __init__(self, experts: int, width: int, norm: Norm) -> None:
@@ -181,13 +169,8 @@ class Gates(nn.Module):
     """Softmax gates, by default linear and without bias: softmax(W_k x), as in Ma et al., KDD 2018.
 
     Their first layer joins the product of the experts' first layer (`together`); `scores` computes the rest, and `mix`
-    the softmax.
-
-    Args:
-        config: their hidden layers, and how many experts get weight.
-
-    Attributes:
-        linear: gives the scores; its weight is (gates, experts, inputs), or of the last hidden layer's width.
+    the softmax. Options are the hidden layers, and how many experts get weight. The weight of `linear` is (gates,
+    experts, inputs), or of the last hidden layer's width.
     """
 
     def __init__(self, gates: int, inputs: int, experts: int, config: ExpertConfig) -> None:
@@ -305,12 +288,7 @@ class Towers(nn.Module):
 
 
 class MemberInputs(Drawn):
-    """Scales the inputs for k members, at first by -1 or 1, one sign for all coordinates of a field.
-
-    Attributes:
-        weight: (I, k, inputs).
-        outputs: width of the inputs.
-    """
+    """Scales inputs for k members by `weight` (I, k, inputs), at first -1 or 1, one sign for all of a field."""
 
     def __init__(self, layout: Layout, sets: int, members: int) -> None:
         super().__init__()

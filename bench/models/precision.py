@@ -14,11 +14,9 @@ WORTH_IT = 32_768
 
 
 def is_bf16(precision: Precision, device: torch.device, weights: int) -> bool:
-    """Whether matrices are multiplied in bfloat16.
+    """Whether matrices are multiplied in bfloat16, in a model of that many dense weights.
 
-    Args:
-        precision: `auto` is bf16 if the device has units for it and the model is large enough to gain.
-        weights: number of dense weights.
+    `auto` means: if the device has units for it and the model is large enough to gain.
     """
     if precision == "auto":
         return weights >= WORTH_IT and has_bf16_units(device)

@@ -26,9 +26,7 @@ FAR = 1e30
 class Targets(nn.Module):
     """The scales of a schema's regressions, as tensors of shape (T,); binary tasks pass through unchanged.
 
-    Attributes:
-        predicted: running mean of exp(output) - 1 over train's samples of each task; part of the model's state.
-        batches: number of batches in it.
+    `predicted` is the running mean of exp(output) - 1 over the train samples of each task, in `batches` batches.
     """
 
     scaled: Tensor
@@ -85,9 +83,7 @@ class Targets(nn.Module):
         return torch.where(self.scaled.to(means.device), 0.0, means)
 
     def caps_of(self, dense: Tensor) -> Tensor | None:
-        """Bounds from dense inputs (B, D) -> (B, T) on the scale of the targets, `FAR` for none; None if none has
-        any.
-        """
+        """Bounds from dense inputs (B, D) -> (B, T) on the targets' scale, `FAR` for none; None if no task has any."""
         if not any(self.caps):
             return None
         columns = [torch.full_like(dense[:, 0], FAR)] * len(self.caps)

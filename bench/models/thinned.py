@@ -31,12 +31,7 @@ class Thinning(NamedTuple):
 
 
 class Thinned(nn.Module):
-    """The correction, with constant buffers of shape (1, O) and (1, T).
-
-    Attributes:
-        offset: added to each logit before its loss.
-        exact: tasks whose loss needs no other correction.
-    """
+    """The correction: `offset` (1, O) is added to each logit before its loss; `exact` (1, T) tasks need no other."""
 
     offset: Tensor
     exact: Tensor

@@ -81,11 +81,8 @@ def check_graph(document: Any, where: str) -> None:
 def check_weights(document: Any, bytes_of: dict[str, int], where: str) -> dict[str, tuple[int, ...]]:
     """Name -> shape of the tensors that a configuration of weights or constants lists.
 
-    Args:
-        bytes_of: file of tensors -> its size.
-
-    Raises:
-        UserError: a tensor that is pickled, not plain, or does not fit its file.
+    `bytes_of` has the size of each file of tensors. Raises UserError for a tensor that is pickled, not plain, or does
+    not fit its file.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     try:
@@ -211,13 +208,9 @@ def save(program: ExportedProgram, path: Path) -> None:
 
 
 def load(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> ExportedProgram:
-    """Reads an archive.
+    """Reads an archive whose weights must have these `shapes`, by name.
 
-    Args:
-        shapes: name -> shape that its weights must have.
-
-    Raises:
-        UserError: it is no archive, holds more than graph and weights, or would take too much memory or time.
+    Raises UserError if it is no archive, holds more than graph and weights, or would take too much memory or time.
     """
     own = check(path)
     if shapes is not None and own != shapes:

@@ -64,11 +64,8 @@ class Done:
 class BatchScoring:
     """Scores files with a model into a folder.
 
-    Args:
-        keep: columns of the files to write before the predictions; one with a prediction's name gets `KEPT`.
-
-    Raises:
-        UserError: a missing file, two files or columns of one name, or a folder with other work.
+    The columns `keep` are written before the predictions; one with a prediction's name gets `KEPT`. Raises UserError
+    for a missing file, two files or columns of one name, or a folder with other work.
     """
 
     def __init__(

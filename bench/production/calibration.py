@@ -96,11 +96,8 @@ def fit_isotonic(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -
 
     Args:
         p: predicted probabilities (N,).
-        y: labels (N,), 0 or 1; rows with NaN do not count.
+        y: labels (N,), 0 or 1; rows with NaN do not count. ValueError if all are.
         weights: (N,), the number of rows that a row stands for; None for one each.
-
-    Raises:
-        ValueError: no row has a label.
     """
     from sklearn.isotonic import IsotonicRegression  # not needed in serving
 
@@ -133,10 +130,8 @@ def fit_platt(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> C
     """Fits slope and offset on the logit by maximum likelihood (Platt, Advances in Large Margin Classifiers 1999).
 
     Platt's prior moves labels inwards, from 1 to (P + 1) / (P + 2) of P positives and likewise for negatives, which
-    keeps separable data finite. A negative slope would reverse the order; it becomes 0, and all get the mean.
-
-    Raises:
-        ValueError: no row has a label.
+    keeps separable data finite. A negative slope would reverse the order; it becomes 0, and all get the mean. Raises
+    ValueError if no row has a label.
     """
     from sklearn.linear_model import LogisticRegression  # not needed in serving
 
@@ -177,13 +172,9 @@ Array = NDArray[Any]
 
 
 def fit_calibrations(schema: Schema, rows: Predicted, kind: Method) -> dict[str, Calibration]:
-    """Fits the calibration of each prediction, by its name; empty if the kind is `none`.
+    """Fits the calibration of each prediction on held-out rows, by its name; empty if the kind is `none`.
 
-    Args:
-        rows: held out from training.
-
-    Raises:
-        UserError: the labels of a prediction are all of one class.
+    Raises UserError if the labels of a prediction are all of one class.
     """
     calibrations: dict[str, Calibration] = {}
     for name, task_kind, own in sample_spaces(schema, rows):

@@ -43,8 +43,7 @@ class Judged:
         labels: (N, T) of the model's tasks, NaN where unobserved.
         predictions: for each model name -> predictions (N,); of a logged score only `score`.
         group: (N,); negative for a row without one.
-        weights: (N,), the number of rows that a row stands for; None for one each.
-        plain: the same without the card's row weight, if it has one.
+        weights: (N,), the number of rows that a row stands for; None for one each. `plain`: without the row weight.
         together: (N,), rows with the same number are resampled together, negative for single rows; None uses groups.
         unscored: share of the rows without the logged score.
     """
@@ -69,12 +68,9 @@ def judge(
 ) -> Judged:
     """Predicts a card's rows with models: those of a split, or all if it is None.
 
-    Args:
-        column: a logged score of the card, added as a last model; rows without it rank last.
-
-    Raises:
-        UserError: an unknown split, a file that is missing or does not fit, a task that the card lacks, a prediction of
-            the first model that another lacks, no rows; a column that is no logged score or is empty.
+    A logged score of the card, `column`, is added as a last model; rows without it rank last. Raises UserError for an
+    unknown split, no rows, or a file that is missing or does not fit. So it does for a task that the card lacks, a
+    prediction of the first model that another lacks, and a column that is no logged score or is empty.
     """
     if split is not None and split not in SPLITS:
         raise unknown("split", split, SPLITS)
@@ -139,12 +135,11 @@ AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Judgement:
-    """One metric of a model, and of the other model if there is one.
+    """One metric of a model, and of the other model if there is one, with intervals at the requested confidence.
 
     Attributes:
         metric: `like.recall@10%` of the ranking by `score`, or `like.auc` of a prediction.
         better: whether `larger` or `smaller` values are better; None for neither (`pcoc`, best at 1).
-        estimate, other: values, with intervals at the requested confidence.
         difference: the model's minus the other's.
     """
 
@@ -183,12 +178,8 @@ def served(
 ) -> list[Judgement]:
     """Outcomes of the first model's ranking by `score`, compared with the second's if there is one.
 
-    Args:
-        outcomes: empty uses `default_outcomes`.
-        more: further outcomes to measure.
-
-    Raises:
-        UserError: an outcome of no task, or of no ranking.
+    Measures `outcomes`, or else `default_outcomes`, and `more`. Raises UserError for an outcome of no task or no
+    ranking.
     """
     units = _units(judged)
     outcomes = tuple(dict.fromkeys((*(outcomes or default_outcomes(schema.tasks, judged.group)), *more)))
@@ -208,10 +199,7 @@ def judgements(
 ) -> list[Judgement]:
     """Every metric of the first model's predictions, compared with the second's if there is one.
 
-    If rows have a weight, metrics without it are added: `click.plain_auc`.
-
-    Raises:
-        UserError: nothing to resample.
+    If rows have a weight, metrics without it are added: `click.plain_auc`. Raises UserError for a single unit.
     """
     units = _units(judged)
     measures = [dict(_measures(schema, judged, predictions)) for predictions in judged.predictions]

@@ -71,14 +71,10 @@ def write_history(card: Card, out: Path, home: Path, raw: Path | None, until: fl
 
 
 class KeptHistory:
-    """A file of `write_history`, which adds histories to requests.
+    """A file of `write_history`, which adds the inputs `needed` (see `needed_of`) to requests.
 
-    Attributes:
-        needed: see `needed_of`.
-        rows, without: requests so far, and those whose group has no earlier row in it.
-
-    Raises:
-        UserError: the card has no history, or the file does not belong to this card.
+    `rows` counts requests, `without` those whose group has no earlier row in it. Raises UserError if the card has no
+    history, or the file belongs to another card.
     """
 
     def __init__(self, path: Path, card: Card) -> None:

@@ -24,10 +24,8 @@ WARM = 5
 class Latency:
     """Times of one engine on batches of one size.
 
-    Attributes:
-        p50_ms, p99_ms: of the model alone, from encoded rows to probabilities.
-        request_ms: median of a whole request, from raw rows to the score.
-        rows_per_s: of the model alone, by the mean time.
+    `request_ms` is the median of whole requests, from raw rows to the score. `p50_ms`, `p99_ms` and `rows_per_s` (from
+    the mean time) are of the model alone, from encoded rows to probabilities.
     """
 
     engine: str
@@ -43,14 +41,9 @@ class Latency:
 def latencies(
     package: Package, engines: Sequence[str], threads: Sequence[int], batches: Sequence[int], seconds: float
 ) -> list[Latency]:
-    """Measures each engine with each number of threads on batches of each size.
+    """Measures engines (by default all available) with each number of threads on batches of each size.
 
-    Args:
-        engines: empty means all available ones.
-        seconds: time after which no more calls of one configuration start.
-
-    Raises:
-        UserError: an unknown or unavailable engine.
+    No call of a configuration starts after `seconds`. Raises UserError for an unknown or unavailable engine.
     """
     example = example_rows(package.encoder)
     measured = []

@@ -46,15 +46,13 @@ AGREEMENT = 1e-5
 
 @dataclass(frozen=True)
 class Parts:
-    """The contents of a package.
+    """The contents of a package; `card` and `policy` are plain values.
 
     Attributes:
         name: of the data set.
         parts: of the model, as they are trained.
         members: all trained parts of each; predictions of several are averaged.
         rows: encoded rows of validation, ids (N, S) and dense (N, D), on which engines must agree.
-        card: of the data set, as plain values.
-        policy: as plain values, without the score.
         outcomes: of the score, by which it was picked.
     """
 
@@ -74,14 +72,10 @@ class Parts:
 
 
 def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
-    """Writes a package and opens it.
+    """Writes a package, with the model in ONNX if `onnx` (some seconds), and opens it.
 
-    Args:
-        onnx: whether to add the model in ONNX, which takes some seconds.
-
-    Raises:
-        UserError: the score names no prediction; `onnx` without the extra `serve`.
-        AssertionError: an engine's predictions differ from the trained model's.
+    Raises UserError if the score names no prediction, or for `onnx` without the extra `serve`; AssertionError if an
+    engine's predictions differ from the trained model's.
     """
     spec = ModelSpec.of_trained(parts.schema, parts.parts, parts.members)
     served = spec.of(parts.members)

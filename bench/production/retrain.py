@@ -82,13 +82,10 @@ class Predictor:
 
 @dataclass(frozen=True)
 class TrainedSeed:
-    """One training of all parts.
+    """One training of all parts, in the order of the specification's.
 
-    Attributes:
-        parts: trained, in the order of the specification's.
-        samples: training samples of each state of each network; none for trees.
-        held_out: metrics on the held-out rows, as `valid/click.auc`.
-        test: metrics on test, uncalibrated.
+    `samples` are training samples of each state of each network, none for trees; `held_out` metrics on the held-out
+    rows, as `valid/click.auc`; `test` metrics on test, uncalibrated.
     """
 
     seed: int
@@ -131,12 +128,7 @@ UNCONFIRMED = "the point was not confirmed, so there is no prediction interval t
 
 @dataclass(frozen=True)
 class PartOrder:
-    """A part to train.
-
-    Attributes:
-        config: dotted, of its point.
-        shares: by task, see `Part`.
-    """
+    """A part to train: the dotted `config` of its point, how long, and its `shares` by task, see `Part`."""
 
     config: Mapping[str, Scalar]
     length: Length
@@ -148,12 +140,10 @@ class RetrainSpec:
     """A final training to do.
 
     Attributes:
-        card: of the data set.
         store: with the tasks to train.
         objectives: of the run; their best mean on held-out rows chooses among seeds.
         seed: from which all others derive.
-        score: the model's score.
-        outcomes: of that ranking, to be measured on test.
+        outcomes: of the score's ranking, to be measured on test.
     """
 
     card: Card
@@ -176,12 +166,9 @@ def retrain(
 ) -> Retrained:
     """Trains, chooses or averages, calibrates, and compares the result with the prediction intervals.
 
-    Equal specs give equal members, bit for bit, on one machine's CPU with one number of threads.
-
-    Args:
-        work: a folder for the joined data, which its owner removes.
-        intervals: see `bench.frontier.retraining.prediction_intervals`; without them there is a warning.
-        force: keeps a result that is worse than its interval, with a warning.
+    Equal specs give equal members, bit for bit, on one machine's CPU with one number of threads. `work` is a folder for
+    the joined data, which its owner removes. Without intervals (`bench.frontier.retraining.prediction_intervals`), or
+    with `force` and a metric on test worse than its interval, there is a warning.
 
     Raises:
         UserError: a metric on test is worse than its interval, without `force`; no rows to hold out, or of one class.

@@ -33,11 +33,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Rule:
-    """A bound of a metric: of its gain over the other model, as a fraction, if `relative`; else of its value.
+    """A bound of a metric's value or, if `relative`, of its gain over the other model, as a fraction.
 
-    Attributes:
-        metric: an outcome of the ranking, or a metric of a prediction.
-        below: whether values below the bound fail; else those above it.
+    It is an outcome of the ranking or a metric of a prediction. Values below fail if `below`, else those above.
     """
 
     text: str
@@ -78,12 +76,8 @@ def outcomes_asked(
 ) -> list[str]:
     """Outcomes of the ranking in rules that are not measured anyway.
 
-    Args:
-        weighted: whether predictions also have metrics without the row weight.
-        ranking, heads: whether the ranking and the predictions are compared with another model's.
-
-    Raises:
-        UserError: a rule names no outcome and no metric, or a gain without a comparison.
+    Raises UserError if a rule names no outcome and no metric, or a gain without a comparison: `ranking` and `heads` say
+    what is compared with another model, `weighted` whether predictions also have metrics without the row weight.
     """
     names = [(name, metric) for task in tasks for name in prediction_names(task) for metric in REPORTED[task.kind]]
     metrics = {f"{name}.{prefix}{metric}" for name, metric in names for prefix in ("", "plain_")[: 1 + weighted]}

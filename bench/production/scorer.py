@@ -41,10 +41,8 @@ _WORDS = dict.fromkeys((*_LISTS, set), "a list") | {dict: "an object"}
 class RawColumn:
     """A raw column that a model reads.
 
-    Attributes:
-        kind: `number` if it is used as one anywhere, `list` (which may be one text) or `vector` if only so, else
-            `text`.
-        optional: whether rows may lack it: the model has learnt missing values, or a list may be empty.
+    Its kind is `number` if it is used as one anywhere, `list` (which may be one text) or `vector` if only so, else
+    `text`. Rows may lack it if it is `optional`: the model has learnt missing values, or a list may be empty.
     """
 
     name: str
@@ -83,11 +81,8 @@ class RawRows:
     def table(self, rows: Any) -> Any:
         """Converts rows to a checked Arrow table (N, columns): numbers where numbers are needed, UTF-8 in texts.
 
-        Args:
-            rows: a data frame, an Arrow table, or a sequence of mappings; further columns are ignored.
-
-        Raises:
-            UserError: a required column is absent, or a value does not fit, with the row, counted from 1.
+        Rows are a data frame, an Arrow table, or a sequence of mappings; further columns are ignored. Raises UserError
+        for an absent required column, or a value that does not fit, with the row, counted from 1.
         """
         return self.checked(self._arrow(rows), numbered)
 
@@ -248,12 +243,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 class Scorer:
-    """A model with its encoder, calibrations and score.
-
-    Attributes:
-        names: of the predictions, in order; `score` comes last.
-        dataset: that the model was made for.
-    """
+    """A model with its encoder, calibrations and score, which is the last of the predictions' `names`."""
 
     def __init__(
         self,
@@ -272,15 +262,13 @@ class Scorer:
         self._encoder = encoder
 
     def predict(self, rows: Any) -> pd.DataFrame:
-        """Predictions (N, names) of raw rows, in order.
+        """Predictions (N, names) of raw rows, in order; raises UserError, with column and row, for a row that does not
+        fit.
 
         A task without parent has its probability, `click`; one with a parent the conditional and the joint one,
         `purchase.cvr` and `purchase.ctcvr`, each with the calibration of its name; a regression its value; and there is
         `score`. Values that train lacked are unknown, and empty ones missing, as in training. No rows give no
         predictions.
-
-        Raises:
-            UserError: a row that does not fit, with column and row.
         """
         return pd.DataFrame(self.predict_table(self.rows.table(rows)))
 

@@ -71,12 +71,7 @@ class Part(Config):
 
 
 class ServedModel(nn.Module):
-    """Averages the predictions of members, in evaluation mode and float32.
-
-    Args:
-        members: modules of each member's parts.
-        parts: their descriptions.
-    """
+    """Averages predictions of members, in evaluation mode and float32; each has modules of `parts`."""
 
     def __init__(self, members: Sequence[Sequence[nn.Module]], parts: Sequence[Part], schema: Schema) -> None:
         super().__init__()
@@ -121,9 +116,7 @@ Shape = int | TreeSizes
 class ModelSpec:
     """Rebuilds the modules of a `ServedModel`, so that its weights fit.
 
-    Attributes:
-        members: for each the shapes of its parts.
-        plugins: required plug-ins, as for `bench.plugins.check`.
+    `members` has the shapes of the parts of each; `plugins` are required, as for `bench.plugins.check`.
     """
 
     schema: Schema

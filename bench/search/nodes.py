@@ -195,10 +195,7 @@ class Constant(_Table):
 class Simplex(_Table):
     """Relative weights of tasks: the first task's is fixed, every other's is log-uniform in [1/spread, spread].
 
-    Only ratios matter, so fixing one loses nothing; the log scale favours no task.
-
-    Attributes:
-        pinned: fixed weights, by task.
+    Only ratios matter, so fixing one loses nothing; the log scale favours no task. `pinned` weights are fixed, by task.
     """
 
     type: ClassVar[str] = "simplex"

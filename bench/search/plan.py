@@ -35,19 +35,18 @@ def missing_tries(first: Sequence[Mapping[str, Scalar]], kinds: Sequence[str], t
 
 @dataclass(frozen=True)
 class Plan:
-    """A search of one space on one data set.
+    """A search of one space on one data set; None means no limit.
 
     Attributes:
         tasks: names of the data set's tasks, in order.
-        trials: total number of trials, with openings and those before an interruption; None for no limit.
+        trials: total number of trials, with openings and those before an interruption.
         seed: of the run; all draws of a sampler derive from it.
-        sampler: a name in `samplers.SAMPLERS`.
         portfolio: searched parameters to start with, see `learnt`.
         tries: further trials of each kind of sharing before the sampler may choose among kinds. Comparing a kind by its
             defaults only, or with a less tuned baseline, would be unfair.
-        seconds: total time after which nothing is started; None for no limit. Jobs that take the single-task baseline
-            to full length are started all the same: every comparison needs it.
-        budget: total number of training samples; None for no limit.
+        seconds: total time after which nothing is started. Jobs that take the single-task baseline to full length are
+            started all the same: every comparison needs it.
+        budget: total number of training samples.
         ladder: training samples at each rung, the last being full length. With one rung, or none, every trial is
             trained to full length.
         eta: at each rung one trial in eta is promoted; see `ranking.Rules`.
@@ -142,14 +141,11 @@ def beginning(
 def learnt(space: Space, tasks: Sequence[str], objectives: int, rows: int) -> list[dict[str, Scalar]]:
     """Searched parameters of the best matching portfolio, best first; empty if none matches.
 
-    A portfolio matches if it was learnt on no more rows and knows every choice of the space, and the space has its
-    losses: configurations with a choice at its default would pull the search to themselves (docs/search.md). Among
+    A portfolio matches if it was learnt on no more rows of train and knows every choice of the space, and the space has
+    its losses: configurations with a choice at its default would pull the search to themselves (docs/search.md). Among
     these the one with the fewest other choices wins, so data without groups do not start with configurations learnt
     within groups; then the largest, then the one with the nearest number of objectives. A configuration whose sharing
     the space lacks is left out; other values become the nearest that the space has, or the default.
-
-    Args:
-        rows: of train.
     """
     switches = {name for name, node in space.tree.items() if isinstance(node, Switch)}
     known = []

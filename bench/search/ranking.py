@@ -46,14 +46,11 @@ number of objectives (five, 1,000 points: 8 s), and there nearly every trial is 
 
 
 class Order:
-    """Rows of values (N, M) from best to worst; each rank is sorted lazily.
+    """Rows of values (N, M) from best to worst; each rank is sorted lazily. `measured` counts the finite rows.
 
     Sorted by non-dominated rank, then by `merits`, then by the objectives in turn. Copies of a point come last in their
     rank, in the order of the rows, as they add nothing to a set. Rows that are not finite are last. With thousands of
     trials there are hundreds of ranks, of which most decisions need a few.
-
-    Attributes:
-        measured: number of finite rows.
     """
 
     def __init__(self, values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> None:
@@ -167,15 +164,13 @@ class Ahead:
 
 
 def to_full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Ahead:
-    """Fits how values at each rung develop to full length.
+    """Fits how values at each rung develop to full length; `results` has a trial's objectives at each rung, one or
+    more.
 
     Curves converge: differences at a low rung shrink. A step to the next rung is a line through the trials that took
     it, by medians (Theil 1950, Sen 1968): the median of the slopes between any two, then of the residuals. That these
     trials are the better ones does no harm: they were selected by the lower rung's value. The slope is shrunk towards
     1, by as much as one more trial would; a step that no trial has taken is the identity.
-
-    Args:
-        results: for each trial its objectives at each rung that it reached, at least one.
     """
     values = _by_rung(results, objectives)
     slopes, offsets = np.ones(values.shape[1:]), np.zeros(values.shape[1:])

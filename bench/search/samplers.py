@@ -77,15 +77,10 @@ the rest, for which a sample of the others is enough."""
 
 
 def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], standings: Sequence[Standing]) -> Event:
-    """Samples a configuration for the next trial; deterministic in its arguments.
+    """Samples the next trial's configuration, with `pinned` values; deterministic in its arguments.
 
-    Args:
-        pinned: parameters with fixed values.
-        trials: the event that asked each trial, by number.
-        standings: the progress of each, from recorded outcomes.
-
-    Returns:
-        For the event that asks the trial: `config`, and `params`, the names of its searched parameters.
+    It reads the event that asked each of `trials`, and the progress of each from recorded outcomes. Returns, for the
+    event that asks the trial, `config`, and `params`, the names of its searched parameters.
     """
     number = len(trials)
     with quiet():
@@ -114,13 +109,9 @@ def distributions(plan: Plan) -> dict[str, BaseDistribution]:
 
 
 def shown(standings: Sequence[Standing], rules: Rules, seed: int) -> list[int]:
-    """Numbers of the trials that TPE sees, rising: the best, some others, and all unfinished ones.
+    """Numbers of the trials that TPE sees, rising: the best, some others drawn by the seed, and all unfinished ones.
 
-    Short searches are shown completely.
-
-    Args:
-        standings: of every trial of a search without rungs, by number.
-        seed: for drawing the others.
+    Short searches are shown completely. `standings` are of every trial of a search without rungs, by number.
     """
     now = Standings(standings)
     done, running = np.flatnonzero(now.reached), np.flatnonzero(~(now.waiting | now.failed))

@@ -39,12 +39,7 @@ class _File(Config):
 
 @dataclass(frozen=True)
 class Space:
-    """A tree of parameters, constants among them.
-
-    Attributes:
-        source: its file, for errors.
-        tree: parameters by dotted configuration path.
-    """
+    """A tree of parameters, constants among them, by dotted configuration path; errors name its `source`, a file."""
 
     title: str
     source: str
@@ -95,10 +90,8 @@ class Space:
     def restricted(self, fixed: Mapping[str, Scalar]) -> Space:
         """Fixes some names, whether or not they are parameters.
 
-        A fixed switch keeps only its branch; `architecture` stands for its kinds.
-
-        Raises:
-            UserError: an unknown architecture, or one that contradicts another name.
+        A fixed switch keeps only its branch; `architecture` stands for its kinds. Raises UserError if it is unknown, or
+        contradicts another name.
         """
         values = expand(fixed)
         tree = trees.pin(self.tree, values)
@@ -175,10 +168,7 @@ def fitting(space: Space, schema: Schema) -> Fitted:
 
     Axes without effect are fixed, too: the funnel if no task has a parent, `numeric.kind` without numbers, a loss that
     no task has, and a switch with `where = "groups"` if the card has none. If everything fits, the space and its digest
-    stay the same.
-
-    Raises:
-        UserError: a fixed kind does not fit, or no branch of a switch does.
+    stay the same. Raises UserError if a fixed kind does not fit, or no branch of a switch does.
     """
     from bench.training.config import AXES  # imports torch: only where it is needed
 
@@ -221,13 +211,9 @@ TWO_TASKS: tuple[str, ...] = ("first", "second")
 
 
 def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, Any]:
-    """A space as plain values.
+    """A space as plain values, without what does not fit a data set (its name, or its card's path), with the reasons.
 
-    Args:
-        dataset: a data set's name or a card's path; what does not fit it is left out, with the reason.
-
-    Raises:
-        UserError: either is unknown or not valid, or nothing of the space fits the data.
+    Raises UserError if either is unknown or not valid, or nothing of the space fits the data.
     """
     from bench.data import load_card  # needed only with a data set
     from bench.data.card import shape_of
@@ -254,9 +240,8 @@ def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, A
 def size_of(space: Space, tasks: Sequence[str]) -> dict[str, Any]:
     """The number of configurations of a space, for a data set with these tasks.
 
-    Returns:
-        `discrete`: their number with every continuous parameter fixed; `continuous`: the number of these parameters, in
-        any branch; and both as `text`.
+    Returns `discrete`, their number with every continuous parameter fixed; `continuous`, the number of these
+    parameters, in any branch; and both as `text`.
     """
     discrete = _discrete(space.tree)
     continuous = len({name for name, leaf, _ in trees.leaves(space.tree, tasks) if isinstance(leaf, Float)})

@@ -17,12 +17,7 @@ Progress = Literal["running", "waiting", "failed"]
 
 @dataclass(frozen=True)
 class RungStep:
-    """A job: a trial on its way to a rung.
-
-    Attributes:
-        rung: counted from 0, the lowest.
-        floor: whether the trial was promoted by the floor, see `ranking`.
-    """
+    """A job: a trial on its way to a rung, 0 being the lowest; `floor` marks a promotion by the floor."""
 
     trial: int
     rung: int
@@ -101,12 +96,9 @@ class Standings:
 
 
 class Ledger:
-    """Standings and jobs of a study, updated with each event.
+    """The standings of a study's trials and its jobs, `steps`, updated with each event.
 
-    Attributes:
-        steps: the jobs, by number.
-        told: number of jobs with a recorded outcome, so the next job to record.
-        standings: the progress of every trial, by number, from recorded outcomes.
+    The first `told` jobs have recorded outcomes; standings know these only.
     """
 
     def __init__(self) -> None:

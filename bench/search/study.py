@@ -142,11 +142,9 @@ class Study(AbstractContextManager["Study"]):
     def ask(
         self, plan: Plan, given: Mapping[str, Scalar], seconds: float | None = None
     ) -> tuple[int, dict[str, Scalar]]:
-        """Starts the next trial; returns its number and dotted configuration. It is on disk completely or not at all.
+        """Starts the next trial, with `given` parameters; returns its number and dotted configuration.
 
-        Args:
-            given: parameters with fixed values.
-            seconds: duration of the search so far, to be recorded.
+        It is on disk completely or not at all, with the duration of the search so far (`seconds`).
         """
         number = self.ledger.trials
         trials = [asked[0] for asked in self._asked]

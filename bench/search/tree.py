@@ -41,13 +41,10 @@ class _SwitchTable(Config):
 
 
 def read(tables: Mapping[str, Mapping[str, Any]], where: str) -> Tree:
-    """Reads parameters from their TOML tables.
+    """Reads parameters from their TOML tables in a file, `where`.
 
-    Args:
-        where: the file; errors name it and the parameter.
-
-    Raises:
-        UserError: an unknown type, a missing or unknown key, a value that does not fit, or a name used twice.
+    Raises UserError, naming file and parameter, for an unknown type, a missing or unknown key, a value that does not
+    fit, or a name used twice.
     """
     tree: dict[str, Node] = {name: _read_node(table, f"{where}: {name}") for name, table in tables.items()}
     seen: dict[str, Path] = {}
@@ -152,13 +149,10 @@ def searched(tree: Tree, tasks: Sequence[str], choose: Chooser) -> dict[str, Sca
 
 
 def pin(tree: Tree, values: Mapping[str, Scalar]) -> Tree:
-    """Fixes some parameters of a tree.
+    """Fixes some parameters of a tree; raises UserError for one value for a simplex, which has one per task.
 
     A pinned switch keeps only its branch. A name such as `sharing.ple.dropout` that is no parameter, but lies below a
     branch of a switch `sharing.kind`, is fixed only in that branch.
-
-    Raises:
-        UserError: a simplex is given one value, where it has one per task.
     """
     pinned: dict[str, Node] = {}
     for name, node in tree.items():
@@ -182,12 +176,9 @@ def pin(tree: Tree, values: Mapping[str, Scalar]) -> Tree:
 
 
 def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
-    """Removes branches, given as (switch, branch) -> reason.
+    """Removes branches, given as (switch, branch) -> reason; raises UserError, with all reasons, if none is left.
 
     A switch without its default gets its first branch as default; a switch with one branch becomes a constant.
-
-    Raises:
-        UserError: a switch has no branch left; the message gives every reason.
     """
     pruned: dict[str, Node] = {}
     for name, node in tree.items():

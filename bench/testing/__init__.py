@@ -41,12 +41,7 @@ class Check:
     run: partial[None]
 
     def __call__(self) -> None:
-        """Runs the check.
-
-        Raises:
-            AssertionError: the entry fails.
-            SkipTest: the entry does not fit what would be tried.
-        """
+        """Runs the check; raises AssertionError if the entry fails, SkipTest if it does not fit what would be tried."""
         import torch
 
         torch.manual_seed(0)

@@ -48,12 +48,7 @@ def schema_of(tasks: str, kinds: Kinds) -> Schema:
 
 
 def build(tasks: str, kinds: Kinds, dim: int = 4, tower: int = 8, members: int = 1) -> MultiTaskModel:
-    """A model with default options; raises SkipTest if an entry does not fit the schema.
-
-    Args:
-        tasks: a name in `TASKS`.
-        kinds: by axis; other axes have their defaults.
-    """
+    """A model with default options, or other `kinds` by axis; SkipTest if an entry does not fit the tasks' schema."""
     schema = schema_of(tasks, kinds)
     chosen = {axis: kind for axis, kind in DEFAULTS.items() if axis != "balancing"} | dict(kinds)
     choices: dict[str, Any] = {}

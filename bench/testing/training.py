@@ -103,12 +103,7 @@ class MemoryStore:
 
 
 def trainer(store: MemoryStore, dotted: Mapping[str, Any], objectives: Sequence[str] = ("click.auc",)) -> Trainer:
-    """A trainer of a small model; raises SkipTest if the configuration does not fit.
-
-    Args:
-        dotted: of the configuration, as in {"sharing.kind": "mmoe"}.
-        objectives: decide which state is kept.
-    """
+    """A trainer of a small model, configured as in {"sharing.kind": "mmoe"}; raises SkipTest if that does not fit."""
     config = TrialConfig.parse(SMALL | dict(dotted))
     try:
         config.check_fit(store.schema)

@@ -66,15 +66,13 @@ class Section:
         identity: identifies the part: `run, suite, dataset, space, seed`, `fingerprint` of the encoded store, and when
             the run was `created`, as an earlier run of the same name may be gone from this machine.
         dataset: a short name of the data set, which `identity` may have as a path.
-        params: further constant settings.
-        tags: settings that may change, such as a raised budget.
+        params: further constant settings; `tags` are those that may change, such as a raised budget.
         live: whether to mark an existing parent as running.
 
     Attributes:
         records: the newest of each trial, by number.
         front: (experiment id, parent id, time) -> the results of a finished search.
         place: ids of the experiment and of the parent run, once open.
-        sent: counts of sent trials, replicates, points of hypervolume and fronts.
     """
 
     store: MlflowStore

@@ -34,9 +34,7 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
     names, as text. `front.p_nondominated` is among all merged points. `attrs` has `notes`, sentences on points that
     were not merged, and `hypervolume` of the merged fronts, by data set and fingerprint.
 
-    Raises:
-        UserError: there is no such experiment.
-        TrackingError: the store is missing or cannot be reached.
+    Raises UserError if there is no such experiment, TrackingError if the store is missing or cannot be reached.
     """
     store = MlflowStore(uri)
     if store.is_missing:  # MLflow would create one

@@ -113,11 +113,8 @@ class Registry:
     def check_version(self, name: str, tasks: Sequence[str], dataset: str | None) -> None:
         """Refuses a version of another model: two logs may have the same name.
 
-        Args:
-            dataset: its data set; None accepts any.
-
-        Raises:
-            UserError: the model's champion, else its challenger, shares no task, or has another data set.
+        Raises UserError if the model's champion, else its challenger, shares no task, or has another data set than
+        `dataset` (None accepts any).
         """
         now = self._tags(name)
         known, other = now.get(TASKS, "").split(","), now.get(DATASET, dataset)

@@ -151,9 +151,7 @@ class MlflowStore:
     def ask(self, to: str, method: str, *args: Any, tries: int = TRIES, **options: Any) -> Any:
         """Calls a method of MLflow's client; raises TrackingError on failure, or if sending has ended.
 
-        Args:
-            to: describes the request, for the error's text.
-            tries: 1 for requests that must not be repeated.
+        `to` describes the request in the error; `tries` is 1 for requests that must not be repeated.
         """
         failed = f"could not {to} in the MLflow store at {self.uri}"
         for left in reversed(range(tries)):
@@ -199,11 +197,9 @@ def _reason(error: BaseException) -> str:
 
 @dataclass
 class Node:
-    """A run in a store.
+    """A run in a store, with the latest value of each metric and its step.
 
-    Attributes:
-        started: milliseconds since 1970; the time of values without their own.
-        metrics, steps: latest value of each metric, and its step.
+    `started`, in milliseconds since 1970, is the time of values without their own.
     """
 
     store: MlflowStore

@@ -69,11 +69,9 @@ def key_of(tags: Texts) -> Key:
 
 
 class Wanted(NamedTuple):
-    """The target state of an MLflow run. Values of one metric are sorted by step.
+    """The target state of an MLflow run, of any status if None. Values of one metric are sorted by step.
 
-    Attributes:
-        status: None for any.
-        started, ended: in seconds since 1970; 0 for the time of sending.
+    `started` and `ended` are in seconds since 1970; 0 for the time of sending.
     """
 
     key: Key
@@ -89,9 +87,8 @@ class Wanted(NamedTuple):
 class Front(NamedTuple):
     """The results of a search for its runs.
 
-    Attributes:
-        placed: values and tags of each compared trial, by number.
-        values, tags, files: of the parent; files are texts or bytes by name.
+    `placed` has values and tags of each compared trial, by number; the other fields are the parent's. Files are texts
+    or bytes by name.
     """
 
     placed: Mapping[int, tuple[list[Value], Texts]]

@@ -32,14 +32,10 @@ OfTowers = Callable[[Tensor], Sequence[Tensor]]
 class Aggregation:
     """Fills gradients with each task's own on its own parameters, and with sum_i w_i g_i on shared ones.
 
-    If the balancer's weights are also for a task's own parameters (`Balancer.weighs_own`), they multiply them there.
-
-    With T tasks: one backward pass through the towers (two if a funnel ties losses, T if it transfers hidden units
-    between towers), and T through the parts below. If a funnel ties tasks, parameters of one task get the sum of all
-    losses' gradients.
-
-    Attributes:
-        balancer: gives w from the Gramian of the g_i.
+    The balancer gives w; if they are also for a task's own parameters (`Balancer.weighs_own`), they multiply them
+    there. With T tasks: one backward pass through the towers (two if a funnel ties losses, T if it transfers hidden
+    units between towers), and T through the parts below. If a funnel ties tasks, parameters of one task get the sum of
+    all losses' gradients.
     """
 
     def __init__(self, model: MultiTaskModel, balancer: Balancer) -> None:
@@ -55,11 +51,9 @@ class Aggregation:
         model.by_sets.register_forward_pre_hook(self._keep)
 
     def backward(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
-        """Fills `.grad` of `e` and of the model's dense parameters.
+        """Fills `.grad` of `e` (B, S, W), the embedding output and a leaf, and of the model's dense parameters.
 
-        Args:
-            e: the embedding output (B, S, W), a leaf that requires grad.
-            logits: (B, O), from which the losses (T,) were computed.
+        The losses (T,) were computed from the logits (B, O).
         """
         # Without pooling only a cast lies between e and the products: gradients are combined before it.
         at_e = self._narrow if self._narrow.shape == e.shape else e

@@ -42,9 +42,7 @@ def parts_of(config: Mapping[str, Scalar], replicate: int) -> tuple[str, str]:
 def run_blend(job: Job, store: Store) -> TrialResult:
     """Mixes the predictions of a blend's parts and measures the mix on a job's splits, on the kept rows.
 
-    Raises:
-        TrainingError: the job has no folder of predictions.
-        Damaged: predictions of a part are changed or gone.
+    Raises TrainingError if the job has no folder of predictions, `Damaged` if a part's are changed or gone.
     """
     if job.predictions is None:
         raise TrainingError("expected the folder where its parts' predictions are, found none")
@@ -67,13 +65,10 @@ def joint_of(folder: Path, split: str, names: tuple[str, str]) -> tuple[Singles,
 
 
 def mixed(network: Singles, trees: Singles, shares: Sequence[float], schema: Schema) -> Iterator[Predictions]:
-    """Yields a blend's predictions, piece by piece, from the joint ones (n, T) of its parts.
+    """Yields a blend's predictions, piece by piece, from its parts' joint ones (n, T) and the network's shares by task.
 
     Joint predictions are mixed with joint ones, and conditional ones (a task's joint prediction over its parent's) with
     conditional ones.
-
-    Args:
-        shares: of the network, by task.
     """
     binary, both = [task.kind == "binary" for task in schema.tasks], [shares, [1 - share for share in shares]]
     for start in range(0, len(network), PIECE):
@@ -87,15 +82,9 @@ def mixed(network: Singles, trees: Singles, shares: Sequence[float], schema: Sch
 
 
 def mix(parts: Sequence[Tensor], shares: Sequence[Sequence[float]], binary: Sequence[bool]) -> Tensor:
-    """Averages predictions of several models by their shares: probabilities in logits.
+    """Averages predictions (B, T) of several models by their shares: probabilities (`binary` tasks) in logits.
 
-    Args:
-        parts: (B, T) for each model.
-        shares: for each model, by task.
-        binary: by task, whether it predicts probabilities.
-
-    Returns:
-        (B, T) in float32; computed in double, which preserves the order near 0 and 1.
+    Returns float32, computed in double, which preserves the order near 0 and 1.
     """
     if len(parts) == 1:
         return parts[0]
@@ -121,11 +110,8 @@ def shares_of(
 ) -> dict[str, Scalar]:
     """The network's share for each task, as a part of a configuration: the best of `SHARES` on validation.
 
-    A task is judged by its first objective, or else by its loss; by the mean over replicates.
-
-    Args:
-        folder: of kept predictions.
-        names: of those of both parts, by replicate.
+    A task is judged by its first objective, or else by its loss, in the mean over replicates. `names` are of both
+    parts' predictions in `folder`, by replicate.
     """
     schema = store.schema
     first = {each.name.partition(".")[0]: each for each in reversed(objectives) if each.is_metric}

@@ -36,12 +36,8 @@ class Writer:
     def write(self, path: Path, state: Mapping[str, Any], identity: Mapping[str, Any], copy: bool = True) -> None:
         """Starts writing; returns as soon as the state may change again.
 
-        Args:
-            identity: plain values that identify the training.
-            copy: False if the tensors do not change until `wait` returns; saves a copy.
-
-        Raises:
-            OSError: the previous checkpoint could not be written.
+        `identity` has plain values that identify the training. Without `copy`, which saves memory, tensors must not
+        change until `wait` returns. Raises OSError if the previous checkpoint could not be written.
         """
         self.wait()
         tensors: dict[str, Tensor] = {}

@@ -112,10 +112,8 @@ class TrialConfig:
     def parse(cls, dotted: Mapping[str, Any], where: str = "configuration") -> TrialConfig:
         """Parses dotted names, as in {"sharing.kind": "mmoe", "optim.lr": 1e-3}; defaults fill the rest.
 
-        `architecture` sets `sharing.kind` and `funnel.kind` by a familiar name.
-
-        Raises:
-            UserError: an unknown name or a bad value.
+        `architecture` sets `sharing.kind` and `funnel.kind` by a familiar name. Raises UserError for a bad name or
+        value.
         """
         try:
             values = expand(dotted)

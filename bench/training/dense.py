@@ -14,12 +14,8 @@ class DenseAdamW:
     """AdamW (Loshchilov & Hutter, ICLR 2019): `torch.optim.AdamW(.., fused=True)` without its overhead.
 
     The first optimizer of `torch.optim` in a process imports torch's compiler, a second of work; and for a small model
-    its bookkeeping costs more than the update. Skips parameters without gradient.
-
-    Args:
-        decayed: parameters with weight decay, on one device.
-        plain: parameters without.
-        lr: learning rate, kept on a GPU if the parameters are there: a captured step reads it.
+    its bookkeeping costs more than the update. Skips parameters without gradient. `decayed` parameters have weight
+    decay, `plain` ones none; the learning rate is on their device, where a captured step reads it.
     """
 
     def __init__(

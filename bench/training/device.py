@@ -20,13 +20,10 @@ SHARE = 0.5  # of the free memory for resident splits; activations and snapshots
 
 
 def choose_device(name: str) -> torch.device:
-    """Returns the device of a name; `auto` is CUDA if available.
+    """Returns the device of a name; `auto` is CUDA if available. Raises UserError for one unknown or unavailable.
 
     Worker w uses device w modulo their number, among those in `$CUDA_VISIBLE_DEVICES`. Ray gives each worker its own
     devices in that variable, and no number.
-
-    Raises:
-        UserError: an unknown name, or CUDA is asked for and unavailable.
     """
     check_device_name(name)
     there = torch.cuda.is_available()

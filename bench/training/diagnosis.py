@@ -28,10 +28,7 @@ COLLAPSED = 0.9  # threshold of a gate's weight on one expert, and of the dead s
 class Diagnosis:
     """Probes a training at a fixed interval of steps, which depends only on its length, batch and tasks.
 
-    Args:
-        means: (T,) of train's labels, each on its sample space.
-        total: steps of the whole training.
-        batch: samples of a step.
+    `means` (T,) are of train's labels, each on its sample space; the training has `total` steps of `batch` samples.
 
     Attributes:
         every: steps between probes.
@@ -119,9 +116,7 @@ def summary(
 ) -> dict[str, Any]:
     """Summary of a training's probes, see `bench.records.TrialResult.diagnosis`.
 
-    Args:
-        pairs: of tasks, by index, in the order of a probe's cosines.
-        base: each task's loss at its base rate, or None.
+    `pairs` of tasks are in the order of a probe's cosines; `base` is each task's loss at its base rate, or None.
     """
     blocks = list(probes[0]["norms"]) if probes else []
     return {

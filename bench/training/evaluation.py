@@ -45,9 +45,6 @@ Predictions = tuple[NDArray[np.float32], NDArray[np.float32]]
 class Evaluation:
     """Measures states of one model on the splits of a store, in pieces: memory does not grow with a split.
 
-    Args:
-        outcomes: of rankings, to measure besides the metrics.
-
     Attributes:
         measured: split -> the last measured state, as its selectors' samples, and its metrics; no state is measured
             twice.
@@ -80,11 +77,8 @@ class Evaluation:
     ) -> dict[str, float]:
         """Every task's metrics at the best state; at each task's own best if tasks have selectors of their own.
 
-        Before the first evaluation, those of the current state.
-
-        Args:
-            resamples: number of resamples to measure as well; see `resampled`.
-            keep: file for the joint predictions.
+        Before the first evaluation, those of the current state. With resamples, see `resampled`; `keep` is a file for
+        the joint predictions.
         """
         state = [selector.samples for selector in selectors]
         if not all(state):
@@ -174,10 +168,8 @@ def measured(
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
     """Metrics and outcomes of predictions of a split, in order, and their changes on resamples, if any.
 
-    Args:
-        keep: file for the joint predictions, see `bench.predictions`.
-        part: the rows of the split that were predicted; None for all.
-        kept: whether only the rows whose predictions are kept were predicted.
+    Predicted are the rows `part`, by default all, or if `kept` only those whose predictions are kept; `keep` is a file
+    for joint predictions, see `bench.predictions`.
     """
     data, tasks, start = part or store.split(split), store.schema.tasks, 0
     tally = Tally(tasks, f"{split}/", outcomes=outcomes, plain=store.weights is not None and store.weights.plain)
@@ -211,12 +203,7 @@ def ranked_in(store: Store) -> frozenset[str]:
 def measured_splits(
     job: Job, store: Store, predictions: Callable[[SplitName], Iterable[Predictions]], kept: bool = False
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """`measured` on all splits of a job, with its outcomes, resamples and files.
-
-    Args:
-        predictions: of a split.
-        kept: as in `measured`.
-    """
+    """`measured` on all splits of a job, from each split's predictions, with its outcomes, resamples and files."""
     metrics: dict[str, float] = {}
     resampled: dict[str, list[float]] = {}
     outcomes = outcomes_of((*job.objectives, *job.outcomes))

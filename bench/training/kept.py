@@ -28,15 +28,9 @@ Keep = Callable[[NDArray[Any], NDArray[np.uint64]], None]
 
 @contextmanager
 def keeping(path: Path | None, tasks: int, split: str, rows: int) -> Iterator[Keep]:
-    """Gives a function that writes the predictions of a split piece by piece, in order; the file is whole or absent.
+    """Gives a function that writes a split's kept predictions, (n, `tasks`) in order; the file is whole or absent.
 
-    Args:
-        path: of the file; None keeps nothing.
-        tasks: T.
-        rows: of the split.
-
-    Raises:
-        Unwritable: there is no room.
+    The split has that many `rows`. Without a path nothing is kept. Raises `Unwritable` if there is no room.
     """
     if path is None:
         yield lambda joint, units: None
@@ -56,12 +50,7 @@ def _array(path: Path, kind: DTypeLike, *row: int) -> Iterator[ArrayWriter]:
 def write_rows(store: Store, folder: Path) -> None:
     """Writes the rows whose predictions are kept, unless they are already there; removes half-written files.
 
-    Args:
-        store: with the tasks of the run.
-        folder: no other process may write into it.
-
-    Raises:
-        Unwritable: there is no room.
+    No other process may write into the folder. Raises `Unwritable` if there is no room.
     """
     for path in folder.glob("*.part") if folder.is_dir() else ():
         path.unlink(missing_ok=True)

@@ -60,16 +60,10 @@ def launched() -> Ranks | None:
 
 
 def train_on_rank(job: Job, ranks: Ranks, left: Path, progress: Progress, meet: str = "env://") -> None:
-    """Trains a job as one of several ranks, all of which call this.
+    """Trains a job as one of several ranks, all of which call this; errors as of `bench.training.job.run_job`.
 
-    Rank 0 writes a checkpoint; `run_job` with it as `resume` measures the model on one process.
-
-    Args:
-        left: file of the checkpoint.
-        meet: rendezvous of the ranks, see `torch.distributed.init_process_group`.
-
-    Raises:
-        UserError, FloatingPointError: as `bench.training.job.run_job`.
+    Rank 0 writes the checkpoint `left`; `run_job` with it as `resume` measures the model on one process. The ranks meet
+    at a rendezvous, see `torch.distributed.init_process_group`.
     """
     on_gpu = choose_device(job.device).type == "cuda"
     if on_gpu:

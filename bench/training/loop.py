@@ -117,14 +117,9 @@ class Trainer:
     def run_to(self, samples: int | None = None, progress: Progress | None = None) -> Course:
         """Trains until that many samples were seen, the epochs are used up, or no selector improves any more.
 
-        Training in several calls equals training in one.
-
-        Args:
-            samples: of the whole training, rounded up to whole batches; None trains to the end.
-
-        Raises:
-            FloatingPointError: a loss is no longer finite.
-            OSError: the last checkpoint could not be written.
+        Training in several calls equals training in one. `samples`, of the whole training, are rounded up to whole
+        batches; None trains to the end. Raises FloatingPointError if a loss is no longer finite, OSError if the last
+        checkpoint could not be written.
         """
         course, progress = self.course, progress or Silent()
         until = self.total if samples is None else min(self.total, math.ceil(samples / self.batch_size))
@@ -161,11 +156,8 @@ class Trainer:
     def save(self, path: Path | str, copy: bool = True) -> None:
         """Writes a checkpoint while training continues, which pauses only to copy the state; `wait` waits for the file.
 
-        Args:
-            copy: False saves the copy (and its memory) if training is over for now; continuing then waits for the file.
-
-        Raises:
-            OSError: the previous checkpoint could not be written.
+        Without `copy` there is no copy (nor its memory): training is over for now, and continuing waits for the file.
+        Raises OSError if the previous checkpoint could not be written.
         """
         self._writer.write(Path(path), self.state_dict(), self._identity(), copy)
 

@@ -37,11 +37,9 @@ def seed_of(seed: int, at: int) -> int:
 
 
 def run_parts(job: Job, store: Store) -> TrialResult:
-    """Trains all models of a job's configuration, each stopped early separately, and measures their mix; costs are
-    sums.
+    """Trains all models of a configuration, each stopped early separately; measures their mix; costs are sums.
 
-    Raises:
-        FloatingPointError: a training diverged, or a task has one class on train.
+    Raises FloatingPointError if a training diverged, or a task has one class on train.
     """
     started, models = time.perf_counter(), models_in(job.config)
     objectives = [parse(name, store.schema.tasks, "objectives") for name in job.objectives]

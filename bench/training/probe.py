@@ -44,9 +44,8 @@ class Probe:
     def __call__(self, batch: Batch) -> tuple[dict[str, Any], dict[str, Any]]:
         """Measures a batch; values are plain, None where undefined.
 
-        Returns:
-            `losses` and `weights` by task, `norms` by block and task, `cosines` by block and pair; and for experts mean
-            weights `gates` by gate and expert, and `units`, see `dead_units`.
+        Returns `losses` and `weights` by task, `norms` by block and task, `cosines` by block and pair; and for experts
+        mean weights `gates` by gate and expert, and `units`, see `dead_units`.
         """
         with watched(self.model.sharing) as scores:
             losses, gradients = self._gradients(batch)
@@ -186,11 +185,8 @@ def gate_shares(scores: Tensor) -> list[list[float]]:
 def dead_units(layers: Sequence[Sequence[Tensor]]) -> dict[str, list[float]]:
     """Units whose bias has no gradient from any task: zero on the whole probe, or without an effect.
 
-    Args:
-        layers: for each hidden layer of E MLPs the gradients (E, O) of its biases, one from each task.
-
-    Returns:
-        `dead`: the share in each MLP over all its layers; `silent`: the share in its last layer.
+    Given are, for each hidden layer of E MLPs, each task's gradients (E, O) of biases. Returns the share in each MLP
+    over all its layers, `dead`, and in its last layer, `silent`.
     """
     dead = [torch.stack(list(of_tasks)).eq(0).all(0).float() for of_tasks in layers]
     return {"dead": torch.cat(dead, dim=1).mean(1).tolist(), "silent": dead[-1].mean(1).tolist()}

@@ -42,12 +42,7 @@ TABLE = "embedding.weight"
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of one training.
-
-    Attributes:
-        rank: its number, from 0 on.
-        world: number of processes.
-    """
+    """This process, number `rank` from 0 on, among the `world` processes of one training."""
 
     rank: int
     world: int

@@ -98,16 +98,10 @@ def selectors(objectives: Sequence[Objective], tasks: Sequence[str], separate: b
 
 
 class Averaging:
-    """Averages the weights of the last steps, and copies the average into the model after the last one.
+    """Averages the weights of the last steps, a `share` of `total`, and copies the average into the model after them.
 
     Stochastic weight averaging (Izmailov et al., UAI 2018), under any learning-rate schedule; serving costs no more.
-
-    Args:
-        share: of all steps, the last ones; 0 does nothing.
-        total: steps of the training.
-
-    Attributes:
-        means: parameter -> its average so far.
+    `means` has each parameter's average so far; share 0 does nothing.
     """
 
     def __init__(self, model: nn.Module, share: float, total: int) -> None:

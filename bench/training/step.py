@@ -258,10 +258,8 @@ def build_parts(
 ) -> StepParts:
     """Builds a model, its balancer and its optimizers, on the device.
 
-    Args:
-        means: (T,) of train's labels, each on its sample space: the untrained model's predictions.
-        seed: of the weights, which are drawn on the CPU and so are the same on every device.
-        thinning: of the negatives that the store lacks.
+    The untrained model predicts `means` (T,), train's labels on their sample spaces. Weights are drawn on the CPU, so
+    they are the same on every device. The store may lack negatives, see `thinning`.
     """
     optim = config.optim
     torch.manual_seed(seed)

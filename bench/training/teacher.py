@@ -34,15 +34,10 @@ FOLDER = "teacher"
 
 
 def taught(store: Store, share: float, threads: int, note: Callable[[str], None]) -> Split:
-    """Train with labels mixed with the trees' predictions.
+    """Train with labels mixed with the trees' predictions, whose weight is a `share` above 0 and up to 1.
 
     Unchanged are the labels of regressions, of a task with thinned negatives, and of parents: there a label also
-    decides which rows count, and how much.
-
-    Args:
-        share: weight of the predictions, above 0 and up to 1.
-        threads: for the trees.
-        note: called for each task whose trees must first be trained.
+    decides which rows count, and how much. `note` is called for each task whose trees must first be trained.
     """
     train = store.split("train")
     labels = np.array(train.labels)

@@ -138,14 +138,10 @@ class TreeFeatures:
         seed: int,
         weights: NDArray[np.float32] | None = None,
     ) -> tuple[TreeFeatures, Columns]:
-        """Returns the columns of a task, and their values (N, F) on the train rows.
+        """Returns a task's columns, and their values (N, F) on train rows: ids (N, S), dense (N, D), labels (N,)
+        without NaN.
 
-        Args:
-            ids: (N, S) of the train rows.
-            dense: (N, D) of these.
-            labels: (N,) of these; none is NaN.
-            seed: of the folds.
-            weights: (N,), the number of rows that a row stands for; None for one each.
+        The seed draws the folds; `weights` (N,) count the rows that a row stands for, None for one each.
         """
         mean = labels.mean(dtype=np.float64) if weights is None else np.average(labels.astype(float), weights=weights)
         features = cls(schema, float(mean))

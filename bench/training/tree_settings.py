@@ -107,12 +107,8 @@ def best_by_task(
     """For each task the settings that are best on validation by its objective, as networks are chosen.
 
     A task with a parent is judged where its parent happened: the rows that its trees learn from. The first among equals
-    wins; a task without measurements gets the defaults.
-
-    Args:
-        tried: configurations and their metrics.
-        objectives: names without split. A task whose objective is not within groups or of a ranking is judged by the
-            log loss, which is less noisy than AUC, or by the least error.
+    wins; a task without measurements gets the defaults. A task whose objective is not within groups or of a ranking is
+    judged by the log loss, which is less noisy than AUC, or by the least error.
     """
     known, found = list(tried), dict[str, Scalar]()
     own = {name.partition(".")[0]: metric_of(name) for name in objectives}

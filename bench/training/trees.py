@@ -59,15 +59,9 @@ class TaskTrees:
 def train_trees(
     store: Store, at: int, settings: TreeSettings, share: Share, seed: int, train: Split | None = None
 ) -> TaskTrees:
-    """Trains the trees of one task.
+    """Trains the trees of the task at an index; raises FloatingPointError if it has only one class on train.
 
-    Args:
-        at: index of the task.
-        share: rows of train and validation to use.
-        train: rows to learn from; by default all of train.
-
-    Raises:
-        FloatingPointError: the task has only one class on train.
+    `share` limits the rows of train and validation; `train` are the rows to learn from, by default all of train.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 

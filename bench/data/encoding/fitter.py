@@ -68,8 +68,8 @@ class _TextFitter:
         count_codes(codes, train, self._counts)
 
     def _vocabulary(self, missing: int = 0) -> Vocabulary:
-        """Values frequent enough in train, by falling count, then text; `missing` rows are a category, last among
-        equals.
+        """Values frequent enough in train, by falling count, then text; `missing` rows are one, last of equal
+        counts.
         """
         self.spellings = self.values.two_spellings()
         self.source = self.source.model_copy(update={"spelled": self.spellings is not None})
@@ -241,11 +241,9 @@ class EncoderFitter:
         self._encoder: Encoder | None = None
 
     def take(self, table: Any, train: Mask, labels: NDArray[np.float32], grow: bool = True) -> Provisional:
-        """Takes n rows of a table of raw columns: fits on train rows, codes all.
+        """Takes n rows of raw columns: fits on train rows, codes all. `labels` (n, T) are read by target rates only.
 
-        Args:
-            labels: (n, T), used by target rates only.
-            grow: whether train rows may still come, so that new values get codes.
+        If train rows may still come (`grow`), new values get codes.
         """
         empty = np.empty((len(train), 0))
         codes = [empty.astype(np.int32), *(each.take(table, train, grow) for each in self._fields.values())]
@@ -307,9 +305,8 @@ class EncoderFitter:
     def encode(self, rows: Provisional, start: int | None) -> tuple[Ids, Dense]:
         """Encodes kept rows as ids (n, S) and dense (n, D), equal to `Encoder.encode` of the raw rows.
 
-        Args:
-            rows: if the card has a history, with its lists behind the codes and its numbers behind the numbers.
-            start: index of the first row within train, whose rows get out-of-fold target rates; None outside train.
+        With a history, its lists follow the codes, its numbers the numbers. Train rows get out-of-fold target rates, by
+        their index within train from `start` on; other rows have None.
         """
         assert self._encoder is not None
         number = {name: rows.numbers[:, at.start] for name, at in self._numbers_at.items()}

@@ -75,11 +75,7 @@ FILES = Registry("reader", _OURS)
 def read(card: Card, paths: Paths, progress: Progress, folder: Path | None = None) -> Iterator[RawTable]:
     """Reads a card's rows, part by part, in the order of its files; a thread reads the next part ahead.
 
-    Args:
-        folder: for temporary files; None uses the system's.
-
-    Raises:
-        UserError: a file cannot be read, with file and line.
+    Temporary files go into `folder`, or the system's. Raises UserError for a file it cannot read, with file and line.
     """
     if isinstance(card.reader, SyntheticReader):
         return _generated(card, progress)

@@ -86,13 +86,9 @@ class Part(NamedTuple):
 def read_ali_ccp(
     card: Card, paths: Mapping[str, Sequence[Path]], progress: Progress, folder: Path | None = None
 ) -> Iterator[RawTable]:
-    """Reads impressions joined with their common lines, part by part.
+    """Reads impressions joined with their common lines, part by part; these go into a temporary file, in `folder`.
 
-    Args:
-        folder: for a temporary file with the common lines of one file at a time.
-
-    Raises:
-        UserError: a line that does not fit the format, a repeated or unknown index.
+    Raises UserError for a line that does not fit the format, or a repeated or unknown index.
     """
     reader = card.reader
     assert isinstance(reader, AliCcpReader)
@@ -140,10 +136,9 @@ def parts(
 
 
 class Side:
-    """A card's columns from one of the two kinds of file.
+    """A card's columns from one of the two kinds of file: the `wanted` fields are scanned.
 
     Attributes:
-        wanted: fields to scan.
         ids: raw column -> its slots among the scanned ones, and whether it is a column of lists.
         sums: raw column -> its index among the sums.
     """

@@ -28,12 +28,9 @@ _NUMBER = re.compile(
 
 
 def explained(error: pa.ArrowInvalid, path: Path, header: Sequence[str], before: int, block: bytes) -> UserError:
-    """Converts an error of Arrow's reader into the user's mistake, with file and line.
+    """Converts an error of Arrow's reader into a UserError with file and line.
 
-    Args:
-        header: names of the columns, in order.
-        before: non-empty lines of the file before the block.
-        block: lines that were read, none of them empty.
+    `block` has the lines that were read, none empty; `before` counts the file's non-empty lines before it.
     """
     text = str(error)
     if match := _NUMBER.search(text):
@@ -65,11 +62,7 @@ def cleaner(separator: str, columns: int) -> Callable[[bytes], bytes]:
     """Returns a function that removes empty lines and open quotes from blocks of whole lines for Arrow's reader.
 
     Arrow reads empty lines in quadratic time. Where a quoted value continues on the next line, Arrow's result depends
-    on its blocks, so such a line becomes `UNFIT`.
-
-    Args:
-        separator: between fields; empty where quotes have no meaning.
-        columns: number of columns.
+    on its blocks, so such a line becomes `UNFIT`. `separator` is empty where quotes have no meaning.
     """
     unfit, mark = (UNFIT + separator * columns).encode(), re.escape(separator).encode()
     # As in Arrow's reader, a quote opens only where a field begins, and two within quotes stand for one.

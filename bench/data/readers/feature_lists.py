@@ -61,11 +61,9 @@ class Lines(NamedTuple):
 
 
 def scan(block: bytes, wanted: Wanted, labelled: bool) -> tuple[Lines, list[tuple[int, str]], int]:
-    """Scans whole lines; returns those that fit the format, (number from 0, why) of the others, and the number of line
-    ends.
+    """Scans lines `sample, click, buy, index, count, features` if `labelled`, else `index, count, features`.
 
-    Args:
-        labelled: whether lines are `sample, click, buy, index, count, features`, else `index, count, features`.
+    Returns those that fit, (number from 0, reason) of the others, and the number of line ends.
     """
     if not block.endswith(b"\n"):
         block += b"\n"

@@ -104,15 +104,10 @@ class RegressionLoss(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
-        """The loss of each sample, finite and not negative.
+        """The loss of each sample (B, T), finite and not negative.
 
-        Args:
-            outputs: (B, T), on the scale of the targets.
-            targets: (B, T), labels as `bench.models.targets` scales them; 0 where unknown.
-            context: bounds and dense columns.
-
-        Returns:
-            (B, T).
+        Outputs (B, T) are on the scale of the targets; targets (B, T) are labels as `bench.models.targets` scales them,
+        0 where unknown. The context has bounds and dense columns.
         """
 
     def start(self, means: Tensor) -> Tensor:
@@ -138,22 +133,13 @@ class RegressionLoss(nn.Module, ABC):
         """
 
     def follow(self, outputs: Tensor, targets: Tensor, weights: Tensor | None, context: Context) -> None:
-        """Updates the running state with a training batch.
-
-        Args:
-            outputs: (B, T).
-            targets: (B, T), NaN where a task does not count.
-            weights: as of `mean`.
-        """
+        """Updates the running state with outputs (B, T) and targets (B, T), NaN where a task does not count."""
 
     def predicted(self, outputs: Tensor, dense: Tensor, caps: Tensor | None = None) -> Tensor:
-        """Outputs -> predictions (B, T), both on the scale of the targets.
+        """Outputs (B, T) -> predictions (B, T), both on the scale of the targets; dense (B, D).
 
-        Args:
-            outputs: (B, T).
-            dense: (B, D).
-            caps: (B, T), upper bounds of labels; an expectation is then of the label capped there. None for no bounds.
-                The caller clips predictions to them.
+        With `caps` (B, T), upper bounds of labels, an expectation is of the label capped there. The caller clips
+        predictions to them. None for no bounds.
         """
         return outputs
 

@@ -204,11 +204,9 @@ class Bins(RegressionLoss):
 
 
 def _widened(knots: list[float], tables: list[Table], first: float, last: float) -> tuple[list[float], list[Table]]:
-    """Adds knots at the least and greatest duration by linear extrapolation, at most as far as the distance to the next
-    knot.
+    """Adds knots at the least and greatest duration by linear extrapolation, at most as far as to the next knot.
 
-    Args:
-        tables: of the knots, and one of rows without a duration.
+    The last of the tables is of rows without a duration.
     """
 
     def beyond(end: float, near: int, next_one: int) -> tuple[float, Table]:

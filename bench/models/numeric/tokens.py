@@ -16,11 +16,8 @@ from bench.schema import Schema
 class NumberTokens(Numeric):
     """A token of width `dim` for each of the Q numbers in place of its dense column.
 
-    A missing number has a learned token of its own, zero at first. Dense columns that are no numbers, such as target
-    rates, stay single inputs.
-
-    Attributes:
-        missing: the tokens of missing numbers, (I, Q, dim); None if train lacks no number.
+    A missing number has a learned token of its own, `missing` (I, Q, dim), zero at first; None if train lacks no
+    number. Dense columns that are no numbers, such as target rates, stay single inputs.
     """
 
     columns: Tensor
@@ -70,9 +67,7 @@ class NumberTokens(Numeric):
 class NumberLinear(Drawn):
     """A linear map for each number and input set (`_NLinear` of rtdl_num_embeddings).
 
-    Attributes:
-        weight: (I, Q, inputs, outputs).
-        bias: (I, Q, outputs).
+    `weight` is (I, Q, inputs, outputs), `bias` (I, Q, outputs).
     """
 
     def __init__(self, sets: int, numbers: int, inputs: int, outputs: int) -> None:
@@ -97,9 +92,6 @@ class ProjectedVectors(Numeric):
     """Maps each vector linearly to a token, beside the outputs of `of_rest` for the other dense columns.
 
     Tokens of vectors follow those of numbers. A row without a vector has zeros, so its token is the bias.
-
-    Args:
-        of_rest: the module of a schema without vectors.
     """
 
     kept: Tensor

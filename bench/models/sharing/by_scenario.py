@@ -41,11 +41,9 @@ Product = Callable[[int, BatchedLinear, Tensor], Tensor]
 
 
 class ByScenario(Sharing):
-    """A bottom for all tasks, with shared weights and weights of each scenario.
+    """A bottom for all tasks, with shared weights and weights of each of S = `scenarios`.
 
-    Attributes:
-        bottom: the shared weights, used alone for rows of code 0: unknown scenarios, or rare ones on train.
-        scenarios: S.
+    The shared `bottom` alone serves rows of code 0: unknown scenarios, or rare ones on train.
     """
 
     by_scenario: ClassVar[bool] = True

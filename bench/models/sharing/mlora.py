@@ -26,11 +26,9 @@ class MLoRAConfig(HiddenConfig):
 
 
 class Adapter(Drawn):
-    """U_s V_s x of S scenarios.
+    """U_s V_s x of S scenarios: `down` is V (S, r, inputs), with variance 1 / inputs, and `up` is U (S, outputs, r).
 
-    Attributes:
-        down: V, (S, r, inputs), with variance 1 / inputs.
-        up: U, (S, outputs, r), with a standard deviation of `INITIAL_STD`, so that scenarios start almost equal.
+    U has a standard deviation of `INITIAL_STD`, so scenarios start almost equal.
     """
 
     def __init__(self, scenarios: int, inputs: int, outputs: int, rank: int) -> None:

@@ -67,11 +67,8 @@ class PEPNet(Sharing):
 
     EPNet scales the input, x' = x * gate(domain, sg(x)); PPNet scales every hidden layer of every task, h <- f(W h + b)
     * gate(prior, sg(x')). sg stops gradients, so gates train only the embeddings of the domain, which is the card's
-    scenario, and of `fields` (in the paper user, item and author). Without a scenario both gates have the same prior.
-
-    Args:
-        prior: columns of x that are the prior.
-        domain: columns of x that are the domain; None for those of the prior.
+    scenario, and of `fields` (in the paper user, item and author). `prior` and `domain` are columns of x; without a
+    scenario (None) both gates have the same prior.
     """
 
     prior: Tensor

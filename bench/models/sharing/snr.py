@@ -39,11 +39,8 @@ class Routing(Drawn):
     """Connections from every source to every target: v_j = sum_i z_ji W_ji u_i.
 
     z is a hard-concrete gate (Louizos et al., ICLR 2018): nearly binary, with a gradient. Training draws it for each
-    batch, evaluation uses the paper's deterministic estimate.
-
-    Attributes:
-        log_alpha: (targets, sources), location of each gate.
-        weight: (targets, sources, H, H), or None where connections are the identity.
+    batch, evaluation uses the paper's deterministic estimate. `log_alpha` (targets, sources) is its location; `weight`
+    (targets, sources, H, H) is W, or None where connections are the identity.
     """
 
     def __init__(self, sources: int, targets: int, width: int, transforms: bool) -> None:

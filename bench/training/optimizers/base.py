@@ -178,10 +178,7 @@ class RowOptimizer(ABC):
 class RowGradients(NamedTuple):
     """A batch's distinct rows and their gradients, padded to N = B * S.
 
-    Attributes:
-        rows: (N,) int64; each row of the batch once, then 0.
-        sums: (N, W) float32.
-        live: (N, 1) bool; False where `rows` is 0.
+    `rows` (N,) int64 has each row of the batch once, then 0, where `live` (N, 1) is false; `sums` is (N, W) float32.
     """
 
     rows: Tensor

@@ -81,12 +81,7 @@ def sum_by_row(ids, gradient, columns, ends, bits, table, at, rows, sums):  # ty
 
 
 class Table(NamedTuple):
-    """Rows of a field, and of the histories that share them.
-
-    Attributes:
-        columns: of `ids`.
-        cardinality: number of rows.
-    """
+    """Rows of a field, and of the histories that share them: `columns` of `ids`, `cardinality` rows."""
 
     columns: tuple[int, ...]
     cardinality: int
