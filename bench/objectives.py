@@ -215,10 +215,7 @@ def direction_of(name: str) -> Direction | None:
 
 
 def metric_names(task: Task) -> dict[str, Direction | None]:
-    """Metrics of a task that are always measured, without split: name -> direction (None: not an objective).
-
-    Outcomes of a ranking are measured on demand, see `parse` and `outcomes_of`.
-    """
+    """Metrics of a task that are always measured, without split: name -> direction (None: not an objective)."""
     spaces = ("",) if task.parent is None else ("cvr.", "ctcvr.")
     metrics = METRICS[task.kind].items()
     return {f"{task.name}.{space}{name}": metric.direction for space in spaces for name, metric in metrics}

@@ -4,8 +4,7 @@ Loss weightings read the losses, gradient aggregations the Gramian of the tasks'
 gradients; none reads the network. A balancer declares the extra work it needs of a step (`Balancer.needs`).
 
 All are scaled alike, so one learning rate means the same for each: where the tasks' gradients agree, every weight is
-near 1, as with equal static weights. Tests compare them with torchjd, which keeps no state in `state_dict` and fails
-for a task without samples.
+near 1, as with equal static weights. Tests compare them with torchjd.
 """
 
 from bench.balancing.aligned_mtl import AlignedMTL, AlignedMTLConfig

@@ -1,8 +1,7 @@
 """Layers and mixing on the CPU: one matrix product and one compiled pass each, forward and backward.
 
-`bench.models.layers` has the same computation in plain torch, for other devices and exported models. Activations are
-(E, B, H) and contiguous: oneDNN's bfloat16 products need each expert's matrix contiguous, and are up to seven times
-slower with experts side by side in one row.
+`bench.models.layers` has the same in plain torch, for other devices and exported models. Activations are (E, B, H) and
+contiguous: oneDNN's bfloat16 products are up to seven times slower with experts side by side in one row.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Compiled passes over activations on the CPU, stored as float32, float64 or bfloat16.
 
 Between two matrix products a step has elementwise work: bias, ReLU, mixing of experts, and their gradients. As tensor
-operations each is a pass over memory of its own; here they are one pass, which also writes the layout of the next
-product. Arithmetic is in float32 (float64 for float64) whatever the storage type.
+operations each is a pass over memory; here they are one, which also writes the layout of the next product.
 
 Arrays: G inputs, E experts, B samples, O outputs of a layer, H inputs of the output; K gates over M experts each.
 Kernels called by `in_parts` process the experts, or blocks of samples, from `first` to before `last`.

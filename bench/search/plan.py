@@ -97,9 +97,8 @@ class Plan:
         return (*first, *missing_tries(first, kinds, self.tries)) if kinds else first
 
     def identity(self) -> dict[str, Any]:
-        """The settings that determine trial n, which must not change when a search is resumed.
-
-        Limits are left out: a search may get more trials, time or samples.
+        """The settings that determine trial n, which a resumed search must keep; limits may rise, so they are left
+        out.
         """
         rungs = {"ladder": list(self.ladder), "eta": list(self.eta), "share": self.share} if self.by_rungs else {}
         return {

@@ -31,10 +31,7 @@ CLIP = 1e-7
 
 
 def parts_of(config: Mapping[str, Scalar], replicate: int) -> tuple[str, str]:
-    """Names of the kept predictions of its network and its trees, see `bench.predictions.name_of`.
-
-    The blend's configuration includes the trees' settings, which distinguish them from other trees of the run.
-    """
+    """Names of the kept predictions of its network and its trees, whose settings are in the blend's configuration."""
     trees = {name: value for name, value in config.items() if name.startswith("trees.")}
     return name_of(str(config[NETWORK]), replicate), name_of(training_of("trees", None, None, trees), replicate)
 

@@ -1,7 +1,7 @@
 """Checkpoints: pure data in one safetensors file, whole or absent, written while training continues.
 
-A state is nested dictionaries and lists of tensors and plain values. Its tensors become the file's tensors, named by
-their paths; the rest becomes JSON in the file's header, with the identity of the training.
+A state is nested dictionaries and lists of tensors, stored by their paths, and plain values. These are JSON in the
+file's header, with the identity of the training.
 """
 
 from __future__ import annotations

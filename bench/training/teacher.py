@@ -2,9 +2,8 @@
 
 A label is 0 or 1, and mostly noise; a good model's probability has less of it (Hinton et al., 2015). Trees find
 patterns in tables that networks miss, and the trained network is served without them. A teacher that has seen a row
-memorises its label, so train is cut into folds, and each is predicted by trees of the others.
-
-The predictions lie beside the store, one file for each task, and are made by the first training that needs them.
+memorises its label, so train is cut into folds, and each is predicted by trees of the others. Predictions lie beside
+the store, one file for each task, made by the first training that needs them.
 """
 
 from __future__ import annotations

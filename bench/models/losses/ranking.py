@@ -1,10 +1,9 @@
 """Losses that rank the samples of a group, beside a log loss that keeps probabilities calibrated.
 
 The ranking term does not change if all logits of a group move by the same amount. So only the log loss determines the
-mean prediction, and at its optimum PCOC is 1 on train.
-
-The funnel decides which probability is ranked, on which samples: the conditional one among samples where the parent
-happened (`independent`), or the joint one among all. Groups of one sample, or without positives, have no ranking loss.
+mean prediction, and at its optimum PCOC is 1 on train. The funnel decides which probability is ranked, on which
+samples: the conditional one where the parent happened (`independent`), or the joint one among all. Groups of one
+sample, or without positives, have no ranking loss.
 """
 
 from __future__ import annotations

@@ -95,10 +95,7 @@ class RowOptimizer(ABC):
         self._rate.fill_(value)
 
     def step(self, ids: Tensor, gradient: Tensor) -> None:
-        """Updates the table from ids (B, S) int32 and the gradient of their embeddings (B, S, W).
-
-        Sums are float32; gradients may have lower precision.
-        """
+        """Updates the table from ids (B, S) int32 and the gradient (B, S, W) of their embeddings; sums are float32."""
         if not ids.shape[1]:  # data without a categorical field
             return
         gradient = gradient.detach().contiguous()
