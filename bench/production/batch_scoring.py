@@ -43,12 +43,12 @@ KEPT = "_kept"
 
 
 class Encoded(NamedTuple):
-    """A batch of one file: its part; its encoded rows and kept columns, None if the part exists."""
+    """A batch of one file: its part; its encoded rows, None if the part exists; its kept columns."""
 
     part: int
     rows: int
     inputs: tuple[Ids, Singles] | None
-    kept: Any
+    kept: dict[str, pa.ChunkedArray]
     place: Place
 
 
@@ -164,7 +164,7 @@ class BatchScoring:
                 self._check(file, raw.columns or raw.table.column_names)
             rows += raw.table.num_rows
             if self._target(stem, part).is_file():
-                yield Encoded(part, raw.table.num_rows, None, None, raw.place)
+                yield Encoded(part, raw.table.num_rows, None, {}, raw.place)
             else:
                 kept = {given: self._plain(raw.table, name) for name, given in self._kept.items()}
                 inputs = self._scorer.encode(self._scorer.rows.checked(raw.table, raw.place))
@@ -198,7 +198,7 @@ class BatchScoring:
                         return whole
         return whole
 
-    def _plain(self, table: Any, name: str) -> Any:
+    def _plain(self, table: pa.Table, name: str) -> pa.ChunkedArray:
         column = table[name]
         if not pa.types.is_dictionary(column.type):
             return column
@@ -242,7 +242,7 @@ class BatchScoring:
         write_text(self.out / STATE, json.dumps(self._work | {"finished": self._finished}, indent=1) + "\n")
 
 
-def _is_whole(texts: Any) -> bool:
+def _is_whole(texts: pa.ChunkedArray) -> bool:
     """Whether each text is a canonical whole number of 64 bits: 7, not 07 or 7.0."""
     _, values = distinct(texts)
     try:

@@ -97,7 +97,7 @@ class KeptHistory:
         self.made = (*self._history.numbers, *(rule.name for rule in self._history.list_rules))
         self.rows = self.without = 0
 
-    def beside(self, table: Any) -> Any:
+    def beside(self, table: pa.Table) -> pa.Table:
         """Adds history columns to an Arrow table of raw rows; rows of one table do not see each other."""
         own = _keys(self._card, table)
         groups = own[GROUP].to_pandas().to_numpy(object)
@@ -148,7 +148,7 @@ def config_of(card: Card) -> HistoryConfig:
     return card.history
 
 
-def _keys(card: Card, table: Any) -> Any:
+def _keys(card: Card, table: pa.Table) -> pa.Table:
     """Group, time and history inputs of raw rows, as text and numbers."""
     columns = {GROUP: _texts(as_text(table[card.group], card.missing))}
     columns[TIME] = pa.array(as_numbers(table[card.history_time], card.missing, card.history_time))
@@ -172,13 +172,13 @@ def _texts(text: Any) -> Any:
     return values.take(pa.array(np.where(text.codes < 0, len(text.values), text.codes)))
 
 
-def _lists(codes: NDArray[np.int32], values: Any) -> Any:
+def _lists(codes: NDArray[np.int32], values: pa.Array) -> pa.ListArray:
     there = codes >= 0
     ends = np.append(0, np.cumsum(there.sum(1))).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(ends), values.take(pa.array(codes[there])))
 
 
-def _with(table: Any, name: str, column: Any) -> Any:
+def _with(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
     at = table.schema.get_field_index(name)
     return table.append_column(name, column) if at < 0 else table.set_column(at, name, column)
 

@@ -78,7 +78,7 @@ class RawRows:
             more = {name: RawColumn(name, kind, False) for name, kind in history.needed.items()}
             self.columns = tuple((more | own).values())
 
-    def table(self, rows: Any) -> Any:
+    def table(self, rows: Any) -> pa.Table:
         """Converts rows to a checked Arrow table (N, columns): numbers where numbers are needed, UTF-8 in texts.
 
         Rows are a data frame, an Arrow table, or a sequence of mappings; further columns are ignored. Raises UserError
@@ -86,7 +86,7 @@ class RawRows:
         """
         return self.checked(self._arrow(rows), numbered)
 
-    def checked(self, table: Any, place: Place) -> Any:
+    def checked(self, table: pa.Table, place: Place) -> pa.Table:
         """Checks an Arrow table's columns as `table` does; absent optional ones are missing in each row."""
         if table.num_rows and (absent := self.absent(table.column_names)):
             found = ", ".join(table.column_names) or "none"
@@ -109,7 +109,7 @@ class RawRows:
         none = given.isdisjoint(column.name for column in self.columns)
         return [c.name for c in self.columns if c.name not in given and (none or not c.optional)]
 
-    def _arrow(self, rows: Any) -> Any:
+    def _arrow(self, rows: Any) -> pa.Table:
         if isinstance(rows, pa.Table):
             return rows
         frame = rows if isinstance(rows, pd.DataFrame) else _frame(rows)
@@ -131,7 +131,7 @@ def _rounded(values: Any) -> Any:
     return (sizes >= 2.0 ** (np.finfo(values.dtype).nmant + 1)) & (sizes <= 2.0**64)
 
 
-def _said_of_rounded(name: str, value: Any) -> str:
+def _said_of_rounded(name: str, value: float | np.floating[Any]) -> str:
     return f"'{name}': expected an id as a whole number or a text, found the float {value:.0f}, which has lost digits"
 
 
@@ -150,7 +150,7 @@ def _frame(rows: Any) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names})
 
 
-def _array(series: Any, column: RawColumn) -> Any:
+def _array(series: Any, column: RawColumn) -> pa.Array:
     if series.dtype != object:
         return pa.array(series, from_pandas=True)
     values = series.tolist()
@@ -272,11 +272,11 @@ class Scorer:
         """
         return pd.DataFrame(self.predict_table(self.rows.table(rows)))
 
-    def predict_table(self, table: Any) -> dict[str, Values]:
+    def predict_table(self, table: pa.Table) -> dict[str, Values]:
         """Name -> predictions (N,) of a checked Arrow table, see `RawRows.checked`."""
         return self.predict_encoded(*self.encode(table))
 
-    def encode(self, table: Any) -> tuple[Ids, Singles]:
+    def encode(self, table: pa.Table) -> tuple[Ids, Singles]:
         """Encodes a checked Arrow table as ids (N, S) and dense (N, D)."""
         return self._encoder.encode(table)
 

@@ -120,7 +120,7 @@ def best_by_task(
 
 
 def merit(metrics: Mapping[str, float], task: str, metric: str = "auc") -> float:
-    """A task's area within groups or outcome on validation, else minus its loss; minus infinity if none is finite."""
+    """A task's `metric` on validation if it is of groups or lists, else minus its loss; minus infinity if unknown."""
     of_lists = (metric, f"cvr.{metric}") if metric in AREAS[1:] or ranked(metric) else ()
     losses = ("logloss", "cvr.logloss", "rmse", "cvr.rmse")
     for name, sign in (*((each, 1) for each in of_lists), *((each, -1) for each in losses)):

@@ -27,12 +27,12 @@ class Source(Config):
     spelled: bool = False
     """Whether "1" and "1.0" are two categories: where the raw texts held one number in two spellings."""
 
-    def numbers(self, table: Any) -> NDArray[np.float64]:
+    def numbers(self, table: pa.Table) -> NDArray[np.float64]:
         """(N,), NaN where missing; raises UserError if the table lacks the column or it holds no numbers."""
         numbers = as_numbers(self._column(table), self.missing, self.column)
         return numbers if self.derive is None else DERIVATIONS[self.derive](numbers)
 
-    def vectors(self, table: Any, length: int) -> NDArray[np.float64]:
+    def vectors(self, table: pa.Table, length: int) -> NDArray[np.float64]:
         """(N, length) of a column of lists, rounded to float32; NaN where missing or not finite."""
         column = whole_column(self._column(table))
         numbers = np.full((len(column), length), np.nan)
@@ -48,11 +48,11 @@ class Source(Config):
         """Texts that mean missing after the function."""
         return self.missing if self.derive is None else ()
 
-    def column_of(self, table: Any) -> Any:
+    def column_of(self, table: pa.Table) -> Any:
         """The Arrow column (N,), after the function; errors as of `numbers`."""
         return self._column(table) if self.derive is None else pa.array(self.numbers(table), from_pandas=True)
 
-    def _column(self, table: Any) -> Any:
+    def _column(self, table: pa.Table) -> pa.ChunkedArray:
         if table.schema.get_field_index(self.column) < 0:  # faster than `column_names`, which is built at each call
             raise UserError(f"expected a raw column '{self.column}', found {', '.join(table.column_names) or 'none'}")
         return table[self.column]
@@ -107,7 +107,7 @@ class Known:
         ends = np.stack([np.broadcast_to(each, meaning.shape[1:]) for each in (unknown, absent)]).astype(meaning.dtype)
         self.meaning = np.concatenate([meaning[places], ends])  # codes -2 (unknown) and -1 (missing) index the ends
 
-    def of(self, source: Source, table: Any) -> NDArray[Any]:
+    def of(self, source: Source, table: pa.Table) -> NDArray[Any]:
         """(N, ..) meanings of a column's values."""
         codes = self.codes.code_column(source.column_of(table), source.markers, grow=False, spelled=source.spelled)
         meanings: NDArray[Any] = self.meaning[codes]

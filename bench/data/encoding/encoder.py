@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
+import pyarrow as pa
 from pydantic import Discriminator, model_validator
 
 from bench.arrays import Ids
@@ -93,7 +94,7 @@ class Encoder(Config):
             part.field(owners[part.of]) if isinstance(part, HistoryField) else part.field for part in self.fields
         )
 
-    def encode(self, table: Any) -> tuple[Ids, Dense]:
+    def encode(self, table: pa.Table) -> tuple[Ids, Dense]:
         """Encodes raw rows as ids (N, S), dense (N, D); raises UserError for an absent column or a bad number."""
         owners = self._owners
         ids, dense = [np.empty((table.num_rows, 0), np.int32)], [np.empty((table.num_rows, 0), np.float32)]

@@ -37,7 +37,7 @@ class Lists(NamedTuple):
     """Whether a repeated value gets another slot."""
 
 
-def list_codes(lists: Lists, values: TextCodes | ColumnCodes, table: Any, grow: bool, spelled: bool) -> Codes:
+def list_codes(lists: Lists, values: TextCodes | ColumnCodes, table: pa.Table, grow: bool, spelled: bool) -> Codes:
     """Codes (N, slots) of a multi-valued column, ABSENT after the last value; `grow`, `spelled` as in `TextCodes`."""
     markers = lists.source.markers
     rows, joined = distinct(lists.source.column_of(table))
@@ -56,7 +56,7 @@ def list_codes(lists: Lists, values: TextCodes | ColumnCodes, table: Any, grow: 
     return filling
 
 
-def fitted_lists(lists: Lists, values: ColumnCodes, table: Any, grow: bool) -> Codes:
+def fitted_lists(lists: Lists, values: ColumnCodes, table: pa.Table, grow: bool) -> Codes:
     """`list_codes` of raw spellings, for fitting; lists of whole numbers stay whole numbers."""
     column = lists.source.column_of(table)
     if is_list(column.type) and values.whole:
@@ -113,7 +113,7 @@ class CategoricalField(Config):
         """The field in the schema."""
         return Field(self.name, self.vocabulary.cardinality)
 
-    def encode(self, table: Any) -> LocalIds:
+    def encode(self, table: pa.Table) -> LocalIds:
         """Local ids (N, 1)."""
         return self.known.of(self.source, table)[:, None]
 
@@ -141,7 +141,7 @@ class MultiValuedField(Config):
         """The field in the schema."""
         return Field(self.name, self.vocabulary.cardinality, self.slots)
 
-    def encode(self, table: Any) -> LocalIds:
+    def encode(self, table: pa.Table) -> LocalIds:
         """Local ids (N, slots), each value of a row once and in order, padded at the end."""
         lists = Lists(self.source, self.separator, self.slots, self.keep)
         codes = list_codes(lists, self._known.codes, table, grow=False, spelled=self.source.spelled)
@@ -168,7 +168,7 @@ class HistoryField(Config):
         """The field in the schema."""
         return Field(self.name, owner.vocabulary.cardinality, self.slots, self.of)
 
-    def encode(self, table: Any, owner: CategoricalField) -> LocalIds:
+    def encode(self, table: pa.Table, owner: CategoricalField) -> LocalIds:
         """Local ids (N, slots), padded at the end."""
         known = owner.known
         lists = Lists(self.source, ",", self.slots, "first", repeats=True)
@@ -226,7 +226,7 @@ class BucketField(Config):
         """The field in the schema."""
         return Field(self.name, len(self.edges) + 3)  # unknown, the ranges, missing
 
-    def encode(self, table: Any) -> LocalIds:
+    def encode(self, table: pa.Table) -> LocalIds:
         """Local ids (N, 1)."""
         return self.encode_numbers(self.source.numbers(table))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -95,7 +95,7 @@ class CategoricalFitter(_TextFitter):
         super().__init__(name, source, min_count)
         self._missing = 0
 
-    def take(self, table: Any, train: Mask, grow: bool = True) -> Codes:
+    def take(self, table: pa.Table, train: Mask, grow: bool = True) -> Codes:
         """Codes (n, 1), ABSENT where missing; new values get codes, or are UNKNOWN unless `grow`."""
         codes = self.values.code_column(self.source.column_of(table), self.source.markers, grow)
         self._missing += int(np.count_nonzero(train & (codes == ABSENT)))
@@ -115,7 +115,7 @@ class MultiValuedFitter(_TextFitter):
         super().__init__(name, source, min_count)
         self.column, self.width = column, column.max_length
 
-    def take(self, table: Any, train: Mask, grow: bool = True) -> Codes:
+    def take(self, table: pa.Table, train: Mask, grow: bool = True) -> Codes:
         """Codes (n, slots), ABSENT after the last; values without a slot are neither coded nor counted."""
         lists = Lists(self.source, self.column.separator, self.width, self.column.keep)
         codes = fitted_lists(lists, self.values, table, grow)
@@ -156,7 +156,7 @@ class NumericFitter:
         self.moments = RunningMoments(column.log1p)
         self._distinct = DistinctNumbers()
 
-    def take(self, table: Any, train: Mask) -> Numbers:
+    def take(self, table: pa.Table, train: Mask) -> Numbers:
         """Numbers (n, 1), NaN where missing; fits on train rows."""
         numbers = self.source.numbers(table)
         self.add(numbers[train])
@@ -182,7 +182,7 @@ class VectorFitter:
         self._moments = [RunningMoments() for _ in range(column.length)]
         self._lacking = False
 
-    def take(self, table: Any, train: Mask) -> Numbers:
+    def take(self, table: pa.Table, train: Mask) -> Numbers:
         """Numbers (n, D), NaN where missing; fits on train rows."""
         numbers = self.source.vectors(table, self.column.length)
         for moments, column in zip(self._moments, numbers[train].T, strict=True):
@@ -240,7 +240,7 @@ class EncoderFitter:
         self._numbers_at = _places({name: each.width for name, each in (self._numbers | self._past).items()})
         self._encoder: Encoder | None = None
 
-    def take(self, table: Any, train: Mask, labels: NDArray[np.float32], grow: bool = True) -> Provisional:
+    def take(self, table: pa.Table, train: Mask, labels: NDArray[np.float32], grow: bool = True) -> Provisional:
         """Takes n rows of raw columns: fits on train rows, codes all. `labels` (n, T) are read by target rates only.
 
         If train rows may still come (`grow`), new values get codes.

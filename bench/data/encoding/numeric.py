@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat
 
@@ -268,7 +269,7 @@ class NumericColumn(Config):
         """Names of its dense columns."""
         return (self.name, f"{self.name}_missing") if self.flag else (self.name,)
 
-    def encode(self, table: Any) -> Dense:
+    def encode(self, table: pa.Table) -> Dense:
         """(N, 1), or (N, 2) with the flag."""
         return self.encode_numbers(self.source.numbers(table))
 
@@ -298,7 +299,7 @@ class VectorColumns(Config):
         """Names of its dense columns."""
         return (*(part.name for part in self.parts), *([f"{self.name}_missing"] if self.flag else []))
 
-    def encode(self, table: Any) -> Dense:
+    def encode(self, table: pa.Table) -> Dense:
         """(N, D), or (N, D + 1) with the flag."""
         return self.encode_numbers(self.source.vectors(table, len(self.parts)))
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import model_validator
 
@@ -64,7 +65,7 @@ class TargetRates(Config):
         """Names of its dense columns."""
         return (*(f"{self.name}_{task}_rate" for task in self.tasks), f"{self.name}_count")
 
-    def encode(self, table: Any) -> Dense:
+    def encode(self, table: pa.Table) -> Dense:
         """(N, T + 1), for rows outside train."""
         return self._known.of(self.source, table)
 

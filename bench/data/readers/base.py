@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +23,7 @@ class RawTable:
     """Rows of one file, by its name on the card, as an Arrow table of raw columns."""
 
     file: str
-    table: Any
+    table: pa.Table
     place: Place
     """Row of this table -> its place, for messages, as in `/data/log.csv.gz, line 17`."""
     bad: tuple[BadRow, ...] = ()
@@ -81,14 +80,14 @@ class SideTable:
         self._row_of[codes[where]] = where
         self.columns = {name: raw.table[name] for name in raw.table.column_names}
 
-    def rows(self, table: Any) -> NDArray[np.int64]:
+    def rows(self, table: pa.Table) -> NDArray[np.int64]:
         """(n,) its row for each row of a table, -1 if there is none."""
         if self.on not in table.column_names:
             raise UserError(f"cannot join {self.file}: the rows have no column '{self.on}'")
         rows: NDArray[np.int64] = self._row_of[self._keys.code_column(table[self.on], self.missing, grow=False)]
         return rows
 
-    def beside(self, table: Any, rows: NDArray[np.int64]) -> Any:
+    def beside(self, table: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
         """Adds to a table the columns that it lacks, from rows (n,) of the side table; null for -1."""
         at = pa.array(rows, mask=rows < 0)
         columns = dict(zip(table.column_names, table.columns, strict=True))

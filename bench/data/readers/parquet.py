@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -66,7 +65,7 @@ def read_parquet(
         raise UserError(f"{path}: broken parquet file: {str(error).splitlines()[0]}") from None
 
 
-def _texts(table: Any) -> Any:
+def _texts(table: pa.Table) -> pa.Table:
     """Casts bytes, also in lists, to text: some writers mark no column as text. Their UTF-8 is checked later.
 
     UUIDs become texts, other extension types their storage type (JSON is text).
