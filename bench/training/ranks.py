@@ -5,7 +5,7 @@ the batch through its copy of the dense part. Logits are gathered, so every rank
 batch, even if they tie samples or tasks; gradients of dense parameters are summed.
 
 A row of the table lies on one rank, with its optimizer's state. Ranks request the rows of their samples from each other
-and send back their gradients (as model-parallel embeddings of Naumov et al., arXiv:1906.00091), so traffic grows with
+and send back their gradients (as model-parallel embeddings of Naumov et al., arXiv:1906.00091). So traffic grows with
 the batch, not with the table. Every rank reads whole batches, and the table is drawn and gathered as a whole: at the
 start, for checkpoints, and to measure the finished model.
 """
