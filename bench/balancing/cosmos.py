@@ -28,10 +28,8 @@ class COSMOS(LossWeighting):
     T times the loss of Ruchte & Grabocka, ICDM 2021. The paper draws a new r each step and conditions the model on it,
     so one model covers a front. Here r is fixed: one training gives one point, and a search over r gives the front. The
     cosine pulls the losses towards the proportions of r, so the weight of a task with a small loss can be negative.
-    Sums and T cover the tasks with samples in the batch; a batch without any gives 0.
-
-    Raises:
-        UserError: a preference is given for a task that is not trained.
+    Sums and T cover the tasks with samples in the batch; a batch without any gives 0. Raises UserError if a preference
+    is given for a task that is not trained.
     """
 
     preferred: Tensor  # (T,)

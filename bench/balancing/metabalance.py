@@ -32,10 +32,8 @@ class MetaBalance(GradientCombination):
     """sum_i (r m_t / m_i + 1 - r) g_i in each part: m the moving averages of norms there, t the target, r the relax.
 
     He et al., WWW 2022, algorithm 1; a part is the embedding output or one shared parameter. The averages are corrected
-    for their start at 0. A part whose gradient is zero (the task has no samples in the batch) keeps its average.
-
-    Raises:
-        UserError: the target is not trained.
+    for their start at 0. A part whose gradient is zero (the task has no samples in the batch) keeps its average. Raises
+    UserError if the target is not trained.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"gradients"})

@@ -32,10 +32,8 @@ class PBI(LossWeighting):
 
     Zhang & Li, IEEE Transactions on Evolutionary Computation 2007 (MOEA/D). s = T / (sum of the ray's unit vector), so
     that on the ray the weights sum to T. One training gives the front's point on one ray, as in `cosmos`. At distance 0
-    its gradient is taken as 0. Tasks without samples in the batch are left out; a batch without any gives 0.
-
-    Raises:
-        UserError: a preference or an ideal is given for a task that is not trained.
+    its gradient is taken as 0. Tasks without samples in the batch are left out; a batch without any gives 0. Raises
+    UserError if a preference or an ideal is given for a task that is not trained.
     """
 
     preferred: Tensor  # (T,)

@@ -33,10 +33,8 @@ class PCD(GramianAggregation):
 
     Varam et al., TMLR 2026. Progress is measured on gradients divided by the root of the moving average of their
     squared norms, without the paper's epsilon. Guarantees that cannot all be met are dropped. Where the primary task
-    has no samples in the batch, shared parameters get no gradient. A task without samples keeps its average.
-
-    Raises:
-        UserError: the primary task is not trained.
+    has no samples in the batch, shared parameters get no gradient. A task without samples keeps its average. Raises
+    UserError if the primary task is not trained.
     """
 
     square: Tensor  # (T,): moving average of squared norms

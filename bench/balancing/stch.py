@@ -31,10 +31,8 @@ class STCH(LossWeighting):
 
     Lin et al., ICML 2024; l is the preference (it sums to 1), z the ideal, m_i the task's mean loss during warm-up and
     m their mean (1 without warm-up). T^2 m times the paper's loss: where all terms are equal, weights are near 1. Sums
-    and T cover the tasks with samples in the batch; a batch without any gives 0.
-
-    Raises:
-        UserError: a preference or an ideal is given for a task that is not trained.
+    and T cover the tasks with samples in the batch; a batch without any gives 0. Raises UserError if a preference or an
+    ideal is given for a task that is not trained.
     """
 
     preferred: Tensor  # (T,)

@@ -71,10 +71,10 @@ def write_history(card: Card, out: Path, home: Path, raw: Path | None, until: fl
 
 
 class KeptHistory:
-    """A file of `write_history`, which adds the inputs `needed` (see `needed_of`) to requests.
+    """A file of `write_history`, which adds history columns to requests with the raw columns `needed`.
 
-    `rows` counts requests, `without` those whose group has no earlier row in it. Raises UserError if the card has no
-    history, or the file belongs to another card.
+    `rows` counts requests' rows, `without` those whose group has no earlier row in it. Raises UserError if the card has
+    no history, or the file belongs to another card.
     """
 
     def __init__(self, path: Path, card: Card) -> None:

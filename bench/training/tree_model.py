@@ -34,7 +34,7 @@ smaller trees win, which lose .001 of income's AUC on all rows."""
 
 
 def run_trees(job: Job, store: Store) -> TrialResult:
-    """Trains a job's trees and measures them on its splits; raises FloatingPointError if train has one class."""
+    """Trains a job's trees and measures them on its splits; FloatingPointError if a task has one class on train."""
     started = time.perf_counter()
     grown = grow(store, job.config, job.seed, job.threads, None if job.replicate else TRIED)
     seconds = time.perf_counter() - started
