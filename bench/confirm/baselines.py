@@ -192,8 +192,7 @@ def chosen(
     own: Sequence[Mapping[str, float]],
     every: Sequence[Mapping[str, float]],
 ) -> int | None:
-    """Returns which of a weight's tries to confirm: the first with the largest weighted sum of objectives on
-    validation.
+    """Returns which of a weight's tries to confirm: the first with the largest weighted sum of validation objectives.
 
     Each objective is divided by its standard deviation over `every` weight's tries. A task's objectives share its
     weight evenly; costs do not count. None where none of the weight's `own` tries has finite objectives.

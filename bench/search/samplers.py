@@ -79,8 +79,8 @@ the rest, for which a sample of the others is enough."""
 def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], standings: Sequence[Standing]) -> Event:
     """Samples the next trial's configuration, with `pinned` values; deterministic in its arguments.
 
-    It reads the event that asked each of `trials`, and the progress of each from recorded outcomes. Returns, for the
-    event that asks the trial, `config`, and `params`, the names of its searched parameters.
+    `trials` are the events that asked the earlier ones, `standings` their progress by recorded outcomes. Returns, for
+    the event that asks this one, `config`, and `params`, the names of its searched parameters.
     """
     number = len(trials)
     with quiet():

@@ -68,9 +68,7 @@ class _TextFitter:
         count_codes(codes, train, self._counts)
 
     def _vocabulary(self, missing: int = 0) -> Vocabulary:
-        """Values frequent enough in train, by falling count, then text; `missing` rows are one, last of equal
-        counts.
-        """
+        """Values frequent enough in train, by falling count, then text; `missing` rows count as one without a text."""
         self.spellings = self.values.two_spellings()
         self.source = self.source.model_copy(update={"spelled": self.spellings is not None})
         counts = self._counts[: len(self.values)]

@@ -86,7 +86,7 @@ class Part(NamedTuple):
 def read_ali_ccp(
     card: Card, paths: Mapping[str, Sequence[Path]], progress: Progress, folder: Path | None = None
 ) -> Iterator[RawTable]:
-    """Reads impressions joined with their common lines, part by part; these go into a temporary file, in `folder`.
+    """Reads impressions joined with their common lines, part by part; `folder` is for a temporary file of common lines.
 
     Raises UserError for a line that does not fit the format, or a repeated or unknown index.
     """
