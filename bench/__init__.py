@@ -1,8 +1,7 @@
 """Seesaw: find the trade-off frontier of multi-task recommenders.
 
-The rooms, and which may import which, are listed in ARCHITECTURE.md.
 Importing `bench` imports none of torch, optuna or mlflow; `bench.load_run` does, once it is called. `bench.decide`
-never imports torch.
+never imports torch. ARCHITECTURE.md lists the rooms.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ __all__ = ["LoadedDecision", "LoadedRun", "__version__", "decide", "load_run"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the names for notebooks when they are first used."""
+    """Imports the names for notebooks on first use."""
     if name in __all__:
         from bench import api
 

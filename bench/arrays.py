@@ -1,4 +1,4 @@
-"""Arrays by the kind of their numbers."""
+"""Array types by number."""
 
 from __future__ import annotations
 

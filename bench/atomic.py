@@ -1,8 +1,7 @@
 """Files and folders that are whole or absent: written under a temporary name, flushed to disk, then renamed.
 
-The temporary name holds the id of the process that writes. So files that a killed process left can be told from those
-that a living one is about to finish. What cannot be written (a full disk, a file that may not grow, a folder without
-permission) is the user's to mend.
+The temporary name holds the id of the writing process, so leftovers of killed processes differ from files in progress.
+A write that fails for the user's reasons (a full disk, no permission) is a UserError.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ _PROCESS = re.compile(r"([0-9a-f]{8})-(\d+)-(\d+)")
 _WRITER = re.compile(r"\.([0-9a-f]{8}-\d+-\d+)\.[^.]*\.part")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EISDIR)
-_SHORT = re.compile(r"\d+ requested and \d+ written")  # NumPy's words, without a number of the error
-_RUST = re.compile(r"\(os error (\d+)\)")  # safetensors raises an error of its own around the system's
+_SHORT = re.compile(r"\d+ requested and \d+ written")  # NumPy's message has no errno
+_RUST = re.compile(r"\(os error (\d+)\)")  # safetensors wraps the system's error in its own
 _FROM_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `target`; on success it becomes `target`, on any failure it is removed.
+    """Yields a temporary path beside `target`; renames it to `target` on success, removes it on failure.
 
     Raises:
         Unwritable: there is no room, no permission, or a folder of that name.
@@ -54,7 +53,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary = Path(name)
         try:
             yield temporary
-            temporary.chmod(0o666 & ~_umask())  # a temporary file is private; what it becomes is as any other file
+            temporary.chmod(0o666 & ~_umask())  # a temporary file is private, the target gets the usual mode
             rename(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -62,14 +61,10 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Yields an empty folder beside `target`; on success it replaces `target`, on any failure it is removed.
+    """Yields an empty folder beside `target`; it replaces `target` on success and is removed on failure.
 
-    `target` is the old folder or the new one at every moment. Only a file system that cannot exchange two folders (NFS)
-    has none for an instant.
-
-    Raises:
-        Unwritable: there is no room, or no permission.
-        UserError: it would lie below a file.
+    `target` is the old folder or the new one at every moment; only on a file system that cannot exchange two folders
+    (NFS) it is absent for an instant. Errors as of `atomic_path`.
     """
     with room_for(target):
         temporary = Path(_beside(target, tempfile.mkdtemp))
@@ -90,7 +85,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(beside: Path) -> Iterator[Path]:
-    """Yields an empty folder beside a file or folder, and removes it; named as what is half-written is."""
+    """Yields an empty folder beside a file or folder, under a temporary name, and removes it."""
     folder = Path(_beside(beside, tempfile.mkdtemp))
     try:
         yield folder
@@ -99,14 +94,14 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
 
 
 def rename(source: Path, target: Path) -> None:
-    """Renames a file or folder, all of which is on disk before: after a power cut the target is whole or absent."""
+    """Renames a file or folder after flushing it to disk: after a power cut the target is whole or absent."""
     flush(source)
     os.replace(source, target)
     _flush_one(target.parent)
 
 
 def flush(path: Path) -> None:
-    """Waits until a file, or a folder and all that is in it, is on disk; what links point to is left out."""
+    """Waits until a file, or a folder with all files in it, is on disk; does not follow links."""
     for folder, _, files in os.walk(path):
         for each in (Path(folder, file) for file in files):
             if not each.is_symlink():
@@ -134,19 +129,13 @@ def write_text(target: Path, text: str) -> None:
 
 
 def writer_of(temporary: Path) -> bool | None:
-    """Whether the process that writes under this temporary name lives; None where that cannot be known."""
+    """Whether the process that writes under this temporary name lives; None if unknown."""
     match = _WRITER.search(temporary.name)
     return None if match is None else lives(match[1])
 
 
 def remove_abandoned(shelf: Path, pattern: str = ".*.part") -> None:
-    """Removes half-written files and folders of processes of this machine that are gone.
-
-    Where the writer is unknown or on another machine, they go when nothing in them has changed for a day.
-
-    Args:
-        pattern: of their names.
-    """
+    """Removes temporary files of this machine's dead processes; those of unknown writers after a day without change."""
     for path in shelf.glob(pattern):
         alive = writer_of(path)
         if alive or (alive is None and time.time() - _changed(path) <= DAY):
@@ -159,12 +148,12 @@ def remove_abandoned(shelf: Path, pattern: str = ".*.part") -> None:
 
 
 def this_process() -> str:
-    """Names this process among all of all machines, see `lives`."""
+    """Names this process uniquely among all machines, see `lives`."""
     return f"{_host()}-{os.getpid()}-{int(_started(os.getpid()))}"
 
 
 def lives(process: str) -> bool | None:
-    """Whether the process of that name (see `this_process`) lives; None where that cannot be known."""
+    """Whether a process lives, by its name of `this_process`; None if unknown."""
     match = _PROCESS.fullmatch(process)
     if match is None or match[1] != _host():
         return None
@@ -172,27 +161,27 @@ def lives(process: str) -> bool | None:
         started = _started(int(match[2]))
     except psutil.NoSuchProcess:
         return False
-    return abs(started - int(match[3])) < 2  # a number is given again after a while
+    return abs(started - int(match[3])) < 2  # process ids are reused
 
 
 def _started(process: int) -> float:
-    """When a process began, in seconds since the machine did: a clock that is set changes nothing."""
+    """Start of a process in seconds since boot, so that a changed clock makes no difference."""
     booted = psutil.boot_time()
     return psutil.Process(process).create_time() - booted
 
 
 def _beside(target: Path, make: Callable[[str, str, Path], T]) -> T:
-    """What `mkstemp` or `mkdtemp` makes beside a target; what killed processes left of the target is removed."""
+    """Calls `mkstemp` or `mkdtemp` beside a target, after removing what killed processes left of the target."""
     folder = writable(target.parent)
     try:
         remove_abandoned(folder, f".{escape(target.name)}.*.part")
         return make(".part", f".{target.name}.{this_process()}.", folder)
-    except FileNotFoundError as error:  # nothing can be made there: /proc
+    except FileNotFoundError as error:  # as in /proc
         raise Unwritable(target, error.errno) from None
 
 
 def _exchanged(first: Path, second: Path) -> bool:
-    """Exchanges two folders in one step; False, and nothing was done, where the system cannot."""
+    """Exchanges two folders atomically; returns False, having done nothing, where the system cannot."""
     rename = getattr(ctypes.CDLL(None), "renameat2", None)
     names = (_FROM_HERE, os.fsencode(first), _FROM_HERE, os.fsencode(second))
     return rename is not None and rename(*names, _EXCHANGE) == 0
@@ -221,7 +210,7 @@ def _time(path: Path) -> float:
 
 
 class Unwritable(UserError):
-    """A file or folder that cannot be written; the text names it, and why."""
+    """A file or folder that cannot be written; the text names it and the reason."""
 
     def __init__(self, where: Path | str, number: int | None, help: str = "") -> None:
         self.where, self.number = where, number
@@ -229,13 +218,13 @@ class Unwritable(UserError):
 
 
 def no_room(error: BaseException, where: Path | str) -> Unwritable | None:
-    """What to tell the user of an error that says there is no room; None for an error of another kind."""
+    """Converts an error that says there is no room into a sentence for the user; None for any other error."""
     number = _number(error)
     return Unwritable(where, number) if number in _FULL else None
 
 
 def refused(error: OSError) -> UserError | None:
-    """What to tell the user of a file that the system does not let us use; None for an error of another kind."""
+    """Converts a refused access to a file into a sentence for the user; None for any other error."""
     if error.errno not in _REFUSED or error.filename is None:
         return None
     return UserError(f"{error.filename}: cannot be used: {os.strerror(error.errno)}")
@@ -243,37 +232,29 @@ def refused(error: OSError) -> UserError | None:
 
 @contextmanager
 def room_for(target: Path) -> Iterator[None]:
-    """For code that writes `target`, or below it, or beside it under another name.
-
-    Raises:
-        Unwritable: there is no room, or no permission; an error of another kind stays what it is.
-    """
+    """Turns a full disk or a refused access into `Unwritable`, for code that writes `target`, below or beside it."""
     try:
         yield
     except Exception as error:
-        if isinstance(error, Unwritable):  # told of a part of it, perhaps under a name that is not to stay
+        if isinstance(error, Unwritable):  # it may name a part of the target, or a temporary file
             if _is_about(error.where, target):
                 raise Unwritable(target, error.number) from None
             raise
-        if (told := no_room(error, target)) is not None:
-            raise told from None
+        if (full := no_room(error, target)) is not None:
+            raise full from None
         if isinstance(error, OSError) and error.errno in _REFUSED and _is_about(error.filename, target):
             raise Unwritable(target, error.errno) from None
         raise
 
 
 def writable(folder: Path) -> Path:
-    """A folder to write in, made if absent.
-
-    Raises:
-        UserError: it is a file, or cannot be made or written.
-    """
+    """Creates a folder if it is absent; raises UserError if it is a file, or cannot be created or written."""
     try:
         with room_for(folder):
             folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"expected a folder, found a file: {folder}") from None
-    except FileNotFoundError as error:  # nothing can be made there: /proc, a folder that was removed
+    except FileNotFoundError as error:  # as in /proc, or in a folder that was removed
         raise Unwritable(folder, error.errno or errno.ENOENT) from None
     if not os.access(folder, os.W_OK):
         raise Unwritable(folder, errno.EACCES)
@@ -285,11 +266,11 @@ def _number(error: BaseException) -> int | None:
         return error.errno
     if isinstance(error, OSError) and _SHORT.search(str(error)):
         return errno.ENOSPC
-    return int(found[1]) if (found := _RUST.search(str(error))) else None
+    return int(match[1]) if (match := _RUST.search(str(error))) else None
 
 
 def _is_about(name: object, target: Path) -> bool:
-    """Whether a file that an error names is the target, is below or beside it, or is a folder that holds it."""
+    """Whether an error's file is the target, is below or beside it, or is a folder that holds it."""
     if not isinstance(name, str | bytes | os.PathLike):
         return False
     path = Path(os.fsdecode(name))

@@ -1,4 +1,4 @@
-"""Where the content lies: the one module that knows `datasets/`, `search_spaces/` and `reports/`.
+"""Finds content: the one module that knows `datasets/`, `search_spaces/` and `reports/`.
 
 A checkout reads them in place; an installed wheel carries them as `bench/_content/`.
 """
@@ -19,7 +19,7 @@ _WHAT = {"datasets": "dataset", "search_spaces": "search space", "reports": "sui
 
 
 def root(kind: Kind) -> Path:
-    """The folder of one kind of content."""
+    """Folder of one kind of content."""
     package = Path(__file__).parent
     installed = package / "_content" / kind
     return installed if installed.is_dir() else package.parent / kind
@@ -28,30 +28,22 @@ def root(kind: Kind) -> Path:
 def names(kind: Kind) -> list[str]:
     """Names of all content of one kind, sorted."""
     pattern = _FILE[kind].format(name="*")
-    found = root(kind).glob(pattern)
-    return sorted(path.stem if kind == "search_spaces" else path.parent.name for path in found)
+    paths = root(kind).glob(pattern)
+    return sorted(path.stem if kind == "search_spaces" else path.parent.name for path in paths)
 
 
 def is_path(name_or_path: str) -> bool:
-    """Whether it is the path of a file or folder, not the name of content."""
+    """Whether this is the path of a file or folder, not the name of content."""
     return name_or_path.endswith(".toml") or "/" in name_or_path
 
 
 def lasting(kind: Kind, name_or_path: str) -> str:
-    """A name as it is, a path made absolute: it means the same file from every folder.
-
-    Raises:
-        UserError: a path without a file.
-    """
+    """Makes a path absolute, so that it means the same from every folder, and keeps a name; errors as of `find`."""
     return os.path.abspath(find(kind, name_or_path)) if is_path(name_or_path) else name_or_path
 
 
 def find(kind: Kind, name_or_path: str) -> Path:
-    """The TOML file of a name, or of a path that the user gave.
-
-    Raises:
-        UserError: neither a known name nor an existing file.
-    """
+    """Returns the TOML file of a name or path; raises UserError for an unknown name or a missing file."""
     path = Path(name_or_path)
     if kind == "datasets" and path.suffix != ".toml" and os.path.isfile(path):
         raise UserError(f"{shortened(str(path))}: expected a card; `seesaw card FILE --label COLUMN` writes one")
@@ -66,11 +58,7 @@ def find(kind: Kind, name_or_path: str) -> Path:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Parses a TOML file.
-
-    Raises:
-        UserError: not there, not UTF-8, or broken; the message carries file and line.
-    """
+    """Parses a TOML file; raises UserError, with file and line, if it is missing, not UTF-8 or not TOML."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

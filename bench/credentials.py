@@ -1,8 +1,8 @@
-"""Addresses of MLflow without their credentials: the one place that takes passwords out of addresses.
+"""Takes credentials out of MLflow addresses; no other module handles passwords in addresses.
 
-An address is kept and shown as its scheme, host, port and path, and for a database `OPTIONS`; anything else is refused.
-A user and a password become `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD` of this process and its workers;
-later commands take them from there. They go to addresses alone that the user named for this home.
+An address is kept and shown as scheme, host, port and path, and for a database `OPTIONS`; anything else is refused.
+User and password become `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD` of this process and its workers;
+later commands read them from there. They are sent only to addresses that the user named for this home.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from bench.atomic import Unwritable, write_text
 from bench.errors import UserError
 
 USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
-"""MLflow reads them for a server; for a database we hand them on, and libpq has its own ways besides."""
+"""MLflow reads them for a server. For a database we put them into the address; libpq has other ways, too."""
 SERVERS = ("http", "https", "databricks")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 FILES = {"sqlite": r"(?<=:///).+", "file": r"(?<=file:)(?!/).+"}
-"""Schemes whose addresses are paths, and where the path is; an `@` is a part of a name there."""
+"""Schemes whose addresses are paths -> pattern of the path, in which `@` is an ordinary character."""
 EXAMPLES = (
     "http://HOST:PORT, https://HOST, databricks, sqlite:///FILE, postgresql://.., mysql://.., mssql://.., file:.."
 )
 OPTIONS = ("charset", "driver", "sslmode")
-"""What an address of a database may say behind `?`, in letters, digits, blanks and `._+-`."""
+"""Allowed options of a database's address behind `?`; values have letters, digits, blanks and `._+-`."""
 
 
 def kind(uri: str) -> str:
@@ -37,17 +37,15 @@ def kind(uri: str) -> str:
 
 
 def home_address(home: Path) -> str:
-    """The address of the store at home, a sqlite file."""
+    """Address of the store at home, a sqlite file."""
     return f"sqlite:///{home.resolve() / 'mlflow.db'}"
 
 
 def plain_address(uri: str) -> str:
-    """The address as it is kept and shown; whether the store is there is not looked at.
+    """Returns the address as it is kept and shown, without looking whether the store exists.
 
-    Credentials in it become `USERNAME` and `PASSWORD` of this process. A relative path of a file is made absolute.
-
-    Raises:
-        UserError: an unknown scheme, or a part is missing. The sentence has no password.
+    Credentials become `USERNAME` and `PASSWORD` of this process. A relative file path is made absolute. An unknown
+    scheme or a missing part is a UserError without the password.
     """
     known = {*SERVERS, *DATABASES, "file", *(entry.name for entry in entry_points(group="mlflow.tracking_store"))}
     plain, user, password = separated(uri)
@@ -71,12 +69,10 @@ def plain_address(uri: str) -> str:
 
 
 def separated(address: str) -> tuple[str, str | None, str | None]:
-    """An address without user and password; the user and the password, decoded.
+    """Returns an address without credentials, then the decoded user and password.
 
-    An unescaped `@`, `:` or `/` in a password is a part of it.
-
-    Raises:
-        UserError: it cannot be told where the password ends, or there is more than `OPTIONS` behind `?` or `#`.
+    An unescaped `@`, `:` or `/` in a password is part of it. Raises UserError if its end is ambiguous, or there is more
+    than `OPTIONS` behind `?` or `#`.
     """
     scheme, mark, rest = address.partition("://") if "://" in address else address.partition(":")
     of = scheme.partition("+")[0]
@@ -106,7 +102,7 @@ def separated(address: str) -> tuple[str, str | None, str | None]:
 
 
 def secret_address(plain: str) -> str:
-    """The address to connect to: that of a database with the user and the password from the environment."""
+    """Returns the address to connect to: for a database with user and password from the environment."""
     user, password = os.environ.get(USERNAME), os.environ.get(PASSWORD)
     if not user or kind(plain) not in DATABASES[1:]:
         return plain
@@ -116,7 +112,7 @@ def secret_address(plain: str) -> str:
 
 
 def shown(address: str) -> str:
-    """An address that may be wrong, for a message: stars stand for what is no scheme, host, port or path."""
+    """Masks everything in a possibly wrong address that is no scheme, host, port or path, for a message."""
     head = re.match(r"[A-Za-z0-9+.-]*:/+", address)
     scheme = head[0] if head else ""
     rest = re.sub(r".*@", "***@", address.removeprefix(scheme), flags=re.DOTALL)
@@ -125,8 +121,8 @@ def shown(address: str) -> str:
 
 
 def remember(address: str, home: Path) -> None:
-    """Keeps that the user named an address for a home, in the user's own folder: a home may come from somebody else."""
-    with suppress(Unwritable):  # the address is then asked for again
+    """Records in the user's own folder that the user named an address for a home: a home may come from elsewhere."""
+    with suppress(Unwritable):  # seesaw then asks for the address again
         write_text(_mark(address, home), f"{home.resolve()} {address}\n")
 
 
@@ -142,7 +138,7 @@ def _mark(address: str, home: Path) -> Path:
 
 
 def scrubbed(text: str) -> str:
-    """A text of somebody else's without the password, as it is or quoted for an address."""
+    """Removes the password, plain or quoted for an address, from a foreign text."""
     password = os.environ.get(PASSWORD)
     for written in (password, quote(password, safe=""), quote(password)) if password else ():
         text = text.replace(written, "***")

@@ -18,11 +18,11 @@ class UserError(Exception):
 
 
 class TrainingError(FloatingPointError):
-    """A training came to nothing: a loss or a prediction is not finite, or an objective cannot be measured."""
+    """A training failed: a loss or prediction is not finite, or an objective cannot be measured."""
 
 
 def unknown(what: str, found: str, known: Iterable[str]) -> UserError:
-    """The error for a name that is not in a list: names the nearest known one, then all of them."""
+    """The error for an unknown name: suggests the nearest known one and lists all."""
     names = sorted(known)
     near = difflib.get_close_matches(found, names, n=1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
@@ -30,18 +30,18 @@ def unknown(what: str, found: str, known: Iterable[str]) -> UserError:
 
 
 def check_known(what: str, found: str, known: Collection[str], where: str = "") -> None:
-    """Raises the error of `unknown` for a name that is not in a list; `where` it stands comes first."""
+    """Raises the error of `unknown` for an unknown name; `where` comes first."""
     if found not in known:
         raise UserError(f"{where}: {unknown(what, found, known)}" if where else str(unknown(what, found, known)))
 
 
 def shortened(text: str, most: int = 120) -> str:
-    """What was found, without its middle where it is too long for a sentence."""
+    """Cuts the middle out of a text that is too long for a sentence."""
     return text if len(text) <= most else f"{text[: most // 2]}..{text[-most // 4 :]} ({len(text):,} characters)"
 
 
 def missing(what: str, wanted: str, found: Iterable[str]) -> UserError:
-    """The error for a name that is wanted and not among those found: names the nearest of them, then all."""
+    """The error for a wanted name that is missing: suggests the nearest and lists all."""
     names = sorted(found)
     near = difflib.get_close_matches(wanted, names, n=1)
     hint = f" ('{near[0]}' is the nearest)" if near else ""
@@ -49,15 +49,15 @@ def missing(what: str, wanted: str, found: Iterable[str]) -> UserError:
 
 
 def repeated(names: Iterable[T]) -> T | None:
-    """The first name that is there twice; None where each is there once."""
+    """The first name that occurs twice, or None."""
     return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names as a sentence has them: `a`, `a and b`, `a, b and c`."""
+    """Joins names as in a sentence: `a`, `a and b`, `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def adding(extra: str) -> str:
-    """The command that adds an extra, from a checkout: no package index has this package."""
+    """How to install an extra from a checkout: the package is on no index."""
     return f"in the checkout, pip install '.[{extra}]' adds it"

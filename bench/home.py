@@ -11,12 +11,7 @@ from bench.errors import UserError
 
 
 def resolve_home(given: Path | None = None) -> Path:
-    """The home folder, to be looked at: it need not be there, and nothing is made or written.
-
-    Raises:
-        UserError: it is a file.
-        OSError: no folder can have this name.
-    """
+    """Returns the absolute home folder without creating it; UserError if it is a file, OSError if no folder can be."""
     home = Path(given or os.environ.get("SEESAW_HOME") or ".seesaw").expanduser().resolve()
     with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
         home.stat()  # from Python 3.13 on, `resolve` takes a name that is too long
@@ -26,11 +21,7 @@ def resolve_home(given: Path | None = None) -> Path:
 
 
 def writable_home(given: Path | None = None) -> Path:
-    """The home folder, to be written: made if absent.
-
-    Raises:
-        UserError: it is a file, or cannot be made or written.
-    """
+    """Returns the home folder, created if absent; raises UserError if it is a file, or cannot be created or written."""
     try:
         return writable(resolve_home(given))
     except Unwritable as error:
@@ -38,6 +29,6 @@ def writable_home(given: Path | None = None) -> Path:
 
 
 def shown(path: Path) -> str:
-    """A path for people: relative where it lies below the current folder."""
+    """A path for people: relative if it lies below the current folder."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,4 +1,4 @@
-"""Ctrl-C and the request to end, while something works that must be left in order."""
+"""Handling of Ctrl-C and SIGTERM during work that must end in order."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from types import FrameType
 
 @contextmanager
 def interrupted_once() -> Iterator[None]:
-    """The first Ctrl-C is a KeyboardInterrupt; from then on they are ignored, to the end of this process.
+    """Raises KeyboardInterrupt on the first Ctrl-C and ignores later ones until the process ends.
 
-    What a run does to stop (workers ended, MLflow told) must not be cut short by an impatient second one. Outside of
-    the main thread, which alone hears of Ctrl-C, this does nothing; nor where it was ignored from the start.
+    A second Ctrl-C must not cut short the run's shutdown (workers, MLflow). Does nothing outside the main thread, or
+    where Ctrl-C was already ignored or handled.
     """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
@@ -30,7 +30,7 @@ def interrupted_once() -> Iterator[None]:
 
 @contextmanager
 def ended_in_order() -> Iterator[None]:
-    """As `interrupted_once`; and a request to end (SIGTERM) is a SystemExit, so that what is open is closed."""
+    """`interrupted_once`, and SIGTERM raises SystemExit, so that open resources are closed."""
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
     with interrupted_once():

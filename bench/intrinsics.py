@@ -1,4 +1,4 @@
-"""How passes on the CPU are compiled, and rows that they ask for ahead: they wait for memory more than they compute."""
+"""Compiles passes on the CPU, and prefetches rows: these passes wait for memory more than they compute."""
 
 from __future__ import annotations
 
@@ -19,14 +19,12 @@ LINE = 16  # float32 in a cache line
 def jit(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
     """Compiles a function on its first call, to run without the interpreter's lock.
 
-    The machine code is kept on disk: beside the source, or in the user's cache folder where that is read-only. Where
-    neither can be written, each process compiles again.
-
-    Liberties are taken where they pay and no more. Data and metrics take none. An update of a row may fuse a product
-    and a sum, and passes over activations may also reorder sums, so that these run in vectors.
+    The machine code is cached beside the source, or in the user's cache folder where that is read-only; where neither
+    can be written, each process compiles again.
 
     Args:
-        fastmath: liberties with floating-point numbers, by LLVM's names.
+        fastmath: relaxations of floating-point arithmetic, by LLVM's names. Data and metrics use none. Updates of rows
+            may fuse a product and a sum; passes over activations may also reorder sums, to run in vectors.
     """
     options: dict[str, Any] = {"nogil": True, "fastmath": set(fastmath), "error_model": "numpy"}
 
@@ -64,11 +62,11 @@ def _asking(to_write: bool) -> Any:
 
         return types.void(array, row, column), generate
 
-    made: Any = intrinsic(prefetch)
-    return made
+    compiled: Any = intrinsic(prefetch)
+    return compiled
 
 
 prefetch = _asking(to_write=True)
-"""`prefetch(array, row, column)` asks for a cache line of a row of an array of one or two axes; any address will do."""
+"""`prefetch(array, row, column)` prefetches a cache line of an array of one or two axes; any address is safe."""
 prefetch_to_read = _asking(to_write=False)
-"""The same for memory that several processes read, so that none takes the line from another."""
+"""The same for memory that several processes read, which does not invalidate the others' cache lines."""

@@ -1,4 +1,4 @@
-"""Rows with labels as one value: what measures, evaluations and kept predictions all start from."""
+"""Rows with labels as one value, which metrics, evaluations and kept predictions share."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Labelled:
-    """N rows: what happened on each, and how each is ranked, weighed and resampled.
+    """N rows: labels, and how rows are ranked, weighted and resampled.
 
     Attributes:
         labels: (N, T), or (N,) of one task; NaN where unobserved.
-        group: (N,), rows of one number are ranked against each other; negative where a row has none.
-        weights: (N,), as many equal rows as each stands for, at least 0; None for one each.
-        units: (N,), rows of one number are resampled together, see `bench.measure.resamples`: those of a group are
-            always. None where these rows are a whole split whose card has no units.
+        group: (N,), rows with the same number are ranked against each other; negative for rows without a group.
+        weights: (N,) >= 0, the number of equal rows that each stands for; None means 1.
+        units: (N,), rows with the same number are resampled together, see `bench.measure.resamples`; so are rows of a
+            group. None where these rows are a whole split whose card has no units.
     """
 
     labels: NDArray[Any]

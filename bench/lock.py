@@ -1,4 +1,4 @@
-"""One driver a folder: a lock that the operating system frees when its holder ends, even by a crash."""
+"""One driver per folder: a lock that the operating system frees when its holder ends, even by a crash."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.errors import UserError
 
 FILE = "driver.lock"
 MOMENT = 0.05
-"""Seconds, many times what a look at a lock takes."""
+"""Seconds to wait before the second try, many times the duration of `is_held`."""
 
 
 def is_held(folder: Path) -> bool:
@@ -31,18 +31,18 @@ def is_held(folder: Path) -> bool:
 
 @contextmanager
 def in_turn(file: Path) -> Iterator[None]:
-    """Waits until no other process is in here with the same file, which stays."""
+    """Waits until no other process holds this file's lock, then holds it; the file remains."""
     with room_for(file), file.open("a", encoding="utf-8") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
 
 
 class FolderLock(AbstractContextManager["FolderLock"]):
-    """Holds the lock from construction to `release`. The file stays: without it two drivers could lock two files.
+    """Holds the lock from construction to `release`. The file remains: otherwise two drivers could lock two files.
 
     Args:
-        file: in the folder; each is a lock of its own.
-        holder: what holds it, for messages.
+        file: in the folder; each is a separate lock.
+        holder: name of the holder, for messages.
 
     Raises:
         UserError: another driver holds it.
@@ -56,7 +56,7 @@ class FolderLock(AbstractContextManager["FolderLock"]):
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                time.sleep(MOMENT)  # somebody may only have looked
+                time.sleep(MOMENT)  # it may have been `is_held` of another process
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.seek(0)
@@ -71,7 +71,7 @@ class FolderLock(AbstractContextManager["FolderLock"]):
             self._file.flush()
 
     def release(self) -> None:
-        """Lets the next driver in. Releasing twice is harmless."""
+        """Releases the lock; releasing twice is harmless."""
         self._file.close()
 
     def __exit__(self, *error: object) -> None:

@@ -1,4 +1,4 @@
-"""What this machine offers, and what this process takes of it."""
+"""Resources of this machine and their use by this process."""
 
 from __future__ import annotations
 
@@ -17,20 +17,17 @@ import psutil
 from bench.errors import UserError
 
 WORKER = "SEESAW_WORKER"
-"""Set in a worker process: its number among the driver's workers, from 0."""
+"""Environment variable of a worker process: its number among the driver's workers, from 0."""
 
 
 WAITING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "1"}
-"""How long OpenMP threads keep a core busy while they wait for each other, before they sleep: a few microseconds, and
-with Intel's library, whose unit is that, a millisecond. By themselves they wait so for milliseconds, or .2 s. On cores
-that others want, too, those they wait for do not run meanwhile: training then takes fifty times as long."""
+"""Spin times of OpenMP threads that wait for each other, before they sleep: a few microseconds with GNU's library, a
+millisecond with Intel's, its smallest unit. The defaults are milliseconds and .2 s. On cores shared with other
+processes, spinning blocks the threads it waits for: training then takes fifty times as long."""
 
 
 def set_waiting() -> None:
-    """Sets `WAITING` where the user has set neither that nor `OMP_WAIT_POLICY`; to be called before torch is imported.
-
-    Processes that are started later have it, too.
-    """
+    """Sets `WAITING` before torch's import, unless the user set it or `OMP_WAIT_POLICY`; child processes inherit it."""
     if "OMP_WAIT_POLICY" not in os.environ:
         for name, value in WAITING.items():
             os.environ.setdefault(name, value)
@@ -38,9 +35,9 @@ def set_waiting() -> None:
 
 @contextmanager
 def tree_threads(threads: int) -> Iterator[None]:
-    """Boosted trees take that many threads at most inside the context.
+    """Limits boosted trees to `threads` threads inside the context.
 
-    A limit holds for the libraries that are loaded when it begins. So scikit-learn, which takes a second, is imported.
+    The limit covers the libraries loaded at its start, so scikit-learn is imported first, which takes a second.
     """
     import sklearn.ensemble  # noqa: F401
     from threadpoolctl import threadpool_limits
@@ -53,30 +50,30 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def check_device_name(name: str) -> None:
-    """Raises UserError where a training's device is called otherwise; whether it is there, torch must say."""
+    """Raises UserError for an unknown device name; only torch can say whether the device exists."""
     if name not in DEVICES:
         raise UserError(f"device: expected one of {', '.join(DEVICES)}, found '{name}'")
 
 
 def worker_number() -> int:
-    """The number of this worker process; 0 where it is none."""
+    """This worker's number; 0 outside workers."""
     return int(os.environ.get(WORKER, 0))
 
 
 def cores() -> int:
-    """Processors that this process may use."""
+    """Number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
 
 
 def processor_vendor() -> str:
-    """As the processor names itself ("GenuineIntel", "AuthenticAMD"); empty where the system does not say."""
+    """The processor's vendor ("GenuineIntel", "AuthenticAMD"); empty where the system does not say."""
     return _processor("vendor_id")
 
 
 def processor() -> str:
-    """The processor's model; its architecture where the system does not say."""
+    """The processor's model, or its architecture where the system does not say."""
     return _processor("model name") or platform.machine()
 
 
@@ -89,52 +86,51 @@ def _processor(fact: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Python, this package, and the libraries whose version can change a result."""
-    found = {"python": platform.python_version()}
+    """Versions of Python, this package, and the libraries that can change a result."""
+    installed_versions = {"python": platform.python_version()}
     for name in ("seesaw-bench", "torch", "optuna", "mlflow", "numpy", "pyarrow", "numba", "moocore"):
         try:
-            found[name] = metadata.version(name)
+            installed_versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            installed_versions[name] = "not installed"
+    return installed_versions
 
 
-_RESERVED = 128 << 20  # bytes of addresses, not of memory
+_RESERVED = 128 << 20  # bytes of address space, not of memory
 
 
 @cache
 def keep_freed_memory() -> None:
-    """Lets the C library keep large freed blocks instead of giving each back to the system.
+    """Makes glibc keep large freed blocks instead of returning each to the system; does nothing without glibc.
 
-    A training step frees and takes the same few megabytes again and again; by default glibc maps and unmaps each, and
-    the page faults cost a quarter of a small model's step. Linux is asked for pages of 2 MiB for the first of them,
-    which save 3% more. Elsewhere than on glibc this does nothing.
+    A training step allocates and frees the same few megabytes again and again; by default glibc maps and unmaps each,
+    and page faults cost a quarter of a small model's step. Huge pages (2 MiB) for the first of them save 3% more.
     """
     try:
         libc = ctypes.CDLL("libc.so.6")
     except OSError:
         return
     m_trim_threshold, m_top_pad, m_mmap_threshold = -1, -2, -3
-    libc.mallopt(m_mmap_threshold, 32 << 20)  # what is larger and does not fit goes back when it is freed
+    libc.mallopt(m_mmap_threshold, 32 << 20)  # larger blocks that do not fit are unmapped when freed
     libc.mallopt(m_trim_threshold, (1 << 31) - 1)
     libc.mallopt(m_top_pad, _RESERVED)
     libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
-    block = libc.malloc(ctypes.c_size_t(16 << 20))  # the heap grows for it, and by the pad
-    libc.mallopt(m_top_pad, 128 << 10)  # as it comes
+    block = libc.malloc(ctypes.c_size_t(16 << 20))  # the heap grows by this and the pad
+    libc.mallopt(m_top_pad, 128 << 10)  # the default
     if block:
         start, end = -(-block // mmap.PAGESIZE) * mmap.PAGESIZE, libc.sbrk(0) // mmap.PAGESIZE * mmap.PAGESIZE
-        if start < end:  # refused where the system has no such pages
+        if start < end:  # has no effect where the system has no huge pages
             libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_HUGEPAGE)
         libc.free(ctypes.c_void_p(block))
 
 
 def reset_peak_memory() -> None:
-    """Starts a new peak where the system allows it (Linux), so that a warm worker reports each trial's own."""
+    """Resets the peak (Linux only), so that a warm worker reports each trial's own."""
     try:
         with open("/proc/self/clear_refs", "w") as control:
             control.write("5")
     except OSError:
-        return  # elsewhere the peak is the process's since it began: an upper bound
+        return  # elsewhere the peak covers the process's whole life: an upper bound
 
 
 def peak_memory_mb() -> float:
@@ -159,13 +155,10 @@ _CONTAINER_LIMIT = "/sys/fs/cgroup/memory.max"
 
 
 def memory_limit() -> int:
-    """Bytes that samples may take: $SEESAW_MEMORY_MB (MiB), else half of the memory of the machine or container.
+    """Bytes that samples may use: $SEESAW_MEMORY_MB (MiB), else half of the memory of the machine or container.
 
-    Half of all memory, not a part of what is free: that changes from minute to minute, and the order of the samples,
-    which hangs on whether they fit, must not.
-
-    Raises:
-        UserError: the variable is no whole number above 0.
+    Half of all memory, not of free memory: free memory varies, and the order of samples depends on whether they fit.
+    Raises UserError unless the variable is a whole number above 0.
     """
     given = os.environ.get(MEMORY_VARIABLE)
     if not given:
@@ -176,7 +169,7 @@ def memory_limit() -> int:
 
 
 def installed() -> int:
-    """Memory of the machine, or the limit of the container where that is lower."""
+    """Memory of the machine in bytes, or the container's limit if lower."""
     total = int(psutil.virtual_memory().total)
     try:
         with open(_CONTAINER_LIMIT) as file:

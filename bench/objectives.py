@@ -1,10 +1,10 @@
 """Metric names and directions.
 
-A metric key is `<split>/<task>.<metric>`, as in `valid/income.auc`. For a task with a parent the sample space comes
-between: `long_view.cvr.auc` is measured where the parent happened, `long_view.ctcvr.auc` on all impressions. So is a
+A metric key is `<split>/<task>.<metric>`, as in `valid/income.auc`. A task with a parent also has a sample space:
+`long_view.cvr.auc` is measured where the parent happened, `long_view.ctcvr.auc` on all impressions. So has a
 regression: `watch.cvr.rmse` is of the seconds given a click, `watch.ctcvr.rmse` of the seconds an impression brings.
-Costs have no split and no task: `cost/parameters`. Outcomes of a ranking (`like.ndcg@5`, `like.recall@10%`) are
-measured on all impressions, of a task with a parent by its joint label: they have no sample space in their names.
+Costs have no split and no task: `cost/parameters`. Outcomes of a ranking (`like.ndcg@5`, `like.recall@10%`) have no
+sample space: they are measured on all impressions, of a task with a parent by its joint label.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Direction = Literal["maximize", "minimize"]
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of predictions, which is measured for every task of its kind.
+    """A metric of predictions, measured for every task of its kind.
 
     Attributes:
-        direction: None of one that is best at 1: a guard, not an objective.
-        family: the file in `bench/measure/heads` that has it under its name.
-        uninformed: the value of a model that knows nothing; None where there is none, as in the unit of the label.
-        thousandths: whether it is of the order of 1, so that differences are read in thousandths.
+        direction: None if the best value is 1: it can be a guard, not an objective.
+        family: module in `bench/measure/heads` that implements it under its name.
+        uninformed: its value for an uninformed model; None if it has none, as in the unit of the label.
+        thousandths: whether it is of order 1, so that differences are shown in thousandths.
     """
 
     direction: Direction | None
@@ -43,25 +43,25 @@ class Metric:
 
 METRICS: dict[TaskKind, dict[str, Metric]] = {
     "binary": {
-        "auc": Metric("maximize", "areas", 0.5),  # scores without order
+        "auc": Metric("maximize", "areas", 0.5),  # random scores
         "gauc": Metric("maximize", "areas", 0.5),
         "gauc_positives": Metric("maximize", "areas", 0.5),
         "logloss": Metric("minimize", "likelihood", math.log(2)),  # one half for everyone
         "ne": Metric("minimize", "likelihood", 1.0),  # the base rate for everyone
         "brier": Metric("minimize", "brier", 0.25),  # one half for everyone
         "pcoc": Metric(None, "calibration", thousandths=False),
-        "ece": Metric("minimize", "calibration", 1.0),  # the worst there is
+        "ece": Metric("minimize", "calibration", 1.0),  # the largest possible
     },
     "regression": {
         "rmse": Metric("minimize", "errors", thousandths=False),
         "mae": Metric("minimize", "errors", thousandths=False),
         "spearman": Metric("maximize", "order", 0.0),
         "xauc": Metric("maximize", "order", 0.5),
-        "decile_error": Metric("minimize", "calibration", 1.0),  # nothing for everyone
+        "decile_error": Metric("minimize", "calibration", 1.0),  # 0 for everyone
     },
 }
 BY_NAME = METRICS["binary"] | METRICS["regression"]
-"""Those of both kinds of tasks."""
+"""Metrics of both kinds of tasks."""
 COSTS: dict[str, Direction | None] = {
     "parameters": "minimize",
     "latency_ms": "minimize",
@@ -71,14 +71,14 @@ COSTS: dict[str, Direction | None] = {
 AREAS = ("auc", "gauc", "gauc_positives")
 """Outcomes without a cut: areas under the ROC curve, over all rows or within groups."""
 ROWS_A_GROUP, BY_CHANCE = 2, 0.7
-"""Groups say little about an order within them if they have fewer rows on average, or if a random order has more of
-`ndcg@5`, see `random_ndcg`."""
+"""Groups are too small to measure an order within them below this mean number of rows, or where a random order has a
+higher mean `ndcg@5` than this, see `random_ndcg`."""
 
 
 def random_ndcg(sizes: NDArray[np.integer[Any]]) -> float:
-    """The mean `ndcg@5` of a random order, of groups of these sizes with one positive each: .71 for three rows.
+    """Mean `ndcg@5` of a random order, for groups of these sizes with one positive each: .71 for three rows.
 
-    A group of one row has no order; 1 where there are no others. More positives a group make it larger.
+    Ignores groups of one row, which have no order; 1 if there are no others. More positives a group increase it.
     """
     sizes = sizes[sizes > 1]
     sums = np.cumsum(1 / np.log2(np.arange(2, 7)))
@@ -91,20 +91,18 @@ def ranked_by_group(sizes: NDArray[np.integer[Any]]) -> bool:
 
 
 def ranks_groups(group: NDArray[Any]) -> bool:
-    """Whether rows of these groups (N,), negative where a row has none, are ranked within them."""
+    """Whether rows with these groups (N,), negative for none, are ranked within them."""
     return ranked_by_group(np.unique(group[group >= 0], return_counts=True)[1])
 
 
 MIXED = 20
-"""Groups with different labels that a task has at the least: fewer measure no order within groups."""
+"""Minimum number of groups with different labels that a task needs to be ranked within groups."""
 
 
 def ranked_tasks(tasks: Sequence[Task], labels: NDArray[Any], group: NDArray[Any]) -> frozenset[str]:
-    """The tasks that are ranked within groups: groups are large enough, and of `MIXED` or more the labels differ.
+    """Tasks that are ranked within groups: groups are large enough, and `MIXED` or more have different labels.
 
-    Args:
-        labels: (N, T), joint; NaN where unobserved.
-        group: (N,), negative where a row has none.
+    Labels (N, T) are joint, NaN where unobserved; `group` (N,) is negative for a row without one.
     """
     if not ranks_groups(group):
         return frozenset()
@@ -118,13 +116,13 @@ def ranked_tasks(tasks: Sequence[Task], labels: NDArray[Any], group: NDArray[Any
 
 @dataclass(frozen=True)
 class ListMetric:
-    """A metric of a list: of a group's rows by descending score, down to a cut. `bench.measure.lists` has each.
+    """A metric of a list: a group's rows by descending score, down to a cut; implemented in `bench.measure.lists`.
 
     Attributes:
-        binary: whether it counts positives, whatever the label's number; it is none of a regression then.
-        percent: whether its cut may be in per cent of all rows.
+        binary: whether it counts positives and ignores the label's size; a regression does not have it.
+        percent: whether its cut may be a percentage of all rows.
         of_all: whether all rows are one list where no row has a group.
-        needs_cut: whether its name has a cut; else a cut is possible.
+        needs_cut: whether its name must have a cut.
     """
 
     binary: bool = False
@@ -148,10 +146,8 @@ _RANKED = re.compile(rf"({'|'.join(LISTS)})(?:@{CUT})?")
 class Ranked:
     """An outcome of a ranking, as in `ndcg@5`, `recall@10`, `recall@10%`, `map@10`, `mrr`, `value@5` or `value@10%`.
 
-    Attributes:
-        measure: a name in `LISTS`.
-        cut: how many rows are at the top: of each group, or in per cent of all rows; infinite without one.
-        percent: whether the cut is in per cent.
+    `measure` is a name in `LISTS`, `cut` the number of top rows of each group, or their percentage of all rows;
+    infinite without a cut.
     """
 
     measure: str
@@ -160,14 +156,14 @@ class Ranked:
 
 
 def ranked(metric: str) -> Ranked | None:
-    """The outcome that a metric's name stands for, without its task; None where it is no outcome of a ranking."""
-    found = _RANKED.fullmatch(metric)
-    if found is None:
+    """Parses the name of an outcome without its task; None if it is no outcome of a ranking."""
+    match = _RANKED.fullmatch(metric)
+    if match is None:
         return None
-    of, cut, percent = LISTS[found[1]], float(found[2] or math.inf), bool(found[3])
+    of, cut, percent = LISTS[match[1]], float(match[2] or math.inf), bool(match[3])
     if cut <= 0 or (percent and (cut > 100 or not of.percent)) or (of.needs_cut and cut == math.inf):
         return None
-    return Ranked(found[1], cut, percent) if percent or cut == math.inf or cut == int(cut) else None
+    return Ranked(match[1], cut, percent) if percent or cut == math.inf or cut == int(cut) else None
 
 
 @dataclass(frozen=True)
@@ -179,11 +175,11 @@ class Objective:
 
     @property
     def is_metric(self) -> bool:
-        """Whether it is measured on a split of the data, and not a cost."""
+        """Whether it is measured on a split of the data, as costs are not."""
         return not self.name.startswith("cost/")
 
     def key(self, split: str) -> str:
-        """Its key in a trial's metrics. Costs are the same on every split."""
+        """Its key in a trial's metrics; costs are the same on every split."""
         return key_on(self.name, split)
 
     @property
@@ -193,12 +189,12 @@ class Objective:
 
 
 def key_on(name: str, split: str) -> str:
-    """The key on a split of a metric, or of a cost, which is the same on every split."""
+    """The key of a metric on a split, or of a cost, which is the same on every split."""
     return name if name.startswith("cost/") else f"{split}/{name}"
 
 
 def in_thousandths(objective: str) -> bool:
-    """Whether differences in an objective of this name are read in thousandths."""
+    """Whether differences in an objective are shown in thousandths."""
     metric = metric_of(objective)
     return (metric in BY_NAME and BY_NAME[metric].thousandths) or ranked(metric) is not None
 
@@ -210,7 +206,7 @@ def metric_of(name: str) -> str:
 
 
 def direction_of(name: str) -> Direction | None:
-    """The best direction of a metric or a cost without split, be it of a segment; None where there is none."""
+    """The direction of a metric or cost without split, also of a segment; None if it has none."""
     bare = name.partition("[")[0]
     if bare.startswith("cost/"):
         return COSTS.get(bare.removeprefix("cost/"))
@@ -219,24 +215,17 @@ def direction_of(name: str) -> Direction | None:
 
 
 def metric_names(task: Task) -> dict[str, Direction | None]:
-    """Every metric of a task that is always measured, without split: name -> direction (None: not an objective).
-
-    Outcomes of a ranking are measured where they are asked for, see `parse` and `outcomes_of`.
-    """
+    """Metrics of a task that are always measured, without split: name -> direction (None: not an objective)."""
     spaces = ("",) if task.parent is None else ("cvr.", "ctcvr.")
     metrics = METRICS[task.kind].items()
     return {f"{task.name}.{space}{name}": metric.direction for space in spaces for name, metric in metrics}
 
 
 def primary(task: Task, in_groups: bool) -> str:
-    """The metric that stands for a task where none is named, on all impressions.
+    """A task's default objective, on all impressions.
 
-    What is served is ranked within groups where there are any: there the area under the curve within groups (GAUC,
-    weighted by rows), or `ndcg@5` of a regression. Elsewhere AUC over all rows, or Spearman correlation.
-    docs/search.md has which measure leads to the best served pick.
-
-    Args:
-        in_groups: whether it is ranked within groups, see `ranked_tasks`.
+    Where it is ranked in groups: the area under the curve within groups (GAUC, weighted by rows), or `ndcg@5` of a
+    regression. Elsewhere AUC over all rows, or Spearman correlation. docs/search.md compares the picks.
     """
     within, over = ("ndcg@5", "spearman") if task.kind == "regression" else ("gauc", "auc")
     metric = within if in_groups else over
@@ -244,7 +233,7 @@ def primary(task: Task, in_groups: bool) -> str:
 
 
 def parse(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
-    """The objective of that name: a metric of a head, a cost, or an outcome of the ranking by a head.
+    """Parses the name of an objective: a metric of a head, a cost, or an outcome of the ranking by a head.
 
     Raises:
         UserError: unknown, a metric that cannot be an objective, or an outcome that the task does not have.
@@ -262,11 +251,7 @@ def parse(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
 
 
 def outcome(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
-    """The outcome of a ranking of that name, such as `like.recall@10%` or `like.gauc`; all are maximized.
-
-    Raises:
-        UserError: no outcome, or one that the task does not have; says what was expected, with an example.
-    """
+    """Parses an outcome of a ranking, as in `like.recall@10%` or `like.gauc`; raises UserError with an example."""
     of, _, metric = name.partition(".")
     task = next((task for task in tasks if task.name == of), None)
     if task is None:
@@ -285,11 +270,6 @@ def outcome(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
 
 
 def outcomes_of(names: Iterable[str]) -> tuple[str, ...]:
-    """Which outcomes with a cut a list of names asks for, each once: what a job has to measure beside the metrics.
-
-    Args:
-        names: of objectives, guards or costs, without split; a segment behind one (`like.recall@10%[country=US]`) is
-            left out.
-    """
+    """Outcomes with a cut among names without split, each once; a segment, as in `[country=US]`, is ignored."""
     plain = (name.partition("[")[0] for name in names)
     return tuple(dict.fromkeys(name for name in plain if ranked(name.partition(".")[2])))

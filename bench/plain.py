@@ -1,8 +1,8 @@
-"""Reads text that a user wrote or may have changed, TOML and JSON: whatever is wrong with it is one sentence.
+"""Parses TOML and JSON that a user may have written: any error is one sentence.
 
-The one module that calls a parser of TOML. Numbers beyond 64 bits are refused, as TOML allows, and so is what is nested
-so deeply that walking through it would exhaust Python's stack. Tables are nested, or flat with dotted names:
-{"sharing": {"kind": "ple"}} <-> {"sharing.kind": "ple"}.
+The one module that calls a TOML parser. It refuses numbers beyond 64 bits, as TOML allows, and nesting so deep that
+walking it would exhaust Python's stack. Tables are nested, or flat with dotted names: {"sharing": {"kind": "ple"}} <->
+{"sharing.kind": "ple"}.
 """
 
 from __future__ import annotations
@@ -18,19 +18,16 @@ from typing import Any
 from bench.errors import UserError
 
 DEEPEST = 32
-"""Tables and arrays within each other."""
+"""Largest depth of nested tables and arrays."""
 _LONG = re.compile(r"[0-9](?:_?[0-9]){99,}")
 _BITS = "expected integers of at most 64 bits, up to 9,223,372,036,854,775,807"
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
-    """A TOML document's values.
+    """Parses a TOML document; `where` (a file's path, or an option) precedes the message of an error.
 
-    Args:
-        where: what the text came from, put before the message: a file's path, or an option.
-
-    Raises:
-        UserError: not TOML, with its line; nested more than `DEEPEST` deep; an integer beyond 64 bits.
+    Raises UserError if it is not TOML, with its line; nested more than `DEEPEST` deep; or has an integer beyond 64
+    bits.
     """
     try:
         return dict(_checked(lambda: tomllib.loads(text), text, where))
@@ -39,11 +36,7 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
 
 
 def parse_value(text: str, where: str) -> Any:
-    """One value in TOML (1e-3, true, [64, 32]); None where the text is none.
-
-    Raises:
-        UserError: nested more than `DEEPEST` deep, or an integer beyond 64 bits.
-    """
+    """Parses one TOML value (1e-3, true, [64, 32]), None if it is none; UserError if too deep or beyond 64 bits."""
     try:
         values = _checked(lambda: tomllib.loads(f"value = {text}"), text, where, "value")
     except tomllib.TOMLDecodeError:
@@ -52,11 +45,7 @@ def parse_value(text: str, where: str) -> Any:
 
 
 def parse_json(text: str | bytes, where: str) -> Any:
-    """A JSON document's value.
-
-    Raises:
-        UserError: not JSON, or not UTF-8; nested more than `DEEPEST` deep; an integer beyond 64 bits.
-    """
+    """Parses JSON; raises UserError if it is not JSON, not UTF-8, too deep, or has an integer beyond 64 bits."""
     try:
         decoded = text if isinstance(text, str) else text.decode()
         return _checked(lambda: json.loads(decoded), decoded, where)
@@ -65,12 +54,12 @@ def parse_json(text: str | bytes, where: str) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file; errors as in `parse_json`."""
+    """Parses a JSON file; errors as of `parse_json`."""
     return parse_json(path.read_bytes(), str(path))
 
 
 def _checked(load: Callable[[], Any], text: str, where: str, own: str | None = None) -> Any:
-    """What is loaded; `own` is a key that the text itself does not have."""
+    """Loads and checks values; `own` is a key that the user's text does not contain."""
     try:
         values = load()
     except RecursionError:
@@ -78,17 +67,16 @@ def _checked(load: Callable[[], Any], text: str, where: str, own: str | None = N
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError):
         raise
     except ValueError:  # more digits than Python turns into an integer
-        found = _LONG.search(text)
-        before = text[: found.start()] if found else text
+        long = _LONG.search(text)
+        before = text[: long.start()] if long else text
         line = "" if own else f"line {before.count(chr(10)) + 1}: "
-        digits = f"one of {len(found[0].replace('_', '')):,} digits" if found else "a larger one"
+        digits = f"one of {len(long[0].replace('_', '')):,} digits" if long else "a larger one"
         raise UserError(f"{where}: {line}{_BITS}, found {digits}") from None
     _check(values, where, own)
     return values
 
 
 def _check(values: Any, where: str, own: str | None) -> None:
-    """Goes through all values without recursion."""
     left: list[tuple[tuple[str, ...], Any]] = [((), values)]
     while left:
         path, value = left.pop()
@@ -107,11 +95,7 @@ def _deep() -> str:
 
 
 def nest(flat: Mapping[str, Any], where: str = "configuration") -> dict[str, Any]:
-    """The nested form.
-
-    Raises:
-        UserError: a name is both a value and a table.
-    """
+    """Returns the nested form; raises UserError if a name is both a value and a table."""
     nested: dict[str, Any] = {}
     for name, value in flat.items():
         *tables, last = name.split(".")
@@ -127,7 +111,7 @@ def nest(flat: Mapping[str, Any], where: str = "configuration") -> dict[str, Any
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The dotted form."""
+    """Returns the dotted form."""
     flat: dict[str, Any] = {}
     for name, value in nested.items():
         if isinstance(value, Mapping):
@@ -138,7 +122,7 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def jsonable(value: Any) -> Any:
-    """Values as JSON has them: scalars of numpy as Python's own, and None for a number that JSON does not have."""
+    """Converts values to JSON: NumPy scalars to Python's, and numbers that are not finite to None."""
     if isinstance(value, dict):
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

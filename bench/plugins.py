@@ -45,27 +45,20 @@ GROUPS = {
     "engine": "bench.production.engines:ENGINES",
     "rule": "bench.frontier.policy:PICK_RULES",
 }
-"""Group of entry points, without `seesaw.` -> the registry that it adds to."""
+"""Group of entry points, without `seesaw.` -> the registry that it extends."""
 OPTIMIZER = "optim.embedding_optimizer"
 """The one choice of a configuration whose name is not `<group>.kind`."""
 
 
 class PluginFile(NamedTuple):
-    """A file of entries. Jobs carry it, so that workers on any machine run the same text."""
+    """A file of entries, carried by jobs so that workers on any machine run the same text."""
 
     path: str
     text: str
 
     @classmethod
     def read(cls, path: Path, named: str = "--plugin") -> PluginFile:
-        """The file at a path.
-
-        Args:
-            named: option or variable that named it, for messages.
-
-        Raises:
-            UserError: it cannot be read.
-        """
+        """Reads a file; raises UserError, with the option or variable that `named` it, if it cannot be read."""
         try:
             return cls(str(path.expanduser().resolve()), path.expanduser().read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
@@ -74,24 +67,21 @@ class PluginFile(NamedTuple):
 
     @property
     def origin(self) -> str:
-        """Name and content, as runs and packages record it."""
+        """Name and content hash, as runs and packages record it."""
         return f"{Path(self.path).name} (sha256 {hashlib.sha256(self.text.encode()).hexdigest()[:16]})"
 
 
 PLUGIN = "SEESAW_PLUGIN"
-"""An environment variable: one path or several, divided as those of `PATH` are."""
+"""Environment variable with one path or several, separated as in `PATH`."""
 _FILES: dict[PluginFile, ModuleType] = {}
 _LOCK = RLock()
 
 
 class Registry(Mapping[str, T]):
-    """Entries by name: our own as a dict literal, and those of plug-ins, which are imported when it is first read.
+    """Entries by name: ours as a dict literal, and those of plug-ins, which are imported on the first read.
 
-    Args:
-        kind: what every entry must be, and `wanted` says so in words.
-
-    Raises:
-        UserError: when it is read, where a plug-in cannot be imported, or gives a taken name or no entry.
+    Every entry is a `kind`, which messages call `wanted`. Reading raises UserError if a plug-in cannot be imported,
+    gives a taken name, or gives no entry.
     """
 
     def __init__(
@@ -99,7 +89,7 @@ class Registry(Mapping[str, T]):
     ) -> None:
         self.group, self._own, self._kind, self._wanted = group, own, kind, wanted
         self._all, self._origins = own, dict[str, str]()
-        self._files: tuple[PluginFile, ...] | None = None  # those that it has read
+        self._files: tuple[PluginFile, ...] | None = None  # merged so far
         self._reading = False
 
     def __getitem__(self, name: str) -> T:
@@ -113,13 +103,13 @@ class Registry(Mapping[str, T]):
 
     @property
     def origins(self) -> Mapping[str, str]:
-        """Name -> the plug-in that gives it, without our own."""
+        """Name -> its plug-in, for plug-ins' entries only."""
         self._read()
         return self._origins
 
     def _read(self) -> dict[str, T]:
         with _LOCK:
-            if self._files != files() and not self._reading:  # a plug-in that is being imported may look, too
+            if self._files != files() and not self._reading:  # a plug-in may read it while being imported
                 self._reading = True
                 try:
                     self._merge()
@@ -128,41 +118,37 @@ class Registry(Mapping[str, T]):
             return self._all
 
     def _merge(self) -> None:
-        found, origins = dict(self._own), dict[str, str]()
+        entries, origins = dict(self._own), dict[str, str]()
         for name, origin, entry in (*_of_packages(self.group), *_of_files(self.group)):
             where = f"plug-in {origin}: seesaw.{self.group}"
             if not name.isidentifier():
                 raise UserError(f"{where}: expected a name of letters, digits and _, found '{name}'")
-            if name in found:
+            if name in entries:
                 raise UserError(
                     f"{where}: expected a new name, found '{name}', which {origins.get(name, 'seesaw itself')} has"
                 )
             if not isinstance(entry, self._kind):
                 raise UserError(f"{where}.{name}: expected {self._wanted}, found {type(entry).__name__}")
-            found[name], origins[name] = entry, origin
-        self._all, self._origins, self._files = found, origins, files()
+            entries[name], origins[name] = entry, origin
+        self._all, self._origins, self._files = entries, origins, files()
 
 
 def registry_of(group: str) -> Registry[Any]:
     """The registry of a group of `GROUPS`."""
     module, name = GROUPS[group].split(":")
-    found: Registry[Any] = getattr(import_module(module), name)
-    return found
+    registry: Registry[Any] = getattr(import_module(module), name)
+    return registry
 
 
 def add(*files: PluginFile) -> None:
-    """Runs files whose entries registries have from now on; a file that was run already is left alone.
-
-    Raises:
-        UserError: a file fails, or has no dict with the name of a registry.
-    """
+    """Runs new files and adds their entries to the registries; raises UserError if one fails or has no entries."""
     dicts = [place.split(":")[1] for place in GROUPS.values()]
     for file in files:
         if file in _FILES:
             continue
         module = ModuleType(f"seesaw_plugin_{hashlib.sha256(file.origin.encode()).hexdigest()[:16]}")
         module.__file__ = file.path
-        sys.modules[module.__name__] = module  # where typing looks names up
+        sys.modules[module.__name__] = module  # typing resolves names there
         with _naming(file.origin):
             exec(compile(file.text, file.path, "exec"), module.__dict__)
         if not any(isinstance(module.__dict__.get(name), dict) for name in dicts):
@@ -171,71 +157,52 @@ def add(*files: PluginFile) -> None:
 
 
 def add_named() -> None:
-    """Adds the files that the environment variable `PLUGIN` names, for programs that have no option for them.
-
-    Raises:
-        UserError: as `add`, or a file cannot be read.
-    """
+    """Adds the files that the variable `PLUGIN` names, for programs without an option for it; errors of `add`."""
     paths = filter(None, os.environ.get(PLUGIN, "").split(os.pathsep))
     add(*(PluginFile.read(Path(path), PLUGIN) for path in paths))
 
 
 def files() -> tuple[PluginFile, ...]:
-    """The files that were added, for a job."""
+    """The files added so far, for a job."""
     return tuple(_FILES)
 
 
 def needs(choices: Iterable[tuple[str, Any]]) -> dict[str, str]:
-    """What of some choices comes from plug-ins.
-
-    Args:
-        choices: as in ("sharing.kind", "mmoe"); others are passed over.
-
-    Returns:
-        `sharing.NAME` -> the plug-in, as `check` takes it.
-    """
-    found = {}
+    """Finds the plug-ins that choices such as ("sharing.kind", "mmoe") need: `sharing.NAME` -> plug-in, see `check`."""
+    needed = {}
     for key, value in choices:
         group = "optimizer" if key == OPTIMIZER else key.removesuffix(".kind") if key.endswith(".kind") else ""
         if group in GROUPS and (origin := registry_of(group).origins.get(str(value))):
-            found[f"{group}.{value}"] = origin
-    return found
+            needed[f"{group}.{value}"] = origin
+    return needed
 
 
 def check(needed: Mapping[str, str], where: str, same: bool = True) -> None:
-    """Looks whether plug-ins are there.
-
-    Args:
-        same: whether they must be the very version or content.
-
-    Raises:
-        UserError: one is missing, or it is another.
-    """
+    """Raises UserError if a plug-in is missing or differs; `same`: whether version or content must be the same."""
     for key, origin in needed.items():
         group, _, name = key.partition(".")
         found = registry_of(group).origins.get(name) if group in GROUPS else None
         if found is None or (same and found != origin):
             way = f"name it with --plugin, under MLflow with {PLUGIN}" if "(sha256 " in origin else "install it"
-            told = f"{found}: it changed since" if found else f"none; {way}"
-            raise UserError(f"{where}: expected {key} of the plug-in {origin}, found {told}")
+            instead = f"{found}: it changed since" if found else f"none; {way}"
+            raise UserError(f"{where}: expected {key} of the plug-in {origin}, found {instead}")
 
 
 def inventory() -> tuple[dict[str, str], list[str]]:
-    """`group.name` -> plug-in, of all plug-ins; and what is wrong, a sentence each."""
-    found, problems = dict[str, str](), []
+    """Returns `group.name` -> plug-in for all plug-ins, and one sentence for each problem."""
+    plugins, problems = dict[str, str](), []
     for group in GROUPS:
         try:
-            found |= {f"{group}.{name}": origin for name, origin in registry_of(group).origins.items()}
+            plugins |= {f"{group}.{name}": origin for name, origin in registry_of(group).origins.items()}
         except UserError as error:
             problems.append(str(error))
     known = [f"seesaw.{group}" for group in GROUPS]
     problems += [str(unknown("group of entry points", group, known)) for group in _points() if group not in known]
-    return found, problems
+    return plugins, problems
 
 
 @cache
 def _points() -> dict[str, list[EntryPoint]]:
-    """By the group that packages name."""
     return {group: list(entry_points(group=group)) for group in entry_points().groups if group.startswith("seesaw.")}
 
 
@@ -256,7 +223,7 @@ def _of_files(group: str) -> Iterator[tuple[str, str, Any]]:
 
 @contextmanager
 def _naming(origin: str) -> Iterator[None]:
-    """Whatever a plug-in's own code raises names the plug-in."""
+    """Turns any exception of a plug-in's own code into a UserError that names the plug-in."""
     try:
         yield
     except (Exception, SystemExit) as error:

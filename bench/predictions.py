@@ -1,11 +1,11 @@
-"""Predictions that a run keeps of its replicates, and the rows that they are of.
+"""Kept predictions of a run's replicates, and their rows.
 
 `<run>/<data set>/predictions/` has `rows.json` and, for each split of `KEPT`, labels, groups and units of the rows,
 their segments and logged scores; and a file for each replicate and split. Arrays are memory-mapped and never pickled.
 An array's file ends with the digest of its name and of all bytes before; `rows.json` has one of its values.
 
-Of a split of more than `MOST_ROWS` rows some are kept: whole groups, or rows where there are none, by a hash, so that
-every worker keeps the same without asking.
+Of a split of more than `MOST_ROWS` rows a sample is kept: whole groups, or rows where there are none, chosen by a hash,
+so that every worker keeps the same.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from bench.schema import TaskKind
 from bench.seeds import derive, mixed
 
 FOLDER = "predictions"
-"""Below a data set's part of a run."""
+"""Subfolder of a data set's part of a run."""
 FACTS = "rows.json"
 KEPT: tuple[Split, ...] = (SEARCH, CONFIRM, TEST)
 """Splits whose predictions are kept."""
 MOST_ROWS = 2_000_000
-"""The number of rows kept, about, of a split that has more."""
+"""Approximate number of rows kept of a larger split."""
 DIGEST = 16
 """Bytes of a digest."""
 
 
 class Damaged(UserError):
-    """A file of kept predictions that was changed, cut or removed; the text names it, and the remedy."""
+    """A changed, cut or missing file of kept predictions; the text names it, and the remedy."""
 
     def __init__(self, file: Path) -> None:
         super().__init__(
@@ -54,17 +54,17 @@ class Damaged(UserError):
 
 @dataclass(frozen=True, kw_only=True)
 class Rows(Labelled):
-    """The n rows of a split that predictions are kept of.
+    """The n rows of a split whose predictions are kept.
 
-    Labels (n, T) are joint: the product along the chain of parents, NaN where that is not known.
+    Labels (n, T) are joint: the product along the chain of parents, NaN where unknown.
 
     Attributes:
         tasks: names, in the order of the columns of labels and predictions.
-        rates: mean joint label of each task on train, on all rows where it is known.
-        segments: by its name the values of each segment.
-        codes: (n, number of segments) int16, place among a segment's values, -1 where missing.
-        logged: by its name each logged score, (n,) float32, NaN where missing.
-        of: rows of the split, those that are not kept included.
+        rates: mean joint label of each task over train rows where it is known.
+        segments: name -> the segment's values.
+        codes: (n, number of segments) int16, index among a segment's values, -1 where missing.
+        logged: name -> logged score (n,) float32, NaN where missing.
+        of: number of rows in the whole split.
     """
 
     tasks: tuple[str, ...]
@@ -78,19 +78,12 @@ class Rows(Labelled):
 
     @property
     def kept(self) -> int:
-        """How many there are."""
+        """Number of kept rows, n."""
         return len(self.group)
 
 
 def rows_of(folder: Path, split: str) -> Rows | None:
-    """The rows of a split; None where none were kept.
-
-    Args:
-        folder: a data set's part of a run, and in it `FOLDER`.
-
-    Raises:
-        Damaged: a file of them.
-    """
+    """Reads the kept rows of a split from `FOLDER`; None if there are none, raises `Damaged` if a file is."""
     if not (folder / FACTS).is_file():
         return None
     facts = facts_in(folder)
@@ -114,11 +107,7 @@ def rows_of(folder: Path, split: str) -> Rows | None:
 
 
 def facts_in(folder: Path) -> dict[str, Any]:
-    """What `rows.json` says.
-
-    Raises:
-        Damaged: it was changed.
-    """
+    """Reads `rows.json`; raises `Damaged` if it was changed."""
     with suppress(UserError):
         facts = read_json(folder / FACTS)
         if isinstance(facts, dict) and facts.pop("digest", None) == digest_of(facts):
@@ -127,15 +116,15 @@ def facts_in(folder: Path) -> dict[str, Any]:
 
 
 def digest_of(facts: Mapping[str, Any]) -> str:
-    """Of the values of `rows.json`, its own left out."""
+    """Digest of the values of `rows.json`, itself excluded."""
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=DIGEST).hexdigest()
 
 
 def name_of(training: str, replicate: int) -> str:
-    """The name of a replicate's files: `7@16000-2`, or of a baseline `trees-0f3a6c1d-2`.
+    """Stem of a replicate's files: `7@16000-2`, or of a baseline `trees-0f3a6c1d-2`.
 
     Args:
-        training: `bench.records.Point.training`; of what is no trial's it is told by a digest.
+        training: `bench.records.Point.training`; that of a baseline is replaced by its kind and a digest.
     """
     if training.startswith("["):
         kind = json.loads(training)[0]
@@ -144,47 +133,31 @@ def name_of(training: str, replicate: int) -> str:
 
 
 def path_of(job: Job, split: str) -> Path | None:
-    """Where a job leaves its predictions of a split; None where it keeps none."""
+    """Path where a job leaves its predictions of a split; None where it keeps none."""
     if job.predictions is None or split not in KEPT:
         return None
     return path(Path(job.predictions), split, name_of(job.training, job.replicate))
 
 
 def path(folder: Path, split: str, name: str) -> Path:
-    """The file of a replicate's predictions of a split; see `name_of`."""
+    """File of a replicate's predictions of a split; see `name_of`."""
     return folder / f"{name}.{split}.npy"
 
 
 def predictions(folder: Path, split: str, name: str) -> Singles | None:
-    """Joint predictions (n, T) of a replicate for the rows of `rows_of`; None where they are not there.
-
-    Args:
-        name: see `name_of`.
-
-    Raises:
-        Damaged: they were changed.
-    """
+    """Reads a replicate's joint predictions (n, T) for `rows_of`; None if absent, raises `Damaged` if changed."""
     return _array(folder, f"{name}.{split}") if path(folder, split, name).is_file() else None
 
 
 def joined(folder: Path, split: str, names: Sequence[str]) -> Singles | None:
-    """Predictions (n, T) with each task's column from another replicate; None where one of them is not there.
-
-    Args:
-        names: for each task the name of the replicate that its column is from.
-    """
+    """Predictions (n, T), the column of task t from replicate `names[t]`; None if one is absent."""
     each = [predictions(folder, split, name) for name in names]
     columns = [own[:, at] for at, own in enumerate(each) if own is not None]
     return np.stack(columns, axis=1) if len(columns) == len(names) else None
 
 
 def sampled(units: NDArray[np.uint64], split: str, rows: int, most: int | None = None) -> NDArray[np.bool_]:
-    """(n,) which rows of a split are kept, by their units: all of a unit or none.
-
-    Args:
-        rows: of the whole split.
-        most: how many rows are kept, about; `MOST_ROWS` by default.
-    """
+    """(n,) which of a split's `rows` are kept, about `most`, by their units: a unit is kept whole or not at all."""
     most = most or MOST_ROWS
     if rows <= most:
         return np.ones(len(units), np.bool_)
@@ -193,14 +166,14 @@ def sampled(units: NDArray[np.uint64], split: str, rows: int, most: int | None =
 
 
 def seal(file: Path, name: str) -> None:
-    """Appends the digest of a file that is written and not yet called by its name."""
+    """Appends the digest to a finished file that will be renamed to `name`."""
     with file.open("rb+") as opened:
         digest = _digest(opened, file.stat().st_size, name)
         opened.write(digest)
 
 
 def is_whole(file: Path) -> bool:
-    """Whether it is there and holds what was written."""
+    """Whether the file exists and matches its digest."""
     with suppress(FileNotFoundError), file.open("rb") as opened:
         size = file.stat().st_size - DIGEST
         return size > 0 and _digest(opened, size, file.name) == opened.read()
@@ -208,7 +181,7 @@ def is_whole(file: Path) -> bool:
 
 
 def kept_digest(folder: Path, split: str, name: str) -> bytes:
-    """The digest at the end of a replicate's predictions of a split, unchecked; see `name_of`."""
+    """Reads the digest at the end of a replicate's predictions of a split, without checking it; see `name_of`."""
     file = path(folder, split, name)
     with file.open("rb") as opened:
         opened.seek(max(0, file.stat().st_size - DIGEST))
@@ -216,11 +189,11 @@ def kept_digest(folder: Path, split: str, name: str) -> bytes:
 
 
 def _digest(opened: BinaryIO, size: int, name: str) -> bytes:
-    found = hashlib.blake2b(name.encode(), digest_size=DIGEST)
+    digest = hashlib.blake2b(name.encode(), digest_size=DIGEST)
     while size and (block := opened.read(min(size, 1 << 20))):
-        found.update(block)
+        digest.update(block)
         size -= len(block)
-    return found.digest()
+    return digest.digest()
 
 
 def _array(folder: Path, name: str) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""How long work says where it is. The command line draws bars; libraries and tests pass `Silent()`."""
+"""Progress reports. The command line draws bars; libraries and tests pass `Silent()`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 Advance = Callable[[float], None]
-"""Called with how much was done since the last call, in the task's unit."""
+"""Called with the amount done since the last call, in the task's unit."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """A piece of work of known or unknown size.
+    """A piece of work of known or unknown size, in units such as "B", "rows" or "trials".
 
     Attributes:
-        unit: a word such as "B", "rows" or "trials".
-        done: how much of it was done at an earlier time, which says nothing of how fast it goes now.
-        later: seconds of what follows this work, as far as is known; it is asked each time that work is done, and added
-            to the time left.
+        done: amount done earlier, left out of the speed.
+        later: returns the estimated seconds of the work that follows, to be added to the time left; called at each
+            advance.
     """
 
     description: str
@@ -30,25 +29,25 @@ class Work:
 
 
 class Progress(ABC):
-    """Where progress and notes go."""
+    """Receives progress and notes."""
 
     def task(
         self, description: str, total: float | None, unit: str, done: float = 0.0
     ) -> AbstractContextManager[Advance]:
-        """A piece of work, see `Work`, for as long as the context lasts."""
+        """Shows a piece of work, see `Work`, while the context lasts."""
         return self.show(Work(description, total, unit, done))
 
     @abstractmethod
     def show(self, work: Work) -> AbstractContextManager[Advance]:
-        """Shows a piece of work for as long as the context lasts."""
+        """Shows a piece of work while the context lasts."""
 
     @abstractmethod
     def note(self, text: str) -> None:
-        """One line for the user."""
+        """Shows one line to the user."""
 
 
 def duration(seconds: float) -> str:
-    """A readable time: 8 s, 3 min 20 s, 1 h 05 min."""
+    """Formats a time: 8 s, 3 min 20 s, 1 h 05 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -58,11 +57,11 @@ def duration(seconds: float) -> str:
 
 
 class Silent(Progress):
-    """Says nothing."""
+    """Shows nothing."""
 
     def show(self, work: Work) -> AbstractContextManager[Advance]:
-        """Ignores the work's progress."""
+        """See `Progress.show`."""
         return nullcontext(lambda amount: None)
 
     def note(self, text: str) -> None:
-        """Ignores the note."""
+        """See `Progress.note`."""

@@ -1,4 +1,4 @@
-"""Plain values that pass between rooms: what a worker is asked to do, and what came of it. No torch, no optuna."""
+"""Plain values that pass between rooms: jobs, their outcomes, trials and points. No torch, no optuna."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Kind = Literal[
     "trial", "single_task", "equal_weights", "random_weights", "trees", "ensemble", "blend", "static_weights",
     "current", "model",
 ]  # fmt: skip
-"""What a point is: a trial at some length, the current point, a baseline, or a model that was trained elsewhere."""
+"""Kind of a point: a trial at some length, a baseline, the current point, or a model trained elsewhere."""
 Role = Literal["trial", "baseline", "current"]
 NAMES: dict[Kind, str] = {
     "single_task": "best single-task models",
@@ -30,35 +30,35 @@ NAMES: dict[Kind, str] = {
     "static_weights": "static weights",
     "current": "current model",
 }
-"""What people call a kind."""
+"""Kind -> its name for people."""
 NETWORK, TREES, SHARE = "blend.network", "blend.trees", "blend.share."
-"""Names in a blend's configuration: of the ids of both parts; and, before a task's name, of the network's share."""
+"""Keys of a blend's configuration: the ids of both parts, and the prefix of the network's share by task."""
 TRAINED: tuple[Kind, ...] = tuple(NAMES)[1:]
-"""Kinds that are no trials and have replicates of their own, in the order in which they are listed."""
+"""Kinds other than trials that have replicates of their own, in listing order."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training run for a worker, or the part of one from one rung to the next.
+    """One training run for a worker, or its part from one rung to the next.
 
     Attributes:
         trial: its number; None where `kind` is no trial.
-        replicate: 0 for the search itself and for what baselines are tuned by, 1.. for confirmation on fresh seeds.
+        replicate: 0 for the search and the tuning of baselines, 1.. for confirmation on fresh seeds.
         config: dotted configuration, as in {"sharing.kind": "mmoe", "sharing.mmoe.experts": 4}.
         store: path of the encoded store.
-        seed: of this training; replicates of one number have the same, whatever they train.
-        splits: which splits to evaluate; the search only ever asks for ("valid",), replicates for all except train.
-        objectives: metrics without split whose mean, signed by direction, decides early stopping.
+        seed: of this training; the k-th replicates of all points have the same.
+        splits: splits to evaluate; the search uses ("valid",), replicates all except train.
+        objectives: metrics without split; early stopping uses their mean, signed by direction.
         tasks: names of the tasks to train, in order; they must be among the store's.
         threads: for the worker to use.
-        until: training samples, counted from the trial's beginning, at which to stop; None trains to the end.
-        checkpoint: path where to leave a checkpoint at the end of the job; None leaves none.
-        resume: path of the checkpoint to start from, left by a job of the same trial; None starts from the beginning.
+        until: training samples, counted from the trial's start, at which to stop; None trains to the end.
+        checkpoint: path of the checkpoint to write at the end of the job; None writes none.
+        resume: path of the checkpoint to start from, written by a job of the same trial; None starts fresh.
         device: "cpu", "cuda", or "auto", which is CUDA where it is available.
-        resamples: B, on how many resamples of each split except valid to measure as well; 0 for none.
+        resamples: number of resamples of each split except valid to measure as well.
         outcomes: of rankings, as in `like.recall@10%`, to measure besides those among the objectives.
-        predictions: folder where to leave joint predictions, see `bench.predictions`; None leaves none.
-        kind: of the point that it trains. Trees, blends and several models have configurations of their own, see
+        predictions: folder for joint predictions, see `bench.predictions`; None keeps none.
+        kind: of its point. Trees, blends and several models have configurations of their own, see
             `bench.training.tree_settings`, `bench.training.blend` and `bench.training.parts`.
         plugins: files whose entries the configuration may name.
     """
@@ -83,39 +83,38 @@ class Job:
     plugins: tuple[PluginFile, ...] = ()
 
     def resamples_of(self, split: Split) -> int:
-        """On how many resamples of a split to measure; no interval is about validation, which the search reads."""
+        """Number of resamples of a split; none of validation, for which no interval is shown."""
         return 0 if split == "valid" else self.resamples
 
     @property
     def training(self) -> str:
-        """That of the point that it trains, see `Point.training`."""
+        """`Point.training` of the point that it trains."""
         return training_of(self.kind, self.trial, self.until, self.config)
 
     @property
     def name(self) -> str:
-        """What a note calls it."""
+        """Its name in notes."""
         return NAMES[self.kind] if self.trial is None else f"trial {self.trial}"
 
 
 RARER = "rarer"
-"""Among a task's resampled metrics: how many rows of the rarer class a resample has, over their number, less 1."""
+"""Key among a task's resampled metrics: relative change of the number of rows of the rarer class."""
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a job measured.
+    """The measurements of a job.
 
     Attributes:
         metrics: `valid/income.auc` etc. at the best evaluation so far, and costs (`cost/parameters`,
             `cost/latency_ms`, `cost/latency_p99_ms`).
         speed: `train_samples_per_s`, `eval_samples_per_s`, `peak_rss_mb` of this job; `train_seconds` and
-            `samples_trained` since the trial's beginning.
+            `samples_trained` since the trial's start.
         curve: per evaluation {"samples": n, "epoch": e, "<objective>": v, "loss/<task>": v}.
         config: the whole configuration, dotted, defaults filled in.
         finished: whether training is over: its epochs are used up, or it stopped early.
-        diagnosis: what the tasks did to each other since the trial's beginning, as the probes of
-            `bench.training.diagnosis` saw it:
-            `probes` how many there were, every `every` steps on `rows` samples;
+        diagnosis: interaction of the tasks since the trial's start, by the probes of `bench.training.diagnosis`:
+            `probes`, their number, one every `every` steps on `rows` samples;
             `tasks`: for each, its `loss`, the loss over that of a constant prediction (`loss_over_base`) and the
             balancer's `weight`; by block, geometric means of its gradient's `norm` and of its `pull`, weight x norm;
             `pairs`: for each, by block, the mean `cosine` of the gradients, the share `below_zero`, the number of
@@ -123,9 +122,9 @@ class TrialResult:
             possible, and whether a gate `collapsed` on one expert; for `units` the share `dead` of each MLP, and
             whether it is `silent`; `course`: for each objective, the `best` on validation, at `best_samples`, and the
             loss since (`lost`) at `last_samples`.
-        resampled: of a job that was asked for it, for each metric how far it moves on each of B resamples of its split
-            (resampled value minus the metric's value; NaN where it is not defined); resample b is the same rows for
-            every model, see `bench.measure.resampling`. Of a binary task also `RARER`.
+        resampled: metric -> B numbers, its value on each resample of its split minus its value (NaN where undefined),
+            if the job asked for them; resample b has the same rows for every model, see `bench.measure.resampling`. Of
+            a binary task also `RARER`.
     """
 
     metrics: dict[str, float]
@@ -139,7 +138,7 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job has no result."""
+    """The reason why a job has no result."""
 
     kind: FailureKind
     reason: str
@@ -149,9 +148,7 @@ class Failure:
 class Outcome:
     """A finished job: exactly one of result and failure is set.
 
-    Attributes:
-        started: when a worker took it up, in seconds since 1970.
-        seconds: how long it ran, waiting not included.
+    `started` is when a worker took it up, in seconds since 1970; `seconds` is its run time, without waiting.
     """
 
     job: Job
@@ -163,12 +160,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Replicate:
-    """One retraining of a configuration on a fresh seed.
-
-    Attributes:
-        until: training samples at which it stopped, as in `Job`; None for full length.
-        resampled: as in `TrialResult`.
-    """
+    """One retraining of a configuration on a fresh seed; `until` as in `Job`, `resampled` as in `TrialResult`."""
 
     replicate: int
     seed: int
@@ -180,13 +172,10 @@ class Replicate:
 
 @dataclass(frozen=True)
 class RungResult:
-    """What a trial had come to at one rung.
+    """A trial's result at one rung, after that many training samples since its start.
 
-    Attributes:
-        samples: of training, since the trial's beginning.
-        order: number of the job that trained it there, counted over the whole search.
-        seconds: of that job.
-        diagnosis: as in `TrialResult`, up to here.
+    `order` numbers the job that trained it there, over the whole search; `seconds` are of that job. The diagnosis is as
+    in `TrialResult`, up to here.
     """
 
     samples: int
@@ -197,7 +186,7 @@ class RungResult:
 
 
 class _Configured:
-    """What has a dotted configuration, and an architecture to name it by where that is of no network."""
+    """Names parts of a dotted configuration; `architecture` stands in where it is of no network."""
 
     config: dict[str, Scalar]
     architecture: str
@@ -209,17 +198,16 @@ class _Configured:
 
     @property
     def funnel(self) -> str:
-        """Its funnel kind, named likewise."""
+        """Its funnel kind, or the architecture."""
         return self._kind("funnel")
 
     @property
     def balancing(self) -> str:
-        """Its balancing kind, named likewise."""
+        """Its balancing kind, or the architecture."""
         return self._kind("balancing")
 
     @property
     def weights(self) -> dict[str, float]:
-        """Static weights by task, those that its configuration names."""
         prefix = "balancing.static.weight."
         of = {key.removeprefix(prefix): value for key, value in self.config.items() if key.startswith(prefix)}
         return {task: float(str(value)) for task, value in of.items()}
@@ -230,15 +218,15 @@ class _Configured:
 
 @dataclass(frozen=True)
 class TrialRecord(_Configured):
-    """One configuration with all that is known of it: what frontier, tracking and report are given.
+    """One trial with all its results, as frontier, tracking and report read it.
 
     Attributes:
-        state: "completed" at full length. In a search by rungs also "waiting" below it, to go on or not, and "pruned"
-            where it never will: the search is over, or the trial failed after its last result.
+        state: "completed" at full length. In a search by rungs also "waiting" below it for a decision, and "pruned"
+            where it will not continue: the search is over, or the trial failed after its last result.
         params: the searched parameters only.
-        config: all of them, dotted.
+        config: all parameters, dotted.
         architecture: the familiar name ("mmoe", "esmm", "ple+entire_space").
-        metrics: at the highest rung that it reached.
+        metrics: at its highest rung.
         baseline: whether it was run as the single-task baseline.
         rungs: its results from the lowest rung; empty where every trial is trained to full length.
         diagnosis: as in `TrialResult`, at the highest rung; empty where none was recorded.
@@ -262,14 +250,14 @@ class TrialRecord(_Configured):
 
     @property
     def measured(self) -> bool:
-        """Whether it has a result that may be compared, at full length or below."""
+        """Whether it has a result to compare, at full length or below."""
         return self.state == "completed" or bool(self.rungs)
 
     @property
     def points(self) -> tuple[Point, ...]:
-        """Itself at each length that it was trained to, the shortest first; none without a result.
+        """A point for each length that it was trained to, shortest first; none without a result.
 
-        A point has the metrics and the diagnosis of its rung and the replicates that were trained as long.
+        A point has the metrics and diagnosis of its rung, and the replicates trained to the same length.
         """
         if not self.rungs:
             return (self._point(None, (), self.metrics, self.diagnosis),) if self.measured else ()
@@ -299,27 +287,27 @@ class TrialRecord(_Configured):
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Itself as plain JSON values."""
+        """Converts it to plain JSON values."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Point(_Configured):
-    """What is confirmed, compared, drawn and picked: a configuration trained to some length, with its replicates.
+    """A configuration trained to some length, with its replicates: the unit of confirming, comparing and picking.
 
-    A point of a trial is trained again with its `until`, on the learning rate's schedule of full length.
+    A trial's point is retrained with its `until`, on the learning-rate schedule of full length.
 
     Attributes:
         number: of the trial; None for a baseline and for the current point.
         until: training samples at which a retraining stops, as in `Job`; None for full length.
         params: the searched parameters only.
-        config: all of them, dotted. That of the best single-task models names each task's point, as
+        config: all parameters, dotted. That of the best single-task models names each task's point, as
             `single_task.<task>`.
-        metrics: what the search's own run measured, costs included; empty for a point that the search did not train.
+        metrics: of the search's own run, costs included; empty for a point that the search did not train.
         baseline: whether the search ran it as its single-task baseline.
         rungs: of its trial, up to its length.
         curve, speed: of its trial, see `TrialResult`.
-        label: what a model from elsewhere is called.
+        label: name of a model from elsewhere.
     """
 
     kind: Kind
@@ -339,42 +327,42 @@ class Point(_Configured):
 
     @property
     def samples(self) -> int | None:
-        """Training samples of the search's own run; None without rungs."""
+        """Training samples of the search's own run; without rungs `until`."""
         return self.rungs[-1].samples if self.rungs else self.until
 
     @property
     def id(self) -> str:
-        """Tells it from every other point of its run: `7`, `7@16000`, `trees`, `static_weights 4:1`."""
+        """Identifies it within its run: `7`, `7@16000`, `trees`, `static_weights 4:1`."""
         if self.number is not None:
             return point_id(self.number, self.until)
         return self.label or f"{self.kind}{self._ratio}"
 
     @property
     def name(self) -> str:
-        """How a sentence names it: `trial 7 stopped after 16,000 samples`, `boosted trees`."""
+        """Its name in a sentence: `trial 7 stopped after 16,000 samples`, `boosted trees`."""
         if self.number is not None:
             return point_name(self.number, self.until)
         return self.label or f"{NAMES[self.kind]}{self._ratio}"
 
     @property
     def role(self) -> Role:
-        """The role in which it is compared."""
+        """Its role in comparisons."""
         tried = self.kind == "trial" or (self.kind == "model" and not self.baseline)
         return "trial" if tried else "current" if self.kind == "current" else "baseline"
 
     @property
     def training(self) -> str:
-        """Equal for the trainings that differ by their seed alone; see `training_of`."""
+        """Identifies trainings that differ only by seed; see `training_of`."""
         return training_of(self.kind, self.number, self.until, self.config)
 
     @property
     def unconfirmed(self) -> Point:
-        """Itself as the search left it, without replicates."""
+        """This point without its replicates."""
         return replace(self, replicates=())
 
     @property
     def _ratio(self) -> str:
-        """Of retuned static weights, ` 4:1`, in the tasks' order."""
+        """` 4:1` of retuned static weights, in the tasks' order."""
         if self.kind != "static_weights" or not self.weights:
             return ""
         least = min(self.weights.values())
@@ -387,13 +375,13 @@ def point_id(number: int, until: int | None) -> str:
 
 
 def point_name(number: int, until: int | None) -> str:
-    """How a sentence names a trial's point."""
+    """The name of a trial's point in a sentence."""
     return f"trial {number}" if until is None else f"trial {number} stopped after {until:,} samples"
 
 
 def training_of(kind: Kind, number: int | None, until: int | None, config: Mapping[str, Scalar]) -> str:
-    """Names trainings that differ by their seed alone: a trial at a length, else a kind's configuration at a length.
+    """Identifies trainings that differ only by seed: a trial's length, or a kind's length and configuration.
 
-    What a baseline is derived from may move when a search goes on; its trainings before and after are kept apart.
+    A baseline's configuration may change when a search continues; trainings before and after stay apart.
     """
     return json.dumps([kind, until, dict(config)], sort_keys=True) if number is None else point_id(number, until)

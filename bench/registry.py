@@ -1,7 +1,7 @@
-"""One entry of a registry: what a contributor writes to add an architecture, a funnel or a balancer.
+"""The entry of a registry: written by contributors to add an architecture, a funnel or a balancer.
 
-A registry is a plain dict literal from name to `Entry`, in the `__init__` of its room. Python refuses no
-duplicate key in a literal, so a test does.
+A registry is a dict literal from name to `Entry`, in its room's `__init__`. Python allows duplicate keys in a literal,
+so a test refuses them.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Config(BaseModel):
 
 
 class NoOptions(Config):
-    """For an entry without options."""
+    """Options of an entry without options."""
 
 
 def fits_all(schema: Schema) -> str | None:
-    """The `unfit` of an entry that works on every card."""
+    """The `unfit` of an entry that works with every card."""
     return None
 
 
@@ -40,12 +40,12 @@ class Entry(Generic[T]):
     """A named choice on one axis of the search.
 
     Attributes:
-        build: makes it; its arguments are fixed by the contract (`bench.models.contracts` or the room's `base`).
+        build: constructs it; the contract (`bench.models.contracts` or the room's `base`) fixes its arguments.
         config: its options.
         paper: source, as "Author et al., Venue Year", or "-" for a plain baseline.
         summary: one line for listings.
-        unfit: None where the entry can be used with a schema, else the reason as a sentence.
-        departs: how it departs from its authors' or other public code, as sentences; empty where nothing is known.
+        unfit: None if the entry can be used with a schema, else the reason as a sentence.
+        departs: differences from its authors' or other public code, as sentences; empty if none are known.
     """
 
     build: Callable[..., T]
@@ -57,33 +57,25 @@ class Entry(Generic[T]):
 
 
 def lookup(registry: Mapping[str, Entry[Any]], what: str, name: str) -> Entry[Any]:
-    """The entry of that name.
-
-    Raises:
-        UserError: no such name; the nearest is suggested.
-    """
+    """Returns an entry; raises UserError, with the nearest name, if there is none."""
     check_known(what, name, registry)
     return registry[name]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An entry taken from a registry, with its options filled in."""
+    """An entry chosen from a registry, with its options."""
 
     kind: str
     options: Config
 
     def dotted(self, axis: str) -> dict[str, Any]:
-        """As configuration names: {"sharing.kind": "ple", "sharing.ple.levels": 2, ...}."""
+        """Returns its dotted configuration: {"sharing.kind": "ple", "sharing.ple.levels": 2, ...}."""
         return {f"{axis}.kind": self.kind} | flatten(self.options.model_dump(mode="json"), f"{axis}.{self.kind}.")
 
 
 def choose(registry: Mapping[str, Entry[Any]], axis: str, table: Mapping[str, Any], default: str) -> Choice:
-    """Reads `{"kind": "mmoe", "mmoe": {...}}`: the options of a kind stand in a table of its name.
-
-    Raises:
-        UserError: unknown kind, a key that is neither `kind` nor the chosen kind's table, or bad options.
-    """
+    """Reads `{"kind": "mmoe", "mmoe": {...}}`; raises UserError for an unknown kind or key, or bad options."""
     kind = table.get("kind", default)
     if not isinstance(kind, str):
         raise UserError(f"{axis}.kind: expected a name, found {kind!r}")

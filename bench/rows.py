@@ -1,7 +1,7 @@
-"""Which rows a number is on: the splits that a model is measured on, and their names in tables.
+"""The splits that a model is measured on, and their names in tables.
 
-The search reads `SEARCH` alone: early stopping, promotion, shortlist, tuning. The best points are trained again and
-measured on `CONFIRM`, rows that the search did not see: there confirmed points are compared and drawn. A pick reads
+The search reads `SEARCH` only: early stopping, promotion, shortlist, tuning. The best points are retrained and measured
+on `CONFIRM`, rows that the search did not see, on which confirmed points are compared and drawn. A pick reads
 replicates on both. `TEST` is only reported.
 """
 
@@ -15,12 +15,12 @@ SEARCH: Final = "valid"
 CONFIRM: Final = "confirm"
 TEST: Final = "test"
 REPLICATED: tuple[Split, ...] = (SEARCH, CONFIRM, TEST)
-"""The splits on which a replicate is measured."""
+"""Splits on which a replicate is measured."""
 NAMES: dict[str, str] = {
     SEARCH: "validation (search)",
     CONFIRM: "confirmation rows, unseen by the search",
     TEST: "test",
 }
-"""What tables call them."""
+"""Split -> its name in tables."""
 SHORT: dict[str, str] = {SEARCH: "validation (search)", CONFIRM: "confirmation rows", TEST: "test"}
-"""The same where there is little room."""
+"""Split -> its short name."""

@@ -1,4 +1,4 @@
-"""What models need to know of a data set: its fields, dense columns and tasks. Plain values, no arrays."""
+"""What models must know of a data set: fields, dense columns and tasks. Plain values, no arrays."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pydantic import FiniteFloat, NonNegativeInt, PositiveInt, StringConstraints
 
 TaskKind = Literal["binary", "regression"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-"""These limits hold where a schema is read from a file."""
+"""Limits apply where a schema is read from a file."""
 Positive = Annotated[FiniteFloat, Limits(gt=0)]
 SCENARIO = "scenario"
-"""Name of the segment that a card's scenario makes."""
+"""Name of the segment made from a card's scenario."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How the label y of a regression becomes its training target: (f(y) - centre) / spread, from train alone.
+    """Maps the label y of a regression to its training target (f(y) - centre) / spread; fitted on train only.
 
     Attributes:
         log: whether f is log(1 + y); else f is the identity.
         centre, spread: mean and standard deviation of f(y).
-        low, high: targets are clipped to f(y) between these: labels outside are outliers.
+        low, high: bounds to which f(y) is clipped: labels outside are outliers.
         mean: mean label.
     """
 
@@ -40,14 +40,14 @@ class Scale:
 
 @dataclass(frozen=True)
 class Cap:
-    """The input that has the most that a label can be, and how a dense column becomes its number again.
+    """The input that bounds a label, and how to recover its raw number from a dense column.
 
     Attributes:
-        column: which of the dense columns holds it, standardised.
-        missing: which of them says 1 where it is missing; None where train lacks no value.
-        log: whether the number's logarithm log(1 + x) was standardised.
-        mean, scale: by which.
-        unit: how much of the number is 1 of the label.
+        column: index of the dense column that holds it, standardised.
+        missing: index of the column that is 1 where it is missing; None if train has every value.
+        log: whether log(1 + x) was standardised instead of x.
+        mean, scale: of the standardisation.
+        unit: amount of the number that equals 1 of the label.
     """
 
     column: NonNegativeInt
@@ -59,7 +59,7 @@ class Cap:
 
 
 SCORE = "score"
-"""What a package adds to the predictions of its tasks: the number to rank by. No task has this name."""
+"""Column that a package adds to its tasks' predictions: the number to rank by. No task has this name."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ class Task:
         kind: `binary` (labels 0, 1 or NaN for unobserved) or `regression`.
         parent: the task that must happen first (conversion's parent is click), or None.
         scale: of a regression's training targets; None trains on labels as they are.
-        duration: of a regression, the numeric input by which a loss may group rows; None without.
-        censored: whether rows have a bound, and a label at its bound is only known to be at least that.
-        cap: the input that is the bound, so that predictions are at most that; None where the bound is no input.
+        duration: of a regression, the numeric input by which a loss may group rows, or None.
+        censored: whether rows have a bound; a label at its bound means at least that.
+        cap: the input that is the bound and limits predictions; None where the bound is no input.
     """
 
     name: Name
@@ -92,9 +92,9 @@ class Field:
     Attributes:
         name: its column on the card.
         cardinality: number of table rows it uses, the first of which stands for unknown and rare values.
-        slots: how many columns of `ids` it fills: 1, or the longest list of a multi-valued field.
-        of: name of the field whose rows it uses, of equal cardinality and earlier in the schema: a history's values are
-            that field's. None where it owns its rows.
+        slots: number of columns of `ids`: 1, or the longest list of a multi-valued field.
+        of: name of the field whose rows a history shares, earlier in the schema and of equal cardinality; None for
+            other fields.
     """
 
     name: Name
@@ -109,10 +109,10 @@ class Number:
 
     Attributes:
         name: its column on the card.
-        column: which of the dense columns holds it, standardised.
-        missing: which of them says 1 where it is missing; None where train lacks no value.
-        edges: V + 1, ascending, in the unit of the dense column: train's least number, where each further range
-            begins, and train's greatest.
+        column: index of the dense column that holds it, standardised.
+        missing: index of the column that is 1 where it is missing; None if train has every value.
+        edges: (V + 1,) ascending, in the unit of the dense column: train's least number, the start of each further
+            range, and train's greatest.
         counts: (V,) rows of train in each range.
     """
 
@@ -125,7 +125,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Vector:
-    """A vector that was computed elsewhere: the `length` dense columns from `column` on."""
+    """A precomputed vector: `length` dense columns from `column` on."""
 
     name: Name
     column: NonNegativeInt
@@ -136,17 +136,17 @@ class Vector:
 class Schema:
     """The shape of a store.
 
-    Embedding-table rows are numbered over all fields together. Row 0 is padding (its embedding stays zero and is
-    never updated); field f uses the `cardinality` rows from `offsets[f]` on, and `offsets[f]` itself is its unknown.
+    Embedding-table rows are numbered over all fields together. Row 0 is padding (its embedding stays zero and is never
+    updated); field f uses the `cardinality` rows from `offsets[f]` on, and `offsets[f]` stands for its unknown values.
     Only a history shares rows with another field.
 
     Attributes:
-        group: name of the field that tells whose rows are ranked against each other; None where that is no input.
-        grouped: whether rows have groups, be it an input or not.
-        scenario: name of the field, of one slot, that tells to which scenario a row belongs; None without scenarios.
+        group: name of the field that groups rows for ranking; None where the group is no input.
+        grouped: whether rows have groups, as an input or not.
+        scenario: name of the one-slot field with a row's scenario; None without scenarios.
         vectors: the vectors among the dense columns.
         numbers: the quantities; the last fields are their ranges, in this order. A range field owns V + 2 rows: the
-            unknown, which nothing has, the ranges, and missing.
+            unknown, which is never used, the ranges, and missing.
     """
 
     fields: tuple[Field, ...]
@@ -160,7 +160,7 @@ class Schema:
 
     @property
     def without_ranges(self) -> Schema:
-        """The same without the ranges of numbers, which are then dense columns like others."""
+        """This schema without ranges of numbers, which then are ordinary dense columns."""
         return replace(self, fields=self.fields[: len(self.fields) - len(self.numbers)], numbers=())
 
     @cached_property
@@ -184,12 +184,12 @@ class Schema:
 
     @cached_property
     def parents(self) -> tuple[int | None, ...]:
-        """For each task the index of its parent, or None."""
+        """Index of each task's parent, or None."""
         index = {task.name: i for i, task in enumerate(self.tasks)}
         return tuple(None if task.parent is None else index[task.parent] for task in self.tasks)
 
     def chain(self, task: int) -> tuple[int, ...]:
-        """Indices from the root of a task's funnel down to the task itself."""
+        """Indices of the tasks from the funnel's root down to this task."""
         path = [task]
         while (parent := self.parents[path[0]]) is not None:
             path.insert(0, parent)
@@ -197,14 +197,13 @@ class Schema:
 
 
 def begins(counts: NDArray[np.int64], ranges: int) -> NDArray[np.bool_]:
-    """Where neighbouring values, or finer ranges, are put together to about `ranges` ranges of about equal count.
+    """Joins neighbouring values, or finer ranges, into about `ranges` ranges of about equal count.
 
-    A value that alone holds 1 / ranges of the rows gets a range for itself. So a spike (nine in ten people have no
-    capital gains) does not swallow the quantiles of the rest. Such values part the ranges beside them, so there may be
-    more than `ranges`.
+    A value with 1 / ranges of the rows gets its own range. So a spike (nine in ten people have no capital gains) does
+    not swallow the quantiles of the rest. Such values separate the ranges beside them: there may be more than `ranges`.
 
     Args:
-        counts: (V,) rows of each, in rising order of the values.
+        counts: (V,) rows of each value, in ascending order of the values.
 
     Returns:
         (V - 1,), whether a range begins with the second value, the third, ...
@@ -215,5 +214,5 @@ def begins(counts: NDArray[np.int64], ranges: int) -> NDArray[np.bool_]:
     rest = np.where(spike, 0, counts)
     share = max(rest.sum() / max(ranges - spike.sum(), 1), 1)
     position = np.floor((np.cumsum(rest) - rest / 2) / share)
-    found: NDArray[np.bool_] = (np.diff(position) > 0) | spike[1:] | spike[:-1]
-    return found
+    starts: NDArray[np.bool_] = (np.diff(position) > 0) | spike[1:] | spike[:-1]
+    return starts

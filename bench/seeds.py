@@ -1,4 +1,4 @@
-"""Every random number comes from one seed: (run seed, what it is for) -> seed."""
+"""Derives every seed from the run's seed and a purpose."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 
 
 def derive(seed: int, *path: int | str) -> int:
-    """A seed in [0, 2**31) that depends on every part of the path and on nothing else.
+    """Returns a seed in [0, 2**31) that depends on every part of the path and nothing else.
 
-    A hash, so that neighbouring trials get unrelated streams and adding a purpose moves no other.
+    It is a hash, so neighbouring trials get unrelated streams, and a new purpose changes no other's.
     """
     text = "/".join(str(part) for part in (seed, *path))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") % 2**31
 
 
 def mixed(bits: Any) -> Any:
-    """Scatter unsigned 64-bit numbers, one or an array: splitmix64's finaliser (Steele, Lea & Flood, OOPSLA 2014)."""
+    """Scrambles uint64 numbers, scalar or array, by splitmix64's finaliser (Steele, Lea & Flood, OOPSLA 2014)."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))

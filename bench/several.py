@@ -1,4 +1,4 @@
-"""The configuration of several models that are trained and served as one, such as an ensemble."""
+"""Configurations of several models that are trained and served as one, such as an ensemble."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Iterable, Mapping
 from bench.records import Scalar
 
 PART, PART_SHARE = "part.", "share."
-"""In a configuration of several models: before a model's number; and behind it, before a task's name, of its share."""
+"""Prefixes in such a configuration: of a model's number and, after it, of its share by task."""
 
 
 def as_one(models: Iterable[tuple[Mapping[str, Scalar], Mapping[str, float]]]) -> dict[str, Scalar]:
-    """The configuration of several models, from that of each and its share by task."""
-    found: dict[str, Scalar] = {}
+    """Joins the configurations of several models, each with its share by task."""
+    joined: dict[str, Scalar] = {}
     for at, (config, shares) in enumerate(models):
         own = {**config, **{f"{PART_SHARE}{task}": share for task, share in shares.items()}}
-        found |= {f"{PART}{at}.{name}": value for name, value in own.items()}
-    return found
+        joined |= {f"{PART}{at}.{name}": value for name, value in own.items()}
+    return joined
 
 
 def models_in(config: Mapping[str, Scalar]) -> list[tuple[dict[str, Scalar], dict[str, float]]]:
-    """The models of `as_one`; none where a configuration is of one model."""
-    found: dict[int, tuple[dict[str, Scalar], dict[str, float]]] = {}
+    """The models joined by `as_one`; none in any other configuration."""
+    models: dict[int, tuple[dict[str, Scalar], dict[str, float]]] = {}
     for name, value in config.items():
         number, dot, rest = name.removeprefix(PART).partition(".")
         if name.startswith(PART) and dot and number.isdecimal():
-            own, shares = found.setdefault(int(number), ({}, {}))
+            own, shares = models.setdefault(int(number), ({}, {}))
             if rest.startswith(PART_SHARE):
                 shares[rest.removeprefix(PART_SHARE)] = float(str(value))
             else:
                 own[rest] = value
-    return [found[number] for number in sorted(found)]
+    return [models[number] for number in sorted(models)]

@@ -1,4 +1,4 @@
-"""Values read from files: errors become one sentence that names file, key, what was expected and what was found."""
+"""Validates values from files: an error becomes one sentence with file, key, what was expected and what was found."""
 
 from __future__ import annotations
 
@@ -24,31 +24,26 @@ _WANTED = {
     "model": "a table",
     "dataclass": "a table",
 }
-"""By what pydantic's types of error begin with."""
+"""Prefix of pydantic's error type -> the expected value."""
 
 
 def validate(model: type[M], values: Any, where: str, table: str = "") -> M:
-    """`model` made from `values`.
+    """Returns `model` made from `values`.
 
-    Args:
-        where: what the values came from, put before the message: a file's path, or "--set"; may be empty.
-        table: where the values stand in it, put before each key.
-
-    Raises:
-        UserError: with the first error's key, expectation and value; how many more there are.
+    The message starts with their source, `where` (a file's path or "--set", or empty); `table` prefixes each key.
+    Raises UserError with the first error's key, expectation and value, and the number of further errors.
     """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        # An unknown key comes first: where a name is misspelt, it tells more than the missing key beside it.
+        # An unknown key comes first: it explains a misspelt name better than the missing key beside it.
         problems = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
-        text = _told(model, problems[0], table)
+        text = _sentence(model, problems[0], table)
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise UserError(f"{where}: {text}{more}" if where else f"{text}{more}") from None
 
 
-def _told(model: type[BaseModel], problem: ErrorDetails, table: str) -> str:
-    """One error as the rest of a sentence."""
+def _sentence(model: type[BaseModel], problem: ErrorDetails, table: str) -> str:
     path, models = _followed(model, problem["loc"])
     key = ".".join(map(str, (table, *path) if table else path))
     if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
@@ -72,7 +67,6 @@ def _told(model: type[BaseModel], problem: ErrorDetails, table: str) -> str:
 
 
 def _expected(problem: ErrorDetails) -> str:
-    """What was expected, in our words."""
     kind, message = problem["type"], problem["msg"].removeprefix("Value error, ")
     if kind == "value_error":
         return message
@@ -91,25 +85,24 @@ def _names(model: type[BaseModel]) -> list[str]:
 
 
 def _followed(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[int | str], list[type[BaseModel]]]:
-    """A location as the user wrote it, and the models of which one is expected around its last part.
+    """Returns a location as the user wrote it, and the models possible around its last part.
 
     Among alternatives by `kind`, pydantic puts the kind into the location.
     """
     path: list[int | str] = []
-    found = [model]
+    models = [model]
     for at, part in enumerate(location):
-        fields = [f for each in found for name, f in each.model_fields.items() if part in (name, f.alias)]
-        if len(found) > 1 and (of_kind := [each for each in found if part in _kinds(each)]):
-            found = of_kind
+        fields = [f for each in models for name, f in each.model_fields.items() if part in (name, f.alias)]
+        if len(models) > 1 and (of_kind := [each for each in models if part in _kinds(each)]):
+            models = of_kind
             continue
         path.append(part)
-        if fields and at < len(location) - 1:  # an index, or a key of a table by name, is none
-            found = [each for field in fields for each in _models_in(field.annotation)]
-    return path, found
+        if fields and at < len(location) - 1:  # an index, or a key of a table by name, is no field
+            models = [each for field in fields for each in _models_in(field.annotation)]
+    return path, models
 
 
 def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
-    """The kinds of a model that is one of several alternatives."""
     return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
 
 

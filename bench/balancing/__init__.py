@@ -1,10 +1,10 @@
-"""Balancers: how the tasks' losses or gradients are weighed against each other.
+"""Balancers: how the tasks' losses or gradients are weighted against each other.
 
-Loss weightings see the losses, gradient aggregations see the Gramian of the tasks' gradients, gradient combinations
-see the gradients; none sees a network. What a balancer asks of a step beyond that, it declares (`Balancer.needs`).
-All are scaled alike, so that one learning rate means the same to each: where the tasks do not differ, every task's
-weight is 1, as with equal static weights. Tests compare them with
-torchjd, which keeps no state in `state_dict`, and which a task without samples upsets.
+Loss weightings read the losses, gradient aggregations the Gramian of the tasks' gradients, gradient combinations the
+gradients; none reads the network. A balancer declares the extra work it needs of a step (`Balancer.needs`).
+
+All are scaled alike, so one learning rate means the same for each: where the tasks' gradients agree, every weight is
+near 1, as with equal static weights. Tests compare them with torchjd.
 """
 
 from bench.balancing.aligned_mtl import AlignedMTL, AlignedMTLConfig
@@ -159,16 +159,16 @@ SAME_DIRECTION: dict[tuple[str, ...], tuple[int, int | None]] = {
     ("conflict_free", "imtl_g", "nash_mtl"): (2, 2),
     ("conflict_free", "imtl_g"): (3, None),
 }
-"""Balancers whose steps have one direction, by the least and the largest number of tasks; IMTL-G's norm differs.
+"""Balancers whose steps have the same direction -> the least and largest number of tasks for which that holds.
 
-To compare them with each other compares a method with itself.
+Comparing them would compare a method with itself. The norm of IMTL-G's step differs.
 """
 IDLE_WITHOUT_SHARED_DENSE = ("excess_mtl", "modo", "sdmgrad")
-"""Balancers that weigh all tasks 1 where no dense parameter is shared: they are equal static weights there."""
+"""Balancers that equal static weights where tasks share no dense parameter: every weight is 1 there."""
 
 
 def method(kind: str, tasks: int, shared_dense: bool) -> str:
-    """The names of all balancers that act as this kind with this number of tasks (`pcgrad = upgrad`), or its own."""
+    """Joins the names of all balancers that act like this one with this number of tasks (`pcgrad = upgrad`)."""
     if kind in IDLE_WITHOUT_SHARED_DENSE and not shared_dense:
         return "static"
     for names, (least, most) in SAME_DIRECTION.items():
@@ -178,6 +178,6 @@ def method(kind: str, tasks: int, shared_dense: bool) -> str:
 
 
 def works_on_gradients(kind: str) -> bool:
-    """Whether a balancer of this kind sees gradients rather than losses."""
+    """Whether a balancer of this kind reads gradients rather than losses."""
     build = BALANCING[kind].build if kind in BALANCING else None
     return isinstance(build, type) and issubclass(build, GradientAggregation | GradientCombination)

@@ -16,15 +16,15 @@ class AlignedMTLConfig(Config):
     """Options of Aligned-MTL."""
 
     scale: Literal["min", "median", "rmse"] = "min"
-    """What the principal components' norms become: the least of them, their (lower) median, or their root mean
-    square. The least is the paper's, and makes the step as short as the weakest component."""
+    """The common norm of the principal components: the least of theirs (the paper's; it makes the step as short as the
+    weakest component), their lower median, or their root mean square."""
 
 
 class AlignedMTL(GramianAggregation):
-    """sqrt(s) G^(-1/2) 1, s as `scale` says: the gradients' principal components are given equal norms.
+    """sqrt(s) G^(-1/2) 1, with s chosen by `scale`: gives the gradients' principal components equal norms.
 
-    Senushkin et al., CVPR 2023, algorithm 1, with the inverse taken where the Gramian is not 0; T times its step with
-    equal preferences. Components under 1/1000 of the longest are taken as rounding.
+    Senushkin et al., CVPR 2023, algorithm 1, with a pseudo-inverse; T times its step with equal preferences. Components
+    whose norm is below 1/1000 of the largest are treated as rounding.
     """
 
     def __init__(self, tasks: Sequence[str], config: AlignedMTLConfig) -> None:

@@ -1,6 +1,4 @@
-"""The contract of a balancer, which sees losses, gradients or their products, never a network; and what combinations of
-gradients share: parts of the tasks' gradients, and averages of them over steps.
-"""
+"""The contract of balancers, and tools for combinations: parts of the tasks' gradients, and their moving averages."""
 
 from __future__ import annotations
 
@@ -16,24 +14,24 @@ from bench.registry import Config
 
 Need = Literal["losses", "second forward", "half batches", "gradients", "gradient state"]
 TaskGradients = Sequence[Sequence[Tensor]]
-"""Of T tasks, each in the same parts: first the embedding output, then every shared dense parameter."""
+"""The gradients of T tasks, each in the same parts: first the embedding output, then every shared dense parameter."""
 
 
 class Balancer(nn.Module):
-    """Built as `Balancer(tasks: Sequence[str], config)`; an entry with options reads `config` itself.
+    """Base class, built as `Balancer(tasks: Sequence[str], config)`; an entry with options reads `config`.
 
     A balancer's parameters (learned weights) are trained with the model's; its other state must live in buffers, so
     that `state_dict` holds all of it. Random draws come from torch's default generator, which the loop seeds.
 
     Attributes:
-        needs: what it asks of a step beyond what its kind is given:
-            "losses": gradient aggregation that is shown the losses first, through `observe`.
+        needs: extra inputs or work in each step:
+            "losses": passes a gradient aggregation the losses first, through `observe`.
             "second forward": the losses of the same batch after the update, through `after`: a third of a step more.
             "half batches": products between the gradients of the batch's two halves: twice the backward passes.
-            "gradients": the gradients themselves and not only their products.
+            "gradients": the gradients, not only their products.
             "gradient state": memory of T times the shared dense parameters, which checkpoints then hold, too.
-        weighs_own: whether the weights of a gradient balancer multiply gradients of a task's own parameters, too, its
-            tower's for one, as where authors weigh losses. Elsewhere these have weight 1.
+        weighs_own: whether a gradient balancer's weights also multiply the gradients of a task's own parameters (its
+            tower), as in papers that weight losses. Elsewhere these have weight 1.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset()
@@ -44,23 +42,19 @@ class Balancer(nn.Module):
         self.tasks = tuple(tasks)
 
     def observe(self, losses: Tensor) -> None:
-        """The losses (T,) of the gradients to come, without gradient; called where `needs` has "losses"."""
+        """Receives the losses (T,), detached, before `forward`; called where `needs` has "losses"."""
 
     def after(self, losses: Tensor) -> None:
-        """The losses (T,) of the step's batch after its update; called where `needs` has "second forward"."""
+        """Receives the losses (T,) of the same batch after the update; called where `needs` has "second forward"."""
 
     def of_tasks(self, given: Mapping[str, float], default: float, option: str) -> Tensor:
-        """An option's values by task name as (T,) float32, the default where a task is not named.
-
-        Raises:
-            UserError: a value is given for a task that is not trained.
-        """
+        """Returns an option's values as (T,) float32, `default` for other tasks; UserError for an unknown task."""
         for name in given:
             self.place(name, option)
         return torch.tensor([given.get(name, default) for name in self.tasks], dtype=torch.float64).float()
 
     def preference(self, given: Mapping[str, float], option: str) -> Tensor:
-        """Weights (T,) that sum to T, 1 where a task is not named; only their ratios count."""
+        """Returns weights (T,) that sum to T from an option's ratios, 1 for other tasks; errors of `of_tasks`."""
         for name in given:
             self.place(name, option)
         weight = torch.tensor([given.get(name, 1.0) for name in self.tasks], dtype=torch.float64)
@@ -68,17 +62,13 @@ class Balancer(nn.Module):
         return (weight * len(self.tasks) / weight.sum()).float()
 
     def place(self, task: str, option: str) -> int:
-        """The number of a task that an option names.
-
-        Raises:
-            UserError: it is not trained.
-        """
+        """Returns the index of a task that an option names; raises UserError if it is not trained."""
         check_known("task", task, self.tasks, f"balancing.{option}")
         return self.tasks.index(task)
 
 
 class LossWeighting(Balancer, ABC):
-    """Makes one loss of many, before the backward pass."""
+    """Combines the tasks' losses into one, before the backward pass."""
 
     @abstractmethod
     def forward(self, losses: Tensor) -> Tensor:
@@ -90,59 +80,58 @@ class GradientAggregation(Balancer, ABC):
 
     @abstractmethod
     def forward(self, gramian: Tensor) -> Tensor:
-        """gramian (T, T), entry (i, j) = g_i . g_j over what is shared -> weights (T,): the step is sum_i w_i g_i.
+        """gramian (T, T), entry (i, j) = g_i . g_j over shared parameters -> weights (T,): the step is sum_i w_i g_i.
 
-        Finite for any Gramian, zero ones included; scaled so that, where all gradients agree, the step is near
-        their sum (weights near 1), as with equal static weights. Where `needs` has "half batches", entry (i, j) is
-        4 g_i' . g_j'', with g' and g'' what the batch's halves add to the gradients of shared dense parameters: an
-        estimate of the product that the same sample's noise does not bias. It is neither symmetric nor positive.
+        Finite for any Gramian, also zero; scaled so that, where all gradients agree, the step is near their sum
+        (weights near 1), as with equal static weights. Where `needs` has "half batches", entry (i, j) is 4 g_i' .
+        g_j'', with g' and g'' the contributions of the batch's halves to the gradients of shared dense parameters: an
+        estimate of the product that noise shared by one sample does not bias. It need be neither symmetric nor
+        positive.
         """
 
 
 class GradientCombination(Balancer, ABC):
-    """Makes one gradient of many where no weights of the tasks can say how: by coordinate, by part, or with memory.
+    """Combines gradients in ways that task weights cannot express: by coordinate, by part, or with moving averages.
 
-    At the embedding output, whose rows belong to samples that come once, nothing can be remembered by coordinate.
-
-    Attributes:
-        weights: (T,) of the last step, where `weighs_own`.
+    Rows of the embedding output belong to samples, so no state can be kept by coordinate there. `weights` (T,) are
+    those of the last step, where `weighs_own`.
     """
 
     weights: Tensor
 
     def prepare(self, parameters: Sequence[Tensor]) -> None:
-        """Makes the buffers whose size depends on the shared dense parameters; called once, before any step."""
+        """Allocates buffers whose size depends on the shared dense parameters; called once, before any step."""
 
     @abstractmethod
     def forward(self, gradients: TaskGradients) -> list[Tensor]:
-        """-> the combined gradient's parts. Finite and scaled as a gradient aggregation; the input stays as it is."""
+        """Returns the parts of the combined gradient, finite, scaled as `GradientAggregation`; keeps its input."""
 
 
 def zeros(tasks: int, parameters: Sequence[Tensor]) -> Tensor:
-    """A state (T, N) for what `dense` gives, where the parameters are."""
+    """Returns a zero state (T, N) for rows of `dense`, on the parameters' device."""
     device = parameters[0].device if parameters else torch.device("cpu")
     return torch.zeros(tasks, sum(parameter.numel() for parameter in parameters), device=device)
 
 
 def dense(gradients: TaskGradients) -> Tensor:
-    """All parts but that at the embedding output, as rows (T, N) float32."""
+    """Returns the gradients of shared dense parameters as rows (T, N) float32."""
     rows = [[part.detach().reshape(-1).float() for part in of_task[1:]] for of_task in gradients]
     return torch.stack([torch.cat(row) if row else gradients[0][0].new_zeros(0) for row in rows])
 
 
 def split(row: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    """A row (N,) in the shapes of these parts."""
+    """Cuts a row (N,) into the shapes of `like`."""
     pieces = torch.split_with_sizes(row, [part.numel() for part in like])
     return [piece.view(part.shape).to(part) for piece, part in zip(pieces, like, strict=True)]
 
 
 def at_output(gradients: TaskGradients) -> Tensor:
-    """The parts at the embedding output, as rows (T, B S W) float32."""
+    """Returns the gradients at the embedding output as rows (T, B S W) float32."""
     return torch.stack([of_task[0].detach().reshape(-1).float() for of_task in gradients])
 
 
 def gramian(rows: Tensor) -> Tensor:
-    """rows (T, N) -> their Gramian (T, T) float64, where squares neither overflow nor vanish."""
+    """rows (T, N) -> their Gramian (T, T) float64; rows are scaled first, so squares neither overflow nor underflow."""
     if not rows.numel():
         return torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
     size = rows.abs().amax(1, keepdim=True)
@@ -163,36 +152,36 @@ def weighted(gradients: TaskGradients, weights: Tensor) -> list[Tensor]:
 
 
 def norms(gradients: TaskGradients) -> Tensor:
-    """The norm of every part (T, P) float64; without squares, which overflow or vanish."""
-    found = [[torch.linalg.vector_norm(part.detach(), dtype=torch.float64) for part in of] for of in gradients]
-    return torch.stack([torch.stack(of_task) for of_task in found])
+    """Returns the norm of every part, (T, P) float64, without overflow or underflow."""
+    rows = [[torch.linalg.vector_norm(part.detach(), dtype=torch.float64) for part in of] for of in gradients]
+    return torch.stack([torch.stack(row) for row in rows])
 
 
 class RememberingCombination(GradientCombination):
-    """Averages the gradients of shared dense parameters; at the embedding output, this step's stand as they are.
+    """Keeps moving averages of the gradients of shared dense parameters; the embedding output uses this step's
+    gradients.
 
-    Rows of that output belong to samples, which come once: there is nothing to average. An average begins with a task's
-    first gradient, where the papers begin with 0 and so with small steps. A task without samples in the batch keeps
-    its average, which the step leaves out.
+    An average starts at a task's first gradient, where the papers start at 0 and so with small steps. A task without
+    samples in the batch keeps its average and takes no part in the step.
     """
 
     average: Tensor  # (T, N): of the gradients of shared dense parameters
     count: Tensor  # (T,): how many gradients each has seen
 
     def prepare(self, parameters: Sequence[Tensor]) -> None:
-        """Makes the averages."""
+        """Allocates the averages (T, N)."""
         self.register_buffer("average", zeros(len(self.tasks), parameters))
         self.register_buffer("count", torch.zeros(len(self.tasks), device=self.average.device))
 
     @abstractmethod
     def share(self, count: Tensor) -> Tensor:
-        """Of a task's new gradient in its average, count (T,) being how many it has seen, this one included."""
+        """Weight of a task's new gradient in its average; count (T,) is how many it has had, this one included."""
 
     def remember(self, gradients: TaskGradients, scales: Tensor) -> tuple[Tensor, Tensor]:
-        """Takes in this step's gradients, task i's times scales_i.
+        """Updates the averages with this step's gradients, task i's times scales_i.
 
         Returns:
-            The products (T, T) float64 of what is then to be combined, and which tasks are heard (T,).
+            The Gramian (T, T) float64 of the gradients to combine, and which tasks have samples, (T,).
         """
         output, new = at_output(gradients), dense(gradients) * scales[:, None]
         heard = (output != 0).any(1) | (new != 0).any(1)

@@ -18,13 +18,13 @@ class CAGradConfig(Config):
     """Options of CAGrad."""
 
     c: float = Field(0.5, ge=0, lt=1)
-    """Radius of the ball around the mean gradient, in norms of the mean; 0 is the mean itself."""
+    """Radius of the ball around the mean gradient, relative to the mean's norm; 0 gives the mean."""
 
 
 class CAGrad(GramianAggregation):
     """T / (1 + c) times the d that maximises min_i g_i . d subject to |d - g_0| <= c |g_0|, g_0 the mean gradient.
 
-    Liu et al., NeurIPS 2021; the division is the authors' second rescaling, which takes the mean where all agree.
+    Liu et al., NeurIPS 2021; the division is the authors' second rescaling, which gives the mean where all agree.
     """
 
     def __init__(self, tasks: Sequence[str], config: CAGradConfig) -> None:
@@ -46,8 +46,9 @@ class CAGrad(GramianAggregation):
     def _multipliers(self, gradients: Gradients, mean: Array) -> Array:
         """z >= 0 such that d = g_0 + c |g_0| e, where e is the unit vector of directions z; `mean` has norm 1.
 
-        In units of the shortest gradient and of |g_0|, the shortest e that lifts every g_i . d to t grows with t, and
-        is convex in it. Each z bounds the reachable t from above (weak duality), which is Newton's step on |e| = c.
+        In units of the shortest gradient and of |g_0|, the norm of the shortest e with g_i . d >= t for all i is
+        increasing and convex in t. Each z bounds the attainable t from above (weak duality): this is Newton's step on
+        |e| = c.
         """
         cosines = gradients.directions.T @ mean
         relative = gradients.norms.min() / gradients.norms

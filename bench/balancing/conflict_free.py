@@ -9,7 +9,7 @@ from bench.balancing.gramian import Array, Gradients, GramianAggregation, equal_
 
 
 class ConFIG(GramianAggregation):
-    """The direction with the same cosine to every gradient, as long as the sum of all gradients' projections on it.
+    """The direction with the same cosine to every gradient, as long as the sum of the gradients' projections on it.
 
     Liu et al., ICLR 2025. Conflicts with no task wherever such a direction exists.
     """

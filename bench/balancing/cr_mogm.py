@@ -21,20 +21,20 @@ class CRMOGMConfig(Config):
     """Options of CR-MOGM."""
 
     rule: Literal["mgda", "pcgrad", "cagrad", "upgrad"] = "mgda"
-    """Whose weights are smoothed; its options are the defaults."""
+    """The rule whose weights are smoothed, with its default options."""
     alpha: float = Field(0.9, ge=0, lt=1)
-    """Share of the last step's weights in this step's; 0 is the rule itself."""
+    """Decay of the moving average of weights; 0 gives the rule's own weights."""
 
 
 class CRMOGM(GradientAggregation):
-    """w = alpha w_before + (1 - alpha) w_rule, beginning with the rule's first weights.
+    """w = alpha w_before + (1 - alpha) w_rule, starting at the rule's first weights.
 
-    Zhou et al., NeurIPS 2022, with a fixed alpha. What the rule guarantees for one step holds only nearly for its
-    average. A task without samples keeps what its weight was, and does not count.
+    Zhou et al., NeurIPS 2022, with a fixed alpha. The rule's guarantees for one step hold only approximately for
+    averaged weights. A task without samples keeps its average and gets weight 1.
     """
 
     weight: Tensor  # (T,): of the last step with samples
-    begun: Tensor  # (T,): whether there was one
+    begun: Tensor  # (T,): whether there was such a step
 
     def __init__(self, tasks: Sequence[str], config: CRMOGMConfig) -> None:
         super().__init__(tasks)
@@ -51,9 +51,9 @@ class CRMOGM(GradientAggregation):
 
     def forward(self, gramian: Tensor) -> Tensor:
         """gramian (T, T) -> weights (T,)."""
-        found = self.rule(gramian).to(self.weight)
+        new = self.rule(gramian).to(self.weight)
         heard = gramian.diagonal() > 0
-        smoothed = torch.where(self.begun, self.alpha * self.weight + (1 - self.alpha) * found, found)
+        smoothed = torch.where(self.begun, self.alpha * self.weight + (1 - self.alpha) * new, new)
         self.weight.copy_(torch.where(heard, smoothed, self.weight))
         self.begun |= heard
         return torch.where(heard, smoothed, 1.0).to(gramian)

@@ -1,4 +1,4 @@
-"""DB-MTL: dual-balancing of losses, by their logarithm, and of gradients, by their norm."""
+"""DB-MTL: balances losses by their logarithm and gradients by their norm."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class DBMTLConfig(Config):
     """Options of DB-MTL."""
 
     beta: float = Field(0.9, ge=0, lt=1)
-    """Share of the past in a task's averaged gradient; 0 remembers nothing."""
+    """Decay of the moving average of a task's gradient; 0 keeps no past."""
     decay: float = Field(0.5, ge=0, le=1)
-    """That share at step k is divided by k^decay."""
+    """At step k, beta is divided by k^decay."""
 
 
 class DBMTL(RememberingCombination):
     """m max_i |y_i| sum_i y_i / |y_i|: y_i the moving average of g_i / L_i, the gradient of log L_i; m the mean loss.
 
-    Lin et al., "Dual-Balancing for Multi-Task Learning", 2023; m times its step, so that where the tasks agree weights
-    are near 1. What is not shared follows its own task's loss and not the logarithm of it.
+    Lin et al., "Dual-Balancing for Multi-Task Learning", 2023; m times its step, so weights are near 1 where the tasks
+    agree. A task's own parameters follow its loss, not the logarithm.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"losses", "gradients", "gradient state"})
@@ -42,11 +42,11 @@ class DBMTL(RememberingCombination):
         self.losses.copy_(losses)
 
     def share(self, count: Tensor) -> Tensor:
-        """1 - beta / k^decay."""
+        """1 - beta / k^decay for the k-th gradient."""
         return 1 - self.config.beta / count**self.config.decay
 
     def forward(self, gradients: TaskGradients) -> list[Tensor]:
-        """-> the combined gradient's parts."""
+        """See `GradientCombination.forward`."""
         scales = 1 / torch.where(self.losses > 0, self.losses, 1.0)
         y, heard = self.remember(gradients, scales)
         norms = y.diagonal().clamp(min=0).sqrt() * heard

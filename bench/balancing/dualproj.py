@@ -9,9 +9,8 @@ from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_
 
 
 class DualProj(GramianAggregation):
-    """The nearest direction to the sum of gradients that conflicts with no task: that sum where it conflicts with none.
-
-    Lopez-Paz & Ranzato, NeurIPS 2017, on the mean of gradients; T times that.
+    """T times the direction nearest to the mean gradient that conflicts with no task (Lopez-Paz & Ranzato, NeurIPS
+    2017).
     """
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:

@@ -18,21 +18,21 @@ class DWAConfig(Config):
     temperature: float = Field(2.0, gt=0, allow_inf_nan=False)
     """Larger makes the weights more equal."""
     virtual_epoch: int = Field(50, ge=1)
-    """Steps over which losses are averaged, and after which the weights change."""
+    """Steps over which losses are averaged and after which the weights change."""
 
 
 class DWA(LossWeighting):
     """w = T softmax(r / temperature), r_i = L_i(e - 1) / L_i(e - 2) over epochs e (Liu et al., CVPR 2019).
 
-    An epoch is `virtual_epoch` steps, so that the rule also acts inside a training of one pass; in the first two the
-    weights are 1. L_i(e) is task i's mean loss over those steps of e in which it had samples (its loss is not 0);
-    r_i = 1 where there were none.
+    An epoch is `virtual_epoch` steps, so the rule also works in a training of one pass; in the first two epochs all
+    weights are 1. L_i(e) is task i's mean loss over the steps of e in which it had samples (its loss is not 0); r_i = 1
+    where there were none.
     """
 
-    history: Tensor  # (2, T): mean losses of the last epoch but one, and of the last
+    history: Tensor  # (2, T): mean losses of the epoch before last, and of the last
     total: Tensor  # (T,): sum of losses in this epoch
     count: Tensor  # (T,): steps with samples in this epoch
-    steps: Tensor  # (): steps ever taken
+    steps: Tensor  # (): steps taken in all
 
     def __init__(self, tasks: Sequence[str], config: DWAConfig) -> None:
         super().__init__(tasks)
@@ -56,7 +56,7 @@ class DWA(LossWeighting):
         return (weight * losses).sum()
 
     def weights(self) -> Tensor:
-        """The weights (T,) of the next step; they sum to T."""
+        """Returns the weights (T,) of the next step; they sum to T."""
         older, newer = self.history
         rate = torch.where((older == 0) | (newer == 0), 1.0, newer / older)
         return len(self.tasks) * torch.softmax(rate / self.temperature, dim=0)

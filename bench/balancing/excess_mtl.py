@@ -23,10 +23,11 @@ class ExcessMTLConfig(Config):
 class ExcessMTL(GradientCombination):
     """sum_i w_i g_i with w = T softmax of sums of lr e_i / e_i(0), e_i = sum_k g_ik^2 / h_ik the excess risk of task i.
 
-    He et al., ICML 2024: h is the root of the sum of squares so far, a diagonal Hessian, and e_i(0) that of the task's
-    first gradient, as in the authors' code. It covers the shared dense parameters, since coordinates of the embedding
-    output belong to samples that come once; where nothing dense is shared, all weights are 1. Weights are for the
-    towers, too. A task without samples in the batch keeps its weight and has no say in the others'.
+    He et al., ICML 2024: h is the root of the sum of squared gradients so far, a diagonal Hessian estimate. e_i(0) is
+    the excess risk at the task's first gradient, as in the authors' code. Risks use the shared dense parameters only:
+    rows of the embedding output belong to samples, which have no history. Without such parameters all weights are 1.
+    The weights also multiply the towers' gradients. A task without samples keeps its weight and does not affect the
+    others'.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"gradients", "gradient state"})
@@ -42,11 +43,11 @@ class ExcessMTL(GradientCombination):
             self.register_buffer(name, torch.zeros(len(self.tasks), dtype=torch.float64))
 
     def prepare(self, parameters: Sequence[Tensor]) -> None:
-        """Makes the sums of squares."""
+        """Allocates the sums of squares (T, N)."""
         self.register_buffer("square", zeros(len(self.tasks), parameters))
 
     def forward(self, gradients: TaskGradients) -> list[Tensor]:
-        """-> the combined gradient's parts."""
+        """See `GradientCombination.forward`."""
         heard = norms(gradients).amax(1) > 0
         risk = self._risk(dense(gradients))
         begun = self.unit > 0
@@ -57,7 +58,7 @@ class ExcessMTL(GradientCombination):
         return weighted(gradients, self.weights)
 
     def _risk(self, gradients: Tensor) -> Tensor:
-        """e (T,), after taking these (T, N) into h."""
+        """Adds gradients (T, N) to the sums of squares, then returns the excess risks e (T,)."""
         self.square += gradients.square()
         root = self.square.sqrt()
         terms = torch.where(root > 0, gradients.square() / torch.where(root > 0, root, 1.0), 0.0)

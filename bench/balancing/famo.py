@@ -19,18 +19,17 @@ class FAMOConfig(Config):
     """Options of FAMO."""
 
     lr: float = Field(0.025, ge=0, allow_inf_nan=False)
-    """Learning rate of the task logits; 0 leaves the weights as z = 1/T has them."""
+    """Learning rate of the task logits; with 0, z stays at 1/T."""
     weight_decay: float = Field(1e-3, ge=0, allow_inf_nan=False)
-    """Pulls the task logits back to equal ones."""
+    """Pulls the task logits towards 0, equal weights."""
 
 
 class FAMO(LossWeighting):
     """T c sum_i z_i log L_i, with z = softmax(xi) and c = 1 / sum_i (z_i / L_i) held fixed: weights that sum to T.
 
-    Liu et al., NeurIPS 2023, algorithm 2, T times its loss. After the update, Adam moves xi so that the losses'
-    relative decreases on this batch become equal: its gradient is the softmax's Jacobian times
-    log L_before - log L_after, under the same dropout masks. A task without samples in the batch is left out of c and
-    of xi.
+    Liu et al., NeurIPS 2023, algorithm 2, T times its loss. After the update, Adam moves xi to equalise the losses'
+    relative decreases on this batch: its gradient is the softmax's Jacobian times log L_before - log L_after, under the
+    same dropout masks. A task without samples in the batch is left out of c and xi.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"second forward"})

@@ -12,26 +12,26 @@ from torch import Tensor
 from bench.balancing.base import GradientAggregation, Need
 from bench.registry import Config
 
-_LEAST = 0.01  # of a weight, before all are scaled to sum to T: a negative one would raise the task's loss
+_LEAST = 0.01  # lower bound of a weight before scaling: a negative one would raise the task's loss
 
 
 class GradNormConfig(Config):
     """Options of GradNorm."""
 
     alpha: float = Field(1.5, ge=0, le=10)
-    """How strongly tasks that learn slowly are restored; 0 asks for equal norms."""
+    """Strength of the pull towards tasks that learn slowly; 0 asks for equal norms."""
     lr: float = Field(0.025, ge=0, le=1)
     """Learning rate of the weights."""
     virtual_epoch: int = Field(50, ge=1)
-    """Steps with equal weights at the beginning, whose mean losses stand for the losses at step 0."""
+    """Steps with equal weights at the start, whose mean losses serve as the losses at step 0."""
 
 
 class GradNorm(GradientAggregation):
     """Learns w by sum_i |w_i n_i / m - r_i^alpha|: n_i = |g_i|, m the mean of w n, r_i = (L_i / L_i(0)) over its mean.
 
     Chen et al., ICML 2018, algorithm 1: after each step w moves against that sum's gradient, m and r held fixed, and is
-    scaled to sum to T. With norms divided by m the learning rate knows no unit. w is for the towers, too. A task
-    without samples in the batch keeps its weight and is left out of all means.
+    scaled to sum to T. Dividing norms by m makes the learning rate independent of units. w also multiplies the towers'
+    gradients. A task without samples in the batch keeps its weight and is left out of all means.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"losses"})
@@ -39,7 +39,7 @@ class GradNorm(GradientAggregation):
     weight: Tensor  # (T,): of the next step
     total: Tensor  # (T,): sum of losses in the first virtual epoch
     count: Tensor  # (T,): steps of it with samples
-    steps: Tensor  # (): steps ever taken
+    steps: Tensor  # (): steps taken in all
     losses: Tensor  # (T,): of this step, between `observe` and `forward` only
 
     def __init__(self, tasks: Sequence[str], config: GradNormConfig) -> None:
@@ -73,7 +73,7 @@ class GradNorm(GradientAggregation):
         losses = self.losses[heard]
         first = torch.where(count > 0, total / count.clamp(min=1), losses)
         rates = losses / first
-        norms = norms / norms.max()  # a product of weight and norm is to fit into float32
+        norms = norms / norms.max()  # a product of weight and norm must fit into float32
         relative = norms / (weight * norms).mean()
         slope = torch.sign(weight * relative - (rates / rates.mean()) ** self.alpha) * relative
         moved = (weight - self.lr * slope).clamp(min=_LEAST)

@@ -13,24 +13,24 @@ from torch import Tensor
 from bench.balancing.gramian import Array, Gradients, GramianAggregation
 from bench.registry import Config
 
-_LEAST_SINE = 1e-3  # of a target: two tasks that always agreed are not to have endless weight when they conflict
+_LEAST_SINE = 1e-3  # bounds the weights when two tasks that always agreed conflict
 
 
 class GradVacConfig(Config):
     """Options of GradVac."""
 
     beta: float = Field(0.5, ge=0, le=1)
-    """How far a target cosine moves towards the present one at each step; 0 leaves all at 0, which is `pcgrad`."""
+    """Step of a target cosine towards the present one; with 0 targets stay at 0, which is `pcgrad`."""
 
 
 class GradVac(GramianAggregation):
-    """Each gradient is turned towards those with which its cosine is below what is usual, in random order; then summed.
+    """Turns each gradient towards those whose cosine with it is below its target, in random order, then sums them.
 
-    Wang et al., ICLR 2021, with one group for all that is shared. The usual cosine is a moving average, 0 at first. A
-    task without samples leaves its averages as they are.
+    Wang et al., ICLR 2021, with one group for all shared parameters. Targets are moving averages of cosines, 0 at
+    first. A task without samples leaves its averages unchanged.
     """
 
-    target: Tensor  # (T, T): usual cosines
+    target: Tensor  # (T, T): moving averages of cosines
 
     def __init__(self, tasks: Sequence[str], config: GradVacConfig) -> None:
         super().__init__(tasks)
@@ -48,13 +48,13 @@ class GradVac(GramianAggregation):
             for at in torch.randperm(many - 1).tolist():
                 j = others[at]
                 norm = np.sqrt(max(turned @ cosines @ turned, 0.0))
-                found = float(np.clip(turned @ cosines[j] / norm, -1, 1)) if norm > 0 else 0.0
+                cosine = float(np.clip(turned @ cosines[j] / norm, -1, 1)) if norm > 0 else 0.0
                 usual = target[tasks[i], tasks[j]]
-                if found < usual:
+                if cosine < usual:
                     sine = np.sqrt(1 - usual**2)
-                    needed = usual * np.sqrt(1 - found**2) - found * sine
+                    needed = usual * np.sqrt(1 - cosine**2) - cosine * sine
                     turned[j] += norm * needed / max(sine, _LEAST_SINE)
-                target[tasks[i], tasks[j]] += self.beta * (found - usual)
+                target[tasks[i], tasks[j]] += self.beta * (cosine - usual)
             total += gradients.norms[i] * turned
         self.target.copy_(torch.from_numpy(target))
         return total / gradients.norms

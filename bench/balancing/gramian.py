@@ -1,7 +1,8 @@
-"""Aggregations that look at a Gramian as at gradients or at products of half batches, and the problems that they solve.
+"""Aggregations that read a Gramian as gradients or as products of half batches, and the optimisation problems they
+solve.
 
 Problems on gradients are solved exactly by non-negative least squares (Lawson & Hanson 1974, chapter 23) on a T x T
-matrix, in microseconds; weights on the simplex move a little at each step.
+matrix, in microseconds; weights on the simplex move by one projected step at a time.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from bench.balancing.base import GradientAggregation, Need
 
 Array = NDArray[np.float64]
 
-# The least eigenvalue that is told from rounding in a float32 Gramian, relative to its trace. Dependent gradients (more
-# tasks than directions, or two that oppose each other) are so taken as just independent, which keeps weights bounded.
+# Lower bound of a float32 Gramian's eigenvalues, relative to its trace: rounding hides smaller ones. It makes dependent
+# gradients (more tasks than directions, or two opposed ones) just independent, which keeps weights bounded.
 _ROUNDING = 1e-7
-# Where a rule must not see such a direction at all, it takes those as dependent that are this near to it.
+# Relative eigenvalue below which a rule that must ignore dependent directions drops one.
 DEPENDENT = 1e-6
 
 
 @dataclass(frozen=True)
 class Gradients:
-    """K gradients, none zero, in K coordinates: equal to the true ones up to a rotation.
+    """K non-zero gradients in K coordinates, equal to the true ones up to a rotation.
 
-    Norms are kept apart, so that gradients of norms 1e-10 and 1e10 are equally precise.
+    Norms are kept apart, so gradients of norms 1e-10 and 1e10 are equally precise.
 
     Attributes:
         directions: (K, K), column i the unit vector of gradient i.
@@ -43,7 +44,7 @@ class Gradients:
 
     @classmethod
     def of(cls, gramian: Array) -> Gradients:
-        """From a Gramian (K, K) with a positive diagonal."""
+        """Factors a Gramian (K, K) with a positive diagonal."""
         norms = np.sqrt(gramian.diagonal())
         values, vectors = np.linalg.eigh(gramian / norms / norms[:, None])
         directions = np.sqrt(np.maximum(values, _ROUNDING * values.sum()))[:, None] * vectors.T
@@ -54,20 +55,20 @@ class Gradients:
 
     @property
     def cosines(self) -> Array:
-        """(K, K)."""
-        found: Array = self.directions.T @ self.directions
-        return found
+        """Cosines between all pairs, (K, K)."""
+        cosines: Array = self.directions.T @ self.directions
+        return cosines
 
 
 class GramianAggregation(GradientAggregation):
-    """Leaves out tasks whose gradient is zero (no samples in the batch: they have no say, and their weight is 1).
+    """Leaves out tasks whose gradient is zero (no samples in the batch) and gives them weight 1.
 
-    A Gramian that is not finite gives weights that are not: the training has diverged, and its loss must show it.
+    A Gramian that is not finite gives NaN weights, so that a diverged training shows in its loss.
     """
 
     @abstractmethod
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:
-        """Weights (K,) of K >= 1 gradients, those of the tasks with these numbers."""
+        """Returns the weights (K,) of K >= 1 non-zero gradients; `tasks` (K,) are the indices of their tasks."""
 
     def forward(self, gramian: Tensor) -> Tensor:
         """gramian (T, T) -> weights (T,), without gradient."""
@@ -83,33 +84,32 @@ class GramianAggregation(GradientAggregation):
 
 
 def equal_cosines(gradients: Gradients) -> Array:
-    """c (K,) such that sum_i c_i u_i, with u the unit gradients, has product 1 with each u_i.
+    """Returns c (K,) such that sum_i c_i u_i, with u the unit gradients, has product 1 with each u_i.
 
-    Where there is none, as with gradients that oppose each other, the nearest in least squares; 0 where that is 0.
+    Where there is no such c, as with opposed gradients, the least-squares solution; 0 where that is 0.
     """
     coefficients: Array = np.linalg.pinv(gradients.cosines, rcond=DEPENDENT, hermitian=True).sum(1)
     return np.where(np.abs(coefficients) > DEPENDENT, coefficients, 0.0)
 
 
-_STEPS = 200  # of Newton's method, which takes 5 where gradients agree and about 20 where they oppose each other
+_STEPS = 200  # of Newton's method, which takes 5 where gradients agree and about 20 where they are opposed
 _HALVINGS = 40
 _EPSILON = float(np.finfo(np.float64).eps)
-_SMALL = 1e-8  # relative change by a Newton step after which the next would change nothing that float64 can hold
+_SMALL = 1e-8  # relative change by a Newton step after which the next one is below float64's precision
 
 
 def bargain(gradients: Gradients, alpha: float) -> Array:
-    """The solution a (K,), scaled such that sum_i a_i |g_i| = sum_i |g_i|.
+    """Solves G a = a^(-1 / alpha) for a (K,) > 0, scaled such that sum_i a_i |g_i| = sum_i |g_i|.
 
-    With x_i = a_i |g_i| and r_i = |g_i|^(1 / alpha - 1), it is where x . C x / 2 - sum_i r_i phi(x_i) is least over
-    x > 0, with C the cosines and phi' = x^(-1 / alpha): a convex problem, solved by Newton's method with a search
-    along its direction.
+    With x_i = a_i |g_i| and r_i = |g_i|^(1 / alpha - 1), this minimises x . C x / 2 - sum_i r_i phi(x_i) over x > 0,
+    with C the cosines and phi' = x^(-1 / alpha): a convex problem, solved by Newton's method with a line search.
     """
     if alpha == 1:
         exponents = np.zeros(len(gradients))
     else:
         logs = np.log(gradients.norms)
-        exponents = (1 / alpha - 1) * (logs - logs.mean())  # a common factor scales the solution alone
-    start = np.exp(exponents * alpha / (1 + alpha))  # the solution where no two gradients have anything in common
+        exponents = (1 / alpha - 1) * (logs - logs.mean())  # a common factor only scales the solution
+    start = np.exp(exponents * alpha / (1 + alpha))  # the solution for orthogonal gradients
     hessian = gradients.cosines * np.outer(start, start)
     weight = start * np.exp(exponents) * start ** (-1 / alpha)  # = start^2
     x = np.ones(len(start))
@@ -128,8 +128,8 @@ def bargain(gradients: Gradients, alpha: float) -> Array:
         falling = step < 0
         stride = min(1.0, 0.99 * float((-x[falling] / step[falling]).min())) if falling.any() else 1.0
         if not decrement > _EPSILON * (float(x @ np.abs(hessian) @ x) + abs(now)):
-            # Rounding hides by how much the value falls, so only the steps can show progress. They shrink
-            # quadratically until rounding is all that is left of them.
+            # Rounding hides the decrease of the value, so the step's size shows progress: it shrinks quadratically
+            # down to rounding error.
             before, change = change, float(np.abs(step / x).max())
             if not change < before / 2:
                 break
@@ -143,7 +143,7 @@ def bargain(gradients: Gradients, alpha: float) -> Array:
             if after <= now - 1e-4 * stride * decrement:
                 break
             stride /= 2
-        else:  # rounding is all that is left
+        else:  # no stride lowers the value beyond rounding
             break
         x, now = x + stride * step, after
     x = x * start
@@ -152,39 +152,39 @@ def bargain(gradients: Gradients, alpha: float) -> Array:
 
 
 def least_distance(directions: Array, bounds: Array) -> tuple[Array, float]:
-    """The shortest e with directions^T e >= bounds.
+    """Finds the shortest e with directions^T e >= bounds.
 
     Args:
         directions: (D, K), in columns.
         bounds: (K,).
 
     Returns:
-        z (K,) >= 0 and r in [0, 1], such that e = directions z / r; |e|^2 = 1 / r - 1. Where no e fulfils the bounds,
-        r is 0 and z tells why: directions z = 0 and bounds . z > 0.
+        z (K,) >= 0 and r in [0, 1], such that e = directions z / r and |e|^2 = 1 / r - 1. If no e satisfies the
+        bounds, r is 0 and z proves it: directions z = 0 and bounds . z > 0.
     """
     target = np.zeros(len(directions) + 1)
     target[-1] = 1.0
-    from scipy.optimize import nnls  # a quarter of a second, which only these balancers need
+    from scipy.optimize import nnls  # the import takes a quarter of a second, and only these balancers need it
 
     z, _ = nnls(np.vstack([directions, bounds]), target)
     return z, max(0.0, 1.0 - float(bounds @ z))
 
 
 def project(point: Tensor, mass: float) -> Tensor:
-    """The nearest w >= 0 with sum_i w_i = mass to a point (K,); Held, Wolfe & Crowder 1974."""
+    """Projects a point (K,) onto the simplex w >= 0, sum_i w_i = mass; Held, Wolfe & Crowder 1974."""
     ordered = point.sort(descending=True).values
     excess = (ordered.cumsum(0) - mass) / torch.arange(1, len(point) + 1, device=point.device)
     return (point - excess[int((ordered > excess).sum()) - 1]).clamp(min=0.0)
 
 
 def mass_of(weights: Tensor, everyone: int) -> float:
-    """What heard tasks share among them, K / T where they had nothing."""
+    """Sum of the heard tasks' weights (K,); K / T if it is 0."""
     mass = float(weights.sum())
     return mass if mass > 1e-9 else len(weights) / everyone
 
 
 class HalvesAggregation(GradientAggregation):
-    """Keeps w on the simplex. A task without a product in the batch has no say: its w stays, and its weight is 1."""
+    """Keeps weights on the simplex; a task without a product in the batch keeps its weight and counts once."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({"half batches"})
     weight: Tensor  # (T,): on the simplex
@@ -196,10 +196,10 @@ class HalvesAggregation(GradientAggregation):
 
     @abstractmethod
     def move(self, a: Tensor, w: Tensor, mass: float) -> tuple[Tensor, Tensor]:
-        """Products a (K, K) and w (K,), which sum to `mass`, both float64 -> the next w, and what the step goes by."""
+        """a (K, K) products and w (K,) that sum to `mass`, both float64 -> the next w, and the weights of this step."""
 
     def forward(self, gramian: Tensor) -> Tensor:
-        """The halves' products (T, T) -> weights (T,) >= 0."""
+        """Products of half batches (T, T) -> weights (T,) >= 0."""
         heard = (gramian != 0).any(1) | (gramian != 0).any(0)
         weights = torch.ones_like(self.weight)
         if bool(heard.any()):

@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from bench.balancing.gramian import Array, Gradients, GramianAggregation, equal_cosines
 
-_LEAST_SUM = 1e-3  # of the weights, relative to that of their amounts: bounds them where it all but vanishes
+_LEAST_SUM = 1e-3  # lower bound of |sum of weights| relative to the sum of |weights|, which bounds the step
 
 
 class IMTLG(GramianAggregation):
     """T times the combination with weights that sum to 1 whose projections on all unit gradients are equal.
 
-    Liu et al., ICLR 2021; with dependent gradients as in Quinton & Rey 2024. Two departures: where the paper's equal
-    projections are negative, which would raise every task's loss, the step is turned around; and the weights' sum is
-    taken as no less than a thousandth of the sum of their amounts. The sum of IMTL's loss balance, IMTL-L, is
-    `uncertainty` with the sign of its parameter changed.
+    Liu et al., ICLR 2021; dependent gradients as in Quinton & Rey 2024. Two departures: where the paper's equal
+    projections are negative, which would raise every task's loss, the step's sign is flipped; and the weights' sum is
+    bounded below by a thousandth of the sum of their absolute values. IMTL's loss balance, IMTL-L, is `uncertainty`
+    with the sign of its parameter changed.
     """
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:

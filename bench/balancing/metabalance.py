@@ -1,4 +1,4 @@
-"""MetaBalance: auxiliary gradients of the target's norm, part by part."""
+"""MetaBalance: scales auxiliary gradients to the target's norm, part by part."""
 
 from __future__ import annotations
 
@@ -12,30 +12,28 @@ from torch import Tensor
 from bench.balancing.base import GradientCombination, Need, TaskGradients, norms, weighted
 from bench.registry import Config
 
-_MOST = 1e12  # of a weight: norms that differ more are no longer numbers of one kind
+_MOST = 1e12  # upper bound of a weight
 
 
 class MetaBalanceConfig(Config):
     """Options of MetaBalance."""
 
     target: str = ""
-    """Name of the task that the others help; the first one, where empty."""
+    """Name of the task that the others help; empty means the first task."""
     relax: float = Field(0.7, ge=0, le=1)
-    """0 leaves gradients as they are, 1 makes their usual norms equal to the target's."""
+    """0 leaves gradients unchanged, 1 makes their average norms equal to the target's."""
     beta: float = Field(0.9, ge=0, lt=1)
     """Decay of the moving averages of norms."""
     scale: Literal["both", "down", "up"] = "both"
-    """Whether auxiliary gradients are made shorter, longer, or either: the paper's strategies C, A and B."""
+    """Whether auxiliary gradients are shortened, lengthened, or both: the paper's strategies C, A and B."""
 
 
 class MetaBalance(GradientCombination):
     """sum_i (r m_t / m_i + 1 - r) g_i in each part: m the moving averages of norms there, t the target, r the relax.
 
     He et al., WWW 2022, algorithm 1; a part is the embedding output or one shared parameter. The averages are corrected
-    for their start, and stay as they are where a part's gradient is zero (the task has no samples in the batch).
-
-    Raises:
-        UserError: the target is not trained.
+    for their start at 0. A part whose gradient is zero (the task has no samples in the batch) keeps its average. Raises
+    UserError if the target is not trained.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"gradients"})
@@ -48,17 +46,17 @@ class MetaBalance(GradientCombination):
         self.target = self.place(config.target, "metabalance.target") if config.target else 0
 
     def prepare(self, parameters: Sequence[Tensor]) -> None:
-        """Makes the averages of the embedding output and of these."""
+        """Allocates the averages, (T, P) for the embedding output and each parameter."""
         for name in ("average", "count"):
             self.register_buffer(name, torch.zeros(len(self.tasks), 1 + len(parameters), dtype=torch.float64))
         if parameters:
             self.to(parameters[0].device)
 
     def forward(self, gradients: TaskGradients) -> list[Tensor]:
-        """-> the combined gradient's parts."""
-        found, beta = norms(gradients), self.config.beta
-        heard = found > 0
-        self.average.copy_(torch.where(heard, beta * self.average + (1 - beta) * found, self.average))
+        """See `GradientCombination.forward`."""
+        lengths, beta = norms(gradients), self.config.beta
+        heard = lengths > 0
+        self.average.copy_(torch.where(heard, beta * self.average + (1 - beta) * lengths, self.average))
         self.count += heard
         usual = self.average / torch.where(self.count > 0, 1 - beta**self.count, 1.0)
         known = (usual > 0) & (usual[self.target] > 0)

@@ -1,4 +1,4 @@
-"""MoCo: multi-objective gradients, corrected by momentum."""
+"""MoCo: multi-objective gradients, averaged with momentum."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MoCoConfig(Config):
     """Options of MoCo."""
 
     beta: float = Field(0.5, gt=0, le=1)
-    """Share of the new gradient in a task's estimate; 1 remembers nothing."""
+    """Share of the new gradient in a task's estimate; 1 keeps no past."""
     gamma: float = Field(0.1, gt=0, allow_inf_nan=False)
     """Step size of the weights, in units of the estimates' mean squared norm."""
     rho: float = Field(0.0, ge=0, allow_inf_nan=False)
@@ -30,13 +30,13 @@ class MoCoConfig(Config):
 class MoCo(RememberingCombination):
     """T sum_i w_i y_i: y_i the moving average of g_i, w on the simplex, moved by -gamma (Y w + rho w) at each step.
 
-    Fernando et al., ICLR 2023, algorithm 1; Y holds the products of the y_i, which follow less noise than the g_i. Y is
-    divided by the mean of its diagonal, which the paper does not do, so that gamma means the same for any loss.
+    Fernando et al., ICLR 2023, algorithm 1; Y is the Gramian of the y_i, which are less noisy than the g_i. Unlike in
+    the paper Y is divided by the mean of its diagonal, so gamma is independent of the losses' scale.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"gradients", "gradient state"})
     weight: Tensor  # (T,): on the simplex
-    steps: Tensor  # (): steps ever taken
+    steps: Tensor  # (): steps taken in all
 
     def __init__(self, tasks: Sequence[str], config: MoCoConfig) -> None:
         super().__init__(tasks)
@@ -46,11 +46,11 @@ class MoCo(RememberingCombination):
         self.register_buffer("steps", torch.zeros((), dtype=torch.float64))
 
     def share(self, count: Tensor) -> Tensor:
-        """beta / k^decay."""
+        """beta / k^decay for the k-th gradient."""
         return self.config.beta / count**self.config.decay
 
     def forward(self, gradients: TaskGradients) -> list[Tensor]:
-        """-> the combined gradient's parts."""
+        """See `GradientCombination.forward`."""
         ones = torch.ones(len(self.tasks), device=self.weight.device)
         y, heard = self.remember(gradients, ones)
         self.steps += 1

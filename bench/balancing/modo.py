@@ -23,10 +23,10 @@ class MoDoConfig(Config):
 class MoDo(HalvesAggregation):
     """T w, where w on the simplex takes one projected step w - gamma (A w + rho w) towards the least norm.
 
-    Chen et al., JMLR 2024. A estimates the Gramian from the batch's two halves, which stand for the
-    paper's two batches, and the update uses both. A covers the shared dense parameters alone: at the embedding output
-    no two samples meet. Where nothing dense is shared A is 0 and all weights are 1. A is divided by the mean size of
-    its diagonal, which the paper does not do, so that gamma means the same for any loss.
+    Chen et al., JMLR 2024. A estimates the Gramian from the batch's two halves, which replace the paper's two batches,
+    and the update uses both. A covers the shared dense parameters only: no two samples share a row of the embedding
+    output. Without such parameters A is 0 and all weights are 1. Unlike in the paper A is divided by the mean absolute
+    value of its diagonal, so gamma is independent of the losses' scale.
     """
 
     def __init__(self, tasks: Sequence[str], config: MoDoConfig) -> None:
@@ -34,7 +34,7 @@ class MoDo(HalvesAggregation):
         self.gamma, self.rho = config.gamma, config.rho
 
     def move(self, a: Tensor, w: Tensor, mass: float) -> tuple[Tensor, Tensor]:
-        """See `HalvesAggregation`."""
+        """See `HalvesAggregation.move`."""
         a = a / a.diagonal().abs().mean().clamp(min=a.abs().max() / len(a))
         w = project(w - self.gamma * (a @ w + self.rho * w), mass)
         return w, w

@@ -11,8 +11,8 @@ from bench.balancing.gramian import Array, Gradients, GramianAggregation, bargai
 class NashMTL(GramianAggregation):
     """The direction of the Nash bargaining solution: weights a > 0 with G a = 1 / a (Navon et al., ICML 2022).
 
-    Each task's own scale has no influence on the direction. Its norm follows no loss: weights are scaled to
-    sum_i w_i |g_i| = sum_i |g_i|. They are for the towers, too, as in the authors' code, which weighs losses.
+    The direction does not depend on the scales of the tasks. Weights are scaled to sum_i w_i |g_i| = sum_i |g_i|, and
+    also multiply the towers' gradients, as in the authors' code, which weights losses.
     """
 
     weighs_own = True

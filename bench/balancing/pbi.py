@@ -12,31 +12,28 @@ from torch import Tensor
 from bench.balancing.base import LossWeighting
 from bench.registry import Config
 
-_AS_GOOD_AS_ON_IT = 1e-6  # distance from the ray, relative to the losses, below which rounding is all there is
+_ROUNDING = 1e-6  # relative distance from the ray below which it is rounding error
 
 
 class PBIConfig(Config):
     """Options of PBI."""
 
     penalty: float = Field(0.5, ge=0, allow_inf_nan=False)
-    """What the distance from the ray counts for, that along it counting 1. With two tasks and equal preferences, the
-    weights are 1 -+ the penalty: above 1, the better task is made worse."""
+    """Weight of the distance from the ray, relative to the distance along it. With two tasks and equal preferences, the
+    tasks' weights are 1 -+ the penalty: above 1, the better task is made worse."""
     weight: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
-    """The ray's direction, for each task by name, 1 where missing: what losses are to be in proportion to."""
+    """Direction of the ray, for each task by name, 1 where missing: the target proportions of the losses."""
     ideal: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
-    """The least loss that each task could have, where the ray begins, 0 where missing."""
+    """The least possible loss of each task, where the ray begins, 0 where missing."""
 
 
 class PBI(LossWeighting):
-    """s (d_1 + penalty d_2): d_1 is how far the losses are along a ray, d_2 how far from it.
+    """s (d_1 + penalty d_2): d_1 the distance of the losses along a ray, d_2 their distance from it.
 
     Zhang & Li, IEEE Transactions on Evolutionary Computation 2007 (MOEA/D). s = T / (sum of the ray's unit vector), so
-    that on the ray the weights sum to T. One training gives the front's point on one ray, as in `cosmos`: no model
-    here is conditioned on preferences. Where the distance vanishes its gradient is taken as 0. Tasks without samples in
-    the batch are left out; a batch without any gives 0.
-
-    Raises:
-        UserError: a preference or an ideal is given for a task that is not trained.
+    that on the ray the weights sum to T. One training gives the front's point on one ray, as in `cosmos`. At distance 0
+    its gradient is taken as 0. Tasks without samples in the batch are left out; a batch without any gives 0. Raises
+    UserError if a preference or an ideal is given for a task that is not trained.
     """
 
     preferred: Tensor  # (T,)
@@ -58,7 +55,7 @@ class PBI(LossWeighting):
         along = (shifted * unit).sum()
         size = shifted.detach().abs().max().clamp(min=torch.finfo(losses.dtype).tiny)
         across = (shifted - along * unit) / size
-        if across.detach().abs().max() <= _AS_GOOD_AS_ON_IT:
+        if across.detach().abs().max() <= _ROUNDING:
             across = across.detach()  # a norm has no gradient at 0
         distance = torch.linalg.vector_norm(across)
         loss: Tensor = len(unit) / unit.sum() * (along + self.penalty * size * distance)

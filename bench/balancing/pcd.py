@@ -13,15 +13,15 @@ from torch import Tensor
 from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_distance
 from bench.registry import Config
 
-_TOO_FAR = 1e-5  # r below which constraints are taken as impossible: the step would be 300 times the gradient
-_NOTHING = 1e-5  # norm of the direction, relative to its terms, below which it is rounding
+_TOO_FAR = 1e-5  # r below which the constraints are dropped: the step would be over 300 times the gradient
+_NOTHING = 1e-5  # relative norm of the direction below which it is rounding error
 
 
 class PCDConfig(Config):
     """Options of PCD."""
 
     primary: str = ""
-    """Name of the task that comes first; the first one, where empty."""
+    """Name of the primary task; empty means the first task."""
     tau: float = Field(0.02, ge=0, le=1)
     """Share of the progress along its own gradient that every other task is guaranteed."""
     beta: float = Field(0.999, ge=0, lt=1)
@@ -32,11 +32,9 @@ class PCD(GramianAggregation):
     """T |g_p| times the direction nearest to the primary task's that gives each other task its guaranteed progress.
 
     Varam et al., TMLR 2026. Progress is measured on gradients divided by the root of the moving average of their
-    squares, without the paper's epsilon. Where the guarantees cannot all be met, they are dropped; where the primary
-    task has no samples in the batch, nothing shared is learned from it. A task without samples leaves its average.
-
-    Raises:
-        UserError: the primary task is not trained.
+    squared norms, without the paper's epsilon. Guarantees that cannot all be met are dropped. Where the primary task
+    has no samples in the batch, shared parameters get no gradient. A task without samples keeps its average. Raises
+    UserError if the primary task is not trained.
     """
 
     square: Tensor  # (T,): moving average of squared norms
@@ -69,11 +67,11 @@ class PCD(GramianAggregation):
         return weights
 
     def _usual(self, norms: Array, tasks: NDArray[np.intp]) -> Array:
-        """The roots of the moving averages (K,), this step's norms included."""
+        """Updates the moving averages with these norms; returns their roots (K,), corrected for their start at 0."""
         heard = torch.from_numpy(tasks).to(self.square.device)
         now = torch.from_numpy(norms**2).to(self.square)
         self.square[heard] = self.beta * self.square[heard] + (1 - self.beta) * now
         self.count[heard] += 1
         unbiased = self.square[heard] / (1 - self.beta ** self.count[heard])
-        found: Array = unbiased.sqrt().cpu().numpy()
-        return found
+        usual: Array = unbiased.sqrt().cpu().numpy()
+        return usual

@@ -9,7 +9,7 @@ from bench.balancing.base import GradientAggregation
 
 
 class PCGrad(GradientAggregation):
-    """Each gradient is projected off those it conflicts with, in random order; the results are summed.
+    """Projects each gradient off those it conflicts with, in random order, and sums the results.
 
     Yu et al., NeurIPS 2020, algorithm 1. With two tasks the step conflicts with neither; with more it may.
     """

@@ -16,23 +16,24 @@ class SDMGradConfig(Config):
     """Options of SDMGrad."""
 
     regularisation: float = Field(0.3, ge=0, allow_inf_nan=False)
-    """How strongly the direction is drawn to the mean gradient: 0 is stochastic MGDA."""
+    """Strength of the pull towards the mean gradient: 0 is stochastic MGDA."""
     lr: float = Field(1.0, gt=0, allow_inf_nan=False)
-    """Step size of the weights, in units of the gradients' mean norm squared, and no more than they settle under."""
+    """Step size of the weights, in units of the squared mean norm of the gradients; bounded so that the steps
+    converge."""
     momentum: float = Field(0.5, ge=0, lt=1)
-    """Of the weights' steps."""
+    """Momentum of the weights' steps."""
     iterations: int = Field(20, ge=1, le=1000)
     """Steps of the weights within each step of the model."""
 
 
 class SDMGrad(HalvesAggregation):
-    """T (w + l / T) / (1 + l), l the regularisation: w on the simplex goes down (w . A w) / 2 + l w . A 1 / T.
+    """T (w + l / T) / (1 + l), l the regularisation: w on the simplex minimises (w . A w) / 2 + l w . A 1 / T.
 
-    Xiao et al., NeurIPS 2023, algorithm 1, whose solver goes on from the last step's w. A estimates the Gramian from
-    the batch's two halves and covers what is dense and shared, as in `modo`; the update takes both halves, where the
-    paper takes a third batch. The authors' step size, 10, lets the weights of several tasks jump between corners of the
-    simplex, so that rounding decides where they end; here a step is no longer than half of that from which on descent
-    with momentum diverges.
+    Xiao et al., NeurIPS 2023, algorithm 1, whose solver continues from the last step's w. A estimates the Gramian of
+    shared dense parameters from the batch's two halves, as in `modo`; the update uses both halves, where the paper
+    takes a third batch. With the authors' step size, 10, the weights of several tasks jump between corners of the
+    simplex and rounding decides where they end; here a step is at most half of the size from which descent with
+    momentum diverges.
     """
 
     def __init__(self, tasks: Sequence[str], config: SDMGradConfig) -> None:
@@ -40,9 +41,9 @@ class SDMGrad(HalvesAggregation):
         self.config = config
 
     def move(self, a: Tensor, w: Tensor, mass: float) -> tuple[Tensor, Tensor]:
-        """See `HalvesAggregation`."""
+        """See `HalvesAggregation.move`."""
         pull, size = self.config.regularisation, a.diagonal().clamp(min=0).sqrt().mean() ** 2
-        # Where noise makes the diagonal vanish, the largest product bounds the step instead.
+        # Where noise makes the diagonal 0, the largest product bounds the step instead.
         a = a / size.clamp(min=a.abs().max() / len(a) ** 2)
         lr = min(self.config.lr, (1 + self.config.momentum) / float(a.abs().sum(1).max()))  # a bound of the eigenvalues
         mean, velocity = torch.full_like(w, mass / len(w)), torch.zeros_like(w)

@@ -20,11 +20,7 @@ class StaticConfig(Config):
 
 
 class Static(LossWeighting):
-    """sum_i w_i L_i, with w normalised to sum to T.
-
-    Raises:
-        UserError: a weight is given for a task that is not trained.
-    """
+    """sum_i w_i L_i, with w normalised to sum to T; raises UserError if a task with a weight is not trained."""
 
     weight: Tensor
 

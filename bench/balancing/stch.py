@@ -17,32 +17,29 @@ class STCHConfig(Config):
     """Options of STCH."""
 
     mu: float = Field(0.1, ge=1e-3, allow_inf_nan=False)
-    """Smoothness: nearer to 0, only the worst task counts; larger, all do. The paper tries 0.01 to 1."""
+    """Smoothness: near 0 only the worst task counts, larger values count all. The paper uses 0.01 to 1."""
     weight: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default_factory=dict)
     """Preference for each task by name, 1 where missing; only their ratios count."""
     ideal: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
-    """The least loss that each task could have, 0 where missing."""
+    """The least possible loss of each task, 0 where missing."""
     virtual_epoch: int = Field(50, ge=0)
-    """Steps of warm-up with equal weights, whose mean losses then are the losses' units. With 0, losses are compared
-    in the units that they have."""
+    """Warm-up steps with equal weights, whose mean losses become the units of the losses; 0 leaves losses unscaled."""
 
 
 class STCH(LossWeighting):
     """T^2 m mu log sum_i exp(l_i (L_i - z_i) / m_i / mu): a smooth form of the worst task's loss.
 
     Lin et al., ICML 2024; l is the preference (it sums to 1), z the ideal, m_i the task's mean loss during warm-up and
-    m their mean (1 without warm-up). T^2 m times the paper's loss: where all the terms are equal, weights are near 1.
-    Sums and T are over the tasks with samples in the batch; a batch without any gives 0.
-
-    Raises:
-        UserError: a preference or an ideal is given for a task that is not trained.
+    m their mean (1 without warm-up). T^2 m times the paper's loss: where all terms are equal, weights are near 1. Sums
+    and T cover the tasks with samples in the batch; a batch without any gives 0. Raises UserError if a preference or an
+    ideal is given for a task that is not trained.
     """
 
     preferred: Tensor  # (T,)
     ideal: Tensor  # (T,)
     total: Tensor  # (T,): sum of losses during warm-up
     count: Tensor  # (T,): steps of it with samples
-    steps: Tensor  # (): steps ever taken
+    steps: Tensor  # (): steps taken in all
 
     def __init__(self, tasks: Sequence[str], config: STCHConfig) -> None:
         super().__init__(tasks)

@@ -14,8 +14,8 @@ from bench.registry import NoOptions
 class Uncertainty(LossWeighting):
     """sum_i exp(-s_i) L_i + s_i, with s_i the learned log-variance of task i, 0 at first (Kendall et al., CVPR 2018).
 
-    Twice the paper's loss, so that the weights start at 1. A task without samples in the batch (its loss is 0) is left
-    out of the sum, else every such batch would lower its s_i and so raise its weight.
+    Twice the paper's loss, so that weights start at 1. A task without samples in the batch (its loss is 0) is left out
+    of the sum; otherwise such batches would lower s_i and so raise its weight.
     """
 
     def __init__(self, tasks: Sequence[str], config: NoOptions) -> None:
@@ -28,5 +28,5 @@ class Uncertainty(LossWeighting):
         return torch.where(losses == 0, 0.0, terms).sum()
 
     def regulariser(self) -> Tensor:
-        """What keeps the weights from vanishing, (T,)."""
+        """The term (T,) that keeps the weights from going to 0."""
         return self.log_variance

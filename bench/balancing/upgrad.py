@@ -9,11 +9,10 @@ from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_
 
 
 class UPGrad(GramianAggregation):
-    """Each gradient is projected onto the cone of directions that conflict with no task; the projections are summed.
+    """Projects each gradient onto the cone of directions that conflict with no task, and sums the projections.
 
-    Quinton & Rey, "Jacobian Descent for Multi-Objective Optimization", 2024, who take the mean: this is T times that.
-    The step conflicts with no task. The projection of g_i is g_i + e, with the shortest e such that
-    g_j . e >= -g_j . g_i for all j.
+    Quinton & Rey, "Jacobian Descent for Multi-Objective Optimization", 2024; T times their mean. The step conflicts
+    with no task. The projection of g_i is g_i + e, with the shortest e such that g_j . e >= -g_j . g_i for all j.
     """
 
     def weigh(self, gradients: Gradients, tasks: NDArray[np.intp]) -> Array:

@@ -285,7 +285,7 @@ def history(
 ) -> Answer:
     """Write the history of every group, for `seesaw score --history`."""
     from bench.data import load_card
-    from bench.production.history import write_history
+    from bench.production.kept_history import write_history
 
     rows = write_history(load_card(card), out, resolve_home(home), raw, until, TerminalProgress())
     yield {"out": str(out), "rows": rows}

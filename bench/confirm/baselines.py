@@ -1,8 +1,8 @@
-"""Baselines beyond the search: their configurations, their tuning, and tuned static weights.
+"""Baselines beyond the search: their configurations and their tuning.
 
-Whether a gradient method beats static weights can only be said against a dense front of tuned ones (Kurin et al. and
-Xin et al., both NeurIPS 2022). All weights are tried with the same draws of the shared parameters, and together by as
-many trainings as the search gave to gradient methods.
+A fair test of gradient methods needs a dense front of tuned static weights (Kurin et al. and Xin et al., both NeurIPS
+2022). All weights are tried with the same draws of the shared parameters, with as many trainings in all as the search
+gave to gradient methods.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from bench.training.ensemble import ensemble_of
 from bench.training.tree_settings import best_by_task, configurations
 
 BALANCING: dict[Kind, str] = {"equal_weights": "static", "random_weights": "rlw"}
-"""What takes the place of the best sharing configuration's balancing, by baseline; static weights are then equal."""
+"""Baseline -> the balancing that replaces that of the best sharing configuration; static weights are then equal."""
 
 
 def baselines_of(
@@ -44,58 +44,54 @@ def baselines_of(
     wanted: Collection[str],
     schema: Schema,
 ) -> list[Point]:
-    """The wanted ones that there can be, as points without a result; in the order of `TRAINED`.
+    """Returns the wanted baselines that exist here, as points without a result, in the order of `TRAINED`.
 
-    Equal and random weights take the place of the balancing in the best point that shares. Without sharing, or with one
-    task, there is nothing to weigh. The ensemble has two half-size models of the best single-task point's
-    configuration. These are trained as long as that point was.
+    Equal and random weights replace the balancing of the best point that shares; they need sharing and two tasks. The
+    ensemble has two half-size models of the best single-task point's configuration. These are trained as long as that
+    point was.
     """
     sharing, single = (best_point(records, objectives, reference, alone) for alone in (False, True))
     weighed = len({objective.name.split(".")[0] for objective in objectives if objective.is_metric}) > 1
-    found = []
+    points = []
     for kind in TRAINED:
         if kind not in wanted:
             continue
         if kind == "trees":
-            found.append(Point(kind, {}, kind))
+            points.append(Point(kind, {}, kind))
         elif kind == "ensemble":
             if single is not None:
-                found.append(Point(kind, ensemble_of(single.config, schema), kind, until=single.until))
+                points.append(Point(kind, ensemble_of(single.config, schema), kind, until=single.until))
         elif kind in BALANCING and sharing is not None and weighed:
             config = unbalanced(sharing.config) | {"balancing.kind": BALANCING[kind]}
-            found.append(Point(kind, config, kind, until=sharing.until))
-    return found
+            points.append(Point(kind, config, kind, until=sharing.until))
+    return points
 
 
 def best_point(
     records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float], single: bool
 ) -> Point | None:
-    """The point that alone has the largest hypervolume by what the search saw, of equals the first.
-
-    Args:
-        single: whether it is one of single-task models, or one that shares.
-    """
+    """Returns the single-task (`single`) or sharing point of the largest hypervolume by itself, the first of equals."""
     every = searched_points(records, objectives)
     own = [point for point in every if (point.sharing == BASELINE or point.baseline) == single]
     return next(iter(largest_first(own, objectives, reference)), None)
 
 
 def unbalanced(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """A configuration without its balancing."""
+    """Returns a configuration without its balancing."""
     return {key: value for key, value in config.items() if not key.startswith("balancing.")}
 
 
 LEAST_TREES = 3
-"""Configurations of trees that are tried at the least."""
+"""Minimum number of tree configurations to try."""
 
 
 def tries_of(lengths: float, kinds: int) -> int:
-    """How many configurations of trees are tried: as many full lengths as the search trained of a kind of sharing."""
+    """Number of tree configurations to try: as many full lengths as the search trained for each kind of sharing."""
     return max(LEAST_TREES, int(lengths / max(1, kinds)))
 
 
 def full_lengths(some: Sequence[TrialRecord], records: Sequence[TrialRecord]) -> float:
-    """How many trainings of full length some of a search's trials took; one below it counts by its part."""
+    """Samples of `some` trials, in trainings of full length."""
     full = max((record.rungs[-1].samples for record in records if record.rungs), default=1)
     return sum(record.rungs[-1].samples if record.rungs else full for record in some) / full
 
@@ -108,10 +104,10 @@ def measured(
     asked: Sequence[dict[str, Scalar]],
     progress: Progress,
 ) -> list[dict[str, float]]:
-    """Metrics on validation of a baseline's configurations, in their order; empty where one failed.
+    """Trains a baseline's configurations once each, on one seed, and returns their metrics on validation, in order.
 
-    Each is trained once, all on one seed, and kept with the study; none is trained twice. All outcomes are known when
-    this returns, so what is chosen by them is the same with any number of workers.
+    Results are kept with the study and never trained twice; a failed one is empty. It returns when all outcomes are
+    known, so choices made from them do not depend on the number of workers.
     """
     title = f"tuning {NAMES[kind]}"
     points = [Point(kind, config, kind) for config in asked]
@@ -140,7 +136,7 @@ def tuned(
     seed: int,
     progress: Progress,
 ) -> list[Point]:
-    """The baselines; trees have settings by task, the best of `tries` on validation."""
+    """Returns the baselines, where trees get the settings that validation found best of `tries`, task by task."""
     if all(point.kind != "trees" for point in baselines):
         return list(baselines)
     asked = configurations(tasks, tries, derive(seed, "trees"))
@@ -151,16 +147,13 @@ def tuned(
 
 WEIGHT = "balancing.static.weight"
 SPREAD = 16.0
-"""Of weights, where the space does not search them."""
+"""Largest ratio of two tasks' weights, where the space does not search them."""
 LEAST_TRIES = 2
+"""Minimum number of trainings for each static weight."""
 
 
 def check_static(dataset: str, tasks: Sequence[str], space: Space) -> None:
-    """Refuses static weights where there is nothing to weigh.
-
-    Raises:
-        UserError: a data set with one task, or a space whose models share nothing.
-    """
+    """Raises UserError for static weights on a data set with one task, or in a space whose models share nothing."""
     if len(tasks) < 2:
         raise UserError(f"static weights of {dataset}: expected two tasks or more to weigh, found only {tasks[0]}")
     if set(space.choices(SHARING)) == {SINGLE_TASK}:
@@ -170,13 +163,10 @@ def check_static(dataset: str, tasks: Sequence[str], space: Space) -> None:
 
 
 def spread_out(tasks: Sequence[str], many: int, spread: float) -> list[dict[str, float]]:
-    """At least `many` weights, evenly over the simplex on the log scale; from the first task's corner to the last's.
+    """Returns at least `many` weights by task, evenly over the simplex on the log scale; the first task's weight is 1.
 
-    The logarithms of a point's weights are shares of log(spread) on a simplex lattice, the coarsest that has enough
-    points. Two tasks have exactly `many`, from spread:1 to 1:spread; three tasks have 10 for 7.
-
-    Returns:
-        Weights by task, the first task's 1, with six digits.
+    The logarithms of a point's weights are shares of log(spread) on the coarsest simplex lattice with enough points.
+    Two tasks have exactly `many`, from spread:1 to 1:spread; three tasks have 10 for 7. Weights have six digits.
     """
     steps = steps_beyond(len(tasks), many)
     return [
@@ -186,9 +176,9 @@ def spread_out(tasks: Sequence[str], many: int, spread: float) -> list[dict[str,
 
 
 def draws(space: Space, tasks: Sequence[str], many: int, seed: int) -> list[dict[str, Scalar]]:
-    """`many` random configurations that share a model, without balancing.
+    """Draws `many` configurations of sharing models, without balancing; branches of a switch are equally likely.
 
-    The first of many are those of fewer with the same seed. Branches of a switch are equally likely.
+    With the same seed, a longer sequence starts with the shorter one.
     """
     alone = {(SHARING, SINGLE_TASK): "nothing to weigh"} if space.branches(SHARING) else {}
     shared = replace(space, tree=trees.prune(space.tree, alone))
@@ -202,17 +192,10 @@ def chosen(
     own: Sequence[Mapping[str, float]],
     every: Sequence[Mapping[str, float]],
 ) -> int | None:
-    """Which of a weight's tries is confirmed: the first with the largest weighted sum of objectives on validation.
+    """Returns which of a weight's tries to confirm: the first with the largest weighted sum of validation objectives.
 
-    Each objective is divided by its standard deviation over the tries of all weights. A task's objectives share its
-    weight evenly; costs belong to no task and do not count.
-
-    Args:
-        own: metrics of the weight's tries; empty for one that failed.
-        every: metrics of the tries of all weights.
-
-    Returns:
-        None where no try has a finite value of each objective.
+    Each objective is divided by its standard deviation over `every` weight's tries. A task's objectives share its
+    weight evenly; costs do not count. None where none of the weight's `own` tries has finite objectives.
     """
     metrics = [objective for objective in objectives if objective.is_metric]
     of = [objective.name.partition(".")[0] for objective in metrics]
@@ -238,14 +221,11 @@ def retuned(
     gradient: Collection[str],
     progress: Progress,
 ) -> list[Point]:
-    """A baseline for each static weight, with the configuration that validation found best of its tries.
+    """Returns a point for each static weight, with the configuration that validation found best of its tries.
 
-    Of each weight the first try is the search's best sharing configuration, the others are `draws`, the same ones for
-    every weight. A try is one training of full length; all are on one seed and measured on validation alone. Together
-    there are as many as the search gave to gradient methods, in full lengths, and at least `LEAST_TRIES` a weight.
-
-    Args:
-        many: weights; none where it is 0.
+    Each weight's first try is the search's best sharing configuration; the others are `draws`, the same for every
+    weight. A try is one training of full length on a common seed, measured on validation only. In full lengths, there
+    are as many tries as the search gave to gradient methods, and at least `LEAST_TRIES` a weight.
     """
     if not many:
         return []
@@ -263,10 +243,10 @@ def retuned(
         for weights in grid
     ]
     asked = [each | weights for weights in static for each in shared]
-    found = measured(study, executor, make_job, "static_weights", asked, progress)
+    metrics = measured(study, executor, make_job, "static_weights", asked, progress)
     baselines = []
     for weights, at in zip(grid, range(0, len(asked), len(shared)), strict=True):
-        if (place := chosen(weights, study.objectives, found[at : at + len(shared)], found)) is None:
+        if (place := chosen(weights, study.objectives, metrics[at : at + len(shared)], metrics)) is None:
             progress.note(f"static weights {weights}: left out, as no try of them has a result")
         else:
             baselines.append(Point("static_weights", asked[at + place], "static_weights"))

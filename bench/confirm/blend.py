@@ -1,7 +1,7 @@
-"""The blend: of the confirmed networks the best and the boosted trees, averaged by shares that validation chose.
+"""The blend: the best confirmed network and the boosted trees, averaged with shares chosen on validation.
 
-Confirmation rows and test take no part in what is blended. Nothing is trained, so a blend follows at once where another
-network is the best: it is a point of its own then.
+Confirmation rows and test take no part in the choice. Nothing is trained. A different best network makes a different
+point.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bench.search.study import Study
 from bench.training.blend import parts_of
 
 Choose = Callable[[Sequence[tuple[str, str]]], dict[str, Scalar]]
-"""Names of both parts' kept predictions, by replicate -> the shares, see `bench.training.blend.shares_of`."""
+"""Names of both parts' kept predictions, one pair a replicate -> the shares, see `bench.training.blend.shares_of`."""
 
 
 def blended(
@@ -36,17 +36,11 @@ def blended(
     reference: Mapping[str, float],
     progress: Progress,
 ) -> None:
-    """Confirms the blend, after its parts; does nothing twice.
+    """Confirms the blend, after its parts; repeating it changes nothing.
 
-    Its network is the confirmed point of a trial with the largest hypervolume of the metrics alone, by the means of
-    replicates on validation. A replicate whose part failed has failed, too. One whose part's predictions are gone waits
-    for the next confirmation.
-
-    Args:
-        executor: whose workers see `folder`.
-        folder: of kept predictions.
-        trees: their point, settings included.
-        reference: of hypervolume, as the suite has it.
+    The network is the confirmed trial's point with the largest hypervolume of the metrics, costs aside, by the means of
+    replicates on validation. A replicate fails if a part's failed. One whose part's predictions are gone waits for the
+    next confirmation. `folder` keeps predictions, and the executor's workers must see it.
     """
     metrics = [each for each in study.objectives if each.is_metric]
     own = [point for point in points(study.records(), study.objectives) if confirmed(point)]
@@ -84,7 +78,6 @@ def _whole(folder: Path, names: Sequence[str], splits: Sequence[Split] = REPLICA
 
 
 def _with_costs(outcome: Outcome, parts: Sequence[Replicate]) -> Outcome:
-    """With the sums of the parts' costs, of those that all have."""
     if outcome.result is None:
         return outcome
     keys = [key for key in (f"cost/{name}" for name in COSTS) if all(key in part.metrics for part in parts)]

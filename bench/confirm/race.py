@@ -1,11 +1,11 @@
-"""Selects the points to retrain on fresh seeds, and retrains them: replicates go where the front is least certain.
+"""Selects the points to retrain on fresh seeds, and retrains them where the front is least certain.
 
-A point's index is p (1 - p) (1/n - 1/(n + 1)). The first two factors say how uncertain its place is. The last says by
-how much one more replicate reduces its mean's variance, in units of the seeds' variance. p is P(non-dominated) with the
-error of the rows left out, which replicates cannot reduce.
+A point's index is p (1 - p) (1/n - 1/(n + 1)), with n replicates: p (1 - p) measures how uncertain its place is, the
+rest by how much one more replicate reduces its mean's variance, in units of the seeds' variance. p is P(non-dominated),
+without the sampling error of rows, which replicates cannot reduce.
 
-A point whose place looks settled rests, and may come back. P of all points is computed again in each round, and in each
-round one resting point, the one with the fewest replicates, gets one more: its first may have been unlucky.
+A point with a settled place rests. P is computed again in each round, so it may come back; and each round one resting
+point, the one with the fewest replicates, gets another: its first may have been unlucky.
 """
 
 from __future__ import annotations
@@ -37,13 +37,11 @@ def shortlist(
     limit: int,
     single_task: bool = True,
 ) -> list[Point]:
-    """The points to confirm, by what the search saw; by trial and length. A trial may have several among them.
+    """Selects the points to confirm, by the search's values, in order of trial and length; a trial may have several.
 
-    Replicates are not looked at: an interrupted confirmation goes on with the points that it began with.
-
-    The front and then the next ranks, up to `limit`; within a rank, larger hypervolume contribution to that rank
-    first, earlier trials first among equals. The single-task baseline of each objective comes in addition: a gain
-    over a lucky baseline, or a lucky gain over a fair one, would otherwise never be found out.
+    Takes the front and then the next ranks, up to `limit`; within a rank by hypervolume contribution to it, then by
+    trial. Adds each objective's single-task baseline: a gain over a lucky baseline would otherwise go unnoticed.
+    Replicates are ignored, so an interrupted confirmation continues with the same points.
     """
     measured = searched_points(records, objectives)
     values, at = estimates(measured, objectives), resolve_reference(objectives, reference)
@@ -51,7 +49,7 @@ def shortlist(
     order: list[int] = []
     for rank in sorted(set(place.tolist()) - {UNRANKED}):
         if len(order) >= limit:
-            break  # contributions take time, in five objectives most of all
+            break  # contributions are slow, most of all with five objectives
         members = np.flatnonzero(place == rank)
         gain = contributions(values[members], objectives, at)
         order += members[np.argsort(-gain, kind="stable")].tolist()
@@ -64,18 +62,17 @@ def shortlist(
 def members(
     records: Sequence[TrialRecord], objectives: Sequence[Objective], reference: Mapping[str, float], many: int
 ) -> list[Point]:
-    """The best `many` points of each balancing kind, by the search's values; single-task models are a kind of their
-    own.
+    """Returns the best `many` points of each balancing kind, by the search's values; single-task models are one kind.
 
-    Best means the largest hypervolume of the point alone, one point a trial. Several points judge a kind better than a
-    single, perhaps lucky one.
+    Best means the largest hypervolume of the point alone, one point a trial. Several points judge a kind better than
+    one, which may be lucky.
     """
     families = _families(records, objectives, lambda point: point.balancing)
-    found = []
+    best: list[Point] = []
     for _, own in sorted(families.items()):
         by_trial = {point.number: point for point in reversed(largest_first(own, objectives, reference))}
-        found += list(reversed(by_trial.values()))[:many]
-    return found
+        best += list(reversed(by_trial.values()))[:many]
+    return best
 
 
 def kinds(
@@ -84,25 +81,25 @@ def kinds(
     reference: Mapping[str, float],
     chosen: Collection[Point],
 ) -> list[Point]:
-    """The best point of each kind of sharing that has none among the chosen, by what the search saw.
+    """Returns the best point of each kind of sharing that has none in `chosen`, by the search's values.
 
-    The best has the largest hypervolume alone, among the points that were trained longest.
+    Best means the largest hypervolume of the point alone, among the points that were trained longest.
     """
     families = _families(records, objectives, lambda point: point.sharing)
     known = {point.sharing for point in chosen}
-    found = []
+    best: list[Point] = []
     for kind, own in sorted(families.items()):
         if kind not in known:
             longest = max(len(point.rungs) for point in own)
             own = [point for point in own if len(point.rungs) == longest]
-            found += largest_first(own, objectives, reference)[:1]
-    return found
+            best += largest_first(own, objectives, reference)[:1]
+    return best
 
 
 def _families(
     records: Sequence[TrialRecord], objectives: Sequence[Objective], name: Callable[[Point], str]
 ) -> dict[str, list[Point]]:
-    """The search's points by family; single-task models are always one."""
+    """Groups the search's points by family; single-task models are always one."""
     families: dict[str, list[Point]] = {}
     for point in searched_points(records, objectives):
         families.setdefault(BASELINE if point.sharing == BASELINE else name(point), []).append(point)
@@ -112,32 +109,28 @@ def _families(
 def largest_first(
     points: Sequence[Point], objectives: Sequence[Objective], reference: Mapping[str, float], split: str = CONFIRM
 ) -> list[Point]:
-    """Points by the hypervolume that each has alone, the first of equals first; confirmed ones by their means there."""
+    """Sorts points stably by the hypervolume of each alone, largest first; confirmed ones by their means on `split`."""
     at, values = resolve_reference(objectives, reference), estimates(points, objectives, split)
     volumes = [hypervolume(values[i : i + 1], objectives, at) for i in range(len(points))]
     return [points[i] for i in np.argsort([-volume for volume in volumes], kind="stable")]
 
 
 SETTLED = 0.05
-"""A point whose P(non-dominated) is below this, or as near to 1, rests."""
-DRAWS = 2000
+"""A point rests when its P(non-dominated) is within this distance of 0 or 1."""
+POSTERIOR_DRAWS = 2000
 
 
 def next_round(samples: Sequence[Sample | None], objectives: Sequence[Objective], most: int, seed: int) -> list[int]:
-    """Which points get a replicate next, by place, the most uncertain first; none where the race is decided.
+    """Returns the indices of the points that get the next replicates, most uncertain first; empty ends the race.
 
-    These are the half of the uncertain points with the largest index. So a round's trainings can run side by side, and
-    few are spent on points that the round itself would settle. The resting point with the fewest replicates gets one,
-    too: its first may have been unlucky.
-
-    Args:
-        samples: of each point on validation; None where all its trainings failed: it is out.
-        most: points at the most.
+    Takes the half of the uncertain points with the largest index, at most `most`: their trainings run side by side, and
+    few are spent on points that the round would settle. The resting point with the fewest replicates gets one, too. A
+    point whose trainings all failed has None in place of samples and is left out.
     """
     racing = [at for at, each in enumerate(samples) if each]
     known = [replace(each, deviations=each.deviations[:, :0]) for each in samples if each]
-    chances = p_nondominated(known, objectives, seed, DRAWS)
-    if chances is None:  # nothing is known of seeds yet
+    chances = p_nondominated(known, objectives, seed, POSTERIOR_DRAWS)
+    if chances is None:  # too few replicates to estimate the seeds' variance
         return racing[:most]
     n = np.array([len(each) for each in known])
     index = chances * (1 - chances) / (n * (n + 1))
@@ -160,28 +153,24 @@ def confirm(
     budget: int = 0,
     seed: int = 0,
 ) -> None:
-    """Retrains points on fresh seeds and measures them on validation, confirmation rows and test; does nothing twice.
+    """Retrains points on fresh seeds, measures them on validation, confirmation rows and test; trains none twice.
 
-    The first round trains `replicates` of every point and every baseline. Later rounds train those that
-    `bench.confirm.race` asks for, by confirmation rows alone, until it asks for none or the budget is used up. A
-    round begins when all outcomes of the one before are known, and uses no others. So the race is the same with any
-    number of workers, and after any interruption. Test is measured with each replicate and read by nothing here.
+    The first round trains `replicates` of every point and baseline. Later rounds train the points of `next_round`, by
+    confirmation rows only, until there are none or the budget is spent. A round starts when all outcomes of the
+    previous one are known, so the race does not depend on the number of workers or on interruptions. Test is measured
+    with each replicate, but not read here.
 
-    Replicates of a point are numbered from 1. The k-th of every point and baseline has the same seed, so that points
-    are compared by pairs. An interrupted confirmation asks for the same numbers again, and finds those that are stored.
-
-    A point short of full length is trained to where it is, on the schedule of full length: as the search saw it.
-
-    A stored replicate whose predictions are to be kept, and are damaged or gone, is trained again for them alone: what
-    is stored of it stays.
+    Replicates of a point are numbered from 1. The k-th of every point has the same seed, so points are compared in
+    pairs. A point short of full length is trained to its length on the schedule of full length, as in the search. A
+    stored replicate whose kept predictions are damaged or gone is trained again for these files; its stored result
+    stays.
 
     Args:
-        points: of trials, see `bench.results.points`; several may be of one trial.
-        replicates: 0 confirms nothing.
+        points: of trials, several may be of one.
+        replicates: in the first round; 0 confirms nothing.
         on_record: called with each trial whose replicates of a round were completed here.
         baselines: all other points, see `bench.confirm.baselines`; the current point is one of them.
-        budget: replicates of all points together, those of the first round included; baselines come on top.
-        seed: of the run, for what is simulated.
+        budget: replicates of all points together, the first round included; baselines come on top.
     """
     progress = progress or Silent()
     if not replicates:
@@ -193,11 +182,11 @@ def confirm(
     _keep_again(study, executor, make_job, every.values(), progress)
     stored = {(name, each.replicate) for name, own in study.replicates().items() if name in every for each in own}
     asked: Counter[str] = Counter()
-    # The first replicate of all before the second of any: so how fast it goes tells early how long the rest takes.
-    # Trees take longest, and go first: no worker waits for them at the end.
+    # All first replicates come before any second one, so the pace soon predicts the remaining time. Trees take longest
+    # and go first, so that no worker waits for them at the end.
     longest_first = sorted(every.values(), key=lambda point: point.kind != "trees")
     chosen = [point for _ in range(replicates) for point in longest_first]
-    done = sum(number <= replicates for _, number in stored)  # more may be there, of an earlier, smaller search
+    done = sum(number <= replicates for _, number in stored)  # an earlier, smaller search may have left more
     with progress.task("confirming", runs, "replicates", done) as advance:
         while chosen:
             jobs = []
@@ -219,7 +208,6 @@ def confirm(
 
 
 def _with(point: Point, known: Mapping[str, Sequence[Replicate]], asked: Mapping[str, int]) -> Point:
-    """The point with those of its replicates that were asked for so far."""
     own = known.get(point.training, ())
     return replace(point, replicates=tuple(each for each in own if each.replicate <= asked[point.training]))
 
@@ -227,7 +215,7 @@ def _with(point: Point, known: Mapping[str, Sequence[Replicate]], asked: Mapping
 def _keep_again(
     study: Study, executor: Executor, make_job: MakeJob, points: Iterable[Point], progress: Progress
 ) -> None:
-    """Trains stored replicates again whose predictions are damaged or gone, for their files alone."""
+    """Retrains stored replicates whose predictions are damaged or gone, for these files only."""
     stored, jobs = study.replicates(), []
     for point in points:
         for each in stored.get(point.training, ()):

@@ -1,1 +1,1 @@
-"""Models: a batch of ids and dense columns in, one logit per task out. Start at `assembly`."""
+"""Models: a batch of ids and dense columns in, one logit for each task out. Start at `assembly`."""

@@ -1,4 +1,4 @@
-"""The model: table, histories, numbers -> interaction -> members -> sharing -> towers -> funnel, with any choices."""
+"""Assembles a model: table, histories, numbers -> interaction -> members -> sharing -> towers -> funnel."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ SQUARED = Choice("squared", NoOptions())
 class MultiTaskModel(nn.Module):
     """A multi-task model of one schema.
 
-    S, D, T: slots, dense columns and tasks of the store's schema; S': slots of the model's; W = input sets of the
-    sharing x embedding dim; O: logits, those of the funnel first, of which the first T are the tasks'; k: members of
-    the ensemble, whose rows follow one another.
+    S, D, T: slots, dense columns and tasks of the store's schema; S': slots of the model's schema; W = input sets of
+    the sharing x embedding dim; O: logits, the funnel's first, of which the first T are the tasks'; k: members of the
+    ensemble, whose rows follow one another.
+
+    One draw of torch's generator seeds the initial weights, see `bench.models.contracts`: models with the same seed
+    agree wherever a parameter's name and shape do.
 
     Args:
         precision: of the products between the embeddings and the logits, see `bench.models.config.Precision`.
-            Parameters, their gradients, logits and losses are float32 in any case.
-
-    Initial weights come from one number that torch's generator gives, see `bench.models.contracts`: models of one seed
-    agree wherever a parameter's name and shape do.
+            Parameters, gradients, logits and losses are always float32.
 
     Attributes:
         ties_logits: whether one task's loss depends on more than its own logit.
-        schema: what it sees of the store's after `numeric`, whose fields have rows in the table.
+        schema: the store's schema after `numeric`; its fields have rows in the table.
         embedding: the fused table; `embedding.weight` is (rows, W).
         pooling, numeric, interaction, sharing, towers, funnel: its other parts.
-        outputs: of every logit the task, see `Funnel.outputs`; behind the funnel's, those of a loss with second scores.
-        targets: scales of regressions; None where there are none.
-        thinned: corrects the losses where negatives were left out; None where none were.
-        weights: how many numbers its dense parameters hold.
+        outputs: task of every logit, see `Funnel.outputs`; second scores of a loss follow the funnel's.
+        targets: scales of regressions, or None.
+        thinned: corrects the losses for left-out negatives, or None.
+        weights: number of dense parameters.
     """
 
     def __init__(
@@ -143,8 +143,7 @@ class MultiTaskModel(nn.Module):
     def forward(self, ids: Tensor, dense: Tensor) -> Tensor:
         """ids (B, S) int32 or int64, dense (B, D) -> logits (B, O), as `probabilities` reads them.
 
-        Members are averaged here, and a regression on a logarithmic scale is corrected, see `Targets`; training uses
-        `logits`.
+        Averages members and corrects regressions on a logarithmic scale, see `Targets`; training uses `logits`.
         """
         ids = self.rows(ids)
         logits = self.logits(self.embed(ids, exact=False), ids, dense)
@@ -155,7 +154,7 @@ class MultiTaskModel(nn.Module):
         return self._averaged(logits.view(self.members, -1, logits.shape[1]))
 
     def _predicted(self, logits: Tensor, dense: Tensor) -> Tensor:
-        """Logits (k B, O) with what the loss of regressions predicts by them, on the scale of their targets."""
+        """Replaces regressions' outputs in logits (k B, O) by their predictions, on the scale of their targets."""
         dense = dense if self.members == 1 else torch.cat([dense] * self.members)
         own = logits[:, : len(self.regression)]
         caps = None if self.targets is None else self.targets.caps_of(dense)
@@ -167,36 +166,36 @@ class MultiTaskModel(nn.Module):
 
     @property
     def ties_logits(self) -> bool:
-        """See the class."""
+        """Whether one task's loss depends on more than its own logit."""
         return self.funnel.ties_tasks or len(self.scored) > 0
 
     def rows(self, ids: Tensor) -> Tensor:
-        """ids (B, S) of the store -> (B, S'), rows of the table."""
+        """ids (B, S) of the store -> rows of the table (B, S')."""
         return self._numeric.rows(ids)
 
     def embed(self, ids: Tensor, exact: bool = True) -> Tensor:
-        """ids (B, S'), as `rows` gives them -> e (B, S', W): the only use of the table.
+        """ids (B, S') of `rows` -> e (B, S', W); nothing else reads the table.
 
-        Where not `exact`, e is as precise as the products, which gives the same logits in fewer passes.
+        Unless `exact`, e has the precision of the products: the same logits in fewer passes.
         """
         low = not exact and not self.pooling.pools and self._is_bf16(ids.device)
         e: Tensor = self.embedding(ids, torch.bfloat16 if low else None)
         return e
 
     def _is_bf16(self, device: torch.device) -> bool:
-        # It is measured as it is served: in float32 on any machine.
+        # Evaluation and serving use float32 on any machine.
         return self.training and is_bf16(self.precision, device, self.weights)
 
     def logits(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """From embedded ids on: e (B, S', W), ids (B, S'), dense (B, D) -> logits (k B, O).
+        """e (B, S', W), ids (B, S'), dense (B, D) -> logits (k B, O).
 
-        `ids` only tell padding apart, so that the gradient at `e` is all that an optimizer of the table needs.
+        `ids` only mark padding, so the gradient at `e` is all that the table's optimizer needs.
         """
         logits: Tensor = self.towers(self.represent(e, ids, dense))
         return logits
 
     def represent(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """What the towers stand on: as `logits` -> (O, k B, H), or (1, k B, H) where it is one for all."""
+        """The towers' inputs: arguments of `logits` -> (O, k B, H), or (1, k B, H) if all towers share one."""
         x = self._inputs(e, ids, dense)
         h: Tensor = self.sharing(x) if self.scenario is None else self.sharing(x, self._scenarios(ids))
         tasks, expected = len(self.schema.tasks), (x.shape[1], self.sharing.outputs)
@@ -251,8 +250,7 @@ class MultiTaskModel(nn.Module):
         bounds: Tensor | None = None,
         dense: Tensor | None = None,
     ) -> None:
-        """Takes a training batch's logits (k B, O), labels (B, T), weights, bounds and numbers into what is kept of
-        regressions: the factor of their scales, and the state of their loss."""
+        """Updates regressions' running state: the factor of their scales, and their loss's; arguments of `losses`."""
         if not any(self.regression):
             return
         weights = None if weights is None else weights.prod(1, keepdim=True).repeat(self.members, 1)
@@ -267,7 +265,7 @@ class MultiTaskModel(nn.Module):
         self.funnel.loss.regression.follow(own, targets, weights, Context(bounds=bounds, dense=dense))
 
     def _beside(self, bounds: Tensor | None, dense: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        """Bounds (B, T) on the scale of the targets, and numbers (B, D), for each member's rows."""
+        """Bounds (B, T) on the scale of the targets and dense columns (B, D), repeated for each member."""
         if bounds is not None:
             bounds = bounds if self.targets is None else self.targets.of_bounds(bounds)
         if self.members == 1:
@@ -277,20 +275,20 @@ class MultiTaskModel(nn.Module):
     def probabilities(self, logits: Tensor) -> Probabilities:
         """logits (B, O) -> conditional and joint predictions, regressions in the unit of their labels.
 
-        What is expected of a regression on all impressions is the joint probability of its parent times what is
-        expected where the parent happened.
+        The expected value of a regression on all impressions is its parent's joint probability times the expected value
+        given the parent.
         """
-        found = self.funnel.probabilities(logits[:, : len(self.funnel.outputs)])
+        raw = self.funnel.probabilities(logits[:, : len(self.funnel.outputs)])
         if not any(self.regression):
-            return found
-        conditional = found.conditional if self.targets is None else self.targets.values(found.conditional)
-        plain = torch.where(self.links.regression, conditional, found.joint)
+            return raw
+        conditional = raw.conditional if self.targets is None else self.targets.values(raw.conditional)
+        plain = torch.where(self.links.regression, conditional, raw.joint)
         links = self.links
-        joint = torch.where(links.given_parent, links.of_parent(found.joint) * conditional, plain)
+        joint = torch.where(links.given_parent, links.of_parent(raw.joint) * conditional, plain)
         return Probabilities(conditional, joint)
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """Dense parameters on which more than one task's logits depend; the table is not among them."""
+        """Dense parameters on which more than one task's logits depend; the table is excluded."""
         parts = (self.pooling, self.numeric, self.interaction, self.member_inputs)
         before = [part for part in parts if part is not None]
         return chain(*(part.shared_parameters() for part in before), self.sharing.shared_parameters())
@@ -300,15 +298,14 @@ class MultiTaskModel(nn.Module):
         return self.sharing.penalty()
 
     def dense_parameters(self) -> Iterator[nn.Parameter]:
-        """Every parameter but the table."""
+        """All parameters except the table."""
         return (parameter for parameter in self.parameters() if parameter is not self.embedding.weight)
 
     def initialise_outputs(self, means: Tensor) -> None:
-        """Sets output biases so that an untrained model predicts about these means.
+        """Sets output biases so that an untrained model predicts roughly these means, (T,).
 
-        Args:
-            means: (T,), of each task's labels on its own sample space (a child's: where its parent happened). NaN
-                where there is no label: the task starts at probability 1/2, a regression at 0.
+        They are of each task's labels on its own sample space (a child's: where its parent happened). At NaN, where
+        there is no label, a task starts at probability 1/2, a regression at 0.
         """
         starts = means if self.targets is None else self.targets.start(means)
         starts = torch.where(self.links.regression, self.funnel.loss.regression.start(starts), starts)
@@ -317,23 +314,23 @@ class MultiTaskModel(nn.Module):
 
     def _averaged(self, each: Tensor) -> Tensor:
         """Members' logits (k, B, O) -> the logits (B, O) of their mean predictions."""
-        found = mean_logits(each)
+        averaged = mean_logits(each)
         if not any(self.regression):
-            return found
+            return averaged
         own = each[:, :, : len(self.regression)]
         means = own.mean(0) if self.targets is None else self.targets.mean_of(own)
-        columns = [means if regression else found for regression in self.regression]
+        columns = [means if regression else averaged for regression in self.regression]
         of_tasks = torch.stack([column[:, task] for task, column in enumerate(columns)], 1)
-        return torch.cat([of_tasks, found[:, len(columns) :]], 1)
+        return torch.cat([of_tasks, averaged[:, len(columns) :]], 1)
 
     @property
     def _numeric(self) -> Numeric:
         return cast(Numeric, self.numeric.parts[0])
 
     def _inputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """The sharing's input sets (I, k B, inputs), as precise as to compute in.
+        """The sharing's input sets (I, k B, inputs), in the precision of the products.
 
-        Pooled fields, then tokens of numbers and dense columns, then what an interaction appends.
+        Pooled fields, then tokens of numbers and dense columns, then columns that an interaction appends.
         """
         x: Tensor = self.pooling(e, ids)
         if self._is_bf16(e.device):
@@ -346,7 +343,7 @@ class MultiTaskModel(nn.Module):
         return y if self.member_inputs is None else self.member_inputs(y)
 
     def _scenarios(self, ids: Tensor) -> Tensor:
-        """ids (B, S') -> the code of each row's scenario (k B,), 0 for what is unknown, or rare on train."""
+        """ids (B, S') -> code of each row's scenario (k B,), 0 if unknown or rare on train."""
         assert self.scenario is not None
         slot, first = self.scenario
         codes = (ids[:, slot].long() - first).clamp(min=0)  # padding is unknown, too
@@ -354,11 +351,11 @@ class MultiTaskModel(nn.Module):
 
 
 def _place_of_scenario(schema: Schema) -> tuple[int, int]:
-    """The slot of the scenario's field, and the field's first row."""
+    """Slot of the scenario's field, and the field's first row."""
     at = [field.name for field in schema.fields].index(schema.scenario or "")
     return sum(field.slots for field in schema.fields[:at]), schema.offsets[at]
 
 
 def parameter_count(model: nn.Module) -> int:
-    """How many numbers are trained, tables included."""
+    """Number of trained parameters, tables included."""
     return sum(parameter.numel() for parameter in model.parameters())

@@ -1,6 +1,6 @@
-"""Parts of compiled passes on the CPU: types, stored numbers, work shared among threads.
+"""Building blocks of compiled passes on the CPU: types, stored numbers, work shared among threads.
 
-Arithmetic is in float32 (float64 for float64) whatever is stored.
+Arithmetic is in float32 (float64 for float64) whatever the storage type.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from bench import intrinsics
 
-# Sums may be reordered, so that they run in vectors. NaN and infinity keep their meaning: a diverged loss must show.
+# Sums may be reordered, so that they run in vectors. NaN and infinity are preserved: a diverged loss must show.
 jit = intrinsics.jit("contract", "reassoc", "nsz")
 inlined = numba.njit(inline="always")  # passing arrays to a function costs as much as a row's work
 
@@ -37,18 +37,18 @@ def computed_in(dtype: torch.dtype) -> torch.dtype:
 
 
 def array(tensor: Tensor) -> NDArray[Any]:
-    """The memory of a CPU tensor as an array; bfloat16, which NumPy has not, as its bits in uint16."""
+    """A NumPy view of a CPU tensor; bfloat16 as its bits in uint16."""
     if tensor.requires_grad:
         tensor = tensor.detach()
     return tensor.view(torch.uint16).numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
 
 
 WORTH_SHARING = 1 << 18
-"""Numbers that a pass reads from which on several threads share it: it then takes .1 ms or more."""
+"""Numbers that a pass must read for several threads to pay: it then takes .1 ms or more."""
 
 
 def in_parts(kernel: Callable[..., None], count: int, numbers: int, *arrays: Any) -> None:
-    """Calls `kernel(first, last, *arrays)` for parts of `count`, on as many threads as torch has where that pays."""
+    """Calls `kernel(first, last, *arrays)` on parts of `count`, on as many threads as torch has if that pays."""
     threads = min(torch.get_num_threads(), count) if numbers >= WORTH_SHARING else 1
     if threads < 2:
         kernel(0, count, *arrays)
@@ -68,7 +68,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 @_intrinsic
 def widen(context, value):  # type: ignore[no-untyped-def]
-    """A stored number as it is computed with."""
+    """Converts a stored number to the type of computation."""
     if value != types.uint16:
         return value(value), lambda context, builder, signature, args: args[0]
 
@@ -81,7 +81,7 @@ def widen(context, value):  # type: ignore[no-untyped-def]
 
 @_intrinsic
 def narrow(context, value, like):  # type: ignore[no-untyped-def]
-    """A computed number as it is stored where `like` stands: bfloat16 to nearest, ties to even."""
+    """Converts a computed number to the type of `like`; to bfloat16 by rounding to nearest, ties to even."""
     if like != types.uint16:
         return like(like, like), lambda context, builder, signature, args: args[0]
 
@@ -97,7 +97,7 @@ def narrow(context, value, like):  # type: ignore[no-untyped-def]
 
 @_intrinsic
 def _pointer(context, address, like):  # type: ignore[no-untyped-def]
-    """An address, uint64, as a pointer to numbers stored as `like` is."""
+    """An address, uint64, as a pointer to numbers of the type of `like`."""
     to = types.CPointer(like)  # type: ignore[no-untyped-call]
 
     def build(context, builder, signature, args):  # type: ignore[no-untyped-def]
@@ -108,7 +108,7 @@ def _pointer(context, address, like):  # type: ignore[no-untyped-def]
 
 @jit
 def memory(address, count, like):  # type: ignore[no-untyped-def]
-    """`count` numbers from an address on, stored as `like` is: for kernels of any number of tensors."""
+    """`count` numbers at an address, of the type of `like`: for kernels of any number of tensors."""
     return _carray(_pointer(address, like), (count,))
 
 
@@ -136,7 +136,7 @@ def _exp_of(x):  # type: ignore[no-untyped-def]
     c2, c3, c4, c5, c6 = f(1 / 2), f(1 / 6), f(1 / 24), f(1 / 120), f(1 / 720)
 
     def series(x):  # type: ignore[no-untyped-def]
-        # The library's exp takes one number at a time; this runs in vectors, to about 2e-7 of the value.
+        # The library's exp takes one number at a time; this runs in vectors, with a relative error of 2e-7.
         x = least if x < least else x
         n = np.int32(x * log2e - np.float32(0.5))  # truncated: nearest, x being negative
         r = x - np.float32(n) * ln2 - np.float32(n) * rest  # |r| <= ln(2) / 2

@@ -1,4 +1,4 @@
-"""Options that every model has, whatever its sharing, and familiar names of architectures."""
+"""Options of every model, whatever its sharing, and familiar names of architectures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.registry import Config
 
 
 def _parse(value: Any) -> Any:
-    """ "128-64" -> (128, 64); lists are left for pydantic to check."""
+    """ "128-64" -> (128, 64); pydantic checks lists."""
     if not isinstance(value, str):
         return value
     widths = value.split("-") if value else []
@@ -35,8 +35,8 @@ Layers = Annotated[
     BeforeValidator(_parse),
     PlainSerializer(lambda layers: "-".join(map(str, layers)), return_type=str, when_used="json"),
 ]
-"""Widths of hidden layers: read from "128-64", [128, 64] or "" (no layer); written to JSON as "128-64", so that it can
-be one value of a search space."""
+"""Widths of hidden layers: read from "128-64", [128, 64] or "" (no layer); written to JSON as "128-64", one value of a
+search space."""
 
 SomeLayers = Annotated[Layers, AfterValidator(_some)]
 """`Layers` with at least one layer."""
@@ -45,30 +45,30 @@ Dropout = Annotated[float, Field(ge=0, lt=1)]
 """Probability of dropping a hidden unit in training."""
 
 Activation = Literal["relu", "gelu", "silu", "tanh"]
-"""Of hidden units; silu is Swish. All except relu go layer by layer through plain torch, slower on the CPU."""
+"""Activation of hidden units; silu is Swish. All except relu run layer by layer in plain torch, slower on the CPU."""
 
 Norm = Literal["none", "layer", "rms"]
-"""Of a layer's units before the activation, sample by sample: to mean 0 and variance 1 (Ba et al., 2016), or to mean
-square 1 (Zhang & Sennrich, NeurIPS 2019); then a learned scale of each unit. Batch normalisation is not among them: it
-keeps running statistics beside the parameters, and has none in a batch of one. Both are slower on the CPU than none."""
+"""Normalisation of a layer's units before the activation, for each sample: to mean 0 and variance 1 (Ba et al., 2016),
+or to mean square 1 (Zhang & Sennrich, NeurIPS 2019); then a learned scale of each unit. Batch normalisation is left
+out: it keeps running statistics, and has none in a batch of one. Both are slower on the CPU than none."""
 
 
 Precision = Literal["auto", "fp32", "bf16"]
-"""Of the dense part's matrix products: float32, bfloat16 with sums in float32, or whichever is faster on this machine
-for this model."""
+"""Precision of the dense part's matrix products: float32, bfloat16 with sums in float32, or the faster of both on this
+machine for this model."""
 
 
 class HiddenConfig(Config):
-    """The hidden layers of a bottom."""
+    """Hidden layers of a bottom."""
 
     layers: Layers = (128, 64)
-    """Their widths, and so their number."""
+    """Width of each layer."""
     dropout: Dropout = 0.0
-    """After each of them."""
+    """After each layer."""
     activation: Activation = "relu"
-    """After each of them, before the dropout."""
+    """After each layer, before the dropout."""
     norm: Norm = "none"
-    """Of each of them, before the activation."""
+    """Of each layer, before the activation."""
 
     @model_validator(mode="after")
     def _normalisable(self) -> HiddenConfig:
@@ -78,14 +78,14 @@ class HiddenConfig(Config):
 
 
 class ExpertConfig(HiddenConfig):
-    """The experts of a mixture, and the gates that mix them."""
+    """Experts of a mixture, and the gates that mix them."""
 
     layers: SomeLayers = (128, 64)
     """Hidden layers of every expert."""
     gate_layers: Layers = ()
-    """Hidden ReLU layers of every gate; none: scores are linear in the gate's input."""
+    """Hidden ReLU layers of every gate; with none, scores are linear in the gate's input."""
     top_k: int = Field(0, ge=0, le=256)
-    """A gate uses only its k highest scores, sample by sample (Shazeer et al., ICLR 2017); 0, or the number of its
+    """Number of highest scores that a gate uses, sample by sample (Shazeer et al., ICLR 2017); 0, or the number of its
     experts, uses all."""
 
 
@@ -93,19 +93,19 @@ class EmbeddingConfig(Config):
     """Options of the embeddings of ids."""
 
     dim: int = Field(16, ge=1, le=1024)
-    """Width of one embedding; under `by_cardinality`, of the widest."""
+    """Width of an embedding; under `by_cardinality` of the widest."""
     project_vectors: bool = False
-    """Whether a vector that was computed elsewhere becomes one token, by a linear map; else its numbers are inputs."""
+    """Whether a linear map makes one token of a precomputed vector; else its numbers are inputs."""
     by_cardinality: bool = False
-    """Whether a field of n rows has the least power of two from 6 n^(1/4) on, up to `dim` (after Wang et al., ADKDD
-    2017). It uses the first coordinates of its rows alone: inputs and products become smaller, the table does not."""
+    """Whether a field of n rows has as width the least power of two from 6 n^(1/4) on, up to `dim` (after Wang et al.,
+    ADKDD 2017). It uses only the first coordinates of its rows: inputs and products shrink, the table does not."""
 
 
 class EnsembleConfig(Config):
-    """An ensemble of members that share all weights except small vectors, see `bench.models.layers`."""
+    """An ensemble whose members share all weights except small vectors, see `bench.models.layers`."""
 
     members: int = Field(1, ge=1, le=256)
-    """How many; 1 is a single model. A step takes about as many times the work above the embeddings."""
+    """Number of members; 1 is a single model. It multiplies the work above the embeddings."""
 
 
 class TowerConfig(Config):
@@ -128,7 +128,7 @@ PRESETS: dict[str, dict[str, str]] = {
     "escm2_dr": {"sharing.kind": "shared_embeddings", "funnel.kind": "escm2_dr"},
     "aitm": {"sharing.kind": "shared_embeddings", "funnel.kind": "aitm"},
 }
-"""Each is a point on the two axes sharing and funnel; a way of sharing alone is one with `independent`."""
+"""Familiar name -> sharing and funnel; names of sharing kinds have the funnel `independent`."""
 
 
 def architecture_name(sharing: str, funnel: str) -> str:
@@ -138,11 +138,7 @@ def architecture_name(sharing: str, funnel: str) -> str:
 
 
 def expand(dotted: Mapping[str, Any]) -> dict[str, Any]:
-    """A dotted configuration in which `architecture` is replaced by the kinds that it means.
-
-    Raises:
-        UserError: an unknown architecture, or one that contradicts another name.
-    """
+    """Replaces `architecture` by its kinds; raises UserError if it is unknown or contradicts another name."""
     values = dict(dotted)
     if "architecture" not in values:
         return values
@@ -155,10 +151,9 @@ def expand(dotted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def overridden(dotted: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """A dotted configuration with other values put over it.
+    """Overrides values of a dotted configuration.
 
-    A kind that is given takes the place of the whole axis: the options of the kind before it would not fit. So does an
-    `architecture`, which stands for kinds; and a kind that it stands for takes its place.
+    A given kind, also one from an `architecture`, replaces its whole axis: the old kind's options would not fit.
     """
     kinds: dict[str, Any] = dict(PRESETS.get(str(given.get("architecture")), {}))
     kinds |= {name: kind for name, kind in given.items() if name.endswith(".kind")}

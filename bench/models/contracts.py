@@ -1,8 +1,8 @@
-"""The contracts of a model's parts: what each entry of its registries is built with, takes and gives.
+"""The contracts of a model's parts: how entries of its registries are built, their inputs and outputs.
 
 In the order of the data: a numeric kind, a sequence kind, an interaction, a sharing, a funnel (losses:
-`bench.models.losses.base`). Parameters of the first
-three are stacked by input set (`BySets`), and all initial values are drawn by name (`Drawn`).
+`bench.models.losses.base`). Parameters of the first three are stacked by input set (`BySets`), and all initial values
+are drawn by name (`Drawn`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from bench.seeds import derive
 
 
 class Drawn(nn.Module, ABC):
-    """A module whose own parameters have random initial values, drawn by a generator of its own (`draw`)."""
+    """A module whose own parameters are drawn from a generator of its own (`draw`)."""
 
     @abstractmethod
     def reset_parameters(self, source: torch.Generator | None = None) -> None:
-        """Draws them by a generator; None for torch's own."""
+        """Draws the parameters; None uses torch's default generator."""
 
 
 def generator(seed: int, *path: int | str) -> torch.Generator:
@@ -38,9 +38,9 @@ def generator(seed: int, *path: int | str) -> torch.Generator:
 
 
 def draw(model: nn.Module, seed: int) -> None:
-    """Draws all initial values: a parameter's depend on the seed, its name and its shape alone.
+    """Draws all initial values; a parameter's values depend only on the seed, its name and its shape.
 
-    Nothing is drawn on the device `meta`, where a model is only counted.
+    Draws nothing on the device `meta`, where a model is only counted.
     """
     if any(parameter.is_meta for parameter in model.parameters()):
         return
@@ -50,13 +50,13 @@ def draw(model: nn.Module, seed: int) -> None:
 
 
 class BySets(nn.Module):
-    """A module for all input sets, with those that serve all tasks apart from those that serve one each.
+    """Applies a module to all input sets; common sets have parameters apart from sets of one task.
 
     Args:
-        make: makes a module for n sets, with `outputs`, the width of its output. Each of its parameters is stacked
-            by set, and a set's output depends on its own alone. One without parameters takes any number of sets.
-        common: how many sets, the first ones, serve all tasks.
-        sets: how many there are.
+        make: makes a module for n sets, with `outputs`, the width of its output. Each of its parameters is stacked by
+            set, and a set's output depends only on its own. A module without parameters takes any number of sets.
+        common: number of sets, the first ones, that serve all tasks.
+        sets: number of all sets.
     """
 
     def __init__(self, make: Callable[[int], nn.Module], common: int, sets: int) -> None:
@@ -68,7 +68,7 @@ class BySets(nn.Module):
         self.whole = len(self.parts) == 1 or next(self.parameters(), None) is None
 
     def forward(self, x: Tensor, *common: Tensor) -> Tensor:
-        """x (I, B, inputs), and what all sets have in common -> (I, B, outputs)."""
+        """x (I, B, inputs), and inputs common to all sets -> (I, B, outputs)."""
         if self.whole:
             return self._of(self.parts[0], x, *common)
         split = torch.split(x, self.counts)
@@ -82,22 +82,20 @@ class BySets(nn.Module):
         return y
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """Those on whose every slice the losses of all tasks depend."""
+        """Parameters on whose every slice the losses of all tasks depend."""
         return self.parts[0].parameters() if self.common else iter(())
 
 
 class Numeric(nn.Module, ABC):
-    """How the numbers of a data set enter a model.
+    """How a data set's numbers enter a model.
 
-    Built as `Numeric(schema: Schema, dim: int, sets: int, config)`: one stack of parameters for each input set.
-
-    `schema` is that of the store; `dim` the width of a token. What `BySets` says of parameters
-    holds. All sets see the same numbers.
+    Built as `Numeric(schema: Schema, dim: int, sets: int, config)` from the store's schema and the width of a token,
+    with parameters as in `BySets`. All sets read the same numbers.
 
     Attributes:
-        schema: what the rest of the model sees: its fields have embeddings, its dense columns are single inputs.
-        tokens: names of the numbers that have a token of their own.
-        outputs: width of what it gives: the tokens, then the dense columns of `schema`.
+        schema: as the rest of the model sees it: its fields have embeddings, its dense columns are single inputs.
+        tokens: names of the numbers that have a token.
+        outputs: width of the output: the tokens, then the dense columns of `schema`.
     """
 
     schema: Schema
@@ -111,18 +109,13 @@ class Numeric(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """Dense columns of the store x (I, B, D), alike in all sets -> (I, B, outputs)."""
+        """Dense columns of the store x (I, B, D), equal in all sets -> (I, B, outputs)."""
 
 
 class Sequence(nn.Module, ABC):
-    """How a row's history becomes one vector.
+    """Turns a row's history into one vector of width `outputs`, which is `dim`.
 
-    Built as `Sequence(dim: int, length: int, sets: int, config)` for one history.
-
-    What `BySets` says of parameters holds.
-
-    Attributes:
-        outputs: width of what it gives, `dim`.
+    Built as `Sequence(dim: int, length: int, sets: int, config)` for one history, with parameters as in `BySets`.
     """
 
     def __init__(self, dim: int, length: int, sets: int) -> None:
@@ -131,49 +124,40 @@ class Sequence(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
-        """One vector of each row's history.
+        """Pools each row's history -> (I, B, dim), zero where it is empty.
 
         Args:
             x: (I, B, 1 + L, dim), the embedding of the row's own value, then those of its history, newest first.
-            there: (B, L) bool, which places of the history are no padding.
-
-        Returns:
-            (I, B, dim), zero where the history is empty.
+            there: (B, L) bool, false for padding of the history.
         """
 
 
 class Interaction(nn.Module, ABC):
-    """Changes inputs before they are shared.
+    """Transforms inputs before the sharing.
 
-    Built as `Interaction(layout: Layout, sets: int, config)`: one stack of parameters for each of the input sets.
-
-    Every parameter is stacked by input set, in their order, and a set's output depends on its own alone. One without
-    parameters takes any number of sets.
-
-    Attributes:
-        outputs: width of what it gives, at least that of the layout. The first columns are still where the layout has
-            them, a field's among a field's; new ones follow.
+    Built as `Interaction(layout: Layout, sets: int, config)`, with parameters as in `BySets`. Its width `outputs` is at
+    least the layout's: the first columns keep the layout's places, each field's among the field's; new ones follow.
     """
 
     outputs: int
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """x (I, B, inputs) -> (I, B, outputs), as precise as x."""
+        """x (I, B, inputs) -> (I, B, outputs), in the precision of x."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The places in an input set: tokens, then dense columns, then columns that an interaction appends.
+    """The columns of an input set: tokens, then dense columns, then columns that an interaction appends.
 
-    Tokens are vectors: first the embedding of each field, in their order, then those of numbers that have one.
+    Tokens are vectors: first the embedding of each field, then those of numbers that have one.
 
     Attributes:
         schema: names the fields, and the dense columns that are single inputs.
-        dim: width of one token, or of the widest.
-        more: columns that an interaction appends.
-        by_cardinality: whether fields of few rows have narrower ones, see `bench.models.config.EmbeddingConfig`.
-        numbers: names of those that have a token, of width `dim`.
+        dim: width of a token, or of the widest.
+        more: number of columns that an interaction appends.
+        by_cardinality: whether small fields have narrower embeddings, see `bench.models.config.EmbeddingConfig`.
+        numbers: names of numbers with a token, of width `dim`.
     """
 
     schema: Schema
@@ -184,17 +168,17 @@ class Layout:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the tokens."""
+        """Names of the tokens."""
         return (*(field.name for field in self.schema.fields), *self.numbers)
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
-        """Of each token."""
+        """Width of each token."""
         return (*self.field_widths, *[self.dim] * len(self.numbers))
 
     @cached_property
     def field_widths(self) -> tuple[int, ...]:
-        """Of each field's embedding."""
+        """Width of each field's embedding."""
         if not self.by_cardinality:
             return (self.dim,) * len(self.schema.fields)
         wished = (6 * field.cardinality**0.25 for field in self.schema.fields)
@@ -202,7 +186,7 @@ class Layout:
 
     @property
     def embedded(self) -> int:
-        """The width of all tokens together."""
+        """Total width of all tokens."""
         return sum(self.widths)
 
     @property
@@ -212,26 +196,26 @@ class Layout:
 
     @property
     def inputs(self) -> int:
-        """The width of an input set."""
+        """Width of an input set."""
         return self.embedded + len(self.schema.dense) + self.more
 
     def columns(self, token: int) -> range:
-        """Those of a token, by its number."""
+        """Columns of a token, by its index."""
         first = sum(self.widths[:token])
         return range(first, first + self.widths[token])
 
 
 class Sharing(nn.Module, ABC):
-    """Turns the input into one representation per task.
+    """Turns the input into one representation for each task.
 
-    Built as `Sharing(inputs: int, tasks: int, config)`: `inputs` is the width of one input set. Its state are its
-    parameters: what is not trained is not kept.
+    Built as `Sharing(inputs: int, tasks: int, config)`: `inputs` is the width of one input set. It keeps no state
+    besides its parameters.
 
     Attributes:
         outputs: H, the width of a task's representation.
-        by_scenario: whether `forward` also takes `codes`, (B,) int64: of each row the card's scenario, from 1 on, and 0
-            where that is unknown, or rare on train. None of them stands for all 0.
-        shares_nothing: whether tasks are separate models side by side, so that each may stop at its own best.
+        by_scenario: whether `forward` also takes `codes`, (B,) int64: each row's scenario on the card, from 1 on, and 0
+            if unknown, or rare on train. None means all 0.
+        shares_nothing: whether tasks are separate models, so that each may stop at its own best.
     """
 
     outputs: int
@@ -240,59 +224,55 @@ class Sharing(nn.Module, ABC):
 
     @classmethod
     def of(cls, layout: Layout, tasks: int, config: Config) -> Sharing:
-        """One for a data set's inputs; overridden by kinds that must know where a field stands.
-
-        Raises:
-            UserError: the options name what the data set has not.
-        """
+        """Builds it for a data set's inputs; raises UserError if the options name something that the data set lacks."""
         return cls(layout.inputs, tasks, config)
 
     @classmethod
     def input_sets(cls, tasks: int) -> int:
-        """How many embeddings of each id the sharing needs: 1, or more where tasks have some of their own."""
+        """Number of embeddings of each id: 1, or more where tasks have some of their own."""
         return 1
 
     @classmethod
     def common_sets(cls, tasks: int) -> int:
-        """How many of the input sets, the first ones, the losses of all tasks depend on; of each other, one task's."""
+        """Number of input sets, the first ones, on which all tasks' losses depend; each other set has one task."""
         return 1
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """x (I, B, inputs), I = input_sets(tasks) -> representations (T, B, H); (1, B, H) if it is one for all.
+        """x (I, B, inputs), I = input_sets(tasks) -> representations (T, B, H), or (1, B, H) if it is one for all.
 
         x may be bfloat16, while parameters are float32: multiply it by `weight.to(x.dtype)`, as `bench.models.layers`.
         """
 
     @abstractmethod
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters on whose every slice more than one task's loss depends (all of them where there is one task).
+        """Parameters on whose every slice more than one task's loss depends (all of them if there is one task).
 
-        Gradient aggregation combines task gradients on these. Every other parameter, or slice of a stacked one,
-        must belong to exactly one task; it receives that task's own gradient.
+        Gradient aggregation combines task gradients on these. Every other parameter, or slice of a stacked one, must
+        belong to exactly one task; it receives that task's own gradient.
         """
 
     def penalty(self) -> Tensor | None:
-        """A scalar of its parameters alone that training adds to the balanced loss, whatever balances; None for none.
+        """A scalar of its parameters that training adds to the balanced loss, or None.
 
-        It is no task's loss: balancers do not see it, and gradient aggregation adds its gradient to the combined one.
+        It belongs to no task: balancers do not see it, and gradient aggregation adds its gradient to the combined one.
         """
         return None
 
 
-RAREST = 1e-6  # base rates are taken as no nearer than this to 0 and 1
+RAREST = 1e-6  # base rates are clipped to [RAREST, 1 - RAREST]
 
 
 @dataclass(frozen=True)
 class Probabilities:
     """A model's predictions for a batch.
 
-    A funnel gives the output of a regression as both. The model puts it into the unit of the labels, and multiplies.
+    A funnel returns a regression's output as both; the model converts it to the unit of the labels and multiplies.
 
     Attributes:
         conditional: (B, T), P(task | its parent happened), of a regression the expected value where it happened; for a
             task without parent, P(task).
-        joint: (B, T), P(task and all its ancestors): the conditionals multiplied along the chain. Of a regression the
+        joint: (B, T), P(task and all its ancestors): the product of conditionals along the chain. Of a regression the
             expected value on all impressions, where it counts as 0 if the parent does not happen.
     """
 
@@ -301,19 +281,17 @@ class Probabilities:
 
 
 class Funnel(nn.Module, ABC):
-    """How probabilities along parent links are tied, and so which losses are taken.
+    """Ties probabilities along parent links, and chooses the losses accordingly.
 
-    Built as `Funnel(schema: Schema, config)`; has no view of the network behind the logits.
-
-    What a task's logit is the logit of, the conditional or the joint probability, is the funnel's to say; both are read
-    from it by `probabilities`.
+    Built as `Funnel(schema: Schema, config)`; it does not see the network behind the logits. It decides whether a
+    task's logit is of the conditional or the joint probability; `probabilities` returns both.
 
     Attributes:
         conditional: whether a task's logit is of the probability given its parent; else of the joint one.
         ties_tasks: whether one task's loss or logit reads another's, so that even separate models train together.
-        outputs: of every logit, the task on whose representation it is computed: the T tasks, then what the funnel
-            needs beside them, each from a tower of its own. O is their number.
-        loss: what a logit, or a regression's output, costs; the model's choice takes the place of the plain one.
+        outputs: the task whose representation each of the O logits reads: the T tasks, then extra ones, each from a
+            tower of its own.
+        loss: the loss of a logit or a regression's output; the model replaces the default by its choice.
     """
 
     conditional: bool = True
@@ -327,17 +305,16 @@ class Funnel(nn.Module, ABC):
         self.loss = MeanLosses(schema, Log(NoOptions()), Squared(schema, NoOptions()))
 
     def transfer(self, width: int) -> nn.Module | None:
-        """What hidden units of the towers, (O, B, width), go through before their linear output; None for nothing.
+        """Makes a layer between the towers' hidden units, (O, B, width), and their linear output; None for none.
 
-        It belongs to the towers, and is asked for once. Only a funnel that ties tasks may move one to another.
+        It belongs to the towers and is made once. Only a funnel that ties tasks may move units between tasks.
         """
         return None
 
     def start(self, means: Tensor) -> Tensor:
-        """The logits (O,) at which it predicts these means.
+        """Returns the logits (O,) at which it predicts these means (T,), of each task's labels on its own sample space.
 
-        Args:
-            means: (T,), of each task's labels on its own sample space, NaN where there is none: probability 1/2, or 0.
+        NaN stands for no labels: probability 1/2, or 0.
         """
         regression = torch.tensor([task.kind == "regression" for task in self.schema.tasks])
         logits = torch.where(regression, means, torch.logit(means.double(), eps=RAREST)).nan_to_num(nan=0.0)

@@ -22,16 +22,16 @@ from bench.schema import Schema
 
 INITIAL_STD = 0.01
 _LARGE = 32 << 20  # bytes
-_BLOCK = 4096  # rows that are drawn at a time, column by column: they stay in the cache until they are in place
+_BLOCK = 4096  # rows drawn at a time, column by column, small enough for the cache
 
 
 class FusedEmbedding(nn.Module):
-    """A row for every id of every field (see `Schema` for how rows are numbered).
+    """A row for every id of every field (see `Schema` for the numbering of rows).
 
     Args:
-        sets: I, how many embeddings of each id lie side by side in a row.
-        seed: each column is drawn by a generator of its own, so that tables of one seed agree in the coordinates and
-            sets that they have in common.
+        sets: I, number of embeddings of each id, side by side in a row.
+        seed: each column is drawn by a generator of its own, so that tables with the same seed agree in their common
+            coordinates and sets.
 
     Attributes:
         weight: (rows, I dim), drawn from N(0, INITIAL_STD^2); row 0, the padding, is zero and gets no gradient.
@@ -52,11 +52,11 @@ class FusedEmbedding(nn.Module):
         self.weight = nn.Parameter(weight)
 
     def forward(self, ids: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        """ids (B, S) int32 or int64 -> (B, S, I dim), stored as `dtype`, by itself the table's."""
+        """ids (B, S) int32 or int64 -> (B, S, I dim), stored as `dtype`, the table's by default."""
         dtype = self.weight.dtype if dtype is None else dtype
         if torch.is_grad_enabled() or not fits(self.weight):
-            found = F.embedding(ids, self.weight, padding_idx=0)
-            return found if dtype == found.dtype else found.to(dtype)  # an exported graph has no cast
+            rows = F.embedding(ids, self.weight, padding_idx=0)
+            return rows if dtype == rows.dtype else rows.to(dtype)  # an exported graph has no cast
         e = self.weight.new_empty(*ids.shape, self.weight.shape[1], dtype=dtype)
         arrays = (array(self.weight), array(ids.reshape(-1)), array(e.view(-1, e.shape[-1])))
         in_parts(look_up, ids.numel(), e.numel(), *arrays)
@@ -64,29 +64,27 @@ class FusedEmbedding(nn.Module):
 
 
 def new_table(rows: int, columns: int, device: torch.device) -> Tensor:
-    """Zeros (rows, columns), on Linux in pages of 2 MiB where they are many and the system has such pages.
+    """Zeros (rows, columns); large ones on Linux in huge pages (2 MiB), if the system has them.
 
-    In pages of 4 KiB, each row that is used waits for a walk through the system's page table, beside the wait for the
-    row itself.
+    In pages of 4 KiB, each access to a row also waits for a walk through the page table.
     """
     size = rows * columns * 4
     if sys.platform != "linux" or device.type != "cpu" or size < _LARGE:
         return torch.zeros(rows, columns, device=device)
     memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with suppress(OSError):  # it has none
+    with suppress(OSError):  # no huge pages
         memory.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(memory, dtype=torch.float32).view(rows, columns)
 
 
 class FieldPooling(nn.Module):
-    """One vector a field: a single slot as it is, several slots as the mean of those that are not padding.
+    """One vector for each field: a single slot unchanged, several slots as the mean without padding.
 
     Args:
         sequence: makes the module that pools a history of n slots in place of the mean, see `bench.models.sequence`.
-        sets: I, how many embeddings of each id lie side by side.
 
     Attributes:
-        histories: what pools each history, in their order.
+        histories: the module of each history, in order.
         pools: whether any field has several slots.
     """
 
@@ -117,7 +115,7 @@ class FieldPooling(nn.Module):
         return torch.cat([self._pooled(e, ids, run) if run.pooled else e[:, run.at : run.end] for run in self.runs], 1)
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """Those on which the losses of all tasks depend."""
+        """Parameters on which the losses of all tasks depend."""
         return chain(*(cast(BySets, part).shared_parameters() for part in self.histories))
 
     def _pooled(self, e: Tensor, ids: Tensor, run: _Run) -> Tensor:
@@ -131,12 +129,12 @@ class FieldPooling(nn.Module):
 
 
 class _Run(NamedTuple):
-    """Neighbouring slots: single ones, or those of one field that is pooled.
+    """Consecutive slots: single ones, or those of one pooled field.
 
     Attributes:
-        at, end: the first, and the one after the last.
+        at, end: the first slot, and the one after the last.
         own: of a history, the slot of the row's own value.
-        history: its number.
+        history: its index.
     """
 
     at: int
@@ -147,12 +145,9 @@ class _Run(NamedTuple):
 
 
 class InputSets(nn.Module):
-    """Parts pooled fields by input set, and keeps of each embedding the coordinates that its field uses.
+    """Splits pooled fields by input set, and keeps the coordinates of each embedding that its field uses.
 
-    Args:
-        sets: I, how many embeddings of each id lie side by side in a row of the table.
-        dim: width of one.
-        widths: of each field, how many of its coordinates it uses.
+    A row of the table has I = `sets` embeddings side by side, each of width `dim`; `widths` counts used coordinates.
     """
 
     kept: Tensor

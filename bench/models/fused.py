@@ -1,8 +1,7 @@
 """Layers and mixing on the CPU: one matrix product and one compiled pass each, forward and backward.
 
-`bench.models.layers` has the same computation in plain torch, which other devices and exported models run.
-Activations are (E, B, H) and contiguous: oneDNN's bfloat16 products want each expert's matrix by itself, and take up
-to seven times as long over experts side by side in one row.
+`bench.models.layers` has the same in plain torch, for other devices and exported models. Activations are (E, B, H) and
+contiguous: oneDNN's bfloat16 products are up to seven times slower with experts side by side in one row.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ from bench.models.products import product
 Pair = tuple[Tensor, Tensor | None]
 """A layer's weight and bias."""
 Gradients = tuple[Tensor | None, list[Pair]]
-"""At the input, and of each layer's weight and bias."""
-_PIECE, _WIDE = 512, 512  # samples of a piece, and columns from which on pieces pay, measured
-_FEW = 7 / 8  # of all columns; up to there a product of fewer is worth a copy of their weights
+"""Gradients at the input, and of each layer's weight and bias."""
+_PIECE, _WIDE = 512, 512  # samples of a piece, and least number of columns for pieces to pay, measured
+_FEW = 7 / 8  # share of the columns up to which a smaller product is worth a copy of its weights
 
 _LOOKS = ContextVar("looks for experts without gradient", default=False)
 
 
 def fits(x: Tensor, parameter: Tensor | None = None) -> bool:
-    """Whether the compiled passes can take activations x, and layers with such parameters, here and now."""
+    """Whether the compiled passes support activations x, and layers with such parameters, in this context."""
     return (
         x.device.type == "cpu"
         and x.dtype in kernels.DTYPES
@@ -42,15 +41,11 @@ def fits(x: Tensor, parameter: Tensor | None = None) -> bool:
 
 
 def stacks(x: Tensor, parameters: Sequence[Sequence[Pair]]) -> tuple[Tensor, ...]:
-    """Stacks of layers on the same input, their first layers as one product.
+    """Applies stacks of layers to x (G, B, I) -> (E, B, O) of each stack, their first layers as one product.
 
-    Args:
-        x: (G, B, I); each of the G inputs serves E / G consecutive experts of every stack.
-        parameters: of each stack, each layer's weight (E, O, I) and bias (E, O). A layer with a bias is a hidden one,
-            with ReLU; one without gives the linear scores of gates, and is alone in its stack.
-
-    Returns:
-        (E, B, O) of each stack.
+    Each of the G inputs serves E / G consecutive experts of every stack. A layer is a weight (E, O, I) and a bias (E,
+    O). One with a bias is a hidden layer, with ReLU; one without gives the linear scores of gates, and is alone in its
+    stack.
     """
     flat = [tensor for stack in parameters for pair in stack for tensor in pair]
     outputs: tuple[Tensor, ...] = _Stacks.apply(x, [len(stack) for stack in parameters], *flat)  # type: ignore[no-untyped-call]
@@ -76,7 +71,7 @@ def mix(scores: Tensor, all_scores: Tensor, own: Tensor, shared: Tensor) -> tupl
         (K, B, H), and (1 or 0, B, H).
 
     Raises:
-        ValueError: other shapes, which the compiled passes would read beyond the memory of.
+        ValueError: other shapes, with which the compiled passes would read out of bounds.
     """
     gates, batch, _ = scores.shape
     each, experts = len(own) // max(gates, 1), len(own) + len(shared)
@@ -86,9 +81,9 @@ def mix(scores: Tensor, all_scores: Tensor, own: Tensor, shared: Tensor) -> tupl
         "scores": (scores, (gates, batch, each + len(shared))),
         "all_scores": (all_scores, (len(all_scores), batch, experts if len(all_scores) else all_scores.shape[2])),
     }
-    for name, (found, shape) in expected.items():
-        if found.shape != shape:
-            raise ValueError(f"mix: expected {name} of shape {shape}, found {tuple(found.shape)}")
+    for name, (tensor, shape) in expected.items():
+        if tensor.shape != shape:
+            raise ValueError(f"mix: expected {name} of shape {shape}, found {tuple(tensor.shape)}")
     mixed: tuple[Tensor, Tensor] = _Mix.apply(scores, all_scores, own, shared)  # type: ignore[no-untyped-call]
     return mixed
 
@@ -116,15 +111,15 @@ class _Stacks(torch.autograd.Function):
         layers = iter([Layer(next(saved), next(saved), list(islice(saved, len(plan[1]))), *plan) for plan in ctx.plans])
         first = next(layers)
         above = list(gradients)
-        found: list[list[tuple[Tensor | None, Tensor | None]]] = []  # of each stack, each layer's after the first
+        later: list[list[tuple[Tensor | None, Tensor | None]]] = []  # for each stack, its layers after the first
         for number, depth in enumerate(ctx.depths):
-            found.append([(None, None)] * (depth - 1))
+            later.append([(None, None)] * (depth - 1))
             stack = list(islice(layers, depth - 1))
             for at in reversed(range(depth - 1)):
                 if above[number] is not None:
-                    above[number], found[number][at : at + 1] = backward_where_live(stack[at], [above[number]], True)
+                    above[number], later[number][at : at + 1] = backward_where_live(stack[at], [above[number]], True)
         dx, pairs = backward_where_live(first, above, ctx.needs_input_grad[0])
-        by_stack = [(pair, *rest) for pair, rest in zip(pairs, found, strict=True)]
+        by_stack = [(pair, *rest) for pair, rest in zip(pairs, later, strict=True)]
         return dx, None, *(gradient for stack in by_stack for pair in stack for gradient in pair)
 
 
@@ -167,7 +162,7 @@ class _Mix(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, above: Tensor, all_above: Tensor) -> tuple[Tensor, ...]:
         weights, all_weights, own, shared = ctx.saved_tensors
-        found = (
+        gradients = (
             shared.new_empty(weights.transpose(1, 2).shape),
             shared.new_empty(all_weights.transpose(1, 2).shape),
             torch.empty_like(own),
@@ -175,20 +170,19 @@ class _Mix(torch.autograd.Function):
         )
         above, all_above = above.contiguous(), all_above.contiguous()
         given = (weights, above, all_weights, all_above, own, shared, live(above, all_above))
-        arrays = (array(tensor) for tensor in (*given, *found))
+        arrays = (array(tensor) for tensor in (*given, *gradients))
         in_parts(kernels.unmix, -(-above.shape[1] // kernels.BLOCK), own.numel() + shared.numel(), *arrays)
-        return found
+        return gradients
 
 
 class Layer(NamedTuple):
-    """The values that the backward pass of `forward_together` needs.
+    """What the backward pass of `forward_together` needs.
 
     Attributes:
         x: (G, B, I).
         weights: of all layers that share the product, side by side, (G, columns, I).
-        hidden: their outputs; None of gates.
-        columns: where each layer begins in the product, and the end.
-        shapes: of their weights.
+        hidden: outputs of each layer; None of gates.
+        columns: first column of each layer in the product, and the end.
     """
 
     x: Tensor
@@ -199,9 +193,9 @@ class Layer(NamedTuple):
 
 
 def forward_together(x: Tensor, pairs: Sequence[Pair]) -> tuple[list[Tensor], Layer]:
-    """Layers on x (G, B, I) as one product -> their outputs, and what `backward_together` needs."""
+    """Applies layers to x (G, B, I) as one product -> their outputs, and what `backward_together` needs."""
     groups, batch, inputs = x.shape
-    for weight, _ in pairs:  # other sizes could be parted into rows of these
+    for weight, _ in pairs:  # `reshape` below would accept other sizes
         if weight.shape[2] != inputs:
             raise ValueError(f"expected {weight.shape[2]} inputs of a layer, found {inputs}")
         if not groups or weight.shape[0] % groups:
@@ -228,7 +222,7 @@ def forward_together(x: Tensor, pairs: Sequence[Pair]) -> tuple[list[Tensor], La
 
 
 def backward_together(layer: Layer, gradients: Sequence[Tensor | None], needs_dx: bool) -> Gradients:
-    """Gradients at the outputs -> the one at the input, and those of each layer's weight and bias."""
+    """Gradients at the outputs -> the gradient at the input, and those of each layer's weight and bias."""
     x, computed = layer.x, computed_in(layer.x.dtype)
     dz = x.new_empty(len(x), x.shape[1], layer.weights.shape[1])
     dbiases: list[Tensor | None] = []
@@ -257,7 +251,7 @@ def backward_together(layer: Layer, gradients: Sequence[Tensor | None], needs_dx
 def _weight_gradient(dz: Tensor, x: Tensor) -> Tensor:
     """dz (G, B, columns), x (G, B, I) -> (G, columns, I).
 
-    oneDNN rearranges dz for it, and where that is wide does so almost twice as fast in pieces of the batch.
+    oneDNN rearranges dz first; if that is wide, pieces of the batch make it almost twice as fast.
     """
     groups, batch, columns = dz.shape
     pieces = batch // _PIECE
@@ -270,7 +264,7 @@ def _weight_gradient(dz: Tensor, x: Tensor) -> Tensor:
 
 
 def side_by_side(blocks: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
-    """Blocks (G, rows, I) as one (G, all rows, I) of that type; the block itself where it is alone and of it."""
+    """Concatenates blocks (G, rows, I) along rows, converted to `dtype`; does not copy a single block of that type."""
     if len(blocks) == 1:
         return blocks[0].to(dtype)
     groups, _, inputs = blocks[0].shape
@@ -283,14 +277,15 @@ def side_by_side(blocks: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
 
 
 Part = tuple[Layer, slice, list[slice]]
-"""Some of a layer's experts, which of the groups these are on, and which of each stack's experts they are."""
+"""A layer with some of its experts, their groups, and the range of experts in each stack."""
 
 
 @contextmanager
 def of_one_task() -> Iterator[None]:
-    """Backward passes within are of one task of several, whose gradient is zero at experts of the others.
+    """Declares that backward passes within belong to one task of several, whose gradient is zero at other tasks'
+    experts.
 
-    Elsewhere none is, and looking for them would cost a step 1%.
+    Other passes do not look for such experts, as looking costs 1% of a step.
     """
     before = _LOOKS.set(True)
     try:
@@ -300,10 +295,7 @@ def of_one_task() -> Iterator[None]:
 
 
 def backward_where_live(layer: Layer, gradients: Sequence[Tensor | None], needs_dx: bool) -> Gradients:
-    """Gradients at the outputs -> the one at the input, and those of each layer's weight and bias.
-
-    In a pass `of_one_task`, experts whose gradient is zero are left out of the products where that saves enough.
-    """
+    """`backward_together`; in a pass `of_one_task` without experts whose gradient is zero, if that saves enough."""
     given = [None if gradient is None else gradient.contiguous() for gradient in gradients]
     if not _LOOKS.get():
         return backward_together(layer, given, needs_dx)
@@ -313,33 +305,33 @@ def backward_where_live(layer: Layer, gradients: Sequence[Tensor | None], needs_
         return backward_together(layer, given, needs_dx)
     some, groups, spans = part
     above = [None if gradient is None else gradient[span] for gradient, span in zip(given, spans, strict=True)]
-    dx, found = backward_together(some, above, needs_dx)
+    dx, live_pairs = backward_together(some, above, needs_dx)
     pairs = [
         (among(weight, span, shape[0]), None if bias is None else among(bias, span, shape[0]))
-        for (weight, bias), span, shape in zip(found, spans, layer.shapes, strict=True)
+        for (weight, bias), span, shape in zip(live_pairs, spans, layer.shapes, strict=True)
     ]
     return None if dx is None else among(dx, groups, len(layer.x)), pairs
 
 
 def live(*gradients: Tensor) -> Tensor:
-    """Gradients (E, B, O), contiguous -> (sum of E,), which slices are not zero; all where nobody looks for them."""
-    found = torch.ones(sum(map(len, gradients)), dtype=torch.bool)
+    """Contiguous gradients (E, B, O) -> (sum of E,), whether each slice is not zero; all true outside `of_one_task`."""
+    lives = torch.ones(sum(map(len, gradients)), dtype=torch.bool)
     if _LOOKS.get():
-        at, tells = 0, array(found)
+        at, flags = 0, array(lives)
         for gradient in gradients:
-            kernels.is_live(array(gradient), tells[at : at + len(gradient)])
+            kernels.is_live(array(gradient), flags[at : at + len(gradient)])
             at += len(gradient)
-    return found
+    return lives
 
 
 def _span(gradient: Tensor | None) -> slice:
-    """From the first expert whose gradient is not zero to behind the last."""
+    """The range from the first to the last expert whose gradient is not zero."""
     at = [] if gradient is None else [number for number, lives in enumerate(live(gradient).tolist()) if lives]
     return slice(at[0], at[-1] + 1) if at else slice(0, 0)
 
 
 def _some_groups(layer: Layer, spans: Sequence[slice]) -> Part | None:
-    """The groups to which experts in these spans belong; None where that is all of them, or none."""
+    """The groups with experts in these spans; None if that is all or none."""
     each = [shape[0] // len(layer.x) for shape in layer.shapes]
     used = [(span.start // many, -(-span.stop // many)) for span, many in zip(spans, each, strict=True) if span.stop]
     first, last = min((one for one, _ in used), default=0), max((one for _, one in used), default=0)
@@ -350,7 +342,7 @@ def _some_groups(layer: Layer, spans: Sequence[slice]) -> Part | None:
 
 
 def _some_experts(layer: Layer, spans: Sequence[slice]) -> Part | None:
-    """Experts in these spans, of layers on one input; None where that is about all of them."""
+    """The experts in these spans, of layers on one input; None if that is nearly all."""
     widths = [shape[1] for shape in layer.shapes]
     columns = [(span.stop - span.start) * width for span, width in zip(spans, widths, strict=True)]
     if sum(columns) > _FEW * layer.columns[-1]:
@@ -370,7 +362,7 @@ def _part(layer: Layer, x: Tensor, weights: Tensor, columns: list[int], spans: S
 
 
 def among(part: Tensor, span: slice, count: int) -> Tensor:
-    """Some of `count` slices in their place among zeros."""
+    """Puts a slice of `count` into its place among zeros."""
     if len(part) == count:
         return part
     whole = part.new_zeros(count, *part.shape[1:])

@@ -1,11 +1,10 @@
 """Compiled passes over activations on the CPU, stored as float32, float64 or bfloat16.
 
-Between two matrix products a step has elementwise work to do: bias, ReLU, mixing of experts, and their gradients. As
-separate tensor operations each is a pass over memory of its own; here each is one pass, with the change of layout that
-the next product wants thrown in. Arithmetic is in float32 (float64 for float64) whatever is stored.
+Between two matrix products a step has elementwise work: bias, ReLU, mixing of experts, and their gradients. As tensor
+operations each is a pass over memory; here they are one, which also writes the layout of the next product.
 
 Arrays: G inputs, E experts, B samples, O outputs of a layer, H inputs of the output; K gates over M experts each.
-Kernels that `in_parts` calls do the experts, or blocks of samples, from `first` to before `last`.
+Kernels called by `in_parts` process the experts, or blocks of samples, from `first` to before `last`.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from bench.intrinsics import AHEAD, LINE, prefetch
 from bench.models.compiling import exp, inlined, jit, narrow, widen
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
-"""Of the activations that the kernels take."""
+"""Types of the activations that the kernels take."""
 
 
 @jit
 def look_up(first, last, table, ids, e):  # type: ignore[no-untyped-def]
-    """e (N, W) = the rows of a table (R, W) that ids (N,) name, asked for before they are needed."""
+    """e (N, W) = the rows of a table (R, W) that ids (N,) name, prefetched."""
     for i in range(first, last):
         at, coming = np.uint64(i), np.uint64(ids[min(np.uint64(i) + AHEAD, np.uint64(last - 1))])
         for k in range(0, table.shape[1], LINE):
@@ -34,13 +33,13 @@ def look_up(first, last, table, ids, e):  # type: ignore[no-untyped-def]
 
 @jit
 def rectify(first, last, z, column, bias, out):  # type: ignore[no-untyped-def]
-    """Takes one hidden layer out of a wide product: out (E, B, O) = relu(z + bias).
+    """Extracts one hidden layer from a wide product: out (E, B, O) = relu(z + bias).
 
     z (G, B, columns) holds the experts of a group side by side, from `column` on.
     """
     each, width, zero = len(out) // len(z), out.shape[2], bias.dtype.type(0)
     for g in range(first // each, -(-last // each)):
-        for b in range(out.shape[1]):  # z is read in one run
+        for b in range(out.shape[1]):  # reads z sequentially
             for e in range(max(first, g * each), min(last, (g + 1) * each)):
                 start = column + e % each * width
                 row, shift, to = z[g, b, start : start + width], bias[e], out[e, b]
@@ -51,9 +50,9 @@ def rectify(first, last, z, column, bias, out):  # type: ignore[no-untyped-def]
 
 @jit
 def rectify_in_place(first, last, z, bias):  # type: ignore[no-untyped-def]
-    """`rectify` of an only layer with an input for each expert, whose z is (E, B, O) already.
+    """`rectify` of a single layer with an input for each expert, whose z is already (E, B, O).
 
-    Were input and output of `rectify` the same memory, its loops would not run in vectors.
+    A separate kernel: with the same memory as input and output, the loops of `rectify` would not run in vectors.
     """
     zero = bias.dtype.type(0)
     for e in range(first, last):
@@ -67,7 +66,7 @@ def rectify_in_place(first, last, z, bias):  # type: ignore[no-untyped-def]
 
 @jit
 def unrectify(first, last, gradient, out, column, dz, dbias):  # type: ignore[no-untyped-def]
-    """The gradient of `rectify`: fills dz (G, B, columns) from `column` on, and adds to dbias (E, O)."""
+    """Gradient of `rectify`: fills dz (G, B, columns) from `column` on, and adds to dbias (E, O)."""
     each, zero = len(out) // len(dz), dbias.dtype.type(0)
     for e in range(first, last):
         start, total = column + e % each * out.shape[2], dbias[e]
@@ -82,21 +81,21 @@ def unrectify(first, last, gradient, out, column, dz, dbias):  # type: ignore[no
 
 @jit
 def is_live(gradient, live):  # type: ignore[no-untyped-def]
-    """live (E): whether gradient (E, B, O) of each has a number that is not zero; mostly the first row tells."""
+    """live (E): whether each expert's gradient (E, B, O) has a non-zero number; mostly the first row decides."""
     for e in range(len(live)):
         live[e] = False
         for b in range(gradient.shape[1]):
-            row, found = gradient[e, b], 0
+            row, nonzero = gradient[e, b], 0
             for k in range(len(row)):
-                found |= widen(row[k]) != 0
-            if found:
+                nonzero |= widen(row[k]) != 0
+            if nonzero:
                 live[e] = True
                 break
 
 
 @jit
 def spread(z, column, out):  # type: ignore[no-untyped-def]
-    """`rectify` without bias and ReLU: out (E, B, O) as it stands in z."""
+    """`rectify` without bias and ReLU: copies out (E, B, O) from z."""
     each = len(out) // len(z)
     for e in range(len(out)):
         start = column + e % each * out.shape[2]
@@ -107,7 +106,7 @@ def spread(z, column, out):  # type: ignore[no-untyped-def]
 
 @jit
 def unspread(gradient, column, dz):  # type: ignore[no-untyped-def]
-    """The gradient of `spread`."""
+    """Gradient of `spread`."""
     each = len(gradient) // len(dz)
     for e in range(len(gradient)):
         start = column + e % each * gradient.shape[2]
@@ -131,7 +130,7 @@ def head(h, weight, bias, y):  # type: ignore[no-untyped-def]
 
 @jit
 def unhead(above, h, weight, dh, dweight):  # type: ignore[no-untyped-def]
-    """The gradient of `head` from the one at its outputs, (B, E): fills dh, and adds to dweight."""
+    """Gradient of `head` from that at its outputs, (B, E): fills dh, and adds to dweight."""
     for e in range(h.shape[0]):
         w, total = weight[e, 0], dweight[e, 0]
         for b in range(h.shape[1]):
@@ -153,12 +152,12 @@ def add_up(parts, total):  # type: ignore[no-untyped-def]
                 to[i] += widen(part[i])
 
 
-BLOCK = 64  # samples that are mixed together, expert by expert: memory is read in long runs
+BLOCK = 64  # samples mixed together, expert by expert, so that memory is read in long runs
 
 
 @jit
 def _softmax(scores, start, end, weights):  # type: ignore[no-untyped-def]
-    """weights (M, B) from scores (B, M), for the samples of a block: vectors run over samples, as M is small."""
+    """weights (M, B) from scores (B, M), for the samples of a block; vectorised over samples, as M is small."""
     for b in range(start, end):
         for i in range(len(weights)):
             weights[i, b] = widen(scores[b, i])
@@ -181,7 +180,7 @@ def _softmax(scores, start, end, weights):  # type: ignore[no-untyped-def]
 
 @jit
 def _unsoftmax(weights, dweights, start, end, dscores):  # type: ignore[no-untyped-def]
-    """dscores (B, M) from weights (M, B) and the block's dweights (M, BLOCK), which is overwritten."""
+    """dscores (B, M) from weights (M, B) and the block's dweights (M, BLOCK), which it overwrites."""
     mean = np.zeros(end - start, dtype=weights.dtype)
     for i in range(len(weights)):
         w = weights[i, start:end]
@@ -231,7 +230,7 @@ def mix(first, last, scores, own, shared, weights, out):  # type: ignore[no-unty
 
 @inlined
 def _through(weight, row, above, total):  # type: ignore[no-untyped-def]
-    """Adds the gradient at an expert to `total`; returns the one at its weight."""
+    """Adds the gradient at an expert to `total`; returns that at its weight."""
     dot = weight * 0
     for h in range(len(total)):
         dot += widen(row[h]) * above[h]
@@ -243,9 +242,9 @@ def _through(weight, row, above, total):  # type: ignore[no-untyped-def]
 def unmix(  # type: ignore[no-untyped-def]
     first, last, weights, above, all_weights, all_above, own, shared, live, dscores, all_dscores, down, dshared
 ):
-    """The gradient of `mix` by tasks' gates and by one gate over all experts (`all_`; of length 0 where there is none).
+    """Gradient of `mix` by tasks' gates and by one gate over all experts (`all_`; of length 0 if there is none).
 
-    above (K, B, H) and all_above (0 or 1, B, H) are the gradients at the sums; live (K + 0 or 1) tells where they are
+    above (K, B, H) and all_above (0 or 1, B, H) are the gradients at the sums; live (K + 0 or 1) marks those that are
     not zero; the last four arrays are filled.
     """
     gates, count, batch = weights.shape

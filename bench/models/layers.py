@@ -1,12 +1,12 @@
-"""Layers above the embeddings: many MLPs of one shape as one batched product, gates that mix them, and towers.
+"""Layers above the embeddings: batched MLPs, gates that mix them, and towers.
 
-The first layer of any number of experts on one input is a single wide product, of their gates as well; further layers
-are batched products. On the CPU `fused` does both, with everything between two products in one pass.
+The first layers of any number of experts and gates on one input are a single wide product; further layers are batched
+products. On the CPU `fused` computes both, with all work between two products in one pass.
 
-Members share all weights except small vectors: an ensemble at little more than the parameters of one model. TabM-mini
-(Gorishniy et al., ICLR 2025; after BatchEnsemble, Wen et al., ICLR 2020): each member scales the inputs by a vector of
-its own, all go through the same layers, and each has an output of its own. Each is trained by its own loss; their
-predictions are averaged. Members are rows of the batch, so that every way of sharing takes them as it is.
+Members share all weights except small vectors: an ensemble with hardly more parameters than one model. TabM-mini
+(Gorishniy et al., ICLR 2025; after BatchEnsemble, Wen et al., ICLR 2020): each member scales the inputs by its own
+vector, all go through the same layers, and each has its own output. Each is trained by its own loss; their predictions
+are averaged. Members are rows of the batch, so every sharing works with them unchanged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bench.models.config import Activation, ExpertConfig, HiddenConfig, Norm, To
 from bench.models.contracts import Drawn, Layout
 
 EPS = 1e-5  # added to the variance, or the mean square
-_NO_CHANCE = -1e30  # a score whose weight is zero beside any other
+_NO_CHANCE = -1e30  # a score whose softmax weight is zero
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "gelu": F.gelu,
@@ -35,17 +35,11 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 
 
 class BatchedLinear(Drawn):
-    """E linear maps, slice e of the parameters being those of map e.
+    """E linear maps, weight (E, outputs, inputs) and bias (E, outputs) or None; slice e belongs to map e.
 
-    Biases start at zero, and weights as He et al., ICCV 2015 have it: activations keep their size from layer to
-    layer. Towards the smaller weights of `nn.Linear`, signals shrink on the way, and rare tasks learn late.
-
-    Args:
-        gain: of the activation that follows: `nn.init.calculate_gain("relu")`, or 1 for none.
-
-    Attributes:
-        weight: (E, outputs, inputs).
-        bias: (E, outputs), or None.
+    Biases start at zero, weights as in He et al., ICCV 2015, which keeps the size of activations from layer to layer.
+    With the smaller weights of `nn.Linear` signals shrink, and rare tasks learn late. `gain` is that of the activation
+    that follows: `nn.init.calculate_gain("relu")`, or 1 for none.
     """
 
     def __init__(self, experts: int, inputs: int, outputs: int, gain: float = 1.0, bias: bool = True) -> None:
@@ -73,11 +67,10 @@ class BatchedLinear(Drawn):
 
 
 class BatchedMLP(nn.Module):
-    """E MLPs of one shape: after every layer a normalisation where asked for, the activation, and dropout.
+    """E MLPs of one shape; each layer is followed by an optional normalisation, the activation, and dropout.
 
-    Attributes:
-        outputs: width of the last layer; of the input, where there is no layer.
-        plain: whether layers are ReLU without normalisation, which is what `fused` computes.
+    Its width `outputs` is the last layer's, or the input's without layers. It is `plain` if layers are ReLU without
+    normalisation, as `fused` computes them.
     """
 
     def __init__(
@@ -99,7 +92,7 @@ class BatchedMLP(nn.Module):
 
     @classmethod
     def of(cls, config: HiddenConfig, experts: int, inputs: int) -> BatchedMLP:
-        """MLPs with the layers of a configuration, one for each expert."""
+        """Builds one MLP for each expert with the layers of a configuration."""
         return cls(experts, inputs, config.layers, config.dropout, config.activation, config.norm)
 
     @property
@@ -113,14 +106,11 @@ class BatchedMLP(nn.Module):
 
 
 def together(x: Tensor, parts: Sequence[BatchedMLP | BatchedLinear]) -> Sequence[Tensor]:
-    """Several parts on the same input, their first layers as one product where that is possible.
+    """Applies several parts to the same input -> (E, B, outputs) of each, their first layers as one product if
+    possible.
 
-    Args:
-        x: (G, B, inputs), in the precision to compute in; each of the G inputs serves E / G consecutive experts.
-        parts: MLPs, and linear maps without bias for gates' scores.
-
-    Returns:
-        (E, B, outputs) of each part, as precise as x.
+    Parts are MLPs, and linear maps without bias for gates' scores; each of the G inputs of x (G, B, inputs) serves E /
+    G consecutive experts. Outputs have the precision of x, that of the products.
     """
     stacks = [part.linears if isinstance(part, BatchedMLP) else [part] for part in parts]
     dropped = [part.dropout if isinstance(part, BatchedMLP) and part.training else 0.0 for part in parts]
@@ -139,7 +129,7 @@ def together(x: Tensor, parts: Sequence[BatchedMLP | BatchedLinear]) -> Sequence
 
 
 def _one_by_one(x: Tensor, part: BatchedMLP | BatchedLinear) -> Tensor:
-    """The same of one part in plain torch: for other devices, for export, and where layers are not plain."""
+    """`together` of one part in plain torch: for other devices, export, and layers that are not plain."""
     if isinstance(part, BatchedLinear):
         scores: Tensor = part(x)
         return scores
@@ -156,9 +146,7 @@ def _one_by_one(x: Tensor, part: BatchedMLP | BatchedLinear) -> Tensor:
 class BatchedNorm(nn.Module):
     """Normalises the units of each sample and expert: `layer` or `rms`, see `bench.models.config.Norm`.
 
-    Attributes:
-        scale: (E, H), from one on.
-        shift: (E, H), from zero on; None under `rms`.
+    `scale` (E, H) is one at first; `shift` (E, H) zero, and None under `rms`.
     """
 
     def __init__(self, experts: int, width: int, norm: Norm) -> None:
@@ -167,7 +155,7 @@ class BatchedNorm(nn.Module):
         self.shift = nn.Parameter(torch.zeros(experts, width)) if norm == "layer" else None
 
     def forward(self, h: Tensor) -> Tensor:
-        """h (E, B, H) -> the same, in its precision; statistics are taken in at least float32."""
+        """h (E, B, H) -> the same shape and precision; statistics are computed in at least float32."""
         wide = h.to(torch.promote_types(h.dtype, torch.float32))
         scale = self.scale.unsqueeze(1)
         if self.shift is None:
@@ -180,14 +168,9 @@ class BatchedNorm(nn.Module):
 class Gates(nn.Module):
     """Softmax gates, by default linear and without bias: softmax(W_k x), as in Ma et al., KDD 2018.
 
-    Their first layer goes into the product that the experts' first layer takes anyway (`together`); `scores` does
-    what is left, and the softmax is part of `mix`.
-
-    Args:
-        config: how many hidden layers they have, and to how many experts each gives weight.
-
-    Attributes:
-        linear: gives the scores; its weight is (gates, experts, inputs), or of the last hidden layer's width.
+    Their first layer joins the product of the experts' first layer (`together`); `scores` computes the rest, and `mix`
+    the softmax. Options are the hidden layers, and how many experts get weight. The weight of `linear` is (gates,
+    experts, inputs), or of the last hidden layer's width.
     """
 
     def __init__(self, gates: int, inputs: int, experts: int, config: ExpertConfig) -> None:
@@ -198,16 +181,16 @@ class Gates(nn.Module):
 
     @property
     def first(self) -> BatchedMLP | BatchedLinear:
-        """What is computed together with the experts."""
+        """The part to compute together with the experts."""
         return self.hidden if self.hidden.linears else self.linear
 
     def scores(self, first: Tensor) -> Tensor:
-        """What `first` gave -> scores (K, B, M), those of experts without a chance so low that their weight is 0."""
+        """Output of `first` -> scores (K, B, M); those of excluded experts are so low that their weight is 0."""
         return largest(together(first, [self.linear])[0] if self.hidden.linears else first, self.top_k)
 
 
 def largest(scores: Tensor, k: int) -> Tensor:
-    """Scores (K, B, M), lowered out of reach except for the k largest of each gate and sample; k = 0 keeps all."""
+    """Lowers scores (K, B, M) so that only the k largest of each gate and sample have weight; k = 0 keeps all."""
     if not 0 < k < scores.shape[2]:
         return scores
     lowered = torch.full_like(scores, _NO_CHANCE).scatter(2, scores.topk(k, dim=2).indices, 0.0)
@@ -215,7 +198,7 @@ def largest(scores: Tensor, k: int) -> Tensor:
 
 
 def exclude(scores: Tensor, excluded: Tensor) -> Tensor:
-    """Scores (K, B, M) of which those that are excluded (broadcast to them, bool) are lowered out of reach."""
+    """Lowers excluded scores of (K, B, M) so that they have no weight; `excluded` is bool and broadcast."""
     return scores.masked_fill(excluded, _NO_CHANCE)
 
 
@@ -227,14 +210,14 @@ def mix(
     Args:
         scores: (K, B, M) of K gates, each over its own M - S experts, then the S shared ones.
         shared: (S, B, H).
-        own: (K * (M - S), B, H), those of gate k from k * (M - S) on; None where M = S.
+        own: (K * (M - S), B, H), those of gate k from k * (M - S) on; None if M = S.
         all_scores: (1, B, N) of a gate over all N experts, own before shared; None for no such gate.
 
     Returns:
         (K, B, H), and that of the last gate, (1, B, H) or (0, B, H).
     """
     if own is None:
-        own = shared.new_zeros(0, *shared.shape[1:])  # a slice would have a gradient to add
+        own = shared.new_zeros(0, *shared.shape[1:])  # an empty slice of `shared` would add a gradient
     if all_scores is None:
         all_scores = scores.new_zeros(0, scores.shape[1], len(own) + len(shared))
     if fused.fits(shared):
@@ -253,15 +236,18 @@ def softmax(scores: Tensor) -> Tensor:
 
 
 class Towers(nn.Module):
-    """O towers in one batched product: one for each task, and what a funnel asks for beside them.
+    """O towers in one batched product: one for each task, and extra ones of the funnel.
 
-    The k members of an ensemble share the layers; each has a linear output of its own.
+    The k members of an ensemble share the layers; each has its own linear output.
 
     Args:
         members: k, of the ensemble.
-        transfer: makes what hidden units go through before the output, see `Funnel.transfer`.
+        transfer: makes a module between the hidden units and the output, see `Funnel.transfer`.
 
-    Attributes: `hidden` (the layers), `transfer`, and `output`, whose bias (O, k) is where predictions start.
+    Attributes:
+        hidden: the layers.
+        transfer: that module, or None.
+        output: its bias (O, k) is the initial prediction.
     """
 
     def __init__(
@@ -278,7 +264,7 @@ class Towers(nn.Module):
         self.transfer = transfer(self.hidden.outputs)
 
     def forward(self, h: Tensor) -> Tensor:
-        """h (O, k B, H), or (1, k B, H) for all towers; member by member -> logits (k B, O)."""
+        """h (O, k B, H), or (1, k B, H) for all towers, member by member -> logits (k B, O)."""
         h = self.hidden(h)
         if self.transfer is not None:
             h = self.transfer(h)
@@ -289,32 +275,27 @@ class Towers(nn.Module):
             own = h.reshape(towers * members, -1, width)
             logits = fused.head(own, weight.view(-1, 1, width), bias.view(-1, 1))  # (B, O k)
             return logits.view(-1, towers, members).permute(2, 0, 1).flatten(0, 1) if members > 1 else logits
-        # All outputs of all members' rows, then each member's own: torch.export cannot part these rows before.
+        # All outputs of all members' rows, then each member's own: torch.export cannot split these rows earlier.
         every = torch.bmm(h.to(weight.dtype), weight.transpose(1, 2)) + bias.unsqueeze(1)  # (O, k B, k)
         each = every.view(towers, members, -1, members).diagonal(dim1=1, dim2=3)  # (O, B, k)
         return torch.cat(each.unbind(2), dim=1).t()
 
     @torch.no_grad()
     def set_bias(self, bias: Tensor) -> None:
-        """Sets the output bias (O,), in logits."""
+        """Sets the output bias to (O,) logits."""
         assert self.output.bias is not None
         self.output.bias.copy_(bias.view(-1, 1).expand_as(self.output.bias))
 
 
 class MemberInputs(Drawn):
-    """The inputs of k members, scaled by -1 or 1 to begin with: one sign for all coordinates of a field.
-
-    Attributes:
-        weight: (I, k, inputs).
-        outputs: as wide as the inputs.
-    """
+    """Scales inputs for k members by `weight` (I, k, inputs), at first -1 or 1, one sign for all of a field."""
 
     def __init__(self, layout: Layout, sets: int, members: int) -> None:
         super().__init__()
         self.outputs = layout.inputs
         fields = [column for field in range(len(layout.widths)) for column in [field] * layout.widths[field]]
         others = range(len(layout.widths), len(layout.widths) + layout.inputs - layout.embedded)
-        self._chunks = [*fields, *others]  # of each column, the number of the sign that it has
+        self._chunks = [*fields, *others]  # index of each column's sign
         self.weight = nn.Parameter(torch.empty(sets, members, layout.inputs))
         self.reset_parameters()
 

@@ -1,4 +1,4 @@
-"""Whether the products of a model's dense part are taken in bfloat16, on this device."""
+"""Whether a model's dense part uses bfloat16 products on this device."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from bench.machine import processor_vendor
 from bench.models.config import Precision
 
 WORTH_IT = 32_768
-"""Dense weights from which on `auto` takes bf16: below, the products are too small to win what its casts cost."""
+"""Minimum number of dense weights for `auto` to use bf16: for smaller products the casts cost more than they save."""
 
 
 def is_bf16(precision: Precision, device: torch.device, weights: int) -> bool:
-    """Whether matrices are multiplied in bfloat16.
+    """Whether matrices are multiplied in bfloat16, in a model of that many dense weights.
 
-    Args:
-        precision: `auto` is bf16 where the device has units for it and the model is large enough to gain.
-        weights: how many the dense part has.
+    `auto` means: if the device has units for it and the model is large enough to gain.
     """
     if precision == "auto":
         return weights >= WORTH_IT and has_bf16_units(device)
@@ -29,11 +27,11 @@ def is_bf16(precision: Precision, device: torch.device, weights: int) -> bool:
 def has_bf16_units(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 matrices faster than float32 ones, as far as torch can tell.
 
-    Of CPUs, those with AMX, and AMD's with AVX512_BF16 (Zen 4 on), whose dot products do twice the work of their
-    float32 ones. Intel's do no more than theirs, and ran slower with all casts counted.
+    Of CPUs, those with AMX, and AMD's with AVX512_BF16 (Zen 4 on), whose dot products do twice the work of float32
+    ones. Intel's AVX512_BF16 does not, and was slower, casts included.
     """
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)  # emulated on what came before Ampere
+        return torch.cuda.get_device_capability(device) >= (8, 0)  # emulated before Ampere
     if device.type != "cpu":
         return False
     return _torch_says("_is_amx_tile_supported") or (
@@ -42,6 +40,6 @@ def has_bf16_units(device: torch.device) -> bool:
 
 
 def _torch_says(question: str) -> bool:
-    """The answer to a question that is not public; no, where this version of torch does not know it."""
+    """Asks a private function of torch; False if this version lacks it."""
     supported = getattr(torch.cpu, question, None)
     return supported is not None and bool(supported())

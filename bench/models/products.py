@@ -1,7 +1,7 @@
-"""Batched matrix products on the CPU, by the faster of the two libraries that torch brings.
+"""Batched matrix products on the CPU, by the faster of torch's two libraries.
 
-Torch leaves float32 products to MKL, which on AMD's processors uses vectors of 256 bits. oneDNN, to which it gives
-bfloat16 products alone, uses 512 where the processor has them: 2.1 to 2.6 times as fast (docs/performance.md).
+Torch uses MKL for float32 products, which on AMD's processors has vectors of 256 bits. oneDNN, which torch uses for
+bfloat16 only, has 512 where the processor does: 2.1 to 2.6 times as fast (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from torch import Tensor
 
 from bench.machine import processor_vendor
 
-LEAST = 1 << 20
-"""Multiplications of one product from which on oneDNN is worth its call, which takes 6 microseconds longer."""
+WORTH_ONEDNN = 1 << 20
+"""Minimum number of multiplications in a product for oneDNN, whose call takes 6 microseconds longer."""
 
 
 def product(x: Tensor, y: Tensor) -> Tensor:
     """`torch.bmm`: x (G, B, I), y (G, I, O) -> (G, B, O), possibly a transposed view."""
-    large = x.is_cpu and x.dtype == torch.float32 and x.shape[1] * x.shape[2] * y.shape[2] >= LEAST
+    large = x.is_cpu and x.dtype == torch.float32 and x.shape[1] * x.shape[2] * y.shape[2] >= WORTH_ONEDNN
     return by_onednn(x, y) if large and has_wider_vectors() else torch.bmm(x, y)
 
 
 def by_onednn(x: Tensor, y: Tensor) -> Tensor:
-    """See `product`. oneDNN takes y as it lies, and x contiguous: of two that are not, the smaller one is copied."""
+    """`product` by oneDNN, for any layout of y but a contiguous x: the smaller of two strided operands is copied."""
     if x.stride(2) != 1 and y.shape[2] < x.shape[1]:
         return by_onednn(y.transpose(1, 2), x.transpose(1, 2)).transpose(1, 2)
     if len(x) == 1:
@@ -36,7 +36,6 @@ def by_onednn(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _linear(x: Tensor, weight: Tensor) -> Tensor:
-    """x (B, I), weight (O, I) -> (B, O)."""
     z: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
     return z
 

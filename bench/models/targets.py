@@ -1,9 +1,8 @@
-"""Regression targets: from labels to what a model is trained towards, and from its outputs back to the label's unit.
+"""Regression targets: maps labels to training targets, and outputs back to the label's unit.
 
-On a logarithmic scale the output estimates the mean of log(1 + y), and exp of that less 1 is nearer to the median of y
-than to its mean: on skewed labels it is too low by a factor. It is multiplied by a smearing factor, so that the mean
-prediction is the mean label on train (after Duan, Smearing Estimate, JASA 1983; as a ratio of means, since labels are
-mostly 0 where purchases are rare).
+On a logarithmic scale the output estimates the mean of log(1 + y); its exp less 1 is nearer to the median of y than to
+its mean, too low by a factor on skewed labels. A smearing factor makes the mean prediction the mean label on train
+(after Duan, Smearing Estimate, JASA 1983; as a ratio of means, since labels are mostly 0 where purchases are rare).
 """
 
 from __future__ import annotations
@@ -17,19 +16,17 @@ from bench.models.losses.base import mean
 from bench.schema import Schema
 
 SLOWEST = 0.02
-"""Least weight of the newest batch in the running mean of predictions."""
+"""Smallest weight of the newest batch in the running mean of predictions."""
 LARGEST = 80.0
-"""Logarithms are at most this, so that exp of them, times any factor, is a float32."""
+"""Upper bound of logarithms, so that their exp, times any factor, fits into float32."""
 FAR = 1e30
-"""A bound that binds nothing."""
+"""A bound without effect."""
 
 
 class Targets(nn.Module):
-    """The scales of a schema's regressions, as tensors of shape (T,); binary tasks pass through.
+    """The scales of a schema's regressions, as tensors of shape (T,); binary tasks pass through unchanged.
 
-    Attributes:
-        predicted: running mean of exp(output) - 1 over train's samples of each task; part of the model's state.
-        batches: how many are in it.
+    `predicted` is the running mean of exp(output) - 1 over the train samples of each task, in `batches` batches.
     """
 
     scaled: Tensor
@@ -45,7 +42,7 @@ class Targets(nn.Module):
     batches: Tensor
 
     def __init__(self, schema: Schema, smeared: Sequence[bool] | None = None) -> None:
-        """Makes them; `smeared` as in `bench.models.losses.base.RegressionLoss`, None for all tasks."""
+        """Builds them; `smeared` as in `bench.models.losses.base.RegressionLoss`, None for all tasks."""
         super().__init__()
         scales = [task.scale for task in schema.tasks]
         self.parents = schema.parents
@@ -78,15 +75,15 @@ class Targets(nn.Module):
         return torch.where(self.scaled, (values - self.centre) / self.spread, labels)
 
     def of_bounds(self, bounds: Tensor) -> Tensor:
-        """Bounds of labels (B, T), infinite where there is none -> on the scale of the targets, clipped as these."""
+        """Bounds of labels (B, T), infinite for none -> on the scale of the targets, clipped like them."""
         return torch.where(bounds.isinf(), bounds, self.of_labels(bounds))
 
     def start(self, means: Tensor) -> Tensor:
-        """Mean labels (T,) -> what an untrained model's outputs are to be."""
+        """Mean labels (T,) -> outputs of an untrained model."""
         return torch.where(self.scaled.to(means.device), 0.0, means)
 
     def caps_of(self, dense: Tensor) -> Tensor | None:
-        """Bounds by inputs (B, D), (B, T) on the scale of the targets, `FAR` without one; None if no task has any."""
+        """Bounds from dense inputs (B, D) -> (B, T) on the targets' scale, `FAR` for none; None if no task has any."""
         if not any(self.caps):
             return None
         columns = [torch.full_like(dense[:, 0], FAR)] * len(self.caps)
@@ -106,7 +103,7 @@ class Targets(nn.Module):
 
     @torch.no_grad()
     def follow(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> None:
-        """Takes a training batch's outputs (B, T or more), labels (B, T) and weights (B, 1) into the running mean."""
+        """Updates the running mean with a training batch's outputs (B, T or more), labels (B, T) and weights (B, 1)."""
         if not self.log:
             return
         known = ~labels.isnan()
@@ -116,14 +113,14 @@ class Targets(nn.Module):
         values = torch.where(known, self._undone(logits[:, : len(self.parents)]), 0)
         self.batches += 1
         rate = (1 / (self.batches + 1)).clamp(min=SLOWEST)
-        found = mean(values, known, weights)
+        newest = mean(values, known, weights)
         known = known if weights is None else known & (weights > 0)
-        self.predicted.lerp_(torch.where(known.any(0), found, self.predicted), rate)
+        self.predicted.lerp_(torch.where(known.any(0), newest, self.predicted), rate)
 
     def corrected(self, logits: Tensor) -> Tensor:
-        """Outputs (B, T or more) with the smearing factor; from a logarithm, `values` then gives a mean.
+        """Applies the smearing factor to outputs (B, T or more); `values` then gives a mean.
 
-        The factor lies between 1, for a model that knows each label, and that of a constant prediction.
+        The factor lies between 1, of a model that knows each label, and that of a constant prediction.
         """
         if not self.log:
             return logits
@@ -141,10 +138,10 @@ class Targets(nn.Module):
         return torch.where(self.logged, logged, outputs.mean(0))
 
     def values(self, outputs: Tensor) -> Tensor:
-        """Outputs (B, T) -> predictions in the unit of the labels; no negative ones from a logarithm."""
+        """Outputs (B, T) -> predictions in the unit of the labels, never negative from a logarithm."""
         plain = torch.where(self.scaled, outputs * self.spread + self.centre, outputs)
         return torch.where(self.logged, self._undone(outputs), plain) if self.log else plain
 
     def _undone(self, outputs: Tensor) -> Tensor:
-        """Outputs (.., T) as if each were a logarithm, with scale and logarithm undone; ONNX knows no expm1."""
+        """exp(outputs) - 1 of unscaled outputs (.., T), as if each were a logarithm; ONNX has no expm1."""
         return (outputs * self.spread + self.centre).clamp(0.0, LARGEST).exp() - 1

@@ -1,16 +1,16 @@
-"""Boosted trees as a module of plain arrays: it walks the trees of all tasks, for every row at once.
+"""Boosted trees as a module of plain arrays, which walks the trees of all tasks for all rows at once.
 
-Nodes lie in one array, and a node's children lie side by side behind it, so a walk needs two numbers of a node: the
-column that it asks, and where its children are. A leaf leads to itself, so all walks have the same number of steps.
-Three tricks make that fast, and none changes what scikit-learn would answer:
+Nodes lie in one array, and a node's children lie side by side behind it, so a node needs two numbers: the column that
+it tests, and the index of its left child. A leaf leads to itself, so all walks have the same number of steps. Three
+tricks make that fast without changing scikit-learn's predictions:
 
 * columns are float32, so a threshold in double is rounded down to the next float32;
-* each number is there twice, with a missing value as the least and as the largest number: a node asks the one that
-  sends missing values where it sends them;
-* a node that asks for a category has a table of the categories that go right, and a threshold that no category passes;
-  a node that asks for a number has a table of none, so both are asked alike.
+* each number has two columns, with missing values as the least and as the largest number: a node tests the one that
+  sends missing values its way;
+* a node that tests a category has a table of the categories that go right, and a threshold that no category passes; a
+  node that tests a number has an empty table, so both are computed alike.
 
-Trees stand in the order of their depth, the deepest first: those that have ended are left out of the later steps.
+Trees are sorted by depth, the deepest first, so that finished trees are left out of the later steps.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from bench.registry import Config
 from bench.schema import Schema
 
 MOST_CATEGORIES = 255
-"""Of a field that trees take as it is; of a larger one they take its values' rates."""
+"""Largest number of values of a field that trees split by category; for larger fields they use target rates."""
 NO_CHOICE = MOST_CATEGORIES + 1
 LARGEST = float(np.finfo(np.float32).max)
 PASSED_BY_NONE = float(np.nextafter(np.float32(LARGEST), np.float32(0)))
-"""The threshold of a leaf, of a category, and of missing values alone: no number but `LARGEST` is larger."""
+"""Threshold of a leaf, of a category, and of missing values only: no number except `LARGEST` is larger."""
 _Size = Annotated[int, Field(ge=0, lt=2**31 - 1)]
 
 
@@ -43,39 +43,39 @@ class TreeSizes(Config):
     """The sizes of a `TreeModel`."""
 
     trees: tuple[_Size, ...]
-    """Of each task, how many there are."""
+    """Number of trees of each task."""
     nodes: Annotated[int, Field(ge=1, lt=2**31 - 1)]
-    """Of all trees together."""
+    """Number of nodes of all trees."""
     choices: Annotated[int, Field(ge=NO_CHOICE, lt=2**31 - 1)] = NO_CHOICE
-    """Length of the tables of categories: that of nodes that ask for a number comes first."""
+    """Length of the tables of categories; the empty one of nodes that test a number comes first."""
     walking: Annotated[tuple[_Size, ...], Field(max_length=256)] = ()
-    """At each step, how many trees have not ended."""
+    """Number of unfinished trees at each step."""
 
 
 def is_small(slots: int, cardinality: int) -> bool:
-    """Whether trees take a field's categories as they are."""
+    """Whether trees split a field by category."""
     return slots == 1 and cardinality <= MOST_CATEGORIES
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Where the numbers of a schema stand among C columns: dense ones first, then two for each task and large field."""
+    """The C columns of a schema: dense ones first, then two for each task and large field."""
 
     schema: Schema
 
     @property
     def small(self) -> list[int]:
-        """Numbers of the fields that are taken as they are."""
+        """Indices of the fields that are split by category."""
         return [at for at, each in enumerate(self.schema.fields) if is_small(each.slots, each.cardinality)]
 
     @property
     def large(self) -> list[int]:
-        """Numbers of the fields whose values' rates are taken."""
+        """Indices of the fields of which target rates are used."""
         return [at for at, each in enumerate(self.schema.fields) if not is_small(each.slots, each.cardinality)]
 
     @property
     def rows(self) -> int:
-        """Values of all large fields together."""
+        """Total cardinality of the large fields."""
         return sum(self.schema.fields[at].cardinality for at in self.large)
 
     @property
@@ -84,16 +84,12 @@ class Columns:
         return len(self.schema.dense) + 2 * len(self.schema.tasks) * len(self.large)
 
     def of_rate(self, task: int, field: int) -> int:
-        """The column of a task's rate of a large field; that of how often a value is there follows T columns later."""
+        """Column of a task's rate of a large field; the value's frequency is T columns later."""
         return len(self.schema.dense) + 2 * len(self.schema.tasks) * self.large.index(field) + task
 
 
 class TreeModel(nn.Module):
-    """Boosted trees of every task, with values that mean nothing until a state is loaded.
-
-    Args:
-        schema: with or without the ranges of numbers, which trees do not read.
-    """
+    """Boosted trees of every task; all zero until a state is loaded. The ranges of numbers in a schema are not read."""
 
     rates: Tensor
     absent: Tensor
@@ -149,8 +145,8 @@ class TreeModel(nn.Module):
         of_tasks = torch.split(values, list(self.sizes.trees))
         said = [each.sum(0) + base for each, base in zip(of_tasks, self.base.unbind(), strict=True)]
         binary = [task.kind == "binary" for task in self.schema.tasks]
-        found = [each.sigmoid() if odds else each for each, odds in zip(said, binary, strict=True)]
-        conditional = torch.stack(found, 1).to(torch.float32)
+        predicted = [each.sigmoid() if odds else each for each, odds in zip(said, binary, strict=True)]
+        conditional = torch.stack(predicted, 1).to(torch.float32)
         chains = [self.schema.chain(at) for at in range(len(self.schema.tasks))]
         joint = []
         for first, *others in chains:
@@ -173,8 +169,8 @@ class TreeModel(nn.Module):
             own = (values - offset + row) * there
             row += field.cardinality
             several = there.to(torch.float64).sum(1, keepdim=True)
-            found = (nn.functional.embedding(own, self.rates).to(torch.float64) * there.unsqueeze(2)).sum(1)
-            means = (found / several.clamp(min=1)).to(torch.float32)
+            sums = (nn.functional.embedding(own, self.rates).to(torch.float64) * there.unsqueeze(2)).sum(1)
+            means = (sums / several.clamp(min=1)).to(torch.float32)
             numbers.append(torch.where(several > 0, means, self.absent))
         every = torch.cat(numbers, 1).t()
         missing = every != every
@@ -183,16 +179,12 @@ class TreeModel(nn.Module):
 
     @property
     def numbers(self) -> int:
-        """How many numbers it has, its cost beside its time."""
+        """Number of stored values, shown as its cost."""
         return sum(each.numel() for each in self.buffers())
 
 
 def wrong(state: Mapping[str, Tensor], schema: Schema, sizes: TreeSizes) -> str | None:
-    """What of a state does not make trees, as the end of a sentence; None if each walk is within bounds and ends.
-
-    Args:
-        state: of a `TreeModel` of that schema and these sizes, shapes as there.
-    """
+    """Explains, as the end of a sentence, why a state of right shapes is invalid; None if all walks end in bounds."""
     arrays = {name: tensor.numpy() for name, tensor in state.items()}
     places = Columns(schema.without_ranges)
     for name in ("rates", "absent", "threshold", "value", "base"):

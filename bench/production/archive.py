@@ -1,13 +1,12 @@
-"""A model as a `pt2` archive of torch.export, without a pickle inside; it is read only where its graph is plain.
+"""A model as a `pt2` archive of torch.export, without pickles; read only if its graph is plain.
 
-torch looks up and calls whatever a graph names, parses sizes with sympy, writes names into Python source that it runs,
-and imports modules that a pytree names. So nothing is let through but what the graphs of our own models hold: a text
-is an identifier, a name on one of the lists below, a size in one form, or the archive is refused.
+torch looks up and calls any operator that a graph names, parses sizes with sympy, writes names into Python source that
+it runs, and imports modules that a pytree names. So a graph may hold only what the graphs of our own models do: a text
+is an identifier, a name on one of the lists below, or a size in one form; otherwise the archive is refused before torch
+reads it. An archive that would take too much memory or time (`bench.production.bounds`) is refused before it runs.
 
-torch.export keeps graph, weights and their shapes as JSON and bytes; only sample inputs, and weights that are no plain
-tensors, would be pickled. A program that reads an archive runs its graph. So an archive that could hold more than our
-graphs do is refused before torch reads it. One that would take too much memory or time (`bench.production.bounds`) is
-refused before it runs.
+torch.export keeps graph, weights and their shapes as JSON and bytes; it would pickle only sample inputs, and weights
+that are no plain tensors.
 """
 
 from __future__ import annotations
@@ -46,9 +45,9 @@ unbind.int unsqueeze.default view.default
 promote_types.default sym_size.int
 """  # element by element; sums and products; other shapes and choices of rows or columns; of shapes and types
 OF_PLUGINS = frozenset(["torch.ops.aten.linear.default", "torch.ops.aten.matmul.default"])
-"""`nn.Linear` and `@`, of which plug-ins are made; our models have none."""
+"""`nn.Linear` and `@`, which plug-ins use; our models do not."""
 OPERATORS = OF_PLUGINS | {*(f"torch.ops.aten.{name}" for name in _ATEN.split()), "_operator.mul"}
-"""What a node may call: the operators that exports of our models hold. `_operator.mul` multiplies sizes: the rows of an
+"""Allowed targets of a node: the operators in exports of our models. `_operator.mul` multiplies sizes: the rows of an
 ensemble are members times samples."""
 
 _ARGUMENTS = {"as_tensor", "as_tensors", "as_int", "as_ints", "as_float", "as_bool", "as_none", "as_string"}
@@ -71,7 +70,7 @@ _TREE = {"builtins.tuple": (None, "null"), "builtins.dict": ("[]",), None: (None
 
 
 def check_graph(document: Any, where: str) -> None:
-    """Raises UserError where the JSON of a graph holds more than our own graphs do."""
+    """Raises UserError if the JSON of a graph holds more than our own graphs do."""
     for key, value in _parts(document):
         if reason := _wrong(key, value):
             raise UserError(f"{where}: {reason}")
@@ -82,11 +81,8 @@ def check_graph(document: Any, where: str) -> None:
 def check_weights(document: Any, bytes_of: dict[str, int], where: str) -> dict[str, tuple[int, ...]]:
     """Name -> shape of the tensors that a configuration of weights or constants lists.
 
-    Args:
-        bytes_of: size of each file of tensors, by its name.
-
-    Raises:
-        UserError: a tensor that is pickled, is none of ours, or does not fill its file.
+    `bytes_of` has the size of each file of tensors. Raises UserError for a tensor that is pickled, not plain, or does
+    not fit its file.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     try:
@@ -122,7 +118,7 @@ def _whole(value: Any) -> int:
 
 
 def _parts(document: Any) -> Iterator[tuple[str, Any]]:
-    """Every value of a document with its key, in order; what is in a list has the list's."""
+    """Yields every value of a document with its key, in order; items of a list have the list's key."""
     todo: list[tuple[str, Any]] = [("", document)]
     while todo:
         key, value = todo.pop()
@@ -134,7 +130,7 @@ def _parts(document: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _wrong(key: str, value: Any) -> str | None:
-    """What is wrong with a value, as a sentence; None where nothing is."""
+    """Explains what is wrong with a value, as a sentence; None if nothing is."""
     if key.startswith("as_") and key not in _ARGUMENTS:
         return f"expected tensors and numbers in the graph, found '{key[:40]}'"
     if not (_PATH.fullmatch(key) or _NAME.fullmatch(key)):
@@ -166,7 +162,7 @@ def _wrong_text(key: str, value: str) -> str | None:
 
 
 def _is_plain_tree(text: str) -> bool:
-    """Whether a pytree is of tuples and of dictionaries without keys: others would have modules imported."""
+    """Whether a pytree consists of tuples and of dictionaries without keys: others would import modules."""
     try:
         version, tree = json.loads(text)
         todo = [tree]
@@ -181,7 +177,7 @@ def _is_plain_tree(text: str) -> bool:
 
 
 _MAX_JSON = 2**26
-"""Bytes of a graph as JSON."""
+"""Largest size of a graph as JSON, in bytes."""
 _PLAIN = re.compile(
     r"[^/]+/(?P<name>data/weights/weight_\d+|data/constants/tensor_\d+"
     r"|data/(weights|constants)/model_(weights|constants)_config\.json"
@@ -192,15 +188,15 @@ _GRAPH, _TENSORS = "models/model.json", ("weights", "constants")
 
 
 def export(model: ServedModel, schema: Schema) -> ExportedProgram:
-    """The graph of a model, for batches of any size, none included."""
+    """Exports the graph of a model, for batches of any size, none included."""
     rows = 3  # more than one: a batch of one would become a constant
     ids = torch.zeros(rows, schema.slots, dtype=torch.int32)
     dense = torch.zeros(rows, len(schema.dense))
     batch = torch.export.Dim("batch")
     program = torch.export.export(model, (ids, dense), dynamic_shapes=({0: batch}, {0: batch}))
     for node in program.graph.nodes:
-        node.meta = {key: value for key, value in node.meta.items() if key == "val"}  # the rest tells of the exporter
-    program._guards_code = []  # texts that torch would compile; sizes are checked by who feeds the model
+        node.meta = {key: value for key, value in node.meta.items() if key == "val"}  # the rest is about the exporter
+    program._guards_code = []  # texts that torch would compile; the scorer checks sizes
     return program
 
 
@@ -212,38 +208,30 @@ def save(program: ExportedProgram, path: Path) -> None:
 
 
 def load(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> ExportedProgram:
-    """Reads an archive.
+    """Reads an archive whose weights must have these `shapes`, by name.
 
-    Args:
-        shapes: name -> shape that its weights must have.
-
-    Raises:
-        UserError: it is none, holds more than graph and weights, or would take too much memory or time.
+    Raises UserError if it is no archive, holds more than graph and weights, or would take too much memory or time.
     """
-    found = check(path)
-    if shapes is not None and found != shapes:
-        name = next(each for each in (*shapes, *found) if found.get(each) != shapes.get(each))
+    own = check(path)
+    if shapes is not None and own != shapes:
+        name = next(each for each in (*shapes, *own) if own.get(each) != shapes.get(each))
         raise UserError(
             f"{path}: expected weights as the configuration makes them, '{name}' of shape {shapes.get(name, 'none')}, "
-            f"found {found.get(name, 'none')}"
+            f"found {own.get(name, 'none')}"
         )
     try:
         program: ExportedProgram = torch.export.load(path)
         _check_sizes(program, path)
     except UserError:
         raise
-    except Exception as error:  # whatever torch says of a graph that is none
+    except Exception as error:  # torch raises many types for an invalid graph
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1][:500]
         raise UserError(f"{path}: expected a model that torch {torch.__version__} can read: {reason}") from None
     return program
 
 
 def check(path: Path) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of the weights of an archive, of which torch has read nothing yet.
-
-    Raises:
-        UserError: it holds what is not plain data.
-    """
+    """Checks an archive before torch reads it; returns name -> shape of its weights, or raises UserError."""
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = _sizes(archive, path)
@@ -258,7 +246,7 @@ def check(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _sizes(archive: zipfile.ZipFile, path: Path) -> dict[str, int]:
-    """Name -> bytes of each file in an archive, in its order; none is packed, so that they are what the file holds."""
+    """Name -> bytes of each file in an archive, in order; none is compressed, so sizes are bounded by the archive's."""
     sizes: dict[str, int] = {}
     for entry in archive.infolist():
         match = _PLAIN.fullmatch(entry.filename)
@@ -278,7 +266,7 @@ def _sizes(archive: zipfile.ZipFile, path: Path) -> dict[str, int]:
 
 
 def _check_same(path: Path, texts: Mapping[str, bytes]) -> None:
-    """torch has its own reader of archives: what was checked must be what it will read."""
+    """Checks that torch's own reader of archives reads the checked contents."""
     reader = torch._C.PyTorchFileReader(str(path))
     if any(reader.get_record(name) != text for name, text in texts.items()):
         raise UserError(f"{path}: expected an archive that every reader reads alike, found one that is none")

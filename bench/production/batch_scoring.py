@@ -1,7 +1,7 @@
-"""Files of raw rows -> files of predictions, in the same order: streamed, in bounded memory, and resumable.
+"""Scores files of raw rows, in order: streamed, in bounded memory, and resumable.
 
 <out>/
-    _scoring.json           which model on which files, and which of them are done
+    _scoring.json           model, files, and which of them are done
     <stem>-00000.parquet    predictions of the first rows of a file: about a million a part
 """
 
@@ -34,27 +34,27 @@ from bench.progress import Progress, Silent
 from bench.validation import validate
 
 PART_ROWS = 1 << 20
-"""Rows after which an output file ends with the next batch."""
+"""An output file ends with the batch that reaches this number of rows."""
 MAX_NUMBERS = 1 << 28
-"""Encoded numbers that are held at once: rows of a package with many inputs come in smaller batches."""
+"""Encoded numbers held at once: packages with many inputs get smaller batches."""
 STATE = "_scoring.json"
 KEPT = "_kept"
-"""Added to the name of a kept column where a prediction has the same."""
+"""Suffix of a kept column that has a prediction's name."""
 
 
 class Encoded(NamedTuple):
-    """A batch of one file: which part it belongs to; encoded rows and kept columns, None where that part is there."""
+    """A batch of one file: its part; its encoded rows, None if the part exists; its kept columns."""
 
     part: int
     rows: int
     inputs: tuple[Ids, Singles] | None
-    kept: Any
+    kept: dict[str, pa.ChunkedArray]
     place: Place
 
 
 @dataclass(frozen=True)
 class Done:
-    """The work done: rows scored and parts written now, and parts that existed before."""
+    """Rows scored and parts written now, and parts that existed before."""
 
     rows: int = 0
     parts: int = 0
@@ -64,11 +64,8 @@ class Done:
 class BatchScoring:
     """Scores files with a model into a folder.
 
-    Args:
-        keep: columns of the files to write before the predictions; one that is called as a prediction gets `KEPT`.
-
-    Raises:
-        UserError: a file is not there, two have one name, two columns would, or the folder holds other work.
+    The columns `keep` are written before the predictions; one with a prediction's name gets `KEPT`. Raises UserError
+    for a missing file, two files or columns of one name, or a folder with other work.
     """
 
     def __init__(
@@ -106,11 +103,7 @@ class BatchScoring:
         self._finished = self._resume()
 
     def run(self, progress: Progress | None = None) -> Done:
-        """Scores what is not scored yet. Parts written before an error stay.
-
-        Raises:
-            UserError: a file that cannot be read, or a row that does not fit, with file and line.
-        """
+        """Scores the remaining files; raises UserError with file and line. Parts written before an error stay."""
         for name, given in self._kept.items():
             if given != name and progress is not None:
                 progress.note(f"note: '{name}' is a prediction; the column of that name is kept as '{given}'")
@@ -129,7 +122,7 @@ class BatchScoring:
         return Done(rows, parts, skipped)
 
     def _parts(self, stem: str, file: Path, progress: Progress) -> Iterator[tuple[bool, int]]:
-        """Of each part whether it was written now, and its rows."""
+        """Yields for each part whether it was written now, and its rows."""
         for number, batches in groupby(ahead(self._encoded(stem, file, progress)), key=lambda batch: batch.part):
             target = self._target(stem, number)
             if target.is_file():
@@ -137,12 +130,11 @@ class BatchScoring:
                 continue
             with atomic_path(target) as temporary:
                 rows = self._write(temporary, batches)
-                if not (self.out / STATE).is_file():  # before the first part; a refused file leaves nothing
+                if not (self.out / STATE).is_file():  # before the first part, so that a refused file leaves nothing
                     self._save()
             yield True, rows
 
     def _write(self, path: Path, batches: Iterator[Encoded]) -> int:
-        """Rows that were written."""
         writer, rows = None, 0
         try:
             for batch in batches:
@@ -159,7 +151,7 @@ class BatchScoring:
         return rows
 
     def _encoded(self, stem: str, file: Path, progress: Progress) -> Iterator[Encoded]:
-        """Batches of a file, in a thread of their own: encoding and the model take about as long."""
+        """Encodes a file batch by batch, on a separate thread: encoding and the model take about as long."""
         part = rows = 0
         wanted = dict.fromkeys(self.keep, "text")
         wanted |= {column.name: column.kind for column in self._scorer.rows.columns}
@@ -172,7 +164,7 @@ class BatchScoring:
                 self._check(file, raw.columns or raw.table.column_names)
             rows += raw.table.num_rows
             if self._target(stem, part).is_file():
-                yield Encoded(part, raw.table.num_rows, None, None, raw.place)
+                yield Encoded(part, raw.table.num_rows, None, {}, raw.place)
             else:
                 kept = {given: self._plain(raw.table, name) for name, given in self._kept.items()}
                 inputs = self._scorer.encode(self._scorer.rows.checked(raw.table, raw.place))
@@ -188,27 +180,25 @@ class BatchScoring:
                 raise UserError(f"{file}: --keep: {missing('column', name, names)}")
 
     def _kept_names(self) -> dict[str, str]:
-        """Kept column -> its name beside the predictions."""
         predicted = self._scorer.names
-        found = {name: f"{name}{KEPT}" if name in predicted else name for name in self.keep}
-        for name, given in found.items():
-            if self.keep.count(name) > 1 or given in predicted or list(found.values()).count(given) > 1:
+        names = {name: f"{name}{KEPT}" if name in predicted else name for name in self.keep}
+        for name, given in names.items():
+            if self.keep.count(name) > 1 or given in predicted or list(names.values()).count(given) > 1:
                 raise UserError(f"--keep: expected columns of different names, found '{name}' beside another '{given}'")
-        return found
+        return names
 
     def _whole_numbers(self) -> set[str]:
-        """Kept columns that are texts in all CSV files, and nothing but whole numbers: equal in all parts."""
-        found = set(self.keep) - {column.name for column in self._scorer.rows.columns if column.kind == "number"}
+        """Kept columns that hold only whole numbers in all CSV files, so that their type is the same in all parts."""
+        whole = set(self.keep) - {column.name for column in self._scorer.rows.columns if column.kind == "number"}
         for file in self.files.values():
             if file.suffix not in ENDINGS:
-                for raw in self._read(file, dict.fromkeys(found, "text"), Silent()):
-                    found = {name for name in raw.table.column_names if name in found and _is_whole(raw.table[name])}
-                    if not found:
-                        return found
-        return found
+                for raw in self._read(file, dict.fromkeys(whole, "text"), Silent()):
+                    whole = {name for name in raw.table.column_names if name in whole and _is_whole(raw.table[name])}
+                    if not whole:
+                        return whole
+        return whole
 
-    def _plain(self, table: Any, name: str) -> Any:
-        """A kept column as it is written."""
+    def _plain(self, table: pa.Table, name: str) -> pa.ChunkedArray:
         column = table[name]
         if not pa.types.is_dictionary(column.type):
             return column
@@ -233,28 +223,27 @@ class BatchScoring:
         return self.out / f"{stem}-{number:05d}.parquet"
 
     def _resume(self) -> dict[str, int]:
-        """Files that are done -> their parts."""
         state = self.out / STATE
         if not state.is_file():
             return {}
-        found = read_json(state)
-        if not isinstance(found, dict) or not isinstance(found.get("finished"), dict):
+        earlier = read_json(state)
+        if not isinstance(earlier, dict) or not isinstance(earlier.get("finished"), dict):
             raise UserError(f"{state}: expected what an earlier `seesaw score` wrote there, found something else")
         for key, value in self._work.items():
-            if found.get(key) != value:
+            if earlier.get(key) != value:
                 raise UserError(
                     f"{self.out}: expected a new folder or one with this same work, found that of another {key}"
                 )
         remove_abandoned(self.out)
-        finished: dict[str, int] = found["finished"]
+        finished: dict[str, int] = earlier["finished"]
         return finished
 
     def _save(self) -> None:
         write_text(self.out / STATE, json.dumps(self._work | {"finished": self._finished}, indent=1) + "\n")
 
 
-def _is_whole(texts: Any) -> bool:
-    """Whether each text that is there is a whole number of 64 bits, as it would be written: 7, and not 07 or 7.0."""
+def _is_whole(texts: pa.ChunkedArray) -> bool:
+    """Whether each text is a canonical whole number of 64 bits: 7, not 07 or 7.0."""
     _, values = distinct(texts)
     try:
         same = pc.equal(values.cast(pa.int64()).cast(values.type), values)

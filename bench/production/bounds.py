@@ -1,6 +1,6 @@
-"""The memory and the work that a packaged model takes for `ROWS` rows, found without values before it runs.
+"""Bounds the memory and work of a packaged model for `ROWS` rows, computed without values before it runs.
 
-A package may come from anyone: what its graph, or its configuration, would take of a machine is bounded as a whole.
+A package may come from anyone, so the resources of its graph, or of its configuration, are bounded.
 """
 
 from __future__ import annotations
@@ -18,28 +18,24 @@ from torch.utils.flop_counter import flop_registry
 from bench.errors import UserError
 
 ROWS = 4096
-"""Rows that go through a model at once: what a batch of any size takes of memory is bounded."""
+"""Rows that go through a model at once, which bounds the memory of any batch."""
 MAX_BYTES = 2**31
-"""Bytes of all values that are held at once."""
+"""Largest total size of all values held at once."""
 MAX_WORK = 2**40
-"""Work of all operators: additions and multiplications of products; of another one `A_NUMBER` for each number that it
-reads or writes, about as long on a processor; `AN_OPERATOR` at the least. About half a minute of one core."""
+"""Largest total work: additions and multiplications of products; for other operators `A_NUMBER` for each number read or
+written, which takes about as long; at least `AN_OPERATOR` each. About half a minute of one core."""
 A_NUMBER, AN_OPERATOR = 32, 2**22
-_GATHER = (torch.ops.aten.embedding, torch.ops.aten.index_select)  # these read as many numbers as they write
+_GATHER = (torch.ops.aten.embedding, torch.ops.aten.index_select)  # read only as many numbers as they write
 
 
 def check(model: Callable[[Tensor, Tensor], Any], ids: Tensor, dense: Tensor) -> None:
-    """Runs a model on ids (ROWS, S) and dense (ROWS, D) without values.
-
-    Raises:
-        UserError: it would take more than `MAX_BYTES` or `MAX_WORK`.
-    """
+    """Runs a model on ids (ROWS, S), dense (ROWS, D) without values; UserError beyond `MAX_BYTES` or `MAX_WORK`."""
     with _Counting():
         model(ids, dense)
 
 
 class _Counting(TorchDispatchMode):
-    """Sees each operator that is run, also those which a larger one consists of."""
+    """Counts the work of each basic operator that is run."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -49,30 +45,28 @@ class _Counting(TorchDispatchMode):
         kwargs = kwargs or {}
         given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
         for storage in map(_storage, given):
-            if storage.cdata not in self._made:  # weights and inputs, which are there anyway
+            if storage.cdata not in self._made:  # weights and inputs
                 self._given[storage.cdata] = storage
-        found, read = (
-            func(*args, **kwargs),
-            0 if func.overloadpacket in _GATHER else sum(each.numel() for each in given),
-        )
+        result = func(*args, **kwargs)
+        read = 0 if func.overloadpacket in _GATHER else sum(each.numel() for each in given)
         self._made = {key: each for key, each in self._made.items() if not each[0].expired()}  # type: ignore[no-untyped-call]
         numbers = 0
-        for each in (each for each in tree_leaves(found) if isinstance(each, Tensor)):
+        for each in (each for each in tree_leaves(result) if isinstance(each, Tensor)):
             storage = _storage(each)
             if storage.cdata not in self._made and storage.cdata not in self._given:  # else a view
                 self._made[storage.cdata] = storage, each.untyped_storage().nbytes()
                 numbers += each.numel()
-        self._count(func, args, kwargs, found, numbers + read if numbers else 0)
-        return found
+        self._count(func, args, kwargs, result, numbers + read if numbers else 0)
+        return result
 
-    def _count(self, func: Any, args: Any, kwargs: Any, found: Any, numbers: int) -> None:
+    def _count(self, func: Any, args: Any, kwargs: Any, result: Any, numbers: int) -> None:
         name = func.overloadpacket.__name__
         held = sum(size for _, size in self._made.values())
         if held > MAX_BYTES:
             raise UserError(f"expected at most {MAX_BYTES:,} bytes for {ROWS:,} rows, found {held:,} at '{name}'")
         work = A_NUMBER * numbers
         if (of_product := flop_registry.get(func.overloadpacket)) is not None:
-            work = of_product(*args, **kwargs, out_val=found)
+            work = of_product(*args, **kwargs, out_val=result)
         self._work += max(work, AN_OPERATOR)
         if self._work > MAX_WORK:
             raise UserError(

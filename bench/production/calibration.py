@@ -1,10 +1,8 @@
-"""Calibration: non-decreasing maps from predicted to calibrated probabilities, and how they are fitted.
+"""Calibration: non-decreasing maps from predicted to calibrated probabilities, and their fitting.
 
-It is fitted on rows that the model was not trained on; on its own training rows a model looks surer than it is.
-
-Each is fitted on its own sample space: a conditional probability where the parent happened, a joint one on all rows.
-Calibrated joint probabilities are therefore not exactly products of calibrated conditional ones; each is right for what
-it is asked. Regressions are left as they are.
+They are fitted on held-out rows; on its own training rows a model is overconfident. Each is fitted on its own sample
+space: a conditional probability where the parent happened, a joint one on all rows. So calibrated joint probabilities
+are not exactly products of calibrated conditional ones. Regressions are not calibrated.
 """
 
 from __future__ import annotations
@@ -26,19 +24,19 @@ from bench.schema import Schema
 
 Kind = Literal["platt", "isotonic"]
 Method = Literal["none", "auto", "platt", "isotonic"]
-"""How it is fitted: `auto` becomes one of the kinds, `none` leaves probabilities as they are."""
+"""How to fit: `auto` becomes one of the kinds, `none` leaves probabilities unchanged."""
 
-_LEAST = 1e-12  # probabilities are this far from 0 and 1 before their logit
+_LEAST = 1e-12  # probabilities are clipped this far from 0 and 1 before their logit
 
 
 class Calibration(Config):
-    """A map from [0, 1] to [0, 1] that never decreases.
+    """A non-decreasing map from [0, 1] to [0, 1].
 
-    `platt` is sigmoid(a logit(p) + b) (Platt, Advances in Large Margin Classifiers 1999, on the logit); `isotonic` is a
-    line from knot to knot, and constant beyond them (after Zadrozny & Elkan, KDD 2002).
+    `platt` is sigmoid(a logit(p) + b) (Platt, Advances in Large Margin Classifiers 1999, on the logit); `isotonic` is
+    linear between knots, and constant beyond them (after Zadrozny & Elkan, KDD 2002).
 
     Raises:
-        ValueError: when made of values that are no such map, or beside those of another kind.
+        ValueError: the values are no such map, or belong to another kind.
     """
 
     kind: Kind
@@ -47,9 +45,9 @@ class Calibration(Config):
     b: FiniteFloat = 0.0
     """Offset of `platt`."""
     x: tuple[FiniteFloat, ...] = ()
-    """Where the knots of `isotonic` are, ascending."""
+    """Positions of the knots of `isotonic`, ascending."""
     y: tuple[Annotated[float, Field(ge=0, le=1)], ...] = ()
-    """The values there, never descending."""
+    """Values at the knots, not descending."""
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Calibration:
@@ -65,7 +63,7 @@ class Calibration(Config):
         return self
 
     def apply(self, p: ArrayLike) -> Floats:
-        """Calibrated probabilities of predicted ones (any shape): finite and in [0, 1], at 0 and 1 too."""
+        """Calibrates predicted probabilities (any shape): finite and in [0, 1], also at 0 and 1."""
         p = np.asarray(p, np.float64)
         if self.kind == "platt":
             return sigmoid(self.a * logit(p) + self.b)
@@ -73,41 +71,38 @@ class Calibration(Config):
 
 
 def logit(p: ArrayLike) -> Floats:
-    """Log odds, finite at 0 and 1, too."""
+    """Log odds, finite also at 0 and 1."""
     p = np.clip(np.asarray(p, np.float64), _LEAST, 1 - _LEAST)
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
 def sigmoid(x: Floats) -> Floats:
-    """The inverse of log odds."""
+    """Inverse of log odds."""
     return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))
 
 
 ENOUGH = 1000
-"""Rows of the rarer class from which on `auto` fits the isotonic map. By log loss on Census-Income and KuaiRand-Pure,
+"""Rows of the rarer class from which `auto` fits the isotonic map. By log loss on Census-Income and KuaiRand-Pure,
 Platt's was mostly better below 400 rows; from 2,000 on it was better by at most .0012 and worse by up to .0031."""
 
 
 def fit_isotonic(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
-    """The non-decreasing map of least squared error, by pooling adjacent violators (Ayer et al., 1955), interpolated.
+    """Fits the non-decreasing map of least squared error, by pooling adjacent violators (Ayer et al., 1955),
+    interpolated.
 
-    Each block of pooled rows has its value at their mean prediction, with lines between the blocks and on to (0, 0) and
-    (1, 1). So the order of predictions stays as it is; steps would make ties of them, at a cost in AUC. For the
-    same reason an outermost block of one class gets half a row of the other. Where all rows are pooled, the
-    predictions' order says nothing, and all get the mean.
+    Each block of pooled rows has its value at its mean prediction, with lines between the blocks and on to (0, 0) and
+    (1, 1). This preserves the order of predictions; steps would make ties, at a cost in AUC. For the same reason an
+    outermost block of one class gets half a row of the other. If all rows are pooled, all get the mean.
 
     Args:
         p: predicted probabilities (N,).
-        y: labels (N,), 0 or 1; rows with NaN do not count.
-        weights: (N,), how many rows a row stands for; None for one each.
-
-    Raises:
-        ValueError: no row has a label.
+        y: labels (N,), 0 or 1; rows with NaN do not count. ValueError if all are.
+        weights: (N,), the number of rows that a row stands for; None for one each.
     """
-    from sklearn.isotonic import IsotonicRegression  # a server needs none of it
+    from sklearn.isotonic import IsotonicRegression  # not needed in serving
 
     p, y, w = _labelled(p, y, weights)
-    order = np.unique(p, return_inverse=True)[1]  # scikit-learn takes predictions that differ by 1e-15 as equal
+    order = np.unique(p, return_inverse=True)[1]  # scikit-learn treats predictions that differ by 1e-15 as equal
     fitted = IsotonicRegression().fit_transform(order, y, sample_weight=w)
     means, of_row = np.unique(fitted, return_inverse=True)
     rows, weighted = np.bincount(of_row, weights=w), np.bincount(of_row, weights=p * w)
@@ -126,24 +121,19 @@ def fit_isotonic(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -
 
 
 def fit_auto(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
-    """`fit_isotonic` where each class has `ENOUGH` rows, else `fit_platt`, whose two numbers need fewer.
-
-    Rows are counted without weights: they say how sure a fit can be.
-    """
+    """`fit_isotonic` if each class has `ENOUGH` rows, weights aside, else `fit_platt`, whose two numbers need fewer."""
     positives, rows = np.nansum(np.asarray(y, np.float64)), np.sum(~np.isnan(np.asarray(y, np.float64)))
     return (fit_isotonic if min(positives, rows - positives) >= ENOUGH else fit_platt)(p, y, weights)
 
 
 def fit_platt(p: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Calibration:
-    """Slope and offset on the logit of largest likelihood (Platt, Advances in Large Margin Classifiers 1999).
+    """Fits slope and offset on the logit by maximum likelihood (Platt, Advances in Large Margin Classifiers 1999).
 
-    Labels are drawn in by Platt's prior, from 1 to (P + 1) / (P + 2) of P positives and likewise for negatives, which
-    keeps separable data finite. A slope below 0 would turn the order round; it is then 0, and all get the mean.
-
-    Raises:
-        ValueError: no row has a label.
+    Platt's prior moves labels inwards, from 1 to (P + 1) / (P + 2) of P positives and likewise for negatives, which
+    keeps separable data finite. A negative slope would reverse the order; it becomes 0, and all get the mean. Raises
+    ValueError if no row has a label.
     """
-    from sklearn.linear_model import LogisticRegression  # a server needs none of it
+    from sklearn.linear_model import LogisticRegression  # not needed in serving
 
     p, y, w = _labelled(p, y, weights)
     x = logit(p)
@@ -182,26 +172,22 @@ Array = NDArray[Any]
 
 
 def fit_calibrations(schema: Schema, rows: Predicted, kind: Method) -> dict[str, Calibration]:
-    """The calibration of each prediction by its name; none where the kind is `none`.
+    """Fits the calibration of each prediction on held-out rows, by its name; empty if the kind is `none`.
 
-    Args:
-        rows: that were not trained on.
-
-    Raises:
-        UserError: the labels of a prediction are all of one class there.
+    Raises UserError if the labels of a prediction are all of one class.
     """
-    found: dict[str, Calibration] = {}
+    calibrations: dict[str, Calibration] = {}
     for name, task_kind, own in sample_spaces(schema, rows):
         if kind != "none" and task_kind == "binary":
             _check(name, own.labels)
-            found[name] = FITS[kind](own.predictions, own.labels, own.weights)
-    return found
+            calibrations[name] = FITS[kind](own.predictions, own.labels, own.weights)
+    return calibrations
 
 
 def calibrated(
     schema: Schema, conditional: Array, joint: Array, calibrations: Mapping[str, Calibration]
 ) -> tuple[Array, Array]:
-    """Conditional and joint probabilities (N, T), calibrated where there is a calibration of their name."""
+    """Conditional and joint probabilities (N, T), calibrated where a calibration has their name."""
     if not calibrations:
         return conditional, joint
     conditional, joint = conditional.astype(np.float64), joint.astype(np.float64)

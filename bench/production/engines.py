@@ -1,4 +1,4 @@
-"""Engines that run a packaged model: each turns arrays into arrays, on n threads. Also writes ONNX, and checks it:
+"""Engines that run a packaged model: each maps arrays to arrays, on n threads. Also writes ONNX, and checks it.
 
 A model in ONNX may hold only our models' arithmetic, and weights in the package's own files.
 """
@@ -40,8 +40,8 @@ def exported(folder: Path, spec: ModelSpec, threads: int) -> Engine:
 
 
 def eager(folder: Path, spec: ModelSpec, threads: int) -> Engine:
-    """The modules that were trained, with the compiled passes of `bench.models.kernels`."""
-    weights = _loaded(folder / MODEL, spec).state_dict  # before memory is taken for a model
+    """The trained modules, with the compiled passes of `bench.models.kernels`."""
+    weights = _loaded(folder / MODEL, spec).state_dict  # checked before a model is built
     _check_bounds(folder / MODEL, spec)
     model = spec.build()
     model.load_state_dict(weights)
@@ -60,17 +60,17 @@ def _check_trees(path: Path, spec: ModelSpec, weights: Mapping[str, torch.Tensor
 
 
 def _trees_of(path: Path, spec: ModelSpec) -> dict[str, torch.Tensor]:
-    """The arrays of trees in a checked model in ONNX; what it does not use is not in it, and 0 here."""
+    """The arrays of trees in a checked ONNX model; unused ones are not in it, and 0 here."""
     onnx: Any = import_module("onnx")
     of_trees = tuple(prefix for prefix, _ in spec.trees)
-    found = {name: torch.zeros(shape) for name, shape in spec.shapes().items() if name.startswith(of_trees)}
+    arrays = {name: torch.zeros(shape) for name, shape in spec.shapes().items() if name.startswith(of_trees)}
     for tensor in onnx.load(path, load_external_data=False).graph.initializer:
-        if tensor.name in found:
+        if tensor.name in arrays:
             own = torch.from_numpy(onnx.numpy_helper.to_array(tensor, base_dir=str(path.parent)).copy())
-            if own.shape != found[tensor.name].shape:
+            if own.shape != arrays[tensor.name].shape:
                 raise UserError(f"{path}: expected '{tensor.name}' of another shape, found {tuple(own.shape)}")
-            found[tensor.name] = own
-    return found
+            arrays[tensor.name] = own
+    return arrays
 
 
 def _check_bounds(path: Path, spec: ModelSpec) -> None:
@@ -83,11 +83,7 @@ def _check_bounds(path: Path, spec: ModelSpec) -> None:
 
 
 def onnx(folder: Path, spec: ModelSpec, threads: int) -> Engine:
-    """ONNX Runtime.
-
-    Raises:
-        UserError: it is not installed, or the package was made where it was not.
-    """
+    """ONNX Runtime; raises UserError if it is not installed, or the package was made without it."""
     for module in ("onnxruntime", "onnx"):
         need(module, "to run a model in ONNX Runtime")
     path = folder / ONNX
@@ -99,20 +95,20 @@ def onnx(folder: Path, spec: ModelSpec, threads: int) -> Engine:
     runtime: Any = import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 4  # what went wrong is raised as well
+    options.log_severity_level = 4  # errors are raised as well
     options.add_session_config_entry("session.use_env_allocators", "1")
     _bound_memory(runtime)
     try:
         session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise UserError(f"{path}: expected a model that ONNX Runtime can read: {_last_line(error)}") from None
-    asked = {each.name for each in session.get_inputs()}  # what a model does not use is not asked for
+    asked = {each.name for each in session.get_inputs()}  # without unused inputs
     if not asked <= {"ids", "dense"} or len(session.get_outputs()) != 2:
         raise UserError(f"{path}: expected ids and dense to give two outputs, found {', '.join(sorted(asked))}")
 
     def run(ids: Ids, dense: Singles) -> tuple[Singles, Singles]:
         rows = len(ids)
-        if rows == 0:  # without a row ONNX Runtime ends the process
+        if rows == 0:  # an empty batch crashes ONNX Runtime
             ids, dense = np.zeros((1, *ids.shape[1:]), np.int32), np.zeros((1, *dense.shape[1:]), np.float32)
         given = {"ids": ids, "dense": dense}
         conditional, joint = session.run(None, {name: given[name] for name in asked})
@@ -123,7 +119,7 @@ def onnx(folder: Path, spec: ModelSpec, threads: int) -> Engine:
 
 @cache
 def _bound_memory(runtime: Any) -> None:
-    """Has all sessions of this process take their memory from one arena of bounded size."""
+    """Makes all sessions of this process share one memory arena of bounded size."""
     arena = runtime.OrtArenaCfg(installed() // 2, -1, -1, -1)
     place = runtime.OrtMemoryInfo("Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT)
     runtime.create_and_register_allocator(place, arena)
@@ -134,17 +130,13 @@ ENGINES = Registry("engine", _OURS, Callable, "a function (folder, spec, threads
 
 
 def open_engine(name: str, folder: Path, spec: ModelSpec, threads: int = 1) -> Engine:
-    """The engine of that name for the package in a folder.
-
-    Raises:
-        UserError: an unknown name, or the engine cannot be had.
-    """
+    """Opens the package in a folder with an engine; raises UserError for an unknown or unavailable one."""
     check_known("engine", name, ENGINES)
     return ENGINES[name](folder, spec, threads)
 
 
 def without_onnx() -> str:
-    """Why no model can be written in ONNX and checked; empty where it can."""
+    """The reason why no model can be written in ONNX and checked; empty if it can."""
     absent = [module for module in ("onnx", "onnxscript", "onnxruntime") if find_spec(module) is None]
     if not absent:
         return ""
@@ -152,13 +144,13 @@ def without_onnx() -> str:
 
 
 def need(module: str, why: str) -> None:
-    """Raises UserError where a package of the extra `serve` is not installed."""
+    """Raises UserError if a package of the extra `serve` is not installed."""
     if find_spec(module) is None:
         raise UserError(f"expected {module} {why}, found none installed; {adding('serve')}")
 
 
 def _checked(engine: Engine, path: Path, tasks: int) -> Engine:
-    """An engine whose graph was read from a file. Raises a UserError where it cannot run, or gives another shape."""
+    """Wraps an engine whose graph was read from a file: raises UserError if it fails or gives another shape."""
 
     def run(ids: Ids, dense: Singles) -> tuple[Singles, Singles]:
         try:
@@ -179,7 +171,7 @@ def _last_line(error: Exception) -> str:
 
 def _torch(model: Callable[..., tuple[torch.Tensor, torch.Tensor]], threads: int) -> Engine:
     def run(ids: Ids, dense: Singles) -> tuple[Singles, Singles]:
-        if torch.get_num_threads() != threads:  # of the whole process, which may hold several engines
+        if torch.get_num_threads() != threads:  # a setting of the process, which may hold several engines
             torch.set_num_threads(threads)
         with torch.inference_mode():
             conditional, joint = model(torch.from_numpy(ids), torch.from_numpy(dense))
@@ -189,15 +181,11 @@ def _torch(model: Callable[..., tuple[torch.Tensor, torch.Tensor]], threads: int
 
 
 def write_onnx(program: ExportedProgram, path: Path) -> None:
-    """Writes `path` and, with the weights, `path` + `.data`.
-
-    Raises:
-        UserError: the extra `serve` is not installed.
-    """
+    """Writes `path` and, with the weights, `path` + `.data`; raises UserError without the extra `serve`."""
     for module in ("onnx", "onnxscript"):
         need(module, "to write a model in ONNX")
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")  # of torch about its own exporter
+        warnings.simplefilter("ignore")  # torch warns about its own exporter
         noise = logging.getLogger("torch.onnx")
         level = noise.level
         noise.setLevel(logging.ERROR)
@@ -223,19 +211,20 @@ ReduceSum Relu Reshape ScatterElements SequenceAt Shape Sigmoid Sin Slice Softma
 TopK Transpose Unsqueeze Where
 """
 OPERATORS = frozenset(_OPERATORS.split())
-"""What a node may be, in ONNX's own domain: those that exports of our models hold, and `nn.Linear`'s in a plug-in."""
+"""Allowed operators of a node, in ONNX's own domain: those in exports of our models, and `nn.Linear`'s in a plug-in."""
 _DATA = ".data"
 
 
 def check_onnx(path: Path) -> None:
-    """Raises UserError where a model is none, or holds more than exports of our models do; the extra `serve` is needed.
+    """Raises UserError if a file is no ONNX model, or holds more than exports of our models do; needs the extra
+    `serve`.
 
     ONNX Runtime would read any file that a tensor names, and run operators of any domain.
     """
     onnx: Any = import_module("onnx")
     try:
         model = onnx.load(path, load_external_data=False)
-    except Exception:  # protobuf has its own
+    except Exception:  # protobuf raises its own types
         raise UserError(f"{path}: expected a model in ONNX, found something else") from None
     graph = model.graph
     domains = {each.domain for each in model.opset_import} | {node.domain for node in graph.node}
@@ -269,7 +258,7 @@ def _tensors(graph: Any) -> Iterator[Any]:
 
 
 def _wrong(tensor: Any, data: str, there: int, onnx: Any) -> str | None:
-    """The expectation that a tensor does not meet, as words; None if it meets all."""
+    """The expectation that a tensor violates, as words; None if it meets all."""
     try:
         item = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
     except KeyError:

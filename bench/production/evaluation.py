@@ -1,7 +1,7 @@
 """Evaluates the served ranking and each prediction on labelled rows, and compares two models.
 
 The card's units (by default its groups) are resampled as a whole, since rows of one user are not independent; see
-`bench.measure.resamples`. Two models are compared on the same resamples, so that what is hard for both cancels out.
+`bench.measure.resamples`. Two models share the resamples, so that variation common to both cancels out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from bench.measure.outcomes import Measure, default_outcomes
 from bench.measure.resamples import counts, drawn_of, few_units, units_of
 from bench.measure.spaces import Predicted, joint_labels, sample_spaces
 from bench.objectives import METRICS
-from bench.production.history import kept_of_card
+from bench.production.kept_history import kept_of_card
 from bench.production.scorer import Scorer, Values, made_for
 from bench.progress import Progress
 from bench.results.comparison.significance import CANNOT_TELL, against
@@ -37,15 +37,14 @@ from bench.schema import SCORE, Schema, TaskKind
 
 @dataclass(frozen=True)
 class Judged:
-    """N rows.
+    """N rows with predictions.
 
     Attributes:
         labels: (N, T) of the model's tasks, NaN where unobserved.
-        predictions: for each model name -> predictions (N,); of a logged score `score` alone.
-        group: (N,) of a row; negative where it has none.
-        weights: (N,), how many rows a row stands for; None for one each.
-        plain: the same without the card's row weight, where it has one.
-        together: (N,), rows of one number are resampled together, negative for a row alone; None where they are groups.
+        predictions: for each model name -> predictions (N,); of a logged score only `score`.
+        group: (N,); negative for a row without one.
+        weights: (N,), the number of rows that a row stands for; None for one each. `plain`: without the row weight.
+        together: (N,), rows with the same number are resampled together, negative for single rows; None uses groups.
         unscored: share of the rows without the logged score.
     """
 
@@ -67,14 +66,11 @@ def judge(
     progress: Progress,
     column: str | None = None,
 ) -> Judged:
-    """What models say of a card's rows: of a split, or of all where it is None.
+    """Predicts a card's rows with models: those of a split, or all if it is None.
 
-    Args:
-        column: a logged score of the card, which follows as a last model; rows without it rank last.
-
-    Raises:
-        UserError: an unknown split, a file that is not there or does not fit, a task that the card lacks, a prediction
-            of the first model that another lacks, no rows; a column that is no logged score or is empty.
+    A logged score of the card, `column`, is added as a last model; rows without it rank last. Raises UserError for an
+    unknown split, no rows, or a file that is missing or does not fit. So it does for a task that the card lacks, a
+    prediction of the first model that another lacks, and a column that is no logged score or is empty.
     """
     if split is not None and split not in SPLITS:
         raise unknown("split", split, SPLITS)
@@ -110,9 +106,9 @@ def judge(
         parts.append((*(each[chosen] for each in beside), *said))
     if not parts:
         raise UserError(f"{card.key}: expected rows to judge by, found none{f' in {split}' if split else ''}")
-    labels, group, weights, together, *told = zip(*parts, strict=True)
-    predictions = tuple({name: np.concatenate([part[name] for part in each]) for name in each[0]} for each in told)
-    lacking = np.isnan(predictions[-1][SCORE])  # of a logged score: a model's are numbers
+    labels, group, weights, together, *predicted = zip(*parts, strict=True)
+    predictions = tuple({name: np.concatenate([part[name] for part in each]) for name in each[0]} for each in predicted)
+    lacking = np.isnan(predictions[-1][SCORE])  # only a logged score has gaps
     if lacking.all():
         raise UserError(f"--against: expected numbers in column '{column}', found none in {len(lacking):,} rows")
     predictions[-1][SCORE][lacking] = np.finfo(np.float64).min  # a row without a score was ranked last
@@ -131,21 +127,20 @@ def judge(
 
 
 RESAMPLES = 500
-DRAWS = "evaluate {}"
-"""Names the resamples of a seed."""
+RESAMPLE_NAME = "evaluate {}"
+"""Name of the resamples of a seed."""
 AT_ONCE = 8
-"""Resamples whose counts are held, a multiple of 4."""
+"""Resamples computed at a time, a multiple of 4."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """One metric of a model, and of the other model if there is one.
+    """One metric of a model, and of the other model if there is one, with intervals at the requested confidence.
 
     Attributes:
         metric: `like.recall@10%` of the ranking by `score`, or `like.auc` of a prediction.
-        better: whether larger values are better; None where neither is (`pcoc`, best at 1).
-        estimate, other: values, with intervals at the confidence that was asked for.
-        difference: the model's less the other's.
+        better: whether `larger` or `smaller` values are better; None for neither (`pcoc`, best at 1).
+        difference: the model's minus the other's.
     """
 
     metric: str
@@ -156,14 +151,14 @@ class Judgement:
 
     @property
     def gain(self) -> Effect | None:
-        """The difference as a fraction of the other's value; None without another, or where that is 0."""
+        """The difference as a fraction of the other's value; None without another, or if that is 0."""
         if self.difference is None or self.other is None or not abs(self.other.value) > 0:
             return None
         return Effect(*(each / self.other.value for each in self.difference.to_json().values()))
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse`, or `cannot tell` where the interval of the difference holds 0; empty without another."""
+        """`better`, `worse`, or `cannot tell` if the difference's interval contains 0; empty without another."""
         if self.difference is None or self.better is None:
             return ""
         word = against(0.0, self.difference.low, self.difference.high)
@@ -181,20 +176,16 @@ def served(
     seed: int = 0,
     more: Sequence[str] = (),
 ) -> list[Judgement]:
-    """Outcomes of the ranking by `score` of the first model, against the second where there is one.
+    """Outcomes of the first model's ranking by `score`, compared with the second's if there is one.
 
-    Args:
-        outcomes: none takes those of `default_outcomes`.
-        more: outcomes to measure as well.
-
-    Raises:
-        UserError: an outcome of no task, or of no ranking.
+    Measures `outcomes`, or else `default_outcomes`, and `more`. Raises UserError for an outcome of no task or no
+    ranking.
     """
     units = _units(judged)
     outcomes = tuple(dict.fromkeys((*(outcomes or default_outcomes(schema.tasks, judged.group)), *more)))
     try:
         rows = Labelled(joint_labels(judged.labels, schema), judged.group, judged.weights, units)
-        measure = Measure(schema.tasks, outcomes, rows, drawn=drawn_of(rows, DRAWS.format(seed), resamples))
+        measure = Measure(schema.tasks, outcomes, rows, drawn=drawn_of(rows, RESAMPLE_NAME.format(seed), resamples))
     except ValueError as error:
         raise UserError(str(error)) from None
     drawn = np.array(
@@ -206,12 +197,9 @@ def served(
 def judgements(
     judged: Judged, schema: Schema, resamples: int = RESAMPLES, confidence: float = LEVEL, seed: int = 0
 ) -> list[Judgement]:
-    """Every metric of each prediction of the first model, against the second where there is one.
+    """Every metric of the first model's predictions, compared with the second's if there is one.
 
-    Where rows have a weight, metrics without it stand beside: `click.plain_auc`.
-
-    Raises:
-        UserError: nothing to resample.
+    If rows have a weight, metrics without it are added: `click.plain_auc`. Raises UserError for a single unit.
     """
     units = _units(judged)
     measures = [dict(_measures(schema, judged, predictions)) for predictions in judged.predictions]
@@ -223,10 +211,10 @@ def judgements(
 
 
 def sentence(found: Sequence[Judgement], model: str, other: str) -> str:
-    """The effect of replacing `other` by `model`, in one sentence: outcomes that gain, that lose, and that do neither.
+    """The effect of replacing `other` by `model`, in one sentence: outcomes that gain, lose, and stay equal.
 
     As in `shop@challenger against shop@champion: like.recall@10% +1.2% (+0.7 to +1.7), at equal click.recall@10% -0.1%
-    (-0.2 to +0.1)`. An outcome is called equal where it certainly is unchanged.
+    (-0.2 to +0.1)`. An outcome is called equal if it is certainly unchanged.
     """
     of: dict[str, list[str]] = {"better": [], "worse": [], "equal": [], CANNOT_TELL: []}
     for each in found:
@@ -234,16 +222,12 @@ def sentence(found: Sequence[Judgement], model: str, other: str) -> str:
         word = CANNOT_TELL if gain is None else "equal" if gain.unchanged else each.verdict
         of[word].append(f"{each.metric} {gain or '(undefined)'}")
     before = {"worse": "but " if of["better"] else "", "equal": "at equal ", CANNOT_TELL: "cannot tell for "}
-    told = [f"{before.get(word, '')}{listed(own)}" for word, own in of.items() if own]
-    return f"{model} against {other}: {', '.join(told)}"
+    clauses = [f"{before.get(word, '')}{listed(own)}" for word, own in of.items() if own]
+    return f"{model} against {other}: {', '.join(clauses)}"
 
 
 def _units(judged: Judged) -> NDArray[np.uint64]:
-    """What is resampled (N,).
-
-    Raises:
-        UserError: one unit alone.
-    """
+    """Units to resample (N,); raises UserError for a single one."""
     units = units_of(judged.group if judged.together is None else judged.together, 0)
     if not (units != units[0]).any():
         raise UserError("expected two groups of rows or more to draw from, found one: nothing says how sure this is")
@@ -251,21 +235,22 @@ def _units(judged: Judged) -> NDArray[np.uint64]:
 
 
 def _times(units: NDArray[np.uint64], resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """How often each row counts (N,): once, and then on each resample."""
+    """Yields the multiplicity of each row (N,): first 1, then on each resample."""
     yield np.ones(len(units))
     for first in range(0, resamples, AT_ONCE):
-        yield from counts(units, DRAWS.format(seed), min(AT_ONCE, resamples - first), first).astype(np.float64).T
+        yield from (
+            counts(units, RESAMPLE_NAME.format(seed), min(AT_ONCE, resamples - first), first).astype(np.float64).T
+        )
 
 
 def _judgement(name: str, better: str | None, drawn: NDArray[np.float64], confidence: float) -> Judgement:
-    """Of one or two models' values and resampled values (K, 1 + B)."""
     own, *others = (_effect(each, confidence) for each in drawn)
     gap = (_effect(drawn[0] - drawn[1], confidence),) if others else ()
     return Judgement(name, better, own, *others, *gap)
 
 
 def _effect(drawn: NDArray[np.float64], confidence: float) -> Effect:
-    """Of a value and resampled ones (1 + B,), by percentiles; undefined ones (one class only) are left out."""
+    """A value with the percentile interval of its resamples (1 + B,); undefined ones (one class only) are left out."""
     known = drawn[1:][np.isfinite(drawn[1:])]
     ends = np.quantile(known, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist() if len(known) else ()
     return Effect(float(drawn[0]), *ends)
@@ -274,14 +259,14 @@ def _effect(drawn: NDArray[np.float64], confidence: float) -> Effect:
 def _measures(
     schema: Schema, judged: Judged, predictions: Mapping[str, Values]
 ) -> Iterator[tuple[str, tuple[str | None, Weighted]]]:
-    """Metric -> which way is better, and the metric as a function of how often each row is drawn."""
+    """Metric -> the better direction, and the metric as a function of row multiplicities."""
     names = [prediction_names(task) for task in schema.tasks]
     conditional, joint = (np.stack([predictions[each[at]] for each in names], axis=1) for at in (0, -1))
     every = Predicted(judged.labels, judged.group, conditional=conditional, joint=joint)
     for name, kind, own in sample_spaces(schema, every):
         known = ~np.isnan(own.labels)
         rows = replace(own.known, labels=own.labels[known].astype(np.float64))
-        for metric in TOLD[kind]:
+        for metric in REPORTED[kind]:
             better, measure = WAYS[METRICS[kind][metric].direction], heads_of(kind)[metric].prepare(rows)
             for prefix, weights in {"": judged.weights, "plain_": judged.plain}.items():
                 if not prefix or weights is not None:
@@ -289,10 +274,13 @@ def _measures(
 
 
 def _drawn(measure: Weighted, known: NDArray[np.bool_], own: Values | None) -> Weighted:
-    """A measure of the known rows, as a function of how often each of all rows is drawn, beside its own weight."""
+    """A measure of the known rows, as a function of the multiplicities of all rows, times their own weights."""
     return lambda times: measure((times if own is None else times * own)[known])
 
 
-TOLD: dict[TaskKind, tuple[str, ...]] = {"binary": ("auc", "logloss", "pcoc"), "regression": ("rmse", "decile_error")}
-"""The metrics of each prediction that are told."""
+REPORTED: dict[TaskKind, tuple[str, ...]] = {
+    "binary": ("auc", "logloss", "pcoc"),
+    "regression": ("rmse", "decile_error"),
+}
+"""Reported metrics of each prediction."""
 WAYS = {"maximize": "larger", "minimize": "smaller", None: None}

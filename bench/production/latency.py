@@ -1,4 +1,4 @@
-"""Latency of a packaged model: of a request of raw rows, and of the model alone, by engine, threads and batch."""
+"""Latency of a packaged model: of requests of raw rows, and of the model alone, by engine, threads and batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.production.package import Package
 from bench.production.scorer import example_rows
 
 RUNS = (20, 2000)
-"""Calls that are timed: at least, and at most."""
+"""Minimum and maximum number of timed calls."""
 WARM = 5
 
 
@@ -24,10 +24,8 @@ WARM = 5
 class Latency:
     """Times of one engine on batches of one size.
 
-    Attributes:
-        p50_ms, p99_ms: of the model alone, from encoded rows to probabilities.
-        request_ms: median of a whole request, from raw rows to the score.
-        rows_per_s: of the model alone, by the mean time.
+    `request_ms` is the median of whole requests, from raw rows to the score. `p50_ms`, `p99_ms` and `rows_per_s` (from
+    the mean time) are of the model alone, from encoded rows to probabilities.
     """
 
     engine: str
@@ -43,17 +41,12 @@ class Latency:
 def latencies(
     package: Package, engines: Sequence[str], threads: Sequence[int], batches: Sequence[int], seconds: float
 ) -> list[Latency]:
-    """Measures each engine with each number of threads on batches of each size.
+    """Measures engines (by default all available) with each number of threads on batches of each size.
 
-    Args:
-        engines: none: all that can be had with this package here.
-        seconds: after which no more calls of one of them are begun.
-
-    Raises:
-        UserError: an unknown engine, or one that cannot be had.
+    No call of a configuration starts after `seconds`. Raises UserError for an unknown or unavailable engine.
     """
     example = example_rows(package.encoder)
-    found = []
+    measured = []
     for engine in engines or available(package):
         for many in threads:
             scorer = package.scorer(engine, many)
@@ -65,8 +58,8 @@ def latencies(
                 p50, p99 = np.percentile(model, (50, 99)) * 1e3
                 rate = batch / float(np.mean(model))
                 asked = float(np.median(request)) * 1e3
-                found.append(Latency(engine, many, batch, float(p50), float(p99), asked, rate, len(model)))
-    return found
+                measured.append(Latency(engine, many, batch, float(p50), float(p99), asked, rate, len(model)))
+    return measured
 
 
 def available(package: Package) -> list[str]:

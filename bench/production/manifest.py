@@ -1,4 +1,4 @@
-"""`manifest.json` of a package, checked before anything in it is used: which files there are, every size, the score."""
+"""`manifest.json` of a package, validated before use: its files, every size, the score."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from bench.schema import SCORE, Schema
 
 ONNX_FILES = ("model.onnx", "model.onnx.data")
 FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.pt2", "policy.json")
-"""What every package holds beside its manifest; those of ONNX may come with them."""
+"""Files of every package besides its manifest; those of ONNX are optional."""
 MOST_STATES = 4096
 _Name = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class FileFacts(Config):
-    """The required properties of a file."""
+    """Required digest and size of a file."""
 
     sha256: str
     size: int
@@ -103,25 +103,25 @@ class PackageManifest(Config):
 
     version: Literal[1] = 1
     name: str
-    """Of the data set, variant included."""
+    """Name of the data set, variant included."""
     data_schema: Schema
     parts: tuple[Part, ...] = Field(min_length=1, max_length=64)
-    """Of the model, as they are trained."""
+    """Parts of the model, as they are trained."""
     members: tuple[tuple[TreeSizes | int, ...], ...] = Field(min_length=1, max_length=256)
-    """Of each averaged member and each part: how many states the network has, or the sizes of the trees."""
+    """For each averaged member and each part: the number of the network's states, or the sizes of the trees."""
     plugins: dict[_Name, _Name] = Field(default_factory=dict)
-    """What of the model comes from plug-ins, as `bench.plugins.needs` gives it."""
+    """Required plug-ins, from `bench.plugins.needs`."""
     agreement: dict[str, float]
-    """Engine -> largest difference to the trained model's probabilities, on rows of validation."""
+    """Engine -> largest difference from the trained model's probabilities, on rows of validation."""
     score: Score
-    """What the model ranks by."""
+    """The score that it ranks by."""
     outcomes: tuple[_Name, ...] = Field(default=(), max_length=256)
-    """Outcomes of the score by which it was picked, as in `like.recall@10%`; none where no serving point was picked."""
+    """Outcomes of the score by which it was picked, as in `like.recall@10%`; empty without a served front."""
     provenance: dict[str, Any]
-    """Where it comes from: data fingerprint, run, trial, seeds, versions, the command that remakes it."""
+    """Data fingerprint, run, trial, seeds, versions, and the command that remakes it."""
     files: dict[str, FileFacts]
     digest: str
-    """Of all other values here."""
+    """Digest of all other values here."""
 
     @field_validator("data_schema")
     @classmethod
@@ -158,5 +158,5 @@ class PackageManifest(Config):
 
     @property
     def spec(self) -> ModelSpec:
-        """What rebuilds the model's modules."""
+        """The specification that rebuilds the model's modules."""
         return ModelSpec(self.data_schema, self.parts, self.members, self.plugins)

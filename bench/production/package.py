@@ -2,12 +2,12 @@
 
 manifest.json       schema, configuration, score, versions, provenance, the digest of every other file, and its own
 model.pt2           the graph and its weights, nodes of trees among them, by torch.export
-model.onnx (.data)  the same for ONNX Runtime, where the extra `serve` was installed
+model.onnx (.data)  the same for ONNX Runtime, if the extra `serve` was installed
 encoder.json        raw columns -> ids and floats
 calibration.json    task -> calibration
 policy.json         how it was picked
 card.json           the data set it was trained on
-README.md           what a person must know before they use it
+README.md           what users must know
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from bench.plain import read_json
 from bench.production import archive
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine, open_engine, write_onnx
-from bench.production.history import KeptHistory, needed_of
+from bench.production.kept_history import KeptHistory, needed_of
 from bench.production.manifest import FileFacts, PackageManifest
 from bench.production.scorer import Scorer
 from bench.production.served_model import Member, ModelSpec, Part
@@ -41,20 +41,18 @@ from bench.validation import validate
 
 MANIFEST = "manifest.json"
 AGREEMENT = 1e-5
-"""The largest difference between a packaged model's predictions and the trained one's; relative above 1."""
+"""Largest allowed difference between a packaged model's predictions and the trained one's; relative above 1."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of a package.
+    """The contents of a package; `card` and `policy` are plain values.
 
     Attributes:
         name: of the data set.
         parts: of the model, as they are trained.
-        members: of each all parts, trained; the predictions of several are averaged.
+        members: all trained parts of each; predictions of several are averaged.
         rows: encoded rows of validation, ids (N, S) and dense (N, D), on which engines must agree.
-        card: of the data set, as plain values.
-        policy: as plain values, without the score.
         outcomes: of the score, by which it was picked.
     """
 
@@ -74,14 +72,10 @@ class Parts:
 
 
 def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
-    """Writes a package and opens it.
+    """Writes a package, with the model in ONNX if `onnx` (some seconds), and opens it.
 
-    Args:
-        onnx: whether to add the model in ONNX; some seconds.
-
-    Raises:
-        UserError: the score names no prediction; `onnx`, and the extra `serve` is not installed.
-        AssertionError: a model differs from the trained one.
+    Raises UserError if the score names no prediction, or for `onnx` without the extra `serve`; AssertionError if an
+    engine's predictions differ from the trained model's.
     """
     spec = ModelSpec.of_trained(parts.schema, parts.parts, parts.members)
     served = spec.of(parts.members)
@@ -116,18 +110,14 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
 
 @dataclass(frozen=True)
 class Package:
-    """A package on disk, verified."""
+    """A verified package on disk."""
 
     folder: Path
     manifest: PackageManifest
 
     @classmethod
     def open(cls, folder: Path | str) -> Package:
-        """Reads a package.
-
-        Raises:
-            UserError: there is none, or a file is missing, changed or more than there should be.
-        """
+        """Opens and verifies a package; raises UserError if a file is missing, changed or unexpected."""
         folder = Path(folder)
         if not (folder / MANIFEST).is_file():
             raise UserError(f"expected a packaged model with a {MANIFEST}, found none at {folder}")
@@ -155,60 +145,56 @@ class Package:
 
     @property
     def digest(self) -> str:
-        """Of everything in it."""
+        """Digest of all its contents."""
         return hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
 
     @property
     def schema(self) -> Schema:
-        """Of the encoded rows and the tasks."""
+        """Schema of the encoded rows and the tasks."""
         return self.manifest.data_schema
 
     @cached_property
     def encoder(self) -> Encoder:
-        """Of raw rows."""
-        found = Encoder.load(self.folder / "encoder.json")
+        """The encoder of raw rows."""
+        encoder = Encoder.load(self.folder / "encoder.json")
         schema = self.schema
-        if found.schema_of(schema.tasks, schema.group, schema.grouped, schema.scenario) != schema:
+        if encoder.schema_of(schema.tasks, schema.group, schema.grouped, schema.scenario) != schema:
             raise UserError(f"{self.folder / 'encoder.json'}: expected the inputs of {MANIFEST}, found others")
-        return found
+        return encoder
 
     @property
     def card(self) -> dict[str, Any]:
-        """Of the data set, as plain values."""
+        """The data set's card, as plain values."""
         return self._json("card.json")
 
     @property
     def calibrations(self) -> dict[str, Calibration]:
-        """Of predictions, by name."""
+        """Calibrations of predictions, by name."""
         known = [name for task in self.schema.tasks for name in prediction_names(task)]
-        found = {}
+        calibrations = {}
         for name, each in self._json("calibration.json").items():
             where = f"{self.folder / 'calibration.json'}: {name[:100]}"
             if name not in known:
                 raise UserError(f"{where}: {unknown('prediction', name[:100], known)}")
-            found[name] = validate(Calibration, each, where)
-        return found
+            calibrations[name] = validate(Calibration, each, where)
+        return calibrations
 
     def engine(self, name: str = "exported", threads: int = 1) -> Engine:
-        """A way to run it, see `bench.production.engines`."""
+        """Opens an engine, see `bench.production.engines`."""
         return open_engine(name, self.folder, self.manifest.spec, threads)
 
     def scorer(self, engine: str = "exported", threads: int = 1, history: KeptHistory | None = None) -> Scorer:
-        """What serves raw rows.
-
-        Args:
-            history: for rows that do not bring their history, see `kept_history`.
-        """
+        """Makes a scorer of raw rows; `history` is for rows without their history, see `kept_history`."""
         runs, score, dataset = self.engine(engine, threads), self.manifest.score, self.manifest.name
         return Scorer(self.schema, self.encoder, runs, self.calibrations, score, dataset, history)
 
     @property
     def needed_by_history(self) -> tuple[str, ...]:
-        """The raw columns that rows must have for a kept history; none where the card has no history."""
+        """Raw columns that rows must have for a kept history; empty if the card has none."""
         return tuple(needed_of(self._card)) if self.card.get("history") else ()
 
     def kept_history(self, path: Path) -> KeptHistory:
-        """The history of groups in a file, by the package's card."""
+        """Opens a file with the history of groups, by the package's card."""
         return KeptHistory(path, self._card)
 
     @property
@@ -223,7 +209,7 @@ class Package:
 
 
 def digest_of(manifest: Mapping[str, Any]) -> str:
-    """The digest of a manifest's values, its own left out."""
+    """Digest of a manifest's values except its own."""
     values = {name: value for name, value in manifest.items() if name != "digest"}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
@@ -242,12 +228,12 @@ def _agreement(
     ids, dense = np.ascontiguousarray(rows[0]), np.ascontiguousarray(rows[1])
     with torch.inference_mode():
         expected = [each.numpy() for each in served(torch.from_numpy(ids), torch.from_numpy(dense))]
-    found = {}
+    gaps = {}
     for name in engines:
         both = zip(open_engine(name, folder, spec)(ids, dense), expected, strict=True)
-        found[name] = max(float((np.abs(a - b) / np.maximum(1, np.abs(b))).max(initial=0.0)) for a, b in both)
-        assert found[name] <= AGREEMENT, f"{name}: predictions differ by {found[name]} from the trained model's"
-    return found
+        gaps[name] = max(float((np.abs(a - b) / np.maximum(1, np.abs(b))).max(initial=0.0)) for a, b in both)
+        assert gaps[name] <= AGREEMENT, f"{name}: predictions differ by {gaps[name]} from the trained model's"
+    return gaps
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:

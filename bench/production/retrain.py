@@ -1,8 +1,8 @@
-"""What was picked, trained for good: on train and validation together, on several seeds, and calibrated.
+"""Final training of a pick: on train and validation together, on several seeds, and calibrated.
 
-A network's length is the one at which validation saw the configuration best in the search, in passes over the data.
-What is held out says how many trees there are, chooses among seeds and fits calibrations; test is opened last, to be
-held against its prediction intervals.
+A network is trained for the passes over the data after which the search saw it best on validation. Held-out rows
+determine the number of trees, choose among seeds and fit calibrations; test is opened last, for comparison with its
+prediction intervals.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ from bench.training.tree_settings import is_trees, whole_settings
 
 
 class Predictor:
-    """What trained members predict on a store, as they are served: in float32, whatever their parts are."""
+    """Predicts with trained members on a store, as served: in float32."""
 
     def __init__(self, store: Store, parts: Sequence[Part], device: str = "auto", outcomes: Sequence[str] = ()) -> None:
         self.store, self.parts, self.outcomes, self.device = store, tuple(parts), tuple(outcomes), choose_device(device)
 
     def predictions(self, split: SplitName, members: Sequence[Member]) -> Iterator[Predicted]:
-        """The mean of the members' probabilities, in the split's order."""
+        """Mean probabilities of the members, in the split's order."""
         served = ModelSpec.of_trained(self.store.schema, self.parts, members).of(members).to(self.device)
         data, at = self.store.split(split), 0
         for batch in Batches(data).in_order(ROWS):
@@ -70,7 +70,7 @@ class Predictor:
     def metrics(
         self, split: SplitName, members: Sequence[Member], calibrations: Mapping[str, Calibration] | None = None
     ) -> dict[str, float]:
-        """Every task's metrics of the members' mean, calibrated where calibrations are given."""
+        """Every task's metrics of the members' mean, calibrated if calibrations are given."""
         about = self.store.weights
         plain = about is not None and about.plain
         tally = Tally(self.store.schema.tasks, f"{split}/", outcomes=self.outcomes, plain=plain)
@@ -82,13 +82,10 @@ class Predictor:
 
 @dataclass(frozen=True)
 class TrainedSeed:
-    """One training of all parts.
+    """One training of all parts, in the order of the specification's.
 
-    Attributes:
-        parts: trained, in the order of the specification's.
-        samples: that each state of each network was trained on; none of trees.
-        held_out: metrics on the rows held out, as `valid/click.auc`.
-        test: metrics on test, uncalibrated.
+    `samples` are training samples of each state of each network, none for trees; `held_out` metrics on the held-out
+    rows, as `valid/click.auc`; `test` metrics on test, uncalibrated.
     """
 
     seed: int
@@ -100,19 +97,19 @@ class TrainedSeed:
 
 @dataclass(frozen=True)
 class Retrained:
-    """The model for good, as plain values and tensors on the CPU.
+    """The final model, as plain values and tensors on the CPU.
 
     Attributes:
-        parts: what of the model was trained.
-        members: that are kept; several are averaged.
+        parts: trained parts of the model.
+        members: those that are kept; several are averaged.
         calibrations: by prediction (`click`, `buy.cvr`, `buy.ctcvr`), for the mean of the members.
         test: metrics on test of the members' mean, uncalibrated.
         calibrated: the same, calibrated.
         served: outcomes on test of the ranking by the score, as `like.recall@10%`.
-        deciles: on test, by prediction of a regression (`watch.cvr`), weight, mean prediction and mean label of each
-            tenth of the rows in the order of predictions.
+        deciles: on test, for each prediction of a regression (`watch.cvr`): weight, mean prediction and mean label of
+            each tenth of the rows, sorted by prediction.
         warnings: where test is outside its prediction intervals, in sentences.
-        provenance: what remakes it: data, configuration, seeds, versions.
+        provenance: data, configuration, seeds and versions that remake it.
     """
 
     parts: tuple[Part, ...]
@@ -131,12 +128,7 @@ UNCONFIRMED = "the point was not confirmed, so there is no prediction interval t
 
 @dataclass(frozen=True)
 class PartOrder:
-    """A part to train.
-
-    Attributes:
-        config: dotted, of its point.
-        shares: by task, see `Part`.
-    """
+    """A part to train: the dotted `config` of its point, how long, and its `shares` by task, see `Part`."""
 
     config: Mapping[str, Scalar]
     length: Length
@@ -145,13 +137,13 @@ class PartOrder:
 
 @dataclass(frozen=True)
 class RetrainSpec:
-    """The training to do.
+    """A final training to do.
 
     Attributes:
-        card: of the data set; store: with the tasks to train.
-    objectives: of the run; the best mean of them on what is held out chooses among seeds.
+        store: with the tasks to train.
+        objectives: of the run; their best mean on held-out rows chooses among seeds.
         seed: from which all others derive.
-        score: what the model ranks by; outcomes: of that ranking, to be measured on test.
+        outcomes: of the score's ranking, to be measured on test.
     """
 
     card: Card
@@ -174,12 +166,9 @@ def retrain(
 ) -> Retrained:
     """Trains, chooses or averages, calibrates, and compares the result with the prediction intervals.
 
-    Equal specs give equal members, bit for bit, on one machine's CPU with one number of threads.
-
-    Args:
-        work: a folder for the joined data, which is gone afterwards if its owner removes it.
-        intervals: see `bench.frontier.retraining.prediction_intervals`; where there are none a warning says so.
-        force: keeps a result that is worse than its interval, with a warning.
+    Equal specs give equal members, bit for bit, on one machine's CPU with one number of threads. `work` is a folder for
+    the joined data, which its owner removes. Without intervals (`bench.frontier.retraining.prediction_intervals`), or
+    with `force` and a metric on test worse than its interval, there is a warning.
 
     Raises:
         UserError: a metric on test is worse than its interval, without `force`; no rows to hold out, or of one class.
@@ -193,8 +182,8 @@ def retrain(
     predictor = Predictor(store, parts, outcomes=outcomes_of([each.name for each in (*spec.objectives, *intervals)]))
     trained = [_train(spec, store, seed, threads, predictor, progress) for seed in seeds]
     kept = trained if options.choose == "average" else [max(trained, key=lambda each: _merit(each, spec.objectives))]
-    found = {key: fmean(each.test[key] for each in kept) for key in kept[0].test}
-    worse, warnings = verdicts(intervals, found) if intervals else ([], [UNCONFIRMED])
+    means = {key: fmean(each.test[key] for each in kept) for key in kept[0].test}
+    worse, warnings = verdicts(intervals, means) if intervals else ([], [UNCONFIRMED])
     if worse and not force:
         raise UserError(f"retraining is refused: {'; '.join(worse)}; to keep it all the same, use --force")
     for sentence in (*worse, *warnings):
@@ -256,7 +245,7 @@ def _train(
     samples: list[int] = []
     member: list[Trained] = []
     for at, (order, part) in enumerate(zip(spec.parts, predictor.parts, strict=True)):
-        if part.trees:  # as many as what is held out wants: the more rows, the more trees pay
+        if part.trees:  # held-out rows determine their number: more rows allow more trees
             grown = grow(store, part.config, seed, threads).model
             member.append(TrainedTrees(grown.sizes, grown.state_dict()))
             continue
@@ -269,7 +258,6 @@ def _train(
 
 
 def _config(order: PartOrder, schema: Schema) -> dict[str, Scalar]:
-    """All of a part's configuration."""
     if is_trees(order.config):
         return whole_settings(order.config, [task.name for task in schema.tasks])
     return TrialConfig.parse(order.config).dotted()
@@ -278,7 +266,7 @@ def _config(order: PartOrder, schema: Schema) -> dict[str, Scalar]:
 def _network(
     spec: RetrainSpec, length: Length, store: Store, config: TrialConfig, seed: int, threads: int, progress: Progress
 ) -> tuple[States, list[int]]:
-    """A network's states, and the samples that each was trained on."""
+    """A network's states, and the training samples of each."""
     trainer = Trainer(store, config, spec.objectives, seed, threads, select=False)
     ends = _ends(trainer, length)
     states: dict[int, State] = {}
@@ -290,7 +278,7 @@ def _network(
 
 
 def _ends(trainer: Trainer, length: Length) -> list[int]:
-    """Training samples at which to stop: one for all tasks, or one each where they are separate models."""
+    """Training samples at which to stop: one number for all tasks, or one each for separate models."""
 
     def samples(epochs: float | None) -> int:
         steps = trainer.total if epochs is None else round(epochs * trainer.steps_an_epoch)
@@ -303,7 +291,7 @@ def _ends(trainer: Trainer, length: Length) -> list[int]:
 
 
 def _merit(member: TrainedSeed, objectives: Sequence[Objective]) -> float:
-    """The signed mean of the objectives on what is held out; one that is undefined there is the worst."""
+    """Signed mean of the objectives on held-out rows; an undefined one is the worst."""
     metrics = [each for each in objectives if each.is_metric]
-    found = fmean(each.sign * member.held_out.get(each.key("valid"), math.nan) for each in metrics)
-    return -math.inf if math.isnan(found) else found
+    mean = fmean(each.sign * member.held_out.get(each.key("valid"), math.nan) for each in metrics)
+    return -math.inf if math.isnan(mean) else mean

@@ -1,7 +1,7 @@
 """Rules by which `seesaw evaluate` fails a nightly job: `buy.recall@10% < -1%`.
 
-The estimate decides, and the sentence says whether the whole interval agrees. By the interval alone, a job with few
-rows would never fail.
+The estimate decides, and the sentence says whether the whole interval agrees: by the interval, a job with few rows
+would never fail.
 """
 
 from __future__ import annotations
@@ -14,30 +14,28 @@ from dataclasses import dataclass
 from bench.errors import UserError, shortened
 from bench.frontier.score import prediction_names
 from bench.objectives import outcome
-from bench.production.evaluation import TOLD, Judgement
+from bench.production.evaluation import REPORTED, Judgement
 from bench.results.effect import Effect
 from bench.schema import Task
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a rule ended: by its gain (a fraction) or value, NaN where the rows do not define it, which fails."""
+    """The result of a rule, by its metric's gain (a fraction) or value; NaN, where the rows do not define it, fails."""
 
     rule: str
     measured: Effect
     failed: bool
     sure: bool
-    """Whether the whole interval is on the same side of the bound."""
+    """Whether the whole interval is on one side of the bound."""
     sentence: str
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A bound of a metric: of its gain over the other model, as a fraction, if `relative`; else of its value.
+    """A bound of a metric's value or, if `relative`, of its gain over the other model, as a fraction.
 
-    Attributes:
-        metric: an outcome of the ranking, or a metric of a prediction.
-        below: whether what is below the bound fails; else what is above it.
+    It is an outcome of the ranking or a metric of a prediction. Values below fail if `below`, else those above.
     """
 
     text: str
@@ -48,16 +46,16 @@ class Rule:
 
     @classmethod
     def parse(cls, text: str) -> Rule:
-        """`buy.recall@10% < -1%` or `click.logloss > 0.4`; UserError for others, and for values below 0: none is."""
-        found = re.fullmatch(r"\s*([^\s<>]+)\s*([<>])\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*(%?)\s*", text)
-        if found is None or (not found[4] and float(found[3]) < 0):
+        """Parses `buy.recall@10% < -1%` or `click.logloss > 0.4`; UserError for other forms or negative values."""
+        match = re.fullmatch(r"\s*([^\s<>]+)\s*([<>])\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*(%?)\s*", text)
+        if match is None or (not match[4] and float(match[3]) < 0):
             expected = "expected a gain as in 'buy.recall@10% < -1%' or a value from 0 on as in 'buy.recall@10% < 0.3'"
             raise UserError(f"--fail-if: {expected}, found '{shortened(text)}'")
-        bound = float(found[3]) / (100 if found[4] else 1)
-        return cls(text.strip(), found[1], found[2] == "<", bound, bool(found[4]))
+        bound = float(match[3]) / (100 if match[4] else 1)
+        return cls(text.strip(), match[1], match[2] == "<", bound, bool(match[4]))
 
     def result(self, found: Iterable[Judgement]) -> Result:
-        """What the first judgement of its metric says of it."""
+        """Applies the rule to the first judgement of its metric."""
         judgement = next(each for each in found if each.metric == self.metric)
         measured = (judgement.gain if self.relative else judgement.estimate) or Effect(math.nan)
         ends = measured.value, measured.low, measured.high
@@ -66,25 +64,22 @@ class Rule:
         value, low, high = (f"{100 * end:+.2f}" if self.relative else f"{end:.5g}" for end in ends)
         what, unit = ("gain", "%") if self.relative else ("value", "")
         way = f"{'' if failed else 'not '}{'below' if self.below else 'above'}"
-        told = f"the {what} is {value}{unit} ({low} to {high}), {f'surely {way}' if sure else f'{way}, but not surely'}"
+        reason = f"the {what} is {value}{unit} ({low} to {high}), "
+        reason += f"surely {way}" if sure else f"{way}, but not surely"
         if math.isnan(measured.value):
-            told = f"these rows do not define the {what}"
-        return Result(self.text, measured, failed, sure, f"{'failed' if failed else 'kept'}: {self.text}: {told}")
+            reason = f"these rows do not define the {what}"
+        return Result(self.text, measured, failed, sure, f"{'failed' if failed else 'kept'}: {self.text}: {reason}")
 
 
 def outcomes_asked(
     rules: Sequence[Rule], tasks: Sequence[Task], outcomes: Sequence[str], weighted: bool, ranking: bool, heads: bool
 ) -> list[str]:
-    """Outcomes of the ranking that rules name beside those that are measured anyway.
+    """Outcomes of the ranking in rules that are not measured anyway.
 
-    Args:
-        weighted: whether predictions have metrics without the row weight, too.
-        ranking, heads: whether the ranking and the predictions are compared with those of another model.
-
-    Raises:
-        UserError: a rule names no outcome and no metric, or a gain where nothing is compared.
+    Raises UserError if a rule names no outcome and no metric, or a gain without a comparison: `ranking` and `heads` say
+    what is compared with another model, `weighted` whether predictions also have metrics without the row weight.
     """
-    names = [(name, metric) for task in tasks for name in prediction_names(task) for metric in TOLD[task.kind]]
+    names = [(name, metric) for task in tasks for name in prediction_names(task) for metric in REPORTED[task.kind]]
     metrics = {f"{name}.{prefix}{metric}" for name, metric in names for prefix in ("", "plain_")[: 1 + weighted]}
     asked = []
     for rule in rules:

@@ -1,4 +1,6 @@
-"""Scores raw rows, a data frame or JSON records, encoded as in training: every task's probability, and one score."""
+"""Scores raw rows, from a data frame or JSON records, encoded as in training: every task's probability, and one
+score.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ from bench.frontier.score import Score, prediction_names
 from bench.production.bounds import ROWS
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine
-from bench.production.history import KeptHistory
+from bench.production.kept_history import KeptHistory
 from bench.schema import SCORE, Schema
 
 _LISTS = (list, tuple, np.ndarray)
@@ -39,10 +41,8 @@ _WORDS = dict.fromkeys((*_LISTS, set), "a list") | {dict: "an object"}
 class RawColumn:
     """A raw column that a model reads.
 
-    Attributes:
-        kind: `number` where it is used as one, `list` (which may be one text) or `vector` where only so, else `text`.
-        optional: whether it may be left out of rows: the model has learnt what a missing value means, or a list may
-            be empty.
+    Its kind is `number` if it is used as one anywhere, `list` (which may be one text) or `vector` if only so, else
+    `text`. Rows may lack it if it is `optional`: the model has learnt missing values, or a list may be empty.
     """
 
     name: str
@@ -51,11 +51,7 @@ class RawColumn:
 
 
 class RawRows:
-    """Knows the raw columns of an encoder.
-
-    Args:
-        history: makes columns of those that rows need not have.
-    """
+    """The raw columns of an encoder; `history` computes columns that rows then need not have."""
 
     def __init__(self, encoder: Encoder, history: KeptHistory | None = None) -> None:
         parts = [*encoder.fields, *encoder.dense]
@@ -82,23 +78,16 @@ class RawRows:
             more = {name: RawColumn(name, kind, False) for name, kind in history.needed.items()}
             self.columns = tuple((more | own).values())
 
-    def table(self, rows: Any) -> Any:
-        """An Arrow table (N, columns), checked: numbers where numbers are wanted, UTF-8 in texts.
+    def table(self, rows: Any) -> pa.Table:
+        """Converts rows to a checked Arrow table (N, columns): numbers where numbers are needed, UTF-8 in texts.
 
-        Args:
-            rows: a data frame, an Arrow table, or a sequence of mappings; more columns than are read do no harm.
-
-        Raises:
-            UserError: a column is absent that must be there, or a value does not fit, with the row, counted from 1.
+        Rows are a data frame, an Arrow table, or a sequence of mappings; further columns are ignored. Raises UserError
+        for an absent required column, or a value that does not fit, with the row, counted from 1.
         """
         return self.checked(self._arrow(rows), numbered)
 
-    def checked(self, table: Any, place: Place) -> Any:
-        """An Arrow table's columns, as `table` gives them; what is absent and optional is missing in each row.
-
-        Raises:
-            UserError: as `table`.
-        """
+    def checked(self, table: pa.Table, place: Place) -> pa.Table:
+        """Checks an Arrow table's columns as `table` does; absent optional ones are missing in each row."""
         if table.num_rows and (absent := self.absent(table.column_names)):
             found = ", ".join(table.column_names) or "none"
             raise UserError(f"expected a column '{absent[0]}' in every row, found the columns {found}")
@@ -115,12 +104,12 @@ class RawRows:
         return table if self._history is None else self._history.beside(table)
 
     def absent(self, names: Sequence[str]) -> list[str]:
-        """Columns that must be there and are not among these; all of them where these hold none that is read."""
+        """Required columns that are not among these names; all columns if the names include none."""
         given = set(names)
         none = given.isdisjoint(column.name for column in self.columns)
         return [c.name for c in self.columns if c.name not in given and (none or not c.optional)]
 
-    def _arrow(self, rows: Any) -> Any:
+    def _arrow(self, rows: Any) -> pa.Table:
         if isinstance(rows, pa.Table):
             return rows
         frame = rows if isinstance(rows, pd.DataFrame) else _frame(rows)
@@ -130,24 +119,24 @@ class RawRows:
             if names[column.name] > 1:
                 raise UserError(f"expected each column once, found '{column.name}' {names[column.name]} times")
         arrays = {column.name: _array(frame[column.name], column) for column in wanted}
-        if not arrays:  # a table without columns would forget how many rows it has
+        if not arrays:  # a table without columns has no rows
             arrays = {str(name): pa.nulls(len(frame)) for name in names or [""]}
         return pa.table(arrays)
 
 
 def _rounded(values: Any) -> Any:
-    """Which floats (N,) may have been another id of 64 bits: so large that not every whole number is one."""
+    """Which floats (N,) may be a rounded id of 64 bits: so large that not every whole number is a float."""
     values = np.asarray(values)
     sizes = np.abs(values, dtype=np.float64)
     return (sizes >= 2.0 ** (np.finfo(values.dtype).nmant + 1)) & (sizes <= 2.0**64)
 
 
-def _said_of_rounded(name: str, value: Any) -> str:
+def _said_of_rounded(name: str, value: float | np.floating[Any]) -> str:
     return f"'{name}': expected an id as a whole number or a text, found the float {value:.0f}, which has lost digits"
 
 
 def numbered(row: int) -> str:
-    """The name of a row that was sent with others: its number, from 1 on."""
+    """Names a row by its number in a request, from 1 on."""
     return f"row {row + 1}"
 
 
@@ -161,7 +150,7 @@ def _frame(rows: Any) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names})
 
 
-def _array(series: Any, column: RawColumn) -> Any:
+def _array(series: Any, column: RawColumn) -> pa.Array:
     if series.dtype != object:
         return pa.array(series, from_pandas=True)
     values = series.tolist()
@@ -207,13 +196,13 @@ EXAMPLES = 3
 
 
 def example_rows(encoder: Encoder) -> pd.DataFrame:
-    """A few rows: frequent categories, which train held most often, and mean numbers, by raw column."""
-    found: dict[str, list[Any]] = {}
+    """A few rows by raw column: train's most frequent categories, and mean numbers."""
+    examples: dict[str, list[Any]] = {}
     for part in [*encoder.dense, *encoder.fields]:
         values = [None] * EXAMPLES if isinstance(part, HistoryField) else _values(part)
-        found.setdefault(part.source.column, values)
+        examples.setdefault(part.source.column, values)
     columns = [column.name for column in RawRows(encoder).columns]
-    return pd.DataFrame({name: pd.Series(found[name], dtype=object) for name in columns})
+    return pd.DataFrame({name: pd.Series(examples[name], dtype=object) for name in columns})
 
 
 def _values(part: Any) -> list[Any]:
@@ -229,7 +218,7 @@ def _values(part: Any) -> list[Any]:
 
 
 def _middle(part: Any) -> float:
-    """A number in the middle of train's; that of a derivation's raw column is any that is valid."""
+    """A number in the middle of train's; for a derivation any valid raw number."""
     if part.source.derive is not None:
         return 20240101.0 if part.source.derive.endswith("yyyymmdd") else 1200.0
     if isinstance(part, BucketField):
@@ -239,11 +228,7 @@ def _middle(part: Any) -> float:
 
 @contextmanager
 def made_for(dataset: str, found: str) -> Iterator[None]:
-    """Says of a mistake inside it first that a package was made for another data set than it is used on.
-
-    Args:
-        dataset: that the package was made for; of the one `found` nothing is added.
-    """
+    """Prefixes a UserError inside it if a package was made for another data set than `found`."""
     try:
         yield
     except UserError as error:
@@ -258,12 +243,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 class Scorer:
-    """A model with its encoder, calibrations and score.
-
-    Attributes:
-        names: of the predictions, in order; `score` comes last.
-        dataset: that the model was made for.
-    """
+    """A model with its encoder, calibrations and score, which is the last of the predictions' `names`."""
 
     def __init__(
         self,
@@ -282,55 +262,48 @@ class Scorer:
         self._encoder = encoder
 
     def predict(self, rows: Any) -> pd.DataFrame:
-        """Predictions (N, names) of raw rows, in their order.
+        """Predictions (N, names) of raw rows, in order; raises UserError, with column and row, for a row that does not
+        fit.
 
-        Of a task without parent its probability, `click`; of one with a parent the conditional and the joint one,
-        `purchase.cvr` and `purchase.ctcvr`, each with the calibration of its name; of a regression its value; and
-        `score`. Values that train did not hold are unknown, and empty ones missing, as they were in training. No rows
-        give no predictions.
-
-        Raises:
-            UserError: a row that does not fit, with column and row.
+        A task without parent has its probability, `click`; one with a parent the conditional and the joint one,
+        `purchase.cvr` and `purchase.ctcvr`, each with the calibration of its name; a regression its value; and there is
+        `score`. Values that train lacked are unknown, and empty ones missing, as in training. No rows give no
+        predictions.
         """
         return pd.DataFrame(self.predict_table(self.rows.table(rows)))
 
-    def predict_table(self, table: Any) -> dict[str, Values]:
+    def predict_table(self, table: pa.Table) -> dict[str, Values]:
         """Name -> predictions (N,) of a checked Arrow table, see `RawRows.checked`."""
         return self.predict_encoded(*self.encode(table))
 
-    def encode(self, table: Any) -> tuple[Ids, Singles]:
-        """A checked Arrow table as ids (N, S) and dense (N, D)."""
+    def encode(self, table: pa.Table) -> tuple[Ids, Singles]:
+        """Encodes a checked Arrow table as ids (N, S) and dense (N, D)."""
         return self._encoder.encode(table)
 
     def predict_encoded(self, ids: Ids, dense: Singles, place: Place = numbered) -> dict[str, Values]:
-        """Name -> predictions (N,) of encoded rows: ids (N, S), dense (N, D).
-
-        Raises:
-            UserError: a prediction or the score of a row is no number that float32 holds; with the row, which `place`
-                names.
-        """
+        """Predictions by name (N,) of ids (N, S), dense (N, D); raises UserError, naming the row, if beyond float32."""
         starts = range(0, max(len(ids), 1), CHUNK)
         predictions = [self.engine(ids[start : start + CHUNK], dense[start : start + CHUNK]) for start in starts]
         conditional, joint = (np.concatenate(each) for each in zip(*predictions, strict=True))
-        found = scored(self.schema, conditional, joint, self.calibrations, self.score)
-        for name, values in found.items():
+        named = scored(self.schema, conditional, joint, self.calibrations, self.score)
+        for name, values in named.items():
             if not (fits := np.abs(values) <= _LARGEST).all():
                 row = int(np.argmin(fits))
                 raise UserError(f"{place(row)}: expected a finite number as '{name}', found {values[row]:g}")
-        return found
+        return named
 
 
 def scored(
     schema: Schema, conditional: Singles, joint: Singles, calibrations: Mapping[str, Calibration], score: Score
 ) -> dict[str, Values]:
-    """Name -> calibrated predictions (N,), and `score`, of a model's predictions (N, T)."""
+    """Name -> calibrated predictions (N,), and `score`, from a model's predictions (N, T)."""
     columns = {
         name: values[:, at]
         for at, task in enumerate(schema.tasks)
         for name, values in zip(prediction_names(task), (conditional, joint), strict=False)
     }
-    found = {name: values.astype(np.float64) for name, values in columns.items()}
-    found |= {name: calibrations[name].apply(values) for name, values in found.items() if name in calibrations}
+    named = {name: values.astype(np.float64) for name, values in columns.items()}
+    named |= {name: calibrations[name].apply(values) for name, values in named.items() if name in calibrations}
     with np.errstate(over="ignore", invalid="ignore"):
-        found[SCORE] = score.apply(columns if score.on == "raw" else found)
-    return found
+        named[SCORE] = score.apply(columns if score.on == "raw" else named)
+    return named

@@ -1,7 +1,7 @@
-"""The served model: every task's probabilities, whatever is behind them.
+"""The served model: every task's probabilities, from any parts.
 
-A model has parts, networks or boosted trees. A task may take all of one part, as the best single-task models do, or a
-mix of several, as blends and ensembles do. Trainings on several seeds are members, whose predictions are averaged.
+Parts are networks or boosted trees. A task may use one part only, like the best single-task models, or mix several,
+like blends and ensembles. Trainings on several seeds are members, whose predictions are averaged.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bench.training.tree_settings import is_trees
 
 State = Mapping[str, Tensor]
 States = Sequence[State]
-"""One trained network: its one best state, or one for each task where tasks are separate models."""
+"""A trained network: its best state, or one for each task if tasks are separate models."""
 
 
 class TrainedTrees(NamedTuple):
@@ -45,18 +45,19 @@ Member = Sequence[Trained]
 """All parts, trained on one seed."""
 
 TRAINING = ("balancing.", "loss.")
-"""Axes of a configuration that serving needs nothing of; the loss of regressions says what their outputs predict."""
+"""Axes of a configuration that serving ignores; the loss of regressions is not among them, as it defines
+predictions."""
 OF_TASKS = ("towers.hidden.", "towers.output.")
-"""Names of parameters that are stacked by output."""
+"""Prefixes of parameters that are stacked by output."""
 
 
 class Part(Config):
     """A part of a model, as it is trained."""
 
     config: dict[str, Scalar]
-    """Dotted, all of it."""
+    """The whole dotted configuration."""
     shares: tuple[Annotated[float, Field(ge=0, le=1)], ...]
-    """By task, in order: its share of the log odds; of a regression, of the value."""
+    """By task, in order: its share of the log odds; for a regression, of the value."""
 
     @classmethod
     def whole(cls, config: Mapping[str, Scalar], schema: Schema) -> Part:
@@ -70,12 +71,7 @@ class Part(Config):
 
 
 class ServedModel(nn.Module):
-    """Members, whose predictions are averaged; in evaluation mode and float32.
-
-    Args:
-        members: of each its parts.
-        parts: what they are.
-    """
+    """Averages predictions of members, in evaluation mode and float32; each has modules of `parts`."""
 
     def __init__(self, members: Sequence[Sequence[nn.Module]], parts: Sequence[Part], schema: Schema) -> None:
         super().__init__()
@@ -97,11 +93,7 @@ def _mean(every: Sequence[Tensor]) -> Tensor:
 
 
 class Network(nn.Module):
-    """A network.
-
-    Args:
-        models: one for all tasks, or one for each, in the order of the schema's tasks.
-    """
+    """A network of a served model; `models`: one for all tasks, or one for each, in the order of the schema's tasks."""
 
     def __init__(self, models: Sequence[MultiTaskModel]) -> None:
         super().__init__()
@@ -111,22 +103,20 @@ class Network(nn.Module):
         """ids (B, S) int32, dense (B, D) -> conditional and joint (B, T)."""
         logits = [model(ids, dense) for model in self.models]
         whole = logits[0]
-        if len(logits) > 1:  # put together before the funnel ties probabilities
+        if len(logits) > 1:  # joined before the funnel ties probabilities
             whole = torch.stack([each[:, task] for task, each in enumerate(logits)], 1)
         return cast(MultiTaskModel, self.models[0]).probabilities(whole)
 
 
 Shape = int | TreeSizes
-"""Of a trained part: how many states its network has, or the sizes of its trees."""
+"""Number of states of a trained network, or the sizes of trained trees."""
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """The specification that rebuilds the modules of a `ServedModel`, so that its weights fit.
+    """Rebuilds the modules of a `ServedModel`, so that its weights fit.
 
-    Attributes:
-        members: of each the shapes of its parts.
-        plugins: what of the model comes from plug-ins, as `bench.plugins.check` takes it.
+    `members` has the shapes of the parts of each; `plugins` are required, as for `bench.plugins.check`.
     """
 
     schema: Schema
@@ -136,21 +126,21 @@ class ModelSpec:
 
     @classmethod
     def of_trained(cls, schema: Schema, parts: Sequence[Part], members: Sequence[Member]) -> ModelSpec:
-        """That of trained members."""
+        """The specification of trained members."""
         needed = plugins.needs(choice for part in parts if not part.trees for choice in _served(part.config).items())
         shapes = tuple(tuple(_shape(trained) for trained in member) for member in members)
         return cls(schema, tuple(parts), shapes, needed)
 
     def build(self) -> ServedModel:
-        """The modules, with weights that mean nothing yet."""
+        """Builds the modules, with arbitrary weights."""
         every = [
             [self._part(part, shape) for part, shape in zip(self.parts, member, strict=True)] for member in self.members
         ]
         return ServedModel(every, self.parts, self.schema)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name -> shape of the weights of `build`, without memory for any."""
-        found: dict[str, tuple[int, ...]] = {}
+        """Name -> shape of the weights of `build`, without allocating them."""
+        shapes: dict[str, tuple[int, ...]] = {}
         for k, part in enumerate(self.parts):
             of_one: dict[Shape, dict[str, tuple[int, ...]]] = {}
             for at, member in enumerate(self.members):
@@ -160,11 +150,11 @@ class ModelSpec:
                     with torch.device("meta"):
                         made = self._part(part, one).state_dict()
                     of_one[one] = {name: tuple(tensor.shape) for name, tensor in made.items()}
-                found |= {f"members.{at}.{k}.{name}": own for name, own in _repeated(of_one[one], shape).items()}
-        return found
+                shapes |= {f"members.{at}.{k}.{name}": own for name, own in _repeated(of_one[one], shape).items()}
+        return shapes
 
     def of(self, members: Sequence[Member]) -> ServedModel:
-        """The modules with the weights of trained members."""
+        """Builds the modules with the weights of trained members."""
         served = self.build()
         for parts, member in zip(served.members, members, strict=True):
             for part, trained in zip(parts, member, strict=True):  # type: ignore[call-overload]
@@ -177,12 +167,12 @@ class ModelSpec:
 
     @property
     def trees(self) -> list[tuple[str, TreeSizes]]:
-        """Of all boosted trees how the names of their arrays begin, and the sizes."""
+        """Name prefix of the arrays, and sizes, of all boosted trees."""
         every = {f"members.{at}.{k}.": each for at, member in enumerate(self.members) for k, each in enumerate(member)}
         return [(prefix, each) for prefix, each in every.items() if isinstance(each, TreeSizes)]
 
     def wrong(self, weights: Mapping[str, Tensor]) -> str | None:
-        """What of a model's weights makes no trees, as words after "expected"; None where all do."""
+        """Explains, as words after "expected", which weights make no valid trees; None if all do."""
         for prefix, sizes in self.trees:
             own = {name.removeprefix(prefix): each for name, each in weights.items() if name.startswith(prefix)}
             if (reason := wrong(own, self.schema, sizes)) is not None:
@@ -198,7 +188,7 @@ class ModelSpec:
 
 
 def _repeated(one: Mapping[str, tuple[int, ...]], shape: Shape) -> dict[str, tuple[int, ...]]:
-    """The weights of a whole part, of those of a network in one state."""
+    """Weights of a whole part, from those of a network with one state."""
     if isinstance(shape, TreeSizes):
         return dict(one)
     return {f"models.{at}.{name.removeprefix('models.0.')}": own for at in range(shape) for name, own in one.items()}
@@ -209,7 +199,7 @@ def _shape(trained: Trained) -> Shape:
 
 
 def _of_outputs(state: State, own: int) -> dict[str, Tensor]:
-    """A trained state without the towers of a loss's second scores, which stand last."""
+    """A trained state without the towers of a loss's second scores, which come last."""
     return {
         name: tensor.detach().cpu()[:own] if name.startswith(OF_TASKS) else tensor.detach().cpu()
         for name, tensor in state.items()
@@ -217,18 +207,18 @@ def _of_outputs(state: State, own: int) -> dict[str, Tensor]:
 
 
 def _served(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """Without what trained it alone: a model is served where the plug-in of the balancer or the loss is not."""
+    """Removes training-only options, so that serving does not need the plug-in of the balancer or the loss."""
     return {key: value for key, value in config.items() if key != plugins.OPTIMIZER and not key.startswith(TRAINING)}
 
 
 def regressions_in_words(schema: Schema, parts: Sequence[Part]) -> dict[str, str]:
-    """What a model predicts of each regression: `mean`, or `0.9 quantile`; of trees it is the mean."""
-    found = {}
+    """The prediction of each regression in words: `mean`, or `0.9 quantile`; trees predict the mean."""
+    words = {}
     for at, task in enumerate(schema.tasks):
         if task.kind == "regression":
             says = dict.fromkeys(_says(schema, part) for part in parts if part.shares[at])
-            found[task.name] = " mixed with ".join(says)
-    return found
+            words[task.name] = " mixed with ".join(says)
+    return words
 
 
 def _says(schema: Schema, part: Part) -> str:

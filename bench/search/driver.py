@@ -1,4 +1,4 @@
-"""The driver: decides which job is next, has it run, and records its outcome. Timing does not change the search."""
+"""The driver: decides on the next job, submits it, and records its outcome. Timing does not change the search."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from bench.search.study import Study
 class Checkpoints:
     """A search's folder of checkpoints: `<trial>/<rung>`.
 
-    All of it can be lost: a trial whose checkpoint is gone is trained again from its beginning, to the same result.
+    Losing any of it only costs time: a trial without its checkpoint is trained again from its start, to the same
+    result.
 
     Args:
         most: bytes that all may take. Those that running jobs start from are never removed.
@@ -40,15 +41,11 @@ class Checkpoints:
         self._bytes: dict[int, int] = {}
 
     def path(self, trial: int, rung: int) -> Path:
-        """Where a trial's job leaves what the next one starts from."""
+        """Path of the checkpoint that a trial's job writes for its next one."""
         return self._folder / str(trial) / str(rung)
 
     def tidy(self, standings: Iterable[Standing], rungs: int) -> None:
-        """Removes what no job will start from any more: checkpoints below a trial's last, and all of one at its end.
-
-        Args:
-            rungs: how many there are.
-        """
+        """Removes checkpoints that no job will start from: those below a trial's last, and all of a finished trial."""
         for standing in standings:
             self._bytes.pop(standing.number, None)
             if standing.progress == "failed" or len(standing.results) == rungs:
@@ -61,11 +58,7 @@ class Checkpoints:
                 self._bytes[standing.number] = last.stat().st_size
 
     def fit(self, standings: Sequence[Standing], rules: Rules) -> None:
-        """Removes those of the worst waiting trials, until the rest takes no more than it may; after `tidy`.
-
-        Args:
-            standings: of every trial, by number.
-        """
+        """Removes those of the worst waiting trials until the rest fit into `most`; call it after `tidy`."""
         left = sum(self._bytes.values())
         if left <= self._most:
             return
@@ -80,7 +73,7 @@ class Checkpoints:
             left -= self._bytes.pop(number)
 
     def used(self) -> tuple[int, int]:
-        """How many trials have one, and what all take, in bytes."""
+        """Number of trials with a checkpoint, and bytes of all checkpoints."""
         sizes = {}
         for path in self._folder.glob("*/*"):
             with suppress(FileNotFoundError):  # a driver may just have removed it
@@ -88,26 +81,26 @@ class Checkpoints:
         return len({path.parent for path in sizes}), sum(sizes.values())
 
     def clear(self) -> None:
-        """Removes all of them."""
+        """Removes all checkpoints."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 NEXT_BEST = 16
-"""The best promotions that are considered; the first that the budget holds is taken."""
+"""Number of best promotions considered; the first that fits the budget is taken."""
 
 Decision = RungStep | Literal["new trial"]
 
 
 def decide(plan: Plan, standings: Iterable[Standing], late: bool = False) -> Decision | None:
-    """The next job: a promotion; else, where the limits allow it, a new trial; None where there is nothing to begin.
+    """Decides on the next job: a promotion; else, within the limits, a new trial; None if there is nothing to start.
 
-    Nothing is begun that the budget of samples does not hold, once what is needed to have a single-task trial at full
-    length is set aside. Where a promotion is too dear, the next best that is not is taken. When all has come to its
-    end, the best single-task trial goes to full length, if none has got there by itself.
+    The budget of samples must hold the job, after reserving enough to bring a single-task trial to full length. If a
+    promotion is too expensive, the next best affordable one is taken. At the end of the search, the best single-task
+    trial continues to full length unless one is there.
 
     Args:
         standings: of every trial, by number, from recorded outcomes.
-        late: whether the time is up.
+        late: whether the time limit is reached.
     """
     rules, now = plan.rules, Standings(standings)
     single = [now.every[row] for row in now.kinds[SINGLE_TASK]]
@@ -135,19 +128,19 @@ def decide(plan: Plan, standings: Iterable[Standing], late: bool = False) -> Dec
 
 
 def _set_aside(plan: Plan, single: Sequence[Standing]) -> int:
-    """Training samples that a single-task trial, of these, still needs to get to full length."""
+    """Training samples that one of these single-task trials still needs to reach full length."""
     if not plan.by_rungs or SINGLE_TASK not in plan.space.choices(SHARING):
         return 0
     alive = [each for each in single if each.progress != "failed"]
     if not alive and len(single) > plan.tries:
-        return 0  # every one that was planned has failed
+        return 0  # all planned ones have failed
     rungs = plan.rules.rungs
     highest = max((each.begun for each in alive), default=0)
     return rungs[-1] - (rungs[highest - 1] if highest else 0)
 
 
 def _baseline_on(single: Sequence[Standing], rules: Rules) -> RungStep | None:
-    """The step of the best single-task trial of the highest rung, where that is not the last."""
+    """The next step of the best single-task trial at the highest rung, unless that is the last."""
     alive = [each for each in single if each.progress != "failed"]
     highest = max((len(each.results) for each in alive), default=0)
     if highest in (0, len(rules.rungs)):
@@ -159,14 +152,14 @@ def _baseline_on(single: Sequence[Standing], rules: Rules) -> RungStep | None:
 
 
 MakeJob = Callable[[Point, int, tuple[Split, ...]], Job]
-"""(point, replicate, splits) -> job that trains the point, to its length. Of the point `kind`, `number`, `config` and
-`until` count: where they are the same, so is the job, seed included."""
+"""(point, replicate, splits) -> job that trains the point to its length. The job, seed included, depends only on the
+point's `kind`, `number`, `config` and `until`."""
 
 OnRecord = Callable[[TrialRecord], None]
 
 
 def outcomes(executor: Executor, jobs: Sequence[Job], advance: Advance, study: Study | None) -> Iterator[Outcome]:
-    """Carries out jobs that are no trials of the search; a study keeps each outcome before it is given."""
+    """Runs jobs outside the search and yields their outcomes; a study records each outcome first."""
     for job in jobs:
         executor.submit(job)
     for _ in jobs:
@@ -186,14 +179,14 @@ def search(
     progress: Progress | None = None,
     clock: Callable[[], float] = monotonic,
 ) -> None:
-    """Carries out a plan, the jobs included that an interrupted search left running.
+    """Executes a plan, including jobs that an interrupted search left running.
 
-    A job takes a trial to its next rung. Outcomes are recorded in the order of the jobs' numbers; those that come early
-    wait. Job n is decided when exactly the outcomes up to n - lag are recorded, or later if nothing could begin then.
-    So the knowledge at job n depends on numbers, not on time, and one seed gives one search however long each job
-    takes. The lag is 1 where one job runs at a time, else twice the number of slots, so that a slow job seldom leaves a
-    slot empty. With more than one slot, jobs added to a search that had ended know more than in a search that never
-    ended. A search that was concluded goes on if its limits were raised since.
+    A job takes a trial to its next rung. Outcomes are recorded in the order of the jobs' numbers; early ones wait. Job
+    n is decided when exactly the outcomes up to n - lag are recorded, or later if nothing could start then. So
+    decisions depend on numbers, not on time, and one seed gives one search whatever each job takes. The lag is 1 for
+    one slot, else twice the number of slots, so that a slow job seldom leaves a slot empty. With several slots, jobs
+    added to an ended search know more than in a search that never ended. A concluded search continues if its limits
+    were raised.
 
     Args:
         on_record: called, in order, with the record of each trial whose outcome is recorded. It may miss one that was
@@ -201,8 +194,7 @@ def search(
         clock: seconds, for the plan's time limit.
 
     Raises:
-        KeyboardInterrupt and what else goes wrong here: jobs under way stay as they are, to be run again by the next
-        search.
+        KeyboardInterrupt and any other error here: unfinished jobs stay as they are, to be run by the next search.
     """
     _Search(plan, study, executor, make_job, progress or Silent()).run(on_record, clock)
 
@@ -216,7 +208,7 @@ class _Search:
         self._rungs = plan.rules.rungs
         self._most_seconds = math.inf if plan.seconds is None else plan.seconds
         self._in_samples = plan.by_rungs or plan.budget is not None
-        self._numbers: dict[int, int] = {}  # of the jobs that were handed over, by trial
+        self._numbers: dict[int, int] = {}  # trial -> number of its submitted job
         self._advance: Advance
 
     def run(self, on_record: OnRecord, clock: Callable[[], float]) -> None:
@@ -250,7 +242,7 @@ class _Search:
                 on_record(record)
 
     def _begin(self, seconds: float) -> bool:
-        """Begins the next job; False where there is nothing to begin, given the recorded outcomes."""
+        """Starts the next job; returns False if, given the recorded outcomes, there is nothing to start."""
         study, plan, number = self._study, self._plan, self._study.asked
         decision = decide(plan, study.ledger.standings, late=seconds >= self._most_seconds)
         to_keep = None if plan.seconds is None else seconds
@@ -264,7 +256,6 @@ class _Search:
         return True
 
     def _submit(self, number: int, config: Mapping[str, Scalar]) -> None:
-        """Hands a job to the executor; a configuration that makes none has failed."""
         step = self._study.ledger.steps[number]
         trial, rung = step.trial, step.rung
         try:
@@ -272,7 +263,7 @@ class _Search:
         except UserError as error:
             self._finish(number, Failure("configuration", str(error)))
             return
-        if rung + 1 < len(self._rungs):  # the last one trains to the end and is never gone on from
+        if rung + 1 < len(self._rungs):  # a job to the last rung trains to the end and needs no checkpoint
             path = self._checkpoints.path(trial, rung)
             job = replace(job, until=self._rungs[rung], checkpoint=str(path))
         if rung:
@@ -295,5 +286,4 @@ class _Search:
         return self._progress.task("trials", self._plan.trials, "trials", done)
 
     def _size(self, number: int) -> int:
-        """What a job adds to the progress."""
         return self._plan.rules.samples(self._study.ledger.steps[number].rung) if self._in_samples else 1

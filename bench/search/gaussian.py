@@ -1,16 +1,15 @@
-"""A Gaussian process over configurations of a conditional space at any rung, all objectives on one kernel; and the rows
-of numbers that stand for configurations.
+"""A Gaussian process over configurations of a conditional space at any rung, and its encoding of configurations.
 
-The kernel is a product over parameters of 1 + w k(a, b), with k = 0 where either configuration does not have the
-parameter: an analysis of variance (Durrande et al., JMVA 2013), in which a parameter that a configuration lacks adds
-nothing. What is learnt of a shared parameter in one branch holds in every other; how it differs by branch is the
-product with the switch's own factor.
+All objectives share one kernel, a product over parameters of 1 + w k(a, b), with k = 0 where either configuration lacks
+the parameter: an analysis of variance (Durrande et al., JMVA 2013), to which a missing parameter adds nothing. So
+knowledge about a shared parameter transfers between branches; its differences by branch come from the product with the
+switch's own factor.
 
 A result at a lower rung is the value at full length, plus a deviation that grows towards the lowest rung, plus noise
 that grows likewise. Noise differs by objective: an outcome of a rare label has most. The deviation's kernel has the
-same lengths and weights of its own: what makes a model learn fast, as a learning rate or a batch size does, need not be
-what makes it good in the end. Each w, each number's length, deviation and noise are where their posterior is largest,
-after a few steps of L-BFGS from where they are expected.
+same lengths but its own weights: what makes a model learn fast, such as a learning rate or a batch size, need not make
+it good in the end. Weights, lengths, deviation and noise maximise their posterior, by a few steps of L-BFGS from the
+prior mean.
 """
 
 from __future__ import annotations
@@ -35,13 +34,13 @@ from bench.search.space import Space
 class Encoding:
     """A column for each parameter of a space, in any branch.
 
-    Numbers lie in [0, 1] on their own scale (logarithmic where they are searched so); options are numbered from 0.
-    A parameter that a configuration does not have is NaN.
+    Numbers lie in [0, 1] on their own scale (logarithmic if searched so); options are numbered from 0. A parameter that
+    a configuration lacks is NaN.
 
     Attributes:
-        nodes: what each column is of, by name.
+        nodes: parameter of each column, by name.
         names: of the columns.
-        options: how many options each column's parameter has, 0 for a number.
+        options: number of options of each column, 0 for a number.
     """
 
     def __init__(self, space: Space, tasks: Sequence[str]) -> None:
@@ -51,7 +50,7 @@ class Encoding:
         self.options = np.array([len(node.options) for node in self.nodes.values()], dtype=np.int64)
 
     def rows(self, configurations: Sequence[Mapping[str, Scalar]]) -> Floats:
-        """Configurations as rows: (N, columns). Names that are no parameters are passed over."""
+        """Encodes configurations as rows (N, columns); ignores names that are no parameters."""
         rows = np.full((len(configurations), len(self.names)), np.nan)
         for row, configuration in zip(rows, configurations, strict=True):
             for name, value in configuration.items():
@@ -60,7 +59,7 @@ class Encoding:
         return rows
 
     def snap(self, rows: Floats) -> Floats:
-        """Rows with every number within its bounds, and whole numbers at the nearest one; in place."""
+        """Clips numbers to their bounds and rounds whole numbers, in place."""
         for column, node in enumerate(self.nodes.values()):
             if isinstance(node, Int):
                 rows[:, column] = node.snap(rows[:, column])
@@ -72,14 +71,14 @@ class Encoding:
 STEP = 0.1
 """Standard deviation of a number's small change, on [0, 1]."""
 JUMPS = 0.25
-"""The share of a number's changes that are a new draw."""
+"""Share of a number's changes that are new draws."""
 
 
 class Shape:
     """Makes rows that are configurations of a space, many at a time.
 
-    A row is made by giving every column a number and taking away what its branches do not have; so no branch needs a
-    rule of its own, and a parameter that branches share is passed from one to another.
+    It gives every column a number and then removes those that the row's branches lack. So no branch needs a rule of its
+    own, and branches can exchange shared parameters.
     """
 
     def __init__(self, space: Space, tasks: Sequence[str]) -> None:
@@ -92,7 +91,7 @@ class Shape:
             self._ways[column[name]].append(way)
 
     def complete(self, rows: Floats, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None) -> Floats:
-        """Rows with what their branches have and nothing else: (N, columns). Missing numbers are drawn; in place."""
+        """Draws missing numbers and removes those that the row's branches lack, in place: (N, columns)."""
         drawn = self._anything(len(rows), rng)
         given = self.encoding.rows([pinned or {}])[0]
         for column in range(rows.shape[1]):
@@ -112,7 +111,7 @@ class Shape:
         return there
 
     def draw(self, count: int, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None) -> Floats:
-        """Random configurations: (count, columns)."""
+        """Draws random configurations: (count, columns)."""
         return self.complete(np.full((count, len(self.encoding.names)), np.nan), rng, pinned)
 
     def vary(
@@ -124,24 +123,24 @@ class Shape:
         present = ~np.isnan(rows)
         sure = np.argmax(np.where(present, rng.random(rows.shape), -1.0), axis=1)
         change[np.arange(len(rows)), sure] = True
-        anew = self._anything(len(rows), rng)
+        drawn = self._anything(len(rows), rng)
         near = rows + rng.normal(0, STEP, rows.shape)
         near = np.clip(np.where(near < 0, -near, np.where(near > 1, 2 - near, near)), 0, 1)
         far = (self.encoding.options > 0) | (rng.random(rows.shape) < JUMPS)
         change &= present
-        varied[change] = np.where(far, anew, near)[change]
+        varied[change] = np.where(far, drawn, near)[change]
         return self.complete(varied, rng, pinned)
 
     def cross(
         self, first: Floats, second: Floats, rng: np.random.Generator, pinned: Mapping[str, Scalar] | None = None
     ) -> Floats:
-        """Children of pairs: each column that both have from either; what only one has, from that one."""
+        """Children of pairs: a column of both comes from either, a column of one from that one."""
         children = np.where(rng.random(first.shape) < 0.5, first, second)
         children = np.where(np.isnan(children), np.where(np.isnan(first), second, first), children)
         return self.complete(children, rng, pinned)
 
     def config(self, row: Floats, pinned: Mapping[str, Scalar] | None = None) -> dict[str, Scalar]:
-        """The searched parameters that a row stands for."""
+        """Decodes a row to searched parameters."""
         given, number = pinned or {}, dict(zip(self.encoding.names, row, strict=True))
 
         def choose(name: str, node: Leaf | Switch) -> Scalar:
@@ -158,7 +157,7 @@ class Shape:
 STEPS = 12
 JITTER = 1e-8
 FAR = 1e9
-"""Stands for a missing number."""
+"""Encodes a missing number."""
 PRIOR = {
     "weight": (0.2, 1.0),
     "length": (0.4, 0.4),
@@ -167,13 +166,16 @@ PRIOR = {
     "growth": (3.0, 0.7),
     "noise": (0.01, 1.5),
 }
-"""What is expected of each kind of setting, and the standard deviation of its logarithm."""
+"""Prior median of each kind of setting, and the standard deviation of its logarithm."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Weights of values (D,), of deviations (D,), squared lengths (D,); against a variance of 1: deviation, noise of
-    each objective (M,), and its growth down the rungs."""
+    """Settings of the kernel.
+
+    Weights of values (D,), of deviations (D,), squared lengths (D,); relative to a variance of 1: deviation, its growth
+    down the rungs, and noise of each objective (M,).
+    """
 
     weights: Floats
     deviating: Floats
@@ -188,7 +190,7 @@ class Kernel:
 
     Args:
         options: of each column, 0 for a number; see `Encoding`.
-        objectives: M, each with a noise of its own.
+        objectives: M, each with its own noise.
     """
 
     def __init__(self, options: NDArray[np.int64], objectives: int) -> None:
@@ -201,14 +203,14 @@ class Kernel:
         self.spread = np.array([spread for _, spread in prior])
 
     def settings(self, theta: Floats) -> Settings:
-        """What a vector of logarithms stands for."""
+        """Decodes a vector of logarithms."""
         count, lengths = len(self.options), np.ones(len(self.options))
         weights, squared, deviating, others = np.split(np.exp(theta), np.cumsum([count, len(self.numbers), count]))
         lengths[self.numbers] = squared**2
         return Settings(weights, deviating, lengths, float(others[0]), float(others[1]), others[2:])
 
     def pairs(self, rows: Floats) -> Pairs:
-        """What the kernel needs of every pair of rows (N, D), each pair once."""
+        """The data that the kernel needs for every pair of rows (N, D), each pair once."""
         one, other = np.tril_indices(len(rows))
         squares = np.array([_squares(rows[one, column], rows[other, column]) for column in self.numbers])
         same = np.array([rows[one, column] == rows[other, column] for column in self.choices], dtype=np.float64)
@@ -217,7 +219,7 @@ class Kernel:
     def values(self, a: Floats, b: Floats, of: Settings, weights: Floats) -> Floats:
         """The kernel of values at full length, or with other weights that of deviations of variance 1: (N, N').
 
-        Options enter by one product of matrices: the logarithm of a factor is linear in whether options are the same.
+        Options are one matrix product: the logarithm of a factor is linear in whether options are equal.
         """
         value: Floats = np.exp((self._indicators(a) * np.log1p(weights)[self._repeated]) @ self._indicators(b).T)
         for column in self.numbers:
@@ -229,11 +231,7 @@ class Kernel:
         return value
 
     def covariance(self, rows: Floats, low: Floats, of: Settings) -> Floats:
-        """Covariance of results (N, N), without noise.
-
-        Args:
-            low: 1 at the lowest rung and 0 at full length.
-        """
+        """Covariance of results (N, N), without noise; `low` is 1 at the lowest rung and 0 at full length."""
         whole = self.values(rows, rows, of, of.weights)
         at = np.flatnonzero(low)
         deviations = of.deviation * np.outer(low[at], low[at]) * self.values(rows[at], rows[at], of, of.deviating)
@@ -242,17 +240,17 @@ class Kernel:
 
     @staticmethod
     def noise(low: Floats, of: Settings) -> Floats:
-        """Variance of each result's noise (M, N); `low` as of `covariance`."""
+        """Noise variance of each result (M, N); `low` as in `covariance`."""
         return np.asarray(of.noise[:, None] * of.growth**low + JITTER)
 
     def _indicators(self, rows: Floats) -> Floats:
-        """A column for each option of each choice: (N, options); a choice that a row lacks has none."""
+        """One-hot columns of the choices: (N, options); all 0 for a choice that a row lacks."""
         return np.asarray(rows[:, self._repeated] == self._numbered, dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """P pairs of rows: their places (P,) each, numbers' squared differences, and whether options are the same."""
+    """P pairs of rows: their indices (P,) each, numbers' squared differences, and whether options are equal."""
 
     one: NDArray[np.int64]
     other: NDArray[np.int64]
@@ -261,7 +259,7 @@ class Pairs:
 
 
 def _squares(a: Floats, b: Floats) -> Floats:
-    """Squared differences; so large where either is missing that the two have nothing in common."""
+    """Squared differences; huge if either is missing, so that the kernel is 0."""
     apart = np.nan_to_num(a, nan=FAR) - np.nan_to_num(b, nan=-FAR)
     apart *= apart
     return np.asarray(apart)
@@ -270,7 +268,7 @@ def _squares(a: Floats, b: Floats) -> Floats:
 def loss(theta: Floats, kernel: Kernel, pairs: Pairs, low: Floats, values: Floats) -> tuple[float, Floats]:
     """Minus the log posterior of the settings given values (N, M), up to a constant, and its gradient.
 
-    Every objective has an amplitude of its own, at its most likely value.
+    The amplitude of each objective is profiled out at its most likely value.
     """
     of = kernel.settings(theta)
     one, other = pairs.one, pairs.other
@@ -293,7 +291,7 @@ def loss(theta: Floats, kernel: Kernel, pairs: Pairs, low: Floats, values: Float
         by_own = dpotri(factor, lower=True)[0] - np.outer(solved / amplitude, solved)
         by_noise.append(0.5 * by_own[diagonal] * (noise - JITTER))
         by_kernel += by_own
-    # Of the loss by the kernel; each pair stands for two entries, a row with itself for one.
+    # Gradient of the loss by the kernel; each pair stands for two entries, a row with itself for one.
     by_entry = by_kernel[one, other]
     by_entry[one == other] *= 0.5
     weights, lengths = values_of(by_entry * of_values)
@@ -307,10 +305,10 @@ def loss(theta: Floats, kernel: Kernel, pairs: Pairs, low: Floats, values: Float
 def _part(
     kernel: Kernel, alike: Floats, same: Floats, weights: Floats
 ) -> tuple[Floats, Callable[[Floats], tuple[Floats, Floats]]]:
-    """The kernel of pairs (P,), and its gradient.
+    """The kernel of pairs (P,), and a function for its gradient.
 
-    The gradient is that of the loss by the logarithms of weights (D,) and of numbers' lengths, given for each pair the
-    loss by its entry times the entry (P,).
+    The function takes, for each pair, the loss's derivative by its entry times the entry (P,). It returns the gradients
+    by the logarithms of weights (D,) and of numbers' lengths.
     """
     of_numbers, of_choices = weights[kernel.numbers], weights[kernel.choices]
     factors = 1.0 + of_numbers[:, None] * alike
@@ -329,16 +327,15 @@ def _part(
 
 
 def _amplitude(values: Floats, solved: Floats) -> float:
-    """The most likely variance of one objective's values (N,)."""
     return max(float((values * solved).mean()), 1e-12)
 
 
 class Posterior:
-    """The posterior, given values (N, M), of mean 0, at rows (N, D) and rungs `low` (N,).
+    """The posterior given values (N, M), of mean 0, at rows (N, D) and rungs `low` (N,).
 
     Args:
-        chosen: the rows that the settings are found on.
-        doubt: variance of noise that each value has besides that of the settings: (N,).
+        chosen: rows on which the settings are fitted.
+        doubt: additional noise variance of each value: (N,).
     """
 
     def __init__(
@@ -354,8 +351,8 @@ class Posterior:
         limits = list(zip(kernel.mean - 4 * kernel.spread, kernel.mean + 4 * kernel.spread, strict=True))
         most = {"maxiter": STEPS, "maxfun": STEPS + 5}
         about = (kernel, kernel.pairs(rows[chosen]), low[chosen], values[chosen])
-        found = minimize(loss, kernel.mean, about, jac=True, method="L-BFGS-B", bounds=limits, options=most)
-        self.settings = of = kernel.settings(found.x)
+        fit = minimize(loss, kernel.mean, about, jac=True, method="L-BFGS-B", bounds=limits, options=most)
+        self.settings = of = kernel.settings(fit.x)
         covariance = kernel.covariance(rows, low, of)
         noise = kernel.noise(low, of) + doubt
         self._factors = [cholesky(covariance + np.diag(each), lower=True, check_finite=False) for each in noise]
@@ -372,7 +369,7 @@ class Posterior:
         return k[:, : len(self._solved)] @ self._solved, np.sqrt(variance.T * self._amplitude)
 
     def believing(self, rows: Floats) -> Posterior:
-        """The posterior, had rows (N, D) come to their mean at full length: the mean stays, the deviation shrinks."""
+        """The posterior if rows (N, D) had their mean values at full length: the mean stays, the deviation shrinks."""
         if not len(rows):
             return self
         known, at_full = len(self._rows), np.zeros(len(rows))
@@ -389,6 +386,6 @@ class Posterior:
         return believing
 
     def _against(self, rows: Floats) -> tuple[Floats, list[Floats]]:
-        """Covariances with what is known (N, rows known), and these through the inverse of each objective's factor."""
+        """Covariances with the known rows (N, known), and these through the inverse of each objective's factor."""
         k = self._kernel.values(rows, self._rows, self.settings, self.settings.weights)
         return k, [solve_triangular(factor, k.T, lower=True, check_finite=False) for factor in self._factors]

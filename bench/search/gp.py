@@ -1,13 +1,13 @@
 """A sampler by expected hypervolume improvement at full length, under a Gaussian process over all rungs.
 
-With one objective or two the hypervolume that a point adds is exact: of two, a sum over the strips between the front's
-points. With more, polar coordinates around an origin give the hypervolume up to a constant (Deng and Zhang 2019; Zhang
-and Golovin, ICML 2020). It is the mean over directions d in the positive orthant of max over points of min over
-objectives of (max(0, y - r) / d)^M. A point adds the mean of its lead over the front, in all directions at once.
+With one or two objectives the added hypervolume is exact: for two, a sum over the strips between the front's points.
+With more, polar coordinates around an origin give it up to a constant (Deng and Zhang 2019; Zhang and Golovin, ICML
+2020): the mean over directions d in the positive orthant of max over points of min over objectives of (max(0, y - r) /
+d)^M. A point adds the mean over directions of its lead over the front.
 
-Values at a rung are moved to full length by the trend of its steps (`ranking`). The process models how a configuration
-departs from that trend (`gaussian`). The next configuration is the one, of many candidates, that is
-expected to add most hypervolume to all that was measured so far, at any rung.
+Values at a rung are moved to full length by the trend of its steps (`ranking`); the process models how a configuration
+departs from that trend (`gaussian`). The sampler proposes the candidate that is expected to add most hypervolume to all
+measured values, at any rung.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from bench.seeds import derive
 
 
 class Warp:
-    """Warps values (N, M), larger is better, to a mean of 0 and a standard deviation of 1, and back.
+    """Maps values (N, M), larger is better, to a mean of 0 and a standard deviation of 1, and back.
 
     Random configurations have a long tail of poor ones, whose differences would hide those among the good. Above the
-    best the scale goes on in a straight line.
+    best the scale continues linearly.
     """
 
     def __init__(self, values: Floats) -> None:
@@ -47,11 +47,11 @@ class Warp:
         self._mean, self._spread = logs.mean(axis=0), np.maximum(logs.std(axis=0), 1e-9)
 
     def to(self, values: Floats) -> Floats:
-        """Values on the new scale."""
+        """Warps values."""
         return np.asarray((self._log(values) - self._mean) / self._spread)
 
     def back(self, warped: Floats) -> Floats:
-        """What has such values on the new scale."""
+        """Inverse of `to`."""
         logs = warped * self._spread + self._mean
         behind = np.where(logs < 0, np.expm1(np.clip(-logs, 0, 50)), -logs)
         return np.asarray(self._best - behind * self._scale)
@@ -65,13 +65,13 @@ DIRECTIONS = 96
 
 
 def directions(objectives: int) -> Floats:
-    """Unit vectors in the positive orthant, spread evenly: (DIRECTIONS, M). The same in every call."""
+    """Unit vectors spread evenly over the positive orthant: (DIRECTIONS, M); the same in every call."""
     normal = np.abs(np.random.default_rng(0).normal(size=(DIRECTIONS, objectives)))
     return np.asarray(normal / np.linalg.norm(normal, axis=1, keepdims=True))
 
 
 def reach(gains: Floats, of: Floats) -> Floats:
-    """How far points reach in each direction, to the power of M: gains (.., M) -> (.., directions)."""
+    """Distance that points reach in each direction, to the power of M: gains (.., M) -> (.., directions)."""
     ahead = np.maximum(gains, 0.0)
     nearest = ahead[..., 0, None] / of[:, 0]
     for objective in range(1, of.shape[1]):
@@ -81,7 +81,7 @@ def reach(gains: Floats, of: Floats) -> Floats:
 
 
 def expected(samples: Floats, front: Floats, reference: Floats) -> Floats:
-    """What points add on average.
+    """Mean hypervolume that points add.
 
     Args:
         samples: (S, N, M) of N points' values.
@@ -89,15 +89,15 @@ def expected(samples: Floats, front: Floats, reference: Floats) -> Floats:
         reference: (M,).
 
     Returns:
-        (N,), in units that are the same for all points.
+        (N,), in the same unit for all points.
     """
     front = front[(front > reference).all(axis=1)]
     if len(reference) == 1:
         return np.asarray((samples[..., 0] - front.max(initial=reference[0])).clip(0).mean(axis=0))
     if len(reference) == 2:
         return _strips(samples, front[np.argsort(front[:, 0])], reference)
-    # Around the origin the front fills few directions where it is far: so the origin is as near as its own range.
-    # Where the front has no range, as one point has none, the origin is the reference.
+    # A distant front fills few directions around the origin, so the origin is only the front's own range away from it.
+    # Where the front has no range, as with one point, the origin is the reference.
     low, high = (front.min(axis=0), front.max(axis=0)) if len(front) else (reference, reference + 1)
     origin = np.where(high > low, np.maximum(reference, low - (high - low)), reference)
     span, of = high - origin, directions(len(reference))
@@ -108,7 +108,7 @@ def expected(samples: Floats, front: Floats, reference: Floats) -> Floats:
 
 
 def _strips(samples: Floats, front: Floats, reference: Floats) -> Floats:
-    """Of two objectives; the front rises by the first."""
+    """`expected` of two objectives; the front is sorted by the first."""
     left = np.concatenate([reference[:1], front[:, 0]])
     covered = np.append(np.maximum.accumulate(front[::-1, 1])[::-1], reference[1])
     width = np.minimum(samples[..., 0, None], np.append(left[1:], np.inf))
@@ -120,16 +120,16 @@ def _strips(samples: Floats, front: Floats, reference: Floats) -> Floats:
 
 
 def merit(samples: Floats, front: Floats, reference: Floats) -> Floats:
-    """As `expected`; below 0 where no sample adds anything, and the more so, the further the best of them is from it.
+    """`expected`; below 0 where no sample adds anything, the lower the further the best of them is from the front.
 
-    So there is an order among candidates whose improvement is too unlikely to be seen in a few samples.
+    So candidates are ordered even if a few samples do not show their improvement.
     """
     gains = expected(samples, front, reference)
     none = np.flatnonzero(gains <= 0)
     best = samples[:, none].max(axis=0)
     span = np.ptp(front, axis=0) + 1e-3 * np.abs(front - reference).max(axis=0)
     span = np.where(span > 0, span, 1.0)
-    # By how much all objectives together would have to rise to be dominated by nothing (the additive epsilon).
+    # The common increase of all objectives that makes a point non-dominated (the additive epsilon).
     behind = ((front - best[:, None]) / span).min(axis=2).max(axis=1)
     behind = np.maximum(behind, ((reference - best) / span).max(axis=1))
     gains[none] = -np.where(behind > 0, 1 + behind, np.exp(np.clip(behind, -50, 0)))
@@ -137,23 +137,23 @@ def merit(samples: Floats, front: Floats, reference: Floats) -> Floats:
 
 
 STARTUP = 10
-"""Trials that are drawn at random before any is modelled."""
+"""Trials drawn at random before the model is used."""
 BEST, OTHERS, ROWS, FITTED = 160, 64, 256, 128
-"""The best trials and others at random that are modelled, how many of their results at most, and of these on how many
-the kernel's settings are found."""
+"""The best trials and random others that are modelled, the maximum of their results, and how many of these the kernel's
+settings are fitted on."""
 PENDING = 64
-"""Trials under way of which a proposal takes account."""
+"""Number of unfinished trials that a proposal considers."""
 PARENTS, CANDIDATES, ROUNDS, SAMPLES = 16, 96, 2, 16
-"""Candidates: CANDIDATES at random and as many children of the PARENTS best trials; then, in ROUNDS, as many neighbours
-of the best candidates so far. Their improvement is a mean over SAMPLES draws."""
+"""CANDIDATES candidates are random, as many are children of the PARENTS best trials; each of ROUNDS adds as many
+neighbours of the best candidates. Their improvement is a mean over SAMPLES draws."""
 
 FAILED, DOUBT = 64, 1.0
-"""Failed trials that are modelled, the last ones, each as the worst value; and the variance of its noise, that of the
-prior. So one failure says little, and several close to each other are avoided."""
+"""Number of failed trials that are modelled, the last ones, each with the worst value; and their noise variance, that
+of the prior. So one failure says little, and several close to each other are avoided."""
 
 Results = Sequence[Sequence[Sequence[float]] | None]
 Named = frozenset[tuple[str, Scalar]]
-"""A configuration that can be looked up."""
+"""A hashable configuration."""
 
 
 def _named(config: Mapping[str, Scalar]) -> Named:
@@ -165,7 +165,7 @@ class Belief:
     """The model of a space's configurations, given some trials.
 
     Attributes:
-        front: of all values that were measured those that none dominates; larger is better.
+        front: the non-dominated measured values; larger is better.
         parents: rows of the best trials.
         tried: configurations that are not proposed again.
     """
@@ -179,11 +179,11 @@ class Belief:
     tried: frozenset[Named]
 
     def propose_batch(self, seed: int, pinned: Sequence[Mapping[str, Scalar]]) -> list[dict[str, Scalar]]:
-        """The searched parameters of a configuration for each of `pinned`.
+        """Proposes searched parameters for each of `pinned`.
 
-        Each is chosen as if those before it had their expected values (the kriging believer of Ginsbourger et al.,
-        2010). Members with the same pinned parameters share their candidates, of which only the best are judged again.
-        A configuration that was tried is proposed again only if all candidates were.
+        Each is chosen as if the previous ones had their expected values (the kriging believer of Ginsbourger et al.,
+        2010). Proposals with the same pinned parameters share their candidates, of which only the best are evaluated
+        again. A tried configuration is proposed again only if all candidates were tried.
         """
         rng = np.random.default_rng(seed)
         half = rng.normal(size=(SAMPLES // 2, len(self.reference)))
@@ -205,8 +205,8 @@ class Belief:
                 gains = belief._gains(rows, normal)
             for _ in range(ROUNDS):
                 best = rows[np.argsort(-gains, kind="stable")[:8]]
-                found = self.shape.vary(best[np.arange(near) % len(best)], 0.1, rng, given)
-                rows, gains = np.concatenate([rows, found]), np.concatenate([gains, belief._gains(found, normal)])
+                varied = self.shape.vary(best[np.arange(near) % len(best)], 0.1, rng, given)
+                rows, gains = np.concatenate([rows, varied]), np.concatenate([gains, belief._gains(varied, normal)])
             order = np.argsort(-gains, kind="stable").tolist()
             at = next((n for n in order if _named(self.shape.config(rows[n], given)) not in tried), order[0])
             tried.add(_named(self.shape.config(rows[at], given)))
@@ -217,7 +217,7 @@ class Belief:
         return configs
 
     def believing(self, rows: Floats) -> Belief:
-        """What would be thought, had rows (N, columns) come to what is expected of them."""
+        """The belief if rows (N, columns) had their expected values."""
         if not len(rows):
             return self
         values = self.warp.back(self.posterior.at(rows)[0])
@@ -229,7 +229,7 @@ class Belief:
 
 
 class GaussianSampler:
-    """Proposes configurations of a shape. Holds no state: a proposal depends on its arguments alone.
+    """Proposes configurations of a shape. It is stateless: a proposal depends only on its arguments.
 
     Args:
         rungs: training samples at each; with one, every trial is at full length.
@@ -257,15 +257,15 @@ class GaussianSampler:
         seed: int,
         pinned: Sequence[Mapping[str, Scalar]],
     ) -> list[dict[str, Scalar]]:
-        """The searched parameters of the next configurations, one for each of `pinned`, by one fit.
+        """Proposes the next configurations, one for each of `pinned`, from one fit.
 
         Args:
-            results: of earlier trials their objectives at each rung that they reached, None for a failed trial. Trials
-                without any, and those that only `configs` has, are under way: proposals keep away from the last
-                `PENDING` of them.
+            results: for each earlier trial its objectives at each rung that it reached, None for a failed trial. Trials
+                without results, and those that only `configs` has, are unfinished: proposals keep away from the last
+                `PENDING`.
             configs: their configurations.
             seed: of these proposals.
-            pinned: of each proposal the parameters that are given.
+            pinned: given parameters of each proposal.
         """
         belief = self.learn(results, configs, seed)
         if belief is not None:
@@ -274,10 +274,10 @@ class GaussianSampler:
         return [self.shape.config(self.shape.draw(1, rng, given)[0], given) for given in pinned]
 
     def learn(self, results: Results, configs: Sequence[Mapping[str, Scalar]], seed: int) -> Belief | None:
-        """What these trials say; None where they are too few. `seed` draws which are modelled, where not all are.
+        """Fits the model; None if trials are too few. `seed` draws which of many trials are modelled.
 
-        Failed trials count as the worst, with much noise. Without them, a search would stay where trials fail if
-        values rise towards there.
+        Failed trials count as the worst, with much noise. Without them, a search would stay where trials fail if values
+        rise towards there.
         """
         known, reached = [], []
         for trial, rungs in enumerate(results):
@@ -318,28 +318,27 @@ class GaussianSampler:
     def _results(
         self, results: Sequence[Sequence[Sequence[float]]], trials: Sequence[int]
     ) -> tuple[np.ndarray, Floats, Floats]:
-        """The first `ROWS` finite results of these trials: whose, by its place in `trials`, how low the rung, what it
-        means at full length."""
+        """The first `ROWS` finite results: index in `trials`, lowness of the rung, values at full length."""
         ahead = to_full_length(results, len(self._signs))
-        found = [
+        finite = [
             (place, self._low[rung], ahead.at(rung, np.asarray(values)) * self._signs)
             for place, trial in enumerate(trials)
             for rung, values in enumerate(results[trial])
             if np.isfinite(values).all()
         ][:ROWS]
-        rows, low, values = zip(*found, strict=True)
+        rows, low, values = zip(*finite, strict=True)
         return np.array(rows), np.array(low), np.array(values)
 
 
 BATCH = 4
-"""Trials that are proposed together: fitting the model takes three quarters of a proposal's time."""
+"""Trials proposed together: fitting the model takes three quarters of a proposal's time."""
 
 
 class Proposals:
-    """The proposals of one plan. The same ledger leads to the same proposals; the cache only saves time.
+    """The proposals of one plan. The same ledger gives the same proposals; the cache only saves time.
 
-    Trials are proposed in batches by their numbers: 0 to 3, 4 to 7 and so on. A batch uses the outcomes that were
-    recorded when its first trial began. So a search that is resumed within a batch proposes the rest of it as before.
+    Trials are proposed in batches by number: 0 to 3, 4 to 7 and so on. A batch uses the outcomes recorded when its
+    first trial started, so a search resumed within a batch proposes the rest as before.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -352,17 +351,13 @@ class Proposals:
         self._first, self._batch = -1, list[dict[str, Scalar]]()
 
     def next(self, ledger: Ledger, configs: Sequence[Mapping[str, Scalar]]) -> Mapping[str, Scalar]:
-        """Parameters for the trial after those of the ledger; Optuna's sampler fills in the rest.
-
-        Args:
-            configs: their configurations.
-        """
+        """Parameters of the trial after those in the ledger, with these `configs`; Optuna's sampler adds the rest."""
         number = ledger.trials
         if self._sampler is None:
             return self._opening(number)
         first = number - number % BATCH
         if first != self._first:
-            with self._threads.limit(limits=1):  # matrices are small: more threads only wait for each other
+            with self._threads.limit(limits=1):  # matrices are too small for several threads
                 self._batch = self._sampler.propose_batch(
                     ledger.known_at(first),
                     configs[:first],

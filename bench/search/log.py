@@ -1,8 +1,8 @@
-"""The log of a search: `study.jsonl`, one JSON object a line for each event, and the records that events make.
+"""The log of a search, `study.jsonl` with one JSON event a line, and the conversion of events to records.
 
-Each line is flushed to disk. It is the only source of truth; all else that is known of a search is a view of it. An
-event is there whole or not at all: readers ignore a torn last line, and a driver cuts it off. A line begins with the
-checksum (CRC-32) of the rest of it, carried on from the line before, so that a line that is missing is found out, too.
+Each line is flushed to disk. The log is the only source of truth; everything else about a search is derived from it. An
+event is whole or absent: readers ignore a torn last line, and a driver removes it. A line starts with the checksum
+(CRC-32) of its rest, chained from the previous line, so that missing lines are detected, too.
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ from bench.search.space import UNTIED
 
 FILE = "study.jsonl"
 AT_LENGTH = "at length"
-"""The last key of an event, for what few readers need. An event that was read has a function there that decodes it."""
+"""Last key of an event, for rarely needed values; a read event has a function there that decodes them."""
 _HEAD = '{"crc32":"%08x",'
 _SUM = re.compile(rb'\{"crc32":"([0-9a-f]{8})",')
 _BODY = len(_HEAD % 0)
-_MARK = f',"{AT_LENGTH}":'.encode()  # unique: no name of a configuration or of a metric has a space
+_MARK = f',"{AT_LENGTH}":'.encode()  # unique: names of options and metrics have no spaces
 
 Event = dict[str, Any]
 
 
 class Log:
-    """The log, for one writer at a time, which must hold the folder's lock, and for any number of readers.
+    """The log, for one writer, which must hold the folder's lock, and any number of readers.
 
     Args:
-        folder: of the search; the file is created with its first event.
-        write: whether this is the writer, which cuts off a torn line.
+        folder: of the search; the first event creates the file.
+        write: whether this is the writer, which removes a torn line.
 
     Raises:
         UserError: the file is damaged elsewhere than at its end, or is no log of a search.
@@ -77,7 +77,7 @@ class Log:
         try:
             self._at(len(self._lines)) if len(self._lines) > 1 else None
         except UserError:
-            self._at(len(self._lines) - 1)  # torn is the last line alone
+            self._at(len(self._lines) - 1)  # only the last line may be torn
             self._lines.pop()
         self._sum = _sum_in(self._lines[-1]) if self._lines else 0
         self._size = sum(len(line) + 1 for line in self._lines)
@@ -85,22 +85,22 @@ class Log:
             os.truncate(self.path, self._size)
 
     def take(self) -> Iterator[Event]:
-        """The events that the file held, in order; once, since what is taken is let go."""
+        """Yields the file's events in order, once: it releases them."""
         for number in range(1, len(self._lines) + 1):
             yield self._at(number)
         self._lines = []
 
     def append(self, event: Event) -> Event:
-        """Puts an event on the disk; gives it as a reader would find it."""
+        """Writes an event to disk; returns it as a reader would decode it."""
         assert self._write
         body = json.dumps(event, separators=(",", ":"))[1:].encode()
-        found = crc32(body, self._sum)
-        line = (_HEAD % found).encode() + body + b"\n"
+        checksum = crc32(body, self._sum)
+        line = (_HEAD % checksum).encode() + body + b"\n"
         if not self._size:
-            write_text(self.path, line.decode())  # so that a file with anything in it has a whole first line
+            write_text(self.path, line.decode())  # atomic, so that a file is never without a whole first line
         else:
             self._add(line)
-        self._size, self._sum = self._size + len(line), found
+        self._size, self._sum = self._size + len(line), checksum
         return _parse(body)
 
     def _add(self, text: bytes) -> None:
@@ -112,14 +112,14 @@ class Log:
                     left = left[file.write(left) :]
                 os.fsync(file.fileno())
             except BaseException:
-                with suppress(OSError):  # the first error is the one to report; the next driver cuts off what is left
+                with suppress(OSError):  # the first error is reported; the next driver removes the rest
                     file.truncate(self._size)
                 raise
 
     def _opened(self) -> FileIO:
         try:
             return self.path.open("r+b", buffering=0)
-        except FileNotFoundError as error:  # not made anew: where the folder was moved, that would be half a log
+        except FileNotFoundError as error:  # a moved folder: creating the file would start half a log
             raise Unwritable(self.path, error.errno) from None
 
     def _at(self, number: int) -> Event:
@@ -136,7 +136,7 @@ class Log:
 
 @contextmanager
 def many_objects() -> Iterator[None]:
-    """For code that makes many objects and no garbage: looking for garbage among them would take most of the time."""
+    """Disables garbage collection for code that makes many objects and no garbage: its scans would take most time."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -147,13 +147,12 @@ def many_objects() -> Iterator[None]:
 
 
 def _sum_in(line: bytes) -> int:
-    """The checksum that a line says it has; 0 where it says none."""
-    found = _SUM.match(line)
-    return int(found[1], 16) if found else 0
+    """The checksum at the start of a line; 0 if missing."""
+    match = _SUM.match(line)
+    return int(match[1], 16) if match else 0
 
 
 def _parse(body: bytes) -> Event:
-    """The event of a line without its head."""
     head, mark, rest = body.partition(_MARK)
     event: Event = from_json(b"{" + head + b"}" if mark else b"{" + body)
     if mark:
@@ -186,38 +185,38 @@ def outcome_event(outcome: Outcome | Failure, objectives: tuple[Objective, ...])
 
 
 def values_in(event: Event, objectives: tuple[Objective, ...]) -> tuple[float, ...] | None:
-    """The values of the objectives on validation, in order; None for a failure."""
+    """Values of the objectives on validation, in order; None for a failure."""
     if event["failure"]:
         return None
     return tuple(event["metrics"][objective.key(SEARCH)] for objective in objectives)
 
 
 def failure_in(event: Event) -> Failure | None:
-    """The failure that is kept, if any."""
+    """The stored failure, if any."""
     return Failure(**event["failure"]) if event["failure"] else None
 
 
 def params_in(asked: Event) -> dict[str, Scalar]:
-    """The searched parameters of a trial that was asked."""
+    """Searched parameters of an asked trial."""
     return {name: asked["config"][name] for name in asked["params"]}
 
 
 def at_length(event: Event) -> Event:
-    """Curve, diagnosis and packed resamples of an outcome; decoded now."""
-    found: Event = event[AT_LENGTH]() if AT_LENGTH in event else {}
-    return found
+    """Decodes curve, diagnosis and packed resamples of an outcome."""
+    decoded: Event = event[AT_LENGTH]() if AT_LENGTH in event else {}
+    return decoded
 
 
 def record_of(
     asked: Sequence[Event], done: Sequence[Event], replicates: tuple[Replicate, ...], ladder: Sequence[int], over: bool
 ) -> TrialRecord:
-    """The record of a trial.
+    """Builds the record of a trial.
 
     Args:
         asked: its jobs, from the lowest rung.
-        done: what came of them, as far as that is known.
+        done: their outcomes so far.
         ladder: training samples at each rung; empty where every trial is trained to full length.
-        over: whether the search has ended, so that no trial goes on.
+        over: whether the search has ended, so that no trial continues.
     """
     trial = asked[0]
     results = [outcome for outcome in done if not outcome["failure"]]
@@ -257,12 +256,12 @@ def record_of(
 
 
 def packed(values: Mapping[str, Sequence[float]]) -> dict[str, str]:
-    """Each sequence as float32, little-endian, in base64: a tenth of what JSON takes for many numbers."""
+    """Encodes each sequence as little-endian float32 in base64, a tenth of the size of JSON numbers."""
     return {key: base64.b64encode(np.asarray(each, "<f4").tobytes()).decode() for key, each in values.items()}
 
 
 def unpacked(texts: Mapping[str, str]) -> dict[str, list[float]]:
-    """The inverse of `packed`, to single precision."""
+    """Inverse of `packed`, in single precision."""
     return {key: np.frombuffer(base64.b64decode(text), "<f4").astype(float).tolist() for key, text in texts.items()}
 
 
@@ -286,7 +285,7 @@ def _floats(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def replicate_event(outcome: Outcome, objectives: tuple[Objective, ...]) -> Event:
-    """A retraining as plain JSON values; `asked` is the configuration of one that repeats no trial."""
+    """A retraining as plain JSON values; `asked` has the configuration of one that belongs to no trial."""
     job = outcome.job
     of = {"kind": job.kind, "trial": job.trial, "replicate": job.replicate, "until": job.until}
     asked = {"asked": job.config} if job.trial is None else {}
@@ -294,13 +293,13 @@ def replicate_event(outcome: Outcome, objectives: tuple[Objective, ...]) -> Even
 
 
 def training_in(event: Event) -> str:
-    """Equal for retrainings that differ by their seed alone, see `Point.training`."""
+    """Identifies retrainings that differ only by seed, see `Point.training`."""
     return training_of(event["kind"], event["trial"], event["until"], event.get("asked", {}))
 
 
 def replicates_in(kept: Iterable[Event]) -> tuple[Replicate, ...]:
-    """Replicates by number, and by length where several have one number."""
-    found = (
+    """Replicates by number, then by length."""
+    replicates = (
         Replicate(
             replicate=each["replicate"],
             seed=each["seed"],
@@ -311,18 +310,17 @@ def replicates_in(kept: Iterable[Event]) -> tuple[Replicate, ...]:
         )
         for each in kept
     )
-    return tuple(sorted(found, key=lambda each: (each.replicate, each.until or math.inf)))
+    return tuple(sorted(replicates, key=lambda each: (each.replicate, each.until or math.inf)))
 
 
 def others_in(groups: Iterable[Sequence[Event]]) -> list[Point]:
-    """Points that are no trials of the search, each with its replicates, in the order of `bench.records.TRAINED`.
+    """Points outside the search's trials, each with its replicates, in the order of `bench.records.TRAINED`.
 
-    A baseline may have been trained by several configurations or to several lengths, as what it was derived from moved
-    when a search went on; each is a point of its own, the latest last. Retuned static weights have one for each
-    weight, in order of weights.
+    A baseline may have several configurations or lengths, if its origin changed while a search continued; each is a
+    point, the latest last. Retuned static weights have a point for each weight, in order of weights.
 
     Args:
-        groups: replicates that differ by their seed alone.
+        groups: replicates that differ only by seed.
     """
     points = [
         Point(

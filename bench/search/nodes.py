@@ -1,4 +1,4 @@
-"""Kinds of parameter in a search space, and the encoding of their values."""
+"""Kinds of parameters in a search space, and the encoding of their values."""
 
 from __future__ import annotations
 
@@ -31,12 +31,11 @@ class _Table(Config):
     type: ClassVar[str]
 
     def describe(self) -> dict[str, Any]:
-        """Its options as plain values."""
         return {"type": self.type} | self.model_dump(mode="json")
 
 
 class _Number(_Table):
-    """A number in [low, high], encoded as its place on a linear or logarithmic scale, from 0 to 1."""
+    """A number in [low, high], encoded as its position in [0, 1] on a linear or logarithmic scale."""
 
     options: ClassVar[tuple[Scalar, ...]] = ()
     low: StrictFloat
@@ -57,27 +56,25 @@ class _Number(_Table):
 
     @property
     def extremes(self) -> tuple[Scalar, ...]:
-        """Values that, if they are accepted, speak for all others."""
+        """Values that represent all others in checks."""
         return (self.low, self.high)
 
     def encode(self, value: Scalar) -> float:
-        """The place of a value in bounds."""
         assert isinstance(value, int | float)
         low, high = self._scale()
         return ((math.log(value) if self.log else value) - low) / (high - low) if high > low else 0.5
 
     def decode(self, place: float) -> Scalar:
-        """The value at a place; the nearest where there is none."""
+        """Value at a position, rounded to the nearest valid one."""
         low, high = self._scale()
         value = low + place * (high - low)
         return self._within(math.exp(value) if self.log else value)
 
     def nearest(self, value: Scalar) -> Scalar:
-        """The value that is nearest to another number; the default where that is none."""
+        """The nearest valid value to a number; the default for anything else."""
         return self._within(value) if _is_number(value) else self.default
 
     def draw(self, rng: np.random.Generator) -> Scalar:
-        """A value, uniform on its scale."""
         return self.decode(rng.random())
 
     def _within(self, value: float) -> Scalar:
@@ -116,15 +113,15 @@ class Int(_Number):
 
     @property
     def count(self) -> int:
-        """How many values it has."""
+        """Number of values."""
         return (self.high - self.low) // self.step + 1
 
     def draw(self, rng: np.random.Generator) -> Scalar:
-        """A value, uniform on its scale."""
+        """See `_Number.draw`."""
         return super().draw(rng) if self.log else self.low + self.step * int(rng.integers(self.count))
 
     def snap(self, places: Floats) -> Floats:
-        """The places (N,) of the values that are nearest to places."""
+        """Rounds positions (N,) to those of valid values."""
         low, high = self._scale()
         value = low + places * (high - low)
         value = self.low + self.step * np.round(((np.exp(value) if self.log else value) - self.low) / self.step)
@@ -140,26 +137,23 @@ class Int(_Number):
 
 
 class _Options:
-    """Several values without order, encoded by their numbers from 0."""
+    """Several unordered values, encoded by their indices."""
 
     options: tuple[Scalar, ...]
     default: Scalar
 
     @property
     def extremes(self) -> tuple[Scalar, ...]:
-        """Values that, if they are accepted, speak for all others: every one."""
         return self.options
 
     def encode(self, value: Scalar) -> float:
-        """The number of an option."""
         return float([(type(option), option) for option in self.options].index((type(value), value)))
 
     def decode(self, number: float) -> Scalar:
-        """The option of a number."""
         return self.options[int(number)]
 
     def nearest(self, value: Scalar) -> Scalar:
-        """The value itself where it is an option; else the nearest number of two, or the default."""
+        """The value if it is an option; else the nearest numeric option, or the default."""
         numbers = [option for option in self.options if _is_number(option)]
         if value in self.options:
             return value
@@ -168,12 +162,11 @@ class _Options:
         return min(numbers, key=lambda option: abs(float(option) - float(value)))
 
     def draw(self, rng: np.random.Generator) -> Scalar:
-        """An option, each as likely."""
         return self.options[int(rng.integers(len(self.options)))]
 
 
 class Choice(_Options, _Table):
-    """One of several values, without order."""
+    """One of several unordered values."""
 
     type: ClassVar[str] = "choice"
     options: tuple[Value, ...] = Field(min_length=1)
@@ -193,19 +186,16 @@ Leaf = Int | Float | Choice
 
 
 class Constant(_Table):
-    """A value held fixed."""
+    """A fixed value."""
 
     type: ClassVar[str] = "constant"
     value: Scalar
 
 
 class Simplex(_Table):
-    """Relative weights of tasks: the first task's is left alone, every other's is log-uniform in [1/spread, spread].
+    """Relative weights of tasks: the first task's is fixed, every other's is log-uniform in [1/spread, spread].
 
-    Only ratios of weights matter, so that leaving one alone loses nothing; on the log scale no task is favoured.
-
-    Attributes:
-        pinned: weights that are held fixed, by task.
+    Only ratios matter, so fixing one loses nothing; the log scale favours no task. `pinned` weights are fixed, by task.
     """
 
     type: ClassVar[str] = "simplex"
@@ -213,11 +203,7 @@ class Simplex(_Table):
     pinned: Mapping[str, Scalar] = {}
 
     def expand(self, name: str, tasks: Sequence[str]) -> dict[str, Leaf | Constant]:
-        """The weights as parameters `<name>.<task>`.
-
-        Raises:
-            UserError: a weight is pinned for a task that is not among them.
-        """
+        """Returns the weights as parameters `<name>.<task>`; raises UserError if one is pinned for an unknown task."""
         for task in self.pinned:
             check_known("task", task, tasks, f"{name}.{task}")
         weight = Float(low=1 / self.spread, high=self.spread, default=1.0, log=True)
@@ -227,11 +213,7 @@ class Simplex(_Table):
 
 @dataclass(frozen=True)
 class Switch(_Options):
-    """A choice whose every option brings parameters of its own.
-
-    Attributes:
-        in_groups: whether it is searched only on data that have groups; elsewhere it is held at its default.
-    """
+    """A choice whose options bring their own parameters; if `in_groups`, searched only on data with groups."""
 
     default: str
     branches: Mapping[str, Tree]
@@ -241,13 +223,13 @@ class Switch(_Options):
         object.__setattr__(self, "options", tuple(self.branches))
 
     def describe(self) -> dict[str, Any]:
-        """Its options as plain values."""
+        """Options as plain values."""
         return {"type": "switch", "default": self.default, "options": list(self.branches)}
 
 
 Node = Leaf | Constant | Simplex | Switch
 Tree = Mapping[str, Node]
-"""Parameters by dotted name, in the order in which they are sampled."""
+"""Parameters by dotted name, in sampling order."""
 
 
 def _is_number(value: Scalar) -> TypeGuard[int | float]:

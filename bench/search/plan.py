@@ -1,7 +1,7 @@
 """The plan of a search, and its first configurations, learnt on other data, see `docs/search.md`.
 
-As in Feurer et al. 2015 (auto-sklearn) and Salinas and Erickson 2024 (TabRepo), for fronts in place of single scores.
-Content is `search_spaces/portfolio/learnt.toml`; `studies/learn_portfolio.py` writes it.
+Like Feurer et al. 2015 (auto-sklearn) and Salinas and Erickson 2024 (TabRepo), with fronts in place of single scores.
+The portfolios are in `search_spaces/portfolio/learnt.toml`; `studies/learn_portfolio.py` writes it.
 """
 
 from __future__ import annotations
@@ -28,33 +28,31 @@ LOSS = "loss.kind"
 
 
 def missing_tries(first: Sequence[Mapping[str, Scalar]], kinds: Sequence[str], tries: int) -> list[dict[str, Scalar]]:
-    """What gives each kind `tries` trials besides its first, all else left to the sampler; the kinds in turn."""
+    """Pinned parameters that give each kind `tries` trials besides its first, the kinds in turn."""
     there = Counter(params[SHARING] for params in first)
     return [{SHARING: kind} for n in range(tries) for kind in kinds if there[kind] <= n + 1]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A search of one space on one data set.
+    """A search of one space on one data set; None means no limit.
 
     Attributes:
         tasks: names of the data set's tasks, in order.
-        trials: how many in total, openings and the trials of an earlier, interrupted search included; None for no
-            limit.
-        seed: of the run; all that a sampler draws derives from it.
-        sampler: a name in `samplers.SAMPLERS`.
-        portfolio: searched parameters to begin with, see `learnt`.
-        tries: how many further trials each kind of sharing gets before the sampler may choose among kinds. A kind
-            judged by its defaults alone, or a baseline tuned less than what is held against it, is no fair comparison.
-        seconds: nothing is begun once a search took so long, in total as `trials`; None for no limit. What takes the
-            single-task baseline to full length is begun all the same: without it nothing can be compared.
-        budget: training samples in total, as `trials`; None for no limit.
-        ladder: training samples at each rung, the last of them full length; see `rungs.ladder`. With one rung, or none
-            named, every trial is trained to full length.
-        eta: at each rung one trial in eta is promoted; see `promotion.Rules`.
-        share: of all training samples, what the floor may take; see `ranking`.
-        reference: of the hypervolume, by objective name; defaults fill what it leaves out.
-        checkpoint_bytes: what checkpoints of waiting trials may take on disk; see `driver.Checkpoints`.
+        trials: total number of trials, with openings and those before an interruption.
+        seed: of the run; all draws of a sampler derive from it.
+        portfolio: searched parameters to start with, see `learnt`.
+        tries: further trials of each kind of sharing before the sampler may choose among kinds. Comparing a kind by its
+            defaults only, or with a less tuned baseline, would be unfair.
+        seconds: total time after which nothing is started. Jobs that take the single-task baseline to full length are
+            started all the same: every comparison needs it.
+        budget: total number of training samples.
+        ladder: training samples at each rung, the last being full length. With one rung, or none, every trial is
+            trained to full length.
+        eta: at each rung one trial in eta is promoted; see `ranking.Rules`.
+        share: of all training samples, the floor's limit; see `ranking`.
+        reference: of the hypervolume, by objective name; defaults fill the rest.
+        checkpoint_bytes: limit for checkpoints of waiting trials; see `driver.Checkpoints`.
     """
 
     space: Space
@@ -87,28 +85,20 @@ class Plan:
 
     @cached_property
     def rules(self) -> Rules:
-        """What decides on promotions. The floor looks at a kind's defaults and its tries.
-
-        Raises:
-            UserError: an objective has no reference.
-        """
+        """The rules of promotion, whose floor considers a kind's defaults and tries; UserError without a reference."""
         reference = resolve_reference(self.objectives, self.reference)
         rungs = self.ladder or (1,)
         return Rules(rungs, self.eta, self.objectives, reference, 1 + self.tries, self.share)
 
     @cached_property
     def openings(self) -> tuple[Mapping[str, Scalar], ...]:
-        """Parameters of the first trials that are not left to the sampler, which fills in the rest.
-
-        They are `beginning` and tries: each kind has `tries` trials besides the first.
-        """
+        """Pinned parameters of the first trials, which the sampler completes: `beginning`, then each kind's tries."""
         first, kinds = beginning(self.space, self.tasks, self.portfolio), self.space.branches(SHARING)
         return (*first, *missing_tries(first, kinds, self.tries)) if kinds else first
 
     def identity(self) -> dict[str, Any]:
-        """The settings that decide trial n, which must not change when a search is resumed.
-
-        Limits are left out: a search may be given more trials, time or samples.
+        """The settings that determine trial n, which a resumed search must keep; limits may rise, so they are left
+        out.
         """
         rungs = {"ladder": list(self.ladder), "eta": list(self.eta), "share": self.share} if self.by_rungs else {}
         return {
@@ -125,7 +115,7 @@ class Plan:
 
 
 LEARNT_FIRST = 2
-"""Configurations of a portfolio before the defaults, which are safer where data resemble none that it was learnt on."""
+"""Configurations of a portfolio before the defaults, which are safer on data unlike those it was learnt on."""
 
 
 def beginning(
@@ -136,7 +126,7 @@ def beginning(
 ) -> tuple[Mapping[str, Scalar], ...]:
     """The single-task baseline, the best of a portfolio, each kind of sharing by its defaults, the portfolio's rest.
 
-    Without a portfolio the defaults alone; where sharing is fixed, the portfolio alone.
+    Without a portfolio the defaults only; with fixed sharing the portfolio only.
     """
     kinds = space.branches(SHARING)
     if not kinds:
@@ -148,19 +138,13 @@ def beginning(
 
 
 def learnt(space: Space, tasks: Sequence[str], objectives: int, rows: int) -> list[dict[str, Scalar]]:
-    """The searched parameters of a portfolio's configurations, best first.
+    """Searched parameters of the best matching portfolio, best first; empty if none matches.
 
-    None where the space has a choice that no portfolio knows, or lacks a loss of theirs. Configurations that leave a
-    choice at its default draw the search to themselves, away from better ones (docs/search.md). Of portfolios that know
-    all choices of the space, the one that knows the fewest others: data without groups do not begin with what was
-    learnt within groups.
-
-    Those that were learnt on data as large, of the number of objectives that is nearest. A configuration whose way of
-    sharing the space does not have is left out; other values that the space does not have become the nearest that it
-    has, or the default.
-
-    Args:
-        rows: of train.
+    A portfolio matches if it was learnt on no more rows of train and knows every choice of the space, and the space has
+    its losses: configurations with a choice at its default would pull the search to themselves (docs/search.md). Among
+    these the one with the fewest other choices wins, so data without groups do not start with configurations learnt
+    within groups; then the largest, then the one with the nearest number of objectives. A configuration whose sharing
+    the space lacks is left out; other values become the nearest that the space has, or the default.
     """
     switches = {name for name, node in space.tree.items() if isinstance(node, Switch)}
     known = []
@@ -171,16 +155,16 @@ def learnt(space: Space, tasks: Sequence[str], objectives: int, rows: int) -> li
             known.append((len(choices - switches), -each["rows"], abs(each["objectives"] - objectives), each))
     if not known:
         return []
-    *_, nearest = min(known, key=lambda found: found[:3])
-    found = [fitted(each, space, tasks) for each in nearest["configurations"]]
-    return list({tuple(each.items()): each for each in found if each}.values())
+    *_, nearest = min(known, key=lambda each: each[:3])
+    configurations = [fitted(each, space, tasks) for each in nearest["configurations"]]
+    return list({tuple(each.items()): each for each in configurations if each}.values())
 
 
 def fitted(config: Mapping[str, Scalar], space: Space, tasks: Sequence[str]) -> dict[str, Scalar]:
-    """A configuration as searched parameters of a space; empty where the space has not its way of sharing.
+    """Maps a configuration to searched parameters of a space; empty if the space lacks its sharing.
 
     Args:
-        config: dotted; a weight's last part is the place of its task, from "1".
+        config: dotted; the last part of a weight's name is its task's position, from "1".
     """
     if config.get(SHARING) not in space.choices(SHARING):
         return {}
@@ -195,6 +179,6 @@ def _named(name: str, tasks: Sequence[str]) -> str:
 
 @cache
 def read() -> list[dict[str, Any]]:
-    """All portfolios, as the file has them."""
+    """All portfolios, as in the file."""
     file = content.read_toml(content.root("search_spaces") / "portfolio" / "learnt.toml")
     return list(file["portfolios"])

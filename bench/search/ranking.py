@@ -1,26 +1,24 @@
 """Ranks trials by several objectives, also across rungs, and promotes them. Plain values in, plain values out.
 
-The order is a function of the values: which trial came first decides only between trials of equal values.
+The order depends on the values; which trial came first decides only between equal ones.
 
-Promotion to the next rung is ASHA for several objectives. Li et al., MLSys 2020: of the n trials whose result at a rung
-is known, the best floor(n / eta) may go on. A free slot takes such a trial from the highest rung that has one, else a
-new configuration. Nothing waits for a rung to fill, and no trial is ever discarded: it waits, and may go on when more
-results are in. Schmucker et al. 2021 (arXiv:2106.12639): with several objectives, best is by non-dominated rank, and
-within a rank by hypervolume contribution (`Order`).
+Promotion to the next rung is ASHA for several objectives. Li et al., MLSys 2020: of the n trials with a result at a
+rung, the best floor(n / eta) may continue. A free slot takes such a trial from the highest rung that has one, else a
+new configuration. Nothing waits for a rung to fill, and no trial is discarded: it may continue when more results are
+in. Schmucker et al. 2021 (arXiv:2106.12639): with several objectives, the order is by non-dominated rank, and within a
+rank by hypervolume contribution (`Order`). Three rules are ours:
 
-Three rules are ours.
-
-* A rung lets at most floor(n / eta) trials go on; each may have an eta of its own, and with 1 all go on. The original
-  promotes every trial that is among the best now, besides those promoted earlier; under a sampler that learns, these
-  are many more.
-* Except a trial that dominates all others at its rung, once there are eta of them: it always goes on.
-* A floor. A kind of sharing whose models learn slowly would never be seen at full length. So the best of each kind's
-  first `tries` trials is promoted, rung by rung to the top, whatever other kinds achieve. At the lowest rung the floor
-  waits until all of these trials have a result or have failed; above, until those of them that were promoted have.
-  Where one of the kind's first tries was promoted by merit at a rung, the floor does nothing there; if it fails later,
-  the next best is promoted. Promotions by the floor do not count towards the rung's quota, neither as places taken nor
-  as results. The floor costs at most a `share` of all training samples at any time, so it cannot use up a short search.
-  Without failures it ends at one trial of full length a kind.
+* A rung lets at most floor(n / eta) trials continue; each may have its own eta, and with 1 all continue. The original
+  promotes every trial among the best now, besides those promoted earlier; under a sampler that learns, these are many
+  more.
+* A trial that dominates all others at its rung, once there are eta of them, always continues.
+* A floor. A kind of sharing whose models learn slowly would never reach full length. So the best of each kind's first
+  `tries` trials is promoted, rung by rung to the top, whatever other kinds achieve. At the lowest rung the floor waits
+  until all of these trials have a result or have failed; above, until those of them that were promoted have. If one of
+  them was promoted by merit at a rung, the floor does nothing there; if it fails later, the next best is promoted.
+  Promotions by the floor do not count towards the rung's quota, neither as places taken nor as results. The floor costs
+  at most a `share` of all training samples at any time, so it cannot use up a short search. Without failures it ends at
+  one trial of full length for each kind.
 """
 
 from __future__ import annotations
@@ -41,21 +39,18 @@ from bench.search.standing import RungStep, Standings
 Indices = NDArray[np.int64]
 
 NET = 256
-"""Points of a front that are ordered one after the other to cover it; in a larger front most lie beside each other."""
+"""Points of a front that are ordered one by one to cover it; in a larger front most others are close to these."""
 COMPARED = 64
-"""Points of a front in four or more objectives whose contributions are compared. Contributions take time exponential in
-the number of objectives (five, 1,000 points: 8 s), and there nearly every trial is on a front."""
+"""Points of a front in four or more objectives whose contributions are compared. Their time is exponential in the
+number of objectives (five, 1,000 points: 8 s), and there nearly every trial is on a front."""
 
 
 class Order:
-    """Rows of values (N, M) from best to worst. Rows of one rank are sorted lazily.
+    """Rows of values (N, M) from best to worst; each rank is sorted lazily. `measured` counts the finite rows.
 
-    By non-dominated rank, then by `merits`, then by the objectives in turn. Copies of a point add nothing to a
-    set that has it: they come at the end of their rank, in the order of the rows. Rows that are not finite are last.
-    With thousands of trials there are hundreds of ranks, and who decides seldom wants more than a few of them.
-
-    Attributes:
-        measured: how many rows are finite.
+    Sorted by non-dominated rank, then by `merits`, then by the objectives in turn. Copies of a point come last in their
+    rank, in the order of the rows, as they add nothing to a set. Rows that are not finite are last. With thousands of
+    trials there are hundreds of ranks, of which most decisions need a few.
     """
 
     def __init__(self, values: Floats, objectives: Sequence[Objective], reference: Mapping[str, float]) -> None:
@@ -65,7 +60,7 @@ class Order:
         rank = ranks(values, objectives)
         last = rank.max(initial=UNRANKED) + 1
         rank[rank == UNRANKED] = last
-        # Sorted first, so that nothing below can depend on the order of the rows. Downwards, copies in their own order.
+        # Sorted first, so that nothing below depends on the order of the rows. Descending; copies in their own order.
         down = np.lexsort((*(-self._values).T[::-1], rank)) if len(values) else np.empty(0, dtype=np.int64)
         self._ends = np.bincount(rank, minlength=last + 1).cumsum()[:last]
         self.measured = int(self._ends[-1]) if last else 0
@@ -73,14 +68,14 @@ class Order:
         self._rank, self._settled = rank, np.zeros(last, dtype=bool)
 
     def at(self, places: Indices) -> Indices:
-        """The rows at places, which count from the best at 0."""
+        """Rows at positions, counted from the best at 0."""
         inside = places[places < self.measured]
         for rank in np.unique(np.searchsorted(self._ends, inside, side="right")):
             self._settle(int(rank))
         return self._order[places]
 
     def first(self, named: NDArray[np.bool_]) -> tuple[int, int] | None:
-        """The place and the row of the best that a mask (N,) names; None where it names no finite one."""
+        """Position and row of the best row in a mask (N,); None if it has no finite one."""
         rank = int(self._rank[named].min(initial=len(self._settled)))
         if rank == len(self._settled):
             return None
@@ -89,7 +84,6 @@ class Order:
         return place, int(self._order[place])
 
     def _settle(self, rank: int) -> slice:
-        """Puts a rank in order; its places."""
         at = slice(int(self._ends[rank - 1]) if rank else 0, int(self._ends[rank]))
         if not self._settled[rank]:
             members = self._order[at]
@@ -108,14 +102,14 @@ def best_first(values: Floats, objectives: Sequence[Objective], reference: Mappi
 
 
 def merits(points: Floats, reference: Floats) -> Floats:
-    """What the front would lose of its hypervolume without each point (Beume, Naujoks, Emmerich, EJOR 2007): (N,).
+    """Hypervolume contribution of each point of a front (Beume, Naujoks, Emmerich, EJOR 2007): (N,).
 
-    The points (N, M) do not dominate each other; larger is better, as in the reference (M,) and in what is returned.
-    A point that does not beat the reference in every objective has none. At low rungs that is most of them: behind the
-    others, they are taken as `epsilon_net` would. In four or more objectives only the first `COMPARED` that beat it, as
-    `epsilon_net` takes them, have theirs compared, among themselves.
+    The points (N, M) do not dominate each other; larger is better, also in the reference (M,) and the result. A point
+    that does not beat the reference in every objective, as most at low rungs, has none: these follow the others, in the
+    order of `epsilon_net`. In four or more objectives only the first `COMPARED` of `epsilon_net` that beat the
+    reference are compared, among themselves.
     """
-    if points.shape[1] == 1:  # moocore wants two objectives; on a line there is one non-dominated point
+    if points.shape[1] == 1:  # moocore needs two objectives; with one there is one non-dominated point
         return np.ones(len(points))
     compared = np.arange(len(points))
     if points.shape[1] > 3 and (inside := np.flatnonzero((points > reference).all(axis=1))).size > COMPARED:
@@ -129,10 +123,10 @@ def merits(points: Floats, reference: Floats) -> Floats:
 
 
 def epsilon_net(points: Floats) -> Floats:
-    """Minus the place in a sequence that covers the front evenly (Schmucker et al. 2021, arXiv:2106.12639).
+    """Minus the position in a sequence that covers the front evenly (Schmucker et al. 2021, arXiv:2106.12639).
 
-    The first is the point with the largest sum, then always the point farthest from those already taken. Objectives
-    are scaled to the front's extent. After `NET` points the others come as far as they are from these.
+    The first is the point with the largest sum, then always the point farthest from those already taken. Objectives are
+    scaled to the front's extent. After `NET` points the others follow by their distance from these.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     scaled = (points - low) / np.where(high > low, high - low, 1.0)
@@ -150,11 +144,11 @@ def epsilon_net(points: Floats) -> Floats:
 
 
 SLOPES = (0.02, 5.0)
-"""Bounds of a step's slope, above 0 so that no order is lost."""
+"""Bounds of a step's slope, above 0 to preserve the order."""
 RECENT = 128
-"""Trials that took a step, the last ones, from which the step's line is computed."""
+"""Number of last trials that took a step, from which its line is fitted."""
 EQUAL = 1e-12
-"""Values no further apart, relative to the largest, say nothing about a slope."""
+"""Values closer than this, relative to the largest, are ignored for a slope."""
 
 
 @dataclass(frozen=True)
@@ -170,15 +164,13 @@ class Ahead:
 
 
 def to_full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Ahead:
-    """What a value at each rung that a trial has reached is expected to become.
+    """Fits how values at each rung develop to full length; `results` has a trial's objectives at each rung, one or
+    more.
 
-    Curves come together: what is far behind at a low rung is less so at full length. A step to the next rung is a
-    straight line through those that took it, by medians (Theil 1950, Sen 1968): the median of the slopes between
-    any two, and of what is left. That they are the better ones does no harm: they were chosen by the lower value. The
-    slope is drawn towards 1, by as much as one more trial would; steps that no trial has taken change nothing.
-
-    Args:
-        results: for each trial its objectives at each rung that it reached, one rung at least.
+    Curves converge: differences at a low rung shrink. A step to the next rung is a line through the trials that took
+    it, by medians (Theil 1950, Sen 1968): the median of the slopes between any two, then of the residuals. That these
+    trials are the better ones does no harm: they were selected by the lower rung's value. The slope is shrunk towards
+    1, by as much as one more trial would; a step that no trial has taken is the identity.
     """
     values = _by_rung(results, objectives)
     slopes, offsets = np.ones(values.shape[1:]), np.zeros(values.shape[1:])
@@ -191,7 +183,7 @@ def to_full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int
 
 
 def _step(before: Floats, after: Floats) -> tuple[Floats, Floats]:
-    """Slope and offset of each objective: (M,) each. Of many trials the last `RECENT` are looked at."""
+    """Slope and offset of each objective, (M,) each, from the last `RECENT` trials."""
     before, after = before[-RECENT:], after[-RECENT:]
     count = len(before)
     if not count:
@@ -208,10 +200,10 @@ def _step(before: Floats, after: Floats) -> tuple[Floats, Floats]:
 
 
 def full_length(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> Floats:
-    """What each trial's objectives would be at full length, as far as that is known: (N, objectives).
+    """Predicted objectives of each trial at full length: (N, objectives).
 
-    A trial's last values, moved as `to_full_length` says. The order of trials at one rung stays as it is; so a trial
-    that was not let go on is neither punished for its rung nor left out.
+    Uses a trial's last values and `to_full_length`. It keeps the order of trials at one rung, and neither punishes nor
+    leaves out a trial that was not promoted.
     """
     last = np.array([len(rungs) - 1 for rungs in results], dtype=np.int64)
     values = _by_rung(results, objectives)
@@ -228,7 +220,7 @@ def _by_rung(results: Sequence[Sequence[Sequence[float]]], objectives: int) -> F
 def best_first_across_rungs(
     results: Sequence[Sequence[Sequence[float]]], objectives: Sequence[Objective], reference: Mapping[str, float]
 ) -> Indices:
-    """All trials in the order of what they would be at full length, those without a result last: (N,)."""
+    """All trials in the order of their predicted values at full length, those without a result last: (N,)."""
     reached = np.array([bool(rungs) for rungs in results], dtype=bool)
     values = np.full((len(results), len(objectives)), np.nan)
     values[reached] = full_length([rungs for rungs in results if rungs], len(objectives))
@@ -240,14 +232,14 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of promotion, the same throughout a search.
+    """The rules of promotion, constant during a search.
 
     Attributes:
-        rungs: training samples at each, rising; see `rungs.ladder`.
-        eta: reduction factor, at least 1: of each rung from the lowest upwards, the last of all that are left.
+        rungs: training samples at each, rising.
+        eta: reduction factors, at least 1: of each rung from the lowest, the last for all others.
         reference: of the hypervolume, by objective, fixed beforehand.
-        tries: trials of each kind of sharing that the floor looks at; 0 for no floor.
-        share: of all training samples, what the floor may take, in [0, 1].
+        tries: trials of each kind of sharing that the floor considers; 0 for no floor.
+        share: of all training samples, the floor's limit, in [0, 1].
     """
 
     rungs: tuple[int, ...]
@@ -262,19 +254,19 @@ class Rules:
         return self.rungs[rung] - (self.rungs[rung - 1] if rung else 0)
 
     def places(self, rung: int, settled: int) -> int:
-        """How many trials may be promoted, of `settled` trials that are done with a rung."""
+        """Number of trials that may be promoted, of `settled` trials that are done with a rung."""
         return math.floor(settled / self.eta[min(rung, len(self.eta) - 1)])
 
 
 def reduction_factors(objectives: int) -> tuple[float, ...]:
-    """Reduction factors where none are given, by rung from the lowest: what was best in replays, see docs/search.md."""
+    """Default reduction factors, by rung from the lowest: the best in replays, see docs/search.md."""
     return (6.0 if objectives < 3 else 4.0, 1.0)
 
 
 def promote(now: Standings, rules: Rules, slots: int) -> list[RungStep]:
-    """The jobs of trials that free slots are to train on, at most `slots`; those left over are for new configurations.
+    """Chooses at most `slots` promotions; remaining slots are for new configurations.
 
-    The highest rung first; at a rung merit before the floor, and the better trial first.
+    The highest rung comes first; at a rung merit before the floor, and the better trial first.
     """
     chosen: list[RungStep] = []
     while len(chosen) < slots and (step := _next(now, rules)):
@@ -300,7 +292,7 @@ def _next(now: Standings, rules: Rules) -> RungStep | None:
             dominant = enough and _one_dominates_all(values[finite], rules.objectives)
             unserved = _unserved(now, rules, rung, waits, settled)
             if not (free or dominant or unserved):
-                continue  # nobody can go on, whatever the order: putting all in order is what would take time
+                continue  # no trial can continue in any order, and sorting takes the time
             order = Order(values, rules.objectives, rules.reference)
             best = order.first(waits)
             if best and best[0] < (places if free else 1 if dominant else 0):
@@ -318,7 +310,7 @@ def _one_dominates_all(values: NDArray[np.float64], objectives: Sequence[Objecti
 
 
 def _unserved(now: Standings, rules: Rules, rung: int, waits: Mask, settled: Mask) -> list[int]:
-    """Rows of the first tries of the kinds for which the floor may let one go on from a rung."""
+    """Rows of the first tries of those kinds for which the floor may promote one from a rung."""
     cost = rules.samples(rung + 1)
     taken = sum(rules.samples(each) for granted in now.granted.values() for each in granted)
     if taken + cost > rules.share * (now.samples(rules.rungs) + cost):

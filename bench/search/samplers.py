@@ -1,4 +1,4 @@
-"""Optuna's samplers. No other module makes them, keeps Optuna quiet, or asks them for a trial's parameters."""
+"""Optuna's samplers: no other module creates them, silences Optuna, or asks for a trial's parameters."""
 
 from __future__ import annotations
 
@@ -28,32 +28,29 @@ from bench.seeds import derive
 def _tpe(seed: int) -> BaseSampler:
     """Tree-structured Parzen estimator (Watanabe 2023), jointly over each branch of the space.
 
-    Without `multivariate` and `group` the parameters would be modelled one by one, which takes about twice the trials.
-    `constant_liar` counts running trials as poor ones, so that parallel workers spread out; alone it changes nothing.
+    Without `multivariate` and `group` parameters would be modelled separately, which takes about twice the trials.
+    `constant_liar` counts running trials as poor ones, so that parallel workers spread out.
     """
     return TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True, constant_liar=True)
 
 
 TPE, GP = "tpe", "gp"
 RUNG_SAMPLERS = (GP, "random")
-"""Those for a search by rungs: TPE learns nothing from a trial below full length."""
+"""Samplers for a search by rungs: TPE learns nothing from a trial below full length."""
 
 _OURS: dict[str, Callable[[int], BaseSampler]] = {
     TPE: _tpe,
     "random": RandomSampler,
-    GP: RandomSampler,  # our proposals are whole and leave Optuna nothing to draw
+    GP: RandomSampler,  # our proposals are complete, so Optuna draws nothing
 }
 SAMPLERS = Registry("sampler", _OURS, Callable, "a function of a seed")
 
 
 def make_sampler(name: str, run_seed: int, trial: int) -> BaseSampler:
-    """A fresh sampler for one trial.
+    """Makes a fresh sampler for one trial; raises UserError for an unknown one.
 
-    Samplers keep their random state in memory. A new one for every trial, seeded by the trial's number, makes a resumed
-    search sample what the undisturbed one would; all else that they know they read from the study.
-
-    Raises:
-        UserError: no such sampler.
+    Samplers keep their random state in memory. A new one for every trial, seeded by the trial's number, lets a resumed
+    search sample like an uninterrupted one; everything else they read from the study.
     """
     check_known("sampler", name, SAMPLERS)
     with quiet():
@@ -62,7 +59,7 @@ def make_sampler(name: str, run_seed: int, trial: int) -> BaseSampler:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Optuna without its log lines and its warnings that a feature is experimental."""
+    """Silences Optuna's log and its warnings about experimental features."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -74,21 +71,16 @@ def quiet() -> Iterator[None]:
 
 
 BEST, OTHERS = 128, 128
-"""The numbers of best and of other trials that TPE sees. It looks at all of them many times over; with a bound, the
-thousandth proposal takes no longer than the three hundredth. TPE parts them into a good tenth and the rest. The good
-tenth is then at most 26 trials, all among the best; of the rest, as many at random as there are best are enough."""
+"""Numbers of best and of other trials that TPE sees. It reads all of them many times; the bound keeps the thousandth
+proposal as fast as the three hundredth. TPE splits them into a good tenth, at most 26 trials, all among the best, and
+the rest, for which a sample of the others is enough."""
 
 
 def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], standings: Sequence[Standing]) -> Event:
-    """A configuration for the next trial. The same trials lead to the same answer.
+    """Samples the next trial's configuration, with `pinned` values; deterministic in its arguments.
 
-    Args:
-        pinned: parameters with values that the sampler keeps.
-        trials: the event of asking each trial, by number.
-        standings: the progress of each, from recorded outcomes.
-
-    Returns:
-        For the event of asking it: `config`, and `params` that name what of it is searched.
+    `trials` are the events that asked the earlier ones, `standings` their progress by recorded outcomes. Returns, for
+    the event that asks this one, `config`, and `params`, the names of its searched parameters.
     """
     number = len(trials)
     with quiet():
@@ -108,7 +100,7 @@ def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], stand
 
 
 def distributions(plan: Plan) -> dict[str, BaseDistribution]:
-    """Optuna's distribution of each parameter of a space, in whatever branch."""
+    """Optuna's distribution of each parameter of a space, in any branch."""
     leaves = [(name, leaf) for name, leaf, _ in trees.leaves(plan.space.tree, plan.tasks)]
     trial = FixedTrial({name: leaf.default for name, leaf in leaves})
     for name, leaf in leaves:
@@ -117,13 +109,9 @@ def distributions(plan: Plan) -> dict[str, BaseDistribution]:
 
 
 def shown(standings: Sequence[Standing], rules: Rules, seed: int) -> list[int]:
-    """Numbers of the trials that TPE is shown, rising: the best, some others, and all that are under way.
+    """Numbers of the trials that TPE sees, rising: the best, some others drawn by the seed, and all unfinished ones.
 
-    Shorter searches are shown whole.
-
-    Args:
-        standings: of every trial of a search without rungs, by number.
-        seed: of the draw of the others.
+    Short searches are shown completely. `standings` are of every trial of a search without rungs, by number.
     """
     now = Standings(standings)
     done, running = np.flatnonzero(now.reached), np.flatnonzero(~(now.waiting | now.failed))
@@ -136,7 +124,7 @@ def shown(standings: Sequence[Standing], rules: Rules, seed: int) -> list[int]:
 
 
 def _trial(asked: Event, standing: Standing, known: Mapping[str, BaseDistribution]) -> FrozenTrial:
-    """Optuna's view of a trial that has a result or is under way."""
+    """Optuna's view of a trial that has a result or is unfinished."""
     params = params_in(asked)
     return create_trial(
         state=TrialState.COMPLETE if standing.results else TrialState.RUNNING,

@@ -1,6 +1,6 @@
-"""A search space: read from TOML, listed, hashed, pinned, sampled and checked without training anything.
+"""A search space: read from TOML, listed, hashed, pinned, sampled and checked without training.
 
-Fitted to a data set, it is left without the branches that cannot work there, before any trial.
+Fitting it to a data set removes the branches that cannot work there, before any trial.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bench.search import tree as trees
 from bench.search.nodes import Constant, Float, Int, Leaf, Switch, Tree, Value
 from bench.validation import validate
 
-if TYPE_CHECKING:  # spaces are listed without Optuna
+if TYPE_CHECKING:  # listing spaces must not import Optuna
     from optuna.trial import BaseTrial
 from pathlib import Path
 
@@ -39,12 +39,7 @@ class _File(Config):
 
 @dataclass(frozen=True)
 class Space:
-    """A tree of parameters, constants among them.
-
-    Attributes:
-        source: what errors name: its file.
-        tree: parameters by dotted configuration path.
-    """
+    """A tree of parameters, constants among them, by dotted configuration path; errors name its `source`, a file."""
 
     title: str
     source: str
@@ -52,31 +47,31 @@ class Space:
 
     @property
     def fixed(self) -> dict[str, Scalar]:
-        """What every configuration has in common."""
+        """Constants of every configuration."""
         return {name: node.value for name, node in self.tree.items() if isinstance(node, Constant)}
 
     def values(self) -> Iterator[tuple[str, Scalar]]:
-        """Names of constants, switches and categorical parameters anywhere in the tree, each with every value."""
+        """Yields constants, switches and categorical parameters anywhere in the tree, each with every value."""
         for name, node, _ in trees.walk(self.tree):
             values = (node.value,) if isinstance(node, Constant) else getattr(node, "options", ())
             yield from ((name, value) for value in values)
 
     def branches(self, switch: str) -> tuple[str, ...]:
-        """The branches of a switch that every configuration has; none where it is not such a switch."""
+        """Branches of a switch at the top of the tree; empty if it is no such switch."""
         node = self.tree.get(switch)
         return tuple(node.branches) if isinstance(node, Switch) else ()
 
     def choices(self, name: str) -> tuple[Scalar, ...]:
-        """What a switch that every configuration has may be; one value where it is held fixed."""
+        """Values of a switch at the top of the tree; one if it is fixed."""
         return self.branches(name) or (self.fixed.get(name),)
 
     def describe(self) -> dict[str, Any]:
-        """Itself as plain values, a row for each parameter; `when` tells the branches that lead to it."""
+        """Plain values, a row for each parameter; `when` has the branches that lead to it."""
         rows = [{"name": name, "when": dict(path), **node.describe()} for name, node, path in trees.walk(self.tree)]
         return {"title": self.title, "parameters": rows}
 
     def digest(self) -> str:
-        """A hash of all that decides which configurations are proposed; the order of parameters is part of it."""
+        """A hash of everything that affects proposals, the order of parameters included."""
         text = json.dumps(self.describe()["parameters"])
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -89,16 +84,14 @@ class Space:
         return trees.resolve(self.tree, tasks, lambda name, node: node.draw(rng))
 
     def defaults(self, tasks: Sequence[str], choices: Mapping[str, str] | None = None) -> dict[str, Scalar]:
-        """Searched parameters at their defaults, the given switches as given."""
+        """Searched parameters at their defaults, except the given switches."""
         return trees.searched(self.tree, tasks, _given(choices or {}))
 
     def restricted(self, fixed: Mapping[str, Scalar]) -> Space:
-        """The space with some names held fixed, whether or not they are parameters.
+        """Fixes some names, whether or not they are parameters.
 
-        A switch that is held fixed keeps only its branch; `architecture` stands for the kinds that it means.
-
-        Raises:
-            UserError: an unknown architecture, or one that contradicts another name.
+        A fixed switch keeps only its branch; `architecture` stands for its kinds. Raises UserError if it is unknown, or
+        contradicts another name.
         """
         values = expand(fixed)
         tree = trees.pin(self.tree, values)
@@ -107,9 +100,9 @@ class Space:
         return replace(self, tree={**tree, **extra})
 
     def variants(self, tasks: Sequence[str]) -> Iterator[dict[str, Scalar]]:
-        """Configurations that between them visit every branch, and there each parameter's default, bounds and options.
+        """Configurations that together visit every branch, and there each parameter's default, bounds and options.
 
-        All else stays at its default: parameters are checked apart from each other.
+        Everything else stays at its default: parameters are checked separately.
         """
         yield trees.resolve(self.tree, tasks, _given({}))
         for name, node, path in trees.leaves(self.tree, tasks):
@@ -117,11 +110,7 @@ class Space:
                 yield trees.resolve(self.tree, tasks, _given({**dict(path), name: value}))
 
     def validate_against_config(self, tasks: Sequence[str]) -> None:
-        """Reads every variant as a trial's configuration, without training.
-
-        Raises:
-            UserError: a name that is no configuration, or a value that is refused; the message names the key.
-        """
+        """Parses every variant as a trial's configuration; raises UserError, naming the key, if one is refused."""
         from bench.training.config import TrialConfig  # imports torch: only where it is needed
 
         try:
@@ -133,11 +122,7 @@ class Space:
 
 
 def load_space(name_or_path: str) -> Space:
-    """Reads `search_spaces/<name>.toml`, or the file at a path.
-
-    Raises:
-        UserError: unknown, or not valid; the message names file and key.
-    """
+    """Reads `search_spaces/<name>.toml`, or the file at a path; raises UserError, naming file and key."""
     path = content.find("search_spaces", name_or_path)
     file = validate(_File, content.read_toml(path), str(path))
     tree = trees.read(file.parameters, str(path))
@@ -150,12 +135,11 @@ def load_space(name_or_path: str) -> Space:
 
 
 def _given(values: Mapping[str, Scalar]) -> trees.Chooser:
-    """Gives each parameter its value among these, or its default."""
     return lambda name, node: values.get(name, node.default)
 
 
 def suggest(trial: BaseTrial, name: str, node: Leaf | Switch) -> Scalar:
-    """What an Optuna trial has for one parameter."""
+    """Asks an Optuna trial for one parameter."""
     if isinstance(node, Int):
         return trial.suggest_int(name, node.low, node.high, step=node.step, log=node.log)
     if isinstance(node, Float):
@@ -173,25 +157,18 @@ NO_BINARY, NO_REGRESSION = "no task is binary", "no task is a regression"
 
 @dataclass(frozen=True)
 class Fitted:
-    """A space without the branches that cannot work on a data set.
-
-    Attributes:
-        left_out: the reason for each branch that is gone, by `<switch> = <branch>`.
-    """
+    """A space without the branches that cannot work on a data set; `left_out`: reasons, by `<switch> = <branch>`."""
 
     space: Space
     left_out: Mapping[str, str]
 
 
 def fitting(space: Space, schema: Schema) -> Fitted:
-    """The space without the branches that do not fit, by the registries' `unfit`.
+    """Removes the branches that do not fit, by the registries' `unfit`.
 
-    An axis that does nothing is held fixed, too: the funnel where no task has a parent, `numeric.kind` without numbers,
-    a loss where no task has it, and a switch with `where = "groups"` where the card has none. A space of which
-    everything fits stays as it is, with its digest.
-
-    Raises:
-        UserError: a kind that is held fixed does not fit, or nothing of a switch does.
+    Axes without effect are fixed, too: the funnel if no task has a parent, `numeric.kind` without numbers, a loss that
+    no task has, and a switch with `where = "groups"` if the card has none. If everything fits, the space and its digest
+    stay the same. Raises UserError if a fixed kind does not fit, or no branch of a switch does.
     """
     from bench.training.config import AXES  # imports torch: only where it is needed
 
@@ -230,19 +207,15 @@ def fitting(space: Space, schema: Schema) -> Fitted:
 
 
 TWO_TASKS: tuple[str, ...] = ("first", "second")
-"""Tasks whose weights are shown if no data set is named."""
+"""Tasks whose weights are shown without a data set."""
 
 
 def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, Any]:
-    """A space as plain values.
+    """A space as plain values, without what does not fit a data set (its name, or its card's path), with the reasons.
 
-    Args:
-        dataset: a data set's name or a card's path; with it, what does not fit is left out, with the reason.
-
-    Raises:
-        UserError: either is unknown or not valid, or nothing of the space fits the data.
+    Raises UserError if either is unknown or not valid, or nothing of the space fits the data.
     """
-    from bench.data import load_card  # a search reads spaces without data
+    from bench.data import load_card  # needed only with a data set
     from bench.data.card import shape_of
 
     space, tasks, left_out = load_space(name_or_path), TWO_TASKS, {}
@@ -265,11 +238,10 @@ def describe_space(name_or_path: str, dataset: str | None = None) -> dict[str, A
 
 
 def size_of(space: Space, tasks: Sequence[str]) -> dict[str, Any]:
-    """How many configurations a space has for a data set of these tasks, whose weights are parameters of it.
+    """The number of configurations of a space, for a data set with these tasks.
 
-    Returns:
-        `discrete`: how many there are if every continuous parameter stood still; `continuous`: these parameters, in any
-        branch; and both as `text`.
+    Returns `discrete`, their number with every continuous parameter fixed; `continuous`, the number of these
+    parameters, in any branch; and both as `text`.
     """
     discrete = _discrete(space.tree)
     continuous = len({name for name, leaf, _ in trees.leaves(space.tree, tasks) if isinstance(leaf, Float)})
@@ -292,7 +264,6 @@ def _discrete(tree: Tree) -> int:
 
 
 def _parameters(space: Space, tasks: tuple[str, ...]) -> list[dict[str, Any]]:
-    """A row for each searched parameter; one that stands in several branches is shown once, for all of them."""
     rows: dict[str, dict[str, Any]] = {}
     for name, leaf, path in trees.leaves(space.tree, tasks):
         row = rows.setdefault(name, {"name": name, "when": {}, **leaf.describe()})

@@ -1,4 +1,4 @@
-"""Progress of a search's trials, and all its jobs in the order in which they were begun."""
+"""Progress of a search's trials, and all its jobs in order."""
 
 from __future__ import annotations
 
@@ -17,12 +17,7 @@ Progress = Literal["running", "waiting", "failed"]
 
 @dataclass(frozen=True)
 class RungStep:
-    """A job: a trial on its way to a rung.
-
-    Attributes:
-        rung: counted from 0, the lowest.
-        floor: whether the trial goes on only as the best of its kind's first tries, see `ranking`.
-    """
+    """A job: a trial on its way to a rung, 0 being the lowest; `floor` marks a promotion by the floor."""
 
     trial: int
     rung: int
@@ -36,11 +31,10 @@ class Standing:
     Attributes:
         number: of the trial.
         kind: its way of sharing.
-        results: the objectives' values at each rung that it reached, from the lowest. One that is not finite keeps the
-            trial where it is.
-        progress: on the way to the rung above `results`; waiting there to go on, or done at the top; or failed on that
-            way.
-        granted: rungs to which the floor let it go on.
+        results: the objectives' values at each rung that it reached, from the lowest. A trial with a value that is not
+            finite does not continue.
+        progress: running to the rung above `results`; waiting there, or done at the top; or failed on that way.
+        granted: rungs to which the floor promoted it.
     """
 
     number: int
@@ -51,11 +45,11 @@ class Standing:
 
     @property
     def begun(self) -> int:
-        """How many rungs it was, or is being, trained to."""
+        """Number of rungs it was, or is being, trained to."""
         return len(self.results) + (self.progress != "waiting")
 
     def after(self, step: RungStep) -> Standing:
-        """The trial once a job was begun: on its way, if the job is its own."""
+        """The trial after a job was started: running, if the job is its own."""
         if step.trial != self.number:
             return self
         granted = self.granted | {step.rung} if step.floor else self.granted
@@ -63,14 +57,14 @@ class Standing:
 
 
 class Standings:
-    """Standings in the order of their trials' numbers, as objects and as columns. A row is a place in this order.
+    """Standings in the order of their trials' numbers, as objects and as columns. A row is an index in this order.
 
     Attributes:
         every: the standings.
-        reached: how many rungs each has a result at: (N,).
-        waiting, failed: which wait, and which have failed: (N,) each.
-        begun: how many rungs each was, or is being, trained to: (N,).
-        granted: by row, the rungs to which the floor let a trial go on, where there are any.
+        reached: number of rungs with a result: (N,).
+        waiting, failed: whether each is: (N,).
+        begun: number of rungs each was, or is being, trained to: (N,).
+        granted: row -> the rungs to which the floor promoted the trial, if any.
         kinds: rows by kind of sharing.
     """
 
@@ -89,40 +83,37 @@ class Standings:
         return len(self.every)
 
     def values(self, rung: int) -> NDArray[np.float64]:
-        """The results at a rung that some trial has reached: (N, objectives), NaN where one has not."""
-        found = [each.results[rung] for each in self.every if len(each.results) > rung]
-        values = np.full((len(self), len(found[0])), np.nan)
-        values[self.reached > rung] = np.fromiter(chain.from_iterable(found), np.float64).reshape(len(found), -1)
+        """Results at a rung that some trial has reached: (N, objectives), NaN for the others."""
+        results = [each.results[rung] for each in self.every if len(each.results) > rung]
+        values = np.full((len(self), len(results[0])), np.nan)
+        values[self.reached > rung] = np.fromiter(chain.from_iterable(results), np.float64).reshape(len(results), -1)
         return values
 
     def samples(self, rungs: tuple[int, ...]) -> int:
-        """Training samples of all jobs, those under way included; `rungs` has those at each rung."""
+        """Training samples of all jobs, running ones included; `rungs` has those at each rung."""
         steps = np.diff(rungs, prepend=0).tolist()
         return sum(step * int((self.begun > rung).sum()) for rung, step in enumerate(steps))
 
 
 class Ledger:
-    """Standings and jobs of a study, updated as events are added.
+    """The standings of a study's trials and its jobs, `steps`, updated with each event.
 
-    Attributes:
-        steps: by the number of the job.
-        told: the number of jobs whose outcome is recorded, and so the next job to record.
-        standings: the progress of every trial, by number, from recorded outcomes.
+    The first `told` jobs have recorded outcomes; standings know these only.
     """
 
     def __init__(self) -> None:
         self.steps: list[RungStep] = []
         self.told = 0
         self.standings: list[Standing] = []
-        self._told_before: list[int] = []  # how many jobs were told when a trial was begun
+        self._told_before: list[int] = []  # number of recorded jobs when each trial was started
 
     @property
     def trials(self) -> int:
-        """How many there are."""
+        """Number of trials."""
         return len(self.standings)
 
     def ask(self, step: RungStep, kind: str) -> None:
-        """A job is begun; `kind` is the trial's way of sharing."""
+        """Adds a started job; `kind` is the trial's way of sharing."""
         if step.trial == self.trials:
             self._told_before.append(self.told)
             self.standings.append(Standing(step.trial, kind, (), "running"))
@@ -131,7 +122,7 @@ class Ledger:
         self.steps.append(step)
 
     def tell(self, values: tuple[float, ...] | None) -> None:
-        """The outcome of the next job in order is known; None for a failure."""
+        """Records the outcome of the next job in order; None for a failure."""
         trial = self.steps[self.told].trial
         before = self.standings[trial]
         self.told += 1
@@ -141,13 +132,13 @@ class Ledger:
             self.standings[trial] = replace(before, progress="waiting", results=(*before.results, values))
 
     def samples(self, ladder: tuple[int, ...]) -> int:
-        """Training samples of all jobs, see `Standings.samples`; 0 where there are no rungs."""
+        """Training samples of all jobs, see `Standings.samples`; 0 without rungs."""
         return Standings(self.standings).samples(ladder)
 
     def known_at(self, trial: int) -> list[tuple[tuple[float, ...], ...] | None]:
-        """Results by rung of the trials before one, as they were known when that one was begun, or now if it is not.
+        """Results by rung of the trials before one, as recorded when that one was started, or now if it was not.
 
-        None for a trial of which it was known that it had failed without any.
+        None for a trial that was then recorded as failed without any result.
         """
         told = self._told_before[trial] if trial < self.trials else self.told
         jobs = Counter(step.trial for step in self.steps[:told])

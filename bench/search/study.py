@@ -34,21 +34,20 @@ __all__ = ["FILE", "Study"]
 
 
 class Study(AbstractContextManager["Study"]):
-    """The trials of one search. Made by `open` for a driver, by `read` for everyone else.
+    """The trials of one search; created by `open` for a driver, by `read` for everyone else.
 
-    A job takes a trial to its next rung, which is full length where there is but one. It is asked, then finished (its
-    outcome is on disk), then told (what is decided from then on knows it). Jobs are asked and told in the order of
-    their numbers; they finish in any order. Where a search has one rung, a job's number is its trial's.
-
-    Each of these is one event of the log: on disk, then known here.
+    A job takes a trial to its next rung, or to full length if there is one rung. It is asked, then finished (its
+    outcome is on disk), then recorded (later decisions use it). Jobs are asked and recorded in the order of their
+    numbers, but finish in any order. In a search with one rung, a job's number is its trial's. Each of these is an
+    event of the log: first on disk, then applied here.
 
     Attributes:
-        configs: every trial's configuration.
-        tries: what baselines were tuned by: metrics on validation by `Point.training`, empty for a try that failed.
-        seconds: what the search has taken so far, as far as it was kept.
-        concluded: whether the search by rungs has ended, so that no trial goes on unless the search does.
-        cut_short: whether the time limit ended the search, which would have gone on otherwise.
-        confirmed: whether the confirmation has come to its end, and nothing was kept since.
+        configs: configuration of every trial.
+        tries: tuning of baselines: `Point.training` -> metrics on validation, empty for a failed try.
+        seconds: duration of the search so far, as last recorded.
+        concluded: whether the search by rungs has ended, so that no trial continues unless the search does.
+        cut_short: whether the time limit ended the search.
+        confirmed: whether the confirmation has ended, with no event since.
     """
 
     def __init__(self, folder: Path, log: Log, lock: FolderLock | None = None, plan: Plan | None = None) -> None:
@@ -63,7 +62,7 @@ class Study(AbstractContextManager["Study"]):
         self._plan: dict[str, Any] = {}
         self._asked: list[list[Event]] = []
         self._outcomes: dict[int, Event] = {}
-        self._retrained: dict[str, list[Event]] = {}  # replicates by training
+        self._retrained: dict[str, list[Event]] = {}  # training -> its replicates
         with many_objects():
             for line, event in enumerate(log.take(), start=1):
                 try:
@@ -77,10 +76,10 @@ class Study(AbstractContextManager["Study"]):
 
     @classmethod
     def open(cls, folder: Path, plan: Plan) -> Study:
-        """The study that a driver works on: a new one, or the one that is there; locked until `close`.
+        """Opens or creates the study for a driver; locked until `close`.
 
         Raises:
-            UserError: another driver works on it, it was begun with another plan, or its log is damaged.
+            UserError: another driver works on it, it was started with another plan, or its log is damaged.
         """
         lock = FolderLock(folder)
         try:
@@ -91,23 +90,19 @@ class Study(AbstractContextManager["Study"]):
 
     @classmethod
     def read(cls, folder: Path) -> Study:
-        """The study as it is now, without a lock and never changed.
-
-        Raises:
-            UserError: there is none, or its log is damaged.
-        """
+        """Reads the current study without a lock; raises UserError if there is none, or its log is damaged."""
         if not cls.exists(folder):
             raise UserError(f"{folder}: expected a run's folder with its {FILE}, found none")
         return cls(folder, Log(folder))
 
     @staticmethod
     def exists(folder: Path) -> bool:
-        """Whether there is one to read."""
+        """Whether the folder has a study."""
         path = folder / FILE
         return path.is_file() and path.stat().st_size > 0
 
     def close(self) -> None:
-        """Lets the next driver in."""
+        """Releases the lock."""
         if self._lock:
             self._lock.release()
 
@@ -116,12 +111,12 @@ class Study(AbstractContextManager["Study"]):
 
     @property
     def asked(self) -> int:
-        """How many jobs there are, which is the next one's number."""
+        """Number of jobs, so the next one's number."""
         return len(self.ledger.steps)
 
     @property
     def told(self) -> int:
-        """Of how many jobs the outcome is known, which is the number of the next to be told."""
+        """Number of jobs with a recorded outcome, so the next one to record."""
         return self.ledger.told
 
     @property
@@ -140,63 +135,58 @@ class Study(AbstractContextManager["Study"]):
         return {number: self.configs[self.ledger.steps[number].trial] for number in unfinished}
 
     def under_way(self) -> list[tuple[RungStep, float]]:
-        """The jobs without an outcome, and when each was begun, in seconds since 1970; by number."""
+        """The jobs without an outcome and their starts, in seconds since 1970; by number."""
         steps = [self.ledger.steps[number] for number in self.running()]
         return [(step, self._asked[step.trial][step.rung]["at"]) for step in steps]
 
     def ask(
         self, plan: Plan, given: Mapping[str, Scalar], seconds: float | None = None
     ) -> tuple[int, dict[str, Scalar]]:
-        """Begins the next trial: its number and dotted configuration. All of it is on disk, or nothing.
+        """Starts the next trial, with `given` parameters; returns its number and dotted configuration.
 
-        Args:
-            given: parameters that are not left to the sampler.
-            seconds: what the search has taken so far, to be kept with it.
+        It is on disk completely or not at all, with the duration of the search so far (`seconds`).
         """
         number = self.ledger.trials
         trials = [asked[0] for asked in self._asked]
-        found = ask(plan, given, trials, self.ledger.standings)
-        baseline = number < len(plan.openings) and found["config"].get(SHARING) == SINGLE_TASK
-        self._begin(RungStep(number, 0), seconds, baseline=baseline, **found)
+        proposal = ask(plan, given, trials, self.ledger.standings)
+        baseline = number < len(plan.openings) and proposal["config"].get(SHARING) == SINGLE_TASK
+        self._begin(RungStep(number, 0), seconds, baseline=baseline, **proposal)
         return number, self.configs[number]
 
     def promote(self, step: RungStep, seconds: float | None = None) -> dict[str, Scalar]:
-        """Begins a trial's next job; gives its configuration. `seconds` as in `ask`."""
+        """Starts a trial's next job; returns its configuration. `seconds` as in `ask`."""
         self._begin(step, seconds)
         return self.configs[step.trial]
 
     def finish(self, number: int, outcome: Outcome | Failure) -> None:
-        """Keeps what became of a job, before anything that is decided may know it.
-
-        A result without a finite value for every objective counts as a failure; its measurements are kept.
-        """
+        """Stores the outcome of a job, before any decision uses it; see `outcome_event`."""
         self._add("outcome", job=number, **outcome_event(outcome, self.objectives))
 
     def tell(self, number: int) -> TrialRecord:
-        """Lets what is decided from now on know the outcome of a finished job; gives its trial's record."""
+        """Records the outcome of a finished job for later decisions; returns its trial's record."""
         self._add("told", job=number)
         return self.record(self.ledger.steps[number].trial)
 
     def conclude(self) -> None:
-        """Ends a search by rungs. The next job that is begun opens it again: the trials wait as before."""
+        """Ends a search by rungs; starting another job reopens it, and trials wait as before."""
         if self.ladder and not self.concluded:
             self._add("concluded")
 
     def rest(self, seconds: float, cut_short: bool) -> None:
-        """Keeps what the search has taken when nothing is left to begin, and whether the time limit is why."""
+        """Records the duration of a search that has nothing to start, and whether the time limit is the reason."""
         self._add("rest", seconds=seconds, cut_short=cut_short)
 
     def end_confirmation(self) -> None:
-        """Keeps that the confirmation has come to its end, until anything more is kept."""
+        """Records the end of the confirmation, valid until the next event."""
         if not self.confirmed:
             self._add("confirmed")
 
     def add_replicate(self, outcome: Outcome) -> None:
-        """Keeps what became of a retraining."""
+        """Stores the outcome of a retraining."""
         self._add("replicate", **replicate_event(outcome, self.objectives))
 
     def replicates(self) -> dict[str, tuple[Replicate, ...]]:
-        """Replicates by `Point.training`, in their own order."""
+        """Replicates by `Point.training`."""
         return {training: replicates_in(kept) for training, kept in self._retrained.items()}
 
     def baselines(self) -> list[Point]:
@@ -204,19 +194,18 @@ class Study(AbstractContextManager["Study"]):
         return others_in(kept for kept in self._retrained.values() if kept[0]["trial"] is None)
 
     def record(self, number: int) -> TrialRecord:
-        """All that is known of one trial."""
+        """The record of one trial."""
         asked = self._asked[number]
         done = [self._outcomes[each["job"]] for each in asked if each["job"] in self._outcomes]
         kept = [each for group in self._retrained.values() if group[0]["trial"] == number for each in group]
         return record_of(asked, done, replicates_in(kept), self.ladder, self.concluded)
 
     def records(self) -> list[TrialRecord]:
-        """All that is known of every trial, by number."""
+        """The records of all trials, by number."""
         with many_objects():
             return [self.record(number) for number in range(self.ledger.trials)]
 
     def _check(self) -> None:
-        """Refuses to go on with another plan."""
         mine = self._plan if self._identity is None else self._identity
         for key in dict.fromkeys([*mine, *self._plan]):
             if (before := self._plan.get(key)) != (value := mine.get(key)):
@@ -232,7 +221,7 @@ class Study(AbstractContextManager["Study"]):
         self._apply(self._log.append({"event": name, "at": time.time(), **of}))
 
     def _apply(self, event: Event) -> None:
-        """Learns an event, the same from the driver as from the log."""
+        """Applies an event, the same from the driver as from the log."""
         self.confirmed = event["event"] == "confirmed"
         match event["event"]:
             case "begun":
@@ -261,7 +250,7 @@ class Study(AbstractContextManager["Study"]):
             case "replicate":
                 if event["replicate"]:
                     kept = self._retrained.setdefault(training_in(event), [])
-                    _expect(event["replicate"] not in {each["replicate"] for each in kept})  # twice would count as two
+                    _expect(event["replicate"] not in {each["replicate"] for each in kept})
                     _expect(isinstance(event["seed"], int) and (event["trial"] is not None or "asked" in event))
                     kept.append(event)
                 else:

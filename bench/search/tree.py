@@ -1,4 +1,4 @@
-"""Trees of parameters: read from TOML tables, walked, resolved to one value each, pinned."""
+"""Trees of parameters: read from TOML tables, walked, resolved to configurations, pinned."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 """A dotted configuration path, as in `sharing.mmoe.experts`."""
 
 Path = tuple[tuple[str, str], ...]
-"""The switches that lead to a parameter, each with its branch."""
+"""Switches that lead to a parameter, each with its branch."""
 
 Chooser = Callable[[str, Leaf | Switch], Scalar]
 
@@ -41,13 +41,10 @@ class _SwitchTable(Config):
 
 
 def read(tables: Mapping[str, Mapping[str, Any]], where: str) -> Tree:
-    """Parameters from their TOML tables.
+    """Reads parameters from their TOML tables in a file, `where`.
 
-    Args:
-        where: the file; errors name it and the parameter.
-
-    Raises:
-        UserError: an unknown type, a missing or unknown key, a value that does not fit, or a name used twice.
+    Raises UserError, naming file and parameter, for an unknown type, a missing or unknown key, a value that does not
+    fit, or a name used twice.
     """
     tree: dict[str, Node] = {name: _read_node(table, f"{where}: {name}") for name, table in tables.items()}
     seen: dict[str, Path] = {}
@@ -67,10 +64,10 @@ def read(tables: Mapping[str, Mapping[str, Any]], where: str) -> Tree:
 
 
 def _move_below(tree: dict[str, Node], name: str, unless: Any, where: str) -> None:
-    """Moves a parameter into the branches of a switch where it means something.
+    """Moves a parameter into those branches of a switch where it has a meaning.
 
-    `unless = { "sharing.kind" = ["single_task"] }` takes it out of that branch. The result is a plain tree. The
-    parameter stands in several of its branches, of which a configuration has one.
+    `unless = { "sharing.kind" = ["single_task"] }` excludes that branch. The result is a plain tree with the parameter
+    in several branches, of which a configuration has one.
     """
     if not isinstance(unless, Mapping) or len(unless) != 1:
         raise UserError(
@@ -108,7 +105,7 @@ def _read_node(table: Mapping[str, Any], where: str) -> Node:
 
 
 def walk(tree: Tree, path: Path = ()) -> Iterator[tuple[str, Node, Path]]:
-    """Every parameter of every branch, with the switches that lead to it."""
+    """Yields every parameter of every branch, with the switches that lead to it."""
     for name, node in tree.items():
         yield name, node, path
         if isinstance(node, Switch):
@@ -117,7 +114,7 @@ def walk(tree: Tree, path: Path = ()) -> Iterator[tuple[str, Node, Path]]:
 
 
 def leaves(tree: Tree, tasks: Sequence[str]) -> Iterator[tuple[str, Leaf | Switch, Path]]:
-    """Every parameter that is searched, with the switches that lead to it; a simplex as the weights of its tasks."""
+    """Yields every searched parameter, with the switches that lead to it; a simplex as the weights of its tasks."""
     for name, node, path in walk(tree):
         for each, leaf in (node.expand(name, tasks) if isinstance(node, Simplex) else {name: node}).items():
             if not isinstance(leaf, Constant | Simplex):
@@ -125,7 +122,7 @@ def leaves(tree: Tree, tasks: Sequence[str]) -> Iterator[tuple[str, Leaf | Switc
 
 
 def resolve(tree: Tree, tasks: Sequence[str], choose: Chooser) -> dict[str, Scalar]:
-    """One configuration: `choose` gives the value of each parameter that the choices so far have brought in."""
+    """Builds one configuration: `choose` gives the value of each parameter in the branches chosen so far."""
     values: dict[str, Scalar] = {}
     for name, node in tree.items():
         if isinstance(node, Constant):
@@ -140,7 +137,7 @@ def resolve(tree: Tree, tasks: Sequence[str], choose: Chooser) -> dict[str, Scal
 
 
 def searched(tree: Tree, tasks: Sequence[str], choose: Chooser) -> dict[str, Scalar]:
-    """Of one configuration what `choose` gives: the parameters without the constants."""
+    """The parameters chosen in one configuration, without constants."""
     params: dict[str, Scalar] = {}
 
     def note(name: str, node: Leaf | Switch) -> Scalar:
@@ -152,13 +149,10 @@ def searched(tree: Tree, tasks: Sequence[str], choose: Chooser) -> dict[str, Sca
 
 
 def pin(tree: Tree, values: Mapping[str, Scalar]) -> Tree:
-    """The tree with some parameters held fixed.
+    """Fixes some parameters of a tree; raises UserError for one value for a simplex, which has one per task.
 
     A pinned switch keeps only its branch. A name such as `sharing.ple.dropout` that is no parameter, but lies below a
-    branch of a switch `sharing.kind`, is fixed in that branch alone: elsewhere it would mean nothing.
-
-    Raises:
-        UserError: a simplex is given one value, where it has one per task.
+    branch of a switch `sharing.kind`, is fixed only in that branch.
     """
     pinned: dict[str, Node] = {}
     for name, node in tree.items():
@@ -182,12 +176,9 @@ def pin(tree: Tree, values: Mapping[str, Scalar]) -> Tree:
 
 
 def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
-    """The tree without some branches, given as (switch, branch) with the reason why not.
+    """Removes branches, given as (switch, branch) -> reason; raises UserError, with all reasons, if none is left.
 
-    A switch whose default is gone takes its first branch for one; a switch of one branch becomes a constant.
-
-    Raises:
-        UserError: a switch has no branch left; the message gives every reason.
+    A switch without its default gets its first branch as default; a switch with one branch becomes a constant.
     """
     pruned: dict[str, Node] = {}
     for name, node in tree.items():
@@ -209,10 +200,10 @@ def prune(tree: Tree, unwanted: Mapping[tuple[str, str], str]) -> Tree:
 
 
 def names(tree: Tree) -> set[str]:
-    """Of every parameter of every branch, pinned weights of tasks among them."""
-    found = {name: node for name, node, _ in walk(tree)}
-    weights = {f"{name}.{task}" for name, node in found.items() if isinstance(node, Simplex) for task in node.pinned}
-    return {*found, *weights}
+    """Names of every parameter of every branch, and of pinned weights of tasks."""
+    nodes = {name: node for name, node, _ in walk(tree)}
+    weights = {f"{name}.{task}" for name, node in nodes.items() if isinstance(node, Simplex) for task in node.pinned}
+    return {*nodes, *weights}
 
 
 def _pin_branch(switch: str, branch: str, tree: Tree, values: Mapping[str, Scalar]) -> Tree:

@@ -35,18 +35,13 @@ MODELS = ("sharing", "funnel", "numeric", "interaction", "sequence", "loss", "re
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that an entry must do; calling it tries."""
+    """One requirement of an entry; calling it runs the check."""
 
     name: str
     run: partial[None]
 
     def __call__(self) -> None:
-        """Tries.
-
-        Raises:
-            AssertionError: the entry does something else.
-            SkipTest: it cannot be used with what would be tried.
-        """
+        """Runs the check; raises AssertionError if the entry fails, SkipTest if it does not fit what would be tried."""
         import torch
 
         torch.manual_seed(0)
@@ -69,15 +64,15 @@ def checks(
     sample: Sample | None = None,
     options: Options | None = None,
 ) -> list[Check]:
-    """All that is tried of an entry.
+    """All checks of an entry.
 
     Args:
         group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction, sequence, loss,
             regression_loss, balancing, optimizer, sampler, reader, executor, engine or rule.
         name: of the entry. Its plug-in is installed, or was added by `bench.plugins.add`.
         claims: of a balancer, see `bench.testing.balancing.CLAIMS`.
-        sample: of what a reader reads.
-        options: of an executor, where it needs some, such as the address of its cluster.
+        sample: a reader's example file.
+        options: of an executor that needs some, such as the address of its cluster.
 
     Raises:
         UserError: no such group, entry or claim, or a reader without a sample.
@@ -89,8 +84,7 @@ def checks(
     if group not in made:
         raise unknown("group", group, list(made))
     lookup(registry_of(group), group, name)
-    found = made[group](name)
-    return [Check(label or each.func.__name__, each) for label, each in found]
+    return [Check(label or each.func.__name__, each) for label, each in made[group](name)]
 
 
 _Found = Iterator[tuple[str, "partial[None]"]]
@@ -175,5 +169,4 @@ def _of_executor(name: str, options: Options | None) -> _Found:
 
 
 def _of_all(group: str, name: str, *more: Any) -> _Found:
-    """All that the module of a group's checks lists."""
     yield from (("", partial(check, name, *more)) for check in import_module(f"bench.testing.{group}s").OF_ALL)

@@ -1,4 +1,4 @@
-"""What every balancer must do, on losses and Jacobians that are built to have a property."""
+"""Checks of every balancer, on losses and Jacobians built to have a property."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from bench.schema import Schema, Task
 
 TASKS = ["a", "b", "c", "d", "e", "f"]
 OUTPUT = 8
-"""Of a test's gradient's numbers, those that stand for the embedding output."""
+"""Numbers of a test's gradient that stand for the embedding output."""
 MANY = [1, 2, 3, 6]
 SCALES = [1e-10, 1.0, 1e10]
 CLAIMS = ("random", "asymmetric", "stateful")
-"""What a balancer may claim: it draws at random; it treats one task unlike others; it keeps something between steps."""
+"""Properties that a balancer may claim: random draws, unequal treatment of tasks, state between steps."""
 
 
 def build(name: str, tasks: int, **options: Any) -> Balancer:
-    """With a virtual epoch of 3 steps; a combination is told of parameters as `parts` has them at width 20."""
+    """Builds a balancer with a virtual epoch of 3 steps; prepares a combination for the parameters of `parts`."""
     entry = BALANCING[name]
     if "virtual_epoch" in entry.config.model_fields:
         options = {"virtual_epoch": 3} | options
@@ -41,13 +41,13 @@ def parts(row: Tensor) -> list[Tensor]:
 
 
 def step(balancer: Balancer, jacobian: Tensor, losses: Tensor | None = None) -> Tensor:
-    """The combined gradient (N,) of gradients (T, N); a combination takes N = 20."""
+    """The combined gradient (N,) of gradients (T, N); a combination needs N = 20."""
     silent = (jacobian == 0).all(1)
     balancer.observe((torch.ones(len(jacobian)) if losses is None else losses).masked_fill(silent, 0.0))
     if isinstance(balancer, GradientCombination):
         return torch.cat([part.reshape(-1) for part in balancer([parts(row) for row in jacobian])])
-    found: Tensor = balancer(jacobian @ jacobian.T) @ jacobian
-    return found
+    combined: Tensor = balancer(jacobian @ jacobian.T) @ jacobian
+    return combined
 
 
 def normal(tasks: int, seed: int = 0) -> Tensor:
@@ -61,19 +61,19 @@ def low_rank(tasks: int, seed: int = 0) -> Tensor:
 
 
 def stationary(tasks: int, seed: int = 0) -> Tensor:
-    """A positive combination of the rows is zero."""
+    """Rows of which a positive combination is zero."""
     jacobian = normal(max(tasks, 2), seed)
     jacobian[-1] = -(torch.arange(1.0, max(tasks, 2), dtype=torch.float64) @ jacobian[:-1])
     return jacobian[:tasks]
 
 
 def agreeing(tasks: int, seed: int = 0) -> Tensor:
-    """No two rows conflict, and their norms differ."""
+    """Rows without conflicts, with different norms."""
     return normal(tasks, seed).abs() * torch.logspace(-2, 2, tasks, dtype=torch.float64)[:, None]
 
 
 def with_zero_rows(tasks: int, seed: int = 0) -> Tensor:
-    """As `normal`, every second row zero."""
+    """`normal` with every second row zero."""
     jacobian = normal(tasks, seed)
     jacobian[::2] = 0
     return jacobian
@@ -85,7 +85,7 @@ def duplicated(tasks: int, seed: int = 0) -> Tensor:
 
 
 def opposed(tasks: int, seed: int = 0) -> Tensor:
-    """Equal rows, every second one turned round."""
+    """Equal rows, every second one with opposite sign."""
     jacobian = duplicated(tasks, seed)
     jacobian[1::2] *= -1
     return jacobian
@@ -95,7 +95,7 @@ SAMPLERS: list[Callable[..., Tensor]] = [normal, low_rank, stationary, agreeing,
 
 
 def is_of_gradients(name: str) -> bool:
-    """Whether it sees gradients rather than losses."""
+    """Whether it reads gradients rather than losses."""
     return not isinstance(build(name, 2), LossWeighting)
 
 
@@ -196,7 +196,7 @@ def a_task_with_zero_gradient_has_no_say(name: str, claims: Collection[str] = ()
 
 
 def steps_of(balancer: Balancer, steps: range) -> Tensor:
-    """Some steps of four tasks, one of which sometimes has no sample."""
+    """Steps of four tasks, one of which sometimes has no sample."""
     found = []
     for seed in steps:
         jacobian = normal(4, seed)
@@ -273,7 +273,7 @@ def nothing_dense_needs_to_be_shared(name: str) -> None:
 
 
 def weights(balancer: Balancer, losses: Tensor) -> Tensor:
-    """What multiplies each task's gradient."""
+    """Factors of the tasks' gradients."""
     leaf = losses.clone().requires_grad_()
     balancer(leaf).backward()
     assert leaf.grad is not None
@@ -368,7 +368,7 @@ def losses_go_on_from_a_saved_state(name: str) -> None:
 
 
 def properties(name: str, claims: Collection[str] = ()) -> list[partial[None]]:
-    """What a balancer must do by itself, by its kind and its claims, see `bench.testing.checks`."""
+    """The checks of a balancer alone, by its kind and its claims, see `bench.testing.checks`."""
     fair = not {"random", "asymmetric"} & set(claims)
     plain: list[Callable[[str], None]]
     if is_of_gradients(name):
@@ -395,5 +395,5 @@ def properties(name: str, claims: Collection[str] = ()) -> list[partial[None]]:
             *([permuting_tasks_permutes_weights, a_task_without_samples_leaves_the_others_alone] if fair else []),
         ]
         by_claim = [equal_losses_have_weights_that_sum_to_the_number_of_tasks]
-    found = [partial(check, name) for check in (an_entry_is_complete, *plain)]
-    return [*found, *(partial(check, name, claims) for check in by_claim)]
+    unclaimed = [partial(check, name) for check in (an_entry_is_complete, *plain)]
+    return [*unclaimed, *(partial(check, name, claims) for check in by_claim)]

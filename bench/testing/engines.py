@@ -1,4 +1,4 @@
-"""What every engine must do, on a packaged model with four tasks and random weights."""
+"""Checks of every engine, on a packaged model with four tasks and random weights."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from bench.testing.models import batch_of, schema_of
 SIZES = (0, 1, 7, 300)
 CONFIG: dict[str, Scalar] = {"sharing.kind": "mmoe", "embedding.dim": 4, "tower.layers": "8"}
 CLOSE = 1e-5
-"""Largest difference of a probability, or of a regression's prediction, from the model's."""
+"""Largest allowed difference of a prediction from the model's."""
 
 
 @cache
 def model() -> tuple[ModelSpec, ServedModel]:
-    """A specification and the model that a folder of `packaged` holds."""
+    """The specification and the model in the folder of `packaged`."""
     schema = schema_of("mixed", {})
     spec = ModelSpec(schema, (Part.whole(CONFIG, schema),), ((1,),))
     torch.manual_seed(0)
@@ -37,9 +37,7 @@ def model() -> tuple[ModelSpec, ServedModel]:
 
 @cache
 def packaged() -> tempfile.TemporaryDirectory[str]:
-    """A folder with the files of a package that engines read, written once for all checks of this process: `model.pt2`,
-    and `model.onnx` where it can be written.
-    """
+    """A folder with the files that engines read, written once for all checks: `model.pt2`, if possible `model.onnx`."""
     spec, served = model()
     folder = tempfile.TemporaryDirectory()
     program = archive.export(served, spec.schema)
@@ -57,11 +55,7 @@ def batch(rows: int) -> tuple[Ids, Singles]:
 
 @contextmanager
 def opened(name: str, threads: int = 1) -> Iterator[Engine]:
-    """The engine, on the package.
-
-    Raises:
-        SkipTest: what it needs is not installed.
-    """
+    """Opens the package with an engine; raises SkipTest if its requirements are not installed."""
     before = torch.get_num_threads()
     try:
         engine = ENGINES[name](Path(packaged().name), model()[0], threads)

@@ -1,4 +1,4 @@
-"""What every executor must do, with jobs that train nothing. A worker imports this module to run them."""
+"""Checks of every executor, with jobs that train nothing. A worker imports this module to run them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from bench.search.executors.base import Executor, Options, attempt
 
 WORKERS = 2
 FAILING = {1: UserError("expected this, found that"), 3: FloatingPointError("nan at step 7"), 4: KeyError("boom")}
-"""By trial."""
+"""Trial -> the error that it raises."""
 RETRIES = 2
 LIMIT, LONG = 1.0, 60.0  # seconds
 
 
 @cache
 def store() -> tempfile.TemporaryDirectory[str]:
-    """A home with a store of one small file, which jobs name and none reads: an executor may copy it to a machine."""
+    """A home with a store of one small file, which jobs name but do not read; executors may copy it elsewhere."""
     home = tempfile.TemporaryDirectory()
     folder = Path(home.name, "store", "none@1", "print")
     (folder / "train").mkdir(parents=True)
@@ -40,19 +40,19 @@ def store_path() -> str:
 
 
 def job_of(trial: int, **config: str | int) -> Job:
-    """A job at full length; a checkpoint and plug-ins, which it does not have, are for the real `Run`."""
+    """A job at full length, without checkpoint and plug-ins."""
     return Job(trial, 0, dict(config), store_path(), 7 * trial, ("valid",), ("click.auc",), ("click",), 1)
 
 
 def measure(job: Job) -> TrialResult:
-    """The result depends on the job alone; the trials of `FAILING` raise their errors."""
+    """The result depends only on the job; the trials of `FAILING` raise their errors."""
     if job.trial in FAILING:
         raise FAILING[job.trial]
     return TrialResult({"valid/click.auc": 1 / (2 + job.seed)}, {"train_seconds": 0.5}, [{"samples": 10.0}], job.config)
 
 
 def lack_a_machine(job: Job) -> TrialResult:
-    """Has an infrastructure fault in each of the first `faults` attempts, which it counts in `folder`."""
+    """Raises an infrastructure fault in each of the first `faults` attempts, which it counts in `folder`."""
     attempts = len(list(Path(str(job.config["folder"])).glob(f"{job.trial}-*")))
     Path(str(job.config["folder"]), f"{job.trial}-{attempts}").touch()
     if attempts < int(job.config["faults"] or 0):
@@ -61,18 +61,14 @@ def lack_a_machine(job: Job) -> TrialResult:
 
 
 def take_long(job: Job) -> TrialResult:
-    """Takes as many seconds as the job's configuration says."""
+    """Sleeps for the configured number of seconds."""
     time.sleep(float(job.config["seconds"] or 0))
     return measure(job)
 
 
 @contextmanager
 def opened(name: str, run: Callable[[Job], TrialResult], options: Options) -> Iterator[Executor]:
-    """An executor with up to two workers, closed afterwards.
-
-    Raises:
-        SkipTest: it refuses the options, or needs what is not installed.
-    """
+    """Opens an executor with up to two workers and closes it; raises SkipTest if it refuses or lacks modules."""
     try:
         executor = EXECUTORS[name](run, WORKERS, replace(options, store=store_path()))
     except UserError as error:
@@ -84,17 +80,16 @@ def opened(name: str, run: Callable[[Job], TrialResult], options: Options) -> It
 
 
 def _all(executor: Executor, jobs: list[Job]) -> dict[int | None, Outcome]:
-    """The outcomes of jobs, by trial."""
     for job in jobs:
         executor.submit(job)
-    found = [executor.next() for _ in jobs]
-    ended = [outcome.job.trial for outcome in found]
+    finished = [executor.next() for _ in jobs]
+    ended = [outcome.job.trial for outcome in finished]
     assert sorted(map(str, ended)) == sorted(str(job.trial) for job in jobs), f"each job must end once, found {ended}"
-    return {outcome.job.trial: outcome for outcome in found}
+    return {outcome.job.trial: outcome for outcome in finished}
 
 
 def _is_idle(executor: Executor) -> None:
-    """Asked for a job's end where none is under way, it says so at once."""
+    """Checks that `next` without a submitted job raises at once."""
     try:
         outcome = executor.next()
     except RuntimeError:

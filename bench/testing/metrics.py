@@ -1,4 +1,4 @@
-"""Metrics of rows that are all at hand, for tests: what trainings add up piece by piece."""
+"""Metrics of rows in memory, for tests: trainings compute them piece by piece."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def evaluate(
     weights: NDArray[Any] | None = None,
     plain: bool = False,
 ) -> dict[str, float]:
-    """Every metric of rows that are all at hand; see `Tally`."""
+    """Every metric of rows in memory; see `Tally`."""
     tally = Tally(tasks, prefix, outcomes=outcomes, plain=plain)
     tally.add(predicted(labels, conditional, joint, group, weights))
     return tally.result()

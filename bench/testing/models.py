@@ -1,4 +1,4 @@
-"""What every sharing, funnel, interaction, numeric, sequence and loss must do in a model."""
+"""Checks of every sharing, funnel, interaction, numeric kind, sequence kind and loss in a model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TASKS = {
     "six": (*CHAIN, Task("like"), Task("share"), Task("watch", "regression", scale=_LOGGED)),
 }
 Kinds = Mapping[str, str]
-"""By axis, as in {"sharing": "mmoe"}."""
+"""Axis -> kind, as in {"sharing": "mmoe"}."""
 SIZES = (0, 1, 7)
 FIELDS = (Field("user", 40), Field("tags", 12, slots=3), Field("item", 25), Field("hour", 24))
 _PAST, _RANGES = Field("past_item", 25, slots=4, of="item"), Field("age_bucket", 6)
@@ -40,7 +40,7 @@ _AGE = Number("age", 0, 1, (-1.0, 0.0, 0.5, 1.0, 2.0), (9, 9, 9, 9))
 
 
 def schema_of(tasks: str, kinds: Kinds) -> Schema:
-    """Four fields, one the scenario, and a dense column; numbers and a history where a kind is about them."""
+    """Four fields, one the scenario, and a dense column; numbers and a history for the kinds that read them."""
     numeric, sequence = "numeric" in kinds, "sequence" in kinds
     fields = (*FIELDS, *((_PAST,) if sequence else ()), *((_RANGES,) if numeric else ()))
     dense = ("age", "age_missing") if numeric else ("age",)
@@ -48,15 +48,7 @@ def schema_of(tasks: str, kinds: Kinds) -> Schema:
 
 
 def build(tasks: str, kinds: Kinds, dim: int = 4, tower: int = 8, members: int = 1) -> MultiTaskModel:
-    """A model with default options.
-
-    Args:
-        tasks: a name in `TASKS`.
-        kinds: by axis; the others have shared_bottom, independent, and what draws nothing.
-
-    Raises:
-        SkipTest: an entry does not fit the schema.
-    """
+    """A model with default options, or other `kinds` by axis; SkipTest if an entry does not fit the tasks' schema."""
     schema = schema_of(tasks, kinds)
     chosen = {axis: kind for axis, kind in DEFAULTS.items() if axis != "balancing"} | dict(kinds)
     choices: dict[str, Any] = {}
@@ -79,7 +71,7 @@ def batch_of(schema: Schema, size: int) -> tuple[Tensor, Tensor, Tensor]:
     columns = []
     for field, offset in zip(schema.fields, schema.offsets, strict=True):
         ids = torch.randint(offset, offset + field.cardinality, (size, field.slots))
-        if field.of is not None:  # padding stands at a history's end
+        if field.of is not None:  # a history ends with padding
             ids *= torch.arange(field.slots) < torch.randint(0, field.slots + 1, (size, 1))
         elif field.slots > 1:
             ids[:, 1:] *= torch.rand(size, field.slots - 1) < 0.5  # padding
@@ -97,7 +89,7 @@ def batch_of(schema: Schema, size: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def drawn_again(check: Callable[[str, Kinds], None]) -> Callable[[str, Kinds], None]:
-    """The check, which passes if it does on one of two draws: by chance a small model may have a dead unit."""
+    """Makes a check pass if it does on one of two draws: by chance a small model may have a dead unit."""
 
     @wraps(check)
     def tried(tasks: str, kinds: Kinds) -> None:
@@ -111,7 +103,7 @@ def drawn_again(check: Callable[[str, Kinds], None]) -> Callable[[str, Kinds], N
 
 
 def _any_of_slices(gradient: Tensor) -> Tensor:
-    """(N, ..) -> (N,), where it is not 0; of a bias (N,) each number is a slice."""
+    """(N, ..) -> (N,), whether each slice has a non-zero number."""
     return gradient.reshape(len(gradient), -1).any(dim=1)
 
 
@@ -133,7 +125,7 @@ def any_batch_size_gives_logits_losses_and_probabilities(tasks: str, size: int, 
         binary = values[:, [task.kind == "binary" for task in model.schema.tasks]]
         assert ((binary >= 0) & (binary <= 1)).all()
     if size:
-        model.eval()  # what is drawn at random in training is not drawn alike for each
+        model.eval()  # no random draws
         logits = model(ids, dense)
         alone = torch.cat([model(ids[i : i + 1], dense[i : i + 1]) for i in range(size)])
         torch.testing.assert_close(alone, logits, rtol=1e-4, atol=1e-5)

@@ -1,4 +1,4 @@
-"""What every reader must do."""
+"""Checks of every reader."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from bench.progress import Silent
 
 @dataclass(frozen=True)
 class Sample:
-    """A raw file of the reader's format with the rows that it holds, and a file that it must refuse.
+    """A raw file of the reader's format with its rows, and a file that it must refuse.
 
     Attributes:
         card: the plain values of a card with one file of rows.
         content: of that file, at least 3 rows.
-        rows: a dict a row, from raw column to value, of all columns that the card reads.
-        bad: content that cannot be read.
-        where: how the message names the place in it, as in `line 3`; empty where the format has no places.
+        rows: a dict for each row, from raw column to value, of all columns that the card reads.
+        bad: unreadable content.
+        where: place of the error in the message, as in `line 3`; empty for formats without places.
     """
 
     card: Mapping[str, Any]
@@ -37,7 +37,7 @@ class Sample:
 
 @contextmanager
 def parts(sample: Sample, content: bytes, rows: int = base.PART) -> Iterator[tuple[Path, Iterator[base.RawTable]]]:
-    """A file with some content, and its parts of at most `rows` rows."""
+    """A file with this content, and its parts of at most `rows` rows."""
     with TemporaryDirectory() as folder, patch.object(base, "PART", rows):
         card = parse_card(dict(sample.card), folder)
         path = Path(folder) / card.row_files[0]

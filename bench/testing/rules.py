@@ -1,4 +1,4 @@
-"""What every pick rule must do."""
+"""Checks of every pick rule."""
 
 from __future__ import annotations
 

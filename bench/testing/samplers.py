@@ -1,4 +1,4 @@
-"""What every sampler must do."""
+"""Checks of every sampler."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Objectives = Callable[[optuna.trial.BaseTrial], tuple[float, float]]
 
 
 def two_switches(trial: optuna.trial.BaseTrial) -> tuple[float, float]:
-    """Two objectives that trade, over a number and a choice."""
+    """Two conflicting objectives, over a number and a choice."""
     x, kind = trial.suggest_float("x", 0, 1), trial.suggest_categorical("kind", ["a", "b", "c"])
     return x - (kind == "b"), 1 - x * x - (kind == "c")
 
 
 def sequence(sampler: str, seed: int, trials: int, objectives: Objectives = two_switches) -> list[tuple[float, float]]:
-    """Objectives of a search in memory, its sampler made again for every trial."""
+    """Objectives of a search in memory, with a new sampler for every trial."""
     with quiet():
         study = optuna.create_study(directions=["maximize", "maximize"])
         values = []

@@ -1,4 +1,4 @@
-"""What every configuration must do in training, on a tiny store in memory."""
+"""Checks of every configuration in training, on a tiny store in memory."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ SMALL: dict[str, Any] = {
     "optim.lr": 0.01,
     "optim.batch_size": 64,
     "optim.schedule": "constant",
-    "optim.precision": "fp32",  # so few rows cannot tell a product's rounding from a mistake
+    "optim.precision": "fp32",  # with few rows, bfloat16 rounding would look like a mistake
 }
 
 
 @cache
 def _made_beside() -> TemporaryDirectory[str]:
-    """Where what trainings make beside a store lies; equal stores share it until the process ends."""
+    """Folder for files that trainings write beside a store; equal stores share it until the process ends."""
     return TemporaryDirectory()
 
 
 class MemoryStore:
-    """What a trainer needs of a store: three fields (one multi-valued) or others, two dense columns, given tasks."""
+    """The parts of a store that a trainer uses: by default three fields, one multi-valued, and two dense columns."""
 
     key = "tiny"
     fingerprint = "0"
@@ -103,15 +103,7 @@ class MemoryStore:
 
 
 def trainer(store: MemoryStore, dotted: Mapping[str, Any], objectives: Sequence[str] = ("click.auc",)) -> Trainer:
-    """A trainer of a small model.
-
-    Args:
-        dotted: of the configuration, as in {"sharing.kind": "mmoe"}.
-        objectives: which decide the state that is kept.
-
-    Raises:
-        SkipTest: the configuration does not fit.
-    """
+    """A trainer of a small model, configured as in {"sharing.kind": "mmoe"}; raises SkipTest if that does not fit."""
     config = TrialConfig.parse(SMALL | dict(dotted))
     try:
         config.check_fit(store.schema)
@@ -231,4 +223,4 @@ def a_task_without_labels_in_a_batch_leaves_all_finite(store: MemoryStore, balan
 
 
 OF_ALL = (its_state_round_trips_bit_for_bit, a_row_of_weight_0_counts_as_one_without_labels)
-"""What every part of a model and every balancer must do."""
+"""Checks of every part of a model and every balancer."""

@@ -1,4 +1,4 @@
-"""Runs, frontiers and picks in MLflow. The only room that imports it, and only once it is used: it loads slowly."""
+"""Runs, frontiers and picks in MLflow. Only this room imports it, and only on use: it loads slowly."""
 
 from bench.tracking.reading import frontier_of
 

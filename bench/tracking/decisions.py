@@ -15,15 +15,9 @@ EXPERIMENT = "seesaw decisions"
 def log_decision(
     name: str, verdict: str, gains: Mapping[str, Effect], folder: Path, tracking: str, home: Path
 ) -> str:  # fmt: skip
-    """The id of a new run with a decision's verdict, gains and files.
+    """Logs a decision's verdict, gains by outcome, and the files in `folder` as a new run; returns its id.
 
-    Args:
-        gains: by outcome.
-        folder: with the files.
-        home: where a store that is no server has the files of a new experiment.
-
-    Raises:
-        TrackingError: the store cannot be reached.
+    A new experiment's files are in `home`, unless the store is a server. Raises TrackingError if it cannot be reached.
     """
     store = MlflowStore(tracking, home)
     tags = {"seesaw.kind": "decision", VERDICT: verdict, "mlflow.note.content": verdict}

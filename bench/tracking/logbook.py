@@ -1,4 +1,4 @@
-"""Logs a driver's records without ever waiting for MLflow: a section for each data set, sent by one thread.
+"""Logs a driver's records without waiting for MLflow: a section for each data set, sent by one thread.
 
     logbook = Logbook(None, home)                   # sqlite and files at home; or any MLflow address
     section = logbook.section(history, ..)          # a parent run for each suite, data set and space
@@ -6,8 +6,8 @@
     section.front = lambda experiment, run, ended: Front(..)
     logbook.finish("FINISHED", ended, patience=10)  # whether all is there: each trial once, whatever went wrong
 
-The records are the truth. A parent has a nested run for each trial and each replicate; each is compared with what it
-should have, and `log_batch` sends only the rest. All times come from the records, never from the clock. MLflow keeps
+The records are the truth. A parent has a nested run for each trial and each replicate; each is compared with its target
+state, and `log_batch` sends only the difference. All times come from the records, never from the clock. MLflow keeps
 one value of a metric for the same step and time, so everything may be sent again, also after an error or a kill.
 """
 
@@ -47,33 +47,32 @@ from bench.tracking.values import (
 
 Ending = Literal["FINISHED", "FAILED", "KILLED"]
 
-LONGEST_PAUSE = 30.0  # seconds between tries while nothing arrives
-STARTING = 120.0  # seconds for making the tables of a new store's file
-GIVE_UP = 2  # failures in a row, once somebody waits
-HOPELESS = 3  # runs that the store refuses, in a row
-EVERY = 10.0  # seconds, at least, between two writings of the hypervolume
+LONGEST_PAUSE = 30.0  # seconds between tries while the store fails
+STARTING = 120.0  # seconds for creating the tables of a new store's file
+GIVE_UP = 2  # failures in a row after which `finish` stops waiting
+HOPELESS = 3  # items in a row that the store refuses
+EVERY = 10.0  # minimum number of seconds between updates of the hypervolume
 DIGEST = "seesaw.front_digest"
-"""Tag of a parent: of the files that it has."""
+"""Tag of a parent: digest of its files."""
 CARRIED = ("seesaw.run", "seesaw.suite", "seesaw.dataset", "seesaw.space")
-"""Tags of the parent that its trials carry, too, so that one query finds them."""
+"""Tags of the parent that its trials repeat, so that one query finds them."""
 
 
 @dataclass
 class Section:
-    """One data set's part of a run: its records, and the runs that MLflow has of it.
+    """One data set's part of a run: its records, and its runs in MLflow.
 
     Args:
-        identity: what tells the part from others: `run, suite, dataset, space, seed`, `fingerprint` of the encoded
-            store, and when the run was `created`: an earlier run of the same name may be gone from this machine.
+        identity: identifies the part: `run, suite, dataset, space, seed`, `fingerprint` of the encoded store, and when
+            the run was `created`, as an earlier run of the same name may be gone from this machine.
         dataset: a short name of the data set, which `identity` may have as a path.
-        params: what else was asked for and stays; tags: what may change, such as a budget that is raised.
-        live: whether a parent that is there is marked as going on.
+        params: further constant settings; `tags` are those that may change, such as a raised budget.
+        live: whether to mark an existing parent as running.
 
     Attributes:
         records: the newest of each trial, by number.
-        front: what came of a search that came to its end, given the ids of experiment and parent, and its time.
-        place: ids of the experiment and of the parent run, once it is open.
-        sent: counts what is sent: trials, replicates, points of hypervolume and fronts.
+        front: (experiment id, parent id, time) -> the results of a finished search.
+        place: ids of the experiment and of the parent run, once open.
     """
 
     store: MlflowStore
@@ -95,21 +94,22 @@ class Section:
     _shown: float = -math.inf
 
     def log(self, records: Sequence[TrialRecord], told: int) -> None:
-        """Takes trials as they are now and sends nothing. `told` is how many jobs are told; see `History.add`."""
+        """Takes trials' current records, sends nothing; `told` is the number of recorded jobs, see `History.add`."""
         self.history.add(records, told)
         self.records |= {record.number: record for record in records}
 
     @property
     def there(self) -> int:
-        """Of how many trials all was sent."""
+        """Number of completely sent trials."""
         return sum(self._sent.get(number) is record for number, record in list(self.records.items()))
 
     def send(self, ending: Ending | None = None, ended: float = 0.0) -> None:
-        """Sends the trials that are new, or raises a TrackingError. With an ending, sends all that is missing, also of
-        the front, and ends the parent. `ended` is in seconds since 1970, the time of the front's values, too.
+        """Sends new trials; raises TrackingError. With an ending, sends everything missing, and ends the parent.
+
+        `ended` is the time of the end and of the front's values, in seconds since 1970.
         """
         try:
-            if ending and self._failed:  # a server may have done late what we asked for again: read what is there anew
+            if ending and self._failed:  # a server may execute lost requests late: read its state again
                 self._nodes, self._failed = {}, False
             self._send(ending, ended)
         except TrackingError:
@@ -151,7 +151,7 @@ class Section:
             parent.set_status(ending, ended)
 
     def _open(self) -> tuple[str, str]:
-        """Reads what is there, and makes the parent what it should be; gives the ids of experiment and parent."""
+        """Reads the server's state, and creates or updates the parent; returns the ids of experiment and parent."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         own, known = self.identity, self._known
@@ -162,7 +162,7 @@ class Section:
         self._put(Wanted((), name, tags, asked, [], RUNNING if self.live else None), experiment)
         parent = self._nodes[()]
         data = Dataset(self.dataset, own["fingerprint"][:36], "card", self.source)  # a digest has 36 letters at most
-        inputs = [DatasetInput(data, [InputTag("mlflow.data.context", "train")])]  # sent again, it is there once
+        inputs = [DatasetInput(data, [InputTag("mlflow.data.context", "train")])]  # may be sent repeatedly
         parent.ask("log the data of", "log_inputs", inputs)
         return experiment, parent.run_id
 
@@ -171,19 +171,19 @@ class Section:
         return {"seesaw.kind": "parent", **{f"seesaw.{name}": value for name, value in self.identity.items()}}
 
     def _read(self, experiment: str) -> None:
-        """Reads what is there. Of two runs of one key, which a late answer makes possible, one is removed."""
+        """Reads the server's state; removes one of two runs with the same key, which a late answer makes possible."""
         mine = " and ".join(f"tags.`seesaw.{name}` = '{self.identity[name]}'" for name in ("run", "dataset"))
-        found = Node.search(self.store, experiment, mine)
-        if parents := [node for node in found if self._known.items() <= node.tags.items()]:
+        nodes = Node.search(self.store, experiment, mine)
+        if parents := [node for node in nodes if self._known.items() <= node.tags.items()]:
             self._nodes = {(): parents[-1]}  # the oldest
-            for node in [each for each in found if each.tags.get("seesaw.parent") == parents[-1].run_id]:
+            for node in [each for each in nodes if each.tags.get("seesaw.parent") == parents[-1].run_id]:
                 key = key_of(node.tags)
                 if (there := self._nodes.setdefault(key, node)) is not node:
                     other, self._nodes[key] = sorted((there, node), key=lambda each: len(each.metrics))
                     other.ask("remove", "delete_run")
 
     def _put(self, wanted: Wanted, experiment: str) -> bool:
-        """Makes a run what it should be; whether it was not. One that failed and was tried again is replaced."""
+        """Creates or updates a run; returns whether it changed. Replaces a failed one that was tried again."""
         node = self._nodes.get(wanted.key)
         if node and wanted.key and node.status == "FAILED" != wanted.status:
             self._nodes.pop(wanted.key).ask("remove", "delete_run")
@@ -194,7 +194,7 @@ class Section:
         return changed or sent > 0
 
     def _begin(self, wanted: Wanted, experiment: str, tries: int = TRIES) -> Node:
-        """A new run; or the one that MLflow made although its answer was lost."""
+        """Creates a run, or finds the one that MLflow created although its answer was lost."""
         key, tags = wanted.key, wanted.tags
         if key:
             parent, inside = self._nodes[()], self._nodes[key[:1] if len(key) > 1 else ()]
@@ -211,10 +211,10 @@ class Section:
 
 
 class Logbook:
-    """All that is logged of one run, sent by a thread that looks for new records each second.
+    """Everything logged of one run, sent by a thread that looks for new records each second.
 
-    Arguments are those of `MlflowStore`, and `live`: whether the parents are marked as going on; without it nothing is
-    sent before `finish`. `trouble` is why the last try failed; it is empty after one that did not.
+    Arguments are those of `MlflowStore`, and `live`: whether parents are marked as running; without it nothing is sent
+    before `finish`. `trouble` is the reason of the last failed try; empty after a successful one.
     """
 
     def __init__(self, uri: str | None, home: Path, live: bool = True) -> None:
@@ -228,21 +228,21 @@ class Logbook:
         threading.Thread(target=self._run, name="mlflow-sender", daemon=True).start()
 
     def section(self, history: History, *, identity: Texts, **more: Any) -> Section:
-        """The part of one data set; arguments as for `Section`."""
+        """Adds the part of one data set; arguments as for `Section`."""
         made = Section(self.store, history, identity=identity, live=self._live, **more)
         self.sections[identity["dataset"]] = made
         return made
 
     @property
     def sent(self) -> Counter[str]:
-        """What was sent, by kind."""
+        """Counts of sent items, by kind."""
         return sum((section.sent for section in self.sections.values()), Counter())
 
     def finish(self, ending: Ending, ended: float, patience: float, most: float = math.inf) -> bool:
-        """Sends what is missing of all sections and closes them; whether all of it is there.
+        """Sends everything missing and closes all sections; returns whether all was sent.
 
-        Waits while requests are answered; not after `patience` seconds without an answer, `most` seconds in all, or
-        two failures in a row. Nothing is sent after that. Raises what the thread raised that is no `TrackingError`.
+        Waits while requests are answered; stops after `patience` seconds without an answer, `most` seconds in all, or
+        two failures in a row. Nothing is sent after that. Reraises an error of the thread other than `TrackingError`.
         """
         self._ending, self._failures = (ending, ended), 0
         self._finishing.set()
@@ -258,7 +258,7 @@ class Logbook:
 
     def _run(self) -> None:
         if not self._live:
-            self._finishing.wait()  # sent before the front is known, a trial would be counted twice
+            self._finishing.wait()  # a trial sent before the front would be counted twice
         while not (self._ended.is_set() or self.store.over):
             last = self._finishing.is_set()
             try:
@@ -268,19 +268,18 @@ class Logbook:
                     self._ended.set()
             except TrackingError as error:
                 self.trouble, self._failures = str(error), self._failures + 1
-            except BaseException as error:  # our own mistake: told to whoever waits at the end
+            except BaseException as error:  # a bug: `finish` raises it
                 self._bug = error
                 self._ended.set()
-            # a server that is away is asked seldom, and at once when somebody begins to wait
+            # back off while the server fails, but wake up when `finish` is called
             time.sleep(0.5) if last else self._finishing.wait(min(LONGEST_PAUSE, 2.0**self._failures))
 
     def _send(self, last: bool) -> None:
-        """Sends what is new; as the last, all that is missing."""
         each_in_turn(lambda section: section.send(*(self._ending if last else ())), list(self.sections.values()))
 
 
 def each_in_turn(do: Callable[[Any], object], items: Iterable[Any]) -> None:
-    """Does something with each item, also after an error, but not after `HOPELESS` in a row; raises the first."""
+    """Applies `do` to each item, continuing after errors but not after `HOPELESS` in a row; raises the first."""
     first: TrackingError | None = None
     in_a_row = 0
     for item in items:

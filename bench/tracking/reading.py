@@ -1,4 +1,4 @@
-"""Fronts of tracked runs, read back from MLflow alone and merged where they are about the same data."""
+"""Fronts of tracked runs, read from MLflow alone and merged for runs on the same data."""
 
 from __future__ import annotations
 
@@ -20,25 +20,24 @@ from bench.tracking.values import DIAGNOSIS, OBJECTIVES, REFERENCE, UNTIL
 
 FIXED = ["run", "dataset", "fingerprint", "space", "trial", "architecture", "picked", "run_id"]
 Key = tuple[str, str, str]
-"""Data set, fingerprint of the prepared data, and objectives: what runs must share to be merged."""
+"""Data set, fingerprint of the prepared data, and objectives: runs with equal keys are merged."""
 
 
 def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
-    """The front of an experiment, over all its runs that have one: those on the same data are merged.
+    """The front of an experiment, merged over all its runs that have one and are on the same data.
 
-    Runs belong together where data set, fingerprint of the prepared data and objectives are the same; each such group
-    has a front of its own, on which no point of any of its runs is dominated. In a search by rungs a trial stands for
-    its best placed point.
+    Runs with the same data set, fingerprint of the prepared data and objectives form a group with one front, whose
+    points no point of the group dominates. In a search by rungs a trial stands for its best placed point.
 
     Columns: `run, dataset, fingerprint, space, trial, architecture, picked, run_id`, then metrics and costs under their
     names (`valid/income.auc` of the search, `confirm/income.auc.mean`, ...), then the configuration under its dotted
     names, as text. `front.p_nondominated` is among all merged points. `attrs` has `notes`, sentences on points that
     were not merged, and `hypervolume` of the merged fronts, by data set and fingerprint.
 
-    An experiment that is not there is a UserError; a store that is not, or cannot be reached, a TrackingError.
+    Raises UserError if there is no such experiment, TrackingError if the store is missing or cannot be reached.
     """
     store = MlflowStore(uri)
-    if store.is_missing:  # MLflow would make one
+    if store.is_missing:  # MLflow would create one
         raise TrackingError(f"there is no MLflow store at {store.uri}")
     at = store.experiment(experiment)
     parents = {node.run_id: node.tags for node in Node.search(store, at, "tags.`seesaw.kind` = 'parent'")}
@@ -71,18 +70,18 @@ def frontier_of(experiment: str, uri: str) -> pd.DataFrame:
         ]
         objectives = [Objective(*of) for of in json.loads(key[2])]
         references = [json.loads(parents[node.tags["seesaw.parent"]][REFERENCE]) for node in nodes]
-        found = frontier(records, objectives, weakest_reference(objectives, references))
-        volumes[key[:2]] = found.hypervolume
-        trials = found.by_trial  # without the composite of single-task models, which no run has
-        rank = found.table["rank"].astype(float)  # NaN of what was not compared
+        front = frontier(records, objectives, weakest_reference(objectives, references))
+        volumes[key[:2]] = front.hypervolume
+        trials = front.by_trial  # without the composite of single-task models, which has no run
+        rank = front.table["rank"].astype(float)  # NaN for points that were not compared
         rows += [
-            _row(nodes[trial], key, float(found.table["p_nondominated"].iloc[at]))
+            _row(nodes[trial], key, float(front.table["p_nondominated"].iloc[at]))
             for trial, at in trials.items()
             if rank.iloc[at] == rank.iloc[list(trials.values())].min()
         ]
         sure = [node for node, record in zip(nodes, records, strict=True) if any(map(confirmed, record.points))]
         once = set(_runs(nodes)) - set(_runs(sure))
-        if once and found.split == CONFIRM:
+        if once and front.split == CONFIRM:
             notes.append(f"{key[0]}: not confirmed, and not compared with what is: {', '.join(sorted(once))}")
     rest = dict.fromkeys(name for row in rows for name in row if name not in FIXED)
     table = pd.DataFrame(rows, columns=[*FIXED, *rest])
@@ -102,7 +101,6 @@ def _row(node: Node, key: Key, chance: float) -> dict[str, Any]:
 
 
 def _apart(groups: Mapping[Key, Sequence[Node]]) -> list[str]:
-    """Why runs on one data set were not merged."""
     notes = []
     for dataset in sorted({key[0] for key in groups}):
         of = {key: ", ".join(_runs(nodes)) for key, nodes in groups.items() if key[0] == dataset}
@@ -118,5 +116,4 @@ def _runs(nodes: Sequence[Node]) -> list[str]:
 
 
 def _point(node: Node) -> tuple[str, ...]:
-    """What a confirmed point and its replicates share."""
     return node.tags["seesaw.parent"], node.tags["seesaw.trial"], node.tags[UNTIL]

@@ -1,4 +1,4 @@
-"""MLflow's model registry: versions of a packaged model, and the aliases that say which of them serves.
+"""MLflow's model registry: versions of a packaged model, and aliases.
 
 `champion` serves, `previous` served before it, `challenger` awaits comparison with it.
 """
@@ -34,15 +34,15 @@ DATASET = "seesaw.dataset"
 """Tag of a version: the data set's name, or the path of its card."""
 DEPLOYMENT = "deployment"
 WRITER = "seesaw.writer"
-"""Tag of a deployment's run: the process that writes it."""
-MODEL = "model"  # the folder of a run's artifacts
+"""Tag of a deployment's run: its writing process."""
+MODEL = "model"  # folder among a run's artifacts
 REQUIREMENTS = ("torch", "numpy", "pandas", "pyarrow", "numba", "pydantic", "mlflow")
 _URI = re.compile(r"(?:models:/)?(?P<name>[^@/:]+)(?:@(?P<alias>[\w-]+)|/(?P<version>\d+))?")
 
 
 @dataclass(frozen=True)
 class Move:
-    """An alias that changes hands; `before` and `after` are versions, None for none."""
+    """A change of an alias; `before` and `after` are versions, None for none."""
 
     alias: str
     before: str | None
@@ -54,11 +54,7 @@ class Move:
 
 
 class Registry:
-    """The registered models of an MLflow store.
-
-    Raises:
-        TrackingError: the store cannot be reached.
-    """
+    """The registered models of an MLflow store; raises TrackingError if it cannot be reached."""
 
     def __init__(self, uri: str | None, home: Path | None = None) -> None:
         self._store = MlflowStore(uri, home)
@@ -72,9 +68,9 @@ class Registry:
         tags: Mapping[str, str],
         metrics: Mapping[str, float],
     ) -> str:
-        """The id of a new run that holds the package as an MLflow model, with signature, example and card.
+        """Logs a package as an MLflow model in a new run, with signature, example and card; returns the run's id.
 
-        Runs of earlier deployments whose process was killed are ended. Where this one fails, so is its own.
+        Ends runs of earlier deployments whose process was killed, and on failure its own.
         """
         experiment_id = self._store.experiment(experiment, make=True)
         self._end_killed(experiment_id)
@@ -87,7 +83,7 @@ class Registry:
                 self._store.ask(to, "log_artifacts", node.run_id, str(folder / MODEL), MODEL)
             node.send([Value(name, value) for name, value in metrics.items()])
         except BaseException as error:
-            with suppress(TrackingError):  # the first error is the one to tell; the next deployment ends the run
+            with suppress(TrackingError):  # the first error is reported; the next deployment ends the run
                 node.set_status("FAILED" if isinstance(error, Exception) else "KILLED")
             raise
         node.set_status("FINISHED")
@@ -100,7 +96,7 @@ class Registry:
                 node.set_status("KILLED")
 
     def register(self, name: str, run_id: str, description: str, tags: Mapping[str, str]) -> str:
-        """The number of a new version of a model, which is made if need be."""
+        """Registers a new version of a model, creating the model if necessary; returns its number."""
         run = self._store.ask("find the run", "get_run", run_id)
         source = f"{run.info.artifact_uri}/{MODEL}"
         if not self._named(name):
@@ -110,18 +106,15 @@ class Registry:
         return str(made.version)
 
     def aliases(self, name: str) -> dict[str, str]:
-        """Alias -> version; none where there is no such model."""
-        found = self._named(name)
-        return {alias: str(number) for alias, number in found[0].aliases.items()} if found else {}
+        """Alias -> version; empty if there is no such model."""
+        models = self._named(name)
+        return {alias: str(number) for alias, number in models[0].aliases.items()} if models else {}
 
     def check_version(self, name: str, tasks: Sequence[str], dataset: str | None) -> None:
         """Refuses a version of another model: two logs may have the same name.
 
-        Args:
-            dataset: its data set; None where any will do.
-
-        Raises:
-            UserError: the model's champion, else its challenger, has none of the tasks, or is of another data set.
+        Raises UserError if the model's champion, else its challenger, shares no task, or has another data set than
+        `dataset` (None accepts any).
         """
         now = self._tags(name)
         known, other = now.get(TASKS, "").split(","), now.get(DATASET, dataset)
@@ -138,30 +131,25 @@ class Registry:
             )
 
     def _tags(self, name: str) -> dict[str, str]:
-        """Of a model's champion, else of its challenger; none where there is neither."""
         now = self.aliases(name)
         if (number := now.get(CHAMPION) or now.get(CHALLENGER)) is None:
             return {}
-        found = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
-        return dict(found.tags)
+        version = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
+        return dict(version.tags)
 
     def moves(self, name: str, alias: str, number: str) -> list[Move]:
-        """What changes when a version takes an alias: the champion before it becomes `previous`.
+        """Moves that give an alias to a version: the old champion becomes `previous`.
 
-        It does so first: if only that was done, doing all of it again still ends right.
+        That comes first, so that repeating an interrupted change still ends right.
         """
         now = self.aliases(name)
-        found = [Move(alias, now.get(alias), number)]
+        moves = [Move(alias, now.get(alias), number)]
         if alias == CHAMPION and (old := now.get(CHAMPION)) is not None:
-            found.insert(0, Move(PREVIOUS, now.get(PREVIOUS), old))
-        return found
+            moves.insert(0, Move(PREVIOUS, now.get(PREVIOUS), old))
+        return moves
 
     def promote(self, name: str) -> list[Move]:
-        """What changes when the challenger becomes the champion as well.
-
-        Raises:
-            UserError: no such model, or it has no challenger, or that is the champion already.
-        """
+        """Moves that make the challenger the champion as well; raises UserError if there is none or it already is."""
         now = self._holding(name, CHALLENGER)
         if now.get(CHAMPION) == now[CHALLENGER]:
             raise UserError(
@@ -170,11 +158,7 @@ class Registry:
         return self.moves(name, CHAMPION, now[CHALLENGER])
 
     def rollback(self, name: str) -> list[Move]:
-        """What changes when champion and previous change places, so that a second rollback undoes the first.
-
-        Raises:
-            UserError: no such model, or it has no previous version.
-        """
+        """Moves that exchange champion and previous, as a second call undoes; raises UserError without a previous."""
         now = self._holding(name, CHAMPION, PREVIOUS)
         return [Move(CHAMPION, now[CHAMPION], now[PREVIOUS]), Move(PREVIOUS, now[PREVIOUS], now[CHAMPION])]
 
@@ -186,14 +170,14 @@ class Registry:
             self._store.ask(to, "set_registered_model_alias", name, move.alias, move.after)
 
     def fetch(self, model: str, into: Path) -> Package:
-        """The package behind `NAME`, `NAME@ALIAS` or `NAME/VERSION`, copied once into a folder; NAME is its champion.
+        """Copies the package behind `NAME`, `NAME@ALIAS` or `NAME/VERSION` into a folder, once; NAME is its champion.
 
         Raises:
             UserError: no such model, alias or version, or the package was changed.
         """
         name, number = self.version_of(model)
         made = self._store.ask(f"find version {number} of '{name}'", "get_model_version", name, number)
-        target = into / str(made.run_id)  # another registry, or a model made anew, has other models of this number
+        target = into / str(made.run_id)  # the number is not unique: registries differ, and models may be recreated
         if not (target / MANIFEST).is_file():
             writable(into)
             with in_turn(into / "fetch.lock"):
@@ -210,11 +194,7 @@ class Registry:
             rename(found.parent, target)
 
     def version_of(self, model: str) -> tuple[str, str]:
-        """Name and version that a text stands for.
-
-        Raises:
-            UserError: it stands for none.
-        """
+        """Parses a model's text into name and version; raises UserError if there is none."""
         match = _URI.fullmatch(model)
         if match is None:
             raise UserError(f"expected a model as NAME, NAME@ALIAS or NAME/VERSION, found '{model}'")
@@ -231,10 +211,10 @@ class Registry:
         return name, number
 
     def _named(self, name: str) -> Sequence[RegisteredModel]:
-        found: Sequence[RegisteredModel] = self._store.ask(
+        models: Sequence[RegisteredModel] = self._store.ask(
             f"find the model '{name}'", "search_registered_models", f"name = '{name}'"
         )
-        return found
+        return models
 
     def _holding(self, name: str, *wanted: str) -> dict[str, str]:
         """Alias -> version of a model that must have some."""
@@ -251,11 +231,7 @@ class Registry:
 
 
 def registered(home: Path, model: str, tracking: str | None = None) -> Package:
-    """The package behind `NAME`, `NAME@ALIAS` or `NAME/VERSION` in the registry at an address, else in that at home.
-
-    Raises:
-        UserError: there is none, or it was changed.
-    """
+    """Fetches `NAME`, `NAME@ALIAS` or `NAME/VERSION` from an address's registry, or the home's; errors of `fetch`."""
     if tracking is None and not (home / "mlflow.db").is_file():
         raise UserError(f"expected a package's folder, a run or a registered model, found no '{model}' (in {home})")
     return Registry(plain_address(tracking) if tracking else home_address(home)).fetch(model, home / "models")
@@ -278,15 +254,15 @@ def save_model(package: Package, folder: Path) -> None:
 
 
 def signature_of(package: Package) -> ModelSignature:
-    """Raw columns of any type: categories may be numbers or texts. The scorer checks, and names column and row.
+    """Raw columns of any type: categories may be numbers or texts; the scorer checks them and names column and row.
 
-    None is required of a request: one without rows has none, and a kept history makes some.
+    No column is required: a request without rows has none, and a kept history computes some.
     """
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, Schema
 
     scorer = package.scorer()
-    anything: Any = AnyType  # MLflow gives its constructor no types
+    anything: Any = AnyType  # its constructor is untyped
     columns = dict.fromkeys([*(column.name for column in scorer.rows.columns), *package.needed_by_history])
     inputs: list[Any] = [ColSpec(anything(), column, required=False) for column in columns]
     outputs: list[Any] = [ColSpec("double", name) for name in scorer.names]

@@ -1,5 +1,6 @@
-"""A packaged model as MLflow serves it. MLflow keeps this file beside the package and runs it to load the model: no
-object is pickled.
+"""A packaged model as MLflow serves it.
+
+MLflow keeps this file beside the package and runs it to load the model: no object is pickled.
 """
 
 from __future__ import annotations
@@ -25,21 +26,20 @@ PACKAGE, HISTORY = "package", "SEESAW_HISTORY"
 
 
 def _refused(error: Exception | str) -> MlflowException:
-    """An error with which a server answers 400."""
     return MlflowException(str(error), INVALID_PARAMETER_VALUE)
 
 
 class _Scoring:
-    """What MLflow asks of a model. In a base class, and rows without a type hint: it would read types of rows from
-    hints, where the signature says what rows hold.
+    """MLflow's interface of a model.
+
+    It is a base class, and its rows have no type hint, because MLflow would derive row types from hints instead of the
+    signature.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Opens the package, each file checked, with the plug-ins that `$SEESAW_PLUGIN` names, and the file that
-        `$SEESAW_HISTORY` names, from `seesaw history`.
-        """
+        """Opens the verified package with the plug-ins in `$SEESAW_PLUGIN` and the history in `$SEESAW_HISTORY`."""
         server = sys.modules.get("mlflow.pyfunc.scoring_server")
-        if getattr(server, "_SERVER_MODEL_PATH", "") in os.environ:  # in a server's process, which guesses at types
+        if getattr(server, "_SERVER_MODEL_PATH", "") in os.environ:  # in a server's process, which guesses types
             server.parse_csv_input = _texts  # type: ignore[union-attr]
             server.infer_and_parse_data = _exact_rows(server.infer_and_parse_data)  # type: ignore[union-attr]
         try:
@@ -53,18 +53,18 @@ class _Scoring:
         self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """Predictions, a row for each raw row; see `Scorer.predict`."""
-        if not len(model_input.columns):  # MLflow leaves out unknown columns: without any, the rows are gone, too
+        if not len(model_input.columns):  # MLflow drops unknown columns; without any, rows are lost, too
             known = ", ".join(column.name for column in self._scorer.rows.columns)
             raise _refused(f"expected rows with the columns {known}, found none of them")
         try:
-            found: pd.DataFrame = self._scorer.predict(model_input)
+            predictions: pd.DataFrame = self._scorer.predict(model_input)
         except UserError as error:
             raise _refused(error) from None
-        return found
+        return predictions
 
 
 def _texts(csv_input: Any, schema: Any = None) -> pd.DataFrame:
-    """CSV with a header, each cell a text, as files are read. MLflow reads none for a signature of any types."""
+    """Reads CSV with a header as texts; MLflow reads none for a signature of any types."""
     rows, lines = csv.reader(csv_input, strict=True), []
     try:
         header = [name.strip("\ufeff ") for name in next(rows, [])]
@@ -81,17 +81,17 @@ def _texts(csv_input: Any, schema: Any = None) -> pd.DataFrame:
 
 
 def _exact_rows(parse: Callable[..., Any]) -> Callable[..., Any]:
-    """MLflow's reader of JSON, which makes floats of a column with a gap: so long whole numbers are read as texts."""
+    """Wraps MLflow's JSON reader, which makes floats of a column with a gap: large whole numbers become texts first."""
 
     def parsed(data: Any, schema: Any = None) -> Any:
-        found = parse({name: _exact(rows, 3) for name, rows in data.items()}, schema)
-        return found if len(found) else pd.DataFrame(columns=schema.input_names())  # no rows, of all columns
+        rows_read = parse({name: _exact(rows, 3) for name, rows in data.items()}, schema)
+        return rows_read if len(rows_read) else pd.DataFrame(columns=schema.input_names())  # no rows, all columns
 
     return parsed
 
 
 def _exact(value: Any, depth: int) -> Any:
-    """Tables, rows and cells, `depth` within each other, with texts for whole numbers that a float64 may not hold."""
+    """Converts whole numbers that float64 may not represent to texts, in tables, rows and cells nested `depth` deep."""
     if isinstance(value, dict) and depth:
         return {name: _exact(each, depth - 1) for name, each in value.items()}
     if isinstance(value, list) and depth:

@@ -1,4 +1,4 @@
-"""The way into MLflow: a quiet import, requests whose failures are one sentence, and runs as they are there."""
+"""Access to MLflow: a quiet import, requests whose failures are one sentence, and runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 FILES = "seesaw.files"
-"""Tag of an experiment of the store at home: where its files lay when its address was written last."""
+"""Tag of an experiment in the store at home: the last written address of its files."""
 PLACES = (
     ("experiment_tags", "value"),
     ("experiments", "artifact_location"),
@@ -44,11 +44,11 @@ SETTINGS = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output belongs to --json
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # two minutes for a server that hangs are too many
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds; the default is 120
 }
-"""Read by MLflow as it is imported or used; what the user has set stays."""
+"""Environment variables that MLflow reads on import or use; the user's values take precedence."""
 NO_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-"""Set whatever the user says: MLflow would also repeat the creation of a run whose answer was lost, and make two."""
+"""Always set: MLflow would also retry the creation of a run whose answer was lost, and create two."""
 
 
 class TrackingError(UserError):
@@ -56,20 +56,20 @@ class TrackingError(UserError):
 
 
 class MlflowStore:
-    """An MLflow store. The first request opens it, which makes a sqlite file that is not there (seconds).
+    """An MLflow store. The first request opens it and creates a missing sqlite file (seconds).
 
-    Made in the main thread: it imports all of MLflow that the store needs. Where two threads import packages that need
-    each other, Python breaks the deadlock by an error, or by handing out a module that is half made. torch, optuna and
-    MLflow share many packages. After this, another thread imports what MLflow alone uses.
+    Create it in the main thread: it imports everything of MLflow that the store needs. If two threads import packages
+    that need each other, Python breaks the deadlock by an error, or returns a partially initialised module; torch,
+    optuna and MLflow share many packages. Later another thread may import MLflow's own packages.
 
     Args:
         uri: its address; None for the store at home.
-        home: where new experiments keep their files, unless the store is a server, which keeps its own.
+        home: place of new experiments' files, unless the store is a server.
 
     Attributes:
-        answered: the time of the last answer, by `time.monotonic`; 0 before.
-        starting: the first request will make a file's tables, or is at it: work of this machine that ends by itself.
-        over: whether nothing more is to be sent.
+        answered: time of the last answer, by `time.monotonic`; 0 before.
+        starting: whether the first request has still to create a file's tables, which takes local time but ends.
+        over: whether sending has ended.
 
     Raises:
         UserError: no store can have that address.
@@ -83,8 +83,8 @@ class MlflowStore:
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
         os.environ.update(NO_RETRIES)
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every migration of a new store
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback for each locked database
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # logs every migration of a new store
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # logs a traceback for a locked database
         databases = ("mlflow.store.tracking.sqlalchemy_workspace_store",) if kind(self.uri) in DATABASES else ()
         for module in ("mlflow", "mlflow.entities", *databases):
             import_module(module)
@@ -95,7 +95,7 @@ class MlflowStore:
 
     @property
     def is_missing(self) -> bool:
-        """Whether it is a sqlite file that is not there yet, or has no tables."""
+        """Whether it is a sqlite file that does not exist, or has no tables."""
         return kind(self.uri) == "sqlite" and not (self._file.is_file() and self._file.stat().st_size)
 
     @property
@@ -104,7 +104,7 @@ class MlflowStore:
 
     @property
     def _beside(self) -> str:
-        """Where a home has the files of the store that is this sqlite file; empty for another kind of store."""
+        """Address of the artifacts beside this sqlite file; empty for other stores."""
         return (self._file.resolve().parent / "mlartifacts").as_uri() if kind(self.uri) == "sqlite" else ""
 
     def _open(self) -> MlflowClient:
@@ -121,7 +121,7 @@ class MlflowStore:
         return self._client
 
     def _make_file(self) -> None:
-        """Makes a sqlite file that is missing, with all tables or not at all: MLflow takes none that has some."""
+        """Creates a missing sqlite file with all tables or not at all: MLflow refuses one with some."""
         file = self._file
         if not self.is_missing:
             return
@@ -134,25 +134,24 @@ class MlflowStore:
                     rename(folder / file.name, file)
 
     def _move_files(self) -> None:
-        """Has addresses of files point beside a sqlite file that was copied or moved with its home; else the old files
-        would be written. Only of experiments that were made in their home's own store.
+        """Updates artifact addresses in a sqlite file that was copied or moved with its home.
+
+        Otherwise the old files would be written. Only for experiments created in their home's own store.
         """
         if not (beside := self._beside) or not os.access(self._file, os.W_OK):
             return
         with closing(sqlite3.connect(self._file)) as database, database:
-            found = database.execute(f"SELECT DISTINCT value FROM experiment_tags WHERE key = '{FILES}'").fetchall()
-            for old in {place for (place,) in found} - {beside}:
+            places = database.execute(f"SELECT DISTINCT value FROM experiment_tags WHERE key = '{FILES}'").fetchall()
+            for old in {place for (place,) in places} - {beside}:
                 for table, column in PLACES:
                     below = f"substr({column} || '/', 1, {len(old) + 1}) = ?"
                     moved = f"UPDATE {table} SET {column} = ? || substr({column}, {len(old) + 1}) WHERE {below}"
                     database.execute(moved, (beside, f"{old}/"))
 
     def ask(self, to: str, method: str, *args: Any, tries: int = TRIES, **options: Any) -> Any:
-        """What a method of MLflow's client gives, or a TrackingError; also where nothing more is to be sent.
+        """Calls a method of MLflow's client; raises TrackingError on failure, or if sending has ended.
 
-        Args:
-            to: what is tried, for the error's text.
-            tries: 1 for what must not be done twice.
+        `to` describes the request in the error; `tries` is 1 for requests that must not be repeated.
         """
         failed = f"could not {to} in the MLflow store at {self.uri}"
         for left in reversed(range(tries)):
@@ -162,25 +161,25 @@ class MlflowStore:
                 answer = getattr(self._open(), method)(*args, **options)
                 self.answered = time.monotonic()
                 return answer
-            except Exception as error:  # MLflow lets errors of sqlalchemy, requests and the file system through
+            except Exception as error:  # MLflow passes on errors of sqlalchemy, requests and the file system
                 if not left:
                     raise TrackingError(f"{failed}: {_reason(error)}") from error
                 time.sleep(PAUSE)
         raise TrackingError(f"{failed}: no more time was given")
 
     def experiment(self, name: str, make: bool = False) -> str:
-        """The id of an experiment. One that is not there is made, or else is a UserError that names those there are."""
+        """The id of an experiment; a missing one is created, or else is a UserError that names the existing ones."""
         to = f"open the experiment '{name}'"
-        if (found := self.ask(to, "get_experiment_by_name", name)) is not None:
-            return str(found.experiment_id)
-        if make:  # where its answer is lost, the next one finds it
+        if (existing := self.ask(to, "get_experiment_by_name", name)) is not None:
+            return str(existing.experiment_id)
+        if make:  # if the answer is lost, the next call finds it
             tags = {FILES: self._artifacts} if self._artifacts and self._artifacts == self._beside else None
             return str(self.ask(to, "create_experiment", name, self._artifacts, tags, tries=1))
         raise unknown("experiment", name, [each.name for each in self.ask(to, "search_experiments")])
 
 
 def _reason(error: BaseException) -> str:
-    """Why a request failed, in a line: no answer in the system's words, anything else in MLflow's."""
+    """The reason of a failed request, in a line: the system's words if there was no answer, else MLflow's."""
     from requests.exceptions import ConnectionError as NoConnection
     from requests.exceptions import Timeout
 
@@ -198,11 +197,9 @@ def _reason(error: BaseException) -> str:
 
 @dataclass
 class Node:
-    """A run in a store.
+    """A run in a store, with the latest value of each metric and its step.
 
-    Attributes:
-        started: milliseconds since 1970; the time of every value that has none of its own.
-        metrics, steps: the latest value of each, and its step.
+    `started`, in milliseconds since 1970, is the time of values without their own.
     """
 
     store: MlflowStore
@@ -223,7 +220,7 @@ class Node:
 
     @classmethod
     def create(cls, store: MlflowStore, experiment: str, name: str, tags: Texts, started: float = 0.0) -> Node:
-        """A new run. `started` is in seconds since 1970, 0 for now."""
+        """Creates a run. `started` is in seconds since 1970, 0 for now."""
         known = {**_cut(tags), "mlflow.source.name": "seesaw", "mlflow.source.type": "LOCAL"}
         of = experiment, _milliseconds(started or time.time()), known, name
         return cls._of(store, store.ask(f"begin the run '{name}'", "create_run", *of, tries=1))
@@ -231,18 +228,18 @@ class Node:
     @classmethod
     def search(cls, store: MlflowStore, experiment: str, condition: str) -> list[Node]:
         """All runs of an experiment that meet a condition, the newest first."""
-        found: list[Node] = []
+        nodes: list[Node] = []
         page = None
         while page is None or page.token:
             page = store.ask("search runs", "search_runs", [experiment], condition, page_token=page and page.token)
-            found += [cls._of(store, run) for run in page]
-        return found
+            nodes += [cls._of(store, run) for run in page]
+        return nodes
 
     def send(self, values: Sequence[Value] = (), params: Texts = NONE, tags: Texts = NONE) -> int:
-        """Sends what the run does not have; gives how much. MLflow divides a batch that is too large.
+        """Sends the values, parameters and tags that the run lacks; returns their number.
 
-        Steps of a metric before its latest are there. MLflow would store infinity as a large number: what is not finite
-        is left out. Tags are cut to the length that MLflow takes.
+        Earlier steps of a metric than its latest are assumed present. Values that are not finite are left out: MLflow
+        would store infinity as a large number. Tags are cut to MLflow's limit. MLflow splits large batches.
         """
         from mlflow.entities import Metric, Param, RunTag
 
@@ -264,7 +261,7 @@ class Node:
         return value.step > there or (value.step == there and self.metrics[value.name] != value.value)
 
     def set_status(self, status: str, ended: float = 0.0) -> bool:
-        """Closes the run, or opens it again; whether that was needed. `ended` is in seconds since 1970, 0 for now."""
+        """Closes or reopens the run; returns whether that was needed. `ended` is in seconds since 1970, 0 for now."""
         if self.status == status:
             return False
         if status == RUNNING:
@@ -275,7 +272,7 @@ class Node:
         return True
 
     def ask(self, to: str, method: str, *args: Any) -> None:
-        """Calls a method of MLflow's client for the run; `to` is what is tried, for the error's text."""
+        """Calls a method of MLflow's client for the run; `to` describes the request, for the error's text."""
         self.store.ask(f"{to} the run '{self.tags.get('mlflow.runName', self.run_id)}'", method, self.run_id, *args)
 
 

@@ -1,12 +1,12 @@
-"""Gradient aggregation: the tasks' gradients, their products, and their weighted sum or another combination.
+"""Gradient aggregation: the tasks' gradients, their Gramian, and their weighted sum or another combination.
 
-Gradients are combined at the embedding output and at the dense parameters that tasks share. What lies above, the
-towers, is passed through once for all tasks and not once for each: the graph is cut at the towers' input, where a
-task's gradient is told from another's, and from there down each task has a backward pass of its own.
+Gradients are combined at the embedding output and at the dense parameters that tasks share. The towers need one
+backward pass for all tasks: the graph is cut at their input, where tasks' gradients can be told apart, and from there
+down each task has its own backward pass.
 
-Products and sums are passes over a few megabytes, bound by memory. On the CPU compiled loops read each gradient once
-for all its products, and once for the sum; elsewhere torch does it. One call takes all parts, by their addresses: for a
-bias, calls cost more than its numbers. Gradients may be bfloat16, products and sums are float32.
+Products and sums are bound by memory. On the CPU compiled loops read each gradient once for all its products, and once
+for the sum; elsewhere torch does it. One call takes all parts, by their addresses, because for a bias calls cost more
+than its numbers. Gradients may be bfloat16, products and sums are float32.
 """
 
 from __future__ import annotations
@@ -24,22 +24,18 @@ from bench.models.assembly import MultiTaskModel
 from bench.models.compiling import array, jit, memory, widen
 from bench.models.fused import among, of_one_task
 
-_BLOCK = 4096  # numbers of each gradient that stay in the cache while all pairs of tasks are gone through
+_BLOCK = 4096  # numbers of each gradient that stay in the cache while all pairs of tasks are processed
 OfTowers = Callable[[Tensor], Sequence[Tensor]]
-"""Weights (T,) -> the gradients of the towers' parameters, the tasks' losses so weighted."""
+"""Weights (T,) -> gradients of the towers' parameters, for the tasks' losses so weighted."""
 
 
 class Aggregation:
-    """Fills gradients with each task's own on its own parameters, and with sum_i w_i g_i on what is shared.
+    """Fills gradients with each task's own on its own parameters, and with sum_i w_i g_i on shared ones.
 
-    Where the balancer's weights are for a task's own parameters, too (`Balancer.weighs_own`), they multiply them there.
-
-    With T tasks: one backward pass through the towers (two where a funnel ties losses, T where it transfers hidden
-    units from tower to tower), T through what is below them. Where a funnel ties tasks, what belongs to one task alone
-    gets the sum of all losses' gradients there.
-
-    Attributes:
-        balancer: gives w from the Gramian of the g_i.
+    The balancer gives w; if they are also for a task's own parameters (`Balancer.weighs_own`), they multiply them
+    there. With T tasks: one backward pass through the towers (two if a funnel ties losses, T if it transfers hidden
+    units between towers), and T through the parts below. If a funnel ties tasks, parameters of one task get the sum of
+    all losses' gradients.
     """
 
     def __init__(self, model: MultiTaskModel, balancer: Balancer) -> None:
@@ -55,13 +51,11 @@ class Aggregation:
         model.by_sets.register_forward_pre_hook(self._keep)
 
     def backward(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
-        """Fills `.grad` of `e` and of the model's dense parameters.
+        """Fills `.grad` of `e` (B, S, W), the embedding output and a leaf, and of the model's dense parameters.
 
-        Args:
-            e: the embedding output (B, S, W), a leaf that requires grad.
-            logits: (B, O), of which the losses (T,) were computed.
+        The losses (T,) were computed from the logits (B, O).
         """
-        # Where no field is pooled, only a cast lies between e and the products: a task's gradient stays as it was made.
+        # Without pooling only a cast lies between e and the products: gradients are combined before it.
         at_e = self._narrow if self._narrow.shape == e.shape else e
         inputs = [at_e, *self.shared, *self.own]
         tasks, of_towers = self._through_towers(logits, losses)
@@ -75,29 +69,29 @@ class Aggregation:
         for parameter, gradient in zip(self.towers, of_towers(weights), strict=True):
             parameter.grad = gradient
         self._below = self._above = self._narrow = torch.empty(0)
-        # Slices of other tasks are zero in a task's gradient of `own`, so that each keeps its own task's.
+        # In `own`, a task's gradient is zero at slices of other tasks, so the sum keeps each task's.
         if self.own:
             combined += weighted_sum([of_task[len(combined) :] for of_task in gradients], weights)
         for tensor, gradient in zip([e, *inputs[1:]], combined, strict=True):
             tensor.grad = gradient
 
     def combine(self, gradients: list[tuple[Tensor, ...]]) -> tuple[list[Tensor], Tensor]:
-        """The combined gradient of what is shared, float32, in the parts of the T given, and its weights (T,)."""
+        """Combines the gradients of shared parameters of T tasks, in float32 parts; also returns their weights (T,)."""
         weights = self.weigh(gradients)
         return weighted_sum(gradients, weights), weights
 
     def weigh(self, gradients: list[tuple[Tensor, ...]]) -> Tensor:
-        """The weights (T,) of T gradients, each in the same parts."""
+        """Returns the weights (T,) of T gradients, each in the same parts."""
         weights: Tensor = self.balancer(gramian(gradients))
         return weights
 
     def _keep(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        """Remembers the pooled fields in the precision to compute in, (B, F, W)."""
+        """Records the pooled fields (B, F, W), in the precision of the products."""
         if torch.is_grad_enabled():
             (self._narrow,) = inputs
 
     def _cut(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor] | None:
-        """Gives the towers a leaf in place of the representation (1 or O, B, H): of its own for every tower."""
+        """Replaces the towers' input, the representation (1 or O, B, H), by a leaf with a slice for each tower."""
         if not torch.is_grad_enabled():
             return None
         (below,) = inputs
@@ -106,8 +100,8 @@ class Aggregation:
         return (self._above,)
 
     def _through_towers(self, logits: Tensor, losses: Tensor) -> tuple[list[Tensor], OfTowers]:
-        """Each task's gradient at the representation, and what gives the towers' for weights of the tasks."""
-        if not self.tied:  # a loss depends on its own logit, and so on its own slice of the towers' input, alone
+        """Returns each task's gradient at the representation, and a function for the towers' gradients."""
+        if not self.tied:  # a loss depends only on its own logit, so only on its own slice of the towers' input
             at_input, *of_towers = torch.autograd.grad(losses.sum(), [self._above, *self.towers])
             slices = [at_input[task : task + 1] for task in range(len(losses))]
             one_for_all = self._below.shape[0] == 1
@@ -120,7 +114,7 @@ class Aggregation:
             def of_towers_by(weights: Tensor) -> Sequence[Tensor]:
                 return torch.autograd.grad(weights.to(losses) @ losses, self.towers)
         else:
-            # A sample's logit k depends on that sample's slice k alone: its gradient there, times the loss's at it.
+            # A sample's logit k depends only on its slice k, so the chain rule needs one product.
             at_logits = [torch.autograd.grad(loss, logits, retain_graph=True)[0] for loss in losses]  # T x (B, O)
             (slope,) = torch.autograd.grad(logits.sum(), self._above, retain_graph=True)  # (O, B, H)
             tasks = [slope * part.t().unsqueeze(2).to(slope.dtype) for part in at_logits]
@@ -135,7 +129,7 @@ class Aggregation:
 
 
 def _along(weights: Tensor, like: Tensor) -> Tensor:
-    """weights (T,) to multiply a tensor (T, ..) with."""
+    """Reshapes weights (T,) to multiply a tensor (T, ..)."""
     return weights.to(like).view(-1, *[1] * (like.dim() - 1))
 
 
@@ -147,7 +141,7 @@ class Combination(Aggregation):
         balancer.prepare(self.shared)
 
     def combine(self, gradients: list[tuple[Tensor, ...]]) -> tuple[list[Tensor], Tensor]:
-        """See `Aggregation.combine`; of one that has no weights for what is a task's own, ones."""
+        """See `Aggregation.combine`; the weights are 1 unless the balancer `weighs_own`."""
         parts: list[Tensor] = self.balancer([[part.float() for part in of_task] for of_task in gradients])
         if not isinstance(self.balancer, GradientCombination) or not self.balancer.weighs_own:
             return parts, torch.ones(len(gradients), device=parts[0].device)
@@ -155,13 +149,13 @@ class Combination(Aggregation):
 
 
 class Halves(Aggregation):
-    """Computes weights from the products of two halves of the batch, in gradients of shared dense parameters.
+    """Computes weights from products between the two halves of the batch, in gradients of shared dense parameters.
 
-    At the embedding output samples of two halves never meet. Costs T further passes through what is below the towers.
+    At the embedding output samples of two halves never meet. It costs T more passes through the parts below the towers.
     """
 
     def _through_towers(self, logits: Tensor, losses: Tensor) -> tuple[list[Tensor], OfTowers]:
-        """As its base, and keeps the gradients of the first half's samples."""
+        """Also keeps the gradients of the first half's samples."""
         tasks, of_towers = super()._through_towers(logits, losses)
         samples = len(logits) // self.members  # which every member of an ensemble has
         second = torch.arange(len(logits), device=logits.device).unsqueeze(1) % samples >= samples // 2
@@ -172,7 +166,7 @@ class Halves(Aggregation):
         return tasks, of_towers
 
     def weigh(self, gradients: list[tuple[Tensor, ...]]) -> Tensor:
-        """The weights (T,)."""
+        """See `Aggregation.weigh`."""
         first, self._first = self._first, []
         if not self.shared:
             products = torch.zeros(len(gradients), len(gradients), device=gradients[0][0].device)
@@ -186,7 +180,7 @@ class Halves(Aggregation):
 
 
 def aggregation(model: MultiTaskModel, balancer: Balancer) -> Aggregation | None:
-    """What fills a step's gradients under this balancer; None where one backward pass does."""
+    """The aggregation for this balancer; None where one backward pass suffices."""
     if isinstance(balancer, GradientCombination):
         return Combination(model, balancer)
     if not isinstance(balancer, GradientAggregation):
@@ -197,11 +191,7 @@ def aggregation(model: MultiTaskModel, balancer: Balancer) -> Aggregation | None
 def gradients_of_task(
     output: Tensor, inputs: Sequence[Tensor], above: Tensor | None = None, retain_graph: bool = True
 ) -> tuple[Tensor, ...]:
-    """One task's gradients at `inputs`, zero at what does not lead to `output`.
-
-    Args:
-        above: the gradient at `output`; None for a scalar.
-    """
+    """One task's gradients at `inputs`, zero where they do not affect `output`; `above` is that at `output`."""
     with of_one_task():
         return torch.autograd.grad(
             output, inputs, above, retain_graph=retain_graph, allow_unused=True, materialize_grads=True
@@ -220,7 +210,7 @@ def gramian(gradients: Sequence[Sequence[Tensor]]) -> Tensor:
 
 
 def weighted_sum(gradients: Sequence[Sequence[Tensor]], weights: Tensor) -> list[Tensor]:
-    """sum_i weights_i g_i of T gradients -> its parts, float32, in the memory layout that the gradients' have."""
+    """sum_i weights_i g_i of T gradients -> its parts, float32, in the gradients' memory layout."""
     tensors = list(zip(*gradients, strict=True))
     parts = [_flat(of_part) for of_part in tensors]
     if not all(_compiled(vectors) for vectors in parts):
@@ -239,12 +229,12 @@ def _sum_by_torch(gradients: Sequence[Tensor], weights: Tensor) -> Tensor:
 
 
 def _order(tensor: Tensor) -> list[int]:
-    """Its axes in the order of memory, the outermost first."""
+    """Axes in the order of memory, the outermost first."""
     return sorted(range(tensor.dim()), key=tensor.stride, reverse=True)
 
 
 def _flat(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Tensors of one layout as vectors of one order: that of memory, which needs no copy where they are dense."""
+    """Flattens tensors of one layout in memory order, without a copy if they are dense."""
     if all(tensor.is_contiguous() for tensor in tensors):
         return [tensor.detach().view(-1) for tensor in tensors]
     order = _order(tensors[0])
@@ -252,7 +242,7 @@ def _flat(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _laid_out(vector: Tensor, like: Tensor) -> Tensor:
-    """A vector of `_flat` as the tensor that it was made of."""
+    """Inverse of `_flat` for one vector."""
     if like.is_contiguous():
         return vector.view(like.shape)
     order = _order(like)
@@ -265,7 +255,7 @@ def _compiled(vectors: Sequence[Tensor]) -> bool:
 
 
 def _located(parts: Sequence[Sequence[Tensor]]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Of P parts of T vectors each: addresses (P, T), lengths (P,), and whether they are bfloat16 (P,)."""
+    """For P parts of T vectors each: addresses (P, T), lengths (P,), and whether they are bfloat16 (P,)."""
     addresses = np.array([[vector.data_ptr() for vector in vectors] for vectors in parts], np.uint64)
     lengths = np.array([len(vectors[0]) for vectors in parts], np.int64)
     return addresses, lengths, np.array([vectors[0].dtype == torch.bfloat16 for vectors in parts], np.bool_)

@@ -1,7 +1,7 @@
-"""A blend of a network and boosted trees: what both predict of a row, averaged with a share for each task.
+"""A blend of a network and boosted trees: the average of both predictions, with a share for each task.
 
-Probabilities are averaged in logits, values of regressions as they are. Nothing is trained: a replicate of a blend
-joins the kept predictions of its parts' replicates of the same number, which have the same seed.
+Probabilities are averaged in logits, values of regressions directly. Nothing is trained: a replicate of a blend joins
+the kept predictions of its parts' replicates of the same number, which have the same seed.
 """
 
 from __future__ import annotations
@@ -25,26 +25,21 @@ from bench.training.evaluation import PIECE, Predictions, measured, measured_spl
 from bench.training.tree_settings import merit
 
 SHARES = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9, 0.0, 1.0)
-"""Of the network, those that are tried; the first of equals is taken."""
+"""Shares of the network to try; the first among equals wins."""
 CLIP = 1e-7
-"""How near to 0 or 1 a probability is taken to be at the most."""
+"""Probabilities are clipped to [CLIP, 1 - CLIP]."""
 
 
 def parts_of(config: Mapping[str, Scalar], replicate: int) -> tuple[str, str]:
-    """Names of the kept predictions of its network and its trees, see `bench.predictions.name_of`.
-
-    Its configuration also has the settings of its trees, which tell these from other trees of the run.
-    """
+    """Names of the kept predictions of its network and its trees, whose settings are in the blend's configuration."""
     trees = {name: value for name, value in config.items() if name.startswith("trees.")}
     return name_of(str(config[NETWORK]), replicate), name_of(training_of("trees", None, None, trees), replicate)
 
 
 def run_blend(job: Job, store: Store) -> TrialResult:
-    """Mixes what a blend's parts predict, and measures it on a job's splits, on the rows that are kept.
+    """Mixes the predictions of a blend's parts and measures the mix on a job's splits, on the kept rows.
 
-    Raises:
-        TrainingError: the job has no folder of predictions.
-        Damaged: predictions of a part are changed or gone.
+    Raises TrainingError if the job has no folder of predictions, `Damaged` if a part's are changed or gone.
     """
     if job.predictions is None:
         raise TrainingError("expected the folder where its parts' predictions are, found none")
@@ -59,11 +54,7 @@ def run_blend(job: Job, store: Store) -> TrialResult:
 
 
 def joint_of(folder: Path, split: str, names: tuple[str, str]) -> tuple[Singles, Singles]:
-    """Joint predictions (n, T) of both parts.
-
-    Raises:
-        Damaged: they are changed or gone.
-    """
+    """Reads the joint predictions (n, T) of both parts; raises `Damaged` if they are changed or gone."""
     network, trees = (predictions(folder, split, name) for name in names)
     if network is None or trees is None:
         raise Damaged(path(folder, split, names[0 if network is None else 1]))
@@ -71,13 +62,10 @@ def joint_of(folder: Path, split: str, names: tuple[str, str]) -> tuple[Singles,
 
 
 def mixed(network: Singles, trees: Singles, shares: Sequence[float], schema: Schema) -> Iterator[Predictions]:
-    """Predictions of a blend, piece by piece, from the joint ones (n, T) of its parts.
+    """Yields a blend's predictions, piece by piece, from its parts' joint ones (n, T) and the network's shares by task.
 
-    Joint predictions are mixed with joint ones, and conditional ones with conditional ones: a task's joint prediction
-    over its parent's.
-
-    Args:
-        shares: of the network, by task.
+    Joint predictions are mixed with joint ones, and conditional ones (a task's joint prediction over its parent's) with
+    conditional ones.
     """
     binary, both = [task.kind == "binary" for task in schema.tasks], [shares, [1 - share for share in shares]]
     for start in range(0, len(network), PIECE):
@@ -91,15 +79,9 @@ def mixed(network: Singles, trees: Singles, shares: Sequence[float], schema: Sch
 
 
 def mix(parts: Sequence[Tensor], shares: Sequence[Sequence[float]], binary: Sequence[bool]) -> Tensor:
-    """What several models predict, averaged by their shares: probabilities in logits.
+    """Averages predictions (B, T) of several models by their shares: probabilities (`binary` tasks) in logits.
 
-    Args:
-        parts: of each model (B, T).
-        shares: of each model, by task.
-        binary: by task, whether it predicts probabilities.
-
-    Returns:
-        (B, T) in float32; computed in double, so that what is near 0 or 1 keeps its order.
+    Returns float32, computed in double, which preserves the order near 0 and 1.
     """
     if len(parts) == 1:
         return parts[0]
@@ -123,13 +105,10 @@ def _logits(p: Tensor) -> Tensor:
 def shares_of(
     store: Store, folder: Path, objectives: Sequence[Objective], names: Sequence[tuple[str, str]]
 ) -> dict[str, Scalar]:
-    """The network's share of each task, as a part of a configuration: the best of `SHARES` on validation.
+    """The network's share for each task, as a part of a configuration: the best of `SHARES` on validation.
 
-    A task is judged by its first objective, or without one by its loss; by the mean over replicates.
-
-    Args:
-        folder: of kept predictions.
-        names: of those of both parts, by replicate.
+    A task is judged by its first objective, or else by its loss, in the mean over replicates. `names` are of both
+    parts' predictions in `folder`, by replicate.
     """
     schema = store.schema
     first = {each.name.partition(".")[0]: each for each in reversed(objectives) if each.is_metric}

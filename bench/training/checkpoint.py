@@ -1,7 +1,7 @@
-"""Checkpoints: pure data in one safetensors file, whole or absent, written while training goes on.
+"""Checkpoints: pure data in one safetensors file, whole or absent, written while training continues.
 
-A state is nested dictionaries and lists of tensors and plain values. Its tensors become the file's tensors, under
-their paths; the rest becomes JSON in the file's header, beside what tells which training the state belongs to.
+A state is nested dictionaries and lists of tensors, stored by their paths, and plain values. These are JSON in the
+file's header, with the identity of the training.
 """
 
 from __future__ import annotations
@@ -20,28 +20,24 @@ from torch import Tensor
 from bench.atomic import atomic_path
 from bench.errors import UserError
 
-_KEY = "seesaw"  # of the header's entry
+_KEY = "seesaw"  # key of the header's entry
 _FORMAT = 1
-_TENSOR = "$tensor"  # marks where in the JSON a tensor belongs
+_TENSOR = "$tensor"  # marks the place of a tensor in the JSON
 
 
 class Writer:
-    """Writes one checkpoint at a time on a thread of its own."""
+    """Writes one checkpoint at a time on a separate thread."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
-        self._shares = False  # whether what is written is the training's own state
+        self._shares = False  # whether the tensors being written are the training's own
 
     def write(self, path: Path, state: Mapping[str, Any], identity: Mapping[str, Any], copy: bool = True) -> None:
-        """Begins to write; returns as soon as the state may change again.
+        """Starts writing; returns as soon as the state may change again.
 
-        Args:
-            identity: plain values that tell which training the state belongs to.
-            copy: False where the tensors stay as they are until `wait` returns: then nothing is copied.
-
-        Raises:
-            OSError: the checkpoint before this one could not be written.
+        `identity` has plain values that identify the training. Without `copy`, which saves memory, tensors must not
+        change until `wait` returns. Raises OSError if the previous checkpoint could not be written.
         """
         self.wait()
         tensors: dict[str, Tensor] = {}
@@ -53,11 +49,7 @@ class Writer:
         self._thread.start()
 
     def wait(self) -> None:
-        """Returns once the file is there.
-
-        Raises:
-            OSError: it could not be written.
-        """
+        """Waits for the file; raises OSError if it could not be written."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -66,7 +58,7 @@ class Writer:
             raise error
 
     def wait_if_shared(self) -> None:
-        """Waits where the state must not change yet, because it was not copied."""
+        """Waits if the state was not copied, so that it may change."""
         if self._shares:
             self.wait()
 
@@ -74,18 +66,14 @@ class Writer:
         try:
             with atomic_path(path) as temporary:
                 save_file(tensors, temporary, header)
-        except SafetensorError as error:  # its own kind for what went wrong below it
+        except SafetensorError as error:  # wraps the system's error
             self._error = OSError(f"could not write the checkpoint {path}: {error}")
         except BaseException as error:
             self._error = error
 
 
 def read(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
-    """The state in a checkpoint, on the CPU.
-
-    Raises:
-        UserError: there is none, it is damaged, or it belongs to another training than `identity` says.
-    """
+    """Reads a checkpoint's state on the CPU; raises UserError if it is missing, damaged, or of another `identity`."""
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[_KEY])
@@ -99,15 +87,15 @@ def read(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError(f"{path}: expected a checkpoint of format {_FORMAT}, found {header['format']}")
     theirs = header["identity"]
     for name in dict.fromkeys([*identity, *theirs]):
-        ours, found = identity.get(name), theirs.get(name)
-        if ours != found:
-            raise UserError(f"{path}: expected a checkpoint of a training with {name} = {ours!r}, found {found!r}")
+        ours, own = identity.get(name), theirs.get(name)
+        if ours != own:
+            raise UserError(f"{path}: expected a checkpoint of a training with {name} = {ours!r}, found {own!r}")
     state: dict[str, Any] = _put(header["state"], tensors)
     return state
 
 
 def _of_its_own(tensor: Tensor, copy: bool) -> Tensor:
-    """A dense tensor on the CPU, a copy where asked for; the format knows no other."""
+    """A dense tensor on the CPU, as the format needs, copied if asked for."""
     tensor = tensor.detach()
     if tensor.device.type != "cpu":
         return tensor.cpu().contiguous()
@@ -115,7 +103,7 @@ def _of_its_own(tensor: Tensor, copy: bool) -> Tensor:
 
 
 def _take(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """The plain part of a state; its tensors go to `tensors`."""
+    """Returns a state with references in place of its tensors, which go to `tensors`."""
     if isinstance(value, Tensor):
         tensors[path] = value
         return {_TENSOR: path}
@@ -127,7 +115,7 @@ def _take(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
 
 
 def _put(value: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """The inverse of `_take`; keys are text and sequences are lists."""
+    """Inverse of `_take`; keys become text and sequences lists."""
     if isinstance(value, dict):
         if _TENSOR in value:
             return tensors[value[_TENSOR]]

@@ -1,4 +1,4 @@
-"""A trial's configuration, and the recipe beside it in a file: read from dotted names, checked, nothing is built."""
+"""Configurations of trials, and recipes in configuration files: parsed from dotted names and checked."""
 
 from __future__ import annotations
 
@@ -33,30 +33,31 @@ class OptimConfig(Config):
     embedding_lr: float = Field(1.0, gt=0, le=100)
     """Learning rate of embedding rows, as a multiple of `lr`."""
     embedding_optimizer: str = "adam"
-    """Of embedding rows, see `bench.training.optimizers.ROW_OPTIMIZERS`; each wants an `embedding_lr` of its own."""
+    """Optimizer of embedding rows, see `bench.training.optimizers.ROW_OPTIMIZERS`; each needs another
+    `embedding_lr`."""
     weight_decay: float = Field(1e-5, ge=0)
     """Decoupled decay of dense parameters."""
     embedding_l2: float = Field(0.0, ge=0)
-    """Decoupled decay of embedding rows, applied to rows that a step touches."""
+    """Decoupled decay of embedding rows, applied to the rows that a step touches."""
     batch_size: int = Field(2048, ge=1)
     epochs: float = Field(4, gt=0)
-    """Passes over train at the most; fractions are allowed."""
+    """Maximum number of passes over train; fractions are allowed."""
     evaluations: int = Field(1, ge=1)
     """Evaluations on validation in an epoch."""
     patience: int = Field(2, ge=1)
     """Evaluations without improvement before training stops."""
     schedule: Literal["constant", "cosine", "linear"] = "cosine"
-    """Learning rate after the warm-up: constant, or falling to zero at the end along half a cosine or a line."""
+    """Learning rate after the warm-up: constant, or falling to zero at the end along half a cosine or linearly."""
     warmup: float = Field(0.0, ge=0, lt=1)
-    """Share of all steps in which the learning rate rises, along a line."""
+    """Share of all steps in which the learning rate rises linearly."""
     averaging: float = Field(0.0, ge=0, le=1)
-    """Share of all steps, the last ones, whose weights are averaged. Training then runs to its end, whatever `patience`
-    says, and the average is what is kept. 0: early stopping keeps the best evaluation."""
+    """Share of all steps, the last ones, whose weights are averaged. Training then runs to its end, ignoring
+    `patience`, and keeps the average. 0: early stopping keeps the best evaluation."""
     clip: float = Field(0.0, ge=0, allow_inf_nan=False)
-    """Longest gradient of the dense parameters together; a longer one is scaled down. 0: none is. Embedding rows and
-    a balancer's own parameters are left out of it."""
+    """Largest norm of the gradient of all dense parameters; a larger one is scaled down. 0 disables it. Embedding rows
+    and a balancer's own parameters are excluded."""
     precision: Precision = "auto"
-    """Of matrix products: fp32, bf16, or auto, which is bf16 where the processor has units for it."""
+    """Precision of matrix products: fp32, bf16, or auto, which is bf16 if the processor has units for it."""
 
 
 PLAIN: Mapping[str, type[Config]] = {
@@ -65,7 +66,7 @@ PLAIN: Mapping[str, type[Config]] = {
     "tower": TowerConfig,
     "optim": OptimConfig,
 }
-"""Parts of a configuration that have options and no kinds."""
+"""Parts of a configuration with options but no kinds."""
 AXES: Mapping[str, Mapping[str, Entry[Any]]] = {
     "numeric": NUMERIC,
     "sequence": SEQUENCE,
@@ -76,7 +77,7 @@ AXES: Mapping[str, Mapping[str, Entry[Any]]] = {
     "regression_loss": REGRESSION_LOSSES,
     "balancing": BALANCING,
 }
-"""Axes that are chosen from registries, by the name before `.kind`."""
+"""Axes with kinds from registries, by the name before `.kind`."""
 DEFAULTS = {
     "numeric": "bucket",
     "sequence": "mean",
@@ -87,12 +88,12 @@ DEFAULTS = {
     "regression_loss": "squared",
     "balancing": "static",
 }
-"""Kinds that are taken where none is named."""
+"""Default kind of each axis."""
 
 
 @dataclass(frozen=True)
 class TrialConfig:
-    """One configuration on every axis of the search."""
+    """A configuration on every axis of the search."""
 
     sharing: Choice
     funnel: Choice
@@ -109,12 +110,10 @@ class TrialConfig:
 
     @classmethod
     def parse(cls, dotted: Mapping[str, Any], where: str = "configuration") -> TrialConfig:
-        """Reads dotted names, as in {"sharing.kind": "mmoe", "optim.lr": 1e-3}; defaults fill the rest.
+        """Parses dotted names, as in {"sharing.kind": "mmoe", "optim.lr": 1e-3}; defaults fill the rest.
 
-        `architecture` sets `sharing.kind` and `funnel.kind` by a familiar name.
-
-        Raises:
-            UserError: an unknown name or a bad value.
+        `architecture` sets `sharing.kind` and `funnel.kind` by a familiar name. Raises UserError for a bad name or
+        value.
         """
         try:
             values = expand(dotted)
@@ -134,18 +133,18 @@ class TrialConfig:
 
     @property
     def architecture(self) -> str:
-        """The familiar name of its sharing and funnel."""
+        """Familiar name of its sharing and funnel."""
         return architecture_name(self.sharing.kind, self.funnel.kind)
 
     def dotted(self) -> dict[str, Scalar]:
-        """All of it, defaults included; `parse` gives it back."""
-        found: dict[str, Scalar] = {}
+        """Returns all options, defaults included; the inverse of `parse`."""
+        kinds: dict[str, Scalar] = {}
         for axis in AXES:
-            found |= getattr(self, axis).dotted(axis)
-        return found | flatten({part: getattr(self, part).model_dump(mode="json") for part in PLAIN})
+            kinds |= getattr(self, axis).dotted(axis)
+        return kinds | flatten({part: getattr(self, part).model_dump(mode="json") for part in PLAIN})
 
     def check_fit(self, schema: Schema) -> None:
-        """Raises UserError, with the registry entry's reason, where a choice cannot be used with the schema."""
+        """Raises UserError, with the registry entry's reason, if a choice does not fit the schema."""
         for axis, registry in AXES.items():
             kind = getattr(self, axis).kind
             if reason := lookup(registry, axis, kind).unfit(schema):
@@ -153,10 +152,10 @@ class TrialConfig:
 
 
 class Recipe(Config):
-    """The `[training]` table of a configuration file: how to train a picked point as the search did."""
+    """The `[training]` table of a configuration file: how to train a picked point like the search did."""
 
     until: Annotated[int, Field(ge=1, strict=True)] | None = None
-    """Training samples at which to stop, on the schedule of full length; none trains to the end."""
+    """Training samples at which to stop, on the schedule of full length; None trains to the end."""
     tasks: tuple[str, ...] = ()
     """Tasks to train; empty means the card's."""
     objectives: tuple[str, ...] = ()
@@ -164,11 +163,7 @@ class Recipe(Config):
 
 
 def split_recipe(dotted: Mapping[str, Any], where: str) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe among dotted names, and the rest, which is the configuration.
-
-    Raises:
-        UserError: an unknown key or a bad value.
-    """
+    """Splits dotted names into the recipe and the configuration; raises UserError for an unknown key or a bad value."""
     table = "training."
     given = {name.removeprefix(table): value for name, value in dotted.items() if name.startswith(table)}
     rest = {name: value for name, value in dotted.items() if not name.startswith(table)}

@@ -13,13 +13,9 @@ BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 class DenseAdamW:
     """AdamW (Loshchilov & Hutter, ICLR 2019): `torch.optim.AdamW(.., fused=True)` without its overhead.
 
-    The first optimizer of `torch.optim` in a process imports torch's compiler, a second of work; and its bookkeeping
-    costs a small model's step more than the update. A parameter without gradient is left alone.
-
-    Args:
-        decayed: parameters with weight decay, on one device.
-        plain: parameters without.
-        lr: learning rate, kept on the device where that is a GPU: a captured step reads it there.
+    The first optimizer of `torch.optim` in a process imports torch's compiler, a second of work; and for a small model
+    its bookkeeping costs more than the update. Skips parameters without gradient. `decayed` parameters have weight
+    decay, `plain` ones none; the learning rate is on their device, where a captured step reads it.
     """
 
     def __init__(
@@ -54,7 +50,7 @@ class DenseAdamW:
 
     @torch.no_grad()
     def step(self) -> None:
-        """One update from the parameters' gradients."""
+        """Updates the parameters from their gradients."""
         for group, decay in self._groups:
             live = [(p, p.grad, state) for p, state in group if p.grad is not None]
             if not live:
@@ -78,11 +74,11 @@ class DenseAdamW:
             )
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
-        """Moments and step counters of each parameter, by number; the optimizer's own tensors, not copies."""
+        """Moments and step counters of each parameter, by index; the optimizer's own tensors."""
         return {str(number): dict(state) for number, (_, state) in enumerate(self._all)}
 
     def load_state_dict(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Takes over a copy of a state of the same parameters."""
+        """Copies a state of the same parameters."""
         for number, (_, own) in enumerate(self._all):
             for name, tensor in own.items():
                 tensor.copy_(state[str(number)][name])

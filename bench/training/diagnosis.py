@@ -1,4 +1,4 @@
-"""Diagnosis of a training: when it is probed, what the probes found, and their summary as plain values."""
+"""Diagnosis of a training: when to probe it, and the summary of the probes as plain values."""
 
 from __future__ import annotations
 
@@ -14,29 +14,26 @@ from bench.models.assembly import MultiTaskModel
 from bench.objectives import Objective
 from bench.training.probe import Probe
 
-ROWS = 512  # of a batch that a probe sees: enough for the sign of a cosine, where a task's label is not rare
-MOST = 32  # probes of a whole training
-LEAST = 4  # probes of a short training, whatever they take: fewer say nothing sure
-CLOSEST = 16  # steps from one probe to the next at the least
-SHARE = 0.02  # of a training's time that probes may take
-OVERHEAD = 0.3  # of a step: what a probe takes however few its rows are, measured
+ROWS = 512  # rows of a batch in a probe: enough for the sign of a cosine, unless a task's label is rare
+MOST_PROBES = 32  # in a whole training
+LEAST_PROBES = 4  # in a short training, at any cost: fewer are not conclusive
+CLOSEST = 16  # minimum number of steps between probes
+SHARE = 0.02  # of a training's time for probes
+OVERHEAD = 0.3  # fixed cost of a probe, in steps, measured
 Probes = Sequence[Mapping[str, Any]]
 
-COLLAPSED = 0.9  # of a gate's weight on one expert, or of an expert's last layer dead
+COLLAPSED = 0.9  # threshold of a gate's weight on one expert, and of the dead share of an expert's last layer
 
 
 class Diagnosis:
-    """Probes a training at a fixed interval of steps, which follows from its length, batch and tasks alone.
+    """Probes a training at a fixed interval of steps, which depends only on its length, batch and tasks.
 
-    Args:
-        means: (T,) of train's labels, each on its sample space.
-        total: steps of the whole training.
-        batch: samples of a step.
+    `means` (T,) are of train's labels, each on its sample space; the training has `total` steps of `batch` samples.
 
     Attributes:
-        every: steps from one probe to the next.
-        probes: what each of them found, beside its `samples`.
-        experts: what the last one found of experts.
+        every: steps between probes.
+        probes: the result of each, with its `samples`.
+        experts: the last result on experts.
     """
 
     def __init__(self, model: MultiTaskModel, balancer: Balancer, means: Tensor, total: int, batch: int) -> None:
@@ -49,64 +46,64 @@ class Diagnosis:
         self._probe = Probe(model, balancer)
 
     def look(self, step: int, batch: Batch) -> None:
-        """Looks at the first rows of a step's batch, if it is time."""
+        """Probes the first rows of a step's batch, if it is due."""
         if due(step, self.every):
-            found, experts = self._probe(batch.map(lambda tensor: tensor[:ROWS]))
-            self.probes.append({"samples": step * self.batch} | found)
+            measured, experts = self._probe(batch.map(lambda tensor: tensor[:ROWS]))
+            self.probes.append({"samples": step * self.batch} | measured)
             self.experts |= experts
 
     def summary(self, curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> dict[str, Any]:
-        """All that was seen so far, as in `bench.records.TrialResult.diagnosis`."""
+        """Summary of all probes so far, as in `bench.records.TrialResult.diagnosis`."""
         about = {"every": self.every, "rows": min(ROWS, self.batch)}
         seen = summary(self.tasks, self._probe.pairs, self.base, self.probes, self.experts)
         return about | seen | {"course": course_of(self.tasks, curve, objectives)}
 
     def state_dict(self) -> dict[str, Any]:
-        """What was seen, as plain values."""
+        """Results of the probes, as plain values."""
         return {"probes": self.probes, "experts": self.experts}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes over what was seen; nothing, where a checkpoint was left before there were probes."""
+        """Loads results of probes; older checkpoints have none."""
         self.probes = [dict(each) for each in state.get("probes", [])]
         self.experts = dict(state.get("experts", {}))
 
 
 def base_losses(model: MultiTaskModel, means: Sequence[float]) -> list[float | None]:
-    """The loss of a constant prediction: at a task's base rate, the joint one where a funnel trains that.
+    """Losses of a constant prediction: a task's base rate, or the joint one where a funnel trains that.
 
-    Of a regression on a fitted scale that of its mean. None for other regressions, where there is one class only, and
-    where the loss compares samples.
+    For a regression on a fitted scale, its mean. None for other regressions, for one class only, and for losses that
+    compare samples.
     """
     schema, rates = model.schema, means if model.thinned is None else model.thinned.there(means)
-    found: list[float | None] = []
+    losses: list[float | None] = []
     for at, task in enumerate(schema.tasks):
         parent, rate = schema.parents[at], rates[at]
         while model.funnel.ties_tasks and parent is not None:
             rate, parent = rate * rates[parent], schema.parents[parent]
         if task.scale is not None:
-            found.append(model.funnel.loss.regression.of_constant)
+            losses.append(model.funnel.loss.regression.of_constant)
             continue
         known = task.kind == "binary" and 0 < rate < 1
-        found.append(model.funnel.loss.binary.of_constant(rate) if known else None)
-    return found
+        losses.append(model.funnel.loss.binary.of_constant(rate) if known else None)
+    return losses
 
 
 def probe_cost(batch: int, tasks: int) -> float:
-    """What a probe takes, in steps: a forward pass is a third of a step's work, a backward pass two thirds."""
+    """Cost of a probe, in steps: a forward pass is a third of a step's work, a backward pass two thirds."""
     return min(ROWS, batch) / batch * (1 + 2 * tasks) / 3 + OVERHEAD
 
 
 def interval(total: int, batch: int, tasks: int) -> int:
-    """Steps from one probe to the next, in a training of `total` steps on batches of `batch` samples.
+    """Steps between probes, in a training of `total` steps on batches of `batch` samples.
 
-    The first is two thirds of an interval in. A short training pays more than `SHARE` for its `LEAST` probes.
+    The first probe is two thirds of an interval in. A short training pays more than `SHARE` for its `LEAST_PROBES`.
     """
-    every = max(math.ceil(total / MOST), math.ceil(probe_cost(batch, tasks) / SHARE))
-    return min(every, max(total // LEAST, CLOSEST))
+    every = max(math.ceil(total / MOST_PROBES), math.ceil(probe_cost(batch, tasks) / SHARE))
+    return min(every, max(total // LEAST_PROBES, CLOSEST))
 
 
 def due(step: int, every: int) -> bool:
-    """Whether to look before the step of that number, counted from 0."""
+    """Whether to probe before the step of that number, counted from 0."""
     return step % every == 2 * every // 3
 
 
@@ -117,11 +114,9 @@ def summary(
     probes: Probes,
     experts: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What the probes of a training found, see `bench.records.TrialResult.diagnosis`.
+    """Summary of a training's probes, see `bench.records.TrialResult.diagnosis`.
 
-    Args:
-        pairs: of tasks, by number, as cosines are ordered in a probe.
-        base: each task's loss at its base rate, or None.
+    `pairs` of tasks are in the order of a probe's cosines; `base` is each task's loss at its base rate, or None.
     """
     blocks = list(probes[0]["norms"]) if probes else []
     return {
@@ -139,8 +134,8 @@ def summary(
 def course_of(
     tasks: Sequence[str], curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective]
 ) -> dict[str, Any]:
-    """Of each objective on validation: where it was best, and what it lost from there to the last evaluation."""
-    found: dict[str, Any] = {}
+    """For each objective, its best value on validation, and the loss from there to the last evaluation."""
+    course: dict[str, Any] = {}
     for objective in objectives:
         key = objective.key("valid")
         points = [point for point in curve if math.isfinite(point.get(key, math.nan))]
@@ -148,18 +143,18 @@ def course_of(
         if points and task is not None:
             best = max(points, key=lambda point: objective.sign * point[key])  # the first of equals
             lost = objective.sign * (best[key] - points[-1][key])
-            found[objective.name] = {
+            course[objective.name] = {
                 "task": task,
                 "best_samples": int(best["samples"]),
                 "last_samples": int(points[-1]["samples"]),
                 "best": best[key],
                 "lost": _short(lost),
             }
-    return found
+    return course
 
 
 def _of_task(at: int, base: float | None, blocks: Sequence[str], probes: Probes) -> dict[str, Any]:
-    """A mean loss, and means of logarithms: norms and weights differ by factors."""
+    """Mean loss, and geometric means of norms and weights, which differ by factors."""
     loss = _mean(probe["losses"][at] for probe in probes)
     weights = [probe["weights"][at] if probe["weights"] else None for probe in probes]
     norms = {block: [probe["norms"][block][at] for probe in probes] for block in blocks}
@@ -201,7 +196,7 @@ def _of_experts(tasks: Sequence[str], experts: Mapping[str, Any]) -> dict[str, A
 
 
 def _entropy(shares: Sequence[float]) -> float:
-    """Over its largest value: 1 where all experts weigh the same, 0 where one has it all."""
+    """Relative to its maximum: 1 for equal weights, 0 if one expert has all."""
     return _short(-sum(share * math.log(share) for share in shares if share > 0) / math.log(len(shares)))
 
 
@@ -215,11 +210,11 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def _geometric(values: Iterable[float | None]) -> float | None:
-    """Of those above zero: a probe without a sample of a task has no gradient of it."""
+    """Geometric mean of positive values: a probe without a sample of a task has no gradient of it."""
     logarithms = [math.log(value) for value in values if value]
     return _short(math.exp(math.fsum(logarithms) / len(logarithms))) if logarithms else None
 
 
 def _short(value: float) -> float:
-    """Six digits: it is kept for every trial."""
+    """Rounds to six digits, as summaries are kept for every trial."""
     return float(f"{value:.6g}") + 0.0  # no negative zero

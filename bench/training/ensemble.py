@@ -19,7 +19,8 @@ from bench.training.step import build_model
 MEMBERS = 2
 DIM, TOWERS = "embedding.dim", "tower.layers"
 SHARES = [at / 32 for at in range(16, 33)]
-"""Of the widths of layers that a member may have: halving all would leave a quarter of a layer's weights."""
+"""Widths of a member's layers to try, relative to the original: halving all would leave a quarter of a layer's
+weights."""
 TOLERANCE = 0.1
 
 
@@ -30,29 +31,29 @@ def ensemble_of(config: Mapping[str, Scalar], schema: Schema) -> dict[str, Scala
 
 
 def halved(config: TrialConfig, schema: Schema) -> TrialConfig:
-    """The configuration with half the embedding and narrower layers, so that two have about the parameters of one.
+    """Halves the embedding and narrows the layers, so that two models have about the parameters of one.
 
-    The widths are a share of the original's, from a half to the whole, that comes nearest. Where that leaves the two
-    more than `TOLERANCE` apart from the one, as with an interaction whose weights are a quarter, a wider embedding is
-    tried; where none is near enough, as with a large table of an odd width, the nearest of all is taken.
+    Uses the relative width, from a half to one, that comes nearest. If two models then differ by more than `TOLERANCE`
+    from one, as with an interaction whose weights are a quarter, tries wider embeddings; if none is near enough, as
+    with a large table of odd width, takes the nearest of all.
     """
     whole, dotted = _parameters(config, schema), config.dotted()
     layers = [name for name in (f"sharing.{config.sharing.kind}.layers", TOWERS) if dotted.get(name)]
     dim = config.embedding.dim
-    found: list[tuple[float, TrialConfig]] = []
+    tried: list[tuple[float, TrialConfig]] = []
     for half in range(max(1, dim // 2), dim + 1):
         for share in SHARES:
             narrow = {name: _narrowed(str(dotted[name]), share) for name in layers}
             made = TrialConfig.parse({**dotted, DIM: half, **narrow})
-            with suppress(UserError):  # an interaction that wants a wider embedding
-                found.append((abs(MEMBERS * _parameters(made, schema) / whole - 1), made))
-        if found and min(found, key=itemgetter(0))[0] <= TOLERANCE:
+            with suppress(UserError):  # an interaction that needs a wider embedding
+                tried.append((abs(MEMBERS * _parameters(made, schema) / whole - 1), made))
+        if tried and min(tried, key=itemgetter(0))[0] <= TOLERANCE:
             break
-    return min(found, key=itemgetter(0))[1]
+    return min(tried, key=itemgetter(0))[1]
 
 
 def _narrowed(layers: str, share: float) -> str:
-    """Widths such as `128-64`, each no less than 2 where it was not."""
+    """Scales widths such as `128-64`, but not below 2."""
     return "-".join(str(min(width, max(2, round(width * share)))) for width in map(int, layers.split("-")))
 
 

@@ -29,30 +29,28 @@ from bench.training.device import Feed, feed
 from bench.training.kept import keeping, kept_places
 from bench.training.selection import Selector
 
-BATCH = 4096  # samples for the model at once
-PIECE = 1 << 18  # samples for the metrics at once
+BATCH = 4096  # samples passed to the model at once
+PIECE = 1 << 18  # samples passed to the metrics at once
 LATENCY_BATCH = 100  # candidates scored for one request
-LATENCY_RUNS = 15  # at least
+LATENCY_RUNS = 15  # minimum
 LATENCY_MOST = 100
-LATENCY_SECONDS = 0.02  # after which no more are begun: a search measures each of its trials
+LATENCY_SECONDS = 0.02  # total time after which no more runs start: a search measures each of its trials
 State = Mapping[str, Tensor]
 Measured = tuple[list[int], dict[str, float]]
 Predictions = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Of the next rows (n, T): conditional on the parent, and joint with all ancestors, as in `bench.measure.tally`."""
+"""The next rows' predictions (n, T): conditional on the parent, and joint with all ancestors, see
+`bench.measure.tally`."""
 
 
 class Evaluation:
     """Measures states of one model on the splits of a store, in pieces: memory does not grow with a split.
 
-    Args:
-        outcomes: of rankings, to measure besides the metrics.
-
     Attributes:
-        measured: for each split the last state that was measured, as its selectors' samples, and its metrics. No
-            state is measured twice.
+        measured: split -> the last measured state, as its selectors' samples, and its metrics; no state is measured
+            twice.
         seconds: spent here so far.
         samples: predicted so far.
-        resampled: by a metric's full name how far it moves on each resample, of the splits that were resampled.
+        resampled: metric -> its changes on the resamples, for the splits that were resampled.
     """
 
     def __init__(self, store: Store, model: MultiTaskModel, device: torch.device, outcomes: Sequence[str] = ()) -> None:
@@ -63,7 +61,7 @@ class Evaluation:
         self._open: dict[str, tuple[Split, Feed]] = {}
 
     def judge(self, selectors: Sequence[Selector], samples: int) -> dict[str, float]:
-        """Measures the current state on validation and shows it to the selectors."""
+        """Measures the current state on validation and passes the metrics to the selectors."""
         kept: list[Tensor] = []
         separate = any(selector.task is not None for selector in selectors)
         metrics = self.measure("valid", _kept(self.logits("valid"), kept) if separate else self.logits("valid"))
@@ -77,13 +75,10 @@ class Evaluation:
     def best(
         self, split: SplitName, selectors: Sequence[Selector], resamples: int = 0, keep: Path | None = None
     ) -> dict[str, float]:
-        """Every task's metrics at the best state; at each task's own best where tasks have selectors of their own.
+        """Every task's metrics at the best state; at each task's own best if tasks have selectors of their own.
 
-        Before the first evaluation, which leaves nothing to choose from, those of the current state.
-
-        Args:
-            resamples: of the split, on which to measure it as well; see `resampled`.
-            keep: file where to leave the joint predictions.
+        Before the first evaluation, those of the current state. With resamples, see `resampled`; `keep` is a file for
+        the joint predictions.
         """
         state = [selector.samples for selector in selectors]
         if not all(state):
@@ -93,7 +88,7 @@ class Evaluation:
         return self.measured[split][1]
 
     def glimpse(self, part: Split) -> dict[str, float]:
-        """Every task's metrics of the current state on a part of validation; nothing is remembered of it."""
+        """Every task's metrics of the current state on a part of validation, without recording them."""
         started = time.perf_counter()
         logits = self._logits(feed(part, self.device))
         metrics, _ = measured(self.store, "valid", self._predictions(logits), outcomes=self.outcomes, part=part)
@@ -127,7 +122,7 @@ class Evaluation:
         return columns[0] if len(columns) == 1 else (torch.stack(c, 1) for c in zip(*columns, strict=True))
 
     def logits(self, split: SplitName, state: State | None = None) -> Iterator[Tensor]:
-        """Logits (n, T) of a split, batch by batch in its order; with the current weights, or those of a state."""
+        """Logits (n, T) of a split, batch by batch in order; with the current weights, or those of a state."""
         return self._logits(self._split(split)[1], state)
 
     def _logits(self, batches: Feed, state: State | None = None) -> Iterator[Tensor]:
@@ -135,20 +130,20 @@ class Evaluation:
         self.model.eval()
         for batch in batches.in_order(BATCH):
             with torch.no_grad():
-                found = self.predict(batch.ids, batch.dense, state)
-            self.samples += len(found)
-            yield found.float()
+                logits = self.predict(batch.ids, batch.dense, state)
+            self.samples += len(logits)
+            yield logits.float()
         self.model.train(training)
 
     def predict(self, ids: Tensor, dense: Tensor, state: State | None) -> Tensor:
         """Logits (n, O) of a batch."""
-        found: Tensor = (
+        logits: Tensor = (
             self.model(ids, dense) if state is None else functional_call(self.model, dict(state), (ids, dense))
         )
-        return found
+        return logits
 
     def _of(self, split: SplitName, selector: Selector) -> Iterable[Tensor]:
-        """Logits at a selector's best state: (n,) of its task, or (n, T) where it decides on all."""
+        """Logits at a selector's best state: (n,) of its task, or (n, T) if it decides on all."""
         if split == "valid" and selector.logits is not None:
             return torch.split(selector.logits.to(self.device), BATCH)
         logits = self.logits(split, None if selector.current else selector.snapshot)
@@ -171,12 +166,10 @@ def measured(
     part: Split | None = None,
     kept: bool = False,
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """Metrics and outcomes of predictions of a split, in its order, and how far they move on resamples, if any.
+    """Metrics and outcomes of predictions of a split, in order, and their changes on resamples, if any.
 
-    Args:
-        keep: file where to leave the joint predictions, see `bench.predictions`.
-        part: the rows of the split that the predictions are of; None for all.
-        kept: whether they are of those rows alone that predictions are kept of.
+    Predicted are the rows `part`, by default all, or if `kept` only those whose predictions are kept; `keep` is a file
+    for joint predictions, see `bench.predictions`.
     """
     data, tasks, start = part or store.split(split), store.schema.tasks, 0
     tally = Tally(tasks, f"{split}/", outcomes=outcomes, plain=store.weights is not None and store.weights.plain)
@@ -198,24 +191,19 @@ def measured(
 
 
 def ranked_in(store: Store) -> frozenset[str]:
-    """Tasks that are ranked within groups, on validation as on confirmation rows; see `ranked_tasks`."""
-    found = []
+    """Tasks that are ranked within groups, on validation and on confirmation rows; see `ranked_tasks`."""
+    ranked = []
     for split in (SEARCH, CONFIRM):
         data, rows = store.split(split), slice(MOST_ROWS)
         labels = joint_labels(np.asarray(data.labels_of(rows)), store.schema)
-        found.append(ranked_tasks(store.schema.tasks, labels, np.asarray(data.group[rows])))
-    return frozenset.intersection(*found)
+        ranked.append(ranked_tasks(store.schema.tasks, labels, np.asarray(data.group[rows])))
+    return frozenset.intersection(*ranked)
 
 
 def measured_splits(
     job: Job, store: Store, predictions: Callable[[SplitName], Iterable[Predictions]], kept: bool = False
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """`measured` on all splits of a job, with the outcomes, resamples and files that it asks for.
-
-    Args:
-        predictions: of a split.
-        kept: as `measured` takes it.
-    """
+    """`measured` on all splits of a job, from each split's predictions, with its outcomes, resamples and files."""
     metrics: dict[str, float] = {}
     resampled: dict[str, list[float]] = {}
     outcomes = outcomes_of((*job.objectives, *job.outcomes))
@@ -228,14 +216,12 @@ def measured_splits(
 
 
 def _kept(logits: Iterable[Tensor], kept: list[Tensor]) -> Iterator[Tensor]:
-    """Passes batches on, and keeps them."""
     for batch in logits:
         kept.append(batch.cpu())
         yield batch
 
 
 def _joined(batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Joins batches to pieces of about `PIECE` rows."""
     waiting: list[Tensor] = []
     for batch in batches:
         waiting.append(batch)
@@ -247,14 +233,14 @@ def _joined(batches: Iterable[Tensor]) -> Iterator[Tensor]:
 
 
 def costs(model: MultiTaskModel, schema: Schema, latency: bool = True) -> dict[str, float]:
-    """`cost/parameters`, tables included, and, where asked for, `latencies`."""
-    found = {"cost/parameters": float(parameter_count(model))}
+    """`cost/parameters`, tables included, and optionally `latencies`."""
+    size = {"cost/parameters": float(parameter_count(model))}
     if not latency:
-        return found
+        return size
     model.eval()
-    found |= latencies(lambda ids, dense: model.probabilities(model(ids, dense)), schema, model.embedding.weight.device)
+    times = latencies(lambda ids, dense: model.probabilities(model(ids, dense)), schema, model.embedding.weight.device)
     model.train()
-    return found
+    return size | times
 
 
 @torch.no_grad()
@@ -263,8 +249,8 @@ def latencies(
 ) -> dict[str, float]:
     """Times to score 100 candidates, eager; `bench.production.latency` measures the packaged model.
 
-    `cost/latency_ms` is their median, `cost/latency_p99_ms` their 99th percentile: of the slowest a search sees few, so
-    that it is near the largest of 15 to 100 times.
+    `cost/latency_ms` is their median, `cost/latency_p99_ms` their 99th percentile, which with 15 to 100 runs is close
+    to the maximum.
     """
     ids = torch.tensor(schema.offsets, dtype=torch.int32).repeat_interleave(
         torch.tensor([field.slots for field in schema.fields], dtype=torch.int64)
@@ -273,7 +259,7 @@ def latencies(
     times: list[float] = []
     while len(times) < LATENCY_RUNS or (len(times) < LATENCY_MOST and sum(times) < LATENCY_SECONDS):
         started = time.perf_counter()
-        predict(ids, dense).joint.cpu()  # on another device, work that is only queued is not done
+        predict(ids, dense).joint.cpu()  # waits for other devices
         times.append(time.perf_counter() - started)
     return {
         "cost/latency_ms": 1e3 * float(np.median(times)),

@@ -1,4 +1,4 @@
-"""Runs a job in a worker: one job in, one result out."""
+"""Runs a job in a worker."""
 
 from __future__ import annotations
 
@@ -26,13 +26,12 @@ from bench.training.tree_model import run_trees
 from bench.training.tree_settings import is_trees
 
 LEAST_ROWS, ROWS_A_SAMPLE = 10_000, 0.25
-"""Rows of validation on which a trial that stops before its first evaluation is measured: the least, and how many for
-each sample that it was trained on. If the trial is promoted, it is measured on all rows."""
+"""Rows of validation for the first look at a trial that stops before its first evaluation: the minimum, and the number
+for each training sample. A promoted trial is measured on all rows."""
 
 
 @lru_cache(maxsize=4)
 def _part(path: str, tasks: tuple[str, ...], rows: int) -> Split:
-    """The rows of validation for a first look."""
     return part_of(_open(path, tasks).split(SEARCH), rows)
 
 
@@ -47,7 +46,7 @@ def run_job(job: Job, progress: Progress | None = None) -> TrialResult:
 
     Raises:
         UserError: the configuration is wrong or does not fit the data, or the checkpoint is not this trial's.
-        FloatingPointError: training diverged, or an objective came out undefined.
+        FloatingPointError: training diverged, or an objective is undefined.
         OSError: the checkpoint could not be written.
         Unwritable: there is no room for the predictions.
     """
@@ -80,7 +79,7 @@ def run_job(job: Job, progress: Progress | None = None) -> TrialResult:
         for split in job.splits:
             metrics |= trainer.metrics(split, job.resamples_of(split), path_of(job, split))
     if job.checkpoint is not None:
-        trainer.save(job.checkpoint, copy=False)  # after the metrics, so that what they found is in it
+        trainer.save(job.checkpoint, copy=False)  # after the metrics, which it includes
     metrics |= costs(trainer.model, store.schema, not first_look or any("latency" in name for name in job.objectives))
     for objective, split in product(objectives, [split for split in job.splits if split != TEST]):
         if not math.isfinite(value := metrics.get(objective.key(split), math.nan)):
@@ -102,7 +101,7 @@ def run_job(job: Job, progress: Progress | None = None) -> TrialResult:
 
 
 def _glimpse(job: Job, trainer: Trainer) -> dict[str, float]:
-    """Metrics on a part of validation; none where a part does not define every objective."""
+    """Metrics on a part of validation; none if an objective is undefined there."""
     rows = max(LEAST_ROWS, int(trainer.course.samples * ROWS_A_SAMPLE))
     metrics = trainer.evaluation.glimpse(_part(job.store, job.tasks, rows))
     keys = [objective.key(SEARCH) for objective in trainer.objectives if objective.is_metric]

@@ -23,20 +23,14 @@ from bench.schema import Schema
 BLOCK = 1 << 16
 """Rows read at a time."""
 Keep = Callable[[NDArray[Any], NDArray[np.uint64]], None]
-"""Takes joint predictions (n, T) and units (n,) of the next rows of a split."""
+"""Takes joint predictions (n, T) and units (n,) of a split's next rows."""
 
 
 @contextmanager
 def keeping(path: Path | None, tasks: int, split: str, rows: int) -> Iterator[Keep]:
-    """What takes the predictions of a split piece by piece, in its order; the file is whole or absent.
+    """Gives a function that writes a split's kept predictions, (n, `tasks`) in order; the file is whole or absent.
 
-    Args:
-        path: of the file; None keeps nothing.
-        tasks: T.
-        rows: of the split.
-
-    Raises:
-        Unwritable: there is no room.
+    The split has that many `rows`. Without a path nothing is kept. Raises `Unwritable` if there is no room.
     """
     if path is None:
         yield lambda joint, units: None
@@ -54,16 +48,9 @@ def _array(path: Path, kind: DTypeLike, *row: int) -> Iterator[ArrayWriter]:
 
 
 def write_rows(store: Store, folder: Path) -> None:
-    """Writes the rows whose predictions are kept, where they are not there as they were written.
+    """Writes the rows whose predictions are kept, unless they are already there; removes half-written files.
 
-    Removes what was left half-written there.
-
-    Args:
-        store: with the tasks of the run.
-        folder: that no process writes into.
-
-    Raises:
-        Unwritable: there is no room.
+    No other process may write into the folder. Raises `Unwritable` if there is no room.
     """
     for path in folder.glob("*.part") if folder.is_dir() else ():
         path.unlink(missing_ok=True)
@@ -95,7 +82,6 @@ def _rates(train: Split, schema: Schema) -> list[float]:
 
 
 def _write(store: Store, split: Any, folder: Path) -> int:
-    """Writes the arrays of a split; gives how many of its rows they hold."""
     data = store.split(split)
     with ExitStack() as stack:
 
@@ -122,12 +108,12 @@ def _write(store: Store, split: Any, folder: Path) -> int:
 
 
 def kept_places(data: Split, split: str) -> NDArray[np.int64]:
-    """(n,) places in a split of the rows that predictions are kept of, in its order."""
-    found = [
+    """(n,) indices of a split's rows whose predictions are kept, in order."""
+    places = [
         rows.start + np.flatnonzero(sampled(units_of(np.asarray(data.together[rows]), rows.start), split, len(data)))
         for rows in _blocks(len(data))
     ]
-    return np.concatenate(found)
+    return np.concatenate(places)
 
 
 def _blocks(rows: int) -> Iterator[slice]:

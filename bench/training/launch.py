@@ -34,13 +34,13 @@ from bench.training.ranks import RankedTrainer, Ranks
 
 CHECKPOINT = "state.safetensors"
 WAIT = timedelta(minutes=30)
-"""For other ranks, before a step fails."""
+"""Time to wait for other ranks before a step fails."""
 LOOK = 0.2
-"""Seconds between looks at the processes."""
+"""Seconds between polls of the processes."""
 
 
 def check_ranks(config: TrialConfig, ranks: int, batch: int) -> None:
-    """Raises UserError where a configuration cannot be trained on that many ranks, with batches of that size."""
+    """Raises UserError if a configuration cannot be trained on that many ranks, with batches of that size."""
     if not 1 <= ranks <= batch:
         raise UserError(f"--ranks: expected 1 to {batch}, the samples of a batch, found {ranks}")
     kind = config.balancing.kind
@@ -53,22 +53,17 @@ def check_ranks(config: TrialConfig, ranks: int, batch: int) -> None:
 
 
 def launched() -> Ranks | None:
-    """Which of the processes that `torchrun` started this one is; None where it started none."""
+    """This process's rank if `torchrun` started it, else None."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return None
     return Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
 
 
 def train_on_rank(job: Job, ranks: Ranks, left: Path, progress: Progress, meet: str = "env://") -> None:
-    """Trains a job as one of several ranks, all of which call this. Rank 0 leaves a checkpoint; `run_job` with it as
-    `resume` measures the model on one process.
+    """Trains a job as one of several ranks, all of which call this; errors as of `bench.training.job.run_job`.
 
-    Args:
-        left: file of the checkpoint.
-        meet: where ranks find each other, see `torch.distributed.init_process_group`.
-
-    Raises:
-        UserError, FloatingPointError: as `bench.training.job.run_job`.
+    Rank 0 writes the checkpoint `left`; `run_job` with it as `resume` measures the model on one process. The ranks meet
+    at a rendezvous, see `torch.distributed.init_process_group`.
     """
     on_gpu = choose_device(job.device).type == "cuda"
     if on_gpu:
@@ -92,8 +87,10 @@ def train_on_rank(job: Job, ranks: Ranks, left: Path, progress: Progress, meet: 
 
 @contextmanager
 def trained_on_ranks(job: Job, ranks: int, progress: Progress) -> Iterator[Path | None]:
-    """Trains a job on new processes of this machine, each with its share of the threads; where `torchrun` started this
-    process, as one of its ranks. Gives the checkpoint, which is there within the context; None on ranks but 0.
+    """Trains a job on new processes of this machine, or as one rank if `torchrun` started this process.
+
+    Threads are divided among the processes. Gives the checkpoint, which exists within the context; None on other ranks
+    than 0.
 
     Raises:
         UserError: as `bench.training.job.run_job`.
@@ -131,8 +128,6 @@ def trained_on_ranks(job: Job, ranks: int, progress: Progress) -> Iterator[Path 
 
 
 def _run(rank: int, job: Job, world: int, folder: str, done: Any, total: Any) -> None:
-    """One rank's process."""
-
     def tell(steps: int, of: int) -> None:
         done.value, total.value = steps, of
 
@@ -150,14 +145,14 @@ def _last_line(error: Exception) -> str:
 
 
 class StepCounter(Silent):
-    """Tells another process how many steps are done, of how many; `tell` is called a few times a second at most."""
+    """Reports to another process the steps done and their total, at most a few times a second."""
 
     def __init__(self, tell: Callable[[int, int], None]) -> None:
         self._tell = tell
 
     @contextmanager
     def show(self, work: Work) -> Iterator[Advance]:
-        """See its base."""
+        """See `Progress.show`."""
         done, last, total = 0, 0.0, int(work.total or 1)
 
         def advance(amount: float) -> None:

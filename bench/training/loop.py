@@ -1,4 +1,4 @@
-"""The training loop: one configuration on one store with one seed, from one number of samples to another."""
+"""The training loop: one configuration on one store with one seed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from bench.training.selection import Averaging, selectors
 from bench.training.step import CapturedStep, Compute, Step, StepParts, build_parts, check_finite
 from bench.training.teacher import taught
 
-CHECK_EVERY = 50  # steps between looks for a loss that is no longer finite
+CHECK_EVERY = 50  # steps between checks that losses are finite
 
 
 class Trainer:
@@ -44,17 +44,17 @@ class Trainer:
         seed: of initial weights, order of samples, dropout and random balancers.
         device: "auto", "cpu" or "cuda", see `bench.training.device`.
         outcomes: of rankings to measure, besides those among the objectives.
-        select: False never looks at validation: training does not stop early, and the state is the last one.
+        select: False skips validation: training does not stop early, and keeps the last state.
 
     Attributes:
-        course: how far it is.
-        step: what is done with a batch; `compute` does it, on a GPU as a captured graph.
-        diagnosis: looks now and then at what the tasks do to each other.
-        batch_size: samples of a step: the configuration's, or all of train where that is smaller.
-        total: steps of the whole budget, which early stopping may leave unused.
+        course: the progress so far.
+        step: the work on a batch; `compute` runs it, on a GPU as a captured graph.
+        diagnosis: probes the interaction of the tasks.
+        batch_size: samples of a step: the configuration's, or all of train if that is smaller.
+        total: steps of the whole budget, of which early stopping may use fewer.
 
     Raises:
-        UserError: the configuration does not fit the store's schema, or the device is not there.
+        UserError: the configuration does not fit the store's schema, or the device is unavailable.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Trainer:
         config.check_fit(self.schema)
         self.device = choose_device(device)
         if self.device.type == "cuda":
-            torch.cuda.set_device(self.device)  # of this process: streams and captured graphs name none
+            torch.cuda.set_device(self.device)  # streams and captured graphs use the process's current device
         torch.set_num_threads(threads)
         train = store.split("train")
         means = Batches(train).label_means(self.schema.parents)
@@ -107,24 +107,19 @@ class Trainer:
         self.compute = self._new_compute()
 
     def new_step(self, parts: StepParts) -> Step:
-        """What is done with a batch."""
+        """Makes the step; several ranks override it."""
         return Step(*parts)
 
     def new_evaluation(self, outcomes: Sequence[str]) -> Evaluation:
-        """What measures the model."""
+        """Makes the evaluation; several ranks override it."""
         return Evaluation(self.store, self.model, self.device, outcomes)
 
     def run_to(self, samples: int | None = None, progress: Progress | None = None) -> Course:
         """Trains until that many samples were seen, the epochs are used up, or no selector improves any more.
 
-        Training from one number of samples to the next, and on from there, gives what training in one go gives.
-
-        Args:
-            samples: of the whole training, rounded up to whole batches; None trains to the end.
-
-        Raises:
-            FloatingPointError: a loss is no longer finite.
-            OSError: the last checkpoint could not be written.
+        Training in several calls equals training in one. `samples`, of the whole training, are rounded up to whole
+        batches; None trains to the end. Raises FloatingPointError if a loss is no longer finite, OSError if the last
+        checkpoint could not be written.
         """
         course, progress = self.course, progress or Silent()
         until = self.total if samples is None else min(self.total, math.ceil(samples / self.batch_size))
@@ -159,37 +154,23 @@ class Trainer:
         return self.evaluation.best(split, self.selectors, resamples, keep)
 
     def save(self, path: Path | str, copy: bool = True) -> None:
-        """Leaves a checkpoint; the file is written while training goes on, and is whole or absent.
+        """Writes a checkpoint while training continues, which pauses only to copy the state; `wait` waits for the file.
 
-        Training stops for no longer than the copy of the state takes. `wait` returns once the file is there.
-
-        Args:
-            copy: False spares the copy (and its memory) where training is over for now; if it goes on all the same,
-                it waits for the file first.
-
-        Raises:
-            OSError: the checkpoint before this one could not be written.
+        Without `copy` there is no copy (nor its memory): training is over for now, and continuing waits for the file.
+        Raises OSError if the previous checkpoint could not be written.
         """
         self._writer.write(Path(path), self.state_dict(), self._identity(), copy)
 
     def wait(self) -> None:
-        """Returns once the last checkpoint is written.
-
-        Raises:
-            OSError: it could not be written.
-        """
+        """Waits for the last checkpoint; raises OSError if it could not be written."""
         self._writer.wait()
 
     def load(self, path: Path | str) -> None:
-        """Goes on where a checkpoint was left.
-
-        Raises:
-            UserError: there is none, it is damaged, or it is of another configuration, data set or seed.
-        """
+        """Continues from a checkpoint; raises UserError if damaged, or of another configuration, data set or seed."""
         self.load_state_dict(checkpoint.read(Path(path), self._identity()))
 
     def state_dict(self) -> dict[str, Any]:
-        """All that continuing needs, as nested plain values and tensors. The tensors are the trainer's, not copies."""
+        """Everything needed to continue, as nested plain values and tensors, which are the trainer's own."""
         return {
             "model": self.model.state_dict(),
             "balancer": self.step.balancer.state_dict(),
@@ -204,7 +185,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes over a state of the same configuration and schema, on any device; a trainer that has run is reset."""
+        """Loads a state of the same configuration and schema, on any device; resets a trainer that has run."""
         self.model.load_state_dict(state["model"])
         self.step.balancer.load_state_dict(state["balancer"])
         self.step.dense.load_state_dict(state["dense"])
@@ -221,7 +202,7 @@ class Trainer:
         self.compute = self._new_compute()
 
     def _new_compute(self) -> Compute:
-        """The function that does a step, made again: a graph captured before a state was loaded would miss it."""
+        """Makes the function that runs a step; again after loading, which a captured graph would miss."""
         if self.device.type == "cpu" or "second forward" in self.step.balancer.needs:  # no graph sets random states
             return self.step
         return CapturedStep(self.step, lambda text: self._note(text))
@@ -243,7 +224,6 @@ class Trainer:
         return next(self._batches)
 
     def _at_mark(self) -> bool:
-        """Whether an evaluation is due."""
         step = self.course.step
         return step == self.total or (step - 1) % self.steps_an_epoch + 1 in self._marks
 
@@ -252,7 +232,7 @@ class Trainer:
         if not self.select:
             course.finished = course.step == self.total
             return
-        if self.averaging.on and course.step == self.total:  # the average is what was asked for
+        if self.averaging.on and course.step == self.total:  # keep the average, not an earlier best state
             for selector in self.selectors:
                 selector.forget()
         metrics = self.evaluation.judge(self.selectors, course.samples)
@@ -266,7 +246,6 @@ class Trainer:
         course.finished = course.step == self.total or waited
 
     def _identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree with."""
         return {
             "data": f"{self.store.key} {self.store.fingerprint}",
             "tasks": [task.name for task in self.schema.tasks],
@@ -278,15 +257,15 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The learning rate over a training run, as a factor on the base rate: warm-up, then decay.
+    """The learning rate over a training, as a factor of the base rate: warm-up, then decay.
 
-    A function of the step and of the whole budget, wherever training pauses in between.
+    It depends only on the step and the whole budget, not on pauses.
 
     Attributes:
-        decay: after the warm-up: "constant"; "cosine", a half cosine from 1 towards 0 (Loshchilov & Hutter, ICLR
-            2017, without restarts); or "linear" from 1 towards 0. Both would be 0 one step after the last.
+        decay: after the warm-up: "constant"; "cosine", a half cosine from 1 towards 0 (Loshchilov & Hutter, ICLR 2017,
+            without restarts); or "linear" from 1 towards 0. Both would be 0 one step after the last.
         total: steps of the whole budget.
-        warmup: steps of the warm-up, which rises linearly and reaches 1 with its last step (Goyal et al., 2017).
+        warmup: steps of the linear warm-up, which reaches 1 with its last step (Goyal et al., 2017).
     """
 
     decay: str
@@ -305,15 +284,15 @@ class Schedule:
 
 @dataclass
 class Course:
-    """The progress of a training and its results so far.
+    """Progress of a training and its results so far.
 
-    The position in the data is `step` alone: every epoch has the same number of steps.
+    `step` determines the position in the data: every epoch has the same number of steps.
 
     Attributes:
         losses: (T,), summed over the steps since the last evaluation.
-        step: updates made.
-        samples: trained on.
-        seconds: spent in training steps, evaluations left out.
+        step: number of updates.
+        samples: number of training samples seen.
+        seconds: spent in training steps, without evaluations.
         counted: steps since the last evaluation.
         finished: whether the budget is used up or the training stopped early.
         curve: one entry an evaluation, see `bench.records.TrialResult`.
@@ -328,7 +307,7 @@ class Course:
     curve: list[dict[str, float]] = field(default_factory=list)
 
     def add(self, losses: Tensor, samples: int) -> None:
-        """One step."""
+        """Adds one step."""
         self.losses += losses
         self.step += 1
         self.samples += samples
@@ -341,22 +320,22 @@ class Course:
         return means
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it; no copy is made."""
+        """All attributes, not copied."""
         return dict(vars(self))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes over a state."""
+        """Loads a state."""
         for name in vars(self):
             setattr(self, name, state[name])
         self.curve = [dict(point) for point in self.curve]
 
 
 ROWS = 1 << 20
-"""Rows that are drawn of a larger split."""
+"""Rows drawn from a larger split."""
 
 
 def fit_tables(model: MultiTaskModel, train: Split) -> None:
-    """Shows train's targets, each on its sample space, to a loss that asks for them; a function of the split alone."""
+    """Fits the tables of a regression loss on train's targets, each on its sample space; depends only on the split."""
     regression = model.funnel.loss.regression
     if not regression.needs_tables or not len(train):
         return

@@ -1,4 +1,4 @@
-"""Several models trained as one: an ensemble, and the current point where it is a blend or a model for each task.
+"""Several models trained as one: an ensemble, or a current point that is a blend or a model for each task.
 
 Its configuration is that of `bench.several.as_one`.
 """
@@ -26,23 +26,20 @@ from bench.training.tree_settings import is_trees
 
 
 def networks_in(config: Mapping[str, Scalar]) -> list[dict[str, Scalar]]:
-    """The configurations of all networks of one."""
+    """Configurations of all networks in a configuration of one or several models."""
     models = [own for own, _ in models_in(config)] or [dict(config)]
     return [each for each in models if not is_trees(each)]
 
 
 def seed_of(seed: int, at: int) -> int:
-    """Of the network at place `at`: the first has the training's, others have seeds of their own."""
+    """Seed of network `at`: the first has the training's."""
     return derive(seed, "member", at) if at else seed
 
 
 def run_parts(job: Job, store: Store) -> TrialResult:
-    """Trains all models of a job's configuration, each stopped early by itself, and measures their mix.
+    """Trains all models of a configuration, each stopped early separately; measures their mix; costs are sums.
 
-    Costs are sums.
-
-    Raises:
-        FloatingPointError: a training diverged, or a task has one class on train.
+    Raises FloatingPointError if a training diverged, or a task has one class on train.
     """
     started, models = time.perf_counter(), models_in(job.config)
     objectives = [parse(name, store.schema.tasks, "objectives") for name in job.objectives]

@@ -1,8 +1,8 @@
 """One probe of a training: the tasks' gradients on shared parameters, their losses, and the use of experts.
 
 A probe is one forward pass and a backward pass for each task on a part of a batch, in evaluation mode and before the
-batch's own step. It draws no random number and changes nothing that training reads, so a training with probes and one
-without are equal bit for bit.
+batch's own step. It draws no random numbers and changes nothing that training reads, so trainings with and without
+probes are equal bit for bit.
 """
 
 from __future__ import annotations
@@ -25,17 +25,13 @@ from bench.models.layers import BatchedLinear, BatchedMLP, Gates, softmax
 from bench.training.aggregation import gradients_of_task, gramian
 from bench.training.optimizers.base import sum_by_row
 
-REPRESENTATION = "representation"  # the embedding output, where balancers look
-TABLE = "table rows"  # the table itself, as far as the probe's samples touch it
-SHARED = "all shared"  # every shared dense parameter together
+REPRESENTATION = "representation"  # the embedding output, which balancers read
+TABLE = "table rows"  # the table's rows that the probe's samples touch
+SHARED = "all shared"  # all shared dense parameters
 
 
 class Probe:
-    """Probes a model and its balancer, and leaves both unchanged.
-
-    Attributes:
-        pairs: numbers of the tasks whose gradients are compared: none where no gradient of two tasks meets.
-    """
+    """Probes a model and its balancer without changing them; gradients are compared for `pairs` of tasks."""
 
     def __init__(self, model: MultiTaskModel, balancer: Balancer) -> None:
         self.model, self.balancer = model, balancer
@@ -46,11 +42,10 @@ class Probe:
         self._inputs = list({id(each): each for part in parameters for each in part}.values())
 
     def __call__(self, batch: Batch) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What is measured of a batch, as plain values, None where it is not defined.
+        """Measures a batch; values are plain, None where undefined.
 
-        Returns:
-            `losses` and `weights` by task, `norms` by block and task, `cosines` by block and pair; and of experts
-            `gates`, mean weights by gate and expert, and `units`, see `dead_units`.
+        Returns `losses` and `weights` by task, `norms` by block and task, `cosines` by block and pair; and for experts
+        mean weights `gates` by gate and expert, and `units`, see `dead_units`.
         """
         with watched(self.model.sharing) as scores:
             losses, gradients = self._gradients(batch)
@@ -64,7 +59,7 @@ class Probe:
         weights = self._weights(losses, at_all)
         products[TABLE] = on_rows(self.model.rows(batch.ids), [of_task[0] for of_task in gradients])
         plain = {name: matrix.tolist() for name, matrix in products.items()}
-        found = {
+        measured = {
             "losses": [_finite(loss) for loss in losses.tolist()],
             "weights": None if weights is None else [_finite(weight) for weight in weights.tolist()],
             "norms": {name: [_finite(math.sqrt(row[at])) for at, row in enumerate(m)] for name, m in plain.items()},
@@ -76,18 +71,18 @@ class Probe:
                 name: dead_units([[of_task[place[id(bias)]] for of_task in gradients] for bias in biases])
                 for name, biases in self.units.items()
             }
-        return found, experts
+        return measured, experts
 
     def _gradients(self, batch: Batch) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
         """Losses (T,), and each task's gradient at the embedding output and the shared parameters."""
         model, training = self.model, self.model.training
-        model.eval()  # without dropout, no random number is drawn
+        model.eval()  # no dropout, so no random numbers
         try:
             with torch.no_grad():
                 ids = model.rows(batch.ids)
                 e = model.embed(ids)
             e.requires_grad_()
-            # Not by calling the towers: gradient aggregation would cut the graph there.
+            # `forward`, because calling the towers runs the hook by which gradient aggregation cuts the graph.
             logits = model.towers.forward(model.represent(e, ids, batch.dense))
             losses = model.losses(logits, batch.labels, batch.weights, batch.group, batch.bounds, batch.dense)
             inputs = [e, *self._inputs]
@@ -97,9 +92,9 @@ class Probe:
         return losses.detach(), gradients
 
     def _weights(self, losses: Tensor, products: Tensor) -> Tensor | None:
-        """What the balancer would multiply each task's gradient with (T,); None where that cannot be said.
+        """The balancer's weights of the tasks' gradients (T,); None if unknown.
 
-        A copy is asked, and draws from a copy of the random state: balancers remember and draw.
+        Asks a copy, with a copy of the random state, because balancers keep state and draw.
         """
         known = isinstance(self.balancer, LossWeighting | GradientAggregation)
         if not known or "half batches" in self.balancer.needs:
@@ -132,22 +127,23 @@ def _finite(value: float) -> float | None:
 
 
 def shared_blocks(sharing: Sharing) -> dict[str, list[nn.Parameter]]:
-    """What tasks share, by the path of the part that it belongs to: `experts`, `levels.0.shared`, `levels.0.gates`.
+    """Shared parameters, by the path of the part that they belong to: `experts`, `levels.0.shared`, `levels.0.gates`.
 
-    A part is the outermost MLP, linear map or set of gates around a parameter; where there is none, its module.
+    A part is the outermost MLP, linear map or set of gates around a parameter, or else its module.
     """
     parts = [name for name, module in sharing.named_modules() if isinstance(module, Gates | BatchedMLP | BatchedLinear)]
     shared = {id(parameter) for parameter in sharing.shared_parameters()}
-    found: dict[str, list[nn.Parameter]] = {}
+    blocks: dict[str, list[nn.Parameter]] = {}
     for name, parameter in sharing.named_parameters():
         if id(parameter) in shared:
             around = [part for part in parts if name.startswith(f"{part}.")]
-            found.setdefault(min(around, key=len) if around else name.rpartition(".")[0] or name, []).append(parameter)
-    return found
+            block = min(around, key=len) if around else name.rpartition(".")[0] or name
+            blocks.setdefault(block, []).append(parameter)
+    return blocks
 
 
 def hidden_units(sharing: Sharing) -> dict[str, list[nn.Parameter]]:
-    """The biases (E, O) of each hidden layer of every MLP by its path, those inside gates left out."""
+    """Biases (E, O) of each hidden layer of every MLP by its path, except those inside gates."""
     gates = [name for name, module in sharing.named_modules() if isinstance(module, Gates)]
     return {
         name: [layer.bias for layer in module.linears if layer.bias is not None]
@@ -158,10 +154,7 @@ def hidden_units(sharing: Sharing) -> dict[str, list[nn.Parameter]]:
 
 @contextmanager
 def watched(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Within it, the scores (K, B, M) of every set of gates by its path, as a forward pass gives them.
-
-    Gates over a single expert have nothing to choose and are left out.
-    """
+    """Records within it the scores (K, B, M) of every set of gates by its path, except gates over a single expert."""
     found: dict[str, Tensor] = {}
     gates = {name: module for name, module in model.named_modules() if isinstance(module, Gates)}
     for name, module in gates.items():
@@ -170,7 +163,7 @@ def watched(model: nn.Module) -> Iterator[dict[str, Tensor]]:
         yield found
     finally:
         for module in gates.values():
-            del module.scores  # what hid the method
+            del module.scores  # uncovers the method
 
 
 def _kept(scores: Any, name: str, found: dict[str, Tensor]) -> Any:
@@ -184,19 +177,16 @@ def _kept(scores: Any, name: str, found: dict[str, Tensor]) -> Any:
 
 
 def gate_shares(scores: Tensor) -> list[list[float]]:
-    """Scores (K, B, M) -> the mean weight of each of M experts, for each of K gates."""
+    """Scores (K, B, M) -> mean weight of each of M experts, for each of K gates."""
     shares: list[list[float]] = softmax(scores.float()).mean(1).tolist()
     return shares
 
 
 def dead_units(layers: Sequence[Sequence[Tensor]]) -> dict[str, list[float]]:
-    """Units whose bias has no gradient from any task: zero on the whole probe, or leading nowhere that is not.
+    """Units whose bias has no gradient from any task: zero on the whole probe, or without an effect.
 
-    Args:
-        layers: of each hidden layer of E MLPs the gradient (E, O) of its biases, one from each task.
-
-    Returns:
-        `dead`: the share in each MLP over all its layers; `silent`: the share in its last layer.
+    Given are, for each hidden layer of E MLPs, each task's gradients (E, O) of biases. Returns the share in each MLP
+    over all its layers, `dead`, and in its last layer, `silent`.
     """
     dead = [torch.stack(list(of_tasks)).eq(0).all(0).float() for of_tasks in layers]
     return {"dead": torch.cat(dead, dim=1).mean(1).tolist(), "silent": dead[-1].mean(1).tolist()}

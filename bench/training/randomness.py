@@ -11,9 +11,9 @@ from torch import Tensor
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
-    """States of torch's default generators by device, on the CPU and on this device."""
-    found = {"cpu": torch.get_rng_state()}
-    return found | ({"cuda": torch.cuda.get_rng_state()} if device.type == "cuda" else {})
+    """States of torch's default generators by device: the CPU's and this device's."""
+    of_cpu = {"cpu": torch.get_rng_state()}
+    return of_cpu | ({"cuda": torch.cuda.get_rng_state()} if device.type == "cuda" else {})
 
 
 def write_state(state: Mapping[str, Tensor]) -> None:
@@ -25,7 +25,7 @@ def write_state(state: Mapping[str, Tensor]) -> None:
 
 @contextmanager
 def replayed(state: Mapping[str, Tensor], device: torch.device) -> Iterator[None]:
-    """Within it torch draws again what it drew from that state on; afterwards it goes on from where it was."""
+    """Replays torch's draws from that state on; afterwards restores the present state."""
     now = random_state(device)
     write_state(state)
     try:
@@ -35,7 +35,7 @@ def replayed(state: Mapping[str, Tensor], device: torch.device) -> Iterator[None
 
 
 class RandomState:
-    """Within `with`, torch draws from this state and advances it; code outside has a state of its own.
+    """A random state for one training: within `with`, torch draws from it; code outside keeps its own.
 
     Dropout and random balancers draw from torch's default generators, on the CPU and on the training's device.
     """
@@ -63,5 +63,5 @@ class RandomState:
         return self._inside
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over a state; a device that it does not know keeps its own."""
+        """Loads a state; devices that it lacks keep their own."""
         self._inside = {name: state.get(name, own) for name, own in self._inside.items()}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bench.objectives import Objective
 
 LOOKS = 20
-"""The most times that weights are added to the average: a table of embeddings may be large."""
+"""Maximum number of additions to the average: a table of embeddings may be large."""
 
 
 @dataclass
@@ -22,15 +22,14 @@ class Selector:
     Tasks that are separate models have a selector each; all other models have one.
 
     Attributes:
-        objectives: whose signed mean on validation is to be largest.
-        task: the column of logits that this selector decides on; None for all of them.
-        best: that mean at its largest so far.
-        waited: evaluations since then.
-        samples: training samples seen then; 0 before the first evaluation.
-        current: whether the model still is as it was then. Only when it moves on is its state copied, so that a
-            training that ends at its best never is.
+        objectives: their mean on validation, signed, is maximised.
+        task: the column of logits that this selector decides on; None for all.
+        best: the largest mean so far.
+        waited: evaluations since the best one.
+        samples: training samples at the best one; 0 before the first evaluation.
+        current: whether the model still is in its best state, which is copied only when the model moves on.
         snapshot: that copy.
-        logits: what the model said of validation then, (N,), where `task` is set.
+        logits: (N,) of validation at the best one, if `task` is set.
     """
 
     objectives: tuple[Objective, ...]
@@ -43,7 +42,7 @@ class Selector:
     logits: Tensor | None = None
 
     def judge(self, metrics: Mapping[str, float], samples: int) -> bool:
-        """Looks at one evaluation of the model as it is; whether it is the best so far.
+        """Takes the metrics of the model's current state; returns whether it is the best so far.
 
         An objective that is undefined on this split (one class only) counts as the worst possible.
         """
@@ -57,11 +56,11 @@ class Selector:
         return False
 
     def forget(self) -> None:
-        """Takes the next evaluation for the best, whatever it is."""
+        """Makes the next evaluation the best one."""
         self.best, self.waited, self.samples, self.current = -float("inf"), 0, 0, False
 
     def keep(self, model: nn.Module) -> None:
-        """Copies the model's state if it is the best one; to be called before the model moves on."""
+        """Copies the model's state if it is the best one; call it before the model changes."""
         if not self.current:
             return
         self.current = False
@@ -73,12 +72,12 @@ class Selector:
                 self.snapshot[name].copy_(tensor)
 
     def state_dict(self) -> dict[str, Any]:
-        """What continuing needs; no copy is made."""
+        """State needed to continue, not copied."""
         plain = {"best": self.best, "waited": self.waited, "samples": self.samples, "current": self.current}
         return plain | {"snapshot": None if self.current else self.snapshot, "logits": self.logits}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
-        """Takes over a copy of a state, its snapshot on the model's device."""
+        """Copies a state, its snapshot to the model's device."""
         for name in ("best", "waited", "samples", "current"):
             setattr(self, name, state[name])
         snapshot, logits = state["snapshot"], state["logits"]
@@ -87,9 +86,9 @@ class Selector:
 
 
 def selectors(objectives: Sequence[Objective], tasks: Sequence[str], separate: bool) -> list[Selector]:
-    """One selector for all tasks; or one a task, in task order, where several tasks are separate models.
+    """One selector for all tasks; or one for each task, in order, if several tasks are separate models.
 
-    A separate task without an objective follows the mean of all objectives.
+    A separate task without an objective uses the mean of all objectives.
     """
     usable = tuple(objective for objective in objectives if objective.is_metric)
     if not separate or len(tasks) == 1:
@@ -99,17 +98,10 @@ def selectors(objectives: Sequence[Objective], tasks: Sequence[str], separate: b
 
 
 class Averaging:
-    """Averages the weights of the last steps, and gives them to the model after the last one.
+    """Averages the weights of the last steps, a `share` of `total`, and copies the average into the model after them.
 
-    As stochastic weight averaging (Izmailov et al., UAI 2018), under whatever schedule the learning rate has. The
-    result is one model, at no cost in serving.
-
-    Args:
-        share: of all steps, the last ones; 0 does nothing.
-        total: steps of the training.
-
-    Attributes:
-        means: by parameter, of what was taken in so far.
+    Stochastic weight averaging (Izmailov et al., UAI 2018), under any learning-rate schedule; serving costs no more.
+    `means` has each parameter's average so far; share 0 does nothing.
     """
 
     def __init__(self, model: nn.Module, share: float, total: int) -> None:
@@ -122,12 +114,12 @@ class Averaging:
 
     @property
     def on(self) -> bool:
-        """Whether weights are averaged at all."""
+        """Whether weights are averaged."""
         return bool(self._steps)
 
     @torch.no_grad()
     def after(self, step: int) -> None:
-        """To be called after each step, with how many there were."""
+        """Call it after each step, with the number of steps so far."""
         if step not in self._steps:
             return
         self._count += 1
@@ -140,10 +132,10 @@ class Averaging:
                 weight.copy_(self.means[name])
 
     def state_dict(self) -> dict[str, Any]:
-        """What continuing needs; no copy is made."""
+        """State needed to continue, not copied."""
         return {"count": self._count, "means": self.means}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
-        """Takes over a copy of a state, on the model's device."""
+        """Copies a state to the model's device."""
         self._count = state["count"]
         self.means = {name: mean.to(device, copy=True) for name, mean in state["means"].items()}

@@ -1,7 +1,7 @@
-"""A training step: forward, backward under either kind of balancer, and both optimizers on one batch.
+"""A training step: forward, backward under any balancer, and both optimizers on one batch.
 
-The embedding output `e` is a leaf: its gradient goes to the touched-row optimizer, and the table itself never takes
-part in autograd. On a GPU a step is captured as a CUDA graph.
+The embedding output `e` is a leaf: its gradient goes to the touched-row optimizer, and the table takes no part in
+autograd. On a GPU a step is captured as a CUDA graph.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from bench.training.randomness import random_state, replayed
 
 
 class Step:
-    """Does one training step on a batch.
+    """Runs one training step on a batch.
 
     Args:
         dense: optimizes the model's dense parameters and the balancer's.
         rows: optimizes the table.
-        clip: the gradient of the model's dense parameters, all of them as one vector, is scaled down to this length
-            where it is longer (Pascanu et al., ICML 2013); 0 leaves it alone. Under gradient aggregation it is the
-            combined gradient that is clipped. Embedding rows and the balancer's parameters take no part.
+        clip: largest norm of the gradient of all dense parameters of the model (Pascanu et al., ICML 2013); 0 disables
+            it. Gradient aggregation clips the combined gradient. Embedding rows and the balancer's parameters are
+            excluded.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Step:
         self._dense_rate, self._row_rate, self._factor = dense.lr, rows.lr, 1.0
 
     def __call__(self, *tensors: Tensor | None) -> Tensor:
-        """The tasks' losses before the update (T,), detached; takes what a `Batch` holds, in its order."""
+        """Returns the tasks' losses before the update (T,), detached; takes the tensors of a `Batch`, in its order."""
         batch = Batch(*tensors)  # type: ignore[arg-type]  # the first three are there
         again = "second forward" in self.balancer.needs
         random = random_state(batch.ids.device) if again else {}
@@ -77,15 +77,15 @@ class Step:
         return ids
 
     def outputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """Logits (B, O) of the whole batch, from what `share` left of its ids and their embeddings."""
+        """Logits (B, O) of the whole batch, from the ids of `share` and their embeddings."""
         return self.model.logits(e, ids, dense)
 
     def aggregation_of(self, model: MultiTaskModel) -> Aggregation | None:
-        """What combines the tasks' gradients; None where one backward pass does."""
+        """The aggregation of the tasks' gradients; None where one backward pass suffices."""
         return aggregation(model, self.balancer)
 
     def scale_rates(self, factor: float) -> None:
-        """Sets every learning rate to its base times `factor`."""
+        """Sets every learning rate to `factor` times its base."""
         if factor == self._factor:
             return
         self._factor = factor
@@ -121,29 +121,29 @@ class Step:
 
     @torch.no_grad()
     def look_again(self, ids: Tensor, batch: Batch) -> None:
-        """Shows the balancer the batch's losses after the update, which alone sets them apart from those before."""
+        """Passes the balancer the batch's losses after the update, under the same dropout."""
         _, losses = self.forward(self.embed(ids), ids, batch)
         self.balancer.after(losses)
 
     def weigh(self, losses: Tensor) -> Tensor:
-        """One loss of many: losses (T,) -> scalar."""
+        """Balances losses (T,) -> scalar."""
         loss: Tensor = self.balancer(losses)
         return loss
 
     def update_dense(self) -> None:
-        """Clips the dense gradient and steps along it."""
+        """Clips the dense gradient and updates the dense parameters."""
         if self.clip:
             torch.nn.utils.clip_grad_norm_(self._clipped, self.clip)
         self.dense.step()
 
     def update_rows(self, ids: Tensor, e: Tensor) -> None:
-        """Steps the rows that the batch touched."""
+        """Updates the rows that the batch touched."""
         assert e.grad is not None
         self.rows.step(ids, e.grad)
 
 
 def check_finite(losses: Tensor, samples: int, tasks: Sequence[Task]) -> None:
-    """Raises FloatingPointError, naming the task, where a loss is NaN or infinite."""
+    """Raises FloatingPointError, naming the task, if a loss is not finite."""
     for task, loss in zip(tasks, losses.tolist(), strict=True):
         if not math.isfinite(loss):
             raise TrainingError(f"the loss of task '{task.name}' became {loss} within {samples} samples")
@@ -151,19 +151,19 @@ def check_finite(losses: Tensor, samples: int, tasks: Sequence[Task]) -> None:
 
 Compute = Callable[..., Tensor]
 
-WARMUP = 3  # steps before the capture, so that libraries and optimizers have allocated what they keep
+WARMUP = 3  # steps before the capture, in which libraries and optimizers allocate their buffers
 
 
 class CapturedStep:
-    """Runs a step as it is for a few batches, captures it at the next one, and replays it from then on.
+    """Runs a step directly for a few batches, then captures it as a CUDA graph and replays it.
 
-    Every one of these runs is a real step on its own batch. A batch of another shape runs as it is. Where the step
-    cannot be captured (a balancer that reads values back to the host, say), every batch runs as it is, after a note.
+    Every run is a real step on its own batch. Batches of another shape run directly; so do all batches, after a note,
+    if the step cannot be captured (as with a balancer that reads values back to the host).
 
     Args:
         compute: the tensors of a batch, on the device -> losses (T,). Learning rates that it reads must be tensors,
             changed in place.
-        note: is told once where the step cannot be captured.
+        note: called once if the step cannot be captured.
     """
 
     def __init__(self, compute: Compute, note: Callable[[str], None]) -> None:
@@ -174,7 +174,7 @@ class CapturedStep:
         self.losses: Tensor | None = None
 
     def __call__(self, *tensors: Tensor | None) -> Tensor:
-        """One step; the losses (T,) are overwritten by the next."""
+        """Runs one step; the next one overwrites the losses (T,)."""
         batch = list(tensors)
         if not self.possible:
             return self.compute(*batch)
@@ -193,7 +193,7 @@ class CapturedStep:
         return self.losses
 
     def _beside(self, batch: list[Tensor | None]) -> Tensor:
-        """A step on a side stream, as capturing asks of what runs before it."""
+        """Runs a step on a side stream, which capturing requires of earlier steps."""
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -202,7 +202,7 @@ class CapturedStep:
         return losses
 
     def _capture(self, batch: list[Tensor | None]) -> bool:
-        """Records the step without running it; whether that was possible."""
+        """Records the step without running it; returns whether that was possible."""
         self.inputs = [None if tensor is None else tensor.clone() for tensor in batch]
         graph = torch.cuda.CUDAGraph()
         try:
@@ -219,7 +219,7 @@ class CapturedStep:
 
 
 def build_model(schema: Schema, config: TrialConfig, thinning: Thinning | None = None) -> MultiTaskModel:
-    """A new model, its weights by torch's generator as it is."""
+    """Builds a model, its weights drawn with torch's current generator."""
     return MultiTaskModel(
         schema,
         config.sharing,
@@ -238,7 +238,7 @@ def build_model(schema: Schema, config: TrialConfig, thinning: Thinning | None =
 
 
 class StepParts(NamedTuple):
-    """The parts of a `Step`."""
+    """The arguments of `Step`."""
 
     model: MultiTaskModel
     balancer: Balancer
@@ -256,12 +256,10 @@ def build_parts(
     device: torch.device,
     thinning: Thinning | None = None,
 ) -> StepParts:
-    """A new model and all that trains it, on the device.
+    """Builds a model, its balancer and its optimizers, on the device.
 
-    Args:
-        means: (T,) of train's labels, each on its sample space: what the untrained model predicts.
-        seed: of the weights, which are drawn on the CPU and so are the same on every device.
-        thinning: of the negatives that the store lacks.
+    The untrained model predicts `means` (T,), train's labels on their sample spaces. Weights are drawn on the CPU, so
+    they are the same on every device. The store may lack negatives, see `thinning`.
     """
     optim = config.optim
     torch.manual_seed(seed)

@@ -1,10 +1,9 @@
-"""Boosted trees as the teacher of a network: labels of train, mixed with what trees predict there.
+"""Boosted trees as the teacher of a network: train labels are mixed with the trees' predictions.
 
-A label is 0 or 1, and mostly noise; a good model's probability has less of it (Hinton et al., 2015). Trees find what
-networks miss in tables, and a network that has learnt from both needs no trees when it is served. A teacher that has
-seen a row says its label by heart, so train is cut into folds, and each is predicted by trees of the others.
-
-The predictions lie beside the store, one file for each task, and are made by the first training that asks for them.
+A label is 0 or 1, and mostly noise; a good model's probability has less of it (Hinton et al., 2015). Trees find
+patterns in tables that networks miss, and the trained network is served without them. A teacher that has seen a row
+memorises its label, so train is cut into folds, and each is predicted by trees of the others. Predictions lie beside
+the store, one file for each task, made by the first training that needs them.
 """
 
 from __future__ import annotations
@@ -29,20 +28,15 @@ from bench.training.trees import TaskTrees, train_trees
 
 FOLDS = 5
 TRIES = 4
-"""Settings that are tried on the first fold, by their loss on validation."""
+"""Settings to try on the first fold, compared by their loss on validation."""
 FOLDER = "teacher"
 
 
 def taught(store: Store, share: float, threads: int, note: Callable[[str], None]) -> Split:
-    """Train, with labels that trees' predictions take a share of.
+    """Train with labels mixed with the trees' predictions, whose weight is a `share` above 0 and up to 1.
 
-    Those of regressions stay as they are. So do those of a task whose negatives were thinned, and of one that another
-    task follows: there a label also says which rows count, and how much.
-
-    Args:
-        share: of a label, above 0 and up to 1.
-        threads: for the trees.
-        note: is told of each task whose trees are not there yet.
+    Unchanged are the labels of regressions, of a task with thinned negatives, and of parents: there a label also
+    decides which rows count, and how much. `note` is called for each task whose trees must first be trained.
     """
     train = store.split("train")
     labels = np.array(train.labels)
@@ -54,14 +48,14 @@ def taught(store: Store, share: float, threads: int, note: Callable[[str], None]
 
 
 def trainings_left(store: Store) -> float:
-    """How many trainings of the trees of all tasks it takes to make the predictions that are not there yet."""
+    """Cost of the missing predictions, in trainings of the trees of all tasks."""
     lacking = [at for at in _learners(store) if not _file(store, at).exists()]
-    of_a_task = (TRIES + FOLDS - 1) * (FOLDS - 1) / FOLDS  # one of the folds is trained on while settings are tried
+    of_a_task = (TRIES + FOLDS - 1) * (FOLDS - 1) / FOLDS  # trying settings already trains one of the folds
     return of_a_task * len(lacking) / len(store.schema.tasks)
 
 
 def _learners(store: Store) -> list[int]:
-    """The tasks whose labels are mixed."""
+    """Indices of the tasks whose labels are mixed."""
     thinned = store.weights.task if store.weights else None
     tasks, followed = store.schema.tasks, set(store.schema.parents)
     return [
@@ -70,12 +64,11 @@ def _learners(store: Store) -> list[int]:
 
 
 def _file(store: Store, at: int) -> Path:
-    """Where a task's predictions are, once they are made."""
     return store.path / FOLDER / f"{store.schema.tasks[at].name}.npy"
 
 
 def _predictions(store: Store, at: int, threads: int, note: Callable[[str], None]) -> NDArray[np.float32]:
-    """(N,), made if they are not there; NaN where the task does not count."""
+    """(N,), made if they are missing; NaN where the task does not count."""
     path = _file(store, at)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +96,7 @@ def _made(store: Store, at: int, threads: int) -> NDArray[np.float32]:
         return train_trees(store, at, settings, share, derive(0, FOLDER, task, of), train.taken(others))
 
     settings = [TreeSettings.of(each, task) for each in configurations([task], TRIES, 0)]
-    found = np.full(len(train), np.nan, np.float32)
+    predicted = np.full(len(train), np.nan, np.float32)
     with tree_threads(threads):
         tried = [(each, trees(each, 0)) for each in settings]
         best, first = max(tried, key=lambda each: each[1].merit)
@@ -112,5 +105,5 @@ def _made(store: Store, at: int, threads: int) -> NDArray[np.float32]:
             own = np.flatnonzero(counts & (fold == of))
             for start in range(0, len(own), share.piece):
                 rows = own[start : start + share.piece]
-                found[rows] = made.predict(train.ids_of(rows), np.asarray(train.dense[rows]))
-    return found
+                predicted[rows] = made.predict(train.ids_of(rows), np.asarray(train.dense[rows]))
+    return predicted

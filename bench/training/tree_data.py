@@ -1,4 +1,4 @@
-"""What boosted trees learn from: rows of a store, as many as the memory allowed holds, and the columns made of them."""
+"""Training data of boosted trees: as many rows of a store as memory holds, and the columns made of them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from bench.models.trees import is_small
 from bench.schema import Schema
 
 MOST_TRAIN, MOST_VALID = 1_000_000, 250_000
-"""Rows of train to learn from, and of validation to stop by, where memory holds more."""
+"""Largest numbers of train rows to learn from, and of validation rows to stop by."""
 A_CELL = 24
-"""Bytes for each row and column while trees are trained: 4 for the column as it is made; beside it scikit-learn takes
-11 for a number and 17 for a category at its peak, and 22 for a category where its rows are predicted."""
+"""Bytes for each row and column while trees are trained: 4 for the column; scikit-learn adds at its peak 11 for a
+number and 17 for a category, and 22 for a category in prediction."""
 A_ROW = 80
-"""Bytes for each row beside them: label, fold, gradients, predictions, its place among the leaves."""
+"""Further bytes for each row: label, fold, gradients, predictions, index among the leaves."""
 PREDICTED = 1 << 14
-"""Rows of a split that are predicted at once, if memory allows."""
+"""Rows of a split to predict at once, if memory allows."""
 FOLDS = 5
 PRIOR_ROWS = 10.0
-"""Additive smoothing of a value's rate: rows with the mean of all that are added to its own."""
+"""Additive smoothing of a value's rate: number of rows with the overall mean that are added to its own."""
 PIECE = 1 << 16
 """Rows whose columns are made at once."""
 Columns = NDArray[np.float32]
@@ -48,7 +48,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Share:
-    """How many rows fit: of train and of validation while trees are trained, and of a split while it is predicted."""
+    """Numbers of rows that fit into memory: of train and validation in training, and of a split in prediction."""
 
     train: int
     valid: int
@@ -56,11 +56,7 @@ class Share:
 
     @classmethod
     def of(cls, split: Split, columns: int, memory: int | None = None) -> Share:
-        """For `columns` columns: three quarters of the memory for train, the rest for validation beside it.
-
-        Args:
-            memory: bytes allowed; by default `memory_limit()`.
-        """
+        """Three quarters of the memory (bytes) for train's rows of that many columns, the rest for validation's."""
         row = split.ids_of(slice(0)).shape[1] * 4 + split.dense.shape[1] * 4 + columns * A_CELL + A_ROW
         fit = (memory_limit() if memory is None else memory) // row
         return cls(
@@ -71,9 +67,9 @@ class Share:
 
 
 def draw(split: Split, at: int, parent: int | None, most: int, seed: int) -> Rows:
-    """At most `most` of the rows that have a label of a task, and whose parent happened; in the split's order.
+    """Draws at most `most` of the rows with a label of a task whose parent happened, in the split's order.
 
-    The split is read in pieces, twice where not all of it is taken. Each set of rows is as likely as any other.
+    Reads the split in pieces, twice unless all of it fits. Every subset is equally likely.
     """
     rng = np.random.default_rng(seed)
     total = len(split)
@@ -81,7 +77,7 @@ def draw(split: Split, at: int, parent: int | None, most: int, seed: int) -> Row
         total = sum(int(counts.sum()) for _, counts in _batches(split, at, parent))
     left, whole = min(most, total), total <= most
     none = None if split.weights is None else np.empty(0, np.float32)
-    found = [Rows(split.ids_of(slice(0)), np.asarray(split.dense[:0]), np.empty(0, np.float32), none)]
+    parts = [Rows(split.ids_of(slice(0)), np.asarray(split.dense[:0]), np.empty(0, np.float32), none)]
     for arrays, counts in _batches(split, at, parent):
         rows = np.flatnonzero(counts)
         if not whole:
@@ -89,17 +85,17 @@ def draw(split: Split, at: int, parent: int | None, most: int, seed: int) -> Row
             total, left = total - len(rows), left - many
             rows = np.sort(rng.choice(rows, many, replace=False))
         weights = None if arrays.weights is None else arrays.weights[rows]
-        found.append(Rows(arrays.ids[rows], arrays.dense[rows], arrays.labels[rows], weights))
+        parts.append(Rows(arrays.ids[rows], arrays.dense[rows], arrays.labels[rows], weights))
     return Rows(
-        np.concatenate([each.ids for each in found]),
-        np.concatenate([each.dense for each in found]),
-        np.concatenate([each.labels for each in found]),
-        None if none is None else np.concatenate([each.weights for each in found if each.weights is not None]),
+        np.concatenate([each.ids for each in parts]),
+        np.concatenate([each.dense for each in parts]),
+        np.concatenate([each.labels for each in parts]),
+        None if none is None else np.concatenate([each.weights for each in parts if each.weights is not None]),
     )
 
 
 def _batches(split: Split, at: int, parent: int | None) -> Iterator[tuple[Rows, NDArray[np.bool_]]]:
-    """Rows with all labels of the task, and which of them count."""
+    """Yields rows with all labels of the task, and which of them count."""
     for batch in Batches(split).in_order(PREDICTED):
         labels = batch.labels.numpy()
         counts = ~np.isnan(labels[:, at])
@@ -112,24 +108,20 @@ def _batches(split: Split, at: int, parent: int | None) -> Iterator[tuple[Rows, 
 
 
 def width(schema: Schema) -> int:
-    """F, how many columns there are."""
+    """F, the number of columns."""
     return len(schema.dense) + sum(1 if is_small(slots, many) else 2 for slots, many in _shapes(schema.without_ranges))
 
 
 class TreeFeatures:
-    """Dense columns and small fields as they are; of each large or multi-valued field its values' rates.
+    """Columns of trees: dense ones and small fields unchanged, and target rates of each large or multi-valued field.
 
-    Trees divide numbers themselves: the ranges that a store has of them are left out.
-
-    A value's rate is its mean label on train, and how often it is there is a column as well. A train row's own label
-    must not be in its rate, or trees learn labels by heart: train is divided into folds, and a row has the rates of the
-    other folds. A row of several values has their mean.
-
-    Made by `learn`.
+    Ranges of numbers are left out, as trees split numbers. A value's rate is its mean label on train; its frequency is
+    another column. A train row's own label must not be in its rate, or trees memorise labels: train is divided into
+    folds, and a row has the rates of the other folds. A row of several values has their mean. Built by `learn`.
 
     Attributes:
-        mean: the label's, of a row without values.
-        tables: of each field the rates and log counts of its values; None of one that is taken as it is.
+        mean: mean label, used for a row without values.
+        tables: rates and log counts of each field's values; None for an unchanged field.
     """
 
     def __init__(self, schema: Schema, mean: float) -> None:
@@ -146,14 +138,10 @@ class TreeFeatures:
         seed: int,
         weights: NDArray[np.float32] | None = None,
     ) -> tuple[TreeFeatures, Columns]:
-        """The columns of a task, and (N, F) what the train rows have there.
+        """Returns a task's columns, and their values (N, F) on train rows: ids (N, S), dense (N, D), labels (N,)
+        without NaN.
 
-        Args:
-            ids: (N, S) of the train rows.
-            dense: (N, D) of these.
-            labels: (N,) of these; none is NaN.
-            seed: of the folds.
-            weights: (N,), how many rows a row stands for; None for one each.
+        The seed draws the folds; `weights` (N,) count the rows that a row stands for, None for one each.
         """
         mean = labels.mean(dtype=np.float64) if weights is None else np.average(labels.astype(float), weights=weights)
         features = cls(schema, float(mean))
@@ -195,12 +183,12 @@ class TreeFeatures:
 
     @property
     def categorical(self) -> NDArray[np.bool_]:
-        """(F,), which columns are categories."""
+        """(F,), whether each column is a category."""
         kinds = [[True] if table is None else [False, False] for table in self.tables]
         return np.array([*([False] * len(self._schema.dense)), *(kind for those in kinds for kind in those)], bool)
 
     def of(self, ids: Ids, dense: Columns) -> Columns:
-        """(N, F) of rows that are none of train's."""
+        """(N, F) of rows outside train."""
         found = np.empty((len(ids), width(self._schema)), np.float32)
         found[:, : dense.shape[1]] = dense
         column, at = dense.shape[1], 0
@@ -220,7 +208,7 @@ class TreeFeatures:
         return (sums + PRIOR_ROWS * self.mean) / (counts + PRIOR_ROWS)
 
     def _means(self, there: NDArray[np.bool_], rate: NDArray[np.floating], often: NDArray[np.floating]) -> Columns:
-        """(n, 2), over the values of a row; of a row without any the mean of all, and 0."""
+        """(n, 2) means over the values of a row; without values the overall mean, and 0."""
         several = np.maximum(there.sum(1), 1)
         means = np.where(there.any(1), (rate * there).sum(1, dtype=np.float64) / several, self.mean)
         return np.stack([means, (often * there).sum(1, dtype=np.float64) / several], axis=1).astype(np.float32)
@@ -237,7 +225,7 @@ def _pieces(rows: int) -> list[slice]:
 def _looked_up(
     values: Ids, offset: int, fold: NDArray[np.uint8] | None
 ) -> tuple[NDArray[np.bool_], NDArray[np.int32], NDArray[np.uint8]]:
-    """Which slots hold a value, the values' numbers in their field, and the rows' folds; each (n, slots) or (n, 1)."""
+    """Which slots hold a value, the values' indices in their field, and the rows' folds; each (n, slots) or (n, 1)."""
     there = values > 0
     own = np.zeros(0, np.uint8) if fold is None else fold[:, None]
     return there, np.where(there, values - offset, 0), own

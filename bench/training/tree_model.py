@@ -1,7 +1,7 @@
 """Boosted trees as they are measured and served: scikit-learn's histogram trees as the plain arrays of a `TreeModel`.
 
-What scikit-learn keeps of trained trees is private to it. So nothing is believed: whoever packages the arrays compares
-what they say with what the trees said (`bench.production.package`), and a test does with each version at hand.
+scikit-learn's trees are private attributes. So packaging compares the predictions of the arrays with those of the trees
+(`bench.production.package`), and a test does with each available version.
 """
 
 from __future__ import annotations
@@ -29,16 +29,12 @@ from bench.training.tree_settings import TreeSettings
 from bench.training.trees import TaskTrees, train_trees
 
 TRIED = 100_000
-"""Rows of train that a try of settings learns from, at most: half the time on Census-Income. With 60,000 of its 160,000
-rows smaller trees come first, which are .001 of income's AUC behind with all rows."""
+"""Largest number of train rows for trying settings: half the time on Census-Income. With 60,000 of its 160,000 rows
+smaller trees win, which lose .001 of income's AUC on all rows."""
 
 
 def run_trees(job: Job, store: Store) -> TrialResult:
-    """Trains a job's trees and measures them on its splits.
-
-    Raises:
-        FloatingPointError: a task has one class only on train, so that there is nothing to learn.
-    """
+    """Trains a job's trees and measures them on its splits; FloatingPointError if a task has one class on train."""
     started = time.perf_counter()
     grown = grow(store, job.config, job.seed, job.threads, None if job.replicate else TRIED)
     seconds = time.perf_counter() - started
@@ -52,11 +48,7 @@ def run_trees(job: Job, store: Store) -> TrialResult:
 
 @dataclass(frozen=True)
 class Grown:
-    """Trained trees of all tasks.
-
-    Attributes:
-        piece: rows that are predicted at once.
-    """
+    """Trained trees of all tasks, which predict `piece` rows at once."""
 
     store: Store
     tasks: tuple[TaskTrees, ...]
@@ -68,21 +60,17 @@ class Grown:
 
     @cached_property
     def costs(self) -> dict[str, float]:
-        """As `bench.training.evaluation.costs`, of the trees as they are served."""
+        """As `bench.training.evaluation.costs`, of the trees as served."""
         return {"cost/parameters": float(self.model.numbers)} | latencies(self.model, self.store.schema)
 
     @cached_property
     def model(self) -> TreeModel:
-        """The trees as plain arrays, as they are served."""
+        """The trees as plain arrays."""
         return tree_model(self.tasks, self.store.schema)
 
 
 def grow(store: Store, config: Mapping[str, Scalar], seed: int, threads: int, most: int | None = None) -> Grown:
-    """Trains the trees of all tasks by a configuration.
-
-    Args:
-        most: rows of train, where fewer than the memory holds are to be taken.
-    """
+    """Trains the trees of all tasks with a configuration's settings, on at most `most` rows of train."""
     schema = store.schema
     share = Share.of(store.split("train"), width(schema))
     share = share if most is None else replace(share, train=min(share.train, most))
@@ -102,7 +90,7 @@ def _predictions(trained: Sequence[TaskTrees], store: Store, split: SplitName, p
 
 
 def tree_model(trained: Sequence[TaskTrees], schema: Schema) -> TreeModel:
-    """The trees of all tasks, in the order of the schema's, as one module."""
+    """Converts the trees of all tasks, in the schema's order, to one module."""
     arrays = _Arrays(schema.without_ranges)
     for task, each in enumerate(trained):
         arrays.add(task, each)
@@ -134,7 +122,7 @@ def tree_model(trained: Sequence[TaskTrees], schema: Schema) -> TreeModel:
 
 
 def _rates(trained: Sequence[TaskTrees], places: Columns) -> NDArray[np.float32]:
-    """(rows, 2 T): of each value of the large fields its rate by task, then how often it is there."""
+    """(rows, 2 T): for each value of the large fields its rate by task, then its frequency."""
     parts = []
     for field in places.large:
         tables = [each.features.tables[field] for each in trained]
@@ -143,8 +131,6 @@ def _rates(trained: Sequence[TaskTrees], places: Columns) -> NDArray[np.float32]
 
 
 class _Arrays:
-    """Nodes of all trees, in the order in which they are added."""
-
     def __init__(self, schema: Schema) -> None:
         self.places, self.schema = Columns(schema), schema
         self.roots, self.depths = list[int](), list[int]()
@@ -157,7 +143,7 @@ class _Arrays:
     def add(self, task: int, trained: TaskTrees) -> None:
         """Adds the trees of a task.
 
-        scikit-learn puts categories first among the columns that a tree knows, and gives them numbers of its own.
+        scikit-learn reorders columns, categories first, and renumbers them.
         """
         small, sources = list[int](), list(range(len(self.schema.dense)))
         for at in range(len(self.schema.fields)):
@@ -174,10 +160,10 @@ class _Arrays:
             self._add(tree, np.array([*small, *sources]), known)
 
     def _add(self, tree: Any, sources: NDArray[np.int64], known: Sequence[NDArray[np.int64]]) -> None:
-        """A tree's nodes by level: scikit-learn's are depth first, so children lie side by side then.
+        """Adds a tree's nodes by level: scikit-learn's are depth first; by level, children lie side by side.
 
         Args:
-            sources: of each column that it knows the number, of a small field or of our columns.
+            sources: for each of its columns, the index of a small field or of our column.
             known: categories of small fields, whose columns come first.
         """
         order = np.argsort(tree.nodes["depth"], kind="stable")
@@ -203,7 +189,7 @@ class _Arrays:
         self.nodes += len(nodes)
 
     def _right(self, field: int, left: Any, known: NDArray[np.int64], unknown: bool) -> list[bool]:
-        """Of each category of a field whether it goes right; one that the trees did not see goes with missing ones."""
+        """Whether each category of a field goes right; one that the trees did not see goes with missing ones."""
         right = np.full(self.schema.fields[self.places.small[field]].cardinality, unknown)
         ordinal = np.arange(len(known))
         right[known] = (np.asarray(left)[ordinal // 32] >> (ordinal % 32).astype(np.uint32) & 1) == 0
@@ -211,7 +197,7 @@ class _Arrays:
 
 
 def _rounded_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The largest float32 that is no larger: as many float32 numbers are above it as are above the threshold."""
+    """The largest float32 that is not larger, so comparisons of float32 numbers with it are unchanged."""
     with np.errstate(over="ignore"):
         rounded = thresholds.astype(np.float32)
     rounded = np.where(rounded <= thresholds, rounded, np.nextafter(rounded, np.float32(-np.inf)))

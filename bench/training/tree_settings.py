@@ -1,4 +1,4 @@
-"""Settings of boosted trees: tuned settings, their ranges, and their names in a configuration."""
+"""Settings of boosted trees: their ranges, tuning, and names in a configuration."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class TreeSettings:
     """Settings of one task's trees; the defaults are the first try.
 
     Attributes:
-        learning_rate: by which each tree's values are shrunk.
-        leaves: at most, of a tree.
-        rows_a_leaf: at least, of train.
+        learning_rate: shrinkage of each tree's values.
+        leaves: maximum number in a tree.
+        rows_a_leaf: minimum number of train rows.
         l2: penalty on the values of leaves.
-        columns: share of the columns that a split may choose from, drawn by the seed.
+        columns: share of the columns that a split may use, drawn by the seed.
     """
 
     learning_rate: float = 0.05
@@ -34,22 +34,18 @@ class TreeSettings:
 
     @classmethod
     def of(cls, config: Mapping[str, Scalar], task: str) -> TreeSettings:
-        """Those of a task in a configuration; what is not there is as by default."""
+        """A task's settings in a configuration; missing ones have defaults."""
         prefix = f"trees.{task}."
         given = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
         return cls(**given)  # type: ignore[arg-type]
 
     def dotted(self, task: str) -> dict[str, Scalar]:
-        """As a part of a configuration."""
+        """The settings as a part of a configuration."""
         return {f"trees.{task}.{key}": value for key, value in asdict(self).items()}
 
 
 def whole_settings(config: Mapping[str, Scalar], tasks: Iterable[str]) -> dict[str, Scalar]:
-    """The configuration of these tasks' trees, with defaults for what is not there.
-
-    Raises:
-        UserError: an unknown setting, or a value that is no number.
-    """
+    """Completes the configuration of these tasks' trees with defaults; raises UserError for a bad setting or value."""
     found = {name: value for task in tasks for name, value in TreeSettings().dotted(task).items()}
     for name, value in config.items():
         check_known("setting", name, found, "trees")
@@ -68,7 +64,8 @@ FIRST = (
     TreeSettings(0.05, leaves=95, rows_a_leaf=60, l2=10.0, columns=0.25),
     TreeSettings(0.08, leaves=12, rows_a_leaf=100, l2=10.0, columns=0.3),
 )
-"""The first tries: trees of usual size, large ones that are held back, small ones. Which is best differs by data."""
+"""The first tries: trees of usual size, large ones with strong regularisation, and small ones. The best differs by
+data."""
 RANGES = {
     "learning_rate": (0.03, 0.2),
     "leaves": (7, 127),
@@ -76,15 +73,15 @@ RANGES = {
     "l2": (0.01, 10.0),
     "columns": (0.2, 1.0),
 }
-"""Lowest and highest value of each setting that is tried. All are drawn on a logarithmic scale."""
+"""Lowest and highest value of each setting to try; all are drawn on a logarithmic scale."""
 
 
 def configurations(tasks: Iterable[str], many: int, seed: int) -> list[dict[str, Scalar]]:
-    """`many` configurations to try: `FIRST`, then points of a Sobol sequence; all tasks of one have the same.
+    """`many` configurations to try: `FIRST`, then points of a Sobol sequence; all tasks share the settings.
 
-    The first of many are those of fewer with the same seed.
+    With the same seed, a longer list starts with the shorter one.
     """
-    from scipy.stats.qmc import Sobol  # takes a while to import, and only a driver draws
+    from scipy.stats.qmc import Sobol  # slow to import, and only a driver draws
 
     names = list(tasks)
     sobol = Sobol(len(RANGES), rng=np.random.default_rng(seed))
@@ -94,12 +91,12 @@ def configurations(tasks: Iterable[str], many: int, seed: int) -> list[dict[str,
 
 
 def _at(point: list[float]) -> dict[str, Any]:
-    """A point of the unit cube -> a value for each setting, with three digits."""
-    found: dict[str, Any] = {}
+    """Maps a point of the unit cube to the settings, with three digits."""
+    settings: dict[str, Any] = {}
     for (name, (low, high)), place in zip(RANGES.items(), point, strict=True):
         value = low * (high / low) ** place
-        found[name] = round(value) if isinstance(low, int) else float(f"{value:.3g}")
-    return found
+        settings[name] = round(value) if isinstance(low, int) else float(f"{value:.3g}")
+    return settings
 
 
 def best_by_task(
@@ -107,15 +104,11 @@ def best_by_task(
     tried: Iterable[tuple[Mapping[str, Scalar], Mapping[str, float]]],
     objectives: Iterable[str] = (),
 ) -> dict[str, Scalar]:
-    """Of each task the settings that are best on validation by its objective, as networks are chosen.
+    """For each task the settings that are best on validation by its objective, as networks are chosen.
 
-    A task with a parent is judged where its parent happened: the rows that its trees learn from. Of equals the first
-    one counts; a task that was never measured has the defaults.
-
-    Args:
-        tried: configurations and their metrics.
-        objectives: names without split. A task without one within groups or of a ranking is judged by the log loss,
-            which differs less by chance than AUC does, or by the least error.
+    A task with a parent is judged where its parent happened: the rows that its trees learn from. The first among equals
+    wins; a task without measurements gets the defaults. A task whose objective is not within groups or of a ranking is
+    judged by the log loss, which is less noisy than AUC, or by the least error.
     """
     known, found = list(tried), dict[str, Scalar]()
     own = {name.partition(".")[0]: metric_of(name) for name in objectives}
@@ -127,7 +120,7 @@ def best_by_task(
 
 
 def merit(metrics: Mapping[str, float], task: str, metric: str = "auc") -> float:
-    """A task's area within groups or outcome on validation, else less its loss; minus infinity where none is finite."""
+    """A task's `metric` on validation if it is of groups or lists, else minus its loss; minus infinity if unknown."""
     of_lists = (metric, f"cvr.{metric}") if metric in AREAS[1:] or ranked(metric) else ()
     losses = ("logloss", "cvr.logloss", "rmse", "cvr.rmse")
     for name, sign in (*((each, 1) for each in of_lists), *((each, -1) for each in losses)):

@@ -1,9 +1,9 @@
 """Gradient-boosted trees, as good as any network on many tables: scikit-learn's histogram trees on the same store.
 
-A task has trees of its own; one with a parent learns where its parent happened, and its joint probability is the
-product along its chain. The number of trees is chosen on validation, as early stopping is for networks; the other
-settings come from the job's configuration, and are tuned by `bench.confirm.baselines`. Memory is bounded by the limit
-for samples: trees learn from as many rows as it holds (see `tree_data`); others are read and predicted in pieces.
+Each task has its own trees; one with a parent learns where its parent happened, and its joint probability is the
+product along its chain. Validation decides the number of trees, like early stopping of networks; the other settings
+come from the job's configuration, tuned by `bench.confirm.baselines`. Trees learn from as many rows as the memory limit
+for samples holds (see `tree_data`); others are read and predicted in pieces.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from bench.training.tree_settings import TreeSettings
 
 MOST_TREES = 2000
 PATIENCE = 20
-"""Trees without a smaller loss on validation before no more are added."""
+"""Trees without a smaller loss on validation before training stops."""
 BLIND = 100
-"""Trees where validation cannot tell when to stop."""
+"""Number of trees if validation cannot decide when to stop."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class TaskTrees:
 
     @property
     def trees(self) -> int:
-        """How many there are."""
+        """Number of trees."""
         return int(self.model.n_iter_)
 
     @property
     def merit(self) -> float:
-        """Less the best loss on validation; minus infinity where that could not be looked at."""
+        """Minus the best loss on validation; minus infinity if unknown."""
         return float(max(self.model.validation_score_, default=-np.inf))
 
     def predict(self, ids: Ids, dense: Columns) -> Columns:
@@ -59,15 +59,9 @@ class TaskTrees:
 def train_trees(
     store: Store, at: int, settings: TreeSettings, share: Share, seed: int, train: Split | None = None
 ) -> TaskTrees:
-    """Trains the trees of one task.
+    """Trains the trees of the task at an index; raises FloatingPointError if it has only one class on train.
 
-    Args:
-        at: number of the task.
-        share: rows of train and validation to take.
-        train: rows to learn from; by default all of train.
-
-    Raises:
-        FloatingPointError: the task has one class only on train.
+    `share` limits the rows of train and validation; `train` are the rows to learn from, by default all of train.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -81,7 +75,7 @@ def train_trees(
         schema, rows.ids, rows.dense, rows.labels, derive(seed, "folds"), rows.weights
     )
     labels, weights = rows.labels, rows.weights
-    del rows  # while trees are trained, their columns alone are held
+    del rows  # only the columns stay in memory while trees are trained
     judges = draw(store.split("valid"), at, parent, share.valid, derive(seed, "judges"))
     stops = len(judges) > 0 and (not binary or _varies(judges.labels))
     model = (HistGradientBoostingClassifier if binary else HistGradientBoostingRegressor)(

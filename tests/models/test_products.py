@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.models import products
-from bench.models.products import LEAST, by_onednn, product
+from bench.models.products import WORTH_ONEDNN, by_onednn, product
 
 
 @pytest.mark.parametrize("turned_x", [False, True])
@@ -29,7 +29,11 @@ def test_onednn_multiplies_large_float32_where_its_vectors_are_wider(dtype, rows
     asked = []
     monkeypatch.setattr(products, "has_wider_vectors", lambda: wider)
     monkeypatch.setattr(products, "by_onednn", lambda x, y: asked.append(x) or torch.bmm(x, y))
-    assert product(torch.ones(2, rows, 128, dtype=dtype), torch.ones(2, 128, LEAST // 8192, dtype=dtype)).eq(128).all()
+    assert (
+        product(torch.ones(2, rows, 128, dtype=dtype), torch.ones(2, 128, WORTH_ONEDNN // 8192, dtype=dtype))
+        .eq(128)
+        .all()
+    )
     assert bool(asked) == (by_it and wider)
 
 

@@ -16,7 +16,7 @@ from bench.data.card import Card
 from bench.errors import UserError
 from bench.production.batch_scoring import BatchScoring
 from bench.production.evaluation import judge
-from bench.production.history import KeptHistory, write_history
+from bench.production.kept_history import KeptHistory, write_history
 from bench.production.package import write_package
 from bench.production.scorer import RawRows
 from bench.progress import Silent

@@ -58,11 +58,11 @@ class Work(TorchDispatchMode):
 
 def work_of(sharing: str, balancing: str, rows: int = ROWS, cardinality: int = 50, tasks: int = 2) -> Work:
     """Of one step, after two in which what is made once was made; products are torch's, on every processor."""
-    least, products.LEAST = products.LEAST, sys.maxsize
+    least, products.WORTH_ONEDNN = products.WORTH_ONEDNN, sys.maxsize
     try:
         return _work_of(sharing, balancing, rows, cardinality, tasks)
     finally:
-        products.LEAST = least
+        products.WORTH_ONEDNN = least
 
 
 def _work_of(sharing: str, balancing: str, rows: int, cardinality: int, tasks: int) -> Work:

@@ -1,1 +1,1 @@
-"""Raw columns -> ids and floats, fitted on train alone."""
+"""Encodes raw columns as ids and floats, fitted on train only."""

@@ -1,4 +1,4 @@
-"""What the parts of an encoder have in common: the raw column they read, and the texts they know."""
+"""What the parts of an encoder share: the raw column they read, and known texts."""
 
 from __future__ import annotations
 
@@ -17,55 +17,55 @@ from bench.registry import Config
 
 
 class Source(Config):
-    """The raw column a part reads, and the function it takes of it."""
+    """A raw column, and a function of its values."""
 
     column: str
     derive: Derivation | None = None
-    """A function of numbers: the column is then read as numbers, when serving, too."""
+    """A function of numbers; the column is then read as numbers, also in serving."""
     missing: tuple[str, ...] = ()
     """Texts that mean missing."""
     spelled: bool = False
-    """Whether "1" and "1.0" are two categories: where the column held one number in two spellings, as texts."""
+    """Whether "1" and "1.0" are two categories: where the raw texts held one number in two spellings."""
 
-    def numbers(self, table: Any) -> NDArray[np.float64]:
-        """(N,), NaN where missing; raises UserError for no such column in the table, or none of numbers."""
+    def numbers(self, table: pa.Table) -> NDArray[np.float64]:
+        """(N,), NaN where missing; raises UserError if the table lacks the column or it holds no numbers."""
         numbers = as_numbers(self._column(table), self.missing, self.column)
         return numbers if self.derive is None else DERIVATIONS[self.derive](numbers)
 
-    def vectors(self, table: Any, length: int) -> NDArray[np.float64]:
-        """(N, length) of a column of lists, as a float32 holds them; NaN where missing or not finite."""
+    def vectors(self, table: pa.Table, length: int) -> NDArray[np.float64]:
+        """(N, length) of a column of lists, rounded to float32; NaN where missing or not finite."""
         column = whole_column(self._column(table))
-        found = np.full((len(column), length), np.nan)
+        numbers = np.full((len(column), length), np.nan)
         there = column.is_valid().to_numpy(zero_copy_only=False)
         if there.any():
             values = taken_apart(column)[1].cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
-            found[there] = values.reshape(-1, length)
-        found[~np.isfinite(found)] = np.nan
-        return found
+            numbers[there] = values.reshape(-1, length)
+        numbers[~np.isfinite(numbers)] = np.nan
+        return numbers
 
     @property
     def markers(self) -> tuple[str, ...]:
         """Texts that mean missing after the function."""
         return self.missing if self.derive is None else ()
 
-    def column_of(self, table: Any) -> Any:
+    def column_of(self, table: pa.Table) -> Any:
         """The Arrow column (N,), after the function; errors as of `numbers`."""
         return self._column(table) if self.derive is None else pa.array(self.numbers(table), from_pandas=True)
 
-    def _column(self, table: Any) -> Any:
-        if table.schema.get_field_index(self.column) < 0:  # `column_names` is made anew each time
+    def _column(self, table: pa.Table) -> pa.ChunkedArray:
+        if table.schema.get_field_index(self.column) < 0:  # faster than `column_names`, which is built at each call
             raise UserError(f"expected a raw column '{self.column}', found {', '.join(table.column_names) or 'none'}")
         return table[self.column]
 
 
 class Vocabulary(Config):
-    """The categories that train holds often enough. `None` among them stands for missing, a category like others."""
+    """Categories frequent enough in train. `None` stands for missing, a category like others."""
 
     values: tuple[str | None, ...]
 
     @property
     def cardinality(self) -> int:
-        """Local ids in use, unknown among them."""
+        """Number of local ids, unknown included."""
         return len(self.values) + 1
 
     @property
@@ -75,11 +75,11 @@ class Vocabulary(Config):
 
 
 _BOOLEANS = (("1", "True", "true", "TRUE"), ("0", "False", "false", "FALSE"))
-"""Spellings of true and of false: JSON's and parquet's own are 1 and 0, those of CSV files vary."""
+"""Spellings of true and of false: those of JSON and parquet (1 and 0), and of CSV files."""
 
 
 def _other_booleans(values: Sequence[str | None]) -> dict[str, str]:
-    """Spellings of booleans that are not among some values -> those that are; none unless all values are booleans."""
+    """Maps other spellings of booleans to those among the values; empty unless all values are booleans."""
     known = set(values) - {None}
     own = [[text for text in spellings if text in known] for spellings in _BOOLEANS]
     if len(known) != 2 or not all(own):
@@ -88,15 +88,13 @@ def _other_booleans(values: Sequence[str | None]) -> dict[str, str]:
 
 
 class Known:
-    """Texts, each with what it stands for; made once from a part of an encoder.
-
-    Where all of them are true and false, these are known in every spelling.
+    """Looks up texts of a fitted vocabulary. If they are true and false, every spelling of these is known.
 
     Args:
         values: distinct; None for missing.
         meaning: (V, ..) of each.
-        missing: what a missing text stands for, where `values` has none.
-        unknown: what any other text stands for.
+        missing: meaning of a missing text, where `values` has none.
+        unknown: meaning of any other text.
     """
 
     def __init__(self, values: Sequence[str | None], meaning: NDArray[Any], missing: Any, unknown: Any) -> None:
@@ -107,10 +105,10 @@ class Known:
         self.codes.code(pa.array([*(value for value in values if value is not None), *other], pa.string()))
         absent = meaning[values.index(None)] if None in values else missing
         ends = np.stack([np.broadcast_to(each, meaning.shape[1:]) for each in (unknown, absent)]).astype(meaning.dtype)
-        self.meaning = np.concatenate([meaning[places], ends])  # code -2, unknown, takes the last but one; -1 the last
+        self.meaning = np.concatenate([meaning[places], ends])  # codes -2 (unknown) and -1 (missing) index the ends
 
-    def of(self, source: Source, table: Any) -> NDArray[Any]:
-        """(N, ..) of a column."""
+    def of(self, source: Source, table: pa.Table) -> NDArray[Any]:
+        """(N, ..) meanings of a column's values."""
         codes = self.codes.code_column(source.column_of(table), source.markers, grow=False, spelled=source.spelled)
-        found: NDArray[Any] = self.meaning[codes]
-        return found
+        meanings: NDArray[Any] = self.meaning[codes]
+        return meanings

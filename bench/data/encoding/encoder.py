@@ -1,13 +1,14 @@
-"""The whole encoder of a data set: its parts in order, as one JSON document."""
+"""The encoder of a data set: its parts in order, as one JSON document."""
 
 from __future__ import annotations
 
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
+import pyarrow as pa
 from pydantic import Discriminator, model_validator
 
 from bench.arrays import Ids
@@ -26,11 +27,11 @@ DensePart = Annotated[NumericColumn | VectorColumns | TargetRates, Discriminator
 
 
 class Encoder(Config):
-    """Turns raw rows into what models take. Fitted on train alone; holds all it needs, so that the card is not."""
+    """Turns raw rows into the models' inputs. Fitted on train only, and independent of the card."""
 
     version: Literal[4] = 4
     fields: tuple[FieldPart, ...]
-    """The ranges of numbers come last."""
+    """Ranges of numbers come last."""
     dense: tuple[DensePart, ...]
 
     @model_validator(mode="after")
@@ -51,7 +52,7 @@ class Encoder(Config):
 
     @property
     def dense_names(self) -> tuple[str, ...]:
-        """Of the D dense columns."""
+        """Names of the D dense columns."""
         return tuple(name for part in self.dense for name in part.names)
 
     def schema_of(
@@ -61,7 +62,7 @@ class Encoder(Config):
         grouped: bool = False,
         scenario: str | None = None,
     ) -> Schema:
-        """The shape of what it gives."""
+        """The schema of its output."""
         vectors = tuple(
             Vector(part.name, at, len(part.parts)) for at, part in self._placed if isinstance(part, VectorColumns)
         )
@@ -70,7 +71,7 @@ class Encoder(Config):
         return Schema(self._shapes, self.dense_names, tasks, group, numbers, vectors, grouped, scenario)
 
     def cap_of(self, name: str | None, unit: float) -> Cap | None:
-        """How a numeric input of that name becomes its raw number again; None where there is none."""
+        """How to recover the raw number of a numeric input; None if there is no such input."""
         if name not in self._numeric:
             return None
         at, part = self._numeric[name]
@@ -78,7 +79,7 @@ class Encoder(Config):
 
     @property
     def _placed(self) -> list[tuple[int, DensePart]]:
-        """Each part of the dense columns, and the first of its columns."""
+        """Each dense part with the index of its first column."""
         ends = accumulate((len(part.names) for part in self.dense), initial=0)
         return list(zip(ends, self.dense, strict=False))
 
@@ -93,12 +94,8 @@ class Encoder(Config):
             part.field(owners[part.of]) if isinstance(part, HistoryField) else part.field for part in self.fields
         )
 
-    def encode(self, table: Any) -> tuple[Ids, Dense]:
-        """Raw rows (an Arrow table with the raw columns, in any order) -> ids (N, S), dense (N, D).
-
-        Raises:
-            UserError: a raw column is absent, or holds no numbers where it should.
-        """
+    def encode(self, table: pa.Table) -> tuple[Ids, Dense]:
+        """Encodes raw rows as ids (N, S), dense (N, D); raises UserError for an absent column or a bad number."""
         owners = self._owners
         ids, dense = [np.empty((table.num_rows, 0), np.int32)], [np.empty((table.num_rows, 0), np.float32)]
         for part, offset in zip(self.fields, Schema(self._shapes, (), ()).offsets, strict=True):
@@ -113,14 +110,14 @@ class Encoder(Config):
 
     @classmethod
     def load(cls, path: Path) -> Encoder:
-        """Reads it back; raises UserError for no such file, or not an encoder of this version."""
+        """Reads it back; raises UserError if the file is absent or not an encoder of this version."""
         if not path.is_file():
             raise UserError(f"expected an encoder, found no {path}")
         return validate(cls, read_json(path), str(path))
 
 
 def _number(ranges: BucketField, at: int, column: NumericColumn) -> Number:
-    """What models need to know of a number, whose dense columns begin with column `at`."""
+    """Describes a number to models; `at` is its first dense column."""
     edges = column.encode_numbers(np.array([ranges.low, *ranges.edges, ranges.high]))[:, 0]
     missing = at + 1 if column.flag else None
     return Number(column.name, at, missing, tuple(edges.tolist()), ranges.counts)

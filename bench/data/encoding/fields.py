@@ -1,6 +1,6 @@
-"""Parts of an encoder that make embedding ids. Each gives local ids (N, slots); the encoder adds the offsets.
+"""Parts of an encoder that make embedding ids: local ids (N, slots), to which the encoder adds offsets.
 
-A column of several values, as lists or in one text with separators, fills the slots of a row: see `list_codes`.
+A column of several values, as lists or as texts with separators, fills the slots of a row: see `list_codes`.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Lists(NamedTuple):
     slots: int
     keep: Keep
     repeats: bool = False
-    """Whether a value that comes again has another slot."""
+    """Whether a repeated value gets another slot."""
 
 
-def list_codes(lists: Lists, values: TextCodes | ColumnCodes, table: Any, grow: bool, spelled: bool) -> Codes:
-    """Codes (N, slots) of a multi-valued column, ABSENT after the last value; `grow` and `spelled` as elsewhere."""
+def list_codes(lists: Lists, values: TextCodes | ColumnCodes, table: pa.Table, grow: bool, spelled: bool) -> Codes:
+    """Codes (N, slots) of a multi-valued column, ABSENT after the last value; `grow`, `spelled` as in `TextCodes`."""
     markers = lists.source.markers
     rows, joined = distinct(lists.source.column_of(table))
     if not is_list(joined.type):
@@ -51,13 +51,13 @@ def list_codes(lists: Lists, values: TextCodes | ColumnCodes, table: Any, grow: 
     used = np.zeros(len(alike.dictionary) + 1, np.bool_)
     used[chosen] = True
     codes, kept = np.full(len(used), ABSENT, np.int32), np.flatnonzero(used[:-1])
-    codes[kept] = values.code(alike.dictionary.take(pa.array(kept)), grow)  # only what fills a slot is to be counted
-    found: Codes = codes[chosen].take(rows, axis=0)
-    return found
+    codes[kept] = values.code(alike.dictionary.take(pa.array(kept)), grow)  # only values that fill a slot get codes
+    filling: Codes = codes[chosen].take(rows, axis=0)
+    return filling
 
 
-def fitted_lists(lists: Lists, values: ColumnCodes, table: Any, grow: bool) -> Codes:
-    """As `list_codes`, as they are spelled; lists of whole numbers stay such."""
+def fitted_lists(lists: Lists, values: ColumnCodes, table: pa.Table, grow: bool) -> Codes:
+    """`list_codes` of raw spellings, for fitting; lists of whole numbers stay whole numbers."""
     column = lists.source.column_of(table)
     if is_list(column.type) and values.whole:
         rows, joined = distinct(column)
@@ -65,12 +65,12 @@ def fitted_lists(lists: Lists, values: ColumnCodes, table: Any, grow: bool) -> C
         if (numbers := whole_numbers(items, lists.source.markers)) is not None:
             chosen = _chosen(lists, numbers, first, NULL)
             codes: Codes = values.code_numbers(chosen.ravel(), grow).reshape(chosen.shape)
-            return codes.take(rows, axis=0)  # in half the time of codes[rows]
+            return codes.take(rows, axis=0)  # twice as fast as codes[rows]
     return list_codes(lists, values, table, grow, spelled=True)
 
 
 def _chosen(lists: Lists, own: NDArray[Any], first: NDArray[np.int64], none: int) -> NDArray[Any]:
-    """(L + 1, slots) what fills the slots of each list; `none` is no value; the last is empty and serves code -1."""
+    """(L + 1, slots) values for the slots of each list, padded with `none`; the last row is empty, for code -1."""
     chosen = np.full((len(first), lists.slots), none, own.dtype)
     _choose(own, first, none, lists.keep == "last", lists.repeats, chosen)
     return chosen
@@ -110,21 +110,21 @@ class CategoricalField(Config):
 
     @property
     def field(self) -> Field:
-        """For the schema."""
+        """The field in the schema."""
         return Field(self.name, self.vocabulary.cardinality)
 
-    def encode(self, table: Any) -> LocalIds:
-        """(N, 1)."""
+    def encode(self, table: pa.Table) -> LocalIds:
+        """Local ids (N, 1)."""
         return self.known.of(self.source, table)[:, None]
 
     @cached_property
     def known(self) -> Known:
-        """Its categories, to look texts up in."""
+        """Look-up of its categories."""
         return Known(self.vocabulary.values, self.vocabulary.numbers, 0, 0)
 
 
 class MultiValuedField(Config):
-    """Several values in one text or list. A row without any has only padding."""
+    """Several values in one text or list; a row without values has only padding."""
 
     kind: Literal["multi-valued"] = "multi-valued"
     name: str
@@ -133,20 +133,20 @@ class MultiValuedField(Config):
     """Between the values of a text."""
     slots: int = Limits(ge=1, le=2**16)
     keep: Keep
-    """Which of a longer list's values have slots."""
+    """Which end of a longer list fills the slots."""
     vocabulary: Vocabulary
 
     @property
     def field(self) -> Field:
-        """For the schema."""
+        """The field in the schema."""
         return Field(self.name, self.vocabulary.cardinality, self.slots)
 
-    def encode(self, table: Any) -> LocalIds:
-        """(N, slots), each value of a row once and in order, padded at the end."""
+    def encode(self, table: pa.Table) -> LocalIds:
+        """Local ids (N, slots), each value of a row once and in order, padded at the end."""
         lists = Lists(self.source, self.separator, self.slots, self.keep)
         codes = list_codes(lists, self._known.codes, table, grow=False, spelled=self.source.spelled)
-        found: LocalIds = self._known.meaning[codes]
-        return found
+        local: LocalIds = self._known.meaning[codes]
+        return local
 
     @cached_property
     def _known(self) -> Known:
@@ -154,22 +154,22 @@ class MultiValuedField(Config):
 
 
 class HistoryField(Config):
-    """The newest values of another field in earlier rows of the group, newest first, repeats and all."""
+    """The newest values of another field in earlier rows of the group, newest first, with repeats."""
 
     kind: Literal["history"] = "history"
     name: str
     source: Source
-    """A list, or a text with commas between, in rows that bring their history."""
+    """A list, or a text separated by commas, in rows that bring their own history."""
     of: str
-    """The field whose values and rows of the table these are."""
+    """The field whose vocabulary and table rows it uses."""
     slots: int = Limits(ge=2, le=2**16)
 
     def field(self, owner: CategoricalField) -> Field:
-        """For the schema."""
+        """The field in the schema."""
         return Field(self.name, owner.vocabulary.cardinality, self.slots, self.of)
 
-    def encode(self, table: Any, owner: CategoricalField) -> LocalIds:
-        """(N, slots), padded at the end."""
+    def encode(self, table: pa.Table, owner: CategoricalField) -> LocalIds:
+        """Local ids (N, slots), padded at the end."""
         known = owner.known
         lists = Lists(self.source, ",", self.slots, "first", repeats=True)
         codes = list_codes(lists, known.codes, table, grow=False, spelled=owner.source.spelled)
@@ -178,10 +178,7 @@ class HistoryField(Config):
 
 @jit()
 def _ranges(cuts: Any, numbers: Any, local: Any) -> None:
-    """For each number the place of its range, from 1 on, or of missing.
-
-    Bisections go on step by step for many numbers at a time: so they run in vectors, and guess no branch.
-    """
+    """Finds each number's range, from 1 on, or the id of missing; all bisections advance together, vectorised."""
     for start in range(0, len(numbers), 512):
         some, first = numbers[start : start + 512], local[start : start + 512]
         first[:] = 0
@@ -197,14 +194,14 @@ def _ranges(cuts: Any, numbers: Any, local: Any) -> None:
 
 
 class BucketField(Config):
-    """A number as one of V ranges of about equal count in train. Missing is a range of its own."""
+    """A number as one of V ranges of about equal count in train, and one more for missing."""
 
     kind: Literal["bucket"] = "bucket"
     number: str
-    """The numeric input that is divided."""
+    """Name of the numeric input."""
     source: Source
     edges: tuple[FiniteFloat, ...]
-    """V - 1; x is in range 1 + (number of edges <= x)."""
+    """(V - 1,); x is in range 1 + (number of edges <= x)."""
     low: FiniteFloat
     high: FiniteFloat
     """Least and greatest number of train."""
@@ -221,20 +218,20 @@ class BucketField(Config):
 
     @property
     def name(self) -> str:
-        """Of the field."""
+        """Name of the field."""
         return f"{self.number}_bucket"
 
     @property
     def field(self) -> Field:
-        """For the schema."""
+        """The field in the schema."""
         return Field(self.name, len(self.edges) + 3)  # unknown, the ranges, missing
 
-    def encode(self, table: Any) -> LocalIds:
-        """(N, 1)."""
+    def encode(self, table: pa.Table) -> LocalIds:
+        """Local ids (N, 1)."""
         return self.encode_numbers(self.source.numbers(table))
 
     def encode_numbers(self, numbers: NDArray[np.float64]) -> LocalIds:
-        """As `encode`, for numbers (N,) at hand."""
+        """Local ids (N, 1) of numbers (N,)."""
         local = np.empty(len(numbers), np.int32)
         _ranges(self._cuts, numbers, local)
         return local[:, None]

@@ -1,14 +1,14 @@
-"""Fits an encoder on rows that come in parts, and encodes the very rows it saw from what was kept of them.
+"""Fits an encoder on rows that come in parts, then encodes these rows from what was kept of them.
 
-A row is kept as provisional codes (int32, one for each slot of a categorical or multi-valued field) and numbers
-(float64, one for each numeric input): see `bench.data.spill`. No raw file is read twice.
+Kept are provisional codes (int32, one for each slot of a categorical or multi-valued field) and numbers (float64, one
+for each numeric input): see `bench.data.spill`. No raw file is read twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -40,11 +40,11 @@ Mask = NDArray[np.bool_]
 
 
 class _TextFitter:
-    """Values are coded as they are spelled, until all are known.
+    """Codes values by their spelling until all are known.
 
     Attributes:
         source: final after `finish`.
-        spellings: one number in two spellings, where there is one.
+        spellings: one number in two spellings, if there is one.
         local: (V + 2,) local id of each code, the last two for UNKNOWN and ABSENT; final after `finish`.
     """
 
@@ -55,26 +55,20 @@ class _TextFitter:
         self._counts = np.zeros(1024, np.int64)  # rows of train for each code
 
     def texts(self, codes: Sequence[int]) -> list[str]:
-        """What codes stand for in the encoder."""
         texts = self.values.texts(codes)
         if self.source.spelled or self.values.whole:
             return texts
         spelled = pa.array(texts, pa.string())
-        found: list[str] = pc.coalesce(texts_of(spelled), spelled).to_pylist()
-        return found
+        normalised: list[str] = pc.coalesce(texts_of(spelled), spelled).to_pylist()
+        return normalised
 
     def _count(self, codes: Codes, train: Mask) -> None:
-        """Counts codes (n, L) of rows of train."""
         if (size := len(self.values)) > len(self._counts):
             self._counts.resize(max(size, len(self._counts) * 3 // 2), refcheck=False)  # the new end is zero
         count_codes(codes, train, self._counts)
 
     def _vocabulary(self, missing: int = 0) -> Vocabulary:
-        """What train held often enough, by falling count, then by text; from here on it is known what spellings mean.
-
-        Args:
-            missing: rows of train without a value, if that is a category; it comes after texts of its count.
-        """
+        """Values frequent enough in train, by falling count, then text; `missing` rows count as one without a text."""
         self.spellings = self.values.two_spellings()
         self.source = self.source.model_copy(update={"spelled": self.spellings is not None})
         counts = self._counts[: len(self.values)]
@@ -83,15 +77,15 @@ class _TextFitter:
         counts = counts[codes]
         if missing >= self.min_count:
             texts, codes, counts = [*texts, None], np.append(codes, ABSENT), np.append(counts, missing)
-        found = pa.table({"rows": counts, "text": pa.array(texts, pa.string())})
-        order = pc.sort_indices(found, [("rows", "descending"), ("text", "ascending")]).to_numpy()
+        counted = pa.table({"rows": counts, "text": pa.array(texts, pa.string())})
+        order = pc.sort_indices(counted, [("rows", "descending"), ("text", "ascending")]).to_numpy()
         self.local = np.zeros(len(self.values) + 2, np.int32)
         self.local[codes[order]] = np.arange(1, len(order) + 1)
-        return Vocabulary(values=tuple(found["text"].take(pa.array(order)).to_pylist()))
+        return Vocabulary(values=tuple(counted["text"].take(pa.array(order)).to_pylist()))
 
 
 class CategoricalFitter(_TextFitter):
-    """One value a row."""
+    """Fits a column with one value a row."""
 
     width = 1
 
@@ -99,7 +93,7 @@ class CategoricalFitter(_TextFitter):
         super().__init__(name, source, min_count)
         self._missing = 0
 
-    def take(self, table: Any, train: Mask, grow: bool = True) -> Codes:
+    def take(self, table: pa.Table, train: Mask, grow: bool = True) -> Codes:
         """Codes (n, 1), ABSENT where missing; new values get codes, or are UNKNOWN unless `grow`."""
         codes = self.values.code_column(self.source.column_of(table), self.source.markers, grow)
         self._missing += int(np.count_nonzero(train & (codes == ABSENT)))
@@ -107,19 +101,19 @@ class CategoricalFitter(_TextFitter):
         return codes[:, None]
 
     def finish(self) -> CategoricalField:
-        """What train held often enough."""
+        """The field, with the values frequent enough in train."""
         vocabulary = self._vocabulary(self._missing)
         return CategoricalField(name=self.name, source=self.source, vocabulary=vocabulary)
 
 
 class MultiValuedFitter(_TextFitter):
-    """Several values a row."""
+    """Fits a column with several values a row."""
 
     def __init__(self, name: str, source: Source, column: MultiValued, min_count: int) -> None:
         super().__init__(name, source, min_count)
         self.column, self.width = column, column.max_length
 
-    def take(self, table: Any, train: Mask, grow: bool = True) -> Codes:
+    def take(self, table: pa.Table, train: Mask, grow: bool = True) -> Codes:
         """Codes (n, slots), ABSENT after the last; values without a slot are neither coded nor counted."""
         lists = Lists(self.source, self.column.separator, self.width, self.column.keep)
         codes = fitted_lists(lists, self.values, table, grow)
@@ -127,7 +121,7 @@ class MultiValuedFitter(_TextFitter):
         return codes
 
     def finish(self) -> MultiValuedField:
-        """What train held often enough."""
+        """The field, with the values frequent enough in train."""
         vocabulary = self._vocabulary()
         self.local[ABSENT] = PAD
         return MultiValuedField(
@@ -144,14 +138,14 @@ Numbers = NDArray[np.float64]
 
 
 class Provisional(NamedTuple):
-    """Rows as they are kept until train has been seen: codes (n, C) and numbers (n, M)."""
+    """Rows as kept until train has been read: codes (n, C) and numbers (n, M)."""
 
     codes: Codes
     numbers: Numbers
 
 
 class NumericFitter:
-    """A quantity, and its ranges."""
+    """Fits a quantity and its ranges."""
 
     width = 1
 
@@ -160,8 +154,8 @@ class NumericFitter:
         self.moments = RunningMoments(column.log1p)
         self._distinct = DistinctNumbers()
 
-    def take(self, table: Any, train: Mask) -> Numbers:
-        """Numbers (n, 1), NaN where missing."""
+    def take(self, table: pa.Table, train: Mask) -> Numbers:
+        """Numbers (n, 1), NaN where missing; fits on train rows."""
         numbers = self.source.numbers(table)
         self.add(numbers[train])
         return numbers[:, None]
@@ -172,22 +166,22 @@ class NumericFitter:
         self._distinct.add(numbers)
 
     def finish(self) -> tuple[NumericColumn, BucketField]:
-        """Standardised by train, cut at quantiles of train."""
+        """The standardised column, and the ranges at train's quantiles."""
         column = NumericColumn.of_moments(self.name, self.source, self.column.missing_flag, self.moments)
         ranges = self._distinct.ranges()
         return column, BucketField(number=self.name, source=self.source, **ranges._asdict())
 
 
 class VectorFitter:
-    """Vectors, each number of which is a quantity."""
+    """Fits a vector column, each number as a quantity."""
 
     def __init__(self, name: str, source: Source, column: Vector) -> None:
         self.name, self.source, self.column, self.width = name, source, column, column.length
         self._moments = [RunningMoments() for _ in range(column.length)]
         self._lacking = False
 
-    def take(self, table: Any, train: Mask) -> Numbers:
-        """Numbers (n, D), NaN where missing."""
+    def take(self, table: pa.Table, train: Mask) -> Numbers:
+        """Numbers (n, D), NaN where missing; fits on train rows."""
         numbers = self.source.vectors(table, self.column.length)
         for moments, column in zip(self._moments, numbers[train].T, strict=True):
             moments.add(column)
@@ -195,7 +189,7 @@ class VectorFitter:
         return numbers
 
     def finish(self) -> VectorColumns:
-        """Standardised by train."""
+        """The standardised columns."""
         parts = []
         for at, moments in enumerate(self._moments):
             part = NumericColumn.of_moments(f"{self.name}_{at}", self.source, False, moments)
@@ -205,7 +199,6 @@ class VectorFitter:
 
 
 def _places(widths: Mapping[str, int]) -> dict[str, slice]:
-    """Where the columns of each are, one after the other."""
     ends = accumulate(widths.values())
     return {name: slice(end - widths[name], end) for name, end in zip(widths, ends, strict=True)}
 
@@ -245,12 +238,10 @@ class EncoderFitter:
         self._numbers_at = _places({name: each.width for name, each in (self._numbers | self._past).items()})
         self._encoder: Encoder | None = None
 
-    def take(self, table: Any, train: Mask, labels: NDArray[np.float32], grow: bool = True) -> Provisional:
-        """Takes in the n rows of a table of raw columns: fits on those of train, codes all.
+    def take(self, table: pa.Table, train: Mask, labels: NDArray[np.float32], grow: bool = True) -> Provisional:
+        """Takes n rows of raw columns: fits on train rows, codes all. `labels` (n, T) are read by target rates only.
 
-        Args:
-            labels: (n, T), read by target rates only.
-            grow: whether rows of train may still come, so that new values get codes.
+        If train rows may still come (`grow`), new values get codes.
         """
         empty = np.empty((len(train), 0))
         codes = [empty.astype(np.int32), *(each.take(table, train, grow) for each in self._fields.values())]
@@ -262,20 +253,16 @@ class EncoderFitter:
         return rows
 
     def take_past(self, numbers: Numbers) -> None:
-        """Fits on numbers (n, M) of the history of train."""
+        """Fits on numbers (n, M) of train's history."""
         for at, fitter in enumerate(self._past.values()):
             fitter.add(numbers[:, at])
 
     def columns_of(self, names: Iterable[str]) -> list[int]:
-        """Where the codes of categorical inputs are among the C of a kept row."""
+        """Indices of categorical inputs among the C codes of a kept row."""
         return [self._at[name].start for name in names]
 
     def finish(self, progress: Progress | None = None) -> Encoder:
-        """The encoder, fitted on all of train; progress hears of what a user may want to mend.
-
-        Raises:
-            UserError: two parts of one name.
-        """
+        """Returns the encoder, fitted on all of train, with notes for the user; UserError for two parts of one name."""
         fields: list[FieldPart] = []
         ranges: list[BucketField] = []
         dense: list[DensePart] = []
@@ -314,12 +301,10 @@ class EncoderFitter:
         return self._encoder
 
     def encode(self, rows: Provisional, start: int | None) -> tuple[Ids, Dense]:
-        """Kept rows -> ids (n, S) and dense (n, D), as `Encoder.encode` would encode the raw ones.
+        """Encodes kept rows as ids (n, S) and dense (n, D), equal to `Encoder.encode` of the raw rows.
 
-        Args:
-            rows: where the card has a history, with its lists behind the codes and its numbers behind the numbers.
-            start: of train rows the number of the first, counted within train; their target rates are out of fold.
-                None for rows outside train.
+        With a history, its lists follow the codes, its numbers the numbers. Train rows get out-of-fold target rates, by
+        their index within train from `start` on; other rows have None.
         """
         assert self._encoder is not None
         number = {name: rows.numbers[:, at.start] for name, at in self._numbers_at.items()}
@@ -339,7 +324,7 @@ class EncoderFitter:
         return ids, np.concatenate(columns, axis=1)
 
     def _fix(self, encoder: Encoder) -> None:
-        """Remembers the embedding row of each code, those of UNKNOWN and ABSENT before those of a field's code 0."""
+        """Builds the table from code to row; rows for UNKNOWN and ABSENT precede those of a field's code 0."""
         self._ranges = list[tuple[BucketField, int]]()
         self._first = np.zeros(max((at.stop for at in self._at.values()), default=0), np.int64)
         tables = [np.empty(0, np.int32)]

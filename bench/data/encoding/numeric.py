@@ -1,7 +1,7 @@
-"""Quantities: mean and deviation of numbers that come in parts, ranges of about equal count, and the encoder's columns.
+"""Quantities: running mean and deviation, ranges of about equal count, and the encoder's dense columns.
 
-A number is standardised with the mean and deviation of train, NaN -> 0 beside a missing flag. What is far from all
-others counts for neither, and is cut, in training as in serving.
+A number is standardised with the mean and deviation of train, NaN -> 0 beside a missing flag. Extreme outliers count
+for neither and are clipped, in training and in serving.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat
 
@@ -23,21 +24,22 @@ LARGEST = float(np.finfo(np.float32).max)
 PIECE = 1 << 14
 """Numbers that are added at a time."""
 FAR = 100.0
-"""Deviations of all others beyond which a number is left out of mean and deviation."""
+"""Distance, in deviations of the other numbers, beyond which a number is left out of mean and deviation."""
 CUT = 10.0
-"""Deviations from the mean at which a number beyond all of train is cut: out there a network only extrapolates."""
+"""Distance from the mean, in deviations, at which a number beyond train's is clipped: a network only extrapolates
+there."""
 BITS, HALF = 51, 1 << 12
-"""Bits of a double that make no difference to its range, and how many ranges there are on one side of zero."""
+"""Low bits of a double that do not affect its range, and the number of ranges on each side of zero."""
 
 
 def logged(numbers: Numbers, log1p: bool) -> Numbers:
-    """Numbers cut to what a float32 holds; of these, where asked for, sign(x) log(1 + |x|)."""
+    """Clips numbers to float32's range and, if `log1p`, applies sign(x) log(1 + |x|)."""
     numbers = np.clip(numbers, -LARGEST, LARGEST)
     return np.sign(numbers) * np.log1p(np.abs(numbers)) if log1p else numbers
 
 
 class Robust(NamedTuple):
-    """What standardises numbers: those beyond `low` and `high` are taken for these, `left_out` are in no moment."""
+    """Standardisation of numbers: clipped to `low` and `high`; the moments leave out `left_out` numbers."""
 
     mean: float
     scale: float
@@ -47,23 +49,23 @@ class Robust(NamedTuple):
 
 
 class RunningMoments:
-    """Mean and deviation of numbers, NaN left out: the same to the last bit, however the numbers are parted.
+    """Mean and deviation of numbers, without NaN; the same to the last bit however the numbers are split into parts.
 
-    Numbers are added in pieces of a fixed size, in their order, as differences from a number near them. Sums are kept
-    for each range of numbers by itself, so that a few that are far from all others can be left out in the end. A range
-    goes over a third or a half of the number that it begins with. Of `rows` numbers `known` are not NaN.
+    Numbers are added in order, in pieces of fixed size, as differences from a nearby number. Sums are kept for each
+    range of numbers (an exponent and one bit of the mantissa), so that ranges with outliers can be left out at the end.
+    `rows` counts all numbers, `known` those that are not NaN.
     """
 
     def __init__(self, log1p: bool = False) -> None:
         self.log1p, self.rows, self.known = log1p, 0, 0
-        self._place = np.full(2 * HALF, -1, np.int16)  # of ranges, in the order first met
+        self._place = np.full(2 * HALF, -1, np.int16)  # column of each range in `_sums`, in order of appearance
         self._sums = np.zeros((6, 0))
-        """Of each range a number in it, the count, sums of differences from that number and of their squares, and the
+        """For each range a number in it, the count, sums of differences from that number and of their squares, and the
         least and the largest number."""
         self._waiting = [np.zeros((2, 0))]
 
     def add(self, numbers: Numbers, weights: NDArray[np.int64] | None = None) -> None:
-        """Takes in numbers (N,), each as often as its weight (N,) says; not after they were asked for."""
+        """Adds numbers (N,), each `weights` (N,) times; not allowed after results were read."""
         times = np.ones(len(numbers), np.int64) if weights is None else weights
         there = ~np.isnan(numbers) & (times > 0)
         self.rows += int(times.sum())
@@ -72,7 +74,6 @@ class RunningMoments:
         self._take(PIECE)
 
     def _take(self, least: int) -> None:
-        """Adds the numbers that wait, in whole pieces, if there are at least `least`."""
         if sum(part.shape[1] for part in self._waiting) < least:
             return
         waiting = np.concatenate(self._waiting, axis=1)
@@ -90,16 +91,17 @@ class RunningMoments:
 
     @property
     def moments(self) -> tuple[float, float]:
-        """Mean and deviation; a constant has deviation 1, so that it standardises to 0; none has 0 and 1."""
+        """Mean and deviation; a constant has deviation 1, so that it standardises to 0; no numbers give 0 and 1."""
         self._take(0)
         mean, deviation = self._of(np.arange(self._sums.shape[1]))
         return mean, deviation or 1.0
 
     def robust(self) -> Robust:
-        """Mean and deviation without what lies more than `FAR` deviations away from all others.
+        """Mean and deviation without numbers more than `FAR` deviations away from all others.
 
-        All others: at each end at most one in a hundred is not among them, counted without the most frequent range, or
-        one of a hundred numbers or more. Numbers are cut `CUT` deviations from the mean, or beyond all that is left.
+        "All others" leaves out at most one in a hundred at each end, not counting the most frequent range, and at least
+        one if there are a hundred numbers. Numbers are clipped `CUT` deviations from the mean, or at the remaining
+        extremes if wider.
         """
         self._take(0)
         ranges = np.flatnonzero(self._place >= 0)
@@ -120,12 +122,12 @@ class RunningMoments:
         return Robust(mean, scale, *ends, self.known - int(counts[kept].sum()))
 
     def _of(self, ranges: NDArray[np.int64]) -> tuple[float, float]:
-        """Mean and deviation of some ranges; (0, 0) of none, 0 for a constant."""
+        """Mean and deviation of some ranges; 0 for a constant, (0, 0) for none."""
         if not len(ranges):
             return 0.0, 0.0
-        near, counts, sums, squares = self._sums[:4, np.sort(ranges)]  # as they were first met
+        near, counts, sums, squares = self._sums[:4, np.sort(ranges)]  # in order of appearance
         count, centre = counts.sum(), near[np.argmax(counts)]
-        mean = ((near - centre) * counts + sums).sum() / count  # less the centre
+        mean = ((near - centre) * counts + sums).sum() / count  # relative to the centre
         apart = near - centre - mean
         variance = (squares + 2 * apart * sums + counts * apart * apart).sum() / count
         deviation = float(np.sqrt(max(variance, 0.0)))
@@ -135,7 +137,7 @@ class RunningMoments:
 
 @jit()
 def _placed(values: Any, place: Any, known: int) -> Any:
-    """The place of the range of each value (N,), given as bits, and the values whose ranges were not met before.
+    """Index of the range of each value (N,), given as bits, and the first values of new ranges.
 
     The number of a range rises with its values: sign, exponent and first bit of the mantissa.
     """
@@ -153,7 +155,7 @@ def _placed(values: Any, place: Any, known: int) -> Any:
 
 @jit()
 def _add(values: Any, times: Any, at: Any, sums: Any) -> None:
-    """Adds values (N,), each with its weight in `times` (N,), to the sums (6, R) of ranges: `RunningMoments._sums`."""
+    """Adds values (N,), weighted by `times` (N,), to the sums (6, R) of ranges: `RunningMoments._sums`."""
     added = np.zeros((3, sums.shape[1]))
     for row in range(len(values)):
         place, value, weight = at[row], values[row], times[row]
@@ -166,16 +168,17 @@ def _add(values: Any, times: Any, at: Any, sums: Any) -> None:
 
 
 EXACT = 1 << 17
-"""Distinct numbers up to which cut points are exact. Beyond that, numbers lose bits until so few are left."""
+"""Number of distinct numbers up to which cut points are exact. Beyond it, numbers are rounded until this few are
+left."""
 KEPT_BITS = range(52, 0, -2)
-"""Significant bits that numbers keep, from one step to the next."""
+"""Significant bits of numbers after each rounding."""
 MOST_RANGES = 1000
 ROWS_OF_RANGE = 20
-"""Rows of train that a range holds on average, at least."""
+"""Minimum mean number of train rows in a range."""
 
 
 class Ranges(NamedTuple):
-    """V ranges of numbers: the least of each but the first, the least and the greatest of all (0 if none), and rows."""
+    """V ranges of numbers: the least of each but the first, the least and greatest of all (0 if none), row counts."""
 
     edges: tuple[float, ...]
     low: float
@@ -184,9 +187,9 @@ class Ranges(NamedTuple):
 
 
 class DistinctNumbers:
-    """The distinct numbers seen, and how often; shortened once there are more than `EXACT`. NaN is left out.
+    """Counts distinct numbers, without NaN; rounds them once there are more than `EXACT`.
 
-    The same whatever parts the numbers come in: to shorten twice is to shorten once.
+    The result does not depend on how the numbers are split into parts.
     """
 
     def __init__(self) -> None:
@@ -195,7 +198,7 @@ class DistinctNumbers:
         self._kept: int | None = None
 
     def add(self, numbers: Numbers) -> None:
-        """Takes in numbers (N,)."""
+        """Adds numbers (N,)."""
         numbers = numbers[~np.isnan(numbers)] + 0.0  # no -0.0
         self._count(numbers if self._kept is None else shortened(numbers, self._kept))
         while len(self._codes) > EXACT:
@@ -214,7 +217,7 @@ class DistinctNumbers:
         return self._codes.values.view(np.float64)
 
     def ranges(self) -> Ranges:
-        """Of about equal count, as many as `ranges_for` says."""
+        """Ranges of about equal count, as many as `ranges_for` says."""
         order = np.argsort(self._values)
         values, counts = self._values[order], self._counts[order]
         if not len(values):
@@ -225,12 +228,12 @@ class DistinctNumbers:
 
 
 def ranges_for(rows: int) -> int:
-    """The number of ranges that `rows` rows of train allow."""
+    """Number of ranges for `rows` rows of train."""
     return max(2, min(MOST_RANGES, rows // ROWS_OF_RANGE))
 
 
 def shortened(numbers: Numbers, bits: int) -> Numbers:
-    """Numbers rounded to `bits` significant bits, towards zero."""
+    """Rounds numbers to `bits` significant bits, towards zero."""
     mantissa, exponent = np.frexp(numbers)
     shorter: Numbers = np.ldexp(np.trunc(np.ldexp(mantissa, bits)), exponent - bits)
     return shorter
@@ -240,7 +243,7 @@ Dense = NDArray[np.float32]
 
 
 class NumericColumn(Config):
-    """One quantity."""
+    """A standardised quantity."""
 
     kind: Literal["numeric"] = "numeric"
     name: str
@@ -250,28 +253,28 @@ class NumericColumn(Config):
     scale: float = Field(gt=0)
     low: FiniteFloat
     high: FiniteFloat
-    """Numbers beyond, after the logarithm, are taken for these ends."""
+    """Bounds to which numbers are clipped, after the logarithm."""
     flag: bool
-    """Whether a second column says 1 where the quantity is missing."""
+    """Whether a second column is 1 where the quantity is missing."""
 
     @classmethod
     def of_moments(cls, name: str, source: Source, flag: bool, moments: RunningMoments) -> NumericColumn:
-        """Standardised by moments of train; the flag is kept where asked for, or where train lacks a value."""
+        """Builds it from moments of train, with a flag if asked for or if train lacks a value."""
         mean, scale, low, high, _ = moments.robust()
         flag = flag or moments.known < moments.rows
         return cls(name=name, source=source, log1p=moments.log1p, mean=mean, scale=scale, low=low, high=high, flag=flag)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of its dense columns."""
+        """Names of its dense columns."""
         return (self.name, f"{self.name}_missing") if self.flag else (self.name,)
 
-    def encode(self, table: Any) -> Dense:
+    def encode(self, table: pa.Table) -> Dense:
         """(N, 1), or (N, 2) with the flag."""
         return self.encode_numbers(self.source.numbers(table))
 
     def encode_numbers(self, numbers: NDArray[np.float64]) -> Dense:
-        """As `encode`, for numbers (N,) at hand."""
+        """`encode` of numbers (N,)."""
         numbers = np.clip(logged(numbers, self.log1p), self.low, self.high)
         missing = np.isnan(numbers)
         columns = [np.where(missing, 0.0, (numbers - self.mean) / self.scale)]
@@ -281,7 +284,7 @@ class NumericColumn(Config):
 
 
 class VectorColumns(Config):
-    """A vector of D numbers, each standardised as a quantity is, without ranges; a row without one has zeros."""
+    """A vector of D numbers, each standardised, without ranges; zeros where it is missing."""
 
     kind: Literal["vector"] = "vector"
     name: str
@@ -289,19 +292,19 @@ class VectorColumns(Config):
     parts: tuple[NumericColumn, ...] = Field(min_length=1)
     """(D,) without flags."""
     flag: bool
-    """Whether one more column says 1 where the vector is missing."""
+    """Whether one more column is 1 where the vector is missing."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of its dense columns."""
+        """Names of its dense columns."""
         return (*(part.name for part in self.parts), *([f"{self.name}_missing"] if self.flag else []))
 
-    def encode(self, table: Any) -> Dense:
+    def encode(self, table: pa.Table) -> Dense:
         """(N, D), or (N, D + 1) with the flag."""
         return self.encode_numbers(self.source.vectors(table, len(self.parts)))
 
     def encode_numbers(self, numbers: NDArray[np.float64]) -> Dense:
-        """As `encode`, for numbers (N, D) at hand."""
+        """`encode` of numbers (N, D)."""
         mean, scale, low, high = (
             np.array([getattr(part, name) for part in self.parts]) for name in ("mean", "scale", "low", "high")
         )

@@ -1,6 +1,6 @@
-"""Target rates: how often train rows of the same user, item or author had each label.
+"""Target rates: the mean label of train rows with the same user, item or author.
 
-The strongest inputs there are for known ids, and the easiest way to leak. Rows outside train get the rate over all of
+For known ids these are the strongest inputs, and the easiest way to leak. Rows outside train get the rate over all of
 train. A train row must never see its own label, so it gets the rate over the other folds (Micci-Barreca, SIGKDD
 Explorations 2001, for the smoothing; out-of-fold as in stacking, Wolpert 1992).
 """
@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import model_validator
 
@@ -27,7 +28,7 @@ Values = NDArray[np.float64]
 
 
 class TargetRates(Config):
-    """For one column: a rate for each task, and the log of the number of rows behind them; all standardised.
+    """For one column, standardised: a rate for each task, and the log of the number of rows behind them.
 
     A rate is (sum of labels + smoothing * mean) / (labels + smoothing), for a binary task as its logit.
     """
@@ -41,9 +42,9 @@ class TargetRates(Config):
     folds: int
     seed: int
     values: tuple[str | None, ...]
-    """Values of the column in train, as they first appear, missing last."""
+    """Values of the column in train, in order of appearance, missing last."""
     table: tuple[tuple[float, ...], ...]
-    """For each value, and last for an unknown one: T rates and a log count, not yet standardised."""
+    """For each value, and last for an unknown one: T rates and a log count, before standardisation."""
     mean: tuple[float, ...]
     scale: tuple[float, ...]
 
@@ -61,10 +62,10 @@ class TargetRates(Config):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of its dense columns."""
+        """Names of its dense columns."""
         return (*(f"{self.name}_{task}_rate" for task in self.tasks), f"{self.name}_count")
 
-    def encode(self, table: Any) -> Dense:
+    def encode(self, table: pa.Table) -> Dense:
         """(N, T + 1), for rows outside train."""
         return self._known.of(self.source, table)
 
@@ -74,30 +75,30 @@ class TargetRates(Config):
         return Known(self.values, rows[:-1], rows[-1], rows[-1])
 
     def standardised(self, values: Values) -> Dense:
-        """Raw rates and log count (N, T + 1) as they are stored."""
+        """Standardises rates and log counts (N, T + 1)."""
         dense: Dense = ((values - np.array(self.mean)) / np.array(self.scale)).astype(np.float32)
         return dense
 
 
 STEP = 1 << 16
-"""Values worked on at a time."""
+"""Values processed at a time."""
 
 
 def folds(seed: int, number: int, start: int, rows: int) -> NDArray[np.int64]:
-    """(rows,) the fold of train rows `start`, `start` + 1, ..: one draw a row, however rows are parted."""
+    """(rows,) folds of train rows `start`, `start` + 1, ..; one draw a row, however rows are split into parts."""
     generator = np.random.PCG64(derive(seed, "folds"))
     generator.advance(start)
     return (np.random.Generator(generator).random(rows) * number).astype(np.int64)
 
 
 class RatesFitter:
-    """Holds folds x (12 T + 4) bytes for each distinct value: with 5 folds and 2 tasks 140."""
+    """Fits target rates; holds folds x (12 T + 4) bytes for each distinct value: 140 with 5 folds and 2 tasks."""
 
     def __init__(self, name: str, tasks: tuple[Task, ...], smoothing: float, number: int, seed: int) -> None:
         self.name, self.tasks = name, tasks
         self.smoothing, self.number, self.seed = smoothing, number, seed
         self.binary = tuple(task.kind == "binary" for task in tasks)
-        # Row 0 is missing, row c + 1 is code c; the row after these stays zero and serves UNKNOWN.
+        # Row 0 is missing, row c + 1 is code c; the row after these stays zero and stands for UNKNOWN.
         self._sums = np.zeros((2, number, len(tasks)))
         self._counts = np.zeros((2, number, len(tasks)), np.int32)
         self._rows = np.zeros((2, number), np.int32)
@@ -107,7 +108,7 @@ class RatesFitter:
         self._part: TargetRates | None = None
 
     def take(self, codes: Codes, labels: NDArray[np.float32], size: int) -> None:
-        """Takes in the next rows of train: codes (n,) below `size`, labels (n, T)."""
+        """Adds the next train rows: codes (n,) below `size`, labels (n, T)."""
         self._used = size + 1
         if self._used >= len(self._rows):
             capacity = max(self._used + 1, len(self._rows) * 3 // 2)
@@ -118,7 +119,7 @@ class RatesFitter:
         self._seen = _add(codes, fold, labels, self._sums, self._counts, self._rows, self._order, self._seen)
 
     def finish(self, source: Source, texts: Callable[[Sequence[int]], list[str]]) -> TargetRates:
-        """Rates over all of train; the standardisation is that of the out-of-fold values, which train rows get."""
+        """Rates over all of train, standardised by the out-of-fold values of train rows."""
         self._fold_sums, self._fold_counts = self._sums.sum(axis=0), self._counts.sum(axis=0)
         order = np.empty(self._seen, np.int64)
         at = np.flatnonzero(self._order[1 : self._used])
@@ -144,21 +145,21 @@ class RatesFitter:
         return self._part
 
     def dense(self, codes: Codes, start: int | None) -> Dense:
-        """(n, T + 1) of codes (n,); `start` is the number of the first among train's rows, None outside train."""
+        """(n, T + 1) of codes (n,); `start` is the index of the first within train, None outside train."""
         assert self._part is not None
         at = np.where(codes == UNKNOWN, self._used, codes + 1)
         fold = None if start is None else folds(self.seed, self.number, start, len(codes))
-        return self._part.standardised(self._of(at, fold))  # of a value without rows that of an unknown one
+        return self._part.standardised(self._of(at, fold))  # a value without rows gets the rates of an unknown one
 
     def _rates(self, sums: Values, counts: Values, rows: Values, prior: Values) -> Values:
-        """(n, T + 1) of sums of labels (n, T), how many are observed (n, T), rows (n,), and the mean to be drawn to."""
+        """(n, T + 1) of sums of labels (n, T), numbers of observed labels (n, T), rows (n,), and the prior mean."""
         rate = (sums + self.smoothing * prior) / (counts.astype(np.float64) + self.smoothing)
         inside = np.clip(rate, 1e-6, 1 - 1e-6)
         rate = np.where(np.array(self.binary), np.log(inside / (1 - inside)), rate)
         return np.concatenate([rate, np.log1p(rows[:, None].astype(np.float64))], axis=1)
 
     def _of(self, at: NDArray[Any], fold: NDArray[np.int64] | None = None) -> Values:
-        """(n, T + 1) over all of train, or over all folds but a given one (n,)."""
+        """(n, T + 1) over all of train, or over all folds except a given one (n,)."""
         sums, counts, rows = (array[at].sum(axis=1) for array in (self._sums, self._counts, self._rows))
         all_sums, all_counts = self._fold_sums.sum(axis=0), self._fold_counts.sum(axis=0)
         if fold is None:
@@ -168,20 +169,19 @@ class RatesFitter:
         return self._rates(sums, counts, rows, prior[fold])
 
     def _moments(self) -> list[RunningMoments]:
-        """Of each of the T + 1 out-of-fold columns, from the rows of each value and fold."""
-        found = [RunningMoments() for _ in range(len(self.tasks) + 1)]
+        """Moments of the T + 1 out-of-fold columns, from the rows of each value and fold."""
+        moments = [RunningMoments() for _ in range(len(self.tasks) + 1)]
         for start in range(0, self._used, STEP):
             at = np.arange(start, min(start + STEP, self._used))
             for fold in range(self.number):
                 weights = self._rows[at, fold].astype(np.int64)
                 columns = self._of(at, np.full(len(at), fold)).T
-                for moments, column in zip(found, columns, strict=True):
-                    moments.add(np.ascontiguousarray(column), weights)
-        return found
+                for own, column in zip(moments, columns, strict=True):
+                    own.add(np.ascontiguousarray(column), weights)
+        return moments
 
 
 def _mean(sums: Values, counts: NDArray[Any]) -> Values:
-    """0 for a task without labels."""
     mean: Values = sums / np.maximum(counts, 1)
     return mean
 
@@ -190,7 +190,7 @@ def _mean(sums: Values, counts: NDArray[Any]) -> Values:
 def _add(
     codes: Any, fold: Any, labels: Any, sums: Any, counts: Any, rows: Any, order: Any, seen: int
 ) -> int:  # fmt: skip
-    """Adds rows to totals in their order; `order` becomes the number, from 1, at which a value first appeared."""
+    """Adds rows to totals, in order; `order` records the rank, from 1, of each value's first appearance."""
     for row in range(len(codes)):
         at = codes[row] + 1
         if order[at] == 0 and at > 0:

@@ -1,4 +1,4 @@
-"""Readers: raw files -> Arrow tables with the columns that a card needs, part by part. Add one to `FILES`."""
+"""Readers turn raw files into Arrow tables with a card's raw columns, part by part. Add one to `FILES`."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from bench.progress import Progress
 from bench.registry import Entry
 
 Paths = Mapping[str, Sequence[Path]]
-"""A card's name of a file -> the files it stands for: one, unless the name is a pattern."""
+"""A card's name of a file -> its files: one, unless the name is a pattern."""
 
 
 class RawFile(NamedTuple):
-    """A file to read: its path, the card's name of it, the join it is the side table of, and its wanted columns."""
+    """A file to read: its path, its name on the card, its join if it is a side table, and its wanted columns."""
 
     path: Path
     name: str
@@ -73,25 +73,21 @@ FILES = Registry("reader", _OURS)
 
 
 def read(card: Card, paths: Paths, progress: Progress, folder: Path | None = None) -> Iterator[RawTable]:
-    """The rows of a card, part by part, in the order of its files; the next part is read while one is worked on.
+    """Reads a card's rows, part by part, in the order of its files; a thread reads the next part ahead.
 
-    Args:
-        folder: where a reader may put what it does not hold; none: where the system does.
-
-    Raises:
-        UserError: a file cannot be read, with file and line.
+    Temporary files go into `folder`, or the system's. Raises UserError for a file it cannot read, with file and line.
     """
     if isinstance(card.reader, SyntheticReader):
         return _generated(card, progress)
     if isinstance(card.reader, PairReader):
         return ahead(_pairs(card, paths, progress))
     if isinstance(card.reader, AliCcpReader):
-        return read_ali_ccp(card, paths, progress, folder)  # it scans ahead itself
+        return read_ali_ccp(card, paths, progress, folder)  # it scans ahead
     return ahead(_rows(card, [(name, None) for name in card.row_files], paths, progress))
 
 
 def read_sides(card: Card, paths: Paths, progress: Progress) -> list[tuple[Join, RawTable]]:
-    """The side tables to join to each row, whole: they are held in memory. Errors as of `read`."""
+    """Reads the side tables, each whole into memory; errors as of `read`."""
     if isinstance(card.reader, (SyntheticReader, PairReader, AliCcpReader)):
         return []
     return [(join, whole(_rows(card, [(join.file, join)], paths, progress))) for join in card.reader.joins]
@@ -106,7 +102,7 @@ def _rows(card: Card, files: Sequence[tuple[str, Join | None]], paths: Paths, pr
 
 
 def _pairs(card: Card, paths: Paths, progress: Progress) -> Iterator[RawTable]:
-    """The inner join of each row file with its partner, which is held in memory; rows without one are counted."""
+    """Joins each row file with its partner, which is held in memory, and counts rows without a partner."""
     reader = card.reader
     assert isinstance(reader, PairReader)
     partners = {join.file: join for join in reader.joins}
@@ -128,7 +124,7 @@ def _pairs(card: Card, paths: Paths, progress: Progress) -> Iterator[RawTable]:
 def _generated(card: Card, progress: Progress) -> Iterator[RawTable]:
     reader = card.reader
     assert isinstance(reader, SyntheticReader)
-    from bench.data.synthetic import GENERATORS  # brings scipy.special
+    from bench.data.synthetic import GENERATORS  # imports scipy.special
 
     generator = GENERATORS[reader.generator]
     with progress.task(f"generating {card.key}", None, "rows") as advance:

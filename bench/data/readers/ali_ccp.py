@@ -1,8 +1,8 @@
-"""Ali-CCP's raw pairs of files: impressions (skeleton), and the features that many of them share (common).
+"""Reads Ali-CCP's pairs of files: impressions (skeleton), and the features that many of them share (common).
 
-Raw columns are `click`, `buy`, `common_index`, as the digits of its hash, and two of every field. Its number, as in
-`206` or `109_14`, is its heaviest id, or a list of its heaviest ids, as many as a multi-valued input has slots;
-`<field>.value` is the sum of its values in a line.
+Raw columns are `click`, `buy`, `common_index` (its hash in hexadecimal), and two of every field: its number, as in
+`206` or `109_14`, has its heaviest id, or a list of them, as many as a multi-valued input has slots; `<field>.value`
+has the sum of its values in a line.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from bench.progress import Progress
 
 
 class CommonLines:
-    """The common lines of one file of impressions: 16 to 32 bytes of each are held, 8 for each id and sum in a file."""
+    """The common lines of one file of impressions: 16 to 32 bytes each in memory, 8 for each id and sum on disk."""
 
     def __init__(self, wanted: Wanted, file: Any) -> None:
         self._ids, self._rows, self._file = sum(wanted.slots), IntegerCodes(), file
@@ -41,24 +41,24 @@ class CommonLines:
         return len(self._rows)
 
     def add(self, lines: Lines) -> int | None:
-        """Adds lines; the first of them whose index was there before, if there is one."""
+        """Adds lines and returns the first whose index is repeated, if any."""
         seen, keys = len(self._rows), lines.keys.view(np.int64)
         again = self._rows.code(keys) != np.arange(seen, seen + len(keys))
         self._file.write(np.hstack([lines.ids, lines.sums.view(np.int64), keys[:, None]]).data)
         return int(np.argmax(again)) if again.any() else None
 
     def rows(self, keys: NDArray[np.uint64]) -> Codes:
-        """(n,) the row of each index, UNKNOWN where there is none."""
+        """(n,) the row of each index, UNKNOWN if absent."""
         return self._rows.code(keys.view(np.int64), grow=False)
 
     def take(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint64]]:
-        """Ids, sums and keys of rows (m,), see `Lines`; neighbours are read at once."""
-        found, size = np.empty((len(rows), self._width), np.int64), 8 * self._width
+        """Reads ids, sums and keys of rows (m,), see `Lines`; runs of consecutive rows at once."""
+        numbers, size = np.empty((len(rows), self._width), np.int64), 8 * self._width
         starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1).tolist()
         for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
             self._file.seek(int(rows[start]) * size)
-            self._file.readinto(found[start:end].data)
-        ids, sums, keys = np.split(found, [self._ids, self._width - 1], axis=1)
+            self._file.readinto(numbers[start:end].data)
+        ids, sums, keys = np.split(numbers, [self._ids, self._width - 1], axis=1)
         return ids, np.ascontiguousarray(sums).view(np.float64), keys[:, 0].view(np.uint64)
 
 
@@ -68,17 +68,17 @@ LABELS, INDEX, VALUE = ("click", "buy"), "common_index", ".value"
 
 
 class Part(NamedTuple):
-    """Lines of a file, the block they were read from, and those among them that do not fit the format."""
+    """Scanned lines of a block, and those of its lines that do not fit the format."""
 
     path: Path
     before: int
-    """Lines of the file that came before."""
+    """Number of the file's earlier lines."""
     block: bytes
     lines: Lines
     bad: tuple[BadRow, ...]
 
     def place(self, row: int) -> str:
-        """Where a row is, for messages."""
+        """File and line of a row, for messages."""
         earlier = self.block.count(b"\n", 0, int(self.lines.offsets[row]))
         return f"{self.path}, line {self.before + earlier + 1}"
 
@@ -86,13 +86,9 @@ class Part(NamedTuple):
 def read_ali_ccp(
     card: Card, paths: Mapping[str, Sequence[Path]], progress: Progress, folder: Path | None = None
 ) -> Iterator[RawTable]:
-    """Impressions beside what their common lines hold, part by part.
+    """Reads impressions joined with their common lines, part by part; `folder` is for a temporary file of common lines.
 
-    Args:
-        folder: where the common lines wait, one file's at a time.
-
-    Raises:
-        UserError: a line that does not fit the format, an index that is there twice or nowhere.
+    Raises UserError for a line that does not fit the format, or a repeated or unknown index.
     """
     reader = card.reader
     assert isinstance(reader, AliCcpReader)
@@ -124,28 +120,27 @@ def read_ali_ccp(
 def parts(
     paths: Sequence[Path], wanted: Wanted, labelled: bool, progress: Progress, drop: bool = False
 ) -> Iterator[Part]:
-    """The lines of files, part by part; a UserError for one that does not fit, unless `drop`, and an empty file."""
+    """Scans files part by part; raises UserError for an empty file and, unless `drop`, for a line that does not fit."""
     for path in paths:
         before = 0
         for block, (lines, bad, ends) in side_by_side(
             blocks(path, progress), partial(scan, wanted=wanted, labelled=labelled)
         ):
-            found = [("format", partial(str, f"{path}, line {before + line + 1}: {why}")) for line, why in bad]
-            if found and not drop:
-                raise UserError(found[0][1]())
-            yield Part(path, before, block, lines, tuple(found))
+            unfit = [("format", partial(str, f"{path}, line {before + line + 1}: {why}")) for line, why in bad]
+            if unfit and not drop:
+                raise UserError(unfit[0][1]())
+            yield Part(path, before, block, lines, tuple(unfit))
             before += ends
         if before == 0:
             raise UserError(f"{path}: expected lines that end with a newline, found an empty file")
 
 
 class Side:
-    """What a card takes from one of the two kinds of file.
+    """A card's columns from one of the two kinds of file: the `wanted` fields are scanned.
 
     Attributes:
-        wanted: fields to scan.
-        ids: raw column -> its slots among those that are scanned, and whether it is a column of lists.
-        sums: raw column -> its place among the sums.
+        ids: raw column -> its slots among the scanned ones, and whether it is a column of lists.
+        sums: raw column -> its index among the sums.
     """
 
     def __init__(self, card: Card, fields: Sequence[str]) -> None:
@@ -165,7 +160,7 @@ class Side:
         self.sums = {field + VALUE: at for at, field in enumerate(f for f in used if f + VALUE in kinds)}
 
     def columns(self, ids: NDArray[np.int64], sums: NDArray[np.float64]) -> Iterator[tuple[str, Any]]:
-        """(raw column, Arrow array) of scanned ids (n, S) and sums (n, D)."""
+        """Yields (raw column, Arrow array) of scanned ids (n, S) and sums (n, D)."""
         for raw, (at, lists) in self.ids.items():
             own = ids[:, at]
             there = own != ABSENT
@@ -180,9 +175,9 @@ class Side:
 
 
 def _table(wanted: Collection[str], sides: Sequence[Side], common: CommonLines, lines: Lines, rows: Codes) -> Any:
-    """The wanted raw columns of impressions, whose common lines are `rows` (n,) of all.
+    """Builds the wanted raw columns of impressions; `rows` (n,) are their common lines.
 
-    Each common line is taken once for all impressions of a part: it stands in a dictionary.
+    Each common line is decoded once a part and referred to through a dictionary.
     """
     at, order = first_seen(rows, len(common))
     ids, sums, keys = common.take(order)
@@ -197,7 +192,6 @@ def _table(wanted: Collection[str], sides: Sequence[Side], common: CommonLines, 
 
 
 def _nothing(sides: Sequence[Side]) -> Any:
-    """A table of all raw columns that there are, without rows."""
     fields = (*COMMON, *SKELETON)
     kinds = dict.fromkeys(fields, pa.int64())
     kinds |= {field: pa.list_(pa.int64()) for side in sides for field, (_, lists) in side.ids.items() if lists}
@@ -206,7 +200,7 @@ def _nothing(sides: Sequence[Side]) -> Any:
 
 
 def _without(part: Part, absent: NDArray[np.int64], names: str, drop: bool) -> list[BadRow]:
-    """Impressions that refer to a common line which is not there."""
+    """Raises, or reports as bad rows, impressions whose common line is absent."""
 
     def sentence(row: int) -> str:
         line = part.block[int(part.lines.offsets[row]) :].split(b"\n", 1)[0]

@@ -1,11 +1,10 @@
-"""What a reader gives: tables of raw columns, part by part, each row with its place; and side tables."""
+"""The result of readers: tables of raw columns, part by part, with the place of each row; and side tables."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,26 +15,26 @@ from bench.data.codes import TextCodes, fresh
 from bench.errors import UserError
 
 PART = 1 << 16
-"""Rows of a part, at most."""
+"""Largest number of rows in a part."""
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """Rows of one file, by the card's name of it, as an Arrow table of raw columns."""
+    """Rows of one file, by its name on the card, as an Arrow table of raw columns."""
 
     file: str
-    table: Any
+    table: pa.Table
     place: Place
-    """Row of this table -> where it is, for messages, as in `/data/log.csv.gz, line 17`."""
+    """Row of this table -> its place, for messages, as in `/data/log.csv.gz, line 17`."""
     bad: tuple[BadRow, ...] = ()
-    """Rows before or among these that could not be read, where bad rows are dropped."""
+    """Unreadable rows before or among these, where bad rows are dropped."""
     unpaired: int = 0
-    """Rows among these that had no partner, in formats that come in pairs of files."""
+    """Number of rows among these without a partner, in formats of paired files."""
     columns: tuple[str, ...] = ()
-    """All that the file has, on a part without rows that begins it: names to offer where a wanted one is missing."""
+    """All columns of the file, on its first part, which has no rows: suggestions where a wanted one is missing."""
 
     def parts(self, rows: int | None = None) -> Iterator[RawTable]:
-        """The same rows, at most `rows`, by itself `PART`, at a time; one part without rows where there are none."""
+        """Cuts it into parts of at most `rows` (default `PART`) rows; an empty table gives one empty part."""
         rows = PART if rows is None else rows
         for start in range(0, max(self.table.num_rows, 1), rows):
             bad, unpaired = ((), 0) if start else (self.bad, self.unpaired)
@@ -44,12 +43,12 @@ class RawTable:
 
 
 def kept_rows(place: Place, kept: Sequence[int] | NDArray[np.int64]) -> Place:
-    """The places of the rows (k,) of a table that were kept."""
+    """The places of the rows (k,) that were kept."""
     return lambda row: place(int(kept[row]) if row < len(kept) else row)
 
 
 def whole(parts: Iterable[RawTable]) -> RawTable:
-    """Parts as one table, for side tables, which are held."""
+    """Joins parts into one table; for side tables, which are held in memory."""
     held = list(parts)
     starts = np.array([0, *accumulate(part.table.num_rows for part in held)])
     table = pa.concat_tables([part.table for part in held], promote_options="permissive").unify_dictionaries()
@@ -63,10 +62,10 @@ def whole(parts: Iterable[RawTable]) -> RawTable:
 
 
 class SideTable:
-    """The rows of a side table, and which row each key is in."""
+    """A side table, indexed by its key."""
 
     def __init__(self, raw: RawTable, on: str, missing: Collection[str] = ()) -> None:
-        """Takes in a table of one chunk; raises UserError for no such key column, or a key that is there twice."""
+        """Indexes a table of one chunk; raises UserError for a missing key column or a repeated key."""
         if on not in raw.table.column_names:
             raise UserError(f"cannot join {raw.file}: {raw.file} have no column '{on}'")
         self.file, self.on, self.missing = raw.file, on, missing
@@ -81,15 +80,15 @@ class SideTable:
         self._row_of[codes[where]] = where
         self.columns = {name: raw.table[name] for name in raw.table.column_names}
 
-    def rows(self, table: Any) -> NDArray[np.int64]:
-        """(n,) its row for each row of a table, -1 where there is none."""
+    def rows(self, table: pa.Table) -> NDArray[np.int64]:
+        """(n,) its row for each row of a table, -1 if there is none."""
         if self.on not in table.column_names:
             raise UserError(f"cannot join {self.file}: the rows have no column '{self.on}'")
-        found: NDArray[np.int64] = self._row_of[self._keys.code_column(table[self.on], self.missing, grow=False)]
-        return found
+        rows: NDArray[np.int64] = self._row_of[self._keys.code_column(table[self.on], self.missing, grow=False)]
+        return rows
 
-    def beside(self, table: Any, rows: NDArray[np.int64]) -> Any:
-        """The table with those of its columns that the table lacks: its given rows (n,), null for -1."""
+    def beside(self, table: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
+        """Adds to a table the columns that it lacks, from rows (n,) of the side table; null for -1."""
         at = pa.array(rows, mask=rows < 0)
         columns = dict(zip(table.column_names, table.columns, strict=True))
         columns |= {name: column.take(at) for name, column in self.columns.items() if name not in columns}

@@ -1,4 +1,4 @@
-"""Raw files as bytes, unpacked, and as blocks of whole lines; what is packed is recognised by content."""
+"""Reads raw files as blocks of whole lines, decompressed; compression is recognised by content."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from bench.machine import cores
 from bench.progress import Advance, Progress, Silent
 
 PACKED = (".gz", ".zst")
-"""Endings of packed files."""
+"""Endings of compressed files."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 def is_gzip(path: Path) -> bool:
-    """Whether the file's first bytes say gzip."""
+    """Whether the file starts like gzip."""
     with path.open("rb") as file:
         return file.read(2) == _GZIP
 
 
 def unpacked_name(name: str) -> str:
-    """A file's name without what says that it is packed."""
+    """A file's name without the ending of a compressed file."""
     return next((name.removesuffix(end) for end in PACKED if name.endswith(end)), name)
 
 
 @contextmanager
 def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[bytes]]:
-    """The unpacked bytes of a file, broken ones a UserError; `advance` is told of the bytes taken from disk."""
+    """Opens the decompressed bytes of a file; `advance` gets the bytes read from disk; UserError if it is broken."""
     with io.BufferedReader(_Counted(path, advance), 1 << 20) as counted:
         start = counted.peek(4)[:4]
         codec = "gzip" if start.startswith(_GZIP) else "zstd" if start == _ZSTD else None
@@ -46,7 +46,7 @@ def open_raw(path: Path, advance: Advance = lambda amount: None) -> Iterator[IO[
             yield counted
             return
         try:
-            if codec == "gzip":  # Arrow's own refuses a file that is padded with zeros
+            if codec == "gzip":  # Arrow refuses a file padded with zeros
                 yield io.BufferedReader(gzip.GzipFile(fileobj=counted), 1 << 20)
             else:
                 packed = pa.CompressedInputStream(pa.PythonFile(counted, mode="r"), codec)
@@ -70,14 +70,14 @@ class _Counted(io.FileIO):
 
 T = TypeVar("T")
 BLOCK = 4 << 20
-"""Bytes that are read at a time, and the longest line there may be: what is held does not depend on the file."""
+"""Bytes read at a time, and the longest possible line: memory does not depend on the file."""
 
 
 def blocks(path: Path, progress: Progress) -> Generator[bytes]:
-    """Blocks of at most twice `BLOCK` bytes that end where a line ends; progress hears of bytes taken from disk.
+    """Yields blocks of at most twice `BLOCK` bytes that end where a line ends; progress counts bytes read from disk.
 
     Raises:
-        UserError: the file is packed and broken, or has a line longer than `BLOCK`.
+        UserError: the file is compressed and broken, or has a line longer than `BLOCK`.
     """
     with (
         progress.task(f"reading {path.name}", path.stat().st_size, "B") as advance,
@@ -100,16 +100,15 @@ def blocks(path: Path, progress: Progress) -> Generator[bytes]:
 
 
 def _ends(path: Path, size: int) -> int:
-    """The number of ends of lines in the first `size` bytes."""
-    found = 0
+    count = 0
     with open_raw(path) as stream:
         while size and (block := stream.read(min(size, BLOCK))):
-            found, size = found + block.count(b"\n"), size - len(block)
-    return found
+            count, size = count + block.count(b"\n"), size - len(block)
+    return count
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, each with its end but without a byte-order mark; errors as of `blocks`."""
+    """Yields the lines of a file with their ends, without a byte-order mark; errors as of `blocks`."""
     mark = codecs.BOM_UTF8
     for block in blocks(path, Silent()):
         yield from io.BytesIO(block.removeprefix(mark))
@@ -117,8 +116,8 @@ def lines(path: Path) -> Iterator[bytes]:
 
 
 def side_by_side(items: Iterator[bytes], work: Callable[[bytes], T]) -> Iterator[tuple[bytes, T]]:
-    """(item, work(item)) in order, by a thread a core; `work` releases the interpreter's lock, or it gains nothing."""
-    threads = min(cores(), 8)  # two items more than these are held at a time, at most
+    """Yields (item, work(item)) in order, by one thread a core; useful if `work` releases the interpreter's lock."""
+    threads = min(cores(), 8)  # at most two more items are held at a time
     with workers(threads) as pool:
         begun = ((item, pool.submit(work, item)) for item in items)
         under_way = deque(islice(begun, threads + 1))

@@ -1,4 +1,4 @@
-"""Delimited text -> Arrow, streamed in blocks. Errors carry file and line."""
+"""Streams delimited text to Arrow in blocks. Errors carry file and line."""
 
 from __future__ import annotations
 
@@ -28,12 +28,9 @@ _NUMBER = re.compile(
 
 
 def explained(error: pa.ArrowInvalid, path: Path, header: Sequence[str], before: int, block: bytes) -> UserError:
-    """The user's mistake behind an error of Arrow's reader, with file and line.
+    """Converts an error of Arrow's reader into a UserError with file and line.
 
-    Args:
-        header: names of the columns, in order.
-        before: lines of the file, empty ones aside, before the block.
-        block: lines that were read, none of them empty.
+    `block` has the lines that were read, none empty; `before` counts the file's non-empty lines before it.
     """
     text = str(error)
     if match := _NUMBER.search(text):
@@ -46,11 +43,7 @@ def explained(error: pa.ArrowInvalid, path: Path, header: Sequence[str], before:
 
 
 def place_of(path: Path, row: int) -> str:
-    """Where a row is.
-
-    Args:
-        row: counted from 0 over the lines that are not empty, the header among them; the answer counts all from 1.
-    """
+    """File and line (from 1) of a row; `row` counts non-empty lines from 0, the header included."""
     filled = -1
     for number, line in enumerate(lines(path), 1):
         filled += bool(line.strip(b"\r\n"))
@@ -60,23 +53,19 @@ def place_of(path: Path, row: int) -> str:
 
 
 UNFIT = "\x1a"
-"""The replacement of a line with an open quote: one separator more than it should have."""
+"""Replaces a line with an open quote, with one separator too many so that the parser rejects it."""
 OPEN = "expected a row on one line, found a quote that is not closed on it"
 _EMPTY = re.compile(rb"(\A|\n)[\r\n]+")
 
 
 def cleaner(separator: str, columns: int) -> Callable[[bytes], bytes]:
-    """What takes empty lines, and quotes that are left open, out of blocks of whole lines for Arrow's reader.
+    """Returns a function that removes empty lines and open quotes from blocks of whole lines for Arrow's reader.
 
-    Arrow reads empty lines at the cost of their square. Where a value goes on in the next line, it takes what follows
-    for part of it or gives up: that depends on where its blocks end. So such a line becomes `UNFIT`.
-
-    Args:
-        separator: between fields; none where quotes mean nothing.
-        columns: how many a line has.
+    Arrow reads empty lines in quadratic time. Where a quoted value continues on the next line, Arrow's result depends
+    on its blocks, so such a line becomes `UNFIT`. `separator` is empty where quotes have no meaning.
     """
     unfit, mark = (UNFIT + separator * columns).encode(), re.escape(separator).encode()
-    # As in Arrow's reader, a quote counts where a field begins, and two within quotes stand for one.
+    # As in Arrow's reader, a quote opens only where a field begins, and two within quotes stand for one.
     whole = rb'(?:"(?:[^"\n]|"")*+"[^%b\r\n]*+|(?!")[^%b\r\n]*+)[%b\r]' % (mark, mark, mark)
     left_open = re.compile(rb'^(?:%b)*+"(?:[^"\n]|"")*+$' % whole, re.MULTILINE)
 
@@ -106,18 +95,18 @@ def read_csv(
     quoted: bool = True,
     change: Callable[[bytes], bytes] = bytes,
 ) -> Generator[RawTable]:
-    """Reads the wanted columns that the file has, part by part; all columns where `keep_all` is set.
+    """Reads the wanted columns that the file has, or all if `keep_all`, part by part.
 
     Args:
         wanted: raw column -> `text`, `number` or `list`; all except numbers are text.
         names: column names of a file without header.
-        drop: leave out rows with a wrong number of columns or an open quote; numbers come as text then, and texts
+        drop: leave out rows with a wrong number of columns or an open quote; numbers then come as text, and texts
             unchecked, for `bench.data.checks`.
-        quoted: whether quotes around a value are no part of it.
-        change: of blocks of whole lines, where the file is not comma-separated UTF-8 itself.
+        quoted: whether quotes around a value are removed.
+        change: converts blocks of whole lines to comma-separated UTF-8.
 
     Raises:
-        UserError: a broken packed file, no header, a line that is too long or has an open quote, a wrong number of
+        UserError: a broken compressed file, no header, a line that is too long or has an open quote, a wrong number of
             columns, a bad number, bytes that are not UTF-8.
     """
     header = tuple(names) or header_of(path, separator)
@@ -178,7 +167,7 @@ def read_csv(
 def read_double_colon(
     path: Path, file: str, wanted: Mapping[str, str], progress: Progress, *, between: str = "::", **options: Any
 ) -> Generator[RawTable]:
-    """MovieLens's text as `read_csv` reads it: fields between `between`, no header, Latin-1; a quote is a letter."""
+    """Reads MovieLens's text like `read_csv`: fields between `between`, no header, Latin-1, quotes as plain letters."""
 
     def separated(block: bytes) -> bytes:
         return block.removeprefix(codecs.BOM_UTF8).decode("latin-1").replace(between, "\x1f").encode()
@@ -187,7 +176,7 @@ def read_double_colon(
 
 
 def header_of(path: Path, separator: str) -> tuple[str, ...]:
-    """The names of the columns, by a file's first line; raises UserError where that is no header."""
+    """Reads the column names from a file's first line; raises UserError if it is no header."""
     first = next(blocks.lines(path), b"")
     if not first:
         raise UserError(f"{path}: expected rows, found an empty file")
@@ -200,8 +189,8 @@ def header_of(path: Path, separator: str) -> tuple[str, ...]:
     try:
         names = tuple(name.strip() for name in next(csv.reader([line], delimiter=separator, strict=True), []))
     except csv.Error as error:
-        found = ", found a quote that this line does not end" if "end of data" in str(error) else f": {error}"
-        raise UserError(f"{path}, line 1: expected a header with the names of the columns{found}") from None
+        problem = ", found a quote that this line does not end" if "end of data" in str(error) else f": {error}"
+        raise UserError(f"{path}, line 1: expected a header with the names of the columns{problem}") from None
     if not names:
         raise UserError(f"{path}, line 1: expected a header with the names of the columns, found an empty line")
     if (twice := repeated(names)) is not None:

@@ -1,7 +1,7 @@
-"""Lines with lists of weighted features, `field \x02 id \x03 value` joined by `\x01`, scanned by compiled code.
+r"""Scans lines with lists of weighted features, `field \x02 id \x03 value` joined by `\x01`, by compiled code.
 
-A block of text becomes arrays: for each wanted field its heaviest ids, up to a given number, and the sum of all its
-values. The compiled code holds no lock, so that blocks can be scanned side by side.
+A block of text becomes arrays: for each wanted field its heaviest ids, up to a given number, and the sum of its values.
+The compiled code holds no lock, so blocks can be scanned in parallel.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from bench.data.codes import BASIS, PRIME, mixed
 from bench.intrinsics import jit
 
 ABSENT = -1
-"""Id where a line lacks the field, or has fewer values than there are slots."""
+"""Id where a line lacks the field, or has fewer values than slots."""
 ONE, NOWHERE = np.uint64(1), np.uint64(2**64 - 1)
 """Places are unsigned: signed ones, which may count from the end, take a third more time."""
 MOST = 10**17
-"""From here on 64 bits may have no room for one more digit."""
+"""Mantissa from which one more digit may not fit into 64 bits."""
 _EXACT = np.array([float(f"1e{power}") for power in range(23)])  # a double holds these exactly
 
 
 class Wanted(NamedTuple):
-    """Which fields to keep."""
+    """Fields to keep."""
 
     names: tuple[str, ...]
     """At most 7 characters each, so that a name fits into a number."""
     slots: tuple[int, ...]
-    """For each field how many ids, 0 for none."""
+    """Number of ids of each field, 0 for none."""
     summed: tuple[bool, ...]
-    """For each field whether its values are summed."""
+    """Whether to sum the values of each field."""
 
     def table(self) -> NDArray[np.int64]:
-        """(256, 4): an open-addressed table of packed name, first slot, slots and column of the sum (-1: none)."""
+        """(256, 4) open-addressed hash table: packed name, first slot, slots and column of the sum (-1: none)."""
         table = np.full((256, 4), -1, np.int64)
         first = column = 0
         for name, slots, summed in zip(self.names, self.slots, self.summed, strict=True):
@@ -46,31 +46,30 @@ class Wanted(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """What n lines hold."""
+    """n scanned lines."""
 
     keys: NDArray[np.uint64]
-    """(n,) hash of the common index, of 63 bits."""
+    """(n,) 63-bit hash of the common index."""
     labels: NDArray[np.int8]
-    """(n, 2) click and buy, 0 in files without."""
+    """(n, 2) click and buy, 0 in unlabelled files."""
     ids: NDArray[np.int64]
-    """(n, S) for each field its slots, heaviest first, `ABSENT` after the last."""
+    """(n, S) the slots of each field, heaviest first, then `ABSENT`."""
     sums: NDArray[np.float64]
     """(n, D), NaN where the field is absent."""
     offsets: NDArray[np.int64]
-    """(n,) where each line begins in the block."""
+    """(n,) start of each line in the block."""
 
 
 def scan(block: bytes, wanted: Wanted, labelled: bool) -> tuple[Lines, list[tuple[int, str]], int]:
-    """Reads whole lines: those that fit the format, (number from 0, why) of those that do not, and ends of lines.
+    """Scans lines `sample, click, buy, index, count, features` if `labelled`, else `index, count, features`.
 
-    Args:
-        labelled: whether lines are `sample, click, buy, index, count, features`, else `index, count, features`.
+    Returns those that fit, (number from 0, reason) of the others, and the number of line ends.
     """
     if not block.endswith(b"\n"):
         block += b"\n"
     text = np.frombuffer(block, np.uint8)
     ends, slots = int(np.count_nonzero(text == 10)), sum(wanted.slots)  # a fifth of the time of bytes.count
-    found = Lines(
+    scanned = Lines(
         np.empty(ends, np.uint64),
         np.zeros((ends, 2), np.int8),
         np.full((ends, slots), ABSENT, np.int64),
@@ -78,12 +77,12 @@ def scan(block: bytes, wanted: Wanted, labelled: bool) -> tuple[Lines, list[tupl
         np.empty(ends, np.int64),
     )
     bad, weights = np.empty(ends, np.int64), np.empty(max(slots, 1))
-    rows, wrong = _scan(text, labelled, wanted.table(), _EXACT, *found, weights, bad)
+    rows, wrong = _scan(text, labelled, wanted.table(), _EXACT, *scanned, weights, bad)
     reasons = [
         (block.count(b"\n", 0, at), _reason(block[at : block.index(b"\n", at)].rstrip(b"\r"), labelled))
         for at in bad[:wrong].tolist()
     ]
-    columns: list[Any] = [array[:rows] for array in found]
+    columns: list[Any] = [array[:rows] for array in scanned]
     return Lines(*columns), reasons, ends
 
 
@@ -91,7 +90,6 @@ _FEATURE = re.compile(rb"[^\0- ,]+\x02\d{1,19}\x03-?(\d+\.?\d*|\.\d+)([eE][+-]?\
 
 
 def _reason(line: bytes, labelled: bool) -> str:
-    """What is wrong with a line that does not fit the format."""
     columns = line.split(b",")
     if len(columns) != (expected := 6 if labelled else 3):
         return f"expected {expected} columns separated by commas, found {len(columns)}"
@@ -117,7 +115,7 @@ def _scan(
     text: Any, labelled: bool, table: Any, exact: Any, keys: Any, labels: Any, ids: Any, sums: Any, offsets: Any,
     weights: Any, bad: Any,
 ) -> tuple[int, int]:  # fmt: skip
-    """Lines that fit the format, and lines that do not, whose beginnings go into `bad`."""
+    """Returns the numbers of lines that fit and of those that do not, whose offsets go into `bad`."""
     at, row, wrong = np.uint64(0), 0, 0
     while at < np.uint64(len(text)):  # the last byte ends a line
         start = at
@@ -141,7 +139,7 @@ def _scan(
 
 @jit()
 def _heads(text: Any, at: Any, labelled: bool, key: Any, labels: Any) -> Any:
-    """The place after all columns but the last, NOWHERE where they do not fit."""
+    """Parses the columns before the features; returns the position after them, NOWHERE if they do not fit."""
     if labelled:
         at = _after_comma(text, at)
         for label in range(2):
@@ -149,13 +147,13 @@ def _heads(text: Any, at: Any, labelled: bool, key: Any, labels: Any) -> Any:
                 return NOWHERE
             labels[label] = text[at] - 48
             at += np.uint64(2)
-    found, first = BASIS, at
+    hashed, first = BASIS, at
     while text[at] != 44 and text[at] != 10:
-        found = (found ^ np.uint64(text[at])) * PRIME  # FNV-1a
+        hashed = (hashed ^ np.uint64(text[at])) * PRIME  # FNV-1a
         at += ONE
     if text[at] != 44 or at == first:
         return NOWHERE
-    key[0] = mixed(found) & np.uint64(2**63 - 1)
+    key[0] = mixed(hashed) & np.uint64(2**63 - 1)
     return _after_comma(text, at + ONE)
 
 
@@ -168,7 +166,7 @@ def _after_comma(text: Any, at: Any) -> Any:
 
 @jit()
 def _features(text: Any, at: Any, table: Any, exact: Any, ids: Any, sums: Any, weights: Any) -> Any:
-    """The place after a line's features, NOWHERE where they do not fit."""
+    """Parses a line's features; returns the position after them, NOWHERE if they do not fit."""
     last = first = slots = column = np.int64(-1)
     while text[at] != 10 and text[at] != 13:
         field, begin = np.int64(0), at
@@ -205,7 +203,7 @@ def _features(text: Any, at: Any, table: Any, exact: Any, ids: Any, sums: Any, w
 
 @jit()
 def _place(field: Any, table: Any) -> Any:
-    """Where a packed name is in the table, or the free place it would take."""
+    """Index of a packed name in the table, or of the free entry for it."""
     place = field * 31 % 255
     while table[place, 0] >= 0 and table[place, 0] != field:
         place = (place + 1) % 256
@@ -214,7 +212,7 @@ def _place(field: Any, table: Any) -> Any:
 
 @jit()
 def _number(text: Any, at: Any, exact: Any) -> Any:
-    """A number such as -2.5e3, and the place after it, NOWHERE where there is none."""
+    """Parses a number such as -2.5e3; returns it and the position after it, NOWHERE if there is none."""
     negative = text[at] == 45
     at += np.uint64(negative)
     mantissa, scale, begin = np.int64(0), np.int64(0), at  # of the first 18 digits
@@ -259,7 +257,7 @@ def _number(text: Any, at: Any, exact: Any) -> Any:
 
 @jit()
 def _keep(ids: Any, weights: Any, first: Any, slots: Any, id_: Any, weight: Any) -> None:
-    """Inserts an id among the heaviest; equal weights stay in order, an id that repeats keeps its greater weight."""
+    """Inserts an id among the heaviest; equal weights stay in order, a repeated id keeps its greater weight."""
     last = first + slots - ONE
     if ids[last] >= 0 and weights[last] >= weight:  # too light, whether it repeats or not
         return
@@ -268,7 +266,7 @@ def _keep(ids: Any, weights: Any, first: Any, slots: Any, id_: Any, weight: Any)
         used += ONE
     if ids[used] == id_ and weights[used] >= weight:
         return
-    while used > first and weights[used - ONE] < weight:  # over the place of the id itself, a free one or the lightest
+    while used > first and weights[used - ONE] < weight:  # overwrites the id's old entry, a free one or the lightest
         ids[used], weights[used] = ids[used - ONE], weights[used - ONE]
         used -= ONE
     ids[used], weights[used] = id_, weight

@@ -1,10 +1,9 @@
-"""Parquet -> Arrow, streamed in batches."""
+"""Streams Parquet to Arrow in batches."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,17 +16,17 @@ from bench.errors import UserError, repeated
 from bench.progress import Progress
 
 ENDINGS = (".parquet", ".pq")
-"""Of the names of parquet files."""
+"""Endings of parquet files."""
 _BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_string_view)
 
 
 def read_parquet(
     path: Path, file: str, wanted: Mapping[str, str], progress: Progress, *, keep_all: bool = False
 ) -> Generator[RawTable]:
-    """Reads the wanted columns that the file has, part by part; all columns where `keep_all` is set.
+    """Reads the wanted columns that the file has, or all if `keep_all`, part by part.
 
     Raises:
-        UserError: not a parquet file, a broken one, one with a column twice, or with a type that Arrow does not read.
+        UserError: not a parquet file, a broken one, a repeated column, or a type that Arrow does not read.
     """
     size, row = path.stat().st_size, 0
 
@@ -52,13 +51,13 @@ def read_parquet(
                     file, _texts(pa.Table.from_batches([batch])), kept_rows(place, range(row, row + len(batch)))
                 )
                 before, row = row, row + batch.num_rows
-                advance(size * row // rows - size * before // rows)  # as if all rows took the same room
+                advance(size * row // rows - size * before // rows)  # as if all rows had the same size
     except pa.ArrowInvalid as error:
         if str(error).startswith("Expected all lists"):
             expected = "expected no missing list in a column of lists of a fixed size, which Arrow cannot read"
             raise UserError(f"{path}: {expected}; write it as lists of any size") from None
         raise UserError(f"{path}: not a parquet file: {str(error).splitlines()[0]}") from None
-    except pa.ArrowNotImplementedError as error:  # as of lists of categories
+    except pa.ArrowNotImplementedError as error:  # as for lists of categories
         raise UserError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
     except OSError as error:
         if error.errno is not None:  # of the disk, not of the content
@@ -66,10 +65,10 @@ def read_parquet(
         raise UserError(f"{path}: broken parquet file: {str(error).splitlines()[0]}") from None
 
 
-def _texts(table: Any) -> Any:
-    """The table with bytes as texts, in lists too, whose UTF-8 is checked later; some writers mark none as text.
+def _texts(table: pa.Table) -> pa.Table:
+    """Casts bytes, also in lists, to text: some writers mark no column as text. Their UTF-8 is checked later.
 
-    UUIDs become their texts, other types that extend one become that one (JSON is text).
+    UUIDs become texts, other extension types their storage type (JSON is text).
     """
     for at, field in enumerate(table.schema):
         if isinstance(field.type, pa.BaseExtensionType):

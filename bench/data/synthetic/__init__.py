@@ -1,4 +1,4 @@
-"""Generated data with known answers: rows of `GENERATORS`, and raw files in Ali-CCP's format."""
+"""Synthetic data with known answers: tables from `GENERATORS`, and raw files in Ali-CCP's format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.validation import validate
 
 @dataclass(frozen=True)
 class Generator:
-    """Makes rows out of nothing but its parameters; the same parameters give the same rows."""
+    """Generates rows from its parameters; the same parameters give the same rows."""
 
     config: type[Config]
     columns: Callable[[Any], dict[str, Any]]
@@ -25,7 +25,7 @@ class Generator:
     generate: Callable[[Any], Any]
     """Parameters -> Arrow table with the inputs, the labels and the truth behind them."""
     version: int = 1
-    """Raised whenever the same parameters give other rows."""
+    """Raise it whenever the same parameters give other rows."""
 
 
 GENERATORS: dict[str, Generator] = {
@@ -36,7 +36,7 @@ GENERATORS: dict[str, Generator] = {
 
 
 def of_generator(name: object, values: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """All parameters of a generator, defaults filled in, and the inputs that it makes, as a card's `columns`.
+    """Returns all parameters of a generator, defaults included, and its inputs as a card's `columns`.
 
     Raises:
         UserError: unknown generator or parameter, or a bad value.
@@ -52,7 +52,7 @@ def synthesise(name: str, out: Path, parameters: dict[str, Any], progress: Progr
     """Writes the raw files of a data set into a new folder; the same parameters give the same bytes.
 
     Raises:
-        UserError: an unknown data set or parameter, or a folder that holds something already.
+        UserError: an unknown data set or parameter, or a folder that is not empty.
     """
     check_known("data set to synthesise", name, ["ali-ccp"])
     given = validate(ali_ccp.AliCcpConfig, parameters, f"synth {name}")

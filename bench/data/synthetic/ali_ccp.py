@@ -1,9 +1,9 @@
-"""Raw files in the format of Ali-CCP, with known label probabilities.
+"""Writes raw files in the format of Ali-CCP, with known label probabilities.
 
-Ma et al., "Entire Space Multi-Task Model", SIGIR 2018, describe the data; sizes and rates follow the published files:
-about 55 impressions for each common index, about 500 user features a common line and 13 item features a skeleton
-line. A click depends on user, item, the taste of the user's group for the item's category, the position, and whether
-the user has met the category before; a purchase on the same causes with other weights.
+Ma et al., "Entire Space Multi-Task Model", SIGIR 2018, describe the data. Sizes and rates follow the published files:
+about 55 impressions a common index, 500 user features a common line and 13 item features a skeleton line. A click
+depends on user, item, the taste of the user's group for the item's category, the position, and whether the category is
+in the user's list; a purchase on the same factors with other weights.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from bench.seeds import derive
 Ids = NDArray[np.int64]
 
 PROFILE = {"101": 0, "121": 97, "122": 14, "124": 3, "125": 8, "126": 4, "127": 4, "128": 3, "129": 5}
-"""Single user fields and their values; the user's own id has `users`."""
+"""User fields with one value -> number of values; the user's id has `users`."""
 BEHAVIOUR = {"109_14": 8_000, "110_14": 200_000, "127_14": 60_000, "150_14": 80_000}
-"""Weighted lists: categories, shops, brands and intentions that a user has met."""
+"""Weighted lists of a user's categories, shops, brands and intentions -> number of values."""
 ITEM = {"205": 0, "206": 8_000, "207": 200_000, "216": 60_000, "210": 80_000, "301": 3}
 COMBINED = {"508": "109_14", "509": "110_14", "702": "127_14", "853": "150_14"}
-"""Present where the item's category (shop, brand, intention) is in the user's list."""
+"""Fields that are present where the item's category (shop, brand, intention) is in the user's list -> that list."""
 INTENTIONS, COMMON_LINES, GROUPS, KINDS = 16, 400, 14, 16
 WEIGHTS = ["1.0", *(f"{np.log(k + 1):.5f}".rstrip("0") for k in range(1, 200))]
 VALUES = pa.array([f"\x03{weight}" for weight in WEIGHTS])
 
 
 class AliCcpConfig(Config):
-    """How much is written; the first half of the rows is the train file, the second the test file."""
+    """Sizes and rates; the first half of the rows is the train file, the second the test file."""
 
     rows: int = Field(100_000, ge=100, le=1_000_000_000)
     seed: int = Field(0, ge=0)
@@ -48,15 +48,15 @@ class AliCcpConfig(Config):
     items: int = Field(1_000_000, ge=100, le=10_000_000)
     click_rate: float = Field(0.04, gt=0, lt=1)
     buy_rate: float = Field(0.005, gt=0, lt=1)
-    """Of clicks."""
+    """Share of clicks with a purchase."""
     dirty_rate: float = Field(5e-6, ge=0, lt=1)
-    """Of rows without a click: a purchase all the same."""
+    """Share of rows with a purchase among those without a click."""
     list_length: float = Field(160, ge=0, le=700)
-    """Mean draws for each behaviour list; repeated ones fall together."""
+    """Mean draws for each behaviour list; repeated ones count once."""
 
 
 class Features(NamedTuple):
-    """m features: their lines, fields, ids and numbers of the value's text."""
+    """m features: their lines, fields, ids and indices of their values in `VALUES`."""
 
     lines: Ids
     fields: Ids
@@ -65,7 +65,7 @@ class Features(NamedTuple):
 
 
 class _World:
-    """What is fixed for all files: attributes and hidden effects of users and items, and the offsets of id ranges."""
+    """What all files share: attributes and hidden effects of users and items, and the offsets of id ranges."""
 
     def __init__(self, config: AliCcpConfig) -> None:
         rng = np.random.default_rng(derive(config.seed, "world"))
@@ -83,7 +83,7 @@ class _World:
         self.bias = (0.0, 0.0)
 
     def features(self, name: str, ids: Ids, values: Ids | None = None) -> Features:
-        """Those of a field that a line has once at most: its ids (n,), -1 where a line lacks it; by default with 1."""
+        """Features of a field with at most one value a line: ids (n,), -1 where absent; values default to 1."""
         lines = np.flatnonzero(ids >= 0)
         value = np.zeros(len(lines), np.int64) if values is None else values[lines]
         return Features(lines, np.full(len(lines), self.fields[name]), ids[lines] + self.first[name], value)
@@ -99,11 +99,11 @@ class _World:
 
 
 def zipf(rng: np.random.Generator, count: int, size: int, exponent: float) -> Ids:
-    """(count,) ranks in [0, size), drawn about in proportion to (rank + 1)^-exponent: the continuous law, cut down."""
+    """(count,) ranks in [0, size), roughly in proportion to (rank + 1)^-exponent: the continuous law, rounded."""
     power = 1 - exponent
     ranks = (((size + 1) ** power - 1) * rng.random(count) + 1) ** (1 / power)
-    found: Ids = np.minimum(ranks.astype(np.int64) - 1, size - 1)
-    return found
+    whole: Ids = np.minimum(ranks.astype(np.int64) - 1, size - 1)
+    return whole
 
 
 def write(config: AliCcpConfig, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -136,7 +136,6 @@ def write(config: AliCcpConfig, folder: Path, progress: Progress) -> dict[str, A
 
 
 def _calibrated(world: _World) -> tuple[float, float]:
-    """Biases that give the wanted rates, by bisection on a sample."""
     part = _Block(world, np.random.default_rng(derive(world.config.seed, "rates")), 50_000)
     click = _bias(part.score[0], np.ones(len(part.line)), world.config.click_rate)
     return click, _bias(part.score[1], expit(part.score[0] + click), world.config.buy_rate)
@@ -152,7 +151,7 @@ def _bias(score: Floats, weight: Floats, rate: float) -> float:
 
 
 class _Block:
-    """The impressions of some hundred common indices."""
+    """The impressions of `COMMON_LINES` common indices."""
 
     def __init__(self, world: _World, rng: np.random.Generator, most: int) -> None:
         self.world, self.rng, config = world, rng, world.config
@@ -172,7 +171,7 @@ class _Block:
         self.buy = np.where(self.click, draw[1] < self.probability[1], draw[2] < config.dirty_rate)
 
     def _behaviour(self, size: int) -> None:
-        """Lists as sorted numbers (line, kind, id), each once, and a weight for each."""
+        """Draws behaviour lists as sorted unique numbers (line, kind, id), with a weight for each."""
         spread = self.rng.lognormal(-0.5, 1.0, (size, len(BEHAVIOUR))) * self.world.config.list_length
         counts = np.where(self.rng.random(spread.shape) < 0.03, 0, np.minimum(np.ceil(spread), 690)).astype(np.int64)
         owner = np.repeat(np.arange(size * len(BEHAVIOUR)), counts.ravel())
@@ -184,7 +183,7 @@ class _Block:
         self.weight = np.minimum(self.rng.geometric(0.4, len(self.listed)), len(WEIGHTS) - 1)
 
     def _met(self, kind: str, ids: Ids) -> Ids:
-        """For each impression the weight that the user's list gives an id, -1 where it is not there."""
+        """For each impression the weight of an id in the user's list, -1 where it is absent."""
         owner = self.line * len(BEHAVIOUR) + list(BEHAVIOUR).index(kind)
         wanted = owner << 20 | np.maximum(ids, 0)
         at = np.minimum(np.searchsorted(self.listed, wanted), max(len(self.listed) - 1, 0))
@@ -193,7 +192,6 @@ class _Block:
         return np.where((self.listed[at] == wanted) & (ids >= 0), self.weight[at], -1)
 
     def common(self) -> memoryview:
-        """The bytes of the common lines."""
         world, size = self.world, len(self.keys)
         features = [world.features("101", self.user)]
         for name, of_user in world.profile.items():
@@ -207,12 +205,12 @@ class _Block:
         return self._lines([self.keys], features)
 
     def skeleton(self, sample: int) -> memoryview:
-        """The bytes of the impressions, the first of which has this sample id."""
+        """Bytes of the impressions; `sample` is the first one's sample id."""
         world, rng, rows = self.world, self.rng, len(self.line)
         category, shop, brand = (world.item[name][self.item].astype(np.int64) for name in ("206", "207", "216"))
         brand = np.where(rng.random(rows) < 0.15, -1, brand)
         how_many = np.minimum(rng.geometric(0.14, rows) - (rng.random(rows) < 0.2), INTENTIONS)
-        # A walk through the ids: an item's intentions are its own, and each another one.
+        # Walks through the ids, so that an item's intentions are fixed and differ.
         steps = range(INTENTIONS)
         walk = [np.where(how_many > k, (self.item * 31 + k * 17) % ITEM["210"] // (1 + k), -1) for k in steps]
         own = [("205", self.item), ("206", category), ("207", shop), ("216", brand), ("301", self.position)]
@@ -224,11 +222,8 @@ class _Block:
         return self._lines([*map(_digits, heads), self.keys.take(pa.array(self.line))], features)
 
     def _lines(self, heads: list[Any], parts: list[Features]) -> memoryview:
-        """The bytes of n lines: heads, number of features, and features `field \\x02 id \\x03 value` joined by `\\x01`.
-
-        Args:
-            heads: texts (n,), the common index the last of them.
-            parts: a line's features stand in the order of these.
+        """Bytes of n lines from heads (n,), whose last text is the common index, and the features of each line in
+        order.
         """
         lines, *others = map(np.concatenate, zip(*parts, strict=True))
         order = np.argsort(lines, kind="stable")

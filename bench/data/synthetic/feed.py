@@ -1,10 +1,10 @@
-"""A feed of videos with what real logs have: weights, thinned negatives, watch time, open comments, scenarios, groups.
+"""A feed of videos with the features of real logs: weights, thinned negatives, watch time, open comments, scenarios.
 
 A request shows `each` videos in one tab. `mood` belongs to the request, `novelty` to the row. Very new and very
-familiar videos are clicked alike, how much more than others depends on the tab; in one tab they are clicked less.
+familiar videos are clicked alike; how much more than others depends on the tab, and in one tab they are clicked less.
 Everything has a known truth:
 
-* `p_click` of all rows, whichever of them are left; `kept_rate` is the share of a row's negatives that was kept.
+* `p_click` of all rows, before thinning; `kept_rate` is the share of a row's negatives that was kept.
 * `p_click_weighted`, the share of clicks where rows count with their `weight`: in two of the tabs a click weighs more.
 * `mean_watch`, the mean seconds that a click would be watched, by a lognormal distribution with a long tail, and
   `mean_seen`, the mean of those that the log has: a video ends at its `duration`.
@@ -27,12 +27,12 @@ from bench.seeds import derive
 
 DAYS = 10
 TABS = (0.4, 0.3, 0.2, 0.1)
-"""Share of requests of each."""
+"""Share of requests of each tab."""
 BASE = np.array([-1.6, -0.6, -2.2, -1.0])
 SLOPE = np.array([1.5, 1.5, -1.0, 0.5])
-"""Of the distance of `novelty` from 0 for clicks, by tab."""
+"""Effect of the distance of `novelty` from 0 on the logit of a click, by tab."""
 MORE = np.array([1.0, 3.0, 1.0, 3.0])
-"""Mean weight of a click, by tab; that of other rows is 1."""
+"""Mean weight of a click, by tab; other rows have mean weight 1."""
 UNEVEN = np.array([0.5, 1.0, 2.0, 3.0])
 """Factor of the rate at which negatives were kept, by tab."""
 SPREAD = 0.8
@@ -40,26 +40,26 @@ SPREAD = 0.8
 
 
 class FeedConfig(Config):
-    """How much is generated, and what was done to the log."""
+    """Sizes, effects, and how the log was thinned."""
 
     rows: int = Field(100_000, ge=1000, le=100_000_000)
-    """Before negatives are thinned."""
+    """Number of rows before negatives are thinned."""
     each: int = Field(10, ge=1, le=1000)
     """Rows of a request."""
     videos: int = Field(50, ge=2, le=10_000_000)
     appeal: float = Field(0.5, ge=0, le=10)
-    """How much clicks differ by video."""
+    """Strength of the videos' differences in clicks."""
     wave: float = Field(0.0, ge=0, le=10)
-    """How much a wave over the request's mood moves its clicks: it changes no order within a request."""
+    """Strength of a wave over the request's mood in clicks; it changes no order within a request."""
     kept: float = Field(1.0, gt=0, le=1)
-    """Share of rows without click that the log has."""
+    """Share of rows without a click that the log has."""
     uneven: bool = False
     """Whether that share differs by tab and is 1 on the last two days, the test."""
     seed: int = Field(0, ge=0)
 
 
 def generate(config: FeedConfig) -> Any:
-    """Columns of `columns`, what is known afterwards, weights and rates, and the truth."""
+    """Generates `columns`, labels, weights, rates, and the truth."""
     rng = np.random.default_rng(derive(config.seed, "feed"))
     requests = -(-config.rows // config.each)
     request = np.arange(config.rows) // config.each
@@ -110,13 +110,13 @@ def generate(config: FeedConfig) -> Any:
 
 
 def mean_seen(middle: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean of the smaller of a lognormal number, whose logarithm has mean `middle`, and `end`."""
+    """Mean of min(x, `end`), for a lognormal x whose logarithm has mean `middle` and deviation `SPREAD`."""
     above = (np.log(end) - middle) / SPREAD
     seen: NDArray[np.float64] = np.exp(middle + SPREAD**2 / 2) * ndtr(above - SPREAD) + end * (1 - ndtr(above))
     return seen
 
 
 def columns(config: FeedConfig) -> dict[str, Any]:
-    """Two categorical inputs and three numeric ones."""
+    """Inputs: two categorical and three numeric."""
     numbers = {"mood": "numeric", "novelty": "numeric", "duration": {"kind": "numeric", "log1p": True}}
     return {"tab": "categorical", "video_id": "categorical"} | numbers

@@ -1,11 +1,11 @@
-"""Impression -> click -> purchase or like with known probabilities, so that the best reachable AUC is known.
+"""Impression -> click -> purchase or like with known probabilities, so the best reachable AUC is known.
 
-Every input acts through what a model can learn: effects of user, item and scenario, a taste of each user segment for
-each item category, and smooth curves over the numbers. `affinity` is the user's interest in the item, as a counter of
-past behaviour would give it. Clicks select: an item's hidden appeal draws clicks and lowers purchases (bait), and a
-high price deters clicks but goes with purchases. So the items that sell best are rare among clicks: a purchase model
-trained on clicks alone sees another population than the one it is asked about, the sample-selection bias of
-Ma et al., "Entire Space Multi-Task Model", SIGIR 2018. Likes go with appeal and low prices, against purchases.
+Every input acts in a learnable way: effects of user, item and scenario, a taste of each user segment for each item
+category, and smooth curves over the numbers. `affinity` is the user's interest in the item, like a counter of past
+behaviour. Clicks select: an item's hidden appeal draws clicks and lowers purchases (bait), and a high price deters
+clicks but goes with purchases. So the items that sell best are rare among clicks. A purchase model trained on clicks
+only sees another population than it is asked about: the sample-selection bias of Ma et al., "Entire Space Multi-Task
+Model", SIGIR 2018. Likes go with appeal and low prices, against purchases.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SEGMENTS, CATEGORIES, SCENARIOS = 6, 8, 4
 
 
 class FunnelConfig(Config):
-    """How much is generated, and how strongly clicks select."""
+    """Sizes, and how strongly clicks select."""
 
     rows: int = Field(200_000, ge=1000, le=100_000_000)
     users: int = Field(300, ge=SEGMENTS, le=10_000_000)
@@ -35,21 +35,21 @@ class FunnelConfig(Config):
     bias: float = Field(1.0, ge=0, le=3)
     """Strength of the selection; at 0 neither price nor appeal acts on clicks."""
     user_effect: float = Field(1.0, ge=0, le=10)
-    """Factor of how much users differ: it moves all rows of a user alike, which changes no order within a user."""
+    """Strength of the users' differences: it moves all rows of a user alike, so it changes no order within a user."""
     item_effect: float = Field(1.0, ge=0, le=10)
-    """Factor of how much items differ beside price and rating."""
+    """Strength of the items' differences besides price and rating."""
     seed: int = Field(0, ge=0)
 
 
 def zipf_ids(rng: np.random.Generator, count: int, exponent: float, rows: int) -> NDArray[np.int64]:
-    """(rows,) ids in 0..count-1, of which id r is drawn in proportion to (r + 1)^-exponent."""
+    """(rows,) ids in 0..count-1, id r drawn in proportion to (r + 1)^-exponent."""
     cumulative = np.cumsum(np.arange(1, count + 1, dtype=np.float64) ** -exponent)
     ids: NDArray[np.int64] = np.searchsorted(cumulative, rng.random(rows) * cumulative[-1], side="right")
     return ids
 
 
 def generate(config: FunnelConfig) -> Any:
-    """Columns of `columns`, click, purchase, like, p_click, and P(purchase | click) and P(like | click) as p_<name>."""
+    """Generates `columns`, click, purchase, like, p_click, and P(purchase | click) and P(like | click) as p_<name>."""
     rng = np.random.default_rng(derive(config.seed, "funnel"))
     user = zipf_ids(rng, config.users, config.zipf, config.rows)
     item = zipf_ids(rng, config.items, config.zipf, config.rows)
@@ -79,7 +79,7 @@ def generate(config: FunnelConfig) -> Any:
     clicked = rng.random(config.rows) < p_click
     purchased = clicked & (rng.random(config.rows) < p_purchase)
 
-    # A stream of its own: what is above stays as it was before there were likes.
+    # A separate stream, so that likes do not change the draws above.
     rng = np.random.default_rng(derive(config.seed, "funnel", "like"))
     warmth = config.user_effect * rng.standard_normal(config.users)[user]
     charm = config.item_effect * rng.standard_normal(config.items)[item]
@@ -110,7 +110,7 @@ def generate(config: FunnelConfig) -> Any:
 
 
 def columns(config: FunnelConfig) -> dict[str, Any]:
-    """Six categorical inputs and four numeric ones."""
+    """Inputs: six categorical and four numeric."""
     categorical = dict.fromkeys(("user_id", "item_id", "segment", "category", "scenario", "hour"), "categorical")
     numeric = dict.fromkeys(("age", "rating", "affinity"), "numeric")
     return categorical | {"price": {"kind": "numeric", "log1p": True}} | numeric

@@ -1,8 +1,8 @@
-"""Two regression tasks whose weights have a given cosine: as it falls, the tasks have less in common.
+"""Two regression tasks whose weights have a given cosine: with a low one the tasks have little in common.
 
-Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018, 3.2.
-The paper leaves c, m and the sines open; here they are as in Tang et al., "Progressive Layered Extraction",
-RecSys 2020: alpha, beta ~ N(0, 1), c = 1, m = 10.
+Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018, 3.2. The
+paper leaves c, m and the sines open; here they are as in Tang et al., "Progressive Layered Extraction", RecSys 2020:
+alpha, beta ~ N(0, 1), c = 1, m = 10.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class RelatednessConfig(Config):
     p: float = Field(0.5, ge=-1, le=1)
     """Cosine of the two tasks' weights."""
     d: int = Field(100, ge=2, le=10_000)
-    """Inputs."""
+    """Number of inputs."""
     m: int = Field(10, ge=0, le=1000)
-    """Sines."""
+    """Number of sines."""
     c: float = Field(1.0, gt=0)
-    """Length of the weights."""
+    """Norm of the weights."""
     noise: float = Field(0.01, ge=0)
     """Variance of the noise."""
     rows: int = Field(60_000, ge=100, le=10_000_000)
@@ -43,7 +43,7 @@ def weights(config: RelatednessConfig, rng: np.random.Generator) -> NDArray[np.f
 
 
 def generate(config: RelatednessConfig) -> Any:
-    """Columns x0.., y1, y2 and their noiseless means mean_y1, mean_y2."""
+    """Generates x0.., y1, y2 and their noiseless means mean_y1, mean_y2."""
     rng = np.random.default_rng(derive(config.seed, "relatedness"))
     w = weights(config, rng)
     alpha, beta = rng.standard_normal((2, config.m))
@@ -59,5 +59,5 @@ def generate(config: RelatednessConfig) -> Any:
 
 
 def columns(config: RelatednessConfig) -> dict[str, Any]:
-    """x0, x1, .., all numeric."""
+    """Inputs: x0, x1, .., all numeric."""
     return {f"x{i}": "numeric" for i in range(config.d)}

@@ -1,4 +1,4 @@
-"""Funnels: how the probabilities of tasks along parent links are tied. One file each, one entry each in `FUNNELS`."""
+"""Funnels tie the probabilities of tasks along parent links. One file each, one entry each in `FUNNELS`."""
 
 from __future__ import annotations
 

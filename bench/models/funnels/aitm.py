@@ -1,4 +1,4 @@
-"""AITM: what a task's tower has found is transferred along the chain, from each task to those that follow it."""
+"""AITM: hidden units of a task's tower are transferred along the chain to the tasks that follow it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class AITMConfig(Config):
     """Options of `aitm`."""
 
     calibrator: float = Field(0.6, ge=0, le=1000)
-    """Weight of the calibrator: how much a child more likely than its parent adds to the child's loss."""
+    """Weight of the calibrator, which penalises a child more likely than its parent."""
 
 
 class Transfer(nn.Module):
     """One adaptive information transfer module for each of L links.
 
-    The parent's units go through a ReLU layer; that and the child's own are then weighted by a softmax over
-    <W1 u, W2 u> / sqrt(width), and W3 u is summed.
+    The parent's units go through a ReLU layer; a softmax over <W1 u, W2 u> / sqrt(width) weights these and the child's
+    own, and W3 u is summed.
     """
 
     def __init__(self, links: int, width: int) -> None:
@@ -35,7 +35,7 @@ class Transfer(nn.Module):
         self.query, self.key, self.value = (BatchedLinear(links, width, width, bias=False) for _ in range(3))
 
     def forward(self, parents: Tensor, own: Tensor) -> Tensor:
-        """(L, B, width) of the links' parents, and of their children -> what the children go on with."""
+        """(L, B, width) of the links' parents and of their children -> the children's new units."""
         both = torch.stack([self.information(parents), own])  # (2, L, B, width)
         query, key, value = (torch.stack([linear(u) for u in both]) for linear in (self.query, self.key, self.value))
         precise = torch.promote_types(own.dtype, torch.float32)
@@ -44,7 +44,7 @@ class Transfer(nn.Module):
 
 
 class AlongChains(nn.Module):
-    """A `Transfer` for every round of a walk from the roots down, each for all links of that depth."""
+    """A `Transfer` for each depth, from the roots down, with all links of that depth."""
 
     def __init__(self, schema: Schema, width: int) -> None:
         super().__init__()
@@ -54,12 +54,12 @@ class AlongChains(nn.Module):
         self.transfers = nn.ModuleList(Transfer(len(links), width) for links in self.rounds)
 
     def forward(self, h: Tensor) -> Tensor:
-        """h (T, B, width) -> the same, of roots unchanged."""
+        """h (T, B, width) -> the same shape; roots are unchanged."""
         of_task = list(h.unbind())
         for links, transfer in zip(self.rounds, self.transfers, strict=True):
             parents, own = (torch.stack([of_task[link[end]] for link in links]) for end in (0, 1))
-            for (_, child), found in zip(links, transfer(parents, own), strict=True):
-                of_task[child] = found
+            for (_, child), units in zip(links, transfer(parents, own), strict=True):
+                of_task[child] = units
         return torch.stack(of_task)
 
 
@@ -67,8 +67,8 @@ class AITM(Direct):
     """Adaptive information transfer (Xi et al., KDD 2021), for chains of any length and trees.
 
     Logits and labels are joint, as in `direct`. Hidden units of a task's tower receive their parent's before the linear
-    output, and the mean of max(p_child - p_parent, 0), the calibrator, is added to the child's loss. A child's
-    loss has a gradient at all that its ancestors' logits are computed with.
+    output, and the mean of max(p_child - p_parent, 0), the calibrator, is added to the child's loss. A child's loss
+    propagates to all inputs of its ancestors' logits.
     """
 
     ties_tasks = True
@@ -84,7 +84,7 @@ class AITM(Direct):
     def losses(
         self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
     ) -> Tensor:
-        """See `Funnel.losses`. The calibrator's mean is over the samples of the child's loss."""
+        """See `Funnel.losses`; the calibrator's mean is over the samples of the child's loss."""
         links, p = self.links, logits.sigmoid()
         counted = ~links.joint_targets(labels).isnan() & links.tied
         above = mean((p - links.of_parent(p)).relu(), counted, weights)

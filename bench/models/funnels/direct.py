@@ -1,4 +1,4 @@
-"""The joint label of each chain as a task of its own."""
+"""Trains the joint label of each chain as a task of its own."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from bench.models.losses.base import Context
 
 
 class Direct(Independent):
-    """The logit of a binary task is that of 'it and all its ancestors happened', trained on all samples by itself.
+    """A binary task's logit is of 'it and all its ancestors happened', trained on all samples by itself.
 
-    A prediction is at most as likely as its parent: a joint probability above the parent's is read as the
-    parent's, and the conditional is their quotient. Regressions are trained as in `independent`.
+    A joint probability above its parent's is reduced to the parent's, and the conditional is their quotient.
+    Regressions are trained as in `independent`.
     """
 
     conditional = False
 
     def start(self, means: Tensor) -> Tensor:
-        """See `Funnel.start`: logits of the means' products."""
+        """See `Funnel.start`: the logits of products of the means."""
         links, conditional = self.links, means.double()
         rates = torch.where(links.regression, conditional, conditional.nan_to_num(nan=0.5).clamp(RAREST, 1 - RAREST))
         joint = links.product(rates.unsqueeze(0)).squeeze(0)
@@ -30,16 +30,16 @@ class Direct(Independent):
     def losses(
         self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
     ) -> Tensor:
-        """See `Funnel.losses`. A child whose parent is known not to have happened needs no label of its own."""
-        found: Tensor = self.loss(logits, self.links.joint_targets(labels), weights, context)
-        return found
+        """See `Funnel.losses`; a child whose parent is known not to have happened needs no label."""
+        losses: Tensor = self.loss(logits, self.links.joint_targets(labels), weights, context)
+        return losses
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """See `Funnel.probabilities`."""
         links, joint = self.links, logits
         for _ in range(links.depth):
             joint = torch.where(links.tied, torch.minimum(logits, links.of_parent(joint)), logits)
-        # A quotient of logarithms: probabilities that are 0 in float32 have one, too.
+        # A quotient by logarithms, which exists also for probabilities that underflow to 0.
         logs = F.logsigmoid(joint)
         conditional = torch.where(links.tied, logs - links.of_parent(logs), logs).exp()
         return Probabilities(

@@ -11,10 +11,9 @@ from bench.models.losses.base import Context
 class EntireSpace(Independent):
     """The entire-space product of ESMM (Ma et al., SIGIR 2018), for chains of any length.
 
-    A binary task with a parent predicts that it and all its ancestors happened: the product of probabilities along its
-    chain. Its loss is that of this probability over all samples. So no conditional is trained on selected samples
-    alone. Roots and regressions are trained as in `independent`, and so is everything where no task has a parent.
-    Through the product, a child's loss has a gradient at its ancestors' logits as well.
+    A binary task with a parent predicts that it and all its ancestors happened, the product of probabilities along its
+    chain, and its loss is over all samples. So no conditional is trained on selected samples only, and a child's loss
+    has a gradient at its ancestors' logits. Roots and regressions are trained as in `independent`.
     """
 
     ties_tasks = True
@@ -22,7 +21,7 @@ class EntireSpace(Independent):
     def losses(
         self, logits: Tensor, labels: Tensor, weights: Tensor | None = None, context: Context | None = None
     ) -> Tensor:
-        """See `Funnel.losses`. A child whose parent is known not to have happened needs no label of its own."""
+        """See `Funnel.losses`; a child whose parent is known not to have happened needs no label."""
         targets = self.links.joint_targets(labels)
-        found: Tensor = self.loss(self.links.joint_logits(logits), targets, weights, context)
-        return found
+        losses: Tensor = self.loss(self.links.joint_logits(logits), targets, weights, context)
+        return losses

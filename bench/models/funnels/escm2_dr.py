@@ -1,4 +1,4 @@
-"""ESCM2, doubly robust: errors are imputed where they cannot be seen."""
+"""ESCM2, doubly robust: errors are imputed where they are not observed."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class ESCM2DRConfig(ESCM2Config):
     """Options of `escm2_dr`."""
 
     imputes: Literal["error", "label"] = "error"
-    """What a tower of its own imputes: the error itself, as in the paper, or the label that the error is taken from
-    (Wang et al., ICML 2019). An imputed error does not depend on the conditional's logit, whose gradient is then that
-    of `escm2_ipw`: the difference reaches it through what towers share."""
+    """What an extra tower imputes: the error, as in the paper, or the label that the error is computed from (Wang et
+    al., ICML 2019). An imputed error does not depend on the conditional's logit, whose gradient is then that of
+    `escm2_ipw`: the imputation acts only through parameters that towers share."""
 
 
 class ESCM2DR(ESCM2IPW):
     """ESCM2-DR (Wang et al., SIGIR 2022): risk = mean of e' + o (e - e') / p, plus that of o (e - e')^2 / p.
 
-    e' is the imputed error, of one tower more for every binary task with a parent, on that task's representation. An
-    error has no negative mean, so a negative estimate counts as 0. The second mean, from which the imputation learns,
-    has no gradient at e. o, e and p as in `escm2_ipw`.
+    e' is the imputed error, from one more tower for every binary task with a parent, on that task's representation. The
+    mean error cannot be negative, so a negative estimate counts as 0. The second mean trains the imputation and has no
+    gradient at e. o, e and p as in `escm2_ipw`.
     """
 
     tied: Tensor

@@ -1,4 +1,4 @@
-"""ESCM2 by inverse propensities: what is seen of conversions, weighted by how rarely it is seen."""
+"""ESCM2 by inverse propensities: observed conversions are weighted by 1 / P(observed)."""
 
 from __future__ import annotations
 
@@ -17,22 +17,20 @@ class ESCM2Config(Config):
     """Options of `escm2_ipw`."""
 
     cvr_weight: float = Field(1.0, ge=0, le=1000)
-    """Of the counterfactual risk of a conditional probability, in its task's loss."""
+    """Weight of the conditional's counterfactual risk in its task's loss."""
     ctcvr_weight: float = Field(1.0, ge=0, le=1000)
-    """Of the loss of the joint probability, that of `entire_space`."""
+    """Weight of the joint probability's loss, that of `entire_space`."""
     clip: float = Field(15.0, ge=1, le=1000)
-    """Largest weight 1 / p of a sample. 15 is that of PaddleRec's code."""
+    """Largest weight 1 / p of a sample; PaddleRec uses 15."""
 
 
 class ESCM2IPW(EntireSpace):
     """ESCM2-IPW (Wang et al., SIGIR 2022), for chains of any length.
 
-    A binary task with a parent has the loss of `entire_space` plus the risk of the conditional over all samples,
-    estimated where the parent happened. This is the mean over all samples of o e / p. Here o is 1 where the
-    parent and all its ancestors happened, else 0; e is the log loss of the conditional, whatever
-    the loss of the joint probability; p is the model's own
-    probability of o, without a gradient. 1 / p is clipped. Not normalised: the sum of o / p need not be the number of
-    samples.
+    A binary task with a parent has the loss of `entire_space` plus the conditional's risk over all samples. This is
+    estimated where the parent happened, as the mean over all samples of o e / p. o is 1 where the parent and all its
+    ancestors happened, else 0; e is the log loss of the conditional, for any loss of the joint probability; p is the
+    model's own probability of o, without a gradient. 1 / p is clipped. The weights o / p are not normalised.
     """
 
     def __init__(self, schema: Schema, config: ESCM2Config) -> None:
@@ -60,11 +58,11 @@ class ESCM2IPW(EntireSpace):
     def risk(
         self, logits: Tensor, errors: Tensor, seen: Tensor, known: Tensor, weights: Tensor | None = None
     ) -> Tensor:
-        """The estimated risk of each conditional, (T,); of tasks that are not tied anything.
+        """The estimated risk of each conditional, (T,); values of tasks that are not tied are ignored.
 
         Args:
             logits: (B, O).
-            errors: (B, T), e; right where `seen` is not 0.
+            errors: (B, T), e; valid where `seen` is not 0.
             seen: (B, T), o / p.
             known: (B, T), whether o is known, and e where o is 1.
             weights: of the samples, as of `losses`.

@@ -1,4 +1,4 @@
-"""Each task on its own sample space: probabilities are tied in no way."""
+"""Each task on its own sample space, with no tie between probabilities."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from bench.schema import Schema
 class Independent(Funnel):
     """A task with a parent is trained where the parent happened (its label is 1), every other task on all samples.
 
-    A child sees only selected samples, and is asked
-    of all: the sample selection bias that `entire_space` is there to remove.
+    A child is trained on selected samples but predicts for all: the sample selection bias that `entire_space` removes.
     """
 
     def __init__(self, schema: Schema, config: Config) -> None:
@@ -31,8 +30,8 @@ class Independent(Funnel):
         """See `Funnel.losses`."""
         links = self.links
         outside = links.child & (links.of_parent(labels) != 1)  # an unobserved parent, NaN, is outside too
-        found: Tensor = self.loss(logits, torch.where(outside, math.nan, labels), weights, context)
-        return found
+        losses: Tensor = self.loss(logits, torch.where(outside, math.nan, labels), weights, context)
+        return losses
 
     def probabilities(self, logits: Tensor) -> Probabilities:
         """See `Funnel.probabilities`."""

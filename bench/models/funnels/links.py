@@ -1,7 +1,7 @@
-"""The parent links of a schema, as tensors: what every funnel is computed with.
+"""The parent links of a schema as tensors, shared by all funnels.
 
-A task is tied when it is binary and has a parent. Chains may have any length; each function walks them from the root
-down, all tasks of a batch at once, in as many rounds as the longest chain has links.
+A task is tied if it is binary and has a parent. Chains may have any length; functions walk them from the root down, all
+tasks of a batch at once, in as many rounds as the longest chain has links.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.schema import Schema
 
 
 def parents_are_binary(schema: Schema) -> str | None:
-    """The `unfit` of funnels: something must be able to happen or not for another task to follow it."""
+    """The `unfit` of funnels: a parent must be an event."""
     for task, parent in zip(schema.tasks, schema.parents, strict=True):
         if parent is not None and schema.tasks[parent].kind != "binary":
             return f"task '{task.name}' has the parent '{task.parent}', which is a regression and cannot happen or not"
@@ -25,9 +25,9 @@ def parents_are_binary(schema: Schema) -> str | None:
 
 
 class Links(nn.Module):
-    """Buffers of shape (T,), none of them state: `parent` (its own index for a root), `child`, `tied`, `regression`.
+    """Constant buffers of shape (T,): `parent` (its own index for a root), `child`, `tied`, `regression`.
 
-    `given_parent` is true of regressions with a parent.
+    `given_parent` marks regressions with a parent.
     """
 
     parent: Tensor
@@ -50,7 +50,7 @@ class Links(nn.Module):
         self.register_buffer("given_parent", child & regression, persistent=False)
 
     def of_parent(self, x: Tensor) -> Tensor:
-        """x (B, T) -> each task's parent's column; a root's own."""
+        """x (B, T) -> the parent's column for each task; a root's own."""
         return x.index_select(1, self.parent)
 
     def probabilities(self, logits: Tensor) -> Probabilities:
@@ -69,7 +69,7 @@ class Links(nn.Module):
         """Logits (B, T) of the joint probabilities.
 
         With odds against o = exp(-logit), the odds against two steps are o1 + o2 + o1 o2 = o1 (1 + o2) + o2: a sum of
-        positive terms, so that in log space nothing cancels and no gradient exceeds 1, at any logit.
+        positive terms. So in log space nothing cancels and no gradient exceeds 1, at any logit.
         """
         joint = logits
         for _ in range(self.depth):
@@ -80,7 +80,7 @@ class Links(nn.Module):
     def joint_labels(self, labels: Tensor) -> Tensor:
         """Labels (B, T) of 'the task and all its ancestors happened'.
 
-        From the root on, the first label that is not 1 decides: 0 where it is 0, NaN where it is unobserved.
+        From the root on, the first label other than 1 decides: 0 where it is 0, NaN where it is unobserved.
         """
         joint = labels
         for _ in range(self.depth):
@@ -89,6 +89,6 @@ class Links(nn.Module):
         return joint
 
     def joint_targets(self, labels: Tensor) -> Tensor:
-        """`joint_labels`, and of a regression with a parent its own label, NaN where the parent did not happen."""
+        """`joint_labels`; a regression with a parent has its own label, NaN where the parent did not happen."""
         outside = self.given_parent & (self.of_parent(labels) != 1)
         return torch.where(outside, math.nan, self.joint_labels(labels))

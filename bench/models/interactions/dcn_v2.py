@@ -1,4 +1,4 @@
-"""Cross layers: explicit products of inputs, of a degree that grows with the layers."""
+"""Cross layers: explicit products of inputs, whose degree grows with the layers."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ class DCNv2Config(Config):
     """Options of `dcn_v2`."""
 
     layers: int = Field(2, ge=1, le=16)
-    """Cross layers, and so the highest degree less one."""
+    """Cross layers; the highest degree is one more."""
     rank: int = Field(0, ge=0, le=65536)
-    """Of every layer's matrix, as the product of two; 0: one matrix of full rank."""
+    """Rank of every layer's matrix, a product of two; 0 uses one matrix of full rank."""
 
 
 class DCNv2(Interaction):
     """x_{l+1} = x_0 * (W_l x_l + b_l) + x_l, or with W = U V (Wang et al., WWW 2021).
 
-    The stacked structure of the paper: what follows sees the last x alone, in which each input stands where it stood,
-    with its products added.
+    The paper's stacked structure: the rest of the model sees only the last x, in which each input keeps its place.
     """
 
     def __init__(self, layout: Layout, sets: int, config: DCNv2Config) -> None:

@@ -13,16 +13,16 @@ from bench.schema import Schema
 
 def has_pairs(schema: Schema) -> str | None:
     """The `unfit` of `fm`."""
-    found = len(schema.fields)
-    return None if found > 1 else f"products of two categorical fields need two of them, and it has {found}"
+    fields = len(schema.fields)
+    return None if fields > 1 else f"products of two categorical fields need two of them, and it has {fields}"
 
 
 class FM(Interaction):
     """Appends sum_{i < j} v_i * v_j, by coordinate, over the fields' embeddings v (He & Chua, SIGIR 2017).
 
-    The sum over its coordinates is the second-order term of a factorization machine (Rendle, ICDM 2010). It is half of
-    (sum v)^2 - sum v^2, taken in float32 at the least. Dense columns, which have no embedding, take no part. Embeddings
-    narrower than others count as zero in the coordinates that they lack.
+    Its sum over coordinates is the second-order term of a factorization machine (Rendle, ICDM 2010). Computed as half
+    of (sum v)^2 - sum v^2, in at least float32. Dense columns, which have no embedding, take no part. Narrower
+    embeddings are padded with zeros.
     """
 
     places: Tensor
@@ -31,7 +31,7 @@ class FM(Interaction):
         super().__init__()
         self.shape, self.embedded = (len(layout.widths), layout.dim), layout.embedded
         self.ragged, self.outputs = layout.is_ragged, layout.inputs + layout.dim
-        zero = layout.embedded  # the column after the embeddings, where they are padded
+        zero = layout.embedded  # index of the zero column that `forward` appends
         spread = [[*layout.columns(at), *[zero] * (layout.dim - width)] for at, width in enumerate(layout.widths)]
         self.register_buffer("places", torch.tensor(spread, dtype=torch.int64).flatten(), persistent=False)
 

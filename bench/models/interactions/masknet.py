@@ -1,4 +1,4 @@
-"""Hidden layers on the inputs under masks: which inputs count is for each sample to say."""
+"""MaskNet: hidden layers on the inputs, under masks computed from each sample."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class MaskNetConfig(Config):
     blocks: int = Field(2, ge=1, le=64)
     """Mask blocks side by side."""
     width: Width = 64
-    """Hidden units of each."""
+    """Hidden units of each block."""
     reduction: float = Field(1.0, gt=0, le=16)
-    """Hidden units of what makes a mask, as a multiple of the inputs."""
+    """Hidden units of the mask's network, as a multiple of the inputs."""
 
 
 def has_embeddings(schema: Schema) -> str | None:
@@ -34,7 +34,7 @@ def has_embeddings(schema: Schema) -> str | None:
 
 
 class FieldNorm(nn.Module):
-    """Layer normalisation of each token by itself; dense columns stay as they are."""
+    """Layer normalisation of each token; dense columns stay unchanged."""
 
     def __init__(self, layout: Layout, sets: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class FieldNorm(nn.Module):
         self.shift = nn.Parameter(torch.zeros(sets, layout.embedded))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (I, B, inputs) -> the same, in its precision."""
+        """x (I, B, inputs) -> the same shape and precision."""
         embedded, normal = self.scale.shape[1], []
         if not embedded:
             return x
@@ -60,12 +60,12 @@ class MaskNet(Interaction):
     """Appends the outputs of mask blocks side by side, the parallel MaskNet (Wang et al., DLP-KDD 2021).
 
     A block gives relu(LN(W (mask * LN(x)))), mask = W2 relu(W1 x + b1) + b2, the first normalisation field by field.
-    The paper goes on with the blocks' outputs alone; here the inputs stay beside them.
+    The paper keeps only the blocks' outputs; here the inputs stay beside them.
     """
 
     def __init__(self, layout: Layout, sets: int, config: MaskNetConfig) -> None:
         super().__init__()
-        if layout.dim < 2:  # normalised, a single number is always zero
+        if layout.dim < 2:  # layer normalisation of a single number is always zero
             raise UserError(f"interaction.masknet: expected embedding.dim of at least 2, found {layout.dim}")
         inputs, self.blocks = layout.inputs, config.blocks
         count, hidden = sets * config.blocks, max(1, round(config.reduction * inputs))

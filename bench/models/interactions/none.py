@@ -1,4 +1,4 @@
-"""Inputs as they are."""
+"""No interaction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.registry import NoOptions
 
 
 class NoInteraction(Interaction):
-    """No interaction before the layers of the sharing."""
+    """Passes inputs on unchanged."""
 
     def __init__(self, layout: Layout, sets: int, config: NoOptions) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Losses: what a prediction costs. `LOSSES` are of binary tasks, `REGRESSION_LOSSES` of regressions."""
+"""Losses: the cost of a prediction. `LOSSES` are of binary tasks, `REGRESSION_LOSSES` of regressions."""
 
 from __future__ import annotations
 

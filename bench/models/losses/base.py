@@ -1,7 +1,7 @@
-"""The contracts of losses, and the one place where samples' losses become a task's: `MeanLosses`.
+"""The contracts of losses, and `MeanLosses`, the one place that averages samples' losses to a task's.
 
-A funnel decides which probability a logit stands for, and which samples count. A loss decides what a prediction costs.
-It gets all tasks at once, and each task's losses depend on that task's column alone, so every balancer goes with it.
+A funnel decides which probability a logit stands for and which samples count; a loss decides the cost of a prediction.
+It gets all tasks at once, and a task's losses depend only on its own column, so every balancer goes with it.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from bench.registry import Config
 from bench.schema import Schema
 
 LIGHTEST = 1e-30
-"""Samples that weigh less together count as none."""
+"""Samples with a smaller total weight count as none."""
 
 
 class Context(NamedTuple):
-    """What a loss may look at beside predictions and labels.
+    """Further inputs of a loss besides predictions and labels.
 
     Attributes:
-        group: (B,) int64 below B, samples of one number are ranked against each other; None: all are one group.
+        group: (B,) int64 below B, samples with the same number are ranked against each other; None: all are one group.
         scores: (B, T), the second score of each binary task, for a loss that has one; else None.
-        bounds: (B, T), on the scale of the targets: a regression's target at or above it is known to be at least that;
-            infinite where there is none. None where no regression is censored.
-        dense: (B, D), the store's numbers, for a regression loss that reads durations; else None.
+        bounds: (B, T), on the scale of the targets: a regression's target at or above its bound is known to be at least
+            that; infinite without a bound. None where no regression is censored.
+        dense: (B, D), the store's dense columns, for a regression loss that reads durations; else None.
     """
 
     group: Tensor | None = None
@@ -44,8 +44,8 @@ class Loss(nn.Module, ABC):
 
     Attributes:
         needs_groups: whether it compares samples of a group, so that batches hold whole groups.
-        needs_scores: whether it has a second score for each task, from a tower of its own.
-        teacher_share: of a training label, that a teacher's probability takes, see `bench.training.teacher`.
+        needs_scores: whether it has a second score for each task, from an extra tower.
+        teacher_share: weight of the teacher's probability in a training label, see `bench.training.teacher`.
     """
 
     needs_groups: bool = False
@@ -57,12 +57,12 @@ class Loss(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
-        """The loss of each sample, finite and not negative. Values where no label is known are ignored.
+        """The loss of each sample, finite and not negative. Values at unknown labels are ignored.
 
         Args:
             logits: (B, T), of the predicted probabilities.
-            labels: (B, T), 0 or 1; between them where a teacher has a share; 0 where unknown.
-            known: (B, T), which samples count for which task; none of a regression.
+            labels: (B, T), 0 or 1; between them with a teacher; 0 where unknown.
+            known: (B, T), which samples count for which task; false for regressions.
             context: groups and second scores.
 
         Returns:
@@ -70,7 +70,7 @@ class Loss(nn.Module, ABC):
         """
 
     def of_constant(self, rate: float) -> float | None:
-        """Mean loss where the base rate is predicted of every sample; None where that depends on groups."""
+        """Mean loss of predicting the base rate for every sample; None if it depends on groups."""
         if self.needs_groups:
             return None
         labels = torch.tensor([[1.0], [0.0]], dtype=torch.float64)
@@ -82,16 +82,14 @@ class Loss(nn.Module, ABC):
 class RegressionLoss(nn.Module, ABC):
     """The loss of regressions. Built as `RegressionLoss(schema, config)`, of the store's schema.
 
-    It has no parameters. What it keeps beside them (buffers, part of the model's state) follows the batches.
+    It has no parameters. Its running state (buffers of the model) follows the batches.
 
     Attributes:
-        of_constant: mean loss where the mean target is predicted, of targets of variance 1; None where that depends on
-            more.
+        of_constant: mean loss of predicting the mean of targets with variance 1; None if it depends on more.
         aims_at_mean: whether predictions are expectations.
         says: what a prediction is.
         needs_tables: whether training calls `fit` before the first step.
-        smeared: (T,), of which tasks an output on a logarithmic scale is of the mean logarithm, see
-            `bench.models.targets`.
+        smeared: (T,), whether a task's output on a logarithmic scale is a mean logarithm, see `bench.models.targets`.
     """
 
     of_constant: float | None = None
@@ -106,19 +104,14 @@ class RegressionLoss(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, outputs: Tensor, targets: Tensor, context: Context) -> Tensor:
-        """The loss of each sample, finite and not negative.
+        """The loss of each sample (B, T), finite and not negative.
 
-        Args:
-            outputs: (B, T), on the scale of the targets.
-            targets: (B, T), labels as `bench.models.targets` scales them; 0 where unknown.
-            context: bounds and numbers.
-
-        Returns:
-            (B, T).
+        Outputs (B, T) are on the scale of the targets; targets (B, T) are labels as `bench.models.targets` scales them,
+        0 where unknown. The context has bounds and dense columns.
         """
 
     def start(self, means: Tensor) -> Tensor:
-        """Mean targets (T,) -> what an untrained model's outputs are to be."""
+        """Mean targets (T,) -> the outputs of an untrained model."""
         return means
 
     def fit(
@@ -129,39 +122,30 @@ class RegressionLoss(nn.Module, ABC):
         weights: NDArray[Any] | None,
         bounds: NDArray[Any] | None,
     ) -> None:
-        """Learns tables from rows of train.
+        """Fits tables on rows of train.
 
         Args:
             targets: (N, T), on their scale, NaN where a task does not count.
             values: (N, T), the same in the unit of the labels.
             dense: (N, D).
-            weights: (N,), how many rows a row stands for.
+            weights: (N,), the number of rows that a row stands for.
             bounds: (N, T) as in `Context`.
         """
 
     def follow(self, outputs: Tensor, targets: Tensor, weights: Tensor | None, context: Context) -> None:
-        """Takes a training batch into the state.
-
-        Args:
-            outputs: (B, T).
-            targets: (B, T), NaN where a task does not count.
-            weights: as of `mean`.
-        """
+        """Updates the running state with outputs (B, T) and targets (B, T), NaN where a task does not count."""
 
     def predicted(self, outputs: Tensor, dense: Tensor, caps: Tensor | None = None) -> Tensor:
-        """Outputs on the scale of the targets -> what is predicted, on that scale (B, T).
+        """Outputs (B, T) -> predictions (B, T), both on the scale of the targets; dense (B, D).
 
-        Args:
-            outputs: (B, T).
-            dense: (B, D).
-            caps: (B, T), the most that a label can be; an expectation is then that of the smaller of both. None for no
-                bounds; predictions above them are cut in any case.
+        With `caps` (B, T), upper bounds of labels, an expectation is of the label capped there. The caller clips
+        predictions to them. None for no bounds.
         """
         return outputs
 
 
 class Log(Loss):
-    """The log loss: least, on average, at the true probability."""
+    """The log loss, minimised in expectation by the true probability."""
 
     def forward(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
         """See `Loss.forward`."""
@@ -169,11 +153,7 @@ class Log(Loss):
 
 
 class MeanLosses(nn.Module):
-    """From predictions and targets to each task's mean loss over the samples that count for it.
-
-    Attributes:
-        tasks_with_scores: the numbers of the tasks that have a second score.
-    """
+    """Mean loss of each task over the samples that count for it; `tasks_with_scores` are indices."""
 
     is_regression: Tensor
 
@@ -189,9 +169,9 @@ class MeanLosses(nn.Module):
     def forward(
         self, predictions: Tensor, targets: Tensor, weights: Tensor | None = None, context: Context | None = None
     ) -> Tensor:
-        """Mean over the samples whose target is not NaN; 0 where there is none.
+        """Mean over the samples whose target is not NaN; 0 if there is none.
 
-        A weight multiplies a sample's own loss. A sample of weight 0 is compared with no other.
+        A weight multiplies a sample's own loss. A sample of weight 0 is not compared with others.
 
         Args:
             predictions: (B, T), logits, or of a regression the predicted target.
@@ -215,7 +195,7 @@ class MeanLosses(nn.Module):
 
 
 def _of_samples(losses: Tensor, by: nn.Module, predictions: Tensor) -> Tensor:
-    """The losses (B, T) that a loss gave; ValueError for another shape, which would broadcast over tasks."""
+    """Checks the shape of losses (B, T): another one would broadcast over tasks."""
     if losses.shape != predictions.shape:
         expected, found = tuple(predictions.shape), tuple(losses.shape)
         raise ValueError(f"{type(by).__name__}: expected a loss of each sample and task {expected}, found {found}")
@@ -235,21 +215,17 @@ def is_uncensored(schema: Schema) -> str | None:
 def numbered(group: Tensor, members: int = 1) -> Tensor:
     """Groups (B,) of a batch in any order, negative for none -> numbers (k B,) as in `Context`.
 
-    Samples without group are one each, and so are those of two members of an ensemble.
+    Each sample without a group, and each member of an ensemble, has groups of its own.
     """
     ordered, order = group.sort(stable=True)
     new = torch.ones_like(ordered, dtype=torch.bool)
     new[1:] = (ordered[1:] != ordered[:-1]) | (ordered[1:] < 0)
-    found = torch.empty_like(order).scatter_(0, order, new.cumsum(0) - 1)
-    return found if members == 1 else torch.cat([found + member * len(found) for member in range(members)])
+    numbers = torch.empty_like(order).scatter_(0, order, new.cumsum(0) - 1)
+    return numbers if members == 1 else torch.cat([numbers + member * len(numbers) for member in range(members)])
 
 
 def mean(values: Tensor, known: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Of (B, T) over the samples that are known (B, T) -> (T,); 0 where there is none.
-
-    Args:
-        weights: (B, T) or (B, 1), of each sample in the mean; None for equal ones.
-    """
+    """Mean of (B, T) over the known samples -> (T,), 0 without any; `weights` (B, T) or (B, 1), None for equal ones."""
     values = torch.where(known, values, 0)
     if weights is None:
         return values.sum(0) / known.sum(0).clamp(min=1)

@@ -1,4 +1,4 @@
-"""Ordinal regression over quantiles of the label, and an expectation from it."""
+"""Ordinal regression over quantiles of the label, and its expectation."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from bench.registry import Config
 from bench.schema import Schema
 
 CUTS = 48
-"""K, cut points between K + 1 bins."""
+"""K, the number of cut points between K + 1 bins."""
 GROUPS = 30
-"""Most groups of rows by duration, beside that of rows without one."""
+"""Largest number of groups of rows by duration, without the one of rows without a duration."""
 ROWS_OF_GROUP = 2000
-"""Rows of train for each group; one with fewer than a tenth takes the cut points of all rows."""
+"""Train rows in each group; a group with fewer than a tenth uses the cut points of all rows."""
 SLOWEST = 0.01
-"""Least step of the thresholds, as a part of Newton's."""
+"""Smallest step of the thresholds, relative to Newton's."""
 FAR = 3e38
 LARGEST = 80.0
-"""Logarithms are at most this, as in `bench.models.targets`."""
+"""Upper bound of logarithms, as in `bench.models.targets`."""
 Table = tuple[Floats, Floats]
 """Cuts (K,) and means (K + 1,) of a group."""
 
@@ -34,23 +34,21 @@ Table = tuple[Floats, Floats]
 class Bins(RegressionLoss):
     """A cumulative-link model (McCullagh, JRSS B 1980): P(y > cut k) = sigmoid(output - threshold k).
 
-    One output and K thresholds that all rows share, as in CORAL (Cao et al., Pattern Recognition Letters 2020): so a
-    task keeps one output, whatever funnel and balancer there are. The loss is the mean of the log losses of y > cut k.
+    One output and K thresholds that all rows share, as in CORAL (Cao et al., Pattern Recognition Letters 2020), so a
+    task keeps one output under any funnel and balancer. The loss is the mean of the log losses of y > cut k.
 
-    Cut k is the quantile of train's labels at a level. Where the card names a duration, it is that quantile among rows
-    of about this duration, as in D2Q (Zhan et al., KDD 2022): the output then says how long a video is watched among
-    videos as long. Between the mean durations of two groups, cuts lie on a line; beyond the durations of
-    train they stay. Levels, and groups, are closer where
-    labels are farther from the median, so that a long tail has enough of them.
+    Cut k is a quantile of train's labels. If the card names a duration, it is that quantile among rows of about this
+    duration, as in D2Q (Zhan et al., KDD 2022): the output then compares a video with others of its length. Between the
+    mean durations of two groups, cuts are interpolated linearly; beyond train's durations they are constant. Levels,
+    and groups, are denser where labels are far from the median, so that a long tail has enough of them. The prediction
+    is the expectation: the sum of each bin's mean label times its probability.
 
-    The prediction is the expectation: each bin's mean label, times the probability of the bin.
+    Thresholds take no gradient. Newton's steps move each to where its mean prediction is the share of labels above its
+    cut, which minimises its loss. They are part of the model's state, as are the tables.
 
-    Thresholds take no gradient. Each follows the outputs by Newton's steps to where its mean prediction is the share of
-    labels above its cut, which is where its loss is least. They are part of the model's state, as are the tables.
-
-    Of a censored label y > cut k is not known where the cut is at or above the row's bound, whatever the label: such
-    pairs count for nothing. Tables are made of labels below their bounds, each with the inverse of the share of rows
-    whose bound is above it (Robins & Rotnitzky, 1992). What lies above all bounds counts as the largest labels.
+    Of a censored label, y > cut k is unknown if the cut is at or above the row's bound: such pairs are left out. Tables
+    use labels below their bounds, each weighted by the inverse of the share of rows whose bound is above it (Robins &
+    Rotnitzky, 1992). Labels above all bounds count as the largest labels.
 
     Attributes:
         thresholds: (R, K) of the R regressions.
@@ -75,7 +73,7 @@ class Bins(RegressionLoss):
         self.durations = [numbers.get(schema.tasks[at].duration or "") for at in self.tasks]
         groups = GROUPS + 2 if any(self.durations) else 0  # and one knot at either end
         levels = torch.linspace(0, 1, CUTS + 2, dtype=torch.float64)[1:-1]
-        cuts = torch.special.ndtri(levels)  # until they are fitted, labels are taken as normal
+        cuts = torch.special.ndtri(levels)  # before `fit`, labels are assumed to be normal
         shape = len(self.tasks), groups + 1, CUTS
         means = torch.cat([cuts[:1] - 0.1, cuts])
         state = {
@@ -90,7 +88,7 @@ class Bins(RegressionLoss):
         self.smeared = (False,) * len(schema.tasks)
 
     def start(self, means: Tensor) -> Tensor:
-        """See `RegressionLoss.start`: at 0 the thresholds say the labels' own distribution."""
+        """See `RegressionLoss.start`: at 0 the thresholds give the labels' own distribution."""
         return torch.zeros_like(means)
 
     @torch.no_grad()
@@ -190,26 +188,25 @@ class Bins(RegressionLoss):
         return cuts, np.asarray((values - scale.centre) / scale.spread)
 
     def _of_rows(self, at: int, dense: Tensor | None, *tables: Tensor) -> list[Tensor]:
-        """The part of a regression's tables (R, G + 1, n) that is a row's: (B, n), or (1, n) of all rows."""
+        """Interpolates a regression's tables (R, G + 1, n) for each row: (B, n), or (1, n) if all rows share them."""
         duration = self.durations[at]
         if duration is None or dense is None:
             return [table[at, -1:] for table in tables]
         (column, missing), knots = duration, self.knots[at]
         gaps = (knots[1:] - knots[:-1]).clamp(min=1e-30)
         ways = ((dense[:, column, None] - knots[:-1]) / gaps).clamp(0.0, 1.0)  # from each knot to the next one
-        found = []
+        rows = []
         for table in tables:
             groups, without = table[at, :-1], table[at, -1:]
             of_row = groups[:1] + torch.einsum("bg,gk->bk", ways, groups[1:] - groups[:-1])
-            found.append(of_row if missing is None else of_row + dense[:, missing, None] * (without - of_row))
-        return found
+            rows.append(of_row if missing is None else of_row + dense[:, missing, None] * (without - of_row))
+        return rows
 
 
 def _widened(knots: list[float], tables: list[Table], first: float, last: float) -> tuple[list[float], list[Table]]:
-    """With a knot at the least and one at the greatest duration, on the lines there, but no farther than the next knot.
+    """Adds knots at the least and greatest duration by linear extrapolation, at most as far as to the next knot.
 
-    Args:
-        tables: of the knots, and one of rows without a duration.
+    The last of the tables is of rows without a duration.
     """
 
     def beyond(end: float, near: int, next_one: int) -> tuple[float, Table]:
@@ -233,12 +230,12 @@ class Rows:
     bounds: Floats | None = None
 
     def of(self, rows: NDArray[np.int64]) -> Rows:
-        """Some of them."""
+        """Selects rows."""
         bounds = None if self.bounds is None else self.bounds[rows]
         return Rows(self.targets[rows], self.values[rows], self.weights[rows], bounds)
 
     def uncensored(self) -> Rows:
-        """All, those at their bounds with weight 0, and the others so that they stand for these, too."""
+        """Sets the weight of rows at their bounds to 0 and raises the others' to stand for them."""
         if self.bounds is None:
             return self
         below = self.targets < self.bounds
@@ -247,7 +244,7 @@ class Rows:
         return replace(self, weights=weights if weights.any() else self.weights, bounds=None)
 
     def groups(self, durations: Floats, missing: NDArray[np.bool_] | None) -> tuple[NDArray[np.int64], int]:
-        """(N,) the group of each row by its duration, and how many there are; that number is of rows without one."""
+        """(N,) group of each row by its duration, and the number of groups: the index of rows without a duration."""
         known = np.ones(len(durations), np.bool_) if missing is None else ~missing
         order = np.flatnonzero(known)[np.argsort(durations[known], kind="stable")]
         if not len(order):
@@ -258,12 +255,12 @@ class Rows:
         number = np.floor(many * np.minimum(np.append(0, reached)[first], 1 - 1e-9)).astype(np.int64)
         number = np.unique(number, return_inverse=True)[1]
         many = int(number[-1]) + 1
-        found = np.full(len(durations), many)
-        found[order] = np.repeat(number, np.diff(np.append(first, len(order))))
-        return found, many
+        group = np.full(len(durations), many)
+        group[order] = np.repeat(number, np.diff(np.append(first, len(order))))
+        return group, many
 
     def levels(self, group: NDArray[np.int64]) -> Floats:
-        """The K levels, ascending: half by rows, half by how far labels are from the median of their group."""
+        """The K levels, ascending: spaced half by rows, half by distance from the median of their group."""
         order = np.lexsort((self.targets, group))
         values, weights = self.values[order], self.weights[order]
         first = np.flatnonzero(np.r_[True, np.diff(group[order]) != 0])
@@ -273,12 +270,12 @@ class Rows:
         rank = (before - np.repeat(before[first], sizes) + weights / 2) / np.repeat(totals, sizes)
         mass = _mass(weights, values - np.repeat(values[first + sizes // 2], sizes))
         by_rank = np.argsort(rank, kind="stable")
-        found = np.interp(np.arange(1, CUTS + 1) / (CUTS + 1), np.cumsum(mass[by_rank]), rank[by_rank])
-        least = min(0.5, 5 / len(values))  # beyond, a cut would lie where it does by chance
-        return np.asarray(np.clip(found, least, 1 - least))
+        levels = np.interp(np.arange(1, CUTS + 1) / (CUTS + 1), np.cumsum(mass[by_rank]), rank[by_rank])
+        least = min(0.5, 5 / len(values))  # a more extreme quantile would be noise
+        return np.asarray(np.clip(levels, least, 1 - least))
 
     def tables(self, levels: Floats) -> tuple[Floats, Floats]:
-        """Cut points (K,) between distinct targets, and the mean label of each bin (K + 1,), rising."""
+        """Cut points (K,) between distinct targets, and the mean label of each bin (K + 1,), not falling."""
         counted = self.weights > 0
         targets, values, weights = (each[counted] for each in (self.targets, self.values, self.weights))
         distinct, at = np.unique(targets, return_inverse=True)
@@ -293,6 +290,6 @@ class Rows:
 
 
 def _mass(weights: Floats, apart: Floats) -> Floats:
-    """Of each row, half its share of the weights and half its share of the distances; the sum is 1."""
+    """For each row, half its share of the weights plus half its share of the distances; they sum to 1."""
     far = weights * np.abs(apart)
     return np.asarray((weights / weights.sum() + far / far.sum()) / 2 if far.any() else weights / weights.sum())

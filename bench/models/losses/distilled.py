@@ -1,4 +1,4 @@
-"""The log loss towards a mixture of labels and what a teacher predicts."""
+"""The log loss towards a mixture of labels and a teacher's predictions."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class DistilledConfig(Config):
     """Options of `distilled`."""
 
     share: float = Field(0.5, gt=0, le=1)
-    """Of the teacher's probability in the mixture; the label has the rest."""
+    """Weight of the teacher's probability in the mixture; the label has the rest."""
 
 
 class Distilled(Log):
     """The log loss, whose labels training mixes with the probabilities of boosted trees (`bench.training.teacher`).
 
-    The log loss is linear in the label. So this is the weighted sum of two losses: to the label, and to the teacher.
+    The log loss is linear in the label, so this is the weighted sum of the losses towards label and teacher.
     """
 
     def __init__(self, config: DistilledConfig) -> None:

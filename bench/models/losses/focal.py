@@ -1,4 +1,4 @@
-"""The focal loss, of a logit that is that of the probability."""
+"""The focal loss, with calibrated probabilities."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from bench.models.losses.base import Context, Loss
 from bench.registry import Config
 
 LARGEST = 50.0
-"""Scores are solved for up to this; beyond, the probability's logit is a line of them in float32."""
+"""Scores are solved for up to this; beyond it, the logit is linear in the score in float32."""
 NEWTON = 2
-"""Steps without a gradient; a third has one. The slope is between 2/3 and 1 of its limit: three are exact."""
+"""Steps without a gradient; a third has one. The slope is between 2/3 and 1 of its limit, so three steps are exact."""
 
 
 class FocalConfig(Config):
     """Options of `focal`."""
 
     gamma: float = Field(2.0, ge=0, le=10)
-    """How much less a sample counts that is predicted well: its log loss times (1 - q)^gamma. 0 is the log loss."""
+    """Strength of the down-weighting of well predicted samples: (1 - q)^gamma times the log loss; 0 gives the log
+    loss."""
 
 
 class Focal(Loss):
-    """(1 - q)^gamma times the log loss, where q is what a score says of the sample's own label.
+    """(1 - q)^gamma times the log loss, where q is the score's probability of the sample's own label.
 
-    It is not least at the true probability: q is pulled to 1/2. But the probability follows from q by a closed form
-    (Charoenphakdee et al., CVPR 2021). Here the logit is that of the probability, and the score is solved from it.
-    Predictions stay calibrated, and funnels multiply probabilities.
+    Its minimum is not at the true probability: q is pulled to 1/2. But the probability follows from q by a closed form
+    (Charoenphakdee et al., CVPR 2021). Here the logit is that of the probability, and the score is solved for. So
+    predictions stay calibrated, and funnels can multiply them.
     """
 
     def __init__(self, config: FocalConfig) -> None:
@@ -41,7 +42,7 @@ class Focal(Loss):
         return (-self.gamma * F.softplus(score)).exp() * F.softplus(-score)
 
     def score(self, logits: Tensor) -> Tensor:
-        """Logits of probabilities -> the scores, logits of q, that stand for them; with its gradient."""
+        """Logits of probabilities -> the corresponding scores, the logits of q; differentiable."""
         most, end = LARGEST * (1 + self.gamma), logits.detach()
         inner = end.clamp(-most, most)
         with torch.no_grad():

@@ -15,11 +15,11 @@ class HuberConfig(Config):
     """Options of `huber`."""
 
     delta: float = Field(1.0, gt=0, le=100)
-    """Error beyond which the loss is a line, in standard deviations of the target."""
+    """Error beyond which the loss is linear, in standard deviations of the target."""
 
 
 class Huber(RegressionLoss):
-    """Half the squared error up to `delta`, a line beyond: outliers pull no harder than errors of `delta`."""
+    """Half the squared error up to `delta`, linear beyond: outliers pull no harder than errors of `delta`."""
 
     def __init__(self, schema: Schema, config: HuberConfig) -> None:
         super().__init__(schema, config)

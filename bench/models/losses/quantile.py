@@ -1,4 +1,4 @@
-"""The pinball loss, whose prediction is a quantile and no mean."""
+"""The pinball loss, which predicts a quantile."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class QuantileConfig(Config):
     """Options of `quantile`."""
 
     level: float = Field(0.5, gt=0, lt=1)
-    """Share of the labels that is to be at most the prediction: .5 predicts the median."""
+    """Level of the quantile: .5 predicts the median."""
 
 
 class Quantile(RegressionLoss):
     """`level` times the error where the prediction is too low, 1 - `level` times it where it is too high.
 
     A logarithm keeps the order of labels, so the quantile of logarithms is the logarithm of the quantile, and no
-    smearing factor is due. Where labels are censored, the error is taken from the smaller of prediction and bound, on
-    every row (Powell, Journal of Econometrics 1986): a quantile of capped labels is the capped quantile.
+    smearing factor is needed. With censored labels the prediction is capped at the bound on every row (Powell, Journal
+    of Econometrics 1986): a quantile of capped labels is the capped quantile.
     """
 
     aims_at_mean = False

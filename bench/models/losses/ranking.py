@@ -1,10 +1,9 @@
-"""Losses that rank the samples of a group, each beside a log loss that keeps probabilities calibrated.
+"""Losses that rank the samples of a group, beside a log loss that keeps probabilities calibrated.
 
-The ranking term does not change if all logits of a group move by the same amount. So the log loss alone decides the
-mean prediction, and at its optimum PCOC is 1 on train.
-
-A funnel decides which probability is ranked, on which samples: the conditional one among samples where the parent
-happened (`independent`), or the joint one among all. Of a group of one sample, or without positives, nothing is ranked.
+The ranking term does not change if all logits of a group move by the same amount. So only the log loss determines the
+mean prediction, and at its optimum PCOC is 1 on train. The funnel decides which probability is ranked, on which
+samples: the conditional one where the parent happened (`independent`), or the joint one among all. Groups of one
+sample, or without positives, have no ranking loss.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from bench.registry import Config
 from bench.schema import Schema
 
 NOWHERE = -1e30
-"""The logit of a sample that is in no group: its share is 0 in float32."""
+"""Logit of a sample outside all groups: its share is 0 in float32."""
 
 
 def has_groups(schema: Schema) -> str | None:
@@ -33,11 +32,11 @@ class RankingConfig(Config):
     """Options of a loss that ranks."""
 
     weight: float = Field(0.5, ge=0, lt=1)
-    """Of the ranking term; the log loss has the rest."""
+    """Weight of the ranking term; the log loss has the rest."""
 
 
 class Ranking(Loss):
-    """(1 - weight) times the log loss, and weight times what the order within groups costs."""
+    """(1 - weight) times the log loss plus weight times a loss of the order within groups."""
 
     needs_groups = True
 
@@ -56,7 +55,7 @@ class Ranking(Loss):
 
     @abstractmethod
     def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
-        """What each sample's place in its group costs (B, T); arguments as of `forward`, with groups (B, T)."""
+        """The ranking loss of each sample (B, T); arguments as of `forward`, with groups (B, T)."""
 
 
 def shares(scores: Tensor, known: Tensor, group: Tensor) -> Tensor:
@@ -69,10 +68,10 @@ def shares(scores: Tensor, known: Tensor, group: Tensor) -> Tensor:
 
 
 class Listwise(Ranking):
-    """Softmax cross-entropy over a group: of each positive, the logarithm of its share among the group's samples.
+    """Softmax cross-entropy over a group: minus the logarithm of each positive's share among the group's samples.
 
-    A group counts by its positives, so that the loss is a mean over samples as the log loss is, and about as large for
-    a rare task.
+    A group counts by its positives, so the loss is a mean over samples like the log loss, and about as large for a rare
+    task.
     """
 
     def ranked(self, logits: Tensor, labels: Tensor, known: Tensor, context: Context) -> Tensor:
@@ -82,11 +81,11 @@ class Listwise(Ranking):
 
 
 class JRC(Ranking):
-    """Joint optimisation of ranking and calibration: two scores of each sample, of a positive and of a negative.
+    """Joint optimisation of ranking and calibration: two scores of each sample, for positive and for negative.
 
-    Their difference is the logit of the log loss. Each sample is then one of its group under its label's score: of a
-    positive the logarithm of its share by the positive scores counts, of a negative that by the negative ones. The
-    negative score has a tower of its own, which is trained alone and is not served.
+    Their difference is the logit of the log loss. Each sample is also ranked in its group by the score of its label: a
+    positive by the positive scores, a negative by the negative ones. The negative score has an extra tower, used only
+    in training.
     """
 
     needs_scores = True
@@ -104,13 +103,13 @@ class BPRConfig(RankingConfig):
     """Options of `bpr`."""
 
     pairs: int = Field(8, ge=1, le=256)
-    """Negatives of its group that each positive is compared with; where there are fewer, each as often as others."""
+    """Number of negatives of its group that each positive is compared with; fewer are reused evenly."""
 
 
 class BPR(Ranking):
-    """Of each positive the mean of -log sigmoid(difference) from negatives of its group.
+    """Mean of -log sigmoid(difference) between each positive and negatives of its group.
 
-    The negatives are those that follow in the batch's order, which each pass draws.
+    The negatives are those that follow in the batch, whose order is drawn in each pass.
     """
 
     def __init__(self, config: BPRConfig) -> None:
@@ -124,7 +123,7 @@ class BPR(Ranking):
         ones = known.long()
         negatives = torch.zeros_like(group).scatter_add(0, group, ones - positive.long())
         many = torch.zeros_like(group).scatter_add(0, group, ones)
-        # By group, its negatives first; what is not known at the end.
+        # By group, negatives first; unknown samples last.
         order = torch.where(known, 2 * group + positive, 2 * len(group)).argsort(stable=True, dim=0)
         place = torch.empty_like(order).scatter_(
             0, order, torch.arange(len(order), device=order.device)[:, None].expand_as(order)
@@ -132,8 +131,8 @@ class BPR(Ranking):
         first = (many.cumsum(0) - many).gather(0, group)
         count = negatives.gather(0, group)
         number = place - first - count  # of a positive in its group
-        ranked, found = positive & (count > 0), torch.zeros_like(logits)
+        ranked, losses = positive & (count > 0), torch.zeros_like(logits)
         for k in range(self.pairs):
             other = order.gather(0, torch.where(ranked, first + (number + k) % count.clamp(min=1), 0))
-            found = found + F.softplus(logits.gather(0, other) - logits)
-        return torch.where(ranked, found / self.pairs, 0)
+            losses = losses + F.softplus(logits.gather(0, other) - logits)
+        return torch.where(ranked, losses / self.pairs, 0)

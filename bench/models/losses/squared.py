@@ -1,4 +1,4 @@
-"""The squared error, and the likelihood that takes its place where a label is known as a lower bound alone."""
+"""The squared error, and for censored labels Tobit's likelihood."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from bench.registry import Config
 from bench.schema import Schema
 
 SLOWEST = 0.02
-"""Least weight of the newest batch in the running variance."""
-LEAST = 1e-4
-"""Of the variance, which is 1 for all targets together."""
+"""Smallest weight of the newest batch in the running variance."""
+LEAST_VARIANCE = 1e-4
+"""Lower bound of the variance; targets have variance 1."""
 LARGEST, FAR = 80.0, 1e6
-"""Most of a logarithm whose exp is a float32, and of deviations."""
+"""Upper bounds of a logarithm whose exp fits into float32, and of deviations."""
 
 
 class Squared(RegressionLoss):
-    """Half the squared error: of a standardised target it begins at .5, about where a log loss begins.
+    """Half the squared error, about .5 at the start for a standardised target, near the start of a log loss.
 
-    Where labels are censored, it is Tobit's likelihood (Tobin, Econometrica 1958), times the variance of the error: a
-    label at its bound b costs -s^2 log P(y >= b), for an error that is normal with deviation s. A squared error that is
-    only 0 above the bound would not do: it is least where the prediction is the mean of capped labels.
+    With censored labels it is Tobit's likelihood (Tobin, Econometrica 1958), times the variance of the error: a label
+    at its bound b costs -s^2 log P(y >= b), for a normal error with deviation s. A squared error that is merely 0 above
+    the bound would be minimised by the mean of capped labels.
 
-    s^2 follows the batches by steps of EM (Dempster et al., JRSS B 1977), and is part of the model's state. From a
-    logarithm, the mean is that of a log-normal quantity: exp(output + s^2 / 2), in the unit of 1 + y.
+    s^2 follows the batches by steps of EM (Dempster et al., JRSS B 1977), and is part of the model's state. For targets
+    on a logarithmic scale the mean is that of a log-normal quantity: exp(output + s^2 / 2), in the unit of 1 + y.
 
     Attributes:
         variance: s^2 of each task, (T,), on the scale of its targets.
@@ -70,7 +70,7 @@ class Squared(RegressionLoss):
 
     @torch.no_grad()
     def follow(self, outputs: Tensor, targets: Tensor, weights: Tensor | None, context: Context) -> None:
-        """See `RegressionLoss.follow`: the variance of what is expected of each error."""
+        """See `RegressionLoss.follow`: the running variance of the error, in expectation where it is censored."""
         if not self.censors or context.bounds is None:
             return
         known = ~targets.isnan()
@@ -79,24 +79,24 @@ class Squared(RegressionLoss):
         hazard = (-z.square() / 2 - math.log(math.sqrt(2 * math.pi)) - torch.special.log_ndtr(-z)).exp()
         squares = torch.where(above, self.variance * (1 + z * hazard), (outputs - targets).square())
         self.batches += 1
-        found = mean(squares, known, weights).clamp(min=LEAST)
+        variance = mean(squares, known, weights).clamp(min=LEAST_VARIANCE)
         rate = (1 / (self.batches + 1)).clamp(min=SLOWEST)
-        self.variance.lerp_(torch.where(known.any(0), found, self.variance), rate)
+        self.variance.lerp_(torch.where(known.any(0), variance, self.variance), rate)
 
     def predicted(self, outputs: Tensor, dense: Tensor, caps: Tensor | None = None) -> Tensor:
-        """See `RegressionLoss.predicted`: of a normal or log-normal quantity the mean, or that of its capped values."""
+        """See `RegressionLoss.predicted`: the mean of a normal or log-normal quantity, capped or not."""
         if not self.censors:
             return outputs
         if caps is None:
             return torch.where(self.logged, outputs + self.variance * self.spread / 2, outputs)
-        own = self.variance * self.variance.rsqrt()  # the root, by an operator of packages
-        # Of the logarithm of a log-normal quantity: its centre, deviation and bound.
+        own = self.variance * self.variance.rsqrt()  # the root, by an operator that packages support
+        # Centre, deviation and bound of the logarithm of a log-normal quantity.
         centre, deviation = outputs * self.spread + self.centre, own * self.spread
         most = (caps * self.spread + self.centre).clamp(max=LARGEST)
         room = (most - centre) / deviation
         below = _share_below(room - deviation) * (centre + deviation.square() / 2).clamp(max=LARGEST).exp()
         capped = ((below + _share_below(-room) * most.exp()).clamp(min=1e-30).log() - self.centre) / self.spread
-        # Of a normal one: less what is expected above the bound.
+        # A normal quantity: its mean minus the expected excess over the bound.
         over = (outputs - caps).clamp(min=-FAR) / own
         density = (-over.square().clamp(max=2 * LARGEST) / 2).exp() / math.sqrt(2 * math.pi)
         plain = outputs - own * (over.clamp(min=-FAR) * _share_below(over) + density)
@@ -104,5 +104,5 @@ class Squared(RegressionLoss):
 
 
 def _share_below(z: Tensor) -> Tensor:
-    """Of a standard normal quantity, by an operator that ONNX knows."""
+    """P(Z < z) of a standard normal Z, by operators that ONNX knows."""
     return (1 + (z / math.sqrt(2)).erf()) / 2

@@ -12,7 +12,7 @@ from bench.schema import Schema
 
 
 def is_logarithmic(schema: Schema) -> str | None:
-    """The `unfit`: where no logarithm is taken, an output is no logit of odds; and of a bound no odds are known."""
+    """The `unfit` of `weighted_logistic`: outputs must be logarithms, and labels uncensored."""
     for task in schema.tasks:
         if task.kind == "regression" and not (task.scale and task.scale.log):
             return f"regression '{task.name}' is not on the scale log1p, which its card or skewed labels would give it"
@@ -22,9 +22,9 @@ def is_logarithmic(schema: Schema) -> str | None:
 class WeightedLogistic(RegressionLoss):
     """Logistic regression whose odds are 1 + y: a positive of weight 1 + y against a negative of weight 1.
 
-    The logit of such odds is log(1 + y), so an output on the scale log1p stays what it is. The loss is least where the
-    odds are the mean of 1 + y: it aims at the mean itself, where a squared error of logarithms aims below it. Its least
-    value is subtracted, and the rest is divided by the target's variance, so that it begins near a squared error.
+    The logit of these odds is log(1 + y), the output on the scale log1p. The loss is minimal where the odds are the
+    mean of 1 + y: it aims at the mean, where a squared error of logarithms aims below it. Its minimum is subtracted,
+    and the rest is divided by the target's variance, so that it starts near a squared error.
     """
 
     centre: Tensor
@@ -48,4 +48,4 @@ class WeightedLogistic(RegressionLoss):
         def loss(at: Tensor) -> Tensor:
             return weight * F.softplus(-at) + F.softplus(at)
 
-        return ((loss(logits) - loss(best)) / self.spread.square()).clamp(min=0)  # rounding may go below
+        return ((loss(logits) - loss(best)) / self.spread.square()).clamp(min=0)  # rounding error may be negative

@@ -1,4 +1,4 @@
-"""Encodings of numbers in a model. One file each, one entry each in `NUMERIC`."""
+"""Encodings of numbers as inputs. One file each, one entry each in `NUMERIC`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["NUMERIC", "Numeric"]
 
 
 def has_numbers(schema: Schema) -> str | None:
-    """The `unfit` of kinds that give numbers tokens."""
+    """The `unfit` of kinds with tokens of numbers."""
     return None if schema.numbers else "it has no number with ranges"
 
 

@@ -1,4 +1,4 @@
-"""Numbers as ranges that have embeddings, beside the numbers themselves."""
+"""Numbers as embedded ranges, beside the numbers themselves."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class BucketConfig(Config):
     """Options of `bucket`."""
 
     bins: int = Field(1000, ge=2, le=1000)
-    """Ranges of a number, about; at most those of the store: 1000, and 20 rows of train in each on average."""
+    """Approximate number of ranges; at most the store's: 1000, and 20 rows of train in each on average."""
 
 
 class Bucket(Numeric):
-    """Ranges lie between quantiles of train, and are fields beside the standardised numbers.
+    """Ranges between quantiles of train, as fields beside the standardised numbers.
 
-    Their embeddings are rows of the table, trained like those of categories. Missing is a range of its own, and a
-    number that alone holds 1 / bins of train's rows has a range to itself.
+    Their embeddings are rows of the table, trained like those of categories. Missing is a range of its own, and so is a
+    number that alone holds 1 / bins of train's rows.
     """
 
     coarser: Tensor

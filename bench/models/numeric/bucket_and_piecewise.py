@@ -1,4 +1,4 @@
-"""Numbers as ranges that have embeddings, and as piecewise-linear functions."""
+"""Numbers as embedded ranges, and as piecewise-linear functions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BucketAndPiecewiseConfig(Config):
 class BucketAndPiecewise(PiecewiseLinear):
     """The ranges of `bucket` as fields, and the tokens of `piecewise_linear` in place of the dense columns.
 
-    A range with many rows learns a value of its own. The token learns a trend from all rows, so few are enough.
+    A range with many rows learns its own value; the token learns a trend from all rows.
     """
 
     def __init__(self, schema: Schema, dim: int, sets: int, config: BucketAndPiecewiseConfig) -> None:

@@ -18,19 +18,16 @@ class PeriodicConfig(Config):
     """Options of `periodic`."""
 
     frequencies: int = Field(48, ge=1, le=1024)
-    """Waves of a number, each as its cosine and its sine."""
+    """Frequencies of a number, each with its cosine and sine."""
     sigma: float = Field(0.01, gt=0, le=100)
-    """Deviation of the frequencies at first, in waves for each deviation of the number. It matters much."""
+    """Initial deviation of the frequencies, in waves for each deviation of the number. Results depend on it
+    strongly."""
     activation: bool = True
     """Whether ReLU follows the linear map."""
 
 
 class Waves(Drawn):
-    """cos and sin of 2 pi c x.
-
-    Attributes:
-        weight: c, (I, Q, frequencies).
-    """
+    """cos and sin of 2 pi c x; `weight` is c, (I, Q, frequencies)."""
 
     def __init__(self, sets: int, numbers: int, frequencies: int, sigma: float) -> None:
         super().__init__()
@@ -49,7 +46,7 @@ class Waves(Drawn):
 
 
 class Periodic(NumberTokens):
-    """Periodic features cos(2 pi c x) and sin(2 pi c x), c learned, a linear map of each number's, and ReLU."""
+    """Periodic features cos(2 pi c x) and sin(2 pi c x), c learned, then a linear map for each number, and ReLU."""
 
     def __init__(self, schema: Schema, dim: int, sets: int, config: PeriodicConfig) -> None:
         super().__init__(schema, dim, sets, config.activation)

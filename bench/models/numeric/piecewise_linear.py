@@ -1,4 +1,4 @@
-"""Numbers as piecewise-linear functions of their place between quantiles."""
+"""Numbers as piecewise-linear functions between quantiles."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ class PiecewiseLinearConfig(Config):
     """Options of `piecewise_linear`."""
 
     bins: int = Field(48, ge=2, le=1000)
-    """Bins of a number between quantiles of train, about; at most the ranges that the store has of it."""
+    """Approximate number of bins between quantiles of train; at most the ranges of the store."""
     activation: bool = True
     """Whether ReLU follows the linear map."""
 
 
 def bin_edges(number: Number, bins: int) -> list[float]:
-    """Edges of about `bins` bins, ascending: train's least number, where ranges of it begin, and its greatest.
+    """Edges of about `bins` bins, ascending: train's least number, starts of ranges, and its greatest.
 
-    One edge where train has but one number.
+    One edge if train has one distinct number.
     """
     first = np.flatnonzero(np.append(True, begins(np.array(number.counts), bins)))
     return np.unique(np.array([*np.array(number.edges)[first], number.edges[-1]])).tolist()  # type: ignore[no-any-return]
 
 
 class PiecewiseLinear(NumberTokens):
-    """Piecewise-linear encoding (Gorishniy et al., NeurIPS 2022), a linear map of each number's, and ReLU.
+    """Piecewise-linear encoding (Gorishniy et al., NeurIPS 2022), then a linear map for each number, and ReLU.
 
-    A number is encoded as how much of each bin lies below it: 1 for bins below, 0 for bins above, a fraction for its
-    own. Beyond train's ends the first and the last bin go on along their lines.
+    A number is encoded as the share of each bin below it: 1 for bins below, 0 for bins above, a fraction for its own.
+    The first and last bin extrapolate linearly beyond train's ends.
     """
 
     slope: Tensor
@@ -48,7 +48,7 @@ class PiecewiseLinear(NumberTokens):
         super().__init__(schema, dim, sets, config.activation)
         edges = [bin_edges(number, config.bins) for number in schema.numbers]
         most = max(1, *(len(of_number) - 1 for of_number in edges))
-        bins = np.zeros((4, len(edges), most))  # slope, shift, least and greatest value; all 0 of a bin that is none
+        bins = np.zeros((4, len(edges), most))  # slope, shift, least and greatest value; unused bins are all 0
         for at, of_number in enumerate(edges):
             for place, (start, end) in enumerate(pairwise(of_number)):
                 first, last = place == 0, place == len(of_number) - 2

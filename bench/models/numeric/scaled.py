@@ -1,4 +1,4 @@
-"""Numbers as they are."""
+"""Numbers unchanged."""
 
 from __future__ import annotations
 

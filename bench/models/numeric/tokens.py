@@ -1,4 +1,4 @@
-"""Tokens of numbers, and of vectors that were computed elsewhere (of a text, an image, a graph)."""
+"""Tokens of numbers, and of precomputed vectors (of a text, an image, a graph)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,8 @@ from bench.schema import Schema
 class NumberTokens(Numeric):
     """A token of width `dim` for each of the Q numbers in place of its dense column.
 
-    A missing number has a learned token of its own, zero at first. Dense columns that are no numbers, such as target
-    rates, stay single inputs.
-
-    Attributes:
-        missing: the tokens of missing numbers, (I, Q, dim); None where train lacks no number.
+    A missing number has a learned token of its own, `missing` (I, Q, dim), zero at first; None if train lacks no
+    number. Dense columns that are no numbers, such as target rates, stay single inputs.
     """
 
     columns: Tensor
@@ -40,7 +37,7 @@ class NumberTokens(Numeric):
         self.activation = activation
         for name, at in (
             ("columns", [number.column for number in numbers]),
-            ("flags", [number.missing or 0 for number in numbers]),  # of those without a flag any column will do
+            ("flags", [number.missing or 0 for number in numbers]),  # `lacking` masks numbers without a flag
             ("rest", rest),
         ):
             self.register_buffer(name, torch.tensor(at, dtype=torch.int64), persistent=False)
@@ -70,9 +67,7 @@ class NumberTokens(Numeric):
 class NumberLinear(Drawn):
     """A linear map for each number and input set (`_NLinear` of rtdl_num_embeddings).
 
-    Attributes:
-        weight: (I, Q, inputs, outputs).
-        bias: (I, Q, outputs).
+    `weight` is (I, Q, inputs, outputs), `bias` (I, Q, outputs).
     """
 
     def __init__(self, sets: int, numbers: int, inputs: int, outputs: int) -> None:
@@ -88,18 +83,15 @@ class NumberLinear(Drawn):
         nn.init.uniform_(self.bias, -bound, bound, source)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (I, B, Q, inputs), or (1, B, Q, inputs) where all sets have the same -> (I, B, Q, outputs)."""
+        """x (I, B, Q, inputs), or (1, B, Q, inputs) for all sets -> (I, B, Q, outputs)."""
         x = x.expand(len(self.weight), -1, -1, -1)
         return torch.einsum("ibqk,iqkd->ibqd", x, self.weight) + self.bias.unsqueeze(1)
 
 
 class ProjectedVectors(Numeric):
-    """A linear map of each vector to the width of a token, beside what `of_rest` makes of the other dense columns.
+    """Maps each vector linearly to a token, beside the outputs of `of_rest` for the other dense columns.
 
-    Tokens of vectors follow those of numbers. A row without a vector has zeros, so that its token is the bias.
-
-    Args:
-        of_rest: the module of a schema without vectors.
+    Tokens of vectors follow those of numbers. A row without a vector has zeros, so its token is the bias.
     """
 
     kept: Tensor

@@ -1,4 +1,4 @@
-"""Readers of histories in a model. One file each, one entry each in `SEQUENCE`."""
+"""Pooling of histories. One file each, one entry each in `SEQUENCE`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["SEQUENCE", "Sequence"]
 
 
 def has_history(schema: Schema) -> str | None:
-    """The `unfit` of kinds that differ from the mean."""
+    """The `unfit` of kinds other than the mean."""
     return None if any(field.of for field in schema.fields) else "it has no history"
 
 

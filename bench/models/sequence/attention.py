@@ -1,4 +1,4 @@
-"""One block of self-attention over a history."""
+"""One block of attention over a history."""
 
 from __future__ import annotations
 
@@ -13,15 +13,11 @@ from bench.models.layers import BatchedLinear
 from bench.registry import NoOptions
 
 FAR = 1e30
-"""By so much the score of a place that is padding is lower."""
+"""Subtracted from the scores of padding."""
 
 
 class Places(Drawn):
-    """A learned vector for each place.
-
-    Attributes:
-        weight: (I, L, dim).
-    """
+    """A learned vector for each position; `weight` is (I, L, dim)."""
 
     def __init__(self, sets: int, length: int, dim: int) -> None:
         super().__init__()
@@ -29,17 +25,15 @@ class Places(Drawn):
         self.reset_parameters()
 
     def reset_parameters(self, source: torch.Generator | None = None) -> None:
-        """Draws them as embeddings are drawn."""
+        """Draws them like embeddings."""
         nn.init.normal_(self.weight, std=0.01, generator=source)
 
 
 class Attention(Sequence):
-    """Pools a history by attention from the row's own value, after one block of self-attention.
+    """Pools a history by one block of attention, after Kang & McAuley, ICDM 2018.
 
-    After Kang & McAuley, ICDM 2018.
-
-    The row's own value asks; the values of the history, each with a vector of its place, answer. A residual connection
-    and a feed-forward layer follow. Keys and values of one block are linear in the values, so a single query suffices.
+    The query is the row's own value; keys and values are the history's values, each plus a vector of its position. A
+    residual connection and a feed-forward layer follow.
     """
 
     def __init__(self, dim: int, length: int, sets: int, config: NoOptions) -> None:
@@ -52,11 +46,11 @@ class Attention(Sequence):
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
         """See `Sequence.forward`."""
         past = x[:, :, 1:] + self.places.weight.unsqueeze(1)
-        asked = torch.bmm(self.query(x[:, :, 0]), self.key.weight)  # (I, B, dim): q K, so that no key is computed
+        asked = torch.bmm(self.query(x[:, :, 0]), self.key.weight)  # (I, B, dim): q K, which saves computing keys
         scores = torch.einsum("ibd,ibld->ibl", asked, past) / math.sqrt(self.outputs)
         shares = torch.softmax(scores + (there.to(scores.dtype) - 1) * FAR, dim=2)
-        found = self.value(torch.einsum("ibl,ibld->ibd", shares, past))
-        found = found + self.out(F.relu(self.hidden(found)))
-        some = there.sum(1, keepdim=True).clamp(max=1)  # an empty history says nothing
-        answer: Tensor = found * some
-        return answer
+        attended = self.value(torch.einsum("ibl,ibld->ibd", shares, past))
+        attended = attended + self.out(F.relu(self.hidden(attended)))
+        some = there.sum(1, keepdim=True).clamp(max=1)  # an empty history gives zeros
+        pooled: Tensor = attended * some
+        return pooled

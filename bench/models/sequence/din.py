@@ -1,4 +1,4 @@
-"""Target attention: what of a history is like the row's own value."""
+"""Target attention: weights a history's values by the row's own value."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class DinConfig(Config):
     """Options of `din`."""
 
     hidden: int = Field(16, ge=1, le=1024)
-    """Units of the hidden layer that weighs a value."""
+    """Hidden units of the network that weights a value."""
 
 
 class Din(Sequence):
-    """sum_l w_l h_l with w_l = MLP[h_l, t, h_l - t, h_l * t], without softmax: strong interests stay strong.
+    """sum_l w_l h_l with w_l = MLP[h_l, t, h_l - t, h_l * t], without softmax, which keeps the intensity of interests.
 
     t is the row's own value. The first layer is computed as A h + B t + C (h * t), where A, B and C are sums of its
     four blocks.
@@ -42,7 +42,7 @@ class Din(Sequence):
         return torch.einsum("ibl,ibld->ibd", weight, past)
 
     def _packed(self, target: Tensor, past: Tensor, there: Tensor) -> Tensor:
-        """The same over those values alone that are no padding: faster where these are fewer than half."""
+        """The same without padding: faster if more than half is padding."""
         row, place = there.nonzero(as_tuple=True)
         h = past.flatten(1, 2).index_select(1, row * past.shape[2] + place)
         t, of_target = (part.index_select(1, row) for part in (target, self._of_target(target)))
@@ -62,6 +62,6 @@ class Din(Sequence):
         return torch.bmm(target, (own - less).transpose(1, 2)) + bias.unsqueeze(1)
 
     def _blocks(self) -> tuple[Tensor, ...]:
-        """Those of the first layer for h, t, h - t and h * t, (I, hidden, dim) each."""
+        """The first layer's blocks for h, t, h - t and h * t, (I, hidden, dim) each."""
         sets, hidden, _ = self.first.weight.shape
         return self.first.weight.view(sets, hidden, 4, -1).unbind(2)

@@ -10,7 +10,7 @@ from bench.registry import NoOptions
 
 
 class Mean(Sequence):
-    """The mean of all that is no padding, whatever the row's own value is."""
+    """The mean of a history without padding; ignores the row's own value."""
 
     def __init__(self, dim: int, length: int, sets: int, config: NoOptions) -> None:
         super().__init__(dim, length, sets)
@@ -21,5 +21,5 @@ class Mean(Sequence):
 
 
 def shares(there: Tensor, dtype: torch.dtype) -> Tensor:
-    """there (B, L) -> the weight of each value in the mean of those that are there (B, L); zeros where none is."""
+    """there (B, L) -> weight of each value in the mean (B, L); zeros for an empty history."""
     return there.to(dtype) / there.sum(1, keepdim=True).clamp(min=1)

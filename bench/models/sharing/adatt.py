@@ -1,4 +1,4 @@
-"""Own experts, fused over all tasks, beside what a task makes of its own."""
+"""Own experts, fused over all tasks, plus a residual of the task's own."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ class AdaTTConfig(ExpertConfig):
     """Options of `adatt`."""
 
     levels: int = Field(2, ge=1, le=8)
-    """How many levels of experts."""
+    """Number of levels of experts."""
     own_experts: int = Field(2, ge=1, le=256)
-    """Experts of a level that belong to one task, for each task."""
+    """Experts of each task on a level."""
     shared_experts: int = Field(0, ge=0, le=256)
-    """Experts of a level with an input of their own; 0 is AdaTT-sp."""
+    """Experts of the shared unit on a level; 0 is AdaTT-sp."""
 
 
 class Unit(nn.Module):
-    """The experts of U task units, or of the shared one, with their part of the fusion.
+    """The experts of U task units, or of the shared one, and their fusion.
 
     Attributes:
         experts: u * count .. (u + 1) * count belong to unit u.
-        gates: each unit's, over all experts of the level; None where nothing follows.
-        residual: (U, count), what a unit adds of each of its experts, its own mean in the beginning; None where a
-            single expert is added as it is.
+        gates: of each unit, over all experts of the level; None where nothing follows.
+        residual: (U, count), weights of a unit's own experts, equal at first; None where a single expert is added with
+            weight 1.
     """
 
     def __init__(self, units: int, count: int, all_experts: int, inputs: int, config: AdaTTConfig, last: bool) -> None:
@@ -49,7 +49,7 @@ class Unit(nn.Module):
         return experts, self.gates.scores(gates)
 
     def fuse(self, own: Tensor, scores: Tensor, all_experts: Tensor) -> Tensor:
-        """-> (U, B, H): the gated sum of all experts, and the linear one of its own."""
+        """-> (U, B, H): the gated sum of all experts, plus the weighted sum of its own."""
         if self.residual is not None:
             groups = own.view(self.units, self.count, *own.shape[1:])
             own = torch.einsum("um,umbh->ubh", self.residual.to(own.dtype), groups)
@@ -59,8 +59,8 @@ class Unit(nn.Module):
 class AdaTT(Sharing):
     """Adaptive task-to-task fusion (Li et al., KDD 2023).
 
-    In every level h_t = sum_i g_t(h_t)_i f_i + sum_j v_tj f_tj: i over the experts of all units, j over the task's own,
-    of which a single one has v = 1. With shared experts, their unit does the same on all levels but the last.
+    On every level h_t = sum_i g_t(h_t)_i f_i + sum_j v_tj f_tj: i over the experts of all units, j over the task's own;
+    v = 1 for a single one. With shared experts, their unit does the same on all levels except the last.
     """
 
     def __init__(self, inputs: int, tasks: int, config: AdaTTConfig) -> None:
@@ -96,7 +96,7 @@ class AdaTT(Sharing):
         return x
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """All except the last level's gates and residual, whose slices are their task's: experts reach every task."""
+        """All except the last level's gates and residual, whose slices are their task's; experts reach every task."""
         last = self.own[-1]
         assert isinstance(last, Unit)
         experts = {id(parameter) for parameter in last.experts.parameters()}

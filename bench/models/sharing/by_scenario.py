@@ -1,4 +1,4 @@
-"""What bottoms with parameters of each scenario have in common."""
+"""The base of bottoms with parameters for each scenario."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.registry import Config
 from bench.schema import Schema
 
 MOST = 100
-"""Scenarios that can have weights of their own."""
+"""Largest number of scenarios with weights of their own."""
 
 
 def has_scenarios(schema: Schema) -> str | None:
@@ -31,21 +31,19 @@ def has_scenarios(schema: Schema) -> str | None:
 
 
 def scenarios_of(schema: Schema) -> int:
-    """How many scenarios have a code of their own; at least one, which an empty train does not use."""
-    found = next(field.cardinality for field in schema.fields if field.name == schema.scenario)
-    return max(1, found - 1)
+    """Number of scenarios with a code; at least one, also on an empty train."""
+    cardinality = next(field.cardinality for field in schema.fields if field.name == schema.scenario)
+    return max(1, cardinality - 1)
 
 
 Product = Callable[[int, BatchedLinear, Tensor], Tensor]
-"""Number of a layer, its shared weights, h (E, B, inputs) -> (E', B, outputs)."""
+"""Index of a layer, its shared weights, h (E, B, inputs) -> (E', B, outputs)."""
 
 
 class ByScenario(Sharing):
-    """A bottom for all tasks, with shared weights and something of each scenario; state and options are as there.
+    """A bottom for all tasks, with shared weights and weights of each of S = `scenarios`.
 
-    Attributes:
-        bottom: the shared weights, which alone serve rows of code 0: of a scenario that is unknown, or rare on train.
-        scenarios: S.
+    The shared `bottom` alone serves rows of code 0: unknown scenarios, or rare ones on train.
     """
 
     by_scenario: ClassVar[bool] = True
@@ -58,7 +56,7 @@ class ByScenario(Sharing):
 
     @classmethod
     def of(cls, layout: Layout, tasks: int, config: Config) -> Sharing:
-        """With the scenarios of the card."""
+        """See `Sharing.of`."""
         if reason := has_scenarios(layout.schema):
             raise UserError(f"this way of sharing does not fit the data: {reason}")
         assert isinstance(config, HiddenConfig)
@@ -70,7 +68,7 @@ class ByScenario(Sharing):
         return [(layer.weight.shape[2], layer.weight.shape[1]) for layer in self.bottom.linears]
 
     def through(self, h: Tensor, product: Product) -> Tensor:
-        """All layers: the product, then what `BatchedMLP` does after it."""
+        """Applies all layers: the product, then normalisation, activation and dropout as in `BatchedMLP`."""
         for number, layer in enumerate(self.bottom.linears):
             h = product(number, layer, h)
             if self.bottom.norms:
@@ -83,5 +81,5 @@ class ByScenario(Sharing):
         """x (1, B, inputs), codes (B,) -> (1, B, H)."""
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """All of them: the rows of a scenario are of all tasks."""
+        """All: the weights of a scenario serve all tasks."""
         return self.parameters()

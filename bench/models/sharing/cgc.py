@@ -11,7 +11,7 @@ from bench.models.sharing.ple import CGCConfig, Level
 
 
 class CGC(Sharing):
-    """Customized gate control: the one and last level of `ple` (Tang et al., RecSys 2020)."""
+    """Customized gate control: the single, last level of `ple` (Tang et al., RecSys 2020)."""
 
     def __init__(self, inputs: int, tasks: int, config: CGCConfig) -> None:
         super().__init__()
@@ -25,5 +25,5 @@ class CGC(Sharing):
         return h
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """The shared experts; gates and own experts are their task's."""
+        """The shared experts; gates and own experts belong to their task."""
         return self.parameters() if self.tasks == 1 else self.level.shared.parameters()

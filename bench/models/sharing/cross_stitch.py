@@ -1,4 +1,4 @@
-"""A network for each task, their layers stitched together."""
+"""A network for each task, mixed after every layer."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from bench.models.config import HiddenConfig, SomeLayers
 from bench.models.contracts import Sharing
 from bench.models.layers import BatchedMLP
 
-_KEPT = 0.9  # of a task's own units in the beginning; the other tasks have equal parts of the rest
+_KEPT = 0.9  # initial weight of a task's own units; the other tasks share the rest equally
 
 
 class CrossStitchConfig(HiddenConfig):
     """Options of `cross_stitch`."""
 
     layers: SomeLayers = (128, 64)
-    """Hidden layers of every task's network; each is followed by a stitch."""
+    """Hidden layers of every task's network, each followed by a stitch."""
 
 
 class CrossStitch(Sharing):
     """Cross-stitch networks: after each layer, h_t <- sum_s a_ts h_s (Misra et al., CVPR 2016).
 
-    The a of a layer are one number for each pair of tasks; near the identity in the beginning, as in the paper.
+    A layer has one number a for each pair of tasks, near the identity at first, as in the paper.
     """
 
     def __init__(self, inputs: int, tasks: int, config: CrossStitchConfig) -> None:
@@ -46,7 +46,7 @@ class CrossStitch(Sharing):
         return x
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """All except the last stitch, each row of which is its task's own."""
+        """All except the last stitch, each row of which belongs to its task."""
         return self.parameters() if self.tasks == 1 else iter([*self.layers.parameters(), *self.stitches[:-1]])
 
 

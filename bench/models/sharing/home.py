@@ -22,11 +22,11 @@ class HoMEConfig(CGCConfig):
     norm: Norm = "layer"
     """Of each layer of an expert, before the activation."""
     rank: int = Field(8, ge=1, le=1024)
-    """Inner width of an expert's gate on its features."""
+    """Rank of an expert's gate on its features."""
 
 
 class GatedExperts(nn.Module):
-    """E experts, each of which sees x * 2 sigmoid(x A_e B_e), A and B of a low rank."""
+    """E experts with input x * 2 sigmoid(x A_e B_e), A and B of low rank."""
 
     def __init__(self, experts: int, inputs: int, config: HoMEConfig) -> None:
         super().__init__()
@@ -43,16 +43,14 @@ class GatedExperts(nn.Module):
 
 
 class HoME(Sharing):
-    """The experts and gates of the hierarchy of multi-gate experts (Wang et al., 2024; arXiv 2408.05430).
+    """Experts and gates of the hierarchy of multi-gate experts (Wang et al., 2024; arXiv 2408.05430).
 
-    Own and shared experts form one level. Against collapse, normalisation and Swish make experts' outputs comparable.
-    Against underfitting there are two more gates. Each expert has a low-rank gate on its features (the paper adds up
+    Own and shared experts form one level. Normalisation and Swish make experts' outputs comparable, against collapse.
+    Two more gates work against underfitting. Each expert has a low-rank gate on its features (the paper adds up
     several). Each task has a gate on its own experts, beside the one on all that it may use.
 
-    Two things differ. Normalisation is over the units of a sample and not over the batch, see
-    `bench.models.config.Norm`. And the hierarchy is left out: a level of meta-experts before this one, some for all
-    tasks and some for a category of tasks (the paper has two, interaction and watching). It is for dozens of tasks, and
-    cards have no categories.
+    Two differences: normalisation is over the units of a sample, not over the batch, see `bench.models.config.Norm`.
+    And the level of meta-experts before this one is left out: it needs categories of tasks, which cards do not have.
     """
 
     def __init__(self, inputs: int, tasks: int, config: HoMEConfig) -> None:

@@ -20,17 +20,15 @@ class MLoRAConfig(HiddenConfig):
     """Options of `mlora`."""
 
     layers: SomeLayers = (128, 64)
-    """Their widths, and so their number."""
+    """Width of each layer."""
     rank: int = Field(4, ge=1, le=1024)
-    """Of what a scenario adds to a layer."""
+    """Rank of a scenario's addition to a layer."""
 
 
 class Adapter(Drawn):
-    """U_s V_s x of S scenarios.
+    """U_s V_s x of S scenarios: `down` is V (S, r, inputs), with variance 1 / inputs, and `up` is U (S, outputs, r).
 
-    Attributes:
-        down: V, (S, r, inputs), with variance 1 / inputs.
-        up: U, (S, outputs, r), with a standard deviation of `INITIAL_STD`, so that a scenario begins near the others.
+    U has a standard deviation of `INITIAL_STD`, so scenarios start almost equal.
     """
 
     def __init__(self, scenarios: int, inputs: int, outputs: int, rank: int) -> None:
@@ -56,8 +54,8 @@ class Adapter(Drawn):
 class MLoRA(ByScenario):
     """Multi-domain low-rank adaptive network (Yang et al., RecSys 2024): h = f(W x + b + U_s V_s x), layer by layer.
 
-    V of all scenarios is one product; a mask keeps the r numbers of the row's own scenario, or none where that is
-    unknown. So a layer of O outputs costs about as much as one of O + S r.
+    V of all scenarios is one product; a mask keeps the r numbers of the row's own scenario, or none if it is unknown.
+    So a layer of O outputs costs about as much as one of O + S r.
     """
 
     mask: Tensor

@@ -16,7 +16,7 @@ class MMoEConfig(ExpertConfig):
     """Options of `mmoe`."""
 
     experts: int = Field(4, ge=1, le=256)
-    """How many experts all tasks share."""
+    """Number of shared experts."""
 
 
 class MMoE(Sharing):
@@ -35,5 +35,5 @@ class MMoE(Sharing):
         return mix(self.gates.scores(gates), experts)[0]
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """The experts; each slice of the gates is its task's own."""
+        """The experts; each slice of the gates belongs to its task."""
         return self.parameters() if self.tasks == 1 else self.experts.parameters()

@@ -1,4 +1,4 @@
-"""A network for each task on shared embeddings, scaled unit by unit by who is concerned."""
+"""A network for each task on shared embeddings, each unit scaled by gates that see user and domain."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.schema import Schema
 
 
 def _split(value: Any) -> Any:
-    """ "user,item" -> ("user", "item"); lists are left for pydantic to check."""
+    """ "user,item" -> ("user", "item"); pydantic checks lists."""
     return tuple(filter(None, (name.strip() for name in value.split(",")))) if isinstance(value, str) else value
 
 
@@ -31,21 +31,21 @@ class PEPNetConfig(HiddenConfig):
     fields: Annotated[
         tuple[str, ...], BeforeValidator(_split), PlainSerializer(",".join, return_type=str, when_used="json")
     ] = ()
-    """Fields, or numbers with a token, that tell who or what is concerned, as in "user_id,video_id". None named: the
-    card's `group` where that is an input, else the categorical field with most values."""
+    """Fields, or numbers with a token, that identify user or item, as in "user_id,video_id". Default: the card's
+    `group` if it is an input, else the categorical field with most values."""
     domain: Annotated[
         tuple[str, ...], BeforeValidator(_split), PlainSerializer(",".join, return_type=str, when_used="json")
     ] = ()
-    """Fields, or numbers with a token, that tell where a row was shown, for the gate on the input. None named: the
-    card's `scenario`, else what `fields` are."""
+    """Fields, or numbers with a token, that tell where a row was shown, for the gate on the input. Default: the card's
+    `scenario`, else `fields`."""
     gate_width: int = Field(32, ge=1, le=65536)
     """Hidden units of every gate."""
 
 
 def has_fields(schema: Schema) -> str | None:
     """The `unfit` of `pepnet`."""
-    found = schema.without_ranges.fields
-    return None if found else "it has no categorical field, so that nothing tells one user or item from another"
+    fields = schema.without_ranges.fields
+    return None if fields else "it has no categorical field, so that nothing tells one user or item from another"
 
 
 class GateUnits(nn.Module):
@@ -57,7 +57,7 @@ class GateUnits(nn.Module):
         self.output = BatchedLinear(gates, width, outputs)
 
     def finish(self, hidden: Tensor) -> Tensor:
-        """What its hidden layer gave, (E, B, width) -> scales (E, B, outputs)."""
+        """Hidden layer's output (E, B, width) -> scales (E, B, outputs)."""
         scores: Tensor = self.output(hidden)
         return 2 * scores.sigmoid()
 
@@ -65,14 +65,10 @@ class GateUnits(nn.Module):
 class PEPNet(Sharing):
     """Parameter and embedding personalized network (Chang et al., KDD 2023).
 
-    EPNet scales the input, x' = x * gate(domain, sg(x)); PPNet scales every hidden layer of every task,
-    h <- f(W h + b) * gate(prior, sg(x')). sg stops gradients, so that gates learn from what they are told alone: the
-    embedding of the domain, which is the card's scenario, and those of `fields` (in the paper user, item and author).
-    Without a scenario both gates have the same prior.
-
-    Args:
-        prior: columns of x that are the prior.
-        domain: columns of x that are the domain; None for those of the prior.
+    EPNet scales the input, x' = x * gate(domain, sg(x)); PPNet scales every hidden layer of every task, h <- f(W h + b)
+    * gate(prior, sg(x')). sg stops gradients, so gates train only the embeddings of the domain, which is the card's
+    scenario, and of `fields` (in the paper user, item and author). `prior` and `domain` are columns of x; without a
+    scenario (None) both gates have the same prior.
     """
 
     prior: Tensor
@@ -100,7 +96,7 @@ class PEPNet(Sharing):
 
     @classmethod
     def of(cls, layout: Layout, tasks: int, config: Config) -> Sharing:
-        """With the columns of the named fields as prior and domain."""
+        """See `Sharing.of`."""
         assert isinstance(config, PEPNetConfig)
         schema, names = layout.schema, layout.names
         for option, given in (("fields", config.fields), ("domain", config.domain)):
@@ -128,5 +124,5 @@ class PEPNet(Sharing):
         return x
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """The gate on the input; all else is stacked by task."""
+        """The gate on the input; everything else is stacked by task."""
         return self.parameters() if self.tasks == 1 else self.of_input.parameters()

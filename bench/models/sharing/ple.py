@@ -16,20 +16,20 @@ class CGCConfig(ExpertConfig):
     """Options of `cgc`, and of a level of `ple`."""
 
     shared_experts: int = Field(2, ge=1, le=256)
-    """Experts of a level that all tasks share."""
+    """Shared experts on a level."""
     own_experts: int = Field(2, ge=1, le=256)
-    """Experts of a level that belong to one task, for each task."""
+    """Experts of each task on a level."""
 
 
 class PLEConfig(CGCConfig):
     """Options of `ple`."""
 
     levels: int = Field(2, ge=1, le=8)
-    """How many levels of experts; 1 is CGC."""
+    """Number of levels of experts; 1 is CGC."""
 
 
 class Level(nn.Module):
-    """One extraction level. Every level but the last has a shared gate over all its experts, for the next level.
+    """One extraction level. All except the last have a shared gate over all experts, for the next level.
 
     Attributes:
         own: experts t * own_experts .. (t + 1) * own_experts belong to task t.
@@ -49,7 +49,7 @@ class Level(nn.Module):
         self.outputs = self.own.outputs
 
     def forward(self, x: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
-        """x (T, B, inputs) and shared (1, B, inputs) -> the same of the next level.
+        """x (T, B, inputs) and shared (1, B, inputs) -> the same for the next level.
 
         On the first level both are the same tensor. After the last, shared is (0, B, H).
         """
@@ -88,10 +88,10 @@ class PLE(Sharing):
         return x
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """Shared experts and gates, and what reaches all tasks through a later shared gate.
+        """Shared experts and gates, and whatever reaches all tasks through a later shared gate.
 
-        Own experts are under the shared gate of their level: shared on all levels but the last. A task's gate feeds
-        its own experts of the next level, and so is shared where those are: on all levels but the last two.
+        Own experts are inputs of their level's shared gate, so they are shared on all levels except the last. A task's
+        gate feeds its own experts of the next level, so it is shared on all levels except the last two.
         """
         if self.tasks == 1:
             yield from self.parameters()

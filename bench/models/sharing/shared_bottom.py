@@ -25,5 +25,5 @@ class SharedBottom(Sharing):
         return h
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """All of the bottom."""
+        """The whole bottom."""
         return self.parameters()

@@ -1,4 +1,4 @@
-"""Embeddings shared, everything above them apart."""
+"""Shared embeddings, with everything above them separate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.registry import NoOptions
 
 
 class SharedEmbeddings(Sharing):
-    """All towers stand directly on the shared input; the network of ESMM (Ma et al., SIGIR 2018)."""
+    """Towers directly on the shared input; the network of ESMM (Ma et al., SIGIR 2018)."""
 
     def __init__(self, inputs: int, tasks: int, config: NoOptions) -> None:
         super().__init__()
@@ -22,5 +22,5 @@ class SharedEmbeddings(Sharing):
         return x
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """None: the table is not counted."""
+        """None: the table does not count."""
         return iter(())

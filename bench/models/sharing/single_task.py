@@ -1,4 +1,4 @@
-"""No sharing at all: the baseline of every gain."""
+"""No sharing: the baseline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.models.layers import BatchedMLP
 
 
 class SingleTask(Sharing):
-    """A whole model per task, embeddings included, trained side by side."""
+    """A whole model for each task, embeddings included, trained side by side."""
 
     shares_nothing = True
 
@@ -29,7 +29,7 @@ class SingleTask(Sharing):
 
     @classmethod
     def common_sets(cls, tasks: int) -> int:
-        """None, unless there is one task only."""
+        """None, unless there is one task."""
         return int(tasks == 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,5 +38,5 @@ class SingleTask(Sharing):
         return h
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """None, unless there is one task only."""
+        """None, unless there is one task."""
         return self.parameters() if self.tasks == 1 else iter(())

@@ -1,4 +1,4 @@
-"""Sub-networks in levels, and connections between them that are learned to be there or not."""
+"""Sub-networks in levels, whose connections are learned."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bench.models.contracts import Drawn, Sharing
 from bench.models.layers import BatchedMLP
 
 BETA, GAMMA, ZETA = 2 / 3, -0.1, 1.1
-"""Temperature of a gate, and the ends to which it is stretched before it is cut to [0, 1] (Louizos et al.)."""
+"""Temperature of a gate, and the interval to which it is stretched before it is clipped to [0, 1] (Louizos et al.)."""
 
-_BEGINNING = 2.0  # log alpha: connections begin open (0.96 in evaluation), where their gate still has a gradient
+_BEGINNING = 2.0  # initial log alpha: connections are open (0.96 in evaluation), but gates still have a gradient
 
 
 class SNRConfig(HiddenConfig):
@@ -26,24 +26,21 @@ class SNRConfig(HiddenConfig):
     layers: SomeLayers = (64,)
     """Hidden layers of every sub-network."""
     levels: int = Field(2, ge=1, le=8)
-    """How many levels of sub-networks."""
+    """Number of levels of sub-networks."""
     subnetworks: int = Field(4, ge=1, le=64)
-    """Sub-networks of a level."""
+    """Sub-networks on a level."""
     connection: Literal["trans", "aver"] = "trans"
-    """What a connection does to its units: a learned matrix (SNR-Trans), or nothing (SNR-Aver)."""
+    """Transformation by a connection: a learned matrix (SNR-Trans), or none (SNR-Aver)."""
     l0: float = Field(1e-4, ge=0, le=1)
-    """What each open connection, in expectation, adds to the loss."""
+    """Penalty of each open connection, in expectation."""
 
 
 class Routing(Drawn):
     """Connections from every source to every target: v_j = sum_i z_ji W_ji u_i.
 
-    z is a hard-concrete gate (Louizos et al., ICLR 2018): binary in the limit, and with a gradient. In
-    training it is drawn again for each batch, in evaluation it stands at its middle.
-
-    Attributes:
-        log_alpha: (targets, sources), location of each gate.
-        weight: (targets, sources, H, H), or None where connections are the identity.
+    z is a hard-concrete gate (Louizos et al., ICLR 2018): nearly binary, with a gradient. Training draws it for each
+    batch, evaluation uses the paper's deterministic estimate. `log_alpha` (targets, sources) is its location; `weight`
+    (targets, sources, H, H) is W, or None where connections are the identity.
     """
 
     def __init__(self, sources: int, targets: int, width: int, transforms: bool) -> None:
@@ -53,7 +50,7 @@ class Routing(Drawn):
         self.reset_parameters()
 
     def reset_parameters(self, source: torch.Generator | None = None) -> None:
-        """Draws the weights as one linear map of all sources would be drawn."""
+        """Draws the weights like one linear map of all sources."""
         if self.weight is not None:
             bound = math.sqrt(3 / (self.weight.shape[1] * self.weight.shape[3]))
             nn.init.uniform_(self.weight, -bound, bound, source)
@@ -67,7 +64,7 @@ class Routing(Drawn):
         return (at.sigmoid() * (ZETA - GAMMA) + GAMMA).clamp(0, 1)
 
     def open(self) -> Tensor:
-        """How many connections are not closed, in expectation: a scalar."""
+        """Expected number of open connections, a scalar."""
         return (self.log_alpha - BETA * math.log(-GAMMA / ZETA)).sigmoid().sum()
 
     def forward(self, u: Tensor) -> Tensor:
@@ -79,7 +76,7 @@ class Routing(Drawn):
 
 
 class SNR(Sharing):
-    """Sub-network routing (Ma et al., AAAI 2019), whose L0 penalty closes connections."""
+    """Sub-network routing (Ma et al., AAAI 2019), with an L0 penalty that closes connections."""
 
     def __init__(self, inputs: int, tasks: int, config: SNRConfig) -> None:
         super().__init__()
@@ -99,13 +96,13 @@ class SNR(Sharing):
         return x
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """All except the last connections, each slice of which ends at its task."""
+        """All except the last connections, each slice of which belongs to its task."""
         if self.tasks == 1:
             return self.parameters()
         return iter([*self.levels.parameters(), *self.routes[:-1].parameters()])
 
     def penalty(self) -> Tensor | None:
-        """l0 times the expected number of open connections (Louizos et al., ICLR 2018: the L0 norm's expectation)."""
+        """l0 times the expected number of open connections (Louizos et al., ICLR 2018: the expected L0 norm)."""
         if not self.l0:
             return None
         counts = [route.open() for route in self.routes if isinstance(route, Routing)]

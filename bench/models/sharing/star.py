@@ -1,4 +1,4 @@
-"""One bottom for all tasks, whose weights each scenario multiplies with its own."""
+"""One bottom for all tasks, whose weights each scenario multiplies by its own."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class StarConfig(HiddenConfig):
     """Options of `star`."""
 
     layers: SomeLayers = (128, 64)
-    """Their widths, and so their number."""
+    """Width of each layer."""
 
 
 class OwnFactors(nn.Module):
-    """What S scenarios change of a layer: weights W * (1 + scale_s), biases b + shift_s; both are zero at first."""
+    """Weights W * (1 + scale_s) and biases b + shift_s of S scenarios for a layer; scale and shift start at zero."""
 
     def __init__(self, scenarios: int, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -39,9 +39,9 @@ class OwnFactors(nn.Module):
 class Star(ByScenario):
     """Star topology (Sheng et al., CIKM 2021): h = f((W * W_s) x + b + b_s), layer by layer, s the row's scenario.
 
-    W_s is kept as 1 + scale_s, so that weight decay draws a scenario to the shared weights. On the CPU rows are sorted
-    by scenario, and each scenario's rows go through its weights. Elsewhere, and in a packaged model, all rows go
-    through the weights of all scenarios, and each keeps its own: S times the products of `shared_bottom`.
+    W_s is stored as 1 + scale_s, so weight decay pulls a scenario to the shared weights. On the CPU rows are sorted by
+    scenario, and each scenario's rows go through its weights. Elsewhere, and in a packaged model, all rows go through
+    the weights of all scenarios, and a mask keeps their own: S times the products of `shared_bottom`.
     """
 
     chosen: Tensor
@@ -93,6 +93,6 @@ class _Permuted(torch.autograd.Function):
 
 
 def permuted(x: Tensor, order: Tensor, back: Tensor) -> Tensor:
-    """x (G, B, I) with its rows in another order; the gradient takes the way back instead of a sum over equal rows."""
+    """Reorders the rows of x (G, B, I); its gradient uses the inverse permutation `back` instead of a scatter-add."""
     y: Tensor = _Permuted.apply(x, order, back)  # type: ignore[no-untyped-call]
     return y

@@ -1,4 +1,4 @@
-"""Embeddings of each task beside shared ones, and gradients that stay at home."""
+"""Embeddings of each task beside shared ones, with task-specific gradients."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from bench.models.sharing.ple import CGCConfig
 class STEM(Sharing):
     """Shared and task-specific embeddings (Su et al., AAAI 2024), one level of experts.
 
-    Own experts stand on their task's embeddings, shared experts on the shared ones. A task's gate reads the sum of both
-    and weights the experts of all tasks ("all forward"). Its gradient goes to its own and the shared experts and
-    embeddings alone ("task-specific backward").
+    Own experts read their task's embeddings, shared experts the shared ones. A task's gate reads the sum of both and
+    weights the experts of all tasks ("all forward"). Its gradient reaches only its own and the shared experts and
+    embeddings ("task-specific backward").
 
-    The table is tasks + 1 times as wide as that of other kinds. Experts end in an activation, as everywhere here, and
-    the authors' in a linear layer.
+    The table is tasks + 1 times as wide as in other kinds. Experts end in an activation, as everywhere here; the
+    authors' end in a linear layer.
     """
 
     def __init__(self, inputs: int, tasks: int, config: CGCConfig) -> None:
@@ -44,7 +44,7 @@ class STEM(Sharing):
 
     @classmethod
     def common_sets(cls, tasks: int) -> int:
-        """The shared one, and the only task's where there is one."""
+        """The shared one, and with a single task that task's."""
         return 2 if tasks == 1 else 1
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,8 +52,8 @@ class STEM(Sharing):
         common, of_tasks = x[:1], x[1:]
         own, shared = self.own(of_tasks), self.shared(common)
         scores = self.gates.scores(*together(of_tasks + common, [self.gates.first]))  # (T, B, own + shared)
-        # Each task mixes its own experts, then a frozen copy of all tasks' in which its own are left out, then the
-        # shared ones: as many terms with a weight as there are experts.
+        # Each task mixes its own experts, then a detached copy of all tasks' in which its own have no weight, then the
+        # shared ones: so as many terms have a weight as there are experts.
         batch, count = scores.shape[1], len(own)
         at_home = scores[:, :, :count].view(self.tasks, batch, self.tasks, self.own_experts)
         at_home = at_home.diagonal(dim1=0, dim2=2).permute(2, 0, 1)  # (T, B, own of the task)
@@ -62,5 +62,5 @@ class STEM(Sharing):
         return mix(of_all, torch.cat([own.detach(), shared]), own)[0]
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """The shared experts: by the stopped gradients, every slice of the others is one task's."""
+        """The shared experts: because of the stopped gradients, every slice of the others belongs to one task."""
         return self.parameters() if self.tasks == 1 else self.shared.parameters()

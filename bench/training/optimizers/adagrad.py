@@ -17,14 +17,14 @@ EPS = 1e-10
 
 
 class RowAdagrad(RowOptimizer):
-    """Adagrad (Duchi et al., JMLR 2011) with one accumulator s a row, as in DLRM's and FBGEMM's row-wise Adagrad.
+    """Adagrad (Duchi et al., JMLR 2011) with one accumulator s a row, as row-wise Adagrad in DLRM and FBGEMM.
 
     With a row's gradient g of width W:
 
         s = s + (1 / W) sum_k g_k^2
         w = (1 - lr l2) w - lr g / (sqrt(s) + eps)
 
-    State: 4 bytes a row, whatever its width.
+    State: 4 bytes a row.
     """
 
     fused = "adagrad"

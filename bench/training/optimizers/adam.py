@@ -29,15 +29,15 @@ class RowAdam(RowOptimizer):
         m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2
         w = (1 - lr l2) w - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
 
-    t counts the steps in which the row was touched: a rare id's first step has the size `lr`, as every other row's
-    first step had. State: 8 W + 4 bytes a row.
+    t counts the steps in which the row was touched, so a rare id's first step has the size `lr` like any other row's.
+    State: 8 W + 4 bytes a row.
     """
 
     fused = "adam"
     constants: ClassVar = {"B1": BETA1, "B2": BETA2, "EPS": EPS, "LAST1": last_step(BETA1), "LAST2": last_step(BETA2)}
 
     def _new_state(self) -> dict[str, Tensor]:
-        # copied to the device here and not in the first step, which a CUDA graph may be capturing
+        # Copied to the device here, because a CUDA graph may be capturing the first step.
         self._first, self._second = (torch.from_numpy(table).to(self.weight.device) for table in _bias())
         rows, columns = self.weight.shape
         return {
@@ -69,7 +69,7 @@ class RowAdam(RowOptimizer):
 
 @lru_cache(maxsize=1)
 def _bias() -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """1 - beta1^t and 1 / sqrt(1 - beta2^t) by t, up to where they no longer differ from 1; entry 0 is not used."""
+    """1 - beta1^t and 1 / sqrt(1 - beta2^t) by t, up to where they become 1; entry 0 is unused."""
     first, second = (1.0 - beta ** np.arange(last_step(beta) + 1, dtype=np.float64) for beta in (BETA1, BETA2))
     first[0] = second[0] = 1.0
     return first, (1.0 / np.sqrt(second)).astype(np.float32)

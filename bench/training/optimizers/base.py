@@ -1,7 +1,7 @@
-"""The contract of a touched-row optimizer: it updates the embedding rows that a batch touches, and no others.
+"""The contract of touched-row optimizers: they update only the embedding rows that a batch touches.
 
-A batch touches a few thousand rows of a table of millions. A dense gradient of the table, or a dense step over it, is
-where other libraries spend most of their time; neither exists here.
+A batch touches a few thousand rows of a table of millions. Other libraries spend most of their time on dense gradients
+of the table or dense steps over it; neither exists here.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from bench.training.optimizers.kernels import Part, share
 class RowOptimizer(ABC):
     """A rule, applied to the summed gradient of each distinct row of a batch.
 
-    Row 0, the padding, never moves. On the CPU compiled kernels do the work: the tables' rows are disjoint, so
-    threads take tables, without locks, and the result does not depend on their number. On a GPU one fused kernel does
-    it where Triton is there (`fused.py`), else torch operations. Both have fixed shapes and wait for nothing, so a CUDA
-    graph can capture `step`. For that `lr` is kept on the device too; set it outside of the captured region.
+    Row 0, the padding, never changes. On the CPU compiled kernels do the work: tables have disjoint rows, so threads
+    take tables, without locks, and the result does not depend on their number. On a GPU one fused Triton kernel does it
+    (`fused.py`), or torch operations if Triton is missing. Both have fixed shapes and do not synchronise, so a CUDA
+    graph can capture `step`; it reads `lr` on the device, so set that outside the captured region.
 
     Args:
         weight: (R, W) float32, contiguous; changed in place.
         schema: names which columns of `ids` belong to one field.
         lr: learning rate.
-        l2: decoupled decay (Loshchilov & Hutter, ICLR 2019): a touched row shrinks by `lr * l2` of itself before its
-            step.
-        threads: how many tables are worked on at once.
-        compiled: False leaves the work to torch operations on every device.
+        l2: decoupled decay (Loshchilov & Hutter, ICLR 2019): a touched row shrinks by the factor 1 - `lr * l2` before
+            its step.
+        threads: number of tables processed in parallel.
+        compiled: False uses torch operations on every device.
 
     Attributes:
-        fused: the name of the rule's kernel in `fused.py`; "" where there is none.
-        constants: of the rule, by the names that this kernel gives them.
+        fused: name of the rule's kernel in `fused.py`; "" if it has none.
+        constants: of the rule, by the kernel's names.
     """
 
     fused: ClassVar[str] = ""
@@ -68,11 +68,11 @@ class RowOptimizer(ABC):
 
     @abstractmethod
     def _new_state(self) -> dict[str, Tensor]:
-        """What is kept of each row, as tensors of R rows on the weight's device."""
+        """State of each row, as tensors of R rows on the weight's device."""
 
     @abstractmethod
     def _run_kernel(self, rows: NDArray[np.uint32], sums: NDArray[np.float32], count: int) -> None:
-        """Updates weight and state of `rows[1 : count + 1]` by their gradients `sums[1 : count + 1]`: compiled."""
+        """Updates weight and state of `rows[1 : count + 1]` by their gradients `sums[1 : count + 1]`; compiled."""
 
     @abstractmethod
     def _torch_rule(self, old: Mapping[str, Tensor], gradient: Tensor, rate: Tensor) -> dict[str, Tensor]:
@@ -95,10 +95,7 @@ class RowOptimizer(ABC):
         self._rate.fill_(value)
 
     def step(self, ids: Tensor, gradient: Tensor) -> None:
-        """One update from ids (B, S) int32 and the gradient of their embeddings (B, S, W).
-
-        Sums are float32; a gradient of less precision is taken.
-        """
+        """Updates the table from ids (B, S) int32 and the gradient (B, S, W) of their embeddings; sums are float32."""
         if not ids.shape[1]:  # data without a categorical field
             return
         gradient = gradient.detach().contiguous()
@@ -117,28 +114,28 @@ class RowOptimizer(ABC):
             future.result()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The state of every row; the optimizer's own tensors, not copies."""
+        """State of every row; the optimizer's own tensors."""
         return dict(self._state)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over a copy of a state of the same table."""
+        """Copies a state of the same table."""
         for name, tensor in self._state.items():
             tensor.copy_(state[name])
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of the state and of the scratch memory held so far; the weight itself is not counted."""
+        """Bytes of the state and of scratch memory, without the weight."""
         return sum(tensor.nbytes for tensor in self._state.values()) + sum(part.memory_bytes for part in self._parts)
 
     def _fused_state(self) -> tuple[Tensor, ...]:
-        """What the fused kernel takes besides the weight."""
+        """Further tensors of the fused kernel besides the weight."""
         return tuple(self._state.values())
 
     def _fused_kernels(self, schema: Schema) -> ModuleType | None:
-        """`fused.py`, if Triton is there and a small table's step gives what torch operations give on this device.
+        """`fused.py`, if Triton works and its step on a small table equals that of torch operations on this device.
 
-        Triton needs a C compiler and a GPU that it knows. Without them the step fails, a warning says why, and torch
-        operations do the work.
+        Triton needs a C compiler and a supported GPU. Without them a warning gives the reason, and torch operations do
+        the work.
         """
         try:
             from bench.training.optimizers import fused
@@ -155,7 +152,7 @@ class RowOptimizer(ABC):
                 optimizer.step(at % 7, gradient)
                 optimizer.step(at % 5, gradient * -0.5)
             torch.testing.assert_close(*weights, rtol=1e-5, atol=1e-5)
-        except Exception as error:  # whatever a compiler and a driver raise
+        except Exception as error:  # compilers and drivers raise many types
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             warnings.warn(f"the table's optimizer runs without its fused kernel: {reason}", stacklevel=2)
             return None
@@ -172,16 +169,13 @@ class RowOptimizer(ABC):
         new = self._torch_rule(old, sums, self._rate)
         for name, tensor in tensors.items():
             mask = live if tensor.dim() > 1 else live.squeeze(1)
-            tensor.index_copy_(0, rows, torch.where(mask, new[name], old[name]))  # row 0 is written as it was
+            tensor.index_copy_(0, rows, torch.where(mask, new[name], old[name]))  # row 0 stays unchanged
 
 
 class RowGradients(NamedTuple):
-    """A batch's distinct rows and their gradients, filled up with padding to N = B * S.
+    """A batch's distinct rows and their gradients, padded to N = B * S.
 
-    Attributes:
-        rows: (N,) int64; each row of the batch once, and 0 in the places left over.
-        sums: (N, W) float32.
-        live: (N, 1) bool; False where `rows` is 0.
+    `rows` (N,) int64 has each row of the batch once, then 0, where `live` (N, 1) is false; `sums` is (N, W) float32.
     """
 
     rows: Tensor
@@ -192,13 +186,13 @@ class RowGradients(NamedTuple):
 def sum_by_row(ids: Tensor, gradient: Tensor) -> RowGradients:
     """ids (B, S) and the gradient of their embeddings (B, S, W) -> one gradient for each distinct row, by torch.
 
-    Shapes do not depend on the ids: nothing is read back from a device, and a CUDA graph can capture a step.
-    On CUDA the order of additions, and so the last bits of the sums, vary from call to call unless
+    Shapes do not depend on the ids: nothing is read back from a device, and a CUDA graph can capture a step. On CUDA
+    the order of additions, and so the last bits of the sums, vary from call to call unless
     `torch.use_deterministic_algorithms` is on.
     """
     flat = ids.reshape(-1)
     ordered, order = torch.sort(flat)
-    segment = torch.zeros_like(order)  # (N,) of each sorted id: the place of its row among the distinct ones
+    segment = torch.zeros_like(order)  # (N,) for each sorted id: index of its row among the distinct ones
     torch.cumsum(ordered[1:] != ordered[:-1], dim=0, out=segment[1:])
     place = torch.empty_like(order).scatter_(0, order, segment)
     rows = torch.zeros_like(order).scatter_(0, place, flat.long())  # equal ids write the same value

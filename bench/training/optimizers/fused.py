@@ -2,15 +2,14 @@
 
 Importing this module needs Triton, which torch's CUDA wheels bring.
 
-Ids are sorted, so that equal ids form a run. A program takes one tile of the sorted ids, and the runs that begin there.
-It sums each run's gradient, reads the row's weight and state once, applies the rule, and writes once. A run may go on
-beyond its tile: `carry`, a short kernel before, has then summed its part in each later tile, and the program adds up
-these parts, a block at a time. All tiles of a row with 65,536 ids work at the same time.
+Ids are sorted, so equal ids form a run. A program takes one tile of the sorted ids and the runs that start there. It
+sums each run's gradient, reads the row's weight and state once, applies the rule, and writes once. A run may continue
+beyond its tile: the short kernel `carry` has already summed its part in each later tile, and the program adds these
+parts, a block at a time. So all tiles of a row with 65,536 ids are processed in parallel.
 
-Results do not vary from call to call on the same kind of GPU with the same Triton: equal ids keep the order of the
-samples, additions have a fixed order, and none is atomic.
-
-Launches have fixed shapes and read nothing back, so a CUDA graph can capture them.
+Results do not vary between calls on the same kind of GPU with the same Triton: equal ids keep the order of the samples,
+additions have a fixed order, and none is atomic. Launches have fixed shapes and read nothing back, so a CUDA graph can
+capture them.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-ELEMENTS = 4096  # the most in a tile of up to 256 columns: 16 a thread
-OPTIONS = {"num_warps": 8, "enable_fp_fusion": True}  # a product and a sum may become one, as in the CPU's kernels
+ELEMENTS = 4096  # in a tile of up to 256 columns: 16 a thread
+OPTIONS = {"num_warps": 8, "enable_fp_fusion": True}  # may fuse a product and a sum, as the CPU's kernels
 
 _Decorator = Callable[[Callable[..., Any]], Any]
 _jit: _Decorator = triton.jit
-_jit_launched: _Decorator = triton.jit(do_not_specialize=["count"])  # a batch of another size needs no compilation
+_jit_launched: _Decorator = triton.jit(do_not_specialize=["count"])  # other batch sizes need no compilation
 
 
 def step(
@@ -41,7 +40,7 @@ def step(
     state: Sequence[Tensor],
     constants: Mapping[str, float],
 ) -> None:
-    """One update of weight and state in place.
+    """Updates weight and state in place.
 
     Args:
         rule: of `RULES`.
@@ -50,7 +49,7 @@ def step(
         rate: the learning rate, () float64, read on the device.
         l2: decoupled decay.
         weight: (R, W) float32, contiguous.
-        state: the further tensors that the rule's kernel takes.
+        state: further tensors of the rule's kernel.
         constants: of the rule, compiled into its kernel.
     """
     count, width = ids.numel(), weight.shape[1]
@@ -67,14 +66,14 @@ def step(
 
 
 def tile_of(width: int) -> dict[str, int]:
-    """The kernels' sizes for rows of that width: a function of the width alone, as is the order of additions."""
+    """Sizes of the kernels for rows of that width; they, and so the order of additions, depend only on the width."""
     columns = triton.next_power_of_2(width)
     return {"WIDTH": width, "COLUMNS": columns, "TILE": min(128, max(16, ELEMENTS // columns))}
 
 
 @_jit_launched
 def carry(ordered, order, gradient, carried, count, WIDTH: tl.constexpr, COLUMNS: tl.constexpr, TILE: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Sums this tile's part of the run that began in an earlier tile, if there is one, into `carried[tile]`."""
+    """Sums this tile's part of a run that started in an earlier tile, if any, into `carried[tile]`."""
     tile = tl.program_id(0)
     start = tile * TILE
     before = tl.load(ordered + start - 1, mask=start > 0, other=0)
@@ -142,11 +141,7 @@ RULES: dict[str, Any] = {"sgd": sgd, "adagrad": adagrad, "adam": adam}
 
 @_jit
 def _sums(ordered, order, gradient, carried, count, WIDTH: tl.constexpr, COLUMNS: tl.constexpr, TILE: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Sums the runs that begin in this tile, each at its last place in the tile.
-
-    Returns:
-        rows (TILE,) int64, live (TILE,), which is True at those places, and sums (TILE, COLUMNS).
-    """
+    """Sums runs that start in this tile, at their last positions in it: rows, live (TILE,), sums (TILE, COLUMNS)."""
     tile = tl.program_id(0)
     start = tile * TILE
     at = start + tl.arange(0, TILE)
@@ -155,7 +150,7 @@ def _sums(ordered, order, gradient, carried, count, WIDTH: tl.constexpr, COLUMNS
     mine = (ids != 0) & (ids != before)
     part = _gradient(order, gradient, at, mine, WIDTH, COLUMNS)
     _, sums = tl.associative_scan((tl.broadcast_to(ids[:, None], (TILE, COLUMNS)), part), 0, _add_equal)
-    # the last run may go on in later tiles
+    # The last run may continue in later tiles.
     last = tl.max(ids, axis=0)
     column = tl.arange(0, COLUMNS)
     later = tile + 1 + tl.arange(0, TILE)
@@ -174,13 +169,13 @@ def _sums(ordered, order, gradient, carried, count, WIDTH: tl.constexpr, COLUMNS
 
 @_jit
 def _add_equal(left_id, left, right_id, right):  # type: ignore[no-untyped-def]
-    """Adds what has the same id; associative, since ids are sorted."""
+    """Adds values with the same id; associative, since ids are sorted."""
     return right_id, tl.where(left_id == right_id, left, 0.0) + right
 
 
 @_jit
 def _gradient(order, gradient, at, wanted, WIDTH: tl.constexpr, COLUMNS: tl.constexpr):  # type: ignore[no-untyped-def]
-    """The gradient at places of the sorted ids: (TILE,) -> (TILE, COLUMNS) float32, 0 where not wanted."""
+    """The gradient at positions of the sorted ids: (TILE,) -> (TILE, COLUMNS) float32, 0 where not wanted."""
     source, there = _elements(tl.load(order + at, mask=wanted, other=0), wanted, WIDTH, COLUMNS)
     return tl.load(gradient + source, mask=there, other=0.0).to(tl.float32)
 
@@ -194,6 +189,6 @@ def _elements(rows, live, WIDTH: tl.constexpr, COLUMNS: tl.constexpr):  # type: 
 
 @_jit
 def _rates(rate, l2):  # type: ignore[no-untyped-def]
-    """The learning rate, and the factor by which a touched row shrinks."""
+    """The learning rate, and the decay factor of a touched row."""
     lr = tl.load(rate)
     return lr.to(tl.float32), (1.0 - lr * l2).to(tl.float32)

@@ -1,7 +1,7 @@
-"""The compiled side of touched-row optimizers: one gradient for each distinct row of a batch, on several threads.
+"""Compiled part of touched-row optimizers: one gradient for each distinct row of a batch, on several threads.
 
-Both loops here, and the update kernels of the optimizers, wait for memory more than they compute: the rows of a batch
-lie scattered over a table that no cache holds. So they ask for each line some iterations before they need it.
+The loops here, and the update kernels of the optimizers, wait for memory more than they compute: a batch's rows are
+scattered over a table that no cache holds. So they prefetch each line some iterations ahead.
 """
 
 from __future__ import annotations
@@ -16,25 +16,24 @@ from bench.intrinsics import AHEAD, LINE, jit, prefetch
 from bench.models.compiling import widen
 from bench.schema import Schema
 
-TYPICAL_BATCH = 2048  # for sharing out work only
+TYPICAL_BATCH = 2048  # only balances work between threads
 _SPREAD = np.uint32(2654435769)  # 2^32 / golden ratio: Fibonacci hashing (Knuth, TAOCP 3, section 6.4)
 
 
 @jit("contract")
 def sum_by_row(ids, gradient, columns, ends, bits, table, at, rows, sums):  # type: ignore[no-untyped-def]
-    """Adds up the gradient of each distinct row but row 0, field by field.
+    """Sums the gradient of each distinct row except row 0, field by field.
 
     A field's rows are found in a hash table that fits a fast cache, whatever the size of the embedding table. A row's
-    gradients are added column by column in the order of the samples, so sums do not depend on how fields are shared
-    among threads.
+    gradients are added column by column in the order of the samples, so sums do not depend on the threads.
 
     Args:
         ids: (B, S) uint32.
         gradient: (B, S, W) float32, or the bits of bfloat16 in uint16.
         columns: of `ids`, whole fields one after the other.
-        ends: where each field ends in `columns`.
-        bits: of each field, the logarithm of how much of `table` it uses: at least twice its ids in a batch.
-        table: uint32, the largest 2^bits or more: hash -> place in `rows`, 0 if free.
+        ends: end of each field in `columns`.
+        bits: for each field, the logarithm of its part of `table`: at least twice its ids in a batch.
+        table: uint32, the largest 2^bits or more: hash -> index in `rows`, 0 if free.
         at: (B,) uint32 scratch.
         rows: uint32, filled from 1 on with the distinct rows.
         sums: (len(rows), W) float32, filled likewise.
@@ -75,19 +74,14 @@ def sum_by_row(ids, gradient, columns, ends, bits, table, at, rows, sums):  # ty
                 for k in range(0, width, LINE):
                     prefetch(lines, position + AHEAD * slots, k)
                 place = at[sample]
-                for k in range(width):  # place 0 takes what belongs to the padding, and is never read
+                for k in range(width):  # place 0 collects the padding's gradient, and is never read
                     sums[place, k] += widen(lines[position, k])
         begin = ends[field]
     return count
 
 
 class Table(NamedTuple):
-    """Rows that belong together: those of a field, and of the histories that use them.
-
-    Attributes:
-        columns: of `ids`.
-        cardinality: rows.
-    """
+    """Rows of a field, and of the histories that share them: `columns` of `ids`, `cardinality` rows."""
 
     columns: tuple[int, ...]
     cardinality: int
@@ -106,10 +100,7 @@ class Part:
     def sums(
         self, ids: NDArray[np.uint32], gradient: NDArray[Any]
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32], int]:
-        """The distinct rows, their gradients (.., W), and how many: both are filled from 1 to that number.
-
-        They lie in scratch memory: valid until the next call.
-        """
+        """Distinct rows, gradients (.., W), their number n: both are filled from 1 to n, valid until the next call."""
         if len(ids) > self._batch or gradient.shape[2] != self._width:
             self._reserve(len(ids), gradient.shape[2])
         bits, table, at, rows, sums = self._scratch
@@ -124,7 +115,7 @@ class Part:
     def _reserve(self, batch: int, width: int) -> None:
         self._batch, self._width = batch, width
         bits = np.array([(2 * batch * len(table.columns)).bit_length() for table in self.tables], dtype=np.int64)
-        most = 1 + batch * len(self.columns)  # pages that no distinct row reaches are never made resident
+        most = 1 + batch * len(self.columns)  # pages beyond the distinct rows never become resident
         self._scratch = (
             bits,
             np.empty(1 << bits.max(), dtype=np.uint32),
@@ -136,7 +127,7 @@ class Part:
 
 
 def share(schema: Schema, threads: int) -> list[Part]:
-    """At most `threads` parts of about equal work: the costliest table first, to whoever has the least so far."""
+    """Divides the tables into at most `threads` parts of about equal work, greedily from the costliest."""
     tables, at = dict[str, Table](), 0
     for field in schema.fields:
         owner, own = field.of or field.name, tuple(range(at, at + field.slots))
@@ -150,6 +141,6 @@ def share(schema: Schema, threads: int) -> list[Part]:
 
 
 def _cost(table: Table) -> float:
-    """Looking at an id costs about as much as updating half a row, and half the ids of a large field are repeats."""
+    """Reading an id costs about as much as updating half a row, and half the ids of a large field are repeats."""
     slots = len(table.columns)
     return slots + min(slots, table.cardinality / TYPICAL_BATCH)

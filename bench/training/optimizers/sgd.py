@@ -13,7 +13,7 @@ from bench.training.optimizers.base import RowOptimizer
 
 
 class RowSGD(RowOptimizer):
-    """With a row's gradient g: w = (1 - lr l2) w - lr g. It keeps no state."""
+    """With a row's gradient g: w = (1 - lr l2) w - lr g. It has no state."""
 
     fused = "sgd"
 

@@ -12,7 +12,7 @@ from diagnosis_toys import ToyStore, related, seen, trainer
 
 from bench.balancing import BALANCING
 from bench.models.sharing import SHARING
-from bench.training.diagnosis import CLOSEST, LEAST, MOST, SHARE, due, interval, probe_cost
+from bench.training.diagnosis import CLOSEST, LEAST_PROBES, MOST_PROBES, SHARE, due, interval, probe_cost
 
 STORE = ToyStore(related, rows=600)
 SHORT = {"optim.epochs": 2, "tower.dropout": 0.3}
@@ -79,5 +79,5 @@ def test_probes_are_few_and_planned_to_cost_little() -> None:
     for total, batch, tasks in product((1, 30, 400, 20_000), (16, 2048, 65536), (1, 2, 12)):
         every = interval(total, batch, tasks)
         probes = sum(due(step, every) for step in range(total))
-        assert min(LEAST, total // CLOSEST) <= probes <= MOST
-        assert probes <= LEAST + 1 or probes * probe_cost(batch, tasks) <= 1.5 * SHARE * total
+        assert min(LEAST_PROBES, total // CLOSEST) <= probes <= MOST_PROBES
+        assert probes <= LEAST_PROBES + 1 or probes * probe_cost(batch, tasks) <= 1.5 * SHARE * total

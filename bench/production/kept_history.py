@@ -1,8 +1,8 @@
-"""The past of groups as of a time, kept in a file: what a packaged model reads where requests bring no history.
+"""A file with the history of groups, which a packaged model reads where requests bring none.
 
-A Parquet file with a row for each row of a log that has a group, the rows of a group together and in order of time:
-`group`, `time`, a 0/1 column for each action and a text column for each input that the history follows. The history of
-a request is computed from these rows exactly as it was computed for training.
+A Parquet file with a row for each row of a log that has a group, sorted by group and time: `group`, `time`, a 0/1
+column for each action and a text column for each input in the history. A request's history is computed from these rows
+exactly as for training.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from bench.progress import Progress
 
 GROUP, TIME = "group", "time"
 SHARES = 64
-"""Groups are divided into as many shares, which are sorted one after the other."""
+"""Number of shares into which groups are divided, to be sorted one after the other."""
 
 
 def write_history(card: Card, out: Path, home: Path, raw: Path | None, until: float, progress: Progress) -> int:
-    """Keeps what a card's history needs of its rows before a time, those outside its splits too; returns how many.
+    """Writes the history of a card's rows before a time, including rows outside its splits; returns their number.
 
     Raises:
         UserError: the card has no history; a file is missing or broken.
@@ -71,14 +71,10 @@ def write_history(card: Card, out: Path, home: Path, raw: Path | None, until: fl
 
 
 class KeptHistory:
-    """A file that `write_history` wrote, as what it says of requests.
+    """A file of `write_history`, which adds history columns to requests with the raw columns `needed`.
 
-    Attributes:
-        needed: see `needed_of`.
-        rows, without: requests so far, and those whose group it holds no earlier row of.
-
-    Raises:
-        UserError: the card has no history, or the file is none of this card's.
+    `rows` counts requests' rows, `without` those whose group has no earlier row in it. Raises UserError if the card has
+    no history, or the file belongs to another card.
     """
 
     def __init__(self, path: Path, card: Card) -> None:
@@ -91,8 +87,8 @@ class KeptHistory:
             raise UserError(f"{path}: expected a parquet file that `seesaw history` wrote: {error}") from None
         wanted = [GROUP, TIME, *map(_value, self._history.inputs), *map(_action, self._history.actions)]
         if sorted(self._events.column_names) != sorted(wanted):
-            found = ", ".join(self._events.column_names)
-            raise UserError(f"{path}: expected the history of {card.key}: {', '.join(wanted)}; found {found}")
+            own = ", ".join(self._events.column_names)
+            raise UserError(f"{path}: expected the history of {card.key}: {', '.join(wanted)}; found {own}")
         groups = self._events[GROUP].to_pandas().to_numpy(object)
         first = np.flatnonzero(np.append(len(groups) > 0, groups[1:] != groups[:-1]))
         ends = np.append(first[1:], len(groups))
@@ -101,8 +97,8 @@ class KeptHistory:
         self.made = (*self._history.numbers, *(rule.name for rule in self._history.list_rules))
         self.rows = self.without = 0
 
-    def beside(self, table: Any) -> Any:
-        """An Arrow table of raw rows with the columns of their history; rows of one table see nothing of each other."""
+    def beside(self, table: pa.Table) -> pa.Table:
+        """Adds history columns to an Arrow table of raw rows; rows of one table do not see each other."""
         own = _keys(self._card, table)
         groups = own[GROUP].to_pandas().to_numpy(object)
         spans = [self._places.get(group, (0, 0)) for group in pd.unique(groups)]
@@ -119,18 +115,18 @@ class KeptHistory:
         rows = Rows(
             group.astype(np.int32), both[TIME].to_numpy(zero_copy_only=False), split, inputs.astype(np.int32), acted
         )
-        found, new = past(rows, self._history, within=False), split == 1
+        histories, new = past(rows, self._history, within=False), split == 1
         for at, name in enumerate(self._history.numbers):
-            table = _with(table, name, pa.array(found.numbers[new, at], from_pandas=True))
+            table = _with(table, name, pa.array(histories.numbers[new, at], from_pandas=True))
         for at, rule in enumerate(self._history.list_rules):
-            table = _with(table, rule.name, _lists(found.lists[new, at], codes[rule.of].dictionary))
+            table = _with(table, rule.name, _lists(histories.lists[new, at], codes[rule.of].dictionary))
         self.rows += own.num_rows
-        self.without += int((found.numbers[new, 0] == 0).sum())
+        self.without += int((histories.numbers[new, 0] == 0).sum())
         return table
 
 
 def kept_of_card(card: Card, home: Path, raw: Path | None, progress: Progress) -> KeptHistory:
-    """The history of all rows of a card, by which these very rows are judged."""
+    """The history of all rows of a card, to evaluate these same rows."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "history.parquet"
         write_history(card, path, home, raw, math.inf, progress)
@@ -138,26 +134,22 @@ def kept_of_card(card: Card, home: Path, raw: Path | None, progress: Progress) -
 
 
 def needed_of(card: Card) -> dict[str, Literal["number", "text"]]:
-    """The raw columns that rows must have for a kept history, with how they are read."""
-    found: dict[str, Literal["number", "text"]] = {
+    """Raw columns that rows must have for a kept history -> how they are read."""
+    inputs: dict[str, Literal["number", "text"]] = {
         source.column: "number" if source.derive else "text" for source in _sources(card).values()
     }
-    return found | {card.history_time: "number", card.group or "": "text"}
+    return inputs | {card.history_time: "number", card.group or "": "text"}
 
 
 def config_of(card: Card) -> HistoryConfig:
-    """The history of a card.
-
-    Raises:
-        UserError: it has none.
-    """
+    """Returns the card's history; raises UserError if it has none."""
     if card.history is None:
         raise UserError(f"{card.key}: expected a card with [history], found none")
     return card.history
 
 
-def _keys(card: Card, table: Any) -> Any:
-    """Group, time and the values of the inputs that the history follows, of raw rows."""
+def _keys(card: Card, table: pa.Table) -> pa.Table:
+    """Group, time and history inputs of raw rows, as text and numbers."""
     columns = {GROUP: _texts(as_text(table[card.group], card.missing))}
     columns[TIME] = pa.array(as_numbers(table[card.history_time], card.missing, card.history_time))
     for name, source in _sources(card).items():
@@ -168,11 +160,11 @@ def _keys(card: Card, table: Any) -> Any:
 
 
 def _sources(card: Card) -> dict[str, Source]:
-    found = {}
+    sources = {}
     for name in config_of(card).inputs:
         column = card.columns[name]
-        found[name] = Source(column=column.source or name, derive=column.derive, missing=card.missing)
-    return found
+        sources[name] = Source(column=column.source or name, derive=column.derive, missing=card.missing)
+    return sources
 
 
 def _texts(text: Any) -> Any:
@@ -180,13 +172,13 @@ def _texts(text: Any) -> Any:
     return values.take(pa.array(np.where(text.codes < 0, len(text.values), text.codes)))
 
 
-def _lists(codes: NDArray[np.int32], values: Any) -> Any:
+def _lists(codes: NDArray[np.int32], values: pa.Array) -> pa.ListArray:
     there = codes >= 0
     ends = np.append(0, np.cumsum(there.sum(1))).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(ends), values.take(pa.array(codes[there])))
 
 
-def _with(table: Any, name: str, column: Any) -> Any:
+def _with(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
     at = table.schema.get_field_index(name)
     return table.append_column(name, column) if at < 0 else table.set_column(at, name, column)
 
