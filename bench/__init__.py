@@ -1,8 +1,8 @@
 """Seesaw: find the trade-off frontier of multi-task recommenders.
 
 The rooms, and which may import which, are listed in ARCHITECTURE.md.
-Importing `bench` imports none of torch, optuna or mlflow; `bench.load_run` does, once it is called. `bench.decide`
-never imports torch.
+Importing `bench` imports none of torch, optuna or mlflow; `bench.load_run` and `bench.run_suite` do, once they are
+called. `bench.decide` never imports torch.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.api import LoadedDecision, LoadedRun, decide, load_run
+    from bench.api import LoadedDecision, LoadedRun, decide, load_run, run_suite
 
 __version__ = "0.1.0"
-__all__ = ["LoadedDecision", "LoadedRun", "__version__", "decide", "load_run"]
+__all__ = ["LoadedDecision", "LoadedRun", "__version__", "decide", "load_run", "run_suite"]
 
 
 def __getattr__(name: str) -> Any:

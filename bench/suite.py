@@ -13,8 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from bench import content
 from bench.errors import UserError, check_known
-from bench.measure.outcomes import default_outcomes
-from bench.objectives import Objective, outcome, parse, primary
+from bench.objectives import Objective, default_outcomes, outcome, parse, primary
 from bench.registry import Config
 from bench.schema import Task
 from bench.validation import validate
@@ -150,13 +149,14 @@ class Budget(Config):
     samples: int | None = Field(None, ge=1)
     """Training samples of all trials together, in total as trials; what confirmation trains comes on top."""
     lengths: float | None = Field(None, ge=1)
-    """The same in trainings of full length, which fits data sets of any size. The default in a search by rungs
+    """Training samples in trainings of full length, which fits data sets of any size. The default in a search by rungs
     is 20: one trial may cost a 32nd of another there, so the number of trials says little about the cost."""
     time: Annotated[float, BeforeValidator(seconds)] | None = None
-    """Nothing starts after this time, except jobs that bring the single-task baseline to full length. In total, too."""
+    """Nothing starts after this time, as in 10m, except jobs that bring the single-task baseline to full length. In
+    total, too."""
     job_time: Annotated[float, BeforeValidator(seconds)] | None = None
-    """A job that takes longer is ended and tried again; the third time, that is its failure. A job is a trial's way
-    from one rung to the next, or to full length where there are no rungs. By itself there is no limit."""
+    """A job that takes longer, as in 10m, is ended and tried again; the third time, that is its failure. A job is a
+    trial's way from one rung to the next, or to full length where there are no rungs. By itself there is no limit."""
 
     @model_validator(mode="after")
     def _one_budget(self) -> Budget:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import Home, Json, Raw, names
+from bench.cli.options import Home, Json, Raw
 from bench.cli.output import Answer, TerminalProgress, print_json, print_table, say
 from bench.errors import UserError
 from bench.home import resolve_home, writable_home
+from bench.plain import names
 from bench.progress import duration
 
 if TYPE_CHECKING:

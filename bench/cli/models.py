@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import Home, Json, Model, Raw, Tracking, names
+from bench.cli.options import Home, Json, Model, Raw, Tracking
 from bench.cli.output import Answer, TerminalProgress, number, print_table, say
 from bench.errors import UserError
 from bench.home import resolve_home
+from bench.plain import names
 
 if TYPE_CHECKING:
     from bench.production.evaluation import Judgement

@@ -68,7 +68,7 @@ def _group(parts: Sequence[DatasetRun], by: str, metric: str | None, split: str)
         fingerprints=tuple(dict.fromkeys(part.fingerprint or "-" for part in parts)),
         runs=tuple(dict.fromkeys(part.run.name for part in parts)),
         answer=answer(every, tries, objectives, reference, split, run.name) if by != "dataset" else APART,
-        comparison=compare(found, objectives, reference, split, run.manifest.seed, metrics) if enough else Comparison(),
+        comparison=compare(found, objectives, reference, split, run.request.seed, metrics) if enough else Comparison(),
         reason="" if enough else f"nothing to compare: {reason}",
         unconfirmed=tuple(name for name in all_ if name not in found),
     )
@@ -130,7 +130,7 @@ def _member(part: DatasetRun, point: Point) -> FamilyPoint:
     return FamilyPoint(
         run=part.run.name,
         dataset=part.key,
-        sampler=part.run.manifest.suite.search.sampler,
+        sampler=part.run.suite.search.sampler,
         point=point,
         method=name,
         weights=_shares(point, names) if name == "static" else None,

@@ -102,8 +102,7 @@ def register(deployment: Deployment, package: Package, alias: str) -> tuple[str,
         "seesaw.fingerprint": str(provenance["data"]["fingerprint"]),
         "seesaw.package": package.digest,
     }
-    experiment = run.manifest.experiment
-    run_id = registry.log(package, experiment, f"{run.name} deployed", tags, provenance["test"])
+    run_id = registry.log(package, run.experiment, f"{run.name} deployed", tags, provenance["test"])
     description = (package.folder / "README.md").read_text(encoding="utf-8")
     number = registry.register(deployment.name, run_id, description, tags)
     moves = registry.moves(deployment.name, alias, number)
@@ -137,7 +136,6 @@ def contents(
     """All that goes into the package of a trained pick, its model card among it."""
     valid = store.split("valid")
     rows = valid.ids_of(slice(AGREE_ON)), np.array(valid.dense[:AGREE_ON])
-    manifest = deployment.part.run.manifest
     return Parts(
         name=deployment.part.card.key,
         schema=store.schema,
@@ -153,7 +151,7 @@ def contents(
         provenance=retrained.provenance
         | {
             "run": deployment.part.run.name,
-            "suite": manifest.suite_name,
+            "suite": deployment.part.run.request.suite,
             "point": deployment.pick.point,
             "command": deployment.command,
             "test": retrained.calibrated,

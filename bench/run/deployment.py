@@ -146,7 +146,7 @@ def deployment_of(home: Path, target: str, policy_file: Path | None, name: str |
     made = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
     if not _NAME.fullmatch(made):
         raise UserError(f"expected a data set whose name the registry can have, found '{key}'; give one with --name")
-    seed = part.run.manifest.seed if seed is None else seed
+    seed = part.run.request.seed if seed is None else seed
     return Deployment(part, result, result.pick, point, made, name is not None, seed, _score(result, result.pick))
 
 

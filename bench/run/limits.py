@@ -99,7 +99,7 @@ class Spent(NamedTuple):
 
 def spent_of(run: DatasetRun, study: Study) -> Spent:
     """The search so far. Where every trial is trained to full length, a limit in full lengths is one of trials."""
-    budget, ledger, ladder = run.run.manifest.suite.budget, study.ledger, study.ladder
+    budget, ledger, ladder = run.run.suite.budget, study.ledger, study.ladder
     most = min(filter(None, (budget.trials, None if ladder else budget.lengths)), default=None)
     limits = None if most is None else int(most), budget.samples_of(ladder[-1]) if ladder else None
     return Spent(ledger.trials, ledger.samples(ladder), *limits)
@@ -107,7 +107,7 @@ def spent_of(run: DatasetRun, study: Study) -> Spent:
 
 def cut_short(run: DatasetRun, study: Study) -> str:
     """A sentence where the time limit ended the search before its trials or samples were used up; else empty."""
-    budget = run.run.manifest.suite.budget
+    budget = run.run.suite.budget
     if not study.cut_short or budget.time is None:
         return ""
     trials, samples, most_trials, most = spent_of(run, study)

@@ -67,15 +67,15 @@ def write_live(run: Run, progress: Mapping[str, Mapping[str, Any]]) -> None:
 def view_of(result: DatasetResult) -> View:
     """What a page shows of a data set's part."""
     run = result.run.run
-    manifest = run.manifest
+    manifest, request = run.manifest, run.request
     made = {
         "data set": result.run.key,
         "fingerprint": result.run.fingerprint or "-",
-        "space": f"{manifest.space_name} ({run.space.digest()})",
-        "sampler": manifest.suite.search.sampler,
+        "space": f"{run.suite.space} ({run.space.digest()})",
+        "sampler": run.suite.search.sampler,
         "rungs": _rungs(result),
-        "seed": str(manifest.seed),
-        "workers": f"{manifest.workers} x {manifest.threads} threads ({manifest.executor})",
+        "seed": str(request.seed),
+        "workers": f"{request.workers} x {request.threads} threads ({request.executor})",
         "started": manifest.created,
         "command": manifest.command,
         "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
@@ -116,9 +116,9 @@ def view_of(result: DatasetResult) -> View:
 
 def _about(result: DatasetResult) -> str:
     """Data set, rows, suite and day. A suite or a card of the user's own has a path, which says nothing to a reader."""
-    manifest = result.run.run.manifest
+    run = result.run.run
     facts = [result.run.card.key, f"{result.serving.rows:,} rows of test" if result.serving.rows else ""]
-    facts += ["" if is_path(manifest.suite_name) else f"suite {manifest.suite_name}", manifest.created[:10]]
+    facts += ["" if is_path(run.request.suite) else f"suite {run.request.suite}", run.manifest.created[:10]]
     return ", ".join(filter(None, facts))
 
 
@@ -146,9 +146,7 @@ def next_step(results: Sequence[DatasetResult]) -> str:
     """
     run = results[0].run.run
     name = run_argument(run)
-    words = shlex.split(run.manifest.command)
-    named = any(word.partition("=")[0] == "--dataset" for word in words)
-    if words[:2] == ["seesaw", "run"] and not named and not is_path(run.manifest.suite_name):
+    if not run.request.dataset and not is_path(run.request.suite):
         return f"{OWN_LOG}  # now your own log, by the names of its columns"
     told = results[0].verdict
     switch = len(results) == 1 and told.kind == "model" and results[0].pick and told.row == results[0].pick.row

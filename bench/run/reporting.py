@@ -137,20 +137,19 @@ def _keep_places(run: Run, logbook: Logbook) -> None:
 
 
 def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str) -> Section:
-    manifest = part.run.manifest
-    suite = manifest.suite
+    manifest, request, suite = part.run.manifest, part.run.request, part.run.suite
     budget = suite.budget.model_dump(include={"trials", "samples", "lengths"}) | {"seconds": suite.budget.time}
     objectives = part.objectives
     return logbook.section(
         History(objectives, resolve_reference(objectives, part.dataset.reference), bool(study.ladder)),
-        experiment=manifest.experiment,
+        experiment=part.run.experiment,
         identity={
             "run": part.run.name,
-            "suite": manifest.suite_name,
+            "suite": request.suite,
             "dataset": part.key,
-            "space": manifest.space_name,
+            "space": suite.space,
             "fingerprint": fingerprint,
-            "seed": str(manifest.seed),
+            "seed": str(request.seed),
             "created": manifest.created,
         },
         dataset=part.card.key,
@@ -158,7 +157,7 @@ def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str)
             "sampler": suite.search.sampler,
             "objectives": ", ".join(each.name for each in objectives),
             "replicates": str(suite.confirm.replicates),
-            "executor": f"{manifest.executor}, {manifest.workers} x {manifest.threads} threads",
+            "executor": f"{request.executor}, {request.workers} x {request.threads} threads",
         },
         tags={
             "seesaw.budget": ", ".join(f"{value:,} {name}" for name, value in budget.items() if value is not None),

@@ -73,7 +73,7 @@ class DatasetResult(Decision):
 
 def suite_policy(run: DatasetRun) -> Policy:
     """The suite's policy."""
-    return validate(Policy, run.run.manifest.suite.policy, "policy")
+    return validate(Policy, run.run.suite.policy, "policy")
 
 
 def policy_of(run: DatasetRun) -> Policy:
@@ -101,12 +101,12 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     objectives = run.objectives
     study = Study.read(run.folder)
     records, baselines = study.records(), run.current.without_earlier(study.baselines())
-    front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed, baselines=baselines)
+    front = frontier(records, objectives, run.dataset.reference, seed=run.run.request.seed, baselines=baselines)
     front = replace(front, answer=answer_of(run, study))
     followed = policy or policy_of(run)
     areas = areas_of(front.points, [task for task in run.tasks if task.name in run.ranked])
     found = decided(
-        front, serving_of(run, front.points, objectives, followed, keep), followed, run.run.manifest.seed,
+        front, serving_of(run, front.points, objectives, followed, keep), followed, run.run.request.seed,
         lambda point: warning(areas, point, str(run.card.group)),
     )  # fmt: skip
     incomplete = [cut_short(run, study), unfinished(run, study), failed(run, records, baselines)]
@@ -176,13 +176,13 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
         point: the network that is trained where the pick is deployed.
         config: path of the picked configuration, in the form that `seesaw train --config` takes.
     """
-    manifest = part.run.manifest
+    manifest, request = part.run.manifest, part.run.request
 
     def command(seed: int) -> str:
         words = ["seesaw", "train", part.key, "--config", config, "--seed", str(seed)]
-        words += ["--threads", str(manifest.threads), "--home", str(part.run.home)]
-        words += [] if manifest.device == "auto" else ["--device", manifest.device]
-        return shlex.join([*words, *(["--raw", manifest.raw] if manifest.raw else [])])
+        words += ["--threads", str(request.threads), "--home", str(part.run.home)]
+        words += [] if request.device == "auto" else ["--device", request.device]
+        return shlex.join([*words, *(["--raw", str(request.raw)] if request.raw else [])])
 
     own = {objective.name for objective in part.objectives}
     names = {
@@ -196,17 +196,17 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
 
     trainings = []
     if point.number is not None:
-        trainings = [training(0, derive(manifest.seed, point.number, 0), point.metrics)]
+        trainings = [training(0, derive(request.seed, point.number, 0), point.metrics)]
     trainings += [training(run.replicate, run.seed, run.metrics) for run in point.replicates if run.failure is None]
     return {
         "run": part.run.name,
-        "suite": manifest.suite_name,
+        "suite": request.suite,
         "data": {"key": part.key, "fingerprint": fingerprint},
         "point": point.id,
         "trial": point.number,
         "until": point.until,
         "config": point.config,
-        "seed": manifest.seed,
+        "seed": request.seed,
         "versions": manifest.versions,
         "search": manifest.command,
         "trainings": trainings,

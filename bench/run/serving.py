@@ -51,7 +51,7 @@ def serving_of(
         return resolve_outcomes(part.dataset, part.tasks, facts.group, policy.outcomes)
 
     return serving(
-        candidates, rows, now, against, policy, outcomes, part.run.manifest.seed, part.folder, keep,
+        candidates, rows, now, against, policy, outcomes, part.run.request.seed, part.folder, keep,
         named=bool(part.dataset.outcomes), forward=bool(part.card.split_times),
     )  # fmt: skip
 

@@ -170,7 +170,7 @@ def status_of(run: DatasetRun) -> dict[str, Any]:
     study = Study.read(run.folder) if Study.exists(run.folder) else None
     records = study.records() if study else []
     counts: dict[str, Any] = {state: sum(record.state == state for record in records) for state in STATES}
-    counts["total"] = run.run.manifest.suite.budget.trials or len(records)
+    counts["total"] = run.run.suite.budget.trials or len(records)
     counts["replicates"] = sum(len(record.replicates) for record in records)
     failures: list[tuple[int | str, Failure | None]] = [(each.number, each.failure) for each in records]
     failures += [(record.number, run.failure) for record in records for run in record.replicates]
@@ -198,7 +198,7 @@ def in_words(status: Mapping[str, Any]) -> str:
 
 def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) -> dict[str, Any]:
     """By rung and by sharing kind what has a result; what is under way and since when; what is used and left."""
-    budget, ladder = run.run.manifest.suite.budget, study.ladder
+    budget, ladder = run.run.suite.budget, study.ladder
     reached = [len(record.rungs) if ladder else int(record.measured) for record in records]
     kinds = dict.fromkeys(record.sharing for record in records)
     objectives = run.objectives
@@ -241,7 +241,7 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
 
 def _checkpoints_of(run: DatasetRun) -> dict[str, Any]:
     trials, taken = Checkpoints(run.folder).used()
-    options = run.run.manifest.suite.search
+    options = run.run.suite.search
     return {"trials": trials, "bytes": taken, "limit": round(options.checkpoint_gb * 1e9) if options.by_rungs else None}
 
 
@@ -253,8 +253,7 @@ def _left(
     Args:
         limits: of the search; empty where it is over.
     """
-    manifest = run.run.manifest
-    workers = manifest.workers
+    workers = run.run.request.workers
     pace = Pace(study.ladder, workers, records)
     if pace.full_length is None:
         return None
@@ -269,4 +268,4 @@ def _left(
     known = sum(map(len, study.replicates().values()))
     stages = ["confirming", "serving"] if study.tries and not limits else ["tuning", "confirming", "serving"]
     stages += ["teaching"] if limits else []
-    return search + After(manifest.suite, space, lengths, run.store).seconds(pace, workers, stages, known)
+    return search + After(run.run.suite, space, lengths, run.store).seconds(pace, workers, stages, known)

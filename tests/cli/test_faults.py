@@ -23,6 +23,7 @@ from bench.errors import UserError
 from bench.records import Job, TrialResult
 from bench.run import create, execute
 from bench.run.folder import Run
+from bench.run.request import Request
 from bench.search.executors.base import Options
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +135,9 @@ def test_of_two_runs_that_begin_at_once_neither_replaces_the_other(
 
     def begin(_: int) -> str:
         try:
-            return create.create(tmp_path, str(shop.suite), name=name, raw=shop.raw, executor="inline").name
+            return create.create(
+                tmp_path, Request(suite=str(shop.suite), name=name, raw=shop.raw, executor="inline")
+            ).name
         except UserError as error:
             return str(error)
 
@@ -176,7 +179,7 @@ def test_the_device_reaches_every_job(seesaw, shop, tmp_path: Path, monkeypatch:
     said = seesaw("resume", "a", "--trials", "9", "--device", "cuda")
     assert (said.code, "expected a CUDA device that torch can use, found none" in said.err) == (2, True)
     kept = Run.open(tmp_path / "home", "a").manifest
-    assert (kept.device, kept.suite.budget.trials) == ("cuda", 8)
+    assert (kept.request.device, kept.suite.budget.trials) == ("cuda", 8)
     said = seesaw("run", shop.suite, "--raw", shop.raw, "--executor", "ray", "--device", "cuda")
     assert (said.code, "expected --gpus above 0 beside cuda" in said.err) == (2, True)
 

@@ -11,10 +11,8 @@ from bench.errors import UserError, adding
 from bench.plugins import Registry
 from bench.progress import Progress
 from bench.records import Job
-from bench.search.executors.base import Executor, InlineExecutor, MakeExecutor, Options, Run
+from bench.search.executors.base import RAY, Executor, InlineExecutor, MakeExecutor, Options, Run
 from bench.search.executors.process import ProcessExecutor
-
-RAY = "ray"
 
 
 def _ray(run: Run, workers: int, options: Options) -> Executor:

@@ -206,7 +206,7 @@ def slots(options: Options) -> int:
     if joined:
         ray.shutdown()
     if not total:
-        need = f"{options.threads} processors, {options.gpus:g} GPUs and {options.memory_mb} MB"
+        need = f"{options.threads} processors, {options.gpus:g} GPUs and {options.memory} MB"
         raise UserError(f"expected a machine of the Ray cluster with {need} for a job, found none")
     return total
 
@@ -257,8 +257,8 @@ def _holds(machine: dict[str, Any], options: Options) -> int:
     limits = [has.get("CPU", 0.0) / options.threads]
     if options.gpus:
         limits.append(has.get("GPU", 0.0) / options.gpus)
-    if options.memory_mb:
-        limits.append(has.get("memory", 0.0) / (options.memory_mb << 20))
+    if options.memory:
+        limits.append(has.get("memory", 0.0) / (options.memory << 20))
     return int(min(limits))
 
 
@@ -283,7 +283,7 @@ class RayExecutor(Executor):
         self._under_way: dict[Any, QueuedJob] = {}  # by what Ray will give
         self._joined = connect(options)
         self._here = ray.get_runtime_context().get_node_id()
-        resources = {"num_cpus": options.threads, "num_gpus": options.gpus, "memory": options.memory_mb << 20 or None}
+        resources = {"num_cpus": options.threads, "num_gpus": options.gpus, "memory": options.memory << 20 or None}
         self._work: Any = ray.remote(max_retries=0, max_calls=JOBS_A_WORKER, **resources)(work)
         try:
             check_machines(options, self._here)
