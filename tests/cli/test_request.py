@@ -42,5 +42,5 @@ def test_a_run_in_python_keeps_what_was_asked(shop, tmp_path: Path) -> None:
     run = Run.open(home, "a")
     assert (run.request.trials, run.request.workers, run.request.raw) == (4, 1, shop.raw.resolve())
     assert run.manifest.command.startswith(f"seesaw run {shop.suite} --trials 4 --executor inline --name a --raw ")
-    with pytest.raises(UserError, match="unknown key 'trails' .did you mean 'trials'"):
+    with pytest.raises(UserError, match=r"unknown key 'trails' \(did you mean 'trials'"):
         bench.run_suite(shop.suite, home, trails=4)
