@@ -38,7 +38,8 @@ def status(
     from bench.cli.output import watch as keep_watching
     from bench.home import shown
     from bench.lock import is_held
-    from bench.run.page import live_path, write_live
+    from bench.run.folder import LIVE
+    from bench.run.page import write_live
     from bench.run.status import status_of
 
     run = opened(run_, home)
@@ -53,7 +54,7 @@ def status(
     if (watch or page) and json:
         raise UserError(f"--{'page' if page else 'watch'}: expected no --json beside it, which is one document")
     if page:
-        say(f"page: {shown(live_path(run))}", whole=True)
+        say(f"page: {shown(run.folder / LIVE)}", whole=True)
     if watch or page:
         keep_watching(look, _show_status, lambda: is_held(run.folder))
         say("no driver works on the run: it has ended, or was stopped and can be resumed")
@@ -171,11 +172,12 @@ def report(
     home: Home = None,
 ) -> Answer:
     """Write one self-contained HTML page."""
-    from bench.run.page import page_path, write_report
+    from bench.run.folder import PAGE
+    from bench.run.page import write_report
     from bench.run.result import result_of
 
     run = opened(run_, home)
-    page = page_path(run) if out is None else out.expanduser().resolve()
+    page = run.folder / PAGE if out is None else out.expanduser().resolve()
     write_report([result_of(part) for part in run.datasets.values()], page, run.name)
     yield {"page": str(page)}
     say(str(page), whole=True)

@@ -95,7 +95,8 @@ def _execute(run: Run, full: bool, json: bool) -> Answer:
     from bench.cli.results import show_tracking
     from bench.frontier.decision import documents
     from bench.run.execute import execute
-    from bench.run.page import next_step, page_path, run_argument
+    from bench.run.folder import PAGE
+    from bench.run.page import next_step, run_argument
 
     try:
         # Ray says on stdout what happens to machines; there belongs nothing but results.
@@ -106,7 +107,7 @@ def _execute(run: Run, full: bool, json: bool) -> Answer:
         raise
     if json:  # it takes a while
         found = documents({each.run.key: each for each in results})
-        yield {"run": run.name, "folder": str(run.folder), "page": str(page_path(run))} | found
+        yield {"run": run.name, "folder": str(run.folder), "page": str(run.folder / PAGE)} | found
     for result in results:
         if full:
             show_front(result, full=True)
@@ -117,7 +118,7 @@ def _execute(run: Run, full: bool, json: bool) -> Answer:
             say(result.incomplete, result.serving.note, result.asked)
     if full:
         show_tracking(run)
-    say(f"page: {shown(page_path(run))}", whole=True)
+    say(f"page: {shown(run.folder / PAGE)}", whole=True)
     say(f"next: {next_step(results)}", whole=True)
 
 

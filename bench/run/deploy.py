@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.atomic import remove_abandoned, scratch_folder
-from bench.data import Store, prepare
+from bench.data import Store
 from bench.errors import UserError
 from bench.frontier.retraining import prediction_intervals
 from bench.interrupts import ended_in_order
@@ -68,14 +68,11 @@ def make_package(
         UserError: as `retrain` and `write_package`.
     """
     part, result = deployment.part, deployment.result
-    card = part.card
-    store = prepare(card, part.run.home, raw, progress)
-    part.check_store(store)
-    store = store.with_tasks([task.name for task in part.tasks])
+    store = part.prepare(progress, raw)
     intervals = _intervals(deployment, force)
     progress.note(f"training {deployment.training}")
     order = RetrainSpec(
-        card,
+        part.card,
         store,
         tuple(deployment.parts),
         result.objectives,

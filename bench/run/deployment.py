@@ -21,8 +21,8 @@ from bench.records import Point
 from bench.report.text import count
 from bench.results.fusion import Kind, in_words
 from bench.results.points import parts_of
-from bench.run.folder import DatasetRun, Run
-from bench.run.result import DatasetResult, picked_path, result_of, suite_policy
+from bench.run.folder import PICK, DatasetRun, Run
+from bench.run.result import DatasetResult, result_of, suite_policy
 from bench.training.config import TrialConfig
 from bench.training.tree_settings import is_trees
 
@@ -177,6 +177,6 @@ def _part(home: Path, target: str) -> tuple[DatasetRun, dict[str, Any] | None]:
         return part, read_json(path)
     run = Run.open(home, target)
     if len(run.datasets) > 1:
-        files = ", ".join(str(picked_path(part)) for part in run.datasets.values())
+        files = ", ".join(str(part.folder / PICK) for part in run.datasets.values())
         raise UserError(f"{run.name} has several data sets; say which by one of {files}")
     return next(iter(run.datasets.values())), None

@@ -15,7 +15,7 @@ from bench.confirm.baselines import baselines_of, check_static, full_lengths, re
 from bench.confirm.blend import blended
 from bench.confirm.race import confirm, kinds, members, shortlist
 from bench.credentials import plain_address, remember
-from bench.data import Store, prepare
+from bench.data import Store
 from bench.errors import UserError, listed
 from bench.measure.resampling import RESAMPLES
 from bench.objectives import Objective
@@ -24,9 +24,9 @@ from bench.records import Job, Point, Split, TrialRecord
 from bench.results.history import SoFar
 from bench.results.ledger import CELLS
 from bench.rows import CONFIRM
-from bench.run.folder import STORE, DatasetRun, Run
+from bench.run.folder import PAGE, STORE, DatasetRun, Run
 from bench.run.limits import ended, rungs_of
-from bench.run.page import page_path, write_report
+from bench.run.page import write_report
 from bench.run.reporting import Reporter
 from bench.run.request import Request
 from bench.run.result import DatasetResult, result_of, write_pick
@@ -59,18 +59,12 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
     """
     plugins.check(run.manifest.plugins, run.name)
     with Reporter(run, progress) as reporter:
-        parts = [(part, _prepare(part, progress)) for part in run.datasets.values()]
+        parts = [(part, part.prepare(progress, run.request.raw)) for part in run.datasets.values()]
         run.keep()  # limits that were raised: everything is checked by now
         results = [_search(part, store, reporter, progress) for part, store in parts]
-        write_report(results, page_path(run), run.name)
+        write_report(results, run.folder / PAGE, run.name)
         reporter.conclude(results)
     return results
-
-
-def _prepare(part: DatasetRun, progress: Progress) -> Store:
-    store = prepare(part.card, part.run.home, part.run.request.raw, progress)
-    part.check_store(store)
-    return store.with_tasks([task.name for task in part.tasks])
 
 
 def plan_of(

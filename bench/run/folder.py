@@ -22,11 +22,12 @@ from bench import plugins
 from bench.atomic import write_text
 from bench.content import read_toml
 from bench.credentials import home_address, is_known, shown
-from bench.data import Card, Store, parse_card
+from bench.data import Card, Store, parse_card, prepare
 from bench.data.card import shape_of
 from bench.errors import UserError, unknown
 from bench.objectives import Objective
 from bench.plain import read_json
+from bench.progress import Progress
 from bench.registry import Config
 from bench.run.current import REGISTERED, Current, check_confirms, lasting_current, read_current
 from bench.run.request import Request
@@ -38,10 +39,13 @@ from bench.validation import validate
 
 MANIFEST = "run.json"
 SPACE = "space.toml"
-CARD = "card.toml"
-STORE = "store.json"
+PAGE, LIVE = "report.html", "live.html"
+"""The run's page, and that of a run that goes on."""
 MLFLOW = "mlflow.json"
 """By data set, ids of the experiment and of the run in the run's own MLflow store."""
+CARD, STORE = "card.toml", "store.json"
+PICK, CONFIG = "picked.json", "picked.toml"
+"""The pick with its reasons, which `seesaw deploy` takes, and its configuration for `seesaw train --config`."""
 
 
 class Part(Config):
@@ -272,18 +276,20 @@ class DatasetRun:
         file = self.folder / STORE
         return validate(RootModel[dict[str, str]], read_json(file), str(file)).root if file.is_file() else {}
 
-    def check_store(self, store: Store) -> None:
-        """Refuses data other than that with which the search began.
+    def prepare(self, progress: Progress, raw: Path | None) -> Store:
+        """The data with the tasks of the run, prepared where they are not.
 
         Raises:
-            UserError: another fingerprint.
+            UserError: they cannot be had, or are other data than those with which the search began.
         """
+        store = prepare(self.card, self.run.home, raw, progress)
         if self.fingerprint not in (None, store.fingerprint):
             raise UserError(
                 f"{self.run.name}: expected the data of {self.key} with which the run began, fingerprint "
                 f"{self.fingerprint}, found {store.fingerprint}: its raw files or this program's way to prepare them "
                 "changed since; a new run takes them as they are now"
             )
+        return store.with_tasks([task.name for task in self.tasks])
 
     def fitted(self, store: Store | None = None) -> Fitted:
         """The run's space without what does not fit the data, and why it does not; with the passes of full length.

@@ -17,9 +17,8 @@ from bench.lock import is_held
 from bench.progress import Advance, Progress, Work, duration
 from bench.records import TRAINED, Failure, TrialRecord
 from bench.results.frontier import front_volume
-from bench.run.folder import DatasetRun
+from bench.run.folder import PICK, DatasetRun
 from bench.run.limits import ended, most_epochs, spent_of
-from bench.run.result import picked_path
 from bench.search.driver import Checkpoints
 from bench.search.plan import SHARING
 from bench.search.space import Space
@@ -207,7 +206,7 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
     limits = {"trials": most_trials, "samples": most, "seconds": budget.time}
     shares = {key: min(1.0, used[key] / limit) for key, limit in limits.items() if limit}
     over = study.concluded or study.cut_short or (shares.get("trials") == 1 and not ladder and not study.under_way())
-    finished = over and picked_path(run).is_file() and study.confirmed and not is_held(run.run.folder)
+    finished = over and (run.folder / PICK).is_file() and study.confirmed and not is_held(run.run.folder)
     return {
         "rungs": [
             {"samples": length, "trials": sum(each > rung for each in reached)} for rung, length in enumerate(ladder)

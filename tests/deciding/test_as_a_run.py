@@ -13,7 +13,7 @@ from remake import unpack
 import bench
 from bench.predictions import FOLDER, rows_of
 from bench.rows import CONFIRM, SEARCH, TEST
-from bench.run.serving import candidates_of
+from bench.run.result import candidates_of
 
 WITHOUT_UNIT = np.uint64((1 << 40) - 1)
 

@@ -12,6 +12,7 @@ import pytest
 
 from bench.data import load_card
 from bench.errors import UserError
+from bench.frontier.serving import Serving
 from bench.records import Point, Replicate
 from bench.results.fusion import Fusion
 from bench.results.served.measuring import Candidate
@@ -20,7 +21,6 @@ from bench.run import serving
 from bench.run.current import Current, lasting_current, read_current
 from bench.run.folder import DatasetRun
 from bench.run.result import DatasetResult
-from bench.run.serving import Serving
 from bench.schema import Schema, Task
 
 CARD = load_card("synthetic-funnel@rows=2000")
