@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.fronts import print_served, show_verdict
-from bench.cli.options import Home, Json
+from bench.cli.options import Home
 from bench.cli.output import Answer, TerminalProgress, print_table, say
 from bench.content import read_toml
 from bench.errors import UserError, shortened
@@ -55,7 +55,6 @@ def decide(
     to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Write page, cells and JSON there.")] = None,
     tracking: Annotated[str | None, typer.Option(help="MLflow address to log all of it to; needs --to.")] = None,
     toml: Annotated[bool, typer.Option("--toml", help="Print the options as decide.toml, and stop.")] = False,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Decide from a log's predictions which model and weights to serve; nothing is trained."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from bench.cli.output import Answer
+from bench.cli.output import Answer, print_json
 from bench.content import read_toml
 from bench.home import resolve_home
 from bench.plain import assignments, flatten
@@ -52,6 +52,26 @@ def configuration(file: Path | None, given: list[str] | None) -> dict[str, Any]:
     return overridden(flatten(read_toml(file)) if file else {}, assignments(given or ()))
 
 
+def answered(command: Callable[..., Answer]) -> Callable[..., None]:
+    """The command with the option `--json`, which prints its document alone; without it, its words."""
+    parameters = signature(command, eval_str=True).parameters
+
+    @wraps(command)
+    def run(json: bool, **given: Any) -> None:
+        for document in (answer := command(**given, **({"json": json} if "json" in parameters else {}))):
+            if json:
+                print_json(document() if callable(document) else document)
+                answer.close()  # a command may fail by a `finally`
+
+    option = Parameter("json", Parameter.KEYWORD_ONLY, default=False, annotation=Json)
+    run.__signature__ = _keywords(*(parameters | {"json": option}).values())  # type: ignore[attr-defined]
+    return run
+
+
+def _keywords(*parameters: Parameter) -> Signature:
+    return Signature([each.replace(kind=Parameter.KEYWORD_ONLY) for each in parameters])
+
+
 def options_of(
     model: type[Config], *names: str, defaults: bool = True
 ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
@@ -73,9 +93,8 @@ def options_of(
             return command(asked=given.pop("asked", {}) | asked, **given)
 
         own = [each for each in signature(command, eval_str=True).parameters.values() if each.name != "asked"]
-        both = [*(_option(name, field, defaults) for name, field in fields.items()), *own]
-        both = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in both]
-        run.__signature__ = Signature(both)  # type: ignore[attr-defined]
+        made = (_option(name, field, defaults) for name, field in fields.items())
+        run.__signature__ = _keywords(*made, *own)  # type: ignore[attr-defined]
         return run
 
     return with_options

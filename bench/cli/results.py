@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from bench.run.result import DatasetResult
 
 
-Watch = Annotated[bool, typer.Option("--watch", help="Refresh live, until no driver works on it.")]
-
-
-Page = Annotated[bool, typer.Option("--page", help="Refresh live, and write the page of the run so far each time.")]
-
-
 def status(
-    run_: RunName, watch: Watch = False, page: Page = False, json: Json = False, home: Home = None
-) -> Answer:  # fmt: skip
+    run_: RunName,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh live, until no driver works on it.")] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Refresh live, and write the page of the run so far each time.")
+    ] = False,
+    json: Json = False,
+    home: Home = None,
+) -> Answer:
     """Show what is running, done, and failed, and why."""
     from bench.cli.output import watch as keep_watching
     from bench.home import shown
@@ -132,7 +132,6 @@ def frontier_command(
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write all cells as one long table to this file.")
     ] = None,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Show whether to switch and the front that is served; with --heads that of heads; or of an MLflow experiment."""
@@ -155,8 +154,7 @@ def frontier_command(
         table = pd.concat([result.cells.assign(dataset=result.run.key) for result in results], ignore_index=True)
         with atomic_path(csv.expanduser().resolve()) as temporary:
             table.to_csv(temporary, index=False)
-    if json:  # it takes a while
-        yield documents({each.run.key: each for each in results})
+    yield lambda: documents({each.run.key: each for each in results})
     for result in results:
         show_front(result, heads, full)
         if result.pick is None:
@@ -168,7 +166,6 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="File of the page; default: report.html in the run's folder.")
     ] = None,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Write one self-contained HTML page."""
@@ -202,7 +199,6 @@ def pick_command(
     ] = None,
     save: Annotated[bool, typer.Option("--save", help="Make the answer the run's pick, which deploy trains.")] = False,
     full: Full = False,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Answer which configuration, and weights that fuse its tasks, a policy or your question picks; --save keeps it."""
@@ -245,7 +241,6 @@ def diagnose(
         int | None, typer.Argument(metavar="[TRIAL]", help="Number of the trial; default: the picked one.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every trial with a result, by number.")] = False,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Say what holds a trial's tasks back, with the evidence."""

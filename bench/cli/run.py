@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import Full, Home, Json, Raw, RunName, Set, Tasks, configuration, opened, options_of
+from bench.cli.options import Full, Home, Raw, RunName, Set, Tasks, configuration, opened, options_of
 from bench.cli.output import Answer, TerminalProgress, print_table, say
 from bench.errors import UserError
 from bench.home import shown, writable_home
@@ -36,7 +36,6 @@ def run(
         str | None, typer.Option(metavar="NAME", help="One balancer or way of sharing of a design.")
     ] = None,
     full: Full = False,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Search a suite's trade-off frontier, confirm it, and pick a configuration."""
@@ -54,7 +53,7 @@ def run(
         yield from _design(request, part or [], only, home)
         return
     made = create(writable_home(home), request, TerminalProgress(), ["seesaw", *sys.argv[1:]])
-    yield from _execute(made, full, json)
+    yield from _execute(made, full)
 
 
 def _design(request: Request, parts: list[str], only: str | None, home: Path | None) -> Answer:
@@ -70,26 +69,26 @@ def _design(request: Request, parts: list[str], only: str | None, home: Path | N
 
 @options_of(Request, "trials", "samples", "lengths", "time", "address", "device", "tracking", "current", defaults=False)
 def resume(
-    asked: dict[str, Any], run_: RunName, full: Full = False, json: Json = False, home: Home = None
+    asked: dict[str, Any], run_: RunName, full: Full = False, home: Home = None
 ) -> Answer:  # fmt: skip
     """Continue a run after a stop or a crash, or extend it. Limits are totals over all executions, and only grow."""
     from bench.run.execute import extend
 
-    yield from _execute(extend(opened(run_, home), **asked), full, json)
+    yield from _execute(extend(opened(run_, home), **asked), full)
 
 
 @options_of(Confirm, "static", "members", "replicates", "budget", defaults=False)
 @options_of(Request, "current")
 def confirm(
-    asked: dict[str, Any], run_: RunName, full: Full = False, json: Json = False, home: Home = None
+    asked: dict[str, Any], run_: RunName, full: Full = False, home: Home = None
 ) -> Answer:  # fmt: skip
     """Confirm more of a run: train what is missing, then renew frontier, pick and page. Numbers are totals."""
     from bench.run.execute import confirm_more
 
-    yield from _execute(confirm_more(opened(run_, home), **asked), full, json)
+    yield from _execute(confirm_more(opened(run_, home), **asked), full)
 
 
-def _execute(run: Run, full: bool, json: bool) -> Answer:
+def _execute(run: Run, full: bool) -> Answer:
     """Carries out a run. The end is short: the verdict, the page, and one command to go on with."""
     from bench.cli.fronts import show_front, show_pick, show_verdict
     from bench.cli.results import show_tracking
@@ -105,9 +104,8 @@ def _execute(run: Run, full: bool, json: bool) -> Answer:
     except KeyboardInterrupt:
         TerminalProgress().note(f"stopped; `seesaw resume {run_argument(run)}` goes on where it was")
         raise
-    if json:  # it takes a while
-        found = documents({each.run.key: each for each in results})
-        yield {"run": run.name, "folder": str(run.folder), "page": str(run.folder / PAGE)} | found
+    about = {"run": run.name, "folder": str(run.folder), "page": str(run.folder / PAGE)}
+    yield lambda: about | documents({each.run.key: each for each in results})
     for result in results:
         if full:
             show_front(result, full=True)
@@ -132,7 +130,6 @@ def train(
     ranks: Annotated[int, typer.Option(help="Processes that train one model together.", min=1)] = 1,
     tasks: Tasks = None,
     raw: Raw = None,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Train one configuration and show all its metrics."""
@@ -225,7 +222,6 @@ def train(
 def sync(
     run_: RunName,
     tracking: Annotated[str | None, typer.Option(help="MLflow address, in place of the run's.")] = None,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Send the missing records of a run to MLflow."""

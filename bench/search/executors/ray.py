@@ -12,7 +12,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -166,17 +166,18 @@ CHECK_SECONDS = 900.0
 """What machines may take to start a worker, and to copy the store where they keep one of their own."""
 
 
-def connect(options: Options) -> bool:
+@contextmanager
+def cluster(options: Options) -> Iterator[str]:
     """Joins the cluster at `options.address`, or the one of this machine; where there is none, begins one here alone.
 
-    Returns:
-        False where this process belonged to a cluster already, which is then left to whoever joined it.
+    Gives this machine's number. A cluster that this process belonged to already is left to whoever joined it.
 
     Raises:
         UserError: no cluster at the address.
     """
     if ray.is_initialized():
-        return False
+        yield _machine()
+        return
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     check_address(options.address)
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
@@ -192,7 +193,10 @@ def connect(options: Options) -> bool:
             ) from None
         options.note("this machine belongs to no Ray cluster: one is begun here alone")
         ray.init(address="local", num_cpus=cores(), include_dashboard=False, **quiet)
-    return True
+    try:
+        yield _machine()
+    finally:
+        ray.shutdown()
 
 
 def slots(options: Options) -> int:
@@ -201,10 +205,8 @@ def slots(options: Options) -> int:
     Raises:
         UserError: no cluster, or none of its machines holds a job.
     """
-    joined = connect(options)
-    total = sum(_holds(machine, options) for machine in ray.nodes())
-    if joined:
-        ray.shutdown()
+    with cluster(options):
+        total = sum(_holds(machine, options) for machine in ray.nodes())
     if not total:
         need = f"{options.threads} processors, {options.gpus:g} GPUs and {options.memory} MB"
         raise UserError(f"expected a machine of the Ray cluster with {need} for a job, found none")
@@ -281,8 +283,8 @@ class RayExecutor(Executor):
         super().__init__(workers, options)
         self._function = importable(run)
         self._under_way: dict[Any, QueuedJob] = {}  # by what Ray will give
-        self._joined = connect(options)
-        self._here = ray.get_runtime_context().get_node_id()
+        self._cluster = ExitStack()
+        self._here = self._cluster.enter_context(cluster(options))
         resources = {"num_cpus": options.threads, "num_gpus": options.gpus, "memory": options.memory << 20 or None}
         self._work: Any = ray.remote(max_retries=0, max_calls=JOBS_A_WORKER, **resources)(work)
         try:
@@ -298,9 +300,8 @@ class RayExecutor(Executor):
             for reference in self._under_way:
                 with suppress(RayError):  # it has just ended by itself
                     ray.cancel(reference, force=True)
-            if self._joined:
-                ray.shutdown()
         self._under_way.clear()
+        self._cluster.close()
 
     def _begin(self, task: QueuedJob) -> None:
         reference = self._work.remote(self._function, task.job, self._options.job_seconds, self._here)
