@@ -52,10 +52,11 @@ def tree_threads(threads: int) -> Iterator[None]:
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def check_device_name(name: str) -> None:
-    """Raises UserError where a training's device is called otherwise; whether it is there, torch must say."""
+def check_device_name(name: str) -> str:
+    """The name; raises UserError where it is no device's. Whether the device is there, torch must say."""
     if name not in DEVICES:
         raise UserError(f"device: expected one of {', '.join(DEVICES)}, found '{name}'")
+    return name
 
 
 def worker_number() -> int:

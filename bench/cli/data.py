@@ -77,20 +77,16 @@ def prepare_command(
     from bench.data import load_card, prepare
 
     store = prepare(load_card(dataset), writable_home(home), raw, TerminalProgress())
-    yield {"path": str(store.path)} | store.manifest
-    print_splits(store)
-    say(f"store: {store.path}", whole=True)
-
-
-def print_splits(store: Any) -> None:
-    """A store's rows and positives by split, and what preparing it took."""
     manifest = store.manifest
-    rows = []
-    for split, facts in manifest["splits"].items():
-        for task, of_task in facts["tasks"].items():
-            rows.append([split, facts["rows"], task, of_task.get("positives"), of_task.get("rate")])
+    yield {"path": str(store.path)} | manifest
+    rows = [
+        [split, facts["rows"], task, of_task.get("positives"), of_task.get("rate")]
+        for split, facts in manifest["splits"].items()
+        for task, of_task in facts["tasks"].items()
+    ]
     print_table(["split", "rows", "task", "positives", "rate"], rows, store.key)
     say(f"prepared in {duration(manifest['seconds'])}, peak memory {manifest['peak_memory_mb']:,.0f} MB")
+    say(f"store: {store.path}", whole=True)
 
 
 def _show_card(card: dict[str, Any]) -> None:

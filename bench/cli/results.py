@@ -306,11 +306,8 @@ def _show(dataset: str, document: dict[str, Any]) -> None:
     length = "" if document["samples"] is None else f", stopped after {document['samples']:,} samples"
     model = f"{document['architecture']}, {document['balancing']}{length}"
     say(f"trial {document['trial']} on {dataset}: {model}", *document["sentences"])
-    if document["diagnosis"]:
-        _show_measured(document["diagnosis"])
-
-
-def _show_measured(diagnosis: dict[str, Any]) -> None:
+    if not (diagnosis := document["diagnosis"]):
+        return
     probes = f"{diagnosis['probes']} probes of {diagnosis['rows']} rows, one in {diagnosis['every']} steps"
     angles = [
         [" and ".join(pair["tasks"]), block, angle["cosine"], _percent([angle["below_zero"]]), angle["probes"]]

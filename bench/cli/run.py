@@ -50,21 +50,17 @@ def run(
                 f"--{of_search[0].replace('_', '-')}: expected a search, found the design of {request.suite}, whose "
                 f"trainings it does not change; `seesaw run {request.suite} --dataset DATA` searches"
             )
-        yield from _design(request, part or [], only, home)
+        from bench.reference.execute import run_design
+
+        workers, raw = request.workers, request.raw
+        with interrupted_once(), redirect_stdout(sys.stderr):
+            done = run_design(writable_home(home), request.suite, part or [], only, raw, workers, TerminalProgress())
+        yield {"suite": request.suite} | asdict(done)
+        say(f"{done.new:,} trainings, {done.there:,} more were there already, {done.failed:,} failed")
+        say(f"next: python studies/publish.py {request.suite}  # in a clone", whole=True)
         return
     made = create(writable_home(home), request, TerminalProgress(), ["seesaw", *sys.argv[1:]])
     yield from _execute(made, full)
-
-
-def _design(request: Request, parts: list[str], only: str | None, home: Path | None) -> Answer:
-    from bench.reference.execute import run_design
-
-    suite, raw = request.suite, request.raw
-    with interrupted_once(), redirect_stdout(sys.stderr):
-        done = run_design(writable_home(home), suite, parts, only, raw, request.workers, TerminalProgress())
-    yield {"suite": suite} | asdict(done)
-    say(f"{done.new:,} trainings, {done.there:,} more were there already, {done.failed:,} failed")
-    say(f"next: python studies/publish.py {suite}  # in a clone", whole=True)
 
 
 @options_of(Request, "trials", "samples", "lengths", "time", "address", "device", "tracking", "current", defaults=False)

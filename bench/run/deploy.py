@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from bench.atomic import remove_abandoned, scratch_folder
-from bench.data import Store
 from bench.errors import UserError
 from bench.frontier.retraining import prediction_intervals
 from bench.interrupts import ended_in_order
 from bench.lock import FolderLock
 from bench.objectives import Objective
 from bench.production.package import MANIFEST, Package, Parts, write_package
-from bench.production.retrain import Retrained, RetrainSpec, retrain
+from bench.production.retrain import RetrainSpec, retrain
 from bench.progress import Progress
 from bench.results.effect import Effect
 from bench.run.deployment import Deployment
@@ -24,6 +23,9 @@ from bench.run.folder import MANIFEST as RUN
 from bench.run.folder import Run
 from bench.run.model_card import model_card
 from bench.tracking.registry import DATASET, TASKS, Move, Registry, registered
+
+AGREE_ON = 1024
+"""Rows of validation on which engines must agree."""
 
 
 @contextmanager
@@ -83,7 +85,31 @@ def make_package(
     )
     with scratch_folder(part.folder / "deploy") as work:
         retrained = retrain(order, work, intervals, force, threads, progress)
-    return write_package(contents(deployment, store, retrained, intervals), deployment.folder, onnx)
+    valid = store.split("valid")
+    rows = valid.ids_of(slice(AGREE_ON)), np.array(valid.dense[:AGREE_ON])
+    contents = Parts(
+        name=part.card.key,
+        schema=store.schema,
+        parts=retrained.parts,
+        members=[member.parts for member in retrained.members],
+        encoder=store.encoder,
+        rows=rows,
+        score=deployment.score,
+        outcomes=tuple(deployment.outcomes),
+        calibrations=retrained.calibrations,
+        card=part.card.model_dump(mode="json", by_alias=True, exclude={"folder"}),
+        policy=deployment.policy.model_dump(mode="json", exclude={"score"}) | {"reason": deployment.pick.reason},
+        provenance=retrained.provenance
+        | {
+            "run": part.run.name,
+            "suite": part.run.request.suite,
+            "point": deployment.pick.point,
+            "command": deployment.command,
+            "test": retrained.calibrated,
+        },
+        readme=model_card(deployment, store, retrained, intervals),
+    )
+    return write_package(contents, deployment.folder, onnx)
 
 
 def register(deployment: Deployment, package: Package, alias: str) -> tuple[str, list[Move]]:
@@ -121,40 +147,6 @@ def _intervals(deployment: Deployment, force: bool) -> Mapping[Objective, Effect
         if not force:
             raise
         return {}
-
-
-AGREE_ON = 1024
-"""Rows of validation on which engines must agree."""
-
-
-def contents(
-    deployment: Deployment, store: Store, retrained: Retrained, intervals: Mapping[Objective, Effect]
-) -> Parts:
-    """All that goes into the package of a trained pick, its model card among it."""
-    valid = store.split("valid")
-    rows = valid.ids_of(slice(AGREE_ON)), np.array(valid.dense[:AGREE_ON])
-    return Parts(
-        name=deployment.part.card.key,
-        schema=store.schema,
-        parts=retrained.parts,
-        members=[member.parts for member in retrained.members],
-        encoder=store.encoder,
-        rows=rows,
-        score=deployment.score,
-        outcomes=tuple(deployment.outcomes),
-        calibrations=retrained.calibrations,
-        card=deployment.part.card.model_dump(mode="json", by_alias=True, exclude={"folder"}),
-        policy=deployment.policy.model_dump(mode="json", exclude={"score"}) | {"reason": deployment.pick.reason},
-        provenance=retrained.provenance
-        | {
-            "run": deployment.part.run.name,
-            "suite": deployment.part.run.request.suite,
-            "point": deployment.pick.point,
-            "command": deployment.command,
-            "test": retrained.calibrated,
-        },
-        readme=model_card(deployment, store, retrained, intervals),
-    )
 
 
 def open_model(home: Path, model: str, tracking: str | None = None) -> Package:

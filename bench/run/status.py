@@ -205,6 +205,8 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
     used = {"trials": trials, "samples": samples, "seconds": study.seconds}
     limits = {"trials": most_trials, "samples": most, "seconds": budget.time}
     shares = {key: min(1.0, used[key] / limit) for key, limit in limits.items() if limit}
+    (kept, taken), options = Checkpoints(run.folder).used(), run.run.suite.search
+    most_kept = round(options.checkpoint_gb * 1e9) if options.by_rungs else None
     over = study.concluded or study.cut_short or (shares.get("trials") == 1 and not ladder and not study.under_way())
     finished = over and (run.folder / PICK).is_file() and study.confirmed and not is_held(run.run.folder)
     return {
@@ -230,18 +232,12 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
         "failures": dict(Counter(record.failure.kind for record in records if record.failure)),
         "samples": {"used": used["samples"], "budget": most},
         "seconds": {"used": used["seconds"], "budget": budget.time},
-        "checkpoints": _checkpoints_of(run),
+        "checkpoints": {"trials": kept, "bytes": taken, "limit": most_kept},
         "share": max(shares.values(), default=0.0),
         "left": 0.0 if finished else _left(run, study, records, used, {} if over else limits),
         "hypervolume": front_volume(records, objectives, run.dataset.reference),
         "ended": ended(run, study) if over else "",
     }
-
-
-def _checkpoints_of(run: DatasetRun) -> dict[str, Any]:
-    trials, taken = Checkpoints(run.folder).used()
-    options = run.run.suite.search
-    return {"trials": trials, "bytes": taken, "limit": round(options.checkpoint_gb * 1e9) if options.by_rungs else None}
 
 
 def _left(

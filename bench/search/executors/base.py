@@ -73,11 +73,6 @@ def _lacks_memory(error: Exception, text: str) -> bool:
 RAY = "ray"
 
 
-def _device(name: str) -> str:
-    check_device_name(name)
-    return name
-
-
 class RayOptions(Config):
     """Options that only a Ray cluster has. Every other executor refuses them."""
 
@@ -98,7 +93,7 @@ class Resources(RayOptions):
     """Jobs at once; 0 means one a core, or all that a cluster holds."""
     threads: int = Field(0, ge=0)
     """Threads of each job, for which Ray sets processors aside; 0 shares the cores."""
-    device: Annotated[str, AfterValidator(_device)] = "auto"
+    device: Annotated[str, AfterValidator(check_device_name)] = "auto"
     """auto, cpu or cuda; auto takes CUDA where it is available."""
 
     def check(self) -> None:
@@ -122,19 +117,22 @@ class Resources(RayOptions):
 
 
 class Options(Resources):
-    """Resources, and what a run adds to them."""
+    """Resources, and what a run adds to them.
+
+    Attributes:
+        job_seconds: a job that takes longer is ended, an infrastructure fault; None for no limit.
+        retries: how often a job is tried again after an infrastructure fault.
+        note: called with a sentence for every retry and for every worker that is replaced.
+        store: path of the store that the jobs will name, to be looked for on every machine before the first of them.
+        needs: of plug-ins, as `bench.plugins.check` takes it, to be looked for on every machine of a Ray cluster.
+    """
 
     threads: int = 1
     job_seconds: float | None = None
-    """A job that takes longer is ended, an infrastructure fault; None for no limit."""
     retries: int = 2
-    """How often a job is tried again after an infrastructure fault."""
     note: Callable[[str], None] = Field(default=lambda text: None)
-    """Called with a sentence for every retry and for every worker that is replaced."""
     store: str | None = None
-    """Path of the store that the jobs will name, to be looked for on every machine before the first of them."""
     needs: dict[str, str] = Field(default_factory=dict)
-    """Of plug-ins, as `bench.plugins.check` takes it, to be looked for on every machine of a Ray cluster."""
 
     @classmethod
     def of(cls, asked: Resources, **more: Any) -> Options:

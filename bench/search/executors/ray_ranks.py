@@ -67,9 +67,11 @@ def trained_on_ray(job: Job, ranks: int, progress: Progress, options: Options) -
         group = placement_group([each] * ranks, strategy="SPREAD")
         try:
             if not group.wait(ROOM_SECONDS):
+                has = ray.cluster_resources()
                 raise UserError(
                     f"--ranks: expected room for {ranks} ranks in the Ray cluster, each with {options.threads} "
-                    f"processors{f' and {options.gpus:g} GPUs' if options.gpus else ''}, found less: {_room()}"
+                    f"processors{f' and {options.gpus:g} GPUs' if options.gpus else ''}, found less: "
+                    f"{has.get('CPU', 0.0):g} processors and {has.get('GPU', 0.0):g} GPUs in all"
                 )
             steps = Queue(actor_options={"num_cpus": 0})
             meet = ray.get(_at(group, 0, {}, {"CPU": 0.0})(meeting_place).remote())
@@ -93,11 +95,6 @@ def _at(group: Any, rank: int, env: dict[str, str], need: dict[str, float]) -> A
     where = PlacementGroupSchedulingStrategy(group, rank)
     about = {"max_retries": 0, "max_calls": 1, "runtime_env": {"env_vars": env}, "scheduling_strategy": where}
     return ray.remote(num_cpus=need["CPU"], num_gpus=need.get("GPU", 0.0), **about)
-
-
-def _room() -> str:
-    has = ray.cluster_resources()
-    return f"{has.get('CPU', 0.0):g} processors and {has.get('GPU', 0.0):g} GPUs in all"
 
 
 def _wait(runs: Sequence[Any], steps: Queue, progress: Progress) -> list[bytes]:
