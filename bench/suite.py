@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
 from bench import content
-from bench.errors import UserError, check_known
+from bench.errors import UserError, check_known, repeated
 from bench.objectives import Objective, default_outcomes, outcome, parse, primary
 from bench.registry import Config
 from bench.schema import Task
@@ -333,8 +333,7 @@ class Suite(Config):
 
     @model_validator(mode="after")
     def _once_each(self) -> Suite:
-        ids = [dataset.id for dataset in self.datasets]
-        if twice := next((i for i in ids if ids.count(i) > 1), None):
+        if twice := repeated(dataset.id for dataset in self.datasets):
             raise ValueError(f"data set '{twice}' is listed twice")
         return self
 

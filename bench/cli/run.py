@@ -137,7 +137,7 @@ def train(
     from bench.objectives import key_on, parse, primary
     from bench.records import Job
     from bench.rows import REPLICATED, SHORT
-    from bench.search.executors import on_ray
+    from bench.search.executors import ray_module
     from bench.training.config import TrialConfig, split_recipe
     from bench.training.evaluation import ranked_in
     from bench.training.job import run_job
@@ -181,7 +181,9 @@ def train(
                 needs = plugins.needs(job.config.items())
                 threads = resources.threads or 1
                 options = Options.of(resources, note=progress.note, store=job.store, threads=threads, needs=needs)
-                trained: AbstractContextManager[Path | None] = on_ray(job, ranks, progress, options)
+                trained: AbstractContextManager[Path | None] = ray_module("ray_ranks").trained_on_ray(
+                    job, ranks, progress, options
+                )
                 job = replace(job, device="auto")  # this machine may have another one
             else:
                 trained = trained_on_ranks(job, ranks, progress)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.balancing import method, works_on_gradients
-from bench.errors import UserError, check_known
+from bench.errors import UserError, check_known, repeated
 from bench.objectives import Objective, parse
 from bench.records import Point
 from bench.results.comparison.beyond import Answer, answer
@@ -39,8 +39,7 @@ def compare_runs(runs: Sequence[Run], by: str = "balancing", metric: str | None 
     check_known("kind of family", by, FAMILIES, "--by")
     if split not in (CONFIRM, TEST):
         raise UserError(f"--split: expected {CONFIRM} or {TEST}, found '{split}'")
-    names = [run.name for run in runs]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    if twice := repeated(run.name for run in runs):
         raise UserError(f"expected runs of different names, found '{twice}' twice")
     together: dict[tuple[object, ...], list[DatasetRun]] = {}
     for part in (part for run in runs for part in run.datasets.values()):

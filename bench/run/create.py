@@ -32,7 +32,7 @@ from bench.run.current import Current, check_confirms, lasting_current, read_cur
 from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, slug
 from bench.run.limits import known_rows, rungs_of
 from bench.run.request import Request
-from bench.search.executors import EXECUTORS, ray_slots
+from bench.search.executors import EXECUTORS, ray_module
 from bench.search.executors.base import RAY, Options
 from bench.search.samplers import GP, RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import fitting, load_space
@@ -111,7 +111,7 @@ def _jobs_at_once(request: Request) -> dict[str, Any]:
     """Workers and threads where the request leaves them open."""
     if request.executor == RAY:
         threads = request.threads or 1
-        slots = ray_slots(Options.of(request, threads=threads))
+        slots = ray_module("ray").slots(Options.of(request, threads=threads))
         return {"workers": request.workers or slots, "threads": threads}
     workers = 1 if request.executor == "inline" else request.workers or cores()
     return {"workers": workers, "threads": request.threads or max(1, cores() // workers)}

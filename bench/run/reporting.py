@@ -9,6 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
 
@@ -42,7 +43,7 @@ AT_A_STOP = 10.0  # seconds in all, where a run was stopped
 SYNC_PATIENCE = 40.0  # seconds without an answer, where nothing else is done: twice what a request may take
 
 
-class Reporter:
+class Reporter(AbstractContextManager["Reporter"]):
     """Logs a run while it is carried out. One a run: it holds the run's lock.
 
     Raises:
@@ -71,9 +72,6 @@ class Reporter:
         """Takes what came of the run; the page is written."""
         for result in results:
             self._logbook.sections[result.run.key].front = _ending(result)
-
-    def __enter__(self) -> Reporter:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -201,9 +201,8 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
     reached = [len(record.rungs) if ladder else int(record.measured) for record in records]
     kinds = dict.fromkeys(record.sharing for record in records)
     objectives = run.objectives
-    trials, samples, most_trials, most = spent_of(run, study)
-    used = {"trials": trials, "samples": samples, "seconds": study.seconds}
-    limits = {"trials": most_trials, "samples": most, "seconds": budget.time}
+    spent, most = spent_of(run, study)
+    used, limits = spent | {"seconds": study.seconds}, most | {"seconds": budget.time}
     shares = {key: min(1.0, used[key] / limit) for key, limit in limits.items() if limit}
     (kept, taken), options = Checkpoints(run.folder).used(), run.run.suite.search
     most_kept = round(options.checkpoint_gb * 1e9) if options.by_rungs else None
@@ -230,8 +229,7 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
             for step, since in study.under_way()
         ],
         "failures": dict(Counter(record.failure.kind for record in records if record.failure)),
-        "samples": {"used": used["samples"], "budget": most},
-        "seconds": {"used": used["seconds"], "budget": budget.time},
+        **{key: {"used": used[key], "budget": limits[key]} for key in ("samples", "seconds")},
         "checkpoints": {"trials": kept, "bytes": taken, "limit": most_kept},
         "share": max(shares.values(), default=0.0),
         "left": 0.0 if finished else _left(run, study, records, used, {} if over else limits),

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import psutil
@@ -152,7 +153,7 @@ def test_a_cluster_is_looked_for_before_a_run_is_written(seesaw, shop, monkeypat
     def nowhere(options: Options) -> int:
         raise UserError(f"expected a Ray cluster at {options.address}, found none")
 
-    monkeypatch.setattr(create, "ray_slots", nowhere)
+    monkeypatch.setattr(create, "ray_module", lambda name: SimpleNamespace(slots=nowhere))
     ray = ("--executor", "ray", "--address", "here:1", "--workers", "2", "--name", "a")
     said = seesaw("run", shop.suite, "--raw", shop.raw, *ray)
     assert (said.code, said.err) == (2, "seesaw: expected a Ray cluster at here:1, found none\n")

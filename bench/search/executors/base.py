@@ -166,10 +166,6 @@ class QueuedJob:
     began: float = 0.0
     clock: float = 0.0
 
-    def begin(self) -> None:
-        """A new attempt."""
-        self.began, self.clock = time.time(), time.monotonic()
-
     def lost(self, reason: str, limit: float | None = None) -> Outcome:
         """The outcome of an attempt that can no longer say so itself.
 
@@ -242,7 +238,7 @@ class Executor(ABC):
     def _dispatch(self) -> None:
         while self._waiting and self._running < self.slots:
             task = self._waiting.popleft()
-            task.begin()
+            task.began, task.clock = time.time(), time.monotonic()
             self._running += 1
             self._begin(task)
 
