@@ -28,14 +28,12 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 Full = Annotated[bool, typer.Option("--full", help="Show all tables and all reasons.")]
 Home = Annotated[Path | None, typer.Option("--home", help="Home of all files; default: $SEESAW_HOME, else ./.seesaw.")]
 Raw = Annotated[Path | None, typer.Option("--raw", help="Folder with the raw files; nothing is fetched.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Configuration, as in sharing.kind=mmoe. Repeat.")]
 Model = Annotated[
     str, typer.Argument(help="A package's folder, a deployed run, or NAME, NAME@ALIAS or NAME/VERSION in the registry.")
 ]
 Tracking = Annotated[
     str | None, typer.Option("--tracking", help="MLflow address of the registry; default: the store at home.")
 ]
-Tasks = Annotated[str | None, typer.Option("--tasks", help="Tasks to train, separated by commas; default: the card's.")]
 
 
 def opened(name: str, home: Path | None) -> Run:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import Full, Home, Raw, RunName, Set, Tasks, configuration, opened, options_of
+from bench.cli.options import Full, Home, Raw, RunName, configuration, opened, options_of
 from bench.cli.output import Answer, TerminalProgress, print_table, say
 from bench.errors import UserError
 from bench.home import shown, writable_home
@@ -121,10 +121,12 @@ def train(
     asked: dict[str, Any],
     dataset: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
     config: Annotated[Path | None, typer.Option("--config", help="TOML file with a configuration.")] = None,
-    set_: Set = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Configuration, as in sharing.kind=mmoe. Repeat.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
     ranks: Annotated[int, typer.Option(help="Processes that train one model together.", min=1)] = 1,
-    tasks: Tasks = None,
+    tasks: Annotated[str | None, typer.Option(help="Tasks to train, separated by commas; default: the card's.")] = None,
     raw: Raw = None,
     home: Home = None,
 ) -> Answer:

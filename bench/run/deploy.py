@@ -20,7 +20,7 @@ from bench.progress import Progress
 from bench.results.effect import Effect
 from bench.run.deployment import Deployment
 from bench.run.folder import MANIFEST as RUN
-from bench.run.folder import Run
+from bench.run.folder import PACKAGE, Run
 from bench.run.model_card import model_card
 from bench.tracking.registry import DATASET, TASKS, Move, Registry, registered
 
@@ -109,7 +109,7 @@ def make_package(
         },
         readme=model_card(deployment, store, retrained, intervals),
     )
-    return write_package(contents, deployment.folder, onnx)
+    return write_package(contents, part.folder / PACKAGE, onnx)
 
 
 def register(deployment: Deployment, package: Package, alias: str) -> tuple[str, list[Move]]:
@@ -159,7 +159,7 @@ def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
     if (folder / MANIFEST).is_file():
         return Package.open(folder)
     if (home / "runs" / model / RUN).is_file():
-        made = [part.folder / "package" for part in Run.open(home, model).datasets.values()]
+        made = [part.folder / PACKAGE for part in Run.open(home, model).datasets.values()]
         found = [each for each in made if (each / MANIFEST).is_file()]
         if len(found) != 1:
             raise UserError(

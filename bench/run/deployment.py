@@ -54,11 +54,6 @@ class Deployment:
         return self.result.policy
 
     @property
-    def folder(self) -> Path:
-        """Where the package goes."""
-        return self.part.folder / "package"
-
-    @property
     def parts(self) -> list[PartOrder]:
         """What is trained.
 

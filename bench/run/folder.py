@@ -46,6 +46,7 @@ MLFLOW = "mlflow.json"
 CARD, STORE = "card.toml", "store.json"
 PICK, CONFIG = "picked.json", "picked.toml"
 """The pick with its reasons, which `seesaw deploy` takes, and its configuration for `seesaw train --config`."""
+PACKAGE = "package"
 
 
 class Part(Config):

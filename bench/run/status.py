@@ -133,13 +133,11 @@ class After:
         Args:
             known: replicates that are there already.
         """
-        one = pace.full_length or 0.0
-        found = SERVING if "serving" in stages else 0.0
-        found += self.teaching * one / workers if "teaching" in stages else 0.0
-        found += self.tuning * one / workers if "tuning" in stages else 0.0
-        if "confirming" in stages:
-            found += max(0.0, self.confirming - REPLICATE * known) * one / workers
-        return found
+        lengths = {"tuning": self.tuning, "confirming": max(0.0, self.confirming - REPLICATE * known)}
+        if "teaching" in stages:
+            lengths["teaching"] = self.teaching
+        trained = sum(lengths.get(stage, 0.0) for stage in stages) * (pace.full_length or 0.0) / workers
+        return trained + (SERVING if "serving" in stages else 0.0)
 
 
 class WithLater(Progress):
