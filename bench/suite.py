@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from bench import content
 from bench.errors import UserError, check_known, repeated
 from bench.objectives import Objective, default_outcomes, outcome, parse, primary
+from bench.plain import parse_value
 from bench.registry import Config
 from bench.schema import Task
 from bench.validation import validate
@@ -43,14 +43,9 @@ def rung(value: object) -> int | float | None:
     """
     if value is None:
         return None
-    if value is False:
-        return 0
-    found = value
-    if isinstance(value, str):
-        with suppress(ValueError):
-            found = float(value) if set(value) & set(".e") else int(value)
-    if isinstance(found, int) and not isinstance(found, bool) and found >= 0:
-        return found
+    found = parse_value(value, "lowest") if isinstance(value, str) else value
+    if isinstance(found, int) and found is not True and found >= 0:
+        return int(found)
     if isinstance(found, float) and 0 < found < 1:
         return found
     raise ValueError(
