@@ -80,13 +80,11 @@ def create(home: Path, request: Request, progress: Progress | None = None, words
     _check_data(suite, home, request.raw, progress)
     production = _production(suite, request.current, content.find("reports", request.suite).parent, home, tracking)
     space_file = content.find("search_spaces", suite.space)
-    decided = _jobs_at_once(request) | {"tracking": tracking, "suite": content.lasting("reports", request.suite)}
-    if request.raw is not None:
-        decided["raw"] = request.raw.expanduser().resolve()
+    definite = _definite(request, suite).model_copy(update={"tracking": tracking})
     with in_turn(writable(home) / LOCK):  # two of one name at once
         folder = _folder(home, request)
         manifest = Manifest(
-            request=request.model_copy(update=decided | {"name": folder.name}),
+            request=definite.model_copy(update={"name": folder.name}),
             suite=suite,
             parts=_parts(cards),
             current=production,
@@ -107,14 +105,23 @@ def create(home: Path, request: Request, progress: Progress | None = None, words
     return Run.open(home, folder.name)
 
 
-def _jobs_at_once(request: Request) -> dict[str, Any]:
-    """Workers and threads where the request leaves them open."""
+def _definite(request: Request, suite: Suite) -> Request:
+    """The request with the number of workers and threads, and with absolute paths."""
     if request.executor == RAY:
         threads = request.threads or 1
         slots = ray_module("ray").slots(Options.of(request, threads=threads))
-        return {"workers": request.workers or slots, "threads": threads}
-    workers = 1 if request.executor == "inline" else request.workers or cores()
-    return {"workers": workers, "threads": request.threads or max(1, cores() // workers)}
+        workers = request.workers or slots
+    else:
+        workers = 1 if request.executor == "inline" else request.workers or cores()
+        threads = request.threads or max(1, cores() // workers)
+    paths = {
+        "suite": content.lasting("reports", request.suite),
+        "dataset": tuple(dataset.id for dataset in suite.datasets) if request.dataset else (),
+        "space": request.space and suite.space,
+        "current": request.current and lasting_current(request.current),
+        "raw": request.raw and request.raw.expanduser().resolve(),
+    }
+    return request.model_copy(update={"workers": workers, "threads": threads, **paths})
 
 
 def _choices(suite: Suite, executor: str, production: Mapping[str, Current]) -> Iterator[tuple[str, Any]]:

@@ -204,7 +204,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     return result
 
 
-def extend(run: Run, **asked: Any) -> Run:
+def extend(run: Run, current: str | None = None, **asked: Any) -> Run:
     """The run with some of its request's fields changed, which `execute` keeps: limits, address, device, current point.
 
     A search that has ended goes on from there where its limits are raised. `tracking` is MLflow's address from now on.
@@ -231,7 +231,7 @@ def extend(run: Run, **asked: Any) -> Run:
     if "tracking" in asked:
         remember(asked["tracking"], run.home)
     suite = run.suite.model_copy(update={"budget": run.suite.budget.model_copy(update=raised)})
-    return run.changed(request=request, suite=suite).with_current(asked.get("current"))
+    return run.changed(request=request, suite=suite).with_current(current)
 
 
 def confirm_more(run: Run, current: str | None = None, **asked: int) -> Run:

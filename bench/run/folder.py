@@ -64,7 +64,7 @@ class Manifest(Config):
     """`run.json`: all decisions from the creation of the run."""
 
     request: Request
-    """With all defaults filled in; paths in it are absolute. `seesaw resume` changes it."""
+    """With the number of workers and threads; paths in it are absolute. `seesaw resume` changes it."""
     suite: Suite
     """As the request changed it; paths in it are absolute."""
     parts: dict[str, Part]
@@ -131,7 +131,8 @@ class Run:
             key: read_current(lasting_current(given), part.card, [task.name for task in part.tasks], self.home, address)
             for key, part in self.datasets.items()
         }
-        return self.changed(current=found)
+        request = self.request.model_copy(update={"current": lasting_current(given)})
+        return self.changed(current=found, request=request)
 
     def changed(self, **decided: Any) -> Run:
         """The run with other decisions, which `keep` writes."""
