@@ -73,10 +73,18 @@ def _lacks_memory(error: Exception, text: str) -> bool:
 RAY = "ray"
 
 
+def _address(given: str | None) -> str | None:
+    if given is not None and not re.fullmatch(r"[\w.:\[\]-]+", given):
+        raise UserError(
+            f"--address: expected HOST:PORT of a cluster that this machine belongs to, found '{shown(given)}'"
+        )
+    return given
+
+
 class RayOptions(Config):
     """Options that only a Ray cluster has. Every other executor refuses them."""
 
-    address: str | None = None
+    address: Annotated[str | None, AfterValidator(_address)] = None
     """A Ray cluster's HOST:PORT; default: the one that this machine belongs to."""
     gpus: float = Field(0.0, ge=0)
     """GPUs of each job on a Ray cluster; in 0.5 of one, two jobs share it."""
@@ -100,20 +108,19 @@ class Resources(RayOptions):
         """Refuses what the executor does not have, and a device that its jobs would not find.
 
         Raises:
-            UserError: an option of Ray for another executor, an address that is no HOST:PORT, CUDA that is not here,
-                or that Ray is not asked to set aside.
+            UserError: an option of Ray for another executor, CUDA that is not here, or that Ray is not asked to set
+                aside.
         """
         for name in RayOptions.model_fields:
             if getattr(self, name) and self.executor != RAY:
                 raise UserError(f"--{name}: expected --executor {RAY}, found the executor {self.executor}")
-        check_address(self.address)
-        if self.device == "cuda" and self.executor == RAY:  # whose machines are others than this one
-            if not self.gpus:
-                raise UserError("--device: expected --gpus above 0 beside cuda on a Ray cluster, found 0")
-            return
-        from bench.training.device import choose_device  # brings torch, which most commands on a run do without
+        elsewhere = self.device == "cuda" and self.executor == RAY
+        if elsewhere and not self.gpus:
+            raise UserError("--device: expected --gpus above 0 beside cuda on a Ray cluster, found 0")
+        if not elsewhere:
+            from bench.training.device import choose_device  # brings torch, which most commands on a run do without
 
-        choose_device(self.device)
+            choose_device(self.device)
 
 
 class Options(Resources):
@@ -138,18 +145,6 @@ class Options(Resources):
     def of(cls, asked: Resources, **more: Any) -> Options:
         """With the resources that a user asked for."""
         return cls(**asked.model_dump(include=set(Resources.model_fields)) | more)
-
-
-def check_address(address: str | None) -> None:
-    """Refuses what is no HOST:PORT as the address of a Ray cluster: runs keep it.
-
-    Raises:
-        UserError: it has more than letters, digits and `._-:[]`.
-    """
-    if address is not None and not re.fullmatch(r"[\w.:\[\]-]+", address):
-        raise UserError(
-            f"--address: expected HOST:PORT of a cluster that this machine belongs to, found '{shown(address)}'"
-        )
 
 
 @dataclass

@@ -27,7 +27,7 @@ from bench.errors import UserError
 from bench.lock import in_turn
 from bench.machine import cores, set_waiting
 from bench.records import Job, Outcome, TrialResult
-from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt, check_address
+from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt
 from bench.search.executors.process import THREADS, decode, encode, importable, timed
 
 NODE_HOME = "SEESAW_NODE_HOME"
@@ -179,7 +179,6 @@ def cluster(options: Options) -> Iterator[str]:
         yield _machine()
         return
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    check_address(options.address)
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         ray.init(address=options.address or "auto", **quiet)
