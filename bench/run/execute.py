@@ -214,23 +214,23 @@ def extend(run: Run, current: str | None = None, **asked: Any) -> Run:
     """
     if "tracking" in asked:
         asked["tracking"] = plain_address(asked["tracking"])
-    request = validate(Request, run.request.model_dump() | asked, "")
-    request.check()
-    raised = request.model_dump(include=asked.keys() & Budget.model_fields)
     limits = {key: limit for key, limit in run.suite.budget if limit is not None and key != "job_time"}
-    for key, new in raised.items():
+    raised = [key for key in asked if key in Budget.model_fields]
+    for key in raised:
         if key not in limits:
             raise UserError(
                 f"--{key}: expected a limit that '{run.name}' has ({listed([f'--{each}' for each in limits])}), found "
                 f"that its {key} {'is' if key == 'time' else 'are'} not limited"
             )
-        if new < limits[key]:
-            raise UserError(
-                f"--{key}: expected at least {limits[key]:,}, the total of '{run.name}' so far, found {new:,}"
-            )
+    request = validate(Request, run.request.model_dump() | asked, "")
+    request.check()
+    for key in raised:
+        if (new := getattr(request, key)) < (old := limits[key]):
+            raise UserError(f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found {new:,}")
     if "tracking" in asked:
         remember(asked["tracking"], run.home)
-    suite = run.suite.model_copy(update={"budget": run.suite.budget.model_copy(update=raised)})
+    budget = run.suite.budget.model_copy(update={key: getattr(request, key) for key in raised})
+    suite = run.suite.model_copy(update={"budget": budget})
     return run.changed(request=request, suite=suite).with_current(current)
 
 

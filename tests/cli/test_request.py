@@ -8,6 +8,8 @@ import pytest
 
 import bench
 from bench.errors import UserError
+from bench.run.create import create
+from bench.run.execute import extend
 from bench.run.folder import Run
 from bench.run.request import Request
 
@@ -32,6 +34,23 @@ def test_its_command_asks_for_the_same() -> None:
     ]
     pairs = asked.words[-1:-4:-2]
     assert Request(suite="quick", set=pairs).set == asked.set  # type: ignore[arg-type]
+
+
+def test_a_resumed_run_has_other_options_and_the_same_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(bench.__file__).parents[1])
+    card = "datasets/synthetic-funnel/card.toml"
+    run = create(tmp_path, Request(suite="quick", dataset=(card,), samples=10**9, executor="inline", raw=Path("raw")))
+    assert run.request.dataset == (str(Path(card).resolve()),)
+    assert run.request.raw == Path("raw").resolve()
+    more = extend(run, samples=2 * 10**9, device="cpu")
+    assert (more.request.samples, more.suite.budget.samples, more.request.device) == (2 * 10**9, 2 * 10**9, "cpu")
+    assert more.request.dataset == run.request.dataset
+    with pytest.raises(
+        UserError, match=r"^--lengths: expected a limit that 'synthetic-funnel' has \(--samples\), found"
+    ):
+        extend(run, lengths=3)
+    with pytest.raises(UserError, match=r"^--samples: expected at least 1,000,000,000, the total of"):
+        extend(run, samples=5)
 
 
 @pytest.mark.slow
