@@ -1,7 +1,7 @@
 """Seesaw: find the trade-off frontier of multi-task recommenders.
 
-Importing `bench` imports none of torch, optuna or mlflow; `bench.load_run` does, once it is called. `bench.decide`
-never imports torch. ARCHITECTURE.md lists the rooms.
+Importing `bench` imports none of torch, optuna or mlflow; `bench.load_run` and `bench.run_suite` do, once they are
+called. `bench.decide` never imports torch. ARCHITECTURE.md lists the rooms.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.api import LoadedDecision, LoadedRun, decide, load_run
+    from bench.api import LoadedDecision, LoadedRun, decide, load_run, run_suite
 
 __version__ = "0.1.0"
-__all__ = ["LoadedDecision", "LoadedRun", "__version__", "decide", "load_run"]
+__all__ = ["LoadedDecision", "LoadedRun", "__version__", "decide", "load_run", "run_suite"]
 
 
 def __getattr__(name: str) -> Any:

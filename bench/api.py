@@ -39,6 +39,32 @@ def load_run(run: str | Path, home: str | Path | None = None) -> LoadedRun:
     return LoadedRun(Run.open(resolve_home(Path(home) if home else None), str(run)))
 
 
+def run_suite(suite: str | Path, home: str | Path | None = None, **asked: Any) -> LoadedRun:
+    """Searches a suite's trade-off frontier, confirms it, and picks a configuration, as `seesaw run` does.
+
+    >>> import bench
+    >>> bench.run_suite("quick", dataset="card.toml", trials=20).verdict()  # doctest: +SKIP
+
+    Args:
+        suite: a suite's name, or the path of a suite.toml or of a file with what is asked.
+        home: as in `load_run`.
+        asked: as the options of `seesaw run`, see `bench.run.request.Request`.
+
+    Raises:
+        UserError: an option is unknown or does not fit the rest; nothing is written then.
+    """
+    from bench.home import writable_home
+    from bench.progress import Silent
+    from bench.run.create import create
+    from bench.run.execute import execute
+    from bench.run.request import Request
+
+    request = Request.of({"suite": str(suite), **asked})
+    run = create(writable_home(Path(home) if home else None), request, Silent())
+    execute(run, Silent())
+    return LoadedRun(run)
+
+
 def decide(log: Any, **asked: Any) -> LoadedDecision:
     """Decides from a log's predictions which model and weights to serve; nothing is trained, and torch is not needed.
 

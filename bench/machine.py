@@ -49,10 +49,11 @@ def tree_threads(threads: int) -> Iterator[None]:
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def check_device_name(name: str) -> None:
-    """Raises UserError for an unknown device name; only torch can say whether the device exists."""
+def check_device_name(name: str) -> str:
+    """The name; raises UserError for an unknown device. Only torch can say whether the device exists."""
     if name not in DEVICES:
         raise UserError(f"device: expected one of {', '.join(DEVICES)}, found '{name}'")
+    return name
 
 
 def worker_number() -> int:

@@ -232,6 +232,20 @@ def primary(task: Task, in_groups: bool) -> str:
     return f"{task.name}.{metric}" if task.parent is None or ranked(metric) else f"{task.name}.ctcvr.{metric}"
 
 
+def default_outcomes(tasks: Sequence[Task], group: NDArray[Any]) -> tuple[str, ...]:
+    """One of each task: `ndcg@5` if groups are large enough, else `recall@10%`, `value@10%` of a regression.
+
+    Groups are large enough if they have two rows on average, and a random order of them scores little
+    (`ranks_groups`).
+
+    Args:
+        group: (N,), negative where a row has none.
+    """
+    if ranks_groups(group):
+        return tuple(f"{task.name}.ndcg@5" for task in tasks)
+    return tuple(f"{task.name}.{'recall' if task.kind == 'binary' else 'value'}@10%" for task in tasks)
+
+
 def parse(name: str, tasks: tuple[Task, ...], where: str) -> Objective:
     """Parses the name of an objective: a metric of a head, a cost, or an outcome of the ranking by a head.
 

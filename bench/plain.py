@@ -11,7 +11,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,34 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+def assignments(given: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted values of a table, or of NAME=VALUE pairs.
+
+    A pair's value is read as TOML (1e-3, true, [64, 32]) and, where it is none, as text.
+
+    Raises:
+        UserError: no `=`, no name, a name given twice, or a number beyond 64 bits.
+    """
+    if isinstance(given, Mapping):
+        return flatten(given)
+    values: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = (each.strip() for each in text.partition("="))
+        if not equals or not name:
+            raise UserError(f"--set: expected NAME=VALUE as in sharing.kind=mmoe, found '{text}'")
+        if name in values:
+            raise UserError(f"--set: '{name}' is given twice")
+        read = parse_value(value, f"--set: {name}")
+        values[name] = value if read is None else read
+    return flatten(values)
+
+
+def names(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Names of a list, or of a text that commas separate."""
+    listed = given.split(",") if isinstance(given, str) else given or ()
+    return tuple(stripped for name in listed if (stripped := name.strip()))
 
 
 def jsonable(value: Any) -> Any:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
 from bench import content
-from bench.errors import UserError, check_known
-from bench.measure.outcomes import default_outcomes
-from bench.objectives import Objective, outcome, parse, primary
+from bench.errors import UserError, check_known, repeated
+from bench.objectives import Objective, default_outcomes, outcome, parse, primary
+from bench.plain import parse_value
 from bench.registry import Config
 from bench.schema import Task
 from bench.validation import validate
@@ -44,14 +43,9 @@ def rung(value: object) -> int | float | None:
     """
     if value is None:
         return None
-    if value is False:
-        return 0
-    found = value
-    if isinstance(value, str):
-        with suppress(ValueError):
-            found = float(value) if set(value) & set(".e") else int(value)
-    if isinstance(found, int) and not isinstance(found, bool) and found >= 0:
-        return found
+    found = parse_value(value, "lowest") if isinstance(value, str) else value
+    if isinstance(found, int) and found is not True and found >= 0:
+        return int(found)
     if isinstance(found, float) and 0 < found < 1:
         return found
     raise ValueError(
@@ -150,13 +144,14 @@ class Budget(Config):
     samples: int | None = Field(None, ge=1)
     """Training samples of all trials together, in total as trials; what confirmation trains comes on top."""
     lengths: float | None = Field(None, ge=1)
-    """The same in trainings of full length, which fits data sets of any size. The default in a search by rungs
+    """Training samples in trainings of full length, which fits data sets of any size. The default in a search by rungs
     is 20: one trial may cost a 32nd of another there, so the number of trials says little about the cost."""
     time: Annotated[float, BeforeValidator(seconds)] | None = None
-    """Nothing starts after this time, except jobs that bring the single-task baseline to full length. In total, too."""
+    """Nothing starts after this time, as in 10m, except jobs that bring the single-task baseline to full length. In
+    total, too."""
     job_time: Annotated[float, BeforeValidator(seconds)] | None = None
-    """A job that takes longer is ended and tried again; the third time, that is its failure. A job is a trial's way
-    from one rung to the next, or to full length where there are no rungs. By itself there is no limit."""
+    """A job that takes longer, as in 10m, is ended and tried again; the third time, that is its failure. A job is a
+    trial's way from one rung to the next, or to full length where there are no rungs. By itself there is no limit."""
 
     @model_validator(mode="after")
     def _one_budget(self) -> Budget:
@@ -333,8 +328,7 @@ class Suite(Config):
 
     @model_validator(mode="after")
     def _once_each(self) -> Suite:
-        ids = [dataset.id for dataset in self.datasets]
-        if twice := next((i for i in ids if ids.count(i) > 1), None):
+        if twice := repeated(dataset.id for dataset in self.datasets):
             raise ValueError(f"data set '{twice}' is listed twice")
         return self
 

@@ -35,9 +35,9 @@ from speed.table import replace, writer
 from bench.data import Store, load_card, prepare
 from bench.labelled import Labelled
 from bench.machine import keep_freed_memory
-from bench.measure.outcomes import Measure, default_outcomes
+from bench.measure.outcomes import Measure
 from bench.measure.spaces import joint_labels
-from bench.objectives import Objective, metric_of, primary, ranked
+from bench.objectives import Objective, default_outcomes, metric_of, primary, ranked
 from bench.predictions import name_of, predictions, rows_of
 from bench.records import Job, Scalar
 from bench.results.fusion import fused

@@ -50,8 +50,7 @@ from bench.frontier.judging import Judge
 from bench.frontier.pick import pick
 from bench.frontier.policy import LOSS, Policy
 from bench.frontier.verdict import Verdict, verdict
-from bench.measure.outcomes import default_outcomes
-from bench.objectives import Objective
+from bench.objectives import Objective, default_outcomes
 from bench.predictions import KEPT, predictions, rows_of
 from bench.records import Point, Replicate
 from bench.results.frontier import frontier

@@ -133,7 +133,7 @@ def _row_of(part: DatasetRun, content: str, point: Point, run: Replicate, object
         data=part.key,
         content=content,
         sharing=JOINT,
-        balancing=f"search by {part.run.manifest.suite.search.sampler}",
+        balancing=f"search by {part.run.suite.search.sampler}",
         kind="trial",
         seed=run.seed,
         config={"point": point.id, **point.config},

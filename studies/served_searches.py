@@ -211,8 +211,8 @@ def _line(name: str, count: int, own: pd.DataFrame, told: Any) -> str:
 
 
 def columns(frame: pd.DataFrame, dataset: str) -> str:
-    """In Markdown, the largest of each outcome on test of networks, less that of the same runs' boosted trees, and less
-    that of networks by settings that were found by hand."""
+    """In Markdown, the largest of each outcome on test: of networks, of the same runs' boosted trees, and of networks
+    by settings that were found by hand."""
     of = frame[frame["dataset"] == dataset].set_index(["arm", "seed"])
     own, hand = of.loc["within"], of.loc["hand"] if "hand" in of.index else of.iloc[:0].reset_index("arm")
     both = own.index.intersection(hand.index)

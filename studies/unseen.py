@@ -36,7 +36,7 @@ from bench.data import load_card, prepare
 from bench.predictions import FOLDER, rows_of
 from bench.results.points import confirmed, estimate
 from bench.rows import CONFIRM, TEST
-from bench.run.serving import candidates_of
+from bench.run.result import candidates_of
 from bench.suite import seconds
 
 NAME, RUN = "unseen", "unseen"

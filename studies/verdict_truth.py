@@ -31,8 +31,7 @@ from bench.results.fusion import Fusion
 from bench.results.served.front import gains
 from bench.results.served.measuring import Meter
 from bench.rows import TEST
-from bench.run.result import DatasetResult
-from bench.run.serving import candidates_of
+from bench.run.result import DatasetResult, candidates_of
 from bench.suite import load_suite
 
 SEED = 1

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "report": {"frontier", "results"},
     "deciding": {"report", "frontier", "results", "measure"},
     "production": {"training", "frontier", "results", "measure", "models", "balancing", "data"},
-    "suite": {"measure"},
+    "suite": set(),
     "run": {"suite", "search", "confirm", "tracking", "report", "production", "training", "frontier", "results"}
     | {"measure", "models", "balancing", "data"},
     "reference": {"suite", "run", "search", "confirm", "report", "training", "results", "measure", "models"}

@@ -10,7 +10,8 @@ import typer
 
 from bench import __version__, plugins
 from bench.cli import data, decide, doctor, models, results, run, runs, suites
-from bench.cli.output import Answer, answered
+from bench.cli.options import answered
+from bench.cli.output import Answer
 
 app = typer.Typer(
     name="seesaw",

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import Home, Json, Raw, names
+from bench.cli.options import Home, Raw
 from bench.cli.output import Answer, TerminalProgress, print_json, print_table, say
 from bench.errors import UserError
 from bench.home import resolve_home, writable_home
+from bench.plain import names
 from bench.progress import duration
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ def datasets(
     dataset: Annotated[str | None, typer.Argument(help="A name or a card's path: show that card.")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of cards, for editors.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Free the stores of this data set.")] = False,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """List the data sets, or explain one card."""
@@ -71,27 +71,22 @@ def _size(megabytes: float | None) -> str:
 def prepare_command(
     dataset: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
     raw: Raw = None,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Fetch and encode a data set; show its rows, positives and rates."""
     from bench.data import load_card, prepare
 
     store = prepare(load_card(dataset), writable_home(home), raw, TerminalProgress())
-    yield {"path": str(store.path)} | store.manifest
-    print_splits(store)
-    say(f"store: {store.path}", whole=True)
-
-
-def print_splits(store: Any) -> None:
-    """A store's rows and positives by split, and what preparing it took."""
     manifest = store.manifest
-    rows = []
-    for split, facts in manifest["splits"].items():
-        for task, of_task in facts["tasks"].items():
-            rows.append([split, facts["rows"], task, of_task.get("positives"), of_task.get("rate")])
+    yield {"path": str(store.path)} | manifest
+    rows = [
+        [split, facts["rows"], task, of_task.get("positives"), of_task.get("rate")]
+        for split, facts in manifest["splits"].items()
+        for task, of_task in facts["tasks"].items()
+    ]
     print_table(["split", "rows", "task", "positives", "rate"], rows, store.key)
     say(f"prepared in {duration(manifest['seconds'])}, peak memory {manifest['peak_memory_mb']:,.0f} MB")
+    say(f"store: {store.path}", whole=True)
 
 
 def _show_card(card: dict[str, Any]) -> None:
@@ -158,7 +153,6 @@ def card(
         int | None, typer.Option(help="Rows to inspect, from the head of each file; default: a million.", min=100)
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing card.")] = False,
-    json: Json = False,
 ) -> Answer:
     """Look into files and write a card for them, with reasons."""
     from bench.atomic import write_text
@@ -266,7 +260,6 @@ def synth(
     seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same bytes.", min=0)] = 0,
     click_rate: Annotated[float, typer.Option(help="Share of clicks among impressions.")] = 0.04,
     buy_rate: Annotated[float, typer.Option(help="Share of purchases among clicks.")] = 0.005,
-    json: Json = False,
 ) -> Answer:
     """Write generated raw files in the format of a public data set."""
     from bench.data.synthetic import synthesise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.fronts import print_served, show_verdict
-from bench.cli.options import Home, Json
+from bench.cli.options import Home
 from bench.cli.output import Answer, TerminalProgress, print_table, say
 from bench.content import read_toml
 from bench.errors import UserError, shortened
@@ -55,17 +55,17 @@ def decide(
     to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Write page, cells and JSON there.")] = None,
     tracking: Annotated[str | None, typer.Option(help="MLflow address to log all of it to; needs --to.")] = None,
     toml: Annotated[bool, typer.Option("--toml", help="Print the options as decide.toml, and stop.")] = False,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Decide from a log's predictions which model and weights to serve; nothing is trained."""
     options: dict[str, Any] = {
-        "log": log, "labels": label, "parents": _pairs("--parent", parent), "models": model and list(model),
-        "today": today, "score": score, "weights": weights, "values": value and list(value), "group": group,
-        "units": units, "time": time, "part": part, "segments": segment, "trained_until": trained_until,
+        "log": log, "labels": label, "parents": _pairs("--parent", "TASK=TASK as in buy=click", parent),
+        "models": _pairs("--model", "NAME=COLUMN,COLUMN as in today=p_click,p_buy", model),
+        "today": today, "score": score, "weights": weights, "group": group, "units": units, "time": time, "part": part,
+        "values": _pairs("--value", "TASK=NUMBER as in buy=40", value), "segments": segment, "seed": seed,
+        "amounts": _pairs("--amount", "TASK=COLUMN as in click=bid", amount), "trained_until": trained_until,
         "unseen": unseen or None, "given": given, "joint": joint, "sampling": sampling, "outcomes": outcome,
-        "amounts": _pairs("--amount", amount), "seed": seed, "random": random, "propensity": propensity,
-        "recalibrate": False if no_recalibration else None,
+        "random": random, "propensity": propensity, "recalibrate": False if no_recalibration else None,
     }  # fmt: skip
     asked = _asked({name: each for name, each in options.items() if each is not None}, file, policy)
     if toml:
@@ -96,21 +96,13 @@ def decide(
 
 
 def _asked(options: dict[str, Any], file: Path | None, policy: Path | None) -> Asked:
-    from bench.deciding.asked import Asked, named_columns
-    from bench.frontier.options import read_value
+    from bench.deciding.asked import Asked
 
     if file is not None:
         if others := [name for name in options if name != "log"]:
             raise UserError(f"--file: expected no other options beside it, found {', '.join(others)}")
         more = {} if policy is None else {"policy": read_toml(policy)}
         return validate(Asked, read_toml(file) | options | more, str(file))
-    if "models" in options:
-        named = [named_columns("--model", each) for each in options["models"]]
-        if len({name for name, _ in named}) < len(named):
-            raise UserError(f"--model: expected each name once, found {', '.join(name for name, _ in named)}")
-        options["models"] = dict(named)
-    if "values" in options:
-        options["values"] = dict(read_value(each) for each in options["values"])
     if policy is not None:
         options["policy"] = read_toml(policy)
     for name, option in (("log", "LOG"), ("labels", "--label"), ("models", "--model")):
@@ -120,13 +112,15 @@ def _asked(options: dict[str, Any], file: Path | None, policy: Path | None) -> A
     return validate(Asked, options, "")
 
 
-def _pairs(option: str, given: list[str] | None) -> dict[str, str] | None:
-    found = {}
+def _pairs(option: str, form: str, given: list[str] | None) -> dict[str, str] | None:
+    found: dict[str, str] = {}
     for text in given or ():
-        name, equals, other = (each.strip() for each in text.partition("="))
-        if not (name and equals and other):
-            raise UserError(f"{option}: expected TASK=TASK as in buy=click, found '{shortened(text)}'")
-        found[name] = other
+        name, equals, value = (each.strip() for each in text.partition("="))
+        if not (name and equals and value):
+            raise UserError(f"{option}: expected {form}, found '{shortened(text)}'")
+        if name in found:
+            raise UserError(f"{option}: expected each name once, found '{name}' twice")
+        found[name] = value
     return found or None
 
 

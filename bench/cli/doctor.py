@@ -10,7 +10,7 @@ from importlib import metadata
 import psutil
 
 from bench import content, plugins
-from bench.cli.options import Home, Json
+from bench.cli.options import Home
 from bench.cli.output import Answer, print_table, say
 from bench.errors import listed
 from bench.home import resolve_home
@@ -20,7 +20,7 @@ LEAST_MEMORY_GB = 2.0
 LEAST_DISK_GB = 2.0
 
 
-def doctor(json: Json = False, home: Home = None) -> Answer:
+def doctor(home: Home = None) -> Answer:
     """Show what this machine has, and what is missing."""
     place = resolve_home(home)
     found = versions()

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import Home, Json, Model, Raw, Tracking, names
+from bench.cli.options import Home, Model, Raw, Tracking
 from bench.cli.output import Answer, TerminalProgress, number, print_table, say
 from bench.errors import UserError
 from bench.home import resolve_home
+from bench.plain import names
 
 if TYPE_CHECKING:
     from bench.production.evaluation import Judgement
@@ -41,7 +42,6 @@ def deploy(
     promote: Annotated[bool, typer.Option("--promote", help="Make the challenger champion; trains nothing.")] = False,
     rollback: Annotated[bool, typer.Option("--rollback", help="Swap champion and previous.")] = False,
     raw: Raw = None,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Train the picked configuration for production, package it, and register it in MLflow."""
@@ -133,7 +133,6 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
     tracking: Tracking = None,
     raw: Raw = None,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Measure a model's ranking and each of its predictions on data with labels, with intervals."""
@@ -223,7 +222,6 @@ def score(
         Path | None, typer.Option(help="File of `seesaw history`, for rows without history columns.")
     ] = None,
     tracking: Tracking = None,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Score files with a packaged or registered model."""
@@ -251,7 +249,6 @@ def latency(
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1,2",
     seconds: Annotated[float, typer.Option(help="Seconds for each line of the table.", min=0.01)] = 1.0,
     tracking: Tracking = None,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Measure latency and throughput of a packaged or registered model."""
@@ -280,7 +277,6 @@ def history(
     out: Annotated[Path, typer.Option(help="The parquet file to write.")],
     raw: Annotated[Path | None, typer.Option(help="Folder of the card's files; default: fetch them.")] = None,
     until: Annotated[float, typer.Option(help="Keep rows before this time, in the card's unit.")] = math.inf,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Write the history of every group, for `seesaw score --history`."""

@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
 
+from bench.cli.output import Answer, print_json
 from bench.content import read_toml
-from bench.errors import UserError
 from bench.home import resolve_home
-from bench.plain import flatten, parse_value
+from bench.plain import assignments, flatten
+from bench.registry import Config
 
 if TYPE_CHECKING:
     from bench.run.folder import Run
-
-
-def device_name(given: str | None) -> str | None:
-    """A device's name, checked while options are read: before torch is loaded."""
-    from bench.machine import check_device_name
-
-    if given is not None:
-        check_device_name(given)
-    return given
 
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or path.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Full = Annotated[bool, typer.Option("--full", help="Show all tables and all reasons.")]
 Home = Annotated[Path | None, typer.Option("--home", help="Home of all files; default: $SEESAW_HOME, else ./.seesaw.")]
-Device = Annotated[
-    str,
-    typer.Option("--device", callback=device_name, help="auto, cpu or cuda; auto takes CUDA where it is available."),
-]
 Raw = Annotated[Path | None, typer.Option("--raw", help="Folder with the raw files; nothing is fetched.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Configuration, as in sharing.kind=mmoe. Repeat.")]
 Model = Annotated[
     str, typer.Argument(help="A package's folder, a deployed run, or NAME, NAME@ALIAS or NAME/VERSION in the registry.")
 ]
 Tracking = Annotated[
     str | None, typer.Option("--tracking", help="MLflow address of the registry; default: the store at home.")
 ]
-Tasks = Annotated[str | None, typer.Option("--tasks", help="Tasks to train, separated by commas; default: the card's.")]
 
 
 def opened(name: str, home: Path | None) -> Run:
@@ -51,32 +43,74 @@ def opened(name: str, home: Path | None) -> Run:
     return Run.open(resolve_home(home), name)
 
 
-def assignments(given: list[str] | None) -> dict[str, Any]:
-    """Reads NAME=VALUE pairs. A value is read as TOML (1e-3, true, [64, 32]) and, where it is none, as text.
-
-    Raises:
-        UserError: no `=`, no name, a name given twice, or a number beyond 64 bits.
-    """
-    values: dict[str, Any] = {}
-    for text in given or []:
-        name, equals, value = text.partition("=")
-        name = name.strip()
-        if not equals or not name:
-            raise UserError(f"--set: expected NAME=VALUE as in sharing.kind=mmoe, found '{text}'")
-        if name in values:
-            raise UserError(f"--set: '{name}' is given twice")
-        read = parse_value(value.strip(), f"--set: {name}")
-        values[name] = value.strip() if read is None else read
-    return flatten(values)
-
-
 def configuration(file: Path | None, given: list[str] | None) -> dict[str, Any]:
     """A configuration file's dotted values, overridden by `--set`, see `overridden`."""
     from bench.models.config import overridden
 
-    return overridden(flatten(read_toml(file)) if file else {}, assignments(given))
+    return overridden(flatten(read_toml(file)) if file else {}, assignments(given or ()))
 
 
-def names(text: str | None) -> tuple[str, ...]:
-    """Reads names separated by commas."""
-    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
+def answered(command: Callable[..., Answer]) -> Callable[..., None]:
+    """The command with the option `--json`, which prints its document alone; without it, its words."""
+    parameters = signature(command, eval_str=True).parameters
+
+    @wraps(command)
+    def run(json: bool, **given: Any) -> None:
+        for document in (answer := command(**given, **({"json": json} if "json" in parameters else {}))):
+            if json:
+                print_json(document() if callable(document) else document)
+                answer.close()  # a command may fail by a `finally`
+
+    option = Parameter("json", Parameter.KEYWORD_ONLY, default=False, annotation=Json)
+    run.__signature__ = _keywords(*(parameters | {"json": option}).values())  # type: ignore[attr-defined]
+    return run
+
+
+def _keywords(*parameters: Parameter) -> Signature:
+    return Signature([each.replace(kind=Parameter.KEYWORD_ONLY) for each in parameters])
+
+
+def options_of(
+    model: type[Config], *names: str, defaults: bool = True
+) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Give a command fields of a model as options; the command takes those that were given as a dict, `asked`.
+
+    The first sentence of a field's docstring is the option's help. A field without default is an argument. Values are
+    checked where the model is made of them.
+
+    Args:
+        names: of the fields; none means all.
+        defaults: whether help shows the fields' defaults.
+    """
+    fields = {name: model.model_fields[name] for name in names or model.model_fields}
+
+    def with_options(command: Callable[..., Answer]) -> Callable[..., Answer]:
+        @wraps(command)
+        def run(**given: Any) -> Answer:
+            asked = {name: value for name in fields if (value := given.pop(name)) is not None}
+            return command(asked=given.pop("asked", {}) | asked, **given)
+
+        own = [each for each in signature(command, eval_str=True).parameters.values() if each.name != "asked"]
+        made = (_option(name, field, defaults) for name, field in fields.items())
+        run.__signature__ = _keywords(*made, *own)  # type: ignore[attr-defined]
+        return run
+
+    return with_options
+
+
+def _option(name: str, field: FieldInfo, shows_default: bool) -> Parameter:
+    text = re.split(r"(?<=[.])\s", field.description or "", maxsplit=1)[0]
+    if field.is_required():
+        return Parameter(name, Parameter.KEYWORD_ONLY, annotation=Annotated[str, typer.Argument(help=text)])
+    option = typer.Option(
+        help=text, show_default=field.default if shows_default and isinstance(field.default, str) else False
+    )
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[_typed(field), option])
+
+
+def _typed(field: FieldInfo) -> Any:
+    """How the command line reads a field: a table as several texts, other values as text or as a plain type."""
+    types = [each for each in get_args(field.annotation) or [field.annotation] if each is not NoneType]
+    if get_origin(field.annotation) is dict:
+        return list[str] | None
+    return types[0] | None if len(types) == 1 and types[0] in (int, float, bool, Path) else str | None

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
-from functools import wraps
 from typing import Any, TypeVar
 
 from rich.cells import cell_len
@@ -195,20 +194,7 @@ def print_json(document: Any) -> None:
 
 
 Answer = Generator[Any, None, None]
-"""Of a command: it yields its document, and then says the same in words."""
-
-
-def answered(command: Callable[..., Answer]) -> Callable[..., None]:
-    """The command, which prints its document alone with `--json`, and words else."""
-
-    @wraps(command)
-    def run(json: bool, **given: Any) -> None:
-        for document in (answer := command(json=json, **given)):
-            if json:
-                print_json(document)
-                answer.close()  # a command may fail by a `finally`
-
-    return run
+"""Of a command: it yields its document, or a function that makes it, and then says the same in words."""
 
 
 EDGE, BETWEEN = 4, 3

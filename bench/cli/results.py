@@ -25,20 +25,21 @@ if TYPE_CHECKING:
     from bench.run.result import DatasetResult
 
 
-Watch = Annotated[bool, typer.Option("--watch", help="Refresh live, until no driver works on it.")]
-
-
-Page = Annotated[bool, typer.Option("--page", help="Refresh live, and write the page of the run so far each time.")]
-
-
 def status(
-    run_: RunName, watch: Watch = False, page: Page = False, json: Json = False, home: Home = None
-) -> Answer:  # fmt: skip
+    run_: RunName,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh live, until no driver works on it.")] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Refresh live, and write the page of the run so far each time.")
+    ] = False,
+    json: Json = False,
+    home: Home = None,
+) -> Answer:
     """Show what is running, done, and failed, and why."""
     from bench.cli.output import watch as keep_watching
     from bench.home import shown
     from bench.lock import is_held
-    from bench.run.page import live_path, write_live
+    from bench.run.folder import LIVE
+    from bench.run.page import write_live
     from bench.run.status import status_of
 
     run = opened(run_, home)
@@ -53,7 +54,7 @@ def status(
     if (watch or page) and json:
         raise UserError(f"--{'page' if page else 'watch'}: expected no --json beside it, which is one document")
     if page:
-        say(f"page: {shown(live_path(run))}", whole=True)
+        say(f"page: {shown(run.folder / LIVE)}", whole=True)
     if watch or page:
         keep_watching(look, _show_status, lambda: is_held(run.folder))
         say("no driver works on the run: it has ended, or was stopped and can be resumed")
@@ -131,7 +132,6 @@ def frontier_command(
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write all cells as one long table to this file.")
     ] = None,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Show whether to switch and the front that is served; with --heads that of heads; or of an MLflow experiment."""
@@ -154,8 +154,7 @@ def frontier_command(
         table = pd.concat([result.cells.assign(dataset=result.run.key) for result in results], ignore_index=True)
         with atomic_path(csv.expanduser().resolve()) as temporary:
             table.to_csv(temporary, index=False)
-    if json:  # it takes a while
-        yield documents({each.run.key: each for each in results})
+    yield lambda: documents({each.run.key: each for each in results})
     for result in results:
         show_front(result, heads, full)
         if result.pick is None:
@@ -167,15 +166,15 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="File of the page; default: report.html in the run's folder.")
     ] = None,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Write one self-contained HTML page."""
-    from bench.run.page import page_path, write_report
+    from bench.run.folder import PAGE
+    from bench.run.page import write_report
     from bench.run.result import result_of
 
     run = opened(run_, home)
-    page = page_path(run) if out is None else out.expanduser().resolve()
+    page = run.folder / PAGE if out is None else out.expanduser().resolve()
     write_report([result_of(part) for part in run.datasets.values()], page, run.name)
     yield {"page": str(page)}
     say(str(page), whole=True)
@@ -200,7 +199,6 @@ def pick_command(
     ] = None,
     save: Annotated[bool, typer.Option("--save", help="Make the answer the run's pick, which deploy trains.")] = False,
     full: Full = False,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Answer which configuration, and weights that fuse its tasks, a policy or your question picks; --save keeps it."""
@@ -243,7 +241,6 @@ def diagnose(
         int | None, typer.Argument(metavar="[TRIAL]", help="Number of the trial; default: the picked one.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every trial with a result, by number.")] = False,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Say what holds a trial's tasks back, with the evidence."""
@@ -309,11 +306,8 @@ def _show(dataset: str, document: dict[str, Any]) -> None:
     length = "" if document["samples"] is None else f", stopped after {document['samples']:,} samples"
     model = f"{document['architecture']}, {document['balancing']}{length}"
     say(f"trial {document['trial']} on {dataset}: {model}", *document["sentences"])
-    if document["diagnosis"]:
-        _show_measured(document["diagnosis"])
-
-
-def _show_measured(diagnosis: dict[str, Any]) -> None:
+    if not (diagnosis := document["diagnosis"]):
+        return
     probes = f"{diagnosis['probes']} probes of {diagnosis['rows']} rows, one in {diagnosis['every']} steps"
     angles = [
         [" and ".join(pair["tasks"]), block, angle["cosine"], _percent([angle["below_zero"]]), angle["probes"]]

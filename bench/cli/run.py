@@ -6,68 +6,28 @@ import sys
 from contextlib import AbstractContextManager, ExitStack, redirect_stdout
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import (
-    Device,
-    Full,
-    Home,
-    Json,
-    Raw,
-    RunName,
-    Set,
-    Tasks,
-    assignments,
-    configuration,
-    device_name,
-    names,
-    opened,
-)
+from bench.cli.options import Full, Home, Raw, RunName, configuration, opened, options_of
 from bench.cli.output import Answer, TerminalProgress, print_table, say
 from bench.errors import UserError
 from bench.home import shown, writable_home
 from bench.interrupts import interrupted_once
+from bench.plain import names
+from bench.run.request import Request
+from bench.search.executors.base import RAY, Options, Resources
+from bench.suite import Confirm
+from bench.validation import validate
 
 if TYPE_CHECKING:
     from bench.run.folder import Run
 
-Current = Annotated[
-    str | None,
-    typer.Option(metavar="FILE", help="Model in production: TOML, a package's folder, or models:/NAME/VERSION."),
-]
 
-
+@options_of(Request)
 def run(
-    suite: Annotated[str, typer.Argument(help="A suite's name, or the path of a suite.toml.")],
-    dataset: Annotated[str | None, typer.Option(help="Data sets instead of the suite's, separated by commas.")] = None,
-    space: Annotated[str | None, typer.Option(help="Search space instead of the suite's.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="gp, tpe or random.")] = None,
-    lowest: Annotated[
-        str | None,
-        typer.Option(help="Lowest rung: samples, or a part of full length; 0 for none."),
-    ] = None,
-    trials: Annotated[int | None, typer.Option(help="Trials in total, for each data set.")] = None,
-    samples: Annotated[int | None, typer.Option(help="Training samples in total, for each data set.")] = None,
-    lengths: Annotated[
-        float | None, typer.Option(help="Training samples in trainings of full length, as in 20.")
-    ] = None,
-    time: Annotated[str | None, typer.Option(help="Start no trial later than this, as in 10m.")] = None,
-    job_time: Annotated[str | None, typer.Option(help="End and retry a job that takes longer, as in 10m.")] = None,
-    workers: Annotated[int, typer.Option(help="Jobs at once; 0 means one a core, or all a cluster holds.", min=0)] = 0,
-    executor: Annotated[str, typer.Option(help="inline, process or ray.")] = "process",
-    threads: Annotated[int, typer.Option(help="Threads of each job; 0 shares the cores.", min=0)] = 0,
-    device: Device = "auto",
-    address: Annotated[str | None, typer.Option(help="A Ray cluster's HOST:PORT; default: this machine's.")] = None,
-    gpus: Annotated[float, typer.Option(help="GPUs of each job on a Ray cluster, as in 0.5.", min=0)] = 0,
-    memory: Annotated[int, typer.Option(help="MB of memory of each job on a Ray cluster.", min=0)] = 0,
-    name: Annotated[
-        str | None, typer.Option(help="The run's name; default: that of the one --dataset, else the suite's; numbered.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every random number.", min=0)] = 0,
-    set_: Set = None,
-    current: Current = None,
+    asked: dict[str, Any],
     part: Annotated[
         list[str] | None,
         typer.Option(metavar="DATA/SHARING/BALANCING", help="Part of a suite's design to train. Repeat."),
@@ -75,124 +35,63 @@ def run(
     only: Annotated[
         str | None, typer.Option(metavar="NAME", help="One balancer or way of sharing of a design.")
     ] = None,
-    raw: Raw = None,
-    tracking: Annotated[str | None, typer.Option(help="MLflow's address; default: a file at home.")] = None,
     full: Full = False,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Search a suite's trade-off frontier, confirm it, and pick a configuration."""
+    request = Request.of(asked)
     from bench.run.create import create
     from bench.suite import load_suite
 
-    if part or only or (load_suite(suite).design is not None and not dataset):
-        of_search = {
-            "--dataset": dataset, "--space": space, "--sampler": sampler, "--lowest": lowest, "--trials": trials,
-            "--samples": samples, "--lengths": lengths, "--time": time, "--job-time": job_time, "--threads": threads,
-            "--executor": executor != "process", "--device": device != "auto", "--address": address, "--gpus": gpus,
-            "--memory": memory, "--name": name, "--seed": seed, "--set": set_, "--current": current,
-            "--tracking": tracking, "--full": full,
-        }  # fmt: skip
-        if given := next((option for option, value in of_search.items() if value), None):
+    if part or only or (load_suite(request.suite).design is not None and not request.dataset):
+        of_search = [*request.model_dump(exclude_unset=True, exclude={"suite", "raw", "workers"}), *["full"] * full]
+        if of_search:
             raise UserError(
-                f"{given}: expected a search, found the design of {suite}, whose trainings it does not change; "
-                f"`seesaw run {suite} --dataset DATA` searches"
+                f"--{of_search[0].replace('_', '-')}: expected a search, found the design of {request.suite}, whose "
+                f"trainings it does not change; `seesaw run {request.suite} --dataset DATA` searches"
             )
-        yield from _design(suite, part or [], only, raw, workers, home)
+        from bench.reference.execute import run_design
+
+        workers, raw = request.workers, request.raw
+        with interrupted_once(), redirect_stdout(sys.stderr):
+            done = run_design(writable_home(home), request.suite, part or [], only, raw, workers, TerminalProgress())
+        yield {"suite": request.suite} | asdict(done)
+        say(f"{done.new:,} trainings, {done.there:,} more were there already, {done.failed:,} failed")
+        say(f"next: python studies/publish.py {request.suite}  # in a clone", whole=True)
         return
-    made = create(
-        writable_home(home),
-        suite,
-        datasets=names(dataset),
-        space=space,
-        sampler=sampler,
-        lowest=lowest,
-        trials=trials,
-        samples=samples,
-        lengths=lengths,
-        time=time,
-        job_time=job_time,
-        workers=workers,
-        executor=executor,
-        threads=threads,
-        device=device,
-        address=address,
-        gpus=gpus,
-        memory_mb=memory,
-        name=name,
-        seed=seed,
-        pinned=assignments(set_),
-        raw=raw,
-        tracking=tracking,
-        current=current,
-        progress=TerminalProgress(),
-    )
-    yield from _execute(made, full, json)
+    made = create(writable_home(home), request, TerminalProgress(), ["seesaw", *sys.argv[1:]])
+    yield from _execute(made, full)
 
 
-def _design(
-    suite: str, parts: list[str], only: str | None, raw: Path | None, workers: int, home: Path | None
-) -> Answer:
-    from bench.reference.execute import run_design
-
-    with interrupted_once(), redirect_stdout(sys.stderr):
-        done = run_design(writable_home(home), suite, parts, only, raw, workers, TerminalProgress())
-    yield {"suite": suite} | asdict(done)
-    say(f"{done.new:,} trainings, {done.there:,} more were there already, {done.failed:,} failed")
-    say(f"next: python studies/publish.py {suite}  # in a clone", whole=True)
-
-
+@options_of(Request, "trials", "samples", "lengths", "time", "address", "device", "tracking", "current", defaults=False)
 def resume(
-    run_: RunName,
-    trials: Annotated[int | None, typer.Option(help="Raise the total of trials to this.")] = None,
-    samples: Annotated[int | None, typer.Option(help="Raise the total of training samples to this.")] = None,
-    lengths: Annotated[
-        float | None, typer.Option(help="Raise the total to this many trainings of full length.")
-    ] = None,
-    time: Annotated[str | None, typer.Option(help="Raise the total time to this, as in 10m.")] = None,
-    address: Annotated[str | None, typer.Option(help="The HOST:PORT of the run's Ray cluster from now on.")] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(callback=device_name, help="auto, cpu or cuda from now on; default: as the run began."),
-    ] = None,
-    tracking: Annotated[str | None, typer.Option(help="MLflow's address from now on.")] = None,
-    current: Current = None,
-    full: Full = False,
-    json: Json = False,
-    home: Home = None,
-) -> Answer:
-    """Continue a run after a stop or a crash, or extend it. Limits are totals over all executions."""
+    asked: dict[str, Any], run_: RunName, full: Full = False, home: Home = None
+) -> Answer:  # fmt: skip
+    """Continue a run after a stop or a crash, or extend it. Limits are totals over all executions, and only grow."""
     from bench.run.execute import extend
 
-    extended = extend(opened(run_, home), trials, samples, lengths, time, address, device, tracking)
-    yield from _execute(extended.with_current(current), full, json)
+    yield from _execute(extend(opened(run_, home), **asked), full)
 
 
+@options_of(Confirm, "static", "members", "replicates", "budget", defaults=False)
+@options_of(Request, "current")
 def confirm(
-    run_: RunName,
-    static: Annotated[int | None, typer.Option(help="Static weights to tune and confirm, for compare: 7.")] = None,
-    members: Annotated[int | None, typer.Option(help="Points of each balancing kind to confirm.")] = None,
-    replicates: Annotated[int | None, typer.Option(help="Raise the fresh seeds of each point to this.")] = None,
-    budget: Annotated[int | None, typer.Option(help="Raise the replicates of all points together to this.")] = None,
-    current: Current = None,
-    full: Full = False,
-    json: Json = False,
-    home: Home = None,
-) -> Answer:
-    """Confirm more of a run: train what is missing, then renew frontier, pick and page."""
+    asked: dict[str, Any], run_: RunName, full: Full = False, home: Home = None
+) -> Answer:  # fmt: skip
+    """Confirm more of a run: train what is missing, then renew frontier, pick and page. Numbers are totals."""
     from bench.run.execute import confirm_more
 
-    more = confirm_more(opened(run_, home), static, members, replicates, budget)
-    yield from _execute(more.with_current(current), full, json)
+    yield from _execute(confirm_more(opened(run_, home), **asked), full)
 
 
-def _execute(run: Run, full: bool, json: bool) -> Answer:
+def _execute(run: Run, full: bool) -> Answer:
     """Carries out a run. The end is short: the verdict, the page, and one command to go on with."""
     from bench.cli.fronts import show_front, show_pick, show_verdict
     from bench.cli.results import show_tracking
     from bench.frontier.decision import documents
     from bench.run.execute import execute
-    from bench.run.page import next_step, page_path, run_argument
+    from bench.run.folder import PAGE
+    from bench.run.page import next_step, run_argument
 
     try:
         # Ray says on stdout what happens to machines; there belongs nothing but results.
@@ -201,9 +100,8 @@ def _execute(run: Run, full: bool, json: bool) -> Answer:
     except KeyboardInterrupt:
         TerminalProgress().note(f"stopped; `seesaw resume {run_argument(run)}` goes on where it was")
         raise
-    if json:  # it takes a while
-        found = documents({each.run.key: each for each in results})
-        yield {"run": run.name, "folder": str(run.folder), "page": str(page_path(run))} | found
+    about = {"run": run.name, "folder": str(run.folder), "page": str(run.folder / PAGE)}
+    yield lambda: about | documents({each.run.key: each for each in results})
     for result in results:
         if full:
             show_front(result, full=True)
@@ -214,50 +112,45 @@ def _execute(run: Run, full: bool, json: bool) -> Answer:
             say(result.incomplete, result.serving.note, result.asked)
     if full:
         show_tracking(run)
-    say(f"page: {shown(page_path(run))}", whole=True)
+    say(f"page: {shown(run.folder / PAGE)}", whole=True)
     say(f"next: {next_step(results)}", whole=True)
 
 
+@options_of(Resources, "threads", "executor", "device", "address", "gpus")
 def train(
+    asked: dict[str, Any],
     dataset: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
     config: Annotated[Path | None, typer.Option("--config", help="TOML file with a configuration.")] = None,
-    set_: Set = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Configuration, as in sharing.kind=mmoe. Repeat.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
-    threads: Annotated[int, typer.Option(help="Threads to use; 0 means all cores.", min=0)] = 0,
-    device: Device = "auto",
     ranks: Annotated[int, typer.Option(help="Processes that train one model together.", min=1)] = 1,
-    executor: Annotated[str, typer.Option(help="Where ranks are: process (here) or ray.")] = "process",
-    address: Annotated[str | None, typer.Option(help="A Ray cluster's HOST:PORT; default: this machine's.")] = None,
-    gpus: Annotated[float, typer.Option(help="GPUs of each rank on a Ray cluster.", min=0)] = 0.0,
-    tasks: Tasks = None,
+    tasks: Annotated[str | None, typer.Option(help="Tasks to train, separated by commas; default: the card's.")] = None,
     raw: Raw = None,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Train one configuration and show all its metrics."""
     where, dotted = str(config) if config else "--set", configuration(config, set_)  # before torch is loaded
+    resources = validate(Resources, asked, "")
     from bench import plugins
     from bench.data import load_card, prepare
     from bench.machine import cores
     from bench.objectives import key_on, parse, primary
     from bench.records import Job
     from bench.rows import REPLICATED, SHORT
-    from bench.run.folder import check_device
-    from bench.search.executors import RAY, on_ray
-    from bench.search.executors.base import Options
+    from bench.search.executors import ray_module
     from bench.training.config import TrialConfig, split_recipe
     from bench.training.evaluation import ranked_in
     from bench.training.job import run_job
     from bench.training.launch import check_ranks, launched, trained_on_ranks
 
-    on_cluster = executor == RAY
-    if executor not in ("process", RAY):
-        raise UserError(f"--executor: expected process or ray, found '{executor}'")
+    on_cluster = resources.executor == RAY
+    if resources.executor not in ("process", RAY):
+        raise UserError(f"--executor: expected process or ray, found '{resources.executor}'")
     if on_cluster and ranks < 2:
         raise UserError(f"--executor ray: expected --ranks of 2 or more, found {ranks}")
-    if not on_cluster and (address or gpus):
-        raise UserError(f"{'--address' if address else '--gpus'}: expected --executor ray, found {executor}")
-    check_device(device, executor, gpus)  # a mistake is said before any data is prepared
+    resources.check()  # a mistake is said before any data is prepared
     given, values = split_recipe(dotted, where)
     chosen = TrialConfig.parse(values, where)
     progress = TerminalProgress()
@@ -277,10 +170,10 @@ def train(
         splits=REPLICATED,
         objectives=given.objectives or tuple(primary(task, task.name in ranked) for task in store.schema.tasks),
         tasks=tuple(task.name for task in store.schema.tasks),
-        threads=threads or cores(),
+        threads=resources.threads or cores(),
         until=given.until,
         plugins=plugins.files(),
-        device=device,
+        device=resources.device,
     )
     with ExitStack() as stack:
         world = own.world if (own := launched()) else ranks
@@ -288,10 +181,11 @@ def train(
             check_ranks(chosen, world, min(chosen.optim.batch_size, len(store.split("train"))))
             if on_cluster:
                 needs = plugins.needs(job.config.items())
-                options = Options(
-                    note=progress.note, store=job.store, address=address, threads=threads or 1, gpus=gpus, needs=needs
+                threads = resources.threads or 1
+                options = Options.of(resources, note=progress.note, store=job.store, threads=threads, needs=needs)
+                trained: AbstractContextManager[Path | None] = ray_module("ray_ranks").trained_on_ray(
+                    job, ranks, progress, options
                 )
-                trained: AbstractContextManager[Path | None] = on_ray(job, ranks, progress, options)
                 job = replace(job, device="auto")  # this machine may have another one
             else:
                 trained = trained_on_ranks(job, ranks, progress)
@@ -328,7 +222,6 @@ def train(
 def sync(
     run_: RunName,
     tracking: Annotated[str | None, typer.Option(help="MLflow address, in place of the run's.")] = None,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Send the missing records of a run to MLflow."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.options import Home, Json
+from bench.cli.options import Home
 from bench.cli.output import Answer, print_table, say
 from bench.errors import UserError
 from bench.home import resolve_home
@@ -30,7 +30,6 @@ def compare(
     ] = None,
     split: Annotated[str, typer.Option(help="test, or confirm: rows that the search did not see.")] = "test",
     out: Annotated[Path | None, typer.Option(help="Also write FILE.html or FILE.csv.")] = None,
-    json: Json = False,
     home: Home = None,
 ) -> Answer:
     """Compare families of points within or across runs: by how much, and how sure that is."""

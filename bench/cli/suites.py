@@ -6,11 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.options import Json
 from bench.cli.output import Answer, print_table, say
 
 
-def suites(json: Json = False) -> Answer:
+def suites() -> Answer:
     """List the suites, with their data and budgets."""
     from bench import content
     from bench.data import load_card
@@ -36,7 +35,6 @@ def spaces(
     dataset: Annotated[
         str | None, typer.Option(help="Fit the space to this data set, and show what is left out.")
     ] = None,
-    json: Json = False,
 ) -> Answer:
     """List the search spaces, or show one: its size, its branches, its defaults."""
     from bench import content

@@ -18,7 +18,9 @@ from bench.schema import Positive
 MOST_TASKS = 8
 SEED = "#"
 """Between a model's name and one of its seeds: `candidate#1`."""
-Columns = Annotated[list[str], BeforeValidator(lambda given: given.split(",") if isinstance(given, str) else given)]
+Columns = Annotated[
+    list[str], BeforeValidator(lambda given: [*map(str.strip, given.split(","))] if isinstance(given, str) else given)
+]
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
 
@@ -222,16 +224,3 @@ def _known(what: str, found: str, known: Any, where: str) -> None:
         check_known(what, found, known, where)
     except UserError as error:
         raise ValueError(str(error)) from None
-
-
-def named_columns(option: str, text: str) -> tuple[str, list[str]]:
-    """Name and columns of an option such as `--model today=p_click,p_buy`.
-
-    Raises:
-        UserError: anything else.
-    """
-    name, equals, columns = text.partition("=")
-    found = [each.strip() for each in columns.split(",")]
-    if not equals or not name.strip() or not all(found):
-        raise UserError(f"{option}: expected NAME=COLUMN,COLUMN as in today=p_click,p_buy, found '{shortened(text)}'")
-    return name.strip(), found

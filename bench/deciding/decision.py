@@ -29,9 +29,8 @@ from bench.frontier.aims import PolicyAim, aims_of
 from bench.frontier.decision import Decision, decided
 from bench.frontier.policy import Policy
 from bench.frontier.serving import serving
-from bench.measure.outcomes import default_outcomes
 from bench.measure.resamples import Drawn, drawn_of
-from bench.objectives import Objective, metric_of, outcome, ranked
+from bench.objectives import Objective, default_outcomes, metric_of, outcome, ranked
 from bench.predictions import Rows
 from bench.records import RARER, Point, Replicate
 from bench.results.effect import MARGIN

@@ -10,7 +10,7 @@ The page's script computes the same from the same draws. The definition, for dra
   "98% of current" is v[d, r, m] >= .98 v[d, c, m]; a number is itself. Costs are not drawn. Only rows that pass the
   guard are feasible: they keep all limits in a share `guard.confidence` of the posterior's draws, and by their means
   where there are none. P(non-dominated) and segments are judged once, not in each draw.
-* Weights are chosen anew after a retraining, so it is the pick's model that holds, with any of its rows P: the pick,
+* Weights are chosen again after a retraining, so it is the pick's model that holds, with any of its rows P: the pick,
   and those that pass the guard. It holds in draw d if a row of P keeps every limit, with half a percent forgiven:
   v[d, p, m] >= (1 - .005) threshold, and max over such rows of s[d, p] >= max over feasible rows of s[d, r] - .005. If
   no row is feasible, the second condition is waived.

@@ -26,22 +26,8 @@ from bench.measure.grouped import Grouped
 from bench.measure.lists import AREA, KINDS, Wanted
 from bench.measure.resamples import Drawn
 from bench.measure.whole import Whole
-from bench.objectives import AREAS, LISTS, ranked, ranks_groups
+from bench.objectives import AREAS, LISTS, ranked
 from bench.schema import Task
-
-
-def default_outcomes(tasks: Sequence[Task], group: NDArray[Any]) -> tuple[str, ...]:
-    """One of each task: `ndcg@5` if groups are large enough, else `recall@10%`, `value@10%` of a regression.
-
-    Groups are large enough if they have two rows on average, and a random order of them scores little
-    (`bench.objectives.ranks_groups`).
-
-    Args:
-        group: (N,), negative where a row has none.
-    """
-    if ranks_groups(group):
-        return tuple(f"{task.name}.ndcg@5" for task in tasks)
-    return tuple(f"{task.name}.{'recall' if task.kind == 'binary' else 'value'}@10%" for task in tasks)
 
 
 class Measure:

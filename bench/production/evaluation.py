@@ -23,10 +23,10 @@ from bench.errors import UserError, listed, missing, unknown
 from bench.frontier.score import prediction_names
 from bench.labelled import Labelled
 from bench.measure.heads import Weighted, heads_of
-from bench.measure.outcomes import Measure, default_outcomes
+from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, drawn_of, few_units, units_of
 from bench.measure.spaces import Predicted, joint_labels, sample_spaces
-from bench.objectives import METRICS
+from bench.objectives import METRICS, default_outcomes
 from bench.production.kept_history import kept_of_card
 from bench.production.scorer import Scorer, Values, made_for
 from bench.progress import Progress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 MINUS = "\N{MINUS SIGN}"
@@ -54,6 +54,13 @@ def listed(numbers: Sequence[int], most: int = 12) -> str:
     """Trial numbers with a comma between; the tail of a long list is counted."""
     text = ", ".join(str(each) for each in numbers[:most])
     return text if len(numbers) <= most else f"{text} and {len(numbers) - most:,} more"
+
+
+def markdown_table(headers: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown, nothing without rows."""
+    lines = [[cell.replace("|", "\\|") for cell in row] for row in (headers, *rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) if len(lines) > 2 else ""
 
 
 def sentences(told: str) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.balancing import method, works_on_gradients
-from bench.errors import UserError, check_known
+from bench.errors import UserError, check_known, repeated
 from bench.objectives import Objective, parse
 from bench.records import Point
 from bench.results.comparison.beyond import Answer, answer
@@ -39,8 +39,7 @@ def compare_runs(runs: Sequence[Run], by: str = "balancing", metric: str | None 
     check_known("kind of family", by, FAMILIES, "--by")
     if split not in (CONFIRM, TEST):
         raise UserError(f"--split: expected {CONFIRM} or {TEST}, found '{split}'")
-    names = [run.name for run in runs]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    if twice := repeated(run.name for run in runs):
         raise UserError(f"expected runs of different names, found '{twice}' twice")
     together: dict[tuple[object, ...], list[DatasetRun]] = {}
     for part in (part for run in runs for part in run.datasets.values()):
@@ -68,7 +67,7 @@ def _group(parts: Sequence[DatasetRun], by: str, metric: str | None, split: str)
         fingerprints=tuple(dict.fromkeys(part.fingerprint or "-" for part in parts)),
         runs=tuple(dict.fromkeys(part.run.name for part in parts)),
         answer=answer(every, tries, objectives, reference, split, run.name) if by != "dataset" else APART,
-        comparison=compare(found, objectives, reference, split, run.manifest.seed, metrics) if enough else Comparison(),
+        comparison=compare(found, objectives, reference, split, run.request.seed, metrics) if enough else Comparison(),
         reason="" if enough else f"nothing to compare: {reason}",
         unconfirmed=tuple(name for name in all_ if name not in found),
     )
@@ -130,7 +129,7 @@ def _member(part: DatasetRun, point: Point) -> FamilyPoint:
     return FamilyPoint(
         run=part.run.name,
         dataset=part.key,
-        sampler=part.run.manifest.suite.search.sampler,
+        sampler=part.run.suite.search.sampler,
         point=point,
         method=name,
         weights=_shares(point, names) if name == "static" else None,

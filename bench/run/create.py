@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import shlex
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +20,7 @@ from bench.data import load_card
 from bench.data.card import shape_of
 from bench.data.loading import find_card, lasting_name
 from bench.data.preparation import check_data
-from bench.errors import UserError, check_known, unknown
+from bench.errors import UserError, check_known
 from bench.frontier.policy import Policy
 from bench.home import shown
 from bench.lock import in_turn
@@ -30,13 +29,23 @@ from bench.models.config import overridden
 from bench.progress import Progress
 from bench.results.pareto import resolve_reference
 from bench.run.current import Current, check_confirms, lasting_current, read_current
-from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, check_device, slug
+from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, slug
 from bench.run.limits import known_rows, rungs_of
-from bench.search.executors import EXECUTORS, RAY, ray_slots
-from bench.search.executors.base import Options
+from bench.run.request import Request
+from bench.search.executors import EXECUTORS, ray_module
+from bench.search.executors.base import RAY, Options
 from bench.search.samplers import GP, RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import fitting, load_space
-from bench.suite import EPOCHS, ONLY_BY_RUNGS, Suite, load_suite, resolve_objectives, resolve_outcomes, with_limits
+from bench.suite import (
+    EPOCHS,
+    ONLY_BY_RUNGS,
+    Budget,
+    Suite,
+    load_suite,
+    resolve_objectives,
+    resolve_outcomes,
+    with_limits,
+)
 from bench.validation import validate
 
 MOST_LETTERS = 100
@@ -44,102 +53,45 @@ MOST_LETTERS = 100
 LOCK = "create.lock"
 
 
-def create(
-    home: Path,
-    suite_name: str,
-    *,
-    datasets: Sequence[str] = (),
-    space: str | None = None,
-    sampler: str | None = None,
-    lowest: str | None = None,
-    trials: int | None = None,
-    samples: int | None = None,
-    lengths: float | None = None,
-    time: str | None = None,
-    job_time: str | None = None,
-    workers: int = 0,
-    executor: str = "process",
-    threads: int = 0,
-    device: str = "auto",
-    address: str | None = None,
-    gpus: float = 0.0,
-    memory_mb: int = 0,
-    name: str | None = None,
-    seed: int = 0,
-    pinned: Mapping[str, Any] | None = None,
-    raw: Path | None = None,
-    tracking: str | None = None,
-    current: str | None = None,
-    progress: Progress | None = None,
-) -> Run:
+def create(home: Path, request: Request, progress: Progress | None = None, words: Sequence[str] = ()) -> Run:
     """Writes the folder of a new run.
 
     Args:
-        workers: 0 means one for each core, on a Ray cluster as many as its machines hold.
-        threads: for each worker; 0 shares the cores evenly between workers, and means 1 on a Ray cluster.
-        address, gpus, memory_mb: of a Ray cluster, and what each job needs there.
-        name: None takes that of the data set if `datasets` has one, else the suite's, numbered where it is taken.
-        pinned: configuration names held fixed, besides the suite's.
-        current: the current production point on all data sets, instead of the suite's; see `bench.run.current`.
         progress: of fetching raw files, which is done before anything of the run is written; None leaves it for later.
+        words: the command that asked for it; else that of the request.
 
     Raises:
         UserError: anything named is unknown or does not fit the rest; nothing is written then.
     """
-    if sampler is not None and sampler not in SAMPLERS:
-        raise UserError(f"--sampler: {unknown('sampler', sampler, SAMPLERS)}")
-    if pinned:
+    if request.set:
         from bench.training.config import TrialConfig  # imports torch: only where it is needed
 
-        TrialConfig.parse(pinned, "--set")
-    if name is not None:
-        _check_name(home, name)
-    limits = {"trials": trials, "samples": samples, "lengths": lengths, "time": time, "job_time": job_time}
-    searching = {"sampler": sampler, "lowest": lowest}
-    suite = _override(load_suite(suite_name), datasets, space, searching, limits, pinned or {})
-    _check(suite, executor, home)
+        TrialConfig.parse(request.set, "--set")
+    if request.name is not None:
+        _check_name(home, request.name)
+    suite = _applied(request)
+    _check(suite, request.executor, home)
     cards = {dataset.id: find_card(dataset.id) for dataset in suite.datasets}
-    words = ["seesaw", *sys.argv[1:]]
+    command, tracking = list(words) or request.words, request.tracking
     if tracking is not None:
         typed, tracking = tracking, plain_address(tracking)
-        words = [word.replace(typed, tracking) for word in words]
-    check_device(device, executor, gpus)
-    if executor == RAY:
-        threads = threads or 1
-        slots = ray_slots(Options(address=address, threads=threads, gpus=gpus, memory_mb=memory_mb))
-        workers = workers or slots
-    else:
-        for option, value in (("--address", address), ("--gpus", gpus), ("--memory", memory_mb)):
-            if value:
-                raise UserError(f"{option}: expected --executor {RAY} beside it, found {executor}")
-        workers = 1 if executor == "inline" else workers or cores()
-        threads = threads or max(1, cores() // workers)
-    _check_data(suite, home, raw, progress)
-    production = _production(suite, current, content.find("reports", suite_name).parent, home, tracking)
+        command = [word.replace(typed, tracking) for word in command]
+    request.check()
+    _check_data(suite, home, request.raw, progress)
+    production = _production(suite, request.current, content.find("reports", request.suite).parent, home, tracking)
     space_file = content.find("search_spaces", suite.space)
+    definite = _definite(request, suite).model_copy(update={"tracking": tracking})
     with in_turn(writable(home) / LOCK):  # two of one name at once
-        folder = _folder(home, name, suite_name, datasets)
+        folder = _folder(home, request)
         manifest = Manifest(
-            name=folder.name,
-            suite_name=content.lasting("reports", suite_name),
+            request=definite.model_copy(update={"name": folder.name}),
             suite=suite,
             parts=_parts(cards),
-            space_name=suite.space,
             current=production,
-            seed=seed,
-            executor=executor,
-            workers=workers,
-            threads=threads,
-            device=device,
-            address=address,
-            gpus=gpus,
-            memory_mb=memory_mb,
-            raw=str(raw.expanduser().resolve()) if raw else None,
-            tracking_uri=tracking,
-            command=shlex.join(words),
+            command=shlex.join(command),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=versions(),
-            plugins=plugins.needs(_choices(suite, executor, production)),
+            plugins=plugins.needs(_choices(suite, request.executor, production)),
         )
         if tracking is not None:
             remember(tracking, home)
@@ -151,6 +103,25 @@ def create(
                 within.mkdir()
                 (within / CARD).write_bytes(cards[key][0].read_bytes())
     return Run.open(home, folder.name)
+
+
+def _definite(request: Request, suite: Suite) -> Request:
+    """The request with the number of workers and threads, and with absolute paths."""
+    if request.executor == RAY:
+        threads = request.threads or 1
+        slots = ray_module("ray").slots(Options.of(request, threads=threads))
+        workers = request.workers or slots
+    else:
+        workers = 1 if request.executor == "inline" else request.workers or cores()
+        threads = request.threads or max(1, cores() // workers)
+    paths = {
+        "suite": content.lasting("reports", request.suite),
+        "dataset": tuple(dataset.id for dataset in suite.datasets) if request.dataset else (),
+        "space": request.space and suite.space,
+        "current": request.current and lasting_current(request.current),
+        "raw": request.raw and request.raw.expanduser().resolve(),
+    }
+    return request.model_copy(update={"workers": workers, "threads": threads, **paths})
 
 
 def _choices(suite: Suite, executor: str, production: Mapping[str, Current]) -> Iterator[tuple[str, Any]]:
@@ -174,30 +145,23 @@ def _parts(cards: Mapping[str, tuple[Path, str]]) -> dict[str, Part]:
     return parts
 
 
-def _override(
-    suite: Suite,
-    datasets: Sequence[str],
-    space: str | None,
-    searching: Mapping[str, Any],
-    limits: Mapping[str, Any],
-    pinned: Mapping[str, Any],
-) -> Suite:
+def _applied(request: Request) -> Suite:
+    """The suite that is searched; paths in it are absolute."""
+    suite = load_suite(request.suite)
     values = suite.model_dump()
-    if datasets:
-        values["datasets"] = [suite.dataset(dataset).model_dump() for dataset in datasets]
-    if space is not None:
-        values["space"] = space
-    values["budget"] = with_limits(suite.budget, limits)
-    search = values["search"] | {key: value for key, value in searching.items() if value is not None}
-    without_rungs = searching.get("sampler") not in (None, GP) and search["lowest"] is None
-    if without_rungs or searching.get("lowest") == "0":  # settings of rungs have no use then
+    if request.dataset:
+        values["datasets"] = [suite.dataset(dataset).model_dump() for dataset in request.dataset]
+    values["datasets"] = [{**each, "id": lasting_name(each["id"])} for each in values["datasets"]]
+    values["space"] = content.lasting("search_spaces", suite.space if request.space is None else request.space)
+    values["budget"] = with_limits(suite.budget, request.model_dump(include=set(Budget.model_fields)))
+    search = values["search"] | request.model_dump(include={"sampler", "lowest"}, exclude_none=True)
+    without_rungs = request.sampler not in (None, GP) and search["lowest"] is None
+    if without_rungs or request.lowest in (0, "0"):  # settings of rungs have no use then
         search = {key: value for key, value in search.items() if key not in ONLY_BY_RUNGS}
-    if EPOCHS in pinned:
+    if EPOCHS in request.set:
         search.pop("full_length", None)
     values["search"] = search
-    values["set"] = overridden(values["set"], pinned)
-    values["space"] = content.lasting("search_spaces", values["space"])
-    values["datasets"] = [{**each, "id": lasting_name(each["id"])} for each in values["datasets"]]
+    values["set"] = overridden(values["set"], request.set)
     return validate(Suite, values, "the command line")
 
 
@@ -265,14 +229,15 @@ def _check_name(home: Path, name: str) -> None:
         raise UserError(f"the run '{name}' exists; go on with `{again}`, choose another --name, or leave it out")
 
 
-def _folder(home: Path, name: str | None, suite: str, datasets: Sequence[str]) -> Path:
+def _folder(home: Path, request: Request) -> Path:
     """A run's: without a name by one's own data, which each new log has, sooner than by the suite."""
     runs = home / "runs"
-    if name is not None:
-        _check_name(home, name)
-        return runs / name
-    of_suite = Path(suite).stem if suite.endswith(".toml") else Path(suite).name
-    called = slug(load_card(datasets[0]).key if len(datasets) == 1 else of_suite)
+    if request.name is not None:
+        _check_name(home, request.name)
+        return runs / request.name
+    suite = Path(request.suite)
+    of_suite = suite.stem if suite.suffix == ".toml" else suite.name
+    called = slug(load_card(request.dataset[0]).key if len(request.dataset) == 1 else of_suite)
     return runs / _numbered(called[:MOST_LETTERS].lstrip("-"), lambda each: (runs / each).exists())
 
 

@@ -9,21 +9,23 @@ from pathlib import Path
 import numpy as np
 
 from bench.atomic import remove_abandoned, scratch_folder
-from bench.data import Store, prepare
 from bench.errors import UserError
 from bench.frontier.retraining import prediction_intervals
 from bench.interrupts import ended_in_order
 from bench.lock import FolderLock
 from bench.objectives import Objective
 from bench.production.package import MANIFEST, Package, Parts, write_package
-from bench.production.retrain import Retrained, RetrainSpec, retrain
+from bench.production.retrain import RetrainSpec, retrain
 from bench.progress import Progress
 from bench.results.effect import Effect
 from bench.run.deployment import Deployment
 from bench.run.folder import MANIFEST as RUN
-from bench.run.folder import Run
+from bench.run.folder import PACKAGE, Run
 from bench.run.model_card import model_card
 from bench.tracking.registry import DATASET, TASKS, Move, Registry, registered
+
+AGREE_ON = 1024
+"""Rows of validation on which engines must agree."""
 
 
 @contextmanager
@@ -68,14 +70,11 @@ def make_package(
         UserError: as `retrain` and `write_package`.
     """
     part, result = deployment.part, deployment.result
-    card = part.card
-    store = prepare(card, part.run.home, raw, progress)
-    part.check_store(store)
-    store = store.with_tasks([task.name for task in part.tasks])
+    store = part.prepare(progress, raw)
     intervals = _intervals(deployment, force)
     progress.note(f"training {deployment.training}")
     order = RetrainSpec(
-        card,
+        part.card,
         store,
         tuple(deployment.parts),
         result.objectives,
@@ -86,7 +85,31 @@ def make_package(
     )
     with scratch_folder(part.folder / "deploy") as work:
         retrained = retrain(order, work, intervals, force, threads, progress)
-    return write_package(contents(deployment, store, retrained, intervals), deployment.folder, onnx)
+    valid = store.split("valid")
+    rows = valid.ids_of(slice(AGREE_ON)), np.array(valid.dense[:AGREE_ON])
+    contents = Parts(
+        name=part.card.key,
+        schema=store.schema,
+        parts=retrained.parts,
+        members=[member.parts for member in retrained.members],
+        encoder=store.encoder,
+        rows=rows,
+        score=deployment.score,
+        outcomes=tuple(deployment.outcomes),
+        calibrations=retrained.calibrations,
+        card=part.card.model_dump(mode="json", by_alias=True, exclude={"folder"}),
+        policy=deployment.policy.model_dump(mode="json", exclude={"score"}) | {"reason": deployment.pick.reason},
+        provenance=retrained.provenance
+        | {
+            "run": part.run.name,
+            "suite": part.run.request.suite,
+            "point": deployment.pick.point,
+            "command": deployment.command,
+            "test": retrained.calibrated,
+        },
+        readme=model_card(deployment, store, retrained, intervals),
+    )
+    return write_package(contents, part.folder / PACKAGE, onnx)
 
 
 def register(deployment: Deployment, package: Package, alias: str) -> tuple[str, list[Move]]:
@@ -102,8 +125,7 @@ def register(deployment: Deployment, package: Package, alias: str) -> tuple[str,
         "seesaw.fingerprint": str(provenance["data"]["fingerprint"]),
         "seesaw.package": package.digest,
     }
-    experiment = run.manifest.experiment
-    run_id = registry.log(package, experiment, f"{run.name} deployed", tags, provenance["test"])
+    run_id = registry.log(package, run.experiment, f"{run.name} deployed", tags, provenance["test"])
     description = (package.folder / "README.md").read_text(encoding="utf-8")
     number = registry.register(deployment.name, run_id, description, tags)
     moves = registry.moves(deployment.name, alias, number)
@@ -127,41 +149,6 @@ def _intervals(deployment: Deployment, force: bool) -> Mapping[Objective, Effect
         return {}
 
 
-AGREE_ON = 1024
-"""Rows of validation on which engines must agree."""
-
-
-def contents(
-    deployment: Deployment, store: Store, retrained: Retrained, intervals: Mapping[Objective, Effect]
-) -> Parts:
-    """All that goes into the package of a trained pick, its model card among it."""
-    valid = store.split("valid")
-    rows = valid.ids_of(slice(AGREE_ON)), np.array(valid.dense[:AGREE_ON])
-    manifest = deployment.part.run.manifest
-    return Parts(
-        name=deployment.part.card.key,
-        schema=store.schema,
-        parts=retrained.parts,
-        members=[member.parts for member in retrained.members],
-        encoder=store.encoder,
-        rows=rows,
-        score=deployment.score,
-        outcomes=tuple(deployment.outcomes),
-        calibrations=retrained.calibrations,
-        card=deployment.part.card.model_dump(mode="json", by_alias=True, exclude={"folder"}),
-        policy=deployment.policy.model_dump(mode="json", exclude={"score"}) | {"reason": deployment.pick.reason},
-        provenance=retrained.provenance
-        | {
-            "run": deployment.part.run.name,
-            "suite": manifest.suite_name,
-            "point": deployment.pick.point,
-            "command": deployment.command,
-            "test": retrained.calibrated,
-        },
-        readme=model_card(deployment, store, retrained, intervals),
-    )
-
-
 def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
     """The package behind a folder, a run's name, or `NAME`, `NAME@ALIAS`, `NAME/VERSION` in the registry.
 
@@ -172,7 +159,7 @@ def open_model(home: Path, model: str, tracking: str | None = None) -> Package:
     if (folder / MANIFEST).is_file():
         return Package.open(folder)
     if (home / "runs" / model / RUN).is_file():
-        made = [part.folder / "package" for part in Run.open(home, model).datasets.values()]
+        made = [part.folder / PACKAGE for part in Run.open(home, model).datasets.values()]
         found = [each for each in made if (each / MANIFEST).is_file()]
         if len(found) != 1:
             raise UserError(

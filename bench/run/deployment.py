@@ -21,8 +21,8 @@ from bench.records import Point
 from bench.report.text import count
 from bench.results.fusion import Kind, in_words
 from bench.results.points import parts_of
-from bench.run.folder import DatasetRun, Run
-from bench.run.result import DatasetResult, picked_path, result_of, suite_policy
+from bench.run.folder import PICK, DatasetRun, Run
+from bench.run.result import DatasetResult, result_of, suite_policy
 from bench.training.config import TrialConfig
 from bench.training.tree_settings import is_trees
 
@@ -52,11 +52,6 @@ class Deployment:
     def policy(self) -> Policy:
         """The policy that picked it, which also says how to train it."""
         return self.result.policy
-
-    @property
-    def folder(self) -> Path:
-        """Where the package goes."""
-        return self.part.folder / "package"
 
     @property
     def parts(self) -> list[PartOrder]:
@@ -146,7 +141,7 @@ def deployment_of(home: Path, target: str, policy_file: Path | None, name: str |
     made = name or re.sub(r"[^A-Za-z0-9._-]+", "-", key).strip("-")
     if not _NAME.fullmatch(made):
         raise UserError(f"expected a data set whose name the registry can have, found '{key}'; give one with --name")
-    seed = part.run.manifest.seed if seed is None else seed
+    seed = part.run.request.seed if seed is None else seed
     return Deployment(part, result, result.pick, point, made, name is not None, seed, _score(result, result.pick))
 
 
@@ -177,6 +172,6 @@ def _part(home: Path, target: str) -> tuple[DatasetRun, dict[str, Any] | None]:
         return part, read_json(path)
     run = Run.open(home, target)
     if len(run.datasets) > 1:
-        files = ", ".join(str(picked_path(part)) for part in run.datasets.values())
+        files = ", ".join(str(part.folder / PICK) for part in run.datasets.values())
         raise UserError(f"{run.name} has several data sets; say which by one of {files}")
     return next(iter(run.datasets.values())), None

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +15,7 @@ from bench.confirm.baselines import baselines_of, check_static, full_lengths, re
 from bench.confirm.blend import blended
 from bench.confirm.race import confirm, kinds, members, shortlist
 from bench.credentials import plain_address, remember
-from bench.data import Store, prepare
+from bench.data import Store
 from bench.errors import UserError, listed
 from bench.measure.resampling import RESAMPLES
 from bench.objectives import Objective
@@ -27,16 +24,17 @@ from bench.records import Job, Point, Split, TrialRecord
 from bench.results.history import SoFar
 from bench.results.ledger import CELLS
 from bench.rows import CONFIRM
-from bench.run.folder import STORE, DatasetRun, Run, check_device
+from bench.run.folder import PAGE, STORE, DatasetRun, Run
 from bench.run.limits import ended, rungs_of
-from bench.run.page import page_path, write_report
+from bench.run.page import write_report
 from bench.run.reporting import Reporter
+from bench.run.request import Request
 from bench.run.result import DatasetResult, result_of, write_pick
 from bench.run.status import After, Pace, WithLater
 from bench.schema import Task
 from bench.search.driver import Checkpoints, search
-from bench.search.executors import EXECUTORS, RAY
-from bench.search.executors.base import InlineExecutor, Options, check_address
+from bench.search.executors import EXECUTORS
+from bench.search.executors.base import RAY, InlineExecutor, Options
 from bench.search.plan import Plan, learnt
 from bench.search.ranking import reduction_factors
 from bench.search.space import Space
@@ -61,20 +59,12 @@ def execute(run: Run, progress: Progress) -> list[DatasetResult]:
     """
     plugins.check(run.manifest.plugins, run.name)
     with Reporter(run, progress) as reporter:
-        parts = [(part, _prepare(part, progress)) for part in run.datasets.values()]
+        parts = [(part, part.prepare(progress, run.request.raw)) for part in run.datasets.values()]
         run.keep()  # limits that were raised: everything is checked by now
         results = [_search(part, store, reporter, progress) for part, store in parts]
-        write_report(results, page_path(run), run.name)
+        write_report(results, run.folder / PAGE, run.name)
         reporter.conclude(results)
     return results
-
-
-def _prepare(part: DatasetRun, progress: Progress) -> Store:
-    manifest = part.run.manifest
-    raw = Path(manifest.raw) if manifest.raw else None
-    store = prepare(part.card, part.run.home, raw, progress)
-    part.check_store(store)
-    return store.with_tasks([task.name for task in part.tasks])
 
 
 def plan_of(
@@ -88,7 +78,7 @@ def plan_of(
     Raises:
         UserError: the suite asks for what the tasks do not have, or for more than its budget holds.
     """
-    suite = part.run.manifest.suite
+    suite = part.run.suite
     names = tuple(task.name for task in tasks)
     rungs = rungs_of(suite, space, rows)
     return Plan(
@@ -96,7 +86,7 @@ def plan_of(
         tasks=names,
         objectives=objectives,
         trials=suite.budget.trials,
-        seed=part.run.manifest.seed,
+        seed=part.run.request.seed,
         sampler=suite.search.sampler,
         portfolio=tuple(learnt(space, names, len(objectives), rows)),
         tries=suite.search.tries,
@@ -111,7 +101,7 @@ def plan_of(
 
 
 def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progress) -> DatasetResult:
-    manifest, suite = part.run.manifest, part.run.manifest.suite
+    request, suite = part.run.request, part.run.suite
     schema = store.schema
     group = np.asarray(store.split(CONFIRM).group[: predictions.MOST_ROWS])
     ranked = ranked_in(store)
@@ -128,13 +118,13 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             replicate=replicate,
             config=point.config,
             store=str(store.path),
-            seed=derive(manifest.seed, *purpose),
+            seed=derive(request.seed, *purpose),
             splits=splits,
             objectives=tuple(objective.name for objective in objectives),
             tasks=plan.tasks,
-            threads=manifest.threads,
+            threads=request.threads,
             until=point.until,
-            device=manifest.device,
+            device=request.device,
             resamples=RESAMPLES if replicate else 0,
             predictions=str(part.folder / predictions.FOLDER) if replicate else None,
             kind=point.kind,
@@ -152,26 +142,23 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             progress.note(text)
 
     def before(*stages: str) -> Progress:
-        return WithLater(progress, lambda: after.seconds(pace, manifest.workers, stages))
+        return WithLater(progress, lambda: after.seconds(pace, request.workers, stages))
 
     with Study.open(part.folder, plan) as study:
         facts = {"path": str(store.path), "fingerprint": store.fingerprint, "key": store.key}
         facts["ranked"] = " ".join(sorted(ranked))
         write_text(part.folder / STORE, json.dumps(facts, indent=2))
         reporter.begin(part, study, store.fingerprint)
-        options = Options(
+        options = Options.of(
+            request,
             job_seconds=suite.budget.job_time,
             note=progress.note,
             store=str(store.path),
-            address=manifest.address,
-            threads=manifest.threads,
-            gpus=manifest.gpus,
-            memory_mb=manifest.memory_mb,
-            needs=manifest.plugins,
+            needs=part.run.manifest.plugins,
         )
-        pace, so_far = Pace(plan.ladder, manifest.workers, study.records()), SoFar(objectives, outcomes)
+        pace, so_far = Pace(plan.ladder, request.workers, study.records()), SoFar(objectives, outcomes)
         after = After(suite, plan.space, plan.lengths, store)
-        executor = EXECUTORS[manifest.executor](run_job, manifest.workers, options)
+        executor = EXECUTORS[request.executor](run_job, request.workers, options)
         try:
             search(plan, study, executor, make_job, on_result, before("teaching", "tuning", "confirming", "serving"))
             study.conclude()
@@ -189,7 +176,7 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
             if replicates := suite.confirm.replicates:
                 tries = tries_of(full_lengths(records, records), len({record.sharing for record in records}))
                 others = tuned(
-                    study, executor, make_job, others, plan.tasks, tries, manifest.seed, before("confirming", "serving")
+                    study, executor, make_job, others, plan.tasks, tries, request.seed, before("confirming", "serving")
                 )
                 gradient = {kind for kind in BALANCING if works_on_gradients(kind)}
                 others += [] if production is None else [production]
@@ -198,9 +185,9 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
                 write_rows(store, part.folder / predictions.FOLDER)
             points, budget = [*chosen, *more], suite.confirm.replicates_in_all + replicates * len(more)
             then = before("serving")
-            confirm(study, executor, make_job, points, replicates, on_record, then, others, budget, manifest.seed)
+            confirm(study, executor, make_job, points, replicates, on_record, then, others, budget, request.seed)
             if replicates and "blend" in wanted:
-                here = InlineExecutor(run_job) if manifest.executor == RAY else executor  # which sees the predictions
+                here = InlineExecutor(run_job) if request.executor == RAY else executor  # which sees the predictions
                 folder = part.folder / predictions.FOLDER
                 for trees in (each for each in others if each.kind == "trees"):
                     choose = partial(shares_of, store, folder, objectives)
@@ -217,85 +204,57 @@ def _search(part: DatasetRun, store: Store, reporter: Reporter, progress: Progre
     return result
 
 
-def extend(
-    run: Run,
-    trials: int | None = None,
-    samples: int | None = None,
-    lengths: float | None = None,
-    time: str | None = None,
-    address: str | None = None,
-    device: str | None = None,
-    tracking: str | None = None,
-) -> Run:
-    """The run with higher limits, its jobs at another address or on another device, which `execute` keeps.
+def extend(run: Run, current: str | None = None, **asked: Any) -> Run:
+    """The run with some of its request's fields changed, which `execute` keeps: limits, address, device, current point.
 
     A search that has ended goes on from there where its limits are raised. `tracking` is MLflow's address from now on.
 
     Raises:
         UserError: a limit that is not there, or above the new one; an address or a device that jobs could not use.
     """
-    manifest = run.manifest
-    if address is not None and manifest.executor != RAY:
-        raise UserError(f"--address: expected a run with the executor ray, found {manifest.executor}")
-    check_address(address)
-    if device is not None:
-        check_device(device, manifest.executor, manifest.gpus)
-    changes: dict[str, object] = {"address": address or manifest.address, "device": device or manifest.device}
-    if tracking is not None:
-        remember(tracking := plain_address(tracking), run.home)
-        changes["tracking_uri"] = tracking
-    before = manifest.suite.budget
-    given = _given(trials=trials, samples=samples, lengths=lengths, time=time)
-    limits = {key: value for key in Budget.model_fields if key != "job_time" and (value := getattr(before, key))}
-    for key in given:
+    if "tracking" in asked:
+        asked["tracking"] = plain_address(asked["tracking"])
+    limits = {key: limit for key, limit in run.suite.budget if limit is not None and key != "job_time"}
+    raised = [key for key in asked if key in Budget.model_fields]
+    for key in raised:
         if key not in limits:
             raise UserError(
                 f"--{key}: expected a limit that '{run.name}' has ({listed([f'--{each}' for each in limits])}), found "
                 f"that its {key} {'is' if key == 'time' else 'are'} not limited"
             )
-    after = validate(Budget, before.model_dump() | given, "the command line")
-    for key in given:
-        if (new := getattr(after, key)) < (old := limits[key]):
+    request = validate(Request, run.request.model_dump() | asked, "")
+    request.check()
+    for key in raised:
+        if (new := getattr(request, key)) < (old := limits[key]):
             raise UserError(f"--{key}: expected at least {old:,}, the total of '{run.name}' so far, found {new:,}")
-    return _changed(run, changes, budget=after)
+    if "tracking" in asked:
+        remember(asked["tracking"], run.home)
+    budget = run.suite.budget.model_copy(update={key: getattr(request, key) for key in raised})
+    suite = run.suite.model_copy(update={"budget": budget})
+    return run.changed(request=request, suite=suite).with_current(current)
 
 
-def confirm_more(
-    run: Run,
-    static: int | None = None,
-    members: int | None = None,
-    replicates: int | None = None,
-    budget: int | None = None,
-) -> Run:
+def confirm_more(run: Run, current: str | None = None, **asked: int) -> Run:
     """The run with more of what its suite's `[confirm]` says, which `execute` keeps.
+
+    Args:
+        asked: some of `static`, `members`, `replicates` and `budget`.
 
     Raises:
         UserError: less than the run has, fewer than 2 static weights, or some where there is nothing to weigh.
     """
-    before = run.manifest.suite.confirm
-    given = _given(static=static, members=members, replicates=replicates, budget=budget)
-    if static is not None and static < 2:
-        raise UserError(f"--static: expected at least 2 weights, found {static}")
-    for key, new in given.items():
+    before = run.suite.confirm
+    if asked.get("static", 2) < 2:
+        raise UserError(f"--static: expected at least 2 weights, found {asked['static']}")
+    for key, new in asked.items():
         old = before.replicates_in_all if key == "budget" else getattr(before, key)
         if new < old:
             raise UserError(f"--{key}: expected at least {old}, which '{run.name}' has already, found {new}")
-    after = validate(Confirm, before.model_dump() | given, "the command line")
+    after = validate(Confirm, before.model_dump() | asked, "the command line")
     if after.static:
         if not after.replicates:
             raise UserError("--static: expected --replicates beside it, as this run confirms nothing, found none")
         for part in run.datasets.values():
             tasks = [task.name for task in part.tasks]
             check_static(part.key, tasks, part.fitted().space)
-    return _changed(run, {}, confirm=after)
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    """Without those that are None."""
-    return {key: value for key, value in options.items() if value is not None}
-
-
-def _changed(run: Run, changes: Mapping[str, Any], **of_suite: Any) -> Run:
-    """The run with another manifest."""
-    suite = run.manifest.suite.model_copy(update=of_suite)
-    return replace(run, manifest=run.manifest.model_copy(update={**changes, "suite": suite}))
+    return run.changed(suite=run.suite.model_copy(update={"confirm": after})).with_current(current)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, RootModel
 
@@ -21,13 +22,15 @@ from bench import plugins
 from bench.atomic import write_text
 from bench.content import read_toml
 from bench.credentials import home_address, is_known, shown
-from bench.data import Card, Store, parse_card
+from bench.data import Card, Store, parse_card, prepare
 from bench.data.card import shape_of
 from bench.errors import UserError, unknown
 from bench.objectives import Objective
 from bench.plain import read_json
+from bench.progress import Progress
 from bench.registry import Config
 from bench.run.current import REGISTERED, Current, check_confirms, lasting_current, read_current
+from bench.run.request import Request
 from bench.schema import Task
 from bench.search.space import Fitted, Space, fitting, load_space
 from bench.suite import Suite, SuiteDataset, resolve_objectives
@@ -36,10 +39,14 @@ from bench.validation import validate
 
 MANIFEST = "run.json"
 SPACE = "space.toml"
-CARD = "card.toml"
-STORE = "store.json"
+PAGE, LIVE = "report.html", "live.html"
+"""The run's page, and that of a run that goes on."""
 MLFLOW = "mlflow.json"
 """By data set, ids of the experiment and of the run in the run's own MLflow store."""
+CARD, STORE = "card.toml", "store.json"
+PICK, CONFIG = "picked.json", "picked.toml"
+"""The pick with its reasons, which `seesaw deploy` takes, and its configuration for `seesaw train --config`."""
+PACKAGE = "package"
 
 
 class Part(Config):
@@ -56,43 +63,19 @@ class Part(Config):
 class Manifest(Config):
     """`run.json`: all decisions from the creation of the run."""
 
-    name: str
-    suite_name: str
+    request: Request
+    """With the number of workers and threads; paths in it are absolute. `seesaw resume` changes it."""
     suite: Suite
-    """With everything that the command line overrode; paths in it are absolute."""
+    """As the request changed it; paths in it are absolute."""
     parts: dict[str, Part]
     """By the data set's name in the suite."""
-    space_name: str
     current: dict[str, Current] = Field(default_factory=dict)
     """The current production point, by the data set's name in the suite; none: see `bench.run.current`."""
-    seed: int
-    executor: str
-    workers: int
-    threads: int
-    """For each worker."""
-    device: str = "auto"
-    """Of each job: cpu, cuda, or auto, which is CUDA where it is available."""
-    address: str | None = None
-    """Of a Ray cluster; None: the one that this machine belongs to."""
-    gpus: float = 0.0
-    """For each job on a Ray cluster."""
-    memory_mb: int = 0
-    """For each job on a Ray cluster; 0 leaves it out of account."""
-    raw: str | None
-    tracking_uri: str | None
-    """None: a file at home, wherever home is now."""
     command: str
     created: str
     versions: dict[str, str]
     plugins: dict[str, str] = Field(default_factory=dict)
     """What the run uses of plug-ins, as `bench.plugins.needs` gives it."""
-
-    @property
-    def experiment(self) -> str:
-        """In MLflow: the suite, which is given by its name or by the path of its file."""
-        path = Path(self.suite_name)
-        name = path.stem if path.suffix == ".toml" else path.name
-        return f"seesaw/{path.resolve().parent.name if name == 'suite' else name}"
 
     @property
     def text(self) -> str:
@@ -124,9 +107,9 @@ class Run:
         if folder.parent.name == "runs":  # a path leads to the home that it is in, wherever it is asked from
             home = folder.parents[1]
         file = folder / MANIFEST
-        manifest = validate(Manifest, read_json(file), str(file))
-        plugins.check(manifest.plugins, manifest.name, same=False)
-        return cls(home, folder, manifest)
+        run = cls(home, folder, validate(Manifest, read_json(file), str(file)))
+        plugins.check(run.manifest.plugins, run.name, same=False)
+        return run
 
     def keep(self) -> None:
         """Writes what was decided into the folder, where that is not what is there."""
@@ -142,33 +125,55 @@ class Run:
         """
         if given is None:
             return self
-        check_confirms(self.manifest.suite.confirm.replicates)
+        check_confirms(self.suite.confirm.replicates)
         address = self.store_address if given.startswith(REGISTERED) else None
         found = {
             key: read_current(lasting_current(given), part.card, [task.name for task in part.tasks], self.home, address)
             for key, part in self.datasets.items()
         }
-        return replace(self, manifest=self.manifest.model_copy(update={"current": found}))
+        request = self.request.model_copy(update={"current": lasting_current(given)})
+        return self.changed(current=found, request=request)
+
+    def changed(self, **decided: Any) -> Run:
+        """The run with other decisions, which `keep` writes."""
+        return replace(self, manifest=self.manifest.model_copy(update=decided))
 
     @property
     def name(self) -> str:
         """The run's name."""
-        return self.manifest.name
+        return self.request.name or self.folder.name
+
+    @property
+    def request(self) -> Request:
+        """What the user asked."""
+        return self.manifest.request
+
+    @property
+    def suite(self) -> Suite:
+        """The suite as the request changed it."""
+        return self.manifest.suite
+
+    @property
+    def experiment(self) -> str:
+        """In MLflow: the suite, which is given by its name or by the path of its file."""
+        path = Path(self.request.suite)
+        name = path.stem if path.suffix == ".toml" else path.name
+        return f"seesaw/{path.resolve().parent.name if name == 'suite' else name}"
 
     @cached_property
     def space(self) -> Space:
         """The run's own copy of its space, with what the suite holds fixed."""
-        return load_space(str(self.folder / SPACE)).restricted(self.manifest.suite.set)
+        return load_space(str(self.folder / SPACE)).restricted(self.suite.set)
 
     @property
     def datasets(self) -> dict[str, DatasetRun]:
         """Its part for each data set, by the name that the suite gives it."""
-        return {dataset.id: DatasetRun(self, dataset) for dataset in self.manifest.suite.datasets}
+        return {dataset.id: DatasetRun(self, dataset) for dataset in self.suite.datasets}
 
     @property
     def tracking_uri(self) -> str:
         """Where MLflow's store is."""
-        return self.manifest.tracking_uri or home_address(self.home)
+        return self.request.tracking or home_address(self.home)
 
     @property
     def store_address(self) -> str:
@@ -177,7 +182,7 @@ class Run:
         Raises:
             UserError: it is that of `run.json`, and the user never named it for this home: the run may be another's.
         """
-        address = self.manifest.tracking_uri
+        address = self.request.tracking
         if address is not None and not is_known(address, self.home):
             raise UserError(
                 f"{self.name}: expected an MLflow address that you named for {self.home} before, found "
@@ -273,18 +278,20 @@ class DatasetRun:
         file = self.folder / STORE
         return validate(RootModel[dict[str, str]], read_json(file), str(file)).root if file.is_file() else {}
 
-    def check_store(self, store: Store) -> None:
-        """Refuses data other than that with which the search began.
+    def prepare(self, progress: Progress, raw: Path | None) -> Store:
+        """The data with the tasks of the run, prepared where they are not.
 
         Raises:
-            UserError: another fingerprint.
+            UserError: they cannot be had, or are other data than those with which the search began.
         """
+        store = prepare(self.card, self.run.home, raw, progress)
         if self.fingerprint not in (None, store.fingerprint):
             raise UserError(
                 f"{self.run.name}: expected the data of {self.key} with which the run began, fingerprint "
                 f"{self.fingerprint}, found {store.fingerprint}: its raw files or this program's way to prepare them "
                 "changed since; a new run takes them as they are now"
             )
+        return store.with_tasks([task.name for task in self.tasks])
 
     def fitted(self, store: Store | None = None) -> Fitted:
         """The run's space without what does not fit the data, and why it does not; with the passes of full length.
@@ -296,23 +303,8 @@ class DatasetRun:
         store = store or self.store
         schema = store.schema if store else shape_of(self.card, [task.name for task in self.tasks])
         fitted = fitting(self.run.space, schema)
-        passes = self.run.manifest.suite.search.passes(len(store.split("train"))) if store else {}
+        passes = self.run.suite.search.passes(len(store.split("train"))) if store else {}
         return Fitted(fitted.space.restricted(passes), fitted.left_out)
-
-
-def check_device(device: str, executor: str, gpus: float) -> None:
-    """Refuses a device that a run's jobs would not find.
-
-    Raises:
-        UserError: an unknown name, or CUDA that is not here, or that Ray is not asked to set aside.
-    """
-    if device == "cuda" and executor == "ray":  # whose machines are others than this one
-        if not gpus:
-            raise UserError("--device: expected --gpus above 0 beside cuda on a Ray cluster, found 0")
-        return
-    from bench.training.device import choose_device  # brings torch, which most commands on a run do without
-
-    choose_device(device)
 
 
 def slug(text: str) -> str:

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from bench.data import Card
 from bench.data.preparation import recipe
@@ -88,31 +87,26 @@ def known_rows(card: Card, home: Path) -> int | None:
     return None
 
 
-class Spent(NamedTuple):
-    """What a search has taken of its trials and training samples, and the most that it may; None for no limit."""
+def spent_of(run: DatasetRun, study: Study) -> tuple[dict[str, int], dict[str, int | None]]:
+    """How many `trials` and training `samples` the search used, and the most that it may; None for no limit.
 
-    trials: int
-    samples: int
-    most_trials: int | None
-    most_samples: int | None
-
-
-def spent_of(run: DatasetRun, study: Study) -> Spent:
-    """The search so far. Where every trial is trained to full length, a limit in full lengths is one of trials."""
-    budget, ledger, ladder = run.run.manifest.suite.budget, study.ledger, study.ladder
+    Where every trial is trained to full length, a limit in full lengths is one of trials.
+    """
+    budget, ledger, ladder = run.run.suite.budget, study.ledger, study.ladder
     most = min(filter(None, (budget.trials, None if ladder else budget.lengths)), default=None)
-    limits = None if most is None else int(most), budget.samples_of(ladder[-1]) if ladder else None
-    return Spent(ledger.trials, ledger.samples(ladder), *limits)
+    used = {"trials": ledger.trials, "samples": ledger.samples(ladder)}
+    samples = budget.samples_of(ladder[-1]) if ladder else None
+    return used, {"trials": None if most is None else int(most), "samples": samples}
 
 
 def cut_short(run: DatasetRun, study: Study) -> str:
     """A sentence where the time limit ended the search before its trials or samples were used up; else empty."""
-    budget = run.run.manifest.suite.budget
+    budget = run.run.suite.budget
     if not study.cut_short or budget.time is None:
         return ""
-    trials, samples, most_trials, most = spent_of(run, study)
-    parts = [f"{samples:,} of {most:,} training samples"] if most else []
-    parts += [f"{trials:,} of {most_trials:,} trials"] if most_trials else []
+    used, limits = spent_of(run, study)
+    units = {"samples": "training samples", "trials": "trials"}
+    parts = [f"{used[key]:,} of {limit:,} {unit}" for key, unit in units.items() if (limit := limits[key])]
     return (
         f"The time limit of {duration(budget.time)} ended the search at {' and '.join(parts)}; "
         f"`seesaw resume {run.run.name} --time` raises it."
@@ -142,10 +136,11 @@ def ended(run: DatasetRun, study: Study) -> str:
     """The limit that ended a search, in one sentence: its time, its samples or its trials."""
     if told := cut_short(run, study):
         return told
-    trials, samples, most_trials, most = spent_of(run, study)
+    used, limits = spent_of(run, study)
+    trials, samples, most = used["trials"], used["samples"], limits["samples"]
     least = study.ladder[0] if study.ladder else 0
     if most and most - samples < least:
         return f"The search ended at its limit of {most:,} training samples: {samples:,} used by {trials:,} trials."
-    if most_trials is not None and trials >= most_trials:
-        return f"The search ended at its limit of {most_trials:,} trials."
+    if limits["trials"] is not None and trials >= limits["trials"]:
+        return f"The search ended at its limit of {limits['trials']:,} trials."
     return f"The search ended after {trials:,} trials: the rest of its limit is too small for another job."

@@ -5,7 +5,7 @@ After Mitchell et al., FAT* 2019: data, how it was chosen, how good it is and ho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.data import Store
 from bench.frontier.retraining import interval_text
@@ -14,6 +14,7 @@ from bench.objectives import Objective
 from bench.production.retrain import Retrained
 from bench.production.scorer import RawRows
 from bench.production.served_model import regressions_in_words
+from bench.report.text import markdown_table
 from bench.results.effect import Effect
 from bench.rows import NAMES
 from bench.run.deployment import Deployment
@@ -93,12 +94,8 @@ def _deciles(name: str, rows: Sequence[Sequence[float]]) -> tuple[str, str]:
     return f"Mean of `{name}` by tenths of these rows, in the order of predictions:", _table(lines)
 
 
-def _table(rows: Iterable[Mapping[str, str]]) -> str:
-    rows = list(rows)
-    if not rows:
-        return ""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+def _table(rows: Sequence[Mapping[str, str]]) -> str:
+    return markdown_table(rows[0] if rows else (), (row.values() for row in rows))
 
 
 def _front(deployment: Deployment) -> list[dict[str, str]]:

@@ -15,21 +15,10 @@ from bench.lock import is_held
 from bench.report import text
 from bench.report.page import write_page
 from bench.report.view import View
-from bench.results.ledger import CELLS
 from bench.results.within import area_table
-from bench.run.folder import Run
-from bench.run.result import DatasetResult, pick_config_path, picked_network, picked_path, result_of
+from bench.run.folder import CONFIG, LIVE, PICK, Run
+from bench.run.result import DatasetResult, picked_network, result_of
 from bench.run.status import in_words
-
-
-def page_path(run: Run) -> Path:
-    """Where the run's page is."""
-    return run.folder / "report.html"
-
-
-def is_drawn(run: Run) -> bool:
-    """Whether a run came to its end: its page is there, and the cells of all its data sets."""
-    return page_path(run).is_file() and all((part.folder / CELLS).is_file() for part in run.datasets.values())
 
 
 def write_report(results: Sequence[DatasetResult], page: Path, title: str) -> None:
@@ -39,11 +28,6 @@ def write_report(results: Sequence[DatasetResult], page: Path, title: str) -> No
 
 AGAIN = 5
 """Seconds after which a live page loads itself again."""
-
-
-def live_path(run: Run) -> Path:
-    """Where the page of a run is while it goes on."""
-    return run.folder / "live.html"
 
 
 def write_live(run: Run, progress: Mapping[str, Mapping[str, Any]]) -> None:
@@ -61,30 +45,30 @@ def write_live(run: Run, progress: Mapping[str, Mapping[str, Any]]) -> None:
     told = " ".join(["This run goes on.", *parts]) if going else "" if ended else (
         f"Nothing works on this run, which has not ended; `seesaw resume {run_argument(run)}` goes on."
     )  # fmt: skip
-    write_page(views, live_path(run), run.name, told, AGAIN if going else 0)
+    write_page(views, run.folder / LIVE, run.name, told, AGAIN if going else 0)
 
 
 def view_of(result: DatasetResult) -> View:
     """What a page shows of a data set's part."""
     run = result.run.run
-    manifest = run.manifest
+    manifest, request = run.manifest, run.request
     made = {
         "data set": result.run.key,
         "fingerprint": result.run.fingerprint or "-",
-        "space": f"{manifest.space_name} ({run.space.digest()})",
-        "sampler": manifest.suite.search.sampler,
+        "space": f"{run.suite.space} ({run.space.digest()})",
+        "sampler": run.suite.search.sampler,
         "rungs": _rungs(result),
-        "seed": str(manifest.seed),
-        "workers": f"{manifest.workers} x {manifest.threads} threads ({manifest.executor})",
+        "seed": str(request.seed),
+        "workers": f"{request.workers} x {request.threads} threads ({request.executor})",
         "started": manifest.created,
         "command": manifest.command,
         "versions": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
     }
     commands = {"Find it in MLflow": mlflow_search(result)}
     if result.pick and result.pick.config:
-        commands = {"Deploy the pick": f"seesaw deploy {shlex.quote(shown(picked_path(result.run)))}"} | commands
+        commands = {"Deploy the pick": f"seesaw deploy {shlex.quote(shown(result.run.folder / PICK))}"} | commands
     if picked_network(result):
-        config = shlex.quote(shown(pick_config_path(result.run)))
+        config = shlex.quote(shown(result.run.folder / CONFIG))
         commands = {"Train the pick": f"seesaw train {shlex.quote(result.run.key)} --config {config}"} | commands
     return View(
         records=result.records,
@@ -116,9 +100,9 @@ def view_of(result: DatasetResult) -> View:
 
 def _about(result: DatasetResult) -> str:
     """Data set, rows, suite and day. A suite or a card of the user's own has a path, which says nothing to a reader."""
-    manifest = result.run.run.manifest
+    run = result.run.run
     facts = [result.run.card.key, f"{result.serving.rows:,} rows of test" if result.serving.rows else ""]
-    facts += ["" if is_path(manifest.suite_name) else f"suite {manifest.suite_name}", manifest.created[:10]]
+    facts += ["" if is_path(run.request.suite) else f"suite {run.request.suite}", run.manifest.created[:10]]
     return ", ".join(filter(None, facts))
 
 
@@ -146,9 +130,7 @@ def next_step(results: Sequence[DatasetResult]) -> str:
     """
     run = results[0].run.run
     name = run_argument(run)
-    words = shlex.split(run.manifest.command)
-    named = any(word.partition("=")[0] == "--dataset" for word in words)
-    if words[:2] == ["seesaw", "run"] and not named and not is_path(run.manifest.suite_name):
+    if not run.request.dataset and not is_path(run.request.suite):
         return f"{OWN_LOG}  # now your own log, by the names of its columns"
     told = results[0].verdict
     switch = len(results) == 1 and told.kind == "model" and results[0].pick and told.row == results[0].pick.row

@@ -9,6 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
 
@@ -21,14 +22,15 @@ from bench.lock import FolderLock
 from bench.progress import Progress
 from bench.records import TrialRecord
 from bench.report.picture import PLOTS, standalone
+from bench.report.text import markdown_table
 from bench.results.frontier import Frontier
 from bench.results.fusion import in_words
 from bench.results.history import History
 from bench.results.ledger import CELLS, Ledger
 from bench.results.pareto import resolve_reference
 from bench.rows import CONFIRM, TEST
-from bench.run.folder import MLFLOW, DatasetRun, Run
-from bench.run.page import is_drawn, page_path, view_of
+from bench.run.folder import MLFLOW, PAGE, PICK, DatasetRun, Run
+from bench.run.page import view_of
 from bench.run.result import DatasetResult, result_of
 from bench.search.study import Study
 from bench.tracking.logbook import Ending, Logbook, Section
@@ -41,7 +43,7 @@ AT_A_STOP = 10.0  # seconds in all, where a run was stopped
 SYNC_PATIENCE = 40.0  # seconds without an answer, where nothing else is done: twice what a request may take
 
 
-class Reporter:
+class Reporter(AbstractContextManager["Reporter"]):
     """Logs a run while it is carried out. One a run: it holds the run's lock.
 
     Raises:
@@ -70,9 +72,6 @@ class Reporter:
         """Takes what came of the run; the page is written."""
         for result in results:
             self._logbook.sections[result.run.key].front = _ending(result)
-
-    def __enter__(self) -> Reporter:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -113,7 +112,8 @@ def sync(run: Run, uri: str | None = None) -> dict[str, int]:
             for part in run.datasets.values()
             if (data := part.fingerprint) and Study.exists(part.folder)
         ]
-        finished = is_drawn(run) and all(study.confirmed for *_, study in begun)
+        ends = [run.folder / PAGE, *(part.folder / CELLS for part in run.datasets.values())]
+        finished = all(path.is_file() for path in ends) and all(study.confirmed for *_, study in begun)
         logbook = Logbook(uri or run.store_address, run.home, live=False)
         try:
             for part, data, study in begun:
@@ -137,20 +137,19 @@ def _keep_places(run: Run, logbook: Logbook) -> None:
 
 
 def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str) -> Section:
-    manifest = part.run.manifest
-    suite = manifest.suite
+    manifest, request, suite = part.run.manifest, part.run.request, part.run.suite
     budget = suite.budget.model_dump(include={"trials", "samples", "lengths"}) | {"seconds": suite.budget.time}
     objectives = part.objectives
     return logbook.section(
         History(objectives, resolve_reference(objectives, part.dataset.reference), bool(study.ladder)),
-        experiment=manifest.experiment,
+        experiment=part.run.experiment,
         identity={
             "run": part.run.name,
-            "suite": manifest.suite_name,
+            "suite": request.suite,
             "dataset": part.key,
-            "space": manifest.space_name,
+            "space": suite.space,
             "fingerprint": fingerprint,
-            "seed": str(manifest.seed),
+            "seed": str(request.seed),
             "created": manifest.created,
         },
         dataset=part.card.key,
@@ -158,7 +157,7 @@ def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str)
             "sampler": suite.search.sampler,
             "objectives": ", ".join(each.name for each in objectives),
             "replicates": str(suite.confirm.replicates),
-            "executor": f"{manifest.executor}, {manifest.workers} x {manifest.threads} threads",
+            "executor": f"{request.executor}, {request.workers} x {request.threads} threads",
         },
         tags={
             "seesaw.budget": ", ".join(f"{value:,} {name}" for name, value in budget.items() if value is not None),
@@ -168,7 +167,7 @@ def _section(logbook: Logbook, part: DatasetRun, study: Study, fingerprint: str)
     )
 
 
-SERVED, TABLE, PICTURE, PICK = "serving_front.json", "frontier.json", "front.svg", "picked.json"
+SERVED, TABLE, PICTURE = "serving_front.json", "frontier.json", "front.svg"
 CHOSEN = "chosen/"
 """Metrics of the pick on the parent; charts of this name come before all others."""
 
@@ -252,13 +251,13 @@ def _chosen(result: DatasetResult) -> dict[str, float]:
 
 def _description(result: DatasetResult, files: Mapping[str, str | bytes], folder: str, run: str) -> str:
     """The run's description, in Markdown, with links to its files."""
-    links = {"served front": SERVED, "front of heads": TABLE, "page": page_path(result.run.run).name, "pick": PICK}
+    links = {"served front": SERVED, "front of heads": TABLE, "page": PAGE, "pick": PICK}
     name = result.run.run.name
     commands = [result.run.run.manifest.command, f"seesaw frontier {name}", f"seesaw pick {name}"]
     commands += [f"seesaw deploy {name}"] if result.pick else []
     parts = [
         f"**{result.verdict.sentence}**",
-        _markdown(*result.verdict.table),
+        markdown_table(*result.verdict.table),
         f"`score = {result.formula}`" if result.formula else "",
         " ".join(result.verdict.notes),
         " · ".join(f"[{what}]({folder}/{file})" for what, file in links.items() if file in files),
@@ -270,12 +269,6 @@ def _description(result: DatasetResult, files: Mapping[str, str | bytes], folder
     return "\n\n".join(part for part in parts if part)
 
 
-def _markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table, nothing without rows."""
-    lines = [headers, ["---"] * len(headers), *rows] if rows else []
-    return "\n".join(f"| {' | '.join(each)} |" for each in lines)
-
-
 def _files(result: DatasetResult, plots: Mapping[str, str]) -> dict[str, str | bytes]:
     files: dict[str, str | bytes] = {TABLE: _table(result.frontier)}
     files |= {f"{name}.svg": svg for name, svg in plots.items()}
@@ -283,7 +276,7 @@ def _files(result: DatasetResult, plots: Mapping[str, str]) -> dict[str, str | b
         files[SERVED] = _table(result.shown)
     if result.pick:
         files[PICK] = json.dumps(result.picked, indent=2)
-    page, cells = page_path(result.run.run), result.run.folder / CELLS
+    page, cells = result.run.run.folder / PAGE, result.run.folder / CELLS
     if page.is_file():
         files[page.name] = page.read_text(encoding="utf-8")
     if cells.is_file():

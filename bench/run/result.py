@@ -7,27 +7,36 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import predictions
 from bench.atomic import atomic_path
+from bench.errors import UserError
 from bench.frontier.decision import Decision, decided
 from bench.frontier.policy import Policy
+from bench.frontier.serving import Serving, serving
 from bench.objectives import Objective, outcomes_of, primary
 from bench.plain import parse_toml, read_json
+from bench.predictions import FOLDER, KEPT, Rows, rows_of
 from bench.records import Point, TrialRecord
 from bench.results.frontier import frontier
-from bench.results.points import parts_of
+from bench.results.points import confirmed, kept_names, parts_of, sources_of
+from bench.results.served.measuring import Candidate, Current
 from bench.results.within import Areas, areas_of, warning
+from bench.rows import CONFIRM, TEST
 from bench.run.comparing import answer_of
-from bench.run.folder import DatasetRun
+from bench.run.folder import CONFIG, PICK, DatasetRun
 from bench.run.limits import cut_short, failed, unfinished
-from bench.run.serving import serving_of
 from bench.search.study import Study
 from bench.seeds import derive
+from bench.suite import resolve_outcomes
 from bench.validation import validate
 
 
@@ -73,7 +82,7 @@ class DatasetResult(Decision):
 
 def suite_policy(run: DatasetRun) -> Policy:
     """The suite's policy."""
-    return validate(Policy, run.run.manifest.suite.policy, "policy")
+    return validate(Policy, run.run.suite.policy, "policy")
 
 
 def policy_of(run: DatasetRun) -> Policy:
@@ -82,7 +91,7 @@ def policy_of(run: DatasetRun) -> Policy:
     Raises:
         UserError: somebody changed the file so that it holds no policy.
     """
-    path = picked_path(run)
+    path = run.folder / PICK
     known = read_json(path) if path.is_file() else None
     text = known.get("policy") if isinstance(known, dict) else None
     return validate(Policy, parse_toml(text, str(path)), str(path)) if isinstance(text, str) else suite_policy(run)
@@ -101,12 +110,12 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     objectives = run.objectives
     study = Study.read(run.folder)
     records, baselines = study.records(), run.current.without_earlier(study.baselines())
-    front = frontier(records, objectives, run.dataset.reference, seed=run.run.manifest.seed, baselines=baselines)
+    front = frontier(records, objectives, run.dataset.reference, seed=run.run.request.seed, baselines=baselines)
     front = replace(front, answer=answer_of(run, study))
     followed = policy or policy_of(run)
     areas = areas_of(front.points, [task for task in run.tasks if task.name in run.ranked])
     found = decided(
-        front, serving_of(run, front.points, objectives, followed, keep), followed, run.run.manifest.seed,
+        front, serving_of(run, front.points, objectives, followed, keep), followed, run.run.request.seed,
         lambda point: warning(areas, point, str(run.card.group)),
     )  # fmt: skip
     incomplete = [cut_short(run, study), unfinished(run, study), failed(run, records, baselines)]
@@ -116,22 +125,12 @@ def result_of(run: DatasetRun, policy: Policy | None = None, keep: bool = False)
     )  # fmt: skip
 
 
-def picked_path(run: DatasetRun) -> Path:
-    """Where the pick is, with its reasons: what `seesaw deploy` takes."""
-    return run.folder / "picked.json"
-
-
-def pick_config_path(run: DatasetRun) -> Path:
-    """Where the picked configuration is, in the form that `seesaw train --config` takes."""
-    return run.folder / "picked.toml"
-
-
 def write_pick(result: DatasetResult) -> None:
     """Writes `picked.json`, with the reasons, `picked.toml`, the configuration and how it was trained, and
     `provenance.json`, what remakes it. The last two are of the pick in `picked.json` or absent: where the pick is no
     network, and where the program was killed in here.
     """
-    path, made, network = pick_config_path(result.run), result.run.folder / "provenance.json", picked_network(result)
+    path, made, network = result.run.folder / CONFIG, result.run.folder / "provenance.json", picked_network(result)
     texts = {}
     if network is not None and result.pick is not None:
         values = network.config | recipe_of(result, network.until)
@@ -139,7 +138,7 @@ def write_pick(result: DatasetResult) -> None:
         score = [f"# score = {formula}" for formula in result.formulas[result.pick.row : result.pick.row + 1]]
         texts[path] = "\n".join([f"# {network.name} of {result.run.run.name}", *score, *lines]) + "\n"
         texts[made] = json.dumps(provenance(result.run, result.run.fingerprint or "-", network, str(path)), indent=2)
-    texts[picked_path(result.run)] = json.dumps(result.picked, indent=2)
+    texts[result.run.folder / PICK] = json.dumps(result.picked, indent=2)
     with ExitStack() as files:  # the last one is put in its place first
         for target, text in texts.items():
             files.enter_context(atomic_path(target)).write_text(text, encoding="utf-8")
@@ -176,13 +175,13 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
         point: the network that is trained where the pick is deployed.
         config: path of the picked configuration, in the form that `seesaw train --config` takes.
     """
-    manifest = part.run.manifest
+    manifest, request = part.run.manifest, part.run.request
 
     def command(seed: int) -> str:
         words = ["seesaw", "train", part.key, "--config", config, "--seed", str(seed)]
-        words += ["--threads", str(manifest.threads), "--home", str(part.run.home)]
-        words += [] if manifest.device == "auto" else ["--device", manifest.device]
-        return shlex.join([*words, *(["--raw", manifest.raw] if manifest.raw else [])])
+        words += ["--threads", str(request.threads), "--home", str(part.run.home)]
+        words += [] if request.device == "auto" else ["--device", request.device]
+        return shlex.join([*words, *(["--raw", str(request.raw)] if request.raw else [])])
 
     own = {objective.name for objective in part.objectives}
     names = {
@@ -196,19 +195,123 @@ def provenance(part: DatasetRun, fingerprint: str, point: Point, config: str) ->
 
     trainings = []
     if point.number is not None:
-        trainings = [training(0, derive(manifest.seed, point.number, 0), point.metrics)]
+        trainings = [training(0, derive(request.seed, point.number, 0), point.metrics)]
     trainings += [training(run.replicate, run.seed, run.metrics) for run in point.replicates if run.failure is None]
     return {
         "run": part.run.name,
-        "suite": manifest.suite_name,
+        "suite": request.suite,
         "data": {"key": part.key, "fingerprint": fingerprint},
         "point": point.id,
         "trial": point.number,
         "until": point.until,
         "config": point.config,
-        "seed": manifest.seed,
+        "seed": request.seed,
         "versions": manifest.versions,
         "search": manifest.command,
         "trainings": trainings,
         "command": trainings[-1]["command"],
     }
+
+
+NOT_CONFIRMED = "nothing was confirmed on fresh seeds"
+
+
+def serving_of(
+    part: DatasetRun, points: Sequence[Point], objectives: Sequence[Objective], policy: Policy, keep: bool
+) -> Serving:
+    """Draws the served front of a run's confirmed points, or reads the one that was drawn of the same predictions.
+
+    Args:
+        objectives: of the heads: the best single-task models are the best by these.
+        policy: weights are chosen for it. If it names an outcome that is not the suite's, the front is drawn again, in
+            that outcome.
+        keep: whether to leave what was drawn in the run's folder.
+    """
+    folder = part.folder / FOLDER
+    rows: dict[str, Rows] = {split: found for split in KEPT if (found := rows_of(folder, split)) is not None}
+    if len(rows) < len(KEPT):
+        return Serving(None, {}, "", NOT_CONFIRMED)
+    facts = rows[CONFIRM]
+    candidates = candidates_of(folder, points, objectives, facts)
+    now, against = _current(part, candidates, rows)
+    if now is None or not candidates:
+        rates = dict(zip(facts.tasks, facts.rates, strict=True))
+        return Serving(None, rates, "", "no confirmed model keeps its predictions; `seesaw confirm` trains it again")
+
+    def outcomes() -> Sequence[Objective]:
+        return resolve_outcomes(part.dataset, part.tasks, facts.group, policy.outcomes)
+
+    return serving(
+        candidates, rows, now, against, policy, outcomes, part.run.request.seed, part.folder, keep,
+        named=bool(part.dataset.outcomes), forward=bool(part.card.split_times),
+    )  # fmt: skip
+
+
+def candidates_of(
+    folder: Path, points: Sequence[Point], objectives: Sequence[Objective], rows: Rows
+) -> list[Candidate]:
+    """The confirmed points whose predictions are there. Rows of a replicate that failed or is gone are left out."""
+    sources = sources_of(points, objectives)
+    found = []
+    for point in filter(confirmed, points):
+        seeds, files = [], []
+        for run in point.replicates:
+            names = [predictions.name_of(point.training, run.replicate)]
+            if point.kind == "single_task":
+                names = kept_names(sources, rows.tasks, run.seed) or []
+            there = (predictions.path(folder, split, name).is_file() for name in names for split in KEPT)
+            if run.failure is None and names and all(there):
+                seeds.append(run.seed)
+                files.append(names)
+        if seeds:
+            read, digest = _reader(folder, files), _digests(folder, files)
+            facts = point.id, point.name, point.architecture, point.role
+            found.append(Candidate(*facts, tuple(seeds), read, digest))
+    return found
+
+
+def _reader(folder: Path, files: Sequence[Sequence[str]]) -> Callable[[str, int], NDArray[Any]]:
+    """Reads the predictions of a replicate by its place; several files have a column each."""
+
+    def read(split: str, place: int) -> NDArray[Any]:
+        names = files[place]
+        found = predictions.predictions(folder, split, names[0])
+        found = found if len(names) == 1 else predictions.joined(folder, split, names)
+        if found is None:
+            raise UserError(f"{folder}: expected the predictions {names[0]}.{split}.npy, found none")
+        return found
+
+    return read
+
+
+def _digests(folder: Path, files: Sequence[Sequence[str]]) -> Callable[[str, int], bytes]:
+    """The digests that the files of a replicate end with."""
+    return lambda split, place: b"".join(predictions.kept_digest(folder, split, name) for name in files[place])
+
+
+def _current(part: DatasetRun, candidates: list[Candidate], rows: Mapping[str, Rows]) -> tuple[Current | None, str]:
+    """The current point among the candidates, and what it is; a column of the log joins them here."""
+    now, ids = part.current, [each.id for each in candidates]
+    tasks = rows[CONFIRM].tasks
+    if now.column is not None:
+        name, column = f"today's score, column '{now.column}'", now.column
+
+        def logged(split: str, place: int) -> NDArray[Any]:
+            values = rows[split].logged[column].astype(np.float64)
+            least = float(np.nanmin(values)) if np.isfinite(values).any() else 0.0
+            return np.nan_to_num(values, nan=least - 1.0)[:, None]  # a row without a score was ranked last
+
+        of_rows = Candidate(now.id, name, "logged score", "current", (), logged, lambda split, place: column.encode())
+        candidates.append(of_rows)
+        lacking = float(np.isnan(rows[TEST].logged[column]).mean())
+        return Current(now.id), name + (f" ({lacking:.1%} of test's rows lack it and rank last)" if lacking else "")
+    if now.id in ids:
+        if now.point is None:
+            return Current(now.id, today=False), "the best single-task models at their best weights"
+        fusion = now.fusion(dict(zip(tasks, rows[CONFIRM].rates, strict=True)))
+        return Current(now.id, fusion), (f"the current model ({now.source})")
+    stands = next((each for each in candidates if each.role == "baseline"), candidates[0] if candidates else None)
+    if stands is None:
+        return None, ""
+    missing = f"{now.source} was not" if now.source else "no single-task model was"
+    return Current(stands.id, today=False), f"the baseline '{stands.name}' at its best weights ({missing} confirmed)"

@@ -17,9 +17,8 @@ from bench.lock import is_held
 from bench.progress import Advance, Progress, Work, duration
 from bench.records import TRAINED, Failure, TrialRecord
 from bench.results.frontier import front_volume
-from bench.run.folder import DatasetRun
+from bench.run.folder import PICK, DatasetRun
 from bench.run.limits import ended, most_epochs, spent_of
-from bench.run.result import picked_path
 from bench.search.driver import Checkpoints
 from bench.search.plan import SHARING
 from bench.search.space import Space
@@ -134,13 +133,11 @@ class After:
         Args:
             known: replicates that are there already.
         """
-        one = pace.full_length or 0.0
-        found = SERVING if "serving" in stages else 0.0
-        found += self.teaching * one / workers if "teaching" in stages else 0.0
-        found += self.tuning * one / workers if "tuning" in stages else 0.0
-        if "confirming" in stages:
-            found += max(0.0, self.confirming - REPLICATE * known) * one / workers
-        return found
+        lengths = {"tuning": self.tuning, "confirming": max(0.0, self.confirming - REPLICATE * known)}
+        if "teaching" in stages:
+            lengths["teaching"] = self.teaching
+        trained = sum(lengths.get(stage, 0.0) for stage in stages) * (pace.full_length or 0.0) / workers
+        return trained + (SERVING if "serving" in stages else 0.0)
 
 
 class WithLater(Progress):
@@ -170,7 +167,7 @@ def status_of(run: DatasetRun) -> dict[str, Any]:
     study = Study.read(run.folder) if Study.exists(run.folder) else None
     records = study.records() if study else []
     counts: dict[str, Any] = {state: sum(record.state == state for record in records) for state in STATES}
-    counts["total"] = run.run.manifest.suite.budget.trials or len(records)
+    counts["total"] = run.run.suite.budget.trials or len(records)
     counts["replicates"] = sum(len(record.replicates) for record in records)
     failures: list[tuple[int | str, Failure | None]] = [(each.number, each.failure) for each in records]
     failures += [(record.number, run.failure) for record in records for run in record.replicates]
@@ -198,16 +195,17 @@ def in_words(status: Mapping[str, Any]) -> str:
 
 def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) -> dict[str, Any]:
     """By rung and by sharing kind what has a result; what is under way and since when; what is used and left."""
-    budget, ladder = run.run.manifest.suite.budget, study.ladder
+    budget, ladder = run.run.suite.budget, study.ladder
     reached = [len(record.rungs) if ladder else int(record.measured) for record in records]
     kinds = dict.fromkeys(record.sharing for record in records)
     objectives = run.objectives
-    trials, samples, most_trials, most = spent_of(run, study)
-    used = {"trials": trials, "samples": samples, "seconds": study.seconds}
-    limits = {"trials": most_trials, "samples": most, "seconds": budget.time}
+    spent, most = spent_of(run, study)
+    used, limits = spent | {"seconds": study.seconds}, most | {"seconds": budget.time}
     shares = {key: min(1.0, used[key] / limit) for key, limit in limits.items() if limit}
+    (kept, taken), options = Checkpoints(run.folder).used(), run.run.suite.search
+    most_kept = round(options.checkpoint_gb * 1e9) if options.by_rungs else None
     over = study.concluded or study.cut_short or (shares.get("trials") == 1 and not ladder and not study.under_way())
-    finished = over and picked_path(run).is_file() and study.confirmed and not is_held(run.run.folder)
+    finished = over and (run.folder / PICK).is_file() and study.confirmed and not is_held(run.run.folder)
     return {
         "rungs": [
             {"samples": length, "trials": sum(each > rung for each in reached)} for rung, length in enumerate(ladder)
@@ -229,20 +227,13 @@ def _search_of(run: DatasetRun, study: Study, records: Sequence[TrialRecord]) ->
             for step, since in study.under_way()
         ],
         "failures": dict(Counter(record.failure.kind for record in records if record.failure)),
-        "samples": {"used": used["samples"], "budget": most},
-        "seconds": {"used": used["seconds"], "budget": budget.time},
-        "checkpoints": _checkpoints_of(run),
+        **{key: {"used": used[key], "budget": limits[key]} for key in ("samples", "seconds")},
+        "checkpoints": {"trials": kept, "bytes": taken, "limit": most_kept},
         "share": max(shares.values(), default=0.0),
         "left": 0.0 if finished else _left(run, study, records, used, {} if over else limits),
         "hypervolume": front_volume(records, objectives, run.dataset.reference),
         "ended": ended(run, study) if over else "",
     }
-
-
-def _checkpoints_of(run: DatasetRun) -> dict[str, Any]:
-    trials, taken = Checkpoints(run.folder).used()
-    options = run.run.manifest.suite.search
-    return {"trials": trials, "bytes": taken, "limit": round(options.checkpoint_gb * 1e9) if options.by_rungs else None}
 
 
 def _left(
@@ -253,8 +244,7 @@ def _left(
     Args:
         limits: of the search; empty where it is over.
     """
-    manifest = run.run.manifest
-    workers = manifest.workers
+    workers = run.run.request.workers
     pace = Pace(study.ladder, workers, records)
     if pace.full_length is None:
         return None
@@ -269,4 +259,4 @@ def _left(
     known = sum(map(len, study.replicates().values()))
     stages = ["confirming", "serving"] if study.tries and not limits else ["tuning", "confirming", "serving"]
     stages += ["teaching"] if limits else []
-    return search + After(manifest.suite, space, lengths, run.store).seconds(pace, workers, stages, known)
+    return search + After(run.run.suite, space, lengths, run.store).seconds(pace, workers, stages, known)

@@ -70,7 +70,7 @@ def take_long(job: Job) -> TrialResult:
 def opened(name: str, run: Callable[[Job], TrialResult], options: Options) -> Iterator[Executor]:
     """Opens an executor with up to two workers and closes it; raises SkipTest if it refuses or lacks modules."""
     try:
-        executor = EXECUTORS[name](run, WORKERS, replace(options, store=store_path()))
+        executor = EXECUTORS[name](run, WORKERS, options.model_copy(update={"store": store_path()}))
     except UserError as error:
         raise SkipTest(str(error)) from None
     try:
@@ -118,7 +118,7 @@ def a_fault_of_the_machine_is_tried_again(name: str, options: Options) -> None:
     """As often as `Options.retries` says; then it is the job's failure. Each retry is noted."""
     notes: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        options = replace(options, retries=RETRIES, note=notes.append)
+        options = options.model_copy(update={"retries": RETRIES, "note": notes.append})
         with opened(name, lack_a_machine, options) as executor:
             jobs = [job_of(trial, folder=folder, faults=faults) for trial, faults in enumerate((0, RETRIES, 99))]
             found = _all(executor, jobs)
@@ -135,7 +135,7 @@ def a_fault_of_the_machine_is_tried_again(name: str, options: Options) -> None:
 
 def a_job_out_of_time_is_ended(name: str, options: Options) -> None:
     """Long before it would end by itself, and it harms no other job."""
-    with opened(name, take_long, replace(options, job_seconds=LIMIT, retries=0)) as executor:
+    with opened(name, take_long, options.model_copy(update={"job_seconds": LIMIT, "retries": 0})) as executor:
         began = time.monotonic()
         found = _all(executor, [job_of(0, seconds=0), job_of(2, seconds=int(LONG)), job_of(5, seconds=0)])
         assert time.monotonic() - began < LONG, f"expected a job of {LONG:g} s to be ended after {LIMIT:g} s"

@@ -134,9 +134,10 @@ def test_confirm_adds_what_is_missing_once_and_the_same_after_an_interruption(
 
 def test_what_cannot_be_is_refused_in_a_sentence(seesaw, weighed, tmp_path: Path) -> None:
     from bench.run.create import create
+    from bench.run.request import Request
 
     def made(name: str) -> None:
-        create(tmp_path / "home", str(weighed.suite), name=name, raw=weighed.raw)
+        create(tmp_path / "home", Request(suite=str(weighed.suite), name=name, raw=weighed.raw))
 
     def refused(*arguments: object) -> str:
         said = seesaw("confirm", *arguments)

@@ -16,6 +16,7 @@ import pytest
 import bench
 from bench.cli import main
 from bench.run.create import create
+from bench.run.request import Request
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
@@ -124,16 +125,16 @@ def test_other_data_is_refused_before_anything_of_the_run_is_written(seesaw, mad
 def test_paths_are_kept_whole(made: Path) -> None:
     folder = made.parents[2]
     manifest = json.loads((made / "run.json").read_text())
-    suite = manifest["suite"]
+    request, suite = manifest["request"], manifest["suite"]
     assert suite["datasets"][0]["id"] == str(folder / "card.toml")
-    assert (suite["space"], manifest["suite_name"]) == (str(folder / "space.toml"), str(folder / "suite.toml"))
-    assert manifest["raw"] == str(folder / "raw")
-    assert manifest["tracking_uri"] == f"sqlite:///{folder / 'tracked.db'}"
+    assert (suite["space"], request["suite"]) == (str(folder / "space.toml"), str(folder / "suite.toml"))
+    assert request["raw"] == str(folder / "raw")
+    assert request["tracking"] == f"sqlite:///{folder / 'tracked.db'}"
 
 
 def test_cards_of_one_name_have_folders_of_their_own(shop, tmp_path: Path) -> None:
     other = shutil.copytree(shop.folder, shop.folder.parent / "other") / "card.toml"
-    run = create(tmp_path / "home", str(shop.suite), datasets=[str(shop.card), str(other)], raw=shop.raw)
+    run = create(tmp_path / "home", Request(suite=str(shop.suite), dataset=(str(shop.card), str(other)), raw=shop.raw))
     assert [part.folder.name for part in run.datasets.values()] == ["shop", "shop-2"]
     assert [part.card.origin.folder for part in run.datasets.values()] == [shop.folder, other.parent]
 

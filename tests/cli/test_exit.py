@@ -10,7 +10,8 @@ import pytest
 import typer
 
 from bench import cli, plugins
-from bench.cli.output import Answer, answered
+from bench.cli.options import answered
+from bench.cli.output import Answer
 from bench.plugins import PluginFile
 
 

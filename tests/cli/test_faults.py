@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import psutil
@@ -23,6 +24,7 @@ from bench.errors import UserError
 from bench.records import Job, TrialResult
 from bench.run import create, execute
 from bench.run.folder import Run
+from bench.run.request import Request
 from bench.search.executors.base import Options
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +136,9 @@ def test_of_two_runs_that_begin_at_once_neither_replaces_the_other(
 
     def begin(_: int) -> str:
         try:
-            return create.create(tmp_path, str(shop.suite), name=name, raw=shop.raw, executor="inline").name
+            return create.create(
+                tmp_path, Request(suite=str(shop.suite), name=name, raw=shop.raw, executor="inline")
+            ).name
         except UserError as error:
             return str(error)
 
@@ -149,7 +153,7 @@ def test_a_cluster_is_looked_for_before_a_run_is_written(seesaw, shop, monkeypat
     def nowhere(options: Options) -> int:
         raise UserError(f"expected a Ray cluster at {options.address}, found none")
 
-    monkeypatch.setattr(create, "ray_slots", nowhere)
+    monkeypatch.setattr(create, "ray_module", lambda name: SimpleNamespace(slots=nowhere))
     ray = ("--executor", "ray", "--address", "here:1", "--workers", "2", "--name", "a")
     said = seesaw("run", shop.suite, "--raw", shop.raw, *ray)
     assert (said.code, said.err) == (2, "seesaw: expected a Ray cluster at here:1, found none\n")
@@ -176,7 +180,7 @@ def test_the_device_reaches_every_job(seesaw, shop, tmp_path: Path, monkeypatch:
     said = seesaw("resume", "a", "--trials", "9", "--device", "cuda")
     assert (said.code, "expected a CUDA device that torch can use, found none" in said.err) == (2, True)
     kept = Run.open(tmp_path / "home", "a").manifest
-    assert (kept.device, kept.suite.budget.trials) == ("cuda", 8)
+    assert (kept.request.device, kept.suite.budget.trials) == ("cuda", 8)
     said = seesaw("run", shop.suite, "--raw", shop.raw, "--executor", "ray", "--device", "cuda")
     assert (said.code, "expected --gpus above 0 beside cuda" in said.err) == (2, True)
 

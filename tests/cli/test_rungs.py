@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.run.folder import Run
-from bench.run.result import pick_config_path, result_of, write_pick
+from bench.run.folder import CONFIG, Run
+from bench.run.result import result_of, write_pick
 from bench.search.study import Study
 from bench.seeds import derive
 
@@ -123,10 +123,10 @@ def test_a_picked_point_is_trained_again_to_the_same_metrics(seesaw, rungs, tmp_
         pick = replace(result.pick, point=point.id, trial=record.number, config=record.config, until=point.until)
         front = replace(result.frontier, points=record.points)  # those that are worse than another of its own, too
         write_pick(replace(result, frontier=front, pick=pick))
-        assert ("training.until" in pick_config_path(part).read_text()) == (point.until is not None)
+        assert ("training.until" in (part.folder / CONFIG).read_text()) == (point.until is not None)
         seed = derive(0, record.number, 0)
         said = seesaw(
-            "train", rungs.card, "--raw", rungs.raw, "--config", pick_config_path(part), "--seed", seed, "--json"
+            "train", rungs.card, "--raw", rungs.raw, "--config", part.folder / CONFIG, "--seed", seed, "--json"
         )
         assert said.code == 0, said.err
         seen = {

@@ -8,7 +8,6 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -23,6 +22,7 @@ from bench.run.create import create
 from bench.run.execute import extend
 from bench.run.folder import Run
 from bench.run.reporting import _section
+from bench.run.request import Request
 from bench.search.study import Study
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tracking"))  # its servers, and its way to compare stores
@@ -100,7 +100,7 @@ def live(server: RealServer, shell: Shell, module_shop, away) -> tuple[int, str,
 
 @pytest.mark.slow
 def test_no_password_is_kept_or_shown(server: RealServer, shell: Shell, away) -> None:
-    assert json.loads((shell.home / "runs/away/run.json").read_text())["tracking_uri"] == server.uri
+    assert json.loads((shell.home / "runs/away/run.json").read_text())["request"]["tracking"] == server.uri
     dead = shell("sync", "away", "--tracking", f"http://me:{SECRET}@127.0.0.1:1")
     assert (dead[0], "nothing answers there" in dead[2]) == (2, True)
     shell("report", "away")
@@ -119,7 +119,7 @@ def test_credentials_go_only_to_an_address_that_was_named_for_this_home(
         monkeypatch.setenv(name, SECRET)
     with silent_server() as (port, asked):
         uri, theirs, mine = f"http://127.0.0.1:{port}", tmp_path / "theirs", tmp_path / "home"
-        create(theirs, str(shop.suite), name="a", raw=shop.raw, executor="inline", tracking=uri)
+        create(theirs, Request(suite=str(shop.suite), name="a", raw=shop.raw, executor="inline", tracking=uri))
         assert Run.open(theirs, "a").store_address == uri
         shutil.copytree(theirs, mine)
         for command in (("sync", "a"), ("resume", "a"), ("resume", mine / "runs" / "a", "--current", "models:/m/1")):
@@ -133,14 +133,14 @@ def test_credentials_go_only_to_an_address_that_was_named_for_this_home(
         other = extend(run, tracking="https://me:s3cret@host/x")
         with pytest.raises(UserError, match=r"^--address: expected HOST:PORT .* found 'ray://\*\*\*@host:1'$"):
             extend(
-                replace(run, manifest=run.manifest.model_copy(update={"executor": "ray"})),
+                run.changed(request=run.request.model_copy(update={"executor": "ray"})),
                 address="ray://s3cret@host:1",
             )
-        assert (other.manifest.tracking_uri, other.store_address) == ("https://host/x", "https://host/x")
+        assert (other.request.tracking, other.store_address) == ("https://host/x", "https://host/x")
 
 
 def test_in_mlflow_a_run_has_its_data_sets_short_name(shop, tmp_path: Path) -> None:
-    run = create(tmp_path / "home", str(shop.suite), name="a", raw=shop.raw, executor="inline")
+    run = create(tmp_path / "home", Request(suite=str(shop.suite), name="a", raw=shop.raw, executor="inline"))
     [part] = run.datasets.values()
     logbook: Any = SimpleNamespace(section=lambda history, **more: more)
     found: Any = _section(logbook, part, cast(Study, SimpleNamespace(ladder=())), "f00d")

@@ -19,7 +19,8 @@ from bench.cli import main
 from bench.cli import output as module
 from bench.cli.output import watch
 from bench.lock import FolderLock, is_held
-from bench.run.page import live_path, write_live
+from bench.run.folder import LIVE
+from bench.run.page import write_live
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_a_live_page_says_what_is_trained_and_ends_with_the_run(begun: SimpleNam
     search = {"rungs": [{"samples": 100, "trials": 7}, {"samples": 400, "trials": 2}], "left": 80.0, "ended": ""}
     search["begun"] = [{"trial": 9, "sharing": "mmoe", "to": 400, "since": 0.0}]
     found = {"shop": {"completed": 2, "replicates": 0, "search": search}}
-    page = live_path(begun)
+    page = begun.folder / LIVE
     with FolderLock(begun.folder):
         write_live(begun, found)
         told = page.read_text()
@@ -74,7 +75,7 @@ def test_a_live_page_is_no_document_for_programs(
     monkeypatch.setattr("bench.run.folder.Run.open", lambda *_: begun)
     assert main(["status", "a", "--page", "--json"]) == 2
     assert "--page: expected no --json beside it" in capsys.readouterr().err
-    assert not live_path(begun).exists()
+    assert not (begun.folder / LIVE).exists()
 
 
 def test_a_held_lock_is_seen_and_not_taken(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from remake import unpack
 import bench
 from bench.predictions import FOLDER, rows_of
 from bench.rows import CONFIRM, SEARCH, TEST
-from bench.run.serving import candidates_of
+from bench.run.result import candidates_of
 
 WITHOUT_UNIT = np.uint64((1 << 40) - 1)
 
@@ -45,7 +45,7 @@ def exported(part: Any, front: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
         "labels": list(facts.tasks), "models": models, "part": "part", "time": "ts", "unseen": True,
         "parents": {task.name: task.parent for task in part.tasks if task.parent}, "joint": [],
         "rates": dict(zip(facts.tasks, facts.rates, strict=True)), "segments": list(facts.segments),
-        "seed": part.run.manifest.seed, "baselines": [each.id for each in candidates if each.role == "baseline"],
+        "seed": part.run.request.seed, "baselines": [each.id for each in candidates if each.role == "baseline"],
         "recalibrate": False,
     }  # fmt: skip
     asked["joint"] = list(asked["parents"])

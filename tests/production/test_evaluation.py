@@ -13,7 +13,7 @@ import pytest
 
 from bench.data import load_card
 from bench.errors import UserError
-from bench.measure.outcomes import default_outcomes
+from bench.objectives import default_outcomes
 from bench.production.evaluation import (
     Judged,
     Judgement,

@@ -12,15 +12,14 @@ import pytest
 
 from bench.data import load_card
 from bench.errors import UserError
+from bench.frontier.serving import Serving
 from bench.records import Point, Replicate
 from bench.results.fusion import Fusion
 from bench.results.served.measuring import Candidate
 from bench.rows import CONFIRM
-from bench.run import serving
 from bench.run.current import Current, lasting_current, read_current
 from bench.run.folder import DatasetRun
-from bench.run.result import DatasetResult
-from bench.run.serving import Serving
+from bench.run.result import DatasetResult, _current
 from bench.schema import Schema, Task
 
 CARD = load_card("synthetic-funnel@rows=2000")
@@ -85,7 +84,7 @@ def test_a_logged_score_has_no_model(tmp_path: Path) -> None:
 def test_rows_without_the_logged_score_are_said(scores: list[float], against: str) -> None:
     part = current(Current(source="today.toml", column="todays_score"))
     rows: Any = dict.fromkeys(("confirm", "test"), SimpleNamespace(tasks=["click"], logged={"todays_score": scores}))
-    _, said = serving._current(part, [], rows)
+    _, said = _current(part, [], rows)
     assert said.startswith(f"today's score, column 'todays_score'{against}")
     assert ("rank last" in said) == bool(against)
 
@@ -102,7 +101,7 @@ def test_what_stands_for_a_current_point_that_was_not_confirmed_is_said(tmp_path
     part = current(read(tmp_path, 'config = { "sharing.kind" = "mmoe" }') if given else None)
     stands: Any = Candidate("equal_weights", "equal weights", "mmoe", "baseline", (), lambda *at: np.zeros((0, 2)))
     rows: Any = {CONFIRM: SimpleNamespace(tasks=TASKS)}
-    now, against = serving._current(part, [stands], rows)
+    now, against = _current(part, [stands], rows)
     assert now is not None
     assert now.id == "equal_weights"
     missing = f"{tmp_path / 'current.toml'} was not" if given else "no single-task model was"

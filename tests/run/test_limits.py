@@ -13,6 +13,7 @@ from bench.lock import FolderLock
 from bench.records import Failure, Point, Replicate, TrialRecord
 from bench.run import page as steps
 from bench.run.limits import ended, failed, unfinished
+from bench.run.request import Request
 from bench.schema import Schema, Task
 from bench.search.space import fitting, load_space
 from bench.suite import Budget
@@ -44,8 +45,7 @@ def test_what_ended_a_search_is_said(said: str, facts: dict[str, Any]) -> None:
 
 
 def over(samples: int, trials: int, own: dict[str, Any], budget: dict[str, Any]) -> str:
-    run = SimpleNamespace(run=SimpleNamespace(name="a", manifest=SimpleNamespace(suite=SimpleNamespace())))
-    run.run.manifest.suite.budget = Budget(**budget)
+    run = SimpleNamespace(run=SimpleNamespace(name="a", suite=SimpleNamespace(budget=Budget(**budget))))
     ledger = SimpleNamespace(trials=trials, samples=lambda ladder: samples)
     return ended(run, SimpleNamespace(ledger=ledger, **own))  # type: ignore[arg-type]
 
@@ -56,14 +56,13 @@ def result(
     kind: str = "model",
     row: int | None = 3,
     ahead: tuple[str, ...] = (),
-    command: str = "",
+    dataset: tuple[str, ...] = ("card.toml",),
     space: str = "quick",
 ) -> Any:
-    suite = SimpleNamespace(set={})
     fitted = fitting(load_space(space), Schema((), ("age",), (Task("click"), Task("buy"))))
     home = home or Path.cwd() / ".seesaw"
-    manifest = SimpleNamespace(suite=suite, command=command, suite_name="quick")
-    run = SimpleNamespace(name="a", home=home, folder=home / "runs" / "a", manifest=manifest, space=fitted.space)
+    request = Request(suite="quick", dataset=dataset)
+    run = SimpleNamespace(name="a", home=home, folder=home / "runs" / "a", request=request, space=fitted.space)
     pick = None if role is None else SimpleNamespace(role=role, row=3)
     verdict = SimpleNamespace(kind=kind, row=row, ahead=ahead)
     return SimpleNamespace(run=SimpleNamespace(run=run, fitted=lambda: fitted), verdict=verdict, pick=pick)
@@ -91,9 +90,8 @@ def test_the_next_command_deploys_what_the_verdict_advises_or_shows_more(
 
 def test_after_a_suites_own_data_the_next_command_is_for_the_users_log() -> None:
     for ahead in ((), ("boosted trees",)):
-        for typed in ("seesaw run quick", "seesaw run quick --name a"):
-            told = steps.next_step([result(ahead=ahead, command=typed)])
-            assert told.startswith("seesaw card log.csv --label click  # now your own log")
+        told = steps.next_step([result(ahead=ahead, dataset=())])
+        assert told.startswith("seesaw card log.csv --label click  # now your own log")
 
 
 def test_that_replicates_failed_is_said() -> None:

@@ -21,7 +21,7 @@ def seen(*configs: dict[str, object], baselines: tuple[Point, ...] = ()):
     study = SimpleNamespace(records=lambda: trials, baselines=lambda: list(baselines))
     tasks = (SimpleNamespace(name="click"), SimpleNamespace(name="like"))
     search = SimpleNamespace(search=SimpleNamespace(sampler="tpe"))
-    run, dataset = SimpleNamespace(name="first", manifest=SimpleNamespace(suite=search)), SimpleNamespace(reference={})
+    run, dataset = SimpleNamespace(name="first", suite=search), SimpleNamespace(reference={})
     part = SimpleNamespace(run=run, key="shop", tasks=tasks, objectives=(), dataset=dataset, current=Current())
     return part, study
 

@@ -21,6 +21,7 @@ from bench.results.pareto import resolve_reference
 from bench.run.create import create
 from bench.run.execute import plan_of
 from bench.run.folder import Run, slug
+from bench.run.request import Request
 from bench.search.plan import SHARING
 from bench.search.samplers import SAMPLERS
 from bench.search.space import fitting, load_space
@@ -118,24 +119,24 @@ def test_objectives_default_to_every_tasks_own(tmp_path: Path) -> None:
 
 
 def test_runs_are_numbered_and_keep_what_was_decided(tmp_path: Path) -> None:
-    made = [create(tmp_path, "quick", datasets=["synthetic-funnel"], trials=3, seed=5) for _ in range(3)]
+    made = [create(tmp_path, Request(suite="quick", dataset=("synthetic-funnel",), trials=3, seed=5)) for _ in range(3)]
     assert [run.name for run in made] == ["synthetic-funnel", "synthetic-funnel-2", "synthetic-funnel-3"]
-    assert create(tmp_path, "quick", datasets=["synthetic-funnel", "census-income"]).name == "quick"
+    assert create(tmp_path, Request(suite="quick", dataset=("synthetic-funnel", "census-income"))).name == "quick"
     run = Run.open(tmp_path, "synthetic-funnel-2")
     assert run.manifest.suite.budget.trials == 3
-    assert run.manifest.seed == 5
+    assert run.request.seed == 5
     assert list(run.datasets) == ["synthetic-funnel"]
     assert run.space.digest() == load_space("quick").restricted(run.manifest.suite.set).digest()
 
 
 def test_a_search_without_rungs_drops_the_suites_settings_of_rungs(tmp_path: Path) -> None:
     for asked in ({"sampler": "tpe"}, {"lowest": "0"}, {"sampler": "tpe", "lowest": "0"}):
-        made = create(tmp_path, "quick", datasets=["synthetic-funnel"], **asked)
+        made = create(tmp_path, Request(suite="quick", dataset=("synthetic-funnel",), **asked))
         assert not made.manifest.suite.search.by_rungs
 
 
 def test_a_run_is_opened_by_name_or_path_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
-    run = create(tmp_path, "quick", name="mine")
+    run = create(tmp_path, Request(suite="quick", name="mine"))
     assert Run.open(tmp_path, "mine") == Run.open(tmp_path, str(run.folder))
     with pytest.raises(UserError, match=r"unknown run 'mime' \(did you mean 'mine'\?\)"):
         Run.open(tmp_path, "mime")
@@ -151,7 +152,7 @@ def test_a_run_is_opened_by_name_or_path_and_a_damaged_one_is_refused(tmp_path: 
 def test_of_three_objectives_more_go_on_unless_the_suite_says_how_many(
     tmp_path: Path, name: str, objectives: int, eta: tuple[float, ...] | None, expected: tuple[float, ...]
 ) -> None:
-    made = create(tmp_path, name, name="rungs")
+    made = create(tmp_path, Request(suite=name, name="rungs"))
     search = made.manifest.suite.search.model_copy(update={"lowest": 1 / 32, "eta": eta})
     suite = made.manifest.suite.model_copy(update={"search": search})
     (made.folder / "run.json").write_text(made.manifest.model_copy(update={"suite": suite}).model_dump_json())

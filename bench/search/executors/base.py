@@ -9,14 +9,19 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
 
 from bench.atomic import Unwritable
 from bench.credentials import shown
 from bench.errors import UserError
+from bench.machine import check_device_name
 from bench.records import Failure, Job, Outcome, TrialResult
+from bench.registry import Config
 
 Run = Callable[[Job], TrialResult]
 """Trains a job. A function at the top level of a module, so that a worker process can import it by name."""
@@ -65,43 +70,81 @@ def _lacks_memory(error: Exception, text: str) -> bool:
     return isinstance(error, RuntimeError | OSError) and any(part in text for part in says)
 
 
-@dataclass(frozen=True)
-class Options:
-    """Limits and resources of a job, the same for every job. Each executor reads the ones that it needs.
+RAY = "ray"
+
+
+def _address(given: str | None) -> str | None:
+    if given is not None and not re.fullmatch(r"[\w.:\[\]-]+", given):
+        raise UserError(
+            f"--address: expected HOST:PORT of a cluster that this machine belongs to, found '{shown(given)}'"
+        )
+    return given
+
+
+class RayOptions(Config):
+    """Options that only a Ray cluster has. Every other executor refuses them."""
+
+    address: Annotated[str | None, AfterValidator(_address)] = None
+    """A Ray cluster's HOST:PORT; default: the one that this machine belongs to."""
+    gpus: float = Field(0.0, ge=0)
+    """GPUs of each job on a Ray cluster; in 0.5 of one, two jobs share it."""
+    memory: int = Field(0, ge=0)
+    """MB of memory of each job on a Ray cluster; 0 leaves it out of account."""
+
+
+class Resources(RayOptions):
+    """What a user asks of an executor, the same for every job. Each executor reads the fields that it needs."""
+
+    executor: str = "process"
+    """inline, process or ray."""
+    workers: int = Field(0, ge=0)
+    """Jobs at once; 0 means one a core, or all that a cluster holds."""
+    threads: int = Field(0, ge=0)
+    """Threads of each job, for which Ray sets processors aside; 0 shares the cores."""
+    device: Annotated[str, AfterValidator(check_device_name)] = "auto"
+    """auto, cpu or cuda; auto takes CUDA where it is available."""
+
+    def check(self) -> None:
+        """Refuses what the executor does not have, and a device that its jobs would not find.
+
+        Raises:
+            UserError: an option of Ray for another executor, CUDA that is not here, or that Ray is not asked to set
+                aside.
+        """
+        for name in RayOptions.model_fields:
+            if getattr(self, name) and self.executor != RAY:
+                raise UserError(f"--{name}: expected --executor {RAY}, found the executor {self.executor}")
+        elsewhere = self.device == "cuda" and self.executor == RAY
+        if elsewhere and not self.gpus:
+            raise UserError("--device: expected --gpus above 0 beside cuda on a Ray cluster, found 0")
+        if not elsewhere:
+            from bench.training.device import choose_device  # brings torch, which most commands on a run do without
+
+            choose_device(self.device)
+
+
+class Options(Resources):
+    """Resources, and what a run adds to them.
 
     Attributes:
         job_seconds: a job that takes longer is ended, an infrastructure fault; None for no limit.
         retries: how often a job is tried again after an infrastructure fault.
         note: called with a sentence for every retry and for every worker that is replaced.
         store: path of the store that the jobs will name, to be looked for on every machine before the first of them.
-        address: of a Ray cluster; None takes the one that this machine belongs to.
-        threads: processors that Ray sets aside for a job.
-        gpus: GPUs that Ray sets aside for a job; a fraction lets jobs share one.
-        memory_mb: memory in MiB that Ray sets aside for a job; 0 leaves it out of account.
         needs: of plug-ins, as `bench.plugins.check` takes it, to be looked for on every machine of a Ray cluster.
     """
 
+    threads: int = 1
     job_seconds: float | None = None
     retries: int = 2
-    note: Callable[[str], None] = field(default=lambda text: None)
+    note: Callable[[str], None] = Field(default=lambda text: None)
     store: str | None = None
-    address: str | None = None
-    threads: int = 1
-    gpus: float = 0.0
-    memory_mb: int = 0
-    needs: Mapping[str, str] = field(default_factory=dict)
+    needs: dict[str, str] = Field(default_factory=dict)
 
-
-def check_address(address: str | None) -> None:
-    """Refuses what is no HOST:PORT as the address of a Ray cluster: runs keep it.
-
-    Raises:
-        UserError: it has more than letters, digits and `._-:[]`.
-    """
-    if address is not None and not re.fullmatch(r"[\w.:\[\]-]+", address):
-        raise UserError(
-            f"--address: expected HOST:PORT of a cluster that this machine belongs to, found '{shown(address)}'"
-        )
+    @classmethod
+    def of(cls, asked: Resources, **more: Any) -> Options:
+        """With the resources that a user asked for."""
+        return cls(**asked.model_dump(include=set(Resources.model_fields)) | more)
 
 
 @dataclass
@@ -117,10 +160,6 @@ class QueuedJob:
     faults: int = 0
     began: float = 0.0
     clock: float = 0.0
-
-    def begin(self) -> None:
-        """A new attempt."""
-        self.began, self.clock = time.time(), time.monotonic()
 
     def lost(self, reason: str, limit: float | None = None) -> Outcome:
         """The outcome of an attempt that can no longer say so itself.
@@ -194,7 +233,7 @@ class Executor(ABC):
     def _dispatch(self) -> None:
         while self._waiting and self._running < self.slots:
             task = self._waiting.popleft()
-            task.begin()
+            task.began, task.clock = time.time(), time.monotonic()
             self._running += 1
             self._begin(task)
 
@@ -228,7 +267,7 @@ class InlineExecutor(Executor):
         UserError: a limit of time, which only another process can enforce.
     """
 
-    def __init__(self, run: Run, workers: int = 1, options: Options = Options()) -> None:
+    def __init__(self, run: Run, workers: int = 1, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
         if options.job_seconds is not None:
             raise UserError("job_time: expected --executor process or ray, which can end a job; found inline")
         super().__init__(1, options)

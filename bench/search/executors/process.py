@@ -209,7 +209,7 @@ class WorkerHandle:
         answer, self._answer = bytes(self._answer), bytearray()
         return answer
 
-    def leak(self, growth_mb: float) -> str | None:
+    def leak(self) -> str | None:
         """Why it shall be replaced now that it is idle, if so; see `GROWTH_MB`."""
         try:
             memory = psutil.Process(self._process.pid).memory_info()
@@ -217,7 +217,7 @@ class WorkerHandle:
             return None  # it has just died
         now = float(memory.rss - getattr(memory, "shared", 0)) / 2**20  # without pages of files
         first = self._first_mb = self._first_mb or now
-        if now - first <= growth_mb or now <= 2 * first:
+        if now - first <= GROWTH_MB or now <= 2 * first:
             return None
         return f"a worker held {first:.0f} MB after its first job and holds {now:.0f} MB: it is replaced"
 
@@ -253,21 +253,14 @@ class ProcessExecutor(Executor):
     Args:
         run: a function at the top level of a module.
         workers: the number of processes. Each is started when it is first needed, and is kept for the next jobs.
-        growth_mb: see `GROWTH_MB`.
 
     Raises:
         ValueError: no worker, or a function that a worker could not import.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        workers: int,
-        options: Options = Options(),  # noqa: B008 (it is frozen)
-        growth_mb: float = GROWTH_MB,
-    ) -> None:
+    def __init__(self, run: Run, workers: int, options: Options = Options()) -> None:  # noqa: B008 (it is frozen)
         super().__init__(workers, options)
-        self._function, self._growth_mb = importable(run), growth_mb
+        self._function = importable(run)
         self._workers: list[WorkerHandle] = []
 
     def close(self) -> None:
@@ -303,7 +296,7 @@ class ProcessExecutor(Executor):
         worker.task = None
         if outcome.failure and outcome.failure.kind == "infrastructure":
             self._end(worker)  # whatever it lacked, a new one begins with a clean slate
-        elif reason := worker.leak(self._growth_mb):
+        elif reason := worker.leak():
             self._options.note(reason)
             self._end(worker)
         return outcome

@@ -12,7 +12,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from bench.errors import UserError
 from bench.lock import in_turn
 from bench.machine import cores, set_waiting
 from bench.records import Job, Outcome, TrialResult
-from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt, check_address
+from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt
 from bench.search.executors.process import THREADS, decode, encode, importable, timed
 
 NODE_HOME = "SEESAW_NODE_HOME"
@@ -166,19 +166,19 @@ CHECK_SECONDS = 900.0
 """What machines may take to start a worker, and to copy the store where they keep one of their own."""
 
 
-def connect(options: Options) -> bool:
+@contextmanager
+def cluster(options: Options) -> Iterator[str]:
     """Joins the cluster at `options.address`, or the one of this machine; where there is none, begins one here alone.
 
-    Returns:
-        False where this process belonged to a cluster already, which is then left to whoever joined it.
+    Gives this machine's number. A cluster that this process belonged to already is left to whoever joined it.
 
     Raises:
         UserError: no cluster at the address.
     """
     if ray.is_initialized():
-        return False
+        yield _machine()
+        return
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    check_address(options.address)
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         ray.init(address=options.address or "auto", **quiet)
@@ -192,7 +192,10 @@ def connect(options: Options) -> bool:
             ) from None
         options.note("this machine belongs to no Ray cluster: one is begun here alone")
         ray.init(address="local", num_cpus=cores(), include_dashboard=False, **quiet)
-    return True
+    try:
+        yield _machine()
+    finally:
+        ray.shutdown()
 
 
 def slots(options: Options) -> int:
@@ -201,12 +204,10 @@ def slots(options: Options) -> int:
     Raises:
         UserError: no cluster, or none of its machines holds a job.
     """
-    joined = connect(options)
-    total = sum(_holds(machine, options) for machine in ray.nodes())
-    if joined:
-        ray.shutdown()
+    with cluster(options):
+        total = sum(_holds(machine, options) for machine in ray.nodes())
     if not total:
-        need = f"{options.threads} processors, {options.gpus:g} GPUs and {options.memory_mb} MB"
+        need = f"{options.threads} processors, {options.gpus:g} GPUs and {options.memory} MB"
         raise UserError(f"expected a machine of the Ray cluster with {need} for a job, found none")
     return total
 
@@ -257,8 +258,8 @@ def _holds(machine: dict[str, Any], options: Options) -> int:
     limits = [has.get("CPU", 0.0) / options.threads]
     if options.gpus:
         limits.append(has.get("GPU", 0.0) / options.gpus)
-    if options.memory_mb:
-        limits.append(has.get("memory", 0.0) / (options.memory_mb << 20))
+    if options.memory:
+        limits.append(has.get("memory", 0.0) / (options.memory << 20))
     return int(min(limits))
 
 
@@ -281,9 +282,9 @@ class RayExecutor(Executor):
         super().__init__(workers, options)
         self._function = importable(run)
         self._under_way: dict[Any, QueuedJob] = {}  # by what Ray will give
-        self._joined = connect(options)
-        self._here = ray.get_runtime_context().get_node_id()
-        resources = {"num_cpus": options.threads, "num_gpus": options.gpus, "memory": options.memory_mb << 20 or None}
+        self._cluster = ExitStack()
+        self._here = self._cluster.enter_context(cluster(options))
+        resources = {"num_cpus": options.threads, "num_gpus": options.gpus, "memory": options.memory << 20 or None}
         self._work: Any = ray.remote(max_retries=0, max_calls=JOBS_A_WORKER, **resources)(work)
         try:
             check_machines(options, self._here)
@@ -298,9 +299,8 @@ class RayExecutor(Executor):
             for reference in self._under_way:
                 with suppress(RayError):  # it has just ended by itself
                     ray.cancel(reference, force=True)
-            if self._joined:
-                ray.shutdown()
         self._under_way.clear()
+        self._cluster.close()
 
     def _begin(self, task: QueuedJob) -> None:
         reference = self._work.remote(self._function, task.job, self._options.job_seconds, self._here)

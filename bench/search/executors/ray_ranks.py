@@ -25,7 +25,7 @@ from bench.progress import Progress, Silent
 from bench.records import Job
 from bench.search.executors.base import Options
 from bench.search.executors.process import THREADS
-from bench.search.executors.ray import brought, check_machines, connect, loss
+from bench.search.executors.ray import brought, check_machines, cluster, loss
 from bench.training.launch import CHECKPOINT, LOOK, StepCounter, train_on_rank
 from bench.training.ranks import Ranks
 
@@ -61,36 +61,33 @@ def trained_on_ray(job: Job, ranks: int, progress: Progress, options: Options) -
         UserError: as `bench.training.job.run_job`; no cluster, no room in it, or a machine that does not fit.
         TrainingError: training diverged, or a rank was lost.
     """
-    joined = connect(options)
-    group = None
-    try:
-        here = ray.get_runtime_context().get_node_id()
+    with cluster(options) as here:
         check_machines(options, here)
         each = {"CPU": float(options.threads)} | ({"GPU": options.gpus} if options.gpus else {})
         group = placement_group([each] * ranks, strategy="SPREAD")
-        if not group.wait(ROOM_SECONDS):
-            raise UserError(
-                f"--ranks: expected room for {ranks} ranks in the Ray cluster, each with {options.threads} processors"
-                f"{f' and {options.gpus:g} GPUs' if options.gpus else ''}, found less: {_room()}"
-            )
-        steps = Queue(actor_options={"num_cpus": 0})
-        meet = ray.get(_at(group, 0, {}, {"CPU": 0.0})(meeting_place).remote())
-        env = dict.fromkeys(THREADS, str(options.threads))  # read when numeric libraries are imported
-        job = replace(job, threads=options.threads)
-        runs = [
-            _at(group, rank, env, each)(on_rank).remote(job, Ranks(rank, ranks), meet, here, steps)
-            for rank in range(ranks)
-        ]
-        with TemporaryDirectory(prefix="seesaw-ranks-") as folder:
-            left = Path(folder) / CHECKPOINT
-            left.write_bytes(_wait(runs, steps, progress)[0])
-            yield left
-    finally:
-        if group is not None:
+        try:
+            if not group.wait(ROOM_SECONDS):
+                has = ray.cluster_resources()
+                raise UserError(
+                    f"--ranks: expected room for {ranks} ranks in the Ray cluster, each with {options.threads} "
+                    f"processors{f' and {options.gpus:g} GPUs' if options.gpus else ''}, found less: "
+                    f"{has.get('CPU', 0.0):g} processors and {has.get('GPU', 0.0):g} GPUs in all"
+                )
+            steps = Queue(actor_options={"num_cpus": 0})
+            meet = ray.get(_at(group, 0, {}, {"CPU": 0.0})(meeting_place).remote())
+            env = dict.fromkeys(THREADS, str(options.threads))  # read when numeric libraries are imported
+            job = replace(job, threads=options.threads)
+            runs = [
+                _at(group, rank, env, each)(on_rank).remote(job, Ranks(rank, ranks), meet, here, steps)
+                for rank in range(ranks)
+            ]
+            with TemporaryDirectory(prefix="seesaw-ranks-") as folder:
+                left = Path(folder) / CHECKPOINT
+                left.write_bytes(_wait(runs, steps, progress)[0])
+                yield left
+        finally:
             with suppress(RayError):
                 remove_placement_group(group)  # which ends what still runs there
-        if joined:
-            ray.shutdown()
 
 
 def _at(group: Any, rank: int, env: dict[str, str], need: dict[str, float]) -> Any:
@@ -98,11 +95,6 @@ def _at(group: Any, rank: int, env: dict[str, str], need: dict[str, float]) -> A
     where = PlacementGroupSchedulingStrategy(group, rank)
     about = {"max_retries": 0, "max_calls": 1, "runtime_env": {"env_vars": env}, "scheduling_strategy": where}
     return ray.remote(num_cpus=need["CPU"], num_gpus=need.get("GPU", 0.0), **about)
-
-
-def _room() -> str:
-    has = ray.cluster_resources()
-    return f"{has.get('CPU', 0.0):g} processors and {has.get('GPU', 0.0):g} GPUs in all"
 
 
 def _wait(runs: Sequence[Any], steps: Queue, progress: Progress) -> list[bytes]:

@@ -127,10 +127,11 @@ def test_a_job_beyond_its_time_is_ended_tried_again_and_recorded(tmp_path: Path,
     assert not [process for process in psutil.Process().children() if "serve" in " ".join(process.cmdline())]
 
 
-def test_a_worker_that_leaks_is_replaced_between_jobs(tmp_path: Path) -> None:
+def test_a_worker_that_leaks_is_replaced_between_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each job keeps 80 MB. By the rule the third after a replacement is too much: 160 > 100 and more than double."""
     notes: list[str] = []
-    executor = ProcessExecutor(poison, 1, Options(note=notes.append), growth_mb=100)
+    monkeypatch.setattr("bench.search.executors.process.GROWTH_MB", 100.0)
+    executor = ProcessExecutor(poison, 1, Options(note=notes.append))
     with closing(executor):
         pids = []
         for trial in range(7):

@@ -256,8 +256,11 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_an_address_without_a_cluster_is_refused(two_nodes: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    with pytest.raises(UserError, match=r"expected HOST:PORT of a cluster .* found 'ray://a:1'"):
-        ours.connect(Options(address="ray://a:1"))
+    with (
+        pytest.raises(UserError, match=r"expected HOST:PORT of a cluster .* found 'ray://a:1'"),
+        ours.cluster(Options(address="ray://a:1")),
+    ):
+        pass
 
 
 def test_ranks_on_two_nodes_train_what_one_process_trains(
