@@ -1,6 +1,6 @@
 """How good and how honest decisions are in simulated runs whose truth is known, at the level of predictions.
 
-    OMP_NUM_THREADS=1 python studies/decision_worlds.py --keep DIR [--worlds 200] [--write docs/statistics.md]
+    OMP_NUM_THREADS=1 python studies/decision_worlds.py --keep reports/worlds [--worlds 50] [--write docs/statistics.md]
 
 `drawn_worlds` draws a world for each run: 2, 3, 5 or 8 tasks with rates of 1 to 30%; 800 to 10,000 rows of each split;
 1 to 12 candidates with 2, 3 or 10 replicates on shared seeds. Half of the runs have a current model, half of these with
@@ -284,6 +284,15 @@ def record_of(tasks: int, of: str, number: int, log: bool = False, free: bool = 
     }  # fmt: skip
 
 
+def rounded(value: Any) -> Any:
+    """Numbers in six digits, as the file keeps them."""
+    if isinstance(value, dict):
+        return {str(name): rounded(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(each) for each in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
 def shortfall(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows], picked: Serve) -> float:
     """How far the picked weights are behind the best of 50 starts, in U on the rows that chose them, without guard."""
     own = Selected(next(each for each in candidates if each.id == picked[0]), candidates, rows)
@@ -383,7 +392,7 @@ def guard_table(lines: Sequence[dict[str, Any]]) -> str:
 def main() -> None:
     """Simulates the runs that are missing, and prints or writes the table."""
     parser = writer(__doc__)
-    parser.add_argument("--worlds", type=int, default=200, help="of each kind and number of tasks")
+    parser.add_argument("--worlds", type=int, default=50, help="of each kind and number of tasks")
     parser.add_argument("--tasks", type=int, nargs="*", default=list(TASKS), choices=TASKS)
     parser.add_argument("--kinds", nargs="*", default=list(WORLDS), choices=WORLDS)
     parser.add_argument("--keep", type=Path, required=True)
@@ -400,7 +409,7 @@ def main() -> None:
     with ProcessPoolExecutor(given.workers) as pool, file.open("a") as out:
         running = [pool.submit(record_of, *each, given.log, given.free) for each in wanted if each not in known]
         for done, each in enumerate(as_completed(running)):
-            out.write(line := json.dumps(each.result()) + "\n")
+            out.write(line := json.dumps(rounded(each.result())) + "\n")
             lines.append(json.loads(line))
             out.flush()
             print(f"{done + 1} of {len(running)}: {json.dumps(lines[-1])[:400]}", file=sys.stderr, flush=True)
