@@ -181,11 +181,10 @@ def held(case: Case, picked: Serve) -> bool:
 
 def policy_of(case: Case, rates: Mapping[str, float]) -> Policy:
     """The default, or that of a world whose events have values."""
-    none = Guard(max_loss_vs_current=np.inf)
     if case.values is None:
-        return Policy(rule="knee", guard=none if case.free else Guard())
+        return Policy(rule="knee")
     worth = {task: float(own) / rate for (task, rate), own in zip(rates.items(), case.values, strict=True)}
-    return Policy(rule="value", values=worth, guard=none)
+    return Policy(rule="value", values=worth, guard=Guard(max_loss_vs_current=np.inf))
 
 
 def decided_on_a_log(case: Case, candidates: Sequence[Candidate], rows: Mapping[str, Rows]) -> Decided:
@@ -249,16 +248,15 @@ def said(
     return Decided(told.kind, told.sentence, picked, advised, tuple(claims))
 
 
-def record_of(tasks: int, of: str, number: int, log: bool = False, free: bool = False) -> dict[str, Any]:
+def record_of(tasks: int, of: str, number: int, log: bool = False) -> dict[str, Any]:
     """A world's line: what was drawn, decided and true.
 
     Args:
-        free: whether nothing is guarded.
         log: whether to decide from predictions alone: no model then depends on a seed. Of `mixed` and `null` ones
             with a current model half have no other model.
     """
     start = time.process_time()
-    case = replace(drawn(tasks, of, number), free=free)
+    case = drawn(tasks, of, number)
     if log:
         still = [replace(each, noise=0.0, tails=False, diverges=0.0) for each in case.setup.kinds]
         still = still[: 1 if case.current and of in ("mixed", "null") and number % 4 == 1 else None]
@@ -398,23 +396,21 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--log", action="store_true", help="decide by `bench.decide`, one training of each model")
-    parser.add_argument("--free", action="store_true", help="current models alone, and nothing is guarded")
     given = parser.parse_args()
     given.keep.mkdir(parents=True, exist_ok=True)
     file = given.keep / "decisions.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
     known = {(each["tasks"], each["world"], each["number"]) for each in lines}
-    numbers = range(given.worlds)[given.free :: 1 + given.free]  # odd ones have a current model
-    wanted = [(tasks, of, number) for number in numbers for tasks in given.tasks for of in given.kinds]
+    wanted = [(tasks, of, number) for number in range(given.worlds) for tasks in given.tasks for of in given.kinds]
     with ProcessPoolExecutor(given.workers) as pool, file.open("a") as out:
-        running = [pool.submit(record_of, *each, given.log, given.free) for each in wanted if each not in known]
+        running = [pool.submit(record_of, *each, given.log) for each in wanted if each not in known]
         for done, each in enumerate(as_completed(running)):
             out.write(line := json.dumps(rounded(each.result())) + "\n")
             lines.append(json.loads(line))
             out.flush()
             print(f"{done + 1} of {len(running)}: {json.dumps(lines[-1])[:400]}", file=sys.stderr, flush=True)
-    tables = {"logs" if given.log else "free" if given.free else "decisions": table_of(lines)}
-    if not given.log and not given.free:
+    tables = {"logs" if given.log else "decisions": table_of(lines)}
+    if not given.log:
         tables |= {"holds": holds_table(lines), "guards": guard_table(lines)}
     for name, table in tables.items():
         print(table)

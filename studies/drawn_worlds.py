@@ -111,7 +111,6 @@ class Case:
         current: whether it is a current model; else it is the composite of single-task models.
         facts: what was drawn, for the record.
         values: (T,), of all events of a task; then U is the logarithm of what is earned, and nothing is guarded.
-        free: whether nothing is guarded either.
     """
 
     setup: Setup
@@ -119,7 +118,6 @@ class Case:
     current: bool
     facts: dict[str, Any] = field(default_factory=dict)
     values: Floats | None = None
-    free: bool = False
     _pools: dict[tuple[Any, int], Ranked] = field(default_factory=dict)
     _known: dict[tuple[Any, Fusion], Floats] = field(default_factory=dict)
 
@@ -157,14 +155,14 @@ class Case:
     @property
     def guards(self) -> bool:
         """Whether outcomes are guarded by shares of today's."""
-        return self.current and self.values is None and not self.free
+        return self.current and self.values is None
 
     @cached_property
     def floor(self) -> Floats:
         """(T,) the least outcomes that the guard allows."""
         if self.guards:
             return (1 - LOSS) * self.truth(self.today)
-        return np.full(len(self.setup.world.tasks), LITTLE if self.current else SHARE)
+        return np.full(len(self.setup.world.tasks), SHARE if self.values is None else LITTLE)
 
     def breaks(self, serve: Serve) -> bool:
         """Whether an outcome is truly below what the guard allows, by more than half a percent."""
