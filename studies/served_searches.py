@@ -193,6 +193,8 @@ def tables(frame: pd.DataFrame) -> str:
     parts = [(name, pairs.loc[name]) for name in dict.fromkeys(pairs.index.get_level_values(0))]
     for name, own in parts:
         lines.append(_line(str(name), len(own), own, told))
+    if not parts:
+        return "\n".join(lines)
     everywhere = sorted(set.intersection(*(set(own.index) for _, own in parts)))
     mean = pd.concat([own.loc[everywhere] for _, own in parts]).groupby("seed").mean()
     lines.append(_line("mean of the data sets", len(mean), mean, told))
