@@ -157,7 +157,7 @@ def card(
     """Look into files and write a card for them, with reasons."""
     from bench.atomic import write_text
     from bench.data import parse_card
-    from bench.data.inspection import ROWS, Request, card_text, check_id, draft_card
+    from bench.data.inspection import ROWS, CardRequest, card_text, check_id, draft_card
     from bench.plain import parse_toml
 
     target = out or files[0].parent / "card.toml"
@@ -168,7 +168,7 @@ def card(
     if target.exists() and not force:
         raise UserError(f"{target} is already there: choose another file with --out, or replace it with --force")
     kind: Any = None if split is None else {"group": "hash"}.get(split.value, split.value)
-    request = Request(
+    request = CardRequest(
         files=tuple(files),
         labels=tuple(label or ()),
         parents=tuple(parent or ()),

@@ -1,6 +1,6 @@
 """A user's files, looked at: what their columns hold, as a proposal of a card with its reasons.
 
-    draft = draft_card(Request(files=(Path("log.csv"),), labels=("click", "buy"), parents=("buy=click",)), progress)
+    draft = draft_card(CardRequest(files=(Path("log.csv"),), labels=("click", "buy"), parents=("buy=click",)), progress)
     text = card_text(draft)
 
 Nothing is guessed silently: what was chosen, left out or suspected stands on the card with the evidence. Where to look:
@@ -12,7 +12,7 @@ Nothing is guessed silently: what was chosen, left out or suspected stands on th
 * `proposals`: what somebody must decide. `render`: the card.
 """
 
-from bench.data.inspection.draft import ROWS, Draft, Request, check_id, draft_card
+from bench.data.inspection.draft import ROWS, CardRequest, Draft, check_id, draft_card
 from bench.data.inspection.render import card_text
 
-__all__ = ["ROWS", "Draft", "Request", "card_text", "check_id", "draft_card"]
+__all__ = ["ROWS", "CardRequest", "Draft", "card_text", "check_id", "draft_card"]

@@ -25,7 +25,7 @@ _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request(Wish):
+class CardRequest(Wish):
     """What the user says of the data."""
 
     files: tuple[Path, ...]
@@ -50,7 +50,7 @@ class Request(Wish):
 class Draft:
     """All that the card will say."""
 
-    request: Request
+    request: CardRequest
     layout: Layout
     id: str
     rows: int
@@ -68,7 +68,7 @@ class Draft:
         return [column for column in self.columns if column.role == role]
 
 
-def draft_card(request: Request, progress: Progress) -> Draft:
+def draft_card(request: CardRequest, progress: Progress) -> Draft:
     """Inspects the files; a UserError for a file or a name that does not fit, a label of one class, no input left."""
     _check_files(request.files)
     request.check()
@@ -130,7 +130,7 @@ def _whole(
     return Rows(rows.files, whole.file, counted)
 
 
-def _named(request: Request, labels: Collection[str], known: Sequence[str]) -> list[str]:
+def _named(request: CardRequest, labels: Collection[str], known: Sequence[str]) -> list[str]:
     """The columns that options name, beside labels; UserError for one that is not there or is two things."""
     of_split = (("--time", request.time), ("--group", request.group), ("--split-column", request.column))
     named = [(option, column) for option, column in of_split if column is not None]
@@ -147,7 +147,7 @@ def _named(request: Request, labels: Collection[str], known: Sequence[str]) -> l
     return [column for _, column in named]
 
 
-def _check_types(request: Request, counted: Mapping[str, Counted]) -> None:
+def _check_types(request: CardRequest, counted: Mapping[str, Counted]) -> None:
     for option, key in (("--group", request.group), ("--split-column", request.column)):
         if key is not None and not counted[key].single:
             raise UserError(f"{option}: column '{key}' is of type {counted[key].type}, which a card cannot use")
@@ -156,7 +156,9 @@ def _check_types(request: Request, counted: Mapping[str, Counted]) -> None:
             raise UserError(f"--logged: expected a column of numbers, found '{name}' of type {counted[name].type}")
 
 
-def _find_split(request: Request, published: dict[str, str], rows: Rows, labels: Labels) -> tuple[Request, Split]:
+def _find_split(
+    request: CardRequest, published: dict[str, str], rows: Rows, labels: Labels
+) -> tuple[CardRequest, Split]:
     """The publisher's split, where there is one and no other was asked for; one that cannot be used says why."""
     if published and not request.given:
         name = next(iter(published))
