@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bench.errors import UserError, check_known
+from bench.core.errors import UserError, check_known
 
 if TYPE_CHECKING:
     from bench.deciding.decision import LogDecision
@@ -33,8 +33,8 @@ def load_run(run: str | Path, home: str | Path | None = None) -> LoadedRun:
     Raises:
         UserError: there is none.
     """
-    from bench.home import resolve_home
     from bench.run.folder import Run
+    from bench.system.home import resolve_home
 
     return LoadedRun(Run.open(resolve_home(Path(home) if home else None), str(run)))
 
@@ -53,11 +53,11 @@ def run_suite(suite: str | Path, home: str | Path | None = None, **asked: Any) -
     Raises:
         UserError: an option is unknown or does not fit the rest; nothing is written then.
     """
-    from bench.home import writable_home
-    from bench.progress import Silent
     from bench.run.create import create
     from bench.run.execute import execute
     from bench.run.request import Request
+    from bench.system.home import writable_home
+    from bench.system.progress import Silent
 
     request = Request.of({"suite": str(suite), **asked})
     run = create(writable_home(Path(home) if home else None), request, Silent())
@@ -79,11 +79,11 @@ def decide(log: Any, **asked: Any) -> LoadedDecision:
     Raises:
         UserError: nothing can be decided by these rows, labels or predictions; or an unknown option.
     """
+    from bench.core.validation import validate
     from bench.deciding import log as logs
     from bench.deciding.asked import Asked
     from bench.deciding.decision import decide as decision_of
-    from bench.progress import Silent
-    from bench.validation import validate
+    from bench.system.progress import Silent
 
     paths = [log] if isinstance(log, str | Path) else log if isinstance(log, list | tuple) else None
     options = asked if paths is None else asked | {"log": [str(path) for path in paths]}

@@ -16,11 +16,11 @@ SOURCE = ROOT / "build" / "site-source"
 PAGES = ("*.md", "docs/*.md", "reports/*/*.md", "datasets/*/*.md", "examples/*/*.md")
 REFERENCE = {
     "notebooks": ("bench.api",),
-    "plugins": ("bench.registry", "bench.plugins", "bench.testing"),
+    "plugins": ("bench.core.registry", "bench.core.plugins", "bench.testing"),
     "models": ("bench.models.contracts", "bench.models.losses.base"),
     "balancing": ("bench.balancing.base",),
-    "data": ("bench.schema", "bench.data.store", "bench.data.card", "bench.data.sources"),
-    "records": ("bench.records", "bench.suite"),
+    "data": ("bench.core.schema", "bench.data.store", "bench.data.card", "bench.data.sources"),
+    "records": ("bench.core.records", "bench.run.suite"),
     "serving": ("bench.production.package", "bench.production.scorer"),
 }
 """Page of the reference -> modules."""

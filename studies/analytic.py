@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from replay import Table, Trained
 
-from bench.objectives import Objective
-from bench.records import Scalar
+from bench.core.objectives import Objective
+from bench.core.records import Scalar
+from bench.core.seeds import derive
 from bench.search.space import Space, load_space
-from bench.seeds import derive
 
 TASKS = ("first", "second")
 OBJECTIVES = (Objective("first.auc", "maximize"), Objective("second.auc", "maximize"))

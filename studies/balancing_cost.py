@@ -26,11 +26,11 @@ from speed.summary import spread
 from speed.table import NAMES, replace, writer
 
 from bench.balancing import BALANCING
+from bench.core.objectives import parse
+from bench.core.schema import Field, Schema, Task
 from bench.data.batches import Batches
 from bench.data.store import Split
-from bench.machine import keep_freed_memory
-from bench.objectives import parse
-from bench.schema import Field, Schema, Task
+from bench.system.machine import keep_freed_memory
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 

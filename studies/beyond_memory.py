@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.machine import MEMORY_VARIABLE, cores, keep_freed_memory, peak_memory_mb, reset_peak_memory
+from bench.system.machine import MEMORY_VARIABLE, cores, keep_freed_memory, peak_memory_mb, reset_peak_memory
 
 WAYS = ("in memory", "beyond memory")
 PLENTY = 1 << 20

@@ -30,16 +30,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.atomic import atomic_path
+from bench.core.errors import UserError
+from bench.core.records import Scalar
+from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
-from bench.errors import UserError
-from bench.home import resolve_home
-from bench.machine import keep_freed_memory
-from bench.predictions import KEPT
-from bench.records import Scalar
+from bench.measure.predictions import KEPT
+from bench.run.suite import load_suite, resolve_objectives, seconds
 from bench.search.space import load_space
-from bench.seeds import derive
-from bench.suite import load_suite, resolve_objectives, seconds
+from bench.system.atomic import atomic_path
+from bench.system.home import resolve_home
+from bench.system.machine import keep_freed_memory
 from bench.training.config import TrialConfig
 from bench.training.evaluation import costs
 from bench.training.kept import write_rows

@@ -16,8 +16,8 @@ import numpy as np
 from speed.table import replace, writer
 from trainings import CARDS, Trainings, mean, store_of
 
-from bench.predictions import name_of
-from bench.records import NETWORK, SHARE, TREES, Point
+from bench.core.records import NETWORK, SHARE, TREES, Point
+from bench.measure.predictions import name_of
 from bench.results.samples import samples_of
 from bench.results.statistics import differences
 from bench.training.blend import shares_of

@@ -38,20 +38,20 @@ import numpy as np
 from learn_portfolio import SUITE, known_of, learnt_without, name_of
 from speed.table import replace, writer
 
-from bench.atomic import write_text
+from bench.core.objectives import Objective
+from bench.core.records import Job, Point, Split, TrialRecord
+from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
-from bench.objectives import Objective
-from bench.records import Job, Point, Split, TrialRecord
 from bench.results.pareto import hypervolume
 from bench.run.limits import ladder
+from bench.run.suite import STEP, SuiteDataset, lowest_rung, resolve_objectives
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.plan import Plan, fitted
 from bench.search.ranking import reduction_factors
 from bench.search.space import fitting, load_space
 from bench.search.study import Study
-from bench.seeds import derive
-from bench.suite import STEP, SuiteDataset, lowest_rung, resolve_objectives
+from bench.system.atomic import write_text
 from bench.training.job import run_job
 
 WAYS = ("gp by rungs", "tpe", "gp from the portfolio")

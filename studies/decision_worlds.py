@@ -33,7 +33,8 @@ from speed.table import replace as write
 from speed.table import writer
 
 from bench import decide
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.rows import CONFIRM, SEARCH
 from bench.frontier.aims import PolicyAim, aims_of
 from bench.frontier.choices import served_choices
 from bench.frontier.contest import Contest
@@ -42,14 +43,13 @@ from bench.frontier.pick import Pick, pick
 from bench.frontier.policy import Guard, Policy
 from bench.frontier.stability import TOLERANCE
 from bench.frontier.verdict import Verdict, verdict
-from bench.predictions import Rows
+from bench.measure.predictions import Rows
 from bench.results.effect import Effect
 from bench.results.fusion import Fusion
 from bench.results.served.expected import expected
 from bench.results.served.measuring import Candidate, Current
 from bench.results.served.served import Served, served_front
 from bench.results.served.turned import few, turned
-from bench.rows import CONFIRM, SEARCH
 
 TASKS = (2, 3, 5, 8)
 RESAMPLES, DRAWS = 100, 600

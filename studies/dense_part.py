@@ -21,16 +21,16 @@ from torch import Tensor
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from bench.atomic import write_text
-from bench.machine import keep_freed_memory
+from bench.core.registry import Choice
+from bench.core.schema import Field, Schema, Task
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import PRESETS, EmbeddingConfig, Precision, TowerConfig
 from bench.models.funnels import FUNNELS
 from bench.models.precision import is_bf16
 from bench.models.products import product
 from bench.models.sharing import SHARING
-from bench.registry import Choice
-from bench.schema import Field, Schema, Task
+from bench.system.atomic import write_text
+from bench.system.machine import keep_freed_memory
 
 KINDS: dict[str, dict[str, object]] = {
     "shared_bottom": {"layers": "128-64"},

@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from speed.table import NAMES, replace, writer
 
+from bench.core.objectives import parse, primary
 from bench.data import Store, load_card, prepare
 from bench.data.batches import Batch
-from bench.home import resolve_home
-from bench.machine import keep_freed_memory
-from bench.objectives import parse, primary
+from bench.system.home import resolve_home
+from bench.system.machine import keep_freed_memory
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 

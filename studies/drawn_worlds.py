@@ -16,10 +16,10 @@ import numpy as np
 from scipy.special import expit
 from served_worlds import DIVERGED, WAVES, Floats, Kind, Setup, World
 
+from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.frontier.policy import LOSS
 from bench.results.effect import MARGIN
 from bench.results.fusion import KINDS, LEAST, Fusion
-from bench.rows import CONFIRM, SEARCH, TEST
 
 SEED = 50_271_828
 WORLDS = ("mixed", "null", "one ahead", "values")

@@ -15,7 +15,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
 from sklearn.model_selection import KFold
 
-from bench.records import Scalar
+from bench.core.records import Scalar
 from bench.results.pareto import hypervolume
 from bench.search.gaussian import Encoding
 

@@ -15,8 +15,8 @@ from sklearn.metrics import roc_auc_score
 from speed.summary import spread
 from speed.table import replace, writer
 
+from bench.core.schema import Task
 from bench.measure.tally import Tally
-from bench.schema import Task
 from bench.testing.metrics import binary, evaluate, predicted
 
 ROUNDS = 7

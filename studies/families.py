@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from speed.table import simulation
 
-from bench.objectives import Objective
-from bench.records import Point, Replicate
+from bench.core.objectives import Objective
+from bench.core.records import Point, Replicate
 from bench.results.comparison.comparison import Comparison, compare
 from bench.results.comparison.families import FamilyPoint, families
 

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from speed.table import simulation
 
+from bench.core.records import Point, Replicate
+from bench.core.schema import Task
 from bench.measure.resampling import Resampling
-from bench.records import Point, Replicate
 from bench.results.samples import sample
 from bench.results.statistics import differences, intervals
-from bench.schema import Task
 from bench.testing.metrics import evaluate, predicted
 
 EXPECTED = (4, 8, 15, 40, 100)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.objectives import Objective
+from bench.core.objectives import Objective
 from bench.results.samples import Sample
 
 RESAMPLES = 200

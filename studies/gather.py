@@ -22,7 +22,7 @@ import torch
 
 from bench.data import Split, Store, packing
 from bench.data.batches import Batch, Batches
-from bench.machine import keep_freed_memory
+from bench.system.machine import keep_freed_memory
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 

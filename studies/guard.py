@@ -11,14 +11,14 @@ import numpy as np
 from fronts import SETTINGS, Setting, run_of
 from speed.table import simulation
 
+from bench.core.records import Point, Replicate
+from bench.core.rows import CONFIRM, SEARCH
 from bench.frontier.choices import head_choices
 from bench.frontier.judging import Judge
 from bench.frontier.limits import Noise
 from bench.frontier.policy import Policy
-from bench.records import Point, Replicate
 from bench.results.frontier import frontier
 from bench.results.points import composite
-from bench.rows import CONFIRM, SEARCH
 
 OBJECTIVES = SETTINGS[0].objectives
 

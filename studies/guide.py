@@ -18,14 +18,14 @@ from typing import Any
 import zoo_cost
 from published import ablations, experiments, measured_costs, reference
 
-from bench import content
-from bench.atomic import write_text
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
+from bench.core.registry import Entry
+from bench.core.schema import Field, Schema, Task
 from bench.data import load_card
 from bench.data.card import shape_of
 from bench.models.contracts import Layout, Sharing
-from bench.registry import Entry
-from bench.schema import Field, Schema, Task
+from bench.system import content
+from bench.system.atomic import write_text
 from bench.training.config import AXES
 
 COMMAND = "python studies/guide.py --write docs/zoo.md"

@@ -32,21 +32,21 @@ from scipy.stats import t
 from scipy.stats.qmc import Sobol
 from speed.table import replace, writer
 
+from bench.core.objectives import Objective, default_outcomes, metric_of, primary, ranked
+from bench.core.records import Job, Scalar
+from bench.core.schema import SCENARIO, Task
+from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
-from bench.labelled import Labelled
-from bench.machine import keep_freed_memory
+from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
+from bench.measure.predictions import name_of, predictions, rows_of
 from bench.measure.spaces import joint_labels
-from bench.objectives import Objective, default_outcomes, metric_of, primary, ranked
-from bench.predictions import name_of, predictions, rows_of
-from bench.records import Job, Scalar
 from bench.results.fusion import fused
 from bench.results.pareto import hypervolume
 from bench.results.served.front import on_front
 from bench.results.served.slices import LEAST
 from bench.results.served.sweep import Sweep
-from bench.schema import SCENARIO, Task
-from bench.seeds import derive
+from bench.system.machine import keep_freed_memory
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
 from bench.training.kept import write_rows

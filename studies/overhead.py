@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from speed.table import replace, writer
 
-from bench.objectives import Objective
-from bench.progress import Silent
-from bench.records import Job, Scalar, TrialRecord, TrialResult
+from bench.core.objectives import Objective
+from bench.core.records import Job, Scalar, TrialRecord, TrialResult
+from bench.core.seeds import derive
 from bench.run.limits import ladder
 from bench.search import driver
 from bench.search import tree as trees
@@ -35,7 +35,7 @@ from bench.search.plan import Plan
 from bench.search.space import load_space
 from bench.search.standing import Ledger
 from bench.search.study import Study
-from bench.seeds import derive
+from bench.system.progress import Silent
 
 AT = (100, 500, 1000, 2000, 5000)
 WINDOW = 50

@@ -16,10 +16,10 @@ from typing import cast
 import numpy as np
 from speed.table import replace, writer
 
+from bench.core.objectives import parse
+from bench.core.schema import Field, Task
 from bench.data import Store
-from bench.machine import keep_freed_memory
-from bench.objectives import parse
-from bench.schema import Field, Task
+from bench.system.machine import keep_freed_memory
 from bench.testing.training import MemoryStore
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer

@@ -45,8 +45,8 @@ from replay import Floats
 from speed.table import replace as replace_table
 from speed.table import writer
 
-from bench.rows import CONFIRM, SEARCH, TEST
-from bench.seeds import derive
+from bench.core.rows import CONFIRM, SEARCH, TEST
+from bench.core.seeds import derive
 
 SEEDS = FRESH[:8]
 PAIRS = 40

@@ -40,6 +40,11 @@ from replay import Floats, Table, named
 from searchers import OURS, SEARCHERS, Trace
 from speed.table import replace as replace_table
 
+from bench.core.objectives import Objective, default_outcomes
+from bench.core.records import Point, Replicate
+from bench.core.rows import CONFIRM, SEARCH, TEST
+from bench.core.schema import Task
+from bench.core.seeds import derive
 from bench.data import Card, load_card
 from bench.data.splits import SPLITS, SplitInput, halved
 from bench.data.synthetic.funnel import FunnelConfig, generate
@@ -50,18 +55,13 @@ from bench.frontier.judging import Judge
 from bench.frontier.pick import pick
 from bench.frontier.policy import LOSS, Policy
 from bench.frontier.verdict import Verdict, verdict
-from bench.objectives import Objective, default_outcomes
-from bench.predictions import KEPT, predictions, rows_of
-from bench.records import Point, Replicate
+from bench.measure.predictions import KEPT, predictions, rows_of
 from bench.results.frontier import frontier
 from bench.results.fusion import Fusion
 from bench.results.pareto import contributions, ranks
 from bench.results.served.measuring import Candidate, Current, Meter
 from bench.results.served.served import Served, served_front
 from bench.results.served.sweep import Sweep
-from bench.rows import CONFIRM, SEARCH, TEST
-from bench.schema import Task
-from bench.seeds import derive
 
 FRESH = tuple(range(2, 18))
 """Seeds of the trainings on fresh seeds, at most: none of the table's."""

@@ -18,27 +18,27 @@ from reference.page import document, markdown
 from reference.papers import Papers
 
 from bench import __version__
-from bench.atomic import write_text
-from bench.content import read_toml
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
+from bench.core.records import Point, Replicate
+from bench.core.rows import SEARCH, TEST
+from bench.core.validation import validate
 from bench.data import Store, load_card
-from bench.errors import UserError
-from bench.home import resolve_home
-from bench.machine import processor
-from bench.objectives import Objective
-from bench.predictions import FOLDER as PREDICTIONS
-from bench.predictions import name_of, predictions, rows_of
-from bench.records import Point, Replicate
+from bench.measure.predictions import FOLDER as PREDICTIONS
+from bench.measure.predictions import name_of, predictions, rows_of
 from bench.reference.cells import SEARCH as JOINT
 from bench.reference.cells import cells_of
 from bench.reference.execute import content_of, design_of, heads, published
 from bench.reference.table import RESAMPLED_SEEDS, Row, Rows, read, write
 from bench.reference.training import RESAMPLES, served
-from bench.rows import SEARCH, TEST
 from bench.run.comparing import members_of
 from bench.run.folder import STORE, DatasetRun, Run
+from bench.run.suite import Suite, load_suite, resolve_outcomes
 from bench.search.study import Study
-from bench.suite import Suite, load_suite, resolve_outcomes
-from bench.validation import validate
+from bench.system.atomic import write_text
+from bench.system.content import read_toml
+from bench.system.home import resolve_home
+from bench.system.machine import processor
 
 NAME = "reference"
 """Of the page's files."""

@@ -46,18 +46,18 @@ from speed.table import replace as replace_table
 
 from bench.api import load_run
 from bench.cli import main as seesaw
+from bench.core.records import Job, Point
+from bench.core.rows import TEST
+from bench.core.seeds import derive
 from bench.frontier.choices import head_choices
 from bench.frontier.pick import pick
-from bench.predictions import FOLDER, predictions
-from bench.predictions import name_of as file_of
-from bench.records import Job, Point
+from bench.measure.predictions import FOLDER, predictions
+from bench.measure.predictions import name_of as file_of
 from bench.results.fusion import Fusion
 from bench.results.points import BASELINE, confirmed, sources_of
 from bench.results.served.measuring import Candidate, Meter
-from bench.rows import TEST
 from bench.run.result import DatasetResult
 from bench.search import plan
-from bench.seeds import derive
 from bench.training.job import run_job
 
 FIRST = 100

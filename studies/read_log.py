@@ -19,7 +19,7 @@ from typing import Any
 
 from overhead import OBJECTIVES, TASKS
 
-from bench.records import Job, Outcome, TrialResult
+from bench.core.records import Job, Outcome, TrialResult
 from bench.search.log import FILE
 from bench.search.plan import Plan
 from bench.search.space import load_space

@@ -16,10 +16,10 @@ import numpy as np
 from scipy import stats
 from speed.table import replace
 
+from bench.core.records import Job
+from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
-from bench.home import resolve_home
-from bench.records import Job
-from bench.seeds import derive
+from bench.system.home import resolve_home
 from bench.training.job import run_job
 
 CORRELATIONS = (1.0, 0.5, 0.0, -0.5, -1.0)

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.objectives import Objective
-from bench.records import Scalar
+from bench.core.objectives import Objective
+from bench.core.records import Scalar
 from bench.results.pareto import hypervolume
 from bench.search.gaussian import Encoding
 from bench.search.space import Space

@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "production"))
 from serving_toys import parts_of, trained
 
 from bench.data import parse_card, prepare
-from bench.machine import peak_memory_mb, reset_peak_memory
 from bench.production.batch_scoring import BatchScoring
 from bench.production.package import write_package
+from bench.system.machine import peak_memory_mb, reset_peak_memory
 
 TRAIN = 200_000
 CARD: dict[str, Any] = {

@@ -14,7 +14,8 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FixedTrial, TrialState, create_trial
 from replay import KIND, Floats, Problem
 
-from bench.records import Scalar
+from bench.core.records import Scalar
+from bench.core.seeds import derive
 from bench.run.limits import ladder
 from bench.search.gaussian import Shape
 from bench.search.gp import GaussianSampler
@@ -22,7 +23,6 @@ from bench.search.plan import LEARNT_FIRST, beginning, fitted, missing_tries
 from bench.search.ranking import Rules, promote, reduction_factors
 from bench.search.samplers import quiet
 from bench.search.standing import Standing, Standings
-from bench.seeds import derive
 
 
 class Trace(NamedTuple):

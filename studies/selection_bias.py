@@ -21,12 +21,12 @@ from relatedness import interval
 from sklearn.metrics import roc_auc_score
 from speed.table import replace, writer
 
+from bench.core.objectives import parse
+from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
 from bench.data.synthetic.funnel import FunnelConfig, generate
-from bench.home import resolve_home
 from bench.models.funnels import FUNNELS
-from bench.objectives import parse
-from bench.seeds import derive
+from bench.system.home import resolve_home
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 

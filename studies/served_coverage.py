@@ -18,12 +18,12 @@ import numpy as np
 from served_worlds import Setup, settings_of, setups
 from speed.table import replace, writer
 
+from bench.core.rows import CONFIRM, TEST
 from bench.results.fusion import Fusion
 from bench.results.ledger import ALL
 from bench.results.pareto import nondominated
 from bench.results.served.measuring import Current
 from bench.results.served.served import Served, served_front
-from bench.rows import CONFIRM, TEST
 
 COLUMNS = ("front", "kept", "gain", "gain of the front", "oracle", "front on confirm")
 

@@ -38,15 +38,15 @@ from speed.table import replace as replace_table
 
 from bench.api import load_run
 from bench.cli import main as seesaw
+from bench.core.records import Point
+from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.data import load_card
-from bench.predictions import FOLDER, predictions
-from bench.predictions import name_of as file_of
-from bench.records import Point
+from bench.measure.predictions import FOLDER, predictions
+from bench.measure.predictions import name_of as file_of
 from bench.results.fusion import Fusion, fused
 from bench.results.points import confirmed
-from bench.rows import CONFIRM, SEARCH, TEST
+from bench.run.suite import SuiteDataset, resolve_objectives, seconds
 from bench.search import plan
-from bench.suite import SuiteDataset, resolve_objectives, seconds
 
 ARMS = ("within", "auc", "hand")
 FIXED = {"within": (), "auc": ("loss.kind=log", "numeric.kind=bucket"),

@@ -32,22 +32,22 @@ import pandas as pd
 from blackbox_table import KEY, append, line_of, read_lines, write
 from pick_regret import chances_of, labels_drawn
 
+from bench.core.records import Scalar
+from bench.core.rows import CONFIRM, SEARCH, TEST
+from bench.core.schema import Task
+from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
 from bench.data.synthetic.funnel import FunnelConfig
-from bench.home import resolve_home
-from bench.labelled import Labelled
+from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
-from bench.records import Scalar
 from bench.results.fusion import fused
 from bench.results.served.sweep import Sweep
-from bench.rows import CONFIRM, SEARCH, TEST
-from bench.schema import Task
+from bench.run.suite import MOST_PASSES, resolve_objectives, seconds
+from bench.run.suite import SuiteDataset as Dataset
 from bench.search.plan import fitted
 from bench.search.plan import read as portfolios
 from bench.search.space import Space, fitting, load_space
-from bench.seeds import derive
-from bench.suite import MOST_PASSES, resolve_objectives, seconds
-from bench.suite import SuiteDataset as Dataset
+from bench.system.home import resolve_home
 from bench.training.config import TrialConfig
 from bench.training.evaluation import ranked_in
 from bench.training.loop import Trainer

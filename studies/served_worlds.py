@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, gammaincinv
 
+from bench.core.objectives import Objective
+from bench.core.rows import CONFIRM, TEST
 from bench.data.synthetic import funnel
-from bench.objectives import Objective
-from bench.predictions import Rows
+from bench.measure.predictions import Rows
 from bench.results.fusion import Fusion
 from bench.results.served.measuring import Candidate, Meter, Role
 from bench.results.served.served import Served
-from bench.rows import CONFIRM, TEST
 
 Floats = NDArray[np.float64]
 WAVES = 40

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from speed.table import replace, writer
 
+from bench.core.objectives import primary
+from bench.core.records import Job, Scalar
+from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
-from bench.home import writable_home
-from bench.objectives import primary
-from bench.records import Job, Scalar
-from bench.seeds import derive
+from bench.system.home import writable_home
 from bench.training.job import run_job
 
 BASE: dict[str, Scalar] = {

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from speed.table import simulation
 
+from bench.core.rows import CONFIRM, TEST
 from bench.frontier.aims import aims_of
 from bench.frontier.policy import Policy
-from bench.predictions import Rows
+from bench.measure.predictions import Rows
 from bench.results.fusion import Fusion
 from bench.results.ledger import as_cells
 from bench.results.served.climb import Goal
@@ -26,7 +27,6 @@ from bench.results.served.errors import draws_of, seeds_of
 from bench.results.served.front import gains
 from bench.results.served.joint import moves, posterior
 from bench.results.served.measuring import Candidate, Meter
-from bench.rows import CONFIRM, TEST
 
 Floats = NDArray[np.float64]
 TASKS = ("click", "like")

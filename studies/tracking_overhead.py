@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from speed.table import replace, writer
 
-from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.core.objectives import Objective
+from bench.core.records import TrialRecord
 from bench.results.history import History
 from bench.tracking.logbook import Logbook, Section
 

@@ -10,13 +10,13 @@ from time import process_time
 import numpy as np
 
 from bench.confirm.baselines import LEAST_TREES
+from bench.core.objectives import Objective, primary
+from bench.core.records import Job, Kind, Point, Replicate, Scalar, Split
+from bench.core.rows import REPLICATED
+from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
 from bench.measure.resampling import RESAMPLES
-from bench.objectives import Objective, primary
-from bench.records import Job, Kind, Point, Replicate, Scalar, Split
-from bench.rows import REPLICATED
-from bench.seeds import derive
-from bench.suite import MOST_PASSES
+from bench.run.suite import MOST_PASSES
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
 from bench.training.kept import write_rows

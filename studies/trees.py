@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from speed.table import replace, writer
 from trainings import CARDS, CPU, Trainings, mean, store_of
 
+from bench.core.records import Replicate
+from bench.core.seeds import derive
 from bench.data import Store
 from bench.measure.resampling import RESAMPLES
-from bench.records import Replicate
-from bench.seeds import derive
 from bench.training.evaluation import measured
 from bench.training.tree_data import Share, TreeFeatures, draw, width
 

@@ -31,10 +31,10 @@ def serve(options: argparse.Namespace) -> None:
     from speed.job import Job
     from speed.ours import config
 
+    from bench.core.objectives import parse
     from bench.data import Store
-    from bench.home import resolve_home
-    from bench.machine import keep_freed_memory
-    from bench.objectives import parse
+    from bench.system.home import resolve_home
+    from bench.system.machine import keep_freed_memory
     from bench.training.config import TrialConfig
     from bench.training.loop import Trainer
 

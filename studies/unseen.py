@@ -32,12 +32,12 @@ from speed.table import replace, writer
 from trees import of_task
 
 from bench.api import load_run
+from bench.core.rows import CONFIRM, TEST
 from bench.data import load_card, prepare
-from bench.predictions import FOLDER, rows_of
+from bench.measure.predictions import FOLDER, rows_of
 from bench.results.points import confirmed, estimate
-from bench.rows import CONFIRM, TEST
 from bench.run.result import candidates_of
-from bench.suite import seconds
+from bench.run.suite import seconds
 
 NAME, RUN = "unseen", "unseen"
 RESAMPLES, TAILS = 400, (0.05, 0.95)

@@ -17,10 +17,10 @@ from fronts import SETTINGS, Floats
 from speed.table import simulation
 
 from bench.confirm.race import shortlist
-from bench.records import Replicate, TrialRecord
+from bench.core.records import Replicate, TrialRecord
+from bench.core.rows import CONFIRM, SEARCH
 from bench.results.frontier import frontier
 from bench.results.pareto import hypervolume
-from bench.rows import CONFIRM, SEARCH
 
 CONFIGURATIONS, SHORTLIST, REPLICATES, RESAMPLES = 60, 10, 3, 200
 SPREAD, SEEDS, ALIKE = 1e-3, 4e-4, 3e-3

@@ -25,14 +25,14 @@ import pandas as pd
 from speed.table import replace, writer
 
 from bench.api import load_run
-from bench.predictions import FOLDER, rows_of
+from bench.core.rows import TEST
+from bench.measure.predictions import FOLDER, rows_of
 from bench.results.effect import Effect, percent
 from bench.results.fusion import Fusion
 from bench.results.served.front import gains
 from bench.results.served.measuring import Meter
-from bench.rows import TEST
 from bench.run.result import DatasetResult, candidates_of
-from bench.suite import load_suite
+from bench.run.suite import load_suite
 
 SEED = 1
 RUN = "quick"

@@ -17,9 +17,9 @@ from balancing_cost import Store, multiples, random_store
 from speed.summary import spread
 from speed.table import NAMES, replace, writer
 
+from bench.core.schema import Field, Number, Task
 from bench.data.tasks import scale_of
-from bench.machine import keep_freed_memory
-from bench.schema import Field, Number, Task
+from bench.system.machine import keep_freed_memory
 from bench.training.config import AXES, DEFAULTS
 
 PLAIN = {**DEFAULTS, "numeric": "scaled"}

@@ -9,15 +9,23 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import atomic
-from bench.atomic import Unwritable, atomic_folder, lives, remove_abandoned, scratch_folder, this_process, write_text
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.system import atomic
+from bench.system.atomic import (
+    Unwritable,
+    atomic_folder,
+    lives,
+    remove_abandoned,
+    scratch_folder,
+    this_process,
+    write_text,
+)
 
 ROOT = Path(__file__).parents[1]
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
-from bench.atomic import atomic_folder
+from bench.system.atomic import atomic_folder
 
 def end(*given, **named):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -14,16 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field as Option
 
-from bench import cli, content, objectives, plain
-from bench.atomic import atomic_path, write_text
-from bench.errors import UserError, unknown
-from bench.home import resolve_home
-from bench.machine import WAITING
-from bench.plain import flatten, nest
-from bench.registry import Choice, Config, Entry, NoOptions, choose
-from bench.schema import Task
-from bench.seeds import derive
-from bench.validation import validate
+from bench import cli
+from bench.core import objectives, plain
+from bench.core.errors import UserError, unknown
+from bench.core.plain import flatten, nest
+from bench.core.registry import Choice, Config, Entry, NoOptions, choose
+from bench.core.schema import Task
+from bench.core.seeds import derive
+from bench.core.validation import validate
+from bench.system import content
+from bench.system.atomic import atomic_path, write_text
+from bench.system.home import resolve_home
+from bench.system.machine import WAITING
 
 BENCH = Path(__file__).parents[1] / "bench"
 
@@ -283,7 +285,7 @@ def test_home_is_the_option_then_the_variable_then_here(tmp_path: Path, monkeypa
 def test_peak_memory_is_that_since_the_last_reset() -> None:
     # In a process of its own: this one may have freed memory at hand, which raises no peak.
     code = """
-from bench.machine import peak_memory_mb, reset_peak_memory
+from bench.system.machine import peak_memory_mb, reset_peak_memory
 reset_peak_memory()
 before = peak_memory_mb()
 held = bytearray(64 << 20)
@@ -305,7 +307,7 @@ def test_a_large_table_and_what_a_step_frees_are_in_large_pages() -> None:
     code = """
 import sys
 import torch
-from bench.machine import keep_freed_memory
+from bench.system.machine import keep_freed_memory
 from bench.models.embedding import new_table
 keep_freed_memory()
 freed, table, large = torch.empty(1 << 22), new_table(1 << 20, 16, torch.device("cpu")), torch.empty(1 << 26)

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from bench import plugins
 from bench.balancing import BALANCING
 from bench.cli import main
 from bench.cli.app import app
+from bench.core import plugins
 from bench.frontier.policy import PICK_RULES, Epsilon, Guard, Policy, Segments
 from bench.frontier.retraining import Retraining
 from bench.models.funnels import FUNNELS

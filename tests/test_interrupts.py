@@ -7,7 +7,7 @@ from pathlib import Path
 
 CODE = """
 import os, signal
-from bench.interrupts import interrupted_once
+from bench.system.interrupts import interrupted_once
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 ctrl_c = lambda: os.kill(os.getpid(), signal.SIGINT)
@@ -31,7 +31,7 @@ def test_the_first_ctrl_c_stops_and_later_ones_are_ignored() -> None:
 
 
 def test_without_ctrl_c_the_handler_is_what_it_was() -> None:
-    from bench.interrupts import interrupted_once
+    from bench.system.interrupts import interrupted_once
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from bench import mapped as module
-from bench.mapped import mapped
+from bench.system import mapped as module
+from bench.system.mapped import mapped
 
 
 def test_one_thread_at_a_time_reads_a_header(tmp_path, monkeypatch):

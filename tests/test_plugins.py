@@ -16,17 +16,17 @@ from pathlib import Path
 
 import pytest
 
-from bench import plugins
 from bench.balancing import BALANCING
 from bench.cli import main
-from bench.errors import UserError
+from bench.core import plugins
+from bench.core.errors import UserError
+from bench.core.plugins import PluginFile
+from bench.core.records import Job
+from bench.core.registry import Choice
+from bench.core.schema import Field, Schema, Task
 from bench.frontier.policy import Policy
-from bench.plugins import PluginFile
 from bench.production.engines import ENGINES
 from bench.production.served_model import ModelSpec, Part
-from bench.records import Job
-from bench.registry import Choice
-from bench.schema import Field, Schema, Task
 from bench.search.executors import EXECUTORS
 from bench.testing import checks
 from bench.training.config import TrialConfig
@@ -39,7 +39,7 @@ from bench.balancing import LossWeighting
 from bench.models.sharing import Sharing
 from bench.models.sharing.shared_bottom import SharedBottom
 from bench.models.config import HiddenConfig
-from bench.registry import Entry, NoOptions
+from bench.core.registry import Entry, NoOptions
 
 class Largest(LossWeighting):
     def __init__(self, tasks, config):
@@ -86,7 +86,7 @@ def test_entries_of_a_file_are_entries(add: Add) -> None:
     [
         (LARGEST.replace('"largest"', '"static"'), "expected a new name, found 'static', which seesaw itself has"),
         (LARGEST.replace('"largest"', '"my.own"'), "expected a name of letters, digits and _, found 'my.own'"),
-        ("BALANCING = {'mine': 3}", r"seesaw.balancing.mine: expected a bench.registry.Entry, found int"),
+        ("BALANCING = {'mine': 3}", r"seesaw.balancing.mine: expected a bench.core.registry.Entry, found int"),
         (
             "SAMPLERS = {}\nimport nothing_here",
             "cannot be imported: ModuleNotFoundError: No module named 'nothing_here'",
@@ -196,7 +196,7 @@ def test_entry_points_of_unknown_groups_and_other_owners_of_our_name_are_told(
 def test_seesaw_is_bench() -> None:
     code = (
         "import seesaw, bench; import seesaw.results.comparison as a; import bench.results.comparison as b; "
-        "from seesaw.registry import Entry; import bench.registry; assert Entry is bench.registry.Entry; "
+        "from seesaw.core.registry import Entry; import bench.core.registry; assert Entry is bench.core.registry.Entry; "
         "assert seesaw is bench and a is b and a.__spec__.name == a.__name__ == 'bench.results.comparison'"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

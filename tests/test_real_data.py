@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.core.objectives import primary
+from bench.core.records import Job, Scalar
 from bench.data import Store, load_card, prepare
 from bench.models.funnels import FUNNELS
 from bench.models.sharing import SHARING
-from bench.objectives import primary
-from bench.records import Job, Scalar
 from bench.training.job import run_job
 
 Measure = Callable[..., dict[str, float]]

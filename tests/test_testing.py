@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from bench.balancing import LossWeighting
+from bench.core.plugins import registry_of
+from bench.core.records import Outcome, TrialResult
+from bench.core.registry import Config, Entry
 from bench.frontier.policy import PickRule, weighted
 from bench.models.contracts import Interaction, Layout
 from bench.models.layers import BatchedMLP, mix
 from bench.models.losses.base import Context, Log
 from bench.models.sharing import Sharing
-from bench.plugins import registry_of
 from bench.production.engines import Engine, eager
 from bench.production.served_model import ModelSpec
-from bench.records import Outcome, TrialResult
-from bench.registry import Config, Entry
 from bench.search.executors.base import InlineExecutor, Options, QueuedJob
 from bench.testing import checks, executors, models
 

@@ -71,7 +71,7 @@ def test_it_finds_its_content_from_an_empty_directory(wheel: Path, tmp_path: Pat
     empty = tmp_path / "empty"
     empty.mkdir()
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import bench; from bench import content; "
+        "import sys; sys.path.insert(0, sys.argv[1]); import bench; from bench.system import content; "
         "assert bench.__file__.startswith(sys.argv[1]), bench.__file__; "
         "print(content.names('datasets'), content.names('search_spaces'), content.names('reports')); "
         "content.read_toml(content.find('reports', 'quick'))"

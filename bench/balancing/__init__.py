@@ -39,8 +39,8 @@ from bench.balancing.static import Static, StaticConfig
 from bench.balancing.stch import STCH, STCHConfig
 from bench.balancing.uncertainty import Uncertainty
 from bench.balancing.upgrad import UPGrad
-from bench.plugins import Registry
-from bench.registry import Entry, NoOptions
+from bench.core.plugins import Registry
+from bench.core.registry import Entry, NoOptions
 
 _OURS: dict[str, Entry[Balancer]] = {
     # Loss weightings: one backward pass.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.balancing.gramian import DEPENDENT, Array, Gradients, GramianAggregation
-from bench.registry import Config
+from bench.core.registry import Config
 
 
 class AlignedMTLConfig(Config):

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from bench.errors import check_known
-from bench.registry import Config
+from bench.core.errors import check_known
+from bench.core.registry import Config
 
 Need = Literal["losses", "second forward", "half batches", "gradients", "gradient state"]
 TaskGradients = Sequence[Sequence[Tensor]]

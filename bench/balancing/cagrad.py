@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_distance
-from bench.registry import Config
+from bench.core.registry import Config
 
 _STEPS = 100  # of Newton's method, which takes about 5
 

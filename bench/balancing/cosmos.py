@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from bench.balancing.base import LossWeighting
-from bench.registry import Config
+from bench.core.registry import Config
 
 
 class COSMOSConfig(Config):

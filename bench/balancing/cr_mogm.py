@@ -14,7 +14,7 @@ from bench.balancing.cagrad import CAGrad, CAGradConfig
 from bench.balancing.mgda import MGDA
 from bench.balancing.pcgrad import PCGrad
 from bench.balancing.upgrad import UPGrad
-from bench.registry import Config, NoOptions
+from bench.core.registry import Config, NoOptions
 
 
 class CRMOGMConfig(Config):

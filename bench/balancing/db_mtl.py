@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.base import Need, RememberingCombination, TaskGradients
-from bench.registry import Config
+from bench.core.registry import Config
 
 
 class DBMTLConfig(Config):

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.base import GradientCombination, Need, TaskGradients, dense, norms, weighted, zeros
-from bench.registry import Config
+from bench.core.registry import Config
 
 
 class ExcessMTLConfig(Config):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.balancing.gramian import Array, Gradients, GramianAggregation, bargain
-from bench.registry import Config
+from bench.core.registry import Config
 
 
 class FairGradConfig(Config):

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.base import LossWeighting, Need
-from bench.registry import Config
+from bench.core.registry import Config
 
 _BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8  # of Adam
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.base import GradientAggregation, Need
-from bench.registry import Config
+from bench.core.registry import Config
 
 _LEAST = 0.01  # lower bound of a weight before scaling: a negative one would raise the task's loss
 

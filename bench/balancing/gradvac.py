@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.gramian import Array, Gradients, GramianAggregation
-from bench.registry import Config
+from bench.core.registry import Config
 
 _LEAST_SINE = 1e-3  # bounds the weights when two tasks that always agreed conflict
 

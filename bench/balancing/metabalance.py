@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.base import GradientCombination, Need, TaskGradients, norms, weighted
-from bench.registry import Config
+from bench.core.registry import Config
 
 _MOST = 1e12  # upper bound of a weight
 

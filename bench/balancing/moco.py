@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.balancing.base import Need, RememberingCombination, TaskGradients
 from bench.balancing.gramian import mass_of, project
-from bench.registry import Config
+from bench.core.registry import Config
 
 
 class MoCoConfig(Config):

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.gramian import HalvesAggregation, project
-from bench.registry import Config
+from bench.core.registry import Config
 
 
 class MoDoConfig(Config):

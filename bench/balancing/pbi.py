@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.base import LossWeighting
-from bench.registry import Config
+from bench.core.registry import Config
 
 _ROUNDING = 1e-6  # relative distance from the ray below which it is rounding error
 

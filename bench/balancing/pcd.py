@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.gramian import Array, Gradients, GramianAggregation, least_distance
-from bench.registry import Config
+from bench.core.registry import Config
 
 _TOO_FAR = 1e-5  # r below which the constraints are dropped: the step would be over 300 times the gradient
 _NOTHING = 1e-5  # relative norm of the direction below which it is rounding error

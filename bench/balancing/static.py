@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from bench.balancing.base import LossWeighting
-from bench.registry import Config
+from bench.core.registry import Config
 
 
 class StaticConfig(Config):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.balancing.base import LossWeighting
-from bench.registry import NoOptions
+from bench.core.registry import NoOptions
 
 
 class Uncertainty(LossWeighting):

@@ -9,9 +9,9 @@ import traceback
 from itertools import islice
 from pathlib import Path
 
-from bench.atomic import no_room, refused
-from bench.errors import TrainingError, UserError, shortened
-from bench.machine import set_waiting
+from bench.core.errors import TrainingError, UserError, shortened
+from bench.system.atomic import no_room, refused
+from bench.system.machine import set_waiting
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,7 +79,7 @@ def _plugins_first(arguments: list[str]) -> list[str]:
 
 
 def _bug() -> int:
-    from bench.plugins import files
+    from bench.core.plugins import files
 
     traceback.print_exc()
     whose = " or ".join(["seesaw", *(f"the plug-in {Path(file.path).name}" for file in files())])

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from bench import __version__, plugins
+from bench import __version__
 from bench.cli import data, decide, doctor, models, results, run, runs, suites
 from bench.cli.options import answered
 from bench.cli.output import Answer
+from bench.core import plugins
 
 app = typer.Typer(
     name="seesaw",

@@ -12,10 +12,10 @@ import typer
 
 from bench.cli.options import Home, Raw
 from bench.cli.output import Answer, TerminalProgress, print_json, print_table, say
-from bench.errors import UserError
-from bench.home import resolve_home, writable_home
-from bench.plain import names
-from bench.progress import duration
+from bench.core.errors import UserError
+from bench.core.plain import names
+from bench.system.home import resolve_home, writable_home
+from bench.system.progress import duration
 
 if TYPE_CHECKING:
     from bench.data.inspection import Draft
@@ -28,9 +28,9 @@ def datasets(
     home: Home = None,
 ) -> Answer:
     """List the data sets, or explain one card."""
-    from bench import content
     from bench.data import describe, load_card, prepared
     from bench.data.listing import card_schema, remove_stores
+    from bench.system import content
 
     if schema:
         print_json(card_schema())
@@ -155,10 +155,10 @@ def card(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing card.")] = False,
 ) -> Answer:
     """Look into files and write a card for them, with reasons."""
-    from bench.atomic import write_text
+    from bench.core.plain import parse_toml
     from bench.data import parse_card
     from bench.data.inspection import ROWS, CardRequest, card_text, check_id, draft_card
-    from bench.plain import parse_toml
+    from bench.system.atomic import write_text
 
     target = out or files[0].parent / "card.toml"
     if target.is_dir():

@@ -10,10 +10,10 @@ import typer
 from bench.cli.fronts import print_served, show_verdict
 from bench.cli.options import Home
 from bench.cli.output import Answer, TerminalProgress, print_table, say
-from bench.content import read_toml
-from bench.errors import UserError, shortened
-from bench.home import resolve_home
-from bench.validation import validate
+from bench.core.errors import UserError, shortened
+from bench.core.validation import validate
+from bench.system.content import read_toml
+from bench.system.home import resolve_home
 
 if TYPE_CHECKING:
     from bench.deciding.asked import Asked

@@ -9,12 +9,13 @@ from importlib import metadata
 
 import psutil
 
-from bench import content, plugins
 from bench.cli.options import Home
 from bench.cli.output import Answer, print_table, say
-from bench.errors import listed
-from bench.home import resolve_home
-from bench.machine import cores, versions
+from bench.core import plugins
+from bench.core.errors import listed
+from bench.system import content
+from bench.system.home import resolve_home
+from bench.system.machine import cores, versions
 
 LEAST_MEMORY_GB = 2.0
 LEAST_DISK_GB = 2.0
@@ -85,7 +86,7 @@ def _kernel() -> str | None:
     try:
         import torch
 
-        from bench.schema import Field, Schema
+        from bench.core.schema import Field, Schema
         from bench.training.optimizers.adam import RowAdam
 
         weight = torch.zeros(3, 4)

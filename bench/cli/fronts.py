@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.cli.output import Answer, print_table, say
-from bench.home import resolve_home
-from bench.rows import CONFIRM, NAMES, REPLICATED, SEARCH, TEST
+from bench.core.rows import CONFIRM, NAMES, REPLICATED, SEARCH, TEST
+from bench.system.home import resolve_home
 
 if TYPE_CHECKING:
     from bench.frontier.decision import Decision
@@ -197,8 +197,8 @@ def show_pick(result: DatasetResult, full: bool = False) -> None:
 
 def experiment_front(experiment: str, tracking: str | None, home: Path | None) -> Answer:
     """The merged front of an experiment's runs; see `bench.tracking.reading.frontier_of`."""
-    from bench.credentials import home_address
     from bench.report.text import count
+    from bench.system.credentials import home_address
     from bench.tracking.reading import frontier_of
 
     table = frontier_of(experiment, tracking or home_address(resolve_home(home)))

@@ -15,9 +15,9 @@ import typer
 
 from bench.cli.options import Home, Model, Raw, Tracking
 from bench.cli.output import Answer, TerminalProgress, number, print_table, say
-from bench.errors import UserError
-from bench.home import resolve_home
-from bench.plain import names
+from bench.core.errors import UserError
+from bench.core.plain import names
+from bench.system.home import resolve_home
 
 if TYPE_CHECKING:
     from bench.production.evaluation import Judgement
@@ -45,10 +45,10 @@ def deploy(
     home: Home = None,
 ) -> Answer:
     """Train the picked configuration for production, package it, and register it in MLflow."""
-    from bench.machine import cores
     from bench.production.engines import without_onnx
     from bench.run.deploy import check_name, deploying, make_package, register
     from bench.run.deployment import deployment_of
+    from bench.system.machine import cores
     from bench.tracking.registry import Registry
 
     if promote + rollback + (as_ is not Alias.champion) > 1:

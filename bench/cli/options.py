@@ -14,10 +14,10 @@ import typer
 from pydantic.fields import FieldInfo
 
 from bench.cli.output import Answer, print_json
-from bench.content import read_toml
-from bench.home import resolve_home
-from bench.plain import assignments, flatten
-from bench.registry import Config
+from bench.core.plain import assignments, flatten
+from bench.core.registry import Config
+from bench.system.content import read_toml
+from bench.system.home import resolve_home
 
 if TYPE_CHECKING:
     from bench.run.folder import Run

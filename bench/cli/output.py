@@ -34,8 +34,8 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from bench.plain import jsonable
-from bench.progress import Advance, Progress, Work, duration
+from bench.core.plain import jsonable
+from bench.system.progress import Advance, Progress, Work, duration
 
 ENDLESS = 100_000  # cells: tables keep the width themselves
 PLAIN_EVERY = 5.0  # seconds between progress lines where there is no terminal

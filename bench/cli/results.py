@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.atomic import atomic_path
 from bench.cli.fronts import experiment_front, show_front, show_pick, show_verdict
 from bench.cli.options import Full, Home, Json, RunName, opened
 from bench.cli.output import Answer, print_table, quantity, say
-from bench.errors import UserError
-from bench.progress import duration
+from bench.core.errors import UserError
+from bench.system.atomic import atomic_path
+from bench.system.progress import duration
 
 if TYPE_CHECKING:
-    from bench.records import Point
+    from bench.core.records import Point
     from bench.results.diagnosis import References
     from bench.run.folder import Run
     from bench.run.result import DatasetResult
@@ -36,11 +36,11 @@ def status(
 ) -> Answer:
     """Show what is running, done, and failed, and why."""
     from bench.cli.output import watch as keep_watching
-    from bench.home import shown
-    from bench.lock import is_held
     from bench.run.folder import LIVE
     from bench.run.page import write_live
     from bench.run.status import status_of
+    from bench.system.home import shown
+    from bench.system.lock import is_held
 
     run = opened(run_, home)
     datasets = run.datasets

@@ -12,14 +12,14 @@ import typer
 
 from bench.cli.options import Full, Home, Raw, RunName, configuration, opened, options_of
 from bench.cli.output import Answer, TerminalProgress, print_table, say
-from bench.errors import UserError
-from bench.home import shown, writable_home
-from bench.interrupts import interrupted_once
-from bench.plain import names
+from bench.core.errors import UserError
+from bench.core.plain import names
+from bench.core.validation import validate
 from bench.run.request import Request
+from bench.run.suite import Confirm
 from bench.search.executors.base import RAY, Options, Resources
-from bench.suite import Confirm
-from bench.validation import validate
+from bench.system.home import shown, writable_home
+from bench.system.interrupts import interrupted_once
 
 if TYPE_CHECKING:
     from bench.run.folder import Run
@@ -41,7 +41,7 @@ def run(
     """Search a suite's trade-off frontier, confirm it, and pick a configuration."""
     request = Request.of(asked)
     from bench.run.create import create
-    from bench.suite import load_suite
+    from bench.run.suite import load_suite
 
     if part or only or (load_suite(request.suite).design is not None and not request.dataset):
         of_search = [*request.model_dump(exclude_unset=True, exclude={"suite", "raw", "workers"}), *["full"] * full]
@@ -133,13 +133,13 @@ def train(
     """Train one configuration and show all its metrics."""
     where, dotted = str(config) if config else "--set", configuration(config, set_)  # before torch is loaded
     resources = validate(Resources, asked, "")
-    from bench import plugins
+    from bench.core import plugins
+    from bench.core.objectives import key_on, parse, primary
+    from bench.core.records import Job
+    from bench.core.rows import REPLICATED, SHORT
     from bench.data import load_card, prepare
-    from bench.machine import cores
-    from bench.objectives import key_on, parse, primary
-    from bench.records import Job
-    from bench.rows import REPLICATED, SHORT
     from bench.search.executors import ray_module
+    from bench.system.machine import cores
     from bench.training.config import TrialConfig, split_recipe
     from bench.training.evaluation import ranked_in
     from bench.training.job import run_job
@@ -225,8 +225,8 @@ def sync(
     home: Home = None,
 ) -> Answer:
     """Send the missing records of a run to MLflow."""
-    from bench.credentials import plain_address
     from bench.run.reporting import sync as send
+    from bench.system.credentials import plain_address
 
     run = opened(run_, home)
     uri = plain_address(tracking) if tracking else run.tracking_uri

@@ -9,9 +9,9 @@ import typer
 
 from bench.cli.options import Home
 from bench.cli.output import Answer, print_table, say
-from bench.errors import UserError
-from bench.home import resolve_home
-from bench.rows import NAMES
+from bench.core.errors import UserError
+from bench.core.rows import NAMES
+from bench.system.home import resolve_home
 
 if TYPE_CHECKING:
     from bench.results.comparison.comparison import Compared, Group

@@ -11,9 +11,9 @@ from bench.cli.output import Answer, print_table, say
 
 def suites() -> Answer:
     """List the suites, with their data and budgets."""
-    from bench import content
     from bench.data import load_card
-    from bench.suite import load_suite
+    from bench.run.suite import load_suite
+    from bench.system import content
 
     listed = []
     for name in content.names("reports"):
@@ -37,8 +37,8 @@ def spaces(
     ] = None,
 ) -> Answer:
     """List the search spaces, or show one: its size, its branches, its defaults."""
-    from bench import content
     from bench.search.space import describe_space, load_space
+    from bench.system import content
 
     if space is not None:
         found = describe_space(space, dataset)

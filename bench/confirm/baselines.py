@@ -14,14 +14,14 @@ from dataclasses import replace
 import numpy as np
 
 from bench.confirm.race import largest_first
-from bench.errors import UserError
-from bench.objectives import Objective
-from bench.progress import Progress
-from bench.records import NAMES, TRAINED, Kind, Point, Scalar, TrialRecord
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
+from bench.core.records import NAMES, TRAINED, Kind, Point, Scalar, TrialRecord
+from bench.core.rows import SEARCH
+from bench.core.schema import Schema
+from bench.core.seeds import derive
 from bench.results.pareto import lattice, steps_beyond
 from bench.results.points import BASELINE, searched_points
-from bench.rows import SEARCH
-from bench.schema import Schema
 from bench.search import tree as trees
 from bench.search.driver import MakeJob, outcomes
 from bench.search.executors.base import Executor
@@ -29,7 +29,7 @@ from bench.search.nodes import Simplex
 from bench.search.plan import SHARING, SINGLE_TASK, Plan
 from bench.search.space import Space
 from bench.search.study import Study
-from bench.seeds import derive
+from bench.system.progress import Progress
 from bench.training.ensemble import ensemble_of
 from bench.training.tree_settings import best_by_task, configurations
 

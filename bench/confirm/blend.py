@@ -11,15 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.confirm.race import largest_first
-from bench.objectives import COSTS
-from bench.predictions import is_whole, name_of, path
-from bench.progress import Progress
-from bench.records import NETWORK, TREES, Outcome, Point, Replicate, Scalar, Split
+from bench.core.objectives import COSTS
+from bench.core.records import NETWORK, TREES, Outcome, Point, Replicate, Scalar, Split
+from bench.core.rows import REPLICATED, SEARCH
+from bench.measure.predictions import is_whole, name_of, path
 from bench.results.points import confirmed, points
-from bench.rows import REPLICATED, SEARCH
 from bench.search.driver import MakeJob, outcomes
 from bench.search.executors.base import Executor
 from bench.search.study import Study
+from bench.system.progress import Progress
 from bench.training.blend import parts_of
 
 Choose = Callable[[Sequence[tuple[str, str]]], dict[str, Scalar]]

@@ -16,18 +16,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.objectives import Objective
-from bench.predictions import is_whole, path_of
-from bench.progress import Progress, Silent
-from bench.records import Point, Replicate, TrialRecord
+from bench.core.objectives import Objective
+from bench.core.records import Point, Replicate, TrialRecord
+from bench.core.rows import CONFIRM, REPLICATED
+from bench.measure.predictions import is_whole, path_of
 from bench.results.pareto import UNRANKED, contributions, hypervolume, ranks, resolve_reference
 from bench.results.points import BASELINE, baselines, estimates, searched_points
 from bench.results.posterior import p_nondominated
 from bench.results.samples import Sample, sample
-from bench.rows import CONFIRM, REPLICATED
 from bench.search.driver import MakeJob, OnRecord, outcomes
 from bench.search.executors.base import Executor
 from bench.search.study import Study
+from bench.system.progress import Progress, Silent
 
 
 def shortlist(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from bench.errors import UserError
+from bench.core.errors import UserError
 
 
 class ArrayWriter:

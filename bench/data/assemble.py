@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bench.core.errors import UserError, unknown
 from bench.data.card import Card
 from bench.data.checks import Labels, Rejects, Sieve, check_times, checked, read_labels
 from bench.data.codes import TextCodes
@@ -25,8 +26,7 @@ from bench.data.splits import Assignment, GroupDraws, HashSplit, SplitInput, hal
 from bench.data.units import WholeGroups, with_groups
 from bench.data.values import Text, as_numbers, as_text
 from bench.data.weights import Weights, read_weights, undo_rates, weight_columns
-from bench.errors import UserError, unknown
-from bench.progress import Progress
+from bench.system.progress import Progress
 
 
 @dataclass(frozen=True)

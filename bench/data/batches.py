@@ -2,7 +2,7 @@
 
 A split that fits into memory is shuffled as a whole, straight from the store's pages. A larger one is shuffled by
 chunks (`bench.data.chunks`) in buffers of bounded size. Whether it fits is decided by its bytes and
-`bench.machine.memory_limit`.
+`bench.system.machine.memory_limit`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.data.chunks import AHEAD, Batch, Plan, arrays_of, in_file_order, shuf
 from bench.data.groups import grouped_order
 from bench.data.prefetch import ahead
 from bench.data.store import Split
-from bench.machine import memory_limit
+from bench.system.machine import memory_limit
 
 __all__ = ["Batch", "Batches"]
 

@@ -9,16 +9,16 @@ from typing import Annotated
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from bench import schema
+from bench.core import schema
+from bench.core.errors import check_known, repeated, unknown
+from bench.core.registry import Config
+from bench.core.schema import SCENARIO, Number, Schema, Task
 from bench.data.columns import Categorical, Column, MultiValued, Numeric, SegmentName, SegmentRule, Vector
 from bench.data.history import HistoryConfig
 from bench.data.sources import CsvReader, Names, RawFile, ReaderConfig, Source, SyntheticReader
 from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, SplitRule, Time, TimeSplit, ValidOfTrain
 from bench.data.tasks import Span, TaskRule, check_tasks
 from bench.data.weights import Sampling, weight_columns
-from bench.errors import check_known, repeated, unknown
-from bench.registry import Config
-from bench.schema import SCENARIO, Number, Schema, Task
 
 
 class EncodingConfig(Config):

@@ -19,12 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.core.errors import UserError
 from bench.data.arrays import read_into
 from bench.data.groups import grouped_order
 from bench.data.packing import Packing
 from bench.data.prefetch import ahead
 from bench.data.store import Split
-from bench.errors import UserError
 
 Arrays = dict[str, NDArray[Any]]
 """By the names of `Batch`, as stored: ids in their words, labels and bounds of all tasks."""

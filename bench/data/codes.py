@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bench.data.values import WHOLE, distinct, filled, texts_of, whole_column
-from bench.intrinsics import jit
+from bench.system.intrinsics import jit
 
 
 class Spans(NamedTuple):

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StringConstraints, model_validator
 
-from bench.errors import unknown
-from bench.registry import Config
+from bench.core.errors import unknown
+from bench.core.registry import Config
 
 Numbers = NDArray[np.float64]
 

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bench.core.errors import UserError
 from bench.data.codes import BASIS, NULL, IntegerCodes, fresh, hash_of, hashes_of, mixed
 from bench.data.values import distinct, filled, is_list, taken_apart
-from bench.errors import UserError
-from bench.intrinsics import jit
+from bench.system.intrinsics import jit
 
 Prints = NDArray[np.uint64]
 _OTHER_BASIS = np.uint64(0x9AE16A3B2F90404F)

@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.atomic import write_text
+from bench.core.errors import UserError, listed
 from bench.data.card import Card
 from bench.data.download import FetchError, download, download_package, extract
 from bench.data.readers.blocks import PACKED, is_gzip, open_raw, unpacked_name
 from bench.data.sources import RawFile, Source, UrlSource, is_pattern
-from bench.errors import UserError, listed
-from bench.progress import Progress
+from bench.system.atomic import write_text
+from bench.system.progress import Progress
 
 
 def locate(folder: Path, name: str, names: Collection[str]) -> tuple[Path, ...]:

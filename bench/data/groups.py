@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.intrinsics import jit
+from bench.system.intrinsics import jit
 
 WAITING = 64
 """Groups that wait for a batch with enough room before one is cut."""

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.arrays import Floats, Ints
+from bench.core.arrays import Floats, Ints
+from bench.core.registry import Config
 from bench.data.arrays import read_parts
-from bench.mapped import mapped
-from bench.progress import Progress
-from bench.registry import Config
+from bench.system.mapped import mapped
+from bench.system.progress import Progress
 
 SEEN = "seen"
 """The action that every row is."""

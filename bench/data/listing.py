@@ -9,14 +9,14 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
+from bench.core.errors import UserError, listed
 from bench.data.card import Card
 from bench.data.columns import Categorical, MultiValued, Numeric, Vector
 from bench.data.sources import SyntheticReader
 from bench.data.splits import ColumnSplit, FileSplit, HashSplit, RandomSplit, Range, TimeSplit, ValidOfTrain
 from bench.data.store import Store
 from bench.data.tasks import Span, TaskRule
-from bench.errors import UserError, listed
-from bench.progress import Progress
+from bench.system.progress import Progress
 
 _AS_THEY_ARE = {"id", "title", "licence", "citation", "homepage", "files", "group", "units", "time", "scenario"}
 _AS_THEY_ARE |= {"post_exposure", "logged", "weight", "sampling", "encoding"}

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import content
+from bench.core.errors import UserError, check_known
+from bench.core.plain import parse_value
+from bench.core.validation import validate
 from bench.data.card import Card, Origin
-from bench.errors import UserError, check_known
-from bench.plain import parse_value
-from bench.validation import validate
+from bench.system import content
 
 MOST_LETTERS = 201
 """Of a card's full name, which becomes a folder's."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Ids
-from bench.intrinsics import AHEAD, jit, prefetch_to_read
-from bench.schema import Schema
+from bench.core.arrays import Ids
+from bench.core.schema import Schema
+from bench.system.intrinsics import AHEAD, jit, prefetch_to_read
 
 MOST = (1 << 16) - 1
 """Rows of a field whose slots are narrow."""

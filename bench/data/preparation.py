@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bench import plugins
-from bench.atomic import atomic_folder, remove_abandoned, write_text
+from bench.core import plugins
 from bench.data.arrays import ArrayWriter
 from bench.data.assemble import Assembler, Rows
 from bench.data.card import Card
@@ -38,9 +37,10 @@ from bench.data.splits import SPLITS, TRAIN, FileSplit
 from bench.data.store import Store
 from bench.data.tasks import scaled_tasks
 from bench.data.weights import weight_facts
-from bench.machine import peak_memory_mb, reset_peak_memory
-from bench.mapped import mapped
-from bench.progress import Progress, Silent
+from bench.system.atomic import atomic_folder, remove_abandoned, write_text
+from bench.system.machine import peak_memory_mb, reset_peak_memory
+from bench.system.mapped import mapped
+from bench.system.progress import Progress, Silent
 
 CODE_VERSION = 11
 """Raised whenever the same card and files give another store."""

@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.atomic import atomic_folder
+from bench.core.errors import UserError
+from bench.core.seeds import derive
 from bench.data.arrays import ArrayWriter, read_parts
 from bench.data.card import Card
 from bench.data.splits import HashSplit, ValidOfTrain
 from bench.data.store import Split, SplitName, Store
-from bench.errors import UserError
-from bench.mapped import mapped
-from bench.seeds import derive
+from bench.system.atomic import atomic_folder
+from bench.system.mapped import mapped
 
 BLOCK = 1 << 16  # rows copied at a time
 LARGEST = 0.5

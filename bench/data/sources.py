@@ -16,10 +16,10 @@ from pydantic import (
     model_validator,
 )
 
-from bench.credentials import shown
-from bench.errors import repeated
-from bench.plugins import registry_of
-from bench.registry import Config
+from bench.core.errors import repeated
+from bench.core.plugins import registry_of
+from bench.core.registry import Config
+from bench.system.credentials import shown
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.errors import UserError
 from bench.data.arrays import ArrayWriter, read_parts
 from bench.data.assemble import Rows
 from bench.data.card import Card
@@ -22,8 +23,7 @@ from bench.data.splits import of_validation
 from bench.data.tasks import TaskRule
 from bench.data.values import as_numbers
 from bench.data.weights import Weights
-from bench.errors import UserError
-from bench.mapped import mapped
+from bench.system.mapped import mapped
 
 
 class LabelCounts:

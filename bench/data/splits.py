@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Discriminator, Field, model_validator
 
+from bench.core.errors import repeated
+from bench.core.registry import Config
+from bench.core.seeds import derive
 from bench.data.values import Text, Values
-from bench.errors import repeated
-from bench.registry import Config
-from bench.seeds import derive
 
 SPLITS = ("train", "valid", "confirm", "test")
 TRAIN, VALID, CONFIRM, TEST = range(len(SPLITS))

@@ -26,11 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from bench.errors import UserError, check_known
-from bench.mapped import mapped
-from bench.plain import read_json
-from bench.schema import Schema
-from bench.seeds import mixed
+from bench.core.errors import UserError, check_known
+from bench.core.plain import read_json
+from bench.core.schema import Schema
+from bench.core.seeds import mixed
+from bench.system.mapped import mapped
 
 if TYPE_CHECKING:
     from bench.data.encoding.encoder import Encoder
@@ -115,7 +115,7 @@ class Split:
 
     @property
     def ids(self) -> NDArray[np.int32]:
-        """(N, S), rows of the embedding table (see `bench.schema.Schema`); of a store, a copy of them all."""
+        """(N, S), rows of the embedding table (see `bench.core.schema.Schema`); of a store, a copy of them all."""
         return self.ids_of(slice(None))
 
     def ids_of(self, rows: slice | NDArray[np.int64]) -> NDArray[np.int32]:

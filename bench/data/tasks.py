@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
+from bench.core.errors import UserError, repeated
+from bench.core.registry import Config
+from bench.core.schema import SCORE, Scale, Task, TaskKind
 from bench.data.values import Values, as_numbers, as_text
-from bench.errors import UserError, repeated
-from bench.registry import Config
-from bench.schema import SCORE, Scale, Task, TaskKind
 
 
 class Span(Config):

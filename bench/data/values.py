@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BeforeValidator
 
-from bench.errors import UserError
-from bench.intrinsics import jit
+from bench.core.errors import UserError
+from bench.system.intrinsics import jit
 
 WHOLE = r"(-?\p{Nd}+)\.0+"
 """1.0, 2.00: a whole number with a point, and the number; in the syntax of Arrow's expressions."""

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
+from bench.core.registry import Config
 from bench.data.checks import Labels, Sieve
 from bench.data.values import as_numbers
-from bench.registry import Config
 
 Weights = NDArray[np.float32]
 """(n, 0) of a card without weights; (n, 1), the row's weight; (n, 2), and how many rows a thinned negative stands for.

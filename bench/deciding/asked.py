@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bench.errors import UserError, check_known, repeated, shortened
+from bench.core.errors import UserError, check_known, repeated, shortened
+from bench.core.registry import Config
+from bench.core.schema import Positive
 from bench.frontier.policy import Policy, toml_lines
-from bench.registry import Config
 from bench.results.fusion import Kind
-from bench.schema import Positive
 
 MOST_TASKS = 8
 SEED = "#"

@@ -11,6 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.errors import UserError
+from bench.core.objectives import Objective, default_outcomes, metric_of, outcome, ranked
+from bench.core.records import RARER, Point, Replicate
+from bench.core.rows import CONFIRM, TEST
+from bench.core.schema import Task
 from bench.deciding.asked import Asked
 from bench.deciding.log import Log
 from bench.deciding.models import (
@@ -24,23 +29,18 @@ from bench.deciding.models import (
     weights_of,
 )
 from bench.deciding.rows import Parted, parted
-from bench.errors import UserError
 from bench.frontier.aims import PolicyAim, aims_of
 from bench.frontier.decision import Decision, decided
 from bench.frontier.policy import Policy
 from bench.frontier.serving import serving
+from bench.measure.predictions import Rows
 from bench.measure.resamples import Drawn, drawn_of
-from bench.objectives import Objective, default_outcomes, metric_of, outcome, ranked
-from bench.predictions import Rows
-from bench.records import RARER, Point, Replicate
 from bench.results.effect import MARGIN
 from bench.results.frontier import Frontier, frontier
 from bench.results.fusion import Fusion
 from bench.results.served.climb import MOST_ROWS, Goal
 from bench.results.served.measuring import Candidate, Current, Meter, measure_of, sample_of
 from bench.results.served.sweep import Sweep
-from bench.rows import CONFIRM, TEST
-from bench.schema import Task
 
 SCORE = "score"
 """The id of today's score."""

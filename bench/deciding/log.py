@@ -17,9 +17,9 @@ import pyarrow.dataset as ds
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from bench.core.errors import UserError, missing
 from bench.deciding.asked import Asked
-from bench.errors import UserError, missing
-from bench.progress import Progress, Work
+from bench.system.progress import Progress, Work
 
 FILES = re.compile(r"\.(?:(?P<table>parquet|pq)|(?P<text>csv|tsv)(?:\.gz|\.bz2|\.zst)?)$")
 """Names of files that are read."""

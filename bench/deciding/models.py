@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from bench.arrays import Singles
+from bench.core.arrays import Singles
+from bench.core.errors import UserError
+from bench.core.rows import CONFIRM, TEST
 from bench.deciding.asked import Asked, Formula
 from bench.deciding.log import Log
-from bench.errors import UserError
 from bench.measure.heads.calibration import ECE_BINS, Deciles
 from bench.measure.platt import MOST_ROWS, platt
-from bench.predictions import Rows
+from bench.measure.predictions import Rows
 from bench.results.ledger import ALL
 from bench.results.served.measuring import Candidate, Role
-from bench.rows import CONFIRM, TEST
 
 Parts = Mapping[str, NDArray[np.int64]]
 """By split the places of its rows in the log."""

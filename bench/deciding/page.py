@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bench.atomic import atomic_folder
+from bench.core.errors import UserError
+from bench.core.plain import jsonable
+from bench.core.rows import TEST
 from bench.deciding.decision import LogDecision
-from bench.errors import UserError
-from bench.plain import jsonable
 from bench.report import text
 from bench.report.page import write_page
 from bench.report.view import View
 from bench.results.ledger import CELLS
-from bench.rows import TEST
+from bench.system.atomic import atomic_folder
 
 HEADERS = ["model", "task", "rows", "AUC", "predicted / happened", "calibration error"]
 PAGE, JSON, ASKED = "report.html", "decision.json", "decide.toml"

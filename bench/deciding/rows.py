@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Singles
+from bench.core.arrays import Singles
+from bench.core.errors import UserError, listed
+from bench.core.rows import CONFIRM, SEARCH, TEST
+from bench.core.schema import TaskKind
+from bench.core.seeds import derive, mixed
 from bench.deciding.asked import Asked
 from bench.deciding.log import Log, seconds, times
-from bench.errors import UserError, listed
+from bench.measure.predictions import MOST_ROWS, Rows, sampled
 from bench.measure.resamples import units_of
-from bench.predictions import MOST_ROWS, Rows, sampled
-from bench.rows import CONFIRM, SEARCH, TEST
-from bench.schema import TaskKind
-from bench.seeds import derive, mixed
 
 PARTS = {"choose": CONFIRM, "judge": TEST, SEARCH: SEARCH, CONFIRM: CONFIRM, TEST: TEST}
 """Values of a column that parts a log, and the splits that they are."""

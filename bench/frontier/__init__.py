@@ -4,8 +4,8 @@
 >>> from bench.results.frontier import frontier
 >>> from bench.frontier.pick import pick
 >>> from bench.frontier.policy import Policy
->>> from bench.objectives import Objective
->>> from bench.records import TrialRecord
+>>> from bench.core.objectives import Objective
+>>> from bench.core.records import TrialRecord
 >>> objectives = (Objective("click.auc", "maximize"), Objective("like.auc", "maximize"))
 >>> def trial(number, kind, click, like):
 ...     config = {"sharing.kind": kind}

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.arrays import Floats
-from bench.errors import UserError
+from bench.core.arrays import Floats
+from bench.core.errors import UserError
+from bench.core.objectives import metric_of, ranked
 from bench.frontier.policy import LOSS, PICK_RULES, Policy, Terms, share_of_current, weighted
-from bench.objectives import metric_of, ranked
 
 TILT = 3.0
 

@@ -24,11 +24,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
-from bench.errors import UserError, check_known
+from bench.core.arrays import Floats
+from bench.core.errors import UserError, check_known
+from bench.core.objectives import Objective, direction_of, in_thousandths, metric_of, ranked
+from bench.core.records import Point
+from bench.core.rows import CONFIRM, SEARCH, TEST
+from bench.core.seeds import derive
 from bench.frontier.aims import PolicyAim
-from bench.objectives import Objective, direction_of, in_thousandths, metric_of, ranked
-from bench.records import Point
 from bench.results.frontier import Frontier
 from bench.results.ledger import FACTS, Ledger
 from bench.results.points import estimate, estimates
@@ -38,8 +40,6 @@ from bench.results.served.climb import Goal
 from bench.results.served.expected import level
 from bench.results.served.joint import posterior
 from bench.results.served.served import Served
-from bench.rows import CONFIRM, SEARCH, TEST
-from bench.seeds import derive
 
 ROW = (*FACTS, "size")
 """Columns of `Choices.table` that are no metrics."""

@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
+from bench.core.rows import TEST
 from bench.frontier.aims import PolicyAim
 from bench.frontier.judging import Judge
 from bench.results.served.climb import ROOM, Goal
 from bench.results.served.joint import Moves, moves, posterior
 from bench.results.served.served import Served
-from bench.rows import TEST
 
 
 class Contest:

@@ -11,7 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.records import Point
+from bench.core.rows import TEST
+from bench.core.seeds import derive
 from bench.frontier.choices import Choices, head_choices, served_choices
 from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
@@ -22,15 +25,12 @@ from bench.frontier.questions import readings
 from bench.frontier.serving import Serving
 from bench.frontier.verdict import Verdict, unserved, verdict
 from bench.frontier.words.verdict import titles_of
-from bench.records import Point
 from bench.results.frontier import Frontier
 from bench.results.fusion import in_formula
 from bench.results.ledger import ALL, GAIN, GAIN_HIGH, long_of
 from bench.results.points import untested
 from bench.results.served.served import Served
 from bench.results.served.store import to_json
-from bench.rows import TEST
-from bench.seeds import derive
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
-from bench.errors import UserError, check_known
+from bench.core.arrays import Floats
+from bench.core.errors import UserError, check_known
+from bench.core.rows import CONFIRM
 from bench.frontier.choices import Choices
 from bench.frontier.limits import NONDOMINATED, Bound, Chance, Everywhere, Limit, Loss, Noise
 from bench.frontier.policy import LOSS, PICK_RULES, Policy, Terms, share_of_current
 from bench.frontier.remedies import Breach, Remedy
-from bench.rows import CONFIRM
 
 
 class Judge:

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from bench.arrays import Floats
-from bench.errors import listed
+from bench.core.arrays import Floats
+from bench.core.errors import listed
+from bench.core.rows import CONFIRM
 from bench.frontier.choices import THOUSANDTHS, Choices
 from bench.frontier.policy import LEAST_SHARE, Segments
 from bench.frontier.remedies import Breach, Remedy, Value, loosened, round_up
 from bench.results.effect import LEVEL
 from bench.results.ledger import Ledger
 from bench.results.statistics import error_of
-from bench.rows import CONFIRM
 
 ROUNDING = 1e-12
 """Relative: means of the same numbers differ in the last bit."""

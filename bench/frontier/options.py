@@ -6,7 +6,7 @@ import math
 import re
 from contextlib import suppress
 
-from bench.errors import UserError, shortened
+from bench.core.errors import UserError, shortened
 from bench.frontier.policy import bound
 
 

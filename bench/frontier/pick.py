@@ -13,8 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.arrays import Floats
-from bench.errors import UserError
+from bench.core.arrays import Floats
+from bench.core.errors import UserError
+from bench.core.objectives import key_on, metric_of, ranked
+from bench.core.records import Point, Scalar
+from bench.core.rows import SEARCH
 from bench.frontier.choices import Choices, Fused, Named
 from bench.frontier.judging import Judge
 from bench.frontier.policy import Policy
@@ -22,10 +25,7 @@ from bench.frontier.remedies import Breach, Remedy, changed, remedies
 from bench.frontier.stability import Stability, as_good, simpler, simplicity, stability_of
 from bench.frontier.words.pick import Told, called
 from bench.frontier.words.verdict import titles_of
-from bench.objectives import key_on, metric_of, ranked
-from bench.records import Point, Scalar
 from bench.results.points import estimate, rows_of
-from bench.rows import SEARCH
 
 RUNNERS_UP = 3
 NAMED = 2

@@ -29,16 +29,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
-from bench.arrays import Floats
-from bench.content import read_toml
-from bench.errors import UserError, check_known, unknown
+from bench.core.arrays import Floats
+from bench.core.errors import UserError, check_known, unknown
+from bench.core.objectives import AREAS, COSTS, metric_names, metric_of, outcome, outcomes_of, ranked
+from bench.core.plugins import Registry
+from bench.core.registry import Config
+from bench.core.schema import Positive, Task
+from bench.core.validation import validate
 from bench.frontier.retraining import Retraining
 from bench.frontier.score import Score, flat
-from bench.objectives import AREAS, COSTS, metric_names, metric_of, outcome, outcomes_of, ranked
-from bench.plugins import Registry
-from bench.registry import Config
-from bench.schema import Positive, Task
-from bench.validation import validate
+from bench.system.content import read_toml
 
 LEAST = 1e-6
 """A ratio to current is at least this under a logarithm."""

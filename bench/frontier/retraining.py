@@ -14,14 +14,14 @@ import numpy as np
 from pydantic import Field
 from scipy.special import stdtrit
 
-from bench.errors import UserError
-from bench.objectives import Objective
-from bench.records import Point
-from bench.registry import Config
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
+from bench.core.records import Point
+from bench.core.registry import Config
+from bench.core.rows import SEARCH, TEST
 from bench.results.effect import Effect
 from bench.results.points import replicated
 from bench.results.samples import samples_of, seed_noise
-from bench.rows import SEARCH, TEST
 
 
 class Retraining(Config):

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
 
-from bench.errors import UserError, check_known
-from bench.plain import flatten
-from bench.registry import Config
+from bench.core.errors import UserError, check_known
+from bench.core.plain import flatten
+from bench.core.registry import Config
+from bench.core.schema import Positive, Task
 from bench.results.fusion import Kind, fused, in_formula
-from bench.schema import Positive, Task
 
 Predictions = Mapping[str, NDArray[np.floating[Any]]]
 

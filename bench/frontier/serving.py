@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.objectives import Objective, random_ndcg, ranked_by_group
+from bench.core.rows import CONFIRM, TEST
 from bench.frontier.aims import PolicyAim, aims_of
 from bench.frontier.policy import Policy
+from bench.measure.predictions import Damaged, Rows
 from bench.measure.resamples import few_units
-from bench.objectives import Objective, random_ndcg, ranked_by_group
-from bench.predictions import Damaged, Rows
 from bench.results.served.measuring import Candidate, Current
 from bench.results.served.served import Served, served_front
 from bench.results.served.store import SERVED, TURNED, digest_of, load, save
 from bench.results.served.turned import few, turned
-from bench.rows import CONFIRM, TEST
 
 MUCH = 0.5
 """From here on it is said what a random order scores."""

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
 from bench.frontier.choices import Choices, Named
 from bench.frontier.judging import Judge
 from bench.results.effect import MARGIN

@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import ndtri
 
+from bench.core.rows import TEST
 from bench.frontier.aims import PolicyAim
 from bench.frontier.contest import Contest
 from bench.frontier.judging import Judge
@@ -31,7 +32,6 @@ from bench.results.effect import LEVEL, MARGIN, Effect
 from bench.results.ledger import band
 from bench.results.served.joint import Moves
 from bench.results.served.served import Served
-from bench.rows import TEST
 
 Kind = Literal["model", "weights", "keep", "unknown"]
 DETECTED = -1.35 * float(ndtri((1 - LEVEL) / 2) + ndtri(0.2))

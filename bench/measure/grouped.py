@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats, Ints
-from bench.intrinsics import jit
+from bench.core.arrays import Floats, Ints
 from bench.measure.lists import AREA, AREA_BY_POSITIVES, NDCG, PRECISION, SHARE, Wanted
 from bench.measure.lists.area import won
 from bench.measure.lists.first import reciprocal
 from bench.measure.lists.gains import discounts, top
 from bench.measure.lists.precision import precisions
 from bench.measure.resamples import Drawn
+from bench.system.intrinsics import jit
 
 _SHORT = 40  # rows of a group that insertion sorts fastest
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.intrinsics import jit
+from bench.system.intrinsics import jit
 
 Keys = NDArray[np.uint64]
 """31 bits of group, all set where a row has none, 32 of score in a code whose unsigned order is that of floats, 1 of

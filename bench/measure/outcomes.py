@@ -20,14 +20,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
-from bench.labelled import Labelled
+from bench.core.arrays import Floats
+from bench.core.objectives import AREAS, LISTS, ranked
+from bench.core.schema import Task
 from bench.measure.grouped import Grouped
+from bench.measure.labelled import Labelled
 from bench.measure.lists import AREA, KINDS, Wanted
 from bench.measure.resamples import Drawn
 from bench.measure.whole import Whole
-from bench.objectives import AREAS, LISTS, ranked
-from bench.schema import Task
 
 
 class Measure:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
 
 NEAR = 1e-6
 """Predictions are at least so far from 0 and 1 before their log odds are taken."""

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Ints
-from bench.intrinsics import jit
-from bench.labelled import Labelled
-from bench.seeds import derive
+from bench.core.arrays import Ints
+from bench.core.seeds import derive
+from bench.measure.labelled import Labelled
+from bench.system.intrinsics import jit
 
 Counts = NDArray[np.uint8]
 

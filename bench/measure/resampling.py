@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
-from bench.intrinsics import jit
+from bench.core.arrays import Floats
+from bench.core.records import RARER
+from bench.core.schema import Schema, Task, TaskKind
 from bench.measure.heads import Mean, heads_of
 from bench.measure.heads.base import LEAST, label
 from bench.measure.heads.calibration import ECE_BINS
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import Counts, counts, drawn_of, units_of
 from bench.measure.spaces import Held, Observed, Predicted, by_task, on_impressions, part_of, sample_spaces
-from bench.records import RARER
-from bench.schema import Schema, Task, TaskKind
+from bench.system.intrinsics import jit
 
 RESAMPLES = 200
 """B: the standard error of a standard error is a twentieth of it."""

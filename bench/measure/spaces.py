@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.labelled import Labelled
-from bench.schema import Schema, Task, TaskKind
+from bench.core.schema import Schema, Task, TaskKind
+from bench.measure.labelled import Labelled
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
-from bench.labelled import Labelled
+from bench.core.arrays import Floats
+from bench.core.schema import Task
 from bench.measure.grouped import Grouped, ratio
+from bench.measure.labelled import Labelled
 from bench.measure.lists import NDCG
 from bench.measure.lists.gains import discounts
 from bench.measure.outcomes import AllWanted, Measure, wanted_of
 from bench.measure.runs import Order, Sorted
 from bench.measure.spaces import Observed
 from bench.measure.whole import Walk
-from bench.schema import Task
 
 ROW = np.dtype([("group", np.int32), ("score", np.float32), ("label", np.float32)])
 Rows = NDArray[Any]

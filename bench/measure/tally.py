@@ -1,4 +1,4 @@
-"""Metrics of predictions, per task and sample space; their names and directions are in `bench.objectives`.
+"""Metrics of predictions, per task and sample space; their names and directions are in `bench.core.objectives`.
 
 One class adds up the metrics of one task on one sample space over pieces of its rows, `Tally` those of all tasks.
 """
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import TrainingError
-from bench.intrinsics import jit
+from bench.core.errors import TrainingError
+from bench.core.schema import Schema, Task, TaskKind
 from bench.measure.heads import Mean, heads_of
 from bench.measure.heads.base import LEAST, label, log_loss, prediction, squared
 from bench.measure.heads.calibration import ECE_BINS
@@ -23,7 +23,7 @@ from bench.measure.outcomes import Measure
 from bench.measure.runs import Sorted
 from bench.measure.spaces import Held, Observed, Predicted, by_task, on_impressions, sample_spaces
 from bench.measure.stream import Stream
-from bench.schema import Schema, Task, TaskKind
+from bench.system.intrinsics import jit
 
 ROWS_IN_MEMORY = 1 << 23
 """Rows of a binary task whose keys (8 bytes each) are held in memory; more go to a temporary file, 16 bytes each."""
@@ -35,7 +35,7 @@ _FACTORS = 32  # probabilities whose product is taken before its logarithm: no l
 class BinaryTally:
     """Metrics of probabilities against labels 0, 1 or NaN; rows with NaN do not count.
 
-    All of `bench.objectives.METRICS`, exact, however many rows there are: areas and bins of equal mass from sorted
+    All of `bench.core.objectives.METRICS`, exact, however many rows there are: areas and bins of equal mass from sorted
     keys, the others from sums.
     """
 

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats, Ints
-from bench.intrinsics import jit
+from bench.core.arrays import Floats, Ints
 from bench.measure.lists import AREA, NDCG, SHARE, Wanted
 from bench.measure.lists.area import won
 from bench.measure.lists.gains import discounts, top
 from bench.measure.resamples import PIECE, Drawn, Once
+from bench.system.intrinsics import jit
 
 _SLACK = 6.0  # standard deviations of the rows on a resample by which a cut may lie deeper than on the rows as they are
 

@@ -10,6 +10,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from bench.core.registry import Choice, NoOptions, lookup
+from bench.core.schema import Schema
 from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig
 from bench.models.contracts import BySets, Funnel, Layout, Probabilities, Sharing, draw
 from bench.models.embedding import FieldPooling, FusedEmbedding, InputSets
@@ -27,8 +29,6 @@ from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.models.targets import Targets
 from bench.models.thinned import Thinned, Thinning
-from bench.registry import Choice, NoOptions, lookup
-from bench.schema import Schema
 
 PLAIN = Choice("none", NoOptions())  # no interaction
 ALONE = EnsembleConfig()

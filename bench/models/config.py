@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
-from bench.errors import UserError, check_known
-from bench.registry import Config
+from bench.core.errors import UserError, check_known
+from bench.core.registry import Config
 
 
 def _parse(value: Any) -> Any:

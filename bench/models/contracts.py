@@ -17,11 +17,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from bench.core.registry import Config, NoOptions
+from bench.core.schema import Schema
+from bench.core.seeds import derive
 from bench.models.losses.base import Context, Log, MeanLosses
 from bench.models.losses.squared import Squared
-from bench.registry import Config, NoOptions
-from bench.schema import Schema
-from bench.seeds import derive
 
 
 class Drawn(nn.Module, ABC):

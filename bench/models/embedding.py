@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.core.schema import Schema
 from bench.models.compiling import array, in_parts
 from bench.models.contracts import BySets, generator
 from bench.models.fused import fits
 from bench.models.kernels import look_up
 from bench.models.sequence.mean import shares
-from bench.schema import Schema
 
 INITIAL_STD = 0.01
 _LARGE = 32 << 20  # bytes

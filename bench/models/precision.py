@@ -6,8 +6,8 @@ from functools import cache
 
 import torch
 
-from bench.machine import processor_vendor
 from bench.models.config import Precision
+from bench.system.machine import processor_vendor
 
 WORTH_IT = 32_768
 """Minimum number of dense weights for `auto` to use bf16: for smaller products the casts cost more than they save."""

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from bench.core.schema import Schema
 from bench.models.losses.base import mean
-from bench.schema import Schema
 
 SLOWEST = 0.02
 """Smallest weight of the newest batch in the running mean of predictions."""

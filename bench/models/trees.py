@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
+from bench.core.registry import Config
+from bench.core.schema import Schema
 from bench.models.contracts import Probabilities
-from bench.registry import Config
-from bench.schema import Schema
 
 MOST_CATEGORIES = 255
 """Largest number of values of a field that trees split by category; for larger fields they use target rates."""

@@ -23,10 +23,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.schema import Schema
 from bench.production import bounds
 from bench.production.served_model import ServedModel
-from bench.schema import Schema
 
 _ATEN = """
 _assert_tensor_metadata.default add.Tensor alias.default arange.default clamp.default cos.default detach.default

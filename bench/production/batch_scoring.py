@@ -18,8 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bench.arrays import Ids, Singles
-from bench.atomic import atomic_path, remove_abandoned, write_text
+from bench.core.arrays import Ids, Singles
+from bench.core.errors import UserError, missing
+from bench.core.plain import read_json
+from bench.core.validation import validate
 from bench.data.checks import Place
 from bench.data.prefetch import ahead
 from bench.data.readers.base import RawTable
@@ -27,11 +29,9 @@ from bench.data.readers.csv import read_csv
 from bench.data.readers.parquet import ENDINGS, read_parquet
 from bench.data.sources import CsvReader
 from bench.data.values import distinct
-from bench.errors import UserError, missing
-from bench.plain import read_json
 from bench.production.package import Package
-from bench.progress import Progress, Silent
-from bench.validation import validate
+from bench.system.atomic import atomic_path, remove_abandoned, write_text
+from bench.system.progress import Progress, Silent
 
 PART_ROWS = 1 << 20
 """An output file ends with the batch that reaches this number of rows."""

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from bench.errors import UserError
+from bench.core.errors import UserError
 
 ROWS = 4096
 """Rows that go through a model at once, which bounds the memory of any batch."""

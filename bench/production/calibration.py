@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, FiniteFloat, model_validator
 
-from bench.arrays import Floats
-from bench.errors import UserError
+from bench.core.arrays import Floats
+from bench.core.errors import UserError
+from bench.core.registry import Config
+from bench.core.schema import Schema
 from bench.frontier.score import prediction_names
 from bench.measure.spaces import Predicted, sample_spaces
-from bench.registry import Config
-from bench.schema import Schema
 
 Kind = Literal["platt", "isotonic"]
 Method = Literal["none", "auto", "platt", "isotonic"]

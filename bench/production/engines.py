@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 
-from bench.arrays import Ids, Singles
-from bench.errors import UserError, adding, check_known, listed
-from bench.machine import installed
-from bench.plugins import Registry
+from bench.core.arrays import Ids, Singles
+from bench.core.errors import UserError, adding, check_known, listed
+from bench.core.plugins import Registry
 from bench.production import archive, bounds
 from bench.production.served_model import ModelSpec
+from bench.system.machine import installed
 
 MODEL, ONNX = "model.pt2", "model.onnx"
 Engine = Callable[[Ids, Singles], tuple[Singles, Singles]]

@@ -15,24 +15,24 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bench.core.errors import UserError, listed, missing, unknown
+from bench.core.objectives import METRICS, default_outcomes
+from bench.core.schema import SCORE, Schema, TaskKind
 from bench.data.card import Card
 from bench.data.preparation import rows_of
 from bench.data.spill import arrays_of
 from bench.data.splits import SPLITS
-from bench.errors import UserError, listed, missing, unknown
 from bench.frontier.score import prediction_names
-from bench.labelled import Labelled
 from bench.measure.heads import Weighted, heads_of
+from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, drawn_of, few_units, units_of
 from bench.measure.spaces import Predicted, joint_labels, sample_spaces
-from bench.objectives import METRICS, default_outcomes
 from bench.production.kept_history import kept_of_card
 from bench.production.scorer import Scorer, Values, made_for
-from bench.progress import Progress
 from bench.results.comparison.significance import CANNOT_TELL, against
 from bench.results.effect import LEVEL, Effect
-from bench.schema import SCORE, Schema, TaskKind
+from bench.system.progress import Progress
 
 
 @dataclass(frozen=True)

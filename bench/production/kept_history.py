@@ -20,14 +20,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bench.atomic import atomic_path, scratch_folder
+from bench.core.errors import UserError
 from bench.data.card import Card
 from bench.data.encoding.base import Source
 from bench.data.history import HistoryConfig, Rows, past
 from bench.data.preparation import rows_of
 from bench.data.values import as_numbers, as_text
-from bench.errors import UserError
-from bench.progress import Progress
+from bench.system.atomic import atomic_path, scratch_folder
+from bench.system.progress import Progress
 
 GROUP, TIME = "group", "time"
 SHARES = 64

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from bench.errors import repeated
+from bench.core.errors import repeated
+from bench.core.registry import Config
+from bench.core.schema import SCORE, Schema
 from bench.frontier.score import Score, prediction_names
 from bench.models.trees import TreeSizes
 from bench.production.served_model import ModelSpec, Part
-from bench.registry import Config
-from bench.schema import SCORE, Schema
 
 ONNX_FILES = ("model.onnx", "model.onnx.data")
 FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.pt2", "policy.json")
@@ -110,7 +110,7 @@ class PackageManifest(Config):
     members: tuple[tuple[TreeSizes | int, ...], ...] = Field(min_length=1, max_length=256)
     """For each averaged member and each part: the number of the network's states, or the sizes of the trees."""
     plugins: dict[_Name, _Name] = Field(default_factory=dict)
-    """Required plug-ins, from `bench.plugins.needs`."""
+    """Required plug-ins, from `bench.core.plugins.needs`."""
     agreement: dict[str, float]
     """Engine -> largest difference from the trained model's probabilities, on rows of validation."""
     score: Score

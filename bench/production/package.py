@@ -22,13 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.arrays import Ids, Singles
-from bench.atomic import atomic_folder
+from bench.core.arrays import Ids, Singles
+from bench.core.errors import UserError, unknown
+from bench.core.plain import read_json
+from bench.core.schema import Schema
+from bench.core.validation import validate
 from bench.data.card import Card
 from bench.data.encoding.encoder import Encoder
-from bench.errors import UserError, unknown
 from bench.frontier.score import Score, prediction_names
-from bench.plain import read_json
 from bench.production import archive
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine, open_engine, write_onnx
@@ -36,8 +37,7 @@ from bench.production.kept_history import KeptHistory, needed_of
 from bench.production.manifest import FileFacts, PackageManifest
 from bench.production.scorer import Scorer
 from bench.production.served_model import Member, ModelSpec, Part
-from bench.schema import Schema
-from bench.validation import validate
+from bench.system.atomic import atomic_folder
 
 MANIFEST = "manifest.json"
 AGREEMENT = 1e-5

@@ -17,29 +17,29 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.core.errors import UserError
+from bench.core.objectives import Objective, outcomes_of
+from bench.core.records import Scalar
+from bench.core.schema import SCORE, Schema
+from bench.core.seeds import derive
 from bench.data import SplitName, Store
 from bench.data.batches import Batches
 from bench.data.card import Card
 from bench.data.refit import refit_store
-from bench.errors import UserError
 from bench.frontier.retraining import Length, Retraining, verdicts
 from bench.frontier.score import Score
-from bench.labelled import Labelled
-from bench.machine import versions
 from bench.measure.heads.calibration import decile_tables
+from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.spaces import Predicted, joint_labels, together
 from bench.measure.tally import Tally
-from bench.objectives import Objective, outcomes_of
 from bench.production.bounds import ROWS
 from bench.production.calibration import Calibration, calibrated, fit_calibrations
 from bench.production.scorer import scored
 from bench.production.served_model import Member, ModelSpec, Part, State, States, Trained, TrainedTrees
-from bench.progress import Progress, Silent
-from bench.records import Scalar
 from bench.results.effect import Effect
-from bench.schema import SCORE, Schema
-from bench.seeds import derive
+from bench.system.machine import versions
+from bench.system.progress import Progress, Silent
 from bench.training.config import TrialConfig
 from bench.training.device import choose_device
 from bench.training.loop import Trainer

@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.errors import UserError, shortened
+from bench.core.errors import UserError, shortened
+from bench.core.objectives import outcome
+from bench.core.schema import Task
 from bench.frontier.score import prediction_names
-from bench.objectives import outcome
 from bench.production.evaluation import REPORTED, Judgement
 from bench.results.effect import Effect
-from bench.schema import Task
 
 
 @dataclass(frozen=True)

@@ -16,20 +16,20 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bench.arrays import Ids, Singles
+from bench.core.arrays import Ids, Singles
+from bench.core.errors import UserError
+from bench.core.schema import SCORE, Schema
 from bench.data.checks import Place, Rejects, Sieve, checked
 from bench.data.encoding.encoder import Encoder
 from bench.data.encoding.fields import BucketField, CategoricalField, HistoryField, MultiValuedField
 from bench.data.encoding.numeric import NumericColumn, VectorColumns
 from bench.data.encoding.rates import TargetRates
 from bench.data.values import canonical
-from bench.errors import UserError
 from bench.frontier.score import Score, prediction_names
 from bench.production.bounds import ROWS
 from bench.production.calibration import Calibration
 from bench.production.engines import Engine
 from bench.production.kept_history import KeptHistory
-from bench.schema import SCORE, Schema
 
 _LISTS = (list, tuple, np.ndarray)
 _EXACT = ("text", "list")  # kinds whose values are compared as texts

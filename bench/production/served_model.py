@@ -14,14 +14,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench import plugins
+from bench.core import plugins
+from bench.core.records import Scalar
+from bench.core.registry import Config, lookup
+from bench.core.schema import Schema
 from bench.models.assembly import MultiTaskModel
 from bench.models.contracts import Probabilities
 from bench.models.losses import REGRESSION_LOSSES
 from bench.models.trees import TreeModel, TreeSizes, wrong
-from bench.records import Scalar
-from bench.registry import Config, lookup
-from bench.schema import Schema
 from bench.training.blend import mix
 from bench.training.config import TrialConfig
 from bench.training.step import build_model
@@ -116,7 +116,7 @@ Shape = int | TreeSizes
 class ModelSpec:
     """Rebuilds the modules of a `ServedModel`, so that its weights fit.
 
-    `members` has the shapes of the parts of each; `plugins` are required, as for `bench.plugins.check`.
+    `members` has the shapes of the parts of each; `plugins` are required, as for `bench.core.plugins.check`.
     """
 
     schema: Schema

@@ -21,13 +21,13 @@ from scipy.stats.qmc import Sobol
 
 from bench.balancing import works_on_gradients
 from bench.confirm.baselines import SPREAD, WEIGHT, chosen, spread_out
-from bench.errors import UserError
-from bench.objectives import Objective
-from bench.records import Kind, Scalar
-from bench.rows import SEARCH as VALID
-from bench.schema import Schema
-from bench.seeds import derive
-from bench.suite import Design
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
+from bench.core.records import Kind, Scalar
+from bench.core.rows import SEARCH as VALID
+from bench.core.schema import Schema
+from bench.core.seeds import derive
+from bench.run.suite import Design
 from bench.training.ensemble import ensemble_of
 from bench.training.tree_settings import best_by_task, configurations
 

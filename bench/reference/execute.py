@@ -12,29 +12,31 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import __version__, content, plugins
+from bench import __version__
 from bench.balancing import BALANCING
+from bench.core import plugins
+from bench.core.errors import UserError, unknown
+from bench.core.objectives import Objective
+from bench.core.records import Job, Outcome
+from bench.core.registry import lookup
+from bench.core.rows import SEARCH, TEST
+from bench.core.schema import Task
+from bench.core.seeds import derive
 from bench.data import Store, load_card, prepare
 from bench.data.preparation import check_data
-from bench.errors import UserError, unknown
-from bench.lock import FolderLock
-from bench.machine import cores, processor
+from bench.measure.predictions import FOLDER as PREDICTIONS
 from bench.models.sharing import SHARING
-from bench.objectives import Objective
-from bench.predictions import FOLDER as PREDICTIONS
-from bench.progress import Progress
-from bench.records import Job, Outcome
 from bench.reference.cells import ALONE, COMPOSITE, PURPOSE, SINGLE_TASK, Cell, Config, Tried, Tuning, cells_of, of_part
 from bench.reference.table import FOLDER, TABLE, Row, Rows, composed, key_of, row_of
 from bench.reference.training import RESAMPLES, composite, train
-from bench.registry import lookup
-from bench.rows import SEARCH, TEST
-from bench.schema import Task
+from bench.run.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
 from bench.search.driver import outcomes
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Executor, Options
-from bench.seeds import derive
-from bench.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
+from bench.system import content
+from bench.system.lock import FolderLock
+from bench.system.machine import cores, processor
+from bench.system.progress import Progress
 from bench.training.config import TrialConfig
 from bench.training.kept import write_rows
 

@@ -19,13 +19,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.atomic import atomic_path, room_for
-from bench.errors import UserError, shortened
-from bench.objectives import Objective
-from bench.records import Kind, Outcome, Scalar, TrialResult
+from bench.core.errors import UserError, shortened
+from bench.core.objectives import Objective
+from bench.core.records import Kind, Outcome, Scalar, TrialResult
+from bench.core.rows import SEARCH, TEST
 from bench.reference.cells import Cell
 from bench.reference.training import SERVED
-from bench.rows import SEARCH, TEST
+from bench.system.atomic import atomic_path, room_for
 from bench.training.probe import REPRESENTATION, SHARED
 
 FOLDER, TABLE = "reference", "table.parquet"

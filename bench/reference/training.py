@@ -14,14 +14,14 @@ from time import process_time
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.records import Job, TrialResult
+from bench.core.rows import TEST
 from bench.measure.outcomes import Measure
+from bench.measure.predictions import Rows, joined, name_of, path_of, predictions, rows_of
 from bench.measure.resamples import drawn_of
-from bench.predictions import Rows, joined, name_of, path_of, predictions, rows_of
-from bench.records import Job, TrialResult
 from bench.results.fusion import Fusion, fused
 from bench.results.pareto import lattice, steps_within
 from bench.results.served.measuring import measure_of
-from bench.rows import TEST
 from bench.training.job import run_job
 
 RESAMPLES = 24

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.atomic import write_text
+from bench.core.rows import NAMES
 from bench.report.markup import escaped, joined, sentence
 from bench.report.page import table, whole
 from bench.report.text import MINUS, dataset, number
 from bench.results.comparison.comparison import FAMILY_HEADS, TEST_HEADS, Compared, Group, family_rows, texts_of
 from bench.results.comparison.significance import Ranking
 from bench.results.effect import LEVEL
-from bench.rows import NAMES
+from bench.system.atomic import write_text
 
 WIDTH, ROW, TOP, LEFT, MARGIN = 720, 28, 64, 20, 240
 """In the units of the drawing; `MARGIN` is the room to the right for the names of methods."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.objectives import in_thousandths
-from bench.records import Failure, TrialRecord
+from bench.core.objectives import in_thousandths
+from bench.core.records import Failure, TrialRecord
+from bench.core.rows import CONFIRM, SEARCH
 from bench.report import text
 from bench.results.frontier import Frontier
 from bench.results.history import History
 from bench.results.importance import Importance, alone, importances
 from bench.results.points import estimates
-from bench.rows import CONFIRM, SEARCH
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.core.objectives import ranked
+from bench.core.plain import jsonable
+from bench.core.rows import SHORT, TEST
 from bench.frontier.policy import Guard
 from bench.frontier.words.verdict import named, reference, titles_of
-from bench.objectives import ranked
-from bench.plain import jsonable
 from bench.report.effort import course, influences
 from bench.report.markup import SYMBOLS, looks_of
 from bench.report.view import Axis, View, axes_of, scenario_fronts, splits_of, spread_of
@@ -22,7 +23,6 @@ from bench.results.effect import Effect
 from bench.results.frontier import LIMITS
 from bench.results.ledger import ALL, GAIN, SD, Ledger
 from bench.results.served.served import Served
-from bench.rows import SHORT, TEST
 
 FACTS = (
     *("point", "name", "architecture", "balancing", "role", "kind", "weights", "on_front", "p_nondominated"),

@@ -13,14 +13,14 @@ from importlib.resources import files
 from pathlib import Path
 
 from bench import __version__
-from bench.atomic import write_text
+from bench.core.rows import CONFIRM, NAMES, SEARCH
 from bench.report import text
 from bench.report.effort import Failed, failures
 from bench.report.embed import section_data
 from bench.report.markup import COLOURS, FONT, embedded, escaped, identifier, joined, packed, pairs, sentence
 from bench.report.picture import PLOTS
 from bench.report.view import View
-from bench.rows import CONFIRM, NAMES, SEARCH
+from bench.system.atomic import write_text
 
 KINDS = {
     "model": "Switch the model",

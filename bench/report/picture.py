@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
 from bench.report import text
 from bench.report.markup import COLOURS, FONT, SYMBOLS, escaped, looks_of
 from bench.report.view import Axis, View, axes_of, splits_of

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
+from bench.core.objectives import Objective, in_thousandths
+from bench.core.records import TrialRecord
+from bench.core.rows import CONFIRM, SEARCH, TEST
+from bench.core.schema import SCENARIO
 from bench.frontier.choices import Choices
 from bench.frontier.lead import Lead
 from bench.frontier.pick import Pick
 from bench.frontier.verdict import Verdict
-from bench.objectives import Objective, in_thousandths
-from bench.records import TrialRecord
 from bench.report import text
 from bench.report.effort import seed_effects
 from bench.results.diagnosis import overtraining
@@ -24,8 +26,6 @@ from bench.results.pareto import nondominated
 from bench.results.served.front import gains
 from bench.results.served.served import Served
 from bench.results.within import AreaTable
-from bench.rows import CONFIRM, SEARCH, TEST
-from bench.schema import SCENARIO
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A confirmed point is compared with confirmed ones, by replicate means; any other by the one run that the search saw.
 
-Plain values in (`bench.records.TrialResult.diagnosis`), sentences with their evidence out. The evidence is
+Plain values in (`bench.core.records.TrialResult.diagnosis`), sentences with their evidence out. The evidence is
 correlation, not proof of cause.
 """
 
@@ -16,11 +16,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.errors import listed
-from bench.objectives import Objective
-from bench.records import Point
+from bench.core.errors import listed
+from bench.core.objectives import Objective
+from bench.core.records import Point
+from bench.core.rows import CONFIRM
 from bench.results.points import baselines, best, confirmed, estimate, replicated
-from bench.rows import CONFIRM
 
 SURE = 2.0
 """How many standard errors of a difference make it more than noise, where the noise is known."""

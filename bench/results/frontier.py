@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.arrays import Floats
-from bench.errors import listed
-from bench.objectives import Objective, in_thousandths
-from bench.records import Point, TrialRecord
+from bench.core.arrays import Floats
+from bench.core.errors import listed
+from bench.core.objectives import Objective, in_thousandths
+from bench.core.records import Point, TrialRecord
+from bench.core.rows import CONFIRM, SEARCH, TEST
+from bench.core.seeds import derive
 from bench.results.comparison.beyond import Answer
 from bench.results.effect import Effect
 from bench.results.ledger import ALL, GAIN, GAIN_HIGH, GAIN_LOW, HIGH, LOW, PARTS, SD, VALUE, Ledger
@@ -33,8 +35,6 @@ from bench.results.points import (
 from bench.results.posterior import p_nondominated, posterior_draws
 from bench.results.samples import samples_of, seed_noise
 from bench.results.statistics import differences, intervals, volume_interval
-from bench.rows import CONFIRM, SEARCH, TEST
-from bench.seeds import derive
 
 PLAUSIBLE = 0.05
 """A point that nothing dominates with at least this probability may belong to the front."""
@@ -61,8 +61,8 @@ class Frontier(Ledger):
 
     Attributes:
         points: of the table's rows.
-        split: whose rows it was compared on: `bench.rows.CONFIRM` where points were confirmed (only those are compared
-            then), else `SEARCH`.
+        split: whose rows it was compared on: `CONFIRM` where points were confirmed (only those are compared then), else
+            `SEARCH`.
         reference: of the hypervolume, by objective name.
         hypervolume: of the points of trials: of what the search found.
         volume: the same of true values: that of the means less the bias that it has from taking the best of noisy

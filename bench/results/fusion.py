@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
 
 Kind = Literal["power", "sum"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.objectives import Objective, key_on
-from bench.records import Point, TrialRecord
+from bench.core.objectives import Objective, key_on
+from bench.core.records import Point, TrialRecord
+from bench.core.rows import NAMES, SEARCH
 from bench.results.pareto import Growing, nondominated
 from bench.results.points import estimates, searched_points
-from bench.rows import NAMES, SEARCH
 
 FINISHED = ("completed", "failed", "pruned")
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
-from bench.objectives import Objective
-from bench.records import Point, Scalar
+from bench.core.arrays import Floats
+from bench.core.objectives import Objective
+from bench.core.records import Point, Scalar
 
 BINS = 4
 """Ranges into which the values of a number are cut."""

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
-from bench.objectives import Objective
+from bench.core.arrays import Floats
+from bench.core.objectives import Objective
+from bench.core.rows import SEARCH, TEST
 from bench.results.effect import LEVEL, Effect
 from bench.results.fusion import in_words
-from bench.rows import SEARCH, TEST
 
 ALL = "all"
 """The slice of all rows. Others are `country=US`, `scenario=2`."""

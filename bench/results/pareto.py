@@ -19,9 +19,9 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
-from bench.errors import UserError, check_known
-from bench.objectives import BY_NAME, Objective, metric_of, ranked
+from bench.core.arrays import Floats
+from bench.core.errors import UserError, check_known
+from bench.core.objectives import BY_NAME, Objective, metric_of, ranked
 
 UNRANKED = -1
 

@@ -22,14 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.arrays import Floats
-from bench.errors import UserError
-from bench.objectives import Objective, key_on
-from bench.predictions import name_of
-from bench.records import NETWORK, SHARE, TREES, Point, Replicate, Scalar, TrialRecord
+from bench.core.arrays import Floats
+from bench.core.errors import UserError
+from bench.core.objectives import Objective, key_on
+from bench.core.records import NETWORK, SHARE, TREES, Point, Replicate, Scalar, TrialRecord
+from bench.core.rows import CONFIRM, SEARCH, TEST
+from bench.core.several import models_in
+from bench.measure.predictions import name_of
 from bench.results.pareto import nondominated
-from bench.rows import CONFIRM, SEARCH, TEST
-from bench.several import models_in
 
 
 def replicated(record: Point, key: str) -> list[float]:

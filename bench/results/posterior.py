@@ -23,8 +23,8 @@ from scipy.linalg import cho_factor, cho_solve, helmert
 from scipy.special import gammaincinv
 from threadpoolctl import threadpool_limits
 
-from bench.arrays import Floats
-from bench.objectives import Objective
+from bench.core.arrays import Floats
+from bench.core.objectives import Objective
 from bench.results.pareto import nondominated
 from bench.results.samples import Sample, SeedNoise, between, covariance, seed_noise
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.special import digamma, polygamma
 
-from bench.arrays import Floats
-from bench.objectives import AREAS, metric_of, ranked
-from bench.records import RARER, Point
+from bench.core.arrays import Floats
+from bench.core.objectives import AREAS, metric_of, ranked
+from bench.core.records import RARER, Point
 
 
 @dataclass(frozen=True)

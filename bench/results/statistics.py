@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, stdtrit
 
-from bench.arrays import Floats
-from bench.objectives import Objective
+from bench.core.arrays import Floats
+from bench.core.objectives import Objective
 from bench.results.effect import LEVEL, Effect
 from bench.results.pareto import hypervolume
 from bench.results.samples import Sample, between, satterthwaite, seed_noise, variance

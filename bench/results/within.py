@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.errors import listed
-from bench.objectives import key_on
-from bench.records import Point
+from bench.core.errors import listed
+from bench.core.objectives import key_on
+from bench.core.records import Point
+from bench.core.rows import CONFIRM
+from bench.core.schema import Task
 from bench.results.effect import Effect
 from bench.results.samples import samples_of
 from bench.results.statistics import intervals_of
-from bench.rows import CONFIRM
-from bench.schema import Task
 
 AreaTable = tuple[list[str], list[list[str]]]
 """Headers and rows of texts."""

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.balancing import method, works_on_gradients
-from bench.errors import UserError, check_known, repeated
-from bench.objectives import Objective, parse
-from bench.records import Point
+from bench.core.errors import UserError, check_known, repeated
+from bench.core.objectives import Objective, parse
+from bench.core.records import Point
+from bench.core.rows import CONFIRM, NAMES, TEST
 from bench.results.comparison.beyond import Answer, answer
 from bench.results.comparison.comparison import Compared, Comparison, Group, compare
 from bench.results.comparison.families import FAMILIES, FamilyPoint, families
 from bench.results.comparison.significance import LEAST_DATASETS, Ranking, ranking
 from bench.results.pareto import resolve_reference, weakest_reference
 from bench.results.points import BASELINE, points_of_run
-from bench.rows import CONFIRM, NAMES, TEST
 from bench.run.folder import DatasetRun, Run
 from bench.search.study import Study
 

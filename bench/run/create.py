@@ -12,31 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from bench import content, plugins
-from bench.atomic import atomic_folder, writable
 from bench.confirm.baselines import check_static
-from bench.credentials import plain_address, remember
+from bench.core import plugins
+from bench.core.errors import UserError, check_known
+from bench.core.validation import validate
 from bench.data import load_card
 from bench.data.card import shape_of
 from bench.data.loading import find_card, lasting_name
 from bench.data.preparation import check_data
-from bench.errors import UserError, check_known
 from bench.frontier.policy import Policy
-from bench.home import shown
-from bench.lock import in_turn
-from bench.machine import cores, versions
 from bench.models.config import overridden
-from bench.progress import Progress
 from bench.results.pareto import resolve_reference
 from bench.run.current import Current, check_confirms, lasting_current, read_current
 from bench.run.folder import CARD, MANIFEST, SPACE, Manifest, Part, Run, slug
 from bench.run.limits import known_rows, rungs_of
 from bench.run.request import Request
-from bench.search.executors import EXECUTORS, ray_module
-from bench.search.executors.base import RAY, Options
-from bench.search.samplers import GP, RUNG_SAMPLERS, SAMPLERS
-from bench.search.space import fitting, load_space
-from bench.suite import (
+from bench.run.suite import (
     EPOCHS,
     ONLY_BY_RUNGS,
     Budget,
@@ -46,7 +37,17 @@ from bench.suite import (
     resolve_outcomes,
     with_limits,
 )
-from bench.validation import validate
+from bench.search.executors import EXECUTORS, ray_module
+from bench.search.executors.base import RAY, Options
+from bench.search.samplers import GP, RUNG_SAMPLERS, SAMPLERS
+from bench.search.space import fitting, load_space
+from bench.system import content
+from bench.system.atomic import atomic_folder, writable
+from bench.system.credentials import plain_address, remember
+from bench.system.home import shown
+from bench.system.lock import in_turn
+from bench.system.machine import cores, versions
+from bench.system.progress import Progress
 
 MOST_LETTERS = 100
 """Of a run's name, from which names of files and folders are made."""

@@ -22,16 +22,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from bench.content import read_toml
+from bench.core.errors import UserError, check_known, listed
+from bench.core.plain import flatten
+from bench.core.records import Point, Scalar
+from bench.core.registry import Config
+from bench.core.several import as_one, models_in
+from bench.core.validation import validate
 from bench.data.card import Card, shape_of
-from bench.errors import UserError, check_known, listed
-from bench.plain import flatten
-from bench.records import Point, Scalar
-from bench.registry import Config
 from bench.results.fusion import Fusion, Kind
 from bench.results.points import kind_of
-from bench.several import as_one, models_in
-from bench.validation import validate
+from bench.system.content import read_toml
 
 if TYPE_CHECKING:
     from bench.production.package import Package
@@ -73,7 +73,7 @@ class Current(Config):
     config: dict[str, Scalar] | None = None
     """The whole dotted configuration; None without a model."""
     until: int | None = None
-    """Training samples at which to stop, as in `bench.records.Job`."""
+    """Training samples at which to stop, as in `bench.core.records.Job`."""
     column: str | None = None
     """Of the log: the score by itself."""
     kind: Kind = "power"

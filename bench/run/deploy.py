@@ -8,20 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.atomic import remove_abandoned, scratch_folder
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
 from bench.frontier.retraining import prediction_intervals
-from bench.interrupts import ended_in_order
-from bench.lock import FolderLock
-from bench.objectives import Objective
 from bench.production.package import MANIFEST, Package, Parts, write_package
 from bench.production.retrain import RetrainSpec, retrain
-from bench.progress import Progress
 from bench.results.effect import Effect
 from bench.run.deployment import Deployment
 from bench.run.folder import MANIFEST as RUN
 from bench.run.folder import PACKAGE, Run
 from bench.run.model_card import model_card
+from bench.system.atomic import remove_abandoned, scratch_folder
+from bench.system.interrupts import ended_in_order
+from bench.system.lock import FolderLock
+from bench.system.progress import Progress
 from bench.tracking.registry import DATASET, TASKS, Move, Registry, registered
 
 AGREE_ON = 1024

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from bench.errors import UserError, listed
+from bench.core.errors import UserError, listed
+from bench.core.objectives import AREAS, ranked
+from bench.core.plain import read_json
+from bench.core.records import Point
 from bench.frontier.pick import Pick
 from bench.frontier.policy import Policy, read_policy
 from bench.frontier.retraining import length_of
 from bench.frontier.score import Score
 from bench.frontier.stability import ENOUGH
-from bench.objectives import AREAS, ranked
-from bench.plain import read_json
 from bench.production.retrain import PartOrder
-from bench.records import Point
 from bench.report.text import count
 from bench.results.fusion import Kind, in_words
 from bench.results.points import parts_of

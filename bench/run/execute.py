@@ -8,22 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from bench import plugins, predictions
-from bench.atomic import atomic_path, write_text
 from bench.balancing import BALANCING, works_on_gradients
 from bench.confirm.baselines import baselines_of, check_static, full_lengths, retuned, tries_of, tuned
 from bench.confirm.blend import blended
 from bench.confirm.race import confirm, kinds, members, shortlist
-from bench.credentials import plain_address, remember
+from bench.core import plugins
+from bench.core.errors import UserError, listed
+from bench.core.objectives import Objective
+from bench.core.records import Job, Point, Split, TrialRecord
+from bench.core.rows import CONFIRM
+from bench.core.schema import Task
+from bench.core.seeds import derive
+from bench.core.validation import validate
 from bench.data import Store
-from bench.errors import UserError, listed
+from bench.measure import predictions
 from bench.measure.resampling import RESAMPLES
-from bench.objectives import Objective
-from bench.progress import Progress
-from bench.records import Job, Point, Split, TrialRecord
 from bench.results.history import SoFar
 from bench.results.ledger import CELLS
-from bench.rows import CONFIRM
 from bench.run.folder import PAGE, STORE, DatasetRun, Run
 from bench.run.limits import ended, rungs_of
 from bench.run.page import write_report
@@ -31,7 +32,7 @@ from bench.run.reporting import Reporter
 from bench.run.request import Request
 from bench.run.result import DatasetResult, result_of, write_pick
 from bench.run.status import After, Pace, WithLater
-from bench.schema import Task
+from bench.run.suite import Budget, Confirm, resolve_objectives, resolve_outcomes
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import RAY, InlineExecutor, Options
@@ -39,15 +40,15 @@ from bench.search.plan import Plan, learnt
 from bench.search.ranking import reduction_factors
 from bench.search.space import Space
 from bench.search.study import Study
-from bench.seeds import derive
-from bench.suite import Budget, Confirm, resolve_objectives, resolve_outcomes
+from bench.system.atomic import atomic_path, write_text
+from bench.system.credentials import plain_address, remember
+from bench.system.progress import Progress
 from bench.training.blend import shares_of
 from bench.training.config import TrialConfig
 from bench.training.evaluation import ranked_in
 from bench.training.job import run_job
 from bench.training.kept import write_rows
 from bench.training.parts import networks_in
-from bench.validation import validate
 
 
 def execute(run: Run, progress: Progress) -> list[DatasetResult]:

@@ -18,24 +18,24 @@ from typing import Any
 
 from pydantic import Field, RootModel
 
-from bench import plugins
-from bench.atomic import write_text
-from bench.content import read_toml
-from bench.credentials import home_address, is_known, shown
+from bench.core import plugins
+from bench.core.errors import UserError, unknown
+from bench.core.objectives import Objective
+from bench.core.plain import read_json
+from bench.core.registry import Config
+from bench.core.schema import Task
+from bench.core.validation import validate
 from bench.data import Card, Store, parse_card, prepare
 from bench.data.card import shape_of
-from bench.errors import UserError, unknown
-from bench.objectives import Objective
-from bench.plain import read_json
-from bench.progress import Progress
-from bench.registry import Config
 from bench.run.current import REGISTERED, Current, check_confirms, lasting_current, read_current
 from bench.run.request import Request
-from bench.schema import Task
+from bench.run.suite import Suite, SuiteDataset, resolve_objectives
 from bench.search.space import Fitted, Space, fitting, load_space
-from bench.suite import Suite, SuiteDataset, resolve_objectives
+from bench.system.atomic import write_text
+from bench.system.content import read_toml
+from bench.system.credentials import home_address, is_known, shown
+from bench.system.progress import Progress
 from bench.tracking.values import VIEW
-from bench.validation import validate
 
 MANIFEST = "run.json"
 SPACE = "space.toml"
@@ -75,7 +75,7 @@ class Manifest(Config):
     created: str
     versions: dict[str, str]
     plugins: dict[str, str] = Field(default_factory=dict)
-    """What the run uses of plug-ins, as `bench.plugins.needs` gives it."""
+    """What the run uses of plug-ins, as `bench.core.plugins.needs` gives it."""
 
     @property
     def text(self) -> str:

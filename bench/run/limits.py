@@ -7,17 +7,17 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.core.errors import UserError, listed
+from bench.core.records import Point, TrialRecord
 from bench.data import Card
 from bench.data.preparation import recipe
-from bench.errors import UserError, listed
-from bench.lock import is_held
-from bench.progress import duration
-from bench.records import Point, TrialRecord
 from bench.run.folder import DatasetRun
+from bench.run.suite import EPOCHS, Suite, lowest_rung
 from bench.search.space import Space
 from bench.search.study import Study
 from bench.search.tree import walk
-from bench.suite import EPOCHS, Suite, lowest_rung
+from bench.system.lock import is_held
+from bench.system.progress import duration
 from bench.training.config import OptimConfig
 
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bench.core.objectives import Objective
+from bench.core.rows import NAMES
 from bench.data import Store
 from bench.frontier.retraining import interval_text
-from bench.machine import versions
-from bench.objectives import Objective
 from bench.production.retrain import Retrained
 from bench.production.scorer import RawRows
 from bench.production.served_model import regressions_in_words
 from bench.report.text import markdown_table
 from bench.results.effect import Effect
-from bench.rows import NAMES
 from bench.run.deployment import Deployment
+from bench.system.machine import versions
 
 
 def model_card(

@@ -8,10 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bench.content import is_path
-from bench.errors import UserError
-from bench.home import resolve_home, shown
-from bench.lock import is_held
+from bench.core.errors import UserError
 from bench.report import text
 from bench.report.page import write_page
 from bench.report.view import View
@@ -19,6 +16,9 @@ from bench.results.within import area_table
 from bench.run.folder import CONFIG, LIVE, PICK, Run
 from bench.run.result import DatasetResult, picked_network, result_of
 from bench.run.status import in_words
+from bench.system.content import is_path
+from bench.system.home import resolve_home, shown
+from bench.system.lock import is_held
 
 
 def write_report(results: Sequence[DatasetResult], page: Path, title: str) -> None:

@@ -15,12 +15,9 @@ from types import TracebackType
 
 import pandas as pd
 
-from bench.atomic import write_text
-from bench.credentials import plain_address, remember
+from bench.core.records import TrialRecord
+from bench.core.rows import CONFIRM, TEST
 from bench.frontier.pick import Pick
-from bench.lock import FolderLock
-from bench.progress import Progress
-from bench.records import TrialRecord
 from bench.report.picture import PLOTS, standalone
 from bench.report.text import markdown_table
 from bench.results.frontier import Frontier
@@ -28,11 +25,14 @@ from bench.results.fusion import in_words
 from bench.results.history import History
 from bench.results.ledger import CELLS, Ledger
 from bench.results.pareto import resolve_reference
-from bench.rows import CONFIRM, TEST
 from bench.run.folder import MLFLOW, PAGE, PICK, DatasetRun, Run
 from bench.run.page import view_of
 from bench.run.result import DatasetResult, result_of
 from bench.search.study import Study
+from bench.system.atomic import write_text
+from bench.system.credentials import plain_address, remember
+from bench.system.lock import FolderLock
+from bench.system.progress import Progress
 from bench.tracking.logbook import Ending, Logbook, Section
 from bench.tracking.store import TrackingError
 from bench.tracking.values import OBJECTIVES, PICKED, REFERENCE, UNTIL, VERDICT, Front, Value, word

@@ -13,11 +13,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from bench.content import read_toml
-from bench.plain import assignments, names
+from bench.core.plain import assignments, names
+from bench.core.validation import validate
+from bench.run.suite import Budget
 from bench.search.executors.base import Resources
-from bench.suite import Budget
-from bench.validation import validate
+from bench.system.content import read_toml
 
 
 class Request(Resources, Budget):

@@ -16,28 +16,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import predictions
-from bench.atomic import atomic_path
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.objectives import Objective, outcomes_of, primary
+from bench.core.plain import parse_toml, read_json
+from bench.core.records import Point, TrialRecord
+from bench.core.rows import CONFIRM, TEST
+from bench.core.seeds import derive
+from bench.core.validation import validate
 from bench.frontier.decision import Decision, decided
 from bench.frontier.policy import Policy
 from bench.frontier.serving import Serving, serving
-from bench.objectives import Objective, outcomes_of, primary
-from bench.plain import parse_toml, read_json
-from bench.predictions import FOLDER, KEPT, Rows, rows_of
-from bench.records import Point, TrialRecord
+from bench.measure import predictions
+from bench.measure.predictions import FOLDER, KEPT, Rows, rows_of
 from bench.results.frontier import frontier
 from bench.results.points import confirmed, kept_names, parts_of, sources_of
 from bench.results.served.measuring import Candidate, Current
 from bench.results.within import Areas, areas_of, warning
-from bench.rows import CONFIRM, TEST
 from bench.run.comparing import answer_of
 from bench.run.folder import CONFIG, PICK, DatasetRun
 from bench.run.limits import cut_short, failed, unfinished
+from bench.run.suite import resolve_outcomes
 from bench.search.study import Study
-from bench.seeds import derive
-from bench.suite import resolve_outcomes
-from bench.validation import validate
+from bench.system.atomic import atomic_path
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,20 +10,20 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from bench.confirm.baselines import LEAST_TRIES, tries_of
+from bench.core.errors import listed
+from bench.core.records import TRAINED, Failure, TrialRecord
 from bench.data import Store
-from bench.errors import listed
 from bench.frontier.words.verdict import ACRONYMS
-from bench.lock import is_held
-from bench.progress import Advance, Progress, Work, duration
-from bench.records import TRAINED, Failure, TrialRecord
 from bench.results.frontier import front_volume
 from bench.run.folder import PICK, DatasetRun
 from bench.run.limits import ended, most_epochs, spent_of
+from bench.run.suite import Suite
 from bench.search.driver import Checkpoints
 from bench.search.plan import SHARING
 from bench.search.space import Space
 from bench.search.study import Study
-from bench.suite import Suite
+from bench.system.lock import is_held
+from bench.system.progress import Advance, Progress, Work, duration
 from bench.training.teacher import trainings_left
 
 SERVING = 8.0

@@ -13,16 +13,16 @@ from typing import Literal
 
 import numpy as np
 
-from bench.errors import UserError
-from bench.progress import Advance, Progress, Silent
-from bench.records import Failure, Job, Outcome, Point, Scalar, Split, TrialRecord
-from bench.rows import SEARCH
+from bench.core.errors import UserError
+from bench.core.records import Failure, Job, Outcome, Point, Scalar, Split, TrialRecord
+from bench.core.rows import SEARCH
 from bench.search.executors.base import Executor
 from bench.search.gp import Proposals
 from bench.search.plan import SHARING, SINGLE_TASK, Plan
 from bench.search.ranking import Rules, best_first, best_first_across_rungs, promote
 from bench.search.standing import RungStep, Standing, Standings
 from bench.search.study import Study
+from bench.system.progress import Advance, Progress, Silent
 
 
 class Checkpoints:

@@ -24,8 +24,8 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
-from bench.arrays import Floats
-from bench.records import Scalar
+from bench.core.arrays import Floats
+from bench.core.records import Scalar
 from bench.search import tree as trees
 from bench.search.nodes import Float, Int, Leaf, Switch
 from bench.search.space import Space

@@ -19,16 +19,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from bench.arrays import Floats
-from bench.objectives import Objective
-from bench.records import Scalar
+from bench.core.arrays import Floats
+from bench.core.objectives import Objective
+from bench.core.records import Scalar
+from bench.core.seeds import derive
 from bench.results.pareto import nondominated
 from bench.search.gaussian import Kernel, Posterior, Shape
 from bench.search.plan import Plan
 from bench.search.ranking import Order, full_length, to_full_length
 from bench.search.samplers import GP
 from bench.search.standing import Ledger
-from bench.seeds import derive
 
 
 class Warp:

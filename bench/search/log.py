@@ -25,11 +25,9 @@ from zlib import crc32
 import numpy as np
 from pydantic_core import from_json
 
-from bench.atomic import Unwritable, room_for, write_text
-from bench.errors import UserError
-from bench.models.config import architecture_name
-from bench.objectives import Objective
-from bench.records import (
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
+from bench.core.records import (
     TRAINED,
     Failure,
     Outcome,
@@ -41,9 +39,11 @@ from bench.records import (
     TrialRecord,
     training_of,
 )
+from bench.core.rows import SEARCH, TEST
+from bench.models.config import architecture_name
 from bench.results.points import kind_of
-from bench.rows import SEARCH, TEST
 from bench.search.space import UNTIED
+from bench.system.atomic import Unwritable, room_for, write_text
 
 FILE = "study.jsonl"
 AT_LENGTH = "at length"
@@ -314,7 +314,7 @@ def replicates_in(kept: Iterable[Event]) -> tuple[Replicate, ...]:
 
 
 def others_in(groups: Iterable[Sequence[Event]]) -> list[Point]:
-    """Points outside the search's trials, each with its replicates, in the order of `bench.records.TRAINED`.
+    """Points outside the search's trials, each with its replicates, in the order of `bench.core.records.TRAINED`.
 
     A baseline may have several configurations or lengths, if its origin changed while a search continued; each is a
     point, the latest last. Retuned static weights have a point for each weight, in order of weights.

@@ -10,10 +10,10 @@ from typing import Annotated, Any, ClassVar, TypeGuard
 import numpy as np
 from pydantic import Field, PlainValidator, StrictBool, StrictFloat, StrictInt, model_validator
 
-from bench.arrays import Floats
-from bench.errors import check_known
-from bench.records import Scalar
-from bench.registry import Config
+from bench.core.arrays import Floats
+from bench.core.errors import check_known
+from bench.core.records import Scalar
+from bench.core.registry import Config
 
 
 def _plain(value: Any) -> Scalar:

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
-from bench import content
-from bench.objectives import Objective
-from bench.records import Scalar
+from bench.core.objectives import Objective
+from bench.core.records import Scalar
 from bench.results.pareto import resolve_reference
 from bench.search import tree as trees
 from bench.search.nodes import Switch
 from bench.search.ranking import Rules
 from bench.search.space import Space
+from bench.system import content
 
 SHARING = "sharing.kind"
 SINGLE_TASK = "single_task"

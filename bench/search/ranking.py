@@ -31,8 +31,8 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
-from bench.objectives import Objective
+from bench.core.arrays import Floats
+from bench.core.objectives import Objective
 from bench.results.pareto import UNRANKED, measured, ranks
 from bench.search.standing import RungStep, Standings
 

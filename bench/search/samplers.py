@@ -13,16 +13,16 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
-from bench.errors import check_known
-from bench.plugins import Registry
-from bench.records import Scalar
+from bench.core.errors import check_known
+from bench.core.plugins import Registry
+from bench.core.records import Scalar
+from bench.core.seeds import derive
 from bench.search import tree as trees
 from bench.search.log import Event, params_in
 from bench.search.plan import Plan
 from bench.search.ranking import Order, Rules
 from bench.search.space import suggest
 from bench.search.standing import Standing, Standings
-from bench.seeds import derive
 
 
 def _tpe(seed: int) -> BaseSampler:

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field, StrictStr
 
-from bench import content
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.records import Scalar
+from bench.core.registry import Config
+from bench.core.validation import validate
 from bench.models.config import expand
-from bench.records import Scalar
-from bench.registry import Config
 from bench.search import tree as trees
 from bench.search.nodes import Constant, Float, Int, Leaf, Switch, Tree, Value
-from bench.validation import validate
+from bench.system import content
 
 if TYPE_CHECKING:  # listing spaces must not import Optuna
     from optuna.trial import BaseTrial
 from pathlib import Path
 
-from bench.schema import Schema
+from bench.core.schema import Schema
 from bench.search.nodes import Choice
 
 

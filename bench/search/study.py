@@ -9,10 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UserError
-from bench.lock import FolderLock
-from bench.objectives import Objective
-from bench.records import Failure, Outcome, Point, Replicate, Scalar, TrialRecord
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
+from bench.core.records import Failure, Outcome, Point, Replicate, Scalar, TrialRecord
 from bench.search.log import (
     FILE,
     Event,
@@ -29,6 +28,7 @@ from bench.search.log import (
 from bench.search.plan import SHARING, SINGLE_TASK, Plan
 from bench.search.samplers import ask
 from bench.search.standing import Ledger, RungStep
+from bench.system.lock import FolderLock
 
 __all__ = ["FILE", "Study"]
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictStr, model_validator
 
-from bench.errors import UserError, unknown
-from bench.records import Scalar
-from bench.registry import Config
+from bench.core.errors import UserError, unknown
+from bench.core.records import Scalar
+from bench.core.registry import Config
+from bench.core.validation import validate
 from bench.search.nodes import Choice, Constant, Float, Int, Leaf, Node, Simplex, Switch, Tree
-from bench.validation import validate
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 """A dotted configuration path, as in `sharing.mmoe.experts`."""

@@ -21,9 +21,9 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 from unittest import SkipTest
 
-from bench.errors import UserError, check_known, unknown
-from bench.plugins import registry_of
-from bench.registry import lookup
+from bench.core.errors import UserError, check_known, unknown
+from bench.core.plugins import registry_of
+from bench.core.registry import lookup
 
 if TYPE_CHECKING:
     from bench.search.executors.base import Options
@@ -69,7 +69,7 @@ def checks(
     Args:
         group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction, sequence, loss,
             regression_loss, balancing, optimizer, sampler, reader, executor, engine or rule.
-        name: of the entry. Its plug-in is installed, or was added by `bench.plugins.add`.
+        name: of the entry. Its plug-in is installed, or was added by `bench.core.plugins.add`.
         claims: of a balancer, see `bench.testing.balancing.CLAIMS`.
         sample: a reader's example file.
         options: of an executor that needs some, such as the address of its cluster.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.balancing import BALANCING, Balancer, GradientAggregation, GradientCombination, LossWeighting
 from bench.balancing.base import Need
-from bench.schema import Schema, Task
+from bench.core.schema import Schema, Task
 
 TASKS = ["a", "b", "c", "d", "e", "f"]
 OUTPUT = 8

@@ -12,12 +12,12 @@ from unittest import SkipTest
 import numpy as np
 import torch
 
-from bench.arrays import Ids, Singles
-from bench.errors import UserError
+from bench.core.arrays import Ids, Singles
+from bench.core.errors import UserError
+from bench.core.records import Scalar
 from bench.production import archive
 from bench.production.engines import ENGINES, MODEL, ONNX, Engine, without_onnx, write_onnx
 from bench.production.served_model import ModelSpec, Part, ServedModel
-from bench.records import Scalar
 from bench.testing.models import batch_of, schema_of
 
 SIZES = (0, 1, 7, 300)

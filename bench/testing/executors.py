@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from unittest import SkipTest
 
-from bench.errors import UserError
-from bench.records import Job, Outcome, TrialResult
+from bench.core.errors import UserError
+from bench.core.records import Job, Outcome, TrialResult
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Executor, Options, attempt
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.schema import Task
 from bench.measure.spaces import Observed, Predicted
 from bench.measure.tally import BinaryTally, HeldTally, Tally
-from bench.schema import Task
 
 
 def predicted(

@@ -12,12 +12,12 @@ from unittest import SkipTest
 import torch
 from torch import Tensor
 
+from bench.core.registry import Choice
+from bench.core.schema import Field, Number, Scale, Schema, Task
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.production import archive
 from bench.production.served_model import Network, Part, ServedModel
-from bench.registry import Choice
-from bench.schema import Field, Number, Scale, Schema, Task
 from bench.training.config import AXES, DEFAULTS
 
 CHAIN = (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart"))

@@ -10,10 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
+from bench.core.errors import UserError
 from bench.data import parse_card
 from bench.data.readers import base, read
-from bench.errors import UserError
-from bench.progress import Silent
+from bench.system.progress import Silent
 
 
 @dataclass(frozen=True)

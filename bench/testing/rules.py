@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
 from bench.frontier.policy import PICK_RULES, PickRule, Terms
 
 CASES = 40

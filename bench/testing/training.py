@@ -13,12 +13,12 @@ from unittest import SkipTest
 import numpy as np
 import torch
 
+from bench.core.errors import UserError
+from bench.core.objectives import parse
+from bench.core.schema import Field, Number, Scale, Schema, Task
 from bench.data import Store
 from bench.data.batches import Batches
 from bench.data.store import Split, WeightFacts
-from bench.errors import UserError
-from bench.objectives import parse
-from bench.schema import Field, Number, Scale, Schema, Task
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 

@@ -26,7 +26,7 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any, Literal
 
-from bench.records import TrialRecord
+from bench.core.records import TrialRecord
 from bench.results.history import History
 from bench.tracking.store import PAUSE, TRIES, MlflowStore, Node, TrackingError
 from bench.tracking.values import (

@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from bench.objectives import Objective
-from bench.records import Failure, Replicate, TrialRecord
+from bench.core.objectives import Objective
+from bench.core.records import Failure, Replicate, TrialRecord
+from bench.core.rows import CONFIRM
 from bench.results.frontier import frontier
 from bench.results.pareto import weakest_reference
 from bench.results.points import confirmed
-from bench.rows import CONFIRM
 from bench.tracking.store import MlflowStore, Node, TrackingError
 from bench.tracking.values import DIAGNOSIS, OBJECTIVES, REFERENCE, UNTIL
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import __version__
-from bench.atomic import lives, remove_abandoned, rename, scratch_folder, this_process, writable
-from bench.credentials import home_address, plain_address
-from bench.errors import UserError, check_known, unknown
-from bench.lock import in_turn
+from bench.core.errors import UserError, check_known, unknown
 from bench.production.package import MANIFEST, Package
 from bench.production.scorer import example_rows
+from bench.system.atomic import lives, remove_abandoned, rename, scratch_folder, this_process, writable
+from bench.system.credentials import home_address, plain_address
+from bench.system.lock import in_turn
 from bench.tracking.store import MlflowStore, Node, TrackingError
 from bench.tracking.values import RUNNING, Value
 

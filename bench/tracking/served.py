@@ -18,8 +18,8 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from bench.errors import UserError, repeated
-from bench.plugins import add_named
+from bench.core.errors import UserError, repeated
+from bench.core.plugins import add_named
 from bench.production.package import Package
 
 PACKAGE, HISTORY = "package", "SEESAW_HISTORY"

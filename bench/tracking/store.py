@@ -14,10 +14,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.atomic import rename, scratch_folder, writable
-from bench.credentials import DATABASES, SERVERS, home_address, kind, plain_address, scrubbed, secret_address
-from bench.errors import UserError, unknown
-from bench.lock import in_turn
+from bench.core.errors import UserError, unknown
+from bench.system.atomic import rename, scratch_folder, writable
+from bench.system.credentials import DATABASES, SERVERS, home_address, kind, plain_address, scrubbed, secret_address
+from bench.system.lock import in_turn
 from bench.tracking.values import NONE, RUNNING, Texts, Value, inward, outward
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from bench.objectives import CUT, LISTS
-from bench.records import Failure, RungResult, TrialRecord
+from bench.core.objectives import CUT, LISTS
+from bench.core.records import Failure, RungResult, TrialRecord
 from bench.results.diagnosis import numbers
 from bench.results.history import History
 

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.arrays import Singles
+from bench.core.arrays import Singles
+from bench.core.errors import TrainingError
+from bench.core.objectives import Objective, outcomes_of
+from bench.core.records import NETWORK, SHARE, Job, Scalar, TrialResult, training_of
+from bench.core.rows import SEARCH
+from bench.core.schema import Schema
 from bench.data import SplitName, Store
-from bench.errors import TrainingError
-from bench.objectives import Objective, outcomes_of
-from bench.predictions import Damaged, name_of, path, predictions
-from bench.records import NETWORK, SHARE, Job, Scalar, TrialResult, training_of
-from bench.rows import SEARCH
-from bench.schema import Schema
+from bench.measure.predictions import Damaged, name_of, path, predictions
 from bench.training.evaluation import PIECE, Predictions, measured, measured_splits
 from bench.training.tree_settings import merit
 

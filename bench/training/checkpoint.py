@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bench.atomic import atomic_path
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.system.atomic import atomic_path
 
 _KEY = "seesaw"  # key of the header's entry
 _FORMAT = 1

@@ -9,7 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from bench.balancing import BALANCING
-from bench.errors import UserError, unknown
+from bench.core.errors import UserError, unknown
+from bench.core.plain import flatten, nest
+from bench.core.records import Scalar
+from bench.core.registry import Choice, Config, Entry, choose, lookup
+from bench.core.schema import Schema
+from bench.core.validation import validate
 from bench.models.config import EmbeddingConfig, EnsembleConfig, Precision, TowerConfig, architecture_name, expand
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
@@ -17,12 +22,7 @@ from bench.models.losses import LOSSES, REGRESSION_LOSSES
 from bench.models.numeric import NUMERIC
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
-from bench.plain import flatten, nest
-from bench.records import Scalar
-from bench.registry import Choice, Config, Entry, choose, lookup
-from bench.schema import Schema
 from bench.training.optimizers import ROW_OPTIMIZERS
-from bench.validation import validate
 
 
 class OptimConfig(Config):

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.core.errors import UserError
 from bench.data.arrays import row_bytes
 from bench.data.batches import Batch, Batches, shuffled_order
 from bench.data.chunks import arrays_of
 from bench.data.store import Split
-from bench.errors import UserError
-from bench.machine import check_device_name, worker_number
+from bench.system.machine import check_device_name, worker_number
 
 SHARE = 0.5  # of the free memory for resident splits; activations and snapshots need the rest
 

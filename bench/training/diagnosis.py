@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from bench.balancing.base import Balancer
+from bench.core.objectives import Objective
 from bench.data.batches import Batch
 from bench.models.assembly import MultiTaskModel
-from bench.objectives import Objective
 from bench.training.probe import Probe
 
 ROWS = 512  # rows of a batch in a probe: enough for the sign of a cosine, unless a task's label is rare
@@ -53,7 +53,7 @@ class Diagnosis:
             self.experts |= experts
 
     def summary(self, curve: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> dict[str, Any]:
-        """Summary of all probes so far, as in `bench.records.TrialResult.diagnosis`."""
+        """Summary of all probes so far, as in `bench.core.records.TrialResult.diagnosis`."""
         about = {"every": self.every, "rows": min(ROWS, self.batch)}
         seen = summary(self.tasks, self._probe.pairs, self.base, self.probes, self.experts)
         return about | seen | {"course": course_of(self.tasks, curve, objectives)}
@@ -114,7 +114,7 @@ def summary(
     probes: Probes,
     experts: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Summary of a training's probes, see `bench.records.TrialResult.diagnosis`.
+    """Summary of a training's probes, see `bench.core.records.TrialResult.diagnosis`.
 
     `pairs` of tasks are in the order of a probe's cosines; `base` is each task's loss at its base rate, or None.
     """

@@ -8,11 +8,11 @@ from operator import itemgetter
 
 import torch
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.records import Scalar
+from bench.core.schema import Schema
+from bench.core.several import as_one
 from bench.models.assembly import parameter_count
-from bench.records import Scalar
-from bench.schema import Schema
-from bench.several import as_one
 from bench.training.config import TrialConfig
 from bench.training.step import build_model
 

@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
+from bench.core.objectives import outcomes_of, ranked_tasks
+from bench.core.records import Job
+from bench.core.rows import CONFIRM, SEARCH
+from bench.core.schema import Schema
 from bench.data import SplitName, Store
 from bench.data.store import Split
+from bench.measure.predictions import MOST_ROWS, path_of
 from bench.measure.resamples import units_of
 from bench.measure.resampling import Resampling
 from bench.measure.spaces import Predicted, joint_labels
 from bench.measure.tally import Tally
 from bench.models.assembly import MultiTaskModel, parameter_count
 from bench.models.contracts import Probabilities
-from bench.objectives import outcomes_of, ranked_tasks
-from bench.predictions import MOST_ROWS, path_of
-from bench.records import Job
-from bench.rows import CONFIRM, SEARCH
-from bench.schema import Schema
 from bench.training.device import Feed, feed
 from bench.training.kept import keeping, kept_places
 from bench.training.selection import Selector
@@ -169,7 +169,7 @@ def measured(
     """Metrics and outcomes of predictions of a split, in order, and their changes on resamples, if any.
 
     Predicted are the rows `part`, by default all, or if `kept` only those whose predictions are kept; `keep` is a file
-    for joint predictions, see `bench.predictions`.
+    for joint predictions, see `bench.measure.predictions`.
     """
     data, tasks, start = part or store.split(split), store.schema.tasks, 0
     tally = Tally(tasks, f"{split}/", outcomes=outcomes, plain=store.weights is not None and store.weights.plain)

@@ -6,17 +6,17 @@ import math
 from functools import lru_cache
 from itertools import product
 
-from bench import plugins
+from bench.core import plugins
+from bench.core.errors import TrainingError
+from bench.core.objectives import parse
+from bench.core.records import Job, TrialResult
+from bench.core.rows import SEARCH, SHORT, TEST
+from bench.core.several import models_in
 from bench.data import Store
 from bench.data.store import Split, part_of
-from bench.errors import TrainingError
-from bench.machine import keep_freed_memory, peak_memory_mb, reset_peak_memory
-from bench.objectives import parse
-from bench.predictions import path_of
-from bench.progress import Progress
-from bench.records import Job, TrialResult
-from bench.rows import SEARCH, SHORT, TEST
-from bench.several import models_in
+from bench.measure.predictions import path_of
+from bench.system.machine import keep_freed_memory, peak_memory_mb, reset_peak_memory
+from bench.system.progress import Progress
 from bench.training.blend import run_blend
 from bench.training.config import TrialConfig
 from bench.training.evaluation import costs

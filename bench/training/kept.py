@@ -1,4 +1,4 @@
-"""Writes the files that `bench.predictions` reads: the rows of a store, and each replicate's predictions."""
+"""Writes the files that `bench.measure.predictions` reads: the rows of a store, and each replicate's predictions."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from bench.atomic import atomic_path, write_text
+from bench.core.schema import Schema
 from bench.data import Store
 from bench.data.arrays import ArrayWriter
 from bench.data.store import Split
+from bench.measure.predictions import FACTS, KEPT, Damaged, digest_of, facts_in, rows_of, sampled, seal
 from bench.measure.resamples import units_of
 from bench.measure.spaces import joint_labels
-from bench.predictions import FACTS, KEPT, Damaged, digest_of, facts_in, rows_of, sampled, seal
-from bench.schema import Schema
+from bench.system.atomic import atomic_path, write_text
 
 BLOCK = 1 << 16
 """Rows read at a time."""

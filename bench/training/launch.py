@@ -17,17 +17,17 @@ from typing import Any
 import torch.distributed as dist
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, start_processes
 
-from bench import plugins
-from bench.atomic import write_text
 from bench.balancing import BALANCING
 from bench.balancing.base import GradientCombination
+from bench.core import plugins
+from bench.core.errors import TrainingError, UserError
+from bench.core.objectives import parse
+from bench.core.records import Job
+from bench.core.registry import lookup
 from bench.data import Store
-from bench.errors import TrainingError, UserError
-from bench.machine import WORKER
-from bench.objectives import parse
-from bench.progress import Advance, Progress, Silent, Work
-from bench.records import Job
-from bench.registry import lookup
+from bench.system.atomic import write_text
+from bench.system.machine import WORKER
+from bench.system.progress import Advance, Progress, Silent, Work
 from bench.training.config import TrialConfig
 from bench.training.device import choose_device
 from bench.training.ranks import RankedTrainer, Ranks

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.core.objectives import Objective, outcomes_of
+from bench.core.seeds import derive
 from bench.data import SplitName, Store
 from bench.data.batches import Batch, Batches
 from bench.data.store import Split
 from bench.measure.spaces import given_parent
 from bench.models.assembly import MultiTaskModel
 from bench.models.thinned import Thinning
-from bench.objectives import Objective, outcomes_of
-from bench.progress import Progress, Silent
-from bench.seeds import derive
+from bench.system.progress import Progress, Silent
 from bench.training import checkpoint
 from bench.training.config import TrialConfig
 from bench.training.device import choose_device, feed
@@ -295,7 +295,7 @@ class Course:
         seconds: spent in training steps, without evaluations.
         counted: steps since the last evaluation.
         finished: whether the budget is used up or the training stopped early.
-        curve: one entry an evaluation, see `bench.records.TrialResult`.
+        curve: one entry an evaluation, see `bench.core.records.TrialResult`.
     """
 
     losses: Tensor

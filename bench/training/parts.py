@@ -1,6 +1,6 @@
 """Several models trained as one: an ensemble, or a current point that is a blend or a model for each task.
 
-Its configuration is that of `bench.several.as_one`.
+Its configuration is that of `bench.core.several.as_one`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import torch
 
+from bench.core.objectives import parse
+from bench.core.records import Job, Scalar, TrialResult
+from bench.core.seeds import derive
+from bench.core.several import models_in
 from bench.data import SplitName, Store
-from bench.machine import peak_memory_mb
-from bench.objectives import parse
-from bench.records import Job, Scalar, TrialResult
-from bench.seeds import derive
-from bench.several import models_in
+from bench.system.machine import peak_memory_mb
 from bench.training.blend import mix
 from bench.training.config import TrialConfig
 from bench.training.evaluation import Predictions, costs, measured_splits

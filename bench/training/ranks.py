@@ -23,10 +23,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from bench.balancing.base import Balancer, GradientAggregation
+from bench.core.registry import lookup
+from bench.core.schema import Field
+from bench.core.seeds import derive
 from bench.models.assembly import MultiTaskModel
-from bench.registry import lookup
-from bench.schema import Field
-from bench.seeds import derive
 from bench.training.aggregation import Aggregation, gramian
 from bench.training.evaluation import Evaluation, State
 from bench.training.loop import Trainer

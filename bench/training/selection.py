@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.objectives import Objective
+from bench.core.objectives import Objective
 
 LOOKS = 20
 """Maximum number of additions to the average: a table of embeddings may be large."""

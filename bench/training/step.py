@@ -15,12 +15,12 @@ from torch import Tensor
 
 from bench.balancing import BALANCING
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
+from bench.core.errors import TrainingError
+from bench.core.registry import lookup
+from bench.core.schema import Schema, Task
 from bench.data.batches import Batch
-from bench.errors import TrainingError
 from bench.models.assembly import MultiTaskModel
 from bench.models.thinned import Thinning
-from bench.registry import lookup
-from bench.schema import Schema, Task
 from bench.training.aggregation import Aggregation, aggregation
 from bench.training.config import TrialConfig
 from bench.training.dense import DenseAdamW

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.atomic import atomic_path
+from bench.core.seeds import derive
 from bench.data import Store
 from bench.data.store import Split, stored
-from bench.lock import in_turn
-from bench.machine import tree_threads
 from bench.measure.spaces import given_parent
-from bench.seeds import derive
+from bench.system.atomic import atomic_path
+from bench.system.lock import in_turn
+from bench.system.machine import tree_threads
 from bench.training.tree_data import Share, width
 from bench.training.tree_settings import TreeSettings, configurations
 from bench.training.trees import TaskTrees, train_trees

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Ids
+from bench.core.arrays import Ids
+from bench.core.schema import Schema
 from bench.data.batches import Batches
 from bench.data.store import Split
-from bench.machine import memory_limit
 from bench.models.trees import is_small
-from bench.schema import Schema
+from bench.system.machine import memory_limit
 
 MOST_TRAIN, MOST_VALID = 1_000_000, 250_000
 """Largest numbers of train rows to learn from, and of validation rows to stop by."""

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.core.records import Job, Scalar, TrialResult
+from bench.core.schema import Schema
+from bench.core.seeds import derive
 from bench.data import SplitName, Store
 from bench.data.batches import Batches
-from bench.machine import peak_memory_mb, tree_threads
 from bench.models.trees import NO_CHOICE, PASSED_BY_NONE, Columns, TreeModel, TreeSizes
-from bench.records import Job, Scalar, TrialResult
-from bench.schema import Schema
-from bench.seeds import derive
+from bench.system.machine import peak_memory_mb, tree_threads
 from bench.training.evaluation import Predictions, latencies, measured_splits
 from bench.training.tree_data import Share, width
 from bench.training.tree_settings import TreeSettings

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import UserError, check_known
-from bench.objectives import AREAS, metric_of, ranked
-from bench.records import Scalar
+from bench.core.errors import UserError, check_known
+from bench.core.objectives import AREAS, metric_of, ranked
+from bench.core.records import Scalar
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Ids
+from bench.core.arrays import Ids
+from bench.core.errors import TrainingError
+from bench.core.seeds import derive
 from bench.data import Store
 from bench.data.store import Split
-from bench.errors import TrainingError
-from bench.seeds import derive
 from bench.training.tree_data import Columns, Share, TreeFeatures, draw
 from bench.training.tree_settings import TreeSettings
 

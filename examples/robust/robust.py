@@ -13,8 +13,8 @@ from torch import Tensor
 
 from bench.balancing.base import Balancer, GradientCombination, Need, TaskGradients, norms
 from bench.balancing.gramian import Array, Gradients, GramianAggregation
-from bench.registry import Config, Entry
-from bench.schema import Schema
+from bench.core.registry import Config, Entry
+from bench.core.schema import Schema
 
 
 class KrumConfig(Config):

@@ -16,8 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.balancing import BALANCING, method, works_on_gradients
-from bench.objectives import Objective
-from bench.records import Point
+from bench.core.objectives import Objective
+from bench.core.records import Point
+from bench.core.seeds import derive
 from bench.reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
 from bench.reference.table import Row
 from bench.report.text import count
@@ -28,7 +29,6 @@ from bench.results.importance import alone, importances
 from bench.results.pareto import hypervolume
 from bench.results.posterior import p_nondominated
 from bench.results.statistics import differences
-from bench.seeds import derive
 from reference.members import Data, Member, gather
 from reference.papers import Claim, Seeds, Source, claims, seeds_needed
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.balancing import works_on_gradients
-from bench.objectives import in_thousandths
+from bench.core.objectives import in_thousandths
 from bench.reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STATIC, TREES
 from bench.report.markup import escaped, identifier
 from bench.report.text import MINUS, dataset, label

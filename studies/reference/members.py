@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.objectives import Objective, ranked
+from bench.core.objectives import Objective, ranked
 from bench.reference.cells import ALONE, EQUAL, PREDICTED, SEARCH, STATIC
 from bench.reference.table import Row
 from bench.reference.training import fusions

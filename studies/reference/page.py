@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.objectives import Objective
+from bench.core.objectives import Objective
 from bench.reference.cells import Cell
 from bench.reference.table import TABLE
 from bench.report.comparison import critical_figure

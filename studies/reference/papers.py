@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.balancing import works_on_gradients
-from bench.objectives import in_thousandths
+from bench.core.objectives import in_thousandths
+from bench.core.registry import Config
 from bench.reference.cells import COMPOSITE, EQUAL, SINGLE_TASK
-from bench.registry import Config
 from bench.results.comparison.significance import replicates_needed
 from bench.results.effect import Effect
 from bench.results.statistics import differences, intervals

@@ -10,7 +10,7 @@ from unittest import mock
 import torch
 
 from bench.data import Store
-from bench.machine import peak_memory_mb
+from bench.system.machine import peak_memory_mb
 from speed.arrays import arrays, aucs, rows, sizes
 from speed.job import EVALUATION_BATCH, WARM_STEPS, Job, Measured
 

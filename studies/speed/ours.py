@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from bench.core.records import Job as TrainingJob
 from bench.data import Store
-from bench.machine import peak_memory_mb
-from bench.records import Job as TrainingJob
+from bench.system.machine import peak_memory_mb
 from bench.training.job import run_job
 from speed.job import WARM_STEPS, Job, Measured
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from bench.balancing.gls import GLS
-from bench.registry import NoOptions
+from bench.core.registry import NoOptions
 
 
 @pytest.mark.parametrize("tasks", range(1, 7))

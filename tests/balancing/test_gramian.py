@@ -5,7 +5,7 @@ from scipy.optimize import minimize
 
 from bench.balancing.gramian import Gradients, least_distance
 from bench.balancing.upgrad import UPGrad
-from bench.registry import NoOptions
+from bench.core.registry import NoOptions
 
 
 @pytest.mark.parametrize("tasks", range(1, 7))

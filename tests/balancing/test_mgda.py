@@ -1,7 +1,7 @@
 import torch
 
 from bench.balancing.mgda import MGDA
-from bench.registry import NoOptions
+from bench.core.registry import NoOptions
 
 
 def weigh(jacobian: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
 import torch
 
 from bench.balancing.rlw import RLW
-from bench.registry import NoOptions
+from bench.core.registry import NoOptions
 
 
 def test_weights_are_a_softmax_of_normals_times_the_number_of_tasks() -> None:

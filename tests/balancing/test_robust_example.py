@@ -8,10 +8,10 @@ import pytest
 import torch
 from torchjd import aggregation as theirs
 
-from bench import plugins
 from bench.balancing import BALANCING
-from bench.plugins import PluginFile
-from bench.schema import Schema, Task
+from bench.core import plugins
+from bench.core.plugins import PluginFile
+from bench.core.schema import Schema, Task
 from bench.testing import checks
 from bench.testing.balancing import build, step
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from bench.balancing import BALANCING
-from bench.errors import UserError
-from bench.registry import choose
+from bench.core.errors import UserError
+from bench.core.registry import choose
 
 
 def build(weight: dict[str, object], tasks: list[str]):

@@ -3,7 +3,7 @@ import torch
 from scipy.optimize import nnls
 
 from bench.balancing.upgrad import UPGrad
-from bench.registry import NoOptions
+from bench.core.registry import NoOptions
 
 
 def step(jacobian: torch.Tensor) -> torch.Tensor:

@@ -381,7 +381,7 @@ def test_real_hotel_bookings(seesaw, tmp_path: Path, hotel_raw: Path) -> None:
 
 
 def load_values(name: str) -> dict:
-    from bench import content
+    from bench.system import content
 
     return content.read_toml(content.find("datasets", name))
 

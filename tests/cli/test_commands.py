@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench import content
 from bench.data import load_card
 from bench.search.study import Study
+from bench.system import content
 from bench.tracking.reading import frontier_of
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.records import Point, TrialRecord
+from bench.core.records import Point, TrialRecord
 from bench.report.text import sentences
 from bench.run.folder import Run
 from bench.search.study import Study

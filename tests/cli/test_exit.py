@@ -9,10 +9,11 @@ from types import ModuleType
 import pytest
 import typer
 
-from bench import cli, plugins
+from bench import cli
 from bench.cli.options import answered
 from bench.cli.output import Answer
-from bench.plugins import PluginFile
+from bench.core import plugins
+from bench.core.plugins import PluginFile
 
 
 def _raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

@@ -20,8 +20,8 @@ import psutil
 import pytest
 import torch
 
-from bench.errors import UserError
-from bench.records import Job, TrialResult
+from bench.core.errors import UserError
+from bench.core.records import Job, TrialResult
 from bench.run import create, execute
 from bench.run.folder import Run
 from bench.run.request import Request

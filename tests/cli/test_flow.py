@@ -17,7 +17,7 @@ import pytest
 
 from bench.cli import main
 from bench.measure.outcomes import Measure
-from bench.predictions import FOLDER, rows_of
+from bench.measure.predictions import FOLDER, rows_of
 from bench.production.package import Package
 from bench.results.fusion import fused
 from bench.run.folder import DatasetRun, Run

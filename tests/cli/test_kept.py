@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.predictions import FOLDER, KEPT, joined, name_of, predictions, rows_of
+from bench.measure.predictions import FOLDER, KEPT, joined, name_of, predictions, rows_of
 from bench.results.points import kept_names, points, sources_of
 from bench.run.folder import Run
 from bench.search.study import Study

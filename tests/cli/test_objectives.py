@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.objectives import key_on
+from bench.core.objectives import key_on
 
 NAMES = ("click.auc", "buy.ctcvr.auc", "cost/parameters", "click.logloss", "cost/latency_ms")
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from bench.cli import output
-from bench.progress import Work
+from bench.system.progress import Work
 
 
 def test_the_rate_is_of_what_is_done_now(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.errors import UserError
+from bench.core.errors import UserError
 from bench.run.create import create
 from bench.run.execute import extend
 from bench.run.folder import Run

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.core.seeds import derive
 from bench.run.folder import CONFIG, Run
 from bench.run.result import result_of, write_pick
 from bench.search.study import Study
-from bench.seeds import derive
 
 BUDGET = 8500  # samples: eight of full length, which is two passes over 534 rows
 

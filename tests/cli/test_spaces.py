@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench import content
+from bench.system import content
 
 
 def test_every_space_is_listed_with_its_size(seesaw) -> None:

@@ -15,8 +15,7 @@ from typing import Any, cast
 import pytest
 
 from bench import cli
-from bench.credentials import PASSWORD, USERNAME
-from bench.errors import UserError
+from bench.core.errors import UserError
 from bench.run import execute as execution
 from bench.run.create import create
 from bench.run.execute import extend
@@ -24,6 +23,7 @@ from bench.run.folder import Run
 from bench.run.reporting import _section
 from bench.run.request import Request
 from bench.search.study import Study
+from bench.system.credentials import PASSWORD, USERNAME
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tracking"))  # its servers, and its way to compare stores
 

@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 import bench
-from bench.errors import UserError
+from bench.core.errors import UserError
 
 pytestmark = pytest.mark.slow  # two runs are made first
 

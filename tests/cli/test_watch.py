@@ -14,13 +14,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench import lock
 from bench.cli import main
 from bench.cli import output as module
 from bench.cli.output import watch
-from bench.lock import FolderLock, is_held
 from bench.run.folder import LIVE
 from bench.run.page import write_live
+from bench.system import lock
+from bench.system.lock import FolderLock, is_held
 
 
 @pytest.fixture

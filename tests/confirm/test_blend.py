@@ -15,13 +15,13 @@ from search_toys import OBJECTIVES, TASKS, ignore, make_job, toy_plan
 
 from bench.confirm.blend import blended
 from bench.confirm.race import confirm, shortlist
-from bench.predictions import KEPT, name_of, path, path_of, predictions, seal
-from bench.progress import Silent
-from bench.records import Job, Point, TrialResult
-from bench.rows import SEARCH
-from bench.schema import Task
+from bench.core.records import Job, Point, TrialResult
+from bench.core.rows import SEARCH
+from bench.core.schema import Task
+from bench.measure.predictions import KEPT, name_of, path, path_of, predictions, seal
 from bench.search.executors import InlineExecutor
 from bench.search.study import Study
+from bench.system.progress import Silent
 from bench.testing.training import MemoryStore
 from bench.training.blend import SHARES, mixed, run_blend, shares_of
 from bench.training.evaluation import measured, measured_splits

@@ -23,13 +23,13 @@ from search_toys import (
 
 from bench.confirm.baselines import baselines_of, full_lengths, tries_of, tuned
 from bench.confirm.race import confirm, shortlist
-from bench.progress import Silent
-from bench.records import TRAINED, Job, Point, RungResult, TrialRecord, TrialResult
+from bench.core.records import TRAINED, Job, Point, RungResult, TrialRecord, TrialResult
+from bench.core.rows import REPLICATED
 from bench.results.points import points_of_run
-from bench.rows import REPLICATED
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor
 from bench.search.study import Study
+from bench.system.progress import Silent
 from bench.training.tree_settings import TreeSettings
 
 REFERENCE = {objective.name: 0.0 for objective in OBJECTIVES}

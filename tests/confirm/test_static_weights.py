@@ -23,15 +23,15 @@ from search_toys import (
 
 from bench.confirm.baselines import best_point, check_static, chosen, draws, retuned, spread_out
 from bench.confirm.race import confirm
-from bench.errors import UserError
-from bench.objectives import Objective
-from bench.progress import Silent
-from bench.records import Job, TrialRecord, TrialResult
-from bench.rows import REPLICATED
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
+from bench.core.records import Job, TrialRecord, TrialResult
+from bench.core.rows import REPLICATED
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor
 from bench.search.space import load_space
 from bench.search.study import Study
+from bench.system.progress import Silent
 from bench.training.config import TrialConfig
 
 PLAN = toy_plan(trials=12)

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bench.atomic import DAY, atomic_folder, atomic_path, remove_abandoned
 from bench.data import parse_card, prepare
+from bench.system.atomic import DAY, atomic_folder, atomic_path, remove_abandoned
 
 CHILD = """
 import json, sys, time

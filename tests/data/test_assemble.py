@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from bench.core.errors import UserError
 from bench.data import parse_card
 from bench.data.assemble import Assembler, Rows
 from bench.data.encoding.fitter import EncoderFitter
@@ -14,9 +15,8 @@ from bench.data.readers import base, read, read_sides
 from bench.data.readers.base import RawTable
 from bench.data.spill import LabelCounts
 from bench.data.splits import SPLITS
-from bench.errors import UserError
 from bench.production.scorer import RawRows
-from bench.progress import Silent
+from bench.system.progress import Silent
 
 
 @pytest.fixture(params=[7, 1 << 16], autouse=True)

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 from data_toys import arrays
 
+from bench.core.errors import UserError
 from bench.data import parse_card, prepare
 from bench.data.checks import Rejects, Sieve, check_times
 from bench.data.readers import base
-from bench.errors import UserError
 
 BAD = {
     "columns": [b"u1,2.5,a,1", b"u1,2.5,a,1,0,20240101,1,9"],

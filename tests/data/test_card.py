@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bench import plugins
+from bench.core import plugins
+from bench.core.errors import UserError
+from bench.core.schema import Task
 from bench.data import parse_card
-from bench.errors import UserError
-from bench.schema import Task
 
 
 def change(values: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def test_a_card_says_what_it_says(shop: dict[str, Any]) -> None:
 READER = """
 from typing import Literal
 from bench.data.sources import FileReader
-from bench.registry import Entry
+from bench.core.registry import Entry
 
 class Lines(FileReader):
     kind: Literal["lines"] = "lines"

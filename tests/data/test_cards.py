@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from raw_files import WRITERS, aliexpress
 
+from bench.core.errors import UserError
 from bench.data import Store, load_card, prepare
-from bench.errors import UserError
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "format-samples"
 
@@ -86,7 +86,7 @@ def test_samples_of_real_rows_are_read(tmp_path: Path) -> None:
     from bench.data.checks import Rejects, Sieve, read_labels
     from bench.data.readers import read
     from bench.data.readers.base import whole
-    from bench.progress import Silent
+    from bench.system.progress import Silent
 
     for name, sample, rows in (
         ("byterec", "byterec_sample.txt", 200),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.core.errors import UserError
 from bench.data import Store, load_card, parse_card, prepare
 from bench.data.card import shape_of
 from bench.data.columns import (
@@ -22,7 +23,6 @@ from bench.data.preparation import recipe
 from bench.data.readers import base
 from bench.data.refit import JOINED, held_out, refit_store
 from bench.data.splits import SPLITS
-from bench.errors import UserError
 
 
 @given(st.lists(st.dates(datetime.date(1900, 1, 1), datetime.date(2100, 1, 1)), min_size=1))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.core.errors import UserError
 from bench.data.duplicates import RowSet, fingerprints
-from bench.errors import UserError
 
 ROW = st.tuples(
     st.sampled_from(["a", "b", None, ""]),

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from bench.core.errors import UserError
 from bench.data import parse_card
 from bench.data.fetch import at_hand, digest, fetch, in_raw
-from bench.errors import UserError
 
 
 def sha(content: bytes) -> str:

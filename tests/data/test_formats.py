@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 from data_toys import arrays
 
+from bench.core.errors import UserError
 from bench.data import Store, parse_card, prepare
 from bench.data.fetch import locate
 from bench.data.readers.blocks import open_raw
-from bench.errors import UserError
 
 
 def zstd(content: bytes) -> bytes:

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.core.errors import UserError
+from bench.core.objectives import parse
 from bench.data import Store, load_card, prepare
 from bench.data import history as module
 from bench.data.card import Card
 from bench.data.history import HistoryConfig, Past, Rows, past
 from bench.data.splits import SPLITS
-from bench.errors import UserError
-from bench.objectives import parse
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from bench.core.errors import UserError
 from bench.data.checks import Rejects, Sieve, read_labels
 from bench.data.tasks import TaskRule
-from bench.errors import UserError
 
 
 def labels(table: dict[str, list[Any]], missing: tuple[str, ...] = (), **rule: Any) -> list[float]:

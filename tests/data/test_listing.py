@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from data_toys import card_of
 
-from bench import content
 from bench.data import Card, describe, load_card
 from bench.data.listing import card_schema, explain
+from bench.system import content
 
 
 def test_a_description_is_plain_json_and_sentences_that_end() -> None:

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from data_toys import card_of
 
+from bench.core.errors import UserError
 from bench.data import Store, prepare
 from bench.data.inspection.column import count_column
 from bench.data.inspection.kinds import find_kind
 from bench.data.splits import SPLITS
-from bench.errors import UserError
 from bench.production.scorer import RawRows
 
 KINDS = {

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from bench import content
+from bench.core.errors import UserError
 from bench.data import load_card, parse_card
 from bench.data.splits import TimeSplit
-from bench.errors import UserError
+from bench.system import content
 
 NAMES = content.names("datasets")
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from bench.core.schema import Field, Schema
 from bench.data.batches import Batches
 from bench.data.packing import MOST, Packing
 from bench.data.store import ARRAYS, Split, part_of
-from bench.schema import Field, Schema
 from bench.training.device import ResidentFeed
 
 ROWS = 4000

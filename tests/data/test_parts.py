@@ -22,7 +22,7 @@ from bench.data.encoding.numeric import NumericColumn
 from bench.data.fetch import at_hand
 from bench.data.readers import base, blocks
 from bench.data.splits import SPLITS
-from bench.progress import Silent
+from bench.system.progress import Silent
 
 
 def check(card: Card, store: Store, raw: Path, home: Path) -> None:

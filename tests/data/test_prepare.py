@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from data_toys import arrays
 
+from bench.core.errors import UserError
 from bench.data import load_card, parse_card, prepare
 from bench.data.reachable import auc
 from bench.data.splits import SPLITS
-from bench.errors import UserError
 
 
 def test_what_is_stored_is_what_was_read(shop: dict[str, Any], shop_raw: Path, tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.core.errors import UserError
 from bench.data import Store, parse_card, prepare
 from bench.data.refit import JOINED, held_out, refit_store
 from bench.data.store import ARRAYS, Split
-from bench.errors import UserError
 
 
 def split(rows: int, groups: int = 0, first: int = 0) -> Split:

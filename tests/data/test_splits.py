@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from bench.core.seeds import derive
 from bench.data.splits import (
     CONFIRM,
     TEST,
@@ -20,7 +21,6 @@ from bench.data.splits import (
     uniform,
 )
 from bench.data.values import as_text
-from bench.seeds import derive
 
 
 def rule(**values: object) -> SplitRule:

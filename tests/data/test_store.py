@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.core.errors import UserError
+from bench.core.schema import Task
 from bench.data import Store, parse_card, prepare, prepared
 from bench.data.listing import remove_stores
 from bench.data.store import _SAID, DamagedStore
-from bench.errors import UserError
-from bench.schema import Task
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ import pyarrow as pa
 import pytest
 from data_toys import arrays
 
-from bench import content
+from bench.core.errors import UserError
 from bench.data import Store, load_card, parse_card, prepare, spill
 from bench.data.columns import MultiValued
 from bench.data.encoding.fitter import EncoderFitter
 from bench.data.readers import blocks
 from bench.data.splits import SPLITS
 from bench.data.synthetic import synthesise
-from bench.errors import UserError
+from bench.system import content
 
 SIZE = {"rows": 12_000, "users": 150, "items": 400, "list_length": 15, "click_rate": 0.3, "buy_rate": 0.4}
 

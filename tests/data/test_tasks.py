@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.core.errors import UserError
+from bench.core.schema import Scale, Task
 from bench.data import parse_card, prepare
 from bench.data.tasks import ROWS, TaskRule, scale_of, scaled_tasks
-from bench.errors import UserError
-from bench.schema import Scale, Task
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.normal(100, 7, 4000)

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from data_toys import LEAST, arrays
 
+from bench.core.errors import UserError
 from bench.data import Store, parse_card, prepare
 from bench.data.listing import explain
 from bench.data.preparation import recipe
 from bench.data.readers import base
 from bench.data.refit import refit_store
-from bench.errors import UserError
 
 SPLITS = ("train", "valid", "confirm", "test")
 BY_REQUEST = {"kind": "random", "valid": 0.3, "test": 0.2, "unit": "group"}

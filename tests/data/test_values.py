@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.core.errors import UserError
 from bench.data.codes import TextCodes
 from bench.data.values import as_numbers, as_text, canonical, distinct, texts_of
-from bench.errors import UserError
 
 SPELLINGS: dict[str | None, list[object]] = {
     "1": [1, 1.0, "1", "1.0", " 1 ", "1.00", True],

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from data_toys import card_of
 
+from bench.core.errors import UserError
 from bench.data import Store, prepare
 from bench.data.card import shape_of
-from bench.errors import UserError
 from bench.production.scorer import RawRows, example_rows
 
 ROWS, LENGTH = 300, 4

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from bench.core.errors import UserError
 from bench.data import load_card, parse_card, prepare
 from bench.data.batches import Batches
 from bench.data.chunks import Plan, in_file_order, shuffled_by_chunk
 from bench.data.listing import explain
 from bench.data.refit import refit_store
 from bench.data.store import Store, WeightFacts, part_of
-from bench.errors import UserError
 
 
 def stored(shop: dict[str, Any], raw: Path, tmp_path: Path, **keys: Any) -> Store:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.core.seeds import derive
 from bench.data.card import Card
 from bench.data.columns import DERIVATIONS, Categorical, Numeric
 from bench.data.splits import SPLITS, HashSplit, SplitInput, halved
 from bench.data.tasks import Span
 from bench.data.values import Text, canonical
-from bench.seeds import derive
 
 Column = list[Any]
 

@@ -11,8 +11,8 @@ import pytest
 from remake import unpack
 
 import bench
-from bench.predictions import FOLDER, rows_of
-from bench.rows import CONFIRM, SEARCH, TEST
+from bench.core.rows import CONFIRM, SEARCH, TEST
+from bench.measure.predictions import FOLDER, rows_of
 from bench.run.result import candidates_of
 
 WITHOUT_UNIT = np.uint64((1 << 40) - 1)

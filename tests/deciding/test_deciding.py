@@ -17,10 +17,10 @@ from scipy.special import expit, logit
 
 import bench
 from bench.cli import main
+from bench.core.errors import UserError
+from bench.core.rows import CONFIRM, TEST
 from bench.deciding.asked import Asked, Formula
-from bench.errors import UserError
 from bench.results.fusion import fused
-from bench.rows import CONFIRM, TEST
 
 
 def test_a_better_model_is_switched_to_and_the_formula_ranks_as_it_does(log, asked):

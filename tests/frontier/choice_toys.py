@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from ledger_toys import made_served
 
+from bench.core.objectives import Objective
+from bench.core.rows import CONFIRM, TEST
 from bench.frontier.aims import aims_of
 from bench.frontier.choices import Choices
 from bench.frontier.policy import Policy
-from bench.objectives import Objective
 from bench.results.ledger import FACTS
 from bench.results.served.served import Served
-from bench.rows import CONFIRM, TEST
 
 CLICK, LIKE = "click.recall@10%", "like.recall@10%"
 EQUAL = aims_of(Policy(), (CLICK, LIKE), {}, today=False)[0]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from bench.objectives import Objective
-from bench.records import Failure, Point, Replicate, TrialRecord
+from bench.core.objectives import Objective
+from bench.core.records import Failure, Point, Replicate, TrialRecord
 
 sys.path.insert(0, str(Path(__file__).parent))  # makes `choice_toys` importable
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from bench.objectives import Objective
+from bench.core.objectives import Objective
+from bench.core.rows import TEST
 from bench.results.effect import Effect
 from bench.results.ledger import ALL, PARTS, as_cells
 from bench.results.served.front import gains
 from bench.results.served.served import Served
-from bench.rows import TEST
 
 GAINS = [PARTS.index(part) for part in ("gain", "gain_low", "gain_high")]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.errors import UserError
+from bench.core.errors import UserError
 from bench.frontier.aims import aims_of
 from bench.frontier.policy import Policy
 

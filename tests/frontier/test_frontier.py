@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.objectives import Objective
+from bench.core.objectives import Objective
 from bench.results.frontier import frontier
 from bench.results.history import History
 from bench.results.ledger import ALL, PARTS

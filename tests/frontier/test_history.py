@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.records import RungResult
+from bench.core.records import RungResult
 from bench.results.history import FIRST, SHOWN, SoFar
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import f_oneway, rankdata
 
-from bench.objectives import Objective
-from bench.records import TrialRecord
+from bench.core.objectives import Objective
+from bench.core.records import TrialRecord
 from bench.results.importance import BINS, FEWEST, alone, grouping, importances
 from bench.results.pareto import hypervolume
 

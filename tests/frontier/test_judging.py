@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ledger_toys import GAINS
 from pydantic import ValidationError
 
-from bench.errors import UserError
+from bench.core.errors import UserError
 from bench.frontier.judging import Judge
 from bench.frontier.pick import pick
 from bench.frontier.policy import Guard, Policy

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bench.errors import UserError
-from bench.objectives import Objective
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
 from bench.results.pareto import (
     UNRANKED,
     Growing,

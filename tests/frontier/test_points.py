@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.objectives import Objective
-from bench.records import Point, Replicate, RungResult, TrialRecord
+from bench.core.objectives import Objective
+from bench.core.records import Point, Replicate, RungResult, TrialRecord
 from bench.results.frontier import frontier
 from bench.results.points import (
     baselines,

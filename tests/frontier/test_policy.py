@@ -10,20 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_toys import noisy
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
+from bench.core.plain import parse_toml
+from bench.core.records import Point
+from bench.core.schema import Task
 from bench.frontier.choices import head_choices, served_choices
 from bench.frontier.options import read_bound, read_value
 from bench.frontier.pick import NothingPasses, pick
 from bench.frontier.policy import Guard, Policy, read_policy
 from bench.frontier.stability import ENOUGH
-from bench.objectives import Objective
-from bench.plain import parse_toml
-from bench.records import Point
 from bench.results.effect import Effect
 from bench.results.frontier import frontier
 from bench.results.ledger import ALL, PARTS
 from bench.results.points import estimates, points_of_run
-from bench.schema import Task
 
 OUTCOMES = (Objective(CLICK, "maximize"), Objective(LIKE, "maximize"))
 ROWS = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.objectives import Objective
+from bench.core.objectives import Objective
 from bench.results.pareto import nondominated
 from bench.results.posterior import p_nondominated as p_of_samples
 from bench.results.samples import Sample

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
 from bench.frontier.retraining import Length, length_of, place, prediction_intervals, verdicts
-from bench.objectives import Objective
 from bench.results.effect import Effect
 
 CURVE = [
@@ -29,7 +29,7 @@ def test_the_best_mean_and_each_metrics_own_best(point, objectives):
 
 
 def test_a_point_short_of_full_length_looks_no_further(trial, objectives):
-    from bench.records import RungResult
+    from bench.core.records import RungResult
 
     (stopped,) = replace(trial(0), curve=CURVE, state="pruned", rungs=(RungResult(300, 0, {}),)).points
     assert length_of(stopped, objectives).own == {"click.auc": 1.0, "like.auc": 0.5}

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.schema import Task
 from bench.frontier.score import Score, prediction_names
 from bench.results.fusion import Kind, fused, in_formula
-from bench.schema import Task
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click"))
 SAID = {name: np.array([0.25, 0.5]) for task in TASKS for name in prediction_names(task)}

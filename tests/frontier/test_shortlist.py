@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from bench.confirm.race import SETTLED, kinds, members, next_round
-from bench.objectives import Objective
-from bench.records import RungResult
+from bench.core.objectives import Objective
+from bench.core.records import RungResult
 from bench.results.posterior import p_nondominated
 from bench.results.samples import Sample
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.core.seeds import derive
 from bench.results.frontier import frontier
 from bench.results.posterior import p_nondominated
 from bench.results.samples import sample
-from bench.seeds import derive
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from choice_toys import CLICK, LIKE, made
 
-from bench.errors import UserError
+from bench.core.errors import UserError
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 

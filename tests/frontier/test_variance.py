@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.records import Replicate, TrialRecord
+from bench.core.records import Replicate, TrialRecord
 from bench.results.samples import Sample, pairing, sample, seed_noise
 from bench.results.statistics import differences, intervals
 

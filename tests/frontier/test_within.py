@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bench.records import Point, Replicate
+from bench.core.records import Point, Replicate
+from bench.core.schema import Task
 from bench.results.within import area_table, areas_of, warning
-from bench.schema import Task
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", kind="regression"))
 

@@ -276,7 +276,7 @@ def _read(home: Path, name: str) -> dict[str, Any]:
 
 
 def _compared(home: Path, *names: str, by: str = "sharing") -> Any:
-    from bench.errors import UserError
+    from bench.core.errors import UserError
     from bench.run.comparing import compare_runs
     from bench.run.folder import Run
 
@@ -288,12 +288,12 @@ def _compared(home: Path, *names: str, by: str = "sharing") -> Any:
 
 def _evaluated(result: Any) -> Any:
     """The kept predictions of the first two confirmed points against each other, as two packages' would be."""
+    from bench.core.rows import TEST
+    from bench.core.schema import SCORE, Schema
     from bench.frontier.score import prediction_names
-    from bench.predictions import FOLDER, name_of, predictions, rows_of
+    from bench.measure.predictions import FOLDER, name_of, predictions, rows_of
     from bench.production.evaluation import Judged, judgements, served
     from bench.results.points import confirmed
-    from bench.rows import TEST
-    from bench.schema import SCORE, Schema
 
     folder = result.run.folder / FOLDER
     points = [each for each in result.frontier.points if confirmed(each) and each.kind == "trial"][:2]

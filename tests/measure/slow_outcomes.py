@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import chain, permutations, product
 
-from bench.objectives import ranked
+from bench.core.objectives import ranked
 
 Row = tuple[float, float, int]
 """Score, label and group."""

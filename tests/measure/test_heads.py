@@ -10,12 +10,12 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
+from bench.core.objectives import METRICS
+from bench.core.schema import TaskKind
 from bench.measure.heads import heads_of
 from bench.measure.outcomes import Measure
 from bench.measure.spaces import Observed
 from bench.measure.tally import metrics_of
-from bench.objectives import METRICS
-from bench.schema import TaskKind
 
 Floats = np.ndarray
 EVERY = [(kind, name) for kind, of in METRICS.items() for name in of]

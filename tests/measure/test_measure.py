@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score, roc_auc_score
 
-from bench.labelled import Labelled
+from bench.core.objectives import random_ndcg, ranked_tasks
+from bench.core.schema import Task
+from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, drawn_of, units_of
-from bench.objectives import random_ndcg, ranked_tasks
-from bench.schema import Task
 
 TASKS = (Task("click"), Task("watch", "regression"))
 CUTS = ("auc", "gauc", "gauc_positives", "ndcg@1", "ndcg@3", "recall@2", "recall@25%", "recall@7.5%", "ndcg@50")

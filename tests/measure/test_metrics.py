@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss, mean_absolute_error, roc_auc_score, root_mean_squared_error
 
+from bench.core.objectives import AREAS, metric_names
+from bench.core.schema import Task
 from bench.measure.heads.calibration import Deciles
 from bench.measure.heads.order import xauc
 from bench.measure.spaces import Observed, part_of
 from bench.measure.tally import BinaryTally, Tally
-from bench.objectives import AREAS, metric_names
-from bench.schema import Task
 from bench.testing.metrics import binary, evaluate, predicted, regression
 
 NAN = float("nan")

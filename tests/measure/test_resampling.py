@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bench.core.objectives import AREAS
+from bench.core.records import RARER
+from bench.core.schema import Task
 from bench.measure.resamples import counts, units_of
 from bench.measure.resampling import Resampling
-from bench.objectives import AREAS
-from bench.records import RARER
-from bench.schema import Task
 from bench.testing.metrics import evaluate, predicted
 
 TASKS = (Task("click"), Task("buy", "binary", "click"), Task("stay", "regression"))

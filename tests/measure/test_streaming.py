@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.labelled import Labelled
+from bench.core.schema import Task
+from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.spaces import Observed
 from bench.measure.stream import Stream
-from bench.schema import Task
 
 TASK = Task("stay", "regression")
 NAMES = tuple(

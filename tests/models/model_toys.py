@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.core.registry import Choice
+from bench.core.schema import Schema
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, EnsembleConfig, TowerConfig
 from bench.models.funnels import FUNNELS, Funnel
-from bench.registry import Choice
-from bench.schema import Schema
 from bench.testing import models as of
 from bench.training.config import AXES
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from model_toys import batch_on, model_on
 
+from bench.core.schema import Field, Schema, Task
 from bench.models.assembly import MultiTaskModel, parameter_count
 from bench.models.sharing import SHARING
-from bench.schema import Field, Schema, Task
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
 SCHEMA = Schema(

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from model_toys import batch_on, model_on
 
+from bench.core.registry import NoOptions
+from bench.core.schema import Field, Schema, Task
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig
 from bench.models.contracts import Layout
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
-from bench.registry import NoOptions
-from bench.schema import Field, Schema, Task
 
 TASKS = (Task("click"), Task("buy", parent="click"))
 # 6 n^(1/4) is 6, 12, 12.2, 15.9 and 33.7

@@ -4,12 +4,12 @@ from itertools import product
 
 import pytest
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.registry import Config
+from bench.core.validation import validate
 from bench.models.config import PRESETS, SomeLayers, TowerConfig, architecture_name, expand, overridden
 from bench.models.funnels import FUNNELS
 from bench.models.sharing import SHARING
-from bench.registry import Config
-from bench.validation import validate
 
 
 class Options(Config):

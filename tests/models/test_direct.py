@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from model_toys import funnel_on
 
+from bench.core.schema import Schema, Task
 from bench.models.funnels.aitm import AlongChains
-from bench.schema import Schema, Task
 
 CHAIN = Schema((), (), (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart")))
 TREE = Schema(

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bench.core.schema import Field, Schema, Task
 from bench.models.embedding import INITIAL_STD, FieldPooling, FusedEmbedding
-from bench.schema import Field, Schema, Task
 
 
 def schema_of(*slots: int) -> Schema:

@@ -11,13 +11,13 @@ import torch
 from model_toys import model_on
 from torch import Tensor, nn
 
+from bench.core.schema import Field, Scale, Schema, Task
 from bench.models.assembly import MultiTaskModel
 from bench.models.contracts import Layout
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.layers import MemberInputs, mean_logits
 from bench.models.sharing import SHARING
-from bench.schema import Field, Scale, Schema, Task
 from bench.testing.models import batch_of
 
 K = 3

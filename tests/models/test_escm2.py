@@ -9,7 +9,7 @@ import torch
 from model_toys import funnel_on
 from torch import Tensor
 
-from bench.schema import Schema, Task
+from bench.core.schema import Schema, Task
 
 CHAIN = Schema((), (), (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart")))
 TREE = Schema((), (), (Task("buy", parent="click"), Task("click"), Task("like", parent="click"), Task("other")))

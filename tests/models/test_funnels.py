@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from model_toys import funnel_on
 from torch import Tensor
 
+from bench.core.registry import NoOptions
+from bench.core.schema import Schema, Task
 from bench.models.funnels import FUNNELS
 from bench.models.funnels.direct import Direct
 from bench.models.funnels.entire_space import EntireSpace
@@ -16,8 +18,6 @@ from bench.models.funnels.escm2_dr import ESCM2DR
 from bench.models.funnels.escm2_ipw import ESCM2IPW
 from bench.models.funnels.independent import Independent
 from bench.models.funnels.links import Links, parents_are_binary
-from bench.registry import NoOptions
-from bench.schema import Schema, Task
 
 NAN = math.nan
 CHAIN = (Task("click"), Task("cart", parent="click"), Task("buy", parent="cart"))

@@ -16,13 +16,13 @@ from model_toys import batch_on, model_on
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from bench.core.schema import Field, Schema, Task
 from bench.models import compiling, fused, kernels, products
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, Precision
 from bench.models.fused import live, of_one_task
 from bench.models.layers import BatchedLinear, BatchedMLP, mix, together
 from bench.models.sharing import SHARING
-from bench.schema import Field, Schema, Task
 
 SCHEMA = Schema(
     tuple(Field(f"f{i}", 50) for i in range(6)), ("age",), (Task("click"), Task("buy", parent="click")), scenario="f0"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from bench.core.schema import Field, Schema, Task
 from bench.models.assembly import MultiTaskModel
-from bench.schema import Field, Schema, Task
 from bench.training.config import TrialConfig
 from bench.training.step import build_model
 

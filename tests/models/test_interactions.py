@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from model_toys import model_on
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.schema import Field, Schema, Task
 from bench.models.contracts import Layout
 from bench.models.interactions import INTERACTIONS, Interaction
-from bench.schema import Field, Schema, Task
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
 FIELDS = (Field("user", 30), Field("tags", 10, slots=3), Field("item", 20))

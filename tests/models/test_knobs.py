@@ -8,12 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.validation import validate
 from bench.models import layers
 from bench.models.config import ExpertConfig, HiddenConfig
 from bench.models.layers import BatchedMLP, Gates, largest, mix, together
 from bench.models.sharing import SHARING
-from bench.validation import validate
 
 BEFORE = {  # sha256 of the initial weights of seed 0 before there were knobs
     "single_task": "c0e9f6cad3becaac",

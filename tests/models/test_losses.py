@@ -13,12 +13,12 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import mean_pinball_loss
 
+from bench.core.schema import Number, Scale, Schema, Task
 from bench.data.tasks import scale_of
 from bench.models.funnels import FUNNELS
 from bench.models.losses import LOSSES, REGRESSION_LOSSES, Context, Loss, MeanLosses, RegressionLoss
 from bench.models.losses.base import numbered
 from bench.models.sharing import SHARING
-from bench.schema import Number, Scale, Schema, Task
 from bench.testing import models as of
 from bench.testing.training import MemoryStore, trainer
 

@@ -12,13 +12,13 @@ import torch
 from model_toys import batch_on, model_on
 from torch import Tensor
 
+from bench.core.schema import Field, Number, Schema, Task
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig
 from bench.models.contracts import BySets
 from bench.models.interactions import INTERACTIONS
 from bench.models.numeric import NUMERIC, Numeric
 from bench.models.numeric.piecewise_linear import bin_edges
-from bench.schema import Field, Number, Schema, Task
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("watch", "regression"))
 EDGES = ((-1.0, -0.5, 0.0, 0.25, 2.0), (-2.0, 0.5, 1.0), (0.0, 0.0))

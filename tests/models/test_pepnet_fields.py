@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from bench.core.errors import UserError
+from bench.core.schema import Field, Schema, Task
 from bench.data import load_card
 from bench.data.card import shape_of
-from bench.errors import UserError
 from bench.models.contracts import Layout
 from bench.models.sharing import SHARING
 from bench.models.sharing.pepnet import PEPNet, PEPNetConfig
-from bench.schema import Field, Schema, Task
 from bench.training.config import TrialConfig
 
 SCHEMA = Schema((Field("hour", 24), Field("user", 90), Field("item", 70)), ("age",), (Task("click"),))

@@ -8,12 +8,12 @@ from model_toys import model_on
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
+from bench.core.schema import Field, Schema, Task
 from bench.models import precision as module
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig, Precision
 from bench.models.precision import WORTH_IT, has_bf16_units, is_bf16
 from bench.models.sharing import SHARING
-from bench.schema import Field, Schema, Task
 
 CPU = torch.device("cpu")
 SCHEMA = Schema(tuple(Field(f"f{i}", 20) for i in range(6)), ("age",), (Task("a"), Task("b")), scenario="f0")

@@ -16,11 +16,11 @@ import torch
 from model_toys import model_on
 from torch import Tensor, nn
 
+from bench.core.schema import Field, Schema, Task
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig
 from bench.models.layers import BatchedMLP, Gates
 from bench.models.sharing.cgc import CGC
-from bench.schema import Field, Schema, Task
 
 SIZES, DIM, DENSE, BATCH = (11, 7, 5), 4, 2, 33
 EXPERT, TOWER = (32, 16), (12,)

@@ -12,10 +12,10 @@ import torch
 from model_toys import model_on
 from torch import Tensor, nn
 
+from bench.core.schema import Field, Schema, Task
 from bench.models.assembly import MultiTaskModel
 from bench.models.sequence import SEQUENCE, Sequence
 from bench.models.sharing import SHARING
-from bench.schema import Field, Schema, Task
 
 DIM, LENGTH, ROWS = 4, 5, 7
 PLAIN = Schema((Field("item", 30), Field("tags", 6, 3)), ("x",), (Task("click"), Task("like")), scenario="item")

@@ -11,13 +11,13 @@ import pytest
 import torch
 from model_toys import model_on
 
+from bench.core.registry import Config
+from bench.core.schema import Field, Schema, Task
 from bench.models.config import EmbeddingConfig
 from bench.models.contracts import Layout, Sharing
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
-from bench.registry import Config
-from bench.schema import Field, Schema, Task
 
 FIELDS = (Field("user", 9), Field("item", 7), Field("tags", 5, slots=2), Field("page", 4))
 SCHEMA = Schema(FIELDS, ("age", "price"), (Task("click"),), scenario="page")

@@ -9,10 +9,10 @@ import pytest
 import torch
 from model_toys import model_on
 
+from bench.core.schema import Cap, Field, Schema, Task
 from bench.data.tasks import scale_of
 from bench.models.funnels import FUNNELS
 from bench.models.targets import Targets
-from bench.schema import Cap, Field, Schema, Task
 
 RNG = np.random.default_rng(3)
 SPEND = np.where(RNG.random(5000) < 0.07, np.exp(RNG.normal(3, 1, 5000)), 0.0)  # mostly 0, of variance 150 or so

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.core.schema import Schema, Task
 from bench.models.contracts import Funnel
 from bench.models.funnels import FUNNELS
 from bench.models.thinned import Thinned, Thinning
-from bench.schema import Schema, Task
 
 TASKS = (Task("click"), Task("buy", parent="click"), Task("like"), Task("stay", "regression"))
 CELLS = torch.tensor(  # click, buy, like, seconds stayed; and how often, of all data: nothing is independent

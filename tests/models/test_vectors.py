@@ -8,12 +8,12 @@ import pytest
 import torch
 from model_toys import model_on
 
+from bench.core.schema import Field, Number, Schema, Task, Vector
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import EmbeddingConfig
 from bench.models.interactions import INTERACTIONS
 from bench.models.numeric import NUMERIC
 from bench.models.numeric.tokens import ProjectedVectors
-from bench.schema import Field, Number, Schema, Task, Vector
 
 AGE = Number("age", 4, 5, (-1.0, 0.0, 1.0), (5, 5))
 SCHEMA = Schema(

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from bench.core.objectives import parse
 from bench.data import Store, load_card, prepare
 from bench.data.card import Card
 from bench.frontier.retraining import Length, Retraining
-from bench.objectives import parse
 from bench.production.package import Package
 from bench.production.retrain import PartOrder, RetrainSpec
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from bench.core.objectives import parse, primary
 from bench.data import Store, load_card, prepare
 from bench.data.assemble import Assembler
 from bench.data.card import Card
@@ -20,11 +21,10 @@ from bench.data.readers import Paths, read
 from bench.data.splits import SPLITS
 from bench.data.synthetic import GENERATORS
 from bench.frontier.score import Score
-from bench.objectives import parse, primary
 from bench.production.calibration import Calibration
 from bench.production.package import Package, Parts, write_package
 from bench.production.served_model import ModelSpec, Part, State, TrainedTrees
-from bench.progress import Silent
+from bench.system.progress import Silent
 from bench.training import trees
 from bench.training.blend import mixed
 from bench.training.config import TrialConfig

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from serving_toys import raw_rows
 
+from bench.core.errors import UserError
 from bench.data.readers import base
-from bench.errors import UserError
 from bench.production import batch_scoring
 from bench.production.batch_scoring import BatchScoring, Done
 from bench.production.package import Package
 from bench.production.scorer import Scorer
-from bench.progress import Silent
+from bench.system.progress import Silent
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.schema import Schema, Task
+from bench.core.validation import validate
 from bench.production.calibration import (
     ENOUGH,
     FITS,
@@ -22,9 +24,7 @@ from bench.production.calibration import (
     fit_isotonic,
     fit_platt,
 )
-from bench.schema import Schema, Task
 from bench.testing.metrics import predicted
-from bench.validation import validate
 
 
 def rows(seed, n=3000, digits=None):

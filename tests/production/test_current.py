@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from serving_toys import FUNNEL, funnel_package, package_of
 
+from bench.core.errors import UserError
+from bench.core.records import Job, Scalar
 from bench.data import Store, load_card
-from bench.errors import UserError
 from bench.frontier.score import Score
 from bench.production.package import Package
-from bench.records import Job, Scalar
 from bench.results.fusion import Fusion
 from bench.results.points import parts_of
 from bench.run.current import Current, read_current

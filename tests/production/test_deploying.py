@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench.errors import UserError
+from bench.core.errors import UserError
 from bench.run import deploy
 from bench.run.deploy import check_name, deploying
 from bench.run.deployment import deployment_of
@@ -22,7 +22,7 @@ CODE = """
 import os, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
-from bench.atomic import scratch_folder
+from bench.system.atomic import scratch_folder
 from bench.run import deploy
 deploy.check_name = lambda deployment: None
 folder = Path(sys.argv[1])

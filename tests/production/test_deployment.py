@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.records import Kind, Point, Scalar
+from bench.core.schema import Task
+from bench.core.several import as_one
 from bench.frontier.policy import Policy
-from bench.records import Kind, Point, Scalar
 from bench.results.points import parts_of
 from bench.run.deployment import Deployment, _score
-from bench.schema import Task
-from bench.several import as_one
 
 TASKS = (Task("click"), Task("buy", parent="click"))
 

@@ -11,9 +11,10 @@ from typing import cast
 import numpy as np
 import pytest
 
+from bench.core.errors import UserError
+from bench.core.objectives import default_outcomes
+from bench.core.schema import SCORE, Schema, Task
 from bench.data import load_card
-from bench.errors import UserError
-from bench.objectives import default_outcomes
 from bench.production.evaluation import (
     Judged,
     Judgement,
@@ -24,9 +25,8 @@ from bench.production.evaluation import (
 )
 from bench.production.package import Package
 from bench.production.scorer import Scorer
-from bench.progress import Silent
 from bench.results.effect import Effect
-from bench.schema import SCORE, Schema, Task
+from bench.system.progress import Silent
 
 FUNNEL = Schema((), (), (Task("click"), Task("buy", parent="click"), Task("watch", "regression", parent="click")))
 ONE = Schema((), (), (Task("click"),))

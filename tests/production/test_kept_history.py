@@ -11,15 +11,15 @@ import pytest
 from serving_toys import parts_of, trained
 
 from bench.cli import main
+from bench.core.errors import UserError
 from bench.data import Store, load_card, prepare
 from bench.data.card import Card
-from bench.errors import UserError
 from bench.production.batch_scoring import BatchScoring
 from bench.production.evaluation import judge
 from bench.production.kept_history import KeptHistory, write_history
 from bench.production.package import write_package
 from bench.production.scorer import RawRows
-from bench.progress import Silent
+from bench.system.progress import Silent
 from bench.tracking.registry import save_model
 
 ROWS, TRAIN, VALID = 600, 360, 480

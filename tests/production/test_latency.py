@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from bench.core.errors import UserError
+from bench.core.objectives import parse
 from bench.data import Store
-from bench.errors import UserError
 from bench.models.assembly import MultiTaskModel
-from bench.objectives import parse
 from bench.production.latency import latencies
 from bench.production.package import Package
 from bench.training.config import TrialConfig

@@ -11,8 +11,8 @@ import pytest
 import torch
 from serving_toys import parts_of, trained
 
+from bench.core.errors import UserError
 from bench.data import Store, load_card, prepare
-from bench.errors import UserError
 from bench.frontier.score import Score
 from bench.production.package import Package, write_package
 

@@ -10,7 +10,9 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 import torch
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.registry import Config, Entry
+from bench.core.schema import Cap, Field, Number, Scale, Schema, Task, Vector
 from bench.models.assembly import MultiTaskModel
 from bench.models.config import HiddenConfig
 from bench.models.funnels import FUNNELS
@@ -23,8 +25,6 @@ from bench.models.trees import NO_CHOICE, TreeModel, TreeSizes
 from bench.production import archive, bounds
 from bench.production.archive import OPERATORS
 from bench.production.served_model import Network, Part, ServedModel
-from bench.registry import Config, Entry
-from bench.schema import Cap, Field, Number, Scale, Schema, Task, Vector
 from bench.training.config import TrialConfig
 from bench.training.step import build_model
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.errors import UserError
+from bench.core.errors import UserError
 from bench.production.engines import check_onnx
 
 onnx = pytest.importorskip("onnx", reason="no onnx: the extra `serve`")

@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 from serving_toys import parts_of, raw_rows, trained
 
-from bench import plugins
+from bench.core import plugins
+from bench.core.plugins import PLUGIN, PluginFile
 from bench.data import Store
-from bench.plugins import PLUGIN, PluginFile
 from bench.production.package import Package, write_package
 from bench.tracking.registry import save_model
 
 TWIN = """
 from bench.models.config import HiddenConfig
 from bench.models.sharing.shared_bottom import SharedBottom
-from bench.registry import Entry
+from bench.core.registry import Entry
 
 SHARING = {"twin": Entry(SharedBottom, HiddenConfig, "-", "a shared bottom of another name")}
 """

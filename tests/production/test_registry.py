@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from tampered import sign, tampered
 
-from bench.atomic import lives, this_process
-from bench.errors import UserError
+from bench.core.errors import UserError
 from bench.frontier.score import Score
 from bench.production.package import Package
 from bench.production.scorer import example_rows
+from bench.system.atomic import lives, this_process
 from bench.tracking import registry as module
 from bench.tracking.registry import CHALLENGER, CHAMPION, WRITER, Registry, save_model
 from bench.tracking.store import MlflowStore, Node

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from serving_toys import raw_rows
 
-from bench.errors import UserError
+from bench.core.errors import UserError
 from bench.production.package import Package
 
 LONG = 2**53 + 1  # the first whole number that is no float64

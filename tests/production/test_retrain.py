@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
 from bench.data.refit import JOINED
-from bench.errors import UserError
 from bench.frontier.retraining import Length
 from bench.frontier.score import Score
-from bench.objectives import Objective
 from bench.production.calibration import calibrated
 from bench.production.retrain import UNCONFIRMED, Predictor, Retrained, retrain
 from bench.production.served_model import ModelSpec, Part

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.schema import Task
 from bench.production.evaluation import Judgement
 from bench.production.rules import Rule, outcomes_asked
 from bench.results.effect import Effect
-from bench.schema import Task
 
 TASKS = (Task("click"), Task("buy", parent="click"))
 

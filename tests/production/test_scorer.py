@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 from serving_toys import CALIBRATIONS, FUNNEL, parts_of, raw_rows, raw_split, said_by, trained
 
+from bench.core.errors import UserError
 from bench.data import Store, load_card, prepare
 from bench.data.readers.blocks import open_raw
-from bench.errors import UserError
 from bench.frontier.score import Score
 from bench.production import scorer as module
 from bench.production.package import Package, write_package

@@ -15,7 +15,7 @@ import pytest
 import torch
 from tampered import GRAPH, Change, repack, sign, tampered
 
-from bench.errors import UserError
+from bench.core.errors import UserError
 from bench.production import archive, bounds
 from bench.production.archive import check_graph
 from bench.production.engines import open_engine

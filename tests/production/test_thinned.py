@@ -11,14 +11,14 @@ import pyarrow.csv as csv
 import pytest
 from serving_toys import raw_rows
 
+from bench.core.objectives import parse
 from bench.data import load_card, parse_card, prepare
 from bench.data.card import Card
 from bench.frontier.retraining import Length, Retraining
-from bench.objectives import parse
 from bench.production.evaluation import judge, judgements
 from bench.production.package import Parts, write_package
 from bench.production.retrain import PartOrder, RetrainSpec, retrain
-from bench.progress import Silent
+from bench.system.progress import Silent
 
 FUNNEL = "synthetic-funnel@rows=60000,items=40,users=60"
 RATE = 0.1

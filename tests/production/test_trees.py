@@ -15,14 +15,14 @@ import torch
 from serving_toys import package_of, trees_of
 from tampered import repack, sign
 
+from bench.core.errors import UserError
+from bench.core.schema import Field
 from bench.data import Store
 from bench.data.store import Split
-from bench.errors import UserError
 from bench.models.trees import LARGEST, NO_CHOICE, TreeModel
 from bench.production.engines import open_engine, without_onnx
 from bench.production.package import Package
 from bench.production.served_model import TrainedTrees
-from bench.schema import Field
 from bench.testing.training import VALUES, MemoryStore
 
 FIELDS = (Field("kind", 6), Field("tags", 6, slots=2), Field("item", 400))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.objectives import Objective
+from bench.core.objectives import Objective
 from bench.reference.table import Row
 from bench.reference.training import RESAMPLES, fusions
 

@@ -16,16 +16,16 @@ from reference.members import gather
 from reference.page import document, markdown
 from reference.papers import Papers, Source
 
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
 from bench.data import load_card
-from bench.errors import UserError
-from bench.objectives import Objective
 from bench.reference.cells import ALONE, COMPOSITE, EQUAL, Cell
 from bench.reference.execute import published
 from bench.reference.table import Row, read, write
 from bench.reference.training import fusions
 from bench.results.comparison.significance import Word
 from bench.results.effect import Effect
-from bench.suite import load_suite
+from bench.run.suite import load_suite
 
 Make = Callable[..., list[Row]]
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("buy.auc", "maximize"))

@@ -11,13 +11,13 @@ import pytest
 from publish import publish
 
 from bench.cli import main
-from bench.errors import UserError
-from bench.progress import Silent
+from bench.core.errors import UserError
 from bench.reference.cells import ALONE, cells_of, of_part, predicted_weights
 from bench.reference.execute import design_of, run_design
 from bench.reference.table import RESAMPLED_SEEDS, Rows, lines, read
 from bench.reference.training import fusions
-from bench.suite import load_suite
+from bench.run.suite import load_suite
+from bench.system.progress import Silent
 
 SUITE = """
 title = "Small"
@@ -93,7 +93,7 @@ def test_a_design_is_trained_once_and_published(suite: str, tmp_path: Path) -> N
 
 OWN = """
 from bench.balancing import LossWeighting
-from bench.registry import Entry, NoOptions
+from bench.core.registry import Entry, NoOptions
 
 
 class Largest(LossWeighting):

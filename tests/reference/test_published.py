@@ -9,12 +9,12 @@ import pytest
 from publish import objectives_of
 from reference.members import gather
 
-from bench.progress import Silent
 from bench.reference.cells import Cell
 from bench.reference.execute import CellRunner, published
 from bench.reference.table import Rows, read
 from bench.results.statistics import intervals
-from bench.suite import load_suite
+from bench.run.suite import load_suite
+from bench.system.progress import Silent
 
 RAW = Path(__file__).parents[3] / "shared" / "data"
 DATA, SEEDS = "hotel-bookings", (1, 2, 3)

@@ -14,20 +14,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.core.objectives import Objective
+from bench.core.records import Failure, Replicate, TrialRecord
+from bench.core.rows import CONFIRM, TEST
 from bench.frontier.aims import aims_of
 from bench.frontier.choices import Choices, head_choices, served_choices
 from bench.frontier.lead import Lead
 from bench.frontier.policy import Policy
 from bench.frontier.verdict import Verdict, unserved
-from bench.objectives import Objective
-from bench.records import Failure, Replicate, TrialRecord
 from bench.report.page import write_page
 from bench.report.view import View
 from bench.results.effect import Effect
 from bench.results.frontier import frontier
 from bench.results.pareto import lattice, ranks
 from bench.results.served.served import Served
-from bench.rows import CONFIRM, TEST
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "frontier"))  # makes `ledger_toys` importable
 sys.path.insert(0, str(Path(__file__).parent))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from bench.core.records import TRAINED
 from bench.models.config import PRESETS
 from bench.models.sharing import SHARING
-from bench.records import TRAINED
 from bench.report.markup import COLOURS, KINDS, looks_of
 
 

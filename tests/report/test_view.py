@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.core.objectives import Objective
 from bench.frontier.decision import with_verdict
-from bench.objectives import Objective
 from bench.report.embed import MOST_DRAWN, MOST_DRAWS, plain, section_data
 from bench.report.view import axes_of, scenario_fronts, splits_of, spread_of
 from bench.results.effect import Effect

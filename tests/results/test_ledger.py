@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.objectives import Objective
+from bench.core.objectives import Objective
 from bench.results.effect import Effect
 from bench.results.ledger import ALL, FACTS, PARTS, Ledger, as_cells, long_of
 

@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from bench import content
+from bench.core.schema import Field, Schema
 from bench.data import Split, load_card
 from bench.data.card import shape_of
-from bench.schema import Field, Schema
+from bench.system import content
 
 ROWS, CARDINALITY, INPUTS = 96, 7, 2
 

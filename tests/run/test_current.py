@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.core.errors import UserError
+from bench.core.records import Point, Replicate
+from bench.core.rows import CONFIRM
+from bench.core.schema import Schema, Task
 from bench.data import load_card
-from bench.errors import UserError
 from bench.frontier.serving import Serving
-from bench.records import Point, Replicate
 from bench.results.fusion import Fusion
 from bench.results.served.measuring import Candidate
-from bench.rows import CONFIRM
 from bench.run.current import Current, lasting_current, read_current
 from bench.run.folder import DatasetRun
 from bench.run.result import DatasetResult, _current
-from bench.schema import Schema, Task
 
 CARD = load_card("synthetic-funnel@rows=2000")
 TASKS = ("click", "purchase")

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from card_shapes import ShapedStore, cards, distinct
 
-from bench import content
-from bench.errors import UserError
-from bench.objectives import parse, primary
-from bench.records import Scalar
-from bench.schema import Schema
+from bench.core.errors import UserError
+from bench.core.objectives import parse, primary
+from bench.core.records import Scalar
+from bench.core.schema import Schema
 from bench.search import tree as trees
 from bench.search.nodes import Leaf, Switch
 from bench.search.space import NO_BINARY, NO_GROUP, NO_NUMBER, NO_PARENT, NO_REGRESSION, Space, fitting, load_space
+from bench.system import content
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 

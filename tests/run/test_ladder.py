@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.run.limits import ladder, most_epochs, rungs_of
+from bench.run.suite import Budget, Suite, load_suite, with_limits
 from bench.search.space import Space, load_space
-from bench.suite import Budget, Suite, load_suite, with_limits
 
 
 def suite(**search: Any) -> Suite:

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from bench.lock import FolderLock
-from bench.records import Failure, Point, Replicate, TrialRecord
+from bench.core.records import Failure, Point, Replicate, TrialRecord
+from bench.core.schema import Schema, Task
 from bench.run import page as steps
 from bench.run.limits import ended, failed, unfinished
 from bench.run.request import Request
-from bench.schema import Schema, Task
+from bench.run.suite import Budget
 from bench.search.space import fitting, load_space
-from bench.suite import Budget
+from bench.system.lock import FolderLock
 
 LADDER = (100, 400, 1600)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from bench.records import Point, TrialRecord
+from bench.core.records import Point, TrialRecord
 from bench.results.comparison.families import FamilyPoint
 from bench.run.comparing import members_of, tries_of
 from bench.run.current import Current

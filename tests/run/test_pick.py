@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bench import atomic
 from bench.run import result as picked
 from bench.run.result import write_pick
+from bench.system import atomic
 
 
 @pytest.mark.parametrize("rename", [1, 2, 3])

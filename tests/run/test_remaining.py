@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from bench.confirm.baselines import LEAST_TREES, LEAST_TRIES
+from bench.core.records import RungResult, TrialRecord
+from bench.core.schema import Task
 from bench.data import Store
-from bench.progress import Silent
-from bench.records import RungResult, TrialRecord
 from bench.run.limits import most_epochs
 from bench.run.status import SERVING, After, Pace, WithLater
 from bench.run.status import TREES as FOREST
-from bench.schema import Task
+from bench.run.suite import Suite, load_suite
 from bench.search.space import load_space
-from bench.suite import Suite, load_suite
+from bench.system.progress import Silent
 from bench.testing.training import MemoryStore
 from bench.training.teacher import FOLDER
 

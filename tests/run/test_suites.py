@@ -10,23 +10,23 @@ import pytest
 from pydantic import ValidationError
 from raw_files import WRITERS
 
-from bench import content
 from bench.cli import main
+from bench.core.errors import UserError
+from bench.core.validation import validate
 from bench.data import load_card
 from bench.data.card import shape_of
 from bench.data.synthetic import synthesise
-from bench.errors import UserError
 from bench.frontier.policy import Policy
 from bench.results.pareto import resolve_reference
 from bench.run.create import create
 from bench.run.execute import plan_of
 from bench.run.folder import Run, slug
 from bench.run.request import Request
+from bench.run.suite import Budget, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes, seconds
 from bench.search.plan import SHARING
 from bench.search.samplers import SAMPLERS
 from bench.search.space import fitting, load_space
-from bench.suite import Budget, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes, seconds
-from bench.validation import validate
+from bench.system import content
 
 
 @pytest.mark.parametrize("name", content.names("reports"))

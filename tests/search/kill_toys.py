@@ -21,7 +21,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
-from bench.records import Job, TrialResult  # noqa: E402  (workers import this file, so nothing heavy here)
+from bench.core.records import Job, TrialResult  # noqa: E402  (workers import this file, so nothing heavy here)
 
 LADDER = (4, 16, 64)
 

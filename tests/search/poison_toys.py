@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.records import Job, TrialResult
+from bench.core.records import Job, TrialResult
 
 HOARD: list[bytearray] = []
 

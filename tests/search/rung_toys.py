@@ -10,8 +10,8 @@ from typing import Any
 
 from search_toys import objectives, toy_plan
 
-from bench.predictions import path_of, seal
-from bench.records import Job, TrialRecord, TrialResult
+from bench.core.records import Job, TrialRecord, TrialResult
+from bench.measure.predictions import path_of, seal
 from bench.run.limits import ladder
 from bench.search.plan import Plan
 

@@ -15,15 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UserError
-from bench.machine import WAITING, WORKER
-from bench.objectives import Objective
-from bench.records import Job, Outcome, Point, Scalar, TrialRecord, TrialResult
-from bench.schema import Field, Schema, Task
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
+from bench.core.records import Job, Outcome, Point, Scalar, TrialRecord, TrialResult
+from bench.core.schema import Field, Schema, Task
+from bench.core.seeds import derive
 from bench.search.executors.base import Run, attempt
 from bench.search.plan import Plan
 from bench.search.space import Space, load_space
-from bench.seeds import derive
+from bench.system.machine import WAITING, WORKER
 
 TASKS = ("click", "like")
 SCHEMA = Schema((Field("user", 40),), (), tuple(map(Task, TASKS)))

@@ -22,16 +22,16 @@ from search_toys import (
 
 import bench.search
 from bench.confirm.race import confirm
-from bench.errors import UserError
-from bench.progress import Advance, Silent, Work
-from bench.records import Job, Point, TrialRecord
-from bench.rows import REPLICATED
+from bench.core.errors import UserError
+from bench.core.records import Job, Point, TrialRecord
+from bench.core.rows import REPLICATED
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor
 from bench.search.plan import Plan
 from bench.search.samplers import SAMPLERS
 from bench.search.study import FILE, Study
+from bench.system.progress import Advance, Silent, Work
 
 
 class Notes(Silent):

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import content
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.schema import Field, Number, Schema, Task
 from bench.models.numeric import NUMERIC
-from bench.schema import Field, Number, Schema, Task
 from bench.search.gaussian import Encoding
 from bench.search.space import Space, fitting, load_space, size_of
+from bench.system import content
 from bench.training.config import AXES
 
 TWO, THREE = (Task("a"), Task("b")), (Task("a"), Task("b", parent="a"), Task("c"))

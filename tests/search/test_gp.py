@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from search_toys import OBJECTIVES, TASKS, objectives, printed_under_other_hashes, toy_space
 
-from bench.records import Scalar
+from bench.core.records import Scalar
+from bench.core.seeds import derive
 from bench.search.gaussian import Shape
 from bench.search.gp import GaussianSampler, expected, merit
 from bench.search.ranking import best_first
-from bench.seeds import derive
 
 
 @pytest.mark.parametrize(("objectives", "tolerance"), [(1, 1e-9), (2, 1e-9), (3, 0.25)])

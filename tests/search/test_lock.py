@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
-from bench.lock import FolderLock
+from bench.core.errors import UserError
+from bench.system.lock import FolderLock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from bench.lock import FolderLock
+from bench.system.lock import FolderLock
 lock = FolderLock(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(600)

@@ -13,7 +13,7 @@ from rung_toys import FULL, essence, rung_plan, train
 from search_toys import ShuffledExecutor, ignore, make_job
 
 from bench.confirm.race import confirm
-from bench.errors import UserError
+from bench.core.errors import UserError
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.log import AT_LENGTH, FILE, Event, Log

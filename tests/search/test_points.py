@@ -13,17 +13,17 @@ from search_toys import OBJECTIVES, SCHEMA, ignore, make_job
 
 from bench.confirm.baselines import baselines_of
 from bench.confirm.race import confirm, shortlist
+from bench.core.records import TRAINED, Job, Point, Replicate, RungResult, TrialRecord, TrialResult, point_id
+from bench.core.seeds import derive
 from bench.frontier.choices import head_choices
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
-from bench.records import TRAINED, Job, Point, Replicate, RungResult, TrialRecord, TrialResult, point_id
 from bench.results.frontier import Frontier, frontier
 from bench.results.history import History
 from bench.results.points import estimate, points
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.study import Study
-from bench.seeds import derive
 
 REFERENCE = {"click.auc": 0.5, "like.auc": 0.5}
 

@@ -11,7 +11,7 @@ from search_toys import OBJECTIVES, SCHEMA, ignore, make_job, toy_plan, train
 
 from bench.confirm.baselines import baselines_of
 from bench.confirm.race import confirm, shortlist
-from bench.records import Failure, Job, Outcome, TrialResult
+from bench.core.records import Failure, Job, Outcome, TrialResult
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.study import Study

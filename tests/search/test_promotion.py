@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.objectives import Objective
+from bench.core.objectives import Objective
 from bench.search.ranking import Rules
 from bench.search.ranking import promote as promote_now
 from bench.search.standing import RungStep, Standing, Standings

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from bench.objectives import Objective
+from bench.core.objectives import Objective
 from bench.results.pareto import contributions, ranks
 from bench.search.ranking import (
     COMPARED,

@@ -13,7 +13,7 @@ from rung_toys import FULL, LADDER, essence, poor, rung_plan, spent, train
 from search_toys import ShuffledExecutor, ignore, make_job
 from test_driver import Notes, run
 
-from bench.records import Job, TrialRecord, TrialResult
+from bench.core.records import Job, TrialRecord, TrialResult
 from bench.results.pareto import hypervolume
 from bench.search.driver import Checkpoints, search
 from bench.search.executors import InlineExecutor

@@ -11,10 +11,10 @@ import pytest
 from scipy.stats import chi2_contingency, ks_2samp
 from search_toys import TASKS, toy_space
 
-from bench import content
-from bench.errors import UserError
+from bench.core.errors import UserError
 from bench.search.gaussian import Encoding
 from bench.search.space import Space, load_space
+from bench.system import content
 
 SPACES = content.names("search_spaces")
 

@@ -7,9 +7,9 @@ import pytest
 from rung_toys import rung_plan
 from search_toys import essence, ignore, job_of, make_job, toy_plan, toy_space, train
 
-from bench.errors import UserError
-from bench.records import Failure, Outcome, TrialResult
-from bench.rows import REPLICATED
+from bench.core.errors import UserError
+from bench.core.records import Failure, Outcome, TrialResult
+from bench.core.rows import REPLICATED
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.space import Space

@@ -9,7 +9,7 @@ from conflict import SCALES, arguments, gradients, left, path
 from selection_bias import auc, excess
 
 from bench.balancing import BALANCING
-from bench.registry import NoOptions
+from bench.core.registry import NoOptions
 
 
 @pytest.mark.parametrize("theta", [(0.5, -3.0), (-1.0, 0.3), (2.0, 1.5)])

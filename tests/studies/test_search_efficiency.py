@@ -17,7 +17,7 @@ from scipy import stats
 from search_efficiency import STEPS, compare, curves_of, grid_of, report
 from searchers import DEFAULTS, OURS, SEARCHERS, TARGET, Trace
 
-from bench.records import Scalar
+from bench.core.records import Scalar
 from bench.results.pareto import hypervolume
 
 FRACTIONS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)

@@ -7,8 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from where_time_goes import STAGES, Ceilings, Profile, counted, show, traffic
 
+from bench.core.objectives import Objective
 from bench.models.products import by_onednn
-from bench.objectives import Objective
 from bench.testing.training import MemoryStore
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer

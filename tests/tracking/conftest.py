@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from bench.records import Failure, Replicate, TrialRecord
+from bench.core.records import Failure, Replicate, TrialRecord
 from bench.tracking.logbook import Section
 from bench.tracking.store import MlflowStore
 

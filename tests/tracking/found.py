@@ -4,12 +4,12 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+from bench.core.objectives import Objective
 from bench.frontier.choices import head_choices
 from bench.frontier.decision import Decision
 from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.frontier.verdict import Verdict
-from bench.objectives import Objective
 from bench.results.frontier import frontier
 from bench.results.history import History
 from bench.run.reporting import front_of

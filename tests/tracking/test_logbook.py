@@ -16,7 +16,7 @@ from contents import content, everything_once
 from found import changed, found_in, history, put
 from servers import RealServer, faulty_proxy, free_port, silent_server
 
-from bench.records import RungResult
+from bench.core.records import RungResult
 from bench.tracking import logbook as room
 from bench.tracking.logbook import Logbook
 from bench.tracking.store import TrackingError

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from found import found_in, result
 
-from bench.objectives import Objective
+from bench.core.objectives import Objective
 from bench.results.frontier import frontier
 from bench.results.ledger import ALL, Ledger
 from bench.tracking.store import Node

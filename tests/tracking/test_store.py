@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import pytest
 from found import history
 
-from bench.credentials import PASSWORD, USERNAME, home_address, plain_address, secret_address, separated
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.system.credentials import PASSWORD, USERNAME, home_address, plain_address, secret_address, separated
 from bench.tracking.logbook import Logbook
 from bench.tracking.reading import frontier_of
 from bench.tracking.store import MlflowStore, Node, TrackingError

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from found import found_in, history
 
-from bench.records import RungResult
+from bench.core.records import RungResult
 from bench.results.diagnosis import numbers
 from bench.run.reporting import on_trials
 from bench.tracking.values import UNPLACED, volumes

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
+from bench.core.schema import Field
 from bench.data.batches import Batch, Batches
-from bench.errors import UserError
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
-from bench.objectives import Objective
-from bench.schema import Field
 from bench.training import aggregation as maths
 from bench.training.aggregation import Halves, gramian, weighted_sum
 from bench.training.config import TrialConfig

@@ -8,13 +8,13 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from bench import predictions
+from bench.core.records import NETWORK, SHARE, TREES, Job, Scalar, training_of
+from bench.core.rows import REPLICATED
+from bench.core.schema import Schema, Task
+from bench.measure import predictions
+from bench.measure.predictions import name_of, path, rows_of, seal
 from bench.measure.resampling import Resampling
 from bench.measure.spaces import Predicted
-from bench.predictions import name_of, path, rows_of, seal
-from bench.records import NETWORK, SHARE, TREES, Job, Scalar, training_of
-from bench.rows import REPLICATED
-from bench.schema import Schema, Task
 from bench.testing.metrics import evaluate
 from bench.testing.training import CHAIN, VALUES, MemoryStore
 from bench.training.blend import mixed, parts_of, run_blend

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.errors import UserError
-from bench.objectives import Objective
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from bench.balancing import BALANCING
+from bench.core.schema import Field, Number, Task
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.losses import LOSSES, REGRESSION_LOSSES
 from bench.models.sharing import SHARING
-from bench.schema import Field, Number, Task
 from bench.testing import training
 from bench.training.optimizers import ROW_OPTIMIZERS
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
 from bench.data.batches import Batches
-from bench.errors import UserError
-from bench.machine import WORKER
-from bench.objectives import Objective
+from bench.system.machine import WORKER
 from bench.training import step as module
 from bench.training.config import TrialConfig
 from bench.training.device import SHARE, CopyingFeed, ResidentFeed, choose_device, feed, fits

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from bench.records import Job
-from bench.schema import Field, Schema, Task
-from bench.seeds import derive
+from bench.core.records import Job
+from bench.core.schema import Field, Schema, Task
+from bench.core.seeds import derive
 from bench.testing.metrics import evaluate
 from bench.training import parts
 from bench.training.config import TrialConfig

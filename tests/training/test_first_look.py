@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.core.records import Job, TrialResult
 from bench.data import Store, load_card, prepare
 from bench.data.store import Split, part_of
-from bench.records import Job, TrialResult
 from bench.training import job as jobs
 from bench.training.job import run_job
 

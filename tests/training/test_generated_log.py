@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.core.records import Job
 from bench.data import load_card, prepare
 from bench.data.sources import SyntheticReader
 from bench.data.synthetic import GENERATORS
-from bench.predictions import name_of, predictions
-from bench.records import Job
+from bench.measure.predictions import name_of, predictions
 from bench.training.config import TrialConfig
 from bench.training.job import run_job
 

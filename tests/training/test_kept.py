@@ -11,13 +11,13 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from bench import predictions
+from bench.core.errors import UserError
+from bench.core.records import Job, Kind, training_of
+from bench.core.rows import REPLICATED
 from bench.data import Store, load_card, prepare
-from bench.errors import UserError
+from bench.measure import predictions
+from bench.measure.predictions import KEPT, joined, name_of, path_of, rows_of
 from bench.measure.resamples import units_of
-from bench.predictions import KEPT, joined, name_of, path_of, rows_of
-from bench.records import Job, Kind, training_of
-from bench.rows import REPLICATED
 from bench.testing.metrics import binary
 from bench.training.ensemble import ensemble_of
 from bench.training.evaluation import measured as measured_rows

@@ -10,10 +10,10 @@ import pytest
 import torch
 from scipy.special import ndtri
 
+from bench.core.schema import Cap, Field, Number, Task
 from bench.data.store import Split
 from bench.data.tasks import scale_of
 from bench.production.served_model import ModelSpec, Part, regressions_in_words
-from bench.schema import Cap, Field, Number, Task
 from bench.testing.training import MemoryStore, trainer
 
 ROWS, EACH = 20_000, 10

@@ -7,10 +7,10 @@ from itertools import cycle
 import pytest
 import torch
 
+from bench.core.objectives import Objective
 from bench.data import Store, load_card, prepare
 from bench.data.batches import Batches
 from bench.models.numeric import NUMERIC
-from bench.objectives import Objective
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 

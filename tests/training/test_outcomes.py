@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.labelled import Labelled
+from bench.core.objectives import Objective
+from bench.core.records import RARER, Job, Kind, Scalar
+from bench.core.schema import Task
+from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, units_of
 from bench.measure.resampling import Resampling
-from bench.objectives import Objective
-from bench.records import RARER, Job, Kind, Scalar
-from bench.schema import Task
 from bench.testing.metrics import evaluate, predicted
 from bench.training.config import TrialConfig
 from bench.training.ensemble import ensemble_of

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
+from bench.core.objectives import Objective
 from bench.data.batches import Batches
-from bench.objectives import Objective
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 

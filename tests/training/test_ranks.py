@@ -22,11 +22,11 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from bench.cli.app import app
+from bench.core.errors import TrainingError, UserError
+from bench.core.objectives import parse
+from bench.core.records import Job
 from bench.data import Store, load_card, prepare
-from bench.errors import TrainingError, UserError
-from bench.objectives import parse
-from bench.progress import Silent
-from bench.records import Job
+from bench.system.progress import Silent
 from bench.testing.training import SMALL, VALUES, MemoryStore
 from bench.training.config import TrialConfig
 from bench.training.launch import check_ranks, trained_on_ranks

@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from bench.errors import UserError
-from bench.objectives import Objective
-from bench.records import Job
-from bench.schema import Task
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
+from bench.core.records import Job
+from bench.core.schema import Task
 from bench.training import job as jobs
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer

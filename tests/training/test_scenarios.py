@@ -11,11 +11,11 @@ import pytest
 import torch
 from scipy.special import expit
 
+from bench.core.objectives import parse
+from bench.core.schema import Field, Schema, Task
 from bench.data import Store
 from bench.data.reachable import auc
 from bench.data.store import Split
-from bench.objectives import parse
-from bench.schema import Field, Schema, Task
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.objectives import Objective
+from bench.core.objectives import Objective
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 from bench.training.selection import LOOKS, Averaging, Selector, selectors

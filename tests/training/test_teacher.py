@@ -8,11 +8,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from bench.core.objectives import Objective
+from bench.core.schema import Task
 from bench.data import Store, load_card, prepare
 from bench.data.batches import Batches
 from bench.data.store import Split, WeightFacts
-from bench.objectives import Objective
-from bench.schema import Task
 from bench.testing.training import SMALL, MemoryStore, trainer
 from bench.training import teacher
 from bench.training.config import TrialConfig

@@ -9,11 +9,11 @@ import pytest
 from sklearn import ensemble
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from bench.core.errors import TrainingError
+from bench.core.records import Job
+from bench.core.rows import REPLICATED
+from bench.core.schema import Field, Number, Schema, Task
 from bench.data.store import Split
-from bench.errors import TrainingError
-from bench.records import Job
-from bench.rows import REPLICATED
-from bench.schema import Field, Number, Schema, Task
 from bench.testing.metrics import evaluate
 from bench.testing.training import VALUES, MemoryStore
 from bench.training import tree_data, trees
@@ -118,7 +118,7 @@ class TestJob:
         """A limit holds for the libraries that are loaded, and the first trees of a process load theirs."""
         code = (
             "from threadpoolctl import threadpool_info\n"
-            "from bench.machine import tree_threads\n"
+            "from bench.system.machine import tree_threads\n"
             "with tree_threads(1):\n"
             "    import sklearn.ensemble\n"
             "    assert {pool['num_threads'] for pool in threadpool_info()} == {1}"

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from bench.core.objectives import METRICS
+from bench.core.records import RARER
+from bench.core.schema import Field, Schema, Task
 from bench.data import Store
 from bench.data.store import Split
-from bench.labelled import Labelled
+from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.resamples import counts, drawn_of, units_of
 from bench.measure.resampling import Resampling
 from bench.models.funnels import FUNNELS
-from bench.objectives import METRICS
 from bench.production.calibration import fit_isotonic, fit_platt
-from bench.records import RARER
-from bench.schema import Field, Schema, Task
 from bench.testing.metrics import evaluate, predicted
 from bench.testing.models import TASKS as SETS
 from bench.testing.training import MemoryStore

@@ -14,8 +14,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from bench.core.schema import Field, Schema, Task
 from bench.models import products
-from bench.schema import Field, Schema, Task
 from bench.training.config import TrialConfig
 from bench.training.step import Step, build_parts
 

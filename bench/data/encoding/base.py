@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bench.core.errors import UserError
+from bench.core.registry import Config
 from bench.data.codes import TextCodes
 from bench.data.columns import DERIVATIONS, Derivation
 from bench.data.values import as_numbers, taken_apart, whole_column
-from bench.errors import UserError
-from bench.registry import Config
 
 
 class Source(Config):

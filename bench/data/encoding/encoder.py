@@ -11,16 +11,16 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Discriminator, model_validator
 
-from bench.arrays import Ids
-from bench.atomic import write_text
+from bench.core.arrays import Ids
+from bench.core.errors import UserError
+from bench.core.plain import read_json
+from bench.core.registry import Config
+from bench.core.schema import Cap, Field, Number, Schema, Task, Vector
+from bench.core.validation import validate
 from bench.data.encoding.fields import PAD, BucketField, CategoricalField, HistoryField, MultiValuedField
 from bench.data.encoding.numeric import Dense, NumericColumn, VectorColumns
 from bench.data.encoding.rates import TargetRates
-from bench.errors import UserError
-from bench.plain import read_json
-from bench.registry import Config
-from bench.schema import Cap, Field, Number, Schema, Task, Vector
-from bench.validation import validate
+from bench.system.atomic import write_text
 
 FieldPart = Annotated[CategoricalField | MultiValuedField | HistoryField | BucketField, Discriminator("kind")]
 DensePart = Annotated[NumericColumn | VectorColumns | TargetRates, Discriminator("kind")]

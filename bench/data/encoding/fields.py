@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from pydantic import Field as Limits
 from pydantic import FiniteFloat, NonNegativeInt, model_validator
 
+from bench.core.registry import Config
+from bench.core.schema import Field
 from bench.data.codes import ABSENT, NULL, Codes, ColumnCodes, TextCodes, whole_numbers
 from bench.data.columns import Keep
 from bench.data.encoding.base import Known, Source, Vocabulary
 from bench.data.values import distinct, filled, is_list, taken_apart, texts_of
-from bench.intrinsics import jit
-from bench.registry import Config
-from bench.schema import Field
+from bench.system.intrinsics import jit
 
 
 class Lists(NamedTuple):

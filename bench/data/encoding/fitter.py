@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bench.arrays import Ids
+from bench.core.arrays import Ids
+from bench.core.errors import UserError, repeated
 from bench.data.card import Card
 from bench.data.codes import ABSENT, Codes, ColumnCodes, count_codes, look_up
 from bench.data.columns import Categorical, MultiValued, Numeric, Vector
@@ -33,8 +34,7 @@ from bench.data.encoding.fields import (
 from bench.data.encoding.numeric import Dense, DistinctNumbers, NumericColumn, RunningMoments, VectorColumns
 from bench.data.encoding.rates import RatesFitter
 from bench.data.values import texts_of
-from bench.errors import UserError, repeated
-from bench.progress import Progress, Silent
+from bench.system.progress import Progress, Silent
 
 Mask = NDArray[np.bool_]
 

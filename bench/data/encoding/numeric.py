@@ -13,11 +13,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat
 
+from bench.core.registry import Config
+from bench.core.schema import begins
 from bench.data.codes import IntegerCodes
 from bench.data.encoding.base import Source
-from bench.intrinsics import jit
-from bench.registry import Config
-from bench.schema import begins
+from bench.system.intrinsics import jit
 
 Numbers = NDArray[np.float64]
 LARGEST = float(np.finfo(np.float32).max)

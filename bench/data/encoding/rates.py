@@ -16,13 +16,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import model_validator
 
+from bench.core.registry import Config
+from bench.core.schema import Task
+from bench.core.seeds import derive
 from bench.data.codes import UNKNOWN, Codes
 from bench.data.encoding.base import Known, Source
 from bench.data.encoding.numeric import Dense, RunningMoments
-from bench.intrinsics import jit
-from bench.registry import Config
-from bench.schema import Task
-from bench.seeds import derive
+from bench.system.intrinsics import jit
 
 Values = NDArray[np.float64]
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.core.errors import UserError, check_known
 from bench.data.duplicates import RowSet
 from bench.data.inspection.column import Counted, count_column, markers_in
 from bench.data.inspection.labels import Labels, find_labels, label_columns, parents_of
@@ -15,8 +16,7 @@ from bench.data.inspection.proposals import Proposal, proposals
 from bench.data.inspection.roles import ColumnDraft, Role, draft_columns, given_roles
 from bench.data.inspection.sample import Layout, Sample, layout_of, read_sample
 from bench.data.inspection.split import Rows, Split, Wish, assigned, find_split, is_published, named_files
-from bench.errors import UserError, check_known
-from bench.progress import Progress
+from bench.system.progress import Progress
 
 ROWS = 1_000_000
 """Rows that are inspected where nothing else is asked for."""

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
+from bench.core.errors import UserError, check_known, unknown
+from bench.core.schema import SCORE
 from bench.data.checks import ZERO_ONE
 from bench.data.inspection.column import Counted
 from bench.data.tasks import TaskRule, check_parents
 from bench.data.values import canonical
-from bench.errors import UserError, check_known, unknown
-from bench.schema import SCORE
 
 _YES = ("1", "true", "yes", "y", "t", "positive", "pos")
 _NO = ("0", "false", "no", "n", "f", "negative", "neg", "-1")

@@ -12,12 +12,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Label, Labels
 from bench.data.inspection.names import is_afterwards, is_place, may_be_afterwards
 from bench.data.inspection.telling import LEAST, Halves, Mask, cells_of, out_of_fold, score
-from bench.machine import tree_threads
+from bench.system.machine import tree_threads
 
 SUSPECT = 0.98
 """AUC of a binary label, or share of a regression label's variance, from which a column is suspected."""

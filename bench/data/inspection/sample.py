@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from bench.core.errors import UserError, repeated
 from bench.data.readers.blocks import lines
 from bench.data.readers.csv import header_of, read_csv
 from bench.data.readers.parquet import ENDINGS, read_parquet
-from bench.errors import UserError, repeated
-from bench.progress import Progress
+from bench.system.progress import Progress
 
 SEPARATORS = (",", "\t", ";", "|")
 Kind = Literal["csv", "parquet"]

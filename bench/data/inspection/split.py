@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from bench.core.errors import UserError
+from bench.core.objectives import random_ndcg, ranked_by_group
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Labels, read
 from bench.data.inspection.names import words
@@ -17,8 +19,6 @@ from bench.data.inspection.times import check_sortable
 from bench.data.spill import LabelCounts
 from bench.data.splits import CONFIRM, SPLITS, Assignment, SplitInput, SplitRule, Time, halved, time_key
 from bench.data.values import Text
-from bench.errors import UserError
-from bench.objectives import random_ndcg, ranked_by_group
 
 Kind = Literal["time", "hash", "random", "files", "column"]
 

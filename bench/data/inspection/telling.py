@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
+from bench.core.schema import begins
 from bench.data.inspection.column import Counted
 from bench.data.inspection.labels import Label, Labels
 from bench.data.splits import TEST, TRAIN, VALID
-from bench.schema import begins
 
 LEAST = 20
 """Labels of each class, labels at all, or rows, below which nothing is said."""

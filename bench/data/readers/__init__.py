@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from bench.core.errors import UserError
+from bench.core.plugins import Registry
+from bench.core.registry import Entry
 from bench.data.card import Card
 from bench.data.prefetch import ahead
 from bench.data.readers.ali_ccp import read_ali_ccp
@@ -24,10 +27,7 @@ from bench.data.sources import (
     ParquetReader,
     SyntheticReader,
 )
-from bench.errors import UserError
-from bench.plugins import Registry
-from bench.progress import Progress
-from bench.registry import Entry
+from bench.system.progress import Progress
 
 Paths = Mapping[str, Sequence[Path]]
 """A card's name of a file -> its files: one, unless the name is a pattern."""

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bench.core.errors import UserError
 from bench.data.card import Card
 from bench.data.checks import BadRow
 from bench.data.codes import UNKNOWN, Codes, IntegerCodes
@@ -26,8 +27,7 @@ from bench.data.readers.blocks import blocks, side_by_side
 from bench.data.readers.feature_lists import ABSENT, Lines, Wanted, scan
 from bench.data.sources import AliCcpReader
 from bench.data.values import first_seen
-from bench.errors import UserError
-from bench.progress import Progress
+from bench.system.progress import Progress
 
 
 class CommonLines:

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from bench.core.errors import UserError
 from bench.data.checks import BadRow, Place
 from bench.data.codes import TextCodes, fresh
-from bench.errors import UserError
 
 PART = 1 << 16
 """Largest number of rows in a part."""

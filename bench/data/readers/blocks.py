@@ -15,10 +15,10 @@ from typing import IO, Any, TypeVar
 
 import pyarrow as pa
 
+from bench.core.errors import UserError
 from bench.data.prefetch import workers
-from bench.errors import UserError
-from bench.machine import cores
-from bench.progress import Advance, Progress, Silent
+from bench.system.machine import cores
+from bench.system.progress import Advance, Progress, Silent
 
 PACKED = (".gz", ".zst")
 """Endings of compressed files."""

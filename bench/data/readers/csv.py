@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from bench.core.errors import UserError, repeated
 from bench.data.checks import BadRow
 from bench.data.readers import blocks
 from bench.data.readers.base import RawTable, kept_rows
 from bench.data.readers.blocks import lines
-from bench.errors import UserError, repeated
-from bench.progress import Progress
+from bench.system.progress import Progress
 
 _NUMBER = re.compile(
     r"In CSV column #(\d+): Row #(\d+): CSV conversion error to double: invalid value '(.*)'", re.DOTALL

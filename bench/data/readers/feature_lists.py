@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.codes import BASIS, PRIME, mixed
-from bench.intrinsics import jit
+from bench.system.intrinsics import jit
 
 ABSENT = -1
 """Id where a line lacks the field, or has fewer values than slots."""

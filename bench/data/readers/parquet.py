@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bench.core.errors import UserError, repeated
 from bench.data.readers import base
 from bench.data.readers.base import RawTable, kept_rows
 from bench.data.values import is_any, is_list
-from bench.errors import UserError, repeated
-from bench.progress import Progress
+from bench.system.progress import Progress
 
 ENDINGS = (".parquet", ".pq")
 """Endings of parquet files."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.atomic import atomic_folder
+from bench.core.errors import UserError, check_known
+from bench.core.registry import Config
+from bench.core.validation import validate
 from bench.data.synthetic import ali_ccp, feed, funnel, relatedness
-from bench.errors import UserError, check_known
-from bench.progress import Progress, Silent
-from bench.registry import Config
-from bench.validation import validate
+from bench.system.atomic import atomic_folder
+from bench.system.progress import Progress, Silent
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import expit
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
+from bench.core.registry import Config
+from bench.core.seeds import derive
 from bench.data.arrays import ArrayWriter
-from bench.progress import Progress
-from bench.registry import Config
-from bench.seeds import derive
+from bench.system.progress import Progress
 
 Ids = NDArray[np.int64]
 

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import expit, ndtr
 
+from bench.core.registry import Config
+from bench.core.seeds import derive
 from bench.data.synthetic.funnel import zipf_ids
-from bench.registry import Config
-from bench.seeds import derive
 
 DAYS = 10
 TABS = (0.4, 0.3, 0.2, 0.1)

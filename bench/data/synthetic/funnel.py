@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import expit
 
-from bench.registry import Config
-from bench.seeds import derive
+from bench.core.registry import Config
+from bench.core.seeds import derive
 
 SEGMENTS, CATEGORIES, SCENARIOS = 6, 8, 4
 

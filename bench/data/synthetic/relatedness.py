@@ -14,8 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.registry import Config
-from bench.seeds import derive
+from bench.core.registry import Config
+from bench.core.seeds import derive
 
 
 class RelatednessConfig(Config):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.errors import listed
+from bench.core.errors import listed
+from bench.core.rows import NAMES, SEARCH
 from bench.frontier.choices import Choices
 from bench.frontier.judging import Judge
 from bench.frontier.limits import Bound
@@ -17,7 +18,6 @@ from bench.frontier.words.verdict import named
 from bench.results.effect import MARGIN
 from bench.results.fusion import in_words
 from bench.results.ledger import ENDS
-from bench.rows import NAMES, SEARCH
 
 RIVALS = 3
 """What comes first instead of the pick, at most."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from bench.errors import listed
+from bench.core.errors import listed
+from bench.core.records import NETWORK, Point
 from bench.frontier.stability import ENOUGH
-from bench.records import NETWORK, Point
 from bench.results.effect import LEVEL, MARGIN, Effect, percent
 from bench.results.fusion import in_words
 from bench.results.ledger import Ledger

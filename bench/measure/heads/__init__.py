@@ -1,4 +1,4 @@
-"""Metrics of heads, a family a file; `bench.objectives.METRICS` is their registry."""
+"""Metrics of heads, a family a file; `bench.core.objectives.METRICS` is their registry."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from functools import cache
 from importlib import import_module
 from typing import cast
 
+from bench.core.objectives import METRICS
+from bench.core.schema import TaskKind
 from bench.measure.heads.base import Head, Mean, Weighted
-from bench.objectives import METRICS
-from bench.schema import TaskKind
 
 __all__ = ["Head", "Mean", "Weighted", "heads_of"]
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.arrays import Floats
-from bench.labelled import Labelled
+from bench.core.arrays import Floats
+from bench.core.schema import Task
 from bench.measure.heads.base import Ordered, Weighted
+from bench.measure.labelled import Labelled
 from bench.measure.outcomes import Measure
 from bench.measure.spaces import Observed
-from bench.schema import Task
 
 
 def _area(rows: Observed) -> Weighted:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
 from bench.measure.spaces import Observed
 
 Weighted = Callable[[Floats], float]

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
+from bench.core.schema import Schema
 from bench.measure.heads.base import Mean, Ordered, Weighted, label, prediction
 from bench.measure.spaces import Observed, Predicted, sample_spaces
-from bench.schema import Schema
 
 ECE_BINS = 15
 TENTHS = 10

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
-from bench.intrinsics import jit
+from bench.core.arrays import Floats
 from bench.measure.heads.base import Ordered, Weighted
 from bench.measure.spaces import Observed
+from bench.system.intrinsics import jit
 
 
 def _pairs(rows: Observed) -> Weighted:

@@ -1,6 +1,6 @@
 """The worth of one ranking of rows: walks from its best row down to a cut, a family a file.
 
-Every walk is a mean over the orders of equal scores. `bench.objectives.LISTS` is the registry of those with a cut.
+Every walk is a mean over the orders of equal scores. `bench.core.objectives.LISTS` is the registry of those with a cut.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
-from bench.intrinsics import jit
+from bench.core.arrays import Floats
+from bench.system.intrinsics import jit
 
 NDCG, SHARE, AREA, AREA_BY_POSITIVES, PRECISION, FIRST = range(6)
 KINDS = {"ndcg": NDCG, "recall": SHARE, "value": SHARE, "map": PRECISION, "mrr": FIRST}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
-from bench.intrinsics import jit
+from bench.core.arrays import Floats
 from bench.measure.lists import tied
+from bench.system.intrinsics import jit
 
 
 @jit()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bench.core.plugins import Registry
+from bench.core.registry import Entry, NoOptions
 from bench.models.contracts import Funnel
 from bench.models.funnels.aitm import AITM, AITMConfig
 from bench.models.funnels.direct import Direct
@@ -10,8 +12,6 @@ from bench.models.funnels.escm2_dr import ESCM2DR, ESCM2DRConfig
 from bench.models.funnels.escm2_ipw import ESCM2IPW, ESCM2Config
 from bench.models.funnels.independent import Independent
 from bench.models.funnels.links import parents_are_binary
-from bench.plugins import Registry
-from bench.registry import Entry, NoOptions
 
 __all__ = ["FUNNELS", "Funnel"]
 

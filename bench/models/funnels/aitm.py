@@ -8,11 +8,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from bench.core.registry import Config
+from bench.core.schema import Schema
 from bench.models.funnels.direct import Direct
 from bench.models.layers import BatchedLinear, BatchedMLP
 from bench.models.losses.base import Context, mean
-from bench.registry import Config
-from bench.schema import Schema
 
 
 class AITMConfig(Config):

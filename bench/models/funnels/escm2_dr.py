@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.core.schema import Schema
 from bench.models.contracts import Probabilities
 from bench.models.funnels.escm2_ipw import ESCM2IPW, ESCM2Config
 from bench.models.losses.base import mean
-from bench.schema import Schema
 
 
 class ESCM2DRConfig(ESCM2Config):

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from bench.core.registry import Config
+from bench.core.schema import Schema
 from bench.models.funnels.entire_space import EntireSpace
 from bench.models.losses.base import Context, mean
-from bench.registry import Config
-from bench.schema import Schema
 
 
 class ESCM2Config(Config):

@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
+from bench.core.registry import Config
+from bench.core.schema import Schema
 from bench.models.contracts import Funnel, Probabilities
 from bench.models.funnels.links import Links
 from bench.models.losses.base import Context
-from bench.registry import Config
-from bench.schema import Schema
 
 
 class Independent(Funnel):

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.core.schema import Schema
 from bench.models.contracts import Probabilities
-from bench.schema import Schema
 
 
 def parents_are_binary(schema: Schema) -> str | None:

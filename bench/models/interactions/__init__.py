@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from bench.core.plugins import Registry
+from bench.core.registry import Entry, NoOptions
 from bench.models.contracts import Interaction
 from bench.models.interactions.dcn_v2 import DCNv2, DCNv2Config
 from bench.models.interactions.fm import FM, has_pairs
 from bench.models.interactions.masknet import MaskNet, MaskNetConfig, has_embeddings
 from bench.models.interactions.none import NoInteraction
-from bench.plugins import Registry
-from bench.registry import Entry, NoOptions
 
 __all__ = ["INTERACTIONS", "Interaction"]
 

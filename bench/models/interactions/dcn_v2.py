@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor, nn
 
+from bench.core.registry import Config
 from bench.models.contracts import Interaction, Layout
 from bench.models.layers import BatchedLinear
-from bench.registry import Config
 
 
 class DCNv2Config(Config):

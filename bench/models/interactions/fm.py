@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.core.registry import NoOptions
+from bench.core.schema import Schema
 from bench.models.contracts import Interaction, Layout
-from bench.registry import NoOptions
-from bench.schema import Schema
 
 
 def has_pairs(schema: Schema) -> str | None:

@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.registry import Config
+from bench.core.schema import Schema
 from bench.models.config import Width
 from bench.models.contracts import Interaction, Layout
 from bench.models.layers import EPS, BatchedLinear, BatchedMLP, BatchedNorm
-from bench.registry import Config
-from bench.schema import Schema
 
 
 class MaskNetConfig(Config):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from bench.core.registry import NoOptions
 from bench.models.contracts import Interaction, Layout
-from bench.registry import NoOptions
 
 
 class NoInteraction(Interaction):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bench.core.plugins import Registry
+from bench.core.registry import Entry, NoOptions
 from bench.models.losses.base import Context, Log, Loss, MeanLosses, RegressionLoss, is_uncensored
 from bench.models.losses.bins import Bins
 from bench.models.losses.distilled import Distilled, DistilledConfig
@@ -11,8 +13,6 @@ from bench.models.losses.quantile import Quantile, QuantileConfig
 from bench.models.losses.ranking import BPR, JRC, BPRConfig, Listwise, RankingConfig, has_groups
 from bench.models.losses.squared import Squared
 from bench.models.losses.weighted_logistic import WeightedLogistic, is_logarithmic
-from bench.plugins import Registry
-from bench.registry import Entry, NoOptions
 
 __all__ = ["LOSSES", "REGRESSION_LOSSES", "Context", "Loss", "MeanLosses", "RegressionLoss"]
 

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.registry import Config
-from bench.schema import Schema
+from bench.core.registry import Config
+from bench.core.schema import Schema
 
 LIGHTEST = 1e-30
 """Samples with a smaller total weight count as none."""

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
+from bench.core.registry import Config
+from bench.core.schema import Schema
 from bench.models.losses.base import Context, RegressionLoss, mean
-from bench.registry import Config
-from bench.schema import Schema
 
 CUTS = 48
 """K, the number of cut points between K + 1 bins."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from bench.core.registry import Config
 from bench.models.losses.base import Log
-from bench.registry import Config
 
 
 class DistilledConfig(Config):

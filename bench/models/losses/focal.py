@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from bench.core.registry import Config
 from bench.models.losses.base import Context, Loss
-from bench.registry import Config
 
 LARGEST = 50.0
 """Scores are solved for up to this; beyond it, the logit is linear in the score in float32."""

@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from bench.core.registry import Config
+from bench.core.schema import Schema
 from bench.models.losses.base import Context, RegressionLoss
-from bench.registry import Config
-from bench.schema import Schema
 
 
 class HuberConfig(Config):

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from bench.core.registry import Config
+from bench.core.schema import Schema
 from bench.models.losses.base import Context, Loss
-from bench.registry import Config
-from bench.schema import Schema
 
 NOWHERE = -1e30
 """Logit of a sample outside all groups: its share is 0 in float32."""

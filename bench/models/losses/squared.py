@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from bench.core.registry import Config
+from bench.core.schema import Schema
 from bench.models.losses.base import Context, RegressionLoss, mean
-from bench.registry import Config
-from bench.schema import Schema
 
 SLOWEST = 0.02
 """Smallest weight of the newest batch in the running variance."""

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.core.registry import Config
+from bench.core.schema import Schema
 from bench.models.losses.base import Context, RegressionLoss, is_uncensored
-from bench.registry import Config
-from bench.schema import Schema
 
 
 def is_logarithmic(schema: Schema) -> str | None:

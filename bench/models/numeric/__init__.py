@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from bench.core.plugins import Registry
+from bench.core.registry import Entry, NoOptions
+from bench.core.schema import Schema
 from bench.models.contracts import Numeric
 from bench.models.numeric.bucket import Bucket, BucketConfig
 from bench.models.numeric.bucket_and_piecewise import BucketAndPiecewise, BucketAndPiecewiseConfig
 from bench.models.numeric.periodic import Periodic, PeriodicConfig
 from bench.models.numeric.piecewise_linear import PiecewiseLinear, PiecewiseLinearConfig
 from bench.models.numeric.scaled import Scaled
-from bench.plugins import Registry
-from bench.registry import Entry, NoOptions
-from bench.schema import Schema
 
 __all__ = ["NUMERIC", "Numeric"]
 

@@ -9,9 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from bench.core.registry import Config
+from bench.core.schema import Schema, begins
 from bench.models.contracts import Numeric
-from bench.registry import Config
-from bench.schema import Schema, begins
 
 
 class BucketConfig(Config):

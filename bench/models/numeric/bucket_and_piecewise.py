@@ -7,10 +7,10 @@ from dataclasses import replace
 from pydantic import Field
 from torch import Tensor
 
+from bench.core.registry import Config
+from bench.core.schema import Schema
 from bench.models.numeric.bucket import Bucket, BucketConfig
 from bench.models.numeric.piecewise_linear import PiecewiseLinear, PiecewiseLinearConfig
-from bench.registry import Config
-from bench.schema import Schema
 
 
 class BucketAndPiecewiseConfig(Config):

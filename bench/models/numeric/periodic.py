@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from bench.core.registry import Config
+from bench.core.schema import Schema
 from bench.models.contracts import Drawn
 from bench.models.numeric.tokens import NumberLinear, NumberTokens
-from bench.registry import Config
-from bench.schema import Schema
 
 
 class PeriodicConfig(Config):

@@ -9,9 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from bench.core.registry import Config
+from bench.core.schema import Number, Schema, begins
 from bench.models.numeric.tokens import NumberLinear, NumberTokens
-from bench.registry import Config
-from bench.schema import Number, Schema, begins
 
 
 class PiecewiseLinearConfig(Config):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from bench.core.registry import NoOptions
+from bench.core.schema import Schema
 from bench.models.contracts import Numeric
-from bench.registry import NoOptions
-from bench.schema import Schema
 
 
 class Scaled(Numeric):

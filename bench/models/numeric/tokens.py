@@ -9,8 +9,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from bench.core.schema import Schema
 from bench.models.contracts import Drawn, Numeric
-from bench.schema import Schema
 
 
 class NumberTokens(Numeric):

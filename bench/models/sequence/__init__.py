@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from bench.core.plugins import Registry
+from bench.core.registry import Entry, NoOptions
+from bench.core.schema import Schema
 from bench.models.contracts import Sequence
 from bench.models.sequence.attention import Attention
 from bench.models.sequence.din import Din, DinConfig
 from bench.models.sequence.mean import Mean
-from bench.plugins import Registry
-from bench.registry import Entry, NoOptions
-from bench.schema import Schema
 
 __all__ = ["SEQUENCE", "Sequence"]
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench.core.registry import NoOptions
 from bench.models.contracts import Drawn, Sequence
 from bench.models.layers import BatchedLinear
-from bench.registry import NoOptions
 
 FAR = 1e30
 """Subtracted from the scores of padding."""

@@ -6,9 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from bench.core.registry import Config
 from bench.models.contracts import Sequence
 from bench.models.layers import BatchedLinear
-from bench.registry import Config
 
 
 class DinConfig(Config):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bench.core.registry import NoOptions
 from bench.models.contracts import Sequence
-from bench.registry import NoOptions
 
 
 class Mean(Sequence):

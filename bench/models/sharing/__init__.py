@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bench.core.plugins import Registry
+from bench.core.registry import Entry, NoOptions
 from bench.models.config import HiddenConfig
 from bench.models.contracts import Sharing
 from bench.models.sharing.adatt import AdaTT, AdaTTConfig
@@ -20,8 +22,6 @@ from bench.models.sharing.single_task import SingleTask
 from bench.models.sharing.snr import SNR, SNRConfig
 from bench.models.sharing.star import Star, StarConfig
 from bench.models.sharing.stem import STEM
-from bench.plugins import Registry
-from bench.registry import Entry, NoOptions
 
 __all__ = ["SHARING", "Sharing"]
 

@@ -9,12 +9,12 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.registry import Config
+from bench.core.schema import Schema
 from bench.models.config import HiddenConfig
 from bench.models.contracts import Layout, Sharing
 from bench.models.layers import BatchedLinear, BatchedMLP
-from bench.registry import Config
-from bench.schema import Schema
 
 MOST = 100
 """Largest number of scenarios with weights of their own."""

@@ -10,12 +10,12 @@ import torch
 from pydantic import BeforeValidator, Field, PlainSerializer
 from torch import Tensor, nn
 
-from bench.errors import check_known
+from bench.core.errors import check_known
+from bench.core.registry import Config
+from bench.core.schema import Schema
 from bench.models.config import HiddenConfig, SomeLayers
 from bench.models.contracts import Layout, Sharing
 from bench.models.layers import BatchedLinear, BatchedMLP, together
-from bench.registry import Config
-from bench.schema import Schema
 
 
 def _split(value: Any) -> Any:

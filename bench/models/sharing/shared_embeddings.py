@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
+from bench.core.registry import NoOptions
 from bench.models.contracts import Sharing
-from bench.registry import NoOptions
 
 
 class SharedEmbeddings(Sharing):

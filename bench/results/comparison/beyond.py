@@ -33,17 +33,17 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.special import ndtr, stdtrit
 
-from bench.arrays import Floats
-from bench.errors import listed
-from bench.objectives import Objective, in_thousandths
+from bench.core.arrays import Floats
+from bench.core.errors import listed
+from bench.core.objectives import Objective, in_thousandths
+from bench.core.rows import SEARCH
+from bench.core.seeds import derive
 from bench.results.comparison.families import FamilyPoint, trials_of
 from bench.results.comparison.significance import POWER, SIZE, Word, against, permuted, smallest, unit
 from bench.results.effect import LEVEL
 from bench.results.pareto import lattice, steps_within
 from bench.results.samples import Sample
 from bench.results.statistics import Differences, differences
-from bench.rows import SEARCH
-from bench.seeds import derive
 
 MOST_REPLICATES = 100
 MOST_DIRECTIONS = 15

@@ -30,9 +30,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.errors import listed
-from bench.objectives import Objective
-from bench.plain import jsonable
+from bench.core.errors import listed
+from bench.core.objectives import Objective
+from bench.core.plain import jsonable
+from bench.core.seeds import derive
 from bench.results.comparison.beyond import Answer
 from bench.results.comparison.families import FamilyPoint, average, trials_of
 from bench.results.comparison.significance import (
@@ -52,7 +53,6 @@ from bench.results.pareto import hypervolume
 from bench.results.posterior import posterior_draws
 from bench.results.samples import Sample, seed_noise
 from bench.results.statistics import differences, reflected
-from bench.seeds import derive
 
 Row = dict[str, Any]
 """Of a table, by column."""

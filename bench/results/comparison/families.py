@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.objectives import Objective
-from bench.records import Point
+from bench.core.objectives import Objective
+from bench.core.records import Point
+from bench.core.rows import SEARCH
 from bench.results.samples import Sample, sample
-from bench.rows import SEARCH
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtr, stdtr, stdtrit
 
-from bench.arrays import Floats
-from bench.errors import listed
-from bench.objectives import Objective, in_thousandths, metric_of
+from bench.core.arrays import Floats
+from bench.core.errors import listed
+from bench.core.objectives import Objective, in_thousandths, metric_of
 
 Statistic = Callable[[Floats], float]
 SIZE = 0.05

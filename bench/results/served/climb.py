@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench.arrays import Floats
-from bench.predictions import Rows
+from bench.core.arrays import Floats
+from bench.measure.predictions import Rows
 from bench.results.fusion import Fusion
 from bench.results.served.expected import Expected, level
 from bench.results.served.measuring import THREADS, Candidate, Meter, meter_of

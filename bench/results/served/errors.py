@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
 from bench.results.samples import moderated
 
 FEW = 100

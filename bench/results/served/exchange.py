@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
+from bench.core.rows import CONFIRM, TEST
 from bench.results.effect import Effect
 from bench.results.ledger import band
 from bench.results.served.served import Served
-from bench.rows import CONFIRM, TEST
 
 
 def exchange(served: Served, row: int, paid: str, bought: str) -> Effect | None:

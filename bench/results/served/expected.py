@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
+from bench.core.objectives import metric_of, ranked
+from bench.core.schema import TaskKind
 from bench.measure.platt import platt
-from bench.objectives import metric_of, ranked
-from bench.predictions import Rows
+from bench.measure.predictions import Rows
 from bench.results.fusion import Fusion
 from bench.results.served.measuring import MANY, THREADS, Candidate, meter_of
-from bench.schema import TaskKind
 
 TRUST = 0.8
 NOISE = 0.5

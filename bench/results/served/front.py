@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
-from bench.objectives import Objective
+from bench.core.arrays import Floats
+from bench.core.objectives import Objective
 from bench.results.effect import Effect
 from bench.results.pareto import hypervolume, nondominated
 from bench.results.statistics import reflected

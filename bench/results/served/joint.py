@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
 from bench.results.effect import LEVEL, Effect
 from bench.results.ledger import band
 

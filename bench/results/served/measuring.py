@@ -10,15 +10,15 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
-from bench.errors import UserError
-from bench.machine import cores
+from bench.core.arrays import Floats
+from bench.core.errors import UserError
+from bench.core.schema import Task
 from bench.measure.outcomes import Measure
+from bench.measure.predictions import Rows, sampled
 from bench.measure.resamples import Drawn, drawn_of
-from bench.predictions import Rows, sampled
 from bench.results.fusion import Fusion, Terms
 from bench.results.served.errors import Points
-from bench.schema import Task
+from bench.system.machine import cores
 
 Role = Literal["trial", "baseline", "current"]
 

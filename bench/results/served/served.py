@@ -16,11 +16,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
-from bench.errors import UserError, check_known
+from bench.core.arrays import Floats
+from bench.core.errors import UserError, check_known
+from bench.core.objectives import Objective
+from bench.core.rows import CONFIRM, SEARCH, TEST
+from bench.core.seeds import derive
 from bench.measure.outcomes import Measure
-from bench.objectives import Objective
-from bench.predictions import Rows
+from bench.measure.predictions import Rows
 from bench.results.effect import Effect
 from bench.results.fusion import KINDS, Fusion
 from bench.results.ledger import ALL, PARTS, VALUE, Ledger, as_cells
@@ -37,8 +39,6 @@ from bench.results.served.front import (
 from bench.results.served.measuring import RESAMPLES, Candidate, Current, Meter
 from bench.results.served.slices import slices_of
 from bench.results.served.sweep import ROUNDS, STEPS, Sweep
-from bench.rows import CONFIRM, SEARCH, TEST
-from bench.seeds import derive
 
 DRAWS = 2000
 SPLITS = (CONFIRM, TEST)

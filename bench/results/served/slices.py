@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.objectives import Objective
-from bench.predictions import Rows
+from bench.core.objectives import Objective
+from bench.measure.predictions import Rows
 from bench.results.fusion import Fusion
 from bench.results.served.errors import Points
 from bench.results.served.measuring import Meter, measure_of

@@ -16,17 +16,17 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
-from bench.atomic import atomic_path, write_text
-from bench.objectives import Objective
-from bench.plain import jsonable
-from bench.predictions import Rows
+from bench.core.objectives import Objective
+from bench.core.plain import jsonable
+from bench.core.rows import CONFIRM, TEST
+from bench.measure.predictions import Rows
 from bench.results.effect import Effect
 from bench.results.ledger import ALL
 from bench.results.served.climb import Aim
 from bench.results.served.measuring import Candidate, Current
 from bench.results.served.served import DRAWS, SPLITS, Served
 from bench.results.served.slices import SLICES
-from bench.rows import CONFIRM, TEST
+from bench.system.atomic import atomic_path, write_text
 
 SERVED, TURNED = "served", "turned"
 """Names of the files: of what is served, and of the same the other way round."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
 from bench.results.fusion import KINDS, Fusion, Kind
 from bench.results.pareto import lattice
 

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from bench.predictions import Rows
+from bench.core.rows import CONFIRM, TEST
+from bench.measure.predictions import Rows
 from bench.results.served.measuring import Candidate
-from bench.rows import CONFIRM, TEST
 
 FEW = 1_000
 """Positives of the rarest task on test: with fewer the verdict judges both ways round."""

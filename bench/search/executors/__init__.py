@@ -7,8 +7,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 
-from bench.errors import UserError, adding
-from bench.plugins import Registry
+from bench.core.errors import UserError, adding
+from bench.core.plugins import Registry
 from bench.search.executors.base import RAY, Executor, InlineExecutor, MakeExecutor, Options, Run
 from bench.search.executors.process import ProcessExecutor
 

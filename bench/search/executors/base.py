@@ -16,12 +16,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from bench.atomic import Unwritable
-from bench.credentials import shown
-from bench.errors import UserError
-from bench.machine import check_device_name
-from bench.records import Failure, Job, Outcome, TrialResult
-from bench.registry import Config
+from bench.core.errors import UserError
+from bench.core.records import Failure, Job, Outcome, TrialResult
+from bench.core.registry import Config
+from bench.system.atomic import Unwritable
+from bench.system.credentials import shown
+from bench.system.machine import check_device_name
 
 Run = Callable[[Job], TrialResult]
 """Trains a job. A function at the top level of a module, so that a worker process can import it by name."""
@@ -131,7 +131,7 @@ class Options(Resources):
         retries: how often a job is tried again after an infrastructure fault.
         note: called with a sentence for every retry and for every worker that is replaced.
         store: path of the store that the jobs will name, to be looked for on every machine before the first of them.
-        needs: of plug-ins, as `bench.plugins.check` takes it, to be looked for on every machine of a Ray cluster.
+        needs: of plug-ins, as `bench.core.plugins.check` takes it, to be looked for on every machine of a Ray cluster.
     """
 
     threads: int = 1

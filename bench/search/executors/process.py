@@ -25,9 +25,9 @@ from typing import Any
 
 import psutil
 
-from bench.machine import WORKER, set_waiting
-from bench.records import Failure, Job, Outcome, TrialResult
+from bench.core.records import Failure, Job, Outcome, TrialResult
 from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt
+from bench.system.machine import WORKER, set_waiting
 
 
 def encode(outcome: Outcome) -> str:

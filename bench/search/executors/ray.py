@@ -21,14 +21,15 @@ import ray
 from ray.exceptions import RayError, RayTaskError, WorkerCrashedError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from bench import __version__, plugins
-from bench.atomic import Unwritable, atomic_folder, atomic_path
-from bench.errors import UserError
-from bench.lock import in_turn
-from bench.machine import cores, set_waiting
-from bench.records import Job, Outcome, TrialResult
+from bench import __version__
+from bench.core import plugins
+from bench.core.errors import UserError
+from bench.core.records import Job, Outcome, TrialResult
 from bench.search.executors.base import Executor, Options, QueuedJob, Run, attempt
 from bench.search.executors.process import THREADS, decode, encode, importable, timed
+from bench.system.atomic import Unwritable, atomic_folder, atomic_path
+from bench.system.lock import in_turn
+from bench.system.machine import cores, set_waiting
 
 NODE_HOME = "SEESAW_NODE_HOME"
 CHUNK = 16 << 20

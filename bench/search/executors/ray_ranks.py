@@ -20,12 +20,12 @@ from ray.util import get_node_ip_address, placement_group, remove_placement_grou
 from ray.util.queue import Queue
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from bench.errors import TrainingError, UserError
-from bench.progress import Progress, Silent
-from bench.records import Job
+from bench.core.errors import TrainingError, UserError
+from bench.core.records import Job
 from bench.search.executors.base import Options
 from bench.search.executors.process import THREADS
 from bench.search.executors.ray import brought, check_machines, cluster, loss
+from bench.system.progress import Progress, Silent
 from bench.training.launch import CHECKPOINT, LOOK, StepCounter, train_on_rank
 from bench.training.ranks import Ranks
 

@@ -3,8 +3,8 @@
 Each is built as `entry.build(weight, schema, lr, l2, threads)`.
 """
 
-from bench.plugins import Registry
-from bench.registry import Entry, NoOptions
+from bench.core.plugins import Registry
+from bench.core.registry import Entry, NoOptions
 from bench.training.optimizers.adagrad import RowAdagrad
 from bench.training.optimizers.adam import RowAdam
 from bench.training.optimizers.base import RowOptimizer

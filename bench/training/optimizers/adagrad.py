@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.intrinsics import AHEAD, LINE, jit, prefetch
+from bench.system.intrinsics import AHEAD, LINE, jit, prefetch
 from bench.training.optimizers.base import RowOptimizer
 
 EPS = 1e-10

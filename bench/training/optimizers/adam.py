@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.intrinsics import AHEAD, LINE, jit, prefetch
 from bench.models.embedding import new_table
+from bench.system.intrinsics import AHEAD, LINE, jit, prefetch
 from bench.training.optimizers.base import RowOptimizer
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8

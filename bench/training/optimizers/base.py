@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.core.schema import Schema
 from bench.models.compiling import array
-from bench.schema import Schema
 from bench.training.optimizers.kernels import Part, share
 
 

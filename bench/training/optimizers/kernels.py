@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.intrinsics import AHEAD, LINE, jit, prefetch
+from bench.core.schema import Schema
 from bench.models.compiling import widen
-from bench.schema import Schema
+from bench.system.intrinsics import AHEAD, LINE, jit, prefetch
 
 TYPICAL_BATCH = 2048  # only balances work between threads
 _SPREAD = np.uint32(2654435769)  # 2^32 / golden ratio: Fibonacci hashing (Knuth, TAOCP 3, section 6.4)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.intrinsics import AHEAD, LINE, jit, prefetch
+from bench.system.intrinsics import AHEAD, LINE, jit, prefetch
 from bench.training.optimizers.base import RowOptimizer
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.arrays import Floats
+from bench.core.arrays import Floats
 from bench.frontier.policy import Terms
 
 

@@ -8,10 +8,10 @@ import psutil
 import pytest
 import torch
 
+from bench.core.errors import UserError
 from bench.data.batches import Batch, Batches
 from bench.data.store import Split
-from bench.errors import UserError
-from bench.machine import MEMORY_VARIABLE, memory_limit
+from bench.system.machine import MEMORY_VARIABLE, memory_limit
 
 MIB = 1 << 20
 
@@ -99,7 +99,7 @@ def test_a_limit_that_is_no_number_of_mib(monkeypatch: pytest.MonkeyPatch, value
 def test_the_lower_limit_of_a_container_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(MEMORY_VARIABLE, raising=False)
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr("bench.machine._CONTAINER_LIMIT", str(limit))
+    monkeypatch.setattr("bench.system.machine._CONTAINER_LIMIT", str(limit))
     for text, expected in (("1048576\n", MIB // 2), ("max\n", psutil.virtual_memory().total // 2)):
         limit.write_text(text)
         assert memory_limit() == expected

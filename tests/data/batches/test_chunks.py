@@ -14,11 +14,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bench.core.errors import UserError
 from bench.data.batches import Batch, Batches
 from bench.data.chunks import LARGEST_WINDOW, Plan, shuffled_by_chunk
 from bench.data.store import Split
-from bench.errors import UserError
-from bench.machine import peak_memory_mb, reset_peak_memory
+from bench.system.machine import peak_memory_mb, reset_peak_memory
 
 
 @given(

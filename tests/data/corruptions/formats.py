@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import content
 from bench.data.synthetic import synthesise
+from bench.system import content
 
 PAIRS = """\
 id = "pairs"

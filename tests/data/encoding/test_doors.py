@@ -23,7 +23,7 @@ from bench.data.readers.csv import read_csv
 from bench.data.readers.parquet import read_parquet
 from bench.data.values import canonical
 from bench.production.scorer import RawRows
-from bench.progress import Silent
+from bench.system.progress import Silent
 
 Values = list[Any]
 Door = Callable[[Values, Path], Any]

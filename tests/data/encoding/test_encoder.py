@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from bench.core.errors import UserError
 from bench.data import Encoder, parse_card
 from bench.data.card import Card
 from bench.data.encoding.fitter import EncoderFitter
-from bench.errors import UserError
 
 
 @pytest.fixture

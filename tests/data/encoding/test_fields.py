@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.core.schema import begins
 from bench.data.encoding import numeric as module
 from bench.data.encoding.base import Source
 from bench.data.encoding.fields import BucketField
 from bench.data.encoding.numeric import DistinctNumbers, Ranges, ranges_for, shortened
-from bench.schema import begins
 
 SOURCE = Source(column="x", missing=("?",))
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from bench.core.schema import Task
+from bench.core.seeds import derive
 from bench.data.codes import TextCodes
 from bench.data.encoding.base import Source
 from bench.data.encoding.rates import RatesFitter, TargetRates
 from bench.data.values import texts_of
-from bench.schema import Task
-from bench.seeds import derive
 
 TASKS = (Task("click"), Task("stay", "regression"))
 SMOOTHING, FOLDS, SEED = 3.0, 4, 7

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.core.errors import UserError
 from bench.data.inspection import CardRequest, check_id, draft_card
-from bench.errors import UserError
-from bench.progress import Silent
+from bench.system.progress import Silent
 
 
 def test_a_long_name_of_a_file_makes_an_id_that_a_card_may_have(tmp_path: Path) -> None:

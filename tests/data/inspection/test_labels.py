@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from bench.core.errors import UserError
 from bench.data.inspection.column import count_column
 from bench.data.inspection.labels import find_labels, label_columns, parents_of
 from bench.data.tasks import TaskRule
-from bench.errors import UserError
 
 
 def counted(**columns):

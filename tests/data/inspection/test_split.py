@@ -5,11 +5,11 @@ import pyarrow as pa
 import pytest
 from pydantic import TypeAdapter
 
+from bench.core.errors import UserError
 from bench.data.inspection.column import count_column
 from bench.data.inspection.labels import find_labels
 from bench.data.inspection.split import Rows, Wish, assigned, find_split, named_files
 from bench.data.splits import CONFIRM, VALID, SplitRule
-from bench.errors import UserError
 
 N = 1000
 

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.core.errors import UserError
 from bench.data import load_card, parse_card
 from bench.data.readers import blocks
 from bench.data.readers.ali_ccp import COMMON, SKELETON, Part, parts, read_ali_ccp
 from bench.data.readers.base import RawTable
 from bench.data.readers.feature_lists import ABSENT, Lines, Wanted, scan
 from bench.data.synthetic import synthesise
-from bench.errors import UserError
-from bench.progress import Silent
+from bench.system.progress import Silent
 
 SLOTS = dict.fromkeys((*COMMON, *SKELETON), 1) | {"109_14": 5, "110_14": 2, "150_14": 40, "210": 4, "853": 3}
 

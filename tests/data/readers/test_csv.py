@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.core.errors import UserError
 from bench.data.readers import blocks
 from bench.data.readers.base import whole
 from bench.data.readers.blocks import open_raw
 from bench.data.readers.csv import OPEN, cleaner, read_csv, read_double_colon
 from bench.data.values import as_numbers, as_text
-from bench.errors import UserError
-from bench.progress import Silent
+from bench.system.progress import Silent
 
 WANTED = {"a": "number", "b": "text"}
 

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bench.core.errors import UserError
 from bench.data.checks import Rejects, Sieve, checked
 from bench.data.duplicates import RowSet
 from bench.data.readers import base
 from bench.data.readers.base import whole
 from bench.data.readers.parquet import read_parquet
 from bench.data.values import as_text
-from bench.errors import UserError
 
 
 def test_wanted_columns_alone_are_read(tmp_path: Path, recorder: Any) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.core.errors import UserError
 from bench.data.reachable import auc
 from bench.data.readers.ali_ccp import COMMON
 from bench.data.synthetic import synthesise
-from bench.errors import UserError
 
 FILES = {f"{kind}_{name}.csv" for kind in ("sample_skeleton", "common_features") for name in ("train", "test")}
 FILES |= {"truth_train.npy", "truth_test.npy"}

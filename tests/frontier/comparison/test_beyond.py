@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from bench.objectives import Objective
+from bench.core.objectives import Objective
 from bench.results.comparison.beyond import Answer, Beyond, answer, beyond, surplus
 from bench.results.comparison.families import FamilyPoint
 from bench.results.samples import Sample

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.objectives import Objective
-from bench.records import Point
+from bench.core.objectives import Objective
+from bench.core.records import Point
 from bench.results.comparison.beyond import answer
 from bench.results.comparison.comparison import COLUMNS, Compared, Comparison, Group, Row, compare
 from bench.results.comparison.families import FAMILIES, FamilyPoint, average, families

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from bench.objectives import Objective
+from bench.core.objectives import Objective
 from bench.results.comparison.comparison import by_front
 from bench.results.pareto import hypervolume
 from bench.results.samples import Sample

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from bench.objectives import Objective
-from bench.predictions import Rows
+from bench.core.objectives import Objective
+from bench.measure.predictions import Rows
 from bench.results.served.measuring import Candidate
 
 OUTCOMES = (Objective("click.recall@10%", "maximize"), Objective("like.recall@10%", "maximize"))

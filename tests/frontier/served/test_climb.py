@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from bench.core.objectives import Objective
 from bench.frontier.aims import aims_of
 from bench.frontier.policy import Policy
-from bench.objectives import Objective
-from bench.predictions import Rows
+from bench.measure.predictions import Rows
 from bench.results.served.measuring import Candidate, Current
 from bench.results.served.served import served_front
 

@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from bench.measure.platt import platt
-from bench.predictions import Rows
+from bench.measure.predictions import Rows
 from bench.results.fusion import Fusion
 from bench.results.served.expected import TRUST, expected, level
 from bench.results.served.measuring import Candidate, meter_of

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.errors import UserError
+from bench.core.errors import UserError
 from bench.frontier.questions import QUESTIONS, readings
 from bench.results.effect import Effect
 from bench.results.fusion import Fusion

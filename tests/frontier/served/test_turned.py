@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from bench.core.rows import CONFIRM, SEARCH, TEST
 from bench.results.served import turned as module
 from bench.results.served.turned import few, turned
-from bench.rows import CONFIRM, SEARCH, TEST
 
 
 def test_each_split_stands_under_the_others_name_and_nothing_else_moves(world):

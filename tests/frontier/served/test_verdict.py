@@ -10,7 +10,9 @@ import pytest
 from ledger_toys import GAINS, made_served, noisy
 from scipy import stats
 
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.core.objectives import Objective
+from bench.core.records import Point
 from bench.frontier.aims import aims_of
 from bench.frontier.choices import served_choices
 from bench.frontier.contest import Contest
@@ -21,8 +23,6 @@ from bench.frontier.pick import pick
 from bench.frontier.policy import Policy
 from bench.frontier.verdict import verdict
 from bench.frontier.words.verdict import titles_of
-from bench.objectives import Objective
-from bench.records import Point
 from bench.results.ledger import PARTS
 
 CLICK, LIKE = NAMES = ("click.recall@10%", "like.recall@10%")

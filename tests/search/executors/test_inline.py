@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from search_toys import job_of, train
 
-from bench.atomic import Unwritable
-from bench.errors import UserError
-from bench.records import Job, TrialResult
+from bench.core.errors import UserError
+from bench.core.records import Job, TrialResult
 from bench.search.executors.base import InlineExecutor, Options, attempt
+from bench.system.atomic import Unwritable
 
 CONFIG = {
     "sharing.kind": "single_task",

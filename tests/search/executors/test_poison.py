@@ -14,7 +14,7 @@ import pytest
 from poison_toys import poison
 from search_toys import job_of
 
-from bench.records import Failure, Job, Outcome
+from bench.core.records import Failure, Job, Outcome
 from bench.search.executors import InlineExecutor, ProcessExecutor
 from bench.search.executors.base import Executor, Options
 

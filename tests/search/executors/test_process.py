@@ -27,11 +27,11 @@ from search_toys import (
     wait_until,
 )
 
-from bench.machine import WAITING, WORKER
-from bench.records import Job
+from bench.core.records import Job
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor, ProcessExecutor
 from bench.search.study import Study
+from bench.system.machine import WAITING, WORKER
 
 CONFIG = {"sharing.kind": "single_task", "optim.lr": 1e-3, "tower.layers": "", "balancing.static.weight.like": 1.0}
 

@@ -21,9 +21,9 @@ from search_toys import ShuffledExecutor, ignore, job_of, make_job, wait_until
 from typer.testing import CliRunner
 
 from bench.cli.app import app
-from bench.errors import TrainingError, UserError
-from bench.predictions import DIGEST, KEPT
-from bench.records import Failure, Job
+from bench.core.errors import TrainingError, UserError
+from bench.core.records import Failure, Job
+from bench.measure.predictions import DIGEST, KEPT
 from bench.search.driver import search
 from bench.search.executors import EXECUTORS, RAY, InlineExecutor, ProcessExecutor
 from bench.search.executors.base import Executor, Options

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from bench.core.objectives import Objective
+from bench.core.schema import Field, Schema, Task
 from bench.data.store import Split
-from bench.objectives import Objective
-from bench.schema import Field, Schema, Task
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from diagnosis_toys import OBJECTIVES
 
-from bench.objectives import Objective
-from bench.schema import Task
+from bench.core.objectives import Objective
+from bench.core.schema import Task
 from bench.training.config import TrialConfig
 from bench.training.diagnosis import course_of, summary
 from bench.training.loop import Trainer

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.schema import Field, Schema
+from bench.core.schema import Field, Schema
 
 WIDTH = 5
 Batch = tuple[Tensor, Tensor]

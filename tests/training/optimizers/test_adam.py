@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from bench.schema import Field, Schema
+from bench.core.schema import Field, Schema
 from bench.training.optimizers.adam import RowAdam
 
 SCHEMA = Schema((Field("id", 30),), (), ())

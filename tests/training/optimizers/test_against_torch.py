@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench.schema import Field, Schema
+from bench.core.schema import Field, Schema
 from bench.training.optimizers import ROW_OPTIMIZERS
 
 SCHEMA = Schema((Field("id", 20), Field("tag", 7)), (), ())

@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.schema import Field, Schema
+from bench.core.schema import Field, Schema
 from bench.training.optimizers import ROW_OPTIMIZERS, RowOptimizer
 
 SCHEMA = Schema((Field("item", 30), Field("hot", 2), Field("tags", 5, slots=2)), (), ())

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import intrinsics
+from bench.system import intrinsics
 from bench.training.optimizers import kernels
 
 

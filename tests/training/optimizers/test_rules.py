@@ -8,7 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.schema import Field, Schema
+from bench.core.schema import Field, Schema
 from bench.training.optimizers import ROW_OPTIMIZERS, RowOptimizer
 
 Rule = Callable[[np.ndarray, dict, np.ndarray, float], np.ndarray]

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.schema import Field, Schema
+from bench.core.schema import Field, Schema
 from bench.training.optimizers.base import sum_by_row
 from bench.training.optimizers.kernels import share
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bench.errors import UserError, shortened, unknown
+from bench.core.errors import UserError, shortened, unknown
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
-from bench import content
-from bench.errors import UserError, check_known, repeated
-from bench.objectives import Objective, default_outcomes, outcome, parse, primary
-from bench.plain import parse_value
-from bench.registry import Config
-from bench.schema import Task
-from bench.validation import validate
+from bench.core.errors import UserError, check_known, repeated
+from bench.core.objectives import Objective, default_outcomes, outcome, parse, primary
+from bench.core.plain import parse_value
+from bench.core.registry import Config
+from bench.core.schema import Task
+from bench.core.validation import validate
+from bench.system import content
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bench.records import Split
+from bench.core.records import Split
 
 SEARCH: Final = "valid"
 CONFIRM: Final = "confirm"

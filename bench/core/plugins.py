@@ -24,8 +24,8 @@ from threading import RLock
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
-from bench.errors import UserError, listed, unknown
-from bench.registry import Entry
+from bench.core.errors import UserError, listed, unknown
+from bench.core.registry import Entry
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ class Registry(Mapping[str, T]):
     """
 
     def __init__(
-        self, group: str, own: dict[str, T], kind: Any = Entry, wanted: str = "a bench.registry.Entry"
+        self, group: str, own: dict[str, T], kind: Any = Entry, wanted: str = "a bench.core.registry.Entry"
     ) -> None:
         self.group, self._own, self._kind, self._wanted = group, own, kind, wanted
         self._all, self._origins = own, dict[str, str]()

@@ -18,8 +18,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UserError, unknown
-from bench.schema import Task, TaskKind
+from bench.core.errors import UserError, unknown
+from bench.core.schema import Task, TaskKind
 
 Direction = Literal["maximize", "minimize"]
 

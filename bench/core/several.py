@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from bench.records import Scalar
+from bench.core.records import Scalar
 
 PART, PART_SHARE = "part.", "share."
 """Prefixes in such a configuration: of a model's number and, after it, of its share by task."""

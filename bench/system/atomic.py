@@ -23,7 +23,7 @@ from typing import TypeVar
 
 import psutil
 
-from bench.errors import UserError
+from bench.core.errors import UserError
 
 T = TypeVar("T")
 

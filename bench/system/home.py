@@ -6,8 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from bench.atomic import Unwritable, writable
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.system.atomic import Unwritable, writable
 
 
 def resolve_home(given: Path | None = None) -> Path:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from bench.atomic import room_for, writable
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.system.atomic import room_for, writable
 
 FILE = "driver.lock"
 MOMENT = 0.05

@@ -14,7 +14,7 @@ from importlib import metadata
 
 import psutil
 
-from bench.errors import UserError
+from bench.core.errors import UserError
 
 WORKER = "SEESAW_WORKER"
 """Environment variable of a worker process: its number among the driver's workers, from 0."""

@@ -12,10 +12,10 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from bench.errors import UserError, check_known, unknown
-from bench.plain import flatten
-from bench.schema import Schema
-from bench.validation import validate
+from bench.core.errors import UserError, check_known, unknown
+from bench.core.plain import flatten
+from bench.core.schema import Schema
+from bench.core.validation import validate
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
-from bench.atomic import Unwritable, write_text
-from bench.errors import UserError
+from bench.core.errors import UserError
+from bench.system.atomic import Unwritable, write_text
 
 USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 """MLflow reads them for a server. For a database we put them into the address; libpq has other ways, too."""

@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.errors import UserError, check_known, shortened
-from bench.plain import parse_toml
+from bench.core.errors import UserError, check_known, shortened
+from bench.core.plain import parse_toml
 
 Kind = Literal["datasets", "search_spaces", "reports"]
 
@@ -20,7 +20,7 @@ _WHAT = {"datasets": "dataset", "search_spaces": "search space", "reports": "sui
 
 def root(kind: Kind) -> Path:
     """Folder of one kind of content."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / "_content" / kind
     return installed if installed.is_dir() else package.parent / kind
 

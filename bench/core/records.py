@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from bench.plugins import PluginFile
+from bench.core.plugins import PluginFile
 
 Scalar = bool | int | float | str | None
 State = Literal["waiting", "running", "completed", "failed", "pruned"]
@@ -57,7 +57,7 @@ class Job:
         device: "cpu", "cuda", or "auto", which is CUDA where it is available.
         resamples: number of resamples of each split except valid to measure as well.
         outcomes: of rankings, as in `like.recall@10%`, to measure besides those among the objectives.
-        predictions: folder for joint predictions, see `bench.predictions`; None keeps none.
+        predictions: folder for joint predictions, see `bench.measure.predictions`; None keeps none.
         kind: of its point. Trees, blends and several models have configurations of their own, see
             `bench.training.tree_settings`, `bench.training.blend` and `bench.training.parts`.
         plugins: files whose entries the configuration may name.

@@ -21,15 +21,15 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.arrays import Singles
-from bench.errors import UserError
-from bench.labelled import Labelled
-from bench.mapped import mapped
-from bench.plain import read_json
-from bench.records import Job, Split
-from bench.rows import CONFIRM, SEARCH, TEST
-from bench.schema import TaskKind
-from bench.seeds import derive, mixed
+from bench.core.arrays import Singles
+from bench.core.errors import UserError
+from bench.core.plain import read_json
+from bench.core.records import Job, Split
+from bench.core.rows import CONFIRM, SEARCH, TEST
+from bench.core.schema import TaskKind
+from bench.core.seeds import derive, mixed
+from bench.measure.labelled import Labelled
+from bench.system.mapped import mapped
 
 FOLDER = "predictions"
 """Subfolder of a data set's part of a run."""
@@ -124,7 +124,7 @@ def name_of(training: str, replicate: int) -> str:
     """Stem of a replicate's files: `7@16000-2`, or of a baseline `trees-0f3a6c1d-2`.
 
     Args:
-        training: `bench.records.Point.training`; that of a baseline is replaced by its kind and a digest.
+        training: `bench.core.records.Point.training`; that of a baseline is replaced by its kind and a digest.
     """
     if training.startswith("["):
         kind = json.loads(training)[0]

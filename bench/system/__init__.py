@@ -1,0 +1,1 @@
+"""What the machine gives: files, locks, addresses, memory, compiled passes, progress, interrupts, content folders."""
