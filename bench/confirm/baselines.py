@@ -31,7 +31,7 @@ from bench.search.space import Space
 from bench.search.study import Study
 from bench.system.progress import Progress
 from bench.training.ensemble import ensemble_of
-from bench.training.tree_settings import best_by_task, configurations
+from bench.training.tree_settings import best_by_task, configurations, hasty
 
 BALANCING: dict[Kind, str] = {"equal_weights": "static", "random_weights": "rlw"}
 """Baseline -> the balancing that replaces that of the best sharing configuration; static weights are then equal."""
@@ -136,11 +136,14 @@ def tuned(
     seed: int,
     progress: Progress,
 ) -> list[Point]:
-    """Returns the baselines, where trees get the settings that validation found best of `tries`, task by task."""
+    """Returns the baselines, where trees get the settings that validation found best of `tries`, task by task.
+
+    Tries are `hasty`.
+    """
     if all(point.kind != "trees" for point in baselines):
         return list(baselines)
     asked = configurations(tasks, tries, derive(seed, "trees"))
-    metrics = measured(study, executor, make_job, "trees", asked, progress)
+    metrics = measured(study, executor, make_job, "trees", [hasty(each) for each in asked], progress)
     chosen = best_by_task(tasks, zip(asked, metrics, strict=True), [each.name for each in study.objectives])
     return [replace(each, config=chosen) if each.kind == "trees" else each for each in baselines]
 

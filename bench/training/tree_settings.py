@@ -99,6 +99,18 @@ def _at(point: list[float]) -> dict[str, Any]:
     return settings
 
 
+HASTE = 2.0
+"""How many times larger steps are in tries that only compare settings: half the trees, and on the data sets at hand the
+same order of settings."""
+
+
+def hasty(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """A configuration with learning rates `HASTE` times as large."""
+    return {
+        name: HASTE * float(value) if name.endswith(".learning_rate") else value for name, value in config.items()
+    }
+
+
 def best_by_task(
     tasks: Iterable[str],
     tried: Iterable[tuple[Mapping[str, Scalar], Mapping[str, float]]],
