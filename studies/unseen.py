@@ -224,9 +224,9 @@ def theirs(name: str, folder: Path, autogluon: str) -> dict[str, Any]:
         every = {"LightGBM": found["said"], "LightGBM's CPU": float(found["cpu"])}
     kept = folder / "autogluon.npz"
     if autogluon and not kept.exists():
-        columns = [each.column for each in load_card(str(written(name, folder))).columns]
+        columns = {each.source or own for own, each in load_card(str(written(name, folder))).columns.items()}
         words = [autogluon, str(Path(__file__).parent / "autogluon_peer.py"), "rows.csv", "autogluon.npz"]
-        taken = spent([*words, "--inputs", *columns, "--tasks", *DATA[name].tasks], folder)
+        taken = spent([*words, "--inputs", *sorted(columns), "--tasks", *DATA[name].tasks], folder)
         (folder / "autogluon.json").write_text(json.dumps({"cpu": taken}))
     if kept.exists():
         with np.load(kept) as found:

@@ -25,6 +25,7 @@ from bench.system import content
 SHARING = "sharing.kind"
 SINGLE_TASK = "single_task"
 LOSS = "loss.kind"
+NUMERIC = "numeric.kind"
 
 
 def missing_tries(first: Sequence[Mapping[str, Scalar]], kinds: Sequence[str], tries: int) -> list[dict[str, Scalar]]:
@@ -126,27 +127,33 @@ def beginning(
 ) -> tuple[Mapping[str, Scalar], ...]:
     """The single-task baseline, the best of a portfolio, each kind of sharing by its defaults, the portfolio's rest.
 
-    Without a portfolio the defaults only; with fixed sharing the portfolio only.
+    Which kind of numbers is right differs by data. Where a portfolio does not say it, its best is tried with each kind,
+    and the sampler chooses for the rest. Without a portfolio the defaults only; with fixed sharing the portfolio only.
     """
     kinds = space.branches(SHARING)
     if not kinds:
         return tuple(portfolio) or (space.defaults(tasks),)
     defaults = [space.defaults(tasks, {SHARING: kind}) for kind in kinds]
-    baselines = (each for each in (*portfolio, *defaults) if each[SHARING] == SINGLE_TASK)
-    first = [*[*baselines][:1], *portfolio[:learnt_first], *defaults, *portfolio[learnt_first:]]
+    usual = {name: value for name, value in defaults[0].items() if name == NUMERIC}
+    best, rest = [{**usual, **each} for each in portfolio[:learnt_first]], portfolio[learnt_first:]
+    every = [{NUMERIC: kind} for kind in space.branches(NUMERIC)]
+    twins = [{**each, **kind} for each in portfolio[:1] if NUMERIC not in each for kind in every]
+    baselines = ({**usual, **each} for each in (*portfolio, *defaults) if each[SHARING] == SINGLE_TASK)
+    first = [*[*baselines][:1], *best, *twins, *defaults, *rest]
     return tuple({tuple(sorted(each.items())): each for each in first}.values())
 
 
 def learnt(space: Space, tasks: Sequence[str], objectives: int, rows: int) -> list[dict[str, Scalar]]:
     """Searched parameters of the best matching portfolio, best first; empty if none matches.
 
-    A portfolio matches if it was learnt on no more rows of train and knows every choice of the space, and the space has
-    its losses: configurations with a choice at its default would pull the search to themselves (docs/search.md). Among
+    A portfolio matches if it was learnt on no more rows of train and knows every choice of the space but the kind of
+    numbers, which its configurations may leave open, and the space has its losses: configurations with a choice at its
+    default would pull the search to themselves (docs/search.md). Among
     these the one with the fewest other choices wins, so data without groups do not start with configurations learnt
     within groups; then the largest, then the one with the nearest number of objectives. A configuration whose sharing
     the space lacks is left out; other values become the nearest that the space has, or the default.
     """
-    switches = {name for name, node in space.tree.items() if isinstance(node, Switch)}
+    switches = {name for name, node in space.tree.items() if isinstance(node, Switch)} - {NUMERIC}
     known = []
     for each in read():
         choices = {name for config in each["configurations"] for name in config if name.endswith(".kind")}
@@ -169,7 +176,8 @@ def fitted(config: Mapping[str, Scalar], space: Space, tasks: Sequence[str]) -> 
     if config.get(SHARING) not in space.choices(SHARING):
         return {}
     named = {_named(name, tasks): value for name, value in config.items()}
-    return trees.searched(space.tree, tasks, lambda name, node: node.nearest(named.get(name)))
+    tree = {name: node for name, node in space.tree.items() if name != NUMERIC or name in named}
+    return trees.searched(tree, tasks, lambda name, node: node.nearest(named.get(name)))
 
 
 def _named(name: str, tasks: Sequence[str]) -> str:

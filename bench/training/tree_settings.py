@@ -106,9 +106,8 @@ same order of settings."""
 
 def hasty(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """A configuration with learning rates `HASTE` times as large."""
-    return {
-        name: HASTE * float(value) if name.endswith(".learning_rate") else value for name, value in config.items()
-    }
+    faster = {name: value for name, value in config.items() if name.endswith(".learning_rate")}
+    return {**config, **{name: HASTE * value for name, value in faster.items() if isinstance(value, float)}}
 
 
 def best_by_task(
