@@ -1,7 +1,7 @@
 """Ablation of inputs and models, each tuned alike, against boosted trees: AUC and what is served, in pairs by seed.
 
     python studies/inputs.py --raw DIR [--data census-income ...] [--variant bucket ...] [--tries 8]
-        [--seeds 5] [--workers 1] [--out FILE.jsonl] [--write docs/inputs.md] [--outcome click.auc ...]
+        [--seeds 5] [--workers 1] [--out FILE.jsonl] [--write docs/inputs-tables.md] [--outcome click.auc ...]
 
 On a card with scenarios, AUC and what is served are measured in each of them, too, where a task has enough positives;
 `--outcome 'click.auc[scenario=1]'` puts them into the table.

@@ -22,8 +22,9 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -230,11 +231,15 @@ def columns(frame: pd.DataFrame, dataset: str) -> str:
         mean, low, high = mean_and_interval(ours - theirs)
         return [f"{theirs.mean():.4f}", f"{mean:+.4f} ({low:+.4f} to {high:+.4f})"]
 
-    for at, task in enumerate(tasks_of(dataset)):
-        ours = largest(own, "largest", at)
-        cells = [f"{task}.ndcg@5", f"{ours.mean():.4f}", *apart(ours, largest(own, "largest of trees", at))]
+    parts: list[tuple[str, Callable[[pd.DataFrame, str], np.ndarray]]] = [
+        (f"{task}.ndcg@5", partial(largest, at=at)) for at, task in enumerate(tasks_of(dataset))
+    ]
+    parts.append(("mean logarithm", lambda runs, name: np.array([utility(np.array(each)) for each in runs[name]])))
+    for name, of in parts:
+        ours = of(own, "largest")
+        cells = [name, f"{ours.mean():.4f}", *apart(ours, of(own, "largest of trees"))]
         if several:
-            cells += apart(largest(own.loc[both], "largest", at), largest(hand.loc[both], "largest", at))
+            cells += apart(of(own.loc[both], "largest"), of(hand.loc[both], "largest"))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from bench.measure.lists.precision import precisions
 from bench.measure.resamples import Drawn
 from bench.system.intrinsics import jit
 
-_SHORT = 40  # rows of a group that insertion sorts fastest
+_SHORT = 40  # places that insertion sorts fastest
 
 
 class Grouped:
@@ -50,10 +51,11 @@ class Grouped:
         self._cuts = np.array([min(each.cut, self._longest) for each in wanted], float)
         self._discounts = discounts(int(max(self._cuts, default=0)))
         shape = (len(sizes), len(wanted))
-        self._weights, self._scales = np.zeros(shape), np.zeros(shape)
+        self._weights, self._scales, self._reach = np.zeros(shape), np.zeros(shape), np.zeros(len(sizes), np.int64)
         rules = (self._columns, self._kinds, self._cuts, self._discounts)
         self._of_rows = np.empty(0) if weights is None else weights[self._order]
-        _prepare(self._starts, self._gains, self._of_rows, *rules, self._longest, self._weights, self._scales)
+        prepared = (self._weights, self._scales, self._reach)
+        _prepare(self._starts, self._gains, self._of_rows, *rules, self._longest, *prepared)
         self._drawn: Drawn | None = None
         self._totals = self._weights.sum(0)
 
@@ -82,7 +84,7 @@ class Grouped:
         found = np.zeros(self._weights.shape)
         rules = (self._columns, self._kinds, self._cuts, self._discounts)
         rows = (scores, self._order, self._starts, self._gains, self._of_rows)
-        _contribute(*rows, *rules, self._longest, self._scales, found)
+        _contribute(*rows, *rules, self._longest, self._scales, self._reach, found)
         return found
 
 
@@ -104,8 +106,9 @@ def _prepare(
     longest: int,
     weights: Floats,
     scales: Floats,
+    reach: Ints,
 ) -> None:
-    """Writes a group's weight in the mean, and what its walk is multiplied by."""
+    """Writes a group's weight in the mean, what its walk is multiplied by, and how many places its walks can read."""
     ideal = np.empty(longest)
     for group in range(len(starts) - 1):
         start, end = starts[group], starts[group + 1]
@@ -140,6 +143,9 @@ def _prepare(
             elif 0 < above < whole:
                 weight = whole if kinds[m] == AREA else above
                 weights[group, m], scales[group, m] = weight, weight / (2.0 * above * (whole - above))
+            if scales[group, m] != 0:
+                short = seen == end - start and not AREA <= kinds[m] <= AREA_BY_POSITIVES
+                reach[group] = max(reach[group], min(math.ceil(cuts[m]), end - start) if short else end - start)
 
 
 @jit()
@@ -155,19 +161,29 @@ def _contribute(
     discounts: Floats,
     longest: int,
     scales: Floats,
+    reach: Ints,
     found: Floats,
 ) -> None:
     ranked, places, none = np.empty(longest), np.empty(longest, np.int64), np.empty(0)  # lists count no weights
     for group in range(len(starts) - 1):
-        start, size = starts[group], starts[group + 1] - starts[group]
-        if size <= _SHORT:
-            for row in range(size):
-                score, at = scores[order[start + row]], np.int64(row)
+        start, rows, few = starts[group], starts[group + 1] - starts[group], reach[group]
+        if few == 0:
+            continue
+        size = np.int64(0)  # of rows that are kept: the first `few`, and all that are level with the last of them
+        if few <= _SHORT:
+            for row in range(rows):
+                score, at = scores[order[start + row]], size
+                if size >= few and score < ranked[few - 1]:
+                    continue
                 while at > 0 and ranked[at - 1] < score:
                     ranked[at], places[at] = ranked[at - 1], places[at - 1]
                     at -= 1
                 ranked[at], places[at] = score, row
+                size += 1
+                if size > few and ranked[size - 1] < ranked[few - 1]:
+                    size = few
         else:
+            size = rows
             for row in range(size):
                 ranked[row] = -scores[order[start + row]]
             places[:size] = np.argsort(ranked[:size])
@@ -176,11 +192,11 @@ def _contribute(
         for m in range(len(kinds)):
             if scales[group, m] == 0:
                 continue
-            own = gains[columns[m], start : start + size]
+            own = gains[columns[m], start : start + rows]
             if kinds[m] <= SHARE:
                 walk = top(ranked, places, size, own, kinds[m], cuts[m], discounts, none)
             elif kinds[m] <= AREA_BY_POSITIVES:
-                walk = won(ranked, places, size, own, of_rows[start : start + size])
+                walk = won(ranked, places, size, own, of_rows[start : start + rows])
             elif kinds[m] == PRECISION:
                 walk = precisions(ranked, places, size, own, cuts[m])
             else:
