@@ -9,8 +9,8 @@ which part a row belongs to. `DEVELOPMENT` sets may be looked at as often as one
 has ten random tries a task (`trees.py`). AutoGluon's `medium_quality` has each task by itself, by the interpreter
 `PYTHON`, whose environment has `autogluon.tabular` (`autogluon_peer.py`). "Best" is the model of the run with the
 largest mean AUC on confirmation rows, which may be a network, trees, a blend or single-task models; AUC is the mean
-over its replicates. Intervals resample rows of test, or whole units, the same for all models. FOLDER keeps what is
-finished.
+over its replicates. Intervals are 90%: rows of test, or whole units, are resampled, the same for all models. A data set is
+level with a peer where the interval of its mean difference reaches 0. FOLDER keeps what is finished.
 """
 
 from __future__ import annotations
@@ -265,23 +265,50 @@ def told(difference: Floats) -> str:
     return f"{1e4 * difference[0]:+.0f} ({1e4 * low:+.0f} to {1e4 * high:+.0f})"
 
 
-def rows_of_table(name: str, folder: Path, autogluon: str) -> list[str]:
-    """A row for each task."""
+PEERS = "LightGBM", "AutoGluon"
+BEHIND = -0.003
+"""A task is behind where its whole interval is below this."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A data set's rows of the table, and by peer the tasks that are behind it, and whether their mean is level."""
+
+    lines: list[str]
+    behind: Mapping[str, list[str]]
+    level: Mapping[str, bool]
+
+
+def compared(name: str, folder: Path, autogluon: str) -> Compared:
+    """A row for each task, and one for the mean of those with enough positives."""
     own, other = ours(name, folder), theirs(name, folder, autogluon)
-    lines = []
+    peers = [peer for peer in PEERS if peer in other]
+    lines: list[str] = []
+    apart: dict[str, dict[str, Floats]] = {peer: {} for peer in peers}
     for at, task in enumerate(DATA[name].tasks):
         area = Area(own["labels"][:, at], own["units"])
         every = {kind: area.of(own[kind][..., at]) for kind in ("best", "network", "trees") if kind in own}
-        every |= {peer: area.of(other[peer][..., at]) for peer in ("LightGBM", "AutoGluon") if peer in other}
+        every |= {peer: area.of(other[peer][..., at]) for peer in peers}
+        differences = {peer: every["best"] - every[peer] for peer in peers}
         count = int((own["labels"][:, at] > 0).sum())
+        if count >= LEAST:
+            for peer in peers:
+                apart[peer][task] = differences[peer]
         cells = [name if not at else "", f"{task} ({count:,}{'' if count >= LEAST else ', few'})"]
         cells += [f"{every[kind][0]:.4f}" if kind in every else "–" for kind in ("best", "network", "trees")]
-        for peer in ("LightGBM", "AutoGluon"):
-            cells += [f"{every[peer][0]:.4f}, {told(every['best'] - every[peer])}" if peer in every else "–"]
+        cells += [f"{every[peer][0]:.4f}, {told(differences[peer])}" if peer in peers else "–" for peer in PEERS]
         taken = [own["cpu"], other["LightGBM's CPU"], other.get("AutoGluon's CPU", math.nan)]
         cells += [", ".join(f"{each:.0f}" for each in taken if each == each) if not at else ""]
         lines.append(f"| {' | '.join(cells)} |")
-    return lines
+    means = {peer: np.mean([*each.values()], axis=0) for peer, each in apart.items() if each}
+    cells = ["", "mean", *[""] * 3, *(told(means[peer]) if peer in means else "–" for peer in PEERS), ""]
+    lines.append(f"| {' | '.join(cells)} |")
+    return Compared(
+        lines,
+        {peer: [f"{name}: {task}" for task, of in each.items() if np.quantile(of[1:], TAILS[1]) < BEHIND]
+         for peer, each in apart.items()},
+        {peer: bool(np.quantile(of[1:], TAILS[1]) >= 0) for peer, of in means.items()},
+    )  # fmt: skip
 
 
 def main() -> None:
@@ -290,17 +317,24 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DEVELOPMENT))
     parser.add_argument("--autogluon", default="", metavar="PYTHON")
+    parser.add_argument("--block", default=NAME, help="the table's name in the document")
     parser.add_argument("--limit-time", type=seconds, default=math.inf)
     given = parser.parse_args()
     began, keep = time.monotonic(), given.keep.resolve()
     head = ["data", "task (positives on test)", "best", "network", "trees", "LightGBM, best less it (.0001)",
             "AutoGluon, best less it (.0001)", "CPU s: the run, LightGBM, AutoGluon"]  # fmt: skip
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines, found = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"], list[Compared]()
     for name in given.data:
         if time.monotonic() - began < given.limit_time:
-            lines += rows_of_table(name, keep / name, given.autogluon)
-            print(*lines[-len(DATA[name].tasks) :], sep="\n", flush=True)
-    replace(given.write, NAME, "\n".join(lines))
+            found.append(compared(name, keep / name, given.autogluon))
+            print(*found[-1].lines, sep="\n", flush=True)
+    lines += [line for each in found for line in each.lines] + [""]
+    for peer in PEERS:
+        of = [each for each in found if peer in each.level]
+        behind = ", ".join(task for each in of for task in each.behind[peer]) or "none"
+        level = sum(each.level[peer] for each in of)
+        lines.append(f"* {peer}: the mean is level or ahead on {level} of {len(of)} data sets; tasks behind: {behind}.")
+    replace(given.write, given.block, "\n".join(lines))
 
 
 if __name__ == "__main__":
