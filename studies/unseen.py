@@ -9,8 +9,8 @@ which part a row belongs to. `DEVELOPMENT` sets may be looked at as often as one
 has ten random tries a task (`trees.py`). AutoGluon's `medium_quality` has each task by itself, by the interpreter
 `PYTHON`, whose environment has `autogluon.tabular` (`autogluon_peer.py`). "Best" is the model of the run with the
 largest mean AUC on confirmation rows, which may be a network, trees, a blend or single-task models; AUC is the mean
-over its replicates. Intervals are 90%: rows of test, or whole units, are resampled, the same for all models. A data set is
-level with a peer where the interval of its mean difference reaches 0. FOLDER keeps what is finished.
+over its replicates. Intervals are 90%: rows of test, or whole units, are resampled, the same for all models. A data
+set is level with a peer where the interval of its mean difference reaches 0. FOLDER keeps what is finished.
 """
 
 from __future__ import annotations
