@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, ExitStack, redirect_stdout
-from dataclasses import asdict, replace
+from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +17,7 @@ from bench.core.plain import names
 from bench.core.validation import validate
 from bench.run.request import Request
 from bench.run.suite import Confirm
-from bench.search.executors.base import RAY, Options, Resources
+from bench.search.executors.base import Resources
 from bench.system.home import shown, writable_home
 from bench.system.interrupts import interrupted_once
 
@@ -116,7 +116,7 @@ def _execute(run: Run, full: bool) -> Answer:
     say(f"next: {next_step(results)}", whole=True)
 
 
-@options_of(Resources, "threads", "executor", "device", "address", "gpus")
+@options_of(Resources, "threads", "device")
 def train(
     asked: dict[str, Any],
     dataset: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
@@ -125,7 +125,6 @@ def train(
         list[str] | None, typer.Option("--set", help="Configuration, as in sharing.kind=mmoe. Repeat.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
-    ranks: Annotated[int, typer.Option(help="Processes that train one model together.", min=1)] = 1,
     tasks: Annotated[str | None, typer.Option(help="Tasks to train, separated by commas; default: the card's.")] = None,
     raw: Raw = None,
     home: Home = None,
@@ -138,18 +137,11 @@ def train(
     from bench.core.records import Job
     from bench.core.rows import REPLICATED, SHORT
     from bench.data import load_card, prepare
-    from bench.search.executors import ray_module
     from bench.system.machine import cores
     from bench.training.config import TrialConfig, split_recipe
     from bench.training.evaluation import ranked_in
     from bench.training.job import run_job
-    from bench.training.launch import check_ranks, launched, trained_on_ranks
 
-    on_cluster = resources.executor == RAY
-    if resources.executor not in ("process", RAY):
-        raise UserError(f"--executor: expected process or ray, found '{resources.executor}'")
-    if on_cluster and ranks < 2:
-        raise UserError(f"--executor ray: expected --ranks of 2 or more, found {ranks}")
     resources.check()  # a mistake is said before any data is prepared
     given, values = split_recipe(dotted, where)
     chosen = TrialConfig.parse(values, where)
@@ -175,26 +167,7 @@ def train(
         plugins=plugins.files(),
         device=resources.device,
     )
-    with ExitStack() as stack:
-        world = own.world if (own := launched()) else ranks
-        if world > 1:
-            check_ranks(chosen, world, min(chosen.optim.batch_size, len(store.split("train"))))
-            if on_cluster:
-                needs = plugins.needs(job.config.items())
-                threads = resources.threads or 1
-                options = Options.of(resources, note=progress.note, store=job.store, threads=threads, needs=needs)
-                trained: AbstractContextManager[Path | None] = ray_module("ray_ranks").trained_on_ray(
-                    job, ranks, progress, options
-                )
-                job = replace(job, device="auto")  # this machine may have another one
-            else:
-                trained = trained_on_ranks(job, ranks, progress)
-            if (left := stack.enter_context(trained)) is None:
-                return
-            job = replace(job, resume=str(left))
-        result = run_job(job, progress)
-        if world > 1:
-            result.speed["train_samples_per_s"] = result.speed["samples_trained"] / result.speed["train_seconds"]
+    result = run_job(job, progress)
     parameters = int(result.metrics["cost/parameters"])
     speed = {key: result.speed[key] for key in ("train_samples_per_s", "eval_samples_per_s")}
     document = {
