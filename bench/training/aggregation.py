@@ -136,11 +136,9 @@ class Combination(Aggregation):
         balancer.prepare(self.shared)
 
     def combine(self, gradients: list[tuple[Tensor, ...]]) -> tuple[list[Tensor], Tensor]:
-        """See `Aggregation.combine`; the weights are 1 unless the balancer `weighs_own`."""
+        """See `Aggregation.combine`; the weights are 1."""
         parts: list[Tensor] = self.balancer([[part.float() for part in of_task] for of_task in gradients])
-        if not isinstance(self.balancer, GradientCombination) or not self.balancer.weighs_own:
-            return parts, torch.ones(len(gradients), device=parts[0].device)
-        return parts, self.balancer.weights
+        return parts, torch.ones(len(gradients), device=parts[0].device)
 
 
 def aggregation(model: MultiTaskModel, balancer: Balancer) -> Aggregation | None:

@@ -11,12 +11,12 @@ from torch import Tensor
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.schema import Field
-from bench.data.batches import Batch, Batches
+from bench.data.batches import Batches
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
 from bench.training import aggregation as maths
-from bench.training.aggregation import Halves, gramian, weighted_sum
+from bench.training.aggregation import gramian, weighted_sum
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
@@ -209,26 +209,6 @@ def test_a_combination_is_given_the_tasks_gradients(tiny, monkeypatch: pytest.Mo
         torch.testing.assert_close(tensor.grad, other, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(("funnel", "members"), [("independent", 1), ("entire_space", 1), ("entire_space", 2)])
-def test_halves_are_those_of_the_batch(tiny, monkeypatch: pytest.MonkeyPatch, funnel: str, members: int) -> None:
-    made = trainer(tiny, "modo", funnel, **{"ensemble.members": members})
-    assert isinstance(made.step.aggregation, Halves)
-    ids, dense, labels, *_ = next(Batches(tiny.split("train")).in_order(64))
-    rows = []
-    for half in (slice(0, 32), slice(32, 64)):  # without missing labels each half's mean counts a half
-        part = (ids[half], dense[half], labels[half])
-        rows.append(torch.stack([torch.cat([g.reshape(-1) for g in of[1:]]) for of in separate(made, part, part[2])]))
-    seen = []
-    forward = made.step.balancer.forward
-    monkeypatch.setattr(made.step.balancer, "forward", lambda products: seen.append(products) or forward(products))
-    e = made.step.embed(ids)
-    made.step.backward(e, *made.step.forward(e, ids, Batch(ids, dense, labels)))
-    # Under `independent` a child counts the samples of its parent alone, whose number differs by half.
-    keep = [0, 2] if funnel == "independent" else [0, 1, 2]
-    expected = rows[0] @ rows[1].T
-    torch.testing.assert_close(seen[0][keep][:, keep], expected[keep][:, keep], rtol=1e-3, atol=1e-6)
-
-
 def test_the_second_look_is_at_the_updated_model(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     made = trainer(tiny, "famo", "independent")
     batch = next(Batches(tiny.split("train")).in_order(64))
@@ -259,23 +239,3 @@ def test_the_second_look_draws_what_the_first_drew(tiny, more: dict[str, object]
     torch.testing.assert_close(after, before, rtol=0, atol=0)
     assert torch.equal(*states)
     assert not torch.equal(made.step(*batch), before)  # other draws
-
-
-@pytest.mark.parametrize("funnel", ["independent", "entire_space"])
-def test_excess_mtls_weights_are_for_the_towers_too(tiny, funnel: str) -> None:
-    made = trainer(tiny, "excess_mtl", funnel, **{"balancing.excess_mtl.lr": 10})
-    batch = next(Batches(tiny.split("train")).in_order(64))
-    for _ in range(4):
-        made.step(*batch)
-    e = made.step.embed(batch[0])
-    logits, losses = made.step.forward(e, batch.ids, batch)
-    made.step.backward(e, logits, losses)
-    weights = made.step.balancer.weights
-    assert (weights - 1).abs().max() > 0.1
-    found = [parameter.grad.clone() for parameter in made.model.towers.parameters()]
-    e = made.step.embed(batch[0])
-    logits = type(made.model.towers).forward(made.model.towers, made.model.represent(e, batch[0], batch[1]))
-    total = weights.float() @ made.model.losses(logits, batch[2])
-    expected = torch.autograd.grad(total, list(made.model.towers.parameters()))
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
