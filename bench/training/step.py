@@ -98,9 +98,6 @@ class Step:
             self.aggregation.backward(e, logits, losses)
         else:
             self.balancer(losses).backward()
-        penalty = self.model.penalty()
-        if penalty is not None:
-            penalty.backward()  # type: ignore[no-untyped-call]  # adds to what is there
 
     @torch.no_grad()
     def look_again(self, ids: Tensor, batch: Batch) -> None:

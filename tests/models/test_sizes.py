@@ -49,14 +49,6 @@ def level(c: Any, inputs: int, t: int, last: bool) -> int:
     return (own + shared) * mlp(c, inputs) + gates
 
 
-def snr(i: int, t: int, c: Any) -> int:
-    width, size = c.layers[-1], 0
-    for inputs, last in levels(c, i):
-        connections = c.subnetworks * (t if last else c.subnetworks)
-        size += c.subnetworks * mlp(c, inputs) + connections * (1 + (width**2 if c.connection == "trans" else 0))
-    return size
-
-
 def adatt(i: int, t: int, c: Any) -> int:
     size, total = 0, t * c.own_experts + c.shared_experts
     for inputs, last in levels(c, i):
@@ -69,12 +61,6 @@ def adatt(i: int, t: int, c: Any) -> int:
 def stem(i: int, t: int, c: Any) -> int:
     experts = t * c.own_experts + c.shared_experts
     return experts * mlp(c, i) + t * gate(c, i, experts)
-
-
-def home(i: int, t: int, c: Any) -> int:
-    own, shared = c.own_experts, c.shared_experts
-    gates = t * (gate(c, i, own + shared) + gate(c, i, own))
-    return (t * own + shared) * (mlp(c, i) + 2 * i * c.rank) + gates
 
 
 def pepnet(i: int, t: int, c: Any) -> int:
@@ -97,10 +83,8 @@ SIZES: dict[str, Callable[[int, int, Any], int]] = {  # inputs, tasks, options
     "cgc": lambda i, t, c: level(c, i, t, last=True),
     "ple": lambda i, t, c: sum(level(c, inputs, t, last) for inputs, last in levels(c, i)),
     "cross_stitch": lambda i, t, c: t * mlp(c, i) + len(c.layers) * t**2,
-    "snr": snr,
     "adatt": adatt,
     "stem": stem,
-    "home": home,
     "pepnet": pepnet,
     "star": lambda i, t, c: mlp(c, i) + SCENARIOS * sum((a + 1) * b for a, b in pairwise((i, *c.layers))),
     "mlora": mlora,

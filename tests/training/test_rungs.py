@@ -101,7 +101,7 @@ PAIRS = [
     ("shared_bottom", "rlw"),
     ("shared_embeddings", "dwa"),
     ("mmoe", "metabalance"),
-    ("snr", "gradvac"),
+    ("cross_stitch", "gradvac"),
     ("star", "metabalance"),
 ]
 """Of each kind of balancer one with a state, and what draws; `test_conformance.py` restores all of them in memory."""
