@@ -38,16 +38,12 @@ def by_the_definition(made: Trainer, batch: tuple[Tensor, ...]) -> tuple[list[Te
         rows.append(torch.cat([g.reshape(-1) for g in found[: len(shared)]]))
         of_own.append(found[len(shared) :])
     jacobian = torch.stack(rows).double()
-    if (penalty := model.penalty()) is not None:  # of no task, and in no product of gradients
-        extra = torch.autograd.grad(penalty, [*shared, *own], materialize_grads=True, allow_unused=True)
-    else:
-        extra = tuple(torch.zeros_like(tensor) for tensor in (*shared, *own))
     weights = made.step.balancer((jacobian @ jacobian.T).float()).double()
     by = weights.float() if made.step.balancer.weighs_own else torch.ones(len(losses))
     summed = [sum(w * g for w, g in zip(by, each, strict=True)) for each in zip(*of_own, strict=True)]
     combined = (weights @ jacobian).float().split([t.numel() for t in shared])
     order = [t.view_as(s) for t, s in zip(combined, shared, strict=True)]
-    total = [g + more for g, more in zip([*order, *summed], extra, strict=True)]
+    total = [*order, *summed]
     by_id = {id(p): g for p, g in zip([*shared[1:], *own], total[1:], strict=True)}
     return [total[0], *(by_id[id(p)] for p in model.dense_parameters())], losses
 
