@@ -216,7 +216,7 @@ def score(
     files: Annotated[list[Path], typer.Argument(help="CSV (also packed) or parquet files of raw rows.")],
     out: Annotated[Path, typer.Option(help="Folder of the predictions, as parquet; existing parts are kept.")],
     keep: Annotated[str | None, typer.Option(help="Columns to keep, separated by commas.")] = None,
-    engine: Annotated[str, typer.Option(help="eager, exported or onnx.")] = "eager",
+    engine: Annotated[str, typer.Option(help="eager or onnx.")] = "eager",
     threads: Annotated[int, typer.Option(help="Threads of the model; reading and encoding have their own.", min=1)] = 1,
     history: Annotated[
         Path | None, typer.Option(help="File of `seesaw history`, for rows without history columns.")
@@ -244,7 +244,7 @@ def score(
 
 def latency(
     model: Model,
-    engines: Annotated[str | None, typer.Option(help="eager, exported, onnx; default: all that are installed.")] = None,
+    engines: Annotated[str | None, typer.Option(help="eager, onnx; default: all that are installed.")] = None,
     batches: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1,100,1000",
     threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1,2",
     seconds: Annotated[float, typer.Option(help="Seconds for each line of the table.", min=0.01)] = 1.0,

@@ -144,13 +144,14 @@ def test_the_combined_gradient_at_the_embedding_output_is_no_bfloat16(tiny, pool
     batch = next(Batches(store.split("train")).in_order(64))
     step, given = made.step, []
     assert step.aggregation is not None
-    weigh = step.aggregation.weigh
+    combine = step.aggregation.combine
 
-    def watched(gradients: list[tuple[Tensor, ...]]) -> Tensor:
-        given.append((gradients, weigh(gradients)))
-        return given[-1][1]
+    def watched(gradients: list[tuple[Tensor, ...]]) -> tuple[list[Tensor], Tensor]:
+        combined, weights = combine(gradients)
+        given.append((gradients, weights))
+        return combined, weights
 
-    step.aggregation.weigh = watched
+    step.aggregation.combine = watched
     e = step.embed(batch.ids)
     step.backward(e, *step.forward(e, batch.ids, batch))
     ((gradients, weights),) = given
