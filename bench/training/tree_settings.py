@@ -106,7 +106,9 @@ same order of settings."""
 
 def hasty(config: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """A configuration with learning rates `HASTE` times as large."""
-    return {name: HASTE * float(str(value)) if name.endswith(".learning_rate") else value for name, value in config.items()}
+    return {
+        name: HASTE * float(str(value)) if name.endswith(".learning_rate") else value for name, value in config.items()
+    }
 
 
 def best_by_task(
