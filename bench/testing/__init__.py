@@ -68,7 +68,7 @@ def checks(
 
     Args:
         group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction, sequence, loss,
-            regression_loss, balancing, optimizer, sampler, reader, executor, engine or rule.
+            regression_loss, balancing, optimizer, reader, executor, engine or rule.
         name: of the entry. Its plug-in is installed, or was added by `bench.core.plugins.add`.
         claims: of a balancer, see `bench.testing.balancing.CLAIMS`.
         sample: a reader's example file.
@@ -79,7 +79,7 @@ def checks(
     """
     made = {axis: partial(_of_model, axis) for axis in MODELS} | {"optimizer": _of_optimizer}
     made |= {"balancing": partial(_of_balancer, claims=claims), "reader": partial(_of_reader, sample=sample)}
-    made |= {each: partial(_of_all, each) for each in ("sampler", "engine", "rule")}
+    made |= {each: partial(_of_all, each) for each in ("engine", "rule")}
     made |= {"executor": partial(_of_executor, options=options)}
     if group not in made:
         raise unknown("group", group, list(made))
