@@ -145,7 +145,7 @@ class Study(AbstractContextManager["Study"]):
     def ask(
         self, plan: Plan, given: Mapping[str, Scalar], seconds: float | None = None
     ) -> tuple[int, dict[str, Scalar]]:
-        """Starts the next trial, with `given` parameters and random others; returns its number and dotted configuration.
+        """Starts the next trial, with `given` parameters and random others; returns its number and configuration.
 
         It is on disk completely or not at all, with the duration of the search so far (`seconds`).
         """

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from executor_checks import OF_ALL
 from poison_toys import poison
 from rung_toys import essence, leaving_predictions, rung_plan, slow_train, train
 from search_toys import ShuffledExecutor, ignore, job_of, make_job, wait_until
@@ -25,7 +26,6 @@ from bench.search.driver import search
 from bench.search.executors import EXECUTORS, RAY, InlineExecutor, ProcessExecutor
 from bench.search.executors.base import Executor, Options
 from bench.search.study import Study
-from bench.testing import checks
 
 pytestmark = pytest.mark.slow  # a cluster of two nodes takes minutes
 
@@ -99,8 +99,8 @@ def test_a_search_on_two_nodes_equals_that_of_a_process_pool(two_nodes: Cluster,
 
 
 def test_it_does_what_every_executor_must(two_nodes: Cluster) -> None:
-    for check in checks("executor", RAY, options=Options(address=two_nodes.address)):
-        check()
+    for check in OF_ALL:
+        check(RAY, Options(address=two_nodes.address))
 
 
 def test_both_nodes_work_and_the_second_from_a_store_of_its_own(

@@ -1,4 +1,4 @@
-"""Checks of every engine, on a packaged model with four tasks and random weights."""
+"""What every engine must do, on a packaged model with four tasks and random weights."""
 
 from __future__ import annotations
 
