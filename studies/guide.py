@@ -58,8 +58,7 @@ representation correlates with that on the table's rows by 0.68 under `shared_em
 is below 0 in 46% of steps against 37% and 31%. `seesaw diagnose` shows both places.
 
 With two tasks some are one direction: `pcgrad` and `upgrad`; `nash_mtl`, `imtl_g`, `conflict_free`, and `fairgrad` with
-alpha = 1. Under `shared_embeddings` no dense parameter is shared: `excess_mtl`, `modo` and `sdmgrad` are equal static
-weights there. Such entries differ by chance alone.
+alpha = 1. Such entries differ by chance alone.
 """
 }
 PASSES = {

@@ -2,7 +2,7 @@
 
 Rows a second of processor time tell more where the machine is shared: two cores idle do up to twice as many a second.
 
-python studies/scoring_speed.py [--rows 4000000] [--format parquet|csv] [--engine eager|exported|onnx]
+python studies/scoring_speed.py [--rows 4000000] [--format parquet|csv] [--engine eager|onnx]
 """
 
 from __future__ import annotations

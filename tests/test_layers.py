@@ -34,11 +34,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "production": {"training", "frontier", "results", "measure", "models", "balancing", "data"},
     "run": {"search", "confirm", "tracking", "report", "production", "training", "frontier", "results"}
     | {"measure", "models", "balancing", "data"},
-    "reference": {"run", "search", "confirm", "report", "training", "results", "measure", "models"}
-    | {"balancing", "data"},
     "cli": {
         "run",
-        "reference",
         "deciding",
         "search",
         "tracking",
@@ -53,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 
-ONLY_IN = {"optuna": {"search", "testing"}, "mlflow": {"tracking"}, "typer": {"cli"}, "rich": {"cli"}}
+ONLY_IN: dict[str, set[str]] = {"optuna": set(), "mlflow": {"tracking"}, "typer": {"cli"}, "rich": {"cli"}}
 NEVER_IN = {"torch": {"measure", "results", "frontier", "report", "tracking", "deciding", *BASE}}
 
 

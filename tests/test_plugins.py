@@ -161,13 +161,13 @@ def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add: Add, mon
     config = TrialConfig.parse({"sharing.kind": "twin", "balancing.kind": "largest"}).dotted()
     recipe = ModelSpec.of_trained(schema, [Part.whole(config, schema)], [[[[{}]]]])
     assert list(recipe.plugins) == ["sharing.twin"]
-    assert recipe.shapes()
+    assert recipe.weights()
     monkeypatch.setattr(plugins, "_FILES", {})
     with pytest.raises(
         UserError,
         match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin, under MLflow ",
     ):
-        recipe.shapes()
+        recipe.weights()
     ModelSpec.of_trained(schema, [Part.whole(config | {"sharing.kind": "mmoe"}, schema)], [[[[{}]]]])
 
 
@@ -196,7 +196,7 @@ def test_entry_points_of_unknown_groups_and_other_owners_of_our_name_are_told(
 def test_seesaw_is_bench() -> None:
     code = (
         "import seesaw, bench; import seesaw.results.comparison as a; import bench.results.comparison as b; "
-        "from seesaw.core.registry import Entry; import bench.core.registry; assert Entry is bench.core.registry.Entry; "
+        "from seesaw.core.registry import Entry; import bench.core.registry as r; assert Entry is r.Entry; "
         "assert seesaw is bench and a is b and a.__spec__.name == a.__name__ == 'bench.results.comparison'"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
@@ -265,7 +265,8 @@ def test_the_example_is_searched_packaged_and_served(installed: dict[str, str], 
     assert json.loads((package / "manifest.json").read_text())["plugins"] == {
         "sharing.linear_residual": "seesaw-example 0.1.0"
     }
-    seesaw("latency", str(package))
-    refused = seesaw("latency", str(package), code=2, env=without)
+    (tmp_path / "rows.csv").write_text("user_id\n1\n")
+    score = "score", str(package), "rows.csv", "--out", "scores"
+    refused = seesaw(*score, code=2, env=without)
     assert "expected sharing.linear_residual of the plug-in seesaw-example 0.1.0, found none; install it" in refused
     assert "install it" in seesaw("report", "a", "--plugin", "mine.py", code=2, env=without)

@@ -1,9 +1,8 @@
-"""The checks of `bench.testing` for executors, engines and pick rules fail for entries that do something else."""
+"""The checks of `bench.testing` fail for entries that do something else."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
@@ -14,17 +13,13 @@ from torch import Tensor, nn
 
 from bench.balancing import LossWeighting
 from bench.core.plugins import registry_of
-from bench.core.records import Outcome, TrialResult
 from bench.core.registry import Config, Entry
 from bench.frontier.policy import PickRule, weighted
 from bench.models.contracts import Interaction, Layout
 from bench.models.layers import BatchedMLP, mix
 from bench.models.losses.base import Context, Log
 from bench.models.sharing import Sharing
-from bench.production.engines import Engine, eager
-from bench.production.served_model import ModelSpec
-from bench.search.executors.base import InlineExecutor, Options, QueuedJob
-from bench.testing import checks, executors, models
+from bench.testing import checks, models
 
 Failing = Callable[[str, Any], set[str]]
 
@@ -196,108 +191,3 @@ def test_sums_of_experts_refuse_other_shapes() -> None:
         mix(torch.zeros(2, 6, 5), torch.zeros(4, 6, 8))
     with pytest.raises(ValueError, match="divides 3 layers, found 2"):
         BatchedMLP(3, 4, (8,))(torch.zeros(2, 6, 4))
-
-
-class Forgetful(InlineExecutor):
-    """Ends the first job again and again."""
-
-    def next(self) -> Outcome:
-        self.outcome = getattr(self, "outcome", None) or super().next()
-        return self.outcome
-
-
-class Hopeful(InlineExecutor):
-    """Takes a failure for a result."""
-
-    def next(self) -> Outcome:
-        found = super().next()
-        return Outcome(found.job, found.result or TrialResult({}, {}, [], {}), None, found.started, found.seconds)
-
-
-class Impatient(InlineExecutor):
-    """Tries nothing again."""
-
-    def _final(self, task: QueuedJob, outcome: Outcome) -> Outcome:
-        return outcome
-
-
-class Unclosed(InlineExecutor):
-    """Goes on after it was closed."""
-
-    def close(self) -> None:
-        pass
-
-
-class Patient(InlineExecutor):
-    """Takes a limit of time, and ends no job."""
-
-    def __init__(self, run: Any, workers: int, options: Options) -> None:
-        super().__init__(run, workers)
-
-
-@pytest.mark.parametrize(
-    ("executor", "expected"),
-    [
-        (Forgetful, "each_job_ends_once_as_it_does_in_this_process"),
-        (Hopeful, "each_job_ends_once_as_it_does_in_this_process"),
-        (Impatient, "a_fault_of_the_machine_is_tried_again"),
-        (Unclosed, "closing_forgets_jobs_and_may_be_done_twice"),
-        (Patient, "a_job_out_of_time_is_ended"),
-    ],
-)
-def test_a_broken_executor_fails(
-    failing: Failing, monkeypatch: pytest.MonkeyPatch, executor: type[InlineExecutor], expected: str
-) -> None:
-    monkeypatch.setattr(executors, "LIMIT", 0.1)
-    monkeypatch.setattr(executors, "LONG", 1.0)
-    assert expected in failing("executor", executor)
-
-
-def wrong(change: Callable[[Engine, Any, Any], Any]) -> Callable[[Path, ModelSpec, int], Engine]:
-    """An engine that does something else with the predictions of ours."""
-
-    def make(folder: Path, spec: ModelSpec, threads: int) -> Engine:
-        engine = eager(folder, spec, threads)
-        return lambda ids, dense: change(engine, ids, dense)
-
-    return make
-
-
-MEMORY = np.zeros((2, 300, 4), np.float32)
-
-
-def changes_ids(engine: Engine, ids: Any, dense: Any) -> Any:
-    found = engine(ids, dense)
-    ids[:] = 0
-    return found
-
-
-def as_float64(engine: Engine, ids: Any, dense: Any) -> Any:
-    return [each.astype(np.float64) for each in engine(ids, dense)]
-
-
-def centres_the_batch(engine: Engine, ids: Any, dense: Any) -> Any:
-    return engine(ids, dense - dense.mean(0) if len(dense) else dense)
-
-
-def reuses_its_memory(engine: Engine, ids: Any, dense: Any) -> Any:
-    for at, values in enumerate(engine(ids, dense)):
-        MEMORY[at, : len(ids)] = values
-    return MEMORY[0, : len(ids)], MEMORY[1, : len(ids)]
-
-
-@pytest.mark.slow  # the model is written as ONNX
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        (lambda engine, ids, dense: engine(ids, dense)[::-1], "its_predictions_are_the_models"),
-        (lambda engine, ids, dense: [each * 1.0001 for each in engine(ids, dense)], "its_predictions_are_the_models"),
-        (as_float64, "its_predictions_are_the_models"),
-        (lambda engine, ids, dense: engine(ids[1:], dense[1:]), "its_predictions_are_the_models"),
-        (changes_ids, "its_predictions_are_the_models"),
-        (centres_the_batch, "a_row_does_not_depend_on_the_others"),
-        (reuses_its_memory, "threads_change_no_prediction"),
-    ],
-)  # fmt: skip
-def test_a_broken_engine_fails(failing: Failing, change: Callable[..., Any], expected: str) -> None:
-    assert expected in failing("engine", wrong(change))

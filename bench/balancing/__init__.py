@@ -11,12 +11,8 @@ from bench.balancing.aligned_mtl import AlignedMTL, AlignedMTLConfig
 from bench.balancing.base import Balancer, GradientAggregation, GradientCombination, LossWeighting
 from bench.balancing.cagrad import CAGrad, CAGradConfig
 from bench.balancing.conflict_free import ConFIG
-from bench.balancing.cosmos import COSMOS, COSMOSConfig
-from bench.balancing.cr_mogm import CRMOGM, CRMOGMConfig
 from bench.balancing.db_mtl import DBMTL, DBMTLConfig
-from bench.balancing.dualproj import DualProj
 from bench.balancing.dwa import DWA, DWAConfig
-from bench.balancing.excess_mtl import ExcessMTL, ExcessMTLConfig
 from bench.balancing.fairgrad import FairGrad, FairGradConfig
 from bench.balancing.famo import FAMO, FAMOConfig
 from bench.balancing.gls import GLS
@@ -27,14 +23,10 @@ from bench.balancing.imtl_g import IMTLG
 from bench.balancing.metabalance import MetaBalance, MetaBalanceConfig
 from bench.balancing.mgda import MGDA
 from bench.balancing.moco import MoCo, MoCoConfig
-from bench.balancing.modo import MoDo, MoDoConfig
 from bench.balancing.nash_mtl import NashMTL
-from bench.balancing.pbi import PBI, PBIConfig
-from bench.balancing.pcd import PCD, PCDConfig
 from bench.balancing.pcgrad import PCGrad
 from bench.balancing.revised_uncertainty import RevisedUncertainty
 from bench.balancing.rlw import RLW
-from bench.balancing.sdmgrad import SDMGrad, SDMGradConfig
 from bench.balancing.static import Static, StaticConfig
 from bench.balancing.stch import STCH, STCHConfig
 from bench.balancing.uncertainty import Uncertainty
@@ -61,8 +53,6 @@ _OURS: dict[str, Entry[Balancer]] = {
         "CUDA graph, since the second pass draws what the first drew.",
     ),
     "stch": Entry(STCH, STCHConfig, "Lin et al., ICML 2024", "a smooth form of the worst task's loss"),
-    "cosmos": Entry(COSMOS, COSMOSConfig, "Ruchte & Grabocka, ICDM 2021", "weighted sum, drawn to a ray by its cosine"),
-    "pbi": Entry(PBI, PBIConfig, "Zhang & Li, TEVC 2007", "way along a ray of losses, and a penalty for leaving it"),
     # Gradient aggregations by the Gramian: a backward pass for each task.
     "pcgrad": Entry(PCGrad, NoOptions, "Yu et al., NeurIPS 2020", "conflicting gradients projected off each other"),
     "gradvac": Entry(GradVac, GradVacConfig, "Wang et al., ICLR 2021", "gradients turned to their usual cosines"),
@@ -76,7 +66,6 @@ _OURS: dict[str, Entry[Balancer]] = {
     ),
     "cagrad": Entry(CAGrad, CAGradConfig, "Liu et al., NeurIPS 2021", "the worst task's best direction near the mean"),
     "upgrad": Entry(UPGrad, NoOptions, "Quinton & Rey, 2024", "each gradient projected to conflict with none, summed"),
-    "dualproj": Entry(DualProj, NoOptions, "Lopez-Paz & Ranzato, NeurIPS 2017", "the sum, made to conflict with none"),
     "aligned_mtl": Entry(
         AlignedMTL, AlignedMTLConfig, "Senushkin et al., CVPR 2023", "principal components of equal norm"
     ),
@@ -98,7 +87,6 @@ _OURS: dict[str, Entry[Balancer]] = {
         departs="The authors' least squares stops early and leaves the solution's norm as it is; here it is exact, "
         "and scaled as that of `nash_mtl`.",
     ),
-    "pcd": Entry(PCD, PCDConfig, "Varam et al., TMLR 2026", "one task's direction, some progress for others"),
     "gradnorm": Entry(
         GradNorm,
         GradNormConfig,
@@ -107,23 +95,6 @@ _OURS: dict[str, Entry[Balancer]] = {
         departs="Norms are divided by their mean, gradient descent stands for Adam, and the first virtual epoch's "
         "mean losses for those of the first batch.",
     ),
-    "cr_mogm": Entry(CRMOGM, CRMOGMConfig, "Zhou et al., NeurIPS 2022", "another rule's weights, smoothed over steps"),
-    "modo": Entry(
-        MoDo,
-        MoDoConfig,
-        "Chen et al., JMLR 2024",
-        "minimum-norm combination, without bias by half batches",
-        departs="Halves of one batch stand for two batches. Under `shared_embeddings`, where no dense parameter is "
-        "shared, every weight is 1: it is equal static weights.",
-    ),
-    "sdmgrad": Entry(
-        SDMGrad,
-        SDMGradConfig,
-        "Xiao et al., NeurIPS 2023",
-        "that, near the mean gradient",
-        departs="Halves of one batch stand for two batches, and the update takes both where the authors take a third. "
-        "The step size is bounded. Under `shared_embeddings` it is equal static weights, as `modo` is.",
-    ),
     # Gradient combinations: a backward pass for each task, and more passes over the gradients.
     "graddrop": Entry(GradDrop, GradDropConfig, "Chen et al., NeurIPS 2020", "one sign drawn in every coordinate"),
     "metabalance": Entry(
@@ -131,20 +102,11 @@ _OURS: dict[str, Entry[Balancer]] = {
     ),
     "moco": Entry(MoCo, MoCoConfig, "Fernando et al., ICLR 2023", "minimum-norm combination of remembered gradients"),
     "db_mtl": Entry(DBMTL, DBMTLConfig, "Lin et al., 2023", "remembered gradients of log losses, of equal norm"),
-    "excess_mtl": Entry(
-        ExcessMTL,
-        ExcessMTLConfig,
-        "He et al., ICML 2024",
-        "more weight far from the optimum",
-        departs="Excess risks are of the shared dense parameters alone, and nothing is added to sums of squares where "
-        "the authors add 1e-7. Under `shared_embeddings` it is equal static weights, as `modo` is.",
-    ),
 }
 BALANCING = Registry("balancing", _OURS)
 
 __all__ = [
     "BALANCING",
-    "IDLE_WITHOUT_SHARED_DENSE",
     "SAME_DIRECTION",
     "Balancer",
     "GradientAggregation",
@@ -163,14 +125,10 @@ SAME_DIRECTION: dict[tuple[str, ...], tuple[int, int | None]] = {
 
 Comparing them would compare a method with itself. The norm of IMTL-G's step differs.
 """
-IDLE_WITHOUT_SHARED_DENSE = ("excess_mtl", "modo", "sdmgrad")
-"""Balancers that equal static weights where tasks share no dense parameter: every weight is 1 there."""
 
 
-def method(kind: str, tasks: int, shared_dense: bool) -> str:
+def method(kind: str, tasks: int) -> str:
     """Joins the names of all balancers that act like this one with this number of tasks (`pcgrad = upgrad`)."""
-    if kind in IDLE_WITHOUT_SHARED_DENSE and not shared_dense:
-        return "static"
     for names, (least, most) in SAME_DIRECTION.items():
         if kind in names and least <= tasks <= (most or tasks):
             return " = ".join(names)

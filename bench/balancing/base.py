@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bench.core.errors import check_known
 from bench.core.registry import Config
 
-Need = Literal["losses", "second forward", "half batches", "gradients", "gradient state"]
+Need = Literal["losses", "second forward", "gradients", "gradient state"]
 TaskGradients = Sequence[Sequence[Tensor]]
 """The gradients of T tasks, each in the same parts: first the embedding output, then every shared dense parameter."""
 
@@ -27,7 +27,6 @@ class Balancer(nn.Module):
         needs: extra inputs or work in each step:
             "losses": passes a gradient aggregation the losses first, through `observe`.
             "second forward": the losses of the same batch after the update, through `after`: a third of a step more.
-            "half batches": products between the gradients of the batch's two halves: twice the backward passes.
             "gradients": the gradients, not only their products.
             "gradient state": memory of T times the shared dense parameters, which checkpoints then hold, too.
         weighs_own: whether a gradient balancer's weights also multiply the gradients of a task's own parameters (its
@@ -83,21 +82,15 @@ class GradientAggregation(Balancer, ABC):
         """gramian (T, T), entry (i, j) = g_i . g_j over shared parameters -> weights (T,): the step is sum_i w_i g_i.
 
         Finite for any Gramian, also zero; scaled so that, where all gradients agree, the step is near their sum
-        (weights near 1), as with equal static weights. Where `needs` has "half batches", entry (i, j) is 4 g_i' .
-        g_j'', with g' and g'' the contributions of the batch's halves to the gradients of shared dense parameters: an
-        estimate of the product that noise shared by one sample does not bias. It need be neither symmetric nor
-        positive.
+        (weights near 1), as with equal static weights.
         """
 
 
 class GradientCombination(Balancer, ABC):
     """Combines gradients in ways that task weights cannot express: by coordinate, by part, or with moving averages.
 
-    Rows of the embedding output belong to samples, so no state can be kept by coordinate there. `weights` (T,) are
-    those of the last step, where `weighs_own`.
+    Rows of the embedding output belong to samples, so no state can be kept by coordinate there.
     """
-
-    weights: Tensor
 
     def prepare(self, parameters: Sequence[Tensor]) -> None:
         """Allocates buffers whose size depends on the shared dense parameters; called once, before any step."""

@@ -1,23 +1,20 @@
-"""Aggregations that read a Gramian as gradients or as products of half batches, and the optimisation problems they
-solve.
+"""Aggregations that read a Gramian as gradients, and the optimisation problems they solve.
 
-Problems on gradients are solved exactly by non-negative least squares (Lawson & Hanson 1974, chapter 23) on a T x T
-matrix, in microseconds; weights on the simplex move by one projected step at a time.
+These are solved exactly by non-negative least squares (Lawson & Hanson 1974, chapter 23) on a T x T matrix, in
+microseconds; `moco` moves weights on the simplex by projected steps.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.balancing.base import GradientAggregation, Need
+from bench.balancing.base import GradientAggregation
 
 Array = NDArray[np.float64]
 
@@ -181,30 +178,3 @@ def mass_of(weights: Tensor, everyone: int) -> float:
     """Sum of the heard tasks' weights (K,); K / T if it is 0."""
     mass = float(weights.sum())
     return mass if mass > 1e-9 else len(weights) / everyone
-
-
-class HalvesAggregation(GradientAggregation):
-    """Keeps weights on the simplex; a task without a product in the batch keeps its weight and counts once."""
-
-    needs: ClassVar[frozenset[Need]] = frozenset({"half batches"})
-    weight: Tensor  # (T,): on the simplex
-
-    def __init__(self, tasks: Sequence[str]) -> None:
-        super().__init__(tasks)
-        many = len(self.tasks)
-        self.register_buffer("weight", torch.full((many,), 1.0 / many, dtype=torch.float64))
-
-    @abstractmethod
-    def move(self, a: Tensor, w: Tensor, mass: float) -> tuple[Tensor, Tensor]:
-        """a (K, K) products and w (K,) that sum to `mass`, both float64 -> the next w, and the weights of this step."""
-
-    def forward(self, gramian: Tensor) -> Tensor:
-        """Products of half batches (T, T) -> weights (T,) >= 0."""
-        heard = (gramian != 0).any(1) | (gramian != 0).any(0)
-        weights = torch.ones_like(self.weight)
-        if bool(heard.any()):
-            a, w = gramian.to(self.weight)[heard][:, heard], self.weight[heard]
-            mass = mass_of(w, len(heard))
-            self.weight[heard], by = self.move(a, w, mass)
-            weights[heard] = by * (len(w) / mass)
-        return weights.to(gramian)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, ExitStack, redirect_stdout
-from dataclasses import asdict, replace
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,12 +11,11 @@ import typer
 
 from bench.cli.options import Full, Home, Raw, RunName, configuration, opened, options_of
 from bench.cli.output import Answer, TerminalProgress, print_table, say
-from bench.core.errors import UserError
 from bench.core.plain import names
 from bench.core.validation import validate
 from bench.run.request import Request
 from bench.run.suite import Confirm
-from bench.search.executors.base import RAY, Options, Resources
+from bench.search.executors.base import Resources
 from bench.system.home import shown, writable_home
 from bench.system.interrupts import interrupted_once
 
@@ -28,37 +26,13 @@ if TYPE_CHECKING:
 @options_of(Request)
 def run(
     asked: dict[str, Any],
-    part: Annotated[
-        list[str] | None,
-        typer.Option(metavar="DATA/SHARING/BALANCING", help="Part of a suite's design to train. Repeat."),
-    ] = None,
-    only: Annotated[
-        str | None, typer.Option(metavar="NAME", help="One balancer or way of sharing of a design.")
-    ] = None,
     full: Full = False,
     home: Home = None,
 ) -> Answer:
     """Search a suite's trade-off frontier, confirm it, and pick a configuration."""
     request = Request.of(asked)
     from bench.run.create import create
-    from bench.run.suite import load_suite
 
-    if part or only or (load_suite(request.suite).design is not None and not request.dataset):
-        of_search = [*request.model_dump(exclude_unset=True, exclude={"suite", "raw", "workers"}), *["full"] * full]
-        if of_search:
-            raise UserError(
-                f"--{of_search[0].replace('_', '-')}: expected a search, found the design of {request.suite}, whose "
-                f"trainings it does not change; `seesaw run {request.suite} --dataset DATA` searches"
-            )
-        from bench.reference.execute import run_design
-
-        workers, raw = request.workers, request.raw
-        with interrupted_once(), redirect_stdout(sys.stderr):
-            done = run_design(writable_home(home), request.suite, part or [], only, raw, workers, TerminalProgress())
-        yield {"suite": request.suite} | asdict(done)
-        say(f"{done.new:,} trainings, {done.there:,} more were there already, {done.failed:,} failed")
-        say(f"next: python studies/publish.py {request.suite}  # in a clone", whole=True)
-        return
     made = create(writable_home(home), request, TerminalProgress(), ["seesaw", *sys.argv[1:]])
     yield from _execute(made, full)
 
@@ -116,7 +90,7 @@ def _execute(run: Run, full: bool) -> Answer:
     say(f"next: {next_step(results)}", whole=True)
 
 
-@options_of(Resources, "threads", "executor", "device", "address", "gpus")
+@options_of(Resources, "threads", "device")
 def train(
     asked: dict[str, Any],
     dataset: Annotated[str, typer.Argument(help="A data set's name, or the path of a card.")],
@@ -125,7 +99,6 @@ def train(
         list[str] | None, typer.Option("--set", help="Configuration, as in sharing.kind=mmoe. Repeat.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
-    ranks: Annotated[int, typer.Option(help="Processes that train one model together.", min=1)] = 1,
     tasks: Annotated[str | None, typer.Option(help="Tasks to train, separated by commas; default: the card's.")] = None,
     raw: Raw = None,
     home: Home = None,
@@ -138,18 +111,11 @@ def train(
     from bench.core.records import Job
     from bench.core.rows import REPLICATED, SHORT
     from bench.data import load_card, prepare
-    from bench.search.executors import ray_module
     from bench.system.machine import cores
     from bench.training.config import TrialConfig, split_recipe
     from bench.training.evaluation import ranked_in
     from bench.training.job import run_job
-    from bench.training.launch import check_ranks, launched, trained_on_ranks
 
-    on_cluster = resources.executor == RAY
-    if resources.executor not in ("process", RAY):
-        raise UserError(f"--executor: expected process or ray, found '{resources.executor}'")
-    if on_cluster and ranks < 2:
-        raise UserError(f"--executor ray: expected --ranks of 2 or more, found {ranks}")
     resources.check()  # a mistake is said before any data is prepared
     given, values = split_recipe(dotted, where)
     chosen = TrialConfig.parse(values, where)
@@ -175,26 +141,7 @@ def train(
         plugins=plugins.files(),
         device=resources.device,
     )
-    with ExitStack() as stack:
-        world = own.world if (own := launched()) else ranks
-        if world > 1:
-            check_ranks(chosen, world, min(chosen.optim.batch_size, len(store.split("train"))))
-            if on_cluster:
-                needs = plugins.needs(job.config.items())
-                threads = resources.threads or 1
-                options = Options.of(resources, note=progress.note, store=job.store, threads=threads, needs=needs)
-                trained: AbstractContextManager[Path | None] = ray_module("ray_ranks").trained_on_ray(
-                    job, ranks, progress, options
-                )
-                job = replace(job, device="auto")  # this machine may have another one
-            else:
-                trained = trained_on_ranks(job, ranks, progress)
-            if (left := stack.enter_context(trained)) is None:
-                return
-            job = replace(job, resume=str(left))
-        result = run_job(job, progress)
-        if world > 1:
-            result.speed["train_samples_per_s"] = result.speed["samples_trained"] / result.speed["train_seconds"]
+    result = run_job(job, progress)
     parameters = int(result.metrics["cost/parameters"])
     speed = {key: result.speed[key] for key in ("train_samples_per_s", "eval_samples_per_s")}
     document = {

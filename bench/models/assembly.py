@@ -293,10 +293,6 @@ class MultiTaskModel(nn.Module):
         before = [part for part in parts if part is not None]
         return chain(*(part.shared_parameters() for part in before), self.sharing.shared_parameters())
 
-    def penalty(self) -> Tensor | None:
-        """A scalar that training adds to the balanced loss, or None; see `Sharing.penalty`."""
-        return self.sharing.penalty()
-
     def dense_parameters(self) -> Iterator[nn.Parameter]:
         """All parameters except the table."""
         return (parameter for parameter in self.parameters() if parameter is not self.embedding.weight)

@@ -118,8 +118,8 @@ class TowerConfig(Config):
 
 
 _OF_SHARING = (
-    "single_task", "shared_embeddings", "shared_bottom", "omoe", "mmoe", "cgc", "ple", "cross_stitch", "snr", "adatt",
-    "stem", "home", "pepnet", "star", "mlora",
+    "single_task", "shared_embeddings", "shared_bottom", "omoe", "mmoe", "cgc", "ple", "cross_stitch", "adatt", "stem",
+    "pepnet", "star", "mlora",
 )  # fmt: skip
 PRESETS: dict[str, dict[str, str]] = {
     **{kind: {"sharing.kind": kind, "funnel.kind": "independent"} for kind in _OF_SHARING},

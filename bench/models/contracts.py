@@ -252,13 +252,6 @@ class Sharing(nn.Module, ABC):
         belong to exactly one task; it receives that task's own gradient.
         """
 
-    def penalty(self) -> Tensor | None:
-        """A scalar of its parameters that training adds to the balanced loss, or None.
-
-        It belongs to no task: balancers do not see it, and gradient aggregation adds its gradient to the combined one.
-        """
-        return None
-
 
 RAREST = 1e-6  # base rates are clipped to [RAREST, 1 - RAREST]
 

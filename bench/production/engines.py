@@ -19,39 +19,49 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch.export import ExportedProgram
 
 from bench.core.arrays import Ids, Singles
 from bench.core.errors import UserError, adding, check_known, listed
 from bench.core.plugins import Registry
-from bench.production import archive, bounds
-from bench.production.served_model import ModelSpec
+from bench.core.schema import Schema
+from bench.production import bounds
+from bench.production.served_model import ModelSpec, ServedModel
 from bench.system.machine import installed
 
-MODEL, ONNX = "model.pt2", "model.onnx"
+MODEL, ONNX = "model.safetensors", "model.onnx"
 Engine = Callable[[Ids, Singles], tuple[Singles, Singles]]
 """ids (B, S), dense (B, D) -> conditional and joint (B, T); B may be 0."""
 
 
-def exported(folder: Path, spec: ModelSpec, threads: int) -> Engine:
-    """The graph of torch.export, in plain torch."""
-    path = folder / MODEL
-    return _checked(_torch(_loaded(path, spec).module(), threads), path, len(spec.schema.tasks))
-
-
 def eager(folder: Path, spec: ModelSpec, threads: int) -> Engine:
     """The trained modules, with the compiled passes of `bench.models.kernels`."""
-    weights = _loaded(folder / MODEL, spec).state_dict  # checked before a model is built
-    _check_bounds(folder / MODEL, spec)
+    path = folder / MODEL
+    weights = _weights(path, spec)  # checked before a model is built
+    _check_trees(path, spec, weights)
+    _check_bounds(path, spec)
     model = spec.build()
     model.load_state_dict(weights)
     return _torch(model, threads)
 
 
-def _loaded(path: Path, spec: ModelSpec) -> ExportedProgram:
-    program = archive.load(path, spec.shapes())
-    _check_trees(path, spec, program.state_dict)
-    return program
+def _weights(path: Path, spec: ModelSpec) -> dict[str, torch.Tensor]:
+    """The weights in a file; raises UserError if they are not as the configuration makes them."""
+    expected = {name: (str(each.dtype), tuple(each.shape)) for name, each in spec.weights().items()}
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: expected weights in a safetensors file: {_last_line(error)}") from None
+    own = {name: (str(each.dtype), tuple(each.shape)) for name, each in weights.items()}
+    if own != expected:
+        name = next(each for each in (*expected, *own) if own.get(each) != expected.get(each))
+        raise UserError(
+            f"{path}: expected weights as the configuration makes them, '{name[:100]}' {expected.get(name, 'none')}, "
+            f"found {own.get(name, 'none')}"
+        )
+    return weights
 
 
 def _check_trees(path: Path, spec: ModelSpec, weights: Mapping[str, torch.Tensor]) -> None:
@@ -63,7 +73,8 @@ def _trees_of(path: Path, spec: ModelSpec) -> dict[str, torch.Tensor]:
     """The arrays of trees in a checked ONNX model; unused ones are not in it, and 0 here."""
     onnx: Any = import_module("onnx")
     of_trees = tuple(prefix for prefix, _ in spec.trees)
-    arrays = {name: torch.zeros(shape) for name, shape in spec.shapes().items() if name.startswith(of_trees)}
+    weights = spec.weights().items()
+    arrays = {name: torch.zeros(each.shape) for name, each in weights if name.startswith(of_trees)}
     for tensor in onnx.load(path, load_external_data=False).graph.initializer:
         if tensor.name in arrays:
             own = torch.from_numpy(onnx.numpy_helper.to_array(tensor, base_dir=str(path.parent)).copy())
@@ -125,7 +136,7 @@ def _bound_memory(runtime: Any) -> None:
     runtime.create_and_register_allocator(place, arena)
 
 
-_OURS: dict[str, Callable[[Path, ModelSpec, int], Engine]] = {"eager": eager, "exported": exported, "onnx": onnx}
+_OURS: dict[str, Callable[[Path, ModelSpec, int], Engine]] = {"eager": eager, "onnx": onnx}
 ENGINES = Registry("engine", _OURS, Callable, "a function (folder, spec, threads)")
 
 
@@ -180,10 +191,25 @@ def _torch(model: Callable[..., tuple[torch.Tensor, torch.Tensor]], threads: int
     return run
 
 
-def write_onnx(program: ExportedProgram, path: Path) -> None:
+def write_weights(model: ServedModel, path: Path) -> None:
+    """Writes a model's weights as plain data."""
+    save_file({name: each.contiguous() for name, each in model.state_dict().items()}, path)
+
+
+def export(model: ServedModel, schema: Schema) -> ExportedProgram:
+    """Exports the graph of a model, for batches of any size, none included."""
+    rows = 3  # more than one: a batch of one would become a constant
+    ids = torch.zeros(rows, schema.slots, dtype=torch.int32)
+    dense = torch.zeros(rows, len(schema.dense))
+    batch = torch.export.Dim("batch")
+    return torch.export.export(model, (ids, dense), dynamic_shapes=({0: batch}, {0: batch}))
+
+
+def write_onnx(model: ServedModel, schema: Schema, path: Path) -> None:
     """Writes `path` and, with the weights, `path` + `.data`; raises UserError without the extra `serve`."""
     for module in ("onnx", "onnxscript"):
         need(module, "to write a model in ONNX")
+    program = export(model, schema)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # torch warns about its own exporter
         noise = logging.getLogger("torch.onnx")

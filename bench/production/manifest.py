@@ -16,7 +16,7 @@ from bench.models.trees import TreeSizes
 from bench.production.served_model import ModelSpec, Part
 
 ONNX_FILES = ("model.onnx", "model.onnx.data")
-FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.pt2", "policy.json")
+FILES = ("README.md", "calibration.json", "card.json", "encoder.json", "model.safetensors", "policy.json")
 """Files of every package besides its manifest; those of ONNX are optional."""
 MOST_STATES = 4096
 _Name = Annotated[str, Field(min_length=1, max_length=1000)]

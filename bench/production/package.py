@@ -1,8 +1,8 @@
 """A model as a folder that serves raw rows on its own: plain data, whole or absent, each file's digest checked.
 
 manifest.json       schema, configuration, score, versions, provenance, the digest of every other file, and its own
-model.pt2           the graph and its weights, nodes of trees among them, by torch.export
-model.onnx (.data)  the same for ONNX Runtime, if the extra `serve` was installed
+model.safetensors   weights of the modules that its configuration makes, nodes of trees among them
+model.onnx (.data)  graph and weights for ONNX Runtime, if the extra `serve` was installed
 encoder.json        raw columns -> ids and floats
 calibration.json    task -> calibration
 policy.json         how it was picked
@@ -30,9 +30,8 @@ from bench.core.validation import validate
 from bench.data.card import Card
 from bench.data.encoding.encoder import Encoder
 from bench.frontier.score import Score, prediction_names
-from bench.production import archive
 from bench.production.calibration import Calibration
-from bench.production.engines import Engine, open_engine, write_onnx
+from bench.production.engines import MODEL, ONNX, Engine, open_engine, write_onnx, write_weights
 from bench.production.kept_history import KeptHistory, needed_of
 from bench.production.manifest import FileFacts, PackageManifest
 from bench.production.scorer import Scorer
@@ -80,10 +79,9 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
     spec = ModelSpec.of_trained(parts.schema, parts.parts, parts.members)
     served = spec.of(parts.members)
     with atomic_folder(folder) as made:
-        program = archive.export(served, parts.schema)
-        archive.save(program, made / "model.pt2")
+        write_weights(served, made / MODEL)
         if onnx:
-            write_onnx(program, made / "model.onnx")
+            write_onnx(served, parts.schema, made / ONNX)
         parts.encoder.save(made / "encoder.json")
         calibrations = {name: each.model_dump(exclude_unset=True) for name, each in parts.calibrations.items()}
         _write_json(made / "calibration.json", calibrations)
@@ -96,7 +94,7 @@ def write_package(parts: Parts, folder: Path, onnx: bool = True) -> Package:
             parts=spec.parts,
             members=spec.members,
             plugins=dict(spec.plugins),
-            agreement=_agreement(made, spec, served, parts.rows, ["exported", *(["onnx"] if onnx else [])]),
+            agreement=_agreement(made, spec, served, parts.rows, ["eager", *(["onnx"] if onnx else [])]),
             score=parts.score.of(parts.schema.tasks),
             outcomes=tuple(parts.outcomes),
             provenance=dict(parts.provenance),
@@ -179,11 +177,11 @@ class Package:
             calibrations[name] = validate(Calibration, each, where)
         return calibrations
 
-    def engine(self, name: str = "exported", threads: int = 1) -> Engine:
+    def engine(self, name: str = "eager", threads: int = 1) -> Engine:
         """Opens an engine, see `bench.production.engines`."""
         return open_engine(name, self.folder, self.manifest.spec, threads)
 
-    def scorer(self, engine: str = "exported", threads: int = 1, history: KeptHistory | None = None) -> Scorer:
+    def scorer(self, engine: str = "eager", threads: int = 1, history: KeptHistory | None = None) -> Scorer:
         """Makes a scorer of raw rows; `history` is for rows without their history, see `kept_history`."""
         runs, score, dataset = self.engine(engine, threads), self.manifest.score, self.manifest.name
         return Scorer(self.schema, self.encoder, runs, self.calibrations, score, dataset, history)

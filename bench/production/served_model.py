@@ -138,20 +138,19 @@ class ModelSpec:
         ]
         return ServedModel(every, self.parts, self.schema)
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name -> shape of the weights of `build`, without allocating them."""
-        shapes: dict[str, tuple[int, ...]] = {}
+    def weights(self) -> dict[str, Tensor]:
+        """The weights of `build` by name, as tensors without memory."""
+        weights: dict[str, Tensor] = {}
         for k, part in enumerate(self.parts):
-            of_one: dict[Shape, dict[str, tuple[int, ...]]] = {}
+            of_one: dict[Shape, dict[str, Tensor]] = {}
             for at, member in enumerate(self.members):
                 shape = member[k]
                 one = shape if isinstance(shape, TreeSizes) else 1
                 if one not in of_one:
                     with torch.device("meta"):
-                        made = self._part(part, one).state_dict()
-                    of_one[one] = {name: tuple(tensor.shape) for name, tensor in made.items()}
-                shapes |= {f"members.{at}.{k}.{name}": own for name, own in _repeated(of_one[one], shape).items()}
-        return shapes
+                        of_one[one] = self._part(part, one).state_dict()
+                weights |= {f"members.{at}.{k}.{name}": own for name, own in _repeated(of_one[one], shape).items()}
+        return weights
 
     def of(self, members: Sequence[Member]) -> ServedModel:
         """Builds the modules with the weights of trained members."""
@@ -187,7 +186,7 @@ class ModelSpec:
         return Network([build_model(self.schema, config) for _ in range(shape)])
 
 
-def _repeated(one: Mapping[str, tuple[int, ...]], shape: Shape) -> dict[str, tuple[int, ...]]:
+def _repeated(one: State, shape: Shape) -> dict[str, Tensor]:
     """Weights of a whole part, from those of a network with one state."""
     if isinstance(shape, TreeSizes):
         return dict(one)

@@ -121,8 +121,7 @@ def members_of(part: DatasetRun, study: Study, objectives: Sequence[Objective]) 
 
 def _member(part: DatasetRun, point: Point) -> FamilyPoint:
     names = [task.name for task in part.tasks]
-    dense = point.sharing != "shared_embeddings" or point.config.get("interaction.kind", "none") != "none"
-    name = method(point.balancing, len(names), dense)
+    name = method(point.balancing, len(names))
     if point.sharing == BASELINE:
         name = BASELINE if point.kind != "single_task" else "single_task, best of each task"
     shares = point.sharing != BASELINE and name != point.architecture

@@ -15,10 +15,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from inspect import getdoc
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from unittest import SkipTest
 
 from bench.core.errors import UserError, check_known, unknown
@@ -26,7 +25,6 @@ from bench.core.plugins import registry_of
 from bench.core.registry import lookup
 
 if TYPE_CHECKING:
-    from bench.search.executors.base import Options
     from bench.testing.readers import Sample
 
 MODELS = ("sharing", "funnel", "numeric", "interaction", "sequence", "loss", "regression_loss")
@@ -62,25 +60,22 @@ def checks(
     name: str,
     claims: Collection[str] = (),
     sample: Sample | None = None,
-    options: Options | None = None,
 ) -> list[Check]:
     """All checks of an entry.
 
     Args:
         group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction, sequence, loss,
-            regression_loss, balancing, optimizer, sampler, reader, executor, engine or rule.
+            regression_loss, balancing, optimizer, reader or rule.
         name: of the entry. Its plug-in is installed, or was added by `bench.core.plugins.add`.
         claims: of a balancer, see `bench.testing.balancing.CLAIMS`.
         sample: a reader's example file.
-        options: of an executor that needs some, such as the address of its cluster.
 
     Raises:
         UserError: no such group, entry or claim, or a reader without a sample.
     """
     made = {axis: partial(_of_model, axis) for axis in MODELS} | {"optimizer": _of_optimizer}
     made |= {"balancing": partial(_of_balancer, claims=claims), "reader": partial(_of_reader, sample=sample)}
-    made |= {each: partial(_of_all, each) for each in ("sampler", "engine", "rule")}
-    made |= {"executor": partial(_of_executor, options=options)}
+    made |= {"rule": _of_rule}
     if group not in made:
         raise unknown("group", group, list(made))
     lookup(registry_of(group), group, name)
@@ -162,11 +157,7 @@ def _of_reader(name: str, sample: Sample | None) -> _Found:
     yield "", partial(readers.bad_input_is_the_users_mistake_with_its_place, sample)
 
 
-def _of_executor(name: str, options: Options | None) -> _Found:
-    from bench.search.executors.base import Options
+def _of_rule(name: str) -> _Found:
+    from bench.testing import rules
 
-    yield from _of_all("executor", name, options or Options())
-
-
-def _of_all(group: str, name: str, *more: Any) -> _Found:
-    yield from (("", partial(check, name, *more)) for check in import_module(f"bench.testing.{group}s").OF_ALL)
+    yield from (("", partial(check, name)) for check in rules.OF_ALL)

@@ -41,7 +41,7 @@ class Aggregation:
     def __init__(self, model: MultiTaskModel, balancer: Balancer) -> None:
         self.balancer = balancer
         self.tied, self.transfers = model.ties_logits, model.towers.transfer is not None
-        self.outputs, self.members = len(model.outputs), model.members
+        self.outputs = len(model.outputs)
         self.towers = list(model.towers.parameters())
         self.shared = list(model.shared_parameters())
         apart = {id(parameter) for parameter in (*self.towers, *self.shared)}
@@ -77,13 +77,8 @@ class Aggregation:
 
     def combine(self, gradients: list[tuple[Tensor, ...]]) -> tuple[list[Tensor], Tensor]:
         """Combines the gradients of shared parameters of T tasks, in float32 parts; also returns their weights (T,)."""
-        weights = self.weigh(gradients)
-        return weighted_sum(gradients, weights), weights
-
-    def weigh(self, gradients: list[tuple[Tensor, ...]]) -> Tensor:
-        """Returns the weights (T,) of T gradients, each in the same parts."""
         weights: Tensor = self.balancer(gramian(gradients))
-        return weights
+        return weighted_sum(gradients, weights), weights
 
     def _keep(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         """Records the pooled fields (B, F, W), in the precision of the products."""
@@ -141,42 +136,9 @@ class Combination(Aggregation):
         balancer.prepare(self.shared)
 
     def combine(self, gradients: list[tuple[Tensor, ...]]) -> tuple[list[Tensor], Tensor]:
-        """See `Aggregation.combine`; the weights are 1 unless the balancer `weighs_own`."""
+        """See `Aggregation.combine`; the weights are 1."""
         parts: list[Tensor] = self.balancer([[part.float() for part in of_task] for of_task in gradients])
-        if not isinstance(self.balancer, GradientCombination) or not self.balancer.weighs_own:
-            return parts, torch.ones(len(gradients), device=parts[0].device)
-        return parts, self.balancer.weights
-
-
-class Halves(Aggregation):
-    """Computes weights from products between the two halves of the batch, in gradients of shared dense parameters.
-
-    At the embedding output samples of two halves never meet. It costs T more passes through the parts below the towers.
-    """
-
-    def _through_towers(self, logits: Tensor, losses: Tensor) -> tuple[list[Tensor], OfTowers]:
-        """Also keeps the gradients of the first half's samples."""
-        tasks, of_towers = super()._through_towers(logits, losses)
-        samples = len(logits) // self.members  # which every member of an ensemble has
-        second = torch.arange(len(logits), device=logits.device).unsqueeze(1) % samples >= samples // 2
-        self._first = []
-        for task in tasks:
-            above = task.masked_fill(second, 0)
-            self._first.append(gradients_of_task(self._below, self.shared, above) if self.shared else ())
-        return tasks, of_towers
-
-    def weigh(self, gradients: list[tuple[Tensor, ...]]) -> Tensor:
-        """See `Aggregation.weigh`."""
-        first, self._first = self._first, []
-        if not self.shared:
-            products = torch.zeros(len(gradients), len(gradients), device=gradients[0][0].device)
-        else:
-            second = [
-                [g - f for g, f in zip(of[1:], part, strict=True)] for of, part in zip(gradients, first, strict=True)
-            ]
-            products = 4 * gramian([*first, *second])[: len(first), len(first) :]
-        weights: Tensor = self.balancer(products)
-        return weights
+        return parts, torch.ones(len(gradients), device=parts[0].device)
 
 
 def aggregation(model: MultiTaskModel, balancer: Balancer) -> Aggregation | None:
@@ -185,7 +147,7 @@ def aggregation(model: MultiTaskModel, balancer: Balancer) -> Aggregation | None
         return Combination(model, balancer)
     if not isinstance(balancer, GradientAggregation):
         return None
-    return (Halves if "half batches" in balancer.needs else Aggregation)(model, balancer)
+    return Aggregation(model, balancer)
 
 
 def gradients_of_task(

@@ -130,17 +130,11 @@ class Evaluation:
         self.model.eval()
         for batch in batches.in_order(BATCH):
             with torch.no_grad():
-                logits = self.predict(batch.ids, batch.dense, state)
+                inputs = batch.ids, batch.dense
+                logits = self.model(*inputs) if state is None else functional_call(self.model, dict(state), inputs)
             self.samples += len(logits)
             yield logits.float()
         self.model.train(training)
-
-    def predict(self, ids: Tensor, dense: Tensor, state: State | None) -> Tensor:
-        """Logits (n, O) of a batch."""
-        logits: Tensor = (
-            self.model(ids, dense) if state is None else functional_call(self.model, dict(state), (ids, dense))
-        )
-        return logits
 
     def _of(self, split: SplitName, selector: Selector) -> Iterable[Tensor]:
         """Logits at a selector's best state: (n,) of its task, or (n, T) if it decides on all."""

@@ -29,7 +29,7 @@ from bench.training.diagnosis import Diagnosis
 from bench.training.evaluation import Evaluation
 from bench.training.randomness import RandomState
 from bench.training.selection import Averaging, selectors
-from bench.training.step import CapturedStep, Compute, Step, StepParts, build_parts, check_finite
+from bench.training.step import CapturedStep, Compute, build_step, check_finite
 from bench.training.teacher import taught
 
 CHECK_EVERY = 50  # steps between checks that losses are finite
@@ -80,8 +80,7 @@ class Trainer:
         known = store.weights
         thinning = Thinning(known.task, known.rate) if known and known.task is not None else None
         seed_of_weights = derive(seed, "weights")
-        parts = build_parts(self.schema, config, means, seed_of_weights, threads, self.device, thinning)
-        self.step = self.new_step(parts)
+        self.step = build_step(self.schema, config, means, seed_of_weights, threads, self.device, thinning)
         self.model = self.step.model
         fit_tables(self.model, train)
         self.data = feed(train, self.device, self.model.funnel.loss.binary.needs_groups)
@@ -97,7 +96,7 @@ class Trainer:
         separate = self.model.sharing.shares_nothing and not self.model.funnel.ties_tasks
         self.selectors = selectors(objectives, tasks, separate)
         asked = outcomes_of([*(objective.name for objective in objectives), *outcomes])
-        self.evaluation = self.new_evaluation(asked)
+        self.evaluation = Evaluation(self.store, self.model, self.device, asked)
         self.diagnosis = Diagnosis(self.model, self.step.balancer, means, self.total, self.batch_size)
         self.course = Course(torch.zeros(len(tasks), device=self.device))
         self.random = RandomState(derive(seed, "training"), self.device)
@@ -105,14 +104,6 @@ class Trainer:
         self._writer = checkpoint.Writer()
         self._note = Silent().note
         self.compute = self._new_compute()
-
-    def new_step(self, parts: StepParts) -> Step:
-        """Makes the step; several ranks override it."""
-        return Step(*parts)
-
-    def new_evaluation(self, outcomes: Sequence[str]) -> Evaluation:
-        """Makes the evaluation; several ranks override it."""
-        return Evaluation(self.store, self.model, self.device, outcomes)
 
     def run_to(self, samples: int | None = None, progress: Progress | None = None) -> Course:
         """Trains until that many samples were seen, the epochs are used up, or no selector improves any more.

@@ -96,8 +96,7 @@ class Probe:
 
         Asks a copy, with a copy of the random state, because balancers keep state and draw.
         """
-        known = isinstance(self.balancer, LossWeighting | GradientAggregation)
-        if not known or "half batches" in self.balancer.needs:
+        if not isinstance(self.balancer, LossWeighting | GradientAggregation):
             return None
         balancer = copy.deepcopy(self.balancer)
         with torch.random.fork_rng(devices=[losses.device] if losses.device.type == "cuda" else []):

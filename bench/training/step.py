@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,7 +20,7 @@ from bench.core.schema import Schema, Task
 from bench.data.batches import Batch
 from bench.models.assembly import MultiTaskModel
 from bench.models.thinned import Thinning
-from bench.training.aggregation import Aggregation, aggregation
+from bench.training.aggregation import aggregation
 from bench.training.config import TrialConfig
 from bench.training.dense import DenseAdamW
 from bench.training.optimizers import ROW_OPTIMIZERS, RowOptimizer
@@ -50,7 +49,7 @@ class Step:
         if not isinstance(balancer, LossWeighting | GradientAggregation | GradientCombination):
             raise TypeError(f"expected one of the three kinds of balancer, found {type(balancer).__name__}")
         self.model, self.balancer, self.dense, self.rows, self.clip = model, balancer, dense, rows, clip
-        self.aggregation = self.aggregation_of(model)
+        self.aggregation = aggregation(model, balancer)
         self._clipped = list(model.dense_parameters())
         self._dense_rate, self._row_rate, self._factor = dense.lr, rows.lr, 1.0
 
@@ -59,7 +58,7 @@ class Step:
         batch = Batch(*tensors)  # type: ignore[arg-type]  # the first three are there
         again = "second forward" in self.balancer.needs
         random = random_state(batch.ids.device) if again else {}
-        ids = self.model.rows(self.share(batch.ids))
+        ids = self.model.rows(batch.ids)
         e = self.embed(ids)
         logits, losses = self.forward(e, ids, batch)
         self.model.follow(logits, batch.labels, batch.weights, batch.bounds, batch.dense)
@@ -71,18 +70,6 @@ class Step:
             with replayed(random, ids.device):
                 self.look_again(ids, batch)
         return losses.detach()
-
-    def share(self, ids: Tensor) -> Tensor:
-        """The rows of a batch's ids (B, S) that this process looks up: all."""
-        return ids
-
-    def outputs(self, e: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """Logits (B, O) of the whole batch, from the ids of `share` and their embeddings."""
-        return self.model.logits(e, ids, dense)
-
-    def aggregation_of(self, model: MultiTaskModel) -> Aggregation | None:
-        """The aggregation of the tasks' gradients; None where one backward pass suffices."""
-        return aggregation(model, self.balancer)
 
     def scale_rates(self, factor: float) -> None:
         """Sets every learning rate to `factor` times its base."""
@@ -99,7 +86,7 @@ class Step:
 
     def forward(self, e: Tensor, ids: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Rows of the table `ids` and their embeddings e -> logits (B, O), losses (T,)."""
-        logits = self.outputs(e, ids, batch.dense)
+        logits = self.model.logits(e, ids, batch.dense)
         about = batch.weights, batch.group, batch.bounds, batch.dense
         return logits, self.model.losses(logits, batch.labels, *about)
 
@@ -107,28 +94,16 @@ class Step:
         """Fills `.grad` of `e`, of the model's dense parameters and of the balancer's."""
         if "losses" in self.balancer.needs:
             self.balancer.observe(losses.detach())
-        self.descend(e, logits, losses)
-        penalty = self.model.penalty()
-        if penalty is not None:
-            penalty.backward()  # type: ignore[no-untyped-call]  # adds to what is there
-
-    def descend(self, e: Tensor, logits: Tensor, losses: Tensor) -> None:
-        """Fills the gradients of the balanced losses."""
         if self.aggregation is not None:
             self.aggregation.backward(e, logits, losses)
         else:
-            self.weigh(losses).backward()  # type: ignore[no-untyped-call]
+            self.balancer(losses).backward()
 
     @torch.no_grad()
     def look_again(self, ids: Tensor, batch: Batch) -> None:
         """Passes the balancer the batch's losses after the update, under the same dropout."""
         _, losses = self.forward(self.embed(ids), ids, batch)
         self.balancer.after(losses)
-
-    def weigh(self, losses: Tensor) -> Tensor:
-        """Balances losses (T,) -> scalar."""
-        loss: Tensor = self.balancer(losses)
-        return loss
 
     def update_dense(self) -> None:
         """Clips the dense gradient and updates the dense parameters."""
@@ -237,17 +212,7 @@ def build_model(schema: Schema, config: TrialConfig, thinning: Thinning | None =
     )
 
 
-class StepParts(NamedTuple):
-    """The arguments of `Step`."""
-
-    model: MultiTaskModel
-    balancer: Balancer
-    dense: DenseAdamW
-    rows: RowOptimizer
-    clip: float
-
-
-def build_parts(
+def build_step(
     schema: Schema,
     config: TrialConfig,
     means: Tensor,
@@ -255,8 +220,8 @@ def build_parts(
     threads: int,
     device: torch.device,
     thinning: Thinning | None = None,
-) -> StepParts:
-    """Builds a model, its balancer and its optimizers, on the device.
+) -> Step:
+    """Builds a step with its model, balancer and optimizers, on the device.
 
     The untrained model predicts `means` (T,), train's labels on their sample spaces. Weights are drawn on the CPU, so
     they are the same on every device. The store may lack negatives, see `thinning`.
@@ -272,4 +237,4 @@ def build_parts(
     rows = lookup(ROW_OPTIMIZERS, "embedding optimizer", optim.embedding_optimizer).build(
         model.embedding.weight.data, model.schema, optim.lr * optim.embedding_lr, optim.embedding_l2, threads
     )
-    return StepParts(model, balancer, dense, rows, optim.clip)
+    return Step(model, balancer, dense, rows, optim.clip)

@@ -15,12 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.balancing import BALANCING, method, works_on_gradients
+from bench.balancing import BALANCING, method
 from bench.core.objectives import Objective
 from bench.core.records import Point
 from bench.core.seeds import derive
-from bench.reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
-from bench.reference.table import Row
 from bench.report.text import count
 from bench.results.comparison.beyond import LEAST_WEIGHTS, beyond, luck, scale_of
 from bench.results.comparison.significance import LEAST_DATASETS, SIZE, Ranking, Word, ranking
@@ -29,8 +27,10 @@ from bench.results.importance import alone, importances
 from bench.results.pareto import hypervolume
 from bench.results.posterior import p_nondominated
 from bench.results.statistics import differences
+from reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
 from reference.members import Data, Member, gather
 from reference.papers import Claim, Seeds, Source, claims, seeds_needed
+from reference.table import Row
 
 Floats = NDArray[np.float64]
 SERVED_MARGIN = 1.0
@@ -78,15 +78,11 @@ def fronts(every: Sequence[Data], sharing: Sequence[str]) -> list[Front]:
             gradient = [
                 each
                 for each in data.members
-                if each.sharing == kind and works_on_gradients(each.balancing) and _acts(each, data) != STATIC
+                if each.sharing == kind and each.of_gradients and method(each.balancing, data.tasks) != STATIC
             ]
             if len({each.label for each in static if each.balancing == STATIC}) >= LEAST_WEIGHTS and gradient:
                 asked += [(data, kind, what, static, gradient) for what in ("heads", "served")]
     return [_front(*each, questions=len(asked)) for each in asked]
-
-
-def _acts(member: Member, data: Data) -> str:
-    return method(member.balancing, data.tasks, member.sharing != "shared_embeddings")
 
 
 def _front(
@@ -192,7 +188,7 @@ def same_gains(every: Sequence[Data], sharing: Sequence[str]) -> list[Gain]:
         alike: dict[tuple[str, str], list[Member]] = {}
         for each in data.members:
             if each.sharing in sharing and each.balancing in BALANCING:
-                alike.setdefault((each.sharing, _acts(each, data)), []).append(each)
+                alike.setdefault((each.sharing, method(each.balancing, data.tasks)), []).append(each)
         for (_, name), own in alike.items():
             if name != STATIC:
                 found += [gain for other in own[1:] for gain in _gains(data, own[0], other)]

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.balancing import works_on_gradients
 from bench.core.objectives import in_thousandths
-from bench.reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STATIC, TREES
 from bench.report.markup import escaped, identifier
 from bench.report.text import MINUS, dataset, label
+from reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STATIC, TREES
 from reference.members import Data, Member
 
 WIDTH, HEIGHT, EDGE = 320, 240, 20
@@ -101,6 +100,6 @@ def _group(member: Member) -> str:
         return TREES
     if member.sharing in (ALONE, SEARCH):
         return member.sharing
-    if works_on_gradients(member.balancing):
+    if member.of_gradients:
         return "gradient"
     return STATIC if member.balancing in (STATIC, EQUAL, DEFAULT, PREDICTED) else "loss"

@@ -11,17 +11,20 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.balancing import works_on_gradients
 from bench.core.objectives import Objective, ranked
-from bench.reference.cells import ALONE, EQUAL, PREDICTED, SEARCH, STATIC
-from bench.reference.table import Row
-from bench.reference.training import fusions
 from bench.results.effect import Effect
 from bench.results.pareto import resolve_reference
 from bench.results.samples import Sample
 from bench.results.statistics import differences
+from reference.cells import ALONE, EQUAL, PREDICTED, SEARCH, STATIC
+from reference.table import Row
+from reference.training import fusions
 
 Floats = NDArray[np.float64]
 Served = tuple[Sample, ...]
+FORMER = ("cr_mogm", "dualproj", "excess_mtl", "modo", "pcd", "sdmgrad")
+"""Gradient methods of published rows that are no longer built in."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,11 @@ class Member:
     def id(self) -> str:
         """Tells it from every other member of its data set."""
         return json.dumps([self.sharing, self.balancing, dict(self.config)], sort_keys=True)
+
+    @property
+    def of_gradients(self) -> bool:
+        """Whether its balancer reads gradients rather than losses."""
+        return works_on_gradients(self.balancing) or self.balancing in FORMER
 
     @property
     def name(self) -> str:

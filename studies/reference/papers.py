@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.balancing import works_on_gradients
 from bench.core.objectives import in_thousandths
 from bench.core.registry import Config
-from bench.reference.cells import COMPOSITE, EQUAL, SINGLE_TASK
 from bench.results.comparison.significance import replicates_needed
 from bench.results.effect import Effect
 from bench.results.statistics import differences, intervals
+from reference.cells import COMPOSITE, EQUAL, SINGLE_TASK
 from reference.members import Data
 
 GAINS = (0.001, 0.0005, 0.0002)
@@ -49,7 +48,7 @@ def seeds_needed(every: Sequence[Data], sharing: Sequence[str]) -> list[Seeds]:
             for kind in sharing
             for right in data.of(kind, EQUAL)
             for left in data.members
-            if left.sharing == kind and works_on_gradients(left.balancing)
+            if left.sharing == kind and left.of_gradients
         ]
         apart = [(differences([left.heads, right.heads]), len(left.heads)) for left, right in pairs]
         known = [(each, n) for each, n in apart if each is not None]

@@ -9,12 +9,10 @@ from bench.balancing import BALANCING
 from bench.testing import balancing as of
 
 WEIGHTINGS = [name for name in BALANCING if not of.is_of_gradients(name)]
-# These draw losses to a ray, against a task's own interest where it is ahead.
-RAYS = ["cosmos", "pbi"]
 STATEFUL = ["uncertainty", "revised_uncertainty", "dwa", "famo", "stch"]
 
 
-@pytest.mark.parametrize("name", [name for name in WEIGHTINGS if name not in RAYS])
+@pytest.mark.parametrize("name", WEIGHTINGS)
 def test_weights_are_positive(name: str) -> None:
     balancer = of.build(name, 6)
     for seed in range(10):

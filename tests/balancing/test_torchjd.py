@@ -14,18 +14,20 @@ from bench.balancing import BALANCING
 from bench.testing.balancing import TASKS, build, step
 
 OURS = {
-    "Constant": "static", "Mean": "static", "Sum": "static", "COSMOS": "cosmos", "DWA": "dwa", "FAMO": "famo",
-    "GeometricMean": "gls", "IMTLL": "uncertainty", "PBI": "pbi", "Random": "rlw", "STCH": "stch", "UW": "uncertainty",
-    "AlignedMTL": "aligned_mtl", "CAGrad": "cagrad", "ConFIG": "conflict_free", "CRMOGM": "cr_mogm",
-    "DualProj": "dualproj", "ExcessMTL": "excess_mtl", "FairGrad": "fairgrad", "GradDrop": "graddrop",
-    "GradVac": "gradvac", "IMTLG": "imtl_g", "MGDA": "mgda", "MoDo": "modo", "NashMTL": "nash_mtl",
-    "PCD": "pcd", "PCGrad": "pcgrad", "SDMGrad": "sdmgrad", "UPGrad": "upgrad",
+    "Constant": "static", "Mean": "static", "Sum": "static", "DWA": "dwa", "FAMO": "famo", "GeometricMean": "gls",
+    "IMTLL": "uncertainty", "Random": "rlw", "STCH": "stch", "UW": "uncertainty", "AlignedMTL": "aligned_mtl",
+    "CAGrad": "cagrad", "ConFIG": "conflict_free", "FairGrad": "fairgrad", "GradDrop": "graddrop",
+    "GradVac": "gradvac", "IMTLG": "imtl_g", "MGDA": "mgda", "NashMTL": "nash_mtl", "PCGrad": "pcgrad",
+    "UPGrad": "upgrad",
 }  # fmt: skip
 EXCUSED = {
     "Aggregator": "The base class of aggregations.",
     "GramianWeightedAggregator": "A base class.",
     "Krum": "An example of a plug-in, examples/robust.",
     "KrumWeighting": "An example of a plug-in, examples/robust.",
+    **dict.fromkeys(
+        ("COSMOS", "PBI", "CRMOGM", "DualProj", "ExcessMTL", "MoDo", "PCD", "SDMGrad"), "No table favours it."
+    ),
     "Scalarizer": "The base class of scalarisations.",
     "TrimmedMean": "An example of a plug-in, examples/robust.",
     "WeightedAggregator": "A base class.",
@@ -36,7 +38,7 @@ EXCUSED = {
 @pytest.mark.parametrize("module", [torchjd.aggregation, torchjd.scalarization])
 def test_every_public_name_is_offered_or_excused(module) -> None:
     for name in module.__all__:
-        if name not in EXCUSED:
+        if name not in EXCUSED and name.removesuffix("Weighting") not in EXCUSED:
             assert OURS.get(name.removesuffix("Weighting")) in BALANCING, name
 
 
@@ -47,7 +49,6 @@ def jacobian(tasks: int, seed: int) -> Tensor:
 MEANS = {
     "aligned_mtl": lambda tasks: theirs.AlignedMTL(),
     "imtl_g": lambda tasks: theirs.IMTLG(),
-    "pcd": lambda tasks: theirs.PCD(eps=0.0),
 }
 
 
@@ -114,10 +115,6 @@ def test_scalarisations_are_theirs_up_to_their_scale() -> None:
     losses = torch.rand(4) + 0.1
     r = torch.tensor([1.0, 2.0, 3.0, 4.0]) / 10
     weight = dict(zip(TASKS, (10 * r).tolist(), strict=False))
-    found = build("cosmos", 4, penalty=0.3, weight=weight)(losses)
-    torch.testing.assert_close(found, 4 * scalars.COSMOS(0.3, r)(losses))
-    found = build("pbi", 4, penalty=0.3, weight=weight)(losses)
-    torch.testing.assert_close(found, 4 / (r / r.norm()).sum() * scalars.PBI(0.3, r)(losses))
     found = build("stch", 4, mu=0.2, weight=weight, virtual_epoch=0)(losses)
     torch.testing.assert_close(found, 16 * scalars.STCH(0.2, r)(losses))
 
@@ -144,15 +141,3 @@ def test_imtl_l_is_uncertainty_with_the_other_sign() -> None:
         reference.log_scale.copy_(-ours.log_variance)
     losses = torch.rand(3)
     torch.testing.assert_close(ours(losses), reference(losses))
-
-
-@pytest.mark.parametrize("name", ["modo", "sdmgrad"])
-def test_weights_move_as_theirs(name: str) -> None:
-    """On products scaled as ours are: MoDo's to a mean diagonal of 1."""
-    lr = {"lr": 0.5} if name == "sdmgrad" else {}
-    reference = theirs.SDMGradWeighting(lr=0.5) if lr else theirs.MoDoWeighting()
-    ours = build(name, 3, **lr)
-    for seed in range(6):
-        products = jacobian(3, seed) @ jacobian(3, seed).T + 0.1 * jacobian(3, seed)[:, :3]
-        products = products / products.diagonal().abs().mean()
-        torch.testing.assert_close(ours(products), 3 * reference(products), rtol=1e-6, atol=1e-6)

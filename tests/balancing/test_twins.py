@@ -101,65 +101,6 @@ def test_revised_uncertainty_is_twice_the_papers() -> None:
     torch.testing.assert_close(balancer(losses), 2 * (losses / (2 * variance) + torch.log(1 + variance)).sum())
 
 
-def test_excess_mtl_weighs_by_excess_risk() -> None:
-    """The authors' loop, with the output's numbers left out of h; in units of the first excess risk."""
-    balancer, square, weights = build("excess_mtl", 3, lr=0.1), torch.zeros(3, 12).double(), torch.ones(3).double()
-    first = None
-    for k in range(60):
-        rows, _ = rows_and_losses(k)
-        risk = torch.zeros(3).double()
-        for task in range(3):
-            square[task] += rows[task, OUTPUT:] ** 2
-            risk[task] = rows[task, OUTPUT:] / torch.sqrt(square[task] + 1e-7) @ rows[task, OUTPUT:]
-        if first is None:
-            first = risk
-        else:
-            weights = weights * torch.exp(0.1 * risk / first)
-            weights = 3 * weights / weights.sum()
-        torch.testing.assert_close(step(balancer, rows), weights @ rows, rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(balancer.weights, weights, rtol=1e-4, atol=1e-4)
-
-
-def test_excess_mtls_learning_rate_is_in_units_of_the_first_risk() -> None:
-    """With one gradient again and again the risk falls as 1 / sqrt(k), so that 3 times it moves w as a sum of these."""
-    balancer = build("excess_mtl", 2, lr=0.1)
-    gradient = torch.ones(2, 20).double()
-    for _ in range(100):
-        step(balancer, gradient)
-    moved = sum(0.1 / math.sqrt(k) for k in range(2, 101))
-    torch.testing.assert_close(balancer.log_weight, torch.full((2,), moved).double(), rtol=1e-5, atol=0)
-
-
-def test_dualproj_is_the_nearest_that_conflicts_with_none() -> None:
-    for seed in range(5):
-        rows, _ = rows_and_losses(seed, 4)
-        rows[1] -= 1.5 * rows[0]
-        total = rows.sum(0)
-        found = step(build("dualproj", 4), rows)
-        products = rows @ found
-        assert (products >= -1e-4).all()
-        # Optimal by the conditions of Karush, Kuhn and Tucker: found - total is a combination, >= 0, of what binds.
-        weights = build("dualproj", 4)(rows @ rows.T) - 1
-        assert (weights >= 0).all()
-        assert (weights * products).abs().max() < 1e-4
-        torch.testing.assert_close(total + weights @ rows, found)
-
-
-def test_sdmgrad_comes_to_the_least_of_its_objective() -> None:
-    """By a general solver on the simplex, for gradients whose norms are ten to one."""
-    pull = 0.3
-    for tasks in (2, 3, 6):
-        rows = rows_and_losses(tasks, tasks)[0] * torch.logspace(-0.5, 0.5, tasks, dtype=torch.float64)[:, None]
-        products = (rows @ rows.T).numpy()
-        products = products / (products.diagonal() ** 0.5).mean() ** 2
-        least = least_on_the_simplex(lambda w, a=products: w @ a @ w / 2 + pull * (w @ a).mean(), tasks)
-        balancer = build("sdmgrad", tasks, regularisation=pull)
-        for _ in range(20):
-            found = step(balancer, rows)
-        expected = tasks * (least + pull / tasks) / (1 + pull) @ rows
-        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
-
-
 def opposed(tasks: int, noise: float | None) -> Tensor:
     """Gradients along one line, all except the first against it, with some noise beside; None: without a common
     line."""

@@ -290,7 +290,7 @@ def test_every_loss_goes_with_a_funnel(axis: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "balancing"),
-    list(zip(LOSSES, cycle(("static", "famo", "upgrad", "pcgrad", "modo")), strict=False)),
+    list(zip(LOSSES, cycle(("static", "famo", "upgrad", "pcgrad", "moco")), strict=False)),
 )
 def test_trainings_of_every_loss_repeat_bit_for_bit_under_every_kind_of_balancer(kind: str, balancing: str) -> None:
     dotted = {"loss.kind": kind, "balancing.kind": balancing, "sharing.kind": "mmoe", "optim.epochs": 3}

@@ -108,27 +108,6 @@ def cross_stitch(w: Weights, x: Array, tasks: int, c) -> list[Array]:
     return h
 
 
-def snr(w: Weights, x: Array, tasks: int, c, noise=None) -> list[Array]:
-    """v_i = sum_j z_ij W_ij u_j (Ma et al., AAAI 2019); z as in Louizos et al., ICLR 2018."""
-    inputs = [x[0]] * c.subnetworks
-    for level in range(c.levels):
-        u = [mlp(w, f"levels.{level}", j, inputs[j]) for j in range(c.subnetworks)]
-        v = []
-        for i in range(tasks if level == c.levels - 1 else c.subnetworks):
-            v.append(np.zeros(len(u[0])))
-            for j in range(c.subnetworks):
-                log_alpha = w[f"routes.{level}.log_alpha"][i, j]
-                s = sigmoid(log_alpha)
-                if noise is not None:
-                    drawn = noise[level][i, j]
-                    s = sigmoid((np.log(drawn) - np.log(1 - drawn) + log_alpha) / (2 / 3))
-                z = min(1.0, max(0.0, s * (1.1 - -0.1) + -0.1))
-                moved = w[f"routes.{level}.weight"][i, j] @ u[j] if c.connection == "trans" else u[j]
-                v[i] += z * moved
-        inputs = v
-    return inputs
-
-
 def adatt(w: Weights, x: Array, tasks: int, c) -> list[Array]:
     """FU_t = gated sum of all experts + linear sum of the native ones: Li et al., KDD 2023."""
     h, common = [x[0]] * tasks, x[0]
@@ -161,25 +140,6 @@ def stem(w: Weights, x: Array, tasks: int, c) -> list[Array]:
     found = []
     for t in range(tasks):
         found.append(gated(w["gates.linear.weight"][t] @ (x[1 + t] + x[0]), experts))
-    return found
-
-
-def home(w: Weights, x: Array, tasks: int, c) -> list[Array]:
-    """Swish(Norm(MLP)), 2 sigmoid(x A B) on each expert's features, and the self-gate: Wang et al., 2024."""
-
-    def expert(prefix: str, number: int) -> Array:
-        low = w[f"{prefix}.down.weight"][number] @ x[0]
-        features = x[0] * 2 * sigmoid(w[f"{prefix}.up.weight"][number] @ low)
-        return mlp(w, f"{prefix}.experts", number, features, swish, normalised=True)
-
-    shared = [expert("shared", i) for i in range(c.shared_experts)]
-    found = []
-    for t in range(tasks):
-        own = [expert("own", t * c.own_experts + i) for i in range(c.own_experts)]
-        gate = softmax(w["gates.linear.weight"][t] @ x[0])
-        at_self = w["self_gates.linear.weight"][t] @ x[0]
-        self_gate = sigmoid(at_self) if len(own) == 1 else softmax(at_self)
-        found.append(sum(g * e for g, e in zip([*gate, *self_gate], own + shared + own, strict=True)))
     return found
 
 
@@ -238,13 +198,9 @@ CASES = [
     (omoe, {"experts": 3, "layers": "8-4"}),
     (cgc, {"shared_experts": 2, "own_experts": 3, "layers": "8-4"}),
     (cross_stitch, {"layers": "8-5-4"}),
-    (snr, {"subnetworks": 3, "levels": 2, "layers": "8-4"}),
-    (snr, {"subnetworks": 2, "levels": 3, "layers": "4", "connection": "aver"}),
     (adatt, {"levels": 2, "own_experts": 2, "layers": "8-4"}),
     (adatt, {"levels": 3, "own_experts": 1, "shared_experts": 2, "layers": "4"}),
     (stem, {"own_experts": 2, "shared_experts": 1, "layers": "8-4"}),
-    (home, {"own_experts": 1, "shared_experts": 2, "layers": "8-4", "rank": 3}),
-    (home, {"own_experts": 3, "shared_experts": 1, "layers": "5", "rank": 2}),
     (pepnet, {"layers": "8-4", "gate_width": 5}),
 ]
 
@@ -305,30 +261,6 @@ def test_both_ways_through_a_scenarios_weights_have_the_same_gradients(kind, mon
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     for one, other in zip(first, torch.autograd.grad(sharing(x, codes), wanted, above), strict=True):
         torch.testing.assert_close(one, other)
-
-
-@pytest.mark.parametrize("options", [options for twin, options in CASES if twin is snr])
-def test_snr_draws_its_gates_anew_in_training(options):
-    sharing, weights = build(snr, options, 2)
-    x = inputs(sharing, 2)
-    torch.manual_seed(3)
-    first, second = sharing(x).detach(), sharing(x).detach()
-    assert not torch.equal(first, second)
-    torch.manual_seed(3)
-    noise = [torch.rand_like(route.log_alpha).numpy() for route in sharing.routes]
-    expected = by_twin(snr, options, weights, x, 2, noise)
-    torch.testing.assert_close(first, expected, rtol=1e-9, atol=1e-9)
-
-
-def test_snrs_penalty_is_the_share_of_draws_that_are_open():
-    """The closed form of Louizos et al., ICLR 2018, against the frequency with which a drawn gate is not zero."""
-    entry = SHARING["snr"]
-    sharing = entry.build(INPUTS, 2, entry.config(subnetworks=3, levels=1, l0=0.5))
-    torch.nn.init.normal_(sharing.routes[0].log_alpha, std=2.0)
-    with torch.no_grad():
-        open_ = torch.stack([(sharing.routes[0].gates() > 0).sum() for _ in range(4000)]).double().mean()
-    assert sharing.penalty().item() == pytest.approx(0.5 * open_.item(), rel=0.02)
-    assert entry.build(INPUTS, 2, entry.config(l0=0.0)).penalty() is None
 
 
 @pytest.mark.parametrize("tasks", [2, 4])

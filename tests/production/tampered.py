@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench.production.package import digest_of, facts_of
 
-GRAPH = "models/model.json"
 Change = Callable[[Any], Any]
 """Values of a document, changed in place or replaced."""
 
 
 def tampered(package: Path, into: Path, name: str, change: Change) -> Path:
-    """A copy of a package with a change to the JSON of one file: `manifest.json`, or one with its digest made right.
-
-    Args:
-        name: of the file; `model.pt2/models/model.json` for one within an archive.
-    """
+    """A copy of a package with a change to the JSON of one file: `manifest.json`, or one with its digest made right."""
     shutil.copytree(package, into)
-    file, _, within = name.partition("/")
-    if within:
-        repack(into / file, lambda entry, contents: edited(contents, change) if entry.endswith(within) else contents)
-    else:
-        (into / file).write_bytes(edited((into / file).read_bytes(), change))
+    (into / name).write_bytes(edited((into / name).read_bytes(), change))
     sign(into)
     return into
 
@@ -37,14 +27,6 @@ def edited(contents: bytes, change: Change) -> bytes:
     given = change(values)
     values = values if given is None else given
     return values if isinstance(values, bytes) else json.dumps(values).encode()
-
-
-def repack(path: Path, change: Callable[[str, bytes], bytes]) -> None:
-    with zipfile.ZipFile(path) as archive:
-        contents = {entry: archive.read(entry) for entry in archive.namelist()}
-    with zipfile.ZipFile(path, "w") as archive:
-        for entry, each in contents.items():
-            archive.writestr(entry, change(entry, each))
 
 
 def sign(folder: Path) -> None:

@@ -99,4 +99,4 @@ def test_every_command_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "shop: champion moves from version 2 to 1" in said["seesaw deploy shop --rollback"]
     evaluated = next(each for each in said.values() if each.startswith("shop@champion against column:todays_score: "))
     assert "kept: buy.recall@10% < -1%: the gain is +" in evaluated
-    assert any("exported: probabilities differ by at most" in text for text in said.values())
+    assert any("eager: probabilities differ by at most" in text for text in said.values())

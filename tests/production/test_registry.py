@@ -114,7 +114,7 @@ def test_mlflow_loads_it_without_a_pickle(package: Package, tmp_path: Path) -> N
 
     save_model(package, tmp_path / "model")
     names = {path.name for path in (tmp_path / "model").rglob("*")}
-    assert names >= {"README.md", "served.py", "input_example.json", "model.pt2"}
+    assert names >= {"README.md", "served.py", "input_example.json", "model.safetensors"}
     assert not any(name.endswith((".pkl", ".pickle")) for name in names)
     assert "model_code_path" in (tmp_path / "model" / "MLmodel").read_text()
     model = mlflow.pyfunc.load_model(str(tmp_path / "model"))

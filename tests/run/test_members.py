@@ -34,8 +34,7 @@ def test_methods() -> None:
     part, study = seen(
         MMOE | {"balancing.kind": "upgrad"},
         MMOE | {"balancing.kind": "static", "balancing.static.weight.like": 3.0},
-        {"sharing.kind": "shared_embeddings", "balancing.kind": "modo"},
-        {"sharing.kind": "shared_embeddings", "balancing.kind": "modo", "interaction.kind": "dcn_v2"},
+        {"sharing.kind": "shared_embeddings", "balancing.kind": "moco", "interaction.kind": "dcn_v2"},
         {"sharing.kind": "single_task", "balancing.kind": "static"},
         MMOE | {"balancing.kind": "rlw"},
         baselines=(
@@ -47,8 +46,7 @@ def test_methods() -> None:
     assert [of(member) for member in members_of(part, study, ())] == [
         ("pcgrad = upgrad", None, True),
         ("static", (0.25, 0.75), False),
-        ("static", (0.5, 0.5), False),
-        ("modo", None, True),
+        ("moco", None, True),
         ("single_task", None, False),
         ("rlw", None, False),
         ("trees", None, False),

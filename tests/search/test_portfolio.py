@@ -71,7 +71,7 @@ def test_numbers_become_the_nearest() -> None:
 
 
 def test_a_way_of_sharing_that_the_space_has_not_is_left_out() -> None:
-    assert fitted(CONFIG | {"sharing.kind": "home"}, toy_space(), TASKS) == {}
+    assert fitted(CONFIG | {"sharing.kind": "stem"}, toy_space(), TASKS) == {}
     fixed = toy_space().restricted({"sharing.kind": "ple"})
     assert fitted(CONFIG, fixed, TASKS) == {}
     assert "sharing.kind" not in fitted(CONFIG | {"sharing.kind": "ple"}, fixed, TASKS)

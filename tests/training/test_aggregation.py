@@ -11,12 +11,12 @@ from torch import Tensor
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.schema import Field
-from bench.data.batches import Batch, Batches
+from bench.data.batches import Batches
 from bench.models.funnels import FUNNELS
 from bench.models.interactions import INTERACTIONS
 from bench.models.sharing import SHARING
 from bench.training import aggregation as maths
-from bench.training.aggregation import Halves, gramian, weighted_sum
+from bench.training.aggregation import gramian, weighted_sum
 from bench.training.config import TrialConfig
 from bench.training.loop import Trainer
 
@@ -38,16 +38,12 @@ def by_the_definition(made: Trainer, batch: tuple[Tensor, ...]) -> tuple[list[Te
         rows.append(torch.cat([g.reshape(-1) for g in found[: len(shared)]]))
         of_own.append(found[len(shared) :])
     jacobian = torch.stack(rows).double()
-    if (penalty := model.penalty()) is not None:  # of no task, and in no product of gradients
-        extra = torch.autograd.grad(penalty, [*shared, *own], materialize_grads=True, allow_unused=True)
-    else:
-        extra = tuple(torch.zeros_like(tensor) for tensor in (*shared, *own))
     weights = made.step.balancer((jacobian @ jacobian.T).float()).double()
     by = weights.float() if made.step.balancer.weighs_own else torch.ones(len(losses))
     summed = [sum(w * g for w, g in zip(by, each, strict=True)) for each in zip(*of_own, strict=True)]
     combined = (weights @ jacobian).float().split([t.numel() for t in shared])
     order = [t.view_as(s) for t, s in zip(combined, shared, strict=True)]
-    total = [g + more for g, more in zip([*order, *summed], extra, strict=True)]
+    total = [*order, *summed]
     by_id = {id(p): g for p, g in zip([*shared[1:], *own], total[1:], strict=True)}
     return [total[0], *(by_id[id(p)] for p in model.dense_parameters())], losses
 
@@ -71,11 +67,9 @@ def test_the_gradient_is_that_of_the_definition(
     dotted = {"sharing.kind": sharing, "funnel.kind": funnel, "balancing.kind": balancing, "embedding.dim": 4}
     dotted |= {"loss.kind": loss}
     dotted |= {"interaction.kind": interaction, "tower.layers": "8", "tower.dropout": 0.2, "optim.precision": "fp32"}
-    dotted |= {f"sharing.{kind}.levels": 3 for kind in ("ple", "adatt", "snr") if kind == sharing}
+    dotted |= {f"sharing.{kind}.levels": 3 for kind in ("ple", "adatt") if kind == sharing}
     if sharing == "adatt":
         dotted["sharing.adatt.shared_experts"] = 2
-    if sharing == "snr":
-        dotted["sharing.snr.l0"] = 0.5
     config = TrialConfig.parse(dotted)
     try:
         config.check_fit(tiny.schema)
@@ -150,13 +144,14 @@ def test_the_combined_gradient_at_the_embedding_output_is_no_bfloat16(tiny, pool
     batch = next(Batches(store.split("train")).in_order(64))
     step, given = made.step, []
     assert step.aggregation is not None
-    weigh = step.aggregation.weigh
+    combine = step.aggregation.combine
 
-    def watched(gradients: list[tuple[Tensor, ...]]) -> Tensor:
-        given.append((gradients, weigh(gradients)))
-        return given[-1][1]
+    def watched(gradients: list[tuple[Tensor, ...]]) -> tuple[list[Tensor], Tensor]:
+        combined, weights = combine(gradients)
+        given.append((gradients, weights))
+        return combined, weights
 
-    step.aggregation.weigh = watched
+    step.aggregation.combine = watched
     e = step.embed(batch.ids)
     step.backward(e, *step.forward(e, batch.ids, batch))
     ((gradients, weights),) = given
@@ -209,26 +204,6 @@ def test_a_combination_is_given_the_tasks_gradients(tiny, monkeypatch: pytest.Mo
         torch.testing.assert_close(tensor.grad, other, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(("funnel", "members"), [("independent", 1), ("entire_space", 1), ("entire_space", 2)])
-def test_halves_are_those_of_the_batch(tiny, monkeypatch: pytest.MonkeyPatch, funnel: str, members: int) -> None:
-    made = trainer(tiny, "modo", funnel, **{"ensemble.members": members})
-    assert isinstance(made.step.aggregation, Halves)
-    ids, dense, labels, *_ = next(Batches(tiny.split("train")).in_order(64))
-    rows = []
-    for half in (slice(0, 32), slice(32, 64)):  # without missing labels each half's mean counts a half
-        part = (ids[half], dense[half], labels[half])
-        rows.append(torch.stack([torch.cat([g.reshape(-1) for g in of[1:]]) for of in separate(made, part, part[2])]))
-    seen = []
-    forward = made.step.balancer.forward
-    monkeypatch.setattr(made.step.balancer, "forward", lambda products: seen.append(products) or forward(products))
-    e = made.step.embed(ids)
-    made.step.backward(e, *made.step.forward(e, ids, Batch(ids, dense, labels)))
-    # Under `independent` a child counts the samples of its parent alone, whose number differs by half.
-    keep = [0, 2] if funnel == "independent" else [0, 1, 2]
-    expected = rows[0] @ rows[1].T
-    torch.testing.assert_close(seen[0][keep][:, keep], expected[keep][:, keep], rtol=1e-3, atol=1e-6)
-
-
 def test_the_second_look_is_at_the_updated_model(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     made = trainer(tiny, "famo", "independent")
     batch = next(Batches(tiny.split("train")).in_order(64))
@@ -240,10 +215,9 @@ def test_the_second_look_is_at_the_updated_model(tiny, monkeypatch: pytest.Monke
     torch.testing.assert_close(seen[0], expected)
 
 
-@pytest.mark.parametrize("more", [{"tower.dropout": 0.5}, {"sharing.kind": "snr"}])
-def test_the_second_look_draws_what_the_first_drew(tiny, more: dict[str, object]) -> None:
+def test_the_second_look_draws_what_the_first_drew(tiny) -> None:
     """Where nothing is updated the losses are the same, dropout and all; the next draws are those of a plain step."""
-    made, plain = trainer(tiny, "famo", "independent", **more), trainer(tiny, "static", "independent", **more)
+    made, plain = (trainer(tiny, kind, "independent", **{"tower.dropout": 0.5}) for kind in ("famo", "static"))
     batch = next(Batches(tiny.split("train")).in_order(64))
     for each in (made, plain):
         each.step.scale_rates(0.0)
@@ -259,23 +233,3 @@ def test_the_second_look_draws_what_the_first_drew(tiny, more: dict[str, object]
     torch.testing.assert_close(after, before, rtol=0, atol=0)
     assert torch.equal(*states)
     assert not torch.equal(made.step(*batch), before)  # other draws
-
-
-@pytest.mark.parametrize("funnel", ["independent", "entire_space"])
-def test_excess_mtls_weights_are_for_the_towers_too(tiny, funnel: str) -> None:
-    made = trainer(tiny, "excess_mtl", funnel, **{"balancing.excess_mtl.lr": 10})
-    batch = next(Batches(tiny.split("train")).in_order(64))
-    for _ in range(4):
-        made.step(*batch)
-    e = made.step.embed(batch[0])
-    logits, losses = made.step.forward(e, batch.ids, batch)
-    made.step.backward(e, logits, losses)
-    weights = made.step.balancer.weights
-    assert (weights - 1).abs().max() > 0.1
-    found = [parameter.grad.clone() for parameter in made.model.towers.parameters()]
-    e = made.step.embed(batch[0])
-    logits = type(made.model.towers).forward(made.model.towers, made.model.represent(e, batch[0], batch[1]))
-    total = weights.float() @ made.model.losses(logits, batch[2])
-    expected = torch.autograd.grad(total, list(made.model.towers.parameters()))
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)

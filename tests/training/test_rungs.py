@@ -100,8 +100,8 @@ PAIRS = [
     ("single_task", "uncertainty"),
     ("shared_bottom", "rlw"),
     ("shared_embeddings", "dwa"),
-    ("mmoe", "sdmgrad"),
-    ("snr", "cr_mogm"),
+    ("mmoe", "metabalance"),
+    ("cross_stitch", "gradvac"),
     ("star", "metabalance"),
 ]
 """Of each kind of balancer one with a state, and what draws; `test_conformance.py` restores all of them in memory."""

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from bench.core.schema import Field, Schema, Task
 from bench.models import products
 from bench.training.config import TrialConfig
-from bench.training.step import Step, build_parts
+from bench.training.step import build_step
 
 ROWS = 512
 WORK = {
@@ -69,7 +69,7 @@ def _work_of(sharing: str, balancing: str, rows: int, cardinality: int, tasks: i
     fields = tuple(Field(f"field {number}", cardinality) for number in range(4))
     schema = Schema(fields, ("age",), tuple(Task(f"task {number}") for number in range(tasks)))
     config = {"sharing.kind": sharing, "balancing.kind": balancing, "optim.precision": "fp32"}
-    step = Step(*build_parts(schema, TrialConfig.parse(config), torch.full((tasks,), 0.5), 0, 1, torch.device("cpu")))
+    step = build_step(schema, TrialConfig.parse(config), torch.full((tasks,), 0.5), 0, 1, torch.device("cpu"))
     rng = np.random.default_rng(0)
     ids = torch.from_numpy((rng.integers(0, cardinality, (rows, 4)) + np.array(schema.offsets)).astype(np.int32))
     dense = torch.from_numpy(rng.normal(size=(rows, 1)).astype(np.float32))

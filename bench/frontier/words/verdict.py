@@ -28,8 +28,8 @@ RULE, WEIGHTS, MODEL, BOTH, WORST = "by the policy's rule", "weights alone", "mo
 """The first row, and the columns, of the table of gains."""
 
 
-ACRONYMS = {"cgc": "CGC", "omoe": "OMoE", "mmoe": "MMoE", "ple": "PLE", "snr": "SNR", "adatt": "AdaTT", "stem": "STEM",
-            "home": "HoME", "pepnet": "PEPNet", "star": "STAR", "mlora": "MLoRA", "esmm": "ESMM"}  # fmt: skip
+ACRONYMS = {"cgc": "CGC", "omoe": "OMoE", "mmoe": "MMoE", "ple": "PLE", "adatt": "AdaTT", "stem": "STEM",
+            "pepnet": "PEPNet", "star": "STAR", "mlora": "MLoRA", "esmm": "ESMM"}  # fmt: skip
 
 
 def titles_of(points: Sequence[Point]) -> dict[str, str]:

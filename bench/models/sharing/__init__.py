@@ -10,7 +10,6 @@ from bench.models.sharing.adatt import AdaTT, AdaTTConfig
 from bench.models.sharing.by_scenario import has_scenarios
 from bench.models.sharing.cgc import CGC
 from bench.models.sharing.cross_stitch import CrossStitch, CrossStitchConfig
-from bench.models.sharing.home import HoME, HoMEConfig
 from bench.models.sharing.mlora import MLoRA, MLoRAConfig
 from bench.models.sharing.mmoe import MMoE, MMoEConfig
 from bench.models.sharing.omoe import OMoE
@@ -19,7 +18,6 @@ from bench.models.sharing.ple import PLE, CGCConfig, PLEConfig
 from bench.models.sharing.shared_bottom import SharedBottom
 from bench.models.sharing.shared_embeddings import SharedEmbeddings
 from bench.models.sharing.single_task import SingleTask
-from bench.models.sharing.snr import SNR, SNRConfig
 from bench.models.sharing.star import Star, StarConfig
 from bench.models.sharing.stem import STEM
 
@@ -48,9 +46,6 @@ _OURS: dict[str, Entry[Sharing]] = {
         "Misra et al., CVPR 2016",
         "a network for each task, mixed by a learned matrix after every layer",
     ),
-    "snr": Entry(
-        SNR, SNRConfig, "Ma et al., AAAI 2019", "sub-networks in levels, connected where learned gates are open"
-    ),
     "adatt": Entry(
         AdaTT,
         AdaTTConfig,
@@ -62,12 +57,6 @@ _OURS: dict[str, Entry[Sharing]] = {
         CGCConfig,
         "Su et al., AAAI 2024",
         "embeddings and experts of each task beside shared ones; gradients do not reach other tasks'",
-    ),
-    "home": Entry(
-        HoME,
-        HoMEConfig,
-        "Wang et al., arXiv 2024",
-        "normalised experts with gates on their features, and a gate of each task on its own",
     ),
     "pepnet": Entry(
         PEPNet,

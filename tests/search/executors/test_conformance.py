@@ -1,17 +1,18 @@
-"""What every executor must do, see `bench.testing.executors`; `test_ray.py` has Ray's cluster."""
+"""What every executor must do, see `executor_checks`; `test_ray.py` has Ray's cluster."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+from executor_checks import OF_ALL
 
 from bench.search.executors import EXECUTORS, RAY
-from bench.testing import Check, checks
-
-EVERY = [
-    pytest.param(check, id=f"{name}-{check}") for name in EXECUTORS if name != RAY for check in checks("executor", name)
-]
+from bench.search.executors.base import Options
 
 
-@pytest.mark.parametrize("check", EVERY)
-def test_an_executor(check: Check) -> None:
-    check()
+@pytest.mark.parametrize("check", OF_ALL)
+@pytest.mark.parametrize("name", [name for name in EXECUTORS if name != RAY])
+def test_an_executor(name: str, check: Callable[..., Any]) -> None:
+    check(name, Options())

@@ -13,22 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+from executor_checks import OF_ALL
 from poison_toys import poison
 from rung_toys import essence, leaving_predictions, rung_plan, slow_train, train
 from search_toys import ShuffledExecutor, ignore, job_of, make_job, wait_until
-from typer.testing import CliRunner
 
-from bench.cli.app import app
-from bench.core.errors import TrainingError, UserError
+from bench.core.errors import UserError
 from bench.core.records import Failure, Job
 from bench.measure.predictions import DIGEST, KEPT
 from bench.search.driver import search
 from bench.search.executors import EXECUTORS, RAY, InlineExecutor, ProcessExecutor
 from bench.search.executors.base import Executor, Options
 from bench.search.study import Study
-from bench.testing import checks
 
 pytestmark = pytest.mark.slow  # a cluster of two nodes takes minutes
 
@@ -37,7 +34,6 @@ ray = pytest.importorskip("ray", reason="Ray, an extra of this package, is not i
 from ray.cluster_utils import Cluster  # noqa: E402
 
 from bench.search.executors import ray as ours  # noqa: E402
-from bench.search.executors import ray_ranks  # noqa: E402
 from bench.search.executors.ray import RayExecutor  # noqa: E402
 
 HERE = Path(__file__).parents[1]
@@ -103,8 +99,8 @@ def test_a_search_on_two_nodes_equals_that_of_a_process_pool(two_nodes: Cluster,
 
 
 def test_it_does_what_every_executor_must(two_nodes: Cluster) -> None:
-    for check in checks("executor", RAY, options=Options(address=two_nodes.address)):
-        check()
+    for check in OF_ALL:
+        check(RAY, Options(address=two_nodes.address))
 
 
 def test_both_nodes_work_and_the_second_from_a_store_of_its_own(
@@ -261,33 +257,3 @@ def test_an_address_without_a_cluster_is_refused(two_nodes: Cluster, monkeypatch
         ours.cluster(Options(address="ray://a:1")),
     ):
         pass
-
-
-def test_ranks_on_two_nodes_train_what_one_process_trains(
-    two_nodes: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    command = ["train", "synthetic-funnel@rows=4000", "--home", str(tmp_path), "--json", "--set", "tower.dropout=0"]
-    once = ("--set", "optim.epochs=1", "--set", "optim.precision=fp32")
-    alone = json.loads(CliRunner().invoke(app, [*command, *once]).stdout)
-    command += ["--ranks", "2", "--executor", "ray", "--address", two_nodes.address]
-    ranks = json.loads(CliRunner().invoke(app, [*command, *once]).stdout)
-    assert ranks["metrics"]["test/click.auc"] == pytest.approx(alone["metrics"]["test/click.auc"], abs=1e-4)
-    assert len(list(two_nodes.home.glob("store/synthetic-funnel*/*/manifest.json"))) == 1  # the second node had a rank
-    monkeypatch.setattr(ray_ranks, "ROOM_SECONDS", 5)
-    crowded = CliRunner().invoke(app, [*command, "--threads", "2"]).exception
-    assert isinstance(crowded, UserError)
-    assert "expected room for 2 ranks" in str(crowded)
-
-    def kill_one() -> bool:
-        named = psutil.process_iter(["name"])  # passes over those that have just ended
-        ranks = [each for each in named if (each.info["name"] or "").startswith("ray::on_rank")]
-        if len(ranks) == 2:
-            os.kill(ranks[1].pid, signal.SIGKILL)
-        return len(ranks) == 2
-
-    killer = threading.Thread(target=wait_until, args=(kill_one, 120))
-    killer.start()
-    lost = CliRunner().invoke(app, [*command, "--set", "optim.epochs=500", "--set", "optim.patience=1000"]).exception
-    killer.join()
-    assert isinstance(lost, TrainingError)
-    assert "its worker died" in str(lost)

@@ -28,11 +28,7 @@ def adagrad(w: np.ndarray, state: dict, g: np.ndarray, lr: float) -> np.ndarray:
     return w - lr * g / (np.sqrt(s) + 1e-10)
 
 
-def sgd(w: np.ndarray, state: dict, g: np.ndarray, lr: float) -> np.ndarray:
-    return w - lr * g
-
-
-TWINS: dict[str, Rule] = {"adam": adam, "adagrad": adagrad, "sgd": sgd}
+TWINS: dict[str, Rule] = {"adam": adam, "adagrad": adagrad}
 NAMES = pytest.mark.parametrize("name", ROW_OPTIMIZERS)
 PATHS = pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "torch"])
 SEEDS = st.integers(0, 10_000)
@@ -186,7 +182,7 @@ def test_no_shape_depends_on_the_ids(name) -> None:
 
 @NAMES
 def test_memory_grows_with_the_table_by_the_state_alone(name) -> None:
-    per_row = {"adam": 8 * 4 + 4, "adagrad": 4, "sgd": 0}[name]
+    per_row = {"adam": 8 * 4 + 4, "adagrad": 4}[name]
     sizes = []
     for cardinality in (1_000, 51_000):
         schema = Schema((Field("id", cardinality),), (), ())

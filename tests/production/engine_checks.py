@@ -1,4 +1,4 @@
-"""Checks of every engine, on a packaged model with four tasks and random weights."""
+"""What every engine must do, on a packaged model with four tasks and random weights."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import torch
 from bench.core.arrays import Ids, Singles
 from bench.core.errors import UserError
 from bench.core.records import Scalar
-from bench.production import archive
-from bench.production.engines import ENGINES, MODEL, ONNX, Engine, without_onnx, write_onnx
+from bench.production.engines import ENGINES, MODEL, ONNX, Engine, without_onnx, write_onnx, write_weights
 from bench.production.served_model import ModelSpec, Part, ServedModel
 from bench.testing.models import batch_of, schema_of
 
@@ -37,13 +36,12 @@ def model() -> tuple[ModelSpec, ServedModel]:
 
 @cache
 def packaged() -> tempfile.TemporaryDirectory[str]:
-    """A folder with the files that engines read, written once for all checks: `model.pt2`, if possible `model.onnx`."""
+    """A folder with the files that engines read, written once for all checks."""
     spec, served = model()
     folder = tempfile.TemporaryDirectory()
-    program = archive.export(served, spec.schema)
-    archive.save(program, Path(folder.name, MODEL))
+    write_weights(served, Path(folder.name, MODEL))
     if not without_onnx():
-        write_onnx(program, Path(folder.name, ONNX))
+        write_onnx(served, spec.schema, Path(folder.name, ONNX))
     return folder
 
 

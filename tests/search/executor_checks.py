@@ -1,4 +1,4 @@
-"""Checks of every executor, with jobs that train nothing. A worker imports this module to run them."""
+"""What every executor must do, with jobs that train nothing. A worker imports this module to run them."""
 
 from __future__ import annotations
 
