@@ -265,8 +265,7 @@ def test_the_example_is_searched_packaged_and_served(installed: dict[str, str], 
     assert json.loads((package / "manifest.json").read_text())["plugins"] == {
         "sharing.linear_residual": "seesaw-example 0.1.0"
     }
-    (tmp_path / "rows.csv").write_text("user_id\n1\n")
-    score = "score", str(package), "rows.csv", "--out", "scores"
-    refused = seesaw(*score, code=2, env=without)
+    seesaw("latency", str(package))
+    refused = seesaw("latency", str(package), code=2, env=without)
     assert "expected sharing.linear_residual of the plug-in seesaw-example 0.1.0, found none; install it" in refused
     assert "install it" in seesaw("report", "a", "--plugin", "mine.py", code=2, env=without)

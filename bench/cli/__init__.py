@@ -17,7 +17,7 @@ from bench.system.machine import set_waiting
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0 done, 1 our bug, 2 the user's mistake, 130 interrupted.
 
-    A training that failed is 2 as well.
+    A training that failed is 2 as well; a rule of `seesaw evaluate --fail-if` that failed is 1.
     """
     import typer
 

@@ -62,6 +62,7 @@ COMMANDS: dict[str, Callable[..., Answer]] = {
     "deploy": models.deploy,
     "history": models.history,
     "score": models.score,
+    "latency": models.latency,
     "evaluate": models.evaluate,
     "diagnose": results.diagnose,
     "compare": runs.compare,

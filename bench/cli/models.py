@@ -1,10 +1,11 @@
-"""`seesaw deploy`, `evaluate`, `score` and `history`: the pick as a registered model, and its use."""
+"""`seesaw deploy`, `evaluate`, `score`, `latency` and `history`: the pick as a registered model, and its use."""
 
 from __future__ import annotations
 
 import math
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +21,7 @@ from bench.system.home import resolve_home
 
 if TYPE_CHECKING:
     from bench.production.evaluation import Judgement
+    from bench.production.rules import Result
     from bench.results.effect import Effect
 
 
@@ -119,6 +121,10 @@ def evaluate(
         str | None,
         typer.Option(help="Model, or column:NAME of a logged score; default for a challenger: the champion."),
     ] = None,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(help="Exit with 1 if so: a gain 'buy.recall@10% < -1%', a value 'buy.recall@10% < 0.3'. Repeat."),
+    ] = None,
     split: Annotated[
         str | None, typer.Option(help="train, valid, confirm or test of the card; default: all rows.")
     ] = None,
@@ -132,8 +138,10 @@ def evaluate(
     """Measure a model's ranking and each of its predictions on data with labels, with intervals."""
     from bench.data import load_card
     from bench.production.evaluation import judge, judgements, sentence, served
+    from bench.production.rules import Rule, outcomes_asked
     from bench.run.deploy import open_model
 
+    rules = [Rule.parse(each) for each in fail_if or ()]
     at = resolve_home(home)
     card = load_card(data)
     if against is None and model.endswith(CHALLENGER):
@@ -142,15 +150,22 @@ def evaluate(
     other = None if column is not None else against  # a model, which has predictions, too
     packages = [open_model(at, each, tracking) for each in (model, other) if each is not None]
     schema, outcomes = packages[0].schema, packages[0].manifest.outcomes
+    asked = outcomes_asked(rules, schema.tasks, outcomes, bool(card.weight), against is not None, other is not None)
     judged = judge(card, at, raw, split, [package.scorer("eager") for package in packages], TerminalProgress(), column)
     options = resamples, confidence, seed
-    ranking = served(judged, schema, outcomes, *options)
+    ranking = served(judged, schema, outcomes, *options, asked)
     predictions = judgements(replace(judged, predictions=judged.predictions[: len(packages)]), schema, *options)
+    results = [rule.result([*ranking, *predictions]) for rule in rules]
     lacking = f" ({judged.unscored:.1%} of the rows lack it and rank last)" if judged.unscored else ""
     verdict = sentence(ranking, model, f"{against}{lacking}") if against else ""
     found = {"outcomes": [_plain(each) for each in ranking], "metrics": [_plain(each) for each in predictions]}
+    found |= {"rules": [asdict(each) for each in results]}
     about = {"model": model, "against": against, "rows": len(judged.group)}
-    yield about | ({"sentence": verdict} if against else {}) | found
+    try:
+        yield about | ({"sentence": verdict} if against else {}) | found
+    except GeneratorExit:  # after a document nothing more is said
+        _end(results)
+        raise
     say(verdict)
     which = f"{split} rows" if split else "rows"
     title = f"on {len(judged.group):,} {which} of {card.key}, intervals of {confidence:.0%}"
@@ -160,6 +175,15 @@ def evaluate(
     print_table(headers, [_row(each) for each in predictions], f"each prediction {title}")
     if other:
         say(_summary(predictions, model, other))
+    say(*(each.sentence for each in results))
+    _end(results)
+
+
+def _end(results: Sequence[Result]) -> None:
+    """Ends the command with 1 if a rule failed."""
+    if failed := [each.rule for each in results if each.failed]:
+        TerminalProgress().note(f"seesaw: failed by --fail-if: {', '.join(failed)}")
+        raise typer.Exit(1)
 
 
 def _plain(each: Judgement) -> dict[str, Any]:
@@ -216,6 +240,36 @@ def score(
         say(f"{work.history.without:,} of {work.history.rows:,} rows are of a group without earlier rows in {history}")
     parts, rows = count(done.parts, "part"), count(done.rows, "row")
     say(f"{out}: {parts} with {rows}, {done.rows / seconds:,.0f} rows/s{there}")
+
+
+def latency(
+    model: Model,
+    engines: Annotated[str | None, typer.Option(help="eager, onnx; default: all that are installed.")] = None,
+    batches: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1,100,1000",
+    threads: Annotated[str, typer.Option(help="Numbers of threads, separated by commas.")] = "1,2",
+    seconds: Annotated[float, typer.Option(help="Seconds for each line of the table.", min=0.01)] = 1.0,
+    tracking: Tracking = None,
+    home: Home = None,
+) -> Answer:
+    """Measure latency and throughput of a packaged or registered model."""
+    from bench.production.latency import latencies
+    from bench.run.deploy import open_model
+
+    sizes, counts = _numbers("--batches", batches), _numbers("--threads", threads)
+    package = open_model(resolve_home(home), model, tracking)
+    found = latencies(package, names(engines), counts, sizes, seconds)
+    yield {"model": model, "latencies": [vars(each) for each in found]}
+    headers = ["engine", "threads", "batch", "p50 ms", "p99 ms", "request p50 ms", "rows/s"]
+    rows = [[e.engine, e.threads, e.batch, e.p50_ms, e.p99_ms, e.request_ms, round(e.rows_per_s)] for e in found]
+    print_table(headers, rows, f"latency of {model}")
+    say("p50, p99 and rows/s: the model alone; a request: from raw rows to the score, without a network")
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    found = names(text)
+    if not found or not all(each.isdecimal() and len(each) < 10 and int(each) > 0 for each in found):
+        raise UserError(f"{option}: expected whole numbers from 1 to 999,999,999, separated by commas, found '{text}'")
+    return [int(each) for each in found]
 
 
 def history(

@@ -174,14 +174,15 @@ def served(
     resamples: int = RESAMPLES,
     confidence: float = LEVEL,
     seed: int = 0,
+    more: Sequence[str] = (),
 ) -> list[Judgement]:
     """Outcomes of the first model's ranking by `score`, compared with the second's if there is one.
 
-    Measures `outcomes`, or else `default_outcomes`. Raises UserError for an outcome of no task or no
+    Measures `outcomes`, or else `default_outcomes`, and `more`. Raises UserError for an outcome of no task or no
     ranking.
     """
     units = _units(judged)
-    outcomes = tuple(outcomes or default_outcomes(schema.tasks, judged.group))
+    outcomes = tuple(dict.fromkeys((*(outcomes or default_outcomes(schema.tasks, judged.group)), *more)))
     try:
         rows = Labelled(joint_labels(judged.labels, schema), judged.group, judged.weights, units)
         measure = Measure(schema.tasks, outcomes, rows, drawn=drawn_of(rows, RESAMPLE_NAME.format(seed), resamples))

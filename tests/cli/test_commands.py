@@ -20,7 +20,7 @@ def test_help_and_version(seesaw) -> None:
     assert seesaw("--version", home=None).out.startswith("seesaw 0.")
     text = seesaw("--help", home=None).out
     commands = "datasets spaces prepare synth train run resume sync status frontier report pick diagnose compare"
-    for command in [*commands.split(), "doctor", "deploy", "score", "evaluate", "card"]:
+    for command in [*commands.split(), "doctor", "deploy", "score", "latency", "evaluate", "card"]:
         assert command in text
 
 

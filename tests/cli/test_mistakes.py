@@ -92,11 +92,7 @@ MISTAKES = [
     Mistake("an objective named twice", RUN, ("twice", "click.auc"), suite("buy.ctcvr.auc", "click.auc")),
     Mistake("unknown task", (*TRAIN, "--tasks", "click,bye"), ("bye", "buy")),
     Mistake("a child without its parent", (*TRAIN, "--tasks", "buy"), ("buy", "parent", "click")),
-    Mistake(
-        "no such package to measure",
-        ("evaluate", "nothing", "census-income"),
-        ("a package's folder, a run", "no 'nothing'"),
-    ),
+    Mistake("no such package to measure", ("latency", "nothing"), ("a package's folder, a run", "no 'nothing'")),
     Mistake("no such run to deploy", ("deploy", "nothing"), ("nothing",)),
     Mistake("no such pick to deploy", ("deploy", "{raw}/picked.json"), ("expected a run or a picked.json, found no",)),
     # Configuration
@@ -131,6 +127,7 @@ MISTAKES = [
     Mistake("an address without Ray", (*RUN, "--address", "here:1"), ("--address: expected --executor ray",)),
     Mistake("a GPU's share without Ray", (*RUN, "--gpus", "1"), ("--gpus: expected --executor ray",)),
     Mistake("memory without Ray", (*RUN, "--memory", "100"), ("--memory: expected --executor ray",)),
+    Mistake("no batch", ("latency", "{raw}", "--batches", "0"), ("--batches: expected whole numbers from 1 to",)),
     Mistake("two moves", ("deploy", "a", "--promote", "--rollback"), ("expected one of --as challenger", "found two")),
     Mistake("unknown key in a suite", RUN, ("suite.toml", "trails"), suite("trials = 6", "trails = 6")),
     Mistake("broken suite", RUN, ("suite.toml", "TOML", "line"), suite("trials = 6", "trials = = 6")),

@@ -32,6 +32,12 @@ def test_files_are_scored(seesaw, package: Path, tmp_path: Path) -> None:
     assert "1 were there already" in again.out
 
 
+def test_latency(seesaw, package: Path) -> None:
+    said = seesaw("latency", package, "--batches", "1", "--threads", "1", "--seconds", "0.01", "--engines", "eager")
+    assert said.code == 0, said.err
+    assert "eager" in said.out
+
+
 @pytest.mark.slow
 def test_a_package_is_judged_against_another(seesaw, package: Path) -> None:
     data = "synthetic-funnel@rows=1000,seed=3"
@@ -61,18 +67,43 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_package_is_judged_against_a_column(seesaw, package: Path, logged: Path, tmp_path: Path) -> None:
+def test_a_failed_rule_ends_with_1_in_words_and_as_json(seesaw, package: Path, logged: Path, tmp_path: Path) -> None:
+    kept, failed = "click.recall@10% > 1%", "click.recall@10% < -1%"
     command = "evaluate", package, logged, "--raw", logged.parent, "--resamples", 20, "--against", "column:p_click"
-    said = seesaw(*command)
+    said = seesaw(*command, "--fail-if", kept)
     assert (said.code, said.err) == (0, ""), said.err
     assert f"{package} against column:p_click: " in said.out
-    document = json.loads(seesaw(*command, "--json").out)
+    said = seesaw(*command, "--fail-if", kept, "--fail-if", failed)
+    assert (said.code, said.err) == (1, f"seesaw: failed by --fail-if: {failed}\n")
+    sentences = said.out.splitlines()[-2:]
+    as_json = seesaw(*command, "--fail-if", kept, "--fail-if", failed, "--json")
+    assert (as_json.code, as_json.err) == (1, said.err)
+    document = json.loads(as_json.out)
+    assert [each["sentence"] for each in document["rules"]] == sentences
+    assert [each["failed"] for each in document["rules"]] == [False, True]
     outcome = next(each for each in document["outcomes"] if each["metric"] == "click.recall@10%")
+    assert outcome["gain"] == document["rules"][1]["measured"]
     assert outcome["gain"]["value"] < -0.01  # the true probability ranks better than a small model
     assert not [each for each in document["metrics"] if each["other"]]  # a column has no predictions
     refused = seesaw("evaluate", package, logged, "--raw", tmp_path, "--against", "column:price")  # where no file is
     said = "seesaw: --against: expected a column under 'logged' of synthetic-funnel (p_click), found 'price'\n"
     assert (refused.code, refused.out, refused.err) == (2, "", said)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("click.recall@10%", "expected a gain as in"),
+        ("like.recall@10% < 0.1", "outcome 'like.recall@10%': unknown task 'like'"),
+        ("click.recall@10% < -1%", "expected --against"),
+    ],
+)
+def test_a_wrong_rule_is_refused_before_data_are_read(
+    seesaw, package: Path, logged: Path, tmp_path: Path, rule: str, said: str
+) -> None:
+    refused = seesaw("evaluate", package, logged, "--raw", tmp_path, "--fail-if", rule)  # where no file is
+    assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
+    assert refused.err.startswith(f"seesaw: --fail-if: {said}")
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "encoder.json"])
@@ -81,6 +112,7 @@ def test_a_tampered_package_gets_one_sentence(seesaw, package: Path, tmp_path: P
     pq.write_table(raw_rows().slice(0, 5), tmp_path / "log.parquet")
     for command in (
         ["score", copy, tmp_path / "log.parquet", "--out", tmp_path / "out"],
+        ["latency", copy, "--seconds", "0.01"],
         ["evaluate", copy, "synthetic-funnel@rows=1000,seed=3", "--resamples", 20],
     ):
         said = seesaw(*command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -25,6 +26,9 @@ class RowAdagrad(RowOptimizer):
 
     State: 4 bytes a row.
     """
+
+    fused = "adagrad"
+    constants: ClassVar = {"EPS": EPS}
 
     def _new_state(self) -> dict[str, Tensor]:
         return {"square": torch.zeros(len(self.weight), device=self.weight.device)}

@@ -46,6 +46,12 @@ def test_adam_with_decay_is_adamw(compiled: bool) -> None:
 
 @PATHS
 @pytest.mark.parametrize("l2", [0.0, 0.5])
+def test_sgd(compiled: bool, l2: float) -> None:
+    torch.testing.assert_close(*train("sgd", torch.optim.SGD, 4, compiled, l2), atol=1e-6, rtol=1e-5)
+
+
+@PATHS
+@pytest.mark.parametrize("l2", [0.0, 0.5])
 def test_adagrad_of_width_one(compiled: bool, l2: float) -> None:
     torch.testing.assert_close(*train("adagrad", torch.optim.Adagrad, 1, compiled, l2), atol=1e-6, rtol=1e-5)
 
