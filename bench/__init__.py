@@ -1,6 +1,6 @@
 """Seesaw: find the trade-off frontier of multi-task recommenders.
 
-Importing `bench` imports neither torch nor mlflow; `bench.load_run` and `bench.run_suite` do, once they are
+Importing `bench` imports none of torch, optuna or mlflow; `bench.load_run` and `bench.run_suite` do, once they are
 called. `bench.decide` never imports torch. ARCHITECTURE.md lists the rooms.
 """
 

@@ -1,6 +1,6 @@
 """Real searches by CPU seconds: gp by rungs against full-length multivariate TPE, or from the portfolio and without it.
 
-    python studies/cpu.py --raw DIR [--ways "gp by rungs" random] [--seeds 3] [--lengths 10] [--data hotel ...]
+    python studies/cpu.py --raw DIR [--ways "gp by rungs" tpe] [--seeds 3] [--lengths 10] [--data hotel ...]
         [--workers 1] [--out FILE.jsonl] [--write docs/search.md] [--profile DATA]
     python studies/cpu.py --raw DIR --ways "gp from the portfolio" "gp by rungs" --data kuairand ...
 
@@ -54,7 +54,7 @@ from bench.search.study import Study
 from bench.system.atomic import write_text
 from bench.training.job import run_job
 
-WAYS = ("gp by rungs", "random", "gp from the portfolio")
+WAYS = ("gp by rungs", "tpe", "gp from the portfolio")
 SHARES = (0.25, 0.5, 0.75, 1.0)
 """Of the CPU seconds or of the samples that both searches of a pair reached."""
 TABLE = Path("reports/blackbox/table.parquet")
@@ -121,7 +121,7 @@ def run(name: str, way: str, seed: int, lengths: float, home: Path, raw: Path) -
     tasks = store.schema.tasks
     objectives = resolve_objectives(SuiteDataset(id=name), tasks, ranked=())
     space = fitting(load_space("joint").restricted({"optim.epochs": DATA[name].epochs}), store.schema).space
-    full, by_rungs = round(DATA[name].epochs * len(store.split("train"))), way != "random"
+    full, by_rungs = round(DATA[name].epochs * len(store.split("train"))), way != "tpe"
     names = [task.name for task in tasks]
     known = left_out(home)[DATA[name].without] if way == "gp from the portfolio" else []
     begin = [config for each in known if (config := fitted(each, space, names))]
@@ -132,7 +132,7 @@ def run(name: str, way: str, seed: int, lengths: float, home: Path, raw: Path) -
         trials=None if by_rungs else round(lengths),
         budget=round(lengths * full) if by_rungs else None,
         seed=seed,
-        sampler="gp" if by_rungs else "random",
+        sampler="gp" if by_rungs else "tpe",
         tries=1,
         portfolio=tuple(begin),
         ladder=ladder(lowest_rung(None, full), STEP, full) if by_rungs else (full,),

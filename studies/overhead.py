@@ -43,6 +43,7 @@ TASKS = ("click", "buy")
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("buy.auc", "maximize"))
 FULL = 1 << 20
 SEARCHES = {
+    "tpe": {"sampler": "tpe"},
     "gp by rungs": {"sampler": "gp", "ladder": ladder(FULL // 16, 4, FULL), "eta": (2.0,)},
 }
 PARTS = ("decide", "propose", "ask", "finish", "tell", "log")

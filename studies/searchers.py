@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import BaseTrial, FixedTrial, TrialState, create_trial
+from optuna.trial import FixedTrial, TrialState, create_trial
 from replay import KIND, Floats, Problem
 
 from bench.core.records import Scalar
@@ -19,11 +19,10 @@ from bench.core.seeds import derive
 from bench.run.limits import ladder
 from bench.search.gaussian import Shape
 from bench.search.gp import GaussianSampler
-from bench.search.nodes import Float, Int, Leaf, Switch
 from bench.search.plan import LEARNT_FIRST, beginning, fitted, missing_tries
 from bench.search.ranking import Rules, promote, reduction_factors
+from bench.search.samplers import quiet
 from bench.search.standing import Standing, Standings
-from bench.search.tree import resolve
 
 
 class Trace(NamedTuple):
@@ -53,19 +52,6 @@ FULL = 2**20
 STEP, LOWEST, TRIES = 4, 1 / 32, 2
 
 
-def suggested(problem: Problem, trial: BaseTrial) -> dict[str, Scalar]:
-    """The configuration that an Optuna trial proposes."""
-
-    def ask(name: str, node: Leaf | Switch) -> Scalar:
-        if isinstance(node, Int):
-            return trial.suggest_int(name, node.low, node.high, step=node.step, log=node.log)
-        if isinstance(node, Float):
-            return trial.suggest_float(name, node.low, node.high, log=node.log)
-        return trial.suggest_categorical(name, node.options)
-
-    return resolve(problem.space.tree, problem.tasks, ask)
-
-
 def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
     """Every trial to full length, as a search without rungs.
 
@@ -77,8 +63,7 @@ def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
         times: list[float] = []
         measured: list[Floats] = []
         judged: list[Floats] = []
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        with warnings.catch_warnings():
+        with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             study = optuna.create_study(directions=[o.direction for o in problem.objectives], sampler=make(seed))
             spent = 0.0
@@ -87,7 +72,7 @@ def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
                 proposals = []
                 for _ in range(problem.proposals):
                     trial = study.ask()
-                    proposals.append(suggested(problem, trial))
+                    proposals.append(problem.space.suggest(trial, problem.tasks))
                     study.tell(trial, state=TrialState.FAIL)
                 found = problem.train(proposals)
                 if found is None:
@@ -100,7 +85,7 @@ def full_length(make: Callable[[int], BaseSampler]) -> Searcher:
                 judged += list(worth[:passed])
                 spent += problem.fractions[min(passed, len(curve) - 1)]
                 fixed = FixedTrial(config)
-                suggested(problem, fixed)
+                problem.space.suggest(fixed, problem.tasks)
                 if finite.all():
                     best = curve[int(np.argmax((curve * signs).sum(axis=1)))]
                     study.add_trial(

@@ -26,7 +26,7 @@ from bench.models.numeric import NUMERIC
 from bench.models.sequence import SEQUENCE
 from bench.models.sharing import SHARING
 from bench.search.executors import EXECUTORS
-from bench.search.plan import SAMPLERS
+from bench.search.samplers import SAMPLERS
 from bench.testing import checks
 
 ROOT = Path(__file__).parents[1]

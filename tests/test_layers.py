@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 
-ONLY_IN: dict[str, set[str]] = {"optuna": set(), "mlflow": {"tracking"}, "typer": {"cli"}, "rich": {"cli"}}
+ONLY_IN = {"optuna": {"search", "testing"}, "mlflow": {"tracking"}, "typer": {"cli"}, "rich": {"cli"}}
 NEVER_IN = {"torch": {"measure", "results", "frontier", "report", "tracking", "deciding", *BASE}}
 
 

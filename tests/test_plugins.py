@@ -161,13 +161,13 @@ def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add: Add, mon
     config = TrialConfig.parse({"sharing.kind": "twin", "balancing.kind": "largest"}).dotted()
     recipe = ModelSpec.of_trained(schema, [Part.whole(config, schema)], [[[[{}]]]])
     assert list(recipe.plugins) == ["sharing.twin"]
-    assert recipe.weights()
+    assert recipe.shapes()
     monkeypatch.setattr(plugins, "_FILES", {})
     with pytest.raises(
         UserError,
         match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin, under MLflow ",
     ):
-        recipe.weights()
+        recipe.shapes()
     ModelSpec.of_trained(schema, [Part.whole(config | {"sharing.kind": "mmoe"}, schema)], [[[[{}]]]])
 
 
@@ -196,7 +196,7 @@ def test_entry_points_of_unknown_groups_and_other_owners_of_our_name_are_told(
 def test_seesaw_is_bench() -> None:
     code = (
         "import seesaw, bench; import seesaw.results.comparison as a; import bench.results.comparison as b; "
-        "from seesaw.core.registry import Entry; import bench.core.registry as r; assert Entry is r.Entry; "
+        "from seesaw.core.registry import Entry; import bench.core.registry; assert Entry is bench.core.registry.Entry; "
         "assert seesaw is bench and a is b and a.__spec__.name == a.__name__ == 'bench.results.comparison'"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

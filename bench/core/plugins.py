@@ -39,6 +39,7 @@ GROUPS = {
     "regression_loss": "bench.models.losses:REGRESSION_LOSSES",
     "balancing": "bench.balancing:BALANCING",
     "optimizer": "bench.training.optimizers:ROW_OPTIMIZERS",
+    "sampler": "bench.search.samplers:SAMPLERS",
     "reader": "bench.data.readers:FILES",
     "executor": "bench.search.executors:EXECUTORS",
     "engine": "bench.production.engines:ENGINES",

@@ -1,4 +1,4 @@
-"""Plain values that pass between rooms: jobs, their outcomes, trials and points. No torch."""
+"""Plain values that pass between rooms: jobs, their outcomes, trials and points. No torch, no optuna."""
 
 from __future__ import annotations
 

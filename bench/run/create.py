@@ -39,7 +39,7 @@ from bench.run.suite import (
 )
 from bench.search.executors import EXECUTORS, ray_module
 from bench.search.executors.base import RAY, Options
-from bench.search.plan import GP, SAMPLERS
+from bench.search.samplers import GP, RUNG_SAMPLERS, SAMPLERS
 from bench.search.space import fitting, load_space
 from bench.system import content
 from bench.system.atomic import atomic_folder, writable
@@ -127,6 +127,7 @@ def _definite(request: Request, suite: Suite) -> Request:
 
 def _choices(suite: Suite, executor: str, production: Mapping[str, Current]) -> Iterator[tuple[str, Any]]:
     """Every kind that the run may use, by the name of its choice."""
+    yield "sampler.kind", suite.search.sampler
     yield "executor.kind", executor
     yield "rule.kind", suite.policy.get("rule")
     yield from load_space(suite.space).restricted(suite.set).values()
@@ -182,7 +183,13 @@ def _check(suite: Suite, executor: str, home: Path) -> None:
     check_known("executor", executor, EXECUTORS)
     if executor == "inline" and suite.budget.job_time is not None:
         raise UserError("job_time: expected --executor process or ray, which can end a job; found inline")
-    check_known("sampler", suite.search.sampler, SAMPLERS)
+    options = suite.search
+    check_known("sampler", options.sampler, SAMPLERS)
+    if options.by_rungs and options.sampler not in RUNG_SAMPLERS:
+        raise UserError(
+            f"sampler: expected {' or '.join(RUNG_SAMPLERS)} in a search by rungs, found '{options.sampler}', "
+            "which learns nothing from trials below full length"
+        )
     policy = validate(Policy, suite.policy, "policy")
     space = load_space(suite.space).restricted(suite.set)
     for dataset in suite.datasets:

@@ -168,14 +168,14 @@ class SearchOptions(Config):
     """How to search.
 
     By rungs: trials are judged after a part of their training and the better ones trained on. With `lowest = false`,
-    all trials go to full length.
+    or a sampler that learns only from full length, all trials go to full length.
     """
 
     sampler: str = "gp"
-    """What proposes configurations: gp, or random."""
+    """Who proposes configurations."""
     lowest: Annotated[int | float | None, BeforeValidator(rung)] = None
     """Training samples at which a trial is first judged, or, below 1, a fraction of full length; false or 0 for no
-    rungs. By itself 1/32, and at least 16,384 samples, with gp; no rungs with random."""
+    rungs. By itself 1/32, and at least 16,384 samples, with gp; no rungs with the other samplers."""
     full_length: int | None = Field(None, ge=1)
     """Training samples of full length, about: train is passed as many whole times as come nearest, at least once and at
     most `MOST_PASSES` times. So small data are trained on as long as large ones. By itself, or with --set optim.epochs,

@@ -25,8 +25,9 @@ from bench.core.records import Scalar
 from bench.core.seeds import derive
 from bench.results.pareto import nondominated
 from bench.search.gaussian import Kernel, Posterior, Shape
-from bench.search.plan import GP, Plan
+from bench.search.plan import Plan
 from bench.search.ranking import Order, full_length, to_full_length
+from bench.search.samplers import GP
 from bench.search.standing import Ledger
 
 
@@ -350,7 +351,7 @@ class Proposals:
         self._first, self._batch = -1, list[dict[str, Scalar]]()
 
     def next(self, ledger: Ledger, configs: Sequence[Mapping[str, Scalar]]) -> Mapping[str, Scalar]:
-        """Parameters of the trial after those in the ledger, with these `configs`; others are drawn at random."""
+        """Parameters of the trial after those in the ledger, with these `configs`; Optuna's sampler adds the rest."""
         number = ledger.trials
         if self._sampler is None:
             return self._opening(number)

@@ -22,8 +22,6 @@ from bench.search.ranking import Rules
 from bench.search.space import Space
 from bench.system import content
 
-GP = "gp"
-SAMPLERS = (GP, "random")
 SHARING = "sharing.kind"
 SINGLE_TASK = "single_task"
 LOSS = "loss.kind"
@@ -63,7 +61,7 @@ class Plan:
     objectives: tuple[Objective, ...]
     trials: int | None
     seed: int
-    sampler: str = GP
+    sampler: str = "tpe"
     portfolio: tuple[Mapping[str, Scalar], ...] = ()
     tries: int = 0
     seconds: float | None = None
@@ -95,7 +93,7 @@ class Plan:
 
     @cached_property
     def openings(self) -> tuple[Mapping[str, Scalar], ...]:
-        """Pinned parameters of the first trials; the rest of each is drawn: `beginning`, then each kind's tries."""
+        """Pinned parameters of the first trials, which the sampler completes: `beginning`, then each kind's tries."""
         first, kinds = beginning(self.space, self.tasks, self.portfolio), self.space.branches(SHARING)
         return (*first, *missing_tries(first, kinds, self.tries)) if kinds else first
 

@@ -9,8 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field, StrictStr
@@ -18,12 +17,18 @@ from pydantic import Field, StrictStr
 from bench.core.errors import UserError
 from bench.core.records import Scalar
 from bench.core.registry import Config
-from bench.core.schema import Schema
 from bench.core.validation import validate
 from bench.models.config import expand
 from bench.search import tree as trees
-from bench.search.nodes import Choice, Constant, Float, Int, Switch, Tree, Value
+from bench.search.nodes import Constant, Float, Int, Leaf, Switch, Tree, Value
 from bench.system import content
+
+if TYPE_CHECKING:  # listing spaces must not import Optuna
+    from optuna.trial import BaseTrial
+from pathlib import Path
+
+from bench.core.schema import Schema
+from bench.search.nodes import Choice
 
 
 class _File(Config):
@@ -69,6 +74,10 @@ class Space:
         """A hash of everything that affects proposals, the order of parameters included."""
         text = json.dumps(self.describe()["parameters"])
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def suggest(self, trial: BaseTrial, tasks: Sequence[str]) -> dict[str, Scalar]:
+        """The dotted configuration that a trial proposes, constants included."""
+        return trees.resolve(self.tree, tasks, lambda name, node: suggest(trial, name, node))
 
     def sample(self, rng: np.random.Generator, tasks: Sequence[str]) -> dict[str, Scalar]:
         """A random dotted configuration, constants included."""
@@ -127,6 +136,15 @@ def load_space(name_or_path: str) -> Space:
 
 def _given(values: Mapping[str, Scalar]) -> trees.Chooser:
     return lambda name, node: values.get(name, node.default)
+
+
+def suggest(trial: BaseTrial, name: str, node: Leaf | Switch) -> Scalar:
+    """Asks an Optuna trial for one parameter."""
+    if isinstance(node, Int):
+        return trial.suggest_int(name, node.low, node.high, step=node.step, log=node.log)
+    if isinstance(node, Float):
+        return trial.suggest_float(name, node.low, node.high, log=node.log)
+    return trial.suggest_categorical(name, node.options)
 
 
 FUNNEL, UNTIED = "funnel.kind", "independent"

@@ -9,13 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.records import Failure, Outcome, Point, Replicate, Scalar, TrialRecord
-from bench.core.seeds import derive
-from bench.search import tree as trees
 from bench.search.log import (
     FILE,
     Event,
@@ -30,6 +26,7 @@ from bench.search.log import (
     values_in,
 )
 from bench.search.plan import SHARING, SINGLE_TASK, Plan
+from bench.search.samplers import ask
 from bench.search.standing import Ledger, RungStep
 from bench.system.lock import FolderLock
 
@@ -145,17 +142,15 @@ class Study(AbstractContextManager["Study"]):
     def ask(
         self, plan: Plan, given: Mapping[str, Scalar], seconds: float | None = None
     ) -> tuple[int, dict[str, Scalar]]:
-        """Starts the next trial, with `given` parameters and random others; returns its number and configuration.
+        """Starts the next trial, with `given` parameters; returns its number and dotted configuration.
 
         It is on disk completely or not at all, with the duration of the search so far (`seconds`).
         """
         number = self.ledger.trials
-        rng = np.random.default_rng(derive(plan.seed, "sampler", number))
-        tree, tasks = plan.space.tree, plan.tasks
-        params = trees.searched(tree, tasks, lambda name, node: given[name] if name in given else node.draw(rng))
-        config = trees.resolve(tree, tasks, lambda name, node: params[name])
-        baseline = number < len(plan.openings) and config.get(SHARING) == SINGLE_TASK
-        self._begin(RungStep(number, 0), seconds, baseline=baseline, config=config, params=list(params))
+        trials = [asked[0] for asked in self._asked]
+        proposal = ask(plan, given, trials, self.ledger.standings)
+        baseline = number < len(plan.openings) and proposal["config"].get(SHARING) == SINGLE_TASK
+        self._begin(RungStep(number, 0), seconds, baseline=baseline, **proposal)
         return number, self.configs[number]
 
     def promote(self, step: RungStep, seconds: float | None = None) -> dict[str, Scalar]:

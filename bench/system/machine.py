@@ -89,7 +89,7 @@ def _processor(fact: str) -> str:
 def versions() -> dict[str, str]:
     """Versions of Python, this package, and the libraries that can change a result."""
     installed_versions = {"python": platform.python_version()}
-    for name in ("seesaw-bench", "torch", "mlflow", "numpy", "pyarrow", "numba", "moocore"):
+    for name in ("seesaw-bench", "torch", "optuna", "mlflow", "numpy", "pyarrow", "numba", "moocore"):
         try:
             installed_versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

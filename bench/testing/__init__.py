@@ -65,7 +65,7 @@ def checks(
 
     Args:
         group: as in entry points, without `seesaw.`: sharing, funnel, numeric, interaction, sequence, loss,
-            regression_loss, balancing, optimizer, reader or rule.
+            regression_loss, balancing, optimizer, sampler, reader or rule.
         name: of the entry. Its plug-in is installed, or was added by `bench.core.plugins.add`.
         claims: of a balancer, see `bench.testing.balancing.CLAIMS`.
         sample: a reader's example file.
@@ -75,7 +75,7 @@ def checks(
     """
     made = {axis: partial(_of_model, axis) for axis in MODELS} | {"optimizer": _of_optimizer}
     made |= {"balancing": partial(_of_balancer, claims=claims), "reader": partial(_of_reader, sample=sample)}
-    made |= {"rule": _of_rule}
+    made |= {"sampler": _of_sampler, "rule": _of_rule}
     if group not in made:
         raise unknown("group", group, list(made))
     lookup(registry_of(group), group, name)
@@ -155,6 +155,12 @@ def _of_reader(name: str, sample: Sample | None) -> _Found:
         raise UserError(f"checks of a reader: expected a Sample whose card has the reader '{name}', found none")
     yield "", partial(readers.its_parts_are_the_rows_of_the_file_however_it_is_cut, sample)
     yield "", partial(readers.bad_input_is_the_users_mistake_with_its_place, sample)
+
+
+def _of_sampler(name: str) -> _Found:
+    from bench.testing import samplers
+
+    yield from (("", partial(check, name)) for check in samplers.OF_ALL)
 
 
 def _of_rule(name: str) -> _Found:

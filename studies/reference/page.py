@@ -311,8 +311,8 @@ def _left(found: Answers, cells: Sequence[Cell], seeds: int) -> Section:
         for data in dict.fromkeys(cell.data for cell in cells)
     ]
     text = (
-        "Cells that have all seeds, by way of sharing. `python studies/train_reference.py reference --part "
-        "DATA/SHARING` trains what is left on any machine, and `python studies/publish.py reference` adds its rows.",
+        "Cells that have all seeds, by way of sharing. `python studies/train_reference.py reference --part DATA/SHARING` "
+        "trains what is left on any machine, and `python studies/publish.py reference` adds its rows.",
     )
     return Section("What is there, and what is left", text, ("data", *columns), tuple(rows), 1)
 

@@ -45,7 +45,7 @@ def test_by_itself_the_lowest_rung_is_a_32nd_and_holds_enough_samples(wide: Spac
     assert rungs_of(suite(sampler="gp", lowest=None), wide, 1_000_000)[0] == 187_500
     assert rungs_of(suite(sampler="gp", lowest=None), wide, 20_000)[0] == 16_384
     assert rungs_of(suite(sampler="gp", lowest=None), wide, 2_000) == (12_000,)
-    assert rungs_of(suite(sampler="random", lowest=None), wide, 1_000_000) == (6_000_000,)
+    assert rungs_of(suite(sampler="tpe", lowest=None), wide, 1_000_000) == (6_000_000,)
     assert rungs_of(suite(sampler="gp", lowest=0), wide, 1_000_000) == (6_000_000,)
 
 
@@ -55,7 +55,7 @@ def test_a_suite_that_says_nothing_is_searched_by_rungs_within_20_full_lengths()
     assert silent.search.sampler == "gp"
     assert silent.search.by_rungs
     assert (silent.budget.lengths, silent.budget.trials) == (20, None)
-    for search in ({"sampler": "random"}, {"lowest": False}):
+    for search in ({"sampler": "tpe"}, {"lowest": False}):
         whole = Suite.model_validate(least | {"search": search})
         assert not whole.search.by_rungs
         assert (whole.budget.lengths, whole.budget.trials) == (None, 40)

@@ -23,7 +23,8 @@ from bench.run.execute import plan_of
 from bench.run.folder import Run, slug
 from bench.run.request import Request
 from bench.run.suite import Budget, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes, seconds
-from bench.search.plan import SAMPLERS, SHARING
+from bench.search.plan import SHARING
+from bench.search.samplers import SAMPLERS
 from bench.search.space import fitting, load_space
 from bench.system import content
 
@@ -129,7 +130,7 @@ def test_runs_are_numbered_and_keep_what_was_decided(tmp_path: Path) -> None:
 
 
 def test_a_search_without_rungs_drops_the_suites_settings_of_rungs(tmp_path: Path) -> None:
-    for asked in ({"sampler": "random"}, {"lowest": "0"}, {"sampler": "random", "lowest": "0"}):
+    for asked in ({"sampler": "tpe"}, {"lowest": "0"}, {"sampler": "tpe", "lowest": "0"}):
         made = create(tmp_path, Request(suite="quick", dataset=("synthetic-funnel",), **asked))
         assert not made.manifest.suite.search.by_rungs
 

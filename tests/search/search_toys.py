@@ -111,7 +111,7 @@ def toy_plan(**changes: Any) -> Plan:
         "objectives": OBJECTIVES,
         "trials": 20,
         "seed": 7,
-        "sampler": "random",
+        "sampler": "tpe",
         "tries": 1,
     }
     return Plan(**{**options, **changes})

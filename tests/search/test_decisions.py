@@ -148,7 +148,7 @@ class TestProposals:
         assert known.known_at(3) == [((0.1, 0.1),), ((0.2, 0.2),), None]
         assert known.known_at(1) == [()]  # trial 1 was begun before anything was told
 
-    def test_without_a_model_there_is_nothing_to_propose(self) -> None:
+    def test_optunas_samplers_are_left_to_propose(self) -> None:
         of = rung_plan(sampler="random")
         assert Proposals(of).next(ledger(*np.arange(20) / 10), [{}] * 20) == {}
         assert Proposals(of).next(ledger(), []) == of.openings[0]

@@ -28,7 +28,8 @@ from bench.core.rows import REPLICATED
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
 from bench.search.executors.base import Executor
-from bench.search.plan import SAMPLERS, Plan
+from bench.search.plan import Plan
+from bench.search.samplers import SAMPLERS
 from bench.search.study import FILE, Study
 from bench.system.progress import Advance, Silent, Work
 

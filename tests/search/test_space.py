@@ -12,10 +12,7 @@ from scipy.stats import chi2_contingency, ks_2samp
 from search_toys import TASKS, toy_space
 
 from bench.core.errors import UserError
-from bench.core.records import Scalar
-from bench.search import tree as trees
 from bench.search.gaussian import Encoding
-from bench.search.nodes import Float, Int, Leaf, Switch
 from bench.search.space import Space, load_space
 from bench.system import content
 
@@ -80,22 +77,11 @@ def test_a_sample_holds_its_branch_and_nothing_of_the_others() -> None:
     assert seen == set(own)
 
 
-def suggested_by(trial: optuna.trial.BaseTrial, space: Space) -> dict[str, Scalar]:
-    def ask(name: str, node: Leaf | Switch) -> Scalar:
-        if isinstance(node, Int):
-            return trial.suggest_int(name, node.low, node.high, step=node.step, log=node.log)
-        if isinstance(node, Float):
-            return trial.suggest_float(name, node.low, node.high, log=node.log)
-        return trial.suggest_categorical(name, node.options)
-
-    return trees.resolve(space.tree, TASKS, ask)
-
-
-def test_it_draws_from_the_same_distributions_as_optuna() -> None:
+def test_suggest_and_sample_draw_from_the_same_distributions() -> None:
     """Against optuna's own random sampler, name by name, by a test that holds for any number of draws."""
     space = load_space("wide")
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
-    suggested = [suggested_by(study.ask(), space) for _ in range(400)]
+    suggested = [space.suggest(study.ask(), TASKS) for _ in range(400)]
     sampled = samples(space, 400)
     for name in names(space, TASKS):
         ours = [config[name] for config in sampled if name in config]

@@ -10,9 +10,9 @@ from search_toys import essence, ignore, job_of, make_job, toy_plan, toy_space, 
 from bench.core.errors import UserError
 from bench.core.records import Failure, Outcome, TrialResult
 from bench.core.rows import REPLICATED
-from bench.search import tree as trees
 from bench.search.driver import search
 from bench.search.executors import InlineExecutor
+from bench.search.space import Space
 from bench.search.study import Study
 
 
@@ -89,7 +89,7 @@ def test_an_interrupted_ask_leaves_nothing_behind(tmp_path: Path, monkeypatch: p
     plan = toy_plan()
     with Study.open(tmp_path, plan) as study:
         with monkeypatch.context() as broken:
-            broken.setattr(trees, "resolve", lambda *args: 1 / 0)
+            broken.setattr(Space, "suggest", lambda *args: 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 study.ask(plan, {})
         assert study.asked == 0
@@ -109,7 +109,7 @@ def test_a_second_driver_is_refused(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"seed": 8}, "expected seed = 7, with which this run began, found 8"),
-        ({"sampler": "gp"}, "expected sampler = 'random'.* found 'gp'"),
+        ({"sampler": "tpe"}, "expected sampler = 'random'.* found 'tpe'"),
         ({"space": toy_space().restricted({"optim.lr": 0.1})}, "expected space = "),
         ({"tasks": ("click",)}, "expected tasks = "),
         ({"tries": 0}, "expected tries = 1"),

@@ -1,0 +1,134 @@
+"""Optuna's samplers: no other module creates them, silences Optuna, or asks for a trial's parameters."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
+
+from bench.core.errors import check_known
+from bench.core.plugins import Registry
+from bench.core.records import Scalar
+from bench.core.seeds import derive
+from bench.search import tree as trees
+from bench.search.log import Event, params_in
+from bench.search.plan import Plan
+from bench.search.ranking import Order, Rules
+from bench.search.space import suggest
+from bench.search.standing import Standing, Standings
+
+
+def _tpe(seed: int) -> BaseSampler:
+    """Tree-structured Parzen estimator (Watanabe 2023), jointly over each branch of the space.
+
+    Without `multivariate` and `group` parameters would be modelled separately, which takes about twice the trials.
+    `constant_liar` counts running trials as poor ones, so that parallel workers spread out.
+    """
+    return TPESampler(seed=seed, n_startup_trials=12, multivariate=True, group=True, constant_liar=True)
+
+
+TPE, GP = "tpe", "gp"
+RUNG_SAMPLERS = (GP, "random")
+"""Samplers for a search by rungs: TPE learns nothing from a trial below full length."""
+
+_OURS: dict[str, Callable[[int], BaseSampler]] = {
+    TPE: _tpe,
+    "random": RandomSampler,
+    GP: RandomSampler,  # our proposals are complete, so Optuna draws nothing
+}
+SAMPLERS = Registry("sampler", _OURS, Callable, "a function of a seed")
+
+
+def make_sampler(name: str, run_seed: int, trial: int) -> BaseSampler:
+    """Makes a fresh sampler for one trial; raises UserError for an unknown one.
+
+    Samplers keep their random state in memory. A new one for every trial, seeded by the trial's number, lets a resumed
+    search sample like an uninterrupted one; everything else they read from the study.
+    """
+    check_known("sampler", name, SAMPLERS)
+    with quiet():
+        return SAMPLERS[name](derive(run_seed, "sampler", trial))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silences Optuna's log and its warnings about experimental features."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+BEST, OTHERS = 128, 128
+"""Numbers of best and of other trials that TPE sees. It reads all of them many times; the bound keeps the thousandth
+proposal as fast as the three hundredth. TPE splits them into a good tenth, at most 26 trials, all among the best, and
+the rest, for which a sample of the others is enough."""
+
+
+def ask(plan: Plan, pinned: Mapping[str, Scalar], trials: Sequence[Event], standings: Sequence[Standing]) -> Event:
+    """Samples the next trial's configuration, with `pinned` values; deterministic in its arguments.
+
+    `trials` are the events that asked the earlier ones, `standings` their progress by recorded outcomes. Returns, for
+    the event that asks this one, `config`, and `params`, the names of its searched parameters.
+    """
+    number = len(trials)
+    with quiet():
+        study = optuna.create_study(
+            directions=[objective.direction for objective in plan.objectives],
+            sampler=make_sampler(plan.sampler, plan.seed, number),
+        )
+        if plan.sampler == TPE:
+            known = distributions(plan)
+            seen = shown(standings, plan.rules, derive(plan.seed, "shown", number))
+            study.add_trials([_trial(trials[each], standings[each], known) for each in seen])
+        if pinned:
+            study.enqueue_trial(dict(pinned))
+        trial = study.ask()
+        config = plan.space.suggest(trial, plan.tasks)
+    return {"config": config, "params": list(trial.params)}
+
+
+def distributions(plan: Plan) -> dict[str, BaseDistribution]:
+    """Optuna's distribution of each parameter of a space, in any branch."""
+    leaves = [(name, leaf) for name, leaf, _ in trees.leaves(plan.space.tree, plan.tasks)]
+    trial = FixedTrial({name: leaf.default for name, leaf in leaves})
+    for name, leaf in leaves:
+        suggest(trial, name, leaf)
+    return trial.distributions
+
+
+def shown(standings: Sequence[Standing], rules: Rules, seed: int) -> list[int]:
+    """Numbers of the trials that TPE sees, rising: the best, some others drawn by the seed, and all unfinished ones.
+
+    Short searches are shown completely. `standings` are of every trial of a search without rungs, by number.
+    """
+    now = Standings(standings)
+    done, running = np.flatnonzero(now.reached), np.flatnonzero(~(now.waiting | now.failed))
+    if len(done) > BEST + OTHERS:
+        order = Order(now.values(0)[done], rules.objectives, rules.reference)
+        best = order.at(np.arange(BEST))
+        others = np.random.default_rng(seed).permutation(np.delete(np.arange(len(done)), best))[:OTHERS]
+        done = done[np.concatenate([best, others])]
+    return sorted([*done.tolist(), *running.tolist()])
+
+
+def _trial(asked: Event, standing: Standing, known: Mapping[str, BaseDistribution]) -> FrozenTrial:
+    """Optuna's view of a trial that has a result or is unfinished."""
+    params = params_in(asked)
+    return create_trial(
+        state=TrialState.COMPLETE if standing.results else TrialState.RUNNING,
+        values=standing.results[-1] if standing.results else None,
+        params=params,
+        distributions={name: known[name] for name in params},
+    )
