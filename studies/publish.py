@@ -14,13 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from reference.answers import Answers, answer
-from reference.cells import SEARCH as JOINT
-from reference.cells import cells_of
-from reference.execute import content_of, design_of, heads, published
 from reference.page import document, markdown
 from reference.papers import Papers
-from reference.table import RESAMPLED_SEEDS, Row, Rows, read, write
-from reference.training import RESAMPLES, served
 
 from bench import __version__
 from bench.core.errors import UserError
@@ -31,6 +26,11 @@ from bench.core.validation import validate
 from bench.data import Store, load_card
 from bench.measure.predictions import FOLDER as PREDICTIONS
 from bench.measure.predictions import name_of, predictions, rows_of
+from bench.reference.cells import SEARCH as JOINT
+from bench.reference.cells import cells_of
+from bench.reference.execute import content_of, design_of, heads, published
+from bench.reference.table import RESAMPLED_SEEDS, Row, Rows, read, write
+from bench.reference.training import RESAMPLES, served
 from bench.run.comparing import members_of
 from bench.run.folder import STORE, DatasetRun, Run
 from bench.run.suite import Suite, load_suite, resolve_outcomes
@@ -70,14 +70,14 @@ def publish(
         Unwritable: there is no room, or no permission.
     """
     suite = load_suite(suite_name)
-    design = design_of(suite_name)
+    design = design_of(suite)
     objectives = objectives_of(suite)
     file = table or published(suite_name)
     before = {row.key for row in read(file)}
     added = [row for name in runs for row in _rows_of(Run.open(home, name), suite_name, objectives)]
     every = {row.key: row for row in (*Rows(home, file), *added) if not row.failure}
     if not every:
-        made = f"`python studies/train_reference.py {suite_name}` makes them"
+        made = f"`seesaw run {suite_name}` makes them"
         raise UserError(f"expected rows of {suite_name} at home or in {file}, found none; {made}")
     rows = list(every.values())
     given = {dataset.id: dataset.reference for dataset in suite.datasets}

@@ -9,12 +9,12 @@ from pathlib import Path
 from inputs import FIRST
 from publish import objectives_of
 from reference.answers import standings
-from reference.cells import ALONE, COMPOSITE, SINGLE_TASK
-from reference.execute import published
 from reference.members import Member, gather
-from reference.table import read
 from zoo_cost import PLAIN
 
+from bench.reference.cells import ALONE, COMPOSITE, SINGLE_TASK
+from bench.reference.execute import published
+from bench.reference.table import read
 from bench.report.text import count
 from bench.run.suite import load_suite
 

@@ -34,8 +34,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "production": {"training", "frontier", "results", "measure", "models", "balancing", "data"},
     "run": {"search", "confirm", "tracking", "report", "production", "training", "frontier", "results"}
     | {"measure", "models", "balancing", "data"},
+    "reference": {"run", "search", "confirm", "report", "training", "results", "measure", "models"}
+    | {"balancing", "data"},
     "cli": {
         "run",
+        "reference",
         "deciding",
         "search",
         "tracking",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from bench.cli.options import Full, Home, Raw, RunName, configuration, opened, options_of
 from bench.cli.output import Answer, TerminalProgress, print_table, say
+from bench.core.errors import UserError
 from bench.core.plain import names
 from bench.core.validation import validate
 from bench.run.request import Request
@@ -26,13 +28,37 @@ if TYPE_CHECKING:
 @options_of(Request)
 def run(
     asked: dict[str, Any],
+    part: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DATA/SHARING/BALANCING", help="Part of a suite's design to train. Repeat."),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One balancer or way of sharing of a design.")
+    ] = None,
     full: Full = False,
     home: Home = None,
 ) -> Answer:
     """Search a suite's trade-off frontier, confirm it, and pick a configuration."""
     request = Request.of(asked)
     from bench.run.create import create
+    from bench.run.suite import load_suite
 
+    if part or only or (load_suite(request.suite).design is not None and not request.dataset):
+        of_search = [*request.model_dump(exclude_unset=True, exclude={"suite", "raw", "workers"}), *["full"] * full]
+        if of_search:
+            raise UserError(
+                f"--{of_search[0].replace('_', '-')}: expected a search, found the design of {request.suite}, whose "
+                f"trainings it does not change; `seesaw run {request.suite} --dataset DATA` searches"
+            )
+        from bench.reference.execute import run_design
+
+        workers, raw = request.workers, request.raw
+        with interrupted_once(), redirect_stdout(sys.stderr):
+            done = run_design(writable_home(home), request.suite, part or [], only, raw, workers, TerminalProgress())
+        yield {"suite": request.suite} | asdict(done)
+        say(f"{done.new:,} trainings, {done.there:,} more were there already, {done.failed:,} failed")
+        say(f"next: python studies/publish.py {request.suite}  # in a clone", whole=True)
+        return
     made = create(writable_home(home), request, TerminalProgress(), ["seesaw", *sys.argv[1:]])
     yield from _execute(made, full)
 

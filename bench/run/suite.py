@@ -256,6 +256,43 @@ class Confirm(Config):
         return self.budget or math.ceil(1.5 * self.replicates * self.limit)
 
 
+class Design(Config):
+    """Equal trials of methods, instead of a search: `[design]` of a suite, see `bench.reference`.
+
+    A cell is a data set, a way of sharing and a balancer. Every cell is tuned by the same draws of the same parameters,
+    and what validation finds best is trained on the same fresh seeds.
+    """
+
+    draws: int = Field(8, ge=1)
+    """Trainings by which a cell is tuned, all on one seed; the first of more are those of fewer."""
+    seeds: int = Field(10, ge=2)
+    """Fresh seeds of each configuration that a cell chose."""
+    weights: int = Field(7, ge=2)
+    """Static weights, evenly over the simplex, each tuned by itself; together by as many trainings as all gradient
+    methods of the design."""
+    sharing: tuple[str, ...] = Field(min_length=1)
+    balancing: tuple[str, ...] = ()
+    """Balancers, beside static weights."""
+    more_sharing: tuple[str, ...] = ()
+    """Ways of sharing that are tried under equal weights alone."""
+    more_balancing: tuple[str, ...] = ()
+    """Balancers that are tried under the first way of sharing alone."""
+    epochs: dict[str, float] = Field(default_factory=dict)
+    """Passes over train, by data set."""
+    set: dict[str, Any] = Field(default_factory=dict)
+    """Configuration names that are alike in all trainings; those of a way of sharing count for it alone."""
+    ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """Lowest and highest value of each name that is drawn, on a logarithmic scale; an option of a balancer is drawn for
+    that balancer alone."""
+
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> Design:
+        for name, (low, high) in self.ranges.items():
+            if not 0 < low < high:
+                raise ValueError(f"ranges: {name}: expected two numbers above 0, rising, found {low:g} and {high:g}")
+        return self
+
+
 class Suite(Config):
     """`reports/<name>/suite.toml`."""
 
@@ -272,6 +309,8 @@ class Suite(Config):
     """As in a policy file: guards and a rule."""
     set: dict[str, Any] = Field(default_factory=dict)
     """Configuration names held fixed throughout, as in { "optim.epochs" = 2 }."""
+    design: Design | None = None
+    """Methods to compare by equal trials, instead of a search."""
 
     @model_validator(mode="after")
     def _some_limit(self) -> Suite:

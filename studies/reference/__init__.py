@@ -1,6 +1,4 @@
-"""The reference: methods compared by equal trials on several data sets, as one table that anyone can add to.
+"""The reference: what the rows of a suite's design say of methods, and its page.
 
-A suite with a `design.toml` beside it is one. `cells` says what is trained, `training` trains and measures it,
-`execute` carries out parts of it, and `table` keeps the rows: `studies/train_reference.py`. `answers` says what the
-rows tell of methods, and `page` shows it: `studies/publish.py`.
+`seesaw run reference` trains the rows; `publish` adds them to the table and answers the questions.
 """

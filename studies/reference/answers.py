@@ -19,6 +19,8 @@ from bench.balancing import BALANCING, method
 from bench.core.objectives import Objective
 from bench.core.records import Point
 from bench.core.seeds import derive
+from bench.reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
+from bench.reference.table import Row
 from bench.report.text import count
 from bench.results.comparison.beyond import LEAST_WEIGHTS, beyond, luck, scale_of
 from bench.results.comparison.significance import LEAST_DATASETS, SIZE, Ranking, Word, ranking
@@ -27,10 +29,8 @@ from bench.results.importance import alone, importances
 from bench.results.pareto import hypervolume
 from bench.results.posterior import p_nondominated
 from bench.results.statistics import differences
-from reference.cells import ALONE, COMPOSITE, DEFAULT, ENSEMBLE, EQUAL, STATIC, TREES
 from reference.members import Data, Member, gather
 from reference.papers import Claim, Seeds, Source, claims, seeds_needed
-from reference.table import Row
 
 Floats = NDArray[np.float64]
 SERVED_MARGIN = 1.0

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.core.objectives import in_thousandths
+from bench.reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STATIC, TREES
 from bench.report.markup import escaped, identifier
 from bench.report.text import MINUS, dataset, label
-from reference.cells import ALONE, DEFAULT, EQUAL, PREDICTED, SEARCH, STATIC, TREES
 from reference.members import Data, Member
 
 WIDTH, HEIGHT, EDGE = 320, 240, 20

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from bench.balancing import works_on_gradients
 from bench.core.objectives import Objective, ranked
+from bench.reference.cells import ALONE, EQUAL, PREDICTED, SEARCH, STATIC
+from bench.reference.table import Row
+from bench.reference.training import fusions
 from bench.results.effect import Effect
 from bench.results.pareto import resolve_reference
 from bench.results.samples import Sample
 from bench.results.statistics import differences
-from reference.cells import ALONE, EQUAL, PREDICTED, SEARCH, STATIC
-from reference.table import Row
-from reference.training import fusions
 
 Floats = NDArray[np.float64]
 Served = tuple[Sample, ...]

@@ -8,17 +8,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.core.objectives import Objective
+from bench.reference.cells import Cell
+from bench.reference.table import TABLE
 from bench.report.comparison import critical_figure
 from bench.report.markup import escaped, identifier, sentence
 from bench.report.page import table, whole
 from bench.report.text import count, dataset, label
 from bench.results.effect import LEVEL, Effect
 from reference.answers import Answers, Gain, turned
-from reference.cells import Cell
 from reference.figures import figures, scale, signed
 from reference.members import Data, Member
 from reference.papers import GAINS
-from reference.table import TABLE
 
 FEW = 10
 """Seeds that a paper might spend on each model."""
@@ -311,8 +311,8 @@ def _left(found: Answers, cells: Sequence[Cell], seeds: int) -> Section:
         for data in dict.fromkeys(cell.data for cell in cells)
     ]
     text = (
-        "Cells that have all seeds, by way of sharing. `python studies/train_reference.py reference --part DATA/SHARING` "
-        "trains what is left on any machine, and `python studies/publish.py reference` adds its rows.",
+        "Cells that have all seeds, by way of sharing. `seesaw run reference --part DATA/SHARING` trains what is left "
+        "on any machine, and `python studies/publish.py reference` adds its rows.",
     )
     return Section("What is there, and what is left", text, ("data", *columns), tuple(rows), 1)
 

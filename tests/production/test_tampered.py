@@ -119,14 +119,9 @@ def test_parts_that_are_none_are_refused(
 ) -> None:
     copy = tampered(package.folder, tmp_path / "copy", name, change)
     with pytest.raises(UserError, match=sentence):
-        read_whole(copy)
-
-
-def read_whole(folder: Path) -> None:
-    """As a scorer does, the model last: it takes a third of a second."""
-    package = Package.open(folder)
-    _ = package.encoder, package.calibrations
-    package.scorer()
+        changed = Package.open(copy)
+        _ = changed.encoder, changed.calibrations
+        changed.scorer()
 
 
 def test_other_files_in_its_folder_are_refused(package: Package, tmp_path: Path) -> None:

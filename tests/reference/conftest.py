@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from bench.core.objectives import Objective
+from bench.reference.table import Row
+from bench.reference.training import RESAMPLES, fusions
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "studies"))
-
-from reference.table import Row
-from reference.training import RESAMPLES, fusions
 
 OBJECTIVES = (Objective("click.auc", "maximize"), Objective("buy.auc", "maximize"))
 OUTCOMES = ("click.recall@10%", "buy.recall@10%")

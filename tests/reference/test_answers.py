@@ -12,17 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from reference.answers import Answers, Front, answer, headline, turned
-from reference.cells import ALONE, COMPOSITE, EQUAL, Cell
-from reference.execute import published
 from reference.members import gather
 from reference.page import document, markdown
 from reference.papers import Papers, Source
-from reference.table import Row, read, write
-from reference.training import fusions
 
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.data import load_card
+from bench.reference.cells import ALONE, COMPOSITE, EQUAL, Cell
+from bench.reference.execute import published
+from bench.reference.table import Row, read, write
+from bench.reference.training import fusions
 from bench.results.comparison.significance import Word
 from bench.results.effect import Effect
 from bench.run.suite import load_suite

@@ -8,28 +8,23 @@ import sys
 from pathlib import Path
 
 import pytest
-import train_reference
 from publish import publish
-from reference.cells import ALONE, cells_of, of_part, predicted_weights
-from reference.execute import design_of, run_design
-from reference.table import RESAMPLED_SEEDS, Rows, lines, read
-from reference.training import fusions
 
 from bench.cli import main
 from bench.core.errors import UserError
+from bench.reference.cells import ALONE, cells_of, of_part, predicted_weights
+from bench.reference.execute import design_of, run_design
+from bench.reference.table import RESAMPLED_SEEDS, Rows, lines, read
+from bench.reference.training import fusions
+from bench.run.suite import load_suite
 from bench.system.progress import Silent
 
-TRAIN = train_reference.__file__
 SUITE = """
 title = "Small"
 space = "quick"
 [[datasets]]
 id = "synthetic-funnel@rows=3000"
-[confirm]
-baselines = []
-limit = 2
-"""
-DESIGN = """
+[design]
 draws = 2
 seeds = 2
 weights = 3
@@ -37,6 +32,9 @@ sharing = ["shared_bottom"]
 balancing = ["pcgrad"]
 set = { "optim.epochs" = 1, "embedding.dim" = 4, "tower.layers" = "8", "sharing.shared_bottom.layers" = "8" }
 ranges = { "optim.lr" = [0.001, 0.01] }
+[confirm]
+baselines = []
+limit = 2
 """
 
 
@@ -45,12 +43,11 @@ def suite(tmp_path: Path) -> str:
     file = tmp_path / "small" / "suite.toml"
     file.parent.mkdir()
     file.write_text(SUITE)
-    file.with_name("design.toml").write_text(DESIGN)
     return str(file)
 
 
 def test_parts_name_cells() -> None:
-    design = design_of("reference")
+    design = design_of(load_suite("reference"))
     cells = cells_of(design, ["census-income", "hotel-bookings"])
     assert {cell.balancing for cell in of_part(cells, "census/mmoe")} >= {"static", "equal", "pcgrad", "predicted"}
     assert [cell.part for cell in of_part(cells, "hotel/ple/mgda")] == ["hotel-bookings/ple/mgda"]
@@ -115,8 +112,8 @@ BALANCING = {"my_largest": Entry(Largest, NoOptions, "-", "the largest loss alon
 def test_a_method_of_ones_own_gets_the_trials_of_the_others(suite: str, tmp_path: Path) -> None:
     plugin = tmp_path / "mine.py"
     plugin.write_text(OWN)
-    words = [suite, "--only", "my_largest", "--plugin", str(plugin), "--workers", "1", "--home", str(tmp_path)]
-    done = subprocess.run([sys.executable, TRAIN, *words], capture_output=True, text=True, cwd=tmp_path)
+    words = ["run", suite, "--only", "my_largest", "--plugin", str(plugin), "--workers", "1", "--home", str(tmp_path)]
+    done = subprocess.run([sys.executable, "-m", "bench", *words], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("4 trainings")
     rows = list(Rows(tmp_path, tmp_path / "none"))
@@ -142,16 +139,13 @@ def test_a_torn_last_row_is_trained_again(suite: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
+        (["--trials", "5"], "--trials: expected a search, found the design of reference"),
         (["--part", "nothing"], "--part: expected a part such as"),
         (["--only", "nothing"], "--only: unknown balancer or way of sharing 'nothing'"),
     ],
 )
-def test_a_mistake_is_one_sentence(
-    words: list[str], expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", [TRAIN, "reference", *words])
-    with pytest.raises(SystemExit):
-        train_reference.main()
+def test_a_mistake_is_one_sentence(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "reference", *words]) == 2
     assert expected in capsys.readouterr().err
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from publish import objectives_of
-from reference.cells import Cell
-from reference.execute import CellRunner, published
 from reference.members import gather
-from reference.table import Rows, read
 
+from bench.reference.cells import Cell
+from bench.reference.execute import CellRunner, published
+from bench.reference.table import Rows, read
 from bench.results.statistics import intervals
 from bench.run.suite import load_suite
 from bench.system.progress import Silent

@@ -23,10 +23,10 @@ from bench.core.errors import UserError, shortened
 from bench.core.objectives import Objective
 from bench.core.records import Kind, Outcome, Scalar, TrialResult
 from bench.core.rows import SEARCH, TEST
+from bench.reference.cells import Cell
+from bench.reference.training import SERVED
 from bench.system.atomic import atomic_path, room_for
 from bench.training.probe import REPRESENTATION, SHARED
-from reference.cells import Cell
-from reference.training import SERVED
 
 FOLDER, TABLE = "reference", "table.parquet"
 RESAMPLED_SEEDS = 3
@@ -39,7 +39,7 @@ class Row:
 
     Attributes:
         data: its name in the design.
-        content: a digest of its arrays, see `reference.execute.content_of`.
+        content: a digest of its arrays, see `bench.reference.execute.content_of`.
         sharing, balancing: of its cell.
         seed: 0 of the trainings that tune a cell, on validation alone; 1, 2, .. of those on fresh seeds. One number is
             one seed, whatever is trained.

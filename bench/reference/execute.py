@@ -22,12 +22,14 @@ from bench.core.registry import lookup
 from bench.core.rows import SEARCH, TEST
 from bench.core.schema import Task
 from bench.core.seeds import derive
-from bench.core.validation import validate
 from bench.data import Store, load_card, prepare
 from bench.data.preparation import check_data
 from bench.measure.predictions import FOLDER as PREDICTIONS
 from bench.models.sharing import SHARING
-from bench.run.suite import SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
+from bench.reference.cells import ALONE, COMPOSITE, PURPOSE, SINGLE_TASK, Cell, Config, Tried, Tuning, cells_of, of_part
+from bench.reference.table import FOLDER, TABLE, Row, Rows, composed, key_of, row_of
+from bench.reference.training import RESAMPLES, composite, train
+from bench.run.suite import Design, Suite, SuiteDataset, load_suite, resolve_objectives, resolve_outcomes
 from bench.search.driver import outcomes
 from bench.search.executors import EXECUTORS
 from bench.search.executors.base import Executor, Options
@@ -37,21 +39,6 @@ from bench.system.machine import cores, processor
 from bench.system.progress import Progress
 from bench.training.config import TrialConfig
 from bench.training.kept import write_rows
-from reference.cells import (
-    ALONE,
-    COMPOSITE,
-    PURPOSE,
-    SINGLE_TASK,
-    Cell,
-    Config,
-    Design,
-    Tried,
-    Tuning,
-    cells_of,
-    of_part,
-)
-from reference.table import FOLDER, TABLE, Row, Rows, composed, key_of, row_of
-from reference.training import RESAMPLES, composite, train
 
 
 def heads(dataset: SuiteDataset, tasks: tuple[Task, ...]) -> tuple[Objective, ...]:
@@ -64,7 +51,7 @@ def published(suite: str) -> Path:
     return content.find("reports", suite).parent / TABLE
 
 
-def design_of(suite: str, only: str | None = None) -> Design:
+def design_of(suite: Suite, only: str | None = None) -> Design:
     """The design of a suite.
 
     Args:
@@ -73,8 +60,9 @@ def design_of(suite: str, only: str | None = None) -> Design:
     Raises:
         UserError: the suite has none, or an entry is unknown.
     """
-    file = content.find("reports", suite).with_name("design.toml")
-    design = validate(Design, content.read_toml(file), str(file))
+    if suite.design is None:
+        raise UserError("expected a suite with a [design], found one without: `--part` and `--only` are for designs")
+    design = suite.design
     if only is not None:
         none: dict[str, tuple[str, ...]] = {"more_sharing": (), "more_balancing": ()}
         if only in SHARING:
@@ -116,7 +104,7 @@ def run_design(
     """Trains the cells of the parts, all of them where there are none, and keeps their rows at home.
 
     Args:
-        parts: as `reference.cells.of_part` reads them.
+        parts: as `bench.reference.cells.of_part` reads them.
         raw: folder of raw files, or with a folder for each data set.
         workers: trainings at once; 0 means one a core.
 
@@ -124,7 +112,7 @@ def run_design(
         UserError: an unknown part or entry, or no data set is at hand.
     """
     suite = load_suite(name)
-    design = design_of(name, only)
+    design = design_of(suite, only)
     every = cells_of(design, [dataset.id for dataset in suite.datasets])
     wanted = [cell for part in parts for cell in of_part(every, part)] if parts else every
     if only is not None:

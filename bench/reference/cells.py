@@ -15,10 +15,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from pydantic import Field, model_validator
 from scipy.stats.qmc import Sobol
 
 from bench.balancing import works_on_gradients
@@ -26,10 +24,10 @@ from bench.confirm.baselines import SPREAD, WEIGHT, chosen, spread_out
 from bench.core.errors import UserError
 from bench.core.objectives import Objective
 from bench.core.records import Kind, Scalar
-from bench.core.registry import Config as Table
 from bench.core.rows import SEARCH as VALID
 from bench.core.schema import Schema
 from bench.core.seeds import derive
+from bench.run.suite import Design
 from bench.training.ensemble import ensemble_of
 from bench.training.tree_settings import best_by_task, configurations
 
@@ -43,43 +41,6 @@ SINGLE_TASK, ENSEMBLE, TREES = "single_task", "ensemble", "trees"
 Config = dict[str, Scalar]
 MOST_RANGES = 64
 """Coordinates that are drawn, used or not, so that one range more changes no others."""
-
-
-class Design(Table):
-    """Equal trials of methods, instead of a search: `design.toml` beside a suite.
-
-    A cell is a data set, a way of sharing and a balancer. Every cell is tuned by the same draws of the same parameters,
-    and what validation finds best is trained on the same fresh seeds.
-    """
-
-    draws: int = Field(8, ge=1)
-    """Trainings by which a cell is tuned, all on one seed; the first of more are those of fewer."""
-    seeds: int = Field(10, ge=2)
-    """Fresh seeds of each configuration that a cell chose."""
-    weights: int = Field(7, ge=2)
-    """Static weights, evenly over the simplex, each tuned by itself; together by as many trainings as all gradient
-    methods of the design."""
-    sharing: tuple[str, ...] = Field(min_length=1)
-    balancing: tuple[str, ...] = ()
-    """Balancers, beside static weights."""
-    more_sharing: tuple[str, ...] = ()
-    """Ways of sharing that are tried under equal weights alone."""
-    more_balancing: tuple[str, ...] = ()
-    """Balancers that are tried under the first way of sharing alone."""
-    epochs: dict[str, float] = Field(default_factory=dict)
-    """Passes over train, by data set."""
-    set: dict[str, Any] = Field(default_factory=dict)
-    """Configuration names that are alike in all trainings; those of a way of sharing count for it alone."""
-    ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    """Lowest and highest value of each name that is drawn, on a logarithmic scale; an option of a balancer is drawn for
-    that balancer alone."""
-
-    @model_validator(mode="after")
-    def _ranges_rise(self) -> Design:
-        for name, (low, high) in self.ranges.items():
-            if not 0 < low < high:
-                raise ValueError(f"ranges: {name}: expected two numbers above 0, rising, found {low:g} and {high:g}")
-        return self
 
 
 @dataclass(frozen=True)
