@@ -196,7 +196,7 @@ def test_entry_points_of_unknown_groups_and_other_owners_of_our_name_are_told(
 def test_seesaw_is_bench() -> None:
     code = (
         "import seesaw, bench; import seesaw.results.comparison as a; import bench.results.comparison as b; "
-        "from seesaw.core.registry import Entry; import bench.core.registry; assert Entry is bench.core.registry.Entry; "
+        "from seesaw.core.registry import Entry; import bench.core.registry as c; assert Entry is c.Entry; "
         "assert seesaw is bench and a is b and a.__spec__.name == a.__name__ == 'bench.results.comparison'"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -54,7 +54,7 @@ SYMBOLS: dict[str, str] = {
 }
 KINDS = (
     *("single_task", "shared_bottom", "mmoe", "ple", "shared_embeddings", "trees", "ensemble", "current", "esmm"),
-    *("equal_weights", "random_weights", "static_weights", "cgc", "omoe", "snr", "cross_stitch", "adatt", "stem"),
+    *("equal_weights", "random_weights", "static_weights", "cgc", "omoe", "cross_stitch", "adatt", "stem"),
     *("home", "pepnet", "star", "mlora", "escm2", "escm2_dr", "aitm", "logged score", "today's score", "composite"),
     "blend",
 )

@@ -118,10 +118,14 @@ def test_parts_that_are_none_are_refused(
     package: Package, tmp_path: Path, name: str, change: Change, sentence: str
 ) -> None:
     copy = tampered(package.folder, tmp_path / "copy", name, change)
-    with pytest.raises(UserError, match=sentence):
+
+    def used() -> None:
         changed = Package.open(copy)
         _ = changed.encoder, changed.calibrations
         changed.scorer()
+
+    with pytest.raises(UserError, match=sentence):
+        used()
 
 
 def test_other_files_in_its_folder_are_refused(package: Package, tmp_path: Path) -> None:
