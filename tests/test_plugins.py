@@ -161,13 +161,13 @@ def test_a_packaged_model_needs_what_is_in_it_and_not_its_balancer(add: Add, mon
     config = TrialConfig.parse({"sharing.kind": "twin", "balancing.kind": "largest"}).dotted()
     recipe = ModelSpec.of_trained(schema, [Part.whole(config, schema)], [[[[{}]]]])
     assert list(recipe.plugins) == ["sharing.twin"]
-    assert recipe.shapes()
+    assert recipe.weights()
     monkeypatch.setattr(plugins, "_FILES", {})
     with pytest.raises(
         UserError,
         match=r"^the packaged model: expected sharing.twin of the plug-in mine.py .* --plugin, under MLflow ",
     ):
-        recipe.shapes()
+        recipe.weights()
     ModelSpec.of_trained(schema, [Part.whole(config | {"sharing.kind": "mmoe"}, schema)], [[[[{}]]]])
 
 
