@@ -1,13 +1,10 @@
 """Shared by all tests: one core and one thread a test process, no telemetry, and the real data where it is there."""
 
-from __future__ import annotations
-
 import gc
 import os
 import signal
-from collections.abc import Iterator
+import sys
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -23,9 +20,13 @@ import pytest  # noqa: E402  the environment must be set before anything imports
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
+# modules that tests share are imported by their own name, from any folder; so are those of studies
+FOLDERS = sorted(path for path in Path(__file__).parent.rglob("[!_.]*") if path.is_dir())
+sys.path[:0] = map(str, [*FOLDERS, Path(__file__).parents[1] / "studies"])
+
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection(session: pytest.Session) -> Iterator[Any]:
+def pytest_collection(session):
     """Without garbage collection: looking again and again through all that imports make took a third of the time."""
     if not session.config.pluginmanager.hasplugin("dsession"):  # a process that only hands out tests needs no torch
         import torch
@@ -40,50 +41,50 @@ def pytest_collection(session: pytest.Session) -> Iterator[Any]:
         gc.enable()
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+def pytest_ignore_collect(collection_path, config):
     """Modules in which all is slow are not imported where nothing slow is asked for."""
     if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
         return None
     return "\npytestmark = pytest.mark.slow" in collection_path.read_text(encoding="utf-8") or None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.timeout(3600))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+def own_settings(tmp_path_factory):
     """The user's own settings stay as they are."""
     os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("settings"))
 
 
 @pytest.fixture
-def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_fsync(monkeypatch):
     """Thousands of writes to the very disk would take most of a search's time; no test of one cuts the power."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture(scope="session")
-def census_raw() -> Path:
+def census_raw():
     """The real Census-Income files."""
     return _folder("census-income")
 
 
 @pytest.fixture(scope="session")
-def kuairand_raw() -> Path:
+def kuairand_raw():
     """Real KuaiRand-Pure files: the late window's log and both side tables."""
     return _folder("kuairand-pure")
 
 
 @pytest.fixture(scope="session")
-def hotel_raw() -> Path:
+def hotel_raw():
     """The real hotel bookings."""
     return _folder("hotel-bookings")
 
 
-def _folder(name: str) -> Path:
+def _folder(name):
     folder = SHARED / name
     if not folder.is_dir():
         pytest.skip(f"the real data is not at {folder}")
